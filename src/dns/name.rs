@@ -1,0 +1,279 @@
+//! Domain names in wire format (RFC 1035 section 3.1), as owners and keys: lower-cased, uncompressed.
+
+use std::{fmt, str::FromStr};
+
+/// A domain name, absolute, in lower-cased uncompressed wire form (RFC 4034 section 6.2): length octets and labels, and the
+/// root's zero at the end; 1 to 255 octets. Order is by wire bytes and has no DNS meaning.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name(Box<[u8]>);
+
+/// Why a text or bytes are no domain name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameError {
+    /// Nothing was written; the root is `.`.
+    Empty,
+    /// Two dots in a row, or one in front.
+    EmptyLabel,
+    /// A label of more than 63 octets.
+    LongLabel,
+    /// More than 255 octets in all.
+    LongName,
+    /// A backslash that is not followed by a character or by three digits up to 255.
+    BadEscape,
+    /// Wire bytes that end early, hold a pointer, or go on after the root.
+    BadWire,
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "the name is empty (the root is written \".\")",
+            Self::EmptyLabel => "the name has an empty label (two dots in a row, or a dot in front)",
+            Self::LongLabel => "a label of the name is longer than 63 octets",
+            Self::LongName => "the name is longer than 255 octets",
+            Self::BadEscape => {
+                "the name has a backslash that neither escapes a character nor starts three digits up to 255"
+            }
+            Self::BadWire => "the bytes are no uncompressed domain name",
+        })
+    }
+}
+
+impl std::error::Error for NameError {}
+
+impl Name {
+    /// The longest name, in octets (RFC 1035 section 2.3.4).
+    pub const MAX_OCTETS: usize = 255;
+
+    /// The root.
+    pub fn root() -> Self {
+        Self(Box::new([0]))
+    }
+
+    /// Reads uncompressed wire bytes, all of them, and lower-cases them.
+    ///
+    /// # Errors
+    /// [`NameError::BadWire`] unless the bytes are exactly one uncompressed name; [`NameError::LongName`] over 255 octets.
+    pub fn from_wire(wire: &[u8]) -> Result<Self, NameError> {
+        let mut at = 0;
+        loop {
+            let length = usize::from(*wire.get(at).ok_or(NameError::BadWire)?);
+            if length == 0 {
+                break;
+            }
+            if length > 63 {
+                return Err(NameError::BadWire);
+            }
+            at += 1 + length;
+        }
+        if at + 1 != wire.len() {
+            return Err(NameError::BadWire);
+        }
+        if wire.len() > Self::MAX_OCTETS {
+            return Err(NameError::LongName);
+        }
+        Ok(Self(wire.to_ascii_lowercase().into_boxed_slice()))
+    }
+
+    /// The wire bytes, lower-cased, the root's zero included.
+    pub fn as_wire(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The number of labels, the root not counted.
+    pub fn label_count(&self) -> usize {
+        self.labels().count()
+    }
+
+    /// The labels from the left, without length octets and without the root.
+    pub fn labels(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = &self.0[..];
+        std::iter::from_fn(move || {
+            let (&length, tail) = rest.split_first()?;
+            if length == 0 {
+                return None;
+            }
+            let (label, tail) = tail.split_at(usize::from(length));
+            rest = tail;
+            Some(label)
+        })
+    }
+
+    /// The name without its leftmost label; `None` for the root.
+    pub fn parent(&self) -> Option<Self> {
+        let length = usize::from(self.0[0]);
+        (length != 0).then(|| Self(self.0[1 + length..].into()))
+    }
+
+    /// `label` in front of this name.
+    ///
+    /// # Errors
+    /// [`NameError::LongLabel`] or [`NameError::LongName`]; [`NameError::EmptyLabel`] for an empty label.
+    pub fn child(&self, label: &[u8]) -> Result<Self, NameError> {
+        let length = match label.len() {
+            0 => return Err(NameError::EmptyLabel),
+            1..=63 => label.len() as u8,
+            _ => return Err(NameError::LongLabel),
+        };
+        let wire = [&[length], label, &self.0].concat();
+        if wire.len() > Self::MAX_OCTETS {
+            return Err(NameError::LongName);
+        }
+        Ok(Self(wire.to_ascii_lowercase().into_boxed_slice()))
+    }
+
+    /// Whether this name is `ancestor` or below it.
+    pub fn is_at_or_below(&self, ancestor: &Self) -> bool {
+        let mut rest = &self.0[..];
+        while rest.len() > ancestor.0.len() {
+            rest = &rest[1 + usize::from(rest[0])..];
+        }
+        *rest == *ancestor.0
+    }
+
+    /// Whether this is the root.
+    pub fn is_root(&self) -> bool {
+        self.0.len() == 1
+    }
+
+    /// Whether the leftmost label is `*` (RFC 4592 section 2.1.1).
+    pub fn is_wildcard(&self) -> bool {
+        self.0.starts_with(b"\x01*")
+    }
+}
+
+impl FromStr for Name {
+    type Err = NameError;
+
+    /// Reads presentation format (RFC 1035 section 5.1, escapes included). Every name is taken as absolute,
+    /// with or without the final dot.
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        if text.is_empty() {
+            return Err(NameError::Empty);
+        }
+        if text == "." {
+            return Ok(Self::root());
+        }
+        let mut wire = Vec::with_capacity(text.len() + 2);
+        let mut label = Vec::new();
+        let mut bytes = text.bytes();
+        let close = |wire: &mut Vec<u8>, label: &mut Vec<u8>| {
+            match label.len() {
+                0 => return Err(NameError::EmptyLabel),
+                1..=63 => wire.push(label.len() as u8),
+                _ => return Err(NameError::LongLabel),
+            }
+            wire.append(label);
+            Ok(())
+        };
+        while let Some(byte) = bytes.next() {
+            match byte {
+                b'.' => close(&mut wire, &mut label)?,
+                b'\\' => label.push(unescape(&mut bytes)?),
+                _ => label.push(byte),
+            }
+        }
+        if !label.is_empty() {
+            close(&mut wire, &mut label)?;
+        }
+        wire.push(0);
+        if wire.len() > Self::MAX_OCTETS {
+            return Err(NameError::LongName);
+        }
+        wire.make_ascii_lowercase();
+        Ok(Self(wire.into_boxed_slice()))
+    }
+}
+
+/// Reads what follows a backslash: `DDD` or any other character.
+fn unescape(bytes: &mut std::str::Bytes<'_>) -> Result<u8, NameError> {
+    let first = bytes.next().ok_or(NameError::BadEscape)?;
+    if !first.is_ascii_digit() {
+        return Ok(first);
+    }
+    let mut number = u16::from(first - b'0');
+    for _ in 0..2 {
+        let digit = bytes.next().filter(u8::is_ascii_digit).ok_or(NameError::BadEscape)?;
+        number = number * 10 + u16::from(digit - b'0');
+    }
+    u8::try_from(number).map_err(|_| NameError::BadEscape)
+}
+
+impl fmt::Display for Name {
+    /// Presentation format without the final dot; the root is `.`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_root() {
+            return f.write_str(".");
+        }
+        for (index, label) in self.labels().enumerate() {
+            if index > 0 {
+                f.write_str(".")?;
+            }
+            for &byte in label {
+                match byte {
+                    b'.' | b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$' => write!(f, "\\{}", char::from(byte))?,
+                    b'!'..=b'~' => write!(f, "{}", char::from(byte))?,
+                    _ => write!(f, "\\{byte:03}")?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Name({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presentation_and_wire_name_the_same_thing() {
+        for (text, wire, shown) in [
+            (".", &b"\0"[..], "."),
+            ("Example.COM.", b"\x07example\x03com\0", "example.com"),
+            ("a\\.b.c", b"\x03a.b\x01c\0", "a\\.b.c"),
+            ("\\000\\255.x", b"\x02\x00\xff\x01x\0", "\\000\\255.x"),
+            ("*.x", b"\x01*\x01x\0", "*.x"),
+        ] {
+            let name: Name = text.parse().unwrap();
+            assert_eq!(name.as_wire(), wire, "{text}");
+            assert_eq!(name.to_string(), shown);
+            assert_eq!(Name::from_wire(wire).unwrap(), name);
+            assert_eq!(shown.parse::<Name>().unwrap(), name);
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused_with_its_reason() {
+        let long_label = "x".repeat(64);
+        let long_name = "abcdefg.".repeat(32);
+        for (text, error) in [
+            ("", NameError::Empty),
+            ("..", NameError::EmptyLabel),
+            (".a", NameError::EmptyLabel),
+            ("a..b", NameError::EmptyLabel),
+            ("a\\", NameError::BadEscape),
+            ("a\\25", NameError::BadEscape),
+            ("a\\256", NameError::BadEscape),
+            (&long_label, NameError::LongLabel),
+            (&long_name, NameError::LongName),
+        ] {
+            assert_eq!(text.parse::<Name>(), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_below_its_ancestors_only() {
+        let below = |a: &str, b: &str| a.parse::<Name>().unwrap().is_at_or_below(&b.parse().unwrap());
+        assert!(below("www.example.com", "example.com"));
+        assert!(below("example.com", "example.com"));
+        assert!(below("example.com", "."));
+        assert!(!below("example.com", "www.example.com"));
+        assert!(!below("badexample.com", "example.com"));
+    }
+}

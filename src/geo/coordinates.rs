@@ -1,0 +1,102 @@
+//! Points on the Earth and the great-circle distance between them.
+
+use std::fmt;
+
+/// The mean radius of the Earth (IUGG), in kilometres.
+const EARTH_RADIUS_KM: f64 = 6371.0088;
+
+/// A point: latitude in [-90, 90], longitude in [-180, 180], in degrees.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Coordinates {
+    latitude: f64,
+    longitude: f64,
+}
+
+/// A latitude or longitude that is out of range or not a number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum CoordinatesError {
+    /// Not in [-90, 90].
+    Latitude(f64),
+    /// Not in [-180, 180].
+    Longitude(f64),
+}
+
+impl fmt::Display for CoordinatesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Latitude(value) => write!(f, "latitude {value} is not within -90 to 90"),
+            Self::Longitude(value) => write!(f, "longitude {value} is not within -180 to 180"),
+        }
+    }
+}
+
+impl std::error::Error for CoordinatesError {}
+
+impl Coordinates {
+    /// # Errors
+    /// [`CoordinatesError`] names the number that is out of range.
+    pub fn new(latitude: f64, longitude: f64) -> Result<Self, CoordinatesError> {
+        if !(-90.0..=90.0).contains(&latitude) {
+            return Err(CoordinatesError::Latitude(latitude));
+        }
+        if !(-180.0..=180.0).contains(&longitude) {
+            return Err(CoordinatesError::Longitude(longitude));
+        }
+        Ok(Self { latitude, longitude })
+    }
+
+    /// Degrees north.
+    pub fn latitude(self) -> f64 {
+        self.latitude
+    }
+
+    /// Degrees east.
+    pub fn longitude(self) -> f64 {
+        self.longitude
+    }
+
+    /// The great-circle distance in kilometres (haversine).
+    pub fn distance_km(self, other: Self) -> f64 {
+        let (phi, other_phi) = (self.latitude.to_radians(), other.latitude.to_radians());
+        let half_phi = (other_phi - phi) / 2.0;
+        let half_lambda = (other.longitude - self.longitude).to_radians() / 2.0;
+        let h = half_phi.sin().powi(2) + phi.cos() * other_phi.cos() * half_lambda.sin().powi(2);
+        2.0 * EARTH_RADIUS_KM * h.sqrt().min(1.0).asin()
+    }
+}
+
+/// By bits, so that a point can be a key. `-0.0` and `0.0` are different keys and the same point.
+impl Eq for Coordinates {}
+
+impl std::hash::Hash for Coordinates {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.latitude.to_bits().hash(state);
+        self.longitude.to_bits().hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(latitude: f64, longitude: f64) -> Coordinates {
+        Coordinates::new(latitude, longitude).unwrap()
+    }
+
+    #[test]
+    fn distance_is_along_the_great_circle() {
+        let (oslo, frankfurt, helsinki) = (at(59.91, 10.75), at(50.11, 8.68), at(60.17, 24.94));
+        assert!((oslo.distance_km(frankfurt) - 1098.0).abs() < 3.0);
+        assert!((oslo.distance_km(helsinki) - 787.0).abs() < 3.0);
+        assert!((at(0.0, 179.5).distance_km(at(0.0, -179.5)) - 111.2).abs() < 0.1);
+        assert!((at(90.0, 0.0).distance_km(at(-90.0, 77.0)) - 20015.1).abs() < 0.1);
+        assert_eq!(oslo.distance_km(oslo), 0.0);
+    }
+
+    #[test]
+    fn what_is_no_place_on_earth_is_refused() {
+        assert_eq!(Coordinates::new(90.1, 0.0), Err(CoordinatesError::Latitude(90.1)));
+        assert_eq!(Coordinates::new(0.0, -180.5), Err(CoordinatesError::Longitude(-180.5)));
+        assert!(Coordinates::new(f64::NAN, 0.0).is_err());
+    }
+}

@@ -1,0 +1,36 @@
+//! portolan: an authoritative DNS server that steers each client to the datacenter that suits it best.
+//!
+//! One idea carries everything: an answer is a pure function of an immutable [`snapshot::Snapshot`],
+//! the question and the client. Health results, drains, edited files and new GeoIP databases never
+//! touch a query: each makes a new snapshot, and one atomic pointer swap publishes it.
+//!
+//! The modules are layers; each imports only from layers below its own (`tests/layering.rs`).
+//!
+//! | layer | modules |
+//! |---|---|
+//! | 1 | [`dns`] names, wire format, EDNS · [`geo`] coordinates, databases, atlas · [`health`] monitors, verdicts |
+//! | 2 | [`steer`] datacenters, endpoints, pools, policies, wheels, charts |
+//! | 3 | [`zone`] RRsets, nodes, lookup, master files |
+//! | 4 | [`snapshot`] |
+//! | 5 | [`engine`] the answer · [`config`] files to domain values · [`probe`] health checks |
+//! | 6 | [`transport`] sockets · [`control`] the controller · [`admin`] HTTP |
+//! | 7 | [`app`], [`cli`] |
+
+pub mod dns;
+pub mod geo;
+pub mod health;
+pub mod steer;
+pub mod zone;
+
+pub mod snapshot;
+
+pub mod config;
+pub mod engine;
+pub mod probe;
+
+pub mod admin;
+pub mod control;
+pub mod transport;
+
+pub mod app;
+pub mod cli;

@@ -1,0 +1,37 @@
+//! The snapshot: everything a query is answered from, immutable, published by one pointer swap. Layer 4.
+
+use std::sync::Arc;
+
+use crate::{
+    dns::Name,
+    health::Standing,
+    steer::{Chart, Topology},
+};
+
+/// Everything a query is answered from. Never changes; the next one shares what stayed the same.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Counts up by one with each snapshot published.
+    pub generation: u64,
+    /// The compiled services, by [`crate::steer::ServiceId`].
+    pub charts: Vec<Arc<Chart>>,
+    /// How many turn counters the charts use; shards make room for them when they take up the snapshot.
+    pub turn_counters: usize,
+    /// What the server says of itself.
+    pub identity: Arc<Identity>,
+    /// What the charts were compiled from; for `explain` and the admin API, never read by a query.
+    pub topology: Arc<Topology>,
+    /// The health the charts were compiled with, by [`crate::steer::ProbeId`]; for the same readers.
+    pub standings: Arc<[Standing]>,
+    /// The apexes, by [`crate::steer::ZoneId`].
+    pub apexes: Arc<[Name]>,
+}
+
+/// What the server says of itself in replies.
+#[derive(Debug, Clone, Default)]
+pub struct Identity {
+    /// The NSID octets (RFC 5001); empty where the server has none.
+    pub nsid: Box<[u8]>,
+    /// The key of server cookies (RFC 9018).
+    pub cookie_key: [u8; 16],
+}

@@ -1,0 +1,46 @@
+//! Datacenters: places with a state.
+
+use crate::geo::Coordinates;
+
+/// Whether clients may be sent to a datacenter or an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum State {
+    /// In service.
+    #[default]
+    Active,
+    /// Used only when nothing else is usable.
+    Standby,
+    /// Gives nothing to new answers; probed on.
+    Draining,
+    /// Gives nothing and is not probed.
+    Disabled,
+}
+
+impl State {
+    /// The word in the zone file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Standby => "standby",
+            Self::Draining => "draining",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+/// A place with a state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Datacenter {
+    /// The name in `[datacenter.NAME]`.
+    pub name: Box<str>,
+    /// Where it is; `nearest` needs it.
+    pub location: Option<Coordinates>,
+    /// The label that groups datacenters.
+    pub region: Option<Box<str>>,
+    /// As written. Once `until` has passed the datacenter counts as active.
+    pub state: State,
+    /// Why the state is what it is.
+    pub reason: Option<Box<str>>,
+    /// When the state ends, in seconds since 1970-01-01T00:00:00Z.
+    pub until: Option<i64>,
+}

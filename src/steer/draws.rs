@@ -1,0 +1,39 @@
+//! What a shard brings to a draw: its random numbers and its turn counters.
+
+/// A shard's randomness and turn counters. Not shared; each shard has its own.
+#[derive(Debug)]
+pub struct Draws {
+    random: fastrand::Rng,
+    turns: Vec<u32>,
+}
+
+impl Draws {
+    /// `seed` decides every random draw that follows.
+    pub fn new(seed: u64) -> Self {
+        Self { random: fastrand::Rng::with_seed(seed), turns: Vec::new() }
+    }
+
+    /// 64 uniform bits.
+    pub fn random(&mut self) -> u64 {
+        self.random.u64(..)
+    }
+
+    /// Makes room for counters `0..count`; the only allocation, and only where a snapshot has more than any before it.
+    pub fn reserve_turns(&mut self, count: usize) {
+        if self.turns.len() < count {
+            self.turns.resize(count, 0);
+        }
+    }
+
+    /// The next turn of counter `index`, which wraps; 0 for a counter that no room was made for.
+    pub fn turn(&mut self, index: u32) -> u32 {
+        match self.turns.get_mut(index as usize) {
+            Some(counter) => {
+                let turn = *counter;
+                *counter = turn.wrapping_add(1);
+                turn
+            }
+            None => 0,
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Endpoints: what can be answered.
+
+use std::net::IpAddr;
+
+use super::{
+    datacenter::State,
+    topology::{DatacenterId, MonitorId},
+};
+use crate::dns::Name;
+
+/// What can be answered: addresses, or a name that stands for them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Endpoint {
+    /// As written, or the first address, or the CNAME's target.
+    pub name: Box<str>,
+    /// What an answer holds.
+    pub target: Target,
+    /// Its datacenter; all datacenters of a region where the endpoint names a region; empty where it names none.
+    pub datacenters: Vec<DatacenterId>,
+    /// What probes it, each address by itself.
+    pub monitor: Option<MonitorId>,
+    /// Its own state; its datacenter's counts beside it, and the stricter of the two rules.
+    pub state: State,
+    /// What the operator says instead of the monitor.
+    pub force: Option<Force>,
+}
+
+/// What an answer holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    /// Addresses in the order written, both families mixed; never empty, no address twice.
+    Addresses(Vec<IpAddr>),
+    /// A CNAME record, for every type.
+    Cname(Name),
+}
+
+/// The operator's word over the monitor's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Force {
+    /// Usable whatever the probes say.
+    Up,
+    /// Not usable whatever the probes say.
+    Down,
+}

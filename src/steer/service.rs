@@ -1,0 +1,33 @@
+//! Services: names whose answer is chosen per client, as configured.
+
+use super::topology::{PoolId, ZoneId};
+use crate::dns::Name;
+
+/// A name whose answer is chosen per client.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    /// The owner.
+    pub name: Name,
+    /// The zone that holds it: the innermost.
+    pub zone: ZoneId,
+    /// What chooses.
+    pub pool: PoolId,
+    /// Seconds; an answer's TTL is never above it.
+    pub ttl_secs: u32,
+    /// What to answer when the pool is not usable.
+    pub on_all_down: OnAllDown,
+    /// Whether AAAA is published.
+    pub ipv6: bool,
+}
+
+/// What a service answers when its pool is not usable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum OnAllDown {
+    /// As if all were up.
+    #[default]
+    All,
+    /// NODATA.
+    Empty,
+    /// From another pool; and where that is not usable either, as if all of the first were up.
+    Pool(PoolId),
+}

@@ -1,0 +1,106 @@
+//! The topology: every datacenter, monitor, endpoint, pool and service of one configuration, by index.
+
+use std::net::IpAddr;
+
+use super::{Datacenter, Endpoint, Pool, Service, Target};
+use crate::{dns::Name, health::Monitor};
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(pub u32);
+
+        impl $name {
+            /// As a position in the topology's list.
+            pub fn index(self) -> usize {
+                self.0 as usize
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// A position in [`Topology::datacenters`].
+    DatacenterId,
+    /// A position in [`Topology::monitors`].
+    MonitorId,
+    /// A position in [`Topology::endpoints`].
+    EndpointId,
+    /// A position in [`Topology::pools`].
+    PoolId,
+    /// A position in [`Topology::services`].
+    ServiceId,
+    /// A position in the configuration's zones.
+    ZoneId,
+    /// A position in [`Topology::probes`].
+    ProbeId,
+}
+
+/// Everything that steers, validated: every id is in range, pools form no cycle, names are unique.
+#[derive(Debug, Clone, Default)]
+pub struct Topology {
+    /// In order of name.
+    pub datacenters: Vec<Datacenter>,
+    /// In order of name.
+    pub monitors: Vec<Monitor>,
+    /// Pool by pool, in the order written.
+    pub endpoints: Vec<Endpoint>,
+    /// Named pools and the inline pools of services.
+    pub pools: Vec<Pool>,
+    /// In order of name.
+    pub services: Vec<Service>,
+    /// What is probed: each (monitor, target) once, however many endpoints share it.
+    pub probes: Vec<Probe>,
+    /// For each endpoint, for each of its addresses (or its one CNAME): the probe, where it is monitored.
+    pub probes_of: Vec<Vec<Option<ProbeId>>>,
+}
+
+/// One thing to probe.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Probe {
+    /// With what.
+    pub monitor: MonitorId,
+    /// Whom.
+    pub target: ProbeTarget,
+}
+
+/// Whom a probe asks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ProbeTarget {
+    /// An address of an endpoint.
+    Address(IpAddr),
+    /// The target of a CNAME endpoint, resolved by the system's resolver at each probe.
+    Host(Name),
+}
+
+impl Topology {
+    /// Puts the parts together and lists what there is to probe. The parts refer to each other by position.
+    pub fn new(
+        datacenters: Vec<Datacenter>,
+        monitors: Vec<Monitor>,
+        endpoints: Vec<Endpoint>,
+        pools: Vec<Pool>,
+        services: Vec<Service>,
+    ) -> Self {
+        let mut known = std::collections::HashMap::new();
+        let mut probes = Vec::new();
+        let mut probe_of = |monitor: Option<MonitorId>, target: ProbeTarget| {
+            let probe = Probe { monitor: monitor?, target };
+            Some(*known.entry(probe.clone()).or_insert_with(|| {
+                probes.push(probe);
+                ProbeId(probes.len() as u32 - 1)
+            }))
+        };
+        let probes_of = endpoints
+            .iter()
+            .map(|endpoint| match &endpoint.target {
+                Target::Addresses(addresses) => {
+                    addresses.iter().map(|&a| probe_of(endpoint.monitor, ProbeTarget::Address(a))).collect()
+                }
+                Target::Cname(name) => vec![probe_of(endpoint.monitor, ProbeTarget::Host(name.clone()))],
+            })
+            .collect();
+        Self { datacenters, monitors, endpoints, pools, services, probes, probes_of }
+    }
+}

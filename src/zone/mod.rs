@@ -1,0 +1,5 @@
+//! Zones: static records, the nodes they make, and how a name is looked up among them (RFC 1034 section 4.3.2). Layer 3: pure.
+
+mod record;
+
+pub use record::Record;
