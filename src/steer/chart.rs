@@ -8,7 +8,7 @@ use std::{
 use ipnet::IpNet;
 
 use super::{draws::Draws, topology::DatacenterId, wheel::Choice};
-use crate::geo::{Atlas, is_special};
+use crate::geo::Atlas;
 
 /// An address family, which is also what a query of type A or AAAA asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,7 +31,7 @@ pub struct Chart {
 /// A service's answers of one family.
 #[derive(Debug, Default)]
 pub(super) struct FamilyChart {
-    /// Client to area; absent where one answer serves every client, and then there is at most one area.
+    /// Client to area; absent where nothing of the client has a part, and then there is at most one area.
     pub atlas: Option<Arc<Atlas>>,
     /// By area of `atlas`.
     pub areas: Box<[Reach]>,
@@ -147,13 +147,12 @@ impl FamilyChart {
             (Some(atlas), Some(subnet)) => {
                 let place = atlas.locate(subnet.addr());
                 if place.special {
-                    (atlas.locate(resolver).area.index(), None, resolver)
+                    (atlas.locate(resolver).area.0 as usize, None, resolver)
                 } else {
-                    (place.area.index(), Some(place.scope), subnet.addr())
+                    (place.area.0 as usize, Some(place.scope), subnet.addr())
                 }
             }
-            (Some(atlas), None) => (atlas.locate(resolver).area.index(), None, resolver),
-            (None, Some(subnet)) if self.by_client && !is_special(subnet.addr()) => (0, Some(0), subnet.addr()),
+            (Some(atlas), None) => (atlas.locate(resolver).area.0 as usize, None, resolver),
             (None, _) => (0, None, resolver),
         }
     }

@@ -202,9 +202,16 @@ impl Plan {
             *flips_in_secs = finding.flips_in_secs.min(*flips_in_secs);
             map.push(number);
         }
-        let atlas =
-            self.survey.as_ref().filter(|_| areas.len() > 1).map(|survey| surveys.fold(survey, map.into_boxed_slice()));
         let by_client = areas.iter().any(|reach| reach.choice.as_ref().is_some_and(Choice::spreads_by_client));
+        let atlas = match &self.survey {
+            Some(survey) if areas.len() > 1 => Some(surveys.fold(survey, map.into_boxed_slice())),
+            // One answer for all, but drawn by the client's prefix: special-purpose prefixes still say nothing.
+            _ if by_client => {
+                let undivided = surveys.undivided();
+                Some(surveys.fold(&undivided, vec![0; undivided.sights.len()].into_boxed_slice()))
+            }
+            _ => None,
+        };
         FamilyChart { atlas, areas: areas.into_boxed_slice(), by_client, plight }
     }
 }

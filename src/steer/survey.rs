@@ -15,20 +15,28 @@ pub(super) struct Survey {
 }
 
 /// Every survey that some service needs, and the folds made of them.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Surveys {
     surveys: HashMap<Preferences, Arc<Survey>>,
-    folds: HashMap<(usize, Box<[u32]>), Arc<Atlas>>,
+    /// By the survey's place in memory, which the entry itself keeps from being used again.
+    folds: HashMap<(usize, Box<[u32]>), (Arc<Survey>, Arc<Atlas>)>,
 }
 
 impl Surveys {
     /// The survey of `preferences`, made now where it is new; `None` where geography has no part.
     pub(super) fn survey(&mut self, preferences: Preferences, databases: &Databases) -> Option<Arc<Survey>> {
-        if preferences.is_empty() {
-            return None;
-        }
+        (!preferences.is_empty()).then(|| self.divide(preferences, databases))
+    }
+
+    /// The world undivided but for its special-purpose addresses: for services that pick by the client's prefix and by
+    /// nothing else of it.
+    pub(super) fn undivided(&mut self) -> Arc<Survey> {
+        self.divide(Preferences::default(), &Databases::default())
+    }
+
+    fn divide(&mut self, preferences: Preferences, databases: &Databases) -> Arc<Survey> {
         if let Some(survey) = self.surveys.get(&preferences) {
-            return Some(Arc::clone(survey));
+            return Arc::clone(survey);
         }
         let named = preferences.named();
         let (atlas, sights) = Atlas::survey(databases, &named, |location, within| {
@@ -43,24 +51,23 @@ impl Surveys {
         );
         let survey = Arc::new(Survey { atlas, sights });
         self.surveys.insert(preferences, Arc::clone(&survey));
-        Some(survey)
+        survey
     }
 
     /// The survey's atlas with area `a` become `map[a]`; equal folds are made once.
     pub(super) fn fold(&mut self, survey: &Arc<Survey>, map: Box<[u32]>) -> Arc<Atlas> {
-        let fold = |(_, map): &(usize, Box<[u32]>)| Arc::new(survey.atlas.fold(map));
         let key = (Arc::as_ptr(survey).addr(), map);
-        if let Some(atlas) = self.folds.get(&key) {
+        if let Some((_, atlas)) = self.folds.get(&key) {
             return Arc::clone(atlas);
         }
-        let atlas = fold(&key);
-        self.folds.insert(key, Arc::clone(&atlas));
+        let atlas = Arc::new(survey.atlas.fold(&key.1));
+        self.folds.insert(key, (Arc::clone(survey), Arc::clone(&atlas)));
         atlas
     }
 
     /// Forgets what nothing uses any more.
     pub fn prune(&mut self) {
-        self.folds.retain(|_, atlas| Arc::strong_count(atlas) > 1);
+        self.folds.retain(|_, (_, atlas)| Arc::strong_count(atlas) > 1);
         self.surveys.retain(|_, survey| Arc::strong_count(survey) > 1);
     }
 }

@@ -8,7 +8,7 @@ use super::{chart::Answer, draws::Draws, pool::Spread, slots::Slots};
 
 /// A pool compiled: slots over choices. A choice may be another pool's wheel, which then draws in its own way.
 #[derive(Debug)]
-pub struct Wheel {
+pub(super) struct Wheel {
     /// How a client picks its slot.
     pub(super) spread: Spread,
     /// Shared by all wheels of equal weights.
@@ -23,7 +23,7 @@ pub struct Wheel {
 
 /// What a slot can name.
 #[derive(Debug, Clone)]
-pub enum Choice {
+pub(super) enum Choice {
     /// An endpoint's answer.
     Answer(Arc<Answer>),
     /// Another pool's wheel.
