@@ -89,8 +89,11 @@ impl HttpProbe {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let (mut sender, connection) =
-            http1::Builder::new().max_buf_size(HEAD_OCTETS).handshake(TokioIo::new(stream)).await.map_err(trouble_of)?;
+        let (mut sender, connection) = http1::Builder::new()
+            .max_buf_size(HEAD_OCTETS)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(trouble_of)?;
         let exchange = async move {
             let response = sender.send_request(request).await.map_err(trouble_of)?;
             self.judge(response).await

@@ -112,7 +112,12 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     /// The starts of `count` targets, all added at once, over `horizon`.
-    fn starts(count: usize, interval: Duration, horizon: Duration, sleep: Option<(Duration, Duration)>) -> Vec<Duration> {
+    fn starts(
+        count: usize,
+        interval: Duration,
+        horizon: Duration,
+        sleep: Option<(Duration, Duration)>,
+    ) -> Vec<Duration> {
         let (mut phases, mut random) = (Phases::default(), fastrand::Rng::with_seed(1));
         let mut starts = Vec::new();
         for index in 0..count {
@@ -168,8 +173,7 @@ mod tests {
     fn gaps_stay_within_a_tenth_of_the_interval() {
         for (interval, timeout) in [(10 * SECOND, 2 * SECOND), (SECOND, SECOND / 2), (SECOND, SECOND * 99 / 100)] {
             let (mut phases, mut random) = (Phases::default(), fastrand::Rng::with_seed(2));
-            let (mut slot, _) =
-                phases.place(interval, timeout, Newcomer { index: 0, count: 100 }, Duration::ZERO);
+            let (mut slot, _) = phases.place(interval, timeout, Newcomer { index: 0, count: 100 }, Duration::ZERO);
             let mut last = slot.advance(Duration::ZERO, &mut random);
             for _ in 0..10_000 {
                 let next = slot.advance(last, &mut random);

@@ -13,7 +13,7 @@ use std::{
 
 use tokio::{
     sync::{mpsc, oneshot},
-    task::JoinSet,
+    task::{AbortHandle, JoinError, JoinSet},
     time::{Instant, sleep_until},
 };
 
@@ -113,7 +113,7 @@ impl Prober {
         let ready = tokio::task::spawn_blocking(move || make_ready(keys)).await;
         match ready {
             // The task ends only with this handle, so somebody listens.
-            Ok(ready) => drop(self.commands.send(Command::Set(ready)).await),
+            Ok(ready) => _ = self.commands.send(Command::Set(ready)).await,
             Err(error) => tracing::error!(%error, "the probes could not be prepared; the old ones go on"),
         }
     }
@@ -124,7 +124,7 @@ impl Prober {
         let (done, wait) = oneshot::channel();
         if self.commands.send(Command::FirstRound(done)).await.is_ok() {
             // An error means that the task is gone: nothing to wait for either.
-            drop(wait.await);
+            let _ = wait.await;
         }
     }
 
@@ -147,9 +147,8 @@ fn make_ready(keys: Vec<ProbeKey>) -> Vec<(ProbeKey, Arc<Checker>)> {
     let mut checkers: HashMap<Arc<Monitor>, Arc<Checker>> = HashMap::new();
     keys.into_iter()
         .map(|key| {
-            let checker = checkers
-                .entry(Arc::clone(&key.monitor))
-                .or_insert_with(|| Arc::new(Checker::new(&key.monitor)));
+            let checker =
+                checkers.entry(Arc::clone(&key.monitor)).or_insert_with(|| Arc::new(Checker::new(&key.monitor)));
             let checker = Arc::clone(checker);
             (key, checker)
         })
@@ -179,7 +178,7 @@ impl Shared {
         count.fetch_add(1, Relaxed);
         let report = Report { key, outcome, at: self.now() };
         // Nobody listens while the program stops.
-        drop(self.reports.send(report).await);
+        let _ = self.reports.send(report).await;
     }
 }
 
@@ -189,7 +188,7 @@ struct Item {
     key: ProbeKey,
     checker: Arc<Checker>,
     slot: Slot,
-    running: Option<tokio::task::AbortHandle>,
+    running: Option<AbortHandle>,
     is_waited_for: bool,
 }
 
@@ -204,7 +203,6 @@ struct Scheduler {
     /// When each item is next due. Items that are gone leave their entry behind until it is due.
     due: BinaryHeap<Reverse<(Duration, Serial)>>,
     probes: JoinSet<Serial>,
-    serials_of: HashMap<tokio::task::Id, Serial>,
     first_round: FirstRound,
 }
 
@@ -227,7 +225,6 @@ impl Scheduler {
             serials: HashMap::new(),
             due: BinaryHeap::new(),
             probes: JoinSet::new(),
-            serials_of: HashMap::new(),
             first_round: FirstRound::default(),
         }
     }
@@ -242,16 +239,128 @@ impl Scheduler {
             let wake = self.next_wake();
             tokio::select! {
                 biased;
+                () = &mut beat => {}
                 command = inbox.recv() => match command {
                     Some(Command::Set(targets)) => self.set(targets),
                     Some(Command::FirstRound(done)) => self.first_round.waiting.push(done),
                     None => return,
                 },
-                Some(ended) = self.probes.join_next_with_id() => self.end(ended.map(|(id, _)| id).unwrap_or_else(|error| error.id())),
+                Some(ended) = self.probes.join_next() => self.end(ended),
                 () = sleep_until(wake) => {}
-                () = &mut beat => {}
             }
             self.shared.counters.in_flight.store(self.probes.len() as u64, Relaxed);
+        }
+    }
+
+    fn set(&mut self, targets: Vec<(ProbeKey, Arc<Checker>)>) {
+        let now = self.shared.now();
+        let mut old = std::mem::take(&mut self.serials);
+        let mut newcomers = Vec::new();
+        for (key, checker) in targets {
+            match old.remove(&key) {
+                Some(serial) => {
+                    if let Some(item) = self.items.get_mut(&serial) {
+                        item.checker = checker;
+                    }
+                    self.serials.insert(key, serial);
+                }
+                None => newcomers.push((key, checker)),
+            }
+        }
+        for serial in old.into_values() {
+            if let Some(Item { running: Some(probe), .. }) = self.items.remove(&serial) {
+                probe.abort();
+            }
+        }
+        let count = newcomers.len();
+        for (index, (key, checker)) in newcomers.into_iter().enumerate() {
+            self.add(key, checker, Newcomer { index, count }, now);
+        }
+        let longest = self.items.values().map(|item| item.key.monitor.interval).max().unwrap_or_default();
+        self.first_round.missing = self.items.values().filter(|item| item.is_waited_for).count();
+        self.first_round.until = now + longest;
+    }
+
+    fn add(&mut self, key: ProbeKey, checker: Arc<Checker>, newcomer: Newcomer, now: Duration) {
+        let serial = self.next_serial;
+        // A key given twice is one probe.
+        if self.serials.contains_key(&key) {
+            return;
+        }
+        self.next_serial += 1;
+        let (slot, first) = self.phases.place(key.monitor.interval, key.monitor.timeout, newcomer, now);
+        self.serials.insert(key.clone(), serial);
+        self.items.insert(serial, Item { key, checker, slot, running: None, is_waited_for: true });
+        self.due.push(Reverse((first, serial)));
+    }
+
+    fn start_due(&mut self) {
+        let now = self.shared.now();
+        while let Some(&Reverse((due, serial))) = self.due.peek() {
+            if due > now || self.probes.len() >= self.limits.in_flight.get() {
+                return;
+            }
+            self.due.pop();
+            self.start(serial, due, now);
+        }
+    }
+
+    fn start(&mut self, serial: Serial, due: Duration, now: Duration) {
+        let Some(item) = self.items.get_mut(&serial) else { return };
+        let counters = &self.shared.counters;
+        let judged = if item.running.is_some() { Due::Skip } else { item.slot.judge(due, now) };
+        self.due.push(Reverse((item.slot.advance(now, &mut self.random), serial)));
+        match judged {
+            Due::Skip => {
+                counters.skipped.fetch_add(1, Relaxed);
+                return;
+            }
+            Due::StartLate => _ = counters.late.fetch_add(1, Relaxed),
+            Due::Start => {}
+        }
+        counters.started.fetch_add(1, Relaxed);
+        let probe = self.shared.clone().probe_and_report(item.key.clone(), Arc::clone(&item.checker));
+        item.running = Some(self.probes.spawn(async move {
+            probe.await;
+            serial
+        }));
+    }
+
+    fn end(&mut self, ended: Result<Serial, JoinError>) {
+        let serial = match ended {
+            Ok(serial) => serial,
+            Err(error) if error.is_cancelled() => return,
+            Err(error) => {
+                tracing::error!(%error, "a probe panicked");
+                let is_it = |item: &Item| item.running.as_ref().is_some_and(|probe| probe.id() == error.id());
+                let Some((&serial, _)) = self.items.iter().find(|(_, item)| is_it(item)) else { return };
+                serial
+            }
+        };
+        let Some(item) = self.items.get_mut(&serial) else { return };
+        item.running = None;
+        if std::mem::take(&mut item.is_waited_for) {
+            self.first_round.missing = self.first_round.missing.saturating_sub(1);
+        }
+    }
+
+    fn end_first_round(&mut self) {
+        if self.first_round.missing == 0 || self.shared.now() >= self.first_round.until {
+            for done in self.first_round.waiting.drain(..) {
+                // Who asked may have given up.
+                let _ = done.send(());
+            }
+        }
+    }
+
+    fn next_wake(&self) -> Instant {
+        const IDLE: Duration = Duration::from_secs(3600);
+        let is_full = self.probes.len() >= self.limits.in_flight.get();
+        let due = self.due.peek().filter(|_| !is_full).map(|Reverse((due, _))| *due);
+        let round = (!self.first_round.waiting.is_empty()).then_some(self.first_round.until);
+        match due.into_iter().chain(round).min() {
+            Some(time) => self.shared.epoch + time,
+            None => Instant::now() + IDLE,
         }
     }
 }
