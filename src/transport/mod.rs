@@ -1,1 +1,24 @@
-//! transport
+//! Transports: sockets in front of the engine. Layer 6.
+//!
+//! Each transport receives messages, hands each to [`crate::engine::answer`] with the current snapshot, and sends the reply;
+//! none builds a reply of its own.
+//!
+//! | file | step |
+//! |---|---|
+//! | `bind` | all sockets, before anything starts |
+//! | `udp` | shards: threads that receive and send batches |
+//! | `syscall` | what the shards ask of the kernel; the only `unsafe` |
+//! | `guard` | the call into the engine, safe against its panics |
+//! | `counters` | what came in and how it ended; `totals` sums it up |
+
+mod bind;
+mod counters;
+mod guard;
+mod syscall;
+mod totals;
+mod udp;
+
+pub use bind::{BindError, Bound, bind, bind_streams};
+pub use counters::{ConnectionEvent, Counters, Silence};
+pub use totals::{Totals, TransportTotals};
+pub use udp::{Shards, StartError, serve as serve_udp};
