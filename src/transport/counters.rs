@@ -410,9 +410,18 @@ impl Recorder {
         self.writers.add(&self.cells.kernel_drops, u64::from(count));
     }
 
-    /// Something happened to a connection.
-    pub(super) fn connection(&self, event: ConnectionEvent) {
-        self.writers.add(&self.cells.connections[event as usize], 1);
+    /// Something happened to so many connections.
+    pub(super) fn connections(&self, event: ConnectionEvent, count: usize) {
+        self.writers.add(&self.cells.connections[event as usize], count as u64);
+    }
+}
+
+impl Drop for Recorder {
+    /// A connection that ends before its replies are written.
+    fn drop(&mut self) {
+        while self.open > 0 {
+            self.send_failed();
+        }
     }
 }
 

@@ -8,17 +8,24 @@
 //! | `bind` | all sockets, before anything starts |
 //! | `udp` | shards: threads that receive and send batches |
 //! | `syscall` | what the shards ask of the kernel; the only `unsafe` |
+//! | `tcp`, `stream` | listeners of TCP and TLS; one connection |
+//! | `connections` | how many there may be, and who goes |
 //! | `guard` | the call into the engine, safe against its panics |
 //! | `counters` | what came in and how it ended; `totals` sums it up |
 
 mod bind;
+mod connections;
 mod counters;
 mod guard;
+mod stream;
 mod syscall;
+mod tcp;
 mod totals;
 mod udp;
 
 pub use bind::{BindError, Bound, bind, bind_streams};
+pub use connections::Limits;
 pub use counters::{ConnectionEvent, Counters, Silence};
+pub use tcp::Streams;
 pub use totals::{Totals, TransportTotals};
 pub use udp::{Shards, StartError, serve as serve_udp};
