@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod types;
+
 /// Reads a file for `example.com` that includes nothing.
 fn read(text: &str) -> MasterFile {
     read_with(text, &[])
