@@ -12,6 +12,8 @@ mod rrset;
 mod zones;
 
 pub use builder::ZoneBuilder;
+pub(crate) use hash::hash;
+
 pub use content::{Node, Standpoint, Zone};
 pub use error::{RecordError, ZoneError};
 pub use lookup::{Finding, Outcome};
