@@ -49,6 +49,9 @@ pub(crate) fn generate(rng: &mut Rng, count: usize) -> Vec<Zone> {
         let apex = format!("z{number}.test");
         let mut draft = Draft::new(&apex);
         draft.fill(rng);
+        if number % 3 == 1 {
+            draft.add_dname(&format!("short.{apex}"), &format!("a-target-that-is-longer-than-its-owner.{apex}."));
+        }
         if number % 3 == 0 {
             let child = format!("child.{apex}");
             draft.add(&child, "NS", &format!("ns.{child}."));
@@ -217,7 +220,7 @@ pub(crate) fn questions(rng: &mut Rng, zone: &Zone) -> Vec<Question> {
         }
         names.insert(format!("x.y.{owner}"));
     }
-    // A DNAME cannot lengthen these beyond measure, but it does that to one in its neighbourhood (YXDOMAIN).
+    // Long enough that a DNAME may make them too long (YXDOMAIN).
     let long = ["l".repeat(63), "l".repeat(63), "l".repeat(63), "l".repeat(35)].join(".");
     names.extend(zone.owners.iter().map(|owner| format!("{long}.{owner}")).filter(|name| name.len() < 254));
     names.into_iter().flat_map(|name| TYPES.map(|(rtype, _)| Question { name: name.clone(), rtype })).collect()
