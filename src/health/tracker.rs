@@ -1,7 +1,7 @@
 //! One target's tracker: outcomes in a row turn into a verdict.
 //!
-//! Flapping is bounded by `rise` and `fall` alone: a verdict changes at most once in `min(rise, fall)` outcomes, so a
-//! target that flips with every probe never changes its verdict once it has one. There is no further hold time.
+//! Flapping is bounded by `rise` and `fall` alone: from up to down and back takes at least `rise + fall` outcomes, and where
+//! both are above 1 a target that flips with every probe keeps the verdict it has. There is no further hold time.
 
 use std::time::Duration;
 

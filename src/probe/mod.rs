@@ -15,6 +15,9 @@ mod scheduler;
 mod tcp;
 mod tls;
 
+#[cfg(test)]
+mod tests;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 pub use scheduler::{Limits, Prober, Tally};

@@ -49,15 +49,15 @@ impl Slot {
         }
     }
 
-    /// The next start after `now`.
+    /// The next start, after `now`: rounds that are wholly over are passed by.
     pub(super) fn advance(&mut self, now: Duration, random: &mut fastrand::Rng) -> Duration {
-        let start = self.next - self.jitter + self.jitter.mul_f64(2.0 * random.f64());
-        self.next += self.interval;
         if self.next < now {
             let missed = (now - self.next).div_duration_f64(self.interval).ceil();
             self.next += self.interval.mul_f64(missed);
-            return self.advance(now, random);
         }
+        // Jitter must not put it back into the past, where it would be late before it was due.
+        let start = (self.next - self.jitter + self.jitter.mul_f64(2.0 * random.f64())).max(now);
+        self.next += self.interval;
         start
     }
 }
