@@ -23,6 +23,9 @@ use crate::{
     snapshot::Snapshot,
 };
 
+mod bind;
+mod encrypted;
+
 /// A datagram that makes the call into the engine panic.
 pub(super) const POISON_FOR_THE_ENGINE: &[u8] = b"panic in the engine";
 /// A datagram that makes the shard itself panic.
