@@ -74,6 +74,9 @@ async fn kdig_is_answered_over_https_with_edns_as_the_engine_wrote_it() {
     let shards = serve_udp(plain.udp, &snapshots, &counters).unwrap();
     let Some(over_udp) = kdig(plain_address, &asked[1..]).await else { return };
     assert_eq!(edns_of(&printed), edns_of(&over_udp));
+    for option in ["NSID", "CLIENT-SUBNET", "COOKIE"] {
+        assert!(edns_of(&printed).iter().any(|line| line.contains(option)), "{option}: {printed}");
+    }
     shards.stop();
     eventually(&counters, |totals| totals.of(Transport::Https).answered_with(Rcode::REFUSED) == 1).await;
     https.stop().await;
