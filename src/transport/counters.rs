@@ -429,3 +429,83 @@ impl Drop for Recorder {
 fn room(slots: &[u32]) -> usize {
     slots.iter().max().map_or(0, |&highest| highest as usize + 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        dns::Rcode,
+        steer::{DatacenterId, OnAllDown, PoolId, Service, ServiceId, ZoneId},
+    };
+
+    fn topology(services: &[&str]) -> Arc<Topology> {
+        let service = |name: &&str| Service {
+            name: name.parse().unwrap(),
+            zone: ZoneId(0),
+            pool: PoolId(0),
+            ttl_secs: 30,
+            on_all_down: OnAllDown::All,
+            ipv6: true,
+        };
+        Arc::new(Topology { services: services.iter().map(service).collect(), ..Topology::default() })
+    }
+
+    fn answered_by(service: u32) -> Tally {
+        Tally {
+            rtype: Rtype::A,
+            rcode: Rcode::NOERROR,
+            service: Some(ServiceId(service)),
+            datacenter: Some(DatacenterId(9)),
+            truncated: false,
+        }
+    }
+
+    #[test]
+    fn a_service_keeps_its_count_when_a_reload_moves_it() {
+        let counters = Counters::new();
+        let (mut shard, mut other) = (counters.recorder(Transport::Udp), counters.recorder(Transport::Udp));
+        let (before, after) =
+            (topology(&["b.example", "c.example"]), topology(&["a.example", "c.example", "d.example"]));
+        shard.adopt(&before);
+        shard.received(2);
+        shard.answered(&answered_by(0));
+        shard.answered(&answered_by(1));
+        counters.prepare(&after);
+        shard.adopt(&after);
+        shard.received(1);
+        shard.answered(&answered_by(1));
+        // A shard that is late still counts by the topology it answers from.
+        other.adopt(&before);
+        other.received(1);
+        other.answered(&answered_by(1));
+        let counted: Vec<_> =
+            counters.collect().services.into_iter().map(|(name, count)| (name.to_string(), count)).collect();
+        let named = |name: &str| counted.iter().find(|(n, _)| n.trim_end_matches('.') == name).map(|(_, count)| *count);
+        assert_eq!(
+            [named("a.example"), named("b.example"), named("c.example"), named("d.example")],
+            [Some(0), Some(1), Some(3), Some(0)]
+        );
+    }
+
+    #[test]
+    fn every_slot_has_a_cell_of_its_own() {
+        let table = Table::default();
+        table.reserve(100_000);
+        for slot in 0..100_000 {
+            table.cell(slot).unwrap().fetch_add(u64::from(slot), Relaxed);
+        }
+        assert!((0..100_000).all(|slot| table.read(slot) == u64::from(slot)));
+        assert!(table.cell(u32::MAX).is_none());
+    }
+
+    #[test]
+    fn what_a_connection_leaves_unsent_is_a_send_error() {
+        let counters = Counters::new();
+        let mut connection = counters.shared_recorder(Transport::Tcp).share();
+        connection.received(3);
+        connection.answered(&answered_by(0));
+        drop(connection);
+        let totals = counters.collect();
+        assert_eq!((totals.of(Transport::Tcp).send_errors, totals.of(Transport::Tcp).ended()), (2, 3));
+    }
+}

@@ -24,7 +24,12 @@ pub(super) fn answer(
     out: &mut [u8],
 ) -> Result<Reply, Silence> {
     // Unwind safe: the snapshot is immutable, the draws are whole at every moment, and `out` is overwritten or not sent.
-    match catch_unwind(AssertUnwindSafe(|| engine::answer(snapshot, query, draws, out))) {
+    let answer = || {
+        #[cfg(test)]
+        assert!(query.message != super::tests::POISON_FOR_THE_ENGINE, "a test asks for this panic");
+        engine::answer(snapshot, query, draws, out)
+    };
+    match catch_unwind(AssertUnwindSafe(answer)) {
         Ok(answered) => answered.map_err(Silence::Ignored),
         Err(_) => {
             static PANICS: Throttle = Throttle::new();

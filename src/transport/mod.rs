@@ -24,6 +24,8 @@ mod hickory;
 mod stream;
 mod syscall;
 mod tcp;
+#[cfg(test)]
+mod tests;
 mod totals;
 mod udp;
 

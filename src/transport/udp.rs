@@ -238,6 +238,8 @@ impl<'a> Desk<'a> {
         self.tallies.clear();
         for index in 0..count {
             let datagram = self.batch.datagram(index);
+            #[cfg(test)]
+            assert!(datagram.message != super::tests::POISON_FOR_THE_SHARD, "a test asks for this panic");
             let Some(source) = datagram.source.filter(|source| source.port() != 0) else {
                 self.recorder.silent(Silence::Unanswerable);
                 continue;
