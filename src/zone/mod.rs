@@ -5,12 +5,15 @@ mod content;
 mod error;
 mod hash;
 mod lookup;
+pub mod master;
 mod rdata;
 mod record;
 mod rrset;
 mod zones;
 
 pub use builder::ZoneBuilder;
+pub(crate) use hash::hash;
+
 pub use content::{Node, Standpoint, Zone};
 pub use error::{RecordError, ZoneError};
 pub use lookup::{Finding, Outcome};
