@@ -308,3 +308,31 @@ fn records_that_no_zone_holds_are_refused() {
     let large = "x TXT ".to_owned() + &"\"0123456789\" ".repeat(6000);
     assert_eq!(errors(&read(&large)), ["0:1:1 the rdata has 66000 octets; the maximum is 65535"]);
 }
+
+#[test]
+fn no_mutation_of_a_file_makes_the_reader_panic() {
+    let mut rng = fastrand::Rng::with_seed(1035);
+    let seeds: Vec<String> = types::texts().map(|text| format!("x {text}\n")).collect();
+    let alphabet = b" \t\n\r\"\\();.@$*=,-/{}0123456789azAZ\x00\x7f\xff";
+    for _ in 0..20_000 {
+        let mut text = b"$ORIGIN a.b.\n$TTL 1h\n$GENERATE 1-3 x$ A 192.0.2.${1,2,n}\n".to_vec();
+        for _ in 0..3 {
+            text.extend(seeds[rng.usize(0..seeds.len())].bytes());
+        }
+        for _ in 0..rng.usize(1..8) {
+            let at = rng.usize(0..text.len().max(1));
+            match rng.u8(0..4) {
+                0 | 2 if text.is_empty() => {}
+                0 => text[at] = alphabet[rng.usize(0..alphabet.len())],
+                1 => text.insert(at, alphabet[rng.usize(0..alphabet.len())]),
+                2 => drop(text.remove(at)),
+                _ => text.truncate(at.max(1)),
+            }
+        }
+        let file = parse(&text, &"example.com".parse().unwrap(), None, &mut |_| Err("none".to_owned()));
+        let lines = text.iter().filter(|&&byte| byte == b'\n').count() as u32 + 1;
+        for error in &file.errors {
+            assert!(error.position.line <= lines && error.span.end <= text.len(), "{error:?}");
+        }
+    }
+}
