@@ -127,6 +127,3 @@ fn objection(header: &Header, question: Option<&Question>, additional: &Addition
         _ => None,
     }
 }
-
-#[cfg(test)]
-mod tests;

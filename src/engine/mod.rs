@@ -11,3 +11,6 @@ mod steered;
 mod walk;
 
 pub use answer::{Ignored, Query, Reply, Tally, Transport, answer};
+
+#[cfg(test)]
+mod tests;
