@@ -129,6 +129,11 @@ const RDATA: &[(&str, &str)] = &[
     (r#"NINFO "zone info""#, "097a6f6e6520696e666f"),
 ];
 
+/// A record of each type, without its owner.
+pub(super) fn texts() -> impl Iterator<Item = &'static str> {
+    RDATA.iter().map(|(text, _)| *text)
+}
+
 #[test]
 fn every_type_is_read_into_the_octets_that_other_servers_make_of_it() {
     for &(text, hex) in RDATA {
