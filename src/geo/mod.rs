@@ -1,7 +1,30 @@
 //! Geography: coordinates, what a database says of an address, and the atlas compiled from both. Layer 1: pure; bytes come in as arguments.
+//!
+//! [`Database::open`] checks a file and keeps its networks; [`Databases`] reads several as one; [`Atlas::survey`] joins
+//! them, the prefixes that rules name and the special-purpose addresses into areas; [`Atlas::fold`] makes areas one that
+//! are answered alike, so that each answer gets the widest scope for which it holds.
 
+mod address;
+mod atlas;
+mod column;
 mod coordinates;
+mod database;
+mod databases;
+mod leaves;
 mod location;
+mod overlay;
+mod record;
+mod runs;
+mod special;
+mod survey;
+mod tree;
 
+pub use atlas::{Area, Atlas, Place, Run};
 pub use coordinates::{Coordinates, CoordinatesError};
+pub use database::{Database, DatabaseError, Progress};
+pub use databases::{Databases, Finding, Source};
 pub use location::Location;
+pub use tree::TreeFault;
+
+#[cfg(test)]
+mod tests;

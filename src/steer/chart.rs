@@ -1,10 +1,14 @@
-//! The chart: a service compiled for the query path. Client area to wheel, wheel to slot, slot to ready answer.
+//! The chart: a service compiled for the query path. Client to area, area to wheel, wheel to slot, slot to ready answer.
 
-use std::net::IpAddr;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+};
 
 use ipnet::IpNet;
 
-use super::{draws::Draws, topology::DatacenterId};
+use super::{draws::Draws, topology::DatacenterId, wheel::Choice};
+use crate::geo::Atlas;
 
 /// An address family, which is also what a query of type A or AAAA asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,7 +21,48 @@ pub enum Family {
 
 /// A service compiled for the query path.
 #[derive(Debug, Default)]
-pub struct Chart {}
+pub struct Chart {
+    pub(super) ttl_secs: u32,
+    pub(super) v4: FamilyChart,
+    pub(super) v6: FamilyChart,
+    pub(super) may_answer_cname: bool,
+}
+
+/// A service's answers of one family.
+#[derive(Debug, Default)]
+pub(super) struct FamilyChart {
+    /// Client to area; absent where nothing of the client has a part, and then there is at most one area.
+    pub atlas: Option<Arc<Atlas>>,
+    /// By area of `atlas`.
+    pub areas: Box<[Reach]>,
+    /// Whether some wheel picks by the client's prefix.
+    pub by_client: bool,
+    /// The worst plight of any area.
+    pub plight: Plight,
+}
+
+/// What one area's clients get.
+#[derive(Debug, Clone)]
+pub(super) struct Reach {
+    /// `None` is NODATA.
+    pub choice: Option<Choice>,
+    /// Until a verdict that this choice hangs on could flip, in seconds.
+    pub flips_in_secs: u32,
+}
+
+/// How far a service had to go to find an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Plight {
+    /// Usable members answer.
+    #[default]
+    None,
+    /// Nothing is usable: `on-all-down` decides what is answered.
+    AllDown,
+    /// Nothing but draining members or such as are forced down is left: they are answered.
+    Drained,
+    /// Nothing but disabled members is left: they are answered.
+    Disabled,
+}
 
 /// One endpoint's part of an answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,25 +91,105 @@ pub struct Course<'a> {
     pub ttl_secs: u32,
     /// ECS SCOPE PREFIX-LENGTH (RFC 7871 section 7.2.1), in the family of the subnet asked with; 0 where no subnet decided.
     pub scope: u8,
-    chart: &'a Chart,
+    choice: Option<&'a Choice>,
+    client: u64,
 }
+
+/// The client prefix that `spread = "client"` keeps together, and the least scope of an answer chosen by it.
+const CLIENT_PREFIX_V4: u8 = 24;
+const CLIENT_PREFIX_V6: u8 = 56;
 
 impl Chart {
     /// The course for a client: by `subnet` (what ECS says, host bits zero, prefix not 0), else by the `resolver`'s address.
-    pub fn course(&self, _family: Family, _subnet: Option<IpNet>, _resolver: IpAddr) -> Course<'_> {
-        Course { ttl_secs: 0, scope: 0, chart: self }
+    pub fn course(&self, family: Family, subnet: Option<IpNet>, resolver: IpAddr) -> Course<'_> {
+        let chart = self.family(family);
+        let (area, scope, client) = chart.place(subnet, resolver);
+        let Some(reach) = chart.areas.get(area) else {
+            return Course { ttl_secs: self.ttl_secs, scope: scope.unwrap_or(0), choice: None, client: 0 };
+        };
+        let (key, least) = if chart.by_client { client_key(client) } else { (0, 0) };
+        Course {
+            ttl_secs: self.ttl_secs.min(reach.flips_in_secs),
+            scope: scope.map_or(0, |scope| scope.max(least)),
+            choice: reach.choice.as_ref(),
+            client: key,
+        }
     }
 
     /// Whether a client may be answered a CNAME, for whatever type it asks.
     pub fn may_answer_cname(&self) -> bool {
-        false
+        self.may_answer_cname
+    }
+
+    /// How far the service had to go to find an answer, over all areas of one family.
+    pub fn plight(&self, family: Family) -> Plight {
+        self.family(family).plight
+    }
+
+    /// The atlas of one family, folded to this service's answers; absent where one answer serves every client.
+    pub fn atlas(&self, family: Family) -> Option<&Arc<Atlas>> {
+        self.family(family).atlas.as_ref()
+    }
+
+    fn family(&self, family: Family) -> &FamilyChart {
+        match family {
+            Family::V4 => &self.v4,
+            Family::V6 => &self.v6,
+        }
+    }
+}
+
+impl FamilyChart {
+    /// The area that decides, the scope where a subnet decided, and the address it was decided by. An ECS address that is
+    /// not global says nothing of where the client is: the resolver's address serves instead (RFC 7871 section 11.1).
+    fn place(&self, subnet: Option<IpNet>, resolver: IpAddr) -> (usize, Option<u8>, IpAddr) {
+        match (&self.atlas, subnet) {
+            (Some(atlas), Some(subnet)) => {
+                let place = atlas.locate(subnet.addr());
+                if place.special {
+                    (atlas.locate(resolver).area.0 as usize, None, resolver)
+                } else {
+                    (place.area.0 as usize, Some(place.scope), subnet.addr())
+                }
+            }
+            (Some(atlas), None) => (atlas.locate(resolver).area.0 as usize, None, resolver),
+            (None, _) => (0, None, resolver),
+        }
+    }
+}
+
+/// The client's prefix as a number, and the least scope of an answer chosen by it: /24 of IPv4 and /56 of IPv6, told apart
+/// by the top bit.
+fn client_key(client: IpAddr) -> (u64, u8) {
+    let v4_key = |address: Ipv4Addr| u64::from(address.to_bits() >> (32 - CLIENT_PREFIX_V4));
+    match client {
+        IpAddr::V4(address) => (v4_key(address), CLIENT_PREFIX_V4),
+        IpAddr::V6(address) => match address.to_ipv4_mapped() {
+            Some(mapped) => (v4_key(mapped), 96 + CLIENT_PREFIX_V4),
+            None => ((address.to_bits() >> (128 - CLIENT_PREFIX_V6)) as u64 | 1 << 63, CLIENT_PREFIX_V6),
+        },
     }
 }
 
 impl<'a> Course<'a> {
     /// Draws the endpoints of one answer and hands each to `each`, in the order of the answer; none at all means NODATA.
     /// A CNAME comes alone.
-    pub fn draw(&self, _draws: &mut Draws, _each: &mut dyn FnMut(&'a Answer)) {
-        let _ = self.chart;
+    pub fn draw(&self, draws: &mut Draws, each: &mut dyn FnMut(&'a Answer)) {
+        if let Some(choice) = self.choice {
+            choice.draw(self.client, draws, each);
+        }
+    }
+}
+
+impl Rdata {
+    /// As texts, in the order of the answer.
+    pub fn texts(&self) -> Vec<String> {
+        match self {
+            Self::A(addresses) => addresses.iter().map(|a| Ipv4Addr::from(*a).to_string()).collect(),
+            Self::Aaaa(addresses) => addresses.iter().map(|a| Ipv6Addr::from(*a).to_string()).collect(),
+            Self::Cname(wire) => {
+                crate::dns::Name::from_wire(wire).map(|name| vec![name.to_string()]).unwrap_or_default()
+            }
+        }
     }
 }

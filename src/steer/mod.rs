@@ -1,21 +1,37 @@
 //! Steering: who may be answered (datacenters, endpoints, pools, services) and how that is compiled into wheels. Layer 2: pure.
+//!
+//! [`Topology`] is what is configured, [`Conditions`] what changes without an edit. [`Compiler`] searches each service's pools
+//! (`search`, `policy`) in every area that its preferences divide the world into (`preference`, `survey`), fills wheels (`slots`)
+//! and makes a [`Chart`], from which a query takes its [`Course`] and draws.
 
+mod chart;
+mod compiler;
+mod conditions;
 mod datacenter;
+mod draws;
 mod endpoint;
+mod policy;
 mod pool;
+mod preference;
+mod search;
 mod service;
+mod slots;
+mod survey;
 mod topology;
+mod wheel;
 
+#[cfg(test)]
+mod tests;
+
+pub use chart::{Answer, Chart, Course, Family, Plight, Rdata};
+pub use compiler::Compiler;
+pub use conditions::{Conditions, datacenter_states};
 pub use datacenter::{Datacenter, State};
+pub use draws::Draws;
 pub use endpoint::{Endpoint, Force, Target};
 pub use pool::{Answers, Member, MemberKind, MinUp, Policy, Pool, Rule, Spread, Tie};
 pub use service::{OnAllDown, Service};
+pub use survey::Surveys;
 pub use topology::{
     DatacenterId, EndpointId, MonitorId, PoolId, Probe, ProbeId, ProbeTarget, ServiceId, Topology, ZoneId,
 };
-
-mod chart;
-mod draws;
-
-pub use chart::{Answer, Chart, Course, Family, Rdata};
-pub use draws::Draws;

@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod types;
+
 /// Reads a file for `example.com` that includes nothing.
 fn read(text: &str) -> MasterFile {
     read_with(text, &[])
@@ -146,4 +148,191 @@ ok A 192.0.2.1
     );
     assert_eq!(file.entries.len(), 1);
     assert_eq!(file.entries[0].position, Position { file: 0, line: 16, column: 1 });
+}
+
+#[test]
+fn included_files_have_their_own_origin_and_change_nothing_outside() {
+    let files = [
+        ("hosts", "a A 192.0.2.1\n$ORIGIN far.\n$TTL 9\n  AAAA 2001:db8::1\nb A 192.0.2.2\nb A bad\n"),
+        ("deep", "$INCLUDE hosts sub\n"),
+    ];
+    let text = "$TTL 5\nfirst A 192.0.2.9\n$INCLUDE deep\n  TXT after\n$INCLUDE nowhere\n";
+    let file = read_with(text, &files);
+    let records: Vec<String> = file.entries.iter().map(|entry| show(&entry.record)).collect();
+    assert_eq!(
+        records,
+        [
+            "first.example.com 5 A c0000209",
+            "a.sub.example.com 5 A c0000201",
+            "a.sub.example.com 9 AAAA 20010db8000000000000000000000001",
+            "b.far 9 A c0000202",
+            "first.example.com 5 TXT 056166746572",
+        ]
+    );
+    assert_eq!(errors(&file), ["2:6:5 \"bad\" is not an IPv4 address", "0:5:10 there is no file nowhere"]);
+    assert_eq!(file.entries[3].position, Position { file: 2, line: 5, column: 1 });
+    let paths: Vec<&str> = file.included.iter().map(|file| &*file.path).collect();
+    assert_eq!(paths, ["deep", "hosts"]);
+    assert_eq!(file.included[0].bytes, files[1].1.as_bytes());
+}
+
+#[test]
+fn files_that_include_each_other_are_refused() {
+    let around = [("a", "$INCLUDE b\n"), ("b", "$INCLUDE a\n")];
+    assert_eq!(errors(&read_with("$INCLUDE a\n", &around)), ["2:1:10 a includes itself: a -> b -> a"]);
+
+    let names: Vec<String> = (0..10).map(|depth| format!("f{depth}")).collect();
+    let texts: Vec<String> = (1..11).map(|depth| format!("$INCLUDE f{depth}\n")).collect();
+    let files: Vec<(&str, &str)> = names.iter().zip(&texts).map(|(name, text)| (&**name, &**text)).collect();
+    assert_eq!(errors(&read_with("$INCLUDE f0\n", &files)), ["8:1:10 the files include each other more than 8 deep"]);
+
+    let wide = "$INCLUDE leaf\n".repeat(1001);
+    let file = read_with(&wide, &[("leaf", "")]);
+    assert_eq!(errors(&file), ["0:1001:10 the zone includes more than 1000 files"]);
+}
+
+#[test]
+fn generate_makes_a_record_for_each_number() {
+    let text = "\
+$TTL 5
+$GENERATE 1-3/2 host-$ A 192.0.2.$
+$GENERATE 10-11 ${0,4,x}.${-9} 60 IN CNAME $.\\$$$
+$GENERATE 18-18 ${0,8,n} TXT \"a $ b\" ${1,3,o} ${0,2,X}
+  TXT next
+";
+    assert_eq!(
+        shown(&read(text)),
+        [
+            "host-1.example.com 5 A c0000201",
+            "host-3.example.com 5 A c0000203",
+            "000a.1.example.com 60 CNAME 023130022424076578616d706c6503636f6d00",
+            "000b.2.example.com 60 CNAME 023131022424076578616d706c6503636f6d00",
+            "2.1.0.0.example.com 5 TXT 0661203138206203303233023132",
+            "2.1.0.0.example.com 5 TXT 046e657874",
+        ]
+    );
+}
+
+#[test]
+fn generate_is_bounded() {
+    let text = "\
+$GENERATE 1-2147483647 a$ A 192.0.2.1
+$GENERATE 5-1 a$ A 192.0.2.1
+$GENERATE 1-5/0 a$ A 192.0.2.1
+$GENERATE 1-5
+$GENERATE 1-5 a${0,x A 192.0.2.1
+$GENERATE 1-300 a$ A 192.0.2.$
+";
+    assert_eq!(
+        errors(&read(text)),
+        [
+            "0:1:11 the range 1-2147483647 makes more than 65536 records",
+            "0:2:11 \"5-1\" is not a range",
+            "0:3:11 \"1-5/0\" is not a range",
+            "0:4:11 the owner is missing after this",
+            "0:5:15 a \"${\" is not followed by offset, width and base",
+            "0:6:1 \"192.0.2.256\" is not an IPv4 address",
+        ]
+    );
+    let file = read(&"$GENERATE 1-65536 a A 192.0.2.1\n".repeat(17));
+    assert_eq!(errors(&file), ["0:17:1 all $GENERATE together make more than 1048576 records"]);
+}
+
+#[test]
+fn what_is_no_text_is_refused_as_such() {
+    let message = |bytes: &[u8]| {
+        let file = parse(bytes, &Name::root(), None, &mut |_| Err(String::new()));
+        assert_eq!(file.entries, []);
+        errors(&file).remove(0)
+    };
+    assert_eq!(message(b"\xef\xbb\xbfa A 192.0.2.1\n"), "0:1:1 the file starts with a byte order mark");
+    assert_eq!(message(b"; x\na\0b"), "0:2:2 a zero octet stands here: this is not a text file");
+    assert_eq!(message(b"\x1f\x8b\x08"), "0:1:1 a control character (\\031) stands here");
+    let long = [b"a TXT ".to_vec(), vec![b'x'; 1 << 20]].concat();
+    assert_eq!(message(&long), "0:1:1 the line is longer than 1 MiB");
+}
+
+#[test]
+fn an_open_parenthesis_costs_the_records_up_to_the_next_owner_and_no_more() {
+    let text = "$TTL 5\n@ SOA ns h ( 1 2 3\n  4 5\nwww A bad\nok A 192.0.2.1\n";
+    let file = read(text);
+    assert_eq!(errors(&file), ["0:2:12 this parenthesis is never closed", "0:4:7 \"bad\" is not an IPv4 address"]);
+    assert_eq!(file.entries.len(), 1);
+}
+
+#[test]
+fn no_more_than_a_hundred_errors_are_told() {
+    let file = read(&"www A bad\n".repeat(1000));
+    assert_eq!(file.errors.len(), 101);
+    assert_eq!(errors(&file)[100], "0:101:7 there are more than 100 errors; the rest is not read");
+}
+
+#[test]
+fn columns_count_characters() {
+    assert_eq!(errors(&read("x 5 TXT \"\u{e9}\u{e9}\" \"open\n")), ["0:1:14 this quote is not closed on its line"]);
+}
+
+#[test]
+fn records_that_no_zone_holds_are_refused() {
+    for (text, message) in [
+        ("x OPT \\# 0", "type OPT does not stand in zones"),
+        ("x ANY 1", "type ANY does not stand in zones"),
+        ("x TYPE0 \\# 0", "type TYPE0 does not stand in zones"),
+        ("x AXFR", "type AXFR does not stand in zones"),
+        ("x A \\# 3 010203", "these octets are not the rdata of type A"),
+        ("x A \\# 5 01020304", "the length says 5 octets, but 4 are written"),
+        ("x CNAME \\# 2 c000", "these octets are not the rdata of type CNAME"),
+        ("x TXT", "the string is missing after this"),
+        ("x TXT a=\"b\"", "a quote stands in the middle of the string"),
+        ("x DS 1 13 2 00", "the digest has 1 octets; one of type 2 has 32"),
+        ("x SVCB 1 . port=1 port=2", "this parameter is given twice"),
+        ("x SVCB 1 . mandatory=alpn", "alpn is mandatory, but is not given"),
+        ("x SVCB 1 . no-default-alpn", "no-default-alpn leaves no protocol, since alpn is not given"),
+        ("x SVCB 1 . colour=red", "\"colour\" is not a parameter key"),
+        ("x SVCB 1 . port=65536", "port is a number up to 65535"),
+        ("x LOC 91 N 0 E 0", "\"91\" does not fit into the latitude"),
+        ("x CAA 0 is-sue ca", "the property tag \"is-sue\" is not made of letters and digits"),
+        ("x CLASS3 A 192.0.2.1", "class CLASS3 is not served here"),
+        ("\"x\" A 192.0.2.1", "the owner is in quotes"),
+        (
+            "x\\300 A 192.0.2.1",
+            "the owner is not a domain name: the name has a backslash that neither escapes a character nor starts three digits up to 255",
+        ),
+    ] {
+        let file = read(&format!("{text}\n"));
+        assert_eq!(file.entries, [], "{text}");
+        assert_eq!(file.errors.first().map(|error| &*error.message), Some(message), "{text}");
+    }
+    let long = "x".repeat(256);
+    assert_eq!(errors(&read(&format!("x TXT {long}\n"))), ["0:1:7 the string is 256 octets long; the maximum is 255"]);
+    let large = "x TXT ".to_owned() + &"\"0123456789\" ".repeat(6000);
+    assert_eq!(errors(&read(&large)), ["0:1:1 the rdata has 66000 octets; the maximum is 65535"]);
+}
+
+#[test]
+fn no_mutation_of_a_file_makes_the_reader_panic() {
+    let mut rng = fastrand::Rng::with_seed(1035);
+    let seeds: Vec<String> = types::texts().map(|text| format!("x {text}\n")).collect();
+    let alphabet = b" \t\n\r\"\\();.@$*=,-/{}0123456789azAZ\x00\x7f\xff";
+    for _ in 0..20_000 {
+        let mut text = b"$ORIGIN a.b.\n$TTL 1h\n$GENERATE 1-3 x$ A 192.0.2.${1,2,n}\n".to_vec();
+        for _ in 0..3 {
+            text.extend(seeds[rng.usize(0..seeds.len())].bytes());
+        }
+        for _ in 0..rng.usize(1..8) {
+            let at = rng.usize(0..text.len().max(1));
+            match rng.u8(0..4) {
+                0 | 2 if text.is_empty() => {}
+                0 => text[at] = alphabet[rng.usize(0..alphabet.len())],
+                1 => text.insert(at, alphabet[rng.usize(0..alphabet.len())]),
+                2 => drop(text.remove(at)),
+                _ => text.truncate(at.max(1)),
+            }
+        }
+        let file = parse(&text, &"example.com".parse().unwrap(), None, &mut |_| Err("none".to_owned()));
+        let lines = text.iter().filter(|&&byte| byte == b'\n').count() as u32 + 1;
+        for error in &file.errors {
+            assert!(error.position.line <= lines && error.span.end <= text.len(), "{error:?}");
+        }
+    }
 }

@@ -1,0 +1,155 @@
+//! The atlas: every address of both families in its area, and the widest prefix around it that stays in that area.
+//!
+//! Invariants: the runs cover both spaces; neighbouring runs differ; blocks of IPv6 that carry IPv4 are runs of their own
+//! that no scope crosses, because their addresses are judged by the IPv4 runs.
+
+use std::net::IpAddr;
+
+use super::{
+    address::{Address, carried},
+    runs::{Found, Runs},
+};
+
+/// The value of runs whose addresses are looked up as the IPv4 they carry.
+pub(super) const CARRIED: u32 = u32::MAX;
+
+/// An area's number with whether it is special: a run's value.
+pub(super) fn packed(area: u32, is_special: bool) -> u32 {
+    area << 1 | u32::from(is_special)
+}
+
+/// A set of addresses that are all answered by the same preferences. A position in what [`Atlas::survey`] returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Area(pub u32);
+
+/// Every address's area. Immutable.
+#[derive(Debug, Clone)]
+pub struct Atlas {
+    v4: Runs<u32>,
+    v6: Runs<u128>,
+    area_count: usize,
+    /// All addresses are in this one area, special ones too.
+    only: Option<Area>,
+}
+
+/// Where an address is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Its area.
+    pub area: Area,
+    /// The length of the widest prefix around the address, in its own family, that lies wholly in one run of the area: the
+    /// ECS SCOPE PREFIX-LENGTH (RFC 7871 section 7.2.1). 0 where the atlas is all one area.
+    pub scope: u8,
+    /// A special-purpose address (RFC 6890) that no named prefix contains: it says nothing of where a client is.
+    pub special: bool,
+}
+
+/// Neighbouring addresses of one area.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// The first address.
+    pub first: IpAddr,
+    /// The last address.
+    pub last: IpAddr,
+    /// How many addresses.
+    pub addresses: u128,
+    /// Their area.
+    pub area: Area,
+    /// As [`Place::special`].
+    pub special: bool,
+}
+
+impl Atlas {
+    pub(super) fn of_runs(v4: Runs<u32>, v6: Runs<u128>, area_count: usize) -> Self {
+        let only = only_area(&v4, &v6);
+        Self { v4, v6, area_count, only }
+    }
+
+    /// An atlas with one area, for who does not look at geography.
+    pub fn whole() -> Self {
+        let (atlas, _) = Self::survey(&Default::default(), &[], |_, _| ());
+        atlas.fold(&vec![0; atlas.area_count()])
+    }
+
+    /// Where an address is. No allocation; about 20 ns.
+    #[inline]
+    pub fn locate(&self, ip: IpAddr) -> Place {
+        let place = match ip {
+            IpAddr::V4(v4) => place(&self.v4, u32::from(v4)),
+            IpAddr::V6(v6) => self.locate_v6(u128::from(v6)),
+        };
+        if self.only.is_some() { Place { scope: 0, ..place } } else { place }
+    }
+
+    #[inline]
+    fn locate_v6(&self, address: u128) -> Place {
+        match carried(address) {
+            Some((v4, carriage)) => {
+                let place = place(&self.v4, v4);
+                Place { scope: carriage.prefix_length(place.scope), ..place }
+            }
+            None => place(&self.v6, address),
+        }
+    }
+
+    /// The atlas in which area `a` has become area `map[a]`; neighbours that are alike now are one. What a service's
+    /// present answers make of it: the widest prefixes for which they hold. Special addresses stay apart from others.
+    /// About 2 ns a run.
+    ///
+    /// # Panics
+    /// Where `map` is shorter than [`area_count`](Self::area_count).
+    pub fn fold(&self, map: &[u32]) -> Self {
+        assert!(map.len() >= self.area_count, "every area needs one to become");
+        let values: Vec<u32> = map.iter().flat_map(|&to| [packed(to, false), packed(to, true)]).collect();
+        let value = |value: u32| if value == CARRIED { CARRIED } else { values[value as usize] };
+        let area_count = map[..self.area_count].iter().max().map_or(0, |&highest| highest as usize + 1);
+        Self::of_runs(self.v4.mapped(value), self.v6.mapped(value), area_count)
+    }
+
+    /// Areas are numbered below this.
+    pub fn area_count(&self) -> usize {
+        self.area_count
+    }
+
+    /// The area of all addresses, if there is but one.
+    pub fn only_area(&self) -> Option<Area> {
+        self.only
+    }
+
+    /// Runs of both families.
+    pub fn run_count(&self) -> usize {
+        self.v4.len() + self.v6.len()
+    }
+
+    /// All runs in address order, IPv4 first. Blocks of IPv6 that carry IPv4 are left out.
+    pub fn runs(&self) -> impl Iterator<Item = Run> {
+        self.v4.iter().filter_map(run).chain(self.v6.iter().filter_map(run))
+    }
+
+    /// Memory held, in octets.
+    pub fn memory_bytes(&self) -> usize {
+        self.v4.memory_bytes() + self.v6.memory_bytes()
+    }
+}
+
+#[inline]
+fn place<K: Address>(runs: &Runs<K>, address: K) -> Place {
+    let found = runs.find(address);
+    Place { area: Area(found.value >> 1), scope: found.scope(address), special: found.value & 1 == 1 }
+}
+
+fn run<K: Address>(found: Found<K>) -> Option<Run> {
+    (found.value != CARRIED).then(|| Run {
+        first: found.first.to_ip(),
+        last: found.last.to_ip(),
+        addresses: K::count(found.first, found.last),
+        area: Area(found.value >> 1),
+        special: found.value & 1 == 1,
+    })
+}
+
+fn only_area(v4: &Runs<u32>, v6: &Runs<u128>) -> Option<Area> {
+    let mut areas = v4.iter().map(|f| f.value).chain(v6.iter().map(|f| f.value)).filter(|&value| value != CARRIED);
+    let first = areas.next()? >> 1;
+    areas.all(|value| value >> 1 == first).then_some(Area(first))
+}

@@ -1,0 +1,130 @@
+//! Several databases read as one: City or Country from one vendor, ASN from another.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
+
+use ipnet::IpNet;
+
+use super::{Coordinates, Database, Location, address::carried};
+
+/// Databases in order of precedence: for each field the first that has it wins. With none, nothing is known of anybody.
+#[derive(Debug, Clone, Default)]
+pub struct Databases {
+    list: Vec<Arc<Database>>,
+    countries: BTreeMap<Box<str>, Coordinates>,
+}
+
+/// What the databases say of one address.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding<'a> {
+    /// All databases together.
+    pub location: Location,
+    /// The narrowest of the networks that they say it of; of IPv4 where the address carries one.
+    pub network: IpNet,
+    /// The IPv4 address that an IPv6 address carries and is looked up as.
+    pub carried: Option<Ipv4Addr>,
+    /// Each database's own word, in order of precedence.
+    pub sources: Vec<Source<'a>>,
+}
+
+/// What one database says of one address.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Source<'a> {
+    /// What the file is called.
+    pub label: &'a str,
+    /// Its type.
+    pub kind: &'a str,
+    /// When it was built, in seconds of Unix time.
+    pub build_epoch: u64,
+    /// What it says.
+    pub location: &'a Location,
+    /// The network it says it of.
+    pub network: IpNet,
+}
+
+impl Databases {
+    /// In order of precedence.
+    pub fn new(list: Vec<Arc<Database>>) -> Self {
+        let countries = country_coordinates(&list);
+        Self { list, countries }
+    }
+
+    /// In order of precedence.
+    pub fn list(&self) -> &[Arc<Database>] {
+        &self.list
+    }
+
+    /// What they say of an address; each database's word apart and all together. For people: about a microsecond.
+    pub fn lookup(&self, ip: IpAddr) -> Finding<'_> {
+        let carried = match ip {
+            IpAddr::V6(v6) => carried(u128::from(v6)).map(|(v4, _)| Ipv4Addr::from(v4)),
+            IpAddr::V4(_) => None,
+        };
+        let ip = carried.map_or(ip, IpAddr::V4);
+        let sources: Vec<_> = self.list.iter().map(|database| source(database, ip)).collect();
+        let mut location = sources.iter().fold(Location::default(), |all, source| merged(&all, source.location));
+        self.complete(&mut location);
+        let whole = if ip.is_ipv4() { IpNet::V4(Default::default()) } else { IpNet::V6(Default::default()) };
+        let network = sources.iter().map(|source| source.network).max_by_key(IpNet::prefix_len).unwrap_or(whole);
+        Finding { location, network, carried, sources }
+    }
+
+    /// Gives a location that has a country and no coordinates those of the country.
+    pub(super) fn complete(&self, location: &mut Location) {
+        if location.coordinates.is_none()
+            && let Some(country) = &location.country
+        {
+            location.coordinates = self.countries.get(country).copied();
+        }
+    }
+}
+
+fn source(database: &Database, ip: IpAddr) -> Source<'_> {
+    let (location, network) = database.lookup(ip);
+    Source { label: database.label(), kind: database.kind(), build_epoch: database.build_epoch(), location, network }
+}
+
+/// Field by field, `first`'s where it has one.
+pub(super) fn merged(first: &Location, second: &Location) -> Location {
+    let or = |first: &Option<Box<str>>, second: &Option<Box<str>>| first.as_ref().or(second.as_ref()).cloned();
+    Location {
+        continent: or(&first.continent, &second.continent),
+        country: or(&first.country, &second.country),
+        subdivision: or(&first.subdivision, &second.subdivision),
+        city: or(&first.city, &second.city),
+        coordinates: first.coordinates.or(second.coordinates),
+        asn: first.asn.or(second.asn),
+        organization: or(&first.organization, &second.organization),
+    }
+}
+
+/// A country's coordinates: those of a record of the country as a whole (no city, no subdivision before none), the first
+/// by precedence and address; or the only ones that are known in it. Countries with neither have none: the middle of
+/// several cities may be far from all of them.
+fn country_coordinates(list: &[Arc<Database>]) -> BTreeMap<Box<str>, Coordinates> {
+    /// The best so far, by how much of a whole country it is of: 2 country, 1 subdivision, 0 city; and whether it is the
+    /// only one of its kind.
+    struct Best {
+        rank: u8,
+        coordinates: Coordinates,
+        is_only: bool,
+    }
+    let mut best: BTreeMap<Box<str>, Best> = BTreeMap::new();
+    for location in list.iter().flat_map(|database| database.locations()) {
+        let (Some(country), Some(coordinates)) = (&location.country, location.coordinates) else { continue };
+        let rank = match (&location.city, &location.subdivision) {
+            (Some(_), _) => 0,
+            (None, Some(_)) => 1,
+            (None, None) => 2,
+        };
+        match best.get_mut(country) {
+            Some(known) if known.rank < rank => *known = Best { rank, coordinates, is_only: true },
+            Some(known) => known.is_only &= known.rank != rank || known.coordinates == coordinates,
+            None => drop(best.insert(country.clone(), Best { rank, coordinates, is_only: true })),
+        }
+    }
+    best.into_iter().filter(|(_, known)| known.rank > 0 || known.is_only).map(|(c, b)| (c, b.coordinates)).collect()
+}

@@ -1,0 +1,329 @@
+//! One record of a database, decoded: the shapes of MaxMind (City, Country, ASN), DB-IP (the same, without subdivision
+//! codes) and IPinfo (a flat map of strings) in one table, [`Spot::child`].
+//!
+//! A record is read whole, not only what is used of it, so that a broken one is found when the file is opened. What
+//! vendors fill and nobody here reads (names in other languages, the registered country, traits) is passed over: it is
+//! most of a City record, and other readers take such a file.
+
+use std::fmt;
+
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::{Coordinates, Location};
+
+/// What a record says, and what it cost to read.
+#[derive(Debug, Default)]
+pub(super) struct Record {
+    fields: Fields,
+    /// Values and eighths of octets that were read, shared ones each time.
+    pub(super) cost: u64,
+}
+
+#[derive(Debug, Default)]
+struct Fields {
+    continent: Option<Box<str>>,
+    country: Option<Box<str>>,
+    subdivision: Option<Box<str>>,
+    city: Option<Box<str>>,
+    latitude: Option<f64>,
+    longitude: Option<f64>,
+    asn: Option<u32>,
+    organization: Option<Box<str>>,
+}
+
+/// Where in a record a value stands.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Spot {
+    Root,
+    Continent,
+    Country,
+    Subdivisions,
+    Subdivision,
+    City,
+    CityNames,
+    Location,
+    ContinentCode,
+    CountryCode,
+    SubdivisionCode,
+    CityName,
+    Latitude,
+    Longitude,
+    Asn,
+    Organization,
+    /// Known and not used.
+    Passed,
+    /// Not known: read for its form alone.
+    Other,
+}
+
+impl Spot {
+    /// Where the value of `key` stands in a map that stands here.
+    fn child(self, key: &str) -> Self {
+        match (self, key) {
+            (Self::Root, "continent") => Self::Continent,
+            (Self::Root, "country") => Self::Country,
+            (Self::Root, "city") => Self::City,
+            (Self::Root, "location") => Self::Location,
+            (Self::Root, "subdivisions") => Self::Subdivisions,
+            (Self::Root, "autonomous_system_number" | "asn") => Self::Asn,
+            (Self::Root, "autonomous_system_organization" | "as_name" | "name") => Self::Organization,
+            (Self::Root, "continent_code") | (Self::Continent, "code") => Self::ContinentCode,
+            (Self::Root, "country_code") | (Self::Country, "iso_code") => Self::CountryCode,
+            (Self::Root, "region_code") | (Self::Subdivision, "iso_code") => Self::SubdivisionCode,
+            (Self::Root, "lat" | "latitude") | (Self::Location, "latitude") => Self::Latitude,
+            (Self::Root, "lng" | "longitude") | (Self::Location, "longitude") => Self::Longitude,
+            (Self::City, "names") => Self::CityNames,
+            (Self::CityNames, "en") => Self::CityName,
+            (Self::CityNames, _) => Self::Passed,
+            (Self::Root, "registered_country" | "represented_country" | "postal" | "traits") => Self::Passed,
+            (Self::Continent | Self::Country | Self::Subdivision, "names") => Self::Passed,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Fields {
+    fn text(&mut self, spot: Spot, text: &str) {
+        match spot {
+            // IPinfo's flat files have a code or a name under these keys, by product; the codes tell themselves apart.
+            Spot::Continent | Spot::ContinentCode => self.continent = continent(text).or(self.continent.take()),
+            Spot::Country | Spot::CountryCode => self.country = country(text).or(self.country.take()),
+            Spot::SubdivisionCode => self.subdivision = subdivision(text),
+            Spot::City | Spot::CityName => self.city = shown(text),
+            Spot::Latitude => self.latitude = text.trim().parse().ok(),
+            Spot::Longitude => self.longitude = text.trim().parse().ok(),
+            Spot::Asn => self.asn = text.trim_start_matches("AS").parse().ok().filter(|&asn| asn != 0),
+            Spot::Organization => self.organization = shown(text),
+            _ => {}
+        }
+    }
+
+    fn float(&mut self, spot: Spot, value: f64) {
+        match spot {
+            Spot::Latitude => self.latitude = Some(value),
+            Spot::Longitude => self.longitude = Some(value),
+            _ => {}
+        }
+    }
+
+    fn unsigned(&mut self, spot: Spot, value: u64) {
+        match spot {
+            Spot::Asn => self.asn = u32::try_from(value).ok().filter(|&asn| asn != 0),
+            _ => self.float(spot, value as f64),
+        }
+    }
+}
+
+impl Record {
+    /// What the record says of a place. Codes that are none and points that are not on Earth are left out; (0, 0) is how
+    /// some databases write that they do not know.
+    pub(super) fn into_location(self) -> Location {
+        let fields = self.fields;
+        let subdivision = match (&fields.country, fields.subdivision) {
+            (_, Some(code)) if code.contains('-') => Some(code),
+            (Some(country), Some(code)) => Some(format!("{country}-{code}").into_boxed_str()),
+            (None, _) | (_, None) => None,
+        };
+        let coordinates = match (fields.latitude, fields.longitude) {
+            (Some(latitude), Some(longitude)) if latitude != 0.0 || longitude != 0.0 => {
+                // Adding zero makes -0.0 into 0.0: the same point, and by its bits the same key.
+                Coordinates::new(latitude + 0.0, longitude + 0.0).ok()
+            }
+            _ => None,
+        };
+        Location {
+            continent: fields.continent,
+            country: fields.country,
+            subdivision,
+            city: fields.city,
+            coordinates,
+            asn: fields.asn,
+            organization: fields.organization,
+        }
+    }
+}
+
+fn continent(text: &str) -> Option<Box<str>> {
+    ["AF", "AN", "AS", "EU", "NA", "OC", "SA"].contains(&text).then(|| text.into())
+}
+
+fn country(text: &str) -> Option<Box<str>> {
+    let is_code = text.len() == 2 && text.bytes().all(|octet| octet.is_ascii_alphabetic());
+    is_code.then(|| text.to_ascii_uppercase().into())
+}
+
+fn subdivision(text: &str) -> Option<Box<str>> {
+    let is_code = (1..=6).contains(&text.len()) && text.bytes().all(|o| o.is_ascii_alphanumeric() || o == b'-');
+    is_code.then(|| text.to_ascii_uppercase().into())
+}
+
+/// Text that only people read, and that must not forge a line of a log or a terminal's colours.
+fn shown(text: &str) -> Option<Box<str>> {
+    (!text.is_empty() && !text.chars().any(char::is_control)).then(|| text.into())
+}
+
+impl<'de> Deserialize<'de> for Record {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut record = Self::default();
+        deserializer.deserialize_any(Reading { spot: Spot::Root, record: &mut record })?;
+        Ok(record)
+    }
+}
+
+/// Reads one value, at its spot, into the record.
+struct Reading<'a> {
+    spot: Spot,
+    record: &'a mut Record,
+}
+
+impl Reading<'_> {
+    fn charge(&mut self, octets: usize) {
+        self.record.cost += 1 + (octets / 8) as u64;
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Reading<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Reading<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.spot == Spot::Root { "a map" } else { "a value" })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        self.charge(0);
+        while let Some(key) = map.next_key::<&str>()? {
+            let spot = self.spot.child(key);
+            self.charge(key.len());
+            if spot == Spot::Passed {
+                map.next_value::<IgnoredAny>()?;
+            } else {
+                map.next_value_seed(Reading { spot, record: self.record })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut values: A) -> Result<(), A::Error> {
+        self.charge(0);
+        if self.spot == Spot::Root {
+            return Err(de::Error::custom("a record is an array, not a map"));
+        }
+        // The first subdivision is the widest, and the one that rules name.
+        let mut spot = if self.spot == Spot::Subdivisions { Spot::Subdivision } else { Spot::Other };
+        while values.next_element_seed(Reading { spot, record: self.record })?.is_some() {
+            spot = Spot::Other;
+        }
+        Ok(())
+    }
+
+    fn visit_str<E: de::Error>(mut self, text: &str) -> Result<(), E> {
+        self.charge(text.len());
+        self.record.fields.text(self.spot, text);
+        Ok(())
+    }
+
+    fn visit_f64<E: de::Error>(mut self, value: f64) -> Result<(), E> {
+        self.charge(0);
+        self.record.fields.float(self.spot, value);
+        Ok(())
+    }
+
+    fn visit_f32<E: de::Error>(self, value: f32) -> Result<(), E> {
+        self.visit_f64(f64::from(value))
+    }
+
+    fn visit_u64<E: de::Error>(mut self, value: u64) -> Result<(), E> {
+        self.charge(0);
+        self.record.fields.unsigned(self.spot, value);
+        Ok(())
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<(), E> {
+        self.visit_f64(value as f64)
+    }
+
+    fn visit_u128<E: de::Error>(mut self, _: u128) -> Result<(), E> {
+        self.charge(0);
+        Ok(())
+    }
+
+    fn visit_bool<E: de::Error>(mut self, _: bool) -> Result<(), E> {
+        self.charge(0);
+        Ok(())
+    }
+
+    fn visit_bytes<E: de::Error>(mut self, octets: &[u8]) -> Result<(), E> {
+        self.charge(octets.len());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Location {
+        serde_json::from_str::<Record>(json).unwrap().into_location()
+    }
+
+    #[test]
+    fn a_maxmind_record_gives_every_field() {
+        let location = read(
+            r#"{"continent":{"code":"NA","names":{"en":"North America"}},"country":{"iso_code":"US","geoname_id":1},
+                "subdivisions":[{"iso_code":"CA"},{"iso_code":"XX"}],"city":{"names":{"de":"x","en":"San José"}},
+                "location":{"latitude":37.3,"longitude":-121.9,"accuracy_radius":5},"registered_country":{"iso_code":"DE"}}"#,
+        );
+        assert_eq!(location.continent.as_deref(), Some("NA"));
+        assert_eq!(location.country.as_deref(), Some("US"));
+        assert_eq!(location.subdivision.as_deref(), Some("US-CA"));
+        assert_eq!(location.city.as_deref(), Some("San José"));
+        assert_eq!(location.coordinates, Coordinates::new(37.3, -121.9).ok());
+    }
+
+    #[test]
+    fn the_flat_shapes_of_ipinfo_are_told_apart_by_their_values() {
+        let lite = read(
+            r#"{"asn":"AS64500","as_name":"Example","continent":"Europe","continent_code":"EU","country":"Germany","country_code":"DE"}"#,
+        );
+        assert_eq!(
+            (lite.asn, lite.country.as_deref(), lite.continent.as_deref()),
+            (Some(64500), Some("DE"), Some("EU"))
+        );
+        assert_eq!(lite.organization.as_deref(), Some("Example"));
+        let standard = read(r#"{"city":"Berlin","region_code":"BE","country":"de","lat":"52.5","lng":"13.4"}"#);
+        assert_eq!((standard.subdivision.as_deref(), standard.city.as_deref()), (Some("DE-BE"), Some("Berlin")));
+        assert_eq!(standard.coordinates, Coordinates::new(52.5, 13.4).ok());
+    }
+
+    #[test]
+    fn what_is_not_a_place_is_left_out() {
+        for (json, reason) in [
+            (r#"{"location":{"latitude":0.0,"longitude":0.0}}"#, "(0, 0) is written for unknown"),
+            (r#"{"location":{"latitude":91.0,"longitude":1.0}}"#, "no such latitude"),
+            (r#"{"location":{"latitude":1.0}}"#, "half a point"),
+            (r#"{"lat":"north","lng":"1"}"#, "no number"),
+            (r#"{"country":{"iso_code":"D1"}}"#, "no country code"),
+            (r#"{"continent":{"code":"XX"}}"#, "no continent code"),
+            (r#"{"asn":"AS0"}"#, "AS 0 is nobody's (RFC 7607)"),
+            (r#"{"city":{"names":{"en":"a\nb"}}}"#, "a name that would forge a log line"),
+            (r#"{"subdivisions":[{"iso_code":"CA"}]}"#, "a subdivision of no country"),
+        ] {
+            assert_eq!(read(json), Location::default(), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_no_map_is_refused() {
+        for json in ["[]", "[{}]"] {
+            assert!(serde_json::from_str::<Record>(json).unwrap_err().to_string().contains("not a map"));
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The compiler: topology, geography and conditions to charts.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    chart::{Chart, Family, FamilyChart, Plight, Reach},
+    conditions::Conditions,
+    endpoint::Target,
+    policy::Finding,
+    pool::MemberKind,
+    preference::Preferences,
+    search::{Search, Stores, View},
+    service::{OnAllDown, Service},
+    survey::{Survey, Surveys},
+    topology::{EndpointId, PoolId, ProbeId, ServiceId, Topology},
+    wheel::Choice,
+};
+use crate::geo::Databases;
+
+/// Makes charts, and makes anew only those that a change touches. Services that differ in nothing but their name share one.
+#[derive(Debug)]
+pub struct Compiler {
+    topology: Arc<Topology>,
+    plans: Vec<Plan>,
+    /// By service: its plan.
+    plan_of: Vec<u32>,
+    /// By probe: the plans whose trees hold it.
+    plans_of_probe: Vec<Vec<u32>>,
+    stores: Stores,
+}
+
+/// What services with one chart have in common.
+#[derive(Debug)]
+struct Plan {
+    key: PlanKey,
+    survey: Option<Arc<Survey>>,
+    /// The geographic pools of the tree, in the order of the survey's sights.
+    geographic: Vec<PoolId>,
+    families: [bool; 2],
+    may_answer_cname: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct PlanKey {
+    pool: PoolId,
+    ttl_secs: u32,
+    on_all_down: OnAllDown,
+    ipv6: bool,
+}
+
+impl PlanKey {
+    fn of(service: &Service) -> Self {
+        Self { pool: service.pool, ttl_secs: service.ttl_secs, on_all_down: service.on_all_down, ipv6: service.ipv6 }
+    }
+
+    fn roots(&self) -> Vec<PoolId> {
+        match self.on_all_down {
+            OnAllDown::Pool(other) => vec![self.pool, other],
+            OnAllDown::All | OnAllDown::Empty => vec![self.pool],
+        }
+    }
+}
+
+impl Compiler {
+    /// Surveys what the services need of the world; the slow part, and the only one that reads the databases.
+    pub fn new(topology: Arc<Topology>, databases: &Databases, surveys: &mut Surveys) -> Self {
+        let mut plans: Vec<Plan> = Vec::new();
+        let mut plans_of_probe = vec![Vec::new(); topology.probes.len()];
+        let mut known: HashMap<PlanKey, u32> = HashMap::new();
+        let mut plan_of = Vec::with_capacity(topology.services.len());
+        for service in &topology.services {
+            let key = PlanKey::of(service);
+            let plan = *known.entry(key).or_insert_with(|| {
+                let at = plans.len() as u32;
+                let (plan, probes) = Plan::new(&topology, key, databases, surveys);
+                plans.push(plan);
+                probes.into_iter().for_each(|probe| plans_of_probe[probe.index()].push(at));
+                at
+            });
+            plan_of.push(plan);
+        }
+        Self { topology, plans, plan_of, plans_of_probe, stores: Stores::default() }
+    }
+
+    /// The topology that this compiler is for.
+    pub fn topology(&self) -> &Arc<Topology> {
+        &self.topology
+    }
+
+    /// How many turn counters the charts made so far use.
+    pub fn turn_counters(&self) -> usize {
+        self.stores.turns.len()
+    }
+
+    /// Every service's chart, by [`ServiceId`].
+    pub fn compile(&mut self, conditions: &Conditions, surveys: &mut Surveys) -> Vec<Arc<Chart>> {
+        let made = self.charts(0..self.plans.len() as u32, conditions, surveys);
+        self.plan_of.iter().map(|plan| Arc::clone(&made[plan])).collect()
+    }
+
+    /// Makes anew the charts that `changed` probes have a part in. The rest stay as they are, to the pointer.
+    pub fn recompile(
+        &mut self,
+        conditions: &Conditions,
+        changed: &[ProbeId],
+        surveys: &mut Surveys,
+        charts: &mut [Arc<Chart>],
+    ) {
+        let mut touched: Vec<u32> =
+            changed.iter().flat_map(|probe| self.plans_of_probe[probe.index()].iter().copied()).collect();
+        touched.sort_unstable();
+        touched.dedup();
+        if touched.is_empty() {
+            return;
+        }
+        let made = self.charts(touched.into_iter(), conditions, surveys);
+        for (chart, plan) in charts.iter_mut().zip(&self.plan_of) {
+            if let Some(new) = made.get(plan) {
+                *chart = Arc::clone(new);
+            }
+        }
+    }
+
+    /// The services whose answers a probe has a part in.
+    pub fn services_of(&self, probe: ProbeId) -> impl Iterator<Item = ServiceId> {
+        let plans = &self.plans_of_probe[probe.index()];
+        let of_plans = |(_, plan): &(usize, &u32)| plans.contains(plan);
+        self.plan_of.iter().enumerate().filter(of_plans).map(|(at, _)| ServiceId(at as u32))
+    }
+
+    fn charts(
+        &mut self,
+        plans: impl Iterator<Item = u32>,
+        conditions: &Conditions,
+        surveys: &mut Surveys,
+    ) -> HashMap<u32, Arc<Chart>> {
+        let mut search = Search::new(&self.topology, conditions, &mut self.stores);
+        plans.map(|at| (at, Arc::new(self.plans[at as usize].chart(&mut search, surveys)))).collect()
+    }
+}
+
+impl Plan {
+    fn new(topology: &Topology, key: PlanKey, databases: &Databases, surveys: &mut Surveys) -> (Self, Vec<ProbeId>) {
+        let (preferences, geographic) = Preferences::of(topology, &key.roots());
+        let endpoints = endpoints_below(topology, &key.roots());
+        let has = |wanted: fn(&Target) -> bool| {
+            endpoints.iter().any(|endpoint| wanted(&topology.endpoints[endpoint.index()].target))
+        };
+        let may_answer_cname = has(|target| matches!(target, Target::Cname(_)));
+        let own = endpoints_below(topology, &[key.pool]);
+        let holds = |is_family: fn(&std::net::IpAddr) -> bool| {
+            own.iter().any(|endpoint| match &topology.endpoints[endpoint.index()].target {
+                Target::Addresses(addresses) => addresses.iter().any(is_family),
+                Target::Cname(_) => true,
+            })
+        };
+        let families = [holds(std::net::IpAddr::is_ipv4), key.ipv6 && holds(std::net::IpAddr::is_ipv6)];
+        let mut probes: Vec<ProbeId> = endpoints
+            .iter()
+            .flat_map(|endpoint| topology.probes_of[endpoint.index()].iter().flatten().copied())
+            .collect();
+        probes.sort_unstable();
+        probes.dedup();
+        let survey = surveys.survey(preferences, databases);
+        (Self { key, survey, geographic, families, may_answer_cname }, probes)
+    }
+
+    fn chart(&self, search: &mut Search<'_>, surveys: &mut Surveys) -> Chart {
+        Chart {
+            ttl_secs: self.key.ttl_secs,
+            v4: self.family(Family::V4, search, surveys),
+            v6: self.family(Family::V6, search, surveys),
+            may_answer_cname: self.may_answer_cname,
+        }
+    }
+
+    fn family(&self, family: Family, search: &mut Search<'_>, surveys: &mut Surveys) -> FamilyChart {
+        let is_published = match family {
+            Family::V4 => self.families[0],
+            Family::V6 => self.families[1],
+        };
+        if !is_published {
+            return FamilyChart::default();
+        }
+        // Areas that come to the same choice become one: that is what gives each answer its widest scope.
+        let mut areas: Vec<Reach> = Vec::new();
+        let mut number_of: HashMap<usize, u32> = HashMap::new();
+        let mut map = Vec::new();
+        let mut plight = Plight::None;
+        let no_sights = Vec::from([Box::default()]);
+        let every_sights = self.survey.as_ref().map_or(&no_sights, |survey| &survey.sights);
+        for sights in every_sights {
+            let view = View { family, plight: Plight::None, pools: &self.geographic, sights };
+            let (finding, found_plight) = self.key.resolve(view, search);
+            plight = plight.max(found_plight);
+            let identity = finding.choice.as_ref().map_or(0, Choice::identity);
+            let number = *number_of.entry(identity).or_insert_with(|| {
+                areas.push(Reach { choice: finding.choice.clone(), flips_in_secs: u32::MAX });
+                areas.len() as u32 - 1
+            });
+            let flips_in_secs = &mut areas[number as usize].flips_in_secs;
+            *flips_in_secs = finding.flips_in_secs.min(*flips_in_secs);
+            map.push(number);
+        }
+        let by_client = areas.iter().any(|reach| reach.choice.as_ref().is_some_and(Choice::spreads_by_client));
+        let atlas = match &self.survey {
+            Some(survey) if areas.len() > 1 => Some(surveys.fold(survey, map.into_boxed_slice())),
+            // One answer for all, but drawn by the client's prefix: special-purpose prefixes still say nothing.
+            _ if by_client => {
+                let undivided = surveys.undivided();
+                Some(surveys.fold(&undivided, vec![0; undivided.sights.len()].into_boxed_slice()))
+            }
+            _ => None,
+        };
+        FamilyChart { atlas, areas: areas.into_boxed_slice(), by_client, plight }
+    }
+}
+
+impl PlanKey {
+    /// What the service comes to in one area, and how far it had to go for it.
+    fn resolve(&self, view: View<'_>, search: &mut Search<'_>) -> (Finding, Plight) {
+        let healthy = search.pool(self.pool, view);
+        if healthy.choice.is_some() || healthy.deliberate {
+            return (healthy, Plight::None);
+        }
+        // Whatever is answered now, it hangs on the verdicts that left nothing usable.
+        let flips_in_secs = healthy.flips_in_secs;
+        match self.on_all_down {
+            OnAllDown::All => {}
+            OnAllDown::Empty => return (healthy, Plight::AllDown),
+            OnAllDown::Pool(other) => {
+                let sorry = search.pool(other, view);
+                if sorry.choice.is_some() {
+                    let flips_in_secs = flips_in_secs.min(sorry.flips_in_secs);
+                    return (Finding { flips_in_secs, ..sorry }, Plight::AllDown);
+                }
+            }
+        }
+        for plight in [Plight::AllDown, Plight::Drained, Plight::Disabled] {
+            let found = search.pool(self.pool, View { plight, ..view });
+            if found.choice.is_some() {
+                return (Finding { flips_in_secs, ..found }, plight);
+            }
+        }
+        (healthy, Plight::AllDown)
+    }
+}
+
+/// Every endpoint below the roots, each once.
+fn endpoints_below(topology: &Topology, roots: &[PoolId]) -> Vec<EndpointId> {
+    let mut endpoints = Vec::new();
+    let mut seen = std::collections::HashSet::new();
+    let mut open = roots.to_vec();
+    while let Some(id) = open.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        for member in &topology.pools[id.index()].members {
+            match member.kind {
+                MemberKind::Pool(inner) => open.push(inner),
+                MemberKind::Endpoint(endpoint) => endpoints.push(endpoint),
+            }
+        }
+    }
+    endpoints.sort_unstable();
+    endpoints.dedup();
+    endpoints
+}

@@ -1,0 +1,39 @@
+//! Conditions: what changes without an edit. Health and the hour, as values.
+
+use super::{
+    datacenter::State,
+    topology::{ProbeId, Topology},
+};
+use crate::health::Standing;
+
+/// What charts are compiled under, beside the topology.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Conditions {
+    /// Each datacenter's state at this hour: as written, or active once its `until` has passed.
+    pub datacenters: Vec<State>,
+    /// Each probe's standing.
+    pub standings: Vec<Standing>,
+}
+
+impl Conditions {
+    /// Nothing probed yet, at `now` (seconds since 1970).
+    pub fn unknown(topology: &Topology, now: i64) -> Self {
+        Self {
+            datacenters: datacenter_states(topology, now),
+            standings: vec![Standing::default(); topology.probes.len()],
+        }
+    }
+
+    pub(super) fn standing(&self, probe: Option<ProbeId>) -> Standing {
+        probe.and_then(|probe| self.standings.get(probe.index())).copied().unwrap_or_default()
+    }
+}
+
+/// Each datacenter's state at `now` (seconds since 1970): as written, or active once its `until` has passed.
+pub fn datacenter_states(topology: &Topology, now: i64) -> Vec<State> {
+    let lapsed = |until: Option<i64>| until.is_some_and(|until| until <= now);
+    let state = |datacenter: &super::Datacenter| {
+        if lapsed(datacenter.until) { State::Active } else { datacenter.state }
+    };
+    topology.datacenters.iter().map(state).collect()
+}

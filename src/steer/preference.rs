@@ -1,0 +1,300 @@
+//! Preferences: what of a client's location can change a service's answer, and what a location makes of it.
+//!
+//! A service's preferences are those of every `nearest` and `geo` pool in its tree. Services with equal preferences share
+//! one survey of the world. Ranks are over members, not over health: a verdict never makes a survey anew.
+
+use ipnet::IpNet;
+
+use super::{
+    pool::{Member, MemberKind, Policy, Rule, Tie},
+    topology::{PoolId, Topology},
+};
+use crate::geo::{Coordinates, Location};
+
+/// What of a client's location can change an answer. By pool, in the order in which the tree is walked.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(super) struct Preferences(Vec<Preference>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Preference {
+    /// Distances to the members.
+    Nearest { members: Vec<Site>, tie: TieKey },
+    /// The keys of the rules.
+    Geo { rules: Vec<RuleKeys> },
+}
+
+/// Where a member is: its datacenters' coordinates, and its bias.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Site {
+    points: Vec<Coordinates>,
+    bias: i8,
+}
+
+/// A tie by its bits, so that it can be part of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum TieKey {
+    None,
+    Share(u64),
+    Kilometres(u64),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct RuleKeys {
+    subnets: Vec<IpNet>,
+    asns: Vec<u32>,
+    subdivisions: Vec<Box<str>>,
+    countries: Vec<Box<str>>,
+    continents: Vec<Box<str>>,
+}
+
+/// What one location makes of one pool.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Sight {
+    /// Of a `nearest` pool.
+    Nearest {
+        /// All members, nearest first.
+        order: Box<[u16]>,
+        /// For each rank: how many of the next ranks tie with it. Empty where the pool has no tie.
+        tied: Box<[u16]>,
+    },
+    /// Of a `geo` pool: the rules that match, most specific first.
+    Geo(Box<[u16]>),
+}
+
+/// What one location makes of every pool of the preferences.
+pub(super) type Sights = Box<[Sight]>;
+
+impl Preferences {
+    /// The preferences of a tree (or of several, a service's pool and its `on-all-down` pool), and which pool each is of.
+    pub(super) fn of(topology: &Topology, roots: &[PoolId]) -> (Self, Vec<PoolId>) {
+        let mut pools = Vec::new();
+        let mut open: Vec<PoolId> = roots.iter().rev().copied().collect();
+        let mut seen = std::collections::HashSet::new();
+        while let Some(id) = open.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
+            let pool = &topology.pools[id.index()];
+            if matches!(pool.policy, Policy::Nearest { .. } | Policy::Geo { .. }) {
+                pools.push(id);
+            }
+            open.extend(pool.members.iter().rev().filter_map(|member| match member.kind {
+                MemberKind::Pool(inner) => Some(inner),
+                MemberKind::Endpoint(_) => None,
+            }));
+        }
+        let preference = |id: &PoolId| Preference::of(topology, *id);
+        (Self(pools.iter().filter_map(preference).collect()), pools)
+    }
+
+    /// Whether every client is alike.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The prefixes that rules name, each once.
+    pub(super) fn named(&self) -> Vec<IpNet> {
+        let mut named: Vec<IpNet> = self.rules().flat_map(|rule| rule.subnets.iter().copied()).collect();
+        named.sort_unstable();
+        named.dedup();
+        named
+    }
+
+    fn rules(&self) -> impl Iterator<Item = &RuleKeys> {
+        self.0.iter().flat_map(|preference| match preference {
+            Preference::Geo { rules } => rules.as_slice(),
+            Preference::Nearest { .. } => &[],
+        })
+    }
+
+    /// What a location makes of every pool. `within` are the named prefixes that hold it, longest first.
+    pub(super) fn sights(&self, location: &Location, within: &[IpNet]) -> Sights {
+        self.0.iter().map(|preference| preference.sight(location, within)).collect()
+    }
+}
+
+impl Preference {
+    fn of(topology: &Topology, id: PoolId) -> Option<Self> {
+        let pool = &topology.pools[id.index()];
+        match &pool.policy {
+            Policy::Nearest { tie } => Some(Self::Nearest {
+                members: pool
+                    .members
+                    .iter()
+                    .map(|member| Site { points: points(topology, member), bias: member.bias })
+                    .collect(),
+                tie: match tie {
+                    None => TieKey::None,
+                    Some(Tie::Share(share)) => TieKey::Share(share.to_bits()),
+                    Some(Tie::Kilometres(km)) => TieKey::Kilometres(km.to_bits()),
+                },
+            }),
+            Policy::Geo { rules, .. } => Some(Self::Geo { rules: rules.iter().map(RuleKeys::of).collect() }),
+            Policy::Weighted | Policy::Failover | Policy::All => None,
+        }
+    }
+
+    fn sight(&self, location: &Location, within: &[IpNet]) -> Sight {
+        match self {
+            Self::Nearest { members, tie } => nearest(members, *tie, location.coordinates),
+            Self::Geo { rules } => {
+                let specific = |(at, rule): (usize, &RuleKeys)| Some((rule.specificity(location, within)?, at as u16));
+                let mut matching: Vec<(Specificity, u16)> = rules.iter().enumerate().filter_map(specific).collect();
+                matching.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+                Sight::Geo(matching.into_iter().map(|(_, at)| at).collect())
+            }
+        }
+    }
+}
+
+/// How closely a rule fits, the closest last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Specificity {
+    Continent,
+    Country,
+    Subdivision,
+    Asn,
+    Subnet(u8),
+}
+
+impl RuleKeys {
+    fn of(rule: &Rule) -> Self {
+        Self {
+            subnets: rule.subnets.clone(),
+            asns: rule.asns.clone(),
+            subdivisions: rule.subdivisions.clone(),
+            countries: rule.countries.clone(),
+            continents: rule.continents.clone(),
+        }
+    }
+
+    /// By the most specific of the rule's keys that fits; `None` where none does.
+    fn specificity(&self, location: &Location, within: &[IpNet]) -> Option<Specificity> {
+        let holds =
+            |codes: &[Box<str>], code: &Option<Box<str>>| code.as_ref().is_some_and(|code| codes.contains(code));
+        if let Some(prefix) = within.iter().find(|prefix| self.subnets.contains(prefix)) {
+            Some(Specificity::Subnet(prefix.prefix_len()))
+        } else if location.asn.is_some_and(|asn| self.asns.contains(&asn)) {
+            Some(Specificity::Asn)
+        } else if holds(&self.subdivisions, &location.subdivision) {
+            Some(Specificity::Subdivision)
+        } else if holds(&self.countries, &location.country) {
+            Some(Specificity::Country)
+        } else if holds(&self.continents, &location.continent) {
+            Some(Specificity::Continent)
+        } else {
+            None
+        }
+    }
+}
+
+/// Members by biased distance, those of equal distance (or of none) in the order written.
+fn nearest(members: &[Site], tie: TieKey, client: Option<Coordinates>) -> Sight {
+    let distance = |site: &Site| client.map_or(f64::INFINITY, |client| biased_km(&site.points, site.bias, client));
+    let mut ranked: Vec<(f64, u16)> = members.iter().map(distance).zip(0..).collect();
+    ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let limit = |nearest_km: f64| match tie {
+        TieKey::None => None,
+        TieKey::Share(share) => Some(nearest_km * (1.0 + f64::from_bits(share))),
+        TieKey::Kilometres(km) => Some(nearest_km + f64::from_bits(km)),
+    };
+    let tied_at = |rank: usize| {
+        let nearest_km = ranked[rank].0;
+        let limit = limit(nearest_km).filter(|limit| limit.is_finite());
+        limit.map_or(0, |limit| ranked[rank + 1..].iter().take_while(|(km, _)| *km <= limit).count() as u16)
+    };
+    let tied = if tie == TieKey::None { Box::default() } else { (0..ranked.len()).map(tied_at).collect() };
+    Sight::Nearest { order: ranked.iter().map(|(_, at)| *at).collect(), tied }
+}
+
+/// The distance to the nearest of `points` as `nearest` sees it: with Route 53's bias. Infinite where there is no point.
+pub(super) fn biased_km(points: &[Coordinates], bias: i8, client: Coordinates) -> f64 {
+    let km = points.iter().map(|point| point.distance_km(client)).fold(f64::INFINITY, f64::min);
+    let bias = f64::from(bias) / 100.0;
+    if bias >= 0.0 { km * (1.0 - bias) } else { km / (1.0 + bias) }
+}
+
+/// Where a member is: the coordinates of its datacenters, of all its endpoints' where it is a pool. Each point once.
+pub(super) fn points(topology: &Topology, member: &Member) -> Vec<Coordinates> {
+    let mut points = Vec::new();
+    let mut open = vec![member.kind];
+    while let Some(kind) = open.pop() {
+        match kind {
+            MemberKind::Pool(id) => {
+                open.extend(topology.pools[id.index()].members.iter().map(|member| member.kind));
+            }
+            MemberKind::Endpoint(id) => {
+                for datacenter in &topology.endpoints[id.index()].datacenters {
+                    let place = topology.datacenters[datacenter.index()].location;
+                    points.extend(place.filter(|place| !points.contains(place)));
+                }
+            }
+        }
+    }
+    points
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(latitude: f64, longitude: f64, bias: i8) -> Site {
+        Site { points: vec![Coordinates::new(latitude, longitude).unwrap()], bias }
+    }
+
+    fn order(members: &[Site], tie: TieKey, client: Option<(f64, f64)>) -> (Vec<u16>, Vec<u16>) {
+        let client = client.map(|(latitude, longitude)| Coordinates::new(latitude, longitude).unwrap());
+        match nearest(members, tie, client) {
+            Sight::Nearest { order, tied } => (order.into_vec(), tied.into_vec()),
+            Sight::Geo(_) => unreachable!("nearest makes no geo sight"),
+        }
+    }
+
+    #[test]
+    fn the_great_circle_decides_where_plain_degrees_would_not() {
+        let (frankfurt, helsinki) = (site(50.11, 8.68, 0), site(60.17, 24.94, 0));
+        assert_eq!(order(&[frankfurt, helsinki], TieKey::None, Some((59.91, 10.75))).0, [1, 0]);
+    }
+
+    #[test]
+    fn bias_draws_clients_near_or_pushes_them_off() {
+        let client = Some((0.0, 0.0));
+        assert_eq!(order(&[site(0.0, 10.0, 0), site(0.0, 12.0, 25)], TieKey::None, client).0, [1, 0]);
+        assert_eq!(order(&[site(0.0, 10.0, -25), site(0.0, 12.0, 0)], TieKey::None, client).0, [1, 0]);
+        assert_eq!(order(&[site(0.0, 10.0, 0), site(0.0, -10.0, 0)], TieKey::None, client).0, [0, 1]);
+    }
+
+    #[test]
+    fn a_client_without_coordinates_gets_the_order_written_and_no_ties() {
+        let members = [site(10.0, 10.0, 0), site(0.0, 0.0, 0)];
+        assert_eq!(order(&members, TieKey::Share(0.5_f64.to_bits()), None), (vec![0, 1], vec![0, 0]));
+    }
+
+    #[test]
+    fn a_tie_counts_from_whoever_is_nearest_among_the_usable() {
+        let members = [site(0.0, 10.0, 0), site(0.0, 10.4, 0), site(0.0, 10.8, 0)];
+        assert_eq!(order(&members, TieKey::Share(0.05_f64.to_bits()), Some((0.0, 0.0))).1, [1, 1, 0]);
+        assert_eq!(order(&members, TieKey::Kilometres(100.0_f64.to_bits()), Some((0.0, 0.0))).1, [2, 1, 0]);
+    }
+
+    #[test]
+    fn the_most_specific_rule_comes_first_whatever_the_order_written() {
+        let keys = |rule: Rule| RuleKeys::of(&rule);
+        let rules = vec![
+            keys(Rule { continents: vec!["EU".into()], ..Rule::default() }),
+            keys(Rule { countries: vec!["DE".into()], ..Rule::default() }),
+            keys(Rule { subnets: vec!["203.0.113.0/24".parse().unwrap()], ..Rule::default() }),
+            keys(Rule { subnets: vec!["203.0.113.128/25".parse().unwrap()], ..Rule::default() }),
+            keys(Rule { asns: vec![64500], ..Rule::default() }),
+            keys(Rule { countries: vec!["FR".into()], ..Rule::default() }),
+        ];
+        let location = Location {
+            continent: Some("EU".into()),
+            country: Some("DE".into()),
+            asn: Some(64500),
+            ..Location::default()
+        };
+        let within = ["203.0.113.128/25".parse().unwrap(), "203.0.113.0/24".parse().unwrap()];
+        assert_eq!(Preference::Geo { rules }.sight(&location, &within), Sight::Geo([3, 2, 4, 1, 0].into()));
+    }
+}

@@ -1,0 +1,416 @@
+//! What services come to: pools of every policy under every condition, through the compiler and out of the chart.
+
+use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU32, sync::Arc};
+
+use super::*;
+use crate::{
+    dns::Name,
+    geo::Databases,
+    health::{Check, Monitor, Standing, TcpCheck, Verdict},
+};
+
+/// A topology in the making: pools by name, one service over the pool `top`.
+#[derive(Default)]
+struct Draft {
+    datacenters: Vec<Datacenter>,
+    endpoints: Vec<Endpoint>,
+    pools: Vec<Pool>,
+    on_all_down: OnAllDown,
+}
+
+fn monitor() -> Monitor {
+    Monitor {
+        name: "tcp".into(),
+        check: Check::Tcp(TcpCheck { port: 80 }),
+        interval: std::time::Duration::from_secs(5),
+        timeout: std::time::Duration::from_secs(2),
+        rise: std::num::NonZeroU8::MIN,
+        fall: std::num::NonZeroU8::MIN,
+    }
+}
+
+impl Draft {
+    fn datacenter(&mut self, name: &str, state: State) -> DatacenterId {
+        let name = name.into();
+        self.datacenters.push(Datacenter { name, location: None, region: None, state, reason: None, until: None });
+        DatacenterId(self.datacenters.len() as u32 - 1)
+    }
+
+    /// An endpoint named by its addresses, which are separated by `+`.
+    fn endpoint(&mut self, addresses: &str, datacenter: Option<DatacenterId>) -> MemberKind {
+        self.endpoints.push(Endpoint {
+            name: addresses.into(),
+            target: Target::Addresses(addresses.split('+').map(|a| a.parse().unwrap()).collect()),
+            datacenters: datacenter.into_iter().collect(),
+            monitor: Some(MonitorId(0)),
+            state: State::Active,
+            force: None,
+        });
+        MemberKind::Endpoint(EndpointId(self.endpoints.len() as u32 - 1))
+    }
+
+    fn pool(&mut self, policy: Policy, members: &[(MemberKind, u16)]) -> PoolId {
+        let name = format!("pool-{}", self.pools.len()).into();
+        let members = members.iter().map(|&(kind, weight)| Member { kind, weight, bias: 0 }).collect();
+        let min_up = MinUp::Members(NonZeroU32::MIN);
+        let answers = Answers::Count(NonZeroU32::MIN);
+        self.pools.push(Pool { name, policy, spread: Spread::Query, answers, min_up, members });
+        PoolId(self.pools.len() as u32 - 1)
+    }
+
+    /// A weighted pool of endpoints.
+    fn weighted(&mut self, members: &[(&str, u16)]) -> PoolId {
+        let members: Vec<_> = members.iter().map(|&(name, weight)| (self.endpoint(name, None), weight)).collect();
+        self.pool(Policy::Weighted, &members)
+    }
+
+    fn top(self, pool: PoolId) -> Bench {
+        let service = Service {
+            name: "www.example.com".parse::<Name>().unwrap(),
+            zone: ZoneId(0),
+            pool,
+            ttl_secs: 30,
+            on_all_down: self.on_all_down,
+            ipv6: true,
+        };
+        let topology =
+            Arc::new(Topology::new(self.datacenters, vec![monitor()], self.endpoints, self.pools, vec![service]));
+        let mut surveys = Surveys::default();
+        let compiler = Compiler::new(Arc::clone(&topology), &Databases::default(), &mut surveys);
+        let conditions = Conditions::unknown(&topology, 0);
+        let mut bench = Bench { topology, compiler, surveys, conditions, chart: Arc::default(), draws: Draws::new(7) };
+        bench.compile();
+        bench
+    }
+}
+
+/// A service under changing conditions.
+struct Bench {
+    topology: Arc<Topology>,
+    compiler: Compiler,
+    surveys: Surveys,
+    conditions: Conditions,
+    chart: Arc<Chart>,
+    draws: Draws,
+}
+
+impl Bench {
+    fn compile(&mut self) {
+        self.chart = Arc::clone(&self.compiler.compile(&self.conditions, &mut self.surveys)[0]);
+        self.draws.reserve_turns(self.compiler.turn_counters());
+    }
+
+    fn probe(&self, address: &str) -> ProbeId {
+        let target = ProbeTarget::Address(address.parse().unwrap());
+        ProbeId(self.topology.probes.iter().position(|probe| probe.target == target).unwrap() as u32)
+    }
+
+    fn stand(&mut self, address: &str, standing: Standing) {
+        let probe = self.probe(address);
+        self.conditions.standings[probe.index()] = standing;
+        let mut charts = vec![Arc::clone(&self.chart)];
+        self.compiler.recompile(&self.conditions, &[probe], &mut self.surveys, &mut charts);
+        self.chart = charts.remove(0);
+    }
+
+    fn down(&mut self, address: &str) {
+        self.stand(address, Standing { verdict: Verdict::Down, flips_in_secs: None });
+    }
+
+    fn ask_from(&mut self, family: Family, client: &str) -> (Vec<String>, u8, u32) {
+        let subnet: ipnet::IpNet = client.parse().unwrap();
+        let resolver: IpAddr = "9.9.9.9".parse().unwrap();
+        let course = self.chart.course(family, Some(subnet), resolver);
+        let mut texts = Vec::new();
+        course.draw(&mut self.draws, &mut |answer| texts.extend(answer.rdata.texts()));
+        (texts, course.scope, course.ttl_secs)
+    }
+
+    fn ask(&mut self) -> Vec<String> {
+        self.ask_from(Family::V4, "8.8.8.0/24").0
+    }
+
+    fn ttl(&mut self) -> u32 {
+        self.ask_from(Family::V4, "8.8.8.0/24").2
+    }
+
+    /// How often each address came, in percent of queries.
+    fn shares(&mut self, queries: u32) -> BTreeMap<String, f64> {
+        let mut shares = BTreeMap::new();
+        for _ in 0..queries {
+            for address in self.ask() {
+                *shares.entry(address).or_insert(0.0) += 100.0 / f64::from(queries);
+            }
+        }
+        shares
+    }
+}
+
+#[test]
+fn shares_are_the_weights_within_one_percent() {
+    let mut draft = Draft::default();
+    let pool = draft.weighted(&[("192.0.2.1", 3), ("192.0.2.2", 1), ("192.0.2.3", 0)]);
+    let mut bench = draft.top(pool);
+    let shares = bench.shares(100_000);
+    assert!((shares["192.0.2.1"] - 75.0).abs() < 1.0 && (shares["192.0.2.2"] - 25.0).abs() < 1.0, "{shares:?}");
+    assert!(!shares.contains_key("192.0.2.3"));
+}
+
+#[test]
+fn turns_are_exact_over_a_cycle_and_families_turn_apart() {
+    let mut draft = Draft::default();
+    let pool = draft.weighted(&[("192.0.2.1+2001:db8::1", 1), ("192.0.2.2+2001:db8::2", 1)]);
+    draft.pools[pool.index()].spread = Spread::Turn;
+    let mut bench = draft.top(pool);
+    let mut seen = BTreeMap::new();
+    for _ in 0..10 {
+        *seen.entry(bench.ask().remove(0)).or_insert(0) += 1;
+        *seen.entry(bench.ask_from(Family::V6, "8.8.8.0/24").0.remove(0)).or_insert(0) += 1;
+    }
+    assert!(seen.len() == 4 && seen.values().all(|&count| count == 5), "{seen:?}");
+}
+
+#[test]
+fn a_standby_answers_only_when_nothing_else_is_usable() {
+    let mut draft = Draft::default();
+    let pool = draft.weighted(&[("192.0.2.1", 1), ("192.0.2.2", 0)]);
+    let mut bench = draft.top(pool);
+    assert_eq!(bench.ask(), ["192.0.2.1"]);
+    bench.down("192.0.2.1");
+    assert_eq!(bench.ask(), ["192.0.2.2"]);
+    assert_eq!(bench.chart.plight(Family::V4), Plight::None);
+}
+
+#[test]
+fn failover_takes_the_first_usable_in_order_and_nested_pools_count_whole() {
+    let mut draft = Draft::default();
+    let first = draft.weighted(&[("192.0.2.1", 1), ("192.0.2.2", 1)]);
+    let second = draft.weighted(&[("192.0.2.3", 1)]);
+    draft.pools[first.index()].min_up = MinUp::Share(0.6);
+    let top = draft.pool(Policy::Failover, &[(MemberKind::Pool(first), 1), (MemberKind::Pool(second), 1)]);
+    let mut bench = draft.top(top);
+    assert_ne!(bench.ask(), ["192.0.2.3"]);
+    bench.down("192.0.2.1");
+    assert_eq!(bench.ask(), ["192.0.2.3"], "half of the first pool is less than its min-up");
+}
+
+#[test]
+fn when_nothing_is_usable_the_service_answers_as_if_all_were_up() {
+    let mut draft = Draft::default();
+    let pool = draft.weighted(&[("192.0.2.1", 1), ("192.0.2.2", 1), ("192.0.2.3", 0)]);
+    let mut bench = draft.top(pool);
+    bench.down("192.0.2.1");
+    bench.down("192.0.2.2");
+    bench.down("192.0.2.3");
+    let shares = bench.shares(1000);
+    assert_eq!(shares.keys().collect::<Vec<_>>(), ["192.0.2.1", "192.0.2.2"]);
+    assert_eq!(bench.chart.plight(Family::V4), Plight::AllDown);
+}
+
+#[test]
+fn when_nothing_is_usable_a_service_may_answer_nodata_or_from_another_pool() {
+    let mut draft = Draft { on_all_down: OnAllDown::Empty, ..Draft::default() };
+    let pool = draft.weighted(&[("192.0.2.1", 1)]);
+    let mut bench = draft.top(pool);
+    bench.down("192.0.2.1");
+    assert!(bench.ask().is_empty());
+
+    let mut draft = Draft::default();
+    let pool = draft.weighted(&[("192.0.2.1", 1)]);
+    let sorry = draft.weighted(&[("192.0.2.9+2001:db8::9", 1)]);
+    draft.on_all_down = OnAllDown::Pool(sorry);
+    let mut bench = draft.top(pool);
+    assert!(bench.ask_from(Family::V6, "8.8.8.0/24").0.is_empty(), "a service without AAAA has none from elsewhere");
+    bench.down("192.0.2.1");
+    assert_eq!(bench.ask(), ["192.0.2.9"]);
+    bench.down("192.0.2.9");
+    assert_eq!(bench.ask(), ["192.0.2.1"]);
+}
+
+#[test]
+fn a_drain_takes_a_datacenter_out_everywhere_but_never_the_last_one() {
+    let mut draft = Draft::default();
+    let (fra, iad) = (draft.datacenter("fra", State::Draining), draft.datacenter("iad", State::Active));
+    let members = [(draft.endpoint("192.0.2.1", Some(fra)), 1), (draft.endpoint("192.0.2.2", Some(iad)), 1)];
+    let pool = draft.pool(Policy::Weighted, &members);
+    let mut bench = draft.top(pool);
+    assert_eq!(bench.shares(100).keys().collect::<Vec<_>>(), ["192.0.2.2"]);
+    bench.down("192.0.2.2");
+    assert_eq!(bench.ask(), ["192.0.2.2"], "a draining member is no member while another is left");
+    bench.conditions.datacenters = vec![State::Draining, State::Disabled];
+    bench.compile();
+    assert_eq!(bench.ask(), ["192.0.2.1"]);
+    assert_eq!(bench.chart.plight(Family::V4), Plight::Drained);
+    bench.conditions.datacenters = vec![State::Disabled, State::Disabled];
+    bench.compile();
+    assert!(!bench.ask().is_empty(), "a name never goes dark by a drain");
+}
+
+#[test]
+fn the_operators_word_wins_over_the_probes() {
+    let mut draft = Draft::default();
+    let pool = draft.weighted(&[("192.0.2.1", 1), ("192.0.2.2", 1)]);
+    draft.endpoints[0].force = Some(Force::Up);
+    draft.endpoints[1].force = Some(Force::Down);
+    let mut bench = draft.top(pool);
+    bench.down("192.0.2.1");
+    assert_eq!(bench.shares(100).keys().collect::<Vec<_>>(), ["192.0.2.1"]);
+}
+
+#[test]
+fn two_answers_are_distinct_and_each_member_has_its_share_of_them() {
+    let mut draft = Draft::default();
+    let pool = draft.weighted(&[("192.0.2.1", 1), ("192.0.2.2", 1), ("192.0.2.3", 1), ("192.0.2.4", 1)]);
+    draft.pools[pool.index()].answers = Answers::Count(NonZeroU32::new(2).unwrap());
+    let mut bench = draft.top(pool);
+    for _ in 0..100 {
+        let answer = bench.ask();
+        assert!(answer.len() == 2 && answer[0] != answer[1]);
+    }
+    assert!(bench.shares(50_000).values().all(|share| (share - 50.0).abs() < 1.0));
+    for address in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
+        bench.down(address);
+    }
+    assert_eq!(bench.ask(), ["192.0.2.4"], "never more than are usable");
+}
+
+#[test]
+fn all_answers_every_usable_member_in_the_order_written() {
+    let mut draft = Draft::default();
+    let members: Vec<_> = ["192.0.2.3", "192.0.2.1", "192.0.2.2"].map(|a| (draft.endpoint(a, None), 1)).into();
+    let pool = draft.pool(Policy::All, &members);
+    let mut bench = draft.top(pool);
+    assert_eq!(bench.ask(), ["192.0.2.3", "192.0.2.1", "192.0.2.2"]);
+    bench.down("192.0.2.1");
+    assert_eq!(bench.ask(), ["192.0.2.3", "192.0.2.2"]);
+}
+
+#[test]
+fn for_each_type_only_members_with_such_an_address_count() {
+    let mut draft = Draft::default();
+    let pool = draft.weighted(&[("192.0.2.1", 1), ("192.0.2.2+2001:db8::2", 1)]);
+    let mut bench = draft.top(pool);
+    assert_eq!(bench.ask_from(Family::V6, "8.8.8.0/24").0, ["2001:db8::2"]);
+    bench.down("2001:db8::2");
+    assert_eq!(bench.shares(100).len(), 2, "an address that fails says nothing of the other family");
+}
+
+#[test]
+fn a_client_keeps_its_endpoint_and_moves_only_when_that_goes() {
+    let mut draft = Draft::default();
+    let addresses: Vec<String> = (1..=10).map(|at| format!("192.0.2.{at}")).collect();
+    let members: Vec<(&str, u16)> = addresses.iter().map(|address| (address.as_str(), 1)).collect();
+    let pool = draft.weighted(&members);
+    draft.pools[pool.index()].spread = Spread::Client;
+    let mut bench = draft.top(pool);
+    let clients: Vec<String> = (0..5000).map(|at| format!("20.{}.{}.0/24", at / 256, at % 256)).collect();
+    let ask = |bench: &mut Bench, client: &String| bench.ask_from(Family::V4, client);
+    let before: Vec<_> = clients.iter().map(|client| ask(&mut bench, client)).collect();
+    assert!(before.iter().all(|(_, scope, _)| *scope == 24));
+    bench.down("192.0.2.4");
+    let mut moved = 0;
+    for (client, (was, ..)) in clients.iter().zip(&before) {
+        let (now, ..) = ask(&mut bench, client);
+        if was[0] == "192.0.2.4" {
+            moved += 1;
+        } else {
+            assert_eq!(*was, now);
+        }
+    }
+    assert!(moved > 0 && moved <= clients.len() * 11 / 100, "{moved} moved");
+}
+
+#[test]
+fn a_sticky_choice_of_pools_over_random_endpoints_keeps_both_promises() {
+    let mut draft = Draft::default();
+    let left = draft.weighted(&[("192.0.2.1", 1), ("192.0.2.2", 1)]);
+    let right = draft.weighted(&[("192.0.2.3", 1), ("192.0.2.4", 1)]);
+    let top = draft.pool(Policy::Weighted, &[(MemberKind::Pool(left), 1), (MemberKind::Pool(right), 1)]);
+    draft.pools[top.index()].spread = Spread::Client;
+    let mut bench = draft.top(top);
+    let shares = bench.shares(1000);
+    assert_eq!(shares.len(), 2);
+    assert!(shares.contains_key("192.0.2.1") != shares.contains_key("192.0.2.3"));
+}
+
+#[test]
+fn the_ttl_is_lowered_while_a_verdict_that_matters_is_about_to_flip() {
+    let mut draft = Draft::default();
+    let members = [(draft.endpoint("192.0.2.1", None), 1), (draft.endpoint("192.0.2.2", None), 1)];
+    let pool = draft.pool(Policy::Failover, &members);
+    let mut bench = draft.top(pool);
+    let shaky = |verdict| Standing { verdict, flips_in_secs: Some(5) };
+    bench.stand("192.0.2.2", shaky(Verdict::Up));
+    assert_eq!(bench.ttl(), 30, "the answer does not hang on the second while the first is up");
+    bench.stand("192.0.2.1", shaky(Verdict::Up));
+    assert_eq!(bench.ttl(), 5);
+    bench.stand("192.0.2.2", Standing { verdict: Verdict::Up, flips_in_secs: None });
+    bench.stand("192.0.2.1", shaky(Verdict::Down));
+    assert_eq!((bench.ask(), bench.ttl()), (vec!["192.0.2.2".to_owned()], 5), "the first may soon be back");
+}
+
+/// A geo pool over endpoints `192.0.2.N`: each rule is (subnet, members).
+fn geo_bench(rules: &[(&str, &[u32])], default: &[u32], members: u8) -> Bench {
+    let mut draft = Draft::default();
+    let endpoints: Vec<_> = (0..members).map(|at| (draft.endpoint(&format!("192.0.2.{at}"), None), 1)).collect();
+    let rule = |(subnet, members): &(&str, &[u32])| Rule {
+        subnets: vec![subnet.parse().unwrap()],
+        members: members.to_vec(),
+        ..Rule::default()
+    };
+    let policy = Policy::Geo { rules: rules.iter().map(rule).collect(), default: default.to_vec() };
+    let pool = draft.pool(policy, &endpoints);
+    draft.top(pool)
+}
+
+#[test]
+fn geo_takes_the_most_specific_rule_and_scopes_exclude_it_exactly() {
+    let mut bench = geo_bench(&[("8.8.0.0/16", &[1]), ("8.8.8.0/24", &[2])], &[0], 3);
+    let mut ask = |client: &str| {
+        let (mut addresses, scope, _) = bench.ask_from(Family::V4, client);
+        (addresses.remove(0), scope)
+    };
+    assert_eq!(ask("8.8.8.0/24"), ("192.0.2.2".into(), 24));
+    assert_eq!(ask("8.8.9.0/24"), ("192.0.2.1".into(), 24));
+    assert_eq!(ask("8.8.128.0/24"), ("192.0.2.1".into(), 17));
+    assert_eq!(ask("8.9.0.0/24"), ("192.0.2.0".into(), 16));
+    assert_eq!(ask("64.0.0.0/24").0, "192.0.2.0");
+}
+
+#[test]
+fn geo_falls_from_rule_to_rule_to_default_as_members_go() {
+    let mut bench = geo_bench(&[("8.8.0.0/16", &[1]), ("8.8.8.0/24", &[2])], &[0], 3);
+    for (gone, next) in [("192.0.2.2", "192.0.2.1"), ("192.0.2.1", "192.0.2.0")] {
+        bench.down(gone);
+        assert_eq!(bench.ask(), [next]);
+    }
+    let (_, scope, _) = bench.ask_from(Family::V4, "8.8.8.0/24");
+    assert!(scope < 16, "what all areas answer alike needs no narrow scope, got {scope}");
+}
+
+#[test]
+fn an_empty_default_is_nodata_for_the_unmatched_and_no_outage() {
+    let mut bench = geo_bench(&[("8.8.8.0/24", &[0])], &[], 1);
+    assert_eq!(bench.ask(), ["192.0.2.0"]);
+    assert!(bench.ask_from(Family::V4, "9.0.0.0/24").0.is_empty());
+    assert_eq!(bench.chart.plight(Family::V4), Plight::None);
+}
+
+#[test]
+fn a_private_subnet_counts_only_where_a_rule_names_it() {
+    let mut bench = geo_bench(&[("10.1.0.0/16", &[1]), ("9.9.9.0/24", &[2])], &[0], 3);
+    assert_eq!(bench.ask_from(Family::V4, "10.1.2.0/24").0, ["192.0.2.1"]);
+    let (answer, scope, _) = bench.ask_from(Family::V4, "10.2.0.0/24");
+    assert_eq!((answer, scope), (vec!["192.0.2.2".to_owned()], 0), "the resolver's own address decides");
+}
+
+#[test]
+fn services_that_a_verdict_does_not_touch_keep_their_chart() {
+    let mut draft = Draft::default();
+    let pool = draft.weighted(&[("192.0.2.1", 1)]);
+    let mut bench = draft.top(pool);
+    let before = Arc::clone(&bench.chart);
+    let mut charts = vec![Arc::clone(&bench.chart)];
+    bench.compiler.recompile(&bench.conditions, &[], &mut bench.surveys, &mut charts);
+    assert!(Arc::ptr_eq(&before, &charts[0]));
+}

@@ -1,0 +1,82 @@
+//! The wheel: one structure for every balancing method. A table of slots, each naming ready-made answers.
+
+use std::{hash::Hasher, sync::Arc};
+
+use siphasher::sip::SipHasher13;
+
+use super::{chart::Answer, draws::Draws, pool::Spread, slots::Slots};
+
+/// A pool compiled: slots over choices. A choice may be another pool's wheel, which then draws in its own way.
+#[derive(Debug)]
+pub(super) struct Wheel {
+    /// How a client picks its slot.
+    pub(super) spread: Spread,
+    /// Shared by all wheels of equal weights.
+    pub(super) slots: Arc<Slots>,
+    /// What the slots name.
+    pub(super) choices: Box<[Choice]>,
+    /// Sets this pool's draws by client apart from those of pools above and below it.
+    pub(super) salt: u64,
+    /// The shard's turn counter.
+    pub(super) turn: u32,
+}
+
+/// What a slot can name.
+#[derive(Debug, Clone)]
+pub(super) enum Choice {
+    /// An endpoint's answer.
+    Answer(Arc<Answer>),
+    /// Another pool's wheel.
+    Wheel(Arc<Wheel>),
+}
+
+impl Choice {
+    /// Equal for the same answer or wheel of one compilation, different otherwise.
+    pub(super) fn identity(&self) -> usize {
+        match self {
+            Self::Answer(answer) => Arc::as_ptr(answer).addr(),
+            Self::Wheel(wheel) => Arc::as_ptr(wheel).addr(),
+        }
+    }
+
+    /// Whether any draw from here depends on the client's prefix.
+    pub(super) fn spreads_by_client(&self) -> bool {
+        match self {
+            Self::Answer(_) => false,
+            Self::Wheel(wheel) => wheel.spread == Spread::Client || wheel.choices.iter().any(Self::spreads_by_client),
+        }
+    }
+
+    /// Draws endpoints for the client whose masked prefix is `client`, and hands each to `each` in the order drawn.
+    pub(super) fn draw<'a>(&'a self, client: u64, draws: &mut Draws, each: &mut dyn FnMut(&'a Answer)) {
+        match self {
+            Self::Answer(answer) => each(answer),
+            Self::Wheel(wheel) => wheel.draw(client, draws, each),
+        }
+    }
+}
+
+impl Wheel {
+    fn draw<'a>(&'a self, client: u64, draws: &mut Draws, each: &mut dyn FnMut(&'a Answer)) {
+        let picks = self.slots.picks;
+        let count = self.slots.table.len() / picks;
+        let number = match self.spread {
+            _ if count == 1 => 0,
+            Spread::Query => draws.random() as usize,
+            Spread::Client => self.hash(client) as usize,
+            Spread::Turn => draws.turn(self.turn) as usize,
+        };
+        // The count is a power of two.
+        let slot = number & (count - 1);
+        for &choice in &self.slots.table[slot * picks..(slot + 1) * picks] {
+            self.choices[usize::from(choice)].draw(client, draws, each);
+        }
+    }
+
+    /// Equal on every machine and in every run: nodes with equal files give a client equal answers.
+    fn hash(&self, client: u64) -> u64 {
+        let mut hasher = SipHasher13::new_with_keys(self.salt, 0x706f_7274_6f6c_616e);
+        hasher.write_u64(client);
+        hasher.finish()
+    }
+}
