@@ -323,7 +323,8 @@ mod mutations {
                 Err(errors) => {
                     prop_assert!(!errors.is_empty());
                     let shown = errors.render(Colours::Ansi) + &errors.to_string() + &errors.to_json().to_string();
-                    prop_assert!(!shown.contains('\u{0}'));
+                    let has_raw_control = shown.contains('\u{0}');
+                    prop_assert!(!has_raw_control);
                 }
             }
         }
