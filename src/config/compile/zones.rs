@@ -112,7 +112,7 @@ pub(super) fn compile(
             Some(Master::read(sources, id, &spec.apex.value, Some(spec.ttl_secs), problems))
         });
         used.extend(master.iter().flat_map(|master| master.included.iter().copied()));
-        drafts.extend(reading.from_table(spec, master, problems));
+        drafts.extend(reading.table_zone(spec, master, problems));
     }
     reading.plain_zones(&used, &mut drafts, problems);
     drafts.sort_by(|a, b| (&a.zone.apex, a.place).cmp(&(&b.zone.apex, b.place)));
@@ -168,7 +168,7 @@ fn with_ancestors(services: &[ServiceSpec]) -> hashbrown::HashSet<Name> {
 
 impl Reading<'_> {
     /// The zone of a table.
-    fn from_table(&self, spec: &ZoneSpec, master: Option<Master>, problems: &mut Problems) -> Option<Draft> {
+    fn table_zone(&self, spec: &ZoneSpec, master: Option<Master>, problems: &mut Problems) -> Option<Draft> {
         let has_file = spec.records.is_some();
         let entries = match master {
             Some(master) => master,

@@ -61,9 +61,7 @@ impl Master {
         for error in errors {
             let place = Place::new(master.file_of(error.position, id), error.span);
             let diagnostic = problems.error(place, error.message);
-            if let Some(help) = error.help {
-                diagnostic.help(help);
-            }
+            diagnostic.help(error.help.as_deref().unwrap_or("records are written as in RFC 1035 section 5"));
         }
         master.lines = master.files().map(|id| (id, line_starts(sources.file(id).octets()))).collect();
         master
