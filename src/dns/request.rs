@@ -30,8 +30,6 @@ impl Flags {
     pub const TC: u16 = 0x0200;
     /// Recursion desired.
     pub const RD: u16 = 0x0100;
-    /// Checking disabled (RFC 4035 section 3.2.2).
-    pub const CD: u16 = 0x0010;
 
     /// Whether all of `bits` are set.
     pub fn has(self, bits: u16) -> bool {

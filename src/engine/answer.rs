@@ -120,10 +120,6 @@ fn objection(header: &Header, question: Option<&Question>, additional: &Addition
     if question.class != Question::CLASS_IN {
         return Some(Rcode::REFUSED);
     }
-    match question.rtype {
-        Rtype::AXFR | Rtype::IXFR => Some(Rcode::REFUSED),
-        Rtype(0) | Rtype::OPT | Rtype::TSIG | Rtype::TKEY => Some(Rcode::FORMERR),
-        Rtype::MAILA | Rtype::MAILB => Some(Rcode::NOTIMP),
-        _ => None,
-    }
+    // Other types that no zone holds (OPT, TSIG, MAILB) get NODATA, as from NSD and Knot.
+    matches!(question.rtype, Rtype::AXFR | Rtype::IXFR).then_some(Rcode::REFUSED)
 }

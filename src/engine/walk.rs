@@ -122,10 +122,7 @@ impl Walk<'_, '_> {
             Outcome::Delegated(cut) => {
                 // What was answered before the cut is ours; a bare referral is not (RFC 1034 section 4.3.1).
                 frame.is_authoritative = self.hops > 0;
-                // Where a wildcard is the cut, the name itself is referred.
-                let is_below = self.name.suffix(cut.label_count()) == cut.name();
-                let labels = if is_below { cut.label_count() } else { self.name.label_count() };
-                refer(zone, cut, self.place(zone, labels), frame)?;
+                refer(zone, cut, self.place(zone, cut.label_count()), frame)?;
                 Ok(Step::End(Rcode::NOERROR))
             }
             Outcome::Redirected(owner) => self.redirect(finding, owner, frame),

@@ -90,8 +90,7 @@ impl Zones {
         let steered = self.steered(wildcard, encloser_labels + 1);
         match (node, steered) {
             (None, None) => Outcome::Missing,
-            // A cut by wildcard is as undefined as it is rare (RFC 4592 section 4.2); NSD and Knot refer.
-            (Some(node), _) if node.is_cut() => Outcome::Delegated(node),
+            // NS records of a wildcard are undefined (RFC 4592 section 4.2); like NSD we answer them and delegate nothing.
             _ => Outcome::Exists { node, service: steered.flatten(), is_wildcard: true },
         }
     }
