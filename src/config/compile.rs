@@ -61,7 +61,7 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
     let all_pools = with_inline(&specs);
     let compiled = pools::compile(&all_pools, &mut scope, problems);
     let reach = shape::check(&all_pools, &compiled, &specs.datacenters, problems);
-    let mut zones = zones::compile(sources, &specs.zones, problems);
+    let mut zones = zones::compile(sources, &specs.zones, &specs.services, problems);
     let services = services::compile(&specs, &all_pools, &reach, &zones, &mut scope, problems);
     scope.monitors.warn_unused("no endpoint and no pool uses it: it probes nothing", problems);
     scope.pools.warn_unused("no service and no pool uses it: it answers nobody", problems);

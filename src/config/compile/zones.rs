@@ -101,8 +101,14 @@ struct Draft {
     hash: Content,
 }
 
-/// Reads the master files and makes the zones.
-pub(super) fn compile(sources: &Sources, specs: &[ZoneSpec], problems: &mut Problems) -> Zones {
+/// Reads the master files and makes the zones. What static records hold is told of services' names and those above them.
+pub(super) fn compile(
+    sources: &Sources,
+    specs: &[ZoneSpec],
+    services: &[ServiceSpec],
+    problems: &mut Problems,
+) -> Zones {
+    let reading = Reading { sources, wanted: with_ancestors(services) };
     let mut used = HashSet::new();
     let mut drafts = Vec::with_capacity(specs.len());
     for spec in specs {
@@ -113,9 +119,9 @@ pub(super) fn compile(sources: &Sources, specs: &[ZoneSpec], problems: &mut Prob
             Some(Master::read(sources, id, &spec.apex.value, Some(spec.ttl_secs), problems))
         });
         used.extend(master.iter().flat_map(|master| master.included.iter().copied()));
-        drafts.extend(from_table(sources, spec, master, problems));
+        drafts.extend(reading.from_table(spec, master, problems));
     }
-    plain_zones(sources, &used, &mut drafts, problems);
+    reading.plain_zones(&used, &mut drafts, problems);
     drafts.sort_by(|a, b| (&a.zone.apex, a.place).cmp(&(&b.zone.apex, b.place)));
     for pair in drafts.windows(2) {
         if pair[0].zone.apex == pair[1].zone.apex {
@@ -146,108 +152,132 @@ fn find_master(
     Some(id)
 }
 
-/// The zone of a table.
-fn from_table(sources: &Sources, spec: &ZoneSpec, master: Option<Master>, problems: &mut Problems) -> Option<Draft> {
-    let has_file = spec.records.is_some();
-    let entries = match master {
-        Some(master) => master,
-        // The file was named and is not to be had: nothing more can be said of the zone's authority.
-        None if has_file => return None,
-        None => Master::default(),
-    };
-    let made = authority::of_table(spec, &entries, problems);
-    let place = spec.apex.place;
-    let mut files = vec![place.file()];
-    files.extend(entries.files());
-    Some(draft(sources, &spec.apex.value, place, entries, made, spec.client_subnet, &files, problems))
+/// What reading a zone needs.
+struct Reading<'s> {
+    sources: &'s Sources,
+    wanted: hashbrown::HashSet<Name>,
 }
 
-/// Master files that nothing names or includes are zones as they stand.
-fn plain_zones(sources: &Sources, used: &HashSet<FileId>, drafts: &mut Vec<Draft>, problems: &mut Problems) {
-    let is_zone_file = |id: &FileId| sources.file(*id).path.extension().is_some_and(|e| e == "zone");
-    let candidates = sources.ids(Role::Master).filter(|id| is_zone_file(id) && !used.contains(id));
-    let mut read = Vec::new();
-    for id in candidates {
-        let mut own = Problems::default();
-        let draft = plain_zone(sources, id, &mut own);
-        read.push((id, draft, own));
-    }
-    // Which of them others include shows only now. Two that include each other are both told of their circle.
-    let includes: HashSet<(FileId, FileId)> = read
-        .iter()
-        .flat_map(|(id, draft, _)| draft.iter().flat_map(|(_, included)| included.iter().map(|i| (*id, *i))))
-        .collect();
-    let is_included =
-        |id: FileId| includes.iter().any(|&(by, what)| what == id && by != id && !includes.contains(&(id, by)));
-    let included: HashSet<FileId> = includes.iter().map(|&(_, what)| what).filter(|&what| is_included(what)).collect();
-    for (id, draft, own) in read {
-        if !included.contains(&id) {
-            problems.take(own);
-            drafts.extend(draft.map(|(draft, _)| draft));
+/// The services' names and all names above them.
+fn with_ancestors(services: &[ServiceSpec]) -> hashbrown::HashSet<Name> {
+    let mut names = hashbrown::HashSet::with_capacity(services.len());
+    for service in services {
+        let mut at = Some(service.name.value.clone());
+        while let Some(name) = at {
+            at = name.parent();
+            if !names.insert(name) {
+                break;
+            }
         }
     }
+    names
 }
 
-/// The zone of a file, whose name is the zone's, and what it includes.
-fn plain_zone(sources: &Sources, id: FileId, problems: &mut Problems) -> Option<(Draft, Vec<FileId>)> {
-    let file = sources.file(id);
-    let place = Place::new(id, 0..0);
-    let stem = file.path.file_stem().and_then(|stem| stem.to_str());
-    let apex = match stem {
-        Some("root") => Some(Name::root()),
-        Some(stem) => stem.parse().ok(),
-        None => None,
-    };
-    let Some(apex) = apex else {
-        problems
-            .error(Place::whole(id), "the file's name is no zone's name")
-            .help("a file NAME.zone is the zone NAME; the root is root.zone");
-        return None;
-    };
-    if let Err(reason) = &file.content {
-        problems
-            .error(Place::whole(id), format!("the master file cannot be read: {reason}"))
-            .help("mend it, or move it out of the zones directory");
-        return None;
+impl Reading<'_> {
+    /// The zone of a table.
+    fn from_table(&self, spec: &ZoneSpec, master: Option<Master>, problems: &mut Problems) -> Option<Draft> {
+        let has_file = spec.records.is_some();
+        let entries = match master {
+            Some(master) => master,
+            // The file was named and is not to be had: nothing more can be said of the zone's authority.
+            None if has_file => return None,
+            None => Master::default(),
+        };
+        let made = authority::of_table(spec, &entries, problems);
+        let place = spec.apex.place;
+        let mut files = vec![place.file()];
+        files.extend(entries.files());
+        let mut draft = self.draft(&spec.apex.value, place, (entries, made), &files, problems);
+        draft.zone.client_subnet = spec.client_subnet;
+        Some(draft)
     }
-    let master = Master::read(sources, id, &apex, None, problems);
-    let included = master.included.clone();
-    if !master.has_errors {
-        authority::check_plain(&apex, place, &master, problems);
-    }
-    let mut files = vec![id];
-    files.extend(master.files());
-    let draft = draft(sources, &apex, place, master, None, true, &files, problems);
-    Some((draft, included))
-}
 
-#[expect(clippy::too_many_arguments, reason = "the parts of one zone, each from elsewhere")]
-fn draft(
-    sources: &Sources,
-    apex: &Name,
-    place: Place,
-    master: Master,
-    made: Option<authority::Made>,
-    client_subnet: bool,
-    files: &[FileId],
-    problems: &mut Problems,
-) -> Draft {
-    let taken = master.check(apex, problems);
-    let serial = match &made {
-        None => master.soa(apex).and_then(authority::serial_of).map(SerialSource::Own),
-        Some(_) => None,
-    };
-    let (soa, ns) = made.map_or((None, Vec::new()), |made| (made.soa, made.ns));
-    let mut records = ns;
-    records.extend(master.into_records());
-    let mut hash = Content::default();
-    soa.iter().chain(&records).for_each(|record| hash.add_record(record));
-    files.iter().for_each(|id| hash.add_file(sources.file(*id)));
-    // An own SOA that could not be read has been reported: any serial will do.
-    let serial = serial.unwrap_or(SerialSource::FromContent { hash: 0, newest: None });
-    let zone =
-        ZoneConfig { apex: apex.clone(), client_subnet, serial, origin: Origin::new(sources, place), records, soa };
-    Draft { zone, place, taken, hash }
+    /// Master files that nothing names or includes are zones as they stand.
+    fn plain_zones(&self, used: &HashSet<FileId>, drafts: &mut Vec<Draft>, problems: &mut Problems) {
+        let is_zone_file = |id: &FileId| self.sources.file(*id).path.extension().is_some_and(|e| e == "zone");
+        let candidates = self.sources.ids(Role::Master).filter(|id| is_zone_file(id) && !used.contains(id));
+        let mut read = Vec::new();
+        for id in candidates {
+            let mut own = Problems::default();
+            let draft = self.plain_zone(id, &mut own);
+            read.push((id, draft, own));
+        }
+        // Which of them others include shows only now. Two that include each other are both told of their circle.
+        let includes: HashSet<(FileId, FileId)> = read
+            .iter()
+            .flat_map(|(id, draft, _)| draft.iter().flat_map(|(_, included)| included.iter().map(|i| (*id, *i))))
+            .collect();
+        let is_included =
+            |id: FileId| includes.iter().any(|&(by, what)| what == id && by != id && !includes.contains(&(id, by)));
+        let included: HashSet<FileId> =
+            includes.iter().map(|&(_, what)| what).filter(|&what| is_included(what)).collect();
+        for (id, draft, own) in read {
+            if !included.contains(&id) {
+                problems.take(own);
+                drafts.extend(draft.map(|(draft, _)| draft));
+            }
+        }
+    }
+
+    /// The zone of a file, whose name is the zone's, and what it includes.
+    fn plain_zone(&self, id: FileId, problems: &mut Problems) -> Option<(Draft, Vec<FileId>)> {
+        let file = self.sources.file(id);
+        let place = Place::new(id, 0..0);
+        let stem = file.path.file_stem().and_then(|stem| stem.to_str());
+        let apex = match stem {
+            Some("root") => Some(Name::root()),
+            Some(stem) => stem.parse().ok(),
+            None => None,
+        };
+        let Some(apex) = apex else {
+            problems
+                .error(Place::whole(id), "the file's name is no zone's name")
+                .help("a file NAME.zone is the zone NAME; the root is root.zone");
+            return None;
+        };
+        if let Err(reason) = &file.content {
+            problems
+                .error(Place::whole(id), format!("the master file cannot be read: {reason}"))
+                .help("mend it, or move it out of the zones directory");
+            return None;
+        }
+        let master = Master::read(self.sources, id, &apex, None, problems);
+        let included = master.included.clone();
+        if !master.has_errors {
+            authority::check_plain(&apex, place, &master, problems);
+        }
+        let mut files = vec![id];
+        files.extend(master.files());
+        let draft = self.draft(&apex, place, (master, None), &files, problems);
+        Some((draft, included))
+    }
+
+    /// The zone of an apex from its master file and what its table adds to that.
+    fn draft(
+        &self,
+        apex: &Name,
+        place: Place,
+        (master, made): (Master, Option<authority::Made>),
+        files: &[FileId],
+        problems: &mut Problems,
+    ) -> Draft {
+        let serial = match &made {
+            None => master.soa(apex).and_then(authority::serial_of).map(SerialSource::Own),
+            Some(_) => None,
+        };
+        let (soa, ns) = made.map_or((None, Vec::new()), |made| (made.soa, made.ns));
+        let taken = master.check(apex, &ns, &self.wanted, problems);
+        let mut records = ns;
+        records.extend(master.into_records());
+        let mut hash = Content::default();
+        soa.iter().chain(&records).for_each(|record| hash.add_record(record));
+        files.iter().for_each(|id| hash.add_file(self.sources.file(*id)));
+        // An own SOA that could not be read has been reported: any serial will do.
+        let serial = serial.unwrap_or(SerialSource::FromContent { hash: 0, newest: None });
+        let origin = Origin::new(self.sources, place);
+        let zone = ZoneConfig { apex: apex.clone(), client_subnet: true, serial, origin, records, soa };
+        Draft { zone, place, taken, hash }
+    }
 }
 
 impl Zones {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::Taken;
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     },
     dns::{Name, Rtype},
     zone::{
-        Record,
+        Record, RecordError, ZoneBuilder,
         master::{self, Entry, IncludedFile, MasterFile, Position},
     },
 };
@@ -102,20 +102,31 @@ impl Master {
         Some((&found.record, self.place(found.position)))
     }
 
-    /// Reports records that cannot be in the zone, and tells what each name holds.
-    pub(super) fn check(&self, apex: &Name, problems: &mut Problems) -> HashMap<Name, Vec<Taken>> {
-        let mut taken: HashMap<Name, Vec<Taken>> = HashMap::with_capacity(self.entries.len());
+    /// Reports records that cannot be in the zone, and tells what each name of `wanted` holds. `made` are the records that a
+    /// table adds.
+    pub(super) fn check(
+        &self,
+        apex: &Name,
+        made: &[Record],
+        wanted: &HashSet<Name>,
+        problems: &mut Problems,
+    ) -> HashMap<Name, Vec<Taken>> {
+        let mut taken: HashMap<Name, Vec<Taken>> = HashMap::new();
+        let mut builder = ZoneBuilder::new(apex.clone());
+        for record in made {
+            // Cannot be wrong: a name server's name and the SOA's are names.
+            let _ = builder.add(record.clone());
+        }
         for entry in &self.entries {
             let Record { owner, rtype, .. } = &entry.record;
-            if !owner.is_at_or_below(apex) {
-                problems.error(self.place(entry.position), format!("\"{owner}\" is not in the zone \"{apex}\"")).help(
-                    "an owner without a final dot is relative to $ORIGIN; one with it must end in the zone's name",
-                );
-                continue;
+            if let Err(error) = builder.add(entry.record.clone()) {
+                problems.error(self.place(entry.position), error.to_string()).help(help(&error));
             }
-            let types = taken.entry_ref(owner).or_default();
-            if !types.iter().any(|taken| taken.rtype == *rtype) {
-                types.push(Taken { rtype: *rtype, place: self.place(entry.position) });
+            if wanted.contains(owner) {
+                let types = taken.entry_ref(owner).or_default();
+                if !types.iter().any(|taken| taken.rtype == *rtype) {
+                    types.push(Taken { rtype: *rtype, place: self.place(entry.position) });
+                }
             }
         }
         taken
@@ -123,6 +134,24 @@ impl Master {
 
     pub(super) fn into_records(self) -> impl Iterator<Item = Record> {
         self.entries.into_iter().map(|entry| entry.record)
+    }
+}
+
+/// How to mend what the zone refuses.
+fn help(error: &RecordError) -> &'static str {
+    match error {
+        RecordError::OutOfZone { .. } => {
+            "an owner without a final dot is relative to $ORIGIN; one with it must end in the zone's name"
+        }
+        RecordError::CnameAndOther { .. } => "remove the CNAME, or everything else of that name",
+        RecordError::Second { .. } => "remove one of them",
+        RecordError::SoaBelowApex { .. } => "remove it, or make a zone of that name",
+        RecordError::NoData { .. } => "remove it",
+        RecordError::BadRdata { .. } => "compare it with the type's RFC",
+        RecordError::LargeRrset { .. } => {
+            "all records of one name and type go into one message of 64 KiB: leave some away"
+        }
+        RecordError::LargeZone => "make several zones of it",
     }
 }
 
