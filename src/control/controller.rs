@@ -168,7 +168,7 @@ impl Controller {
         let handle = Handle { commands, published: Arc::clone(&controller.published) };
         let mut inbox =
             Inbox { commands: command_inbox, reports, edits, canaries, canary, watch: Watch::start(settled) };
-        inbox.watch.set(controller.world.directories.clone());
+        inbox.watch.set(controller.world.interests.clone());
         if !is_known {
             controller.first_round(&mut inbox).await;
         }
@@ -268,7 +268,7 @@ impl Controller {
         let outcome = match loaded {
             Some(Ok(Loaded::World(world))) => {
                 self.adopt(*world).await;
-                inbox.watch.set(self.world.directories.clone());
+                inbox.watch.set(self.world.interests.clone());
                 Ok(self.published.load().generation)
             }
             Some(Ok(Loaded::Unchanged)) => {

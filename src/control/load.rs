@@ -10,6 +10,7 @@ use std::{
 use super::{
     databases::DatabaseFiles,
     state::{SavedSerial, unix_now},
+    watch::Interest,
 };
 use crate::{
     config::{Colours, Config, Diagnostics, Locations, SerialSource, Sources, ZoneConfig},
@@ -41,8 +42,8 @@ pub struct World {
     pub(super) serials: HashMap<Name, SavedSerial>,
     /// Of every file as it was read.
     pub(super) fingerprint: u64,
-    /// Directories whose changes matter, and whether what is below them does too.
-    pub(super) directories: Vec<(PathBuf, bool)>,
+    /// Where changes matter.
+    pub(super) interests: Vec<Interest>,
 }
 
 /// A zone in numbers.
@@ -133,7 +134,7 @@ pub(super) fn load(locations: &Locations, previous: Previous, colours: Colours) 
     Ok(Loaded::World(Box::new(World {
         warnings: warnings.lines().collect(),
         apexes: config.zones.iter().map(|zone| zone.apex.clone()).collect(),
-        directories: directories(&sources, locations, &paths),
+        interests: interests(&sources, locations, &paths),
         zones: Arc::new(zones),
         config,
         topology,
@@ -163,14 +164,16 @@ fn database_paths(config: &Config, in_use: &DatabaseFiles) -> Vec<PathBuf> {
     paths
 }
 
-fn directories(sources: &Sources, locations: &Locations, databases: &[PathBuf]) -> Vec<(PathBuf, bool)> {
-    let or_here = |path: PathBuf| if path.as_os_str().is_empty() { PathBuf::from(".") } else { path };
-    let parent = |path: &PathBuf| or_here(path.parent().map(PathBuf::from).unwrap_or_default());
+fn interests(sources: &Sources, locations: &Locations, databases: &[PathBuf]) -> Vec<Interest> {
     let zones = sources.zones_directory().to_owned();
-    let mut directories = vec![(zones.clone(), true), (parent(&zones), false)];
-    directories.extend(locations.config.iter().map(|path| (parent(path), false)));
-    directories.extend(databases.iter().map(|path| (parent(path), false)));
-    directories
+    let config = locations.config.clone().unwrap_or_else(|| "portolan.toml".into());
+    let found_in = config.parent().map(|base| base.join("geoip")).unwrap_or_else(|| "geoip".into());
+    let mut interests = vec![Interest::Entry(zones.clone()), Interest::Tree(zones), Interest::Entry(config)];
+    if locations.geoip.is_empty() {
+        interests.push(Interest::Tree(found_in));
+    }
+    interests.extend(databases.iter().cloned().map(Interest::Entry));
+    interests
 }
 
 type BuiltZones = (Zones, Vec<ZoneSummary>, HashMap<Name, SavedSerial>);
