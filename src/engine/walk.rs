@@ -8,7 +8,7 @@ use super::{
     steered::{Drawn, draw},
 };
 use crate::{
-    dns::{Additional, Full, Header, LookupName, Question, Rcode, ReplyWriter, Rtype, Section},
+    dns::{Additional, Full, Header, LookupName, Rcode, ReplyWriter, Rtype, Section},
     snapshot::Snapshot,
     steer::{Draws, ServiceId},
     zone::{Finding, Node, Outcome, Place, ReadyRecord, ReadyRrset, Zone, hash},
@@ -21,7 +21,8 @@ pub(super) const MAX_CHAIN: usize = 16;
 pub(super) fn walk(
     snapshot: &Snapshot,
     query: &Query<'_>,
-    question: &Question,
+    rtype: Rtype,
+    name: LookupName,
     additional: &Additional<'_>,
     draws: &mut Draws,
     frame: &mut Frame<'_, '_>,
@@ -30,9 +31,9 @@ pub(super) fn walk(
     let mut walk = Walk {
         snapshot,
         query,
-        rtype: question.rtype,
+        rtype,
         subnet,
-        name: question.name.clone(),
+        name,
         whole_at: Header::OCTETS as u16,
         apex: None,
         visited: [0; MAX_CHAIN],
