@@ -23,7 +23,9 @@ fuzz_target!(|text: &[u8]| {
     assert!(file.errors.iter().all(|error| error.span.end <= text.len()));
     for entry in file.entries.iter().take(10) {
         let record = &entry.record;
-        let mut line = format!("{}. {} {} \\# {} ", record.owner, record.ttl_secs, record.rtype, record.rdata.len());
+        let dot = if record.owner.is_root() { "" } else { "." };
+        let mut line =
+            format!("{}{dot} {} {} \\# {} ", record.owner, record.ttl_secs, record.rtype, record.rdata.len());
         for octet in &record.rdata {
             write!(line, "{octet:02x}").expect("a string takes everything");
         }

@@ -15,6 +15,7 @@
 mod compile;
 mod diagnostics;
 mod nearest;
+mod outline;
 mod place;
 mod problems;
 mod reader;
@@ -29,6 +30,8 @@ use std::{fmt, ops::Range, path::PathBuf, sync::Arc};
 
 pub use compile::{SerialSource, ZoneConfig};
 pub use diagnostics::{Colours, Diagnostic, Diagnostics, Position, Severity};
+pub use nearest::Nearest;
+pub use outline::outline;
 pub use place::{FileId, Place};
 pub use settings::{Canary, Database, HttpsSettings, Locations, ServerSettings, TlsSettings};
 pub use sources::{Role, SourceFile, Sources, Unreadable};

@@ -2,7 +2,7 @@
 
 /// Finds nearest names, and stops looking after so many comparisons that a file full of mistakes stays cheap.
 #[derive(Debug)]
-pub(super) struct Nearest {
+pub struct Nearest {
     comparisons_left: usize,
 }
 
@@ -17,7 +17,7 @@ const LONGEST: usize = 128;
 
 impl Nearest {
     /// The known name nearest to `name`, at most a third of its length away; of equally near ones the first.
-    pub(super) fn among<'n>(&mut self, name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    pub fn among<'n>(&mut self, name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
         let name = name.to_lowercase();
         if name.len() > LONGEST {
             return None;

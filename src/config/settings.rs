@@ -31,7 +31,7 @@ pub struct Locations {
 }
 
 impl Locations {
-    pub(super) fn config_path(&self) -> PathBuf {
+    pub(in crate::config) fn config_path(&self) -> PathBuf {
         self.config.clone().unwrap_or_else(|| DEFAULT_CONFIG.into())
     }
 

@@ -16,7 +16,7 @@ use super::{
     settings::{self, Locations},
 };
 
-mod disk;
+pub(super) mod disk;
 
 pub use disk::Unreadable;
 

@@ -144,7 +144,7 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Replaces a file by one that is whole and on the disk. Where that fails, the old one stays and nothing is left over.
-pub fn replace(path: &Path, octets: &[u8]) -> io::Result<()> {
+pub(super) fn replace(path: &Path, octets: &[u8]) -> io::Result<()> {
     let name = path.file_name().ok_or_else(|| io::Error::other("not a file name"))?.to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
     let written = write_new(&temporary, octets, path).and_then(|()| fs::rename(&temporary, path));
@@ -186,7 +186,8 @@ mod tests {
         let serials = HashMap::from([("example.com".parse().unwrap(), SavedSerial { content: 7, serial: 9 })]);
         state.save_serials(&serials);
         assert_eq!(state.serials(), serials);
-        let names: Vec<_> = fs::read_dir(directory.path().join("state")).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let names: Vec<_> =
+            fs::read_dir(directory.path().join("state")).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert!(names.iter().all(|name| !name.to_string_lossy().ends_with(".tmp")), "{names:?}");
     }
 

@@ -6,10 +6,13 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    ffi::OsStr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use notify::{
     Event, EventKind, PollWatcher, RecommendedWatcher, RecursiveMode, Watcher,
     event::{AccessKind, AccessMode, CreateKind, ModifyKind},
@@ -24,29 +27,71 @@ const QUIET: Duration = Duration::from_millis(50);
 /// A new file that nobody has written to for this long was not made to be written to (a link, say).
 const NEWBORN: Duration = Duration::from_millis(300);
 /// A writer that has been silent for this long no longer holds anybody up.
-const ABANDONED: Duration = Duration::from_secs(10);
+const ABANDONED: Duration = Duration::from_secs(5);
 /// However much goes on, whole files are taken up after this long.
 const IMPATIENCE: Duration = Duration::from_millis(500);
 /// How often to look where the kernel does not tell.
 const POLL: Duration = Duration::from_secs(1);
 
+/// A directory, and what in it matters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Interest {
+    /// Everything below it.
+    Tree(PathBuf),
+    /// One entry of it. Others, such as a log that is written all day, are nobody's edit.
+    Entry(PathBuf),
+}
+
+impl Interest {
+    fn directory(&self) -> &Path {
+        let here = Path::new(".");
+        match self {
+            Self::Tree(directory) => directory,
+            Self::Entry(path) => path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(here),
+        }
+    }
+
+    fn holds(&self, path: &Path) -> bool {
+        match self {
+            Self::Tree(directory) => path.starts_with(directory),
+            // Kubernetes swaps the link `..data`, through which every entry of the directory leads.
+            Self::Entry(entry) => {
+                let name = path.file_name();
+                path.parent() == Some(self.directory())
+                    && (name == entry.file_name() || name == Some(OsStr::new("..data")))
+            }
+        }
+    }
+}
+
 /// Watches directories until dropped.
 pub(super) struct Watch {
     watcher: Box<dyn Watcher + Send>,
     watched: BTreeSet<(PathBuf, bool)>,
+    interests: Arc<ArcSwap<Vec<Interest>>>,
 }
 
 impl Watch {
     /// Sends `()` after each edit; while one is unread the next is not sent.
     pub(super) fn start(settled: mpsc::Sender<()>) -> Self {
         let (events, inbox) = mpsc::channel(1024);
-        tokio::spawn(settle(inbox, settled));
-        Self { watcher: watcher(events), watched: BTreeSet::new() }
+        let interests: Arc<ArcSwap<Vec<Interest>>> = Arc::default();
+        tokio::spawn(settle(inbox, settled, Arc::clone(&interests)));
+        Self { watcher: watcher(events), watched: BTreeSet::new(), interests }
     }
 
-    /// Makes `directories` (and whether what is below them counts) what is watched. Those that do not exist are left out.
-    pub(super) fn set(&mut self, directories: impl IntoIterator<Item = (PathBuf, bool)>) {
-        let wanted: BTreeSet<_> = directories.into_iter().filter(|(path, _)| path.is_dir()).collect();
+    /// Makes `interests` what is watched. Directories that do not exist are left out.
+    pub(super) fn set(&mut self, interests: Vec<Interest>) {
+        let mut wanted = BTreeSet::new();
+        for interest in &interests {
+            let is_deep = matches!(interest, Interest::Tree(_));
+            wanted.insert((interest.directory().to_owned(), is_deep));
+        }
+        // A directory watched with all below it is not watched a second time by itself.
+        let deep: BTreeSet<PathBuf> =
+            wanted.iter().filter(|(_, is_deep)| *is_deep).map(|(path, _)| path.clone()).collect();
+        wanted.retain(|(path, is_deep)| path.is_dir() && (*is_deep || !deep.contains(path)));
+        self.interests.store(Arc::new(interests));
         for (gone, _) in self.watched.difference(&wanted) {
             // A directory that is gone has taken its watch along.
             let _ = self.watcher.unwatch(gone);
@@ -138,13 +183,18 @@ fn is_ignored(path: &Path) -> bool {
     name.starts_with('.') || name.ends_with('~') || name.ends_with(".bak") || name.ends_with(".swp")
 }
 
-async fn settle(mut events: mpsc::Receiver<Event>, settled: mpsc::Sender<()>) {
+async fn settle(mut events: mpsc::Receiver<Event>, settled: mpsc::Sender<()>, interests: Arc<ArcSwap<Vec<Interest>>>) {
     let mut pending = Pending::default();
     loop {
         let over_at = pending.over_at();
         tokio::select! {
             event = events.recv() => match event {
-                Some(event) => pending.note(&event, Instant::now()),
+                Some(event) => {
+                    let interests = interests.load();
+                    if event.paths.iter().any(|path| interests.iter().any(|interest| interest.holds(path))) {
+                        pending.note(&event, Instant::now());
+                    }
+                }
                 None => return,
             },
             () = sleep_until(over_at.unwrap_or_else(Instant::now)), if over_at.is_some() => {
@@ -201,10 +251,19 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (settled, mut told) = mpsc::channel(1);
         let mut watch = Watch::start(settled);
-        watch.set([(directory.path().to_owned(), true)]);
+        watch.set(vec![Interest::Tree(directory.path().to_owned())]);
         let path = directory.path().join("a.toml");
         std::fs::write(directory.path().join("new"), b"x").unwrap();
         std::fs::rename(directory.path().join("new"), path).unwrap();
         told.recv().await.unwrap();
+    }
+
+    #[test]
+    fn a_log_beside_the_zones_is_nobodys_edit() {
+        let zones = Interest::Entry("./zones".into());
+        assert!(zones.holds(Path::new("./zones")) && zones.holds(Path::new("./..data")));
+        assert!(!zones.holds(Path::new("./err.log")) && !zones.holds(Path::new("./zones/a.toml")));
+        let config = Interest::Entry("portolan.toml".into());
+        assert!(config.holds(Path::new("./portolan.toml")));
     }
 }

@@ -8,7 +8,7 @@ use super::{
     steered::{Drawn, draw},
 };
 use crate::{
-    dns::{Additional, Full, Header, LookupName, Question, Rcode, ReplyWriter, Rtype, Section},
+    dns::{Additional, Full, Header, LookupName, Rcode, ReplyWriter, Rtype, Section},
     snapshot::Snapshot,
     steer::{Draws, ServiceId},
     zone::{Finding, Node, Outcome, Place, ReadyRecord, ReadyRrset, Zone, hash},
@@ -21,7 +21,8 @@ pub(super) const MAX_CHAIN: usize = 16;
 pub(super) fn walk(
     snapshot: &Snapshot,
     query: &Query<'_>,
-    question: &Question,
+    rtype: Rtype,
+    name: LookupName,
     additional: &Additional<'_>,
     draws: &mut Draws,
     frame: &mut Frame<'_, '_>,
@@ -30,9 +31,9 @@ pub(super) fn walk(
     let mut walk = Walk {
         snapshot,
         query,
-        rtype: question.rtype,
+        rtype,
         subnet,
-        name: question.name.clone(),
+        name,
         whole_at: Header::OCTETS as u16,
         apex: None,
         visited: [0; MAX_CHAIN],
@@ -122,10 +123,7 @@ impl Walk<'_, '_> {
             Outcome::Delegated(cut) => {
                 // What was answered before the cut is ours; a bare referral is not (RFC 1034 section 4.3.1).
                 frame.is_authoritative = self.hops > 0;
-                // Where a wildcard is the cut, the name itself is referred.
-                let is_below = self.name.suffix(cut.label_count()) == cut.name();
-                let labels = if is_below { cut.label_count() } else { self.name.label_count() };
-                refer(zone, cut, self.place(zone, labels), frame)?;
+                refer(zone, cut, self.place(zone, cut.label_count()), frame)?;
                 Ok(Step::End(Rcode::NOERROR))
             }
             Outcome::Redirected(owner) => self.redirect(finding, owner, frame),

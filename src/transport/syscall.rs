@@ -376,7 +376,7 @@ pub(super) fn pin_to(core: usize) -> io::Result<()> {
 }
 
 /// Raises the soft limit of open descriptors to the hard one, and returns what it is then.
-pub(super) fn raise_descriptor_limit() -> u64 {
+pub fn raise_descriptor_limit() -> u64 {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: both calls get a pointer to one `rlimit`.
     unsafe {

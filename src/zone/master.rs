@@ -100,7 +100,7 @@ pub type Include<'i> = dyn FnMut(&str) -> Result<IncludedFile, String> + 'i;
 /// Reads a master file. Relative names are completed with `origin` until the file says $ORIGIN. A record without a TTL
 /// has that of $TTL, else `default_ttl_secs`, else that of the record before, else 3,600 seconds.
 ///
-/// About 2 million short records a second on one core.
+/// A million short records take less than a second.
 pub fn parse(text: &[u8], origin: &Name, default_ttl_secs: Option<u32>, include: &mut Include<'_>) -> MasterFile {
     let mut reader = Reader { include, result: MasterFile::default(), path: Vec::new(), octets: 0, generated: 0 };
     let state = State { origin: origin.as_wire().to_vec(), owner: None, default_ttl_secs, last_ttl_secs: None };

@@ -20,3 +20,6 @@ pub use lookup::{Finding, Outcome};
 pub use record::Record;
 pub use rrset::{Place, ReadyRecord, ReadyRrset};
 pub use zones::Zones;
+
+#[cfg(test)]
+mod tests;

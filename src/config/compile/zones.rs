@@ -65,6 +65,13 @@ impl ZoneConfig {
         soa.chain(self.records.iter().cloned()).collect()
     }
 
+    /// The same, leaving none behind: a million records are not held twice.
+    pub fn take_records(&mut self, serial: u32) -> Vec<Record> {
+        let mut records = std::mem::take(&mut self.records);
+        records.extend(self.soa.take().iter().map(|soa| authority::with_serial(soa, serial)));
+        records
+    }
+
     /// How many static records there are, the SOA among them.
     pub fn record_count(&self) -> usize {
         self.records.len() + usize::from(self.soa.is_some())

@@ -61,7 +61,7 @@ impl From<io::Error> for Unreadable {
 }
 
 /// Reads one file, whatever directory it is in.
-pub(super) fn read_file(path: &Path, role: Role) -> SourceFile {
+pub(in crate::config) fn read_file(path: &Path, role: Role) -> SourceFile {
     let (content, modified) = match read_regular(path, LARGEST_FILE) {
         Ok((octets, metadata)) => (Ok(octets), metadata.modified().ok()),
         Err(reason) => (Err(reason), None),
@@ -208,7 +208,7 @@ fn is_ignored(name: &str) -> bool {
 }
 
 /// The databases that are named, else those in `geoip/`; each with whether it is a file.
-pub(super) fn databases(paths: &Paths) -> Vec<(PathBuf, bool)> {
+pub(in crate::config) fn databases(paths: &Paths) -> Vec<(PathBuf, bool)> {
     let is_file = |path: PathBuf| {
         let is_file = fs::metadata(&path).is_ok_and(|m| m.is_file());
         (path, is_file)

@@ -55,11 +55,6 @@ fn model(rows: &Rows, name: &str, rtype: Rtype) -> Outcome {
                     outcome.authority.insert(("z".into(), Rtype::SOA));
                     return outcome;
                 }
-                if !of(&source, Rtype::NS).is_empty() {
-                    outcome.authoritative = hop > 0;
-                    outcome.authority.insert((name.clone(), Rtype::NS));
-                    return outcome;
-                }
                 break;
             }
             let is_cut = step != "z" && !of(step, Rtype::NS).is_empty();
@@ -77,16 +72,18 @@ fn model(rows: &Rows, name: &str, rtype: Rtype) -> Outcome {
             }
         }
         if let Some((dname, target)) = rewrite {
-            if hop == 15 {
+            if hop == 15 || !followed.insert(name.clone()) {
                 return outcome;
             }
+            // A DNAME to below itself is followed once.
+            let is_endless = is_below_or_at(&dname.2, &dname.0);
             outcome.answer.insert((dname.0, Rtype::DNAME, String::new()));
             if target.len() + 2 > 255 {
                 outcome.rcode = 6;
                 return outcome;
             }
             outcome.answer.insert((name, Rtype::CNAME, target.clone()));
-            if rtype == Rtype::CNAME {
+            if is_endless || rtype == Rtype::CNAME {
                 return outcome;
             }
             name = target;
@@ -101,7 +98,7 @@ fn model(rows: &Rows, name: &str, rtype: Rtype) -> Outcome {
             outcome.authority.insert(("z".into(), Rtype::SOA));
             return outcome;
         };
-        if source == name && !followed.insert(name.clone()) || hop == 16 {
+        if !followed.insert(name.clone()) {
             return outcome;
         }
         outcome.answer.insert((name, Rtype::CNAME, cname.2.clone()));
