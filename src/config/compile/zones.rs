@@ -183,7 +183,7 @@ impl Reading<'_> {
             None if has_file => return None,
             None => Master::default(),
         };
-        let made = authority::of_table(spec, &entries, problems);
+        let made = authority::of_table(self.sources, spec, &entries, problems);
         let place = spec.apex.place;
         let mut files = vec![place.file()];
         files.extend(entries.files());
@@ -244,7 +244,7 @@ impl Reading<'_> {
         let master = Master::read(self.sources, id, &apex, None, problems);
         let included = master.included.clone();
         if !master.has_errors {
-            authority::check_plain(&apex, place, &master, problems);
+            authority::check_plain(self.sources, &apex, place, &master, problems);
         }
         let mut files = vec![id];
         files.extend(master.files());
@@ -266,7 +266,7 @@ impl Reading<'_> {
             Some(_) => None,
         };
         let (soa, ns) = made.map_or((None, Vec::new()), |made| (made.soa, made.ns));
-        let taken = master.check(apex, &ns, &self.wanted, problems);
+        let taken = master.check(self.sources, apex, &ns, &self.wanted, problems);
         let mut records = ns;
         records.extend(master.into_records());
         let mut hash = Content::default();
