@@ -6,6 +6,7 @@ use crate::{
     dns::Name,
     health::Standing,
     steer::{Chart, Topology},
+    zone::Zones,
 };
 
 /// Everything a query is answered from. Never changes; the next one shares what stayed the same.
@@ -13,6 +14,8 @@ use crate::{
 pub struct Snapshot {
     /// Counts up by one with each snapshot published.
     pub generation: u64,
+    /// The zones and which of their names are services.
+    pub zones: Arc<Zones>,
     /// The compiled services, by [`crate::steer::ServiceId`].
     pub charts: Vec<Arc<Chart>>,
     /// How many turn counters the charts use; shards make room for them when they take up the snapshot.

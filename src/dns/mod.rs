@@ -1,9 +1,23 @@
-//! The DNS protocol as bytes: names, types, codes. Layer 1: no I/O, no clock, no allocation on the query path.
+//! The DNS protocol as bytes: names, types, codes, requests, EDNS. Layer 1: no I/O, no clock, no allocation on the query path.
+
+#![warn(clippy::indexing_slicing)]
 
 mod code;
+mod cookie;
+mod edns;
+mod lookup_name;
 mod name;
+mod reply;
+mod request;
 mod rtype;
+mod subnet;
 
 pub use code::{Opcode, Rcode};
+pub use cookie::server_cookie;
+pub use edns::{Edns, EdnsEcho};
+pub use lookup_name::LookupName;
 pub use name::{Name, NameError};
+pub use reply::{Full, Mark, ReplyWriter, Section};
+pub use request::{Additional, Flags, Header, Malformed, Question, Tsig};
 pub use rtype::Rtype;
+pub use subnet::ClientSubnet;

@@ -101,8 +101,8 @@ impl Name {
 
     /// The name without its leftmost label; `None` for the root.
     pub fn parent(&self) -> Option<Self> {
-        let length = usize::from(self.0[0]);
-        (length != 0).then(|| Self(self.0[1 + length..].into()))
+        let (&length, rest) = self.0.split_first().filter(|(length, _)| **length != 0)?;
+        Some(Self(rest.get(usize::from(length)..)?.into()))
     }
 
     /// `label` in front of this name.
@@ -126,7 +126,8 @@ impl Name {
     pub fn is_at_or_below(&self, ancestor: &Self) -> bool {
         let mut rest = &self.0[..];
         while rest.len() > ancestor.0.len() {
-            rest = &rest[1 + usize::from(rest[0])..];
+            let Some((&length, tail)) = rest.split_first() else { return false };
+            rest = tail.get(usize::from(length)..).unwrap_or_default();
         }
         *rest == *ancestor.0
     }

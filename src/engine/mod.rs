@@ -1,5 +1,13 @@
 //! The engine: the only door in, for every transport. Layer 5: pure.
+//!
+//! [`answer()`] reads a request and decides whether its question is to be answered; `walk` follows the name through our zones;
+//! `referral`, `steered` and `additional` write what a step found; `frame` is what every reply has around that.
 
+mod additional;
 mod answer;
+mod frame;
+mod referral;
+mod steered;
+mod walk;
 
 pub use answer::{Ignored, Query, Reply, Tally, Transport, answer};

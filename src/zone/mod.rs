@@ -1,5 +1,19 @@
 //! Zones: static records, the nodes they make, and how a name is looked up among them (RFC 1034 section 4.3.2). Layer 3: pure.
 
+mod builder;
+mod content;
+mod error;
+mod hash;
+mod lookup;
+mod rdata;
 mod record;
+mod rrset;
+mod zones;
 
+pub use builder::ZoneBuilder;
+pub use content::{Node, Standpoint, Zone};
+pub use error::{RecordError, ZoneError};
+pub use lookup::{Finding, Outcome};
 pub use record::Record;
+pub use rrset::{Place, ReadyRecord, ReadyRrset};
+pub use zones::Zones;

@@ -1,0 +1,174 @@
+//! EDNS (RFC 6891): the OPT record of a request, and the one that goes back.
+
+use std::net::IpAddr;
+
+use super::{
+    cookie::server_cookie,
+    reply::{Full, ReplyWriter, Section},
+    request::{Malformed, u16_at},
+    subnet::ClientSubnet,
+};
+
+const OPTION_NSID: u16 = 3;
+const OPTION_CLIENT_SUBNET: u16 = 8;
+const OPTION_COOKIE: u16 = 10;
+
+/// What a request's OPT record says.
+#[derive(Debug, Clone, Copy)]
+pub struct Edns<'m> {
+    /// The largest datagram the sender takes, in octets.
+    pub udp_payload: u16,
+    /// The EDNS version; 0 is the only one there is.
+    pub version: u8,
+    /// DNSSEC records are wanted (DO); copied to the reply.
+    pub dnssec_ok: bool,
+    /// Whom the resolver asks for (RFC 7871).
+    pub subnet: Option<ClientSubnet<'m>>,
+    /// The client's cookie (RFC 7873); any server cookie after it is not read, as none is ever required.
+    pub client_cookie: Option<[u8; 8]>,
+    /// The server's identifier is wanted (RFC 5001).
+    pub wants_nsid: bool,
+}
+
+impl<'m> Edns<'m> {
+    /// What an OPT record says without its options.
+    pub(super) fn new(class: u16, ttl: [u8; 4]) -> Self {
+        let [_, version, flags, _] = ttl;
+        let dnssec_ok = flags & 0x80 != 0;
+        Self { udp_payload: class, version, dnssec_ok, subnet: None, client_cookie: None, wants_nsid: false }
+    }
+
+    /// Reads the options. Unknown ones, TCP keepalive and padding among them, are passed over, and so are those of another EDNS
+    /// version. At the first malformed one none counts.
+    pub(super) fn read_options(&mut self, mut rest: &'m [u8]) -> Result<(), Malformed> {
+        if self.version != 0 {
+            return Ok(());
+        }
+        let mut read = *self;
+        while !rest.is_empty() {
+            let code = u16_at(rest, 0).ok_or(Malformed)?;
+            let end = 4 + usize::from(u16_at(rest, 2).ok_or(Malformed)?);
+            let data = rest.get(4..end).ok_or(Malformed)?;
+            match code {
+                OPTION_NSID => read.wants_nsid = true,
+                OPTION_CLIENT_SUBNET if read.subnet.is_none() => read.subnet = Some(ClientSubnet::read(data)?),
+                OPTION_COOKIE if read.client_cookie.is_none() => read.client_cookie = Some(read_cookie(data)?),
+                _ => {}
+            }
+            rest = rest.get(end..).unwrap_or(&[]);
+        }
+        *self = read;
+        Ok(())
+    }
+}
+
+/// Eight octets of the client's, and perhaps 8 to 32 of a server's (RFC 7873 section 5.2.2).
+fn read_cookie(data: &[u8]) -> Result<[u8; 8], Malformed> {
+    match data.len() {
+        8 | 16..=40 => data.first_chunk().copied().ok_or(Malformed),
+        _ => Err(Malformed),
+    }
+}
+
+/// What the reply's OPT record carries, decided before the answer is written so that room is kept for it.
+#[derive(Debug, Clone, Copy)]
+pub struct EdnsEcho<'m> {
+    dnssec_ok: bool,
+    nsid: &'m [u8],
+    subnet: Option<ClientSubnet<'m>>,
+    cookie: Option<[u8; 24]>,
+}
+
+impl<'m> EdnsEcho<'m> {
+    /// The payload size that replies announce, and the most they have over UDP: what passes any path unfragmented.
+    pub const UDP_PAYLOAD: u16 = 1232;
+
+    /// For a request's OPT record; `nsid` is written only where it was asked for.
+    pub fn new(edns: &Edns<'m>, nsid: &'m [u8], cookie_key: &[u8; 16], source: IpAddr, now_secs: u32) -> Self {
+        let cookie = edns.client_cookie.map(|client| {
+            let mut whole = [0; 24];
+            let (front, back) = whole.split_at_mut(8);
+            front.copy_from_slice(&client);
+            back.copy_from_slice(&server_cookie(cookie_key, client, source, now_secs));
+            whole
+        });
+        let nsid = if edns.wants_nsid { nsid } else { &[] };
+        Self { dnssec_ok: edns.dnssec_ok, nsid, subnet: edns.subnet, cookie }
+    }
+
+    /// Leaves the client subnet out: the zone does not use it.
+    pub fn drop_subnet(&mut self) {
+        self.subnet = None;
+    }
+
+    /// How many octets [`EdnsEcho::write`] will write.
+    pub fn octets(&self) -> usize {
+        let option = |length: usize| if length == 0 { 0 } else { 4 + length };
+        11 + option(self.nsid.len())
+            + option(self.subnet.map_or(0, |subnet| subnet.octets().len()))
+            + option(self.cookie.map_or(0, |cookie| cookie.len()))
+    }
+
+    /// Writes the OPT record: upper rcode bits, version 0, DO as asked, the options; `scope` goes into the client subnet.
+    ///
+    /// # Errors
+    /// [`Full`] where the room is less than [`EdnsEcho::octets`].
+    pub fn write(&self, writer: &mut ReplyWriter<'_>, extended_rcode: u8, scope: u8) -> Result<(), Full> {
+        let [size_high, size_low] = Self::UDP_PAYLOAD.to_be_bytes();
+        let flags = if self.dnssec_ok { 0x80 } else { 0 };
+        let [length_high, length_low] = ((self.octets() - 11) as u16).to_be_bytes();
+        writer.push(&[0, 0, 41, size_high, size_low, extended_rcode, 0, flags, 0, length_high, length_low])?;
+        if !self.nsid.is_empty() {
+            push_option(writer, OPTION_NSID, self.nsid)?;
+        }
+        if let Some(subnet) = self.subnet {
+            let start = writer.position();
+            push_option(writer, OPTION_CLIENT_SUBNET, subnet.octets())?;
+            writer.set_octet(start + 4 + 3, scope);
+        }
+        if let Some(cookie) = self.cookie {
+            push_option(writer, OPTION_COOKIE, &cookie)?;
+        }
+        writer.count(Section::Additional, 1);
+        Ok(())
+    }
+}
+
+fn push_option(writer: &mut ReplyWriter<'_>, code: u16, data: &[u8]) -> Result<(), Full> {
+    writer.push_u16(code)?;
+    writer.push_u16(data.len() as u16)?;
+    writer.push(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(options: &[u8]) -> Result<Edns<'_>, Malformed> {
+        let mut edns = Edns::new(512, [0; 4]);
+        edns.read_options(options).map(|()| edns)
+    }
+
+    #[test]
+    fn a_cookie_has_eight_octets_or_sixteen_to_forty() {
+        for length in 0..=60_usize {
+            let option = [&[0, 10, 0, length as u8][..], &vec![7; length]].concat();
+            assert_eq!(read(&option).is_ok(), length == 8 || (16..=40).contains(&length), "{length}");
+        }
+    }
+
+    #[test]
+    fn unknown_options_are_passed_over_and_cut_ones_are_malformed() {
+        let edns = read(b"\0\x0b\0\0\0\x0c\0\x02\0\0\xff\xff\0\x01x\0\x03\0\0").unwrap();
+        assert!(edns.wants_nsid && edns.subnet.is_none());
+        for cut in [&b"\0"[..], b"\0\x03\0", b"\0\x03\0\x01"] {
+            assert_eq!(read(cut).unwrap_err(), Malformed);
+        }
+    }
+
+    #[test]
+    fn options_of_another_version_are_not_read() {
+        let mut edns = Edns::new(512, [0, 1, 0, 0]);
+        assert_eq!((edns.version, edns.read_options(b"\0\x08\0\0")), (1, Ok(())));
+    }
+}

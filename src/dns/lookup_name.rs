@@ -1,0 +1,176 @@
+//! The name being looked up: on the stack, lower-cased, with the place of each label, so that every suffix is a slice.
+
+use super::name::{Name, NameError};
+
+/// A name in lower-cased uncompressed wire form that knows where its labels start. Reused along a chain of aliases; never allocates.
+#[derive(Clone)]
+pub struct LookupName {
+    octets: [u8; Name::MAX_OCTETS],
+    /// The offset of each label's length octet, leftmost first; the root's follows the last.
+    starts: [u8; 128],
+    length: u8,
+    labels: u8,
+}
+
+impl LookupName {
+    /// The root.
+    pub fn root() -> Self {
+        Self { octets: [0; Name::MAX_OCTETS], starts: [0; 128], length: 1, labels: 0 }
+    }
+
+    /// Reads an uncompressed name (a question holds no other) at `at` of `message`; with it comes the offset that follows it.
+    ///
+    /// # Errors
+    /// [`NameError::BadWire`] where the message ends early or the name holds a pointer; [`NameError::LongName`] over 255 octets.
+    pub fn read(message: &[u8], at: usize) -> Result<(Self, usize), NameError> {
+        let mut name = Self::root();
+        let end = name.append(message.get(at..).ok_or(NameError::BadWire)?)?;
+        Ok((name, at + end))
+    }
+
+    /// Becomes `labels` (whole labels without the root) followed by `suffix` (an uncompressed name).
+    ///
+    /// # Errors
+    /// As [`LookupName::read`]; the name is then the root.
+    pub fn assemble(&mut self, labels: &[u8], suffix: &[u8]) -> Result<(), NameError> {
+        let mut octets = [0; Name::MAX_OCTETS];
+        let whole = labels.len() + suffix.len();
+        let target = octets.get_mut(..whole).ok_or(NameError::LongName);
+        let result = target.and_then(|target| {
+            let (front, back) = target.split_at_mut(labels.len());
+            front.copy_from_slice(labels);
+            back.copy_from_slice(suffix);
+            self.append(target)
+        });
+        if result.is_err() {
+            (self.length, self.labels) = (1, 0);
+            self.octets = [0; Name::MAX_OCTETS];
+        }
+        result.map(|_| ())
+    }
+
+    /// Takes the one name at the front of `wire`, and says how many octets it has.
+    fn append(&mut self, wire: &[u8]) -> Result<usize, NameError> {
+        let (mut at, mut labels) = (0_usize, 0_u8);
+        loop {
+            let length = usize::from(*wire.get(at).ok_or(NameError::BadWire)?);
+            // 127 labels of one octet fill a name, so that a 128th is the root's or too much.
+            *self.starts.get_mut(usize::from(labels)).ok_or(NameError::LongName)? = at.min(255) as u8;
+            if length == 0 {
+                break;
+            }
+            if length > 63 {
+                return Err(NameError::BadWire);
+            }
+            at += 1 + length;
+            labels += 1;
+            if at >= Name::MAX_OCTETS {
+                return Err(NameError::LongName);
+            }
+        }
+        let end = at + 1;
+        let target = self.octets.get_mut(..end).ok_or(NameError::LongName)?;
+        target.copy_from_slice(wire.get(..end).ok_or(NameError::BadWire)?);
+        // Length octets are below 64, where no letter is.
+        target.make_ascii_lowercase();
+        self.length = end as u8;
+        self.labels = labels;
+        Ok(end)
+    }
+
+    /// The wire bytes, the root's zero included.
+    pub fn as_wire(&self) -> &[u8] {
+        self.octets.get(..usize::from(self.length)).unwrap_or(&[0])
+    }
+
+    /// The number of labels, the root not counted.
+    pub fn label_count(&self) -> usize {
+        usize::from(self.labels)
+    }
+
+    /// Where the suffix of the last `labels` labels starts, in octets from the name's start. `labels` above the count means all.
+    pub fn suffix_start(&self, labels: usize) -> usize {
+        let skipped = self.label_count().saturating_sub(labels);
+        self.starts.get(skipped).map_or(0, |&start| usize::from(start))
+    }
+
+    /// The last `labels` labels and the root, as wire bytes.
+    pub fn suffix(&self, labels: usize) -> &[u8] {
+        self.as_wire().get(self.suffix_start(labels)..).unwrap_or(&[0])
+    }
+
+    /// The labels in front of the last `labels` ones, as wire bytes without a root.
+    pub fn prefix(&self, labels: usize) -> &[u8] {
+        self.as_wire().get(..self.suffix_start(labels)).unwrap_or(&[])
+    }
+}
+
+impl Default for LookupName {
+    fn default() -> Self {
+        Self::root()
+    }
+}
+
+impl std::fmt::Debug for LookupName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match Name::from_wire(self.as_wire()) {
+            Ok(name) => write!(f, "LookupName({name})"),
+            Err(_) => f.write_str("LookupName(?)"),
+        }
+    }
+}
+
+impl From<&Name> for LookupName {
+    fn from(name: &Name) -> Self {
+        let mut lookup = Self::root();
+        // A Name is one well-formed name of at most 255 octets, so that nothing can fail here.
+        let _ = lookup.append(name.as_wire());
+        lookup
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_suffix_of_a_name_is_a_slice_of_it() {
+        let (name, end) = LookupName::read(b"..\x03WwW\x07eXample\x03com\0rest", 2).unwrap();
+        assert_eq!(end, 2 + 17);
+        assert_eq!(name.as_wire(), b"\x03www\x07example\x03com\0");
+        assert_eq!(name.label_count(), 3);
+        assert_eq!(name.suffix(2), b"\x07example\x03com\0");
+        assert_eq!(name.suffix(0), b"\0");
+        assert_eq!(name.prefix(1), b"\x03www\x07example");
+        assert_eq!(name.suffix(9), name.as_wire());
+    }
+
+    #[test]
+    fn a_name_in_a_question_is_whole_and_uncompressed() {
+        for (bytes, error) in [
+            (&b"\x03ww"[..], NameError::BadWire),
+            (b"\x01a", NameError::BadWire),
+            (b"", NameError::BadWire),
+            (b"\xc0\x0c", NameError::BadWire),
+            (b"\x01a\xc0\x0c", NameError::BadWire),
+            (b"\x40aaaa", NameError::BadWire),
+        ] {
+            assert_eq!(LookupName::read(bytes, 0).unwrap_err(), error, "{bytes:?}");
+        }
+        let longest = [&b"\x01a".repeat(127)[..], b"\0"].concat();
+        assert_eq!(longest.len(), 255);
+        let (name, _) = LookupName::read(&longest, 0).unwrap();
+        assert_eq!((name.label_count(), name.suffix(127).len(), name.suffix(1)), (127, 255, &b"\x01a\0"[..]));
+        let too_long = [&b"\x01a".repeat(126)[..], b"\x02aa\0"].concat();
+        assert_eq!(LookupName::read(&too_long, 0).unwrap_err(), NameError::LongName);
+    }
+
+    #[test]
+    fn a_name_is_assembled_of_labels_and_a_suffix() {
+        let mut name = LookupName::root();
+        name.assemble(b"\x01A", b"\x02bc\0").unwrap();
+        assert_eq!(name.as_wire(), b"\x01a\x02bc\0");
+        assert_eq!(name.assemble(&b"\x01a".repeat(127), b"\x01a\0"), Err(NameError::LongName));
+        assert_eq!(name.as_wire(), b"\0");
+    }
+}

@@ -1,0 +1,164 @@
+//! Writing a reply: octets into a given buffer, up to a given limit, with the counts of the header kept.
+
+use super::request::Header;
+
+/// No room for what was to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full;
+
+/// A section of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// The answer.
+    Answer,
+    /// Who is responsible: SOA of a negative answer, NS of a referral.
+    Authority,
+    /// Addresses that will be asked for next, and OPT.
+    Additional,
+}
+
+/// A reply in the making. Writes past the limit fail and leave nothing half written but what the caller rewinds.
+#[derive(Debug)]
+pub struct ReplyWriter<'o> {
+    out: &'o mut [u8],
+    at: usize,
+    limit: usize,
+    counts: [u16; 3],
+}
+
+/// A point to go back to.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    at: usize,
+    counts: [u16; 3],
+}
+
+impl<'o> ReplyWriter<'o> {
+    /// Starts after the header, which [`ReplyWriter::finish`] writes. No more than `limit` octets will be written.
+    pub fn new(out: &'o mut [u8], limit: usize) -> Self {
+        let limit = limit.min(out.len());
+        Self { out, at: Header::OCTETS, limit, counts: [0; 3] }
+    }
+
+    /// Keeps `octets` at the end free for what comes last.
+    pub fn reserve(&mut self, octets: usize) {
+        self.limit = self.limit.saturating_sub(octets);
+    }
+
+    /// Gives reserved octets free again.
+    pub fn release(&mut self, octets: usize) {
+        self.limit = (self.limit + octets).min(self.out.len());
+    }
+
+    /// Where the next octet goes, from the message's start.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Appends octets.
+    ///
+    /// # Errors
+    /// [`Full`] where they do not fit; nothing is written then.
+    pub fn push(&mut self, octets: &[u8]) -> Result<(), Full> {
+        self.push_to_patch(octets).map(|_| ())
+    }
+
+    /// Appends octets and hands them out for patching.
+    ///
+    /// # Errors
+    /// As [`ReplyWriter::push`].
+    pub fn push_to_patch(&mut self, octets: &[u8]) -> Result<&mut [u8], Full> {
+        let end = self.at + octets.len();
+        if end > self.limit {
+            return Err(Full);
+        }
+        let target = self.out.get_mut(self.at..end).ok_or(Full)?;
+        target.copy_from_slice(octets);
+        self.at = end;
+        Ok(target)
+    }
+
+    /// Appends 16 bits.
+    ///
+    /// # Errors
+    /// As [`ReplyWriter::push`].
+    pub fn push_u16(&mut self, value: u16) -> Result<(), Full> {
+        self.push(&value.to_be_bytes())
+    }
+
+    /// Overwrites an octet that was written; one that was not stays.
+    pub fn set_octet(&mut self, at: usize, value: u8) {
+        if at < self.at
+            && let Some(octet) = self.out.get_mut(at)
+        {
+            *octet = value;
+        }
+    }
+
+    /// What was written from `at` on.
+    pub fn written_from(&self, at: usize) -> &[u8] {
+        self.out.get(at..self.at).unwrap_or(&[])
+    }
+
+    /// Counts records as part of a section.
+    pub fn count(&mut self, section: Section, records: u16) {
+        let [answer, authority, additional] = &mut self.counts;
+        let count = match section {
+            Section::Answer => answer,
+            Section::Authority => authority,
+            Section::Additional => additional,
+        };
+        *count = count.saturating_add(records);
+    }
+
+    /// How many records the answer section has so far.
+    pub fn answer_count(&self) -> u16 {
+        let [answer, ..] = self.counts;
+        answer
+    }
+
+    /// This point, to [`ReplyWriter::rewind`] to.
+    pub fn mark(&self) -> Mark {
+        Mark { at: self.at, counts: self.counts }
+    }
+
+    /// Forgets what was written since.
+    pub fn rewind(&mut self, mark: Mark) {
+        self.at = mark.at;
+        self.counts = mark.counts;
+    }
+
+    /// Writes the header and says how many octets the message has; 0 where the buffer has no room for a header.
+    pub fn finish(self, id: u16, flags: u16, questions: u16) -> usize {
+        let [answer, authority, additional] = self.counts;
+        let Some(header) = self.out.first_chunk_mut::<{ Header::OCTETS }>() else { return 0 };
+        let words = [id, flags, questions, answer, authority, additional];
+        for (octets, word) in header.chunks_exact_mut(2).zip(words) {
+            octets.copy_from_slice(&word.to_be_bytes());
+        }
+        self.at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_not_written() {
+        let mut out = [0xee; 20];
+        let mut writer = ReplyWriter::new(&mut out, 16);
+        writer.reserve(2);
+        assert_eq!(writer.push(b"abc"), Err(Full));
+        assert_eq!(writer.push(b"ab"), Ok(()));
+        let mark = writer.mark();
+        assert_eq!(writer.push(b"c"), Err(Full));
+        writer.release(2);
+        writer.push(b"cd").unwrap();
+        writer.count(Section::Answer, 1);
+        writer.rewind(mark);
+        writer.count(Section::Additional, 3);
+        assert_eq!(writer.finish(7, 0x8000, 1), 14);
+        assert_eq!(&out[..14], b"\0\x07\x80\0\0\x01\0\0\0\0\0\x03ab");
+    }
+}

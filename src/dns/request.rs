@@ -1,0 +1,201 @@
+//! Reading a request: header, question, additional section (RFC 1035 section 4.1). Bounded by the message's length, no allocation.
+
+use super::{code::Opcode, edns::Edns, lookup_name::LookupName, rtype::Rtype};
+
+/// The message breaks the format; FORMERR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Malformed;
+
+/// The twelve octets that every message starts with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// Chosen by the client, echoed.
+    pub id: u16,
+    /// QR to RCODE.
+    pub flags: Flags,
+    /// How many questions, answers, authority and additional records are said to follow.
+    pub counts: [u16; 4],
+}
+
+/// The sixteen bits from QR to RCODE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flags(pub u16);
+
+impl Flags {
+    /// A response.
+    pub const QR: u16 = 0x8000;
+    /// Authoritative answer.
+    pub const AA: u16 = 0x0400;
+    /// Truncated.
+    pub const TC: u16 = 0x0200;
+    /// Recursion desired.
+    pub const RD: u16 = 0x0100;
+    /// Checking disabled (RFC 4035 section 3.2.2).
+    pub const CD: u16 = 0x0010;
+
+    /// Whether all of `bits` are set.
+    pub fn has(self, bits: u16) -> bool {
+        self.0 & bits == bits
+    }
+
+    /// The opcode.
+    pub fn opcode(self) -> Opcode {
+        Opcode((self.0 >> 11) as u8 & 15)
+    }
+}
+
+impl Header {
+    /// Octets of a header.
+    pub const OCTETS: usize = 12;
+
+    /// Reads the header; `None` where the message is shorter than one.
+    pub fn read(message: &[u8]) -> Option<Self> {
+        let word = |index: usize| u16_at(message, index * 2);
+        Some(Self { id: word(0)?, flags: Flags(word(1)?), counts: [word(2)?, word(3)?, word(4)?, word(5)?] })
+    }
+}
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// QNAME, lower-cased; the message keeps it as it was written.
+    pub name: LookupName,
+    /// QTYPE.
+    pub rtype: Rtype,
+    /// QCLASS.
+    pub class: u16,
+    /// The offset of what follows the question.
+    pub end: usize,
+}
+
+impl Question {
+    /// The Internet class.
+    pub const CLASS_IN: u16 = 1;
+
+    /// Reads the first question, which follows the header.
+    ///
+    /// # Errors
+    /// [`Malformed`] where it ends early or its name is no uncompressed name.
+    pub fn read(message: &[u8]) -> Result<Self, Malformed> {
+        let (name, at) = LookupName::read(message, Header::OCTETS).map_err(|_| Malformed)?;
+        let rtype = Rtype(u16_at(message, at).ok_or(Malformed)?);
+        let class = u16_at(message, at + 2).ok_or(Malformed)?;
+        Ok(Self { name, rtype, class, end: at + 4 })
+    }
+}
+
+/// A TSIG record (RFC 8945 section 4.2) as far as refusing it needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Tsig<'m> {
+    /// The key's name and then the algorithm's, uncompressed; `None` where the message compresses one of them.
+    pub names: Option<(&'m [u8], &'m [u8])>,
+    /// The six octets of time signed and the two of fudge.
+    pub time_and_fudge: [u8; 8],
+}
+
+/// What the additional section of a request says, as far as it could be read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Additional<'m> {
+    /// The OPT record; without options where one of them is malformed, so that the reply can still have its own.
+    pub edns: Option<Edns<'m>>,
+    /// The TSIG record.
+    pub tsig: Option<Tsig<'m>>,
+    /// A record ends early, octets are left over, there are two OPT records, OPT's owner is not the root, an option is malformed, or
+    /// a TSIG record is not the last.
+    pub is_malformed: bool,
+}
+
+impl<'m> Additional<'m> {
+    /// Reads the additional section, which starts at `at` and must be the rest of the message.
+    pub fn read(message: &'m [u8], at: usize, count: u16) -> Self {
+        let mut additional = Self::default();
+        additional.is_malformed = additional.read_records(message, at, count).is_err();
+        additional
+    }
+
+    fn read_records(&mut self, message: &'m [u8], mut at: usize, count: u16) -> Result<(), Malformed> {
+        for _ in 0..count {
+            if self.tsig.is_some() {
+                return Err(Malformed);
+            }
+            let owner = at;
+            at = skip_name(message, at)?;
+            let rtype = Rtype(u16_at(message, at).ok_or(Malformed)?);
+            let class = u16_at(message, at + 2).ok_or(Malformed)?;
+            let ttl = message.get(at + 4..).and_then(|rest| rest.first_chunk()).ok_or(Malformed)?;
+            let length = usize::from(u16_at(message, at + 8).ok_or(Malformed)?);
+            let rdata = message.get(at + 10..at + 10 + length).ok_or(Malformed)?;
+            match rtype {
+                Rtype::OPT if self.edns.is_some() || at != owner + 1 => return Err(Malformed),
+                Rtype::OPT => self.edns.insert(Edns::new(class, *ttl)).read_options(rdata)?,
+                Rtype::TSIG => self.tsig = Some(read_tsig(message.get(owner..at), rdata)?),
+                _ => {}
+            }
+            at += 10 + length;
+        }
+        if at == message.len() { Ok(()) } else { Err(Malformed) }
+    }
+}
+
+fn read_tsig<'m>(owner: Option<&'m [u8]>, rdata: &'m [u8]) -> Result<Tsig<'m>, Malformed> {
+    let end = skip_name(rdata, 0)?;
+    let time_and_fudge = *rdata.get(end..).and_then(|rest| rest.first_chunk()).ok_or(Malformed)?;
+    let plain = |name: &'m [u8]| LookupName::read(name, 0).is_ok().then_some(name);
+    let names = owner.and_then(plain).zip(rdata.get(..end).and_then(plain));
+    Ok(Tsig { names, time_and_fudge })
+}
+
+/// The offset that follows the name at `at`. Pointers are not followed: nothing here needs what they point to.
+fn skip_name(message: &[u8], mut at: usize) -> Result<usize, Malformed> {
+    let start = at;
+    loop {
+        match *message.get(at).ok_or(Malformed)? {
+            0 => return Ok(at + 1),
+            length @ 1..=63 => at += 1 + usize::from(length),
+            0xc0.. => return if at + 1 < message.len() { Ok(at + 2) } else { Err(Malformed) },
+            _ => return Err(Malformed),
+        }
+        if at - start > 254 {
+            return Err(Malformed);
+        }
+    }
+}
+
+pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes.get(at..)?.first_chunk().map(|octets| u16::from_be_bytes(*octets))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_shorter_than_a_header_has_none() {
+        assert_eq!(Header::read(&[0; 11]), None);
+        let header = Header::read(b"\xab\xcd\x81\x00\0\x01\0\0\0\0\0\x02rest").unwrap();
+        assert_eq!((header.id, header.counts), (0xabcd, [1, 0, 0, 2]));
+        assert!(header.flags.has(Flags::QR | Flags::RD));
+        assert_eq!(Flags(0x2800).opcode(), Opcode(5));
+    }
+
+    #[test]
+    fn the_additional_section_is_exactly_the_rest_of_the_message() {
+        const OPT: &[u8] = b"\0\0\x29\x04\xd0\0\0\x80\0\0\0";
+        const A: &[u8] = b"\x01a\0\0\x01\0\x01\0\0\0\0\0\x04\x01\x02\x03\x04";
+        for (why, bytes, count, fine) in [
+            ("nothing", vec![], 0, true),
+            ("one OPT", OPT.to_vec(), 1, true),
+            ("OPT after another record", [A, OPT].concat(), 2, true),
+            ("two OPT", [OPT, OPT].concat(), 2, false),
+            ("OPT owned by a name", [b"\x01a", OPT].concat(), 1, false),
+            ("OPT owned by a pointer", [b"\xc0\x0c", &OPT[1..]].concat(), 1, false),
+            ("octets left over", [OPT, b"x"].concat(), 1, false),
+            ("a count above what is there", OPT.to_vec(), 2, false),
+            ("rdata cut short", A[..A.len() - 1].to_vec(), 1, false),
+        ] {
+            assert_eq!(Additional::read(&bytes, 0, count).is_malformed, !fine, "{why}");
+        }
+        let edns = Additional::read(OPT, 0, 1).edns.unwrap();
+        assert_eq!((edns.udp_payload, edns.version, edns.dnssec_ok), (1232, 0, true));
+    }
+}

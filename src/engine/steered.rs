@@ -1,0 +1,105 @@
+//! A service's answer: the client's course, a draw, and the drawn endpoints' records.
+
+use super::{
+    frame::Frame,
+    walk::{Walk, push_cname, push_fixed},
+};
+use crate::{
+    dns::{Full, ReplyWriter, Rtype, Section},
+    steer::{Draws, Family, Rdata, ServiceId},
+};
+
+/// What a service gave.
+pub(super) enum Drawn<'s> {
+    /// No record of the type: NODATA.
+    Nothing,
+    /// Records of the type.
+    Records,
+    /// A CNAME, whose target the message has at `target_at`.
+    Alias { target_at: u16, target: &'s [u8] },
+}
+
+/// Draws and writes a service's answer to the question's type; `owner` is where the message has the name.
+pub(super) fn draw<'s>(
+    walk: &Walk<'s, '_>,
+    service: ServiceId,
+    owner: u16,
+    draws: &mut Draws,
+    frame: &mut Frame<'_, '_>,
+) -> Result<Drawn<'s>, Full> {
+    let Some(chart) = walk.snapshot.charts.get(service.index()) else { return Ok(Drawn::Nothing) };
+    let family = match walk.rtype {
+        Rtype::A => Family::V4,
+        Rtype::AAAA => Family::V6,
+        _ if chart.may_answer_cname() => Family::V4,
+        _ => return Ok(Drawn::Nothing),
+    };
+    let course = chart.course(family, walk.subnet, walk.query.source);
+    if walk.subnet.is_some() {
+        frame.scope = frame.scope.max(course.scope);
+    }
+    frame.service.get_or_insert(service);
+    let mut first_datacenter = None;
+    let mut section =
+        Steered { rtype: walk.rtype, owner, ttl_secs: course.ttl_secs, start: frame.writer.position(), count: 0 };
+    let mut outcome = Ok(Drawn::Nothing);
+    let writer = &mut frame.writer;
+    course.draw(draws, &mut |answer| {
+        if first_datacenter.is_none() {
+            first_datacenter = answer.datacenter;
+        }
+        if matches!(outcome, Ok(Drawn::Nothing | Drawn::Records)) {
+            outcome = section.push(writer, &answer.rdata);
+        }
+    });
+    if frame.datacenter.is_none() {
+        frame.datacenter = first_datacenter;
+    }
+    frame.writer.count(Section::Answer, section.count);
+    outcome
+}
+
+/// The records of one service in the answer section.
+struct Steered {
+    rtype: Rtype,
+    owner: u16,
+    ttl_secs: u32,
+    start: usize,
+    count: u16,
+}
+
+impl Steered {
+    /// Writes one endpoint's records, each address once.
+    fn push<'s>(&mut self, writer: &mut ReplyWriter<'_>, rdata: &'s Rdata) -> Result<Drawn<'s>, Full> {
+        match rdata {
+            Rdata::A(addresses) if self.rtype == Rtype::A => self.push_addresses(writer, addresses)?,
+            Rdata::Aaaa(addresses) if self.rtype == Rtype::AAAA => self.push_addresses(writer, addresses)?,
+            Rdata::Cname(target) if self.count == 0 => {
+                let target_at = push_cname(writer, self.owner, self.ttl_secs, target)?;
+                self.count = 1;
+                return Ok(Drawn::Alias { target_at, target });
+            }
+            _ => {}
+        }
+        Ok(if self.count == 0 { Drawn::Nothing } else { Drawn::Records })
+    }
+
+    fn push_addresses<const N: usize>(
+        &mut self,
+        writer: &mut ReplyWriter<'_>,
+        addresses: &[[u8; N]],
+    ) -> Result<(), Full> {
+        // An endpoint's own addresses differ; only those of endpoints before it can come again.
+        let before = writer.position() - self.start;
+        for address in addresses {
+            let written = &writer.written_from(self.start)[..before];
+            if written.chunks_exact(12 + N).any(|record| record.ends_with(address)) {
+                continue;
+            }
+            push_fixed(writer, self.owner, self.rtype, self.ttl_secs, N as u16)?;
+            writer.push(address)?;
+            self.count += 1;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,293 @@
+//! Following a name through our zones: RFC 1034 section 4.3.2 step by step, aliases included.
+
+use super::{
+    additional::push_additional,
+    answer::Query,
+    frame::Frame,
+    referral::refer,
+    steered::{Drawn, draw},
+};
+use crate::{
+    dns::{Additional, Full, Header, LookupName, Question, Rcode, ReplyWriter, Rtype, Section},
+    snapshot::Snapshot,
+    steer::{Draws, ServiceId},
+    zone::{Finding, Node, Outcome, Place, ReadyRecord, ReadyRrset, Zone},
+};
+
+/// How many aliases are followed, those of services and DNAMEs included.
+pub(super) const MAX_CHAIN: usize = 16;
+
+/// Answers a question that is ours to look at; the sections go into the frame's writer.
+pub(super) fn walk(
+    snapshot: &Snapshot,
+    query: &Query<'_>,
+    question: &Question,
+    additional: &Additional<'_>,
+    draws: &mut Draws,
+    frame: &mut Frame<'_, '_>,
+) -> Rcode {
+    let subnet = additional.edns.and_then(|edns| edns.subnet).and_then(|subnet| subnet.network());
+    let mut walk = Walk {
+        snapshot,
+        query,
+        rtype: question.rtype,
+        subnet,
+        name: question.name.clone(),
+        whole_at: Header::OCTETS as u16,
+        apex: None,
+        visited: [(u32::MAX, u32::MAX); MAX_CHAIN],
+        hops: 0,
+    };
+    match walk.run(draws, frame) {
+        Ok(rcode) => rcode,
+        Err(Full) => {
+            frame.truncate();
+            Rcode::NOERROR
+        }
+    }
+}
+
+/// Where a walk stands.
+pub(super) struct Walk<'s, 'q> {
+    pub(super) snapshot: &'s Snapshot,
+    pub(super) query: &'q Query<'q>,
+    pub(super) rtype: Rtype,
+    pub(super) subnet: Option<ipnet::IpNet>,
+    /// The name being answered.
+    name: LookupName,
+    /// Where the message has it: labels up to the apex's or to the root.
+    whole_at: u16,
+    /// Where the message has the apex of the zone of that name, where the name ends in a pointer to it.
+    apex: Option<Apex>,
+    /// Zone and node of each alias followed.
+    visited: [(u32, u32); MAX_CHAIN],
+    hops: usize,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+struct Apex {
+    at: u16,
+    labels: usize,
+}
+
+/// What a step leads to.
+enum Step {
+    /// The walk ends with this code.
+    End(Rcode),
+    /// `name` is another one.
+    Alias,
+}
+
+impl Walk<'_, '_> {
+    fn run(&mut self, draws: &mut Draws, frame: &mut Frame<'_, '_>) -> Result<Rcode, Full> {
+        loop {
+            let snapshot = self.snapshot;
+            let Some(finding) = snapshot.zones.find(&self.name, self.rtype) else {
+                return Ok(if self.hops == 0 { Rcode::REFUSED } else { Rcode::NOERROR });
+            };
+            if self.hops == 0 {
+                frame.is_authoritative = true;
+                if !finding.zone.client_subnet {
+                    self.subnet = None;
+                    frame.drop_subnet();
+                }
+            }
+            if let Step::End(rcode) = self.step(&finding, draws, frame)? {
+                return Ok(rcode);
+            }
+            self.hops += 1;
+        }
+    }
+
+    fn step(&mut self, finding: &Finding<'_>, draws: &mut Draws, frame: &mut Frame<'_, '_>) -> Result<Step, Full> {
+        let zone = finding.zone;
+        match finding.outcome {
+            Outcome::Exists { node, service, .. } => {
+                if let Some(node) = node
+                    && let Some(step) = self.answer_static(finding, node, frame)?
+                {
+                    return Ok(step);
+                }
+                if let Some(service) = service
+                    && let Some(step) = self.answer_steered(service, zone, draws, frame)?
+                {
+                    return Ok(step);
+                }
+                self.push_soa(zone, &mut frame.writer)?;
+                Ok(Step::End(Rcode::NOERROR))
+            }
+            Outcome::Delegated(cut) => {
+                // What was answered before the cut is ours; a bare referral is not (RFC 1034 section 4.3.1).
+                frame.is_authoritative = self.hops > 0;
+                refer(zone, cut, self.place(zone, cut.label_count()), frame)?;
+                Ok(Step::End(Rcode::NOERROR))
+            }
+            Outcome::Redirected(owner) => self.redirect(finding, owner, frame),
+            Outcome::Missing => {
+                self.push_soa(zone, &mut frame.writer)?;
+                Ok(Step::End(Rcode::NXDOMAIN))
+            }
+        }
+    }
+
+    /// Answers from static records; `None` where there are none of the type.
+    fn answer_static(
+        &mut self,
+        finding: &Finding<'_>,
+        node: Node<'_>,
+        frame: &mut Frame<'_, '_>,
+    ) -> Result<Option<Step>, Full> {
+        let zone = finding.zone;
+        let place = self.place(zone, self.name.label_count());
+        let found = match self.rtype {
+            Rtype::ANY => smallest(node),
+            rtype => node.rrsets().find(|rrset| {
+                rrset.rtype == rtype || rrset.rtype == Rtype::CNAME && rtype != Rtype::RRSIG && rtype != Rtype::NSEC
+            }),
+        };
+        let Some(rrset) = found else { return Ok(None) };
+        let start = frame.writer.position();
+        if rrset.rtype == Rtype::CNAME && !matches!(self.rtype, Rtype::CNAME | Rtype::ANY) {
+            if !self.visit(finding, node) {
+                return Ok(Some(Step::End(Rcode::NOERROR)));
+            }
+            rrset.write(&mut frame.writer, place)?;
+            frame.writer.count(Section::Answer, rrset.count);
+            if let Some(record) = rrset.records().next() {
+                self.follow(zone, record, start, place);
+            }
+            return Ok(Some(Step::Alias));
+        }
+        rrset.write(&mut frame.writer, place)?;
+        frame.writer.count(Section::Answer, rrset.count);
+        if self.rtype != Rtype::ANY {
+            push_additional(zone, &rrset, start, place, &mut frame.writer);
+        }
+        Ok(Some(Step::End(Rcode::NOERROR)))
+    }
+
+    /// Answers what a service draws; `None` where that is nothing.
+    fn answer_steered(
+        &mut self,
+        service: ServiceId,
+        zone: &Zone,
+        draws: &mut Draws,
+        frame: &mut Frame<'_, '_>,
+    ) -> Result<Option<Step>, Full> {
+        let owner = self.place(zone, self.name.label_count()).owner;
+        match draw(self, service, owner, draws, frame)? {
+            Drawn::Nothing => Ok(None),
+            Drawn::Records => Ok(Some(Step::End(Rcode::NOERROR))),
+            Drawn::Alias { target_at, target } => {
+                let is_new = self.hops + 1 < MAX_CHAIN && self.name.assemble(&[], target).is_ok();
+                if !is_new || self.rtype == Rtype::CNAME {
+                    return Ok(Some(Step::End(Rcode::NOERROR)));
+                }
+                self.moved(target_at, None);
+                Ok(Some(Step::Alias))
+            }
+        }
+    }
+
+    /// Rewrites a name below a DNAME (RFC 6672 section 3.1).
+    fn redirect(&mut self, finding: &Finding<'_>, owner: Node<'_>, frame: &mut Frame<'_, '_>) -> Result<Step, Full> {
+        let zone = finding.zone;
+        let Some(rrset) = owner.rrset(Rtype::DNAME) else { return Ok(Step::End(Rcode::SERVFAIL)) };
+        let Some(record) = rrset.records().next() else { return Ok(Step::End(Rcode::SERVFAIL)) };
+        if self.hops + 1 >= MAX_CHAIN {
+            return Ok(Step::End(Rcode::NOERROR));
+        }
+        rrset.write(&mut frame.writer, self.place(zone, owner.label_count()))?;
+        frame.writer.count(Section::Answer, rrset.count);
+        let place = self.place(zone, self.name.label_count());
+        let mut target = LookupName::root();
+        record.name(zone.apex.as_wire(), &mut target);
+        let mut rewritten = LookupName::root();
+        if rewritten.assemble(self.name.prefix(owner.label_count()), target.as_wire()).is_err() {
+            return Ok(Step::End(Rcode::YXDOMAIN));
+        }
+        let target_at = push_cname(&mut frame.writer, place.owner, rrset.ttl_secs(), rewritten.as_wire())?;
+        frame.writer.count(Section::Answer, 1);
+        self.name = rewritten;
+        self.moved(target_at, None);
+        let is_end = matches!(self.rtype, Rtype::CNAME | Rtype::ANY);
+        Ok(if is_end { Step::End(Rcode::NOERROR) } else { Step::Alias })
+    }
+
+    /// Notes that an alias is followed; `false` where it was before or the chain is too long.
+    fn visit(&mut self, finding: &Finding<'_>, node: Node<'_>) -> bool {
+        let here = (finding.zone_id.0, node.number());
+        // A wildcard stands for another name each time, so that only its exact names can be met twice.
+        let is_wildcard = matches!(finding.outcome, Outcome::Exists { is_wildcard: true, .. });
+        let (before, after) = self.visited.split_at_mut(self.hops.min(MAX_CHAIN));
+        match after.first_mut() {
+            Some(_) if !is_wildcard && before.contains(&here) => false,
+            Some(free) => {
+                *free = if is_wildcard { (u32::MAX, u32::MAX) } else { here };
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Goes on with the target of a CNAME that was written at `start`.
+    fn follow(&mut self, zone: &Zone, record: ReadyRecord<'_>, start: usize, place: Place) {
+        record.name(zone.apex.as_wire(), &mut self.name);
+        let labels = zone.apex.label_count();
+        let apex = record.is_compressed().then_some(Apex { at: place.apex, labels });
+        self.moved((start + record.name_offset()) as u16, apex);
+    }
+
+    fn moved(&mut self, whole_at: u16, apex: Option<Apex>) {
+        (self.whole_at, self.apex) = (whole_at, apex);
+    }
+
+    /// Where the message has the suffix of so many labels of the name, and the zone's apex.
+    fn place(&self, zone: &Zone, labels: usize) -> Place {
+        Place { owner: self.suffix_at(labels), apex: self.suffix_at(zone.apex.label_count()) }
+    }
+
+    fn suffix_at(&self, labels: usize) -> u16 {
+        let start = |labels| self.name.suffix_start(labels) as u16;
+        match self.apex {
+            Some(apex) if labels <= apex.labels => apex.at + start(labels) - start(apex.labels),
+            _ => self.whole_at + start(labels),
+        }
+    }
+
+    /// Writes the SOA of a negative answer (RFC 2308 section 3).
+    fn push_soa(&self, zone: &Zone, writer: &mut ReplyWriter<'_>) -> Result<(), Full> {
+        let Some(soa) = zone.soa() else { return Ok(()) };
+        let labels = zone.apex.label_count();
+        soa.write_with_ttl(writer, self.place(zone, labels), zone.negative_ttl_secs())?;
+        writer.count(Section::Authority, soa.count);
+        Ok(())
+    }
+}
+
+/// What ANY is answered: one RRset, a CNAME or else the smallest (RFC 8482 section 4.1).
+fn smallest(node: Node<'_>) -> Option<ReadyRrset<'_>> {
+    node.rrsets().min_by_key(|rrset| (rrset.rtype != Rtype::CNAME, rrset.octets()))
+}
+
+/// Writes a CNAME record and says where its target starts.
+pub(super) fn push_cname(writer: &mut ReplyWriter<'_>, owner: u16, ttl_secs: u32, target: &[u8]) -> Result<u16, Full> {
+    push_fixed(writer, owner, Rtype::CNAME, ttl_secs, target.len() as u16)?;
+    let at = writer.position() as u16;
+    writer.push(target)?;
+    Ok(at)
+}
+
+/// Writes what stands in front of a record's rdata.
+pub(super) fn push_fixed(
+    writer: &mut ReplyWriter<'_>,
+    owner: u16,
+    rtype: Rtype,
+    ttl_secs: u32,
+    length: u16,
+) -> Result<(), Full> {
+    let [owner, [type_high, type_low], [length_high, length_low]] =
+        [0xc000 | owner, rtype.0, length].map(u16::to_be_bytes);
+    let [a, b, c, d] = ttl_secs.to_be_bytes();
+    writer.push(&[owner[0], owner[1], type_high, type_low, 0, 1, a, b, c, d, length_high, length_low])
+}

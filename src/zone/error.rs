@@ -1,0 +1,104 @@
+//! Why records make no zone.
+
+use std::fmt;
+
+use crate::dns::{Name, Rtype};
+
+/// Why a record is not taken into a zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RecordError {
+    /// The owner is neither the apex nor below it.
+    OutOfZone {
+        /// The owner.
+        owner: Name,
+        /// The zone's apex.
+        apex: Name,
+    },
+    /// A CNAME and another record at one owner (RFC 1034 section 3.6.2).
+    CnameAndOther {
+        /// The owner.
+        owner: Name,
+        /// The other type.
+        other: Rtype,
+    },
+    /// A second record of a type that a name has at most one of: CNAME, DNAME, SOA.
+    Second {
+        /// The owner.
+        owner: Name,
+        /// The type.
+        rtype: Rtype,
+    },
+    /// An SOA record below the apex.
+    SoaBelowApex {
+        /// The owner.
+        owner: Name,
+    },
+    /// A type that no zone holds: OPT, a question type, or 0 (RFC 6895 section 3.1).
+    NoData {
+        /// The type.
+        rtype: Rtype,
+    },
+    /// The rdata is not what its type demands.
+    BadRdata {
+        /// The owner.
+        owner: Name,
+        /// The type.
+        rtype: Rtype,
+    },
+    /// The RRset would not fit into a message.
+    LargeRrset {
+        /// The owner.
+        owner: Name,
+        /// The type.
+        rtype: Rtype,
+    },
+    /// The zone has more data than 4 GiB.
+    LargeZone,
+}
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfZone { owner, apex } => write!(f, "{owner} is not in the zone {apex}"),
+            Self::CnameAndOther { owner, other } => {
+                write!(f, "{owner} has a CNAME and a {other}; a name with a CNAME has nothing else")
+            }
+            Self::Second { owner, rtype } => write!(f, "{owner} has two {rtype} records; it may have one"),
+            Self::SoaBelowApex { owner } => write!(f, "{owner} has an SOA; only the zone's apex has one"),
+            Self::NoData { rtype } => write!(f, "{rtype} is a type for questions and protocol, not for data"),
+            Self::BadRdata { owner, rtype } => write!(f, "the {rtype} record of {owner} has malformed data"),
+            Self::LargeRrset { owner, rtype } => {
+                write!(f, "the {rtype} records of {owner} are together too large for one message")
+            }
+            Self::LargeZone => f.write_str("the zone has more than 4 GiB of data"),
+        }
+    }
+}
+
+impl std::error::Error for RecordError {}
+
+/// Why a set of records is no zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ZoneError {
+    /// No SOA record at the apex.
+    NoSoa {
+        /// The apex.
+        apex: Name,
+    },
+    /// No NS record at the apex.
+    NoNs {
+        /// The apex.
+        apex: Name,
+    },
+}
+
+impl fmt::Display for ZoneError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSoa { apex } => write!(f, "the zone {apex} has no SOA record"),
+            Self::NoNs { apex } => write!(f, "the zone {apex} has no NS record at its apex"),
+        }
+    }
+}
+
+impl std::error::Error for ZoneError {}

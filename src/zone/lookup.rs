@@ -1,0 +1,98 @@
+//! Looking a name up: RFC 1034 section 4.3.2 as amended by RFC 4592 (wildcards) and RFC 6672 (DNAME).
+
+use super::{
+    content::{Node, Zone, wildcard_of},
+    zones::Zones,
+};
+use crate::{
+    dns::{LookupName, Name, Rtype},
+    steer::{ServiceId, ZoneId},
+};
+
+/// What a lookup found in the zone that is responsible for a name.
+#[derive(Debug, Clone, Copy)]
+pub struct Finding<'z> {
+    /// The zone.
+    pub zone: &'z Zone,
+    /// Its number.
+    pub zone_id: ZoneId,
+    /// How the name stands in it.
+    pub outcome: Outcome<'z>,
+}
+
+/// How a name stands in its zone.
+#[derive(Debug, Clone, Copy)]
+pub enum Outcome<'z> {
+    /// It exists, or a wildcard stands for it: its static records, and the service that chooses its others.
+    Exists {
+        /// The node with the static records; `None` where it exists for services alone.
+        node: Option<Node<'z>>,
+        /// The service of that name.
+        service: Option<ServiceId>,
+        /// Whether a wildcard stands for it.
+        is_wildcard: bool,
+    },
+    /// It is at or below this delegation.
+    Delegated(Node<'z>),
+    /// It is below this name, which has a DNAME.
+    Redirected(Node<'z>),
+    /// It does not exist.
+    Missing,
+}
+
+impl Zones {
+    /// Looks a name up in the innermost zone that holds it; `None` where no zone does.
+    ///
+    /// For DS the zone above an apex is responsible, where we serve it (RFC 4035 section 3.1.4.1). No allocation; as many table
+    /// look-ups as the name has labels at most, two for a name that exists.
+    pub fn find(&self, name: &LookupName, rtype: Rtype) -> Option<Finding<'_>> {
+        let (mut zone_id, mut zone) = self.zone_of(name, name.label_count())?;
+        if rtype == Rtype::DS
+            && zone.apex_labels == name.label_count()
+            && zone.apex_labels > 0
+            && let Some(above) = self.zone_of(name, zone.apex_labels - 1)
+        {
+            (zone_id, zone) = above;
+        }
+        Some(Finding { zone, zone_id, outcome: self.find_in(zone, name, rtype) })
+    }
+
+    fn find_in<'z>(&'z self, zone: &'z Zone, name: &LookupName, rtype: Rtype) -> Outcome<'z> {
+        let steered = self.steered(name.as_wire(), name.label_count());
+        let closest = zone.closest(name);
+        let is_exact = closest.label_count() == name.label_count();
+        if let Some(barrier) = closest.barrier_for(is_exact) {
+            let is_ds_at_cut = rtype == Rtype::DS && is_exact && barrier.number() == closest.number();
+            if is_ds_at_cut {
+                return Outcome::Exists { node: Some(closest), service: None, is_wildcard: false };
+            }
+            return if barrier.is_cut() { Outcome::Delegated(barrier) } else { Outcome::Redirected(barrier) };
+        }
+        if is_exact || steered.is_some() {
+            let node = is_exact.then_some(closest);
+            return Outcome::Exists { node, service: steered.flatten(), is_wildcard: false };
+        }
+        self.expand(zone, name, self.encloser_labels(name, closest))
+    }
+
+    /// How many labels the closest encloser has, names of services included.
+    fn encloser_labels(&self, name: &LookupName, closest: Node<'_>) -> usize {
+        let of_services = (closest.label_count() + 1..name.label_count()).rev();
+        let found = of_services.into_iter().find(|&labels| self.steered(name.suffix(labels), labels).is_some());
+        found.unwrap_or(closest.label_count())
+    }
+
+    /// The wildcard right below the closest encloser, if there is one (RFC 4592 section 3.3.1).
+    fn expand<'z>(&'z self, zone: &'z Zone, name: &LookupName, encloser_labels: usize) -> Outcome<'z> {
+        let mut buffer = [0; Name::MAX_OCTETS + 2];
+        let wildcard = wildcard_of(name.suffix(encloser_labels), &mut buffer);
+        let node = zone.wire_node(wildcard, encloser_labels + 1);
+        let steered = self.steered(wildcard, encloser_labels + 1);
+        match (node, steered) {
+            (None, None) => Outcome::Missing,
+            // A cut by wildcard is as undefined as it is rare (RFC 4592 section 4.2); NSD and Knot refer.
+            (Some(node), _) if node.is_cut() => Outcome::Delegated(node),
+            _ => Outcome::Exists { node, service: steered.flatten(), is_wildcard: true },
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Rdata as a zone checks it and stores it: where the names in it are, and which of them are compressed (RFC 3597 section 4).
+
+use crate::dns::{Name, Rtype};
+
+/// Octets in front of the first name of the types whose names are compressed, and how many names follow; RFC 1035's own types alone.
+pub(super) fn compressible(rtype: Rtype) -> Option<(usize, usize)> {
+    match rtype {
+        Rtype::NS | Rtype::CNAME | Rtype::PTR => Some((0, 1)),
+        Rtype::MX => Some((2, 1)),
+        Rtype::SOA => Some((0, 2)),
+        _ => None,
+    }
+}
+
+/// Where the name is whose addresses a client will want next.
+pub(super) fn additional_name_at(rtype: Rtype) -> Option<usize> {
+    match rtype {
+        Rtype::NS => Some(0),
+        Rtype::MX => Some(2),
+        Rtype::SRV => Some(6),
+        _ => None,
+    }
+}
+
+/// Whether rdata has the form of its type, as far as the engine relies on it.
+pub(super) fn is_well_formed(rtype: Rtype, rdata: &[u8]) -> bool {
+    let after_names = |skip: usize, names: usize| {
+        let mut rest = rdata.get(skip..)?;
+        for _ in 0..names {
+            rest = &rest[whole_name(rest)?..];
+        }
+        Some(rest.len())
+    };
+    match rtype {
+        Rtype::A => rdata.len() == 4,
+        Rtype::AAAA => rdata.len() == 16,
+        Rtype::NS | Rtype::CNAME | Rtype::PTR | Rtype::DNAME => after_names(0, 1) == Some(0),
+        Rtype::MX => after_names(2, 1) == Some(0),
+        Rtype::SRV => after_names(6, 1) == Some(0),
+        Rtype::SOA => after_names(0, 2) == Some(20),
+        _ => true,
+    }
+}
+
+/// The octets of the uncompressed name at the front.
+fn whole_name(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        match usize::from(*bytes.get(at)?) {
+            0 if at < Name::MAX_OCTETS => return Some(at + 1),
+            length @ 1..=63 => at += 1 + length,
+            _ => return None,
+        }
+    }
+}
+
+/// The octets of the labels at the front, up to a root or a pointer.
+pub(super) fn labels_length(stored: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(&length @ 1..=63) = stored.get(at) {
+        at += 1 + usize::from(length);
+    }
+    at
+}
+
+/// Appends rdata as it is stored: a compressible name in the zone ends in a pointer to be filled in, all else stays as it is.
+///
+/// Names in the root zone stay whole: a pointer is longer than the root.
+pub(super) fn store(apex: &Name, rtype: Rtype, rdata: &[u8], out: &mut Vec<u8>) {
+    let Some((skip, names)) = compressible(rtype).filter(|_| !apex.is_root()) else {
+        return out.extend_from_slice(rdata);
+    };
+    let (front, mut rest) = rdata.split_at(skip);
+    out.extend_from_slice(front);
+    for _ in 0..names {
+        let (name, tail) = rest.split_at(whole_name(rest).unwrap_or(rest.len()));
+        match labels_in_zone(apex, name) {
+            Some(labels) => {
+                out.extend_from_slice(labels);
+                out.extend_from_slice(&[0xc0, 0]);
+            }
+            None => out.extend_from_slice(name),
+        }
+        rest = tail;
+    }
+    out.extend_from_slice(rest);
+}
+
+/// The labels of `name` in front of the apex; `None` where it is not at or below it.
+fn labels_in_zone<'n>(apex: &Name, name: &'n [u8]) -> Option<&'n [u8]> {
+    let apex = apex.as_wire();
+    let mut at = 0;
+    while name.len() - at > apex.len() {
+        at += 1 + usize::from(name[at]);
+    }
+    let (labels, suffix) = name.split_at(at);
+    suffix.eq_ignore_ascii_case(apex).then_some(labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_the_zone_end_in_a_pointer_to_be_filled_in() {
+        let apex: Name = "example.com".parse().unwrap();
+        for (rtype, rdata, stored) in [
+            (Rtype::NS, &b"\x03Ns1\x07EXAMPLE\x03com\0"[..], &b"\x03Ns1\xc0\0"[..]),
+            (Rtype::CNAME, b"\x07example\x03com\0", b"\xc0\0"),
+            (Rtype::PTR, b"\x0abadexample\x03com\0", b"\x0abadexample\x03com\0"),
+            (Rtype::MX, b"\0\x05\x01m\x07example\x03com\0", b"\0\x05\x01m\xc0\0"),
+            (Rtype::DNAME, b"\x01m\x07example\x03com\0", b"\x01m\x07example\x03com\0"),
+            (Rtype::NS, b"\0", b"\0"),
+        ] {
+            let mut out = Vec::new();
+            store(&apex, rtype, rdata, &mut out);
+            assert_eq!(out, stored, "{rtype}");
+        }
+    }
+
+    #[test]
+    fn rdata_that_the_engine_would_misread_is_not_well_formed() {
+        for (rtype, rdata, fine) in [
+            (Rtype::A, &b"\x01\x02\x03\x04"[..], true),
+            (Rtype::A, b"\x01\x02\x03", false),
+            (Rtype::NS, b"\x01a\0", true),
+            (Rtype::NS, b"\x01a\0\0", false),
+            (Rtype::NS, b"\x01a", false),
+            (Rtype::NS, b"\xc0\0", false),
+            (Rtype::MX, b"\0\x01", false),
+            (Rtype::SOA, b"\0\0aaaabbbbccccddddeeee", true),
+            (Rtype::SOA, b"\0\0aaaabbbbccccddddeee", false),
+            (Rtype::TXT, b"", true),
+        ] {
+            assert_eq!(is_well_formed(rtype, rdata), fine, "{rtype} {rdata:?}");
+        }
+    }
+}

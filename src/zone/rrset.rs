@@ -1,0 +1,175 @@
+//! Ready RRsets: the octets of a section, stored so that answering is copying them and filling in pointers.
+//!
+//! A stored RRset is type, count and length (two octets each) and then its records: owner as a pointer to the question name, type,
+//! class, TTL, rdata length, rdata. Names that end in the zone's apex end in a pointer to wherever the message has the apex.
+
+use super::rdata::{additional_name_at, compressible, labels_length};
+use crate::dns::{Full, LookupName, ReplyWriter, Rtype};
+
+/// Where a message has the name that is being answered and the apex of its zone, in octets from the message's start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The owner.
+    pub owner: u16,
+    /// The apex.
+    pub apex: u16,
+}
+
+/// An RRset as stored.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadyRrset<'z> {
+    /// Its type.
+    pub rtype: Rtype,
+    /// How many records it has.
+    pub count: u16,
+    records: &'z [u8],
+}
+
+/// A record of a stored RRset.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadyRecord<'z> {
+    /// Where the record starts, from the start of the RRset's first one.
+    pub offset: usize,
+    /// The rdata as stored: compressible names in the zone lack the apex.
+    stored: &'z [u8],
+    rtype: Rtype,
+}
+
+pub(super) const HEADER_OCTETS: usize = 6;
+/// Owner, type, class, TTL, rdata length.
+const FIXED_OCTETS: usize = 12;
+/// Octets the records of one RRset may have: a message less header, question, and an ample OPT.
+pub(super) const MAX_OCTETS: usize = 65_535 - 12 - 259 - 264;
+
+/// Owner pointers are filled in with this one and stay as they are for the question's own records.
+const TO_QUESTION: u16 = 0xc00c;
+
+/// Appends one record as stored, apart from its rdata, which `rdata` appends.
+pub(super) fn store_record(out: &mut Vec<u8>, rtype: Rtype, ttl_secs: u32, rdata: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(&TO_QUESTION.to_be_bytes());
+    out.extend_from_slice(&rtype.0.to_be_bytes());
+    out.extend_from_slice(&[0, 1]);
+    out.extend_from_slice(&ttl_secs.to_be_bytes());
+    let start = out.len() + 2;
+    out.extend_from_slice(&[0, 0]);
+    rdata(out);
+    let length = (out.len() - start) as u16;
+    out[start - 2..start].copy_from_slice(&length.to_be_bytes());
+}
+
+impl<'z> ReadyRrset<'z> {
+    /// The RRset at the front of `stored`, and what follows it.
+    pub(super) fn split_first(stored: &'z [u8]) -> Option<(Self, &'z [u8])> {
+        let (header, rest) = stored.split_first_chunk::<HEADER_OCTETS>()?;
+        let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+        let (records, rest) = rest.split_at_checked(usize::from(word(4)))?;
+        Some((Self { rtype: Rtype(word(0)), count: word(2), records }, rest))
+    }
+
+    /// Writes the records with their own TTL.
+    ///
+    /// # Errors
+    /// [`Full`] where they do not all fit; nothing is written then.
+    pub fn write(&self, writer: &mut ReplyWriter<'_>, place: Place) -> Result<(), Full> {
+        self.write_patched(writer, place, None)
+    }
+
+    /// Writes the records with another TTL, in seconds.
+    ///
+    /// # Errors
+    /// As [`ReadyRrset::write`].
+    pub fn write_with_ttl(&self, writer: &mut ReplyWriter<'_>, place: Place, ttl_secs: u32) -> Result<(), Full> {
+        self.write_patched(writer, place, Some(ttl_secs))
+    }
+
+    fn write_patched(&self, writer: &mut ReplyWriter<'_>, place: Place, ttl_secs: Option<u32>) -> Result<(), Full> {
+        let records = writer.push_to_patch(self.records)?;
+        let names = compressible(self.rtype);
+        let owner = 0xc000 | place.owner;
+        if owner == TO_QUESTION && names.is_none() && ttl_secs.is_none() {
+            return Ok(());
+        }
+        let mut rest = records;
+        while let Some((fixed, tail)) = rest.split_first_chunk_mut::<FIXED_OCTETS>() {
+            fixed[..2].copy_from_slice(&owner.to_be_bytes());
+            if let Some(ttl_secs) = ttl_secs {
+                fixed[6..10].copy_from_slice(&ttl_secs.to_be_bytes());
+            }
+            let length = usize::from(u16::from_be_bytes([fixed[10], fixed[11]]));
+            let (rdata, tail) = tail.split_at_mut(length);
+            if let Some((skip, count)) = names {
+                fill_in(&mut rdata[skip..], count, place.apex);
+            }
+            rest = tail;
+        }
+        Ok(())
+    }
+
+    /// The records.
+    pub fn records(&self) -> impl Iterator<Item = ReadyRecord<'z>> + use<'z> {
+        let (all, rtype) = (self.records, self.rtype);
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let (fixed, rest) = all.get(at..)?.split_first_chunk::<FIXED_OCTETS>()?;
+            let length = usize::from(u16::from_be_bytes([fixed[10], fixed[11]]));
+            let record = ReadyRecord { offset: at, stored: rest.get(..length)?, rtype };
+            at += FIXED_OCTETS + length;
+            Some(record)
+        })
+    }
+
+    /// The TTL, in seconds; all records of an RRset have the same.
+    pub fn ttl_secs(&self) -> u32 {
+        self.records.get(6..10).and_then(|ttl| ttl.first_chunk()).map_or(0, |ttl| u32::from_be_bytes(*ttl))
+    }
+
+    /// How many octets the records have as stored, which is at most what they have when written.
+    pub fn octets(&self) -> usize {
+        self.records.len()
+    }
+}
+
+/// Points the names at the front of `rdata` that end in a pointer to the apex.
+fn fill_in(mut rdata: &mut [u8], names: usize, apex: u16) {
+    for _ in 0..names {
+        let at = labels_length(rdata);
+        let octets = match rdata.get_mut(at..at + 2) {
+            Some(pointer) if pointer[0] & 0xc0 == 0xc0 => {
+                pointer.copy_from_slice(&(0xc000 | apex).to_be_bytes());
+                2
+            }
+            _ => 1,
+        };
+        rdata = rdata.get_mut(at + octets..).unwrap_or_default();
+    }
+}
+
+impl<'z> ReadyRecord<'z> {
+    /// Where in the record's rdata the name starts that [`ReadyRecord::name`] reads, in octets from the RRset's first record.
+    pub fn name_offset(&self) -> usize {
+        self.offset + FIXED_OCTETS + self.name_at()
+    }
+
+    fn name_at(&self) -> usize {
+        additional_name_at(self.rtype).unwrap_or(0)
+    }
+
+    /// Reads the name that the record points to (CNAME, DNAME, NS, PTR, MX, SRV) into `name`, lower-cased. `apex` is the zone's.
+    pub fn name(&self, apex: &[u8], name: &mut LookupName) {
+        let stored = self.stored.get(self.name_at()..).unwrap_or(&[0]);
+        let (labels, end) = stored.split_at(labels_length(stored));
+        // A stored name was whole and at most 255 octets when it was taken in.
+        let _ = name.assemble(labels, if end.first() == Some(&0) { &[0] } else { apex });
+    }
+
+    /// Whether the name is written as labels in the zone and a pointer to the apex.
+    pub fn is_compressed(&self) -> bool {
+        let stored = self.stored.get(self.name_at()..).unwrap_or(&[]);
+        compressible(self.rtype).is_some() && stored.get(labels_length(stored)).is_some_and(|&octet| octet != 0)
+    }
+
+    /// The rdata as stored.
+    pub fn stored(&self) -> &'z [u8] {
+        self.stored
+    }
+}

@@ -1,0 +1,108 @@
+//! All zones and the names of all services: where a lookup starts.
+
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+
+use super::{
+    content::{Standpoint, Zone},
+    hash::hash,
+};
+use crate::{
+    dns::{LookupName, Name},
+    steer::{ServiceId, ZoneId},
+};
+
+/// Every zone served, and where services are in them. Made anew when a zone or the list of services changes, not for a verdict.
+#[derive(Debug, Default)]
+pub struct Zones {
+    zones: Vec<Arc<Zone>>,
+    /// Positions in `zones`, by apex.
+    apexes: HashTable<u32>,
+    /// Bit n: an apex has n labels.
+    apex_label_counts: u128,
+    steered: Vec<SteeredName>,
+    /// Positions in `steered`, by name.
+    services: HashTable<u32>,
+    /// Bit n: a steered name has n labels.
+    steered_label_counts: u128,
+}
+
+/// A name that exists for a service: its own, or one between it and static names.
+#[derive(Debug)]
+struct SteeredName {
+    name: Name,
+    service: Option<ServiceId>,
+}
+
+impl Zones {
+    /// Puts zones and services together. `services` are in the zones that hold them, by position in `zones`; a service at or below a
+    /// delegation or below a DNAME cannot be reached and is left out, and so is a zone whose apex another one has.
+    pub fn build(zones: Vec<Arc<Zone>>, services: &[(Name, ZoneId, ServiceId)]) -> Self {
+        let mut built = Self { zones, ..Self::default() };
+        for number in 0..built.zones.len() as u32 {
+            let apex = &built.zones[number as usize].apex;
+            let hash_of = |&number: &u32| hash(built.zones[number as usize].apex.as_wire());
+            let wire = apex.as_wire();
+            if built.apexes.find(hash(wire), |&other| built.zones[other as usize].apex == *apex).is_none() {
+                built.apex_label_counts |= 1 << apex.label_count();
+                built.apexes.insert_unique(hash(wire), number, hash_of);
+            }
+        }
+        for (name, zone, service) in services {
+            let Some(zone) = built.zones.get(zone.index()).cloned() else { continue };
+            if name.is_at_or_below(&zone.apex) && zone.standpoint(name) == Standpoint::Authoritative {
+                built.insert_service(name, &zone, *service);
+            }
+        }
+        built
+    }
+
+    fn insert_service(&mut self, name: &Name, zone: &Zone, service: ServiceId) {
+        let lookup = LookupName::from(name);
+        for labels in (zone.apex_labels..=lookup.label_count()).rev() {
+            let suffix = lookup.suffix(labels);
+            let is_own = labels == lookup.label_count();
+            let hashed = hash(suffix);
+            let known = self.services.find(hashed, |&at| self.steered[at as usize].name.as_wire() == suffix).copied();
+            match known {
+                Some(at) if is_own => self.steered[at as usize].service = Some(service),
+                Some(_) => {}
+                None if !is_own && zone.node_of_wire(suffix, hashed).is_some() => {}
+                None => {
+                    let Ok(name) = Name::from_wire(suffix) else { continue };
+                    let at = self.steered.len() as u32;
+                    self.steered.push(SteeredName { name, service: is_own.then_some(service) });
+                    self.steered_label_counts |= 1 << labels;
+                    let steered = &self.steered;
+                    self.services.insert_unique(hashed, at, |&at| hash(steered[at as usize].name.as_wire()));
+                }
+            }
+        }
+    }
+
+    /// The zones, by [`ZoneId`].
+    pub fn list(&self) -> &[Arc<Zone>] {
+        &self.zones
+    }
+
+    /// The innermost zone with an apex of at most `most_labels` labels that holds a name, and its number.
+    pub(super) fn zone_of(&self, name: &LookupName, most_labels: usize) -> Option<(ZoneId, &Zone)> {
+        (0..=most_labels.min(127)).rev().filter(|&labels| self.apex_label_counts >> labels & 1 == 1).find_map(
+            |labels| {
+                let suffix = name.suffix(labels);
+                let number = *self.apexes.find(hash(suffix), |&at| self.zones[at as usize].apex.as_wire() == suffix)?;
+                Some((ZoneId(number), &*self.zones[number as usize]))
+            },
+        )
+    }
+
+    /// What services make of a name: `None` where it does not exist for them; then whether a service has it.
+    pub(super) fn steered(&self, wire: &[u8], labels: usize) -> Option<Option<ServiceId>> {
+        if self.steered_label_counts >> labels & 1 == 0 {
+            return None;
+        }
+        let at = *self.services.find(hash(wire), |&at| self.steered[at as usize].name.as_wire() == wire)?;
+        Some(self.steered[at as usize].service)
+    }
+}
