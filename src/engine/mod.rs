@@ -5,9 +5,16 @@
 
 mod additional;
 mod answer;
+mod explain;
+#[cfg(test)]
+mod fixture;
 mod frame;
 mod referral;
 mod steered;
 mod walk;
 
 pub use answer::{Ignored, Query, Reply, Tally, Transport, answer};
+pub use explain::{
+    AttemptView, DatacenterView, DecidedByView, Explanation, LocationView, MemberView, NotOurs, PoolView, QuestionView,
+    RecordView, ReplyView, Request, SteeringView, StepView, TargetView, TtlView, World, explain, render_text,
+};
