@@ -28,6 +28,7 @@ use crate::{
     zone::{Finding, Node, Outcome},
 };
 
+pub(super) use phrase::thousands;
 pub use text::render_text;
 pub use view::{
     AttemptView, DatacenterView, DecidedByView, Explanation, LocationView, MemberView, PoolView, QuestionView,

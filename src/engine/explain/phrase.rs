@@ -187,7 +187,7 @@ fn kilometres(km: f64) -> String {
 }
 
 /// `5,432`.
-fn thousands(number: u64) -> String {
+pub(in crate::engine) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut words = String::new();
     for (at, digit) in digits.chars().enumerate() {
