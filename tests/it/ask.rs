@@ -1,0 +1,235 @@
+//! Questions out, replies in, over plain sockets. Requests are written octet by octet, because many are wrong on purpose; replies
+//! are read by hickory-proto, which did not write them.
+
+use std::{
+    io::{self, Read, Write},
+    net::{IpAddr, SocketAddr, TcpStream, UdpSocket},
+    time::{Duration, Instant},
+};
+
+use hickory_proto::{
+    op::Message,
+    rr::{
+        Record,
+        rdata::opt::{EdnsCode, EdnsOption},
+    },
+};
+
+/// How long one datagram may take before it is sent again.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+/// How often a question is sent before the server counts as mute.
+const ATTEMPTS: usize = 3;
+
+/// A question with all that may come with it.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    pub name: String,
+    pub rtype: u16,
+    pub class: u16,
+    pub opcode: u8,
+    pub edns: Option<Edns>,
+    pub tcp: bool,
+}
+
+/// What the OPT record says.
+#[derive(Debug, Clone, Default)]
+pub struct Edns {
+    pub payload: u16,
+    pub version: u8,
+    pub dnssec_ok: bool,
+    pub options: Vec<(u16, Vec<u8>)>,
+}
+
+impl Ask {
+    pub fn new(name: &str, rtype: &str) -> Self {
+        Self { name: name.to_owned(), rtype: type_code(rtype), class: 1, opcode: 0, edns: None, tcp: false }
+    }
+
+    /// The same with the OPT record, which is added if there is none.
+    pub fn edns(mut self, change: impl FnOnce(&mut Edns)) -> Self {
+        change(self.edns.get_or_insert_with(|| Edns { payload: 1232, ..Edns::default() }));
+        self
+    }
+
+    /// With a client subnet (RFC 7871 section 6), such as `192.0.2.0/24`.
+    pub fn subnet(self, prefix: &str) -> Self {
+        let prefix: ipnet::IpNet = prefix.parse().unwrap();
+        let (family, octets) = match prefix.addr() {
+            IpAddr::V4(address) => (1_u8, address.octets().to_vec()),
+            IpAddr::V6(address) => (2_u8, address.octets().to_vec()),
+        };
+        let mut option = vec![0, family, prefix.prefix_len(), 0];
+        option.extend(&octets[..usize::from(prefix.prefix_len()).div_ceil(8)]);
+        self.edns(|edns| edns.options.push((8, option)))
+    }
+
+    /// The wire form.
+    pub fn message(&self, id: u16) -> Vec<u8> {
+        let mut message = id.to_be_bytes().to_vec();
+        message.extend([self.opcode << 3, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(self.edns.is_some())]);
+        message.extend(wire(&self.name));
+        message.extend(self.rtype.to_be_bytes());
+        message.extend(self.class.to_be_bytes());
+        if let Some(edns) = &self.edns {
+            message.extend([0, 0, 41]);
+            message.extend(edns.payload.to_be_bytes());
+            message.extend([0, edns.version, if edns.dnssec_ok { 0x80 } else { 0 }, 0]);
+            let options: Vec<u8> = edns
+                .options
+                .iter()
+                .flat_map(|(code, value)| {
+                    [&code.to_be_bytes()[..], &(value.len() as u16).to_be_bytes(), value].concat()
+                })
+                .collect();
+            message.extend((options.len() as u16).to_be_bytes());
+            message.extend(options);
+        }
+        message
+    }
+
+    /// Asks; a lost datagram is sent again, and a mute server is an error.
+    pub fn send(&self, server: SocketAddr) -> io::Result<Reply> {
+        if self.tcp {
+            return over_tcp(server, &self.message(4711)).and_then(|octets| self.read(4711, octets));
+        }
+        let socket = UdpSocket::bind(("127.0.0.1", 0))?;
+        socket.connect(server)?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        let mut buffer = [0; 65536];
+        for attempt in 0..ATTEMPTS {
+            let id = 1000 + attempt as u16;
+            socket.send(&self.message(id))?;
+            match socket.recv(&mut buffer) {
+                Ok(length) => return self.read(id, buffer[..length].to_vec()),
+                Err(error) if is_timeout(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::TimedOut, "no reply"))
+    }
+
+    fn read(&self, id: u16, octets: Vec<u8>) -> io::Result<Reply> {
+        let wrong = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
+        let message = Message::from_vec(&octets).map_err(|error| wrong(format!("{error}: {octets:02x?}")))?;
+        if message.metadata.id != id {
+            return Err(wrong(format!("a reply to {} for {id}", message.metadata.id)));
+        }
+        // The question comes back octet for octet, its case included (draft-vixie-dnsext-dns0x20).
+        let asked = self.message(id);
+        let end = 12 + wire(&self.name).len() + 4;
+        if octets.get(12..end) != asked.get(12..end) {
+            return Err(wrong(format!("another question in the reply: {octets:02x?}")));
+        }
+        Ok(Reply { message, length: octets.len() })
+    }
+}
+
+/// A reply.
+#[derive(Debug)]
+pub struct Reply {
+    pub message: Message,
+    pub length: usize,
+}
+
+impl Reply {
+    /// `NOERROR`, `NXDOMAIN`, `BADVERS`.
+    pub fn rcode(&self) -> String {
+        match u16::from(self.message.metadata.response_code) {
+            // The number is BADSIG in a TSIG record and BADVERS in a reply's head.
+            16 => "BADVERS".to_owned(),
+            _ => format!("{:?}", self.message.metadata.response_code).to_uppercase(),
+        }
+    }
+
+    /// The data of the answer section, in order.
+    pub fn answers(&self) -> Vec<String> {
+        self.message.answers.iter().map(|record| record.data.to_string()).collect()
+    }
+
+    /// The least TTL of the answer section.
+    pub fn ttl(&self) -> u32 {
+        self.message.answers.iter().map(|record| record.ttl).min().unwrap_or(0)
+    }
+
+    /// The ECS option: source prefix, scope, address.
+    pub fn subnet(&self) -> Option<(u8, u8, IpAddr)> {
+        match self.message.edns.as_ref()?.option(EdnsCode::Subnet)? {
+            EdnsOption::Subnet(subnet) => Some((subnet.source_prefix(), subnet.scope_prefix(), subnet.addr())),
+            _ => None,
+        }
+    }
+
+    /// An option's octets.
+    pub fn option(&self, code: u16) -> Option<Vec<u8>> {
+        self.message.edns.as_ref()?.option(EdnsCode::from(code)).and_then(|option| Vec::try_from(option).ok())
+    }
+}
+
+/// A record on one line with single spaces: `www.example.org. 300 IN A 192.0.2.1`.
+pub fn line(record: &Record) -> String {
+    record.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// One exchange on a connection of its own.
+fn over_tcp(server: SocketAddr, request: &[u8]) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(&framed(request))?;
+    read_framed(&mut stream)
+}
+
+/// With its length in front (RFC 1035 section 4.2.2).
+pub fn framed(message: &[u8]) -> Vec<u8> {
+    [&(message.len() as u16).to_be_bytes()[..], message].concat()
+}
+
+/// One message off a stream.
+pub fn read_framed(stream: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut length = [0; 2];
+    stream.read_exact(&mut length)?;
+    let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut message)?;
+    Ok(message)
+}
+
+pub fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+/// The wire form of a name without escapes.
+fn wire(name: &str) -> Vec<u8> {
+    let mut wire = Vec::new();
+    for label in name.split('.').filter(|label| !label.is_empty()) {
+        wire.push(label.len() as u8);
+        wire.extend(label.bytes());
+    }
+    wire.push(0);
+    wire
+}
+
+fn type_code(rtype: &str) -> u16 {
+    if let Some(number) = rtype.strip_prefix("TYPE") {
+        return number.parse().unwrap();
+    }
+    rtype.parse::<hickory_proto::rr::RecordType>().unwrap_or_else(|_| panic!("type {rtype}")).into()
+}
+
+/// A deadline that is waited for without sleeping: the clock is a socket to which nobody writes.
+pub struct Deadline {
+    socket: UdpSocket,
+    end: Instant,
+}
+
+impl Deadline {
+    pub fn after(patience: Duration) -> Self {
+        let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
+        Self { socket, end: Instant::now() + patience }
+    }
+
+    /// Lets a moment pass; `false` once the deadline has.
+    pub fn tick(&self) -> bool {
+        let _ = self.socket.recv(&mut [0]);
+        Instant::now() < self.end
+    }
+}

@@ -1,0 +1,267 @@
+//! The real program, in a directory of its own, on free ports.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use crate::ask::{Ask, Deadline, Reply};
+
+/// How long anything may take that should take a moment: the machine may be busy.
+pub const LONG: Duration = Duration::from_secs(20);
+
+/// A directory with the program's files.
+pub struct Site {
+    directory: TempDir,
+}
+
+impl Site {
+    /// With a configuration that picks free ports and the given files; a database of made-up geography lies in `geoip/`.
+    pub fn new(files: &[(&str, &str)]) -> Self {
+        let site = Self { directory: tempfile::tempdir().unwrap() };
+        site.write("portolan.toml", "[server]\nadmin = \"127.0.0.1:0\"\nthreads = 1\nnsid = \"test\"\n");
+        fs::create_dir_all(site.path("zones")).unwrap();
+        fs::create_dir_all(site.path("geoip")).unwrap();
+        fs::write(site.path("geoip/world.mmdb"), world()).unwrap();
+        for (path, text) in files {
+            site.write(path, text);
+        }
+        site
+    }
+
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.directory.path().join(relative)
+    }
+
+    /// Writes a file in place; its directories are made.
+    pub fn write(&self, relative: &str, text: &str) {
+        let path = self.path(relative);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// Writes a file as most editors do: a new one, renamed over the old one.
+    pub fn replace(&self, relative: &str, text: &str) {
+        let path = self.path(relative);
+        let new = path.with_file_name(".new");
+        fs::write(&new, text).unwrap();
+        fs::rename(new, path).unwrap();
+    }
+
+    pub fn read(&self, relative: &str) -> String {
+        fs::read_to_string(self.path(relative)).unwrap()
+    }
+
+    /// Rewrites a file with `old` replaced by `new`, which must be there.
+    pub fn edit(&self, relative: &str, old: &str, new: &str) {
+        let text = self.read(relative);
+        assert!(text.contains(old), "{relative} has no {old:?}:\n{text}");
+        self.write(relative, &text.replace(old, new));
+    }
+
+    /// The program with these arguments in this directory.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portolan"));
+        command.args(arguments).current_dir(self.directory.path());
+        command.env_remove("PORTOLAN_LOG").env_remove("PORTOLAN_SERVER").env("NO_COLOR", "1");
+        command
+    }
+
+    /// Runs a command to its end: exit code, stdout, stderr.
+    pub fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        let output = self.command(arguments).stdin(Stdio::null()).output().unwrap();
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+    }
+
+    /// Starts `serve` and waits until it listens.
+    pub fn serve(&self) -> Server {
+        self.serve_with(&[]).unwrap_or_else(|ended| panic!("the server did not start: {ended}"))
+    }
+
+    /// The same with more arguments; what it said if it ended instead.
+    pub fn serve_with(&self, arguments: &[&str]) -> Result<Server, String> {
+        let mut command = self.command(&["serve", "--config", "portolan.toml", "--listen", "127.0.0.1:0"]);
+        command.args(arguments).env("PORTOLAN_LOG", "info");
+        Server::start(command)
+    }
+}
+
+/// A running server. Killed when dropped.
+pub struct Server {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    /// For DNS, over UDP and TCP.
+    pub address: SocketAddr,
+    /// For HTTP.
+    pub admin: Option<SocketAddr>,
+    log: Arc<Mutex<String>>,
+    log_reader: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    fn start(mut command: Command) -> Result<Self, String> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (sink, stderr) = (Arc::clone(&log), BufReader::new(child.stderr.take().unwrap()));
+        let log_reader = std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let mut log = sink.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut server = Self { child, stdout, address, admin: None, log, log_reader: Some(log_reader) };
+        // The lines come in one order, the admin address last.
+        while server.admin.is_none() {
+            let mut line = String::new();
+            if server.stdout.read_line(&mut line).unwrap() == 0 {
+                let (status, log) = server.ended();
+                return Err(format!("{status}\n{log}"));
+            }
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match words[..] {
+                ["listening", "udp", address] => server.address = address.parse().unwrap(),
+                ["listening", "admin", address] => server.admin = Some(address.parse().unwrap()),
+                _ => {}
+            }
+        }
+        Ok(server)
+    }
+
+    /// Asks one question; the server must reply.
+    pub fn ask(&self, ask: &Ask) -> Reply {
+        ask.send(self.address).unwrap_or_else(|error| panic!("{} {}: {error}\n{}", ask.name, ask.rtype, self.log()))
+    }
+
+    /// The data of the answer to a question for addresses.
+    pub fn addresses(&self, name: &str) -> Vec<String> {
+        self.ask(&Ask::new(name, "A")).answers()
+    }
+
+    /// Waits until `is_so`; panics with `what` and the log if it takes longer than `patience`. How long it took.
+    pub fn until(&self, what: &str, patience: Duration, mut is_so: impl FnMut(&Self) -> bool) -> Duration {
+        let (start, deadline) = (Instant::now(), Deadline::after(patience));
+        while !is_so(self) {
+            assert!(deadline.tick(), "not within {patience:?}: {what}\n{}", self.log());
+        }
+        start.elapsed()
+    }
+
+    /// Waits until the answers to `name` are these.
+    pub fn until_answers(&self, name: &str, expected: &[&str], patience: Duration) -> Duration {
+        self.until(&format!("{name} is {expected:?}"), patience, |server| server.addresses(name) == expected)
+    }
+
+    /// Watches for so long that something stays so.
+    pub fn stays(&self, what: &str, period: Duration, mut is_so: impl FnMut(&Self) -> bool) {
+        let deadline = Deadline::after(period);
+        while deadline.tick() {
+            assert!(is_so(self), "no longer: {what}\n{}", self.log());
+        }
+    }
+
+    /// What was logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Waits for words in the log.
+    pub fn until_logged(&self, words: &str) {
+        self.until(&format!("the log says {words:?}"), LONG, |server| server.log().contains(words));
+    }
+
+    /// The process, for signals and /proc.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, signal: i32) {
+        send_signal(self.child.id(), signal);
+    }
+
+    /// Sends SIGTERM and waits for the end: exit status, log.
+    pub fn terminate(mut self) -> (ExitStatus, String) {
+        self.signal(libc::SIGTERM);
+        self.ended()
+    }
+
+    fn ended(&mut self) -> (ExitStatus, String) {
+        let mut rest = String::new();
+        let _ = self.stdout.read_to_string(&mut rest);
+        let status = self.child.wait().unwrap();
+        if let Some(reader) = self.log_reader.take() {
+            reader.join().unwrap();
+        }
+        (status, self.log())
+    }
+
+    /// Resident memory in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// How many files and sockets are open.
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(Path::new("/proc").join(self.pid().to_string()).join("fd")).unwrap().count()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a signal to a process of ours.
+pub fn send_signal(pid: u32, signal: i32) {
+    let sent = Command::new("kill").arg(format!("-{signal}")).arg(pid.to_string()).status().unwrap();
+    assert!(sent.success());
+}
+
+/// Made-up geography: Germany, the USA and Japan have networks of known sizes; one network knows its country alone.
+pub fn world() -> Vec<u8> {
+    use mmdb_writer::{Value, Writer};
+    let place = |country: &str, continent: &str, at: Option<(f64, f64)>| {
+        let code = |code: &str| Value::map([("iso_code", Value::from(code))]);
+        let mut record =
+            vec![("country", code(country)), ("continent", Value::map([("code", Value::from(continent))]))];
+        if let Some((latitude, longitude)) = at {
+            record.push((
+                "location",
+                Value::map([("latitude", Value::from(latitude)), ("longitude", Value::from(longitude))]),
+            ));
+        }
+        Value::map(record)
+    };
+    let berlin = place("DE", "EU", Some((52.52, 13.40)));
+    let ashburn = place("US", "NA", Some((39.04, -77.49)));
+    let tokyo = place("JP", "AS", Some((35.68, 139.69)));
+    let mut writer = Writer::builder("GeoLite2-City").description(&[("en", "made up for tests")]).build();
+    for (network, record) in [
+        ("80.0.0.0/8", &berlin),
+        ("8.0.0.0/8", &ashburn),
+        ("8.8.8.0/24", &tokyo),
+        ("126.0.0.0/8", &tokyo),
+        ("2a00::/16", &berlin),
+        ("2600::/16", &ashburn),
+        ("90.0.0.0/8", &place("DE", "EU", None)),
+    ] {
+        writer.insert_value(network.parse::<ipnet::IpNet>().unwrap(), record.clone()).unwrap();
+    }
+    writer.to_bytes().unwrap()
+}

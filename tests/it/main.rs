@@ -1,0 +1,22 @@
+//! End-to-end tests: the real program on free ports in a directory of its own, real sockets, real balancers.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `harness` | starts and stops the program, edits its files, waits for what it does |
+//! | `ask` | questions and replies over UDP and TCP |
+//! | `script` | reads and plays the scenarios of `tests/scenarios` |
+//! | `scenarios` | the tests |
+
+#![allow(
+    dead_code,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test's own modules"
+)]
+
+mod ask;
+mod harness;
+mod scenarios;
+mod script;

@@ -1,0 +1,223 @@
+//! Scenarios as text: the files of a site, then steps, each below a comment that names the rule it shows.
+//!
+//! ```text
+//! --- zones/example.org.zone
+//! ...
+//! --- steps
+//! # RFC 1034 section 4.3.2 step 3a: the name is there.
+//! query www.example.org A +subnet=80.1.2.0/24
+//!   NOERROR aa
+//!   answer www.example.org. 300 IN A 192.0.2.1
+//!   scope 0
+//! ```
+//!
+//! Steps: `query NAME TYPE [+tcp] [+do] [+edns] [+subnet=P] [+option=CODE:HEX] [+version=N] [+payload=N] [+class=N] [+opcode=N]
+//! [+within=SECONDS] [+times=N]`; `edit FILE` with a line `- old` and a line `+ new`; `remove FILE`; `rename FROM TO`.
+//!
+//! Expected of each reply: rcode and flags (`aa`, `tc`); whole records as `answer`, `authority`, `additional` (sets; `*` stands for
+//! any word), or `data` for the answer's rdata alone; `among A B` for rdata of which every one shows up in the course of
+//! `+times` and nothing else does; `ttl N`; `scope N`; `option CODE HEX`; `at-most OCTETS`. A section that is not named is empty.
+
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
+
+use data_encoding::HEXLOWER_PERMISSIVE;
+
+use crate::{
+    ask::{Ask, Deadline, Reply, line},
+    harness::{Server, Site},
+};
+
+/// Plays a scenario file to its end.
+pub fn play(path: &Path) {
+    let text = fs::read_to_string(path).unwrap();
+    let scenario = Scenario::read(&text);
+    let site = Site::new(&scenario.files);
+    let server = site.serve();
+    for step in &scenario.steps {
+        if let Err(why) = step.play(&site, &server) {
+            panic!("{}:{}: {}\n{why}\n{}", path.display(), step.line, step.words.join(" "), server.log());
+        }
+    }
+}
+
+struct Scenario<'t> {
+    files: Vec<(&'t str, &'t str)>,
+    steps: Vec<Step<'t>>,
+}
+
+/// A step and the indented lines below it.
+struct Step<'t> {
+    line: usize,
+    words: Vec<&'t str>,
+    below: Vec<&'t str>,
+}
+
+impl<'t> Scenario<'t> {
+    fn read(text: &'t str) -> Self {
+        let (files, steps_text) = text.split_once("--- steps\n").expect("a scenario has `--- steps`");
+        let first_line = files.lines().count() + 2;
+        let files = files.split("--- ").skip(1).map(|file| file.split_once('\n').unwrap()).collect();
+        let (mut steps, mut rule): (Vec<Step<'t>>, &str) = (Vec::new(), "");
+        for (line, number) in steps_text.lines().zip(first_line..) {
+            match line.trim() {
+                "" => {}
+                comment if comment.starts_with('#') => rule = comment,
+                below if line.starts_with(' ') => steps.last_mut().unwrap().below.push(below),
+                step => {
+                    assert!(rule.contains("RFC ") || rule.contains("Rule"), "line {number}: no rule above {step}");
+                    steps.push(Step { line: number, words: step.split_whitespace().collect(), below: Vec::new() });
+                }
+            }
+        }
+        Self { files, steps }
+    }
+}
+
+impl Step<'_> {
+    fn play(&self, site: &Site, server: &Server) -> Result<(), String> {
+        match self.words[..] {
+            ["query", name, rtype, ref options @ ..] => self.query(server, name, rtype, options),
+            ["edit", file] => {
+                let line = |sign| self.below.iter().find_map(|line| line.strip_prefix(sign)).unwrap().trim();
+                site.edit(file, line("- "), line("+ "));
+                Ok(())
+            }
+            ["remove", file] => fs::remove_file(site.path(file)).map_err(|error| error.to_string()),
+            ["rename", from, to] => fs::rename(site.path(from), site.path(to)).map_err(|error| error.to_string()),
+            _ => Err("no such step".into()),
+        }
+    }
+
+    fn query(&self, server: &Server, name: &str, rtype: &str, options: &[&str]) -> Result<(), String> {
+        let mut ask = Ask::new(name, rtype);
+        let (mut patience, mut times) = (Duration::ZERO, 1);
+        for option in options {
+            let (key, value) = option.split_once('=').unwrap_or((option, ""));
+            let number = || value.parse::<u16>().map_err(|error| format!("{option}: {error}"));
+            match key {
+                "+tcp" => ask.tcp = true,
+                "+edns" => ask = ask.edns(|_| {}),
+                "+do" => ask = ask.edns(|edns| edns.dnssec_ok = true),
+                "+subnet" => ask = ask.subnet(value),
+                "+option" => {
+                    let (code, hex) = value.split_once(':').unwrap_or((value, ""));
+                    let octets = HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).unwrap();
+                    ask = ask.edns(|edns| edns.options.push((code.parse().unwrap(), octets)));
+                }
+                "+version" => ask = ask.edns(|edns| edns.version = value.parse().unwrap()),
+                "+payload" => {
+                    let payload = number()?;
+                    ask = ask.edns(|edns| edns.payload = payload);
+                }
+                "+class" => ask.class = number()?,
+                "+opcode" => ask.opcode = value.parse().unwrap(),
+                "+within" => patience = Duration::from_secs(number()?.into()),
+                "+times" => times = number()?,
+                _ => return Err(format!("no such option: {option}")),
+            }
+        }
+        let mut seen = BTreeSet::new();
+        let deadline = Deadline::after(patience);
+        for _ in 0..times {
+            let mut check = || {
+                let reply = server.ask(&ask);
+                seen.extend(reply.answers());
+                self.check(&reply).map_err(|why| format!("{why}\n{}", shown(&reply)))
+            };
+            let mut outcome = check();
+            while outcome.is_err() && !patience.is_zero() && deadline.tick() {
+                outcome = check();
+            }
+            outcome?;
+        }
+        match self.words_of("among ").next() {
+            Some(all) if all != seen => Err(format!("not each of {all:?} was seen, only {seen:?}")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The words after `key`, for each line that has it.
+    fn words_of(&self, key: &str) -> impl Iterator<Item = BTreeSet<String>> {
+        let lines = self.below.iter().filter_map(move |line| line.strip_prefix(key));
+        lines.map(|words| words.split_whitespace().map(str::to_owned).collect())
+    }
+
+    fn check(&self, reply: &Reply) -> Result<(), String> {
+        let metadata = &reply.message.metadata;
+        let flags = [(metadata.authoritative, " aa"), (metadata.truncation, " tc")];
+        let set: String = flags.into_iter().filter_map(|(is_set, flag)| is_set.then_some(flag)).collect();
+        let head = reply.rcode() + &set;
+        let expected = self.below.first().ok_or("a query expects a rcode")?;
+        if head != *expected {
+            return Err(format!("{head}, not {expected}"));
+        }
+        self.check_answer(reply)?;
+        self.check_records("authority ", &reply.message.authorities)?;
+        self.check_records("additional ", &reply.message.additionals)?;
+        for line in &self.below[1..] {
+            let (key, value) = line.split_once(' ').unwrap_or((line, ""));
+            let is_so = match key {
+                "answer" | "authority" | "additional" | "data" | "among" => true,
+                "ttl" => reply.ttl().to_string() == value,
+                "scope" => reply.subnet().is_some_and(|(_, scope, _)| scope.to_string() == value),
+                "no-scope" => reply.subnet().is_none(),
+                "no-edns" => reply.message.edns.is_none(),
+                "at-most" => reply.length <= value.parse().unwrap(),
+                "option" => {
+                    let (code, hex) = value.split_once(' ').unwrap_or((value, ""));
+                    let found = reply.option(code.parse().unwrap()).map(|found| HEXLOWER_PERMISSIVE.encode(&found));
+                    found.is_some_and(|found| {
+                        if let Some(start) = hex.strip_suffix('*') { found.starts_with(start) } else { found == hex }
+                    })
+                }
+                "no-option" => reply.option(value.parse().unwrap()).is_none(),
+                _ => return Err(format!("no such expectation: {line}")),
+            };
+            if !is_so {
+                return Err(format!("not {line}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_answer(&self, reply: &Reply) -> Result<(), String> {
+        let found: BTreeSet<String> = reply.answers().into_iter().collect();
+        if let Some(all) = self.words_of("among ").next() {
+            let is_among = !found.is_empty() && found.is_subset(&all);
+            return if is_among { Ok(()) } else { Err(format!("{found:?} is not among {all:?}")) };
+        }
+        match self.words_of("data ").next() {
+            Some(data) if data == found => Ok(()),
+            Some(data) => Err(format!("{found:?}, not {data:?}")),
+            None => self.check_records("answer ", &reply.message.answers),
+        }
+    }
+
+    /// A section against its lines, as sets.
+    fn check_records(&self, key: &str, records: &[hickory_proto::rr::Record]) -> Result<(), String> {
+        let mut expected: Vec<&str> = self.below.iter().filter_map(|line| line.strip_prefix(key)).collect();
+        for found in records.iter().map(line) {
+            let at = expected.iter().position(|expected| is_like(&found, expected));
+            expected.remove(at.ok_or_else(|| format!("unexpected {key}{found}"))?);
+        }
+        if expected.is_empty() { Ok(()) } else { Err(format!("missing {key}{expected:?}")) }
+    }
+}
+
+/// Word for word, `*` standing for any word.
+fn is_like(found: &str, expected: &str) -> bool {
+    let (found, expected) = (found.split_whitespace(), expected.split_whitespace());
+    found.clone().count() == expected.clone().count()
+        && found.zip(expected).all(|(found, word)| word == "*" || found == word)
+}
+
+/// A reply for people.
+fn shown(reply: &Reply) -> String {
+    let message = &reply.message;
+    let sections =
+        [("answer", &message.answers), ("authority", &message.authorities), ("additional", &message.additionals)];
+    let lines = sections
+        .into_iter()
+        .flat_map(|(section, records)| records.iter().map(move |record| format!("  {section} {}\n", line(record))));
+    format!("reply: {}\n{}  subnet {:?}\n", reply.rcode(), lines.collect::<String>(), reply.subnet())
+}
