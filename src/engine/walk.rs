@@ -8,10 +8,10 @@ use super::{
     steered::{Drawn, draw},
 };
 use crate::{
-    dns::{Additional, Full, Header, LookupName, Question, Rcode, ReplyWriter, Rtype, Section},
+    dns::{Additional, Full, Header, LookupName, Rcode, ReplyWriter, Rtype, Section},
     snapshot::Snapshot,
     steer::{Draws, ServiceId},
-    zone::{Finding, Node, Outcome, Place, ReadyRecord, ReadyRrset, Zone},
+    zone::{Finding, Node, Outcome, Place, ReadyRecord, ReadyRrset, Zone, hash},
 };
 
 /// How many aliases are followed, those of services and DNAMEs included.
@@ -21,7 +21,8 @@ pub(super) const MAX_CHAIN: usize = 16;
 pub(super) fn walk(
     snapshot: &Snapshot,
     query: &Query<'_>,
-    question: &Question,
+    rtype: Rtype,
+    name: LookupName,
     additional: &Additional<'_>,
     draws: &mut Draws,
     frame: &mut Frame<'_, '_>,
@@ -30,12 +31,13 @@ pub(super) fn walk(
     let mut walk = Walk {
         snapshot,
         query,
-        rtype: question.rtype,
+        rtype,
         subnet,
-        name: question.name.clone(),
+        name,
         whole_at: Header::OCTETS as u16,
         apex: None,
-        visited: [(u32::MAX, u32::MAX); MAX_CHAIN],
+        visited: [0; MAX_CHAIN],
+        redirected: [(u32::MAX, u32::MAX); MAX_CHAIN],
         hops: 0,
     };
     match walk.run(draws, frame) {
@@ -59,8 +61,10 @@ pub(super) struct Walk<'s, 'q> {
     whole_at: u16,
     /// Where the message has the apex of the zone of that name, where the name ends in a pointer to it.
     apex: Option<Apex>,
-    /// Zone and node of each alias followed.
-    visited: [(u32, u32); MAX_CHAIN],
+    /// The hash of each name that was an alias.
+    visited: [u64; MAX_CHAIN],
+    /// Zone and node of each DNAME that redirected.
+    redirected: [(u32, u32); MAX_CHAIN],
     hops: usize,
 }
 
@@ -148,7 +152,7 @@ impl Walk<'_, '_> {
         let Some(rrset) = found else { return Ok(None) };
         let start = frame.writer.position();
         if rrset.rtype == Rtype::CNAME && !matches!(self.rtype, Rtype::CNAME | Rtype::ANY) {
-            if !self.visit(finding, node) {
+            if !self.visit() {
                 return Ok(Some(Step::End(Rcode::NOERROR)));
             }
             rrset.write(&mut frame.writer, place)?;
@@ -174,12 +178,15 @@ impl Walk<'_, '_> {
         draws: &mut Draws,
         frame: &mut Frame<'_, '_>,
     ) -> Result<Option<Step>, Full> {
+        if self.hops > 0 && self.visited.contains(&hash(self.name.as_wire())) {
+            return Ok(Some(Step::End(Rcode::NOERROR)));
+        }
         let owner = self.place(zone, self.name.label_count()).owner;
         match draw(self, service, owner, draws, frame)? {
             Drawn::Nothing => Ok(None),
             Drawn::Records => Ok(Some(Step::End(Rcode::NOERROR))),
             Drawn::Alias { target_at, target } => {
-                let is_new = self.hops + 1 < MAX_CHAIN && self.name.assemble(&[], target).is_ok();
+                let is_new = self.hops + 1 < MAX_CHAIN && self.visit() && self.name.assemble(&[], target).is_ok();
                 if !is_new || self.rtype == Rtype::CNAME {
                     return Ok(Some(Step::End(Rcode::NOERROR)));
                 }
@@ -194,11 +201,13 @@ impl Walk<'_, '_> {
         let zone = finding.zone;
         let Some(rrset) = owner.rrset(Rtype::DNAME) else { return Ok(Step::End(Rcode::SERVFAIL)) };
         let Some(record) = rrset.records().next() else { return Ok(Step::End(Rcode::SERVFAIL)) };
-        if self.hops + 1 >= MAX_CHAIN {
+        if self.hops + 1 >= MAX_CHAIN || !self.visit() {
             return Ok(Step::End(Rcode::NOERROR));
         }
-        rrset.write(&mut frame.writer, self.place(zone, owner.label_count()))?;
-        frame.writer.count(Section::Answer, rrset.count);
+        if self.note_redirect((finding.zone_id.0, owner.number())) {
+            rrset.write(&mut frame.writer, self.place(zone, owner.label_count()))?;
+            frame.writer.count(Section::Answer, rrset.count);
+        }
         let place = self.place(zone, self.name.label_count());
         let mut target = LookupName::root();
         record.name(zone.apex.as_wire(), &mut target);
@@ -210,24 +219,31 @@ impl Walk<'_, '_> {
         frame.writer.count(Section::Answer, 1);
         self.name = rewritten;
         self.moved(target_at, None);
-        let is_end = matches!(self.rtype, Rtype::CNAME | Rtype::ANY);
+        // A DNAME whose target lies below it would lengthen the name until it no longer fits.
+        let is_endless = target.suffix(owner.label_count()) == owner.name();
+        let is_end = is_endless || matches!(self.rtype, Rtype::CNAME | Rtype::ANY);
         Ok(if is_end { Step::End(Rcode::NOERROR) } else { Step::Alias })
     }
 
-    /// Notes that an alias is followed; `false` where it was before or the chain is too long.
-    fn visit(&mut self, finding: &Finding<'_>, node: Node<'_>) -> bool {
-        let here = (finding.zone_id.0, node.number());
-        // A wildcard stands for another name each time, so that only its exact names can be met twice.
-        let is_wildcard = matches!(finding.outcome, Outcome::Exists { is_wildcard: true, .. });
+    /// Notes that the name is an alias; `false` where it was one before, so that its record is written already, or the chain
+    /// is too long.
+    fn visit(&mut self) -> bool {
+        let here = hash(self.name.as_wire());
         let (before, after) = self.visited.split_at_mut(self.hops.min(MAX_CHAIN));
         match after.first_mut() {
-            Some(_) if !is_wildcard && before.contains(&here) => false,
-            Some(free) => {
-                *free = if is_wildcard { (u32::MAX, u32::MAX) } else { here };
+            Some(free) if !before.contains(&here) => {
+                *free = here;
                 true
             }
-            None => false,
+            _ => false,
         }
+    }
+
+    /// Notes that a DNAME redirects; `false` where it did before. Only after [`Self::visit`].
+    fn note_redirect(&mut self, here: (u32, u32)) -> bool {
+        let is_known = self.redirected.contains(&here);
+        self.redirected[self.hops] = here;
+        !is_known
     }
 
     /// Goes on with the target of a CNAME that was written at `start`.

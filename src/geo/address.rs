@@ -9,13 +9,19 @@ use std::{
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// An address as a number: `u32` for IPv4, `u128` for IPv6.
-pub(super) trait Address: Copy + Ord + Debug {
+pub(super) trait Address: Copy + Ord + Debug + 'static {
     /// Bits of an address.
     const WIDTH: u8;
     const MIN: Self;
     const MAX: Self;
-    /// The block that an index is worth keeping for: all of IPv4; of IPv6 what is given to networks, 2000::/3.
-    const WINDOW: (Self, u8);
+    /// The blocks that an index is worth keeping for, in order: all of IPv4; of IPv6 those that the registries hand out
+    /// from, a /12 each (IANA's unicast assignments; 2000::/12 has 2001:200::/23 and its like).
+    const WINDOWS: &'static [Self];
+    /// The length of each window.
+    const WINDOW_LENGTH: u8;
+
+    /// The window that the address is in.
+    fn window(self) -> Option<usize>;
 
     /// The ones below a prefix of `length` bits.
     fn host_bits(length: u8) -> Self;
@@ -47,13 +53,18 @@ pub(super) trait Address: Copy + Ord + Debug {
 }
 
 macro_rules! address {
-    ($number:ty, $window:expr, $ip:ty, $variant:ident) => {
+    ($number:ty, $windows:expr, $window_length:expr, $window:expr, $ip:ty, $variant:ident) => {
         impl Address for $number {
             const WIDTH: u8 = <$number>::BITS as u8;
             const MIN: Self = 0;
             const MAX: Self = <$number>::MAX;
-            const WINDOW: (Self, u8) = $window;
+            const WINDOWS: &'static [Self] = &$windows;
+            const WINDOW_LENGTH: u8 = $window_length;
 
+            #[inline]
+            fn window(self) -> Option<usize> {
+                ($window)(self)
+            }
             #[inline]
             fn host_bits(length: u8) -> Self {
                 Self::MAX.checked_shr(u32::from(length)).unwrap_or(0)
@@ -103,8 +114,23 @@ macro_rules! address {
     };
 }
 
-address!(u32, (0, 0), Ipv4Addr, V4);
-address!(u128, (0x2000 << 112, 3), Ipv6Addr, V6);
+address!(u32, [0], 0, |_| Some(0), Ipv4Addr, V4);
+address!(
+    u128,
+    [0x200 << 116, 0x240 << 116, 0x260 << 116, 0x280 << 116, 0x2a0 << 116, 0x2c0 << 116],
+    12,
+    |address: u128| match address >> 116 {
+        0x200 => Some(0),
+        0x240 => Some(1),
+        0x260 => Some(2),
+        0x280 => Some(3),
+        0x2a0 => Some(4),
+        0x2c0 => Some(5),
+        _ => None,
+    },
+    Ipv6Addr,
+    V6
+);
 
 /// How an IPv6 address carries an IPv4 address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,6 +251,16 @@ mod tests {
         assert_eq!(as_looked_up(net("2002:c000:200:1::/64")), net("2002:c000:200:1::/64"));
         assert_eq!(as_looked_up(net("2000::/3")), net("2000::/3"));
         assert_eq!(as_looked_up(net("192.0.2.0/24")), net("192.0.2.0/24"));
+    }
+
+    #[test]
+    fn each_window_knows_its_addresses() {
+        for (position, &window) in u128::WINDOWS.iter().enumerate() {
+            assert_eq!(window.window(), Some(position));
+            assert_eq!(window.last_of(u128::WINDOW_LENGTH).window(), Some(position));
+            assert_eq!((window - 1).window(), None);
+        }
+        assert_eq!(u32::MAX.window(), Some(0));
     }
 
     #[test]

@@ -4,9 +4,10 @@
 
 use super::{address::Address, column::Column};
 
-/// Runs per index entry, as a power of two: an entry costs four octets, a step of the search about two nanoseconds.
+/// Runs per index entry of a window, as a power of two: an entry costs four octets, a step of the search about two
+/// nanoseconds. Most IPv6 runs crowd into two of the six windows, so that all windows are made fine enough for those.
 const RUNS_PER_ENTRY_BITS: u32 = 2;
-/// The most index bits: 4 MiB.
+/// The most index bits of a window: 4 MiB.
 const INDEX_BITS_LIMIT: u32 = 20;
 
 /// Runs that cover a whole space.
@@ -14,7 +15,7 @@ const INDEX_BITS_LIMIT: u32 = 20;
 pub(super) struct Runs<K> {
     starts: Vec<K>,
     values: Column,
-    /// For each step through the window: the run that its first address is in; one more for the window's end.
+    /// For each window, for each step through it: the run that its first address is in; one more for the window's end.
     index: Box<[u32]>,
     shift: u8,
 }
@@ -59,21 +60,21 @@ impl<K: Address> RunsBuilder<K> {
     }
 }
 
+/// The index and the shift that makes an address's distance from its window's start a step.
 fn index<K: Address>(starts: &[K]) -> (Box<[u32]>, u8) {
-    let bits = (usize::BITS - starts.len().leading_zeros()).saturating_sub(RUNS_PER_ENTRY_BITS).min(INDEX_BITS_LIMIT);
-    let (base, window_length) = K::WINDOW;
-    let shift = K::WIDTH - window_length - bits as u8;
+    let count_bits = usize::BITS - starts.len().leading_zeros();
+    let bits = count_bits.saturating_sub(RUNS_PER_ENTRY_BITS).min(INDEX_BITS_LIMIT);
+    let shift = K::WIDTH - K::WINDOW_LENGTH - bits as u8;
     let mut run = 0;
-    let index = (0..=1usize << bits)
-        .map(|step| {
-            let Some(address) = K::at_step(base, step, shift) else { return starts.len() as u32 - 1 };
-            while starts.get(run + 1).is_some_and(|&start| start <= address) {
-                run += 1;
-            }
-            run as u32
-        })
-        .collect();
-    (index, shift)
+    let mut run_of = |address: Option<K>| {
+        while starts.get(run + 1).is_some_and(|&start| address.is_none_or(|address| start <= address)) {
+            run += 1;
+        }
+        run as u32
+    };
+    let windows = K::WINDOWS.iter();
+    let steps = windows.flat_map(|&window| (0..=1usize << bits).map(move |step| K::at_step(window, step, shift)));
+    (steps.map(&mut run_of).collect(), shift)
 }
 
 impl<K: Address> Runs<K> {
@@ -90,16 +91,10 @@ impl<K: Address> Runs<K> {
     /// The first and the last run that can hold the address.
     #[inline]
     fn bracket(&self, address: K) -> (usize, usize) {
-        let (base, window_length) = K::WINDOW;
-        let (first, last) = (self.index[0], self.index[self.index.len() - 1]);
-        if address < base {
-            (0, first as usize)
-        } else if address > base.last_of(window_length) {
-            (last as usize, self.starts.len() - 1)
-        } else {
-            let step = address.steps_above(base, self.shift);
-            (self.index[step] as usize, self.index[step + 1] as usize)
-        }
+        let Some(window) = address.window() else { return (0, self.starts.len() - 1) };
+        let steps = self.index.len() / K::WINDOWS.len();
+        let step = window * steps + address.steps_above(K::WINDOWS[window], self.shift);
+        (self.index[step] as usize, self.index[step + 1] as usize)
     }
 
     #[inline]

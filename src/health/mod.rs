@@ -1,7 +1,20 @@
-//! Health as values: what to probe, what came of it, what follows. Layer 1: pure; time comes in as an argument.
+//! Health as values: what to probe, what came of it, what follows. Layer 1: pure; time comes in as an argument,
+//! as the time since the process started.
+//!
+//! Outcomes go into the [`Ledger`], which counts them in a [`Tracker`] for each target, doubts itself when most of the
+//! world seems to fall down together ([`Doubt`]), and gives out [`Standing`]s.
 
+mod doubt;
+mod ledger;
 mod monitor;
+mod outcome;
+pub mod saved;
 mod standing;
+mod tracker;
 
+pub use doubt::{Doubt, Doubts};
+pub use ledger::{Effect, Ledger, Turn};
 pub use monitor::{Check, HttpCheck, Monitor, StatusRange, TcpCheck};
+pub use outcome::{Failure, Outcome};
 pub use standing::{Standing, Verdict};
+pub use tracker::Tracker;

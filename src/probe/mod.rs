@@ -1,1 +1,69 @@
-//! probe
+//! Health checks: asks each target of each monitor once per interval and reports what came of it. Layer 5, on tokio.
+//!
+//! One task (`scheduler`) owns the timetable (`schedule`); each probe is a task of its own with its own deadline, so no
+//! target ever waits for another. What one probe does is in a file per kind: `http`, `tcp`. Outcomes go to the controller
+//! over a bounded channel as [`Report`]s; verdicts are made of them in [`crate::health::Ledger`], never here.
+//!
+//! Invariants: at most one probe per [`ProbeKey`] at a time; the number of probes started in any second depends on the
+//! configuration alone, not on what the targets answer; a failure in whose time this process did not run is thrown away.
+
+mod attempt;
+mod http;
+mod pulse;
+mod schedule;
+mod scheduler;
+mod tcp;
+mod tls;
+
+#[cfg(test)]
+mod tests;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+pub use scheduler::{Limits, Prober, Tally};
+
+use crate::{
+    health::{Monitor, Outcome, saved},
+    steer::ProbeTarget,
+};
+
+/// What is probed: one target with one monitor, by content. Two configurations that hold an equal key mean the same probe.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ProbeKey {
+    /// With what.
+    pub monitor: Arc<Monitor>,
+    /// Whom.
+    pub target: ProbeTarget,
+}
+
+/// What one probe found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Of whom.
+    pub key: ProbeKey,
+    /// A pass or a failure.
+    pub outcome: Outcome,
+    /// When the probe ended, since the epoch given to [`Prober::start`].
+    pub at: Duration,
+}
+
+impl ProbeKey {
+    /// The name under which its verdict is saved.
+    pub fn saved(&self) -> saved::SavedKey {
+        saved::SavedKey { monitor: saved::fingerprint(&self.monitor), target: target_text(&self.target) }
+    }
+}
+
+impl fmt::Display for ProbeKey {
+    /// `web 192.0.2.1`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.monitor.name, target_text(&self.target))
+    }
+}
+
+fn target_text(target: &ProbeTarget) -> String {
+    match target {
+        ProbeTarget::Address(address) => address.to_string(),
+        ProbeTarget::Host(name) => name.to_string(),
+    }
+}

@@ -2,7 +2,8 @@
 
 use super::{
     datacenter::State,
-    topology::{ProbeId, Topology},
+    search::state_of,
+    topology::{EndpointId, ProbeId, Topology},
 };
 use crate::health::Standing;
 
@@ -36,4 +37,15 @@ pub fn datacenter_states(topology: &Topology, now: i64) -> Vec<State> {
         if lapsed(datacenter.until) { State::Active } else { datacenter.state }
     };
     topology.datacenters.iter().map(state).collect()
+}
+
+/// For each probe, whether to probe: not where all its endpoints are disabled.
+pub fn probed(topology: &Topology, conditions: &Conditions) -> Vec<bool> {
+    let mut is_probed = vec![false; topology.probes.len()];
+    for (probes, id) in topology.probes_of.iter().zip((0..).map(EndpointId)) {
+        if state_of(topology, conditions, id) != State::Disabled {
+            probes.iter().flatten().for_each(|probe| is_probed[probe.index()] = true);
+        }
+    }
+    is_probed
 }

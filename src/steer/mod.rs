@@ -27,7 +27,7 @@ mod tests;
 
 pub use chart::{Answer, Chart, Course, Family, Plight, Rdata};
 pub use compiler::Compiler;
-pub use conditions::{Conditions, datacenter_states};
+pub use conditions::{Conditions, datacenter_states, probed};
 pub use datacenter::{Datacenter, State};
 pub use draws::Draws;
 pub use endpoint::{Endpoint, Force, Target};

@@ -5,6 +5,9 @@ use std::{collections::HashMap, sync::Arc};
 use super::preference::{Preferences, Sights};
 use crate::geo::{Atlas, Databases};
 
+/// With no more folds than this nothing is forgotten.
+const SPARE_FOLDS: usize = 16;
+
 /// The world divided by one set of preferences.
 #[derive(Debug)]
 pub(super) struct Survey {
@@ -65,9 +68,11 @@ impl Surveys {
         atlas
     }
 
-    /// Forgets what nothing uses any more.
+    /// Forgets what nothing uses any more. A few folds are kept all the same: what flaps comes back to them.
     pub fn prune(&mut self) {
-        self.folds.retain(|_, (_, atlas)| Arc::strong_count(atlas) > 1);
+        if self.folds.len() > SPARE_FOLDS {
+            self.folds.retain(|_, (_, atlas)| Arc::strong_count(atlas) > 1);
+        }
         self.surveys.retain(|_, survey| Arc::strong_count(survey) > 1);
     }
 }

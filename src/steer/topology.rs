@@ -1,8 +1,8 @@
 //! The topology: every datacenter, monitor, endpoint, pool and service of one configuration, by index.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
-use super::{Datacenter, Endpoint, Pool, Service, Target};
+use super::{Datacenter, Endpoint, MemberKind, OnAllDown, Pool, Service, Target};
 use crate::{dns::Name, health::Monitor};
 
 macro_rules! ids {
@@ -102,5 +102,38 @@ impl Topology {
             })
             .collect();
         Self { datacenters, monitors, endpoints, pools, services, probes, probes_of }
+    }
+
+    /// For each datacenter: the services that have a member in it, in order.
+    pub fn services_by_datacenter(&self) -> Vec<Vec<ServiceId>> {
+        let mut of_pool: Vec<Option<BTreeSet<DatacenterId>>> = vec![None; self.pools.len()];
+        let mut services = vec![Vec::new(); self.datacenters.len()];
+        for (service, id) in self.services.iter().zip((0..).map(ServiceId)) {
+            let mut datacenters = self.datacenters_below(service.pool, &mut of_pool);
+            if let OnAllDown::Pool(other) = service.on_all_down {
+                datacenters.extend(self.datacenters_below(other, &mut of_pool));
+            }
+            datacenters.iter().for_each(|datacenter| services[datacenter.index()].push(id));
+        }
+        services
+    }
+
+    fn datacenters_below(
+        &self,
+        pool: PoolId,
+        known: &mut Vec<Option<BTreeSet<DatacenterId>>>,
+    ) -> BTreeSet<DatacenterId> {
+        if let Some(datacenters) = &known[pool.index()] {
+            return datacenters.clone();
+        }
+        let mut datacenters = BTreeSet::new();
+        for member in &self.pools[pool.index()].members {
+            match member.kind {
+                MemberKind::Endpoint(id) => datacenters.extend(&self.endpoints[id.index()].datacenters),
+                MemberKind::Pool(inner) => datacenters.extend(self.datacenters_below(inner, known)),
+            }
+        }
+        known[pool.index()] = Some(datacenters.clone());
+        datacenters
     }
 }

@@ -1,1 +1,40 @@
-//! transport
+//! Transports: sockets in front of the engine. Layer 6.
+//!
+//! Each transport receives messages, hands each to [`crate::engine::answer`] with the current snapshot, and sends the reply;
+//! none builds a reply of its own.
+//!
+//! | file | step |
+//! |---|---|
+//! | `bind` | all sockets, before anything starts |
+//! | `udp` | shards: threads that receive and send batches |
+//! | `syscall` | what the shards ask of the kernel; the only `unsafe` |
+//! | `tcp`, `stream` | listeners of TCP and TLS; one connection |
+//! | `connections` | how many there may be, and who goes |
+//! | `certificate` | what TLS and HTTPS show |
+//! | `hickory` | HTTPS through hickory-server |
+//! | `guard` | the call into the engine, safe against its panics |
+//! | `counters` | what came in and how it ended; `totals` sums it up |
+
+mod bind;
+mod certificate;
+mod connections;
+mod counters;
+mod guard;
+mod hickory;
+mod stream;
+mod syscall;
+mod tcp;
+#[cfg(test)]
+mod tests;
+mod totals;
+mod udp;
+
+pub use bind::{BindError, Bound, bind, bind_streams};
+pub use certificate::{Certificate, CertificateError};
+pub use connections::Limits;
+pub use counters::{ConnectionEvent, Counters, Silence};
+pub use hickory::{Https, serve_https};
+pub use syscall::raise_descriptor_limit;
+pub use tcp::Streams;
+pub use totals::{Totals, TransportTotals};
+pub use udp::{Shards, StartError, serve as serve_udp};

@@ -83,9 +83,18 @@ impl Zone {
         Node { zone: self, number: 0 }
     }
 
-    /// The closest node at or above `name`, which is in the zone, and how many labels it has.
+    /// The closest node at or above `name`, which is in the zone.
     pub(super) fn closest(&self, name: &LookupName) -> Node<'_> {
-        (self.apex_labels..=name.label_count())
+        self.closest_of(name, hash(name.as_wire()))
+    }
+
+    /// As [`Zone::closest`], with the name's hash.
+    pub(super) fn closest_of(&self, name: &LookupName, hashed: u64) -> Node<'_> {
+        if let Some(node) = self.node_of_wire(name.as_wire(), hashed) {
+            return node;
+        }
+        // Every zone has its apex: no use looking for that.
+        (self.apex_labels + 1..name.label_count())
             .rev()
             .filter(|&labels| self.label_counts >> labels & 1 == 1)
             .find_map(|labels| {

@@ -2,6 +2,7 @@
 
 use super::{
     content::{Node, Zone, wildcard_of},
+    hash::hash,
     zones::Zones,
 };
 use crate::{
@@ -46,6 +47,7 @@ impl Zones {
     /// For DS the zone above an apex is responsible, where we serve it (RFC 4035 section 3.1.4.1). No allocation; as many table
     /// look-ups as the name has labels at most, two for a name that exists.
     pub fn find(&self, name: &LookupName, rtype: Rtype) -> Option<Finding<'_>> {
+        let hashed = hash(name.as_wire());
         let (mut zone_id, mut zone) = self.zone_of(name, name.label_count())?;
         if rtype == Rtype::DS
             && zone.apex_labels == name.label_count()
@@ -54,12 +56,12 @@ impl Zones {
         {
             (zone_id, zone) = above;
         }
-        Some(Finding { zone, zone_id, outcome: self.find_in(zone, name, rtype) })
+        Some(Finding { zone, zone_id, outcome: self.find_in(zone, name, hashed, rtype) })
     }
 
-    fn find_in<'z>(&'z self, zone: &'z Zone, name: &LookupName, rtype: Rtype) -> Outcome<'z> {
-        let steered = self.steered(name.as_wire(), name.label_count());
-        let closest = zone.closest(name);
+    fn find_in<'z>(&'z self, zone: &'z Zone, name: &LookupName, hashed: u64, rtype: Rtype) -> Outcome<'z> {
+        let steered = self.steered_of_wire(name.as_wire(), name.label_count(), hashed);
+        let closest = zone.closest_of(name, hashed);
         let is_exact = closest.label_count() == name.label_count();
         if let Some(barrier) = closest.barrier_for(is_exact) {
             let is_ds_at_cut = rtype == Rtype::DS && is_exact && barrier.number() == closest.number();
@@ -90,8 +92,7 @@ impl Zones {
         let steered = self.steered(wildcard, encloser_labels + 1);
         match (node, steered) {
             (None, None) => Outcome::Missing,
-            // A cut by wildcard is as undefined as it is rare (RFC 4592 section 4.2); NSD and Knot refer.
-            (Some(node), _) if node.is_cut() => Outcome::Delegated(node),
+            // NS records of a wildcard are undefined (RFC 4592 section 4.2); like NSD we answer them and delegate nothing.
             _ => Outcome::Exists { node, service: steered.flatten(), is_wildcard: true },
         }
     }

@@ -5,15 +5,21 @@ mod content;
 mod error;
 mod hash;
 mod lookup;
+pub mod master;
 mod rdata;
 mod record;
 mod rrset;
 mod zones;
 
 pub use builder::ZoneBuilder;
+pub(crate) use hash::hash;
+
 pub use content::{Node, Standpoint, Zone};
 pub use error::{RecordError, ZoneError};
 pub use lookup::{Finding, Outcome};
 pub use record::Record;
 pub use rrset::{Place, ReadyRecord, ReadyRrset};
 pub use zones::Zones;
+
+#[cfg(test)]
+mod tests;

@@ -102,7 +102,15 @@ impl Zones {
         if self.steered_label_counts >> labels & 1 == 0 {
             return None;
         }
-        let at = *self.services.find(hash(wire), |&at| self.steered[at as usize].name.as_wire() == wire)?;
+        self.steered_of_wire(wire, labels, hash(wire))
+    }
+
+    /// As [`Zones::steered`], with the name's hash.
+    pub(super) fn steered_of_wire(&self, wire: &[u8], labels: usize, hashed: u64) -> Option<Option<ServiceId>> {
+        if self.steered_label_counts >> labels & 1 == 0 {
+            return None;
+        }
+        let at = *self.services.find(hashed, |&at| self.steered[at as usize].name.as_wire() == wire)?;
         Some(self.steered[at as usize].service)
     }
 }

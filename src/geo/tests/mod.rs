@@ -1,10 +1,15 @@
 //! Tests of geography as a whole, over the sample databases where they are present and over ones written here.
 
 mod broken;
+mod merging;
+mod scopes;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
-use super::Database;
+use ipnet::IpNet;
+use mmdb_writer::{Value, Writer};
+
+use super::{Database, Databases};
 
 /// The bytes of a sample database, or `None` and a message where the samples are not there.
 fn sample(name: &str) -> Option<Vec<u8>> {
@@ -22,4 +27,30 @@ fn samples() -> Option<PathBuf> {
     }
     println!("skipped: no sample databases; PORTOLAN_SHARED may name the directory that has them");
     None
+}
+
+fn open(label: &str, bytes: Vec<u8>) -> Arc<Database> {
+    Arc::new(Database::open(label, bytes).unwrap())
+}
+
+/// A database written on the spot.
+fn written(kind: &str, networks: &[(&str, Value)]) -> Arc<Database> {
+    open(kind, bytes(kind, networks))
+}
+
+fn bytes(kind: &str, networks: &[(&str, Value)]) -> Vec<u8> {
+    let mut writer = Writer::builder(kind).description(&[("en", "written by a test")]).build();
+    for (network, value) in networks {
+        writer.insert_value(network.parse::<IpNet>().unwrap(), value.clone()).unwrap();
+    }
+    writer.to_bytes().unwrap()
+}
+
+fn databases(list: &[Arc<Database>]) -> Databases {
+    Databases::new(list.to_vec())
+}
+
+/// `{"country": {"iso_code": code}}`
+fn country(code: &str) -> Value {
+    Value::map([("country", Value::map([("iso_code", Value::from(code))]))])
 }

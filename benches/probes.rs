@@ -1,0 +1,191 @@
+//! What 10,000 targets at an interval of 5 s cost: late rounds, CPU and memory of the prober alone.
+//!
+//! `cargo bench --bench probes [-- tcp|http|https|hang]` starts itself once more as the targets: one listener per kind, under
+//! 10,000 addresses of 127.0.0.0/8. It is a measurement of half a minute each, not a criterion loop.
+#![expect(clippy::print_stdout, reason = "its output is its purpose")]
+
+use std::{
+    io::{BufRead, BufReader},
+    net::{Ipv4Addr, SocketAddr},
+    num::{NonZeroU8, NonZeroUsize},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use portolan::{
+    health::{Check, HttpCheck, Ledger, Monitor, StatusRange, TcpCheck},
+    probe::{Limits, ProbeKey, Prober},
+    steer::ProbeTarget,
+};
+use rcgen::{CertificateParams, KeyPair};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    sync::mpsc,
+};
+use tokio_rustls::TlsAcceptor;
+
+const TARGETS: u32 = 10_000;
+const WARM_UP: Duration = Duration::from_secs(6);
+const MEASURED: Duration = Duration::from_secs(20);
+
+type Failed<T> = Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> Failed<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    if let Some(kind) = arguments.iter().find_map(|argument| argument.strip_prefix("serve=")) {
+        return runtime.block_on(serve(kind));
+    }
+    for kind in ["tcp", "http", "https", "hang"] {
+        if arguments.is_empty() || arguments.iter().any(|argument| argument == kind) {
+            runtime.block_on(measure(kind))?;
+        }
+    }
+    Ok(())
+}
+
+/// The targets' process, which ends with this value.
+struct Targets(Child);
+
+impl Drop for Targets {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way it is gone.
+        let _ = self.0.kill().and_then(|()| self.0.wait());
+    }
+}
+
+async fn measure(kind: &str) -> Failed<()> {
+    let mut child =
+        Command::new(std::env::current_exe()?).arg(format!("serve={kind}")).stdout(Stdio::piped()).spawn()?;
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
+    let _targets = Targets(child);
+    let monitor = Arc::new(monitor(kind, line.trim().parse()?));
+    let keys: Vec<_> = (0..TARGETS).map(|index| key(&monitor, index)).collect();
+
+    let idle_kib = memory_kib("VmRSS:")?;
+    let (reports, mut inbox) = mpsc::channel(4096);
+    let limits = Limits { in_flight: NonZeroUsize::new(8192).ok_or("no limit")? };
+    let epoch = Instant::now();
+    let prober = Prober::start(limits, epoch, reports);
+    let mut ledger = Ledger::new(false);
+    ledger.set(keys.iter().map(|key| (key.clone(), Arc::clone(&key.monitor))));
+    prober.set(keys).await;
+    let feed = tokio::spawn(async move {
+        while let Some(report) = inbox.recv().await {
+            ledger.record(&report.key, report.outcome, report.at);
+        }
+    });
+
+    tokio::time::sleep(WARM_UP).await;
+    let (before, cpu, start) = (prober.tally(), cpu_secs()?, Instant::now());
+    let mut in_flight = 0;
+    while start.elapsed() < MEASURED {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        in_flight = prober.tally().in_flight.max(in_flight);
+    }
+    let (after, secs) = (prober.tally(), start.elapsed().as_secs_f64());
+    println!(
+        "{kind:5} {:.0} probes/s ({} passed, {} failed, {} discarded), late {}, left out {}, in flight {in_flight}, \
+         CPU {:.1} % of a core, RSS {:.1} MiB (idle {:.1}, peak {:.1})",
+        (after.started - before.started) as f64 / secs,
+        after.passed - before.passed,
+        after.failed - before.failed,
+        after.discarded - before.discarded,
+        after.late,
+        after.skipped,
+        (cpu_secs()? - cpu) / secs * 100.0,
+        memory_kib("VmRSS:")? / 1024.0,
+        idle_kib / 1024.0,
+        memory_kib("VmHWM:")? / 1024.0,
+    );
+    drop(prober);
+    feed.abort();
+    Ok(())
+}
+
+fn monitor(kind: &str, port: u16) -> Monitor {
+    let check = match kind {
+        "tcp" => Check::Tcp(TcpCheck { port }),
+        _ => Check::Http(HttpCheck {
+            path: "/healthz".into(),
+            port,
+            host: Some("www.example.com".into()),
+            status: vec![StatusRange { first: 200, last: 299 }],
+            body: Some("ok".into()),
+            tls: kind == "https",
+            verify: false,
+            authorities: None,
+        }),
+    };
+    Monitor {
+        name: kind.into(),
+        check,
+        interval: Duration::from_secs(5),
+        timeout: Duration::from_secs(2),
+        rise: NonZeroU8::MIN,
+        fall: NonZeroU8::MIN,
+    }
+}
+
+fn key(monitor: &Arc<Monitor>, index: u32) -> ProbeKey {
+    let address = Ipv4Addr::from(0x7f01_0001 + index);
+    ProbeKey { monitor: Arc::clone(monitor), target: ProbeTarget::Address(address.into()) }
+}
+
+async fn serve(kind: &str) -> Failed<()> {
+    let socket = tokio::net::TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::from(([0, 0, 0, 0], 0)))?;
+    let listener = socket.listen(8192)?;
+    println!("{}", listener.local_addr()?.port());
+    let acceptor = if kind == "https" { Some(acceptor()?) } else { None };
+    let is_mute = kind == "hang";
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let acceptor = acceptor.clone();
+        tokio::spawn(async move {
+            match acceptor {
+                None => reply(stream, is_mute).await,
+                Some(acceptor) => {
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        reply(stream, is_mute).await;
+                    }
+                }
+            }
+        });
+    }
+}
+
+fn acceptor() -> Failed<TlsAcceptor> {
+    let key = KeyPair::generate()?;
+    let certificate = CertificateParams::new(vec!["www.example.com".to_owned()])?.self_signed(&key)?;
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key.into())?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+async fn reply(mut stream: impl AsyncRead + AsyncWrite + Unpin, is_mute: bool) {
+    let mut request = [0; 1024];
+    while let Ok(1..) = stream.read(&mut request).await {
+        if !is_mute && stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.is_err() {
+            return;
+        }
+    }
+}
+
+fn memory_kib(field: &str) -> Failed<f64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).ok_or("no such field")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+/// User and system time of this process so far, from clock ticks of 10 ms.
+fn cpu_secs() -> Failed<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let fields = stat.rsplit(')').next().ok_or("no fields")?;
+    let ticks: Result<Vec<f64>, _> = fields.split_whitespace().skip(11).take(2).map(str::parse).collect();
+    Ok(ticks?.iter().sum::<f64>() / 100.0)
+}

@@ -1,0 +1,202 @@
+//! Commands and flags.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+
+use crate::{
+    config::Locations,
+    dns::{Name, Rtype},
+};
+
+/// An authoritative DNS server that answers each client with the datacenter that suits it best.
+#[derive(Debug, Parser)]
+#[command(name = "portolan", version, max_term_width = 100)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Colour in what is printed.
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto)]
+    pub color: Colour,
+    /// Print one JSON document.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// How `serve` writes its logs to stderr; PORTOLAN_LOG filters them (`info`, `portolan::probe=debug`).
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+/// When to print in colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// An object a line.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve until SIGTERM; SIGHUP or a change of the files reloads.
+    Serve(Files),
+    /// Validate everything that `serve` would, and say what it would serve.
+    Check(Files),
+    /// Show the answer that a client would get, and why.
+    Explain(Explain),
+    /// Show what a change would move: who, how much, from where to where.
+    Plan(Plan),
+    /// Show where addresses are, as the GeoIP databases have it.
+    Locate(Locate),
+    /// Take a datacenter (or a region) out of service by editing its state in its zone file.
+    Drain(Drain),
+    /// Put a datacenter (or a region) back into service.
+    Undrain(Undrain),
+    /// Show the state of the running server.
+    Status(Remote),
+}
+
+/// Where the files are.
+#[derive(Debug, Clone, Args)]
+pub struct Files {
+    /// The configuration file [default: portolan.toml, if there is one].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The directory of the zone files [default: zones].
+    #[arg(long, value_name = "DIR")]
+    pub zones: Option<PathBuf>,
+    /// A GeoIP database; may be given several times [default: geoip/*.mmdb].
+    #[arg(long, value_name = "FILE")]
+    pub geoip: Vec<PathBuf>,
+    /// An address to answer on; may be given several times [default: 127.0.0.1:5300].
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Vec<SocketAddr>,
+}
+
+impl Files {
+    /// As the configuration reads it.
+    pub fn locations(&self) -> Locations {
+        Locations {
+            config: self.config.clone(),
+            zones: self.zones.clone(),
+            geoip: self.geoip.clone(),
+            listen: self.listen.clone(),
+        }
+    }
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The name asked for.
+    pub name: Name,
+    /// The type asked for.
+    #[arg(default_value = "A")]
+    pub rtype: Rtype,
+    /// The address that the query comes from: the client's resolver, or the client itself.
+    #[arg(long, value_name = "IP")]
+    pub client: IpAddr,
+    /// The EDNS Client Subnet that the resolver sends along.
+    #[arg(long, value_name = "PREFIX", value_parser = prefix)]
+    pub subnet: Option<IpNet>,
+    /// Ask the running server at this URL, with the health it sees now; without it all monitors are unknown.
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    #[command(flatten)]
+    pub files: Files,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// The zones directory as it is in use now, to compare `--zones` with.
+    #[arg(long, value_name = "DIR")]
+    pub against: PathBuf,
+    /// Forbid moving more than this share of the address space, for any service.
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub max_moved: Option<f64>,
+    #[command(flatten)]
+    pub files: Files,
+}
+
+/// `locate`.
+#[derive(Debug, Args)]
+pub struct Locate {
+    /// The addresses.
+    #[arg(required = true)]
+    pub addresses: Vec<IpAddr>,
+    #[command(flatten)]
+    pub files: Files,
+}
+
+/// Which running server to talk to.
+#[derive(Debug, Clone, Args)]
+pub struct Remote {
+    /// The server's admin address [default: that of the configuration, else http://127.0.0.1:8053].
+    #[arg(long, value_name = "URL", env = "PORTOLAN_SERVER")]
+    pub server: Option<String>,
+    /// The configuration file that names the admin address.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// `drain`.
+#[derive(Debug, Args)]
+pub struct Drain {
+    /// A datacenter, or a region for all of its datacenters.
+    pub datacenter: String,
+    /// For how long; then it counts as active again.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// Why; shown wherever the state is shown.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Even if a service is left with nothing usable.
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// `undrain`.
+#[derive(Debug, Args)]
+pub struct Undrain {
+    /// A datacenter, or a region for all of its datacenters.
+    pub datacenter: String,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// A prefix; an address alone is a prefix of all its bits, and host bits are taken as zero, as a resolver sends them.
+fn prefix(text: &str) -> Result<IpNet, String> {
+    let parsed = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    parsed.map(|prefix| prefix.trunc()).map_err(|_| "not a prefix; write 192.0.2.0/24 or 2001:db8::/56".to_owned())
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let share = text.trim_end_matches('%').parse::<f64>().ok().filter(|share| (0.0..=100.0).contains(share));
+    share.ok_or_else(|| "not a share; write 10%".to_owned())
+}
+
+/// `2h`, `90m`, `1h30m`, `45s`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|parsed| Duration::try_from(parsed).ok());
+    parsed.filter(|parsed| parsed.as_secs() > 0).ok_or_else(|| "not a duration; write 2h, 90m or 1h30m".to_owned())
+}

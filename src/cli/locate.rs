@@ -1,0 +1,111 @@
+//! `locate`: where addresses are, as the GeoIP databases have it.
+
+use std::{net::IpAddr, process::ExitCode};
+
+use serde_json::{Value, json};
+
+use super::{args::Locate, output::Output};
+use crate::{
+    config::Locations,
+    control::open_databases,
+    geo::{Databases, Finding, Location},
+};
+
+pub(super) fn run(locate: &Locate, output: &Output) -> ExitCode {
+    let locations: Locations = locate.files.locations();
+    let databases = match open_databases(&locations) {
+        Ok(databases) => databases,
+        Err(error) => return output.fail(&error),
+    };
+    let findings: Vec<(IpAddr, Finding<'_>)> =
+        locate.addresses.iter().map(|&address| (address, databases.lookup(address))).collect();
+    if output.json {
+        output.document(&findings.iter().map(|(address, finding)| document(*address, finding)).collect::<Vec<_>>());
+        return ExitCode::SUCCESS;
+    }
+    for (address, finding) in &findings {
+        output.line(&text(*address, finding, &databases));
+    }
+    ExitCode::SUCCESS
+}
+
+fn text(address: IpAddr, finding: &Finding<'_>, databases: &Databases) -> String {
+    let carried = finding.carried.map(|carried| format!(", which carries {carried}")).unwrap_or_default();
+    let mut lines = vec![format!("{address}{carried}: {}", described(&finding.location))];
+    lines.push(format!("  network      {}", finding.network));
+    let location = &finding.location;
+    let mut row = |label: &str, value: Option<String>| {
+        if let Some(value) = value {
+            lines.push(format!("  {label:<12} {value}"));
+        }
+    };
+    row("continent", location.continent.as_deref().map(str::to_owned));
+    row("country", location.country.as_deref().map(str::to_owned));
+    row("subdivision", location.subdivision.as_deref().map(str::to_owned));
+    row("city", location.city.as_deref().map(str::to_owned));
+    row("coordinates", location.coordinates.map(|at| format!("{:.4}, {:.4}", at.latitude(), at.longitude())));
+    row(
+        "asn",
+        location.asn.map(|asn| match &location.organization {
+            Some(organization) => format!("AS{asn} ({organization})"),
+            None => format!("AS{asn}"),
+        }),
+    );
+    if databases.list().len() > 1 {
+        for source in &finding.sources {
+            row(
+                "says",
+                Some(format!("{} ({}): {} {}", source.label, source.kind, source.network, described(source.location))),
+            );
+        }
+    }
+    lines.join("\n")
+}
+
+/// A place in a few words.
+fn described(location: &Location) -> String {
+    let parts: Vec<String> = [&location.city, &location.subdivision, &location.country, &location.continent]
+        .into_iter()
+        .flatten()
+        .map(|part| part.to_string())
+        .collect();
+    match (parts.is_empty(), location.asn) {
+        (false, _) => parts.join(", "),
+        (true, Some(asn)) => format!("AS{asn}"),
+        (true, None) => "not in the databases".to_owned(),
+    }
+}
+
+fn document(address: IpAddr, finding: &Finding<'_>) -> Value {
+    let sources: Vec<Value> = finding
+        .sources
+        .iter()
+        .map(|source| {
+            let mut value = place(source.location);
+            value["database"] = json!(source.label);
+            value["type"] = json!(source.kind);
+            value["built"] = json!(source.build_epoch);
+            value["network"] = json!(source.network.to_string());
+            value
+        })
+        .collect();
+    let mut value = place(&finding.location);
+    value["address"] = json!(address.to_string());
+    value["network"] = json!(finding.network.to_string());
+    value["carried"] = json!(finding.carried.map(|carried| carried.to_string()));
+    value["sources"] = json!(sources);
+    value
+}
+
+fn place(location: &Location) -> Value {
+    json!({
+        "continent": location.continent,
+        "country": location.country,
+        "subdivision": location.subdivision,
+        "city": location.city,
+        "latitude": location.coordinates.map(|at| at.latitude()),
+        "longitude": location.coordinates.map(|at| at.longitude()),
+        "asn": location.asn,
+        "organization": location.organization,
+    })
+}

@@ -1,0 +1,51 @@
+//! The command line: what may be written, and which command does it.
+//!
+//! | file | commands |
+//! |---|---|
+//! | `check` | `check` |
+//! | `explain` | `explain`, `plan` |
+//! | `locate` | `locate` |
+//! | `remote` | `drain`, `undrain`, `status`: over a running server's admin API |
+//! | `output` | colours, logs, JSON |
+//!
+//! Data goes to stdout, messages and logs to stderr.
+
+mod args;
+mod check;
+mod locate;
+mod output;
+mod remote;
+mod status;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use args::{Arguments, Command};
+use output::Output;
+
+use crate::app;
+
+/// Runs the command line of this process.
+///
+/// Exit codes: 0 done; 1 bad configuration, a name that is not ours, a refusal; 2 bad usage; 3 (`plan`) a rule forbids it.
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let output = Output::new(&arguments);
+    match arguments.command {
+        Command::Serve(files) => {
+            output::start_logs(arguments.log_format);
+            let served = app::serve(files.locations(), output.message_colours(), &mut |line| output.line(line));
+            match served {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => output.fail(&error),
+            }
+        }
+        Command::Check(files) => check::run(&files, &output),
+        Command::Explain(_) | Command::Plan(_) => ExitCode::FAILURE,
+        Command::Locate(locate) => locate::run(&locate, &output),
+        Command::Drain(drain) => remote::drain(&drain, &output),
+        Command::Undrain(undrain) => remote::undrain(&undrain, &output),
+        Command::Status(status) => remote::status(&status, &output),
+    }
+}

@@ -1,0 +1,226 @@
+//! The text of `status`: what an operator wants to see first, first.
+
+use std::fmt::Write;
+
+use crate::control::{DatacenterStatus, Status};
+
+/// As many targets that are well are shown; the failing ones all are.
+const SHOWN_TARGETS: usize = 20;
+/// As many zones are shown.
+const SHOWN_ZONES: usize = 20;
+
+/// The whole status as text.
+pub(super) fn render(status: &Status, is_coloured: bool) -> String {
+    let mut text = String::new();
+    let paint = Paint { is_coloured };
+    // Writing to a string does not fail.
+    let _ = head(&mut text, status, paint)
+        .and_then(|()| troubles(&mut text, status, paint))
+        .and_then(|()| datacenters(&mut text, status, paint))
+        .and_then(|()| targets(&mut text, status, paint))
+        .and_then(|()| inventory(&mut text, status));
+    text
+}
+
+#[derive(Clone, Copy)]
+struct Paint {
+    is_coloured: bool,
+}
+
+impl Paint {
+    fn good(self, text: &str) -> String {
+        self.with("32", text)
+    }
+
+    fn warn(self, text: &str) -> String {
+        self.with("33", text)
+    }
+
+    fn bad(self, text: &str) -> String {
+        self.with("1;31", text)
+    }
+
+    fn strong(self, text: &str) -> String {
+        self.with("1", text)
+    }
+
+    fn with(self, code: &str, text: &str) -> String {
+        if self.is_coloured { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}
+
+fn head(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
+    let is_refused = !status.configuration.errors.is_empty();
+    let word = if is_refused || status.checker.doubt == "suspecting" {
+        paint.bad("serving, but someone must act")
+    } else if !status.distressed.is_empty() || status.targets.iter().any(|target| target.verdict == "down") {
+        paint.warn("serving, with failures")
+    } else {
+        paint.good("serving")
+    };
+    writeln!(
+        text,
+        "portolan {}: {word}; generation {}, up {}",
+        status.version,
+        status.generation,
+        span(status.now - status.started)
+    )
+}
+
+fn troubles(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
+    let configuration = &status.configuration;
+    if let Some(refused) = configuration.refused {
+        let heading = format!("the newest files are refused since {}; the old ones serve on:", moment(refused));
+        writeln!(text, "\n{}", paint.bad(&heading))?;
+        configuration.errors.iter().try_for_each(|error| writeln!(text, "  {error}"))?;
+    }
+    for database in status.databases.iter().filter_map(|database| Some((&database.path, database.error.as_ref()?))) {
+        writeln!(text, "\n{} {}: {}", paint.bad("GeoIP database refused:"), database.0, database.1)?;
+    }
+    if status.checker.doubt == "suspecting" {
+        let why = "most targets fail at once: verdicts are frozen, for the fault may be this server's own network";
+        writeln!(text, "\n{}", paint.bad(why))?;
+    }
+    if !status.distressed.is_empty() {
+        writeln!(text, "\n{}", paint.bad("nothing usable for"))?;
+        for service in &status.distressed {
+            writeln!(text, "  {} {}: answered {}", service.name, service.rtype, service.plight)?;
+        }
+    }
+    if !configuration.warnings.is_empty() {
+        writeln!(text, "\n{}", paint.warn("warnings"))?;
+        configuration.warnings.iter().take(20).try_for_each(|warning| writeln!(text, "  {warning}"))?;
+    }
+    Ok(())
+}
+
+fn datacenters(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
+    if status.datacenters.is_empty() {
+        return Ok(());
+    }
+    let width =
+        |of: fn(&DatacenterStatus) -> usize, least: usize| status.datacenters.iter().map(of).fold(least, usize::max);
+    let name = width(|datacenter| datacenter.name.chars().count(), 10);
+    let region = width(|datacenter| datacenter.region.as_deref().unwrap_or_default().chars().count(), 6);
+    let header = format!("{:<name$}  {:<region$}  {:<8}  {:>8}  targets", "datacenter", "region", "state", "services");
+    writeln!(text, "\n{}", paint.strong(&header))?;
+    for datacenter in &status.datacenters {
+        let shown = format!("{:<8}", datacenter.state);
+        let state = match datacenter.state.as_str() {
+            "active" => paint.good(&shown),
+            _ => paint.warn(&shown),
+        };
+        write!(
+            text,
+            "{:<name$}  {:<region$}  {state}  {:>8}  {}",
+            datacenter.name,
+            datacenter.region.as_deref().unwrap_or("-"),
+            datacenter.services,
+            verdicts(datacenter, paint)
+        )?;
+        if datacenter.state != "active" {
+            let reason = datacenter.reason.as_deref().map(|reason| format!("  \"{reason}\"")).unwrap_or_default();
+            let until = datacenter.until.map(|until| format!("  until {}", moment(until))).unwrap_or_default();
+            write!(text, "{reason}{until}")?;
+        }
+        if let Some(drain) = datacenter.drain {
+            let expires = from_now(drain.expires - status.now);
+            write!(text, "  out since {}, last cached answer expires {expires}", moment(drain.effective))?;
+        }
+        writeln!(text)?;
+    }
+    Ok(())
+}
+
+fn verdicts(datacenter: &DatacenterStatus, paint: Paint) -> String {
+    let mut parts = Vec::new();
+    if datacenter.up > 0 {
+        parts.push(format!("{} up", datacenter.up));
+    }
+    if datacenter.down > 0 {
+        parts.push(paint.bad(&format!("{} down", datacenter.down)));
+    }
+    if datacenter.unknown > 0 {
+        parts.push(format!("{} unknown", datacenter.unknown));
+    }
+    if parts.is_empty() { "not probed".to_owned() } else { parts.join(", ") }
+}
+
+fn targets(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
+    if status.targets.is_empty() {
+        return Ok(());
+    }
+    let (failing, well): (Vec<_>, Vec<_>) =
+        status.targets.iter().partition(|target| target.verdict == "down" || target.flips_in_secs.is_some());
+    let shown = failing.iter().chain(well.iter().take(SHOWN_TARGETS)).copied();
+    let monitor = shown.clone().map(|target| target.monitor.chars().count()).fold(7, usize::max);
+    let address = shown.clone().map(|target| target.target.chars().count()).fold(6, usize::max);
+    let header = format!("{:<monitor$}  {:<address$}  {:<8}  last probe", "monitor", "target", "verdict");
+    writeln!(text, "\n{}", paint.strong(&header))?;
+    for target in shown {
+        let word = format!("{:<8}", target.verdict);
+        let verdict = match target.verdict.as_str() {
+            "up" => paint.good(&word),
+            "down" => paint.bad(&word),
+            _ => word,
+        };
+        let last = target.last.as_deref().unwrap_or("none yet");
+        let latency = target.latency_ms.map(|ms| format!(" ({ms} ms)")).unwrap_or_default();
+        let since = target.since.map(|since| format!(", {} for {}", target.verdict, span(status.now - since)));
+        let flips = target.flips_in_secs.map(|secs| format!(", may flip in {secs} s")).unwrap_or_default();
+        let since = since.unwrap_or_default();
+        writeln!(
+            text,
+            "{:<monitor$}  {:<address$}  {verdict}  {last}{latency}{since}{flips}",
+            target.monitor, target.target
+        )?;
+    }
+    let hidden = well.len().saturating_sub(SHOWN_TARGETS);
+    if hidden > 0 {
+        writeln!(text, "and {hidden} more that are well; --json lists all")?;
+    }
+    Ok(())
+}
+
+fn inventory(text: &mut String, status: &Status) -> std::fmt::Result {
+    writeln!(text, "\n{} services in {} zones", status.services, status.zones.len())?;
+    for zone in status.zones.iter().take(SHOWN_ZONES) {
+        let (name, records, services, serial) = (&zone.name, zone.records, zone.services, zone.serial);
+        writeln!(text, "  {name}: {records} records, {services} services, serial {serial}")?;
+    }
+    if status.zones.len() > SHOWN_ZONES {
+        writeln!(text, "  and {} more; --json lists all", status.zones.len() - SHOWN_ZONES)?;
+    }
+    for database in &status.databases {
+        let built = i64::try_from(database.built).map(moment).unwrap_or_default();
+        writeln!(text, "GeoIP {}: {}, {} networks, built {built}", database.path, database.kind, database.networks)?;
+    }
+    Ok(())
+}
+
+/// `2026-12-01 06:00:00 UTC`.
+pub(super) fn moment(secs: i64) -> String {
+    match jiff::Timestamp::from_second(secs) {
+        Ok(moment) => moment.strftime("%F %T UTC").to_string(),
+        Err(_) => format!("{secs} s after 1970"),
+    }
+}
+
+/// `in 25 s`, `4 m ago`.
+pub(super) fn from_now(secs: i64) -> String {
+    match secs {
+        0 => "now".to_owned(),
+        1.. => format!("in {}", span(secs)),
+        _ => format!("{} ago", span(-secs)),
+    }
+}
+
+/// `45 s`, `12 m 3 s`, `5 h 10 m`, `3 d 4 h`.
+fn span(secs: i64) -> String {
+    match secs {
+        ..60 => format!("{secs} s"),
+        60..3600 => format!("{} m {} s", secs / 60, secs % 60),
+        3600..86_400 => format!("{} h {} m", secs / 3600, secs / 60 % 60),
+        _ => format!("{} d {} h", secs / 86_400, secs / 3600 % 24),
+    }
+}

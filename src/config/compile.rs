@@ -1,0 +1,144 @@
+//! From specifications to domain values: names become positions, and what does not fit together is reported.
+//!
+//! Each step goes on after a mistake with what is left, so that one run finds all of them; only a run without any error
+//! yields a configuration.
+
+use super::{
+    Config, Origin,
+    place::Place,
+    problems::Problems,
+    settings::{Database, Settings},
+    sources::{Role, Sources},
+    spec::{Chooser, PoolSpec, Specs},
+};
+use crate::steer::{Datacenter, Topology};
+
+mod content;
+mod geo;
+mod names;
+mod places;
+mod pools;
+mod services;
+mod shape;
+mod zones;
+
+use names::Names;
+use places::Places;
+pub use zones::{SerialSource, ZoneConfig};
+
+/// Everything that later steps refer to by name.
+struct Scope<'s> {
+    places: Places<'s>,
+    monitors: Names<'s>,
+    pools: Names<'s>,
+}
+
+/// Puts together what the files say.
+pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, problems: &mut Problems) -> Config {
+    let geoip = databases(sources, &settings, problems);
+    specs.datacenters.sort_by(|a, b| a.name.value.cmp(&b.name.value));
+    specs.monitors.sort_by(|a, b| a.value.name.cmp(&b.value.name));
+    specs.services.sort_by(|a, b| a.name.value.cmp(&b.name.value));
+    specs.zones.sort_by(|a, b| a.apex.value.cmp(&b.apex.value));
+
+    let mut scope = Scope {
+        places: Places::new(&specs.datacenters, problems),
+        monitors: Names::new("monitor"),
+        pools: Names::new("pool"),
+    };
+    for (index, monitor) in specs.monitors.iter().enumerate() {
+        scope.monitors.define(&monitor.value.name, monitor.place, index, problems);
+    }
+    for (kind, name) in &specs.broken {
+        if *kind == "monitor" {
+            scope.monitors.define_broken(name);
+        }
+    }
+    for (index, pool) in specs.pools.iter().enumerate() {
+        scope.pools.define(&pool.name.value, pool.name.place, index, problems);
+    }
+
+    let all_pools = with_inline(&specs);
+    let compiled = pools::compile(&all_pools, &mut scope, problems);
+    let reach = shape::check(&all_pools, &compiled, &specs.datacenters, problems);
+    let mut zones = zones::compile(sources, &specs.zones, &specs.services, problems);
+    let services = services::compile(&specs, &all_pools, &reach, &zones, &mut scope, problems);
+    scope.monitors.warn_unused("no endpoint and no pool uses it: it probes nothing", problems);
+    scope.pools.warn_unused("no service and no pool uses it: it answers nobody", problems);
+    let contents = content::of_pools(sources, &all_pools, &compiled, &specs.monitors);
+    zones.add_services(sources, &specs.services, &services, &contents);
+
+    drop(scope);
+    drop(all_pools);
+    let datacenter_origins = specs.datacenters.iter().map(|dc| Origin::new(sources, dc.name.place)).collect();
+    let datacenters = specs.datacenters.into_iter().map(|spec| Datacenter {
+        name: spec.name.value,
+        location: spec.location,
+        region: spec.region.map(|region| region.value),
+        state: spec.state,
+        reason: spec.reason,
+        until: spec.until,
+    });
+    let datacenters = datacenters.collect();
+    let monitors = specs.monitors.into_iter().map(|monitor| monitor.value).collect();
+    Config {
+        server: settings.server,
+        geoip,
+        topology: Topology::new(datacenters, monitors, compiled.endpoints, compiled.pools, services),
+        zones: zones.list,
+        datacenter_origins,
+    }
+}
+
+/// Named pools, then the inline pools of services; a pool's position here is its id.
+fn with_inline(specs: &Specs) -> Vec<&PoolSpec> {
+    let inline = specs.services.iter().filter_map(|service| match &service.chooser {
+        Chooser::Inline(pool) => Some(&**pool),
+        Chooser::Named(_) => None,
+    });
+    specs.pools.iter().chain(inline).collect()
+}
+
+fn databases(sources: &Sources, settings: &Settings, problems: &mut Problems) -> Vec<Database> {
+    let named = settings.databases.as_deref().unwrap_or_default();
+    let from_flags = !sources.locations.geoip.is_empty();
+    let mut list = Vec::new();
+    for (index, (path, is_file)) in sources.databases.iter().enumerate() {
+        let place = if from_flags { None } else { named.get(index).map(|at| at.place) };
+        if !is_file {
+            let place_or_directory = place.unwrap_or(Place::whole(sources.zones));
+            problems.error(place_or_directory, format!("there is no database file {}", path.display())).help(
+                "name an .mmdb file; the path is relative to portolan.toml, that of --geoip to the working directory",
+            );
+        }
+        let origin = place.map(|place| Origin::new(sources, place).to_string());
+        list.push(Database { path: path.clone(), origin });
+    }
+    list
+}
+
+/// Reads every file of tables.
+pub(super) fn read_specs(sources: &Sources, problems: &mut Problems) -> Specs {
+    let mut specs = Specs::default();
+    let directory = sources.file(sources.zones);
+    if let Err(reason) = &directory.content {
+        problems
+            .error(Place::whole(sources.zones), format!("the zones directory cannot be read: {reason}"))
+            .help("create it and put your *.toml and *.zone files there, or name another with --zones DIR");
+    }
+    for id in sources.ids(Role::Tables) {
+        let file = sources.file(id);
+        match &file.content {
+            Ok(octets) => {
+                specs.read(id, octets, file.path.parent().unwrap_or(std::path::Path::new("")), problems);
+            }
+            Err(reason) => {
+                problems
+                    .error(Place::whole(id), format!("the file cannot be read: {reason}"))
+                    .help("mend it, or move it out of the zones directory");
+                problems.mute(id);
+            }
+        }
+    }
+    specs
+}

@@ -1,0 +1,86 @@
+//! What the names of one kind stand for: definitions, references, and which were never referred to.
+
+use hashbrown::{HashMap, HashSet};
+
+use crate::config::{
+    diagnostics::Quoted,
+    place::{At, Place},
+    problems::Problems,
+};
+
+/// The names of one kind.
+pub(super) struct Names<'s> {
+    kind: &'static str,
+    known: HashMap<&'s str, (usize, Place)>,
+    /// Defined, but not usably; that was reported already.
+    broken: HashSet<&'s str>,
+    used: HashSet<usize>,
+}
+
+impl<'s> Names<'s> {
+    pub(super) fn new(kind: &'static str) -> Self {
+        Self { kind, known: HashMap::new(), broken: HashSet::new(), used: HashSet::new() }
+    }
+
+    /// Gives a name a meaning; a second one is an error that shows both places.
+    pub(super) fn define(&mut self, name: &'s str, place: Place, index: usize, problems: &mut Problems) {
+        match self.known.get(name) {
+            None => {
+                self.known.insert(name, (index, place));
+            }
+            Some(&(_, first)) => {
+                duplicate(self.kind, name, place, first, problems);
+                // Never "unused" too.
+                self.used.insert(index);
+            }
+        }
+    }
+
+    pub(super) fn define_broken(&mut self, name: &'s str) {
+        self.broken.insert(name);
+    }
+
+    pub(super) fn contains(&self, name: &str) -> Option<Place> {
+        self.known.get(name).map(|(_, place)| *place)
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &'s str> {
+        self.known.keys().copied()
+    }
+
+    /// What a reference means; that it means nothing is an error with the nearest name.
+    pub(super) fn find(&mut self, name: &At<Box<str>>, problems: &mut Problems) -> Option<usize> {
+        if let Some(&(index, _)) = self.known.get(&*name.value) {
+            self.used.insert(index);
+            return Some(index);
+        }
+        if !self.broken.contains(&*name.value) {
+            let mut known: Vec<_> = self.known.keys().copied().collect();
+            known.sort_unstable();
+            let message = format!("there is no {} {}", self.kind, Quoted(&name.value));
+            let otherwise = format!("define it: [{}.{}]", self.kind, name.value);
+            problems.unknown(name.place, message, &name.value, known.into_iter(), &otherwise);
+        }
+        None
+    }
+
+    /// Warns of each name that nothing referred to.
+    pub(super) fn warn_unused(&self, why: &str, problems: &mut Problems) {
+        for (name, (index, place)) in &self.known {
+            if !self.used.contains(index) {
+                problems
+                    .warning(*place, format!("{} {} is not used", self.kind, Quoted(name)))
+                    .help(format!("{why}; remove it, or name it where it belongs"));
+            }
+        }
+    }
+}
+
+/// Reports a second definition of a name.
+pub(super) fn duplicate(kind: &str, name: &str, second: Place, first: Place, problems: &mut Problems) {
+    problems
+        .error(second, format!("{kind} {} is defined twice", Quoted(name)))
+        .label("defined again here")
+        .also(first, "first defined here")
+        .help("names are global: rename one of them, or remove it");
+}

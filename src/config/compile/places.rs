@@ -1,0 +1,52 @@
+//! Datacenters and regions: both may stand wherever a datacenter is named.
+
+use std::collections::BTreeMap;
+
+use super::names::Names;
+use crate::{
+    config::{diagnostics::Quoted, place::At, problems::Problems, spec::DatacenterSpec},
+    steer::DatacenterId,
+};
+
+/// The datacenters and the regions that group them.
+pub(super) struct Places<'s> {
+    datacenters: Names<'s>,
+    regions: BTreeMap<&'s str, Vec<DatacenterId>>,
+}
+
+impl<'s> Places<'s> {
+    pub(super) fn new(specs: &'s [DatacenterSpec], problems: &mut Problems) -> Self {
+        let mut places = Self { datacenters: Names::new("datacenter"), regions: BTreeMap::new() };
+        for (index, spec) in specs.iter().enumerate() {
+            places.datacenters.define(&spec.name.value, spec.name.place, index, problems);
+        }
+        for (index, spec) in specs.iter().enumerate() {
+            let Some(region) = &spec.region else { continue };
+            let members = places.regions.entry(&region.value).or_default();
+            if let (true, Some(place)) = (members.is_empty(), places.datacenters.contains(&region.value)) {
+                problems
+                    .error(region.place, format!("{} names both a datacenter and a region", Quoted(&region.value)))
+                    .also(place, "the datacenter")
+                    .help("either may stand where a datacenter is named, so that they need different names");
+            }
+            members.push(DatacenterId(index as u32));
+        }
+        places
+    }
+
+    /// The datacenters that a name stands for: itself, or all of a region.
+    pub(super) fn find(&mut self, name: &At<Box<str>>, problems: &mut Problems) -> Vec<DatacenterId> {
+        if let Some(region) = self.regions.get(&*name.value) {
+            return region.clone();
+        }
+        if self.datacenters.contains(&name.value).is_some() {
+            return self.datacenters.find(name, problems).map(|index| DatacenterId(index as u32)).into_iter().collect();
+        }
+        let mut known: Vec<_> = self.datacenters.all().chain(self.regions.keys().copied()).collect();
+        known.sort_unstable();
+        let message = format!("there is no datacenter or region {}", Quoted(&name.value));
+        let otherwise = format!("define it: [datacenter.{}]", name.value);
+        problems.unknown(name.place, message, &name.value, known.into_iter(), &otherwise);
+        Vec::new()
+    }
+}

@@ -1,0 +1,216 @@
+//! Pools and their endpoints, each by itself: names become positions.
+
+use hashbrown::HashMap;
+
+use super::{Scope, geo};
+use crate::{
+    config::{
+        diagnostics::Quoted,
+        place::Place,
+        problems::Problems,
+        spec::{EndpointSpec, MemberSpec, MemberTarget, PolicyWord, PoolSpec},
+    },
+    steer::{DatacenterId, Endpoint, EndpointId, Member, MemberKind, MinUp, MonitorId, Policy, Pool, PoolId},
+};
+
+/// The pools and endpoints of a configuration.
+pub(super) struct Compiled {
+    pub(super) pools: Vec<Pool>,
+    pub(super) endpoints: Vec<Endpoint>,
+    /// Of each pool, of each member: where it is written.
+    pub(super) member_places: Vec<Vec<Place>>,
+}
+
+/// What endpoints that name none have from their pool.
+struct Inherited {
+    datacenters: Vec<DatacenterId>,
+    monitor: Option<MonitorId>,
+}
+
+/// Members by the name that must be theirs alone.
+type Seen<'s> = HashMap<(bool, &'s str), (usize, Place)>;
+
+pub(super) fn compile(specs: &[&PoolSpec], scope: &mut Scope<'_>, problems: &mut Problems) -> Compiled {
+    let mut compiled = Compiled {
+        pools: Vec::with_capacity(specs.len()),
+        endpoints: Vec::with_capacity(specs.len()),
+        member_places: Vec::with_capacity(specs.len()),
+    };
+    for spec in specs {
+        let (pool, places) = compiled.pool(spec, scope, problems);
+        compiled.pools.push(pool);
+        compiled.member_places.push(places);
+    }
+    compiled
+}
+
+impl Compiled {
+    fn pool<'s>(&mut self, spec: &'s PoolSpec, scope: &mut Scope<'_>, problems: &mut Problems) -> (Pool, Vec<Place>) {
+        let inherited = Inherited {
+            datacenters: spec.datacenter.as_ref().map_or(Vec::new(), |name| scope.places.find(name, problems)),
+            monitor: spec.monitor.as_ref().and_then(|name| monitor(scope, name, problems)),
+        };
+        let mut building = Building { members: Vec::new(), places: Vec::new(), seen: Seen::new() };
+        for member in spec.members.iter().flatten() {
+            let before = building.members.len();
+            if let Some(index) = self.member(member, &inherited, &mut building, scope, problems)
+                && index < before
+            {
+                twice(member, &building, index, problems);
+            }
+        }
+        let policy = match spec.policy.value {
+            PolicyWord::Weighted | PolicyWord::Load => Policy::Weighted,
+            PolicyWord::Failover => Policy::Failover,
+            PolicyWord::Nearest => Policy::Nearest { tie: spec.tie },
+            PolicyWord::All => Policy::All,
+            PolicyWord::Geo => {
+                geo::check_rules(&spec.rules, problems);
+                let mut list =
+                    |members: &'s [MemberSpec]| self.list(members, &inherited, &mut building, scope, problems);
+                let rules = spec.rules.iter().map(|rule| geo::rule(rule, list(&rule.members))).collect();
+                Policy::Geo { rules, default: list(&spec.default) }
+            }
+        };
+        let pool = Pool {
+            name: spec.name.value.clone(),
+            policy,
+            spread: spec.spread,
+            answers: spec.answers.value,
+            min_up: spec.min_up.map_or(MinUp::Members(std::num::NonZeroU32::MIN), |at| at.value),
+            members: building.members,
+        };
+        (pool, building.places)
+    }
+
+    /// One list of a `geo` pool, as positions in the pool's members; lists may share members.
+    fn list<'s>(
+        &mut self,
+        members: &'s [MemberSpec],
+        inherited: &Inherited,
+        building: &mut Building<'s>,
+        scope: &mut Scope<'_>,
+        problems: &mut Problems,
+    ) -> Vec<u32> {
+        let mut list: Vec<u32> = Vec::with_capacity(members.len());
+        for member in members {
+            let Some(index) = self.member(member, inherited, building, scope, problems) else { continue };
+            if list.contains(&(index as u32)) {
+                twice(member, building, index, problems);
+            }
+            list.push(index as u32);
+        }
+        list
+    }
+
+    /// The position of a member, which is added unless the same one is there.
+    fn member<'s>(
+        &mut self,
+        spec: &'s MemberSpec,
+        inherited: &Inherited,
+        building: &mut Building<'s>,
+        scope: &mut Scope<'_>,
+        problems: &mut Problems,
+    ) -> Option<usize> {
+        let key = match &spec.target {
+            MemberTarget::Pool(name) => (true, &*name.value),
+            MemberTarget::Endpoint(endpoint) => (false, &*endpoint.name.value),
+        };
+        if let Some(&(index, _)) = building.seen.get(&key) {
+            self.check_same(spec, inherited, &building.members[index], building.places[index], scope, problems);
+            return Some(index);
+        }
+        let kind = match &spec.target {
+            MemberTarget::Pool(name) => MemberKind::Pool(PoolId(scope.pools.find(name, problems)? as u32)),
+            MemberTarget::Endpoint(endpoint) => {
+                let endpoint = self.endpoint(endpoint, inherited, scope, problems);
+                self.endpoints.push(endpoint);
+                MemberKind::Endpoint(EndpointId(self.endpoints.len() as u32 - 1))
+            }
+        };
+        let index = building.members.len();
+        building.seen.insert(key, (index, spec.place));
+        building.members.push(Member { kind, weight: spec.weight, bias: spec.bias });
+        building.places.push(spec.place);
+        Some(index)
+    }
+
+    fn endpoint(
+        &self,
+        spec: &EndpointSpec,
+        inherited: &Inherited,
+        scope: &mut Scope<'_>,
+        problems: &mut Problems,
+    ) -> Endpoint {
+        let datacenters = match &spec.datacenter {
+            Some(name) => scope.places.find(name, problems),
+            None => inherited.datacenters.clone(),
+        };
+        let monitor = match &spec.monitor {
+            Some(name) => monitor(scope, name, problems),
+            None => inherited.monitor,
+        };
+        Endpoint {
+            name: spec.name.value.clone(),
+            target: spec.target.clone(),
+            datacenters,
+            monitor,
+            state: spec.state,
+            force: spec.force,
+        }
+    }
+
+    /// Two endpoints of one pool with one name must be one and the same, listed in two rules of a `geo` pool.
+    fn check_same(
+        &self,
+        spec: &MemberSpec,
+        inherited: &Inherited,
+        first: &Member,
+        first_place: Place,
+        scope: &mut Scope<'_>,
+        problems: &mut Problems,
+    ) {
+        let is_same = match (&spec.target, first.kind) {
+            (MemberTarget::Endpoint(endpoint), MemberKind::Endpoint(id)) => {
+                self.endpoint(endpoint, inherited, scope, problems) == self.endpoints[id.index()]
+            }
+            _ => true,
+        };
+        if !is_same {
+            let MemberTarget::Endpoint(endpoint) = &spec.target else { return };
+            problems
+                .error(
+                    spec.place,
+                    format!("two different endpoints of a pool are called {}", Quoted(&endpoint.name.value)),
+                )
+                .also(first_place, "the first one")
+                .help("give one of them another name: name = \"...\"");
+        }
+    }
+}
+
+/// A pool's members while they are collected.
+struct Building<'s> {
+    members: Vec<Member>,
+    places: Vec<Place>,
+    seen: Seen<'s>,
+}
+
+fn twice(member: &MemberSpec, building: &Building<'_>, index: usize, problems: &mut Problems) {
+    let (kind, name) = match &member.target {
+        MemberTarget::Pool(name) => ("pool", &name.value),
+        MemberTarget::Endpoint(endpoint) => ("endpoint", &endpoint.name.value),
+    };
+    problems
+        .error(member.place, format!("{kind} {} is a member twice", Quoted(name)))
+        .also(building.places[index], "already a member here")
+        .help("leave one away; to give it more clients raise its weight");
+}
+
+fn monitor(
+    scope: &mut Scope<'_>,
+    name: &crate::config::place::At<Box<str>>,
+    problems: &mut Problems,
+) -> Option<MonitorId> {
+    scope.monitors.find(name, problems).map(|index| MonitorId(index as u32))
+}

@@ -1,0 +1,128 @@
+//! Services: each in its innermost zone, on a name that its static records leave free.
+
+use hashbrown::HashMap;
+
+use super::{
+    Scope,
+    names::duplicate,
+    shape::Reach,
+    zones::{Taken, Zones},
+};
+use crate::{
+    config::{
+        place::{At, Place},
+        problems::Problems,
+        spec::{Chooser, OnAllDownSpec, PoolSpec, ServiceSpec, Specs},
+    },
+    dns::{Name, Rtype},
+    steer::{OnAllDown, PoolId, Service, ZoneId},
+};
+
+/// The services, in the order of their specifications; those that cannot be are left out and reported.
+pub(super) fn compile(
+    specs: &Specs,
+    all_pools: &[&PoolSpec],
+    reach: &[Reach],
+    zones: &Zones,
+    scope: &mut Scope<'_>,
+    problems: &mut Problems,
+) -> Vec<Service> {
+    let mut first_of: HashMap<&Name, Place> = HashMap::with_capacity(specs.services.len());
+    let mut inline = specs.pools.len();
+    let mut services = Vec::with_capacity(specs.services.len());
+    for spec in &specs.services {
+        let pool = match &spec.chooser {
+            Chooser::Named(name) => scope.pools.find(name, problems),
+            Chooser::Inline(_) => {
+                inline += 1;
+                Some(inline - 1)
+            }
+        };
+        if let Some(&first) = first_of.get(&spec.name.value) {
+            duplicate("service", &spec.name.value.to_string(), spec.name.place, first, problems);
+        } else {
+            first_of.insert(&spec.name.value, spec.name.place);
+        }
+        let zone = zone_of(spec, zones, problems);
+        let written = spec.on_all_down.as_ref().or_else(|| all_pools.get(pool?)?.on_all_down.as_ref());
+        let on_all_down = on_all_down(written, scope, problems);
+        let (Some(zone), Some(pool)) = (zone, pool) else { continue };
+        check_name(spec, zone, zones, reach.get(pool).and_then(|reach| reach.first_cname), problems);
+        services.push(Service {
+            name: spec.name.value.clone(),
+            zone,
+            pool: PoolId(pool as u32),
+            ttl_secs: spec.ttl_secs,
+            on_all_down,
+            ipv6: spec.ipv6,
+        });
+    }
+    services
+}
+
+fn on_all_down(written: Option<&OnAllDownSpec>, scope: &mut Scope<'_>, problems: &mut Problems) -> OnAllDown {
+    match written {
+        None | Some(OnAllDownSpec::All) => OnAllDown::All,
+        Some(OnAllDownSpec::Empty) => OnAllDown::Empty,
+        Some(OnAllDownSpec::Pool(name)) => {
+            scope.pools.find(name, problems).map_or(OnAllDown::All, |index| OnAllDown::Pool(PoolId(index as u32)))
+        }
+    }
+}
+
+/// The innermost zone that holds a service.
+fn zone_of(spec: &ServiceSpec, zones: &Zones, problems: &mut Problems) -> Option<ZoneId> {
+    let At { value: name, place } = &spec.name;
+    let zone = zones.innermost(name);
+    if zone.is_none() {
+        let diagnostic = problems.error(*place, format!("service \"{name}\" is in none of the zones"));
+        match zones.list.is_empty() {
+            true => diagnostic.help("define the zone that holds it: [zone.\"example.com\"]"),
+            false => {
+                let shown: Vec<_> = zones.list.iter().take(8).map(|zone| zone.apex.to_string()).collect();
+                let more = if zones.list.len() > 8 { ", ..." } else { "" };
+                diagnostic
+                    .help(format!("the zones are {}{more}; a service's name ends in one of them", shown.join(", ")))
+            }
+        };
+    }
+    zone
+}
+
+/// Whether static records leave the name to a service.
+fn check_name(spec: &ServiceSpec, zone: ZoneId, zones: &Zones, cname: Option<Place>, problems: &mut Problems) {
+    let At { value: name, place } = &spec.name;
+    if let Some((cut, taken)) = zones.cut_above(zone, name) {
+        let what = match taken.rtype {
+            Rtype::DNAME => "below a DNAME, which redirects it",
+            _ => "below a delegation, so that other servers answer for it",
+        };
+        problems
+            .error(*place, format!("service \"{name}\" is {what}"))
+            .also(taken.place, format!("at {cut}"))
+            .help("rename the service, or remove those records");
+    }
+    let mut conflict = |taken: Taken, why: &str| {
+        problems
+            .error(*place, format!("service \"{name}\" is on a name that has static {} records", taken.rtype))
+            .also(taken.place, "the static record")
+            .help(format!("{why}: remove one of the two"));
+    };
+    for taken in zones.taken(zone, name) {
+        match taken.rtype {
+            Rtype::CNAME => conflict(taken, "a CNAME stands alone at its name"),
+            Rtype::NS if !zones.is_apex(zone, name) => conflict(taken, "a delegation hands the name to other servers"),
+            Rtype::A | Rtype::AAAA if cname.is_none() => conflict(taken, "the service answers that type"),
+            _ if cname.is_some() && !zones.is_apex(zone, name) => {
+                conflict(taken, "the service may answer a CNAME, which stands alone at its name");
+            }
+            _ => {}
+        }
+    }
+    if let (true, Some(cname)) = (zones.is_apex(zone, name), cname) {
+        problems
+            .error(cname, format!("service \"{name}\" is at a zone's apex, where a CNAME cannot be"))
+            .also(*place, "the service")
+            .help("the apex has SOA and NS records, and a CNAME stands alone: use addresses");
+    }
+}

@@ -1,0 +1,263 @@
+//! The shape of the pools together: no cycles, not too deep, not too wide, and each pool able to do what its policy says.
+
+use super::pools::Compiled;
+use crate::{
+    config::{
+        diagnostics::Quoted,
+        place::Place,
+        problems::Problems,
+        spec::{DatacenterSpec, MemberTarget, PolicyWord, PoolSpec},
+    },
+    steer::{Answers, MemberKind, MinUp, Policy, Pool, PoolId, Target},
+};
+
+/// How many pools may be inside each other.
+const DEEPEST: u32 = 16;
+/// How many endpoints one pool may hold with all pools in it: a wheel has no more slots.
+const MOST_ENDPOINTS: u64 = 65_536;
+
+/// What is below a pool.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Reach {
+    /// How many pools are inside each other, itself included.
+    depth: u32,
+    /// Endpoints, counted once for each way that leads to them.
+    endpoints: u64,
+    /// CNAME endpoints among them.
+    cnames: u64,
+    /// Where the first of those is written.
+    pub(super) first_cname: Option<Place>,
+    /// Whether an endpoint is in a datacenter that has a location.
+    is_somewhere: bool,
+}
+
+/// Checks all pools; yields what is below each, children before parents being no concern of the caller.
+pub(super) fn check(
+    specs: &[&PoolSpec],
+    compiled: &Compiled,
+    datacenters: &[DatacenterSpec],
+    problems: &mut Problems,
+) -> Vec<Reach> {
+    let mut reach = vec![Reach::default(); specs.len()];
+    for pool in children_first(specs, compiled, problems) {
+        let at = pool.index();
+        reach[at] = reach_of(&compiled.pools[at], &compiled.member_places[at], compiled, datacenters, &reach);
+        check_size(specs[at], reach[at], problems);
+        check_members(specs[at], &compiled.pools[at], problems);
+        check_answers(specs[at], reach[at], problems);
+        check_nearest(
+            specs[at],
+            &compiled.pools[at],
+            &compiled.member_places[at],
+            compiled,
+            datacenters,
+            &reach,
+            problems,
+        );
+    }
+    reach
+}
+
+/// The pools so that each comes after those in it; cycles are reported and cut.
+fn children_first(specs: &[&PoolSpec], compiled: &Compiled, problems: &mut Problems) -> Vec<PoolId> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Mark {
+        New,
+        Open,
+        Done,
+    }
+    let mut marks = vec![Mark::New; specs.len()];
+    let mut order = Vec::with_capacity(specs.len());
+    for start in 0..specs.len() {
+        if marks[start] != Mark::New {
+            continue;
+        }
+        // An explicit stack: a chain of pools may be longer than a thread's stack is deep.
+        let mut path = vec![(start, 0)];
+        marks[start] = Mark::Open;
+        while let Some((pool, next)) = path.last_mut() {
+            let Some(member) = compiled.pools[*pool].members.get(*next) else {
+                marks[*pool] = Mark::Done;
+                order.push(PoolId(*pool as u32));
+                path.pop();
+                continue;
+            };
+            *next += 1;
+            let MemberKind::Pool(child) = member.kind else { continue };
+            match marks[child.index()] {
+                Mark::Done => {}
+                Mark::New => {
+                    marks[child.index()] = Mark::Open;
+                    path.push((child.index(), 0));
+                }
+                Mark::Open => {
+                    let place = compiled.member_places[*pool][*next - 1];
+                    let from = path.iter().position(|(pool, _)| *pool == child.index()).unwrap_or(0);
+                    let names: Vec<_> = path[from..].iter().map(|(pool, _)| *pool).collect();
+                    report_cycle(specs, &names, place, problems);
+                }
+            }
+        }
+    }
+    order
+}
+
+fn report_cycle(specs: &[&PoolSpec], cycle: &[usize], place: Place, problems: &mut Problems) {
+    const SHOWN: usize = 12;
+    let name = |&pool: &usize| specs[pool].name.value.to_string();
+    let mut path: Vec<_> = cycle.iter().take(SHOWN).map(name).collect();
+    if cycle.len() > SHOWN {
+        path.push("...".into());
+    }
+    path.extend(cycle.first().map(name));
+    let first = path.last().cloned().unwrap_or_default();
+    problems
+        .error(place, format!("pool {} contains itself: {}", Quoted(&first), path.join(" -> ")))
+        .help("take one of the pools out of the other's members");
+}
+
+fn reach_of(
+    pool: &Pool,
+    places: &[Place],
+    compiled: &Compiled,
+    datacenters: &[DatacenterSpec],
+    reach: &[Reach],
+) -> Reach {
+    let mut sum = Reach { depth: 1, ..Reach::default() };
+    for (member, place) in pool.members.iter().zip(places) {
+        let below = member_reach(member.kind, *place, compiled, datacenters, reach);
+        sum.depth = sum.depth.max(below.depth.saturating_add(1));
+        sum.endpoints = sum.endpoints.saturating_add(below.endpoints);
+        sum.cnames = sum.cnames.saturating_add(below.cnames);
+        sum.first_cname = sum.first_cname.or(below.first_cname);
+        sum.is_somewhere |= below.is_somewhere;
+    }
+    sum
+}
+
+fn member_reach(
+    kind: MemberKind,
+    place: Place,
+    compiled: &Compiled,
+    datacenters: &[DatacenterSpec],
+    reach: &[Reach],
+) -> Reach {
+    match kind {
+        MemberKind::Pool(child) => reach[child.index()],
+        MemberKind::Endpoint(id) => {
+            let endpoint = &compiled.endpoints[id.index()];
+            let is_cname = matches!(endpoint.target, Target::Cname(_));
+            Reach {
+                depth: 0,
+                endpoints: 1,
+                cnames: u64::from(is_cname),
+                first_cname: is_cname.then_some(place),
+                is_somewhere: endpoint.datacenters.iter().any(|dc| datacenters[dc.index()].location.is_some()),
+            }
+        }
+    }
+}
+
+fn check_size(spec: &PoolSpec, reach: Reach, problems: &mut Problems) {
+    let name = Quoted(&spec.name.value);
+    // Told once, of the pool where the bound is first passed.
+    if reach.depth == DEEPEST + 1 {
+        problems
+            .error(spec.name.place, format!("pools are more than {DEEPEST} deep inside each other below pool {name}"))
+            .help("name the inner pools' endpoints directly");
+    }
+    if reach.endpoints > MOST_ENDPOINTS {
+        problems
+            .error(
+                spec.name.place,
+                format!(
+                    "pool {name} holds {} endpoints with all pools in it; the maximum is {MOST_ENDPOINTS}",
+                    reach.endpoints
+                ),
+            )
+            .help("a pool that is reached by several ways counts as often");
+    }
+}
+
+/// Numbers and weights of a pool's own members.
+fn check_members(spec: &PoolSpec, pool: &Pool, problems: &mut Problems) {
+    let count = pool.members.len();
+    let written = spec.members.as_ref().map_or(count, Vec::len);
+    if !spec.is_complete || count == 0 || count != written {
+        return;
+    }
+    if let (Some(min_up), MinUp::Members(least)) = (&spec.min_up, pool.min_up)
+        && least.get() as usize > count
+    {
+        problems
+            .error(
+                min_up.place,
+                format!("pool {} has {count} members and wants {least} of them up", Quoted(&spec.name.value)),
+            )
+            .help(format!("it could never be used; `min-up` is at most {count}"));
+    }
+    let is_geo = matches!(pool.policy, Policy::Geo { .. });
+    if !is_geo && pool.members.iter().all(|member| member.weight == 0) {
+        problems
+            .error(spec.name.place, format!("every member of pool {} has weight 0", Quoted(&spec.name.value)))
+            .help("weight 0 is standby: used when nothing else is usable; give those that serve 1 or more");
+    }
+}
+
+/// A CNAME stands alone at its name (RFC 1034 section 3.6.2), so it cannot share an answer.
+fn check_answers(spec: &PoolSpec, reach: Reach, problems: &mut Problems) {
+    let puts_several =
+        spec.policy.value == PolicyWord::All || spec.answers.value != Answers::Count(std::num::NonZeroU32::MIN);
+    if let (true, true, Some(cname)) = (puts_several, reach.endpoints > 1, reach.first_cname) {
+        let name = Quoted(&spec.name.value);
+        let message = match reach.cnames == reach.endpoints {
+            true => format!("pool {name} would put several CNAMEs into one answer"),
+            false => format!("pool {name} would put a CNAME beside addresses into one answer"),
+        };
+        problems
+            .error(cname, message)
+            .label("the CNAME")
+            .also(if spec.policy.value == PolicyWord::All { spec.policy.place } else { spec.answers.place }, "several endpoints in one answer")
+            .help("a CNAME stands alone: answer one endpoint at a time (answers = 1 and a policy other than \"all\"), or use addresses");
+    }
+}
+
+fn check_nearest(
+    spec: &PoolSpec,
+    pool: &Pool,
+    places: &[Place],
+    compiled: &Compiled,
+    datacenters: &[DatacenterSpec],
+    reach: &[Reach],
+    problems: &mut Problems,
+) {
+    if spec.policy.value != PolicyWord::Nearest {
+        return;
+    }
+    for (member, &place) in pool.members.iter().zip(places) {
+        if member_reach(member.kind, place, compiled, datacenters, reach).is_somewhere {
+            continue;
+        }
+        let name = match member.kind {
+            MemberKind::Pool(id) => &compiled.pools[id.index()].name,
+            MemberKind::Endpoint(id) => &compiled.endpoints[id.index()].name,
+        };
+        // That its datacenter does not exist has been told.
+        if spec.all_members().any(|member| member.place == place && names_datacenter(&member.target))
+            && is_unplaced(member.kind, compiled)
+        {
+            continue;
+        }
+        problems
+            .error(place, format!("member {} of nearest pool {} is nowhere", Quoted(name), Quoted(&spec.name.value)))
+            .help("give it a `datacenter`, and that datacenter a location = { latitude = ..., longitude = ... }");
+    }
+}
+
+fn names_datacenter(target: &MemberTarget) -> bool {
+    matches!(target, MemberTarget::Endpoint(endpoint) if endpoint.datacenter.is_some())
+}
+
+fn is_unplaced(kind: MemberKind, compiled: &Compiled) -> bool {
+    matches!(kind, MemberKind::Endpoint(id) if compiled.endpoints[id.index()].datacenters.is_empty())
+}

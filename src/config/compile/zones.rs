@@ -1,0 +1,356 @@
+//! Zones: those of tables, with a master file or without, and the master files that are zones as they stand.
+
+use std::{collections::HashSet, path::Path, time::SystemTime};
+
+use hashbrown::HashMap;
+
+use super::{
+    content::{self, Content},
+    names::duplicate,
+};
+use crate::{
+    config::{
+        Origin,
+        diagnostics::Quoted,
+        place::{FileId, Place},
+        problems::Problems,
+        sources::{Role, Sources},
+        spec::{ServiceSpec, ZoneSpec},
+    },
+    dns::{Name, Rtype},
+    steer::{Service, ZoneId},
+    zone::Record,
+};
+
+mod authority;
+mod master;
+
+use master::Master;
+
+/// A zone with its static records.
+#[derive(Debug, Clone)]
+pub struct ZoneConfig {
+    /// The apex.
+    pub apex: Name,
+    /// Whether EDNS Client Subnet is used in it.
+    pub client_subnet: bool,
+    /// Where the SOA's serial comes from.
+    pub serial: SerialSource,
+    /// Where it is defined.
+    pub origin: Origin,
+    /// Without the SOA where that is made here.
+    records: Vec<Record>,
+    /// The SOA where it is made here, with serial 0.
+    soa: Option<Record>,
+}
+
+/// Where a zone's serial comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SerialSource {
+    /// The master file's own SOA.
+    Own(u32),
+    /// Of the content: a serial belongs to a hash, and another hash needs a greater serial.
+    FromContent {
+        /// Of the static records and of the services in the zone; the same on every machine.
+        hash: u64,
+        /// When a file that defines the zone was last changed; a good serial where none was given before.
+        newest: Option<SystemTime>,
+    },
+}
+
+impl ZoneConfig {
+    /// All static records. `serial` goes into the SOA where that is not the master file's own.
+    pub fn records(&self, serial: u32) -> Vec<Record> {
+        let soa = self.soa.iter().map(|soa| authority::with_serial(soa, serial));
+        soa.chain(self.records.iter().cloned()).collect()
+    }
+
+    /// The same, leaving none behind: a million records are not held twice.
+    pub fn take_records(&mut self, serial: u32) -> Vec<Record> {
+        let mut records = std::mem::take(&mut self.records);
+        records.extend(self.soa.take().iter().map(|soa| authority::with_serial(soa, serial)));
+        records
+    }
+
+    /// How many static records there are, the SOA among them.
+    pub fn record_count(&self) -> usize {
+        self.records.len() + usize::from(self.soa.is_some())
+    }
+}
+
+/// A type that static records take at a name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Taken {
+    pub(super) rtype: Rtype,
+    pub(super) place: Place,
+}
+
+/// The zones, in order of name, and what their names hold.
+pub(super) struct Zones {
+    pub(super) list: Vec<ZoneConfig>,
+    by_apex: HashMap<Name, ZoneId>,
+    /// Of each zone: its names and what they hold. Service names are looked up here.
+    taken: Vec<HashMap<Name, Vec<Taken>>>,
+}
+
+/// A zone while it is put together.
+struct Draft {
+    zone: ZoneConfig,
+    place: Place,
+    taken: HashMap<Name, Vec<Taken>>,
+    hash: Content,
+}
+
+/// Reads the master files and makes the zones. What static records hold is told of services' names and those above them.
+pub(super) fn compile(
+    sources: &Sources,
+    specs: &[ZoneSpec],
+    services: &[ServiceSpec],
+    problems: &mut Problems,
+) -> Zones {
+    let reading = Reading { sources, wanted: with_ancestors(services) };
+    let mut used = HashSet::new();
+    let mut drafts = Vec::with_capacity(specs.len());
+    for spec in specs {
+        let master = spec.records.as_ref().and_then(|path| {
+            let directory = sources.file(path.place.file()).path.parent().unwrap_or(Path::new(""));
+            let id = find_master(sources, &path.value, directory, path.place, problems)?;
+            used.insert(id);
+            Some(Master::read(sources, id, &spec.apex.value, Some(spec.ttl_secs), problems))
+        });
+        used.extend(master.iter().flat_map(|master| master.included.iter().copied()));
+        drafts.extend(reading.from_table(spec, master, problems));
+    }
+    reading.plain_zones(&used, &mut drafts, problems);
+    drafts.sort_by(|a, b| (&a.zone.apex, a.place).cmp(&(&b.zone.apex, b.place)));
+    for pair in drafts.windows(2) {
+        if pair[0].zone.apex == pair[1].zone.apex {
+            duplicate("zone", &pair[0].zone.apex.to_string(), pair[1].place, pair[0].place, problems);
+        }
+    }
+    Zones::new(drafts)
+}
+
+fn find_master(
+    sources: &Sources,
+    path: &str,
+    directory: &Path,
+    place: Place,
+    problems: &mut Problems,
+) -> Option<FileId> {
+    let found = sources.find(path, directory);
+    let Some(id) = found else {
+        problems
+            .error(place, format!("there is no file {} below the zones directory", Quoted(path)))
+            .help("the path is relative to this file and must stay inside of the zones directory");
+        return None;
+    };
+    if let Err(reason) = &sources.file(id).content {
+        problems.error(place, format!("{} cannot be read: {reason}", Quoted(path))).help("name a regular file");
+        return None;
+    }
+    Some(id)
+}
+
+/// What reading a zone needs.
+struct Reading<'s> {
+    sources: &'s Sources,
+    wanted: hashbrown::HashSet<Name>,
+}
+
+/// The services' names and all names above them.
+fn with_ancestors(services: &[ServiceSpec]) -> hashbrown::HashSet<Name> {
+    let mut names = hashbrown::HashSet::with_capacity(services.len());
+    for service in services {
+        let mut at = Some(service.name.value.clone());
+        while let Some(name) = at {
+            at = name.parent();
+            if !names.insert(name) {
+                break;
+            }
+        }
+    }
+    names
+}
+
+impl Reading<'_> {
+    /// The zone of a table.
+    fn from_table(&self, spec: &ZoneSpec, master: Option<Master>, problems: &mut Problems) -> Option<Draft> {
+        let has_file = spec.records.is_some();
+        let entries = match master {
+            Some(master) => master,
+            // The file was named and is not to be had: nothing more can be said of the zone's authority.
+            None if has_file => return None,
+            None => Master::default(),
+        };
+        let made = authority::of_table(spec, &entries, problems);
+        let place = spec.apex.place;
+        let mut files = vec![place.file()];
+        files.extend(entries.files());
+        let mut draft = self.draft(&spec.apex.value, place, (entries, made), &files, problems);
+        draft.zone.client_subnet = spec.client_subnet;
+        Some(draft)
+    }
+
+    /// Master files that nothing names or includes are zones as they stand.
+    fn plain_zones(&self, used: &HashSet<FileId>, drafts: &mut Vec<Draft>, problems: &mut Problems) {
+        let is_zone_file = |id: &FileId| self.sources.file(*id).path.extension().is_some_and(|e| e == "zone");
+        let candidates = self.sources.ids(Role::Master).filter(|id| is_zone_file(id) && !used.contains(id));
+        let mut read = Vec::new();
+        for id in candidates {
+            let mut own = Problems::default();
+            let draft = self.plain_zone(id, &mut own);
+            read.push((id, draft, own));
+        }
+        // Which of them others include shows only now. Two that include each other are both told of their circle.
+        let includes: HashSet<(FileId, FileId)> = read
+            .iter()
+            .flat_map(|(id, draft, _)| draft.iter().flat_map(|(_, included)| included.iter().map(|i| (*id, *i))))
+            .collect();
+        let is_included =
+            |id: FileId| includes.iter().any(|&(by, what)| what == id && by != id && !includes.contains(&(id, by)));
+        let included: HashSet<FileId> =
+            includes.iter().map(|&(_, what)| what).filter(|&what| is_included(what)).collect();
+        for (id, draft, own) in read {
+            if !included.contains(&id) {
+                problems.take(own);
+                drafts.extend(draft.map(|(draft, _)| draft));
+            }
+        }
+    }
+
+    /// The zone of a file, whose name is the zone's, and what it includes.
+    fn plain_zone(&self, id: FileId, problems: &mut Problems) -> Option<(Draft, Vec<FileId>)> {
+        let file = self.sources.file(id);
+        let place = Place::new(id, 0..0);
+        let stem = file.path.file_stem().and_then(|stem| stem.to_str());
+        let apex = match stem {
+            Some("root") => Some(Name::root()),
+            Some(stem) => stem.parse().ok(),
+            None => None,
+        };
+        let Some(apex) = apex else {
+            problems
+                .error(Place::whole(id), "the file's name is no zone's name")
+                .help("a file NAME.zone is the zone NAME; the root is root.zone");
+            return None;
+        };
+        if let Err(reason) = &file.content {
+            problems
+                .error(Place::whole(id), format!("the master file cannot be read: {reason}"))
+                .help("mend it, or move it out of the zones directory");
+            return None;
+        }
+        let master = Master::read(self.sources, id, &apex, None, problems);
+        let included = master.included.clone();
+        if !master.has_errors {
+            authority::check_plain(&apex, place, &master, problems);
+        }
+        let mut files = vec![id];
+        files.extend(master.files());
+        let draft = self.draft(&apex, place, (master, None), &files, problems);
+        Some((draft, included))
+    }
+
+    /// The zone of an apex from its master file and what its table adds to that.
+    fn draft(
+        &self,
+        apex: &Name,
+        place: Place,
+        (master, made): (Master, Option<authority::Made>),
+        files: &[FileId],
+        problems: &mut Problems,
+    ) -> Draft {
+        let serial = match &made {
+            None => master.soa(apex).and_then(authority::serial_of).map(SerialSource::Own),
+            Some(_) => None,
+        };
+        let (soa, ns) = made.map_or((None, Vec::new()), |made| (made.soa, made.ns));
+        let taken = master.check(apex, &ns, &self.wanted, problems);
+        let mut records = ns;
+        records.extend(master.into_records());
+        let mut hash = Content::default();
+        soa.iter().chain(&records).for_each(|record| hash.add_record(record));
+        files.iter().for_each(|id| hash.add_file(self.sources.file(*id)));
+        // An own SOA that could not be read has been reported: any serial will do.
+        let serial = serial.unwrap_or(SerialSource::FromContent { hash: 0, newest: None });
+        let origin = Origin::new(self.sources, place);
+        let zone = ZoneConfig { apex: apex.clone(), client_subnet: true, serial, origin, records, soa };
+        Draft { zone, place, taken, hash }
+    }
+}
+
+impl Zones {
+    fn new(drafts: Vec<Draft>) -> Self {
+        let mut zones = Self { list: Vec::with_capacity(drafts.len()), by_apex: HashMap::new(), taken: Vec::new() };
+        for Draft { mut zone, taken, hash, .. } in drafts {
+            if let SerialSource::FromContent { .. } = zone.serial {
+                zone.serial = hash.serial();
+            }
+            zones.by_apex.insert(zone.apex.clone(), ZoneId(zones.list.len() as u32));
+            zones.list.push(zone);
+            zones.taken.push(taken);
+        }
+        zones
+    }
+
+    /// The zone with the longest name that `name` is at or below.
+    pub(super) fn innermost(&self, name: &Name) -> Option<ZoneId> {
+        let mut at = Some(name.clone());
+        while let Some(name) = at {
+            if let Some(&zone) = self.by_apex.get(&name) {
+                return Some(zone);
+            }
+            at = name.parent();
+        }
+        None
+    }
+
+    pub(super) fn is_apex(&self, zone: ZoneId, name: &Name) -> bool {
+        self.list[zone.index()].apex == *name
+    }
+
+    /// What static records hold at a name.
+    pub(super) fn taken(&self, zone: ZoneId, name: &Name) -> impl Iterator<Item = Taken> {
+        self.taken[zone.index()].get(name).into_iter().flatten().copied()
+    }
+
+    /// The delegation or DNAME that takes a name out of the zone, and its owner.
+    pub(super) fn cut_above(&self, zone: ZoneId, name: &Name) -> Option<(Name, Taken)> {
+        let mut found = None;
+        let mut below = name.clone();
+        while !self.is_apex(zone, &below) {
+            let above = below.parent()?;
+            let is_apex = self.is_apex(zone, &above);
+            let cut = self
+                .taken(zone, &above)
+                .find(|taken| taken.rtype == Rtype::DNAME || (taken.rtype == Rtype::NS && !is_apex));
+            if let Some(taken) = cut {
+                found = Some((above.clone(), taken));
+            }
+            below = above;
+        }
+        found
+    }
+
+    /// Adds the services' definitions to the content of their zones.
+    pub(super) fn add_services(
+        &mut self,
+        sources: &Sources,
+        specs: &[ServiceSpec],
+        services: &[Service],
+        pools: &[Content],
+    ) {
+        if specs.len() != services.len() {
+            // Some were in error: nothing of this will be used.
+            return;
+        }
+        for (spec, service) in specs.iter().zip(services) {
+            let zone = &mut self.list[service.zone.index()];
+            if let SerialSource::FromContent { hash, newest } = &mut zone.serial {
+                let content = content::of_service(sources.file(spec.name.place.file()), service, pools);
+                content.add_to(hash, newest);
+            }
+        }
+    }
+}

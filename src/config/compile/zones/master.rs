@@ -1,0 +1,162 @@
+//! A zone's master file: its records with their places, and its mistakes as diagnostics.
+
+use std::path::Path;
+
+use hashbrown::{HashMap, HashSet};
+
+use super::Taken;
+use crate::{
+    config::{
+        diagnostics::Quoted,
+        place::{FileId, Place},
+        problems::Problems,
+        sources::Sources,
+    },
+    dns::{Name, Rtype},
+    zone::{
+        Record, RecordError, ZoneBuilder,
+        master::{self, Entry, IncludedFile, MasterFile, Position},
+    },
+};
+
+/// The records of a master file and of those it includes.
+#[derive(Default)]
+pub(super) struct Master {
+    entries: Vec<Entry>,
+    file: Option<FileId>,
+    /// In the order in which they were reached.
+    pub(super) included: Vec<FileId>,
+    pub(super) has_errors: bool,
+    /// Of each file that has any record: where its lines start, for places.
+    lines: Vec<(FileId, Vec<u32>)>,
+}
+
+impl Master {
+    /// Reads a file that is known to be readable.
+    pub(super) fn read(
+        sources: &Sources,
+        id: FileId,
+        apex: &Name,
+        default_ttl_secs: Option<u32>,
+        problems: &mut Problems,
+    ) -> Self {
+        let file = sources.file(id);
+        let directory = file.path.parent().unwrap_or(Path::new(""));
+        let mut ids = Vec::new();
+        let mut include = |path: &str| {
+            let id = sources
+                .find(path, directory)
+                .ok_or_else(|| format!("there is no file {} below the zones directory", Quoted(path)))?;
+            let file = sources.file(id);
+            let bytes = file.content.clone().map_err(|reason| format!("{} cannot be read: {reason}", Quoted(path)))?;
+            ids.push(id);
+            Ok(IncludedFile { path: file.shown.to_string(), bytes })
+        };
+        let MasterFile { entries, errors, included } =
+            master::parse(file.octets(), apex, default_ttl_secs, &mut include);
+        // The parser may refuse a file after it was handed over, a loop say: its own list is the one that counts.
+        let by_path = |path: &str| ids.iter().copied().find(|id| *sources.file(*id).shown == *path);
+        let included: Vec<FileId> = included.iter().map(|file| by_path(&file.path).unwrap_or(id)).collect();
+        let mut master = Self { entries, file: Some(id), included, has_errors: !errors.is_empty(), lines: Vec::new() };
+        for error in errors {
+            let place = Place::new(master.file_of(error.position, id), error.span);
+            let diagnostic = problems.error(place, error.message);
+            if let Some(help) = error.help {
+                diagnostic.help(help);
+            }
+        }
+        master.lines = master.files().map(|id| (id, line_starts(sources.file(id).octets()))).collect();
+        master
+    }
+
+    fn file_of(&self, position: Position, main: FileId) -> FileId {
+        match (position.file as usize).checked_sub(1) {
+            None => main,
+            Some(index) => self.included.get(index).copied().unwrap_or(main),
+        }
+    }
+
+    /// The file and those it includes.
+    pub(super) fn files(&self) -> impl Iterator<Item = FileId> {
+        self.file.into_iter().chain(self.included.iter().copied())
+    }
+
+    fn place(&self, position: Position) -> Place {
+        let Some(main) = self.file else { return Place::whole(FileId(0)) };
+        let file = self.file_of(position, main);
+        let lines = self.lines.iter().find(|(id, _)| *id == file).map(|(_, lines)| lines.as_slice());
+        let start = lines.and_then(|lines| lines.get(position.line as usize - 1)).copied().unwrap_or(0);
+        // Owners are ASCII as a rule, so that columns are octets; where not, the mark is a little to the left.
+        let at = start as usize + position.column as usize - 1;
+        Place::new(file, at..at + 1)
+    }
+
+    /// The apex's own SOA.
+    pub(super) fn soa(&self, apex: &Name) -> Option<&Record> {
+        self.at_apex(apex, Rtype::SOA).map(|(record, _)| record)
+    }
+
+    /// The first record of a type at the apex, and its place.
+    pub(super) fn at_apex(&self, apex: &Name, rtype: Rtype) -> Option<(&Record, Place)> {
+        let found = self.entries.iter().find(|entry| entry.record.rtype == rtype && entry.record.owner == *apex)?;
+        Some((&found.record, self.place(found.position)))
+    }
+
+    /// Reports records that cannot be in the zone, and tells what each name of `wanted` holds. `made` are the records that a
+    /// table adds.
+    pub(super) fn check(
+        &self,
+        apex: &Name,
+        made: &[Record],
+        wanted: &HashSet<Name>,
+        problems: &mut Problems,
+    ) -> HashMap<Name, Vec<Taken>> {
+        let mut taken: HashMap<Name, Vec<Taken>> = HashMap::new();
+        let mut builder = ZoneBuilder::new(apex.clone());
+        for record in made {
+            // Cannot be wrong: a name server's name and the SOA's are names.
+            let _ = builder.add(record.clone());
+        }
+        for entry in &self.entries {
+            let Record { owner, rtype, .. } = &entry.record;
+            if let Err(error) = builder.add(entry.record.clone()) {
+                problems.error(self.place(entry.position), error.to_string()).help(help(&error));
+            }
+            if wanted.contains(owner) {
+                let types = taken.entry_ref(owner).or_default();
+                if !types.iter().any(|taken| taken.rtype == *rtype) {
+                    types.push(Taken { rtype: *rtype, place: self.place(entry.position) });
+                }
+            }
+        }
+        taken
+    }
+
+    pub(super) fn into_records(self) -> impl Iterator<Item = Record> {
+        self.entries.into_iter().map(|entry| entry.record)
+    }
+}
+
+/// How to mend what the zone refuses.
+fn help(error: &RecordError) -> &'static str {
+    match error {
+        RecordError::OutOfZone { .. } => {
+            "an owner without a final dot is relative to $ORIGIN; one with it must end in the zone's name"
+        }
+        RecordError::CnameAndOther { .. } => "remove the CNAME, or everything else of that name",
+        RecordError::Second { .. } => "remove one of them",
+        RecordError::SoaBelowApex { .. } => "remove it, or make a zone of that name",
+        RecordError::NoData { .. } => "remove it",
+        RecordError::BadRdata { .. } => "compare it with the type's RFC",
+        RecordError::LargeRrset { .. } => {
+            "all records of one name and type go into one message of 64 KiB: leave some away"
+        }
+        RecordError::LargeZone => "make several zones of it",
+    }
+}
+
+/// Where each line starts, in octets.
+fn line_starts(octets: &[u8]) -> Vec<u32> {
+    let after_newline = octets.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at as u32 + 1);
+    std::iter::once(0).chain(after_newline).collect()
+}

@@ -1,0 +1,82 @@
+//! The name that a misspelt name was meant to be: the nearest by edit distance, if one is near.
+
+/// Finds nearest names, and stops looking after so many comparisons that a file full of mistakes stays cheap.
+#[derive(Debug)]
+pub struct Nearest {
+    comparisons_left: usize,
+}
+
+impl Default for Nearest {
+    fn default() -> Self {
+        Self { comparisons_left: 3_000_000 }
+    }
+}
+
+/// A longer name is not compared.
+const LONGEST: usize = 128;
+
+impl Nearest {
+    /// The known name nearest to `name`, at most a third of its length away; of equally near ones the first.
+    pub fn among<'n>(&mut self, name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+        let name = name.to_lowercase();
+        if name.len() > LONGEST {
+            return None;
+        }
+        let farthest = (name.chars().count() / 3).clamp(1, 4);
+        let mut best: Option<(usize, &str)> = None;
+        for candidate in known {
+            if self.comparisons_left == 0 {
+                break;
+            }
+            if candidate.len() > LONGEST || candidate.len().abs_diff(name.len()) > 4 * farthest {
+                continue;
+            }
+            self.comparisons_left -= 1;
+            let distance = edit_distance(&name, &candidate.to_lowercase());
+            if distance <= farthest && best.is_none_or(|(least, _)| distance < least) {
+                best = Some((distance, candidate));
+            }
+        }
+        best.map(|(_, candidate)| candidate)
+    }
+}
+
+/// Insertions, removals, replacements and swaps of neighbours (optimal string alignment).
+fn edit_distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    for (i, &x) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, &y) in b.iter().enumerate() {
+            let replaced = above[j] + usize::from(x != y);
+            let mut least = replaced.min(above[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && x == b[j - 1] && a[i - 1] == y {
+                least = least.min(before[j - 1] + 1);
+            }
+            row.push(least);
+        }
+        before = std::mem::replace(&mut above, row);
+    }
+    above[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_keys_finds_what_was_meant() {
+        let known = ["interval", "timeout", "rise", "fall", "web-fra", "web-iad"];
+        for (slip, meant) in [
+            ("intervall", Some("interval")),
+            ("tiemout", Some("timeout")),
+            ("FALL", Some("fall")),
+            ("web-fro", Some("web-fra")),
+            ("colour", None),
+            ("", None),
+        ] {
+            assert_eq!(Nearest::default().among(slip, known.into_iter()), meant, "{slip}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Where something is written: a file and the octets in it. Everything a specification holds remembers its place, so that
+//! each mistake is shown where it was made.
+
+use std::ops::Range;
+
+/// A position in [`super::Sources::files`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId(pub(super) u32);
+
+impl FileId {
+    /// As a position in the list of files.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A file, and which octets of it where there are such.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    file: FileId,
+    start: u32,
+    end: u32,
+}
+
+/// No octet of a file is there: files are far smaller than 4 GiB.
+const NOWHERE: u32 = u32::MAX;
+
+impl Place {
+    /// The octets `span` of a file. Files hold at most 64 MiB, so that 32 bits are enough.
+    pub fn new(file: FileId, span: Range<usize>) -> Self {
+        let bounded = |at: usize| u32::try_from(at).unwrap_or(NOWHERE - 1);
+        Self { file, start: bounded(span.start), end: bounded(span.end.max(span.start)) }
+    }
+
+    /// A file as such: that it cannot be read, say.
+    pub fn whole(file: FileId) -> Self {
+        Self { file, start: NOWHERE, end: NOWHERE }
+    }
+
+    /// The file.
+    pub fn file(self) -> FileId {
+        self.file
+    }
+
+    /// The octets; `None` for a file as such.
+    pub fn span(self) -> Option<Range<usize>> {
+        (self.start != NOWHERE).then_some(self.start as usize..self.end as usize)
+    }
+}
+
+/// A value and where it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct At<T> {
+    pub(super) value: T,
+    pub(super) place: Place,
+}
+
+impl<T> At<T> {
+    pub(super) fn new(value: T, place: Place) -> Self {
+        Self { value, place }
+    }
+
+    pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> At<U> {
+        At { value: change(self.value), place: self.place }
+    }
+}

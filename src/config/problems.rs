@@ -1,0 +1,96 @@
+//! The list that reading and checking write to. It is bounded: the first thousand mistakes are kept, the rest counted.
+
+use std::collections::HashSet;
+
+use super::{
+    diagnostics::{Diagnostic, Quoted, Severity},
+    nearest::Nearest,
+    place::{FileId, Place},
+};
+
+/// How many errors, and how many warnings, are kept.
+const KEPT: usize = 1000;
+
+/// Collects what is wrong.
+#[derive(Debug, Default)]
+pub(super) struct Problems {
+    errors: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+    omitted: usize,
+    /// Files that cannot be parsed: whatever else seems wrong there may follow from that.
+    muted: HashSet<FileId>,
+    nearest: Nearest,
+    /// Where a diagnostic goes that is not kept, so that callers need not know.
+    discarded: Option<Diagnostic>,
+}
+
+impl Problems {
+    /// Notes an error. The returned diagnostic takes a help, labels and other places.
+    pub(super) fn error(&mut self, place: Place, message: impl AsRef<str>) -> &mut Diagnostic {
+        self.note(Severity::Error, place, message)
+    }
+
+    /// Notes a warning.
+    pub(super) fn warning(&mut self, place: Place, message: impl AsRef<str>) -> &mut Diagnostic {
+        self.note(Severity::Warning, place, message)
+    }
+
+    fn note(&mut self, severity: Severity, place: Place, message: impl AsRef<str>) -> &mut Diagnostic {
+        let list = match severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        let is_muted = self.muted.contains(&place.file());
+        if is_muted || list.len() >= KEPT {
+            self.omitted += usize::from(!is_muted);
+            return self.discarded.insert(Diagnostic::new(severity, place, ""));
+        }
+        list.push(Diagnostic::new(severity, place, message));
+        let last = list.len() - 1;
+        &mut list[last]
+    }
+
+    /// Takes over what another list holds.
+    pub(super) fn take(&mut self, other: Self) {
+        let room = |list: &Vec<Diagnostic>| KEPT.saturating_sub(list.len());
+        let (errors, warnings) = (room(&self.errors), room(&self.warnings));
+        self.omitted += other.omitted + other.errors.len().saturating_sub(errors);
+        self.omitted += other.warnings.len().saturating_sub(warnings);
+        self.errors.extend(other.errors.into_iter().take(errors));
+        self.warnings.extend(other.warnings.into_iter().take(warnings));
+    }
+
+    /// From now on nothing more is noted of a file.
+    pub(super) fn mute(&mut self, file: FileId) {
+        self.muted.insert(file);
+    }
+
+    /// Notes that a name means nothing, with the nearest one that does.
+    pub(super) fn unknown<'n>(
+        &mut self,
+        place: Place,
+        message: impl AsRef<str>,
+        name: &str,
+        known: impl Iterator<Item = &'n str>,
+        otherwise: &str,
+    ) {
+        let nearest = self.nearest.among(name, known);
+        let diagnostic = self.error(place, message);
+        match nearest {
+            Some(nearest) => diagnostic.help(format!("did you mean {}?", Quoted(nearest))),
+            None => diagnostic.help(otherwise),
+        };
+    }
+
+    /// Whether anything forbids the configuration.
+    pub(super) fn has_errors(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
+    /// All that was noted, and how much was not kept.
+    pub(super) fn into_parts(self) -> (Vec<Diagnostic>, usize) {
+        let mut list = self.errors;
+        list.extend(self.warnings);
+        (list, self.omitted)
+    }
+}

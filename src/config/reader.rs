@@ -1,0 +1,268 @@
+//! Reading TOML tables by hand, so that one run finds every mistake: each key is asked for with the type it must have, and
+//! what was never asked for is unknown. (Deserializers stop at the first mistake.)
+
+use std::fmt;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{
+    diagnostics::Quoted,
+    place::{At, FileId, Place},
+    problems::Problems,
+};
+
+/// What a table describes, as messages call it: `pool "web"`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Subject<'t> {
+    pub(super) kind: &'static str,
+    pub(super) name: &'t str,
+}
+
+impl fmt::Display for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind)?;
+        if !self.name.is_empty() {
+            write!(f, " {}", Quoted(self.name))?;
+        }
+        Ok(())
+    }
+}
+
+/// A table that is being read.
+pub(super) struct TableReader<'t> {
+    table: &'t DeTable<'t>,
+    pub(super) subject: Subject<'t>,
+    pub(super) place: Place,
+    /// The keys asked for: those that are known.
+    known: Vec<&'static str>,
+    /// How many of them were there.
+    found: usize,
+}
+
+/// The value of one key, or one element of a list.
+#[derive(Clone, Copy)]
+pub(super) struct Item<'t> {
+    pub(super) key: &'static str,
+    pub(super) subject: Subject<'t>,
+    pub(super) place: Place,
+    value: &'t DeValue<'t>,
+}
+
+impl<'t> TableReader<'t> {
+    pub(super) fn new(table: &'t DeTable<'t>, subject: Subject<'t>, place: Place) -> Self {
+        Self { table, subject, place, known: Vec::with_capacity(16), found: 0 }
+    }
+
+    /// The value of a key, if it is there.
+    pub(super) fn item(&mut self, key: &'static str) -> Option<Item<'t>> {
+        self.known.push(key);
+        let spanned = self.table.get(key)?;
+        self.found += 1;
+        let place = Place::new(self.place.file(), spanned.span());
+        Some(Item { key, subject: self.subject, place, value: spanned.get_ref() })
+    }
+
+    /// Whether a key is there; does not count as asking for it.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// The value of a key that must be there.
+    pub(super) fn required(&mut self, key: &'static str, help: &str, problems: &mut Problems) -> Option<Item<'t>> {
+        let item = self.item(key);
+        if item.is_none() {
+            problems.error(self.place, format!("{} has no `{key}`", self.subject)).help(help);
+        }
+        item
+    }
+
+    /// The value of a key as `read` makes it, if it is there.
+    pub(super) fn optional<T>(
+        &mut self,
+        key: &'static str,
+        problems: &mut Problems,
+        read: impl FnOnce(Item<'t>, &mut Problems) -> Option<T>,
+    ) -> Option<T> {
+        self.item(key).and_then(|item| read(item, problems))
+    }
+
+    /// Every entry, with the place of its key: for tables whose keys are names.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (At<&'t str>, Item<'t>)> {
+        let (file, subject) = (self.place.file(), self.subject);
+        self.table.iter().map(move |(key, value)| {
+            let name = At::new(&**key.get_ref(), Place::new(file, key.span()));
+            (name, Item { key: "", subject, place: Place::new(file, value.span()), value: value.get_ref() })
+        })
+    }
+
+    /// Reports every key that was never asked for.
+    pub(super) fn finish(self, problems: &mut Problems) {
+        if self.found == self.table.len() {
+            return;
+        }
+        for (key, _) in self.table.iter().filter(|(key, _)| !self.known.contains(&&**key.get_ref())) {
+            let place = Place::new(self.place.file(), key.span());
+            let message = format!("{} has no key {}", self.subject, Quoted(key.get_ref()));
+            let known = format!("the keys are {}", self.known.join(", "));
+            problems.unknown(place, message, key.get_ref(), self.known.iter().copied(), &known);
+        }
+    }
+}
+
+/// The root of a file.
+pub(super) fn root<'t>(table: &'t Spanned<DeTable<'t>>, file: FileId, kind: &'static str) -> TableReader<'t> {
+    TableReader::new(table.get_ref(), Subject { kind, name: "" }, Place::new(file, 0..0))
+}
+
+impl<'t> Item<'t> {
+    /// `"weight" of pool "web"`, or the element of a list that has no name.
+    pub(super) fn what(&self) -> String {
+        format!("`{}` of {}", self.key, self.subject)
+    }
+
+    fn mismatch<T>(&self, wanted: &str, problems: &mut Problems) -> Option<T> {
+        let found = match self.value {
+            DeValue::String(_) => "a string",
+            DeValue::Integer(_) => "a whole number",
+            DeValue::Float(_) => "a number with a fraction",
+            DeValue::Boolean(_) => "true or false",
+            DeValue::Datetime(_) => "a date or time",
+            DeValue::Array(_) => "a list",
+            DeValue::Table(_) => "a table",
+        };
+        let diagnostic = problems.error(self.place, format!("{} must be {wanted}, not {found}", self.what()));
+        match (self.value, wanted) {
+            (DeValue::String(_), "a whole number" | "a number" | "true or false") => {
+                diagnostic.help("write it without quotes");
+            }
+            (DeValue::Integer(_) | DeValue::Float(_), "a string") => {
+                diagnostic.help("write it in quotes");
+            }
+            (DeValue::String(_) | DeValue::Table(_), wanted) if wanted.starts_with("a list") => {
+                diagnostic.help("write it in square brackets: [ ... ]");
+            }
+            _ => {}
+        }
+        None
+    }
+
+    pub(super) fn text(self, problems: &mut Problems) -> Option<At<&'t str>> {
+        match self.value {
+            DeValue::String(text) => Some(At::new(&**text, self.place)),
+            _ => self.mismatch("a string", problems),
+        }
+    }
+
+    pub(super) fn boolean(self, problems: &mut Problems) -> Option<bool> {
+        match self.value {
+            DeValue::Boolean(value) => Some(*value),
+            _ => self.mismatch("true or false", problems),
+        }
+    }
+
+    /// A whole number from `least` to `most`; `help` says why those, or what to do instead.
+    pub(super) fn integer(self, least: i64, most: i64, help: &str, problems: &mut Problems) -> Option<At<i64>> {
+        let DeValue::Integer(integer) = self.value else {
+            return self.mismatch("a whole number", problems);
+        };
+        let value = i64::from_str_radix(integer.as_str(), integer.radix());
+        match value {
+            Ok(value) if (least..=most).contains(&value) => Some(At::new(value, self.place)),
+            value => {
+                let limit = match value {
+                    Ok(value) if value < least => format!("the minimum is {least}"),
+                    _ if integer.as_str().starts_with('-') => format!("the minimum is {least}"),
+                    _ => format!("the maximum is {most}"),
+                };
+                let message = format!("{} has `{}` {}; {limit}", self.subject, self.key, integer.as_str());
+                problems.error(self.place, message).help(help);
+                None
+            }
+        }
+    }
+
+    /// A number with or without a fraction.
+    pub(super) fn number(self, problems: &mut Problems) -> Option<f64> {
+        match self.value {
+            DeValue::Integer(integer) => {
+                i64::from_str_radix(integer.as_str(), integer.radix()).ok().map(|value| value as f64)
+            }
+            DeValue::Float(float) => float.as_str().parse().ok(),
+            _ => self.mismatch("a number", problems),
+        }
+    }
+
+    /// The elements of a list.
+    pub(super) fn list(self, wanted: &str, problems: &mut Problems) -> Option<Vec<Item<'t>>> {
+        match self.value {
+            DeValue::Array(array) => {
+                let element = |value: &'t Spanned<DeValue<'t>>| Item {
+                    place: Place::new(self.place.file(), value.span()),
+                    value: value.get_ref(),
+                    ..self
+                };
+                Some(array.iter().map(element).collect())
+            }
+            _ => self.mismatch(&format!("a list of {wanted}"), problems),
+        }
+    }
+
+    /// The strings of a list.
+    pub(super) fn texts(self, wanted: &str, problems: &mut Problems) -> Option<Vec<At<&'t str>>> {
+        let items = self.list(wanted, problems)?;
+        Some(items.into_iter().filter_map(|item| item.text(problems)).collect())
+    }
+
+    /// A table that describes `subject`.
+    pub(super) fn table(self, subject: Subject<'t>, problems: &mut Problems) -> Option<TableReader<'t>> {
+        match self.value {
+            DeValue::Table(table) => Some(TableReader::new(table, subject, self.place)),
+            _ => self.mismatch("a table", problems),
+        }
+    }
+
+    /// One of a few words.
+    pub(super) fn word<T: Copy>(self, words: &[(&'static str, T)], problems: &mut Problems) -> Option<T> {
+        let text = self.text(problems)?;
+        let found = words.iter().find(|(word, _)| *word == text.value).map(|(_, meaning)| *meaning);
+        if found.is_none() {
+            let list = words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
+            let message = format!("{} has `{}` {}", self.subject, self.key, Quoted(text.value));
+            let names = words.iter().map(|(word, _)| *word);
+            problems.unknown(self.place, message, text.value, names, &format!("it is one of {list}"));
+        }
+        found
+    }
+
+    /// The same value, told of as a part of something else.
+    pub(super) fn about(self, subject: Subject<'t>) -> Self {
+        Self { subject, ..self }
+    }
+
+    /// For keys that take a string or something else.
+    pub(super) fn is_text(&self) -> bool {
+        matches!(self.value, DeValue::String(_))
+    }
+
+    pub(super) fn is_boolean(&self) -> bool {
+        matches!(self.value, DeValue::Boolean(_))
+    }
+
+    pub(super) fn is_table(&self) -> bool {
+        matches!(self.value, DeValue::Table(_))
+    }
+
+    /// A moment, as the text of a TOML offset date-time.
+    pub(super) fn moment(self, problems: &mut Problems) -> Option<String> {
+        match self.value {
+            DeValue::Datetime(moment) if moment.date.is_some() && moment.offset.is_some() => Some(moment.to_string()),
+            DeValue::Datetime(_) => {
+                let message = format!("{} must name day, time and offset", self.what());
+                problems.error(self.place, message).help("write it as 2026-12-01T06:00:00Z");
+                None
+            }
+            _ => self.mismatch("a date and time such as 2026-12-01T06:00:00Z", problems),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! A diagnostic as a compiler shows it: the line, a caret under the words, the help.
+//!
+//! Only the marked lines are handed to the renderer, and of a very long line none: a file may be one line of 60 MB.
+
+use annotate_snippets::{Annotation, AnnotationKind, Element, Level, Origin, Renderer, Snippet};
+
+use super::{
+    diagnostics::{Colours, Diagnostic, Severity, is_direction_mark, position},
+    place::Place,
+    sources::SourceFile,
+};
+
+/// The longest line that is shown, in octets.
+const LONGEST_LINE: usize = 400;
+
+/// Appends the diagnostic to `out`, without a final newline.
+pub(super) fn render(files: &[SourceFile], diagnostic: &Diagnostic, colours: Colours, out: &mut String) {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let mut group = level.primary_title(diagnostic.message.as_str()).element(excerpt(
+        files,
+        diagnostic.place,
+        AnnotationKind::Primary,
+        diagnostic.label.as_deref(),
+    ));
+    for (place, text) in &diagnostic.others {
+        group = group.element(excerpt(files, *place, AnnotationKind::Context, Some(text)));
+    }
+    if let Some(help) = &diagnostic.help {
+        group = group.element(Level::HELP.message(help.as_str()));
+    }
+    let renderer = match colours {
+        Colours::Plain => Renderer::plain(),
+        Colours::Ansi => Renderer::styled(),
+    };
+    out.push_str(&renderer.render(&[group]));
+}
+
+/// The first line of a place with its octets marked; the position alone where there is no line to show.
+fn excerpt<'d>(files: &'d [SourceFile], place: Place, kind: AnnotationKind, label: Option<&'d str>) -> Element<'d> {
+    let at = position(files, place);
+    let Some((line, column)) = at.line_column else {
+        return Origin::path(at.file).into();
+    };
+    match line_of(files, place) {
+        Some((text, from, to)) => {
+            let mark: Annotation<'_> = kind.span(from..to).label(label);
+            Snippet::source(text).line_start(line).path(at.file).annotation(mark).into()
+        }
+        None => Origin::path(at.file).line(line).char_column(column).into(),
+    }
+}
+
+/// The line where a place starts, and the octets of it that are marked.
+fn line_of(files: &[SourceFile], place: Place) -> Option<(String, usize, usize)> {
+    let octets = files.get(place.file().index())?.octets();
+    let span = place.span()?;
+    let start = span.start.min(octets.len());
+    let line_start = octets[..start].iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
+    let line_end = octets[start..].iter().position(|&b| b == b'\n').map_or(octets.len(), |at| start + at);
+    if line_end - line_start > LONGEST_LINE {
+        return None;
+    }
+    let end = span.end.clamp(start, line_end);
+    // Each part is made printable by itself, so that the mark stays under its words.
+    let before = printable(&octets[line_start..start]);
+    let marked = printable(&octets[start..end]);
+    let after = printable(&octets[end..line_end]);
+    let (from, to) = (before.len(), before.len() + marked.len());
+    Some((before + &marked + after.trim_end(), from, to))
+}
+
+/// The octets with a visible stand-in for each that a terminal would obey.
+fn printable(octets: &[u8]) -> String {
+    String::from_utf8_lossy(octets)
+        .chars()
+        .filter(|&c| c != '\r')
+        .map(|c| if (c.is_control() && c != '\t') || is_direction_mark(c) { '\u{fffd}' } else { c })
+        .collect()
+}

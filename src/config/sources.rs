@@ -1,0 +1,183 @@
+//! The files of a configuration, read into memory: the only step that touches the disk. Everything after it is pure.
+//!
+//! Whatever lies below the zones directory is read, within bounds, because which files a zone includes shows only later.
+//! What cannot be read (a FIFO, a device, 64 MiB and more, a link that leads out) is kept with the reason, and is an error
+//! only once something names it.
+
+use std::{
+    collections::HashMap,
+    path::{Component, Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use super::{
+    place::FileId,
+    settings::{self, Locations},
+};
+
+pub(super) mod disk;
+
+pub use disk::Unreadable;
+
+/// The name of the configuration file that is read where none is named.
+pub(super) const DEFAULT_CONFIG: &str = "portolan.toml";
+
+/// The files of a configuration, as they were at one moment.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    pub(super) files: Arc<[SourceFile]>,
+    /// `portolan.toml`, where there is one.
+    pub(super) config: Option<FileId>,
+    /// The zones directory; a file that stands for it in messages.
+    pub(super) zones: FileId,
+    /// What `--config` and the other flags said.
+    pub(super) locations: Locations,
+    /// The databases that were named or found, and whether each is a file.
+    pub(super) databases: Vec<(PathBuf, bool)>,
+    by_path: Arc<HashMap<PathBuf, FileId>>,
+}
+
+/// One file.
+#[derive(Debug, Clone)]
+pub struct SourceFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The path as messages show it, without anything that a terminal would obey.
+    pub shown: Box<str>,
+    /// When it was last changed; `None` where the system does not say.
+    pub modified: Option<SystemTime>,
+    /// What it is for.
+    pub role: Role,
+    /// Its octets, or why there are none.
+    pub content: Result<Vec<u8>, Unreadable>,
+}
+
+/// What a file is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// `portolan.toml`.
+    Settings,
+    /// The zones directory itself.
+    Directory,
+    /// `*.toml` below the zones directory.
+    Tables,
+    /// Any other file below it: a master file, perhaps.
+    Master,
+}
+
+impl SourceFile {
+    /// The octets, none where it cannot be read.
+    pub fn octets(&self) -> &[u8] {
+        self.content.as_deref().unwrap_or_default()
+    }
+}
+
+impl Sources {
+    /// Reads every file of a configuration. Never fails as such: a file that cannot be read is an error of [`super::Config::load`],
+    /// beside all the others.
+    pub fn read(locations: &Locations) -> Self {
+        let mut files = Vec::new();
+        let config_path = locations.config_path();
+        let is_named = locations.config.is_some();
+        let config = (is_named || std::fs::symlink_metadata(&config_path).is_ok()).then(|| {
+            files.push(disk::read_file(&config_path, Role::Settings));
+            FileId(0)
+        });
+        let paths = settings::paths(locations, files.first());
+        let zones = FileId(files.len() as u32);
+        disk::read_directory(&paths.zones, &mut files);
+        let databases = disk::databases(&paths);
+        Self::new(files, config, zones, locations.clone(), databases)
+    }
+
+    /// Files that are nowhere on the disk: the built-in samples, or a test's. `zones/` is the zones directory; no database
+    /// is looked for, each that is named counts as present.
+    pub fn from_texts<'t>(locations: &Locations, texts: impl IntoIterator<Item = (&'t str, &'t str)>) -> Self {
+        let mut files = vec![SourceFile {
+            path: "zones".into(),
+            shown: "zones".into(),
+            modified: None,
+            role: Role::Directory,
+            content: Ok(Vec::new()),
+        }];
+        let mut config = None;
+        for (path, text) in texts {
+            let role = match path {
+                DEFAULT_CONFIG => Role::Settings,
+                _ if path.ends_with(".toml") => Role::Tables,
+                _ => Role::Master,
+            };
+            if role == Role::Settings {
+                config = Some(FileId(files.len() as u32));
+            }
+            files.push(SourceFile {
+                path: path.into(),
+                shown: path.into(),
+                modified: None,
+                role,
+                content: Ok(text.as_bytes().to_vec()),
+            });
+        }
+        let paths = settings::paths(locations, config.map(|id| &files[id.index()]));
+        let databases = paths.databases.unwrap_or_default().into_iter().map(|path| (path, true)).collect();
+        Self::new(files, config, FileId(0), locations.clone(), databases)
+    }
+
+    fn new(
+        files: Vec<SourceFile>,
+        config: Option<FileId>,
+        zones: FileId,
+        locations: Locations,
+        databases: Vec<(PathBuf, bool)>,
+    ) -> Self {
+        let by_path = files.iter().enumerate().map(|(id, file)| (normal(&file.path), FileId(id as u32))).collect();
+        Self { files: files.into(), config, zones, locations, databases, by_path: Arc::new(by_path) }
+    }
+
+    /// All files, the zones directory itself among them.
+    pub fn files(&self) -> &[SourceFile] {
+        &self.files
+    }
+
+    /// When any of the files was last changed: a caller that does not want to take up a half-written file waits until this
+    /// lies a moment back.
+    pub fn last_modified(&self) -> Option<SystemTime> {
+        self.files.iter().filter_map(|file| file.modified).max()
+    }
+
+    /// The zones directory.
+    pub fn zones_directory(&self) -> &Path {
+        &self.files[self.zones.index()].path
+    }
+
+    /// The file at `path`, as it is written in a file of `directory`, else in the zones directory.
+    pub(super) fn find(&self, path: &str, directory: &Path) -> Option<FileId> {
+        let at = |directory: &Path| self.by_path.get(&normal(&directory.join(path))).copied();
+        at(directory).or_else(|| at(self.zones_directory()))
+    }
+
+    pub(super) fn ids(&self, role: Role) -> impl Iterator<Item = FileId> {
+        (0u32..).zip(self.files.iter()).filter(move |(_, file)| file.role == role).map(|(id, _)| FileId(id))
+    }
+
+    pub(super) fn file(&self, id: FileId) -> &SourceFile {
+        &self.files[id.index()]
+    }
+}
+
+/// The path without `.` and with `..` resolved by name alone. Links need no thought here: only files below the zones
+/// directory are in the table.
+fn normal(path: &Path) -> PathBuf {
+    let mut parts = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(parts.components().next_back(), Some(Component::Normal(_))) => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    parts
+}

@@ -1,0 +1,152 @@
+//! Specifications: the tables as written, each value with its place, before anything is looked up. One file per kind.
+
+use toml::de::DeTable;
+
+use super::{
+    diagnostics::Quoted,
+    place::{At, FileId, Place},
+    problems::Problems,
+    reader::{self, Item, Subject, TableReader},
+};
+
+pub(super) mod datacenter;
+pub(super) mod endpoint;
+pub(super) mod monitor;
+pub(super) mod pool;
+pub(super) mod service;
+pub(super) mod zone;
+
+pub(super) use datacenter::DatacenterSpec;
+pub(super) use endpoint::EndpointSpec;
+pub(super) use pool::{MemberSpec, MemberTarget, OnAllDownSpec, PolicyWord, PoolSpec, RuleSpec};
+pub(super) use service::{Chooser, ServiceSpec};
+pub(super) use zone::ZoneSpec;
+
+/// Everything that the tables of all files say.
+#[derive(Default)]
+pub(super) struct Specs {
+    pub(super) datacenters: Vec<DatacenterSpec>,
+    pub(super) zones: Vec<ZoneSpec>,
+    /// A monitor refers to nothing, so that it is a domain value at once.
+    pub(super) monitors: Vec<At<crate::health::Monitor>>,
+    pub(super) pools: Vec<PoolSpec>,
+    pub(super) services: Vec<ServiceSpec>,
+    /// Names of tables that could not be read: whoever refers to one is not told that it does not exist.
+    pub(super) broken: Vec<(&'static str, Box<str>)>,
+}
+
+impl Specs {
+    /// Reads one file of tables.
+    pub(super) fn read(&mut self, file: FileId, octets: &[u8], directory: &std::path::Path, problems: &mut Problems) {
+        let Some(text) = utf8(file, octets, problems) else { return };
+        let (table, errors) = DeTable::parse_recoverable(text);
+        let is_broken = !errors.is_empty();
+        syntax_errors(file, &errors, text, problems);
+        let mut root = reader::root(&table, file, "a file of zones/");
+        let muted = is_broken.then(|| problems.mute(file)).is_some();
+        self.tables(&mut root, "datacenter", problems, |specs, name, table, problems| {
+            specs.datacenters.extend(DatacenterSpec::read(name, table, problems));
+        });
+        self.tables(&mut root, "zone", problems, |specs, name, table, problems| {
+            specs.zones.extend(ZoneSpec::read(name, table, problems));
+        });
+        self.tables(&mut root, "monitor", problems, |specs, name, table, problems| {
+            match monitor::read(name, table, directory, problems) {
+                Some(monitor) => specs.monitors.push(monitor),
+                None => specs.broken.push(("monitor", name.value.into())),
+            }
+        });
+        self.tables(&mut root, "pool", problems, |specs, name, table, problems| {
+            specs.pools.extend(PoolSpec::read(name, table, problems));
+        });
+        self.tables(&mut root, "service", problems, |specs, name, table, problems| {
+            specs.services.extend(ServiceSpec::read(name, table, problems));
+        });
+        if !muted {
+            root.finish(problems);
+        }
+    }
+
+    /// Reads each table of `[kind.NAME]`.
+    fn tables<'t>(
+        &mut self,
+        root: &mut TableReader<'t>,
+        kind: &'static str,
+        problems: &mut Problems,
+        mut read: impl FnMut(&mut Self, At<&'t str>, TableReader<'t>, &mut Problems),
+    ) {
+        let Some(item) = root.item(kind) else { return };
+        if !item.is_table() {
+            problems
+                .error(item.place, format!("`{kind}` must be a table of {kind}s"))
+                .help(format!("write [{kind}.NAME] and its keys below"));
+            return;
+        }
+        let Some(tables) = item.table(Subject { kind, name: "" }, problems) else { return };
+        for (name, item) in tables.entries() {
+            match item.is_table() {
+                true => {
+                    let subject = Subject { kind, name: name.value };
+                    if let Some(mut table) = item.table(subject, problems) {
+                        // Of a whole table that lacks something, its name is what is shown.
+                        table.place = name.place;
+                        read(self, name, table, problems);
+                    }
+                }
+                false => {
+                    problems
+                        .error(name.place, format!("{} {} must be a table", kind, Quoted(name.value)))
+                        .help(format!("write [{kind}.NAME] and its keys below"));
+                }
+            }
+        }
+    }
+}
+
+/// The text of a file, which TOML wants in UTF-8.
+pub(super) fn utf8<'t>(file: FileId, octets: &'t [u8], problems: &mut Problems) -> Option<&'t str> {
+    match std::str::from_utf8(octets) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            let at = error.valid_up_to();
+            problems
+                .error(Place::new(file, at..at + 1), "the file is not valid UTF-8")
+                .help("save the file in UTF-8; the mark is where it first is not");
+            problems.mute(file);
+            None
+        }
+    }
+}
+
+/// Reports what the TOML parser found; the file is then muted by the caller.
+pub(super) fn syntax_errors(file: FileId, errors: &[toml::de::Error], text: &str, problems: &mut Problems) {
+    const SHOWN: usize = 20;
+    for error in errors.iter().take(SHOWN) {
+        let span = error.span().unwrap_or(text.len()..text.len());
+        let message = match error.message() {
+            "duplicate key" => {
+                format!("{} is defined twice in this file", Quoted(text.get(span.clone()).unwrap_or("")))
+            }
+            message if message.starts_with("cannot recurse") => {
+                "lists and tables are more than 80 deep inside each other".into()
+            }
+            message => message.to_owned(),
+        };
+        problems.error(Place::new(file, span), message).help("the file is not valid TOML; see https://toml.io");
+    }
+}
+
+/// A string that refers to a datacenter, region, monitor or pool.
+pub(super) fn reference(item: Item<'_>, problems: &mut Problems) -> Option<At<Box<str>>> {
+    item.text(problems).map(|text| text.map(Into::into))
+}
+
+/// The longest TTL (RFC 2181 section 8).
+pub(super) const LONGEST_TTL_SECS: i64 = (1 << 31) - 1;
+
+/// A TTL in seconds.
+pub(super) fn ttl(item: Item<'_>, problems: &mut Problems) -> Option<u32> {
+    let ttl =
+        item.integer(0, LONGEST_TTL_SECS, "a TTL is in seconds: 300 is five minutes (RFC 2181 section 8)", problems)?;
+    u32::try_from(ttl.value).ok()
+}

@@ -1,0 +1,75 @@
+//! `[datacenter.NAME]`: where it is and whether it serves.
+
+use crate::{
+    config::{
+        place::{At, Place},
+        problems::Problems,
+        reader::{Item, Subject, TableReader},
+        values,
+    },
+    geo::Coordinates,
+    steer::State,
+};
+
+/// A datacenter as written.
+#[derive(Debug)]
+pub(in crate::config) struct DatacenterSpec {
+    pub(in crate::config) name: At<Box<str>>,
+    pub(in crate::config) location: Option<Coordinates>,
+    pub(in crate::config) region: Option<At<Box<str>>>,
+    pub(in crate::config) state: State,
+    pub(in crate::config) reason: Option<Box<str>>,
+    /// Seconds since 1970.
+    pub(in crate::config) until: Option<i64>,
+}
+
+impl DatacenterSpec {
+    pub(super) fn read(name: At<&str>, mut table: TableReader<'_>, problems: &mut Problems) -> Option<Self> {
+        let spec = Self {
+            name: values::name(name, "datacenter", problems)?,
+            location: table.optional("location", problems, location),
+            region: table
+                .optional("region", problems, super::reference)
+                .and_then(|region| values::name(At::new(&region.value, region.place), "region", problems)),
+            state: table.optional("state", problems, state).unwrap_or_default(),
+            reason: table.optional("reason", problems, Item::text).map(|text| text.value.into()),
+            until: table.optional("until", problems, until),
+        };
+        table.finish(problems);
+        Some(spec)
+    }
+}
+
+/// The state of a datacenter or an endpoint.
+pub(super) fn state(item: Item<'_>, problems: &mut Problems) -> Option<State> {
+    let words = [State::Active, State::Standby, State::Draining, State::Disabled].map(|state| (state.word(), state));
+    item.word(&words, problems)
+}
+
+fn location(item: Item<'_>, problems: &mut Problems) -> Option<Coordinates> {
+    const HELP: &str = "write location = { latitude = 50.11, longitude = 8.68 }, in degrees north and east";
+    let subject = Subject { kind: "the location of", name: item.subject.name };
+    let mut table = item.table(subject, problems)?;
+    let latitude = table.required("latitude", HELP, problems).and_then(|item| item.number(problems));
+    let longitude = table.required("longitude", HELP, problems).and_then(|item| item.number(problems));
+    let place: Place = table.place;
+    table.finish(problems);
+    match Coordinates::new(latitude?, longitude?) {
+        Ok(coordinates) => Some(coordinates),
+        Err(error) => {
+            problems.error(place, format!("{}: {error}", item.subject)).help(HELP);
+            None
+        }
+    }
+}
+
+fn until(item: Item<'_>, problems: &mut Problems) -> Option<i64> {
+    let text = item.moment(problems)?;
+    match text.parse::<jiff::Timestamp>() {
+        Ok(moment) => Some(moment.as_second()),
+        Err(_) => {
+            problems.error(item.place, format!("{} is no moment there ever will be", item.what()));
+            None
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! An endpoint inside a list of members: what can be answered.
+
+use std::net::IpAddr;
+
+use crate::{
+    config::{
+        diagnostics::Quoted,
+        place::{At, Place},
+        problems::Problems,
+        reader::{Item, TableReader},
+        values,
+    },
+    steer::{Force, State, Target},
+};
+
+/// An endpoint as written.
+#[derive(Debug, Clone)]
+pub(in crate::config) struct EndpointSpec {
+    pub(in crate::config) name: At<Box<str>>,
+    pub(in crate::config) target: Target,
+    pub(in crate::config) datacenter: Option<At<Box<str>>>,
+    pub(in crate::config) monitor: Option<At<Box<str>>>,
+    pub(in crate::config) state: State,
+    pub(in crate::config) force: Option<Force>,
+}
+
+impl EndpointSpec {
+    /// Reads the keys that endpoints have and other members do not.
+    pub(super) fn read(table: &mut TableReader<'_>, problems: &mut Problems) -> Option<Self> {
+        let name = table.item("name").and_then(|item| item.text(problems));
+        let target = target(table, name.map_or("", |name| name.value), problems);
+        let datacenter = table.optional("datacenter", problems, super::reference);
+        let monitor = table.optional("monitor", problems, super::reference);
+        let state = table.optional("state", problems, super::datacenter::state).unwrap_or_default();
+        let force = table.optional("force", problems, force);
+        let (target, place) = target?;
+        let name = match name {
+            Some(name) => values::name(name, "endpoint", problems)?,
+            None => At::new(default_name(&target), place),
+        };
+        Some(Self { name, target, datacenter, monitor, state, force })
+    }
+}
+
+fn default_name(target: &Target) -> Box<str> {
+    match target {
+        Target::Addresses(addresses) => addresses.first().map(IpAddr::to_string).unwrap_or_default().into(),
+        Target::Cname(name) => name.to_string().into(),
+    }
+}
+
+fn force(item: Item<'_>, problems: &mut Problems) -> Option<Force> {
+    item.word(&[("up", Force::Up), ("down", Force::Down)], problems)
+}
+
+/// `addresses` or `cname`: exactly one.
+fn target(table: &mut TableReader<'_>, name: &str, problems: &mut Problems) -> Option<(Target, Place)> {
+    let addresses = table.item("addresses");
+    let cname = table.item("cname");
+    let alias = table.item("alias");
+    if let Some(alias) = alias {
+        problems
+            .error(alias.place, "this version has no `alias` yet")
+            .help("use `cname` below the zone's apex, or `addresses`");
+        return None;
+    }
+    let whose = match name {
+        "" => format!("an endpoint of {}", table.subject),
+        name => format!("endpoint {}", Quoted(name)),
+    };
+    match (addresses, cname) {
+        (Some(item), None) => addresses_of(item, &whose, problems).map(|list| (Target::Addresses(list), item.place)),
+        (None, Some(item)) => {
+            let text = item.text(problems)?;
+            let name = values::domain(text, "cname", problems)?;
+            Some((Target::Cname(name.value), name.place))
+        }
+        (Some(_), Some(cname)) => {
+            problems
+                .error(cname.place, format!("{whose} has both `addresses` and `cname`"))
+                .help("make two members of it");
+            None
+        }
+        (None, None) => {
+            problems
+                .error(table.place, format!("{whose} has nothing to answer"))
+                .help("add addresses = [\"192.0.2.1\"] or cname = \"...\"; for a member that is a pool, write its name or { pool = \"...\" }");
+            None
+        }
+    }
+}
+
+fn addresses_of(item: Item<'_>, whose: &str, problems: &mut Problems) -> Option<Vec<IpAddr>> {
+    let texts = item.texts("addresses", problems)?;
+    if texts.is_empty() {
+        problems
+            .error(item.place, format!("{whose} has no address"))
+            .help("add at least one: addresses = [\"192.0.2.1\"]");
+        return None;
+    }
+    let mut addresses = Vec::with_capacity(texts.len());
+    let mut all_good = true;
+    for text in texts {
+        match values::address(text, whose, problems) {
+            Some(address) if addresses.contains(&address.value) => {
+                problems
+                    .error(address.place, format!("{whose} has address {} twice", address.value))
+                    .help("leave one away");
+                all_good = false;
+            }
+            Some(address) => addresses.push(address.value),
+            None => all_good = false,
+        }
+    }
+    all_good.then_some(addresses)
+}

@@ -1,0 +1,361 @@
+//! `[pool.NAME]` and the inline form of a service: members and a policy.
+
+use std::num::NonZeroU32;
+
+use ipnet::IpNet;
+
+use super::EndpointSpec;
+use crate::{
+    config::{
+        diagnostics::Quoted,
+        place::{At, Place},
+        problems::Problems,
+        reader::{Item, Subject, TableReader},
+        values,
+    },
+    steer::{Answers, MinUp, Spread, Tie},
+};
+
+/// A pool as written.
+#[derive(Debug)]
+pub(in crate::config) struct PoolSpec {
+    pub(in crate::config) name: At<Box<str>>,
+    pub(in crate::config) policy: At<PolicyWord>,
+    pub(in crate::config) spread: Spread,
+    pub(in crate::config) answers: At<Answers>,
+    pub(in crate::config) min_up: Option<At<MinUp>>,
+    pub(in crate::config) tie: Option<Tie>,
+    pub(in crate::config) datacenter: Option<At<Box<str>>>,
+    pub(in crate::config) monitor: Option<At<Box<str>>>,
+    pub(in crate::config) on_all_down: Option<OnAllDownSpec>,
+    /// `None` where the key is missing or is no list.
+    pub(in crate::config) members: Option<Vec<MemberSpec>>,
+    /// Of `geo`.
+    pub(in crate::config) rules: Vec<RuleSpec>,
+    /// Of `geo`.
+    pub(in crate::config) default: Vec<MemberSpec>,
+    /// Whether every member that was written could be read: only then do their number and weights mean anything.
+    pub(in crate::config) is_complete: bool,
+}
+
+/// The name of a policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::config) enum PolicyWord {
+    Weighted,
+    Failover,
+    Nearest,
+    Geo,
+    All,
+    Load,
+}
+
+/// A member as written.
+#[derive(Debug)]
+pub(in crate::config) struct MemberSpec {
+    pub(in crate::config) place: Place,
+    pub(in crate::config) target: MemberTarget,
+    pub(in crate::config) weight: u16,
+    pub(in crate::config) bias: i8,
+}
+
+/// What a member is.
+#[derive(Debug)]
+pub(in crate::config) enum MemberTarget {
+    Pool(At<Box<str>>),
+    Endpoint(Box<EndpointSpec>),
+}
+
+/// A rule of a `geo` pool as written.
+#[derive(Debug)]
+pub(in crate::config) struct RuleSpec {
+    pub(in crate::config) subnets: Vec<At<IpNet>>,
+    pub(in crate::config) asns: Vec<At<u32>>,
+    pub(in crate::config) subdivisions: Vec<At<Box<str>>>,
+    pub(in crate::config) countries: Vec<At<Box<str>>>,
+    pub(in crate::config) continents: Vec<At<Box<str>>>,
+    pub(in crate::config) members: Vec<MemberSpec>,
+}
+
+/// `on-all-down` as written.
+#[derive(Debug, Clone)]
+pub(in crate::config) enum OnAllDownSpec {
+    All,
+    Empty,
+    Pool(At<Box<str>>),
+}
+
+const MEMBERS_HELP: &str =
+    "write members = [ { addresses = [\"192.0.2.1\"] } ] or the names of pools: members = [\"web-fra\", \"web-iad\"]";
+
+impl PoolSpec {
+    pub(super) fn read(name: At<&str>, mut table: TableReader<'_>, problems: &mut Problems) -> Option<Self> {
+        let at_name = values::name(name, "pool", problems)?;
+        let on_all_down = table.optional("on-all-down", problems, on_all_down);
+        let spec = Self::read_keys(at_name, &mut table, on_all_down, problems);
+        table.finish(problems);
+        Some(spec)
+    }
+
+    /// Reads the keys that a pool's table and a service's share.
+    pub(super) fn read_keys(
+        name: At<Box<str>>,
+        table: &mut TableReader<'_>,
+        on_all_down: Option<OnAllDownSpec>,
+        problems: &mut Problems,
+    ) -> Self {
+        let place = table.place;
+        let policy = table.item("policy");
+        let policy = match policy {
+            None => Some(At::new(PolicyWord::Weighted, place)),
+            Some(item) => policy_word(item, problems),
+        };
+        let spread = table.optional("spread", problems, spread).unwrap_or_default();
+        let one = Answers::Count(NonZeroU32::MIN);
+        let answers = table.optional("answers", problems, answers).unwrap_or(At::new(one, place));
+        let min_up = table.optional("min-up", problems, min_up);
+        let datacenter = table.optional("datacenter", problems, super::reference);
+        let monitor = table.optional("monitor", problems, super::reference);
+        let tie_item = table.item("tie");
+        let tie = tie_item.and_then(|item| tie(item, problems));
+        let mut is_complete = policy.is_some();
+        let policy = policy.unwrap_or(At::new(PolicyWord::Weighted, place));
+        let is_geo = policy.value == PolicyWord::Geo;
+        let (members, rules, default) = (table.item("members"), table.item("rules"), table.item("default"));
+        if let (Some(item), true) = (tie_item, policy.value != PolicyWord::Nearest && is_complete) {
+            only_for(item, "nearest", problems);
+        }
+        for item in [rules, default].into_iter().flatten().filter(|_| !is_geo && is_complete) {
+            only_for(item, "geo", problems);
+        }
+        match members {
+            Some(item) if is_geo => {
+                problems
+                    .error(item.place, format!("{}, whose policy is geo, has `members`", table.subject))
+                    .help("a geo pool's members stand in its `rules` and in `default`");
+            }
+            None if !is_geo && is_complete => {
+                problems.error(place, format!("{} has no `members`", table.subject)).help(MEMBERS_HELP);
+            }
+            _ => {}
+        }
+        if is_geo && default.is_none() {
+            problems
+                .error(place, format!("{}, whose policy is geo, has no `default`", table.subject))
+                .help("write default = [\"POOL\"] for clients that no rule matches; default = [] answers them nothing (NODATA)");
+        }
+        let mut list = |item: Option<Item<'_>>| item.and_then(|item| members_of(item, &mut is_complete, problems));
+        let members = list(members.filter(|_| !is_geo));
+        let default = list(default.filter(|_| is_geo)).unwrap_or_default();
+        let rules = match rules.filter(|_| is_geo) {
+            Some(item) => rules_of(item, &mut is_complete, problems),
+            None => Vec::new(),
+        };
+        Self {
+            name,
+            policy,
+            spread,
+            answers,
+            min_up,
+            tie,
+            datacenter,
+            monitor,
+            on_all_down,
+            members,
+            rules,
+            default,
+            is_complete,
+        }
+    }
+
+    /// Every member, wherever it is written.
+    pub(in crate::config) fn all_members(&self) -> impl Iterator<Item = &MemberSpec> {
+        let own = self.members.iter().flatten();
+        own.chain(self.rules.iter().flat_map(|rule| &rule.members)).chain(&self.default)
+    }
+}
+
+fn only_for(item: Item<'_>, policy: &str, problems: &mut Problems) {
+    problems
+        .error(item.place, format!("{} has `{}`, whose policy is not {policy}", item.subject, item.key))
+        .help(format!("`{}` belongs to policy = \"{policy}\"", item.key));
+}
+
+fn policy_word(item: Item<'_>, problems: &mut Problems) -> Option<At<PolicyWord>> {
+    let words = [
+        ("weighted", PolicyWord::Weighted),
+        ("failover", PolicyWord::Failover),
+        ("nearest", PolicyWord::Nearest),
+        ("geo", PolicyWord::Geo),
+        ("all", PolicyWord::All),
+        ("load", PolicyWord::Load),
+    ];
+    let word = item.word(&words, problems)?;
+    if word == PolicyWord::Load {
+        problems
+            .error(item.place, "this version has no policy \"load\" yet")
+            .help("use \"weighted\" with fixed weights");
+        return None;
+    }
+    Some(At::new(word, item.place))
+}
+
+fn spread(item: Item<'_>, problems: &mut Problems) -> Option<Spread> {
+    item.word(&[("query", Spread::Query), ("client", Spread::Client), ("turn", Spread::Turn)], problems)
+}
+
+fn answers(item: Item<'_>, problems: &mut Problems) -> Option<At<Answers>> {
+    if item.is_text() {
+        return item.word(&[("all", Answers::All)], problems).map(|word| At::new(word, item.place));
+    }
+    let count = item.integer(1, 1000, "it counts endpoints in one answer; \"all\" means every usable one", problems)?;
+    let count = u32::try_from(count.value).ok().and_then(NonZeroU32::new)?;
+    Some(At::new(Answers::Count(count), item.place))
+}
+
+fn min_up(item: Item<'_>, problems: &mut Problems) -> Option<At<MinUp>> {
+    if !item.is_text() {
+        let count = item.integer(1, 65_536, "it counts members; a share is written \"50%\"", problems)?;
+        let count = u32::try_from(count.value).ok().and_then(NonZeroU32::new)?;
+        return Some(At::new(MinUp::Members(count), item.place));
+    }
+    let text = item.text(problems)?;
+    let Some(share) = values::share(text.value, 100.0) else {
+        problems
+            .error(text.place, format!("{} has `min-up` {}", item.subject, Quoted(text.value)))
+            .help("write a number of members, 2, or a share by weight, \"50%\"");
+        return None;
+    };
+    Some(At::new(MinUp::Share(share), item.place))
+}
+
+fn tie(item: Item<'_>, problems: &mut Problems) -> Option<Tie> {
+    let text = item.text(problems)?;
+    let kilometres = || {
+        let number: f64 = text.value.strip_suffix("km")?.trim_end().parse().ok()?;
+        (number > 0.0 && number <= 20_100.0).then_some(Tie::Kilometres(number))
+    };
+    let tie = values::share(text.value, 1000.0).map(Tie::Share).or_else(kilometres);
+    if tie.is_none() {
+        problems
+            .error(text.place, format!("{} has `tie` {}", item.subject, Quoted(text.value)))
+            .help("write how much farther than the nearest still counts as near: \"5%\" or \"100km\"");
+    }
+    tie
+}
+
+/// `"all"`, `"empty"` or `{ pool = "..." }`.
+pub(super) fn on_all_down(item: Item<'_>, problems: &mut Problems) -> Option<OnAllDownSpec> {
+    if !item.is_table() {
+        let all = item.word(&[("all", true), ("empty", false)], problems)?;
+        return Some(if all { OnAllDownSpec::All } else { OnAllDownSpec::Empty });
+    }
+    let mut table = item.table(Subject { kind: "`on-all-down` of", name: item.subject.name }, problems)?;
+    let pool = table.required("pool", "write on-all-down = { pool = \"NAME\" }", problems);
+    let pool = pool.and_then(|item| super::reference(item, problems));
+    table.finish(problems);
+    pool.map(OnAllDownSpec::Pool)
+}
+
+/// A list of members. Those that cannot be read are left out, and the list is then not complete.
+fn members_of(item: Item<'_>, is_complete: &mut bool, problems: &mut Problems) -> Option<Vec<MemberSpec>> {
+    let Some(items) = item.list("members", problems) else {
+        *is_complete = false;
+        return None;
+    };
+    let written = items.len();
+    let members: Vec<_> = items.into_iter().filter_map(|item| member(item, problems)).collect();
+    *is_complete &= members.len() == written;
+    if written == 0 && item.key == "members" {
+        problems.error(item.place, format!("{} has no member", item.subject)).help(MEMBERS_HELP);
+    }
+    Some(members)
+}
+
+fn member(item: Item<'_>, problems: &mut Problems) -> Option<MemberSpec> {
+    if item.is_text() {
+        let name = super::reference(item, problems)?;
+        return Some(MemberSpec { place: item.place, target: MemberTarget::Pool(name), weight: 1, bias: 0 });
+    }
+    let mut table = item.table(item.subject, problems)?;
+    let pool = table.item("pool");
+    let target = match pool {
+        Some(item) => super::reference(item, problems).map(MemberTarget::Pool),
+        None => EndpointSpec::read(&mut table, problems).map(|endpoint| MemberTarget::Endpoint(Box::new(endpoint))),
+    };
+    // Weights and biases are reported under the member's own name, which is read by now.
+    let name = match &target {
+        Some(MemberTarget::Pool(name)) => name.value.clone(),
+        Some(MemberTarget::Endpoint(endpoint)) => endpoint.name.value.clone(),
+        None => "".into(),
+    };
+    let kind = if pool.is_some() { "member" } else { "endpoint" };
+    let subject = Subject { kind, name: &name };
+    let weight = table.item("weight").map_or(Some(1), |item| weight(item.about(subject), problems));
+    let bias = table.item("bias").map_or(Some(0), |item| bias(item.about(subject), problems));
+    let place = table.place;
+    table.finish(problems);
+    Some(MemberSpec { place, target: target?, weight: weight?, bias: bias? })
+}
+
+fn weight(item: Item<'_>, problems: &mut Problems) -> Option<u16> {
+    let help = "weights are relative within a pool: 7 and 1 mean the same as 70000 and 10000; 0 is for standby";
+    let weight = item.integer(0, 65535, help, problems)?;
+    u16::try_from(weight.value).ok()
+}
+
+fn bias(item: Item<'_>, problems: &mut Problems) -> Option<i8> {
+    let bias = item.integer(
+        -99,
+        99,
+        "it is a percentage: 25 draws clients from 25 % farther, -25 pushes them away",
+        problems,
+    )?;
+    i8::try_from(bias.value).ok()
+}
+
+fn rules_of(item: Item<'_>, is_complete: &mut bool, problems: &mut Problems) -> Vec<RuleSpec> {
+    let items = item.list("rules", problems).unwrap_or_default();
+    items.into_iter().filter_map(|item| rule(item, is_complete, problems)).collect()
+}
+
+fn rule(item: Item<'_>, is_complete: &mut bool, problems: &mut Problems) -> Option<RuleSpec> {
+    let subject = Subject { kind: "a rule of", name: item.subject.name };
+    let mut table = item.table(subject, problems)?;
+    let mut keys = 0;
+    let mut codes = |key, problems: &mut Problems| {
+        let item = table.item(key)?;
+        keys += 1;
+        item.texts("strings", problems)
+    };
+    let subnets = codes("subnet", problems).unwrap_or_default();
+    let subdivisions = codes("subdivision", problems).unwrap_or_default();
+    let countries = codes("country", problems).unwrap_or_default();
+    let continents = codes("continent", problems).unwrap_or_default();
+    let asns = table.item("asn").map(|item| {
+        keys += 1;
+        item.list("numbers", problems).unwrap_or_default()
+    });
+    const HELP: &str = "write members = [\"POOL\"]: the pools to try, in order";
+    let members = table.required("members", HELP, problems);
+    let rule = RuleSpec {
+        subnets: subnets.into_iter().filter_map(|text| values::prefix(text, problems)).collect(),
+        asns: asns.into_iter().flatten().filter_map(|item| asn(item, problems)).collect(),
+        subdivisions: subdivisions.into_iter().filter_map(|text| values::subdivision(text, problems)).collect(),
+        countries: countries.into_iter().filter_map(|text| values::country(text, problems)).collect(),
+        continents: continents.into_iter().filter_map(|text| values::continent(text, problems)).collect(),
+        members: members.and_then(|item| members_of(item, is_complete, problems)).unwrap_or_default(),
+    };
+    let (subject, place) = (table.subject, table.place);
+    table.finish(problems);
+    if keys == 0 {
+        problems
+            .error(place, format!("{subject} matches nobody"))
+            .help("say whom: subnet = [...], asn = [...], subdivision = [...], country = [...] or continent = [...]");
+    }
+    Some(rule)
+}
+
+fn asn(item: Item<'_>, problems: &mut Problems) -> Option<At<u32>> {
+    let number = item.integer(1, i64::from(u32::MAX), "it is the number of an autonomous system: 64500", problems)?;
+    u32::try_from(number.value).ok().map(|asn| At::new(asn, number.place))
+}

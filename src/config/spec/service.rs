@@ -1,0 +1,70 @@
+//! `[service."NAME"]`: a name whose answer is chosen per client, with a pool's name or with members inline.
+
+use super::{OnAllDownSpec, PoolSpec, pool};
+use crate::{
+    config::{
+        place::At,
+        problems::Problems,
+        reader::{Item, TableReader},
+        values,
+    },
+    dns::Name,
+};
+
+/// A service as written.
+#[derive(Debug)]
+pub(in crate::config) struct ServiceSpec {
+    pub(in crate::config) name: At<Name>,
+    pub(in crate::config) chooser: Chooser,
+    pub(in crate::config) ttl_secs: u32,
+    pub(in crate::config) on_all_down: Option<OnAllDownSpec>,
+    pub(in crate::config) ipv6: bool,
+}
+
+/// What chooses for a service.
+#[derive(Debug)]
+pub(in crate::config) enum Chooser {
+    Named(At<Box<str>>),
+    Inline(Box<PoolSpec>),
+}
+
+/// What a service's TTL is where none is written, in seconds.
+const DEFAULT_TTL_SECS: u32 = 30;
+
+/// The keys of the inline form: with `pool` they have nothing to say.
+const INLINE_KEYS: [&str; 10] =
+    ["members", "policy", "spread", "datacenter", "monitor", "answers", "min-up", "rules", "default", "tie"];
+
+impl ServiceSpec {
+    pub(super) fn read(name: At<&str>, mut table: TableReader<'_>, problems: &mut Problems) -> Option<Self> {
+        let at_name = values::domain(name, "the service's name", problems);
+        let ttl_secs = table.optional("ttl", problems, super::ttl).unwrap_or(DEFAULT_TTL_SECS);
+        let on_all_down = table.optional("on-all-down", problems, pool::on_all_down);
+        let ipv6 = table.optional("ipv6", problems, Item::boolean).unwrap_or(true);
+        let chooser = chooser(name, &mut table, problems);
+        table.finish(problems);
+        Some(Self { name: at_name?, chooser: chooser?, ttl_secs, on_all_down, ipv6 })
+    }
+}
+
+fn chooser(name: At<&str>, table: &mut TableReader<'_>, problems: &mut Problems) -> Option<Chooser> {
+    let Some(pool) = table.item("pool") else {
+        if INLINE_KEYS.iter().all(|key| !table.has(key)) {
+            table.item("members");
+            problems
+                .error(table.place, format!("{} has neither `pool` nor `members`", table.subject))
+                .help("write pool = \"NAME\", or members = [ ... ] right here");
+            return None;
+        }
+        let spec = PoolSpec::read_keys(name.map(Into::into), table, None, problems);
+        return Some(Chooser::Inline(Box::new(spec)));
+    };
+    for key in INLINE_KEYS {
+        if let Some(item) = table.item(key) {
+            problems
+                .error(item.place, format!("{} has both `pool` and `{key}`", table.subject))
+                .help(format!("write `{key}` in the pool, or leave `pool` away and write the members here"));
+        }
+    }
+    super::reference(pool, problems).map(Chooser::Named)
+}

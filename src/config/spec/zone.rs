@@ -1,0 +1,80 @@
+//! `[zone."NAME"]`: the apex, who answers for it, and its master file.
+
+use crate::{
+    config::{
+        place::{At, Place},
+        problems::Problems,
+        reader::{Item, TableReader},
+        values,
+    },
+    dns::Name,
+};
+
+/// A zone as written.
+#[derive(Debug)]
+pub(in crate::config) struct ZoneSpec {
+    pub(in crate::config) apex: At<Name>,
+    pub(in crate::config) nameservers: Option<At<Vec<Name>>>,
+    pub(in crate::config) hostmaster: Option<At<Name>>,
+    pub(in crate::config) ttl_secs: u32,
+    pub(in crate::config) negative_ttl_secs: u32,
+    pub(in crate::config) records: Option<At<Box<str>>>,
+    pub(in crate::config) client_subnet: bool,
+    /// Whether `nameservers` or `hostmaster` was written, right or wrong.
+    pub(in crate::config) names_authority: Option<Place>,
+}
+
+/// What a zone's TTL is where none is written, in seconds.
+pub(in crate::config) const DEFAULT_TTL_SECS: u32 = 300;
+/// What a zone's SOA MINIMUM is where none is written, in seconds.
+const DEFAULT_NEGATIVE_TTL_SECS: u32 = 60;
+
+impl ZoneSpec {
+    pub(super) fn read(name: At<&str>, mut table: TableReader<'_>, problems: &mut Problems) -> Option<Self> {
+        let apex = values::domain(name, "the zone's name", problems);
+        let mut written = None;
+        let nameservers = table.item("nameservers").and_then(|item| {
+            written.get_or_insert(item.place);
+            nameservers(item, problems)
+        });
+        let hostmaster = table.item("hostmaster").and_then(|item| {
+            written.get_or_insert(item.place);
+            values::hostmaster(item.text(problems)?, problems)
+        });
+        let ttl_secs = table.optional("ttl", problems, super::ttl).unwrap_or(DEFAULT_TTL_SECS);
+        let negative_ttl_secs =
+            table.optional("negative-ttl", problems, super::ttl).unwrap_or(DEFAULT_NEGATIVE_TTL_SECS);
+        let records = table.optional("records", problems, super::reference);
+        let client_subnet = table.optional("client-subnet", problems, Item::boolean).unwrap_or(true);
+        table.finish(problems);
+        Some(Self {
+            apex: apex?,
+            nameservers,
+            hostmaster,
+            ttl_secs,
+            negative_ttl_secs,
+            records,
+            client_subnet,
+            names_authority: written,
+        })
+    }
+}
+
+fn nameservers(item: Item<'_>, problems: &mut Problems) -> Option<At<Vec<Name>>> {
+    let texts = item.texts("names", problems)?;
+    if texts.is_empty() {
+        problems
+            .error(item.place, format!("{} names no nameserver", item.subject))
+            .help("name at least one: nameservers = [\"ns1.example.com\"]");
+        return None;
+    }
+    let mut names: Vec<Name> = Vec::with_capacity(texts.len());
+    for text in texts {
+        let name = values::domain(text, "nameserver", problems)?;
+        if names.contains(&name.value) {
+            problems.error(name.place, format!("nameserver \"{}\" is listed twice", name.value)).help("leave one away");
+        }
+        names.push(name.value);
+    }
+    Some(At::new(names, item.place))
+}

@@ -1,0 +1,228 @@
+//! What a configuration would serve, for `check`: zones with their records and services, what each service chooses among, and
+//! how many services depend on each datacenter.
+
+use std::{collections::BTreeSet, fmt};
+
+use serde_json::{Value, json};
+
+use super::Config;
+use crate::steer::{DatacenterId, MemberKind, Policy, PoolId, Service, Topology};
+
+/// What would be served. Displays as text for people.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    zones: Vec<ZoneSummary>,
+    datacenters: Vec<DatacenterSummary>,
+    monitors: usize,
+    probes: usize,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct ZoneSummary {
+    name: String,
+    records: usize,
+    services: Vec<ServiceSummary>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct ServiceSummary {
+    name: String,
+    pool: String,
+    policy: &'static str,
+    ttl_secs: u32,
+    members: Vec<String>,
+    endpoints: usize,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct DatacenterSummary {
+    name: String,
+    region: Option<String>,
+    state: &'static str,
+    reason: Option<String>,
+    services: usize,
+}
+
+/// A service has this many members shown in text; a program gets all.
+const SHOWN_MEMBERS: usize = 8;
+/// Zones and services beyond these are counted in text, not shown.
+const SHOWN_ZONES: usize = 50;
+const SHOWN_SERVICES: usize = 200;
+
+impl Summary {
+    /// Sums up a configuration.
+    pub fn new(config: &Config) -> Self {
+        let topology = &config.topology;
+        let mut depending = vec![0; topology.datacenters.len()];
+        let mut services: Vec<Vec<ServiceSummary>> = vec![Vec::new(); config.zones.len()];
+        for service in &topology.services {
+            let reach = Reach::of(topology, service.pool);
+            reach.datacenters.iter().for_each(|datacenter| depending[datacenter.index()] += 1);
+            services[service.zone.index()].push(ServiceSummary::new(topology, service, reach.endpoints));
+        }
+        let zones = config.zones.iter().zip(services).map(|(zone, services)| ZoneSummary {
+            name: zone.apex.to_string(),
+            records: zone.record_count(),
+            services,
+        });
+        let datacenters = topology.datacenters.iter().zip(depending).map(|(datacenter, services)| DatacenterSummary {
+            name: datacenter.name.to_string(),
+            region: datacenter.region.as_deref().map(str::to_owned),
+            state: datacenter.state.word(),
+            reason: datacenter.reason.as_deref().map(str::to_owned),
+            services,
+        });
+        Self {
+            zones: zones.collect(),
+            datacenters: datacenters.collect(),
+            monitors: topology.monitors.len(),
+            probes: topology.probes.len(),
+        }
+    }
+
+    /// For programs: an object with `zones`, `datacenters`, `monitors` and `probes`.
+    pub fn to_json(&self) -> Value {
+        let service = |service: &ServiceSummary| {
+            json!({
+                "name": service.name, "pool": service.pool, "policy": service.policy, "ttl": service.ttl_secs,
+                "members": service.members, "endpoints": service.endpoints,
+            })
+        };
+        let zone = |zone: &ZoneSummary| {
+            let services: Vec<_> = zone.services.iter().map(service).collect();
+            json!({ "name": zone.name, "records": zone.records, "services": services })
+        };
+        let datacenter = |datacenter: &DatacenterSummary| {
+            json!({
+                "name": datacenter.name, "region": datacenter.region, "state": datacenter.state,
+                "reason": datacenter.reason, "services": datacenter.services,
+            })
+        };
+        json!({
+            "zones": self.zones.iter().map(zone).collect::<Vec<_>>(),
+            "datacenters": self.datacenters.iter().map(datacenter).collect::<Vec<_>>(),
+            "monitors": self.monitors,
+            "probes": self.probes,
+        })
+    }
+}
+
+impl ServiceSummary {
+    fn new(topology: &Topology, service: &Service, endpoints: usize) -> Self {
+        let pool = &topology.pools[service.pool.index()];
+        let name = |kind| match kind {
+            MemberKind::Pool(pool) => topology.pools[pool.index()].name.to_string(),
+            MemberKind::Endpoint(endpoint) => topology.endpoints[endpoint.index()].name.to_string(),
+        };
+        Self {
+            name: service.name.to_string(),
+            pool: pool.name.to_string(),
+            policy: policy_word(&pool.policy),
+            ttl_secs: service.ttl_secs,
+            members: pool.members.iter().map(|member| name(member.kind)).collect(),
+            endpoints,
+        }
+    }
+}
+
+/// The word in the zone file.
+fn policy_word(policy: &Policy) -> &'static str {
+    match policy {
+        Policy::Weighted => "weighted",
+        Policy::Failover => "failover",
+        Policy::Nearest { .. } => "nearest",
+        Policy::Geo { .. } => "geo",
+        Policy::All => "all",
+    }
+}
+
+/// What is below a pool, each once.
+#[derive(Default)]
+struct Reach {
+    pools: BTreeSet<PoolId>,
+    datacenters: BTreeSet<DatacenterId>,
+    endpoints: usize,
+}
+
+impl Reach {
+    fn of(topology: &Topology, pool: PoolId) -> Self {
+        let mut reach = Self::default();
+        let mut open = vec![pool];
+        while let Some(pool) = open.pop() {
+            if !reach.pools.insert(pool) {
+                continue;
+            }
+            for member in &topology.pools[pool.index()].members {
+                match member.kind {
+                    MemberKind::Pool(inner) => open.push(inner),
+                    MemberKind::Endpoint(endpoint) => {
+                        reach.endpoints += 1;
+                        reach.datacenters.extend(&topology.endpoints[endpoint.index()].datacenters);
+                    }
+                }
+            }
+        }
+        reach
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for zone in self.zones.iter().take(SHOWN_ZONES) {
+            let (records, services) = (zone.records, zone.services.len());
+            writeln!(f, "zone {}: {}, {}", zone.name, count(records, "record"), count(services, "service"))?;
+            for service in zone.services.iter().take(SHOWN_SERVICES) {
+                write!(f, "{service}")?;
+            }
+            if services > SHOWN_SERVICES {
+                writeln!(f, "  and {} more", count(services - SHOWN_SERVICES, "service"))?;
+            }
+        }
+        if self.zones.len() > SHOWN_ZONES {
+            writeln!(f, "and {} more", count(self.zones.len() - SHOWN_ZONES, "zone"))?;
+        }
+        for datacenter in &self.datacenters {
+            let region = datacenter.region.as_ref().map(|region| format!(" in {region}")).unwrap_or_default();
+            let reason = datacenter.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+            writeln!(
+                f,
+                "datacenter {}{region}: {}{}, {} on it",
+                datacenter.name,
+                datacenter.state,
+                super::diagnostics::escaped(&reason),
+                match datacenter.services {
+                    1 => "1 service depends".into(),
+                    many => format!("{many} services depend"),
+                },
+            )?;
+        }
+        writeln!(f, "{}, {}", count(self.monitors, "monitor"), count(self.probes, "target"))
+    }
+}
+
+impl fmt::Display for ServiceSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.members.iter().take(SHOWN_MEMBERS).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = match self.members.len().checked_sub(SHOWN_MEMBERS) {
+            None | Some(0) => String::new(),
+            Some(more) => format!(" and {more} more"),
+        };
+        let pool = if self.pool == self.name { String::new() } else { format!(" pool {}", self.pool) };
+        writeln!(
+            f,
+            "  {}{pool} {} ttl {}: {shown}{more} ({})",
+            self.name,
+            self.policy,
+            self.ttl_secs,
+            count(self.endpoints, "endpoint")
+        )
+    }
+}
+
+/// A number and what it counts.
+fn count(number: usize, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        many => format!("{many} {what}s"),
+    }
+}

@@ -1,0 +1,332 @@
+//! Good configurations and what becomes of them.
+
+use super::*;
+use crate::steer::{Answers, EndpointId, MemberKind, MinUp, OnAllDown, Policy, PoolId, Spread, State, Target, Tie};
+
+fn load(texts: &[(&str, &str)]) -> Config {
+    let sources = Sources::from_texts(&Locations::default(), texts.iter().copied());
+    match Config::load(&sources) {
+        Ok((config, _)) => config,
+        Err(errors) => panic!("{}", errors.render(Colours::Plain)),
+    }
+}
+
+const SAMPLES: [(&str, &str); 2] = [
+    ("zones/datacenters.toml", include_str!("../../zones/datacenters.toml")),
+    ("zones/gslb.example.com.toml", include_str!("../../zones/gslb.example.com.toml")),
+];
+
+#[test]
+fn the_samples_serve_two_services_from_three_datacenters() {
+    let config = load(&SAMPLES);
+    assert_eq!(
+        Summary::new(&config).to_string(),
+        "zone gslb.example.com: 3 records, 2 services\n  \
+         api.gslb.example.com nearest ttl 20: 192.0.2.21, 198.51.100.21, 203.0.113.21 (3 endpoints)\n  \
+         www.gslb.example.com pool web nearest ttl 30: web-fra, web-iad, web-sin (4 endpoints)\n\
+         datacenter fra in eu: active, 2 services depend on it\n\
+         datacenter iad in us: active, 2 services depend on it\n\
+         datacenter sin in ap: active, 2 services depend on it\n\
+         0 monitors, 0 targets\n"
+    );
+}
+
+#[test]
+fn the_samples_have_nothing_to_warn_of() {
+    let sources = Sources::from_texts(&Locations::default(), SAMPLES);
+    let (_, warnings) = Config::load(&sources).unwrap();
+    assert!(warnings.is_empty(), "{warnings}");
+}
+
+const ZONE: &str =
+    "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"host.master@example.com\"\n";
+
+fn load_tables(tables: &str) -> Config {
+    load(&[("zones/x.toml", &format!("{ZONE}{tables}"))])
+}
+
+#[test]
+fn every_key_of_a_pool_becomes_its_domain_value() {
+    let config = load_tables(
+        r#"
+        [datacenter.fra]
+        location = { latitude = 50, longitude = 8.68 }
+        region = "eu"
+        state = "draining"
+        reason = "kernel upgrade"
+        until = 2026-12-01T06:00:00Z
+        [datacenter.ams]
+        region = "eu"
+        [monitor.web]
+        https = { host = "www.example.com", status = ["200-299", 404], verify = false }
+        interval = "1m30s"
+        [pool.inner]
+        datacenter = "eu"
+        monitor = "web"
+        spread = "client"
+        answers = 1
+        min-up = "50%"
+        members = [
+          { addresses = ["192.0.2.1", "2001:db8::1"], weight = 0, state = "standby", force = "down" },
+          { name = "b", cname = "CDN.example.net.", datacenter = "fra" },
+        ]
+        [pool.outer]
+        policy = "nearest"
+        tie = "100km"
+        members = [{ pool = "inner", bias = -25, weight = 7 }]
+        [service."WWW.x.example."]
+        pool = "outer"
+        ttl = 7
+        ipv6 = false
+        on-all-down = { pool = "inner" }
+        "#,
+    );
+    let topology = &config.topology;
+    let [ams, fra] = &topology.datacenters[..] else { panic!() };
+    assert_eq!((&*ams.name, &*fra.name), ("ams", "fra"));
+    assert_eq!(
+        (fra.state, fra.until, fra.reason.as_deref()),
+        (State::Draining, Some(1_796_104_800), Some("kernel upgrade"))
+    );
+    let [inner, outer] = &topology.pools[..] else { panic!() };
+    assert_eq!((inner.spread, inner.min_up), (Spread::Client, MinUp::Share(0.5)));
+    assert_eq!(inner.answers, Answers::Count(std::num::NonZeroU32::MIN));
+    assert_eq!(outer.policy, Policy::Nearest { tie: Some(Tie::Kilometres(100.0)) });
+    let member = &outer.members[0];
+    assert_eq!((member.kind, member.weight, member.bias), (MemberKind::Pool(PoolId(0)), 7, -25));
+    assert_eq!(inner.members[0].kind, MemberKind::Endpoint(EndpointId(0)));
+    let [a, b] = &topology.endpoints[..] else { panic!() };
+    assert_eq!((&*a.name, a.datacenters.len(), a.state), ("192.0.2.1", 2, State::Standby));
+    assert_eq!(a.force, Some(crate::steer::Force::Down));
+    assert_eq!((&*b.name, b.datacenters.len()), ("b", 1));
+    assert_eq!(b.target, Target::Cname("cdn.example.net".parse().unwrap()));
+    let service = &topology.services[0];
+    assert_eq!((service.name.to_string().as_str(), service.ttl_secs, service.ipv6), ("www.x.example", 7, false));
+    assert_eq!((service.pool, service.on_all_down), (PoolId(1), OnAllDown::Pool(PoolId(0))));
+    let monitor = &topology.monitors[0];
+    assert_eq!(
+        (monitor.interval.as_secs(), monitor.timeout.as_secs(), monitor.rise.get(), monitor.fall.get()),
+        (90, 2, 2, 3)
+    );
+    let crate::health::Check::Http(check) = &monitor.check else { panic!() };
+    assert_eq!((check.port, check.tls, check.verify, check.status.len(), &*check.path), (443, true, false, 2, "/"));
+    assert_eq!(topology.probes.len(), 3);
+}
+
+#[test]
+fn a_geo_pool_shares_members_among_its_rules() {
+    let config = load_tables(
+        r#"
+        [pool.a]
+        members = [{ addresses = ["192.0.2.1"] }]
+        [pool.geo]
+        policy = "geo"
+        rules = [
+          { subnet = ["203.0.113.0/24"], country = ["de"], members = ["a", { addresses = ["192.0.2.9"] }] },
+          { continent = ["eu"], members = [{ addresses = ["192.0.2.9"] }] },
+        ]
+        default = ["a"]
+        [service."www.x.example"]
+        pool = "geo"
+        "#,
+    );
+    let pool = &config.topology.pools[1];
+    assert_eq!(pool.members.len(), 2);
+    let Policy::Geo { rules, default } = &pool.policy else { panic!() };
+    assert_eq!((&rules[0].members[..], &rules[1].members[..], &default[..]), (&[0, 1][..], &[1][..], &[0][..]));
+    assert_eq!((&*rules[0].countries[0], &*rules[1].continents[0]), ("DE", "EU"));
+}
+
+#[test]
+fn the_hostmaster_becomes_an_rname_with_its_dots_escaped() {
+    let config = load_tables("");
+    let soa = &config.zones[0].records(7)[0];
+    let rest = &soa.rdata["ns1.example.com".len() + 2..];
+    let rname = b"\x0bhost.master\x07example\x03com\x00";
+    assert_eq!(&rest[..rname.len()], rname);
+    assert_eq!(rest[rname.len()..], [0, 0, 0, 7, 0, 0, 14, 16, 0, 0, 3, 132, 0, 18, 117, 0, 0, 0, 0, 60]);
+}
+
+#[test]
+fn the_serials_hash_follows_the_content_and_not_the_state() {
+    let hash = |tables: &str| match load_tables(tables).zones[0].serial {
+        SerialSource::FromContent { hash, .. } => hash,
+        SerialSource::Own(_) => panic!(),
+    };
+    let tables = "[pool.a]\nmembers = [{ addresses = [\"192.0.2.1\"], datacenter = \"fra\" }]\n[service.\"www.x.example\"]\npool = \"a\"\n[datacenter.fra]\n";
+    let before = hash(tables);
+    assert_eq!(hash(tables), before);
+    assert_ne!(hash(&tables.replace("192.0.2.1", "192.0.2.2")), before);
+    assert_ne!(hash(&tables.replace("www.", "web.")), before);
+    assert_ne!(hash(&tables.replace("pool = \"a\"", "pool = \"a\"\nttl = 31")), before);
+    assert_eq!(hash(&format!("{tables}state = \"draining\"\n")), before);
+}
+
+#[test]
+fn a_master_file_that_nothing_names_is_a_zone_as_it_stands() {
+    let soa = "@ 3600 IN SOA ns1.example.com. h.example.com. 42 3600 900 1209600 60\n@ IN NS ns1.example.com.\n$INCLUDE part.zone\n";
+    let config = load(&[
+        ("zones/a\\.b.example.zone", soa),
+        ("zones/part.zone", "www IN A 192.0.2.1\n"),
+        ("zones/root.zone", soa),
+    ]);
+    let apexes: Vec<_> =
+        config.zones.iter().map(|zone| (zone.apex.to_string(), zone.serial, zone.record_count())).collect();
+    let own = SerialSource::Own(42);
+    assert_eq!(apexes, [(".".into(), own, 3), ("a\\.b.example".into(), own, 3)]);
+}
+
+#[test]
+fn a_service_belongs_to_the_innermost_zone() {
+    let child = ZONE.replace("x.example", "sub.x.example");
+    let config = load_tables(&format!(
+        "{child}[service.\"www.sub.x.example\"]\nmembers = [{{ addresses = [\"192.0.2.1\"] }}]\n"
+    ));
+    let zone = config.topology.services[0].zone;
+    assert_eq!(config.zones[zone.index()].apex.to_string(), "sub.x.example");
+}
+
+#[test]
+fn flags_go_before_the_file_and_the_file_before_the_defaults() {
+    let text = "[server]\nlisten = [\"[::]:53\"]\nadmin = false\nstate = \"s\"\ncanaries = [\"[2001:db8::1]:443\"]\n[geoip]\ndatabases = [\"a.mmdb\"]\n";
+    let locations = Locations { config: Some("etc/portolan.toml".into()), ..Locations::default() };
+    let settings = |locations: &Locations| {
+        let sources = Sources::from_texts(locations, [("portolan.toml", text)]);
+        Config::load(&sources).unwrap().0
+    };
+    let config = settings(&locations);
+    assert_eq!(config.server.listen, ["[::]:53".parse().unwrap()]);
+    assert_eq!((config.server.admin, config.server.state.to_str()), (None, Some("etc/s")));
+    assert_eq!(config.server.canaries, [Canary { host: "2001:db8::1".into(), port: 443 }]);
+    assert_eq!(config.geoip[0].path.to_str(), Some("etc/a.mmdb"));
+    assert_eq!(config.geoip[0].origin.as_deref(), Some("portolan.toml:7:14"));
+    let flags = Locations { listen: vec!["127.0.0.1:0".parse().unwrap()], geoip: vec!["b.mmdb".into()], ..locations };
+    let config = settings(&flags);
+    assert_eq!((config.server.listen, config.geoip[0].path.to_str()), (flags.listen, Some("b.mmdb")));
+    assert_eq!(load(&[]).server.listen, ["127.0.0.1:5300".parse().unwrap()]);
+}
+
+mod disk {
+    use std::{fs, os::unix::fs::symlink, process::Command};
+
+    use super::*;
+
+    fn outcome(directory: &std::path::Path) -> Result<Config, String> {
+        let locations = Locations { zones: Some(directory.join("zones")), ..Locations::default() };
+        let sources = Sources::read(&locations);
+        let strip = |text: String| text.replace(&format!("{}/", directory.display()), "");
+        Config::load(&sources).map(|(config, _)| config).map_err(|errors| strip(errors.to_string()))
+    }
+
+    #[test]
+    fn an_absent_directory_says_what_to_do() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(
+            outcome(directory.path()).unwrap_err(),
+            "zones: the zones directory cannot be read: No such file or directory (os error 2) (help: create it and put your \
+             *.toml and *.zone files there, or name another with --zones DIR)"
+        );
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_at_once_and_what_editors_leave_is_ignored() {
+        let directory = tempfile::tempdir().unwrap();
+        let zones = directory.path().join("zones");
+        fs::create_dir_all(zones.join("deeper.toml")).unwrap();
+        fs::write(zones.join("deeper.toml/dc.toml"), "[datacenter.fra]\n").unwrap();
+        for ignored in [".hidden.toml", "a.toml~", "a.toml.bak"] {
+            fs::write(zones.join(ignored), "garbage").unwrap();
+        }
+        assert_eq!(outcome(directory.path()).unwrap().topology.datacenters.len(), 1);
+        symlink("/dev/zero", zones.join("zero.toml")).unwrap();
+        assert!(Command::new("mkfifo").arg(zones.join("fifo.toml")).status().unwrap().success());
+        let huge = fs::File::create(zones.join("huge.toml")).unwrap();
+        huge.set_len(65 << 20).unwrap();
+        let help = "(help: mend it, or move it out of the zones directory)";
+        assert_eq!(
+            outcome(directory.path()).unwrap_err().lines().collect::<Vec<_>>(),
+            [
+                format!("zones/fifo.toml: the file cannot be read: it is a FIFO, not a regular file {help}"),
+                format!(
+                    "zones/huge.toml: the file cannot be read: it is too large: one file may have 64 MiB, all together 512 MiB {help}"
+                ),
+                format!(
+                    "zones/zero.toml: the file cannot be read: it is a symbolic link that leads out of the zones directory {help}"
+                ),
+            ]
+        );
+    }
+
+    #[test]
+    fn links_inside_of_the_directory_are_followed_as_kubernetes_makes_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let zones = directory.path().join("zones");
+        fs::create_dir_all(zones.join("..2026/sub")).unwrap();
+        fs::write(zones.join("..2026/dc.toml"), "[datacenter.fra]\n").unwrap();
+        fs::write(zones.join("..2026/sub/dc.toml"), "[datacenter.iad]\n").unwrap();
+        symlink("..2026", zones.join("..data")).unwrap();
+        symlink("..data/dc.toml", zones.join("dc.toml")).unwrap();
+        symlink("..data/sub", zones.join("sub")).unwrap();
+        symlink(".", zones.join("loop")).unwrap();
+        assert_eq!(outcome(directory.path()).unwrap().topology.datacenters.len(), 2);
+    }
+
+    #[test]
+    fn an_include_does_not_leave_the_zones_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let zones = directory.path().join("zones");
+        fs::create_dir(&zones).unwrap();
+        fs::write(directory.path().join("secret"), "www IN A 192.0.2.1\n").unwrap();
+        symlink("../secret", zones.join("link")).unwrap();
+        let secret = directory.path().join("secret");
+        for (path, reason) in [
+            ("../secret", "below the zones directory"),
+            (secret.to_str().unwrap(), "below the zones directory"),
+            ("link", "leads out of the zones directory"),
+            ("/dev/zero", "below the zones directory"),
+        ] {
+            fs::write(zones.join("x.example.zone"), format!("$INCLUDE {path}\n")).unwrap();
+            let errors = outcome(directory.path()).unwrap_err();
+            assert!(errors.contains(reason) && errors.starts_with("zones/x.example.zone:1:"), "{path}: {errors}");
+        }
+    }
+}
+
+mod mutations {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const RICH: &str = include_str!("../../zones/gslb.example.com.toml");
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        /// Cuts, swaps and foreign bytes at random places: whatever comes, it ends in a configuration or in errors that show.
+        #[test]
+        fn a_mutated_configuration_never_panics(
+            edits in prop::collection::vec((any::<prop::sample::Index>(), 0usize..40, "\\PC{0,6}|[\\[\\]{}\"=.,#\n\u{0}-]{0,4}"), 1..6)
+        ) {
+            let mut text: Vec<char> = format!("{}{RICH}", SAMPLES[0].1).chars().collect();
+            for (at, cut, put) in edits {
+                let at = at.index(text.len() + 1).min(text.len());
+                let end = (at + cut).min(text.len());
+                text.splice(at..end, put.chars());
+            }
+            let text: String = text.into_iter().collect();
+            let sources = Sources::from_texts(&Locations::default(), [("zones/x.toml", &*text), ("portolan.toml", &*text)]);
+            match Config::load(&sources) {
+                Ok((config, warnings)) => {
+                    Summary::new(&config).to_string();
+                    warnings.render(Colours::Plain);
+                }
+                Err(errors) => {
+                    prop_assert!(!errors.is_empty());
+                    let shown = errors.render(Colours::Ansi) + &errors.to_string() + &errors.to_json().to_string();
+                    let has_raw_control = shown.contains('\u{0}');
+                    prop_assert!(!has_raw_control);
+                }
+            }
+        }
+    }
+}

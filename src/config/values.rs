@@ -1,0 +1,187 @@
+//! The small languages inside strings: durations, shares, names, prefixes, mail addresses. Each either becomes the value it
+//! means or is reported at its place.
+
+use std::{net::IpAddr, time::Duration};
+
+use ipnet::IpNet;
+
+use super::{diagnostics::Quoted, place::At, problems::Problems, reader::Item};
+use crate::dns::Name;
+
+/// The longest name of a datacenter, monitor, pool or endpoint, in octets.
+const LONGEST_NAME: usize = 253;
+
+/// A duration such as `500ms`, `5s` or `1m30s`, from `least` to `most`.
+pub(super) fn duration(
+    item: Item<'_>,
+    least: Duration,
+    most: Duration,
+    problems: &mut Problems,
+) -> Option<At<Duration>> {
+    let text = item.text(problems)?;
+    let parser = jiff::fmt::friendly::SpanParser::new();
+    let Ok(value) = parser.parse_unsigned_duration(text.value) else {
+        let message = format!("{} has `{}` {}, which is no duration", item.subject, item.key, Quoted(text.value));
+        problems.error(text.place, message).help("write a number and its unit: \"500ms\", \"5s\", \"1m30s\"");
+        return None;
+    };
+    let limit = match value {
+        _ if value < least => format!("the minimum is {}", shown_duration(least)),
+        _ if value > most => format!("the maximum is {}", shown_duration(most)),
+        _ => return Some(At::new(value, text.place)),
+    };
+    problems.error(text.place, format!("{} has `{}` {}; {limit}", item.subject, item.key, Quoted(text.value)));
+    None
+}
+
+/// A duration as a configuration would write it.
+pub(super) fn shown_duration(duration: Duration) -> String {
+    match (duration.as_secs(), duration.subsec_millis()) {
+        (secs, 0) if secs > 0 && secs.is_multiple_of(3600) => format!("{}h", secs / 3600),
+        (secs, 0) => format!("{secs}s"),
+        (0, millis) => format!("{millis}ms"),
+        (secs, millis) => format!("{secs}s{millis}ms"),
+    }
+}
+
+/// A name that other tables refer to: not empty, no spaces, nothing a terminal would obey.
+pub(super) fn name<'t>(name: At<&'t str>, kind: &str, problems: &mut Problems) -> Option<At<Box<str>>> {
+    let fault = match name.value {
+        "" => "is empty",
+        text if text.len() > LONGEST_NAME => "is longer than 253 octets",
+        text if text.chars().any(|c| c.is_control() || c.is_whitespace()) => "holds a space or a control character",
+        text => return Some(At::new(text.into(), name.place)),
+    };
+    let message = format!("the name of {kind} {} {fault}", Quoted(name.value));
+    problems.error(name.place, message).help("use letters, digits, hyphens and dots");
+    None
+}
+
+/// An absolute domain name, with or without its final dot.
+pub(super) fn domain(text: At<&str>, what: &str, problems: &mut Problems) -> Option<At<Name>> {
+    match text.value.parse() {
+        Ok(name) => Some(At::new(name, text.place)),
+        Err(error) => {
+            problems
+                .error(text.place, format!("{what} {} is no domain name", Quoted(text.value)))
+                .help(format!("{error}"));
+            None
+        }
+    }
+}
+
+/// An address that a client can be sent to.
+pub(super) fn address(text: At<&str>, whose: &str, problems: &mut Problems) -> Option<At<IpAddr>> {
+    let Ok(address) = text.value.parse::<IpAddr>() else {
+        let message = format!("{whose} has address {}, which is no IP address", Quoted(text.value));
+        let help = match text.value {
+            value if value.contains('/') => "leave the prefix length away: an endpoint is one address",
+            value if value.parse::<std::net::SocketAddr>().is_ok() => {
+                "leave the port away: DNS answers addresses; the monitor names the port to probe"
+            }
+            _ => "write an address such as 192.0.2.1 or 2001:db8::1; for a name, use cname = \"...\"",
+        };
+        problems.error(text.place, message).help(help);
+        return None;
+    };
+    let is_broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
+    if address.is_unspecified() || address.is_multicast() || is_broadcast {
+        let message = format!("{whose} has address {}, to which nobody can connect", Quoted(text.value));
+        problems.error(text.place, message).help("write the address that clients connect to");
+        return None;
+    }
+    Some(At::new(address, text.place))
+}
+
+/// A prefix with its host bits zero.
+pub(super) fn prefix(text: At<&str>, problems: &mut Problems) -> Option<At<IpNet>> {
+    match text.value.parse::<IpNet>() {
+        Ok(net) if net == net.trunc() => Some(At::new(net, text.place)),
+        Ok(net) => {
+            problems
+                .error(text.place, format!("the prefix {} has bits set after its length", Quoted(text.value)))
+                .help(format!("the network is {}", net.trunc()));
+            None
+        }
+        Err(_) => {
+            let message = format!("{} is no prefix", Quoted(text.value));
+            let help = match text.value.parse::<IpAddr>() {
+                Ok(address) => format!("for this one address write {}", IpNet::from(address)),
+                Err(_) => "write a network and its length: \"203.0.113.0/24\" or \"2001:db8::/32\"".into(),
+            };
+            problems.error(text.place, message).help(help);
+            None
+        }
+    }
+}
+
+/// A share such as `50%`, as 0.5; more than 0 and at most `most` percent.
+pub(super) fn share(text: &str, most: f64) -> Option<f64> {
+    let percent: f64 = text.strip_suffix('%')?.trim_end().parse().ok()?;
+    (percent > 0.0 && percent <= most).then_some(percent / 100.0)
+}
+
+/// The SOA's RNAME for a mail address: the first label is the local part, its dots escaped (RFC 1035 section 8).
+pub(super) fn hostmaster(text: At<&str>, problems: &mut Problems) -> Option<At<Name>> {
+    let name = text.value.rsplit_once('@').and_then(|(local, domain)| {
+        let domain: Name = domain.parse().ok()?;
+        (!domain.is_root()).then(|| domain.child(local.as_bytes()).ok()).flatten()
+    });
+    if name.is_none() {
+        let message = format!("hostmaster {} is no mail address", Quoted(text.value));
+        problems
+            .error(text.place, message)
+            .help("write the address that mail about the zone goes to: hostmaster@example.com");
+    }
+    name.map(|name| At::new(name, text.place))
+}
+
+/// The continents as databases abbreviate them.
+const CONTINENTS: [&str; 7] = ["AF", "AN", "AS", "EU", "NA", "OC", "SA"];
+
+/// A continent, upper-cased.
+pub(super) fn continent(text: At<&str>, problems: &mut Problems) -> Option<At<Box<str>>> {
+    let code = text.value.to_ascii_uppercase();
+    if CONTINENTS.contains(&&*code) {
+        return Some(At::new(code.into(), text.place));
+    }
+    problems
+        .error(text.place, format!("{} is no continent", Quoted(text.value)))
+        .help("the continents are AF, AN (Antarctica), AS, EU, NA, OC and SA");
+    None
+}
+
+/// An ISO 3166-1 alpha-2 code by its shape, upper-cased.
+pub(super) fn country(text: At<&str>, problems: &mut Problems) -> Option<At<Box<str>>> {
+    let code = text.value.to_ascii_uppercase();
+    if code.len() != 2 || !code.bytes().all(|b| b.is_ascii_uppercase()) {
+        problems
+            .error(text.place, format!("{} is no country code", Quoted(text.value)))
+            .help("write the two letters of ISO 3166-1: \"DE\", \"US\"");
+        return None;
+    }
+    if code == "UK" {
+        problems
+            .warning(text.place, "no database calls a country \"UK\"")
+            .help("the United Kingdom is \"GB\" in ISO 3166-1");
+    }
+    Some(At::new(code.into(), text.place))
+}
+
+/// An ISO 3166-2 code by its shape, upper-cased.
+pub(super) fn subdivision(text: At<&str>, problems: &mut Problems) -> Option<At<Box<str>>> {
+    let code = text.value.to_ascii_uppercase();
+    let is_code = code.split_once('-').is_some_and(|(country, part)| {
+        country.len() == 2
+            && country.bytes().all(|b| b.is_ascii_uppercase())
+            && (1..=3).contains(&part.len())
+            && part.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+    });
+    if !is_code {
+        problems
+            .error(text.place, format!("{} is no subdivision code", Quoted(text.value)))
+            .help("write country and subdivision as in ISO 3166-2: \"US-CA\", \"DE-BY\"");
+        return None;
+    }
+    Some(At::new(code.into(), text.place))
+}

@@ -1,0 +1,32 @@
+//! Canaries: targets outside of the service, asked only while the checker doubts itself. One that answers shows that this
+//! server's own network is up.
+
+use std::time::Duration;
+
+use tokio::{net::TcpStream, sync::mpsc, time::timeout};
+
+use crate::{
+    config::Canary,
+    health::{Failure, Outcome},
+};
+
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Opens and closes a TCP connection to each canary, and sends what came of it.
+pub(super) fn ask(canaries: &[Canary], outcomes: &mpsc::Sender<Outcome>) {
+    for canary in canaries {
+        let (host, port) = (canary.host.to_string(), canary.port);
+        let outcomes = outcomes.clone();
+        tokio::spawn(async move {
+            let started = std::time::Instant::now();
+            let result = match timeout(PATIENCE, TcpStream::connect((host.as_str(), port))).await {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(error)) => Err(Failure::Connection(error.kind())),
+                Err(_) => Err(Failure::TimedOut(PATIENCE)),
+            };
+            tracing::debug!(%host, port, answered = result.is_ok(), "asked a canary");
+            // A full queue holds fresh outcomes already.
+            let _ = outcomes.try_send(Outcome { result, latency: started.elapsed() });
+        });
+    }
+}

@@ -1,0 +1,168 @@
+//! The GeoIP files: opened once, opened anew when they change, and the old one kept where the new one is no good.
+
+use std::{
+    fmt, fs,
+    io::Read,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+use crate::{
+    config::Locations,
+    geo::{Database, Databases},
+};
+
+/// No database is larger.
+const MAX_OCTETS: u64 = 4 << 30;
+
+/// The GeoIP files in use, in order of precedence.
+#[derive(Debug, Clone, Default)]
+pub(super) struct DatabaseFiles {
+    files: Vec<DatabaseFile>,
+    databases: Arc<Databases>,
+}
+
+/// One file and what was made of it.
+#[derive(Debug, Clone)]
+pub(super) struct DatabaseFile {
+    pub path: PathBuf,
+    /// Of the file that was last looked at, good or not.
+    stamp: Option<Stamp>,
+    pub database: Arc<Database>,
+    /// Why the newest file is not in use.
+    pub error: Option<String>,
+}
+
+/// Tells one state of a file from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    octets: u64,
+    modified: (i64, i64),
+}
+
+/// A file that cannot be used, and no older one to go on with.
+#[derive(Debug, Clone)]
+pub(super) struct DatabaseProblem {
+    path: PathBuf,
+    why: String,
+}
+
+impl fmt::Display for DatabaseProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let help = "name a MaxMind DB file (GeoLite2, GeoIP2, DB-IP, IPinfo) under [geoip] databases";
+        write!(f, "{}: {} (help: {help})", self.path.display(), self.why)
+    }
+}
+
+impl DatabaseFiles {
+    /// All of them, read as one.
+    pub(super) fn databases(&self) -> &Arc<Databases> {
+        &self.databases
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &DatabaseFile> {
+        self.files.iter()
+    }
+
+    /// What is to be used from now on for `paths`. Files that did not change are not read; one that is no good any more
+    /// stays in use as it was.
+    pub(super) fn refreshed(&self, paths: &[PathBuf]) -> Result<Self, Vec<DatabaseProblem>> {
+        let mut files = Vec::new();
+        let mut problems = Vec::new();
+        for path in paths {
+            let old = self.files.iter().find(|file| file.path == *path);
+            match refreshed(path, old) {
+                Ok(file) => files.push(file),
+                Err(why) => problems.push(DatabaseProblem { path: path.clone(), why }),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let is_same = files.len() == self.files.len()
+            && files.iter().zip(&self.files).all(|(new, old)| Arc::ptr_eq(&new.database, &old.database));
+        let databases = if is_same {
+            Arc::clone(&self.databases)
+        } else {
+            Arc::new(Databases::new(files.iter().map(|file| Arc::clone(&file.database)).collect()))
+        };
+        Ok(Self { files, databases })
+    }
+}
+
+fn refreshed(path: &Path, old: Option<&DatabaseFile>) -> Result<DatabaseFile, String> {
+    let stamp = fs::metadata(path).ok().map(|found| Stamp {
+        device: found.dev(),
+        inode: found.ino(),
+        octets: found.len(),
+        modified: (found.mtime(), found.mtime_nsec()),
+    });
+    if let Some(old) = old
+        && old.stamp == stamp
+    {
+        return Ok(old.clone());
+    }
+    match (open(path), old) {
+        (Ok(database), _) => {
+            Ok(DatabaseFile { path: path.to_owned(), stamp, database: Arc::new(database), error: None })
+        }
+        (Err(why), None) => Err(why),
+        (Err(why), Some(old)) => {
+            tracing::error!(file = %path.display(), error = %why, "GeoIP database refused; the one in use stays");
+            Ok(DatabaseFile { stamp, error: Some(why), ..old.clone() })
+        }
+    }
+}
+
+fn open(path: &Path) -> Result<Database, String> {
+    let octets = read(path).map_err(|error| error.to_string())?;
+    let started = Instant::now();
+    let label = path.display().to_string();
+    tracing::info!(file = %label, octets = octets.len(), "opening GeoIP database");
+    let mut said = started;
+    let database = Database::open_watched(&label, octets, &mut |progress| {
+        if said.elapsed().as_millis() >= 500 {
+            said = Instant::now();
+            tracing::info!(file = %label, networks = progress.networks, records = progress.records, "still reading");
+        }
+    })
+    .map_err(|error| error.to_string())?;
+    tracing::info!(
+        file = %label,
+        kind = database.kind(),
+        networks = database.network_count(),
+        locations = database.location_count(),
+        ms = started.elapsed().as_millis() as u64,
+        "opened GeoIP database"
+    );
+    Ok(database)
+}
+
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let file = fs::File::open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(std::io::Error::other("not a regular file"));
+    }
+    if found.len() > MAX_OCTETS {
+        return Err(std::io::Error::other("larger than 4 GiB"));
+    }
+    let mut octets = Vec::with_capacity(found.len() as usize);
+    file.take(MAX_OCTETS).read_to_end(&mut octets)?;
+    Ok(octets)
+}
+
+/// Opens the databases that a configuration names, and nothing else of it: for `locate`.
+///
+/// # Errors
+/// Says which file cannot be used, and why.
+pub fn open_databases(locations: &Locations) -> Result<Arc<Databases>, String> {
+    let (_, paths) = crate::config::outline(locations);
+    let opened = DatabaseFiles::default().refreshed(&paths);
+    let files = opened.map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    Ok(Arc::clone(files.databases()))
+}

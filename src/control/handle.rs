@@ -1,0 +1,164 @@
+//! The handle: what transports, the admin API and the signals may ask of the controller.
+
+use std::{fmt, sync::Arc};
+
+use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+
+use super::status::{DrainStatus, Status};
+use crate::snapshot::Snapshot;
+
+/// Asks the controller. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) published: Arc<ArcSwap<Snapshot>>,
+}
+
+/// What the controller can be asked.
+#[derive(Debug)]
+pub(super) enum Command {
+    Status(oneshot::Sender<Status>),
+    SetState(DrainRequest, oneshot::Sender<Result<DrainReport, DrainError>>),
+    Reload(oneshot::Sender<Result<u64, ReloadError>>),
+    Stop(oneshot::Sender<()>),
+}
+
+/// A drain of a datacenter, or of all datacenters of a region; or its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct DrainRequest {
+    /// A datacenter's name, or a region's.
+    pub datacenter: String,
+    /// Drain, or end the drain.
+    pub drain: bool,
+    /// For how many seconds; without it until somebody ends it.
+    #[serde(default)]
+    pub for_secs: Option<u64>,
+    /// Why; shown wherever the state is shown.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Even if a service is left with nothing usable.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// What a drain came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DrainReport {
+    /// The snapshot that first held it.
+    pub generation: u64,
+    /// The files that were edited.
+    pub files: Vec<String>,
+    /// Each datacenter and how its drain goes; nothing after an undrain.
+    pub datacenters: Vec<(String, Option<DrainStatus>)>,
+    /// Services that are left with nothing usable, under `force`.
+    pub distressed: Vec<String>,
+}
+
+/// Why a datacenter's state was not changed. Nothing was edited, but for `Refused`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DrainError {
+    /// No datacenter and no region has this name; the nearest that one has.
+    Unknown(String, Option<String>),
+    /// These services would be left with nothing usable.
+    Distress(Vec<String>),
+    /// The file cannot be edited.
+    Edit(String),
+    /// The file was edited, but the configuration as a whole is not valid, so nothing changed.
+    Refused(Vec<String>),
+    /// The server is stopping.
+    Gone,
+}
+
+impl fmt::Display for DrainError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(name, nearest) => {
+                write!(f, "there is no datacenter and no region {name:?}")?;
+                nearest.as_ref().map_or(Ok(()), |nearest| write!(f, "; did you mean {nearest:?}?"))
+            }
+            Self::Distress(services) => {
+                let shown = services.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
+                let count = services.len();
+                write!(f, "{count} services would be left with nothing usable: {shown}; --force drains all the same")
+            }
+            Self::Edit(why) => f.write_str(why),
+            Self::Refused(errors) => write!(
+                f,
+                "the file was edited, but the configuration has errors, so nothing changed: {}",
+                errors.join("; ")
+            ),
+            Self::Gone => Gone.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for DrainError {}
+
+/// Why a reload changed nothing.
+#[derive(Debug)]
+pub enum ReloadError {
+    /// The files have errors; what was in use stays in use.
+    Refused(Vec<String>),
+    /// The server is stopping.
+    Gone,
+}
+
+/// The controller has stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gone;
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the server is stopping")
+    }
+}
+
+impl std::error::Error for Gone {}
+
+impl Handle {
+    /// The snapshot that queries are answered from.
+    pub fn published(&self) -> &Arc<ArcSwap<Snapshot>> {
+        &self.published
+    }
+
+    /// The whole state at this moment.
+    ///
+    /// # Errors
+    /// [`Gone`] once the controller has stopped.
+    pub async fn status(&self) -> Result<Status, Gone> {
+        self.ask(Command::Status).await
+    }
+
+    /// Drains a datacenter by editing its file, or ends its drain; returns once answers follow.
+    ///
+    /// # Errors
+    /// [`DrainError`] says why nothing changed.
+    pub async fn set_state(&self, request: DrainRequest) -> Result<DrainReport, DrainError> {
+        self.ask(|reply| Command::SetState(request, reply)).await.unwrap_or(Err(DrainError::Gone))
+    }
+
+    /// Reads all files anew; returns the generation once it is published.
+    ///
+    /// # Errors
+    /// [`ReloadError`] says why nothing changed.
+    pub async fn reload(&self) -> Result<u64, ReloadError> {
+        self.ask(Command::Reload).await.unwrap_or(Err(ReloadError::Gone))
+    }
+
+    /// Saves what must survive and ends the controller.
+    pub async fn stop(&self) {
+        // Gone is what was asked for.
+        let _ = self.ask(Command::Stop).await;
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.map_err(|_| Gone)?;
+        answer.await.map_err(|_| Gone)
+    }
+}

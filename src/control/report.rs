@@ -1,0 +1,164 @@
+//! Reports: the status document, out of what the controller owns.
+
+use std::sync::Arc;
+
+use super::{
+    controller::Controller,
+    status::{CheckerStatus, DatabaseStatus, DatacenterStatus, DistressedService, Status, TargetStatus, ZoneStatus},
+};
+use crate::{
+    dns::Name,
+    health::{Doubt, Outcome, Verdict},
+    probe::ProbeKey,
+    snapshot::Snapshot,
+    steer::{Chart, DatacenterId, Family, Plight, ProbeTarget, Topology},
+};
+
+/// As many distressed services are listed.
+const LISTED: usize = 100;
+
+pub(super) fn status(controller: &Controller, snapshot: &Snapshot, charts: &[Arc<Chart>]) -> Status {
+    let world = &controller.world;
+    let distressed = distressed(&world.topology, charts);
+    let tally = controller.prober.tally();
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        generation: snapshot.generation,
+        started: controller.started,
+        now: super::unix_now(),
+        configuration: controller.configuration.clone(),
+        databases: world
+            .databases
+            .iter()
+            .map(|file| DatabaseStatus {
+                path: file.path.display().to_string(),
+                kind: file.database.kind().to_owned(),
+                built: file.database.build_epoch(),
+                networks: file.database.network_count(),
+                error: file.error.clone(),
+            })
+            .collect(),
+        zones: world
+            .apexes
+            .iter()
+            .zip(&world.summaries)
+            .map(|(apex, summary)| ZoneStatus {
+                name: apex.to_string(),
+                serial: summary.serial,
+                records: summary.records,
+                services: summary.services,
+            })
+            .collect(),
+        datacenters: datacenters(controller),
+        services: world.topology.services.len(),
+        distressed: distressed
+            .iter()
+            .take(LISTED)
+            .map(|(name, family, plight)| DistressedService {
+                name: name.to_string(),
+                rtype: rtype(*family).to_owned(),
+                plight: plight_text(*plight).to_owned(),
+            })
+            .collect(),
+        targets: controller.keys.iter().map(|key| target(controller, key)).collect(),
+        checker: CheckerStatus {
+            doubt: match controller.ledger.doubt() {
+                Doubt::Trusting => "trusting",
+                Doubt::Suspecting { .. } => "suspecting",
+                Doubt::Convinced => "convinced",
+            }
+            .to_owned(),
+            freezes: controller.freezes,
+            started: tally.started,
+            late: tally.late,
+            discarded: tally.discarded,
+            in_flight: tally.in_flight,
+        },
+    }
+}
+
+fn datacenters(controller: &Controller) -> Vec<DatacenterStatus> {
+    let topology = &controller.world.topology;
+    let services = topology.services_by_datacenter();
+    let mut verdicts = vec![[0_usize; 3]; topology.datacenters.len()];
+    for (endpoint, probes) in topology.endpoints.iter().zip(&topology.probes_of) {
+        for probe in probes.iter().flatten() {
+            let verdict = controller.conditions.standings[probe.index()].verdict;
+            for DatacenterId(at) in &endpoint.datacenters {
+                verdicts[*at as usize][verdict as usize] += 1;
+            }
+        }
+    }
+    let status = |(at, datacenter): (usize, &crate::steer::Datacenter)| DatacenterStatus {
+        name: datacenter.name.to_string(),
+        region: datacenter.region.as_deref().map(str::to_owned),
+        state: controller.conditions.datacenters[at].word().to_owned(),
+        reason: datacenter.reason.as_deref().map(str::to_owned),
+        until: datacenter.until,
+        file: controller.world.config.datacenter_origins[at].to_string(),
+        services: services[at].len(),
+        up: verdicts[at][Verdict::Up as usize],
+        down: verdicts[at][Verdict::Down as usize],
+        unknown: verdicts[at][Verdict::Unknown as usize],
+        drain: controller.drains.of(&datacenter.name),
+    };
+    topology.datacenters.iter().enumerate().map(status).collect()
+}
+
+fn target(controller: &Controller, key: &ProbeKey) -> TargetStatus {
+    let now = controller.epoch.elapsed();
+    let standing = controller.ledger.standing(key, now);
+    let last = controller.ledger.last_outcome(key);
+    let since = controller.ledger.since(key).map(|since| super::unix_now() - (now - since).as_secs() as i64);
+    TargetStatus {
+        monitor: key.monitor.name.to_string(),
+        target: match &key.target {
+            ProbeTarget::Address(address) => address.to_string(),
+            ProbeTarget::Host(name) => name.to_string(),
+        },
+        verdict: standing.verdict.word().to_owned(),
+        since,
+        last: last.map(|(outcome, _)| outcome_text(outcome)),
+        latency_ms: last.map(|(outcome, _)| outcome.latency.as_millis() as u64),
+        flips_in_secs: standing.flips_in_secs,
+    }
+}
+
+/// `ok`, or why the probe failed.
+pub(super) fn outcome_text(outcome: &Outcome) -> String {
+    match &outcome.result {
+        Ok(()) => "ok".to_owned(),
+        Err(failure) => failure.to_string(),
+    }
+}
+
+/// Services and families for which nothing is usable.
+pub(super) fn distressed(topology: &Topology, charts: &[Arc<Chart>]) -> Vec<(Name, Family, Plight)> {
+    let mut distressed = Vec::new();
+    for (service, chart) in topology.services.iter().zip(charts) {
+        for family in [Family::V4, Family::V6] {
+            let plight = chart.plight(family);
+            if plight != Plight::None {
+                distressed.push((service.name.clone(), family, plight));
+            }
+        }
+    }
+    distressed
+}
+
+pub(super) fn rtype(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "A",
+        Family::V6 => "AAAA",
+    }
+}
+
+/// What is answered in this plight.
+pub(super) fn plight_text(plight: Plight) -> &'static str {
+    match plight {
+        Plight::None => "usable members",
+        Plight::AllDown => "as on-all-down says",
+        Plight::Drained => "draining members, for nothing else is left",
+        Plight::Disabled => "disabled members, for nothing else is left",
+    }
+}

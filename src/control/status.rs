@@ -1,0 +1,181 @@
+//! What the server says of itself: the document behind `/api/v1/status`, `portolan status`, `/readyz` and the metrics.
+
+use serde::{Deserialize, Serialize};
+
+/// The whole state at one moment. Times are seconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Status {
+    /// The program's version.
+    pub version: String,
+    /// Of the snapshot that queries are answered from.
+    pub generation: u64,
+    /// When the process started.
+    pub started: i64,
+    /// The moment this was written.
+    pub now: i64,
+    /// What became of the files.
+    pub configuration: ConfigurationStatus,
+    /// The GeoIP databases in use.
+    pub databases: Vec<DatabaseStatus>,
+    /// In order of name.
+    pub zones: Vec<ZoneStatus>,
+    /// In order of name.
+    pub datacenters: Vec<DatacenterStatus>,
+    /// How many services there are.
+    pub services: usize,
+    /// Services for which nothing is usable, at most 100 of them.
+    pub distressed: Vec<DistressedService>,
+    /// What is probed.
+    pub targets: Vec<TargetStatus>,
+    /// The checker's belief in itself.
+    pub checker: CheckerStatus,
+}
+
+/// What became of the files.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ConfigurationStatus {
+    /// When the configuration in use was taken up.
+    pub loaded: i64,
+    /// Reloads that were taken up since the start.
+    pub reloads: u64,
+    /// Reloads that were refused since the start.
+    pub failures: u64,
+    /// When the files were refused, if the newest were.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub refused: Option<i64>,
+    /// Why the newest files are not in use; empty while they are. One line each: `file:line:column: what (help)`.
+    pub errors: Vec<String>,
+    /// What is in use and looks wrong.
+    pub warnings: Vec<String>,
+}
+
+/// A GeoIP database.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DatabaseStatus {
+    /// The file.
+    pub path: String,
+    /// `GeoLite2-City`.
+    pub kind: String,
+    /// When its vendor built it.
+    pub built: u64,
+    /// How many networks it tells apart.
+    pub networks: usize,
+    /// Why the newest file is not in use, if it is not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<String>,
+}
+
+/// A zone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ZoneStatus {
+    /// The apex.
+    pub name: String,
+    /// The SOA's serial.
+    pub serial: u32,
+    /// Static records.
+    pub records: usize,
+    /// Services in it.
+    pub services: usize,
+}
+
+/// A datacenter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DatacenterStatus {
+    /// The name.
+    pub name: String,
+    /// Its label.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub region: Option<String>,
+    /// `active`, `standby`, `draining` or `disabled`, at this hour.
+    pub state: String,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// When the state ends.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub until: Option<i64>,
+    /// The file that holds its table.
+    pub file: String,
+    /// Services with a member in it.
+    pub services: usize,
+    /// Targets in it, by verdict.
+    pub up: usize,
+    /// Targets in it, by verdict.
+    pub down: usize,
+    /// Targets in it, by verdict.
+    pub unknown: usize,
+    /// How its last drain goes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub drain: Option<DrainStatus>,
+}
+
+/// How a drain goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DrainStatus {
+    /// From when on no new answer named the datacenter.
+    pub effective: i64,
+    /// The longest TTL of an answer that named it, in seconds.
+    pub longest_ttl: u32,
+    /// When the last cached answer expires: the sum of both.
+    pub expires: i64,
+}
+
+/// A service for which nothing is usable.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DistressedService {
+    /// Its name.
+    pub name: String,
+    /// `A` or `AAAA`.
+    pub rtype: String,
+    /// What is answered now.
+    pub plight: String,
+}
+
+/// One target of one monitor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TargetStatus {
+    /// The monitor's name.
+    pub monitor: String,
+    /// The address or name.
+    pub target: String,
+    /// `up`, `down` or `unknown`.
+    pub verdict: String,
+    /// Since when, if it was settled in this process's life.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub since: Option<i64>,
+    /// The latest probe: `ok`, or why it failed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last: Option<String>,
+    /// How long the latest probe took.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub latency_ms: Option<u64>,
+    /// While outcomes against the verdict are counted: the least time until it flips.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub flips_in_secs: Option<u32>,
+}
+
+/// The checker's belief in itself.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct CheckerStatus {
+    /// `trusting`, `suspecting` (verdicts are frozen) or `convinced`.
+    pub doubt: String,
+    /// How often it began to doubt itself since the start.
+    pub freezes: u64,
+    /// Probes started since the start.
+    pub started: u64,
+    /// Of these, later than their time allows.
+    pub late: u64,
+    /// Failures thrown away because they may have been this process's own.
+    pub discarded: u64,
+    /// Probes that run now.
+    pub in_flight: u64,
+}

@@ -1,0 +1,269 @@
+//! The watch over files: says when an edit is over.
+//!
+//! Directories are watched, not files: editors save by rename and Kubernetes swaps symlinks. An edit is over when nothing has
+//! happened for a moment and no file is open for writing any more, as far as the kernel tells: a file that somebody writes
+//! piece by piece is not taken up in part.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use notify::{
+    Event, EventKind, PollWatcher, RecommendedWatcher, RecursiveMode, Watcher,
+    event::{AccessKind, AccessMode, CreateKind, ModifyKind},
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+
+/// Nothing has happened for this long: the edit is over.
+const QUIET: Duration = Duration::from_millis(50);
+/// A new file that nobody has written to for this long was not made to be written to (a link, say).
+const NEWBORN: Duration = Duration::from_millis(300);
+/// A writer that has been silent for this long no longer holds anybody up.
+const ABANDONED: Duration = Duration::from_secs(5);
+/// However much goes on, whole files are taken up after this long.
+const IMPATIENCE: Duration = Duration::from_millis(500);
+/// How often to look where the kernel does not tell.
+const POLL: Duration = Duration::from_secs(1);
+
+/// A directory, and what in it matters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Interest {
+    /// Everything below it.
+    Tree(PathBuf),
+    /// One entry of it. Others, such as a log that is written all day, are nobody's edit.
+    Entry(PathBuf),
+}
+
+impl Interest {
+    fn directory(&self) -> &Path {
+        let here = Path::new(".");
+        match self {
+            Self::Tree(directory) => directory,
+            Self::Entry(path) => path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(here),
+        }
+    }
+
+    fn holds(&self, path: &Path) -> bool {
+        match self {
+            Self::Tree(directory) => path.starts_with(directory),
+            // Kubernetes swaps the link `..data`, through which every entry of the directory leads.
+            Self::Entry(entry) => {
+                let name = path.file_name();
+                path.parent() == Some(self.directory())
+                    && (name == entry.file_name() || name == Some(OsStr::new("..data")))
+            }
+        }
+    }
+}
+
+/// Watches directories until dropped.
+pub(super) struct Watch {
+    watcher: Box<dyn Watcher + Send>,
+    watched: BTreeSet<(PathBuf, bool)>,
+    interests: Arc<ArcSwap<Vec<Interest>>>,
+}
+
+impl Watch {
+    /// Sends `()` after each edit; while one is unread the next is not sent.
+    pub(super) fn start(settled: mpsc::Sender<()>) -> Self {
+        let (events, inbox) = mpsc::channel(1024);
+        let interests: Arc<ArcSwap<Vec<Interest>>> = Arc::default();
+        tokio::spawn(settle(inbox, settled, Arc::clone(&interests)));
+        Self { watcher: watcher(events), watched: BTreeSet::new(), interests }
+    }
+
+    /// Makes `interests` what is watched. Directories that do not exist are left out.
+    pub(super) fn set(&mut self, interests: Vec<Interest>) {
+        let mut wanted = BTreeSet::new();
+        for interest in &interests {
+            let is_deep = matches!(interest, Interest::Tree(_));
+            wanted.insert((interest.directory().to_owned(), is_deep));
+        }
+        // A directory watched with all below it is not watched a second time by itself.
+        let deep: BTreeSet<PathBuf> =
+            wanted.iter().filter(|(_, is_deep)| *is_deep).map(|(path, _)| path.clone()).collect();
+        wanted.retain(|(path, is_deep)| path.is_dir() && (*is_deep || !deep.contains(path)));
+        self.interests.store(Arc::new(interests));
+        for (gone, _) in self.watched.difference(&wanted) {
+            // A directory that is gone has taken its watch along.
+            let _ = self.watcher.unwatch(gone);
+        }
+        let mut kept: BTreeSet<_> = self.watched.intersection(&wanted).cloned().collect();
+        for (path, is_deep) in wanted.difference(&self.watched) {
+            let mode = if *is_deep { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+            match self.watcher.watch(path, mode) {
+                Ok(()) => _ = kept.insert((path.clone(), *is_deep)),
+                Err(error) => {
+                    tracing::warn!(directory = %path.display(), %error, "edits here are taken up on SIGHUP only");
+                }
+            }
+        }
+        self.watched = kept;
+    }
+}
+
+fn watcher(events: mpsc::Sender<Event>) -> Box<dyn Watcher + Send> {
+    let handler = move |event: notify::Result<Event>| match event {
+        // A full queue holds enough to say that something changed.
+        Ok(event) => _ = events.try_send(event),
+        Err(error) => tracing::warn!(%error, "the watch over files stumbled"),
+    };
+    match RecommendedWatcher::new(handler.clone(), notify::Config::default()) {
+        Ok(watcher) => Box::new(watcher),
+        Err(error) => {
+            tracing::warn!(%error, "the kernel does not tell of edits: files are looked at each second");
+            let config = notify::Config::default().with_poll_interval(POLL);
+            match PollWatcher::new(handler, config) {
+                Ok(watcher) => Box::new(watcher),
+                Err(error) => {
+                    tracing::error!(%error, "edits are taken up on SIGHUP only");
+                    Box::new(notify::NullWatcher)
+                }
+            }
+        }
+    }
+}
+
+/// What is known of edits that go on.
+#[derive(Debug, Default)]
+struct Pending {
+    /// The first and the latest sign of an edit that was not reported yet.
+    since: Option<(Instant, Instant)>,
+    /// Files that may be open for writing, and until when that is believed.
+    writing: HashMap<PathBuf, Instant>,
+}
+
+impl Pending {
+    fn note(&mut self, event: &Event, now: Instant) {
+        match event.kind {
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
+                for path in &event.paths {
+                    self.writing.remove(path);
+                }
+            }
+            EventKind::Access(_) => return,
+            EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any) => self.written(&event.paths, now + ABANDONED),
+            EventKind::Create(CreateKind::File) => self.written(&event.paths, now + NEWBORN),
+            EventKind::Modify(_) | EventKind::Remove(_) => {
+                for path in &event.paths {
+                    self.writing.remove(path);
+                }
+            }
+            _ => {}
+        }
+        let first = self.since.map_or(now, |(first, _)| first);
+        self.since = Some((first, now));
+    }
+
+    fn written(&mut self, paths: &[PathBuf], until: Instant) {
+        for path in paths.iter().filter(|path| !is_ignored(path)) {
+            self.writing.insert(path.clone(), until);
+        }
+    }
+
+    /// When the edit will be over if nothing more happens; `None` while there is none.
+    fn over_at(&self) -> Option<Instant> {
+        let (first, last) = self.since?;
+        let quiet = (last + QUIET).min(first + IMPATIENCE);
+        Some(self.writing.values().copied().fold(quiet, Instant::max))
+    }
+}
+
+/// Editors' own files: nobody waits for their being closed.
+fn is_ignored(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    name.starts_with('.') || name.ends_with('~') || name.ends_with(".bak") || name.ends_with(".swp")
+}
+
+async fn settle(mut events: mpsc::Receiver<Event>, settled: mpsc::Sender<()>, interests: Arc<ArcSwap<Vec<Interest>>>) {
+    let mut pending = Pending::default();
+    loop {
+        let over_at = pending.over_at();
+        tokio::select! {
+            event = events.recv() => match event {
+                Some(event) => {
+                    let interests = interests.load();
+                    if event.paths.iter().any(|path| interests.iter().any(|interest| interest.holds(path))) {
+                        pending.note(&event, Instant::now());
+                    }
+                }
+                None => return,
+            },
+            () = sleep_until(over_at.unwrap_or_else(Instant::now)), if over_at.is_some() => {
+                pending = Pending::default();
+                if let Err(mpsc::error::TrySendError::Closed(())) = settled.try_send(()) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{DataChange, RenameMode};
+
+    use super::*;
+
+    fn event(kind: EventKind, path: &str) -> Event {
+        Event::new(kind).add_path(path.into())
+    }
+
+    #[test]
+    fn a_file_that_is_being_written_holds_the_edit_open_until_it_is_closed() {
+        let mut pending = Pending::default();
+        let start = Instant::now();
+        pending.note(&event(EventKind::Modify(ModifyKind::Data(DataChange::Any)), "zones/a.toml"), start);
+        assert_eq!(pending.over_at(), Some(start + ABANDONED));
+        let closed = start + Duration::from_secs(2);
+        pending.note(&event(EventKind::Access(AccessKind::Close(AccessMode::Write)), "zones/a.toml"), closed);
+        assert!(pending.over_at().unwrap() <= closed + QUIET);
+    }
+
+    #[test]
+    fn a_rename_over_a_file_is_over_in_a_moment() {
+        let mut pending = Pending::default();
+        let start = Instant::now();
+        pending.note(&event(EventKind::Modify(ModifyKind::Name(RenameMode::To)), "zones/a.toml"), start);
+        assert_eq!(pending.over_at(), Some(start + QUIET));
+    }
+
+    #[test]
+    fn reading_a_file_is_no_edit_and_an_editors_swap_file_holds_nobody_up() {
+        let mut pending = Pending::default();
+        let start = Instant::now();
+        pending.note(&event(EventKind::Access(AccessKind::Close(AccessMode::Read)), "zones/a.toml"), start);
+        assert_eq!(pending.over_at(), None);
+        pending.note(&event(EventKind::Modify(ModifyKind::Data(DataChange::Any)), "zones/.a.toml.swp"), start);
+        assert_eq!(pending.over_at(), Some(start + QUIET));
+    }
+
+    #[tokio::test]
+    async fn an_edit_below_a_watched_directory_is_told_of_once_it_is_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let (settled, mut told) = mpsc::channel(1);
+        let mut watch = Watch::start(settled);
+        watch.set(vec![Interest::Tree(directory.path().to_owned())]);
+        let path = directory.path().join("a.toml");
+        std::fs::write(directory.path().join("new"), b"x").unwrap();
+        std::fs::rename(directory.path().join("new"), path).unwrap();
+        told.recv().await.unwrap();
+    }
+
+    #[test]
+    fn a_log_beside_the_zones_is_nobodys_edit() {
+        let zones = Interest::Entry("./zones".into());
+        assert!(zones.holds(Path::new("./zones")) && zones.holds(Path::new("./..data")));
+        assert!(!zones.holds(Path::new("./err.log")) && !zones.holds(Path::new("./zones/a.toml")));
+        let config = Interest::Entry("portolan.toml".into());
+        assert!(config.holds(Path::new("./portolan.toml")));
+    }
+}

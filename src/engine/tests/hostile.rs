@@ -1,0 +1,136 @@
+//! Requests that no honest client sends: whatever comes, the reply is well-formed, of bounded size, or none.
+
+use std::sync::LazyLock;
+
+use hickory_proto::op::Message;
+use proptest::prelude::*;
+
+use super::{OPT, ask, lookup::EXAMPLE, request, snapshot};
+use crate::{
+    dns::{Rcode, Rtype},
+    engine::{Ignored, Transport},
+    snapshot::Snapshot,
+};
+
+static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| snapshot(&[("example.com.", EXAMPLE), (".", "")]));
+
+const NAMES: [&str; 9] = [
+    "www.example.com",
+    "loop1.example.com",
+    "a.b.wild.example.com",
+    "x.sub.example.com",
+    "x.d.example.com",
+    "nope.example.com",
+    "ent.example.com",
+    "mail.example.com",
+    ".",
+];
+
+/// Asks, and checks what holds for every reply.
+fn check(message: &[u8], transport: Transport) {
+    match ask(&SNAPSHOT, message, transport) {
+        Ok((reply, tally)) => {
+            let decoded = Message::from_vec(&reply).unwrap_or_else(|error| panic!("{error}: {reply:?}"));
+            assert_eq!(reply[..2], message[..2], "the id");
+            assert_eq!(reply[2] & 0xf8, 0x80 | message[2] & 0x78, "QR and the opcode");
+            assert!(reply.len() <= if transport == Transport::Udp { 1232 } else { 65_535 });
+            assert_eq!(decoded.truncation, tally.truncated);
+            if matches!(tally.rcode, Rcode::FORMERR | Rcode::REFUSED | Rcode::NOTIMP) {
+                assert!(
+                    reply.len() <= message.len() + 32,
+                    "an error amplifies: {} from {}",
+                    reply.len(),
+                    message.len()
+                );
+            }
+        }
+        Err(Ignored::Short) => assert!(message.len() < 12),
+        Err(Ignored::Response) => assert!(message[2] & 0x80 != 0),
+    }
+}
+
+fn transports() -> impl Strategy<Value = Transport> {
+    prop_oneof![Just(Transport::Udp), Just(Transport::Tcp)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4096, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_octets_get_a_well_formed_reply_or_none(message in prop::collection::vec(any::<u8>(), 0..200), transport in transports()) {
+        check(&message, transport);
+    }
+
+    #[test]
+    fn mutated_requests_get_a_well_formed_reply_or_none(
+        name in prop::sample::select(&NAMES[..]),
+        rtype in prop_oneof![Just(1_u16), Just(28), Just(255), Just(15), 0..300_u16],
+        options in prop::collection::vec(
+            (prop_oneof![Just(3_u16), Just(8), Just(10), Just(11), any::<u16>()], prop::collection::vec(any::<u8>(), 0..24)),
+            0..4,
+        ),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        cut in prop::option::weighted(0.2, any::<prop::sample::Index>()),
+        transport in transports(),
+    ) {
+        let options: Vec<u8> = options
+            .iter()
+            .flat_map(|(code, data)| [&code.to_be_bytes(), &(data.len() as u16).to_be_bytes(), &data[..]].concat())
+            .collect();
+        let opt = [&OPT[..9], &(options.len() as u16).to_be_bytes(), &options].concat();
+        let mut message = request(name, Rtype(rtype), &opt);
+        for (at, value) in edits {
+            let at = at.index(message.len());
+            message[at] = value;
+        }
+        if let Some(cut) = cut {
+            message.truncate(cut.index(message.len()));
+        }
+        check(&message, transport);
+    }
+}
+
+#[test]
+fn every_opcode_class_and_type_gets_a_reply() {
+    for opcode in 0..16_u8 {
+        for class in [0, 1, 3, 4, 254, 255_u8] {
+            for rtype in (0..300).chain([32_768, 32_769, 65_280, 65_535]) {
+                let mut message = request("www.example.com", Rtype(rtype), &[]);
+                message[2] = opcode << 3;
+                let class_at = message.len() - 1;
+                message[class_at] = class;
+                check(&message, Transport::Udp);
+                let (_, tally) = ask(&SNAPSHOT, &message, Transport::Udp).unwrap();
+                assert_eq!(tally.rcode == Rcode::NOTIMP, opcode != 0);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_largest_messages_get_a_well_formed_reply() {
+    let counts = |questions, additional: u16| {
+        let [high, low] = additional.to_be_bytes();
+        vec![0, 1, 0, 0, 0, questions, 0, 0, 0, 0, high, low]
+    };
+    let fill = |mut head: Vec<u8>, unit: &[u8]| {
+        while head.len() + unit.len() <= 65_535 {
+            head.extend_from_slice(unit);
+        }
+        head
+    };
+    let question = [&b"\x01a".repeat(120)[..], b"\0\0\x01\0\x01"].concat();
+    let labels = [&b"\x01a".repeat(127)[..], b"\0\0\x01\0\x01\0\0\0\0\0\0"].concat();
+    let mut options = [counts(1, 1), question.clone()].concat();
+    let options_length = 65_535 - 11 - options.len();
+    options.extend_from_slice(&[&OPT[..9], &(options_length as u16).to_be_bytes()].concat());
+    for message in [
+        fill([counts(1, 65_535), question.clone()].concat(), &[0; 11]),
+        fill([counts(1, 65_535), question.clone()].concat(), &labels),
+        fill([counts(1, 65_535), question.clone()].concat(), &[0xc0, 12]),
+        fill(options, b"\0\x63\0\0"),
+        fill(counts(1, 0), b"\x01a"),
+    ] {
+        check(&message, Transport::Tcp);
+    }
+}

@@ -1,0 +1,165 @@
+//! Services: what a chart draws, beside and among static names.
+
+use std::{net::IpAddr, num::NonZeroU32, sync::Arc};
+
+use hickory_proto::op::Message;
+
+use super::{OPT, ask, request, shown, zone};
+use crate::{
+    dns::{Name, Rcode, Rtype},
+    engine::Transport,
+    geo::Databases,
+    snapshot::Snapshot,
+    steer::{
+        Answers, Compiler, Conditions, Endpoint, EndpointId, Member, MemberKind, MinUp, OnAllDown, Policy, Pool,
+        PoolId, Rule, Service, ServiceId, Spread, State, Surveys, Target, Topology, ZoneId,
+    },
+    zone::Zones,
+};
+
+const ZONE: &str = "
+    static.gslb.test. 60 A @192.0.2.200
+    www.gslb.test. 60 TXT beside
+    toservice.gslb.test. 61 CNAME www.gslb.test.
+    cut.gslb.test. 60 NS ns.elsewhere.test.
+";
+
+/// Services, each an owner and the endpoints of a pool that answers all of them: addresses joined by `+`, or a name.
+fn snapshot(services: &[(&str, &[&str])]) -> Snapshot {
+    let (mut endpoints, mut pools, mut list) = (Vec::new(), Vec::new(), Vec::new());
+    for (owner, members) in services {
+        let first = endpoints.len() as u32;
+        for text in *members {
+            let addresses = text.split('+').map(str::parse::<IpAddr>).collect::<Result<Vec<_>, _>>();
+            let target = addresses.map_or_else(|_| Target::Cname(text.parse().unwrap()), Target::Addresses);
+            let (datacenters, monitor, state, force) = (Vec::new(), None, State::Active, None);
+            endpoints.push(Endpoint { name: (*text).into(), target, datacenters, monitor, state, force });
+        }
+        let members = (first..endpoints.len() as u32)
+            .map(|number| Member { kind: MemberKind::Endpoint(EndpointId(number)), weight: 1, bias: 0 })
+            .collect::<Vec<_>>();
+        let is_geo = *owner == "geo.gslb.test";
+        // The first member for one network, the second for all others.
+        let rule = Rule { subnets: vec!["203.0.113.0/24".parse().unwrap()], members: vec![0], ..Rule::default() };
+        let policy = if is_geo { Policy::Geo { rules: vec![rule], default: vec![1] } } else { Policy::All };
+        let (spread, min_up, answers) = (Spread::Query, MinUp::Members(NonZeroU32::MIN), Answers::All);
+        pools.push(Pool { name: (*owner).into(), policy, spread, answers, min_up, members });
+        let pool = PoolId(pools.len() as u32 - 1);
+        let (name, on_all_down) = (owner.parse().unwrap(), OnAllDown::All);
+        list.push(Service { name, zone: ZoneId(0), pool, ttl_secs: 30, on_all_down, ipv6: true });
+    }
+    let names: Vec<(Name, ZoneId, ServiceId)> =
+        list.iter().zip(0..).map(|(service, number)| (service.name.clone(), ZoneId(0), ServiceId(number))).collect();
+    let topology = Arc::new(Topology::new(Vec::new(), Vec::new(), endpoints, pools, list));
+    let mut surveys = Surveys::default();
+    let mut compiler = Compiler::new(Arc::clone(&topology), &Databases::default(), &mut surveys);
+    let charts = compiler.compile(&Conditions::unknown(&topology, 0), &mut surveys);
+    let zones = Zones::build(vec![Arc::new(zone("gslb.test.", ZONE))], &names);
+    Snapshot { zones: Arc::new(zones), charts, ..Snapshot::default() }
+}
+
+const SERVICES: &[(&str, &[&str])] = &[
+    ("www.gslb.test", &["192.0.2.1+2001:db8::1", "192.0.2.2"]),
+    ("twice.gslb.test", &["192.0.2.1+192.0.2.2", "192.0.2.2+192.0.2.3"]),
+    ("deep.er.gslb.test", &["192.0.2.4"]),
+    ("*.any.gslb.test", &["192.0.2.5"]),
+    ("name.gslb.test", &["static.gslb.test"]),
+    ("chain.gslb.test", &["name.gslb.test"]),
+    ("away.gslb.test", &["www.example.net"]),
+    ("round.gslb.test", &["round.gslb.test"]),
+    ("geo.gslb.test", &["192.0.2.6", "192.0.2.7"]),
+    ("tonowhere.gslb.test", &["nowhere.gslb.test"]),
+];
+
+#[test]
+fn services_answer_among_static_names() {
+    let snapshot = snapshot(SERVICES);
+    const SOA: &str = "gslb.test. 300 SOA ns.gslb.test. host.gslb.test. 7 1 2 3 300";
+    for (why, name, rtype, expected) in [
+        ("every member", "www.gslb.test", Rtype::A, "No Error aa | www.gslb.test. 30 A 192.0.2.1, www.gslb.test. 30 A 192.0.2.2 |  | ".into()),
+        ("members of the family", "www.gslb.test", Rtype::AAAA, "No Error aa | www.gslb.test. 30 AAAA 2001:db8::1 |  | ".into()),
+        ("no member of the family", "deep.er.gslb.test", Rtype::AAAA, format!("No Error aa |  | {SOA} | ")),
+        ("static records beside", "www.gslb.test", Rtype::TXT, "No Error aa | www.gslb.test. 60 TXT beside |  | ".into()),
+        ("another type", "www.gslb.test", Rtype::MX, format!("No Error aa |  | {SOA} | ")),
+        (
+            "each address once",
+            "twice.gslb.test",
+            Rtype::A,
+            "No Error aa | twice.gslb.test. 30 A 192.0.2.1, twice.gslb.test. 30 A 192.0.2.2, twice.gslb.test. 30 A 192.0.2.3 |  | ".into(),
+        ),
+        ("an empty non-terminal above a service", "er.gslb.test", Rtype::A, format!("No Error aa |  | {SOA} | ")),
+        ("beside an empty non-terminal", "x.er.gslb.test", Rtype::A, format!("Non-Existent Domain aa |  | {SOA} | ")),
+        ("below a service", "x.www.gslb.test", Rtype::A, format!("Non-Existent Domain aa |  | {SOA} | ")),
+        ("RFC 4592 for a service", "a.b.any.gslb.test", Rtype::A, "No Error aa | a.b.any.gslb.test. 30 A 192.0.2.5 |  | ".into()),
+        (
+            "a static alias of a service",
+            "toservice.gslb.test",
+            Rtype::AAAA,
+            "No Error aa | toservice.gslb.test. 61 CNAME www.gslb.test., www.gslb.test. 30 AAAA 2001:db8::1 |  | ".into(),
+        ),
+        (
+            "a drawn alias is followed",
+            "chain.gslb.test",
+            Rtype::A,
+            "No Error aa | chain.gslb.test. 30 CNAME name.gslb.test., name.gslb.test. 30 CNAME static.gslb.test., \
+             static.gslb.test. 60 A 192.0.2.200 |  | "
+                .into(),
+        ),
+        ("a drawn alias for any type", "away.gslb.test", Rtype::TXT, "No Error aa | away.gslb.test. 30 CNAME www.example.net. |  | ".into()),
+        ("a drawn alias asked for", "name.gslb.test", Rtype::CNAME, "No Error aa | name.gslb.test. 30 CNAME static.gslb.test. |  | ".into()),
+        (
+            "the code is the last name's",
+            "tonowhere.gslb.test",
+            Rtype::A,
+            format!("Non-Existent Domain aa | tonowhere.gslb.test. 30 CNAME nowhere.gslb.test. | {SOA} | "),
+        ),
+    ] {
+        let (reply, _) = ask(&snapshot, &request(name, rtype, &[]), Transport::Udp).unwrap();
+        assert_eq!(shown(&reply), expected, "{why}: {name} {rtype}");
+    }
+}
+
+#[test]
+fn an_alias_to_itself_ends() {
+    let (reply, tally) = ask(&snapshot(SERVICES), &request("round.gslb.test", Rtype::A, &[]), Transport::Udp).unwrap();
+    assert_eq!(tally.rcode, Rcode::NOERROR);
+    assert!(Message::from_vec(&reply).unwrap().answers.len() <= 16);
+}
+
+#[test]
+fn a_service_below_a_cut_is_not_reached() {
+    let snapshot = snapshot(&[("x.cut.gslb.test", &["192.0.2.1"])]);
+    let (reply, _) = ask(&snapshot, &request("x.cut.gslb.test", Rtype::A, &[]), Transport::Udp).unwrap();
+    assert_eq!(shown(&reply), "No Error |  | cut.gslb.test. 60 NS ns.elsewhere.test. | ");
+}
+
+#[test]
+fn the_scope_is_that_of_what_was_tailored() {
+    let snapshot = snapshot(SERVICES);
+    for (why, name, subnet, address, scope) in [
+        ("the rule's network", "geo.gslb.test", &b"\0\x01\x18\0\xcb\0\x71"[..], "192.0.2.6", 24),
+        ("a narrower network", "geo.gslb.test", b"\0\x01\x20\0\xcb\0\x71\x05", "192.0.2.6", 24),
+        ("another network: as far as it is another", "geo.gslb.test", b"\0\x01\x18\0\xcb\0\x70", "192.0.2.7", 24),
+        ("no tailoring", "geo.gslb.test", b"\0\x01\0\0", "192.0.2.7", 0),
+        ("a service without geography", "deep.er.gslb.test", b"\0\x01\x18\0\xcb\0\x71", "192.0.2.4", 0),
+        ("a static name", "static.gslb.test", b"\0\x01\x18\0\xcb\0\x71", "192.0.2.200", 0),
+    ] {
+        let options = [&[0, 8, 0, subnet.len() as u8], subnet].concat();
+        let opt = [&OPT[..9], &(options.len() as u16).to_be_bytes(), &options].concat();
+        let (reply, _) = ask(&snapshot, &request(name, Rtype::A, &opt), Transport::Udp).unwrap();
+        let mut echo = options.clone();
+        echo[7] = scope;
+        assert!(reply.ends_with(&echo), "{why}: {:?} instead of {echo:?}", &reply[reply.len() - echo.len()..]);
+        let message = Message::from_vec(&reply).unwrap();
+        assert_eq!(message.answers[0].data.to_string(), address, "{why}");
+    }
+}
+
+#[test]
+fn a_reply_tells_which_service_chose() {
+    let snapshot = snapshot(SERVICES);
+    let service = |name| ask(&snapshot, &request(name, Rtype::A, &[]), Transport::Udp).unwrap().1.service;
+    assert_eq!(service("twice.gslb.test"), Some(ServiceId(1)));
+    assert_eq!(service("toservice.gslb.test"), Some(ServiceId(0)));
+    assert_eq!(service("static.gslb.test"), None);
+}

@@ -1,0 +1,243 @@
+//! Every scope is right: the whole prefix is in the area, and the prefix one bit shorter is not.
+
+use std::net::IpAddr;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::geo::{Area, Atlas, Location, address::Address, special};
+
+/// The naive model: prefixes in a list, asked one after the other.
+struct Model {
+    named: Vec<IpNet>,
+    /// Of `named`'s sets: what the classification says.
+    kinds: u32,
+}
+
+impl Model {
+    /// What the classification says of an address, and whether it is special.
+    fn value(&self, ip: IpAddr) -> (u32, bool) {
+        let mut around: Vec<u32> =
+            (0..self.named.len() as u32).filter(|&n| self.named[n as usize].contains(&ip)).collect();
+        around.sort_by_key(|&n| std::cmp::Reverse(self.named[n as usize].prefix_len()));
+        (self.said(&around), around.is_empty() && special::blocks().any(|block| block.contains(&ip)))
+    }
+
+    fn said(&self, named: &[u32]) -> u32 {
+        named.first().map_or(0, |&longest| 1 + longest % self.kinds)
+    }
+
+    /// First addresses of all stretches in which the value is the same.
+    fn edges<K: Address>(&self) -> Vec<K> {
+        let blocks = special::blocks().chain(self.named.iter().copied());
+        let prefixes = blocks.filter_map(|prefix| K::of_prefix(&prefix));
+        prefixes.flat_map(|(first, length)| [Some(first), first.last_of(length).following()]).flatten().collect()
+    }
+
+    fn survey(&self) -> (Atlas, Vec<u32>) {
+        Atlas::survey(&Databases::default(), &self.named, |location, named| {
+            assert_eq!(location, &Location::default());
+            self.said(named)
+        })
+    }
+}
+
+/// The atlas agrees with the model at `address`, and its scope is the widest that holds there.
+fn check<K: Address>(atlas: &Atlas, value: impl Fn(IpAddr) -> (u32, bool), edges: &[K], address: K) {
+    let place = atlas.locate(address.to_ip());
+    let here = value(address.to_ip());
+    assert_eq!((place.area.0, place.special), here, "{}", address.to_ip());
+    let holds = |length: u8| {
+        let (first, last) = (address.without_bits(K::host_bits(length)), address.with_bits(K::host_bits(length)));
+        let inside = edges.iter().copied().filter(|&edge| first <= edge && edge <= last);
+        inside.chain([first, last]).all(|inside| value(inside.to_ip()) == here)
+    };
+    assert!(holds(place.scope), "{}/{} is not all alike", address.to_ip(), place.scope);
+    assert!(place.scope == 0 || !holds(place.scope - 1), "{}/{} could be wider", address.to_ip(), place.scope);
+}
+
+/// Prefixes crowded into a few corners, so that they nest, touch and cross special blocks.
+fn v4_prefixes() -> impl Strategy<Value = Vec<IpNet>> {
+    let corner = prop::sample::select(vec![0x0a00_0000u32, 0xc000_0200, 0x0100_0000, 0, 0xffff_ff00, 0x7f00_0000]);
+    let prefix =
+        (corner, any::<u16>(), 0..=32u8).prop_map(|(corner, low, length)| (corner ^ u32::from(low)).prefix(length));
+    prop::collection::vec(prefix, 0..12)
+}
+
+fn v6_prefixes() -> impl Strategy<Value = Vec<IpNet>> {
+    let corner = prop::sample::select(vec![0x2001_0db8u128 << 96, 0x2a00 << 112, 0xfc00 << 112, 0xffff << 112]);
+    let prefix = (corner, any::<u16>(), 0..6u32, 17..=128u8)
+        .prop_map(|(corner, bits, place, length)| (corner ^ u128::from(bits) << (16 * place)).prefix(length));
+    prop::collection::vec(prefix, 0..12)
+}
+
+proptest! {
+    #[test]
+    fn ipv4_scopes_are_the_widest_that_hold(named in v4_prefixes(), kinds in 1..4u32, probes in prop::collection::vec(any::<u32>(), 20)) {
+        let model = Model { named, kinds };
+        let (atlas, areas) = model.survey();
+        let edges: Vec<u32> = model.edges();
+        let near = edges.iter().flat_map(|&edge| [Some(edge), edge.preceding()]).flatten();
+        for address in near.chain(probes) {
+            let said = |ip| {
+                let (said, special) = model.value(ip);
+                let place = atlas.locate(ip);
+                assert_eq!((areas[place.area.0 as usize], place.special), (said, special));
+                (place.area.0, special)
+            };
+            check(&atlas, said, &edges, address);
+        }
+    }
+
+    #[test]
+    fn ipv6_scopes_are_the_widest_that_hold(named in v6_prefixes(), kinds in 1..4u32, probes in prop::collection::vec(any::<u128>(), 20)) {
+        let model = Model { named, kinds };
+        let (atlas, areas) = model.survey();
+        let mut edges: Vec<u128> = model.edges();
+        let near: Vec<u128> = edges.iter().flat_map(|&edge| [Some(edge), edge.preceding()]).flatten().collect();
+        // Neighbours of the blocks that carry IPv4 keep out of them: give the model those edges, and a value of their own inside.
+        let carrying: Vec<IpNet> = ["::ffff:0:0/96", "2001::/32", "2002::/16"].map(|block| block.parse().unwrap()).into();
+        edges.extend(carrying.iter().filter_map(u128::of_prefix).map(|(first, _)| first));
+        let value = |ip: IpAddr| {
+            if carrying.iter().any(|block| block.contains(&ip)) {
+                return (u32::MAX, false);
+            }
+            (atlas.locate(ip).area.0, model.value(ip).1)
+        };
+        for address in near.into_iter().chain(probes) {
+            let ip = address.to_ip();
+            if carrying.iter().all(|block| !block.contains(&ip)) {
+                prop_assert_eq!(areas[atlas.locate(ip).area.0 as usize], model.value(ip).0);
+                check(&atlas, value, &edges, address);
+            }
+        }
+    }
+
+    #[test]
+    fn a_folded_atlas_is_the_atlas_of_the_folded_areas(named in v4_prefixes(), map in prop::collection::vec(0..3u32, 40)) {
+        let model = Model { named, kinds: 100 };
+        let (atlas, areas) = model.survey();
+        let folded = atlas.fold(&map[..areas.len()]);
+        let edges: Vec<u32> = model.edges();
+        let value = |ip| {
+            let place = atlas.locate(ip);
+            (map[place.area.0 as usize], place.special)
+        };
+        for address in edges.iter().flat_map(|&edge| [Some(edge), edge.preceding()]).flatten() {
+            if folded.only_area().is_none() {
+                check(&folded, value, &edges, address);
+            } else {
+                prop_assert_eq!(folded.locate(address.to_ip()).scope, 0);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_atlas_of_one_area_has_scope_zero_everywhere() {
+    let (atlas, _) = Atlas::survey(&Databases::default(), &[], |_, _| ());
+    let whole = atlas.fold(&vec![0; atlas.area_count()]);
+    assert_eq!((whole.only_area(), whole.area_count()), (Some(Area(0)), 1));
+    for ip in ["8.8.8.8", "10.0.0.1", "2a00::1", "::ffff:8.8.8.8", "2002:808:808::", "2001::1"] {
+        assert_eq!(whole.locate(ip.parse().unwrap()).scope, 0, "{ip}");
+    }
+    assert!(whole.locate("10.0.0.1".parse().unwrap()).special);
+    assert_eq!(Atlas::whole().locate("8.8.8.8".parse().unwrap()), whole.locate("8.8.8.8".parse().unwrap()));
+}
+
+#[test]
+fn an_ipv6_address_that_carries_ipv4_is_where_the_ipv4_address_is() {
+    let named = ["8.8.8.0/24".parse().unwrap(), "2000::/3".parse().unwrap()];
+    let (atlas, areas) = Atlas::survey(&Databases::default(), &named, |_, named| named.to_vec());
+    for (ip, scope, reason) in [
+        ("8.8.8.8", 24, "itself"),
+        ("::ffff:8.8.8.8", 96 + 24, "mapped: the last 32 bits"),
+        ("2002:808:808:1::1", 16 + 24, "6to4: the 32 bits after the first 16"),
+        ("2001:0:102:304:0:0:f7f7:f7f7", 96 + 24, "Teredo: the last 32 bits, inverted"),
+    ] {
+        let place = atlas.locate(ip.parse().unwrap());
+        assert_eq!((&areas[place.area.0 as usize][..], place.scope), (&[0][..], scope), "{ip}: {reason}");
+    }
+    let beside = atlas.locate("2003::1".parse().unwrap());
+    assert_eq!((&areas[beside.area.0 as usize][..], beside.scope), (&[1][..], 16), "not over 2002::/16");
+    assert_eq!(atlas.locate("2001:1::1".parse().unwrap()).scope, 47 - 15, "not over 2001::/32");
+}
+
+#[test]
+fn named_prefixes_are_told_longest_first_and_reach_into_special_blocks() {
+    let named = ["10.0.0.0/8", "10.1.0.0/16", "0.0.0.0/0", "10.1.0.0/16"].map(|prefix| prefix.parse().unwrap());
+    let (atlas, areas) = Atlas::survey(&Databases::default(), &named, |_, named| named.to_vec());
+    for (ip, expected, scope) in
+        [("10.1.2.3", &[1, 3, 0, 2][..], 16), ("10.2.2.3", &[0, 2], 15), ("127.0.0.1", &[2], 2)]
+    {
+        let place = atlas.locate(ip.parse().unwrap());
+        assert_eq!((&areas[place.area.0 as usize][..], place.special, place.scope), (expected, false, scope), "{ip}");
+    }
+    assert!(atlas.locate("fe80::1".parse().unwrap()).special);
+}
+
+#[test]
+fn special_addresses_are_areas_of_their_own_whatever_is_said_of_them() {
+    let (atlas, areas) = Atlas::survey(&Databases::default(), &[], |_, _| "same");
+    assert_eq!(areas, ["same", "same"]);
+    for (ip, special) in [("10.0.0.1", true), ("11.0.0.1", false), ("::1", true), ("2a00::1", false), ("ff02::1", true)]
+    {
+        assert_eq!(atlas.locate(ip.parse().unwrap()).special, special, "{ip}");
+    }
+}
+
+#[test]
+fn runs_cover_all_of_ipv4_once() {
+    let (atlas, _) = Atlas::survey(&Databases::default(), &["192.0.2.0/25".parse().unwrap()], |_, named| named.len());
+    let v4: Vec<_> = atlas.runs().filter(|run| run.first.is_ipv4()).collect();
+    assert_eq!(v4.iter().map(|run| run.addresses).sum::<u128>(), 1 << 32);
+    assert!(v4.windows(2).all(|pair| pair[0].last < pair[1].first));
+    let v6: u128 = atlas.runs().filter(|run| run.first.is_ipv6()).map(|run| run.addresses).sum();
+    assert_eq!(v6, u128::MAX - (1 << 112) - (1 << 96) - (1 << 32) + 1);
+}
+
+/// Hops from network to network through a prefix, as long as `hops` lasts; whether the location is the same throughout.
+fn is_alike(databases: &Databases, prefix: IpNet, location: &Location, hops: &mut u32) -> bool {
+    let mut ip = prefix.network();
+    loop {
+        let finding = databases.lookup(ip);
+        let special = special::blocks().any(|block| block.contains(&ip));
+        if &finding.location != location || special {
+            return false;
+        }
+        let end = finding.network.broadcast();
+        *hops = hops.saturating_sub(1);
+        if end >= prefix.broadcast() || *hops == 0 {
+            return true;
+        }
+        ip = match end {
+            IpAddr::V4(end) => IpAddr::V4((u32::from(end) + 1).into()),
+            IpAddr::V6(end) => IpAddr::V6((u128::from(end) + 1).into()),
+        };
+    }
+}
+
+#[test]
+fn the_atlas_of_a_real_database_agrees_with_it_and_its_scopes_are_the_widest() {
+    let Some(bytes) = sample("world-country.mmdb") else { return };
+    let databases = databases(&[open("world", bytes)]);
+    let (atlas, areas) = Atlas::survey(&databases, &[], |location, _| location.clone());
+    let mut random = fastrand::Rng::with_seed(3);
+    for round in 0..4000 {
+        let ip: IpAddr = match round % 2 {
+            0 => IpAddr::V4(random.u32(1 << 24..0xe000_0000).into()),
+            _ => IpAddr::V6((0x2a00 << 112 | random.u128(..) >> random.u32(13..40)).into()),
+        };
+        let place = atlas.locate(ip);
+        let location = &areas[place.area.0 as usize];
+        assert_eq!(location, &databases.lookup(ip).location, "{ip}");
+        if place.special {
+            continue;
+        }
+        let scope = IpNet::new(ip, place.scope).unwrap();
+        assert!(is_alike(&databases, scope.trunc(), location, &mut 3000), "{scope}");
+        let wider = scope.supernet().unwrap();
+        let mut hops = 3000;
+        assert!(!is_alike(&databases, wider, location, &mut hops) || hops == 0, "{wider}");
+    }
+}

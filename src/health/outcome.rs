@@ -1,0 +1,134 @@
+//! Outcomes: what one probe found, and in a reader's words why it failed.
+
+use std::{fmt, time::Duration};
+
+use super::StatusRange;
+
+/// What one probe found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// A pass, or why not.
+    pub result: Result<(), Failure>,
+    /// From the probe's start to its end; never much above the monitor's timeout.
+    pub latency: Duration,
+}
+
+impl Outcome {
+    /// Whether the target answered as it should.
+    pub fn is_pass(&self) -> bool {
+        self.result.is_ok()
+    }
+}
+
+/// Why a probe failed. The text is what an operator reads in `status` and in the log; what the target sent is never
+/// quoted in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// No outcome within this.
+    TimedOut(Duration),
+    /// The port is closed.
+    Refused,
+    /// The target broke the connection off before its answer was complete.
+    Closed,
+    /// There is no way to the target: no route, no such host on its network, or a local firewall.
+    Unreachable,
+    /// The target's name has no address, or the system's resolver does not answer.
+    Unresolved,
+    /// An HTTP status outside the wanted ranges.
+    Status {
+        /// The reply's status.
+        got: u16,
+        /// What would have passed.
+        want: Box<[StatusRange]>,
+    },
+    /// The first 64 KiB of the body do not hold the wanted text.
+    Body,
+    /// The head of the reply is larger than the bound.
+    LongHead,
+    /// The reply is not HTTP.
+    NotHttp,
+    /// The certificate is past its time.
+    CertificateExpired,
+    /// The certificate's time has not come.
+    CertificateNotYetValid,
+    /// The certificate is for other names.
+    CertificateForOtherName,
+    /// Nobody that we trust signed the certificate.
+    CertificateUntrusted,
+    /// The certificate is bad in another way.
+    CertificateBad,
+    /// The target does not speak TLS as it should.
+    Tls,
+    /// The monitor itself cannot work, whatever the target: its authorities cannot be read, its host is no name.
+    Monitor(Box<str>),
+    /// Anything else that the operating system says of the connection.
+    Connection(std::io::ErrorKind),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut(after) => write!(f, "no answer within {}", Seconds(*after)),
+            Self::Refused => f.write_str("connection refused"),
+            Self::Closed => f.write_str("connection closed before the answer was complete"),
+            Self::Unreachable => f.write_str("no route to the target"),
+            Self::Unresolved => f.write_str("the name has no address"),
+            Self::Status { got, want } => {
+                write!(f, "status {got}, want ")?;
+                for (index, range) in want.iter().enumerate() {
+                    let comma = if index > 0 { ", " } else { "" };
+                    match range.first == range.last {
+                        true => write!(f, "{comma}{}", range.first)?,
+                        false => write!(f, "{comma}{}-{}", range.first, range.last)?,
+                    }
+                }
+                Ok(())
+            }
+            Self::Body => f.write_str("the first 64 KiB of the body do not hold the wanted text"),
+            Self::LongHead => f.write_str("the head of the reply is too large"),
+            Self::NotHttp => f.write_str("the reply is not HTTP"),
+            Self::CertificateExpired => f.write_str("certificate expired"),
+            Self::CertificateNotYetValid => f.write_str("certificate not yet valid"),
+            Self::CertificateForOtherName => f.write_str("certificate is for another name"),
+            Self::CertificateUntrusted => f.write_str("certificate signed by nobody we trust"),
+            Self::CertificateBad => f.write_str("bad certificate"),
+            Self::Tls => f.write_str("TLS handshake failed"),
+            Self::Monitor(why) => write!(f, "the monitor cannot work: {why}"),
+            Self::Connection(kind) => write!(f, "{kind}"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// A duration as the configuration writes it: `2s`, `500ms`.
+struct Seconds(Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.subsec_millis() {
+            0 => write!(f, "{}s", self.0.as_secs()),
+            _ => write!(f, "{}ms", self.0.as_millis()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_reads_as_a_person_would_say_it() {
+        let ranges: Box<[_]> =
+            [StatusRange { first: 200, last: 299 }, StatusRange { first: 401, last: 401 }].into_iter().collect();
+        for (failure, text) in [
+            (Failure::Status { got: 503, want: ranges }, "status 503, want 200-299, 401"),
+            (Failure::TimedOut(Duration::from_secs(2)), "no answer within 2s"),
+            (Failure::TimedOut(Duration::from_millis(1500)), "no answer within 1500ms"),
+            (Failure::Refused, "connection refused"),
+            (Failure::CertificateExpired, "certificate expired"),
+        ] {
+            assert_eq!(failure.to_string(), text);
+        }
+    }
+}

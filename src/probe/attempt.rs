@@ -1,0 +1,113 @@
+//! One attempt: a target, its deadline, and what came of it, told apart from what was our own doing.
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use tokio::{net::lookup_host, task::JoinSet, time::Instant};
+
+use super::{ProbeKey, http::HttpProbe, pulse::Pulse, target_text, tcp};
+use crate::{
+    health::{Check, Failure, Monitor, Outcome},
+    steer::ProbeTarget,
+};
+
+/// A name's addresses beyond these are not asked.
+const MOST_ADDRESSES: usize = 8;
+
+/// Why a probe did not pass.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The target's doing.
+    Target(Failure),
+    /// This process lacks what a probe needs (files, memory, ports): no outcome at all.
+    Ours(io::Error),
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self::Target(failure)
+    }
+}
+
+/// A monitor's check made ready; shared by all of its targets.
+#[derive(Debug)]
+pub(super) enum Checker {
+    /// A connection that opens.
+    Tcp { port: u16 },
+    /// A request.
+    Http { port: u16, probe: HttpProbe },
+}
+
+impl Checker {
+    /// Reads the files that the monitor names: not for an async task.
+    pub(super) fn new(monitor: &Monitor) -> Self {
+        match &monitor.check {
+            Check::Tcp(check) => Self::Tcp { port: check.port },
+            Check::Http(check) => Self::Http { port: check.port, probe: HttpProbe::new(check) },
+        }
+    }
+
+    fn port(&self) -> u16 {
+        match self {
+            Self::Tcp { port } | Self::Http { port, .. } => *port,
+        }
+    }
+
+    async fn probe(&self, literal: &str, address: SocketAddr) -> Result<(), Trouble> {
+        match self {
+            Self::Tcp { .. } => tcp::probe(address).await,
+            Self::Http { probe, .. } => probe.probe(literal, address).await,
+        }
+    }
+}
+
+/// Probes once. `None` where the failure is, or may be, this process' own: it lacked a resource, or it did not run for more
+/// than a quarter of the time that the target had.
+pub(super) async fn attempt(checker: &Arc<Checker>, key: &ProbeKey, pulse: &Pulse) -> Option<Outcome> {
+    let timeout = key.monitor.timeout;
+    let start = Instant::now();
+    let lost = pulse.lost(start);
+    let result = match tokio::time::timeout(timeout, probe(checker, &key.target)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(Trouble::Target(failure))) => Err(failure),
+        Ok(Err(Trouble::Ours(error))) => {
+            tracing::debug!(probe = %key, %error, "probe not possible");
+            return None;
+        }
+        Err(_) => Err(Failure::TimedOut(timeout)),
+    };
+    let end = Instant::now();
+    if result.is_err() && pulse.lost(end).saturating_sub(lost) > timeout / 4 {
+        tracing::debug!(probe = %key, "failure discarded: this process did not run");
+        return None;
+    }
+    Some(Outcome { result, latency: end - start })
+}
+
+async fn probe(checker: &Arc<Checker>, target: &ProbeTarget) -> Result<(), Trouble> {
+    let literal = target_text(target);
+    let address = match target {
+        ProbeTarget::Address(address) => SocketAddr::new(*address, checker.port()),
+        ProbeTarget::Host(_) => return probe_any(checker, literal).await,
+    };
+    checker.probe(&literal, address).await
+}
+
+/// Resolves a name and asks its addresses side by side, so that one that hangs leaves the others their time. One that passes
+/// is enough; else the failure that came last is told.
+async fn probe_any(checker: &Arc<Checker>, host: String) -> Result<(), Trouble> {
+    let addresses = lookup_host((host.as_str(), checker.port())).await.map_err(|_| Failure::Unresolved)?;
+    let mut attempts = JoinSet::new();
+    for address in addresses.take(MOST_ADDRESSES) {
+        let (checker, host) = (Arc::clone(checker), host.clone());
+        attempts.spawn(async move { checker.probe(&host, address).await });
+    }
+    let mut result = Err(Failure::Unresolved.into());
+    while let Some(attempt) = attempts.join_next().await {
+        result = match attempt {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(trouble)) => Err(trouble),
+            Err(error) => Err(Trouble::Ours(io::Error::other(error))),
+        };
+    }
+    result
+}

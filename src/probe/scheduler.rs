@@ -1,0 +1,366 @@
+//! The prober: one task that starts each probe at its time, and the handle to it.
+
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap},
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::{AbortHandle, JoinError, JoinSet},
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    ProbeKey, Report,
+    attempt::{Checker, attempt},
+    pulse::Pulse,
+    schedule::{Due, Newcomer, Phases, Slot},
+};
+use crate::health::Monitor;
+
+/// What the prober may use.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Probes at once. Each holds one open file (a name with several addresses up to eight). Enough is the sum of
+    /// `timeout / interval` over all targets: below that, probes are late when all targets hang.
+    pub in_flight: NonZeroUsize,
+}
+
+impl Limits {
+    /// What a process may use that may open this many files (the soft RLIMIT_NOFILE): half, and no more than 16,384.
+    pub fn within_open_files(files: u64) -> Self {
+        let half = usize::try_from(files / 2).unwrap_or(usize::MAX).min(16_384);
+        Self { in_flight: NonZeroUsize::new(half).unwrap_or(NonZeroUsize::MIN) }
+    }
+}
+
+/// What the prober has done since its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Probes started.
+    pub started: u64,
+    /// Of these, later than their time allows.
+    pub late: u64,
+    /// Rounds left out because the process slept through them, or the probe before had not yet been reported.
+    pub skipped: u64,
+    /// Passes reported.
+    pub passed: u64,
+    /// Failures reported.
+    pub failed: u64,
+    /// Failures thrown away because they were, or may have been, this process' own.
+    pub discarded: u64,
+    /// Probes running now, or waiting to be reported.
+    pub in_flight: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    started: AtomicU64,
+    late: AtomicU64,
+    skipped: AtomicU64,
+    passed: AtomicU64,
+    failed: AtomicU64,
+    discarded: AtomicU64,
+    in_flight: AtomicU64,
+}
+
+/// The handle to the task that probes. Dropped, all probing ends.
+#[derive(Debug)]
+pub struct Prober {
+    commands: mpsc::Sender<Command>,
+    counters: Arc<Counters>,
+}
+
+enum Command {
+    Set(Vec<(ProbeKey, Arc<Checker>)>),
+    FirstRound(oneshot::Sender<()>),
+}
+
+impl std::fmt::Debug for Command {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Set(_) => "Set",
+            Self::FirstRound(_) => "FirstRound",
+        })
+    }
+}
+
+impl Prober {
+    /// Starts the task, with nothing to probe yet, on the runtime of the caller. Reports carry the time since `epoch`.
+    pub fn start(limits: Limits, epoch: std::time::Instant, reports: mpsc::Sender<Report>) -> Self {
+        let (commands, inbox) = mpsc::channel(4);
+        let counters = Arc::new(Counters::default());
+        let shared = Shared {
+            epoch: Instant::from_std(epoch),
+            reports,
+            pulse: Arc::new(Pulse::new()),
+            counters: Arc::clone(&counters),
+        };
+        tokio::spawn(Scheduler::new(limits, shared).run(inbox));
+        Self { commands, counters }
+    }
+
+    /// Makes `keys` what is probed. A key probed before keeps its place in the timetable; the probes of one that is gone
+    /// end unreported, but for a report already on its way. Reads the authorities that monitors name anew.
+    pub async fn set(&self, keys: Vec<ProbeKey>) {
+        let ready = tokio::task::spawn_blocking(move || make_ready(keys)).await;
+        match ready {
+            // The task ends only with this handle, so somebody listens.
+            Ok(ready) => _ = self.commands.send(Command::Set(ready)).await,
+            Err(error) => tracing::error!(%error, "the probes could not be prepared; the old ones go on"),
+        }
+    }
+
+    /// Waits until each target of the latest [`Prober::set`] was probed once, but no longer than the longest of their
+    /// intervals.
+    pub async fn first_round(&self) {
+        let (done, wait) = oneshot::channel();
+        if self.commands.send(Command::FirstRound(done)).await.is_ok() {
+            // An error means that the task is gone: nothing to wait for either.
+            let _ = wait.await;
+        }
+    }
+
+    /// What it has done so far.
+    pub fn tally(&self) -> Tally {
+        let counters = &self.counters;
+        Tally {
+            started: counters.started.load(Relaxed),
+            late: counters.late.load(Relaxed),
+            skipped: counters.skipped.load(Relaxed),
+            passed: counters.passed.load(Relaxed),
+            failed: counters.failed.load(Relaxed),
+            discarded: counters.discarded.load(Relaxed),
+            in_flight: counters.in_flight.load(Relaxed),
+        }
+    }
+}
+
+fn make_ready(keys: Vec<ProbeKey>) -> Vec<(ProbeKey, Arc<Checker>)> {
+    let mut checkers: HashMap<Arc<Monitor>, Arc<Checker>> = HashMap::new();
+    keys.into_iter()
+        .map(|key| {
+            let checker =
+                checkers.entry(Arc::clone(&key.monitor)).or_insert_with(|| Arc::new(Checker::new(&key.monitor)));
+            let checker = Arc::clone(checker);
+            (key, checker)
+        })
+        .collect()
+}
+
+/// What each probe's task needs beside its target.
+#[derive(Debug, Clone)]
+struct Shared {
+    epoch: Instant,
+    reports: mpsc::Sender<Report>,
+    pulse: Arc<Pulse>,
+    counters: Arc<Counters>,
+}
+
+impl Shared {
+    fn now(&self) -> Duration {
+        Instant::now() - self.epoch
+    }
+
+    async fn probe_and_report(self, key: ProbeKey, checker: Arc<Checker>) {
+        let Some(outcome) = attempt(&checker, &key, &self.pulse).await else {
+            self.counters.discarded.fetch_add(1, Relaxed);
+            return;
+        };
+        let count = if outcome.is_pass() { &self.counters.passed } else { &self.counters.failed };
+        count.fetch_add(1, Relaxed);
+        let report = Report { key, outcome, at: self.now() };
+        // Nobody listens while the program stops.
+        let _ = self.reports.send(report).await;
+    }
+}
+
+type Serial = u64;
+
+struct Item {
+    key: ProbeKey,
+    checker: Arc<Checker>,
+    slot: Slot,
+    running: Option<AbortHandle>,
+    is_waited_for: bool,
+}
+
+struct Scheduler {
+    limits: Limits,
+    shared: Shared,
+    phases: Phases,
+    random: fastrand::Rng,
+    next_serial: Serial,
+    items: HashMap<Serial, Item>,
+    serials: HashMap<ProbeKey, Serial>,
+    /// When each item is next due. Items that are gone leave their entry behind until it is due.
+    due: BinaryHeap<Reverse<(Duration, Serial)>>,
+    probes: JoinSet<Serial>,
+    first_round: FirstRound,
+}
+
+#[derive(Default)]
+struct FirstRound {
+    missing: usize,
+    until: Duration,
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+impl Scheduler {
+    fn new(limits: Limits, shared: Shared) -> Self {
+        Self {
+            limits,
+            shared,
+            phases: Phases::default(),
+            random: fastrand::Rng::new(),
+            next_serial: 0,
+            items: HashMap::new(),
+            serials: HashMap::new(),
+            due: BinaryHeap::new(),
+            probes: JoinSet::new(),
+            first_round: FirstRound::default(),
+        }
+    }
+
+    async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
+        let pulse = Arc::clone(&self.shared.pulse);
+        let beat = pulse.beat();
+        tokio::pin!(beat);
+        loop {
+            self.start_due();
+            self.end_first_round();
+            let wake = self.next_wake();
+            tokio::select! {
+                biased;
+                () = &mut beat => {}
+                command = inbox.recv() => match command {
+                    Some(Command::Set(targets)) => self.set(targets),
+                    Some(Command::FirstRound(done)) => self.first_round.waiting.push(done),
+                    None => return,
+                },
+                Some(ended) = self.probes.join_next() => self.end(ended),
+                () = sleep_until(wake) => {}
+            }
+            self.shared.counters.in_flight.store(self.probes.len() as u64, Relaxed);
+        }
+    }
+
+    fn set(&mut self, targets: Vec<(ProbeKey, Arc<Checker>)>) {
+        let now = self.shared.now();
+        let mut old = std::mem::take(&mut self.serials);
+        let mut newcomers = Vec::new();
+        for (key, checker) in targets {
+            match old.remove(&key) {
+                Some(serial) => {
+                    if let Some(item) = self.items.get_mut(&serial) {
+                        item.checker = checker;
+                    }
+                    self.serials.insert(key, serial);
+                }
+                None => newcomers.push((key, checker)),
+            }
+        }
+        for serial in old.into_values() {
+            if let Some(Item { running: Some(probe), .. }) = self.items.remove(&serial) {
+                probe.abort();
+            }
+        }
+        let count = newcomers.len();
+        for (index, (key, checker)) in newcomers.into_iter().enumerate() {
+            self.add(key, checker, Newcomer { index, count }, now);
+        }
+        let longest = self.items.values().map(|item| item.key.monitor.interval).max().unwrap_or_default();
+        self.first_round.missing = self.items.values().filter(|item| item.is_waited_for).count();
+        self.first_round.until = now + longest;
+    }
+
+    fn add(&mut self, key: ProbeKey, checker: Arc<Checker>, newcomer: Newcomer, now: Duration) {
+        let serial = self.next_serial;
+        // A key given twice is one probe.
+        if self.serials.contains_key(&key) {
+            return;
+        }
+        self.next_serial += 1;
+        let (slot, first) = self.phases.place(key.monitor.interval, key.monitor.timeout, newcomer, now);
+        self.serials.insert(key.clone(), serial);
+        self.items.insert(serial, Item { key, checker, slot, running: None, is_waited_for: true });
+        self.due.push(Reverse((first, serial)));
+    }
+
+    fn start_due(&mut self) {
+        let now = self.shared.now();
+        while let Some(&Reverse((due, serial))) = self.due.peek() {
+            if due > now || self.probes.len() >= self.limits.in_flight.get() {
+                return;
+            }
+            self.due.pop();
+            self.start(serial, due, now);
+        }
+    }
+
+    fn start(&mut self, serial: Serial, due: Duration, now: Duration) {
+        let Some(item) = self.items.get_mut(&serial) else { return };
+        let counters = &self.shared.counters;
+        let judged = if item.running.is_some() { Due::Skip } else { item.slot.judge(due, now) };
+        self.due.push(Reverse((item.slot.advance(now, &mut self.random), serial)));
+        match judged {
+            Due::Skip => {
+                counters.skipped.fetch_add(1, Relaxed);
+                return;
+            }
+            Due::StartLate => _ = counters.late.fetch_add(1, Relaxed),
+            Due::Start => {}
+        }
+        counters.started.fetch_add(1, Relaxed);
+        let probe = self.shared.clone().probe_and_report(item.key.clone(), Arc::clone(&item.checker));
+        item.running = Some(self.probes.spawn(async move {
+            probe.await;
+            serial
+        }));
+    }
+
+    fn end(&mut self, ended: Result<Serial, JoinError>) {
+        let serial = match ended {
+            Ok(serial) => serial,
+            Err(error) if error.is_cancelled() => return,
+            Err(error) => {
+                tracing::error!(%error, "a probe panicked");
+                let is_it = |item: &Item| item.running.as_ref().is_some_and(|probe| probe.id() == error.id());
+                let Some((&serial, _)) = self.items.iter().find(|(_, item)| is_it(item)) else { return };
+                serial
+            }
+        };
+        let Some(item) = self.items.get_mut(&serial) else { return };
+        item.running = None;
+        if std::mem::take(&mut item.is_waited_for) {
+            self.first_round.missing = self.first_round.missing.saturating_sub(1);
+        }
+    }
+
+    fn end_first_round(&mut self) {
+        if self.first_round.missing == 0 || self.shared.now() >= self.first_round.until {
+            for done in self.first_round.waiting.drain(..) {
+                // Who asked may have given up.
+                let _ = done.send(());
+            }
+        }
+    }
+
+    fn next_wake(&self) -> Instant {
+        const IDLE: Duration = Duration::from_secs(3600);
+        let is_full = self.probes.len() >= self.limits.in_flight.get();
+        let due = self.due.peek().filter(|_| !is_full).map(|Reverse((due, _))| *due);
+        let round = (!self.first_round.waiting.is_empty()).then_some(self.first_round.until);
+        match due.into_iter().chain(round).min() {
+            Some(time) => self.shared.epoch + time,
+            None => Instant::now() + IDLE,
+        }
+    }
+}

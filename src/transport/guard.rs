@@ -1,0 +1,73 @@
+//! The way from every transport into the engine: one call, behind which a panic costs one message and nothing else.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use super::counters::Silence;
+use crate::{
+    engine::{self, Query, Reply},
+    snapshot::Snapshot,
+    steer::Draws,
+};
+
+/// Answers one message.
+///
+/// # Errors
+/// Why nothing is to be sent.
+pub(super) fn answer(
+    snapshot: &Snapshot,
+    query: &Query<'_>,
+    draws: &mut Draws,
+    out: &mut [u8],
+) -> Result<Reply, Silence> {
+    // Unwind safe: the snapshot is immutable, the draws are whole at every moment, and `out` is overwritten or not sent.
+    let answer = || {
+        #[cfg(test)]
+        assert!(query.message != super::tests::POISON_FOR_THE_ENGINE, "a test asks for this panic");
+        engine::answer(snapshot, query, draws, out)
+    };
+    match catch_unwind(AssertUnwindSafe(answer)) {
+        Ok(answered) => answered.map_err(Silence::Ignored),
+        Err(_) => {
+            static PANICS: Throttle = Throttle::new();
+            if let Some(unsaid) = PANICS.admit() {
+                tracing::error!(source = %query.source, transport = ?query.transport, unsaid, "answering panicked");
+            }
+            Err(Silence::Panicked)
+        }
+    }
+}
+
+/// Seconds since 1970, modulo 2^32.
+pub(super) fn now_secs() -> u32 {
+    // Truncation is what server cookies want (RFC 9018 section 4.3); a clock before 1970 reads as 1970.
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as u32)
+}
+
+/// Lets at most one message a second through, for log lines that a peer or a fault could repeat without end.
+#[derive(Debug)]
+pub(super) struct Throttle {
+    /// The second the last line was let through, from the first use on, plus one.
+    last: AtomicU64,
+    unsaid: AtomicU64,
+}
+
+impl Throttle {
+    pub(super) const fn new() -> Self {
+        Self { last: AtomicU64::new(0), unsaid: AtomicU64::new(0) }
+    }
+
+    /// `Some` with the number of lines held back before this one, or `None` to hold this one back, too.
+    pub(super) fn admit(&self) -> Option<u64> {
+        static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+        let second = START.get_or_init(Instant::now).elapsed().as_secs() + 1;
+        if self.last.swap(second, Relaxed) == second {
+            self.unsaid.fetch_add(1, Relaxed);
+            return None;
+        }
+        Some(self.unsaid.swap(0, Relaxed))
+    }
+}

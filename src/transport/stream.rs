@@ -1,0 +1,258 @@
+//! One stream connection: messages with a two-octet length (RFC 1035 section 4.2.2, RFC 7766), over TCP or TLS.
+//!
+//! Reads what is there, answers every whole message in it in order (pipelining, RFC 7766 section 6.2.1.1), and writes the
+//! replies together. It does not read on while replies wait to be written, so that a client that never reads costs one
+//! buffer, a time limit and then nothing. Buffers grow with what came in, never with what a length claims.
+
+use std::{cell::RefCell, io, net::IpAddr, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    time::{Instant, timeout},
+};
+
+use super::{
+    connections::{Allowance, Guest},
+    counters::{ConnectionEvent, Recorder},
+    guard,
+};
+use crate::{
+    engine::{Query, Tally, Transport},
+    snapshot::Snapshot,
+    steer::Draws,
+};
+
+/// What a connection's buffer holds at first; nearly every query fits.
+const FIRST_OCTETS: usize = 512;
+/// A length and the longest message.
+const FRAME_OCTETS: usize = 2 + MESSAGE_OCTETS;
+const MESSAGE_OCTETS: usize = 65535;
+/// Replies are written once there is this much of them.
+const WRITE_OCTETS: usize = 16 << 10;
+/// Replies of this many octets in all are within what every connection may hold.
+const SMALL_OCTETS: usize = 4 << 10;
+/// How long a connection that is to leave may go on writing.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What connections of one transport share.
+#[derive(Debug)]
+pub(super) struct Desk {
+    pub(super) transport: Transport,
+    pub(super) snapshots: Arc<ArcSwap<Snapshot>>,
+    pub(super) recorder: Recorder,
+}
+
+thread_local! {
+    /// The draws of this thread, and room for the reply being written: answering never awaits, so one a thread is enough.
+    static SCRATCH: RefCell<(Draws, Box<[u8]>)> =
+        RefCell::new((Draws::new(fastrand::u64(..)), vec![0; MESSAGE_OCTETS].into_boxed_slice()));
+}
+
+/// Answers one message of a stream transport: hands the reply to `take`, with what it counts as, or counts why there is none.
+pub(super) fn answer_stream(
+    desk: &Desk,
+    recorder: &mut Recorder,
+    message: &[u8],
+    source: IpAddr,
+    take: impl FnOnce(&[u8], Tally),
+) {
+    let snapshot = desk.snapshots.load();
+    recorder.received(1);
+    recorder.adopt(&snapshot.topology);
+    let query = Query { message, source, transport: desk.transport, now_secs: guard::now_secs() };
+    SCRATCH.with_borrow_mut(|(draws, out)| {
+        draws.reserve_turns(snapshot.turn_counters);
+        match guard::answer(&snapshot, &query, draws, out) {
+            Ok(reply) => take(&out[..reply.length.min(MESSAGE_OCTETS)], reply.tally),
+            Err(silence) => recorder.silent(silence),
+        }
+    });
+}
+
+/// Why a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The client closed it, or it broke.
+    Gone,
+    /// The client took too long.
+    Late,
+    /// It was told to leave.
+    Left,
+    /// Its buffers would be more than all connections may have.
+    NoRoom,
+}
+
+/// Serves one connection until it ends, and counts how it did.
+pub(super) async fn serve_stream<S>(stream: S, source: IpAddr, desk: &Desk, guest: Guest)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut connection = Connection {
+        stream,
+        source,
+        desk,
+        recorder: desk.recorder.share(),
+        allowance: guest.allowance(),
+        guest,
+        input: Vec::new(),
+        output: Vec::new(),
+        tallies: Vec::new(),
+    };
+    let end = connection.run().await;
+    if end == End::Late {
+        connection.recorder.connections(ConnectionEvent::TimedOut, 1);
+    }
+    if matches!(end, End::Gone | End::Left) {
+        // A goodbye (TLS close_notify) that the client need not wait for.
+        let _ = timeout(LAST_PATIENCE, connection.stream.shutdown()).await;
+    }
+}
+
+struct Connection<'a, S> {
+    stream: S,
+    source: IpAddr,
+    desk: &'a Desk,
+    recorder: Recorder,
+    guest: Guest,
+    allowance: Allowance,
+    /// Octets read and not yet answered: at most one message that is not whole.
+    input: Vec<u8>,
+    /// Replies, each with its length in front.
+    output: Vec<u8>,
+    /// What the replies in `output` count as, once they are written.
+    tallies: Vec<Tally>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
+    async fn run(&mut self) -> End {
+        let mut patience = self.guest.limits().first;
+        loop {
+            if let Err(end) = self.read_message(patience).await {
+                return end;
+            }
+            self.guest.made_progress();
+            if let Err(end) = self.answer_whole_messages().await {
+                return end;
+            }
+            if self.guest.is_leaving() {
+                return End::Left;
+            }
+            self.shrink();
+            patience = self.guest.idle();
+        }
+    }
+
+    /// Reads until `input` starts with a whole message. The time limit is for all of it: octets that drip in do not extend it.
+    async fn read_message(&mut self, patience: Duration) -> Result<(), End> {
+        let deadline = Instant::now() + patience;
+        while whole_message(&self.input).is_none() {
+            self.grow()?;
+            let read = tokio::select! {
+                biased;
+                read = self.stream.read_buf(&mut self.input) => read,
+                () = self.guest.told_to_leave() => return Err(End::Left),
+                () = tokio::time::sleep_until(deadline) => return Err(End::Late),
+            };
+            match read {
+                Ok(1..) => {}
+                Ok(0) => return Err(End::Gone),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Err(End::Gone),
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes room to read into: twice of what is used, and no more than a message needs.
+    fn grow(&mut self) -> Result<(), End> {
+        if self.input.len() < self.input.capacity() {
+            return Ok(());
+        }
+        let wanted = (self.input.len() * 2).clamp(FIRST_OCTETS, FRAME_OCTETS);
+        if wanted > FIRST_OCTETS && !self.allowance.set(wanted + self.output.capacity()) {
+            return Err(End::NoRoom);
+        }
+        self.input.reserve_exact(wanted - self.input.len());
+        Ok(())
+    }
+
+    /// Answers in order; leaves in `input` what is not a whole message, and nothing in `output`.
+    async fn answer_whole_messages(&mut self) -> Result<(), End> {
+        let mut done = 0;
+        while let Some(message) = whole_message(&self.input[done..]) {
+            let (tallies, output) = (&mut self.tallies, &mut self.output);
+            answer_stream(self.desk, &mut self.recorder, message, self.source, |reply, tally| {
+                // A reply is at most 65535 octets, which the scratch it was written to sees to.
+                output.extend_from_slice(&(reply.len() as u16).to_be_bytes());
+                output.extend_from_slice(reply);
+                tallies.push(tally);
+            });
+            done += 2 + message.len();
+            if self.output.len() >= WRITE_OCTETS {
+                self.write().await?;
+            }
+        }
+        self.input.drain(..done);
+        self.write().await
+    }
+
+    /// Writes the replies, as long as the client keeps taking some of them.
+    async fn write(&mut self) -> Result<(), End> {
+        let written = self.write_all().await;
+        for tally in self.tallies.drain(..) {
+            match written {
+                Ok(()) => self.recorder.answered(&tally),
+                Err(_) => self.recorder.send_failed(),
+            }
+        }
+        self.output.clear();
+        written?;
+        self.guest.made_progress();
+        Ok(())
+    }
+
+    async fn write_all(&mut self) -> Result<(), End> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        if self.output.capacity() > SMALL_OCTETS && !self.allowance.set(self.input.capacity() + self.output.capacity())
+        {
+            return Err(End::NoRoom);
+        }
+        let Self { stream, output, guest, .. } = self;
+        let writing = async {
+            stream.write_all(output).await?;
+            stream.flush().await
+        };
+        let last_moment = async {
+            guest.told_to_leave().await;
+            tokio::time::sleep(LAST_PATIENCE).await;
+        };
+        tokio::select! {
+            biased;
+            written = writing => written.map_err(|_| End::Gone),
+            () = last_moment => Err(End::Left),
+            () = tokio::time::sleep(guest.limits().write) => Err(End::Late),
+        }
+    }
+
+    /// Gives back what a long message or many replies needed: a connection that waits holds little.
+    fn shrink(&mut self) {
+        if self.output.capacity() > 0 {
+            self.output = Vec::new();
+            self.tallies = Vec::new();
+        }
+        if self.input.len() <= FIRST_OCTETS {
+            self.input.shrink_to(FIRST_OCTETS);
+            // Taking less never fails.
+            let _ = self.allowance.set(0);
+        }
+    }
+}
+
+/// The first message, if all of it is there.
+fn whole_message(input: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = input.split_first_chunk::<2>()?;
+    rest.get(..usize::from(u16::from_be_bytes(*length)))
+}

@@ -1,0 +1,431 @@
+//! The transports as clients see them: a server in this process, real sockets on loopback, an empty snapshot that makes every
+//! query REFUSED. What the replies say is the engine's business; here it matters that they come, from where, and how each is counted.
+
+use std::{
+    io,
+    net::{SocketAddr, UdpSocket},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    time::timeout,
+};
+
+use super::*;
+use crate::{
+    dns::Rcode,
+    engine::{Ignored, Transport},
+    snapshot::Snapshot,
+};
+
+mod bind;
+mod encrypted;
+
+/// A datagram that makes the call into the engine panic.
+pub(super) const POISON_FOR_THE_ENGINE: &[u8] = b"panic in the engine";
+/// A datagram that makes the shard itself panic.
+pub(super) const POISON_FOR_THE_SHARD: &[u8] = b"panic in the shard";
+
+/// Long enough for the slowest machine; reached only by a failure.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Udp {
+    shards: Shards,
+    counters: Counters,
+    address: SocketAddr,
+    /// Kept so that no other test gets the port.
+    _tcp: Vec<std::net::TcpListener>,
+}
+
+fn snapshots() -> Arc<ArcSwap<Snapshot>> {
+    Arc::new(ArcSwap::from_pointee(Snapshot::default()))
+}
+
+fn serve_datagrams(listen: &str, shards: usize) -> Udp {
+    let bound = bind(&[listen.parse().unwrap()], shards).unwrap();
+    let address = bound.local_addresses()[0];
+    let counters = Counters::new();
+    let shards = serve_udp(bound.udp, &snapshots(), &counters).unwrap();
+    Udp { shards, counters, address, _tcp: bound.tcp }
+}
+
+/// A socket that only hears `server`.
+fn client(bind: &str, server: SocketAddr) -> UdpSocket {
+    let socket = UdpSocket::bind(bind).unwrap();
+    socket.connect(server).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket
+}
+
+/// A query for a name of `labels` labels, type A, class IN.
+fn query(id: u16, labels: usize) -> Vec<u8> {
+    let mut message = vec![(id >> 8) as u8, id as u8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for _ in 0..labels {
+        message.extend_from_slice(b"\x09a-label-9");
+    }
+    message.extend_from_slice(&[0, 0, 1, 0, 1]);
+    message
+}
+
+fn is_refusal_of(reply: &[u8], id: u16) -> bool {
+    reply.len() >= 12 && reply[..2] == id.to_be_bytes() && reply[2] & 0x80 != 0 && reply[3] & 0x0f == 5
+}
+
+fn ask(socket: &UdpSocket, id: u16) -> bool {
+    let mut reply = [0; 2048];
+    socket.send(&query(id, 2)).unwrap();
+    let octets = socket.recv(&mut reply).unwrap();
+    is_refusal_of(&reply[..octets], id)
+}
+
+/// Waits until the counters are as wanted.
+fn wait_for(counters: &Counters, wanted: impl Fn(&Totals) -> bool) -> Totals {
+    let started = Instant::now();
+    loop {
+        let totals = counters.collect();
+        if wanted(&totals) {
+            return totals;
+        }
+        assert!(started.elapsed() < PATIENCE, "waited in vain: {totals:?}");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_wildcard_socket_answers_from_the_address_asked() {
+    let server = serve_datagrams("0.0.0.0:0", 2);
+    for address in ["127.0.0.1", "127.0.0.5", "127.9.8.7"] {
+        let socket = client("127.0.0.1:0", SocketAddr::new(address.parse().unwrap(), server.address.port()));
+        assert!(ask(&socket, 7), "{address}");
+    }
+    server.shards.stop();
+}
+
+#[test]
+fn a_wildcard_socket_answers_over_ipv6() {
+    if UdpSocket::bind("[::1]:0").is_err() {
+        println!("skipped: this host has no IPv6");
+        return;
+    }
+    let server = serve_datagrams("[::]:0", 1);
+    let socket = client("[::1]:0", SocketAddr::new("::1".parse().unwrap(), server.address.port()));
+    assert!(ask(&socket, 8));
+    server.shards.stop();
+}
+
+#[test]
+fn every_datagram_ends_in_exactly_one_counter() {
+    let server = serve_datagrams("127.0.0.1:0", 2);
+    // Several sockets, so that both shards get some.
+    let sockets: Vec<_> = (0..8).map(|_| client("127.0.0.1:0", server.address)).collect();
+    let mut response = query(1, 1);
+    response[2] |= 0x80;
+    for socket in &sockets {
+        for _ in 0..10 {
+            socket.send(&query(1, 3)).unwrap();
+            socket.send(&[]).unwrap();
+            socket.send(&response[..7]).unwrap();
+            socket.send(&response).unwrap();
+            socket.send(&[0; 5000]).unwrap();
+        }
+    }
+    let totals = wait_for(&server.counters, |totals| totals.of(Transport::Udp).ended() == 400);
+    let udp = totals.of(Transport::Udp);
+    assert_eq!(udp.received, 400);
+    assert_eq!(udp.answered_with(Rcode::REFUSED), 80);
+    assert_eq!(udp.silent_for(Silence::Ignored(Ignored::Short)), 160);
+    assert_eq!(udp.silent_for(Silence::Ignored(Ignored::Response)), 80);
+    assert_eq!(udp.silent_for(Silence::Oversized), 80);
+    assert_eq!(udp.by_type().map(|(_, count)| count).sum::<u64>(), 80);
+    server.shards.stop();
+}
+
+#[test]
+fn stopping_answers_what_was_received() {
+    let server = serve_datagrams("127.0.0.1:0", 1);
+    let socket = client("127.0.0.1:0", server.address);
+    for id in 0..200 {
+        socket.send(&query(id, 1)).unwrap();
+    }
+    server.shards.stop();
+    let mut reply = [0; 512];
+    for id in 0..200 {
+        let octets = socket.recv(&mut reply).unwrap();
+        assert!(is_refusal_of(&reply[..octets], id));
+    }
+}
+
+#[test]
+fn a_panic_in_the_engine_costs_one_message() {
+    let server = serve_datagrams("127.0.0.1:0", 1);
+    let socket = client("127.0.0.1:0", server.address);
+    socket.send(POISON_FOR_THE_ENGINE).unwrap();
+    assert!(ask(&socket, 9));
+    let totals = wait_for(&server.counters, |totals| totals.of(Transport::Udp).ended() == 2);
+    assert_eq!(totals.of(Transport::Udp).silent_for(Silence::Panicked), 1);
+    server.shards.stop();
+}
+
+#[test]
+fn a_shard_that_panics_starts_again() {
+    let server = serve_datagrams("127.0.0.1:0", 1);
+    let socket = client("127.0.0.1:0", server.address);
+    for round in 1..4 {
+        socket.send(POISON_FOR_THE_SHARD).unwrap();
+        wait_for(&server.counters, |totals| totals.of(Transport::Udp).silent_for(Silence::Panicked) == round);
+        assert!(ask(&socket, 10));
+    }
+    assert!(server.shards.are_alive());
+    server.shards.stop();
+}
+
+#[test]
+fn shards_that_are_dropped_end() {
+    let server = serve_datagrams("127.0.0.1:0", 2);
+    drop(server.shards);
+    // The sockets close with the threads: then the address can be had again.
+    let started = Instant::now();
+    while UdpSocket::bind(server.address).is_err() {
+        assert!(started.elapsed() < PATIENCE, "the shards still hold their sockets");
+        thread::yield_now();
+    }
+}
+
+struct Tcp {
+    streams: Streams,
+    counters: Counters,
+    address: SocketAddr,
+}
+
+fn serve_streams(listen: &str, limits: Limits) -> Tcp {
+    let bound = bind(&[listen.parse().unwrap()], 1).unwrap();
+    let address = bound.local_addresses()[0];
+    let counters = Counters::new();
+    let mut streams = Streams::new(&snapshots(), &counters, limits);
+    streams.serve_tcp(bound.tcp).unwrap();
+    Tcp { streams, counters, address }
+}
+
+fn framed(message: &[u8]) -> Vec<u8> {
+    let mut frame = (message.len() as u16).to_be_bytes().to_vec();
+    frame.extend_from_slice(message);
+    frame
+}
+
+async fn read_reply(stream: &mut TcpStream) -> Vec<u8> {
+    let reading = async {
+        let octets = stream.read_u16().await.unwrap();
+        let mut reply = vec![0; octets.into()];
+        stream.read_exact(&mut reply).await.unwrap();
+        reply
+    };
+    timeout(PATIENCE, reading).await.unwrap()
+}
+
+/// Reads until the server closes; whether it did so by end or by reset.
+async fn read_to_close(stream: &mut TcpStream) -> usize {
+    let mut rest = Vec::new();
+    let reading = stream.read_to_end(&mut rest);
+    let _: io::Result<usize> = timeout(PATIENCE, reading).await.expect("the connection is not closed");
+    rest.len()
+}
+
+/// As [`wait_for`], letting the server's tasks run meanwhile.
+async fn eventually(counters: &Counters, wanted: impl Fn(&Totals) -> bool) -> Totals {
+    let started = Instant::now();
+    loop {
+        let totals = counters.collect();
+        if wanted(&totals) {
+            return totals;
+        }
+        assert!(started.elapsed() < PATIENCE, "waited in vain: {totals:?}");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn pipelined_queries_are_answered_in_order() {
+    let server = serve_streams("127.0.0.1:0", Limits::default());
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let queries: Vec<u8> = (0..300).flat_map(|id| framed(&query(id, 20))).collect();
+    let (mut reading, mut writing) = stream.split();
+    let write = async { writing.write_all(&queries).await.unwrap() };
+    let read = async {
+        for id in 0..300 {
+            let mut reply = vec![0; reading.read_u16().await.unwrap().into()];
+            reading.read_exact(&mut reply).await.unwrap();
+            assert!(is_refusal_of(&reply, id));
+        }
+    };
+    timeout(PATIENCE, async { tokio::join!(write, read) }).await.unwrap();
+    let totals = eventually(&server.counters, |totals| totals.of(Transport::Tcp).ended() == 300).await;
+    assert_eq!(totals.of(Transport::Tcp).answered_with(Rcode::REFUSED), 300);
+    server.streams.stop().await;
+}
+
+#[tokio::test]
+async fn a_query_that_comes_octet_by_octet_is_answered() {
+    let server = serve_streams("127.0.0.1:0", Limits::default());
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    for octet in framed(&query(3, 1)) {
+        stream.write_all(&[octet]).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    assert!(is_refusal_of(&read_reply(&mut stream).await, 3));
+    server.streams.stop().await;
+}
+
+#[tokio::test]
+async fn messages_without_an_answer_do_not_end_the_connection() {
+    let server = serve_streams("127.0.0.1:0", Limits::default());
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(&[framed(&[]), framed(b"short"), framed(&query(4, 1))].concat()).await.unwrap();
+    assert!(is_refusal_of(&read_reply(&mut stream).await, 4));
+    let totals = eventually(&server.counters, |totals| totals.of(Transport::Tcp).ended() == 3).await;
+    assert_eq!(totals.of(Transport::Tcp).silent_for(Silence::Ignored(Ignored::Short)), 2);
+    server.streams.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_message_is_read_whole() {
+    let server = serve_streams("127.0.0.1:0", Limits::default());
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let mut long = query(5, 1);
+    long.resize(65535, 0);
+    stream.write_all(&framed(&long)).await.unwrap();
+    assert_eq!(read_reply(&mut stream).await[..2], [0, 5]);
+    server.streams.stop().await;
+}
+
+#[tokio::test]
+async fn tcp_answers_over_ipv6() {
+    if UdpSocket::bind("[::1]:0").is_err() {
+        println!("skipped: this host has no IPv6");
+        return;
+    }
+    let server = serve_streams("[::1]:0", Limits::default());
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(&framed(&query(6, 1))).await.unwrap();
+    assert!(is_refusal_of(&read_reply(&mut stream).await, 6));
+    server.streams.stop().await;
+}
+
+#[tokio::test]
+async fn a_silent_client_is_closed_after_the_first_limit() {
+    let limits = Limits { first: Duration::from_millis(30), ..Limits::default() };
+    let server = serve_streams("127.0.0.1:0", limits);
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    assert_eq!(read_to_close(&mut stream).await, 0);
+    eventually(&server.counters, |totals| totals.of(Transport::Tcp).connections_that(ConnectionEvent::TimedOut) == 1)
+        .await;
+    server.streams.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_falls_silent_is_closed_after_the_idle_limit() {
+    let limits = Limits { first: PATIENCE * 9, idle: Duration::from_millis(30), ..Limits::default() };
+    let server = serve_streams("127.0.0.1:0", limits);
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(&framed(&query(7, 1))).await.unwrap();
+    assert!(is_refusal_of(&read_reply(&mut stream).await, 7));
+    assert_eq!(read_to_close(&mut stream).await, 0);
+    server.streams.stop().await;
+}
+
+#[tokio::test]
+async fn octets_that_drip_in_do_not_extend_the_limit() {
+    let limits = Limits { first: Duration::from_millis(60), ..Limits::default() };
+    let server = serve_streams("127.0.0.1:0", limits);
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let started = Instant::now();
+    let mut ticks = tokio::time::interval(Duration::from_millis(5));
+    stream.write_all(&[0xff, 0xff]).await.unwrap();
+    while stream.write_all(&[0]).await.is_ok() {
+        assert!(started.elapsed() < PATIENCE, "the connection is not closed");
+        ticks.tick().await;
+    }
+    server.streams.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_is_closed() {
+    let limits = Limits { write: Duration::from_millis(100), ..Limits::default() };
+    let server = serve_streams("127.0.0.1:0", limits);
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(server.address).await.unwrap();
+    let queries: Vec<u8> = (0..200).flat_map(|id| framed(&query(id, 24))).collect();
+    let writing = async { while stream.write_all(&queries).await.is_ok() {} };
+    timeout(PATIENCE, writing).await.expect("the connection is not closed");
+    let totals = eventually(&server.counters, |totals| {
+        let tcp = totals.of(Transport::Tcp);
+        tcp.connections_that(ConnectionEvent::Closed) == 1 && tcp.received == tcp.ended()
+    })
+    .await;
+    assert_eq!(totals.of(Transport::Tcp).connections_that(ConnectionEvent::TimedOut), 1);
+    assert!(totals.of(Transport::Tcp).send_errors > 0);
+    server.streams.stop().await;
+}
+
+#[tokio::test]
+async fn long_messages_stay_within_what_all_connections_may_buffer() {
+    let limits = Limits { buffered_octets: 100_000, ..Limits::default() };
+    let server = serve_streams("127.0.0.1:0", limits);
+    let mut half = framed(&[0; 65535]);
+    half.truncate(60_000);
+    let mut first = TcpStream::connect(server.address).await.unwrap();
+    first.write_all(&half).await.unwrap();
+    let mut second = TcpStream::connect(server.address).await.unwrap();
+    second.write_all(&half).await.unwrap();
+    // Whichever was later to grow has to go; the other is served.
+    eventually(&server.counters, |totals| totals.of(Transport::Tcp).connections_that(ConnectionEvent::Closed) == 1)
+        .await;
+    let mut third = TcpStream::connect(server.address).await.unwrap();
+    third.write_all(&framed(&query(8, 1))).await.unwrap();
+    assert!(is_refusal_of(&read_reply(&mut third).await, 8));
+    server.streams.stop().await;
+}
+
+#[tokio::test]
+async fn a_flood_of_connections_is_bounded_and_the_newcomer_is_served() {
+    let limits = Limits { connections: 10, connections_a_client: 10, ..Limits::default() };
+    let server = serve_streams("127.0.0.1:0", limits);
+    let mut idle = Vec::new();
+    for opened in 1..=60_u64 {
+        idle.push(TcpStream::connect(server.address).await.unwrap());
+        let totals = eventually(&server.counters, |totals| {
+            totals.of(Transport::Tcp).connections_that(ConnectionEvent::Opened) == opened
+        });
+        totals.await;
+        assert!(server.streams.connections() <= 10);
+    }
+    let mut newcomer = TcpStream::connect(server.address).await.unwrap();
+    newcomer.write_all(&framed(&query(9, 1))).await.unwrap();
+    assert!(is_refusal_of(&read_reply(&mut newcomer).await, 9));
+    let totals = eventually(&server.counters, |totals| {
+        totals.of(Transport::Tcp).connections_that(ConnectionEvent::Closed) == 51
+    })
+    .await;
+    assert_eq!(totals.of(Transport::Tcp).connections_that(ConnectionEvent::Evicted), 51);
+    server.streams.stop().await;
+}
+
+#[tokio::test]
+async fn stopping_writes_the_answers_owed_and_closes() {
+    let server = serve_streams("127.0.0.1:0", Limits::default());
+    let mut idle = TcpStream::connect(server.address).await.unwrap();
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(&framed(&query(10, 1))).await.unwrap();
+    eventually(&server.counters, |totals| totals.of(Transport::Tcp).received == 1).await;
+    timeout(PATIENCE, server.streams.stop()).await.expect("stopping takes too long");
+    assert!(is_refusal_of(&read_reply(&mut stream).await, 10));
+    assert_eq!(read_to_close(&mut stream).await, 0);
+    assert_eq!(read_to_close(&mut idle).await, 0);
+    assert!(TcpStream::connect(server.address).await.is_err(), "the listener is still open");
+}

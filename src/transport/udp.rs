@@ -1,0 +1,300 @@
+//! UDP: one thread a shard. Receive a batch, answer it from one snapshot, send the replies.
+//!
+//! A shard serves all listening addresses by polling its sockets, so that the number of threads follows the cores and not
+//! the addresses; while datagrams keep coming a batch costs three system calls. Sockets of different shards share a port
+//! by SO_REUSEPORT and the kernel spreads clients over them.
+//!
+//! Invariants: a query waits for nothing, allocates nothing and reads no clock (one reading serves a batch); every datagram
+//! received ends in one counter; a panic is logged and the shard goes on.
+
+use std::{
+    fmt, io,
+    net::UdpSocket,
+    os::fd::AsFd,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use arc_swap::{ArcSwap, cache::Cache};
+
+use super::{
+    counters::{Counters, Recorder, Silence},
+    guard::{self, Throttle},
+    syscall::{self, BATCH, Batch, Waiter},
+};
+use crate::{
+    engine::{Query, Tally, Transport},
+    snapshot::Snapshot,
+    steer::Draws,
+};
+
+/// How many batches in a row one socket may have before the others get their turn.
+const BATCHES_A_TURN: usize = 16;
+/// How many batches a stopping shard still answers per socket: more than a receive buffer holds.
+const LAST_BATCHES: usize = 1024;
+/// How long a full send buffer may hold up a shard, in milliseconds, before its replies count as failed.
+const SEND_PATIENCE_MS: i32 = 20;
+
+/// The running shards. Dropping it stops them without waiting.
+#[derive(Debug)]
+pub struct Shards {
+    threads: Vec<JoinHandle<()>>,
+    /// The shards see its end close.
+    stop: io::PipeWriter,
+}
+
+/// Why the shards could not be started.
+#[derive(Debug)]
+pub struct StartError(io::Error);
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot start a UDP shard: {}", self.0)
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+/// Starts one thread (`udp-0`, `udp-1`, ...) for each set of sockets, pinned to its core where there are as many cores.
+///
+/// # Errors
+/// The system gives no more threads or descriptors; then no shard runs.
+pub fn serve(
+    shards: Vec<Vec<UdpSocket>>,
+    snapshots: &Arc<ArcSwap<Snapshot>>,
+    counters: &Counters,
+) -> Result<Shards, StartError> {
+    let (stopped, stop) = io::pipe().map_err(StartError)?;
+    let mut running = Shards { threads: Vec::new(), stop };
+    let cores = syscall::cores().unwrap_or_default();
+    let is_pinned = shards.len() > 1 && shards.len() <= cores.len();
+    for (index, sockets) in shards.into_iter().enumerate() {
+        let core = cores.get(index).copied().filter(|_| is_pinned);
+        let shard = Shard {
+            sockets: sockets.into_iter().map(Intake::new).collect(),
+            stopped: stopped.try_clone().map_err(StartError)?,
+            snapshots: Arc::clone(snapshots),
+            recorder: counters.recorder(Transport::Udp),
+        };
+        let thread = thread::Builder::new().name(format!("udp-{index}")).spawn(move || shard.live(core));
+        running.threads.push(thread.map_err(StartError)?);
+    }
+    Ok(running)
+}
+
+impl Shards {
+    /// How many run.
+    pub fn count(&self) -> usize {
+        self.threads.len()
+    }
+
+    /// Answers what was received, then ends the shards. Waits for them: at most a few hundred milliseconds.
+    pub fn stop(self) {
+        drop(self.stop);
+        for thread in self.threads {
+            // A shard catches its own panics; there is nothing left to do for one that could not.
+            let _ = thread.join();
+        }
+    }
+
+    /// Whether every shard still runs. False means that this process no longer answers in full and should end.
+    pub fn are_alive(&self) -> bool {
+        !self.threads.iter().any(JoinHandle::is_finished)
+    }
+}
+
+/// A socket and the kernel's count of what it dropped there.
+struct Intake {
+    socket: UdpSocket,
+    drops: u32,
+}
+
+impl Intake {
+    fn new(socket: UdpSocket) -> Self {
+        Self { socket, drops: 0 }
+    }
+}
+
+struct Shard {
+    sockets: Vec<Intake>,
+    stopped: io::PipeReader,
+    snapshots: Arc<ArcSwap<Snapshot>>,
+    recorder: Recorder,
+}
+
+/// Why a shard's loop ended.
+enum End {
+    Stopped,
+    Broken(io::Error),
+}
+
+impl Shard {
+    /// Serves until stopped, whatever happens.
+    fn live(mut self, core: Option<usize>) {
+        if let Some(Err(error)) = core.map(syscall::pin_to) {
+            tracing::debug!(%error, "shard is not pinned to its core");
+        }
+        loop {
+            // Unwind safe: all that outlives the loop are sockets, and counters that are whole at every moment.
+            match catch_unwind(AssertUnwindSafe(|| self.run())) {
+                Ok(End::Stopped) => return,
+                Ok(End::Broken(error)) => tracing::error!(%error, "shard cannot wait for datagrams; starting it again"),
+                Err(_) => tracing::error!("shard panicked; starting it again"),
+            }
+            self.recorder.abandon();
+            // Whatever broke the loop at once may do so again: go on, but not at the cost of a core.
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn run(&mut self) -> End {
+        let Self { sockets, stopped, snapshots, recorder } = self;
+        let clones: Result<Vec<UdpSocket>, _> = sockets.iter().map(|intake| intake.socket.try_clone()).collect();
+        let clones = match clones {
+            Ok(clones) => clones,
+            Err(error) => return End::Broken(error),
+        };
+        let mut waiter = Waiter::new(clones.iter().map(AsFd::as_fd).chain([stopped.as_fd()]));
+        let mut desk = Desk::new(snapshots, recorder);
+        loop {
+            if let Err(error) = waiter.wait() {
+                return End::Broken(error);
+            }
+            let is_last = waiter.is_ready(sockets.len());
+            for (place, intake) in sockets.iter_mut().enumerate() {
+                if is_last {
+                    desk.serve(intake, LAST_BATCHES);
+                } else if waiter.is_ready(place) {
+                    desk.serve(intake, BATCHES_A_TURN);
+                }
+            }
+            if is_last {
+                return End::Stopped;
+            }
+        }
+    }
+}
+
+/// What a shard answers with.
+struct Desk<'a> {
+    snapshots: Cache<&'a ArcSwap<Snapshot>, Arc<Snapshot>>,
+    generation: Option<u64>,
+    draws: Draws,
+    batch: Box<Batch>,
+    /// The datagrams of the batch that have a reply, and what each counts as.
+    outgoing: Vec<usize>,
+    tallies: Vec<Tally>,
+    recorder: &'a mut Recorder,
+}
+
+impl<'a> Desk<'a> {
+    fn new(snapshots: &'a ArcSwap<Snapshot>, recorder: &'a mut Recorder) -> Self {
+        Self {
+            snapshots: Cache::new(snapshots),
+            generation: None,
+            draws: Draws::new(fastrand::u64(..)),
+            batch: Box::new(Batch::new()),
+            outgoing: Vec::with_capacity(BATCH),
+            tallies: Vec::with_capacity(BATCH),
+            recorder,
+        }
+    }
+
+    /// Receives, answers and sends until nothing is there, or so many batches.
+    fn serve(&mut self, intake: &mut Intake, batches: usize) {
+        for _ in 0..batches {
+            let count = match self.batch.receive(intake.socket.as_fd()) {
+                Ok(count) => count,
+                Err(error) => return complain(&error),
+            };
+            self.recorder.received(count as u64);
+            if let Some(drops) = self.batch.drops() {
+                self.recorder.kernel_dropped(drops.wrapping_sub(intake.drops));
+                intake.drops = drops;
+            }
+            self.answer(count);
+            self.send(&intake.socket);
+            if count < BATCH {
+                return;
+            }
+        }
+    }
+
+    fn answer(&mut self, count: usize) {
+        let snapshot = self.snapshots.load();
+        if self.generation != Some(snapshot.generation) {
+            self.draws.reserve_turns(snapshot.turn_counters);
+            self.recorder.adopt(&snapshot.topology);
+            self.generation = Some(snapshot.generation);
+        }
+        let now_secs = guard::now_secs();
+        self.outgoing.clear();
+        self.tallies.clear();
+        for index in 0..count {
+            let datagram = self.batch.datagram(index);
+            #[cfg(test)]
+            assert!(datagram.message != super::tests::POISON_FOR_THE_SHARD, "a test asks for this panic");
+            let Some(source) = datagram.source.filter(|source| source.port() != 0) else {
+                self.recorder.silent(Silence::Unanswerable);
+                continue;
+            };
+            if datagram.is_cut {
+                self.recorder.silent(Silence::Oversized);
+                continue;
+            }
+            let query = Query { message: datagram.message, source: source.ip(), transport: Transport::Udp, now_secs };
+            match guard::answer(snapshot, &query, &mut self.draws, datagram.reply) {
+                Ok(reply) => {
+                    self.batch.set_reply(index, reply.length);
+                    self.outgoing.push(index);
+                    self.tallies.push(reply.tally);
+                }
+                Err(silence) => self.recorder.silent(silence),
+            }
+        }
+    }
+
+    /// Sends all replies; one that the system refuses does not hold up the others.
+    fn send(&mut self, socket: &UdpSocket) {
+        let mut done = 0;
+        let mut has_waited = false;
+        while done < self.outgoing.len() {
+            match self.batch.send(socket.as_fd(), &self.outgoing[done..]) {
+                Ok(sent) => {
+                    self.tallies[done..done + sent].iter().for_each(|tally| self.recorder.answered(tally));
+                    done += sent;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !has_waited => {
+                    // Once a batch: a link that takes nothing must not stop the shard from reading.
+                    has_waited = true;
+                    let _ = syscall::wait_writable(socket.as_fd(), SEND_PATIENCE_MS);
+                }
+                Err(error) => {
+                    tracing::trace!(%error, "reply was not sent");
+                    self.recorder.send_failed();
+                    done += 1;
+                }
+            }
+        }
+    }
+}
+
+/// Logs what recvmmsg said, unless it is that there is nothing to receive.
+fn complain(error: &io::Error) {
+    static ERRORS: Throttle = Throttle::new();
+    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) {
+        return;
+    }
+    if let Some(unsaid) = ERRORS.admit() {
+        tracing::warn!(%error, unsaid, "cannot receive datagrams");
+    }
+    // It could be said again at once, and without end.
+    thread::sleep(Duration::from_millis(1));
+}

@@ -1,0 +1,365 @@
+//! Master files: the text of a zone, read into records (RFC 1035 section 5, RFC 2308 section 4, RFC 3597).
+//!
+//! `lexer` cuts the text into entries, `directive` reads those with a `$`, and what is left are records, whose rdata
+//! `layout` reads field by field. Files are never opened here: the caller hands over the text and a function that yields what
+//! `$INCLUDE` names, and so decides which files a zone may reach. Whether the records make a zone is for the zone builder to
+//! say; here an owner may lie anywhere.
+//!
+//! One run reports every error, each with its file, line and column. The work is bounded whatever the text says: eight files
+//! deep, 1,000 files, 256 MiB, 2^20 generated records, 100 errors.
+
+use std::ops::Range;
+
+use crate::dns::{Name, Rtype};
+
+use super::Record;
+
+mod directive;
+mod fields;
+mod layout;
+mod lexer;
+mod location;
+mod problem;
+mod special;
+mod svcb;
+
+use directive::{Directive, Series};
+use fields::{Fields, MAX_TTL_SECS, period_secs};
+use lexer::{Lexer, Start, Token};
+use problem::{Problem, Spot};
+
+/// The TTL of records in a file that names none, in seconds (as NSD and Knot have it).
+const LAST_RESORT_TTL_SECS: u32 = 3600;
+/// How many files may include each other in a row.
+const MAX_DEPTH: usize = 8;
+/// How many $INCLUDE one zone may have.
+const MAX_INCLUDED: usize = 1000;
+/// How many octets the files of one zone may have together.
+const MAX_OCTETS: usize = 256 << 20;
+/// How many records all $GENERATE of one zone may make.
+const MAX_GENERATED: u64 = 1 << 20;
+/// How many errors are told.
+const MAX_ERRORS: usize = 100;
+
+/// What a zone's master file, and the files it includes, say.
+#[derive(Debug, Default)]
+pub struct MasterFile {
+    /// The records, in the order they were written in.
+    pub entries: Vec<Entry>,
+    /// The files that were included, in the order they were reached; [`Position::file`] counts them from 1.
+    pub included: Vec<IncludedFile>,
+    /// What is wrong, in the order it was found; if anything is, the records are not the zone that was meant.
+    pub errors: Vec<MasterError>,
+}
+
+/// A record, and where it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The record.
+    pub record: Record,
+    /// Where its first field stands.
+    pub position: Position,
+}
+
+/// A place in a master file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// 0: the file itself; n: the n-th of [`MasterFile::included`].
+    pub file: u32,
+    /// Counted from 1.
+    pub line: u32,
+    /// In characters, counted from 1.
+    pub column: u32,
+}
+
+/// A file that was included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncludedFile {
+    /// Its path, as messages show it; two of one path are one file.
+    pub path: String,
+    /// Its text.
+    pub bytes: Vec<u8>,
+}
+
+/// One thing that is wrong in a master file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MasterError {
+    /// Where.
+    pub position: Position,
+    /// The octets of that file that are wrong.
+    pub span: Range<usize>,
+    /// What is wrong.
+    pub message: String,
+    /// How to mend it.
+    pub help: Option<String>,
+}
+
+/// Yields the file that an $INCLUDE names, or says why it is not to be had. It gets the path as it is written.
+pub type Include<'i> = dyn FnMut(&str) -> Result<IncludedFile, String> + 'i;
+
+/// Reads a master file. Relative names are completed with `origin` until the file says $ORIGIN. A record without a TTL
+/// has that of $TTL, else `default_ttl_secs`, else that of the record before, else 3,600 seconds.
+///
+/// A million short records take less than a second.
+pub fn parse(text: &[u8], origin: &Name, default_ttl_secs: Option<u32>, include: &mut Include<'_>) -> MasterFile {
+    let mut reader = Reader { include, result: MasterFile::default(), path: Vec::new(), octets: 0, generated: 0 };
+    let state = State { origin: origin.as_wire().to_vec(), owner: None, default_ttl_secs, last_ttl_secs: None };
+    reader.file(0, text, state);
+    reader.result
+}
+
+/// What a record takes from those before it. A file that is included starts with a copy, and what it changes ends with it.
+#[derive(Clone)]
+struct State {
+    /// In wire form, as written.
+    origin: Vec<u8>,
+    owner: Option<Name>,
+    default_ttl_secs: Option<u32>,
+    last_ttl_secs: Option<u32>,
+}
+
+struct Reader<'i, 'f> {
+    include: &'i mut Include<'f>,
+    result: MasterFile,
+    /// The included files that are being read, outermost first.
+    path: Vec<String>,
+    octets: usize,
+    generated: u64,
+}
+
+impl Reader<'_, '_> {
+    /// Reads one file whole.
+    fn file(&mut self, file: u32, text: &[u8], mut state: State) {
+        let source = Source { file, text };
+        if let Err(problem) = self.admit(text) {
+            return self.tell(source, problem);
+        }
+        let mut lexer = Lexer::new(text, 1);
+        let mut tokens = Vec::new();
+        while self.result.errors.len() <= MAX_ERRORS {
+            let read = match lexer.entry(&mut tokens) {
+                Ok(None) => break,
+                Ok(Some(_)) if directive::is_directive(&tokens[0]) => self.directive(source, &tokens, &mut state),
+                Ok(Some(start)) => self.entry(source, start, &tokens, &mut state),
+                Err(problem) => Err(problem),
+            };
+            if let Err(problem) = read {
+                self.tell(source, problem);
+            }
+        }
+    }
+
+    /// Checks what can be told of a whole file.
+    fn admit(&mut self, text: &[u8]) -> Result<(), Problem> {
+        let start = Spot { start: 0, length: 0, line: 1 };
+        self.octets = self.octets.saturating_add(text.len());
+        if self.octets > MAX_OCTETS {
+            return Err(Problem::new(
+                start,
+                format!("the zone's files are longer than {} MiB together", MAX_OCTETS >> 20),
+            ));
+        }
+        if text.starts_with(b"\xef\xbb\xbf") {
+            return Err(Problem::new(start, "the file starts with a byte order mark")
+                .help("save it as UTF-8 without one (\"UTF-8\", not \"UTF-8 with BOM\")"));
+        }
+        if let Some(at) = text.iter().position(|&byte| byte == 0) {
+            let line = 1 + text[..at].iter().filter(|&&byte| byte == b'\n').count();
+            return Err(Problem::new(
+                Spot { start: at, length: 1, line: u32::try_from(line).unwrap_or(u32::MAX) },
+                "a zero octet stands here: this is not a text file",
+            )
+            .help("a master file is text in ASCII or UTF-8, not in UTF-16 and not binary"));
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, source: Source<'_>, problem: Problem) {
+        match self.result.errors.len() {
+            ..MAX_ERRORS => self.result.errors.push(source.error(problem)),
+            MAX_ERRORS => self.result.errors.push(MasterError {
+                message: format!("there are more than {MAX_ERRORS} errors; the rest is not read"),
+                help: None,
+                ..source.error(problem)
+            }),
+            _ => {}
+        }
+    }
+
+    fn directive(&mut self, source: Source<'_>, tokens: &[Token<'_>], state: &mut State) -> Result<(), Problem> {
+        match directive::read(&mut Fields::new(tokens, &state.origin), &state.origin)? {
+            Directive::Origin(origin) => state.origin = origin,
+            Directive::Ttl(secs) => state.default_ttl_secs = Some(secs),
+            Directive::Include { path, origin, spot } => {
+                let mut inner = state.clone();
+                inner.origin = origin.unwrap_or(inner.origin);
+                self.include(&path, inner).map_err(|message| Problem::new(spot, message))?;
+            }
+            Directive::Generate(series) => self.generate(source, &series, state)?,
+        }
+        Ok(())
+    }
+
+    fn include(&mut self, path: &str, state: State) -> Result<(), String> {
+        if self.path.len() >= MAX_DEPTH {
+            return Err(format!("the files include each other more than {MAX_DEPTH} deep"));
+        }
+        if self.result.included.len() >= MAX_INCLUDED {
+            return Err(format!("the zone includes more than {MAX_INCLUDED} files"));
+        }
+        let IncludedFile { path, bytes } = (self.include)(path)?;
+        if self.path.contains(&path) {
+            return Err(format!("{path} includes itself: {} -> {path}", self.path.join(" -> ")));
+        }
+        let index = self.result.included.len();
+        self.result.included.push(IncludedFile { path: path.clone(), bytes: Vec::new() });
+        self.path.push(path);
+        self.file(index as u32 + 1, &bytes, state);
+        self.path.pop();
+        self.result.included[index].bytes = bytes;
+        Ok(())
+    }
+
+    /// Reads the records of a $GENERATE, each of which stands where the directive does.
+    fn generate(&mut self, source: Source<'_>, series: &Series, state: &mut State) -> Result<(), Problem> {
+        self.generated += series.length();
+        if self.generated > MAX_GENERATED {
+            let message = format!("all $GENERATE together make more than {MAX_GENERATED} records");
+            return Err(Problem::new(series.spot, message));
+        }
+        for text in series.texts() {
+            let mut tokens = Vec::new();
+            let mut read = Lexer::new(&text, series.spot.line).entry(&mut tokens).map(|_| ());
+            tokens.iter_mut().for_each(|token| token.spot = series.spot);
+            if read.is_ok() {
+                read = self.entry(source, Start::Flush, &tokens, state);
+            }
+            // One is enough: what is wrong with the first is mostly wrong with all.
+            read.map_err(|problem| {
+                let record = String::from_utf8_lossy(&text).trim_end().to_owned();
+                Problem { spot: series.spot, ..problem }.help(format!("this stands in the generated record: {record}"))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Reads a record.
+    fn entry(
+        &mut self,
+        source: Source<'_>,
+        start: Start,
+        tokens: &[Token<'_>],
+        state: &mut State,
+    ) -> Result<(), Problem> {
+        let Some(first) = tokens.first() else { return Ok(()) };
+        let mut fields = Fields::new(tokens, &state.origin);
+        let owner = match start {
+            Start::Flush => read_owner(&mut fields).inspect_err(|_| {
+                // The records below it are not to be blamed for having no owner.
+                state.owner = Some(Name::root());
+            })?,
+            Start::Blank => state.owner.clone().ok_or_else(|| {
+                Problem::new(first.spot, "the first record has no owner")
+                    .help("a line that starts with a blank continues the owner of the record before it")
+            })?,
+        };
+        state.owner = Some(owner.clone());
+        let (ttl_secs, rtype) = read_ttl_and_type(&mut fields)?;
+        let mut rdata = Vec::new();
+        layout::read_rdata(rtype, &mut fields, &mut rdata)?;
+        if rdata.len() > 65535 {
+            return Err(Problem::new(
+                first.spot,
+                format!("the rdata has {} octets; the maximum is 65535", rdata.len()),
+            ));
+        }
+        let inherited = state.default_ttl_secs.or(state.last_ttl_secs).unwrap_or(LAST_RESORT_TTL_SECS);
+        state.last_ttl_secs = ttl_secs.or(state.last_ttl_secs);
+        let record = Record { owner, rtype, ttl_secs: ttl_secs.unwrap_or(inherited), rdata: rdata.into_boxed_slice() };
+        self.result.entries.push(Entry { record, position: source.position(first.spot) });
+        Ok(())
+    }
+}
+
+fn read_owner(fields: &mut Fields<'_, '_>) -> Result<Name, Problem> {
+    let mut wire = Vec::with_capacity(64);
+    fields.name("owner", &mut wire)?;
+    Name::from_wire(&wire).map_err(|error| fields.wrong(format!("the owner is not a domain name: {error}")))
+}
+
+/// Reads the TTL and the class, in either order and each of them or not, and the type.
+fn read_ttl_and_type(fields: &mut Fields<'_, '_>) -> Result<(Option<u32>, Rtype), Problem> {
+    let mut ttl_secs = None;
+    let mut class_is_known = false;
+    loop {
+        let mut ahead = *fields;
+        let word = ahead.word("type")?;
+        if ttl_secs.is_none()
+            && word.starts_with(|first: char| first.is_ascii_digit())
+            && period_secs(word.as_bytes()).is_some()
+        {
+            ttl_secs = Some(fields.period("TTL", MAX_TTL_SECS)?);
+            continue;
+        }
+        *fields = ahead;
+        if !class_is_known && is_class(word, fields)? {
+            class_is_known = true;
+            continue;
+        }
+        let rtype: Rtype = word.parse().map_err(|error| {
+            let problem = fields.wrong(format!("{word:?} is {error}"));
+            if word.parse::<std::net::IpAddr>().is_ok() {
+                return problem.help("the type of the record is missing: A or AAAA stands before an address");
+            }
+            problem
+        })?;
+        // RFC 6895 section 3.1: OPT and the types from 128 to 255 but SPF and the EUIs are not data of zones.
+        return match rtype.0 {
+            0 | 41 | 128..=255 => Err(fields.wrong(format!("type {rtype} does not stand in zones"))),
+            _ => Ok((ttl_secs, rtype)),
+        };
+    }
+}
+
+/// Whether the word is class IN.
+fn is_class(word: &str, fields: &Fields<'_, '_>) -> Result<bool, Problem> {
+    let is = |class: &&str| word.eq_ignore_ascii_case(class);
+    if ["IN", "CLASS1"].iter().any(is) {
+        return Ok(true);
+    }
+    let is_numbered = word.get(..5).is_some_and(|head| head.eq_ignore_ascii_case("CLASS"))
+        && word.get(5..).is_some_and(|number| number.parse::<u16>().is_ok());
+    if is_numbered || ["CH", "HS", "CS", "NONE"].iter().any(is) {
+        return Err(fields.wrong(format!("class {word} is not served here")).help("the class of every record is IN"));
+    }
+    Ok(false)
+}
+
+/// A file whose places are being named.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    file: u32,
+    text: &'a [u8],
+}
+
+impl Source<'_> {
+    fn position(self, spot: Spot) -> Position {
+        let before = &self.text[..spot.start];
+        let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        // Octets that continue a UTF-8 character are no characters of their own.
+        let characters = before[line_start..].iter().filter(|&&byte| byte & 0xc0 != 0x80).count();
+        Position { file: self.file, line: spot.line, column: u32::try_from(characters + 1).unwrap_or(u32::MAX) }
+    }
+
+    fn error(self, problem: Problem) -> MasterError {
+        MasterError {
+            position: self.position(problem.spot),
+            span: problem.spot.start..problem.spot.start + problem.spot.length,
+            message: problem.message.into_owned(),
+            help: problem.help.map(std::borrow::Cow::into_owned),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! What the directives of a master file say: $ORIGIN and $INCLUDE (RFC 1035), $TTL (RFC 2308), $GENERATE (BIND).
+
+use super::{
+    fields::{Fields, MAX_TTL_SECS, append_name},
+    lexer::{Kind, Token},
+    problem::{Problem, Spot},
+};
+
+/// How many records one $GENERATE may make.
+pub(super) const MAX_GENERATED: u64 = 65_536;
+
+/// A directive, read.
+pub(super) enum Directive {
+    /// Relative names end in this, in wire form and as written.
+    Origin(Vec<u8>),
+    /// Records without a TTL have this many seconds.
+    Ttl(u32),
+    /// Another file stands here, with an origin of its own if one is given.
+    Include { path: String, origin: Option<Vec<u8>>, spot: Spot },
+    /// A record for each number of a range.
+    Generate(Series),
+}
+
+/// The records of one $GENERATE: a range and the text into which each of its numbers goes.
+pub(super) struct Series {
+    start: u64,
+    stop: u64,
+    step: u64,
+    template: Vec<Part>,
+    pub(super) spot: Spot,
+}
+
+/// A piece of a template.
+enum Part {
+    Text(Vec<u8>),
+    Number { offset: i64, width: usize, base: u8 },
+}
+
+/// Reads the directive that `fields` hold, its `$` word the first of them.
+pub(super) fn read(fields: &mut Fields<'_, '_>, origin: &[u8]) -> Result<Directive, Problem> {
+    let word = fields.word("directive")?;
+    let spot = fields.last();
+    let directive = match word.to_ascii_uppercase().as_str() {
+        "$ORIGIN" => Directive::Origin(name("origin", fields)?),
+        "$TTL" => Directive::Ttl(fields.period("TTL", MAX_TTL_SECS)?),
+        "$INCLUDE" => include(fields, origin)?,
+        "$GENERATE" => return generate(fields, spot).map(Directive::Generate),
+        _ => {
+            return Err(fields.wrong(format!("{word:?} is not a directive")).help(
+                "known are $ORIGIN, $TTL, $INCLUDE and $GENERATE; a name that starts with \"$\" is written \\$",
+            ));
+        }
+    };
+    fields.finish("the directive")?;
+    Ok(directive)
+}
+
+fn name(what: &str, fields: &mut Fields<'_, '_>) -> Result<Vec<u8>, Problem> {
+    let mut wire = Vec::new();
+    fields.name(what, &mut wire)?;
+    Ok(wire)
+}
+
+fn include(fields: &mut Fields<'_, '_>, outer: &[u8]) -> Result<Directive, Problem> {
+    let path = fields.octets("path")?;
+    let path = String::from_utf8(path.into_owned()).map_err(|_| fields.wrong("the path is not UTF-8"))?;
+    let spot = fields.last();
+    if path.is_empty() {
+        return Err(fields.wrong("the path is empty"));
+    }
+    let origin = match fields.peek() {
+        Some(token) => {
+            let mut wire = Vec::new();
+            fields.token("origin")?;
+            append_name(token.text, outer, &mut wire)
+                .map_err(|error| fields.wrong(format!("the origin is not a domain name: {error}")))?;
+            Some(wire)
+        }
+        None => None,
+    };
+    Ok(Directive::Include { path, origin, spot })
+}
+
+/// Reads `start-stop[/step]` and the record that follows it as a template.
+fn generate(fields: &mut Fields<'_, '_>, spot: Spot) -> Result<Series, Problem> {
+    let range = fields.word("range")?;
+    let (start, stop, step) = read_range(range).ok_or_else(|| {
+        fields.wrong(format!("{range:?} is not a range")).help("write start-stop or start-stop/step: 1-254 or 0-30/2")
+    })?;
+    if (stop - start) / step >= MAX_GENERATED {
+        return Err(fields
+            .wrong(format!("the range {range} makes more than {MAX_GENERATED} records"))
+            .help("split it into several $GENERATE lines"));
+    }
+    let mut template = Vec::new();
+    fields.peek().map_or_else(|| fields.token("owner").map(|_| ()), |_| Ok(()))?;
+    while let Some(token) = fields.peek() {
+        fields.token("record")?;
+        append_template(token, &mut template).ok_or_else(|| {
+            fields
+                .wrong("a \"${\" is not followed by offset, width and base")
+                .help("write ${offset,width,base}, as in ${0,3,d}; bases are d, o, x, X, n and N")
+        })?;
+        template.push(Part::Text(b" ".to_vec()));
+    }
+    Ok(Series { start, stop, step, template, spot })
+}
+
+fn read_range(text: &str) -> Option<(u64, u64, u64)> {
+    let number = |text: &str| text.parse::<u64>().ok().filter(|&number| number <= u64::from(u32::MAX >> 1));
+    let (range, step) = text.split_once('/').unwrap_or((text, "1"));
+    let (start, stop) = range.split_once('-')?;
+    let (start, stop, step) = (number(start)?, number(stop)?, number(step)?);
+    (start <= stop && step > 0).then_some((start, stop, step))
+}
+
+/// Takes a field apart at its dollar signs; `$$` and `\$` are a dollar sign itself.
+fn append_template(token: Token<'_>, template: &mut Vec<Part>) -> Option<()> {
+    let quote: &[u8] = if token.kind == Kind::Quoted { b"\"" } else { b"" };
+    let mut text = quote.to_vec();
+    let mut rest = token.text;
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        match (byte, tail.first()) {
+            (b'\\', Some(&next)) => {
+                text.extend([byte, next]);
+                rest = &tail[1..];
+            }
+            (b'$', Some(b'$')) => {
+                text.extend(b"\\$");
+                rest = &tail[1..];
+            }
+            (b'$', next) => {
+                let number = match next {
+                    Some(b'{') => {
+                        let end = tail.iter().position(|&byte| byte == b'}')?;
+                        rest = &tail[end + 1..];
+                        read_modifiers(std::str::from_utf8(&tail[1..end]).ok()?)?
+                    }
+                    _ => Part::Number { offset: 0, width: 0, base: b'd' },
+                };
+                template.push(Part::Text(std::mem::take(&mut text)));
+                template.push(number);
+            }
+            _ => text.push(byte),
+        }
+    }
+    text.extend_from_slice(quote);
+    template.push(Part::Text(text));
+    Some(())
+}
+
+/// Reads `offset[,width[,base]]`.
+fn read_modifiers(text: &str) -> Option<Part> {
+    let mut parts = text.split(',');
+    let offset = parts.next()?.parse::<i32>().ok()?;
+    let width = parts.next().map_or(Some(0), |width| width.parse().ok().filter(|&width: &usize| width <= 255))?;
+    let base = match parts.next().unwrap_or("d").as_bytes() {
+        [base @ (b'd' | b'o' | b'x' | b'X' | b'n' | b'N')] => *base,
+        _ => return None,
+    };
+    parts.next().is_none().then_some(Part::Number { offset: i64::from(offset), width, base })
+}
+
+impl Series {
+    /// How many records it makes.
+    pub(super) fn length(&self) -> u64 {
+        (self.stop - self.start) / self.step + 1
+    }
+
+    /// The text of each record in turn.
+    pub(super) fn texts(&self) -> impl Iterator<Item = Vec<u8>> {
+        (0..self.length()).map(|index| {
+            let number = (self.start + index * self.step) as i64;
+            let mut text = Vec::new();
+            for part in &self.template {
+                match part {
+                    Part::Text(piece) => text.extend_from_slice(piece),
+                    Part::Number { offset, width, base } => append_number(number + offset, *width, *base, &mut text),
+                }
+            }
+            text
+        })
+    }
+}
+
+/// Writes a number; `n` and `N` write its hexadecimal digits from the last to the first with dots between (ip6.arpa).
+fn append_number(number: i64, width: usize, base: u8, text: &mut Vec<u8>) {
+    let written = match base {
+        b'o' => format!("{number:0width$o}"),
+        b'x' => format!("{number:0width$x}"),
+        b'X' => format!("{number:0width$X}"),
+        b'n' | b'N' => {
+            let digits = format!("{number:0width$x}", width = width.div_ceil(2).max(1));
+            let digits: Vec<String> = digits.chars().rev().map(String::from).collect();
+            if base == b'N' { digits.join(".").to_ascii_uppercase() } else { digits.join(".") }
+        }
+        _ => format!("{number:0width$}"),
+    };
+    text.extend_from_slice(written.as_bytes());
+}
+
+/// Whether an entry that starts with this field is a directive.
+pub(super) fn is_directive(token: &Token<'_>) -> bool {
+    token.kind == Kind::Word && token.text.first() == Some(&b'$')
+}

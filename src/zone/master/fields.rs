@@ -1,0 +1,271 @@
+//! Reads the fields of one entry, one after another: words, numbers, periods, names, strings.
+//!
+//! Every reader says in words what it wanted and points at what it found. Names are completed with the origin and keep the
+//! case they were written in (RFC 4343 section 4.1).
+
+use std::{borrow::Cow, str};
+
+use super::{
+    lexer::{Kind, Token},
+    problem::{Problem, Spot},
+};
+use crate::dns::NameError;
+
+/// The greatest TTL, in seconds (RFC 2181 section 8).
+pub(super) const MAX_TTL_SECS: u32 = (1 << 31) - 1;
+
+/// The fields of an entry that were not read yet.
+#[derive(Clone, Copy)]
+pub(super) struct Fields<'t, 'a> {
+    tokens: &'t [Token<'a>],
+    /// The wire form of the origin, in the case it was written in.
+    origin: &'t [u8],
+    /// The field read last, where something is found missing.
+    last: Spot,
+}
+
+impl<'t, 'a> Fields<'t, 'a> {
+    /// The fields of an entry that has at least one.
+    pub(super) fn new(tokens: &'t [Token<'a>], origin: &'t [u8]) -> Self {
+        let last = tokens.first().map_or(Spot { start: 0, length: 0, line: 1 }, |token| token.spot);
+        Self { tokens, origin, last }
+    }
+
+    /// Where the field read last stands.
+    pub(super) fn last(&self) -> Spot {
+        self.last
+    }
+
+    /// The field to be read next.
+    pub(super) fn peek(&self) -> Option<Token<'a>> {
+        self.tokens.first().copied()
+    }
+
+    /// The next field, however it is written; `what` it should be goes into the message.
+    pub(super) fn token(&mut self, what: &str) -> Result<Token<'a>, Problem> {
+        let Some((&token, rest)) = self.tokens.split_first() else {
+            return Err(Problem::new(self.last, format!("the {what} is missing after this")));
+        };
+        self.tokens = rest;
+        self.last = token.spot;
+        Ok(token)
+    }
+
+    /// The next field, which must be bare.
+    pub(super) fn word(&mut self, what: &str) -> Result<&'a str, Problem> {
+        let token = self.token(what)?;
+        match (token.kind, str::from_utf8(token.text)) {
+            (Kind::Word, Ok(word)) => Ok(word),
+            (Kind::Word, Err(_)) => Err(self.wrong(format!("the {what} is not text"))),
+            _ => Err(self.wrong(format!("the {what} is in quotes")).help("write it without them")),
+        }
+    }
+
+    /// The next field as a decimal number up to `max`.
+    pub(super) fn number(&mut self, what: &str, max: u32) -> Result<u32, Problem> {
+        let word = self.word(what)?;
+        if word.is_empty() || !word.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(self.wrong(format!("the {what} {word:?} is not a number")));
+        }
+        word.parse()
+            .ok()
+            .filter(|&number| number <= max)
+            .ok_or_else(|| self.wrong(format!("the {what} {word} is above its maximum, {max}")))
+    }
+
+    /// The next field as seconds up to `max`, written as a number or with units (`1h30m`).
+    pub(super) fn period(&mut self, what: &str, max: u32) -> Result<u32, Problem> {
+        let word = self.word(what)?;
+        let secs = period_secs(word.as_bytes()).ok_or_else(|| {
+            self.wrong(format!("the {what} {word:?} is not a period"))
+                .help("write seconds, or numbers with the units s, m, h, d and w: 3600 or 1h30m")
+        })?;
+        if secs > u64::from(max) {
+            return Err(self.wrong(format!("the {what} {word} is above its maximum, {max} seconds")));
+        }
+        Ok(secs as u32)
+    }
+
+    /// The next field as a domain name, appended to `out` in wire form.
+    pub(super) fn name(&mut self, what: &str, out: &mut Vec<u8>) -> Result<(), Problem> {
+        let token = self.token(what)?;
+        if token.kind != Kind::Word {
+            return Err(self.wrong(format!("the {what} is in quotes")).help("names are written without them"));
+        }
+        append_name(token.text, self.origin, out).map_err(|error| {
+            let problem = self.wrong(format!("the {what} is not a domain name: {error}"));
+            match error {
+                NameError::BadEscape => problem.help("write a backslash itself as \\\\"),
+                NameError::LongName if !token.text.ends_with(b".") => {
+                    problem.help("a name without a dot at its end is completed with the origin")
+                }
+                _ => problem,
+            }
+        })
+    }
+
+    /// The next field as octets: what was written, escapes resolved.
+    pub(super) fn octets(&mut self, what: &str) -> Result<Cow<'a, [u8]>, Problem> {
+        let token = self.token(what)?;
+        if token.kind == Kind::Pair {
+            return Err(self
+                .wrong(format!("a quote stands in the middle of the {what}"))
+                .help("put the whole string in quotes: \"key=value\""));
+        }
+        unescape(token.text).ok_or_else(|| self.bad_escape(what))
+    }
+
+    /// What to say of a backslash that escapes nothing.
+    pub(super) fn bad_escape(&self, what: &str) -> Problem {
+        self.wrong(format!(
+            "the {what} has a backslash that neither escapes a character nor starts three digits up to 255"
+        ))
+        .help("write a backslash itself as \\\\")
+    }
+
+    /// The next field as a character string (RFC 1035 section 3.3), appended to `out` with its length.
+    pub(super) fn string(&mut self, what: &str, out: &mut Vec<u8>) -> Result<(), Problem> {
+        let octets = self.octets(what)?;
+        let length = u8::try_from(octets.len()).map_err(|_| {
+            self.wrong(format!("the {what} is {} octets long; the maximum is 255", octets.len()))
+                .help("split it into several strings: \"first part\" \"second part\"")
+        })?;
+        out.push(length);
+        out.extend_from_slice(&octets);
+        Ok(())
+    }
+
+    /// All the fields that are left, put together without blanks; each must be bare.
+    pub(super) fn joined(&mut self, what: &str) -> Result<Cow<'a, [u8]>, Problem> {
+        let first = self.word(what)?;
+        let mut all = Cow::Borrowed(first.as_bytes());
+        while !self.tokens.is_empty() {
+            all.to_mut().extend_from_slice(self.word(what)?.as_bytes());
+        }
+        Ok(all)
+    }
+
+    /// A problem of the field read last.
+    pub(super) fn wrong(&self, message: impl Into<Cow<'static, str>>) -> Problem {
+        Problem::new(self.last, message)
+    }
+
+    /// Checks that nothing is left.
+    pub(super) fn finish(&self, what: &str) -> Result<(), Problem> {
+        match self.tokens.first() {
+            None => Ok(()),
+            Some(token) => Err(Problem::new(token.spot, format!("{what} ends before this field"))
+                .help("a string with blanks needs quotes, and a comment starts with \";\"")),
+        }
+    }
+}
+
+/// Reads seconds: digits, or digits each with a unit. `None` where the text is something else; a period that overflows is
+/// as long as 64 bits can say.
+pub(super) fn period_secs(text: &[u8]) -> Option<u64> {
+    let mut total = 0_u64;
+    let mut number = None;
+    for &byte in text {
+        let unit = match byte.to_ascii_lowercase() {
+            digit @ b'0'..=b'9' => {
+                number = Some(number.unwrap_or(0_u64).saturating_mul(10).saturating_add(u64::from(digit - b'0')));
+                continue;
+            }
+            b's' => 1,
+            b'm' => 60,
+            b'h' => 3600,
+            b'd' => 86400,
+            b'w' => 604_800,
+            _ => return None,
+        };
+        total = total.saturating_add(number.take()?.saturating_mul(unit));
+    }
+    match number {
+        Some(rest) => Some(total.saturating_add(rest)),
+        None if text.is_empty() => None,
+        None => Some(total),
+    }
+}
+
+/// Resolves the escapes of a field; `None` where a backslash escapes nothing.
+pub(super) fn unescape(text: &[u8]) -> Option<Cow<'_, [u8]>> {
+    if !text.contains(&b'\\') {
+        return Some(Cow::Borrowed(text));
+    }
+    let mut octets = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        octets.push(if byte == b'\\' { escaped(&mut rest)? } else { byte });
+    }
+    Some(Cow::Owned(octets))
+}
+
+/// Reads what follows a backslash: three digits, or any other character.
+fn escaped(rest: &mut &[u8]) -> Option<u8> {
+    let (&first, tail) = rest.split_first()?;
+    if !first.is_ascii_digit() {
+        *rest = tail;
+        return Some(first);
+    }
+    let (digits, tail) = rest.split_at_checked(3)?;
+    *rest = tail;
+    let mut number = 0_u16;
+    for &digit in digits {
+        number = number * 10 + u16::from(digit.is_ascii_digit().then(|| digit - b'0')?);
+    }
+    u8::try_from(number).ok()
+}
+
+/// Appends the wire form of a name in presentation format; one without a final dot is completed with `origin`.
+pub(super) fn append_name(text: &[u8], origin: &[u8], out: &mut Vec<u8>) -> Result<(), NameError> {
+    let start = out.len();
+    match text {
+        b"" => return Err(NameError::Empty),
+        b"@" => {
+            out.extend_from_slice(origin);
+            return Ok(());
+        }
+        b"." => {
+            out.push(0);
+            return Ok(());
+        }
+        _ => {}
+    }
+    let mut length_at = start;
+    out.push(0);
+    let mut rest = text;
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        match byte {
+            b'.' => {
+                close_label(length_at, out)?;
+                length_at = out.len();
+                out.push(0);
+            }
+            b'\\' => out.push(escaped(&mut rest).ok_or(NameError::BadEscape)?),
+            _ => out.push(byte),
+        }
+    }
+    // After a final dot the length octet that waits for a label is the root's.
+    if out.len() > length_at + 1 {
+        close_label(length_at, out)?;
+        out.extend_from_slice(origin);
+    }
+    if out.len() - start > 255 {
+        return Err(NameError::LongName);
+    }
+    Ok(())
+}
+
+/// Writes the length of the label that ends where `out` does.
+fn close_label(length_at: usize, out: &mut [u8]) -> Result<(), NameError> {
+    match out.len() - length_at - 1 {
+        0 => Err(NameError::EmptyLabel),
+        length @ 1..=63 => {
+            out[length_at] = length as u8;
+            Ok(())
+        }
+        _ => Err(NameError::LongLabel),
+    }
+}

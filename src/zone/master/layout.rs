@@ -1,0 +1,411 @@
+//! The rdata of every type as a list of fields, and how each kind of field is read from text and checked in wire form.
+//!
+//! One table serves both ways in: presentation format, and the octets of RFC 3597's `\# length hex`, which for a type that is
+//! known must form its rdata (RFC 3597 section 5).
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use data_encoding::{BASE32HEX_NOPAD, BASE64, DecodeError, DecodePartial, Encoding, HEXLOWER_PERMISSIVE};
+
+use super::{
+    fields::Fields,
+    location,
+    problem::Problem,
+    special::{self, CERTIFICATE_KINDS, DNSSEC_ALGORITHMS},
+    svcb,
+};
+use crate::dns::Rtype;
+
+/// One kind of rdata field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// An unsigned number of 8, 16 or 32 bits.
+    U8,
+    U16,
+    U32,
+    /// 32 bits of seconds.
+    Period,
+    /// 32 bits, a moment modulo 2^32 (RFC 4034 section 3.1.5).
+    Moment,
+    Ipv4,
+    Ipv6,
+    Name,
+    /// A character string (RFC 1035 section 3.3).
+    Text,
+    /// One or more of them.
+    Texts,
+    /// At most one.
+    OptionalText,
+    /// A string without a length, to the end of the rdata.
+    Octets,
+    /// A CAA property tag (RFC 8659 section 4.1).
+    Tag,
+    /// Octets to the end, in hexadecimal or in base64.
+    Hex,
+    Base64,
+    /// Octets behind their length: in hexadecimal, `-` for none, and in base32 (RFC 5155).
+    Salt,
+    Hash,
+    /// A type, and the bit map of many (RFC 4034 section 4.1.2).
+    Type,
+    Types,
+    /// A DNSSEC algorithm, as a number or a mnemonic.
+    Algorithm,
+    /// A certificate's kind (RFC 4398 section 2.1).
+    CertificateKind,
+    /// 64 bits as four groups of hexadecimal digits (RFC 6742).
+    Locator,
+    /// 48 and 64 bits as pairs of hexadecimal digits (RFC 7043).
+    Eui48,
+    Eui64,
+    /// A place (RFC 1876).
+    Location,
+    /// Service parameters (RFC 9460).
+    Parameters,
+    /// Address prefixes (RFC 3123).
+    Prefixes,
+    /// A gateway behind its kind and an algorithm (RFC 4025), and a relay behind its kind (RFC 8777).
+    Gateway,
+    Relay,
+    /// An identity and a key behind their lengths (RFC 8005).
+    HostIdentity,
+    /// Names to the end.
+    Names,
+    /// `0x` and octets in hexadecimal (RFC 1706).
+    Nsap,
+}
+
+use Form::{
+    Algorithm, Base64, CertificateKind, Eui48, Eui64, Gateway, Hash, Hex, HostIdentity, Ipv4, Ipv6, Location, Locator,
+    Moment, Name, Names, Nsap, Octets, OptionalText, Parameters, Period, Prefixes, Relay, Salt, Tag, Text, Texts, Type,
+    Types, U8, U16, U32,
+};
+
+type Layout = &'static [(Form, &'static str)];
+
+const DELEGATION: Layout = &[(U16, "key tag"), (Algorithm, "algorithm"), (U8, "digest type"), (Hex, "digest")];
+const PUBLIC_KEY: Layout = &[(U16, "flags"), (U8, "protocol"), (Algorithm, "algorithm"), (Base64, "public key")];
+const SIGNATURE: Layout = &[
+    (Type, "type covered"),
+    (Algorithm, "algorithm"),
+    (U8, "number of labels"),
+    (Period, "original TTL"),
+    (Moment, "expiration"),
+    (Moment, "inception"),
+    (U16, "key tag"),
+    (Name, "signer's name"),
+    (Base64, "signature"),
+];
+const ASSOCIATION: Layout =
+    &[(U8, "certificate usage"), (U8, "selector"), (U8, "matching type"), (Hex, "certificate association")];
+const SERVICE_BINDING: Layout = &[(U16, "priority"), (Name, "target"), (Parameters, "parameter")];
+
+/// The fields of a type's rdata; `None` where only the octets of RFC 3597 are known.
+fn layout(rtype: Rtype) -> Option<Layout> {
+    Some(match rtype {
+        Rtype::A => &[(Ipv4, "IPv4 address")],
+        Rtype::AAAA => &[(Ipv6, "IPv6 address")],
+        Rtype::NS => &[(Name, "name server")],
+        Rtype::CNAME | Rtype::DNAME => &[(Name, "target")],
+        Rtype::PTR => &[(Name, "name")],
+        Rtype::MD | Rtype::MF | Rtype::MB | Rtype::MG | Rtype::MR => &[(Name, "name")],
+        Rtype::SOA => &[
+            (Name, "primary name server"),
+            (Name, "responsible mailbox"),
+            (U32, "serial"),
+            (Period, "refresh interval"),
+            (Period, "retry interval"),
+            (Period, "expiry period"),
+            (Period, "negative TTL (minimum)"),
+        ],
+        Rtype::MX => &[(U16, "preference"), (Name, "mail exchange")],
+        Rtype::KX | Rtype::RT => &[(U16, "preference"), (Name, "exchanger")],
+        Rtype::AFSDB => &[(U16, "subtype"), (Name, "host")],
+        Rtype::PX => &[(U16, "preference"), (Name, "RFC 822 domain"), (Name, "X.400 domain")],
+        Rtype::TXT | Rtype::SPF | Rtype::NINFO | Rtype::AVC | Rtype::RESINFO | Rtype::WALLET => &[(Texts, "string")],
+        Rtype::HINFO => &[(Text, "CPU"), (Text, "operating system")],
+        Rtype::RP => &[(Name, "mailbox"), (Name, "name of the TXT record")],
+        Rtype::MINFO => &[(Name, "responsible mailbox"), (Name, "mailbox for errors")],
+        Rtype::X25 => &[(Text, "address")],
+        Rtype::ISDN => &[(Text, "address"), (OptionalText, "subaddress")],
+        Rtype::GPOS => &[(Text, "longitude"), (Text, "latitude"), (Text, "altitude")],
+        Rtype::NSAP => &[(Nsap, "address")],
+        Rtype::LOC => &[(Location, "location")],
+        Rtype::SRV => &[(U16, "priority"), (U16, "weight"), (U16, "port"), (Name, "target")],
+        Rtype::NAPTR => &[
+            (U16, "order"),
+            (U16, "preference"),
+            (Text, "flags"),
+            (Text, "services"),
+            (Text, "regular expression"),
+            (Name, "replacement"),
+        ],
+        Rtype::CERT => &[
+            (CertificateKind, "certificate type"),
+            (U16, "key tag"),
+            (Algorithm, "algorithm"),
+            (Base64, "certificate"),
+        ],
+        Rtype::APL => &[(Prefixes, "address prefix")],
+        Rtype::DS | Rtype::CDS | Rtype::DLV | Rtype::TA => DELEGATION,
+        Rtype::DNSKEY | Rtype::CDNSKEY | Rtype::KEY | Rtype::RKEY => PUBLIC_KEY,
+        Rtype::RRSIG | Rtype::SIG => SIGNATURE,
+        Rtype::NSEC => &[(Name, "next name"), (Types, "type")],
+        Rtype::NSEC3 => &[
+            (U8, "hash algorithm"),
+            (U8, "flags"),
+            (U16, "number of iterations"),
+            (Salt, "salt"),
+            (Hash, "next hashed name"),
+            (Types, "type"),
+        ],
+        Rtype::NSEC3PARAM => &[(U8, "hash algorithm"), (U8, "flags"), (U16, "number of iterations"), (Salt, "salt")],
+        Rtype::CSYNC => &[(U32, "serial"), (U16, "flags"), (Types, "type")],
+        Rtype::ZONEMD => &[(U32, "serial"), (U8, "scheme"), (U8, "hash algorithm"), (Hex, "digest")],
+        Rtype::SSHFP => &[(U8, "algorithm"), (U8, "fingerprint type"), (Hex, "fingerprint")],
+        Rtype::TLSA | Rtype::SMIMEA => ASSOCIATION,
+        Rtype::OPENPGPKEY => &[(Base64, "public key")],
+        Rtype::DHCID => &[(Base64, "identifier")],
+        Rtype::IPSECKEY => &[(U8, "precedence"), (Gateway, "gateway")],
+        Rtype::AMTRELAY => &[(U8, "precedence"), (Relay, "relay")],
+        Rtype::HIP => &[(HostIdentity, "host identity"), (Names, "rendezvous server")],
+        Rtype::TALINK => &[(Name, "previous name"), (Name, "next name")],
+        Rtype::SVCB | Rtype::HTTPS => SERVICE_BINDING,
+        Rtype::EUI48 => &[(Eui48, "identifier")],
+        Rtype::EUI64 => &[(Eui64, "identifier")],
+        Rtype::NID | Rtype::L64 => &[(U16, "preference"), (Locator, "locator")],
+        Rtype::L32 => &[(U16, "preference"), (Ipv4, "locator")],
+        Rtype::LP => &[(U16, "preference"), (Name, "name")],
+        Rtype::URI => &[(U16, "priority"), (U16, "weight"), (Octets, "target")],
+        Rtype::CAA => &[(U8, "flags"), (Tag, "property tag"), (Octets, "value")],
+        _ => return None,
+    })
+}
+
+/// Reads the rdata of `rtype`, in presentation format or as `\#` octets, into `out`.
+pub(super) fn read_rdata(rtype: Rtype, fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) -> Result<(), Problem> {
+    if fields.peek().is_some_and(|token| token.text == b"\\#") {
+        return read_octets(rtype, fields, out);
+    }
+    let Some(layout) = layout(rtype) else {
+        return Err(fields
+            .wrong(format!("the rdata of type {rtype} has no text form here"))
+            .help("write \\#, its length and its octets in hexadecimal (RFC 3597)"));
+    };
+    for &(form, what) in layout {
+        read(form, what, fields, out)?;
+    }
+    fields.finish(&format!("the {rtype} record"))?;
+    check_digest(rtype, out).map_err(|message| fields.wrong(message))
+}
+
+/// Reads `\# length hex` (RFC 3597 section 5).
+fn read_octets(rtype: Rtype, fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) -> Result<(), Problem> {
+    fields.token("\\#")?;
+    let length = fields.number("length of the rdata", 65535)? as usize;
+    let at = fields.last();
+    if length > 0 || fields.peek().is_some() {
+        decode(&HEXLOWER_PERMISSIVE, "hexadecimal", "rdata", fields, out)?;
+    }
+    if out.len() != length {
+        return Err(Problem::new(at, format!("the length says {length} octets, but {} are written", out.len())));
+    }
+    if is_wire_form(rtype, out) {
+        return check_digest(rtype, out).map_err(|message| Problem::new(at, message));
+    }
+    Err(Problem::new(at, format!("these octets are not the rdata of type {rtype}")))
+}
+
+/// Whether `wire` is exactly the rdata of `rtype`. Any octets are, for a type without a layout.
+fn is_wire_form(rtype: Rtype, wire: &[u8]) -> bool {
+    let Some(layout) = layout(rtype) else { return true };
+    let mut rest = wire;
+    layout.iter().all(|&(form, _)| pass(form, &mut rest).is_some()) && rest.is_empty()
+}
+
+/// Reads one field from text.
+fn read(form: Form, what: &str, fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) -> Result<(), Problem> {
+    match form {
+        U8 => out.push(fields.number(what, 0xff)? as u8),
+        U16 => out.extend((fields.number(what, 0xffff)? as u16).to_be_bytes()),
+        U32 => out.extend(fields.number(what, u32::MAX)?.to_be_bytes()),
+        Period => out.extend(fields.period(what, u32::MAX)?.to_be_bytes()),
+        Moment => out.extend(special::moment(what, fields)?.to_be_bytes()),
+        Ipv4 => out.extend(address::<Ipv4Addr>(what, fields)?.octets()),
+        Ipv6 => out.extend(address::<Ipv6Addr>(what, fields)?.octets()),
+        Name => fields.name(what, out)?,
+        Names => {
+            while fields.peek().is_some() {
+                fields.name(what, out)?;
+            }
+        }
+        Text => fields.string(what, out)?,
+        Texts => {
+            fields.string(what, out)?;
+            while fields.peek().is_some() {
+                fields.string(what, out)?;
+            }
+        }
+        OptionalText if fields.peek().is_none() => {}
+        OptionalText => fields.string(what, out)?,
+        Octets => out.extend_from_slice(&fields.octets(what)?),
+        Tag => special::read_tag(what, fields, out)?,
+        Hex => decode(&HEXLOWER_PERMISSIVE, "hexadecimal", what, fields, out)?,
+        Base64 => decode(&BASE64, "base64", what, fields, out)?,
+        Salt => special::read_salt(what, fields, out)?,
+        Hash => read_hash(what, fields, out)?,
+        Type => out.extend(special::rtype(what, fields)?.0.to_be_bytes()),
+        Types => special::read_types(what, fields, out)?,
+        Algorithm => out.push(special::code(what, DNSSEC_ALGORITHMS, 0xff, fields)? as u8),
+        CertificateKind => out.extend(special::code(what, CERTIFICATE_KINDS, 0xffff, fields)?.to_be_bytes()),
+        Locator => special::read_groups::<4, 4>(what, ':', fields, out)?,
+        Eui48 => special::read_groups::<6, 2>(what, '-', fields, out)?,
+        Eui64 => special::read_groups::<8, 2>(what, '-', fields, out)?,
+        Location => location::read(fields, out)?,
+        Parameters => svcb::read_parameters(fields, out)?,
+        Prefixes => special::read_prefixes(what, fields, out)?,
+        Gateway => special::read_gateway(fields, out)?,
+        Relay => special::read_relay(fields, out)?,
+        HostIdentity => special::read_host_identity(fields, out)?,
+        Nsap => special::read_nsap(what, fields, out)?,
+    }
+    Ok(())
+}
+
+/// Reads a base32 hash (RFC 5155 section 3.3) behind its length.
+fn read_hash(what: &str, fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) -> Result<(), Problem> {
+    let word = fields.word(what)?.to_ascii_uppercase();
+    let hash = BASE32HEX_NOPAD.decode(word.as_bytes()).ok().filter(|hash| (1..=255).contains(&hash.len()));
+    let hash = hash.ok_or_else(|| fields.wrong(format!("the {what} {word:?} is not base32 (0-9, A-V)")))?;
+    out.push(hash.len() as u8);
+    out.extend(hash);
+    Ok(())
+}
+
+/// Reads an address of one family.
+fn address<A: std::str::FromStr>(what: &str, fields: &mut Fields<'_, '_>) -> Result<A, Problem> {
+    let word = fields.word(what)?;
+    word.parse().map_err(|_| {
+        let problem = fields.wrong(format!("{word:?} is not an {what}"));
+        if word.contains(':') && word.parse::<Ipv6Addr>().is_ok() {
+            return problem.help("an IPv6 address goes into an AAAA record");
+        }
+        if word.parse::<Ipv4Addr>().is_ok() {
+            return problem.help("an IPv4 address goes into an A record");
+        }
+        problem
+    })
+}
+
+/// Decodes the fields that are left, put together, and appends their octets.
+pub(super) fn decode(
+    encoding: &Encoding,
+    language: &str,
+    what: &str,
+    fields: &mut Fields<'_, '_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Problem> {
+    let digits = fields.joined(what)?;
+    append_decoded(encoding, &digits, out)
+        .map_err(|error| fields.wrong(format!("the {what} is not {language}: {error}")))
+}
+
+/// Appends what `digits` stand for.
+pub(super) fn append_decoded(encoding: &Encoding, digits: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+    let start = out.len();
+    out.resize(start + encoding.decode_len(digits.len())?, 0);
+    match encoding.decode_mut(digits, &mut out[start..]) {
+        Ok(length) => {
+            out.truncate(start + length);
+            Ok(())
+        }
+        Err(DecodePartial { error, .. }) => Err(error),
+    }
+}
+
+/// Passes one field of wire form; `None` where the octets are not one.
+fn pass(form: Form, rest: &mut &[u8]) -> Option<()> {
+    match form {
+        U8 | Algorithm => take(rest, 1)?,
+        U16 | Type | CertificateKind => take(rest, 2)?,
+        U32 | Period | Moment | Ipv4 => take(rest, 4)?,
+        Ipv6 => take(rest, 16)?,
+        Locator | Eui64 => take(rest, 8)?,
+        Eui48 => take(rest, 6)?,
+        Location => take(rest, 16).filter(|octets| octets[0] == 0)?,
+        Name => pass_name(rest)?,
+        Names => {
+            while !rest.is_empty() {
+                pass_name(rest)?;
+            }
+            &[]
+        }
+        OptionalText if rest.is_empty() => &[],
+        Text | Salt | OptionalText => pass_counted(rest)?,
+        Hash | Tag => pass_counted(rest).filter(|octets| !octets.is_empty())?,
+        Texts => {
+            pass_counted(rest)?;
+            while !rest.is_empty() {
+                pass_counted(rest)?;
+            }
+            &[]
+        }
+        Octets => std::mem::take(rest),
+        Hex | Base64 | Nsap => Some(std::mem::take(rest)).filter(|octets| !octets.is_empty())?,
+        Types => special::pass_types(rest)?,
+        Parameters => svcb::pass_parameters(rest)?,
+        Prefixes => special::pass_prefixes(rest)?,
+        Gateway => special::pass_gateway(rest)?,
+        Relay => special::pass_relay(rest)?,
+        HostIdentity => special::pass_host_identity(rest)?,
+    };
+    Some(())
+}
+
+/// Takes octets off the front.
+pub(super) fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+    let (front, tail) = rest.split_at_checked(length)?;
+    *rest = tail;
+    Some(front)
+}
+
+/// Takes a length octet and as many octets as it says.
+pub(super) fn pass_counted<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = take(rest, 1)?[0];
+    take(rest, usize::from(length))
+}
+
+/// Takes an uncompressed name (compression is not allowed in stored rdata).
+pub(super) fn pass_name<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let whole = *rest;
+    loop {
+        match take(rest, 1)?[0] {
+            0 => break,
+            length @ 1..=63 => take(rest, usize::from(length))?,
+            _ => return None,
+        };
+    }
+    let length = whole.len() - rest.len();
+    (length <= 255).then(|| &whole[..length])
+}
+
+/// Checks that a digest is as long as its algorithm makes it, where that is known: a digest cut short by a paste would make
+/// a zone bogus and no reader would notice.
+fn check_digest(rtype: Rtype, rdata: &[u8]) -> Result<(), String> {
+    let (digest_type, octets) = match (rtype, rdata) {
+        (Rtype::DS | Rtype::CDS | Rtype::DLV, [_, _, _, kind, digest @ ..]) => {
+            (*kind, Some(digest).zip([0, 20, 32, 32, 48].get(usize::from(*kind))))
+        }
+        (Rtype::SSHFP, [_, kind, digest @ ..]) => (*kind, Some(digest).zip([0, 20, 32].get(usize::from(*kind)))),
+        (Rtype::TLSA | Rtype::SMIMEA, [_, _, kind, digest @ ..]) => {
+            (*kind, Some(digest).zip([0, 32, 64].get(usize::from(*kind))))
+        }
+        _ => return Ok(()),
+    };
+    match octets {
+        Some((digest, &wanted)) if wanted != 0 && digest.len() != wanted => {
+            Err(format!("the digest has {} octets; one of type {digest_type} has {wanted}", digest.len()))
+        }
+        _ => Ok(()),
+    }
+}

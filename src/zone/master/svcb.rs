@@ -1,0 +1,240 @@
+//! Service parameters of SVCB and HTTPS: `alpn=h2,h3 port=8443` (RFC 9460 section 2.1 and appendix A).
+//!
+//! Keys come in any order and leave in rising order; a key given twice, a `mandatory` that names an absent key and a
+//! `no-default-alpn` without `alpn` are refused, since clients ignore such records whole.
+
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
+
+use data_encoding::BASE64;
+
+use super::{
+    fields::{Fields, unescape},
+    layout::{append_decoded, take},
+    lexer::Kind,
+    problem::Problem,
+};
+
+/// The keys that have a name (IANA, Service Parameter Keys).
+const KEYS: &[(&str, u16)] = &[
+    ("mandatory", MANDATORY),
+    ("alpn", ALPN),
+    ("no-default-alpn", NO_DEFAULT_ALPN),
+    ("port", PORT),
+    ("ipv4hint", IPV4HINT),
+    ("ech", ECH),
+    ("ipv6hint", IPV6HINT),
+    ("dohpath", DOHPATH),
+    ("ohttp", OHTTP),
+    ("tls-supported-groups", TLS_SUPPORTED_GROUPS),
+];
+const MANDATORY: u16 = 0;
+const ALPN: u16 = 1;
+const NO_DEFAULT_ALPN: u16 = 2;
+const PORT: u16 = 3;
+const IPV4HINT: u16 = 4;
+const ECH: u16 = 5;
+const IPV6HINT: u16 = 6;
+const DOHPATH: u16 = 7;
+const OHTTP: u16 = 8;
+const TLS_SUPPORTED_GROUPS: u16 = 9;
+/// "Invalid key", reserved.
+const INVALID: u16 = 65535;
+
+/// Reads the parameters that are left.
+pub(super) fn read_parameters(fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) -> Result<(), Problem> {
+    let mut parameters = BTreeMap::new();
+    while fields.peek().is_some() {
+        let (key, value) = read_parameter(fields)?;
+        if parameters.insert(key, value).is_some() {
+            return Err(fields.wrong("this parameter is given twice"));
+        }
+    }
+    if let Some(mandatory) = parameters.get(&MANDATORY) {
+        let absent = keys_in(mandatory).find(|key| !parameters.contains_key(key));
+        if let Some(key) = absent {
+            return Err(fields.wrong(format!("{} is mandatory, but is not given", key_word(key))));
+        }
+    }
+    if parameters.contains_key(&NO_DEFAULT_ALPN) && !parameters.contains_key(&ALPN) {
+        return Err(fields.wrong("no-default-alpn leaves no protocol, since alpn is not given"));
+    }
+    for (key, value) in parameters {
+        out.extend(key.to_be_bytes());
+        out.extend((value.len() as u16).to_be_bytes());
+        out.extend(value);
+    }
+    Ok(())
+}
+
+/// Reads `key`, `key=value` or `key="value"`.
+fn read_parameter(fields: &mut Fields<'_, '_>) -> Result<(u16, Vec<u8>), Problem> {
+    let token = fields.token("parameter")?;
+    if token.kind == Kind::Quoted {
+        return Err(fields.wrong("a parameter starts with its key, not with a quote").help("write alpn=\"h2,h3\""));
+    }
+    let equals = token.text.iter().position(|&byte| byte == b'=').unwrap_or(token.text.len());
+    let (word, value) = token.text.split_at(equals);
+    let word = String::from_utf8_lossy(word);
+    let key = key_number(&word).ok_or_else(|| {
+        fields
+            .wrong(format!("{word:?} is not a parameter key"))
+            .help("known are mandatory, alpn, no-default-alpn, port, ipv4hint, ech, ipv6hint, dohpath, ohttp; others are written key and their number: key667")
+    })?;
+    let value = value.strip_prefix(b"=").unwrap_or(value);
+    let value = match token.kind {
+        Kind::Pair => value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).ok_or_else(|| {
+            fields.wrong("a quote in a parameter goes around its whole value").help("write alpn=\"h2,h3\"")
+        })?,
+        _ => value,
+    };
+    let value = unescape(value).ok_or_else(|| fields.bad_escape("value"))?;
+    let wire = wire_value(key, &value)
+        .filter(|wire| wire.len() <= 65535)
+        .ok_or_else(|| fields.wrong(format!("{word} {}", expectation(key))))?;
+    Ok((key, wire))
+}
+
+fn key_number(word: &str) -> Option<u16> {
+    if let Some(&(_, number)) = KEYS.iter().find(|(known, _)| *known == word) {
+        return Some(number);
+    }
+    let digits = word.strip_prefix("key")?;
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+    digits.parse().ok().filter(|&number| plain && number != INVALID)
+}
+
+fn key_word(key: u16) -> String {
+    KEYS.iter().find(|(_, number)| *number == key).map_or_else(|| format!("key{key}"), |(word, _)| (*word).to_owned())
+}
+
+/// What a key's value has to be.
+fn expectation(key: u16) -> &'static str {
+    match key {
+        MANDATORY => "lists other keys, each once, with commas between: mandatory=alpn,port",
+        ALPN => "lists protocols of 1 to 255 octets, with commas between: alpn=h2,h3",
+        NO_DEFAULT_ALPN | OHTTP => "has no value",
+        PORT => "is a number up to 65535",
+        IPV4HINT => "lists IPv4 addresses, with commas between",
+        IPV6HINT => "lists IPv6 addresses, with commas between",
+        ECH => "is base64",
+        TLS_SUPPORTED_GROUPS => "lists numbers up to 65535, each once, with commas between",
+        _ => "is longer than 65535 octets, or not UTF-8 where that is asked for",
+    }
+}
+
+/// The wire form of a value whose escapes are resolved once; lists may hold `\,` and `\\` (RFC 9460 appendix A.1).
+fn wire_value(key: u16, value: &[u8]) -> Option<Vec<u8>> {
+    let mut wire = Vec::new();
+    match key {
+        MANDATORY => {
+            let mut keys = text_items(value)?.map(key_number).collect::<Option<Vec<_>>>()?;
+            let count = keys.len();
+            keys.sort_unstable();
+            keys.dedup();
+            if keys.len() != count || keys.contains(&MANDATORY) {
+                return None;
+            }
+            wire.extend(keys.into_iter().flat_map(u16::to_be_bytes));
+        }
+        ALPN => {
+            for item in list(value)? {
+                wire.push(u8::try_from(item.len()).ok().filter(|&length| length > 0)?);
+                wire.extend(item);
+            }
+        }
+        NO_DEFAULT_ALPN | OHTTP => return value.is_empty().then_some(wire),
+        PORT => wire.extend(number(std::str::from_utf8(value).ok()?)?.to_be_bytes()),
+        IPV4HINT => wire.extend(parsed::<Ipv4Addr>(value)?.into_iter().flat_map(|address| address.octets())),
+        IPV6HINT => wire.extend(parsed::<Ipv6Addr>(value)?.into_iter().flat_map(|address| address.octets())),
+        ECH => append_decoded(&BASE64, value, &mut wire).ok().filter(|()| !value.is_empty())?,
+        TLS_SUPPORTED_GROUPS => {
+            let groups = text_items(value)?.map(number).collect::<Option<Vec<_>>>()?;
+            if groups.iter().enumerate().any(|(at, group)| groups[..at].contains(group)) {
+                return None;
+            }
+            wire.extend(groups.into_iter().flat_map(u16::to_be_bytes));
+        }
+        DOHPATH => {
+            std::str::from_utf8(value).ok()?;
+            wire.extend_from_slice(value);
+        }
+        _ => wire.extend_from_slice(value),
+    }
+    Some(wire)
+}
+
+fn number(word: &str) -> Option<u16> {
+    word.parse().ok().filter(|_| word.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// The items of a list that needs no escapes.
+fn text_items(value: &[u8]) -> Option<std::str::Split<'_, char>> {
+    Some(std::str::from_utf8(value).ok().filter(|value| value.len() <= 65535)?.split(','))
+}
+
+fn parsed<T: FromStr>(value: &[u8]) -> Option<Vec<T>> {
+    text_items(value)?.map(|item| item.parse().ok()).collect()
+}
+
+/// The items of a list, in which a backslash makes the comma or the backslash behind it part of an item.
+fn list(value: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut items = vec![Vec::new()];
+    let mut bytes = value.iter();
+    while let Some(&byte) = bytes.next() {
+        let byte = match byte {
+            b',' => {
+                items.push(Vec::new());
+                continue;
+            }
+            b'\\' => *bytes.next().filter(|&&byte| matches!(byte, b',' | b'\\'))?,
+            _ => byte,
+        };
+        items.last_mut()?.push(byte);
+    }
+    Some(items)
+}
+
+fn keys_in(mandatory: &[u8]) -> impl Iterator<Item = u16> {
+    mandatory.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
+}
+
+/// Passes parameters to the end: keys in rising order, each with its value.
+pub(super) fn pass_parameters<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let mut last = None;
+    while !rest.is_empty() {
+        let head = take(rest, 4)?;
+        let key = u16::from_be_bytes([head[0], head[1]]);
+        let value = take(rest, usize::from(u16::from_be_bytes([head[2], head[3]])))?;
+        if last.is_some_and(|last| key <= last) || !is_wire_value(key, value) {
+            return None;
+        }
+        last = Some(key);
+    }
+    Some(&[])
+}
+
+/// Whether a value has its key's shape.
+fn is_wire_value(key: u16, value: &[u8]) -> bool {
+    match key {
+        MANDATORY | TLS_SUPPORTED_GROUPS => !value.is_empty() && value.len().is_multiple_of(2),
+        ALPN => {
+            let mut rest = value;
+            while let Some((&length, tail)) = rest.split_first() {
+                match tail.split_at_checked(usize::from(length)) {
+                    Some((_, tail)) if length > 0 => rest = tail,
+                    _ => return false,
+                }
+            }
+            !value.is_empty()
+        }
+        NO_DEFAULT_ALPN | OHTTP => value.is_empty(),
+        PORT => value.len() == 2,
+        IPV4HINT => !value.is_empty() && value.len().is_multiple_of(4),
+        IPV6HINT => !value.is_empty() && value.len().is_multiple_of(16),
+        _ => key != INVALID,
+    }
+}

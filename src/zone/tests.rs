@@ -1,0 +1,149 @@
+//! From records to zones: what is refused, what is merged, what the rest of the program may ask.
+
+use super::*;
+use crate::dns::{LookupName, Name, Rtype};
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn record(owner: &str, rtype: Rtype, rdata: &[u8]) -> Record {
+    Record { owner: name(owner), rtype, ttl_secs: 60, rdata: rdata.into() }
+}
+
+fn soa(minimum: u32) -> Record {
+    let numbers = [[0; 16].as_slice(), &minimum.to_be_bytes()].concat();
+    record("example.com", Rtype::SOA, &[name("ns.example.com").as_wire(), b"\0", &numbers].concat())
+}
+
+/// A builder that has SOA and NS.
+fn builder() -> ZoneBuilder {
+    let mut builder = ZoneBuilder::new(name("example.com"));
+    builder.add(soa(300)).unwrap();
+    builder.add(record("example.com", Rtype::NS, name("ns.elsewhere.test").as_wire())).unwrap();
+    builder
+}
+
+#[test]
+fn what_cannot_be_in_a_zone_is_refused_with_its_reason() {
+    let target = name("a.test");
+    let other_target = name("b.test");
+    let a = |owner: &str| record(owner, Rtype::A, &[192, 0, 2, 1]);
+    let cname = |owner: &str| record(owner, Rtype::CNAME, target.as_wire());
+    let dname = |to: &Name| record("d.example.com", Rtype::DNAME, to.as_wire());
+    let www = || name("www.example.com");
+    for (first, second, expected) in [
+        (
+            None,
+            a("www.example.net"),
+            RecordError::OutOfZone { owner: name("www.example.net"), apex: name("example.com") },
+        ),
+        (
+            None,
+            a("badexample.com"),
+            RecordError::OutOfZone { owner: name("badexample.com"), apex: name("example.com") },
+        ),
+        (
+            Some(a("www.example.com")),
+            cname("www.example.com"),
+            RecordError::CnameAndOther { owner: www(), other: Rtype::A },
+        ),
+        (
+            Some(cname("www.example.com")),
+            a("www.example.com"),
+            RecordError::CnameAndOther { owner: www(), other: Rtype::A },
+        ),
+        (
+            Some(cname("www.example.com")),
+            record("www.example.com", Rtype::CNAME, other_target.as_wire()),
+            RecordError::Second { owner: www(), rtype: Rtype::CNAME },
+        ),
+        (
+            Some(dname(&target)),
+            dname(&other_target),
+            RecordError::Second { owner: name("d.example.com"), rtype: Rtype::DNAME },
+        ),
+        (None, soa(301), RecordError::Second { owner: name("example.com"), rtype: Rtype::SOA }),
+        (None, Record { owner: www(), ..soa(300) }, RecordError::SoaBelowApex { owner: www() }),
+        (None, record("www.example.com", Rtype::OPT, b""), RecordError::NoData { rtype: Rtype::OPT }),
+        (None, record("www.example.com", Rtype::ANY, b""), RecordError::NoData { rtype: Rtype::ANY }),
+        (None, record("www.example.com", Rtype::A, b"abc"), RecordError::BadRdata { owner: www(), rtype: Rtype::A }),
+        (
+            Some(record("www.example.com", Rtype::TXT, &[0; 60_000])),
+            record("www.example.com", Rtype::TXT, &[0; 6_000]),
+            RecordError::LargeRrset { owner: www(), rtype: Rtype::TXT },
+        ),
+    ] {
+        let mut builder = builder();
+        if let Some(first) = first {
+            builder.add(first).unwrap();
+        }
+        assert_eq!(builder.add(second), Err(expected));
+    }
+}
+
+#[test]
+fn a_zone_needs_an_soa_and_ns() {
+    let apex = || name("example.com");
+    let missing = ZoneBuilder::new(apex()).finish().unwrap_err();
+    assert_eq!(missing, [ZoneError::NoSoa { apex: apex() }, ZoneError::NoNs { apex: apex() }]);
+}
+
+#[test]
+fn equal_records_are_one_and_the_lowest_ttl_counts() {
+    let mut builder = builder();
+    for (ttl_secs, last) in [(60, 1), (30, 2), (90, 1), (50, 2)] {
+        builder.add(Record { ttl_secs, ..record("www.example.com", Rtype::A, &[192, 0, 2, last]) }).unwrap();
+    }
+    builder.add(soa(300)).unwrap();
+    let zone = builder.finish().unwrap();
+    let rrset = zone.node(&LookupName::from(&name("WWW.example.com"))).unwrap().rrset(Rtype::A).unwrap();
+    assert_eq!((rrset.count, rrset.ttl_secs()), (2, 30));
+    assert_eq!(rrset.records().map(|record| record.stored()[3]).collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn negative_answers_live_for_the_lesser_of_ttl_and_minimum() {
+    for (ttl_secs, minimum, expected) in [(60, 300, 60), (600, 300, 300)] {
+        let mut builder = ZoneBuilder::new(name("example.com"));
+        builder.add(Record { ttl_secs, ..soa(minimum) }).unwrap();
+        builder.add(record("example.com", Rtype::NS, b"\0")).unwrap();
+        assert_eq!(builder.finish().unwrap().negative_ttl_secs(), expected);
+    }
+}
+
+#[test]
+fn a_zone_tells_how_a_name_stands_in_it() {
+    let mut builder = builder();
+    let target = name("a.test");
+    for (owner, rtype) in
+        [("cut.example.com", Rtype::NS), ("d.example.com", Rtype::DNAME), ("x.cut.example.com", Rtype::NS)]
+    {
+        builder.add(record(owner, rtype, target.as_wire())).unwrap();
+    }
+    let zone = builder.finish().unwrap();
+    for (owner, expected) in [
+        ("example.com", Standpoint::Authoritative),
+        ("new.example.com", Standpoint::Authoritative),
+        ("cut.example.com", Standpoint::Delegated),
+        ("a.b.cut.example.com", Standpoint::Delegated),
+        ("d.example.com", Standpoint::Authoritative),
+        ("x.d.example.com", Standpoint::Redirected),
+    ] {
+        assert_eq!(zone.standpoint(&name(owner)), expected, "{owner}");
+    }
+    assert!(zone.holds(&name("d.example.com"), Rtype::DNAME) && !zone.holds(&name("d.example.com"), Rtype::A));
+    assert_eq!(zone.types(&name("cut.example.com")), [Rtype::NS]);
+    assert_eq!(zone.types(&name("new.example.com")), []);
+}
+
+#[test]
+fn a_small_record_costs_few_octets() {
+    let mut builder = builder();
+    for number in 0..20_000_u32 {
+        builder.add(record(&format!("host{number}.example.com"), Rtype::A, &number.to_be_bytes())).unwrap();
+    }
+    let zone = builder.finish().unwrap();
+    let each = zone.memory_octets() / 20_000;
+    assert!(each <= 100, "{each} octets a record");
+}

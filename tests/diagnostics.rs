@@ -1,0 +1,42 @@
+//! What each mistake in a configuration looks like. Every file of `tests/diagnostics/` is a conversation: a sentence, the files
+//! of a configuration, and after `--- output` exactly what is shown. `PORTOLAN_BLESS=1` writes down what is shown now.
+
+use std::{fmt::Write as _, fs, path::Path};
+
+use portolan::config::{Colours, Config, Locations, Sources};
+
+#[test]
+fn every_mistake_is_shown_where_it_was_made_and_how_to_mend_it() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/diagnostics");
+    let mut cases: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    cases.sort();
+    assert!(cases.len() > 50);
+    let mut wrong = String::new();
+    for case in cases {
+        let text = fs::read_to_string(&case).unwrap();
+        let (input, expected) = text.split_once("--- output\n").unwrap();
+        let shown = output(input);
+        if std::env::var_os("PORTOLAN_BLESS").is_some() {
+            fs::write(&case, format!("{input}--- output\n{shown}")).unwrap();
+        } else if shown != expected {
+            writeln!(wrong, "{}:\nwanted\n{expected}\ngot\n{shown}", case.display()).unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// What `check` would show for the files of a case.
+fn output(input: &str) -> String {
+    let files = input.split("--- ").skip(1).map(|part| part.split_once('\n').unwrap());
+    let sources = Sources::from_texts(&Locations::default(), files);
+    let (verdict, diagnostics) = match Config::load(&sources) {
+        Ok((_, warnings)) => ("accepted", warnings),
+        Err(errors) => ("refused", errors),
+    };
+    let mut shown = String::new();
+    for line in diagnostics.render(Colours::Plain).lines() {
+        shown.push_str(line.trim_end());
+        shown.push('\n');
+    }
+    shown + verdict + "\n"
+}
