@@ -5,7 +5,9 @@
 //! | `harness` | starts and stops the program, edits its files, waits for what it does |
 //! | `ask` | questions and replies over UDP and TCP |
 //! | `script` | reads and plays the scenarios of `tests/scenarios` |
-//! | `scenarios` | the tests |
+//! | `http` | the admin address |
+//! | `balancers` | nginx and HAProxy |
+//! | `scenarios` `control` `failures` | the tests |
 
 #![allow(
     dead_code,
@@ -17,6 +19,10 @@
 )]
 
 mod ask;
+mod balancers;
+mod control;
+mod failures;
 mod harness;
+mod http;
 mod scenarios;
 mod script;

@@ -1,0 +1,114 @@
+//! Real nginx and HAProxy as a region's own balancers, each on a loopback address of its own.
+
+use std::{
+    fs,
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use crate::{ask::Deadline, harness::LONG};
+
+/// A balancer at work. Killed when dropped.
+pub struct Balancer {
+    child: Child,
+    _directory: TempDir,
+}
+
+/// What it serves.
+#[derive(Debug, Clone, Copy)]
+pub enum Serves<'a> {
+    /// 200 on /healthz.
+    Health,
+    /// The same over TLS, with this certificate and key.
+    Tls { certificate: &'a str, key: &'a str },
+}
+
+impl Balancer {
+    /// Starts nginx on `address` and waits until it listens.
+    pub fn nginx(address: &str, port: u16, serves: Serves<'_>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (flag, tls) = match serves {
+            Serves::Health => ("", ""),
+            Serves::Tls { certificate, key } => {
+                fs::write(directory.path().join("cert.pem"), certificate).unwrap();
+                fs::write(directory.path().join("key.pem"), key).unwrap();
+                (" ssl", "ssl_certificate cert.pem; ssl_certificate_key key.pem;")
+            }
+        };
+        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|kind| format!("{kind}_temp_path {};\n", directory.path().join(kind).display()))
+            .concat();
+        let configuration = format!(
+            "daemon off; master_process off; pid nginx.pid; error_log stderr crit;\nevents {{}}\n\
+             http {{ access_log off;\n{temporary}server {{ listen {address}:{port}{flag}; {tls}\n\
+             location = /healthz {{ return 200 \"ok\"; }} }} }}\n"
+        );
+        fs::write(directory.path().join("nginx.conf"), configuration).unwrap();
+        let mut command = Command::new(program("nginx").unwrap());
+        command.arg("-p").arg(directory.path()).args(["-c", "nginx.conf", "-e", "stderr"]);
+        Self::start(command, directory, address, port)
+    }
+
+    /// Starts HAProxy on `address`; `backend_works` decides between 200 and its own 503.
+    pub fn haproxy(address: &str, port: u16, backend_works: bool) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let answer = match backend_works {
+            true => "http-request return status 200 content-type text/plain string ok",
+            // Nobody listens on port 1: HAProxy answers for the server that is not there.
+            false => "server gone 127.0.0.1:1",
+        };
+        let configuration = format!(
+            "global\n  maxconn 100\ndefaults\n  mode http\n  retries 0\n  timeout connect 1s\n  timeout client 5s\n  timeout server 5s\n\
+             frontend web\n  bind {address}:{port}\n  default_backend web\nbackend web\n  {answer}\n"
+        );
+        let path = directory.path().join("haproxy.cfg");
+        fs::write(&path, configuration).unwrap();
+        let mut command = Command::new(program("haproxy").unwrap());
+        command.args(["-db", "-q", "-f"]).arg(path);
+        Self::start(command, directory, address, port)
+    }
+
+    fn start(mut command: Command, directory: TempDir, address: &str, port: u16) -> Self {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut balancer = Self { child, _directory: directory };
+        let address = SocketAddr::new(address.parse::<IpAddr>().unwrap(), port);
+        let deadline = Deadline::after(LONG);
+        while TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_err() {
+            assert!(balancer.child.try_wait().unwrap().is_none(), "{command:?} ended");
+            assert!(deadline.tick(), "{command:?} does not listen on {address}");
+        }
+        balancer
+    }
+}
+
+impl Drop for Balancer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whether these programs are there; says so where they are not.
+pub fn are_installed(names: &[&str]) -> bool {
+    let missing: Vec<_> = names.iter().filter(|name| program(name).is_none()).collect();
+    if !missing.is_empty() {
+        println!("skipped: {missing:?} not installed (apt-get install nginx-light haproxy)");
+    }
+    missing.is_empty()
+}
+
+fn program(name: &str) -> Option<PathBuf> {
+    ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"]
+        .map(|directory| PathBuf::from(directory).join(name))
+        .into_iter()
+        .find(|path| path.is_file())
+}
+
+/// A port that nobody listens on at any of the loopback addresses.
+pub fn free_port() -> u16 {
+    TcpListener::bind(("0.0.0.0", 0)).unwrap().local_addr().unwrap().port()
+}

@@ -1,0 +1,260 @@
+//! Edits, commands, signals, restarts.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    net::UdpSocket,
+    os::unix::fs::symlink,
+    time::Duration,
+};
+
+use crate::{
+    ask::{Ask, PATIENCE},
+    harness::{LONG, Site, world},
+};
+
+const WWW: &str = "www.example.org";
+const ZONE: &str = "zones/example.org.toml";
+const PLACES: &str = "zones/datacenters.toml";
+/// A saved edit answers within this.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+fn places(state: &str) -> String {
+    format!(
+        "# This comment stays.\n[datacenter.fra]\nlocation = {{ latitude = 50.11, longitude = 8.68 }}\n\
+         region = \"eu\"   # and this one\nstate = \"{state}\"\n\
+         [datacenter.iad]\nlocation = {{ latitude = 38.95, longitude = -77.45 }}\n"
+    )
+}
+
+fn zone() -> &'static str {
+    "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n\
+     [service.\"www.example.org\"]\npolicy = \"failover\"\nmembers = [\n\
+     { datacenter = \"fra\", addresses = [\"192.0.2.1\"] },\n{ datacenter = \"iad\", addresses = [\"192.0.2.2\"] },\n]\n"
+}
+
+fn site() -> Site {
+    Site::new(&[(PLACES, &places("active")), (ZONE, zone())])
+}
+
+#[test]
+fn a_drain_answers_within_a_second_however_it_is_saved() {
+    let site = site();
+    let server = site.serve();
+    assert_eq!(server.addresses(WWW), ["192.0.2.1"]);
+    site.write(PLACES, &places("draining"));
+    server.until_answers(WWW, &["192.0.2.2"], AT_ONCE);
+    site.replace(PLACES, &places("active"));
+    server.until_answers(WWW, &["192.0.2.1"], AT_ONCE);
+}
+
+#[test]
+fn a_drain_answers_within_a_second_when_kubernetes_swaps_a_link() {
+    let site = Site::new(&[(ZONE, zone())]);
+    // As a ConfigMap is mounted: files are links into `..data`, which is a link to a directory of one version.
+    for (version, state) in [("..1", "active"), ("..2", "draining")] {
+        site.write(&format!("zones/map/{version}/datacenters.toml"), &places(state));
+    }
+    symlink("..1", site.path("zones/map/..data")).unwrap();
+    symlink("..data/datacenters.toml", site.path("zones/map/datacenters.toml")).unwrap();
+    let server = site.serve();
+    assert_eq!(server.addresses(WWW), ["192.0.2.1"]);
+    symlink("..2", site.path("zones/map/..data_tmp")).unwrap();
+    fs::rename(site.path("zones/map/..data_tmp"), site.path("zones/map/..data")).unwrap();
+    server.until_answers(WWW, &["192.0.2.2"], AT_ONCE);
+}
+
+#[test]
+fn the_commands_drain_and_undrain_and_keep_every_comment() {
+    let site = site();
+    let server = site.serve();
+    let url = format!("http://{}", server.admin.unwrap());
+    let run = |arguments: &[&str]| site.run(&[arguments, &["--server", &url]].concat());
+    let (code, out, err) = run(&["drain", "fra", "--for", "2h", "--reason", "kernel upgrade"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("longest TTL") && out.contains("30 s"), "{out}");
+    // The command returns when the drain is in effect.
+    assert_eq!(server.addresses(WWW), ["192.0.2.2"]);
+    let text = site.read(PLACES);
+    assert!(text.contains("# This comment stays.") && text.contains("# and this one"), "{text}");
+    assert!(text.contains("state = \"draining\"") && text.contains("kernel upgrade"), "{text}");
+    let (code, out, _) = run(&["status"]);
+    assert!(code == 0 && out.contains("draining") && out.contains("kernel upgrade"), "{out}");
+    let (code, _, err) = run(&["drain", "iad"]);
+    assert!(code == 1 && err.contains(WWW) && err.contains("--force"), "{code} {err}");
+    assert!(!site.read(PLACES).contains("latitude = 38.95, longitude = -77.45 }\nstate"), "a refusal edits nothing");
+    assert_eq!(run(&["drain", "iad", "--force"]).0, 0);
+    // Rule: a name never goes dark by a drain.
+    assert_eq!(server.ask(&Ask::new(WWW, "A")).answers().len(), 1);
+    for datacenter in ["iad", "eu"] {
+        let (code, out, err) = run(&["undrain", datacenter]);
+        assert_eq!(code, 0, "{out}{err}");
+    }
+    assert_eq!(server.addresses(WWW), ["192.0.2.1"]);
+    let (code, _, err) = run(&["drain", "frra"]);
+    assert!(code == 1 && err.contains("fra"), "the nearest name is told: {err}");
+    let (code, out, _) = run(&["status", "--json"]);
+    let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &document["datacenters"][0]["state"]), (0, &"active".into()));
+}
+
+#[test]
+fn a_broken_edit_is_told_of_and_the_old_answers_stay_until_it_is_mended() {
+    let site = site();
+    let server = site.serve();
+    site.write(PLACES, &places("drainin"));
+    server.until_logged("datacenters.toml:5:");
+    assert_eq!(server.addresses(WWW), ["192.0.2.1"]);
+    let (code, body) = server.http("/readyz");
+    assert_eq!(code, 200, "it serves on");
+    assert!(body.contains("datacenters.toml:5:"), "{body}");
+    assert_eq!(server.metric("portolan_configuration_refused", ""), 1.0);
+    site.write(PLACES, &places("draining"));
+    server.until_answers(WWW, &["192.0.2.2"], AT_ONCE);
+    assert!(!server.http("/readyz").1.contains("datacenters.toml:5:"));
+    assert_eq!(server.metric("portolan_reload_failures_total", ""), 1.0);
+}
+
+#[test]
+fn a_file_written_piece_by_piece_is_never_adopted_in_part() {
+    let site = site();
+    let mut old = zone().to_owned();
+    for number in 0..20 {
+        old += &format!("[service.\"s{number}.example.org\"]\nmembers = [{{ addresses = [\"192.0.2.10\"] }}]\n");
+    }
+    site.write(ZONE, &old);
+    let server = site.serve();
+    let new = old.replace("192.0.2.10", "192.0.2.20");
+    let mut file = OpenOptions::new().write(true).truncate(true).open(site.path(ZONE)).unwrap();
+    // Every cut is at the end of a table, where half a file would be a valid one.
+    let pieces: Vec<&str> = new.split_inclusive("}]\n").collect();
+    for piece in pieces.chunks(2) {
+        file.write_all(piece.concat().as_bytes()).unwrap();
+        server.stays("the old answers", Duration::from_millis(150), |server| {
+            server.addresses("s0.example.org") == ["192.0.2.10"]
+                && server.addresses("s19.example.org") == ["192.0.2.10"]
+        });
+    }
+    drop(file);
+    server.until_answers("s19.example.org", &["192.0.2.20"], AT_ONCE);
+    assert_eq!(server.addresses("s0.example.org"), ["192.0.2.20"]);
+    assert!(!server.log().contains("refused"), "{}", server.log());
+}
+
+#[test]
+fn a_broken_database_changes_nothing_and_a_good_one_is_taken_up() {
+    let site = site();
+    site.edit(ZONE, "failover", "nearest");
+    let server = site.serve();
+    let american = |server: &crate::harness::Server| server.ask(&Ask::new(WWW, "A").subnet("8.1.2.0/24")).answers();
+    assert_eq!(american(&server), ["192.0.2.2"]);
+    fs::write(site.path("geoip/new"), &world()[..700]).unwrap();
+    fs::rename(site.path("geoip/new"), site.path("geoip/world.mmdb")).unwrap();
+    server.until("the error is shown", LONG, |server| server.http("/readyz").1.contains("world.mmdb"));
+    assert_eq!(american(&server), ["192.0.2.2"]);
+    fs::remove_file(site.path("geoip/world.mmdb")).unwrap();
+    server.signal(libc::SIGHUP);
+    server.stays("the old database", AT_ONCE, |server| american(server) == ["192.0.2.2"]);
+    // The new one has no America: its clients are nowhere and get the first member.
+    let mut writer = mmdb_writer::Writer::builder("GeoLite2-City").description(&[("en", "made up")]).build();
+    let nowhere =
+        mmdb_writer::Value::map([("continent", mmdb_writer::Value::map([("code", mmdb_writer::Value::from("EU"))]))]);
+    writer.insert_value("80.0.0.0/8".parse::<ipnet::IpNet>().unwrap(), nowhere).unwrap();
+    fs::write(site.path("geoip/new"), writer.to_bytes().unwrap()).unwrap();
+    fs::rename(site.path("geoip/new"), site.path("geoip/world.mmdb")).unwrap();
+    server.until("the new one is in use", Duration::from_secs(5), |server| american(server) == ["192.0.2.1"]);
+    assert!(server.status().databases.iter().all(|database| database.error.is_none()));
+}
+
+#[test]
+fn sighup_reads_the_files_anew() {
+    let site = site();
+    let server = site.serve();
+    let before = server.status().configuration.reloads;
+    site.write(PLACES, &places("draining"));
+    server.signal(libc::SIGHUP);
+    server.until("it was taken up", AT_ONCE, |server| server.status().configuration.reloads > before);
+    assert_eq!(server.addresses(WWW), ["192.0.2.2"]);
+}
+
+#[test]
+fn sigterm_answers_what_was_received_and_exits_with_0() {
+    let site = site();
+    let server = site.serve();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(server.address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    const SENT: u16 = 100;
+    for id in 0..SENT {
+        socket.send(&Ask::new(WWW, "A").message(id)).unwrap();
+    }
+    let (status, log) = server.terminate();
+    assert_eq!(status.code(), Some(0), "{log}");
+    let mut buffer = [0; 2048];
+    let replies = (0..SENT).filter(|_| socket.recv(&mut buffer).is_ok()).count();
+    assert_eq!(replies, usize::from(SENT));
+    assert!(!log.contains("ERROR") && !log.contains("panicked"), "{log}");
+}
+
+/// Two targets of which nobody answers the first: connections to port 1 are refused.
+fn probed() -> String {
+    zone()
+        .to_owned()
+        .replace("192.0.2.1\"", "127.0.21.1\"")
+        .replace("192.0.2.2\"", "127.0.21.2\"")
+        .replace("policy = \"failover\"", "policy = \"failover\"\nmonitor = \"tcp\"")
+        + "[monitor.tcp]\ntcp = { port = 1 }\ninterval = \"30s\"\ntimeout = \"1s\"\n"
+}
+
+#[test]
+fn verdicts_survive_a_restart() {
+    let site = site();
+    site.write(ZONE, &probed());
+    let server = site.serve();
+    server.until("both are down", LONG, |server| server.verdicts().iter().all(|(_, verdict)| verdict == "down"));
+    assert!(server.terminate().0.success());
+    let server = site.serve();
+    assert!(server.verdicts().iter().all(|(_, verdict)| verdict == "down"), "{:?}", server.verdicts());
+}
+
+#[test]
+fn a_state_directory_of_no_use_is_a_warning() {
+    for make in [
+        |site: &Site| site.write("state", "a file where the directory should be"),
+        |site: &Site| {
+            for file in ["verdicts.json", "serials.json", "cookie-key"] {
+                site.write(&format!("state/{file}"), "\u{0}garbage{");
+            }
+        },
+    ] {
+        let site = site();
+        make(&site);
+        let server = site.serve();
+        assert_eq!(server.addresses(WWW), ["192.0.2.1"]);
+        let (status, log) = server.terminate();
+        assert!(status.success(), "{log}");
+        assert!(log.contains("WARN"), "{log}");
+    }
+}
+
+#[test]
+fn what_keeps_it_from_starting_is_told_with_the_exit_code_of_its_kind() {
+    let site = site();
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let holder = UdpSocket::bind(taken).unwrap();
+    let (code, _, err) = site.run(&["serve", "--config", "portolan.toml", "--listen", &taken.to_string()]);
+    drop(holder);
+    assert!(code == 1 && err.contains(&taken.to_string()), "{code} {err}");
+    let (code, _, err) = site.run(&["serve", "--lisen", "127.0.0.1:0"]);
+    assert!(code == 2 && err.contains("--listen"), "{code} {err}");
+    site.write(PLACES, &places("drainin"));
+    for command in ["serve", "check"] {
+        let (code, _, err) = site.run(&[command, "--config", "portolan.toml"]);
+        assert!(
+            code == 1 && err.contains("datacenters.toml:5:") && err.contains("draining"),
+            "{command}: {code} {err}"
+        );
+    }
+    let (code, _, err) = site.run(&["status", "--server", "http://127.0.0.1:1"]);
+    assert!(code == 1 && err.contains("127.0.0.1:1"), "{code} {err}");
+}
