@@ -27,12 +27,15 @@ fn every_mistake_is_shown_where_it_was_made_and_how_to_mend_it() {
 
 /// What `check` would show for the files of a case.
 fn output(input: &str) -> String {
-    let files = input.split("--- ").skip(1).map(|part| part.split_once('\n').unwrap());
+    let files = input.split("--- ").skip(1).map(|part| part.split_once('\n').expect("a path, then the file"));
     let sources = Sources::from_texts(&Locations::default(), files);
     let (verdict, diagnostics) = match Config::load(&sources) {
         Ok((_, warnings)) => ("accepted", warnings),
         Err(errors) => ("refused", errors),
     };
+    for diagnostic in diagnostics.iter() {
+        assert!(diagnostic.help.is_some(), "{}: how to mend it?", diagnostic.message);
+    }
     let mut shown = String::new();
     for line in diagnostics.render(Colours::Plain).lines() {
         shown.push_str(line.trim_end());

@@ -12,6 +12,7 @@
 
 mod args;
 mod check;
+mod explain;
 mod locate;
 mod output;
 mod remote;
@@ -42,7 +43,8 @@ pub fn run() -> ExitCode {
             }
         }
         Command::Check(files) => check::run(&files, &output),
-        Command::Explain(_) | Command::Plan(_) => ExitCode::FAILURE,
+        Command::Explain(explain) => explain::explain(&explain, &output),
+        Command::Plan(plan) => explain::plan(&plan, &output),
         Command::Locate(locate) => locate::run(&locate, &output),
         Command::Drain(drain) => remote::drain(&drain, &output),
         Command::Undrain(undrain) => remote::undrain(&undrain, &output),

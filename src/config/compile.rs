@@ -63,8 +63,11 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
     let reach = shape::check(&all_pools, &compiled, &specs.datacenters, problems);
     let mut zones = zones::compile(sources, &specs.zones, &specs.services, problems);
     let services = services::compile(&specs, &all_pools, &reach, &zones, &mut scope, problems);
-    scope.monitors.warn_unused("no endpoint and no pool uses it: it probes nothing", problems);
-    scope.pools.warn_unused("no service and no pool uses it: it answers nobody", problems);
+    // After an error what seems unused may be what the mistake meant.
+    if !problems.has_errors() {
+        scope.monitors.warn_unused("no endpoint and no pool uses it: it probes nothing", problems);
+        scope.pools.warn_unused("no service and no pool uses it: it answers nobody", problems);
+    }
     let contents = content::of_pools(sources, &all_pools, &compiled, &specs.monitors);
     zones.add_services(sources, &specs.services, &services, &contents);
 

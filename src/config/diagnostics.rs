@@ -194,16 +194,22 @@ impl fmt::Display for Position<'_> {
     }
 }
 
-/// The file, line and column of a place. Costs a pass over the file up to there.
+/// The file, line and column of a place.
 pub(super) fn position(files: &[SourceFile], place: Place) -> Position<'_> {
+    // Of such a line nobody counts the characters; octets are told instead.
+    const LONG_LINE: usize = 1 << 16;
     let Some(file) = files.get(place.file().index()) else {
         return Position { file: "", line_column: None };
     };
     let line_column = place.span().map(|span| {
-        let before = &file.octets()[..span.start.min(file.octets().len())];
-        let line_start = before.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
-        let line = 1 + before.iter().filter(|&&b| b == b'\n').count();
-        (line, 1 + String::from_utf8_lossy(&before[line_start..]).chars().count())
+        let start = span.start.min(file.octets().len());
+        let lines = file.line_starts();
+        let line = lines.partition_point(|&line| line as usize <= start).max(1);
+        let before = &file.octets()[lines[line - 1] as usize..start];
+        match before.len() {
+            0..LONG_LINE => (line, 1 + String::from_utf8_lossy(before).chars().count()),
+            octets => (line, 1 + octets),
+        }
     });
     Position { file: &file.shown, line_column }
 }

@@ -32,7 +32,10 @@ impl Nearest {
                 continue;
             }
             self.comparisons_left -= 1;
-            let distance = edit_distance(&name, &candidate.to_lowercase());
+            let candidate_lower = candidate.to_lowercase();
+            // A word that was cut short or lengthened is near however much is missing: drain, draining.
+            let is_stem = name.len() >= 3 && (candidate_lower.starts_with(&name) || name.starts_with(&candidate_lower));
+            let distance = if is_stem { 1 } else { edit_distance(&name, &candidate_lower) };
             if distance <= farthest && best.is_none_or(|(least, _)| distance < least) {
                 best = Some((distance, candidate));
             }
@@ -73,6 +76,7 @@ mod tests {
             ("tiemout", Some("timeout")),
             ("FALL", Some("fall")),
             ("web-fro", Some("web-fra")),
+            ("inter", Some("interval")),
             ("colour", None),
             ("", None),
         ] {

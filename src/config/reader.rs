@@ -142,7 +142,15 @@ impl<'t> Item<'t> {
             (DeValue::String(_) | DeValue::Table(_), wanted) if wanted.starts_with("a list") => {
                 diagnostic.help("write it in square brackets: [ ... ]");
             }
-            _ => {}
+            (DeValue::Float(_), "a whole number") => {
+                diagnostic.help("leave the fraction away");
+            }
+            (_, "a table") => {
+                diagnostic.help("write it as { key = value, ... }");
+            }
+            (_, wanted) => {
+                diagnostic.help(format!("write {wanted}"));
+            }
         }
         None
     }
@@ -175,7 +183,7 @@ impl<'t> Item<'t> {
                     _ if integer.as_str().starts_with('-') => format!("the minimum is {least}"),
                     _ => format!("the maximum is {most}"),
                 };
-                let message = format!("{} has `{}` {}; {limit}", self.subject, self.key, integer.as_str());
+                let message = format!("{} has {} {}; {limit}", self.subject, self.key, integer.as_str());
                 problems.error(self.place, message).help(help);
                 None
             }
@@ -228,9 +236,13 @@ impl<'t> Item<'t> {
         let found = words.iter().find(|(word, _)| *word == text.value).map(|(_, meaning)| *meaning);
         if found.is_none() {
             let list = words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
-            let message = format!("{} has `{}` {}", self.subject, self.key, Quoted(text.value));
+            let help = match words {
+                [(word, _)] => format!("the only word here is \"{word}\""),
+                _ => format!("it is one of {list}"),
+            };
+            let message = format!("{} has {} {}", self.subject, self.key, Quoted(text.value));
             let names = words.iter().map(|(word, _)| *word);
-            problems.unknown(self.place, message, text.value, names, &format!("it is one of {list}"));
+            problems.unknown(self.place, message, text.value, names, &help);
         }
         found
     }

@@ -7,11 +7,12 @@
 use std::{
     collections::HashMap,
     path::{Component, Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::SystemTime,
 };
 
 use super::{
+    diagnostics::escaped,
     place::FileId,
     settings::{self, Locations},
 };
@@ -51,6 +52,8 @@ pub struct SourceFile {
     pub role: Role,
     /// Its octets, or why there are none.
     pub content: Result<Vec<u8>, Unreadable>,
+    /// Where each line starts, once somebody asks.
+    lines: OnceLock<Vec<u32>>,
 }
 
 /// What a file is for.
@@ -67,6 +70,19 @@ pub enum Role {
 }
 
 impl SourceFile {
+    fn new(path: &Path, role: Role, modified: Option<SystemTime>, content: Result<Vec<u8>, Unreadable>) -> Self {
+        let shown = escaped(&path.to_string_lossy()).into();
+        Self { path: path.to_path_buf(), shown, modified, role, content, lines: OnceLock::new() }
+    }
+
+    /// Where each line starts, in octets; never empty.
+    pub(super) fn line_starts(&self) -> &[u32] {
+        self.lines.get_or_init(|| {
+            let newlines = self.octets().iter().enumerate().filter(|(_, octet)| **octet == b'\n');
+            std::iter::once(0).chain(newlines.map(|(at, _)| at as u32 + 1)).collect()
+        })
+    }
+
     /// The octets, none where it cannot be read.
     pub fn octets(&self) -> &[u8] {
         self.content.as_deref().unwrap_or_default()
@@ -94,13 +110,7 @@ impl Sources {
     /// Files that are nowhere on the disk: the built-in samples, or a test's. `zones/` is the zones directory; no database
     /// is looked for, each that is named counts as present.
     pub fn from_texts<'t>(locations: &Locations, texts: impl IntoIterator<Item = (&'t str, &'t str)>) -> Self {
-        let mut files = vec![SourceFile {
-            path: "zones".into(),
-            shown: "zones".into(),
-            modified: None,
-            role: Role::Directory,
-            content: Ok(Vec::new()),
-        }];
+        let mut files = vec![SourceFile::new(Path::new("zones"), Role::Directory, None, Ok(Vec::new()))];
         let mut config = None;
         for (path, text) in texts {
             let role = match path {
@@ -111,13 +121,7 @@ impl Sources {
             if role == Role::Settings {
                 config = Some(FileId(files.len() as u32));
             }
-            files.push(SourceFile {
-                path: path.into(),
-                shown: path.into(),
-                modified: None,
-                role,
-                content: Ok(text.as_bytes().to_vec()),
-            });
+            files.push(SourceFile::new(Path::new(path), role, None, Ok(text.as_bytes().to_vec())));
         }
         let paths = settings::paths(locations, config.map(|id| &files[id.index()]));
         let databases = paths.databases.unwrap_or_default().into_iter().map(|path| (path, true)).collect();

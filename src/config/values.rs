@@ -21,7 +21,7 @@ pub(super) fn duration(
     let text = item.text(problems)?;
     let parser = jiff::fmt::friendly::SpanParser::new();
     let Ok(value) = parser.parse_unsigned_duration(text.value) else {
-        let message = format!("{} has `{}` {}, which is no duration", item.subject, item.key, Quoted(text.value));
+        let message = format!("{} has {} {}, which is no duration", item.subject, item.key, Quoted(text.value));
         problems.error(text.place, message).help("write a number and its unit: \"500ms\", \"5s\", \"1m30s\"");
         return None;
     };
@@ -30,7 +30,9 @@ pub(super) fn duration(
         _ if value > most => format!("the maximum is {}", shown_duration(most)),
         _ => return Some(At::new(value, text.place)),
     };
-    problems.error(text.place, format!("{} has `{}` {}; {limit}", item.subject, item.key, Quoted(text.value)));
+    problems
+        .error(text.place, format!("{} has {} {}; {limit}", item.subject, item.key, Quoted(text.value)))
+        .help("write a number and its unit: \"500ms\", \"5s\", \"1m30s\"");
     None
 }
 
@@ -45,7 +47,7 @@ pub(super) fn shown_duration(duration: Duration) -> String {
 }
 
 /// A name that other tables refer to: not empty, no spaces, nothing a terminal would obey.
-pub(super) fn name<'t>(name: At<&'t str>, kind: &str, problems: &mut Problems) -> Option<At<Box<str>>> {
+pub(super) fn name(name: At<&str>, kind: &str, problems: &mut Problems) -> Option<At<Box<str>>> {
     let fault = match name.value {
         "" => "is empty",
         text if text.len() > LONGEST_NAME => "is longer than 253 octets",

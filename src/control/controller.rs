@@ -29,6 +29,7 @@ use super::{
 use crate::{
     config::{Colours, Locations},
     dns::Name,
+    engine,
     health::{Doubts, Effect, Ledger, Monitor, Outcome, Verdict, saved::SavedVerdict},
     probe::{Limits, ProbeKey, Prober, Report},
     snapshot::{Identity, Snapshot},
@@ -538,6 +539,12 @@ impl Controller {
         match command {
             Command::Status(reply) => {
                 let _ = reply.send(self.status());
+            }
+            Command::Explain(request, reply) => {
+                let snapshot = self.published.load();
+                let databases = self.world.databases();
+                let world = engine::World { snapshot: &snapshot, databases, conditions: &self.conditions };
+                let _ = reply.send(engine::explain(&world, &request));
             }
             Command::Reload(reply) => {
                 self.waiting_next.push(Waiter::Reload(reply));

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 use super::status::{DrainStatus, Status};
-use crate::snapshot::Snapshot;
+use crate::{
+    engine::{Explanation, NotOurs, Request},
+    snapshot::Snapshot,
+};
 
 /// Asks the controller. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -20,6 +23,7 @@ pub struct Handle {
 #[derive(Debug)]
 pub(super) enum Command {
     Status(oneshot::Sender<Status>),
+    Explain(Box<Request>, oneshot::Sender<Result<Explanation, NotOurs>>),
     SetState(DrainRequest, oneshot::Sender<Result<DrainReport, DrainError>>),
     Reload(oneshot::Sender<Result<u64, ReloadError>>),
     Stop(oneshot::Sender<()>),
@@ -132,6 +136,14 @@ impl Handle {
     /// [`Gone`] once the controller has stopped.
     pub async fn status(&self) -> Result<Status, Gone> {
         self.ask(Command::Status).await
+    }
+
+    /// What a client would be answered, and why.
+    ///
+    /// # Errors
+    /// [`Gone`]; within, [`NotOurs`] for a name outside of every zone.
+    pub async fn explain(&self, request: Request) -> Result<Result<Explanation, NotOurs>, Gone> {
+        self.ask(|reply| Command::Explain(Box::new(request), reply)).await
     }
 
     /// Drains a datacenter by editing its file, or ends its drain; returns once answers follow.

@@ -15,7 +15,8 @@ use super::{
 use crate::{
     config::{Colours, Config, Diagnostics, Locations, SerialSource, Sources, ZoneConfig},
     dns::Name,
-    steer::{Compiler, ServiceId, Surveys, Topology, ZoneId},
+    snapshot::Snapshot,
+    steer::{Compiler, Conditions, ServiceId, Surveys, Topology, ZoneId},
     zone::{Zone, ZoneBuilder, Zones},
 };
 
@@ -92,6 +93,23 @@ impl World {
             Loaded::World(world) => Ok(*world),
             Loaded::Unchanged => unreachable!("nothing was read before"),
         }
+    }
+
+    /// The snapshot that a server would start with, and its conditions: nothing probed yet.
+    pub fn first_snapshot(&mut self) -> (Snapshot, Conditions) {
+        let conditions = Conditions::unknown(&self.topology, unix_now());
+        let charts = self.compiler.compile(&conditions, &mut self.surveys);
+        let snapshot = Snapshot {
+            generation: 0,
+            zones: Arc::clone(&self.zones),
+            charts,
+            turn_counters: self.compiler.turn_counters(),
+            identity: Arc::default(),
+            topology: Arc::clone(&self.topology),
+            standings: conditions.standings.clone().into(),
+            apexes: Arc::clone(&self.apexes),
+        };
+        (snapshot, conditions)
     }
 
     /// The databases that charts are compiled with.

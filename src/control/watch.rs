@@ -43,11 +43,19 @@ pub(super) enum Interest {
 }
 
 impl Interest {
+    /// With an absolute path, as events have them.
+    fn absolute(self) -> Self {
+        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        match self {
+            Self::Tree(directory) => Self::Tree(absolute(directory)),
+            Self::Entry(path) => Self::Entry(absolute(path)),
+        }
+    }
+
     fn directory(&self) -> &Path {
-        let here = Path::new(".");
         match self {
             Self::Tree(directory) => directory,
-            Self::Entry(path) => path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(here),
+            Self::Entry(path) => path.parent().unwrap_or(path),
         }
     }
 
@@ -82,6 +90,7 @@ impl Watch {
 
     /// Makes `interests` what is watched. Directories that do not exist are left out.
     pub(super) fn set(&mut self, interests: Vec<Interest>) {
+        let interests: Vec<Interest> = interests.into_iter().map(Interest::absolute).collect();
         let mut wanted = BTreeSet::new();
         for interest in &interests {
             let is_deep = matches!(interest, Interest::Tree(_));
@@ -260,10 +269,9 @@ mod tests {
 
     #[test]
     fn a_log_beside_the_zones_is_nobodys_edit() {
-        let zones = Interest::Entry("./zones".into());
-        assert!(zones.holds(Path::new("./zones")) && zones.holds(Path::new("./..data")));
-        assert!(!zones.holds(Path::new("./err.log")) && !zones.holds(Path::new("./zones/a.toml")));
-        let config = Interest::Entry("portolan.toml".into());
-        assert!(config.holds(Path::new("./portolan.toml")));
+        let zones = Interest::Entry("zones".into()).absolute();
+        let here = std::env::current_dir().unwrap();
+        assert!(zones.holds(&here.join("zones")) && zones.holds(&here.join("..data")));
+        assert!(!zones.holds(&here.join("err.log")) && !zones.holds(&here.join("zones/a.toml")));
     }
 }

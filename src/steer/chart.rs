@@ -131,7 +131,7 @@ impl Chart {
         self.family(family).atlas.as_ref()
     }
 
-    fn family(&self, family: Family) -> &FamilyChart {
+    pub(super) fn family(&self, family: Family) -> &FamilyChart {
         match family {
             Family::V4 => &self.v4,
             Family::V6 => &self.v6,

@@ -40,8 +40,9 @@ struct Plan {
     may_answer_cname: bool,
 }
 
+/// All of a service that its chart depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct PlanKey {
+pub(super) struct PlanKey {
     pool: PoolId,
     ttl_secs: u32,
     on_all_down: OnAllDown,
@@ -49,11 +50,12 @@ struct PlanKey {
 }
 
 impl PlanKey {
-    fn of(service: &Service) -> Self {
+    pub(super) fn of(service: &Service) -> Self {
         Self { pool: service.pool, ttl_secs: service.ttl_secs, on_all_down: service.on_all_down, ipv6: service.ipv6 }
     }
 
-    fn roots(&self) -> Vec<PoolId> {
+    /// The pools that the service may be answered from.
+    pub(super) fn roots(&self) -> Vec<PoolId> {
         match self.on_all_down {
             OnAllDown::Pool(other) => vec![self.pool, other],
             OnAllDown::All | OnAllDown::Empty => vec![self.pool],
@@ -216,33 +218,43 @@ impl Plan {
     }
 }
 
+/// A pool that a service turns to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Attempt {
+    /// Which.
+    pub pool: PoolId,
+    /// What it is searched for.
+    pub within: Plight,
+    /// How far the service has gone by then.
+    pub plight: Plight,
+}
+
 impl PlanKey {
+    /// The pools that the service turns to, one after the other until one comes to something.
+    pub(super) fn attempts(&self) -> Vec<Attempt> {
+        let own = |plight| Attempt { pool: self.pool, within: plight, plight };
+        let mut attempts = vec![own(Plight::None)];
+        if let OnAllDown::Pool(other) = self.on_all_down {
+            attempts.push(Attempt { pool: other, within: Plight::None, plight: Plight::AllDown });
+        }
+        if self.on_all_down != OnAllDown::Empty {
+            attempts.extend([Plight::AllDown, Plight::Drained, Plight::Disabled].map(own));
+        }
+        attempts
+    }
+
     /// What the service comes to in one area, and how far it had to go for it.
     fn resolve(&self, view: View<'_>, search: &mut Search<'_>) -> (Finding, Plight) {
-        let healthy = search.pool(self.pool, view);
-        if healthy.choice.is_some() || healthy.deliberate {
-            return (healthy, Plight::None);
-        }
-        // Whatever is answered now, it hangs on the verdicts that left nothing usable.
-        let flips_in_secs = healthy.flips_in_secs;
-        match self.on_all_down {
-            OnAllDown::All => {}
-            OnAllDown::Empty => return (healthy, Plight::AllDown),
-            OnAllDown::Pool(other) => {
-                let sorry = search.pool(other, view);
-                if sorry.choice.is_some() {
-                    let flips_in_secs = flips_in_secs.min(sorry.flips_in_secs);
-                    return (Finding { flips_in_secs, ..sorry }, Plight::AllDown);
-                }
-            }
-        }
-        for plight in [Plight::AllDown, Plight::Drained, Plight::Disabled] {
-            let found = search.pool(self.pool, View { plight, ..view });
-            if found.choice.is_some() {
+        // Whatever is answered in the end, it hangs on the verdicts that left nothing usable before.
+        let mut flips_in_secs = u32::MAX;
+        for Attempt { pool, within, plight } in self.attempts() {
+            let found = search.pool(pool, View { plight: within, ..view });
+            flips_in_secs = flips_in_secs.min(found.flips_in_secs);
+            if found.choice.is_some() || plight == Plight::None && found.deliberate {
                 return (Finding { flips_in_secs, ..found }, plight);
             }
         }
-        (healthy, Plight::AllDown)
+        (Finding::nothing(flips_in_secs), Plight::AllDown)
     }
 }
 

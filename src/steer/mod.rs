@@ -2,7 +2,8 @@
 //!
 //! [`Topology`] is what is configured, [`Conditions`] what changes without an edit. [`Compiler`] searches each service's pools
 //! (`search`, `policy`) in every area that its preferences divide the world into (`preference`, `survey`), fills wheels (`slots`)
-//! and makes a [`Chart`], from which a query takes its [`Course`] and draws.
+//! and makes a [`Chart`], from which a query takes its [`Course`] and draws. [`inspect()`] keeps the steps of one such search
+//! for people.
 
 mod chart;
 mod compiler;
@@ -10,6 +11,7 @@ mod conditions;
 mod datacenter;
 mod draws;
 mod endpoint;
+mod inspect;
 mod policy;
 mod pool;
 mod preference;
@@ -29,6 +31,10 @@ pub use conditions::{Conditions, datacenter_states, probed};
 pub use datacenter::{Datacenter, State};
 pub use draws::Draws;
 pub use endpoint::{Endpoint, Force, Target};
+pub use inspect::{
+    Content, Fate, InspectedAttempt, InspectedEndpoint, InspectedMember, InspectedPool, Inspection, Offer, Pass, Pick,
+    Vantage, inspect, is_special,
+};
 pub use pool::{Answers, Member, MemberKind, MinUp, Policy, Pool, Rule, Spread, Tie};
 pub use service::{OnAllDown, Service};
 pub use survey::Surveys;

@@ -39,7 +39,7 @@ enum TieKey {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct RuleKeys {
+pub(super) struct RuleKeys {
     subnets: Vec<IpNet>,
     asns: Vec<u32>,
     subdivisions: Vec<Box<str>>,
@@ -158,7 +158,7 @@ pub(super) enum Specificity {
 }
 
 impl RuleKeys {
-    fn of(rule: &Rule) -> Self {
+    pub(super) fn of(rule: &Rule) -> Self {
         Self {
             subnets: rule.subnets.clone(),
             asns: rule.asns.clone(),
@@ -169,7 +169,7 @@ impl RuleKeys {
     }
 
     /// By the most specific of the rule's keys that fits; `None` where none does.
-    fn specificity(&self, location: &Location, within: &[IpNet]) -> Option<Specificity> {
+    pub(super) fn specificity(&self, location: &Location, within: &[IpNet]) -> Option<Specificity> {
         let holds =
             |codes: &[Box<str>], code: &Option<Box<str>>| code.as_ref().is_some_and(|code| codes.contains(code));
         if let Some(prefix) = within.iter().find(|prefix| self.subnets.contains(prefix)) {

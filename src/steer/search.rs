@@ -9,7 +9,7 @@ use super::{
     conditions::Conditions,
     datacenter::State,
     endpoint::{Force, Target},
-    policy::{self, Ballot, Finding, Tier},
+    policy::{self, Ballot, Finding, Selection, Tier},
     pool::{Answers, Member, MemberKind, MinUp, Policy, Pool, Spread},
     preference::Sight,
     slots::{self, Slots, Stake},
@@ -55,6 +55,18 @@ pub(super) struct Search<'a> {
     wheels: HashMap<WheelKey, Arc<Wheel>>,
 }
 
+/// What a pool's policy picked.
+pub(super) struct Election {
+    /// Enough members are usable; where not, nobody is picked.
+    pub meets_min_up: bool,
+    /// The members picked.
+    pub selection: Selection,
+    /// What each member that the policy looked at came to.
+    pub found: Vec<Option<Finding>>,
+    /// The least time until a verdict that the pick hangs on could flip, in seconds.
+    pub flips_in_secs: u32,
+}
+
 impl<'a> Search<'a> {
     pub(super) fn new(topology: &'a Topology, conditions: &'a Conditions, stores: &'a mut Stores) -> Self {
         Self { topology, conditions, stores, endpoints: HashMap::new(), pools: HashMap::new(), wheels: HashMap::new() }
@@ -85,29 +97,36 @@ impl<'a> Search<'a> {
     }
 
     fn find(&mut self, id: PoolId, view: View<'_>) -> Finding {
-        let topology = self.topology;
-        let pool = &topology.pools[id.index()];
-        let min_up_flips = match self.meets_min_up(pool, view) {
-            Ok(flips) => flips,
-            Err(flips) => return Finding::nothing(flips),
-        };
-        let sight = view.pools.iter().position(|&at| at == id).and_then(|at| view.sights.get(at));
-        let wanted = wanted(pool);
-        let mut found: Vec<Option<Finding>> = vec![None; pool.members.len()];
-        let mut look = |at: usize| {
-            let finding = self.member(&pool.members[at], view);
-            found[at] = Some(finding.clone());
-            finding
-        };
-        let mut ballot = Ballot::new(pool.members.len(), &mut look);
-        let selection = policy::select(&pool.policy, sight, wanted, &mut ballot);
-        let flips_in_secs = ballot.flips_in_secs().min(min_up_flips);
+        let Election { selection, found, flips_in_secs, .. } = self.elect(id, view);
         let Some(&first) = selection.groups.first().and_then(|group| group.first()) else {
             return Finding { deliberate: selection.deliberate, ..Finding::nothing(flips_in_secs) };
         };
         let tier = found[usize::from(first)].as_ref().map_or(Tier::Primary, |finding| finding.tier);
         let choice = self.choice(id, view.family, &selection.groups, &found);
         Finding { choice, tier, flips_in_secs, deliberate: false }
+    }
+
+    /// Has a pool's policy pick among its members.
+    pub(super) fn elect(&mut self, id: PoolId, view: View<'_>) -> Election {
+        let topology = self.topology;
+        let pool = &topology.pools[id.index()];
+        let mut found: Vec<Option<Finding>> = vec![None; pool.members.len()];
+        let min_up_flips = match self.meets_min_up(pool, view) {
+            Ok(flips) => flips,
+            Err(flips_in_secs) => {
+                return Election { meets_min_up: false, selection: Selection::default(), found, flips_in_secs };
+            }
+        };
+        let sight = view.pools.iter().position(|&at| at == id).and_then(|at| view.sights.get(at));
+        let mut look = |at: usize| {
+            let finding = self.member(&pool.members[at], view);
+            found[at] = Some(finding.clone());
+            finding
+        };
+        let mut ballot = Ballot::new(pool.members.len(), &mut look);
+        let selection = policy::select(&pool.policy, sight, wanted(pool), &mut ballot);
+        let flips_in_secs = ballot.flips_in_secs().min(min_up_flips);
+        Election { meets_min_up: true, selection, found, flips_in_secs }
     }
 
     /// What a member comes to: its weight can make it a standby.

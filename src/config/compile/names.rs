@@ -15,11 +15,13 @@ pub(super) struct Names<'s> {
     /// Defined, but not usably; that was reported already.
     broken: HashSet<&'s str>,
     used: HashSet<usize>,
+    /// In order, once a name is looked for in vain.
+    sorted: Option<Vec<&'s str>>,
 }
 
 impl<'s> Names<'s> {
     pub(super) fn new(kind: &'static str) -> Self {
-        Self { kind, known: HashMap::new(), broken: HashSet::new(), used: HashSet::new() }
+        Self { kind, known: HashMap::new(), broken: HashSet::new(), used: HashSet::new(), sorted: None }
     }
 
     /// Gives a name a meaning; a second one is an error that shows both places.
@@ -55,23 +57,26 @@ impl<'s> Names<'s> {
             return Some(index);
         }
         if !self.broken.contains(&*name.value) {
-            let mut known: Vec<_> = self.known.keys().copied().collect();
-            known.sort_unstable();
+            let known = self.sorted.get_or_insert_with(|| {
+                let mut names: Vec<_> = self.known.keys().copied().collect();
+                names.sort_unstable();
+                names
+            });
             let message = format!("there is no {} {}", self.kind, Quoted(&name.value));
             let otherwise = format!("define it: [{}.{}]", self.kind, name.value);
-            problems.unknown(name.place, message, &name.value, known.into_iter(), &otherwise);
+            problems.unknown(name.place, message, &name.value, known.iter().copied(), &otherwise);
         }
         None
     }
 
     /// Warns of each name that nothing referred to.
     pub(super) fn warn_unused(&self, why: &str, problems: &mut Problems) {
-        for (name, (index, place)) in &self.known {
-            if !self.used.contains(index) {
-                problems
-                    .warning(*place, format!("{} {} is not used", self.kind, Quoted(name)))
-                    .help(format!("{why}; remove it, or name it where it belongs"));
-            }
+        let mut unused: Vec<_> = self.known.iter().filter(|(_, (index, _))| !self.used.contains(index)).collect();
+        unused.sort_unstable_by_key(|(_, (_, place))| *place);
+        for (name, (_, place)) in unused {
+            problems
+                .warning(*place, format!("{} {} is not used", self.kind, Quoted(name)))
+                .help(format!("{why}; remove it, or name it where it belongs"));
         }
     }
 }

@@ -117,8 +117,8 @@ impl Compiled {
             MemberTarget::Endpoint(endpoint) => (false, &*endpoint.name.value),
         };
         if let Some(&(index, _)) = building.seen.get(&key) {
-            self.check_same(spec, inherited, &building.members[index], building.places[index], scope, problems);
-            return Some(index);
+            let first = (&building.members[index], building.places[index]);
+            return self.check_same(spec, inherited, first, scope, problems).then_some(index);
         }
         let kind = match &spec.target {
             MemberTarget::Pool(name) => MemberKind::Pool(PoolId(scope.pools.find(name, problems)? as u32)),
@@ -165,27 +165,22 @@ impl Compiled {
         &self,
         spec: &MemberSpec,
         inherited: &Inherited,
-        first: &Member,
-        first_place: Place,
+        (first, first_place): (&Member, Place),
         scope: &mut Scope<'_>,
         problems: &mut Problems,
-    ) {
-        let is_same = match (&spec.target, first.kind) {
-            (MemberTarget::Endpoint(endpoint), MemberKind::Endpoint(id)) => {
-                self.endpoint(endpoint, inherited, scope, problems) == self.endpoints[id.index()]
-            }
-            _ => true,
+    ) -> bool {
+        let (MemberTarget::Endpoint(endpoint), MemberKind::Endpoint(id)) = (&spec.target, first.kind) else {
+            return true;
         };
+        let is_same = self.endpoint(endpoint, inherited, scope, problems) == self.endpoints[id.index()];
         if !is_same {
-            let MemberTarget::Endpoint(endpoint) = &spec.target else { return };
+            let message = format!("two different endpoints of a pool are called {}", Quoted(&endpoint.name.value));
             problems
-                .error(
-                    spec.place,
-                    format!("two different endpoints of a pool are called {}", Quoted(&endpoint.name.value)),
-                )
+                .error(spec.place, message)
                 .also(first_place, "the first one")
                 .help("give one of them another name: name = \"...\"");
         }
+        is_same
     }
 }
 

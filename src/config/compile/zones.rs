@@ -119,7 +119,7 @@ pub(super) fn compile(
             Some(Master::read(sources, id, &spec.apex.value, Some(spec.ttl_secs), problems))
         });
         used.extend(master.iter().flat_map(|master| master.included.iter().copied()));
-        drafts.extend(reading.from_table(spec, master, problems));
+        drafts.extend(reading.table_zone(spec, master, problems));
     }
     reading.plain_zones(&used, &mut drafts, problems);
     drafts.sort_by(|a, b| (&a.zone.apex, a.place).cmp(&(&b.zone.apex, b.place)));
@@ -175,7 +175,7 @@ fn with_ancestors(services: &[ServiceSpec]) -> hashbrown::HashSet<Name> {
 
 impl Reading<'_> {
     /// The zone of a table.
-    fn from_table(&self, spec: &ZoneSpec, master: Option<Master>, problems: &mut Problems) -> Option<Draft> {
+    fn table_zone(&self, spec: &ZoneSpec, master: Option<Master>, problems: &mut Problems) -> Option<Draft> {
         let has_file = spec.records.is_some();
         let entries = match master {
             Some(master) => master,
@@ -183,7 +183,7 @@ impl Reading<'_> {
             None if has_file => return None,
             None => Master::default(),
         };
-        let made = authority::of_table(spec, &entries, problems);
+        let made = authority::of_table(self.sources, spec, &entries, problems);
         let place = spec.apex.place;
         let mut files = vec![place.file()];
         files.extend(entries.files());
@@ -244,7 +244,7 @@ impl Reading<'_> {
         let master = Master::read(self.sources, id, &apex, None, problems);
         let included = master.included.clone();
         if !master.has_errors {
-            authority::check_plain(&apex, place, &master, problems);
+            authority::check_plain(self.sources, &apex, place, &master, problems);
         }
         let mut files = vec![id];
         files.extend(master.files());
@@ -266,7 +266,7 @@ impl Reading<'_> {
             Some(_) => None,
         };
         let (soa, ns) = made.map_or((None, Vec::new()), |made| (made.soa, made.ns));
-        let taken = master.check(apex, &ns, &self.wanted, problems);
+        let taken = master.check(self.sources, apex, &ns, &self.wanted, problems);
         let mut records = ns;
         records.extend(master.into_records());
         let mut hash = Content::default();

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{Role, SourceFile};
-use crate::config::{diagnostics::escaped, settings::Paths};
+use crate::config::settings::Paths;
 
 /// The largest file that is read.
 const LARGEST_FILE: u64 = 64 << 20;
@@ -66,11 +66,7 @@ pub(in crate::config) fn read_file(path: &Path, role: Role) -> SourceFile {
         Ok((octets, metadata)) => (Ok(octets), metadata.modified().ok()),
         Err(reason) => (Err(reason), None),
     };
-    SourceFile { path: path.to_path_buf(), shown: shown(path), modified, role, content }
-}
-
-fn shown(path: &Path) -> Box<str> {
-    escaped(&path.to_string_lossy()).into()
+    SourceFile::new(path, role, modified, content)
 }
 
 /// Reads a regular file that does not change meanwhile.
@@ -120,7 +116,7 @@ pub(super) fn read_directory(root: &Path, files: &mut Vec<SourceFile>) {
         Err(error) => (Err(error.into()), None),
     };
     let is_there = content.is_ok();
-    files.push(SourceFile { path: root.to_path_buf(), shown: shown(root), modified, role: Role::Directory, content });
+    files.push(SourceFile::new(root, Role::Directory, modified, content));
     let Some(real_root) = is_there.then(|| fs::canonicalize(root).ok()).flatten() else { return };
     let mut walk = Walk { seen: HashSet::from([real_root.clone()]), real_root, found: Vec::new() };
     walk.directory(root, 0);
@@ -143,13 +139,7 @@ fn read_below(path: &Path, real_root: &Path, total: &mut u64) -> SourceFile {
         && !fs::canonicalize(path).is_ok_and(|real| real.starts_with(real_root));
     let role = role_of(path);
     let mut file = match leads_out && path.exists() {
-        true => SourceFile {
-            path: path.to_path_buf(),
-            shown: shown(path),
-            modified: None,
-            role,
-            content: Err(Unreadable::LeadsOut),
-        },
+        true => SourceFile::new(path, role, None, Err(Unreadable::LeadsOut)),
         false => read_file(path, role),
     };
     *total += file.octets().len() as u64;

@@ -68,7 +68,9 @@ fn until(item: Item<'_>, problems: &mut Problems) -> Option<i64> {
     match text.parse::<jiff::Timestamp>() {
         Ok(moment) => Some(moment.as_second()),
         Err(_) => {
-            problems.error(item.place, format!("{} is no moment there ever will be", item.what()));
+            problems
+                .error(item.place, format!("{} is no moment there ever will be", item.what()))
+                .help("write it as 2026-12-01T06:00:00Z");
             None
         }
     }

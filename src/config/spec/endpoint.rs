@@ -7,7 +7,7 @@ use crate::{
         diagnostics::Quoted,
         place::{At, Place},
         problems::Problems,
-        reader::{Item, TableReader},
+        reader::{Item, Subject, TableReader},
         values,
     },
     steer::{Force, State, Target},
@@ -28,11 +28,18 @@ impl EndpointSpec {
     /// Reads the keys that endpoints have and other members do not.
     pub(super) fn read(table: &mut TableReader<'_>, problems: &mut Problems) -> Option<Self> {
         let name = table.item("name").and_then(|item| item.text(problems));
-        let target = target(table, name.map_or("", |name| name.value), problems);
+        let named = name.map_or("", |name| name.value);
+        let target = target(table, named, problems);
+        let subject = match named {
+            "" => table.subject,
+            name => Subject { kind: "endpoint", name },
+        };
         let datacenter = table.optional("datacenter", problems, super::reference);
         let monitor = table.optional("monitor", problems, super::reference);
-        let state = table.optional("state", problems, super::datacenter::state).unwrap_or_default();
-        let force = table.optional("force", problems, force);
+        let state = table
+            .optional("state", problems, |item, problems| super::datacenter::state(item.about(subject), problems))
+            .unwrap_or_default();
+        let force = table.optional("force", problems, |item, problems| force(item.about(subject), problems));
         let (target, place) = target?;
         let name = match name {
             Some(name) => values::name(name, "endpoint", problems)?,

@@ -157,7 +157,7 @@ fn http_path(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
         return Some(text.value.into());
     }
     problems
-        .error(text.place, format!("{} has `path` {}", item.subject, Quoted(text.value)))
+        .error(text.place, format!("{} has path {}", item.subject, Quoted(text.value)))
         .help("a path starts with a slash; other than letters, digits and punctuation are percent-encoded");
     None
 }
@@ -169,7 +169,7 @@ fn host(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
         return Some(text.value.into());
     }
     problems
-        .error(text.place, format!("{} has `host` {}, which is no host name", item.subject, Quoted(text.value)))
+        .error(text.place, format!("{} has host {}, which is no host name", item.subject, Quoted(text.value)))
         .help("write the name that the Host header and SNI are to carry: \"www.example.com\"");
     None
 }
@@ -210,7 +210,7 @@ fn status(item: Item<'_>, problems: &mut Problems) -> Option<StatusRange> {
         (Some(first), Some(last)) if first <= last => Some(StatusRange { first, last }),
         _ => {
             problems
-                .error(text.place, format!("{} has `status` {}", item.subject, Quoted(text.value)))
+                .error(text.place, format!("{} has status {}", item.subject, Quoted(text.value)))
                 .help("write a code or a range of codes from 100 to 599: \"200-299\"");
             None
         }

@@ -221,7 +221,7 @@ fn min_up(item: Item<'_>, problems: &mut Problems) -> Option<At<MinUp>> {
     let text = item.text(problems)?;
     let Some(share) = values::share(text.value, 100.0) else {
         problems
-            .error(text.place, format!("{} has `min-up` {}", item.subject, Quoted(text.value)))
+            .error(text.place, format!("{} has min-up {}", item.subject, Quoted(text.value)))
             .help("write a number of members, 2, or a share by weight, \"50%\"");
         return None;
     };
@@ -237,7 +237,7 @@ fn tie(item: Item<'_>, problems: &mut Problems) -> Option<Tie> {
     let tie = values::share(text.value, 1000.0).map(Tie::Share).or_else(kilometres);
     if tie.is_none() {
         problems
-            .error(text.place, format!("{} has `tie` {}", item.subject, Quoted(text.value)))
+            .error(text.place, format!("{} has tie {}", item.subject, Quoted(text.value)))
             .help("write how much farther than the nearest still counts as near: \"5%\" or \"100km\"");
     }
     tie
@@ -275,6 +275,12 @@ fn member(item: Item<'_>, problems: &mut Problems) -> Option<MemberSpec> {
     if item.is_text() {
         let name = super::reference(item, problems)?;
         return Some(MemberSpec { place: item.place, target: MemberTarget::Pool(name), weight: 1, bias: 0 });
+    }
+    if !item.is_table() {
+        problems
+            .error(item.place, format!("a member of {} must be a pool's name or a table", item.subject))
+            .help("write \"POOL\", { pool = \"POOL\", ... } or { addresses = [ ... ], ... }");
+        return None;
     }
     let mut table = item.table(item.subject, problems)?;
     let pool = table.item("pool");

@@ -2,7 +2,7 @@
 
 use super::{Master, ZoneSpec};
 use crate::{
-    config::{place::Place, problems::Problems},
+    config::{place::Place, problems::Problems, sources::Sources},
     dns::{Name, Rtype},
     zone::Record,
 };
@@ -20,10 +20,10 @@ pub(super) struct Made {
 }
 
 /// The SOA and NS records that a table makes; `None` where the master file has its own SOA.
-pub(super) fn of_table(spec: &ZoneSpec, master: &Master, problems: &mut Problems) -> Option<Made> {
+pub(super) fn of_table(sources: &Sources, spec: &ZoneSpec, master: &Master, problems: &mut Problems) -> Option<Made> {
     let apex = &spec.apex.value;
-    let own_soa = master.at_apex(apex, Rtype::SOA);
-    let own_ns = master.at_apex(apex, Rtype::NS);
+    let own_soa = master.at_apex(sources, apex, Rtype::SOA);
+    let own_ns = master.at_apex(sources, apex, Rtype::NS);
     if let (Some((_, soa)), Some(written)) = (own_soa, spec.names_authority) {
         problems
             .error(written, format!("zone \"{apex}\" has its authority written twice"))
@@ -32,7 +32,7 @@ pub(super) fn of_table(spec: &ZoneSpec, master: &Master, problems: &mut Problems
         return None;
     }
     if own_soa.is_some() {
-        check_plain(apex, spec.apex.place, master, problems);
+        check_plain(sources, apex, spec.apex.place, master, problems);
         return None;
     }
     if let (Some((_, ns)), Some(nameservers)) = (own_ns, &spec.nameservers) {
@@ -72,12 +72,12 @@ fn report_missing(spec: &ZoneSpec, has_nameserver: bool, problems: &mut Problems
 }
 
 /// That a zone which makes its own authority has all of it.
-pub(super) fn check_plain(apex: &Name, place: Place, master: &Master, problems: &mut Problems) {
+pub(super) fn check_plain(sources: &Sources, apex: &Name, place: Place, master: &Master, problems: &mut Problems) {
     if master.has_errors {
         return;
     }
     for rtype in [Rtype::SOA, Rtype::NS] {
-        if master.at_apex(apex, rtype).is_none() {
+        if master.at_apex(sources, apex, rtype).is_none() {
             problems
                 .error(place, format!("zone \"{apex}\" has no {rtype} record at its apex"))
                 .help("a master file that is a zone by itself has SOA and NS; for one that is not, add a [zone] table with `nameservers` and `hostmaster`");

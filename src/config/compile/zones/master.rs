@@ -27,8 +27,6 @@ pub(super) struct Master {
     /// In the order in which they were reached.
     pub(super) included: Vec<FileId>,
     pub(super) has_errors: bool,
-    /// Of each file that has any record: where its lines start, for places.
-    lines: Vec<(FileId, Vec<u32>)>,
 }
 
 impl Master {
@@ -57,15 +55,12 @@ impl Master {
         // The parser may refuse a file after it was handed over, a loop say: its own list is the one that counts.
         let by_path = |path: &str| ids.iter().copied().find(|id| *sources.file(*id).shown == *path);
         let included: Vec<FileId> = included.iter().map(|file| by_path(&file.path).unwrap_or(id)).collect();
-        let mut master = Self { entries, file: Some(id), included, has_errors: !errors.is_empty(), lines: Vec::new() };
+        let master = Self { entries, file: Some(id), included, has_errors: !errors.is_empty() };
         for error in errors {
             let place = Place::new(master.file_of(error.position, id), error.span);
             let diagnostic = problems.error(place, error.message);
-            if let Some(help) = error.help {
-                diagnostic.help(help);
-            }
+            diagnostic.help(error.help.as_deref().unwrap_or("records are written as in RFC 1035 section 5"));
         }
-        master.lines = master.files().map(|id| (id, line_starts(sources.file(id).octets()))).collect();
         master
     }
 
@@ -81,11 +76,10 @@ impl Master {
         self.file.into_iter().chain(self.included.iter().copied())
     }
 
-    fn place(&self, position: Position) -> Place {
+    fn place(&self, sources: &Sources, position: Position) -> Place {
         let Some(main) = self.file else { return Place::whole(FileId(0)) };
         let file = self.file_of(position, main);
-        let lines = self.lines.iter().find(|(id, _)| *id == file).map(|(_, lines)| lines.as_slice());
-        let start = lines.and_then(|lines| lines.get(position.line as usize - 1)).copied().unwrap_or(0);
+        let start = sources.file(file).line_starts().get(position.line as usize - 1).copied().unwrap_or(0);
         // Owners are ASCII as a rule, so that columns are octets; where not, the mark is a little to the left.
         let at = start as usize + position.column as usize - 1;
         Place::new(file, at..at + 1)
@@ -93,19 +87,21 @@ impl Master {
 
     /// The apex's own SOA.
     pub(super) fn soa(&self, apex: &Name) -> Option<&Record> {
-        self.at_apex(apex, Rtype::SOA).map(|(record, _)| record)
+        let entry = self.entries.iter().find(|entry| entry.record.rtype == Rtype::SOA && entry.record.owner == *apex);
+        entry.map(|entry| &entry.record)
     }
 
     /// The first record of a type at the apex, and its place.
-    pub(super) fn at_apex(&self, apex: &Name, rtype: Rtype) -> Option<(&Record, Place)> {
+    pub(super) fn at_apex(&self, sources: &Sources, apex: &Name, rtype: Rtype) -> Option<(&Record, Place)> {
         let found = self.entries.iter().find(|entry| entry.record.rtype == rtype && entry.record.owner == *apex)?;
-        Some((&found.record, self.place(found.position)))
+        Some((&found.record, self.place(sources, found.position)))
     }
 
     /// Reports records that cannot be in the zone, and tells what each name of `wanted` holds. `made` are the records that a
     /// table adds.
     pub(super) fn check(
         &self,
+        sources: &Sources,
         apex: &Name,
         made: &[Record],
         wanted: &HashSet<Name>,
@@ -120,12 +116,12 @@ impl Master {
         for entry in &self.entries {
             let Record { owner, rtype, .. } = &entry.record;
             if let Err(error) = builder.add(entry.record.clone()) {
-                problems.error(self.place(entry.position), error.to_string()).help(help(&error));
+                problems.error(self.place(sources, entry.position), error.to_string()).help(help(&error));
             }
             if wanted.contains(owner) {
                 let types = taken.entry_ref(owner).or_default();
                 if !types.iter().any(|taken| taken.rtype == *rtype) {
-                    types.push(Taken { rtype: *rtype, place: self.place(entry.position) });
+                    types.push(Taken { rtype: *rtype, place: self.place(sources, entry.position) });
                 }
             }
         }
@@ -153,10 +149,4 @@ fn help(error: &RecordError) -> &'static str {
         }
         RecordError::LargeZone => "make several zones of it",
     }
-}
-
-/// Where each line starts, in octets.
-fn line_starts(octets: &[u8]) -> Vec<u32> {
-    let after_newline = octets.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at as u32 + 1);
-    std::iter::once(0).chain(after_newline).collect()
 }

@@ -1,0 +1,23 @@
+//! Any text as a file of zones/, as portolan.toml and as a master file: it ends in a configuration or in errors that can be shown.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use portolan::config::{Colours, Config, Locations, Sources, Summary};
+
+fuzz_target!(|text: &str| {
+    let files = [("zones/x.toml", text), ("portolan.toml", text), ("zones/x.example.zone", text)];
+    let sources = Sources::from_texts(&Locations::default(), files);
+    let diagnostics = match Config::load(&sources) {
+        Ok((config, warnings)) => {
+            let _ = Summary::new(&config).to_string();
+            for zone in &config.zones {
+                let _ = zone.records(1);
+            }
+            warnings
+        }
+        Err(errors) => errors,
+    };
+    let shown = diagnostics.render(Colours::Plain) + &diagnostics.to_string();
+    assert!(!shown.contains(|c: char| c.is_control() && c != '\n' && c != '\t'));
+});

@@ -1,0 +1,279 @@
+//! Explain: the answer one client gets and each step of why.
+//!
+//! The reply is the engine's own, made from a real query with a client subnet and decoded again; the steps are read from the
+//! snapshot's zones and charts and from an inspection of the same search that made the charts. Pure, like the engine.
+
+mod phrase;
+mod steering;
+mod text;
+mod view;
+
+use std::{fmt, net::IpAddr};
+
+use hickory_proto::{
+    op::Message,
+    rr::{
+        Record as ReplyRecord,
+        rdata::opt::{EdnsCode, EdnsOption},
+    },
+};
+use ipnet::IpNet;
+
+use super::answer::{Query, Transport, answer};
+use crate::{
+    dns::{LookupName, Name, Rcode, Rtype},
+    geo::Databases,
+    snapshot::Snapshot,
+    steer::{Conditions, Draws},
+    zone::{Finding, Node, Outcome},
+};
+
+pub(super) use phrase::thousands;
+pub use text::render_text;
+pub use view::{
+    AttemptView, DatacenterView, DecidedByView, Explanation, LocationView, MemberView, PoolView, QuestionView,
+    RecordView, ReplyView, SteeringView, StepView, TargetView, TtlView,
+};
+
+/// What is explained, or compared: a snapshot and what its charts were compiled from.
+#[derive(Debug, Clone, Copy)]
+pub struct World<'a> {
+    /// The snapshot.
+    pub snapshot: &'a Snapshot,
+    /// The databases that its atlases were surveyed from.
+    pub databases: &'a Databases,
+    /// The conditions that its charts were compiled under.
+    pub conditions: &'a Conditions,
+}
+
+/// A question to explain the answer to.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The name.
+    pub name: Name,
+    /// The type.
+    pub rtype: Rtype,
+    /// Where the query comes from: the client's resolver, or the client itself.
+    pub client: IpAddr,
+    /// The EDNS Client Subnet that comes with it; host bits are cut off.
+    pub subnet: Option<IpNet>,
+    /// Decides which of several answers is drawn.
+    pub seed: u64,
+}
+
+/// The name is in no zone that is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotOurs {
+    /// The name asked for.
+    pub name: Name,
+    /// Some of the zones that are served, and how many there are.
+    pub zones: (Vec<Name>, usize),
+}
+
+impl fmt::Display for NotOurs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (shown, count) = &self.zones;
+        write!(f, "{} is in none of the {count} zones served here", self.name)?;
+        let shown: Vec<String> = shown.iter().map(Name::to_string).collect();
+        match (shown.len(), *count) {
+            (0, _) => Ok(()),
+            (some, all) if some < all => write!(f, " ({}, ...)", shown.join(", ")),
+            _ => write!(f, " ({})", shown.join(", ")),
+        }
+    }
+}
+
+impl std::error::Error for NotOurs {}
+
+/// Explains the answer to a question. For people: it searches the service's pools anew, about a millisecond.
+///
+/// # Errors
+/// [`NotOurs`] where no zone holds the name: such a question is refused.
+pub fn explain(world: &World<'_>, request: &Request) -> Result<Explanation, NotOurs> {
+    let snapshot = world.snapshot;
+    let request = &Request { subnet: request.subnet.map(|subnet| subnet.trunc()), ..request.clone() };
+    let first =
+        snapshot.zones.find(&LookupName::from(&request.name), request.rtype).ok_or_else(|| not_ours(world, request))?;
+    // A zone that does not look at client subnets neither echoes one.
+    let subnet = request.subnet.filter(|_| first.zone.client_subnet);
+    let reply = reply(snapshot, request, subnet);
+    let steps = steps(world, request, &first, &reply);
+    let because = because(&reply, &steps);
+    let question = QuestionView {
+        name: request.name.to_string(),
+        rtype: request.rtype.to_string(),
+        client: request.client.to_string(),
+        subnet: request.subnet.map(|subnet| subnet.to_string()),
+    };
+    Ok(Explanation { question, generation: snapshot.generation, reply, because, steps })
+}
+
+fn not_ours(world: &World<'_>, request: &Request) -> NotOurs {
+    let zones = world.snapshot.zones.list();
+    NotOurs {
+        name: request.name.clone(),
+        zones: (zones.iter().take(3).map(|zone| zone.apex.clone()).collect(), zones.len()),
+    }
+}
+
+/// Has the engine answer.
+fn reply(snapshot: &Snapshot, request: &Request, subnet: Option<IpNet>) -> ReplyView {
+    let mut draws = Draws::new(request.seed);
+    draws.reserve_turns(snapshot.turn_counters);
+    let message = message(request);
+    let mut out = vec![0; usize::from(u16::MAX)];
+    let query = Query { message: &message, source: request.client, transport: Transport::Tcp, now_secs: 0 };
+    let length = answer(snapshot, &query, &mut draws, &mut out).map_or(0, |reply| reply.length);
+    let message = Message::from_vec(&out[..length]).unwrap_or_else(|_| Message::query());
+    let edns = message.edns.as_ref().and_then(|edns| edns.option(EdnsCode::Subnet));
+    let scope = match edns {
+        Some(EdnsOption::Subnet(echoed)) => Some(echoed.scope_prefix()),
+        _ => None,
+    };
+    ReplyView {
+        rcode: Rcode(u16::from(message.response_code)).to_string(),
+        is_authoritative: message.authoritative,
+        answers: message.answers.iter().map(record).collect(),
+        authorities: message.authorities.iter().map(record).collect(),
+        scope,
+        scope_means: scope_words(subnet, scope),
+    }
+}
+
+/// The query in wire format: header, question, and OPT with the subnet (RFC 7871 section 6).
+fn message(request: &Request) -> Vec<u8> {
+    let mut message = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
+    message.extend(request.name.as_wire());
+    message.extend(request.rtype.0.to_be_bytes());
+    message.extend([0, 1]);
+    let mut option = Vec::new();
+    if let Some(subnet) = request.subnet {
+        let (family, octets) = match subnet.network() {
+            IpAddr::V4(address) => (1, address.octets().to_vec()),
+            IpAddr::V6(address) => (2, address.octets().to_vec()),
+        };
+        let length = usize::from(subnet.prefix_len().div_ceil(8));
+        option.extend([0, 8, 0, 4 + length as u8, 0, family, subnet.prefix_len(), 0]);
+        option.extend(&octets[..length]);
+    }
+    message.extend([0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, option.len() as u8]);
+    message.extend(option);
+    message
+}
+
+fn record(record: &ReplyRecord) -> RecordView {
+    RecordView {
+        name: without_dot(&record.name.to_string()),
+        ttl: record.ttl,
+        rtype: record.record_type().to_string(),
+        rdata: record.data.to_string(),
+    }
+}
+
+fn without_dot(name: &str) -> String {
+    if name == "." { name.to_owned() } else { name.strip_suffix('.').unwrap_or(name).to_owned() }
+}
+
+fn scope_words(subnet: Option<IpNet>, scope: Option<u8>) -> String {
+    match (subnet, scope) {
+        (Some(subnet), Some(scope)) if scope > 0 => {
+            // A resolver caches for no more than it asked about (RFC 7871 section 7.3.1).
+            let length = scope.min(subnet.prefix_len());
+            let held = IpNet::new(subnet.addr(), length).unwrap_or(subnet).trunc();
+            format!("/{scope}: a resolver may give this answer to all of {held}")
+        }
+        (Some(_), Some(_)) => "/0: a resolver may give this answer to everyone".to_owned(),
+        _ => "none: a resolver gives this answer to all its clients".to_owned(),
+    }
+}
+
+/// Follows the names that the reply follows.
+fn steps(world: &World<'_>, request: &Request, first: &Finding<'_>, reply: &ReplyView) -> Vec<StepView> {
+    let mut steps = vec![step(world, request, &request.name, Some(first), reply, first.zone.client_subnet)];
+    let mut name = request.name.clone();
+    let aliases: Vec<&RecordView> = reply.answers.iter().filter(|record| record.rtype == "CNAME").collect();
+    if matches!(request.rtype, Rtype::CNAME | Rtype::ANY) {
+        return steps;
+    }
+    while let Some(target) = aliases
+        .iter()
+        .find(|record| record.name.parse::<Name>().is_ok_and(|owner| owner == name))
+        .and_then(|record| record.rdata.parse::<Name>().ok())
+        .filter(|_| steps.len() <= aliases.len())
+    {
+        let finding = world.snapshot.zones.find(&LookupName::from(&target), request.rtype);
+        steps.push(step(world, request, &target, finding.as_ref(), reply, first.zone.client_subnet));
+        name = target;
+    }
+    steps
+}
+
+fn step(
+    world: &World<'_>,
+    request: &Request,
+    name: &Name,
+    finding: Option<&Finding<'_>>,
+    reply: &ReplyView,
+    client_subnet: bool,
+) -> StepView {
+    let Some(finding) = finding else {
+        let (kind, means) = ("elsewhere".to_owned(), "in none of our zones: its resolver goes on from here".to_owned());
+        return StepView { name: name.to_string(), zone: None, kind, means, steering: None };
+    };
+    let (kind, means) = standing(name, request.rtype, finding, reply);
+    let steering = match finding.outcome {
+        Outcome::Exists { service: Some(service), .. } if kind == "service" => {
+            let asked = steering::Asked { service, request, client_subnet, answers: &reply.answers };
+            steering::steering(world, &asked)
+        }
+        _ => None,
+    };
+    let zone = Some(finding.zone.apex.to_string());
+    StepView { name: name.to_string(), zone, kind: kind.to_owned(), means, steering }
+}
+
+/// How a name stands in its zone: a word and a phrase.
+fn standing(name: &Name, rtype: Rtype, finding: &Finding<'_>, reply: &ReplyView) -> (&'static str, String) {
+    let node_name =
+        |node: &Node<'_>| Name::from_wire(node.name()).map_or_else(|_| String::new(), |name| name.to_string());
+    match finding.outcome {
+        Outcome::Missing => ("missing", "does not exist".to_owned()),
+        Outcome::Delegated(cut) => ("delegation", format!("delegated at {}: a referral", node_name(&cut))),
+        Outcome::Redirected(owner) => {
+            ("dname", format!("below {}, whose DNAME gives it another name", node_name(&owner)))
+        }
+        Outcome::Exists { node, service, is_wildcard } => {
+            let alias = node.and_then(|node| node.rrset(Rtype::CNAME)).is_some();
+            let target = reply
+                .answers
+                .iter()
+                .find(|record| record.rtype == "CNAME" && record.name.parse::<Name>().as_ref() == Ok(name))
+                .map(|record| record.rdata.clone());
+            let has_type = node.is_some_and(|node| node.rrset(rtype).is_some());
+            let is_empty = node.is_none_or(|node| node.rrsets().next().is_none());
+            let stands = if is_wildcard { "a wildcard stands for it; " } else { "" };
+            match (service, target) {
+                (_, Some(target)) if alias => ("alias", format!("{stands}an alias of {}", without_dot(&target))),
+                (Some(_), _) if !has_type => ("service", format!("{stands}a service")),
+                _ if has_type && is_wildcard => ("wildcard", format!("{stands}it has static {rtype} records")),
+                _ if has_type => ("static", format!("has static {rtype} records")),
+                _ if is_empty => ("empty", "exists for the names below it; has no records".to_owned()),
+                _ => ("static", format!("{stands}it exists and has no {rtype} records")),
+            }
+        }
+    }
+}
+
+/// The one thing that decided.
+fn because(reply: &ReplyView, steps: &[StepView]) -> String {
+    let steered = steps.iter().rev().find_map(|step| step.steering.as_ref());
+    let last = steps.last();
+    match (steered, last) {
+        (Some(steering), _) => steering::because(steering, reply),
+        (None, Some(step)) => format!("{} {}", step.name, step.means),
+        (None, None) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

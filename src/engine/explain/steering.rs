@@ -1,0 +1,314 @@
+//! How a service chose: the address that decided, its place, the pools searched, and the TTL.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::{
+    Request, World,
+    phrase::{Words, instant, min_up_words, offer_words, policy_word, spread_word},
+    view::{
+        AttemptView, DatacenterView, DecidedByView, LocationView, MemberView, PoolView, RecordView, ReplyView,
+        SteeringView, TargetView, TtlView,
+    },
+};
+use crate::{
+    dns::Rtype,
+    geo::Finding,
+    steer::{
+        Content, DatacenterId, Family, Fate, InspectedEndpoint, InspectedMember, InspectedPool, Inspection, OnAllDown,
+        Plight, Service, ServiceId, Target, Vantage, inspect, is_special,
+    },
+};
+
+/// What a service is asked.
+pub(super) struct Asked<'a> {
+    pub(super) service: ServiceId,
+    pub(super) request: &'a Request,
+    /// The zone that the query was for looks at client subnets.
+    pub(super) client_subnet: bool,
+    /// The answer section.
+    pub(super) answers: &'a [RecordView],
+}
+
+/// How a service chose; `None` for a type that it has no say in.
+pub(super) fn steering(world: &World<'_>, asked: &Asked<'_>) -> Option<SteeringView> {
+    let topology = &world.snapshot.topology;
+    let chart = world.snapshot.charts.get(asked.service.index())?;
+    let family = match asked.request.rtype {
+        Rtype::A => Family::V4,
+        Rtype::AAAA => Family::V6,
+        _ if chart.may_answer_cname() => Family::V4,
+        _ => return None,
+    };
+    let service = topology.services.get(asked.service.index())?;
+    let (address, decided_by) = decided_by(world, asked);
+    let found = world.databases.lookup(address);
+    let vantage = Vantage { address, location: &found.location };
+    let inspection = inspect(topology, world.conditions, asked.service, family, vantage);
+    let words = Words { topology, conditions: world.conditions, family };
+    let course = chart.course(family, Some(IpNet::from(address)), address);
+    let atlas = chart.atlas(family).filter(|_| chart.area_count(family) > 1);
+    Some(SteeringView {
+        records: match family {
+            Family::V4 => "A".to_owned(),
+            Family::V6 => "AAAA".to_owned(),
+        },
+        decided_by,
+        location: location(&found, &inspection.within),
+        areas: chart.area_count(family),
+        area: atlas.map(|atlas| atlas.locate(address).area.0),
+        ttl: ttl(&words, service, course.ttl_secs, &inspection),
+        attempts: attempts(&words, service, &inspection, asked.answers),
+    })
+}
+
+/// Which address decides, and why that one.
+fn decided_by(world: &World<'_>, asked: &Asked<'_>) -> (IpAddr, DecidedByView) {
+    let Request { client, subnet, .. } = asked.request;
+    let by_resolver = |why: String| {
+        let address = client.to_string();
+        (*client, DecidedByView { address, is_subnet: false, why })
+    };
+    let Some(subnet) = subnet else {
+        return by_resolver("no client subnet came with the query".to_owned());
+    };
+    if subnet.prefix_len() == 0 {
+        return by_resolver(format!("{subnet} asks that the client's network play no part"));
+    }
+    if !asked.client_subnet {
+        return by_resolver("the zone has client-subnet = false".to_owned());
+    }
+    if is_special(&world.snapshot.topology, asked.service, subnet.addr()) {
+        return by_resolver(format!("{subnet} is {}, and no rule names it", special_word(subnet.addr())));
+    }
+    let why = "the client subnet that the resolver sent".to_owned();
+    (subnet.addr(), DecidedByView { address: subnet.to_string(), is_subnet: true, why })
+}
+
+/// What kind of address says nothing of where a client is.
+fn special_word(address: IpAddr) -> &'static str {
+    let is_documentation = match address {
+        IpAddr::V4(v4) => v4.is_documentation(),
+        IpAddr::V6(v6) => v6.segments()[..2] == [0x2001, 0xdb8] || v6.segments()[0] == 0x3fff,
+    };
+    let is_private = match address {
+        IpAddr::V4(v4) => v4.is_private(),
+        IpAddr::V6(v6) => v6.is_unique_local(),
+    };
+    match () {
+        () if is_private => "private",
+        () if address.is_loopback() => "loopback",
+        () if is_documentation => "for documentation",
+        () if address.is_multicast() => "multicast",
+        () => "special-purpose",
+    }
+}
+
+fn location(found: &Finding<'_>, named: &[IpNet]) -> LocationView {
+    let text = |field: &Option<Box<str>>| field.as_ref().map(|text| text.to_string());
+    let place = &found.location;
+    LocationView {
+        network: found.network.to_string(),
+        carried: found.carried.map(|carried| carried.to_string()),
+        continent: text(&place.continent),
+        country: text(&place.country),
+        subdivision: text(&place.subdivision),
+        city: text(&place.city),
+        latitude: place.coordinates.map(|point| rounded(point.latitude(), 1e4)),
+        longitude: place.coordinates.map(|point| rounded(point.longitude(), 1e4)),
+        asn: place.asn,
+        organization: text(&place.organization),
+        databases: found.sources.iter().map(|source| source.label.to_owned()).collect(),
+        named: named.iter().map(IpNet::to_string).collect(),
+    }
+}
+
+/// To so many parts of one: short in JSON, and equal after it.
+fn rounded(number: f64, parts: f64) -> f64 {
+    (number * parts).round() / parts
+}
+
+fn ttl(words: &Words<'_>, service: &Service, secs: u32, inspection: &Inspection) -> TtlView {
+    let flipping = || {
+        let secs = inspection.flips_in_secs?;
+        let tree = |attempt: &crate::steer::InspectedAttempt| flipping_target(words, &attempt.tree, secs);
+        let (target, verdict) = inspection.attempts.iter().find_map(tree)?;
+        let other = if verdict == "down" { "up" } else { "down" };
+        Some(format!("{target} is {verdict} and may be {other} in {secs} s"))
+    };
+    let lowered_because = (secs < service.ttl_secs).then(flipping).flatten();
+    TtlView { secs, configured_secs: service.ttl_secs, lowered_because }
+}
+
+/// An address below a pool whose verdict may flip in so many seconds.
+fn flipping_target(words: &Words<'_>, pool: &InspectedPool, secs: u32) -> Option<(String, &'static str)> {
+    pool.members.iter().find_map(|member| match &member.content {
+        Content::Pool(inner) => flipping_target(words, inner, secs),
+        Content::Endpoint(endpoint) => {
+            targets(words, endpoint).into_iter().zip(&endpoint.addresses).find_map(|(target, (_, standing))| {
+                let standing = standing.filter(|standing| standing.flips_in_secs == Some(secs))?;
+                Some((target.target, standing.verdict.word()))
+            })
+        }
+    })
+}
+
+fn attempts(words: &Words<'_>, service: &Service, inspection: &Inspection, answers: &[RecordView]) -> Vec<AttemptView> {
+    let last = inspection.attempts.len() - 1;
+    let view = |(at, attempt): (usize, &crate::steer::InspectedAttempt)| {
+        let is_answering = at == last && attempt.tree.is_usable;
+        AttemptView {
+            why: why(words, service, attempt.plight, attempt.tree.id == service.pool),
+            is_answering,
+            pool: pool(words, &attempt.tree, if is_answering { answers } else { &[] }),
+        }
+    };
+    inspection.attempts.iter().enumerate().map(view).collect()
+}
+
+/// Why the service turns to a pool that is not its own in good health.
+fn why(words: &Words<'_>, service: &Service, plight: Plight, is_own: bool) -> Option<String> {
+    Some(match (plight, service.on_all_down) {
+        (Plight::None, _) => return None,
+        (Plight::AllDown, OnAllDown::Pool(other)) if !is_own => {
+            let name = &words.topology.pools[other.index()].name;
+            format!("nothing is usable: on-all-down turns to pool {name}")
+        }
+        (Plight::AllDown, OnAllDown::Pool(_)) => "that pool is not usable either: as if all were up".to_owned(),
+        (Plight::AllDown, _) => "nothing is usable: on-all-down = \"all\" answers as if all were up".to_owned(),
+        (Plight::Drained, _) => "nothing but draining members is left: they are answered".to_owned(),
+        (Plight::Disabled, _) => "nothing but disabled members is left: they are answered".to_owned(),
+    })
+}
+
+fn pool(words: &Words<'_>, inspected: &InspectedPool, answers: &[RecordView]) -> PoolView {
+    let configured = words.pool(inspected);
+    PoolView {
+        name: configured.name.to_string(),
+        policy: policy_word(&configured.policy).to_owned(),
+        spread: spread_word(configured.spread).to_owned(),
+        min_up: min_up_words(configured.min_up),
+        meets_min_up: inspected.meets_min_up,
+        is_usable: inspected.is_usable,
+        picks: inspected.picks,
+        slots: inspected.slots,
+        members: inspected.members.iter().map(|found| member(words, inspected, found, answers)).collect(),
+    }
+}
+
+fn member(words: &Words<'_>, of: &InspectedPool, found: &InspectedMember, answers: &[RecordView]) -> MemberView {
+    let configured = &words.pool(of).members[found.at];
+    let is_picked = matches!(found.fate, Fate::Picked(_));
+    // A member that was passed over holds none of the answer, even if it has the same addresses.
+    let answers = if is_picked { answers } else { &[] };
+    let (state, targets, inner) = match &found.content {
+        Content::Endpoint(endpoint) => (Some(endpoint.state.word().to_owned()), targets(words, endpoint), None),
+        Content::Pool(inner) => (None, Vec::new(), Some(pool(words, inner, answers))),
+    };
+    let is_answer = |target: &TargetView| {
+        answers.iter().any(|record| record.rdata.strip_suffix('.').unwrap_or(&record.rdata) == target.target)
+    };
+    let is_answered = targets.iter().any(is_answer)
+        || inner.as_ref().is_some_and(|inner| inner.members.iter().any(|member| member.is_answered));
+    MemberView {
+        name: words.member_name(configured).to_owned(),
+        is_picked,
+        is_answered,
+        reason: words.reason(of, found),
+        percent: rounded(found.share * 100.0, 100.0),
+        weight: configured.weight,
+        bias: configured.bias,
+        is_standby: found.is_standby,
+        distance_km: found.distance_km.map(|(km, _)| rounded(km, 10.0)),
+        biased_km: found.distance_km.map(|(_, biased)| rounded(biased, 10.0)),
+        rule: found.offer.as_ref().map(offer_words),
+        datacenters: found.datacenters.iter().map(|id| datacenter(words, *id)).collect(),
+        state,
+        targets,
+        pool: inner,
+    }
+}
+
+fn datacenter(words: &Words<'_>, id: DatacenterId) -> DatacenterView {
+    let configured = &words.topology.datacenters[id.index()];
+    let state = words.conditions.datacenters.get(id.index()).copied().unwrap_or(configured.state);
+    let is_as_written = state == configured.state;
+    DatacenterView {
+        name: configured.name.to_string(),
+        state: state.word().to_owned(),
+        reason: configured.reason.as_ref().filter(|_| is_as_written).map(|reason| reason.to_string()),
+        until: configured.until.filter(|_| is_as_written).and_then(instant),
+    }
+}
+
+fn targets(words: &Words<'_>, endpoint: &InspectedEndpoint) -> Vec<TargetView> {
+    let configured = &words.topology.endpoints[endpoint.id.index()];
+    let view = |(address, standing): &(Option<IpAddr>, Option<crate::health::Standing>)| TargetView {
+        target: match (address, &configured.target) {
+            (Some(address), _) => address.to_string(),
+            (None, Target::Cname(name)) => name.to_string(),
+            (None, Target::Addresses(_)) => String::new(),
+        },
+        is_of_family: address.is_none_or(|address| address.is_ipv4() == (words.family == Family::V4)),
+        verdict: standing.map(|standing| standing.verdict.word().to_owned()),
+        flips_in_secs: standing.and_then(|standing| standing.flips_in_secs),
+    };
+    endpoint.addresses.iter().map(view).collect()
+}
+
+/// The one thing that decided: of the pools on the way to the answer, the last one that had a choice to make by place.
+pub(super) fn because(steering: &SteeringView, reply: &ReplyView) -> String {
+    let Some(last) = steering.attempts.last() else { return String::new() };
+    let prefix = last.why.as_ref().map(|why| format!("{why}; ")).unwrap_or_default();
+    if !last.is_answering {
+        return no_answer(steering, last);
+    }
+    let mut path = Vec::new();
+    let mut pool = Some(&last.pool);
+    while let Some(at) = pool {
+        let answered = || at.members.iter().find(|member| member.is_answered);
+        let Some(member) = answered().or_else(|| at.members.iter().find(|member| member.is_picked)) else { break };
+        path.push((at, member));
+        pool = member.pool.as_ref();
+    }
+    let decides = |(at, member): &&(&PoolView, &MemberView)| at.members.len() > 1 && !member.reason.is_empty();
+    let decisive = path.iter().find(decides).or(path.first());
+    match decisive {
+        Some((at, member)) if at.picks > 1 && at.policy == "all" => {
+            format!("{prefix}pool {}: {}", at.name, member.reason)
+        }
+        Some((at, member)) => {
+            let before = at.members.first().filter(|first| !first.is_picked && first.name != member.name);
+            let before = before.map(|first| format!("; {}: {}", first.name, first.reason)).unwrap_or_default();
+            format!("{prefix}{}, {}{before}{}", member.name, member.reason, rcode_words(reply))
+        }
+        None => prefix,
+    }
+}
+
+fn rcode_words(reply: &ReplyView) -> String {
+    if reply.rcode == "NOERROR" { String::new() } else { format!(" ({})", reply.rcode) }
+}
+
+fn no_answer(steering: &SteeringView, last: &AttemptView) -> String {
+    let has_family = |pool: &PoolView| any_target(pool, &|target| target.is_of_family);
+    if !has_family(&last.pool) {
+        let family = if steering.records == "A" { "IPv4" } else { "IPv6" };
+        return format!("no member has an {family} address: no {} records, whatever the health", steering.records);
+    }
+    if steering.areas == 0 {
+        return "the service has ipv6 = false: it publishes no AAAA records".to_owned();
+    }
+    let is_offered = |member: &MemberView| member.rule.is_some();
+    if last.pool.policy == "geo" && !last.pool.members.iter().any(is_offered) {
+        return format!("no rule of pool {} matches this client, and its default is empty", last.pool.name);
+    }
+    "nothing is usable, and on-all-down answers nothing".to_owned()
+}
+
+fn any_target(pool: &PoolView, is: &dyn Fn(&TargetView) -> bool) -> bool {
+    pool.members
+        .iter()
+        .any(|member| member.targets.iter().any(is) || member.pool.as_ref().is_some_and(|inner| any_target(inner, is)))
+}

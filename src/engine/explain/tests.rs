@@ -1,0 +1,186 @@
+//! Golden texts of typical questions, and what JSON keeps.
+
+use super::*;
+use crate::{
+    engine::fixture::{DOWN, Draft, UP},
+    health::{Standing, Verdict},
+    steer::{MinUp, OnAllDown, State},
+};
+
+fn ask(draft: Draft, name: &str, rtype: &str, subnet: Option<&str>) -> Explanation {
+    ask_from(draft, name, rtype, "30.1.2.3", subnet)
+}
+
+fn ask_from(draft: Draft, name: &str, rtype: &str, client: &str, subnet: Option<&str>) -> Explanation {
+    let request = Request {
+        name: format!("{name}.gslb.example.com").parse().unwrap(),
+        rtype: rtype.parse().unwrap(),
+        client: client.parse().unwrap(),
+        subnet: subnet.map(|subnet| subnet.parse().unwrap()),
+        seed: 1,
+    };
+    explain(&draft.build().world(), &request).unwrap()
+}
+
+fn text(explanation: &Explanation) -> String {
+    render_text(explanation, false)
+}
+
+#[test]
+fn the_nearest_is_told_with_who_shares_and_who_is_farther() {
+    let mut draft = Draft::new();
+    draft.stand("192.0.2.11", UP);
+    let explanation = ask(draft, "www", "A", Some("20.1.2.0/24"));
+    insta::assert_snapshot!(text(&explanation));
+    assert_eq!(explanation.reply.scope, Some(5), "the unknown around Germany gets the first member, the same answer");
+}
+
+#[test]
+fn with_the_nearest_down_the_next_is_told_and_why() {
+    let mut draft = Draft::new();
+    draft.stand("192.0.2.11", DOWN);
+    draft.stand("192.0.2.12", DOWN);
+    insta::assert_snapshot!(text(&ask(draft, "www", "A", Some("20.1.2.0/24"))));
+}
+
+#[test]
+fn a_geo_rule_is_told_by_the_key_that_matched() {
+    insta::assert_snapshot!(text(&ask(Draft::new(), "geo", "A", Some("40.1.2.0/24"))));
+}
+
+#[test]
+fn a_private_subnet_that_a_rule_names_decides() {
+    insta::assert_snapshot!(text(&ask(Draft::new(), "geo", "A", Some("10.9.1.0/24"))));
+}
+
+#[test]
+fn a_private_subnet_that_no_rule_names_leaves_it_to_the_resolver() {
+    insta::assert_snapshot!(text(&ask(Draft::new(), "www", "A", Some("10.0.0.0/24"))));
+}
+
+#[test]
+fn a_drain_is_told_with_its_reason_and_end() {
+    let mut draft = Draft::new();
+    draft.datacenters[0].state = State::Draining;
+    draft.datacenters[0].reason = Some("kernel upgrade".into());
+    draft.datacenters[0].until = Some(1_796_104_800);
+    insta::assert_snapshot!(text(&ask(draft, "api", "A", None)));
+}
+
+#[test]
+fn everything_down_is_told_as_an_answer_of_last_resort() {
+    let mut draft = Draft::new();
+    for address in ["192.0.2.11", "192.0.2.12", "192.0.2.21"] {
+        draft.stand(address, DOWN);
+    }
+    insta::assert_snapshot!(text(&ask(draft, "www", "A", Some("20.1.2.0/24"))));
+}
+
+#[test]
+fn everything_down_with_nothing_to_turn_to_is_nodata() {
+    let mut draft = Draft::new();
+    draft.services.iter_mut().for_each(|service| service.on_all_down = OnAllDown::Empty);
+    for address in ["192.0.2.31", "192.0.2.32", "192.0.2.33"] {
+        draft.stand(address, DOWN);
+    }
+    insta::assert_snapshot!(text(&ask(draft, "api", "A", None)));
+}
+
+#[test]
+fn an_alias_is_followed_to_the_service_behind_it() {
+    insta::assert_snapshot!(text(&ask(Draft::new(), "alias", "AAAA", Some("20.1.2.0/24"))));
+}
+
+#[test]
+fn a_service_that_answers_an_alias_of_another_is_followed_too() {
+    let explanation = ask(Draft::new(), "moved", "A", None);
+    let kinds: Vec<&str> = explanation.steps.iter().map(|step| step.kind.as_str()).collect();
+    assert_eq!(kinds, ["service", "service"]);
+    assert!(explanation.steps.iter().all(|step| step.steering.is_some()));
+}
+
+#[test]
+fn a_ttl_that_is_lowered_names_the_verdict_that_may_flip() {
+    let mut draft = Draft::new();
+    draft.stand("192.0.2.31", Standing { verdict: Verdict::Up, flips_in_secs: Some(6) });
+    let explanation = ask(draft, "api", "A", None);
+    assert_eq!(explanation.reply.answers[0].ttl, 6);
+    let ttl = &explanation.steps[0].steering.as_ref().unwrap().ttl;
+    assert_eq!((ttl.secs, ttl.configured_secs), (6, 30));
+    assert_eq!(ttl.lowered_because.as_deref(), Some("192.0.2.31 is up and may be down in 6 s"));
+}
+
+#[test]
+fn a_pool_below_its_min_up_says_so() {
+    let mut draft = Draft::new();
+    draft.pool_named("web-fra").min_up = MinUp::Share(0.5);
+    draft.stand("192.0.2.11", DOWN);
+    draft.stand("2001:db8::11", DOWN);
+    let explanation = ask(draft, "www", "A", Some("20.1.2.0/24"));
+    let fra = &explanation.steps[0].steering.as_ref().unwrap().attempts[0].pool.members[0];
+    assert_eq!((fra.name.as_str(), fra.reason.as_str()), ("web-fra", "below its min-up of 50% (423 km)"));
+}
+
+#[test]
+fn a_type_that_no_member_has_an_address_for_is_nodata_whatever_the_health() {
+    let explanation = ask(Draft::new(), "api", "AAAA", None);
+    assert_eq!(explanation.because, "no member has an IPv6 address: no AAAA records, whatever the health");
+}
+
+#[test]
+fn every_kind_of_name_is_told_apart() {
+    for (name, rtype, kind) in [
+        ("plain", "A", "static"),
+        ("plain", "TXT", "static"),
+        ("x.wild", "A", "wildcard"),
+        ("wild", "A", "empty"),
+        ("host.sub", "A", "delegation"),
+        ("nope", "A", "missing"),
+        ("www", "MX", "service"),
+        ("alias", "CNAME", "alias"),
+    ] {
+        assert_eq!(ask(Draft::new(), name, rtype, None).steps[0].kind, kind, "{name} {rtype}");
+    }
+    let away = ask(Draft::new(), "away", "A", None);
+    assert_eq!(away.steps[1].kind, "elsewhere");
+}
+
+#[test]
+fn a_name_in_no_zone_is_not_ours() {
+    let request = Request {
+        name: "www.example.org".parse().unwrap(),
+        rtype: Rtype::A,
+        client: "20.1.2.3".parse().unwrap(),
+        subnet: None,
+        seed: 1,
+    };
+    let refused = explain(&Draft::new().build().world(), &request).unwrap_err();
+    assert_eq!(refused.to_string(), "www.example.org is in none of the 1 zones served here (gslb.example.com)");
+}
+
+#[test]
+fn json_keeps_every_word() {
+    for subnet in ["20.1.2.0/24", "40.1.2.0/24", "2a00:1::/56"] {
+        for name in ["www", "geo", "sticky", "alias", "plain", "nope"] {
+            let explanation = ask(Draft::new(), name, "A", Some(subnet));
+            let json = serde_json::to_string(&explanation).unwrap();
+            assert_eq!(serde_json::from_str::<Explanation>(&json).unwrap(), explanation, "{name} {subnet}");
+        }
+    }
+}
+
+#[test]
+fn colours_change_nothing_but_the_look() {
+    let explanation = ask(Draft::new(), "www", "A", Some("20.1.2.0/24"));
+    let mut plain = String::new();
+    let mut is_escape = false;
+    for c in render_text(&explanation, true).chars() {
+        match c {
+            '\x1b' => is_escape = true,
+            'm' if is_escape => is_escape = false,
+            _ if is_escape => {}
+            c => plain.push(c),
+        }
+    }
+    assert_eq!(plain, text(&explanation));
+}

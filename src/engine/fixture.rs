@@ -1,0 +1,241 @@
+//! A small world for tests: two datacenters, three countries, services of several policies.
+
+use std::{num::NonZeroU32, sync::Arc};
+
+use mmdb_writer::{Value, Writer};
+
+use super::explain::World;
+use crate::{
+    dns::{Name, Rtype},
+    geo::{Coordinates, Database, Databases},
+    health::{Check, Monitor, Standing, TcpCheck, Verdict},
+    snapshot::Snapshot,
+    steer::{
+        Answers, Compiler, Conditions, Datacenter, DatacenterId, Endpoint, EndpointId, Member, MemberKind, MinUp,
+        MonitorId, OnAllDown, Policy, Pool, PoolId, ProbeTarget, Rule, Service, ServiceId, Spread, State, Surveys,
+        Target, Topology, ZoneId,
+    },
+    zone::{Record, ZoneBuilder, Zones},
+};
+
+/// What a world is built from; tests change it before they build.
+pub(super) struct Draft {
+    pub(super) datacenters: Vec<Datacenter>,
+    pub(super) endpoints: Vec<Endpoint>,
+    pub(super) pools: Vec<Pool>,
+    pub(super) services: Vec<Service>,
+    /// Addresses with their standing; others are unknown.
+    pub(super) standings: Vec<(&'static str, Standing)>,
+    pub(super) databases: Databases,
+}
+
+/// A world and what it borrows.
+pub(super) struct Built {
+    snapshot: Snapshot,
+    databases: Databases,
+    conditions: Conditions,
+}
+
+impl Built {
+    pub(super) fn world(&self) -> World<'_> {
+        World { snapshot: &self.snapshot, databases: &self.databases, conditions: &self.conditions }
+    }
+}
+
+pub(super) const UP: Standing = Standing { verdict: Verdict::Up, flips_in_secs: None };
+pub(super) const DOWN: Standing = Standing { verdict: Verdict::Down, flips_in_secs: None };
+
+impl Draft {
+    /// `www` (nearest of two pools), `geo` (by country), `api` (failover with a standby), `sticky` (by client), `moved` (a CNAME).
+    pub(super) fn new() -> Self {
+        let mut draft = Self {
+            datacenters: vec![
+                datacenter("fra", 50.11, 8.68),
+                datacenter("iad", 38.95, -77.45),
+                datacenter("nrt", 35.77, 140.39),
+            ],
+            endpoints: Vec::new(),
+            pools: Vec::new(),
+            services: Vec::new(),
+            standings: Vec::new(),
+            databases: databases(),
+        };
+        let lb1 = draft.endpoint("lb1", &["192.0.2.11", "2001:db8::11"], 0);
+        let lb2 = draft.endpoint("lb2", &["192.0.2.12"], 0);
+        let web_fra = draft.pool("web-fra", Policy::Weighted, &[(lb1, 3, 0), (lb2, 1, 0)]);
+        let iad = draft.endpoint("192.0.2.21", &["192.0.2.21", "2001:db8::21"], 1);
+        let web_iad = draft.pool("web-iad", Policy::Weighted, &[(iad, 1, 0)]);
+        let web = draft.pool("web", Policy::Nearest { tie: None }, &[(web_fra, 1, 0), (web_iad, 1, 25)]);
+        let by_country = Policy::Geo {
+            rules: vec![
+                Rule { countries: vec!["JP".into()], members: vec![1, 0], ..Rule::default() },
+                Rule { subnets: vec!["10.9.0.0/16".parse().unwrap()], members: vec![1], ..Rule::default() },
+            ],
+            default: vec![0],
+        };
+        let by_country = draft.pool("by-country", by_country, &[(web_fra, 1, 0), (web_iad, 1, 0)]);
+        let first = draft.endpoint("api-1", &["192.0.2.31"], 0);
+        let second = draft.endpoint("api-2", &["192.0.2.32"], 1);
+        let spare = draft.endpoint("api-3", &["192.0.2.33"], 2);
+        let api = draft.pool("api.gslb.example.com", Policy::Failover, &[(first, 1, 0), (second, 1, 0), (spare, 0, 0)]);
+        let equals: Vec<_> =
+            (0..4).map(|at| draft.endpoint(&format!("s{at}"), &[&format!("192.0.2.4{at}")], at % 2)).collect();
+        let equals: Vec<_> = equals.into_iter().map(|member| (member, 1, 0)).collect();
+        let sticky = draft.pool("sticky", Policy::Weighted, &equals);
+        draft.pools[id(sticky)].spread = Spread::Client;
+        let cdn = draft.cname("cdn", "www.gslb.example.com");
+        let moved = draft.pool("moved.gslb.example.com", Policy::Weighted, &[(cdn, 1, 0)]);
+        for (name, pool) in [("www", web), ("geo", by_country), ("api", api), ("sticky", sticky), ("moved", moved)] {
+            draft.service(name, pool);
+        }
+        draft
+    }
+
+    fn endpoint(&mut self, name: &str, addresses: &[&str], datacenter: usize) -> MemberKind {
+        let target = Target::Addresses(addresses.iter().map(|address| address.parse().unwrap()).collect());
+        self.push_endpoint(name, target, vec![DatacenterId(datacenter as u32)])
+    }
+
+    fn cname(&mut self, name: &str, target: &str) -> MemberKind {
+        self.push_endpoint(name, Target::Cname(target.parse().unwrap()), Vec::new())
+    }
+
+    fn push_endpoint(&mut self, name: &str, target: Target, datacenters: Vec<DatacenterId>) -> MemberKind {
+        let monitor = matches!(target, Target::Addresses(_)).then_some(MonitorId(0));
+        self.endpoints.push(Endpoint {
+            name: name.into(),
+            target,
+            datacenters,
+            monitor,
+            state: State::Active,
+            force: None,
+        });
+        MemberKind::Endpoint(EndpointId(self.endpoints.len() as u32 - 1))
+    }
+
+    fn pool(&mut self, name: &str, policy: Policy, members: &[(MemberKind, u16, i8)]) -> MemberKind {
+        self.pools.push(Pool {
+            name: name.into(),
+            policy,
+            spread: Spread::Query,
+            answers: Answers::Count(NonZeroU32::MIN),
+            min_up: MinUp::Members(NonZeroU32::MIN),
+            members: members.iter().map(|&(kind, weight, bias)| Member { kind, weight, bias }).collect(),
+        });
+        MemberKind::Pool(PoolId(self.pools.len() as u32 - 1))
+    }
+
+    fn service(&mut self, name: &str, pool: MemberKind) {
+        let MemberKind::Pool(pool) = pool else { unreachable!("services have pools") };
+        self.services.push(Service {
+            name: format!("{name}.gslb.example.com").parse().unwrap(),
+            zone: ZoneId(0),
+            pool,
+            ttl_secs: 30,
+            on_all_down: OnAllDown::All,
+            ipv6: true,
+        });
+    }
+
+    /// The pool of that name.
+    pub(super) fn pool_named(&mut self, name: &str) -> &mut Pool {
+        self.pools.iter_mut().find(|pool| &*pool.name == name).unwrap()
+    }
+
+    pub(super) fn stand(&mut self, address: &'static str, standing: Standing) {
+        self.standings.push((address, standing));
+    }
+
+    pub(super) fn build(self) -> Built {
+        let services: Vec<(Name, ZoneId, ServiceId)> = self
+            .services
+            .iter()
+            .enumerate()
+            .map(|(at, service)| (service.name.clone(), service.zone, ServiceId(at as u32)))
+            .collect();
+        let topology =
+            Arc::new(Topology::new(self.datacenters, vec![monitor()], self.endpoints, self.pools, self.services));
+        let mut conditions = Conditions::unknown(&topology, 0);
+        for (address, standing) in self.standings {
+            let target = ProbeTarget::Address(address.parse().unwrap());
+            let probe = topology.probes.iter().position(|probe| probe.target == target).unwrap();
+            conditions.standings[probe] = standing;
+        }
+        let mut surveys = Surveys::default();
+        let mut compiler = Compiler::new(Arc::clone(&topology), &self.databases, &mut surveys);
+        let charts = compiler.compile(&conditions, &mut surveys);
+        let snapshot = Snapshot {
+            generation: 7,
+            zones: Arc::new(Zones::build(vec![Arc::new(zone())], &services)),
+            charts,
+            turn_counters: compiler.turn_counters(),
+            topology,
+            ..Snapshot::default()
+        };
+        Built { snapshot, databases: self.databases, conditions }
+    }
+}
+
+fn id(member: MemberKind) -> usize {
+    match member {
+        MemberKind::Pool(id) => id.index(),
+        MemberKind::Endpoint(id) => id.index(),
+    }
+}
+
+fn datacenter(name: &str, latitude: f64, longitude: f64) -> Datacenter {
+    let location = Coordinates::new(latitude, longitude).ok();
+    Datacenter { name: name.into(), location, region: None, state: State::Active, reason: None, until: None }
+}
+
+fn monitor() -> Monitor {
+    Monitor {
+        name: "tcp".into(),
+        check: Check::Tcp(TcpCheck { port: 80 }),
+        interval: std::time::Duration::from_secs(5),
+        timeout: std::time::Duration::from_secs(2),
+        rise: std::num::NonZeroU8::MIN,
+        fall: std::num::NonZeroU8::MIN,
+    }
+}
+
+fn zone() -> crate::zone::Zone {
+    let mut builder = ZoneBuilder::new("gslb.example.com".parse().unwrap());
+    let name = |text: &str| text.parse::<Name>().unwrap();
+    let numbers = [7_u32, 1, 2, 3, 60].map(u32::to_be_bytes).concat();
+    let soa = [name("ns1.example.com").as_wire(), name("hostmaster.example.com").as_wire(), &numbers].concat();
+    let records = [
+        ("gslb.example.com", Rtype::SOA, soa),
+        ("gslb.example.com", Rtype::NS, name("ns1.example.com").as_wire().to_vec()),
+        ("alias.gslb.example.com", Rtype::CNAME, name("www.gslb.example.com").as_wire().to_vec()),
+        ("away.gslb.example.com", Rtype::CNAME, name("www.example.net").as_wire().to_vec()),
+        ("plain.gslb.example.com", Rtype::A, vec![192, 0, 2, 99]),
+        ("*.wild.gslb.example.com", Rtype::A, vec![192, 0, 2, 98]),
+        ("sub.gslb.example.com", Rtype::NS, name("ns.sub.example.net").as_wire().to_vec()),
+    ];
+    for (owner, rtype, rdata) in records {
+        builder.add(Record { owner: name(owner), rtype, ttl_secs: 300, rdata: rdata.into() }).unwrap();
+    }
+    builder.finish().unwrap()
+}
+
+/// Germany in 20/8 and 2a00::/16, the United States in 30/8, Japan in 40/8.
+pub(super) fn databases() -> Databases {
+    let mut writer = Writer::builder("Test-City").description(&[("en", "written by a test")]).build();
+    for (network, continent, country, latitude, longitude) in [
+        ("20.0.0.0/8", "EU", "DE", 52.52, 13.4),
+        ("2a00::/16", "EU", "DE", 52.52, 13.4),
+        ("30.0.0.0/8", "NA", "US", 41.88, -87.63),
+        ("40.0.0.0/8", "AS", "JP", 35.68, 139.69),
+    ] {
+        let location = Value::map([("latitude", Value::from(latitude)), ("longitude", Value::from(longitude))]);
+        let record = Value::map([
+            ("continent", Value::map([("code", Value::from(continent))])),
+            ("country", Value::map([("iso_code", Value::from(country))])),
+            ("location", location),
+        ]);
+        writer.insert_value(network.parse::<ipnet::IpNet>().unwrap(), record).unwrap();
+    }
+    let database = Database::open("city.mmdb", writer.to_bytes().unwrap()).unwrap();
+    Databases::new(vec![Arc::new(database)])
+}

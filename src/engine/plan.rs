@@ -1,0 +1,163 @@
+//! Plan: what a change would move: who, how much, where.
+//!
+//! Two worlds are compared service by service, by name. What areas are answered comes from the charts themselves; how many
+//! clients are in each pair of areas comes from walking the two atlases side by side. Pure, like the engine.
+
+mod census;
+mod shift;
+mod text;
+mod view;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+pub use text::render_plan;
+pub use view::{BasisView, CountryView, DatacenterChange, FlowView, Plan, ServiceChange, ShiftView};
+
+use self::{
+    census::{Census, Clients},
+    shift::{NOTHING, Side, shifts},
+};
+use super::explain::World;
+use crate::{
+    dns::Name,
+    steer::{Chart, Family, Plight, Service},
+};
+
+/// What a change may do at most.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rules {
+    /// No service may send more than this share of its clients elsewhere, in percent.
+    pub max_moved_percent: Option<f64>,
+    /// No service may be left without anything usable, and no client without an answer.
+    pub never_empty: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { max_moved_percent: None, never_empty: true }
+    }
+}
+
+/// Compares two worlds. Clients are weighed by the databases of the second.
+pub fn plan(before: &World<'_>, after: &World<'_>) -> Plan {
+    let (was, is) = (services(before), services(after));
+    let mut census = Census::new(after.databases);
+    let mut known: HashMap<(usize, usize), Vec<ShiftView>> = HashMap::new();
+    let mut plan = Plan {
+        basis: basis(&mut census),
+        datacenters: datacenters(before, after),
+        added: is.keys().filter(|name| !was.contains_key(*name)).map(|name| name.to_string()).collect(),
+        removed: was.keys().filter(|name| !is.contains_key(*name)).map(|name| name.to_string()).collect(),
+        ..Plan::default()
+    };
+    for (name, (old, old_chart)) in &was {
+        let Some((new, new_chart)) = is.get(name) else { continue };
+        // Services that share their charts change alike.
+        let key = (Arc::as_ptr(old_chart).addr(), Arc::as_ptr(new_chart).addr());
+        let sides = [(*old_chart, before), (*new_chart, after)];
+        let [left, right] = sides.map(|(chart, world)| Side { chart, topology: &world.snapshot.topology });
+        let shifts = known.entry(key).or_insert_with(|| shifts(left, right, &mut census)).clone();
+        let ttl_secs = (old.ttl_secs != new.ttl_secs).then_some((old.ttl_secs, new.ttl_secs));
+        let loses_all = loses_all(old_chart, new_chart);
+        if shifts.is_empty() && ttl_secs.is_none() && loses_all.is_empty() {
+            plan.unchanged += 1;
+        } else {
+            plan.changed.push(ServiceChange { name: name.to_string(), shifts, ttl_secs, loses_all });
+        }
+    }
+    plan.changed.sort_by(|a, b| b.moved_percent().total_cmp(&a.moved_percent()).then(a.name.cmp(&b.name)));
+    plan
+}
+
+impl ServiceChange {
+    /// The greatest share of clients of one family that get another answer to one type.
+    pub fn moved_percent(&self) -> f64 {
+        self.shifts.iter().map(|shift| shift.moved_percent).fold(0.0, f64::max)
+    }
+}
+
+impl Plan {
+    /// What the rules forbid, a sentence each; empty for a change that is safe.
+    pub fn violations(&self, rules: &Rules) -> Vec<String> {
+        let mut violations = Vec::new();
+        for change in &self.changed {
+            let name = &change.name;
+            let over = |shift: &&ShiftView| rules.max_moved_percent.is_some_and(|most| shift.moved_percent > most);
+            let worst = change.shifts.iter().filter(over).max_by(|a, b| a.moved_percent.total_cmp(&b.moved_percent));
+            if let (Some(shift), Some(most)) = (worst, rules.max_moved_percent) {
+                violations.push(format!(
+                    "{name}: {:.1} % of its {} clients would get another {} answer; at most {most} % may",
+                    shift.moved_percent, shift.clients, shift.records
+                ));
+            }
+            if !rules.never_empty {
+                continue;
+            }
+            for records in &change.loses_all {
+                violations.push(format!("{name}: nothing usable would be left for some clients' {records} records"));
+            }
+            for shift in &change.shifts {
+                if let Some(flow) = shift.flows.iter().find(|flow| flow.to == NOTHING) {
+                    violations.push(format!(
+                        "{name}: {:.1} % of its {} clients would get no {} record any more",
+                        flow.percent, shift.clients, shift.records
+                    ));
+                }
+            }
+        }
+        violations
+    }
+}
+
+/// Services by name, with their charts.
+fn services<'a>(world: &World<'a>) -> BTreeMap<&'a Name, (&'a Service, &'a Arc<Chart>)> {
+    let snapshot = world.snapshot;
+    let services = snapshot.topology.services.iter().zip(&snapshot.charts);
+    services.map(|(service, chart)| (&service.name, (service, chart))).collect()
+}
+
+/// The types for which every area has something usable before, and some has nothing after.
+fn loses_all(before: &Chart, after: &Chart) -> Vec<String> {
+    let loses = |family| {
+        let was_well = before.area_count(family) > 0 && before.plight(family) == Plight::None;
+        was_well && after.plight(family) > Plight::None
+    };
+    let types = [(Family::V4, "A"), (Family::V6, "AAAA")];
+    types.into_iter().filter(|(family, _)| loses(*family)).map(|(_, records)| records.to_owned()).collect()
+}
+
+fn basis(census: &mut Census) -> BasisView {
+    // The whole of IPv6 has 2^48 networks of /48.
+    let networks = census.population(Clients::V6) >> 80;
+    BasisView {
+        ipv4_addresses: census.population(Clients::V4) as u64,
+        ipv6_networks: networks as u64,
+        is_by_country: (census.is_by_country(Clients::V4), census.is_by_country(Clients::V6)),
+    }
+}
+
+fn datacenters(before: &World<'_>, after: &World<'_>) -> Vec<DatacenterChange> {
+    let states = |world: &World<'_>| -> BTreeMap<String, (String, Option<String>)> {
+        let configured = &world.snapshot.topology.datacenters;
+        let state = |(at, datacenter): (usize, &crate::steer::Datacenter)| {
+            let state = world.conditions.datacenters.get(at).copied().unwrap_or(datacenter.state);
+            let reason = datacenter.reason.as_ref().map(|reason| reason.to_string());
+            (datacenter.name.to_string(), (state.word().to_owned(), reason))
+        };
+        configured.iter().enumerate().map(state).collect()
+    };
+    let (was, is) = (states(before), states(after));
+    let names: std::collections::BTreeSet<&String> = was.keys().chain(is.keys()).collect();
+    let change = |name: &&String| {
+        let state = |of: &BTreeMap<String, (String, Option<String>)>| of.get(*name).map(|(state, _)| state.clone());
+        let reason = is.get(*name).and_then(|(_, reason)| reason.clone());
+        DatacenterChange { name: (*name).clone(), before: state(&was), after: state(&is), reason }
+    };
+    names.iter().map(change).filter(|change| change.before != change.after).collect()
+}
+
+#[cfg(test)]
+mod tests;

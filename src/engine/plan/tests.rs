@@ -1,0 +1,140 @@
+//! Plans against what a count over addresses finds.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::*;
+use crate::{
+    engine::fixture::{Built, DOWN, Draft},
+    steer::{Draws, ServiceId, Spread, State},
+};
+
+fn compare(before: Draft, after: Draft) -> Plan {
+    plan(&before.build().world(), &after.build().world())
+}
+
+fn drained(name: &str) -> Draft {
+    let mut draft = Draft::new();
+    let datacenter = draft.datacenters.iter_mut().find(|datacenter| &*datacenter.name == name).unwrap();
+    datacenter.state = State::Draining;
+    datacenter.reason = Some("kernel upgrade".into());
+    draft
+}
+
+#[test]
+fn nothing_moves_between_equal_worlds() {
+    let plan = compare(Draft::new(), Draft::new());
+    assert_eq!((plan.changed.len(), plan.unchanged), (0, 5));
+    assert_eq!(plan.violations(&Rules { max_moved_percent: Some(0.0), never_empty: true }), Vec::<String>::new());
+}
+
+#[test]
+fn a_drain_is_told_with_who_moves_where() {
+    let plan = compare(Draft::new(), drained("fra"));
+    insta::assert_snapshot!(render_plan(&plan, false));
+}
+
+#[test]
+fn json_keeps_every_number() {
+    let plan = compare(Draft::new(), drained("iad"));
+    let json = serde_json::to_string(&plan).unwrap();
+    assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan);
+}
+
+#[test]
+fn rules_forbid_what_moves_too_many() {
+    let plan = compare(Draft::new(), drained("iad"));
+    let www = plan.changed.iter().find(|change| change.name == "www.gslb.example.com").unwrap();
+    let moved = www.moved_percent();
+    assert!(moved > 10.0 && moved < 100.0);
+    let forbid = |most| plan.violations(&Rules { max_moved_percent: Some(most), never_empty: false });
+    assert!(forbid(10.0).iter().any(|sentence| sentence.starts_with("www.gslb.example.com: ")));
+    assert_eq!(forbid(100.0), Vec::<String>::new());
+}
+
+#[test]
+fn a_service_left_with_nothing_usable_is_forbidden() {
+    let mut after = drained("fra");
+    after.datacenters[1].state = State::Draining;
+    let sentences = compare(Draft::new(), after).violations(&Rules::default());
+    assert!(
+        sentences
+            .contains(&"www.gslb.example.com: nothing usable would be left for some clients' A records".to_owned()),
+        "{sentences:?}"
+    );
+}
+
+#[test]
+fn services_that_come_and_go_are_named() {
+    let mut after = Draft::new();
+    after.services[0].name = "web.gslb.example.com".parse().unwrap();
+    let plan = compare(Draft::new(), after);
+    assert_eq!(
+        (&plan.added[..], &plan.removed[..]),
+        (&["web.gslb.example.com".to_owned()][..], &["www.gslb.example.com".to_owned()][..])
+    );
+}
+
+/// More slots than any wheel of these worlds has, and a multiple of them.
+const TURNS: u32 = 64;
+
+/// The share of clients that get another answer, by asking for one address after the other.
+fn counted(before: &Built, after: &Built, service: usize, clients: &[IpAddr]) -> f64 {
+    let answers = |built: &Built, client: IpAddr| -> Vec<(String, f64)> {
+        let world = built.world();
+        let course = world.snapshot.charts[ServiceId(service as u32).index()].course(Family::V4, None, client);
+        let mut seen = BTreeMap::new();
+        let mut draws = Draws::new(3);
+        draws.reserve_turns(world.snapshot.turn_counters);
+        for _ in 0..TURNS {
+            course.draw(&mut draws, &mut |answer| {
+                *seen.entry(answer.rdata.texts().join(" ")).or_insert(0.0) += 1.0 / f64::from(TURNS)
+            });
+        }
+        seen.into_iter().collect()
+    };
+    let mut moved = 0.0;
+    for &client in clients {
+        let (was, is): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            (answers(before, client).into_iter().collect(), answers(after, client).into_iter().collect());
+        moved += was.iter().map(|(key, share)| (share - is.get(key).copied().unwrap_or(0.0)).max(0.0)).sum::<f64>();
+    }
+    100.0 * moved / clients.len() as f64
+}
+
+#[test]
+fn the_moved_share_is_what_a_count_over_addresses_finds() {
+    // Every 2^16th address of the networks with a country.
+    let clients: Vec<IpAddr> = [20_u32, 30, 40]
+        .into_iter()
+        .flat_map(|octet| (0..256).map(move |at| IpAddr::V4(Ipv4Addr::from(octet << 24 | at << 16 | 7))))
+        .collect();
+    // Slots in turn give each member its exact share over a cycle.
+    let draft = || {
+        let mut draft = Draft::new();
+        draft.pools.iter_mut().for_each(|pool| pool.spread = Spread::Turn);
+        draft
+    };
+    let mut biased = draft();
+    biased.pool_named("web").members[0].bias = 60;
+    let mut reweighted = draft();
+    reweighted.pool_named("web-fra").members[0].weight = 1;
+    let mut down = draft();
+    down.stand("192.0.2.21", DOWN);
+    let mut drained = draft();
+    drained.datacenters[0].state = State::Draining;
+    for (after, reason) in
+        [(biased, "bias"), (reweighted, "weights"), (down, "a datacenter down"), (drained, "a drain")]
+    {
+        let (before, after) = (draft().build(), after.build());
+        let plan = plan(&before.world(), &after.world());
+        for (at, name) in ["www.gslb.example.com", "geo.gslb.example.com"].into_iter().enumerate() {
+            let of_a = |change: &ServiceChange| {
+                let shift = change.shifts.iter().find(|shift| shift.records == "A" && shift.clients == "IPv4");
+                shift.map_or(0.0, |shift| shift.moved_percent)
+            };
+            let planned = plan.changed.iter().find(|change| change.name == name).map_or(0.0, of_a);
+            let found = counted(&before, &after, at, &clients);
+            assert!((planned - found).abs() < 0.001, "{reason}, {name}: planned {planned}, counted {found}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! A plan as text: how much moves, from where to where, for whom.
+
+use super::view::{BasisView, DatacenterChange, Plan, ServiceChange, ShiftView};
+use crate::engine::explain::thousands;
+
+/// How many services are told one by one.
+const SERVICES: usize = 50;
+/// How many flows of a shift are told.
+const FLOWS: usize = 4;
+
+/// The plan as text, with ANSI colours or without.
+pub fn render_plan(plan: &Plan, color: bool) -> String {
+    let paint = |code: &str, words: &str| if color { format!("\x1b[{code}m{words}\x1b[0m") } else { words.to_owned() };
+    let mut lines = vec![paint("1", &headline(plan))];
+    for datacenter in &plan.datacenters {
+        lines.push(format!("  datacenter {}", datacenter_words(datacenter)));
+    }
+    for (word, names) in [("added", &plan.added), ("removed", &plan.removed)] {
+        lines.extend(names.iter().take(SERVICES).map(|name| format!("  {word:<10} {name}")));
+    }
+    for change in plan.changed.iter().take(SERVICES) {
+        lines.push(String::new());
+        lines.push(paint("1", &change.name));
+        push_change(change, &mut lines, &paint);
+    }
+    if plan.changed.len() > SERVICES {
+        lines.push(format!("... and {} services more, which move less", plan.changed.len() - SERVICES));
+    }
+    lines.push(String::new());
+    lines.push(paint("2", &basis_words(&plan.basis)));
+    lines.join("\n") + "\n"
+}
+
+fn headline(plan: &Plan) -> String {
+    let all = plan.changed.len() + plan.unchanged;
+    if plan.changed.is_empty() {
+        return format!("nothing moves: {all} services answer as before");
+    }
+    let (name, most) = plan.changed.first().map_or(("", 0.0), |change| (&change.name, change.moved_percent()));
+    format!("{} of {all} services change; most clients move in {name}: {}", plan.changed.len(), percent(most))
+}
+
+fn datacenter_words(change: &DatacenterChange) -> String {
+    let reason = change.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    match (&change.before, &change.after) {
+        (Some(before), Some(after)) => format!("{}: {before} -> {after}{reason}", change.name),
+        (None, Some(after)) => format!("{}: new, {after}{reason}", change.name),
+        (_, None) => format!("{}: removed", change.name),
+    }
+}
+
+fn push_change(change: &ServiceChange, lines: &mut Vec<String>, paint: &dyn Fn(&str, &str) -> String) {
+    for records in &change.loses_all {
+        lines
+            .push(paint("31", &format!("  {records:<6} nothing usable is left for some clients: on-all-down answers")));
+    }
+    if let Some((before, after)) = change.ttl_secs {
+        lines.push(format!("  ttl    {before} s -> {after} s"));
+    }
+    for (at, shift) in change.shifts.iter().enumerate() {
+        // Both types mostly move alike; that is said once.
+        let is_alike = |other: &&ShiftView| ShiftView { records: shift.records.clone(), ..(*other).clone() } == *shift;
+        if change.shifts[..at].iter().any(|other| is_alike(&other)) {
+            continue;
+        }
+        let records: Vec<&str> = change.shifts.iter().filter(is_alike).map(|other| other.records.as_str()).collect();
+        lines.push(shift_words(shift, &records.join(" ")));
+        for flow in shift.flows.iter().take(FLOWS) {
+            let to = if flow.to == flow.from { "other endpoints there" } else { flow.to.as_str() };
+            lines.push(format!("         {:>7}  {} -> {to}", percent(flow.percent), flow.from));
+        }
+        let countries: Vec<String> =
+            shift.countries.iter().map(|country| format!("{} {}", country.country, percent(country.percent))).collect();
+        if !countries.is_empty() {
+            lines.push(format!("         {:>7}  {}", "who", countries.join(", ")));
+        }
+    }
+}
+
+fn shift_words(shift: &ShiftView, records: &str) -> String {
+    let ShiftView { clients, moved_percent, touched_percent, .. } = shift;
+    let touched = if (touched_percent - moved_percent).abs() < 0.05 {
+        String::new()
+    } else {
+        format!(", among {} whose shares change", percent(*touched_percent))
+    };
+    format!("  {records:<6} {} of {clients} clients move{touched}", percent(*moved_percent))
+}
+
+/// `0.04 %`, `33.3 %`, `100 %`.
+fn percent(share: f64) -> String {
+    match share {
+        100.0 => "100 %".to_owned(),
+        small if small < 0.1 => format!("{small:.3} %"),
+        share => format!("{share:.1} %"),
+    }
+}
+
+fn basis_words(basis: &BasisView) -> String {
+    let of = |is_by_country: bool| if is_by_country { "in networks of a known country" } else { "of public networks" };
+    format!(
+        "weighed by {} IPv4 addresses {}, {} IPv6 /48s {}",
+        thousands(basis.ipv4_addresses),
+        of(basis.is_by_country.0),
+        thousands(basis.ipv6_networks),
+        of(basis.is_by_country.1)
+    )
+}

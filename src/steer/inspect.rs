@@ -1,0 +1,503 @@
+//! Inspection: the tree of pools as the compiler searches it for one client, kept for people to read.
+//!
+//! Nothing is decided here. Every pick comes from the same [`Search`], the same policies and the same preferences as the
+//! service's chart; this file only keeps what they looked at, and names the cause where something was not picked.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::{
+    chart::{Answer, Chart, Family, Plight},
+    compiler::{Attempt, PlanKey},
+    conditions::Conditions,
+    datacenter::State,
+    endpoint::{Force, Target},
+    policy::{Finding, Tier},
+    pool::{Member, MemberKind, Policy, Pool, Rule},
+    preference::{Preferences, RuleKeys, Sight, Specificity, biased_km, points},
+    search::{Search, Stores, View, state_of},
+    topology::{DatacenterId, EndpointId, PoolId, ServiceId, Topology},
+    wheel::Choice,
+};
+use crate::{
+    geo::{Area, Atlas, Databases, Location},
+    health::Standing,
+};
+
+/// A client as preferences see it.
+#[derive(Debug, Clone, Copy)]
+pub struct Vantage<'a> {
+    /// The address that decides.
+    pub address: IpAddr,
+    /// Where the databases put it.
+    pub location: &'a Location,
+}
+
+/// How a service came to its answer for one client.
+#[derive(Debug, Clone)]
+pub struct Inspection {
+    /// The prefixes of `subnet` rules that hold the client, longest first.
+    pub within: Vec<IpNet>,
+    /// The pools turned to, one after the other; the last one answers, if any does.
+    pub attempts: Vec<InspectedAttempt>,
+    /// The least time until a verdict that the answer hangs on could flip, in seconds.
+    pub flips_in_secs: Option<u32>,
+}
+
+/// One pool that the service turned to.
+#[derive(Debug, Clone)]
+pub struct InspectedAttempt {
+    /// How far the service had gone by then.
+    pub plight: Plight,
+    /// What the tree was searched for: past [`Plight::None`], members count whatever their probes say.
+    pub within: Plight,
+    /// The pool.
+    pub tree: InspectedPool,
+}
+
+/// What a pool comes to for the client.
+#[derive(Debug, Clone)]
+pub struct InspectedPool {
+    /// Which.
+    pub id: PoolId,
+    /// Enough of its members are usable.
+    pub meets_min_up: bool,
+    /// It comes to something.
+    pub is_usable: bool,
+    /// There is nothing by the operator's will (`default = []`), not by a failure.
+    pub is_deliberate: bool,
+    /// How many members an answer has.
+    pub picks: usize,
+    /// Slots of its wheel; 1 where it has but one thing to answer.
+    pub slots: usize,
+    /// Every member: in order of distance for `nearest`, of the matching rules for `geo`, else as written.
+    pub members: Vec<InspectedMember>,
+}
+
+/// A member of a pool and what became of it.
+#[derive(Debug, Clone)]
+pub struct InspectedMember {
+    /// Its position in the pool.
+    pub at: usize,
+    /// Picked or not, and why.
+    pub fate: Fate,
+    /// The share of the pool's answers that hold it, from the wheel's slots: 0 to 1.
+    pub share: f64,
+    /// Only for when nothing else is usable, by weight 0 or by state.
+    pub is_standby: bool,
+    /// Kilometres to its nearest datacenter, and the same as its bias has it; for `nearest`, where both places are known.
+    pub distance_km: Option<(f64, f64)>,
+    /// The rule of a `geo` pool that offers it to this client.
+    pub offer: Option<Offer>,
+    /// Every datacenter that it is in, for a pool those of all its endpoints.
+    pub datacenters: Vec<DatacenterId>,
+    /// What it is.
+    pub content: Content,
+}
+
+/// An endpoint or a pool, inspected.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// An endpoint.
+    Endpoint(InspectedEndpoint),
+    /// A pool.
+    Pool(InspectedPool),
+}
+
+/// An endpoint under present conditions.
+#[derive(Debug, Clone)]
+pub struct InspectedEndpoint {
+    /// Which.
+    pub id: EndpointId,
+    /// Its state: its own or its datacenter's, the stricter of the two.
+    pub state: State,
+    /// The datacenter whose state that is, where it is not its own.
+    pub state_of: Option<DatacenterId>,
+    /// Each of its addresses, none for a CNAME, with its standing where it is probed.
+    pub addresses: Vec<(Option<IpAddr>, Option<Standing>)>,
+}
+
+/// Why a rule of a `geo` pool offers a member: the key that matched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Offer {
+    /// A prefix that holds the client.
+    Subnet(IpNet),
+    /// The client's autonomous system.
+    Asn(u32),
+    /// The client's subdivision.
+    Subdivision(Box<str>),
+    /// The client's country.
+    Country(Box<str>),
+    /// The client's continent.
+    Continent(Box<str>),
+    /// None: every client is offered it in the end.
+    Default,
+}
+
+/// What became of a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is part of the pool's answers.
+    Picked(Pick),
+    /// It is not.
+    PassedOver(Pass),
+}
+
+/// Why a member was picked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pick {
+    /// It shares by its weight.
+    Weight,
+    /// Every usable member answers.
+    Every,
+    /// It stands before all others: in the order written, by distance, or by its rule.
+    First,
+    /// It is the first that is usable of those.
+    FirstUsable,
+    /// It ties with the nearest.
+    Tied,
+    /// An answer has several members, and it is next.
+    Next,
+    /// It is a standby, and nothing else is usable.
+    LastResort,
+}
+
+/// Why a member was not picked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pass {
+    /// None of its addresses answers its probes.
+    Down,
+    /// The operator forced it down.
+    ForcedDown,
+    /// Its state is draining.
+    Draining,
+    /// Its state is disabled.
+    Disabled,
+    /// It has no address of the family asked for.
+    NoAddress,
+    /// A pool with nothing usable in it.
+    Unusable,
+    /// A pool with too few usable members.
+    BelowMinUp,
+    /// The pool that it is a member of has too few usable members.
+    PoolBelowMinUp,
+    /// A standby, and others are usable.
+    Standby,
+    /// The member at this position stands before it.
+    Behind(usize),
+    /// No rule offers it to this client.
+    NoRule,
+}
+
+/// Inspects what a service comes to for one client. For people: it searches the whole tree anew.
+pub fn inspect(
+    topology: &Topology,
+    conditions: &Conditions,
+    service: ServiceId,
+    family: Family,
+    client: Vantage<'_>,
+) -> Inspection {
+    let key = PlanKey::of(&topology.services[service.index()]);
+    let (preferences, geographic) = Preferences::of(topology, &key.roots());
+    let within = within(&preferences, client.address);
+    let sights = preferences.sights(client.location, &within);
+    let mut stores = Stores::default();
+    let mut inspector = Inspector {
+        topology,
+        conditions,
+        client,
+        within: &within,
+        search: Search::new(topology, conditions, &mut stores),
+    };
+    let mut attempts = Vec::new();
+    let mut flips_in_secs = u32::MAX;
+    for Attempt { pool, within, plight } in key.attempts() {
+        let view = View { family, plight: within, pools: &geographic, sights: &sights };
+        let tree = inspector.pool(pool, view);
+        flips_in_secs = flips_in_secs.min(inspector.search.pool(pool, view).flips_in_secs);
+        let ends = tree.is_usable || plight == Plight::None && tree.is_deliberate;
+        attempts.push(InspectedAttempt { plight, within, tree });
+        if ends {
+            break;
+        }
+    }
+    Inspection { within, attempts, flips_in_secs: (flips_in_secs != u32::MAX).then_some(flips_in_secs) }
+}
+
+/// Whether an address says nothing of where its client is, as the service sees it: special-purpose, and no rule names it.
+pub fn is_special(topology: &Topology, service: ServiceId, address: IpAddr) -> bool {
+    let (preferences, _) = Preferences::of(topology, &PlanKey::of(&topology.services[service.index()]).roots());
+    Atlas::survey(&Databases::default(), &preferences.named(), |_, within| within.to_vec()).0.locate(address).special
+}
+
+/// The named prefixes that hold an address, longest first, as a survey has them.
+fn within(preferences: &Preferences, address: IpAddr) -> Vec<IpNet> {
+    let named = preferences.named();
+    let (atlas, of_area) = Atlas::survey(&Databases::default(), &named, |_, within| within.to_vec());
+    of_area[atlas.locate(address).area.0 as usize].iter().map(|&at| named[at as usize]).collect()
+}
+
+struct Inspector<'a> {
+    topology: &'a Topology,
+    conditions: &'a Conditions,
+    client: Vantage<'a>,
+    within: &'a [IpNet],
+    search: Search<'a>,
+}
+
+impl Inspector<'_> {
+    fn pool(&mut self, id: PoolId, view: View<'_>) -> InspectedPool {
+        let topology = self.topology;
+        let pool = &topology.pools[id.index()];
+        let election = self.search.elect(id, view);
+        let finding = self.search.pool(id, view);
+        let picked = election.selection.groups.concat();
+        let (shares, slots, picks) = shares_of(finding.choice.as_ref(), picked.len());
+        let sight = view.pools.iter().position(|&at| at == id).and_then(|at| view.sights.get(at));
+        let offers = self.offers(pool, sight);
+        let order = order(pool, sight, &offers);
+        let findings: Vec<Finding> = pool.members.iter().map(|member| self.search.member(member, view)).collect();
+        let tally = Tally {
+            pool,
+            order: &order,
+            groups: &election.selection.groups,
+            findings: &findings,
+            offers: &offers,
+            meets_min_up: election.meets_min_up,
+        };
+        let members = order
+            .iter()
+            .map(|&at| {
+                let content = self.content(&pool.members[at], view);
+                InspectedMember {
+                    at,
+                    fate: tally.fate(at, || self.cause(&content, view.family)),
+                    share: picked.iter().position(|&m| usize::from(m) == at).map_or(0.0, |position| shares[position]),
+                    is_standby: findings[at].tier == Tier::Standby,
+                    distance_km: self.distance(pool, &pool.members[at]),
+                    offer: offers[at].clone(),
+                    datacenters: datacenters_of(topology, pool.members[at].kind),
+                    content,
+                }
+            })
+            .collect();
+        InspectedPool {
+            id,
+            meets_min_up: election.meets_min_up,
+            is_usable: finding.choice.is_some(),
+            is_deliberate: finding.deliberate,
+            picks,
+            slots,
+            members,
+        }
+    }
+
+    fn content(&mut self, member: &Member, view: View<'_>) -> Content {
+        match member.kind {
+            MemberKind::Pool(id) => Content::Pool(self.pool(id, view)),
+            MemberKind::Endpoint(id) => Content::Endpoint(self.endpoint(id)),
+        }
+    }
+
+    fn endpoint(&self, id: EndpointId) -> InspectedEndpoint {
+        let endpoint = &self.topology.endpoints[id.index()];
+        let state = state_of(self.topology, self.conditions, id);
+        let has_state = |id: &&DatacenterId| self.conditions.datacenters.get(id.index()) == Some(&state);
+        let probes = &self.topology.probes_of[id.index()];
+        let addresses = match &endpoint.target {
+            Target::Cname(_) => vec![None],
+            Target::Addresses(addresses) => addresses.iter().copied().map(Some).collect(),
+        };
+        let standing = |probe: &Option<_>| probe.map(|probe| self.conditions.standing(Some(probe)));
+        InspectedEndpoint {
+            id,
+            state,
+            state_of: endpoint.datacenters.iter().filter(|_| endpoint.state != state).find(has_state).copied(),
+            addresses: addresses.into_iter().zip(probes.iter().map(standing)).collect(),
+        }
+    }
+
+    /// For each member of a `geo` pool: the most specific key that offers it.
+    fn offers(&self, pool: &Pool, sight: Option<&Sight>) -> Vec<Option<Offer>> {
+        let mut offers = vec![None; pool.members.len()];
+        let (Policy::Geo { rules, default }, Some(Sight::Geo(matching))) = (&pool.policy, sight) else { return offers };
+        for rule in matching.iter().map(|&at| &rules[usize::from(at)]) {
+            let offer = self.offer(rule);
+            rule.members.iter().for_each(|&member| fill(&mut offers[member as usize], &offer));
+        }
+        default.iter().for_each(|&member| fill(&mut offers[member as usize], &Some(Offer::Default)));
+        offers
+    }
+
+    fn offer(&self, rule: &Rule) -> Option<Offer> {
+        let location = self.client.location;
+        Some(match RuleKeys::of(rule).specificity(location, self.within)? {
+            Specificity::Subnet(length) => {
+                let fits = |prefix: &&IpNet| prefix.prefix_len() == length && rule.subnets.contains(prefix);
+                Offer::Subnet(*self.within.iter().find(fits)?)
+            }
+            Specificity::Asn => Offer::Asn(location.asn?),
+            Specificity::Subdivision => Offer::Subdivision(location.subdivision.clone()?),
+            Specificity::Country => Offer::Country(location.country.clone()?),
+            Specificity::Continent => Offer::Continent(location.continent.clone()?),
+        })
+    }
+
+    fn distance(&self, pool: &Pool, member: &Member) -> Option<(f64, f64)> {
+        if !matches!(pool.policy, Policy::Nearest { .. }) {
+            return None;
+        }
+        let client = self.client.location.coordinates?;
+        let points = points(self.topology, member);
+        (!points.is_empty()).then(|| (biased_km(&points, 0, client), biased_km(&points, member.bias, client)))
+    }
+
+    /// Why a member that came to nothing did.
+    fn cause(&self, content: &Content, family: Family) -> Pass {
+        let inspected = match content {
+            Content::Pool(pool) if !pool.meets_min_up => return Pass::BelowMinUp,
+            Content::Pool(_) => return Pass::Unusable,
+            Content::Endpoint(inspected) => inspected,
+        };
+        let of_family = |address: Option<IpAddr>| address.is_none_or(|a| a.is_ipv4() == (family == Family::V4));
+        if !inspected.addresses.iter().any(|(address, _)| of_family(*address)) {
+            return Pass::NoAddress;
+        }
+        match inspected.state {
+            State::Draining => Pass::Draining,
+            State::Disabled => Pass::Disabled,
+            State::Active | State::Standby => {
+                let is_forced = self.topology.endpoints[inspected.id.index()].force == Some(Force::Down);
+                if is_forced { Pass::ForcedDown } else { Pass::Down }
+            }
+        }
+    }
+}
+
+fn fill(place: &mut Option<Offer>, offer: &Option<Offer>) {
+    if place.is_none() {
+        place.clone_from(offer);
+    }
+}
+
+/// The order in which a pool's members are shown, which is also that in which a ranking policy tries them.
+fn order(pool: &Pool, sight: Option<&Sight>, offers: &[Option<Offer>]) -> Vec<usize> {
+    let mut order: Vec<usize> = match (&pool.policy, sight) {
+        (Policy::Nearest { .. }, Some(Sight::Nearest { order, .. })) => order.iter().map(|&at| at.into()).collect(),
+        (Policy::Geo { rules, default }, Some(Sight::Geo(matching))) => {
+            let of_rules = matching.iter().flat_map(|&rule| &rules[usize::from(rule)].members);
+            of_rules.chain(default).map(|&at| at as usize).collect()
+        }
+        _ => Vec::new(),
+    };
+    // Members that no rule offers come last, as written.
+    order.extend((0..offers.len()).collect::<Vec<_>>());
+    let mut seen = vec![false; offers.len()];
+    order.retain(|&at| !std::mem::replace(&mut seen[at], true));
+    order
+}
+
+/// What is known of a pool's members when each one's fate is to be named.
+struct Tally<'a> {
+    pool: &'a Pool,
+    order: &'a [usize],
+    groups: &'a [Vec<u16>],
+    findings: &'a [Finding],
+    offers: &'a [Option<Offer>],
+    meets_min_up: bool,
+}
+
+impl Tally<'_> {
+    fn fate(&self, at: usize, cause: impl FnOnce() -> Pass) -> Fate {
+        let group = self.groups.iter().position(|group| group.contains(&(at as u16)));
+        if let Some(group) = group {
+            return Fate::Picked(self.pick(at, group));
+        }
+        let finding = &self.findings[at];
+        let is_offered = !matches!(self.pool.policy, Policy::Geo { .. }) || self.offers[at].is_some();
+        Fate::PassedOver(match self.first_picked() {
+            _ if !is_offered => Pass::NoRule,
+            _ if finding.choice.is_none() => cause(),
+            _ if !self.meets_min_up => Pass::PoolBelowMinUp,
+            Some(first) if finding.tier == Tier::Standby && self.findings[first].tier == Tier::Primary => Pass::Standby,
+            Some(first) => Pass::Behind(first),
+            None => Pass::Unusable,
+        })
+    }
+
+    fn first_picked(&self) -> Option<usize> {
+        self.groups.first().and_then(|group| group.first()).map(|&at| at.into())
+    }
+
+    fn pick(&self, at: usize, group: usize) -> Pick {
+        match self.pool.policy {
+            _ if self.findings[at].tier == Tier::Standby => Pick::LastResort,
+            Policy::Weighted => Pick::Weight,
+            Policy::All => Pick::Every,
+            _ if group > 0 => Pick::Next,
+            _ if self.first_picked() != Some(at) => Pick::Tied,
+            _ if self.order.first() == Some(&at) => Pick::First,
+            _ => Pick::FirstUsable,
+        }
+    }
+}
+
+/// Of a pool that picked so many members: the share of its answers that hold each, its slots and its picks.
+fn shares_of(choice: Option<&Choice>, picked: usize) -> (Vec<f64>, usize, usize) {
+    let Some(Choice::Wheel(wheel)) = choice.filter(|_| picked > 1) else {
+        return (vec![1.0; picked], 1, picked.min(1));
+    };
+    let picks = wheel.slots.picks;
+    let slots = wheel.slots.table.len() / picks;
+    let mut held = vec![0_u32; picked];
+    wheel.slots.table.iter().for_each(|&at| held[usize::from(at)] += 1);
+    (held.into_iter().map(|held| f64::from(held) / slots as f64).collect(), slots, picks)
+}
+
+/// The datacenters of an endpoint, or of all endpoints below a pool, each once.
+fn datacenters_of(topology: &Topology, kind: MemberKind) -> Vec<DatacenterId> {
+    let mut datacenters = Vec::new();
+    let mut open = vec![kind];
+    while let Some(kind) = open.pop() {
+        match kind {
+            MemberKind::Pool(id) => open.extend(topology.pools[id.index()].members.iter().map(|member| member.kind)),
+            MemberKind::Endpoint(id) => datacenters.extend(&topology.endpoints[id.index()].datacenters),
+        }
+    }
+    datacenters.sort_unstable();
+    datacenters.dedup();
+    datacenters
+}
+
+impl Chart {
+    /// How many areas the answers of one family divide clients into; 0 where the family is not published.
+    pub fn area_count(&self, family: Family) -> usize {
+        self.family(family).areas.len()
+    }
+
+    /// What an area's clients are answered, each endpoint with its share of the places in answers; the shares add up to 1,
+    /// or there are none, which is NODATA.
+    pub fn shares(&self, family: Family, area: Area) -> Vec<(f64, &Answer)> {
+        let mut shares = Vec::new();
+        let reach = self.family(family).areas.get(area.0 as usize);
+        if let Some(choice) = reach.and_then(|reach| reach.choice.as_ref()) {
+            add_shares(choice, 1.0, &mut shares);
+        }
+        shares
+    }
+}
+
+fn add_shares<'a>(choice: &'a Choice, share: f64, shares: &mut Vec<(f64, &'a Answer)>) {
+    match choice {
+        Choice::Answer(answer) => shares.push((share, answer)),
+        Choice::Wheel(wheel) => {
+            let mut held = vec![0_u32; wheel.choices.len()];
+            wheel.slots.table.iter().for_each(|&at| held[usize::from(at)] += 1);
+            let whole = wheel.slots.table.len() as f64;
+            for (choice, held) in wheel.choices.iter().zip(held).filter(|(_, held)| *held > 0) {
+                add_shares(choice, share * f64::from(held) / whole, shares);
+            }
+        }
+    }
+}
