@@ -1,0 +1,294 @@
+//! The endpoints: what may be asked, and what each question is answered with.
+//!
+//! | method and path | answer |
+//! |---|---|
+//! | `GET /` | the console |
+//! | `GET /healthz` | 200 while every thread that answers queries lives, else 503 |
+//! | `GET /readyz` | 200 while queries are answered from a snapshot; [`Readiness`] |
+//! | `GET /metrics` | Prometheus text |
+//! | `GET /api/v1/status` | [`crate::control::Status`] |
+//! | `GET /api/v1/totals` | [`DocumentTotals`] |
+//! | `POST /api/v1/reload` | the generation; 422 with every error of the files |
+//! | `POST /api/v1/datacenters/{name}/drain`, `.../undrain` | [`crate::control::DrainReport`]; 404, 409, 422, 500 with a [`DrainError`] |
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{Path, State},
+    http::{
+        HeaderMap, HeaderName, StatusCode,
+        header::{
+            ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+        },
+    },
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::{task::spawn_blocking, time::timeout};
+
+use super::{metrics, ration::Rationed, readiness::Readiness, server::Serving, totals::DocumentTotals};
+use crate::control::{DrainError, DrainReport, DrainRequest, Gone, ReloadError, Status};
+
+/// How long `/readyz` and `/metrics` wait for the controller before they go without it: it may be compiling.
+const DETAIL_PATIENCE: Duration = Duration::from_millis(500);
+const METRICS_PATIENCE: Duration = Duration::from_secs(4);
+
+const JSON_TYPE: &str = "application/json";
+/// The console may load and ask nothing but this server, and nobody may frame it.
+const CONSOLE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+                              img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// What the endpoints share.
+struct Office {
+    serving: Serving,
+    status: Rationed<Arc<Status>>,
+    status_text: Rationed<Bytes>,
+    metrics: Rationed<Bytes>,
+    totals: Rationed<Bytes>,
+}
+
+type Shared = State<Arc<Office>>;
+
+pub(super) fn router(serving: Serving) -> Router {
+    let office = Office {
+        serving,
+        status: Rationed::new(),
+        status_text: Rationed::new(),
+        metrics: Rationed::new(),
+        totals: Rationed::new(),
+    };
+    Router::new()
+        .route("/", get(async || console("text/html; charset=utf-8", include_str!("console/console.html"))))
+        .route("/console.css", get(async || console("text/css; charset=utf-8", include_str!("console/console.css"))))
+        .route(
+            "/console.js",
+            get(async || console("text/javascript; charset=utf-8", include_str!("console/console.js"))),
+        )
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/api/v1/status", get(status))
+        .route("/api/v1/totals", get(totals))
+        .route("/api/v1/reload", post(reload))
+        .route("/api/v1/datacenters/{name}/drain", post(drain))
+        .route("/api/v1/datacenters/{name}/undrain", post(undrain))
+        .fallback(async || Fault::new(StatusCode::NOT_FOUND, "there is nothing here; / is the console"))
+        .method_not_allowed_fallback(async || {
+            Fault::new(StatusCode::METHOD_NOT_ALLOWED, "documents are read with GET, changes are asked for with POST")
+        })
+        .with_state(Arc::new(office))
+}
+
+/// Why a request was not done, as the client gets it: a JSON document with `message` and, where there is more to say,
+/// `error`.
+#[derive(Debug)]
+pub struct Fault {
+    status: StatusCode,
+    message: String,
+    error: Option<Value>,
+}
+
+impl Fault {
+    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), error: None }
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+}
+
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        let mut document = json!({ "message": self.message });
+        if let Some(error) = self.error {
+            document["error"] = error;
+        }
+        (self.status, [(CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")], Json(document))
+            .into_response()
+    }
+}
+
+impl From<Gone> for Fault {
+    fn from(gone: Gone) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, gone.to_string())
+    }
+}
+
+impl From<ReloadError> for Fault {
+    fn from(error: ReloadError) -> Self {
+        match error {
+            ReloadError::Gone => Gone.into(),
+            ReloadError::Refused(lines) => Self {
+                status: StatusCode::UNPROCESSABLE_ENTITY,
+                message: "the files have errors; what was in use stays in use".to_owned(),
+                error: Some(json!({ "refused": lines })),
+            },
+        }
+    }
+}
+
+impl From<DrainError> for Fault {
+    fn from(error: DrainError) -> Self {
+        let status = match error {
+            DrainError::Unknown(..) => StatusCode::NOT_FOUND,
+            DrainError::Distress(_) => StatusCode::CONFLICT,
+            DrainError::Edit(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            DrainError::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            DrainError::Gone => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self { status, message: error.to_string(), error: serde_json::to_value(&error).ok() }
+    }
+}
+
+/// A document that is not to be kept, for it is old the next moment.
+fn document(media_type: &'static str, text: impl IntoResponse) -> Response {
+    ([(CONTENT_TYPE, media_type), (CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")], text)
+        .into_response()
+}
+
+fn console(media_type: &'static str, text: &'static str) -> Response {
+    let headers: [(HeaderName, &str); 5] = [
+        (CONTENT_TYPE, media_type),
+        (CONTENT_SECURITY_POLICY, CONSOLE_POLICY),
+        (REFERRER_POLICY, "no-referrer"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // The next version of the program brings the next version of the page.
+        (CACHE_CONTROL, "no-cache"),
+    ];
+    (headers, text).into_response()
+}
+
+async fn healthz(State(office): Shared) -> Response {
+    if (office.serving.is_alive)() {
+        document("text/plain; charset=utf-8", "ok\n")
+    } else {
+        Fault::new(StatusCode::SERVICE_UNAVAILABLE, "a thread that answers queries has died").into_response()
+    }
+}
+
+async fn readyz(State(office): Shared) -> Response {
+    let generation = office.generation();
+    let status = office.status_within(DETAIL_PATIENCE).await;
+    let readiness = Readiness::new(generation, (office.serving.is_alive)(), status.as_deref());
+    let code = if readiness.is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, document(JSON_TYPE, serde_json::to_vec(&readiness).unwrap_or_default())).into_response()
+}
+
+async fn metrics(State(office): Shared, headers: HeaderMap) -> Result<Response, Fault> {
+    let text = office
+        .metrics
+        .take(async || {
+            let status = office.status_within(METRICS_PATIENCE).await;
+            let (counters, generation) = (office.serving.counters.clone(), office.generation());
+            let is_alive = (office.serving.is_alive)();
+            aside(move || metrics::text(counters.collect(), generation, is_alive, status)).await
+        })
+        .await?;
+    Ok(document(metrics::media_type(headers.get(ACCEPT).and_then(|accept| accept.to_str().ok())), text))
+}
+
+async fn status(State(office): Shared) -> Result<Response, Fault> {
+    let text = office
+        .status_text
+        .take(async || {
+            let status = office.status().await?;
+            aside(move || serde_json::to_vec(&*status).unwrap_or_default()).await
+        })
+        .await?;
+    Ok(document(JSON_TYPE, text))
+}
+
+async fn totals(State(office): Shared) -> Result<Response, Fault> {
+    let counters = &office.serving.counters;
+    let text = office
+        .totals
+        .take(async || {
+            let counters = counters.clone();
+            aside(move || serde_json::to_vec(&DocumentTotals::new(&counters.collect())).unwrap_or_default()).await
+        })
+        .await?;
+    Ok(document(JSON_TYPE, text))
+}
+
+async fn reload(State(office): Shared) -> Result<Json<Value>, Fault> {
+    let handle = office.serving.handle.clone();
+    let generation = to_its_end(async move { handle.reload().await }).await??;
+    Ok(Json(json!({ "generation": generation })))
+}
+
+/// The body of a drain or undrain; an empty one says nothing of all this.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct StateChange {
+    /// For how many seconds; without it until somebody ends it.
+    pub for_secs: Option<u64>,
+    /// Why; shown wherever the state is shown.
+    pub reason: Option<String>,
+    /// Even if a service is left with nothing usable.
+    pub force: bool,
+}
+
+async fn drain(State(office): Shared, Path(datacenter): Path<String>, body: Bytes) -> Result<Json<DrainReport>, Fault> {
+    let StateChange { for_secs, reason, force } = state_change(&body)?;
+    office.set_state(DrainRequest { datacenter, drain: true, for_secs, reason, force }).await
+}
+
+async fn undrain(
+    State(office): Shared,
+    Path(datacenter): Path<String>,
+    body: Bytes,
+) -> Result<Json<DrainReport>, Fault> {
+    let StateChange { for_secs, reason, force } = state_change(&body)?;
+    office.set_state(DrainRequest { datacenter, drain: false, for_secs, reason, force }).await
+}
+
+fn state_change(body: &[u8]) -> Result<StateChange, Fault> {
+    if body.is_empty() {
+        return Ok(StateChange::default());
+    }
+    serde_json::from_slice(body).map_err(|error| {
+        let what =
+            r#"the body is a JSON object such as {"reason": "kernel upgrade", "for-secs": 7200, "force": false}"#;
+        Fault::new(StatusCode::BAD_REQUEST, format!("{error}; {what}"))
+    })
+}
+
+impl Office {
+    fn generation(&self) -> u64 {
+        self.serving.handle.published().load().generation
+    }
+
+    async fn status(&self) -> Result<Arc<Status>, Gone> {
+        self.status.take(async || Ok(Arc::new(self.serving.handle.status().await?))).await
+    }
+
+    async fn status_within(&self, patience: Duration) -> Option<Arc<Status>> {
+        timeout(patience, self.status()).await.ok()?.ok()
+    }
+
+    async fn set_state(&self, request: DrainRequest) -> Result<Json<DrainReport>, Fault> {
+        let handle = self.serving.handle.clone();
+        Ok(Json(to_its_end(async move { handle.set_state(request).await }).await??))
+    }
+}
+
+/// Makes a large text where it holds up no other request.
+async fn aside<T: Into<Bytes> + Send + 'static>(make: impl FnOnce() -> T + Send + 'static) -> Result<Bytes, Fault> {
+    spawn_blocking(make).await.map(Into::into).map_err(|_| broken())
+}
+
+/// Runs a change to its end even if the client goes away meanwhile: it is never left half asked for.
+async fn to_its_end<T: Send + 'static>(change: impl Future<Output = T> + Send + 'static) -> Result<T, Fault> {
+    tokio::spawn(change).await.map_err(|_| broken())
+}
+
+/// The thread panicked, which the log tells.
+fn broken() -> Fault {
+    Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "this request met a defect of the server; the log has more")
+}

@@ -1,0 +1,304 @@
+// The console: asks for the status and the totals every two seconds and shows what an operator has to know.
+// Whatever comes from files reaches the page as text nodes, never as markup.
+const EVERY_MS = 2000, PATIENCE_MS = 8000, ROWS = 200, HISTORY = 120;
+const LEVELS = ["good", "warn", "bad"];
+const byId = (id) => document.getElementById(id);
+
+let status = null, totals = null, before = null;
+const history = [];
+
+// Elements
+
+function el(tag, attributes, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes || {})) {
+    if (value !== undefined && value !== null && value !== false) element.setAttribute(name, value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""));
+  return element;
+}
+
+// Replaces what is in an element, but only if it changed: what the operator has selected stays selected.
+const shown = new Map();
+function show(id, key, children) {
+  const text = JSON.stringify(key);
+  if (shown.get(id) === text) return;
+  shown.set(id, text);
+  byId(id).replaceChildren(...children());
+}
+
+function facts(id, pairs) {
+  const rows = pairs.filter(([, value]) => value !== null && value !== undefined);
+  show(id, rows, () => rows.map(([term, value, level]) =>
+    el("div", {}, el("dt", {}, term), el("dd", { class: level }, value))));
+}
+
+// Words
+
+const count = (number) => number.toLocaleString("en");
+const counted = (number, one, many) => `${count(number)} ${number === 1 ? one : many}`;
+
+function rateText(rate) {
+  if (rate === null || rate === undefined) return "–";
+  return rate >= 100 || rate === 0 ? count(Math.round(rate)) : rate.toFixed(1);
+}
+
+function span(secs) {
+  secs = Math.max(0, Math.round(secs));
+  if (secs < 90) return `${secs} s`;
+  if (secs < 5400) return `${Math.round(secs / 60)} min`;
+  if (secs < 129600) return `${Math.round(secs / 3600)} h`;
+  return `${Math.round(secs / 86400)} days`;
+}
+
+const moment = (secs) => new Date(secs * 1000).toISOString().replace(".000Z", "Z");
+const day = (secs) => moment(secs).slice(0, 10);
+const ago = (secs) => `${span(status.now - secs)} ago`;
+const ahead = (secs) => (secs > status.now ? `in ${span(secs - status.now)}` : ago(secs));
+const time = (secs, words) => el("time", { datetime: moment(secs), title: moment(secs) }, words);
+
+// What is wrong
+
+function concerns() {
+  const found = [];
+  const say = (level, what, lines) => found.push({ level, what, lines });
+  const { configuration, databases, distressed, targets, checker } = status;
+  if (distressed.length) {
+    const more = distressed.length >= 100 ? " or more" : "";
+    say(2, `${counted(distressed.length, "service name and type", "service names and types")}${more} with nothing usable, see below.`);
+  }
+  if (checker.doubt === "suspecting") {
+    say(2, "Verdicts are frozen: most targets failed at once, so the fault may be this server's own network.");
+  }
+  if (configuration.errors.length) {
+    const when = configuration.refused ? ` since ${moment(configuration.refused)}` : "";
+    say(1, `The newest files are refused${when}. The ones before serve on. To mend:`, configuration.errors);
+  }
+  for (const database of databases) {
+    if (database.error) say(1, `Database ${database.path}: the newest file is not in use, the one before is: ${database.error}.`);
+  }
+  const down = targets.filter((target) => target.verdict === "down").length;
+  if (down) say(1, `${count(down)} of ${counted(targets.length, "target", "targets")} down.`);
+  const flipping = targets.filter((target) => target["flips-in-secs"] !== undefined && target.verdict !== "down").length;
+  if (flipping) say(1, `${counted(flipping, "target", "targets")} about to be judged down.`);
+  const drops = growth((of) => sum(of, "kernel-drops"));
+  if (drops > 0) say(1, `The kernel drops ${rateText(drops)} datagrams a second: this server is overloaded.`);
+  const draining = status.datacenters.filter((datacenter) => datacenter.state === "draining").map((datacenter) => datacenter.name);
+  if (draining.length) say(0, `Draining: ${draining.join(", ")}.`);
+  if (configuration.warnings.length) say(0, `${counted(configuration.warnings.length, "warning", "warnings")} about the files in use:`, configuration.warnings);
+  return found.sort((a, b) => b.level - a.level);
+}
+
+function showBanner(found, headline, level) {
+  byId("banner").className = `banner ${LEVELS[level] || "unknown"}`;
+  if (byId("headline").textContent !== headline) byId("headline").textContent = headline;
+  const words = ["Note: ", "Look at it: ", "Trouble: "];
+  show("concerns", found, () => found.map((concern) => el("li", {},
+    el("span", { class: `word ${concern.level ? LEVELS[concern.level] : "unknown"}` }, words[concern.level]), concern.what,
+    concern.lines ? el("pre", { tabindex: "0", class: "mono" }, concern.lines.join("\n")) : null)));
+  document.title = level === 0 ? "portolan" : `(${level === 1 ? "look" : "trouble"}) portolan`;
+}
+
+// Rates
+
+const sum = (of, key) => Object.values(of.transports).reduce((all, transport) => all + transport[key], 0);
+
+// How much a count grows in a second; null until there are two counts to compare.
+function growth(pick) {
+  if (!before || !totals) return null;
+  const difference = pick(totals.document) - pick(before.document);
+  const secs = (totals.at - before.at) / 1000;
+  return difference >= 0 && secs > 0 ? difference / secs : null;
+}
+
+function showTraffic() {
+  if (!totals) return;
+  const rate = growth((of) => sum(of, "received"));
+  byId("rate").textContent = rateText(rate);
+  if (rate !== null && !totals.isDrawn) {
+    totals.isDrawn = true;
+    history.push(rate);
+    if (history.length > HISTORY) history.shift();
+    draw();
+  }
+  const of = totals.document;
+  const per = (key) => Object.keys(of[key]).map((word) => [word, growth((one) => one[key][word] || 0)]);
+  const busy = Object.keys(of.transports).filter((word) => of.transports[word].received > 0);
+  const pairs = busy.map((word) => [word.toUpperCase(), `${rateText(growth((one) => one.transports[word].received))}/s`]);
+  for (const [word, one] of per("rcodes")) pairs.push([word, `${rateText(one)}/s`]);
+  pairs.push(["received since the start", count(sum(of, "received"))]);
+  pairs.push(["without reply", count(sum(of, "ignored") + sum(of, "send-errors"))]);
+  pairs.push(["dropped by the kernel", count(sum(of, "kernel-drops")), sum(of, "kernel-drops") ? "warn" : undefined]);
+  facts("traffic", pairs);
+}
+
+function draw() {
+  const canvas = byId("history"), context = canvas.getContext("2d");
+  const { width, height } = canvas, most = Math.max(1, ...history);
+  context.clearRect(0, 0, width, height);
+  context.strokeStyle = getComputedStyle(canvas).color;
+  context.lineWidth = 1.5;
+  context.beginPath();
+  history.forEach((rate, at) => {
+    const x = width - (history.length - 1 - at) * (width / (HISTORY - 1)), y = height - 2 - (rate / most) * (height - 4);
+    if (at) context.lineTo(x, y); else context.moveTo(x, y);
+  });
+  context.stroke();
+}
+
+// Tables
+
+const STATES = { active: ["good", "● active"], standby: ["unknown", "◌ standby"], draining: ["warn", "▽ draining"], disabled: ["warn", "✕ disabled"] };
+const VERDICTS = { up: ["good", "● up"], down: ["bad", "✕ down"], unknown: ["unknown", "? unknown"] };
+
+function word(table, key) {
+  const [level, text] = table[key] || ["unknown", key];
+  return el("span", { class: `word ${level}` }, text);
+}
+
+function verdictCounts({ up, down, unknown }) {
+  const all = up + down + unknown;
+  if (!all) return [el("span", { class: "quiet" }, "none probed")];
+  const parts = [`${count(up)} up`];
+  if (down) parts.push(", ", el("span", { class: "word bad" }, `✕ ${count(down)} down`));
+  if (unknown) parts.push(`, ${count(unknown)} unknown`);
+  const bar = el("div", { class: "bar", "aria-hidden": "true" });
+  for (const [kind, number] of [["up", up], ["down", down], ["open", unknown]]) {
+    const part = el("span", { class: kind });
+    part.style.flexGrow = number;
+    bar.append(part);
+  }
+  return [...parts, bar];
+}
+
+function datacenterNotes(datacenter) {
+  const notes = [];
+  if (datacenter.reason) notes.push(el("div", {}, datacenter.reason));
+  if (datacenter.until !== undefined) notes.push(el("div", {}, "until ", time(datacenter.until, `${moment(datacenter.until)}, ${ahead(datacenter.until)}`)));
+  const drain = datacenter.drain;
+  if (drain && datacenter.state !== "active") {
+    const isOver = drain.expires <= status.now;
+    const words = isOver ? `drained: the last cached answer expired ${ago(drain.expires)}` : `last cached answer expires ${ahead(drain.expires)}`;
+    notes.push(el("div", { class: isOver ? "good" : "warn" }, time(drain.expires, words), ` (drained ${ago(drain.effective)}, longest TTL ${drain["longest-ttl"]} s)`));
+    if (!isOver) notes.push(el("progress", { max: drain.expires - drain.effective, value: status.now - drain.effective, "aria-label": "Drain" }));
+  }
+  return notes;
+}
+
+function showDatacenters() {
+  const rate = (name) => growth((of) => of.datacenters[name] || 0);
+  const rows = status.datacenters.map((datacenter) => [datacenter, rate(datacenter.name)]);
+  const isTimed = status.datacenters.some((datacenter) => datacenter.drain || datacenter.until !== undefined);
+  show("datacenters", [rows, isTimed && status.now], () => rows.length ? rows.map(([datacenter, answers]) => el("tr", {},
+    el("th", { scope: "row" }, datacenter.name, datacenter.region ? el("span", { class: "quiet" }, ` ${datacenter.region}`) : null),
+    el("td", {}, word(STATES, datacenter.state)),
+    el("td", { class: "nowrap" }, ...verdictCounts(datacenter)),
+    el("td", { class: "number" }, count(datacenter.services)),
+    el("td", { class: "number" }, rateText(answers)),
+    el("td", {}, ...datacenterNotes(datacenter), el("div", { class: "quiet mono" }, datacenter.file)))) : [empty(6, "No datacenter is configured.")]);
+}
+
+const empty = (columns, words) => el("tr", {}, el("td", { colspan: columns, class: "quiet" }, words));
+
+const URGENCY = { down: 0, unknown: 2, up: 3 };
+const urgency = (target) => (target.verdict !== "down" && target["flips-in-secs"] !== undefined ? 1 : URGENCY[target.verdict] ?? 2);
+
+function showTargets() {
+  const wanted = byId("find").value.trim().toLowerCase(), isFailingOnly = byId("failing").checked;
+  const matches = (target) => [target.monitor, target.target, target.verdict, target.last || ""].some((text) => text.toLowerCase().includes(wanted));
+  const found = status.targets
+    .filter((target) => (!isFailingOnly || urgency(target) < 3) && (!wanted || matches(target)))
+    .map((target) => [urgency(target), target])
+    .sort(([a], [b]) => a - b)
+    .map(([, target]) => target);
+  const rows = found.slice(0, ROWS);
+  const all = status.targets.length;
+  byId("targets-count").textContent = found.length === all ? count(all) : `${count(found.length)} of ${count(all)}`;
+  byId("targets-rest").textContent = found.length > ROWS ? `${count(found.length - ROWS)} more; find narrows them down.` : "";
+  const ages = rows.map((target) => (target.since === undefined ? "" : ago(target.since)));
+  show("targets", [rows, ages], () => rows.length ? rows.map((target, at) => el("tr", {},
+    el("td", {}, word(VERDICTS, target.verdict), flips(target)),
+    el("th", { scope: "row", class: "mono" }, target.target),
+    el("td", {}, target.monitor),
+    el("td", { class: "nowrap" }, target.since === undefined ? "–" : time(target.since, ages[at])),
+    el("td", { class: target.last && target.last !== "ok" ? "bad" : undefined }, target.last || "–"),
+    el("td", { class: "number" }, target["latency-ms"] === undefined ? "–" : `${count(target["latency-ms"])} ms`)))
+    : [empty(6, all ? "No target matches." : "Nothing is probed: no pool names a monitor.")]);
+}
+
+function flips(target) {
+  if (target["flips-in-secs"] === undefined) return null;
+  return el("div", { class: "quiet nowrap" }, `${target.verdict === "down" ? "up" : "down"} in ≥ ${target["flips-in-secs"]} s`);
+}
+
+function showRest() {
+  const { distressed, databases, zones, checker, configuration } = status;
+  byId("distressed-section").hidden = !distressed.length;
+  show("distressed", distressed, () => distressed.map((service) => el("tr", {},
+    el("th", { scope: "row" }, service.name), el("td", {}, service.rtype), el("td", {}, service.plight))));
+  show("databases", databases, () => databases.length ? databases.map((database) => el("tr", {},
+    el("th", { scope: "row" }, database.kind), el("td", { class: "nowrap" }, day(database.built)),
+    el("td", { class: "number" }, count(database.networks)),
+    el("td", {}, el("span", { class: "mono" }, database.path), database.error ? el("div", { class: "warn" }, `newest not in use: ${database.error}`) : null)))
+    : [empty(4, "None: every client gets the default.")]);
+  byId("zones-count").textContent = count(zones.length);
+  byId("zones-rest").textContent = zones.length > ROWS ? `${count(zones.length - ROWS)} more.` : "";
+  show("zones", zones.slice(0, ROWS), () => zones.slice(0, ROWS).map((zone) => el("tr", {},
+    el("th", { scope: "row" }, zone.name), el("td", { class: "number" }, String(zone.serial)),
+    el("td", { class: "number" }, count(zone.records)), el("td", { class: "number" }, count(zone.services)))));
+  const doubts = { trusting: "trusts itself", suspecting: "suspects itself: verdicts are frozen", convinced: "failures confirmed: verdicts follow probes" };
+  facts("checker", [
+    ["checker", doubts[checker.doubt] || checker.doubt, checker.doubt === "suspecting" ? "bad" : undefined],
+    ["freezes", count(checker.freezes)], ["probes", count(checker.started)],
+    ["late", count(checker.late), checker.late ? "warn" : undefined],
+    ["thrown away", count(checker.discarded)], ["running", count(checker["in-flight"])],
+  ]);
+  facts("files", [
+    ["in use since", `${moment(configuration.loaded)} (${ago(configuration.loaded)})`],
+    ["reloads", count(configuration.reloads)],
+    ["refused", count(configuration.failures), configuration.failures ? "warn" : undefined],
+    ["services", count(status.services)],
+  ]);
+}
+
+function showAll() {
+  const found = concerns();
+  const level = found.length ? found[0].level : 0;
+  showBanner(found, ["Serving. All is well.", "Serving. Something needs a look.", "Serving, in trouble."][level], level);
+  byId("facts").textContent = `version ${status.version} · generation ${count(status.generation)} · up ${span(status.now - status.started)} · as of ${moment(status.now).slice(11)}`;
+  showDatacenters();
+  showTraffic();
+  showTargets();
+  showRest();
+}
+
+// Asking
+
+async function ask(path) {
+  const response = await fetch(path, { signal: AbortSignal.timeout(PATIENCE_MS), cache: "no-store" });
+  if (!response.ok) throw new Error(`${path} answers ${response.status}`);
+  return response.json();
+}
+
+async function round() {
+  try {
+    const [newStatus, newTotals] = await Promise.all([ask("/api/v1/status"), ask("/api/v1/totals")]);
+    const isRestarted = status && status.started !== newStatus.started;
+    before = isRestarted ? null : totals;
+    [status, totals] = [newStatus, { at: performance.now(), document: newTotals }];
+    showAll();
+  } catch (error) {
+    const since = status ? ` What is below is of ${moment(status.now)}.` : "";
+    showBanner([{ level: 2, what: `${error.message}.${since}` }], "The server does not answer.", 2);
+  }
+}
+
+async function run() {
+  if (!document.hidden) await round();
+  setTimeout(run, EVERY_MS);
+}
+
+byId("find").addEventListener("input", () => status && showTargets());
+byId("failing").addEventListener("change", () => status && showTargets());
+document.addEventListener("visibilitychange", () => document.hidden || round());
+run();

@@ -1,0 +1,115 @@
+//! The guard: turns away what a web page of somebody else could send.
+//!
+//! A browser on the operator's machine reaches the loopback address, and with it any page the operator looks at. Two things
+//! keep such a page out:
+//!
+//! - DNS rebinding: the page's own name is made to resolve to this address, so that the browser takes this server for the
+//!   page's own. But then the `Host` header holds that name. A name that an attacker can point anywhere is not accepted;
+//!   an address or `localhost` is, for nobody can rebind those.
+//! - Cross-site requests: a form or a script of another origin may send a POST without asking, as long as its content type
+//!   is one of a form's. One that says `application/json` is asked for first (CORS preflight), and this server never agrees.
+//!
+//! Whoever opens the admin address to a network may read under any name; changes need an address or `localhost` always.
+
+use std::net::IpAddr;
+
+use axum::http::{
+    Method, Request, StatusCode,
+    header::{CONTENT_TYPE, HOST},
+    uri::Authority,
+};
+
+use super::api::Fault;
+
+/// Whether the request may go on. `local` is the address that it came to.
+///
+/// # Errors
+/// What to answer instead.
+pub(super) fn check<B>(request: &Request<B>, local: IpAddr) -> Result<(), Fault> {
+    let is_change = !matches!(*request.method(), Method::GET | Method::HEAD);
+    if (is_change || local.to_canonical().is_loopback()) && !names_an_address(request) {
+        return Err(Fault::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "the Host header has to hold an address or localhost, so that no web page can reach this server under its \
+             own name (DNS rebinding)",
+        ));
+    }
+    if is_change && !is_json(request) {
+        return Err(Fault::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "a change needs the header Content-Type: application/json, which web pages of others cannot send",
+        ));
+    }
+    Ok(())
+}
+
+/// Requests without a host come from no browser.
+fn names_an_address<B>(request: &Request<B>) -> bool {
+    let headers = request.headers().get_all(HOST).iter().map(|host| host.to_str().unwrap_or_default());
+    request.uri().authority().map(Authority::as_str).into_iter().chain(headers).all(is_address)
+}
+
+fn is_address(host: &str) -> bool {
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let host = authority.host();
+    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host);
+    bare.parse::<IpAddr>().is_ok() || host == "localhost" || host.ends_with(".localhost")
+}
+
+fn is_json<B>(request: &Request<B>) -> bool {
+    let Some(value) = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
+    let essence = value.split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOPBACK: &str = "127.0.0.1";
+
+    #[test]
+    fn only_an_address_or_localhost_names_this_server() {
+        for (host, is_ours, why) in [
+            ("127.0.0.1:8053", true, "an address"),
+            ("192.0.2.7", true, "any address: it cannot be rebound"),
+            ("[::1]:8053", true, "IPv6"),
+            ("LocalHost:8053", true, "case does not matter"),
+            ("localhost.:8053", true, "absolute"),
+            ("portolan.localhost", true, "RFC 6761: always loopback"),
+            ("attacker.example:8053", false, "a name"),
+            ("127.0.0.1.attacker.example", false, "a name that begins like an address"),
+            ("localhost.attacker.example", false, "a name that begins like localhost"),
+            ("notlocalhost", false, "a name that ends like localhost"),
+            ("attacker.example@127.0.0.1", true, "user information is not the host"),
+            ("127.0.0.1@attacker.example", false, "nor the other way round"),
+            ("", false, "nothing"),
+            ("a b", false, "not a host"),
+        ] {
+            assert_eq!(is_address(host), is_ours, "{host}: {why}");
+        }
+    }
+
+    #[test]
+    fn what_a_foreign_page_could_send_is_turned_away() {
+        let json = Some("application/json; charset=utf-8");
+        for (method, local, host, content_type, expected, why) in [
+            ("GET", LOOPBACK, "localhost", None, None, "an operator's browser"),
+            ("GET", LOOPBACK, "attacker.example", None, Some(421), "rebinding"),
+            ("GET", "192.0.2.7", "dns1.example.com:8053", None, None, "opened to a network"),
+            ("POST", "192.0.2.7", "dns1.example.com:8053", json, Some(421), "a change under a name"),
+            ("POST", LOOPBACK, "127.0.0.1:8053", json, None, "portolan drain"),
+            ("POST", LOOPBACK, "127.0.0.1:8053", Some("text/plain"), Some(415), "a form of another origin"),
+            ("POST", LOOPBACK, "127.0.0.1:8053", None, Some(415), "a request without a type"),
+            ("DELETE", LOOPBACK, "attacker.example", None, Some(421), "any other method"),
+        ] {
+            let mut request = Request::builder().method(method).uri("/api/v1/reload").header(HOST, host);
+            if let Some(content_type) = content_type {
+                request = request.header(CONTENT_TYPE, content_type);
+            }
+            let refused = check(&request.body(()).unwrap(), local.parse().unwrap()).err();
+            assert_eq!(refused.map(|fault| fault.status().as_u16()), expected, "{why}");
+        }
+    }
+}

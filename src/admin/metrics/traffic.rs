@@ -1,0 +1,72 @@
+//! What came in over the transports and how it ended.
+
+use std::fmt;
+
+use super::{Page, rcode_word, rtype_word, transport_word};
+use crate::{
+    dns::Rcode,
+    transport::{ConnectionEvent, Silence, Totals, TransportTotals},
+};
+
+pub(super) fn write(page: &mut Page<'_>, totals: &Totals) -> fmt::Result {
+    ends(page, &totals.transports)?;
+    replies(page, &totals.transports)?;
+    page.counters(
+        "portolan_service_answers",
+        "Replies that the service chose.",
+        totals.services.iter().map(|(name, count)| ([("service", name.to_string())], *count)),
+    )?;
+    page.counters(
+        "portolan_datacenter_answers",
+        "Steered replies whose first endpoint is in the datacenter.",
+        totals.datacenters.iter().map(|(name, count)| ([("datacenter", &**name)], *count)),
+    )
+}
+
+/// One number for each transport.
+fn each(
+    page: &mut Page<'_>,
+    transports: &[TransportTotals],
+    name: &str,
+    help: &str,
+    count: impl Fn(&TransportTotals) -> u64,
+) -> fmt::Result {
+    let samples = transports.iter().map(|one| ([("transport", transport_word(one.transport))], count(one)));
+    page.counters(name, help, samples)
+}
+
+fn ends(page: &mut Page<'_>, transports: &[TransportTotals]) -> fmt::Result {
+    each(page, transports, "portolan_messages_received", "Messages that came in.", |one| one.received)?;
+    let ignored = transports.iter().flat_map(|one| {
+        let labels = |silence: Silence| [("transport", transport_word(one.transport)), ("reason", silence.word())];
+        Silence::ALL.map(|silence| (labels(silence), one.silent_for(silence)))
+    });
+    page.counters("portolan_messages_ignored", "Messages that got no reply.", ignored)?;
+    each(page, transports, "portolan_send_errors", "Replies that could not be sent.", |one| one.send_errors)?;
+    let drops = "Datagrams that the kernel dropped because the receive buffer was full; not part of those received.";
+    each(page, transports, "portolan_kernel_drops", drops, |one| one.kernel_drops)?;
+    let events = transports.iter().flat_map(|one| {
+        let labels = |event: ConnectionEvent| [("transport", transport_word(one.transport)), ("event", event.word())];
+        ConnectionEvent::ALL.map(|event| (labels(event), one.connections_that(event)))
+    });
+    page.counters("portolan_connections", "What happened to connections.", events)
+}
+
+fn replies(page: &mut Page<'_>, transports: &[TransportTotals]) -> fmt::Result {
+    let rcodes = transports.iter().flat_map(|one| {
+        let labels = |rcode| [("transport", transport_word(one.transport).to_owned()), ("rcode", rcode_word(rcode))];
+        // Codes without a name are shown once they occur.
+        let is_shown = |rcode, count| count > 0 || Rcode(rcode).mnemonic().is_some();
+        (0..)
+            .zip(one.answered)
+            .filter(move |(rcode, count)| is_shown(*rcode, *count))
+            .map(move |(rcode, count)| (labels(rcode), count))
+    });
+    page.counters("portolan_replies", "Replies sent, by response code.", rcodes)?;
+    let types = transports.iter().flat_map(|one| {
+        let labels = |rtype| [("transport", transport_word(one.transport).to_owned()), ("type", rtype_word(rtype))];
+        one.by_type().map(move |(rtype, count)| (labels(rtype), count)).collect::<Vec<_>>()
+    });
+    page.counters("portolan_replies_by_type", "Replies sent, by the type asked for.", types)?;
+    each(page, transports, "portolan_replies_truncated", "Replies with TC.", |one| one.truncated)
+}

@@ -1,0 +1,64 @@
+//! Readiness: what `/readyz` says. Whoever decides by it whether this server gets queries needs one bit; whoever looks at it
+//! wants to know what is wrong even while it serves.
+
+use serde::{Deserialize, Serialize};
+
+use crate::control::{ConfigurationStatus, Status};
+
+/// What `/readyz` says. Only `is-ready` decides the HTTP status: newest files that are refused, a broken database or a checker
+/// that doubts itself leave the server answering from what it has, and so leave it ready.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Readiness {
+    /// Queries are answered from a snapshot.
+    pub is_ready: bool,
+    /// Of that snapshot.
+    pub generation: u64,
+    /// What an operator should look at, one line each; empty when all is well.
+    pub concerns: Vec<String>,
+    /// What became of the files; nothing while the controller is busy.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub configuration: Option<ConfigurationStatus>,
+}
+
+impl Readiness {
+    /// `status` is missing while the controller is busy or gone.
+    pub(super) fn new(generation: u64, is_alive: bool, status: Option<&Status>) -> Self {
+        let mut concerns = Vec::new();
+        if !is_alive {
+            concerns.push("a thread that answers queries has died".to_owned());
+        }
+        match status {
+            Some(status) => concerns.extend(self::concerns(status)),
+            None => concerns.push("the controller does not answer now; queries are answered all the same".to_owned()),
+        }
+        Self {
+            is_ready: generation > 0 && is_alive,
+            generation,
+            concerns,
+            configuration: status.map(|status| status.configuration.clone()),
+        }
+    }
+}
+
+fn concerns(status: &Status) -> Vec<String> {
+    let mut concerns = Vec::new();
+    let errors = status.configuration.errors.len();
+    if errors > 0 {
+        concerns.push(format!("the newest files are refused, {errors} lines say why; the ones before serve on"));
+    }
+    for database in &status.databases {
+        if let Some(error) = &database.error {
+            concerns.push(format!("database {}: the newest file is not in use: {error}", database.path));
+        }
+    }
+    if status.checker.doubt == "suspecting" {
+        concerns
+            .push("most targets failed at once: verdicts are frozen, the fault may be this server's own".to_owned());
+    }
+    let distressed = status.distressed.len();
+    if distressed > 0 {
+        concerns.push(format!("{distressed} services or more have nothing usable"));
+    }
+    concerns
+}

@@ -1,0 +1,264 @@
+//! Each endpoint says what it should.
+
+use super::*;
+use crate::{
+    admin::{DocumentTotals, Readiness},
+    control::{DrainError, DrainReport, Status},
+};
+
+const BROKEN: &str = "[datacenter.fra]\nlocation = { latitude = 500.0, longitude = 8.68 }\n";
+
+#[tokio::test]
+async fn healthz_fails_once_a_shard_has_died() {
+    let site = Site::start().await;
+    assert_eq!(site.get("/healthz").await.status(), 200);
+    site.is_alive.store(false, Relaxed);
+    assert_eq!(site.get("/healthz").await.status(), 503);
+    assert_eq!(site.get("/readyz").await.status(), 503);
+}
+
+#[tokio::test]
+async fn a_refused_reload_is_shown_and_does_not_end_readiness() {
+    let site = Site::start().await;
+    let (code, ready) = document(site.get("/readyz").await).await;
+    let ready: Readiness = serde_json::from_value(ready).unwrap();
+    assert_eq!((code, ready.is_ready, ready.concerns.len()), (200, true, 0));
+    fs::write(site.zone_file("datacenters.toml"), BROKEN).unwrap();
+    let (code, fault) = document(site.post("/api/v1/reload", "").send().await.unwrap()).await;
+    assert_eq!(code, 422);
+    let refused = fault["error"]["refused"].as_array().unwrap();
+    assert!(refused.iter().any(|line| line.as_str().unwrap().contains("datacenters.toml:2")), "{refused:?}");
+    let (code, ready) = document(site.get("/readyz").await).await;
+    let ready: Readiness = serde_json::from_value(ready).unwrap();
+    assert_eq!((code, ready.is_ready), (200, true));
+    assert!(ready.concerns[0].contains("refused"), "{:?}", ready.concerns);
+    assert!(!ready.configuration.unwrap().errors.is_empty());
+    let samples = exposition::read(&site.get("/metrics").await.text().await.unwrap()).unwrap();
+    assert_eq!(samples["portolan_configuration_refused"], 1.0);
+    assert!(samples["portolan_reload_failures_total"] >= 1.0);
+}
+
+#[tokio::test]
+async fn readyz_and_metrics_do_without_a_controller() {
+    let site = Site::start().await;
+    site.handle.stop().await;
+    let (code, ready) = document(site.get("/readyz").await).await;
+    assert_eq!((code, ready["is-ready"].as_bool()), (200, Some(true)), "the last snapshot serves on");
+    assert_eq!(site.get("/api/v1/status").await.status(), 503);
+    let samples = exposition::read(&site.get("/metrics").await.text().await.unwrap()).unwrap();
+    assert_eq!(samples["portolan_controller_answers"], 0.0);
+    let (code, _) = document(site.post("/api/v1/reload", "").send().await.unwrap()).await;
+    assert_eq!(code, 503);
+}
+
+#[tokio::test]
+async fn status_is_the_controllers_own() {
+    let site = Site::start().await;
+    let status: Status = serde_json::from_slice(&site.get("/api/v1/status").await.bytes().await.unwrap()).unwrap();
+    let expected = site.handle.status().await.unwrap();
+    assert_eq!(Status { now: expected.now, ..status }, expected);
+}
+
+#[tokio::test]
+async fn a_reload_says_the_generation_that_answers_follow() {
+    let site = Site::start().await;
+    fs::write(site.zone_file("more.toml"), "[datacenter.sin]\nlocation = { latitude = 1.35, longitude = 103.82 }\n")
+        .unwrap();
+    let (code, reloaded) = document(site.post("/api/v1/reload", "").send().await.unwrap()).await;
+    assert_eq!(code, 200);
+    assert_eq!(reloaded["generation"], site.handle.published().load().generation);
+    let (_, status) = document(site.get("/api/v1/status").await).await;
+    assert_eq!(status["datacenters"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_drain_edits_the_file_and_its_end_restores_it() {
+    let site = Site::start().await;
+    let body = r#"{"reason": "kernel upgrade", "for-secs": 7200}"#;
+    let (code, report) = document(site.post("/api/v1/datacenters/fra/drain", body).send().await.unwrap()).await;
+    assert_eq!(code, 200, "{report}");
+    let report: DrainReport = serde_json::from_value(report).unwrap();
+    assert_eq!(report.generation, site.handle.published().load().generation);
+    assert!(report.datacenters[0].1.is_some());
+    let text = fs::read_to_string(site.zone_file("datacenters.toml")).unwrap();
+    assert!(text.contains("draining") && text.contains("kernel upgrade"), "{text}");
+    let (_, status) = document(site.get("/api/v1/status").await).await;
+    assert_eq!(status["datacenters"][0]["state"], "draining");
+    let (code, _) = document(site.post("/api/v1/datacenters/fra/undrain", "").send().await.unwrap()).await;
+    assert_eq!(code, 200);
+    let (_, status) = document(site.get("/api/v1/status").await).await;
+    assert_eq!(status["datacenters"][0]["state"], "active");
+}
+
+#[tokio::test]
+async fn a_drain_that_cannot_be_says_why() {
+    let site = Site::start().await;
+    let (code, fault) = document(site.post("/api/v1/datacenters/fre/drain", "{}").send().await.unwrap()).await;
+    let error: DrainError = serde_json::from_value(fault["error"].clone()).unwrap();
+    assert_eq!((code, error), (404, DrainError::Unknown("fre".to_owned(), Some("fra".to_owned()))));
+    let (code, _) = document(site.post("/api/v1/datacenters/fra/drain", "").send().await.unwrap()).await;
+    assert_eq!(code, 200);
+    let (code, fault) = document(site.post("/api/v1/datacenters/iad/drain", "").send().await.unwrap()).await;
+    let error: DrainError = serde_json::from_value(fault["error"].clone()).unwrap();
+    assert_eq!((code, &error), (409, &DrainError::Distress(vec!["www.gslb.example.com".to_owned()])));
+    assert_eq!(fault["message"], error.to_string());
+    let forced = site.post("/api/v1/datacenters/iad/drain", r#"{"force": true}"#).send().await.unwrap();
+    assert_eq!(forced.status(), 200);
+    let (_, status) = document(site.get("/api/v1/status").await).await;
+    assert_eq!(status["distressed"][0]["name"], "www.gslb.example.com");
+}
+
+#[tokio::test]
+async fn a_drain_of_files_with_errors_is_unprocessable() {
+    let site = Site::start().await;
+    fs::write(site.zone_file("broken.toml"), "[datacenter.fra]\n").unwrap();
+    let (code, fault) = document(site.post("/api/v1/datacenters/fra/drain", "").send().await.unwrap()).await;
+    assert_eq!(code, 422, "{fault}");
+    assert!(matches!(serde_json::from_value(fault["error"].clone()).unwrap(), DrainError::Refused(_)));
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_understood_changes_nothing() {
+    let site = Site::start().await;
+    for (body, why) in [
+        (r#"{"for-seconds": 5}"#, "an unknown key"),
+        (r#"{"force": "yes"}"#, "a wrong type"),
+        ("{", "not JSON"),
+        ("[[[[", "not an object"),
+    ] {
+        let (code, fault) = document(site.post("/api/v1/datacenters/fra/drain", body).send().await.unwrap()).await;
+        assert_eq!(code, 400, "{why}");
+        assert!(fault["message"].as_str().unwrap().contains("for-secs"), "{why}: {fault}");
+    }
+    assert_eq!(fs::read_to_string(site.zone_file("datacenters.toml")).unwrap(), DATACENTERS);
+}
+
+#[tokio::test]
+async fn what_is_counted_equals_what_was_asked() {
+    let site = Site::start().await;
+    let (shards, server) = site.serve_dns();
+    for (name, rtype, count) in
+        [("www.gslb.example.com", 1, 7), ("nothing.gslb.example.com", 1, 3), ("www.example.org", 28, 2)]
+    {
+        (0..count).for_each(|_| ask(server, name, rtype));
+    }
+    shards.stop();
+    let samples = exposition::read(&site.get("/metrics").await.text().await.unwrap()).unwrap();
+    for (sample, count) in [
+        (r#"portolan_messages_received_total{transport="udp"}"#, 12.0),
+        (r#"portolan_replies_total{transport="udp",rcode="NOERROR"}"#, 7.0),
+        (r#"portolan_replies_total{transport="udp",rcode="NXDOMAIN"}"#, 3.0),
+        (r#"portolan_replies_total{transport="udp",rcode="REFUSED"}"#, 2.0),
+        (r#"portolan_replies_by_type_total{transport="udp",type="A"}"#, 10.0),
+        (r#"portolan_replies_by_type_total{transport="udp",type="AAAA"}"#, 2.0),
+        (r#"portolan_service_answers_total{service="www.gslb.example.com"}"#, 7.0),
+        (r#"portolan_messages_received_total{transport="tcp"}"#, 0.0),
+        (r#"portolan_datacenter_state{datacenter="fra",state="active"}"#, 1.0),
+        (r#"portolan_datacenter_state{datacenter="fra",state="draining"}"#, 0.0),
+        ("portolan_shards_alive", 1.0),
+        ("portolan_services", 1.0),
+        ("portolan_generation", site.handle.published().load().generation as f64),
+    ] {
+        assert_eq!(samples.get(sample), Some(&count), "{sample}");
+    }
+    let sum = |prefix: &str| samples.iter().filter(|(name, _)| name.starts_with(prefix)).map(|(_, n)| n).sum::<f64>();
+    assert_eq!(sum("portolan_replies_total{"), 12.0);
+    assert_eq!(sum("portolan_replies_by_type_total{"), 12.0);
+    assert_eq!(sum("portolan_datacenter_answers_total{"), 7.0);
+    assert!(samples["process_resident_memory_bytes"] > 1e6);
+    let (_, totals) = document(site.get("/api/v1/totals").await).await;
+    let totals: DocumentTotals = serde_json::from_value(totals).unwrap();
+    assert_eq!((totals.transports["udp"].received, totals.transports["udp"].answered), (12, 12));
+    assert_eq!((totals.rcodes["NXDOMAIN"], totals.types["A"]), (3, 10));
+    assert_eq!(totals.datacenters.values().sum::<u64>(), 7);
+}
+
+#[tokio::test]
+async fn names_with_odd_characters_leave_the_metrics_readable() {
+    let zone = ZONE.replace("www.gslb", r#"a\\\"b\\010\\\\c.gslb"#);
+    let site = Site::start_with(&[("datacenters.toml", DATACENTERS), ("zone.toml", &zone)]).await;
+    let text = site.get("/metrics").await.text().await.unwrap();
+    let samples = exposition::read(&text).unwrap();
+    assert!(samples.keys().any(|name| name.starts_with("portolan_service_answers_total{service=\"a")), "{text}");
+}
+
+#[tokio::test]
+async fn verdicts_are_told_by_monitor_and_target() {
+    // Nobody listens on the port: it was just free, and stays bound to a socket that does not listen.
+    let refusing = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    refusing.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let port = refusing.local_addr().unwrap().as_socket().unwrap().port();
+    let monitor = format!("[monitor.web]\ntcp = {{ port = {port} }}\ninterval = \"1s\"\ntimeout = \"500ms\"\n");
+    let zone = ZONE
+        .replace("policy ", "monitor = \"web\"\npolicy ")
+        .replace("192.0.2.11", "127.0.0.1")
+        .replace("192.0.2.21", "127.0.0.2");
+    let site =
+        Site::start_with(&[("datacenters.toml", DATACENTERS), ("zone.toml", &zone), ("monitor.toml", &monitor)]).await;
+    let samples = exposition::read(&site.get("/metrics").await.text().await.unwrap()).unwrap();
+    assert_eq!(samples[r#"portolan_target_up{monitor="web",target="127.0.0.1"}"#], 0.0);
+    assert_eq!(samples[r#"portolan_targets{verdict="down"}"#], 2.0);
+    assert!(samples["portolan_probes_started_total"] >= 2.0);
+}
+
+#[tokio::test]
+async fn prometheus_gets_the_format_that_it_asks_for() {
+    let site = Site::start().await;
+    let media_type = |response: Response| response.headers()["content-type"].to_str().unwrap().to_owned();
+    assert!(media_type(site.get("/metrics").await).starts_with("text/plain; version=0.0.4"));
+    let accept = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2";
+    let response = site.client.get(site.url("/metrics")).header("accept", accept).send().await.unwrap();
+    assert!(media_type(response).starts_with("application/openmetrics-text; version=1.0.0"));
+}
+
+#[tokio::test]
+async fn the_console_loads_nothing_from_elsewhere() {
+    let site = Site::start().await;
+    for path in ["/", "/console.css", "/console.js"] {
+        let response = site.get(path).await;
+        assert_eq!(response.status(), 200, "{path}");
+        assert!(response.headers()["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
+        let text = response.text().await.unwrap();
+        assert!(text.len() > 500, "{path}");
+        for absolute in ["http://", "https://", "//cdn", "innerHTML"] {
+            assert!(!text.contains(absolute), "{path} holds {absolute}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_said_in_json() {
+    let site = Site::start().await;
+    for (method, path, expected) in
+        [("GET", "/nothing", 404), ("GET", "/api/v1/reload", 405), ("POST", "/metrics", 405)]
+    {
+        let request = match method {
+            "GET" => site.client.get(site.url(path)),
+            _ => site.post(path, ""),
+        };
+        let (code, fault) = document(request.send().await.unwrap()).await;
+        assert_eq!(code, expected, "{method} {path}");
+        assert!(fault["message"].is_string(), "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_page_changes_nothing() {
+    let site = Site::start().await;
+    let drain = || site.client.post(site.url("/api/v1/datacenters/fra/drain"));
+    assert_eq!(drain().header("content-type", "text/plain").body("{}").send().await.unwrap().status(), 415);
+    assert_eq!(
+        drain()
+            .header("content-type", "application/json")
+            .body("{}")
+            .header("host", "attacker.example")
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        421
+    );
+    let read = site.client.get(site.url("/api/v1/status")).header("host", "attacker.example");
+    assert_eq!(read.send().await.unwrap().status(), 421);
+    assert_eq!(fs::read_to_string(site.zone_file("datacenters.toml")).unwrap(), DATACENTERS);
+}
