@@ -150,7 +150,7 @@ struct Server {
     shards: Shards,
     streams: Streams,
     https: Option<Https>,
-    admin: Option<tokio::task::JoinHandle<()>>,
+    admin: Option<admin::Running>,
     is_alive: Arc<AtomicBool>,
     lines: Vec<String>,
 }
@@ -190,7 +190,9 @@ impl Server {
         let is_alive = Arc::new(AtomicBool::new(true));
         let admin = admin.map(|listener| {
             lines.extend(named("admin", std::slice::from_ref(&listener)));
-            admin::serve(listener, handle.clone(), counters.clone(), Arc::clone(&is_alive))
+            let is_alive = Arc::clone(&is_alive);
+            let is_alive = Box::new(move || is_alive.load(Relaxed));
+            admin::serve(listener, admin::Serving { handle: handle.clone(), counters: counters.clone(), is_alive })
         });
         let admin = admin.transpose().map_err(system("serve the admin address"))?;
         tracing::info!(
@@ -247,7 +249,7 @@ impl Server {
         // A shard's thread catches its own panics.
         let _ = udp.await;
         if let Some(admin) = self.admin {
-            admin.abort();
+            admin.stop().await;
         }
         handle.stop().await;
     }

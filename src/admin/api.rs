@@ -8,15 +8,16 @@
 //! | `GET /metrics` | Prometheus text |
 //! | `GET /api/v1/status` | [`crate::control::Status`] |
 //! | `GET /api/v1/totals` | [`DocumentTotals`] |
+//! | `GET /api/v1/explain?name=&type=&client=&subnet=` | [`crate::engine::Explanation`]; 404 for a name that is not ours |
 //! | `POST /api/v1/reload` | the generation; 422 with every error of the files |
 //! | `POST /api/v1/datacenters/{name}/drain`, `.../undrain` | [`crate::control::DrainReport`]; 404, 409, 422, 500 with a [`DrainError`] |
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{fmt::Display, future::Future, net::AddrParseError, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{Path, State},
+    extract::{Path, Query, State, rejection::QueryRejection},
     http::{
         HeaderMap, HeaderName, StatusCode,
         header::{
@@ -31,7 +32,11 @@ use serde_json::{Value, json};
 use tokio::{task::spawn_blocking, time::timeout};
 
 use super::{metrics, ration::Rationed, readiness::Readiness, server::Serving, totals::DocumentTotals};
-use crate::control::{DrainError, DrainReport, DrainRequest, Gone, ReloadError, Status};
+use crate::{
+    control::{DrainError, DrainReport, DrainRequest, Gone, ReloadError, Status},
+    dns::{NameError, UnknownRtype},
+    engine::Request,
+};
 
 /// How long `/readyz` and `/metrics` wait for the controller before they go without it: it may be compiling.
 const DETAIL_PATIENCE: Duration = Duration::from_millis(500);
@@ -73,6 +78,7 @@ pub(super) fn router(serving: Serving) -> Router {
         .route("/metrics", get(metrics))
         .route("/api/v1/status", get(status))
         .route("/api/v1/totals", get(totals))
+        .route("/api/v1/explain", get(explain))
         .route("/api/v1/reload", post(reload))
         .route("/api/v1/datacenters/{name}/drain", post(drain))
         .route("/api/v1/datacenters/{name}/undrain", post(undrain))
@@ -214,6 +220,43 @@ async fn totals(State(office): Shared) -> Result<Response, Fault> {
         })
         .await?;
     Ok(document(JSON_TYPE, text))
+}
+
+/// The query of `/api/v1/explain`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Question {
+    name: String,
+    #[serde(rename = "type", default)]
+    rtype: Option<String>,
+    client: String,
+    #[serde(default)]
+    subnet: Option<String>,
+}
+
+impl Question {
+    fn request(&self) -> Result<Request, Fault> {
+        let wrong = |what: &str, text: &str, why: &dyn Display| {
+            Fault::new(StatusCode::BAD_REQUEST, format!("`{what}` is {text:?}: {why}"))
+        };
+        let name = self.name.parse().map_err(|why: NameError| wrong("name", &self.name, &why))?;
+        let rtype = self.rtype.as_deref().unwrap_or("A");
+        let rtype = rtype.parse().map_err(|why: UnknownRtype| wrong("type", rtype, &why))?;
+        let client = self.client.parse().map_err(|why: AddrParseError| wrong("client", &self.client, &why))?;
+        let subnet = self.subnet.as_deref().filter(|subnet| !subnet.is_empty());
+        let prefix = |text: &str| text.parse().map_err(|why: ipnet::AddrParseError| wrong("subnet", text, &why));
+        Ok(Request { name, rtype, client, subnet: subnet.map(prefix).transpose()?, seed: fastrand::u64(..) })
+    }
+}
+
+async fn explain(State(office): Shared, question: Result<Query<Question>, QueryRejection>) -> Result<Response, Fault> {
+    let Query(question) = question.map_err(|why| {
+        let what = "ask with ?name=www.example.com&type=A&client=192.0.2.1&subnet=198.51.100.0/24";
+        Fault::new(StatusCode::BAD_REQUEST, format!("{}; {what}", why.body_text()))
+    })?;
+    let explained = office.serving.handle.explain(question.request()?).await?;
+    let explanation = explained.map_err(|not_ours| Fault::new(StatusCode::NOT_FOUND, not_ours.to_string()))?;
+    Ok(document(JSON_TYPE, serde_json::to_vec(&explanation).unwrap_or_default()))
 }
 
 async fn reload(State(office): Shared) -> Result<Json<Value>, Fault> {

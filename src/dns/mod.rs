@@ -19,5 +19,5 @@ pub use lookup_name::LookupName;
 pub use name::{Name, NameError};
 pub use reply::{Full, Mark, ReplyWriter, Section};
 pub use request::{Additional, Flags, Header, Malformed, Question, Tsig};
-pub use rtype::Rtype;
+pub use rtype::{Rtype, UnknownRtype};
 pub use subnet::ClientSubnet;
