@@ -26,7 +26,7 @@ use super::api::Fault;
 /// # Errors
 /// What to answer instead.
 pub(super) fn check<B>(request: &Request<B>, local: IpAddr) -> Result<(), Fault> {
-    let is_change = !matches!(*request.method(), Method::GET | Method::HEAD);
+    let is_change = is_change(request.method());
     if (is_change || local.to_canonical().is_loopback()) && !names_an_address(request) {
         return Err(Fault::new(
             StatusCode::MISDIRECTED_REQUEST,
@@ -41,6 +41,11 @@ pub(super) fn check<B>(request: &Request<B>, local: IpAddr) -> Result<(), Fault>
         ));
     }
     Ok(())
+}
+
+/// Whether a request of this method may change anything.
+pub(super) fn is_change(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD)
 }
 
 /// Requests without a host come from no browser.

@@ -13,7 +13,7 @@ use std::{
 use axum::{
     Router,
     body::{Body, Bytes, HttpBody},
-    http::{Method, Request, Response, StatusCode},
+    http::{Request, Response, StatusCode},
     response::IntoResponse,
 };
 use http_body_util::{BodyExt, Limited};
@@ -216,7 +216,7 @@ async fn answer(
 async fn accepted(request: Request<Incoming>, local: IpAddr) -> Result<Request<Body>, Fault> {
     guard::check(&request, local)?;
     let (head, body) = request.into_parts();
-    if !is_change(&head.method) {
+    if !guard::is_change(&head.method) {
         return Ok(Request::from_parts(head, Body::empty()));
     }
     let too_large = || Fault::new(StatusCode::PAYLOAD_TOO_LARGE, format!("a body has at most {BODY_OCTETS} octets"));
@@ -231,7 +231,7 @@ async fn accepted(request: Request<Incoming>, local: IpAddr) -> Result<Request<B
 }
 
 async fn routed(request: Request<Body>, router: Router) -> Response<Body> {
-    let patience = if is_change(request.method()) { CHANGE_PATIENCE } else { ANSWER_PATIENCE };
+    let patience = if guard::is_change(request.method()) { CHANGE_PATIENCE } else { ANSWER_PATIENCE };
     match timeout(patience, TowerToHyperService::new(router).call(request)).await {
         Ok(Ok(answered)) => answered,
         Ok(Err(never)) => match never {},
@@ -240,8 +240,4 @@ async fn routed(request: Request<Body>, router: Router) -> Response<Body> {
             Fault::new(StatusCode::GATEWAY_TIMEOUT, why).into_response()
         }
     }
-}
-
-fn is_change(method: &Method) -> bool {
-    !matches!(*method, Method::GET | Method::HEAD)
 }

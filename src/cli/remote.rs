@@ -10,6 +10,7 @@ use super::{
     status,
 };
 use crate::{
+    admin::StateChange,
     config::{Locations, outline},
     control::{DrainReport, DrainRequest, Status, unix_now},
 };
@@ -57,7 +58,8 @@ pub(super) fn undrain(undrain: &Undrain, output: &Output) -> ExitCode {
 fn set_state(remote: &Remote, request: &DrainRequest, output: &Output) -> ExitCode {
     let verb = if request.drain { "drain" } else { "undrain" };
     let path = format!("/api/v1/datacenters/{}/{verb}", encoded(&request.datacenter));
-    let report: DrainReport = match ask(remote, &path, Some(request)) {
+    let change = StateChange { for_secs: request.for_secs, reason: request.reason.clone(), force: request.force };
+    let report: DrainReport = match ask(remote, &path, Some(&change)) {
         Ok(report) => report,
         Err(error) => return output.fail(&error),
     };
@@ -99,7 +101,7 @@ pub(super) fn status(remote: &Remote, output: &Output) -> ExitCode {
 pub(super) fn ask<T: DeserializeOwned>(
     remote: &Remote,
     path: &str,
-    body: Option<&DrainRequest>,
+    body: Option<&StateChange>,
 ) -> Result<T, RemoteError> {
     let base = base_url(remote);
     let unreachable = |why: &dyn fmt::Display| RemoteError::Unreachable(base.clone(), why.to_string());

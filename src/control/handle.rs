@@ -30,21 +30,17 @@ pub(super) enum Command {
 }
 
 /// A drain of a datacenter, or of all datacenters of a region; or its end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DrainRequest {
     /// A datacenter's name, or a region's.
     pub datacenter: String,
     /// Drain, or end the drain.
     pub drain: bool,
     /// For how many seconds; without it until somebody ends it.
-    #[serde(default)]
     pub for_secs: Option<u64>,
     /// Why; shown wherever the state is shown.
-    #[serde(default)]
     pub reason: Option<String>,
     /// Even if a service is left with nothing usable.
-    #[serde(default)]
     pub force: bool,
 }
 
