@@ -4,7 +4,8 @@
 //! the question and the client. Health results, drains, edited files and new GeoIP databases never
 //! touch a query: each makes a new snapshot, and one atomic pointer swap publishes it.
 //!
-//! The modules are layers; each imports only from layers below its own (`tests/layering.rs`).
+//! The modules are layers; each imports only from layers below its own, and in layers 6 and 7 also from those to its left
+//! (`tests/layering.rs`). Layers 1 to 4 and [`engine`] are pure: time, randomness and octets are arguments.
 //!
 //! | layer | modules |
 //! |---|---|

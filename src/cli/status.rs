@@ -183,7 +183,9 @@ fn targets(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result
 }
 
 fn inventory(text: &mut String, status: &Status) -> std::fmt::Result {
-    writeln!(text, "\n{} services in {} zones", status.services, status.zones.len())?;
+    let plural = |count: usize| if count == 1 { "" } else { "s" };
+    let (services, zones) = (status.services, status.zones.len());
+    writeln!(text, "\n{services} service{} in {zones} zone{}", plural(services), plural(zones))?;
     for zone in status.zones.iter().take(SHOWN_ZONES) {
         let (name, records, services, serial) = (&zone.name, zone.records, zone.services, zone.serial);
         writeln!(text, "  {name}: {records} records, {services} services, serial {serial}")?;

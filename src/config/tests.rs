@@ -206,6 +206,23 @@ fn flags_go_before_the_file_and_the_file_before_the_defaults() {
     assert_eq!(load(&[]).server.listen, ["127.0.0.1:5300".parse().unwrap()]);
 }
 
+#[test]
+fn tables_and_lists_nested_without_end_are_refused() {
+    let deep = 100_000;
+    for text in [
+        format!("a = {}{}", "[".repeat(deep), "]".repeat(deep)),
+        format!("a = {}1{}", "{ a = ".repeat(deep), " }".repeat(deep)),
+        format!("a{} = 1", ".a".repeat(deep)),
+        format!("[a{}]", ".a".repeat(deep)),
+        "[[a]]\n".repeat(deep),
+        "]".repeat(deep),
+        "a = \n".repeat(deep),
+    ] {
+        let sources = Sources::from_texts(&Locations::default(), [("zones/x.toml", &*text)]);
+        assert!(!Config::load(&sources).unwrap_err().render(Colours::Plain).is_empty());
+    }
+}
+
 mod disk {
     use std::{fs, os::unix::fs::symlink, process::Command};
 

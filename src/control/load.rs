@@ -16,7 +16,7 @@ use crate::{
     config::{Colours, Config, Diagnostics, Locations, SerialSource, Sources, ZoneConfig},
     dns::Name,
     snapshot::Snapshot,
-    steer::{Compiler, Conditions, ServiceId, Surveys, Topology, ZoneId},
+    steer::{Compiler, Conditions, ServiceId, State, Surveys, Topology, ZoneId},
     zone::{Zone, ZoneBuilder, Zones},
 };
 
@@ -150,7 +150,7 @@ pub(super) fn load(locations: &Locations, previous: Previous, colours: Colours) 
         "compiled the configuration"
     );
     Ok(Loaded::World(Box::new(World {
-        warnings: warnings.lines().collect(),
+        warnings: warnings.lines().chain(lapsed(&config, &topology)).collect(),
         apexes: config.zones.iter().map(|zone| zone.apex.clone()).collect(),
         interests: interests(&sources, locations, &paths),
         zones: Arc::new(zones),
@@ -163,6 +163,21 @@ pub(super) fn load(locations: &Locations, previous: Previous, colours: Colours) 
         serials,
         fingerprint,
     })))
+}
+
+/// States that have ended by their `until` while the file still names them.
+fn lapsed(config: &Config, topology: &Topology) -> Vec<String> {
+    let now = unix_now();
+    let has_ended = |until: Option<i64>| until.is_some_and(|until| until <= now);
+    let with_origin = topology.datacenters.iter().zip(&config.datacenter_origins);
+    let ended = with_origin.filter(|(datacenter, _)| datacenter.state != State::Active && has_ended(datacenter.until));
+    ended
+        .map(|(datacenter, origin)| {
+            let (name, word) = (&datacenter.name, datacenter.state.word());
+            let help = "write state = \"active\" and take `until` away, or write a later one";
+            format!("{origin}: datacenter {name:?} was {word} until a time that has passed: it counts as active (help: {help})")
+        })
+        .collect()
 }
 
 /// The databases named, and those found earlier in a directory that they have vanished from: a file that goes away takes

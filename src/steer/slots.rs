@@ -250,9 +250,9 @@ mod tests {
     #[test]
     fn taking_one_of_ten_away_moves_only_its_own_slots() {
         let all = group(&[1; 10]);
-        let full = steady(&[all.clone()], 1, 5, &all);
+        let full = steady(std::slice::from_ref(&all), 1, 5, &all);
         let less: Vec<Stake> = all.iter().copied().filter(|stake| stake.id != 1003).collect();
-        let after = steady(&[less.clone()], 1, 5, &all);
+        let after = steady(std::slice::from_ref(&less), 1, 5, &all);
         assert_eq!(full.table.len(), after.table.len());
         let mut moved = 0;
         for (&before, &now) in full.table.iter().zip(&after.table) {
@@ -280,7 +280,7 @@ mod tests {
         #[test]
         fn steady_shares_hold_to_one_percent(weights in prop::collection::vec(1_u32..=100, 2..8), salt: u64) {
             let all = group(&weights);
-            let slots = steady(&[all.clone()], 1, salt, &all);
+            let slots = steady(std::slice::from_ref(&all), 1, salt, &all);
             let total: f64 = weights.iter().map(|&w| f64::from(w)).sum();
             for (share, &weight) in held(&slots, weights.len()).iter().zip(&weights) {
                 prop_assert!((share - f64::from(weight) / total).abs() < 0.01);

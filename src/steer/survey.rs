@@ -17,12 +17,15 @@ pub(super) struct Survey {
     pub sights: Vec<Sights>,
 }
 
+/// A survey and its atlas with areas made one.
+type Fold = (Arc<Survey>, Arc<Atlas>);
+
 /// Every survey that some service needs, and the folds made of them.
 #[derive(Debug, Default, Clone)]
 pub struct Surveys {
     surveys: HashMap<Preferences, Arc<Survey>>,
     /// By the survey's place in memory, which the entry itself keeps from being used again.
-    folds: HashMap<(usize, Box<[u32]>), (Arc<Survey>, Arc<Atlas>)>,
+    folds: HashMap<(usize, Box<[u32]>), Fold>,
 }
 
 impl Surveys {

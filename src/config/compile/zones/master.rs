@@ -79,9 +79,10 @@ impl Master {
     fn place(&self, sources: &Sources, position: Position) -> Place {
         let Some(main) = self.file else { return Place::whole(FileId(0)) };
         let file = self.file_of(position, main);
-        let start = sources.file(file).line_starts().get(position.line as usize - 1).copied().unwrap_or(0);
+        let start =
+            sources.file(file).line_starts().get((position.line as usize).saturating_sub(1)).copied().unwrap_or(0);
         // Owners are ASCII as a rule, so that columns are octets; where not, the mark is a little to the left.
-        let at = start as usize + position.column as usize - 1;
+        let at = start as usize + (position.column as usize).saturating_sub(1);
         Place::new(file, at..at + 1)
     }
 

@@ -1,0 +1,376 @@
+//! The walls between the modules: who may import whom, and what the pure modules must not know.
+//!
+//! Reads `src/` as text, without its comments, strings and tests. Names every offence as `file:line`.
+
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    path::{Path, PathBuf},
+};
+
+/// A row of the table in `src/lib.rs`. A module imports from the rows above its own.
+struct Layer {
+    modules: &'static [&'static str],
+    /// Whether a module may also import from those to its left in the same row.
+    leans_left: bool,
+}
+
+const fn apart(modules: &'static [&'static str]) -> Layer {
+    Layer { modules, leans_left: false }
+}
+
+const fn leaning(modules: &'static [&'static str]) -> Layer {
+    Layer { modules, leans_left: true }
+}
+
+const LAYERS: [Layer; 7] = [
+    apart(&["dns", "geo", "health"]),
+    apart(&["steer"]),
+    apart(&["zone"]),
+    apart(&["snapshot"]),
+    apart(&["engine", "config", "probe"]),
+    leaning(&["transport", "control", "admin"]),
+    leaning(&["app", "cli"]),
+];
+
+/// Modules that are functions of their arguments.
+const PURE: [&str; 7] = ["dns", "geo", "health", "steer", "zone", "snapshot", "engine"];
+
+/// What a pure module must not mention, and why.
+const IMPURE: [(&str, &str); 18] = [
+    ("tokio", "nothing pure waits"),
+    ("async", "nothing pure waits"),
+    ("UdpSocket", "sockets are transport's"),
+    ("TcpStream", "sockets are transport's"),
+    ("TcpListener", "sockets are transport's"),
+    ("socket2", "sockets are transport's"),
+    ("libc", "system calls are transport's"),
+    ("fs", "files are read by config and control, and handed over as octets"),
+    ("File", "files are read by config and control, and handed over as octets"),
+    ("env", "the environment is an argument"),
+    ("thread", "threads are started by app and transport"),
+    ("Instant", "the time is an argument"),
+    ("SystemTime", "the time is an argument"),
+    ("Mutex", "a snapshot never changes: there is nothing to lock"),
+    ("RwLock", "a snapshot never changes: there is nothing to lock"),
+    ("RefCell", "a snapshot never changes: there is nothing to borrow"),
+    ("println", "output is the command line's"),
+    ("eprintln", "output is the command line's"),
+];
+
+/// Modules that a query passes through: they do not log either. (`steer` tells of a survey, which takes long.)
+const ON_THE_WAY: [&str; 5] = ["dns", "geo", "zone", "snapshot", "engine"];
+
+/// The one module that may hold `unsafe`.
+const UNSAFE: &str = "transport";
+
+#[test]
+fn every_module_imports_only_from_below() {
+    let offences: Vec<Offence> = sources().iter().flat_map(imports_from_above).collect();
+    assert!(offences.is_empty(), "{}", told(&offences));
+}
+
+#[test]
+fn pure_modules_know_no_clock_no_lock_no_socket_and_no_file() {
+    let offences: Vec<Offence> = sources().iter().flat_map(impurities).collect();
+    assert!(offences.is_empty(), "{}", told(&offences));
+}
+
+#[test]
+fn unsafe_stands_in_transport_alone() {
+    let offences: Vec<Offence> = sources().iter().flat_map(unsafe_elsewhere).collect();
+    assert!(offences.is_empty(), "{}", told(&offences));
+}
+
+#[test]
+fn an_import_from_above_is_found_in_every_form() {
+    for (text, expected, why) in [
+        ("use crate::engine::answer;", vec![(1, "engine")], "a plain path"),
+        ("use crate::{\n    dns::Name,\n    control::{self, World},\n};", vec![(3, "control")], "a tree"),
+        ("fn f() {\n    crate::app::serve()\n}", vec![(2, "app")], "a path in code"),
+        ("use super::super::zone::Zone;", vec![(1, "zone")], "a way up to the root"),
+        ("pub(crate) use crate::steer::Chart;", vec![(1, "steer")], "its own layer, and beside it"),
+        ("use crate::nowhere::Thing;", vec![(1, "nowhere")], "a module that has no layer"),
+        ("use crate::dns::Name;\nuse crate::geo::Atlas;", vec![(2, "geo")], "the same layer, another module"),
+        ("/* crate::app */ // crate::app\n/// [`crate::app`]\nconst A: &str = \"crate::app\";", vec![], "not code"),
+        ("#[cfg(test)]\nmod tests {\n    use crate::control::World;\n}", vec![], "tests may use everything"),
+        ("use super::name::Name;\nuse crate::dns::Rcode;", vec![], "its own module"),
+    ] {
+        let source = Source::new("dns", "src/dns/sample.rs", text);
+        let found: Vec<_> =
+            imports_from_above(&source).into_iter().map(|offence| (offence.line, offence.what)).collect();
+        let found: Vec<_> = found.iter().map(|(line, what)| (*line, what.as_str())).collect();
+        assert_eq!(found, expected, "{why}");
+    }
+}
+
+#[test]
+fn an_impurity_is_found_wherever_it_hides() {
+    for (text, expected, why) in [
+        ("use std::{\n    net::IpAddr,\n    time::Instant,\n};", vec![3], "in a tree"),
+        ("fn f() { let _ = std::fs::read(\"x\"); }", vec![1], "in code"),
+        ("struct S(std::sync::Mutex<u8>);", vec![1], "in a type"),
+        ("fn f() { tracing::info!(\"x\"); }", vec![1], "a log on the way of a query"),
+        ("// std::fs, Instant\nconst X: char = 'x';\nfn f<'fs>(_: &'fs str) {}", vec![], "no code, a lifetime"),
+        ("const X: &str = r#\"Mutex \"quoted\" fs\"#;", vec![], "a raw string"),
+        ("fn f(fs_type: u8) {}", vec![], "part of a longer word"),
+    ] {
+        let found: Vec<usize> =
+            impurities(&Source::new("engine", "src/engine/sample.rs", text)).iter().map(|found| found.line).collect();
+        assert_eq!(found, expected, "{why}");
+    }
+    let elsewhere = Source::new("control", "src/control/sample.rs", "use std::{fs, time::Instant};");
+    assert!(impurities(&elsewhere).is_empty(), "the control side may have both");
+    let steer = Source::new("steer", "src/steer/sample.rs", "unsafe fn f() {}");
+    assert_eq!(unsafe_elsewhere(&steer).len(), 1);
+}
+
+/// A rule that a line breaks.
+#[derive(Debug)]
+struct Offence {
+    path: String,
+    line: usize,
+    what: String,
+    why: String,
+}
+
+impl fmt::Display for Offence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: `{}`: {}", self.path, self.line, self.what, self.why)
+    }
+}
+
+fn told(offences: &[Offence]) -> String {
+    let lines: Vec<String> = offences.iter().map(ToString::to_string).collect();
+    format!("{} lines break a wall:\n{}", lines.len(), lines.join("\n"))
+}
+
+/// A file of `src/`: its top module and its words.
+struct Source {
+    module: String,
+    path: String,
+    /// How many modules it is inside of, its own included.
+    depth: usize,
+    words: Vec<Word>,
+}
+
+impl Source {
+    fn new(module: &str, path: &str, text: &str) -> Self {
+        let inside = path.trim_start_matches("src/").trim_end_matches(".rs");
+        let depth = inside.trim_end_matches("/mod").split('/').count();
+        Self { module: module.into(), path: path.into(), depth, words: without_tests(words(text)) }
+    }
+
+    fn offence(&self, word: &Word, why: impl Into<String>) -> Offence {
+        Offence { path: self.path.clone(), line: word.line, what: word.text.clone(), why: why.into() }
+    }
+}
+
+/// Every file of `src/` but the tests and the binary.
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    collect(&root.join("src"), &mut files);
+    let sources: Vec<Source> = files
+        .iter()
+        .filter_map(|file| {
+            let path = file.strip_prefix(root).expect("found below it").to_str()?;
+            let module = path.trim_start_matches("src/").split(['/', '.']).next()?;
+            let is_test = path.contains("/tests/") || path.ends_with("/tests.rs");
+            let is_root = ["lib", "main"].contains(&module);
+            (!is_test && !is_root).then(|| Source::new(module, path, &fs::read_to_string(file).expect("a source file")))
+        })
+        .collect();
+    assert!(sources.len() > 50, "only {} files: are these the sources?", sources.len());
+    sources
+}
+
+fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).expect("a directory of sources") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+}
+
+// The rules
+
+fn imports_from_above(source: &Source) -> Vec<Offence> {
+    let places: BTreeMap<&str, (usize, usize)> = LAYERS
+        .iter()
+        .enumerate()
+        .flat_map(|(row, layer)| layer.modules.iter().enumerate().map(move |(column, module)| (*module, (row, column))))
+        .collect();
+    let Some(&(row, column)) = places.get(source.module.as_str()) else {
+        let line = Word { text: source.module.clone(), line: 1 };
+        return vec![source.offence(&line, "a module without a layer: add it to the tables here and in src/lib.rs")];
+    };
+    let why = |target: &str| match places.get(target) {
+        _ if target == source.module => None,
+        None => Some("a module without a layer, or an item of the root".to_owned()),
+        Some(&(above, _)) if above > row => Some(format!("layer {} must not know layer {}", row + 1, above + 1)),
+        Some(&(same, left)) if same == row && !(LAYERS[row].leans_left && left < column) => {
+            Some(format!("{} and {target} stand beside each other in layer {}", source.module, row + 1))
+        }
+        Some(_) => None,
+    };
+    imported(source).into_iter().filter_map(|word| Some(source.offence(word, why(&word.text)?))).collect()
+}
+
+/// The top modules that paths name, each with its place.
+fn imported(source: &Source) -> Vec<&Word> {
+    let words = &source.words;
+    let mut found = Vec::new();
+    for start in 0..words.len() {
+        let is_path_start = start == 0 || words[start - 1].text != "::";
+        let after = match words[start].text.as_str() {
+            "crate" if is_path_start => start + 1,
+            "super" if is_path_start => {
+                let supers = words[start..].chunks(2).take_while(|pair| pair[0].text == "super").count();
+                if supers < source.depth {
+                    continue;
+                }
+                start + 2 * supers - 1
+            }
+            _ => continue,
+        };
+        if words.get(after).is_none_or(|word| word.text != "::") {
+            continue;
+        }
+        match words.get(after + 1) {
+            Some(word) if word.text == "{" => found.extend(first_names(&words[after + 1..])),
+            Some(word) => found.push(word),
+            None => {}
+        }
+    }
+    found
+}
+
+/// In `{ a::b, c::{d, e} }` the names `a` and `c`.
+fn first_names(tree: &[Word]) -> Vec<&Word> {
+    let mut depth = 0;
+    let mut names = Vec::new();
+    for (at, word) in tree.iter().enumerate() {
+        match word.text.as_str() {
+            "{" => depth += 1,
+            "}" => depth -= 1,
+            "," => {}
+            _ if depth == 1 && ["{", ","].contains(&tree[at - 1].text.as_str()) => names.push(word),
+            _ => {}
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    names
+}
+
+fn impurities(source: &Source) -> Vec<Offence> {
+    let is_in = |modules: &[&str]| modules.contains(&source.module.as_str());
+    let why = |word: &Word| match word.text.as_str() {
+        "tracing" if is_in(&ON_THE_WAY) => Some("nothing is logged on a query's way"),
+        text if is_in(&PURE) => IMPURE.iter().find(|(name, _)| *name == text).map(|(_, why)| *why),
+        _ => None,
+    };
+    source.words.iter().filter_map(|word| Some(source.offence(word, why(word)?))).collect()
+}
+
+fn unsafe_elsewhere(source: &Source) -> Vec<Offence> {
+    let is_unsafe = |word: &&Word| source.module != UNSAFE && word.text == "unsafe";
+    source.words.iter().filter(is_unsafe).map(|word| source.offence(word, "unsafe stands in transport alone")).collect()
+}
+
+// Reading Rust, as far as it takes
+
+/// An identifier, `::`, or one other character that is not space.
+#[derive(Debug)]
+struct Word {
+    text: String,
+    line: usize,
+}
+
+/// The words of a file without comments, strings, characters and lifetimes.
+fn words(text: &str) -> Vec<Word> {
+    let mut words = Vec::new();
+    let mut rest = text;
+    let mut line = 1;
+    while let Some(first) = rest.chars().next() {
+        let skipped = skipped(rest);
+        let length = if skipped > 0 {
+            skipped
+        } else if is_of_word(first) {
+            rest.find(|c| !is_of_word(c)).unwrap_or(rest.len())
+        } else if rest.starts_with("::") {
+            2
+        } else {
+            first.len_utf8()
+        };
+        if skipped == 0 && !first.is_whitespace() {
+            words.push(Word { text: rest[..length].into(), line });
+        }
+        line += rest[..length].matches('\n').count();
+        rest = &rest[length..];
+    }
+    words
+}
+
+fn is_of_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// How many octets at the start are a comment, a string, a character or a lifetime.
+fn skipped(rest: &str) -> usize {
+    let to = |end: &str, from: usize| rest[from..].find(end).map_or(rest.len(), |at| from + at + end.len());
+    if rest.starts_with("//") {
+        return rest.find('\n').unwrap_or(rest.len());
+    }
+    if rest.starts_with("/*") {
+        return to("*/", 2);
+    }
+    let prefix = rest.find(|c| c != 'b' && c != 'r' && c != 'c').unwrap_or(0);
+    let hashes = rest[prefix..].bytes().take_while(|b| *b == b'#').count();
+    if prefix <= 2 && rest[prefix + hashes..].starts_with('"') {
+        let open = prefix + hashes + 1;
+        return match rest[..prefix].contains('r') {
+            true => to(&format!("\"{}", "#".repeat(hashes)), open),
+            false => quoted(rest, open, '"'),
+        };
+    }
+    let Some(after) = rest.strip_prefix('\'') else { return 0 };
+    let is_character = after.starts_with('\\') || after.chars().nth(1) == Some('\'');
+    if is_character { quoted(rest, 1, '\'') } else { 1 + after.find(|c| !is_of_word(c)).unwrap_or(after.len()) }
+}
+
+/// Where a quotation ends that may hold escapes.
+fn quoted(rest: &str, open: usize, quote: char) -> usize {
+    let mut is_escaped = false;
+    for (at, c) in rest[open..].char_indices() {
+        match c {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            c if c == quote => return open + at + c.len_utf8(),
+            _ => {}
+        }
+    }
+    rest.len()
+}
+
+/// Leaves off everything from `#[cfg(test)] mod name {` on: tests come last in a file.
+fn without_tests(mut words: Vec<Word>) -> Vec<Word> {
+    let opening = ["#", "[", "cfg", "(", "test", ")", "]", "mod"];
+    let is_tests = |at: usize| {
+        let window = words.get(at..at + opening.len() + 2);
+        window.is_some_and(|window| {
+            window.iter().zip(opening).all(|(word, expected)| word.text == expected)
+                && window[opening.len() + 1].text == "{"
+        })
+    };
+    if let Some(end) = (0..words.len()).find(|&at| is_tests(at)) {
+        words.truncate(end);
+    }
+    words
+}
