@@ -272,7 +272,8 @@ impl Controller {
                 inbox.watch.set(self.world.interests.clone());
                 Ok(self.published.load().generation)
             }
-            Some(Ok(Loaded::Unchanged)) => {
+            Some(Ok(Loaded::Unchanged(databases))) => {
+                self.world.databases = databases;
                 self.accept();
                 Ok(self.published.load().generation)
             }

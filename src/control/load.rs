@@ -67,8 +67,8 @@ pub(super) struct Previous {
 /// What came of reading the files.
 #[derive(Debug)]
 pub(super) enum Loaded {
-    /// They say what they said before.
-    Unchanged,
+    /// They say what they said before. Of the databases, which stay in use too, the newest files may be refused.
+    Unchanged(DatabaseFiles),
     /// A new world.
     World(Box<World>),
 }
@@ -91,7 +91,7 @@ impl World {
     pub fn load(locations: &Locations, colours: Colours) -> Result<Self, Refusal> {
         match load(locations, Previous::default(), colours)? {
             Loaded::World(world) => Ok(*world),
-            Loaded::Unchanged => unreachable!("nothing was read before"),
+            Loaded::Unchanged(_) => unreachable!("nothing was read before"),
         }
     }
 
@@ -133,7 +133,7 @@ pub(super) fn load(locations: &Locations, previous: Previous, colours: Colours) 
     })?;
     let same_databases = Arc::ptr_eq(databases.databases(), previous.databases.databases());
     if same_databases && fingerprint == previous.fingerprint {
-        return Ok(Loaded::Unchanged);
+        return Ok(Loaded::Unchanged(databases));
     }
     let topology = Arc::new(std::mem::take(&mut config.topology));
     let (zones, summaries, serials) = zones(&mut config.zones, &topology, &previous.serials)
