@@ -7,7 +7,7 @@
 //! | `script` | reads and plays the scenarios of `tests/scenarios` |
 //! | `http` | the admin address |
 //! | `balancers` | nginx and HAProxy |
-//! | `scenarios` `control` `failures` | the tests |
+//! | `scenarios` `control` `failures` `reload` `hostile` | the tests |
 
 #![allow(
     dead_code,
@@ -23,6 +23,8 @@ mod balancers;
 mod control;
 mod failures;
 mod harness;
+mod hostile;
 mod http;
+mod reload;
 mod scenarios;
 mod script;

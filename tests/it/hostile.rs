@@ -1,0 +1,155 @@
+//! What no friend would send.
+
+use std::{
+    io::Write,
+    net::{TcpStream, UdpSocket},
+    time::Duration,
+};
+
+use fastrand::Rng;
+
+use crate::{
+    ask::{Ask, PATIENCE, framed, read_framed},
+    harness::{LONG, Server, Site},
+};
+
+const WWW: &str = "www.example.org";
+/// What hostile traffic may cost.
+const GROWTH_KIB: u64 = 32 << 10;
+
+fn site() -> Site {
+    Site::new(&[(
+        "zones/example.org.toml",
+        "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n\
+         [service.\"www.example.org\"]\nmembers = [{ addresses = [\"192.0.2.1\"] }]\n",
+    )])
+}
+
+/// Answers over both transports, as if nothing had been.
+fn answers(server: &Server) {
+    let mut ask = Ask::new(WWW, "A");
+    for tcp in [false, true] {
+        ask.tcp = tcp;
+        assert_eq!(server.ask(&ask).answers(), ["192.0.2.1"]);
+    }
+}
+
+/// A message with a few octets changed, cut off or doubled.
+fn mutated(rng: &mut Rng, seeds: &[Vec<u8>]) -> Vec<u8> {
+    let mut message = seeds[rng.usize(..seeds.len())].clone();
+    for _ in 0..rng.usize(1..6) {
+        if message.is_empty() {
+            break;
+        }
+        let at = rng.usize(..message.len());
+        match rng.u8(..4) {
+            0 => message[at] = rng.u8(..),
+            1 => message.truncate(at),
+            2 => message[at] ^= 1 << rng.u8(..8),
+            _ => message.extend_from_within(at..),
+        }
+    }
+    message.truncate(4096);
+    message
+}
+
+#[test]
+fn mutated_datagrams_get_a_reply_or_none_and_cost_nothing() {
+    let site = site();
+    let server = site.serve();
+    answers(&server);
+    let seeds = [
+        Ask::new(WWW, "A").message(1),
+        Ask::new(WWW, "AAAA").subnet("80.1.2.0/24").message(2),
+        Ask::new("example.org", "SOA").edns(|edns| edns.options.push((10, vec![7; 8]))).message(3),
+    ];
+    let (before, mut rng) = (server.resident_kib(), Rng::with_seed(1035));
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(server.address).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let mut buffer = [0; 65536];
+    for round in 0..200 {
+        for _ in 0..100 {
+            // The kernel may have no room for one: none of these is owed a reply.
+            let _ = socket.send(&mutated(&mut rng, &seeds));
+        }
+        while let Ok(length) = socket.recv(&mut buffer) {
+            assert!(length >= 12 && buffer[2] & 0x80 != 0, "no reply: {:02x?}", &buffer[..length]);
+            assert!(length <= 1232, "{length}");
+        }
+        if round % 20 == 0 {
+            answers(&server);
+        }
+    }
+    answers(&server);
+    let growth = server.resident_kib().saturating_sub(before);
+    assert!(growth < GROWTH_KIB, "{growth} KiB");
+    let udp = |name| server.metric(name, "transport=\"udp\"");
+    let ends =
+        udp("portolan_replies_total") + udp("portolan_messages_ignored_total") + udp("portolan_send_errors_total");
+    assert_eq!(udp("portolan_messages_received_total"), ends);
+}
+
+#[test]
+fn a_response_gets_no_reply() {
+    let site = site();
+    let server = site.serve();
+    let mut response = Ask::new(WWW, "A").message(9);
+    response[2] |= 0x80;
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(server.address).unwrap();
+    for _ in 0..100 {
+        socket.send(&response).unwrap();
+    }
+    server.until("all are counted", LONG, |server| server.metric("portolan_messages_ignored_total", "udp") == 100.0);
+    socket.set_nonblocking(true).unwrap();
+    assert!(socket.recv(&mut [0; 512]).is_err());
+}
+
+#[test]
+fn idle_and_lying_connections_leave_others_alone_and_leave_nothing_behind() {
+    let site = site();
+    let server = site.serve();
+    answers(&server);
+    let (resident, descriptors) = (server.resident_kib(), server.descriptors());
+    let question = framed(&Ask::new(WWW, "A").message(1));
+    let beginnings: [&[u8]; 5] = [
+        b"",
+        // A length and nothing of it; a length of nothing; half a length; half a question.
+        b"\xff\xff",
+        b"\x00\x00",
+        b"\x00",
+        &question[..10],
+    ];
+    let connections: Vec<TcpStream> = (0..300)
+        .map(|number| {
+            let mut stream = TcpStream::connect_timeout(&server.address, PATIENCE).unwrap();
+            // One that was closed at once cannot be written to.
+            let _ = stream.write_all(beginnings[number % beginnings.len()]);
+            stream
+        })
+        .collect();
+    answers(&server);
+    let growth = server.resident_kib().saturating_sub(resident);
+    assert!(growth < GROWTH_KIB, "{growth} KiB");
+    drop(connections);
+    server.until("their sockets are closed", LONG, |server| server.descriptors() <= descriptors + 1);
+    answers(&server);
+}
+
+#[test]
+fn many_questions_on_one_connection_are_all_answered() {
+    let site = site();
+    let server = site.serve();
+    let mut stream = TcpStream::connect_timeout(&server.address, PATIENCE).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    // RFC 7766 section 6.2.1.1: pipelined; the replies may come in any order.
+    let questions: Vec<u8> = (0..50).flat_map(|id| framed(&Ask::new(WWW, "A").message(id))).collect();
+    stream.write_all(&questions).unwrap();
+    let mut ids: Vec<u16> = (0..50)
+        .map(|_| read_framed(&mut stream).unwrap())
+        .map(|reply| u16::from_be_bytes([reply[0], reply[1]]))
+        .collect();
+    ids.sort_unstable();
+    assert!(ids.into_iter().eq(0..50));
+}
