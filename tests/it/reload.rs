@@ -68,7 +68,8 @@ fn no_query_is_lost_and_no_rrset_mixes_versions_while_all_changes() {
         load.join().unwrap()
     });
     let status = server.status();
-    assert!(status.generation >= generation + 2 * u64::from(VERSIONS) - 1, "{} {generation}", status.generation);
+    // A verdict that comes with an edit is in the same snapshot as it.
+    assert!(status.generation > generation + u64::from(VERSIONS), "{} {generation}", status.generation);
     assert!(server.metric("portolan_replies_by_type_total", "transport=\"udp\"") >= sent as f64);
     let udp = |name| server.metric(name, "transport=\"udp\"");
     let ends =

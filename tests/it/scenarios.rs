@@ -29,7 +29,9 @@ scenarios! {
     aliases_are_followed
     client_subnet_forms
     edns_is_honoured
+    long_answers_are_truncated
     nearest_datacenter_answers
+    policies_choose_members
 }
 
 fn directory() -> std::path::PathBuf {
