@@ -158,7 +158,7 @@ pub(super) fn plight_text(plight: Plight) -> &'static str {
     match plight {
         Plight::None => "usable members",
         Plight::AllDown => "as on-all-down says",
-        Plight::Drained => "draining members, for nothing else is left",
+        Plight::Drained => "members that drain or are forced down, for nothing else is left",
         Plight::Disabled => "disabled members, for nothing else is left",
     }
 }
