@@ -6,8 +6,9 @@ use serde_json::json;
 
 use super::{args::Files, output::Output};
 use crate::{
-    config::{Colours, Config, Sources, Summary},
+    config::{Colours, Config, ServerSettings, Sources, Summary},
     control::World,
+    transport::Certificate,
 };
 
 pub(super) fn run(files: &Files, output: &Output) -> ExitCode {
@@ -24,12 +25,19 @@ pub(super) fn run(files: &Files, output: &Output) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    // What the files say fits together; whether the databases can be read and all of it compiles is known by doing it.
+    // What the files say fits together; whether databases and certificates can be read and all of it compiles is known by
+    // doing it.
+    let mut errors = certificate_errors(&config.server);
+    let mut rendered: String = errors.iter().map(|error| format!("error: {error}\n")).collect();
     if let Err(refusal) = World::load(&locations, Colours::Plain) {
+        errors.extend(refusal.lines);
+        rendered.push_str(&refusal.rendered);
+    }
+    if !errors.is_empty() {
         if output.json {
-            output.document(&json!({ "valid": false, "errors": refusal.lines }));
+            output.document(&json!({ "valid": false, "errors": errors }));
         } else {
-            output.message(&refusal.rendered);
+            output.message(rendered.trim_end());
         }
         return ExitCode::FAILURE;
     }
@@ -43,4 +51,39 @@ pub(super) fn run(files: &Files, output: &Output) -> ExitCode {
         output.line(summary.to_string().trim_end());
     }
     ExitCode::SUCCESS
+}
+
+/// Why `serve` could not show the certificates that the settings name; each error once, though two transports share a file.
+fn certificate_errors(settings: &ServerSettings) -> Vec<String> {
+    let of_https = settings.https.as_ref().map(|https| &https.tls);
+    let named = settings.tls.iter().chain(of_https);
+    let mut errors: Vec<_> = named
+        .filter_map(|tls| Certificate::load(&tls.certificate, &tls.key).err())
+        .map(|error| error.to_string())
+        .collect();
+    errors.dedup();
+    errors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Locations;
+
+    #[test]
+    fn certificates_that_serve_would_refuse_are_errors() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let settings = "[server]
+            tls   = { listen = [\"127.0.0.1:0\"], certificate = \"empty.pem\", key = \"key.pem\" }
+            https = { listen = [\"127.0.0.1:0\"], certificate = \"empty.pem\", key = \"key.pem\" }\n";
+        std::fs::write(at("portolan.toml"), settings).unwrap();
+        std::fs::write(at("empty.pem"), "").unwrap();
+        std::fs::create_dir(at("zones")).unwrap();
+        let locations = Locations { config: Some(at("portolan.toml")), ..Locations::default() };
+        let (config, _) = Config::load(&Sources::read(&locations)).unwrap();
+        let errors = certificate_errors(&config.server);
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(errors[0].contains("empty.pem: no certificate in it"), "{errors:?}");
+    }
 }

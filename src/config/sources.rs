@@ -135,7 +135,9 @@ impl Sources {
         locations: Locations,
         databases: Vec<(PathBuf, bool)>,
     ) -> Self {
-        let by_path = files.iter().enumerate().map(|(id, file)| (normal(&file.path), FileId(id as u32))).collect();
+        // The directory stands for itself in messages only: nothing can name it as a file.
+        let named = files.iter().enumerate().filter(|(_, file)| file.role != Role::Directory);
+        let by_path = named.map(|(id, file)| (normal(&file.path), FileId(id as u32))).collect();
         Self { files: files.into(), config, zones, locations, databases, by_path: Arc::new(by_path) }
     }
 

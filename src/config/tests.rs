@@ -301,6 +301,8 @@ mod disk {
             (secret.to_str().unwrap(), "below the zones directory"),
             ("link", "leads out of the zones directory"),
             ("/dev/zero", "below the zones directory"),
+            (".", "below the zones directory"),
+            (zones.to_str().unwrap(), "below the zones directory"),
         ] {
             fs::write(zones.join("x.example.zone"), format!("$INCLUDE {path}\n")).unwrap();
             let errors = outcome(directory.path()).unwrap_err();

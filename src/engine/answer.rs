@@ -105,7 +105,9 @@ fn objection(header: &Header, question: Option<&Question>, additional: &Addition
     if header.flags.opcode() != Opcode::QUERY {
         return Some(Rcode::NOTIMP);
     }
-    let Some(question) = question else { return Some(Rcode::FORMERR) };
+    let Some(question) = question else {
+        return Some(if asks_for_a_cookie(header, additional) { Rcode::NOERROR } else { Rcode::FORMERR });
+    };
     let [_, answers, authority, _] = header.counts;
     // An IXFR brings the SOA it has (RFC 1995 section 3).
     let is_ixfr = question.rtype == Rtype::IXFR;
@@ -123,4 +125,10 @@ fn objection(header: &Header, question: Option<&Question>, additional: &Addition
     }
     // Other types that no zone holds (OPT, TSIG, MAILB) get NODATA, as from NSD and Knot.
     matches!(question.rtype, Rtype::AXFR | Rtype::IXFR).then_some(Rcode::REFUSED)
+}
+
+/// Whether a request has no question because it asks for nothing but a server cookie (RFC 7873 section 5.4).
+fn asks_for_a_cookie(header: &Header, additional: &Additional<'_>) -> bool {
+    let has_cookie = additional.edns.is_some_and(|edns| edns.client_cookie.is_some());
+    header.counts[0] == 0 && has_cookie && !additional.is_malformed && additional.tsig.is_none()
 }

@@ -326,9 +326,9 @@ impl ZoneBuilder {
     }
 
     fn has_record(&self, rrset: u32, rdata: &[u8]) -> bool {
-        let mut next = self.rrsets[rrset as usize].first_record;
+        let DraftRrset { rtype, first_record: mut next, .. } = self.rrsets[rrset as usize];
         while let Some(record) = self.records.get(next as usize) {
-            if self.rdata_of(record) == rdata {
+            if rdata::is_same(rtype, self.rdata_of(record), rdata) {
                 return true;
             }
             next = record.next;

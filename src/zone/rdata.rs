@@ -42,6 +42,27 @@ pub(super) fn is_well_formed(rtype: Rtype, rdata: &[u8]) -> bool {
     }
 }
 
+/// Whether two well-formed rdata of a type are one record: the case of names does not count (RFC 4343 section 3).
+pub(super) fn is_same(rtype: Rtype, one: &[u8], other: &[u8]) -> bool {
+    if one == other {
+        return true;
+    }
+    let length = one.len();
+    let names = match rtype {
+        Rtype::NS | Rtype::CNAME | Rtype::PTR | Rtype::DNAME => 0..length,
+        Rtype::MX => 2..length,
+        Rtype::SRV => 6..length,
+        Rtype::SOA => 0..length.saturating_sub(20),
+        _ => return false,
+    };
+    // The length octets of labels are below 64 and so no letters.
+    let is_same_name = match (one.get(names.clone()), other.get(names.clone())) {
+        (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
+        _ => false,
+    };
+    is_same_name && one.get(..names.start) == other.get(..names.start) && one.get(names.end..) == other.get(names.end..)
+}
+
 /// The octets of the uncompressed name at the front.
 fn whole_name(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;

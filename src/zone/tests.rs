@@ -103,6 +103,30 @@ fn equal_records_are_one_and_the_lowest_ttl_counts() {
 }
 
 #[test]
+fn names_in_rdata_are_compared_without_case_and_the_rest_with_it() {
+    for (rtype, front, is_one) in [
+        (Rtype::CNAME, &b""[..], true),
+        (Rtype::NS, b"", true),
+        (Rtype::MX, b"\0\x01", true),
+        (Rtype::SRV, b"\0\x01\0\x02\0\x03", true),
+        (Rtype::TXT, b"", false),
+    ] {
+        let mut builder = builder();
+        for name in [&b"\x01A\x04TEST\0"[..], b"\x01a\x04test\0"] {
+            builder.add(record("www.example.com", rtype, &[front, name].concat())).unwrap();
+        }
+        let zone = builder.finish().unwrap();
+        let rrset = zone.node(&LookupName::from(&name("www.example.com"))).unwrap().rrset(rtype).unwrap();
+        assert_eq!(rrset.count == 1, is_one, "{rtype}");
+    }
+    let mut builder = builder();
+    builder.add(record("www.example.com", Rtype::MX, b"\0\x41\0")).unwrap();
+    builder.add(record("www.example.com", Rtype::MX, b"\0\x61\0")).unwrap();
+    let zone = builder.finish().unwrap();
+    assert_eq!(zone.node(&LookupName::from(&name("www.example.com"))).unwrap().rrset(Rtype::MX).unwrap().count, 2);
+}
+
+#[test]
 fn negative_answers_live_for_the_lesser_of_ttl_and_minimum() {
     for (ttl_secs, minimum, expected) in [(60, 300, 60), (600, 300, 300)] {
         let mut builder = ZoneBuilder::new(name("example.com"));

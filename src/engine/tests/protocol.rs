@@ -39,6 +39,10 @@ fn what_cannot_be_answered_is_told_why() {
     };
     let class = 12 + 17 + 3;
     let query = |rtype| request("www.example.com", rtype, &[]);
+    let cookie_alone = |cookie: &[u8]| {
+        let header = &[0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1][..];
+        [header, &opt(&[&[0, 10, 0, cookie.len() as u8], cookie].concat())].concat()
+    };
     for (why, message, expected) in [
         ("RFC 8906 3.1.4 unknown opcode", with(2, 15 << 3), Rcode::NOTIMP),
         ("NOTIFY", with(2, 4 << 3), Rcode::NOTIMP),
@@ -46,6 +50,9 @@ fn what_cannot_be_answered_is_told_why() {
         ("a header alone, unknown opcode", vec![0, 1, 0x78, 0, 0, 0, 0, 0, 0, 0, 0, 0], Rcode::NOTIMP),
         ("a header alone", vec![0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], Rcode::FORMERR),
         ("no question", with(5, 0), Rcode::FORMERR),
+        ("RFC 7873 5.4 no question but for a cookie", cookie_alone(&[7; 8]), Rcode::NOERROR),
+        ("RFC 7873 5.4 with a server cookie", cookie_alone(&[7; 24]), Rcode::NOERROR),
+        ("a malformed cookie alone", cookie_alone(&[7; 9]), Rcode::FORMERR),
         ("two questions", with(5, 2), Rcode::FORMERR),
         ("an answer in a query", with(7, 1), Rcode::FORMERR),
         ("an authority record in a query", with(9, 1), Rcode::FORMERR),

@@ -184,20 +184,35 @@ impl Series {
     }
 }
 
-/// Writes a number; `n` and `N` write its hexadecimal digits from the last to the first with dots between (ip6.arpa).
+/// Writes a number. Only decimals have a sign: the others show 32 bits, as BIND does.
 fn append_number(number: i64, width: usize, base: u8, text: &mut Vec<u8>) {
+    let bits = number as u32;
     let written = match base {
-        b'o' => format!("{number:0width$o}"),
-        b'x' => format!("{number:0width$x}"),
-        b'X' => format!("{number:0width$X}"),
-        b'n' | b'N' => {
-            let digits = format!("{number:0width$x}", width = width.div_ceil(2).max(1));
-            let digits: Vec<String> = digits.chars().rev().map(String::from).collect();
-            if base == b'N' { digits.join(".").to_ascii_uppercase() } else { digits.join(".") }
-        }
+        b'o' => format!("{bits:0width$o}"),
+        b'x' => format!("{bits:0width$x}"),
+        b'X' => format!("{bits:0width$X}"),
+        b'n' => nibbles(bits, width),
+        b'N' => nibbles(bits, width).to_ascii_uppercase(),
         _ => format!("{number:0width$}"),
     };
     text.extend_from_slice(written.as_bytes());
+}
+
+/// The hexadecimal digits from the last to the first with dots between (ip6.arpa). The width counts the dots, and so one that is
+/// even and not yet reached ends in a dot, to which the labels that follow are joined.
+fn nibbles(bits: u32, width: usize) -> String {
+    let digits = format!("{bits:0width$x}", width = width.div_ceil(2).max(1));
+    let mut dotted = String::new();
+    for digit in digits.chars().rev() {
+        if !dotted.is_empty() {
+            dotted.push('.');
+        }
+        dotted.push(digit);
+    }
+    if dotted.len() < width {
+        dotted.push('.');
+    }
+    dotted
 }
 
 /// Whether an entry that starts with this field is a directive.

@@ -197,7 +197,8 @@ fn generate_makes_a_record_for_each_number() {
 $TTL 5
 $GENERATE 1-3/2 host-$ A 192.0.2.$
 $GENERATE 10-11 ${0,4,x}.${-9} 60 IN CNAME $.\\$$$
-$GENERATE 18-18 ${0,8,n} TXT \"a $ b\" ${1,3,o} ${0,2,X}
+$GENERATE 18-18 ${0,4,n}z${-20,0,x} A 192.0.2.1
+$GENERATE 18-18 ${0,7,n} TXT \"a $ b\" ${1,3,o} ${0,2,X}
   TXT next
 ";
     assert_eq!(
@@ -207,6 +208,7 @@ $GENERATE 18-18 ${0,8,n} TXT \"a $ b\" ${1,3,o} ${0,2,X}
             "host-3.example.com 5 A c0000203",
             "000a.1.example.com 60 CNAME 023130022424076578616d706c6503636f6d00",
             "000b.2.example.com 60 CNAME 023131022424076578616d706c6503636f6d00",
+            "2.1.zfffffffe.example.com 5 A c0000201",
             "2.1.0.0.example.com 5 TXT 0661203138206203303233023132",
             "2.1.0.0.example.com 5 TXT 046e657874",
         ]

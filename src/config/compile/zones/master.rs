@@ -126,7 +126,31 @@ impl Master {
                 }
             }
         }
+        self.check_nameservers(sources, apex, problems);
         taken
+    }
+
+    /// Reports nameservers of the zone whose addresses no one can ask for (RFC 6672 section 2.4).
+    fn check_nameservers(&self, sources: &Sources, apex: &Name, problems: &mut Problems) {
+        let records = || self.entries.iter().map(|entry| &entry.record);
+        let dnames: Vec<_> =
+            records().filter(|record| record.rtype == Rtype::DNAME).map(|record| &record.owner).collect();
+        if dnames.is_empty() {
+            return;
+        }
+        let servers =
+            self.entries.iter().filter(|entry| entry.record.rtype == Rtype::NS && entry.record.owner == *apex);
+        for entry in servers {
+            let Ok(server) = Name::from_wire(&entry.record.rdata) else { continue };
+            let hiding = dnames.iter().find(|&&dname| server != *dname && server.is_at_or_below(dname));
+            let Some(dname) = hiding.filter(|_| records().any(|record| record.owner == server)) else { continue };
+            problems
+                .error(
+                    self.place(sources, entry.position),
+                    format!("the DNAME of {dname} hides the addresses of the nameserver {server}"),
+                )
+                .help("nothing can be below a name with a DNAME: give the nameserver another name");
+        }
     }
 
     pub(super) fn into_records(self) -> impl Iterator<Item = Record> {

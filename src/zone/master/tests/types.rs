@@ -54,6 +54,7 @@ const RDATA: &[(&str, &str)] = &[
         "DHCID AAIBY2/AuCccgoJbsaxcQc9TUapptP69lOjxfNuVAA2kjEA=",
         "000201636fc0b8271c82825bb1ac5c41cf5351aa69b4febd94e8f17cdb95000da48c40",
     ),
+    ("TLSA 3 1 1 abcd", "030101abcd"),
     (
         "TLSA 3 1 1 ( e3b0c44298fc1c149afbf4c8996fb924 27ae41e4649b934ca495991b7852b855 )",
         "030101e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
