@@ -89,9 +89,15 @@ impl Compiler {
         &self.topology
     }
 
+    /// Tables of slots kept, those that no chart uses at present among them.
+    #[cfg(test)]
+    pub(super) fn slot_tables(&self) -> usize {
+        self.stores.slot_tables.len()
+    }
+
     /// How many turn counters the charts made so far use.
     pub fn turn_counters(&self) -> usize {
-        self.stores.turns.len()
+        self.stores.turns.count()
     }
 
     /// Every service's chart, by [`ServiceId`].
@@ -136,6 +142,7 @@ impl Compiler {
         conditions: &Conditions,
         surveys: &mut Surveys,
     ) -> HashMap<u32, Arc<Chart>> {
+        self.stores.prune();
         let mut search = Search::new(&self.topology, conditions, &mut self.stores);
         plans.map(|at| (at, Arc::new(self.plans[at as usize].chart(&mut search, surveys)))).collect()
     }

@@ -20,8 +20,17 @@ use super::{
 /// Tables of slots by the weights they hold: wheels of equal weights share one.
 pub(super) type SlotTables = HashMap<(Vec<Vec<u32>>, usize), Arc<Slots>>;
 
+/// Of these, and of turn counters, as many may lie unused: what flaps comes back to them.
+const SPARE: usize = 64;
+
 /// Turn counters by the pool and the members in turn: a wheel made anew counts on where the last one was.
-pub(super) type TurnCounters = HashMap<(PoolId, Family, Vec<u16>), u32>;
+#[derive(Debug, Default)]
+pub(super) struct TurnCounters {
+    known: HashMap<(PoolId, Family, Vec<u16>), Arc<u32>>,
+    /// Numbers given up, to be given again.
+    free: Vec<u32>,
+    count: usize,
+}
 
 /// A pool, and of each member selected: its group, its position, and the identity of what it came to.
 type WheelKey = (PoolId, Vec<(u16, u16, usize)>);
@@ -31,6 +40,42 @@ type WheelKey = (PoolId, Vec<(u16, u16, usize)>);
 pub(super) struct Stores {
     pub slot_tables: SlotTables,
     pub turns: TurnCounters,
+}
+
+impl Stores {
+    /// Forgets what no wheel uses any more, but for a few: endless flapping among many members must not fill the memory.
+    pub(super) fn prune(&mut self) {
+        if self.slot_tables.len() > SPARE {
+            self.slot_tables.retain(|_, slots| Arc::strong_count(slots) > 1);
+        }
+        self.turns.prune();
+    }
+}
+
+impl TurnCounters {
+    /// Counters are numbered below this.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    fn of(&mut self, pool: PoolId, family: Family, members: Vec<u16>) -> Arc<u32> {
+        let Self { known, free, count } = self;
+        let new = || {
+            let number = free.pop().unwrap_or_else(|| {
+                *count += 1;
+                *count as u32 - 1
+            });
+            Arc::new(number)
+        };
+        Arc::clone(known.entry((pool, family, members)).or_insert_with(new))
+    }
+
+    fn prune(&mut self) {
+        if self.known.len() > SPARE {
+            let unused = self.known.extract_if(|_, number| Arc::strong_count(number) == 1);
+            self.free.extend(unused.map(|(_, number)| *number));
+        }
+    }
 }
 
 /// What a pool is searched with beside its members: what the client's area makes of the geographic pools.
@@ -251,12 +296,7 @@ impl<'a> Search<'a> {
             let tables = &mut self.stores.slot_tables;
             Arc::clone(tables.entry((weights, picks)).or_insert_with(|| Arc::new(slots::exact(&stakes, picks))))
         };
-        let turn = if pool.spread == Spread::Turn {
-            let next = self.stores.turns.len() as u32;
-            *self.stores.turns.entry((id, family, groups.concat())).or_insert(next)
-        } else {
-            0
-        };
+        let turn = (pool.spread == Spread::Turn).then(|| self.stores.turns.of(id, family, groups.concat()));
         Wheel { spread: pool.spread, slots, choices, salt, turn }
     }
 

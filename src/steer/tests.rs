@@ -171,6 +171,27 @@ fn turns_are_exact_over_a_cycle_and_families_turn_apart() {
 }
 
 #[test]
+fn endless_flapping_keeps_no_more_tables_and_turns_than_a_few() {
+    let members: Vec<String> = (1..=12).map(|host| format!("192.0.2.{host}")).collect();
+    let weighted: Vec<_> = members.iter().map(String::as_str).zip(1..).collect();
+    let mut draft = Draft::default();
+    let pool = draft.weighted(&weighted);
+    draft.pools[pool.index()].spread = Spread::Turn;
+    let mut bench = draft.top(pool);
+    for round in 1..400_u32 {
+        // Counting in Gray's code: each step turns one target over, and no set of targets comes twice.
+        let turned = round.trailing_zeros() as usize;
+        let is_down = (round ^ round >> 1) >> turned & 1 == 1;
+        let verdict = if is_down { Verdict::Down } else { Verdict::Up };
+        bench.stand(&members[turned], Standing { verdict, flips_in_secs: None });
+        bench.draws.reserve_turns(bench.compiler.turn_counters());
+        bench.ask();
+    }
+    assert!(bench.compiler.slot_tables() < 80, "{}", bench.compiler.slot_tables());
+    assert!(bench.compiler.turn_counters() < 80, "{}", bench.compiler.turn_counters());
+}
+
+#[test]
 fn a_standby_answers_only_when_nothing_else_is_usable() {
     let mut draft = Draft::default();
     let pool = draft.weighted(&[("192.0.2.1", 1), ("192.0.2.2", 0)]);

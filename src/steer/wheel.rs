@@ -17,8 +17,8 @@ pub(super) struct Wheel {
     pub(super) choices: Box<[Choice]>,
     /// Sets this pool's draws by client apart from those of pools above and below it.
     pub(super) salt: u64,
-    /// The shard's turn counter.
-    pub(super) turn: u32,
+    /// The number of the shard's counter, for `turn`.
+    pub(super) turn: Option<Arc<u32>>,
 }
 
 /// What a slot can name.
@@ -64,7 +64,7 @@ impl Wheel {
             _ if count == 1 => 0,
             Spread::Query => draws.random() as usize,
             Spread::Client => self.hash(client) as usize,
-            Spread::Turn => draws.turn(self.turn) as usize,
+            Spread::Turn => self.turn.as_deref().map_or(0, |&number| draws.turn(number)) as usize,
         };
         // The count is a power of two.
         let slot = number & (count - 1);
