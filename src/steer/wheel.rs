@@ -4,7 +4,12 @@ use std::{hash::Hasher, sync::Arc};
 
 use siphasher::sip::SipHasher13;
 
-use super::{chart::Answer, draws::Draws, pool::Spread, slots::Slots};
+use super::{
+    chart::{Answer, Rdata},
+    draws::Draws,
+    pool::Spread,
+    slots::Slots,
+};
 
 /// A pool compiled: slots over choices. A choice may be another pool's wheel, which then draws in its own way.
 #[derive(Debug)]
@@ -44,6 +49,14 @@ impl Choice {
         match self {
             Self::Answer(_) => false,
             Self::Wheel(wheel) => wheel.spread == Spread::Client || wheel.choices.iter().any(Self::spreads_by_client),
+        }
+    }
+
+    /// Whether any draw from here may be a CNAME.
+    pub(super) fn may_be_cname(&self) -> bool {
+        match self {
+            Self::Answer(answer) => matches!(answer.rdata, Rdata::Cname(_)),
+            Self::Wheel(wheel) => wheel.choices.iter().any(Self::may_be_cname),
         }
     }
 
