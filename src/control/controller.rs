@@ -377,17 +377,10 @@ impl Controller {
         self.touched.clear();
     }
 
-    /// Gives targets the verdicts of an earlier life. Whether every one had one.
+    /// Gives what is probed the verdicts of an earlier life. Whether every target had one.
     fn restore_verdicts(&mut self, now: i64) -> bool {
         let saved = self.state.verdicts(now);
-        let mut is_known = true;
-        for key in &self.keys {
-            match saved.get(&key.saved()) {
-                Some(saved) => self.ledger.restore(key, saved.verdict),
-                None => is_known = false,
-            }
-        }
-        is_known
+        self.ledger.restore(|key| saved.get(&key.saved()).map(|saved| saved.verdict))
     }
 
     fn record(&mut self, report: &Report) {

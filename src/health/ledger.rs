@@ -91,14 +91,18 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         self.has_canaries = has_canaries;
     }
 
-    /// Gives a target without outcomes the verdict of an earlier life. It holds until the first outcome.
-    pub fn restore(&mut self, key: &K, verdict: Verdict) {
-        if let Some(entry) = self.entries.get_mut(key)
-            && entry.last.is_none()
-        {
-            entry.tracker = Tracker::restored(verdict);
-            self.take_census();
+    /// Gives each target without outcomes the verdict that `saved` has of it from an earlier life, and says whether it had
+    /// one of every target. It holds until the first outcome.
+    pub fn restore(&mut self, saved: impl Fn(&K) -> Option<Verdict>) -> bool {
+        let mut is_known = true;
+        for (key, entry) in self.entries.iter_mut().filter(|(_, entry)| entry.last.is_none()) {
+            match saved(key) {
+                Some(verdict) => entry.tracker = Tracker::restored(verdict),
+                None => is_known = false,
+            }
         }
+        self.take_census();
+        is_known
     }
 
     /// Counts an outcome that came in at `now`. A key that is not (or no longer) in the ledger changes nothing.
@@ -406,14 +410,22 @@ mod tests {
     #[test]
     fn verdicts_of_an_earlier_life_survive_a_start_without_network() {
         let mut world = World::new(10, 2, 3, false);
-        for key in 0..10 {
-            world.ledger.restore(&key, if key == 0 { Verdict::Down } else { Verdict::Up });
-        }
+        assert!(world.ledger.restore(|&key| Some(if key == 0 { Verdict::Down } else { Verdict::Up })));
         assert_eq!(world.round(|_| false), [Doubts::Frozen]);
         assert_eq!(world.down(), 1);
         world.round(|_| true);
         world.round(|_| true);
         assert_eq!(world.down(), 0);
+    }
+
+    #[test]
+    fn only_what_is_probed_can_lack_a_verdict_of_an_earlier_life() {
+        let mut world = World::new(3, 2, 3, false);
+        let saved = |&key: &usize| (key < 2).then_some(Verdict::Down);
+        assert!(!world.ledger.restore(saved), "the third was never judged");
+        world.ledger.set((0..2).map(|key| (key, Arc::new(monitor(2, 3)))));
+        assert!(world.ledger.restore(saved), "the third is probed no more");
+        assert_eq!(world.down(), 2);
     }
 
     #[test]

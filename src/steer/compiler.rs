@@ -89,9 +89,15 @@ impl Compiler {
         &self.topology
     }
 
+    /// Tables of slots kept, those that no chart uses at present among them.
+    #[cfg(test)]
+    pub(super) fn slot_tables(&self) -> usize {
+        self.stores.slot_tables.len()
+    }
+
     /// How many turn counters the charts made so far use.
     pub fn turn_counters(&self) -> usize {
-        self.stores.turns.len()
+        self.stores.turns.count()
     }
 
     /// Every service's chart, by [`ServiceId`].
@@ -136,6 +142,7 @@ impl Compiler {
         conditions: &Conditions,
         surveys: &mut Surveys,
     ) -> HashMap<u32, Arc<Chart>> {
+        self.stores.prune();
         let mut search = Search::new(&self.topology, conditions, &mut self.stores);
         plans.map(|at| (at, Arc::new(self.plans[at as usize].chart(&mut search, surveys)))).collect()
     }
@@ -192,7 +199,8 @@ impl Plan {
         let no_sights = Vec::from([Box::default()]);
         let every_sights = self.survey.as_ref().map_or(&no_sights, |survey| &survey.sights);
         for sights in every_sights {
-            let view = View { family, plight: Plight::None, pools: &self.geographic, sights };
+            let pools = &self.geographic;
+            let view = View { family, plight: Plight::None, pools, sights, counts_other_family: false };
             let (finding, found_plight) = self.key.resolve(view, search);
             plight = plight.max(found_plight);
             let identity = finding.choice.as_ref().map_or(0, Choice::identity);
@@ -248,7 +256,7 @@ impl PlanKey {
         // Whatever is answered in the end, it hangs on the verdicts that left nothing usable before.
         let mut flips_in_secs = u32::MAX;
         for Attempt { pool, within, plight } in self.attempts() {
-            let found = search.pool(pool, View { plight: within, ..view });
+            let (found, _) = search.service(pool, View { plight: within, ..view });
             flips_in_secs = flips_in_secs.min(found.flips_in_secs);
             if found.choice.is_some() || plight == Plight::None && found.deliberate {
                 return (Finding { flips_in_secs, ..found }, plight);

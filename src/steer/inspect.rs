@@ -213,9 +213,10 @@ pub fn inspect(
     let mut attempts = Vec::new();
     let mut flips_in_secs = u32::MAX;
     for Attempt { pool, within, plight } in key.attempts() {
-        let view = View { family, plight: within, pools: &geographic, sights: &sights };
+        let view = View { family, plight: within, pools: &geographic, sights: &sights, counts_other_family: false };
+        let (found, view) = inspector.search.service(pool, view);
         let tree = inspector.pool(pool, view);
-        flips_in_secs = flips_in_secs.min(inspector.search.pool(pool, view).flips_in_secs);
+        flips_in_secs = flips_in_secs.min(found.flips_in_secs);
         let ends = tree.is_usable || plight == Plight::None && tree.is_deliberate;
         attempts.push(InspectedAttempt { plight, within, tree });
         if ends {

@@ -20,8 +20,17 @@ use super::{
 /// Tables of slots by the weights they hold: wheels of equal weights share one.
 pub(super) type SlotTables = HashMap<(Vec<Vec<u32>>, usize), Arc<Slots>>;
 
+/// Of these, and of turn counters, as many may lie unused: what flaps comes back to them.
+const SPARE: usize = 64;
+
 /// Turn counters by the pool and the members in turn: a wheel made anew counts on where the last one was.
-pub(super) type TurnCounters = HashMap<(PoolId, Family, Vec<u16>), u32>;
+#[derive(Debug, Default)]
+pub(super) struct TurnCounters {
+    known: HashMap<(PoolId, Family, Vec<u16>), Arc<u32>>,
+    /// Numbers given up, to be given again.
+    free: Vec<u32>,
+    count: usize,
+}
 
 /// A pool, and of each member selected: its group, its position, and the identity of what it came to.
 type WheelKey = (PoolId, Vec<(u16, u16, usize)>);
@@ -33,6 +42,42 @@ pub(super) struct Stores {
     pub turns: TurnCounters,
 }
 
+impl Stores {
+    /// Forgets what no wheel uses any more, but for a few: endless flapping among many members must not fill the memory.
+    pub(super) fn prune(&mut self) {
+        if self.slot_tables.len() > SPARE {
+            self.slot_tables.retain(|_, slots| Arc::strong_count(slots) > 1);
+        }
+        self.turns.prune();
+    }
+}
+
+impl TurnCounters {
+    /// Counters are numbered below this.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    fn of(&mut self, pool: PoolId, family: Family, members: Vec<u16>) -> Arc<u32> {
+        let Self { known, free, count } = self;
+        let new = || {
+            let number = free.pop().unwrap_or_else(|| {
+                *count += 1;
+                *count as u32 - 1
+            });
+            Arc::new(number)
+        };
+        Arc::clone(known.entry((pool, family, members)).or_insert_with(new))
+    }
+
+    fn prune(&mut self) {
+        if self.known.len() > SPARE {
+            let unused = self.known.extract_if(|_, number| Arc::strong_count(number) == 1);
+            self.free.extend(unused.map(|(_, number)| *number));
+        }
+    }
+}
+
 /// What a pool is searched with beside its members: what the client's area makes of the geographic pools.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View<'a> {
@@ -41,6 +86,8 @@ pub(super) struct View<'a> {
     /// The geographic pools, and what the area makes of each.
     pub pools: &'a [PoolId],
     pub sights: &'a [Sight],
+    /// Members without an address of the family count too, and come to NODATA. So it must be where a CNAME may be answered.
+    pub counts_other_family: bool,
 }
 
 /// One compilation's memory. Made for one set of conditions and thrown away with it.
@@ -48,10 +95,11 @@ pub(super) struct Search<'a> {
     topology: &'a Topology,
     conditions: &'a Conditions,
     stores: &'a mut Stores,
-    /// By endpoint, family and plight.
-    endpoints: HashMap<(EndpointId, Family, Plight), Finding>,
-    /// By pool, family and plight: pools that geography has no part in.
-    pools: HashMap<(PoolId, Family, Plight), Finding>,
+    /// By endpoint, family and plight, and whether it counts without an address of the family.
+    endpoints: HashMap<(EndpointId, Family, Plight, bool), Finding>,
+    /// By pool, family and plight, and whether members count without an address of the family: pools that geography has
+    /// no part in.
+    pools: HashMap<(PoolId, Family, Plight, bool), Finding>,
     wheels: HashMap<WheelKey, Arc<Wheel>>,
 }
 
@@ -72,10 +120,22 @@ impl<'a> Search<'a> {
         Self { topology, conditions, stores, endpoints: HashMap::new(), pools: HashMap::new(), wheels: HashMap::new() }
     }
 
+    /// What a service comes to that turns to this pool, and the view that it was found in. A CNAME stands for every type
+    /// (RFC 1034 section 3.6.2): it is answered for one family only where members of the other do not come before it,
+    /// lest resolvers that keep it follow it for those too.
+    pub(super) fn service<'v>(&mut self, pool: PoolId, view: View<'v>) -> (Finding, View<'v>) {
+        let found = self.pool(pool, view);
+        if !found.choice.as_ref().is_some_and(Choice::may_be_cname) {
+            return (found, view);
+        }
+        let view = View { counts_other_family: true, ..view };
+        (self.pool(pool, view), view)
+    }
+
     /// What a pool comes to.
     pub(super) fn pool(&mut self, id: PoolId, view: View<'_>) -> Finding {
         // A pool that sees no geography comes to the same thing in every area.
-        let key = (id, view.family, view.plight);
+        let key = (id, view.family, view.plight, view.counts_other_family);
         let is_blind = !self.sees_geography(id, view);
         if is_blind && let Some(found) = self.pools.get(&key) {
             return found.clone();
@@ -132,7 +192,7 @@ impl<'a> Search<'a> {
     /// What a member comes to: its weight can make it a standby.
     pub(super) fn member(&mut self, member: &Member, view: View<'_>) -> Finding {
         let mut finding = match member.kind {
-            MemberKind::Endpoint(id) => self.endpoint(id, view.family, view.plight),
+            MemberKind::Endpoint(id) => self.endpoint(id, view),
             MemberKind::Pool(id) => self.pool(id, view),
         };
         if member.weight == 0 {
@@ -165,16 +225,19 @@ impl<'a> Search<'a> {
     }
 
     /// What an endpoint comes to: the addresses of the family that may be answered.
-    fn endpoint(&mut self, id: EndpointId, family: Family, plight: Plight) -> Finding {
-        if let Some(found) = self.endpoints.get(&(id, family, plight)) {
+    fn endpoint(&mut self, id: EndpointId, view: View<'_>) -> Finding {
+        let View { family, plight, .. } = view;
+        let counts_empty = view.counts_other_family && self.topology.endpoints[id.index()].target.lacks(family);
+        let key = (id, family, plight, counts_empty);
+        if let Some(found) = self.endpoints.get(&key) {
             return found.clone();
         }
-        let found = self.find_endpoint(id, family, plight);
-        self.endpoints.insert((id, family, plight), found.clone());
+        let found = self.find_endpoint(id, family, plight, counts_empty);
+        self.endpoints.insert(key, found.clone());
         found
     }
 
-    fn find_endpoint(&self, id: EndpointId, family: Family, plight: Plight) -> Finding {
+    fn find_endpoint(&self, id: EndpointId, family: Family, plight: Plight, counts_empty: bool) -> Finding {
         let endpoint = &self.topology.endpoints[id.index()];
         let state = state_of(self.topology, self.conditions, id);
         let is_open = match state {
@@ -199,6 +262,7 @@ impl<'a> Search<'a> {
             Target::Cname(name) => may_answer(probes[0]).then(|| Rdata::Cname(name.as_wire().into())),
             Target::Addresses(addresses) => {
                 let of_family = addresses.iter().zip(probes).filter(|(address, _)| match family {
+                    _ if counts_empty => true,
                     Family::V4 => address.is_ipv4(),
                     Family::V6 => address.is_ipv6(),
                 });
@@ -251,12 +315,7 @@ impl<'a> Search<'a> {
             let tables = &mut self.stores.slot_tables;
             Arc::clone(tables.entry((weights, picks)).or_insert_with(|| Arc::new(slots::exact(&stakes, picks))))
         };
-        let turn = if pool.spread == Spread::Turn {
-            let next = self.stores.turns.len() as u32;
-            *self.stores.turns.entry((id, family, groups.concat())).or_insert(next)
-        } else {
-            0
-        };
+        let turn = (pool.spread == Spread::Turn).then(|| self.stores.turns.of(id, family, groups.concat()));
         Wheel { spread: pool.spread, slots, choices, salt, turn }
     }
 

@@ -36,11 +36,13 @@ impl Draft {
         DatacenterId(self.datacenters.len() as u32 - 1)
     }
 
-    /// An endpoint named by its addresses, which are separated by `+`.
+    /// An endpoint named by its addresses, which are separated by `+`; by one label for a CNAME into example.net.
     fn endpoint(&mut self, addresses: &str, datacenter: Option<DatacenterId>) -> MemberKind {
+        let parsed: Result<_, _> = addresses.split('+').map(str::parse).collect();
+        let cname = || Target::Cname(format!("{addresses}.example.net").parse().unwrap());
         self.endpoints.push(Endpoint {
             name: addresses.into(),
-            target: Target::Addresses(addresses.split('+').map(|a| a.parse().unwrap()).collect()),
+            target: parsed.map_or_else(|_: std::net::AddrParseError| cname(), Target::Addresses),
             datacenters: datacenter.into_iter().collect(),
             monitor: Some(MonitorId(0)),
             state: State::Active,
@@ -168,6 +170,50 @@ fn turns_are_exact_over_a_cycle_and_families_turn_apart() {
         *seen.entry(bench.ask_from(Family::V6, "8.8.8.0/24").0.remove(0)).or_insert(0) += 1;
     }
     assert!(seen.len() == 4 && seen.values().all(|&count| count == 5), "{seen:?}");
+}
+
+#[test]
+fn endless_flapping_keeps_no_more_tables_and_turns_than_a_few() {
+    let members: Vec<String> = (1..=12).map(|host| format!("192.0.2.{host}")).collect();
+    let weighted: Vec<_> = members.iter().map(String::as_str).zip(1..).collect();
+    let mut draft = Draft::default();
+    let pool = draft.weighted(&weighted);
+    draft.pools[pool.index()].spread = Spread::Turn;
+    let mut bench = draft.top(pool);
+    for round in 1..400_u32 {
+        // Counting in Gray's code: each step turns one target over, and no set of targets comes twice.
+        let turned = round.trailing_zeros() as usize;
+        let is_down = (round ^ round >> 1) >> turned & 1 == 1;
+        let verdict = if is_down { Verdict::Down } else { Verdict::Up };
+        bench.stand(&members[turned], Standing { verdict, flips_in_secs: None });
+        bench.draws.reserve_turns(bench.compiler.turn_counters());
+        bench.ask();
+    }
+    assert!(bench.compiler.slot_tables() < 80, "{}", bench.compiler.slot_tables());
+    assert!(bench.compiler.turn_counters() < 80, "{}", bench.compiler.turn_counters());
+}
+
+#[test]
+fn a_cname_is_answered_for_no_family_while_members_of_the_other_come_before_it() {
+    let mut draft = Draft::default();
+    let (first, second) = (draft.endpoint("192.0.2.1", None), draft.endpoint("sorry", None));
+    let pool = draft.pool(Policy::Failover, &[(first, 1), (second, 1)]);
+    let mut bench = draft.top(pool);
+    assert_eq!(bench.ask(), ["192.0.2.1"]);
+    assert!(bench.ask_from(Family::V6, "8.8.8.0/24").0.is_empty(), "a resolver would follow the CNAME for A as well");
+    bench.down("192.0.2.1");
+    assert_eq!(bench.ask(), ["sorry.example.net"]);
+    assert_eq!(bench.ask_from(Family::V6, "8.8.8.0/24").0, ["sorry.example.net"]);
+}
+
+#[test]
+fn members_of_a_family_come_before_a_cname_whatever_the_other_family_has() {
+    let mut draft = Draft::default();
+    let members = ["192.0.2.1", "192.0.2.2+2001:db8::2", "sorry"].map(|name| (draft.endpoint(name, None), 1));
+    let pool = draft.pool(Policy::Failover, &members);
+    let mut bench = draft.top(pool);
+    assert_eq!(bench.ask(), ["192.0.2.1"]);
+    assert_eq!(bench.ask_from(Family::V6, "8.8.8.0/24").0, ["2001:db8::2"]);
 }
 
 #[test]

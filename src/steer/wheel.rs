@@ -4,7 +4,12 @@ use std::{hash::Hasher, sync::Arc};
 
 use siphasher::sip::SipHasher13;
 
-use super::{chart::Answer, draws::Draws, pool::Spread, slots::Slots};
+use super::{
+    chart::{Answer, Rdata},
+    draws::Draws,
+    pool::Spread,
+    slots::Slots,
+};
 
 /// A pool compiled: slots over choices. A choice may be another pool's wheel, which then draws in its own way.
 #[derive(Debug)]
@@ -17,8 +22,8 @@ pub(super) struct Wheel {
     pub(super) choices: Box<[Choice]>,
     /// Sets this pool's draws by client apart from those of pools above and below it.
     pub(super) salt: u64,
-    /// The shard's turn counter.
-    pub(super) turn: u32,
+    /// The number of the shard's counter, for `turn`.
+    pub(super) turn: Option<Arc<u32>>,
 }
 
 /// What a slot can name.
@@ -47,6 +52,14 @@ impl Choice {
         }
     }
 
+    /// Whether any draw from here may be a CNAME.
+    pub(super) fn may_be_cname(&self) -> bool {
+        match self {
+            Self::Answer(answer) => matches!(answer.rdata, Rdata::Cname(_)),
+            Self::Wheel(wheel) => wheel.choices.iter().any(Self::may_be_cname),
+        }
+    }
+
     /// Draws endpoints for the client whose masked prefix is `client`, and hands each to `each` in the order drawn.
     pub(super) fn draw<'a>(&'a self, client: u64, draws: &mut Draws, each: &mut dyn FnMut(&'a Answer)) {
         match self {
@@ -64,7 +77,7 @@ impl Wheel {
             _ if count == 1 => 0,
             Spread::Query => draws.random() as usize,
             Spread::Client => self.hash(client) as usize,
-            Spread::Turn => draws.turn(self.turn) as usize,
+            Spread::Turn => self.turn.as_deref().map_or(0, |&number| draws.turn(number)) as usize,
         };
         // The count is a power of two.
         let slot = number & (count - 1);
