@@ -169,7 +169,8 @@ impl Controller {
         let handle = Handle { commands, published: Arc::clone(&controller.published) };
         let mut inbox =
             Inbox { commands: command_inbox, reports, edits, canaries, canary, watch: Watch::start(settled) };
-        inbox.watch.set(controller.world.interests.clone());
+        // What was edited between the reading and the watch is read now.
+        controller.is_stale = inbox.watch.set(controller.world.interests.clone());
         if !is_known {
             controller.first_round(&mut inbox).await;
         }
@@ -195,6 +196,9 @@ impl Controller {
     }
 
     async fn run(mut self, mut inbox: Inbox) {
+        if std::mem::take(&mut self.is_stale) {
+            self.reload();
+        }
         loop {
             let wake = self.wake_at();
             tokio::select! {
@@ -206,6 +210,10 @@ impl Controller {
                         self.save_verdicts();
                         let _ = reply.send(());
                         return;
+                    }
+                    // A file that somebody is amid writing is not read: the end of that edit is what reloads.
+                    Some(Command::Reload(reply)) if inbox.watch.is_being_written() => {
+                        self.waiting_next.push(Waiter::Reload(reply));
                     }
                     Some(command) => self.obey(command),
                     None => return,
@@ -269,7 +277,6 @@ impl Controller {
         let outcome = match loaded {
             Some(Ok(Loaded::World(world))) => {
                 self.adopt(*world).await;
-                inbox.watch.set(self.world.interests.clone());
                 Ok(self.published.load().generation)
             }
             Some(Ok(Loaded::Unchanged(databases))) => {
@@ -286,7 +293,10 @@ impl Controller {
         for waiter in std::mem::take(&mut self.waiting) {
             self.answer(waiter, outcome.clone());
         }
-        if std::mem::take(&mut self.is_stale) || !self.waiting_next.is_empty() {
+        // A directory may have come back, or be another one, whatever its files say.
+        self.is_stale |= inbox.watch.set(self.world.interests.clone());
+        let is_somebody_waiting = !self.waiting_next.is_empty() && !inbox.watch.is_being_written();
+        if std::mem::take(&mut self.is_stale) || is_somebody_waiting {
             self.reload();
         }
     }

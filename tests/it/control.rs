@@ -258,3 +258,34 @@ fn what_keeps_it_from_starting_is_told_with_the_exit_code_of_its_kind() {
     let (code, _, err) = site.run(&["status", "--server", "http://127.0.0.1:1"]);
     assert!(code == 1 && err.contains("127.0.0.1:1"), "{code} {err}");
 }
+
+#[test]
+fn zones_that_went_away_and_came_back_are_followed_again() {
+    let site = site();
+    let server = site.serve();
+    fs::rename(site.path("zones"), site.path("away")).unwrap();
+    server.until("the loss is told", LONG, |server| server.http("/readyz").1.contains("cannot be read"));
+    assert_eq!(server.addresses(WWW), ["192.0.2.1"]);
+    fs::create_dir(site.path("zones")).unwrap();
+    for file in ["datacenters.toml", "example.org.toml"] {
+        fs::copy(site.path(&format!("away/{file}")), site.path(&format!("zones/{file}"))).unwrap();
+    }
+    server.until("they are back", LONG, |server| !server.http("/readyz").1.contains("cannot be read"));
+    site.write(PLACES, &places("draining"));
+    server.until_answers(WWW, &["192.0.2.2"], LONG);
+}
+
+#[test]
+fn sighup_amid_a_write_waits_for_its_end() {
+    let site = site();
+    let server = site.serve();
+    let half = "[service.\"new.example.org\"]\nmembers = [{ addresses = [\"192.0.2.9\"] }]\n";
+    let mut file = OpenOptions::new().append(true).open(site.path(ZONE)).unwrap();
+    file.write_all(half.as_bytes()).unwrap();
+    let is_old = |server: &crate::harness::Server| server.addresses("new.example.org").is_empty();
+    server.stays("the old file", Duration::from_millis(150), is_old);
+    server.signal(libc::SIGHUP);
+    server.stays("the old file", Duration::from_millis(500), is_old);
+    drop(file);
+    server.until_answers("new.example.org", &["192.0.2.9"], AT_ONCE);
+}
