@@ -27,7 +27,7 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    config::{Colours, Locations},
+    config::{Colours, Locations, ServerSettings},
     dns::Name,
     engine,
     health::{Doubts, Effect, Ledger, Monitor, Outcome, Verdict, saved::SavedVerdict},
@@ -65,6 +65,8 @@ pub struct Starting {
 #[derive(Debug)]
 pub struct Controller {
     pub(super) locations: Locations,
+    /// What the server was started with.
+    settings: ServerSettings,
     pub(super) world: World,
     pub(super) conditions: Conditions,
     charts: Vec<Arc<Chart>>,
@@ -138,6 +140,7 @@ impl Controller {
                 ..ConfigurationStatus::default()
             },
             locations,
+            settings: world.config.server.clone(),
             world,
             charts: Vec::new(),
             prober,
@@ -318,7 +321,11 @@ impl Controller {
         }
     }
 
-    async fn adopt(&mut self, world: World) {
+    async fn adopt(&mut self, mut world: World) {
+        let waiting = self.settings.waiting_for_restart(&world.config.server);
+        world.warnings.extend(waiting.iter().map(|key| {
+            format!("`{key}` of `server` has changed: it takes effect at the next start (help: restart the server)")
+        }));
         self.world = world;
         self.ledger.set_has_canaries(!self.world.config.server.canaries.is_empty());
         self.conditions.datacenters = datacenter_states(&self.world.topology, unix_now());

@@ -289,3 +289,14 @@ fn sighup_amid_a_write_waits_for_its_end() {
     drop(file);
     server.until_answers("new.example.org", &["192.0.2.9"], AT_ONCE);
 }
+
+#[test]
+fn what_waits_for_a_restart_is_told() {
+    let site = site();
+    let server = site.serve();
+    site.edit("portolan.toml", "threads = 1", "threads = 2");
+    server.until_logged("`threads` of `server` has changed");
+    assert!(server.http("/readyz").1.contains("`threads` of `server` has changed"));
+    site.edit("portolan.toml", "threads = 2", "threads = 1");
+    server.until("it is as before", LONG, |server| !server.http("/readyz").1.contains("`threads`"));
+}
