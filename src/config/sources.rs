@@ -135,7 +135,13 @@ impl Sources {
         locations: Locations,
         databases: Vec<(PathBuf, bool)>,
     ) -> Self {
-        let by_path = files.iter().enumerate().map(|(id, file)| (normal(&file.path), FileId(id as u32))).collect();
+        let is_below_zones = |role| matches!(role, Role::Tables | Role::Master);
+        let by_path = files
+            .iter()
+            .enumerate()
+            .filter(|(_, file)| is_below_zones(file.role))
+            .map(|(id, file)| (normal(&file.path), FileId(id as u32)))
+            .collect();
         Self { files: files.into(), config, zones, locations, databases, by_path: Arc::new(by_path) }
     }
 
