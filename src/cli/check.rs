@@ -6,8 +6,9 @@ use serde_json::json;
 
 use super::{args::Files, output::Output};
 use crate::{
-    config::{Colours, Config, Sources, Summary},
+    config::{Colours, Config, ServerSettings, Sources, Summary},
     control::World,
+    transport::Certificate,
 };
 
 pub(super) fn run(files: &Files, output: &Output) -> ExitCode {
@@ -33,6 +34,14 @@ pub(super) fn run(files: &Files, output: &Output) -> ExitCode {
         }
         return ExitCode::FAILURE;
     }
+    let errors = certificate_errors(&config.server);
+    if !errors.is_empty() {
+        if output.json {
+            output.document(&json!({ "valid": false, "errors": errors }));
+        }
+        errors.iter().for_each(|error| output.message(&format!("error: {error}")));
+        return ExitCode::FAILURE;
+    }
     let summary = Summary::new(&config);
     if output.json {
         output.document(&json!({ "valid": true, "diagnostics": warnings.to_json(), "serves": summary.to_json() }));
@@ -43,4 +52,13 @@ pub(super) fn run(files: &Files, output: &Output) -> ExitCode {
         output.line(summary.to_string().trim_end());
     }
     ExitCode::SUCCESS
+}
+
+/// Why certificates cannot be used that are to be served.
+fn certificate_errors(server: &ServerSettings) -> Vec<String> {
+    let secure = server.tls.iter().chain(server.https.as_ref().map(|https| &https.tls));
+    secure
+        .filter_map(|tls| Certificate::load(&tls.certificate, &tls.key).err())
+        .map(|error| error.to_string())
+        .collect()
 }

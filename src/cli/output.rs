@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde::Serialize;
+use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
 use super::args::{Arguments, Colour, LogFormat};
@@ -29,9 +30,9 @@ impl Output {
         self.colours(io::stdout().is_terminal())
     }
 
-    /// How messages on stderr are coloured.
+    /// How messages on stderr are coloured. With `--json` they stand in the document, too: plain.
     pub(super) fn message_colours(&self) -> Colours {
-        if self.colours(io::stderr().is_terminal()) { Colours::Ansi } else { Colours::Plain }
+        if !self.json && self.colours(io::stderr().is_terminal()) { Colours::Ansi } else { Colours::Plain }
     }
 
     fn colours(&self, is_terminal: bool) -> bool {
@@ -59,9 +60,12 @@ impl Output {
         let _ = writeln!(io::stderr().lock(), "{}", message.trim_end());
     }
 
-    /// A message that ends the command.
+    /// A message that ends the command; with `--json` the document says it, for whoever reads stdout only.
     pub(super) fn fail(&self, error: &dyn fmt::Display) -> ExitCode {
         let text = error.to_string();
+        if self.json {
+            self.document(&json!({ "error": text.trim_end() }));
+        }
         let is_rendered = text.trim_start_matches("\u{1b}[1m\u{1b}[91m").starts_with("error");
         self.message(&if is_rendered { text } else { format!("error: {text}") });
         ExitCode::FAILURE
@@ -70,7 +74,7 @@ impl Output {
 
 /// Logs to stderr, filtered by `PORTOLAN_LOG` (default `info`).
 pub(super) fn start_logs(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("PORTOLAN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("PORTOLAN_LOG").unwrap_or_else(|_| EnvFilter::new("info,notify=warn"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     // A second subscriber cannot be set, and there is none: this runs once.
     let _ = match format {

@@ -300,3 +300,29 @@ fn what_waits_for_a_restart_is_told() {
     site.edit("portolan.toml", "threads = 2", "threads = 1");
     server.until("it is as before", LONG, |server| !server.http("/readyz").1.contains("`threads`"));
 }
+
+#[test]
+fn with_json_a_failure_is_one_document_too() {
+    let site = site();
+    for arguments in [
+        &["status", "--server", "http://127.0.0.1:1"][..],
+        &["drain", "fra", "--server", "http://127.0.0.1:1"],
+        &["explain", "www.example.net", "--client", "192.0.2.1"],
+        &["plan", "--against", "nowhere"],
+        &["locate", "--geoip", "nowhere.mmdb", "192.0.2.1"],
+    ] {
+        let (code, out, err) = site.run(&[arguments, &["--json"]].concat());
+        let document: serde_json::Value =
+            serde_json::from_str(&out).unwrap_or_else(|_| panic!("{arguments:?}: {out}{err}"));
+        assert!(code == 1 && document["error"].is_string(), "{arguments:?}: {code} {out}{err}");
+    }
+}
+
+#[test]
+fn check_refuses_a_certificate_that_serve_would_refuse() {
+    let site = site();
+    let tls = "tls = { listen = [\"127.0.0.1:0\"], certificate = \"none.pem\", key = \"none.pem\" }\n";
+    site.write("portolan.toml", &format!("{}{tls}", site.read("portolan.toml")));
+    let (code, out, err) = site.run(&["check"]);
+    assert!(code == 1 && err.contains("none.pem"), "{code} {out}{err}");
+}
