@@ -172,8 +172,7 @@ impl Controller {
         let handle = Handle { commands, published: Arc::clone(&controller.published) };
         let mut inbox =
             Inbox { commands: command_inbox, reports, edits, canaries, canary, watch: Watch::start(settled) };
-        // What was edited between the reading and the watch is read now.
-        controller.is_stale = inbox.watch.set(controller.world.interests.clone());
+        inbox.watch.set(controller.world.interests.clone());
         if !is_known {
             controller.first_round(&mut inbox).await;
         }
@@ -199,9 +198,6 @@ impl Controller {
     }
 
     async fn run(mut self, mut inbox: Inbox) {
-        if std::mem::take(&mut self.is_stale) {
-            self.reload();
-        }
         loop {
             let wake = self.wake_at();
             tokio::select! {
