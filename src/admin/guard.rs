@@ -10,6 +10,7 @@
 //!   is one of a form's. One that says `application/json` is asked for first (CORS preflight), and this server never agrees.
 //!
 //! Whoever opens the admin address to a network may read under any name; changes need an address or `localhost` always.
+//! Machines that ask whether the server is well, Prometheus and load balancers, ask under whatever name they were given.
 
 use std::net::IpAddr;
 
@@ -21,13 +22,17 @@ use axum::http::{
 
 use super::api::Fault;
 
+/// What is read under any name.
+const FOR_MACHINES: [&str; 3] = ["/healthz", "/metrics", "/readyz"];
+
 /// Whether the request may go on. `local` is the address that it came to.
 ///
 /// # Errors
 /// What to answer instead.
 pub(super) fn check<B>(request: &Request<B>, local: IpAddr) -> Result<(), Fault> {
     let is_change = is_change(request.method());
-    if (is_change || local.to_canonical().is_loopback()) && !names_an_address(request) {
+    let is_private = local.to_canonical().is_loopback() && !FOR_MACHINES.contains(&request.uri().path());
+    if (is_change || is_private) && !names_an_address(request) {
         return Err(Fault::new(
             StatusCode::MISDIRECTED_REQUEST,
             "the Host header has to hold an address or localhost, so that no web page can reach this server under its \
@@ -115,6 +120,22 @@ mod tests {
             }
             let refused = check(&request.body(()).unwrap(), local.parse().unwrap()).err();
             assert_eq!(refused.map(|fault| fault.status().as_u16()), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn prometheus_reads_under_any_name() {
+        for (method, path, is_read) in [
+            ("GET", "/metrics", true),
+            ("HEAD", "/healthz", true),
+            ("GET", "/readyz", true),
+            ("POST", "/metrics", false),
+            ("GET", "/api/v1/status", false),
+            ("GET", "/metrics/../api/v1/status", false),
+        ] {
+            let request = Request::builder().method(method).uri(path).header(HOST, "dns1.example.com:8053");
+            let outcome = check(&request.body(()).unwrap(), LOOPBACK.parse().unwrap());
+            assert_eq!(outcome.is_ok(), is_read, "{method} {path}");
         }
     }
 }

@@ -59,10 +59,8 @@ pub(super) fn plan(plan: &Plan, output: &Output) -> ExitCode {
     let (mut before, mut after) = match (load(&before), load(&after)) {
         (Ok(before), Ok(after)) => (before, after),
         (before, after) => {
-            for refusal in [before.err(), after.err()].into_iter().flatten() {
-                output.message(&refusal.rendered);
-            }
-            return ExitCode::FAILURE;
+            let refusals = [before.err(), after.err()].into_iter().flatten();
+            return output.fail(&refusals.map(|refusal| refusal.rendered).collect::<String>());
         }
     };
     let (old_snapshot, old_conditions) = before.first_snapshot();

@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde::Serialize;
+use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
 use super::args::{Arguments, Colour, LogFormat};
@@ -29,9 +30,9 @@ impl Output {
         self.colours(io::stdout().is_terminal())
     }
 
-    /// How messages on stderr are coloured.
+    /// How messages on stderr are coloured. With `--json` they stand in the document, too: plain.
     pub(super) fn message_colours(&self) -> Colours {
-        if self.colours(io::stderr().is_terminal()) { Colours::Ansi } else { Colours::Plain }
+        if !self.json && self.colours(io::stderr().is_terminal()) { Colours::Ansi } else { Colours::Plain }
     }
 
     fn colours(&self, is_terminal: bool) -> bool {
@@ -59,9 +60,12 @@ impl Output {
         let _ = writeln!(io::stderr().lock(), "{}", message.trim_end());
     }
 
-    /// A message that ends the command.
+    /// A message that ends the command; with `--json` the document says it, for whoever reads stdout only.
     pub(super) fn fail(&self, error: &dyn fmt::Display) -> ExitCode {
         let text = error.to_string();
+        if self.json {
+            self.document(&json!({ "error": text.trim_end() }));
+        }
         let is_rendered = text.trim_start_matches("\u{1b}[1m\u{1b}[91m").starts_with("error");
         self.message(&if is_rendered { text } else { format!("error: {text}") });
         ExitCode::FAILURE
@@ -70,7 +74,7 @@ impl Output {
 
 /// What is logged unless `PORTOLAN_LOG` says otherwise. hickory warns of each request that it dislikes, paths and names
 /// included: who sends them would fill the log and choose its words.
-const DEFAULT_LOGS: &str = "info,hickory_server=off,hickory_net=off";
+const DEFAULT_LOGS: &str = "info,notify=warn,hickory_server=off,hickory_net=off";
 
 /// Logs to stderr, filtered by `PORTOLAN_LOG`.
 pub(super) fn start_logs(format: LogFormat) {

@@ -119,7 +119,7 @@ fn datacenters(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Re
             verdicts(datacenter, paint)
         )?;
         if datacenter.state != "active" {
-            let reason = datacenter.reason.as_deref().map(|reason| format!("  \"{reason}\"")).unwrap_or_default();
+            let reason = datacenter.reason.as_deref().map(|reason| format!("  {reason:?}")).unwrap_or_default();
             let until = datacenter.until.map(|until| format!("  until {}", moment(until))).unwrap_or_default();
             write!(text, "{reason}{until}")?;
         }

@@ -62,6 +62,24 @@ pub struct ServerSettings {
     pub https: Option<HttpsSettings>,
 }
 
+impl ServerSettings {
+    /// The keys that differ in `newer` and that a running server does not follow.
+    pub fn waiting_for_restart(&self, newer: &Self) -> Vec<&'static str> {
+        // Taken apart, so that a new key has to say here whether a reload is enough for it.
+        let Self { listen, threads, admin, state, nsid, canaries: _, tls, https } = self;
+        let differs = [
+            ("listen", *listen != newer.listen),
+            ("threads", *threads != newer.threads),
+            ("admin", *admin != newer.admin),
+            ("state", *state != newer.state),
+            ("nsid", *nsid != newer.nsid),
+            ("tls", *tls != newer.tls),
+            ("https", *https != newer.https),
+        ];
+        differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
+}
+
 /// A host and a TCP port that should always answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Canary {

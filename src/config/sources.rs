@@ -135,9 +135,14 @@ impl Sources {
         locations: Locations,
         databases: Vec<(PathBuf, bool)>,
     ) -> Self {
-        // The directory stands for itself in messages only: nothing can name it as a file.
-        let named = files.iter().enumerate().filter(|(_, file)| file.role != Role::Directory);
-        let by_path = named.map(|(id, file)| (normal(&file.path), FileId(id as u32))).collect();
+        // Neither the settings nor the directory itself is a file that a zone could name.
+        let is_below_zones = |role| matches!(role, Role::Tables | Role::Master);
+        let by_path = files
+            .iter()
+            .enumerate()
+            .filter(|(_, file)| is_below_zones(file.role))
+            .map(|(id, file)| (normal(&file.path), FileId(id as u32)))
+            .collect();
         Self { files: files.into(), config, zones, locations, databases, by_path: Arc::new(by_path) }
     }
 

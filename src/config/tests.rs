@@ -187,6 +187,22 @@ fn a_service_belongs_to_the_innermost_zone() {
 }
 
 #[test]
+fn only_what_lies_below_the_zones_directory_is_a_master_file() {
+    let texts = [("portolan.toml", ""), ("zones/x.toml", ""), ("zones/sub/x.zone", "")];
+    let sources = Sources::from_texts(&Locations::default(), texts);
+    for (path, is_found, why) in [
+        ("sub/x.zone", true, "a file"),
+        ("sub/../sub/x.zone", true, "the same by another way"),
+        ("../portolan.toml", false, "the settings are outside"),
+        (".", false, "the directory itself is no file"),
+        ("sub", false, "nor is one below it"),
+    ] {
+        let found = sources.find(path, std::path::Path::new("zones"));
+        assert_eq!(found.is_some(), is_found, "{path}: {why}");
+    }
+}
+
+#[test]
 fn flags_go_before_the_file_and_the_file_before_the_defaults() {
     let text = "[server]\nlisten = [\"[::]:53\"]\nadmin = false\nstate = \"s\"\ncanaries = [\"[2001:db8::1]:443\"]\n[geoip]\ndatabases = [\"a.mmdb\"]\n";
     let locations = Locations { config: Some("etc/portolan.toml".into()), ..Locations::default() };

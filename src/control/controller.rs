@@ -27,7 +27,7 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    config::{Colours, Locations},
+    config::{Colours, Locations, ServerSettings},
     dns::Name,
     engine,
     health::{Doubts, Effect, Ledger, Monitor, Outcome, Verdict, saved::SavedVerdict},
@@ -65,6 +65,8 @@ pub struct Starting {
 #[derive(Debug)]
 pub struct Controller {
     pub(super) locations: Locations,
+    /// What the server was started with.
+    settings: ServerSettings,
     pub(super) world: World,
     pub(super) conditions: Conditions,
     charts: Vec<Arc<Chart>>,
@@ -138,6 +140,7 @@ impl Controller {
                 ..ConfigurationStatus::default()
             },
             locations,
+            settings: world.config.server.clone(),
             world,
             charts: Vec::new(),
             prober,
@@ -207,6 +210,10 @@ impl Controller {
                         let _ = reply.send(());
                         return;
                     }
+                    // A file that somebody is amid writing is not read: the end of that edit is what reloads.
+                    Some(Command::Reload(reply)) if inbox.watch.is_being_written() => {
+                        self.waiting_next.push(Waiter::Reload(reply));
+                    }
                     Some(command) => self.obey(command),
                     None => return,
                 },
@@ -269,7 +276,6 @@ impl Controller {
         let outcome = match loaded {
             Some(Ok(Loaded::World(world))) => {
                 self.adopt(*world).await;
-                inbox.watch.set(self.world.interests.clone());
                 Ok(self.published.load().generation)
             }
             Some(Ok(Loaded::Unchanged(databases))) => {
@@ -286,7 +292,10 @@ impl Controller {
         for waiter in std::mem::take(&mut self.waiting) {
             self.answer(waiter, outcome.clone());
         }
-        if std::mem::take(&mut self.is_stale) || !self.waiting_next.is_empty() {
+        // A directory may have come back, or be another one, whatever its files say.
+        self.is_stale |= inbox.watch.set(self.world.interests.clone());
+        let is_somebody_waiting = !self.waiting_next.is_empty() && !inbox.watch.is_being_written();
+        if std::mem::take(&mut self.is_stale) || is_somebody_waiting {
             self.reload();
         }
     }
@@ -308,7 +317,11 @@ impl Controller {
         }
     }
 
-    async fn adopt(&mut self, world: World) {
+    async fn adopt(&mut self, mut world: World) {
+        let waiting = self.settings.waiting_for_restart(&world.config.server);
+        world.warnings.extend(waiting.iter().map(|key| {
+            format!("`{key}` of `server` has changed: it takes effect at the next start (help: restart the server)")
+        }));
         self.world = world;
         self.ledger.set_has_canaries(!self.world.config.server.canaries.is_empty());
         self.conditions.datacenters = datacenter_states(&self.world.topology, unix_now());

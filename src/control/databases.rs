@@ -51,10 +51,18 @@ pub(super) struct DatabaseProblem {
     why: String,
 }
 
+const HELP: &str = "name a MaxMind DB file (GeoLite2, GeoIP2, DB-IP, IPinfo) under [geoip] databases";
+
 impl fmt::Display for DatabaseProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let help = "name a MaxMind DB file (GeoLite2, GeoIP2, DB-IP, IPinfo) under [geoip] databases";
-        write!(f, "{}: {} (help: {help})", self.path.display(), self.why)
+        write!(f, "{}: {} (help: {HELP})", self.path.display(), self.why)
+    }
+}
+
+impl DatabaseProblem {
+    /// As the diagnostics of other files look.
+    pub(super) fn render(&self) -> String {
+        format!("error: {}\n--> {}\n = help: {HELP}\n", self.why, self.path.display())
     }
 }
 
@@ -130,7 +138,7 @@ fn open(path: &Path) -> Result<Database, String> {
             tracing::info!(file = %label, networks = progress.networks, records = progress.records, "still reading");
         }
     })
-    .map_err(|error| error.to_string())?;
+    .map_err(|error| error.fault().to_string())?;
     tracing::info!(
         file = %label,
         kind = database.kind(),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    databases::DatabaseFiles,
+    databases::{DatabaseFiles, DatabaseProblem},
     state::{SavedSerial, unix_now},
     watch::Interest,
 };
@@ -128,8 +128,7 @@ pub(super) fn load(locations: &Locations, previous: Previous, colours: Colours) 
     let paths: Vec<PathBuf> = database_paths(&config, &previous.databases);
     let databases = previous.databases.refreshed(&paths).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        let rendered = lines.iter().map(|line| format!("error: {line}\n")).collect();
-        refused(lines, rendered)
+        refused(lines, problems.iter().map(DatabaseProblem::render).collect())
     })?;
     let same_databases = Arc::ptr_eq(databases.databases(), previous.databases.databases());
     if same_databases && fingerprint == previous.fingerprint {

@@ -5,10 +5,15 @@
 //! piece by piece is not taken up in part.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     ffi::OsStr,
+    fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -30,6 +35,8 @@ const NEWBORN: Duration = Duration::from_millis(300);
 const ABANDONED: Duration = Duration::from_secs(5);
 /// However much goes on, whole files are taken up after this long.
 const IMPATIENCE: Duration = Duration::from_millis(500);
+/// A writer that never pauses, of a log below the zones say, holds nobody up for longer than this.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How often to look where the kernel does not tell.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -75,8 +82,16 @@ impl Interest {
 /// Watches directories until dropped.
 pub(super) struct Watch {
     watcher: Box<dyn Watcher + Send>,
-    watched: BTreeSet<(PathBuf, bool)>,
+    watched: BTreeMap<(PathBuf, bool), Identity>,
     interests: Arc<ArcSwap<Vec<Interest>>>,
+    is_being_written: Arc<AtomicBool>,
+}
+
+/// Device and inode. The kernel watches these; what is found under a path may be another directory by now.
+type Identity = (u64, u64);
+
+fn identity(path: &Path) -> Option<Identity> {
+    fs::metadata(path).ok().filter(fs::Metadata::is_dir).map(|found| (found.dev(), found.ino()))
 }
 
 impl Watch {
@@ -84,12 +99,19 @@ impl Watch {
     pub(super) fn start(settled: mpsc::Sender<()>) -> Self {
         let (events, inbox) = mpsc::channel(1024);
         let interests: Arc<ArcSwap<Vec<Interest>>> = Arc::default();
-        tokio::spawn(settle(inbox, settled, Arc::clone(&interests)));
-        Self { watcher: watcher(events), watched: BTreeSet::new(), interests }
+        let is_being_written = Arc::default();
+        tokio::spawn(settle(inbox, settled, Arc::clone(&interests), Arc::clone(&is_being_written)));
+        Self { watcher: watcher(events), watched: BTreeMap::new(), interests, is_being_written }
     }
 
-    /// Makes `interests` what is watched. Directories that do not exist are left out.
-    pub(super) fn set(&mut self, interests: Vec<Interest>) {
+    /// Whether somebody is amid writing a file. `()` is sent once that is over.
+    pub(super) fn is_being_written(&self) -> bool {
+        self.is_being_written.load(Relaxed)
+    }
+
+    /// Makes `interests` what is watched. Directories that do not exist are left out. Whether one is watched that was not
+    /// before: of edits there up to now nobody was told.
+    pub(super) fn set(&mut self, interests: Vec<Interest>) -> bool {
         let interests: Vec<Interest> = interests.into_iter().map(Interest::absolute).collect();
         let mut wanted = BTreeSet::new();
         for interest in &interests {
@@ -99,23 +121,39 @@ impl Watch {
         // A directory watched with all below it is not watched a second time by itself.
         let deep: BTreeSet<PathBuf> =
             wanted.iter().filter(|(_, is_deep)| *is_deep).map(|(path, _)| path.clone()).collect();
-        wanted.retain(|(path, is_deep)| path.is_dir() && (*is_deep || !deep.contains(path)));
+        wanted.retain(|(path, is_deep)| *is_deep || !deep.contains(path));
+        let wanted: BTreeMap<_, _> =
+            wanted.into_iter().filter_map(|of| identity(&of.0).map(|identity| (of, identity))).collect();
         self.interests.store(Arc::new(interests));
-        for (gone, _) in self.watched.difference(&wanted) {
+        let (kept, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.watched).into_iter().partition(|(of, identity)| wanted.get(of) == Some(identity));
+        self.watched = kept;
+        for (path, _) in gone.keys() {
             // A directory that is gone has taken its watch along.
-            let _ = self.watcher.unwatch(gone);
+            let _ = self.watcher.unwatch(path);
         }
-        let mut kept: BTreeSet<_> = self.watched.intersection(&wanted).cloned().collect();
-        for (path, is_deep) in wanted.difference(&self.watched) {
-            let mode = if *is_deep { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
-            match self.watcher.watch(path, mode) {
-                Ok(()) => _ = kept.insert((path.clone(), *is_deep)),
+        let mut has_new = false;
+        for ((path, is_deep), identity) in wanted {
+            if self.watched.contains_key(&(path.clone(), is_deep)) {
+                continue;
+            }
+            let mode = if is_deep { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+            match self.watcher.watch(&path, mode) {
+                Ok(()) => {
+                    has_new = true;
+                    // A link may have been swapped meanwhile: whoever calls again, as one does for what is new, sees to it.
+                    if self::identity(&path) == Some(identity) {
+                        self.watched.insert((path, is_deep), identity);
+                    } else {
+                        let _ = self.watcher.unwatch(&path);
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(directory = %path.display(), %error, "edits here are taken up on SIGHUP only");
                 }
             }
         }
-        self.watched = kept;
+        has_new
     }
 }
 
@@ -182,7 +220,7 @@ impl Pending {
     fn over_at(&self) -> Option<Instant> {
         let (first, last) = self.since?;
         let quiet = (last + QUIET).min(first + IMPATIENCE);
-        Some(self.writing.values().copied().fold(quiet, Instant::max))
+        Some(self.writing.values().copied().fold(quiet, Instant::max).min(first + PATIENCE))
     }
 }
 
@@ -192,9 +230,15 @@ fn is_ignored(path: &Path) -> bool {
     name.starts_with('.') || name.ends_with('~') || name.ends_with(".bak") || name.ends_with(".swp")
 }
 
-async fn settle(mut events: mpsc::Receiver<Event>, settled: mpsc::Sender<()>, interests: Arc<ArcSwap<Vec<Interest>>>) {
+async fn settle(
+    mut events: mpsc::Receiver<Event>,
+    settled: mpsc::Sender<()>,
+    interests: Arc<ArcSwap<Vec<Interest>>>,
+    is_being_written: Arc<AtomicBool>,
+) {
     let mut pending = Pending::default();
     loop {
+        is_being_written.store(!pending.writing.is_empty(), Relaxed);
         let over_at = pending.over_at();
         tokio::select! {
             event = events.recv() => match event {
@@ -264,6 +308,35 @@ mod tests {
         let path = directory.path().join("a.toml");
         std::fs::write(directory.path().join("new"), b"x").unwrap();
         std::fs::rename(directory.path().join("new"), path).unwrap();
+        told.recv().await.unwrap();
+    }
+
+    #[test]
+    fn a_writer_that_never_pauses_holds_nobody_up_forever() {
+        let mut pending = Pending::default();
+        let start = Instant::now();
+        for second in 0..60 {
+            let written = event(EventKind::Modify(ModifyKind::Data(DataChange::Any)), "zones/log");
+            pending.note(&written, start + Duration::from_secs(second));
+        }
+        assert_eq!(pending.over_at(), Some(start + PATIENCE));
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_went_and_came_back_is_watched_again() {
+        let parent = tempfile::tempdir().unwrap();
+        let zones = parent.path().join("zones");
+        let (settled, mut told) = mpsc::channel(1);
+        let mut watch = Watch::start(settled);
+        let interests = vec![Interest::Tree(zones.clone())];
+        fs::create_dir(&zones).unwrap();
+        assert!(watch.set(interests.clone()), "it is new");
+        assert!(!watch.set(interests.clone()), "it is known");
+        fs::rename(&zones, parent.path().join("away")).unwrap();
+        assert!(!watch.set(interests.clone()), "it is gone");
+        fs::create_dir(&zones).unwrap();
+        assert!(watch.set(interests), "it is another one");
+        fs::write(zones.join("a.toml"), b"x").unwrap();
         told.recv().await.unwrap();
     }
 

@@ -76,32 +76,42 @@ impl DatabaseError {
     pub fn label(&self) -> &str {
         &self.label
     }
+
+    /// What is wrong, for where the file is named already.
+    pub fn fault(&self) -> impl fmt::Display {
+        &self.fault
+    }
 }
 
 impl fmt::Display for DatabaseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.label)?;
-        match &self.fault {
-            Fault::Metadata(reason) => write!(f, "not a MaxMind DB file, or cut short: {reason}"),
-            Fault::Tree(TreeFault::Pointer { value, nodes }) => {
+        write!(f, "{}: {}", self.label, self.fault)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Metadata(reason) => write!(f, "not a MaxMind DB file, or cut short: {reason}"),
+            Self::Tree(TreeFault::Pointer { value, nodes }) => {
                 write!(
                     f,
                     "broken search tree: it points to {value}, which is neither one of its {nodes} nodes nor a record"
                 )
             }
-            Fault::Tree(TreeFault::Depth) => {
+            Self::Tree(TreeFault::Depth) => {
                 f.write_str("broken search tree: it goes on below the last bit of an address")
             }
-            Fault::Tree(TreeFault::Cycle) => {
+            Self::Tree(TreeFault::Cycle) => {
                 f.write_str("broken search tree: it runs in a circle or reaches a branch twice")
             }
-            Fault::Tree(TreeFault::Separator) => {
+            Self::Tree(TreeFault::Separator) => {
                 f.write_str("broken search tree: its end is not where the number of nodes puts it")
             }
-            Fault::Record(network, reason) => write!(f, "broken record, that of {network}: {reason}"),
-            Fault::Cost => f.write_str("its records overlap so much that reading them would take too long"),
-            Fault::Type => f.write_str("broken metadata: the database has no type"),
-            Fault::Description => f.write_str("broken metadata: the database has no description"),
+            Self::Record(network, reason) => write!(f, "broken record, that of {network}: {reason}"),
+            Self::Cost => f.write_str("its records overlap so much that reading them would take too long"),
+            Self::Type => f.write_str("broken metadata: the database has no type"),
+            Self::Description => f.write_str("broken metadata: the database has no description"),
         }
     }
 }

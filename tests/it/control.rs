@@ -258,3 +258,71 @@ fn what_keeps_it_from_starting_is_told_with_the_exit_code_of_its_kind() {
     let (code, _, err) = site.run(&["status", "--server", "http://127.0.0.1:1"]);
     assert!(code == 1 && err.contains("127.0.0.1:1"), "{code} {err}");
 }
+
+#[test]
+fn zones_that_went_away_and_came_back_are_followed_again() {
+    let site = site();
+    let server = site.serve();
+    fs::rename(site.path("zones"), site.path("away")).unwrap();
+    server.until("the loss is told", LONG, |server| server.http("/readyz").1.contains("cannot be read"));
+    assert_eq!(server.addresses(WWW), ["192.0.2.1"]);
+    fs::create_dir(site.path("zones")).unwrap();
+    for file in ["datacenters.toml", "example.org.toml"] {
+        fs::copy(site.path(&format!("away/{file}")), site.path(&format!("zones/{file}"))).unwrap();
+    }
+    server.until("they are back", LONG, |server| !server.http("/readyz").1.contains("cannot be read"));
+    site.write(PLACES, &places("draining"));
+    server.until_answers(WWW, &["192.0.2.2"], LONG);
+}
+
+#[test]
+fn sighup_amid_a_write_waits_for_its_end() {
+    let site = site();
+    let server = site.serve();
+    let half = "[service.\"new.example.org\"]\nmembers = [{ addresses = [\"192.0.2.9\"] }]\n";
+    let mut file = OpenOptions::new().append(true).open(site.path(ZONE)).unwrap();
+    file.write_all(half.as_bytes()).unwrap();
+    let is_old = |server: &crate::harness::Server| server.addresses("new.example.org").is_empty();
+    server.stays("the old file", Duration::from_millis(150), is_old);
+    server.signal(libc::SIGHUP);
+    server.stays("the old file", Duration::from_millis(500), is_old);
+    drop(file);
+    server.until_answers("new.example.org", &["192.0.2.9"], AT_ONCE);
+}
+
+#[test]
+fn what_waits_for_a_restart_is_told() {
+    let site = site();
+    let server = site.serve();
+    site.edit("portolan.toml", "threads = 1", "threads = 2");
+    server.until_logged("`threads` of `server` has changed");
+    assert!(server.http("/readyz").1.contains("`threads` of `server` has changed"));
+    site.edit("portolan.toml", "threads = 2", "threads = 1");
+    server.until("it is as before", LONG, |server| !server.http("/readyz").1.contains("`threads`"));
+}
+
+#[test]
+fn with_json_a_failure_is_one_document_too() {
+    let site = site();
+    for arguments in [
+        &["status", "--server", "http://127.0.0.1:1"][..],
+        &["drain", "fra", "--server", "http://127.0.0.1:1"],
+        &["explain", "www.example.net", "--client", "192.0.2.1"],
+        &["plan", "--against", "nowhere"],
+        &["locate", "--geoip", "nowhere.mmdb", "192.0.2.1"],
+    ] {
+        let (code, out, err) = site.run(&[arguments, &["--json"]].concat());
+        let document: serde_json::Value =
+            serde_json::from_str(&out).unwrap_or_else(|_| panic!("{arguments:?}: {out}{err}"));
+        assert!(code == 1 && document["error"].is_string(), "{arguments:?}: {code} {out}{err}");
+    }
+}
+
+#[test]
+fn check_refuses_a_certificate_that_serve_would_refuse() {
+    let site = site();
+    let tls = "tls = { listen = [\"127.0.0.1:0\"], certificate = \"none.pem\", key = \"none.pem\" }\n";
+    site.write("portolan.toml", &format!("{}{tls}", site.read("portolan.toml")));
+    let (code, out, err) = site.run(&["check"]);
+    assert!(code == 1 && err.contains("none.pem"), "{code} {out}{err}");
+}
