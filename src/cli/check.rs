@@ -41,14 +41,6 @@ pub(super) fn run(files: &Files, output: &Output) -> ExitCode {
         }
         return ExitCode::FAILURE;
     }
-    let errors = certificate_errors(&config.server);
-    if !errors.is_empty() {
-        if output.json {
-            output.document(&json!({ "valid": false, "errors": errors }));
-        }
-        errors.iter().for_each(|error| output.message(&format!("error: {error}")));
-        return ExitCode::FAILURE;
-    }
     let summary = Summary::new(&config);
     if output.json {
         output.document(&json!({ "valid": true, "diagnostics": warnings.to_json(), "serves": summary.to_json() }));
