@@ -31,7 +31,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::{task::spawn_blocking, time::timeout};
 
-use super::{metrics, ration::Rationed, readiness::Readiness, server::Serving, totals::DocumentTotals};
+use super::{
+    metrics::{self, Format},
+    ration::Rationed,
+    readiness::Readiness,
+    server::Serving,
+    totals::DocumentTotals,
+};
 use crate::{
     control::{DrainError, DrainReport, DrainRequest, Gone, ReloadError, Status},
     dns::{NameError, UnknownRtype},
@@ -53,6 +59,7 @@ struct Office {
     status: Rationed<Arc<Status>>,
     status_text: Rationed<Bytes>,
     metrics: Rationed<Bytes>,
+    classic_metrics: Rationed<Bytes>,
     totals: Rationed<Bytes>,
 }
 
@@ -64,6 +71,7 @@ pub(super) fn router(serving: Serving) -> Router {
         status: Rationed::new(),
         status_text: Rationed::new(),
         metrics: Rationed::new(),
+        classic_metrics: Rationed::new(),
         totals: Rationed::new(),
     };
     Router::new()
@@ -187,16 +195,24 @@ async fn readyz(State(office): Shared) -> Response {
 }
 
 async fn metrics(State(office): Shared, headers: HeaderMap) -> Result<Response, Fault> {
-    let text = office
-        .metrics
+    let format = Format::accepted(headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()));
+    let page = match format {
+        Format::OpenMetrics => &office.metrics,
+        Format::Classic => &office.classic_metrics,
+    };
+    let text = page
         .take(async || {
             let status = office.status_within(METRICS_PATIENCE).await;
             let (counters, generation) = (office.serving.counters.clone(), office.generation());
             let is_alive = (office.serving.is_alive)();
-            aside(move || metrics::text(counters.collect(), generation, is_alive, status)).await
+            let make = move || metrics::text(counters.collect(), generation, is_alive, status);
+            match format {
+                Format::OpenMetrics => aside(make).await,
+                Format::Classic => aside(move || metrics::classic(&make())).await,
+            }
         })
         .await?;
-    Ok(document(metrics::media_type(headers.get(ACCEPT).and_then(|accept| accept.to_str().ok())), text))
+    Ok(document(format.media_type(), text))
 }
 
 async fn status(State(office): Shared) -> Result<Response, Fault> {

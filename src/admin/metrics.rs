@@ -53,14 +53,55 @@ impl Collector for Everything {
     }
 }
 
-/// OpenMetrics for those who name it; for everybody else the older text format, which this page is as well.
-pub(super) fn media_type(accept: Option<&str>) -> &'static str {
-    match accept {
-        Some(accept) if accept.contains("application/openmetrics-text") => {
-            "application/openmetrics-text; version=1.0.0; charset=utf-8"
+/// The two text formats of Prometheus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// For those who name it.
+    OpenMetrics,
+    /// For everybody else.
+    Classic,
+}
+
+impl Format {
+    /// What a client that sends this `Accept` reads.
+    pub(super) fn accepted(accept: Option<&str>) -> Self {
+        match accept {
+            Some(accept) if accept.contains("application/openmetrics-text") => Self::OpenMetrics,
+            _ => Self::Classic,
         }
-        _ => "text/plain; version=0.0.4; charset=utf-8",
     }
+
+    pub(super) fn media_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Classic => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
+
+/// The page in the older format: there a counter's family bears the suffix of its samples, and no mark ends the page.
+pub(super) fn classic(page: &str) -> String {
+    let mut text = String::with_capacity(page.len() + 4096);
+    let mut lines = page.lines().peekable();
+    while let Some(line) = lines.next() {
+        let family = line
+            .strip_prefix("# HELP ")
+            .or_else(|| line.strip_prefix("# TYPE "))
+            .map(|rest| &line[..7 + rest.find(' ').unwrap_or(rest.len())]);
+        let is_counter = line.ends_with(" counter")
+            || lines.peek().is_some_and(|next| next.starts_with("# TYPE ") && next.ends_with(" counter"));
+        match family {
+            _ if line == "# EOF" => continue,
+            Some(family) if is_counter => {
+                text.push_str(family);
+                text.push_str("_total");
+                text.push_str(&line[family.len()..]);
+            }
+            _ => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    text
 }
 
 pub(super) fn transport_word(transport: Transport) -> &'static str {

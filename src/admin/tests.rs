@@ -116,6 +116,12 @@ impl Site {
         self.client.get(self.url(path)).send().await.unwrap()
     }
 
+    /// The metrics as Prometheus asks for them.
+    async fn open_metrics(&self) -> Response {
+        let accept = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2";
+        self.client.get(self.url("/metrics")).header("accept", accept).send().await.unwrap()
+    }
+
     /// A change, with this JSON text.
     fn post(&self, path: &str, body: &'static str) -> RequestBuilder {
         self.client.post(self.url(path)).header("content-type", "application/json").body(body)

@@ -33,7 +33,7 @@ async fn a_refused_reload_is_shown_and_does_not_end_readiness() {
     assert_eq!((code, ready.is_ready), (200, true));
     assert!(ready.concerns[0].contains("refused"), "{:?}", ready.concerns);
     assert!(!ready.configuration.unwrap().errors.is_empty());
-    let samples = exposition::read(&site.get("/metrics").await.text().await.unwrap()).unwrap();
+    let samples = exposition::read(&site.open_metrics().await.text().await.unwrap()).unwrap();
     assert_eq!(samples["portolan_configuration_refused"], 1.0);
     assert!(samples["portolan_reload_failures_total"] >= 1.0);
 }
@@ -45,7 +45,7 @@ async fn readyz_and_metrics_do_without_a_controller() {
     let (code, ready) = document(site.get("/readyz").await).await;
     assert_eq!((code, ready["is-ready"].as_bool()), (200, Some(true)), "the last snapshot serves on");
     assert_eq!(site.get("/api/v1/status").await.status(), 503);
-    let samples = exposition::read(&site.get("/metrics").await.text().await.unwrap()).unwrap();
+    let samples = exposition::read(&site.open_metrics().await.text().await.unwrap()).unwrap();
     assert_eq!(samples["portolan_controller_answers"], 0.0);
     let (code, _) = document(site.post("/api/v1/reload", "").send().await.unwrap()).await;
     assert_eq!(code, 503);
@@ -143,7 +143,7 @@ async fn what_is_counted_equals_what_was_asked() {
         (0..count).for_each(|_| ask(server, name, rtype));
     }
     shards.stop();
-    let samples = exposition::read(&site.get("/metrics").await.text().await.unwrap()).unwrap();
+    let samples = exposition::read(&site.open_metrics().await.text().await.unwrap()).unwrap();
     for (sample, count) in [
         (r#"portolan_messages_received_total{transport="udp"}"#, 12.0),
         (r#"portolan_replies_total{transport="udp",rcode="NOERROR"}"#, 7.0),
@@ -177,7 +177,7 @@ async fn what_is_counted_equals_what_was_asked() {
 async fn names_with_odd_characters_leave_the_metrics_readable() {
     let zone = ZONE.replace("www.gslb", r#"a\\\"b\\010\\\\c.gslb"#);
     let site = Site::start_with(&[("datacenters.toml", DATACENTERS), ("zone.toml", &zone)]).await;
-    let text = site.get("/metrics").await.text().await.unwrap();
+    let text = site.open_metrics().await.text().await.unwrap();
     let samples = exposition::read(&text).unwrap();
     assert!(samples.keys().any(|name| name.starts_with("portolan_service_answers_total{service=\"a")), "{text}");
 }
@@ -195,7 +195,7 @@ async fn verdicts_are_told_by_monitor_and_target() {
         .replace("192.0.2.21", "127.0.0.2");
     let site =
         Site::start_with(&[("datacenters.toml", DATACENTERS), ("zone.toml", &zone), ("monitor.toml", &monitor)]).await;
-    let samples = exposition::read(&site.get("/metrics").await.text().await.unwrap()).unwrap();
+    let samples = exposition::read(&site.open_metrics().await.text().await.unwrap()).unwrap();
     assert_eq!(samples[r#"portolan_target_up{monitor="web",target="127.0.0.1"}"#], 0.0);
     assert_eq!(samples[r#"portolan_targets{verdict="down"}"#], 2.0);
     assert!(samples["portolan_probes_started_total"] >= 2.0);
@@ -206,9 +206,15 @@ async fn prometheus_gets_the_format_that_it_asks_for() {
     let site = Site::start().await;
     let media_type = |response: Response| response.headers()["content-type"].to_str().unwrap().to_owned();
     assert!(media_type(site.get("/metrics").await).starts_with("text/plain; version=0.0.4"));
-    let accept = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2";
-    let response = site.client.get(site.url("/metrics")).header("accept", accept).send().await.unwrap();
+    let response = site.open_metrics().await;
     assert!(media_type(response).starts_with("application/openmetrics-text; version=1.0.0"));
+    let text = site.get("/metrics").await.text().await.unwrap();
+    assert!(
+        text.contains("# TYPE portolan_messages_received_total counter\nportolan_messages_received_total{"),
+        "{text}"
+    );
+    assert!(text.contains("# HELP portolan_messages_received_total "), "{text}");
+    assert!(!text.contains("# EOF"));
 }
 
 #[tokio::test]
