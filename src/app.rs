@@ -140,8 +140,16 @@ impl Sockets {
             let (listeners, certificate) = secure(&https.tls)?;
             Ok((listeners, certificate, https.path.clone()))
         });
-        let admin = settings.admin.map(|address| transport::bind_streams(&[address]).map_err(ServeError::Bind));
-        Ok(Self { dns, tls, https: https.transpose()?, admin: admin.transpose()?.and_then(|mut bound| bound.pop()) })
+        let admin = settings.admin.map(|address| transport::bind_streams(&[address])).transpose();
+        let admin = match admin {
+            // A second server on one host is asked for by its DNS addresses; nobody named this one.
+            Err(error) if !settings.is_admin_named => {
+                tracing::warn!(%error, "serving without the admin API; give it an address with [server] admin, or admin = false");
+                None
+            }
+            bound => bound.map_err(ServeError::Bind)?,
+        };
+        Ok(Self { dns, tls, https: https.transpose()?, admin: admin.and_then(|mut bound| bound.pop()) })
     }
 }
 
@@ -309,4 +317,23 @@ impl Signals {
 enum Sign {
     Stop,
     Reload,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_admin_address_that_is_taken_stops_only_those_who_asked_for_it() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("portolan.toml");
+        std::fs::write(&config, "").unwrap();
+        let (mut settings, _) = crate::config::outline(&Locations { config: Some(config), ..Locations::default() });
+        settings.listen = vec!["127.0.0.1:0".parse().unwrap()];
+        settings.admin = taken.local_addr().ok();
+        assert!(Sockets::bind(&settings).unwrap().admin.is_none());
+        settings.is_admin_named = true;
+        assert!(matches!(Sockets::bind(&settings), Err(ServeError::Bind(_))));
+    }
 }

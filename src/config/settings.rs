@@ -50,6 +50,8 @@ pub struct ServerSettings {
     pub threads: Option<NonZeroUsize>,
     /// Where HTTP is answered; `None` for nowhere.
     pub admin: Option<SocketAddr>,
+    /// Whether `admin` was written. One that was not is no reason not to start.
+    pub is_admin_named: bool,
     /// The directory of what must survive a restart.
     pub state: PathBuf,
     /// The NSID (RFC 5001), at most 128 octets; `None` for the host name.
@@ -66,7 +68,7 @@ impl ServerSettings {
     /// The keys that differ in `newer` and that a running server does not follow.
     pub fn waiting_for_restart(&self, newer: &Self) -> Vec<&'static str> {
         // Taken apart, so that a new key has to say here whether a reload is enough for it.
-        let Self { listen, threads, admin, state, nsid, canaries: _, tls, https } = self;
+        let Self { listen, threads, admin, is_admin_named: _, state, nsid, canaries: _, tls, https } = self;
         let differs = [
             ("listen", *listen != newer.listen),
             ("threads", *threads != newer.threads),
@@ -177,6 +179,7 @@ fn defaults(base: &Path) -> ServerSettings {
         listen: vec![DEFAULT_LISTEN],
         threads: None,
         admin: Some(DEFAULT_ADMIN),
+        is_admin_named: false,
         state: base.join("state"),
         nsid: None,
         canaries: Vec::new(),
@@ -229,6 +232,7 @@ impl Settings {
         self.zones = table.optional("zones", problems, path);
         if let Some(item) = table.item("admin") {
             server.admin = admin(item, problems);
+            server.is_admin_named = true;
         }
         if let Some(state) = table.optional("state", problems, path) {
             server.state = state;
