@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::{
-    dns::Name,
     health::Standing,
     steer::{Chart, Topology},
     zone::Zones,
@@ -26,8 +25,6 @@ pub struct Snapshot {
     pub topology: Arc<Topology>,
     /// The health the charts were compiled with, by [`crate::steer::ProbeId`]; for the same readers.
     pub standings: Arc<[Standing]>,
-    /// The apexes, by [`crate::steer::ZoneId`].
-    pub apexes: Arc<[Name]>,
 }
 
 /// What the server says of itself in replies.

@@ -144,7 +144,6 @@ fn snapshot() -> (tempfile::TempDir, Snapshot) {
         identity: Arc::new(Identity { nsid: (*b"test").into(), cookie_key: [7; 16] }),
         topology: world.topology,
         standings: conditions.standings.into(),
-        apexes: world.apexes,
     };
     (directory, snapshot)
 }

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fmt};
 use serde_json::{Value, json};
 
 use super::Config;
-use crate::steer::{DatacenterId, MemberKind, Policy, PoolId, Service, Topology};
+use crate::steer::{DatacenterId, MemberKind, PoolId, Service, Topology};
 
 /// What would be served. Displays as text for people.
 #[derive(Debug, Clone, PartialEq)]
@@ -117,22 +117,11 @@ impl ServiceSummary {
         Self {
             name: service.name.to_string(),
             pool: pool.name.to_string(),
-            policy: policy_word(&pool.policy),
+            policy: pool.policy.word(),
             ttl_secs: service.ttl_secs,
             members: pool.members.iter().map(|member| name(member.kind)).collect(),
             endpoints,
         }
-    }
-}
-
-/// The word in the zone file.
-fn policy_word(policy: &Policy) -> &'static str {
-    match policy {
-        Policy::Weighted => "weighted",
-        Policy::Failover => "failover",
-        Policy::Nearest { .. } => "nearest",
-        Policy::Geo { .. } => "geo",
-        Policy::All => "all",
     }
 }
 

@@ -33,7 +33,7 @@ use crate::{
     health::{Doubts, Effect, Ledger, Monitor, Outcome, Verdict, saved::SavedVerdict},
     probe::{Limits, ProbeKey, Prober, Report},
     snapshot::{Identity, Snapshot},
-    steer::{Chart, Conditions, ProbeId, datacenter_states, probed},
+    steer::{Chart, Conditions, ProbeId, State, datacenter_states, probed},
     transport::Counters,
 };
 
@@ -221,7 +221,7 @@ impl Controller {
                 loaded = joined(&mut self.loading) => self.take_up(loaded, &mut inbox).await,
                 () = sleep_until(wake.unwrap_or_else(TokioInstant::now)), if wake.is_some() => {}
             }
-            self.keep_time(&inbox.canary);
+            self.keep_time(&inbox.canary).await;
         }
     }
 
@@ -232,13 +232,12 @@ impl Controller {
         [self.publish_at, self.save_at, self.canary_at, lapse].into_iter().flatten().min()
     }
 
-    fn keep_time(&mut self, canary: &mpsc::Sender<Outcome>) {
+    async fn keep_time(&mut self, canary: &mpsc::Sender<Outcome>) {
         let now = TokioInstant::now();
         let states = datacenter_states(&self.world.topology, unix_now());
         if states != self.conditions.datacenters {
             tracing::info!("a datacenter's state has ended as planned");
-            self.conditions.datacenters = states;
-            self.compile_all();
+            self.follow_states(states).await;
         }
         if self.publish_at.is_some_and(|at| at <= now) {
             self.publish();
@@ -324,9 +323,7 @@ impl Controller {
         }));
         self.world = world;
         self.ledger.set_has_canaries(!self.world.config.server.canaries.is_empty());
-        self.conditions.datacenters = datacenter_states(&self.world.topology, unix_now());
-        self.set_targets().await;
-        self.compile_all();
+        self.follow_states(datacenter_states(&self.world.topology, unix_now())).await;
         self.accept();
         self.configuration.reloads += 1;
         self.configuration.loaded = unix_now();
@@ -335,6 +332,13 @@ impl Controller {
         tracing::info!(generation, services = self.charts.len(), "took up the edited files");
         self.log_warnings();
         self.save_serials();
+    }
+
+    /// Takes up the datacenters' states: who is probed hangs on them, and what is answered.
+    async fn follow_states(&mut self, states: Vec<State>) {
+        self.conditions.datacenters = states;
+        self.set_targets().await;
+        self.compile_all();
     }
 
     fn accept(&mut self) {
@@ -504,16 +508,9 @@ impl Controller {
 
     fn send_out(&mut self) {
         self.publish_at = None;
-        let snapshot = Snapshot {
-            generation: self.published.load().generation + 1,
-            zones: Arc::clone(&self.world.zones),
-            charts: self.charts.clone(),
-            turn_counters: self.world.compiler.turn_counters(),
-            identity: Arc::clone(&self.identity),
-            topology: Arc::clone(&self.world.topology),
-            standings: self.conditions.standings.clone().into(),
-            apexes: Arc::clone(&self.world.apexes),
-        };
+        let generation = self.published.load().generation + 1;
+        let identity = Arc::clone(&self.identity);
+        let snapshot = self.world.snapshot(generation, self.charts.clone(), &self.conditions, identity);
         self.counters.prepare(&snapshot.topology);
         self.published.store(Arc::new(snapshot));
         self.world.surveys.prune();
@@ -572,7 +569,7 @@ impl Controller {
     }
 
     fn edit_state(&mut self, request: &DrainRequest) -> Result<DrainReport, DrainError> {
-        let plan = drain::plan(request, &self.world, &self.conditions)?;
+        let plan = drain::plan(request, &self.world)?;
         let distressed = if request.drain {
             let conditions = plan.conditions(&self.conditions);
             let charts = self.world.compiler.compile(&conditions, &mut self.world.surveys);

@@ -45,7 +45,7 @@ impl Drains {
             return;
         }
         let mut services = None;
-        for (datacenter, &state) in topology.datacenters.iter().zip(&conditions.datacenters) {
+        for (at, (datacenter, &state)) in topology.datacenters.iter().zip(&conditions.datacenters).enumerate() {
             let was = self.states.get(&datacenter.name).copied();
             if !gives_nothing(state) {
                 if self.drains.remove(&datacenter.name).is_some() {
@@ -53,10 +53,8 @@ impl Drains {
                 }
             } else if was.is_some_and(|was| !gives_nothing(was)) {
                 let services = services.get_or_insert_with(|| topology.services_by_datacenter());
-                let id =
-                    topology.datacenters.iter().position(|other| other.name == datacenter.name).unwrap_or_default();
                 let ttl = |service: &crate::steer::ServiceId| topology.services[service.index()].ttl_secs;
-                let longest_ttl = services[id].iter().map(ttl).max().unwrap_or(0);
+                let longest_ttl = services[at].iter().map(ttl).max().unwrap_or(0);
                 let drain = DrainStatus { effective: now, longest_ttl, expires: now + i64::from(longest_ttl) };
                 tracing::info!(
                     datacenter = %datacenter.name,
@@ -81,7 +79,7 @@ pub(super) struct DrainPlan {
 }
 
 /// Which tables `request` edits.
-pub(super) fn plan(request: &DrainRequest, world: &World, _conditions: &Conditions) -> Result<DrainPlan, DrainError> {
+pub(super) fn plan(request: &DrainRequest, world: &World) -> Result<DrainPlan, DrainError> {
     let wanted = request.datacenter.as_str();
     let all = || world.topology.datacenters.iter().zip((0..).map(DatacenterId));
     let by_name: Vec<_> = all().filter(|(datacenter, _)| *datacenter.name == *wanted).collect();

@@ -15,8 +15,8 @@ use super::{
 use crate::{
     config::{Colours, Config, Diagnostics, Locations, SerialSource, Sources, ZoneConfig},
     dns::Name,
-    snapshot::Snapshot,
-    steer::{Compiler, Conditions, ServiceId, State, Surveys, Topology, ZoneId},
+    snapshot::{Identity, Snapshot},
+    steer::{Chart, Compiler, Conditions, ServiceId, State, Surveys, Topology, ZoneId},
     zone::{Zone, ZoneBuilder, Zones},
 };
 
@@ -31,8 +31,6 @@ pub struct World {
     pub topology: Arc<Topology>,
     /// What is answered as it stands.
     pub zones: Arc<Zones>,
-    /// By [`ZoneId`].
-    pub apexes: Arc<[Name]>,
     /// By [`ZoneId`].
     pub(super) summaries: Vec<ZoneSummary>,
     /// Makes charts.
@@ -99,17 +97,26 @@ impl World {
     pub fn first_snapshot(&mut self) -> (Snapshot, Conditions) {
         let conditions = Conditions::unknown(&self.topology, unix_now());
         let charts = self.compiler.compile(&conditions, &mut self.surveys);
-        let snapshot = Snapshot {
-            generation: 0,
+        (self.snapshot(0, charts, &conditions, Arc::default()), conditions)
+    }
+
+    /// The snapshot of `charts`, which were compiled under `conditions`.
+    pub(super) fn snapshot(
+        &self,
+        generation: u64,
+        charts: Vec<Arc<Chart>>,
+        conditions: &Conditions,
+        identity: Arc<Identity>,
+    ) -> Snapshot {
+        Snapshot {
+            generation,
             zones: Arc::clone(&self.zones),
             charts,
             turn_counters: self.compiler.turn_counters(),
-            identity: Arc::default(),
+            identity,
             topology: Arc::clone(&self.topology),
             standings: conditions.standings.clone().into(),
-            apexes: Arc::clone(&self.apexes),
-        };
-        (snapshot, conditions)
+        }
     }
 
     /// The databases that charts are compiled with.
@@ -150,7 +157,6 @@ pub(super) fn load(locations: &Locations, previous: Previous, colours: Colours) 
     );
     Ok(Loaded::World(Box::new(World {
         warnings: warnings.lines().chain(lapsed(&config, &topology)).collect(),
-        apexes: config.zones.iter().map(|zone| zone.apex.clone()).collect(),
         interests: interests(&sources, locations, &paths),
         zones: Arc::new(zones),
         config,

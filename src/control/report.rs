@@ -39,11 +39,12 @@ pub(super) fn status(controller: &Controller, snapshot: &Snapshot, charts: &[Arc
             })
             .collect(),
         zones: world
-            .apexes
+            .zones
+            .list()
             .iter()
             .zip(&world.summaries)
-            .map(|(apex, summary)| ZoneStatus {
-                name: apex.to_string(),
+            .map(|(zone, summary)| ZoneStatus {
+                name: zone.apex.to_string(),
                 serial: summary.serial,
                 records: summary.records,
                 services: summary.services,

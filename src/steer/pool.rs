@@ -67,6 +67,19 @@ pub enum Policy {
     All,
 }
 
+impl Policy {
+    /// The word in the zone file.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Weighted => "weighted",
+            Self::Failover => "failover",
+            Self::Nearest { .. } => "nearest",
+            Self::Geo { .. } => "geo",
+            Self::All => "all",
+        }
+    }
+}
+
 /// How much farther than the nearest a member may be.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Tie {

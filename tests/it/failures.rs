@@ -203,3 +203,20 @@ impl Authority {
         (parameters.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
     }
 }
+
+#[test]
+fn a_datacenter_that_is_disabled_until_a_time_is_probed_again_from_then_on() {
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let until = jiff::Timestamp::from_second(since_1970.as_secs() as i64 + 3).unwrap();
+    let zone = format!(
+        "[datacenter.fra]\nstate = \"disabled\"\nuntil = {until}\n\
+         [zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n\
+         [monitor.web]\ntcp = {{ port = {} }}\n{MONITOR}\
+         [service.\"www.example.org\"]\nmonitor = \"web\"\nmembers = [{{ datacenter = \"fra\", addresses = [\"127.0.11.9\"] }}]\n",
+        free_port()
+    );
+    let site = Site::new(&[("zones/example.org.toml", &zone)]);
+    let server = site.serve();
+    assert_eq!(server.verdicts(), [("127.0.11.9".to_owned(), "unknown".to_owned())]);
+    server.until("it is probed, and down", LONG, |server| server.verdicts()[0].1 == "down");
+}

@@ -220,17 +220,6 @@ pub(super) fn family_word(family: Family) -> &'static str {
 }
 
 /// The word in the zone file.
-pub(super) fn policy_word(policy: &Policy) -> &'static str {
-    match policy {
-        Policy::Weighted => "weighted",
-        Policy::Failover => "failover",
-        Policy::Nearest { .. } => "nearest",
-        Policy::Geo { .. } => "geo",
-        Policy::All => "all",
-    }
-}
-
-/// The word in the zone file.
 pub(super) fn spread_word(spread: Spread) -> &'static str {
     match spread {
         Spread::Query => "query",

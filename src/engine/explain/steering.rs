@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::{
     Request, World,
-    phrase::{Words, instant, min_up_words, offer_words, policy_word, spread_word},
+    phrase::{Words, instant, min_up_words, offer_words, spread_word},
     view::{
         AttemptView, DatacenterView, DecidedByView, LocationView, MemberView, PoolView, RecordView, ReplyView,
         SteeringView, TargetView, TtlView,
@@ -186,7 +186,7 @@ fn pool(words: &Words<'_>, inspected: &InspectedPool, answers: &[RecordView]) ->
     let configured = words.pool(inspected);
     PoolView {
         name: configured.name.to_string(),
-        policy: policy_word(&configured.policy).to_owned(),
+        policy: configured.policy.word().to_owned(),
         spread: spread_word(configured.spread).to_owned(),
         min_up: min_up_words(configured.min_up),
         meets_min_up: inspected.meets_min_up,
