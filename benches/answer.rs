@@ -10,7 +10,8 @@ use portolan::{
     snapshot::Snapshot,
     steer::{
         Answers, Compiler, Conditions, Datacenter, DatacenterId, Draws, Endpoint, EndpointId, Member, MemberKind,
-        MinUp, OnAllDown, Policy, Pool, PoolId, Service, ServiceId, Spread, State, Surveys, Target, Topology, ZoneId,
+        MinUp, OnAllDown, Pace, Policy, Pool, PoolId, Regulation, Service, ServiceId, Spread, State, Surveys, Target,
+        Topology, ZoneId,
     },
     zone::{Record, Zone, ZoneBuilder, Zones},
 };
@@ -57,10 +58,7 @@ fn topology() -> Topology {
     let datacenters = PLACES.iter().enumerate().map(|(number, &(latitude, longitude))| Datacenter {
         name: format!("dc{number}").into(),
         location: Some(Coordinates::new(latitude, longitude).expect("a place on Earth")),
-        region: None,
-        state: State::Active,
-        reason: None,
-        until: None,
+        ..Datacenter::default()
     });
     let endpoints = (0..PLACES.len() as u8).map(|number| Endpoint {
         name: format!("lb{number}").into(),
@@ -69,6 +67,8 @@ fn topology() -> Topology {
         monitor: None,
         state: State::Active,
         force: None,
+        load: None,
+        pace: Pace::default(),
     });
     let members = (0..PLACES.len() as u32).map(|number| Member {
         kind: MemberKind::Endpoint(EndpointId(number)),
@@ -82,6 +82,7 @@ fn topology() -> Topology {
         answers: Answers::Count(NonZeroU32::MIN),
         min_up: MinUp::Members(NonZeroU32::MIN),
         members: members.collect(),
+        regulation: Regulation::default(),
     };
     let service = Service {
         name: name("www.gslb.example.com"),

@@ -81,6 +81,7 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
         state: spec.state,
         reason: spec.reason,
         until: spec.until,
+        ..Datacenter::default()
     });
     let datacenters = datacenters.collect();
     let monitors = specs.monitors.into_iter().map(|monitor| monitor.value).collect();

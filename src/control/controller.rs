@@ -33,7 +33,7 @@ use crate::{
     health::{Doubts, Effect, Ledger, Monitor, Outcome, Verdict, saved::SavedVerdict},
     probe::{Limits, ProbeKey, Prober, Report},
     snapshot::{Identity, Snapshot},
-    steer::{Chart, Conditions, ProbeId, State, datacenter_states, probed},
+    steer::{Changes, Chart, Conditions, ProbeId, State, datacenter_states, probed},
     transport::Counters,
 };
 
@@ -490,18 +490,18 @@ impl Controller {
     fn publish(&mut self) {
         let now = self.epoch.elapsed();
         let touched: Vec<ProbeId> = self.touched.drain().collect();
-        let mut changed = Vec::new();
+        let mut changes = Changes::default();
         for id in touched {
             let standing = self.ledger.standing(&self.keys[id.index()], now);
             if self.conditions.standings[id.index()] != standing {
                 self.conditions.standings[id.index()] = standing;
-                changed.push(id);
+                changes.probes.push(id);
             }
         }
         self.publish_at = None;
-        if !changed.is_empty() {
+        if !changes.is_empty() {
             let World { compiler, surveys, .. } = &mut self.world;
-            compiler.recompile(&self.conditions, &changed, surveys, &mut self.charts);
+            compiler.recompile(&self.conditions, &changes, surveys, &mut self.charts);
             self.send_out();
         }
     }

@@ -12,8 +12,8 @@ use crate::{
     snapshot::Snapshot,
     steer::{
         Answers, Compiler, Conditions, Datacenter, DatacenterId, Endpoint, EndpointId, Member, MemberKind, MinUp,
-        MonitorId, OnAllDown, Policy, Pool, PoolId, ProbeTarget, Rule, Service, ServiceId, Spread, State, Surveys,
-        Target, Topology, ZoneId,
+        MonitorId, OnAllDown, Pace, Policy, Pool, PoolId, ProbeTarget, Regulation, Rule, Service, ServiceId, Spread,
+        State, Surveys, Target, Topology, ZoneId,
     },
     zone::{Record, ZoneBuilder, Zones},
 };
@@ -109,6 +109,8 @@ impl Draft {
             monitor,
             state: State::Active,
             force: None,
+            load: None,
+            pace: Pace::default(),
         });
         MemberKind::Endpoint(EndpointId(self.endpoints.len() as u32 - 1))
     }
@@ -121,6 +123,7 @@ impl Draft {
             answers: Answers::Count(NonZeroU32::MIN),
             min_up: MinUp::Members(NonZeroU32::MIN),
             members: members.iter().map(|&(kind, weight, bias)| Member { kind, weight, bias }).collect(),
+            regulation: Regulation::default(),
         });
         MemberKind::Pool(PoolId(self.pools.len() as u32 - 1))
     }
@@ -185,7 +188,7 @@ fn id(member: MemberKind) -> usize {
 
 fn datacenter(name: &str, latitude: f64, longitude: f64) -> Datacenter {
     let location = Coordinates::new(latitude, longitude).ok();
-    Datacenter { name: name.into(), location, region: None, state: State::Active, reason: None, until: None }
+    Datacenter { name: name.into(), location, ..Datacenter::default() }
 }
 
 fn monitor() -> Monitor {

@@ -7,7 +7,7 @@ use super::{
     conditions::Conditions,
     endpoint::Target,
     policy::Finding,
-    pool::MemberKind,
+    pool::{Failback, Member, MemberKind, Pace, Policy},
     preference::Preferences,
     search::{Search, Stores, View},
     service::{OnAllDown, Service},
@@ -26,7 +26,25 @@ pub struct Compiler {
     plan_of: Vec<u32>,
     /// By probe: the plans whose trees hold it.
     plans_of_probe: Vec<Vec<u32>>,
+    /// By pool that may be regulated beside health: the plans whose trees hold it.
+    plans_of_pool: HashMap<PoolId, Vec<u32>>,
     stores: Stores,
+}
+
+/// What changed since charts were made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Probes whose standing changed.
+    pub probes: Vec<ProbeId>,
+    /// Pools that are regulated otherwise, or whose endpoints' ramps went on.
+    pub pools: Vec<PoolId>,
+}
+
+impl Changes {
+    /// Whether nothing did.
+    pub fn is_empty(&self) -> bool {
+        self.probes.is_empty() && self.pools.is_empty()
+    }
 }
 
 /// What services with one chart have in common.
@@ -68,6 +86,8 @@ impl Compiler {
     pub fn new(topology: Arc<Topology>, databases: &Databases, surveys: &mut Surveys) -> Self {
         let mut plans: Vec<Plan> = Vec::new();
         let mut plans_of_probe = vec![Vec::new(); topology.probes.len()];
+        let mut plans_of_pool: HashMap<PoolId, Vec<u32>> = HashMap::new();
+        let regulated = regulated_pools(&topology);
         let mut known: HashMap<PlanKey, u32> = HashMap::new();
         let mut plan_of = Vec::with_capacity(topology.services.len());
         for service in &topology.services {
@@ -76,12 +96,15 @@ impl Compiler {
                 let at = plans.len() as u32;
                 let (plan, probes) = Plan::new(&topology, key, databases, surveys);
                 plans.push(plan);
+                for pool in pools_below(&topology, &key.roots()).into_iter().filter(|pool| regulated[pool.index()]) {
+                    plans_of_pool.entry(pool).or_default().push(at);
+                }
                 probes.into_iter().for_each(|probe| plans_of_probe[probe.index()].push(at));
                 at
             });
             plan_of.push(plan);
         }
-        Self { topology, plans, plan_of, plans_of_probe, stores: Stores::default() }
+        Self { topology, plans, plan_of, plans_of_probe, plans_of_pool, stores: Stores::default() }
     }
 
     /// The topology that this compiler is for.
@@ -106,16 +129,17 @@ impl Compiler {
         self.plan_of.iter().map(|plan| Arc::clone(&made[plan])).collect()
     }
 
-    /// Makes anew the charts that `changed` probes have a part in. The rest stay as they are, to the pointer.
+    /// Makes anew the charts that what changed has a part in. The rest stay as they are, to the pointer.
     pub fn recompile(
         &mut self,
         conditions: &Conditions,
-        changed: &[ProbeId],
+        changed: &Changes,
         surveys: &mut Surveys,
         charts: &mut [Arc<Chart>],
     ) {
-        let mut touched: Vec<u32> =
-            changed.iter().flat_map(|probe| self.plans_of_probe[probe.index()].iter().copied()).collect();
+        let by_probe = changed.probes.iter().flat_map(|probe| &self.plans_of_probe[probe.index()]);
+        let by_pool = changed.pools.iter().filter_map(|pool| self.plans_of_pool.get(pool)).flatten();
+        let mut touched: Vec<u32> = by_probe.chain(by_pool).copied().collect();
         touched.sort_unstable();
         touched.dedup();
         if touched.is_empty() {
@@ -127,6 +151,27 @@ impl Compiler {
                 *chart = Arc::clone(new);
             }
         }
+    }
+
+    /// Of each of these pools, whether each member is usable for anybody under these conditions, whatever ramps and feedback
+    /// say.
+    pub fn usable_members(&mut self, conditions: &Conditions, pools: &[PoolId]) -> Vec<Vec<bool>> {
+        let mut search = Search::new(&self.topology, conditions, &mut self.stores);
+        let blind = |family| View {
+            family,
+            plight: Plight::None,
+            pools: &[],
+            sights: &[],
+            spans: &[],
+            counts_other_family: false,
+        };
+        let mut is_usable = |member: &Member| {
+            [Family::V4, Family::V6].into_iter().any(|family| search.member(member, blind(family)).choice.is_some())
+        };
+        pools
+            .iter()
+            .map(|pool| self.topology.pools[pool.index()].members.iter().map(&mut is_usable).collect())
+            .collect()
     }
 
     /// The services whose answers a probe has a part in.
@@ -198,9 +243,10 @@ impl Plan {
         let mut plight = Plight::None;
         let no_sights = Vec::from([Box::default()]);
         let every_sights = self.survey.as_ref().map_or(&no_sights, |survey| &survey.sights);
-        for sights in every_sights {
+        for (at, sights) in every_sights.iter().enumerate() {
             let pools = &self.geographic;
-            let view = View { family, plight: Plight::None, pools, sights, counts_other_family: false };
+            let spans = self.survey.as_ref().map_or(&[][..], |survey| survey.spans(at));
+            let view = View { family, plight: Plight::None, pools, sights, spans, counts_other_family: false };
             let (finding, found_plight) = self.key.resolve(view, search);
             plight = plight.max(found_plight);
             let identity = finding.choice.as_ref().map_or(0, Choice::identity);
@@ -264,6 +310,38 @@ impl PlanKey {
         }
         (Finding::nothing(flips_in_secs), Plight::AllDown)
     }
+}
+
+/// By pool: whether anything but health and edits can change what it comes to.
+fn regulated_pools(topology: &Topology) -> Vec<bool> {
+    let has_ramp = |pace: &Pace| *pace != Pace::default();
+    let ramps = |id: EndpointId| {
+        let endpoint = &topology.endpoints[id.index()];
+        let places = endpoint.datacenters.iter().map(|at| &topology.datacenters[at.index()].pace);
+        std::iter::once(&endpoint.pace).chain(places).any(has_ramp)
+    };
+    let is_regulated = |pool: &super::Pool| {
+        let by_feedback = matches!(pool.policy, Policy::Load(_)) || pool.regulation.capacity.is_some();
+        by_feedback
+            || pool.regulation.failback != Failback::Auto
+            || pool.members.iter().any(|member| matches!(member.kind, MemberKind::Endpoint(id) if ramps(id)))
+    };
+    topology.pools.iter().map(is_regulated).collect()
+}
+
+/// The roots and every pool below them, each once.
+fn pools_below(topology: &Topology, roots: &[PoolId]) -> Vec<PoolId> {
+    let mut seen = std::collections::HashSet::new();
+    let mut open = roots.to_vec();
+    while let Some(id) = open.pop() {
+        if seen.insert(id) {
+            open.extend(topology.pools[id.index()].members.iter().filter_map(|member| match member.kind {
+                MemberKind::Pool(inner) => Some(inner),
+                MemberKind::Endpoint(_) => None,
+            }));
+        }
+    }
+    seen.into_iter().collect()
 }
 
 /// Every endpoint below the roots, each once.

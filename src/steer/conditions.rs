@@ -1,9 +1,12 @@
-//! Conditions: what changes without an edit. Health and the hour, as values.
+//! Conditions: what changes without an edit. Health, the hour, ramps and feedback, as values.
+
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     datacenter::State,
+    part::Part,
     search::state_of,
-    topology::{EndpointId, ProbeId, Topology},
+    topology::{DatacenterId, EndpointId, PoolId, ProbeId, Topology},
 };
 use crate::health::Standing;
 
@@ -14,6 +17,24 @@ pub struct Conditions {
     pub datacenters: Vec<State>,
     /// Each probe's standing.
     pub standings: Vec<Standing>,
+    /// What ramps and feedback come to.
+    pub steering: Steering,
+}
+
+/// What ramps and feedback come to at one moment. Whoever is not named takes its full part, its weight as configured, and the
+/// order written.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Steering {
+    /// Datacenters amid a drain or a slow start.
+    pub datacenter_parts: HashMap<DatacenterId, Part>,
+    /// Endpoints amid a drain or a slow start.
+    pub endpoint_parts: HashMap<EndpointId, Part>,
+    /// Pools that keep less than all of their clients because they are loaded beyond their capacity.
+    pub keeps: HashMap<PoolId, Part>,
+    /// Of `load` pools: each member's weight, out of 1024 together.
+    pub weights: HashMap<PoolId, Arc<[u32]>>,
+    /// Of `failover` pools: the member that clients stay with although one before it is usable.
+    pub holders: HashMap<PoolId, u16>,
 }
 
 impl Conditions {
@@ -22,6 +43,7 @@ impl Conditions {
         Self {
             datacenters: datacenter_states(topology, now),
             standings: vec![Standing::default(); topology.probes.len()],
+            steering: Steering::default(),
         }
     }
 

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use super::{
     chart::Family,
     datacenter::State,
-    topology::{DatacenterId, MonitorId},
+    pool::Pace,
+    topology::{DatacenterId, LoadId, MonitorId},
 };
 use crate::dns::Name;
 
@@ -24,6 +25,10 @@ pub struct Endpoint {
     pub state: State,
     /// What the operator says instead of the monitor.
     pub force: Option<Force>,
+    /// What it, or the balancer behind it, says of its load.
+    pub load: Option<LoadId>,
+    /// How fast clients come and go.
+    pub pace: Pace,
 }
 
 /// What an answer holds.

@@ -15,8 +15,9 @@ use super::{
     endpoint::{Force, Target},
     policy::{Finding, Tier},
     pool::{Member, MemberKind, Policy, Pool, Rule},
-    preference::{Preferences, RuleKeys, Sight, Specificity, biased_km, points},
+    preference::{Preferences, RuleKeys, Sight, Span, Specificity, biased_km, points},
     search::{Search, Stores, View, state_of},
+    survey::Surveys,
     topology::{DatacenterId, EndpointId, PoolId, ServiceId, Topology},
     wheel::Choice,
 };
@@ -194,6 +195,7 @@ pub enum Pass {
 pub fn inspect(
     topology: &Topology,
     conditions: &Conditions,
+    databases: &Databases,
     service: ServiceId,
     family: Family,
     client: Vantage<'_>,
@@ -202,6 +204,7 @@ pub fn inspect(
     let (preferences, geographic) = Preferences::of(topology, &key.roots());
     let within = within(&preferences, client.address);
     let sights = preferences.sights(client.location, &within);
+    let spans = spans_at(preferences, databases, client.address);
     let mut stores = Stores::default();
     let mut inspector = Inspector {
         topology,
@@ -213,7 +216,8 @@ pub fn inspect(
     let mut attempts = Vec::new();
     let mut flips_in_secs = u32::MAX;
     for Attempt { pool, within, plight } in key.attempts() {
-        let view = View { family, plight: within, pools: &geographic, sights: &sights, counts_other_family: false };
+        let (pools, sights) = (&geographic, &sights);
+        let view = View { family, plight: within, pools, sights, spans: &spans, counts_other_family: false };
         let (found, view) = inspector.search.service(pool, view);
         let tree = inspector.pool(pool, view);
         flips_in_secs = flips_in_secs.min(found.flips_in_secs);
@@ -224,6 +228,16 @@ pub fn inspect(
         }
     }
     Inspection { within, attempts, flips_in_secs: (flips_in_secs != u32::MAX).then_some(flips_in_secs) }
+}
+
+/// Where a client's area stands among those that have the same nearest member. Only a survey of the whole world can tell,
+/// which is made where some member gives clients away.
+fn spans_at(preferences: Preferences, databases: &Databases, client: IpAddr) -> Vec<Option<Span>> {
+    if !preferences.may_yield() {
+        return Vec::new();
+    }
+    let survey = Surveys::default().survey(preferences, databases);
+    survey.map(|survey| survey.spans_at(client).to_vec()).unwrap_or_default()
 }
 
 /// Whether an address says nothing of where its client is, as the service sees it: special-purpose, and no rule names it.
@@ -434,7 +448,7 @@ impl Tally<'_> {
     fn pick(&self, at: usize, group: usize) -> Pick {
         match self.pool.policy {
             _ if self.findings[at].tier == Tier::Standby => Pick::LastResort,
-            Policy::Weighted => Pick::Weight,
+            Policy::Weighted | Policy::Load(_) => Pick::Weight,
             Policy::All => Pick::Every,
             _ if group > 0 => Pick::Next,
             _ if self.first_picked() != Some(at) => Pick::Tied,

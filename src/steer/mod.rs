@@ -12,6 +12,7 @@ mod datacenter;
 mod draws;
 mod endpoint;
 mod inspect;
+mod part;
 mod policy;
 mod pool;
 mod preference;
@@ -26,8 +27,8 @@ mod wheel;
 mod tests;
 
 pub use chart::{Answer, Chart, Course, Family, Plight, Rdata};
-pub use compiler::Compiler;
-pub use conditions::{Conditions, datacenter_states, probed};
+pub use compiler::{Changes, Compiler};
+pub use conditions::{Conditions, Steering, datacenter_states, probed};
 pub use datacenter::{Datacenter, State};
 pub use draws::Draws;
 pub use endpoint::{Endpoint, Force, Target};
@@ -35,9 +36,13 @@ pub use inspect::{
     Content, Fate, InspectedAttempt, InspectedEndpoint, InspectedMember, InspectedPool, Inspection, Offer, Pass, Pick,
     Vantage, inspect, is_special,
 };
-pub use pool::{Answers, Member, MemberKind, MinUp, Policy, Pool, Rule, Spread, Tie};
+pub use part::Part;
+pub use pool::{
+    Answers, Capacity, Failback, Level, LoadPolicy, Measure, Member, MemberKind, MinUp, Pace, Policy, Pool, Regulation,
+    Rule, Spread, Tie,
+};
 pub use service::{OnAllDown, Service};
 pub use survey::Surveys;
 pub use topology::{
-    DatacenterId, EndpointId, MonitorId, PoolId, Probe, ProbeId, ProbeTarget, ServiceId, Topology, ZoneId,
+    DatacenterId, EndpointId, LoadId, MonitorId, PoolId, Probe, ProbeId, ProbeTarget, ServiceId, Topology, ZoneId,
 };

@@ -1,10 +1,13 @@
 //! Pools: members and a policy, as configured and validated.
 
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, time::Duration};
 
 use ipnet::IpNet;
 
-use super::topology::{EndpointId, PoolId};
+use super::{
+    part::Part,
+    topology::{EndpointId, LoadId, PoolId},
+};
 
 /// Members and a policy. A member is an endpoint or another pool; pools never form a cycle.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +25,86 @@ pub struct Pool {
     /// In the order written; never empty, but for a `geo` pool whose lists are all empty.
     /// For `geo`: the distinct members of all rules and of `default`.
     pub members: Vec<Member>,
+    /// What shifts clients from one choice to the next.
+    pub regulation: Regulation,
+}
+
+/// What shifts a pool's clients from one choice to the next, beside health.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Regulation {
+    /// What the balancer behind the pool says of itself.
+    pub load: Option<LoadId>,
+    /// How much the pool takes before its excess goes to the next choice of whoever holds it.
+    pub capacity: Option<Capacity>,
+    /// What an operator lets the pool keep of its clients: less than all of them under `shed`.
+    pub keep: Part,
+    /// Of `failover`: the share of clients that each member behind the first gets all the same, so that it stays proven.
+    pub trickle: Option<f64>,
+    /// Of `failover`: when clients go back to a member that has recovered.
+    pub failback: Failback,
+}
+
+/// How much a pool takes: of its load report's measure.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Capacity {
+    /// What is measured.
+    pub by: Measure,
+    /// Above this the excess goes to the next choice.
+    pub target: Level,
+    /// At and above this the excess goes as fast as shares may move.
+    pub max: Level,
+}
+
+/// A level of a measure.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Level {
+    /// In the measure's own unit: connections, or what a gauge counts.
+    Amount(f64),
+    /// Of what the report says is the most (its limit of connections; 1 for a gauge that is a share): 0.8 for `80%`.
+    Share(f64),
+}
+
+/// What of a load report decides.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Measure {
+    /// Connections, against their limit.
+    Connections,
+    /// The time to respond, of the report or of the member's own probes.
+    ResponseTime,
+    /// A gauge of the report by its name: `cpu`, `memory`, or one that the operator named.
+    Gauge(Box<str>),
+}
+
+impl Measure {
+    /// The word in the zone file.
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Connections => "connections",
+            Self::ResponseTime => "response-time",
+            Self::Gauge(name) => name,
+        }
+    }
+}
+
+/// When clients of a `failover` pool go back to a member that stands before the one they were moved to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Failback {
+    /// As soon as it is usable.
+    #[default]
+    Auto,
+    /// Once it has been usable for so long without a break.
+    After(Duration),
+    /// When an operator says so.
+    Manual,
+}
+
+/// How fast clients come to an endpoint or a datacenter and leave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Pace {
+    /// From recovery or from the end of a drain until it takes its whole share.
+    pub slow_start: Duration,
+    /// From the beginning of a drain until it gives nothing.
+    pub drain_over: Duration,
 }
 
 /// One member of a pool.
@@ -65,6 +148,19 @@ pub enum Policy {
     },
     /// Every usable member in one answer.
     All,
+    /// Shares by weight and by what the members' load reports leave of it.
+    Load(LoadPolicy),
+}
+
+/// How load reports become shares.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadPolicy {
+    /// What decides.
+    pub by: Measure,
+    /// A gauge below this takes nothing from a member's share.
+    pub soft: f64,
+    /// A gauge at or above this leaves a member the least share.
+    pub hard: f64,
 }
 
 impl Policy {
@@ -76,6 +172,7 @@ impl Policy {
             Self::Nearest { .. } => "nearest",
             Self::Geo { .. } => "geo",
             Self::All => "all",
+            Self::Load(_) => "load",
         }
     }
 }

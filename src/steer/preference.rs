@@ -6,6 +6,7 @@
 use ipnet::IpNet;
 
 use super::{
+    part::Part,
     pool::{Member, MemberKind, Policy, Rule, Tie},
     topology::{PoolId, Topology},
 };
@@ -17,8 +18,8 @@ pub(super) struct Preferences(Vec<Preference>);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Preference {
-    /// Distances to the members.
-    Nearest { members: Vec<Site>, tie: TieKey },
+    /// Distances to the members; and how much farther the second nearest is, where the nearest may give clients away.
+    Nearest { members: Vec<Site>, tie: TieKey, yields: bool },
     /// The keys of the rules.
     Geo { rules: Vec<RuleKeys> },
 }
@@ -56,9 +57,32 @@ pub(super) enum Sight {
         order: Box<[u16]>,
         /// For each rank: how many of the next ranks tie with it. Empty where the pool has no tie.
         tied: Box<[u16]>,
+        /// How much distance a client loses who goes to the second member instead of the first, in classes of [`loss`].
+        /// 0 where no member gives clients away.
+        loss: u8,
     },
     /// Of a `geo` pool: the rules that match, most specific first.
     Geo(Box<[u16]>),
+}
+
+/// Where an area stands among all areas that have the same nearest member, in order of the distance that their clients would
+/// lose by going to the second: as shares of those areas' addresses, from 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Span {
+    pub from: f64,
+    pub to: f64,
+}
+
+impl Span {
+    /// What the area keeps where the member keeps `keep` of all its clients.
+    pub(super) fn kept(self, keep: Part) -> Part {
+        let given = 1.0 - keep.share();
+        match (given <= self.from, given >= self.to) {
+            (true, _) => Part::FULL,
+            (_, true) => Part::NONE,
+            _ => Part::of((self.to - given) / (self.to - self.from)),
+        }
+    }
 }
 
 /// What one location makes of every pool of the preferences.
@@ -92,6 +116,11 @@ impl Preferences {
         self.0.is_empty()
     }
 
+    /// Whether some nearest member may have to give clients away although it is usable.
+    pub(super) fn may_yield(&self) -> bool {
+        self.0.iter().any(|preference| matches!(preference, Preference::Nearest { yields: true, .. }))
+    }
+
     /// The prefixes that rules name, each once.
     pub(super) fn named(&self) -> Vec<IpNet> {
         let mut named: Vec<IpNet> = self.rules().flat_map(|rule| rule.subnets.iter().copied()).collect();
@@ -123,6 +152,7 @@ impl Preference {
                     .iter()
                     .map(|member| Site { points: points(topology, member), bias: member.bias })
                     .collect(),
+                yields: pool.members.iter().any(|member| may_yield(topology, member)),
                 tie: match tie {
                     None => TieKey::None,
                     Some(Tie::Share(share)) => TieKey::Share(share.to_bits()),
@@ -130,13 +160,13 @@ impl Preference {
                 },
             }),
             Policy::Geo { rules, .. } => Some(Self::Geo { rules: rules.iter().map(RuleKeys::of).collect() }),
-            Policy::Weighted | Policy::Failover | Policy::All => None,
+            Policy::Weighted | Policy::Failover | Policy::All | Policy::Load(_) => None,
         }
     }
 
     fn sight(&self, location: &Location, within: &[IpNet]) -> Sight {
         match self {
-            Self::Nearest { members, tie } => nearest(members, *tie, location.coordinates),
+            Self::Nearest { members, tie, yields } => nearest(members, *tie, *yields, location.coordinates),
             Self::Geo { rules } => {
                 let specific = |(at, rule): (usize, &RuleKeys)| Some((rule.specificity(location, within)?, at as u16));
                 let mut matching: Vec<(Specificity, u16)> = rules.iter().enumerate().filter_map(specific).collect();
@@ -189,7 +219,7 @@ impl RuleKeys {
 }
 
 /// Members by biased distance, those of equal distance (or of none) in the order written.
-fn nearest(members: &[Site], tie: TieKey, client: Option<Coordinates>) -> Sight {
+fn nearest(members: &[Site], tie: TieKey, yields: bool, client: Option<Coordinates>) -> Sight {
     let distance = |site: &Site| client.map_or(f64::INFINITY, |client| biased_km(&site.points, site.bias, client));
     let mut ranked: Vec<(f64, u16)> = members.iter().map(distance).zip(0..).collect();
     ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
@@ -204,7 +234,42 @@ fn nearest(members: &[Site], tie: TieKey, client: Option<Coordinates>) -> Sight 
         limit.map_or(0, |limit| ranked[rank + 1..].iter().take_while(|(km, _)| *km <= limit).count() as u16)
     };
     let tied = if tie == TieKey::None { Box::default() } else { (0..ranked.len()).map(tied_at).collect() };
-    Sight::Nearest { order: ranked.iter().map(|(_, at)| *at).collect(), tied }
+    let lost_km = match ranked[..] {
+        [(nearest, _), (second, _), ..] if yields && second.is_finite() => second - nearest,
+        _ => 0.0,
+    };
+    Sight::Nearest { order: ranked.iter().map(|(_, at)| *at).collect(), tied, loss: loss(lost_km) }
+}
+
+/// The class of a lost distance: few, so that they do not divide the world into many areas, and finer where it is little. A
+/// client without coordinates has none to lose.
+fn loss(km: f64) -> u8 {
+    const FIRST_KM: f64 = 25.0;
+    const CLASSES_PER_DOUBLING: f64 = 1.5;
+    (CLASSES_PER_DOUBLING * (1.0 + km / FIRST_KM).log2()) as u8
+}
+
+/// Whether a member of a `nearest` pool may have to give clients away although it is usable.
+fn may_yield(topology: &Topology, member: &Member) -> bool {
+    let mut open = vec![member.kind];
+    while let Some(kind) = open.pop() {
+        match kind {
+            MemberKind::Pool(id) => {
+                let pool = &topology.pools[id.index()];
+                if pool.regulation.capacity.is_some() || !pool.regulation.keep.is_full() {
+                    return true;
+                }
+                open.extend(pool.members.iter().map(|member| member.kind));
+            }
+            MemberKind::Endpoint(id) => {
+                let keep = |at: &super::DatacenterId| topology.datacenters[at.index()].keep;
+                if topology.endpoints[id.index()].datacenters.iter().map(keep).any(|keep| !keep.is_full()) {
+                    return true;
+                }
+            }
+        }
+    }
+    false
 }
 
 /// The distance to the nearest of `points` as `nearest` sees it: with Route 53's bias. Infinite where there is no point.
@@ -244,8 +309,8 @@ mod tests {
 
     fn order(members: &[Site], tie: TieKey, client: Option<(f64, f64)>) -> (Vec<u16>, Vec<u16>) {
         let client = client.map(|(latitude, longitude)| Coordinates::new(latitude, longitude).unwrap());
-        match nearest(members, tie, client) {
-            Sight::Nearest { order, tied } => (order.into_vec(), tied.into_vec()),
+        match nearest(members, tie, false, client) {
+            Sight::Nearest { order, tied, .. } => (order.into_vec(), tied.into_vec()),
             Sight::Geo(_) => unreachable!("nearest makes no geo sight"),
         }
     }

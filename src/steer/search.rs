@@ -9,16 +9,17 @@ use super::{
     conditions::Conditions,
     datacenter::State,
     endpoint::{Force, Target},
-    policy::{self, Ballot, Finding, Selection, Tier},
+    part::Part,
+    policy::{self, Ballot, Finding, Selection, Tier, Vista},
     pool::{Answers, Member, MemberKind, MinUp, Policy, Pool, Spread},
-    preference::Sight,
+    preference::{Sight, Span},
     slots::{self, Slots, Stake},
     topology::{EndpointId, PoolId, ProbeId, Topology},
     wheel::{Choice, Wheel},
 };
 
 /// Tables of slots by the weights they hold: wheels of equal weights share one.
-pub(super) type SlotTables = HashMap<(Vec<Vec<u32>>, usize), Arc<Slots>>;
+pub(super) type SlotTables = HashMap<(Vec<Vec<(u32, Part)>>, usize), Arc<Slots>>;
 
 /// Of these, and of turn counters, as many may lie unused: what flaps comes back to them.
 const SPARE: usize = 64;
@@ -32,14 +33,16 @@ pub(super) struct TurnCounters {
     count: usize,
 }
 
-/// A pool, and of each member selected: its group, its position, and the identity of what it came to.
-type WheelKey = (PoolId, Vec<(u16, u16, usize)>);
+/// A pool, and of each member selected: its group, its position, what it takes, and the identity of what it came to.
+type WheelKey = (PoolId, Vec<(u16, u16, Part, usize)>);
 
 /// What outlives one compilation.
 #[derive(Debug, Default)]
 pub(super) struct Stores {
     pub slot_tables: SlotTables,
     pub turns: TurnCounters,
+    /// How many slots a pool's full membership asks for, where it spreads by client.
+    steady_counts: HashMap<PoolId, usize>,
 }
 
 impl Stores {
@@ -86,6 +89,8 @@ pub(super) struct View<'a> {
     /// The geographic pools, and what the area makes of each.
     pub pools: &'a [PoolId],
     pub sights: &'a [Sight],
+    /// Where the area stands among those with the same nearest member, by pool; may be empty.
+    pub spans: &'a [Option<Span>],
     /// Members without an address of the family count too, and come to NODATA. So it must be where a CNAME may be answered.
     pub counts_other_family: bool,
 }
@@ -111,6 +116,8 @@ pub(super) struct Election {
     pub selection: Selection,
     /// What each member that the policy looked at came to.
     pub found: Vec<Option<Finding>>,
+    /// What each member takes of what comes to it.
+    pub parts: Vec<Part>,
     /// The least time until a verdict that the pick hangs on could flip, in seconds.
     pub flips_in_secs: u32,
 }
@@ -157,13 +164,24 @@ impl<'a> Search<'a> {
     }
 
     fn find(&mut self, id: PoolId, view: View<'_>) -> Finding {
-        let Election { selection, found, flips_in_secs, .. } = self.elect(id, view);
+        let Election { selection, found, parts, flips_in_secs, .. } = self.elect(id, view);
         let Some(&first) = selection.groups.first().and_then(|group| group.first()) else {
             return Finding { deliberate: selection.deliberate, ..Finding::nothing(flips_in_secs) };
         };
         let tier = found[usize::from(first)].as_ref().map_or(Tier::Primary, |finding| finding.tier);
-        let choice = self.choice(id, view.family, &selection.groups, &found);
-        Finding { choice, tier, flips_in_secs, deliberate: false }
+        let picked = || selection.groups.iter().flatten().filter_map(|&member| found[usize::from(member)].as_ref());
+        // Who has one member that takes all takes all: its others leave their rest to that one.
+        let part = picked().map(|finding| finding.part).max().unwrap_or_default();
+        let keep = picked().map(|finding| finding.keep).max().unwrap_or_default();
+        let keep = if view.plight == Plight::None { keep.times(self.own_keep(id)) } else { Part::FULL };
+        let choice = self.choice(id, view.family, &selection, &parts, &found);
+        Finding { choice, tier, part, keep, flips_in_secs, deliberate: false }
+    }
+
+    /// What a pool keeps of its clients by itself: by the operator's word, and by its load.
+    fn own_keep(&self, id: PoolId) -> Part {
+        let by_load = self.conditions.steering.keeps.get(&id).copied().unwrap_or_default();
+        self.topology.pools[id.index()].regulation.keep.times(by_load)
     }
 
     /// Has a pool's policy pick among its members.
@@ -174,19 +192,26 @@ impl<'a> Search<'a> {
         let min_up_flips = match self.meets_min_up(pool, view) {
             Ok(flips) => flips,
             Err(flips_in_secs) => {
-                return Election { meets_min_up: false, selection: Selection::default(), found, flips_in_secs };
+                let (selection, parts) = (Selection::default(), vec![Part::FULL; found.len()]);
+                return Election { meets_min_up: false, selection, found, parts, flips_in_secs };
             }
         };
-        let sight = view.pools.iter().position(|&at| at == id).and_then(|at| view.sights.get(at));
+        let at = view.pools.iter().position(|&at| at == id);
+        let vista = Vista {
+            sight: at.and_then(|at| view.sights.get(at)),
+            span: at.and_then(|at| view.spans.get(at).copied().flatten()),
+            holder: self.conditions.steering.holders.get(&id).copied(),
+        };
         let mut look = |at: usize| {
             let finding = self.member(&pool.members[at], view);
             found[at] = Some(finding.clone());
             finding
         };
         let mut ballot = Ballot::new(pool.members.len(), &mut look);
-        let selection = policy::select(&pool.policy, sight, wanted(pool), &mut ballot);
+        let selection = policy::select(pool, vista, wanted(pool), &mut ballot);
         let flips_in_secs = ballot.flips_in_secs().min(min_up_flips);
-        Election { meets_min_up: true, selection, found, flips_in_secs }
+        let parts = ballot.into_parts();
+        Election { meets_min_up: true, selection, found, parts, flips_in_secs }
     }
 
     /// What a member comes to: its weight can make it a standby.
@@ -242,7 +267,7 @@ impl<'a> Search<'a> {
         let state = state_of(self.topology, self.conditions, id);
         let is_open = match state {
             State::Active | State::Standby => endpoint.force != Some(Force::Down) || plight >= Plight::Drained,
-            State::Draining => plight >= Plight::Drained,
+            State::Draining => plight >= Plight::Drained || !self.part_of(id).is_none(),
             State::Disabled => plight == Plight::Disabled,
         };
         if !is_open {
@@ -275,43 +300,94 @@ impl<'a> Search<'a> {
         Finding {
             choice: rdata.map(|rdata| Choice::Answer(Arc::new(Answer { datacenter, rdata }))),
             tier: if state == State::Standby { Tier::Standby } else { Tier::Primary },
+            part: if plight == Plight::None { self.part_of(id) } else { Part::FULL },
+            keep: if plight == Plight::None { self.keep_of(id) } else { Part::FULL },
             flips_in_secs,
             deliberate: false,
         }
     }
 
+    /// What an endpoint takes amid a drain or a slow start: by its own state or by its datacenter's, the lesser of the two.
+    /// Who drains without a ramp takes nothing from the start.
+    fn part_of(&self, id: EndpointId) -> Part {
+        let of_state = |state: State, ramp: Option<&Part>| {
+            let unramped = if state == State::Draining { Part::NONE } else { Part::FULL };
+            ramp.copied().unwrap_or(unramped)
+        };
+        let steering = &self.conditions.steering;
+        let endpoint = &self.topology.endpoints[id.index()];
+        let of_place = |at: &super::DatacenterId| {
+            let state = self.conditions.datacenters.get(at.index()).copied().unwrap_or_default();
+            of_state(state, steering.datacenter_parts.get(at))
+        };
+        let place = endpoint.datacenters.iter().map(of_place).max().unwrap_or_default();
+        of_state(endpoint.state, steering.endpoint_parts.get(&id)).min(place)
+    }
+
+    /// What an endpoint keeps of its clients by its datacenter's word.
+    fn keep_of(&self, id: EndpointId) -> Part {
+        let places = &self.topology.endpoints[id.index()].datacenters;
+        places.iter().map(|at| self.topology.datacenters[at.index()].keep).max().unwrap_or_default()
+    }
+
     /// The wheel over what was selected, or the one thing that was.
-    fn choice(&mut self, id: PoolId, family: Family, groups: &[Vec<u16>], found: &[Option<Finding>]) -> Option<Choice> {
+    fn choice(
+        &mut self,
+        id: PoolId,
+        family: Family,
+        selection: &Selection,
+        parts: &[Part],
+        found: &[Option<Finding>],
+    ) -> Option<Choice> {
+        let groups = &selection.groups;
         let chosen = |member: u16| found[usize::from(member)].as_ref().and_then(|finding| finding.choice.as_ref());
-        if let [group] = groups
+        if let [group] = &groups[..]
             && let [member] = group[..]
         {
             return chosen(member).cloned();
         }
-        let identity = |(at, group): (usize, &Vec<u16>)| -> Vec<(u16, u16, usize)> {
-            group.iter().map(|&member| (at as u16, member, chosen(member).map_or(0, Choice::identity))).collect()
+        let identity = |(at, group): (usize, &Vec<u16>)| -> Vec<(u16, u16, Part, usize)> {
+            let of = |&member: &u16| {
+                (at as u16, member, parts[usize::from(member)], chosen(member).map_or(0, Choice::identity))
+            };
+            group.iter().map(of).collect()
         };
         let key = (id, groups.iter().enumerate().flat_map(identity).collect());
         if let Some(wheel) = self.wheels.get(&key) {
             return Some(Choice::Wheel(Arc::clone(wheel)));
         }
         let choices: Option<Box<[Choice]>> = groups.iter().flatten().map(|&member| chosen(member).cloned()).collect();
-        let wheel = Arc::new(self.wheel(id, family, groups, choices?));
+        let wheel = Arc::new(self.wheel(id, family, selection, parts, choices?));
         self.wheels.insert(key, Arc::clone(&wheel));
         Some(Choice::Wheel(wheel))
     }
 
-    fn wheel(&mut self, id: PoolId, family: Family, groups: &[Vec<u16>], choices: Box<[Choice]>) -> Wheel {
+    fn wheel(
+        &mut self,
+        id: PoolId,
+        family: Family,
+        selection: &Selection,
+        parts: &[Part],
+        choices: Box<[Choice]>,
+    ) -> Wheel {
         let pool = &self.topology.pools[id.index()];
+        let groups = &selection.groups;
         let salt = stable_hash(pool.name.as_bytes());
         let picks = wanted(pool).min(choices.len());
-        let stakes: Vec<Vec<Stake>> =
-            groups.iter().map(|group| group.iter().map(|&member| self.stake(pool, member)).collect()).collect();
+        let stakes = self.stakes(id, selection, parts);
         let slots = if pool.spread == Spread::Client {
-            let configured: Vec<Stake> = (0..pool.members.len() as u16).map(|at| self.stake(pool, at)).collect();
-            Arc::new(slots::steady(&stakes, picks, salt, &configured))
+            let configured = || {
+                let members = 0..pool.members.len() as u16;
+                slots::steady_count(
+                    &members.map(|at| configured_stake(self.topology, pool, at)).collect::<Vec<_>>(),
+                    salt,
+                )
+            };
+            let count = *self.stores.steady_counts.entry(id).or_insert_with(configured);
+            Arc::new(slots::steady(&stakes, picks, salt, count))
         } else {
-            let weights = stakes.iter().map(|group| group.iter().map(|stake| stake.weight).collect()).collect();
+            let of = |stake: &Stake| (stake.weight, stake.part);
+            let weights = stakes.iter().map(|group| group.iter().map(of).collect()).collect();
             let tables = &mut self.stores.slot_tables;
             Arc::clone(tables.entry((weights, picks)).or_insert_with(|| Arc::new(slots::exact(&stakes, picks))))
         };
@@ -319,15 +395,49 @@ impl<'a> Search<'a> {
         Wheel { spread: pool.spread, slots, choices, salt, turn }
     }
 
-    fn stake(&self, pool: &Pool, member: u16) -> Stake {
-        let member = &pool.members[usize::from(member)];
-        let name = match member.kind {
-            MemberKind::Endpoint(id) => &self.topology.endpoints[id.index()].name,
-            MemberKind::Pool(id) => &self.topology.pools[id.index()].name,
+    /// The stakes of those selected. Where members are ranked, one that takes a part leaves the rest to those behind it; among
+    /// equals it has so much less weight.
+    fn stakes(&self, id: PoolId, selection: &Selection, parts: &[Part]) -> Vec<Vec<Stake>> {
+        let pool = &self.topology.pools[id.index()];
+        let weights = self.conditions.steering.weights.get(&id);
+        let stake = |&member: &u16| {
+            let stake = configured_stake(self.topology, pool, member);
+            let by_load = weights.and_then(|weights| weights.get(usize::from(member)).copied());
+            Stake { weight: by_load.unwrap_or(stake.weight).max(1), part: parts[usize::from(member)], ..stake }
         };
-        // Standbys share alike whether they are so by weight 0 or by state.
-        Stake { id: stable_hash(name.as_bytes()), weight: u32::from(member.weight).max(1) }
+        let mut stakes: Vec<Vec<Stake>> =
+            selection.groups.iter().map(|group| group.iter().map(stake).collect()).collect();
+        if !selection.is_ranked {
+            stakes.iter_mut().for_each(|group| weigh_parts(group, pool.spread));
+        }
+        stakes
     }
+}
+
+/// Makes of each part a lesser weight. By client the weights of who takes all must stay in proportion, or others' clients
+/// would move too; else they are cut to what a table of moderate size holds.
+fn weigh_parts(group: &mut [Stake], spread: Spread) {
+    if group.iter().all(|stake| stake.part.is_full()) {
+        return;
+    }
+    let weight = |stake: &Stake| stake.weight * stake.part.steps();
+    let total: f64 = group.iter().map(weight).map(f64::from).sum();
+    let cut = |weight: u32| (f64::from(weight) / total * f64::from(Part::WHOLE)).round() as u32;
+    for stake in group {
+        let weight = if spread == Spread::Client { weight(stake) } else { cut(weight(stake)) };
+        *stake = Stake { weight: weight.max(1), part: Part::FULL, ..*stake };
+    }
+}
+
+/// A member's stake as configured.
+fn configured_stake(topology: &Topology, pool: &Pool, member: u16) -> Stake {
+    let member = &pool.members[usize::from(member)];
+    let name = match member.kind {
+        MemberKind::Endpoint(id) => &topology.endpoints[id.index()].name,
+        MemberKind::Pool(id) => &topology.pools[id.index()].name,
+    };
+    // Standbys share alike whether they are so by weight 0 or by state.
+    Stake { id: stable_hash(name.as_bytes()), weight: u32::from(member.weight).max(1), part: Part::FULL }
 }
 
 /// An endpoint's state: its own or its datacenter's, the stricter of the two. One that names a region has the mildest of

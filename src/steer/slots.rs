@@ -12,6 +12,10 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
+use super::part::Part;
+
+/// The slots of a wheel whose ranked members take but parts, where those cannot be counted out.
+const PART_SLOTS: usize = 1 << 14;
 /// The most slots a wheel has (Maglev, NSDI 2016, finds 65537 enough for 1 % balance; a power of two spares the division).
 const MAX_SLOTS: usize = 1 << 16;
 /// The fewest slots of a rendezvous-filled wheel.
@@ -30,6 +34,8 @@ pub(super) struct Stake {
     pub id: u64,
     /// Its share is this over the sum of its group; 0 only where the whole group is 0, which then shares alike.
     pub weight: u32,
+    /// What it takes of the slots that come to it; the rest goes to the groups behind its own.
+    pub part: Part,
 }
 
 /// A table of slots: `picks` positions of members a slot, the first pick first. The number of slots is a power of two.
@@ -44,6 +50,10 @@ pub(super) struct Slots {
 /// Fills slots with exact shares, interleaved so that slots taken in turn spread each member evenly.
 /// `picks` is at most the number of members; there are at most 65535 of them.
 pub(super) fn exact(groups: &[Vec<Stake>], picks: usize) -> Slots {
+    if !takes_all(groups) {
+        let shares = (picks == 1).then(|| ranked_shares(groups)).flatten();
+        return shares.map_or_else(|| by_rendezvous(groups, picks, 0, PART_SLOTS), |shares| exact(&[shares], 1));
+    }
     match sequences(groups, picks) {
         Some(sequences) => {
             let shares: Vec<f64> = sequences.iter().map(|(_, share)| *share).collect();
@@ -55,17 +65,39 @@ pub(super) fn exact(groups: &[Vec<Stake>], picks: usize) -> Slots {
     }
 }
 
-/// Fills slots with least movement. `configured` is the full membership, whoever is usable now: it alone decides the number
-/// of slots, so that health never changes it.
-pub(super) fn steady(groups: &[Vec<Stake>], picks: usize, salt: u64, configured: &[Stake]) -> Slots {
-    if groups.iter().take(picks).all(|group| group.len() == 1) {
+/// Fills slots with least movement. `configured` slots are those that the full membership asks for ([`steady_count`]),
+/// whoever is usable now, so that health never changes their number.
+pub(super) fn steady(groups: &[Vec<Stake>], picks: usize, salt: u64, configured: usize) -> Slots {
+    if takes_all(groups) && groups.iter().take(picks).all(|group| group.len() == 1) {
         return Slots { table: (0..picks as u16).collect(), picks };
     }
-    by_rendezvous(groups, picks, salt, steady_count(configured, salt))
+    by_rendezvous(groups, picks, salt, configured)
+}
+
+/// Whether every member takes all that comes to it.
+fn takes_all(groups: &[Vec<Stake>]) -> bool {
+    groups.iter().flatten().all(|stake| stake.part.is_full())
+}
+
+/// Of members ranked one by one, each of which takes a part of what those before it left: one group of equal rank in which
+/// they have the same shares. What nobody takes is the first one's. `None` where members share a rank.
+fn ranked_shares(groups: &[Vec<Stake>]) -> Option<Vec<Stake>> {
+    let ranked: Option<Vec<Stake>> =
+        groups.iter().map(|group| if let [stake] = group[..] { Some(stake) } else { None }).collect();
+    let mut left = 1.0;
+    let mut shares: Vec<f64> = Vec::new();
+    for stake in ranked.as_ref()? {
+        shares.push(left * stake.part.share());
+        left -= left * stake.part.share();
+    }
+    *shares.first_mut()? += left;
+    let quotas = largest_remainder(&shares, Part::WHOLE as usize);
+    let equals = ranked?.into_iter().zip(quotas);
+    Some(equals.map(|(stake, weight)| Stake { weight, part: Part::FULL, ..stake }).collect())
 }
 
 /// The least number of slots at which every configured member's share holds to [`RENDEZVOUS_ERROR`].
-fn steady_count(configured: &[Stake], salt: u64) -> usize {
+pub(super) fn steady_count(configured: &[Stake], salt: u64) -> usize {
     let total: f64 = configured.iter().map(|stake| f64::from(stake.weight)).sum();
     let group = vec![configured.iter().copied().filter(|stake| stake.weight > 0).collect::<Vec<_>>()];
     let mut count = MIN_RENDEZVOUS_SLOTS;
@@ -84,41 +116,67 @@ fn steady_count(configured: &[Stake], salt: u64) -> usize {
 }
 
 /// Each slot orders every group by weighted rendezvous (Efraimidis and Spirakis 2006: keys `-ln(u)/w` order a group as
-/// drawing by weight without replacement would) and keeps the first `picks`.
+/// drawing by weight without replacement would) and keeps the first `picks` of those that take it. A member that takes a part
+/// takes the same slots whoever else there is, and of a greater part all of a lesser one: a ramp moves each slot once. Where
+/// too few take a slot, the first of the others must.
 fn by_rendezvous(groups: &[Vec<Stake>], picks: usize, salt: u64, count: usize) -> Slots {
+    let seed = |stake: &Stake| (seed(salt, stake.id), 1.0 / f64::from(stake.weight.max(1)), *stake);
+    let seeded: Vec<Vec<_>> = groups.iter().map(|group| group.iter().map(seed).collect()).collect();
+    let all_take = takes_all(groups);
     let mut table = Vec::with_capacity(count * picks);
     let mut scored: Vec<(f64, u16)> = Vec::new();
     for slot in 0..count as u64 {
         let mut wanted = picks;
-        let mut first = 0_u16;
-        for group in groups {
-            if wanted == 0 {
-                break;
+        for is_willing in [true, false] {
+            let mut first = 0_u16;
+            for group in &seeded {
+                if wanted == 0 {
+                    break;
+                }
+                scored.clear();
+                for (at, (seed, inverse, stake)) in group.iter().enumerate() {
+                    if all_take || takes(slot, *seed, stake.part) == is_willing {
+                        scored.push((-uniform(mix(seed, slot)).ln() * inverse, first + at as u16));
+                    }
+                }
+                let taken = wanted.min(scored.len());
+                if taken == 1 {
+                    table.extend(scored.iter().min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, member)| *member));
+                } else {
+                    scored.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+                    table.extend(scored.iter().take(taken).map(|(_, member)| *member));
+                }
+                wanted -= taken;
+                first += group.len() as u16;
             }
-            scored.clear();
-            let score = |(at, stake): (usize, &Stake)| (rendezvous_score(slot, stake, salt), first + at as u16);
-            scored.extend(group.iter().enumerate().map(score));
-            let taken = wanted.min(group.len());
-            if taken == 1 {
-                table.extend(scored.iter().min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, member)| *member));
-            } else {
-                scored.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-                table.extend(scored.iter().take(taken).map(|(_, member)| *member));
-            }
-            wanted -= taken;
-            first += group.len() as u16;
         }
     }
     Slots { table: table.into_boxed_slice(), picks }
 }
 
-/// Lower wins.
-fn rendezvous_score(slot: u64, stake: &Stake, salt: u64) -> f64 {
-    let mut hasher = SipHasher13::new_with_keys(salt, stake.id);
-    hasher.write_u64(slot);
-    // 53 bits into (0, 1]: never 0, whose logarithm has no end.
-    let uniform = ((hasher.finish() >> 11) + 1) as f64 / (1_u64 << 53) as f64;
-    -uniform.ln() / f64::from(stake.weight.max(1))
+/// Where a member's numbers begin: the same on every machine and in every release.
+fn seed(salt: u64, id: u64) -> u64 {
+    let mut hasher = SipHasher13::new_with_keys(salt, id);
+    hasher.write_u64(0);
+    hasher.finish()
+}
+
+/// The member's number for a slot (SplitMix64, Steele, Lea and Flood 2014).
+fn mix(seed: &u64, slot: u64) -> u64 {
+    let mut z = seed.wrapping_add((slot + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// Into (0, 1], by 53 bits: never 0, whose logarithm has no end.
+fn uniform(number: u64) -> f64 {
+    ((number >> 11) + 1) as f64 / (1_u64 << 53) as f64
+}
+
+/// Whether a member that takes `part` takes this slot.
+fn takes(slot: u64, seed: u64, part: Part) -> bool {
+    part.is_full() || uniform(mix(&!seed, slot)) <= part.share()
 }
 
 /// Every order in which `picks` members can be drawn, with its probability; `None` when there are too many to count out.
@@ -201,7 +259,11 @@ mod tests {
     use super::*;
 
     fn group(weights: &[u32]) -> Vec<Stake> {
-        weights.iter().enumerate().map(|(at, &weight)| Stake { id: 1000 + at as u64, weight }).collect()
+        weights
+            .iter()
+            .enumerate()
+            .map(|(at, &weight)| Stake { id: 1000 + at as u64, weight, part: Part::FULL })
+            .collect()
     }
 
     fn held(slots: &Slots, members: usize) -> Vec<f64> {
@@ -231,9 +293,9 @@ mod tests {
 
     #[test]
     fn ranked_members_are_picked_in_order_from_one_slot() {
-        let groups: Vec<_> = (0..4).map(|at| vec![Stake { id: at, weight: 1 }]).collect();
+        let groups: Vec<_> = (0..4).map(|at| vec![Stake { id: at, weight: 1, part: Part::FULL }]).collect();
         assert_eq!(&exact(&groups, 2).table[..], &[0, 1]);
-        assert_eq!(&steady(&groups, 2, 9, &group(&[1, 1, 1, 1])).table[..], &[0, 1]);
+        assert_eq!(&steady(&groups, 2, 9, MIN_RENDEZVOUS_SLOTS).table[..], &[0, 1]);
     }
 
     #[test]
@@ -250,9 +312,9 @@ mod tests {
     #[test]
     fn taking_one_of_ten_away_moves_only_its_own_slots() {
         let all = group(&[1; 10]);
-        let full = steady(std::slice::from_ref(&all), 1, 5, &all);
+        let full = steady(std::slice::from_ref(&all), 1, 5, steady_count(&all, 5));
         let less: Vec<Stake> = all.iter().copied().filter(|stake| stake.id != 1003).collect();
-        let after = steady(std::slice::from_ref(&less), 1, 5, &all);
+        let after = steady(std::slice::from_ref(&less), 1, 5, steady_count(&all, 5));
         assert_eq!(full.table.len(), after.table.len());
         let mut moved = 0;
         for (&before, &now) in full.table.iter().zip(&after.table) {
@@ -280,7 +342,7 @@ mod tests {
         #[test]
         fn steady_shares_hold_to_one_percent(weights in prop::collection::vec(1_u32..=100, 2..8), salt: u64) {
             let all = group(&weights);
-            let slots = steady(std::slice::from_ref(&all), 1, salt, &all);
+            let slots = steady(std::slice::from_ref(&all), 1, salt, steady_count(&all, salt));
             let total: f64 = weights.iter().map(|&w| f64::from(w)).sum();
             for (share, &weight) in held(&slots, weights.len()).iter().zip(&weights) {
                 prop_assert!((share - f64::from(weight) / total).abs() < 0.01);

@@ -32,7 +32,7 @@ fn monitor() -> Monitor {
 impl Draft {
     fn datacenter(&mut self, name: &str, state: State) -> DatacenterId {
         let name = name.into();
-        self.datacenters.push(Datacenter { name, location: None, region: None, state, reason: None, until: None });
+        self.datacenters.push(Datacenter { name, state, ..Datacenter::default() });
         DatacenterId(self.datacenters.len() as u32 - 1)
     }
 
@@ -47,6 +47,8 @@ impl Draft {
             monitor: Some(MonitorId(0)),
             state: State::Active,
             force: None,
+            load: None,
+            pace: Pace::default(),
         });
         MemberKind::Endpoint(EndpointId(self.endpoints.len() as u32 - 1))
     }
@@ -56,7 +58,8 @@ impl Draft {
         let members = members.iter().map(|&(kind, weight)| Member { kind, weight, bias: 0 }).collect();
         let min_up = MinUp::Members(NonZeroU32::MIN);
         let answers = Answers::Count(NonZeroU32::MIN);
-        self.pools.push(Pool { name, policy, spread: Spread::Query, answers, min_up, members });
+        let regulation = Regulation::default();
+        self.pools.push(Pool { name, policy, spread: Spread::Query, answers, min_up, members, regulation });
         PoolId(self.pools.len() as u32 - 1)
     }
 
@@ -111,7 +114,8 @@ impl Bench {
         let probe = self.probe(address);
         self.conditions.standings[probe.index()] = standing;
         let mut charts = vec![Arc::clone(&self.chart)];
-        self.compiler.recompile(&self.conditions, &[probe], &mut self.surveys, &mut charts);
+        let changes = Changes { probes: vec![probe], ..Changes::default() };
+        self.compiler.recompile(&self.conditions, &changes, &mut self.surveys, &mut charts);
         self.chart = charts.remove(0);
     }
 
@@ -457,6 +461,6 @@ fn services_that_a_verdict_does_not_touch_keep_their_chart() {
     let mut bench = draft.top(pool);
     let before = Arc::clone(&bench.chart);
     let mut charts = vec![Arc::clone(&bench.chart)];
-    bench.compiler.recompile(&bench.conditions, &[], &mut bench.surveys, &mut charts);
+    bench.compiler.recompile(&bench.conditions, &Changes::default(), &mut bench.surveys, &mut charts);
     assert!(Arc::ptr_eq(&before, &charts[0]));
 }

@@ -25,6 +25,8 @@ ids! {
     DatacenterId,
     /// A position in [`Topology::monitors`].
     MonitorId,
+    /// A position in [`Topology::loads`].
+    LoadId,
     /// A position in [`Topology::endpoints`].
     EndpointId,
     /// A position in [`Topology::pools`].

@@ -107,6 +107,7 @@ fn own_text(pool: &Pool, compiled: &Compiled) -> Vec<u8> {
         Policy::Geo { .. } | Policy::Nearest { .. } => put(&pool.policy),
         Policy::Weighted => put(&"weighted"),
         Policy::Failover => put(&"failover"),
+        Policy::Load(load) => put(&format!("{load:?}")),
         Policy::All => put(&"all"),
     }
     for member in &pool.members {

@@ -10,7 +10,10 @@ use crate::{
         problems::Problems,
         spec::{EndpointSpec, MemberSpec, MemberTarget, PolicyWord, PoolSpec},
     },
-    steer::{DatacenterId, Endpoint, EndpointId, Member, MemberKind, MinUp, MonitorId, Policy, Pool, PoolId},
+    steer::{
+        DatacenterId, Endpoint, EndpointId, Member, MemberKind, MinUp, MonitorId, Pace, Policy, Pool, PoolId,
+        Regulation,
+    },
 };
 
 /// The pools and endpoints of a configuration.
@@ -79,6 +82,7 @@ impl Compiled {
             answers: spec.answers.value,
             min_up: spec.min_up.map_or(MinUp::Members(std::num::NonZeroU32::MIN), |at| at.value),
             members: building.members,
+            regulation: Regulation::default(),
         };
         (pool, building.places)
     }
@@ -157,6 +161,8 @@ impl Compiled {
             monitor,
             state: spec.state,
             force: spec.force,
+            load: None,
+            pace: Pace::default(),
         }
     }
 

@@ -11,8 +11,8 @@ use crate::{
     geo::Databases,
     snapshot::Snapshot,
     steer::{
-        Answers, Compiler, Conditions, Endpoint, EndpointId, Member, MemberKind, MinUp, OnAllDown, Policy, Pool,
-        PoolId, Rule, Service, ServiceId, Spread, State, Surveys, Target, Topology, ZoneId,
+        Answers, Compiler, Conditions, Endpoint, EndpointId, Member, MemberKind, MinUp, OnAllDown, Pace, Policy, Pool,
+        PoolId, Regulation, Rule, Service, ServiceId, Spread, State, Surveys, Target, Topology, ZoneId,
     },
     zone::Zones,
 };
@@ -33,7 +33,16 @@ fn snapshot(services: &[(&str, &[&str])]) -> Snapshot {
             let addresses = text.split('+').map(str::parse::<IpAddr>).collect::<Result<Vec<_>, _>>();
             let target = addresses.map_or_else(|_| Target::Cname(text.parse().unwrap()), Target::Addresses);
             let (datacenters, monitor, state, force) = (Vec::new(), None, State::Active, None);
-            endpoints.push(Endpoint { name: (*text).into(), target, datacenters, monitor, state, force });
+            endpoints.push(Endpoint {
+                name: (*text).into(),
+                target,
+                datacenters,
+                monitor,
+                state,
+                force,
+                load: None,
+                pace: Pace::default(),
+            });
         }
         let members = (first..endpoints.len() as u32)
             .map(|number| Member { kind: MemberKind::Endpoint(EndpointId(number)), weight: 1, bias: 0 })
@@ -43,7 +52,15 @@ fn snapshot(services: &[(&str, &[&str])]) -> Snapshot {
         let rule = Rule { subnets: vec!["203.0.113.0/24".parse().unwrap()], members: vec![0], ..Rule::default() };
         let policy = if is_geo { Policy::Geo { rules: vec![rule], default: vec![1] } } else { Policy::All };
         let (spread, min_up, answers) = (Spread::Query, MinUp::Members(NonZeroU32::MIN), Answers::All);
-        pools.push(Pool { name: (*owner).into(), policy, spread, answers, min_up, members });
+        pools.push(Pool {
+            name: (*owner).into(),
+            policy,
+            spread,
+            answers,
+            min_up,
+            members,
+            regulation: Regulation::default(),
+        });
         let pool = PoolId(pools.len() as u32 - 1);
         let (name, on_all_down) = (owner.parse().unwrap(), OnAllDown::All);
         list.push(Service { name, zone: ZoneId(0), pool, ttl_secs: 30, on_all_down, ipv6: true });

@@ -3,5 +3,6 @@
 use super::{Ballot, Selection};
 
 pub(super) fn select(ballot: &mut Ballot<'_>) -> Selection {
-    Selection { groups: ballot.usable().into_iter().map(|member| vec![member]).collect(), deliberate: false }
+    let groups = ballot.usable().into_iter().map(|member| vec![member]).collect();
+    Selection { groups, is_ranked: false, deliberate: false }
 }

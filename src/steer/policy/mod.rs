@@ -9,7 +9,12 @@ mod geo;
 mod nearest;
 mod weighted;
 
-use super::{pool::Policy, preference::Sight, wheel::Choice};
+use super::{
+    part::Part,
+    pool::{Policy, Pool},
+    preference::{Sight, Span},
+    wheel::Choice,
+};
 
 /// Whether a member is for now or for when nothing else is usable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +32,10 @@ pub(super) struct Finding {
     pub choice: Option<Choice>,
     /// For now or for when nothing else is usable.
     pub tier: Tier,
+    /// How much of what it would get it takes: less than all amid a drain or a slow start.
+    pub part: Part,
+    /// How much of its clients it keeps: less than all where it sheds or spills.
+    pub keep: Part,
     /// Until a verdict that this finding hangs on could flip, in seconds.
     pub flips_in_secs: u32,
     /// There is nothing by the operator's will (`default = []`), not by a failure.
@@ -36,7 +45,7 @@ pub(super) struct Finding {
 impl Finding {
     /// Nothing usable.
     pub(super) fn nothing(flips_in_secs: u32) -> Self {
-        Self { choice: None, tier: Tier::Primary, flips_in_secs, deliberate: false }
+        Self { choice: None, tier: Tier::Primary, part: Part::FULL, keep: Part::FULL, flips_in_secs, deliberate: false }
     }
 }
 
@@ -44,6 +53,8 @@ impl Finding {
 pub(super) struct Ballot<'a> {
     look: &'a mut dyn FnMut(usize) -> Finding,
     seen: Vec<Option<(bool, Tier)>>,
+    /// What each member seen takes of what it would get.
+    parts: Vec<Part>,
     flips_in_secs: u32,
 }
 
@@ -51,18 +62,25 @@ pub(super) struct Ballot<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Selection {
     pub groups: Vec<Vec<u16>>,
+    /// Whether what a member does not take goes to those behind it, and not to its equals.
+    pub is_ranked: bool,
     /// There is nothing by the operator's will.
     pub deliberate: bool,
 }
 
 impl<'a> Ballot<'a> {
     pub(super) fn new(members: usize, look: &'a mut dyn FnMut(usize) -> Finding) -> Self {
-        Self { look, seen: vec![None; members], flips_in_secs: u32::MAX }
+        Self { look, seen: vec![None; members], parts: vec![Part::FULL; members], flips_in_secs: u32::MAX }
     }
 
     /// The least time until a verdict that was looked at could flip, in seconds.
     pub(super) fn flips_in_secs(&self) -> u32 {
         self.flips_in_secs
+    }
+
+    /// What each member takes of what it would get.
+    pub(super) fn into_parts(self) -> Vec<Part> {
+        self.parts
     }
 
     fn is_usable(&mut self, member: u16, tier: Tier) -> bool {
@@ -72,10 +90,29 @@ impl<'a> Ballot<'a> {
             None => {
                 let finding = (self.look)(at);
                 self.flips_in_secs = self.flips_in_secs.min(finding.flips_in_secs);
+                self.parts[at] = finding.part.times(finding.keep);
                 *self.seen[at].insert((finding.choice.is_some(), finding.tier))
             }
         };
         usable && found == tier
+    }
+
+    /// The usable members of the best tier that has any; those that take nothing only where there is nobody else.
+    fn sharing(&mut self) -> Vec<u16> {
+        let usable = self.usable();
+        let taking: Vec<u16> = usable.iter().copied().filter(|&member| !self.part(member).is_none()).collect();
+        if taking.is_empty() { usable } else { taking }
+    }
+
+    /// Has a member keep its clients by how much distance they would lose, and not one as soon as another.
+    fn keep_nearest(&mut self, member: u16, span: Span) {
+        let at = usize::from(member);
+        let finding = (self.look)(at);
+        self.parts[at] = finding.part.times(span.kept(finding.keep));
+    }
+
+    fn part(&self, member: u16) -> Part {
+        self.parts[usize::from(member)]
     }
 
     /// The usable members of the best tier that has any.
@@ -90,7 +127,8 @@ impl<'a> Ballot<'a> {
     }
 
     /// The first `wanted` usable members along `order`, of the best tier that has any. Those tied with the first one (how
-    /// many of the next ranks, by rank, in `tied`) make one group with it; every other is a group of its own.
+    /// many of the next ranks, by rank, in `tied`) make one group with it; every other is a group of its own. A member that
+    /// takes but a part leaves the rest to those behind it: they are picked, too, up to as many as take all.
     fn ranked(&mut self, order: &[u16], tied: &[u16], wanted: usize) -> Selection {
         for tier in [Tier::Primary, Tier::Standby] {
             let mut groups: Vec<Vec<u16>> = Vec::new();
@@ -102,30 +140,54 @@ impl<'a> Ballot<'a> {
                 if self.is_usable(order[rank], tier) {
                     let group: Vec<u16> =
                         order[rank..=last].iter().copied().filter(|&member| self.is_usable(member, tier)).collect();
-                    picked += group.len();
+                    picked += group.iter().filter(|&&member| self.part(member).is_full()).count();
                     groups.push(group);
                     rank = last;
                 }
                 rank += 1;
             }
             if !groups.is_empty() {
-                return Selection { groups, deliberate: false };
+                return Selection { groups: self.without_idle(groups), is_ranked: true, deliberate: false };
             }
         }
         Selection::default()
     }
+
+    /// Without those that take nothing, unless nobody takes anything.
+    fn without_idle(&self, groups: Vec<Vec<u16>>) -> Vec<Vec<u16>> {
+        let taking = |group: &Vec<u16>| -> Vec<u16> {
+            group.iter().copied().filter(|&member| !self.part(member).is_none()).collect()
+        };
+        let busy: Vec<Vec<u16>> = groups.iter().map(taking).filter(|group| !group.is_empty()).collect();
+        if busy.is_empty() { groups } else { busy }
+    }
 }
 
-/// What `policy` picks. `wanted` is how many members an answer is to have.
-pub(super) fn select(policy: &Policy, sight: Option<&Sight>, wanted: usize, ballot: &mut Ballot<'_>) -> Selection {
-    match (policy, sight) {
-        (Policy::Weighted, _) => weighted::select(ballot),
+/// What a pool knows of the client and of the past when it picks.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Vista<'a> {
+    /// What the client's area makes of the pool.
+    pub sight: Option<&'a Sight>,
+    /// Where the client's area stands among those that have the same nearest member.
+    pub span: Option<Span>,
+    /// The member that clients stay with.
+    pub holder: Option<u16>,
+}
+
+/// What a pool picks. `wanted` is how many members an answer is to have.
+pub(super) fn select(pool: &Pool, vista: Vista<'_>, wanted: usize, ballot: &mut Ballot<'_>) -> Selection {
+    match (&pool.policy, vista.sight) {
+        (Policy::Weighted | Policy::Load(_), _) => weighted::select(ballot),
         (Policy::All, _) => all::select(ballot),
-        (Policy::Nearest { .. }, Some(Sight::Nearest { order, tied })) => nearest::select(order, tied, wanted, ballot),
+        (Policy::Nearest { .. }, Some(Sight::Nearest { order, tied, .. })) => {
+            nearest::select(order, tied, vista.span, wanted, ballot)
+        }
         (Policy::Geo { rules, default }, Some(Sight::Geo(matching))) => {
             geo::select(rules, matching, default, wanted, ballot)
         }
         // Geography that no sight was made for has no say: the order written stands.
-        (Policy::Failover | Policy::Nearest { .. } | Policy::Geo { .. }, _) => failover::select(wanted, ballot),
+        (Policy::Failover | Policy::Nearest { .. } | Policy::Geo { .. }, _) => {
+            failover::select(vista.holder, pool.regulation.trickle, wanted, ballot)
+        }
     }
 }

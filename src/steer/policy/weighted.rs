@@ -1,8 +1,9 @@
-//! `weighted`: shares by weight among the usable members.
+//! `weighted` and `load`: shares among the usable members, by weight as configured or as load reports make it.
 
 use super::{Ballot, Selection};
 
 pub(super) fn select(ballot: &mut Ballot<'_>) -> Selection {
-    let usable = ballot.usable();
-    Selection { groups: if usable.is_empty() { Vec::new() } else { vec![usable] }, deliberate: false }
+    let sharing = ballot.sharing();
+    let groups = if sharing.is_empty() { Vec::new() } else { vec![sharing] };
+    Selection { groups, is_ranked: false, deliberate: false }
 }
