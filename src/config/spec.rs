@@ -13,12 +13,14 @@ pub(super) mod datacenter;
 pub(super) mod endpoint;
 pub(super) mod monitor;
 pub(super) mod pool;
+pub(super) mod regulation;
 pub(super) mod service;
 pub(super) mod zone;
 
 pub(super) use datacenter::DatacenterSpec;
 pub(super) use endpoint::EndpointSpec;
 pub(super) use pool::{MemberSpec, MemberTarget, OnAllDownSpec, PolicyWord, PoolSpec, RuleSpec};
+pub(super) use regulation::{PaceSpec, RegulationSpec};
 pub(super) use service::{Chooser, ServiceSpec};
 pub(super) use zone::ZoneSpec;
 

@@ -1,5 +1,6 @@
 //! `[datacenter.NAME]`: where it is and whether it serves.
 
+use super::PaceSpec;
 use crate::{
     config::{
         place::{At, Place},
@@ -8,7 +9,7 @@ use crate::{
         values,
     },
     geo::Coordinates,
-    steer::State,
+    steer::{Part, State},
 };
 
 /// A datacenter as written.
@@ -21,6 +22,11 @@ pub(in crate::config) struct DatacenterSpec {
     pub(in crate::config) reason: Option<Box<str>>,
     /// Seconds since 1970.
     pub(in crate::config) until: Option<i64>,
+    pub(in crate::config) load: Option<At<Box<str>>>,
+    pub(in crate::config) pace: PaceSpec,
+    /// Where its drain stops.
+    pub(in crate::config) drain_hold: Option<Part>,
+    pub(in crate::config) keep: Part,
 }
 
 impl DatacenterSpec {
@@ -34,6 +40,10 @@ impl DatacenterSpec {
             state: table.optional("state", problems, state).unwrap_or_default(),
             reason: table.optional("reason", problems, Item::text).map(|text| text.value.into()),
             until: table.optional("until", problems, until),
+            load: table.optional("load", problems, super::reference),
+            pace: PaceSpec::read(&mut table, problems),
+            drain_hold: table.optional("drain-hold", problems, super::regulation::shed),
+            keep: table.optional("shed", problems, super::regulation::shed).unwrap_or_default(),
         };
         table.finish(problems);
         Some(spec)

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::PaceSpec;
 use crate::{
     config::{
         diagnostics::Quoted,
@@ -22,6 +23,8 @@ pub(in crate::config) struct EndpointSpec {
     pub(in crate::config) monitor: Option<At<Box<str>>>,
     pub(in crate::config) state: State,
     pub(in crate::config) force: Option<Force>,
+    pub(in crate::config) load: Option<At<Box<str>>>,
+    pub(in crate::config) pace: PaceSpec,
 }
 
 impl EndpointSpec {
@@ -40,12 +43,14 @@ impl EndpointSpec {
             .optional("state", problems, |item, problems| super::datacenter::state(item.about(subject), problems))
             .unwrap_or_default();
         let force = table.optional("force", problems, |item, problems| force(item.about(subject), problems));
+        let load = table.optional("load", problems, super::reference);
+        let pace = PaceSpec::read(table, problems);
         let (target, place) = target?;
         let name = match name {
             Some(name) => values::name(name, "endpoint", problems)?,
             None => At::new(default_name(&target), place),
         };
-        Some(Self { name, target, datacenter, monitor, state, force })
+        Some(Self { name, target, datacenter, monitor, state, force, load, pace })
     }
 }
 

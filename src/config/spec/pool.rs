@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use ipnet::IpNet;
 
-use super::EndpointSpec;
+use super::{EndpointSpec, RegulationSpec};
 use crate::{
     config::{
         diagnostics::Quoted,
@@ -28,6 +28,7 @@ pub(in crate::config) struct PoolSpec {
     pub(in crate::config) datacenter: Option<At<Box<str>>>,
     pub(in crate::config) monitor: Option<At<Box<str>>>,
     pub(in crate::config) on_all_down: Option<OnAllDownSpec>,
+    pub(in crate::config) regulation: RegulationSpec,
     /// `None` where the key is missing or is no list.
     pub(in crate::config) members: Option<Vec<MemberSpec>>,
     /// Of `geo`.
@@ -115,6 +116,7 @@ impl PoolSpec {
         let min_up = table.optional("min-up", problems, min_up);
         let datacenter = table.optional("datacenter", problems, super::reference);
         let monitor = table.optional("monitor", problems, super::reference);
+        let regulation = RegulationSpec::read(table, policy.map(|policy| policy.value), problems);
         let tie_item = table.item("tie");
         let tie = tie_item.and_then(|item| tie(item, problems));
         let mut is_complete = policy.is_some();
@@ -160,6 +162,7 @@ impl PoolSpec {
             datacenter,
             monitor,
             on_all_down,
+            regulation,
             members,
             rules,
             default,
@@ -174,7 +177,7 @@ impl PoolSpec {
     }
 }
 
-fn only_for(item: Item<'_>, policy: &str, problems: &mut Problems) {
+pub(super) fn only_for(item: Item<'_>, policy: &str, problems: &mut Problems) {
     problems
         .error(item.place, format!("{} has `{}`, whose policy is not {policy}", item.subject, item.key))
         .help(format!("`{}` belongs to policy = \"{policy}\"", item.key));
@@ -189,14 +192,7 @@ fn policy_word(item: Item<'_>, problems: &mut Problems) -> Option<At<PolicyWord>
         ("all", PolicyWord::All),
         ("load", PolicyWord::Load),
     ];
-    let word = item.word(&words, problems)?;
-    if word == PolicyWord::Load {
-        problems
-            .error(item.place, "this version has no policy \"load\" yet")
-            .help("use \"weighted\" with fixed weights");
-        return None;
-    }
-    Some(At::new(word, item.place))
+    item.word(&words, problems).map(|word| At::new(word, item.place))
 }
 
 fn spread(item: Item<'_>, problems: &mut Problems) -> Option<Spread> {

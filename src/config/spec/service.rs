@@ -32,8 +32,10 @@ pub(in crate::config) enum Chooser {
 const DEFAULT_TTL_SECS: u32 = 30;
 
 /// The keys of the inline form: with `pool` they have nothing to say.
-const INLINE_KEYS: [&str; 10] =
-    ["members", "policy", "spread", "datacenter", "monitor", "answers", "min-up", "rules", "default", "tie"];
+const INLINE_KEYS: [&str; 20] = [
+    "members", "policy", "spread", "datacenter", "monitor", "answers", "min-up", "rules", "default", "tie", "load", "by", "soft",
+    "hard", "capacity", "shed", "trickle", "failback", "slow-start", "drain-over",
+];
 
 impl ServiceSpec {
     pub(super) fn read(name: At<&str>, mut table: TableReader<'_>, problems: &mut Problems) -> Option<Self> {

@@ -8,6 +8,10 @@ pub(super) fn select(holder: Option<u16>, trickle: Option<f64>, wanted: usize, b
     let count = ballot.seen.len() as u16;
     let others = (0..count).filter(|&member| Some(member) != holder);
     let order: Vec<u16> = holder.into_iter().filter(|&member| member < count).chain(others).collect();
+    // Clients stay with a standby, too, until they are given back.
+    if let Some(&first) = holder.and(order.first()) {
+        ballot.promote(first);
+    }
     if let Some(trickle) = trickle {
         spare(&order, trickle, ballot);
     }

@@ -104,6 +104,13 @@ impl<'a> Ballot<'a> {
         if taking.is_empty() { usable } else { taking }
     }
 
+    /// Has a usable standby count as in service.
+    fn promote(&mut self, member: u16) {
+        if self.is_usable(member, Tier::Standby) {
+            self.seen[usize::from(member)] = Some((true, Tier::Primary));
+        }
+    }
+
     /// Has a member keep its clients by how much distance they would lose, and not one as soon as another.
     fn keep_nearest(&mut self, member: u16, span: Span) {
         let at = usize::from(member);

@@ -1,0 +1,223 @@
+//! The keys that shift clients from one choice to the next: load, capacity, shedding, trickle, failback, and how fast clients
+//! come and go.
+
+use std::time::Duration;
+
+use super::PolicyWord;
+use crate::{
+    config::{
+        diagnostics::Quoted,
+        place::At,
+        problems::Problems,
+        reader::{Item, Subject, TableReader},
+        values,
+    },
+    steer::{Capacity, Failback, Level, LoadPolicy, Measure, Pace, Part},
+};
+
+/// The longest ramp and the longest wait for a failback.
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+const SHORTEST: Duration = Duration::from_secs(1);
+/// Where a gauge begins to count against a member, and where it counts most, if nothing is written.
+const DEFAULT_SOFT: f64 = 0.7;
+const DEFAULT_HARD: f64 = 0.9;
+
+/// What a pool's table says of it.
+#[derive(Debug)]
+pub(in crate::config) struct RegulationSpec {
+    pub(in crate::config) load: Option<At<Box<str>>>,
+    pub(in crate::config) capacity: Option<At<Capacity>>,
+    pub(in crate::config) keep: Part,
+    pub(in crate::config) trickle: Option<f64>,
+    pub(in crate::config) failback: Failback,
+    /// Of `load`.
+    pub(in crate::config) policy: LoadPolicy,
+    pub(in crate::config) pace: PaceSpec,
+}
+
+/// How fast clients come and go, as written.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::config) struct PaceSpec {
+    slow_start: Option<Duration>,
+    drain_over: Option<Duration>,
+}
+
+impl PaceSpec {
+    pub(super) fn read(table: &mut TableReader<'_>, problems: &mut Problems) -> Self {
+        Self {
+            slow_start: table.optional("slow-start", problems, ramp),
+            drain_over: table.optional("drain-over", problems, ramp),
+        }
+    }
+
+    /// What is not written here is as it is there.
+    pub(in crate::config) fn or(self, other: Self) -> Self {
+        Self {
+            slow_start: self.slow_start.or(other.slow_start),
+            drain_over: self.drain_over.or(other.drain_over),
+        }
+    }
+
+    pub(in crate::config) fn pace(self) -> Pace {
+        Pace {
+            slow_start: self.slow_start.unwrap_or_default(),
+            drain_over: self.drain_over.unwrap_or_default(),
+        }
+    }
+}
+
+fn ramp(item: Item<'_>, problems: &mut Problems) -> Option<Duration> {
+    values::duration(item, SHORTEST, LONGEST, problems).map(|time| time.value)
+}
+
+impl RegulationSpec {
+    /// The keys in a pool's table, or in a service's; `policy` is the pool's, where that could be read.
+    pub(super) fn read(table: &mut TableReader<'_>, policy: Option<PolicyWord>, problems: &mut Problems) -> Self {
+        let load = table.optional("load", problems, super::reference);
+        let capacity = table.item("capacity").and_then(|item| {
+            let place = item.place;
+            capacity(item, problems).map(|capacity| At::new(capacity, place))
+        });
+        let keep = table.optional("shed", problems, shed).unwrap_or_default();
+        let trickle = of_policy(table, "trickle", PolicyWord::Failover, policy, problems);
+        let failback = of_policy(table, "failback", PolicyWord::Failover, policy, problems);
+        let [by, soft, hard] =
+            ["by", "soft", "hard"].map(|key| of_policy(table, key, PolicyWord::Load, policy, problems));
+        Self {
+            load,
+            capacity,
+            keep,
+            trickle: trickle.and_then(|item| share(item, 50.0, problems)),
+            failback: failback.and_then(|item| self::failback(item, problems)).unwrap_or_default(),
+            policy: load_policy(by, soft, hard, problems),
+            pace: PaceSpec::read(table, problems),
+        }
+    }
+}
+
+/// A key that only pools of one policy have.
+fn of_policy<'t>(
+    table: &mut TableReader<'t>,
+    key: &'static str,
+    only: PolicyWord,
+    policy: Option<PolicyWord>,
+    problems: &mut Problems,
+) -> Option<Item<'t>> {
+    let item = table.item(key)?;
+    if policy.is_some_and(|policy| policy != only) {
+        super::pool::only_for(item, if only == PolicyWord::Load { "load" } else { "failover" }, problems);
+        return None;
+    }
+    Some(item)
+}
+
+/// What is kept of the clients where so much is shed.
+pub(super) fn shed(item: Item<'_>, problems: &mut Problems) -> Option<Part> {
+    share(item, 100.0, problems).map(|shed| Part::of(1.0 - shed))
+}
+
+/// A share such as `"20%"`.
+pub(super) fn share(item: Item<'_>, most: f64, problems: &mut Problems) -> Option<f64> {
+    let text = item.text(problems)?;
+    let share = values::share(text.value, most);
+    if share.is_none() {
+        problems
+            .error(text.place, format!("{} has {} {}", item.subject, item.key, Quoted(text.value)))
+            .help(format!("write a share above 0% and of at most {most}%: \"1%\""));
+    }
+    share
+}
+
+fn failback(item: Item<'_>, problems: &mut Problems) -> Option<Failback> {
+    const HELP: &str = "write \"auto\", \"manual\", or how long a member must have been usable: \"after 10m\"";
+    let text = item.text(problems)?;
+    let after = text.value.strip_prefix("after ");
+    let wait = |text: &str| jiff::fmt::friendly::SpanParser::new().parse_unsigned_duration(text.trim_start()).ok();
+    let failback = match (text.value, after.and_then(wait)) {
+        ("auto", _) => Some(Failback::Auto),
+        ("manual", _) => Some(Failback::Manual),
+        (_, Some(time)) if (SHORTEST..=LONGEST).contains(&time) => Some(Failback::After(time)),
+        _ => None,
+    };
+    if failback.is_none() {
+        problems.error(text.place, format!("{} has failback {}", item.subject, Quoted(text.value))).help(HELP);
+    }
+    failback
+}
+
+fn capacity(item: Item<'_>, problems: &mut Problems) -> Option<Capacity> {
+    const HELP: &str = "write capacity = { target = \"80%\", max = \"95%\" }, or numbers of what is measured: { target = 800, max = 1000 }";
+    let mut table = item.table(Subject { kind: "the capacity of", name: item.subject.name }, problems)?;
+    let by = table.optional("by", problems, measure).unwrap_or(Measure::Connections);
+    let target = table.required("target", HELP, problems).and_then(|item| level(item, problems));
+    let max = table.required("max", HELP, problems).and_then(|item| level(item, problems));
+    let (subject, place) = (table.subject, table.place);
+    table.finish(problems);
+    let (target, max) = (target?, max?);
+    let is_below = match (target, max) {
+        (Level::Amount(target), Level::Amount(max)) | (Level::Share(target), Level::Share(max)) => target <= max,
+        (Level::Share(_), Level::Amount(_)) | (Level::Amount(_), Level::Share(_)) => true,
+    };
+    if !is_below {
+        problems
+            .error(place, format!("{subject} has a target above its max"))
+            .help("above `target` the excess goes to the next choice bit by bit, above `max` as fast as it may");
+        return None;
+    }
+    Some(Capacity { by, target, max })
+}
+
+/// `"80%"`, or a number above 0 in the measure's own unit.
+fn level(item: Item<'_>, problems: &mut Problems) -> Option<Level> {
+    if item.is_text() {
+        return share(item, 1000.0, problems).map(Level::Share);
+    }
+    let number = item.number(problems)?;
+    if number > 0.0 && number.is_finite() {
+        return Some(Level::Amount(number));
+    }
+    problems
+        .error(item.place, format!("{} must be above 0", item.what()))
+        .help("write a number of what is measured, 800, or a share of the most that is reported, \"80%\"");
+    None
+}
+
+fn measure(item: Item<'_>, problems: &mut Problems) -> Option<Measure> {
+    let text = item.text(problems)?;
+    Some(match text.value {
+        "connections" => Measure::Connections,
+        "response-time" => Measure::ResponseTime,
+        _ => Measure::Gauge(values::name(text, "gauge", problems)?.value),
+    })
+}
+
+fn load_policy(
+    by: Option<Item<'_>>,
+    soft: Option<Item<'_>>,
+    hard: Option<Item<'_>>,
+    problems: &mut Problems,
+) -> LoadPolicy {
+    let by = by.and_then(|item| measure(item, problems)).unwrap_or(Measure::Connections);
+    let written = [soft, hard];
+    let [low, high] = written.map(|item| item.and_then(|item| mark(item, problems)));
+    let soft_or_default = low.unwrap_or_else(|| high.map_or(DEFAULT_SOFT, |hard| DEFAULT_SOFT.min(hard * 0.8)));
+    let hard_or_default = high.unwrap_or(DEFAULT_HARD);
+    for item in written.into_iter().flatten().filter(|_| !matches!(by, Measure::Gauge(_))) {
+        problems
+            .error(item.place, format!("{} has `{}`, which is for gauges", item.subject, item.key))
+            .help(format!("by = \"{}\" has no marks; by = \"cpu\" has", by.word()));
+    }
+    if let (Some(item), true) = (hard.or(soft), soft_or_default >= hard_or_default) {
+        problems
+            .error(item.place, format!("{} has a soft mark that is not below its hard one", item.subject))
+            .help("below `soft` a gauge takes nothing from a member's share, at `hard` all but the least: soft = \"70%\", hard = \"90%\"");
+    }
+    LoadPolicy { by, soft: soft_or_default, hard: hard_or_default }
+}
+
+/// `"70%"` or a number in the gauge's own unit.
+fn mark(item: Item<'_>, problems: &mut Problems) -> Option<f64> {
+    level(item, problems).map(|level| match level {
+        Level::Amount(amount) | Level::Share(amount) => amount,
+    })
+}

@@ -1,0 +1,99 @@
+//! The damper: shares follow what is wanted slowly, and not at all where the difference is small.
+//!
+//! DNS acts on resolvers' caches: what is changed now is seen a TTL later, so that steps are as rare as a TTL and as small as a
+//! tenth. Wanted shares are smoothed; shares at rest stay there until they are wrong by five points, and once they move they go
+//! all the way, lest they stop at the edge of the band and start again with each report.
+
+/// Shares at rest stay there while each is wrong by less than this.
+const DEAD_BAND: f64 = 0.05;
+/// Shares that move come to rest when each is wrong by less than this.
+const REST: f64 = 0.01;
+/// The most that changes its owner in one step.
+pub(super) const STEP: f64 = 0.10;
+/// The weight of the newest report among all before it.
+const SMOOTHING: f64 = 0.5;
+
+/// Shares on their way.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Damper {
+    shares: Vec<f64>,
+    /// What is wanted, smoothed over reports.
+    wanted: Vec<f64>,
+    is_moving: bool,
+}
+
+impl Damper {
+    pub(super) fn new(shares: Vec<f64>) -> Self {
+        Self { wanted: shares.clone(), shares, is_moving: false }
+    }
+
+    /// The shares at present; they add up to 1.
+    pub(super) fn shares(&self) -> &[f64] {
+        &self.shares
+    }
+
+    /// One step towards `wanted`, which adds up to 1.
+    pub(super) fn step(&mut self, wanted: &[f64]) {
+        for (smooth, wanted) in self.wanted.iter_mut().zip(wanted) {
+            *smooth += SMOOTHING * (wanted - *smooth);
+        }
+        let target = self.wanted.clone();
+        self.go(&target);
+    }
+
+    /// One step towards shares that are not measured but known, such as the configured ones.
+    pub(super) fn step_home(&mut self, wanted: &[f64]) {
+        self.wanted = wanted.to_vec();
+        self.is_moving = true;
+        self.go(wanted);
+    }
+
+    fn go(&mut self, wanted: &[f64]) {
+        let errors = self.shares.iter().zip(wanted).map(|(share, wanted)| (wanted - share).abs());
+        let worst = errors.clone().fold(0.0, f64::max);
+        self.is_moving = worst >= if self.is_moving { REST } else { DEAD_BAND };
+        if !self.is_moving {
+            return;
+        }
+        // Each share that one loses another gains.
+        let moved = errors.sum::<f64>() / 2.0;
+        let pace = if moved > STEP { STEP / moved } else { 1.0 };
+        for (share, wanted) in self.shares.iter_mut().zip(wanted) {
+            *share += pace * (wanted - *share);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_step_moves_more_than_a_tenth() {
+        let mut damper = Damper::new(vec![1.0, 0.0, 0.0]);
+        for _ in 0..40 {
+            let before = damper.shares().to_vec();
+            damper.step(&[0.0, 0.5, 0.5]);
+            let moved: f64 = before.iter().zip(damper.shares()).map(|(a, b)| (a - b).abs()).sum::<f64>() / 2.0;
+            assert!(moved <= STEP + 1e-9, "{moved}");
+        }
+        assert!(damper.shares()[0] < 0.02, "{:?}", damper.shares());
+    }
+
+    #[test]
+    fn shares_at_rest_ignore_what_is_within_the_dead_band() {
+        let mut damper = Damper::new(vec![0.5, 0.5]);
+        for at in 0..100 {
+            let noise = if at % 2 == 0 { 0.049 } else { -0.049 };
+            damper.step(&[0.5 + noise, 0.5 - noise]);
+        }
+        assert_eq!(damper.shares(), [0.5, 0.5]);
+    }
+
+    #[test]
+    fn shares_that_move_go_all_the_way() {
+        let mut damper = Damper::new(vec![0.5, 0.5]);
+        (0..20).for_each(|_| damper.step(&[0.3, 0.7]));
+        assert!((damper.shares()[0] - 0.3).abs() < REST, "{:?}", damper.shares());
+    }
+}

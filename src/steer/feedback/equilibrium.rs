@@ -1,0 +1,151 @@
+//! Equilibrium: the shares at which a pool would rest if each member's load followed its share.
+//!
+//! Shares that merely follow headroom overshoot: at 90 % of capacity a point of share is worth nine points of headroom, and a
+//! report comes a cache lifetime late. So each report is read as a point on a line: a member that now has share `c` and load
+//! `l` would at share `s` have `l · s / c`. The shares that fit their own consequences are where the pool is steered to. Where
+//! load does not follow (half of it may come past the DNS), the next report says so, and the point of rest is the same: shares
+//! in proportion to what is reported to be left.
+
+/// What is known of one member.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Member {
+    /// Its configured weight, above 0.
+    pub weight: f64,
+    /// Its share at present.
+    pub share: f64,
+    /// What its report says.
+    pub demand: Demand,
+}
+
+/// A load report as the policy reads it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Demand {
+    /// Connections of a capacity: what is left of it counts.
+    Headroom { load: f64, capacity: f64 },
+    /// A gauge: nothing is taken below `soft`, all but the least at `hard`.
+    Gauge { level: f64, soft: f64, hard: f64 },
+    /// How many times its usual time a member takes to respond.
+    Slowness { times: f64 },
+}
+
+/// A member that is full keeps this much of its weight: a metric never empties one, only health and drains do.
+const LEAST: f64 = 0.02;
+/// The slowest counts as so many times slower than usual.
+const SLOWEST: f64 = 20.0;
+/// The least share that a load is extrapolated from.
+const LEAST_SHARE: f64 = 0.005;
+/// Halvings of an interval: to a millionth.
+const HALVINGS: u32 = 24;
+
+impl Demand {
+    /// What is left for clients where load is so many times the present one.
+    fn left(self, times: f64) -> f64 {
+        match self {
+            Self::Headroom { load, capacity } => (capacity - load * times).max(capacity * LEAST),
+            Self::Gauge { level, soft, hard } => {
+                let excess = (level * times - soft) / (hard - soft);
+                1.0 - excess.clamp(0.0, 1.0) * (1.0 - LEAST)
+            }
+            Self::Slowness { times: slower } => 1.0 / (slower * times).clamp(1.0, SLOWEST),
+        }
+    }
+}
+
+impl Member {
+    /// The share that fits its own consequences where all that is left is worth `worth` a unit. Falls in no part as `worth`
+    /// rises.
+    fn share_at(&self, worth: f64) -> f64 {
+        let wanted = |share: f64| worth * self.weight * self.demand.left(share / self.share.max(LEAST_SHARE));
+        bisect(0.0, 1.0, |share| share >= wanted(share))
+    }
+}
+
+/// The shares at equilibrium; they add up to 1. None for no members.
+pub(super) fn equilibrium(members: &[Member]) -> Vec<f64> {
+    let sum_at = |worth: f64| members.iter().map(|member| member.share_at(worth)).sum::<f64>();
+    // Nobody wants less than the least that is left of its weight.
+    let least = |member: &Member| member.weight * member.demand.left(f64::INFINITY);
+    let most_worth = members.iter().map(|member| 1.0 / least(member).max(f64::MIN_POSITIVE)).fold(0.0, f64::max);
+    // By its logarithm: capacities may be a handful or millions.
+    let worth = bisect(-60.0, 0.0, |halvings| sum_at(most_worth * halvings.exp2()) >= 1.0).exp2() * most_worth;
+    let shares: Vec<f64> = members.iter().map(|member| member.share_at(worth)).collect();
+    let sum: f64 = shares.iter().sum();
+    if sum > 0.0 { shares.iter().map(|share| share / sum).collect() } else { by_weight(members) }
+}
+
+fn by_weight(members: &[Member]) -> Vec<f64> {
+    let sum: f64 = members.iter().map(|member| member.weight).sum();
+    members.iter().map(|member| member.weight / sum).collect()
+}
+
+/// The least number between the two, about, at which `holds` does, which then holds for all greater ones.
+fn bisect(mut low: f64, mut high: f64, holds: impl Fn(f64) -> bool) -> f64 {
+    for _ in 0..HALVINGS {
+        let middle = (low + high) / 2.0;
+        if holds(middle) { high = middle } else { low = middle }
+    }
+    high
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn headroom(weight: f64, share: f64, load: f64, capacity: f64) -> Member {
+        Member { weight, share, demand: Demand::Headroom { load, capacity } }
+    }
+
+    #[test]
+    fn load_that_follows_shares_rests_where_all_are_equally_full() {
+        for (share, total) in [(0.5, 900.0), (0.2, 500.0), (0.9, 100.0)] {
+            let members =
+                [headroom(1.0, share, share * total, 700.0), headroom(1.0, 1.0 - share, (1.0 - share) * total, 300.0)];
+            let shares = equilibrium(&members);
+            assert!((shares[0] - 0.7).abs() < 1e-3, "{share} {total}: {shares:?}");
+        }
+    }
+
+    #[test]
+    fn load_that_does_not_follow_rests_in_proportion_to_what_is_left() {
+        // Reports that never change: shares are carried along step by step.
+        let mut shares = vec![0.5, 0.5];
+        for _ in 0..200 {
+            shares = equilibrium(&[headroom(1.0, shares[0], 50.0, 100.0), headroom(1.0, shares[1], 0.0, 100.0)]);
+        }
+        assert!((shares[0] - 1.0 / 3.0).abs() < 1e-3, "{shares:?}");
+    }
+
+    #[test]
+    fn weights_count_where_all_are_idle() {
+        let shares = equilibrium(&[headroom(3.0, 0.5, 0.0, 10.0), headroom(1.0, 0.5, 0.0, 10.0)]);
+        assert!((shares[0] - 0.75).abs() < 1e-4, "{shares:?}");
+    }
+
+    #[test]
+    fn a_gauge_below_its_soft_mark_takes_nothing() {
+        let gauge = |level| Member { weight: 1.0, share: 0.5, demand: Demand::Gauge { level, soft: 0.7, hard: 0.9 } };
+        assert!((equilibrium(&[gauge(0.6), gauge(0.1)])[0] - 0.5).abs() < 1e-4);
+        assert!(equilibrium(&[gauge(0.85), gauge(0.1)])[0] < 0.47);
+    }
+
+    #[test]
+    fn twice_as_slow_as_usual_is_sent_less() {
+        let slow = |times| Member { weight: 1.0, share: 0.5, demand: Demand::Slowness { times } };
+        let shares = equilibrium(&[slow(2.0), slow(1.0)]);
+        assert!(shares[0] < 0.45 && shares[0] > 0.3, "{shares:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn shares_add_up_and_nobody_is_emptied(
+            members in prop::collection::vec((1.0_f64..65535.0, 0.0_f64..1.0, 0.0_f64..1e9, 1.0_f64..1e9), 1..8)
+        ) {
+            let members: Vec<_> = members.into_iter().map(|(w, s, l, c)| headroom(w, s, l, c)).collect();
+            let shares = equilibrium(&members);
+            prop_assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{shares:?}");
+            prop_assert!(shares.iter().all(|share| *share > 0.0), "{shares:?}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Every ramp that goes on: datacenters and endpoints that drain over a time or start slowly.
+
+use std::{collections::HashMap, time::Duration};
+
+use super::ramp::Ramp;
+use crate::steer::{
+    Conditions,
+    datacenter::State,
+    endpoint::Force,
+    part::Part,
+    pool::{MemberKind, Pace},
+    topology::{DatacenterId, EndpointId, PoolId, Topology},
+};
+
+/// Whose ramp it is, over reloads and restarts: by name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RampKey {
+    /// A datacenter's.
+    Datacenter(Box<str>),
+    /// An endpoint's, and the pool that it is in.
+    Endpoint(Box<str>, Box<str>),
+}
+
+/// The ramps of one topology.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ramps {
+    datacenters: Vec<(DatacenterId, RampKey)>,
+    endpoints: Vec<(EndpointId, RampKey)>,
+    known: HashMap<RampKey, Ramp>,
+}
+
+impl Ramps {
+    /// Follows those that the topology paces. Ramps under way go on; the others begin where they are to end.
+    pub(super) fn adopt(&mut self, topology: &Topology) {
+        let is_paced = |pace: &Pace| *pace != Pace::default();
+        let datacenters = topology.datacenters.iter().zip((0..).map(DatacenterId));
+        self.datacenters = datacenters
+            .filter(|(datacenter, _)| is_paced(&datacenter.pace) || datacenter.drain_hold.is_some())
+            .map(|(datacenter, id)| (id, RampKey::Datacenter(datacenter.name.clone())))
+            .collect();
+        self.endpoints.clear();
+        for pool in &topology.pools {
+            for member in &pool.members {
+                let MemberKind::Endpoint(id) = member.kind else { continue };
+                let endpoint = &topology.endpoints[id.index()];
+                if is_paced(&endpoint.pace) {
+                    self.endpoints.push((id, RampKey::Endpoint(pool.name.clone(), endpoint.name.clone())));
+                }
+            }
+        }
+        let keys: std::collections::HashSet<&RampKey> =
+            self.datacenters.iter().map(|(_, key)| key).chain(self.endpoints.iter().map(|(_, key)| key)).collect();
+        self.known.retain(|key, _| keys.contains(key));
+    }
+
+    /// Where a ramp of an earlier life was, and where it went.
+    pub(super) fn restore(&mut self, key: RampKey, at: f64) {
+        self.known.insert(key, Ramp::resting(at));
+    }
+
+    /// Turns each ramp to where states and verdicts say that it goes, and writes down where it is.
+    pub(super) fn follow(&mut self, topology: &Topology, conditions: &mut Conditions, now: Duration) {
+        conditions.steering.datacenter_parts.clear();
+        for (id, key) in &self.datacenters {
+            let datacenter = &topology.datacenters[id.index()];
+            let hold = datacenter.drain_hold.map_or(0.0, Part::share);
+            let state = conditions.datacenters.get(id.index()).copied().unwrap_or_default();
+            let ramp = turned(&mut self.known, key, state, true, (datacenter.pace, hold), now);
+            if !ramp.is_over(now) || ramp.goal() < 1.0 {
+                conditions.steering.datacenter_parts.insert(*id, ramp.part(now));
+            }
+        }
+        conditions.steering.endpoint_parts.clear();
+        for (id, key) in &self.endpoints {
+            let endpoint = &topology.endpoints[id.index()];
+            let is_up = endpoint.force == Some(Force::Up)
+                || endpoint.force.is_none()
+                    && topology.probes_of[id.index()]
+                        .iter()
+                        .any(|probe| conditions.standing(*probe).verdict.is_usable());
+            let ramp = turned(&mut self.known, key, endpoint.state, is_up, (endpoint.pace, 0.0), now);
+            if !ramp.is_over(now) || ramp.goal() < 1.0 && is_up {
+                conditions.steering.endpoint_parts.insert(*id, ramp.part(now));
+            }
+        }
+    }
+
+    /// When the next step of any ramp is due.
+    pub(super) fn next_step(&self, now: Duration) -> Option<Duration> {
+        self.known.values().filter_map(|ramp| ramp.next_step(now)).min()
+    }
+
+    /// Ramps under way: where each is, where it goes, and when it is there.
+    pub(super) fn under_way(&self, now: Duration) -> impl Iterator<Item = (&RampKey, f64, f64, Duration)> {
+        let known = self.known.iter().filter(move |(_, ramp)| !ramp.is_over(now));
+        known.map(move |(key, ramp)| (key, ramp.at(now), ramp.goal(), ramp.ends()))
+    }
+
+    /// Every ramp that is not at its usual place, to be saved.
+    pub(super) fn unusual(&self, now: Duration) -> impl Iterator<Item = (&RampKey, f64)> {
+        self.known.iter().map(move |(key, ramp)| (key, ramp.at(now))).filter(|(_, at)| *at < 1.0)
+    }
+
+    /// The pools whose endpoints the changed parts are of.
+    pub(super) fn pools_with(topology: &Topology, is_changed: impl Fn(EndpointId) -> bool) -> Vec<PoolId> {
+        let holds = |pool: &crate::steer::Pool| {
+            pool.members.iter().any(|member| matches!(member.kind, MemberKind::Endpoint(id) if is_changed(id)))
+        };
+        topology.pools.iter().zip((0..).map(PoolId)).filter(|(pool, _)| holds(pool)).map(|(_, id)| id).collect()
+    }
+}
+
+/// The ramp of `key`, turned to where its state and its verdict say that it goes. A ramp seen for the first time is there.
+fn turned<'k>(
+    known: &'k mut HashMap<RampKey, Ramp>,
+    key: &RampKey,
+    state: State,
+    is_up: bool,
+    (pace, hold): (Pace, f64),
+    now: Duration,
+) -> &'k Ramp {
+    let goal = match state {
+        State::Active | State::Standby if is_up => 1.0,
+        State::Draining if is_up => hold,
+        _ => 0.0,
+    };
+    let ramp = known.entry(key.clone()).or_insert_with(|| Ramp::resting(goal));
+    match state {
+        // Who is down or disabled gives nothing at once, and starts slowly when it is back.
+        _ if !is_up => ramp.jump(0.0),
+        State::Disabled => ramp.jump(0.0),
+        State::Draining => {
+            // A hold that was moved up gives clients back as a slow start does.
+            let whole = if goal < ramp.at(now) { pace.drain_over } else { pace.slow_start };
+            ramp.turn(goal, whole, now);
+        }
+        State::Active | State::Standby => ramp.turn(goal, pace.slow_start, now),
+    }
+    ramp
+}

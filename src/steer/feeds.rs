@@ -1,0 +1,121 @@
+//! Feeds: where load reports come from, and whose they are.
+
+use std::collections::HashMap;
+
+use super::{
+    endpoint::Target,
+    pool::MemberKind,
+    topology::{DatacenterId, EndpointId, FeedId, LoadId, PoolId, ProbeTarget, Topology},
+};
+
+/// One thing that reports its load.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Feed {
+    /// How it is read.
+    pub load: LoadId,
+    /// Whose it is, where each endpoint's address reports by itself.
+    pub target: Option<ProbeTarget>,
+}
+
+/// Every feed once, and who is described by which.
+#[derive(Debug, Clone, Default)]
+pub struct Feeds {
+    /// By [`FeedId`].
+    pub list: Vec<Feed>,
+    of_endpoint: HashMap<EndpointId, Vec<FeedId>>,
+    of_pool: HashMap<PoolId, Vec<FeedId>>,
+    of_datacenter: HashMap<DatacenterId, Vec<FeedId>>,
+}
+
+impl Feeds {
+    /// Lists what endpoints, pools and datacenters name.
+    pub(super) fn of(topology: &Topology) -> Self {
+        let mut known: HashMap<Feed, FeedId> = HashMap::new();
+        let mut feeds = Self::default();
+        let list = &mut feeds.list;
+        let mut feed = |load: LoadId, target: Option<ProbeTarget>| {
+            let feed = Feed { load, target };
+            *known.entry(feed.clone()).or_insert_with(|| {
+                list.push(feed);
+                FeedId(list.len() as u32 - 1)
+            })
+        };
+        let reports_by_target = |load: LoadId| {
+            let source = &topology.loads[load.index()];
+            source.is_per_address() || !source.is_polled()
+        };
+        for (endpoint, id) in topology.endpoints.iter().zip((0..).map(EndpointId)) {
+            let Some(load) = endpoint.load else { continue };
+            let of = if reports_by_target(load) {
+                targets(&endpoint.target).into_iter().map(|target| feed(load, Some(target))).collect()
+            } else {
+                vec![feed(load, None)]
+            };
+            feeds.of_endpoint.insert(id, of);
+        }
+        for (pool, id) in topology.pools.iter().zip((0..).map(PoolId)) {
+            if let Some(load) = pool.regulation.load {
+                feeds.of_pool.insert(id, vec![feed(load, None)]);
+            }
+        }
+        for (datacenter, id) in topology.datacenters.iter().zip((0..).map(DatacenterId)) {
+            if let Some(load) = datacenter.load {
+                feeds.of_datacenter.insert(id, vec![feed(load, None)]);
+            }
+        }
+        feeds
+    }
+
+    /// The feeds that describe a member, each once: a pool's own, else those of all below it; an endpoint's own, else those of
+    /// its datacenters.
+    pub fn of_member(&self, topology: &Topology, kind: MemberKind) -> Vec<FeedId> {
+        if self.list.is_empty() {
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        let mut open = vec![kind];
+        while let Some(kind) = open.pop() {
+            match kind {
+                MemberKind::Pool(id) => match self.of_pool.get(&id) {
+                    Some(own) => found.extend(own),
+                    None => open.extend(topology.pools[id.index()].members.iter().map(|member| member.kind)),
+                },
+                MemberKind::Endpoint(id) => match self.of_endpoint.get(&id) {
+                    Some(own) => found.extend(own),
+                    None => {
+                        let places = &topology.endpoints[id.index()].datacenters;
+                        found.extend(places.iter().filter_map(|at| self.of_datacenter.get(at)).flatten());
+                    }
+                },
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// The endpoints that each feed describes by their own word, by their pool's or by their datacenter's.
+    pub fn endpoints_of(&self, topology: &Topology) -> Vec<Vec<EndpointId>> {
+        let mut endpoints: Vec<Vec<EndpointId>> = vec![Vec::new(); self.list.len()];
+        if self.list.is_empty() {
+            return endpoints;
+        }
+        for (pool, id) in topology.pools.iter().zip((0..).map(PoolId)) {
+            for member in &pool.members {
+                let MemberKind::Endpoint(endpoint) = member.kind else { continue };
+                let own = self.of_endpoint.get(&endpoint).into_iter().chain(self.of_pool.get(&id)).flatten();
+                let places = &topology.endpoints[endpoint.index()].datacenters;
+                let of_places = places.iter().filter_map(|at| self.of_datacenter.get(at)).flatten();
+                own.chain(of_places).for_each(|feed| endpoints[feed.index()].push(endpoint));
+            }
+        }
+        endpoints
+    }
+}
+
+fn targets(target: &Target) -> Vec<ProbeTarget> {
+    match target {
+        Target::Addresses(addresses) => addresses.iter().map(|&address| ProbeTarget::Address(address)).collect(),
+        Target::Cname(name) => vec![ProbeTarget::Host(name.clone())],
+    }
+}
