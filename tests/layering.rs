@@ -24,7 +24,7 @@ const fn leaning(modules: &'static [&'static str]) -> Layer {
 }
 
 const LAYERS: [Layer; 7] = [
-    apart(&["dns", "geo", "health"]),
+    apart(&["dns", "geo", "health", "load"]),
     apart(&["steer"]),
     apart(&["zone"]),
     apart(&["snapshot"]),
@@ -34,7 +34,7 @@ const LAYERS: [Layer; 7] = [
 ];
 
 /// Modules that are functions of their arguments.
-const PURE: [&str; 7] = ["dns", "geo", "health", "steer", "zone", "snapshot", "engine"];
+const PURE: [&str; 8] = ["dns", "geo", "health", "load", "steer", "zone", "snapshot", "engine"];
 
 /// What a pure module must not mention, and why.
 const IMPURE: [(&str, &str); 18] = [

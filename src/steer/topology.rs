@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use super::{Datacenter, Endpoint, MemberKind, OnAllDown, Pool, Service, Target};
-use crate::{dns::Name, health::Monitor};
+use crate::{dns::Name, health::Monitor, load::LoadSource};
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
@@ -46,6 +46,8 @@ pub struct Topology {
     pub datacenters: Vec<Datacenter>,
     /// In order of name.
     pub monitors: Vec<Monitor>,
+    /// In order of name.
+    pub loads: Vec<LoadSource>,
     /// Pool by pool, in the order written.
     pub endpoints: Vec<Endpoint>,
     /// Named pools and the inline pools of services.
@@ -77,7 +79,8 @@ pub enum ProbeTarget {
 }
 
 impl Topology {
-    /// Puts the parts together and lists what there is to probe. The parts refer to each other by position.
+    /// Puts the parts together and lists what there is to probe. The parts refer to each other by position. Without load
+    /// sources: who has some sets them.
     pub fn new(
         datacenters: Vec<Datacenter>,
         monitors: Vec<Monitor>,
@@ -103,7 +106,7 @@ impl Topology {
                 Target::Cname(name) => vec![probe_of(endpoint.monitor, ProbeTarget::Host(name.clone()))],
             })
             .collect();
-        Self { datacenters, monitors, endpoints, pools, services, probes, probes_of }
+        Self { datacenters, monitors, loads: Vec::new(), endpoints, pools, services, probes, probes_of }
     }
 
     /// For each datacenter: the services that have a member in it, in order.

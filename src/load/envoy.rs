@@ -1,0 +1,110 @@
+//! Envoy: what its Prometheus page says of one cluster.
+
+use std::borrow::Cow;
+
+use super::{Fault, LoadReport, Memory, Selector, Servers, prometheus::Series, report::response_time};
+
+/// The page's metrics of a cluster, in the order in which [`report`] takes them.
+const METRICS: [&str; 8] = [
+    "envoy_cluster_upstream_cx_active",
+    "envoy_cluster_upstream_rq_active",
+    "envoy_cluster_membership_healthy",
+    "envoy_cluster_membership_total",
+    "envoy_cluster_circuit_breakers_default_remaining_cx",
+    "envoy_cluster_upstream_rq_time_sum",
+    "envoy_cluster_upstream_rq_time_count",
+    "envoy_cluster_upstream_rq_time",
+];
+
+/// Envoy's histograms of time are in milliseconds.
+const MILLIS: f64 = 1000.0;
+
+pub(super) fn series<'s>(cluster: &str) -> Series<'s> {
+    Series::new(METRICS.into_iter().map(|metric| {
+        let mut selector = Selector::labelled(metric, "envoy_cluster_name", cluster);
+        if metric.ends_with("rq_time") {
+            // A summary, which Envoy writes instead of buckets where it is told to.
+            let median = Selector::labelled(metric, "quantile", "0.5");
+            selector.matchers.extend(median.matchers);
+        }
+        Cow::Owned(selector)
+    }))
+}
+
+/// The report. Remaining connections are published only where the circuit breaker tracks them; with those that are open they
+/// make the limit.
+///
+/// # Errors
+/// The cluster is not there, or its numbers cannot be true.
+pub(super) fn report(series: Series<'_>, memory: &mut Memory) -> Result<LoadReport, Fault> {
+    let mut found = series.finish()?;
+    let found: [Option<f64>; METRICS.len()] = std::array::from_fn(|_| found.next().flatten());
+    let [connections, requests, healthy, total, remaining, sum, count, median] = found;
+    if connections.is_none() && requests.is_none() {
+        return Err(Fault::Missing("`cluster`".into()));
+    }
+    let mean = sum.zip(count).and_then(|(sum, count)| memory.mean_since(sum, count));
+    Ok(LoadReport {
+        connections: connections.or(requests),
+        limit: connections.zip(remaining).map(|(open, remaining)| open + remaining).filter(|limit| *limit != 0.0),
+        servers: healthy.zip(total).map(|(up, total)| Servers::from_numbers(up, total)).transpose()?,
+        response_time: median.or(mean).map(|millis| response_time(millis / MILLIS)).transpose()?,
+        gauges: requests.map(|requests| ("requests".into(), requests)).into_iter().collect(),
+        ..LoadReport::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn read(page: &str, memory: &mut Memory) -> Result<LoadReport, Fault> {
+        let mut series = series("web");
+        series.feed(page.as_bytes()).unwrap();
+        report(series, memory)
+    }
+
+    fn page(sum: u32, count: u32) -> String {
+        format!(
+            "# TYPE envoy_cluster_upstream_cx_active gauge\n\
+             envoy_cluster_upstream_cx_active{{envoy_cluster_name=\"web\"}} 40\n\
+             envoy_cluster_upstream_cx_active{{envoy_cluster_name=\"other\"}} 400\n\
+             envoy_cluster_upstream_rq_active{{envoy_cluster_name=\"web\"}} 12\n\
+             envoy_cluster_membership_healthy{{envoy_cluster_name=\"web\"}} 3\n\
+             envoy_cluster_membership_total{{envoy_cluster_name=\"web\"}} 4\n\
+             envoy_cluster_circuit_breakers_default_remaining_cx{{envoy_cluster_name=\"web\"}} 60\n\
+             envoy_cluster_upstream_rq_time_bucket{{envoy_cluster_name=\"web\",le=\"5\"}} 9\n\
+             envoy_cluster_upstream_rq_time_sum{{envoy_cluster_name=\"web\"}} {sum}\n\
+             envoy_cluster_upstream_rq_time_count{{envoy_cluster_name=\"web\"}} {count}\n"
+        )
+    }
+
+    #[test]
+    fn a_cluster_is_read_and_its_response_time_is_that_since_the_poll_before() {
+        let mut memory = Memory::default();
+        let first = read(&page(1000, 10), &mut memory).unwrap();
+        assert_eq!((first.connections, first.limit), (Some(40.0), Some(100.0)));
+        assert_eq!(first.servers, Some(Servers { up: 3, total: 4 }));
+        assert_eq!(first.gauges.get("requests"), Some(&12.0));
+        assert_eq!(first.response_time, None, "since the start of Envoy is not now");
+        let second = read(&page(1500, 20), &mut memory).unwrap();
+        assert_eq!(second.response_time, Some(Duration::from_millis(50)));
+    }
+
+    #[test]
+    fn a_summary_has_the_response_time_in_itself() {
+        let page = page(0, 0)
+            + "envoy_cluster_upstream_rq_time{envoy_cluster_name=\"web\",quantile=\"0.5\"} 7\n\
+               envoy_cluster_upstream_rq_time{envoy_cluster_name=\"web\",quantile=\"0.99\"} 700\n";
+        assert_eq!(read(&page, &mut Memory::default()).unwrap().response_time, Some(Duration::from_millis(7)));
+    }
+
+    #[test]
+    fn a_page_without_the_cluster_is_no_report() {
+        let other = page(0, 0).replace("\"web\"", "\"shop\"");
+        assert_eq!(read(&other, &mut Memory::default()), Err(Fault::Missing("`cluster`".into())));
+        assert!(read("<html>", &mut Memory::default()).is_err());
+    }
+}

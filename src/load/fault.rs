@@ -1,0 +1,95 @@
+//! Faults: why what a balancer published makes no report.
+
+use std::fmt;
+
+/// Why there is no report. The text is what an operator reads in `status` and in the log; what was received is never quoted
+/// in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// It is not in the form that it should have.
+    NotA(&'static str),
+    /// A line is longer than the bound.
+    LongLine,
+    /// The whole is longer than the bound, in octets.
+    LongPage(usize),
+    /// There is more of something than is kept.
+    TooMany(usize, &'static str),
+    /// What the configuration wants is not there.
+    Missing(Box<str>),
+    /// What the configuration wants is there, and is no number.
+    NotNumber(Box<str>),
+    /// A number that cannot be true.
+    Absurd(Quantity, &'static str),
+}
+
+/// What a number in a report is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quantity {
+    /// Connections.
+    Connections,
+    /// The most connections.
+    Limit,
+    /// Servers.
+    Servers,
+    /// What is left of the capacity.
+    CapacityShare,
+    /// The response time.
+    ResponseTime,
+    /// The processor's share.
+    Cpu,
+    /// The memory's share.
+    Memory,
+    /// Any other number.
+    Gauge,
+}
+
+impl Quantity {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Connections => "the number of connections",
+            Self::Limit => "the limit of connections",
+            Self::Servers => "the number of servers",
+            Self::CapacityShare => "the share of the capacity",
+            Self::ResponseTime => "the response time",
+            Self::Cpu => "the CPU load",
+            Self::Memory => "the memory load",
+            Self::Gauge => "a gauge",
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotA(form) => write!(f, "what came is not {form}"),
+            Self::LongLine => write!(f, "a line is longer than {} KiB", super::lines::LONGEST >> 10),
+            Self::LongPage(most) => write!(f, "the page is longer than {} KiB", most >> 10),
+            Self::TooMany(most, what) => write!(f, "there are more than {most} {what}"),
+            Self::Missing(what) => write!(f, "nothing there for {what}"),
+            Self::NotNumber(what) => write!(f, "what is there for {what} is no number"),
+            Self::Absurd(quantity, why) => write!(f, "{} {why}", quantity.words()),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_reads_as_a_person_would_say_it() {
+        for (fault, text) in [
+            (Fault::NotA("HAProxy's statistics in CSV"), "what came is not HAProxy's statistics in CSV"),
+            (Fault::LongLine, "a line is longer than 64 KiB"),
+            (Fault::LongPage(4 << 20), "the page is longer than 4096 KiB"),
+            (Fault::TooMany(4096, "servers"), "there are more than 4096 servers"),
+            (Fault::Missing("`limit`".into()), "nothing there for `limit`"),
+            (Fault::NotNumber("`cpu`".into()), "what is there for `cpu` is no number"),
+            (Fault::Absurd(Quantity::Connections, "is negative"), "the number of connections is negative"),
+        ] {
+            assert_eq!(fault.to_string(), text);
+        }
+    }
+}

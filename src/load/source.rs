@@ -1,0 +1,194 @@
+//! Load sources: where a balancer says how it is, and how to read it.
+
+use std::{fmt, net::IpAddr, num::NonZeroU64, path::Path, time::Duration};
+
+use super::{Fault, LoadReport, Pointer, Reader, Selector, Wanted, orca};
+
+/// Where a balancer says how it is, how to read it, and how often.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LoadSource {
+    /// The name in `[load.NAME]`.
+    pub name: Box<str>,
+    /// What is read, and where.
+    pub kind: LoadKind,
+    /// From the start of one poll to the start of the next, jittered ±10 %.
+    pub interval: Duration,
+    /// A poll that has no report after this has failed. Shorter than `interval`.
+    pub timeout: Duration,
+    /// A report older than this says nothing any more. Longer than `interval`.
+    pub stale_after: Duration,
+    /// Whether a part of the servers down means that part of the capacity gone.
+    pub scales_by_servers: bool,
+    /// The most connections, whatever the balancer says of it.
+    pub limit: Option<NonZeroU64>,
+}
+
+/// What is read, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum LoadKind {
+    /// HAProxy's statistics.
+    Haproxy(Haproxy),
+    /// nginx's `stub_status`.
+    Nginx(Page),
+    /// One cluster of Envoy's statistics, as Prometheus text.
+    Envoy {
+        /// Where.
+        page: Page,
+        /// The cluster's name.
+        cluster: Box<str>,
+    },
+    /// Any page in the Prometheus text format.
+    Prometheus {
+        /// Where.
+        page: Page,
+        /// What.
+        wanted: Wanted<Selector>,
+    },
+    /// Any JSON document.
+    Json {
+        /// Where.
+        page: Page,
+        /// What.
+        wanted: Wanted<Pointer>,
+    },
+    /// Nothing is polled: the header `endpoint-load-metrics` of the health check's own reply.
+    Orca,
+}
+
+/// HAProxy's statistics, of one proxy or of all backends.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Haproxy {
+    /// As CSV over HTTP.
+    Page {
+        /// Where.
+        page: Page,
+        /// Of this proxy.
+        proxy: Option<Box<str>>,
+    },
+    /// From its socket.
+    Socket {
+        /// Where.
+        path: Box<Path>,
+        /// Of this proxy.
+        proxy: Option<Box<str>>,
+    },
+}
+
+/// A page over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Page {
+    /// Speak TLS.
+    pub tls: bool,
+    /// At whom.
+    pub host: Host,
+    /// The TCP port.
+    pub port: u16,
+    /// The request target, starting with `/`; `{address}` in it stands for the address of whom the source is attached to.
+    pub path: Box<str>,
+    /// Headers to send.
+    pub headers: Vec<Header>,
+    /// Over TLS: fail where the certificate is not valid.
+    pub verify: bool,
+    /// Over TLS: a PEM file of authorities to trust instead of the system's.
+    pub authorities: Option<Box<Path>>,
+}
+
+/// Whom a page is asked from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Host {
+    /// A name, resolved at each poll.
+    Name(Box<str>),
+    /// An address.
+    Address(IpAddr),
+    /// The address of whom the source is attached to: `{address}`.
+    Attached,
+}
+
+/// A header to send. Its value may be a secret, and is not shown.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Header {
+    /// The name.
+    pub name: Box<str>,
+    /// The value.
+    pub value: Box<str>,
+}
+
+impl fmt::Debug for Header {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ...", self.name)
+    }
+}
+
+/// What stands for the address in a page's URL.
+const ADDRESS: &str = "{address}";
+
+impl Page {
+    /// Whether each endpoint has a page of its own.
+    pub fn is_per_address(&self) -> bool {
+        self.host == Host::Attached || self.path.contains(ADDRESS)
+    }
+
+    /// The request target for this address.
+    pub fn path_for(&self, address: Option<IpAddr>) -> String {
+        match address {
+            Some(address) => self.path.replace(ADDRESS, &address.to_string()),
+            None => self.path.to_string(),
+        }
+    }
+}
+
+impl LoadSource {
+    /// The page that is polled, if it is one.
+    pub fn page(&self) -> Option<&Page> {
+        match &self.kind {
+            LoadKind::Haproxy(Haproxy::Page { page, .. })
+            | LoadKind::Nginx(page)
+            | LoadKind::Envoy { page, .. }
+            | LoadKind::Prometheus { page, .. }
+            | LoadKind::Json { page, .. } => Some(page),
+            LoadKind::Haproxy(Haproxy::Socket { .. }) | LoadKind::Orca => None,
+        }
+    }
+
+    /// Whether each endpoint that it is attached to is polled by itself.
+    pub fn is_per_address(&self) -> bool {
+        self.page().is_some_and(Page::is_per_address)
+    }
+
+    /// Whether it is polled at all.
+    pub fn is_polled(&self) -> bool {
+        self.kind != LoadKind::Orca
+    }
+
+    /// What reads one poll; `None` where nothing is polled.
+    pub fn reader(&self) -> Option<Reader<'_>> {
+        Reader::new(self)
+    }
+
+    /// Reads the header `endpoint-load-metrics` of a health check's reply.
+    ///
+    /// # Errors
+    /// It is no load report, or an absurd one.
+    pub fn read_header(&self, value: &str) -> Result<LoadReport, Fault> {
+        self.settle(orca::read(value)?)
+    }
+
+    /// The share of the whole capacity that is left by what the report says of servers; 1 where it says nothing, or the source
+    /// does not go by it.
+    pub fn capacity_left(&self, report: &LoadReport) -> f64 {
+        let share_up = || report.servers.and_then(super::Servers::share_up);
+        match self.scales_by_servers {
+            true => report.capacity_share.or_else(share_up).unwrap_or(1.0),
+            false => 1.0,
+        }
+    }
+
+    /// Puts the configured limit into a report and lets nothing absurd through.
+    pub(super) fn settle(&self, mut report: LoadReport) -> Result<LoadReport, Fault> {
+        if let Some(limit) = self.limit {
+            report.limit = Some(limit.get() as f64);
+        }
+        report.check()?;
+        Ok(report)
+    }
+}

@@ -1,0 +1,201 @@
+//! What holds for every format: no octets do harm, however they are cut, and no absurd report comes out.
+
+use std::{num::NonZeroU64, time::Duration};
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Nothing, in plain units.
+pub(super) fn nothing_wanted<P>() -> Wanted<P> {
+    Wanted {
+        connections: None,
+        limit: None,
+        cpu: None,
+        response_time: None,
+        servers: None,
+        gauges: Vec::new(),
+        cpu_unit: ShareUnit::Share,
+        response_time_unit: TimeUnit::Seconds,
+    }
+}
+
+fn page() -> Page {
+    Page {
+        tls: false,
+        host: Host::Attached,
+        port: 80,
+        path: "/".into(),
+        headers: Vec::new(),
+        verify: true,
+        authorities: None,
+    }
+}
+
+fn source(kind: LoadKind) -> LoadSource {
+    LoadSource {
+        name: "www".into(),
+        kind,
+        interval: Duration::from_secs(5),
+        timeout: Duration::from_secs(2),
+        stale_after: Duration::from_secs(15),
+        scales_by_servers: false,
+        limit: None,
+    }
+}
+
+/// Each kind with a page that it reads.
+fn samples() -> Vec<(LoadSource, &'static str)> {
+    let selector = |text: &str| Some(text.parse::<Selector>().unwrap());
+    let pointer = |text: &str| Some(text.parse::<Pointer>().unwrap());
+    let prometheus = Wanted {
+        connections: selector("x{proxy=\"www\"}"),
+        cpu: selector("max(cpu)"),
+        servers: selector("up").zip(selector("all")),
+        ..nothing_wanted()
+    };
+    let json = Wanted {
+        connections: pointer("/a/0"),
+        response_time: pointer("/t"),
+        gauges: vec![("queue".into(), pointer("/q").unwrap())],
+        ..nothing_wanted()
+    };
+    vec![
+        (
+            source(LoadKind::Haproxy(Haproxy::Page { page: page(), proxy: Some("www".into()) })),
+            "# pxname,svname,qcur,scur,slim,stot,status,weight,bck,type,rtime,last_chk\n\
+             www,FRONTEND,,7,200,50,OPEN,,,0,,\nwww,a,0,3,30,9,UP,100,0,2,3,\"a, \"\"b\"\"\"\n\
+             www,b,0,3,30,9,DOWN 1/2,100,0,2,3,\nwww,BACKEND,4,6,20,50,UP,100,0,1,12,\n\n1\n\
+             # be_id be_name srv_id srv_name srv_addr srv_uweight srv_iweight\n4 www 1 a 192.0.2.1 50 100\n\n",
+        ),
+        (
+            source(LoadKind::Nginx(page())),
+            "Active connections: 291 \nserver accepts handled requests\n 1 1 3 \nReading: 6 Writing: 179 Waiting: 106 \n",
+        ),
+        (
+            source(LoadKind::Envoy { page: page(), cluster: "www".into() }),
+            "envoy_cluster_upstream_cx_active{envoy_cluster_name=\"www\"} 4\n\
+             envoy_cluster_membership_healthy{envoy_cluster_name=\"www\"} 1\n\
+             envoy_cluster_membership_total{envoy_cluster_name=\"www\"} 2\n\
+             envoy_cluster_upstream_rq_time{envoy_cluster_name=\"www\",quantile=\"0.5\"} 12\n",
+        ),
+        (
+            source(LoadKind::Prometheus { page: page(), wanted: prometheus }),
+            "# HELP x X\nx{proxy=\"www\",y=\"\\\"\"} 12 17\ncpu 0.5\ncpu{a=\"b\"} 0.7\nup 1\nall 2\n",
+        ),
+        (source(LoadKind::Json { page: page(), wanted: json }), "{\"a\": [12, 3], \"t\": 0.2, \"q\": -1.5e2}"),
+    ]
+}
+
+fn read(source: &LoadSource, octets: &[u8], pieces: usize) -> Result<LoadReport, Fault> {
+    let mut reader = source.reader().expect("it is polled");
+    for piece in octets.chunks(pieces.max(1)) {
+        reader.feed(piece)?;
+    }
+    reader.finish(&mut Memory::default())
+}
+
+#[test]
+fn a_report_is_the_same_however_its_page_is_cut() {
+    for (source, page) in samples() {
+        let whole = read(&source, page.as_bytes(), page.len()).unwrap();
+        for pieces in 1..page.len() {
+            assert_eq!(read(&source, page.as_bytes(), pieces), Ok(whole.clone()), "{source:?} by {pieces}");
+        }
+    }
+}
+
+#[test]
+fn no_page_is_read_beyond_its_bound() {
+    for (source, _) in samples() {
+        for filler in [&b"x\n"[..], b"x", b"{", b" ", b"\0"] {
+            let piece = filler.repeat(8192 / filler.len());
+            let mut reader = source.reader().unwrap();
+            let taken = (0..1000).take_while(|_| reader.feed(&piece).is_ok()).count();
+            assert!(taken * 8192 <= 4 << 20, "{source:?} took {taken} pieces");
+        }
+    }
+}
+
+#[test]
+fn the_configured_limit_rules() {
+    let (mut source, page) = samples().remove(0);
+    assert_eq!(read(&source, page.as_bytes(), 100).unwrap().limit, Some(60.0));
+    source.limit = NonZeroU64::new(500);
+    assert_eq!(read(&source, page.as_bytes(), 100).unwrap().limit, Some(500.0));
+}
+
+#[test]
+fn servers_scale_the_capacity_where_the_source_says_so() {
+    let report = LoadReport { servers: Some(Servers { up: 1, total: 4 }), ..LoadReport::default() };
+    let mut source = source(LoadKind::Orca);
+    assert_eq!(source.capacity_left(&report), 1.0);
+    source.scales_by_servers = true;
+    assert_eq!(source.capacity_left(&report), 0.25);
+    assert_eq!(source.capacity_left(&LoadReport::default()), 1.0, "it says nothing of servers");
+    let report = LoadReport { capacity_share: Some(0.5), ..report };
+    assert_eq!(source.capacity_left(&report), 0.5, "weights say more than numbers");
+}
+
+#[test]
+fn a_header_makes_a_report_and_an_absurd_one_does_not() {
+    let mut source = source(LoadKind::Orca);
+    source.limit = NonZeroU64::new(70);
+    let report = source.read_header("TEXT cpu_utilization=0.5").unwrap();
+    assert_eq!((report.gauges.get("cpu"), report.limit), (Some(&0.5), Some(70.0)));
+    let absurd = source.read_header("TEXT cpu_utilization=-1").unwrap_err();
+    assert_eq!(absurd.to_string(), "the CPU load is negative");
+    assert!(source.reader().is_none());
+}
+
+#[test]
+fn an_address_stands_in_host_and_path() {
+    let page = Page { host: Host::Name("metrics.example".into()), path: "/of/{address}?x={address}".into(), ..page() };
+    assert!(page.is_per_address());
+    assert_eq!(page.path_for("192.0.2.1".parse().ok()), "/of/192.0.2.1?x=192.0.2.1");
+    let secret = Header { name: "authorization".into(), value: "Basic c2VjcmV0".into() };
+    assert_eq!(format!("{secret:?}"), "authorization: ...");
+}
+
+fn mutated() -> impl Strategy<Value = (usize, Vec<u8>, usize)> {
+    let edits = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 0..12);
+    (0..samples().len(), edits, any::<prop::sample::Index>(), 1..40_usize).prop_map(|(kind, edits, end, pieces)| {
+        let mut octets = samples()[kind].1.as_bytes().to_vec();
+        for (at, octet, how) in edits {
+            let at = at.index(octets.len().max(1)).min(octets.len());
+            match how {
+                0 => octets.insert(at, octet),
+                1 if at < octets.len() => _ = octets.remove(at),
+                2 if at < octets.len() => octets[at] = octet,
+                // What means something somewhere.
+                _ => octets.insert(at, b"\n,\"{}[]#-e9=\\ "[usize::from(octet) % 14]),
+            }
+        }
+        octets.truncate(end.index(octets.len() + 1).max(octets.len() / 2));
+        (kind, octets, pieces)
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_page_does_harm_and_no_absurd_report_comes_out((kind, octets, pieces) in mutated()) {
+        let source = &samples()[kind].0;
+        let result = read(source, &octets, pieces);
+        if let Ok(report) = &result {
+            prop_assert_eq!(report.check(), Ok(()));
+        }
+        prop_assert_eq!(result, read(source, &octets, octets.len()));
+    }
+
+    #[test]
+    fn no_header_does_harm(value in "(TEXT |JSON |)[a-z_.{}\":=,0-9e -]{0,60}") {
+        if let Ok(report) = source(LoadKind::Orca).read_header(&value) {
+            prop_assert_eq!(report.check(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn no_text_does_harm_as_a_selector_or_a_pointer(text in ".{0,40}") {
+        let _ = (text.parse::<Selector>(), text.parse::<Pointer>());
+    }
+}
