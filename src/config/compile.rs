@@ -9,7 +9,7 @@ use super::{
     problems::Problems,
     settings::{Database, Settings},
     sources::{Role, Sources},
-    spec::{Chooser, PoolSpec, Specs},
+    spec::{Chooser, PaceSpec, PoolSpec, Specs},
 };
 use crate::steer::{Datacenter, Topology};
 
@@ -18,6 +18,7 @@ mod geo;
 mod names;
 mod places;
 mod pools;
+mod regulation;
 mod services;
 mod shape;
 mod zones;
@@ -30,7 +31,10 @@ pub use zones::{SerialSource, ZoneConfig};
 struct Scope<'s> {
     places: Places<'s>,
     monitors: Names<'s>,
+    loads: Names<'s>,
     pools: Names<'s>,
+    /// By datacenter.
+    paces: Vec<PaceSpec>,
 }
 
 /// Puts together what the files say.
@@ -38,20 +42,27 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
     let geoip = databases(sources, &settings, problems);
     specs.datacenters.sort_by(|a, b| a.name.value.cmp(&b.name.value));
     specs.monitors.sort_by(|a, b| a.value.name.cmp(&b.value.name));
+    specs.loads.sort_by(|a, b| a.value.name.cmp(&b.value.name));
     specs.services.sort_by(|a, b| a.name.value.cmp(&b.name.value));
     specs.zones.sort_by(|a, b| a.apex.value.cmp(&b.apex.value));
 
     let mut scope = Scope {
         places: Places::new(&specs.datacenters, problems),
         monitors: Names::new("monitor"),
+        loads: Names::new("load"),
         pools: Names::new("pool"),
+        paces: specs.datacenters.iter().map(|spec| spec.pace).collect(),
     };
     for (index, monitor) in specs.monitors.iter().enumerate() {
         scope.monitors.define(&monitor.value.name, monitor.place, index, problems);
     }
+    for (index, load) in specs.loads.iter().enumerate() {
+        scope.loads.define(&load.value.name, load.place, index, problems);
+    }
     for (kind, name) in &specs.broken {
-        if *kind == "monitor" {
-            scope.monitors.define_broken(name);
+        match *kind {
+            "monitor" => scope.monitors.define_broken(name),
+            _ => scope.loads.define_broken(name),
         }
     }
     for (index, pool) in specs.pools.iter().enumerate() {
@@ -59,13 +70,17 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
     }
 
     let all_pools = with_inline(&specs);
+    let loads: Vec<_> =
+        specs.datacenters.iter().map(|spec| regulation::load(&mut scope, spec.load.as_ref(), problems)).collect();
     let compiled = pools::compile(&all_pools, &mut scope, problems);
+    regulation::Checking { specs: &specs, pools: &all_pools, compiled: &compiled, loads: &loads }.run(problems);
     let reach = shape::check(&all_pools, &compiled, &specs.datacenters, problems);
     let mut zones = zones::compile(sources, &specs.zones, &specs.services, problems);
     let services = services::compile(&specs, &all_pools, &reach, &zones, &mut scope, problems);
     // After an error what seems unused may be what the mistake meant.
     if !problems.has_errors() {
         scope.monitors.warn_unused("no endpoint and no pool uses it: it probes nothing", problems);
+        scope.loads.warn_unused("no pool, endpoint or datacenter names it: it is not polled", problems);
         scope.pools.warn_unused("no service and no pool uses it: it answers nobody", problems);
     }
     let contents = content::of_pools(sources, &all_pools, &compiled, &specs.monitors);
@@ -74,21 +89,25 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
     drop(scope);
     drop(all_pools);
     let datacenter_origins = specs.datacenters.iter().map(|dc| Origin::new(sources, dc.name.place)).collect();
-    let datacenters = specs.datacenters.into_iter().map(|spec| Datacenter {
+    let datacenters = specs.datacenters.into_iter().zip(loads).map(|(spec, load)| Datacenter {
         name: spec.name.value,
         location: spec.location,
         region: spec.region.map(|region| region.value),
         state: spec.state,
         reason: spec.reason,
         until: spec.until,
-        ..Datacenter::default()
+        load,
+        pace: spec.pace.pace(),
+        drain_hold: spec.drain_hold,
+        keep: spec.keep,
     });
     let datacenters = datacenters.collect();
     let monitors = specs.monitors.into_iter().map(|monitor| monitor.value).collect();
+    let loads = specs.loads.into_iter().map(|load| load.value).collect();
     Config {
         server: settings.server,
         geoip,
-        topology: Topology::new(datacenters, monitors, compiled.endpoints, compiled.pools, services),
+        topology: Topology::new(datacenters, monitors, compiled.endpoints, compiled.pools, services).with_loads(loads),
         zones: zones.list,
         datacenter_origins,
     }

@@ -31,6 +31,8 @@ pub(super) struct Specs {
     pub(super) zones: Vec<ZoneSpec>,
     /// A monitor refers to nothing, so that it is a domain value at once.
     pub(super) monitors: Vec<At<crate::health::Monitor>>,
+    /// Nor does a load source.
+    pub(super) loads: Vec<At<crate::load::LoadSource>>,
     pub(super) pools: Vec<PoolSpec>,
     pub(super) services: Vec<ServiceSpec>,
     /// Names of tables that could not be read: whoever refers to one is not told that it does not exist.

@@ -11,6 +11,8 @@ mod conditions;
 mod datacenter;
 mod draws;
 mod endpoint;
+mod feedback;
+mod feeds;
 mod inspect;
 mod part;
 mod policy;
@@ -32,6 +34,11 @@ pub use conditions::{Conditions, Steering, datacenter_states, probed};
 pub use datacenter::{Datacenter, State};
 pub use draws::Draws;
 pub use endpoint::{Endpoint, Force, Target};
+pub use feedback::{
+    Disagreement, Fallback, FeedReport, Feedback, FeedbackReport, PoolReport, RampKey, RampReport, Reading,
+    SavedFeedback,
+};
+pub use feeds::{Feed, Feeds};
 pub use inspect::{
     Content, Fate, InspectedAttempt, InspectedEndpoint, InspectedMember, InspectedPool, Inspection, Offer, Pass, Pick,
     Vantage, inspect, is_special,
@@ -44,5 +51,6 @@ pub use pool::{
 pub use service::{OnAllDown, Service};
 pub use survey::Surveys;
 pub use topology::{
-    DatacenterId, EndpointId, LoadId, MonitorId, PoolId, Probe, ProbeId, ProbeTarget, ServiceId, Topology, ZoneId,
+    DatacenterId, EndpointId, FeedId, LoadId, MonitorId, PoolId, Probe, ProbeId, ProbeTarget, ServiceId, Topology,
+    ZoneId,
 };

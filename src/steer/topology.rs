@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use super::{Datacenter, Endpoint, MemberKind, OnAllDown, Pool, Service, Target};
+use super::{Datacenter, Endpoint, Feeds, MemberKind, OnAllDown, Pool, Service, Target};
 use crate::{dns::Name, health::Monitor, load::LoadSource};
 
 macro_rules! ids {
@@ -37,6 +37,8 @@ ids! {
     ZoneId,
     /// A position in [`Topology::probes`].
     ProbeId,
+    /// A position in [`Feeds::list`].
+    FeedId,
 }
 
 /// Everything that steers, validated: every id is in range, pools form no cycle, names are unique.
@@ -58,6 +60,8 @@ pub struct Topology {
     pub probes: Vec<Probe>,
     /// For each endpoint, for each of its addresses (or its one CNAME): the probe, where it is monitored.
     pub probes_of: Vec<Vec<Option<ProbeId>>>,
+    /// What load reports describe: each (source, target) once, however many members share it.
+    pub feeds: Feeds,
 }
 
 /// One thing to probe.
@@ -106,7 +110,23 @@ impl Topology {
                 Target::Cname(name) => vec![probe_of(endpoint.monitor, ProbeTarget::Host(name.clone()))],
             })
             .collect();
-        Self { datacenters, monitors, loads: Vec::new(), endpoints, pools, services, probes, probes_of }
+        let (loads, feeds) = (Vec::new(), Feeds::default());
+        Self { datacenters, monitors, loads, endpoints, pools, services, probes, probes_of, feeds }
+    }
+
+    /// With the sources that datacenters, endpoints and pools refer to by position.
+    pub fn with_loads(mut self, loads: Vec<LoadSource>) -> Self {
+        self.loads = loads;
+        self.feeds = Feeds::of(&self);
+        self
+    }
+
+    /// A member's name: the endpoint's or the pool's.
+    pub fn member_name(&self, kind: MemberKind) -> &str {
+        match kind {
+            MemberKind::Endpoint(id) => &self.endpoints[id.index()].name,
+            MemberKind::Pool(id) => &self.pools[id.index()].name,
+        }
     }
 
     /// For each datacenter: the services that have a member in it, in order.

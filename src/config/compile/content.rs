@@ -103,6 +103,7 @@ fn own_text(pool: &Pool, compiled: &Compiled) -> Vec<u8> {
     put(&pool.spread);
     put(&pool.answers);
     put(&pool.min_up);
+    put(&pool.regulation);
     match &pool.policy {
         Policy::Geo { .. } | Policy::Nearest { .. } => put(&pool.policy),
         Policy::Weighted => put(&"weighted"),

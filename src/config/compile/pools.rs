@@ -2,18 +2,15 @@
 
 use hashbrown::HashMap;
 
-use super::{Scope, geo};
+use super::{Scope, geo, regulation};
 use crate::{
     config::{
         diagnostics::Quoted,
         place::Place,
         problems::Problems,
-        spec::{EndpointSpec, MemberSpec, MemberTarget, PolicyWord, PoolSpec},
+        spec::{EndpointSpec, MemberSpec, MemberTarget, PaceSpec, PolicyWord, PoolSpec},
     },
-    steer::{
-        DatacenterId, Endpoint, EndpointId, Member, MemberKind, MinUp, MonitorId, Pace, Policy, Pool, PoolId,
-        Regulation,
-    },
+    steer::{DatacenterId, Endpoint, EndpointId, Member, MemberKind, MinUp, MonitorId, Policy, Pool, PoolId},
 };
 
 /// The pools and endpoints of a configuration.
@@ -28,6 +25,7 @@ pub(super) struct Compiled {
 struct Inherited {
     datacenters: Vec<DatacenterId>,
     monitor: Option<MonitorId>,
+    pace: PaceSpec,
 }
 
 /// Members by the name that must be theirs alone.
@@ -52,6 +50,7 @@ impl Compiled {
         let inherited = Inherited {
             datacenters: spec.datacenter.as_ref().map_or(Vec::new(), |name| scope.places.find(name, problems)),
             monitor: spec.monitor.as_ref().and_then(|name| monitor(scope, name, problems)),
+            pace: spec.regulation.pace,
         };
         let mut building = Building { members: Vec::new(), places: Vec::new(), seen: Seen::new() };
         for member in spec.members.iter().flatten() {
@@ -63,7 +62,8 @@ impl Compiled {
             }
         }
         let policy = match spec.policy.value {
-            PolicyWord::Weighted | PolicyWord::Load => Policy::Weighted,
+            PolicyWord::Weighted => Policy::Weighted,
+            PolicyWord::Load => Policy::Load(spec.regulation.policy.clone()),
             PolicyWord::Failover => Policy::Failover,
             PolicyWord::Nearest => Policy::Nearest { tie: spec.tie },
             PolicyWord::All => Policy::All,
@@ -82,7 +82,7 @@ impl Compiled {
             answers: spec.answers.value,
             min_up: spec.min_up.map_or(MinUp::Members(std::num::NonZeroU32::MIN), |at| at.value),
             members: building.members,
-            regulation: Regulation::default(),
+            regulation: regulation::of_pool(spec, scope, problems),
         };
         (pool, building.places)
     }
@@ -154,6 +154,8 @@ impl Compiled {
             Some(name) => monitor(scope, name, problems),
             None => inherited.monitor,
         };
+        let pace =
+            datacenters.iter().map(|at| scope.paces[at.index()]).fold(spec.pace.or(inherited.pace), PaceSpec::or);
         Endpoint {
             name: spec.name.value.clone(),
             target: spec.target.clone(),
@@ -161,8 +163,8 @@ impl Compiled {
             monitor,
             state: spec.state,
             force: spec.force,
-            load: None,
-            pace: Pace::default(),
+            load: regulation::load(scope, spec.load.as_ref(), problems),
+            pace: pace.pace(),
         }
     }
 

@@ -52,17 +52,11 @@ impl PaceSpec {
 
     /// What is not written here is as it is there.
     pub(in crate::config) fn or(self, other: Self) -> Self {
-        Self {
-            slow_start: self.slow_start.or(other.slow_start),
-            drain_over: self.drain_over.or(other.drain_over),
-        }
+        Self { slow_start: self.slow_start.or(other.slow_start), drain_over: self.drain_over.or(other.drain_over) }
     }
 
     pub(in crate::config) fn pace(self) -> Pace {
-        Pace {
-            slow_start: self.slow_start.unwrap_or_default(),
-            drain_over: self.drain_over.unwrap_or_default(),
-        }
+        Pace { slow_start: self.slow_start.unwrap_or_default(), drain_over: self.drain_over.unwrap_or_default() }
     }
 }
 

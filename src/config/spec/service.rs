@@ -33,8 +33,26 @@ const DEFAULT_TTL_SECS: u32 = 30;
 
 /// The keys of the inline form: with `pool` they have nothing to say.
 const INLINE_KEYS: [&str; 20] = [
-    "members", "policy", "spread", "datacenter", "monitor", "answers", "min-up", "rules", "default", "tie", "load", "by", "soft",
-    "hard", "capacity", "shed", "trickle", "failback", "slow-start", "drain-over",
+    "members",
+    "policy",
+    "spread",
+    "datacenter",
+    "monitor",
+    "answers",
+    "min-up",
+    "rules",
+    "default",
+    "tie",
+    "load",
+    "by",
+    "soft",
+    "hard",
+    "capacity",
+    "shed",
+    "trickle",
+    "failback",
+    "slow-start",
+    "drain-over",
 ];
 
 impl ServiceSpec {

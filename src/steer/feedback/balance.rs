@@ -62,18 +62,14 @@ impl Balance {
         self.due
     }
 
-    /// Looks at the reports, if it is time to, and moves a step. `measured` are the reports that are young enough, `usable` who
+    /// The shares at present.
+    pub(super) fn shares(&self) -> &[f64] {
+        self.damper.shares()
+    }
+
+    /// Looks at the reports and moves a step. `measured` are the reports that are young enough, `usable` who
     /// takes part. The next look is a `period` away.
-    pub(super) fn follow(
-        &mut self,
-        measured: &[Option<Measured>],
-        usable: &[bool],
-        period: Duration,
-        now: Duration,
-    ) {
-        if now < self.due {
-            return;
-        }
+    pub(super) fn follow(&mut self, measured: &[Option<Measured>], usable: &[bool], period: Duration, now: Duration) {
         self.due = now + period;
         let taking: Vec<usize> =
             (0..self.weights.len()).filter(|&at| self.weights[at] > 0 && usable.get(at) == Some(&true)).collect();

@@ -60,11 +60,6 @@ impl Holder {
         self.usable_since[..usize::from(holder)].iter().any(Option::is_some).then_some(holder)
     }
 
-    /// Whoever holds the clients.
-    pub(super) fn member(&self) -> Option<u16> {
-        self.member
-    }
-
     /// When a member before the holder will have been usable for long enough.
     pub(super) fn next_due(&self, failback: Failback) -> Option<Duration> {
         let Failback::After(time) = failback else { return None };
@@ -98,7 +93,7 @@ mod tests {
             let mut holder = Holder::new(3);
             for ((second, usable, why), wanted) in story.into_iter().zip(holders) {
                 holder.follow(usable, failback, second * SECOND);
-                assert_eq!(holder.member(), Some(wanted), "{failback:?}: {why}");
+                assert_eq!(holder.member, Some(wanted), "{failback:?}: {why}");
             }
         }
     }
@@ -110,10 +105,10 @@ mod tests {
         for (second, first) in [(0, true), (1, false), (10, true), (35, false), (36, true), (60, true)] {
             holder.follow(&[first, true], failback, second * SECOND);
         }
-        assert_eq!(holder.member(), Some(1));
+        assert_eq!(holder.member, Some(1));
         assert_eq!(holder.next_due(failback), Some(66 * SECOND));
         holder.follow(&[true, true], failback, 66 * SECOND);
-        assert_eq!((holder.member(), holder.out_of_order()), (Some(0), None));
+        assert_eq!((holder.member, holder.out_of_order()), (Some(0), None));
     }
 
     #[test]
@@ -122,7 +117,7 @@ mod tests {
         holder.follow(&[true, true], Failback::Manual, SECOND);
         assert_eq!(holder.out_of_order(), Some(1));
         holder.give_back();
-        assert_eq!((holder.member(), holder.out_of_order()), (Some(0), None));
+        assert_eq!((holder.member, holder.out_of_order()), (Some(0), None));
     }
 
     #[test]

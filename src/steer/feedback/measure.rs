@@ -37,9 +37,8 @@ impl Measured {
         let sum = |of: &dyn Fn(&LoadReport, &LoadSource) -> Option<f64>| {
             reports.iter().map(|(report, source)| of(report, source)).sum::<Option<f64>>()
         };
-        let limit = |report: &LoadReport, source: &LoadSource| {
-            report.limit.map(|limit| limit * left_of(report, source))
-        };
+        let limit =
+            |report: &LoadReport, source: &LoadSource| report.limit.map(|limit| limit * left_of(report, source));
         let response_time = sum(&|report, _| report.response_time.map(|time| time.as_secs_f64()));
         Some(Self {
             connections: sum(&|report, _| report.connections),

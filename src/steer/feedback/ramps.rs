@@ -9,7 +9,7 @@ use crate::steer::{
     endpoint::Force,
     part::Part,
     pool::{MemberKind, Pace},
-    topology::{DatacenterId, EndpointId, PoolId, Topology},
+    topology::{DatacenterId, EndpointId, Topology},
 };
 
 /// Whose ramp it is, over reloads and restarts: by name.
@@ -27,6 +27,8 @@ pub(super) struct Ramps {
     datacenters: Vec<(DatacenterId, RampKey)>,
     endpoints: Vec<(EndpointId, RampKey)>,
     known: HashMap<RampKey, Ramp>,
+    /// When the next step of any ramp is due.
+    next: Option<Duration>,
 }
 
 impl Ramps {
@@ -83,11 +85,17 @@ impl Ramps {
                 conditions.steering.endpoint_parts.insert(*id, ramp.part(now));
             }
         }
+        self.next = self.known.values().filter_map(|ramp| ramp.next_step(now)).min();
     }
 
     /// When the next step of any ramp is due.
-    pub(super) fn next_step(&self, now: Duration) -> Option<Duration> {
-        self.known.values().filter_map(|ramp| ramp.next_step(now)).min()
+    pub(super) fn next_step(&self) -> Option<Duration> {
+        self.next
+    }
+
+    /// Whether a step of some ramp is due.
+    pub(super) fn is_due(&self, now: Duration) -> bool {
+        self.next.is_some_and(|next| next <= now)
     }
 
     /// Ramps under way: where each is, where it goes, and when it is there.
@@ -99,14 +107,6 @@ impl Ramps {
     /// Every ramp that is not at its usual place, to be saved.
     pub(super) fn unusual(&self, now: Duration) -> impl Iterator<Item = (&RampKey, f64)> {
         self.known.iter().map(move |(key, ramp)| (key, ramp.at(now))).filter(|(_, at)| *at < 1.0)
-    }
-
-    /// The pools whose endpoints the changed parts are of.
-    pub(super) fn pools_with(topology: &Topology, is_changed: impl Fn(EndpointId) -> bool) -> Vec<PoolId> {
-        let holds = |pool: &crate::steer::Pool| {
-            pool.members.iter().any(|member| matches!(member.kind, MemberKind::Endpoint(id) if is_changed(id)))
-        };
-        topology.pools.iter().zip((0..).map(PoolId)).filter(|(pool, _)| holds(pool)).map(|(_, id)| id).collect()
     }
 }
 

@@ -1,0 +1,190 @@
+//! What regulates pools: whether the reports that it goes by exist, and whether they can.
+
+use super::{Scope, pools::Compiled};
+use crate::{
+    config::{
+        diagnostics::Quoted,
+        place::{At, Place},
+        problems::Problems,
+        spec::{DatacenterSpec, PolicyWord, PoolSpec, Specs},
+    },
+    health::Check,
+    load::LoadSource,
+    steer::{Endpoint, LoadId, Measure, MemberKind, Policy, PoolId, Regulation, Target},
+};
+
+/// The load source that a table names.
+pub(super) fn load(scope: &mut Scope<'_>, name: Option<&At<Box<str>>>, problems: &mut Problems) -> Option<LoadId> {
+    scope.loads.find(name?, problems).map(|index| LoadId(index as u32))
+}
+
+/// What a pool's table says, with names as positions.
+pub(super) fn of_pool(spec: &PoolSpec, scope: &mut Scope<'_>, problems: &mut Problems) -> Regulation {
+    let spec = &spec.regulation;
+    Regulation {
+        load: load(scope, spec.load.as_ref(), problems),
+        capacity: spec.capacity.as_ref().map(|at| at.value.clone()),
+        keep: spec.keep,
+        trickle: spec.trickle,
+        failback: spec.failback,
+    }
+}
+
+/// What checking needs to know.
+pub(super) struct Checking<'a> {
+    pub(super) specs: &'a Specs,
+    pub(super) pools: &'a [&'a PoolSpec],
+    pub(super) compiled: &'a Compiled,
+    /// By datacenter.
+    pub(super) loads: &'a [Option<LoadId>],
+}
+
+impl Checking<'_> {
+    /// Reports who goes by reports that nobody makes, and sources that are attached where they cannot be asked.
+    pub(super) fn run(&self, problems: &mut Problems) {
+        for (at, spec) in self.pools.iter().enumerate() {
+            self.attachment(spec, at, problems);
+            self.members(spec, at, problems);
+            if let (Some(capacity), false) =
+                (&spec.regulation.capacity, self.reports(MemberKind::Pool(PoolId(at as u32))))
+            {
+                let name = Quoted(&spec.name.value);
+                problems
+                    .error(capacity.place, format!("pool {name} has a capacity, but nothing reports its load"))
+                    .help("add load = \"NAME\" to the pool, to its endpoints or to their datacenter, and define [load.NAME]");
+            }
+        }
+        for (spec, load) in self.specs.datacenters.iter().zip(self.loads) {
+            self.one_place(spec, *load, problems);
+        }
+    }
+
+    fn source(&self, id: LoadId) -> &LoadSource {
+        &self.specs.loads[id.index()].value
+    }
+
+    /// Whether a member's load is known to anybody.
+    fn reports(&self, kind: MemberKind) -> bool {
+        let mut open = vec![kind];
+        let mut seen = std::collections::HashSet::new();
+        while let Some(kind) = open.pop() {
+            match kind {
+                MemberKind::Pool(id) => {
+                    let pool = &self.compiled.pools[id.index()];
+                    if pool.regulation.load.is_some() {
+                        return true;
+                    }
+                    if seen.insert(id) {
+                        open.extend(pool.members.iter().map(|member| member.kind));
+                    }
+                }
+                MemberKind::Endpoint(id) => {
+                    let endpoint = &self.compiled.endpoints[id.index()];
+                    let has_load = |at: &crate::steer::DatacenterId| self.loads[at.index()].is_some();
+                    if endpoint.load.is_some() || endpoint.datacenters.iter().any(has_load) {
+                        return true;
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    /// Whether some endpoint of a member is probed.
+    fn is_probed(&self, kind: MemberKind) -> bool {
+        let mut open = vec![kind];
+        let mut seen = std::collections::HashSet::new();
+        while let Some(kind) = open.pop() {
+            match kind {
+                MemberKind::Endpoint(id) if self.compiled.endpoints[id.index()].monitor.is_some() => return true,
+                MemberKind::Endpoint(_) => {}
+                MemberKind::Pool(id) if seen.insert(id) => {
+                    open.extend(self.compiled.pools[id.index()].members.iter().map(|member| member.kind));
+                }
+                MemberKind::Pool(_) => {}
+            }
+        }
+        false
+    }
+
+    /// Each member of a `load` pool has somebody to say what its load is.
+    fn members(&self, spec: &PoolSpec, at: usize, problems: &mut Problems) {
+        let pool = &self.compiled.pools[at];
+        let (Policy::Load(policy), PolicyWord::Load) = (&pool.policy, spec.policy.value) else { return };
+        for (member, &place) in pool.members.iter().zip(&self.compiled.member_places[at]) {
+            let is_timed = policy.by == Measure::ResponseTime && self.is_probed(member.kind);
+            if is_timed || self.reports(member.kind) {
+                continue;
+            }
+            let name = match member.kind {
+                MemberKind::Pool(id) => &self.compiled.pools[id.index()].name,
+                MemberKind::Endpoint(id) => &self.compiled.endpoints[id.index()].name,
+            };
+            let help = match policy.by {
+                Measure::ResponseTime => "give it a `monitor`, whose probes are timed, or a `load`",
+                _ => "add load = \"NAME\" to it, to its endpoints or to their datacenter, and define [load.NAME]",
+            };
+            problems
+                .error(
+                    place,
+                    format!("nothing reports the load of member {} of pool {}", Quoted(name), Quoted(&spec.name.value)),
+                )
+                .help(help);
+        }
+    }
+
+    /// The sources that a pool and its endpoints name can be asked.
+    fn attachment(&self, spec: &PoolSpec, at: usize, problems: &mut Problems) {
+        let pool = &self.compiled.pools[at];
+        if let (Some(id), Some(name)) = (pool.regulation.load, &spec.regulation.load) {
+            self.not_by_target(id, name.place, "a pool has no address of its own", problems);
+        }
+        for (member, &place) in pool.members.iter().zip(&self.compiled.member_places[at]) {
+            let MemberKind::Endpoint(id) = member.kind else { continue };
+            let endpoint = &self.compiled.endpoints[id.index()];
+            if let Some(load) = endpoint.load {
+                self.endpoint(endpoint, self.source(load), place, problems);
+            }
+        }
+    }
+
+    fn endpoint(&self, endpoint: &Endpoint, source: &LoadSource, place: Place, problems: &mut Problems) {
+        let (name, load) = (Quoted(&endpoint.name), Quoted(&source.name));
+        if source.is_per_address() && !matches!(endpoint.target, Target::Addresses(_)) {
+            problems
+                .error(place, format!("endpoint {name} has no address for {{address}} in load {load}"))
+                .help("give the endpoint `addresses`, or write the balancer's own host into the source's URL");
+        }
+        let is_http = |id: crate::steer::MonitorId| {
+            matches!(self.specs.monitors.get(id.index()).map(|at| &at.value.check), Some(Check::Http(_)))
+        };
+        if !source.is_polled() && !endpoint.monitor.is_some_and(is_http) {
+            problems
+                .error(place, format!("endpoint {name} has load {load}, but no http monitor to carry its reports"))
+                .help("ORCA reports come in the replies to health checks: give the endpoint a monitor of kind http or https");
+        }
+    }
+
+    fn one_place(&self, spec: &DatacenterSpec, load: Option<LoadId>, problems: &mut Problems) {
+        if let (Some(id), Some(name)) = (load, &spec.load) {
+            self.not_by_target(id, name.place, "a datacenter has no address of its own", problems);
+        }
+    }
+
+    fn not_by_target(&self, id: LoadId, place: Place, why: &str, problems: &mut Problems) {
+        let source = self.source(id);
+        let load = Quoted(&source.name);
+        if !source.is_polled() {
+            problems
+                .error(
+                    place,
+                    format!("load {load} comes in the replies to health checks, and those are the endpoints'"),
+                )
+                .help("name it at the endpoints");
+        } else if source.is_per_address() {
+            problems
+                .error(place, format!("load {load} asks each address by itself, and {why}"))
+                .help("name it at the endpoints, or write the balancer's own host instead of {address}");
+        }
+    }
+}

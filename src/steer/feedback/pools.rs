@@ -1,0 +1,353 @@
+//! The pools that feedback has a part in, each with what it needs of the topology.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{
+    Reading,
+    balance::{Balance, Fallback},
+    holder::Holder,
+    latency::Latency,
+    measure::Measured,
+    spill::Spill,
+};
+use crate::{
+    load::{LoadReport, LoadSource},
+    steer::{
+        part::Part,
+        pool::{Capacity, Failback, LoadPolicy, Measure, MemberKind, Policy},
+        topology::{FeedId, PoolId, ProbeId, Topology},
+    },
+};
+
+/// How often a pool without reports is looked at.
+const IDLE_PERIOD: Duration = Duration::from_secs(5);
+
+/// The pools of a topology that feedback has a part in.
+pub(super) struct Watched {
+    pub loaded: Vec<PoolId>,
+    pub spilling: Vec<PoolId>,
+    pub held: Vec<PoolId>,
+    /// The longest TTL of any service that a pool answers for.
+    longest_ttl: HashMap<PoolId, Duration>,
+}
+
+impl Watched {
+    pub(super) fn of(topology: &Topology) -> Self {
+        let pools = || topology.pools.iter().zip((0..).map(PoolId));
+        let ids = |is_one: fn(&crate::steer::Pool) -> bool| -> Vec<PoolId> {
+            pools().filter(|(pool, _)| is_one(pool)).map(|(_, id)| id).collect()
+        };
+        let loaded = ids(|pool| matches!(pool.policy, Policy::Load(_)));
+        let spilling = ids(|pool| pool.regulation.capacity.is_some());
+        let held = ids(|pool| pool.regulation.failback != Failback::Auto);
+        let paced: HashSet<PoolId> = loaded.iter().chain(&spilling).copied().collect();
+        Self { longest_ttl: longest_ttls(topology, &paced), loaded, spilling, held }
+    }
+
+    /// How often a pool's shares may change: after its longest TTL, and after twice the interval of its reports.
+    fn period(&self, topology: &Topology, id: PoolId, feeds: &[FeedId]) -> Duration {
+        let interval = feeds.iter().map(|feed| source(topology, *feed).interval).max();
+        let ttl = self.longest_ttl.get(&id).copied().unwrap_or_default();
+        ttl.max(interval.map_or(IDLE_PERIOD, |interval| interval * 2)).max(Duration::from_secs(1))
+    }
+}
+
+/// For each of these pools, the longest TTL of the services that reach it.
+fn longest_ttls(topology: &Topology, wanted: &HashSet<PoolId>) -> HashMap<PoolId, Duration> {
+    let mut longest = HashMap::new();
+    if wanted.is_empty() {
+        return longest;
+    }
+    let mut by_root: HashMap<PoolId, u32> = HashMap::new();
+    for service in &topology.services {
+        let ttl = by_root.entry(service.pool).or_default();
+        *ttl = service.ttl_secs.max(*ttl);
+    }
+    for (root, ttl_secs) in by_root {
+        let mut open = vec![root];
+        let mut seen = HashSet::new();
+        while let Some(id) = open.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
+            if wanted.contains(&id) {
+                let ttl = Duration::from_secs(ttl_secs.into());
+                longest.entry(id).and_modify(|known: &mut Duration| *known = ttl.max(*known)).or_insert(ttl);
+            }
+            open.extend(topology.pools[id.index()].members.iter().filter_map(|member| match member.kind {
+                MemberKind::Pool(inner) => Some(inner),
+                MemberKind::Endpoint(_) => None,
+            }));
+        }
+    }
+    longest
+}
+
+fn source(topology: &Topology, feed: FeedId) -> &LoadSource {
+    &topology.loads[topology.feeds.list[feed.index()].load.index()]
+}
+
+/// The reports of these feeds, if all of them are young enough.
+fn fresh<'a>(
+    topology: &'a Topology,
+    readings: &'a [Option<Reading>],
+    feeds: &[FeedId],
+    now: Duration,
+) -> Option<Vec<(&'a LoadReport, &'a LoadSource)>> {
+    let one = |feed: &FeedId| {
+        let source = source(topology, *feed);
+        let reading = readings.get(feed.index())?.as_ref()?;
+        (now.saturating_sub(reading.at) <= source.stale_after).then_some((&reading.report, source))
+    };
+    feeds.iter().map(one).collect()
+}
+
+fn gauge(by: &Measure) -> Option<&str> {
+    match by {
+        Measure::Gauge(name) => Some(name),
+        Measure::Connections | Measure::ResponseTime => None,
+    }
+}
+
+/// A `load` pool.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub id: PoolId,
+    balance: Balance,
+    policy: LoadPolicy,
+    /// By member.
+    feeds: Vec<Vec<FeedId>>,
+    period: Duration,
+    /// A latency older than this says nothing.
+    stale_after: Duration,
+    /// As last compiled, to share what stays the same.
+    weights: Option<Arc<[u32]>>,
+    /// A report came in since the last look.
+    has_heard: bool,
+}
+
+impl Loaded {
+    pub(super) fn new(topology: &Topology, id: PoolId, watched: &Watched, old: Option<Self>) -> Self {
+        let pool = &topology.pools[id.index()];
+        let Policy::Load(policy) = pool.policy.clone() else {
+            unreachable!("only load pools are watched for their load")
+        };
+        let weights: Vec<u16> = pool.members.iter().map(|member| member.weight).collect();
+        let feeds: Vec<Vec<FeedId>> =
+            pool.members.iter().map(|member| topology.feeds.of_member(topology, member.kind)).collect();
+        let period = watched.period(topology, id, &feeds.concat());
+        let kept = old.filter(|old| old.balance.fits(&policy, &weights));
+        let balance = kept.map_or_else(|| Balance::new(policy.clone(), weights), |old| old.balance);
+        let probes = |at: usize| probes_below(topology, pool.members[at].kind);
+        let intervals = (0..pool.members.len()).flat_map(probes);
+        let longest = intervals
+            .map(|probe| topology.monitors[topology.probes[probe.index()].monitor.index()].interval)
+            .max()
+            .unwrap_or(IDLE_PERIOD);
+        let (stale_after, weights) = (longest * 3, balance.weights().map(Into::into));
+        Self { id, balance, policy, feeds, period, stale_after, weights, has_heard: true }
+    }
+
+    /// The probes whose latency stands for a member that has no report: members and probes.
+    pub(super) fn probes(&self, topology: &Topology) -> impl Iterator<Item = (usize, ProbeId)> {
+        let members = &topology.pools[self.id.index()].members;
+        let is_timed = |at: &usize| self.policy.by == Measure::ResponseTime && self.feeds[*at].is_empty();
+        let timed: Vec<_> = (0..members.len())
+            .filter(is_timed)
+            .flat_map(|at| probes_below(topology, members[at].kind).into_iter().map(move |probe| (at, probe)))
+            .collect();
+        timed.into_iter()
+    }
+
+    pub(super) fn note(&mut self, feed: FeedId, reading: &Reading) {
+        for (feeds, latency) in self.feeds.iter().zip(&mut self.balance.latencies) {
+            if feeds.contains(&feed) {
+                self.has_heard = true;
+                reading.report.response_time.into_iter().for_each(|time| latency.note(time, reading.at));
+            }
+        }
+    }
+
+    pub(super) fn note_latency(&mut self, member: usize, latency: Duration, now: Duration) {
+        self.has_heard = true;
+        self.balance.latencies[member].note(latency, now);
+    }
+
+    pub(super) fn follow(
+        &mut self,
+        topology: &Topology,
+        readings: &[Option<Reading>],
+        usable: &[bool],
+        now: Duration,
+    ) -> Option<Arc<[u32]>> {
+        let measured: Vec<Option<Measured>> = (0..self.feeds.len())
+            .map(|at| match &self.feeds[at][..] {
+                [] => self.by_latency(at, now),
+                feeds => Measured::of(&fresh(topology, readings, feeds, now)?, gauge(&self.policy.by)),
+            })
+            .collect();
+        self.has_heard = false;
+        self.balance.follow(&measured, usable, self.period, now);
+        let weights = self.balance.weights();
+        if self.weights.as_deref() != weights.as_deref() {
+            self.weights = weights.map(Into::into);
+        }
+        self.weights.clone()
+    }
+
+    /// A member that is measured by its probes alone.
+    fn by_latency(&self, member: usize, now: Duration) -> Option<Measured> {
+        let latency: &Latency = &self.balance.latencies[member];
+        let is_fresh = latency.times_usual().is_some() && now.saturating_sub(latency.at()) <= self.stale_after;
+        is_fresh.then_some(Measured { connections: None, limit: None, left: 1.0, gauge: None, response_time: None })
+    }
+
+    /// When its shares are to be looked at; `None` while they rest as configured and no report comes in.
+    pub(super) fn due(&self) -> Option<Duration> {
+        (self.has_heard || self.weights.is_some()).then(|| self.balance.due())
+    }
+
+    pub(super) fn fallback(&self) -> Option<Fallback> {
+        self.balance.fallback()
+    }
+
+    /// Each member's weight, where they are not as configured.
+    pub(super) fn weights(&self) -> Option<Arc<[u32]>> {
+        self.weights.clone()
+    }
+
+    pub(super) fn shares(&self) -> &[f64] {
+        self.balance.shares()
+    }
+}
+
+/// The probes of every endpoint of a member, each once.
+fn probes_below(topology: &Topology, kind: MemberKind) -> Vec<ProbeId> {
+    let mut probes = Vec::new();
+    let mut open = vec![kind];
+    while let Some(kind) = open.pop() {
+        match kind {
+            MemberKind::Pool(id) => open.extend(topology.pools[id.index()].members.iter().map(|member| member.kind)),
+            MemberKind::Endpoint(id) => probes.extend(topology.probes_of[id.index()].iter().flatten()),
+        }
+    }
+    probes.sort_unstable();
+    probes.dedup();
+    probes
+}
+
+/// A pool with a capacity.
+#[derive(Debug)]
+pub(super) struct Spilling {
+    pub id: PoolId,
+    spill: Spill,
+    capacity: Capacity,
+    feeds: Vec<FeedId>,
+    latency: Latency,
+    period: Duration,
+    due: Duration,
+    /// The level and the target at the last look.
+    levels: Option<(f64, f64)>,
+    /// A report came in since the last look.
+    has_heard: bool,
+}
+
+impl Spilling {
+    pub(super) fn new(topology: &Topology, id: PoolId, watched: &Watched, old: Option<Self>) -> Self {
+        let capacity = topology.pools[id.index()].regulation.capacity.clone();
+        let Some(capacity) = capacity else { unreachable!("only pools with a capacity are watched for it") };
+        let feeds = topology.feeds.of_member(topology, MemberKind::Pool(id));
+        let period = watched.period(topology, id, &feeds);
+        let (spill, latency, due) = old.map_or_else(Default::default, |old| (old.spill, old.latency, old.due));
+        Self { id, spill, capacity, feeds, latency, period, due, levels: None, has_heard: true }
+    }
+
+    pub(super) fn note(&mut self, feed: FeedId, reading: &Reading) {
+        if self.feeds.contains(&feed) {
+            self.has_heard = true;
+            reading.report.response_time.into_iter().for_each(|time| self.latency.note(time, reading.at));
+        }
+    }
+
+    pub(super) fn follow(&mut self, topology: &Topology, readings: &[Option<Reading>], now: Duration) -> Part {
+        let reports = fresh(topology, readings, &self.feeds, now).unwrap_or_default();
+        let measured = Measured::of(&reports, gauge(&self.capacity.by));
+        let levels = measured.and_then(|measured| measured.levels(&self.capacity, self.latency.times_usual()));
+        self.has_heard = false;
+        self.levels = levels.map(|(level, target, _)| (level, target));
+        self.due = now + self.period;
+        match levels {
+            Some((level, target, max)) => self.spill.step(level, target, max),
+            None => self.spill.step_home(),
+        }
+        self.part()
+    }
+
+    /// What it keeps of its clients.
+    pub(super) fn part(&self) -> Part {
+        Part::of(self.spill.keep())
+    }
+
+    /// When it is to be looked at; `None` while it keeps all and no report comes in.
+    pub(super) fn due(&self) -> Option<Duration> {
+        (self.has_heard || self.spill.keep() < 1.0).then_some(self.due)
+    }
+
+    pub(super) fn keep(&self) -> f64 {
+        self.spill.keep()
+    }
+
+    pub(super) fn levels(&self) -> Option<(f64, f64)> {
+        self.levels
+    }
+}
+
+/// A `failover` pool whose clients do not go back at once.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub id: PoolId,
+    holder: Holder,
+    failback: Failback,
+}
+
+impl Held {
+    pub(super) fn new(topology: &Topology, id: PoolId, old_topology: &Topology, old: Option<Self>) -> Self {
+        let pool = &topology.pools[id.index()];
+        let members = |topology: &Topology, id: PoolId| -> Vec<Box<str>> {
+            topology.pools[id.index()].members.iter().map(|member| topology.member_name(member.kind).into()).collect()
+        };
+        let same = old.filter(|old| members(old_topology, old.id) == members(topology, id));
+        let holder = same.map_or_else(|| Holder::new(pool.members.len()), |old| old.holder);
+        Self { id, holder, failback: pool.regulation.failback }
+    }
+
+    pub(super) fn restore(&mut self, topology: &Topology, member: &str) {
+        let members = &topology.pools[self.id.index()].members;
+        if let Some(at) = members.iter().position(|one| topology.member_name(one.kind) == member) {
+            self.holder = Holder::restored(members.len(), at as u16);
+        }
+    }
+
+    pub(super) fn follow(&mut self, usable: &[bool], now: Duration) -> Option<u16> {
+        self.holder.follow(usable, self.failback, now);
+        self.holder.out_of_order()
+    }
+
+    pub(super) fn give_back(&mut self) -> bool {
+        let is_held = self.holder.out_of_order().is_some();
+        self.holder.give_back();
+        is_held
+    }
+
+    pub(super) fn holder(&self) -> Option<u16> {
+        self.holder.out_of_order()
+    }
+
+    pub(super) fn next_due(&self) -> Option<Duration> {
+        self.holder.next_due(self.failback)
+    }
+}
