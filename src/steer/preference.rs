@@ -58,8 +58,8 @@ pub(super) enum Sight {
         /// For each rank: how many of the next ranks tie with it. Empty where the pool has no tie.
         tied: Box<[u16]>,
         /// How much distance a client loses who goes to the second member instead of the first, in classes of [`loss`].
-        /// 0 where no member gives clients away.
-        loss: u8,
+        /// `None` where that is not known, or where no member gives clients away.
+        loss: Option<u8>,
     },
     /// Of a `geo` pool: the rules that match, most specific first.
     Geo(Box<[u16]>),
@@ -235,14 +235,13 @@ fn nearest(members: &[Site], tie: TieKey, yields: bool, client: Option<Coordinat
     };
     let tied = if tie == TieKey::None { Box::default() } else { (0..ranked.len()).map(tied_at).collect() };
     let lost_km = match ranked[..] {
-        [(nearest, _), (second, _), ..] if yields && second.is_finite() => second - nearest,
-        _ => 0.0,
+        [(nearest, _), (second, _), ..] if yields && second.is_finite() => Some(second - nearest),
+        _ => None,
     };
-    Sight::Nearest { order: ranked.iter().map(|(_, at)| *at).collect(), tied, loss: loss(lost_km) }
+    Sight::Nearest { order: ranked.iter().map(|(_, at)| *at).collect(), tied, loss: lost_km.map(loss) }
 }
 
-/// The class of a lost distance: few, so that they do not divide the world into many areas, and finer where it is little. A
-/// client without coordinates has none to lose.
+/// The class of a lost distance: few, so that they do not divide the world into many areas, and finer where it is little.
 fn loss(km: f64) -> u8 {
     const FIRST_KM: f64 = 25.0;
     const CLASSES_PER_DOUBLING: f64 = 1.5;

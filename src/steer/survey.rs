@@ -44,11 +44,10 @@ impl Survey {
 /// the share of the addresses before them and with them. Addresses stand for clients: of those nobody knows the number.
 fn spans(atlas: &Atlas, sights: &[Sights]) -> Vec<Box<[Option<Span>]>> {
     let loss_of = |sight: &Sight| match sight {
-        Sight::Nearest { order, loss, .. } => order.first().map(|&first| (first, *loss)),
+        Sight::Nearest { order, loss, .. } => order.first().copied().zip(*loss),
         Sight::Geo(_) => None,
     };
-    let loses = |sight: &Sight| loss_of(sight).is_some_and(|(_, loss)| loss > 0);
-    if !sights.iter().flatten().any(loses) {
+    if !sights.iter().flatten().any(|sight| loss_of(sight).is_some()) {
         return Vec::new();
     }
     // IPv6 has too many addresses that nobody uses: both families follow IPv4, and areas without any count a little.

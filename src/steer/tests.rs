@@ -9,6 +9,8 @@ use crate::{
     health::{Check, Monitor, Standing, TcpCheck, Verdict},
 };
 
+mod regulation;
+
 /// A topology in the making: pools by name, one service over the pool `top`.
 #[derive(Default)]
 struct Draft {
@@ -70,6 +72,10 @@ impl Draft {
     }
 
     fn top(self, pool: PoolId) -> Bench {
+        self.top_in(pool, &Databases::default())
+    }
+
+    fn top_in(self, pool: PoolId, databases: &Databases) -> Bench {
         let service = Service {
             name: "www.example.com".parse::<Name>().unwrap(),
             zone: ZoneId(0),
@@ -81,7 +87,7 @@ impl Draft {
         let topology =
             Arc::new(Topology::new(self.datacenters, vec![monitor()], self.endpoints, self.pools, vec![service]));
         let mut surveys = Surveys::default();
-        let compiler = Compiler::new(Arc::clone(&topology), &Databases::default(), &mut surveys);
+        let compiler = Compiler::new(Arc::clone(&topology), databases, &mut surveys);
         let conditions = Conditions::unknown(&topology, 0);
         let mut bench = Bench { topology, compiler, surveys, conditions, chart: Arc::default(), draws: Draws::new(7) };
         bench.compile();

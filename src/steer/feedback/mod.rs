@@ -28,6 +28,9 @@ mod ramps;
 mod report;
 mod spill;
 
+#[cfg(test)]
+mod simulation;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,

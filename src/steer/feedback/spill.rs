@@ -6,10 +6,10 @@ use super::damper::STEP;
 const LEAST: f64 = 0.05;
 /// What it keeps stays as it is while it is wrong by less than this.
 const DEAD_BAND: f64 = 0.05;
-/// It comes to rest when it is wrong by less than this.
+/// It goes the last step, and comes to rest, when it is wrong by less than this.
 const REST: f64 = 0.01;
 /// The weight of the newest report among all before it.
-const SMOOTHING: f64 = 0.5;
+const SMOOTHING: f64 = 0.35;
 
 /// What a pool keeps, on its way.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,23 +37,26 @@ impl Spill {
         let right = right.clamp(LEAST, 1.0);
         let is_urgent = level >= max;
         self.wanted = if is_urgent { right } else { self.wanted + SMOOTHING * (right - self.wanted) };
-        let band = if self.is_moving || is_urgent { REST } else { DEAD_BAND };
-        self.go(band);
+        // What is not needed any more is given back to the last client.
+        let is_free = right >= 1.0 && self.keep < 1.0;
+        let is_small = (self.wanted - self.keep).abs() < DEAD_BAND;
+        let is_idle = !self.is_moving && !is_urgent && !is_free && is_small;
+        if !is_idle {
+            self.go();
+        }
     }
 
     /// One step back to keeping all: nothing is known of the load.
     pub(super) fn step_home(&mut self) {
         self.wanted = 1.0;
-        self.go(0.0);
+        self.go();
     }
 
-    fn go(&mut self, band: f64) {
+    fn go(&mut self) {
         let error = self.wanted - self.keep;
-        self.is_moving = error.abs() > band;
-        if self.is_moving {
-            self.keep += error.clamp(-STEP, STEP);
-        }
-        // The last hundredth is given back, too: a pool that is no longer loaded keeps all.
+        self.is_moving = error.abs() >= REST;
+        self.keep += error.clamp(-STEP, STEP);
+        // A pool that is no longer loaded keeps all, to the last client.
         if self.wanted > 1.0 - REST && self.keep > 1.0 - REST {
             self.keep = 1.0;
         }

@@ -1,0 +1,267 @@
+//! The whole loop under a clock that only the test moves: resolvers that keep an answer for its TTL, balancers that report late.
+
+use std::{num::NonZeroU64, sync::Arc, time::Duration};
+
+use super::*;
+use crate::{
+    geo::Databases,
+    load::{Host, LoadKind, LoadSource, Page},
+    steer::{
+        Answers, Compiler, Conditions, Endpoint, EndpointId, Family, LoadId, LoadPolicy, Measure, Member, MinUp,
+        OnAllDown, Pace, Policy, Pool, Regulation, Service, Spread, State, Surveys, Target, ZoneId,
+    },
+};
+
+const TTL_SECS: u64 = 30;
+const INTERVAL_SECS: u64 = 5;
+/// A report tells of the load so long ago.
+const LAG_SECS: usize = 5;
+
+/// Two datacenters behind one name.
+struct World {
+    feedback: Feedback,
+    compiler: Compiler,
+    conditions: Conditions,
+    surveys: Surveys,
+    now: u64,
+    random: fastrand::Rng,
+    /// Of each resolver: its clients' part of the demand, where they go, and until when that is kept.
+    resolvers: Vec<(f64, usize, u64)>,
+    capacities: [f64; 2],
+    /// Load that no answer steers.
+    fixed: [f64; 2],
+    demand: f64,
+    loads: Vec<[f64; 2]>,
+    /// The first one's share of answers, second by second.
+    shares: Vec<f64>,
+    reports: bool,
+}
+
+fn source() -> LoadSource {
+    let page = Page {
+        tls: false,
+        host: Host::Name("lb.example.com".into()),
+        port: 80,
+        path: "/".into(),
+        headers: Vec::new(),
+        verify: true,
+        authorities: None,
+    };
+    LoadSource {
+        name: "lb".into(),
+        kind: LoadKind::Nginx(page),
+        interval: Duration::from_secs(INTERVAL_SECS),
+        timeout: Duration::from_secs(2),
+        stale_after: Duration::from_secs(3 * INTERVAL_SECS),
+        scales_by_servers: true,
+        limit: NonZeroU64::new(1),
+    }
+}
+
+fn topology(policy: LoadPolicy, capacity: Option<crate::steer::Capacity>) -> Arc<Topology> {
+    let endpoint = |at: u8| Endpoint {
+        name: format!("lb{at}").into(),
+        target: Target::Addresses(vec![[192, 0, 2, at].into()]),
+        datacenters: Vec::new(),
+        monitor: None,
+        state: State::Active,
+        force: None,
+        load: Some(LoadId(u32::from(at))),
+        pace: Pace::default(),
+    };
+    let pool = |name: &str, policy: Policy, members: Vec<MemberKind>, regulation: Regulation| Pool {
+        name: name.into(),
+        policy,
+        spread: Spread::Query,
+        answers: Answers::Count(std::num::NonZeroU32::MIN),
+        min_up: MinUp::Members(std::num::NonZeroU32::MIN),
+        members: members.into_iter().map(|kind| Member { kind, weight: 1, bias: 0 }).collect(),
+        regulation,
+    };
+    let of = |at: u32| MemberKind::Endpoint(EndpointId(at));
+    let spills = capacity.is_some();
+    let first = pool("first", Policy::Weighted, vec![of(0)], Regulation { capacity, ..Regulation::default() });
+    let second = pool("second", Policy::Weighted, vec![of(1)], Regulation::default());
+    let policy = if spills { Policy::Failover } else { Policy::Load(policy) };
+    let top =
+        pool("top", policy, vec![MemberKind::Pool(PoolId(0)), MemberKind::Pool(PoolId(1))], Regulation::default());
+    let service = Service {
+        name: "www.example.com".parse().unwrap(),
+        zone: ZoneId(0),
+        pool: PoolId(2),
+        ttl_secs: TTL_SECS as u32,
+        on_all_down: OnAllDown::All,
+        ipv6: true,
+    };
+    let sources = ["lb0", "lb1"].map(|name| LoadSource { name: name.into(), ..source() });
+    let pools = vec![first, second, top];
+    Arc::new(
+        Topology::new(vec![], vec![], vec![endpoint(0), endpoint(1)], pools, vec![service]).with_loads(sources.into()),
+    )
+}
+
+impl World {
+    fn new(policy: LoadPolicy, capacity: Option<crate::steer::Capacity>, capacities: [f64; 2]) -> Self {
+        let topology = topology(policy, capacity);
+        let mut surveys = Surveys::default();
+        let compiler = Compiler::new(Arc::clone(&topology), &Databases::default(), &mut surveys);
+        let conditions = Conditions::unknown(&topology, 0);
+        let mut feedback = Feedback::default();
+        feedback.adopt(&topology);
+        let mut random = fastrand::Rng::with_seed(11);
+        // A few resolvers have most of the clients.
+        let weights: Vec<f64> = (0..3000).map(|at| 1.0 / f64::from(at + 40)).collect();
+        let all: f64 = weights.iter().sum();
+        let resolvers = weights.iter().map(|weight| (weight / all, 0, random.u64(0..TTL_SECS))).collect();
+        Self {
+            feedback,
+            compiler,
+            conditions,
+            surveys,
+            now: 0,
+            random,
+            resolvers,
+            capacities,
+            fixed: [0.0; 2],
+            demand: 0.0,
+            loads: Vec::new(),
+            shares: Vec::new(),
+            reports: true,
+        }
+    }
+
+    /// The first one's share of answers as the compiled service has it.
+    fn share(&mut self) -> f64 {
+        let charts = self.compiler.compile(&self.conditions, &mut self.surveys);
+        let shares = charts[0].shares(Family::V4, crate::geo::Area(0));
+        shares.iter().filter(|(_, answer)| answer.rdata.texts() == ["192.0.2.0"]).map(|(share, _)| share).sum()
+    }
+
+    fn run(&mut self, secs: u64) {
+        let mut share = self.share();
+        for _ in 0..secs {
+            self.now += 1;
+            let now = Duration::from_secs(self.now);
+            for (_, at, until) in &mut self.resolvers {
+                if *until <= self.now {
+                    *at = usize::from(self.random.f64() >= share);
+                    *until = self.now + TTL_SECS;
+                }
+            }
+            let mut load = self.fixed;
+            self.resolvers.iter().for_each(|(part, at, _)| load[*at] += part * self.demand);
+            self.loads.push(load);
+            if self.reports && self.now.is_multiple_of(INTERVAL_SECS) {
+                let told = self.loads[self.loads.len().saturating_sub(1 + LAG_SECS)];
+                for at in 0..2 {
+                    let report = LoadReport {
+                        connections: Some(told[at]),
+                        limit: Some(self.capacities[at]),
+                        gauges: [("cpu".into(), told[at] / self.capacities[at])].into(),
+                        ..LoadReport::default()
+                    };
+                    self.feedback.note(FeedId(at as u32), Reading { report, at: now }, &self.conditions);
+                }
+            }
+            if self.feedback.next_due(now).is_some_and(|due| due <= now)
+                && !self.feedback.follow(&mut self.compiler, &mut self.conditions, false, now).is_empty()
+            {
+                share = self.share();
+            }
+            self.shares.push(share);
+        }
+    }
+
+    /// The shares of the last so many TTLs.
+    fn last(&self, ttls: u64) -> &[f64] {
+        &self.shares[self.shares.len() - (ttls * TTL_SECS) as usize..]
+    }
+}
+
+fn by(by: Measure) -> LoadPolicy {
+    LoadPolicy { by, soft: 0.5, hard: 1.0 }
+}
+
+/// Settled within ten TTLs of a step, at most five points beyond, and no more than two points around afterwards.
+fn assert_settles(world: &mut World, wanted: f64, tolerance: f64, what: &str) {
+    let from = world.shares.last().copied().unwrap_or(0.5);
+    world.run(10 * TTL_SECS);
+    let beyond = |share: &f64| if wanted > from { share - wanted } else { wanted - share };
+    let overshoot = world.last(10).iter().map(beyond).fold(0.0, f64::max);
+    assert!(overshoot <= 0.05, "{what}: overshoot {overshoot}");
+    let settled = world.shares.last().copied().unwrap();
+    assert!((settled - wanted).abs() <= tolerance, "{what}: {settled} after ten TTLs, not {wanted}");
+    world.run(40 * TTL_SECS);
+    let low = world.last(40).iter().copied().fold(1.0, f64::min);
+    let high = world.last(40).iter().copied().fold(0.0, f64::max);
+    assert!(high - low <= 0.04, "{what}: between {low} and {high} afterwards");
+}
+
+#[test]
+fn a_demand_step_settles_without_oscillation() {
+    for (what, policy) in [("connections", by(Measure::Connections)), ("cpu", by(Measure::Gauge("cpu".into())))] {
+        // Capacities of 700 and 300, with equal weights: idle by weight, then at 60 to 95 % of all there is.
+        for demand in [600.0, 800.0, 950.0] {
+            let mut world = World::new(policy.clone(), None, [700.0, 300.0]);
+            world.demand = 10.0;
+            world.run(10 * TTL_SECS);
+            world.demand = demand;
+            let wanted = if what == "cpu" { rest(demand) } else { 0.7 };
+            assert_settles(&mut world, wanted, 0.05, &format!("{what} at {demand}"));
+        }
+    }
+}
+
+/// Where a gauge with a soft mark of 0.5 and a hard one of 1 comes to rest: shares in proportion to what it leaves.
+fn rest(demand: f64) -> f64 {
+    let left = |share: f64, capacity: f64| 1.0 - ((share * demand / capacity - 0.5) / 0.5).clamp(0.0, 1.0) * 0.98;
+    let (mut low, mut high) = (0.0, 1.0);
+    for _ in 0..60 {
+        let share = f64::midpoint(low, high);
+        let (a, b) = (left(share, 700.0), left(1.0 - share, 300.0));
+        if share < a / (a + b) { low = share } else { high = share }
+    }
+    low
+}
+
+#[test]
+fn load_that_no_answer_steers_is_steered_around() {
+    let mut world = World::new(by(Measure::Connections), None, [1000.0, 1000.0]);
+    world.demand = 600.0;
+    world.run(20 * TTL_SECS);
+    // Four tenths more of the first one's capacity are taken by others: 70 to 30 where shares stay as they are.
+    world.fixed = [400.0, 0.0];
+    assert_settles(&mut world, 600.0 / 1600.0, 0.05, "load of others");
+}
+
+#[test]
+fn stale_reports_fall_back_to_the_configured_weights() {
+    let mut world = World::new(by(Measure::Connections), None, [800.0, 200.0]);
+    world.demand = 800.0;
+    world.run(40 * TTL_SECS);
+    assert!(world.shares.last().copied().unwrap() > 0.75);
+    world.reports = false;
+    world.run(10 * TTL_SECS);
+    let settled = world.shares.last().copied().unwrap();
+    assert!((settled - 0.5).abs() < 0.01, "{settled}");
+    assert_eq!(world.feedback.report(Duration::from_secs(world.now)).pools[0].fallback, Some(Fallback::NoReport(0)));
+    assert_eq!(world.feedback.next_due(Duration::from_secs(world.now)), None, "nothing is under way");
+}
+
+#[test]
+fn the_excess_over_a_pools_target_goes_to_the_next_choice() {
+    let capacity = crate::steer::Capacity {
+        by: Measure::Connections,
+        target: crate::steer::Level::Share(0.8),
+        max: crate::steer::Level::Share(0.95),
+    };
+    let mut world = World::new(by(Measure::Connections), Some(capacity), [500.0, 5000.0]);
+    world.demand = 300.0;
+    world.run(10 * TTL_SECS);
+    assert!(world.last(9).iter().all(|share| *share == 1.0), "below the target it keeps all");
+    world.demand = 800.0;
+    assert_settles(&mut world, 0.5, 0.05, "the excess");
+    world.demand = 300.0;
+    world.run(20 * TTL_SECS);
+    assert_eq!(world.shares.last(), Some(&1.0), "what went comes back");
+}
