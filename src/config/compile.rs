@@ -30,6 +30,7 @@ pub use zones::{SerialSource, ZoneConfig};
 struct Scope<'s> {
     places: Places<'s>,
     monitors: Names<'s>,
+    loads: Names<'s>,
     pools: Names<'s>,
 }
 
@@ -38,20 +39,27 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
     let geoip = databases(sources, &settings, problems);
     specs.datacenters.sort_by(|a, b| a.name.value.cmp(&b.name.value));
     specs.monitors.sort_by(|a, b| a.value.name.cmp(&b.value.name));
+    specs.loads.sort_by(|a, b| a.value.name.cmp(&b.value.name));
     specs.services.sort_by(|a, b| a.name.value.cmp(&b.name.value));
     specs.zones.sort_by(|a, b| a.apex.value.cmp(&b.apex.value));
 
     let mut scope = Scope {
         places: Places::new(&specs.datacenters, problems),
         monitors: Names::new("monitor"),
+        loads: Names::new("load"),
         pools: Names::new("pool"),
     };
     for (index, monitor) in specs.monitors.iter().enumerate() {
         scope.monitors.define(&monitor.value.name, monitor.place, index, problems);
     }
+    for (index, load) in specs.loads.iter().enumerate() {
+        scope.loads.define(&load.value.name, load.place, index, problems);
+    }
     for (kind, name) in &specs.broken {
-        if *kind == "monitor" {
-            scope.monitors.define_broken(name);
+        match *kind {
+            "monitor" => scope.monitors.define_broken(name),
+            "load" => scope.loads.define_broken(name),
+            _ => {}
         }
     }
     for (index, pool) in specs.pools.iter().enumerate() {
@@ -66,6 +74,7 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
     // After an error what seems unused may be what the mistake meant.
     if !problems.has_errors() {
         scope.monitors.warn_unused("no endpoint and no pool uses it: it probes nothing", problems);
+        scope.loads.warn_unused("nothing is attached to it: it steers nothing", problems);
         scope.pools.warn_unused("no service and no pool uses it: it answers nobody", problems);
     }
     let contents = content::of_pools(sources, &all_pools, &compiled, &specs.monitors);
@@ -84,13 +93,9 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
     });
     let datacenters = datacenters.collect();
     let monitors = specs.monitors.into_iter().map(|monitor| monitor.value).collect();
-    Config {
-        server: settings.server,
-        geoip,
-        topology: Topology::new(datacenters, monitors, compiled.endpoints, compiled.pools, services),
-        zones: zones.list,
-        datacenter_origins,
-    }
+    let mut topology = Topology::new(datacenters, monitors, compiled.endpoints, compiled.pools, services);
+    topology.loads = specs.loads.into_iter().map(|load| load.value).collect();
+    Config { server: settings.server, geoip, topology, zones: zones.list, datacenter_origins }
 }
 
 /// Named pools, then the inline pools of services; a pool's position here is its id.

@@ -11,6 +11,7 @@ use super::{
 
 pub(super) mod datacenter;
 pub(super) mod endpoint;
+pub(super) mod load;
 pub(super) mod monitor;
 pub(super) mod pool;
 pub(super) mod service;
@@ -29,6 +30,8 @@ pub(super) struct Specs {
     pub(super) zones: Vec<ZoneSpec>,
     /// A monitor refers to nothing, so that it is a domain value at once.
     pub(super) monitors: Vec<At<crate::health::Monitor>>,
+    /// So is a load source.
+    pub(super) loads: Vec<At<crate::load::LoadSource>>,
     pub(super) pools: Vec<PoolSpec>,
     pub(super) services: Vec<ServiceSpec>,
     /// Names of tables that could not be read: whoever refers to one is not told that it does not exist.
@@ -54,6 +57,12 @@ impl Specs {
             match monitor::read(name, table, directory, problems) {
                 Some(monitor) => specs.monitors.push(monitor),
                 None => specs.broken.push(("monitor", name.value.into())),
+            }
+        });
+        self.tables(&mut root, "load", problems, |specs, name, table, problems| {
+            match load::read(name, table, directory, problems) {
+                Some(load) => specs.loads.push(load),
+                None => specs.broken.push(("load", name.value.into())),
             }
         });
         self.tables(&mut root, "pool", problems, |specs, name, table, problems| {
