@@ -62,7 +62,8 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
     for (kind, name) in &specs.broken {
         match *kind {
             "monitor" => scope.monitors.define_broken(name),
-            _ => scope.loads.define_broken(name),
+            "load" => scope.loads.define_broken(name),
+            _ => {}
         }
     }
     for (index, pool) in specs.pools.iter().enumerate() {

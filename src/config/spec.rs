@@ -11,6 +11,7 @@ use super::{
 
 pub(super) mod datacenter;
 pub(super) mod endpoint;
+pub(super) mod load;
 pub(super) mod monitor;
 pub(super) mod pool;
 pub(super) mod regulation;
@@ -58,6 +59,12 @@ impl Specs {
             match monitor::read(name, table, directory, problems) {
                 Some(monitor) => specs.monitors.push(monitor),
                 None => specs.broken.push(("monitor", name.value.into())),
+            }
+        });
+        self.tables(&mut root, "load", problems, |specs, name, table, problems| {
+            match load::read(name, table, directory, problems) {
+                Some(load) => specs.loads.push(load),
+                None => specs.broken.push(("load", name.value.into())),
             }
         });
         self.tables(&mut root, "pool", problems, |specs, name, table, problems| {

@@ -25,7 +25,7 @@ use super::{attempt::Trouble, tcp, tls};
 use crate::health::{Failure, HttpCheck};
 
 /// The most that is read of a reply's head, and at one time of its body.
-const HEAD_OCTETS: usize = 16 * 1024;
+pub(super) const HEAD_OCTETS: usize = 16 * 1024;
 
 /// The most of a body that is searched for the wanted text.
 const BODY_OCTETS: usize = 64 * 1024;
@@ -140,7 +140,7 @@ async fn find(wanted: &[u8], mut body: Incoming) -> Result<(), Trouble> {
 }
 
 /// The target as a Host header names it (RFC 9110 section 7.2): an IPv6 address in brackets, a port that is not the scheme's.
-fn authority(literal: &str, address: SocketAddr, is_tls: bool) -> String {
+pub(super) fn authority(literal: &str, address: SocketAddr, is_tls: bool) -> String {
     let host = if literal.contains(':') { format!("[{literal}]") } else { literal.to_owned() };
     match (address.port(), is_tls) {
         (80, false) | (443, true) => host,
@@ -148,14 +148,14 @@ fn authority(literal: &str, address: SocketAddr, is_tls: bool) -> String {
     }
 }
 
-fn trouble_of_handshake(error: std::io::Error) -> Trouble {
+pub(super) fn trouble_of_handshake(error: std::io::Error) -> Trouble {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(inner) => tls::failure_of(inner).into(),
         None => error.into(),
     }
 }
 
-fn trouble_of(error: hyper::Error) -> Trouble {
+pub(super) fn trouble_of(error: hyper::Error) -> Trouble {
     if error.is_parse_too_large() {
         return Failure::LongHead.into();
     }

@@ -1,14 +1,18 @@
-//! Health checks: asks each target of each monitor once per interval and reports what came of it. Layer 5, on tokio.
+//! Health checks and load reports: asks each target of each monitor, and each load source, once per interval and reports
+//! what came of it. Layer 5, on tokio.
 //!
-//! One task (`scheduler`) owns the timetable (`schedule`); each probe is a task of its own with its own deadline, so no
-//! target ever waits for another. What one probe does is in a file per kind: `http`, `tcp`. Outcomes go to the controller
-//! over a bounded channel as [`Report`]s; verdicts are made of them in [`crate::health::Ledger`], never here.
+//! One task (`scheduler`) owns the timetable (`schedule`) of a job (`job`: probes, or polls of load sources); each probe is a
+//! task of its own with its own deadline, so no target ever waits for another. What one probe does is in a file per kind: `http`, `tcp`. Outcomes go to the controller
+//! over a bounded channel as [`Report`]s; verdicts are made of them in [`crate::health::Ledger`], never here. How load sources are polled is in `poll`.
 //!
 //! Invariants: at most one probe per [`ProbeKey`] at a time; the number of probes started in any second depends on the
 //! configuration alone, not on what the targets answer; a failure in whose time this process did not run is thrown away.
 
 mod attempt;
 mod http;
+mod job;
+mod poll;
+mod probing;
 mod pulse;
 mod schedule;
 mod scheduler;
@@ -20,7 +24,9 @@ mod tests;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-pub use scheduler::{Limits, Prober, Tally};
+pub use poll::{LoadFailure, LoadKey, LoadReading, Poller};
+pub use probing::Prober;
+pub use scheduler::{Limits, Tally};
 
 use crate::{
     health::{Monitor, Outcome, saved},

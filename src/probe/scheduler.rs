@@ -1,4 +1,4 @@
-//! The prober: one task that starts each probe at its time, and the handle to it.
+//! The scheduler: one task that starts each probe, or poll, at its time, and the handle to it.
 
 use std::{
     cmp::Reverse,
@@ -18,14 +18,12 @@ use tokio::{
 };
 
 use super::{
-    ProbeKey, Report,
-    attempt::{Checker, attempt},
+    job::Job,
     pulse::Pulse,
     schedule::{Due, Newcomer, Phases, Slot},
 };
-use crate::health::Monitor;
 
-/// What the prober may use.
+/// What a scheduler may use.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Probes at once. Each holds one open file (a name with several addresses up to eight). Enough is the sum of
@@ -41,7 +39,7 @@ impl Limits {
     }
 }
 
-/// What the prober has done since its start.
+/// What a scheduler has done since its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
     /// Probes started.
@@ -71,19 +69,22 @@ struct Counters {
     in_flight: AtomicU64,
 }
 
-/// The handle to the task that probes. Dropped, all probing ends.
+/// The handle to the task that does a job for each of its keys. Dropped, all of it ends.
 #[derive(Debug)]
-pub struct Prober {
-    commands: mpsc::Sender<Command>,
+pub(super) struct Scheduled<J: Job> {
+    commands: mpsc::Sender<Command<J>>,
     counters: Arc<Counters>,
+    job: Arc<J>,
 }
 
-enum Command {
-    Set(Vec<(ProbeKey, Arc<Checker>)>),
+enum Command<J: Job> {
+    Set(Ready<J>),
     FirstRound(oneshot::Sender<()>),
 }
 
-impl std::fmt::Debug for Command {
+type Ready<J> = Vec<(<J as Job>::Key, Arc<<J as Job>::Ready>)>;
+
+impl<J: Job> std::fmt::Debug for Command<J> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Set(_) => "Set",
@@ -92,9 +93,9 @@ impl std::fmt::Debug for Command {
     }
 }
 
-impl Prober {
-    /// Starts the task, with nothing to probe yet, on the runtime of the caller. Reports carry the time since `epoch`.
-    pub fn start(limits: Limits, epoch: std::time::Instant, reports: mpsc::Sender<Report>) -> Self {
+impl<J: Job> Scheduled<J> {
+    /// Starts the task, with nothing to do yet, on the runtime of the caller. Reports carry the time since `epoch`.
+    pub(super) fn start(limits: Limits, epoch: std::time::Instant, reports: mpsc::Sender<J::Report>) -> Self {
         let (commands, inbox) = mpsc::channel(4);
         let counters = Arc::new(Counters::default());
         let shared = Shared {
@@ -103,24 +104,26 @@ impl Prober {
             pulse: Arc::new(Pulse::new()),
             counters: Arc::clone(&counters),
         };
-        tokio::spawn(Scheduler::new(limits, shared).run(inbox));
-        Self { commands, counters }
+        tokio::spawn(Scheduler::<J>::new(limits, shared).run(inbox));
+        Self { commands, counters, job: Arc::default() }
     }
 
-    /// Makes `keys` what is probed. A key probed before keeps its place in the timetable; the probes of one that is gone
-    /// end unreported, but for a report already on its way. Reads the authorities that monitors name anew.
-    pub async fn set(&self, keys: Vec<ProbeKey>) {
-        let ready = tokio::task::spawn_blocking(move || make_ready(keys)).await;
+    /// Makes `keys` what it is done for. A key that was there before keeps its place in the timetable.
+    pub(super) async fn set(&self, keys: Vec<J::Key>) {
+        let job = Arc::clone(&self.job);
+        let ready = tokio::task::spawn_blocking(move || job.prepare(keys)).await;
         match ready {
             // The task ends only with this handle, so somebody listens.
             Ok(ready) => _ = self.commands.send(Command::Set(ready)).await,
-            Err(error) => tracing::error!(%error, "the probes could not be prepared; the old ones go on"),
+            Err(error) => {
+                tracing::error!(%error, job = J::WORD, "the new ones could not be prepared; the old ones go on")
+            }
         }
     }
 
-    /// Waits until each target of the latest [`Prober::set`] was probed once, but no longer than the longest of their
+    /// Waits until each target of the latest [`Self::set`] was probed once, but no longer than the longest of their
     /// intervals.
-    pub async fn first_round(&self) {
+    pub(super) async fn first_round(&self) {
         let (done, wait) = oneshot::channel();
         if self.commands.send(Command::FirstRound(done)).await.is_ok() {
             // An error means that the task is gone: nothing to wait for either.
@@ -129,7 +132,7 @@ impl Prober {
     }
 
     /// What it has done so far.
-    pub fn tally(&self) -> Tally {
+    pub(super) fn tally(&self) -> Tally {
         let counters = &self.counters;
         Tally {
             started: counters.started.load(Relaxed),
@@ -143,40 +146,39 @@ impl Prober {
     }
 }
 
-fn make_ready(keys: Vec<ProbeKey>) -> Vec<(ProbeKey, Arc<Checker>)> {
-    let mut checkers: HashMap<Arc<Monitor>, Arc<Checker>> = HashMap::new();
-    keys.into_iter()
-        .map(|key| {
-            let checker =
-                checkers.entry(Arc::clone(&key.monitor)).or_insert_with(|| Arc::new(Checker::new(&key.monitor)));
-            let checker = Arc::clone(checker);
-            (key, checker)
-        })
-        .collect()
-}
-
 /// What each probe's task needs beside its target.
-#[derive(Debug, Clone)]
-struct Shared {
+#[derive(Debug)]
+struct Shared<R> {
     epoch: Instant,
-    reports: mpsc::Sender<Report>,
+    reports: mpsc::Sender<R>,
     pulse: Arc<Pulse>,
     counters: Arc<Counters>,
 }
 
-impl Shared {
+impl<R> Clone for Shared<R> {
+    fn clone(&self) -> Self {
+        Self {
+            epoch: self.epoch,
+            reports: self.reports.clone(),
+            pulse: Arc::clone(&self.pulse),
+            counters: Arc::clone(&self.counters),
+        }
+    }
+}
+
+impl<R> Shared<R> {
     fn now(&self) -> Duration {
         Instant::now() - self.epoch
     }
 
-    async fn probe_and_report(self, key: ProbeKey, checker: Arc<Checker>) {
-        let Some(outcome) = attempt(&checker, &key, &self.pulse).await else {
+    async fn run_and_report<J: Job<Report = R>>(self, key: J::Key, ready: Arc<J::Ready>) {
+        let Some(outcome) = J::run(&key, &ready, &self.pulse).await else {
             self.counters.discarded.fetch_add(1, Relaxed);
             return;
         };
-        let count = if outcome.is_pass() { &self.counters.passed } else { &self.counters.failed };
+        let count = if J::is_pass(&outcome) { &self.counters.passed } else { &self.counters.failed };
         count.fetch_add(1, Relaxed);
-        let report = Report { key, outcome, at: self.now() };
+        let report = J::report(key, outcome, self.now());
         // Nobody listens while the program stops.
         let _ = self.reports.send(report).await;
     }
@@ -184,22 +186,22 @@ impl Shared {
 
 type Serial = u64;
 
-struct Item {
-    key: ProbeKey,
-    checker: Arc<Checker>,
+struct Item<J: Job> {
+    key: J::Key,
+    ready: Arc<J::Ready>,
     slot: Slot,
     running: Option<AbortHandle>,
     is_waited_for: bool,
 }
 
-struct Scheduler {
+struct Scheduler<J: Job> {
     limits: Limits,
-    shared: Shared,
+    shared: Shared<J::Report>,
     phases: Phases,
     random: fastrand::Rng,
     next_serial: Serial,
-    items: HashMap<Serial, Item>,
-    serials: HashMap<ProbeKey, Serial>,
+    items: HashMap<Serial, Item<J>>,
+    serials: HashMap<J::Key, Serial>,
     /// When each item is next due. Items that are gone leave their entry behind until it is due.
     due: BinaryHeap<Reverse<(Duration, Serial)>>,
     probes: JoinSet<Serial>,
@@ -213,8 +215,8 @@ struct FirstRound {
     waiting: Vec<oneshot::Sender<()>>,
 }
 
-impl Scheduler {
-    fn new(limits: Limits, shared: Shared) -> Self {
+impl<J: Job> Scheduler<J> {
+    fn new(limits: Limits, shared: Shared<J::Report>) -> Self {
         Self {
             limits,
             shared,
@@ -229,7 +231,7 @@ impl Scheduler {
         }
     }
 
-    async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Command<J>>) {
         let pulse = Arc::clone(&self.shared.pulse);
         let beat = pulse.beat();
         tokio::pin!(beat);
@@ -252,19 +254,19 @@ impl Scheduler {
         }
     }
 
-    fn set(&mut self, targets: Vec<(ProbeKey, Arc<Checker>)>) {
+    fn set(&mut self, targets: Ready<J>) {
         let now = self.shared.now();
         let mut old = std::mem::take(&mut self.serials);
         let mut newcomers = Vec::new();
-        for (key, checker) in targets {
+        for (key, ready) in targets {
             match old.remove(&key) {
                 Some(serial) => {
                     if let Some(item) = self.items.get_mut(&serial) {
-                        item.checker = checker;
+                        item.ready = ready;
                     }
                     self.serials.insert(key, serial);
                 }
-                None => newcomers.push((key, checker)),
+                None => newcomers.push((key, ready)),
             }
         }
         for serial in old.into_values() {
@@ -273,24 +275,25 @@ impl Scheduler {
             }
         }
         let count = newcomers.len();
-        for (index, (key, checker)) in newcomers.into_iter().enumerate() {
-            self.add(key, checker, Newcomer { index, count }, now);
+        for (index, (key, ready)) in newcomers.into_iter().enumerate() {
+            self.add(key, ready, Newcomer { index, count }, now);
         }
-        let longest = self.items.values().map(|item| item.key.monitor.interval).max().unwrap_or_default();
+        let longest = self.items.values().map(|item| J::pace(&item.key).interval).max().unwrap_or_default();
         self.first_round.missing = self.items.values().filter(|item| item.is_waited_for).count();
         self.first_round.until = now + longest;
     }
 
-    fn add(&mut self, key: ProbeKey, checker: Arc<Checker>, newcomer: Newcomer, now: Duration) {
+    fn add(&mut self, key: J::Key, ready: Arc<J::Ready>, newcomer: Newcomer, now: Duration) {
         let serial = self.next_serial;
         // A key given twice is one probe.
         if self.serials.contains_key(&key) {
             return;
         }
         self.next_serial += 1;
-        let (slot, first) = self.phases.place(key.monitor.interval, key.monitor.timeout, newcomer, now);
+        let pace = J::pace(&key);
+        let (slot, first) = self.phases.place(pace.interval, pace.timeout, newcomer, now);
         self.serials.insert(key.clone(), serial);
-        self.items.insert(serial, Item { key, checker, slot, running: None, is_waited_for: true });
+        self.items.insert(serial, Item { key, ready, slot, running: None, is_waited_for: true });
         self.due.push(Reverse((first, serial)));
     }
 
@@ -319,7 +322,7 @@ impl Scheduler {
             Due::Start => {}
         }
         counters.started.fetch_add(1, Relaxed);
-        let probe = self.shared.clone().probe_and_report(item.key.clone(), Arc::clone(&item.checker));
+        let probe = self.shared.clone().run_and_report::<J>(item.key.clone(), Arc::clone(&item.ready));
         item.running = Some(self.probes.spawn(async move {
             probe.await;
             serial
@@ -331,8 +334,8 @@ impl Scheduler {
             Ok(serial) => serial,
             Err(error) if error.is_cancelled() => return,
             Err(error) => {
-                tracing::error!(%error, "a probe panicked");
-                let is_it = |item: &Item| item.running.as_ref().is_some_and(|probe| probe.id() == error.id());
+                tracing::error!(%error, "a {} panicked", J::WORD);
+                let is_it = |item: &Item<J>| item.running.as_ref().is_some_and(|probe| probe.id() == error.id());
                 let Some((&serial, _)) = self.items.iter().find(|(_, item)| is_it(item)) else { return };
                 serial
             }

@@ -1,0 +1,140 @@
+//! Pages: the url in a kind, and the keys beside the kind that say how it is asked for.
+
+use std::path::Path;
+
+use super::url;
+use crate::{
+    config::{
+        diagnostics::Quoted,
+        place::At,
+        problems::Problems,
+        reader::{Item, Subject, TableReader},
+    },
+    load::{Header, LoadKind, Page},
+};
+
+/// Headers that are ours to write.
+const OURS: [&str; 5] = ["connection", "content-length", "transfer-encoding", "upgrade", "te"];
+
+/// The keys beside the kind that are about its page.
+pub(super) struct PageKeys<'t> {
+    headers: Option<Item<'t>>,
+    basic_auth: Option<Item<'t>>,
+    ca: Option<Item<'t>>,
+    verify: Option<Item<'t>>,
+}
+
+impl<'t> PageKeys<'t> {
+    pub(super) fn take(table: &mut TableReader<'t>) -> Self {
+        Self {
+            headers: table.item("headers"),
+            basic_auth: table.item("basic-auth"),
+            ca: table.item("ca"),
+            verify: table.item("verify"),
+        }
+    }
+
+    /// Reports those that say nothing of this kind.
+    pub(super) fn check_used(&self, kind: &LoadKind, subject: Subject<'_>, problems: &mut Problems) {
+        let is_page = !matches!(kind, LoadKind::Orca | LoadKind::Haproxy(crate::load::Haproxy::Socket { .. }));
+        if is_page {
+            return;
+        }
+        for item in [self.headers, self.basic_auth, self.ca, self.verify].into_iter().flatten() {
+            problems
+                .error(item.place, format!("{subject} has `{}`, but no url", item.key))
+                .help("it says how a page is asked for; leave it away");
+        }
+    }
+
+    /// The page whose url stands in the kind's table.
+    pub(super) fn page(
+        &mut self,
+        table: &mut TableReader<'_>,
+        help: &str,
+        directory: &Path,
+        problems: &mut Problems,
+    ) -> Option<At<Page>> {
+        let headers = self.headers(problems);
+        let verify = self.verify.map_or(Some(true), |item| item.boolean(problems));
+        let item = table.required("url", help, problems)?;
+        let text = item.text(problems)?;
+        let url = match url::parse(text.value) {
+            Ok(url) => url,
+            Err(help) => {
+                let message = format!("{} has url {}", table.subject, Quoted(text.value));
+                problems.error(text.place, message).help(help);
+                return None;
+            }
+        };
+        if let (Some(ca), false) = (self.ca, url.tls) {
+            problems
+                .error(ca.place, format!("{} has `ca`, but its url does not speak TLS", ca.subject))
+                .help("write https:// in the url, or leave `ca` away");
+        }
+        let authorities = match self.ca {
+            None => None,
+            Some(item) => Some(directory.join(item.text(problems)?.value).into()),
+        };
+        let page = Page {
+            tls: url.tls,
+            host: url.host,
+            port: url.port,
+            path: url.path,
+            headers: headers?,
+            verify: verify?,
+            authorities,
+        };
+        Some(At::new(page, text.place))
+    }
+
+    fn headers(&self, problems: &mut Problems) -> Option<Vec<Header>> {
+        let mut headers = Vec::new();
+        if let Some(item) = self.headers {
+            let table = item.table(Subject { kind: "`headers` of load", name: item.subject.name }, problems)?;
+            for (name, item) in table.entries() {
+                headers.push(header(name, item, problems)?);
+            }
+        }
+        if let Some(item) = self.basic_auth {
+            headers.push(credentials(item, problems)?);
+        }
+        Some(headers)
+    }
+}
+
+fn header(name: At<&str>, item: Item<'_>, problems: &mut Problems) -> Option<Header> {
+    let lower = name.value.to_ascii_lowercase();
+    let is_token = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet);
+    if lower.is_empty() || lower.len() > 128 || !lower.bytes().all(is_token) || OURS.contains(&&*lower) {
+        problems
+            .error(name.place, format!("{} has {}, which is no header to send", item.subject, Quoted(name.value)))
+            .help("write names and values: headers = { authorization = \"Bearer ...\" }");
+        return None;
+    }
+    let text = item.text(problems)?;
+    if text.value.len() > 8192 || !text.value.bytes().all(|octet| octet == b' ' || octet.is_ascii_graphic()) {
+        problems
+            .error(text.place, format!("{} has a value for {} that cannot be sent", item.subject, Quoted(name.value)))
+            .help("a header's value is one line of ASCII");
+        return None;
+    }
+    Some(Header { name: lower.into(), value: text.value.into() })
+}
+
+/// The header of RFC 7617.
+fn credentials(item: Item<'_>, problems: &mut Problems) -> Option<Header> {
+    let mut table = item.table(Subject { kind: "`basic-auth` of load", name: item.subject.name }, problems)?;
+    let help = "write basic-auth = { user = \"stats\", password = \"...\" }";
+    let user = table.required("user", help, problems).and_then(|item| item.text(problems));
+    let password = table.required("password", help, problems).and_then(|item| item.text(problems));
+    let subject = table.subject;
+    table.finish(problems);
+    let (user, password) = (user?, password?);
+    if user.value.contains(':') {
+        problems.error(user.place, format!("{subject} has a user with a colon")).help("RFC 7617 has no way to send it");
+        return None;
+    }
+    let encoded = data_encoding::BASE64.encode(format!("{}:{}", user.value, password.value).as_bytes());
+    Some(Header { name: "authorization".into(), value: format!("Basic {encoded}").into() })
+}

@@ -1,0 +1,146 @@
+//! Which of a page's numbers make the report, for `prometheus` and `json`.
+
+use std::{fmt, str::FromStr};
+
+use crate::{
+    config::{
+        diagnostics::Quoted,
+        problems::Problems,
+        reader::{Item, Subject, TableReader},
+    },
+    load::{Pointer, Selector, ShareUnit, TimeUnit, Wanted},
+};
+
+const MOST_GAUGES: usize = 32;
+
+/// Selectors of series; times are in seconds, as the convention is.
+pub(super) fn selectors(table: &mut TableReader<'_>, problems: &mut Problems) -> Option<Wanted<Selector>> {
+    read(table, Form { what: "selector", gauges: "`gauges` of prometheus of load", time: TimeUnit::Seconds }, problems)
+}
+
+/// Pointers into a document; times are in milliseconds.
+pub(super) fn pointers(table: &mut TableReader<'_>, problems: &mut Problems) -> Option<Wanted<Pointer>> {
+    read(table, Form { what: "pointer", gauges: "`gauges` of json of load", time: TimeUnit::Milliseconds }, problems)
+}
+
+/// What differs between the two.
+#[derive(Clone, Copy)]
+struct Form {
+    what: &'static str,
+    gauges: &'static str,
+    time: TimeUnit,
+}
+
+fn read<P>(table: &mut TableReader<'_>, form: Form, problems: &mut Problems) -> Option<Wanted<P>>
+where
+    P: FromStr<Err: fmt::Display>,
+{
+    let mut is_whole = true;
+    let mut place = |table: &mut TableReader<'_>, key, problems: &mut Problems| {
+        let item = table.item(key)?;
+        let read = parse(item, key, form, problems);
+        is_whole &= read.is_some();
+        read
+    };
+    let connections = place(table, "connections", problems);
+    let limit = place(table, "limit", problems);
+    let cpu = place(table, "cpu", problems);
+    let response_time = place(table, "response-time", problems);
+    let up = place(table, "servers-up", problems);
+    let total = place(table, "servers-total", problems);
+    let gauges = match table.item("gauges") {
+        None => Vec::new(),
+        Some(item) => gauges(item, form, problems)?,
+    };
+    let cpu_unit = unit(table, "cpu-unit", "cpu", &SHARE_UNITS, problems)?;
+    let response_time_unit = unit(table, "response-time-unit", "response-time", &TIME_UNITS, problems)?;
+    for (key, other) in [("servers-up", "servers-total"), ("servers-total", "servers-up")] {
+        if table.has(key) && !table.has(other) {
+            problems
+                .error(table.place, format!("{} has `{key}` without `{other}`", table.subject))
+                .help("only both together say which part of the servers is there");
+            return None;
+        }
+    }
+    if !is_whole {
+        return None;
+    }
+    let wanted = Wanted {
+        connections,
+        limit,
+        cpu,
+        response_time,
+        servers: up.zip(total),
+        gauges,
+        cpu_unit: cpu_unit.unwrap_or(ShareUnit::Share),
+        response_time_unit: response_time_unit.unwrap_or(form.time),
+    };
+    if wanted.places().next().is_none() {
+        problems.error(table.place, format!("{} does not say which numbers to read", table.subject)).help(
+            "add one of connections, limit, cpu, response-time, servers-up with servers-total, gauges = { NAME = ... }",
+        );
+        return None;
+    }
+    Some(wanted)
+}
+
+const SHARE_UNITS: [(&str, ShareUnit); 2] = [("share", ShareUnit::Share), ("percent", ShareUnit::Percent)];
+const TIME_UNITS: [(&str, TimeUnit); 2] = [("s", TimeUnit::Seconds), ("ms", TimeUnit::Milliseconds)];
+
+/// A unit, which is of something that must be there; `None` after a mistake.
+fn unit<T: Copy>(
+    table: &mut TableReader<'_>,
+    key: &'static str,
+    of: &str,
+    words: &[(&'static str, T)],
+    problems: &mut Problems,
+) -> Option<Option<T>> {
+    let Some(item) = table.item(key) else { return Some(None) };
+    if !table.has(of) {
+        problems
+            .error(item.place, format!("{} has `{key}`, but no `{of}`", table.subject))
+            .help(format!("it is the unit of `{of}`: add that, or leave it away"));
+        return None;
+    }
+    item.word(words, problems).map(Some)
+}
+
+fn gauges<P>(item: Item<'_>, form: Form, problems: &mut Problems) -> Option<Vec<(Box<str>, P)>>
+where
+    P: FromStr<Err: fmt::Display>,
+{
+    let table = item.table(Subject { kind: form.gauges, name: item.subject.name }, problems)?;
+    let mut gauges = Vec::new();
+    for (name, item) in table.entries() {
+        let is_name = !name.value.is_empty() && name.value.len() <= 64;
+        if !is_name || !name.value.bytes().all(|octet| octet.is_ascii_graphic()) || name.value == "cpu" {
+            problems
+                .error(name.place, format!("{} has {}, which is no name for a gauge", item.subject, Quoted(name.value)))
+                .help("names are up to 64 letters, digits and hyphens; `cpu` has a key of its own");
+            return None;
+        }
+        gauges.push((name.value.into(), parse(item, name.value, form, problems)?));
+    }
+    if gauges.len() > MOST_GAUGES {
+        problems
+            .error(item.place, format!("{} has {} gauges; the maximum is {MOST_GAUGES}", item.subject, gauges.len()))
+            .help("name those alone that steer");
+        return None;
+    }
+    Some(gauges)
+}
+
+fn parse<P>(item: Item<'_>, key: &str, form: Form, problems: &mut Problems) -> Option<P>
+where
+    P: FromStr<Err: fmt::Display>,
+{
+    let text = item.text(problems)?;
+    match text.value.parse() {
+        Ok(place) => Some(place),
+        Err(error) => {
+            let message = format!("{} has {key} {}, which is no {}", item.subject, Quoted(text.value), form.what);
+            problems.error(text.place, message).help(format!("{error}"));
+            None
+        }
+    }
+}

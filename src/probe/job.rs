@@ -1,0 +1,48 @@
+//! Jobs: what the scheduler does once per interval for each of its keys. Probes are one, polls of load reports the other.
+
+use std::{fmt, future::Future, hash::Hash, sync::Arc, time::Duration};
+
+use super::pulse::Pulse;
+
+/// What is done once per interval for each key.
+pub(super) trait Job: fmt::Debug + Default + Send + Sync + 'static {
+    /// What one of them is called in the log.
+    const WORD: &'static str;
+
+    /// What it is done with, by content.
+    type Key: fmt::Debug + Clone + Eq + Hash + Send + Sync + 'static;
+    /// A key made ready: what does not change from one time to the next is parsed and read once.
+    type Ready: Send + Sync + 'static;
+    /// What came of it once.
+    type Outcome: Send + 'static;
+    /// The outcome with its key and its time.
+    type Report: Send + 'static;
+
+    /// How often it is done, and how long once may take.
+    fn pace(key: &Self::Key) -> Pace;
+
+    /// Makes all keys of a set ready. May read files.
+    fn prepare(&self, keys: Vec<Self::Key>) -> Vec<(Self::Key, Arc<Self::Ready>)>;
+
+    /// Does it once. `None` where what came of it is, or may be, this process' own doing.
+    fn run(
+        key: &Self::Key,
+        ready: &Arc<Self::Ready>,
+        pulse: &Pulse,
+    ) -> impl Future<Output = Option<Self::Outcome>> + Send;
+
+    /// Whether it came to what it should.
+    fn is_pass(outcome: &Self::Outcome) -> bool;
+
+    /// Puts together what is reported.
+    fn report(key: Self::Key, outcome: Self::Outcome, at: Duration) -> Self::Report;
+}
+
+/// How often something is done, and how long once may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// From one start to the next.
+    pub(super) interval: Duration,
+    /// From a start to its end; shorter than `interval`.
+    pub(super) timeout: Duration,
+}

@@ -1,0 +1,44 @@
+//! Why a poll brought no report.
+
+use std::fmt;
+
+use crate::{health::Failure, load::Fault};
+
+/// Why a poll brought no report. The text is what an operator reads in `status` and in the log; what was received is never
+/// quoted in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoadFailure {
+    /// The balancer did not answer as it should.
+    Balancer(Failure),
+    /// It answered, and what it said is no report, or an absurd one.
+    Report(Fault),
+    /// The source itself cannot work, whatever the balancer: its authorities cannot be read, its socket is not there.
+    Source(Box<str>),
+}
+
+impl From<Failure> for LoadFailure {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Monitor(why) => Self::Source(why),
+            failure => Self::Balancer(failure),
+        }
+    }
+}
+
+impl From<Fault> for LoadFailure {
+    fn from(fault: Fault) -> Self {
+        Self::Report(fault)
+    }
+}
+
+impl fmt::Display for LoadFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Balancer(failure) => failure.fmt(f),
+            Self::Report(fault) => fault.fmt(f),
+            Self::Source(why) => write!(f, "the load source cannot work: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for LoadFailure {}

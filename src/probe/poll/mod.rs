@@ -1,0 +1,214 @@
+//! Polls of load sources: asks each once per interval and reports what it says of itself.
+//!
+//! A poll is a connection of its own (`page` over HTTP, `socket` to HAProxy), within the source's timeout. What comes is read
+//! as it arrives by the source's [`crate::load::Reader`], which bounds what is read and what is held; nothing is followed or
+//! decompressed. Connections are not kept: at 200 polls a second opening them costs less than one part in a hundred of a core,
+//! and an idle connection to each balancer would have to be watched.
+
+mod failure;
+mod page;
+mod socket;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+pub use failure::LoadFailure;
+use page::PageAsker;
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{
+    attempt::Trouble,
+    job::{Job, Pace},
+    pulse::Pulse,
+    scheduler::{Limits, Scheduled, Tally},
+};
+use crate::{
+    health::Failure,
+    load::{Haproxy, LoadKind, LoadReport, LoadSource, Memory, Reader},
+};
+
+/// What is polled, by content: a source, and where each endpoint has a page of its own, whose.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LoadKey {
+    /// Where and how.
+    pub source: Arc<LoadSource>,
+    /// The address that `{address}` stands for; `None` where the source is one place for all.
+    pub target: Option<IpAddr>,
+}
+
+impl LoadKey {
+    /// What is polled for an endpoint with this address.
+    pub fn new(source: Arc<LoadSource>, address: IpAddr) -> Self {
+        let target = source.is_per_address().then_some(address);
+        Self { source, target }
+    }
+}
+
+impl fmt::Display for LoadKey {
+    /// `web` or `web 192.0.2.1`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.source.name)?;
+        self.target.map_or(Ok(()), |address| write!(f, " {address}"))
+    }
+}
+
+/// What came of one poll.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadReading {
+    /// Of what.
+    pub key: LoadKey,
+    /// What the balancer says, or why it says nothing.
+    pub result: Result<LoadReport, LoadFailure>,
+    /// When the poll ended, since the epoch given to [`Poller::start`].
+    pub at: Duration,
+}
+
+/// The handle to the task that polls load sources. Dropped, all polling ends.
+#[derive(Debug)]
+pub struct Poller(Scheduled<Polling>);
+
+impl Poller {
+    /// Starts the task, with nothing to poll yet, on the runtime of the caller. Readings carry the time since `epoch`. Each
+    /// poll holds one open file, and what its reader keeps: 0.4 MiB at most.
+    pub fn start(limits: Limits, epoch: std::time::Instant, readings: mpsc::Sender<LoadReading>) -> Self {
+        Self(Scheduled::start(limits, epoch, readings))
+    }
+
+    /// Makes `keys` what is polled; sources that are not polled are left out. A key polled before keeps its place in the
+    /// timetable; the polls of one that is gone end unreported, but for a reading already on its way. Reads the authorities
+    /// that sources name anew.
+    pub async fn set(&self, keys: Vec<LoadKey>) {
+        self.0.set(keys).await;
+    }
+
+    /// Waits until each of the latest [`Poller::set`] was polled once, but no longer than the longest of their intervals.
+    pub async fn first_round(&self) {
+        self.0.first_round().await;
+    }
+
+    /// What it has done since its start; a report is a pass.
+    pub fn tally(&self) -> Tally {
+        self.0.tally()
+    }
+}
+
+/// Polling load sources.
+#[derive(Debug, Default)]
+struct Polling {
+    /// What is remembered of each key. Written by the key's poll, of which there is one at a time; the table itself by
+    /// [`Job::prepare`].
+    memories: Mutex<HashMap<LoadKey, Arc<Mutex<Memory>>>>,
+}
+
+/// A key made ready.
+#[derive(Debug)]
+struct Ready {
+    /// For a source that is a page: how to ask for it, or why nobody can.
+    page: Option<Arc<Result<PageAsker, LoadFailure>>>,
+    memory: Arc<Mutex<Memory>>,
+}
+
+impl Job for Polling {
+    const WORD: &'static str = "poll";
+
+    type Key = LoadKey;
+    type Ready = Ready;
+    type Outcome = Result<LoadReport, LoadFailure>;
+    type Report = LoadReading;
+
+    fn pace(key: &LoadKey) -> Pace {
+        Pace { interval: key.source.interval, timeout: key.source.timeout }
+    }
+
+    /// Leaves out sources that are not polled.
+    fn prepare(&self, keys: Vec<LoadKey>) -> Vec<(LoadKey, Arc<Ready>)> {
+        let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut old = std::mem::take(&mut *memories);
+        let mut pages = HashMap::new();
+        let polled = keys.into_iter().filter(|key| key.source.is_polled());
+        polled
+            .map(|key| {
+                let asker = pages
+                    .entry(Arc::clone(&key.source))
+                    .or_insert_with(|| key.source.page().map(|page| Arc::new(PageAsker::new(page))));
+                let memory = memories.entry(key.clone()).or_insert_with(|| old.remove(&key).unwrap_or_default());
+                let ready = Ready { page: asker.clone(), memory: Arc::clone(memory) };
+                (key, Arc::new(ready))
+            })
+            .collect()
+    }
+
+    async fn run(key: &LoadKey, ready: &Arc<Ready>, pulse: &Pulse) -> Option<Self::Outcome> {
+        let timeout = key.source.timeout;
+        let lost = pulse.lost(Instant::now());
+        let result = match tokio::time::timeout(timeout, poll(key, ready)).await {
+            Ok(Ok(report)) => return Some(Ok(report)),
+            Ok(Err(Stop::Failure(failure))) => failure,
+            Ok(Err(Stop::Ours(error))) => {
+                tracing::debug!(poll = %key, %error, "poll not possible");
+                return None;
+            }
+            Err(_) => Failure::TimedOut(timeout).into(),
+        };
+        if pulse.lost(Instant::now()).saturating_sub(lost) > timeout / 4 {
+            tracing::debug!(poll = %key, "failure discarded: this process did not run");
+            return None;
+        }
+        Some(Err(result))
+    }
+
+    fn is_pass(outcome: &Self::Outcome) -> bool {
+        outcome.is_ok()
+    }
+
+    fn report(key: LoadKey, result: Self::Outcome, at: Duration) -> LoadReading {
+        LoadReading { key, result, at }
+    }
+}
+
+/// Why there is no report.
+#[derive(Debug)]
+enum Stop {
+    /// The balancer's doing, or the source's.
+    Failure(LoadFailure),
+    /// This process lacks what a poll needs.
+    Ours(std::io::Error),
+}
+
+impl<F: Into<LoadFailure>> From<F> for Stop {
+    fn from(failure: F) -> Self {
+        Self::Failure(failure.into())
+    }
+}
+
+fn stop_of(trouble: Trouble) -> Stop {
+    match trouble {
+        Trouble::Target(failure) => failure.into(),
+        Trouble::Ours(error) => Stop::Ours(error),
+    }
+}
+
+async fn poll(key: &LoadKey, ready: &Ready) -> Result<LoadReport, Stop> {
+    let Some(reader) = key.source.reader() else {
+        return Err(LoadFailure::Source("it is not polled".into()).into());
+    };
+    let finish = |reader: Reader<'_>| {
+        let mut memory = ready.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        reader.finish(&mut memory)
+    };
+    let reader = match (&key.source.kind, ready.page.as_deref()) {
+        (LoadKind::Haproxy(Haproxy::Socket { path, .. }), _) => socket::read(path, reader).await?,
+        (_, Some(Ok(page))) => page.read(key.target, reader).await?,
+        (_, Some(Err(failure))) => return Err(failure.clone().into()),
+        (_, None) => return Err(LoadFailure::Source("it is not polled".into()).into()),
+    };
+    Ok(finish(reader)?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+//! Pages over HTTP and HTTPS: one GET on a fresh connection, its body fed to a reader as it arrives.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    Request, Response,
+    body::{Bytes, Incoming},
+    client::conn::http1,
+    header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
+};
+use hyper_util::rt::TokioIo;
+use rustls::{ClientConfig, pki_types::ServerName};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpSocket, TcpStream, lookup_host},
+};
+use tokio_rustls::TlsConnector;
+
+use super::{LoadFailure, Stop, stop_of};
+use crate::{
+    health::{Failure, HttpCheck, StatusRange},
+    load::{Host, Page, Reader},
+    probe::{
+        attempt::Trouble,
+        http::{HEAD_OCTETS, authority, trouble_of, trouble_of_handshake},
+        tls,
+    },
+};
+
+/// A name's addresses beyond these are not asked.
+const MOST_ADDRESSES: usize = 8;
+
+pub(super) const GOOD: StatusRange = StatusRange { first: 200, last: 299 };
+
+/// A page made ready: what does not depend on the target is parsed and read once.
+#[derive(Debug)]
+pub(super) struct PageAsker {
+    page: Page,
+    headers: HeaderMap,
+    tls: Option<Arc<ClientConfig>>,
+}
+
+impl PageAsker {
+    /// Reads the page's authorities: not for an async task.
+    ///
+    /// # Errors
+    /// Why nobody can be asked for it.
+    pub(super) fn new(page: &Page) -> Result<Self, LoadFailure> {
+        let tls = if page.tls { Some(client_config(page)?) } else { None };
+        Ok(Self { page: page.clone(), headers: headers(page)?, tls })
+    }
+
+    /// Feeds the reader with the page of `target`.
+    ///
+    /// # Errors
+    /// Why there is no page, or none that can be read.
+    pub(super) async fn read<'s>(&self, target: Option<IpAddr>, reader: Reader<'s>) -> Result<Reader<'s>, Stop> {
+        if self.page.is_per_address() && target.is_none() {
+            return Err(LoadFailure::Source("its url wants the address of an endpoint".into()).into());
+        }
+        let port = self.page.port;
+        let literal = match (&self.page.host, target) {
+            (Host::Name(name), _) => name.to_string(),
+            (Host::Address(address), _) => address.to_string(),
+            (Host::Attached, target) => target.map(|address| address.to_string()).unwrap_or_default(),
+        };
+        let stream = match literal.parse() {
+            Ok(address) => open(SocketAddr::new(address, port)).await.map_err(stop_of)?,
+            Err(_) => open_any(&literal, port).await.map_err(stop_of)?,
+        };
+        let request = self.request(&literal, target)?;
+        let Some(config) = &self.tls else { return exchange(request, stream, reader).await };
+        let name = ServerName::try_from(literal)
+            .map_err(|_| LoadFailure::Source("its host cannot stand in a certificate".into()))?;
+        let secured = TlsConnector::from(Arc::clone(config)).connect(name, stream).await;
+        exchange(request, secured.map_err(|error| stop_of(trouble_of_handshake(error)))?, reader).await
+    }
+
+    fn request(&self, literal: &str, target: Option<IpAddr>) -> Result<Request<Full<Bytes>>, LoadFailure> {
+        let mut request = Request::new(Full::default());
+        *request.uri_mut() = self
+            .page
+            .path_for(target)
+            .parse()
+            .map_err(|_| LoadFailure::Source("the path of its url is no request target".into()))?;
+        *request.headers_mut() = self.headers.clone();
+        if !self.headers.contains_key(HOST) {
+            // Only the port of this address is looked at.
+            let address = SocketAddr::from(([0, 0, 0, 0], self.page.port));
+            let host = HeaderValue::from_str(&authority(literal, address, self.page.tls))
+                .map_err(|_| LoadFailure::Source("its host cannot stand in a Host header".into()))?;
+            request.headers_mut().insert(HOST, host);
+        }
+        Ok(request)
+    }
+}
+
+/// What every request carries beside its host.
+fn headers(page: &Page) -> Result<HeaderMap, LoadFailure> {
+    let mut headers = HeaderMap::new();
+    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("portolan/", env!("CARGO_PKG_VERSION"))));
+    headers.insert(ACCEPT, HeaderValue::from_static("text/plain;version=0.0.4, application/json, */*;q=0.5"));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    for header in &page.headers {
+        let name = HeaderName::from_bytes(header.name.as_bytes());
+        let (Ok(name), Ok(mut value)) = (name, HeaderValue::from_str(&header.value)) else {
+            return Err(LoadFailure::Source("one of its headers cannot be sent".into()));
+        };
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+/// The page's side of TLS, as a probe of it would have.
+fn client_config(page: &Page) -> Result<Arc<ClientConfig>, Failure> {
+    tls::client_config(&HttpCheck {
+        path: page.path.clone(),
+        port: page.port,
+        host: None,
+        status: vec![GOOD],
+        body: None,
+        tls: true,
+        verify: page.verify,
+        authorities: page.authorities.clone(),
+    })
+}
+
+/// Opens a connection. Dropped, it is reset and leaves no port in TIME_WAIT. The kernel sizes the buffer: what comes is read
+/// at once, and a long page from far away must not wait for a small window.
+async fn open(address: SocketAddr) -> Result<TcpStream, Trouble> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_zero_linger()?;
+    socket.set_nodelay(true)?;
+    Ok(socket.connect(address).await?)
+}
+
+/// Opens a connection to the first address of a name that takes one.
+async fn open_any(host: &str, port: u16) -> Result<TcpStream, Trouble> {
+    let addresses = lookup_host((host, port)).await.map_err(|_| Failure::Unresolved)?;
+    let mut result = Err(Failure::Unresolved.into());
+    for address in addresses.take(MOST_ADDRESSES) {
+        result = open(address).await;
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
+}
+
+async fn exchange<'s, S>(request: Request<Full<Bytes>>, stream: S, reader: Reader<'s>) -> Result<Reader<'s>, Stop>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(HEAD_OCTETS)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| stop_of(trouble_of(error)))?;
+    let exchange = async move {
+        let response = sender.send_request(request).await.map_err(|error| stop_of(trouble_of(error)))?;
+        hear(response, reader).await
+    };
+    tokio::pin!(connection, exchange);
+    tokio::select! {
+        biased;
+        result = &mut exchange => result,
+        // What ended the connection, if it was an error, has been handed to the exchange.
+        _ = &mut connection => exchange.await,
+    }
+}
+
+async fn hear<'s>(response: Response<Incoming>, mut reader: Reader<'s>) -> Result<Reader<'s>, Stop> {
+    let got = response.status().as_u16();
+    if !(GOOD.first..=GOOD.last).contains(&got) {
+        return Err(Failure::Status { got, want: vec![GOOD].into() }.into());
+    }
+    let mut body = response.into_body();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| stop_of(trouble_of(error)))?;
+        if let Some(octets) = frame.data_ref() {
+            reader.feed(octets)?;
+        }
+    }
+    Ok(reader)
+}

@@ -1,0 +1,306 @@
+//! Polls of balancers that behave well and badly, all on loopback.
+
+use std::{
+    net::SocketAddr,
+    num::NonZeroUsize,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpSocket, UnixListener},
+};
+
+use super::*;
+use crate::load::{Fault, Header, Host, Page, ShareUnit, TimeUnit, Wanted};
+
+const TIMEOUT: Duration = Duration::from_millis(300);
+
+fn page(address: SocketAddr, path: &str) -> Page {
+    Page {
+        tls: false,
+        host: Host::Address(address.ip()),
+        port: address.port(),
+        path: path.into(),
+        headers: Vec::new(),
+        verify: true,
+        authorities: None,
+    }
+}
+
+fn source(kind: LoadKind) -> LoadSource {
+    LoadSource {
+        name: "www".into(),
+        kind,
+        interval: Duration::from_secs(1),
+        timeout: TIMEOUT,
+        stale_after: Duration::from_secs(3),
+        scales_by_servers: false,
+        limit: None,
+    }
+}
+
+fn wanted<P>(connections: P) -> Wanted<P> {
+    Wanted {
+        connections: Some(connections),
+        limit: None,
+        cpu: None,
+        response_time: None,
+        servers: None,
+        gauges: Vec::new(),
+        cpu_unit: ShareUnit::Share,
+        response_time_unit: TimeUnit::Seconds,
+    }
+}
+
+fn prometheus(page: Page) -> LoadKind {
+    LoadKind::Prometheus { page, wanted: wanted("x".parse().unwrap()) }
+}
+
+fn json(page: Page) -> LoadKind {
+    LoadKind::Json { page, wanted: wanted("/x".parse().unwrap()) }
+}
+
+/// Polls while the pulse beats, until there is a result: on a starved machine not every poll has one.
+async fn ask(kind: LoadKind) -> Result<LoadReport, LoadFailure> {
+    ask_key(LoadKey { source: Arc::new(source(kind)), target: None }).await
+}
+
+async fn ask_key(key: LoadKey) -> Result<LoadReport, LoadFailure> {
+    let pulse = Pulse::new();
+    let (key, ready) = Polling::default().prepare(vec![key]).pop().unwrap();
+    let asking = async {
+        loop {
+            if let Some(result) = Polling::run(&key, &ready, &pulse).await {
+                return result;
+            }
+        }
+    };
+    tokio::select! {
+        result = asking => result,
+        () = pulse.beat() => unreachable!("a pulse beats until dropped"),
+    }
+}
+
+/// Says the first, then the second for as long as it is read; with a pause between octets where it drips.
+#[derive(Debug, Clone, Copy)]
+struct Act {
+    first: &'static str,
+    then: &'static str,
+    drips: bool,
+}
+
+fn say(first: &'static str) -> Act {
+    Act { first, then: "", drips: false }
+}
+
+fn endless(first: &'static str, then: &'static str) -> Act {
+    Act { first, then, drips: false }
+}
+
+fn drip(first: &'static str) -> Act {
+    Act { first, then: "x", drips: true }
+}
+
+/// A balancer that plays one act for every request. Its buffers are small, so that what nobody reads cannot be written.
+async fn serve(act: Act) -> (SocketAddr, Arc<AtomicUsize>) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_send_buffer_size(8 * 1024).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(64).unwrap();
+    let (address, written) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&written);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let counted = Arc::clone(&counted);
+            tokio::spawn(async move {
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(act.first.as_bytes()).await;
+                while !act.then.is_empty() {
+                    match stream.write(act.then.as_bytes()).await {
+                        Ok(octets @ 1..) => counted.fetch_add(octets, Relaxed),
+                        _ => return,
+                    };
+                    if act.drips {
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                }
+            });
+        }
+    });
+    (address, written)
+}
+
+#[tokio::test]
+async fn each_behaviour_has_its_failure_within_the_timeout_and_the_bounds() {
+    const HEAD: &str = "HTTP/1.1 200 OK\r\n\r\n";
+    const LINE: &str = "y{a=\"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\"} 1\n";
+    const SPACES: &str = "                                                                                ";
+    let late = || LoadFailure::Balancer(Failure::TimedOut(TIMEOUT));
+    let status = |got| LoadFailure::Balancer(Failure::Status { got, want: vec![page::GOOD].into() });
+    let is_prometheus = |act, failure, why| (act, true, failure, why);
+    let is_json = |act, failure, why| (act, false, failure, why);
+    for (act, is_prometheus, failure, why) in [
+        is_prometheus(endless(HEAD, LINE), LoadFailure::Report(Fault::LongPage(4 << 20)), "an endless page"),
+        is_prometheus(endless(HEAD, SPACES), LoadFailure::Report(Fault::LongLine), "an endless line"),
+        is_json(endless(HEAD, SPACES), LoadFailure::Report(Fault::LongPage(256 << 10)), "an endless document"),
+        is_prometheus(
+            endless("HTTP/1.1 200 OK\r\n", "a: b\r\n"),
+            LoadFailure::Balancer(Failure::LongHead),
+            "endless headers",
+        ),
+        is_prometheus(drip("HTTP/1.1 200 OK\r\n\r\nx 1\n"), late(), "an octet at a time"),
+        is_prometheus(drip("HTTP/1.1 200 OK\r\nx-y: "), late(), "a head an octet at a time"),
+        is_prometheus(
+            endless("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\n\n\r\n"),
+            late(),
+            "a chunk for each octet",
+        ),
+        is_prometheus(
+            say("HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n"),
+            status(302),
+            "a redirect is not followed",
+        ),
+        is_prometheus(say("HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n"), status(401), "not allowed"),
+        is_prometheus(say("\u{0}\u{1}\u{2}garbage"), LoadFailure::Balancer(Failure::NotHttp), "garbage"),
+        is_prometheus(say(""), LoadFailure::Balancer(Failure::Closed), "closed"),
+        is_prometheus(
+            say("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx 1\n"),
+            LoadFailure::Balancer(Failure::Closed),
+            "cut off in the middle",
+        ),
+        is_prometheus(
+            say("HTTP/1.1 200 OK\r\n\r\n<html>x</html>"),
+            LoadFailure::Report(Fault::Missing("`connections`".into())),
+            "a page for people",
+        ),
+        is_json(say("HTTP/1.1 200 OK\r\n\r\nx 1\n"), LoadFailure::Report(Fault::NotA("JSON")), "another format"),
+        is_json(
+            say("HTTP/1.1 200 OK\r\n\r\n{\"x\": \"12\"}"),
+            LoadFailure::Report(Fault::NotNumber("`connections`".into())),
+            "a string",
+        ),
+    ] {
+        let (address, written) = serve(act).await;
+        let kind = if is_prometheus { prometheus(page(address, "/")) } else { json(page(address, "/")) };
+        let start = std::time::Instant::now();
+        let result = ask(kind).await;
+        let is_slow = result == Err(late());
+        // A busy machine may not read four MiB in time; that ends the poll as well.
+        assert!(result == Err(failure) || (is_slow && why == "an endless page"), "{why}: {result:?}");
+        assert!(start.elapsed() < 20 * TIMEOUT, "{why}: {:?}", start.elapsed());
+        assert!(written.load(Relaxed) < 8 << 20, "{why}: {} written", written.load(Relaxed));
+    }
+}
+
+#[tokio::test]
+async fn a_report_comes_whatever_way_the_body_is_sent() {
+    for (reply, why) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{\"x\": 12}", "a length"),
+        ("HTTP/1.1 200 OK\r\n\r\n{\"x\": 12}", "until the end"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{\"x\"\r\n5\r\n: 12}\r\n0\r\n\r\n", "chunks"),
+        ("HTTP/1.0 203 Fine\r\n\r\n{\"x\": 12}", "an old server"),
+    ] {
+        let (address, _) = serve(say(reply)).await;
+        let report = ask(json(page(address, "/"))).await;
+        assert_eq!(report.map(|report| report.connections), Ok(Some(12.0)), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn a_closed_port_is_refused_and_a_missing_socket_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    assert_eq!(ask(json(page(address, "/"))).await, Err(LoadFailure::Balancer(Failure::Refused)));
+    let path = std::path::Path::new("/nonexistent/haproxy.sock");
+    let missing = LoadKind::Haproxy(Haproxy::Socket { path: path.into(), proxy: None });
+    let failure = ask(missing).await.unwrap_err().to_string();
+    assert_eq!(failure, "the load source cannot work: there is no socket /nonexistent/haproxy.sock");
+}
+
+#[tokio::test]
+async fn the_request_carries_what_is_configured_and_the_address_where_it_stands() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut page = page(address, "/of/{address}?a=b");
+    page.host = Host::Attached;
+    page.headers = vec![Header { name: "authorization".into(), value: "Basic eDp5".into() }];
+    let source = Arc::new(source(json(page)));
+    let server = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = vec![0; 4096];
+        let octets = stream.read(&mut request).await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{\"x\": 1}").await.unwrap();
+        String::from_utf8(request[..octets].to_vec()).unwrap()
+    };
+    let (request, report) = tokio::join!(server, ask_key(LoadKey::new(Arc::clone(&source), address.ip())));
+    assert_eq!(report.unwrap().connections, Some(1.0));
+    assert!(request.starts_with("GET /of/127.0.0.1?a=b HTTP/1.1\r\n"), "{request}");
+    for header in [format!("host: {address}\r\n"), "authorization: Basic eDp5\r\n".into(), "connection: close".into()] {
+        assert!(request.contains(&header), "{header} in {request}");
+    }
+    let nobody = ask_key(LoadKey { source, target: None }).await.unwrap_err();
+    assert_eq!(nobody.to_string(), "the load source cannot work: its url wants the address of an endpoint");
+}
+
+#[tokio::test]
+async fn a_socket_is_read_to_its_end_and_an_endless_one_to_its_bound() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("haproxy.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let kind = || LoadKind::Haproxy(Haproxy::Socket { path: path.clone().into(), proxy: Some("www".into()) });
+    let good = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = vec![0; 4096];
+        let octets = stream.read(&mut request).await.unwrap();
+        let statistics = "# pxname,svname,scur,status,weight\nwww,a,3,UP,50\nwww,BACKEND,3,UP,50\n\n1\n\
+                          # be_id be_name srv_id srv_name srv_uweight srv_iweight\n4 www 1 a 50 100\n\n";
+        stream.write_all(statistics.as_bytes()).await.unwrap();
+        String::from_utf8(request[..octets].to_vec()).unwrap()
+    };
+    let (request, report) = tokio::join!(good, ask(kind()));
+    assert_eq!(request, "show stat;show servers state\n");
+    assert_eq!(report.unwrap().capacity_share, Some(0.5));
+    let endless = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let piece = [b'x'; 4096];
+        while stream.write_all(&piece).await.is_ok() {}
+    };
+    let (_, report) = tokio::join!(endless, ask(kind()));
+    assert_eq!(report, Err(LoadFailure::Report(Fault::LongLine)));
+}
+
+#[tokio::test]
+async fn each_source_is_read_once_per_interval_and_remembers_what_was() {
+    // Weights fall from one page to the next: without a memory each page would seem whole.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        for weight in [100, 50, 25].into_iter().chain(std::iter::repeat(10)) {
+            let Ok((mut stream, _)) = listener.accept().await else { return };
+            let _ = stream.read(&mut [0; 4096]).await;
+            let page = format!("# pxname,svname,scur,status,weight\nwww,a,3,UP,{weight}\nwww,BACKEND,3,UP,{weight}\n");
+            let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\n\r\n{page}").as_bytes()).await;
+        }
+    });
+    let mut haproxy = source(LoadKind::Haproxy(Haproxy::Page { page: page(address, "/;csv"), proxy: None }));
+    (haproxy.interval, haproxy.timeout) = (3 * TIMEOUT, 2 * TIMEOUT);
+    let orca = LoadKey { source: Arc::new(source(LoadKind::Orca)), target: None };
+    let key = LoadKey { source: Arc::new(haproxy), target: None };
+    let (readings, mut inbox) = mpsc::channel(16);
+    let limits = Limits { in_flight: NonZeroUsize::new(16).unwrap() };
+    let poller = Poller::start(limits, std::time::Instant::now(), readings);
+    poller.set(vec![key.clone(), orca.clone()]).await;
+    poller.first_round().await;
+    let mut shares = Vec::new();
+    while shares.len() < 3 {
+        let reading = inbox.recv().await.unwrap();
+        assert_eq!(reading.key, key);
+        shares.extend(reading.result.unwrap().capacity_share);
+        // What is remembered stays when the set changes.
+        poller.set(vec![orca.clone(), key.clone()]).await;
+    }
+    assert_eq!(shares, [1.0, 0.5, 0.25]);
+    assert!(poller.tally().passed >= 3);
+}

@@ -1,0 +1,83 @@
+//! The prober: probes as a job of the scheduler, and the handle to it.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::sync::mpsc;
+
+use super::{
+    ProbeKey, Report,
+    attempt::{Checker, attempt},
+    job::{Job, Pace},
+    pulse::Pulse,
+    scheduler::{Limits, Scheduled, Tally},
+};
+use crate::health::{Monitor, Outcome};
+
+/// The handle to the task that probes. Dropped, all probing ends.
+#[derive(Debug)]
+pub struct Prober(Scheduled<Probing>);
+
+impl Prober {
+    /// Starts the task, with nothing to probe yet, on the runtime of the caller. Reports carry the time since `epoch`.
+    pub fn start(limits: Limits, epoch: std::time::Instant, reports: mpsc::Sender<Report>) -> Self {
+        Self(Scheduled::start(limits, epoch, reports))
+    }
+
+    /// Makes `keys` what is probed. A key probed before keeps its place in the timetable; the probes of one that is gone
+    /// end unreported, but for a report already on its way. Reads the authorities that monitors name anew.
+    pub async fn set(&self, keys: Vec<ProbeKey>) {
+        self.0.set(keys).await;
+    }
+
+    /// Waits until each target of the latest [`Prober::set`] was probed once, but no longer than the longest of their
+    /// intervals.
+    pub async fn first_round(&self) {
+        self.0.first_round().await;
+    }
+
+    /// What it has done since its start.
+    pub fn tally(&self) -> Tally {
+        self.0.tally()
+    }
+}
+
+/// Probing a target with a monitor.
+#[derive(Debug, Default)]
+struct Probing;
+
+impl Job for Probing {
+    const WORD: &'static str = "probe";
+
+    type Key = ProbeKey;
+    type Ready = Checker;
+    type Outcome = Outcome;
+    type Report = Report;
+
+    fn pace(key: &ProbeKey) -> Pace {
+        Pace { interval: key.monitor.interval, timeout: key.monitor.timeout }
+    }
+
+    fn prepare(&self, keys: Vec<ProbeKey>) -> Vec<(ProbeKey, Arc<Checker>)> {
+        let mut checkers: HashMap<Arc<Monitor>, Arc<Checker>> = HashMap::new();
+        keys.into_iter()
+            .map(|key| {
+                let checker =
+                    checkers.entry(Arc::clone(&key.monitor)).or_insert_with(|| Arc::new(Checker::new(&key.monitor)));
+                let checker = Arc::clone(checker);
+                (key, checker)
+            })
+            .collect()
+    }
+
+    async fn run(key: &ProbeKey, checker: &Arc<Checker>, pulse: &Pulse) -> Option<Outcome> {
+        attempt(checker, key, pulse).await
+    }
+
+    fn is_pass(outcome: &Outcome) -> bool {
+        outcome.is_pass()
+    }
+
+    fn report(key: ProbeKey, outcome: Outcome, at: Duration) -> Report {
+        Report { key, outcome, at }
+    }
+}
