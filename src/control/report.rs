@@ -62,6 +62,7 @@ pub(super) fn status(controller: &Controller, snapshot: &Snapshot, charts: &[Arc
             })
             .collect(),
         targets: controller.keys.iter().map(|key| target(controller, key)).collect(),
+        aliases: controller.aliases.status(),
         checker: CheckerStatus {
             doubt: match controller.ledger.doubt() {
                 Doubt::Trusting => "trusting",

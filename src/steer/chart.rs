@@ -19,6 +19,13 @@ pub enum Family {
     V6,
 }
 
+impl Family {
+    /// Whether an address is of this family.
+    pub(super) fn holds(self, address: IpAddr) -> bool {
+        address.is_ipv4() == (self == Self::V4)
+    }
+}
+
 /// A service compiled for the query path.
 #[derive(Debug, Default)]
 pub struct Chart {

@@ -12,7 +12,7 @@ use super::{
     search::{Search, Stores, View},
     service::{OnAllDown, Service},
     survey::{Survey, Surveys},
-    topology::{EndpointId, PoolId, ProbeId, ServiceId, Topology},
+    topology::{AliasId, EndpointId, PoolId, ProbeId, ServiceId, Topology},
     wheel::Choice,
 };
 use crate::geo::Databases;
@@ -26,6 +26,8 @@ pub struct Compiler {
     plan_of: Vec<u32>,
     /// By probe: the plans whose trees hold it.
     plans_of_probe: Vec<Vec<u32>>,
+    /// By alias: the plans whose trees hold it.
+    plans_of_alias: Vec<Vec<u32>>,
     stores: Stores,
 }
 
@@ -37,6 +39,8 @@ struct Plan {
     /// The geographic pools of the tree, in the order of the survey's sights.
     geographic: Vec<PoolId>,
     families: [bool; 2],
+    /// Those of the service's own pool: what they resolve to says which families it has besides.
+    aliases: Vec<AliasId>,
     may_answer_cname: bool,
 }
 
@@ -68,6 +72,7 @@ impl Compiler {
     pub fn new(topology: Arc<Topology>, databases: &Databases, surveys: &mut Surveys) -> Self {
         let mut plans: Vec<Plan> = Vec::new();
         let mut plans_of_probe = vec![Vec::new(); topology.probes.len()];
+        let mut plans_of_alias = vec![Vec::new(); topology.aliases.len()];
         let mut known: HashMap<PlanKey, u32> = HashMap::new();
         let mut plan_of = Vec::with_capacity(topology.services.len());
         for service in &topology.services {
@@ -77,11 +82,12 @@ impl Compiler {
                 let (plan, probes) = Plan::new(&topology, key, databases, surveys);
                 plans.push(plan);
                 probes.into_iter().for_each(|probe| plans_of_probe[probe.index()].push(at));
+                aliases_below(&topology, &key.roots()).iter().for_each(|alias| plans_of_alias[alias.index()].push(at));
                 at
             });
             plan_of.push(plan);
         }
-        Self { topology, plans, plan_of, plans_of_probe, stores: Stores::default() }
+        Self { topology, plans, plan_of, plans_of_probe, plans_of_alias, stores: Stores::default() }
     }
 
     /// The topology that this compiler is for.
@@ -114,8 +120,29 @@ impl Compiler {
         surveys: &mut Surveys,
         charts: &mut [Arc<Chart>],
     ) {
-        let mut touched: Vec<u32> =
-            changed.iter().flat_map(|probe| self.plans_of_probe[probe.index()].iter().copied()).collect();
+        let touched = changed.iter().flat_map(|probe| self.plans_of_probe[probe.index()].iter().copied()).collect();
+        self.remake(touched, conditions, surveys, charts);
+    }
+
+    /// Makes anew the charts that `changed` aliases have a part in. The rest stay as they are, to the pointer.
+    pub fn recompile_aliases(
+        &mut self,
+        conditions: &Conditions,
+        changed: &[AliasId],
+        surveys: &mut Surveys,
+        charts: &mut [Arc<Chart>],
+    ) {
+        let touched = changed.iter().flat_map(|alias| self.plans_of_alias[alias.index()].iter().copied()).collect();
+        self.remake(touched, conditions, surveys, charts);
+    }
+
+    fn remake(
+        &mut self,
+        mut touched: Vec<u32>,
+        conditions: &Conditions,
+        surveys: &mut Surveys,
+        charts: &mut [Arc<Chart>],
+    ) {
         touched.sort_unstable();
         touched.dedup();
         if touched.is_empty() {
@@ -161,6 +188,7 @@ impl Plan {
             own.iter().any(|endpoint| match &topology.endpoints[endpoint.index()].target {
                 Target::Addresses(addresses) => addresses.iter().any(is_family),
                 Target::Cname(_) => true,
+                Target::Alias(_) => false,
             })
         };
         let families = [holds(std::net::IpAddr::is_ipv4), key.ipv6 && holds(std::net::IpAddr::is_ipv6)];
@@ -171,7 +199,9 @@ impl Plan {
         probes.sort_unstable();
         probes.dedup();
         let survey = surveys.survey(preferences, databases);
-        (Self { key, survey, geographic, families, may_answer_cname }, probes)
+        let plan =
+            Self { key, survey, geographic, families, aliases: aliases_below(topology, &[key.pool]), may_answer_cname };
+        (plan, probes)
     }
 
     fn chart(&self, search: &mut Search<'_>, surveys: &mut Surveys) -> Chart {
@@ -184,11 +214,12 @@ impl Plan {
     }
 
     fn family(&self, family: Family, search: &mut Search<'_>, surveys: &mut Surveys) -> FamilyChart {
-        let is_published = match family {
-            Family::V4 => self.families[0],
-            Family::V6 => self.families[1],
+        let (is_published, is_wanted) = match family {
+            Family::V4 => (self.families[0], true),
+            Family::V6 => (self.families[1], self.key.ipv6),
         };
-        if !is_published {
+        let has_alias = || self.aliases.iter().any(|&alias| search.may_have(alias, family));
+        if !(is_published || is_wanted && has_alias()) {
             return FamilyChart::default();
         }
         // Areas that come to the same choice become one: that is what gives each answer its widest scope.
@@ -285,4 +316,16 @@ fn endpoints_below(topology: &Topology, roots: &[PoolId]) -> Vec<EndpointId> {
     endpoints.sort_unstable();
     endpoints.dedup();
     endpoints
+}
+
+/// Every alias below the roots, each once.
+fn aliases_below(topology: &Topology, roots: &[PoolId]) -> Vec<AliasId> {
+    if topology.aliases.is_empty() {
+        return Vec::new();
+    }
+    let endpoints = endpoints_below(topology, roots);
+    let mut aliases: Vec<_> = endpoints.iter().filter_map(|id| topology.alias_of[id.index()]).collect();
+    aliases.sort_unstable();
+    aliases.dedup();
+    aliases
 }

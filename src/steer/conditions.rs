@@ -1,9 +1,12 @@
-//! Conditions: what changes without an edit. Health and the hour, as values.
+//! Conditions: what changes without an edit. Health, the hour and what aliases stand for, as values.
+
+use std::sync::Arc;
 
 use super::{
     datacenter::State,
+    resolved::{Resolved, UNKNOWN},
     search::state_of,
-    topology::{EndpointId, ProbeId, Topology},
+    topology::{AliasId, EndpointId, ProbeId, Topology},
 };
 use crate::health::Standing;
 
@@ -14,6 +17,8 @@ pub struct Conditions {
     pub datacenters: Vec<State>,
     /// Each probe's standing.
     pub standings: Vec<Standing>,
+    /// What each alias stands for, by [`AliasId`].
+    pub aliases: Vec<Arc<Resolved>>,
 }
 
 impl Conditions {
@@ -22,7 +27,13 @@ impl Conditions {
         Self {
             datacenters: datacenter_states(topology, now),
             standings: vec![Standing::default(); topology.probes.len()],
+            aliases: vec![Arc::default(); topology.aliases.len()],
         }
+    }
+
+    /// What an alias stands for.
+    pub fn resolved(&self, alias: AliasId) -> &Resolved {
+        self.aliases.get(alias.index()).map_or(&UNKNOWN, |resolved| resolved)
     }
 
     pub(super) fn standing(&self, probe: Option<ProbeId>) -> Standing {

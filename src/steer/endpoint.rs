@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use super::{
-    chart::Family,
     datacenter::State,
     topology::{DatacenterId, MonitorId},
 };
@@ -33,17 +32,8 @@ pub enum Target {
     Addresses(Vec<IpAddr>),
     /// A CNAME record, for every type.
     Cname(Name),
-}
-
-impl Target {
-    /// Whether these are addresses, and none is of the family.
-    pub(super) fn lacks(&self, family: Family) -> bool {
-        match (self, family) {
-            (Self::Addresses(addresses), Family::V4) => addresses.iter().all(IpAddr::is_ipv6),
-            (Self::Addresses(addresses), Family::V6) => addresses.iter().all(IpAddr::is_ipv4),
-            (Self::Cname(_), _) => false,
-        }
-    }
+    /// The addresses that this name has, which change without an edit ([`super::Conditions::aliases`]).
+    Alias(Name),
 }
 
 /// The operator's word over the monitor's.

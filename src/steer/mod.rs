@@ -15,6 +15,7 @@ mod inspect;
 mod policy;
 mod pool;
 mod preference;
+mod resolved;
 mod search;
 mod service;
 mod slots;
@@ -36,8 +37,9 @@ pub use inspect::{
     Vantage, inspect, is_special,
 };
 pub use pool::{Answers, Member, MemberKind, MinUp, Policy, Pool, Rule, Spread, Tie};
+pub use resolved::Resolved;
 pub use service::{OnAllDown, Service};
 pub use survey::Surveys;
 pub use topology::{
-    DatacenterId, EndpointId, MonitorId, PoolId, Probe, ProbeId, ProbeTarget, ServiceId, Topology, ZoneId,
+    AliasId, DatacenterId, EndpointId, MonitorId, PoolId, Probe, ProbeId, ProbeTarget, ServiceId, Topology, ZoneId,
 };

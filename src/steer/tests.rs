@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU32, sync::Arc};
 
+mod aliases;
+
 use super::*;
 use crate::{
     dns::Name,

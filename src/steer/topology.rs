@@ -35,6 +35,8 @@ ids! {
     ZoneId,
     /// A position in [`Topology::probes`].
     ProbeId,
+    /// A position in [`Topology::aliases`].
+    AliasId,
 }
 
 /// Everything that steers, validated: every id is in range, pools form no cycle, names are unique.
@@ -52,8 +54,12 @@ pub struct Topology {
     pub services: Vec<Service>,
     /// What is probed: each (monitor, target) once, however many endpoints share it.
     pub probes: Vec<Probe>,
-    /// For each endpoint, for each of its addresses (or its one CNAME): the probe, where it is monitored.
+    /// For each endpoint, for each of its addresses (or its one CNAME or alias): the probe, where it is monitored.
     pub probes_of: Vec<Vec<Option<ProbeId>>>,
+    /// What is resolved: each alias once, however many endpoints share it.
+    pub aliases: Vec<Name>,
+    /// For each endpoint: its alias, where it is one.
+    pub alias_of: Vec<Option<AliasId>>,
 }
 
 /// One thing to probe.
@@ -70,7 +76,7 @@ pub struct Probe {
 pub enum ProbeTarget {
     /// An address of an endpoint.
     Address(IpAddr),
-    /// The target of a CNAME endpoint, resolved by the system's resolver at each probe.
+    /// The name that an endpoint stands for, resolved by the system's resolver at each probe.
     Host(Name),
 }
 
@@ -98,10 +104,13 @@ impl Topology {
                 Target::Addresses(addresses) => {
                     addresses.iter().map(|&a| probe_of(endpoint.monitor, ProbeTarget::Address(a))).collect()
                 }
-                Target::Cname(name) => vec![probe_of(endpoint.monitor, ProbeTarget::Host(name.clone()))],
+                Target::Cname(name) | Target::Alias(name) => {
+                    vec![probe_of(endpoint.monitor, ProbeTarget::Host(name.clone()))]
+                }
             })
             .collect();
-        Self { datacenters, monitors, endpoints, pools, services, probes, probes_of }
+        let (aliases, alias_of) = aliases(&endpoints);
+        Self { datacenters, monitors, endpoints, pools, services, probes, probes_of, aliases, alias_of }
     }
 
     /// For each datacenter: the services that have a member in it, in order.
@@ -136,4 +145,22 @@ impl Topology {
         known[pool.index()] = Some(datacenters.clone());
         datacenters
     }
+}
+
+/// Each alias once, and which of them each endpoint is.
+fn aliases(endpoints: &[Endpoint]) -> (Vec<Name>, Vec<Option<AliasId>>) {
+    let mut known = std::collections::HashMap::new();
+    let mut list = Vec::new();
+    let mut id_of = |name: &Name| {
+        *known.entry(name.clone()).or_insert_with(|| {
+            list.push(name.clone());
+            AliasId(list.len() as u32 - 1)
+        })
+    };
+    let of = endpoints.iter().map(|endpoint| match &endpoint.target {
+        Target::Alias(name) => Some(id_of(name)),
+        Target::Addresses(_) | Target::Cname(_) => None,
+    });
+    let of = of.collect();
+    (list, of)
 }

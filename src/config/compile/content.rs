@@ -115,6 +115,7 @@ fn own_text(pool: &Pool, compiled: &Compiled) -> Vec<u8> {
             match &compiled.endpoints[id.index()].target {
                 Target::Addresses(addresses) => put(addresses),
                 Target::Cname(name) => put(name),
+                Target::Alias(name) => put(&("alias", name)),
             }
         }
     }

@@ -101,14 +101,14 @@ struct Draft {
     hash: Content,
 }
 
-/// Reads the master files and makes the zones. What static records hold is told of services' names and those above them.
+/// Reads the master files and makes the zones. What static records hold is told of `wanted` names and those above them.
 pub(super) fn compile(
     sources: &Sources,
     specs: &[ZoneSpec],
-    services: &[ServiceSpec],
+    wanted: &[&Name],
     problems: &mut Problems,
 ) -> Zones {
-    let reading = Reading { sources, wanted: with_ancestors(services) };
+    let reading = Reading { sources, wanted: with_ancestors(wanted) };
     let mut used = HashSet::new();
     let mut drafts = Vec::with_capacity(specs.len());
     for spec in specs {
@@ -158,11 +158,11 @@ struct Reading<'s> {
     wanted: hashbrown::HashSet<Name>,
 }
 
-/// The services' names and all names above them.
-fn with_ancestors(services: &[ServiceSpec]) -> hashbrown::HashSet<Name> {
-    let mut names = hashbrown::HashSet::with_capacity(services.len());
-    for service in services {
-        let mut at = Some(service.name.value.clone());
+/// The names and all names above them.
+fn with_ancestors(wanted: &[&Name]) -> hashbrown::HashSet<Name> {
+    let mut names = hashbrown::HashSet::with_capacity(wanted.len());
+    for &name in wanted {
+        let mut at = Some(name.clone());
         while let Some(name) = at {
             at = name.parent();
             if !names.insert(name) {

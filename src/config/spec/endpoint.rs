@@ -10,6 +10,7 @@ use crate::{
         reader::{Item, Subject, TableReader},
         values,
     },
+    dns::Name,
     steer::{Force, State, Target},
 };
 
@@ -18,6 +19,8 @@ use crate::{
 pub(in crate::config) struct EndpointSpec {
     pub(in crate::config) name: At<Box<str>>,
     pub(in crate::config) target: Target,
+    /// Where that is written.
+    pub(in crate::config) target_place: Place,
     pub(in crate::config) datacenter: Option<At<Box<str>>>,
     pub(in crate::config) monitor: Option<At<Box<str>>>,
     pub(in crate::config) state: State,
@@ -45,14 +48,14 @@ impl EndpointSpec {
             Some(name) => values::name(name, "endpoint", problems)?,
             None => At::new(default_name(&target), place),
         };
-        Some(Self { name, target, datacenter, monitor, state, force })
+        Some(Self { name, target, target_place: place, datacenter, monitor, state, force })
     }
 }
 
 fn default_name(target: &Target) -> Box<str> {
     match target {
         Target::Addresses(addresses) => addresses.first().map(IpAddr::to_string).unwrap_or_default().into(),
-        Target::Cname(name) => name.to_string().into(),
+        Target::Cname(name) | Target::Alias(name) => name.to_string().into(),
     }
 }
 
@@ -60,38 +63,35 @@ fn force(item: Item<'_>, problems: &mut Problems) -> Option<Force> {
     item.word(&[("up", Force::Up), ("down", Force::Down)], problems)
 }
 
-/// `addresses` or `cname`: exactly one.
+/// `addresses`, `cname` or `alias`: exactly one.
 fn target(table: &mut TableReader<'_>, name: &str, problems: &mut Problems) -> Option<(Target, Place)> {
     let addresses = table.item("addresses");
     let cname = table.item("cname");
     let alias = table.item("alias");
-    if let Some(alias) = alias {
-        problems
-            .error(alias.place, "this version has no `alias` yet")
-            .help("use `cname` below the zone's apex, or `addresses`");
-        return None;
-    }
     let whose = match name {
         "" => format!("an endpoint of {}", table.subject),
         name => format!("endpoint {}", Quoted(name)),
     };
-    match (addresses, cname) {
-        (Some(item), None) => addresses_of(item, &whose, problems).map(|list| (Target::Addresses(list), item.place)),
-        (None, Some(item)) => {
-            let text = item.text(problems)?;
-            let name = values::domain(text, "cname", problems)?;
-            Some((Target::Cname(name.value), name.place))
+    let named = |item: Item<'_>, make: fn(Name) -> Target, problems: &mut Problems| {
+        let name = values::domain(item.text(problems)?, item.key, problems)?;
+        Some((make(name.value), name.place))
+    };
+    match (addresses, cname, alias) {
+        (Some(item), None, None) => {
+            addresses_of(item, &whose, problems).map(|list| (Target::Addresses(list), item.place))
         }
-        (Some(_), Some(cname)) => {
+        (None, Some(item), None) => named(item, Target::Cname, problems),
+        (None, None, Some(item)) => named(item, Target::Alias, problems),
+        (Some(one), Some(other), _) | (Some(one), None, Some(other)) | (None, Some(one), Some(other)) => {
             problems
-                .error(cname.place, format!("{whose} has both `addresses` and `cname`"))
+                .error(other.place, format!("{whose} has both `{}` and `{}`", one.key, other.key))
                 .help("make two members of it");
             None
         }
-        (None, None) => {
+        (None, None, None) => {
             problems
                 .error(table.place, format!("{whose} has nothing to answer"))
-                .help("add addresses = [\"192.0.2.1\"] or cname = \"...\"; for a member that is a pool, write its name or { pool = \"...\" }");
+                .help("add addresses = [\"192.0.2.1\"], cname = \"...\" or alias = \"...\"; for a member that is a pool, write its name or { pool = \"...\" }");
             None
         }
     }

@@ -13,7 +13,7 @@ use super::{
     },
 };
 use crate::{
-    dns::Rtype,
+    dns::{Name, Rtype},
     geo::Finding,
     steer::{
         Content, DatacenterId, Family, Fate, InspectedEndpoint, InspectedMember, InspectedPool, Inspection, OnAllDown,
@@ -137,7 +137,12 @@ fn ttl(words: &Words<'_>, service: &Service, secs: u32, inspection: &Inspection)
         let other = if verdict == "down" { "up" } else { "down" };
         Some(format!("{target} is {verdict} and may be {other} in {secs} s"))
     };
-    let lowered_because = (secs < service.ttl_secs).then(flipping).flatten();
+    let aging = || {
+        let secs = inspection.flips_in_secs?;
+        let alias = inspection.attempts.iter().find_map(|attempt| aging_alias(words, &attempt.tree, secs))?;
+        Some(format!("what {alias} stands for may change in {secs} s"))
+    };
+    let lowered_because = (secs < service.ttl_secs).then(|| flipping().or_else(aging)).flatten();
     TtlView { secs, configured_secs: service.ttl_secs, lowered_because }
 }
 
@@ -150,6 +155,17 @@ fn flipping_target(words: &Words<'_>, pool: &InspectedPool, secs: u32) -> Option
                 let standing = standing.filter(|standing| standing.flips_in_secs == Some(secs))?;
                 Some((target.target, standing.verdict.word()))
             })
+        }
+    })
+}
+
+/// An alias below a pool that is resolved anew in so many seconds.
+fn aging_alias<'a>(words: &Words<'a>, pool: &InspectedPool, secs: u32) -> Option<&'a Name> {
+    pool.members.iter().find_map(|member| match &member.content {
+        Content::Pool(inner) => aging_alias(words, inner, secs),
+        Content::Endpoint(endpoint) => {
+            let (name, resolved) = words.alias(endpoint)?;
+            (resolved.ttl_secs() == secs).then_some(name)
         }
     })
 }
@@ -225,6 +241,10 @@ fn member(words: &Words<'_>, of: &InspectedPool, found: &InspectedMember, answer
         rule: found.offer.as_ref().map(offer_words),
         datacenters: found.datacenters.iter().map(|id| datacenter(words, *id)).collect(),
         state,
+        alias: match &found.content {
+            Content::Endpoint(endpoint) => words.alias(endpoint).map(|(name, _)| name.to_string()),
+            Content::Pool(_) => None,
+        },
         targets,
         pool: inner,
     }
@@ -248,7 +268,7 @@ fn targets(words: &Words<'_>, endpoint: &InspectedEndpoint) -> Vec<TargetView> {
         target: match (address, &configured.target) {
             (Some(address), _) => address.to_string(),
             (None, Target::Cname(name)) => name.to_string(),
-            (None, Target::Addresses(_)) => String::new(),
+            (None, Target::Addresses(_) | Target::Alias(_)) => String::new(),
         },
         is_of_family: address.is_none_or(|address| address.is_ipv4() == (words.family == Family::V4)),
         verdict: standing.map(|standing| standing.verdict.word().to_owned()),
