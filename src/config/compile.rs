@@ -65,7 +65,7 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
     let all_pools = with_inline(&specs);
     let compiled = pools::compile(&all_pools, &mut scope, problems);
     let reach = shape::check(&all_pools, &compiled, &specs.datacenters, problems);
-    let mut zones = zones::compile(sources, &specs.zones, &wanted_names(&specs), problems);
+    let mut zones = zones::compile(sources, &specs.zones, &specs.delegates, &wanted_names(&specs), problems);
     aliases::check(&all_pools, &zones, problems);
     let services = services::compile(&specs, &all_pools, &reach, &zones, &mut scope, problems);
     // After an error what seems unused may be what the mistake meant.
@@ -101,7 +101,8 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
 /// The names whose place in the zones later steps ask for.
 fn wanted_names(specs: &Specs) -> Vec<&Name> {
     let services = specs.services.iter().map(|service| &service.name.value);
-    services.chain(aliases::names(&with_inline(specs))).collect()
+    let delegates = specs.delegates.iter().map(|delegate| &delegate.name.value);
+    services.chain(delegates).chain(aliases::names(&with_inline(specs))).collect()
 }
 
 /// Named pools, then the inline pools of services; a pool's position here is its id.

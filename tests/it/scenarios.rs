@@ -32,6 +32,7 @@ scenarios! {
     long_answers_are_truncated
     nearest_datacenter_answers
     policies_choose_members
+    regions_are_delegated
 }
 
 fn directory() -> std::path::PathBuf {
