@@ -12,6 +12,7 @@ use super::{
 pub(super) mod datacenter;
 pub(super) mod delegate;
 pub(super) mod endpoint;
+mod kind;
 pub(super) mod monitor;
 pub(super) mod pool;
 pub(super) mod service;

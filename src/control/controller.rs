@@ -586,9 +586,9 @@ impl Controller {
         let now = report::distressed(&self.world.topology, &self.charts);
         let names: HashSet<Name> = now.iter().map(|(name, ..)| name.clone()).collect();
         let new: Vec<_> = now.iter().filter(|(name, ..)| !self.distressed.contains(name)).collect();
-        for (name, family, plight) in new.iter().take(10) {
+        for (name, rtype, plight) in new.iter().take(10) {
             let answers = report::plight_text(*plight);
-            tracing::warn!(service = %name, rtype = report::rtype(*family), answers, "nothing usable");
+            tracing::warn!(service = %name, rtype, answers, "nothing usable");
         }
         if new.len() > 10 {
             tracing::warn!(more = new.len() - 10, "services with nothing usable");

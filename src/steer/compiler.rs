@@ -6,6 +6,7 @@ use super::{
     chart::{Chart, Family, FamilyChart, Plight, Reach},
     conditions::Conditions,
     endpoint::Target,
+    kind::Kind,
     policy::Finding,
     pool::MemberKind,
     preference::Preferences,
@@ -45,8 +46,9 @@ struct Plan {
 }
 
 /// All of a service that its chart depends on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct PlanKey {
+    kind: Kind,
     pool: PoolId,
     ttl_secs: u32,
     on_all_down: OnAllDown,
@@ -55,7 +57,13 @@ pub(super) struct PlanKey {
 
 impl PlanKey {
     pub(super) fn of(service: &Service) -> Self {
-        Self { pool: service.pool, ttl_secs: service.ttl_secs, on_all_down: service.on_all_down, ipv6: service.ipv6 }
+        Self {
+            kind: service.kind.clone(),
+            pool: service.pool,
+            ttl_secs: service.ttl_secs,
+            on_all_down: service.on_all_down,
+            ipv6: service.ipv6,
+        }
     }
 
     /// The pools that the service may be answered from.
@@ -77,12 +85,13 @@ impl Compiler {
         let mut plan_of = Vec::with_capacity(topology.services.len());
         for service in &topology.services {
             let key = PlanKey::of(service);
-            let plan = *known.entry(key).or_insert_with(|| {
+            let plan = *known.entry(key.clone()).or_insert_with(|| {
                 let at = plans.len() as u32;
+                let roots = key.roots();
                 let (plan, probes) = Plan::new(&topology, key, databases, surveys);
                 plans.push(plan);
                 probes.into_iter().for_each(|probe| plans_of_probe[probe.index()].push(at));
-                aliases_below(&topology, &key.roots()).iter().for_each(|alias| plans_of_alias[alias.index()].push(at));
+                aliases_below(&topology, &roots).iter().for_each(|alias| plans_of_alias[alias.index()].push(at));
                 at
             });
             plan_of.push(plan);
@@ -188,10 +197,11 @@ impl Plan {
             own.iter().any(|endpoint| match &topology.endpoints[endpoint.index()].target {
                 Target::Addresses(addresses) => addresses.iter().any(is_family),
                 Target::Cname(_) => true,
-                Target::Alias(_) => false,
+                Target::Alias(_) | Target::Host(_) => false,
             })
         };
-        let families = [holds(std::net::IpAddr::is_ipv4), key.ipv6 && holds(std::net::IpAddr::is_ipv6)];
+        let is_srv = key.kind == Kind::Srv;
+        let families = [is_srv || holds(std::net::IpAddr::is_ipv4), key.ipv6 && holds(std::net::IpAddr::is_ipv6)];
         let mut probes: Vec<ProbeId> = endpoints
             .iter()
             .flat_map(|endpoint| topology.probes_of[endpoint.index()].iter().flatten().copied())
@@ -200,7 +210,7 @@ impl Plan {
         probes.dedup();
         let survey = surveys.survey(preferences, databases);
         let plan =
-            Self { key, survey, geographic, families, aliases: aliases_below(topology, &[key.pool]), may_answer_cname };
+            Self { aliases: aliases_below(topology, &[key.pool]), key, survey, geographic, families, may_answer_cname };
         (plan, probes)
     }
 
@@ -210,6 +220,7 @@ impl Plan {
             v4: self.family(Family::V4, search, surveys),
             v6: self.family(Family::V6, search, surveys),
             may_answer_cname: self.may_answer_cname,
+            kind: self.key.kind.clone(),
         }
     }
 
@@ -236,7 +247,8 @@ impl Plan {
             plight = plight.max(found_plight);
             let identity = finding.choice.as_ref().map_or(0, Choice::identity);
             let number = *number_of.entry(identity).or_insert_with(|| {
-                areas.push(Reach { choice: finding.choice.clone(), flips_in_secs: u32::MAX });
+                let keeps_order = finding.choice.as_ref().is_some_and(Choice::keeps_order);
+                areas.push(Reach { choice: finding.choice.clone(), flips_in_secs: u32::MAX, keeps_order });
                 areas.len() as u32 - 1
             });
             let flips_in_secs = &mut areas[number as usize].flips_in_secs;

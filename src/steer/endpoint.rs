@@ -34,6 +34,21 @@ pub enum Target {
     Cname(Name),
     /// The addresses that this name has, which change without an edit ([`super::Conditions::aliases`]).
     Alias(Name),
+    /// A host and a port: what an SRV record names.
+    Host(Host),
+}
+
+/// What an SRV record names (RFC 2782).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// Where the service is.
+    pub name: Name,
+    /// Its port there.
+    pub port: u16,
+    /// Lower is tried first.
+    pub priority: u16,
+    /// The member's weight; for clients, among hosts of one priority.
+    pub weight: u16,
 }
 
 /// The operator's word over the monitor's.

@@ -309,7 +309,7 @@ impl Inspector<'_> {
         let has_state = |id: &&DatacenterId| self.conditions.datacenters.get(id.index()) == Some(&state);
         let probes = &self.topology.probes_of[id.index()];
         let addresses = match &endpoint.target {
-            Target::Cname(_) => vec![None],
+            Target::Cname(_) | Target::Host(_) => vec![None],
             Target::Addresses(addresses) => addresses.iter().copied().map(Some).collect(),
             Target::Alias(_) => {
                 let resolved = self.topology.alias_of[id.index()].map(|alias| self.conditions.resolved(alias));

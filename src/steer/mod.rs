@@ -12,6 +12,7 @@ mod datacenter;
 mod draws;
 mod endpoint;
 mod inspect;
+mod kind;
 mod policy;
 mod pool;
 mod preference;
@@ -26,16 +27,17 @@ mod wheel;
 #[cfg(test)]
 mod tests;
 
-pub use chart::{Answer, Chart, Course, Family, Plight, Rdata};
+pub use chart::{Answer, Chart, Course, Family, Plight, Rdata, SrvRdata};
 pub use compiler::Compiler;
 pub use conditions::{Conditions, datacenter_states, probed};
 pub use datacenter::{Datacenter, State};
 pub use draws::Draws;
-pub use endpoint::{Endpoint, Force, Target};
+pub use endpoint::{Endpoint, Force, Host, Target};
 pub use inspect::{
     Content, Fate, InspectedAttempt, InspectedEndpoint, InspectedMember, InspectedPool, Inspection, Offer, Pass, Pick,
     Vantage, inspect, is_special,
 };
+pub use kind::Kind;
 pub use pool::{Answers, Member, MemberKind, MinUp, Policy, Pool, Rule, Spread, Tie};
 pub use resolved::Resolved;
 pub use service::{OnAllDown, Service};

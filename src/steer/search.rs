@@ -5,10 +5,10 @@ use std::{collections::HashMap, hash::Hasher, net::IpAddr, sync::Arc};
 use siphasher::sip::SipHasher13;
 
 use super::{
-    chart::{Answer, Family, Plight, Rdata},
+    chart::{Answer, Family, Plight, Rdata, SrvRdata},
     conditions::Conditions,
     datacenter::State,
-    endpoint::{Force, Target},
+    endpoint::{Force, Host, Target},
     policy::{self, Ballot, Finding, Selection, Tier},
     pool::{Answers, Member, MemberKind, MinUp, Policy, Pool, Spread},
     preference::Sight,
@@ -243,7 +243,7 @@ impl<'a> Search<'a> {
         match (&self.topology.endpoints[id.index()].target, self.topology.alias_of[id.index()]) {
             (Target::Addresses(addresses), _) => !addresses.iter().any(|&address| family.holds(address)),
             (Target::Alias(_), Some(alias)) => self.conditions.resolved(alias).lacks(family),
-            (Target::Cname(_) | Target::Alias(_), _) => false,
+            (Target::Cname(_) | Target::Alias(_) | Target::Host(_), _) => false,
         }
     }
 
@@ -275,6 +275,11 @@ impl<'a> Search<'a> {
         let probes = &self.topology.probes_of[id.index()];
         let rdata = match &endpoint.target {
             Target::Cname(name) => may_answer(probes[0]).then(|| Rdata::Cname(name.as_wire().into())),
+            Target::Host(host) => may_answer(probes[0]).then(|| {
+                let Host { name, port, priority, weight } = host;
+                let (priority, weight, port) = (*priority, *weight, *port);
+                Rdata::Srv(SrvRdata { priority, weight, port, target: name.as_wire().into() })
+            }),
             Target::Alias(_) => {
                 let may_answer = may_answer(probes[0]);
                 let alias = self.topology.alias_of[id.index()];
@@ -336,7 +341,7 @@ impl<'a> Search<'a> {
             Arc::clone(tables.entry((weights, picks)).or_insert_with(|| Arc::new(slots::exact(&stakes, picks))))
         };
         let turn = (pool.spread == Spread::Turn).then(|| self.stores.turns.of(id, family, groups.concat()));
-        Wheel { spread: pool.spread, slots, choices, salt, turn }
+        Wheel { spread: pool.spread, slots, choices, salt, turn, is_ranked: groups.len() > 1 && picks > 1 }
     }
 
     fn stake(&self, pool: &Pool, member: u16) -> Stake {

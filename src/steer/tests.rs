@@ -71,6 +71,7 @@ impl Draft {
     fn top(self, pool: PoolId) -> Bench {
         let service = Service {
             name: "www.example.com".parse::<Name>().unwrap(),
+            kind: Kind::default(),
             zone: ZoneId(0),
             pool,
             ttl_secs: 30,

@@ -107,6 +107,7 @@ impl Topology {
                 Target::Cname(name) | Target::Alias(name) => {
                     vec![probe_of(endpoint.monitor, ProbeTarget::Host(name.clone()))]
                 }
+                Target::Host(host) => vec![probe_of(endpoint.monitor, ProbeTarget::Host(host.name.clone()))],
             })
             .collect();
         let (aliases, alias_of) = aliases(&endpoints);
@@ -159,7 +160,7 @@ fn aliases(endpoints: &[Endpoint]) -> (Vec<Name>, Vec<Option<AliasId>>) {
     };
     let of = endpoints.iter().map(|endpoint| match &endpoint.target {
         Target::Alias(name) => Some(id_of(name)),
-        Target::Addresses(_) | Target::Cname(_) => None,
+        Target::Addresses(_) | Target::Cname(_) | Target::Host(_) => None,
     });
     let of = of.collect();
     (list, of)

@@ -29,6 +29,7 @@ scenarios! {
     aliases_are_followed
     client_subnet_forms
     edns_is_honoured
+    hosts_are_chosen_for_srv
     long_answers_are_truncated
     nearest_datacenter_answers
     policies_choose_members

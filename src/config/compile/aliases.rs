@@ -37,7 +37,7 @@ fn written<'s>(pools: &[&'s PoolSpec]) -> impl Iterator<Item = (&'s Name, Place)
     pools.iter().flat_map(|pool| pool.all_members()).filter_map(|member| match &member.target {
         MemberTarget::Endpoint(endpoint) => match &endpoint.target {
             Target::Alias(name) => Some((name, endpoint.target_place)),
-            Target::Addresses(_) | Target::Cname(_) => None,
+            Target::Addresses(_) | Target::Cname(_) | Target::Host(_) => None,
         },
         MemberTarget::Pool(_) => None,
     })

@@ -11,7 +11,7 @@ use crate::{
         values,
     },
     dns::Name,
-    steer::{Force, State, Target},
+    steer::{Force, Host, State, Target},
 };
 
 /// An endpoint as written.
@@ -56,6 +56,7 @@ fn default_name(target: &Target) -> Box<str> {
     match target {
         Target::Addresses(addresses) => addresses.first().map(IpAddr::to_string).unwrap_or_default().into(),
         Target::Cname(name) | Target::Alias(name) => name.to_string().into(),
+        Target::Host(host) => format!("{}:{}", host.name, host.port).into(),
     }
 }
 
@@ -63,11 +64,13 @@ fn force(item: Item<'_>, problems: &mut Problems) -> Option<Force> {
     item.word(&[("up", Force::Up), ("down", Force::Down)], problems)
 }
 
-/// `addresses`, `cname` or `alias`: exactly one.
+/// `addresses`, `cname`, `alias` or `target`: exactly one.
 fn target(table: &mut TableReader<'_>, name: &str, problems: &mut Problems) -> Option<(Target, Place)> {
     let addresses = table.item("addresses");
     let cname = table.item("cname");
     let alias = table.item("alias");
+    let host = table.item("target");
+    let (port, priority) = (table.item("port"), table.item("priority"));
     let whose = match name {
         "" => format!("an endpoint of {}", table.subject),
         name => format!("endpoint {}", Quoted(name)),
@@ -76,6 +79,21 @@ fn target(table: &mut TableReader<'_>, name: &str, problems: &mut Problems) -> O
         let name = values::domain(item.text(problems)?, item.key, problems)?;
         Some((make(name.value), name.place))
     };
+    if let (None, Some(stray)) = (host, port.or(priority)) {
+        problems
+            .error(stray.place, format!("{whose} has `{}`, and no `target`", stray.key))
+            .help("both belong to SRV services: target = \"sip1.example.com\", port = 5060; DNS answers addresses without a port");
+        return None;
+    }
+    if let (Some(host), Some(other)) = (host, addresses.or(cname).or(alias)) {
+        problems
+            .error(host.place, format!("{whose} has both `{}` and `{}`", other.key, host.key))
+            .help("make two members of it, one in a service of type = \"SRV\"");
+        return None;
+    }
+    if let Some(item) = host {
+        return host_of(item, port, priority, &whose, problems).map(|host| (Target::Host(host), item.place));
+    }
     match (addresses, cname, alias) {
         (Some(item), None, None) => {
             addresses_of(item, &whose, problems).map(|list| (Target::Addresses(list), item.place))
@@ -95,6 +113,29 @@ fn target(table: &mut TableReader<'_>, name: &str, problems: &mut Problems) -> O
             None
         }
     }
+}
+
+fn host_of(
+    item: Item<'_>,
+    port: Option<Item<'_>>,
+    priority: Option<Item<'_>>,
+    whose: &str,
+    problems: &mut Problems,
+) -> Option<Host> {
+    const PRIORITY: &str = "lower is tried first; 0 where none is written";
+    let number = |item: Item<'_>, least, help, problems: &mut Problems| {
+        u16::try_from(item.integer(least, 65_535, help, problems)?.value).ok()
+    };
+    let name = item.text(problems).and_then(|text| values::domain(text, "target", problems));
+    if port.is_none() {
+        problems
+            .error(item.place, format!("{whose} has a `target` and no `port`"))
+            .help("an SRV record names both: target = \"sip1.example.com\", port = 5060");
+    }
+    let port = port.and_then(|item| number(item, 1, "it is where the service is at the target", problems));
+    let priority = priority.map_or(Some(0), |item| number(item, 0, PRIORITY, problems));
+    // The weight is the member's, which is read later.
+    Some(Host { name: name?.value, port: port?, priority: priority?, weight: 0 })
 }
 
 fn addresses_of(item: Item<'_>, whose: &str, problems: &mut Problems) -> Option<Vec<IpAddr>> {

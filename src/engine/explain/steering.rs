@@ -13,7 +13,8 @@ use super::{
     },
 };
 use crate::{
-    dns::{Name, Rtype},
+    dns::Name,
+    engine::steered::family,
     geo::Finding,
     steer::{
         Content, DatacenterId, Family, Fate, InspectedEndpoint, InspectedMember, InspectedPool, Inspection, OnAllDown,
@@ -35,12 +36,7 @@ pub(super) struct Asked<'a> {
 pub(super) fn steering(world: &World<'_>, asked: &Asked<'_>) -> Option<SteeringView> {
     let topology = &world.snapshot.topology;
     let chart = world.snapshot.charts.get(asked.service.index())?;
-    let family = match asked.request.rtype {
-        Rtype::A => Family::V4,
-        Rtype::AAAA => Family::V6,
-        _ if chart.may_answer_cname() => Family::V4,
-        _ => return None,
-    };
+    let family = family(chart, asked.request.rtype)?;
     let service = topology.services.get(asked.service.index())?;
     let (address, decided_by) = decided_by(world, asked);
     let found = world.databases.lookup(address);
@@ -50,10 +46,7 @@ pub(super) fn steering(world: &World<'_>, asked: &Asked<'_>) -> Option<SteeringV
     let course = chart.course(family, Some(IpNet::from(address)), address);
     let atlas = chart.atlas(family).filter(|_| chart.area_count(family) > 1);
     Some(SteeringView {
-        records: match family {
-            Family::V4 => "A".to_owned(),
-            Family::V6 => "AAAA".to_owned(),
-        },
+        records: service.kind.records(family).to_owned(),
         decided_by,
         location: location(&found, &inspection.within),
         areas: chart.area_count(family),
@@ -223,7 +216,9 @@ fn member(words: &Words<'_>, of: &InspectedPool, found: &InspectedMember, answer
         Content::Pool(inner) => (None, Vec::new(), Some(pool(words, inner, answers))),
     };
     let is_answer = |target: &TargetView| {
-        answers.iter().any(|record| record.rdata.strip_suffix('.').unwrap_or(&record.rdata) == target.target)
+        // The rdata of SRV and HTTPS records has more than the target in it.
+        let mut words = answers.iter().flat_map(|record| record.rdata.split([' ', ',', '=', '"']));
+        words.any(|word| word.strip_suffix('.').unwrap_or(word) == target.target)
     };
     let is_answered = targets.iter().any(is_answer)
         || inner.as_ref().is_some_and(|inner| inner.members.iter().any(|member| member.is_answered));
@@ -268,6 +263,7 @@ fn targets(words: &Words<'_>, endpoint: &InspectedEndpoint) -> Vec<TargetView> {
         target: match (address, &configured.target) {
             (Some(address), _) => address.to_string(),
             (None, Target::Cname(name)) => name.to_string(),
+            (None, Target::Host(host)) => host.name.to_string(),
             (None, Target::Addresses(_) | Target::Alias(_)) => String::new(),
         },
         is_of_family: address.is_none_or(|address| address.is_ipv4() == (words.family == Family::V4)),
@@ -314,7 +310,7 @@ fn rcode_words(reply: &ReplyView) -> String {
 fn no_answer(steering: &SteeringView, last: &AttemptView) -> String {
     let has_family = |pool: &PoolView| any_target(pool, &|target| target.is_of_family);
     if !has_family(&last.pool) {
-        let family = if steering.records == "A" { "IPv4" } else { "IPv6" };
+        let family = if steering.records == "AAAA" { "IPv6" } else { "IPv4" };
         return format!("no member has an {family} address: no {} records, whatever the health", steering.records);
     }
     if steering.areas == 0 {
