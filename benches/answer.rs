@@ -9,7 +9,7 @@ use portolan::{
     geo::{Coordinates, Database, Databases},
     snapshot::Snapshot,
     steer::{
-        Answers, Compiler, Conditions, Datacenter, DatacenterId, Draws, Endpoint, EndpointId, Member, MemberKind,
+        Answers, Compiler, Conditions, Datacenter, DatacenterId, Draws, Endpoint, EndpointId, Kind, Member, MemberKind,
         MinUp, OnAllDown, Pace, Policy, Pool, PoolId, Regulation, Service, ServiceId, Spread, State, Surveys, Target,
         Topology, ZoneId,
     },
@@ -86,6 +86,7 @@ fn topology() -> Topology {
     };
     let service = Service {
         name: name("www.gslb.example.com"),
+        kind: Kind::default(),
         zone: ZoneId(0),
         pool: PoolId(0),
         ttl_secs: 30,

@@ -13,7 +13,7 @@
 //! | 2 | [`steer`] datacenters, endpoints, pools, policies, wheels, charts |
 //! | 3 | [`zone`] RRsets, nodes, lookup, master files |
 //! | 4 | [`snapshot`] |
-//! | 5 | [`engine`] the answer · [`config`] files to domain values · [`probe`] health checks |
+//! | 5 | [`engine`] the answer · [`config`] files to domain values · [`probe`] health checks · [`resolve`] what aliases stand for |
 //! | 6 | [`transport`] sockets · [`control`] the controller · [`admin`] HTTP |
 //! | 7 | [`app`], [`cli`] |
 
@@ -29,6 +29,7 @@ pub mod snapshot;
 pub mod config;
 pub mod engine;
 pub mod probe;
+pub mod resolve;
 
 pub mod admin;
 pub mod control;

@@ -96,6 +96,12 @@ members = [{ addresses = ["192.0.2.1"] }, { addresses = ["192.0.2.2"] }]
 policy = "all"
 members = [{ addresses = ["192.0.2.1"] }, { addresses = ["192.0.2.2"] }]
 
+[service."_sips._tcp.example.org"]
+type = "SRV"
+answers = 3
+policy = "failover"
+members = [{ target = "mail.example.org", port = 5061 }, { target = "host.example.org", port = 5061 }, { target = "sip.example.net", port = 5061 }]
+
 [service."cname.example.org"]
 members = [{ cname = "nearest.example.org" }]
 "#;
@@ -180,6 +186,7 @@ fn queries() -> Vec<(&'static str, Vec<u8>, Option<Rcode>)> {
         ("static", request("host.example.org", Rtype::A, &[]), OK),
         ("static, with additional records", request("example.org", Rtype::MX, &[]), OK),
         ("SRV", request("_sip._tcp.example.org", Rtype::SRV, &[]), OK),
+        ("chosen SRV, with additional records", request("_sips._tcp.example.org", Rtype::SRV, &american), OK),
         ("SOA", request("example.org", Rtype::SOA, &cookie), OK),
         ("ANY", request("host.example.org", Rtype::ANY, &[]), OK),
         ("long text", request("big.example.org", Rtype::TXT, &[]), OK),

@@ -28,7 +28,7 @@ const LAYERS: [Layer; 7] = [
     apart(&["steer"]),
     apart(&["zone"]),
     apart(&["snapshot"]),
-    apart(&["engine", "config", "probe"]),
+    apart(&["engine", "config", "probe", "resolve"]),
     leaning(&["transport", "control", "admin"]),
     leaning(&["app", "cli"]),
 ];

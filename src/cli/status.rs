@@ -18,6 +18,7 @@ pub(super) fn render(status: &Status, is_coloured: bool) -> String {
         .and_then(|()| troubles(&mut text, status, paint))
         .and_then(|()| datacenters(&mut text, status, paint))
         .and_then(|()| targets(&mut text, status, paint))
+        .and_then(|()| aliases(&mut text, status, paint))
         .and_then(|()| inventory(&mut text, status));
     text
 }
@@ -174,6 +175,27 @@ fn targets(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result
             "{:<monitor$}  {:<address$}  {verdict}  {last}{latency}{since}{flips}",
             target.monitor, target.target
         )?;
+    }
+    let hidden = well.len().saturating_sub(SHOWN_TARGETS);
+    if hidden > 0 {
+        writeln!(text, "and {hidden} more that are well; --json lists all")?;
+    }
+    Ok(())
+}
+
+fn aliases(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
+    if status.aliases.is_empty() {
+        return Ok(());
+    }
+    let (failing, well): (Vec<_>, Vec<_>) = status.aliases.iter().partition(|alias| alias.error.is_some());
+    let shown = failing.iter().chain(well.iter().take(SHOWN_TARGETS)).copied();
+    let name = shown.clone().map(|alias| alias.name.chars().count()).fold(5, usize::max);
+    writeln!(text, "\n{}", paint.strong(&format!("{:<name$}  addresses", "alias")))?;
+    for alias in shown {
+        let addresses = if alias.addresses.is_empty() { "none yet".to_owned() } else { alias.addresses.join(", ") };
+        let resolved = alias.resolved.map(|at| format!(", resolved {}", from_now(at - status.now))).unwrap_or_default();
+        let error = alias.error.as_ref().map(|why| format!("  {}", paint.bad(why))).unwrap_or_default();
+        writeln!(text, "{:<name$}  {addresses}{resolved}{error}", alias.name)?;
     }
     let hidden = well.len().saturating_sub(SHOWN_TARGETS);
     if hidden > 0 {

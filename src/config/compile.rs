@@ -11,8 +11,12 @@ use super::{
     sources::{Role, Sources},
     spec::{Chooser, PaceSpec, PoolSpec, Specs},
 };
-use crate::steer::{Datacenter, Topology};
+use crate::{
+    dns::Name,
+    steer::{Datacenter, Topology},
+};
 
+mod aliases;
 mod content;
 mod geo;
 mod names;
@@ -76,7 +80,8 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
     let compiled = pools::compile(&all_pools, &mut scope, problems);
     regulation::Checking { specs: &specs, pools: &all_pools, compiled: &compiled, loads: &loads }.run(problems);
     let reach = shape::check(&all_pools, &compiled, &specs.datacenters, problems);
-    let mut zones = zones::compile(sources, &specs.zones, &specs.services, problems);
+    let mut zones = zones::compile(sources, &specs.zones, &specs.delegates, &wanted_names(&specs), problems);
+    aliases::check(&all_pools, &zones, problems);
     let services = services::compile(&specs, &all_pools, &reach, &zones, &mut scope, problems);
     // After an error what seems unused may be what the mistake meant.
     if !problems.has_errors() {
@@ -112,6 +117,13 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
         zones: zones.list,
         datacenter_origins,
     }
+}
+
+/// The names whose place in the zones later steps ask for.
+fn wanted_names(specs: &Specs) -> Vec<&Name> {
+    let services = specs.services.iter().map(|service| &service.name.value);
+    let delegates = specs.delegates.iter().map(|delegate| &delegate.name.value);
+    services.chain(delegates).chain(aliases::names(&with_inline(specs))).collect()
 }
 
 /// Named pools, then the inline pools of services; a pool's position here is its id.

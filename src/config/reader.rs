@@ -252,6 +252,11 @@ impl<'t> Item<'t> {
         Self { subject, ..self }
     }
 
+    /// The same value, told of under a key: for tables whose keys are names.
+    pub(super) fn under(self, key: &'static str) -> Self {
+        Self { key, ..self }
+    }
+
     /// For keys that take a string or something else.
     pub(super) fn is_text(&self) -> bool {
         matches!(self.value, DeValue::String(_))

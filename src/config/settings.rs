@@ -58,6 +58,8 @@ pub struct ServerSettings {
     pub nsid: Option<Box<str>>,
     /// Targets outside of the service by which the server tells its own network's failure from everybody else's.
     pub canaries: Vec<Canary>,
+    /// Who resolves aliases; empty for the system's resolvers.
+    pub resolvers: Vec<SocketAddr>,
     /// DNS over TLS (RFC 7858).
     pub tls: Option<TlsSettings>,
     /// DNS over HTTPS (RFC 8484).
@@ -68,7 +70,8 @@ impl ServerSettings {
     /// The keys that differ in `newer` and that a running server does not follow.
     pub fn waiting_for_restart(&self, newer: &Self) -> Vec<&'static str> {
         // Taken apart, so that a new key has to say here whether a reload is enough for it.
-        let Self { listen, threads, admin, is_admin_named: _, state, nsid, canaries: _, tls, https } = self;
+        let Self { listen, threads, admin, is_admin_named: _, state, nsid, canaries: _, resolvers: _, tls, https } =
+            self;
         let differs = [
             ("listen", *listen != newer.listen),
             ("threads", *threads != newer.threads),
@@ -121,6 +124,8 @@ pub struct Database {
 }
 
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8053);
+/// Where resolvers answer whose port is not written.
+const DNS_PORT: u16 = 53;
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 5300);
 
 /// What `portolan.toml` says, with places where more is to be checked.
@@ -183,6 +188,7 @@ fn defaults(base: &Path) -> ServerSettings {
         state: base.join("state"),
         nsid: None,
         canaries: Vec::new(),
+        resolvers: Vec::new(),
         tls: None,
         https: None,
     }
@@ -239,6 +245,7 @@ impl Settings {
         }
         server.nsid = table.optional("nsid", problems, nsid);
         server.canaries = table.optional("canaries", problems, canaries).unwrap_or_default();
+        server.resolvers = table.optional("resolvers", problems, resolvers).unwrap_or_default();
         server.tls = table.optional("tls", problems, |item, problems| {
             let mut table = item.table(Subject { kind: "`tls`", name: "" }, problems)?;
             let tls = tls(&mut table, base, problems);
@@ -325,6 +332,31 @@ fn canary(text: At<&str>, problems: &mut Problems) -> Option<Canary> {
             .help("write it as \"192.0.2.1:443\", \"[2001:db8::1]:443\" or \"www.example.com:443\"");
     }
     canary
+}
+
+/// Addresses, each with or without a port.
+fn resolvers(item: Item<'_>, problems: &mut Problems) -> Option<Vec<SocketAddr>> {
+    let texts = item.texts("addresses", problems)?;
+    if texts.is_empty() {
+        problems
+            .error(item.place, format!("{} is empty: no alias would be resolved", item.what()))
+            .help("leave it away to ask the system's resolvers, or write at least one: [\"192.0.2.53\"]");
+        return None;
+    }
+    // Each is looked at before any is missed.
+    let read: Vec<_> = texts.into_iter().map(|text| resolver(text, problems)).collect();
+    read.into_iter().collect()
+}
+
+fn resolver(text: At<&str>, problems: &mut Problems) -> Option<SocketAddr> {
+    let without_port = || text.value.parse().ok().map(|address| SocketAddr::new(address, DNS_PORT));
+    let address = text.value.parse().ok().or_else(without_port);
+    if address.is_none() {
+        problems
+            .error(text.place, format!("resolver {} is no address", Quoted(text.value)))
+            .help("write it as \"192.0.2.53\", \"192.0.2.53:5353\" or \"[2001:db8::53]:53\"");
+    }
+    address
 }
 
 fn tls(table: &mut TableReader<'_>, base: &Path, problems: &mut Problems) -> Option<TlsSettings> {

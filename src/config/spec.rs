@@ -10,7 +10,9 @@ use super::{
 };
 
 pub(super) mod datacenter;
+pub(super) mod delegate;
 pub(super) mod endpoint;
+mod kind;
 pub(super) mod load;
 pub(super) mod monitor;
 pub(super) mod pool;
@@ -19,6 +21,7 @@ pub(super) mod service;
 pub(super) mod zone;
 
 pub(super) use datacenter::DatacenterSpec;
+pub(super) use delegate::DelegateSpec;
 pub(super) use endpoint::EndpointSpec;
 pub(super) use pool::{MemberSpec, MemberTarget, OnAllDownSpec, PolicyWord, PoolSpec, RuleSpec};
 pub(super) use regulation::{PaceSpec, RegulationSpec};
@@ -30,6 +33,7 @@ pub(super) use zone::ZoneSpec;
 pub(super) struct Specs {
     pub(super) datacenters: Vec<DatacenterSpec>,
     pub(super) zones: Vec<ZoneSpec>,
+    pub(super) delegates: Vec<DelegateSpec>,
     /// A monitor refers to nothing, so that it is a domain value at once.
     pub(super) monitors: Vec<At<crate::health::Monitor>>,
     /// Nor does a load source.
@@ -54,6 +58,9 @@ impl Specs {
         });
         self.tables(&mut root, "zone", problems, |specs, name, table, problems| {
             specs.zones.extend(ZoneSpec::read(name, table, problems));
+        });
+        self.tables(&mut root, "delegate", problems, |specs, name, table, problems| {
+            specs.delegates.extend(DelegateSpec::read(name, table, problems));
         });
         self.tables(&mut root, "monitor", problems, |specs, name, table, problems| {
             match monitor::read(name, table, directory, problems) {

@@ -27,6 +27,8 @@ struct ZoneSummary {
 #[derive(Debug, Clone, PartialEq)]
 struct ServiceSummary {
     name: String,
+    /// Of its records, where that is not A and AAAA alone.
+    rtype: Option<&'static str>,
     pool: String,
     policy: &'static str,
     ttl_secs: u32,
@@ -84,7 +86,7 @@ impl Summary {
     pub fn to_json(&self) -> Value {
         let service = |service: &ServiceSummary| {
             json!({
-                "name": service.name, "pool": service.pool, "policy": service.policy, "ttl": service.ttl_secs,
+                "name": service.name, "type": service.rtype, "pool": service.pool, "policy": service.policy, "ttl": service.ttl_secs,
                 "members": service.members, "endpoints": service.endpoints,
             })
         };
@@ -116,6 +118,7 @@ impl ServiceSummary {
         };
         Self {
             name: service.name.to_string(),
+            rtype: service.kind.word(),
             pool: pool.name.to_string(),
             policy: pool.policy.word(),
             ttl_secs: service.ttl_secs,
@@ -196,10 +199,11 @@ impl fmt::Display for ServiceSummary {
             None | Some(0) => String::new(),
             Some(more) => format!(" and {more} more"),
         };
+        let rtype = self.rtype.map(|rtype| format!(" {rtype}")).unwrap_or_default();
         let pool = if self.pool == self.name { String::new() } else { format!(" pool {}", self.pool) };
         writeln!(
             f,
-            "  {}{pool} {} ttl {}: {shown}{more} ({})",
+            "  {}{rtype}{pool} {} ttl {}: {shown}{more} ({})",
             self.name,
             self.policy,
             self.ttl_secs,

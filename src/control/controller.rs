@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use super::{
+    aliases::Aliases,
     canary,
     drain::{self, Drains},
     handle::{Command, DrainError, DrainReport, DrainRequest, Handle, ReloadError},
@@ -32,8 +33,9 @@ use crate::{
     engine,
     health::{Doubts, Effect, Ledger, Monitor, Outcome, Verdict, saved::SavedVerdict},
     probe::{Limits, ProbeKey, Prober, Report},
+    resolve::{self, Resolver},
     snapshot::{Identity, Snapshot},
-    steer::{Changes, Chart, Conditions, ProbeId, State, datacenter_states, probed},
+    steer::{AliasId, Changes, Chart, Conditions, ProbeId, State, datacenter_states, probed},
     transport::Counters,
 };
 
@@ -43,6 +45,8 @@ const COALESCE: Duration = Duration::from_millis(20);
 const SAVE: Duration = Duration::from_secs(1);
 /// How often a canary is asked while the checker doubts itself.
 const CANARY: Duration = Duration::from_secs(5);
+/// The start waits so long for aliases to be resolved.
+const FIRST_RESOLUTION: Duration = Duration::from_secs(5);
 
 /// What the controller is started with.
 #[derive(Debug)]
@@ -89,6 +93,8 @@ pub struct Controller {
     pub(super) configuration: ConfigurationStatus,
     /// Of the files last refused, so that they are not refused twice.
     refused_fingerprint: Option<u64>,
+    pub(super) aliases: Aliases,
+    resolver: Resolver,
     pub(super) drains: Drains,
     pub(super) freezes: u64,
     /// Services in distress that the log was told of.
@@ -113,6 +119,7 @@ enum Waiter {
 struct Inbox {
     commands: mpsc::Receiver<Command>,
     reports: mpsc::Receiver<Report>,
+    resolved: mpsc::Receiver<resolve::Report>,
     edits: mpsc::Receiver<()>,
     canaries: mpsc::Receiver<Outcome>,
     canary: mpsc::Sender<Outcome>,
@@ -127,6 +134,7 @@ impl Controller {
         let epoch = Instant::now();
         let (report, reports) = mpsc::channel(1024);
         let prober = Arc::new(Prober::start(probe_limits, epoch, report));
+        let (resolution, resolved) = mpsc::channel(64);
         let (commands, command_inbox) = mpsc::channel(64);
         let (settled, edits) = mpsc::channel(1);
         let (canary, canaries) = mpsc::channel(8);
@@ -155,6 +163,8 @@ impl Controller {
             waiting: Vec::new(),
             waiting_next: Vec::new(),
             refused_fingerprint: None,
+            aliases: Aliases::default(),
+            resolver: Resolver::new(resolution),
             drains: Drains::default(),
             freezes: 0,
             distressed: HashSet::new(),
@@ -167,12 +177,15 @@ impl Controller {
         };
         controller.log_warnings();
         controller.set_targets().await;
+        controller.set_aliases();
+        controller.aliases.restore(controller.state.aliases(now));
         let is_known = controller.restore_verdicts(now);
         controller.compile_all();
         let handle = Handle { commands, published: Arc::clone(&controller.published) };
         let mut inbox =
-            Inbox { commands: command_inbox, reports, edits, canaries, canary, watch: Watch::start(settled) };
+            Inbox { commands: command_inbox, reports, resolved, edits, canaries, canary, watch: Watch::start(settled) };
         inbox.watch.set(controller.world.interests.clone());
+        controller.first_resolution(&mut inbox).await;
         if !is_known {
             controller.first_round(&mut inbox).await;
         }
@@ -203,6 +216,7 @@ impl Controller {
             tokio::select! {
                 biased;
                 Some(report) = inbox.reports.recv() => self.record(&report),
+                Some(report) = inbox.resolved.recv() => self.take_resolved(report),
                 Some(outcome) = inbox.canaries.recv() => self.record_canary(&outcome),
                 command = inbox.commands.recv() => match command {
                     Some(Command::Stop(reply)) => {
@@ -323,6 +337,7 @@ impl Controller {
         }));
         self.world = world;
         self.ledger.set_has_canaries(!self.world.config.server.canaries.is_empty());
+        self.set_aliases();
         self.follow_states(datacenter_states(&self.world.topology, unix_now())).await;
         self.accept();
         self.configuration.reloads += 1;
@@ -473,6 +488,51 @@ impl Controller {
             .map(|(key, verdict, settled)| (key.saved(), SavedVerdict { verdict, since: since(settled) }))
             .collect();
         self.state.save_verdicts(verdicts, now);
+        let aliases = self.aliases.saved();
+        if !aliases.is_empty() {
+            self.state.save_aliases(aliases);
+        }
+    }
+
+    // Aliases
+
+    /// Makes the topology's aliases what is resolved.
+    fn set_aliases(&mut self) {
+        let aliases = &self.world.topology.aliases;
+        self.aliases.set(aliases);
+        self.resolver.set(aliases, &self.world.config.server.resolvers);
+    }
+
+    /// Waits until every alias was asked for that no earlier life knows of. Probes go on meanwhile.
+    async fn first_resolution(&mut self, inbox: &mut Inbox) {
+        let end = TokioInstant::now() + FIRST_RESOLUTION;
+        while !self.aliases.is_complete() {
+            tokio::select! {
+                Some(report) = inbox.resolved.recv() => self.take_resolved(report),
+                Some(report) = inbox.reports.recv() => self.record(&report),
+                () = sleep_until(end) => {
+                    tracing::warn!("not every alias is resolved yet: serving without them");
+                    break;
+                }
+            }
+        }
+        self.publish();
+    }
+
+    fn take_resolved(&mut self, report: resolve::Report) {
+        let now = TokioInstant::now();
+        if self.aliases.take(report, unix_now()) {
+            self.save_at.get_or_insert(now + SAVE);
+        }
+        self.publish_at.get_or_insert(now + COALESCE);
+    }
+
+    /// Takes up what aliases stand for; those for which that is something else.
+    fn follow_aliases(&mut self) -> Vec<AliasId> {
+        let resolved = self.aliases.resolved(&self.world.topology);
+        let old = std::mem::replace(&mut self.conditions.aliases, resolved);
+        let changed = |(at, new): (usize, &Arc<_>)| (old.get(at) != Some(new)).then_some(AliasId(at as u32));
+        self.conditions.aliases.iter().enumerate().filter_map(changed).collect()
     }
 
     // Snapshots
@@ -482,6 +542,7 @@ impl Controller {
         let now = self.epoch.elapsed();
         self.conditions.standings = self.keys.iter().map(|key| self.ledger.standing(key, now)).collect();
         self.touched.clear();
+        self.follow_aliases();
         self.charts = self.world.compiler.compile(&self.conditions, &mut self.world.surveys);
         self.send_out();
     }
@@ -499,6 +560,7 @@ impl Controller {
             }
         }
         self.publish_at = None;
+        changes.aliases = self.follow_aliases();
         if !changes.is_empty() {
             let World { compiler, surveys, .. } = &mut self.world;
             compiler.recompile(&self.conditions, &changes, surveys, &mut self.charts);
@@ -523,9 +585,9 @@ impl Controller {
         let now = report::distressed(&self.world.topology, &self.charts);
         let names: HashSet<Name> = now.iter().map(|(name, ..)| name.clone()).collect();
         let new: Vec<_> = now.iter().filter(|(name, ..)| !self.distressed.contains(name)).collect();
-        for (name, family, plight) in new.iter().take(10) {
+        for (name, rtype, plight) in new.iter().take(10) {
             let answers = report::plight_text(*plight);
-            tracing::warn!(service = %name, rtype = report::rtype(*family), answers, "nothing usable");
+            tracing::warn!(service = %name, rtype, answers, "nothing usable");
         }
         if new.len() > 10 {
             tracing::warn!(more = new.len() - 10, "services with nothing usable");

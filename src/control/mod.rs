@@ -7,6 +7,7 @@
 //! | `load` | from files to a world, on a thread of its own |
 //! | `databases` | the GeoIP files |
 //! | `drain` | which tables a drain edits, what it would leave, how it goes |
+//! | `aliases` | what aliases stand for, the last good answer of each |
 //! | `canary` | asks a target outside of the service, while the checker doubts itself |
 //! | `report` | makes the status document |
 //! | `watch` | tells when an edit is over |
@@ -14,6 +15,7 @@
 //! | `state` | what survives a restart |
 //! | `status` | what the server says of itself |
 
+mod aliases;
 mod canary;
 mod controller;
 mod databases;
@@ -33,6 +35,6 @@ pub use handle::{DrainError, DrainReport, DrainRequest, Gone, Handle, ReloadErro
 pub use load::{Refusal, World};
 pub use state::{StateDirectory, unix_now};
 pub use status::{
-    CheckerStatus, ConfigurationStatus, DatabaseStatus, DatacenterStatus, DistressedService, DrainStatus, Status,
-    TargetStatus, ZoneStatus,
+    AliasStatus, CheckerStatus, ConfigurationStatus, DatabaseStatus, DatacenterStatus, DistressedService, DrainStatus,
+    Status, TargetStatus, ZoneStatus,
 };

@@ -55,13 +55,14 @@ pub(super) fn status(controller: &Controller, snapshot: &Snapshot, charts: &[Arc
         distressed: distressed
             .iter()
             .take(LISTED)
-            .map(|(name, family, plight)| DistressedService {
+            .map(|(name, rtype, plight)| DistressedService {
                 name: name.to_string(),
-                rtype: rtype(*family).to_owned(),
+                rtype: (*rtype).to_owned(),
                 plight: plight_text(*plight).to_owned(),
             })
             .collect(),
         targets: controller.keys.iter().map(|key| target(controller, key)).collect(),
+        aliases: controller.aliases.status(),
         checker: CheckerStatus {
             doubt: match controller.ledger.doubt() {
                 Doubt::Trusting => "trusting",
@@ -133,25 +134,18 @@ pub(super) fn outcome_text(outcome: &Outcome) -> String {
     }
 }
 
-/// Services and families for which nothing is usable.
-pub(super) fn distressed(topology: &Topology, charts: &[Arc<Chart>]) -> Vec<(Name, Family, Plight)> {
+/// Services and types for which nothing is usable.
+pub(super) fn distressed(topology: &Topology, charts: &[Arc<Chart>]) -> Vec<(Name, &'static str, Plight)> {
     let mut distressed = Vec::new();
     for (service, chart) in topology.services.iter().zip(charts) {
         for family in [Family::V4, Family::V6] {
             let plight = chart.plight(family);
             if plight != Plight::None {
-                distressed.push((service.name.clone(), family, plight));
+                distressed.push((service.name.clone(), service.kind.records(family), plight));
             }
         }
     }
     distressed
-}
-
-pub(super) fn rtype(family: Family) -> &'static str {
-    match family {
-        Family::V4 => "A",
-        Family::V6 => "AAAA",
-    }
 }
 
 /// What is answered in this plight.

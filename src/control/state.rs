@@ -5,6 +5,7 @@ use std::{
     collections::HashMap,
     fs,
     io::{self, Read, Write},
+    net::IpAddr,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -18,6 +19,7 @@ use crate::{
 
 const VERDICTS: &str = "verdicts.json";
 const SERIALS: &str = "serials.json";
+const ALIASES: &str = "aliases.json";
 const COOKIE_KEY: &str = "cookie.key";
 /// No file here is ever larger; one that is, is not ours.
 const MAX_OCTETS: u64 = 64 << 20;
@@ -38,6 +40,32 @@ pub struct SavedSerial {
     /// RFC 1982.
     pub serial: u32,
 }
+
+/// What an alias stood for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SavedAlias {
+    /// The alias.
+    pub name: String,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+    /// When it was last resolved, in seconds since 1970.
+    pub resolved: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct AliasFile {
+    version: u32,
+    aliases: Vec<SavedAlias>,
+}
+
+/// Of the file of aliases.
+const ALIAS_VERSION: u32 = 1;
+/// What an alias stood for longer ago is not used: its addresses may be somebody else's by now.
+const ALIAS_AGE_SECS: i64 = 7 * 86_400;
+/// How far into the future an alias may be dated: clocks are set.
+const ALIAS_TOLERANCE_SECS: i64 = 300;
 
 impl StateDirectory {
     /// Makes the directory where there is none. One that cannot be made or written is degraded to a warning.
@@ -85,6 +113,31 @@ impl StateDirectory {
         match serde_json::to_vec(&texts) {
             Ok(octets) => self.write(SERIALS, &octets),
             Err(error) => tracing::warn!(%error, "serials not saved"),
+        }
+    }
+
+    /// What aliases stood for in an earlier life, less what is too old.
+    pub fn aliases(&self, now: i64) -> Vec<SavedAlias> {
+        let Some(octets) = self.read(ALIASES) else { return Vec::new() };
+        let refused = |error: &dyn std::fmt::Display| {
+            let file = self.path.join(ALIASES);
+            tracing::warn!(file = %file.display(), %error, "saved aliases not used; all have to be resolved first");
+            Vec::new()
+        };
+        let is_recent =
+            |alias: &SavedAlias| (now - ALIAS_AGE_SECS..=now + ALIAS_TOLERANCE_SECS).contains(&alias.resolved);
+        match serde_json::from_slice::<AliasFile>(&octets) {
+            Ok(file) if file.version != ALIAS_VERSION => refused(&format!("version {}", file.version)),
+            Ok(file) => file.aliases.into_iter().filter(is_recent).collect(),
+            Err(error) => refused(&error),
+        }
+    }
+
+    /// Keeps what aliases stand for, for the next life.
+    pub fn save_aliases(&mut self, aliases: Vec<SavedAlias>) {
+        match serde_json::to_vec(&AliasFile { version: ALIAS_VERSION, aliases }) {
+            Ok(octets) => self.write(ALIASES, &octets),
+            Err(error) => tracing::warn!(%error, "aliases not saved"),
         }
     }
 
@@ -189,6 +242,24 @@ mod tests {
         let names: Vec<_> =
             fs::read_dir(directory.path().join("state")).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert!(names.iter().all(|name| !name.to_string_lossy().ends_with(".tmp")), "{names:?}");
+    }
+
+    #[test]
+    fn aliases_are_read_back_unless_they_are_old_or_the_file_is_damaged() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut state = StateDirectory::open(directory.path().to_owned());
+        let alias = |name: &str, resolved| SavedAlias {
+            name: name.to_owned(),
+            addresses: vec![[192, 0, 2, 1].into()],
+            resolved,
+        };
+        let now = 1_800_000_000;
+        state.save_aliases(vec![alias("a", now - 60), alias("b", now - 30 * 86_400), alias("c", now + 86_400)]);
+        assert_eq!(state.aliases(now), [alias("a", now - 60)]);
+        for damaged in [&b"{\"version\":1,\"aliases\":["[..], b"{\"version\":2,\"aliases\":[]}", b"[]", b"\xff"] {
+            fs::write(directory.path().join(ALIASES), damaged).unwrap();
+            assert_eq!(state.aliases(now), []);
+        }
     }
 
     #[test]

@@ -28,6 +28,9 @@ pub struct Status {
     pub distressed: Vec<DistressedService>,
     /// What is probed.
     pub targets: Vec<TargetStatus>,
+    /// What aliases stand for, in order of name.
+    #[serde(default)]
+    pub aliases: Vec<AliasStatus>,
     /// The checker's belief in itself.
     pub checker: CheckerStatus,
 }
@@ -160,6 +163,25 @@ pub struct TargetStatus {
     /// While outcomes against the verdict are counted: the least time until it flips.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub flips_in_secs: Option<u32>,
+}
+
+/// An alias.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct AliasStatus {
+    /// The name.
+    pub name: String,
+    /// What it stands for, the last good answer.
+    pub addresses: Vec<String>,
+    /// How long answers that hold them may be cached, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ttl: Option<u32>,
+    /// When it was last resolved.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub resolved: Option<i64>,
+    /// Why it is not resolved now, if it is not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<String>,
 }
 
 /// The checker's belief in itself.

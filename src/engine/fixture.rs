@@ -11,7 +11,7 @@ use crate::{
     health::{Check, Monitor, Standing, TcpCheck, Verdict},
     snapshot::Snapshot,
     steer::{
-        Answers, Compiler, Conditions, Datacenter, DatacenterId, Endpoint, EndpointId, Member, MemberKind, MinUp,
+        Answers, Compiler, Conditions, Datacenter, DatacenterId, Endpoint, EndpointId, Kind, Member, MemberKind, MinUp,
         MonitorId, OnAllDown, Pace, Policy, Pool, PoolId, ProbeTarget, Regulation, Rule, Service, ServiceId, Spread,
         State, Surveys, Target, Topology, ZoneId,
     },
@@ -132,6 +132,7 @@ impl Draft {
         let MemberKind::Pool(pool) = pool else { unreachable!("services have pools") };
         self.services.push(Service {
             name: format!("{name}.gslb.example.com").parse().unwrap(),
+            kind: Kind::default(),
             zone: ZoneId(0),
             pool,
             ttl_secs: 30,

@@ -125,7 +125,7 @@ fn loses_all(before: &Chart, after: &Chart) -> Vec<String> {
         let was_well = before.area_count(family) > 0 && before.plight(family) == Plight::None;
         was_well && after.plight(family) > Plight::None
     };
-    let types = [(Family::V4, "A"), (Family::V6, "AAAA")];
+    let types = [Family::V4, Family::V6].map(|family| (family, after.kind().records(family)));
     types.into_iter().filter(|(family, _)| loses(*family)).map(|(_, records)| records.to_owned()).collect()
 }
 

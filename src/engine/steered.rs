@@ -1,12 +1,14 @@
 //! A service's answer: the client's course, a draw, and the drawn endpoints' records.
 
+mod srv;
+
 use super::{
     frame::Frame,
     walk::{Walk, push_cname, push_fixed},
 };
 use crate::{
     dns::{Full, ReplyWriter, Rtype, Section},
-    steer::{Draws, Family, Rdata, ServiceId},
+    steer::{Chart, Draws, Family, Kind, Rdata, ServiceId},
 };
 
 /// What a service gave.
@@ -28,20 +30,21 @@ pub(super) fn draw<'s>(
     frame: &mut Frame<'_, '_>,
 ) -> Result<Drawn<'s>, Full> {
     let Some(chart) = walk.snapshot.charts.get(service.index()) else { return Ok(Drawn::Nothing) };
-    let family = match walk.rtype {
-        Rtype::A => Family::V4,
-        Rtype::AAAA => Family::V6,
-        _ if chart.may_answer_cname() => Family::V4,
-        _ => return Ok(Drawn::Nothing),
-    };
+    let Some(family) = family(chart, walk.rtype) else { return Ok(Drawn::Nothing) };
     let course = chart.course(family, walk.subnet, walk.query.source);
     if walk.subnet.is_some() {
         frame.scope = frame.scope.max(course.scope);
     }
     frame.service.get_or_insert(service);
     let mut first_datacenter = None;
-    let mut section =
-        Steered { rtype: walk.rtype, owner, ttl_secs: course.ttl_secs, start: frame.writer.position(), count: 0 };
+    let mut section = Steered {
+        rtype: walk.rtype,
+        owner,
+        ttl_secs: course.ttl_secs,
+        keeps_order: course.keeps_order,
+        start: frame.writer.position(),
+        count: 0,
+    };
     let mut outcome = Ok(Drawn::Nothing);
     let writer = &mut frame.writer;
     course.draw(draws, &mut |answer| {
@@ -56,7 +59,20 @@ pub(super) fn draw<'s>(
         frame.datacenter = first_datacenter;
     }
     frame.writer.count(Section::Answer, section.count);
+    if walk.rtype == Rtype::SRV && matches!(outcome, Ok(Drawn::Records)) {
+        section.push_targets(&walk.snapshot.zones, &mut frame.writer);
+    }
     outcome
+}
+
+/// The part of the chart that answers a type, if there is one.
+pub(super) fn family(chart: &Chart, rtype: Rtype) -> Option<Family> {
+    match (chart.kind(), rtype) {
+        (Kind::Srv, rtype) => (rtype == Rtype::SRV).then_some(Family::V4),
+        (_, Rtype::A) => Some(Family::V4),
+        (_, Rtype::AAAA) => Some(Family::V6),
+        _ => chart.may_answer_cname().then_some(Family::V4),
+    }
 }
 
 /// The records of one service in the answer section.
@@ -64,6 +80,7 @@ struct Steered {
     rtype: Rtype,
     owner: u16,
     ttl_secs: u32,
+    keeps_order: bool,
     start: usize,
     count: u16,
 }
@@ -74,6 +91,7 @@ impl Steered {
         match rdata {
             Rdata::A(addresses) if self.rtype == Rtype::A => self.push_addresses(writer, addresses)?,
             Rdata::Aaaa(addresses) if self.rtype == Rtype::AAAA => self.push_addresses(writer, addresses)?,
+            Rdata::Srv(srv) if self.rtype == Rtype::SRV => self.push_srv(writer, srv)?,
             Rdata::Cname(target) if self.count == 0 => {
                 let target_at = push_cname(writer, self.owner, self.ttl_secs, target)?;
                 self.count = 1;

@@ -7,7 +7,7 @@ use std::{
 
 use ipnet::IpNet;
 
-use super::{draws::Draws, topology::DatacenterId, wheel::Choice};
+use super::{draws::Draws, kind::Kind, topology::DatacenterId, wheel::Choice};
 use crate::geo::Atlas;
 
 /// An address family, which is also what a query of type A or AAAA asks for.
@@ -19,6 +19,13 @@ pub enum Family {
     V6,
 }
 
+impl Family {
+    /// Whether an address is of this family.
+    pub(super) fn holds(self, address: IpAddr) -> bool {
+        address.is_ipv4() == (self == Self::V4)
+    }
+}
+
 /// A service compiled for the query path.
 #[derive(Debug, Default)]
 pub struct Chart {
@@ -26,6 +33,7 @@ pub struct Chart {
     pub(super) v4: FamilyChart,
     pub(super) v6: FamilyChart,
     pub(super) may_answer_cname: bool,
+    pub(super) kind: Kind,
 }
 
 /// A service's answers of one family.
@@ -48,6 +56,8 @@ pub(super) struct Reach {
     pub choice: Option<Choice>,
     /// Until a verdict that this choice hangs on could flip, in seconds.
     pub flips_in_secs: u32,
+    /// Whether the order of an answer is one of preference.
+    pub keeps_order: bool,
 }
 
 /// How far a service had to go to find an answer.
@@ -82,6 +92,21 @@ pub enum Rdata {
     Aaaa(Box<[[u8; 16]]>),
     /// One CNAME record: the target in lower-cased uncompressed wire form.
     Cname(Box<[u8]>),
+    /// One SRV record.
+    Srv(SrvRdata),
+}
+
+/// The rdata of an SRV record (RFC 2782).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SrvRdata {
+    /// Lower is tried first.
+    pub priority: u16,
+    /// Among those of one priority.
+    pub weight: u16,
+    /// Where the service is at the target.
+    pub port: u16,
+    /// In lower-cased uncompressed wire form.
+    pub target: Box<[u8]>,
 }
 
 /// What a chart has for one client: a wheel to draw from and how far the answer may travel.
@@ -91,6 +116,8 @@ pub struct Course<'a> {
     pub ttl_secs: u32,
     /// ECS SCOPE PREFIX-LENGTH (RFC 7871 section 7.2.1), in the family of the subnet asked with; 0 where no subnet decided.
     pub scope: u8,
+    /// Whether the order of the answer is one of preference.
+    pub keeps_order: bool,
     choice: Option<&'a Choice>,
     client: u64,
 }
@@ -105,12 +132,14 @@ impl Chart {
         let chart = self.family(family);
         let (area, scope, client) = chart.place(subnet, resolver);
         let Some(reach) = chart.areas.get(area) else {
-            return Course { ttl_secs: self.ttl_secs, scope: scope.unwrap_or(0), choice: None, client: 0 };
+            let scope = scope.unwrap_or(0);
+            return Course { ttl_secs: self.ttl_secs, scope, keeps_order: false, choice: None, client: 0 };
         };
         let (key, least) = if chart.by_client { client_key(client) } else { (0, 0) };
         Course {
             ttl_secs: self.ttl_secs.min(reach.flips_in_secs),
             scope: scope.map_or(0, |scope| scope.max(least)),
+            keeps_order: reach.keeps_order,
             choice: reach.choice.as_ref(),
             client: key,
         }
@@ -119,6 +148,11 @@ impl Chart {
     /// Whether a client may be answered a CNAME, for whatever type it asks.
     pub fn may_answer_cname(&self) -> bool {
         self.may_answer_cname
+    }
+
+    /// Which records the service answers.
+    pub fn kind(&self) -> &Kind {
+        &self.kind
     }
 
     /// How far the service had to go to find an answer, over all areas of one family.
@@ -189,6 +223,10 @@ impl Rdata {
             Self::Aaaa(addresses) => addresses.iter().map(|a| Ipv6Addr::from(*a).to_string()).collect(),
             Self::Cname(wire) => {
                 crate::dns::Name::from_wire(wire).map(|name| vec![name.to_string()]).unwrap_or_default()
+            }
+            Self::Srv(srv) => {
+                let host = |name: crate::dns::Name| vec![format!("{name}:{}", srv.port)];
+                crate::dns::Name::from_wire(&srv.target).map(host).unwrap_or_default()
             }
         }
     }

@@ -6,13 +6,14 @@ use super::{
     chart::{Chart, Family, FamilyChart, Plight, Reach},
     conditions::Conditions,
     endpoint::Target,
+    kind::Kind,
     policy::Finding,
     pool::{Failback, Member, MemberKind, Pace, Policy},
     preference::Preferences,
     search::{Search, Stores, View},
     service::{OnAllDown, Service},
     survey::{Survey, Surveys},
-    topology::{EndpointId, PoolId, ProbeId, ServiceId, Topology},
+    topology::{AliasId, EndpointId, PoolId, ProbeId, ServiceId, Topology},
     wheel::Choice,
 };
 use crate::geo::Databases;
@@ -28,6 +29,8 @@ pub struct Compiler {
     plans_of_probe: Vec<Vec<u32>>,
     /// By pool that may be regulated beside health: the plans whose trees hold it.
     plans_of_pool: HashMap<PoolId, Vec<u32>>,
+    /// By alias: the plans whose trees hold it.
+    plans_of_alias: Vec<Vec<u32>>,
     stores: Stores,
 }
 
@@ -38,12 +41,14 @@ pub struct Changes {
     pub probes: Vec<ProbeId>,
     /// Pools that are regulated otherwise, or whose endpoints' ramps went on.
     pub pools: Vec<PoolId>,
+    /// Aliases that stand for other addresses.
+    pub aliases: Vec<AliasId>,
 }
 
 impl Changes {
     /// Whether nothing did.
     pub fn is_empty(&self) -> bool {
-        self.probes.is_empty() && self.pools.is_empty()
+        self.probes.is_empty() && self.pools.is_empty() && self.aliases.is_empty()
     }
 }
 
@@ -55,12 +60,15 @@ struct Plan {
     /// The geographic pools of the tree, in the order of the survey's sights.
     geographic: Vec<PoolId>,
     families: [bool; 2],
+    /// Those of the service's own pool: what they resolve to says which families it has besides.
+    aliases: Vec<AliasId>,
     may_answer_cname: bool,
 }
 
 /// All of a service that its chart depends on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct PlanKey {
+    kind: Kind,
     pool: PoolId,
     ttl_secs: u32,
     on_all_down: OnAllDown,
@@ -69,7 +77,13 @@ pub(super) struct PlanKey {
 
 impl PlanKey {
     pub(super) fn of(service: &Service) -> Self {
-        Self { pool: service.pool, ttl_secs: service.ttl_secs, on_all_down: service.on_all_down, ipv6: service.ipv6 }
+        Self {
+            kind: service.kind.clone(),
+            pool: service.pool,
+            ttl_secs: service.ttl_secs,
+            on_all_down: service.on_all_down,
+            ipv6: service.ipv6,
+        }
     }
 
     /// The pools that the service may be answered from.
@@ -88,23 +102,26 @@ impl Compiler {
         let mut plans_of_probe = vec![Vec::new(); topology.probes.len()];
         let mut plans_of_pool: HashMap<PoolId, Vec<u32>> = HashMap::new();
         let regulated = regulated_pools(&topology);
+        let mut plans_of_alias = vec![Vec::new(); topology.aliases.len()];
         let mut known: HashMap<PlanKey, u32> = HashMap::new();
         let mut plan_of = Vec::with_capacity(topology.services.len());
         for service in &topology.services {
             let key = PlanKey::of(service);
-            let plan = *known.entry(key).or_insert_with(|| {
+            let plan = *known.entry(key.clone()).or_insert_with(|| {
                 let at = plans.len() as u32;
+                let roots = key.roots();
                 let (plan, probes) = Plan::new(&topology, key, databases, surveys);
                 plans.push(plan);
-                for pool in pools_below(&topology, &key.roots()).into_iter().filter(|pool| regulated[pool.index()]) {
+                for pool in pools_below(&topology, &roots).into_iter().filter(|pool| regulated[pool.index()]) {
                     plans_of_pool.entry(pool).or_default().push(at);
                 }
                 probes.into_iter().for_each(|probe| plans_of_probe[probe.index()].push(at));
+                aliases_below(&topology, &roots).iter().for_each(|alias| plans_of_alias[alias.index()].push(at));
                 at
             });
             plan_of.push(plan);
         }
-        Self { topology, plans, plan_of, plans_of_probe, plans_of_pool, stores: Stores::default() }
+        Self { topology, plans, plan_of, plans_of_probe, plans_of_pool, plans_of_alias, stores: Stores::default() }
     }
 
     /// The topology that this compiler is for.
@@ -139,7 +156,8 @@ impl Compiler {
     ) {
         let by_probe = changed.probes.iter().flat_map(|probe| &self.plans_of_probe[probe.index()]);
         let by_pool = changed.pools.iter().filter_map(|pool| self.plans_of_pool.get(pool)).flatten();
-        let mut touched: Vec<u32> = by_probe.chain(by_pool).copied().collect();
+        let by_alias = changed.aliases.iter().flat_map(|alias| &self.plans_of_alias[alias.index()]);
+        let mut touched: Vec<u32> = by_probe.chain(by_pool).chain(by_alias).copied().collect();
         touched.sort_unstable();
         touched.dedup();
         if touched.is_empty() {
@@ -206,9 +224,11 @@ impl Plan {
             own.iter().any(|endpoint| match &topology.endpoints[endpoint.index()].target {
                 Target::Addresses(addresses) => addresses.iter().any(is_family),
                 Target::Cname(_) => true,
+                Target::Alias(_) | Target::Host(_) => false,
             })
         };
-        let families = [holds(std::net::IpAddr::is_ipv4), key.ipv6 && holds(std::net::IpAddr::is_ipv6)];
+        let is_srv = key.kind == Kind::Srv;
+        let families = [is_srv || holds(std::net::IpAddr::is_ipv4), key.ipv6 && holds(std::net::IpAddr::is_ipv6)];
         let mut probes: Vec<ProbeId> = endpoints
             .iter()
             .flat_map(|endpoint| topology.probes_of[endpoint.index()].iter().flatten().copied())
@@ -216,7 +236,9 @@ impl Plan {
         probes.sort_unstable();
         probes.dedup();
         let survey = surveys.survey(preferences, databases);
-        (Self { key, survey, geographic, families, may_answer_cname }, probes)
+        let plan =
+            Self { aliases: aliases_below(topology, &[key.pool]), key, survey, geographic, families, may_answer_cname };
+        (plan, probes)
     }
 
     fn chart(&self, search: &mut Search<'_>, surveys: &mut Surveys) -> Chart {
@@ -225,15 +247,17 @@ impl Plan {
             v4: self.family(Family::V4, search, surveys),
             v6: self.family(Family::V6, search, surveys),
             may_answer_cname: self.may_answer_cname,
+            kind: self.key.kind.clone(),
         }
     }
 
     fn family(&self, family: Family, search: &mut Search<'_>, surveys: &mut Surveys) -> FamilyChart {
-        let is_published = match family {
-            Family::V4 => self.families[0],
-            Family::V6 => self.families[1],
+        let (is_published, is_wanted) = match family {
+            Family::V4 => (self.families[0], true),
+            Family::V6 => (self.families[1], self.key.ipv6),
         };
-        if !is_published {
+        let has_alias = || self.aliases.iter().any(|&alias| search.may_have(alias, family));
+        if !(is_published || is_wanted && has_alias()) {
             return FamilyChart::default();
         }
         // Areas that come to the same choice become one: that is what gives each answer its widest scope.
@@ -251,7 +275,8 @@ impl Plan {
             plight = plight.max(found_plight);
             let identity = finding.choice.as_ref().map_or(0, Choice::identity);
             let number = *number_of.entry(identity).or_insert_with(|| {
-                areas.push(Reach { choice: finding.choice.clone(), flips_in_secs: u32::MAX });
+                let keeps_order = finding.choice.as_ref().is_some_and(Choice::keeps_order);
+                areas.push(Reach { choice: finding.choice.clone(), flips_in_secs: u32::MAX, keeps_order });
                 areas.len() as u32 - 1
             });
             let flips_in_secs = &mut areas[number as usize].flips_in_secs;
@@ -363,4 +388,16 @@ fn endpoints_below(topology: &Topology, roots: &[PoolId]) -> Vec<EndpointId> {
     endpoints.sort_unstable();
     endpoints.dedup();
     endpoints
+}
+
+/// Every alias below the roots, each once.
+fn aliases_below(topology: &Topology, roots: &[PoolId]) -> Vec<AliasId> {
+    if topology.aliases.is_empty() {
+        return Vec::new();
+    }
+    let endpoints = endpoints_below(topology, roots);
+    let mut aliases: Vec<_> = endpoints.iter().filter_map(|id| topology.alias_of[id.index()]).collect();
+    aliases.sort_unstable();
+    aliases.dedup();
+    aliases
 }

@@ -1,12 +1,13 @@
-//! Conditions: what changes without an edit. Health, the hour, ramps and feedback, as values.
+//! Conditions: what changes without an edit. Health, the hour, what aliases stand for, ramps and feedback, as values.
 
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
     datacenter::State,
     part::Part,
+    resolved::{Resolved, UNKNOWN},
     search::state_of,
-    topology::{DatacenterId, EndpointId, PoolId, ProbeId, Topology},
+    topology::{AliasId, DatacenterId, EndpointId, PoolId, ProbeId, Topology},
 };
 use crate::health::Standing;
 
@@ -17,6 +18,8 @@ pub struct Conditions {
     pub datacenters: Vec<State>,
     /// Each probe's standing.
     pub standings: Vec<Standing>,
+    /// What each alias stands for, by [`AliasId`].
+    pub aliases: Vec<Arc<Resolved>>,
     /// What ramps and feedback come to.
     pub steering: Steering,
 }
@@ -43,8 +46,14 @@ impl Conditions {
         Self {
             datacenters: datacenter_states(topology, now),
             standings: vec![Standing::default(); topology.probes.len()],
+            aliases: vec![Arc::default(); topology.aliases.len()],
             steering: Steering::default(),
         }
+    }
+
+    /// What an alias stands for.
+    pub fn resolved(&self, alias: AliasId) -> &Resolved {
+        self.aliases.get(alias.index()).map_or(&UNKNOWN, |resolved| resolved)
     }
 
     pub(super) fn standing(&self, probe: Option<ProbeId>) -> Standing {

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use super::{
-    chart::Family,
     datacenter::State,
     pool::Pace,
     topology::{DatacenterId, LoadId, MonitorId},
@@ -38,17 +37,23 @@ pub enum Target {
     Addresses(Vec<IpAddr>),
     /// A CNAME record, for every type.
     Cname(Name),
+    /// The addresses that this name has, which change without an edit ([`super::Conditions::aliases`]).
+    Alias(Name),
+    /// A host and a port: what an SRV record names.
+    Host(Host),
 }
 
-impl Target {
-    /// Whether these are addresses, and none is of the family.
-    pub(super) fn lacks(&self, family: Family) -> bool {
-        match (self, family) {
-            (Self::Addresses(addresses), Family::V4) => addresses.iter().all(IpAddr::is_ipv6),
-            (Self::Addresses(addresses), Family::V6) => addresses.iter().all(IpAddr::is_ipv4),
-            (Self::Cname(_), _) => false,
-        }
-    }
+/// What an SRV record names (RFC 2782).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// Where the service is.
+    pub name: Name,
+    /// Its port there.
+    pub port: u16,
+    /// Lower is tried first.
+    pub priority: u16,
+    /// The member's weight; for clients, among hosts of one priority.
+    pub weight: u16,
 }
 
 /// The operator's word over the monitor's.

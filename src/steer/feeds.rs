@@ -116,6 +116,7 @@ impl Feeds {
 fn targets(target: &Target) -> Vec<ProbeTarget> {
     match target {
         Target::Addresses(addresses) => addresses.iter().map(|&address| ProbeTarget::Address(address)).collect(),
-        Target::Cname(name) => vec![ProbeTarget::Host(name.clone())],
+        Target::Cname(name) | Target::Alias(name) => vec![ProbeTarget::Host(name.clone())],
+        Target::Host(host) => vec![ProbeTarget::Host(host.name.clone())],
     }
 }

@@ -115,7 +115,7 @@ pub struct InspectedEndpoint {
     pub state: State,
     /// The datacenter whose state that is, where it is not its own.
     pub state_of: Option<DatacenterId>,
-    /// Each of its addresses, none for a CNAME, with its standing where it is probed.
+    /// Each of its addresses, or those that its alias has now, with the standing where it is probed; none for a CNAME.
     pub addresses: Vec<(Option<IpAddr>, Option<Standing>)>,
 }
 
@@ -177,6 +177,8 @@ pub enum Pass {
     Disabled,
     /// It has no address of the family asked for.
     NoAddress,
+    /// An alias that was never resolved.
+    Unresolved,
     /// A pool with nothing usable in it.
     Unusable,
     /// A pool with too few usable members.
@@ -321,15 +323,23 @@ impl Inspector<'_> {
         let has_state = |id: &&DatacenterId| self.conditions.datacenters.get(id.index()) == Some(&state);
         let probes = &self.topology.probes_of[id.index()];
         let addresses = match &endpoint.target {
-            Target::Cname(_) => vec![None],
+            Target::Cname(_) | Target::Host(_) => vec![None],
             Target::Addresses(addresses) => addresses.iter().copied().map(Some).collect(),
+            Target::Alias(_) => {
+                let resolved = self.topology.alias_of[id.index()].map(|alias| self.conditions.resolved(alias));
+                resolved.into_iter().flat_map(|resolved| resolved.addresses()).copied().map(Some).collect()
+            }
         };
         let standing = |probe: &Option<_>| probe.map(|probe| self.conditions.standing(Some(probe)));
         InspectedEndpoint {
             id,
             state,
             state_of: endpoint.datacenters.iter().filter(|_| endpoint.state != state).find(has_state).copied(),
-            addresses: addresses.into_iter().zip(probes.iter().map(standing)).collect(),
+            // An alias has one probe, whatever it resolves to.
+            addresses: addresses
+                .into_iter()
+                .zip(probes.iter().chain(probes.last().into_iter().cycle()).map(standing))
+                .collect(),
         }
     }
 
@@ -375,7 +385,10 @@ impl Inspector<'_> {
             Content::Pool(_) => return Pass::Unusable,
             Content::Endpoint(inspected) => inspected,
         };
-        let of_family = |address: Option<IpAddr>| address.is_none_or(|a| a.is_ipv4() == (family == Family::V4));
+        if inspected.addresses.is_empty() {
+            return Pass::Unresolved;
+        }
+        let of_family = |address: Option<IpAddr>| address.is_none_or(|address| family.holds(address));
         if !inspected.addresses.iter().any(|(address, _)| of_family(*address)) {
             return Pass::NoAddress;
         }

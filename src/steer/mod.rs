@@ -14,10 +14,12 @@ mod endpoint;
 mod feedback;
 mod feeds;
 mod inspect;
+mod kind;
 mod part;
 mod policy;
 mod pool;
 mod preference;
+mod resolved;
 mod search;
 mod service;
 mod slots;
@@ -28,12 +30,12 @@ mod wheel;
 #[cfg(test)]
 mod tests;
 
-pub use chart::{Answer, Chart, Course, Family, Plight, Rdata};
+pub use chart::{Answer, Chart, Course, Family, Plight, Rdata, SrvRdata};
 pub use compiler::{Changes, Compiler};
 pub use conditions::{Conditions, Steering, datacenter_states, probed};
 pub use datacenter::{Datacenter, State};
 pub use draws::Draws;
-pub use endpoint::{Endpoint, Force, Target};
+pub use endpoint::{Endpoint, Force, Host, Target};
 pub use feedback::{
     Disagreement, Fallback, FeedReport, Feedback, FeedbackReport, PoolReport, RampKey, RampReport, Reading,
     SavedFeedback,
@@ -43,14 +45,16 @@ pub use inspect::{
     Content, Fate, InspectedAttempt, InspectedEndpoint, InspectedMember, InspectedPool, Inspection, Offer, Pass, Pick,
     Vantage, inspect, is_special,
 };
+pub use kind::Kind;
 pub use part::Part;
 pub use pool::{
     Answers, Capacity, Failback, Level, LoadPolicy, Measure, Member, MemberKind, MinUp, Pace, Policy, Pool, Regulation,
     Rule, Spread, Tie,
 };
+pub use resolved::Resolved;
 pub use service::{OnAllDown, Service};
 pub use survey::Surveys;
 pub use topology::{
-    DatacenterId, EndpointId, FeedId, LoadId, MonitorId, PoolId, Probe, ProbeId, ProbeTarget, ServiceId, Topology,
-    ZoneId,
+    AliasId, DatacenterId, EndpointId, FeedId, LoadId, MonitorId, PoolId, Probe, ProbeId, ProbeTarget, ServiceId,
+    Topology, ZoneId,
 };

@@ -5,16 +5,17 @@ use std::{collections::HashMap, hash::Hasher, net::IpAddr, sync::Arc};
 use siphasher::sip::SipHasher13;
 
 use super::{
-    chart::{Answer, Family, Plight, Rdata},
+    chart::{Answer, Family, Plight, Rdata, SrvRdata},
     conditions::Conditions,
     datacenter::State,
-    endpoint::{Force, Target},
+    endpoint::{Force, Host, Target},
     part::Part,
     policy::{self, Ballot, Finding, Selection, Tier, Vista},
     pool::{Answers, Member, MemberKind, MinUp, Policy, Pool, Spread},
     preference::{Sight, Span},
+    resolved::UNKNOWN,
     slots::{self, Slots, Stake},
-    topology::{EndpointId, PoolId, ProbeId, Topology},
+    topology::{AliasId, EndpointId, PoolId, ProbeId, Topology},
     wheel::{Choice, Wheel},
 };
 
@@ -252,7 +253,7 @@ impl<'a> Search<'a> {
     /// What an endpoint comes to: the addresses of the family that may be answered.
     fn endpoint(&mut self, id: EndpointId, view: View<'_>) -> Finding {
         let View { family, plight, .. } = view;
-        let counts_empty = view.counts_other_family && self.topology.endpoints[id.index()].target.lacks(family);
+        let counts_empty = view.counts_other_family && self.lacks(id, family);
         let key = (id, family, plight, counts_empty);
         if let Some(found) = self.endpoints.get(&key) {
             return found.clone();
@@ -260,6 +261,20 @@ impl<'a> Search<'a> {
         let found = self.find_endpoint(id, family, plight, counts_empty);
         self.endpoints.insert(key, found.clone());
         found
+    }
+
+    /// Whether an endpoint has addresses, and none is of the family.
+    fn lacks(&self, id: EndpointId, family: Family) -> bool {
+        match (&self.topology.endpoints[id.index()].target, self.topology.alias_of[id.index()]) {
+            (Target::Addresses(addresses), _) => !addresses.iter().any(|&address| family.holds(address)),
+            (Target::Alias(_), Some(alias)) => self.conditions.resolved(alias).lacks(family),
+            (Target::Cname(_) | Target::Alias(_) | Target::Host(_), _) => false,
+        }
+    }
+
+    /// Whether an alias may come to addresses of the family: it has some, or nothing is known of it yet.
+    pub(super) fn may_have(&self, alias: AliasId, family: Family) -> bool {
+        !self.conditions.resolved(alias).lacks(family)
     }
 
     fn find_endpoint(&self, id: EndpointId, family: Family, plight: Plight, counts_empty: bool) -> Finding {
@@ -285,12 +300,22 @@ impl<'a> Search<'a> {
         let probes = &self.topology.probes_of[id.index()];
         let rdata = match &endpoint.target {
             Target::Cname(name) => may_answer(probes[0]).then(|| Rdata::Cname(name.as_wire().into())),
+            Target::Host(host) => may_answer(probes[0]).then(|| {
+                let Host { name, port, priority, weight } = host;
+                let (priority, weight, port) = (*priority, *weight, *port);
+                Rdata::Srv(SrvRdata { priority, weight, port, target: name.as_wire().into() })
+            }),
+            Target::Alias(_) => {
+                let may_answer = may_answer(probes[0]);
+                let alias = self.topology.alias_of[id.index()];
+                let resolved = alias.map_or(&UNKNOWN, |alias| self.conditions.resolved(alias));
+                flips_in_secs = flips_in_secs.min(resolved.ttl_secs());
+                let has_some = resolved.addresses().iter().any(|&address| counts_empty || family.holds(address));
+                (may_answer && has_some).then(|| rdata_of(resolved.addresses(), family))
+            }
             Target::Addresses(addresses) => {
-                let of_family = addresses.iter().zip(probes).filter(|(address, _)| match family {
-                    _ if counts_empty => true,
-                    Family::V4 => address.is_ipv4(),
-                    Family::V6 => address.is_ipv6(),
-                });
+                let of_family =
+                    addresses.iter().zip(probes).filter(|(address, _)| counts_empty || family.holds(**address));
                 let usable: Vec<IpAddr> =
                     of_family.filter(|(_, probe)| may_answer(**probe)).map(|(address, _)| *address).collect();
                 (!usable.is_empty()).then(|| rdata_of(&usable, family))
@@ -392,7 +417,7 @@ impl<'a> Search<'a> {
             Arc::clone(tables.entry((weights, picks)).or_insert_with(|| Arc::new(slots::exact(&stakes, picks))))
         };
         let turn = (pool.spread == Spread::Turn).then(|| self.stores.turns.of(id, family, groups.concat()));
-        Wheel { spread: pool.spread, slots, choices, salt, turn }
+        Wheel { spread: pool.spread, slots, choices, salt, turn, is_ranked: selection.is_ranked && picks > 1 }
     }
 
     /// The stakes of those selected. Where members are ranked, one that takes a part leaves the rest to those behind it; among

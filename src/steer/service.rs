@@ -1,6 +1,9 @@
 //! Services: names whose answer is chosen per client, as configured.
 
-use super::topology::{PoolId, ZoneId};
+use super::{
+    kind::Kind,
+    topology::{PoolId, ZoneId},
+};
 use crate::dns::Name;
 
 /// A name whose answer is chosen per client.
@@ -10,6 +13,8 @@ pub struct Service {
     pub name: Name,
     /// The zone that holds it: the innermost.
     pub zone: ZoneId,
+    /// Which records it answers.
+    pub kind: Kind,
     /// What chooses.
     pub pool: PoolId,
     /// Seconds; an answer's TTL is never above it.

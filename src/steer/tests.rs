@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU32, sync::Arc};
 
+mod aliases;
+
 use super::*;
 use crate::{
     dns::Name,
@@ -78,6 +80,7 @@ impl Draft {
     fn top_in(self, pool: PoolId, databases: &Databases) -> Bench {
         let service = Service {
             name: "www.example.com".parse::<Name>().unwrap(),
+            kind: Kind::default(),
             zone: ZoneId(0),
             pool,
             ttl_secs: 30,

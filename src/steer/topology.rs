@@ -39,6 +39,8 @@ ids! {
     ProbeId,
     /// A position in [`Feeds::list`].
     FeedId,
+    /// A position in [`Topology::aliases`].
+    AliasId,
 }
 
 /// Everything that steers, validated: every id is in range, pools form no cycle, names are unique.
@@ -58,10 +60,14 @@ pub struct Topology {
     pub services: Vec<Service>,
     /// What is probed: each (monitor, target) once, however many endpoints share it.
     pub probes: Vec<Probe>,
-    /// For each endpoint, for each of its addresses (or its one CNAME): the probe, where it is monitored.
+    /// For each endpoint, for each of its addresses (or its one CNAME or alias): the probe, where it is monitored.
     pub probes_of: Vec<Vec<Option<ProbeId>>>,
     /// What load reports describe: each (source, target) once, however many members share it.
     pub feeds: Feeds,
+    /// What is resolved: each alias once, however many endpoints share it.
+    pub aliases: Vec<Name>,
+    /// For each endpoint: its alias, where it is one.
+    pub alias_of: Vec<Option<AliasId>>,
 }
 
 /// One thing to probe.
@@ -78,7 +84,7 @@ pub struct Probe {
 pub enum ProbeTarget {
     /// An address of an endpoint.
     Address(IpAddr),
-    /// The target of a CNAME endpoint, resolved by the system's resolver at each probe.
+    /// The name that an endpoint stands for, resolved by the system's resolver at each probe.
     Host(Name),
 }
 
@@ -107,11 +113,15 @@ impl Topology {
                 Target::Addresses(addresses) => {
                     addresses.iter().map(|&a| probe_of(endpoint.monitor, ProbeTarget::Address(a))).collect()
                 }
-                Target::Cname(name) => vec![probe_of(endpoint.monitor, ProbeTarget::Host(name.clone()))],
+                Target::Cname(name) | Target::Alias(name) => {
+                    vec![probe_of(endpoint.monitor, ProbeTarget::Host(name.clone()))]
+                }
+                Target::Host(host) => vec![probe_of(endpoint.monitor, ProbeTarget::Host(host.name.clone()))],
             })
             .collect();
         let (loads, feeds) = (Vec::new(), Feeds::default());
-        Self { datacenters, monitors, loads, endpoints, pools, services, probes, probes_of, feeds }
+        let (aliases, alias_of) = aliases(&endpoints);
+        Self { datacenters, monitors, loads, endpoints, pools, services, probes, probes_of, feeds, aliases, alias_of }
     }
 
     /// With the sources that datacenters, endpoints and pools refer to by position.
@@ -161,4 +171,22 @@ impl Topology {
         known[pool.index()] = Some(datacenters.clone());
         datacenters
     }
+}
+
+/// Each alias once, and which of them each endpoint is.
+fn aliases(endpoints: &[Endpoint]) -> (Vec<Name>, Vec<Option<AliasId>>) {
+    let mut known = std::collections::HashMap::new();
+    let mut list = Vec::new();
+    let mut id_of = |name: &Name| {
+        *known.entry(name.clone()).or_insert_with(|| {
+            list.push(name.clone());
+            AliasId(list.len() as u32 - 1)
+        })
+    };
+    let of = endpoints.iter().map(|endpoint| match &endpoint.target {
+        Target::Alias(name) => Some(id_of(name)),
+        Target::Addresses(_) | Target::Cname(_) | Target::Host(_) => None,
+    });
+    let of = of.collect();
+    (list, of)
 }

@@ -24,6 +24,8 @@ pub(super) struct Wheel {
     pub(super) salt: u64,
     /// The number of the shard's counter, for `turn`.
     pub(super) turn: Option<Arc<u32>>,
+    /// Whether a slot names several choices, the better first.
+    pub(super) is_ranked: bool,
 }
 
 /// What a slot can name.
@@ -57,6 +59,14 @@ impl Choice {
         match self {
             Self::Answer(answer) => matches!(answer.rdata, Rdata::Cname(_)),
             Self::Wheel(wheel) => wheel.choices.iter().any(Self::may_be_cname),
+        }
+    }
+
+    /// Whether the order of a draw from here is one of preference.
+    pub(super) fn keeps_order(&self) -> bool {
+        match self {
+            Self::Answer(_) => false,
+            Self::Wheel(wheel) => wheel.is_ranked || wheel.choices.iter().any(Self::keeps_order),
         }
     }
 

@@ -435,13 +435,14 @@ mod tests {
     use super::*;
     use crate::{
         dns::Rcode,
-        steer::{DatacenterId, OnAllDown, PoolId, Service, ServiceId, ZoneId},
+        steer::{DatacenterId, Kind, OnAllDown, PoolId, Service, ServiceId, ZoneId},
     };
 
     fn topology(services: &[&str]) -> Arc<Topology> {
         let service = |name: &&str| Service {
             name: name.parse().unwrap(),
             zone: ZoneId(0),
+            kind: Kind::default(),
             pool: PoolId(0),
             ttl_secs: 30,
             on_all_down: OnAllDown::All,

@@ -7,7 +7,8 @@
 //! | `script` | reads and plays the scenarios of `tests/scenarios` |
 //! | `http` | the admin address |
 //! | `balancers` | nginx and HAProxy |
-//! | `scenarios` `control` `failures` `reload` `hostile` | the tests |
+//! | `upstream` | Knot, in the place of a recursive resolver |
+//! | `aliases` `scenarios` `control` `failures` `reload` `hostile` | the tests |
 
 #![allow(
     dead_code,
@@ -18,6 +19,7 @@
     reason = "a test's own modules"
 )]
 
+mod aliases;
 mod ask;
 mod balancers;
 mod control;
@@ -28,3 +30,4 @@ mod http;
 mod reload;
 mod scenarios;
 mod script;
+mod upstream;

@@ -29,9 +29,11 @@ scenarios! {
     aliases_are_followed
     client_subnet_forms
     edns_is_honoured
+    hosts_are_chosen_for_srv
     long_answers_are_truncated
     nearest_datacenter_answers
     policies_choose_members
+    regions_are_delegated
 }
 
 fn directory() -> std::path::PathBuf {

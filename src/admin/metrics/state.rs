@@ -36,6 +36,7 @@ pub(super) fn write(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     page.gauge("portolan_services_distressed", help, status.distressed.len() as i64)?;
     datacenters(page, status)?;
     targets(page, status)?;
+    aliases(page, status)?;
     checker(page, status)
 }
 
@@ -81,6 +82,18 @@ fn targets(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     let count = |word| status.targets.iter().filter(|target| target.verdict == word).count() as i64;
     let counts = ["up", "down", "unknown"].map(|word| ([("verdict", word)], count(word)));
     page.gauges("portolan_targets", "Targets, by verdict.", counts)
+}
+
+fn aliases(page: &mut Page<'_>, status: &Status) -> fmt::Result {
+    let failing = status.aliases.iter().map(|alias| ([("alias", &*alias.name)], i64::from(alias.error.is_some())));
+    page.gauges(
+        "portolan_alias_failing",
+        "1 while it is not resolved, and its last good addresses serve on.",
+        failing,
+    )?;
+    let age = |alias: &crate::control::AliasStatus| Some((status.now - alias.resolved?).max(0));
+    let ages = status.aliases.iter().filter_map(|alias| Some(([("alias", &*alias.name)], age(alias)?)));
+    page.gauges("portolan_alias_age_seconds", "Since it was last resolved.", ages)
 }
 
 fn checker(page: &mut Page<'_>, status: &Status) -> fmt::Result {

@@ -117,6 +117,8 @@ fn own_text(pool: &Pool, compiled: &Compiled) -> Vec<u8> {
             match &compiled.endpoints[id.index()].target {
                 Target::Addresses(addresses) => put(addresses),
                 Target::Cname(name) => put(name),
+                Target::Alias(name) => put(&("alias", name)),
+                Target::Host(host) => put(host),
             }
         }
     }
@@ -136,7 +138,8 @@ pub(super) fn of_service(file: &SourceFile, service: &Service, pools: &[Content]
         fallback.to_be_bytes(),
         (u64::from(service.ttl_secs) << 1 | u64::from(service.ipv6)).to_be_bytes(),
     ];
-    let text = [service.name.as_wire(), &numbers.concat()].concat();
+    let kind = service.kind.word().map(|_| format!("{:?}", service.kind)).unwrap_or_default();
+    let text = [service.name.as_wire(), &numbers.concat(), kind.as_bytes()].concat();
     content.hash = 0;
     content.add(&text);
     content.add_file(file);

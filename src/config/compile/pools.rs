@@ -10,7 +10,9 @@ use crate::{
         problems::Problems,
         spec::{EndpointSpec, MemberSpec, MemberTarget, PaceSpec, PolicyWord, PoolSpec},
     },
-    steer::{DatacenterId, Endpoint, EndpointId, Member, MemberKind, MinUp, MonitorId, Policy, Pool, PoolId},
+    steer::{
+        DatacenterId, Endpoint, EndpointId, Host, Member, MemberKind, MinUp, MonitorId, Policy, Pool, PoolId, Target,
+    },
 };
 
 /// The pools and endpoints of a configuration.
@@ -127,7 +129,7 @@ impl Compiled {
         let kind = match &spec.target {
             MemberTarget::Pool(name) => MemberKind::Pool(PoolId(scope.pools.find(name, problems)? as u32)),
             MemberTarget::Endpoint(endpoint) => {
-                let endpoint = self.endpoint(endpoint, inherited, scope, problems);
+                let endpoint = self.endpoint(endpoint, spec.weight, inherited, scope, problems);
                 self.endpoints.push(endpoint);
                 MemberKind::Endpoint(EndpointId(self.endpoints.len() as u32 - 1))
             }
@@ -142,6 +144,7 @@ impl Compiled {
     fn endpoint(
         &self,
         spec: &EndpointSpec,
+        weight: u16,
         inherited: &Inherited,
         scope: &mut Scope<'_>,
         problems: &mut Problems,
@@ -158,7 +161,10 @@ impl Compiled {
             datacenters.iter().map(|at| scope.paces[at.index()]).fold(spec.pace.or(inherited.pace), PaceSpec::or);
         Endpoint {
             name: spec.name.value.clone(),
-            target: spec.target.clone(),
+            target: match spec.target.clone() {
+                Target::Host(host) => Target::Host(Host { weight, ..host }),
+                target => target,
+            },
             datacenters,
             monitor,
             state: spec.state,
@@ -180,7 +186,7 @@ impl Compiled {
         let (MemberTarget::Endpoint(endpoint), MemberKind::Endpoint(id)) = (&spec.target, first.kind) else {
             return true;
         };
-        let is_same = self.endpoint(endpoint, inherited, scope, problems) == self.endpoints[id.index()];
+        let is_same = self.endpoint(endpoint, spec.weight, inherited, scope, problems) == self.endpoints[id.index()];
         if !is_same {
             let message = format!("two different endpoints of a pool are called {}", Quoted(&endpoint.name.value));
             problems

@@ -15,7 +15,7 @@ use crate::{
         spec::{Chooser, OnAllDownSpec, PoolSpec, ServiceSpec, Specs},
     },
     dns::{Name, Rtype},
-    steer::{OnAllDown, PoolId, Service, ZoneId},
+    steer::{Kind, OnAllDown, PoolId, Service, ZoneId},
 };
 
 /// The services, in the order of their specifications; those that cannot be are left out and reported.
@@ -48,7 +48,14 @@ pub(super) fn compile(
         let on_all_down = on_all_down(written, scope, problems);
         let (Some(zone), Some(pool)) = (zone, pool) else { continue };
         check_name(spec, zone, zones, reach.get(pool).and_then(|reach| reach.first_cname), problems);
+        let others = match on_all_down {
+            OnAllDown::Pool(other) => reach.get(other.index()),
+            OnAllDown::All | OnAllDown::Empty => None,
+        };
+        let roots = reach.get(pool).into_iter().chain(others);
+        roots.for_each(|reach| check_endpoints(spec, reach, problems));
         services.push(Service {
+            kind: spec.kind.clone(),
             name: spec.name.value.clone(),
             zone,
             pool: PoolId(pool as u32),
@@ -58,6 +65,34 @@ pub(super) fn compile(
         });
     }
     services
+}
+
+/// Whether a service answers a type by itself.
+fn answers(spec: &ServiceSpec, rtype: Rtype) -> bool {
+    match spec.kind {
+        Kind::Addresses => matches!(rtype, Rtype::A | Rtype::AAAA),
+        Kind::Srv => rtype == Rtype::SRV,
+    }
+}
+
+/// A service of type SRV has hosts with ports, any other has none.
+fn check_endpoints(spec: &ServiceSpec, reach: &Reach, problems: &mut Problems) {
+    let At { value: name, place } = &spec.name;
+    match (&spec.kind, reach.first_host, reach.first_other) {
+        (Kind::Srv, _, Some(other)) => {
+            problems
+                .error(other, format!("service \"{name}\" is of type SRV, and this endpoint has no `target`"))
+                .also(*place, "the service")
+                .help("an SRV record names a host and a port: target = \"sip1.example.com\", port = 5060");
+        }
+        (Kind::Addresses, Some(host), _) => {
+            problems
+                .error(host, format!("service \"{name}\" answers addresses, and this endpoint has a `target`"))
+                .also(*place, "the service")
+                .help("write type = \"SRV\" in the service, or `addresses`, `cname` or `alias` here");
+        }
+        _ => {}
+    }
 }
 
 fn on_all_down(written: Option<&OnAllDownSpec>, scope: &mut Scope<'_>, problems: &mut Problems) -> OnAllDown {
@@ -112,7 +147,7 @@ fn check_name(spec: &ServiceSpec, zone: ZoneId, zones: &Zones, cname: Option<Pla
         match taken.rtype {
             Rtype::CNAME => conflict(taken, "a CNAME stands alone at its name"),
             Rtype::NS if !zones.is_apex(zone, name) => conflict(taken, "a delegation hands the name to other servers"),
-            Rtype::A | Rtype::AAAA if cname.is_none() => conflict(taken, "the service answers that type"),
+            rtype if cname.is_none() && answers(spec, rtype) => conflict(taken, "the service answers that type"),
             _ if cname.is_some() && !zones.is_apex(zone, name) => {
                 conflict(taken, "the service may answer a CNAME, which stands alone at its name");
             }

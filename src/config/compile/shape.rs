@@ -27,6 +27,9 @@ pub(super) struct Reach {
     cnames: u64,
     /// Where the first of those is written.
     pub(super) first_cname: Option<Place>,
+    /// Where the first host with a port is written, and the first endpoint that is none.
+    pub(super) first_host: Option<Place>,
+    pub(super) first_other: Option<Place>,
     /// Whether an endpoint is in a datacenter that has a location.
     is_somewhere: bool,
 }
@@ -130,6 +133,8 @@ fn reach_of(
         sum.endpoints = sum.endpoints.saturating_add(below.endpoints);
         sum.cnames = sum.cnames.saturating_add(below.cnames);
         sum.first_cname = sum.first_cname.or(below.first_cname);
+        sum.first_host = sum.first_host.or(below.first_host);
+        sum.first_other = sum.first_other.or(below.first_other);
         sum.is_somewhere |= below.is_somewhere;
     }
     sum
@@ -147,11 +152,14 @@ fn member_reach(
         MemberKind::Endpoint(id) => {
             let endpoint = &compiled.endpoints[id.index()];
             let is_cname = matches!(endpoint.target, Target::Cname(_));
+            let is_host = matches!(endpoint.target, Target::Host(_));
             Reach {
                 depth: 0,
                 endpoints: 1,
                 cnames: u64::from(is_cname),
                 first_cname: is_cname.then_some(place),
+                first_host: is_host.then_some(place),
+                first_other: (!is_host).then_some(place),
                 is_somewhere: endpoint.datacenters.iter().any(|dc| datacenters[dc.index()].location.is_some()),
             }
         }

@@ -15,7 +15,7 @@ use crate::{
         place::{FileId, Place},
         problems::Problems,
         sources::{Role, Sources},
-        spec::{ServiceSpec, ZoneSpec},
+        spec::{DelegateSpec, ServiceSpec, ZoneSpec},
     },
     dns::{Name, Rtype},
     steer::{Service, ZoneId},
@@ -23,6 +23,7 @@ use crate::{
 };
 
 mod authority;
+mod delegate;
 mod master;
 
 use master::Master;
@@ -98,17 +99,21 @@ struct Draft {
     zone: ZoneConfig,
     place: Place,
     taken: HashMap<Name, Vec<Taken>>,
+    /// For each name that a table delegates: the first static record at or below it, and its owner.
+    hidden: HashMap<Name, (Name, Taken)>,
     hash: Content,
 }
 
-/// Reads the master files and makes the zones. What static records hold is told of services' names and those above them.
+/// Reads the master files and makes the zones. What static records hold is told of `wanted` names and those above them.
 pub(super) fn compile(
     sources: &Sources,
     specs: &[ZoneSpec],
-    services: &[ServiceSpec],
+    delegates: &[DelegateSpec],
+    wanted: &[&Name],
     problems: &mut Problems,
 ) -> Zones {
-    let reading = Reading { sources, wanted: with_ancestors(services) };
+    let cuts = delegates.iter().map(|spec| spec.name.value.clone()).collect();
+    let reading = Reading { sources, wanted: with_ancestors(wanted), cuts };
     let mut used = HashSet::new();
     let mut drafts = Vec::with_capacity(specs.len());
     for spec in specs {
@@ -128,6 +133,7 @@ pub(super) fn compile(
             duplicate("zone", &pair[0].zone.apex.to_string(), pair[1].place, pair[0].place, problems);
         }
     }
+    delegate::add(sources, delegates, &mut drafts, problems);
     Zones::new(drafts)
 }
 
@@ -156,13 +162,15 @@ fn find_master(
 struct Reading<'s> {
     sources: &'s Sources,
     wanted: hashbrown::HashSet<Name>,
+    /// Names that tables delegate.
+    cuts: hashbrown::HashSet<Name>,
 }
 
-/// The services' names and all names above them.
-fn with_ancestors(services: &[ServiceSpec]) -> hashbrown::HashSet<Name> {
-    let mut names = hashbrown::HashSet::with_capacity(services.len());
-    for service in services {
-        let mut at = Some(service.name.value.clone());
+/// The names and all names above them.
+fn with_ancestors(wanted: &[&Name]) -> hashbrown::HashSet<Name> {
+    let mut names = hashbrown::HashSet::with_capacity(wanted.len());
+    for &name in wanted {
+        let mut at = Some(name.clone());
         while let Some(name) = at {
             at = name.parent();
             if !names.insert(name) {
@@ -267,6 +275,7 @@ impl Reading<'_> {
         };
         let (soa, ns) = made.map_or((None, Vec::new()), |made| (made.soa, made.ns));
         let taken = master.check(self.sources, apex, &ns, &self.wanted, problems);
+        let hidden = master.hidden_by(self.sources, &self.cuts);
         let mut records = ns;
         records.extend(master.into_records());
         let mut hash = Content::default();
@@ -276,7 +285,7 @@ impl Reading<'_> {
         let serial = serial.unwrap_or(SerialSource::FromContent { hash: 0, newest: None });
         let origin = Origin::new(self.sources, place);
         let zone = ZoneConfig { apex: apex.clone(), client_subnet: true, serial, origin, records, soa };
-        Draft { zone, place, taken, hash }
+        Draft { zone, place, taken, hidden, hash }
     }
 }
 

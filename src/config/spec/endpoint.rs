@@ -11,7 +11,8 @@ use crate::{
         reader::{Item, Subject, TableReader},
         values,
     },
-    steer::{Force, State, Target},
+    dns::Name,
+    steer::{Force, Host, State, Target},
 };
 
 /// An endpoint as written.
@@ -19,6 +20,8 @@ use crate::{
 pub(in crate::config) struct EndpointSpec {
     pub(in crate::config) name: At<Box<str>>,
     pub(in crate::config) target: Target,
+    /// Where that is written.
+    pub(in crate::config) target_place: Place,
     pub(in crate::config) datacenter: Option<At<Box<str>>>,
     pub(in crate::config) monitor: Option<At<Box<str>>>,
     pub(in crate::config) state: State,
@@ -50,14 +53,15 @@ impl EndpointSpec {
             Some(name) => values::name(name, "endpoint", problems)?,
             None => At::new(default_name(&target), place),
         };
-        Some(Self { name, target, datacenter, monitor, state, force, load, pace })
+        Some(Self { name, target, target_place: place, datacenter, monitor, state, force, load, pace })
     }
 }
 
 fn default_name(target: &Target) -> Box<str> {
     match target {
         Target::Addresses(addresses) => addresses.first().map(IpAddr::to_string).unwrap_or_default().into(),
-        Target::Cname(name) => name.to_string().into(),
+        Target::Cname(name) | Target::Alias(name) => name.to_string().into(),
+        Target::Host(host) => format!("{}:{}", host.name, host.port).into(),
     }
 }
 
@@ -65,41 +69,78 @@ fn force(item: Item<'_>, problems: &mut Problems) -> Option<Force> {
     item.word(&[("up", Force::Up), ("down", Force::Down)], problems)
 }
 
-/// `addresses` or `cname`: exactly one.
+/// `addresses`, `cname`, `alias` or `target`: exactly one.
 fn target(table: &mut TableReader<'_>, name: &str, problems: &mut Problems) -> Option<(Target, Place)> {
     let addresses = table.item("addresses");
     let cname = table.item("cname");
     let alias = table.item("alias");
-    if let Some(alias) = alias {
-        problems
-            .error(alias.place, "this version has no `alias` yet")
-            .help("use `cname` below the zone's apex, or `addresses`");
-        return None;
-    }
+    let host = table.item("target");
+    let (port, priority) = (table.item("port"), table.item("priority"));
     let whose = match name {
         "" => format!("an endpoint of {}", table.subject),
         name => format!("endpoint {}", Quoted(name)),
     };
-    match (addresses, cname) {
-        (Some(item), None) => addresses_of(item, &whose, problems).map(|list| (Target::Addresses(list), item.place)),
-        (None, Some(item)) => {
-            let text = item.text(problems)?;
-            let name = values::domain(text, "cname", problems)?;
-            Some((Target::Cname(name.value), name.place))
+    let named = |item: Item<'_>, make: fn(Name) -> Target, problems: &mut Problems| {
+        let name = values::domain(item.text(problems)?, item.key, problems)?;
+        Some((make(name.value), name.place))
+    };
+    if let (None, Some(stray)) = (host, port.or(priority)) {
+        problems
+            .error(stray.place, format!("{whose} has `{}`, and no `target`", stray.key))
+            .help("both belong to SRV services: target = \"sip1.example.com\", port = 5060; DNS answers addresses without a port");
+        return None;
+    }
+    if let (Some(host), Some(other)) = (host, addresses.or(cname).or(alias)) {
+        problems
+            .error(host.place, format!("{whose} has both `{}` and `{}`", other.key, host.key))
+            .help("make two members of it, one in a service of type = \"SRV\"");
+        return None;
+    }
+    if let Some(item) = host {
+        return host_of(item, port, priority, &whose, problems).map(|host| (Target::Host(host), item.place));
+    }
+    match (addresses, cname, alias) {
+        (Some(item), None, None) => {
+            addresses_of(item, &whose, problems).map(|list| (Target::Addresses(list), item.place))
         }
-        (Some(_), Some(cname)) => {
+        (None, Some(item), None) => named(item, Target::Cname, problems),
+        (None, None, Some(item)) => named(item, Target::Alias, problems),
+        (Some(one), Some(other), _) | (Some(one), None, Some(other)) | (None, Some(one), Some(other)) => {
             problems
-                .error(cname.place, format!("{whose} has both `addresses` and `cname`"))
+                .error(other.place, format!("{whose} has both `{}` and `{}`", one.key, other.key))
                 .help("make two members of it");
             None
         }
-        (None, None) => {
+        (None, None, None) => {
             problems
                 .error(table.place, format!("{whose} has nothing to answer"))
-                .help("add addresses = [\"192.0.2.1\"] or cname = \"...\"; for a member that is a pool, write its name or { pool = \"...\" }");
+                .help("add addresses = [\"192.0.2.1\"], cname = \"...\" or alias = \"...\"; for a member that is a pool, write its name or { pool = \"...\" }");
             None
         }
     }
+}
+
+fn host_of(
+    item: Item<'_>,
+    port: Option<Item<'_>>,
+    priority: Option<Item<'_>>,
+    whose: &str,
+    problems: &mut Problems,
+) -> Option<Host> {
+    const PRIORITY: &str = "lower is tried first; 0 where none is written";
+    let number = |item: Item<'_>, least, help, problems: &mut Problems| {
+        u16::try_from(item.integer(least, 65_535, help, problems)?.value).ok()
+    };
+    let name = item.text(problems).and_then(|text| values::domain(text, "target", problems));
+    if port.is_none() {
+        problems
+            .error(item.place, format!("{whose} has a `target` and no `port`"))
+            .help("an SRV record names both: target = \"sip1.example.com\", port = 5060");
+    }
+    let port = port.and_then(|item| number(item, 1, "it is where the service is at the target", problems));
+    let priority = priority.map_or(Some(0), |item| number(item, 0, PRIORITY, problems));
+    // The weight is the member's, which is read later.
+    Some(Host { name: name?.value, port: port?, priority: priority?, weight: 0 })
 }
 
 fn addresses_of(item: Item<'_>, whose: &str, problems: &mut Problems) -> Option<Vec<IpAddr>> {

@@ -1,6 +1,6 @@
 //! `[service."NAME"]`: a name whose answer is chosen per client, with a pool's name or with members inline.
 
-use super::{OnAllDownSpec, PoolSpec, pool};
+use super::{OnAllDownSpec, PoolSpec, kind, pool};
 use crate::{
     config::{
         place::At,
@@ -9,6 +9,7 @@ use crate::{
         values,
     },
     dns::Name,
+    steer::Kind,
 };
 
 /// A service as written.
@@ -19,6 +20,7 @@ pub(in crate::config) struct ServiceSpec {
     pub(in crate::config) ttl_secs: u32,
     pub(in crate::config) on_all_down: Option<OnAllDownSpec>,
     pub(in crate::config) ipv6: bool,
+    pub(in crate::config) kind: Kind,
 }
 
 /// What chooses for a service.
@@ -60,10 +62,11 @@ impl ServiceSpec {
         let at_name = values::domain(name, "the service's name", problems);
         let ttl_secs = table.optional("ttl", problems, super::ttl).unwrap_or(DEFAULT_TTL_SECS);
         let on_all_down = table.optional("on-all-down", problems, pool::on_all_down);
+        let kind = kind::read(&mut table, problems);
         let ipv6 = table.optional("ipv6", problems, Item::boolean).unwrap_or(true);
         let chooser = chooser(name, &mut table, problems);
         table.finish(problems);
-        Some(Self { name: at_name?, chooser: chooser?, ttl_secs, on_all_down, ipv6 })
+        Some(Self { name: at_name?, chooser: chooser?, ttl_secs, on_all_down, ipv6, kind: kind? })
     }
 }
 

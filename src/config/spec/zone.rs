@@ -60,7 +60,7 @@ impl ZoneSpec {
     }
 }
 
-fn nameservers(item: Item<'_>, problems: &mut Problems) -> Option<At<Vec<Name>>> {
+pub(super) fn nameservers(item: Item<'_>, problems: &mut Problems) -> Option<At<Vec<Name>>> {
     let texts = item.texts("names", problems)?;
     if texts.is_empty() {
         problems

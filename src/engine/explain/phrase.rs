@@ -1,8 +1,11 @@
 //! What an inspection found, in an operator's words.
 
-use crate::steer::{
-    Conditions, Content, DatacenterId, Family, Fate, InspectedMember, InspectedPool, Member, MemberKind, MinUp, Offer,
-    Pass, Pick, Policy, Pool, Spread, State, Topology,
+use crate::{
+    dns::Name,
+    steer::{
+        Conditions, Content, DatacenterId, Family, Fate, InspectedEndpoint, InspectedMember, InspectedPool, Member,
+        MemberKind, MinUp, Offer, Pass, Pick, Policy, Pool, Resolved, Spread, State, Topology,
+    },
 };
 
 /// Names what an inspection holds by position.
@@ -23,6 +26,12 @@ impl<'a> Words<'a> {
             MemberKind::Endpoint(id) => &self.topology.endpoints[id.index()].name,
             MemberKind::Pool(id) => &self.topology.pools[id.index()].name,
         }
+    }
+
+    /// The alias that an endpoint is, and what it stands for.
+    pub(super) fn alias(&self, endpoint: &InspectedEndpoint) -> Option<(&'a Name, &'a Resolved)> {
+        let alias = self.topology.alias_of[endpoint.id.index()]?;
+        Some((&self.topology.aliases[alias.index()], self.conditions.resolved(alias)))
     }
 
     /// Why a member was picked or passed over.
@@ -91,6 +100,7 @@ impl<'a> Words<'a> {
             (Pass::Draining, _) => State::Draining.word().to_owned(),
             (Pass::Disabled, _) => State::Disabled.word().to_owned(),
             (Pass::NoAddress, _) => format!("no {} address", family_word(self.family)),
+            (Pass::Unresolved, _) => "its alias is not resolved".to_owned(),
             (Pass::Unusable, Content::Pool(inner)) => self.unusable(inner),
             (Pass::Unusable, Content::Endpoint(_)) => "not usable".to_owned(),
             (Pass::BelowMinUp, Content::Pool(inner)) => {

@@ -13,7 +13,8 @@ use super::{
     },
 };
 use crate::{
-    dns::Rtype,
+    dns::Name,
+    engine::steered::family,
     geo::Finding,
     steer::{
         Content, DatacenterId, Family, Fate, InspectedEndpoint, InspectedMember, InspectedPool, Inspection, OnAllDown,
@@ -35,12 +36,7 @@ pub(super) struct Asked<'a> {
 pub(super) fn steering(world: &World<'_>, asked: &Asked<'_>) -> Option<SteeringView> {
     let topology = &world.snapshot.topology;
     let chart = world.snapshot.charts.get(asked.service.index())?;
-    let family = match asked.request.rtype {
-        Rtype::A => Family::V4,
-        Rtype::AAAA => Family::V6,
-        _ if chart.may_answer_cname() => Family::V4,
-        _ => return None,
-    };
+    let family = family(chart, asked.request.rtype)?;
     let service = topology.services.get(asked.service.index())?;
     let (address, decided_by) = decided_by(world, asked);
     let found = world.databases.lookup(address);
@@ -50,10 +46,7 @@ pub(super) fn steering(world: &World<'_>, asked: &Asked<'_>) -> Option<SteeringV
     let course = chart.course(family, Some(IpNet::from(address)), address);
     let atlas = chart.atlas(family).filter(|_| chart.area_count(family) > 1);
     Some(SteeringView {
-        records: match family {
-            Family::V4 => "A".to_owned(),
-            Family::V6 => "AAAA".to_owned(),
-        },
+        records: service.kind.records(family).to_owned(),
         decided_by,
         location: location(&found, &inspection.within),
         areas: chart.area_count(family),
@@ -137,7 +130,12 @@ fn ttl(words: &Words<'_>, service: &Service, secs: u32, inspection: &Inspection)
         let other = if verdict == "down" { "up" } else { "down" };
         Some(format!("{target} is {verdict} and may be {other} in {secs} s"))
     };
-    let lowered_because = (secs < service.ttl_secs).then(flipping).flatten();
+    let aging = || {
+        let secs = inspection.flips_in_secs?;
+        let alias = inspection.attempts.iter().find_map(|attempt| aging_alias(words, &attempt.tree, secs))?;
+        Some(format!("what {alias} stands for may change in {secs} s"))
+    };
+    let lowered_because = (secs < service.ttl_secs).then(|| flipping().or_else(aging)).flatten();
     TtlView { secs, configured_secs: service.ttl_secs, lowered_because }
 }
 
@@ -150,6 +148,17 @@ fn flipping_target(words: &Words<'_>, pool: &InspectedPool, secs: u32) -> Option
                 let standing = standing.filter(|standing| standing.flips_in_secs == Some(secs))?;
                 Some((target.target, standing.verdict.word()))
             })
+        }
+    })
+}
+
+/// An alias below a pool that is resolved anew in so many seconds.
+fn aging_alias<'a>(words: &Words<'a>, pool: &InspectedPool, secs: u32) -> Option<&'a Name> {
+    pool.members.iter().find_map(|member| match &member.content {
+        Content::Pool(inner) => aging_alias(words, inner, secs),
+        Content::Endpoint(endpoint) => {
+            let (name, resolved) = words.alias(endpoint)?;
+            (resolved.ttl_secs() == secs).then_some(name)
         }
     })
 }
@@ -207,7 +216,9 @@ fn member(words: &Words<'_>, of: &InspectedPool, found: &InspectedMember, answer
         Content::Pool(inner) => (None, Vec::new(), Some(pool(words, inner, answers))),
     };
     let is_answer = |target: &TargetView| {
-        answers.iter().any(|record| record.rdata.strip_suffix('.').unwrap_or(&record.rdata) == target.target)
+        // The rdata of SRV and HTTPS records has more than the target in it.
+        let mut words = answers.iter().flat_map(|record| record.rdata.split([' ', ',', '=', '"']));
+        words.any(|word| word.strip_suffix('.').unwrap_or(word) == target.target)
     };
     let is_answered = targets.iter().any(is_answer)
         || inner.as_ref().is_some_and(|inner| inner.members.iter().any(|member| member.is_answered));
@@ -225,6 +236,10 @@ fn member(words: &Words<'_>, of: &InspectedPool, found: &InspectedMember, answer
         rule: found.offer.as_ref().map(offer_words),
         datacenters: found.datacenters.iter().map(|id| datacenter(words, *id)).collect(),
         state,
+        alias: match &found.content {
+            Content::Endpoint(endpoint) => words.alias(endpoint).map(|(name, _)| name.to_string()),
+            Content::Pool(_) => None,
+        },
         targets,
         pool: inner,
     }
@@ -248,7 +263,8 @@ fn targets(words: &Words<'_>, endpoint: &InspectedEndpoint) -> Vec<TargetView> {
         target: match (address, &configured.target) {
             (Some(address), _) => address.to_string(),
             (None, Target::Cname(name)) => name.to_string(),
-            (None, Target::Addresses(_)) => String::new(),
+            (None, Target::Host(host)) => host.name.to_string(),
+            (None, Target::Addresses(_) | Target::Alias(_)) => String::new(),
         },
         is_of_family: address.is_none_or(|address| address.is_ipv4() == (words.family == Family::V4)),
         verdict: standing.map(|standing| standing.verdict.word().to_owned()),
@@ -294,7 +310,7 @@ fn rcode_words(reply: &ReplyView) -> String {
 fn no_answer(steering: &SteeringView, last: &AttemptView) -> String {
     let has_family = |pool: &PoolView| any_target(pool, &|target| target.is_of_family);
     if !has_family(&last.pool) {
-        let family = if steering.records == "A" { "IPv4" } else { "IPv6" };
+        let family = if steering.records == "AAAA" { "IPv6" } else { "IPv4" };
         return format!("no member has an {family} address: no {} records, whatever the health", steering.records);
     }
     if steering.areas == 0 {

@@ -231,11 +231,16 @@ fn datacenters(member: &MemberView) -> String {
     }
 }
 
-/// `192.0.2.11 up, 192.0.2.12 down`, of the family asked for.
+/// `192.0.2.11 up, 192.0.2.12 down`, of the family asked for; for an alias with its name before them.
 fn targets(member: &MemberView) -> String {
     let shown = member.targets.iter().filter(|target| target.is_of_family).map(|target| match &target.verdict {
         Some(verdict) => format!("{} {verdict}", target.target),
         None => target.target.clone(),
     });
-    shown.collect::<Vec<_>>().join(", ")
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    match &member.alias {
+        Some(alias) if shown.is_empty() => format!("alias {alias}"),
+        Some(alias) => format!("alias {alias}: {shown}"),
+        None => shown,
+    }
 }

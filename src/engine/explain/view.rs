@@ -220,6 +220,9 @@ pub struct MemberView {
     pub datacenters: Vec<DatacenterView>,
     /// Of an endpoint: its state, its datacenter's included.
     pub state: Option<String>,
+    /// Of an endpoint that is an alias: the name whose addresses it has.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub alias: Option<String>,
     /// Of an endpoint: each address, or the name it stands for.
     pub targets: Vec<TargetView>,
     /// Of a pool: what it comes to.

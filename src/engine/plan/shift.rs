@@ -95,7 +95,8 @@ impl Change {
 /// How a service's answers to both types change, for clients of both families; only where they do.
 pub(super) fn shifts(before: Side<'_>, after: Side<'_>, census: &mut Census) -> Vec<ShiftView> {
     let mut shifts = Vec::new();
-    for (family, records) in [(Family::V4, "A"), (Family::V6, "AAAA")] {
+    for family in [Family::V4, Family::V6] {
+        let records = after.chart.kind().records(family);
         let (was, is) = (before.distributions(family), after.distributions(family));
         let atlases = (before.chart.atlas(family), after.chart.atlas(family));
         let is_same_world = match atlases {

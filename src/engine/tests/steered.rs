@@ -11,8 +11,8 @@ use crate::{
     geo::Databases,
     snapshot::Snapshot,
     steer::{
-        Answers, Compiler, Conditions, Endpoint, EndpointId, Member, MemberKind, MinUp, OnAllDown, Pace, Policy, Pool,
-        PoolId, Regulation, Rule, Service, ServiceId, Spread, State, Surveys, Target, Topology, ZoneId,
+        Answers, Compiler, Conditions, Endpoint, EndpointId, Kind, Member, MemberKind, MinUp, OnAllDown, Pace, Policy,
+        Pool, PoolId, Regulation, Rule, Service, ServiceId, Spread, State, Surveys, Target, Topology, ZoneId,
     },
     zone::Zones,
 };
@@ -63,7 +63,15 @@ fn snapshot(services: &[(&str, &[&str])]) -> Snapshot {
         });
         let pool = PoolId(pools.len() as u32 - 1);
         let (name, on_all_down) = (owner.parse().unwrap(), OnAllDown::All);
-        list.push(Service { name, zone: ZoneId(0), pool, ttl_secs: 30, on_all_down, ipv6: true });
+        list.push(Service {
+            name,
+            zone: ZoneId(0),
+            kind: Kind::default(),
+            pool,
+            ttl_secs: 30,
+            on_all_down,
+            ipv6: true,
+        });
     }
     let names: Vec<(Name, ZoneId, ServiceId)> =
         list.iter().zip(0..).map(|(service, number)| (service.name.clone(), ZoneId(0), ServiceId(number))).collect();

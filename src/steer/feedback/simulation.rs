@@ -88,6 +88,7 @@ fn topology(policy: LoadPolicy, capacity: Option<crate::steer::Capacity>) -> Arc
     let service = Service {
         name: "www.example.com".parse().unwrap(),
         zone: ZoneId(0),
+        kind: Default::default(),
         pool: PoolId(2),
         ttl_secs: TTL_SECS as u32,
         on_all_down: OnAllDown::All,

@@ -130,6 +130,26 @@ impl Master {
         taken
     }
 
+    /// For each of `cuts`: the first record at or below it, and its owner.
+    pub(super) fn hidden_by(&self, sources: &Sources, cuts: &HashSet<Name>) -> HashMap<Name, (Name, Taken)> {
+        let mut hidden = HashMap::new();
+        if cuts.is_empty() {
+            return hidden;
+        }
+        for entry in &self.entries {
+            let Record { owner, rtype, .. } = &entry.record;
+            let mut at = Some(owner.clone());
+            while let Some(name) = at {
+                at = name.parent();
+                if cuts.contains(&name) && !hidden.contains_key(&name) {
+                    let taken = Taken { rtype: *rtype, place: self.place(sources, entry.position) };
+                    hidden.insert(name, (owner.clone(), taken));
+                }
+            }
+        }
+        hidden
+    }
+
     /// Reports nameservers of the zone whose addresses no one can ask for (RFC 6672 section 2.4).
     fn check_nameservers(&self, sources: &Sources, apex: &Name, problems: &mut Problems) {
         let records = || self.entries.iter().map(|entry| &entry.record);

@@ -1,0 +1,44 @@
+//! Aliases: names that others answer for. One of ours would have the server ask itself.
+
+use super::zones::Zones;
+use crate::{
+    config::{
+        place::Place,
+        problems::Problems,
+        spec::{MemberTarget, PoolSpec},
+    },
+    dns::{Name, Rtype},
+    steer::Target,
+};
+
+/// Every alias as written.
+pub(super) fn names<'s>(pools: &[&'s PoolSpec]) -> Vec<&'s Name> {
+    written(pools).map(|(name, _)| name).collect()
+}
+
+/// Reports aliases that we answer for ourselves. What a zone of ours delegates is answered by others.
+pub(super) fn check(pools: &[&PoolSpec], zones: &Zones, problems: &mut Problems) {
+    for (name, place) in written(pools) {
+        let Some(zone) = zones.innermost(name) else { continue };
+        let is_cut = |rtype| rtype == Rtype::NS;
+        let is_delegated = zones.cut_above(zone, name).is_some_and(|(_, taken)| is_cut(taken.rtype))
+            || !zones.is_apex(zone, name) && zones.taken(zone, name).any(|taken| is_cut(taken.rtype));
+        if is_delegated {
+            continue;
+        }
+        let apex = &zones.list[zone.index()].apex;
+        problems.error(place, format!("the alias {name} is in zone \"{apex}\", which is answered here")).help(
+            "name the pool that the service of that name has, or write `addresses`: an alias is resolved elsewhere",
+        );
+    }
+}
+
+fn written<'s>(pools: &[&'s PoolSpec]) -> impl Iterator<Item = (&'s Name, Place)> {
+    pools.iter().flat_map(|pool| pool.all_members()).filter_map(|member| match &member.target {
+        MemberTarget::Endpoint(endpoint) => match &endpoint.target {
+            Target::Alias(name) => Some((name, endpoint.target_place)),
+            Target::Addresses(_) | Target::Cname(_) | Target::Host(_) => None,
+        },
+        MemberTarget::Pool(_) => None,
+    })
+}

@@ -1,0 +1,79 @@
+//! `[delegate."NAME"]`: a name whose answers, and all below it, other servers give.
+
+use std::net::IpAddr;
+
+use super::zone;
+use crate::{
+    config::{
+        place::{At, Place},
+        problems::Problems,
+        reader::{Item, Subject, TableReader},
+        values,
+    },
+    dns::Name,
+};
+
+/// A delegation as written.
+#[derive(Debug)]
+pub(in crate::config) struct DelegateSpec {
+    pub(in crate::config) name: At<Name>,
+    /// Never empty.
+    pub(in crate::config) nameservers: Vec<At<Name>>,
+    /// The addresses of nameservers, as written.
+    pub(in crate::config) glue: Vec<(At<Name>, Vec<IpAddr>)>,
+    pub(in crate::config) ttl_secs: u32,
+}
+
+/// What a delegation's TTL is where none is written, in seconds: it changes as seldom as name servers move.
+const DEFAULT_TTL_SECS: u32 = 3600;
+
+const HELP: &str = "write nameservers = [\"ns1.example.net\"]: who answers for the name";
+
+impl DelegateSpec {
+    pub(super) fn read(name: At<&str>, mut table: TableReader<'_>, problems: &mut Problems) -> Option<Self> {
+        let at_name = values::domain(name, "the delegated name", problems);
+        let nameservers = table.required("nameservers", HELP, problems).and_then(|item| nameservers(item, problems));
+        let glue = table.item("glue").map_or(Some(Vec::new()), |item| glue(item, problems));
+        let ttl_secs = table.optional("ttl", problems, super::ttl).unwrap_or(DEFAULT_TTL_SECS);
+        table.finish(problems);
+        Some(Self { name: at_name?, nameservers: nameservers?, glue: glue?, ttl_secs })
+    }
+}
+
+/// The names, each with its place.
+fn nameservers(item: Item<'_>, problems: &mut Problems) -> Option<Vec<At<Name>>> {
+    let names = zone::nameservers(item, problems)?.value;
+    let places = item.texts("names", problems)?.into_iter().map(|text| text.place);
+    Some(names.into_iter().zip(places).map(|(name, place)| At::new(name, place)).collect())
+}
+
+/// `{ "ns1.eu.example.com" = ["192.0.2.53"] }`.
+fn glue(item: Item<'_>, problems: &mut Problems) -> Option<Vec<(At<Name>, Vec<IpAddr>)>> {
+    let subject = Subject { kind: "`glue` of delegate", name: item.subject.name };
+    let table = item.table(subject, problems)?;
+    let read: Vec<_> = table
+        .entries()
+        .map(|(name, addresses)| {
+            let addresses = addresses_of(name, addresses, problems);
+            Some((values::domain(name, "glue for", problems)?, addresses?))
+        })
+        .collect();
+    read.into_iter().collect()
+}
+
+fn addresses_of(name: At<&str>, item: Item<'_>, problems: &mut Problems) -> Option<Vec<IpAddr>> {
+    let whose = format!("nameserver {}", crate::config::diagnostics::Quoted(name.value));
+    let texts = item.under("glue").texts("addresses", problems)?;
+    if texts.is_empty() {
+        no_address(name.place, &whose, problems);
+        return None;
+    }
+    let read: Vec<_> = texts.into_iter().map(|text| values::address(text, &whose, problems)).collect();
+    read.into_iter().map(|address| address.map(|address| address.value)).collect()
+}
+
+fn no_address(place: Place, whose: &str, problems: &mut Problems) {
+    problems.error(place, format!("{whose} has no address")).help(
+        "write at least one, or leave the whole entry away: glue = { \"ns1.eu.example.com\" = [\"192.0.2.53\"] }",
+    );
+}

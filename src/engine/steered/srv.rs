@@ -1,0 +1,72 @@
+//! SRV records of a service (RFC 2782), and the static addresses of their targets.
+
+use super::Steered;
+use crate::{
+    dns::{Full, LookupName, ReplyWriter, Rtype},
+    engine::{additional::push_addresses, walk::push_fixed},
+    steer::SrvRdata,
+    zone::Zones,
+};
+
+/// Owner, type, class, TTL and length before the rdata; priority, weight and port before the target.
+const FIXED_OCTETS: usize = 12;
+const NUMBERS_OCTETS: usize = 6;
+
+impl Steered {
+    /// Writes one endpoint's record, unless its host and port stand there already.
+    pub(super) fn push_srv(&mut self, writer: &mut ReplyWriter<'_>, srv: &SrvRdata) -> Result<(), Full> {
+        let written = writer.written_from(self.start);
+        let is_written = records(written).any(|at| {
+            let rest = written.get(at + FIXED_OCTETS + 4..).unwrap_or_default();
+            rest.starts_with(&srv.port.to_be_bytes()) && rest.get(2..).is_some_and(|rest| rest.starts_with(&srv.target))
+        });
+        if is_written {
+            return Ok(());
+        }
+        // Where an answer's order means something, clients keep it by the priorities.
+        let rank = if self.keeps_order { self.count } else { 0 };
+        let length = NUMBERS_OCTETS + srv.target.len();
+        push_fixed(writer, self.owner, Rtype::SRV, self.ttl_secs, length as u16)?;
+        for number in [srv.priority.saturating_add(rank), srv.weight, srv.port] {
+            writer.push_u16(number)?;
+        }
+        writer.push(&srv.target)?;
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Writes the static addresses of the targets that are in our zones, as far as they fit.
+    pub(super) fn push_targets(&self, zones: &Zones, writer: &mut ReplyWriter<'_>) {
+        let (mut at, end) = (self.start, writer.position());
+        while at < end {
+            let Some(length) = rdata_length(writer.written_from(at)) else { return };
+            let name_at = at + FIXED_OCTETS + NUMBERS_OCTETS;
+            at += FIXED_OCTETS + length;
+            let wire = writer.written_from(name_at).get(..length.saturating_sub(NUMBERS_OCTETS)).unwrap_or_default();
+            let mut name = LookupName::root();
+            if name.assemble(&[], wire).is_err() {
+                return;
+            }
+            let Some(found) = zones.find(&name, Rtype::A) else { continue };
+            // Addresses have no name in their rdata, so that where the apex is does not matter.
+            if push_addresses(found.zone, &name, name_at, 0, writer).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Where the records at the front start.
+fn records(written: &[u8]) -> impl Iterator<Item = usize> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let here = at;
+        at += FIXED_OCTETS + rdata_length(written.get(here..)?)?;
+        Some(here)
+    })
+}
+
+fn rdata_length(record: &[u8]) -> Option<usize> {
+    let octets = record.get(FIXED_OCTETS - 2..FIXED_OCTETS)?;
+    Some(usize::from(u16::from_be_bytes([octets[0], octets[1]])))
+}

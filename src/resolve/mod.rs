@@ -1,0 +1,128 @@
+//! Aliases resolved: asks a recursive resolver for the addresses of each alias, again and again, and reports what it says.
+//! Layer 5, on tokio.
+//!
+//! One small task per alias (`follow`) asks for both families (`lookup`), reports, and waits as long as the answer may be
+//! kept. Nothing is judged here but what no client could connect to; what stays in use when resolving fails is decided in
+//! [`crate::control`].
+//!
+//! Invariants: at most [`AT_ONCE`] aliases are asked for at a time, each within [`lookup::DEADLINE`]; an alias is asked for at
+//! most every [`follow::LEAST`] while that succeeds; a list of addresses has at most [`lookup::MOST_ADDRESSES`] of a family.
+
+mod follow;
+mod lookup;
+
+use std::{collections::HashMap, fmt, net::IpAddr, net::SocketAddr, sync::Arc};
+
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinHandle,
+};
+
+use crate::dns::Name;
+
+pub use lookup::is_fit;
+
+/// As many aliases are asked for at a time; each holds a few sockets meanwhile.
+const AT_ONCE: usize = 32;
+
+/// What resolving an alias once came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The alias.
+    pub alias: Name,
+    /// Its IPv4 addresses.
+    pub v4: Result<Answered, Failure>,
+    /// Its IPv6 addresses.
+    pub v6: Result<Answered, Failure>,
+}
+
+/// The addresses of one family.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Answered {
+    /// In ascending order; empty where the name has none of the family.
+    pub addresses: Vec<IpAddr>,
+    /// How long they may be kept, in seconds: the least of all records on the way to them.
+    pub ttl_secs: u32,
+}
+
+/// Why a family's addresses are not known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// The name does not exist (NXDOMAIN).
+    NoSuchName,
+    /// Every address is one that no client can connect to.
+    Unfit(IpAddr),
+    /// Nobody answered in time.
+    TimedOut,
+    /// The resolver says so, or cannot be asked.
+    Resolver(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSuchName => f.write_str("the name does not exist (NXDOMAIN)"),
+            Self::Unfit(address) => write!(f, "nobody can connect to {address}"),
+            Self::TimedOut => f.write_str("no resolver answered in time"),
+            Self::Resolver(why) => f.write_str(why),
+        }
+    }
+}
+
+impl Report {
+    /// How long what was found may be kept, in seconds; `None` where a family failed or there is no address at all.
+    pub fn ttl_secs(&self) -> Option<u32> {
+        let (Ok(v4), Ok(v6)) = (&self.v4, &self.v6) else { return None };
+        [v4, v6].into_iter().filter(|answered| !answered.addresses.is_empty()).map(|answered| answered.ttl_secs).min()
+    }
+}
+
+/// Resolves aliases until it is dropped.
+#[derive(Debug)]
+pub struct Resolver {
+    tasks: HashMap<Name, JoinHandle<()>>,
+    servers: Arc<[SocketAddr]>,
+    permits: Arc<Semaphore>,
+    reports: mpsc::Sender<Report>,
+}
+
+impl Resolver {
+    /// With nothing to resolve yet.
+    pub fn new(reports: mpsc::Sender<Report>) -> Self {
+        let permits = Arc::new(Semaphore::new(AT_ONCE));
+        Self { tasks: HashMap::new(), servers: Arc::default(), permits, reports }
+    }
+
+    /// Makes `aliases` what is resolved, by asking `servers`, or the system's resolvers where there are none. What was resolved
+    /// before goes on undisturbed, unless the servers are others. Called on a runtime of tokio.
+    pub fn set(&mut self, aliases: &[Name], servers: &[SocketAddr]) {
+        if *self.servers != *servers {
+            self.stop();
+            self.servers = servers.into();
+        }
+        self.tasks.retain(|alias, task| {
+            let stays = aliases.contains(alias);
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        for alias in aliases {
+            if !self.tasks.contains_key(alias) {
+                let (servers, permits) = (Arc::clone(&self.servers), Arc::clone(&self.permits));
+                let task = follow::follow(alias.clone(), servers, permits, self.reports.clone());
+                self.tasks.insert(alias.clone(), tokio::spawn(task));
+            }
+        }
+    }
+
+    fn stop(&mut self) {
+        self.tasks.drain().for_each(|(_, task)| task.abort());
+    }
+}
+
+impl Drop for Resolver {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,62 @@
+//! Aliases: what they stand for is a condition, like health.
+
+use super::*;
+
+/// A service over a `failover` pool: the alias, then an address.
+fn bench() -> Bench {
+    let mut draft = Draft::default();
+    let alias = draft.endpoint("lb", None);
+    draft.endpoints[0].target = Target::Alias("lb.example.net".parse().unwrap());
+    let spare = draft.endpoint("192.0.2.9", None);
+    let pool = draft.pool(Policy::Failover, &[(alias, 1), (spare, 1)]);
+    draft.top(pool)
+}
+
+fn resolve(bench: &mut Bench, addresses: &[&str], ttl_secs: u32) {
+    let addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
+    bench.conditions.aliases[0] = Arc::new(Resolved::new(addresses, ttl_secs));
+    let mut charts = vec![Arc::clone(&bench.chart)];
+    let changes = Changes { aliases: vec![AliasId(0)], ..Changes::default() };
+    bench.compiler.recompile(&bench.conditions, &changes, &mut bench.surveys, &mut charts);
+    bench.chart = charts.remove(0);
+}
+
+#[test]
+fn an_alias_is_answered_by_what_it_stands_for_and_no_longer_than_that_may_be_kept() {
+    let mut bench = bench();
+    for (addresses, ttl_secs, answers, ttl, why) in [
+        (&[][..], 0, &["192.0.2.9"][..], 5, "not resolved: the next choice, and not for long"),
+        (&["192.0.2.2", "192.0.2.1"], 12, &["192.0.2.1", "192.0.2.2"], 12, "in an order that does not rotate"),
+        (&["192.0.2.3", "2001:db8::3"], 3600, &["192.0.2.3"], 30, "never above the service's TTL"),
+        (&["192.0.2.3"], 0, &["192.0.2.3"], 1, "at least a second"),
+        (&["2001:db8::3"], 20, &["192.0.2.9"], 20, "none of the family: the next choice"),
+    ] {
+        resolve(&mut bench, addresses, ttl_secs);
+        assert_eq!((bench.ask(), bench.ttl()), (answers.iter().map(ToString::to_string).collect(), ttl), "{why}");
+    }
+}
+
+#[test]
+fn a_family_that_an_alias_does_not_have_is_no_distress() {
+    let mut draft = Draft::default();
+    let alias = draft.endpoint("lb", None);
+    draft.endpoints[0].target = Target::Alias("lb.example.net".parse().unwrap());
+    let pool = draft.pool(Policy::Weighted, &[(alias, 1)]);
+    let mut bench = draft.top(pool);
+    let plights = |bench: &Bench| [Family::V4, Family::V6].map(|family| bench.chart.plight(family));
+    assert_eq!(plights(&bench), [Plight::AllDown; 2], "nothing is known of it");
+    assert_eq!(bench.ask(), [""; 0], "and nothing is made up");
+    resolve(&mut bench, &["192.0.2.1"], 60);
+    assert_eq!(plights(&bench), [Plight::None; 2]);
+    assert_eq!((bench.ask().len(), bench.ask_from(Family::V6, "8.8.8.0/24").0.len()), (1, 0));
+}
+
+#[test]
+fn an_alias_is_probed_by_its_name() {
+    let mut bench = bench();
+    resolve(&mut bench, &["192.0.2.1", "2001:db8::1"], 60);
+    assert_eq!(bench.topology.probes[0].target, ProbeTarget::Host("lb.example.net".parse().unwrap()));
+    bench.conditions.standings[0] = Standing { verdict: Verdict::Down, flips_in_secs: None };
+    bench.compile();
+    assert_eq!(bench.ask(), ["192.0.2.9"]);
+}

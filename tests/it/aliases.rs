@@ -1,0 +1,79 @@
+//! Aliases against a real name server whose zone changes, fails and comes back.
+
+use crate::{
+    ask::Ask,
+    harness::{LONG, Site},
+    upstream::Upstream,
+};
+
+const ZONE: &str = r#"
+[zone."gslb.test"]
+nameservers = ["ns1.example.com"]
+hostmaster = "h@example.com"
+[service."gslb.test"]
+ttl = 30
+members = [{ alias = "eu.lb.test" }]
+[service."spare.gslb.test"]
+policy = "failover"
+members = [{ alias = "missing.lb.test" }, { addresses = ["192.0.2.99"] }]
+"#;
+
+const FIRST: &str =
+    "eu 7 CNAME real\nreal 20 A 192.0.2.2\nreal 20 A 192.0.2.1\nreal 20 A 127.0.0.1\nreal 20 AAAA 2001:db8::1\n";
+
+fn site(upstream: &Upstream) -> Site {
+    let site = Site::new(&[("zones/gslb.toml", ZONE)]);
+    let settings = site.read("portolan.toml");
+    site.write("portolan.toml", &format!("{settings}resolvers = [\"{}\"]\n", upstream.address()));
+    site
+}
+
+#[test]
+fn an_alias_follows_its_name_and_outlives_its_resolver() {
+    let Some(mut upstream) = Upstream::knot(FIRST) else { return };
+    let site = site(&upstream);
+    let server = site.serve();
+
+    // At the apex, beside SOA and NS, in both families; the TTL is the least of the chain's, the loopback address is not taken.
+    let reply = server.ask(&Ask::new("gslb.test", "A"));
+    assert_eq!((reply.answers(), reply.ttl()), (vec!["192.0.2.1".to_owned(), "192.0.2.2".to_owned()], 7));
+    assert_eq!(server.ask(&Ask::new("gslb.test", "AAAA")).answers(), ["2001:db8::1"]);
+    assert_eq!(server.ask(&Ask::new("gslb.test", "SOA")).answers().len(), 1);
+    assert_eq!(server.addresses("spare.gslb.test"), ["192.0.2.99"], "a name that does not exist");
+    assert_eq!(server.metric("portolan_alias_failing", "alias=\"missing.lb.test\""), 1.0);
+    assert_eq!(server.metric("portolan_alias_failing", "alias=\"eu.lb.test\""), 0.0);
+
+    // Another answer is taken up when the old one may no longer be kept; a name that appears, within the retries.
+    upstream.serve("eu 20 A 192.0.2.3\nmissing 20 A 192.0.2.4\n");
+    server.until_answers("gslb.test", &["192.0.2.3"], LONG);
+    server.until_answers("spare.gslb.test", &["192.0.2.4"], 2 * LONG);
+    assert!(server.ask(&Ask::new("gslb.test", "AAAA")).answers().is_empty());
+
+    // The resolver goes away: the last good answer stays, with a shorter TTL, and everybody is told.
+    upstream.serve("eu 1 A 192.0.2.3\nmissing 1 A 192.0.2.4\n");
+    server.until("the short TTL is taken up", 3 * LONG, |server| {
+        let aliases = server.status().aliases;
+        aliases.iter().all(|alias| alias.ttl == Some(1))
+    });
+    upstream.stop();
+    server
+        .until("an alias fails", LONG, |server| server.metric("portolan_alias_failing", "alias=\"eu.lb.test\"") == 1.0);
+    assert_eq!(server.addresses("gslb.test"), ["192.0.2.3"]);
+    let (_, text, _) = site.run(&["status", "--server", &format!("http://{}", server.admin.unwrap())]);
+    assert!(text.contains("eu.lb.test") && text.contains("192.0.2.3, resolved "), "{text}");
+    let arguments = ["explain", "gslb.test", "--client", "80.1.2.3", "--server"];
+    let (_, text, _) = site.run(&[&arguments[..], &[&format!("http://{}", server.admin.unwrap())]].concat());
+    assert!(text.contains("alias eu.lb.test: 192.0.2.3"), "{text}");
+
+    // It outlives a restart while the resolver is still away.
+    let (status, _) = server.terminate();
+    assert!(status.success());
+    let server = site.serve();
+    assert_eq!(server.addresses("gslb.test"), ["192.0.2.3"]);
+
+    upstream.start();
+    server.until_answers("gslb.test", &["192.0.2.3"], LONG);
+    server.until("it is resolved again", 2 * LONG, |server| {
+        server.metric("portolan_alias_failing", "alias=\"eu.lb.test\"") == 0.0
+    });
+}

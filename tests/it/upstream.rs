@@ -1,0 +1,97 @@
+//! Knot, in the place of a recursive resolver: to a stub an authoritative server that answers at once is as good.
+
+use std::{
+    fs,
+    net::{SocketAddr, UdpSocket},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+use tempfile::TempDir;
+
+use crate::{
+    ask::{Ask, Deadline},
+    harness::{LONG, send_signal},
+};
+
+/// A name server at work over one zone. Killed when dropped.
+pub struct Upstream {
+    address: SocketAddr,
+    directory: TempDir,
+    child: Option<Child>,
+    serial: u32,
+}
+
+impl Upstream {
+    /// Over `lb.test` with these records; `None`, and a word about it, where Knot is not installed.
+    pub fn knot(records: &str) -> Option<Self> {
+        if !PathBuf::from(PROGRAM).is_file() {
+            println!("skipped: knotd not installed (apt-get install knot)");
+            return None;
+        }
+        let address = UdpSocket::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+        let mut upstream = Self { address, directory: tempfile::tempdir().unwrap(), child: None, serial: 0 };
+        let (run, ip, port) = (upstream.directory.path().display(), address.ip(), address.port());
+        let configuration = format!(
+            "server:\n  rundir: \"{run}\"\n  listen: {ip}@{port}\n  udp-workers: 1\n  tcp-workers: 1\n  background-workers: 1\n\
+             database:\n  storage: \"{run}\"\nlog:\n  - target: stderr\n    any: error\n\
+             zone:\n  - domain: lb.test.\n    storage: \"{run}\"\n    file: \"zone\"\n    journal-content: none\n    zonefile-sync: -1\n"
+        );
+        fs::write(upstream.directory.path().join("knot.conf"), configuration).unwrap();
+        upstream.write(records);
+        upstream.start();
+        Some(upstream)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves other records from now on.
+    pub fn serve(&mut self, records: &str) {
+        self.write(records);
+        send_signal(self.child.as_ref().unwrap().id(), libc::SIGHUP);
+        self.wait();
+    }
+
+    pub fn start(&mut self) {
+        let path = self.directory.path().join("knot.conf");
+        let mut command = Command::new(PROGRAM);
+        command.arg("-c").arg(path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        self.child = Some(command.spawn().unwrap());
+        self.wait();
+    }
+
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    fn write(&mut self, records: &str) {
+        self.serial += 1;
+        let text = format!("@ 5 SOA ns h {} 3600 600 86400 5\n@ 5 NS ns\nns 5 A 192.0.2.53\n{records}", self.serial);
+        fs::write(self.directory.path().join("zone"), text).unwrap();
+    }
+
+    /// Until the newest serial is served.
+    fn wait(&self) {
+        let (serial, deadline) = (format!(" {} ", self.serial), Deadline::after(LONG));
+        let is_served = || {
+            let reply = Ask::new("lb.test", "SOA").send(self.address);
+            reply.is_ok_and(|reply| reply.answers().iter().any(|soa| soa.contains(&serial)))
+        };
+        while !is_served() {
+            assert!(deadline.tick(), "knotd does not serve serial {serial}");
+        }
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+const PROGRAM: &str = "/usr/sbin/knotd";
