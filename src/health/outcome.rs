@@ -11,9 +11,20 @@ pub struct Outcome {
     pub result: Result<(), Failure>,
     /// From the probe's start to its end; never much above the monitor's timeout.
     pub latency: Duration,
+    /// What the target said of its load beside the pass: the value of the reply's `endpoint-load-metrics` header (ORCA), at
+    /// most [`Outcome::MAX_LOAD_METRICS_OCTETS`]. Not looked into: whoever uses it parses it.
+    pub load_metrics: Option<Box<str>>,
 }
 
 impl Outcome {
+    /// A header of load metrics that is longer is not handed on.
+    pub const MAX_LOAD_METRICS_OCTETS: usize = 4096;
+
+    /// An outcome of which nothing else is known.
+    pub fn new(result: Result<(), Failure>, latency: Duration) -> Self {
+        Self { result, latency, load_metrics: None }
+    }
+
     /// Whether the target answered as it should.
     pub fn is_pass(&self) -> bool {
         self.result.is_ok()

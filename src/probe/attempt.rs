@@ -13,6 +13,13 @@ use crate::{
 /// A name's addresses beyond these are not asked.
 const MOST_ADDRESSES: usize = 8;
 
+/// What a target that passed said beside it.
+#[derive(Debug, Default)]
+pub(super) struct Pass {
+    /// The value of the reply's header of load metrics.
+    pub(super) load_metrics: Option<Box<str>>,
+}
+
 /// Why a probe did not pass.
 #[derive(Debug)]
 pub(super) enum Trouble {
@@ -52,9 +59,9 @@ impl Checker {
         }
     }
 
-    async fn probe(&self, literal: &str, address: SocketAddr) -> Result<(), Trouble> {
+    async fn probe(&self, literal: &str, address: SocketAddr) -> Result<Pass, Trouble> {
         match self {
-            Self::Tcp { .. } => tcp::probe(address).await,
+            Self::Tcp { .. } => tcp::probe(address).await.map(|()| Pass::default()),
             Self::Http { probe, .. } => probe.probe(literal, address).await,
         }
     }
@@ -67,7 +74,7 @@ pub(super) async fn attempt(checker: &Arc<Checker>, key: &ProbeKey, pulse: &Puls
     let start = Instant::now();
     let lost = pulse.lost(start);
     let result = match tokio::time::timeout(timeout, probe(checker, &key.target)).await {
-        Ok(Ok(())) => Ok(()),
+        Ok(Ok(pass)) => Ok(pass),
         Ok(Err(Trouble::Target(failure))) => Err(failure),
         Ok(Err(Trouble::Ours(error))) => {
             tracing::debug!(probe = %key, %error, "probe not possible");
@@ -80,10 +87,14 @@ pub(super) async fn attempt(checker: &Arc<Checker>, key: &ProbeKey, pulse: &Puls
         tracing::debug!(probe = %key, "failure discarded: this process did not run");
         return None;
     }
-    Some(Outcome { result, latency: end - start })
+    let latency = end - start;
+    Some(match result {
+        Ok(Pass { load_metrics }) => Outcome { load_metrics, ..Outcome::new(Ok(()), latency) },
+        Err(failure) => Outcome::new(Err(failure), latency),
+    })
 }
 
-async fn probe(checker: &Arc<Checker>, target: &ProbeTarget) -> Result<(), Trouble> {
+async fn probe(checker: &Arc<Checker>, target: &ProbeTarget) -> Result<Pass, Trouble> {
     let literal = target_text(target);
     let address = match target {
         ProbeTarget::Address(address) => SocketAddr::new(*address, checker.port()),
@@ -94,7 +105,7 @@ async fn probe(checker: &Arc<Checker>, target: &ProbeTarget) -> Result<(), Troub
 
 /// Resolves a name and asks its addresses side by side, so that one that hangs leaves the others their time. One that passes
 /// is enough; else the failure that came last is told.
-async fn probe_any(checker: &Arc<Checker>, host: String) -> Result<(), Trouble> {
+async fn probe_any(checker: &Arc<Checker>, host: String) -> Result<Pass, Trouble> {
     let addresses = lookup_host((host.as_str(), checker.port())).await.map_err(|_| Failure::Unresolved)?;
     let mut attempts = JoinSet::new();
     for address in addresses.take(MOST_ADDRESSES) {
@@ -104,7 +115,7 @@ async fn probe_any(checker: &Arc<Checker>, host: String) -> Result<(), Trouble> 
     let mut result = Err(Failure::Unresolved.into());
     while let Some(attempt) = attempts.join_next().await {
         result = match attempt {
-            Ok(Ok(())) => return Ok(()),
+            Ok(Ok(pass)) => return Ok(pass),
             Ok(Err(trouble)) => Err(trouble),
             Err(error) => Err(Trouble::Ours(io::Error::other(error))),
         };

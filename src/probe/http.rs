@@ -14,21 +14,27 @@ use hyper::{
     Request, Response,
     body::{Body, Bytes, Incoming},
     client::conn::http1,
-    header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, HOST, HeaderValue, USER_AGENT},
+    header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
 };
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
-use super::{attempt::Trouble, tcp, tls};
-use crate::health::{Failure, HttpCheck};
+use super::{
+    attempt::{Pass, Trouble},
+    tcp, tls,
+};
+use crate::health::{Failure, HttpCheck, Outcome};
 
 /// The most that is read of a reply's head, and at one time of its body.
 const HEAD_OCTETS: usize = 16 * 1024;
 
 /// The most of a body that is searched for the wanted text.
 const BODY_OCTETS: usize = 64 * 1024;
+
+/// Where a target says its load (ORCA: Open Request Cost Aggregation).
+const LOAD_METRICS: HeaderName = HeaderName::from_static("endpoint-load-metrics");
 
 /// A check made ready: what does not depend on the target is parsed and read once.
 #[derive(Debug)]
@@ -49,7 +55,7 @@ impl HttpProbe {
     ///
     /// # Errors
     /// Why the target does not pass.
-    pub(super) async fn probe(&self, literal: &str, address: SocketAddr) -> Result<(), Trouble> {
+    pub(super) async fn probe(&self, literal: &str, address: SocketAddr) -> Result<Pass, Trouble> {
         let request = self.request(literal, address)?;
         match &self.tls {
             Err(failure) => Err(failure.clone().into()),
@@ -85,7 +91,7 @@ impl HttpProbe {
             .map_err(|_| Failure::Monitor("its host cannot stand in a certificate".into()))
     }
 
-    async fn exchange<S>(&self, request: Request<Empty<Bytes>>, stream: S) -> Result<(), Trouble>
+    async fn exchange<S>(&self, request: Request<Empty<Bytes>>, stream: S) -> Result<Pass, Trouble>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -107,16 +113,24 @@ impl HttpProbe {
         }
     }
 
-    async fn judge(&self, response: Response<Incoming>) -> Result<(), Trouble> {
+    async fn judge(&self, response: Response<Incoming>) -> Result<Pass, Trouble> {
         let got = response.status().as_u16();
         if !self.check.status.iter().any(|range| (range.first..=range.last).contains(&got)) {
             return Err(Failure::Status { got, want: self.check.status.as_slice().into() }.into());
         }
-        match self.check.body.as_deref() {
-            None | Some("") => Ok(()),
-            Some(wanted) => find(wanted.as_bytes(), response.into_body()).await,
+        let load_metrics = load_metrics(response.headers());
+        if let Some(wanted) = self.check.body.as_deref().filter(|wanted| !wanted.is_empty()) {
+            find(wanted.as_bytes(), response.into_body()).await?;
         }
+        Ok(Pass { load_metrics })
     }
+}
+
+/// What the reply says of the target's load, if it is text of a sane length.
+fn load_metrics(headers: &HeaderMap) -> Option<Box<str>> {
+    let value = headers.get(LOAD_METRICS)?.as_bytes();
+    let text = std::str::from_utf8(value).ok()?;
+    (text.len() <= Outcome::MAX_LOAD_METRICS_OCTETS).then(|| text.into())
 }
 
 /// Reads until the text was found or [`BODY_OCTETS`] were searched.

@@ -280,6 +280,23 @@ async fn the_request_names_the_host_or_else_the_target() {
 }
 
 #[tokio::test]
+async fn what_a_reply_says_of_load_is_handed_on_with_the_outcome() {
+    let ask_with = async |value: &str| {
+        let reply = format!("HTTP/1.1 200 OK\r\nEndpoint-Load-Metrics: {value}\r\nContent-Length: 0\r\n\r\n");
+        let (address, _) = serve(Act::Say(reply.leak())).await;
+        let outcome = ask_target(Check::Http(http(address.port())), ProbeTarget::Address(address.ip())).await;
+        assert_eq!(outcome.result, Ok(()));
+        outcome.load_metrics
+    };
+    assert_eq!(ask_with("TEXT cpu_utilization=0.3").await.as_deref(), Some("TEXT cpu_utilization=0.3"));
+    assert_eq!(ask_with(&"x".repeat(4096)).await.map(|text| text.len()), Some(4096));
+    assert_eq!(ask_with(&"x".repeat(4097)).await, None, "too long");
+    let (address, _) = serve(Act::Say(OK)).await;
+    let outcome = ask_target(Check::Http(http(address.port())), ProbeTarget::Address(address.ip())).await;
+    assert_eq!(outcome.load_metrics, None);
+}
+
+#[tokio::test]
 async fn a_failure_while_the_process_did_not_run_is_no_outcome() {
     let (address, _) = serve(Act::Hang).await;
     let key = ProbeKey {
