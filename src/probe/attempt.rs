@@ -4,9 +4,9 @@ use std::{io, net::SocketAddr, sync::Arc};
 
 use tokio::{net::lookup_host, task::JoinSet, time::Instant};
 
-use super::{ProbeKey, http::HttpProbe, pulse::Pulse, target_text, tcp};
+use super::{ProbeKey, certificate::TlsProbe, http::HttpProbe, pulse::Pulse, target_text, tcp};
 use crate::{
-    health::{Check, Failure, Monitor, Outcome},
+    health::{Check, Failure, Monitor, Note, Outcome},
     steer::ProbeTarget,
 };
 
@@ -18,6 +18,8 @@ const MOST_ADDRESSES: usize = 8;
 pub(super) struct Pass {
     /// The value of the reply's header of load metrics.
     pub(super) load_metrics: Option<Box<str>>,
+    /// What an operator should know.
+    pub(super) note: Option<Note>,
 }
 
 /// Why a probe did not pass.
@@ -37,32 +39,35 @@ impl From<Failure> for Trouble {
 
 /// A monitor's check made ready; shared by all of its targets.
 #[derive(Debug)]
-pub(super) enum Checker {
-    /// A connection that opens.
-    Tcp { port: u16 },
-    /// A request.
-    Http { port: u16, probe: HttpProbe },
+pub(super) struct Checker {
+    port: u16,
+    /// Or why no probe of it can pass.
+    kind: Result<Kind, Failure>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Tcp,
+    Http(Box<HttpProbe>),
+    Tls(TlsProbe),
 }
 
 impl Checker {
     /// Reads the files that the monitor names: not for an async task.
     pub(super) fn new(monitor: &Monitor) -> Self {
-        match &monitor.check {
-            Check::Tcp(check) => Self::Tcp { port: check.port },
-            Check::Http(check) => Self::Http { port: check.port, probe: HttpProbe::new(check) },
-        }
-    }
-
-    fn port(&self) -> u16 {
-        match self {
-            Self::Tcp { port } | Self::Http { port, .. } => *port,
-        }
+        let (port, kind) = match &monitor.check {
+            Check::Tcp(check) => (check.port, Ok(Kind::Tcp)),
+            Check::Http(check) => (check.port, HttpProbe::new(check).map(|probe| Kind::Http(Box::new(probe)))),
+            Check::Tls(check) => (check.port, TlsProbe::new(check).map(Kind::Tls)),
+        };
+        Self { port, kind }
     }
 
     async fn probe(&self, literal: &str, address: SocketAddr) -> Result<Pass, Trouble> {
-        match self {
-            Self::Tcp { .. } => tcp::probe(address).await.map(|()| Pass::default()),
-            Self::Http { probe, .. } => probe.probe(literal, address).await,
+        match self.kind.as_ref().map_err(Clone::clone)? {
+            Kind::Tcp => tcp::probe(address).await.map(|()| Pass::default()),
+            Kind::Http(probe) => probe.probe(literal, address).await,
+            Kind::Tls(probe) => probe.probe(literal, address).await,
         }
     }
 }
@@ -89,7 +94,7 @@ pub(super) async fn attempt(checker: &Arc<Checker>, key: &ProbeKey, pulse: &Puls
     }
     let latency = end - start;
     Some(match result {
-        Ok(Pass { load_metrics }) => Outcome { load_metrics, ..Outcome::new(Ok(()), latency) },
+        Ok(Pass { load_metrics, note }) => Outcome { load_metrics, note, ..Outcome::new(Ok(()), latency) },
         Err(failure) => Outcome::new(Err(failure), latency),
     })
 }
@@ -97,7 +102,7 @@ pub(super) async fn attempt(checker: &Arc<Checker>, key: &ProbeKey, pulse: &Puls
 async fn probe(checker: &Arc<Checker>, target: &ProbeTarget) -> Result<Pass, Trouble> {
     let literal = target_text(target);
     let address = match target {
-        ProbeTarget::Address(address) => SocketAddr::new(*address, checker.port()),
+        ProbeTarget::Address(address) => SocketAddr::new(*address, checker.port),
         ProbeTarget::Host(_) => return probe_any(checker, literal).await,
     };
     checker.probe(&literal, address).await
@@ -106,7 +111,7 @@ async fn probe(checker: &Arc<Checker>, target: &ProbeTarget) -> Result<Pass, Tro
 /// Resolves a name and asks its addresses side by side, so that one that hangs leaves the others their time. One that passes
 /// is enough; else the failure that came last is told.
 async fn probe_any(checker: &Arc<Checker>, host: String) -> Result<Pass, Trouble> {
-    let addresses = lookup_host((host.as_str(), checker.port())).await.map_err(|_| Failure::Unresolved)?;
+    let addresses = lookup_host((host.as_str(), checker.port)).await.map_err(|_| Failure::Unresolved)?;
     let mut attempts = JoinSet::new();
     for address in addresses.take(MOST_ADDRESSES) {
         let (checker, host) = (Arc::clone(checker), host.clone());
