@@ -14,7 +14,7 @@ use std::{
 };
 
 use portolan::{
-    health::{Check, HttpCheck, Ledger, Monitor, StatusRange, TcpCheck},
+    health::{Check, HttpCheck, Ledger, Monitor, TcpCheck, TlsTerms},
     probe::{Limits, ProbeKey, Prober},
     steer::ProbeTarget,
 };
@@ -112,11 +112,9 @@ fn monitor(kind: &str, port: u16) -> Monitor {
             path: "/healthz".into(),
             port,
             host: Some("www.example.com".into()),
-            status: vec![StatusRange { first: 200, last: 299 }],
             body: Some("ok".into()),
-            tls: kind == "https",
-            verify: false,
-            authorities: None,
+            tls: (kind == "https").then(|| TlsTerms { verify: false, ..TlsTerms::default() }),
+            ..HttpCheck::default()
         }),
     };
     Monitor {

@@ -257,6 +257,14 @@ impl<'t> Item<'t> {
         Self { key, ..self }
     }
 
+    /// The string, for keys whose strings are of several forms.
+    pub(super) fn as_text(&self) -> Option<&'t str> {
+        match self.value {
+            DeValue::String(text) => Some(&**text),
+            _ => None,
+        }
+    }
+
     /// For keys that take a string or something else.
     pub(super) fn is_text(&self) -> bool {
         matches!(self.value, DeValue::String(_))

@@ -109,7 +109,8 @@ fn every_key_of_a_pool_becomes_its_domain_value() {
         (90, 2, 2, 3)
     );
     let crate::health::Check::Http(check) = &monitor.check else { panic!() };
-    assert_eq!((check.port, check.tls, check.verify, check.status.len(), &*check.path), (443, true, false, 2, "/"));
+    let verify = check.tls.as_ref().map(|terms| terms.verify);
+    assert_eq!((check.port, verify, check.status.len(), &*check.path), (443, Some(false), 2, "/"));
     assert_eq!(topology.probes.len(), 3);
 }
 

@@ -26,7 +26,7 @@ pub(super) fn ask(canaries: &[Canary], outcomes: &mpsc::Sender<Outcome>) {
             };
             tracing::debug!(%host, port, answered = result.is_ok(), "asked a canary");
             // A full queue holds fresh outcomes already.
-            let _ = outcomes.try_send(Outcome { result, latency: started.elapsed() });
+            let _ = outcomes.try_send(Outcome::new(result, started.elapsed()));
         });
     }
 }

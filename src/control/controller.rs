@@ -416,6 +416,10 @@ impl Controller {
     }
 
     fn record(&mut self, report: &Report) {
+        let had_note = self.ledger.last_outcome(&report.key).is_some_and(|(outcome, _)| outcome.note.is_some());
+        if let Some(note) = report.outcome.note.as_ref().filter(|_| !had_note) {
+            tracing::warn!(target = %report.key, %note, "probe passed");
+        }
         let effect = self.ledger.record(&report.key, report.outcome.clone(), report.at);
         if !report.outcome.is_pass() {
             tracing::debug!(target = %report.key, outcome = %report::outcome_text(&report.outcome), "probe failed");

@@ -126,11 +126,12 @@ fn target(controller: &Controller, key: &ProbeKey) -> TargetStatus {
     }
 }
 
-/// `ok`, or why the probe failed.
+/// `ok`, with what else there is to say, or why the probe failed.
 pub(super) fn outcome_text(outcome: &Outcome) -> String {
-    match &outcome.result {
-        Ok(()) => "ok".to_owned(),
-        Err(failure) => failure.to_string(),
+    match (&outcome.result, &outcome.note) {
+        (Ok(()), None) => "ok".to_owned(),
+        (Ok(()), Some(note)) => format!("ok; {note}"),
+        (Err(failure), _) => failure.to_string(),
     }
 }
 

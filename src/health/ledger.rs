@@ -323,7 +323,7 @@ mod tests {
 
     fn outcome(passed: bool) -> Outcome {
         let result = if passed { Ok(()) } else { Err(Failure::Refused) };
-        Outcome { result, latency: Duration::from_millis(1) }
+        Outcome::new(result, Duration::from_millis(1))
     }
 
     impl World {

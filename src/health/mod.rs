@@ -4,6 +4,7 @@
 //! Outcomes go into the [`Ledger`], which counts them in a [`Tracker`] for each target, doubts itself when most of the
 //! world seems to fall down together ([`Doubt`]), and gives out [`Standing`]s.
 
+mod check;
 mod doubt;
 mod ledger;
 mod monitor;
@@ -12,9 +13,13 @@ pub mod saved;
 mod standing;
 mod tracker;
 
+pub use check::{
+    Check, ClientCertificate, Expiry, HttpCheck, HttpVersion, OnExpiry, ProxyProtocol, StatusRange, TcpCheck, TlsCheck,
+    TlsTerms,
+};
 pub use doubt::{Doubt, Doubts};
 pub use ledger::{Effect, Ledger, Turn};
-pub use monitor::{Check, HttpCheck, Monitor, StatusRange, TcpCheck};
-pub use outcome::{Failure, Outcome};
+pub use monitor::Monitor;
+pub use outcome::{Expiring, Failure, Note, Outcome};
 pub use standing::{Standing, Verdict};
 pub use tracker::Tracker;

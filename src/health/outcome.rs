@@ -11,12 +11,68 @@ pub struct Outcome {
     pub result: Result<(), Failure>,
     /// From the probe's start to its end; never much above the monitor's timeout.
     pub latency: Duration,
+    /// What the target said of its load beside the pass: the value of the reply's `endpoint-load-metrics` header (ORCA), at
+    /// most [`Outcome::MAX_LOAD_METRICS_OCTETS`]. Not looked into: whoever uses it parses it.
+    pub load_metrics: Option<Box<str>>,
+    /// What an operator should know although the probe passed.
+    pub note: Option<Note>,
 }
 
 impl Outcome {
+    /// A header of load metrics that is longer is not handed on.
+    pub const MAX_LOAD_METRICS_OCTETS: usize = 4096;
+
+    /// An outcome of which nothing else is known.
+    pub fn new(result: Result<(), Failure>, latency: Duration) -> Self {
+        Self { result, latency, load_metrics: None, note: None }
+    }
+
     /// Whether the target answered as it should.
     pub fn is_pass(&self) -> bool {
         self.result.is_ok()
+    }
+}
+
+/// What an operator should know although a probe passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// The certificate will soon be no good.
+    CertificateExpires(Expiring),
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CertificateExpires(expiring) => write!(f, "{expiring}"),
+        }
+    }
+}
+
+/// How soon a certificate is no good any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiring {
+    /// The target's own, in so many whole days; less than 0 where its time is past.
+    Certificate {
+        /// Whole days from now.
+        days: i64,
+    },
+    /// One between the target's own and the authority.
+    Chain {
+        /// Within so many days from now.
+        within_days: u64,
+    },
+}
+
+impl fmt::Display for Expiring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Certificate { days: ..0 } => f.write_str("certificate expired"),
+            Self::Certificate { days: 0 } => f.write_str("certificate expires in less than a day"),
+            Self::Certificate { days: 1 } => f.write_str("certificate expires in 1 day"),
+            Self::Certificate { days } => write!(f, "certificate expires in {days} days"),
+            Self::Chain { within_days: ..=1 } => f.write_str("a certificate of the chain expires within a day"),
+            Self::Chain { within_days } => write!(f, "a certificate of the chain expires within {within_days} days"),
+        }
     }
 }
 
@@ -43,16 +99,26 @@ pub enum Failure {
     },
     /// The first 64 KiB of the body do not hold the wanted text.
     Body,
+    /// The first 64 KiB of the body do not match the wanted pattern.
+    BodyPattern,
+    /// A redirect that is not followed: to another host, port or scheme, or to no address at all.
+    Redirect,
     /// The head of the reply is larger than the bound.
     LongHead,
     /// The reply is not HTTP.
     NotHttp,
+    /// The target does not speak HTTP/2.
+    NotHttp2,
     /// The certificate is past its time.
     CertificateExpired,
     /// The certificate's time has not come.
     CertificateNotYetValid,
     /// The certificate is for other names.
     CertificateForOtherName,
+    /// The certificate's time is nearly past.
+    CertificateExpires(Expiring),
+    /// The target refuses our certificate, or our having none.
+    ClientCertificate,
     /// Nobody that we trust signed the certificate.
     CertificateUntrusted,
     /// The certificate is bad in another way.
@@ -85,11 +151,16 @@ impl fmt::Display for Failure {
                 Ok(())
             }
             Self::Body => f.write_str("the first 64 KiB of the body do not hold the wanted text"),
+            Self::BodyPattern => f.write_str("the first 64 KiB of the body do not match the wanted pattern"),
+            Self::Redirect => f.write_str("redirected to another host, port or scheme"),
             Self::LongHead => f.write_str("the head of the reply is too large"),
             Self::NotHttp => f.write_str("the reply is not HTTP"),
+            Self::NotHttp2 => f.write_str("the target does not speak HTTP/2"),
             Self::CertificateExpired => f.write_str("certificate expired"),
             Self::CertificateNotYetValid => f.write_str("certificate not yet valid"),
             Self::CertificateForOtherName => f.write_str("certificate is for another name"),
+            Self::CertificateExpires(expiring) => write!(f, "{expiring}"),
+            Self::ClientCertificate => f.write_str("the target refuses our certificate, or wants one"),
             Self::CertificateUntrusted => f.write_str("certificate signed by nobody we trust"),
             Self::CertificateBad => f.write_str("bad certificate"),
             Self::Tls => f.write_str("TLS handshake failed"),
@@ -127,6 +198,12 @@ mod tests {
             (Failure::TimedOut(Duration::from_millis(1500)), "no answer within 1500ms"),
             (Failure::Refused, "connection refused"),
             (Failure::CertificateExpired, "certificate expired"),
+            (Failure::CertificateExpires(Expiring::Certificate { days: 5 }), "certificate expires in 5 days"),
+            (Failure::CertificateExpires(Expiring::Certificate { days: 0 }), "certificate expires in less than a day"),
+            (
+                Failure::CertificateExpires(Expiring::Chain { within_days: 14 }),
+                "a certificate of the chain expires within 14 days",
+            ),
         ] {
             assert_eq!(failure.to_string(), text);
         }

@@ -4,14 +4,23 @@ use std::{io, net::SocketAddr, sync::Arc};
 
 use tokio::{net::lookup_host, task::JoinSet, time::Instant};
 
-use super::{ProbeKey, http::HttpProbe, pulse::Pulse, target_text, tcp};
+use super::{ProbeKey, certificate::TlsProbe, http::HttpProbe, pulse::Pulse, target_text, tcp};
 use crate::{
-    health::{Check, Failure, Monitor, Outcome},
+    health::{Check, Failure, Monitor, Note, Outcome},
     steer::ProbeTarget,
 };
 
 /// A name's addresses beyond these are not asked.
 const MOST_ADDRESSES: usize = 8;
+
+/// What a target that passed said beside it.
+#[derive(Debug, Default)]
+pub(super) struct Pass {
+    /// The value of the reply's header of load metrics.
+    pub(super) load_metrics: Option<Box<str>>,
+    /// What an operator should know.
+    pub(super) note: Option<Note>,
+}
 
 /// Why a probe did not pass.
 #[derive(Debug)]
@@ -30,32 +39,35 @@ impl From<Failure> for Trouble {
 
 /// A monitor's check made ready; shared by all of its targets.
 #[derive(Debug)]
-pub(super) enum Checker {
-    /// A connection that opens.
-    Tcp { port: u16 },
-    /// A request.
-    Http { port: u16, probe: HttpProbe },
+pub(super) struct Checker {
+    port: u16,
+    /// Or why no probe of it can pass.
+    kind: Result<Kind, Failure>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Tcp,
+    Http(Box<HttpProbe>),
+    Tls(TlsProbe),
 }
 
 impl Checker {
     /// Reads the files that the monitor names: not for an async task.
     pub(super) fn new(monitor: &Monitor) -> Self {
-        match &monitor.check {
-            Check::Tcp(check) => Self::Tcp { port: check.port },
-            Check::Http(check) => Self::Http { port: check.port, probe: HttpProbe::new(check) },
-        }
+        let (port, kind) = match &monitor.check {
+            Check::Tcp(check) => (check.port, Ok(Kind::Tcp)),
+            Check::Http(check) => (check.port, HttpProbe::new(check).map(|probe| Kind::Http(Box::new(probe)))),
+            Check::Tls(check) => (check.port, TlsProbe::new(check).map(Kind::Tls)),
+        };
+        Self { port, kind }
     }
 
-    fn port(&self) -> u16 {
-        match self {
-            Self::Tcp { port } | Self::Http { port, .. } => *port,
-        }
-    }
-
-    async fn probe(&self, literal: &str, address: SocketAddr) -> Result<(), Trouble> {
-        match self {
-            Self::Tcp { .. } => tcp::probe(address).await,
-            Self::Http { probe, .. } => probe.probe(literal, address).await,
+    async fn probe(&self, literal: &str, address: SocketAddr) -> Result<Pass, Trouble> {
+        match self.kind.as_ref().map_err(Clone::clone)? {
+            Kind::Tcp => tcp::probe(address).await.map(|()| Pass::default()),
+            Kind::Http(probe) => probe.probe(literal, address).await,
+            Kind::Tls(probe) => probe.probe(literal, address).await,
         }
     }
 }
@@ -67,7 +79,7 @@ pub(super) async fn attempt(checker: &Arc<Checker>, key: &ProbeKey, pulse: &Puls
     let start = Instant::now();
     let lost = pulse.lost(start);
     let result = match tokio::time::timeout(timeout, probe(checker, &key.target)).await {
-        Ok(Ok(())) => Ok(()),
+        Ok(Ok(pass)) => Ok(pass),
         Ok(Err(Trouble::Target(failure))) => Err(failure),
         Ok(Err(Trouble::Ours(error))) => {
             tracing::debug!(probe = %key, %error, "probe not possible");
@@ -80,13 +92,17 @@ pub(super) async fn attempt(checker: &Arc<Checker>, key: &ProbeKey, pulse: &Puls
         tracing::debug!(probe = %key, "failure discarded: this process did not run");
         return None;
     }
-    Some(Outcome { result, latency: end - start })
+    let latency = end - start;
+    Some(match result {
+        Ok(Pass { load_metrics, note }) => Outcome { load_metrics, note, ..Outcome::new(Ok(()), latency) },
+        Err(failure) => Outcome::new(Err(failure), latency),
+    })
 }
 
-async fn probe(checker: &Arc<Checker>, target: &ProbeTarget) -> Result<(), Trouble> {
+async fn probe(checker: &Arc<Checker>, target: &ProbeTarget) -> Result<Pass, Trouble> {
     let literal = target_text(target);
     let address = match target {
-        ProbeTarget::Address(address) => SocketAddr::new(*address, checker.port()),
+        ProbeTarget::Address(address) => SocketAddr::new(*address, checker.port),
         ProbeTarget::Host(_) => return probe_any(checker, literal).await,
     };
     checker.probe(&literal, address).await
@@ -94,8 +110,8 @@ async fn probe(checker: &Arc<Checker>, target: &ProbeTarget) -> Result<(), Troub
 
 /// Resolves a name and asks its addresses side by side, so that one that hangs leaves the others their time. One that passes
 /// is enough; else the failure that came last is told.
-async fn probe_any(checker: &Arc<Checker>, host: String) -> Result<(), Trouble> {
-    let addresses = lookup_host((host.as_str(), checker.port())).await.map_err(|_| Failure::Unresolved)?;
+async fn probe_any(checker: &Arc<Checker>, host: String) -> Result<Pass, Trouble> {
+    let addresses = lookup_host((host.as_str(), checker.port)).await.map_err(|_| Failure::Unresolved)?;
     let mut attempts = JoinSet::new();
     for address in addresses.take(MOST_ADDRESSES) {
         let (checker, host) = (Arc::clone(checker), host.clone());
@@ -104,7 +120,7 @@ async fn probe_any(checker: &Arc<Checker>, host: String) -> Result<(), Trouble> 
     let mut result = Err(Failure::Unresolved.into());
     while let Some(attempt) = attempts.join_next().await {
         result = match attempt {
-            Ok(Ok(())) => return Ok(()),
+            Ok(Ok(pass)) => return Ok(pass),
             Ok(Err(trouble)) => Err(trouble),
             Err(error) => Err(Trouble::Ours(io::Error::other(error))),
         };

@@ -1,142 +1,220 @@
-//! HTTP and HTTPS: one GET on a fresh connection, and what the reply must be.
+//! HTTP and HTTPS: a request on a fresh connection, and what the reply must be.
 //!
 //! On hyper's connection, not on reqwest's client: reqwest 0.13 reads a reply's head of up to 417,792 octets, sets no linger
 //! on its sockets (each probe would leave a port in TIME_WAIT on one side), and pins an address to a name only for a whole
 //! client, of which 10,000 targets would need 10,000.
 //!
-//! Nothing is followed, reused, decompressed or sent through a proxy. A target costs at most [`HEAD_OCTETS`] of head and,
-//! only where the check wants a text in it, [`BODY_OCTETS`] of body.
+//! Nothing is reused, decompressed or sent through a proxy. A redirect is followed only where the check says how many, and
+//! only to the origin that was asked, at the address that was asked. A target costs at most 16 KiB of head and, only where
+//! the check wants something in it, 64 KiB of body, for each request.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
-use http_body_util::Empty;
+use http_body_util::Full;
 use hyper::{
-    Request, Response,
-    body::{Body, Bytes, Incoming},
-    client::conn::http1,
-    header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, HOST, HeaderValue, USER_AGENT},
+    Method, Request, Response, StatusCode, Uri,
+    body::Bytes,
+    header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT},
 };
-use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::TlsConnector;
 
-use super::{attempt::Trouble, tcp, tls};
-use crate::health::{Failure, HttpCheck};
+use super::{
+    attempt::{Pass, Trouble},
+    body::{Reply, Wanted},
+    http1, http2, proxy,
+    redirect::redirected,
+    tls::{self, Security},
+};
+use crate::health::{Failure, HttpCheck, HttpVersion, Outcome};
 
-/// The most that is read of a reply's head, and at one time of its body.
-pub(super) const HEAD_OCTETS: usize = 16 * 1024;
-
-/// The most of a body that is searched for the wanted text.
-const BODY_OCTETS: usize = 64 * 1024;
+/// Where a target says its load (ORCA: Open Request Cost Aggregation).
+const LOAD_METRICS: HeaderName = HeaderName::from_static("endpoint-load-metrics");
 
 /// A check made ready: what does not depend on the target is parsed and read once.
 #[derive(Debug)]
 pub(super) struct HttpProbe {
     check: HttpCheck,
-    /// The TLS side, or why no probe of this check can pass.
-    tls: Result<Option<Arc<ClientConfig>>, Failure>,
+    method: Method,
+    headers: HeaderMap,
+    wanted: Wanted,
+    security: Option<Security>,
+}
+
+/// What is asked for: first as the check says, then as redirects do.
+#[derive(Debug, Clone)]
+struct Errand {
+    method: Method,
+    path: Box<str>,
+    body: Bytes,
+    redirects_left: u8,
+}
+
+/// What came of an errand.
+enum Heard {
+    Passed(Pass),
+    Moved(Errand),
 }
 
 impl HttpProbe {
-    /// Reads the check's authorities: not for an async task.
-    pub(super) fn new(check: &HttpCheck) -> Self {
-        let tls = if check.tls { tls::client_config(check).map(Some) } else { Ok(None) };
-        Self { check: check.clone(), tls }
+    /// Reads the files that the check names: not for an async task.
+    ///
+    /// # Errors
+    /// Why no probe of this check can pass.
+    pub(super) fn new(check: &HttpCheck) -> Result<Self, Failure> {
+        let protocol: &[u8] = match check.version {
+            HttpVersion::One => b"http/1.1",
+            HttpVersion::Two => b"h2",
+        };
+        Ok(Self {
+            check: check.clone(),
+            method: Method::from_bytes(check.method.as_bytes())
+                .map_err(|_| Failure::Monitor("its method is none".into()))?,
+            headers: headers(check)?,
+            wanted: Wanted::new(check)?,
+            security: check.tls.as_ref().map(|terms| Security::new(terms, &[protocol])).transpose()?,
+        })
     }
 
     /// Asks the target, whose own name or address as text is `literal`, at `address`.
     ///
     /// # Errors
     /// Why the target does not pass.
-    pub(super) async fn probe(&self, literal: &str, address: SocketAddr) -> Result<(), Trouble> {
-        let request = self.request(literal, address)?;
-        match &self.tls {
-            Err(failure) => Err(failure.clone().into()),
-            Ok(None) => self.exchange(request, tcp::open(address).await?).await,
-            Ok(Some(config)) => {
-                let name = self.server_name(literal)?;
-                let connection = tcp::open(address).await?;
-                let secured = TlsConnector::from(Arc::clone(config)).connect(name, connection).await;
-                self.exchange(request, secured.map_err(trouble_of_handshake)?).await
+    pub(super) async fn probe(&self, literal: &str, address: SocketAddr) -> Result<Pass, Trouble> {
+        let mut errand = Errand {
+            method: self.method.clone(),
+            path: self.check.path.clone(),
+            body: self
+                .check
+                .request_body
+                .as_deref()
+                .map(|body| Bytes::copy_from_slice(body.as_bytes()))
+                .unwrap_or_default(),
+            redirects_left: self.check.redirects,
+        };
+        loop {
+            match self.ask(&errand, literal, address).await? {
+                Heard::Passed(pass) => return Ok(pass),
+                Heard::Moved(next) => errand = next,
             }
         }
     }
 
-    fn request(&self, literal: &str, address: SocketAddr) -> Result<Request<Empty<Bytes>>, Failure> {
+    async fn ask(&self, errand: &Errand, literal: &str, address: SocketAddr) -> Result<Heard, Trouble> {
         let host = match &self.check.host {
-            Some(host) => HeaderValue::from_str(host),
-            None => HeaderValue::from_str(&authority(literal, address, self.check.tls)),
+            Some(host) => host.to_string(),
+            None => authority(literal, address, self.check.tls.is_some()),
         };
-        let host = host.map_err(|_| Failure::Monitor("its host cannot stand in a Host header".into()))?;
-        Request::get(&*self.check.path)
-            .header(HOST, host)
-            .header(USER_AGENT, concat!("portolan/", env!("CARGO_PKG_VERSION")))
-            .header(ACCEPT, "*/*")
-            .header(ACCEPT_ENCODING, "identity")
-            .header(CONNECTION, "close")
-            .body(Empty::new())
-            .map_err(|_| Failure::Monitor("its path is no request target".into()))
+        let Some(security) = &self.security else {
+            let stream = proxy::open(address, self.check.proxy_protocol).await?;
+            return self.exchange(errand, &host, stream).await;
+        };
+        let name = tls::server_name(self.check.host.as_deref(), literal)?;
+        let stream = proxy::open(address, self.check.proxy_protocol).await?;
+        let secured = security.secure(name, stream).await?;
+        if self.check.version == HttpVersion::Two && secured.get_ref().1.alpn_protocol() != Some(b"h2") {
+            return Err(Failure::NotHttp2.into());
+        }
+        self.exchange(errand, &host, secured).await
     }
 
-    fn server_name(&self, literal: &str) -> Result<ServerName<'static>, Failure> {
-        let name = self.check.host.as_deref().unwrap_or(literal);
-        ServerName::try_from(name.to_owned())
-            .map_err(|_| Failure::Monitor("its host cannot stand in a certificate".into()))
-    }
-
-    async fn exchange<S>(&self, request: Request<Empty<Bytes>>, stream: S) -> Result<(), Trouble>
+    async fn exchange<S>(&self, errand: &Errand, host: &str, stream: S) -> Result<Heard, Trouble>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let (mut sender, connection) = http1::Builder::new()
-            .max_buf_size(HEAD_OCTETS)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(trouble_of)?;
-        let exchange = async move {
-            let response = sender.send_request(request).await.map_err(trouble_of)?;
-            self.judge(response).await
-        };
-        tokio::pin!(connection, exchange);
-        tokio::select! {
-            biased;
-            result = &mut exchange => result,
-            // What ended the connection, if it was an error, has been handed to the exchange.
-            _ = &mut connection => exchange.await,
+        match self.check.version {
+            HttpVersion::One => {
+                let request = self.request(errand, host)?.map(Full::new);
+                http1::exchange(stream, request, |reply| self.judge(errand, host, reply.map(Reply::One))).await
+            }
+            HttpVersion::Two => {
+                let request = self.request(errand, host)?;
+                http2::exchange(stream, request, |reply| self.judge(errand, host, reply.map(Reply::Two))).await
+            }
         }
     }
 
-    async fn judge(&self, response: Response<Incoming>) -> Result<(), Trouble> {
-        let got = response.status().as_u16();
+    fn request(&self, errand: &Errand, host: &str) -> Result<Request<Bytes>, Failure> {
+        let mut request = Request::new(errand.body.clone());
+        *request.method_mut() = errand.method.clone();
+        let no_target = |_| Failure::Monitor("its path is no request target".into());
+        let no_host = "its host cannot stand in a Host header";
+        match self.check.version {
+            HttpVersion::One => {
+                *request.uri_mut() = errand.path.parse().map_err(no_target)?;
+                let host = HeaderValue::from_str(host).map_err(|_| Failure::Monitor(no_host.into()))?;
+                // First of all (RFC 9110 section 7.2).
+                request.headers_mut().insert(HOST, host);
+                request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            HttpVersion::Two => {
+                let uri = Uri::builder().scheme(self.scheme()).authority(host).path_and_query(&*errand.path);
+                *request.uri_mut() = uri.build().map_err(|_| Failure::Monitor(no_host.into()))?;
+            }
+        }
+        request.headers_mut().extend(self.headers.clone());
+        Ok(request)
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.check.tls.is_some() { "https" } else { "http" }
+    }
+
+    async fn judge(&self, errand: &Errand, host: &str, reply: Response<Reply>) -> Result<Heard, Trouble> {
+        let (head, body) = reply.into_parts();
+        if errand.redirects_left > 0
+            && let Some(location) = redirect_of(head.status, &head.headers)
+        {
+            return Ok(Heard::Moved(self.follow(errand, host, head.status, location)?));
+        }
+        let got = head.status.as_u16();
         if !self.check.status.iter().any(|range| (range.first..=range.last).contains(&got)) {
             return Err(Failure::Status { got, want: self.check.status.as_slice().into() }.into());
         }
-        match self.check.body.as_deref() {
-            None | Some("") => Ok(()),
-            Some(wanted) => find(wanted.as_bytes(), response.into_body()).await,
-        }
+        self.wanted.search(body).await?;
+        Ok(Heard::Passed(Pass { load_metrics: load_metrics(&head.headers), ..Pass::default() }))
+    }
+
+    /// The errand that a redirect makes of this one (RFC 9110 section 15.4).
+    fn follow(&self, errand: &Errand, host: &str, status: StatusCode, location: &[u8]) -> Result<Errand, Failure> {
+        let location = std::str::from_utf8(location).map_err(|_| Failure::Redirect)?;
+        let path = redirected(location, self.scheme(), host, &errand.path).ok_or(Failure::Redirect)?;
+        let redirects_left = errand.redirects_left - 1;
+        let is_repeated = matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT)
+            || matches!(errand.method, Method::GET | Method::HEAD);
+        Ok(match is_repeated {
+            true => Errand { path, redirects_left, ..errand.clone() },
+            false => Errand { method: Method::GET, path, body: Bytes::new(), redirects_left },
+        })
     }
 }
 
-/// Reads until the text was found or [`BODY_OCTETS`] were searched.
-async fn find(wanted: &[u8], mut body: Incoming) -> Result<(), Trouble> {
-    let mut read: Vec<u8> = Vec::new();
-    while read.len() < BODY_OCTETS {
-        let frame = std::future::poll_fn(|context| std::pin::Pin::new(&mut body).poll_frame(context)).await;
-        let Some(frame) = frame else { break };
-        let frame = frame.map_err(trouble_of)?;
-        let Some(octets) = frame.data_ref() else { continue };
-        let searched = read.len().saturating_sub(wanted.len() - 1);
-        let room = BODY_OCTETS - read.len();
-        read.extend(octets.iter().take(room));
-        if read.iter().skip(searched).count() >= wanted.len()
-            && read.split_at(searched).1.windows(wanted.len()).any(|window| window == wanted)
-        {
-            return Ok(());
-        }
+/// What every request carries beside its host.
+fn headers(check: &HttpCheck) -> Result<HeaderMap, Failure> {
+    let mut headers = HeaderMap::new();
+    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("portolan/", env!("CARGO_PKG_VERSION"))));
+    headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    for (name, value) in &check.headers {
+        let (name, value) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value));
+        let (Ok(name), Ok(value)) = (name, value) else {
+            return Err(Failure::Monitor("its headers are none".into()));
+        };
+        headers.insert(name, value);
     }
-    Err(Failure::Body.into())
+    Ok(headers)
+}
+
+/// Where a reply sends its client, if it is a redirect.
+fn redirect_of(status: StatusCode, headers: &HeaderMap) -> Option<&[u8]> {
+    let is_redirect = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
+    headers.get(LOCATION).filter(|_| is_redirect).map(HeaderValue::as_bytes)
+}
+
+/// What the reply says of the target's load, if it is text of a sane length.
+fn load_metrics(headers: &HeaderMap) -> Option<Box<str>> {
+    let value = headers.get(LOAD_METRICS)?.as_bytes();
+    let text = std::str::from_utf8(value).ok()?;
+    (text.len() <= Outcome::MAX_LOAD_METRICS_OCTETS).then(|| text.into())
 }
 
 /// The target as a Host header names it (RFC 9110 section 7.2): an IPv6 address in brackets, a port that is not the scheme's.
@@ -146,31 +224,4 @@ pub(super) fn authority(literal: &str, address: SocketAddr, is_tls: bool) -> Str
         (80, false) | (443, true) => host,
         (port, _) => format!("{host}:{port}"),
     }
-}
-
-pub(super) fn trouble_of_handshake(error: std::io::Error) -> Trouble {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(inner) => tls::failure_of(inner).into(),
-        None => error.into(),
-    }
-}
-
-pub(super) fn trouble_of(error: hyper::Error) -> Trouble {
-    if error.is_parse_too_large() {
-        return Failure::LongHead.into();
-    }
-    if error.is_parse() {
-        return Failure::NotHttp.into();
-    }
-    let mut source = std::error::Error::source(&error);
-    while let Some(inner) = source {
-        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-            return match io.get_ref().and_then(|tls| tls.downcast_ref::<rustls::Error>()) {
-                Some(inner) => tls::failure_of(inner).into(),
-                None => std::io::Error::from(io.kind()).into(),
-            };
-        }
-        source = inner.source();
-    }
-    Failure::Closed.into()
 }

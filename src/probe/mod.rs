@@ -2,18 +2,25 @@
 //! what came of it. Layer 5, on tokio.
 //!
 //! One task (`scheduler`) owns the timetable (`schedule`) of a job (`job`: probes, or polls of load sources); each probe is a
-//! task of its own with its own deadline, so no target ever waits for another. What one probe does is in a file per kind: `http`, `tcp`. Outcomes go to the controller
-//! over a bounded channel as [`Report`]s; verdicts are made of them in [`crate::health::Ledger`], never here. How load sources are polled is in `poll`.
+//! task of its own with its own deadline, so no target ever waits for another. What one probe does is in a file per kind: `http`,
+//! `tcp`, `certificate` (TLS); what one poll does is in `poll`. Outcomes go to the controller over a bounded channel as
+//! [`Report`]s; verdicts are made of them in [`crate::health::Ledger`], never here.
 //!
 //! Invariants: at most one probe per [`ProbeKey`] at a time; the number of probes started in any second depends on the
 //! configuration alone, not on what the targets answer; a failure in whose time this process did not run is thrown away.
 
 mod attempt;
+mod body;
+mod certificate;
 mod http;
+mod http1;
+mod http2;
 mod job;
 mod poll;
 mod probing;
+mod proxy;
 mod pulse;
+mod redirect;
 mod schedule;
 mod scheduler;
 mod tcp;

@@ -25,6 +25,8 @@ pub enum Serves<'a> {
     Health,
     /// The same over TLS, with this certificate and key.
     Tls { certificate: &'a str, key: &'a str },
+    /// The first, to connections that begin with a PROXY header.
+    BehindProxy,
 }
 
 impl Balancer {
@@ -33,6 +35,7 @@ impl Balancer {
         let directory = tempfile::tempdir().unwrap();
         let (flag, tls) = match serves {
             Serves::Health => ("", ""),
+            Serves::BehindProxy => (" proxy_protocol", ""),
             Serves::Tls { certificate, key } => {
                 fs::write(directory.path().join("cert.pem"), certificate).unwrap();
                 fs::write(directory.path().join("key.pem"), key).unwrap();
@@ -55,6 +58,11 @@ impl Balancer {
 
     /// Starts HAProxy on `address`; `backend_works` decides between 200 and its own 503.
     pub fn haproxy(address: &str, port: u16, backend_works: bool) -> Self {
+        Self::haproxy_bound(address, port, backend_works, "")
+    }
+
+    /// The same, with a word more about its listener: `accept-proxy`, `proto h2`.
+    pub fn haproxy_bound(address: &str, port: u16, backend_works: bool, bound: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let answer = match backend_works {
             true => "http-request return status 200 content-type text/plain string ok",
@@ -63,7 +71,7 @@ impl Balancer {
         };
         let configuration = format!(
             "global\n  maxconn 100\ndefaults\n  mode http\n  retries 0\n  timeout connect 1s\n  timeout client 5s\n  timeout server 5s\n\
-             frontend web\n  bind {address}:{port}\n  default_backend web\nbackend web\n  {answer}\n"
+             frontend web\n  bind {address}:{port} {bound}\n  default_backend web\nbackend web\n  {answer}\n"
         );
         let path = directory.path().join("haproxy.cfg");
         fs::write(&path, configuration).unwrap();

@@ -130,6 +130,44 @@ fn a_tcp_monitor_asks_for_no_more_than_a_connection() {
 }
 
 #[test]
+fn balancers_that_want_a_proxy_header_are_up_with_one_and_down_without() {
+    if !are_installed(&["nginx", "haproxy"]) {
+        return;
+    }
+    let (port, addresses) = (free_port(), ["127.0.18.1", "127.0.18.2", "127.0.18.3"]);
+    let _nginx = Balancer::nginx(addresses[0], port, Serves::BehindProxy);
+    let _haproxy = Balancer::haproxy_bound(addresses[1], port, true, "accept-proxy");
+    let _plain = Balancer::haproxy(addresses[2], port, true);
+    for (key, verdicts) in [
+        ("proxy-protocol = \"v1\"", ["up", "up", "down"]),
+        ("proxy-protocol = \"v2\"", ["up", "up", "down"]),
+        ("redirects = 0", ["down", "down", "up"]),
+    ] {
+        let check = format!("http = {{ path = \"/healthz\", port = {port}, body-regex = '^ok$', {key} }}");
+        let site = site(&check, &addresses);
+        let server = site.serve();
+        let judged = |server: &Server| server.verdicts().into_iter().map(|(_, verdict)| verdict).collect::<Vec<_>>();
+        server.until("each has its verdict", LONG, |server| judged(server) == verdicts);
+    }
+}
+
+#[test]
+fn a_balancer_that_speaks_http2_without_tls_is_asked_so() {
+    if !are_installed(&["haproxy"]) {
+        return;
+    }
+    let (port, addresses) = (free_port(), ["127.0.19.1", "127.0.19.2"]);
+    let _second = Balancer::haproxy_bound(addresses[0], port, true, "proto h2");
+    let _first = Balancer::haproxy_bound(addresses[1], port, true, "proto h1");
+    let check = format!("http = {{ path = \"/healthz\", port = {port}, body = \"ok\", version = \"2\" }}");
+    let site = site(&check, &addresses);
+    let server = site.serve();
+    server.until_answers(WWW, &addresses[..1], LONG);
+    let verdicts: Vec<_> = server.verdicts().into_iter().map(|(_, verdict)| verdict).collect();
+    assert_eq!(verdicts, ["up", "down"], "{:?}", server.status().targets);
+}
+
+#[test]
 fn an_https_monitor_believes_no_certificate_that_is_expired_or_anothers() {
     if !are_installed(&["nginx"]) {
         return;

@@ -4,14 +4,17 @@ use std::{num::NonZeroU8, path::Path, time::Duration};
 
 use crate::{
     config::{
-        diagnostics::Quoted,
         place::At,
         problems::Problems,
         reader::{Item, Subject, TableReader},
         values,
     },
-    health::{Check, HttpCheck, Monitor, StatusRange, TcpCheck},
+    health::{Check, Monitor, TcpCheck},
 };
+
+mod http;
+mod terms;
+mod tls;
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -19,8 +22,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
-/// The kinds that CONFIG names for later versions.
-const LATER: [&str; 5] = ["tls", "grpc", "dns", "icmp", "exec"];
+/// What a monitor may be.
+const KINDS: [&str; 4] = ["http", "https", "tcp", "tls"];
 
 /// Reads a monitor. `directory` is that of the file, for paths in it.
 pub(super) fn read(
@@ -83,26 +86,19 @@ fn threshold(
 
 /// The one kind that a monitor must name.
 fn check(table: &mut TableReader<'_>, directory: &Path, problems: &mut Problems) -> Option<Check> {
-    let http = table.item("http");
-    let https = table.item("https");
-    let tcp = table.item("tcp");
-    let later: Vec<_> = LATER.iter().filter_map(|kind| table.item(kind)).collect();
-    for item in &later {
-        problems
-            .error(item.place, format!("this version has no monitors of kind `{}` yet", item.key))
-            .help("the kinds are http, https and tcp");
-    }
-    let kinds: Vec<_> = [http, https, tcp].into_iter().flatten().collect();
+    let kinds: Vec<_> = KINDS.iter().filter_map(|kind| table.item(kind)).collect();
     match kinds[..] {
-        [] if later.is_empty() => {
+        [] => {
             problems
                 .error(table.place, format!("{} does not say what to probe", table.subject))
-                .help("add one of http = { path = \"/healthz\" }, https = { ... }, tcp = { port = 443 }");
+                .help(format!("add http = {{ path = \"/healthz\" }} or another of {}", KINDS.join(", ")));
             None
         }
-        [] => None,
-        [item] if item.key == "tcp" => tcp_check(item, problems).map(Check::Tcp),
-        [item] => http_check(item, directory, problems).map(Check::Http),
+        [item] => match item.key {
+            "tcp" => tcp_check(item, problems).map(Check::Tcp),
+            "tls" => tls::check(item, directory, problems).map(Check::Tls),
+            _ => http::check(item, directory, problems).map(Check::Http),
+        },
         [first, second, ..] => {
             problems
                 .error(second.place, format!("{} has both `{}` and `{}`", table.subject, first.key, second.key))
@@ -114,105 +110,8 @@ fn check(table: &mut TableReader<'_>, directory: &Path, problems: &mut Problems)
 
 fn tcp_check(item: Item<'_>, problems: &mut Problems) -> Option<TcpCheck> {
     let mut table = item.table(Subject { kind: "`tcp` of monitor", name: item.subject.name }, problems)?;
-    let port = table.required("port", "write tcp = { port = 443 }", problems).and_then(|item| port(item, problems));
+    let port =
+        table.required("port", "write tcp = { port = 443 }", problems).and_then(|item| terms::port(item, problems));
     table.finish(problems);
     Some(TcpCheck { port: port? })
-}
-
-fn port(item: Item<'_>, problems: &mut Problems) -> Option<u16> {
-    let port = item.integer(1, 65535, "it is a TCP port", problems)?;
-    u16::try_from(port.value).ok()
-}
-
-fn http_check(item: Item<'_>, directory: &Path, problems: &mut Problems) -> Option<HttpCheck> {
-    let is_https = item.key == "https";
-    let kind = if is_https { "`https` of monitor" } else { "`http` of monitor" };
-    let mut table = item.table(Subject { kind, name: item.subject.name }, problems)?;
-    let path = table.item("path").map_or(Some("/".into()), |item| http_path(item, problems));
-    let tls = match is_https {
-        true => true,
-        false => table.optional("tls", problems, Item::boolean).unwrap_or(false),
-    };
-    let port = table.item("port").map_or(Some(if tls { 443 } else { 80 }), |item| port(item, problems));
-    let host = table.item("host").map(|item| host(item, problems));
-    let status =
-        table.item("status").map_or(Some(vec![StatusRange { first: 200, last: 299 }]), |item| statuses(item, problems));
-    let body = table.item("body").map(|item| body(item, problems));
-    let verify = table.optional("verify", problems, Item::boolean).unwrap_or(true);
-    let ca = table.item("ca");
-    let authorities = ca.and_then(|item| item.text(problems)).map(|text| directory.join(text.value).into());
-    if let (Some(ca), false) = (ca, tls) {
-        problems
-            .error(ca.place, format!("{} has `ca`, but does not speak TLS", table.subject))
-            .help("write `https` instead of `http`, or add tls = true");
-    }
-    table.finish(problems);
-    let (host, body) = (host.map_or(Some(None), |h| h.map(Some))?, body.map_or(Some(None), |b| b.map(Some))?);
-    Some(HttpCheck { path: path?, port: port?, host, status: status?, body, tls, verify, authorities })
-}
-
-fn http_path(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
-    let text = item.text(problems)?;
-    if text.value.starts_with('/') && text.value.bytes().all(|b| b.is_ascii_graphic() && b != b'#') {
-        return Some(text.value.into());
-    }
-    problems
-        .error(text.place, format!("{} has path {}", item.subject, Quoted(text.value)))
-        .help("a path starts with a slash; other than letters, digits and punctuation are percent-encoded");
-    None
-}
-
-fn host(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
-    let text = item.text(problems)?;
-    let is_host = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
-    if !text.value.is_empty() && text.value.len() <= 255 && text.value.bytes().all(is_host) {
-        return Some(text.value.into());
-    }
-    problems
-        .error(text.place, format!("{} has host {}, which is no host name", item.subject, Quoted(text.value)))
-        .help("write the name that the Host header and SNI are to carry: \"www.example.com\"");
-    None
-}
-
-fn body(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
-    let text = item.text(problems)?;
-    if !text.value.is_empty() {
-        return Some(text.value.into());
-    }
-    problems
-        .error(text.place, format!("{} has an empty `body`, which every reply holds", item.subject))
-        .help("write the text that the reply must hold, or leave `body` away");
-    None
-}
-
-/// `["200-299", "404"]` or `[200, 404]`.
-fn statuses(item: Item<'_>, problems: &mut Problems) -> Option<Vec<StatusRange>> {
-    let items = item.list("status codes", problems)?;
-    if items.is_empty() {
-        problems
-            .error(item.place, format!("{} lets no status pass", item.subject))
-            .help("write the codes that pass: [\"200-299\"]");
-        return None;
-    }
-    items.into_iter().map(|item| status(item, problems)).collect()
-}
-
-fn status(item: Item<'_>, problems: &mut Problems) -> Option<StatusRange> {
-    if !item.is_text() {
-        let code = item.integer(100, 599, "it is an HTTP status code", problems)?;
-        let code = u16::try_from(code.value).ok()?;
-        return Some(StatusRange { first: code, last: code });
-    }
-    let text = item.text(problems)?;
-    let code = |text: &str| text.parse().ok().filter(|code| (100..=599).contains(code));
-    let (first, last) = text.value.split_once('-').unwrap_or((text.value, text.value));
-    match (code(first), code(last)) {
-        (Some(first), Some(last)) if first <= last => Some(StatusRange { first, last }),
-        _ => {
-            problems
-                .error(text.place, format!("{} has status {}", item.subject, Quoted(text.value)))
-                .help("write a code or a range of codes from 100 to 599: \"200-299\"");
-            None
-        }
-    }
 }

@@ -186,6 +186,12 @@ impl<F: Into<LoadFailure>> From<F> for Stop {
     }
 }
 
+impl From<Trouble> for Stop {
+    fn from(trouble: Trouble) -> Self {
+        stop_of(trouble)
+    }
+}
+
 fn stop_of(trouble: Trouble) -> Stop {
     match trouble {
         Trouble::Target(failure) => failure.into(),

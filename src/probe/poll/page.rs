@@ -1,33 +1,24 @@
 //! Pages over HTTP and HTTPS: one GET on a fresh connection, its body fed to a reader as it arrives.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::net::{IpAddr, SocketAddr};
 
 use http_body_util::{BodyExt, Full};
 use hyper::{
     Request, Response,
     body::{Bytes, Incoming},
-    client::conn::http1,
     header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
 };
-use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, pki_types::ServerName};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpSocket, TcpStream, lookup_host},
-};
-use tokio_rustls::TlsConnector;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
 use super::{LoadFailure, Stop, stop_of};
 use crate::{
-    health::{Failure, HttpCheck, StatusRange},
+    health::{Failure, StatusRange, TlsTerms},
     load::{Host, Page, Reader},
     probe::{
         attempt::Trouble,
-        http::{HEAD_OCTETS, authority, trouble_of, trouble_of_handshake},
-        tls,
+        http::authority,
+        http1,
+        tls::{self, Security},
     },
 };
 
@@ -41,7 +32,7 @@ pub(super) const GOOD: StatusRange = StatusRange { first: 200, last: 299 };
 pub(super) struct PageAsker {
     page: Page,
     headers: HeaderMap,
-    tls: Option<Arc<ClientConfig>>,
+    tls: Option<Security>,
 }
 
 impl PageAsker {
@@ -50,7 +41,7 @@ impl PageAsker {
     /// # Errors
     /// Why nobody can be asked for it.
     pub(super) fn new(page: &Page) -> Result<Self, LoadFailure> {
-        let tls = if page.tls { Some(client_config(page)?) } else { None };
+        let tls = if page.tls { Some(security(page)?) } else { None };
         Ok(Self { page: page.clone(), headers: headers(page)?, tls })
     }
 
@@ -73,11 +64,11 @@ impl PageAsker {
             Err(_) => open_any(&literal, port).await.map_err(stop_of)?,
         };
         let request = self.request(&literal, target)?;
-        let Some(config) = &self.tls else { return exchange(request, stream, reader).await };
-        let name = ServerName::try_from(literal)
-            .map_err(|_| LoadFailure::Source("its host cannot stand in a certificate".into()))?;
-        let secured = TlsConnector::from(Arc::clone(config)).connect(name, stream).await;
-        exchange(request, secured.map_err(|error| stop_of(trouble_of_handshake(error)))?, reader).await
+        let hear = |response| hear(response, reader);
+        let Some(security) = &self.tls else { return http1::exchange(stream, request, hear).await };
+        let name = tls::server_name(None, &literal)?;
+        let secured = security.secure(name, stream).await.map_err(stop_of)?;
+        http1::exchange(secured, request, hear).await
     }
 
     fn request(&self, literal: &str, target: Option<IpAddr>) -> Result<Request<Full<Bytes>>, LoadFailure> {
@@ -118,17 +109,9 @@ fn headers(page: &Page) -> Result<HeaderMap, LoadFailure> {
 }
 
 /// The page's side of TLS, as a probe of it would have.
-fn client_config(page: &Page) -> Result<Arc<ClientConfig>, Failure> {
-    tls::client_config(&HttpCheck {
-        path: page.path.clone(),
-        port: page.port,
-        host: None,
-        status: vec![GOOD],
-        body: None,
-        tls: true,
-        verify: page.verify,
-        authorities: page.authorities.clone(),
-    })
+fn security(page: &Page) -> Result<Security, Failure> {
+    let terms = TlsTerms { verify: page.verify, authorities: page.authorities.clone(), client_certificate: None };
+    Security::new(&terms, &[b"http/1.1"])
 }
 
 /// Opens a connection. Dropped, it is reset and leaves no port in TIME_WAIT. The kernel sizes the buffer: what comes is read
@@ -153,28 +136,6 @@ async fn open_any(host: &str, port: u16) -> Result<TcpStream, Trouble> {
     result
 }
 
-async fn exchange<'s, S>(request: Request<Full<Bytes>>, stream: S, reader: Reader<'s>) -> Result<Reader<'s>, Stop>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let (mut sender, connection) = http1::Builder::new()
-        .max_buf_size(HEAD_OCTETS)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| stop_of(trouble_of(error)))?;
-    let exchange = async move {
-        let response = sender.send_request(request).await.map_err(|error| stop_of(trouble_of(error)))?;
-        hear(response, reader).await
-    };
-    tokio::pin!(connection, exchange);
-    tokio::select! {
-        biased;
-        result = &mut exchange => result,
-        // What ended the connection, if it was an error, has been handed to the exchange.
-        _ = &mut connection => exchange.await,
-    }
-}
-
 async fn hear<'s>(response: Response<Incoming>, mut reader: Reader<'s>) -> Result<Reader<'s>, Stop> {
     let got = response.status().as_u16();
     if !(GOOD.first..=GOOD.last).contains(&got) {
@@ -182,7 +143,7 @@ async fn hear<'s>(response: Response<Incoming>, mut reader: Reader<'s>) -> Resul
     }
     let mut body = response.into_body();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| stop_of(trouble_of(error)))?;
+        let frame = frame.map_err(|error| stop_of(http1::trouble_of(error)))?;
         if let Some(octets) = frame.data_ref() {
             reader.feed(octets)?;
         }

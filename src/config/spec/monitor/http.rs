@@ -1,0 +1,212 @@
+//! `http` and `https` of a monitor.
+
+use std::path::Path;
+
+use hyper::header::{HeaderName, HeaderValue};
+
+use super::terms;
+use crate::{
+    config::{
+        diagnostics::Quoted,
+        problems::Problems,
+        reader::{Item, Subject},
+    },
+    health::{HttpCheck, HttpVersion, StatusRange},
+};
+
+/// The longest body of a request.
+const LONGEST_BODY: usize = 64 * 1024;
+/// As many redirects as browsers follow.
+const MOST_REDIRECTS: i64 = 20;
+/// Headers that say how the request is sent, which is not for a monitor to say.
+const RESERVED: [&str; 9] = [
+    "host",
+    "connection",
+    "content-length",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+pub(super) fn check(item: Item<'_>, directory: &Path, problems: &mut Problems) -> Option<HttpCheck> {
+    let is_https = item.key == "https";
+    let kind = if is_https { "`https` of monitor" } else { "`http` of monitor" };
+    let mut table = item.table(Subject { kind, name: item.subject.name }, problems)?;
+    let default = HttpCheck::default();
+    let path = table.item("path").map_or(Some("/".into()), |item| path(item, problems));
+    let is_tls = is_https || table.optional("tls", problems, Item::boolean).unwrap_or(false);
+    let port = terms::port_or(&mut table, if is_tls { 443 } else { 80 }, problems);
+    let host = terms::host(&mut table, problems);
+    let method = table.item("method").map_or(Some(default.method), |item| method(item, problems));
+    let headers = table.item("headers").map_or(Some(Vec::new()), |item| headers(item, problems));
+    let request_body = table.item("request-body");
+    let sent = request_body.map(|item| sent(item, problems));
+    let versions = [("1.1", HttpVersion::One), ("2", HttpVersion::Two)];
+    let version = table.item("version").map_or(Some(default.version), |item| item.word(&versions, problems));
+    let redirects = table.item("redirects").map_or(Some(0), |item| redirects(item, problems));
+    let status = table.item("status").map_or(Some(default.status), |item| statuses(item, problems));
+    let (wanted, regex) = (table.item("body"), table.item("body-regex"));
+    let body = wanted.map(|item| body(item, problems));
+    let body_regex = regex.map(|item| pattern(item, problems));
+    let tls = match is_tls {
+        true => terms::tls(&mut table, directory, problems).map(Some),
+        false => {
+            table.optional("verify", problems, Item::boolean);
+            let help = "write `https` instead of `http`, or add tls = true";
+            terms::refuse_tls_keys(&mut table, help, problems);
+            Some(None)
+        }
+    };
+    let proxy_protocol = terms::proxy_protocol(&mut table, problems);
+    if let (Some("HEAD"), Some(searched)) = (method.as_deref(), wanted.or(regex)) {
+        problems
+            .error(searched.place, format!("{} wants something in a body, but asks with HEAD", table.subject))
+            .help("a reply to HEAD has no body (RFC 9110 section 9.3.2): ask with GET");
+    }
+    if let (Some("GET" | "HEAD"), Some(sent)) = (method.as_deref(), request_body) {
+        problems
+            .error(sent.place, format!("{} has a `request-body`, but asks with GET or HEAD", table.subject))
+            .help("add method = \"POST\", or leave `request-body` away");
+    }
+    table.finish(problems);
+    Some(HttpCheck {
+        method: method?,
+        path: path?,
+        port: port?,
+        host: host?,
+        headers: headers?,
+        request_body: written(sent)?,
+        version: version?,
+        redirects: redirects?,
+        status: status?,
+        body: written(body)?,
+        body_regex: written(body_regex)?,
+        tls: tls?,
+        proxy_protocol: proxy_protocol?,
+    })
+}
+
+/// What was written, if anything was and it could be read.
+fn written<T>(value: Option<Option<T>>) -> Option<Option<T>> {
+    value.map_or(Some(None), |value| value.map(Some))
+}
+
+fn path(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
+    let text = item.text(problems)?;
+    if text.value.starts_with('/') && text.value.bytes().all(|b| b.is_ascii_graphic() && b != b'#') {
+        return Some(text.value.into());
+    }
+    problems
+        .error(text.place, format!("{} has path {}", item.subject, Quoted(text.value)))
+        .help("a path starts with a slash; other than letters, digits and punctuation are percent-encoded");
+    None
+}
+
+fn body(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
+    let text = item.text(problems)?;
+    if !text.value.is_empty() {
+        return Some(text.value.into());
+    }
+    problems
+        .error(text.place, format!("{} has an empty `body`, which every reply holds", item.subject))
+        .help("write the text that the reply must hold, or leave `body` away");
+    None
+}
+
+/// `["200-299", "404"]` or `[200, 404]`.
+fn statuses(item: Item<'_>, problems: &mut Problems) -> Option<Vec<StatusRange>> {
+    let items = item.list("status codes", problems)?;
+    if items.is_empty() {
+        problems
+            .error(item.place, format!("{} lets no status pass", item.subject))
+            .help("write the codes that pass: [\"200-299\"]");
+        return None;
+    }
+    items.into_iter().map(|item| status(item, problems)).collect()
+}
+
+fn status(item: Item<'_>, problems: &mut Problems) -> Option<StatusRange> {
+    if !item.is_text() {
+        let code = item.integer(100, 599, "it is an HTTP status code", problems)?;
+        let code = u16::try_from(code.value).ok()?;
+        return Some(StatusRange { first: code, last: code });
+    }
+    let text = item.text(problems)?;
+    let code = |text: &str| text.parse().ok().filter(|code| (100..=599).contains(code));
+    let (first, last) = text.value.split_once('-').unwrap_or((text.value, text.value));
+    match (code(first), code(last)) {
+        (Some(first), Some(last)) if first <= last => Some(StatusRange { first, last }),
+        _ => {
+            problems
+                .error(text.place, format!("{} has status {}", item.subject, Quoted(text.value)))
+                .help("write a code or a range of codes from 100 to 599: \"200-299\"");
+            None
+        }
+    }
+}
+
+fn method(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
+    let methods = ["GET", "HEAD", "POST", "PUT", "OPTIONS", "PATCH", "DELETE"].map(|method| (method, method));
+    item.word(&methods, problems).map(Into::into)
+}
+
+/// `{ X-Probe = "1" }`.
+fn headers(item: Item<'_>, problems: &mut Problems) -> Option<Vec<(Box<str>, Box<str>)>> {
+    let subject = Subject { kind: "`headers` of monitor", name: item.subject.name };
+    let table = item.table(subject, problems)?;
+    let mut headers = Vec::new();
+    for (name, value) in table.entries() {
+        let Some(text) = value.about(item.subject).under("headers").text(problems) else { continue };
+        let lower = name.value.to_ascii_lowercase();
+        if RESERVED.contains(&&*lower) {
+            let help = match &*lower {
+                "host" => "write host = \"www.example.com\" beside `headers`",
+                _ => "leave it away: the probe says itself how its request is sent",
+            };
+            problems.error(name.place, format!("{subject} has {}", Quoted(name.value))).help(help);
+        } else if HeaderName::from_bytes(lower.as_bytes()).is_err() {
+            problems
+                .error(name.place, format!("{subject} has {}, which is no name of a header", Quoted(name.value)))
+                .help("a name is of letters, digits and hyphens: X-Probe");
+        } else if HeaderValue::from_str(text.value).is_err() {
+            problems
+                .error(text.place, format!("{subject} gives {} a value that no header can have", Quoted(name.value)))
+                .help("a value is of letters, digits, punctuation and spaces, on one line");
+        }
+        headers.push((lower.into(), text.value.into()));
+    }
+    Some(headers)
+}
+
+fn sent(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
+    let text = item.text(problems)?;
+    if text.value.len() <= LONGEST_BODY {
+        return Some(text.value.into());
+    }
+    problems
+        .error(text.place, format!("{} has a `request-body` of {} octets", item.subject, text.value.len()))
+        .help(format!("the maximum is {LONGEST_BODY}"));
+    None
+}
+
+fn redirects(item: Item<'_>, problems: &mut Problems) -> Option<u8> {
+    let count = item.integer(0, MOST_REDIRECTS, "it counts redirects that are followed", problems)?;
+    u8::try_from(count.value).ok()
+}
+
+fn pattern(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
+    let text = item.text(problems)?;
+    let most = HttpCheck::MAX_PATTERN_OCTETS;
+    let built = regex::bytes::RegexBuilder::new(text.value).size_limit(most).dfa_size_limit(most).build();
+    let Err(error) = built else { return Some(text.value.into()) };
+    // The crate draws a picture of several lines, of which the last says what is wrong.
+    let error = error.to_string();
+    let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
+    problems
+        .error(text.place, format!("{} has a `body-regex` that is none: {reason}", item.subject))
+        .help("write a regular expression as https://docs.rs/regex has them, in single quotes: 'ready: (yes|true)'");
+    None
+}

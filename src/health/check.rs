@@ -1,0 +1,165 @@
+//! Checks: what one probe does, by kind, and what must come of it.
+
+use std::{path::Path, time::Duration};
+
+/// What one probe does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Check {
+    /// An HTTP or HTTPS request and what the reply must be.
+    Http(HttpCheck),
+    /// A TCP connection that opens.
+    Tcp(TcpCheck),
+    /// A TLS handshake, and how long the certificate holds.
+    Tls(TlsCheck),
+}
+
+/// An HTTP request and what the reply must be.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HttpCheck {
+    /// The request's method.
+    pub method: Box<str>,
+    /// The request target, starting with `/`.
+    pub path: Box<str>,
+    /// The TCP port.
+    pub port: u16,
+    /// The Host header and, over TLS, the name in SNI and in the certificate; default: the target itself.
+    pub host: Option<Box<str>>,
+    /// Further headers, which replace those that a probe sends of itself.
+    pub headers: Vec<(Box<str>, Box<str>)>,
+    /// What the request carries.
+    pub request_body: Option<Box<str>>,
+    /// The one version that is spoken.
+    pub version: HttpVersion,
+    /// How many redirects are followed, to the same origin at the same address; one more is a reply like any other.
+    pub redirects: u8,
+    /// The status codes that pass.
+    pub status: Vec<StatusRange>,
+    /// Text that the first 64 KiB of the body must hold.
+    pub body: Option<Box<str>>,
+    /// A regular expression that the first 64 KiB of the body must match.
+    pub body_regex: Option<Box<str>>,
+    /// Speak TLS, in this way.
+    pub tls: Option<TlsTerms>,
+    /// Begin the connection with a PROXY header.
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+impl HttpCheck {
+    /// The most memory that `body_regex` may take when compiled, and that a search with it may.
+    pub const MAX_PATTERN_OCTETS: usize = 1 << 20;
+}
+
+impl Default for HttpCheck {
+    /// `GET /` on port 80, which passes with a status of 200 to 299.
+    fn default() -> Self {
+        Self {
+            method: "GET".into(),
+            path: "/".into(),
+            port: 80,
+            host: None,
+            headers: Vec::new(),
+            request_body: None,
+            version: HttpVersion::One,
+            redirects: 0,
+            status: vec![StatusRange { first: 200, last: 299 }],
+            body: None,
+            body_regex: None,
+            tls: None,
+            proxy_protocol: None,
+        }
+    }
+}
+
+/// A version of HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HttpVersion {
+    /// HTTP/1.1 (RFC 9112).
+    One,
+    /// HTTP/2 (RFC 9113): over TLS by ALPN, else with prior knowledge.
+    Two,
+}
+
+/// An inclusive range of HTTP status codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct StatusRange {
+    /// The lowest that passes.
+    pub first: u16,
+    /// The highest that passes.
+    pub last: u16,
+}
+
+/// A TCP connection that opens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TcpCheck {
+    /// The TCP port.
+    pub port: u16,
+}
+
+/// A TLS handshake, and how long the certificate holds.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TlsCheck {
+    /// The TCP port.
+    pub port: u16,
+    /// The name in SNI and in the certificate; default: the target itself.
+    pub host: Option<Box<str>>,
+    /// Whom to trust.
+    pub terms: TlsTerms,
+    /// How long the certificate must hold yet.
+    pub expiry: Option<Expiry>,
+    /// Begin the connection with a PROXY header.
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// How TLS is spoken with a target, and whom to trust. Paths are absolute or relative to the working directory.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TlsTerms {
+    /// Fail where the certificate is not valid for the name.
+    pub verify: bool,
+    /// A PEM file of authorities to trust instead of the system's.
+    pub authorities: Option<Box<Path>>,
+    /// What to show to a target that asks for a certificate.
+    pub client_certificate: Option<ClientCertificate>,
+}
+
+impl Default for TlsTerms {
+    /// What the system trusts, and no certificate of our own.
+    fn default() -> Self {
+        Self { verify: true, authorities: None, client_certificate: None }
+    }
+}
+
+/// A certificate of our own, as two PEM files.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ClientCertificate {
+    /// The certificate, and those between it and an authority.
+    pub certificate: Box<Path>,
+    /// Its private key.
+    pub key: Box<Path>,
+}
+
+/// How long a certificate must hold yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Expiry {
+    /// One that expires within this has not long enough.
+    pub within: Duration,
+    /// What that comes to.
+    pub then: OnExpiry,
+}
+
+/// What a certificate that expires soon comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OnExpiry {
+    /// The probe fails.
+    Fail,
+    /// The probe passes, with a note.
+    Warn,
+}
+
+/// A version of the PROXY protocol, by which a balancer tells a target whose connection it forwards; here it is our own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProxyProtocol {
+    /// A line of text.
+    V1,
+    /// Binary.
+    V2,
+}

@@ -1,0 +1,98 @@
+//! A reply's body: read up to a bound, and searched.
+
+use std::{pin::Pin, task::Poll};
+
+use h2::RecvStream;
+use hyper::body::{Body, Bytes, Incoming};
+use regex::bytes::{Regex, RegexBuilder};
+
+use super::{attempt::Trouble, http1, http2};
+use crate::health::{Failure, HttpCheck};
+
+/// The most of a body that is read.
+const BODY_OCTETS: usize = 64 * 1024;
+
+/// A body on its way, over either version of HTTP.
+#[derive(Debug)]
+pub(super) enum Reply {
+    One(Incoming),
+    Two(RecvStream),
+}
+
+impl Reply {
+    /// The next octets; `None` at the end.
+    pub(super) async fn next(&mut self) -> Option<Result<Bytes, Trouble>> {
+        match self {
+            Self::Two(stream) => Some(stream.data().await?.map_err(|error| http2::trouble_of(&error))),
+            Self::One(body) => {
+                let frame = std::future::poll_fn(|context| match Pin::new(&mut *body).poll_frame(context) {
+                    // Trailers are not octets of the body.
+                    Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame.into_data().unwrap_or_default()))),
+                    Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(http1::trouble_of(error)))),
+                    Poll::Ready(None) => Poll::Ready(None),
+                    Poll::Pending => Poll::Pending,
+                });
+                frame.await
+            }
+        }
+    }
+}
+
+/// What a body must hold.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    text: Option<Box<str>>,
+    pattern: Option<Regex>,
+}
+
+impl Wanted {
+    /// Compiles the check's pattern.
+    ///
+    /// # Errors
+    /// [`Failure::Monitor`] where it is none.
+    pub(super) fn new(check: &HttpCheck) -> Result<Self, Failure> {
+        let text = check.body.clone().filter(|text| !text.is_empty());
+        let pattern = check.body_regex.as_deref().map(pattern).transpose();
+        let pattern = pattern.map_err(|error| Failure::Monitor(format!("its body-regex: {error}").into()))?;
+        Ok(Self { text, pattern })
+    }
+
+    /// Reads until the text was found, or to the bound.
+    ///
+    /// # Errors
+    /// What is not there, or why it could not be read.
+    pub(super) async fn search(&self, mut body: Reply) -> Result<(), Trouble> {
+        let mut is_missing = self.text.is_some();
+        if !is_missing && self.pattern.is_none() {
+            return Ok(());
+        }
+        let wanted = self.text.as_deref().unwrap_or_default().as_bytes();
+        let mut read: Vec<u8> = Vec::new();
+        while read.len() < BODY_OCTETS {
+            let Some(octets) = body.next().await else { break };
+            let searched = read.len().saturating_sub(wanted.len().saturating_sub(1));
+            let room = BODY_OCTETS - read.len();
+            read.extend(octets?.iter().take(room));
+            if is_missing {
+                is_missing = !read.split_at(searched).1.windows(wanted.len()).any(|window| window == wanted);
+            }
+            // A pattern may be anchored to the end, so that only all of the body can tell.
+            if !is_missing && self.pattern.is_none() {
+                return Ok(());
+            }
+        }
+        if is_missing {
+            return Err(Failure::Body.into());
+        }
+        match &self.pattern {
+            Some(pattern) if !pattern.is_match(&read) => Err(Failure::BodyPattern.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A pattern of bounded size, for octets.
+fn pattern(text: &str) -> Result<Regex, regex::Error> {
+    let most = HttpCheck::MAX_PATTERN_OCTETS;
+    RegexBuilder::new(text).size_limit(most).dfa_size_limit(most).build()
+}

@@ -1,0 +1,69 @@
+//! TLS as a kind of its own: a handshake, and how long the certificate holds.
+
+use std::{net::SocketAddr, time::Duration};
+
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+
+use super::{
+    attempt::{Pass, Trouble},
+    proxy,
+    tls::{self, Security},
+};
+use crate::health::{Expiring, Failure, Note, OnExpiry, TlsCheck};
+
+const SECS_PER_DAY: i64 = 24 * 3600;
+
+/// A check made ready.
+#[derive(Debug)]
+pub(super) struct TlsProbe {
+    check: TlsCheck,
+    security: Security,
+}
+
+impl TlsProbe {
+    /// Reads the files that the check names: not for an async task.
+    ///
+    /// # Errors
+    /// Why no probe of this check can pass.
+    pub(super) fn new(check: &TlsCheck) -> Result<Self, Failure> {
+        Ok(Self { check: check.clone(), security: Security::new(&check.terms, &[])? })
+    }
+
+    /// Shakes hands with the target, whose own name or address as text is `literal`, at `address`.
+    ///
+    /// # Errors
+    /// Why the target does not pass.
+    pub(super) async fn probe(&self, literal: &str, address: SocketAddr) -> Result<Pass, Trouble> {
+        let name = tls::server_name(self.check.host.as_deref(), literal)?;
+        let stream = proxy::open(address, self.check.proxy_protocol).await?;
+        let secured = self.security.secure(name.clone(), stream).await?;
+        let Some(expiry) = self.check.expiry else { return Ok(Pass::default()) };
+        let chain = secured.get_ref().1.peer_certificates().unwrap_or_default();
+        match (expiring(expiry.within, chain, &name, &self.security)?, expiry.then) {
+            (None, _) => Ok(Pass::default()),
+            (Some(expiring), OnExpiry::Fail) => Err(Failure::CertificateExpires(expiring).into()),
+            (Some(expiring), OnExpiry::Warn) => {
+                Ok(Pass { note: Some(Note::CertificateExpires(expiring)), ..Pass::default() })
+            }
+        }
+    }
+}
+
+/// What of a chain expires `within` this.
+fn expiring(
+    within: Duration,
+    chain: &[CertificateDer<'_>],
+    name: &ServerName<'_>,
+    security: &Security,
+) -> Result<Option<Expiring>, Failure> {
+    let now = UnixTime::now();
+    let own = chain.first().ok_or(Failure::Tls)?;
+    let (_, own) = x509_parser::parse_x509_certificate(own).map_err(|_| Failure::CertificateBad)?;
+    let left_secs = own.validity().not_after.timestamp().saturating_sub_unsigned(now.as_secs());
+    if left_secs < i64::try_from(within.as_secs()).unwrap_or(i64::MAX) {
+        return Ok(Some(Expiring::Certificate { days: left_secs.div_euclid(SECS_PER_DAY) }));
+    }
+    let then = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()) + within);
+    let within_days = within.as_secs().div_ceil(SECS_PER_DAY.unsigned_abs());
+    Ok(security.has_expired_by(then, chain, name).then_some(Expiring::Chain { within_days }))
+}

@@ -1,0 +1,60 @@
+//! HTTP/2 (RFC 9113): one exchange on a fresh connection, for HTTP and for gRPC.
+//!
+//! On `h2` itself, not on hyper's client: that hands the connection to a task of its own, which outlives a probe that ends.
+
+use h2::{RecvStream, client::Builder};
+use hyper::{Request, Response, body::Bytes};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{attempt::Trouble, http1::drive, tls};
+use crate::health::Failure;
+
+/// The most that is read of a reply's head.
+const HEAD_OCTETS: u32 = 16 * 1024;
+
+/// What a target may send of a body: never more is asked for.
+const WINDOW_OCTETS: u32 = 64 * 1024;
+
+/// Sends a request and lets `hear` make something of the reply.
+///
+/// # Errors
+/// Why there is no reply, or what `hear` says.
+pub(super) async fn exchange<S, T, F>(
+    stream: S,
+    request: Request<Bytes>,
+    hear: impl FnOnce(Response<RecvStream>) -> F,
+) -> Result<T, Trouble>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    F: Future<Output = Result<T, Trouble>>,
+{
+    let (sender, connection) = Builder::new()
+        .enable_push(false)
+        .max_header_list_size(HEAD_OCTETS)
+        .initial_window_size(WINDOW_OCTETS)
+        .initial_connection_window_size(WINDOW_OCTETS)
+        .handshake::<S, Bytes>(stream)
+        .await
+        .map_err(|error| trouble_of(&error))?;
+    let (head, body) = request.into_parts();
+    let exchange = async move {
+        let mut sender = sender.ready().await.map_err(|error| trouble_of(&error))?;
+        let is_empty = body.is_empty();
+        let (reply, mut sending) =
+            sender.send_request(Request::from_parts(head, ()), is_empty).map_err(|error| trouble_of(&error))?;
+        if !is_empty {
+            sending.send_data(body, true).map_err(|error| trouble_of(&error))?;
+        }
+        hear(reply.await.map_err(|error| trouble_of(&error))?).await
+    };
+    drive(connection, exchange).await
+}
+
+/// What an error of the connection or of the one stream on it says of the target.
+pub(super) fn trouble_of(error: &h2::Error) -> Trouble {
+    if let Some(error) = error.get_io() {
+        return tls::trouble_of(error);
+    }
+    // What the target itself ended it ended in the protocol's words; what was ended for it is not the protocol.
+    if error.is_remote() { Failure::Closed.into() } else { Failure::NotHttp2.into() }
+}

@@ -1,0 +1,204 @@
+//! Probes against listeners that behave well and badly, all on loopback.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::{NonZeroU8, NonZeroUsize},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::mpsc,
+};
+use tokio_rustls::TlsAcceptor;
+
+mod http;
+mod prober;
+mod tls;
+
+use super::{
+    Limits, ProbeKey, Prober, Report,
+    attempt::{Checker, attempt},
+    pulse::Pulse,
+};
+use crate::{
+    health::{
+        Check, ClientCertificate, Expiring, Expiry, Failure, HttpCheck, HttpVersion, Monitor, Note, OnExpiry, Outcome,
+        StatusRange, TcpCheck, TlsCheck, TlsTerms,
+    },
+    steer::ProbeTarget,
+};
+
+const TIMEOUT: Duration = Duration::from_millis(300);
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nall fine";
+
+fn monitor(check: Check) -> Monitor {
+    Monitor {
+        name: "web".into(),
+        check,
+        interval: Duration::from_secs(1),
+        timeout: TIMEOUT,
+        rise: NonZeroU8::MIN,
+        fall: NonZeroU8::MIN,
+    }
+}
+
+fn http(port: u16) -> HttpCheck {
+    HttpCheck { path: "/healthz".into(), port, host: Some("www.example.com".into()), ..HttpCheck::default() }
+}
+
+fn trusting(authorities: &Path) -> TlsTerms {
+    TlsTerms { authorities: Some(authorities.into()), ..TlsTerms::default() }
+}
+
+fn https(port: u16, authorities: &Path) -> HttpCheck {
+    HttpCheck { tls: Some(trusting(authorities)), ..http(port) }
+}
+
+/// Probes while the pulse beats, until there is an outcome: on a starved machine not every attempt has one.
+async fn ask_target(check: Check, target: ProbeTarget) -> Outcome {
+    let key = ProbeKey { monitor: Arc::new(monitor(check)), target };
+    let pulse = Pulse::new();
+    let checker = Arc::new(Checker::new(&key.monitor));
+    let asking = async {
+        loop {
+            if let Some(outcome) = attempt(&checker, &key, &pulse).await {
+                return outcome;
+            }
+        }
+    };
+    tokio::select! {
+        outcome = asking => outcome,
+        () = pulse.beat() => unreachable!("a pulse beats until dropped"),
+    }
+}
+
+async fn ask(check: Check, address: SocketAddr) -> Result<(), Failure> {
+    ask_target(check, ProbeTarget::Address(address.ip())).await.result
+}
+
+/// A listener with small buffers, so that what a probe does not read cannot be written.
+fn listen(address: IpAddr) -> TcpListener {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
+    socket.set_send_buffer_size(8 * 1024).unwrap();
+    socket.bind(SocketAddr::new(address, 0)).unwrap();
+    socket.listen(1024).unwrap()
+}
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// What a bad server does once it has read the request.
+#[derive(Debug, Clone, Copy)]
+enum Act {
+    Say(&'static str),
+    /// Says the first, then the second for as long as it is read.
+    Endless(&'static str, &'static str),
+    /// The first at once, then an octet at a time.
+    Drip(&'static str),
+    Hang,
+    Close,
+    Reset,
+}
+
+async fn perform(act: Act, mut stream: impl AsyncRead + AsyncWrite + Unpin, written: &AtomicUsize) {
+    let mut request = [0; 4096];
+    if stream.read(&mut request).await.is_err() {
+        return;
+    }
+    match act {
+        Act::Say(text) => {
+            let _ = stream.write_all(text.as_bytes()).await;
+            let _ = stream.flush().await;
+            let _ = stream.read(&mut request).await;
+        }
+        Act::Endless(head, more) => {
+            let mut next = head;
+            while let Ok(octets @ 1..) = stream.write(next.as_bytes()).await {
+                written.fetch_add(octets, Relaxed);
+                next = more;
+            }
+        }
+        Act::Drip(head) => {
+            let _ = stream.write_all(head.as_bytes()).await;
+            while stream.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        Act::Hang => while !matches!(stream.read(&mut request).await, Ok(0) | Err(_)) {},
+        Act::Close | Act::Reset => {}
+    }
+}
+
+async fn serve(act: Act) -> (SocketAddr, Arc<AtomicUsize>) {
+    serve_at(LOOPBACK, act).await
+}
+
+async fn serve_at(address: IpAddr, act: Act) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = listen(address);
+    let (address, written) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&written);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            if matches!(act, Act::Reset) {
+                stream.set_zero_linger().unwrap();
+            }
+            let counted = Arc::clone(&counted);
+            tokio::spawn(async move { perform(act, stream, &counted).await });
+        }
+    });
+    (address, written)
+}
+
+#[tokio::test]
+async fn tcp_passes_where_a_connection_opens_over_ipv4_ipv6_and_a_name() {
+    let listener = listen(LOOPBACK);
+    let address = listener.local_addr().unwrap();
+    let tcp = |address: SocketAddr| Check::Tcp(TcpCheck { port: address.port() });
+    assert_eq!(ask(tcp(address), address).await, Ok(()));
+    let name = ProbeTarget::Host("localhost".parse().unwrap());
+    assert_eq!(ask_target(tcp(address), name).await.result, Ok(()));
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        return println!("skipped: no IPv6 here");
+    }
+    let listener = listen("::1".parse().unwrap());
+    let address = listener.local_addr().unwrap();
+    assert_eq!(ask(tcp(address), address).await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_tcp_probe_leaves_no_port_in_time_wait() {
+    let listener = listen(LOOPBACK);
+    let address = listener.local_addr().unwrap();
+    assert_eq!(ask(Check::Tcp(TcpCheck { port: address.port() }), address).await, Ok(()));
+    let (mut stream, _) = listener.accept().await.unwrap();
+    assert_eq!(stream.read(&mut [0]).await.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn a_failure_while_the_process_did_not_run_is_no_outcome() {
+    let (address, _) = serve(Act::Hang).await;
+    let key = ProbeKey {
+        monitor: Arc::new(monitor(Check::Http(http(address.port())))),
+        target: ProbeTarget::Address(address.ip()),
+    };
+    let checker = Arc::new(Checker::new(&key.monitor));
+    // A pulse that does not beat is what a stopped process looks like.
+    assert_eq!(attempt(&checker, &key, &Pulse::new()).await, None);
+}
+
+#[test]
+fn a_want_of_files_is_not_the_targets_fault() {
+    use super::attempt::Trouble;
+    for code in [libc::EMFILE, libc::ENFILE, libc::EADDRNOTAVAIL] {
+        assert!(matches!(Trouble::from(std::io::Error::from_raw_os_error(code)), Trouble::Ours(_)), "{code}");
+    }
+    let unreachable = Trouble::from(std::io::Error::from_raw_os_error(libc::ENETUNREACH));
+    assert!(matches!(unreachable, Trouble::Target(Failure::Unreachable)));
+}

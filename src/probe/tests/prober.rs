@@ -1,0 +1,105 @@
+//! The prober: each target at its time, whatever the others do.
+
+use super::*;
+
+fn key_of(address: SocketAddr, interval_ms: u64) -> ProbeKey {
+    let mut monitor = monitor(Check::Tcp(TcpCheck { port: address.port() }));
+    monitor.interval = Duration::from_millis(interval_ms);
+    monitor.timeout = monitor.interval / 2;
+    ProbeKey { monitor: Arc::new(monitor), target: ProbeTarget::Address(address.ip()) }
+}
+
+fn start_prober() -> (Prober, mpsc::Receiver<Report>) {
+    let (reports, inbox) = mpsc::channel(1024);
+    let limits = Limits { in_flight: NonZeroUsize::new(1024).unwrap() };
+    (Prober::start(limits, std::time::Instant::now(), reports), inbox)
+}
+
+#[tokio::test]
+async fn each_target_is_reported_once_per_interval_and_the_first_round_can_be_awaited() {
+    let (up, down) = (listen(LOOPBACK), listen(LOOPBACK));
+    let (up_key, down_key) = (key_of(up.local_addr().unwrap(), 100), key_of(down.local_addr().unwrap(), 100));
+    drop(down);
+    let (prober, mut inbox) = start_prober();
+    prober.first_round().await;
+    prober.set(vec![up_key.clone(), down_key.clone(), up_key.clone()]).await;
+    prober.first_round().await;
+    assert!(prober.tally().passed + prober.tally().failed >= 2);
+    let (mut ups, mut downs) = (Vec::new(), Vec::new());
+    while ups.len() < 6 || downs.len() < 6 {
+        let report = inbox.recv().await.unwrap();
+        let (seen, is_up) = if report.key == up_key { (&mut ups, true) } else { (&mut downs, false) };
+        assert_eq!(report.outcome.is_pass(), is_up);
+        seen.push(report.at);
+    }
+    assert!(ups.len().abs_diff(downs.len()) <= 2, "{} {}", ups.len(), downs.len());
+    assert!(ups.is_sorted());
+}
+
+#[tokio::test]
+async fn a_target_that_is_gone_is_not_probed_and_one_that_stays_keeps_its_time() {
+    let (stays, goes) = (listen(LOOPBACK), listen(LOOPBACK));
+    let (stays_key, goes_key) = (key_of(stays.local_addr().unwrap(), 200), key_of(goes.local_addr().unwrap(), 200));
+    let (prober, mut inbox) = start_prober();
+    prober.set(vec![stays_key.clone(), goes_key]).await;
+    prober.first_round().await;
+    // Were the time not kept, each set would start a new round at once.
+    for _ in 0..50 {
+        prober.set(vec![stays_key.clone()]).await;
+    }
+    while inbox.try_recv().is_ok() {}
+    let mut last = inbox.recv().await.unwrap().at;
+    for _ in 0..3 {
+        let report = inbox.recv().await.unwrap();
+        assert_eq!(report.key, stays_key);
+        assert!(report.at - last >= Duration::from_millis(100), "{:?}", report.at - last);
+        last = report.at;
+    }
+}
+
+#[tokio::test]
+async fn targets_that_hang_do_not_hold_up_the_others() {
+    const EVERY_LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let good = listen(EVERY_LOOPBACK);
+    let (hanging, _) = serve_at(EVERY_LOOPBACK, Act::Hang).await;
+    let good_address = good.local_addr().unwrap();
+    let mut hang = monitor(Check::Http(http(hanging.port())));
+    hang.interval = Duration::from_millis(400);
+    let hang = Arc::new(hang);
+    let good = Arc::clone(&key_of(good_address, 400).monitor);
+    let keys: Vec<_> = (1..=50)
+        .flat_map(|host| [(&good, host), (&hang, 100 + host)])
+        .map(|(monitor, host)| ProbeKey {
+            monitor: Arc::clone(monitor),
+            target: ProbeTarget::Address(Ipv4Addr::new(127, 0, 0, host).into()),
+        })
+        .collect();
+    let (prober, mut inbox) = start_prober();
+    prober.set(keys).await;
+    let (mut passes, mut timeouts) = (0, 0);
+    while timeouts < 100 {
+        match inbox.recv().await.unwrap().outcome.result {
+            Ok(()) => passes += 1,
+            Err(Failure::TimedOut(_)) => timeouts += 1,
+            Err(failure) => panic!("{failure}"),
+        }
+    }
+    assert!(passes + 50 >= timeouts, "{passes} passes while {timeouts} timeouts");
+}
+
+#[tokio::test]
+async fn a_report_that_nobody_takes_stops_only_its_own_target() {
+    let listener = listen(LOOPBACK);
+    let key = key_of(listener.local_addr().unwrap(), 50);
+    let (reports, mut inbox) = mpsc::channel(1);
+    let limits = Limits { in_flight: NonZeroUsize::new(8).unwrap() };
+    let prober = Prober::start(limits, std::time::Instant::now(), reports);
+    prober.set(vec![key]).await;
+    while prober.tally().skipped < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(prober.tally().in_flight, 1);
+    assert!(inbox.recv().await.unwrap().outcome.is_pass());
+    drop(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
+    assert!(inbox.recv().await.unwrap().outcome.is_pass());
+}
