@@ -22,6 +22,7 @@ use super::{
     drain::{self, Drains},
     handle::{Command, DrainError, DrainReport, DrainRequest, Handle, ReloadError},
     load::{self, Loaded, Previous, Refusal, World},
+    regulator::Regulator,
     report,
     state::{SavedSerial, StateDirectory, unix_now},
     status::{ConfigurationStatus, Status},
@@ -32,7 +33,7 @@ use crate::{
     dns::Name,
     engine,
     health::{Doubts, Effect, Ledger, Monitor, Outcome, Verdict, saved::SavedVerdict},
-    probe::{Limits, ProbeKey, Prober, Report},
+    probe::{Limits, LoadReading, ProbeKey, Prober, Report},
     resolve::{self, Resolver},
     snapshot::{Identity, Snapshot},
     steer::{AliasId, Changes, Chart, Conditions, ProbeId, State, datacenter_states, probed},
@@ -95,6 +96,7 @@ pub struct Controller {
     refused_fingerprint: Option<u64>,
     pub(super) aliases: Aliases,
     resolver: Resolver,
+    pub(super) regulator: Regulator,
     pub(super) drains: Drains,
     pub(super) freezes: u64,
     /// Services in distress that the log was told of.
@@ -120,6 +122,7 @@ struct Inbox {
     commands: mpsc::Receiver<Command>,
     reports: mpsc::Receiver<Report>,
     resolved: mpsc::Receiver<resolve::Report>,
+    readings: mpsc::Receiver<LoadReading>,
     edits: mpsc::Receiver<()>,
     canaries: mpsc::Receiver<Outcome>,
     canary: mpsc::Sender<Outcome>,
@@ -135,6 +138,7 @@ impl Controller {
         let (report, reports) = mpsc::channel(1024);
         let prober = Arc::new(Prober::start(probe_limits, epoch, report));
         let (resolution, resolved) = mpsc::channel(64);
+        let (reading, readings) = mpsc::channel(1024);
         let (commands, command_inbox) = mpsc::channel(64);
         let (settled, edits) = mpsc::channel(1);
         let (canary, canaries) = mpsc::channel(8);
@@ -165,6 +169,7 @@ impl Controller {
             refused_fingerprint: None,
             aliases: Aliases::default(),
             resolver: Resolver::new(resolution),
+            regulator: Regulator::new(probe_limits, epoch, reading),
             drains: Drains::default(),
             freezes: 0,
             distressed: HashSet::new(),
@@ -179,11 +184,21 @@ impl Controller {
         controller.set_targets().await;
         controller.set_aliases();
         controller.aliases.restore(controller.state.aliases(now));
+        controller.set_feeds().await;
+        controller.regulator.restore(controller.state.feedback());
         let is_known = controller.restore_verdicts(now);
         controller.compile_all();
         let handle = Handle { commands, published: Arc::clone(&controller.published) };
-        let mut inbox =
-            Inbox { commands: command_inbox, reports, resolved, edits, canaries, canary, watch: Watch::start(settled) };
+        let mut inbox = Inbox {
+            commands: command_inbox,
+            reports,
+            resolved,
+            readings,
+            edits,
+            canaries,
+            canary,
+            watch: Watch::start(settled),
+        };
         inbox.watch.set(controller.world.interests.clone());
         controller.first_resolution(&mut inbox).await;
         if !is_known {
@@ -217,6 +232,7 @@ impl Controller {
                 biased;
                 Some(report) = inbox.reports.recv() => self.record(&report),
                 Some(report) = inbox.resolved.recv() => self.take_resolved(report),
+                Some(reading) = inbox.readings.recv() => self.take_reading(reading),
                 Some(outcome) = inbox.canaries.recv() => self.record_canary(&outcome),
                 command = inbox.commands.recv() => match command {
                     Some(Command::Stop(reply)) => {
@@ -243,7 +259,7 @@ impl Controller {
     fn wake_at(&self) -> Option<TokioInstant> {
         let lapse = drain::next_lapse(&self.world.topology, &self.conditions, unix_now())
             .map(|secs| TokioInstant::now() + Duration::from_secs(secs));
-        [self.publish_at, self.save_at, self.canary_at, lapse].into_iter().flatten().min()
+        [self.publish_at, self.save_at, self.canary_at, lapse, self.regulator.wake_at()].into_iter().flatten().min()
     }
 
     async fn keep_time(&mut self, canary: &mpsc::Sender<Outcome>) {
@@ -253,7 +269,8 @@ impl Controller {
             tracing::info!("a datacenter's state has ended as planned");
             self.follow_states(states).await;
         }
-        if self.publish_at.is_some_and(|at| at <= now) {
+        let is_due = |at: Option<TokioInstant>| at.is_some_and(|at| at <= now);
+        if is_due(self.publish_at) || is_due(self.regulator.wake_at()) {
             self.publish();
         }
         if self.save_at.is_some_and(|at| at <= now) {
@@ -338,6 +355,7 @@ impl Controller {
         self.world = world;
         self.ledger.set_has_canaries(!self.world.config.server.canaries.is_empty());
         self.set_aliases();
+        self.set_feeds().await;
         self.follow_states(datacenter_states(&self.world.topology, unix_now())).await;
         self.accept();
         self.configuration.reloads += 1;
@@ -425,6 +443,9 @@ impl Controller {
             tracing::debug!(target = %report.key, outcome = %report::outcome_text(&report.outcome), "probe failed");
         }
         self.follow(&effect, Some(&report.key));
+        if let Some(id) = self.ids.get(&report.key) {
+            self.regulator.hear(*id, report, &self.conditions);
+        }
     }
 
     fn record_canary(&mut self, outcome: &Outcome) {
@@ -492,6 +513,7 @@ impl Controller {
             .map(|(key, verdict, settled)| (key.saved(), SavedVerdict { verdict, since: since(settled) }))
             .collect();
         self.state.save_verdicts(verdicts, now);
+        self.state.save_feedback(&self.regulator.saved());
         let aliases = self.aliases.saved();
         if !aliases.is_empty() {
             self.state.save_aliases(aliases);
@@ -539,6 +561,19 @@ impl Controller {
         self.conditions.aliases.iter().enumerate().filter_map(changed).collect()
     }
 
+    // Load reports and ramps
+
+    /// Makes the topology's load sources what is polled.
+    async fn set_feeds(&mut self) {
+        let topology = Arc::clone(&self.world.topology);
+        self.regulator.adopt(&topology, &mut self.conditions).await;
+    }
+
+    fn take_reading(&mut self, reading: LoadReading) {
+        self.regulator.take(reading, &self.conditions);
+        self.publish_at.get_or_insert_with(|| TokioInstant::now() + COALESCE);
+    }
+
     // Snapshots
 
     /// Compiles every chart and publishes.
@@ -547,6 +582,7 @@ impl Controller {
         self.conditions.standings = self.keys.iter().map(|key| self.ledger.standing(key, now)).collect();
         self.touched.clear();
         self.follow_aliases();
+        self.regulator.follow(&mut self.world.compiler, &mut self.conditions, true);
         self.charts = self.world.compiler.compile(&self.conditions, &mut self.world.surveys);
         self.send_out();
     }
@@ -565,6 +601,11 @@ impl Controller {
         }
         self.publish_at = None;
         changes.aliases = self.follow_aliases();
+        let has_news = !changes.is_empty();
+        changes.pools = self.regulator.follow(&mut self.world.compiler, &mut self.conditions, has_news);
+        if !changes.pools.is_empty() {
+            self.save_at.get_or_insert_with(|| TokioInstant::now() + SAVE);
+        }
         if !changes.is_empty() {
             let World { compiler, surveys, .. } = &mut self.world;
             compiler.recompile(&self.conditions, &changes, surveys, &mut self.charts);

@@ -23,6 +23,7 @@ mod drain;
 mod edit;
 mod handle;
 mod load;
+mod regulator;
 mod report;
 mod state;
 mod status;

@@ -15,11 +15,13 @@ use serde::{Deserialize, Serialize};
 use crate::{
     dns::Name,
     health::saved::{self, SavedKey, SavedVerdict},
+    steer::{RampKey, SavedFeedback},
 };
 
 const VERDICTS: &str = "verdicts.json";
 const SERIALS: &str = "serials.json";
 const ALIASES: &str = "aliases.json";
+const FEEDBACK: &str = "steering.json";
 const COOKIE_KEY: &str = "cookie.key";
 /// No file here is ever larger; one that is, is not ours.
 const MAX_OCTETS: u64 = 64 << 20;
@@ -59,6 +61,21 @@ struct AliasFile {
     version: u32,
     aliases: Vec<SavedAlias>,
 }
+
+/// Ramps and holders, as the file has them.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct FeedbackFile {
+    version: u32,
+    /// Datacenters, and how much of their share they take.
+    datacenters: Vec<(String, f64)>,
+    /// Pools, their endpoints, and how much of their share those take.
+    endpoints: Vec<(String, String, f64)>,
+    /// Pools, and the members that hold their clients.
+    holders: Vec<(String, String)>,
+}
+
+const FEEDBACK_VERSION: u32 = 1;
 
 /// Of the file of aliases.
 const ALIAS_VERSION: u32 = 1;
@@ -113,6 +130,49 @@ impl StateDirectory {
         match serde_json::to_vec(&texts) {
             Ok(octets) => self.write(SERIALS, &octets),
             Err(error) => tracing::warn!(%error, "serials not saved"),
+        }
+    }
+
+    /// Ramps and holders of an earlier life.
+    pub fn feedback(&self) -> SavedFeedback {
+        let Some(octets) = self.read(FEEDBACK) else { return SavedFeedback::default() };
+        let refused = |error: &dyn std::fmt::Display| {
+            let file = self.path.join(FEEDBACK);
+            tracing::warn!(file = %file.display(), %error, "saved ramps and failovers not used; all start as configured");
+            SavedFeedback::default()
+        };
+        match serde_json::from_slice::<FeedbackFile>(&octets) {
+            Ok(file) if file.version != FEEDBACK_VERSION => refused(&format!("version {}", file.version)),
+            Ok(file) => {
+                let datacenters = file.datacenters.into_iter().map(|(name, at)| (RampKey::Datacenter(name.into()), at));
+                let endpoints = file
+                    .endpoints
+                    .into_iter()
+                    .map(|(pool, endpoint, at)| (RampKey::Endpoint(pool.into(), endpoint.into()), at));
+                let holders = file.holders.into_iter().map(|(pool, member)| (pool.into(), member.into()));
+                SavedFeedback { ramps: datacenters.chain(endpoints).collect(), holders: holders.collect() }
+            }
+            Err(error) => refused(&error),
+        }
+    }
+
+    /// Keeps ramps and holders for the next life; nothing to keep makes no file where there is none.
+    pub fn save_feedback(&mut self, saved: &SavedFeedback) {
+        let is_empty = saved.ramps.is_empty() && saved.holders.is_empty();
+        if is_empty && !self.path.join(FEEDBACK).exists() {
+            return;
+        }
+        let mut file = FeedbackFile { version: FEEDBACK_VERSION, ..FeedbackFile::default() };
+        for (key, at) in &saved.ramps {
+            match key {
+                RampKey::Datacenter(name) => file.datacenters.push((name.to_string(), *at)),
+                RampKey::Endpoint(pool, name) => file.endpoints.push((pool.to_string(), name.to_string(), *at)),
+            }
+        }
+        file.holders = saved.holders.iter().map(|(pool, member)| (pool.to_string(), member.to_string())).collect();
+        match serde_json::to_vec(&file) {
+            Ok(octets) => self.write(FEEDBACK, &octets),
+            Err(error) => tracing::warn!(%error, "ramps and failovers not saved"),
         }
     }
 

@@ -68,6 +68,8 @@ pub struct Feedback {
     topology: Arc<Topology>,
     /// By feed.
     readings: Vec<Option<Reading>>,
+    /// By feed: its latest poll brought nothing.
+    failed: Vec<bool>,
     agreements: Vec<Agreement>,
     /// By feed: whom it describes.
     endpoints_of_feed: Vec<Vec<super::EndpointId>>,
@@ -136,6 +138,7 @@ impl Feedback {
             self.readings.push(reading);
             self.agreements.push(agreement);
         }
+        self.failed = vec![false; self.readings.len()];
         self.endpoints_of_feed = topology.feeds.endpoints_of(&topology);
     }
 
@@ -152,7 +155,20 @@ impl Feedback {
         let told = self.agreements[at].note(found, reading.at);
         self.disagreements += u64::from(matches!(told, Some(Some(_))));
         self.readings[at] = Some(reading);
+        self.failed[at] = false;
         told
+    }
+
+    /// Takes note that a feed brought nothing.
+    pub fn note_failure(&mut self, feed: FeedId) {
+        self.failed[feed.index()] = true;
+        self.loaded.iter_mut().for_each(|one| one.note_failure(feed));
+        self.spilling.iter_mut().for_each(|one| one.note_failure(feed));
+    }
+
+    /// Pools that go by their configured weights, and why.
+    pub fn fallbacks(&self) -> impl Iterator<Item = (PoolId, Fallback)> {
+        self.loaded.iter().filter_map(|one| Some((one.id, one.fallback()?)))
     }
 
     /// Takes note of how long a probe that passed took.
@@ -196,7 +212,9 @@ impl Feedback {
         }
         for (&at, usable) in loaded.iter().zip(&usable[held.len()..]) {
             let one = &mut self.loaded[at];
-            set(&mut steering.weights, one.id, one.follow(&topology, &self.readings, usable, now), &mut changed);
+            if one.is_heard_out(&self.readings, &self.failed) {
+                set(&mut steering.weights, one.id, one.follow(&topology, &self.readings, usable, now), &mut changed);
+            }
         }
         for one in self.spilling.iter_mut().filter(|one| is_due(one.due())) {
             let keep = one.follow(&topology, &self.readings, now);

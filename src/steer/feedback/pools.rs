@@ -149,7 +149,7 @@ impl Loaded {
             .max()
             .unwrap_or(IDLE_PERIOD);
         let (stale_after, weights) = (longest * 3, balance.weights().map(Into::into));
-        Self { id, balance, policy, feeds, period, stale_after, weights, has_heard: true }
+        Self { id, balance, policy, feeds, period, stale_after, weights, has_heard: false }
     }
 
     /// The probes whose latency stands for a member that has no report: members and probes.
@@ -170,6 +170,19 @@ impl Loaded {
                 reading.report.response_time.into_iter().for_each(|time| latency.note(time, reading.at));
             }
         }
+    }
+
+    pub(super) fn note_failure(&mut self, feed: FeedId) {
+        self.has_heard |= self.feeds.iter().any(|feeds| feeds.contains(&feed));
+    }
+
+    /// Whether each feed brought something at least once, or failed to: before that the first reports would be looked at
+    /// without the others. If not, it waits for the next.
+    pub(super) fn is_heard_out(&mut self, readings: &[Option<Reading>], failed: &[bool]) -> bool {
+        let is_heard = |feed: &FeedId| readings[feed.index()].is_some() || failed[feed.index()];
+        let is_heard_out = self.weights.is_some() || self.feeds.iter().flatten().all(is_heard);
+        self.has_heard &= is_heard_out;
+        is_heard_out
     }
 
     pub(super) fn note_latency(&mut self, member: usize, latency: Duration, now: Duration) {
@@ -263,7 +276,7 @@ impl Spilling {
         let feeds = topology.feeds.of_member(topology, MemberKind::Pool(id));
         let period = watched.period(topology, id, &feeds);
         let (spill, latency, due) = old.map_or_else(Default::default, |old| (old.spill, old.latency, old.due));
-        Self { id, spill, capacity, feeds, latency, period, due, levels: None, has_heard: true }
+        Self { id, spill, capacity, feeds, latency, period, due, levels: None, has_heard: false }
     }
 
     pub(super) fn note(&mut self, feed: FeedId, reading: &Reading) {
@@ -271,6 +284,10 @@ impl Spilling {
             self.has_heard = true;
             reading.report.response_time.into_iter().for_each(|time| self.latency.note(time, reading.at));
         }
+    }
+
+    pub(super) fn note_failure(&mut self, feed: FeedId) {
+        self.has_heard |= self.feeds.contains(&feed);
     }
 
     pub(super) fn follow(&mut self, topology: &Topology, readings: &[Option<Reading>], now: Duration) -> Part {

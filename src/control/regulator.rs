@@ -1,0 +1,232 @@
+//! The regulator: load reports are polled and taken in, ramps and feedback go on, and what they come to goes into the
+//! conditions. The controller publishes it.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{sync::mpsc, time::Instant as TokioInstant};
+
+use crate::{
+    load::LoadSource,
+    probe::{Limits, LoadKey, LoadReading, Poller, Report},
+    steer::{
+        Compiler, Conditions, Disagreement, Fallback, FeedId, Feedback, FeedbackReport, PoolId, ProbeId, ProbeTarget,
+        Reading, SavedFeedback, Topology,
+    },
+};
+
+/// Owns all that follows load reports and ramps.
+#[derive(Debug)]
+pub(super) struct Regulator {
+    feedback: Feedback,
+    poller: Poller,
+    topology: Arc<Topology>,
+    sources: Vec<Arc<LoadSource>>,
+    feed_of: HashMap<LoadKey, FeedId>,
+    /// Feeds that report in the replies to health checks, by whom those ask.
+    carried: HashMap<ProbeTarget, Vec<FeedId>>,
+    /// By feed: why its latest poll brought no report.
+    failures: Vec<Option<String>>,
+    /// Polls that brought no report since the start.
+    failed_polls: u64,
+    /// Pools that go by their configured weights because of this.
+    fallbacks: HashMap<PoolId, Fallback>,
+    epoch: Instant,
+}
+
+impl Regulator {
+    /// Polls nothing yet. Readings go to `readings` and come back by [`Regulator::take`].
+    pub(super) fn new(limits: Limits, epoch: Instant, readings: mpsc::Sender<LoadReading>) -> Self {
+        Self {
+            feedback: Feedback::default(),
+            poller: Poller::start(limits, epoch, readings),
+            topology: Arc::default(),
+            sources: Vec::new(),
+            feed_of: HashMap::new(),
+            carried: HashMap::new(),
+            failures: Vec::new(),
+            failed_polls: 0,
+            fallbacks: HashMap::new(),
+            epoch,
+        }
+    }
+
+    /// Goes on with another topology.
+    pub(super) async fn adopt(&mut self, topology: &Arc<Topology>, conditions: &mut Conditions) {
+        self.topology = Arc::clone(topology);
+        conditions.steering = self.feedback.adopt(topology);
+        self.sources = topology.loads.iter().cloned().map(Arc::new).collect();
+        let old: HashMap<LoadKey, FeedId> = std::mem::take(&mut self.feed_of);
+        let old_failures = std::mem::take(&mut self.failures);
+        self.failures = vec![None; topology.feeds.list.len()];
+        self.carried.clear();
+        self.fallbacks.clear();
+        for (feed, id) in topology.feeds.list.iter().zip((0..).map(FeedId)) {
+            let source = &self.sources[feed.load.index()];
+            match (&feed.target, source.is_polled()) {
+                (Some(target), false) => self.carried.entry(target.clone()).or_default().push(id),
+                (target, _) => {
+                    let target = match target {
+                        Some(ProbeTarget::Address(address)) => Some(*address),
+                        _ => None,
+                    };
+                    let key = LoadKey { source: Arc::clone(source), target };
+                    if let Some(failure) = old.get(&key).and_then(|at| old_failures[at.index()].clone()) {
+                        self.failures[id.index()] = Some(failure);
+                        self.feedback.note_failure(id);
+                    }
+                    self.feed_of.insert(key, id);
+                }
+            }
+        }
+        self.poller.set(self.feed_of.keys().cloned().collect()).await;
+    }
+
+    /// Goes on where an earlier life ended.
+    pub(super) fn restore(&mut self, saved: SavedFeedback) {
+        self.feedback.restore(saved);
+    }
+
+    /// What must survive a restart.
+    pub(super) fn saved(&self) -> SavedFeedback {
+        self.feedback.saved(self.epoch.elapsed())
+    }
+
+    /// Takes in what a poll came to.
+    pub(super) fn take(&mut self, reading: LoadReading, conditions: &Conditions) {
+        // A reading of a configuration that is gone is nobody's.
+        let Some(&feed) = self.feed_of.get(&reading.key) else { return };
+        let before = std::mem::take(&mut self.failures[feed.index()]);
+        match reading.result {
+            Ok(report) => {
+                if before.is_some() {
+                    tracing::info!(load = %reading.key, "reports again");
+                }
+                self.note(feed, Reading { report, at: reading.at }, conditions);
+            }
+            Err(failure) => {
+                let why = failure.to_string();
+                if before.as_ref() != Some(&why) {
+                    tracing::warn!(load = %reading.key, %why, "no load report");
+                }
+                self.failures[feed.index()] = Some(why);
+                self.failed_polls += 1;
+                self.feedback.note_failure(feed);
+            }
+        }
+    }
+
+    /// Takes in what a health check says beside its outcome: how long it took, and what the reply carries.
+    pub(super) fn hear(&mut self, probe: ProbeId, report: &Report, conditions: &Conditions) {
+        if report.outcome.is_pass() {
+            self.feedback.note_latency(probe, report.outcome.latency, report.at);
+        }
+        let Some(metrics) = &report.outcome.load_metrics else { return };
+        for feed in self.carried.get(&report.key.target).cloned().unwrap_or_default() {
+            let source = Arc::clone(&self.sources[self.topology.feeds.list[feed.index()].load.index()]);
+            match source.read_header(metrics) {
+                Ok(read) => {
+                    if self.failures[feed.index()].take().is_some() {
+                        tracing::info!(load = %source.name, target = %report.key, "reports again");
+                    }
+                    self.note(feed, Reading { report: read, at: report.at }, conditions);
+                }
+                Err(fault) => {
+                    let why = fault.to_string();
+                    if self.failures[feed.index()].as_ref() != Some(&why) {
+                        tracing::warn!(load = %source.name, target = %report.key, %why, "no load report");
+                    }
+                    self.failures[feed.index()] = Some(why);
+                    self.failed_polls += 1;
+                    self.feedback.note_failure(feed);
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, feed: FeedId, reading: Reading, conditions: &Conditions) {
+        let load = &self.sources[self.topology.feeds.list[feed.index()].load.index()].name;
+        match self.feedback.note(feed, reading, conditions) {
+            Some(Some(found)) => {
+                tracing::warn!(%load, found = Disagreement::text(found), "probes and balancer disagree")
+            }
+            Some(None) => tracing::info!(%load, "probes and balancer agree again"),
+            None => {}
+        }
+    }
+
+    /// Looks at all whose time has come; the pools for which anything differs.
+    pub(super) fn follow(
+        &mut self,
+        compiler: &mut Compiler,
+        conditions: &mut Conditions,
+        has_news: bool,
+    ) -> Vec<PoolId> {
+        let changed = self.feedback.follow(compiler, conditions, has_news, self.epoch.elapsed());
+        let now: HashMap<PoolId, Fallback> = self.feedback.fallbacks().collect();
+        for (id, fallback) in &now {
+            if self.fallbacks.get(id) != Some(fallback) {
+                let (pool, why) = (self.pool_name(*id), self.fallback_text(*id, *fallback));
+                tracing::warn!(%pool, %why, "configured weights rule");
+            }
+        }
+        for id in self.fallbacks.keys().filter(|id| !now.contains_key(id)) {
+            tracing::info!(pool = %self.pool_name(*id), "load reports rule again");
+        }
+        self.fallbacks = now;
+        changed
+    }
+
+    fn pool_name(&self, id: PoolId) -> &str {
+        &self.topology.pools[id.index()].name
+    }
+
+    /// Why a pool goes by its configured weights.
+    pub(super) fn fallback_text(&self, id: PoolId, fallback: Fallback) -> String {
+        let member = |at: u16| {
+            let member = self.topology.pools[id.index()].members.get(usize::from(at));
+            member.map_or("", |member| self.topology.member_name(member.kind)).to_owned()
+        };
+        match fallback {
+            Fallback::NoReport(at) => format!("member {:?} has no load report that is young enough", member(at)),
+            Fallback::NoMeasure(at) => {
+                format!("the load report of member {:?} lacks what the pool goes by", member(at))
+            }
+        }
+    }
+
+    /// When there is something to look at again.
+    pub(super) fn wake_at(&self) -> Option<TokioInstant> {
+        let due = self.feedback.next_due(self.epoch.elapsed())?;
+        Some(TokioInstant::from_std(self.epoch + due))
+    }
+
+    /// Gives the clients of a `failover` pool back; `None` where there is no such pool, else whether it held any.
+    pub(super) fn give_back(&mut self, pool: &str) -> Option<bool> {
+        let at = self.topology.pools.iter().position(|one| *one.name == *pool)?;
+        Some(self.feedback.give_back(PoolId(at as u32)))
+    }
+
+    /// All that is under way.
+    pub(super) fn report(&self) -> FeedbackReport<'_> {
+        self.feedback.report(self.epoch.elapsed())
+    }
+
+    /// Why a feed's latest poll brought no report.
+    pub(super) fn failure(&self, feed: FeedId) -> Option<&str> {
+        self.failures[feed.index()].as_deref()
+    }
+
+    /// Polls that brought no report since the start.
+    pub(super) fn failed_polls(&self) -> u64 {
+        self.failed_polls
+    }
+
+    /// The time since the epoch of readings and ramps.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.epoch.elapsed()
+    }
+}
