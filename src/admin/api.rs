@@ -10,7 +10,8 @@
 //! | `GET /api/v1/totals` | [`DocumentTotals`] |
 //! | `GET /api/v1/explain?name=&type=&client=&subnet=` | [`crate::engine::Explanation`]; 404 for a name that is not ours |
 //! | `POST /api/v1/reload` | the generation; 422 with every error of the files |
-//! | `POST /api/v1/datacenters/{name}/drain`, `.../undrain` | [`crate::control::DrainReport`]; 404, 409, 422, 500 with a [`DrainError`] |
+//! | `POST /api/v1/pools/{name}/failback` | `{"pool": ..., "given-back": true}`; 404 |
+//! | `POST /api/v1/datacenters/{name}/drain`, `.../undrain`, `.../pause`, `.../resume` | [`crate::control::DrainReport`]; 404, 409, 422, 500 with a [`DrainError`] |
 
 use std::{fmt::Display, future::Future, net::AddrParseError, sync::Arc, time::Duration};
 
@@ -39,7 +40,7 @@ use super::{
     totals::DocumentTotals,
 };
 use crate::{
-    control::{DrainError, DrainReport, DrainRequest, Gone, ReloadError, Status},
+    control::{Drain, DrainAct, DrainError, DrainReport, DrainRequest, Gone, ReloadError, Status},
     dns::{NameError, UnknownRtype},
     engine::Request,
 };
@@ -90,6 +91,9 @@ pub(super) fn router(serving: Serving) -> Router {
         .route("/api/v1/reload", post(reload))
         .route("/api/v1/datacenters/{name}/drain", post(drain))
         .route("/api/v1/datacenters/{name}/undrain", post(undrain))
+        .route("/api/v1/datacenters/{name}/pause", post(pause))
+        .route("/api/v1/datacenters/{name}/resume", post(resume))
+        .route("/api/v1/pools/{name}/failback", post(failback))
         .fallback(async || Fault::new(StatusCode::NOT_FOUND, "there is nothing here; / is the console"))
         .method_not_allowed_fallback(async || {
             Fault::new(StatusCode::METHOD_NOT_ALLOWED, "documents are read with GET, changes are asked for with POST")
@@ -151,7 +155,7 @@ impl From<DrainError> for Fault {
     fn from(error: DrainError) -> Self {
         let status = match error {
             DrainError::Unknown(..) => StatusCode::NOT_FOUND,
-            DrainError::Distress(_) => StatusCode::CONFLICT,
+            DrainError::Distress(_) | DrainError::NotDraining(_) => StatusCode::CONFLICT,
             DrainError::Edit(_) => StatusCode::INTERNAL_SERVER_ERROR,
             DrainError::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
             DrainError::Gone => StatusCode::SERVICE_UNAVAILABLE,
@@ -281,12 +285,14 @@ async fn reload(State(office): Shared) -> Result<Json<Value>, Fault> {
     Ok(Json(json!({ "generation": generation })))
 }
 
-/// The body of a drain or undrain; an empty one says nothing of all this.
+/// The body of a drain; an empty one says nothing of all this.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct StateChange {
     /// For how many seconds; without it until somebody ends it.
     pub for_secs: Option<u64>,
+    /// Over how many seconds clients leave; without it as the datacenter's `drain-over` says, or at once.
+    pub over_secs: Option<u64>,
     /// Why; shown wherever the state is shown.
     pub reason: Option<String>,
     /// Even if a service is left with nothing usable.
@@ -294,17 +300,31 @@ pub struct StateChange {
 }
 
 async fn drain(State(office): Shared, Path(datacenter): Path<String>, body: Bytes) -> Result<Json<DrainReport>, Fault> {
-    let StateChange { for_secs, reason, force } = state_change(&body)?;
-    office.set_state(DrainRequest { datacenter, drain: true, for_secs, reason, force }).await
+    let StateChange { for_secs, over_secs, reason, force } = state_change(&body)?;
+    let act = DrainAct::Drain(Drain { for_secs, over_secs, reason, force });
+    office.set_state(DrainRequest { datacenter, act }).await
 }
 
-async fn undrain(
-    State(office): Shared,
-    Path(datacenter): Path<String>,
-    body: Bytes,
-) -> Result<Json<DrainReport>, Fault> {
-    let StateChange { for_secs, reason, force } = state_change(&body)?;
-    office.set_state(DrainRequest { datacenter, drain: false, for_secs, reason, force }).await
+async fn undrain(State(office): Shared, Path(datacenter): Path<String>) -> Result<Json<DrainReport>, Fault> {
+    office.set_state(DrainRequest { datacenter, act: DrainAct::Undrain }).await
+}
+
+async fn pause(State(office): Shared, Path(datacenter): Path<String>) -> Result<Json<DrainReport>, Fault> {
+    office.set_state(DrainRequest { datacenter, act: DrainAct::Pause }).await
+}
+
+async fn resume(State(office): Shared, Path(datacenter): Path<String>) -> Result<Json<DrainReport>, Fault> {
+    office.set_state(DrainRequest { datacenter, act: DrainAct::Resume }).await
+}
+
+/// Gives the clients of a `failover` pool back to its first usable member.
+async fn failback(State(office): Shared, Path(pool): Path<String>) -> Result<Json<Value>, Fault> {
+    let handle = office.serving.handle.clone();
+    let asked = pool.clone();
+    match to_its_end(async move { handle.give_back(asked).await }).await?? {
+        Some(was_held) => Ok(Json(json!({ "pool": pool, "given-back": was_held }))),
+        None => Err(Fault::new(StatusCode::NOT_FOUND, format!("there is no pool {pool:?}"))),
+    }
 }
 
 fn state_change(body: &[u8]) -> Result<StateChange, Fault> {

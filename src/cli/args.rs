@@ -69,6 +69,8 @@ pub enum Command {
     Drain(Drain),
     /// Put a datacenter (or a region) back into service.
     Undrain(Undrain),
+    /// Give the clients of a failover pool back to its first usable member.
+    Failback(Failback),
     /// Show the state of the running server.
     Status(Remote),
 }
@@ -165,6 +167,15 @@ pub struct Drain {
     /// For how long; then it counts as active again.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub duration: Option<Duration>,
+    /// Over how long clients leave, a few at a time, each once.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub over: Option<Duration>,
+    /// Hold a drain that goes on over a time where it is now.
+    #[arg(long, conflicts_with_all = ["duration", "over", "reason", "force", "resume"])]
+    pub pause: bool,
+    /// Let a drain that was held go on.
+    #[arg(long, conflicts_with_all = ["duration", "over", "reason", "force"])]
+    pub resume: bool,
     /// Why; shown wherever the state is shown.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
@@ -180,6 +191,15 @@ pub struct Drain {
 pub struct Undrain {
     /// A datacenter, or a region for all of its datacenters.
     pub datacenter: String,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// `failback`.
+#[derive(Debug, Args)]
+pub struct Failback {
+    /// The pool.
+    pub pool: String,
     #[command(flatten)]
     pub remote: Remote,
 }

@@ -48,6 +48,7 @@ pub fn run() -> ExitCode {
         Command::Locate(locate) => locate::run(&locate, &output),
         Command::Drain(drain) => remote::drain(&drain, &output),
         Command::Undrain(undrain) => remote::undrain(&undrain, &output),
+        Command::Failback(failback) => remote::failback(&failback, &output),
         Command::Status(status) => remote::status(&status, &output),
     }
 }

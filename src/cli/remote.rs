@@ -1,18 +1,18 @@
-//! `drain`, `undrain`, `status`: what a running server is asked over its admin API.
+//! `drain`, `undrain`, `failback`, `status`: what a running server is asked over its admin API.
 
 use std::{fmt, process::ExitCode, time::Duration};
 
 use serde::de::DeserializeOwned;
 
 use super::{
-    args::{Drain, Remote, Undrain},
+    args::{Drain, Failback, Remote, Undrain},
     output::Output,
     status,
 };
 use crate::{
     admin::StateChange,
     config::{Locations, outline},
-    control::{DrainReport, DrainRequest, Status, unix_now},
+    control::{DrainReport, Status, unix_now},
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -39,27 +39,43 @@ impl fmt::Display for RemoteError {
 }
 
 pub(super) fn drain(drain: &Drain, output: &Output) -> ExitCode {
-    let request = DrainRequest {
-        datacenter: drain.datacenter.clone(),
-        drain: true,
+    let change = StateChange {
         for_secs: drain.duration.map(|duration| duration.as_secs()),
+        over_secs: drain.over.map(|duration| duration.as_secs()),
         reason: drain.reason.clone(),
         force: drain.force,
     };
-    set_state(&drain.remote, &request, output)
+    let verb = match (drain.pause, drain.resume) {
+        (true, _) => "pause",
+        (_, true) => "resume",
+        _ => "drain",
+    };
+    set_state(&drain.remote, &drain.datacenter, verb, &change, output)
 }
 
 pub(super) fn undrain(undrain: &Undrain, output: &Output) -> ExitCode {
-    let datacenter = undrain.datacenter.clone();
-    let request = DrainRequest { datacenter, drain: false, for_secs: None, reason: None, force: false };
-    set_state(&undrain.remote, &request, output)
+    set_state(&undrain.remote, &undrain.datacenter, "undrain", &StateChange::default(), output)
 }
 
-fn set_state(remote: &Remote, request: &DrainRequest, output: &Output) -> ExitCode {
-    let verb = if request.drain { "drain" } else { "undrain" };
-    let path = format!("/api/v1/datacenters/{}/{verb}", encoded(&request.datacenter));
-    let change = StateChange { for_secs: request.for_secs, reason: request.reason.clone(), force: request.force };
-    let report: DrainReport = match ask(remote, &path, Some(&change)) {
+pub(super) fn failback(failback: &Failback, output: &Output) -> ExitCode {
+    let path = format!("/api/v1/pools/{}/failback", encoded(&failback.pool));
+    let answer: serde_json::Value = match ask(&failback.remote, &path, Some(&StateChange::default())) {
+        Ok(answer) => answer,
+        Err(error) => return output.fail(&error),
+    };
+    if output.json {
+        output.document(&answer);
+        return ExitCode::SUCCESS;
+    }
+    let was_held = answer.get("given-back").and_then(serde_json::Value::as_bool) == Some(true);
+    let what = if was_held { "clients go back to the first usable member" } else { "nobody holds its clients back" };
+    output.line(&format!("{}: {what}", failback.pool));
+    ExitCode::SUCCESS
+}
+
+fn set_state(remote: &Remote, datacenter: &str, verb: &str, change: &StateChange, output: &Output) -> ExitCode {
+    let path = format!("/api/v1/datacenters/{}/{verb}", encoded(datacenter));
+    let report: DrainReport = match ask(remote, &path, Some(change)) {
         Ok(report) => report,
         Err(error) => return output.fail(&error),
     };
@@ -79,7 +95,11 @@ fn set_state(remote: &Remote, request: &DrainRequest, output: &Output) -> ExitCo
                 status::moment(drain.expires),
                 status::from_now(drain.expires - unix_now()),
             ),
-            None => format!("{name}: in service"),
+            None => match report.ramps.iter().find(|ramp| ramp.name == *name) {
+                Some(ramp) => format!("{name}: {}", status::ramp_text(ramp)),
+                None if verb == "pause" => format!("{name}: held where it is"),
+                None => format!("{name}: in service"),
+            },
         });
     }
     if !report.distressed.is_empty() {

@@ -1,6 +1,10 @@
 //! The text of `status`: what an operator wants to see first, first.
 
+mod steering;
+
 use std::fmt::Write;
+
+pub(super) use steering::ramp_text;
 
 use crate::control::{DatacenterStatus, Status};
 
@@ -19,6 +23,7 @@ pub(super) fn render(status: &Status, is_coloured: bool) -> String {
         .and_then(|()| datacenters(&mut text, status, paint))
         .and_then(|()| targets(&mut text, status, paint))
         .and_then(|()| aliases(&mut text, status, paint))
+        .and_then(|()| steering::render(&mut text, status, paint))
         .and_then(|()| inventory(&mut text, status));
     text
 }

@@ -20,12 +20,12 @@ use super::{
     aliases::Aliases,
     canary,
     drain::{self, Drains},
-    handle::{Command, DrainError, DrainReport, DrainRequest, Handle, ReloadError},
+    handle::{Command, DrainAct, DrainError, DrainReport, DrainRequest, Handle, ReloadError},
     load::{self, Loaded, Previous, Refusal, World},
     regulator::Regulator,
     report,
     state::{SavedSerial, StateDirectory, unix_now},
-    status::{ConfigurationStatus, Status},
+    status::{ConfigurationStatus, RampStatus, Status},
     watch::Watch,
 };
 use crate::{
@@ -82,6 +82,8 @@ pub struct Controller {
     ids: HashMap<ProbeKey, ProbeId>,
     /// Probes whose standing changed since the last snapshot.
     touched: HashSet<ProbeId>,
+    /// An operator gave clients back since the last snapshot.
+    is_given_back: bool,
     publish_at: Option<TokioInstant>,
     save_at: Option<TokioInstant>,
     canary_at: Option<TokioInstant>,
@@ -159,6 +161,7 @@ impl Controller {
             keys: Vec::new(),
             ids: HashMap::new(),
             touched: HashSet::new(),
+            is_given_back: false,
             publish_at: None,
             save_at: None,
             canary_at: None,
@@ -340,6 +343,8 @@ impl Controller {
                     for (name, drain) in &mut report.datacenters {
                         *drain = self.drains.of(name);
                     }
+                    let is_named = |ramp: &RampStatus| report.datacenters.iter().any(|(name, _)| *name == ramp.name);
+                    report.ramps = report::ramps(self).into_iter().filter(is_named).collect();
                     *report
                 });
                 let _ = reply.send(answer);
@@ -601,7 +606,7 @@ impl Controller {
         }
         self.publish_at = None;
         changes.aliases = self.follow_aliases();
-        let has_news = !changes.is_empty();
+        let has_news = std::mem::take(&mut self.is_given_back) || !changes.is_empty();
         changes.pools = self.regulator.follow(&mut self.world.compiler, &mut self.conditions, has_news);
         if !changes.pools.is_empty() {
             self.save_at.get_or_insert_with(|| TokioInstant::now() + SAVE);
@@ -657,6 +662,15 @@ impl Controller {
                 let world = engine::World { snapshot: &snapshot, databases, conditions: &self.conditions };
                 let _ = reply.send(engine::explain(&world, &request));
             }
+            Command::GiveBack(pool, reply) => {
+                let held = self.regulator.give_back(&pool);
+                if held == Some(true) {
+                    tracing::info!(%pool, "an operator gave the clients back");
+                    self.is_given_back = true;
+                    self.publish_at.get_or_insert_with(TokioInstant::now);
+                }
+                let _ = reply.send(held);
+            }
             Command::Reload(reply) => {
                 self.waiting_next.push(Waiter::Reload(reply));
                 self.reload();
@@ -676,27 +690,25 @@ impl Controller {
     }
 
     fn edit_state(&mut self, request: &DrainRequest) -> Result<DrainReport, DrainError> {
-        let plan = drain::plan(request, &self.world)?;
-        let distressed = if request.drain {
+        let plan = drain::plan(request, &self.world, &self.conditions)?;
+        let (is_drain, is_forced) = match &request.act {
+            DrainAct::Drain(drain) => (true, drain.force),
+            DrainAct::Pause | DrainAct::Resume | DrainAct::Undrain => (false, true),
+        };
+        let distressed = if is_drain {
             let conditions = plan.conditions(&self.conditions);
             let charts = self.world.compiler.compile(&conditions, &mut self.world.surveys);
             drain::newly_distressed(&self.world.topology, &self.charts, &charts)
         } else {
             Vec::new()
         };
-        if !distressed.is_empty() && !request.force {
+        if !distressed.is_empty() && !is_forced {
             return Err(DrainError::Distress(distressed));
         }
         let files = plan.carry_out().map_err(|error| DrainError::Edit(error.to_string()))?;
-        tracing::info!(
-            datacenter = %request.datacenter,
-            drain = request.drain,
-            reason = request.reason.as_deref().unwrap_or_default(),
-            files = ?files,
-            "an operator edited a datacenter's state"
-        );
+        tracing::info!(datacenter = %request.datacenter, act = ?request.act, ?files, "an operator edited a datacenter's state");
         let datacenters = plan.names().into_iter().map(|name| (name, None)).collect();
-        Ok(DrainReport { generation: 0, files, datacenters, distressed })
+        Ok(DrainReport { generation: 0, files, datacenters, ramps: Vec::new(), distressed })
     }
 
     fn status(&self) -> Status {

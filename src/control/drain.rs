@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    edit::{EditError, StateEdit, edit_state},
-    handle::{DrainError, DrainRequest},
+    edit::{EditError, TableEdit, edit_tables},
+    handle::{DrainAct, DrainError, DrainRequest},
     load::World,
     report,
     state::unix_now,
@@ -22,7 +22,8 @@ use crate::{
 /// How the drains of this process's life went, by datacenter.
 #[derive(Debug, Default)]
 pub(super) struct Drains {
-    states: HashMap<Box<str>, State>,
+    /// Whether each gave nothing to new answers.
+    gone: HashMap<Box<str>, bool>,
     drains: HashMap<Box<str>, DrainStatus>,
 }
 
@@ -32,33 +33,41 @@ impl Drains {
         self.drains.get(name).copied()
     }
 
-    /// Takes note of a snapshot that was just published: what left service with it, and what came back.
+    /// Takes note of a snapshot that was just published: what left service with it, and what came back. A datacenter that
+    /// drains over a time has left when it takes nothing any more.
     pub(super) fn note(&mut self, topology: &Topology, conditions: &Conditions, now: i64) {
-        let gives_nothing = |state: State| matches!(state, State::Draining | State::Disabled);
-        let states: HashMap<Box<str>, State> = topology
+        let gives_nothing = |(at, state): (usize, &State)| match state {
+            State::Disabled => true,
+            State::Draining => {
+                let part = conditions.steering.datacenter_parts.get(&DatacenterId(at as u32));
+                part.is_none_or(|part| part.is_none())
+            }
+            State::Active | State::Standby => false,
+        };
+        let gone: HashMap<Box<str>, bool> = topology
             .datacenters
             .iter()
             .map(|datacenter| datacenter.name.clone())
-            .zip(conditions.datacenters.iter().copied())
+            .zip(conditions.datacenters.iter().enumerate().map(gives_nothing))
             .collect();
-        if states == self.states {
+        if gone == self.gone {
             return;
         }
         let mut services = None;
-        for (at, (datacenter, &state)) in topology.datacenters.iter().zip(&conditions.datacenters).enumerate() {
-            let was = self.states.get(&datacenter.name).copied();
-            if !gives_nothing(state) {
+        for (at, datacenter) in topology.datacenters.iter().enumerate() {
+            let was = self.gone.get(&datacenter.name).copied();
+            if !gone[&datacenter.name] {
                 if self.drains.remove(&datacenter.name).is_some() {
                     tracing::info!(datacenter = %datacenter.name, "back in service");
                 }
-            } else if was.is_some_and(|was| !gives_nothing(was)) {
+            } else if was == Some(false) {
                 let services = services.get_or_insert_with(|| topology.services_by_datacenter());
                 let ttl = |service: &crate::steer::ServiceId| topology.services[service.index()].ttl_secs;
                 let longest_ttl = services[at].iter().map(ttl).max().unwrap_or(0);
                 let drain = DrainStatus { effective: now, longest_ttl, expires: now + i64::from(longest_ttl) };
                 tracing::info!(
                     datacenter = %datacenter.name,
-                    state = state.word(),
+                    state = conditions.datacenters[at].word(),
                     reason = datacenter.reason.as_deref().unwrap_or_default(),
                     longest_ttl,
                     "no new answer names it; the last cached one expires after the longest TTL"
@@ -66,7 +75,7 @@ impl Drains {
                 self.drains.insert(datacenter.name.clone(), drain);
             }
         }
-        self.states = states;
+        self.gone = gone;
     }
 }
 
@@ -74,12 +83,13 @@ impl Drains {
 #[derive(Debug)]
 pub(super) struct DrainPlan {
     datacenters: Vec<(DatacenterId, String)>,
-    by_file: BTreeMap<PathBuf, Vec<String>>,
-    edit: StateEdit,
+    by_file: BTreeMap<PathBuf, Vec<(String, TableEdit)>>,
+    /// What the datacenters' state will be.
+    state: State,
 }
 
-/// Which tables `request` edits.
-pub(super) fn plan(request: &DrainRequest, world: &World) -> Result<DrainPlan, DrainError> {
+/// Which tables `request` edits, and how.
+pub(super) fn plan(request: &DrainRequest, world: &World, conditions: &Conditions) -> Result<DrainPlan, DrainError> {
     let wanted = request.datacenter.as_str();
     let all = || world.topology.datacenters.iter().zip((0..).map(DatacenterId));
     let by_name: Vec<_> = all().filter(|(datacenter, _)| *datacenter.name == *wanted).collect();
@@ -91,18 +101,39 @@ pub(super) fn plan(request: &DrainRequest, world: &World) -> Result<DrainPlan, D
         let nearest = Nearest::default().among(wanted, names.flatten()).map(str::to_owned);
         return Err(DrainError::Unknown(wanted.to_owned(), nearest));
     }
-    let mut by_file: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
+    let mut by_file: BTreeMap<PathBuf, Vec<(String, TableEdit)>> = BTreeMap::new();
     for (datacenter, id) in &chosen {
         let path = world.config.datacenter_origins[id.index()].path.clone();
-        by_file.entry(path).or_default().push(datacenter.name.to_string());
+        let edit = edit(request, &datacenter.name, *id, conditions)?;
+        by_file.entry(path).or_default().push((datacenter.name.to_string(), edit));
     }
-    let edit = StateEdit {
-        state: if request.drain { State::Draining } else { State::Active },
-        reason: request.reason.clone().filter(|_| request.drain),
-        until: request.for_secs.filter(|_| request.drain).map(|secs| unix_now().saturating_add_unsigned(secs)),
-    };
+    let state = if request.act == DrainAct::Undrain { State::Active } else { State::Draining };
     let datacenters = chosen.into_iter().map(|(datacenter, id)| (id, datacenter.name.to_string())).collect();
-    Ok(DrainPlan { datacenters, by_file, edit })
+    Ok(DrainPlan { datacenters, by_file, state })
+}
+
+/// What one datacenter's table is to say.
+fn edit(
+    request: &DrainRequest,
+    name: &str,
+    id: DatacenterId,
+    conditions: &Conditions,
+) -> Result<TableEdit, DrainError> {
+    let is_draining = conditions.datacenters.get(id.index()) == Some(&State::Draining);
+    match &request.act {
+        DrainAct::Drain(drain) => {
+            let until = drain.for_secs.map(|secs| unix_now().saturating_add_unsigned(secs));
+            let edit = TableEdit::state(State::Draining, drain.reason.as_deref(), until);
+            Ok(drain.over_secs.map_or(edit.clone(), |secs| edit.over(secs)))
+        }
+        DrainAct::Undrain => Ok(TableEdit::state(State::Active, None, None)),
+        DrainAct::Pause | DrainAct::Resume if !is_draining => Err(DrainError::NotDraining(name.to_owned())),
+        DrainAct::Resume => Ok(TableEdit::hold(None)),
+        DrainAct::Pause => {
+            let part = conditions.steering.datacenter_parts.get(&id).map_or(0.0, |part| part.share());
+            Ok(TableEdit::hold(Some(1.0 - part)))
+        }
+    }
 }
 
 impl DrainPlan {
@@ -115,16 +146,18 @@ impl DrainPlan {
     pub(super) fn conditions(&self, conditions: &Conditions) -> Conditions {
         let mut conditions = conditions.clone();
         for (id, _) in &self.datacenters {
-            conditions.datacenters[id.index()] = self.edit.state;
+            conditions.datacenters[id.index()] = self.state;
+            // At its end, however long it goes.
+            conditions.steering.datacenter_parts.remove(id);
         }
         conditions
     }
 
     /// Edits the files; which ones.
     pub(super) fn carry_out(&self) -> Result<Vec<String>, EditError> {
-        for (path, names) in &self.by_file {
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            edit_state(path, &names, &self.edit)?;
+        for (path, edits) in &self.by_file {
+            let edits: Vec<(&str, &TableEdit)> = edits.iter().map(|(name, edit)| (name.as_str(), edit)).collect();
+            edit_tables(path, &edits)?;
         }
         Ok(self.by_file.keys().map(|path| path.display().to_string()).collect())
     }

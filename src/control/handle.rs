@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use super::status::{DrainStatus, Status};
+use super::status::{DrainStatus, RampStatus, Status};
 use crate::{
     engine::{Explanation, NotOurs, Request},
     snapshot::Snapshot,
@@ -25,19 +25,40 @@ pub(super) enum Command {
     Status(oneshot::Sender<Status>),
     Explain(Box<Request>, oneshot::Sender<Result<Explanation, NotOurs>>),
     SetState(DrainRequest, oneshot::Sender<Result<DrainReport, DrainError>>),
+    GiveBack(String, oneshot::Sender<Option<bool>>),
     Reload(oneshot::Sender<Result<u64, ReloadError>>),
     Stop(oneshot::Sender<()>),
 }
 
-/// A drain of a datacenter, or of all datacenters of a region; or its end.
+/// What is to become of a datacenter, or of all datacenters of a region.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DrainRequest {
     /// A datacenter's name, or a region's.
     pub datacenter: String,
-    /// Drain, or end the drain.
-    pub drain: bool,
+    /// What is asked for.
+    pub act: DrainAct,
+}
+
+/// What an operator can do about a drain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DrainAct {
+    /// Begin it.
+    Drain(Drain),
+    /// Hold it where it is.
+    Pause,
+    /// Let it go on.
+    Resume,
+    /// End it: clients come back.
+    Undrain,
+}
+
+/// A drain.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Drain {
     /// For how many seconds; without it until somebody ends it.
     pub for_secs: Option<u64>,
+    /// Over how many seconds clients leave; without it as the datacenter's `drain-over` says, or at once.
+    pub over_secs: Option<u64>,
     /// Why; shown wherever the state is shown.
     pub reason: Option<String>,
     /// Even if a service is left with nothing usable.
@@ -45,7 +66,7 @@ pub struct DrainRequest {
 }
 
 /// What a drain came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DrainReport {
     /// The snapshot that first held it.
@@ -54,6 +75,9 @@ pub struct DrainReport {
     pub files: Vec<String>,
     /// Each datacenter and how its drain goes; nothing after an undrain.
     pub datacenters: Vec<(String, Option<DrainStatus>)>,
+    /// Drains and returns that go on over a time.
+    #[serde(default)]
+    pub ramps: Vec<RampStatus>,
     /// Services that are left with nothing usable, under `force`.
     pub distressed: Vec<String>,
 }
@@ -66,6 +90,8 @@ pub enum DrainError {
     Unknown(String, Option<String>),
     /// These services would be left with nothing usable.
     Distress(Vec<String>),
+    /// This datacenter is not draining.
+    NotDraining(String),
     /// The file cannot be edited.
     Edit(String),
     /// The file was edited, but the configuration as a whole is not valid, so nothing changed.
@@ -86,6 +112,7 @@ impl fmt::Display for DrainError {
                 let count = services.len();
                 write!(f, "{count} services would be left with nothing usable: {shown}; --force drains all the same")
             }
+            Self::NotDraining(name) => write!(f, "{name} is not draining: there is nothing to pause or to resume"),
             Self::Edit(why) => f.write_str(why),
             Self::Refused(errors) => write!(
                 f,
@@ -148,6 +175,15 @@ impl Handle {
     /// [`DrainError`] says why nothing changed.
     pub async fn set_state(&self, request: DrainRequest) -> Result<DrainReport, DrainError> {
         self.ask(|reply| Command::SetState(request, reply)).await.unwrap_or(Err(DrainError::Gone))
+    }
+
+    /// Gives the clients of a `failover` pool back to its first usable member. `None` where no pool has this name, else
+    /// whether others held them.
+    ///
+    /// # Errors
+    /// [`Gone`] once the controller has stopped.
+    pub async fn give_back(&self, pool: String) -> Result<Option<bool>, Gone> {
+        self.ask(|reply| Command::GiveBack(pool, reply)).await
     }
 
     /// Reads all files anew; returns the generation once it is published.

@@ -31,11 +31,11 @@ mod watch;
 
 pub use controller::{Controller, Starting};
 pub use databases::open_databases;
-pub use edit::{EditError, StateEdit, edit_state};
-pub use handle::{DrainError, DrainReport, DrainRequest, Gone, Handle, ReloadError};
+pub use edit::{EditError, TableEdit, edit_tables};
+pub use handle::{Drain, DrainAct, DrainError, DrainReport, DrainRequest, Gone, Handle, ReloadError};
 pub use load::{Refusal, World};
 pub use state::{StateDirectory, unix_now};
 pub use status::{
     AliasStatus, CheckerStatus, ConfigurationStatus, DatabaseStatus, DatacenterStatus, DistressedService, DrainStatus,
-    Status, TargetStatus, ZoneStatus,
+    LoadStatus, PoolStatus, RampStatus, Status, TargetStatus, ZoneStatus,
 };

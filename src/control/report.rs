@@ -4,14 +4,19 @@ use std::sync::Arc;
 
 use super::{
     controller::Controller,
-    status::{CheckerStatus, DatabaseStatus, DatacenterStatus, DistressedService, Status, TargetStatus, ZoneStatus},
+    status::{
+        CheckerStatus, DatabaseStatus, DatacenterStatus, DistressedService, LoadStatus, PoolStatus, RampStatus, Status,
+        TargetStatus, ZoneStatus,
+    },
 };
 use crate::{
     dns::Name,
     health::{Doubt, Outcome, Verdict},
     probe::ProbeKey,
     snapshot::Snapshot,
-    steer::{Chart, DatacenterId, Family, Plight, ProbeTarget, Topology},
+    steer::{
+        Chart, DatacenterId, Family, Feed, FeedReport, Plight, PoolReport, ProbeTarget, RampKey, RampReport, Topology,
+    },
 };
 
 /// As many distressed services are listed.
@@ -63,6 +68,11 @@ pub(super) fn status(controller: &Controller, snapshot: &Snapshot, charts: &[Arc
             .collect(),
         targets: controller.keys.iter().map(|key| target(controller, key)).collect(),
         aliases: controller.aliases.status(),
+        loads: loads(controller),
+        pools: pools(controller),
+        ramps: ramps(controller),
+        disagreements: controller.regulator.report().disagreements,
+        failed_polls: controller.regulator.failed_polls(),
         checker: CheckerStatus {
             doubt: match controller.ledger.doubt() {
                 Doubt::Trusting => "trusting",
@@ -114,16 +124,82 @@ fn target(controller: &Controller, key: &ProbeKey) -> TargetStatus {
     let since = controller.ledger.since(key).map(|since| super::unix_now() - (now - since).as_secs() as i64);
     TargetStatus {
         monitor: key.monitor.name.to_string(),
-        target: match &key.target {
-            ProbeTarget::Address(address) => address.to_string(),
-            ProbeTarget::Host(name) => name.to_string(),
-        },
+        target: target_text(&key.target),
         verdict: standing.verdict.word().to_owned(),
         since,
         last: last.map(|(outcome, _)| outcome_text(outcome)),
         latency_ms: last.map(|(outcome, _)| outcome.latency.as_millis() as u64),
         flips_in_secs: standing.flips_in_secs,
     }
+}
+
+fn target_text(target: &ProbeTarget) -> String {
+    match target {
+        ProbeTarget::Address(address) => address.to_string(),
+        ProbeTarget::Host(name) => name.to_string(),
+    }
+}
+
+fn loads(controller: &Controller) -> Vec<LoadStatus> {
+    let topology = &controller.world.topology;
+    let now = controller.regulator.elapsed();
+    let status = |feed: FeedReport<'_>| {
+        let Feed { load, target } = &topology.feeds.list[feed.id.index()];
+        let source = &topology.loads[load.index()];
+        let report = feed.reading.map(|reading| &reading.report);
+        LoadStatus {
+            load: source.name.to_string(),
+            target: target.as_ref().map(target_text),
+            age_secs: feed.reading.map(|reading| now.saturating_sub(reading.at).as_secs()),
+            is_stale: feed.is_stale,
+            error: controller.regulator.failure(feed.id).map(str::to_owned),
+            connections: report.and_then(|report| report.connections),
+            limit: report.and_then(|report| report.limit),
+            servers: report.and_then(|report| report.servers).map(|servers| (servers.up, servers.total)),
+            capacity_left: report.map(|report| source.capacity_left(report)).filter(|left| *left < 1.0),
+            response_ms: report.and_then(|report| report.response_time).map(|time| time.as_secs_f64() * 1e3),
+            gauges: report.map_or_else(Default::default, |report| {
+                report.gauges.iter().map(|(name, value)| (name.to_string(), *value)).collect()
+            }),
+            disagreement: feed.disagreement.map(|found| found.text().to_owned()),
+        }
+    };
+    controller.regulator.report().feeds.into_iter().map(status).collect()
+}
+
+fn pools(controller: &Controller) -> Vec<PoolStatus> {
+    let topology = &controller.world.topology;
+    let status = |report: PoolReport<'_>| {
+        let pool = &topology.pools[report.id.index()];
+        let name = |at: usize| pool.members.get(at).map(|member| topology.member_name(member.kind).to_owned());
+        let share = |(at, share): (usize, &f64)| Some((name(at)?, *share));
+        PoolStatus {
+            name: pool.name.to_string(),
+            shares: report.shares.into_iter().flatten().enumerate().filter_map(share).collect(),
+            fallback: report.fallback.map(|why| controller.regulator.fallback_text(report.id, why)),
+            keep: report.keep,
+            level: report.levels.map(|(level, _)| level),
+            target: report.levels.map(|(_, target)| target),
+            holder: report.holder.and_then(|at| name(usize::from(at))),
+        }
+    };
+    controller.regulator.report().pools.into_iter().map(status).collect()
+}
+
+/// Drains and slow starts under way.
+pub(super) fn ramps(controller: &Controller) -> Vec<RampStatus> {
+    let now = controller.regulator.elapsed();
+    let status = |ramp: RampReport<'_>| {
+        let (name, pool) = match ramp.key {
+            RampKey::Datacenter(name) => (name, None),
+            RampKey::Endpoint(pool, name) => (name, Some(pool.to_string())),
+        };
+        let ends = super::unix_now() + ramp.ends.saturating_sub(now).as_secs() as i64;
+        RampStatus { name: name.to_string(), pool, at: ramp.at, goal: ramp.goal, ends }
+    };
+    let mut ramps: Vec<_> = controller.regulator.report().ramps.into_iter().map(status).collect();
+    ramps.sort_by(|a, b| (&a.pool, &a.name).cmp(&(&b.pool, &b.name)));
+    ramps
 }
 
 /// `ok`, with what else there is to say, or why the probe failed.

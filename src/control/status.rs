@@ -28,6 +28,21 @@ pub struct Status {
     pub distressed: Vec<DistressedService>,
     /// What is probed.
     pub targets: Vec<TargetStatus>,
+    /// Load reports.
+    #[serde(default)]
+    pub loads: Vec<LoadStatus>,
+    /// Pools that load reports, capacities or failbacks have a part in.
+    #[serde(default)]
+    pub pools: Vec<PoolStatus>,
+    /// Drains and slow starts under way.
+    #[serde(default)]
+    pub ramps: Vec<RampStatus>,
+    /// Lasting disagreements between balancers and our probes since the start.
+    #[serde(default)]
+    pub disagreements: u64,
+    /// Polls of load sources that brought no report since the start.
+    #[serde(default)]
+    pub failed_polls: u64,
     /// What aliases stand for, in order of name.
     #[serde(default)]
     pub aliases: Vec<AliasStatus>,
@@ -182,6 +197,89 @@ pub struct AliasStatus {
     /// Why it is not resolved now, if it is not.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
+}
+
+/// What one load source says of one balancer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LoadStatus {
+    /// The source's name.
+    pub load: String,
+    /// Whose report, where each address has its own.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub target: Option<String>,
+    /// How old the newest report is, in seconds; nothing before the first.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub age_secs: Option<u64>,
+    /// Too old to say anything: configured weights rule.
+    pub is_stale: bool,
+    /// Why the latest poll brought no report.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<String>,
+    /// Connections now.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub connections: Option<f64>,
+    /// The most of them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub limit: Option<f64>,
+    /// Servers that are up, and all.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub servers: Option<(u32, u32)>,
+    /// What is left of the whole capacity, from 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub capacity_left: Option<f64>,
+    /// How long a request takes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub response_ms: Option<f64>,
+    /// Other numbers by name.
+    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty", default)]
+    pub gauges: std::collections::BTreeMap<String, f64>,
+    /// How it differs from what our probes find, once that lasts.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub disagreement: Option<String>,
+}
+
+/// A pool that load reports, a capacity or a failback have a part in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PoolStatus {
+    /// Its name.
+    pub name: String,
+    /// Of a `load` pool: its members and their shares, from 0 to 1, before health has its say.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub shares: Vec<(String, f64)>,
+    /// Why the configured weights rule, if they do.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub fallback: Option<String>,
+    /// Of a pool with a capacity: what it keeps of its clients, from 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub keep: Option<f64>,
+    /// The level of its load at the last look.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub level: Option<f64>,
+    /// What that should be at most.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub target: Option<f64>,
+    /// Of a `failover` pool: the member that clients stay with although one before it is usable.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub holder: Option<String>,
+}
+
+/// A drain or a slow start under way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RampStatus {
+    /// The datacenter, or the endpoint.
+    pub name: String,
+    /// An endpoint's pool.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pool: Option<String>,
+    /// How much of its share it takes now, from 0 to 1.
+    pub at: f64,
+    /// Where that goes.
+    pub goal: f64,
+    /// When it is there.
+    pub ends: i64,
 }
 
 /// The checker's belief in itself.

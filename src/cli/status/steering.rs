@@ -1,0 +1,113 @@
+//! The part of `status` that tells of load reports, ramps and failovers.
+
+use std::fmt::Write;
+
+use super::{Paint, SHOWN_TARGETS, from_now};
+use crate::control::{LoadStatus, PoolStatus, RampStatus, Status};
+
+pub(super) fn render(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
+    loads(text, status, paint)?;
+    pools(text, status, paint)?;
+    if !status.ramps.is_empty() {
+        writeln!(text, "\n{}", paint.strong("under way"))?;
+        for ramp in &status.ramps {
+            let of = ramp.pool.as_ref().map(|pool| format!(" of pool {pool}")).unwrap_or_default();
+            writeln!(text, "{}{of}: {}", ramp.name, ramp_text(ramp))?;
+        }
+    }
+    Ok(())
+}
+
+fn loads(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
+    if status.loads.is_empty() {
+        return Ok(());
+    }
+    let is_failing = |load: &&LoadStatus| load.error.is_some() || load.is_stale || load.disagreement.is_some();
+    let (failing, well): (Vec<_>, Vec<_>) = status.loads.iter().partition(is_failing);
+    let shown = failing.iter().chain(well.iter().take(SHOWN_TARGETS)).copied();
+    let name = |load: &LoadStatus| match &load.target {
+        Some(target) => format!("{} {target}", load.load),
+        None => load.load.clone(),
+    };
+    let width = shown.clone().map(|load| name(load).chars().count()).fold(4, usize::max);
+    writeln!(text, "\n{}", paint.strong(&format!("{:<width$}  report", "load")))?;
+    for load in shown {
+        write!(text, "{:<width$}  {}", name(load), report(load))?;
+        if load.is_stale {
+            write!(text, "  {}", paint.bad("too old to count"))?;
+        }
+        for why in [&load.error, &load.disagreement].into_iter().flatten() {
+            write!(text, "  {}", paint.bad(why))?;
+        }
+        writeln!(text)?;
+    }
+    let hidden = well.len().saturating_sub(SHOWN_TARGETS);
+    if hidden > 0 {
+        writeln!(text, "and {hidden} more that are well; --json lists all")?;
+    }
+    Ok(())
+}
+
+/// `120 of 1000 connections, 3 of 4 servers up, 12.5 ms, cpu 35%, 3 s ago`.
+fn report(load: &LoadStatus) -> String {
+    let Some(age) = load.age_secs else { return "none yet".to_owned() };
+    let mut parts = Vec::new();
+    match (load.connections, load.limit) {
+        (Some(now), Some(limit)) => parts.push(format!("{now} of {limit} connections")),
+        (Some(now), None) => parts.push(format!("{now} connections")),
+        (None, _) => {}
+    }
+    parts.extend(load.servers.map(|(up, all)| format!("{up} of {all} servers up")));
+    parts.extend(load.capacity_left.map(|left| format!("{} of the capacity left", percent(left))));
+    parts.extend(load.response_ms.map(|ms| format!("{ms:.1} ms")));
+    parts.extend(load.gauges.iter().map(|(name, value)| match name.as_str() {
+        "cpu" | "memory" => format!("{name} {}", percent(*value)),
+        _ => format!("{name} {value}"),
+    }));
+    parts.push(format!("{age} s ago"));
+    parts.join(", ")
+}
+
+fn pools(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
+    let says = |pool: &&PoolStatus| {
+        !pool.shares.is_empty() || pool.keep.is_some_and(|keep| keep < 1.0) || pool.holder.is_some()
+    };
+    let shown: Vec<_> = status.pools.iter().filter(says).collect();
+    if shown.is_empty() {
+        return Ok(());
+    }
+    let width = shown.iter().map(|pool| pool.name.chars().count()).fold(4, usize::max);
+    writeln!(text, "\n{}", paint.strong(&format!("{:<width$}  steering", "pool")))?;
+    for pool in shown.iter().take(SHOWN_TARGETS) {
+        let mut parts = Vec::new();
+        let shares = pool.shares.iter().map(|(member, share)| format!("{member} {}", percent(*share)));
+        let shares: Vec<String> = shares.collect();
+        parts.extend((!shares.is_empty()).then(|| shares.join(", ")));
+        parts.extend(pool.keep.filter(|keep| *keep < 1.0).map(|keep| {
+            let level = pool.level.zip(pool.target).map(|(level, target)| format!(", load {level} of {target} wanted"));
+            format!("spills {} to the next choice{}", percent(1.0 - keep), level.unwrap_or_default())
+        }));
+        parts.extend(pool.holder.as_ref().map(|holder| format!("clients stay with {holder} until failback")));
+        parts.extend(pool.fallback.as_ref().map(|why| paint.warn(&format!("configured weights rule: {why}"))));
+        writeln!(text, "{:<width$}  {}", pool.name, parts.join("; "))?;
+    }
+    let hidden = shown.len().saturating_sub(SHOWN_TARGETS);
+    if hidden > 0 {
+        writeln!(text, "and {hidden} more; --json lists all")?;
+    }
+    Ok(())
+}
+
+/// `takes 40% of its share, none in 6 m`.
+pub(in crate::cli) fn ramp_text(ramp: &RampStatus) -> String {
+    let goal = match ramp.goal {
+        goal if goal <= 0.0 => "none".to_owned(),
+        goal if goal >= 1.0 => "all of it".to_owned(),
+        goal => percent(goal),
+    };
+    format!("takes {} of its share, {goal} {}", percent(ramp.at), from_now(ramp.ends - crate::control::unix_now()))
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0}%", share * 100.0)
+}
