@@ -13,6 +13,8 @@ use super::{Fault, LoadReport, Memory, Servers, lines::Lines};
 const FORM: Fault = Fault::NotA("HAProxy's statistics in CSV");
 const MOST_SERVERS: usize = 4096;
 const MOST_PROXIES: usize = 4096;
+/// The longest name of a proxy or a server, in octets.
+const LONGEST_NAME: usize = 256;
 
 /// What is kept of a page while it goes by.
 #[derive(Debug, Default)]
@@ -158,6 +160,9 @@ impl Tables {
                 let field = |at: usize| fields.get(at).copied().ok_or(FORM);
                 let weight = field(columns.weight)?.parse().map_err(|_| FORM)?;
                 let (proxy, server) = (field(columns.proxy)?, field(columns.server)?);
+                if proxy.len() > LONGEST_NAME || server.len() > LONGEST_NAME {
+                    return Err(FORM);
+                }
                 if self.wanted.as_deref().is_none_or(|wanted| wanted == proxy) {
                     if self.configured.len() >= MOST_SERVERS {
                         return Err(Fault::TooMany(MOST_SERVERS, "servers"));
@@ -170,7 +175,7 @@ impl Tables {
     }
 
     fn keep(&mut self, row: Row<'_>) -> Result<(), Fault> {
-        if row.proxy.is_empty() {
+        if row.proxy.is_empty() || row.proxy.len() > LONGEST_NAME || row.server.len() > LONGEST_NAME {
             return Err(FORM);
         }
         if self.wanted.as_deref().is_some_and(|wanted| wanted != row.proxy) {
@@ -336,6 +341,10 @@ fn row<'t>(line: &'t str, columns: &[Option<Column>]) -> Result<Row<'t>, Fault> 
     let mut row = Row::default();
     let mut rest = line;
     for column in columns {
+        // What is left away at the end is empty; a header of many columns must not make short lines dear.
+        if rest.is_empty() {
+            break;
+        }
         let (field, after) = field(rest).ok_or(FORM)?;
         match column {
             None => {}
@@ -499,6 +508,18 @@ mod tests {
     }
 
     #[test]
+    fn a_header_of_many_columns_makes_no_line_dear() {
+        // Were each column looked for in each line, this would take minutes.
+        let header = format!("# pxname,svname,scur,status{}\n", ",".repeat(60_000));
+        let mut statistics = Statistics::new(Some("www"));
+        statistics.feed(header.as_bytes()).unwrap();
+        for _ in 0..200 {
+            statistics.feed("x,\n".repeat(5_000).as_bytes()).unwrap();
+        }
+        assert_eq!(statistics.finish(&mut Memory::default()), Err(Fault::Missing("`proxy`".into())));
+    }
+
+    #[test]
     fn what_is_no_statistics_is_told_so() {
         let row = |fields: &str| format!("{HEADER}{fields}");
         for (page, why) in [
@@ -515,6 +536,8 @@ mod tests {
         assert_eq!(read("", None), Err(Fault::Missing("any backend".into())), "a header alone");
         let negative = read("www,BACKEND,0,0,-5,0,0,0,UP,1,1,0,1,0,,\n", None);
         assert_eq!(negative.unwrap_err().to_string(), "the number of connections is negative");
+        let long = server("www", &"x".repeat(257), "UP", 1, "");
+        assert_eq!(read(&long, None), Err(FORM), "a name that nobody gives");
         let many: String = (0..5000).map(|index| server("www", &index.to_string(), "UP", 1, "")).collect();
         assert_eq!(read(&many, None), Err(Fault::TooMany(MOST_SERVERS, "servers")));
     }

@@ -15,7 +15,7 @@ use crate::{ask::Deadline, harness::LONG};
 /// A balancer at work. Killed when dropped.
 pub struct Balancer {
     child: Child,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 /// What it serves.
@@ -48,7 +48,8 @@ impl Balancer {
         let configuration = format!(
             "daemon off; master_process off; pid nginx.pid; error_log stderr crit;\nevents {{}}\n\
              http {{ access_log off;\n{temporary}server {{ listen {address}:{port}{flag}; {tls}\n\
-             location = /healthz {{ return 200 \"ok\"; }} }} }}\n"
+             location = /healthz {{ return 200 \"ok\"; }}\n\
+             location = /stub_status {{ stub_status; }} }} }}\n"
         );
         fs::write(directory.path().join("nginx.conf"), configuration).unwrap();
         let mut command = Command::new(program("nginx").unwrap());
@@ -80,9 +81,26 @@ impl Balancer {
         Self::start(command, directory, address, port)
     }
 
+    /// Starts HAProxy with a configuration of the test's own, in which `{directory}` stands for the directory that
+    /// [`Balancer::path`] looks into, and waits until it listens.
+    pub fn haproxy_with(configuration: &str, address: &str, port: u16) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let configuration = configuration.replace("{directory}", directory.path().to_str().unwrap());
+        let path = directory.path().join("haproxy.cfg");
+        fs::write(&path, configuration).unwrap();
+        let mut command = Command::new(program("haproxy").unwrap());
+        command.args(["-db", "-q", "-f"]).arg(path);
+        Self::start(command, directory, address, port)
+    }
+
+    /// A file in its directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
     fn start(mut command: Command, directory: TempDir, address: &str, port: u16) -> Self {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let mut balancer = Self { child, _directory: directory };
+        let mut balancer = Self { child, directory };
         let address = SocketAddr::new(address.parse::<IpAddr>().unwrap(), port);
         let deadline = Deadline::after(LONG);
         while TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_err() {

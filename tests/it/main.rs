@@ -8,7 +8,7 @@
 //! | `http` | the admin address |
 //! | `balancers` | nginx and HAProxy |
 //! | `upstream` | Knot, in the place of a recursive resolver |
-//! | `aliases` `scenarios` `control` `failures` `reload` `hostile` | the tests |
+//! | `aliases` `scenarios` `control` `failures` `loads` `reload` `hostile` | the tests |
 
 #![allow(
     dead_code,
@@ -27,6 +27,7 @@ mod failures;
 mod harness;
 mod hostile;
 mod http;
+mod loads;
 mod reload;
 mod scenarios;
 mod script;

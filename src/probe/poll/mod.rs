@@ -74,7 +74,8 @@ pub struct Poller(Scheduled<Polling>);
 
 impl Poller {
     /// Starts the task, with nothing to poll yet, on the runtime of the caller. Readings carry the time since `epoch`. Each
-    /// poll holds one open file, and what its reader keeps: 0.4 MiB at most.
+    /// poll holds one open file, and what its reader keeps, which is 4 MiB of a hostile page at
+    /// most and some KiB of others.
     pub fn start(limits: Limits, epoch: std::time::Instant, readings: mpsc::Sender<LoadReading>) -> Self {
         Self(Scheduled::start(limits, epoch, readings))
     }

@@ -6,10 +6,12 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
+use rcgen::{CertificateParams, KeyPair};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpSocket, UnixListener},
 };
+use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::load::{Fault, Header, Host, Page, ShareUnit, TimeUnit, Wanted};
@@ -242,6 +244,40 @@ async fn the_request_carries_what_is_configured_and_the_address_where_it_stands(
     }
     let nobody = ask_key(LoadKey { source, target: None }).await.unwrap_err();
     assert_eq!(nobody.to_string(), "the load source cannot work: its url wants the address of an endpoint");
+}
+
+#[tokio::test]
+async fn over_tls_the_certificate_is_looked_at() {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key.into())
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            if let Ok(mut stream) = acceptor.accept(stream).await {
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{\"x\": 1}").await;
+                let _ = stream.shutdown().await;
+            }
+        }
+    });
+    let authorities = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(authorities.path(), certificate.pem()).unwrap();
+    let secured = Page { tls: true, ..page(address, "/") };
+    let trusted = Page { authorities: Some(authorities.path().into()), ..secured.clone() };
+    assert_eq!(ask(json(trusted.clone())).await.unwrap().connections, Some(1.0));
+    assert_eq!(ask(json(Page { verify: false, ..secured.clone() })).await.unwrap().connections, Some(1.0));
+    assert_eq!(ask(json(secured)).await, Err(LoadFailure::Balancer(Failure::CertificateUntrusted)));
+    std::fs::write(authorities.path(), "").unwrap();
+    let failure = ask(json(trusted)).await.unwrap_err().to_string();
+    assert!(failure.starts_with("the load source cannot work: cannot read the authorities in"), "{failure}");
 }
 
 #[tokio::test]

@@ -1,0 +1,211 @@
+//! What 1,000 load sources at an interval of 5 s cost: CPU and memory of the poller alone, late rounds.
+//!
+//! `cargo bench --bench loads [-- nginx|haproxy|prometheus|json]` starts itself once more as the balancers: one listener under
+//! 1,000 addresses of 127.0.0.0/8. HAProxy's page has 100 servers, the Prometheus page is 1,000 series of 80 octets. It is a
+//! measurement of half a minute each, not a criterion loop.
+#![expect(clippy::print_stdout, reason = "its output is its purpose")]
+
+use std::{
+    io::{BufRead, BufReader},
+    net::{Ipv4Addr, SocketAddr},
+    num::NonZeroUsize,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use portolan::{
+    load::{Haproxy, Host, LoadKind, LoadSource, Page, ShareUnit, TimeUnit, Wanted},
+    probe::{Limits, LoadKey, Poller},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::mpsc,
+};
+
+const SOURCES: u32 = 1_000;
+const WARM_UP: Duration = Duration::from_secs(6);
+const MEASURED: Duration = Duration::from_secs(20);
+const KINDS: [&str; 4] = ["nginx", "haproxy", "prometheus", "json"];
+
+type Failed<T> = Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> Failed<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    if let Some(kind) = arguments.iter().find_map(|argument| argument.strip_prefix("serve=")) {
+        return runtime.block_on(serve(kind));
+    }
+    for kind in KINDS {
+        if arguments.is_empty() || arguments.iter().any(|argument| argument == kind) {
+            runtime.block_on(measure(kind))?;
+        }
+    }
+    Ok(())
+}
+
+/// The balancers' process, which ends with this value.
+struct Balancers(Child);
+
+impl Drop for Balancers {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way it is gone.
+        let _ = self.0.kill().and_then(|()| self.0.wait());
+    }
+}
+
+async fn measure(kind: &str) -> Failed<()> {
+    let mut child =
+        Command::new(std::env::current_exe()?).arg(format!("serve={kind}")).stdout(Stdio::piped()).spawn()?;
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
+    let _balancers = Balancers(child);
+    let source = Arc::new(source(kind, line.trim().parse()?)?);
+    let keys: Vec<_> = (0..SOURCES)
+        .map(|index| LoadKey::new(Arc::clone(&source), Ipv4Addr::from(0x7f01_0001 + index).into()))
+        .collect();
+
+    let (readings, mut inbox) = mpsc::channel(4096);
+    let limits = Limits { in_flight: NonZeroUsize::new(512).ok_or("no limit")? };
+    let poller = Poller::start(limits, Instant::now(), readings);
+    poller.set(keys).await;
+    let feed = tokio::spawn(async move {
+        let mut failure = None;
+        while let Some(reading) = inbox.recv().await {
+            failure = failure.or(reading.result.err());
+        }
+        failure
+    });
+
+    tokio::time::sleep(WARM_UP).await;
+    let (before, cpu, start) = (poller.tally(), cpu_secs()?, Instant::now());
+    tokio::time::sleep(MEASURED).await;
+    let (after, secs) = (poller.tally(), start.elapsed().as_secs_f64());
+    println!(
+        "{kind:10} page of {} octets: {:.0} polls/s ({} reports, {} failures, {} discarded), late {}, left out {}, \
+         CPU {:.1} % of a core, RSS {:.1} MiB",
+        body(kind).len(),
+        (after.started - before.started) as f64 / secs,
+        after.passed - before.passed,
+        after.failed - before.failed,
+        after.discarded - before.discarded,
+        after.late,
+        after.skipped,
+        (cpu_secs()? - cpu) / secs * 100.0,
+        memory_kib("VmRSS:")? / 1024.0,
+    );
+    drop(poller);
+    if let Some(failure) = feed.await? {
+        println!("           the first failure: {failure}");
+    }
+    Ok(())
+}
+
+fn source(kind: &str, port: u16) -> Failed<LoadSource> {
+    let page = Page {
+        tls: false,
+        host: Host::Attached,
+        port,
+        path: "/stats;csv".into(),
+        headers: Vec::new(),
+        verify: true,
+        authorities: None,
+    };
+    let kind = match kind {
+        "nginx" => LoadKind::Nginx(page),
+        "haproxy" => LoadKind::Haproxy(Haproxy::Page { page, proxy: Some("www".into()) }),
+        "prometheus" => {
+            let selector = |text: &str| text.parse().map_err(|error| format!("{text}: {error}"));
+            let connections = selector("bench_current_sessions{proxy=\"www\",server!=\"server-7\"}")?;
+            LoadKind::Prometheus { page, wanted: wanted(connections) }
+        }
+        _ => LoadKind::Json { page, wanted: wanted("/stats/active".parse().map_err(|error| format!("{error}"))?) },
+    };
+    Ok(LoadSource {
+        name: "bench".into(),
+        kind,
+        interval: Duration::from_secs(5),
+        timeout: Duration::from_secs(2),
+        stale_after: Duration::from_secs(15),
+        scales_by_servers: false,
+        limit: None,
+    })
+}
+
+fn wanted<P>(connections: P) -> Wanted<P> {
+    Wanted {
+        connections: Some(connections),
+        limit: None,
+        cpu: None,
+        response_time: None,
+        servers: None,
+        gauges: Vec::new(),
+        cpu_unit: ShareUnit::Share,
+        response_time_unit: TimeUnit::Seconds,
+    }
+}
+
+/// What a balancer of this kind publishes.
+fn body(kind: &str) -> String {
+    match kind {
+        "nginx" => "Active connections: 291 \nserver accepts handled requests\n 16630948 16630948 31070465 \n\
+                    Reading: 6 Writing: 179 Waiting: 106 \n"
+            .to_owned(),
+        "haproxy" => {
+            // As wide as the rows of HAProxy 2.6.
+            let padding = ",0".repeat(80);
+            let servers = (0..100).map(|index| format!("www,server-{index},0,3,30,9,UP,100,0,2,12{padding}\n"));
+            format!(
+                "# pxname,svname,qcur,scur,slim,stot,status,weight,bck,type,rtime{}\n{}www,BACKEND,4,300,20,50,UP,100,0,1,12{padding}\n",
+                ",x".repeat(80),
+                servers.collect::<String>(),
+            )
+        }
+        "prometheus" => (0..1_000)
+            .map(|index| match index % 10 {
+                0 => format!("bench_current_sessions{{proxy=\"www\",server=\"server-{index}\"}} {index}\n"),
+                _ => format!(
+                    "bench_other_{index}_total{{proxy=\"www\",server=\"server-{index}\",code=\"2xx\"}} 123456789\n"
+                ),
+            })
+            .collect(),
+        _ => "{\"stats\": {\"active\": 120, \"max\": 1000}, \"cpu\": 0.35, \"latency_ms\": 12.5}".to_owned(),
+    }
+}
+
+async fn serve(kind: &str) -> Failed<()> {
+    let socket = tokio::net::TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::from(([0, 0, 0, 0], 0)))?;
+    let listener = socket.listen(8192)?;
+    println!("{}", listener.local_addr()?.port());
+    let body = body(kind);
+    let reply: Arc<str> = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into();
+    loop {
+        let (stream, _) = listener.accept().await?;
+        tokio::spawn(answer(stream, Arc::clone(&reply)));
+    }
+}
+
+async fn answer(mut stream: TcpStream, reply: Arc<str>) {
+    let mut request = [0; 1024];
+    while let Ok(1..) = stream.read(&mut request).await {
+        if stream.write_all(reply.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn memory_kib(field: &str) -> Failed<f64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).ok_or("no such field")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+/// User and system time of this process so far, from clock ticks of 10 ms.
+fn cpu_secs() -> Failed<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let fields = stat.rsplit(')').next().ok_or("no fields")?;
+    let ticks: Result<Vec<f64>, _> = fields.split_whitespace().skip(11).take(2).map(str::parse).collect();
+    Ok(ticks?.iter().sum::<f64>() / 100.0)
+}
