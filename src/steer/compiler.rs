@@ -66,6 +66,11 @@ impl PlanKey {
         }
     }
 
+    /// Whether every wheel picks by the client's prefix.
+    pub(super) fn is_by_client(&self) -> bool {
+        self.kind.is_by_client()
+    }
+
     /// The pools that the service may be answered from.
     pub(super) fn roots(&self) -> Vec<PoolId> {
         match self.on_all_down {
@@ -242,7 +247,8 @@ impl Plan {
         let every_sights = self.survey.as_ref().map_or(&no_sights, |survey| &survey.sights);
         for sights in every_sights {
             let pools = &self.geographic;
-            let view = View { family, plight: Plight::None, pools, sights, counts_other_family: false };
+            let by_client = self.key.kind.is_by_client();
+            let view = View { family, plight: Plight::None, pools, sights, counts_other_family: false, by_client };
             let (finding, found_plight) = self.key.resolve(view, search);
             plight = plight.max(found_plight);
             let identity = finding.choice.as_ref().map_or(0, Choice::identity);

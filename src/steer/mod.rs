@@ -37,7 +37,7 @@ pub use inspect::{
     Content, Fate, InspectedAttempt, InspectedEndpoint, InspectedMember, InspectedPool, Inspection, Offer, Pass, Pick,
     Vantage, inspect, is_special,
 };
-pub use kind::Kind;
+pub use kind::{Binding, Kind};
 pub use pool::{Answers, Member, MemberKind, MinUp, Policy, Pool, Rule, Spread, Tie};
 pub use resolved::Resolved;
 pub use service::{OnAllDown, Service};

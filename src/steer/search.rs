@@ -33,8 +33,8 @@ pub(super) struct TurnCounters {
     count: usize,
 }
 
-/// A pool, and of each member selected: its group, its position, and the identity of what it came to.
-type WheelKey = (PoolId, Vec<(u16, u16, usize)>);
+/// A pool, how a client picks from it, and of each member selected: its group, its position, and the identity of what it came to.
+type WheelKey = (PoolId, Spread, Vec<(u16, u16, usize)>);
 
 /// What outlives one compilation.
 #[derive(Debug, Default)]
@@ -89,6 +89,15 @@ pub(super) struct View<'a> {
     pub sights: &'a [Sight],
     /// Members without an address of the family count too, and come to NODATA. So it must be where a CNAME may be answered.
     pub counts_other_family: bool,
+    /// Every wheel picks by the client's prefix, whatever its pool's spread.
+    pub by_client: bool,
+}
+
+impl View<'_> {
+    /// How a client picks from a pool's wheel.
+    pub(super) fn spread(&self, pool: &Pool) -> Spread {
+        if self.by_client { Spread::Client } else { pool.spread }
+    }
 }
 
 /// One compilation's memory. Made for one set of conditions and thrown away with it.
@@ -98,9 +107,9 @@ pub(super) struct Search<'a> {
     stores: &'a mut Stores,
     /// By endpoint, family and plight, and whether it counts without an address of the family.
     endpoints: HashMap<(EndpointId, Family, Plight, bool), Finding>,
-    /// By pool, family and plight, and whether members count without an address of the family: pools that geography has
+    /// By pool, family and plight, and whether members count without an address of the family, and whether all is by client: pools that geography has
     /// no part in.
-    pools: HashMap<(PoolId, Family, Plight, bool), Finding>,
+    pools: HashMap<(PoolId, Family, Plight, bool, bool), Finding>,
     wheels: HashMap<WheelKey, Arc<Wheel>>,
 }
 
@@ -136,7 +145,7 @@ impl<'a> Search<'a> {
     /// What a pool comes to.
     pub(super) fn pool(&mut self, id: PoolId, view: View<'_>) -> Finding {
         // A pool that sees no geography comes to the same thing in every area.
-        let key = (id, view.family, view.plight, view.counts_other_family);
+        let key = (id, view.family, view.plight, view.counts_other_family, view.by_client);
         let is_blind = !self.sees_geography(id, view);
         if is_blind && let Some(found) = self.pools.get(&key) {
             return found.clone();
@@ -163,7 +172,7 @@ impl<'a> Search<'a> {
             return Finding { deliberate: selection.deliberate, ..Finding::nothing(flips_in_secs) };
         };
         let tier = found[usize::from(first)].as_ref().map_or(Tier::Primary, |finding| finding.tier);
-        let choice = self.choice(id, view.family, &selection.groups, &found);
+        let choice = self.choice(id, view, &selection.groups, &found);
         Finding { choice, tier, flips_in_secs, deliberate: false }
     }
 
@@ -306,7 +315,7 @@ impl<'a> Search<'a> {
     }
 
     /// The wheel over what was selected, or the one thing that was.
-    fn choice(&mut self, id: PoolId, family: Family, groups: &[Vec<u16>], found: &[Option<Finding>]) -> Option<Choice> {
+    fn choice(&mut self, id: PoolId, view: View<'_>, groups: &[Vec<u16>], found: &[Option<Finding>]) -> Option<Choice> {
         let chosen = |member: u16| found[usize::from(member)].as_ref().and_then(|finding| finding.choice.as_ref());
         if let [group] = groups
             && let [member] = group[..]
@@ -316,23 +325,30 @@ impl<'a> Search<'a> {
         let identity = |(at, group): (usize, &Vec<u16>)| -> Vec<(u16, u16, usize)> {
             group.iter().map(|&member| (at as u16, member, chosen(member).map_or(0, Choice::identity))).collect()
         };
-        let key = (id, groups.iter().enumerate().flat_map(identity).collect());
+        let spread = view.spread(&self.topology.pools[id.index()]);
+        let key = (id, spread, groups.iter().enumerate().flat_map(identity).collect());
         if let Some(wheel) = self.wheels.get(&key) {
             return Some(Choice::Wheel(Arc::clone(wheel)));
         }
         let choices: Option<Box<[Choice]>> = groups.iter().flatten().map(|&member| chosen(member).cloned()).collect();
-        let wheel = Arc::new(self.wheel(id, family, groups, choices?));
+        let wheel = Arc::new(self.wheel(id, (view.family, spread), groups, choices?));
         self.wheels.insert(key, Arc::clone(&wheel));
         Some(Choice::Wheel(wheel))
     }
 
-    fn wheel(&mut self, id: PoolId, family: Family, groups: &[Vec<u16>], choices: Box<[Choice]>) -> Wheel {
+    fn wheel(
+        &mut self,
+        id: PoolId,
+        (family, spread): (Family, Spread),
+        groups: &[Vec<u16>],
+        choices: Box<[Choice]>,
+    ) -> Wheel {
         let pool = &self.topology.pools[id.index()];
         let salt = stable_hash(pool.name.as_bytes());
         let picks = wanted(pool).min(choices.len());
         let stakes: Vec<Vec<Stake>> =
             groups.iter().map(|group| group.iter().map(|&member| self.stake(pool, member)).collect()).collect();
-        let slots = if pool.spread == Spread::Client {
+        let slots = if spread == Spread::Client {
             let configured: Vec<Stake> = (0..pool.members.len() as u16).map(|at| self.stake(pool, at)).collect();
             Arc::new(slots::steady(&stakes, picks, salt, &configured))
         } else {
@@ -340,8 +356,8 @@ impl<'a> Search<'a> {
             let tables = &mut self.stores.slot_tables;
             Arc::clone(tables.entry((weights, picks)).or_insert_with(|| Arc::new(slots::exact(&stakes, picks))))
         };
-        let turn = (pool.spread == Spread::Turn).then(|| self.stores.turns.of(id, family, groups.concat()));
-        Wheel { spread: pool.spread, slots, choices, salt, turn, is_ranked: groups.len() > 1 && picks > 1 }
+        let turn = (spread == Spread::Turn).then(|| self.stores.turns.of(id, family, groups.concat()));
+        Wheel { spread, slots, choices, salt, turn, is_ranked: groups.len() > 1 && picks > 1 }
     }
 
     fn stake(&self, pool: &Pool, member: u16) -> Stake {
