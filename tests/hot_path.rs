@@ -102,6 +102,16 @@ answers = 3
 policy = "failover"
 members = [{ target = "mail.example.org", port = 5061 }, { target = "host.example.org", port = 5061 }, { target = "sip.example.net", port = 5061 }]
 
+[service."https.example.org"]
+type = "HTTPS"
+alpn = ["h2", "h3"]
+policy = "nearest"
+members = ["fra", "iad"]
+
+[service."https-cname.example.org"]
+type = "HTTPS"
+members = [{ cname = "https.example.org" }]
+
 [service."cname.example.org"]
 members = [{ cname = "nearest.example.org" }]
 "#;
@@ -187,6 +197,9 @@ fn queries() -> Vec<(&'static str, Vec<u8>, Option<Rcode>)> {
         ("static, with additional records", request("example.org", Rtype::MX, &[]), OK),
         ("SRV", request("_sip._tcp.example.org", Rtype::SRV, &[]), OK),
         ("chosen SRV, with additional records", request("_sips._tcp.example.org", Rtype::SRV, &american), OK),
+        ("HTTPS with hints", request("https.example.org", Rtype::HTTPS, &american), OK),
+        ("an A record beside it", request("https.example.org", Rtype::A, &american), OK),
+        ("HTTPS behind a chosen CNAME", request("https-cname.example.org", Rtype::HTTPS, &american), OK),
         ("SOA", request("example.org", Rtype::SOA, &cookie), OK),
         ("ANY", request("host.example.org", Rtype::ANY, &[]), OK),
         ("long text", request("big.example.org", Rtype::TXT, &[]), OK),

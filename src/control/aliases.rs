@@ -47,8 +47,9 @@ struct Known {
 impl Aliases {
     /// Makes these what is known of, and forgets the others.
     pub(super) fn set(&mut self, aliases: &[Name]) {
-        self.known.retain(|alias, _| aliases.contains(alias));
-        self.awaited.retain(|alias| aliases.contains(alias));
+        let wanted: HashSet<&Name> = aliases.iter().collect();
+        self.known.retain(|alias, _| wanted.contains(alias));
+        self.awaited.retain(|alias| wanted.contains(alias));
         for alias in aliases {
             if !self.known.contains_key(alias) {
                 self.awaited.insert(alias.clone());
@@ -191,7 +192,7 @@ fn say(alias: &Name, known: &Known, failure: &Option<String>, before: &(Vec<IpAd
     match (&known.failure, failure) {
         (None, Some(why)) => {
             let kept = known.v4.len() + known.v6.len();
-            tracing::warn!(%alias, %why, kept, "an alias is not resolved; its last good addresses stay in use");
+            tracing::warn!(%alias, %why, kept, "an alias is not resolved; what addresses it had stay in use");
         }
         (Some(_), None) => tracing::info!(%alias, "an alias is resolved again"),
         _ => {}

@@ -139,7 +139,7 @@ impl Controller {
         let epoch = Instant::now();
         let (report, reports) = mpsc::channel(1024);
         let prober = Arc::new(Prober::start(probe_limits, epoch, report));
-        let (resolution, resolved) = mpsc::channel(64);
+        let (resolution, mut resolved) = mpsc::channel(64);
         let (reading, readings) = mpsc::channel(1024);
         let (commands, command_inbox) = mpsc::channel(64);
         let (settled, edits) = mpsc::channel(1);
@@ -190,6 +190,7 @@ impl Controller {
         controller.set_feeds().await;
         controller.regulator.restore(controller.state.feedback());
         let is_known = controller.restore_verdicts(now);
+        controller.first_resolution(&mut resolved).await;
         controller.compile_all();
         let handle = Handle { commands, published: Arc::clone(&controller.published) };
         let mut inbox = Inbox {
@@ -203,7 +204,6 @@ impl Controller {
             watch: Watch::start(settled),
         };
         inbox.watch.set(controller.world.interests.clone());
-        controller.first_resolution(&mut inbox).await;
         if !is_known {
             controller.first_round(&mut inbox).await;
         }
@@ -535,19 +535,17 @@ impl Controller {
     }
 
     /// Waits until every alias was asked for that no earlier life knows of. Probes go on meanwhile.
-    async fn first_resolution(&mut self, inbox: &mut Inbox) {
+    async fn first_resolution(&mut self, resolved: &mut mpsc::Receiver<resolve::Report>) {
         let end = TokioInstant::now() + FIRST_RESOLUTION;
         while !self.aliases.is_complete() {
             tokio::select! {
-                Some(report) = inbox.resolved.recv() => self.take_resolved(report),
-                Some(report) = inbox.reports.recv() => self.record(&report),
+                Some(report) = resolved.recv() => self.take_resolved(report),
                 () = sleep_until(end) => {
                     tracing::warn!("not every alias is resolved yet: serving without them");
                     break;
                 }
             }
         }
-        self.publish();
     }
 
     fn take_resolved(&mut self, report: resolve::Report) {

@@ -1,5 +1,6 @@
 //! A service's answer: the client's course, a draw, and the drawn endpoints' records.
 
+mod binding;
 mod srv;
 
 use super::{
@@ -30,6 +31,11 @@ pub(super) fn draw<'s>(
     frame: &mut Frame<'_, '_>,
 ) -> Result<Drawn<'s>, Full> {
     let Some(chart) = walk.snapshot.charts.get(service.index()) else { return Ok(Drawn::Nothing) };
+    if let Kind::Binding(binding) = chart.kind()
+        && binding.rtype == walk.rtype
+    {
+        return binding::draw(walk, (service, chart, binding), owner, draws, frame);
+    }
     let Some(family) = family(chart, walk.rtype) else { return Ok(Drawn::Nothing) };
     let course = chart.course(family, walk.subnet, walk.query.source);
     if walk.subnet.is_some() {
@@ -69,6 +75,9 @@ pub(super) fn draw<'s>(
 pub(super) fn family(chart: &Chart, rtype: Rtype) -> Option<Family> {
     match (chart.kind(), rtype) {
         (Kind::Srv, rtype) => (rtype == Rtype::SRV).then_some(Family::V4),
+        (Kind::Binding(binding), rtype) if rtype == binding.rtype => {
+            Some(if chart.area_count(Family::V4) > 0 { Family::V4 } else { Family::V6 })
+        }
         (_, Rtype::A) => Some(Family::V4),
         (_, Rtype::AAAA) => Some(Family::V6),
         _ => chart.may_answer_cname().then_some(Family::V4),

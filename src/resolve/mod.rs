@@ -11,7 +11,12 @@
 mod follow;
 mod lookup;
 
-use std::{collections::HashMap, fmt, net::IpAddr, net::SocketAddr, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -100,8 +105,9 @@ impl Resolver {
             self.stop();
             self.servers = servers.into();
         }
+        let wanted: HashSet<&Name> = aliases.iter().collect();
         self.tasks.retain(|alias, task| {
-            let stays = aliases.contains(alias);
+            let stays = wanted.contains(alias);
             if !stays {
                 task.abort();
             }

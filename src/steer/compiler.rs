@@ -86,6 +86,11 @@ impl PlanKey {
         }
     }
 
+    /// Whether every wheel picks by the client's prefix.
+    pub(super) fn is_by_client(&self) -> bool {
+        self.kind.is_by_client()
+    }
+
     /// The pools that the service may be answered from.
     pub(super) fn roots(&self) -> Vec<PoolId> {
         match self.on_all_down {
@@ -175,16 +180,10 @@ impl Compiler {
     /// say.
     pub fn usable_members(&mut self, conditions: &Conditions, pools: &[PoolId]) -> Vec<Vec<bool>> {
         let mut search = Search::new(&self.topology, conditions, &mut self.stores);
-        let blind = |family| View {
-            family,
-            plight: Plight::None,
-            pools: &[],
-            sights: &[],
-            spans: &[],
-            counts_other_family: false,
-        };
         let mut is_usable = |member: &Member| {
-            [Family::V4, Family::V6].into_iter().any(|family| search.member(member, blind(family)).choice.is_some())
+            [Family::V4, Family::V6]
+                .into_iter()
+                .any(|family| search.member(member, View::blind(family)).choice.is_some())
         };
         pools
             .iter()
@@ -270,7 +269,8 @@ impl Plan {
         for (at, sights) in every_sights.iter().enumerate() {
             let pools = &self.geographic;
             let spans = self.survey.as_ref().map_or(&[][..], |survey| survey.spans(at));
-            let view = View { family, plight: Plight::None, pools, sights, spans, counts_other_family: false };
+            let by_client = self.key.kind.is_by_client();
+            let view = View { pools, sights, spans, by_client, ..View::blind(family) };
             let (finding, found_plight) = self.key.resolve(view, search);
             plight = plight.max(found_plight);
             let identity = finding.choice.as_ref().map_or(0, Choice::identity);

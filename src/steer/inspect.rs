@@ -14,7 +14,7 @@ use super::{
     datacenter::State,
     endpoint::{Force, Target},
     policy::{Finding, Tier},
-    pool::{Member, MemberKind, Policy, Pool, Rule},
+    pool::{Member, MemberKind, Policy, Pool, Rule, Spread},
     preference::{Preferences, RuleKeys, Sight, Span, Specificity, biased_km, points},
     search::{Search, Stores, View, state_of},
     survey::Surveys,
@@ -70,6 +70,8 @@ pub struct InspectedPool {
     pub is_deliberate: bool,
     /// How many members an answer has.
     pub picks: usize,
+    /// How a client picks its slot.
+    pub spread: Spread,
     /// Slots of its wheel; 1 where it has but one thing to answer.
     pub slots: usize,
     /// Every member: in order of distance for `nearest`, of the matching rules for `geo`, else as written.
@@ -218,8 +220,9 @@ pub fn inspect(
     let mut attempts = Vec::new();
     let mut flips_in_secs = u32::MAX;
     for Attempt { pool, within, plight } in key.attempts() {
-        let (pools, sights) = (&geographic, &sights);
-        let view = View { family, plight: within, pools, sights, spans: &spans, counts_other_family: false };
+        let by_client = key.is_by_client();
+        let (pools, sights, spans) = (&geographic[..], &sights[..], &spans[..]);
+        let view = View { family, plight: within, pools, sights, spans, counts_other_family: false, by_client };
         let (found, view) = inspector.search.service(pool, view);
         let tree = inspector.pool(pool, view);
         flips_in_secs = flips_in_secs.min(found.flips_in_secs);
@@ -305,6 +308,7 @@ impl Inspector<'_> {
             is_usable: finding.choice.is_some(),
             is_deliberate: finding.deliberate,
             picks,
+            spread: view.spread(pool),
             slots,
             members,
         }

@@ -1,6 +1,9 @@
 //! Which records a service answers.
 
+use std::sync::Arc;
+
 use super::chart::Family;
+use crate::dns::Rtype;
 
 /// Which records a service answers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -10,6 +13,20 @@ pub enum Kind {
     Addresses,
     /// SRV (RFC 2782): every endpoint is a host and a port. Its chart has them in the place of IPv4.
     Srv,
+    /// A and AAAA, and beside them the record that says how to connect (RFC 9460).
+    Binding(Arc<Binding>),
+}
+
+/// A service binding (RFC 9460): the record of priority 1 for the owner itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Binding {
+    /// HTTPS or SVCB.
+    pub rtype: Rtype,
+    /// The rdata up to the hints: SvcPriority, TargetName, and the parameters whose keys are below theirs, in rising order.
+    pub front: Box<[u8]>,
+    /// Whether the client's addresses are in it. Every draw of such a service is then by the client's prefix, whatever its
+    /// pools say: else A, AAAA and the hints, which are asked for one after the other, would name different endpoints.
+    pub has_hints: bool,
 }
 
 impl Kind {
@@ -27,6 +44,13 @@ impl Kind {
         match self {
             Self::Addresses => None,
             Self::Srv => Some("SRV"),
+            Self::Binding(binding) if binding.rtype == Rtype::SVCB => Some("SVCB"),
+            Self::Binding(_) => Some("HTTPS"),
         }
+    }
+
+    /// Whether every wheel picks by the client's prefix, whatever the pools' spread.
+    pub(super) fn is_by_client(&self) -> bool {
+        matches!(self, Self::Binding(binding) if binding.has_hints)
     }
 }

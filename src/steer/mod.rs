@@ -45,7 +45,7 @@ pub use inspect::{
     Content, Fate, InspectedAttempt, InspectedEndpoint, InspectedMember, InspectedPool, Inspection, Offer, Pass, Pick,
     Vantage, inspect, is_special,
 };
-pub use kind::Kind;
+pub use kind::{Binding, Kind};
 pub use part::Part;
 pub use pool::{
     Answers, Capacity, Failback, Level, LoadPolicy, Measure, Member, MemberKind, MinUp, Pace, Policy, Pool, Regulation,

@@ -34,8 +34,9 @@ pub(super) struct TurnCounters {
     count: usize,
 }
 
-/// A pool, and of each member selected: its group, its position, what it takes, and the identity of what it came to.
-type WheelKey = (PoolId, Vec<(u16, u16, Part, usize)>);
+/// A pool, how a client picks from it, and of each member selected: its group, its position, what it takes, and the identity of
+/// what it came to.
+type WheelKey = (PoolId, Spread, Vec<(u16, u16, Part, usize)>);
 
 /// What outlives one compilation.
 #[derive(Debug, Default)]
@@ -94,6 +95,21 @@ pub(super) struct View<'a> {
     pub spans: &'a [Option<Span>],
     /// Members without an address of the family count too, and come to NODATA. So it must be where a CNAME may be answered.
     pub counts_other_family: bool,
+    /// Every wheel picks by the client's prefix, whatever its pool's spread.
+    pub by_client: bool,
+}
+
+impl View<'_> {
+    /// What anybody sees who is not told apart by geography, while all is well.
+    pub(super) fn blind(family: Family) -> Self {
+        let (pools, sights, spans) = (&[][..], &[][..], &[][..]);
+        View { family, plight: Plight::None, pools, sights, spans, counts_other_family: false, by_client: false }
+    }
+
+    /// How a client picks from a pool's wheel.
+    pub(super) fn spread(&self, pool: &Pool) -> Spread {
+        if self.by_client { Spread::Client } else { pool.spread }
+    }
 }
 
 /// One compilation's memory. Made for one set of conditions and thrown away with it.
@@ -103,9 +119,9 @@ pub(super) struct Search<'a> {
     stores: &'a mut Stores,
     /// By endpoint, family and plight, and whether it counts without an address of the family.
     endpoints: HashMap<(EndpointId, Family, Plight, bool), Finding>,
-    /// By pool, family and plight, and whether members count without an address of the family: pools that geography has
+    /// By pool, family and plight, and whether members count without an address of the family, and whether all is by client: pools that geography has
     /// no part in.
-    pools: HashMap<(PoolId, Family, Plight, bool), Finding>,
+    pools: HashMap<(PoolId, Family, Plight, bool, bool), Finding>,
     wheels: HashMap<WheelKey, Arc<Wheel>>,
 }
 
@@ -143,7 +159,7 @@ impl<'a> Search<'a> {
     /// What a pool comes to.
     pub(super) fn pool(&mut self, id: PoolId, view: View<'_>) -> Finding {
         // A pool that sees no geography comes to the same thing in every area.
-        let key = (id, view.family, view.plight, view.counts_other_family);
+        let key = (id, view.family, view.plight, view.counts_other_family, view.by_client);
         let is_blind = !self.sees_geography(id, view);
         if is_blind && let Some(found) = self.pools.get(&key) {
             return found.clone();
@@ -175,7 +191,7 @@ impl<'a> Search<'a> {
         let part = picked().map(|finding| finding.part).max().unwrap_or_default();
         let keep = picked().map(|finding| finding.keep).max().unwrap_or_default();
         let keep = if view.plight == Plight::None { keep.times(self.own_keep(id)) } else { Part::FULL };
-        let choice = self.choice(id, view.family, &selection, &parts, &found);
+        let choice = self.choice(id, view, &selection, &parts, &found);
         Finding { choice, tier, part, keep, flips_in_secs, deliberate: false }
     }
 
@@ -359,7 +375,7 @@ impl<'a> Search<'a> {
     fn choice(
         &mut self,
         id: PoolId,
-        family: Family,
+        view: View<'_>,
         selection: &Selection,
         parts: &[Part],
         found: &[Option<Finding>],
@@ -377,12 +393,13 @@ impl<'a> Search<'a> {
             };
             group.iter().map(of).collect()
         };
-        let key = (id, groups.iter().enumerate().flat_map(identity).collect());
+        let spread = view.spread(&self.topology.pools[id.index()]);
+        let key = (id, spread, groups.iter().enumerate().flat_map(identity).collect());
         if let Some(wheel) = self.wheels.get(&key) {
             return Some(Choice::Wheel(Arc::clone(wheel)));
         }
         let choices: Option<Box<[Choice]>> = groups.iter().flatten().map(|&member| chosen(member).cloned()).collect();
-        let wheel = Arc::new(self.wheel(id, family, selection, parts, choices?));
+        let wheel = Arc::new(self.wheel(id, (view.family, spread), selection, parts, choices?));
         self.wheels.insert(key, Arc::clone(&wheel));
         Some(Choice::Wheel(wheel))
     }
@@ -390,7 +407,7 @@ impl<'a> Search<'a> {
     fn wheel(
         &mut self,
         id: PoolId,
-        family: Family,
+        (family, spread): (Family, Spread),
         selection: &Selection,
         parts: &[Part],
         choices: Box<[Choice]>,
@@ -399,14 +416,12 @@ impl<'a> Search<'a> {
         let groups = &selection.groups;
         let salt = stable_hash(pool.name.as_bytes());
         let picks = wanted(pool).min(choices.len());
-        let stakes = self.stakes(id, selection, parts);
-        let slots = if pool.spread == Spread::Client {
+        let stakes = self.stakes(id, spread, selection, parts);
+        let slots = if spread == Spread::Client {
             let configured = || {
                 let members = 0..pool.members.len() as u16;
-                slots::steady_count(
-                    &members.map(|at| configured_stake(self.topology, pool, at)).collect::<Vec<_>>(),
-                    salt,
-                )
+                let stakes: Vec<Stake> = members.map(|at| configured_stake(self.topology, pool, at)).collect();
+                slots::steady_count(&stakes, salt)
             };
             let count = *self.stores.steady_counts.entry(id).or_insert_with(configured);
             Arc::new(slots::steady(&stakes, picks, salt, count))
@@ -416,13 +431,13 @@ impl<'a> Search<'a> {
             let tables = &mut self.stores.slot_tables;
             Arc::clone(tables.entry((weights, picks)).or_insert_with(|| Arc::new(slots::exact(&stakes, picks))))
         };
-        let turn = (pool.spread == Spread::Turn).then(|| self.stores.turns.of(id, family, groups.concat()));
-        Wheel { spread: pool.spread, slots, choices, salt, turn, is_ranked: selection.is_ranked && picks > 1 }
+        let turn = (spread == Spread::Turn).then(|| self.stores.turns.of(id, family, groups.concat()));
+        Wheel { spread, slots, choices, salt, turn, is_ranked: selection.is_ranked && picks > 1 }
     }
 
     /// The stakes of those selected. Where members are ranked, one that takes a part leaves the rest to those behind it; among
     /// equals it has so much less weight.
-    fn stakes(&self, id: PoolId, selection: &Selection, parts: &[Part]) -> Vec<Vec<Stake>> {
+    fn stakes(&self, id: PoolId, spread: Spread, selection: &Selection, parts: &[Part]) -> Vec<Vec<Stake>> {
         let pool = &self.topology.pools[id.index()];
         let weights = self.conditions.steering.weights.get(&id);
         let stake = |&member: &u16| {
@@ -433,7 +448,7 @@ impl<'a> Search<'a> {
         let mut stakes: Vec<Vec<Stake>> =
             selection.groups.iter().map(|group| group.iter().map(stake).collect()).collect();
         if !selection.is_ranked {
-            stakes.iter_mut().for_each(|group| weigh_parts(group, pool.spread));
+            stakes.iter_mut().for_each(|group| weigh_parts(group, spread));
         }
         stakes
     }

@@ -8,7 +8,7 @@
 //! | `http` | the admin address |
 //! | `balancers` | nginx and HAProxy |
 //! | `upstream` | Knot, in the place of a recursive resolver |
-//! | `aliases` `scenarios` `control` `failures` `loads` `reload` `hostile` | the tests |
+//! | `aliases` `bindings` `scenarios` `control` `failures` `loads` `reload` `hostile` | the tests |
 
 #![allow(
     dead_code,
@@ -22,6 +22,7 @@
 mod aliases;
 mod ask;
 mod balancers;
+mod bindings;
 mod control;
 mod failures;
 mod harness;

@@ -72,6 +72,7 @@ fn answers(spec: &ServiceSpec, rtype: Rtype) -> bool {
     match spec.kind {
         Kind::Addresses => matches!(rtype, Rtype::A | Rtype::AAAA),
         Kind::Srv => rtype == Rtype::SRV,
+        Kind::Binding(ref binding) => rtype == binding.rtype || matches!(rtype, Rtype::A | Rtype::AAAA),
     }
 }
 
@@ -85,7 +86,7 @@ fn check_endpoints(spec: &ServiceSpec, reach: &Reach, problems: &mut Problems) {
                 .also(*place, "the service")
                 .help("an SRV record names a host and a port: target = \"sip1.example.com\", port = 5060");
         }
-        (Kind::Addresses, Some(host), _) => {
+        (Kind::Addresses | Kind::Binding(_), Some(host), _) => {
             problems
                 .error(host, format!("service \"{name}\" answers addresses, and this endpoint has a `target`"))
                 .also(*place, "the service")

@@ -70,12 +70,16 @@ fn force(item: Item<'_>, problems: &mut Problems) -> Option<Force> {
 }
 
 /// `addresses`, `cname`, `alias` or `target`: exactly one.
-fn target(table: &mut TableReader<'_>, name: &str, problems: &mut Problems) -> Option<(Target, Place)> {
+fn target<'t>(table: &mut TableReader<'t>, name: &'t str, problems: &mut Problems) -> Option<(Target, Place)> {
     let addresses = table.item("addresses");
     let cname = table.item("cname");
     let alias = table.item("alias");
     let host = table.item("target");
-    let (port, priority) = (table.item("port"), table.item("priority"));
+    let subject = match name {
+        "" => table.subject,
+        name => Subject { kind: "endpoint", name },
+    };
+    let [port, priority] = ["port", "priority"].map(|key| table.item(key).map(|item| item.about(subject)));
     let whose = match name {
         "" => format!("an endpoint of {}", table.subject),
         name => format!("endpoint {}", Quoted(name)),

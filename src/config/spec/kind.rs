@@ -1,12 +1,104 @@
-//! `type` of a service: which records it answers.
+//! `type` of a service: which records it answers, and what a binding says of how to connect (RFC 9460).
+
+use std::sync::Arc;
 
 use crate::{
-    config::{problems::Problems, reader::TableReader},
-    steer::Kind,
+    config::{
+        diagnostics::Quoted,
+        problems::Problems,
+        reader::{Item, TableReader},
+    },
+    dns::Rtype,
+    steer::{Binding, Kind},
 };
+
+/// SvcPriority 1 and the TargetName `.`, which is the owner itself.
+const HEAD: [u8; 3] = [0, 1, 0];
+/// SvcParamKeys.
+const ALPN: u16 = 1;
+const PORT: u16 = 3;
+/// The port of HTTPS, which goes without saying.
+const HTTPS_PORT: u16 = 443;
+/// Octets that all protocols may have together: a record has to fit into a datagram beside its hints.
+const MOST_ALPN_OCTETS: usize = 255;
 
 /// Reads `type` and the keys that belong to it; `None` where they are wrong.
 pub(super) fn read(table: &mut TableReader<'_>, problems: &mut Problems) -> Option<Kind> {
-    let Some(item) = table.item("type") else { return Some(Kind::Addresses) };
-    item.word(&[("SRV", ())], problems).map(|()| Kind::Srv)
+    let rtype = match table.item("type") {
+        None => None,
+        Some(item) => {
+            Some(item.word(&[("SRV", Rtype::SRV), ("HTTPS", Rtype::HTTPS), ("SVCB", Rtype::SVCB)], problems)?)
+        }
+    };
+    let [alpn, port, hints] = ["alpn", "port", "hints"].map(|key| table.item(key));
+    match rtype {
+        Some(rtype) if rtype != Rtype::SRV => binding(rtype, [alpn, port, hints], problems),
+        _ => {
+            let strays: Vec<_> = [alpn, port, hints].into_iter().flatten().collect();
+            for item in &strays {
+                problems
+                    .error(item.place, format!("{} has `{}`, and is not of type HTTPS or SVCB", item.subject, item.key))
+                    .help("write type = \"HTTPS\" beside it; the port of an SRV record stands beside its `target`");
+            }
+            let kind = if rtype.is_some() { Kind::Srv } else { Kind::Addresses };
+            strays.is_empty().then_some(kind)
+        }
+    }
+}
+
+fn binding(rtype: Rtype, [alpn, port, hints]: [Option<Item<'_>>; 3], problems: &mut Problems) -> Option<Kind> {
+    let alpn = alpn.map_or(Some(Vec::new()), |item| protocols(item, problems));
+    let port = port.map_or(Some(None), |item| {
+        let port = item.integer(1, 65_535, "it is where clients connect to; 443 where none is written", problems)?;
+        u16::try_from(port.value).ok().map(Some)
+    });
+    let has_hints = hints.map_or(Some(true), |item| item.boolean(problems));
+    let (alpn, port) = (alpn?, port?);
+    let mut front = HEAD.to_vec();
+    if !alpn.is_empty() {
+        put(&mut front, ALPN, &alpn);
+    }
+    if let Some(port) = port.filter(|&port| rtype != Rtype::HTTPS || port != HTTPS_PORT) {
+        put(&mut front, PORT, &port.to_be_bytes());
+    }
+    Some(Kind::Binding(Arc::new(Binding { rtype, front: front.into(), has_hints: has_hints? })))
+}
+
+fn put(front: &mut Vec<u8>, key: u16, value: &[u8]) {
+    front.extend(key.to_be_bytes());
+    front.extend((value.len() as u16).to_be_bytes());
+    front.extend(value);
+}
+
+/// The value of `alpn`: each protocol with its length (RFC 9460 section 7.1.1).
+fn protocols(item: Item<'_>, problems: &mut Problems) -> Option<Vec<u8>> {
+    let texts = item.texts("protocols", problems)?;
+    let (mut wire, mut names) = (Vec::new(), Vec::new());
+    let mut is_good = true;
+    for text in texts {
+        let fault = match text.value {
+            name if names.contains(&name) => "is listed twice",
+            name if name.is_empty() || name.len() > 255 || !name.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                "is no protocol"
+            }
+            name => {
+                names.push(name);
+                wire.push(name.len() as u8);
+                wire.extend(name.bytes());
+                continue;
+            }
+        };
+        is_good = false;
+        problems
+            .error(text.place, format!("{} has {}, which {fault}", item.what(), Quoted(text.value)))
+            .help("write the ALPN protocols that the endpoints speak, the preferred first: [\"h2\", \"h3\"]");
+    }
+    if is_good && (wire.is_empty() || wire.len() > MOST_ALPN_OCTETS) {
+        let fault = if wire.is_empty() { "is empty" } else { "is longer than 255 octets" };
+        problems
+            .error(item.place, format!("{} {fault}", item.what()))
+            .help("leave it away for HTTP/1.1 alone, or write the protocols: [\"h2\", \"h3\"]");
+        return None;
+    }
+    is_good.then_some(wire)
 }

@@ -2,12 +2,7 @@
 
 use super::{OnAllDownSpec, PoolSpec, kind, pool};
 use crate::{
-    config::{
-        place::At,
-        problems::Problems,
-        reader::{Item, TableReader},
-        values,
-    },
+    config::{place::At, problems::Problems, reader::TableReader, values},
     dns::Name,
     steer::Kind,
 };
@@ -63,7 +58,13 @@ impl ServiceSpec {
         let ttl_secs = table.optional("ttl", problems, super::ttl).unwrap_or(DEFAULT_TTL_SECS);
         let on_all_down = table.optional("on-all-down", problems, pool::on_all_down);
         let kind = kind::read(&mut table, problems);
-        let ipv6 = table.optional("ipv6", problems, Item::boolean).unwrap_or(true);
+        let ipv6 = table.item("ipv6");
+        if let (Some(Kind::Srv), Some(item)) = (&kind, ipv6) {
+            problems
+                .error(item.place, format!("{} has `ipv6`, and is of type SRV", item.subject))
+                .help("leave it away: an SRV record names hosts, which have addresses of their own");
+        }
+        let ipv6 = ipv6.and_then(|item| item.boolean(problems)).unwrap_or(true);
         let chooser = chooser(name, &mut table, problems);
         table.finish(problems);
         Some(Self { name: at_name?, chooser: chooser?, ttl_secs, on_all_down, ipv6, kind: kind? })

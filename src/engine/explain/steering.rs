@@ -17,8 +17,8 @@ use crate::{
     engine::steered::family,
     geo::Finding,
     steer::{
-        Content, DatacenterId, Family, Fate, InspectedEndpoint, InspectedMember, InspectedPool, Inspection, OnAllDown,
-        Plight, Service, ServiceId, Target, Vantage, inspect, is_special,
+        Content, DatacenterId, Family, Fate, InspectedEndpoint, InspectedMember, InspectedPool, Inspection, Kind,
+        OnAllDown, Plight, Service, ServiceId, Target, Vantage, inspect, is_special,
     },
 };
 
@@ -46,7 +46,10 @@ pub(super) fn steering(world: &World<'_>, asked: &Asked<'_>) -> Option<SteeringV
     let course = chart.course(family, Some(IpNet::from(address)), address);
     let atlas = chart.atlas(family).filter(|_| chart.area_count(family) > 1);
     Some(SteeringView {
-        records: service.kind.records(family).to_owned(),
+        records: match &service.kind {
+            Kind::Binding(binding) if binding.rtype == asked.request.rtype => binding.rtype.to_string(),
+            kind => kind.records(family).to_owned(),
+        },
         decided_by,
         location: location(&found, &inspection.within),
         areas: chart.area_count(family),
@@ -196,7 +199,7 @@ fn pool(words: &Words<'_>, inspected: &InspectedPool, answers: &[RecordView]) ->
     PoolView {
         name: configured.name.to_string(),
         policy: configured.policy.word().to_owned(),
-        spread: spread_word(configured.spread).to_owned(),
+        spread: spread_word(inspected.spread).to_owned(),
         min_up: min_up_words(configured.min_up),
         meets_min_up: inspected.meets_min_up,
         is_usable: inspected.is_usable,

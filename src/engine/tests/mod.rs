@@ -12,6 +12,7 @@ use crate::{
     zone::{Record, Zone, ZoneBuilder, Zones},
 };
 
+mod bindings;
 mod hostile;
 mod lookup;
 mod naive;

@@ -1,0 +1,132 @@
+//! HTTPS and SVCB records of a service (RFC 9460): how to connect, and as hints the very addresses that the client gets.
+
+use super::Drawn;
+use crate::{
+    dns::{Full, ReplyWriter, Section},
+    engine::{
+        frame::Frame,
+        walk::{Walk, push_cname, push_fixed},
+    },
+    steer::{Answer, Binding, Chart, Course, Draws, Family, Rdata, ServiceId},
+};
+
+/// Owner, type, class, TTL and length, the last two octets of these.
+const FIXED_OCTETS: usize = 12;
+/// A parameter's key and length.
+const PARAMETER_OCTETS: usize = 4;
+const IPV4HINT: u8 = 4;
+const IPV6HINT: u8 = 6;
+
+/// Draws both families and writes the record; a CNAME where the draw comes to one, and nothing where the name has no address.
+pub(super) fn draw<'s>(
+    walk: &Walk<'s, '_>,
+    (service, chart, binding): (ServiceId, &'s Chart, &'s Binding),
+    owner: u16,
+    draws: &mut Draws,
+    frame: &mut Frame<'_, '_>,
+) -> Result<Drawn<'s>, Full> {
+    frame.service.get_or_insert(service);
+    let courses = [Family::V4, Family::V6].map(|family| chart.course(family, walk.subnet, walk.query.source));
+    let is_drawn = binding.has_hints || chart.may_answer_cname();
+    if walk.subnet.is_some() && is_drawn {
+        frame.scope = courses.iter().map(|course| course.scope).fold(frame.scope, u8::max);
+    }
+    let ttl_secs = courses[0].ttl_secs.min(courses[1].ttl_secs);
+    let mark = frame.writer.mark();
+    let start = frame.writer.position();
+    push_fixed(&mut frame.writer, owner, binding.rtype, ttl_secs, 0)?;
+    frame.writer.push(&binding.front)?;
+    let mut hints = Hints { has_any: false, first: None };
+    if is_drawn {
+        let hinted = [(&courses[0], IPV4HINT), (&courses[1], IPV6HINT)];
+        for (course, key) in hinted {
+            let before = frame.writer.mark();
+            let cname = hints.push(course, key, draws, &mut frame.writer)?;
+            if let (Some(target), false) = (cname, hints.has_any) {
+                frame.writer.rewind(mark);
+                let target_at = push_cname(&mut frame.writer, owner, ttl_secs, target)?;
+                frame.writer.count(Section::Answer, 1);
+                frame.datacenter = frame.datacenter.or(hints.first.and_then(|answer| answer.datacenter));
+                return Ok(Drawn::Alias { target_at, target });
+            }
+            if !binding.has_hints {
+                frame.writer.rewind(before);
+            }
+        }
+    }
+    if binding.has_hints && !hints.has_any {
+        frame.writer.rewind(mark);
+        return Ok(Drawn::Nothing);
+    }
+    let length = frame.writer.position() - start - FIXED_OCTETS;
+    set_length(&mut frame.writer, start + FIXED_OCTETS - 2, length)?;
+    frame.writer.count(Section::Answer, 1);
+    frame.datacenter = frame.datacenter.or(hints.first.and_then(|answer| answer.datacenter));
+    Ok(Drawn::Records)
+}
+
+/// The hints of one record.
+struct Hints<'s> {
+    has_any: bool,
+    /// The first endpoint drawn.
+    first: Option<&'s Answer>,
+}
+
+impl<'s> Hints<'s> {
+    /// Writes one family's parameter, unless nothing of it is drawn; the target where a CNAME is.
+    fn push(
+        &mut self,
+        course: &Course<'s>,
+        key: u8,
+        draws: &mut Draws,
+        writer: &mut ReplyWriter<'_>,
+    ) -> Result<Option<&'s [u8]>, Full> {
+        let mark = writer.mark();
+        writer.push(&[0, key, 0, 0])?;
+        let start = writer.position();
+        let (mut outcome, mut cname) = (Ok(()), None);
+        course.draw(draws, &mut |answer| {
+            self.first = self.first.or(Some(answer));
+            outcome = outcome.and_then(|()| match &answer.rdata {
+                Rdata::A(addresses) if key == IPV4HINT => push_addresses(writer, start, addresses),
+                Rdata::Aaaa(addresses) if key == IPV6HINT => push_addresses(writer, start, addresses),
+                Rdata::Cname(target) => {
+                    cname = cname.or(Some(&**target));
+                    Ok(())
+                }
+                _ => Ok(()),
+            });
+        });
+        outcome?;
+        let length = writer.position() - start;
+        if length == 0 {
+            writer.rewind(mark);
+            return Ok(cname);
+        }
+        self.has_any = true;
+        set_length(writer, start - PARAMETER_OCTETS + 2, length)?;
+        Ok(None)
+    }
+}
+
+/// Appends addresses, each once: those of endpoints before this one start at `start`.
+fn push_addresses<const N: usize>(
+    writer: &mut ReplyWriter<'_>,
+    start: usize,
+    addresses: &[[u8; N]],
+) -> Result<(), Full> {
+    for address in addresses {
+        if !writer.written_from(start).chunks_exact(N).any(|written| written == address) {
+            writer.push(address)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a length where it belongs; one that has no room there is more than a message has.
+fn set_length(writer: &mut ReplyWriter<'_>, at: usize, length: usize) -> Result<(), Full> {
+    let [high, low] = u16::try_from(length).map_err(|_| Full)?.to_be_bytes();
+    writer.set_octet(at, high);
+    writer.set_octet(at + 1, low);
+    Ok(())
+}
