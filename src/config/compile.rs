@@ -15,6 +15,7 @@ use crate::steer::{Datacenter, Topology};
 
 mod content;
 mod geo;
+mod monitors;
 mod names;
 mod places;
 mod pools;
@@ -58,6 +59,7 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
         scope.pools.define(&pool.name.value, pool.name.place, index, problems);
     }
 
+    let is_followable = monitors::check(&specs, &mut scope.monitors, problems);
     let all_pools = with_inline(&specs);
     let compiled = pools::compile(&all_pools, &mut scope, problems);
     let reach = shape::check(&all_pools, &compiled, &specs.datacenters, problems);
@@ -83,7 +85,9 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
         until: spec.until,
     });
     let datacenters = datacenters.collect();
-    let monitors = specs.monitors.into_iter().map(|monitor| monitor.value).collect();
+    // What leads back to itself is an error by now, and is not to be followed on the way out.
+    let monitors = if is_followable { specs.monitors } else { Vec::new() };
+    let monitors = monitors.into_iter().map(|monitor| monitor.value).collect();
     Config {
         server: settings.server,
         geoip,

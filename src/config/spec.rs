@@ -27,8 +27,10 @@ pub(super) use zone::ZoneSpec;
 pub(super) struct Specs {
     pub(super) datacenters: Vec<DatacenterSpec>,
     pub(super) zones: Vec<ZoneSpec>,
-    /// A monitor refers to nothing, so that it is a domain value at once.
+    /// A monitor refers to nothing but other monitors, so that it is a domain value at once.
     pub(super) monitors: Vec<At<crate::health::Monitor>>,
+    /// For each monitor that a combined one names: the combined one, and where it names it.
+    pub(super) parts: Vec<(Box<str>, At<Box<str>>)>,
     pub(super) pools: Vec<PoolSpec>,
     pub(super) services: Vec<ServiceSpec>,
     /// Names of tables that could not be read: whoever refers to one is not told that it does not exist.
@@ -51,10 +53,12 @@ impl Specs {
             specs.zones.extend(ZoneSpec::read(name, table, problems));
         });
         self.tables(&mut root, "monitor", problems, |specs, name, table, problems| {
-            match monitor::read(name, table, directory, problems) {
+            let mut parts = Vec::new();
+            match monitor::read(name, table, directory, &mut parts, problems) {
                 Some(monitor) => specs.monitors.push(monitor),
                 None => specs.broken.push(("monitor", name.value.into())),
             }
+            specs.parts.extend(parts.into_iter().map(|part| (name.value.into(), part)));
         });
         self.tables(&mut root, "pool", problems, |specs, name, table, problems| {
             specs.pools.extend(PoolSpec::read(name, table, problems));

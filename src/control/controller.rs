@@ -33,7 +33,7 @@ use crate::{
     health::{Doubts, Effect, Ledger, Monitor, Outcome, Verdict, saved::SavedVerdict},
     probe::{Limits, ProbeKey, Prober, Report},
     snapshot::{Identity, Snapshot},
-    steer::{Chart, Conditions, ProbeId, State, datacenter_states, probed},
+    steer::{Chart, Conditions, ProbeId, State, combine, datacenter_states, probed},
     transport::Counters,
 };
 
@@ -485,6 +485,7 @@ impl Controller {
     fn compile_all(&mut self) {
         let now = self.epoch.elapsed();
         self.conditions.standings = self.keys.iter().map(|key| self.ledger.standing(key, now)).collect();
+        combine(&self.world.topology, &mut self.conditions.standings);
         self.touched.clear();
         self.charts = self.world.compiler.compile(&self.conditions, &mut self.world.surveys);
         self.send_out();
@@ -503,6 +504,16 @@ impl Controller {
             }
         }
         self.publish_at = None;
+        let verdicts = self.conditions.standings.clone();
+        let combined = combine(&self.world.topology, &mut self.conditions.standings);
+        for id in &combined {
+            let (from, to) = (verdicts[id.index()].verdict, self.conditions.standings[id.index()].verdict);
+            if from != to {
+                let target = &self.keys[id.index()];
+                tracing::info!(%target, from = from.word(), to = to.word(), "combined verdict");
+            }
+        }
+        changed.extend(combined);
         if !changed.is_empty() {
             let World { compiler, surveys, .. } = &mut self.world;
             compiler.recompile(&self.conditions, &changed, surveys, &mut self.charts);

@@ -11,7 +11,7 @@ use crate::{
     health::{Doubt, Outcome, Verdict},
     probe::ProbeKey,
     snapshot::Snapshot,
-    steer::{Chart, DatacenterId, Family, Plight, ProbeTarget, Topology},
+    steer::{Chart, Combination, DatacenterId, Family, Plight, ProbeId, ProbeTarget, Topology},
 };
 
 /// As many distressed services are listed.
@@ -61,7 +61,15 @@ pub(super) fn status(controller: &Controller, snapshot: &Snapshot, charts: &[Arc
                 plight: plight_text(*plight).to_owned(),
             })
             .collect(),
-        targets: controller.keys.iter().map(|key| target(controller, key)).collect(),
+        targets: controller
+            .keys
+            .iter()
+            .zip((0..).map(ProbeId))
+            .map(|(key, id)| match &world.topology.combinations[id.index()] {
+                Some(combination) => combined_target(controller, key, id, combination),
+                None => target(controller, key),
+            })
+            .collect(),
         checker: CheckerStatus {
             doubt: match controller.ledger.doubt() {
                 Doubt::Trusting => "trusting",
@@ -122,6 +130,19 @@ fn target(controller: &Controller, key: &ProbeKey) -> TargetStatus {
         last: last.map(|(outcome, _)| outcome_text(outcome)),
         latency_ms: last.map(|(outcome, _)| outcome.latency.as_millis() as u64),
         flips_in_secs: standing.flips_in_secs,
+    }
+}
+
+/// A target of a combined monitor: it has no probe of its own to tell of.
+fn combined_target(controller: &Controller, key: &ProbeKey, id: ProbeId, combination: &Combination) -> TargetStatus {
+    let standings = &controller.conditions.standings;
+    let standing = standings[id.index()];
+    let (usable, parts, least) = (combination.usable(standings), combination.parts.len(), combination.least);
+    TargetStatus {
+        verdict: standing.verdict.word().to_owned(),
+        last: Some(format!("{usable} of {parts} parts are up or unknown, want {least}")),
+        flips_in_secs: standing.flips_in_secs,
+        ..target(controller, key)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! One task (`scheduler`) owns the timetable (`schedule`); each probe is a task of its own with its own deadline, so no
 //! target ever waits for another. What one probe does is in a file per kind: `http`, `tcp`,
-//! `certificate` (TLS). Outcomes go to the controller
+//! `certificate` (TLS), `grpc`, `dns`, `icmp`, `exec`. Outcomes go to the controller
 //! over a bounded channel as [`Report`]s; verdicts are made of them in [`crate::health::Ledger`], never here.
 //!
 //! Invariants: at most one probe per [`ProbeKey`] at a time; the number of probes started in any second depends on the
@@ -11,9 +11,13 @@
 mod attempt;
 mod body;
 mod certificate;
+mod dns;
+mod exec;
+mod grpc;
 mod http;
 mod http1;
 mod http2;
+mod icmp;
 mod proxy;
 mod pulse;
 mod redirect;

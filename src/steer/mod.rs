@@ -6,6 +6,7 @@
 //! for people.
 
 mod chart;
+mod combination;
 mod compiler;
 mod conditions;
 mod datacenter;
@@ -26,6 +27,7 @@ mod wheel;
 mod tests;
 
 pub use chart::{Answer, Chart, Course, Family, Plight, Rdata};
+pub use combination::{Combination, combine};
 pub use compiler::Compiler;
 pub use conditions::{Conditions, datacenter_states, probed};
 pub use datacenter::{Datacenter, State};

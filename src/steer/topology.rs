@@ -1,9 +1,15 @@
 //! The topology: every datacenter, monitor, endpoint, pool and service of one configuration, by index.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+};
 
-use super::{Datacenter, Endpoint, MemberKind, OnAllDown, Pool, Service, Target};
-use crate::{dns::Name, health::Monitor};
+use super::{Combination, Datacenter, Endpoint, MemberKind, OnAllDown, Pool, Service, Target};
+use crate::{
+    dns::Name,
+    health::{Check, Monitor},
+};
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
@@ -52,6 +58,8 @@ pub struct Topology {
     pub services: Vec<Service>,
     /// What is probed: each (monitor, target) once, however many endpoints share it.
     pub probes: Vec<Probe>,
+    /// For each probe of a combined monitor: what it is made of. Parts stand before what is made of them.
+    pub combinations: Vec<Option<Combination>>,
     /// For each endpoint, for each of its addresses (or its one CNAME): the probe, where it is monitored.
     pub probes_of: Vec<Vec<Option<ProbeId>>>,
 }
@@ -83,15 +91,9 @@ impl Topology {
         pools: Vec<Pool>,
         services: Vec<Service>,
     ) -> Self {
-        let mut known = std::collections::HashMap::new();
-        let mut probes = Vec::new();
-        let mut probe_of = |monitor: Option<MonitorId>, target: ProbeTarget| {
-            let probe = Probe { monitor: monitor?, target };
-            Some(*known.entry(probe.clone()).or_insert_with(|| {
-                probes.push(probe);
-                ProbeId(probes.len() as u32 - 1)
-            }))
-        };
+        let mut register = Register::new(&monitors);
+        let mut probe_of =
+            |monitor: Option<MonitorId>, target: ProbeTarget| Some(register.add(Probe { monitor: monitor?, target }));
         let probes_of = endpoints
             .iter()
             .map(|endpoint| match &endpoint.target {
@@ -101,7 +103,8 @@ impl Topology {
                 Target::Cname(name) => vec![probe_of(endpoint.monitor, ProbeTarget::Host(name.clone()))],
             })
             .collect();
-        Self { datacenters, monitors, endpoints, pools, services, probes, probes_of }
+        let Register { probes, combinations, .. } = register;
+        Self { datacenters, monitors, endpoints, pools, services, probes, combinations, probes_of }
     }
 
     /// For each datacenter: the services that have a member in it, in order.
@@ -135,5 +138,45 @@ impl Topology {
         }
         known[pool.index()] = Some(datacenters.clone());
         datacenters
+    }
+}
+
+/// The probes while they are collected, those of a combined monitor with their parts.
+struct Register<'m> {
+    monitors: &'m [Monitor],
+    by_name: HashMap<&'m str, MonitorId>,
+    known: HashMap<Probe, ProbeId>,
+    probes: Vec<Probe>,
+    combinations: Vec<Option<Combination>>,
+}
+
+impl<'m> Register<'m> {
+    fn new(monitors: &'m [Monitor]) -> Self {
+        let by_name = monitors.iter().zip((0..).map(MonitorId)).map(|(monitor, id)| (&*monitor.name, id)).collect();
+        Self { monitors, by_name, known: HashMap::new(), probes: Vec::new(), combinations: Vec::new() }
+    }
+
+    fn add(&mut self, probe: Probe) -> ProbeId {
+        if let Some(id) = self.known.get(&probe) {
+            return *id;
+        }
+        let monitors = self.monitors;
+        let combination = match monitors.get(probe.monitor.index()).map(|monitor| &monitor.check) {
+            Some(Check::Combine(combined)) => {
+                let mut parts = Vec::with_capacity(combined.of.len());
+                for name in &combined.of {
+                    if let Some(&monitor) = self.by_name.get(&**name) {
+                        parts.push(self.add(Probe { monitor, target: probe.target.clone() }));
+                    }
+                }
+                Some(Combination { least: combined.least, parts })
+            }
+            _ => None,
+        };
+        let id = ProbeId(self.probes.len() as u32);
+        self.known.insert(probe.clone(), id);
+        self.probes.push(probe);
+        self.combinations.push(combination);
+        id
     }
 }

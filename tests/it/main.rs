@@ -7,7 +7,7 @@
 //! | `script` | reads and plays the scenarios of `tests/scenarios` |
 //! | `http` | the admin address |
 //! | `balancers` | nginx and HAProxy |
-//! | `scenarios` `control` `failures` `reload` `hostile` | the tests |
+//! | `scenarios` `control` `failures` `monitors` `reload` `hostile` | the tests |
 
 #![allow(
     dead_code,
@@ -25,6 +25,7 @@ mod failures;
 mod harness;
 mod hostile;
 mod http;
+mod monitors;
 mod reload;
 mod scenarios;
 mod script;
