@@ -19,6 +19,7 @@ use crate::{
 mod aliases;
 mod content;
 mod geo;
+mod monitors;
 mod names;
 mod places;
 mod pools;
@@ -74,6 +75,7 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
         scope.pools.define(&pool.name.value, pool.name.place, index, problems);
     }
 
+    let is_followable = monitors::check(&specs, &mut scope.monitors, problems);
     let all_pools = with_inline(&specs);
     let loads: Vec<_> =
         specs.datacenters.iter().map(|spec| regulation::load(&mut scope, spec.load.as_ref(), problems)).collect();
@@ -108,7 +110,9 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
         keep: spec.keep,
     });
     let datacenters = datacenters.collect();
-    let monitors = specs.monitors.into_iter().map(|monitor| monitor.value).collect();
+    // What leads back to itself is an error by now, and is not to be followed on the way out.
+    let monitors = if is_followable { specs.monitors } else { Vec::new() };
+    let monitors = monitors.into_iter().map(|monitor| monitor.value).collect();
     let loads = specs.loads.into_iter().map(|load| load.value).collect();
     Config {
         server: settings.server,

@@ -34,9 +34,11 @@ pub(super) struct Specs {
     pub(super) datacenters: Vec<DatacenterSpec>,
     pub(super) zones: Vec<ZoneSpec>,
     pub(super) delegates: Vec<DelegateSpec>,
-    /// A monitor refers to nothing, so that it is a domain value at once.
+    /// A monitor refers to nothing but other monitors, so that it is a domain value at once.
     pub(super) monitors: Vec<At<crate::health::Monitor>>,
-    /// Nor does a load source.
+    /// For each monitor that a combined one names: the combined one, and where it names it.
+    pub(super) parts: Vec<(Box<str>, At<Box<str>>)>,
+    /// A load source refers to nothing.
     pub(super) loads: Vec<At<crate::load::LoadSource>>,
     pub(super) pools: Vec<PoolSpec>,
     pub(super) services: Vec<ServiceSpec>,
@@ -63,10 +65,12 @@ impl Specs {
             specs.delegates.extend(DelegateSpec::read(name, table, problems));
         });
         self.tables(&mut root, "monitor", problems, |specs, name, table, problems| {
-            match monitor::read(name, table, directory, problems) {
+            let mut parts = Vec::new();
+            match monitor::read(name, table, directory, &mut parts, problems) {
                 Some(monitor) => specs.monitors.push(monitor),
                 None => specs.broken.push(("monitor", name.value.into())),
             }
+            specs.parts.extend(parts.into_iter().map(|part| (name.value.into(), part)));
         });
         self.tables(&mut root, "load", problems, |specs, name, table, problems| {
             match load::read(name, table, directory, problems) {

@@ -78,7 +78,7 @@ impl Summary {
             zones: zones.collect(),
             datacenters: datacenters.collect(),
             monitors: topology.monitors.len(),
-            probes: topology.probes.len(),
+            probes: topology.combinations.iter().filter(|combination| combination.is_none()).count(),
         }
     }
 

@@ -36,7 +36,7 @@ use crate::{
     probe::{Limits, LoadReading, ProbeKey, Prober, Report},
     resolve::{self, Resolver},
     snapshot::{Identity, Snapshot},
-    steer::{AliasId, Changes, Chart, Conditions, ProbeId, State, datacenter_states, probed},
+    steer::{AliasId, Changes, Chart, Conditions, ProbeId, State, combine, datacenter_states, probed},
     transport::Counters,
 };
 
@@ -583,6 +583,7 @@ impl Controller {
     fn compile_all(&mut self) {
         let now = self.epoch.elapsed();
         self.conditions.standings = self.keys.iter().map(|key| self.ledger.standing(key, now)).collect();
+        combine(&self.world.topology, &mut self.conditions.standings);
         self.touched.clear();
         self.follow_aliases();
         self.regulator.follow(&mut self.world.compiler, &mut self.conditions, true);
@@ -603,6 +604,7 @@ impl Controller {
             }
         }
         self.publish_at = None;
+        changes.probes.extend(self.combine());
         changes.aliases = self.follow_aliases();
         let has_news = std::mem::take(&mut self.is_given_back) || !changes.is_empty();
         changes.pools = self.regulator.follow(&mut self.world.compiler, &mut self.conditions, has_news);
@@ -614,6 +616,20 @@ impl Controller {
             compiler.recompile(&self.conditions, &changes, surveys, &mut self.charts);
             self.send_out();
         }
+    }
+
+    /// Makes the standings of combined targets follow their parts; those that changed.
+    fn combine(&mut self) -> Vec<ProbeId> {
+        let before = self.conditions.standings.clone();
+        let combined = combine(&self.world.topology, &mut self.conditions.standings);
+        for id in &combined {
+            let (from, to) = (before[id.index()].verdict, self.conditions.standings[id.index()].verdict);
+            if from != to {
+                let target = &self.keys[id.index()];
+                tracing::info!(%target, from = from.word(), to = to.word(), "combined verdict");
+            }
+        }
+        combined
     }
 
     fn send_out(&mut self) {

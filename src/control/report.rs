@@ -15,7 +15,8 @@ use crate::{
     probe::ProbeKey,
     snapshot::Snapshot,
     steer::{
-        Chart, DatacenterId, Family, Feed, FeedReport, Plight, PoolReport, ProbeTarget, RampKey, RampReport, Topology,
+        Chart, Combination, DatacenterId, Family, Feed, FeedReport, Plight, PoolReport, ProbeId, ProbeTarget, RampKey,
+        RampReport, Topology,
     },
 };
 
@@ -66,7 +67,15 @@ pub(super) fn status(controller: &Controller, snapshot: &Snapshot, charts: &[Arc
                 plight: plight_text(*plight).to_owned(),
             })
             .collect(),
-        targets: controller.keys.iter().map(|key| target(controller, key)).collect(),
+        targets: controller
+            .keys
+            .iter()
+            .zip((0..).map(ProbeId))
+            .map(|(key, id)| match &world.topology.combinations[id.index()] {
+                Some(combination) => combined_target(controller, key, id, combination),
+                None => target(controller, key),
+            })
+            .collect(),
         aliases: controller.aliases.status(),
         loads: loads(controller),
         pools: pools(controller),
@@ -200,6 +209,19 @@ pub(super) fn ramps(controller: &Controller) -> Vec<RampStatus> {
     let mut ramps: Vec<_> = controller.regulator.report().ramps.into_iter().map(status).collect();
     ramps.sort_by(|a, b| (&a.pool, &a.name).cmp(&(&b.pool, &b.name)));
     ramps
+}
+
+/// A target of a combined monitor: it has no probe of its own to tell of.
+fn combined_target(controller: &Controller, key: &ProbeKey, id: ProbeId, combination: &Combination) -> TargetStatus {
+    let standings = &controller.conditions.standings;
+    let standing = standings[id.index()];
+    let (usable, parts, least) = (combination.usable(standings), combination.parts.len(), combination.least);
+    TargetStatus {
+        verdict: standing.verdict.word().to_owned(),
+        last: Some(format!("{usable} of {parts} parts are up or unknown, want {least}")),
+        flips_in_secs: standing.flips_in_secs,
+        ..target(controller, key)
+    }
 }
 
 /// `ok`, with what else there is to say, or why the probe failed.

@@ -11,6 +11,16 @@ pub enum Check {
     Tcp(TcpCheck),
     /// A TLS handshake, and how long the certificate holds.
     Tls(TlsCheck),
+    /// The gRPC health checking protocol.
+    Grpc(GrpcCheck),
+    /// A DNS query and what the reply must hold.
+    Dns(DnsCheck),
+    /// An ICMP echo that is replied to.
+    Icmp,
+    /// A program that ends well.
+    Exec(ExecCheck),
+    /// Other monitors of the same target, of which enough pass. Never on the wire itself.
+    Combine(CombineCheck),
 }
 
 /// An HTTP request and what the reply must be.
@@ -108,6 +118,56 @@ pub struct TlsCheck {
     pub expiry: Option<Expiry>,
     /// Begin the connection with a PROXY header.
     pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// A call of `grpc.health.v1.Health/Check`, which passes while the service is SERVING.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct GrpcCheck {
+    /// The TCP port.
+    pub port: u16,
+    /// The service asked after; empty: the server as such.
+    pub service: Box<str>,
+    /// The authority, and over TLS the name in SNI and in the certificate; default: the target itself.
+    pub host: Option<Box<str>>,
+    /// Speak TLS, in this way.
+    pub tls: Option<TlsTerms>,
+    /// Begin the connection with a PROXY header.
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// A DNS query and what the reply must hold. Numbers are those of the protocol (RFC 1035, RFC 6895).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct DnsCheck {
+    /// The UDP or TCP port.
+    pub port: u16,
+    /// The name asked for, in wire form.
+    pub name: Box<[u8]>,
+    /// The type asked for.
+    pub rtype: u16,
+    /// The rdata of records of that type that the answer must hold, each in wire form; it may hold others.
+    pub answers: Vec<Box<[u8]>>,
+    /// The response code that passes.
+    pub rcode: u16,
+    /// Ask over TCP.
+    pub tcp: bool,
+    /// Ask for recursion.
+    pub recursion: bool,
+}
+
+/// A program that ends well: with exit code 0.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ExecCheck {
+    /// The program as the system finds it, and its arguments, in which `{address}` is the target.
+    pub argv: Vec<Box<str>>,
+}
+
+/// Other monitors, of which so many must be up.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CombineCheck {
+    /// How many, from 1 to all of them.
+    pub least: u32,
+    /// Their names, each once; none of them leads back to this one.
+    pub of: Vec<Box<str>>,
 }
 
 /// How TLS is spoken with a target, and whom to trust. Paths are absolute or relative to the working directory.

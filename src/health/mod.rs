@@ -14,8 +14,8 @@ mod standing;
 mod tracker;
 
 pub use check::{
-    Check, ClientCertificate, Expiry, HttpCheck, HttpVersion, OnExpiry, ProxyProtocol, StatusRange, TcpCheck, TlsCheck,
-    TlsTerms,
+    Check, ClientCertificate, CombineCheck, DnsCheck, ExecCheck, Expiry, GrpcCheck, HttpCheck, HttpVersion, OnExpiry,
+    ProxyProtocol, StatusRange, TcpCheck, TlsCheck, TlsTerms,
 };
 pub use doubt::{Doubt, Doubts};
 pub use ledger::{Effect, Ledger, Turn};

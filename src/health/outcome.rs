@@ -109,6 +109,29 @@ pub enum Failure {
     NotHttp,
     /// The target does not speak HTTP/2.
     NotHttp2,
+    /// The reply is not gRPC.
+    NotGrpc,
+    /// The call itself failed, with this gRPC status.
+    GrpcStatus(&'static str),
+    /// The service says that it is in this state, which is not SERVING.
+    NotServing(&'static str),
+    /// The reply is not DNS.
+    NotDns,
+    /// Another response code than the wanted one.
+    Rcode {
+        /// The reply's.
+        got: &'static str,
+        /// What would have passed.
+        want: &'static str,
+    },
+    /// The answer lacks a wanted record.
+    Answer,
+    /// The answer lacks a wanted record, and is truncated.
+    Truncated,
+    /// The program ended with this code.
+    ExitCode(i32),
+    /// A signal of this number ended the program.
+    Signal(i32),
     /// The certificate is past its time.
     CertificateExpired,
     /// The certificate's time has not come.
@@ -156,6 +179,15 @@ impl fmt::Display for Failure {
             Self::LongHead => f.write_str("the head of the reply is too large"),
             Self::NotHttp => f.write_str("the reply is not HTTP"),
             Self::NotHttp2 => f.write_str("the target does not speak HTTP/2"),
+            Self::NotGrpc => f.write_str("the reply is not gRPC"),
+            Self::GrpcStatus(status) => write!(f, "gRPC status {status}"),
+            Self::NotServing(state) => write!(f, "the service is {state}"),
+            Self::NotDns => f.write_str("the reply is not DNS, or answers another question"),
+            Self::Rcode { got, want } => write!(f, "response code {got}, want {want}"),
+            Self::Answer => f.write_str("the answer lacks a wanted record"),
+            Self::Truncated => f.write_str("the answer lacks a wanted record and is truncated: ask with tcp = true"),
+            Self::ExitCode(code) => write!(f, "the program ended with code {code}"),
+            Self::Signal(number) => write!(f, "the program was ended by signal {number}"),
             Self::CertificateExpired => f.write_str("certificate expired"),
             Self::CertificateNotYetValid => f.write_str("certificate not yet valid"),
             Self::CertificateForOtherName => f.write_str("certificate is for another name"),

@@ -4,7 +4,10 @@ use std::{io, net::SocketAddr, sync::Arc};
 
 use tokio::{net::lookup_host, task::JoinSet, time::Instant};
 
-use super::{ProbeKey, certificate::TlsProbe, http::HttpProbe, pulse::Pulse, target_text, tcp};
+use super::{
+    ProbeKey, certificate::TlsProbe, dns::DnsProbe, exec::ExecProbe, grpc::GrpcProbe, http::HttpProbe, icmp::IcmpProbe,
+    pulse::Pulse, target_text, tcp,
+};
 use crate::{
     health::{Check, Failure, Monitor, Note, Outcome},
     steer::ProbeTarget,
@@ -50,6 +53,10 @@ enum Kind {
     Tcp,
     Http(Box<HttpProbe>),
     Tls(TlsProbe),
+    Grpc(GrpcProbe),
+    Dns(DnsProbe),
+    Icmp(IcmpProbe),
+    Exec(ExecProbe),
 }
 
 impl Checker {
@@ -59,6 +66,14 @@ impl Checker {
             Check::Tcp(check) => (check.port, Ok(Kind::Tcp)),
             Check::Http(check) => (check.port, HttpProbe::new(check).map(|probe| Kind::Http(Box::new(probe)))),
             Check::Tls(check) => (check.port, TlsProbe::new(check).map(Kind::Tls)),
+            Check::Grpc(check) => (check.port, GrpcProbe::new(check).map(Kind::Grpc)),
+            Check::Dns(check) => (check.port, DnsProbe::new(check).map(Kind::Dns)),
+            Check::Icmp => (0, Ok(Kind::Icmp(IcmpProbe::default()))),
+            // The controller has only its parts probed.
+            Check::Combine(_) => {
+                (0, Err(Failure::Monitor("it is a combination, of which the parts are probed".into())))
+            }
+            Check::Exec(check) => (0, ExecProbe::new(check, &monitor.name).map(Kind::Exec)),
         };
         Self { port, kind }
     }
@@ -68,6 +83,10 @@ impl Checker {
             Kind::Tcp => tcp::probe(address).await.map(|()| Pass::default()),
             Kind::Http(probe) => probe.probe(literal, address).await,
             Kind::Tls(probe) => probe.probe(literal, address).await,
+            Kind::Grpc(probe) => probe.probe(literal, address).await,
+            Kind::Dns(probe) => probe.probe(address).await,
+            Kind::Icmp(probe) => probe.probe(address.ip()).await,
+            Kind::Exec(probe) => probe.probe(literal).await,
         }
     }
 }
@@ -101,6 +120,10 @@ pub(super) async fn attempt(checker: &Arc<Checker>, key: &ProbeKey, pulse: &Puls
 
 async fn probe(checker: &Arc<Checker>, target: &ProbeTarget) -> Result<Pass, Trouble> {
     let literal = target_text(target);
+    // A program is told the target as it is configured, and resolves for itself what is a name.
+    if let Ok(Kind::Exec(probe)) = &checker.kind {
+        return probe.probe(&literal).await;
+    }
     let address = match target {
         ProbeTarget::Address(address) => SocketAddr::new(*address, checker.port),
         ProbeTarget::Host(_) => return probe_any(checker, literal).await,

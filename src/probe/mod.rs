@@ -3,8 +3,8 @@
 //!
 //! One task (`scheduler`) owns the timetable (`schedule`) of a job (`job`: probes, or polls of load sources); each probe is a
 //! task of its own with its own deadline, so no target ever waits for another. What one probe does is in a file per kind: `http`,
-//! `tcp`, `certificate` (TLS); what one poll does is in `poll`. Outcomes go to the controller over a bounded channel as
-//! [`Report`]s; verdicts are made of them in [`crate::health::Ledger`], never here.
+//! `tcp`, `certificate` (TLS), `grpc`, `dns`, `icmp`, `exec`; what one poll does is in `poll`. Outcomes go to the controller over
+//! a bounded channel as [`Report`]s; verdicts are made of them in [`crate::health::Ledger`], never here.
 //!
 //! Invariants: at most one probe per [`ProbeKey`] at a time; the number of probes started in any second depends on the
 //! configuration alone, not on what the targets answer; a failure in whose time this process did not run is thrown away.
@@ -12,9 +12,13 @@
 mod attempt;
 mod body;
 mod certificate;
+mod dns;
+mod exec;
+mod grpc;
 mod http;
 mod http1;
 mod http2;
+mod icmp;
 mod job;
 mod poll;
 mod probing;

@@ -70,12 +70,19 @@ pub fn datacenter_states(topology: &Topology, now: i64) -> Vec<State> {
     topology.datacenters.iter().map(state).collect()
 }
 
-/// For each probe, whether to probe: not where all its endpoints are disabled.
+/// For each probe, whether to probe: not where all its endpoints are disabled. Of a combined one its parts are probed.
 pub fn probed(topology: &Topology, conditions: &Conditions) -> Vec<bool> {
     let mut is_probed = vec![false; topology.probes.len()];
     for (probes, id) in topology.probes_of.iter().zip((0..).map(EndpointId)) {
         if state_of(topology, conditions, id) != State::Disabled {
             probes.iter().flatten().for_each(|probe| is_probed[probe.index()] = true);
+        }
+    }
+    // Parts stand before what is made of them.
+    for (at, combination) in topology.combinations.iter().enumerate().rev() {
+        let Some(combination) = combination else { continue };
+        if std::mem::take(&mut is_probed[at]) {
+            combination.parts.iter().for_each(|part| is_probed[part.index()] = true);
         }
     }
     is_probed

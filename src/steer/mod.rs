@@ -6,6 +6,7 @@
 //! for people.
 
 mod chart;
+mod combination;
 mod compiler;
 mod conditions;
 mod datacenter;
@@ -31,6 +32,7 @@ mod wheel;
 mod tests;
 
 pub use chart::{Answer, Chart, Course, Family, Plight, Rdata, SrvRdata};
+pub use combination::{Combination, combine};
 pub use compiler::{Changes, Compiler};
 pub use conditions::{Conditions, Steering, datacenter_states, probed};
 pub use datacenter::{Datacenter, State};

@@ -1,9 +1,16 @@
 //! The topology: every datacenter, monitor, endpoint, pool and service of one configuration, by index.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+};
 
-use super::{Datacenter, Endpoint, Feeds, MemberKind, OnAllDown, Pool, Service, Target};
-use crate::{dns::Name, health::Monitor, load::LoadSource};
+use super::{Combination, Datacenter, Endpoint, Feeds, MemberKind, OnAllDown, Pool, Service, Target};
+use crate::{
+    dns::Name,
+    health::{Check, Monitor},
+    load::LoadSource,
+};
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
@@ -60,6 +67,8 @@ pub struct Topology {
     pub services: Vec<Service>,
     /// What is probed: each (monitor, target) once, however many endpoints share it.
     pub probes: Vec<Probe>,
+    /// For each probe of a combined monitor: what it is made of. Parts stand before what is made of them.
+    pub combinations: Vec<Option<Combination>>,
     /// For each endpoint, for each of its addresses (or its one CNAME or alias): the probe, where it is monitored.
     pub probes_of: Vec<Vec<Option<ProbeId>>>,
     /// What load reports describe: each (source, target) once, however many members share it.
@@ -98,15 +107,9 @@ impl Topology {
         pools: Vec<Pool>,
         services: Vec<Service>,
     ) -> Self {
-        let mut known = std::collections::HashMap::new();
-        let mut probes = Vec::new();
-        let mut probe_of = |monitor: Option<MonitorId>, target: ProbeTarget| {
-            let probe = Probe { monitor: monitor?, target };
-            Some(*known.entry(probe.clone()).or_insert_with(|| {
-                probes.push(probe);
-                ProbeId(probes.len() as u32 - 1)
-            }))
-        };
+        let mut register = Register::new(&monitors);
+        let mut probe_of =
+            |monitor: Option<MonitorId>, target: ProbeTarget| Some(register.add(Probe { monitor: monitor?, target }));
         let probes_of = endpoints
             .iter()
             .map(|endpoint| match &endpoint.target {
@@ -119,9 +122,23 @@ impl Topology {
                 Target::Host(host) => vec![probe_of(endpoint.monitor, ProbeTarget::Host(host.name.clone()))],
             })
             .collect();
+        let Register { probes, combinations, .. } = register;
         let (loads, feeds) = (Vec::new(), Feeds::default());
         let (aliases, alias_of) = aliases(&endpoints);
-        Self { datacenters, monitors, loads, endpoints, pools, services, probes, probes_of, feeds, aliases, alias_of }
+        Self {
+            datacenters,
+            monitors,
+            loads,
+            endpoints,
+            pools,
+            services,
+            probes,
+            combinations,
+            probes_of,
+            feeds,
+            aliases,
+            alias_of,
+        }
     }
 
     /// With the sources that datacenters, endpoints and pools refer to by position.
@@ -175,7 +192,7 @@ impl Topology {
 
 /// Each alias once, and which of them each endpoint is.
 fn aliases(endpoints: &[Endpoint]) -> (Vec<Name>, Vec<Option<AliasId>>) {
-    let mut known = std::collections::HashMap::new();
+    let mut known = HashMap::new();
     let mut list = Vec::new();
     let mut id_of = |name: &Name| {
         *known.entry(name.clone()).or_insert_with(|| {
@@ -189,4 +206,44 @@ fn aliases(endpoints: &[Endpoint]) -> (Vec<Name>, Vec<Option<AliasId>>) {
     });
     let of = of.collect();
     (list, of)
+}
+
+/// The probes while they are collected, those of a combined monitor with their parts.
+struct Register<'m> {
+    monitors: &'m [Monitor],
+    by_name: HashMap<&'m str, MonitorId>,
+    known: HashMap<Probe, ProbeId>,
+    probes: Vec<Probe>,
+    combinations: Vec<Option<Combination>>,
+}
+
+impl<'m> Register<'m> {
+    fn new(monitors: &'m [Monitor]) -> Self {
+        let by_name = monitors.iter().zip((0..).map(MonitorId)).map(|(monitor, id)| (&*monitor.name, id)).collect();
+        Self { monitors, by_name, known: HashMap::new(), probes: Vec::new(), combinations: Vec::new() }
+    }
+
+    fn add(&mut self, probe: Probe) -> ProbeId {
+        if let Some(id) = self.known.get(&probe) {
+            return *id;
+        }
+        let monitors = self.monitors;
+        let combination = match monitors.get(probe.monitor.index()).map(|monitor| &monitor.check) {
+            Some(Check::Combine(combined)) => {
+                let mut parts = Vec::with_capacity(combined.of.len());
+                for name in &combined.of {
+                    if let Some(&monitor) = self.by_name.get(&**name) {
+                        parts.push(self.add(Probe { monitor, target: probe.target.clone() }));
+                    }
+                }
+                Some(Combination { least: combined.least, parts })
+            }
+            _ => None,
+        };
+        let id = ProbeId(self.probes.len() as u32);
+        self.known.insert(probe.clone(), id);
+        self.probes.push(probe);
+        self.combinations.push(combination);
+        id
+    }
 }

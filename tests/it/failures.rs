@@ -13,10 +13,10 @@ use crate::{
 /// interval x fall + timeout + 1 s, of [`MONITOR`].
 const MOVES_WITHIN: Duration = Duration::from_millis(500 * 2 + 400 + 1000);
 /// The rest of a monitor.
-const MONITOR: &str = "interval = \"500ms\"\ntimeout = \"400ms\"\nrise = 2\nfall = 2\n";
+pub const MONITOR: &str = "interval = \"500ms\"\ntimeout = \"400ms\"\nrise = 2\nfall = 2\n";
 
 /// A zone whose service `www` fails over along `addresses`, all probed by `check`.
-fn site(check: &str, addresses: &[&str]) -> Site {
+pub fn site(check: &str, addresses: &[&str]) -> Site {
     let members: String = addresses.iter().map(|address| format!("  {{ addresses = [\"{address}\"] }},\n")).collect();
     let zone = format!(
         "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n\
@@ -31,7 +31,7 @@ fn http(port: u16) -> String {
     format!("http = {{ path = \"/healthz\", port = {port}, body = \"ok\" }}")
 }
 
-const WWW: &str = "www.example.org";
+pub const WWW: &str = "www.example.org";
 
 #[test]
 fn when_an_nginx_stops_its_clients_move_on_and_come_back_with_it() {
@@ -219,13 +219,13 @@ fn while_a_member_fails_the_ttl_falls_to_the_moment_of_the_verdict() {
 }
 
 /// Signs certificates.
-struct Authority {
+pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    certificate: String,
+    pub certificate: String,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut parameters = CertificateParams::new([]).unwrap();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -234,7 +234,7 @@ impl Authority {
     }
 
     /// A certificate for `name` that ends with a year; and its key.
-    fn sign(&self, name: &str, until: i32) -> (String, String) {
+    pub fn sign(&self, name: &str, until: i32) -> (String, String) {
         let mut parameters = CertificateParams::new([name.to_owned()]).unwrap();
         (parameters.not_before, parameters.not_after) = (date_time_ymd(1999, 1, 1), date_time_ymd(until, 1, 1));
         let key = KeyPair::generate().unwrap();

@@ -4,6 +4,7 @@ use std::{num::NonZeroU8, path::Path, time::Duration};
 
 use crate::{
     config::{
+        diagnostics::Quoted,
         place::At,
         problems::Problems,
         reader::{Item, Subject, TableReader},
@@ -12,6 +13,10 @@ use crate::{
     health::{Check, Monitor, TcpCheck},
 };
 
+mod combine;
+mod dns;
+mod exec;
+mod grpc;
 mod http;
 mod terms;
 mod tls;
@@ -23,17 +28,21 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
 /// What a monitor may be.
-const KINDS: [&str; 4] = ["http", "https", "tcp", "tls"];
+const KINDS: [&str; 9] = ["http", "https", "tcp", "tls", "grpc", "dns", "icmp", "exec", "combine"];
 
-/// Reads a monitor. `directory` is that of the file, for paths in it.
+/// Reads a monitor. `directory` is that of the file, for paths in it; the monitors that it names are added to `parts`.
 pub(super) fn read(
     name: At<&str>,
     mut table: TableReader<'_>,
     directory: &Path,
+    parts: &mut Vec<At<Box<str>>>,
     problems: &mut Problems,
 ) -> Option<At<Monitor>> {
     let at_name = values::name(name, "monitor", problems);
-    let check = check(&mut table, directory, problems);
+    let check = check(&mut table, directory, parts, problems);
+    if table.has("combine") {
+        combine::refuse_times(&mut table, problems);
+    }
     let interval =
         table.item("interval").map(|item| values::duration(item, SHORTEST_INTERVAL, LONGEST_INTERVAL, problems));
     let timeout =
@@ -85,7 +94,12 @@ fn threshold(
 }
 
 /// The one kind that a monitor must name.
-fn check(table: &mut TableReader<'_>, directory: &Path, problems: &mut Problems) -> Option<Check> {
+fn check(
+    table: &mut TableReader<'_>,
+    directory: &Path,
+    parts: &mut Vec<At<Box<str>>>,
+    problems: &mut Problems,
+) -> Option<Check> {
     let kinds: Vec<_> = KINDS.iter().filter_map(|kind| table.item(kind)).collect();
     match kinds[..] {
         [] => {
@@ -97,6 +111,11 @@ fn check(table: &mut TableReader<'_>, directory: &Path, problems: &mut Problems)
         [item] => match item.key {
             "tcp" => tcp_check(item, problems).map(Check::Tcp),
             "tls" => tls::check(item, directory, problems).map(Check::Tls),
+            "grpc" => grpc::check(item, directory, problems).map(Check::Grpc),
+            "dns" => dns::check(item, problems).map(Check::Dns),
+            "icmp" => icmp_check(item, problems),
+            "exec" => exec::check(item, directory, problems).map(Check::Exec),
+            "combine" => combine::check(item, parts, problems).map(Check::Combine),
             _ => http::check(item, directory, problems).map(Check::Http),
         },
         [first, second, ..] => {
@@ -114,4 +133,15 @@ fn tcp_check(item: Item<'_>, problems: &mut Problems) -> Option<TcpCheck> {
         table.required("port", "write tcp = { port = 443 }", problems).and_then(|item| terms::port(item, problems));
     table.finish(problems);
     Some(TcpCheck { port: port? })
+}
+
+/// `icmp = {}`: there is nothing to choose.
+fn icmp_check(item: Item<'_>, problems: &mut Problems) -> Option<Check> {
+    let table = item.table(Subject { kind: "`icmp` of monitor", name: item.subject.name }, problems)?;
+    if let Some((key, _)) = table.entries().next() {
+        problems
+            .error(key.place, format!("{} has no key {}, nor any other", table.subject, Quoted(key.value)))
+            .help("there is nothing to choose about an echo: write icmp = {}");
+    }
+    Some(Check::Icmp)
 }

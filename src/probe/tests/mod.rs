@@ -19,7 +19,11 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
+mod dns;
+mod exec;
+mod grpc;
 mod http;
+mod icmp;
 mod prober;
 mod tls;
 
@@ -30,8 +34,8 @@ use super::{
 };
 use crate::{
     health::{
-        Check, ClientCertificate, Expiring, Expiry, Failure, HttpCheck, HttpVersion, Monitor, Note, OnExpiry, Outcome,
-        StatusRange, TcpCheck, TlsCheck, TlsTerms,
+        Check, ClientCertificate, DnsCheck, ExecCheck, Expiring, Expiry, Failure, GrpcCheck, HttpCheck, HttpVersion,
+        Monitor, Note, OnExpiry, Outcome, StatusRange, TcpCheck, TlsCheck, TlsTerms,
     },
     steer::ProbeTarget,
 };

@@ -1,0 +1,89 @@
+//! `combine` of a monitor: `{ all = [...] }`, `{ any = [...] }` or `{ at-least = 2, of = [...] }`.
+
+use crate::{
+    config::{
+        diagnostics::Quoted,
+        place::At,
+        problems::Problems,
+        reader::{Item, Subject, TableReader},
+        spec::reference,
+    },
+    health::CombineCheck,
+};
+
+const HELP: &str = "write { all = [\"web\", \"tls\"] }, { any = [...] } or { at-least = 2, of = [...] }";
+
+pub(super) fn check(item: Item<'_>, parts: &mut Vec<At<Box<str>>>, problems: &mut Problems) -> Option<CombineCheck> {
+    let mut table = item.table(Subject { kind: "`combine` of monitor", name: item.subject.name }, problems)?;
+    let lists: Vec<_> = ["all", "any", "of"].iter().filter_map(|key| table.item(key)).collect();
+    let at_least = table.item("at-least");
+    let check = match lists[..] {
+        [list] => {
+            let names = names(list, problems);
+            let most = names.as_ref().map_or(1, Vec::len) as i64;
+            let least = match (list.key, at_least) {
+                ("all", None) => Some(most),
+                ("any", None) => Some(1),
+                ("of", Some(at_least)) => {
+                    let help = "it counts monitors in `of`: one at least, and no more than there are";
+                    at_least.integer(1, most, help, problems).map(|at| at.value)
+                }
+                ("of", None) => {
+                    problems.error(list.place, format!("{} has `of`, but no `at-least`", table.subject)).help(HELP);
+                    None
+                }
+                (key, Some(at_least)) => {
+                    let message = format!("{} has both `{key}` and `at-least`", table.subject);
+                    problems.error(at_least.place, message).help(HELP);
+                    None
+                }
+                (_, None) => None,
+            };
+            let of = names.iter().flatten().map(|name| name.value.clone()).collect();
+            parts.extend(names.into_iter().flatten());
+            least.and_then(|least| u32::try_from(least).ok()).map(|least| CombineCheck { least, of })
+        }
+        [] => {
+            problems.error(item.place, format!("{} names no monitors", table.subject)).help(HELP);
+            None
+        }
+        [first, second, ..] => {
+            let message = format!("{} has both `{}` and `{}`", table.subject, first.key, second.key);
+            problems.error(second.place, message).help("nest them: a combined monitor may name combined ones");
+            None
+        }
+    };
+    table.finish(problems);
+    check.filter(|check| !check.of.is_empty())
+}
+
+fn names(list: Item<'_>, problems: &mut Problems) -> Option<Vec<At<Box<str>>>> {
+    let items = list.list("names of monitors", problems)?;
+    if items.is_empty() {
+        problems.error(list.place, format!("{} names no monitors", list.subject)).help(HELP);
+        return None;
+    }
+    let mut names: Vec<At<Box<str>>> = Vec::with_capacity(items.len());
+    for item in items {
+        let name = reference(item, problems)?;
+        if let Some(first) = names.iter().find(|first| first.value == name.value) {
+            problems
+                .error(name.place, format!("{} names monitor {} twice", list.subject, Quoted(&name.value)))
+                .also(first.place, "named first here")
+                .help("a monitor counts once: leave one away");
+        }
+        names.push(name);
+    }
+    Some(names)
+}
+
+/// A combined monitor probes nothing, so that it has no times.
+pub(super) fn refuse_times(table: &mut TableReader<'_>, problems: &mut Problems) {
+    for key in ["interval", "timeout", "rise", "fall"] {
+        if let Some(item) = table.item(key) {
+            problems
+                .error(item.place, format!("{} has both `combine` and `{key}`", table.subject))
+                .help("its parts have their own: leave it away here");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! `dns` of a monitor.
+
+use super::terms;
+use crate::{
+    config::{
+        diagnostics::Quoted,
+        place::At,
+        problems::Problems,
+        reader::{Item, Subject},
+        values,
+    },
+    dns::{Name, Rcode, Rtype},
+    health::DnsCheck,
+    zone::master,
+};
+
+/// More would not fit into a reply over UDP.
+const MOST_ANSWERS: usize = 64;
+
+pub(super) fn check(item: Item<'_>, problems: &mut Problems) -> Option<DnsCheck> {
+    let mut table = item.table(Subject { kind: "`dns` of monitor", name: item.subject.name }, problems)?;
+    let port = terms::port_or(&mut table, 53, problems);
+    let name = table.required("name", "write dns = { name = \"www.example.com\" }", problems);
+    let name = name.and_then(|item| item.text(problems)).and_then(|text| values::domain(text, "the name", problems));
+    let rtype = table.item("type").map_or(Some(Rtype::A), |item| rtype(item, problems));
+    let rcode = table.item("rcode").map_or(Some(Rcode::NOERROR), |item| rcode(item, problems));
+    let answer = table.item("answer");
+    let answers = match (answer, rtype) {
+        (Some(item), Some(rtype)) => answers(item, rtype, problems),
+        _ => Some(Vec::new()),
+    };
+    if let (Some(answer), Some(code)) = (answer, rcode.filter(|code| *code != Rcode::NOERROR)) {
+        problems
+            .error(answer.place, format!("{} wants records in a reply of {code}", table.subject))
+            .help("only a reply of NOERROR answers: leave `answer` or `rcode` away");
+    }
+    let tcp = table.optional("tcp", problems, Item::boolean).unwrap_or(false);
+    let recursion = table.optional("recursion", problems, Item::boolean).unwrap_or(false);
+    table.finish(problems);
+    Some(DnsCheck {
+        port: port?,
+        name: name?.value.as_wire().into(),
+        rtype: rtype?.0,
+        answers: answers?,
+        rcode: rcode?.0,
+        tcp,
+        recursion,
+    })
+}
+
+fn rtype(item: Item<'_>, problems: &mut Problems) -> Option<Rtype> {
+    let text = item.text(problems)?;
+    match text.value.parse() {
+        Ok(Rtype::OPT | Rtype::TKEY | Rtype::TSIG | Rtype::IXFR | Rtype::AXFR) | Err(_) => {
+            problems
+                .error(text.place, format!("{} asks for type {}", item.subject, Quoted(text.value)))
+                .help("write a type of records, such as \"A\", \"SOA\" or \"TYPE65\"");
+            None
+        }
+        Ok(rtype) => Some(rtype),
+    }
+}
+
+fn rcode(item: Item<'_>, problems: &mut Problems) -> Option<Rcode> {
+    const CODES: [Rcode; 6] =
+        [Rcode::NOERROR, Rcode::FORMERR, Rcode::SERVFAIL, Rcode::NXDOMAIN, Rcode::NOTIMP, Rcode::REFUSED];
+    item.word(&CODES.map(|code| (code.mnemonic().unwrap_or_default(), code)), problems)
+}
+
+/// Records as a master file has them behind the type.
+fn answers(item: Item<'_>, rtype: Rtype, problems: &mut Problems) -> Option<Vec<Box<[u8]>>> {
+    let texts = item.texts("strings: records as a master file has them", problems)?;
+    if texts.len() > MOST_ANSWERS {
+        problems
+            .error(item.place, format!("{} wants {} records", item.subject, texts.len()))
+            .help(format!("the maximum is {MOST_ANSWERS}"));
+        return None;
+    }
+    // Every one is looked at, though one that is wrong is enough.
+    let read: Vec<_> = texts.into_iter().map(|text| rdata(text, rtype, item, problems)).collect();
+    read.into_iter().collect()
+}
+
+fn rdata(text: At<&str>, rtype: Rtype, item: Item<'_>, problems: &mut Problems) -> Option<Box<[u8]>> {
+    let line = format!(". 0 IN {rtype} {}\n", text.value);
+    let no_file = &mut |_: &str| Err("a monitor includes no files".to_owned());
+    let mut read = master::parse(line.as_bytes(), &Name::root(), Some(0), no_file);
+    let is_one_line = !text.value.contains(['\n', '\r']);
+    if let (true, true, [_]) = (is_one_line, read.errors.is_empty(), &read.entries[..]) {
+        return read.entries.pop().map(|entry| entry.record.rdata);
+    }
+    let message = format!("{} wants {}, which is no record of type {rtype}", item.subject, Quoted(text.value));
+    let why = read.errors.pop().map(|error| error.help.unwrap_or(error.message));
+    problems
+        .error(text.place, message)
+        .help(why.unwrap_or_else(|| "write one record as a master file has it behind its type".into()));
+    None
+}

@@ -1,0 +1,140 @@
+//! Exec: a program that ends well. No shell, next to no environment, a process group of its own.
+//!
+//! Whatever ends the probe (its end, its timeout, a reload, the server's) ends the whole group. What the program writes is
+//! read, so that it does not wait for us, kept up to a bound and told at `debug` where it fails.
+
+use std::{convert::Infallible, io, process::Stdio};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    process::{Child, Command},
+};
+
+use super::attempt::{Pass, Trouble};
+use crate::health::{ExecCheck, Failure};
+
+/// What is kept of each of the program's two streams.
+const OUTPUT_OCTETS: usize = 32 * 1024;
+
+/// What is shown of them.
+const SHOWN_OCTETS: usize = 512;
+
+/// In an argument: the target.
+const ADDRESS: &str = "{address}";
+
+/// A check made ready.
+#[derive(Debug)]
+pub(super) struct ExecProbe {
+    program: Box<str>,
+    arguments: Vec<Box<str>>,
+    monitor: Box<str>,
+}
+
+impl ExecProbe {
+    /// # Errors
+    /// [`Failure::Monitor`] where no program is named.
+    pub(super) fn new(check: &ExecCheck, monitor: &str) -> Result<Self, Failure> {
+        let (program, arguments) =
+            check.argv.split_first().ok_or_else(|| Failure::Monitor("its argv names no program".into()))?;
+        Ok(Self { program: program.clone(), arguments: arguments.to_vec(), monitor: monitor.into() })
+    }
+
+    /// Runs the program for the target, whose own name or address as text is `literal`.
+    ///
+    /// # Errors
+    /// How the program ended, or why it did not run.
+    pub(super) async fn probe(&self, literal: &str) -> Result<Pass, Trouble> {
+        let mut child = self.command(literal).spawn().map_err(|error| self.trouble_of_starting(error))?;
+        // Declared after the child and so dropped before it: until then its number is not another's.
+        let _group = Group::of(&child);
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let reading = {
+            let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+            let (out, err) = (&mut out, &mut err);
+            async move {
+                tokio::join!(keep(stdout, out), keep(stderr, err));
+                // A program that closes its output goes on.
+                std::future::pending::<Infallible>().await
+            }
+        };
+        let status = tokio::select! {
+            biased;
+            never = reading => match never {},
+            status = child.wait() => status?,
+        };
+        if status.success() {
+            return Ok(Pass::default());
+        }
+        tracing::debug!(
+            monitor = %self.monitor,
+            target = literal,
+            %status,
+            stdout = %shown(&out),
+            stderr = %shown(&err),
+            "the program failed"
+        );
+        Err(match (status.code(), std::os::unix::process::ExitStatusExt::signal(&status)) {
+            (None, Some(signal)) => Failure::Signal(signal),
+            (code, _) => Failure::ExitCode(code.unwrap_or_default()),
+        }
+        .into())
+    }
+
+    fn command(&self, literal: &str) -> Command {
+        let mut command = Command::new(&*self.program);
+        command
+            .args(self.arguments.iter().map(|argument| argument.replace(ADDRESS, literal)))
+            .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+            .env("PORTOLAN_TARGET", literal)
+            .env("PORTOLAN_MONITOR", &*self.monitor)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        command
+    }
+
+    fn trouble_of_starting(&self, error: io::Error) -> Trouble {
+        let is_ours = matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE));
+        match is_ours {
+            true => Trouble::Ours(error),
+            false => Failure::Monitor(format!("cannot run {}: {error}", self.program).into()).into(),
+        }
+    }
+}
+
+/// A process group that ends when this is dropped.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        Self(child.id().and_then(|id| Pid::from_raw(id.cast_signed())))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(leader) = self.0 {
+            // An error means that all of it has ended.
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
+    }
+}
+
+/// Reads a stream to its end and keeps what comes first.
+async fn keep(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
+    let Some(mut stream) = stream else { return };
+    let mut octets = [0; 4096];
+    while let Ok(length @ 1..) = stream.read(&mut octets).await {
+        let room = OUTPUT_OCTETS - kept.len();
+        kept.extend(octets.iter().take(length.min(room)));
+    }
+}
+
+/// The beginning of an output, with nothing in it that a terminal would obey.
+fn shown(output: &[u8]) -> String {
+    output.escape_ascii().take(SHOWN_OCTETS).map(char::from).collect()
+}

@@ -1,0 +1,238 @@
+//! gRPC: one call of the health checking protocol (`grpc.health.v1.Health/Check`), which is two messages of one field each.
+
+use std::net::SocketAddr;
+
+use h2::RecvStream;
+use hyper::{
+    Method, Request, Response, Uri,
+    body::Bytes,
+    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE, USER_AGENT},
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{
+    attempt::{Pass, Trouble},
+    http::authority,
+    http2, proxy,
+    tls::{self, Security},
+};
+use crate::health::{Failure, GrpcCheck, StatusRange};
+
+const CALL: &str = "/grpc.health.v1.Health/Check";
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
+/// The most that is read of a reply's messages.
+const MESSAGE_OCTETS: usize = 4096;
+
+/// The names of gRPC's status codes, by number.
+const STATUS: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
+/// The states that a service may say it is in, by number.
+const SERVING: [&str; 4] = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"];
+
+/// A check made ready.
+#[derive(Debug)]
+pub(super) struct GrpcProbe {
+    check: GrpcCheck,
+    message: Bytes,
+    security: Option<Security>,
+}
+
+impl GrpcProbe {
+    /// Reads the files that the check names: not for an async task.
+    ///
+    /// # Errors
+    /// Why no probe of this check can pass.
+    pub(super) fn new(check: &GrpcCheck) -> Result<Self, Failure> {
+        let security = check.tls.as_ref().map(|terms| Security::new(terms, &[b"h2"])).transpose()?;
+        Ok(Self { check: check.clone(), message: request(&check.service).into(), security })
+    }
+
+    /// Asks the target, whose own name or address as text is `literal`, at `address`.
+    ///
+    /// # Errors
+    /// Why the target does not pass.
+    pub(super) async fn probe(&self, literal: &str, address: SocketAddr) -> Result<Pass, Trouble> {
+        let Some(security) = &self.security else {
+            let stream = proxy::open(address, self.check.proxy_protocol).await?;
+            return self.call(stream, literal, address).await;
+        };
+        let name = tls::server_name(self.check.host.as_deref(), literal)?;
+        let stream = proxy::open(address, self.check.proxy_protocol).await?;
+        self.call(security.secure(name, stream).await?, literal, address).await
+    }
+
+    async fn call<S>(&self, stream: S, literal: &str, address: SocketAddr) -> Result<Pass, Trouble>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let is_tls = self.security.is_some();
+        let host = match &self.check.host {
+            Some(host) => host.to_string(),
+            None => authority(literal, address, is_tls),
+        };
+        let scheme = if is_tls { "https" } else { "http" };
+        let uri = Uri::builder().scheme(scheme).authority(host).path_and_query(CALL).build();
+        let mut request = Request::new(self.message.clone());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri.map_err(|_| Failure::Monitor("its host is no authority".into()))?;
+        for (name, value) in [
+            (CONTENT_TYPE, "application/grpc"),
+            (TE, "trailers"),
+            (USER_AGENT, concat!("portolan/", env!("CARGO_PKG_VERSION"))),
+        ] {
+            request.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        http2::exchange(stream, request, judge).await
+    }
+}
+
+async fn judge(reply: Response<RecvStream>) -> Result<Pass, Trouble> {
+    let (head, mut body) = reply.into_parts();
+    let got = head.status.as_u16();
+    if got != 200 {
+        return Err(Failure::Status { got, want: [StatusRange { first: 200, last: 200 }].into() }.into());
+    }
+    let is_grpc = |value: &HeaderValue| value.as_bytes().starts_with(b"application/grpc");
+    if !head.headers.get(CONTENT_TYPE).is_some_and(is_grpc) {
+        return Err(Failure::NotGrpc.into());
+    }
+    // A call that fails at once may put its status into the head.
+    let mut is_told = head.headers.contains_key(GRPC_STATUS);
+    if is_told {
+        check_status(&head.headers)?;
+    }
+    let mut read = Vec::new();
+    while let Some(octets) = body.data().await {
+        let octets = octets.map_err(|error| http2::trouble_of(&error))?;
+        if read.len() + octets.len() > MESSAGE_OCTETS {
+            return Err(Failure::NotGrpc.into());
+        }
+        read.extend_from_slice(&octets);
+    }
+    if let Some(trailers) = body.trailers().await.map_err(|error| http2::trouble_of(&error))? {
+        check_status(&trailers)?;
+        is_told = true;
+    }
+    if !is_told {
+        return Err(Failure::NotGrpc.into());
+    }
+    match state(&read).ok_or(Failure::NotGrpc)? {
+        1 => Ok(Pass::default()),
+        other => {
+            let name = usize::try_from(other).ok().and_then(|other| SERVING.get(other));
+            Err(Failure::NotServing(name.copied().unwrap_or("in a state of no name")).into())
+        }
+    }
+}
+
+/// The status of the call itself.
+fn check_status(headers: &HeaderMap) -> Result<(), Failure> {
+    let status = headers.get(GRPC_STATUS).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    match status {
+        Some(0) => Ok(()),
+        Some(status) => Err(Failure::GrpcStatus(STATUS.get(status).copied().unwrap_or("of no name"))),
+        None => Err(Failure::NotGrpc),
+    }
+}
+
+/// `HealthCheckRequest { service }`: a message of gRPC around one string, field 1.
+fn request(service: &str) -> Vec<u8> {
+    let mut message = Vec::with_capacity(service.len() + 10);
+    if !service.is_empty() {
+        message.push(1 << 3 | 2);
+        let mut length = service.len();
+        while length >= 0x80 {
+            message.push((length & 0x7f) as u8 | 0x80);
+            length >>= 7;
+        }
+        message.push(length as u8);
+        message.extend(service.as_bytes());
+    }
+    let mut framed = vec![0];
+    framed.extend((message.len() as u32).to_be_bytes());
+    framed.extend(message);
+    framed
+}
+
+/// `HealthCheckResponse { status }`: an enumeration, field 1; 0 where it is not there.
+fn state(framed: &[u8]) -> Option<u64> {
+    let (&is_compressed, rest) = framed.split_first()?;
+    let (length, mut message) = rest.split_first_chunk::<4>()?;
+    if is_compressed != 0 || message.len() != u32::from_be_bytes(*length) as usize {
+        return None;
+    }
+    let mut state = 0;
+    while !message.is_empty() {
+        let tag = varint(&mut message)?;
+        match tag & 7 {
+            0 if tag >> 3 == 1 => state = varint(&mut message)?,
+            0 => _ = varint(&mut message)?,
+            1 => message = message.get(8..)?,
+            2 => {
+                let length = usize::try_from(varint(&mut message)?).ok()?;
+                message = message.get(length..)?;
+            }
+            5 => message = message.get(4..)?,
+            _ => return None,
+        }
+    }
+    Some(state)
+}
+
+/// A number of protobuf: seven bits an octet, the lowest first.
+fn varint(rest: &mut &[u8]) -> Option<u64> {
+    let mut value = 0_u64;
+    for shift in (0..64).step_by(7) {
+        let (&octet, tail) = rest.split_first()?;
+        *rest = tail;
+        value |= u64::from(octet & 0x7f) << shift;
+        if octet & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_those_of_the_protocol() {
+        assert_eq!(request(""), [0, 0, 0, 0, 0]);
+        assert_eq!(request("web"), *b"\0\0\0\0\x05\x0a\x03web");
+        assert_eq!(request(&"x".repeat(300))[..8], [0, 0, 0, 0x01, 0x2f, 0x0a, 0xac, 0x02]);
+        for (framed, wanted, why) in [
+            (&b"\0\0\0\0\x02\x08\x01"[..], Some(1), "SERVING"),
+            (b"\0\0\0\0\0", Some(0), "empty: the default"),
+            (b"\0\0\0\0\x05\x12\x01x\x08\x02", Some(2), "behind a field of a later version"),
+            (b"\x01\0\0\0\x02\x08\x01", None, "compressed, which was not offered"),
+            (b"\0\0\0\0\x03\x08\x01", None, "cut off"),
+            (b"\0\0\0\0\x02\x08\x80", None, "a number cut off"),
+            (b"\0\0\0\0\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", None, "a number without an end"),
+            (b"\0\0\0\0\x07\x12\xff\xff\xff\xff\x0f\x08", None, "a length beyond the message"),
+            (b"", None, "nothing"),
+        ] {
+            assert_eq!(state(framed), wanted, "{why}");
+        }
+    }
+}

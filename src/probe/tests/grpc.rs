@@ -1,0 +1,100 @@
+//! gRPC: a real health server, and targets that are none.
+
+use tonic_health::ServingStatus;
+
+use super::*;
+
+fn grpc(port: u16, service: &str) -> Check {
+    Check::Grpc(GrpcCheck { port, service: service.into(), host: None, tls: None, proxy_protocol: None })
+}
+
+#[tokio::test]
+async fn a_real_health_server_passes_while_its_service_serves() {
+    let listener = listen(LOOPBACK);
+    let address = listener.local_addr().unwrap();
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let incoming = tonic::transport::server::TcpIncoming::from(listener);
+    tokio::spawn(tonic::transport::Server::builder().add_service(health).serve_with_incoming(incoming));
+    assert_eq!(ask(grpc(address.port(), ""), address).await, Ok(()), "the server as such");
+    let unknown = Err(Failure::GrpcStatus("NOT_FOUND"));
+    assert_eq!(ask(grpc(address.port(), "web"), address).await, unknown, "a service of that name is not there");
+    for (status, result) in [
+        (ServingStatus::Serving, Ok(())),
+        (ServingStatus::NotServing, Err(Failure::NotServing("NOT_SERVING"))),
+        (ServingStatus::Unknown, Err(Failure::NotServing("UNKNOWN"))),
+        (ServingStatus::Serving, Ok(())),
+    ] {
+        reporter.set_service_status("web", status).await;
+        assert_eq!(ask(grpc(address.port(), "web"), address).await, result, "{status:?}");
+    }
+}
+
+/// What a server of HTTP/2 replies to each call.
+#[derive(Debug, Clone, Copy)]
+struct Words {
+    status: u16,
+    kind: &'static str,
+    message: &'static [u8],
+    times: usize,
+    trailer: Option<&'static str>,
+}
+
+const GOOD: Words =
+    Words { status: 200, kind: "application/grpc", message: b"\0\0\0\0\x02\x08\x01", times: 1, trailer: Some("0") };
+
+async fn serve_words(words: Words) -> SocketAddr {
+    let listener = listen(LOOPBACK);
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut connection) = h2::server::handshake(stream).await else { continue };
+            while let Some(Ok((_, mut reply))) = connection.accept().await {
+                let head = hyper::Response::builder().status(words.status).header("content-type", words.kind);
+                let Ok(mut sending) = reply.send_response(head.body(()).unwrap(), false) else { continue };
+                for _ in 0..words.times {
+                    let _ = sending.send_data(words.message.into(), false);
+                }
+                let mut trailers = hyper::HeaderMap::new();
+                if let Some(status) = words.trailer {
+                    trailers.insert("grpc-status", status.parse().unwrap());
+                }
+                let _ = sending.send_trailers(trailers);
+            }
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn what_is_no_health_server_fails_with_what_it_is() {
+    for (words, result, why) in [
+        (GOOD, Ok(()), "good"),
+        (Words { trailer: Some("12"), ..GOOD }, Err(Failure::GrpcStatus("UNIMPLEMENTED")), "no such call"),
+        (Words { trailer: Some("99"), ..GOOD }, Err(Failure::GrpcStatus("of no name")), "no such status"),
+        (Words { trailer: Some("x"), ..GOOD }, Err(Failure::NotGrpc), "a status that is none"),
+        (Words { trailer: None, ..GOOD }, Err(Failure::NotGrpc), "no status"),
+        (Words { kind: "text/html", ..GOOD }, Err(Failure::NotGrpc), "a web page"),
+        (Words { message: b"ok", ..GOOD }, Err(Failure::NotGrpc), "no message"),
+        (Words { times: 2, ..GOOD }, Err(Failure::NotGrpc), "two messages"),
+        (Words { message: &[0; 1000], times: 20, ..GOOD }, Err(Failure::NotGrpc), "a long one"),
+        (
+            Words { message: b"\0\0\0\0\x02\x08\x09", ..GOOD },
+            Err(Failure::NotServing("in a state of no name")),
+            "a state of a later version",
+        ),
+    ] {
+        let address = serve_words(words).await;
+        assert_eq!(ask(grpc(address.port(), "web"), address).await, result, "{why}");
+    }
+    let status = Failure::Status { got: 503, want: vec![StatusRange { first: 200, last: 200 }].into() };
+    let address = serve_words(Words { status: 503, ..GOOD }).await;
+    assert_eq!(ask(grpc(address.port(), "web"), address).await, Err(status));
+    for (act, failure) in [
+        (Act::Say("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"), Failure::NotHttp2),
+        (Act::Hang, Failure::TimedOut(TIMEOUT)),
+        (Act::Reset, Failure::Closed),
+    ] {
+        let (address, _) = serve(act).await;
+        assert_eq!(ask(grpc(address.port(), ""), address).await, Err(failure), "{act:?}");
+    }
+}

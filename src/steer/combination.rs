@@ -1,0 +1,89 @@
+//! Combinations: how a target stands with a combined monitor, out of how it stands with the parts.
+
+use super::topology::{ProbeId, Topology};
+use crate::health::{Standing, Verdict};
+
+/// Several probes of one target, of which enough must be up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Combination {
+    /// How many.
+    pub least: u32,
+    /// Which, each once.
+    pub parts: Vec<ProbeId>,
+}
+
+impl Combination {
+    /// The standing that follows from those of the parts. Unknown counts as up here as elsewhere; a verdict that hangs on it is
+    /// unknown itself.
+    pub fn standing(&self, standings: &[Standing]) -> Standing {
+        let parts = || self.parts.iter().filter_map(|part| standings.get(part.index()));
+        let count = |is_it: fn(Verdict) -> bool| parts().filter(|part| is_it(part.verdict)).count();
+        let least = self.least as usize;
+        let (usable, up) = (count(Verdict::is_usable), count(|verdict| verdict == Verdict::Up));
+        let verdict = match (up >= least, usable >= least) {
+            (true, _) => Verdict::Up,
+            (false, true) => Verdict::Unknown,
+            (false, false) => Verdict::Down,
+        };
+        // So many parts must flip for this to flip; the last of them decides when.
+        let missing = if usable >= least { usable - least } else { least - usable - 1 };
+        let mut flips: Vec<u32> = parts()
+            .filter(|part| part.verdict.is_usable() == verdict.is_usable())
+            .filter_map(|part| part.flips_in_secs)
+            .collect();
+        flips.sort_unstable();
+        Standing { verdict, flips_in_secs: flips.get(missing).copied() }
+    }
+
+    /// How many parts are up or unknown.
+    pub fn usable(&self, standings: &[Standing]) -> usize {
+        let parts = self.parts.iter().filter_map(|part| standings.get(part.index()));
+        parts.filter(|part| part.verdict.is_usable()).count()
+    }
+}
+
+/// Makes the standings of all combined probes follow those of their parts, and says which changed.
+pub fn combine(topology: &Topology, standings: &mut [Standing]) -> Vec<ProbeId> {
+    let mut changed = Vec::new();
+    // Parts stand before what is made of them, so that one pass is enough.
+    for (combination, id) in topology.combinations.iter().zip((0..).map(ProbeId)) {
+        let Some(combination) = combination else { continue };
+        let standing = combination.standing(standings);
+        if let Some(old) = standings.get_mut(id.index()).filter(|old| **old != standing) {
+            *old = standing;
+            changed.push(id);
+        }
+    }
+    changed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standing((verdict, flips_in_secs): (Verdict, Option<u32>)) -> Standing {
+        Standing { verdict, flips_in_secs }
+    }
+
+    #[test]
+    fn enough_parts_make_a_combination_and_the_last_that_counts_flips_it() {
+        use Verdict::{Down, Unknown, Up};
+        for (least, parts, verdict, flips, why) in [
+            (1, vec![(Up, None), (Down, None)], Up, None, "any: one is enough"),
+            (1, vec![(Down, None), (Down, Some(4))], Down, Some(4), "any: the one that comes back"),
+            (1, vec![(Up, Some(3)), (Up, None)], Up, None, "any: the other stays"),
+            (1, vec![(Up, Some(3)), (Up, Some(9))], Up, Some(9), "any: when the last goes"),
+            (2, vec![(Up, None), (Down, None)], Down, None, "all: one is not enough"),
+            (2, vec![(Up, Some(3)), (Up, Some(9))], Up, Some(3), "all: when the first goes"),
+            (2, vec![(Down, Some(3)), (Down, Some(9))], Down, Some(9), "all: when the last is back"),
+            (2, vec![(Up, None), (Unknown, None)], Unknown, None, "hangs on what is unknown"),
+            (2, vec![(Up, None), (Unknown, None), (Up, None)], Up, None, "does not"),
+            (2, vec![(Up, Some(2)), (Up, Some(5)), (Up, None)], Up, Some(5), "two of three"),
+            (2, vec![(Up, Some(2)), (Down, Some(1)), (Down, Some(7))], Down, Some(1), "one more is enough"),
+        ] {
+            let standings: Vec<_> = parts.into_iter().map(standing).collect();
+            let combination = Combination { least, parts: (0..standings.len() as u32).map(ProbeId).collect() };
+            assert_eq!(combination.standing(&standings), standing((verdict, flips)), "{why}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Kinds of monitor end to end: combinations, another name server, programs, certificates.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+use crate::{
+    balancers::{Balancer, Serves, are_installed, free_port},
+    failures::{Authority, MONITOR, WWW, site},
+    harness::{LONG, Server, Site},
+};
+
+/// The verdict of a monitor's target.
+fn verdict(server: &Server, monitor: &str, target: &str) -> Option<String> {
+    let targets = server.status().targets;
+    targets.into_iter().find(|status| status.monitor == monitor && status.target == target).map(|status| status.verdict)
+}
+
+#[test]
+fn a_combined_monitor_follows_its_parts_and_is_shown_beside_them() {
+    if !are_installed(&["nginx", "haproxy"]) {
+        return;
+    }
+    let (page, port, addresses) = (free_port(), free_port(), ["127.0.20.1", "127.0.20.2"]);
+    let _pages = addresses.map(|address| Balancer::nginx(address, page, Serves::Health));
+    let first = Balancer::haproxy(addresses[0], port, true);
+    let _second = Balancer::haproxy(addresses[1], port, true);
+    let check = format!(
+        "combine = {{ all = [\"page\", \"either\"] }}\n\
+         [monitor.either]\ncombine = {{ at-least = 1, of = [\"port\", \"gone\"] }}\n\
+         [monitor.page]\nhttp = {{ path = \"/healthz\", port = {page} }}\n{MONITOR}\
+         [monitor.gone]\ntcp = {{ port = 1 }}\n{MONITOR}\
+         [monitor.port]\ntcp = {{ port = {port} }}\n"
+    );
+    let site = site(&check, &addresses);
+    let server = site.serve();
+    server.until_answers(WWW, &addresses[..1], LONG);
+    assert_eq!(verdict(&server, "web", addresses[0]).as_deref(), Some("up"));
+    assert_eq!(verdict(&server, "gone", addresses[0]).as_deref(), Some("down"));
+    drop(first);
+    server.until_answers(WWW, &addresses[1..], LONG);
+    for (monitor, expected) in [("port", "down"), ("page", "up"), ("either", "down"), ("web", "down")] {
+        assert_eq!(verdict(&server, monitor, addresses[0]).as_deref(), Some(expected), "{monitor}");
+    }
+    let last =
+        server.status().targets.into_iter().find(|status| status.monitor == "web").and_then(|status| status.last);
+    assert_eq!(last.as_deref(), Some("1 of 2 parts are up or unknown, want 2"));
+    server.until_logged("combined verdict");
+    assert_eq!(server.metric("portolan_target_up", "monitor=\"web\",target=\"127.0.20.1\""), 0.0);
+    let _first = Balancer::haproxy(addresses[0], port, true);
+    server.until_answers(WWW, &addresses[..1], LONG);
+}
+
+#[test]
+fn a_name_server_is_asked_for_records_over_udp_and_tcp() {
+    let asked = Site::new(&[(
+        "zones/static.example.zone",
+        "$TTL 60\n@ SOA ns1.example.net. h.example.net. 1 1 1 1 1\n@ NS ns1.example.net.\n\
+         www A 192.0.2.1\nwww A 192.0.2.2\n@ MX 10 Mail\n",
+    )]);
+    let asked = asked.serve();
+    let port = asked.address.port();
+    for (keys, expected) in [
+        ("name = \"www.static.example\", answer = [\"192.0.2.2\"]", "up"),
+        ("name = \"www.static.example\", answer = [\"192.0.2.2\", \"192.0.2.1\"], tcp = true", "up"),
+        ("name = \"static.example\", type = \"MX\", answer = [\"10 mail.STATIC.example.\"]", "up"),
+        ("name = \"static.example\", type = \"SOA\"", "up"),
+        ("name = \"www.static.example\", answer = [\"192.0.2.9\"]", "down"),
+        ("name = \"none.static.example\"", "down"),
+        ("name = \"none.static.example\", rcode = \"NXDOMAIN\"", "up"),
+        ("name = \"www.elsewhere.example\", rcode = \"REFUSED\"", "up"),
+    ] {
+        let site = site(&format!("dns = {{ port = {port}, {keys} }}"), &["127.0.0.1"]);
+        let server = site.serve();
+        server.until("it is judged", LONG, |server| verdict(server, "web", "127.0.0.1").as_deref() == Some(expected));
+    }
+}
+
+#[test]
+fn a_program_judges_and_ends_with_the_server() {
+    let site = site("exec = { argv = [\"check\", \"{address}\"] }", &["127.0.0.2", "127.0.0.3"]);
+    let pid = site.path("pid");
+    let script = format!(
+        "#!/bin/sh\n[ $1 = 127.0.0.2 ] && exit 0\nsleep 600 &\necho $! >{0}.new; mv {0}.new {0}\nwait\n",
+        pid.display()
+    );
+    let slow = "timeout = \"400ms\"\n";
+    site.edit("zones/example.org.toml", slow, "timeout = \"490ms\"\n");
+    site.edit("zones/example.org.toml", "\"check\"", "\"./check\"");
+    site.write("zones/check", &script);
+    fs::set_permissions(site.path("zones/check"), fs::Permissions::from_mode(0o755)).unwrap();
+    let server = site.serve();
+    server.until_answers("all.example.org", &["127.0.0.2"], LONG);
+    server.until("it runs", LONG, |_| pid.exists());
+    let (status, log) = server.terminate();
+    assert!(status.success(), "{log}");
+    let sleeper = fs::read_to_string(pid).unwrap();
+    let cmdline = fs::read(Path::new("/proc").join(sleeper.trim()).join("cmdline")).unwrap_or_default();
+    assert!(!cmdline.starts_with(b"sleep\x00600"), "what the program started outlives it");
+}
+
+#[test]
+fn a_certificate_that_expires_soon_is_told_of_and_may_count_as_up() {
+    if !are_installed(&["nginx"]) {
+        return;
+    }
+    let authority = Authority::new();
+    let (port, addresses) = (free_port(), ["127.0.21.1", "127.0.21.2"]);
+    let year = jiff::Timestamp::now().strftime("%Y").to_string().parse::<i32>().unwrap();
+    let soon = authority.sign("www.example.org", year + 1);
+    let late = authority.sign("www.example.org", year + 9);
+    let _first = Balancer::nginx(addresses[0], port, Serves::Tls { certificate: &soon.0, key: &soon.1 });
+    let _second = Balancer::nginx(addresses[1], port, Serves::Tls { certificate: &late.0, key: &late.1 });
+    for (then, verdicts) in [("warn", ["up", "up"]), ("fail", ["down", "up"])] {
+        let check = format!(
+            "tls = {{ port = {port}, host = \"www.example.org\", ca = \"ca.pem\", expires-within = \"400d\", on-expiry = \"{then}\" }}"
+        );
+        let site = site(&check, &addresses);
+        site.write("zones/ca.pem", &authority.certificate);
+        let server = site.serve();
+        server.until("both are judged", LONG, |server| {
+            addresses.map(|address| verdict(server, "web", address).unwrap_or_default()) == verdicts
+        });
+        let last = server.status().targets.into_iter().find(|status| status.target == addresses[0]);
+        let last = last.and_then(|status| status.last).unwrap_or_default();
+        assert!(last.contains("certificate expires in "), "{last}");
+        assert_eq!(last.starts_with("ok; "), then == "warn", "{last}");
+        if then == "warn" {
+            server.until_logged("certificate expires in ");
+        }
+    }
+}
