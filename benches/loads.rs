@@ -154,11 +154,13 @@ fn body(kind: &str) -> String {
             .to_owned(),
         "haproxy" => {
             // As wide as the rows of HAProxy 2.6.
-            let padding = ",0".repeat(80);
-            let servers = (0..100).map(|index| format!("www,server-{index},0,3,30,9,UP,100,0,2,12{padding}\n"));
+            let (padding, between) = (",0".repeat(30), ",0".repeat(50));
+            let servers =
+                (0..100).map(|index| format!("www,server-{index},0,3,30,9,UP,100,0,2{between},12{padding}\n"));
             format!(
-                "# pxname,svname,qcur,scur,slim,stot,status,weight,bck,type,rtime{}\n{}www,BACKEND,4,300,20,50,UP,100,0,1,12{padding}\n",
-                ",x".repeat(80),
+                "# pxname,svname,qcur,scur,slim,stot,status,weight,bck,type{},rtime{}\n{}www,BACKEND,4,300,20,50,UP,100,0,1{between},12{padding}\n",
+                ",x".repeat(50),
+                ",x".repeat(30),
                 servers.collect::<String>(),
             )
         }

@@ -40,7 +40,7 @@ struct Tables {
 enum Section {
     #[default]
     None,
-    Statistics(Vec<Option<Column>>),
+    Statistics(Columns),
     ServersState(StateColumns),
 }
 
@@ -57,6 +57,25 @@ enum Column {
     IsBackup,
     ResponseTime,
     Kind,
+}
+
+/// What each column is, up to the last that is wanted.
+#[derive(Debug)]
+struct Columns {
+    wanted: Vec<Option<Column>>,
+    /// So many of them tell of servers, which are most rows.
+    of_servers: usize,
+}
+
+impl Columns {
+    fn new(mut wanted: Vec<Option<Column>>) -> Self {
+        let end = |wanted: &[Option<Column>], is: fn(&Column) -> bool| {
+            wanted.iter().rposition(|column| column.as_ref().is_some_and(is)).map_or(0, |last| last + 1)
+        };
+        let of_servers = end(&wanted, |column| !matches!(column, Column::ResponseTime));
+        wanted.truncate(end(&wanted, |_| true));
+        Self { wanted, of_servers }
+    }
 }
 
 #[derive(Debug)]
@@ -310,7 +329,7 @@ fn path(proxy: &str, server: &str) -> Box<str> {
 fn section(header: &str) -> Section {
     let names: Vec<_> = header.split(',').collect();
     if names.contains(&"pxname") && ["svname", "scur", "status"].iter().all(|name| names.contains(name)) {
-        return Section::Statistics(names.into_iter().map(column).collect());
+        return Section::Statistics(Columns::new(names.into_iter().map(column).collect()));
     }
     let names: Vec<_> = header.split(' ').collect();
     let at = |wanted: &str| names.iter().position(|name| *name == wanted);
@@ -337,10 +356,13 @@ fn column(name: &str) -> Option<Column> {
     })
 }
 
-fn row<'t>(line: &'t str, columns: &[Option<Column>]) -> Result<Row<'t>, Fault> {
+fn row<'t>(line: &'t str, columns: &Columns) -> Result<Row<'t>, Fault> {
     let mut row = Row::default();
     let mut rest = line;
-    for column in columns {
+    for (at, column) in columns.wanted.iter().enumerate() {
+        if at >= columns.of_servers && row.kind == Some(2.0) {
+            break;
+        }
         // What is left away at the end is empty; a header of many columns must not make short lines dear.
         if rest.is_empty() {
             break;
