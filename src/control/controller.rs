@@ -594,7 +594,9 @@ impl Controller {
     /// Compiles what the touched probes have a part in and publishes.
     fn publish(&mut self) {
         let now = self.epoch.elapsed();
-        let touched: Vec<ProbeId> = self.touched.drain().collect();
+        // A combined probe follows its parts below; the ledger knows nothing of it.
+        let combinations = &self.world.topology.combinations;
+        let touched: Vec<ProbeId> = self.touched.drain().filter(|id| combinations[id.index()].is_none()).collect();
         let mut changes = Changes::default();
         for id in touched {
             let standing = self.ledger.standing(&self.keys[id.index()], now);

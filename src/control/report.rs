@@ -218,7 +218,10 @@ fn combined_target(controller: &Controller, key: &ProbeKey, id: ProbeId, combina
     let (usable, parts, least) = (combination.usable(standings), combination.parts.len(), combination.least);
     TargetStatus {
         verdict: standing.verdict.word().to_owned(),
-        last: Some(format!("{usable} of {parts} parts are up or unknown, want {least}")),
+        last: Some(match standing.verdict {
+            Verdict::Down => format!("{usable} of {parts} parts are up or unknown, want {least}"),
+            Verdict::Up | Verdict::Unknown => format!("ok; {usable} of {parts} parts are up or unknown"),
+        }),
         flips_in_secs: standing.flips_in_secs,
         ..target(controller, key)
     }

@@ -221,7 +221,7 @@ function showTargets() {
     el("th", { scope: "row", class: "mono" }, target.target),
     el("td", {}, target.monitor),
     el("td", { class: "nowrap" }, target.since === undefined ? "–" : time(target.since, ages[at])),
-    el("td", { class: target.last && target.last !== "ok" ? "bad" : undefined }, target.last || "–"),
+    el("td", { class: target.last && !target.last.startsWith("ok") ? "bad" : undefined }, target.last || "–"),
     el("td", { class: "number" }, target["latency-ms"] === undefined ? "–" : `${count(target["latency-ms"])} ms`)))
     : [empty(6, all ? "No target matches." : "Nothing is probed: no pool names a monitor.")]);
 }

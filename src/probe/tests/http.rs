@@ -217,7 +217,7 @@ async fn serve_http2(body: &'static str, times: usize) -> SocketAddr {
     address
 }
 
-async fn answer_http2(stream: impl AsyncRead + AsyncWrite + Unpin, body: &'static str, times: usize) {
+pub(super) async fn answer_http2(stream: impl AsyncRead + AsyncWrite + Unpin, body: &'static str, times: usize) {
     let Ok(mut connection) = h2::server::handshake(stream).await else { return };
     while let Some(Ok((request, mut reply))) = connection.accept().await {
         let is_expected = request.uri().authority().is_some_and(|authority| authority == "www.example.com")

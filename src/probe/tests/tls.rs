@@ -24,13 +24,13 @@ async fn serve_tls(change: impl Fn(&mut CertificateParams), is_self_signed: bool
     serve_chain(vec![leaf.der().clone()], key, &authority_pem, None).await
 }
 
-/// Serves [`OK`] behind a chain of certificates, to clients that `wants` signed, if it is given.
-async fn serve_chain(
+/// A server that shows a chain of certificates, to clients that `wants` signed, if it is given.
+fn acceptor(
     chain: Vec<CertificateDer<'static>>,
     key: KeyPair,
-    authority_pem: &str,
     wants: Option<CertificateDer<'static>>,
-) -> TlsServer {
+    protocols: &[&[u8]],
+) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -44,12 +44,23 @@ async fn serve_chain(
             builder.with_client_cert_verifier(verifier)
         }
     };
-    let config = builder.with_single_cert(chain, key.into()).unwrap();
+    let mut config = builder.with_single_cert(chain, key.into()).unwrap();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// Serves [`OK`] behind such a server.
+async fn serve_chain(
+    chain: Vec<CertificateDer<'static>>,
+    key: KeyPair,
+    authority_pem: &str,
+    wants: Option<CertificateDer<'static>>,
+) -> TlsServer {
+    let acceptor = acceptor(chain, key, wants, &[]);
     let authorities = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(authorities.path(), authority_pem).unwrap();
     let listener = listen(LOOPBACK);
     let address = listener.local_addr().unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             if let Ok(stream) = acceptor.accept(stream).await {
@@ -212,4 +223,35 @@ async fn a_target_that_wants_a_certificate_gets_ours_and_is_not_passed_without_i
     assert!(failure.to_string().contains("none.pem"), "{failure}");
     let without = Check::Http(https(server.address.port(), server.authorities.path()));
     assert_eq!(ask(without, server.address).await, Err(Failure::ClientCertificate));
+}
+
+#[tokio::test]
+async fn over_tls_a_target_must_choose_http2_itself() {
+    const BOTH: [&[u8]; 2] = [b"h2", b"http/1.1"];
+    for (protocols, result) in [
+        (&BOTH[..], Ok(())),
+        (&[], Err(Failure::NotHttp2)),
+        // The target refuses the handshake, as RFC 7301 wants it.
+        (&BOTH[1..], Err(Failure::Tls)),
+    ] {
+        let key = KeyPair::generate().unwrap();
+        let leaf = CertificateParams::new(vec!["www.example.com".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let acceptor = acceptor(vec![leaf.der().clone()], key, None, protocols);
+        let listener = listen(LOOPBACK);
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    http::answer_http2(stream, "all fine", 1).await;
+                }
+            }
+        });
+        let check = HttpCheck {
+            version: HttpVersion::Two,
+            body: Some("fine".into()),
+            tls: Some(TlsTerms { verify: false, ..TlsTerms::default() }),
+            ..http(address.port())
+        };
+        assert_eq!(ask(Check::Http(check), address).await, result, "{protocols:?}");
+    }
 }
