@@ -27,6 +27,12 @@ pub(super) fn add(sources: &Sources, specs: &[DelegateSpec], drafts: &mut [Draft
             continue;
         }
         first_of.insert(name, *place);
+        if name.is_wildcard() {
+            problems
+                .error(*place, format!("\"{name}\" is a wildcard, which nothing can be delegated at"))
+                .help("NS records of a wildcard mean nothing (RFC 4592 section 4.2): delegate each name by itself");
+            continue;
+        }
         check_glue(spec, problems);
         if let Some(draft) = zone_of(spec, drafts, problems)
             && check_cut(spec, &drafts[draft], problems)
