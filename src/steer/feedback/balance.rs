@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     damper::Damper,
-    equilibrium::{Member, equilibrium},
+    equilibrium::{Member, equilibrium, reported},
     latency::Latency,
     measure::Measured,
 };
@@ -78,11 +78,13 @@ impl Balance {
                 self.fallback = None;
                 // What those who are away had stays theirs: it is shared out by the wheel while they are.
                 let held: f64 = taking.iter().map(|&at| self.damper.shares()[at]).sum();
-                let mut wanted = self.damper.shares().to_vec();
-                for (at, share) in taking.into_iter().zip(equilibrium(&members)) {
-                    wanted[at] = share * held;
-                }
-                self.damper.step(&wanted);
+                let of_all = |shares: Vec<f64>| {
+                    let mut all = self.damper.shares().to_vec();
+                    taking.iter().zip(shares).for_each(|(&at, share)| all[at] = share * held);
+                    all
+                };
+                let (wanted, reported) = (of_all(equilibrium(&members)), of_all(reported(&members)));
+                self.damper.step(&wanted, &reported);
             }
             Err(fallback) => {
                 self.fallback = Some(fallback);

@@ -6,8 +6,8 @@
 
 /// Shares at rest stay there while each is wrong by less than this.
 const DEAD_BAND: f64 = 0.05;
-/// Shares that move go the last step, and come to rest, when each is wrong by less than this.
-const REST: f64 = 0.01;
+/// Shares that move go the last step, and come to rest, when that changes each by less than this.
+const REST: f64 = 0.004;
 /// The most that changes its owner in one step.
 pub(super) const STEP: f64 = 0.10;
 /// The weight of the newest report among all before it.
@@ -32,36 +32,39 @@ impl Damper {
         &self.shares
     }
 
-    /// One step towards `wanted`, which adds up to 1.
-    pub(super) fn step(&mut self, wanted: &[f64]) {
+    /// One step towards `wanted`, which adds up to 1. Shares at rest are held against `reported`: what reports would have
+    /// if no load followed.
+    pub(super) fn step(&mut self, wanted: &[f64], reported: &[f64]) {
         for (smooth, wanted) in self.wanted.iter_mut().zip(wanted) {
             *smooth += SMOOTHING * (wanted - *smooth);
         }
-        let target = self.wanted.clone();
-        self.go(&target);
+        self.is_moving |= worst(&self.shares, reported) >= DEAD_BAND;
+        if self.is_moving {
+            let target = self.wanted.clone();
+            self.go(&target);
+        }
     }
 
     /// One step towards shares that are not measured but known, such as the configured ones.
     pub(super) fn step_home(&mut self, wanted: &[f64]) {
         self.wanted = wanted.to_vec();
-        self.is_moving = true;
         self.go(wanted);
     }
 
     fn go(&mut self, wanted: &[f64]) {
-        let errors = self.shares.iter().zip(wanted).map(|(share, wanted)| (wanted - share).abs());
-        let worst = errors.clone().fold(0.0, f64::max);
-        if !self.is_moving && worst < DEAD_BAND {
-            return;
-        }
-        self.is_moving = worst >= REST;
+        self.is_moving = worst(&self.shares, wanted) >= REST;
         // Each share that one loses another gains.
-        let moved = errors.sum::<f64>() / 2.0;
+        let moved = self.shares.iter().zip(wanted).map(|(share, wanted)| (wanted - share).abs()).sum::<f64>() / 2.0;
         let pace = if moved > STEP { STEP / moved } else { 1.0 };
         for (share, wanted) in self.shares.iter_mut().zip(wanted) {
             *share += pace * (wanted - *share);
         }
     }
+}
+
+/// How wrong the worst share is.
+fn worst(shares: &[f64], wanted: &[f64]) -> f64 {
+    shares.iter().zip(wanted).map(|(share, wanted)| (wanted - share).abs()).fold(0.0, f64::max)
 }
 
 #[cfg(test)]
@@ -73,7 +76,7 @@ mod tests {
         let mut damper = Damper::new(vec![1.0, 0.0, 0.0]);
         for _ in 0..40 {
             let before = damper.shares().to_vec();
-            damper.step(&[0.0, 0.5, 0.5]);
+            damper.step(&[0.0, 0.5, 0.5], &[0.0, 0.5, 0.5]);
             let moved: f64 = before.iter().zip(damper.shares()).map(|(a, b)| (a - b).abs()).sum::<f64>() / 2.0;
             assert!(moved <= STEP + 1e-9, "{moved}");
         }
@@ -85,7 +88,7 @@ mod tests {
         let mut damper = Damper::new(vec![0.5, 0.5]);
         for at in 0..100 {
             let noise = if at % 2 == 0 { 0.049 } else { -0.049 };
-            damper.step(&[0.5 + noise, 0.5 - noise]);
+            damper.step(&[0.5 + noise, 0.5 - noise], &[0.5 + noise, 0.5 - noise]);
         }
         assert_eq!(damper.shares(), [0.5, 0.5]);
     }
@@ -93,7 +96,7 @@ mod tests {
     #[test]
     fn shares_that_move_go_all_the_way() {
         let mut damper = Damper::new(vec![0.5, 0.5]);
-        (0..20).for_each(|_| damper.step(&[0.3, 0.7]));
-        assert!((damper.shares()[0] - 0.3).abs() < 2.0 * REST, "{:?}", damper.shares());
+        (0..30).for_each(|_| damper.step(&[0.3, 0.7], &[0.3, 0.7]));
+        assert!((damper.shares()[0] - 0.3).abs() < 0.01, "{:?}", damper.shares());
     }
 }

@@ -73,6 +73,13 @@ pub(super) fn equilibrium(members: &[Member]) -> Vec<f64> {
     if sum > 0.0 { shares.iter().map(|share| share / sum).collect() } else { by_weight(members) }
 }
 
+/// The shares by what is reported to be left, as if no load followed; they add up to 1.
+pub(super) fn reported(members: &[Member]) -> Vec<f64> {
+    let left: Vec<f64> = members.iter().map(|member| member.weight * member.demand.left(1.0)).collect();
+    let sum: f64 = left.iter().sum();
+    if sum > 0.0 { left.iter().map(|left| left / sum).collect() } else { by_weight(members) }
+}
+
 fn by_weight(members: &[Member]) -> Vec<f64> {
     let sum: f64 = members.iter().map(|member| member.weight).sum();
     members.iter().map(|member| member.weight / sum).collect()

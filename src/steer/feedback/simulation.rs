@@ -266,3 +266,14 @@ fn the_excess_over_a_pools_target_goes_to_the_next_choice() {
     world.run(20 * TTL_SECS);
     assert_eq!(world.shares.last(), Some(&1.0), "what went comes back");
 }
+
+#[test]
+fn reports_that_never_change_are_followed_to_the_shares_that_they_name() {
+    for (first, second) in [(80.0, 20.0), (50.0, 0.0), (95.0, 95.0), (10.0, 90.0)] {
+        let mut world = World::new(by(Measure::Connections), None, [100.0, 100.0]);
+        world.fixed = [first, second];
+        world.run(60 * TTL_SECS);
+        let (settled, wanted) = (world.shares.last().unwrap(), (100.0 - first) / (200.0 - first - second));
+        assert!((settled - wanted).abs() <= 0.05, "{first} and {second} of 100: {settled}, not {wanted}");
+    }
+}
