@@ -68,11 +68,11 @@ pub struct Feedback {
     topology: Arc<Topology>,
     /// By feed.
     readings: Vec<Option<Reading>>,
-    /// By feed: its latest poll brought nothing.
-    failed: Vec<bool>,
     agreements: Vec<Agreement>,
     /// By feed: whom it describes.
     endpoints_of_feed: Vec<Vec<super::EndpointId>>,
+    /// By feed: the pools of `loaded` and of `spilling` that go by it.
+    readers: Vec<(Vec<usize>, Vec<usize>)>,
     disagreements: u64,
     loaded: Vec<Loaded>,
     spilling: Vec<Spilling>,
@@ -105,6 +105,13 @@ impl Feedback {
             .collect();
         self.held = watched.held.iter().map(|id| Held::new(topology, *id, &old, held.remove(name(id)))).collect();
         self.ramps.adopt(topology);
+        self.readers = vec![Default::default(); topology.feeds.list.len()];
+        for (at, one) in self.loaded.iter().enumerate() {
+            one.feeds().for_each(|feed| self.readers[feed.index()].0.push(at));
+        }
+        for (at, one) in self.spilling.iter().enumerate() {
+            one.feeds().for_each(|feed| self.readers[feed.index()].1.push(at));
+        }
         self.timed.clear();
         for (at, one) in self.loaded.iter().enumerate() {
             one.probes(topology).for_each(|(member, probe)| self.timed.entry(probe).or_default().push((at, member)));
@@ -138,32 +145,27 @@ impl Feedback {
             self.readings.push(reading);
             self.agreements.push(agreement);
         }
-        self.failed = vec![false; self.readings.len()];
         self.endpoints_of_feed = topology.feeds.endpoints_of(&topology);
     }
 
     /// Takes note of a report. Whether a lasting disagreement with our probes began with it, or ended (`Some(None)`).
     pub fn note(&mut self, feed: FeedId, reading: Reading, conditions: &Conditions) -> Option<Option<Disagreement>> {
         let at = feed.index();
-        for one in &mut self.loaded {
-            one.note(feed, &reading);
-        }
-        for one in &mut self.spilling {
-            one.note(feed, &reading);
-        }
+        let (loaded, spilling) = &self.readers[at];
+        loaded.iter().for_each(|&at| self.loaded[at].note(feed, &reading));
+        spilling.iter().for_each(|&at| self.spilling[at].note(&reading));
         let found = compare(&self.topology, conditions, &self.endpoints_of_feed[at], &reading.report);
         let told = self.agreements[at].note(found, reading.at);
         self.disagreements += u64::from(matches!(told, Some(Some(_))));
         self.readings[at] = Some(reading);
-        self.failed[at] = false;
         told
     }
 
     /// Takes note that a feed brought nothing.
     pub fn note_failure(&mut self, feed: FeedId) {
-        self.failed[feed.index()] = true;
-        self.loaded.iter_mut().for_each(|one| one.note_failure(feed));
-        self.spilling.iter_mut().for_each(|one| one.note_failure(feed));
+        let (loaded, spilling) = &self.readers[feed.index()];
+        loaded.iter().for_each(|&at| self.loaded[at].note_failure());
+        spilling.iter().for_each(|&at| self.spilling[at].note_failure());
     }
 
     /// Pools that go by their configured weights, and why.
@@ -212,9 +214,7 @@ impl Feedback {
         }
         for (&at, usable) in loaded.iter().zip(&usable[held.len()..]) {
             let one = &mut self.loaded[at];
-            if one.is_heard_out(&self.readings, &self.failed) {
-                set(&mut steering.weights, one.id, one.follow(&topology, &self.readings, usable, now), &mut changed);
-            }
+            set(&mut steering.weights, one.id, one.follow(&topology, &self.readings, usable, now), &mut changed);
         }
         for one in self.spilling.iter_mut().filter(|one| is_due(one.due())) {
             let keep = one.follow(&topology, &self.readings, now);

@@ -121,9 +121,13 @@ pub(super) struct Loaded {
     policy: LoadPolicy,
     /// By member.
     feeds: Vec<Vec<FeedId>>,
+    /// By member: whether a report told its response time.
+    is_told: Vec<bool>,
     period: Duration,
     /// A latency older than this says nothing.
     stale_after: Duration,
+    /// When the first reports must be in.
+    grace: Option<Duration>,
     /// As last compiled, to share what stays the same.
     weights: Option<Arc<[u32]>>,
     /// A report came in since the last look.
@@ -141,53 +145,56 @@ impl Loaded {
             pool.members.iter().map(|member| topology.feeds.of_member(topology, member.kind)).collect();
         let period = watched.period(topology, id, &feeds.concat());
         let kept = old.filter(|old| old.balance.fits(&policy, &weights));
-        let balance = kept.map_or_else(|| Balance::new(policy.clone(), weights), |old| old.balance);
+        let (balance, is_told) = kept.map_or_else(
+            || (Balance::new(policy.clone(), weights), vec![false; feeds.len()]),
+            |old| (old.balance, old.is_told),
+        );
         let probes = |at: usize| probes_below(topology, pool.members[at].kind);
         let intervals = (0..pool.members.len()).flat_map(probes);
-        let longest = intervals
-            .map(|probe| topology.monitors[topology.probes[probe.index()].monitor.index()].interval)
-            .max()
-            .unwrap_or(IDLE_PERIOD);
-        let (stale_after, weights) = (longest * 3, balance.weights().map(Into::into));
-        Self { id, balance, policy, feeds, period, stale_after, weights, has_heard: false }
+        let probed =
+            intervals.map(|probe| topology.monitors[topology.probes[probe.index()].monitor.index()].interval * 3).max();
+        let reported = feeds.iter().flatten().map(|feed| source(topology, *feed).stale_after).max();
+        let stale_after = probed.max(reported).unwrap_or(IDLE_PERIOD);
+        let weights = balance.weights().map(Into::into);
+        Self { id, balance, policy, feeds, period, is_told, stale_after, grace: None, weights, has_heard: true }
     }
 
-    /// The probes whose latency stands for a member that has no report: members and probes.
-    pub(super) fn probes(&self, topology: &Topology) -> impl Iterator<Item = (usize, ProbeId)> {
+    /// The probes whose latency stands for a member whose reports tell no response time: members and probes.
+    pub(super) fn probes<'t>(&self, topology: &'t Topology) -> impl Iterator<Item = (usize, ProbeId)> + use<'t> {
         let members = &topology.pools[self.id.index()].members;
-        let is_timed = |at: &usize| self.policy.by == Measure::ResponseTime && self.feeds[*at].is_empty();
-        let timed: Vec<_> = (0..members.len())
-            .filter(is_timed)
-            .flat_map(|at| probes_below(topology, members[at].kind).into_iter().map(move |probe| (at, probe)))
-            .collect();
-        timed.into_iter()
+        let is_timed = self.policy.by == Measure::ResponseTime;
+        let timed = members.iter().enumerate().filter(move |_| is_timed);
+        timed.flat_map(|(at, member)| probes_below(topology, member.kind).into_iter().map(move |probe| (at, probe)))
     }
 
     pub(super) fn note(&mut self, feed: FeedId, reading: &Reading) {
-        for (feeds, latency) in self.feeds.iter().zip(&mut self.balance.latencies) {
-            if feeds.contains(&feed) {
-                self.has_heard = true;
-                reading.report.response_time.into_iter().for_each(|time| latency.note(time, reading.at));
+        self.has_heard = true;
+        for at in (0..self.feeds.len()).filter(|&at| self.feeds[at].contains(&feed)) {
+            if let Some(time) = reading.report.response_time {
+                // What a balancer measures and what a probe takes are not to be compared.
+                let latency = &mut self.balance.latencies[at];
+                if !std::mem::replace(&mut self.is_told[at], true) {
+                    *latency = Latency::default();
+                }
+                latency.note(time, reading.at);
             }
         }
     }
 
-    pub(super) fn note_failure(&mut self, feed: FeedId) {
-        self.has_heard |= self.feeds.iter().any(|feeds| feeds.contains(&feed));
+    pub(super) fn note_failure(&mut self) {
+        self.has_heard = true;
     }
 
-    /// Whether each feed brought something at least once, or failed to: before that the first reports would be looked at
-    /// without the others. If not, it waits for the next.
-    pub(super) fn is_heard_out(&mut self, readings: &[Option<Reading>], failed: &[bool]) -> bool {
-        let is_heard = |feed: &FeedId| readings[feed.index()].is_some() || failed[feed.index()];
-        let is_heard_out = self.weights.is_some() || self.feeds.iter().flatten().all(is_heard);
-        self.has_heard &= is_heard_out;
-        is_heard_out
+    /// What it goes by, each once.
+    pub(super) fn feeds(&self) -> impl Iterator<Item = FeedId> {
+        self.feeds.iter().flatten().copied().collect::<std::collections::BTreeSet<_>>().into_iter()
     }
 
     pub(super) fn note_latency(&mut self, member: usize, latency: Duration, now: Duration) {
-        self.has_heard = true;
-        self.balance.latencies[member].note(latency, now);
+        if !self.is_told[member] {
+            self.has_heard = true;
+            self.balance.latencies[member].note(latency, now);
+        }
     }
 
     pub(super) fn follow(
@@ -198,12 +205,21 @@ impl Loaded {
         now: Duration,
     ) -> Option<Arc<[u32]>> {
         let measured: Vec<Option<Measured>> = (0..self.feeds.len())
-            .map(|at| match &self.feeds[at][..] {
-                [] => self.by_latency(at, now),
-                feeds => Measured::of(&fresh(topology, readings, feeds, now)?, gauge(&self.policy.by)),
+            .map(|at| {
+                let reports = fresh(topology, readings, &self.feeds[at], now);
+                if self.policy.by == Measure::ResponseTime && !self.is_told[at] {
+                    return self.by_latency(at, &reports.unwrap_or_default(), now);
+                }
+                Measured::of(&reports?, gauge(&self.policy.by))
             })
             .collect();
         self.has_heard = false;
+        // At the start reports come in one by one: the first is not to be looked at without the others.
+        let grace = *self.grace.get_or_insert(now + self.stale_after);
+        let is_missing = |at: usize| usable.get(at) == Some(&true) && measured[at].is_none();
+        if now < grace && self.weights.is_none() && (0..measured.len()).any(is_missing) {
+            return None;
+        }
         self.balance.follow(&measured, usable, self.period, now);
         let weights = self.balance.weights();
         if self.weights.as_deref() != weights.as_deref() {
@@ -212,16 +228,20 @@ impl Loaded {
         self.weights.clone()
     }
 
-    /// A member that is measured by its probes alone.
-    fn by_latency(&self, member: usize, now: Duration) -> Option<Measured> {
+    /// A member that is timed by its probes; its reports, if there are any, tell what is left of it.
+    fn by_latency(&self, member: usize, reports: &[(&LoadReport, &LoadSource)], now: Duration) -> Option<Measured> {
         let latency: &Latency = &self.balance.latencies[member];
         let is_fresh = latency.times_usual().is_some() && now.saturating_sub(latency.at()) <= self.stale_after;
-        is_fresh.then_some(Measured { connections: None, limit: None, left: 1.0, gauge: None, response_time: None })
+        let unreported = Measured { connections: None, limit: None, left: 1.0, gauge: None, response_time: None };
+        is_fresh.then(|| Measured::of(reports, None).unwrap_or(unreported))
     }
 
     /// When its shares are to be looked at; `None` while they rest as configured and no report comes in.
     pub(super) fn due(&self) -> Option<Duration> {
-        (self.has_heard || self.weights.is_some()).then(|| self.balance.due())
+        let is_under_way = self.has_heard || self.weights.is_some();
+        // Who never reports is told of when the grace ends.
+        let waiting = || self.grace.filter(|_| self.balance.due().is_zero());
+        if is_under_way { Some(self.balance.due()) } else { waiting() }
     }
 
     pub(super) fn fallback(&self) -> Option<Fallback> {
@@ -279,15 +299,18 @@ impl Spilling {
         Self { id, spill, capacity, feeds, latency, period, due, levels: None, has_heard: false }
     }
 
-    pub(super) fn note(&mut self, feed: FeedId, reading: &Reading) {
-        if self.feeds.contains(&feed) {
-            self.has_heard = true;
-            reading.report.response_time.into_iter().for_each(|time| self.latency.note(time, reading.at));
-        }
+    pub(super) fn note(&mut self, reading: &Reading) {
+        self.has_heard = true;
+        reading.report.response_time.into_iter().for_each(|time| self.latency.note(time, reading.at));
     }
 
-    pub(super) fn note_failure(&mut self, feed: FeedId) {
-        self.has_heard |= self.feeds.contains(&feed);
+    pub(super) fn note_failure(&mut self) {
+        self.has_heard = true;
+    }
+
+    /// What it goes by, each once.
+    pub(super) fn feeds(&self) -> impl Iterator<Item = FeedId> {
+        self.feeds.iter().copied()
     }
 
     pub(super) fn follow(&mut self, topology: &Topology, readings: &[Option<Reading>], now: Duration) -> Part {
