@@ -31,26 +31,28 @@ pub(super) fn draw<'s>(
     frame: &mut Frame<'_, '_>,
 ) -> Result<Drawn<'s>, Full> {
     let Some(chart) = walk.snapshot.charts.get(service.index()) else { return Ok(Drawn::Nothing) };
-    if let Kind::Binding(binding) = chart.kind()
-        && binding.rtype == walk.rtype
-    {
-        return binding::draw(walk, (service, chart, binding), owner, draws, frame);
+    match chart.kind() {
+        Kind::Addresses => {}
+        Kind::Srv => return srv::draw(walk, (service, chart), owner, draws, frame),
+        Kind::Binding(binding) if binding.rtype == walk.rtype => {
+            return binding::draw(walk, (service, chart, binding), owner, draws, frame);
+        }
+        Kind::Binding(_) => {}
     }
-    let Some(family) = family(chart, walk.rtype) else { return Ok(Drawn::Nothing) };
+    let family = match walk.rtype {
+        Rtype::A => Family::V4,
+        Rtype::AAAA => Family::V6,
+        _ if chart.may_answer_cname() => Family::V4,
+        _ => return Ok(Drawn::Nothing),
+    };
     let course = chart.course(family, walk.subnet, walk.query.source);
     if walk.subnet.is_some() {
         frame.scope = frame.scope.max(course.scope);
     }
     frame.service.get_or_insert(service);
     let mut first_datacenter = None;
-    let mut section = Steered {
-        rtype: walk.rtype,
-        owner,
-        ttl_secs: course.ttl_secs,
-        keeps_order: course.keeps_order,
-        start: frame.writer.position(),
-        count: 0,
-    };
+    let mut section =
+        Steered { rtype: walk.rtype, owner, ttl_secs: course.ttl_secs, start: frame.writer.position(), count: 0 };
     let mut outcome = Ok(Drawn::Nothing);
     let writer = &mut frame.writer;
     course.draw(draws, &mut |answer| {
@@ -65,13 +67,10 @@ pub(super) fn draw<'s>(
         frame.datacenter = first_datacenter;
     }
     frame.writer.count(Section::Answer, section.count);
-    if walk.rtype == Rtype::SRV && matches!(outcome, Ok(Drawn::Records)) {
-        section.push_targets(&walk.snapshot.zones, &mut frame.writer);
-    }
     outcome
 }
 
-/// The part of the chart that answers a type, if there is one.
+/// The part of the chart that answers a type, if there is one; for people, who ask in no hurry.
 pub(super) fn family(chart: &Chart, rtype: Rtype) -> Option<Family> {
     match (chart.kind(), rtype) {
         (Kind::Srv, rtype) => (rtype == Rtype::SRV).then_some(Family::V4),
@@ -89,7 +88,6 @@ struct Steered {
     rtype: Rtype,
     owner: u16,
     ttl_secs: u32,
-    keeps_order: bool,
     start: usize,
     count: u16,
 }
@@ -100,7 +98,6 @@ impl Steered {
         match rdata {
             Rdata::A(addresses) if self.rtype == Rtype::A => self.push_addresses(writer, addresses)?,
             Rdata::Aaaa(addresses) if self.rtype == Rtype::AAAA => self.push_addresses(writer, addresses)?,
-            Rdata::Srv(srv) if self.rtype == Rtype::SRV => self.push_srv(writer, srv)?,
             Rdata::Cname(target) if self.count == 0 => {
                 let target_at = push_cname(writer, self.owner, self.ttl_secs, target)?;
                 self.count = 1;

@@ -18,6 +18,7 @@ const IPV4HINT: u8 = 4;
 const IPV6HINT: u8 = 6;
 
 /// Draws both families and writes the record; a CNAME where the draw comes to one, and nothing where the name has no address.
+#[cold]
 pub(super) fn draw<'s>(
     walk: &Walk<'s, '_>,
     (service, chart, binding): (ServiceId, &'s Chart, &'s Binding),

@@ -1,10 +1,14 @@
 //! SRV records of a service (RFC 2782), and the static addresses of their targets.
 
-use super::Steered;
+use super::Drawn;
 use crate::{
-    dns::{Full, LookupName, ReplyWriter, Rtype},
-    engine::{additional::push_addresses, walk::push_fixed},
-    steer::SrvRdata,
+    dns::{Full, LookupName, ReplyWriter, Rtype, Section},
+    engine::{
+        additional::push_addresses,
+        frame::Frame,
+        walk::{Walk, push_fixed},
+    },
+    steer::{Chart, Draws, Family, Rdata, ServiceId, SrvRdata},
     zone::Zones,
 };
 
@@ -12,9 +16,58 @@ use crate::{
 const FIXED_OCTETS: usize = 12;
 const NUMBERS_OCTETS: usize = 6;
 
-impl Steered {
+/// Draws and writes the records, and the addresses of their targets as far as they fit.
+#[cold]
+pub(super) fn draw<'s>(
+    walk: &Walk<'s, '_>,
+    (service, chart): (ServiceId, &'s Chart),
+    owner: u16,
+    draws: &mut Draws,
+    frame: &mut Frame<'_, '_>,
+) -> Result<Drawn<'s>, Full> {
+    if walk.rtype != Rtype::SRV {
+        return Ok(Drawn::Nothing);
+    }
+    let course = chart.course(Family::V4, walk.subnet, walk.query.source);
+    if walk.subnet.is_some() {
+        frame.scope = frame.scope.max(course.scope);
+    }
+    frame.service.get_or_insert(service);
+    let mut section = Hosts {
+        owner,
+        ttl_secs: course.ttl_secs,
+        keeps_order: course.keeps_order,
+        start: frame.writer.position(),
+        count: 0,
+    };
+    let mut outcome = Ok(());
+    course.draw(draws, &mut |answer| {
+        frame.datacenter = frame.datacenter.or(answer.datacenter);
+        if let (Ok(()), Rdata::Srv(srv)) = (&outcome, &answer.rdata) {
+            outcome = section.push(&mut frame.writer, srv);
+        }
+    });
+    outcome?;
+    if section.count == 0 {
+        return Ok(Drawn::Nothing);
+    }
+    frame.writer.count(Section::Answer, section.count);
+    section.push_targets(&walk.snapshot.zones, &mut frame.writer);
+    Ok(Drawn::Records)
+}
+
+/// The records of one service in the answer section.
+struct Hosts {
+    owner: u16,
+    ttl_secs: u32,
+    keeps_order: bool,
+    start: usize,
+    count: u16,
+}
+
+impl Hosts {
     /// Writes one endpoint's record, unless its host and port stand there already.
-    pub(super) fn push_srv(&mut self, writer: &mut ReplyWriter<'_>, srv: &SrvRdata) -> Result<(), Full> {
+    fn push(&mut self, writer: &mut ReplyWriter<'_>, srv: &SrvRdata) -> Result<(), Full> {
         let written = writer.written_from(self.start);
         let is_written = records(written).any(|at| {
             let rest = written.get(at + FIXED_OCTETS + 4..).unwrap_or_default();
@@ -36,7 +89,7 @@ impl Steered {
     }
 
     /// Writes the static addresses of the targets that are in our zones, as far as they fit.
-    pub(super) fn push_targets(&self, zones: &Zones, writer: &mut ReplyWriter<'_>) {
+    fn push_targets(&self, zones: &Zones, writer: &mut ReplyWriter<'_>) {
         let (mut at, end) = (self.start, writer.position());
         while at < end {
             let Some(length) = rdata_length(writer.written_from(at)) else { return };
