@@ -273,7 +273,7 @@ impl Controller {
             self.follow_states(states).await;
         }
         let is_due = |at: Option<TokioInstant>| at.is_some_and(|at| at <= now);
-        if is_due(self.publish_at) || is_due(self.regulator.wake_at()) {
+        if is_due(self.publish_at) || self.regulator.is_due() {
             self.publish();
         }
         if self.save_at.is_some_and(|at| at <= now) {

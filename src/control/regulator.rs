@@ -204,6 +204,12 @@ impl Regulator {
         Some(TokioInstant::from_std(self.epoch + due))
     }
 
+    /// Whether there is something to look at now.
+    pub(super) fn is_due(&self) -> bool {
+        let now = self.epoch.elapsed();
+        self.feedback.next_due(now).is_some_and(|due| due <= now)
+    }
+
     /// Gives the clients of a `failover` pool back; `None` where there is no such pool, else whether it held any.
     pub(super) fn give_back(&mut self, pool: &str) -> Option<bool> {
         let at = self.topology.pools.iter().position(|one| *one.name == *pool)?;

@@ -48,9 +48,10 @@ impl Watched {
         Self { longest_ttl: longest_ttls(topology, &paced), loaded, spilling, held }
     }
 
-    /// How often a pool's shares may change: after its longest TTL, and after twice the interval of its reports.
-    fn period(&self, topology: &Topology, id: PoolId, feeds: &[FeedId]) -> Duration {
-        let interval = feeds.iter().map(|feed| source(topology, *feed).interval).max();
+    /// How often a pool's shares may change: after its longest TTL, and after twice the interval of its reports, or of the
+    /// probes that are timed where there are none.
+    fn period(&self, topology: &Topology, id: PoolId, feeds: &[FeedId], timed: Option<Duration>) -> Duration {
+        let interval = feeds.iter().map(|feed| source(topology, *feed).interval).chain(timed).max();
         let ttl = self.longest_ttl.get(&id).copied().unwrap_or_default();
         ttl.max(interval.map_or(IDLE_PERIOD, |interval| interval * 2)).max(Duration::from_secs(1))
     }
@@ -143,18 +144,18 @@ impl Loaded {
         let weights: Vec<u16> = pool.members.iter().map(|member| member.weight).collect();
         let feeds: Vec<Vec<FeedId>> =
             pool.members.iter().map(|member| topology.feeds.of_member(topology, member.kind)).collect();
-        let period = watched.period(topology, id, &feeds.concat());
         let kept = old.filter(|old| old.balance.fits(&policy, &weights));
         let (balance, is_told) = kept.map_or_else(
             || (Balance::new(policy.clone(), weights), vec![false; feeds.len()]),
             |old| (old.balance, old.is_told),
         );
         let probes = |at: usize| probes_below(topology, pool.members[at].kind);
-        let intervals = (0..pool.members.len()).flat_map(probes);
-        let probed =
-            intervals.map(|probe| topology.monitors[topology.probes[probe.index()].monitor.index()].interval * 3).max();
+        let interval = |probe: ProbeId| topology.monitors[topology.probes[probe.index()].monitor.index()].interval;
+        let probed = (0..pool.members.len()).flat_map(probes).map(interval).max();
+        let is_timed = policy.by == Measure::ResponseTime;
+        let period = watched.period(topology, id, &feeds.concat(), probed.filter(|_| is_timed));
         let reported = feeds.iter().flatten().map(|feed| source(topology, *feed).stale_after).max();
-        let stale_after = probed.max(reported).unwrap_or(IDLE_PERIOD);
+        let stale_after = probed.map(|interval| interval * 3).max(reported).unwrap_or(IDLE_PERIOD);
         let weights = balance.weights().map(Into::into);
         Self { id, balance, policy, feeds, period, is_told, stale_after, grace: None, weights, has_heard: true }
     }
@@ -294,7 +295,7 @@ impl Spilling {
         let capacity = topology.pools[id.index()].regulation.capacity.clone();
         let Some(capacity) = capacity else { unreachable!("only pools with a capacity are watched for it") };
         let feeds = topology.feeds.of_member(topology, MemberKind::Pool(id));
-        let period = watched.period(topology, id, &feeds);
+        let period = watched.period(topology, id, &feeds, None);
         let (spill, latency, due) = old.map_or_else(Default::default, |old| (old.spill, old.latency, old.due));
         Self { id, spill, capacity, feeds, latency, period, due, levels: None, has_heard: false }
     }
