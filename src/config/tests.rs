@@ -47,7 +47,7 @@ fn a_summary_counts_delegations_and_load_sources_and_names_the_type() {
     );
     assert_eq!(
         Summary::new(&config).to_string(),
-        "zone x.example: 3 records, 1 service, 1 delegation\n  \
+        "zone x.example: 4 records, 1 service, 1 delegation\n  \
          www.x.example HTTPS load ttl 30: 192.0.2.1, 192.0.2.2 (2 endpoints)\n\
          0 monitors, 0 targets, 1 load source reporting on 2 balancers\n"
     );
