@@ -182,7 +182,7 @@ impl<'a> Words<'a> {
     }
 }
 
-fn picked(pool: &InspectedPool) -> impl Iterator<Item = &InspectedMember> {
+pub(super) fn picked(pool: &InspectedPool) -> impl Iterator<Item = &InspectedMember> {
     pool.members.iter().filter(|member| matches!(member.fate, Fate::Picked(_)))
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::phrase::Words;
+use super::phrase::{Words, picked};
 use crate::steer::{
     Content, Failback, InspectedMember, InspectedPool, Kept, Part, Policy, Pool, Ramped, RampedBy, State,
 };
@@ -10,6 +10,10 @@ use crate::steer::{
 impl Words<'_> {
     /// Drains, slow starts, sheds and spills that a member is amid, a phrase each.
     pub(super) fn terms(&self, of: &InspectedPool, member: &InspectedMember) -> Vec<String> {
+        // Who is alone takes all that comes, and those above have said why little does.
+        if picked(of).count() == 1 && self.pool(of).members.len() == 1 {
+            return Vec::new();
+        }
         let terms = &member.terms;
         let ramp = terms.ramp.map(|ramped| self.ramped(ramped));
         let kept = terms.kept.map(|kept| self.kept(of, member, kept));
