@@ -3,6 +3,7 @@
 //! Counts are summed over all writers when somebody asks. Labels take their values from the configuration and from fixed
 //! lists, never from queries, so that no client can make the page longer.
 
+mod load;
 mod page;
 mod state;
 mod traffic;
@@ -47,7 +48,10 @@ impl Collector for Everything {
         traffic::write(&mut page, &self.totals)?;
         state::write_process(&mut page, self.generation, self.is_alive, self.status.is_some())?;
         match &self.status {
-            Some(status) => state::write(&mut page, status),
+            Some(status) => {
+                state::write(&mut page, status)?;
+                load::write(&mut page, status)
+            }
             None => Ok(()),
         }
     }

@@ -15,12 +15,17 @@ pub struct Summary {
     datacenters: Vec<DatacenterSummary>,
     monitors: usize,
     probes: usize,
+    /// Load sources that somebody names, and what they are asked for.
+    loads: usize,
+    feeds: usize,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 struct ZoneSummary {
     name: String,
     records: usize,
+    /// Names at which other servers answer.
+    delegations: usize,
     services: Vec<ServiceSummary>,
 }
 
@@ -65,6 +70,7 @@ impl Summary {
         let zones = config.zones.iter().zip(services).map(|(zone, services)| ZoneSummary {
             name: zone.apex.to_string(),
             records: zone.record_count(),
+            delegations: zone.delegation_count(),
             services,
         });
         let datacenters = topology.datacenters.iter().zip(depending).map(|(datacenter, services)| DatacenterSummary {
@@ -78,11 +84,13 @@ impl Summary {
             zones: zones.collect(),
             datacenters: datacenters.collect(),
             monitors: topology.monitors.len(),
+            loads: topology.feeds.list.iter().map(|feed| feed.load).collect::<BTreeSet<_>>().len(),
+            feeds: topology.feeds.list.len(),
             probes: topology.combinations.iter().filter(|combination| combination.is_none()).count(),
         }
     }
 
-    /// For programs: an object with `zones`, `datacenters`, `monitors` and `probes`.
+    /// For programs: an object with `zones`, `datacenters`, `monitors`, `probes`, `loads` and `feeds`.
     pub fn to_json(&self) -> Value {
         let service = |service: &ServiceSummary| {
             json!({
@@ -92,7 +100,9 @@ impl Summary {
         };
         let zone = |zone: &ZoneSummary| {
             let services: Vec<_> = zone.services.iter().map(service).collect();
-            json!({ "name": zone.name, "records": zone.records, "services": services })
+            json!({
+                "name": zone.name, "records": zone.records, "delegations": zone.delegations, "services": services,
+            })
         };
         let datacenter = |datacenter: &DatacenterSummary| {
             json!({
@@ -105,6 +115,8 @@ impl Summary {
             "datacenters": self.datacenters.iter().map(datacenter).collect::<Vec<_>>(),
             "monitors": self.monitors,
             "probes": self.probes,
+            "loads": self.loads,
+            "feeds": self.feeds,
         })
     }
 }
@@ -162,7 +174,11 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for zone in self.zones.iter().take(SHOWN_ZONES) {
             let (records, services) = (zone.records, zone.services.len());
-            writeln!(f, "zone {}: {}, {}", zone.name, count(records, "record"), count(services, "service"))?;
+            write!(f, "zone {}: {}, {}", zone.name, count(records, "record"), count(services, "service"))?;
+            match zone.delegations {
+                0 => writeln!(f)?,
+                some => writeln!(f, ", {}", count(some, "delegation"))?,
+            }
             for service in zone.services.iter().take(SHOWN_SERVICES) {
                 write!(f, "{service}")?;
             }
@@ -188,7 +204,11 @@ impl fmt::Display for Summary {
                 },
             )?;
         }
-        writeln!(f, "{}, {}", count(self.monitors, "monitor"), count(self.probes, "target"))
+        write!(f, "{}, {}", count(self.monitors, "monitor"), count(self.probes, "target"))?;
+        match self.loads {
+            0 => writeln!(f),
+            some => writeln!(f, ", {} reporting on {}", count(some, "load source"), count(self.feeds, "balancer")),
+        }
     }
 }
 

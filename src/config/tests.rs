@@ -32,6 +32,28 @@ fn the_samples_serve_two_services_from_three_datacenters() {
 }
 
 #[test]
+fn a_summary_counts_delegations_and_load_sources_and_names_the_type() {
+    let config = load_tables(
+        r#"
+        [load.each]
+        haproxy = { url = "http://{address}:8404/stats;csv", proxy = "www" }
+        [delegate."eu.x.example"]
+        nameservers = ["ns1.example.net", "ns2.example.net"]
+        [service."www.x.example"]
+        type    = "HTTPS"
+        policy  = "load"
+        members = [{ addresses = ["192.0.2.1"], load = "each" }, { addresses = ["192.0.2.2"], load = "each" }]
+        "#,
+    );
+    assert_eq!(
+        Summary::new(&config).to_string(),
+        "zone x.example: 4 records, 1 service, 1 delegation\n  \
+         www.x.example HTTPS load ttl 30: 192.0.2.1, 192.0.2.2 (2 endpoints)\n\
+         0 monitors, 0 targets, 1 load source reporting on 2 balancers\n"
+    );
+}
+
+#[test]
 fn the_samples_have_nothing_to_warn_of() {
     let sources = Sources::from_texts(&Locations::default(), SAMPLES);
     let (_, warnings) = Config::load(&sources).unwrap();

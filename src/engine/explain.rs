@@ -5,6 +5,7 @@
 
 mod phrase;
 mod steering;
+mod terms;
 mod text;
 mod view;
 
@@ -29,6 +30,7 @@ use crate::{
 };
 
 pub(super) use phrase::thousands;
+pub(super) use terms::short;
 pub use text::render_text;
 pub use view::{
     AttemptView, DatacenterView, DecidedByView, Explanation, LocationView, MemberView, PoolView, QuestionView,

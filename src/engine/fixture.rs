@@ -13,7 +13,7 @@ use crate::{
     steer::{
         Answers, Compiler, Conditions, Datacenter, DatacenterId, Endpoint, EndpointId, Kind, Member, MemberKind, MinUp,
         MonitorId, OnAllDown, Pace, Policy, Pool, PoolId, ProbeTarget, Regulation, Rule, Service, ServiceId, Spread,
-        State, Surveys, Target, Topology, ZoneId,
+        State, Steering, Surveys, Target, Topology, ZoneId,
     },
     zone::{Record, ZoneBuilder, Zones},
 };
@@ -27,6 +27,8 @@ pub(super) struct Draft {
     /// Addresses with their standing; others are unknown.
     pub(super) standings: Vec<(&'static str, Standing)>,
     pub(super) databases: Databases,
+    /// What ramps and feedback come to.
+    pub(super) steering: Steering,
 }
 
 /// A world and what it borrows.
@@ -59,6 +61,7 @@ impl Draft {
             services: Vec::new(),
             standings: Vec::new(),
             databases: databases(),
+            steering: Steering::default(),
         };
         let lb1 = draft.endpoint("lb1", &["192.0.2.11", "2001:db8::11"], 0);
         let lb2 = draft.endpoint("lb2", &["192.0.2.12"], 0);
@@ -146,6 +149,12 @@ impl Draft {
         self.pools.iter_mut().find(|pool| &*pool.name == name).unwrap()
     }
 
+    /// That pool's identity.
+    pub(super) fn pool_id(&self, name: &str) -> PoolId {
+        let at = self.pools.iter().position(|pool| &*pool.name == name).unwrap();
+        PoolId(at as u32)
+    }
+
     pub(super) fn stand(&mut self, address: &'static str, standing: Standing) {
         self.standings.push((address, standing));
     }
@@ -164,6 +173,9 @@ impl Draft {
             let target = ProbeTarget::Address(address.parse().unwrap());
             let probe = topology.probes.iter().position(|probe| probe.target == target).unwrap();
             conditions.standings[probe] = standing;
+        }
+        if self.steering != Steering::default() {
+            conditions.steering = self.steering;
         }
         let mut surveys = Surveys::default();
         let mut compiler = Compiler::new(Arc::clone(&topology), &self.databases, &mut surveys);

@@ -2,7 +2,10 @@
 //!
 //! Two worlds are compared service by service, by name. What areas are answered comes from the charts themselves; how many
 //! clients are in each pair of areas comes from walking the two atlases side by side. Pure, like the engine.
+//!
+//! Worlds are compared as they come to rest: a drain over a time counts at its end, and no load report has its say.
 
+mod assumptions;
 mod census;
 mod shift;
 mod text;
@@ -48,6 +51,7 @@ pub fn plan(before: &World<'_>, after: &World<'_>) -> Plan {
     let mut known: HashMap<(usize, usize), Vec<ShiftView>> = HashMap::new();
     let mut plan = Plan {
         basis: basis(&mut census),
+        assumptions: assumptions::assumptions(after),
         datacenters: datacenters(before, after),
         added: is.keys().filter(|name| !was.contains_key(*name)).map(|name| name.to_string()).collect(),
         removed: was.keys().filter(|name| !is.contains_key(*name)).map(|name| name.to_string()).collect(),

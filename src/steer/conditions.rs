@@ -43,11 +43,12 @@ pub struct Steering {
 impl Conditions {
     /// Nothing probed yet, at `now` (seconds since 1970).
     pub fn unknown(topology: &Topology, now: i64) -> Self {
+        let datacenters = datacenter_states(topology, now);
         Self {
-            datacenters: datacenter_states(topology, now),
+            steering: Steering::at_rest(topology, &datacenters),
+            datacenters,
             standings: vec![Standing::default(); topology.probes.len()],
             aliases: vec![Arc::default(); topology.aliases.len()],
-            steering: Steering::default(),
         }
     }
 
@@ -58,6 +59,16 @@ impl Conditions {
 
     pub(super) fn standing(&self, probe: Option<ProbeId>) -> Standing {
         probe.and_then(|probe| self.standings.get(probe.index())).copied().unwrap_or_default()
+    }
+}
+
+impl Steering {
+    /// Every drain at its end, which is where it is held if it is, and nothing reported.
+    fn at_rest(topology: &Topology, states: &[State]) -> Self {
+        let held = topology.datacenters.iter().zip(states).zip((0..).map(DatacenterId));
+        let held = held.filter(|((_, state), _)| **state == State::Draining);
+        let datacenter_parts = held.filter_map(|((datacenter, _), id)| Some((id, datacenter.drain_hold?))).collect();
+        Self { datacenter_parts, ..Self::default() }
     }
 }
 

@@ -3,10 +3,15 @@
 //! Nothing is decided here. Every pick comes from the same [`Search`], the same policies and the same preferences as the
 //! service's chart; this file only keeps what they looked at, and names the cause where something was not picked.
 
+mod terms;
+
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+pub use terms::{Kept, Ramped, RampedBy, Terms};
+
+use self::terms::Terming;
 use super::{
     chart::{Answer, Chart, Family, Plight},
     compiler::{Attempt, PlanKey},
@@ -89,6 +94,8 @@ pub struct InspectedMember {
     pub share: f64,
     /// Only for when nothing else is usable, by weight 0 or by state.
     pub is_standby: bool,
+    /// What beside rank and weight decides on its share.
+    pub terms: Terms,
     /// Kilometres to its nearest datacenter, and the same as its bias has it; for `nearest`, where both places are known.
     pub distance_km: Option<(f64, f64)>,
     /// The rule of a `geo` pool that offers it to this client.
@@ -162,6 +169,12 @@ pub enum Pick {
     Tied,
     /// An answer has several members, and it is next.
     Next,
+    /// Those before it leave something, amid a drain or a slow start, or because they shed or spill.
+    Rest,
+    /// It stands behind others, and a trickle of clients keeps it proven.
+    Trickle,
+    /// Clients stay with it although a member before it is usable.
+    Holder,
     /// It is a standby, and nothing else is usable.
     LastResort,
 }
@@ -191,6 +204,10 @@ pub enum Pass {
     Standby,
     /// The member at this position stands before it.
     Behind(usize),
+    /// It is usable again, but clients stay with the member at this position.
+    Waiting(usize),
+    /// It gives away every client like this one: it sheds or spills.
+    Yielding,
     /// No rule offers it to this client.
     NoRule,
 }
@@ -278,8 +295,15 @@ impl Inspector<'_> {
         let offers = self.offers(pool, sight);
         let order = order(pool, sight, &offers);
         let findings: Vec<Finding> = pool.members.iter().map(|member| self.search.member(member, view)).collect();
+        let span = view.pools.iter().position(|&at| at == id).and_then(|at| view.spans.get(at).copied().flatten());
+        let nearest =
+            matches!(sight, Some(Sight::Nearest { .. })).then_some(order.first().copied().zip(span)).flatten();
+        let terming = Terming { topology, conditions: self.conditions, id, nearest };
+        let terms: Vec<Terms> = findings.iter().enumerate().map(|(at, finding)| terming.of(at, finding)).collect();
         let tally = Tally {
             pool,
+            terms: &terms,
+            picks,
             order: &order,
             groups: &election.selection.groups,
             findings: &findings,
@@ -295,6 +319,7 @@ impl Inspector<'_> {
                     fate: tally.fate(at, || self.cause(&content, view.family)),
                     share: picked.iter().position(|&m| usize::from(m) == at).map_or(0.0, |position| shares[position]),
                     is_standby: findings[at].tier == Tier::Standby,
+                    terms: terms[at],
                     distance_km: self.distance(pool, &pool.members[at]),
                     offer: offers[at].clone(),
                     datacenters: datacenters_of(topology, pool.members[at].kind),
@@ -433,6 +458,9 @@ fn order(pool: &Pool, sight: Option<&Sight>, offers: &[Option<Offer>]) -> Vec<us
 /// What is known of a pool's members when each one's fate is to be named.
 struct Tally<'a> {
     pool: &'a Pool,
+    terms: &'a [Terms],
+    /// How many members an answer has.
+    picks: usize,
     order: &'a [usize],
     groups: &'a [Vec<u16>],
     findings: &'a [Finding],
@@ -452,6 +480,8 @@ impl Tally<'_> {
             _ if !is_offered => Pass::NoRule,
             _ if finding.choice.is_none() => cause(),
             _ if !self.meets_min_up => Pass::PoolBelowMinUp,
+            Some(first) if self.terms[first].is_holder && at < first => Pass::Waiting(first),
+            _ if self.yields(at) => Pass::Yielding,
             Some(first) if finding.tier == Tier::Standby && self.findings[first].tier == Tier::Primary => Pass::Standby,
             Some(first) => Pass::Behind(first),
             None => Pass::Unusable,
@@ -464,14 +494,32 @@ impl Tally<'_> {
 
     fn pick(&self, at: usize, group: usize) -> Pick {
         match self.pool.policy {
+            _ if self.terms[at].is_holder && group == 0 => Pick::Holder,
             _ if self.findings[at].tier == Tier::Standby => Pick::LastResort,
             Policy::Weighted | Policy::Load(_) => Pick::Weight,
             Policy::All => Pick::Every,
-            _ if group > 0 => Pick::Next,
+            _ if group > 0 && self.picks > 1 => Pick::Next,
+            _ if group > 0 && self.has_full_before(group) => Pick::Trickle,
+            _ if group > 0 => Pick::Rest,
             _ if self.first_picked() != Some(at) => Pick::Tied,
             _ if self.order.first() == Some(&at) => Pick::First,
+            _ if self.order.first().is_some_and(|&first| self.yields(first)) => Pick::Rest,
             _ => Pick::FirstUsable,
         }
+    }
+
+    /// Whether a usable member gives away every client like this one.
+    fn yields(&self, at: usize) -> bool {
+        self.findings[at].choice.is_some() && self.terms[at].kept.is_some_and(|kept| kept.here.is_none())
+    }
+
+    /// Whether a member of an earlier group would take all that comes to it.
+    fn has_full_before(&self, group: usize) -> bool {
+        let is_full = |&at: &u16| {
+            let terms = &self.terms[usize::from(at)];
+            terms.ramp.is_none() && terms.kept.is_none_or(|kept| kept.here.is_full())
+        };
+        self.groups[..group].iter().flatten().any(is_full)
     }
 }
 

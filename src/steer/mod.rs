@@ -44,8 +44,8 @@ pub use feedback::{
 };
 pub use feeds::{Feed, Feeds};
 pub use inspect::{
-    Content, Fate, InspectedAttempt, InspectedEndpoint, InspectedMember, InspectedPool, Inspection, Offer, Pass, Pick,
-    Vantage, inspect, is_special,
+    Content, Fate, InspectedAttempt, InspectedEndpoint, InspectedMember, InspectedPool, Inspection, Kept, Offer, Pass,
+    Pick, Ramped, RampedBy, Terms, Vantage, inspect, is_special,
 };
 pub use kind::{Binding, Kind};
 pub use part::Part;

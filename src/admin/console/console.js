@@ -79,6 +79,10 @@ function concerns() {
   }
   const down = targets.filter((target) => target.verdict === "down").length;
   if (down) say(1, `${count(down)} of ${counted(targets.length, "target", "targets")} down.`);
+  const failing = (status.loads || []).filter((load) => load.error || load["is-stale"]).length;
+  if (failing) say(1, `${count(failing)} of ${counted(status.loads.length, "load source", "load sources")} failing: see Load and ramps.`);
+  const doubtful = (status.loads || []).filter((load) => load.disagreement).length;
+  if (doubtful) say(1, `${counted(doubtful, "balancer and our probes say", "balancers and our probes say")} different things: see Load and ramps.`);
   const flipping = targets.filter((target) => target["flips-in-secs"] !== undefined && target.verdict !== "down").length;
   if (flipping) say(1, `${counted(flipping, "target", "targets")} about to be judged down.`);
   const drops = growth((of) => sum(of, "kernel-drops"));
@@ -198,6 +202,92 @@ function showDatacenters() {
     el("td", {}, ...datacenterNotes(datacenter), el("div", { class: "quiet mono" }, datacenter.file)))) : [empty(6, "No datacenter is configured.")]);
 }
 
+// Load reports, the shares that follow them, and what is under way
+
+const percent = (share) => `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`;
+
+function bar(share, level) {
+  const whole = el("div", { class: "bar thin", "aria-hidden": "true" });
+  const part = el("span", { class: level ? "warned" : "share" }), rest = el("span", {});
+  part.style.flexGrow = Math.min(1, share);
+  rest.style.flexGrow = 1 - Math.min(1, share);
+  whole.append(part, rest);
+  return whole;
+}
+
+function showRamps() {
+  const rows = status.ramps || [];
+  byId("ramps-part").hidden = !rows.length;
+  show("ramps", [rows, rows.length && status.now], () => rows.map((ramp) => el("tr", {},
+    el("th", { scope: "row" }, ramp.goal < ramp.at ? "▽ drain of " : "△ slow start of ", ramp.name, ramp.pool ? el("span", { class: "quiet" }, ` pool ${ramp.pool}`) : null),
+    el("td", {}, el("div", { class: "nowrap" }, `${percent(ramp.at)} of its share`), bar(ramp.at, ramp.goal < ramp.at)),
+    el("td", {}, `${percent(ramp.goal)} `, time(ramp.ends, ahead(ramp.ends))))));
+  return rows.length;
+}
+
+function poolRow(pool) {
+  const parts = [];
+  if (pool.shares && pool.shares.length) {
+    parts.push(el("div", { class: "shares" }, pool.shares.flatMap(([member, share]) =>
+      [el("span", {}, member), bar(share), el("span", { class: "number" }, percent(share))])));
+  }
+  if (pool.keep !== undefined) {
+    const level = pool.level === undefined ? "" : `, load ${round2(pool.level)} of ${round2(pool.target)} wanted`;
+    const spills = pool.keep < 1;
+    parts.push(el("div", { class: spills ? "warn" : undefined }, `${spills ? `spills ${percent(1 - pool.keep)} to the next choice` : "keeps all of its clients"}${level}`));
+  }
+  if (pool.holder) parts.push(el("div", { class: "warn" }, `clients stay with ${pool.holder} until failback`));
+  if (pool.fallback) parts.push(el("div", { class: "warn" }, `configured weights rule: ${pool.fallback}`));
+  return parts.length ? el("tr", {}, el("th", { scope: "row" }, pool.name), el("td", {}, parts)) : null;
+}
+
+const round2 = (number) => count(Math.round(number * 100) / 100);
+
+function showPools() {
+  const rows = (status.pools || []).filter((pool) => (pool.shares || []).length || pool.keep !== undefined || pool.holder);
+  byId("pools-part").hidden = !rows.length;
+  show("pools", rows.slice(0, ROWS), () => rows.slice(0, ROWS).map(poolRow).filter((row) => row));
+  return rows.length;
+}
+
+const isFailing = (load) => Boolean(load.error || load["is-stale"] || load.disagreement);
+
+function reportState(load) {
+  const notes = [load["is-stale"] ? "too old to count" : null, load.error, load.disagreement].filter((note) => note);
+  const first = load.error || load["is-stale"] ? ["bad", "✕ failing"] : load.disagreement ? ["warn", "▽ doubtful"]
+    : load["age-secs"] === undefined ? ["unknown", "? none yet"] : ["good", "● fresh"];
+  return [el("span", { class: `word ${first[0]}` }, first[1]), ...notes.map((note) => el("div", { class: first[0] }, note))];
+}
+
+function connections(load) {
+  if (load.connections === undefined) return ["–"];
+  if (load.limit === undefined) return [count(load.connections)];
+  const share = load.limit > 0 ? load.connections / load.limit : 1;
+  return [el("span", { class: "nowrap" }, `${count(load.connections)} of ${count(load.limit)}`), bar(share, share > 0.9)];
+}
+
+function showLoads() {
+  const loads = status.loads || [];
+  const rows = [...loads.filter(isFailing), ...loads.filter((load) => !isFailing(load))].slice(0, ROWS);
+  byId("loads-part").hidden = !rows.length;
+  byId("loads-rest").textContent = loads.length > ROWS ? `${count(loads.length - ROWS)} sources more, which are well or as these.` : "";
+  show("loads", rows, () => rows.map((load) => el("tr", {},
+    el("th", { scope: "row" }, load.load, load.target ? el("span", { class: "quiet mono" }, ` ${load.target}`) : null),
+    el("td", {}, ...reportState(load)),
+    el("td", {}, ...connections(load)),
+    el("td", { class: "number" }, load.servers ? `${load.servers[0]} of ${load.servers[1]}` : "–"),
+    el("td", { class: "number" }, load["response-ms"] === undefined ? "–" : `${round2(load["response-ms"])} ms`),
+    el("td", {}, Object.entries(load.gauges || {}).map(([name, value]) => `${name} ${round2(value)}`).join(", ") || "–"),
+    el("td", { class: "number" }, load["age-secs"] === undefined ? "–" : span(load["age-secs"])))));
+  return loads.length;
+}
+
+function showLoad() {
+  const [ramps, pools, loads] = [showRamps(), showPools(), showLoads()];
+  byId("load-section").hidden = !(ramps || pools || loads);
+  byId("load-count").textContent = loads ? counted(loads, "source", "sources") : "";
+}
+
 const empty = (columns, words) => el("tr", {}, el("td", { colspan: columns, class: "quiet" }, words));
 
 const URGENCY = { down: 0, unknown: 2, up: 3 };
@@ -268,6 +358,7 @@ function showAll() {
   byId("facts").textContent = `version ${status.version} · generation ${count(status.generation)} · up ${span(status.now - status.started)} · as of ${moment(status.now).slice(11)}`;
   showDatacenters();
   showTraffic();
+  showLoad();
   showTargets();
   showRest();
 }

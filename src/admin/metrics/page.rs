@@ -53,4 +53,18 @@ impl<'a> Page<'a> {
         }
         Ok(())
     }
+
+    /// The same, where values are no whole numbers.
+    pub(super) fn levels<const N: usize, V: EncodeLabelValue>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = ([(&'static str, V); N], f64)>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (labels, value) in samples {
+            family.encode_family(&labels)?.encode_gauge(&value)?;
+        }
+        Ok(())
+    }
 }

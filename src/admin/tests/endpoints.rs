@@ -1,8 +1,10 @@
 //! Each endpoint says what it should.
 
+use serde_json::json;
+
 use super::*;
 use crate::{
-    admin::{DocumentTotals, Readiness},
+    admin::{DocumentTotals, Readiness, metrics},
     control::{DrainError, DrainReport, Status},
 };
 
@@ -267,4 +269,51 @@ async fn a_foreign_page_changes_nothing() {
     let read = site.client.get(site.url("/api/v1/status")).header("host", "attacker.example");
     assert_eq!(read.send().await.unwrap().status(), 421);
     assert_eq!(fs::read_to_string(site.zone_file("datacenters.toml")).unwrap(), DATACENTERS);
+}
+
+#[tokio::test]
+async fn load_reports_shares_and_ramps_are_told_in_the_metrics() {
+    let site = Site::start().await;
+    let mut status = site.handle.status().await.unwrap();
+    let load = |text: Value| serde_json::from_value(text).unwrap();
+    status.loads = vec![
+        load(json!({ "load": "fra", "age-secs": 3, "is-stale": false, "connections": 120.5, "limit": 1000.0,
+            "servers": [3, 4], "response-ms": 12.5, "disagreement": "they differ" })),
+        load(json!({ "load": "iad", "target": "192.0.2.21", "is-stale": false, "error": "connection refused" })),
+    ];
+    status.pools = serde_json::from_value(json!([
+        { "name": "web", "shares": [["web-fra", 0.75], ["web-iad", 0.25]], "fallback": "no report" },
+        { "name": "web", "keep": 0.8, "level": 900.0, "target": 800.0 },
+        { "name": "api", "holder": "api-2" },
+    ]))
+    .unwrap();
+    status.ramps = serde_json::from_value(json!([
+        { "name": "fra", "at": 0.4, "goal": 0.0, "ends": 100 },
+        { "name": "lb1", "pool": "web-fra", "at": 0.5, "goal": 1.0, "ends": 100 },
+    ]))
+    .unwrap();
+    (status.failed_polls, status.disagreements) = (7, 2);
+    let text = metrics::text(Counters::new().collect(), 1, true, Some(Arc::new(status)));
+    let samples = exposition::read(&text).unwrap();
+    for (sample, value) in [
+        (r#"portolan_load_up{load="fra",target=""}"#, 1.0),
+        (r#"portolan_load_up{load="iad",target="192.0.2.21"}"#, 0.0),
+        (r#"portolan_load_age_seconds{load="fra",target=""}"#, 3.0),
+        (r#"portolan_load_connections{load="fra",target=""}"#, 120.5),
+        (r#"portolan_load_connections_limit{load="fra",target=""}"#, 1000.0),
+        (r#"portolan_load_servers_up{load="fra",target=""}"#, 3.0),
+        (r#"portolan_load_response_seconds{load="fra",target=""}"#, 0.0125),
+        (r#"portolan_load_disagrees{load="fra",target=""}"#, 1.0),
+        ("portolan_load_polls_failed_total", 7.0),
+        ("portolan_load_disagreements_total", 2.0),
+        (r#"portolan_pool_share{pool="web",member="web-fra"}"#, 0.75),
+        (r#"portolan_pool_fallback{pool="web"}"#, 1.0),
+        (r#"portolan_pool_keep{pool="web"}"#, 0.8),
+        (r#"portolan_pool_holder{pool="api",member="api-2"}"#, 1.0),
+        (r#"portolan_ramp_part{name="fra",pool=""}"#, 0.4),
+        (r#"portolan_ramp_part{name="lb1",pool="web-fra"}"#, 0.5),
+        ("portolan_ramps", 2.0),
+    ] {
+        assert_eq!(samples.get(sample), Some(&value), "{sample}");
+    }
 }

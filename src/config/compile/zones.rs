@@ -73,6 +73,12 @@ impl ZoneConfig {
         records
     }
 
+    /// At how many names other servers answer: those below the apex that have NS records.
+    pub fn delegation_count(&self) -> usize {
+        let cuts = self.records.iter().filter(|record| record.rtype == Rtype::NS && record.owner != self.apex);
+        cuts.map(|record| &record.owner).collect::<hashbrown::HashSet<_>>().len()
+    }
+
     /// How many static records there are, the SOA among them.
     pub fn record_count(&self) -> usize {
         self.records.len() + usize::from(self.soa.is_some())

@@ -41,7 +41,10 @@ impl DatacenterSpec {
             reason: table.optional("reason", problems, Item::text).map(|text| text.value.into()),
             until: table.optional("until", problems, until),
             load: table.optional("load", problems, super::reference),
-            pace: PaceSpec::read(&mut table, problems),
+            pace: {
+                let subject = table.subject;
+                PaceSpec::read(&mut table, subject, problems)
+            },
             drain_hold: table.optional("drain-hold", problems, super::regulation::shed),
             keep: table.optional("shed", problems, super::regulation::shed).unwrap_or_default(),
         };

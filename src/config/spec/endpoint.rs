@@ -47,7 +47,7 @@ impl EndpointSpec {
             .unwrap_or_default();
         let force = table.optional("force", problems, |item, problems| force(item.about(subject), problems));
         let load = table.optional("load", problems, super::reference);
-        let pace = PaceSpec::read(table, problems);
+        let pace = PaceSpec::read(table, subject, problems);
         let (target, place) = target?;
         let name = match name {
             Some(name) => values::name(name, "endpoint", problems)?,

@@ -43,11 +43,11 @@ pub(in crate::config) struct PaceSpec {
 }
 
 impl PaceSpec {
-    pub(super) fn read(table: &mut TableReader<'_>, problems: &mut Problems) -> Self {
-        Self {
-            slow_start: table.optional("slow-start", problems, ramp),
-            drain_over: table.optional("drain-over", problems, ramp),
-        }
+    /// The keys in a table; `subject` is whose they are.
+    pub(super) fn read<'t>(table: &mut TableReader<'t>, subject: Subject<'t>, problems: &mut Problems) -> Self {
+        let mut ramp =
+            |key: &'static str| table.optional(key, problems, |item, problems| ramp(item.about(subject), problems));
+        Self { slow_start: ramp("slow-start"), drain_over: ramp("drain-over") }
     }
 
     /// What is not written here is as it is there.
@@ -84,7 +84,7 @@ impl RegulationSpec {
             trickle: trickle.and_then(|item| share(item, 50.0, problems)),
             failback: failback.and_then(|item| self::failback(item, problems)).unwrap_or_default(),
             policy: load_policy(by, soft, hard, problems),
-            pace: PaceSpec::read(table, problems),
+            pace: PaceSpec::read(table, table.subject, problems),
         }
     }
 }
@@ -112,6 +112,12 @@ pub(super) fn shed(item: Item<'_>, problems: &mut Problems) -> Option<Part> {
 
 /// A share such as `"20%"`.
 pub(super) fn share(item: Item<'_>, most: f64, problems: &mut Problems) -> Option<f64> {
+    if !item.is_text() {
+        problems
+            .error(item.place, format!("{} must be a share, in quotes and with its sign", item.what()))
+            .help(format!("write a share above 0% and of at most {most}%: \"1%\""));
+        return None;
+    }
     let text = item.text(problems)?;
     let share = values::share(text.value, most);
     if share.is_none() {
@@ -123,7 +129,8 @@ pub(super) fn share(item: Item<'_>, most: f64, problems: &mut Problems) -> Optio
 }
 
 fn failback(item: Item<'_>, problems: &mut Problems) -> Option<Failback> {
-    const HELP: &str = "write \"auto\", \"manual\", or how long a member must have been usable: \"after 10m\"";
+    const HELP: &str =
+        "write \"auto\", \"manual\", or how long a member must have been usable: \"after 10m\" (from 1s to 168h)";
     let text = item.text(problems)?;
     let after = text.value.strip_prefix("after ");
     let wait = |text: &str| jiff::fmt::friendly::SpanParser::new().parse_unsigned_duration(text.trim_start()).ok();
@@ -191,19 +198,31 @@ fn load_policy(
     hard: Option<Item<'_>>,
     problems: &mut Problems,
 ) -> LoadPolicy {
-    let by = by.and_then(|item| measure(item, problems)).unwrap_or(Measure::Connections);
+    let is_written = by.is_some();
+    let by = by.and_then(|item| measure(item, problems));
+    // Of what cannot be read nobody knows whether it has marks.
+    let has_no_marks = by.as_ref().map_or(!is_written, |by| !matches!(by, Measure::Gauge(_)));
+    let by = by.unwrap_or(Measure::Connections);
     let written = [soft, hard];
     let [low, high] = written.map(|item| item.and_then(|item| mark(item, problems)));
     let soft_or_default = low.unwrap_or_else(|| high.map_or(DEFAULT_SOFT, |hard| DEFAULT_SOFT.min(hard * 0.8)));
     let hard_or_default = high.unwrap_or(DEFAULT_HARD);
-    for item in written.into_iter().flatten().filter(|_| !matches!(by, Measure::Gauge(_))) {
+    for item in written.into_iter().flatten().filter(|_| has_no_marks) {
         problems
             .error(item.place, format!("{} has `{}`, which is for gauges", item.subject, item.key))
             .help(format!("by = \"{}\" has no marks; by = \"cpu\" has", by.word()));
     }
     if let (Some(item), true) = (hard.or(soft), soft_or_default >= hard_or_default) {
         problems
-            .error(item.place, format!("{} has a soft mark that is not below its hard one", item.subject))
+            .error(
+                item.place,
+                format!(
+                    "{} has a soft mark of {} that is not below its hard one of {}",
+                    item.subject,
+                    mark_text(soft_or_default, low),
+                    mark_text(hard_or_default, high)
+                ),
+            )
             .help("below `soft` a gauge takes nothing from a member's share, at `hard` all but the least: soft = \"70%\", hard = \"90%\"");
     }
     LoadPolicy { by, soft: soft_or_default, hard: hard_or_default }
@@ -214,4 +233,10 @@ fn mark(item: Item<'_>, problems: &mut Problems) -> Option<f64> {
     level(item, problems).map(|level| match level {
         Level::Amount(amount) | Level::Share(amount) => amount,
     })
+}
+
+/// A mark as people write it, and whether somebody did.
+fn mark_text(mark: f64, written: Option<f64>) -> String {
+    let text = if mark <= 1.0 { format!("{}%", (mark * 1000.0).round() / 10.0) } else { mark.to_string() };
+    if written.is_some() { text } else { format!("{text} (the default)") }
 }

@@ -37,7 +37,10 @@ impl<'a> Words<'a> {
     /// Why a member was picked or passed over.
     pub(super) fn reason(&self, of: &InspectedPool, member: &InspectedMember) -> String {
         match member.fate {
-            Fate::Picked(pick) => self.pick(of, member, pick),
+            Fate::Picked(pick) => {
+                let words = std::iter::once(self.pick(of, member, pick)).chain(self.terms(of, member));
+                words.collect::<Vec<_>>().join("; ")
+            }
             Fate::PassedOver(pass @ Pass::Behind(_)) => self.pass(of, member, pass),
             Fate::PassedOver(pass) => {
                 let away = member.distance_km.map(|(km, _)| format!(" ({})", kilometres(km))).unwrap_or_default();
@@ -50,7 +53,7 @@ impl<'a> Words<'a> {
         let pool = self.pool(of);
         let rank = match (&pool.policy, &member.offer, member.distance_km) {
             (Policy::Nearest { .. }, _, Some(distance)) => distance_words(distance),
-            (Policy::Nearest { .. }, ..) => return self.unplaced(pick).to_owned(),
+            (Policy::Nearest { .. }, ..) if pick != Pick::Rest => return self.unplaced(pick).to_owned(),
             (_, Some(offer), _) => offer_words(offer),
             _ => String::new(),
         };
@@ -61,10 +64,14 @@ impl<'a> Words<'a> {
             Pick::Weight if picked(of).count() == 1 => "the only usable member".to_owned(),
             Pick::Weight => {
                 let weight = |member: &InspectedMember| u32::from(pool.members[member.at].weight);
-                format!("weight {} of {}", weight(member), picked(of).map(weight).sum::<u32>())
+                self.weight(of, member, picked(of).map(weight).sum())
             }
             Pick::Every => "every usable member answers".to_owned(),
             Pick::LastResort => "standby, and nothing else is usable".to_owned(),
+            Pick::Holder => self.holder(of),
+            Pick::Trickle => self.trickle(of),
+            Pick::Rest if rank.is_empty() => self.rest(of, member),
+            Pick::Rest => format!("{}: {rank}", self.rest(of, member)),
             Pick::First if is_nearest => format!("nearest: {rank}"),
             Pick::FirstUsable if is_nearest => format!("nearest usable: {rank}"),
             Pick::Tied => format!("ties with the nearest: {rank}"),
@@ -109,6 +116,8 @@ impl<'a> Words<'a> {
             (Pass::BelowMinUp, _) | (Pass::PoolBelowMinUp, _) => "its pool is below its min-up".to_owned(),
             (Pass::Standby, _) if configured.weight == 0 => "weight 0: only when nothing else is usable".to_owned(),
             (Pass::Standby, _) => "standby: only when nothing else is usable".to_owned(),
+            (Pass::Waiting(holder), _) => self.waiting(of, holder),
+            (Pass::Yielding, _) => self.yielding(of, member),
             (Pass::NoRule, _) => "no rule offers it to this client".to_owned(),
             (Pass::Behind(first), _) => match (&pool.policy, member.distance_km) {
                 (Policy::Nearest { .. }, Some(distance)) => format!("farther: {}", distance_words(distance)),
@@ -173,7 +182,7 @@ impl<'a> Words<'a> {
     }
 }
 
-fn picked(pool: &InspectedPool) -> impl Iterator<Item = &InspectedMember> {
+pub(super) fn picked(pool: &InspectedPool) -> impl Iterator<Item = &InspectedMember> {
     pool.members.iter().filter(|member| matches!(member.fate, Fate::Picked(_)))
 }
 

@@ -18,7 +18,7 @@ use crate::{
     geo::Finding,
     steer::{
         Content, DatacenterId, Family, Fate, InspectedEndpoint, InspectedMember, InspectedPool, Inspection, Kind,
-        OnAllDown, Plight, Service, ServiceId, Target, Vantage, inspect, is_special,
+        OnAllDown, Part, Plight, Service, ServiceId, Target, Vantage, inspect, is_special,
     },
 };
 
@@ -123,6 +123,10 @@ fn location(found: &Finding<'_>, named: &[IpNet]) -> LocationView {
 /// To so many parts of one: short in JSON, and equal after it.
 fn rounded(number: f64, parts: f64) -> f64 {
     (number * parts).round() / parts
+}
+
+fn hundredths(part: Part) -> f64 {
+    rounded(part.share() * 100.0, 100.0)
 }
 
 fn ttl(words: &Words<'_>, service: &Service, secs: u32, inspection: &Inspection) -> TtlView {
@@ -234,6 +238,11 @@ fn member(words: &Words<'_>, of: &InspectedPool, found: &InspectedMember, answer
         weight: configured.weight,
         bias: configured.bias,
         is_standby: found.is_standby,
+        takes_percent: found.terms.ramp.map(|ramped| hundredths(ramped.part)),
+        keeps_percent: found.terms.kept.map(|kept| hundredths(kept.keep)),
+        keeps_here_percent: found.terms.kept.map(|kept| hundredths(kept.here)),
+        weight_by_load: found.terms.by_load.map(|(weight, _)| weight),
+        is_holder: found.terms.is_holder,
         distance_km: found.distance_km.map(|(km, _)| rounded(km, 10.0)),
         biased_km: found.distance_km.map(|(_, biased)| rounded(biased, 10.0)),
         rule: found.offer.as_ref().map(offer_words),

@@ -1,10 +1,12 @@
 //! Golden texts of typical questions, and what JSON keeps.
 
+use std::time::Duration;
+
 use super::*;
 use crate::{
     engine::fixture::{DOWN, Draft, UP},
     health::{Standing, Verdict},
-    steer::{MinUp, OnAllDown, State},
+    steer::{DatacenterId, EndpointId, Failback, LoadPolicy, Measure, MinUp, OnAllDown, Part, Policy, PoolId, State},
 };
 
 fn ask(draft: Draft, name: &str, rtype: &str, subnet: Option<&str>) -> Explanation {
@@ -46,6 +48,101 @@ fn with_the_nearest_down_the_next_is_told_and_why() {
 #[test]
 fn a_geo_rule_is_told_by_the_key_that_matched() {
     insta::assert_snapshot!(text(&ask(Draft::new(), "geo", "A", Some("40.1.2.0/24"))));
+}
+
+/// The failover service's draft: `api-1` in fra, `api-2` in iad, the standby `api-3` in nrt.
+fn failover(change: impl FnOnce(&mut Draft, PoolId)) -> String {
+    let mut draft = Draft::new();
+    let id = draft.pool_id("api.gslb.example.com");
+    change(&mut draft, id);
+    text(&ask(draft, "api", "A", None))
+}
+
+#[test]
+fn a_drain_under_way_is_told_with_what_it_takes_still_and_who_takes_the_rest() {
+    insta::assert_snapshot!(failover(|draft, _| {
+        draft.datacenters[0].state = State::Draining;
+        draft.steering.datacenter_parts.insert(DatacenterId(0), Part::of(0.4));
+    }));
+}
+
+#[test]
+fn a_drain_that_is_held_and_a_slow_start_are_told_apart() {
+    insta::assert_snapshot!(failover(|draft, _| {
+        draft.datacenters[0].state = State::Draining;
+        draft.datacenters[0].drain_hold = Some(Part::of(0.25));
+        draft.steering.datacenter_parts.insert(DatacenterId(0), Part::of(0.25));
+        draft.endpoints[4].pace.slow_start = Duration::from_secs(300);
+        draft.steering.endpoint_parts.insert(EndpointId(4), Part::of(0.5));
+    }));
+}
+
+#[test]
+fn a_trickle_is_told_and_so_is_who_holds_the_clients() {
+    insta::assert_snapshot!(failover(|draft, id| {
+        draft.pools[id.index()].regulation.trickle = Some(0.01);
+        draft.pools[id.index()].regulation.failback = Failback::Manual;
+        draft.steering.holders.insert(id, 1);
+    }));
+}
+
+#[test]
+fn a_member_that_waits_says_for_whom_and_how_long() {
+    let shown = failover(|draft, id| {
+        draft.pools[id.index()].regulation.failback = Failback::After(Duration::from_secs(600));
+        draft.steering.holders.insert(id, 2);
+    });
+    assert!(shown.contains("usable, but clients stay with api-3 until failback (after 10m)"), "{shown}");
+    assert!(shown.contains("because api-3, clients stay with it until failback (after 10m)"), "{shown}");
+}
+
+#[test]
+fn load_reports_are_told_beside_the_weights_they_change() {
+    let draft = || {
+        let mut draft = Draft::new();
+        draft.pool_named("web-fra").policy =
+            Policy::Load(LoadPolicy { by: Measure::Connections, soft: 0.7, hard: 0.9 });
+        draft
+    };
+    let configured = text(&ask(draft(), "www", "A", Some("20.1.2.0/24")));
+    assert!(configured.contains("weight 3 of 4, as configured: no load report changes it"), "{configured}");
+    let mut draft = draft();
+    let id = draft.pool_id("web-fra");
+    draft.steering.weights.insert(id, [512_u32, 512].as_slice().into());
+    let explanation = ask(draft, "www", "A", Some("20.1.2.0/24"));
+    insta::assert_snapshot!(text(&explanation));
+    let fra = explanation.steps[0].steering.as_ref().unwrap().attempts[0].pool.members[0].pool.as_ref().unwrap();
+    assert_eq!((fra.members[0].weight, fra.members[0].weight_by_load), (3, Some(512)));
+}
+
+#[test]
+fn a_spill_says_where_this_client_stands_among_those_that_go() {
+    let spilling = |keep: f64| {
+        let mut draft = Draft::new();
+        let id = draft.pool_id("web-fra");
+        // The file's word makes areas of equal loss; the load's word says how many of them go.
+        draft.pools[id.index()].regulation.keep = Part::of(0.99);
+        draft.steering.keeps.insert(id, Part::of(keep));
+        ask(draft, "www", "A", Some("20.1.2.0/24"))
+    };
+    insta::assert_snapshot!(text(&spilling(0.8)));
+    let gone = spilling(0.001);
+    let web = &gone.steps[0].steering.as_ref().unwrap().attempts[0].pool;
+    assert!(web.members[0].reason.contains("loaded above its target: spills"), "{}", web.members[0].reason);
+    let json = serde_json::to_value(&gone).unwrap();
+    let member = &json["steps"][0]["steering"]["attempts"][0]["pool"]["members"][0];
+    assert!(member["keeps-percent"].is_number() && member["keeps-here-percent"].is_number(), "{member}");
+}
+
+#[test]
+fn a_pool_that_sheds_all_by_hand_says_so() {
+    let mut draft = Draft::new();
+    draft.pool_named("web-fra").regulation.keep = Part::NONE;
+    let explanation = ask(draft, "www", "A", Some("20.1.2.0/24"));
+    let web = &explanation.steps[0].steering.as_ref().unwrap().attempts[0].pool;
+    assert_eq!(explanation.reply.answers[0].rdata, "192.0.2.21");
+    assert!(web.members[0].reason.contains("sheds 100% of its clients"), "{}", web.members[0].reason);
+    assert!(web.members[1].reason.contains("takes what web-fra leaves"), "{}", web.members[1].reason);
 }
 
 #[test]

@@ -210,6 +210,21 @@ pub struct MemberView {
     pub bias: i8,
     /// Only for when nothing else is usable.
     pub is_standby: bool,
+    /// Amid a drain or a slow start: what it takes of its share.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub takes_percent: Option<f64>,
+    /// While it sheds or spills: what it keeps of its clients.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub keeps_percent: Option<f64>,
+    /// The same of the clients in this client's area.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub keeps_here_percent: Option<f64>,
+    /// Of a `load` pool whose shares follow reports: its weight out of 1024.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub weight_by_load: Option<u32>,
+    /// Of a `failover` pool: clients stay with it although a member before it is usable.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub is_holder: bool,
     /// Kilometres to its nearest datacenter.
     pub distance_km: Option<f64>,
     /// The same as its bias has it.

@@ -1,11 +1,14 @@
 //! Plans against what a count over addresses finds.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use super::*;
 use crate::{
     engine::fixture::{Built, DOWN, Draft},
-    steer::{Draws, ServiceId, Spread, State},
+    steer::{Draws, Part, ServiceId, Spread, State},
 };
 
 fn compare(before: Draft, after: Draft) -> Plan {
@@ -31,6 +34,26 @@ fn nothing_moves_between_equal_worlds() {
 fn a_drain_is_told_with_who_moves_where() {
     let plan = compare(Draft::new(), drained("fra"));
     insta::assert_snapshot!(render_plan(&plan, false));
+}
+
+#[test]
+fn a_drain_over_a_time_counts_at_its_end_and_a_held_one_where_it_is() {
+    let moved = |plan: &Plan| {
+        let www = plan.changed.iter().find(|change| change.name == "www.gslb.example.com").unwrap();
+        www.moved_percent()
+    };
+    let whole = moved(&compare(Draft::new(), drained("fra")));
+    let mut over = drained("fra");
+    over.datacenters[0].pace.drain_over = Duration::from_secs(600);
+    let mut held = drained("fra");
+    held.datacenters[0].pace = over.datacenters[0].pace;
+    held.datacenters[0].drain_hold = Some(Part::of(0.75));
+    let (over, held) = (compare(Draft::new(), over), compare(Draft::new(), held));
+    assert_eq!(moved(&over), whole);
+    assert_eq!(over.assumptions, ["fra drains over 10m: shown at its end"]);
+    assert!((moved(&held) - whole / 4.0).abs() < 0.5, "{} of {whole}", moved(&held));
+    assert_eq!(held.assumptions, ["fra: its drain is held, shown with 25% of its clients gone"]);
+    assert!(render_plan(&held, false).contains("\nfra: its drain is held"));
 }
 
 #[test]

@@ -27,6 +27,7 @@ pub fn render_plan(plan: &Plan, color: bool) -> String {
         lines.push(format!("... and {} services more, which move less", plan.changed.len() - SERVICES));
     }
     lines.push(String::new());
+    lines.extend(plan.assumptions.iter().map(|sentence| paint("2", sentence)));
     lines.push(paint("2", &basis_words(&plan.basis)));
     lines.join("\n") + "\n"
 }

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 pub struct Plan {
     /// Who is counted.
     pub basis: BasisView,
+    /// What the figures take for given, a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub assumptions: Vec<String>,
     /// Datacenters that come, go or change their state.
     pub datacenters: Vec<DatacenterChange>,
     /// Services that there were not before.

@@ -1,0 +1,143 @@
+//! Why a member has more or less than its rank and its weight give it, in an operator's words.
+
+use std::time::Duration;
+
+use super::phrase::{Words, picked};
+use crate::steer::{
+    Content, Failback, InspectedMember, InspectedPool, Kept, Part, Policy, Pool, Ramped, RampedBy, State,
+};
+
+impl Words<'_> {
+    /// Drains, slow starts, sheds and spills that a member is amid, a phrase each.
+    pub(super) fn terms(&self, of: &InspectedPool, member: &InspectedMember) -> Vec<String> {
+        // Who is alone takes all that comes, and those above have said why little does.
+        if picked(of).count() == 1 && self.pool(of).members.len() == 1 {
+            return Vec::new();
+        }
+        let terms = &member.terms;
+        let ramp = terms.ramp.map(|ramped| self.ramped(ramped));
+        let kept = terms.kept.map(|kept| self.kept(of, member, kept));
+        ramp.into_iter().chain(kept).collect()
+    }
+
+    /// `drain of fra: takes 40% of its share`.
+    fn ramped(&self, ramped: Ramped) -> String {
+        let (whose, state, hold) = match ramped.by {
+            RampedBy::Datacenter(id) => {
+                let datacenter = &self.topology.datacenters[id.index()];
+                let state = self.conditions.datacenters.get(id.index()).copied().unwrap_or(datacenter.state);
+                (&datacenter.name, state, datacenter.drain_hold)
+            }
+            RampedBy::Endpoint(id) => {
+                let endpoint = &self.topology.endpoints[id.index()];
+                (&endpoint.name, endpoint.state, None)
+            }
+        };
+        let what = match state {
+            State::Draining if hold == Some(ramped.part) => "held drain",
+            State::Draining => "drain",
+            _ => "slow start",
+        };
+        format!("{what} of {whose}: takes {} of its share", percent(ramped.part.share()))
+    }
+
+    fn kept(&self, of: &InspectedPool, member: &InspectedMember, kept: Kept) -> String {
+        let given = percent(1.0 - kept.keep.share());
+        let verb = if kept.is_spilling { "loaded above its target: spills" } else { "sheds" };
+        let Some((from, to)) = kept.stands else {
+            let is_unplaced = matches!(self.pool(of).policy, Policy::Nearest { .. }) && member.distance_km.is_none();
+            let evenly = if is_unplaced { ", evenly among clients of no known place" } else { "" };
+            return format!("{verb} {given} of its clients{evenly}");
+        };
+        let here = match kept.here {
+            Part::FULL => "all of it stays".to_owned(),
+            Part::NONE => "all of it goes".to_owned(),
+            part => format!("{} of it goes", percent(1.0 - part.share())),
+        };
+        let (from, to) = (percent(from), percent(to));
+        format!(
+            "{verb} {given} of its clients, those first who lose least distance by it: \
+             this client's area is from {from} to {to} in that order, and {here}"
+        )
+    }
+
+    /// Of a pool that shares by weight: `weight 3 of 4`, and what load reports make of it.
+    pub(super) fn weight(&self, of: &InspectedPool, member: &InspectedMember, picked: u32) -> String {
+        let pool = self.pool(of);
+        let weight = pool.members[member.at].weight;
+        match (&pool.policy, member.terms.by_load) {
+            (Policy::Load(policy), Some((by_load, all))) => {
+                format!("weight {weight}, by load ({}) {by_load} of {all}", policy.by.word())
+            }
+            (Policy::Load(_), None) => format!("weight {weight} of {picked}, as configured: no load report changes it"),
+            _ => format!("weight {weight} of {picked}"),
+        }
+    }
+
+    /// Why clients stay with a member although one before it is usable.
+    pub(super) fn holder(&self, of: &InspectedPool) -> String {
+        format!("clients stay with it until failback{}", until(self.pool(of)))
+    }
+
+    /// Why a member that is usable again waits for its clients.
+    pub(super) fn waiting(&self, of: &InspectedPool, holder: usize) -> String {
+        let pool = self.pool(of);
+        format!(
+            "usable, but clients stay with {} until failback{}",
+            self.member_name(&pool.members[holder]),
+            until(pool)
+        )
+    }
+
+    /// Of a member of a `failover` pool that stands behind others and gets clients all the same.
+    pub(super) fn trickle(&self, of: &InspectedPool) -> String {
+        let share = self.pool(of).regulation.trickle.map_or(0.0, |share| share);
+        format!("kept proven by a trickle of {}", percent(share))
+    }
+
+    /// Whose rest a member takes: of those before it that do not take all.
+    pub(super) fn rest(&self, of: &InspectedPool, member: &InspectedMember) -> String {
+        let shown = of.members.iter().position(|other| other.at == member.at).unwrap_or_default();
+        let gives = |other: &&InspectedMember| other.terms.ramp.is_some() || other.terms.kept.is_some();
+        let names: Vec<&str> = of.members[..shown]
+            .iter()
+            .filter(gives)
+            .map(|other| self.member_name(&self.pool(of).members[other.at]))
+            .collect();
+        match &names[..] {
+            [] => "takes what those before it leave".to_owned(),
+            names => format!("takes what {} leaves", names.join(", then ")),
+        }
+    }
+
+    /// What an endpoint or a pool gives away all of.
+    pub(super) fn yielding(&self, of: &InspectedPool, member: &InspectedMember) -> String {
+        let words = member.terms.kept.map(|kept| self.kept(of, member, kept));
+        let is_pool = matches!(member.content, Content::Pool(_));
+        words.unwrap_or_else(|| format!("{} gives its clients away", if is_pool { "the pool" } else { "it" }))
+    }
+}
+
+/// What has to happen before clients go back.
+fn until(pool: &Pool) -> String {
+    match pool.regulation.failback {
+        Failback::Auto => String::new(),
+        Failback::After(time) => format!(" (after {})", short(time)),
+        Failback::Manual => format!(" (portolan failback {})", pool.name),
+    }
+}
+
+/// `10m`, `90s`.
+pub(in crate::engine) fn short(time: Duration) -> String {
+    match time.as_secs() {
+        secs if secs > 0 && secs.is_multiple_of(3600) => format!("{}h", secs / 3600),
+        secs if secs > 0 && secs.is_multiple_of(60) => format!("{}m", secs / 60),
+        secs => format!("{secs}s"),
+    }
+}
+
+/// `40%`, `0.5%`.
+fn percent(share: f64) -> String {
+    let rounded = (share.max(0.0) * 1000.0).round() / 10.0;
+    if rounded >= 10.0 || rounded.fract() == 0.0 { format!("{rounded:.0}%") } else { format!("{rounded}%") }
+}

@@ -1,0 +1,38 @@
+//! What a plan takes for given: ramps at their end, and nothing reported.
+
+use crate::{
+    engine::explain::{World, short},
+    steer::{Datacenter, Policy, Pool, State},
+};
+
+/// What the plan's figures rest on, a sentence each; nothing where the files say it all.
+pub(super) fn assumptions(after: &World<'_>) -> Vec<String> {
+    let topology = &after.snapshot.topology;
+    let states = topology.datacenters.iter().zip(&after.conditions.datacenters);
+    let drains = states.filter(|(_, state)| **state == State::Draining);
+    let mut sentences: Vec<String> = drains.filter_map(|(datacenter, _)| drain(datacenter)).collect();
+    let count = |is_one: fn(&Pool) -> bool| topology.pools.iter().filter(|pool| is_one(pool)).count();
+    for (number, what) in [
+        (count(|pool| matches!(pool.policy, Policy::Load(_))), "of policy load: shown by the configured weights"),
+        (count(|pool| pool.regulation.capacity.is_some()), "with a capacity: shown as if nothing spilled"),
+    ] {
+        match number {
+            0 => {}
+            1 => sentences.push(format!("1 pool {what}")),
+            many => sentences.push(format!("{many} pools {what}")),
+        }
+    }
+    sentences
+}
+
+fn drain(datacenter: &Datacenter) -> Option<String> {
+    let name = &datacenter.name;
+    match (datacenter.drain_hold, datacenter.pace.drain_over) {
+        (Some(part), _) => {
+            let gone = (1.0 - part.share()) * 100.0;
+            Some(format!("{name}: its drain is held, shown with {gone:.0}% of its clients gone"))
+        }
+        (None, over) if !over.is_zero() => Some(format!("{name} drains over {}: shown at its end", short(over))),
+        _ => None,
+    }
+}

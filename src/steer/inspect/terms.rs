@@ -1,0 +1,114 @@
+//! Terms: what beside rank and weight decides how much a member gets, and whose doing that is.
+
+use crate::steer::{
+    conditions::Conditions,
+    part::Part,
+    policy::Finding,
+    pool::{MemberKind, Pool},
+    preference::Span,
+    topology::{DatacenterId, EndpointId, PoolId, Topology},
+};
+
+/// What beside rank and weight decides how much a member gets. Nothing of it holds for most members most of the time.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Terms {
+    /// What it takes of its share, amid a drain or a slow start.
+    pub ramp: Option<Ramped>,
+    /// What it keeps of its clients, while it sheds or spills.
+    pub kept: Option<Kept>,
+    /// Of a `load` pool whose shares follow reports: its weight, and that of all members, 1024 or about.
+    pub by_load: Option<(u32, u32)>,
+    /// Of a `failover` pool: clients stay with it although a member before it is usable.
+    pub is_holder: bool,
+}
+
+/// A member amid a drain or a slow start.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ramped {
+    /// What it takes of its share.
+    pub part: Part,
+    /// Whose drain or slow start it is.
+    pub by: RampedBy,
+}
+
+/// Whose drain or slow start it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RampedBy {
+    /// A datacenter's.
+    Datacenter(DatacenterId),
+    /// An endpoint's own.
+    Endpoint(EndpointId),
+}
+
+/// A member that keeps less than all of its clients.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Kept {
+    /// Of all its clients.
+    pub keep: Part,
+    /// Of this client's area: of a `nearest` pool's first member, those leave first who lose the least distance.
+    pub here: Part,
+    /// Where the area stands among those that have the same nearest member, by how little distance they lose: shares from 0
+    /// to 1. Nothing where clients leave evenly, wherever they are.
+    pub stands: Option<(f64, f64)>,
+    /// It is a pool that is loaded beyond its capacity; else an operator's `shed`.
+    pub is_spilling: bool,
+}
+
+/// What is asked of a pool's members.
+pub(super) struct Terming<'a> {
+    pub(super) topology: &'a Topology,
+    pub(super) conditions: &'a Conditions,
+    pub(super) id: PoolId,
+    /// The first member of a `nearest` pool, and where the client's area stands among those that have the same one.
+    pub(super) nearest: Option<(usize, Span)>,
+}
+
+impl Terming<'_> {
+    /// The terms of the member at a position, which came to `finding`.
+    pub(super) fn of(&self, at: usize, finding: &Finding) -> Terms {
+        let pool = &self.topology.pools[self.id.index()];
+        let steering = &self.conditions.steering;
+        let kind = pool.members[at].kind;
+        let by_load =
+            steering.weights.get(&self.id).and_then(|weights| Some((*weights.get(at)?, weights.iter().sum())));
+        Terms {
+            ramp: (!finding.part.is_full())
+                .then(|| self.ramped_by(kind, finding.part).map(|by| Ramped { part: finding.part, by }))
+                .flatten(),
+            kept: (!finding.keep.is_full()).then(|| self.kept(at, pool, finding.keep)),
+            by_load,
+            is_holder: steering.holders.get(&self.id) == Some(&(at as u16)),
+        }
+    }
+
+    fn kept(&self, at: usize, pool: &Pool, keep: Part) -> Kept {
+        let span = self.nearest.filter(|(first, _)| *first == at).map(|(_, span)| span);
+        let is_spilling = match pool.members[at].kind {
+            MemberKind::Pool(inner) => self.conditions.steering.keeps.contains_key(&inner),
+            MemberKind::Endpoint(_) => false,
+        };
+        Kept {
+            keep,
+            here: span.map_or(keep, |span| span.kept(keep)),
+            stands: span.map(|span| (span.from, span.to)),
+            is_spilling,
+        }
+    }
+
+    /// Whose ramp leaves a member this part: the first found below it.
+    fn ramped_by(&self, kind: MemberKind, part: Part) -> Option<RampedBy> {
+        let steering = &self.conditions.steering;
+        match kind {
+            MemberKind::Pool(id) => {
+                let mut members = self.topology.pools[id.index()].members.iter();
+                members.find_map(|member| self.ramped_by(member.kind, part))
+            }
+            MemberKind::Endpoint(id) if steering.endpoint_parts.get(&id) == Some(&part) => Some(RampedBy::Endpoint(id)),
+            MemberKind::Endpoint(id) => {
+                let mut places = self.topology.endpoints[id.index()].datacenters.iter();
+                let place = places.find(|place| steering.datacenter_parts.get(place) == Some(&part));
+                place.copied().map(RampedBy::Datacenter)
+            }
+        }
+    }
+}
