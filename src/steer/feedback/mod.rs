@@ -171,6 +171,11 @@ impl Feedback {
         self.loaded.iter().filter_map(|one| Some((one.id, one.fallback()?)))
     }
 
+    /// How much of its share somebody takes, from 0 to 1; `None` of whom no ramp is followed.
+    pub fn ramp_at(&self, key: &RampKey, now: Duration) -> Option<f64> {
+        self.ramps.at(key, now)
+    }
+
     /// Takes note of how long a probe that passed took.
     pub fn note_latency(&mut self, probe: ProbeId, latency: Duration, now: Duration) {
         for &(pool, member) in self.timed.get(&probe).into_iter().flatten() {

@@ -102,9 +102,15 @@ impl Ramps {
         self.next.is_some_and(|next| next <= now)
     }
 
-    /// Ramps under way: where each is, where it goes, and when it is there.
+    /// Where a ramp is.
+    pub(super) fn at(&self, key: &RampKey, now: Duration) -> Option<f64> {
+        self.known.get(key).map(|ramp| ramp.at(now))
+    }
+
+    /// Ramps under way, held ones among them: where each is, where it goes, and when it is there.
     pub(super) fn under_way(&self, now: Duration) -> impl Iterator<Item = (&RampKey, f64, f64, Duration)> {
-        let known = self.known.iter().filter(move |(_, ramp)| !ramp.is_over(now));
+        let is_held = |ramp: &Ramp| ramp.goal() > 0.0 && ramp.goal() < 1.0;
+        let known = self.known.iter().filter(move |(_, ramp)| !ramp.is_over(now) || is_held(ramp));
         known.map(move |(key, ramp)| (key, ramp.at(now), ramp.goal(), ramp.ends()))
     }
 
