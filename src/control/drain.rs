@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     config::Nearest,
-    steer::{Chart, Conditions, DatacenterId, State, Topology},
+    steer::{Chart, Conditions, DatacenterId, Pace, State, Topology},
 };
 
 /// How the drains of this process's life went, by datacenter.
@@ -122,6 +122,10 @@ fn edit(
     let is_draining = conditions.datacenters.get(id.index()) == Some(&State::Draining);
     match &request.act {
         DrainAct::Drain(drain) => {
+            if drain.over_secs.is_some_and(|secs| secs > Pace::LONGEST.as_secs()) {
+                let days = Pace::LONGEST.as_secs() / 86_400;
+                return Err(DrainError::Edit(format!("a drain goes over {days} days at most; nothing was edited")));
+            }
             let until = drain.for_secs.map(|secs| unix_now().saturating_add_unsigned(secs));
             let edit = TableEdit::state(State::Draining, drain.reason.as_deref(), until);
             Ok(drain.over_secs.map_or(edit.clone(), |secs| edit.over(secs)))

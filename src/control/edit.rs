@@ -23,9 +23,9 @@ impl TableEdit {
         edit.with("until", until.map(Into::into)).with("drain-hold", None)
     }
 
-    /// And over how many seconds a drain goes.
+    /// And over how many seconds a drain goes; 0 is at once.
     pub fn over(self, secs: u64) -> Self {
-        self.with("drain-over", Some(format!("{secs}s").into()))
+        self.with("drain-over", (secs > 0).then(|| format!("{secs}s").into()))
     }
 
     /// Where a drain is held: what has been drained, from 0 to 1; `None` lets it go on.

@@ -14,6 +14,7 @@
 //! | `edit` | a drain as an edit of a file |
 //! | `state` | what survives a restart |
 //! | `status` | what the server says of itself |
+//! | `told` | what the log was told of ramps, spilling pools and holders |
 
 mod aliases;
 mod canary;
@@ -27,6 +28,7 @@ mod regulator;
 mod report;
 mod state;
 mod status;
+mod told;
 mod watch;
 
 pub use controller::{Controller, Starting};

@@ -9,12 +9,13 @@ use std::{
 
 use tokio::{sync::mpsc, time::Instant as TokioInstant};
 
+use super::told::Told;
 use crate::{
     load::LoadSource,
     probe::{Limits, LoadKey, LoadReading, Poller, Report},
     steer::{
-        Compiler, Conditions, Disagreement, Fallback, FeedId, Feedback, FeedbackReport, PoolId, ProbeId, ProbeTarget,
-        Reading, SavedFeedback, Topology,
+        Compiler, Conditions, Disagreement, Fallback, Feed, FeedId, Feedback, FeedbackReport, PoolId, ProbeId,
+        ProbeTarget, Reading, SavedFeedback, Topology,
     },
 };
 
@@ -34,6 +35,8 @@ pub(super) struct Regulator {
     failed_polls: u64,
     /// Pools that go by their configured weights because of this.
     fallbacks: HashMap<PoolId, Fallback>,
+    /// What the log knows of ramps, spilling pools and holders.
+    told: Told,
     epoch: Instant,
 }
 
@@ -50,6 +53,7 @@ impl Regulator {
             failures: Vec::new(),
             failed_polls: 0,
             fallbacks: HashMap::new(),
+            told: Told::default(),
             epoch,
         }
     }
@@ -148,12 +152,14 @@ impl Regulator {
     }
 
     fn note(&mut self, feed: FeedId, reading: Reading, conditions: &Conditions) {
-        let load = &self.sources[self.topology.feeds.list[feed.index()].load.index()].name;
+        let Feed { load, target } = &self.topology.feeds.list[feed.index()];
+        let load = &self.sources[load.index()].name;
+        let target = target.as_ref().map(super::report::target_text);
         match self.feedback.note(feed, reading, conditions) {
             Some(Some(found)) => {
-                tracing::warn!(%load, found = Disagreement::text(found), "probes and balancer disagree")
+                tracing::warn!(%load, target, found = Disagreement::text(found), "probes and balancer disagree")
             }
-            Some(None) => tracing::info!(%load, "probes and balancer agree again"),
+            Some(None) => tracing::info!(%load, target, "probes and balancer agree again"),
             None => {}
         }
     }
@@ -177,6 +183,10 @@ impl Regulator {
             tracing::info!(pool = %self.pool_name(*id), "load reports rule again");
         }
         self.fallbacks = now;
+        if has_news || !changed.is_empty() {
+            let now = self.epoch.elapsed();
+            self.told.tell(&self.feedback, &self.topology, now);
+        }
         changed
     }
 

@@ -142,7 +142,7 @@ fn target(controller: &Controller, key: &ProbeKey) -> TargetStatus {
     }
 }
 
-fn target_text(target: &ProbeTarget) -> String {
+pub(super) fn target_text(target: &ProbeTarget) -> String {
     match target {
         ProbeTarget::Address(address) => address.to_string(),
         ProbeTarget::Host(name) => name.to_string(),

@@ -107,6 +107,11 @@ pub struct Pace {
     pub drain_over: Duration,
 }
 
+impl Pace {
+    /// No ramp takes longer.
+    pub const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+}
+
 /// One member of a pool.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Member {

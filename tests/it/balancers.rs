@@ -27,6 +27,8 @@ pub enum Serves<'a> {
     Tls { certificate: &'a str, key: &'a str },
     /// The first, to connections that begin with a PROXY header.
     BehindProxy,
+    /// On /healthz what a server on this port of 127.0.0.1 answers.
+    Proxied(u16),
 }
 
 impl Balancer {
@@ -34,7 +36,7 @@ impl Balancer {
     pub fn nginx(address: &str, port: u16, serves: Serves<'_>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (flag, tls) = match serves {
-            Serves::Health => ("", ""),
+            Serves::Health | Serves::Proxied(_) => ("", ""),
             Serves::BehindProxy => (" proxy_protocol", ""),
             Serves::Tls { certificate, key } => {
                 fs::write(directory.path().join("cert.pem"), certificate).unwrap();
@@ -42,13 +44,17 @@ impl Balancer {
                 (" ssl", "ssl_certificate cert.pem; ssl_certificate_key key.pem;")
             }
         };
+        let health = match serves {
+            Serves::Proxied(port) => format!("proxy_pass http://127.0.0.1:{port};"),
+            _ => "return 200 \"ok\";".to_owned(),
+        };
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {};\n", directory.path().join(kind).display()))
             .concat();
         let configuration = format!(
             "daemon off; master_process off; pid nginx.pid; error_log stderr crit;\nevents {{}}\n\
              http {{ access_log off;\n{temporary}server {{ listen {address}:{port}{flag}; {tls}\n\
-             location = /healthz {{ return 200 \"ok\"; }}\n\
+             location = /healthz {{ {health} }}\n\
              location = /stub_status {{ stub_status; }} }} }}\n"
         );
         fs::write(directory.path().join("nginx.conf"), configuration).unwrap();

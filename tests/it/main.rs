@@ -8,7 +8,7 @@
 //! | `http` | the admin address |
 //! | `balancers` | nginx and HAProxy |
 //! | `upstream` | Knot, in the place of a recursive resolver |
-//! | `aliases` `bindings` `scenarios` `control` `failures` `loads` `monitors` `reload` `hostile` | the tests |
+//! | `aliases` `bindings` `scenarios` `control` `failures` `loads` `monitors` `regions` `reload` `hostile` | the tests |
 
 #![allow(
     dead_code,
@@ -30,6 +30,7 @@ mod hostile;
 mod http;
 mod loads;
 mod monitors;
+mod regions;
 mod reload;
 mod scenarios;
 mod script;

@@ -98,8 +98,11 @@ fn pools(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
     Ok(())
 }
 
-/// `takes 40% of its share, none in 6 m`.
+/// `takes 40% of its share, none in 6 m`; `takes 40% of its share, held there`.
 pub(in crate::cli) fn ramp_text(ramp: &RampStatus) -> String {
+    if ramp.at == ramp.goal {
+        return format!("takes {} of its share, held there", percent(ramp.at));
+    }
     let goal = match ramp.goal {
         goal if goal <= 0.0 => "none".to_owned(),
         goal if goal >= 1.0 => "all of it".to_owned(),

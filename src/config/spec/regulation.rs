@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The longest ramp and the longest wait for a failback.
-const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+const LONGEST: Duration = Pace::LONGEST;
 const SHORTEST: Duration = Duration::from_secs(1);
 /// Where a gauge begins to count against a member, and where it counts most, if nothing is written.
 const DEFAULT_SOFT: f64 = 0.7;

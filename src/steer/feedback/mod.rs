@@ -104,7 +104,7 @@ impl Feedback {
             .map(|id| Spilling::new(topology, *id, &watched, spilling.remove(name(id))))
             .collect();
         self.held = watched.held.iter().map(|id| Held::new(topology, *id, &old, held.remove(name(id)))).collect();
-        self.ramps.adopt(topology);
+        self.ramps.adopt(topology, &old);
         self.readers = vec![Default::default(); topology.feeds.list.len()];
         for (at, one) in self.loaded.iter().enumerate() {
             one.feeds().for_each(|feed| self.readers[feed.index()].0.push(at));
@@ -171,6 +171,11 @@ impl Feedback {
     /// Pools that go by their configured weights, and why.
     pub fn fallbacks(&self) -> impl Iterator<Item = (PoolId, Fallback)> {
         self.loaded.iter().filter_map(|one| Some((one.id, one.fallback()?)))
+    }
+
+    /// How much of its share somebody takes, from 0 to 1; `None` of whom no ramp is followed.
+    pub fn ramp_at(&self, key: &RampKey, now: Duration) -> Option<f64> {
+        self.ramps.at(key, now)
     }
 
     /// Takes note of how long a probe that passed took.

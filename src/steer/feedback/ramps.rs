@@ -32,14 +32,13 @@ pub(super) struct Ramps {
 }
 
 impl Ramps {
-    /// Follows those that the topology paces. Ramps under way go on; the others begin where they are to end.
-    pub(super) fn adopt(&mut self, topology: &Topology) {
+    /// Follows every datacenter, for a drain may bring its pace with it, and the endpoints that the topology paces. Ramps under
+    /// way go on; an endpoint that was in service before it got a pace starts from there; the others begin where they are to end.
+    pub(super) fn adopt(&mut self, topology: &Topology, old: &Topology) {
         let is_paced = |pace: &Pace| *pace != Pace::default();
         let datacenters = topology.datacenters.iter().zip((0..).map(DatacenterId));
-        self.datacenters = datacenters
-            .filter(|(datacenter, _)| is_paced(&datacenter.pace) || datacenter.drain_hold.is_some())
-            .map(|(datacenter, id)| (id, RampKey::Datacenter(datacenter.name.clone())))
-            .collect();
+        self.datacenters =
+            datacenters.map(|(datacenter, id)| (id, RampKey::Datacenter(datacenter.name.clone()))).collect();
         self.endpoints.clear();
         for pool in &topology.pools {
             for member in &pool.members {
@@ -53,6 +52,11 @@ impl Ramps {
         let keys: std::collections::HashSet<&RampKey> =
             self.datacenters.iter().map(|(_, key)| key).chain(self.endpoints.iter().map(|(_, key)| key)).collect();
         self.known.retain(|key, _| keys.contains(key));
+        if self.endpoints.iter().any(|(_, key)| !self.known.contains_key(key)) {
+            for key in in_service(old).filter(|key| keys.contains(key)) {
+                self.known.entry(key).or_insert_with(|| Ramp::resting(1.0));
+            }
+        }
     }
 
     /// Where a ramp of an earlier life was, and where it went.
@@ -98,9 +102,15 @@ impl Ramps {
         self.next.is_some_and(|next| next <= now)
     }
 
-    /// Ramps under way: where each is, where it goes, and when it is there.
+    /// Where a ramp is.
+    pub(super) fn at(&self, key: &RampKey, now: Duration) -> Option<f64> {
+        self.known.get(key).map(|ramp| ramp.at(now))
+    }
+
+    /// Ramps under way, held ones among them: where each is, where it goes, and when it is there.
     pub(super) fn under_way(&self, now: Duration) -> impl Iterator<Item = (&RampKey, f64, f64, Duration)> {
-        let known = self.known.iter().filter(move |(_, ramp)| !ramp.is_over(now));
+        let is_held = |ramp: &Ramp| ramp.goal() > 0.0 && ramp.goal() < 1.0;
+        let known = self.known.iter().filter(move |(_, ramp)| !ramp.is_over(now) || is_held(ramp));
         known.map(move |(key, ramp)| (key, ramp.at(now), ramp.goal(), ramp.ends()))
     }
 
@@ -108,6 +118,17 @@ impl Ramps {
     pub(super) fn unusual(&self, now: Duration) -> impl Iterator<Item = (&RampKey, f64)> {
         self.known.iter().map(move |(key, ramp)| (key, ramp.at(now))).filter(|(_, at)| *at < 1.0)
     }
+}
+
+/// The endpoints that their own state has in service.
+fn in_service(topology: &Topology) -> impl Iterator<Item = RampKey> {
+    let members = topology.pools.iter().flat_map(|pool| pool.members.iter().map(move |member| (pool, member.kind)));
+    members.filter_map(|(pool, kind)| {
+        let MemberKind::Endpoint(id) = kind else { return None };
+        let endpoint = &topology.endpoints[id.index()];
+        let is_in_service = matches!(endpoint.state, State::Active | State::Standby);
+        is_in_service.then(|| RampKey::Endpoint(pool.name.clone(), endpoint.name.clone()))
+    })
 }
 
 /// The ramp of `key`, turned to where its state and its verdict say that it goes. A ramp seen for the first time is there.
@@ -137,4 +158,50 @@ fn turned<'k>(
         State::Active | State::Standby => ramp.turn(goal, pace.slow_start, now),
     }
     ramp
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steer::datacenter::Datacenter;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn topology(state: State, drain_over: Duration) -> Topology {
+        let pace = Pace { drain_over, ..Pace::default() };
+        let datacenters = vec![Datacenter { name: "fra".into(), state, pace, ..Datacenter::default() }];
+        Topology { datacenters, ..Topology::default() }
+    }
+
+    /// What the datacenter takes at `second`.
+    fn part_at(ramps: &mut Ramps, topology: &Topology, second: u32) -> f64 {
+        let mut conditions = Conditions::unknown(topology, 0);
+        ramps.follow(topology, &mut conditions, second * SECOND);
+        conditions.steering.datacenter_parts.get(&DatacenterId(0)).copied().unwrap_or_default().share()
+    }
+
+    #[test]
+    fn a_drain_that_brings_its_pace_with_it_starts_from_the_whole() {
+        let active = topology(State::Active, Duration::ZERO);
+        let draining = topology(State::Draining, 100 * SECOND);
+        let mut ramps = Ramps::default();
+        ramps.adopt(&active, &Topology::default());
+        assert_eq!(part_at(&mut ramps, &active, 1), 1.0);
+        ramps.adopt(&draining, &active);
+        assert_eq!(part_at(&mut ramps, &draining, 10), 1.0);
+        assert!((part_at(&mut ramps, &draining, 60) - 0.5).abs() < 0.01);
+        ramps.adopt(&active, &draining);
+        assert_eq!(part_at(&mut ramps, &active, 70), 1.0, "it comes back at once");
+    }
+
+    #[test]
+    fn a_drain_found_at_the_start_is_over_unless_an_earlier_life_knows_better() {
+        let draining = topology(State::Draining, 100 * SECOND);
+        for (saved, wanted) in [(None, 0.0), (Some(0.5), 0.5)] {
+            let mut ramps = Ramps::default();
+            ramps.adopt(&draining, &Topology::default());
+            saved.into_iter().for_each(|at| ramps.restore(RampKey::Datacenter("fra".into()), at));
+            assert_eq!(part_at(&mut ramps, &draining, 1), wanted);
+        }
+    }
 }

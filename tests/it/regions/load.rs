@@ -1,0 +1,147 @@
+//! Shares follow what the regions' balancers report.
+
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use super::{PACE, Regions, WWW, asked, assert_asked, first_share, pool, site, told};
+use crate::{
+    balancers::{Balancer, Serves, are_installed, free_port},
+    harness::{LONG, Server},
+};
+
+/// Of the first region, with half of its servers.
+const HALVED: f64 = 1.0 / 3.0;
+
+/// Shares at rest may be wrong by five points.
+const BAND: f64 = 0.05;
+
+fn until_share(server: &Server, what: &str, wanted: f64) {
+    server.until(what, LONG, |server| (first_share(server) - wanted).abs() < BAND);
+    let share = asked(server, &pool(server, WWW).shares[0].0);
+    assert!((share - wanted).abs() < BAND + 0.03, "{share}, not {wanted}\n{}", server.log());
+}
+
+#[test]
+fn servers_killed_behind_haproxy_shrink_its_share_until_they_return() {
+    if !are_installed(&["haproxy", "nginx"]) {
+        return;
+    }
+    let mut regions = Regions::start(["127.0.31.1", "127.0.31.2"]);
+    let site = regions.loaded_site();
+    let server = site.serve();
+    server.until("both report", LONG, |server| server.status().loads.iter().all(|load| load.age_secs.is_some()));
+    assert_asked(&server, regions.fra, 0.5);
+    regions.kill(1);
+    regions.kill(2);
+    until_share(&server, "half of the servers have half of the share", HALVED);
+    let load = server.status().loads.into_iter().find(|load| load.load == "haproxy").unwrap();
+    assert_eq!((load.servers, load.capacity_left), (Some((2, 4)), Some(0.5)));
+    assert_eq!(server.verdicts()[0].1, "up", "a metric is no verdict");
+    let text = told(&site, &server, &["status"]);
+    assert!(text.contains("2 of 4 servers up, 50% of the capacity left"), "{text}");
+    regions.revive(1);
+    regions.revive(2);
+    until_share(&server, "all is as before", 0.5);
+}
+
+#[test]
+fn a_server_drained_in_haproxy_itself_counts_no_more() {
+    if !are_installed(&["haproxy", "nginx"]) {
+        return;
+    }
+    let regions = Regions::start(["127.0.32.1", "127.0.32.2"]);
+    let site = regions.loaded_site();
+    let server = site.serve();
+    for name in ["s1", "s2"] {
+        regions.command(&format!("set server be/{name} state drain"));
+    }
+    until_share(&server, "the drained have no share", HALVED);
+    for name in ["s1", "s2"] {
+        regions.command(&format!("set server be/{name} state ready"));
+    }
+    until_share(&server, "all is as before", 0.5);
+}
+
+#[test]
+fn a_region_that_grows_slow_is_sent_less() {
+    if !are_installed(&["haproxy", "nginx"]) {
+        return;
+    }
+    let (addresses, port) = (["127.0.33.1", "127.0.33.2"], free_port());
+    let (quick, slow) = (slowed(20), slowed(20));
+    let configuration = format!(
+        "defaults\n  mode http\n  timeout connect 1s\n  timeout client 5s\n  timeout server 5s\n\
+         frontend web\n  bind {}:{port}\n  default_backend be\nbackend be\n  server s1 127.0.0.1:{}\n",
+        addresses[1], quick.0
+    );
+    let _nginx = Balancer::nginx(addresses[0], port, Serves::Proxied(slow.0));
+    let _haproxy = Balancer::haproxy_with(&configuration, addresses[1], port);
+    let monitor = format!("[monitor.web]\nhttp = {{ path = \"/healthz\", port = {port}, body = \"ok\" }}\n{PACE}");
+    let members = addresses.map(|address| format!("{{ addresses = [\"{address}\"] }}")).join(", ");
+    let www = format!("policy = \"load\"\nby = \"response-time\"\nmonitor = \"web\"\nmembers = [{members}]\n");
+    let site = site(&monitor, &www);
+    let server = site.serve();
+    assert_asked(&server, addresses[0], 0.5);
+    slow.1.store(120, Relaxed);
+    server.until("the slow one has less", LONG, |server| first_share(server) < 0.4);
+    assert!(asked(&server, addresses[0]) < 0.43);
+    assert!(server.verdicts().iter().all(|(_, verdict)| verdict == "up"), "slow is not down");
+    slow.1.store(20, Relaxed);
+    server.until("it gets its share back", LONG, |server| first_share(server) > 0.44);
+}
+
+/// A server that answers after so many milliseconds: its port, and how many.
+fn slowed(ms: u64) -> (u16, Arc<AtomicU64>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, delay) = (listener.local_addr().unwrap().port(), Arc::new(AtomicU64::new(ms)));
+    let now = Arc::clone(&delay);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let delay = Duration::from_millis(now.load(Relaxed));
+            std::thread::spawn(move || {
+                let _ = stream.read(&mut [0; 4096]);
+                // Nothing more comes: this is the delay.
+                let _ = stream.set_read_timeout(Some(delay));
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+            });
+        }
+    });
+    (port, delay)
+}
+
+#[test]
+fn when_reports_stop_the_configured_weights_rule_until_they_come_again() {
+    if !are_installed(&["haproxy", "nginx"]) {
+        return;
+    }
+    let mut regions = Regions::start(["127.0.34.1", "127.0.34.2"]);
+    regions.kill(1);
+    regions.kill(2);
+    let site = regions.loaded_site();
+    let server = site.serve();
+    until_share(&server, "half of the servers have half of the share", HALVED);
+    regions.command("disable frontend statistics");
+    server.until_logged("no load report");
+    server.until_logged("configured weights rule");
+    let status = server.status();
+    let load = status.loads.iter().find(|load| load.load == "haproxy").unwrap();
+    assert!(load.is_stale && load.error.is_some(), "{load:?}");
+    let why = pool(&server, WWW).fallback.unwrap();
+    assert!(why.contains(regions.fra), "{why}");
+    until_share(&server, "the configured weights rule", 0.5);
+    let text = told(&site, &server, &["status"]);
+    assert!(text.contains("too old to count") && text.contains("configured weights rule: "), "{text}");
+    assert_eq!(server.verdicts()[0].1, "up", "only its statistics are gone");
+    regions.command("enable frontend statistics");
+    server.until_logged("load reports rule again");
+    server.until("reports count again", LONG, |server| first_share(server) < 0.42);
+    assert_eq!(pool(&server, WWW).fallback, None);
+}

@@ -1,0 +1,135 @@
+//! Clients come back slowly and leave slowly.
+
+use super::{Regions, WWW, ZONE, asked, assert_asked, told};
+use crate::{
+    balancers::are_installed,
+    harness::{LONG, Server, Site},
+};
+
+/// How much of its share the one ramp under way takes.
+fn ramp(server: &Server) -> Option<f64> {
+    server.status().ramps.first().map(|ramp| ramp.at)
+}
+
+/// Watches the ramp until `is_so`; what was seen, each value once.
+fn watch(server: &Server, what: &str, mut is_so: impl FnMut(Option<f64>) -> bool) -> Vec<f64> {
+    let mut seen = Vec::new();
+    server.until(what, LONG, |server| {
+        let at = ramp(server);
+        seen.extend(at);
+        is_so(at)
+    });
+    seen.dedup();
+    seen
+}
+
+#[test]
+fn a_region_that_comes_back_takes_its_share_bit_by_bit() {
+    if !are_installed(&["haproxy", "nginx"]) {
+        return;
+    }
+    let mut regions = Regions::start(["127.0.35.1", "127.0.35.2"]);
+    let site = regions.site("policy = \"weighted\"\nslow-start = \"4s\"\n", &regions.members("", ""));
+    let server = site.serve();
+    assert_asked(&server, regions.fra, 0.5);
+    regions.haproxy = None;
+    server.until("its clients go to the other", LONG, |server| server.verdicts()[0].1 == "down");
+    server.until("no answer names it", LONG, |server| asked(server, regions.fra) == 0.0);
+    regions.start_haproxy();
+    let mut seen = watch(&server, "it starts", |at| at.is_some_and(|at| at > 0.3));
+    let share = asked(&server, regions.fra);
+    assert!((0.1..0.45).contains(&share), "{share} amid a slow start\n{}", server.log());
+    let text = told(&site, &server, &["status"]);
+    assert!(text.contains(&format!("{} of pool {WWW}: takes ", regions.fra)), "{text}");
+    seen.extend(watch(&server, "it is whole", |at| at.is_none()));
+    assert!(seen.is_sorted(), "{seen:?}");
+    let log = server.log();
+    assert!(log.contains("its clients come bit by bit") && log.contains("it takes its whole share"), "{log}");
+    assert!(seen.iter().filter(|at| (0.1..0.9).contains(*at)).count() >= 5, "{seen:?}");
+    assert_asked(&server, regions.fra, 0.5);
+}
+
+fn drain(site: &Site, server: &Server, arguments: &[&str]) -> String {
+    told(site, server, &[&["drain", "fra"], arguments].concat())
+}
+
+#[test]
+fn a_drain_over_a_time_is_held_goes_on_and_outlives_restarts() {
+    if !are_installed(&["haproxy", "nginx"]) {
+        return;
+    }
+    let regions = Regions::start(["127.0.36.1", "127.0.36.2"]);
+    let site = regions.site("policy = \"weighted\"\n", &regions.members("", ""));
+    let before = site.read(ZONE);
+    let server = site.serve();
+    assert_asked(&server, regions.fra, 0.5);
+
+    let url = format!("http://{}", server.admin.unwrap());
+    let (code, _, err) = site.run(&["drain", "fra", "--over", "200h", "--server", &url]);
+    assert!(code == 1 && err.contains("7 days") && site.read(ZONE) == before, "{code} {err}");
+    let said = drain(&site, &server, &["--over", "4s"]);
+    assert!(said.contains("of its share, none in"), "{said}");
+    let seen = watch(&server, "clients leave", |at| at.is_none_or(|at| at < 0.75));
+    assert!(seen.is_sorted_by(|a, b| a >= b) && seen.len() > 3, "{seen:?}");
+    server.until_logged("its clients leave bit by bit");
+    let said = drain(&site, &server, &["--pause"]);
+    assert!(said.contains("held"), "{said}");
+    server.until_logged("its drain is held");
+    let held = ramp(&server).expect("a drain that is held is shown");
+    assert!((0.3..0.8).contains(&held), "{held}");
+    let text = site.read(ZONE);
+    assert!(
+        text.contains("drain-hold = \"") && text.contains("# Our regions.") && text.contains("# Frankfurt"),
+        "{text}"
+    );
+    assert!(told(&site, &server, &["status"]).contains("held"));
+    // So much weight beside the other's.
+    let share = held / (1.0 + held);
+    assert_asked(&server, regions.fra, share);
+
+    assert!(server.terminate().0.success());
+    let server = site.serve();
+    assert_eq!(ramp(&server), Some(held), "it is held after a restart");
+    assert_asked(&server, regions.fra, share);
+    let said = drain(&site, &server, &["--resume"]);
+    assert!(said.contains("none in"), "{said}");
+    watch(&server, "clients leave again", |at| at.is_none_or(|at| at < held - 0.1));
+    assert!(server.terminate().0.success());
+    let server = site.serve();
+    let seen = watch(&server, "it is over", |at| at.is_none());
+    assert!(seen.is_sorted_by(|a, b| a >= b), "{seen:?}");
+    assert!(seen.first().is_some_and(|at| (0.05..held - 0.1).contains(at)), "it went on where it was: {seen:?}");
+    server.until("no answer names it", LONG, |server| asked(server, regions.fra) == 0.0);
+    let text = told(&site, &server, &["status"]);
+    assert!(text.contains("out since"), "{text}");
+
+    let said = told(&site, &server, &["undrain", "fra"]);
+    assert!(said.contains("fra: in service"), "{said}");
+    assert_asked(&server, regions.fra, 0.5);
+    let text = site.read(ZONE);
+    assert!(!text.contains("drain-hold") && text.contains("state = \"active\""), "{text}");
+    assert_eq!(text.lines().filter(|line| before.contains(line)).count(), before.lines().count(), "{text}");
+}
+
+#[test]
+fn a_drain_written_by_hand_goes_over_the_time_written_beside_it() {
+    if !are_installed(&["haproxy", "nginx"]) {
+        return;
+    }
+    let regions = Regions::start(["127.0.37.1", "127.0.37.2"]);
+    let site = regions.site("policy = \"weighted\"\n", &regions.members("", ""));
+    let server = site.serve();
+    let keys = "# Frankfurt\nstate = \"draining\"\ndrain-over = \"10m\"\n";
+    site.edit(ZONE, "# Frankfurt\n", keys);
+    server.until("it is taken up", LONG, |server| server.status().datacenters[0].state == "draining");
+    assert!(ramp(&server).is_some_and(|at| at > 0.9), "{:?}", server.status().ramps);
+    site.edit(ZONE, keys, "# Frankfurt\n");
+    server.until("it is taken back", LONG, |server| ramp(server).is_none());
+    site.edit(
+        ZONE,
+        "addresses = [\"127.0.37.1\"]",
+        "addresses = [\"127.0.37.1\"], state = \"draining\", drain-over = \"10m\"",
+    );
+    server.until("an endpoint drains so, too", LONG, |server| ramp(server).is_some_and(|at| at > 0.9));
+    assert_asked(&server, regions.fra, 0.5);
+}
