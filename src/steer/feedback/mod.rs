@@ -104,7 +104,7 @@ impl Feedback {
             .map(|id| Spilling::new(topology, *id, &watched, spilling.remove(name(id))))
             .collect();
         self.held = watched.held.iter().map(|id| Held::new(topology, *id, &old, held.remove(name(id)))).collect();
-        self.ramps.adopt(topology);
+        self.ramps.adopt(topology, &old);
         self.timed.clear();
         for (at, one) in self.loaded.iter().enumerate() {
             one.probes(topology).for_each(|(member, probe)| self.timed.entry(probe).or_default().push((at, member)));

@@ -32,14 +32,13 @@ pub(super) struct Ramps {
 }
 
 impl Ramps {
-    /// Follows those that the topology paces. Ramps under way go on; the others begin where they are to end.
-    pub(super) fn adopt(&mut self, topology: &Topology) {
+    /// Follows every datacenter, lest a drain whose table has just been given a pace be over at once, and the endpoints that the
+    /// topology paces. Ramps under way go on; those of what was in `old` begin where it was, the others where they are to end.
+    pub(super) fn adopt(&mut self, topology: &Topology, old: &Topology) {
         let is_paced = |pace: &Pace| *pace != Pace::default();
         let datacenters = topology.datacenters.iter().zip((0..).map(DatacenterId));
-        self.datacenters = datacenters
-            .filter(|(datacenter, _)| is_paced(&datacenter.pace) || datacenter.drain_hold.is_some())
-            .map(|(datacenter, id)| (id, RampKey::Datacenter(datacenter.name.clone())))
-            .collect();
+        self.datacenters =
+            datacenters.map(|(datacenter, id)| (id, RampKey::Datacenter(datacenter.name.clone()))).collect();
         self.endpoints.clear();
         for pool in &topology.pools {
             for member in &pool.members {
@@ -53,6 +52,27 @@ impl Ramps {
         let keys: std::collections::HashSet<&RampKey> =
             self.datacenters.iter().map(|(_, key)| key).chain(self.endpoints.iter().map(|(_, key)| key)).collect();
         self.known.retain(|key, _| keys.contains(key));
+        self.begin_where_they_were(old);
+    }
+
+    /// Endpoints that were there without a pace took all of their share or nothing.
+    fn begin_where_they_were(&mut self, old: &Topology) {
+        let unknown = self.endpoints.iter().map(|(_, key)| key).filter(|key| !self.known.contains_key(key));
+        let mut unknown: std::collections::HashSet<RampKey> = unknown.cloned().collect();
+        if unknown.is_empty() {
+            return;
+        }
+        for pool in &old.pools {
+            for member in &pool.members {
+                let MemberKind::Endpoint(id) = member.kind else { continue };
+                let endpoint = &old.endpoints[id.index()];
+                let key = RampKey::Endpoint(pool.name.clone(), endpoint.name.clone());
+                if unknown.remove(&key) {
+                    let is_open = matches!(endpoint.state, State::Active | State::Standby);
+                    self.known.insert(key, Ramp::resting(if is_open { 1.0 } else { 0.0 }));
+                }
+            }
+        }
     }
 
     /// Where a ramp of an earlier life was, and where it went.
@@ -137,4 +157,54 @@ fn turned<'k>(
         State::Active | State::Standby => ramp.turn(goal, pace.slow_start, now),
     }
     ramp
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steer::{Endpoint, Member, Policy, Pool, Target};
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// A datacenter, and an endpoint that is in none.
+    fn topology(state: State, pace: Pace) -> Topology {
+        let datacenter = crate::steer::Datacenter { name: "fra".into(), state, pace, ..Default::default() };
+        let endpoint = Endpoint {
+            name: "lb".into(),
+            target: Target::Addresses(["192.0.2.1".parse().unwrap()].into()),
+            datacenters: Vec::new(),
+            monitor: None,
+            state,
+            force: None,
+            load: None,
+            pace,
+        };
+        let pool = Pool {
+            name: "web".into(),
+            policy: Policy::Weighted,
+            spread: crate::steer::Spread::Query,
+            answers: crate::steer::Answers::All,
+            min_up: crate::steer::MinUp::Share(0.0),
+            members: vec![Member { kind: MemberKind::Endpoint(EndpointId(0)), weight: 1, bias: 0 }],
+            regulation: crate::steer::Regulation::default(),
+        };
+        Topology::new(vec![datacenter], Vec::new(), vec![endpoint], vec![pool], Vec::new())
+    }
+
+    #[test]
+    fn a_drain_is_ramped_though_its_pace_comes_in_the_same_edit() {
+        let over = Pace { drain_over: 10 * MINUTE, ..Pace::default() };
+        let (before, after) = (topology(State::Active, Pace::default()), topology(State::Draining, over));
+        let mut ramps = Ramps::default();
+        ramps.adopt(&before, &Topology::default());
+        ramps.follow(&before, &mut Conditions::unknown(&before, 0), MINUTE);
+        ramps.adopt(&after, &before);
+        let mut conditions = Conditions::unknown(&after, 0);
+        for (minute, share) in [(1, 1.0), (6, 0.5), (11, 0.0)] {
+            ramps.follow(&after, &mut conditions, minute * MINUTE);
+            let steering = &conditions.steering;
+            assert_eq!(steering.datacenter_parts[&DatacenterId(0)], Part::of(share), "minute {minute}");
+            assert_eq!(steering.endpoint_parts[&EndpointId(0)], Part::of(share), "minute {minute}");
+        }
+    }
 }

@@ -154,14 +154,14 @@ impl World {
             self.loads.push(load);
             if self.reports && self.now.is_multiple_of(INTERVAL_SECS) {
                 let told = self.loads[self.loads.len().saturating_sub(1 + LAG_SECS)];
-                for at in 0..2 {
+                for ((connections, limit), feed) in told.into_iter().zip(self.capacities).zip((0..).map(FeedId)) {
                     let report = LoadReport {
-                        connections: Some(told[at]),
-                        limit: Some(self.capacities[at]),
-                        gauges: [("cpu".into(), told[at] / self.capacities[at])].into(),
+                        connections: Some(connections),
+                        limit: Some(limit),
+                        gauges: [("cpu".into(), connections / limit)].into(),
                         ..LoadReport::default()
                     };
-                    self.feedback.note(FeedId(at as u32), Reading { report, at: now }, &self.conditions);
+                    self.feedback.note(feed, Reading { report, at: now }, &self.conditions);
                 }
             }
             if self.feedback.next_due(now).is_some_and(|due| due <= now)
