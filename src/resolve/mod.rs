@@ -5,8 +5,8 @@
 //! kept. Nothing is judged here but what no client could connect to; what stays in use when resolving fails is decided in
 //! [`crate::control`].
 //!
-//! Invariants: at most [`AT_ONCE`] aliases are asked for at a time, each within [`lookup::DEADLINE`]; an alias is asked for at
-//! most every [`follow::LEAST`] while that succeeds; a list of addresses has at most [`lookup::MOST_ADDRESSES`] of a family.
+//! Invariants: at most `AT_ONCE` aliases are asked for at a time, each within `lookup::DEADLINE`; an alias is asked for at
+//! most every `follow::LEAST` while that succeeds; a list of addresses has at most `lookup::MOST_ADDRESSES` of a family.
 
 mod follow;
 mod lookup;

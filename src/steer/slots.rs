@@ -121,7 +121,7 @@ pub(super) fn steady_count(configured: &[Stake], salt: u64) -> usize {
 /// too few take a slot, the first of the others must.
 fn by_rendezvous(groups: &[Vec<Stake>], picks: usize, salt: u64, count: usize) -> Slots {
     let all_take = takes_all(groups);
-    if let (true, 1, [group]) = (all_take, picks, &groups[..]) {
+    if let (true, 1, [group]) = (all_take, picks, groups) {
         return Slots { table: owners(group, salt, count), picks };
     }
     let seed = |stake: &Stake| (seed(salt, stake.id), 1.0 / f64::from(stake.weight.max(1)), *stake);
