@@ -167,8 +167,8 @@ pub struct Drain {
     /// For how long; then it counts as active again.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub duration: Option<Duration>,
-    /// Over how long clients leave, a few at a time, each once.
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    /// Over how long clients leave, a few at a time, each once; 0s: at once, whatever `drain-over` says.
+    #[arg(long, value_name = "DURATION", value_parser = any_duration)]
     pub over: Option<Duration>,
     /// Hold a drain that goes on over a time where it is now.
     #[arg(long, conflicts_with_all = ["duration", "over", "reason", "force", "resume"])]
@@ -217,6 +217,13 @@ fn percent(text: &str) -> Result<f64, String> {
 
 /// `2h`, `90m`, `1h30m`, `45s`.
 fn duration(text: &str) -> Result<Duration, String> {
-    let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|parsed| Duration::try_from(parsed).ok());
-    parsed.filter(|parsed| parsed.as_secs() > 0).ok_or_else(|| "not a duration; write 2h, 90m or 1h30m".to_owned())
+    any_duration(text).and_then(|parsed| if parsed.as_secs() > 0 { Ok(parsed) } else { Err(NO_DURATION.to_owned()) })
 }
+
+/// The same, or `0s`.
+fn any_duration(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|parsed| Duration::try_from(parsed).ok());
+    parsed.ok_or_else(|| NO_DURATION.to_owned())
+}
+
+const NO_DURATION: &str = "not a duration; write 2h, 90m or 1h30m";

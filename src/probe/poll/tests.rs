@@ -119,10 +119,11 @@ async fn serve(act: Act) -> (SocketAddr, Arc<AtomicUsize>) {
                 let _ = stream.read(&mut [0; 4096]).await;
                 let _ = stream.write_all(act.first.as_bytes()).await;
                 while !act.then.is_empty() {
-                    match stream.write(act.then.as_bytes()).await {
-                        Ok(octets @ 1..) => counted.fetch_add(octets, Relaxed),
-                        _ => return,
-                    };
+                    // Whole: half of it would be another act.
+                    if stream.write_all(act.then.as_bytes()).await.is_err() {
+                        return;
+                    }
+                    counted.fetch_add(act.then.len(), Relaxed);
                     if act.drips {
                         tokio::time::sleep(Duration::from_millis(20)).await;
                     }

@@ -1,0 +1,159 @@
+//! Files: read on a thread of their own, taken up whole or refused whole; and who waits for that.
+
+use std::collections::HashMap;
+
+use tokio::task::JoinHandle;
+
+use super::{Controller, Inbox, Waiter};
+use crate::{
+    config::Colours,
+    control::{
+        handle::{DrainError, ReloadError},
+        load::{self, Loaded, Previous, Refusal, World},
+        report,
+        state::{SavedSerial, unix_now},
+        status::RampStatus,
+    },
+    dns::Name,
+    steer::{State, datacenter_states},
+};
+
+impl Controller {
+    /// Reads the files on a thread of its own; again when they change meanwhile.
+    pub(super) fn reload(&mut self) {
+        if self.loading.is_some() {
+            self.is_stale = true;
+            return;
+        }
+        self.waiting.append(&mut self.waiting_next);
+        let locations = self.locations.clone();
+        let previous = Previous {
+            databases: self.world.databases.clone(),
+            surveys: self.world.surveys.clone(),
+            serials: self.world.serials.clone(),
+            fingerprint: self.world.fingerprint,
+        };
+        self.loading = Some(tokio::task::spawn_blocking(move || load::load(&locations, previous, Colours::Plain)));
+    }
+
+    pub(super) async fn take_up(&mut self, loaded: Option<Result<Loaded, Refusal>>, inbox: &mut Inbox) {
+        self.loading = None;
+        let outcome = match loaded {
+            Some(Ok(Loaded::World(world))) => {
+                self.adopt(*world).await;
+                Ok(self.published.load().generation)
+            }
+            Some(Ok(Loaded::Unchanged(databases))) => {
+                self.world.databases = databases;
+                self.accept();
+                Ok(self.published.load().generation)
+            }
+            Some(Err(refusal)) => {
+                self.refuse(&refusal);
+                Err(refusal.lines)
+            }
+            None => Err(vec!["reading the files failed; the log says why".to_owned()]),
+        };
+        for waiter in std::mem::take(&mut self.waiting) {
+            self.answer(waiter, outcome.clone());
+        }
+        // A directory may have come back, or be another one, whatever its files say.
+        self.is_stale |= inbox.watch.set(self.world.interests.clone());
+        let is_somebody_waiting = !self.waiting_next.is_empty() && !inbox.watch.is_being_written();
+        if std::mem::take(&mut self.is_stale) || is_somebody_waiting {
+            self.reload();
+        }
+    }
+
+    /// Tells a waiter what became of the reload. Whoever asked may have gone away.
+    pub(super) fn answer(&self, waiter: Waiter, outcome: Result<u64, Vec<String>>) {
+        match waiter {
+            Waiter::Reload(reply) => _ = reply.send(outcome.map_err(ReloadError::Refused)),
+            Waiter::SetState(mut report, reply) => {
+                let answer = outcome.map_err(DrainError::Refused).map(|generation| {
+                    report.generation = generation;
+                    for (name, drain) in &mut report.datacenters {
+                        *drain = self.drains.of(name);
+                    }
+                    let is_named = |ramp: &RampStatus| report.datacenters.iter().any(|(name, _)| *name == ramp.name);
+                    report.ramps = report::ramps(self).into_iter().filter(is_named).collect();
+                    *report
+                });
+                let _ = reply.send(answer);
+            }
+        }
+    }
+
+    pub(super) async fn adopt(&mut self, mut world: World) {
+        let waiting = self.settings.waiting_for_restart(&world.config.server);
+        world.warnings.extend(waiting.iter().map(|key| {
+            format!("`{key}` of `server` has changed: it takes effect at the next start (help: restart the server)")
+        }));
+        self.world = world;
+        self.ledger.set_has_canaries(!self.world.config.server.canaries.is_empty());
+        self.set_aliases();
+        self.set_feeds().await;
+        self.follow_states(datacenter_states(&self.world.topology, unix_now())).await;
+        self.accept();
+        self.configuration.reloads += 1;
+        self.configuration.loaded = unix_now();
+        self.configuration.warnings = self.world.warnings.clone();
+        let generation = self.published.load().generation;
+        tracing::info!(generation, services = self.charts.len(), "took up the edited files");
+        self.log_warnings();
+        self.save_serials();
+    }
+
+    /// Takes up the datacenters' states: who is probed hangs on them, and what is answered.
+    pub(super) async fn follow_states(&mut self, states: Vec<State>) {
+        self.conditions.datacenters = states;
+        self.set_targets().await;
+        self.compile_all();
+    }
+
+    pub(super) fn accept(&mut self) {
+        self.refused_fingerprint = None;
+        self.configuration.refused = None;
+        self.configuration.errors.clear();
+    }
+
+    pub(super) fn refuse(&mut self, refusal: &Refusal) {
+        if self.refused_fingerprint == Some(refusal.fingerprint) {
+            return;
+        }
+        self.refused_fingerprint = Some(refusal.fingerprint);
+        self.configuration.failures += 1;
+        self.configuration.refused = Some(unix_now());
+        self.configuration.errors = refusal.lines.clone();
+        for line in &refusal.lines {
+            tracing::error!(error = %line, "configuration refused; what was in use stays in use");
+        }
+    }
+
+    pub(super) fn log_warnings(&self) {
+        for warning in &self.world.warnings {
+            tracing::warn!(%warning, "configuration");
+        }
+    }
+
+    pub(super) fn save_serials(&mut self) {
+        let serials: &HashMap<Name, SavedSerial> = &self.world.serials;
+        self.state.save_serials(serials);
+    }
+}
+
+/// What a thread came to, once it did; never while there is none.
+pub(super) async fn joined(
+    loading: &mut Option<JoinHandle<Result<Loaded, Refusal>>>,
+) -> Option<Result<Loaded, Refusal>> {
+    match loading {
+        Some(thread) => match thread.await {
+            Ok(loaded) => Some(loaded),
+            Err(error) => {
+                tracing::error!(%error, "reading the files failed; what was in use stays in use");
+                None
+            }
+        },
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,188 @@
+//! What comes in between edits: outcomes of probes, what aliases resolve to, load reports.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::mpsc,
+    time::{Instant as TokioInstant, sleep_until},
+};
+
+use super::{COALESCE, Controller, SAVE};
+use crate::{
+    control::{report, state::unix_now},
+    health::{Doubts, Effect, Monitor, Outcome, Verdict, saved::SavedVerdict},
+    probe::{LoadReading, ProbeKey, Report},
+    resolve,
+    steer::{AliasId, ProbeId, probed},
+};
+
+/// The start waits so long for aliases to be resolved.
+const FIRST_RESOLUTION: Duration = Duration::from_secs(5);
+
+impl Controller {
+    /// Makes the topology's probes what is probed, but for those that only disabled endpoints use.
+    pub(super) async fn set_targets(&mut self) {
+        let topology = &self.world.topology;
+        let monitors: Vec<Arc<Monitor>> = topology.monitors.iter().cloned().map(Arc::new).collect();
+        self.keys = topology
+            .probes
+            .iter()
+            .map(|probe| ProbeKey {
+                monitor: Arc::clone(&monitors[probe.monitor.index()]),
+                target: probe.target.clone(),
+            })
+            .collect();
+        self.ids = self.keys.iter().cloned().zip((0..).map(ProbeId)).collect();
+        let is_probed = probed(topology, &self.conditions);
+        let active: Vec<ProbeKey> =
+            self.keys.iter().zip(&is_probed).filter(|(_, is_probed)| **is_probed).map(|(key, _)| key.clone()).collect();
+        self.ledger.set(active.iter().map(|key| (key.clone(), Arc::clone(&key.monitor))));
+        self.prober.set(active).await;
+        self.touched.clear();
+    }
+
+    /// Gives what is probed the verdicts of an earlier life. Whether every target had one.
+    pub(super) fn restore_verdicts(&mut self, now: i64) -> bool {
+        let saved = self.state.verdicts(now);
+        self.ledger.restore(|key| saved.get(&key.saved()).map(|saved| saved.verdict))
+    }
+
+    pub(super) fn record(&mut self, report: &Report) {
+        let had_note = self.ledger.last_outcome(&report.key).is_some_and(|(outcome, _)| outcome.note.is_some());
+        if let Some(note) = report.outcome.note.as_ref().filter(|_| !had_note) {
+            tracing::warn!(target = %report.key, %note, "probe passed");
+        }
+        let effect = self.ledger.record(&report.key, report.outcome.clone(), report.at);
+        if !report.outcome.is_pass() {
+            tracing::debug!(target = %report.key, outcome = %report::outcome_text(&report.outcome), "probe failed");
+        }
+        self.follow(&effect, Some(&report.key));
+        if let Some(id) = self.ids.get(&report.key) {
+            self.regulator.hear(*id, report, &self.conditions);
+        }
+    }
+
+    pub(super) fn record_canary(&mut self, outcome: &Outcome) {
+        let effect = self.ledger.record_canary(outcome, self.epoch.elapsed());
+        self.follow(&effect, None);
+    }
+
+    pub(super) fn follow(&mut self, effect: &Effect<ProbeKey>, key: Option<&ProbeKey>) {
+        for turn in &effect.turns {
+            let last = self.ledger.last_outcome(&turn.key).map(|(outcome, _)| report::outcome_text(outcome));
+            let last = last.unwrap_or_default();
+            tracing::info!(target = %turn.key, from = turn.from.word(), to = turn.to.word(), %last, "verdict");
+            self.touch(&turn.key);
+            self.save_at.get_or_insert_with(|| TokioInstant::now() + SAVE);
+        }
+        if effect.is_nearer_or_farther
+            && let Some(key) = key
+        {
+            self.touch(key);
+        }
+        match effect.doubts {
+            Some(Doubts::Frozen) => {
+                self.freezes += 1;
+                self.canary_at = (!self.world.config.server.canaries.is_empty()).then(TokioInstant::now);
+                tracing::error!(
+                    "most targets fail at once: verdicts are frozen, for the fault may be this server's own"
+                );
+                self.touch_all();
+            }
+            Some(Doubts::Thawed) => {
+                self.canary_at = None;
+                tracing::info!("targets answer again: verdicts follow probes");
+                self.touch_all();
+            }
+            Some(Doubts::Confirmed) => {
+                self.canary_at = None;
+                tracing::warn!("the failures were confirmed: verdicts follow probes");
+                self.touch_all();
+            }
+            None => {}
+        }
+    }
+
+    pub(super) fn touch(&mut self, key: &ProbeKey) {
+        if let Some(id) = self.ids.get(key) {
+            self.touched.insert(*id);
+            self.publish_at.get_or_insert_with(|| TokioInstant::now() + COALESCE);
+        }
+    }
+
+    pub(super) fn touch_all(&mut self) {
+        self.touched.extend(self.ids.values().copied());
+        self.publish_at.get_or_insert_with(|| TokioInstant::now() + COALESCE);
+    }
+
+    pub(super) fn save_verdicts(&mut self) {
+        self.save_at = None;
+        let now = unix_now();
+        let elapsed = self.epoch.elapsed();
+        let since = |since: Option<Duration>| since.map_or(now, |since| now - (elapsed - since).as_secs() as i64);
+        let verdicts: Vec<_> = self
+            .ledger
+            .verdicts()
+            .filter(|(_, verdict, _)| *verdict != Verdict::Unknown)
+            .map(|(key, verdict, settled)| (key.saved(), SavedVerdict { verdict, since: since(settled) }))
+            .collect();
+        self.state.save_verdicts(verdicts, now);
+        self.state.save_feedback(&self.regulator.saved());
+        let aliases = self.aliases.saved();
+        if !aliases.is_empty() {
+            self.state.save_aliases(aliases);
+        }
+    }
+
+    // Aliases
+
+    /// Makes the topology's aliases what is resolved.
+    pub(super) fn set_aliases(&mut self) {
+        let aliases = &self.world.topology.aliases;
+        self.aliases.set(aliases);
+        self.resolver.set(aliases, &self.world.config.server.resolvers);
+    }
+
+    /// Waits until every alias was asked for that no earlier life knows of. Probes go on meanwhile.
+    pub(super) async fn first_resolution(&mut self, resolved: &mut mpsc::Receiver<resolve::Report>) {
+        let end = TokioInstant::now() + FIRST_RESOLUTION;
+        while !self.aliases.is_complete() {
+            tokio::select! {
+                Some(report) = resolved.recv() => self.take_resolved(report),
+                () = sleep_until(end) => {
+                    tracing::warn!("not every alias is resolved yet: serving without them");
+                    break;
+                }
+            }
+        }
+    }
+
+    pub(super) fn take_resolved(&mut self, report: resolve::Report) {
+        let now = TokioInstant::now();
+        if self.aliases.take(report, unix_now()) {
+            self.save_at.get_or_insert(now + SAVE);
+        }
+        self.publish_at.get_or_insert(now + COALESCE);
+    }
+
+    /// Takes up what aliases stand for; those for which that is something else.
+    pub(super) fn follow_aliases(&mut self) -> Vec<AliasId> {
+        let resolved = self.aliases.resolved(&self.world.topology);
+        let old = std::mem::replace(&mut self.conditions.aliases, resolved);
+        let changed = |(at, new): (usize, &Arc<_>)| (old.get(at) != Some(new)).then_some(AliasId(at as u32));
+        self.conditions.aliases.iter().enumerate().filter_map(changed).collect()
+    }
+
+    // Load reports and ramps
+
+    /// Makes the topology's load sources what is polled.
+    pub(super) async fn set_feeds(&mut self) {
+        let topology = Arc::clone(&self.world.topology);
+        self.regulator.adopt(&topology, &mut self.conditions).await;
+    }
+
+    pub(super) fn take_reading(&mut self, reading: LoadReading) {
+        self.regulator.take(reading, &self.conditions);
+        self.publish_at.get_or_insert_with(|| TokioInstant::now() + COALESCE);
+    }
+}

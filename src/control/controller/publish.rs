@@ -1,0 +1,100 @@
+//! Snapshots: what changed is compiled anew, and one pointer swap publishes it.
+
+use std::{collections::HashSet, sync::Arc};
+
+use tokio::time::Instant as TokioInstant;
+
+use super::{Controller, SAVE};
+use crate::{
+    control::{load::World, report, state::unix_now},
+    dns::Name,
+    steer::{Changes, ProbeId, combine},
+};
+
+impl Controller {
+    /// Compiles every chart and publishes.
+    pub(super) fn compile_all(&mut self) {
+        let now = self.epoch.elapsed();
+        self.conditions.standings = self.keys.iter().map(|key| self.ledger.standing(key, now)).collect();
+        combine(&self.world.topology, &mut self.conditions.standings);
+        self.touched.clear();
+        self.follow_aliases();
+        self.regulator.follow(&mut self.world.compiler, &mut self.conditions, true);
+        self.charts = self.world.compiler.compile(&self.conditions, &mut self.world.surveys);
+        self.send_out();
+    }
+
+    /// Compiles what the touched probes have a part in and publishes.
+    pub(super) fn publish(&mut self) {
+        let now = self.epoch.elapsed();
+        // A combined probe follows its parts below; the ledger knows nothing of it.
+        let combinations = &self.world.topology.combinations;
+        let touched: Vec<ProbeId> = self.touched.drain().filter(|id| combinations[id.index()].is_none()).collect();
+        let mut changes = Changes::default();
+        for id in touched {
+            let standing = self.ledger.standing(&self.keys[id.index()], now);
+            if self.conditions.standings[id.index()] != standing {
+                self.conditions.standings[id.index()] = standing;
+                changes.probes.push(id);
+            }
+        }
+        self.publish_at = None;
+        changes.probes.extend(self.combine());
+        changes.aliases = self.follow_aliases();
+        let has_news = std::mem::take(&mut self.is_given_back) || !changes.is_empty();
+        changes.pools = self.regulator.follow(&mut self.world.compiler, &mut self.conditions, has_news);
+        if !changes.pools.is_empty() {
+            self.save_at.get_or_insert_with(|| TokioInstant::now() + SAVE);
+        }
+        if !changes.is_empty() {
+            let World { compiler, surveys, .. } = &mut self.world;
+            compiler.recompile(&self.conditions, &changes, surveys, &mut self.charts);
+            self.send_out();
+        }
+    }
+
+    /// Makes the standings of combined targets follow their parts; those that changed.
+    pub(super) fn combine(&mut self) -> Vec<ProbeId> {
+        let before = self.conditions.standings.clone();
+        let combined = combine(&self.world.topology, &mut self.conditions.standings);
+        for id in &combined {
+            let (from, to) = (before[id.index()].verdict, self.conditions.standings[id.index()].verdict);
+            if from != to {
+                let target = &self.keys[id.index()];
+                tracing::info!(%target, from = from.word(), to = to.word(), "combined verdict");
+            }
+        }
+        combined
+    }
+
+    pub(super) fn send_out(&mut self) {
+        self.publish_at = None;
+        let generation = self.published.load().generation + 1;
+        let identity = Arc::clone(&self.identity);
+        let snapshot = self.world.snapshot(generation, self.charts.clone(), &self.conditions, identity);
+        self.counters.prepare(&snapshot.topology);
+        self.published.store(Arc::new(snapshot));
+        self.world.surveys.prune();
+        self.drains.note(&self.world.topology, &self.conditions, unix_now());
+        self.say_distress();
+    }
+
+    /// Tells the log which services ran out of usable members, and which have some again.
+    pub(super) fn say_distress(&mut self) {
+        let now = report::distressed(&self.world.topology, &self.charts);
+        let names: HashSet<Name> = now.iter().map(|(name, ..)| name.clone()).collect();
+        let new: Vec<_> = now.iter().filter(|(name, ..)| !self.distressed.contains(name)).collect();
+        for (name, rtype, plight) in new.iter().take(10) {
+            let answers = report::plight_text(*plight);
+            tracing::warn!(service = %name, rtype, answers, "nothing usable");
+        }
+        if new.len() > 10 {
+            tracing::warn!(more = new.len() - 10, "services with nothing usable");
+        }
+        let recovered: Vec<_> = self.distressed.difference(&names).take(10).collect();
+        for name in recovered {
+            tracing::info!(service = %name, "usable again");
+        }
+        self.distressed = names;
+    }
+}
