@@ -100,7 +100,7 @@ impl Regions {
         format!(
             "# Our regions.\n[datacenter.fra]   # Frankfurt\n[datacenter.iad]\n\
              [load.haproxy]\nhaproxy = {{ url = \"http://{fra}:{statistics}/stats;csv\", proxy = \"be\" }}\n\
-             scale-by-servers = true\nstale-after = \"2s\"\n{PACE}\
+             stale-after = \"2s\"\n{PACE}\
              [load.nginx]\nnginx = {{ url = \"http://{{address}}:{port}/stub_status\" }}\nlimit = {most}\nstale-after = \"2s\"\n{PACE}\
              [monitor.web]\nhttp = {{ path = \"/healthz\", port = {port}, body = \"ok\" }}\nrise = 2\nfall = 2\n{PACE}"
         )

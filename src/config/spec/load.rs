@@ -43,12 +43,12 @@ pub(super) fn read(
     let stale_after = table.item("stale-after").map(|item| duration(item, SHORTEST_INTERVAL, problems));
     let limit = table.item("limit").map(|item| limit(item, problems));
     let scaling = table.item("scale-by-servers");
-    let scales_by_servers = scaling.and_then(|item| item.boolean(problems)).unwrap_or(false);
+    let written = scaling.and_then(|item| item.boolean(problems));
     let mut keys = PageKeys::take(&mut table);
     let kind = kind.and_then(|item| load_kind(item, &mut keys, directory, problems));
     if let Some(kind) = &kind {
         keys.check_used(kind, table.subject, problems);
-        if let Some(item) = scaling.filter(|_| scales_by_servers && !tells_servers(kind)) {
+        if let Some(item) = scaling.filter(|_| written == Some(true) && !tells_servers(kind)) {
             problems
                 .error(item.place, format!("{} is to scale by servers, of which it says nothing", table.subject))
                 .help("haproxy and envoy tell them; prometheus and json where servers-up and servers-total are given");
@@ -69,7 +69,7 @@ pub(super) fn read(
         interval: interval.value,
         timeout: timeout.map_or(DEFAULT_TIMEOUT.min(interval.value / 2), |at| at.value),
         stale_after: stale_after.map_or(interval.value * STALE_INTERVALS, |at| at.value),
-        scales_by_servers,
+        scales_by_servers: written.unwrap_or(true),
         limit: limit.map_or(Some(None), |limit| limit.map(Some))?,
     };
     Some(At::new(source, place))

@@ -22,7 +22,7 @@ fn defaults_are_those_of_monitors_and_three_intervals() {
     let source = load("orca = {}");
     let secs = Duration::from_secs;
     assert_eq!((source.interval, source.timeout, source.stale_after), (secs(5), secs(2), secs(15)));
-    assert_eq!((source.limit, source.scales_by_servers, source.kind), (None, false, LoadKind::Orca));
+    assert_eq!((source.limit, source.scales_by_servers, source.kind), (None, true, LoadKind::Orca));
     let source = load("orca = {}\ninterval = \"2s\"\nlimit = 1000");
     assert_eq!((source.timeout, source.stale_after, source.limit), (secs(1), secs(6), NonZeroU64::new(1000)));
 }
@@ -30,7 +30,7 @@ fn defaults_are_those_of_monitors_and_three_intervals() {
 #[test]
 fn each_kind_is_read() {
     let source =
-        load("haproxy = { url = \"http://10.0.0.5:8404/stats;csv\", proxy = \"www\" }\nscale-by-servers = true");
+        load("haproxy = { url = \"http://10.0.0.5:8404/stats;csv\", proxy = \"www\" }\nscale-by-servers = false");
     let LoadKind::Haproxy(Haproxy::Page { page, proxy }) = source.kind else { panic!("{source:?}") };
     assert_eq!((page.port, &*page.path, proxy.as_deref()), (8404, "/stats;csv", Some("www")));
     assert_eq!(page.host, Host::Address("10.0.0.5".parse().unwrap()));
