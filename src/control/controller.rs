@@ -194,10 +194,12 @@ impl Controller {
         };
         controller.log_warnings();
         controller.set_targets().await;
-        controller.set_aliases();
+        let aliases = controller.world.topology.aliases.clone();
+        let resolvers = controller.world.config.server.resolvers.clone();
+        controller.set_aliases(&aliases, &resolvers);
         controller.aliases.restore(controller.state.aliases(now));
         controller.set_feeds().await;
-        controller.regulator.restore(controller.state.feedback());
+        controller.regulator.restore(controller.state.feedback(), &mut controller.conditions);
         let is_known = controller.restore_verdicts(now);
         controller.first_resolution(&mut resolved).await;
         controller.compile_all();

@@ -20,12 +20,12 @@ impl TableEdit {
         let until = until.and_then(|secs| jiff::Timestamp::from_second(secs).ok());
         let until = until.and_then(|until| until.to_string().parse::<toml_edit::Datetime>().ok());
         let edit = Self::default().with("state", Some(state.word().into())).with("reason", reason.map(Into::into));
-        edit.with("until", until.map(Into::into)).with("drain-hold", None)
+        edit.with("until", until.map(Into::into)).with("drain-hold", None).with("draining-over", None)
     }
 
     /// And over how many seconds a drain goes; 0 is at once.
     pub fn over(self, secs: u64) -> Self {
-        self.with("drain-over", (secs > 0).then(|| format!("{secs}s").into()))
+        self.with("draining-over", Some(format!("{secs}s").into()))
     }
 
     /// Where a drain is held: what has been drained, from 0 to 1; `None` lets it go on.
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(iad["state"].as_str(), Some("draining"));
         assert_eq!(iad["reason"].as_str(), Some("kernel \"upgrade\""));
         assert_eq!(iad["until"].as_datetime().unwrap().to_string(), "2026-12-01T06:00:00Z");
-        assert_eq!(iad["drain-over"].as_str(), Some("600s"));
+        assert_eq!(iad["draining-over"].as_str(), Some("600s"));
         assert_eq!(iad["region"].as_str(), Some("us"));
     }
 

@@ -11,11 +11,12 @@ use tokio::{sync::mpsc, time::Instant as TokioInstant};
 
 use super::told::Told;
 use crate::{
+    health::Check,
     load::LoadSource,
     probe::{Limits, LoadKey, LoadReading, Poller, Report},
     steer::{
-        Compiler, Conditions, Disagreement, Fallback, Feed, FeedId, Feedback, FeedbackReport, PoolId, ProbeId,
-        ProbeTarget, Reading, SavedFeedback, Topology,
+        Compiler, Conditions, Disagreement, EndpointId, Fallback, Feed, FeedId, Feedback, FeedbackReport, PoolId,
+        ProbeId, ProbeTarget, Reading, SavedFeedback, Topology,
     },
 };
 
@@ -29,6 +30,8 @@ pub(super) struct Regulator {
     feed_of: HashMap<LoadKey, FeedId>,
     /// Feeds that report in the replies to health checks, by whom those ask.
     carried: HashMap<ProbeTarget, Vec<FeedId>>,
+    /// By feed: the monitor of kind http whose replies carry it.
+    carries: Vec<Option<Box<str>>>,
     /// By feed: why its latest poll brought no report.
     failures: Vec<Option<String>>,
     /// Polls that brought no report since the start.
@@ -50,6 +53,7 @@ impl Regulator {
             sources: Vec::new(),
             feed_of: HashMap::new(),
             carried: HashMap::new(),
+            carries: Vec::new(),
             failures: Vec::new(),
             failed_polls: 0,
             fallbacks: HashMap::new(),
@@ -67,6 +71,7 @@ impl Regulator {
         let old_failures = std::mem::take(&mut self.failures);
         self.failures = vec![None; topology.feeds.list.len()];
         self.carried.clear();
+        self.carries = carries(topology);
         self.fallbacks.clear();
         for (feed, id) in topology.feeds.list.iter().zip((0..).map(FeedId)) {
             let source = &self.sources[feed.load.index()];
@@ -90,8 +95,8 @@ impl Regulator {
     }
 
     /// Goes on where an earlier life ended.
-    pub(super) fn restore(&mut self, saved: SavedFeedback) {
-        self.feedback.restore(saved);
+    pub(super) fn restore(&mut self, saved: SavedFeedback, conditions: &mut Conditions) {
+        conditions.steering = self.feedback.restore(saved);
     }
 
     /// What must survive a restart.
@@ -128,18 +133,27 @@ impl Regulator {
         if report.outcome.is_pass() {
             self.feedback.note_latency(probe, report.outcome.latency, report.at);
         }
-        let Some(metrics) = &report.outcome.load_metrics else { return };
+        if self.carried.is_empty() || !report.outcome.is_pass() {
+            return;
+        }
         for feed in self.carried.get(&report.key.target).cloned().unwrap_or_default() {
             let source = Arc::clone(&self.sources[self.topology.feeds.list[feed.index()].load.index()]);
-            match source.read_header(metrics) {
+            let read = match &report.outcome.load_metrics {
+                Some(metrics) => source.read_header(metrics).map_err(|fault| fault.to_string()),
+                None if self.carries[feed.index()].as_ref() == Some(&report.key.monitor.name) => {
+                    Err("the reply carries no endpoint-load-metrics".to_owned())
+                }
+                // Another monitor of the same target need not carry it.
+                None => continue,
+            };
+            match read {
                 Ok(read) => {
                     if self.failures[feed.index()].take().is_some() {
                         tracing::info!(load = %source.name, target = %report.key, "reports again");
                     }
                     self.note(feed, Reading { report: read, at: report.at }, conditions);
                 }
-                Err(fault) => {
-                    let why = fault.to_string();
+                Err(why) => {
                     if self.failures[feed.index()].as_ref() != Some(&why) {
                         tracing::warn!(load = %source.name, target = %report.key, %why, "no load report");
                     }
@@ -245,4 +259,15 @@ impl Regulator {
     pub(super) fn elapsed(&self) -> Duration {
         self.epoch.elapsed()
     }
+}
+
+/// By feed that comes in the replies to health checks: the monitor of those who name it.
+fn carries(topology: &Topology) -> Vec<Option<Box<str>>> {
+    let mut carries = vec![None; topology.feeds.list.len()];
+    for (feed, endpoints) in carries.iter_mut().zip(topology.feeds.endpoints_of(topology)) {
+        let monitor = |id: &EndpointId| topology.endpoints[id.index()].monitor;
+        let monitor = endpoints.iter().find_map(monitor).map(|id| &topology.monitors[id.index()]);
+        *feed = monitor.filter(|monitor| matches!(monitor.check, Check::Http(_))).map(|monitor| monitor.name.clone());
+    }
+    carries
 }

@@ -73,6 +73,12 @@ struct FeedbackFile {
     endpoints: Vec<(String, String, f64)>,
     /// Pools, and the members that hold their clients.
     holders: Vec<(String, String)>,
+    /// Pools, their members, and the share of each.
+    #[serde(default)]
+    shares: Vec<(String, Vec<(String, f64)>)>,
+    /// Pools, and what they keep of their clients.
+    #[serde(default)]
+    keeps: Vec<(String, f64)>,
 }
 
 const FEEDBACK_VERSION: u32 = 1;
@@ -150,7 +156,16 @@ impl StateDirectory {
                     .into_iter()
                     .map(|(pool, endpoint, at)| (RampKey::Endpoint(pool.into(), endpoint.into()), at));
                 let holders = file.holders.into_iter().map(|(pool, member)| (pool.into(), member.into()));
-                SavedFeedback { ramps: datacenters.chain(endpoints).collect(), holders: holders.collect() }
+                let named =
+                    |members: Vec<(String, f64)>| members.into_iter().map(|(name, at)| (name.into(), at)).collect();
+                let shares = file.shares.into_iter().map(|(pool, members)| (pool.into(), named(members)));
+                let keeps = file.keeps.into_iter().map(|(pool, keep)| (pool.into(), keep));
+                SavedFeedback {
+                    ramps: datacenters.chain(endpoints).collect(),
+                    holders: holders.collect(),
+                    shares: shares.collect(),
+                    keeps: keeps.collect(),
+                }
             }
             Err(error) => refused(&error),
         }
@@ -158,8 +173,7 @@ impl StateDirectory {
 
     /// Keeps ramps and holders for the next life; nothing to keep makes no file where there is none.
     pub fn save_feedback(&mut self, saved: &SavedFeedback) {
-        let is_empty = saved.ramps.is_empty() && saved.holders.is_empty();
-        if is_empty && !self.path.join(FEEDBACK).exists() {
+        if *saved == SavedFeedback::default() && !self.path.join(FEEDBACK).exists() {
             return;
         }
         let mut file = FeedbackFile { version: FEEDBACK_VERSION, ..FeedbackFile::default() };
@@ -169,6 +183,9 @@ impl StateDirectory {
                 RampKey::Endpoint(pool, name) => file.endpoints.push((pool.to_string(), name.to_string(), *at)),
             }
         }
+        let named = |members: &[(Box<str>, f64)]| members.iter().map(|(name, at)| (name.to_string(), *at)).collect();
+        file.shares = saved.shares.iter().map(|(pool, members)| (pool.to_string(), named(members))).collect();
+        file.keeps = saved.keeps.iter().map(|(pool, keep)| (pool.to_string(), *keep)).collect();
         file.holders = saved.holders.iter().map(|(pool, member)| (pool.to_string(), member.to_string())).collect();
         match serde_json::to_vec(&file) {
             Ok(octets) => self.write(FEEDBACK, &octets),

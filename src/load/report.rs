@@ -48,8 +48,10 @@ impl LoadReport {
     pub fn check(&self) -> Result<(), Fault> {
         within(Quantity::Connections, self.connections, MOST_CONNECTIONS)?;
         within(Quantity::Limit, self.limit, MOST_CONNECTIONS)?;
-        if self.limit == Some(0.0) {
-            return Err(Fault::Absurd(Quantity::Limit, "is zero"));
+        match self.limit {
+            Some(0.0) => return Err(Fault::Absurd(Quantity::Limit, "is zero")),
+            Some(limit) if limit < 1.0 => return Err(Fault::Absurd(Quantity::Limit, "is less than one")),
+            _ => {}
         }
         if self.servers.is_some_and(|servers| servers.up > servers.total) {
             return Err(MORE_UP);
@@ -134,6 +136,7 @@ mod tests {
             (of(f64::INFINITY), "the number of connections is not finite"),
             (of(2e12), "the number of connections is beyond belief"),
             (limit(0.0), "the limit of connections is zero"),
+            (limit(1e-300), "the limit of connections is less than one"),
             (share(1.5), "the share of the capacity is beyond belief"),
             (slow, "the response time is beyond belief"),
             (servers, "the number of servers that are up is greater than that of all"),

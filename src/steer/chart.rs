@@ -206,6 +206,11 @@ fn client_key(client: IpAddr) -> (u64, u8) {
 }
 
 impl<'a> Course<'a> {
+    /// Whether there is nothing to draw: NODATA.
+    pub fn is_empty(&self) -> bool {
+        self.choice.is_none()
+    }
+
     /// Draws the endpoints of one answer and hands each to `each`, in the order of the answer; none at all means NODATA.
     /// A CNAME comes alone.
     pub fn draw(&self, draws: &mut Draws, each: &mut dyn FnMut(&'a Answer)) {

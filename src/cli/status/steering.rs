@@ -53,8 +53,8 @@ fn report(load: &LoadStatus) -> String {
     let Some(age) = load.age_secs else { return "none yet".to_owned() };
     let mut parts = Vec::new();
     match (load.connections, load.limit) {
-        (Some(now), Some(limit)) => parts.push(format!("{now} of {limit} connections")),
-        (Some(now), None) => parts.push(format!("{now} connections")),
+        (Some(now), Some(limit)) => parts.push(format!("{now:.0} of {limit:.0} connections")),
+        (Some(now), None) => parts.push(format!("{now:.0} connections")),
         (None, _) => {}
     }
     parts.extend(load.servers.map(|(up, all)| format!("{up} of {all} servers up")));

@@ -43,7 +43,8 @@ impl DatacenterSpec {
             load: table.optional("load", problems, super::reference),
             pace: {
                 let subject = table.subject;
-                PaceSpec::read(&mut table, subject, problems)
+                let pace = PaceSpec::read(&mut table, subject, problems);
+                pace.draining(table.optional("draining-over", problems, super::regulation::draining_over))
             },
             drain_hold: table.optional("drain-hold", problems, super::regulation::shed),
             keep: table.optional("shed", problems, super::regulation::shed).unwrap_or_default(),

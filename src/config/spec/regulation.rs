@@ -50,6 +50,11 @@ impl PaceSpec {
         Self { slow_start: ramp("slow-start"), drain_over: ramp("drain-over") }
     }
 
+    /// With the pace of the drain under way, where an operator gave it one.
+    pub(super) fn draining(self, over: Option<Duration>) -> Self {
+        Self { drain_over: over.or(self.drain_over), ..self }
+    }
+
     /// What is not written here is as it is there.
     pub(in crate::config) fn or(self, other: Self) -> Self {
         Self { slow_start: self.slow_start.or(other.slow_start), drain_over: self.drain_over.or(other.drain_over) }
@@ -62,6 +67,11 @@ impl PaceSpec {
 
 fn ramp(item: Item<'_>, problems: &mut Problems) -> Option<Duration> {
     values::duration(item, SHORTEST, LONGEST, problems).map(|time| time.value)
+}
+
+/// Over how long the drain under way goes: `portolan drain --over` writes it, and its end takes it out.
+pub(super) fn draining_over(item: Item<'_>, problems: &mut Problems) -> Option<Duration> {
+    values::duration(item, Duration::ZERO, Pace::LONGEST, problems).map(|time| time.value)
 }
 
 impl RegulationSpec {

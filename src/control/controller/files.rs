@@ -40,7 +40,7 @@ impl Controller {
         self.loading = None;
         let outcome = match loaded {
             Some(Ok(Loaded::World(world))) => {
-                self.adopt(*world).await;
+                self.adopt(*world, inbox).await;
                 Ok(self.published.load().generation)
             }
             Some(Ok(Loaded::Unchanged(databases))) => {
@@ -84,14 +84,16 @@ impl Controller {
         }
     }
 
-    pub(super) async fn adopt(&mut self, mut world: World) {
+    pub(super) async fn adopt(&mut self, mut world: World, inbox: &mut Inbox) {
         let waiting = self.settings.waiting_for_restart(&world.config.server);
         world.warnings.extend(waiting.iter().map(|key| {
             format!("`{key}` of `server` has changed: it takes effect at the next start (help: restart the server)")
         }));
+        // A new alias is asked for before anything is answered by it: what is in use serves on meanwhile.
+        self.set_aliases(&world.topology.aliases, &world.config.server.resolvers);
+        self.first_resolution(&mut inbox.resolved).await;
         self.world = world;
         self.ledger.set_has_canaries(!self.world.config.server.canaries.is_empty());
-        self.set_aliases();
         self.set_feeds().await;
         self.follow_states(datacenter_states(&self.world.topology, unix_now())).await;
         self.accept();

@@ -10,6 +10,7 @@ use tokio::{
 use super::{COALESCE, Controller, SAVE};
 use crate::{
     control::{report, state::unix_now},
+    dns::Name,
     health::{Doubts, Effect, Monitor, Outcome, Verdict, saved::SavedVerdict},
     probe::{LoadReading, ProbeKey, Report},
     resolve,
@@ -137,10 +138,9 @@ impl Controller {
     // Aliases
 
     /// Makes the topology's aliases what is resolved.
-    pub(super) fn set_aliases(&mut self) {
-        let aliases = &self.world.topology.aliases;
+    pub(super) fn set_aliases(&mut self, aliases: &[Name], resolvers: &[std::net::SocketAddr]) {
         self.aliases.set(aliases);
-        self.resolver.set(aliases, &self.world.config.server.resolvers);
+        self.resolver.set(aliases, resolvers);
     }
 
     /// Waits until every alias was asked for that no earlier life knows of. Probes go on meanwhile.

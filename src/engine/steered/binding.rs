@@ -33,6 +33,9 @@ pub(super) fn draw<'s>(
         frame.scope = courses.iter().map(|course| course.scope).fold(frame.scope, u8::max);
     }
     let ttl_secs = courses[0].ttl_secs.min(courses[1].ttl_secs);
+    if courses.iter().all(Course::is_empty) {
+        return Ok(Drawn::Nothing);
+    }
     let mark = frame.writer.mark();
     let start = frame.writer.position();
     push_fixed(&mut frame.writer, owner, binding.rtype, ttl_secs, 0)?;

@@ -37,6 +37,7 @@ pub(super) fn draw<'s>(
         owner,
         ttl_secs: course.ttl_secs,
         keeps_order: course.keeps_order,
+        last_priority: None,
         start: frame.writer.position(),
         count: 0,
     };
@@ -61,6 +62,7 @@ struct Hosts {
     owner: u16,
     ttl_secs: u32,
     keeps_order: bool,
+    last_priority: Option<u16>,
     start: usize,
     count: u16,
 }
@@ -77,10 +79,12 @@ impl Hosts {
             return Ok(());
         }
         // Where an answer's order means something, clients keep it by the priorities.
-        let rank = if self.keeps_order { self.count } else { 0 };
+        let least = self.last_priority.filter(|_| self.keeps_order).map_or(0, |last| last.saturating_add(1));
+        let priority = srv.priority.max(least);
+        self.last_priority = Some(priority);
         let length = NUMBERS_OCTETS + srv.target.len();
         push_fixed(writer, self.owner, Rtype::SRV, self.ttl_secs, length as u16)?;
-        for number in [srv.priority.saturating_add(rank), srv.weight, srv.port] {
+        for number in [priority, srv.weight, srv.port] {
             writer.push_u16(number)?;
         }
         writer.push(&srv.target)?;

@@ -47,9 +47,27 @@ impl Balance {
         Self { policy, weights, damper, latencies, due: Duration::ZERO, fallback: None }
     }
 
-    /// Whether it is for the same pool still.
-    pub(super) fn fits(&self, policy: &LoadPolicy, weights: &[u16]) -> bool {
-        self.policy == *policy && self.weights == weights
+    /// Goes on from the balance of the pool as it was; `now_at` says where each of its members is, if it is there still. Who is
+    /// new starts with the share of its weight. Shares that were as configured are so again.
+    pub(super) fn go_on_from(&mut self, old: &Self, now_at: impl Fn(usize) -> Option<usize>) {
+        let mut shares = configured(&self.weights);
+        for (was_at, share) in old.damper.shares().iter().enumerate() {
+            if let Some(at) = now_at(was_at) {
+                (shares[at], self.latencies[at]) = (*share, old.latencies[was_at]);
+            }
+        }
+        self.due = old.due;
+        if old.weights().is_some() {
+            self.damper = Damper::moving(normalized(shares, &self.weights));
+        }
+    }
+
+    /// Goes on with the shares of an earlier life, where a member has one.
+    pub(super) fn restore(&mut self, saved: impl Iterator<Item = Option<f64>>) {
+        let home = configured(&self.weights);
+        let is_share = |share: &f64| (0.0..=1.0).contains(share);
+        let shares = saved.zip(home).map(|(saved, home)| saved.filter(is_share).unwrap_or(home)).collect();
+        self.damper = Damper::moving(normalized(shares, &self.weights));
     }
 
     /// Why the configured weights rule, if they do.
@@ -135,4 +153,53 @@ impl Balance {
 fn configured(weights: &[u16]) -> Vec<f64> {
     let sum: f64 = weights.iter().map(|&weight| f64::from(weight)).sum();
     weights.iter().map(|&weight| if sum > 0.0 { f64::from(weight) / sum } else { 0.0 }).collect()
+}
+
+/// The same, adding up to 1; who has no weight has no share.
+fn normalized(shares: Vec<f64>, weights: &[u16]) -> Vec<f64> {
+    let held = |(share, &weight): (f64, &u16)| if weight > 0 { share } else { 0.0 };
+    let shares: Vec<f64> = shares.into_iter().zip(weights).map(held).collect();
+    let sum: f64 = shares.iter().sum();
+    if sum > 0.0 { shares.iter().map(|share| share / sum).collect() } else { configured(weights) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn balance(weights: &[u16]) -> Balance {
+        Balance::new(LoadPolicy { by: Measure::Connections, soft: 0.7, hard: 0.9 }, weights.to_vec())
+    }
+
+    #[test]
+    fn a_member_keeps_its_share_wherever_it_is_written_and_whoever_joins() {
+        let mut old = balance(&[1, 1]);
+        old.damper = Damper::moving(vec![0.1, 0.9]);
+        let mut swapped = balance(&[1, 1]);
+        swapped.go_on_from(&old, |at| Some(1 - at));
+        assert_eq!(swapped.shares(), [0.9, 0.1]);
+        let mut joined = balance(&[1, 1, 1]);
+        joined.go_on_from(&old, Some);
+        let shares = joined.shares();
+        assert!((shares[1] / shares[0] - 9.0).abs() < 1e-9 && (shares[2] - 0.25).abs() < 1e-9, "{shares:?}");
+        let mut reweighed = balance(&[4, 1]);
+        reweighed.go_on_from(&old, Some);
+        assert_eq!(reweighed.shares(), [0.1, 0.9], "weights pull by steps, too");
+    }
+
+    #[test]
+    fn shares_that_were_as_configured_are_so_again() {
+        let mut heavier = balance(&[3, 1]);
+        heavier.go_on_from(&balance(&[1, 1]), Some);
+        assert_eq!((heavier.shares(), heavier.weights()), (&[0.75, 0.25][..], None));
+    }
+
+    #[test]
+    fn an_earlier_life_is_believed_where_it_can_be() {
+        let mut restored = balance(&[1, 1]);
+        restored.restore([Some(0.2), Some(0.8)].into_iter());
+        assert_eq!(restored.shares(), [0.2, 0.8]);
+        restored.restore([Some(f64::NAN), Some(7.0)].into_iter());
+        assert_eq!(restored.shares(), [0.5, 0.5]);
+    }
 }

@@ -27,6 +27,11 @@ impl Damper {
         Self { wanted: shares.clone(), shares, is_moving: false }
     }
 
+    /// On the way: the next step is taken whatever the dead band says.
+    pub(super) fn moving(shares: Vec<f64>) -> Self {
+        Self { is_moving: true, ..Self::new(shares) }
+    }
+
     /// The shares at present; they add up to 1.
     pub(super) fn shares(&self) -> &[f64] {
         &self.shares

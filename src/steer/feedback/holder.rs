@@ -9,17 +9,32 @@ use crate::steer::pool::Failback;
 pub(super) struct Holder {
     member: Option<u16>,
     usable_since: Vec<Option<Duration>>,
+    /// Whether each was ever usable: who comes for the first time does not come back.
+    was_usable: Vec<bool>,
 }
 
 impl Holder {
     /// Nobody yet, of so many members.
     pub(super) fn new(members: usize) -> Self {
-        Self { member: None, usable_since: vec![None; members] }
+        Self { member: None, usable_since: vec![None; members], was_usable: vec![false; members] }
     }
 
     /// As it was in an earlier life.
     pub(super) fn restored(members: usize, member: u16) -> Self {
-        Self { member: Some(member).filter(|&member| usize::from(member) < members), ..Self::new(members) }
+        let member = Some(member).filter(|&member| usize::from(member) < members);
+        Self { member, was_usable: vec![true; members], ..Self::new(members) }
+    }
+
+    /// The same over other members; `now_at` says where each of the old ones is, if it is there still.
+    pub(super) fn moved(&self, members: usize, now_at: impl Fn(u16) -> Option<usize>) -> Self {
+        let mut moved = Self::new(members);
+        moved.member = self.member.and_then(|member| now_at(member)).map(|at| at as u16);
+        for (old, (since, was_usable)) in (0_u16..).zip(self.usable_since.iter().zip(&self.was_usable)) {
+            if let Some(at) = now_at(old) {
+                (moved.usable_since[at], moved.was_usable[at]) = (*since, *was_usable);
+            }
+        }
+        moved
     }
 
     /// Takes note of who is usable at `now`.
@@ -33,7 +48,8 @@ impl Holder {
             // Where nobody is usable the pool comes to nothing, and whoever recovers first will hold it.
             (_, None) => {}
             (Some(holder), Some(first)) if is_held && first < holder => {
-                let waits = |since: &Option<Duration>| match failback {
+                let waits = |at: usize, since: &Option<Duration>| match failback {
+                    _ if !self.was_usable[at] => false,
                     Failback::Auto => false,
                     Failback::After(time) => since.is_none_or(|since| now.saturating_sub(since) < time),
                     Failback::Manual => true,
@@ -41,12 +57,14 @@ impl Holder {
                 let proven = self.usable_since[..usize::from(holder)]
                     .iter()
                     .zip(usable)
-                    .position(|(since, &is_usable)| is_usable && !waits(since));
+                    .enumerate()
+                    .position(|(at, (since, &is_usable))| is_usable && !waits(at, since));
                 self.member = Some(proven.map_or(holder, |at| at as u16));
             }
             (Some(_), Some(_)) if is_held => {}
             (_, first) => self.member = first,
         }
+        self.was_usable.iter_mut().zip(usable).for_each(|(was, &is)| *was |= is);
     }
 
     /// Gives the clients to the first usable member: an operator's word.
@@ -109,6 +127,26 @@ mod tests {
         assert_eq!(holder.next_due(failback), Some(66 * SECOND));
         holder.follow(&[true, true], failback, 66 * SECOND);
         assert_eq!((holder.member, holder.out_of_order()), (Some(0), None));
+    }
+
+    #[test]
+    fn who_comes_for_the_first_time_does_not_come_back() {
+        let mut holder = Holder::new(2);
+        holder.follow(&[false, true], Failback::Manual, SECOND);
+        holder.follow(&[true, true], Failback::Manual, 2 * SECOND);
+        assert_eq!(holder.out_of_order(), None);
+    }
+
+    #[test]
+    fn other_members_do_not_change_who_holds() {
+        let mut holder = Holder::new(2);
+        for usable in [[true, true], [false, true], [true, true]] {
+            holder.follow(&usable, Failback::Manual, SECOND);
+        }
+        // A third one is put first.
+        let mut moved = holder.moved(3, |old| Some(usize::from(old) + 1));
+        moved.follow(&[false, true, true], Failback::Manual, 2 * SECOND);
+        assert_eq!(moved.out_of_order(), Some(2));
     }
 
     #[test]

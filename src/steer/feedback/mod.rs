@@ -96,8 +96,11 @@ impl Feedback {
         let mut held: HashMap<_, _> =
             self.held.drain(..).filter_map(|one| Some((by_name(one.id, &old)?, one))).collect();
         let name = |id: &PoolId| &topology.pools[id.index()].name;
-        self.loaded =
-            watched.loaded.iter().map(|id| Loaded::new(topology, *id, &watched, loaded.remove(name(id)))).collect();
+        self.loaded = watched
+            .loaded
+            .iter()
+            .map(|id| Loaded::new(topology, *id, &watched, loaded.remove(name(id)).map(|one| (&*old, one))))
+            .collect();
         self.spilling = watched
             .spilling
             .iter()

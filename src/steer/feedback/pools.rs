@@ -136,7 +136,7 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    pub(super) fn new(topology: &Topology, id: PoolId, watched: &Watched, old: Option<Self>) -> Self {
+    pub(super) fn new(topology: &Topology, id: PoolId, watched: &Watched, old: Option<(&Topology, Self)>) -> Self {
         let pool = &topology.pools[id.index()];
         let Policy::Load(policy) = pool.policy.clone() else {
             unreachable!("only load pools are watched for their load")
@@ -144,11 +144,14 @@ impl Loaded {
         let weights: Vec<u16> = pool.members.iter().map(|member| member.weight).collect();
         let feeds: Vec<Vec<FeedId>> =
             pool.members.iter().map(|member| topology.feeds.of_member(topology, member.kind)).collect();
-        let kept = old.filter(|old| old.balance.fits(&policy, &weights));
-        let (balance, is_told) = kept.map_or_else(
-            || (Balance::new(policy.clone(), weights), vec![false; feeds.len()]),
-            |old| (old.balance, old.is_told),
-        );
+        let (mut balance, mut is_told) = (Balance::new(policy.clone(), weights), vec![false; feeds.len()]);
+        if let Some((old_topology, old)) = old {
+            let now_at = |at| moved_to(topology, id, old_topology, old.id, at);
+            balance.go_on_from(&old.balance, now_at);
+            for (at, told) in old.is_told.iter().enumerate() {
+                now_at(at).into_iter().for_each(|at| is_told[at] = *told);
+            }
+        }
         let probes = |at: usize| probes_below(topology, pool.members[at].kind);
         let interval = |probe: ProbeId| topology.monitors[topology.probes[probe.index()].monitor.index()].interval;
         let probed = (0..pool.members.len()).flat_map(probes).map(interval).max();
@@ -257,6 +260,14 @@ impl Loaded {
     pub(super) fn shares(&self) -> &[f64] {
         self.balance.shares()
     }
+
+    /// Goes on with the shares of an earlier life, by member.
+    pub(super) fn restore(&mut self, topology: &Topology, shares: &[(Box<str>, f64)]) {
+        let members = &topology.pools[self.id.index()].members;
+        let of = |kind| shares.iter().find(|(name, _)| **name == *topology.member_name(kind)).map(|(_, share)| *share);
+        self.balance.restore(members.iter().map(|member| of(member.kind)));
+        self.weights = self.balance.weights().map(Into::into);
+    }
 }
 
 /// The probes of every endpoint of a member, each once.
@@ -342,9 +353,20 @@ impl Spilling {
         self.spill.keep()
     }
 
+    /// Goes on with what an earlier life kept.
+    pub(super) fn restore(&mut self, keep: f64) {
+        self.spill = Spill::restored(keep);
+    }
+
     pub(super) fn levels(&self) -> Option<(f64, f64)> {
         self.levels
     }
+}
+
+/// Where a member of an old pool is in the new one, by its name.
+fn moved_to(new: &Topology, id: PoolId, old: &Topology, old_id: PoolId, at: usize) -> Option<usize> {
+    let name = old.member_name(old.pools[old_id.index()].members.get(at)?.kind);
+    new.pools[id.index()].members.iter().position(|member| new.member_name(member.kind) == name)
 }
 
 /// A `failover` pool whose clients do not go back at once.
@@ -358,11 +380,11 @@ pub(super) struct Held {
 impl Held {
     pub(super) fn new(topology: &Topology, id: PoolId, old_topology: &Topology, old: Option<Self>) -> Self {
         let pool = &topology.pools[id.index()];
-        let members = |topology: &Topology, id: PoolId| -> Vec<Box<str>> {
-            topology.pools[id.index()].members.iter().map(|member| topology.member_name(member.kind).into()).collect()
-        };
-        let same = old.filter(|old| members(old_topology, old.id) == members(topology, id));
-        let holder = same.map_or_else(|| Holder::new(pool.members.len()), |old| old.holder);
+        let count = pool.members.len();
+        let holder = old.map_or_else(
+            || Holder::new(count),
+            |old| old.holder.moved(count, |at| moved_to(topology, id, old_topology, old.id, at.into())),
+        );
         Self { id, holder, failback: pool.regulation.failback }
     }
 

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::{Disagreement, Fallback, Feedback, RampKey, Reading};
-use crate::steer::topology::{FeedId, PoolId};
+use crate::steer::{
+    conditions::Steering,
+    topology::{FeedId, PoolId},
+};
 
 /// All that is under way.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,6 +71,10 @@ pub struct SavedFeedback {
     pub ramps: Vec<(RampKey, f64)>,
     /// Pools and the names of the members that hold their clients.
     pub holders: Vec<(Box<str>, Box<str>)>,
+    /// `load` pools whose shares are not as configured: their members and the share of each, from 0 to 1.
+    pub shares: Vec<(Box<str>, Vec<(Box<str>, f64)>)>,
+    /// Pools that keep less than all of their clients: from 0 to 1.
+    pub keeps: Vec<(Box<str>, f64)>,
 }
 
 impl Feedback {
@@ -112,17 +119,38 @@ impl Feedback {
             let member = pool.members.get(usize::from(one.holder()?))?;
             Some((pool.name.clone(), self.topology.member_name(member.kind).into()))
         };
-        SavedFeedback { ramps, holders: self.held.iter().filter_map(holder).collect() }
+        let pool = |id: PoolId| &self.topology.pools[id.index()];
+        let shares = |one: &super::pools::Loaded| {
+            one.weights()?;
+            let names = pool(one.id).members.iter().map(|member| self.topology.member_name(member.kind).into());
+            Some((pool(one.id).name.clone(), names.zip(one.shares().iter().copied()).collect()))
+        };
+        let spilling = self.spilling.iter().filter(|one| one.keep() < 1.0);
+        SavedFeedback {
+            ramps,
+            holders: self.held.iter().filter_map(holder).collect(),
+            shares: self.loaded.iter().filter_map(shares).collect(),
+            keeps: spilling.map(|one| (pool(one.id).name.clone(), one.keep())).collect(),
+        }
     }
 
     /// Goes on where an earlier life ended.
-    pub fn restore(&mut self, saved: SavedFeedback) {
+    pub fn restore(&mut self, saved: SavedFeedback) -> Steering {
         for (key, at) in saved.ramps {
             self.ramps.restore(key, at.clamp(0.0, 1.0));
+        }
+        for (pool, shares) in saved.shares {
+            let one = self.loaded.iter_mut().find(|one| self.topology.pools[one.id.index()].name == pool);
+            one.into_iter().for_each(|one| one.restore(&self.topology, &shares));
+        }
+        for (pool, keep) in saved.keeps {
+            let one = self.spilling.iter_mut().find(|one| self.topology.pools[one.id.index()].name == pool);
+            one.into_iter().for_each(|one| one.restore(keep));
         }
         for (pool, member) in saved.holders {
             let one = self.held.iter_mut().find(|one| self.topology.pools[one.id.index()].name == pool);
             one.into_iter().for_each(|one| one.restore(&self.topology, &member));
         }
+        self.steering()
     }
 }

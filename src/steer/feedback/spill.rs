@@ -26,6 +26,12 @@ impl Default for Spill {
 }
 
 impl Spill {
+    /// As it was in an earlier life.
+    pub(super) fn restored(keep: f64) -> Self {
+        let keep = if keep.is_finite() { keep.clamp(LEAST, 1.0) } else { 1.0 };
+        Self { keep, wanted: keep, is_moving: keep < 1.0 }
+    }
+
     /// From 0 to 1.
     pub(super) fn keep(&self) -> f64 {
         self.keep
