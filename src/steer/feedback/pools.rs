@@ -129,6 +129,8 @@ pub(super) struct Loaded {
     stale_after: Duration,
     /// When the first reports must be in.
     grace: Option<Duration>,
+    /// Until then nothing is looked at but for a report.
+    held_until: Duration,
     /// As last compiled, to share what stays the same.
     weights: Option<Arc<[u32]>>,
     /// A report came in since the last look.
@@ -160,7 +162,19 @@ impl Loaded {
         let reported = feeds.iter().flatten().map(|feed| source(topology, *feed).stale_after).max();
         let stale_after = probed.map(|interval| interval * 3).max(reported).unwrap_or(IDLE_PERIOD);
         let weights = balance.weights().map(Into::into);
-        Self { id, balance, policy, feeds, period, is_told, stale_after, grace: None, weights, has_heard: true }
+        Self {
+            id,
+            balance,
+            policy,
+            feeds,
+            period,
+            is_told,
+            stale_after,
+            grace: None,
+            held_until: Duration::ZERO,
+            weights,
+            has_heard: true,
+        }
     }
 
     /// The probes whose latency stands for a member whose reports tell no response time: members and probes.
@@ -218,11 +232,13 @@ impl Loaded {
             })
             .collect();
         self.has_heard = false;
-        // At the start reports come in one by one: the first is not to be looked at without the others.
+        // At the start, and after a reload that brings new sources, reports come in one by one: the first is not to be looked at
+        // without the others.
         let grace = *self.grace.get_or_insert(now + self.stale_after);
         let is_missing = |at: usize| usable.get(at) == Some(&true) && measured[at].is_none();
-        if now < grace && self.weights.is_none() && (0..measured.len()).any(is_missing) {
-            return None;
+        if now < grace && (0..measured.len()).any(is_missing) {
+            self.held_until = grace;
+            return self.weights.clone();
         }
         self.balance.follow(&measured, usable, self.period, now);
         let weights = self.balance.weights();
@@ -242,10 +258,14 @@ impl Loaded {
 
     /// When its shares are to be looked at; `None` while they rest as configured and no report comes in.
     pub(super) fn due(&self) -> Option<Duration> {
-        let is_under_way = self.has_heard || self.weights.is_some();
-        // Who never reports is told of when the grace ends.
-        let waiting = || self.grace.filter(|_| self.balance.due().is_zero());
-        if is_under_way { Some(self.balance.due()) } else { waiting() }
+        let due = self.balance.due();
+        match &self.weights {
+            _ if self.has_heard => Some(due),
+            // Within the grace only a report is a reason to look again.
+            Some(_) => Some(due.max(self.held_until)),
+            // Who never reports is told of when the grace ends.
+            None => self.grace.filter(|_| due.is_zero()),
+        }
     }
 
     pub(super) fn fallback(&self) -> Option<Fallback> {
