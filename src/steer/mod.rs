@@ -40,7 +40,7 @@ pub use draws::Draws;
 pub use endpoint::{Endpoint, Force, Host, Target};
 pub use feedback::{
     Disagreement, Fallback, FeedReport, Feedback, FeedbackReport, PoolReport, RampKey, RampReport, Reading,
-    SavedFeedback,
+    SavedFeedback, SavedShares,
 };
 pub use feeds::{Feed, Feeds};
 pub use inspect::{

@@ -28,7 +28,7 @@ impl Holder {
     /// The same over other members; `now_at` says where each of the old ones is, if it is there still.
     pub(super) fn moved(&self, members: usize, now_at: impl Fn(u16) -> Option<usize>) -> Self {
         let mut moved = Self::new(members);
-        moved.member = self.member.and_then(|member| now_at(member)).map(|at| at as u16);
+        moved.member = self.member.and_then(&now_at).map(|at| at as u16);
         for (old, (since, was_usable)) in (0_u16..).zip(self.usable_since.iter().zip(&self.was_usable)) {
             if let Some(at) = now_at(old) {
                 (moved.usable_since[at], moved.was_usable[at]) = (*since, *was_usable);

@@ -40,7 +40,7 @@ use std::{
 pub use agreement::Disagreement;
 pub use balance::Fallback;
 pub use ramps::RampKey;
-pub use report::{FeedReport, FeedbackReport, PoolReport, RampReport, SavedFeedback};
+pub use report::{FeedReport, FeedbackReport, PoolReport, RampReport, SavedFeedback, SavedShares};
 
 use super::{
     compiler::Compiler,

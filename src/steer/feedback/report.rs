@@ -64,6 +64,9 @@ pub struct RampReport<'a> {
     pub ends: Duration,
 }
 
+/// The members of a pool, and the share of each, from 0 to 1.
+pub type SavedShares = Vec<(Box<str>, f64)>;
+
 /// What must survive a restart.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SavedFeedback {
@@ -72,7 +75,7 @@ pub struct SavedFeedback {
     /// Pools and the names of the members that hold their clients.
     pub holders: Vec<(Box<str>, Box<str>)>,
     /// `load` pools whose shares are not as configured: their members and the share of each, from 0 to 1.
-    pub shares: Vec<(Box<str>, Vec<(Box<str>, f64)>)>,
+    pub shares: Vec<(Box<str>, SavedShares)>,
     /// Pools that keep less than all of their clients: from 0 to 1.
     pub keeps: Vec<(Box<str>, f64)>,
 }
