@@ -12,8 +12,8 @@ use tokio::{sync::mpsc, time::Instant as TokioInstant};
 use super::told::Told;
 use crate::{
     health::Check,
-    load::LoadSource,
-    probe::{Limits, LoadKey, LoadReading, Poller, Report},
+    load::{LoadReport, LoadSource},
+    probe::{Limits, LoadKey, LoadReading, Poller, ProbeKey, Report},
     steer::{
         Compiler, Conditions, Disagreement, EndpointId, Fallback, Feed, FeedId, Feedback, FeedbackReport, PoolId,
         ProbeId, ProbeTarget, Reading, SavedFeedback, Topology,
@@ -108,24 +108,8 @@ impl Regulator {
     pub(super) fn take(&mut self, reading: LoadReading, conditions: &Conditions) {
         // A reading of a configuration that is gone is nobody's.
         let Some(&feed) = self.feed_of.get(&reading.key) else { return };
-        let before = std::mem::take(&mut self.failures[feed.index()]);
-        match reading.result {
-            Ok(report) => {
-                if before.is_some() {
-                    tracing::info!(load = %reading.key, "reports again");
-                }
-                self.note(feed, Reading { report, at: reading.at }, conditions);
-            }
-            Err(failure) => {
-                let why = failure.to_string();
-                if before.as_ref() != Some(&why) {
-                    tracing::warn!(load = %reading.key, %why, "no load report");
-                }
-                self.failures[feed.index()] = Some(why);
-                self.failed_polls += 1;
-                self.feedback.note_failure(feed);
-            }
-        }
+        let read = reading.result.map_err(|failure| failure.to_string());
+        self.settle(feed, (&reading.key.to_string(), None), (read, reading.at), conditions);
     }
 
     /// Takes in what a health check says beside its outcome: how long it took, and what the reply carries.
@@ -146,21 +130,34 @@ impl Regulator {
                 // Another monitor of the same target need not carry it.
                 None => continue,
             };
-            match read {
-                Ok(read) => {
-                    if self.failures[feed.index()].take().is_some() {
-                        tracing::info!(load = %source.name, target = %report.key, "reports again");
-                    }
-                    self.note(feed, Reading { report: read, at: report.at }, conditions);
+            self.settle(feed, (&source.name, Some(&report.key)), (read, report.at), conditions);
+        }
+    }
+
+    /// Takes in a report, or why there is none; the log is told where that changes.
+    fn settle(
+        &mut self,
+        feed: FeedId,
+        (load, target): (&str, Option<&ProbeKey>),
+        (read, at): (Result<LoadReport, String>, Duration),
+        conditions: &Conditions,
+    ) {
+        let target = target.map(tracing::field::display);
+        let before = self.failures[feed.index()].take();
+        match read {
+            Ok(report) => {
+                if before.is_some() {
+                    tracing::info!(%load, target, "reports again");
                 }
-                Err(why) => {
-                    if self.failures[feed.index()].as_ref() != Some(&why) {
-                        tracing::warn!(load = %source.name, target = %report.key, %why, "no load report");
-                    }
-                    self.failures[feed.index()] = Some(why);
-                    self.failed_polls += 1;
-                    self.feedback.note_failure(feed);
+                self.note(feed, Reading { report, at }, conditions);
+            }
+            Err(why) => {
+                if before.as_ref() != Some(&why) {
+                    tracing::warn!(%load, target, %why, "no load report");
                 }
+                self.failures[feed.index()] = Some(why);
+                self.failed_polls += 1;
+                self.feedback.note_failure(feed);
             }
         }
     }

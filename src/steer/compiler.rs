@@ -355,7 +355,7 @@ fn regulated_pools(topology: &Topology) -> Vec<bool> {
 }
 
 /// The roots and every pool below them, each once.
-fn pools_below(topology: &Topology, roots: &[PoolId]) -> Vec<PoolId> {
+pub(super) fn pools_below(topology: &Topology, roots: &[PoolId]) -> Vec<PoolId> {
     let mut seen = std::collections::HashSet::new();
     let mut open = roots.to_vec();
     while let Some(id) = open.pop() {

@@ -472,10 +472,7 @@ fn weigh_parts(group: &mut [Stake], spread: Spread) {
 /// A member's stake as configured.
 fn configured_stake(topology: &Topology, pool: &Pool, member: u16) -> Stake {
     let member = &pool.members[usize::from(member)];
-    let name = match member.kind {
-        MemberKind::Endpoint(id) => &topology.endpoints[id.index()].name,
-        MemberKind::Pool(id) => &topology.pools[id.index()].name,
-    };
+    let name = topology.member_name(member.kind);
     // Standbys share alike whether they are so by weight 0 or by state.
     Stake { id: stable_hash(name.as_bytes()), weight: u32::from(member.weight).max(1), part: Part::FULL }
 }

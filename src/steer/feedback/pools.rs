@@ -17,6 +17,7 @@ use super::{
 use crate::{
     load::{LoadReport, LoadSource},
     steer::{
+        compiler::pools_below,
         part::Part,
         pool::{Capacity, Failback, LoadPolicy, Measure, MemberKind, Policy},
         topology::{FeedId, PoolId, ProbeId, Topology},
@@ -69,20 +70,9 @@ fn longest_ttls(topology: &Topology, wanted: &HashSet<PoolId>) -> HashMap<PoolId
         *ttl = service.ttl_secs.max(*ttl);
     }
     for (root, ttl_secs) in by_root {
-        let mut open = vec![root];
-        let mut seen = HashSet::new();
-        while let Some(id) = open.pop() {
-            if !seen.insert(id) {
-                continue;
-            }
-            if wanted.contains(&id) {
-                let ttl = Duration::from_secs(ttl_secs.into());
-                longest.entry(id).and_modify(|known: &mut Duration| *known = ttl.max(*known)).or_insert(ttl);
-            }
-            open.extend(topology.pools[id.index()].members.iter().filter_map(|member| match member.kind {
-                MemberKind::Pool(inner) => Some(inner),
-                MemberKind::Endpoint(_) => None,
-            }));
+        let ttl = Duration::from_secs(ttl_secs.into());
+        for id in pools_below(topology, &[root]).into_iter().filter(|id| wanted.contains(id)) {
+            longest.entry(id).and_modify(|known: &mut Duration| *known = ttl.max(*known)).or_insert(ttl);
         }
     }
     longest
