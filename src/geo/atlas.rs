@@ -7,7 +7,8 @@ use std::net::IpAddr;
 
 use super::{
     address::{Address, carried},
-    runs::{Found, Runs},
+    blocks::{Blocks, Spot},
+    runs::{Found, Runs, Sorted, mapped},
 };
 
 /// The value of runs whose addresses are looked up as the IPv4 they carry.
@@ -25,7 +26,7 @@ pub struct Area(pub u32);
 /// Every address's area. Immutable.
 #[derive(Debug, Clone)]
 pub struct Atlas {
-    v4: Runs<u32>,
+    v4: Blocks,
     v6: Runs<u128>,
     area_count: usize,
     /// All addresses are in this one area, special ones too.
@@ -60,7 +61,8 @@ pub struct Run {
 }
 
 impl Atlas {
-    pub(super) fn of_runs(v4: Runs<u32>, v6: Runs<u128>, area_count: usize) -> Self {
+    pub(super) fn of_runs(v4: Sorted<u32>, v6: Sorted<u128>, area_count: usize) -> Self {
+        let (v4, v6) = (Blocks::of(&v4), Runs::of(v6));
         let only = only_area(&v4, &v6);
         Self { v4, v6, area_count, only }
     }
@@ -75,7 +77,7 @@ impl Atlas {
     #[inline]
     pub fn locate(&self, ip: IpAddr) -> Place {
         let place = match ip {
-            IpAddr::V4(v4) => place(&self.v4, u32::from(v4)),
+            IpAddr::V4(v4) => self.v4.find(u32::from(v4)).place(),
             IpAddr::V6(v6) => self.locate_v6(u128::from(v6)),
         };
         if self.only.is_some() { Place { scope: 0, ..place } } else { place }
@@ -85,10 +87,13 @@ impl Atlas {
     fn locate_v6(&self, address: u128) -> Place {
         match carried(address) {
             Some((v4, carriage)) => {
-                let place = place(&self.v4, v4);
+                let place = self.v4.find(v4).place();
                 Place { scope: carriage.prefix_length(place.scope), ..place }
             }
-            None => place(&self.v6, address),
+            None => {
+                let found = self.v6.find(address);
+                Spot { value: found.value, scope: found.scope(address) }.place()
+            }
         }
     }
 
@@ -103,7 +108,7 @@ impl Atlas {
         let values: Vec<u32> = map.iter().flat_map(|&to| [packed(to, false), packed(to, true)]).collect();
         let value = |value: u32| if value == CARRIED { CARRIED } else { values[value as usize] };
         let area_count = map[..self.area_count].iter().max().map_or(0, |&highest| highest as usize + 1);
-        Self::of_runs(self.v4.mapped(value), self.v6.mapped(value), area_count)
+        Self::of_runs(mapped(self.v4.iter(), value), mapped(self.v6.iter(), value), area_count)
     }
 
     /// Areas are numbered below this.
@@ -132,10 +137,11 @@ impl Atlas {
     }
 }
 
-#[inline]
-fn place<K: Address>(runs: &Runs<K>, address: K) -> Place {
-    let found = runs.find(address);
-    Place { area: Area(found.value >> 1), scope: found.scope(address), special: found.value & 1 == 1 }
+impl Spot {
+    #[inline]
+    fn place(self) -> Place {
+        Place { area: Area(self.value >> 1), scope: self.scope, special: self.value & 1 == 1 }
+    }
 }
 
 fn run<K: Address>(found: Found<K>) -> Option<Run> {
@@ -148,7 +154,7 @@ fn run<K: Address>(found: Found<K>) -> Option<Run> {
     })
 }
 
-fn only_area(v4: &Runs<u32>, v6: &Runs<u128>) -> Option<Area> {
+fn only_area(v4: &Blocks, v6: &Runs<u128>) -> Option<Area> {
     let mut areas = v4.iter().map(|f| f.value).chain(v6.iter().map(|f| f.value)).filter(|&value| value != CARRIED);
     let first = areas.next()? >> 1;
     areas.all(|value| value >> 1 == first).then_some(Area(first))

@@ -6,6 +6,7 @@
 
 mod address;
 mod atlas;
+mod blocks;
 mod column;
 mod coordinates;
 mod database;

@@ -1,4 +1,4 @@
-//! Sorted runs of addresses over a whole address space, each with one value, and an index to find the run of an address.
+//! Sorted runs of addresses over a whole address space, each with one value; for IPv6 with an index to find the run of an address.
 //!
 //! Invariants: the first run starts at the first address; neighbours differ in value.
 
@@ -10,11 +10,17 @@ const RUNS_PER_ENTRY_BITS: u32 = 2;
 /// The most index bits of a window: 4 MiB.
 const INDEX_BITS_LIMIT: u32 = 20;
 
-/// Runs that cover a whole space.
+/// Runs that cover a whole space, in order.
 #[derive(Debug, Clone)]
-pub(super) struct Runs<K> {
+pub(super) struct Sorted<K> {
     starts: Vec<K>,
     values: Column,
+}
+
+/// Runs with an index.
+#[derive(Debug, Clone)]
+pub(super) struct Runs<K> {
+    sorted: Sorted<K>,
     /// For each window, for each step through it: the run that its first address is in; one more for the window's end.
     index: Box<[u32]>,
     shift: u8,
@@ -51,13 +57,50 @@ impl<K: Address> RunsBuilder<K> {
     }
 
     /// The pieces must have begun at the first address.
-    pub(super) fn finish(mut self) -> Runs<K> {
+    pub(super) fn finish(self) -> Sorted<K> {
         debug_assert_eq!(self.starts.first(), Some(&K::MIN));
+        Sorted { starts: self.starts, values: self.values }
+    }
+}
+
+impl<K: Address> Sorted<K> {
+    #[inline]
+    pub(super) fn at(&self, run: usize) -> Found<K> {
+        let last = self.starts.get(run + 1).and_then(|next| next.preceding()).unwrap_or(K::MAX);
+        Found { value: self.values.at(run), first: self.starts[run], last }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// Whether every value is below 65,536.
+    pub(super) fn values_fit_16_bits(&self) -> bool {
+        matches!(self.values, Column::Narrow(_))
+    }
+
+    fn shrink(&mut self) {
         self.starts.shrink_to_fit();
         self.values.shrink();
-        let (index, shift) = index(&self.starts);
-        Runs { starts: self.starts, values: self.values, index, shift }
     }
+}
+
+/// The runs of ascending pieces, which cover the space; neighbours that are alike become one.
+pub(super) fn joined<K: Address>(pieces: impl Iterator<Item = (K, u32)>) -> impl Iterator<Item = Found<K>> {
+    let mut pieces = pieces.peekable();
+    std::iter::from_fn(move || {
+        let (first, value) = pieces.next()?;
+        while pieces.next_if(|&(_, next)| next == value).is_some() {}
+        let last = pieces.peek().and_then(|(next, _)| next.preceding()).unwrap_or(K::MAX);
+        Some(Found { value, first, last })
+    })
+}
+
+/// The same space with other values, merged again.
+pub(super) fn mapped<K: Address>(runs: impl Iterator<Item = Found<K>>, value: impl Fn(u32) -> u32) -> Sorted<K> {
+    let mut builder = RunsBuilder::new();
+    runs.for_each(|run| builder.push(run.first, value(run.value)));
+    builder.finish()
 }
 
 /// The index and the shift that makes an address's distance from its window's start a step.
@@ -78,53 +121,42 @@ fn index<K: Address>(starts: &[K]) -> (Box<[u32]>, u8) {
 }
 
 impl<K: Address> Runs<K> {
+    /// The same runs, with an index.
+    pub(super) fn of(mut sorted: Sorted<K>) -> Self {
+        sorted.shrink();
+        let (index, shift) = index(&sorted.starts);
+        Self { sorted, index, shift }
+    }
+
     /// The run that an address is in. No allocation.
     #[inline]
     pub(super) fn find(&self, address: K) -> Found<K> {
         let (low, high) = self.bracket(address);
         // Between the two, the last run that starts at or below the address; `low` does.
-        let above_low = &self.starts[low + 1..=high];
+        let above_low = &self.sorted.starts[low + 1..=high];
         let run = low + above_low.partition_point(|&start| start <= address);
-        self.at(run)
+        self.sorted.at(run)
     }
 
     /// The first and the last run that can hold the address.
     #[inline]
     fn bracket(&self, address: K) -> (usize, usize) {
-        let Some(window) = address.window() else { return (0, self.starts.len() - 1) };
+        let Some(window) = address.window() else { return (0, self.len() - 1) };
         let steps = self.index.len() / K::WINDOWS.len();
         let step = window * steps + address.steps_above(K::WINDOWS[window], self.shift);
         (self.index[step] as usize, self.index[step + 1] as usize)
     }
 
-    #[inline]
-    fn at(&self, run: usize) -> Found<K> {
-        let last = self.starts.get(run + 1).and_then(|next| next.preceding()).unwrap_or(K::MAX);
-        Found { value: self.values.at(run), first: self.starts[run], last }
-    }
-
     pub(super) fn iter(&self) -> impl Iterator<Item = Found<K>> {
-        (0..self.starts.len()).map(|run| self.at(run))
-    }
-
-    /// The same space with other values, merged again.
-    pub(super) fn mapped(&self, value: impl Fn(u32) -> u32) -> Self {
-        let mut runs = RunsBuilder::new();
-        match &self.values {
-            Column::Narrow(values) => {
-                self.starts.iter().zip(values).for_each(|(&s, &v)| runs.push(s, value(u32::from(v))))
-            }
-            Column::Wide(values) => self.starts.iter().zip(values).for_each(|(&s, &v)| runs.push(s, value(v))),
-        }
-        runs.finish()
+        (0..self.len()).map(|run| self.sorted.at(run))
     }
 
     pub(super) fn len(&self) -> usize {
-        self.starts.len()
+        self.sorted.len()
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        self.starts.capacity() * size_of::<K>() + self.values.memory_bytes() + self.index.len() * 4
+        self.sorted.starts.capacity() * size_of::<K>() + self.sorted.values.memory_bytes() + self.index.len() * 4
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
     databases::merged,
     leaves::{Cursor, Leaves},
     overlay::{Class, Classes, Overlay},
-    runs::{Runs, RunsBuilder},
+    runs::{RunsBuilder, Sorted},
 };
 
 type Seeded = foldhash::fast::RandomState;
@@ -78,7 +78,7 @@ struct Survey<'a, S, F> {
 }
 
 impl<S: Eq + Hash + Clone, F: FnMut(&Location, &[u32]) -> S> Survey<'_, S, F> {
-    fn sweep<K: Address>(&mut self, overlay: &Overlay<K>, leaves: Vec<&Leaves<K>>) -> Runs<K> {
+    fn sweep<K: Address>(&mut self, overlay: &Overlay<K>, leaves: Vec<&Leaves<K>>) -> Sorted<K> {
         let mut cursors: Vec<Cursor<'_, K>> = leaves.iter().map(|leaves| leaves.cursor()).collect();
         let mut runs = RunsBuilder::new();
         let mut start = K::MIN;

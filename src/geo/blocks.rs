@@ -1,0 +1,316 @@
+//! The runs of IPv4, laid out so that a lookup touches two cache lines: a block's cell, and the block.
+//!
+//! A block is a /16. One that lies in a single run is said by its cell alone, and so is a whole /8 by the cell above: with
+//! the value stands the scope, which is the same for every address in there. Any other block is a short sorted list of the
+//! runs in it: the low half of an address, and a value. A scope inside such a block never leaves it, so that its
+//! neighbours are not looked at.
+//!
+//! Invariants: the pieces of a block start at its first address and ascend; a block of one piece is a cell.
+
+use super::runs::{Found, Sorted, joined};
+
+/// Bits of an address below its block.
+const LOW_BITS: u32 = 16;
+/// Blocks of one /8, and pages of the whole space.
+const FAN: usize = 256;
+/// Marks a cell that says all there is to say.
+const WHOLE: u32 = 1 << 31;
+const SCOPE_BITS: u32 = 5;
+
+/// Runs that cover IPv4.
+#[derive(Debug, Clone)]
+pub(super) enum Blocks {
+    /// Values below 65,536: nearly every atlas.
+    Narrow(Table<u32>),
+    /// Any values.
+    Wide(Table<u64>),
+}
+
+/// The cells, and the pieces of the blocks that are not of one run.
+#[derive(Debug, Clone)]
+pub(super) struct Table<P> {
+    /// By first octet: a whole /8, or the position of its page.
+    root: Box<[u32; FAN]>,
+    /// By second octet: a whole /16, or the position in `pieces` of its block, a head and its pieces.
+    pages: Box<[[u32; FAN]]>,
+    pieces: Box<[P]>,
+    runs: u32,
+}
+
+/// A part of a run in one block: where it starts there, and its value. Or, at the front of a block, how many follow the
+/// first one.
+pub(super) trait Piece: Copy {
+    fn new(low: u32, value: u32) -> Self;
+    fn low(self) -> u32;
+    fn value(self) -> u32;
+}
+
+impl Piece for u32 {
+    fn new(low: u32, value: u32) -> Self {
+        low << 16 | value
+    }
+    #[inline]
+    fn low(self) -> u32 {
+        self >> 16
+    }
+    #[inline]
+    fn value(self) -> u32 {
+        self & 0xffff
+    }
+}
+
+impl Piece for u64 {
+    fn new(low: u32, value: u32) -> Self {
+        Self::from(low) << 32 | Self::from(value)
+    }
+    #[inline]
+    fn low(self) -> u32 {
+        (self >> 32) as u32
+    }
+    #[inline]
+    fn value(self) -> u32 {
+        self as u32
+    }
+}
+
+/// The value of an address's run, and the length of the widest prefix around the address that lies in the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Spot {
+    pub(super) value: u32,
+    pub(super) scope: u8,
+}
+
+impl Spot {
+    /// As a cell.
+    ///
+    /// # Panics
+    /// Where an atlas has more than 33 million areas. Each is a record of a database, whose file is at most 4 GiB.
+    fn cell(self) -> u32 {
+        assert!(self.value < WHOLE >> SCOPE_BITS, "an area's number fits into a cell");
+        WHOLE | self.value << SCOPE_BITS | u32::from(self.scope)
+    }
+
+    #[inline]
+    fn of_cell(cell: u32) -> Option<Self> {
+        let is_whole = cell & WHOLE != 0;
+        is_whole.then_some(Self { value: (cell & !WHOLE) >> SCOPE_BITS, scope: (cell & 31) as u8 })
+    }
+}
+
+impl Blocks {
+    /// The same runs, laid out.
+    pub(super) fn of(runs: &Sorted<u32>) -> Self {
+        if runs.values_fit_16_bits() { Self::Narrow(Table::of(runs)) } else { Self::Wide(Table::of(runs)) }
+    }
+
+    /// The run that an address is in. No allocation.
+    #[inline]
+    pub(super) fn find(&self, address: u32) -> Spot {
+        match self {
+            Self::Narrow(table) => table.find(address),
+            Self::Wide(table) => table.find(address),
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Found<u32>> {
+        let (narrow, wide) = match self {
+            Self::Narrow(table) => (Some(table.starts()), None),
+            Self::Wide(table) => (None, Some(table.starts())),
+        };
+        joined(narrow.into_iter().flatten().chain(wide.into_iter().flatten()))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Narrow(table) => table.runs as usize,
+            Self::Wide(table) => table.runs as usize,
+        }
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Narrow(table) => table.memory_bytes(),
+            Self::Wide(table) => table.memory_bytes(),
+        }
+    }
+}
+
+impl<P: Piece> Table<P> {
+    fn of(runs: &Sorted<u32>) -> Self {
+        let mut layout = Layout { pages: Vec::new(), pieces: Vec::new() };
+        let mut cursor = Cursor { runs, run: 0 };
+        let root = std::array::from_fn(|octet| {
+            let first = (octet as u32) << 24;
+            let whole = cursor.whole(first, 8);
+            whole.unwrap_or_else(|| layout.page(first, &mut cursor))
+        });
+        let Layout { pages, pieces } = layout;
+        let runs = runs.len() as u32;
+        Self { root: Box::new(root), pages: pages.into_boxed_slice(), pieces: pieces.into_boxed_slice(), runs }
+    }
+
+    #[inline]
+    fn find(&self, address: u32) -> Spot {
+        let cell = self.root[(address >> 24) as usize];
+        if let Some(spot) = Spot::of_cell(cell) {
+            return spot;
+        }
+        let cell = self.pages[cell as usize][(address >> LOW_BITS & 0xff) as usize];
+        Spot::of_cell(cell).unwrap_or_else(|| self.find_in(self.block(cell), address & 0xffff))
+    }
+
+    /// The pieces of a block.
+    #[inline]
+    fn block(&self, at: u32) -> &[P] {
+        let first = at as usize + 1;
+        &self.pieces[first..=first + self.pieces[at as usize].low() as usize]
+    }
+
+    #[inline]
+    fn find_in(&self, block: &[P], low: u32) -> Spot {
+        // The first piece starts at the block's first address.
+        let following = block.partition_point(|piece| piece.low() <= low);
+        let piece = block[following - 1];
+        let shared = |outside: u32| (low ^ outside).leading_zeros() as u8 + 1;
+        let below = if following == 1 { 0 } else { shared(piece.low() - 1) };
+        let above = block.get(following).map_or(0, |next| shared(next.low()));
+        Spot { value: piece.value(), scope: below.max(above) }
+    }
+
+    /// First addresses and values, ascending; neighbours may be alike.
+    fn starts(&self) -> impl Iterator<Item = (u32, u32)> {
+        let whole = |first: u32, cell: u32| Spot::of_cell(cell).map(|spot| (first, spot.value));
+        let of_block = move |first: u32, cell: u32| {
+            let pieces = if whole(first, cell).is_some() { &[] } else { self.block(cell) };
+            let pieces = pieces.iter().map(move |piece| (first | piece.low(), piece.value()));
+            whole(first, cell).into_iter().chain(pieces)
+        };
+        (0..FAN as u32).flat_map(move |octet| {
+            let (first, cell) = (octet << 24, self.root[octet as usize]);
+            let page = if whole(first, cell).is_some() { &[][..] } else { &self.pages[cell as usize][..] };
+            let blocks = page.iter().zip(0_u32..).flat_map(move |(&cell, n)| of_block(first | n << LOW_BITS, cell));
+            whole(first, cell).into_iter().chain(blocks)
+        })
+    }
+
+    fn memory_bytes(&self) -> usize {
+        size_of_val(&*self.root) + size_of_val(&*self.pages) + size_of_val(&*self.pieces)
+    }
+}
+
+/// The pages and pieces so far.
+struct Layout<P> {
+    pages: Vec<[u32; FAN]>,
+    pieces: Vec<P>,
+}
+
+impl<P: Piece> Layout<P> {
+    /// Lays out the /8 that starts at `first`; returns its cell.
+    fn page(&mut self, first: u32, cursor: &mut Cursor<'_>) -> u32 {
+        let page = std::array::from_fn(|octet| {
+            let first = first | (octet as u32) << LOW_BITS;
+            cursor.whole(first, 16).unwrap_or_else(|| self.block(first, cursor))
+        });
+        self.pages.push(page);
+        self.pages.len() as u32 - 1
+    }
+
+    /// Lays out the /16 that starts at `first`; returns its cell.
+    fn block(&mut self, first: u32, cursor: &mut Cursor<'_>) -> u32 {
+        let at = self.pieces.len();
+        self.pieces.push(P::new(0, 0));
+        self.pieces.extend(cursor.pieces(first).map(|(low, value)| P::new(low, value)));
+        self.pieces[at] = P::new((self.pieces.len() - at - 2) as u32, 0);
+        at as u32
+    }
+}
+
+/// A place among the runs, moving upwards.
+struct Cursor<'a> {
+    runs: &'a Sorted<u32>,
+    run: usize,
+}
+
+impl Cursor<'_> {
+    /// Moves to the run that holds `address`, which is not below it.
+    fn seek(&mut self, address: u32) -> Found<u32> {
+        while self.runs.at(self.run).last < address {
+            self.run += 1;
+        }
+        self.runs.at(self.run)
+    }
+
+    /// The cell of a prefix that lies in one run.
+    fn whole(&mut self, first: u32, length: u8) -> Option<u32> {
+        let found = self.seek(first);
+        let last = first | u32::MAX >> length;
+        (found.last >= last).then(|| Spot { value: found.value, scope: found.scope(first) }.cell())
+    }
+
+    /// The parts of runs that lie in a block, by where they start there.
+    fn pieces(&mut self, first: u32) -> impl Iterator<Item = (u32, u32)> {
+        let last = first | u32::MAX >> LOW_BITS;
+        let mut next = Some(first);
+        std::iter::from_fn(move || {
+            let start = next?;
+            let found = self.seek(start);
+            next = (found.last < last).then(|| found.last + 1);
+            Some((start & 0xffff, found.value))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::geo::runs::RunsBuilder;
+
+    /// Runs that start at these addresses, besides the first one; each has its position, times `step`, for a value.
+    fn sorted(starts: &[u32], step: u32) -> Sorted<u32> {
+        let mut starts = [&[0], starts].concat();
+        starts.sort_unstable();
+        starts.dedup();
+        let mut runs = RunsBuilder::new();
+        starts.iter().zip(0..).for_each(|(&start, number)| runs.push(start, number * step));
+        runs.finish()
+    }
+
+    fn naive(runs: &Sorted<u32>, address: u32) -> Spot {
+        let found = (0..runs.len()).map(|run| runs.at(run)).find(|run| run.last >= address).unwrap();
+        Spot { value: found.value, scope: found.scope(address) }
+    }
+
+    proptest! {
+        #[test]
+        fn blocks_find_what_a_walk_over_the_runs_finds(
+            starts in prop::collection::vec(prop_oneof![
+                any::<u32>(), any::<u16>().prop_map(|high| u32::from(high) << 16), 0x0a0b_0000..0x0a0b_0040_u32,
+            ], 0..60),
+            others in prop::collection::vec(any::<u32>(), 20),
+            step in prop_oneof![Just(1_u32), Just(5_000)],
+        ) {
+            let runs = sorted(&starts, step);
+            let blocks = Blocks::of(&runs);
+            prop_assert_eq!(matches!(blocks, Blocks::Narrow(_)), runs.values_fit_16_bits());
+            let edges = starts.iter().flat_map(|&start| [start.wrapping_sub(1), start, start.wrapping_add(1)]);
+            for address in edges.chain(others).chain([0, u32::MAX]) {
+                prop_assert_eq!(blocks.find(address), naive(&runs, address), "{:#x}", address);
+            }
+            let listed: Vec<_> = blocks.iter().collect();
+            prop_assert_eq!(listed, (0..runs.len()).map(|run| runs.at(run)).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_block_can_hold_a_run_for_each_of_its_addresses() {
+        let starts: Vec<u32> = (0x0102_0000..=0x0102_ffff).collect();
+        let runs = sorted(&starts, 1);
+        let blocks = Blocks::of(&runs);
+        for address in [0x0102_0000, 0x0102_0001, 0x0102_8000, 0x0102_ffff] {
+            assert_eq!(blocks.find(address), Spot { value: address - 0x0102_0000 + 1, scope: 32 });
+        }
+        assert_eq!(blocks.len(), 65_537);
+    }
+}
