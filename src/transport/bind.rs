@@ -12,7 +12,7 @@ use std::{
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::syscall;
+use super::{batch::Notes, syscall};
 
 /// Connections that wait to be accepted, per address; the kernel caps it at net.core.somaxconn.
 const BACKLOG: i32 = 4096;
@@ -169,11 +169,15 @@ fn set_datagram_options(socket: &Socket, address: IpAddr) -> io::Result<()> {
     };
     // Forged "fragmentation needed" must not make us fragment (RFC 9715 section 3.1); a kernel without it still serves.
     let _ = syscall::set_option(fd, level, mtu_discover, omit);
-    let _ = syscall::set_option(fd, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1);
-    let is_link_local = matches!(address, IpAddr::V6(v6) if Ipv6Addr::is_unicast_link_local(&v6));
-    // One bound address is the source of every reply by itself; several must be told apart.
-    if address.is_unspecified() || is_link_local {
+    if notes(address) == Notes::Local {
         syscall::set_option(fd, level, packet_info, 1)?;
     }
     Ok(())
+}
+
+/// What a socket bound to this address has to tell with each datagram. One address is the source of every reply by itself;
+/// several must be told apart.
+pub(super) fn notes(address: IpAddr) -> Notes {
+    let is_link_local = matches!(address, IpAddr::V6(v6) if Ipv6Addr::is_unicast_link_local(&v6));
+    if address.is_unspecified() || is_link_local { Notes::Local } else { Notes::None }
 }

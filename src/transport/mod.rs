@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `bind` | all sockets, before anything starts |
 //! | `udp` | shards: threads that receive and send batches |
-//! | `syscall` | what the shards ask of the kernel; the only `unsafe` |
+//! | `batch`, `syscall` | datagrams, and whatever else is asked of the kernel; the only `unsafe` |
 //! | `tcp`, `stream` | listeners of TCP and TLS; one connection |
 //! | `connections` | how many there may be, and who goes |
 //! | `certificate` | what TLS and HTTPS show |
@@ -15,6 +15,7 @@
 //! | `guard` | the call into the engine, safe against its panics |
 //! | `counters` | what came in and how it ended; `totals` sums it up |
 
+mod batch;
 mod bind;
 mod certificate;
 mod connections;

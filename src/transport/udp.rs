@@ -20,9 +20,11 @@ use std::{
 use arc_swap::{ArcSwap, cache::Cache};
 
 use super::{
+    batch::{BATCH, Batch, Notes},
+    bind,
     counters::{Counters, Recorder, Silence},
     guard::{self, Throttle},
-    syscall::{self, BATCH, Batch, Waiter},
+    syscall::{self, Waiter},
 };
 use crate::{
     engine::{Query, Tally, Transport},
@@ -34,6 +36,8 @@ use crate::{
 const BATCHES_A_TURN: usize = 16;
 /// How many batches a stopping shard still answers per socket: more than a receive buffer holds.
 const LAST_BATCHES: usize = 1024;
+/// How often the kernel is asked at least what it dropped, in milliseconds, while queries come.
+const DROPS_EVERY_MS: i32 = 1000;
 /// How long a full send buffer may hold up a shard, in milliseconds, before its replies count as failed.
 const SEND_PATIENCE_MS: i32 = 20;
 
@@ -112,12 +116,22 @@ impl Shards {
 /// A socket and the kernel's count of what it dropped there.
 struct Intake {
     socket: UdpSocket,
+    notes: Notes,
     drops: u32,
 }
 
 impl Intake {
     fn new(socket: UdpSocket) -> Self {
-        Self { socket, drops: 0 }
+        // A socket whose address cannot be told is asked to tell it with each datagram: that is always right.
+        let notes = socket.local_addr().map_or(Notes::Local, |address| bind::notes(address.ip()));
+        Self { socket, notes, drops: 0 }
+    }
+
+    /// How many datagrams the kernel has dropped since the last look.
+    fn new_drops(&mut self) -> u32 {
+        let before = self.drops;
+        self.drops = syscall::drops(self.socket.as_fd()).unwrap_or(before);
+        self.drops.wrapping_sub(before)
     }
 }
 
@@ -163,8 +177,12 @@ impl Shard {
         let mut waiter = Waiter::new(clones.iter().map(AsFd::as_fd).chain([stopped.as_fd()]));
         let mut desk = Desk::new(snapshots, recorder);
         loop {
-            if let Err(error) = waiter.wait() {
-                return End::Broken(error);
+            let is_woken = match waiter.wait(desk.patience_ms()) {
+                Ok(is_woken) => is_woken,
+                Err(error) => return End::Broken(error),
+            };
+            if desk.is_second_over || !is_woken {
+                desk.count_drops(sockets);
             }
             let is_last = waiter.is_ready(sockets.len());
             for (place, intake) in sockets.iter_mut().enumerate() {
@@ -187,6 +205,12 @@ struct Desk<'a> {
     generation: Option<u64>,
     draws: Draws,
     batch: Box<Batch>,
+    /// When the last batch came, in seconds since 1970.
+    now_secs: u32,
+    /// Whether that was another second than the batch before it.
+    is_second_over: bool,
+    /// Whether a batch came since the kernel was last asked for its drops.
+    has_served: bool,
     /// The datagrams of the batch that have a reply, and what each counts as.
     outgoing: Vec<usize>,
     tallies: Vec<Tally>,
@@ -200,6 +224,9 @@ impl<'a> Desk<'a> {
             generation: None,
             draws: Draws::new(fastrand::u64(..)),
             batch: Box::new(Batch::new()),
+            now_secs: 0,
+            is_second_over: false,
+            has_served: false,
             outgoing: Vec::with_capacity(BATCH),
             tallies: Vec::with_capacity(BATCH),
             recorder,
@@ -209,21 +236,30 @@ impl<'a> Desk<'a> {
     /// Receives, answers and sends until nothing is there, or so many batches.
     fn serve(&mut self, intake: &mut Intake, batches: usize) {
         for _ in 0..batches {
-            let count = match self.batch.receive(intake.socket.as_fd()) {
-                Ok(count) => count,
+            let received = match self.batch.receive(intake.socket.as_fd(), intake.notes) {
+                Ok(received) => received,
                 Err(error) => return complain(&error),
             };
-            self.recorder.received(count as u64);
-            if let Some(drops) = self.batch.drops() {
-                self.recorder.kernel_dropped(drops.wrapping_sub(intake.drops));
-                intake.drops = drops;
-            }
-            self.answer(count);
+            self.recorder.received(received.count as u64);
+            self.answer(received.count);
             self.send(&intake.socket);
-            if count < BATCH {
+            if !received.is_full {
                 return;
             }
         }
+    }
+
+    /// How long to wait for datagrams: not for ever while there may be drops that were not counted.
+    fn patience_ms(&self) -> i32 {
+        if self.has_served { DROPS_EVERY_MS } else { -1 }
+    }
+
+    /// Asks the kernel what it dropped: once a second is enough, and once after the last query.
+    fn count_drops(&mut self, sockets: &mut [Intake]) {
+        for intake in sockets {
+            self.recorder.kernel_dropped(intake.new_drops());
+        }
+        (self.is_second_over, self.has_served) = (false, false);
     }
 
     fn answer(&mut self, count: usize) {
@@ -234,6 +270,8 @@ impl<'a> Desk<'a> {
             self.generation = Some(snapshot.generation);
         }
         let now_secs = guard::now_secs();
+        self.is_second_over |= now_secs != self.now_secs;
+        (self.now_secs, self.has_served) = (now_secs, true);
         self.outgoing.clear();
         self.tallies.clear();
         for index in 0..count {
