@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{
     cookie::server_cookie,
     reply::{Full, ReplyWriter, Section},
-    request::{Malformed, u16_at},
+    request::Malformed,
     subnet::ClientSubnet,
 };
 
@@ -41,21 +41,23 @@ impl<'m> Edns<'m> {
     /// Reads the options. Unknown ones, TCP keepalive and padding among them, are passed over, and so are those of another EDNS
     /// version. At the first malformed one none counts.
     pub(super) fn read_options(&mut self, mut rest: &'m [u8]) -> Result<(), Malformed> {
-        if self.version != 0 {
+        if self.version != 0 || rest.is_empty() {
             return Ok(());
         }
         let mut read = *self;
-        while !rest.is_empty() {
-            let code = u16_at(rest, 0).ok_or(Malformed)?;
-            let end = 4 + usize::from(u16_at(rest, 2).ok_or(Malformed)?);
-            let data = rest.get(4..end).ok_or(Malformed)?;
+        while let Some((&[a, b, c, d], tail)) = rest.split_first_chunk::<4>() {
+            let [code, length] = [[a, b], [c, d]].map(u16::from_be_bytes);
+            let (data, tail) = tail.split_at_checked(usize::from(length)).ok_or(Malformed)?;
             match code {
                 OPTION_NSID => read.wants_nsid = true,
                 OPTION_CLIENT_SUBNET if read.subnet.is_none() => read.subnet = Some(ClientSubnet::read(data)?),
                 OPTION_COOKIE if read.client_cookie.is_none() => read.client_cookie = Some(read_cookie(data)?),
                 _ => {}
             }
-            rest = rest.get(end..).unwrap_or(&[]);
+            rest = tail;
+        }
+        if !rest.is_empty() {
+            return Err(Malformed);
         }
         *self = read;
         Ok(())
@@ -75,9 +77,16 @@ fn read_cookie(data: &[u8]) -> Result<[u8; 8], Malformed> {
 pub struct EdnsEcho<'m> {
     dnssec_ok: bool,
     nsid: &'m [u8],
-    subnet: Option<ClientSubnet<'m>>,
+    /// The client subnet's option as it came; empty where there is none.
+    subnet: &'m [u8],
     cookie: Option<[u8; 24]>,
+    options_octets: u16,
 }
+
+/// Octets of an OPT record without options: the root, type, payload size, upper rcode bits, version, flags, length.
+const FIXED_OCTETS: usize = 11;
+/// Octets of an option without its data.
+const OPTION_OCTETS: usize = 4;
 
 impl<'m> EdnsEcho<'m> {
     /// The payload size that replies announce, and the most they have over UDP: what passes any path unfragmented.
@@ -93,20 +102,23 @@ impl<'m> EdnsEcho<'m> {
             whole
         });
         let nsid = if edns.wants_nsid { nsid } else { &[] };
-        Self { dnssec_ok: edns.dnssec_ok, nsid, subnet: edns.subnet, cookie }
+        let subnet = edns.subnet.map_or(&[][..], |subnet| subnet.octets());
+        let option = |length: usize| if length == 0 { 0 } else { OPTION_OCTETS + length };
+        let options_octets = (option(nsid.len()) + option(subnet.len()) + cookie.map_or(0, |_| option(24))) as u16;
+        Self { dnssec_ok: edns.dnssec_ok, nsid, subnet, cookie, options_octets }
     }
 
     /// Leaves the client subnet out: the zone does not use it.
     pub fn drop_subnet(&mut self) {
-        self.subnet = None;
+        if !self.subnet.is_empty() {
+            self.options_octets -= (OPTION_OCTETS + self.subnet.len()) as u16;
+            self.subnet = &[];
+        }
     }
 
     /// How many octets [`EdnsEcho::write`] will write.
     pub fn octets(&self) -> usize {
-        let option = |length: usize| if length == 0 { 0 } else { 4 + length };
-        11 + option(self.nsid.len())
-            + option(self.subnet.map_or(0, |subnet| subnet.octets().len()))
-            + option(self.cookie.map_or(0, |cookie| cookie.len()))
+        FIXED_OCTETS + usize::from(self.options_octets)
     }
 
     /// Writes the OPT record: upper rcode bits, version 0, DO as asked, the options; `scope` goes into the client subnet.
@@ -116,28 +128,36 @@ impl<'m> EdnsEcho<'m> {
     pub fn write(&self, writer: &mut ReplyWriter<'_>, extended_rcode: u8, scope: u8) -> Result<(), Full> {
         let [size_high, size_low] = Self::UDP_PAYLOAD.to_be_bytes();
         let flags = if self.dnssec_ok { 0x80 } else { 0 };
-        let [length_high, length_low] = ((self.octets() - 11) as u16).to_be_bytes();
-        writer.push(&[0, 0, 41, size_high, size_low, extended_rcode, 0, flags, 0, length_high, length_low])?;
+        let [length_high, length_low] = self.options_octets.to_be_bytes();
+        let (fixed, mut options) = writer.claim(self.octets())?.split_first_chunk_mut().ok_or(Full)?;
+        *fixed = [0, 0, 41, size_high, size_low, extended_rcode, 0, flags, 0, length_high, length_low];
         if !self.nsid.is_empty() {
-            push_option(writer, OPTION_NSID, self.nsid)?;
+            (_, options) = put_option(options, OPTION_NSID, self.nsid)?;
         }
-        if let Some(subnet) = self.subnet {
-            let start = writer.position();
-            push_option(writer, OPTION_CLIENT_SUBNET, subnet.octets())?;
-            writer.set_octet(start + 4 + 3, scope);
+        if !self.subnet.is_empty() {
+            let (subnet, rest) = put_option(options, OPTION_CLIENT_SUBNET, self.subnet)?;
+            if let Some(octet) = subnet.get_mut(3) {
+                *octet = scope;
+            }
+            options = rest;
         }
-        if let Some(cookie) = self.cookie {
-            push_option(writer, OPTION_COOKIE, &cookie)?;
+        if let Some(cookie) = &self.cookie {
+            put_option(options, OPTION_COOKIE, cookie)?;
         }
         writer.count(Section::Additional, 1);
         Ok(())
     }
 }
 
-fn push_option(writer: &mut ReplyWriter<'_>, code: u16, data: &[u8]) -> Result<(), Full> {
-    writer.push_u16(code)?;
-    writer.push_u16(data.len() as u16)?;
-    writer.push(data)
+/// Puts an option at the front of `out`; hands out its data and the rest.
+#[inline]
+fn put_option<'o>(out: &'o mut [u8], code: u16, data: &[u8]) -> Result<(&'o mut [u8], &'o mut [u8]), Full> {
+    let ([a, b], [c, d]) = (code.to_be_bytes(), (data.len() as u16).to_be_bytes());
+    let (head, rest) = out.split_first_chunk_mut().ok_or(Full)?;
+    *head = [a, b, c, d];
+    let (target, rest) = rest.split_at_mut_checked(data.len()).ok_or(Full)?;
+    target.copy_from_slice(data);
+    Ok((target, rest))
 }
 
 #[cfg(test)]

@@ -68,10 +68,9 @@ impl LookupName {
             }
         }
         let end = at + 1;
-        let target = self.octets.get_mut(..end).ok_or(NameError::LongName)?;
-        target.copy_from_slice(wire.get(..end).ok_or(NameError::BadWire)?);
-        // Length octets are below 64, where no letter is.
-        target.make_ascii_lowercase();
+        let (target, wire) = self.octets.get_mut(..end).zip(wire.get(..end)).ok_or(NameError::LongName)?;
+        // Length octets are below 64, where no letter is. One pass: what a copy just wrote is slow to read again.
+        target.iter_mut().zip(wire).for_each(|(to, from)| *to = from.to_ascii_lowercase());
         self.length = end as u8;
         self.labels = labels;
         Ok(end)

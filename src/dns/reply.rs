@@ -59,6 +59,7 @@ impl<'o> ReplyWriter<'o> {
     ///
     /// # Errors
     /// [`Full`] where they do not fit; nothing is written then.
+    #[inline]
     pub fn push(&mut self, octets: &[u8]) -> Result<(), Full> {
         self.push_to_patch(octets).map(|_| ())
     }
@@ -67,13 +68,34 @@ impl<'o> ReplyWriter<'o> {
     ///
     /// # Errors
     /// As [`ReplyWriter::push`].
+    #[inline]
     pub fn push_to_patch(&mut self, octets: &[u8]) -> Result<&mut [u8], Full> {
-        let end = self.at + octets.len();
+        let target = self.claim(octets.len())?;
+        target.copy_from_slice(octets);
+        Ok(target)
+    }
+
+    /// Appends so many octets, known at compile time: without a call to copy them.
+    ///
+    /// # Errors
+    /// As [`ReplyWriter::push`].
+    #[inline]
+    pub fn push_array<const N: usize>(&mut self, octets: [u8; N]) -> Result<(), Full> {
+        *self.claim(N)?.first_chunk_mut().ok_or(Full)? = octets;
+        Ok(())
+    }
+
+    /// Appends so many octets, whatever they were, for the caller to fill in.
+    ///
+    /// # Errors
+    /// As [`ReplyWriter::push`].
+    #[inline]
+    pub fn claim(&mut self, octets: usize) -> Result<&mut [u8], Full> {
+        let end = self.at + octets;
         if end > self.limit {
             return Err(Full);
         }
         let target = self.out.get_mut(self.at..end).ok_or(Full)?;
-        target.copy_from_slice(octets);
         self.at = end;
         Ok(target)
     }
@@ -83,7 +105,7 @@ impl<'o> ReplyWriter<'o> {
     /// # Errors
     /// As [`ReplyWriter::push`].
     pub fn push_u16(&mut self, value: u16) -> Result<(), Full> {
-        self.push(&value.to_be_bytes())
+        self.push_array(value.to_be_bytes())
     }
 
     /// Overwrites an octet that was written; one that was not stays.
@@ -129,13 +151,12 @@ impl<'o> ReplyWriter<'o> {
     }
 
     /// Writes the header and says how many octets the message has; 0 where the buffer has no room for a header.
-    pub fn finish(self, id: u16, flags: u16, questions: u16) -> usize {
+    pub fn finish(&mut self, id: u16, flags: u16, questions: u16) -> usize {
         let [answer, authority, additional] = self.counts;
         let Some(header) = self.out.first_chunk_mut::<{ Header::OCTETS }>() else { return 0 };
-        let words = [id, flags, questions, answer, authority, additional];
-        for (octets, word) in header.chunks_exact_mut(2).zip(words) {
-            octets.copy_from_slice(&word.to_be_bytes());
-        }
+        let [[a, b], [c, d], [e, f], [g, h], [i, j], [k, l]] =
+            [id, flags, questions, answer, authority, additional].map(u16::to_be_bytes);
+        *header = [a, b, c, d, e, f, g, h, i, j, k, l];
         self.at
     }
 }

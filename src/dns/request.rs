@@ -48,8 +48,10 @@ impl Header {
 
     /// Reads the header; `None` where the message is shorter than one.
     pub fn read(message: &[u8]) -> Option<Self> {
-        let word = |index: usize| u16_at(message, index * 2);
-        Some(Self { id: word(0)?, flags: Flags(word(1)?), counts: [word(2)?, word(3)?, word(4)?, word(5)?] })
+        let &[a, b, c, d, e, f, g, h, i, j, k, l] = message.first_chunk::<{ Self::OCTETS }>()?;
+        let [id, flags, questions, answers, authority, additional] =
+            [[a, b], [c, d], [e, f], [g, h], [i, j], [k, l]].map(u16::from_be_bytes);
+        Some(Self { id, flags: Flags(flags), counts: [questions, answers, authority, additional] })
     }
 }
 
@@ -74,9 +76,9 @@ impl Question {
     /// [`Malformed`] where it ends early or its name is no uncompressed name.
     pub fn read(message: &[u8], name: &mut LookupName) -> Result<Self, Malformed> {
         let at = name.read(message, Header::OCTETS).map_err(|_| Malformed)?;
-        let rtype = Rtype(u16_at(message, at).ok_or(Malformed)?);
-        let class = u16_at(message, at + 2).ok_or(Malformed)?;
-        Ok(Self { rtype, class, end: at + 4 })
+        let &[a, b, c, d] = chunk(message, at)?;
+        let [rtype, class] = [[a, b], [c, d]].map(u16::from_be_bytes);
+        Ok(Self { rtype: Rtype(rtype), class, end: at + 4 })
     }
 }
 
@@ -116,33 +118,39 @@ impl<'m> Additional<'m> {
             }
             let owner = at;
             at = skip_name(message, at)?;
-            let rtype = Rtype(u16_at(message, at).ok_or(Malformed)?);
-            let class = u16_at(message, at + 2).ok_or(Malformed)?;
-            let ttl = message.get(at + 4..).and_then(|rest| rest.first_chunk()).ok_or(Malformed)?;
-            let length = usize::from(u16_at(message, at + 8).ok_or(Malformed)?);
-            let rdata = message.get(at + 10..at + 10 + length).ok_or(Malformed)?;
-            match rtype {
+            let &[a, b, c, d, ttl @ .., e, f] = chunk::<10>(message, at)?;
+            let [rtype, class, length] = [[a, b], [c, d], [e, f]].map(u16::from_be_bytes);
+            let end = at + 10 + usize::from(length);
+            let rdata = message.get(at + 10..end).ok_or(Malformed)?;
+            match Rtype(rtype) {
                 Rtype::OPT if self.edns.is_some() || at != owner + 1 => return Err(Malformed),
-                Rtype::OPT => self.edns.insert(Edns::new(class, *ttl)).read_options(rdata)?,
+                Rtype::OPT => self.edns.insert(Edns::new(class, ttl)).read_options(rdata)?,
                 Rtype::TSIG => self.tsig = Some(read_tsig(message.get(owner..at), rdata)?),
                 _ => {}
             }
-            at += 10 + length;
+            at = end;
         }
         if at == message.len() { Ok(()) } else { Err(Malformed) }
     }
 }
 
+#[cold]
 fn read_tsig<'m>(owner: Option<&'m [u8]>, rdata: &'m [u8]) -> Result<Tsig<'m>, Malformed> {
     let end = skip_name(rdata, 0)?;
-    let time_and_fudge = *rdata.get(end..).and_then(|rest| rest.first_chunk()).ok_or(Malformed)?;
+    let time_and_fudge = *chunk(rdata, end)?;
     let plain = |name: &'m [u8]| LookupName::root().read(name, 0).is_ok().then_some(name);
     let names = owner.and_then(plain).zip(rdata.get(..end).and_then(plain));
     Ok(Tsig { names, time_and_fudge })
 }
 
 /// The offset that follows the name at `at`. Pointers are not followed: nothing here needs what they point to.
-fn skip_name(message: &[u8], mut at: usize) -> Result<usize, Malformed> {
+#[inline]
+fn skip_name(message: &[u8], at: usize) -> Result<usize, Malformed> {
+    // The owner of OPT.
+    if message.get(at) == Some(&0) { Ok(at + 1) } else { skip_labels(message, at) }
+}
+
+fn skip_labels(message: &[u8], mut at: usize) -> Result<usize, Malformed> {
     let start = at;
     loop {
         match *message.get(at).ok_or(Malformed)? {
@@ -157,8 +165,9 @@ fn skip_name(message: &[u8], mut at: usize) -> Result<usize, Malformed> {
     }
 }
 
-pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    bytes.get(at..)?.first_chunk().map(|octets| u16::from_be_bytes(*octets))
+/// So many octets from `at` on.
+fn chunk<const N: usize>(bytes: &[u8], at: usize) -> Result<&[u8; N], Malformed> {
+    bytes.get(at..).and_then(<[u8]>::first_chunk).ok_or(Malformed)
 }
 
 #[cfg(test)]

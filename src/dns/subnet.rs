@@ -1,8 +1,6 @@
 //! EDNS Client Subnet (RFC 7871 section 6).
 
-use std::net::IpAddr;
-
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::request::Malformed;
 
@@ -12,7 +10,7 @@ pub struct ClientSubnet<'m> {
     /// The option's octets: family, source and scope prefix lengths, address.
     octets: &'m [u8],
     /// `None` for source prefix length 0: the client wants no tailoring (RFC 7871 section 7.1.2).
-    network: Option<IpNet>,
+    address: Option<IpAddr>,
 }
 
 impl<'m> ClientSubnet<'m> {
@@ -26,18 +24,18 @@ impl<'m> ClientSubnet<'m> {
         if scope != 0 || address.len() != usize::from(source).div_ceil(8) {
             return Err(Malformed);
         }
-        let network = match (u16::from_be_bytes([family_high, family_low]), source) {
-            (0..=2, 0) => return Ok(Self { octets, network: None }),
-            (1, ..=32) => network::<4>(address, source)?,
-            (2, ..=128) => network::<16>(address, source)?,
+        let address = match (u16::from_be_bytes([family_high, family_low]), source) {
+            (0..=2, 0) => None,
+            (1, 1..=32) => Some(v4(address, source)?),
+            (2, 1..=128) => Some(v6(address, source)?),
             _ => return Err(Malformed),
         };
-        Ok(Self { octets, network: Some(network) })
+        Ok(Self { octets, address })
     }
 
-    /// The network to tailor the answer to, host bits zero, prefix not 0; `None` where the client wants no tailoring.
-    pub fn network(&self) -> Option<IpNet> {
-        self.network
+    /// The first address of the network to tailor the answer to; `None` where the client wants no tailoring.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.address
     }
 
     /// The option's octets as they came; the scope is the fourth.
@@ -46,18 +44,21 @@ impl<'m> ClientSubnet<'m> {
     }
 }
 
-/// Widens an address cut to its prefix; its host bits must be zero.
-fn network<const N: usize>(address: &[u8], source: u8) -> Result<IpNet, Malformed>
-where
-    IpAddr: From<[u8; N]>,
-{
-    let mut whole = [0; N];
-    whole.get_mut(..address.len()).ok_or(Malformed)?.copy_from_slice(address);
-    let network = match IpAddr::from(whole) {
-        IpAddr::V4(v4) => IpNet::V4(Ipv4Net::new(v4, source).map_err(|_| Malformed)?),
-        IpAddr::V6(v6) => IpNet::V6(Ipv6Net::new(v6, source).map_err(|_| Malformed)?),
-    };
-    if network.addr() == network.network() { Ok(network) } else { Err(Malformed) }
+/// Widens the one to four octets of a prefix of `source` bits, whose host bits must be zero.
+fn v4(octets: &[u8], source: u8) -> Result<IpAddr, Malformed> {
+    let cut = octets.iter().fold(0, |bits, &octet| bits << 8 | u32::from(octet));
+    let bits = cut << (32 - 8 * octets.len());
+    let host_bits = bits.checked_shl(u32::from(source)).unwrap_or(0);
+    if host_bits == 0 { Ok(Ipv4Addr::from_bits(bits).into()) } else { Err(Malformed) }
+}
+
+/// Widens the one to sixteen octets of a prefix of `source` bits, whose host bits must be zero.
+fn v6(octets: &[u8], source: u8) -> Result<IpAddr, Malformed> {
+    let mut whole = [0; 16];
+    whole.get_mut(..octets.len()).ok_or(Malformed)?.copy_from_slice(octets);
+    let bits = u128::from_be_bytes(whole);
+    let host_bits = bits.checked_shl(u32::from(source)).unwrap_or(0);
+    if host_bits == 0 { Ok(Ipv6Addr::from_bits(bits).into()) } else { Err(Malformed) }
 }
 
 #[cfg(test)]
@@ -66,10 +67,10 @@ mod tests {
 
     #[test]
     fn what_rfc_7871_forbids_is_malformed() {
-        for (why, octets, network) in [
-            ("a /24", &b"\0\x01\x18\0\xc0\0\x02"[..], Ok(Some("192.0.2.0/24"))),
-            ("a /20 with its last octet's host bits zero", b"\0\x01\x14\0\xc0\0\x10", Ok(Some("192.0.16.0/20"))),
-            ("a /56", b"\0\x02\x38\0\x20\x01\x0d\xb8\0\0\x01", Ok(Some("2001:db8:0:100::/56"))),
+        for (why, octets, address) in [
+            ("a /24", &b"\0\x01\x18\0\xc0\0\x02"[..], Ok(Some("192.0.2.0"))),
+            ("a /20 with its last octet's host bits zero", b"\0\x01\x14\0\xc0\0\x10", Ok(Some("192.0.16.0"))),
+            ("a /56", b"\0\x02\x38\0\x20\x01\x0d\xb8\0\0\x01", Ok(Some("2001:db8:0:100::"))),
             ("no tailoring", b"\0\x01\0\0", Ok(None)),
             ("no tailoring, no family", b"\0\0\0\0", Ok(None)),
             ("trailing bits set", b"\0\x01\x14\0\xc0\0\x1f", Err(Malformed)),
@@ -84,8 +85,8 @@ mod tests {
             ("cut short", b"\0\x01\x18", Err(Malformed)),
             ("empty", b"", Err(Malformed)),
         ] {
-            let read = ClientSubnet::read(octets).map(|subnet| subnet.network());
-            assert_eq!(read, network.map(|text| text.map(|text| text.parse().unwrap())), "{why}");
+            let read = ClientSubnet::read(octets).map(|subnet| subnet.address());
+            assert_eq!(read, address.map(|text| text.map(|text| text.parse().unwrap())), "{why}");
         }
     }
 }

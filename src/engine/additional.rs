@@ -7,6 +7,7 @@ use crate::{
 
 /// Writes the static addresses of the names that NS, MX and SRV records point to, as far as they are in the zone and fit.
 /// `start` is where the message has the RRset.
+#[inline]
 pub(super) fn push_additional(
     zone: &Zone,
     rrset: &ReadyRrset<'_>,
@@ -14,9 +15,13 @@ pub(super) fn push_additional(
     place: Place,
     writer: &mut ReplyWriter<'_>,
 ) {
-    if !matches!(rrset.rtype, Rtype::NS | Rtype::MX | Rtype::SRV) {
-        return;
+    if matches!(rrset.rtype, Rtype::NS | Rtype::MX | Rtype::SRV) {
+        push_mentioned(zone, rrset, start, place, writer);
     }
+}
+
+#[inline(never)]
+fn push_mentioned(zone: &Zone, rrset: &ReadyRrset<'_>, start: usize, place: Place, writer: &mut ReplyWriter<'_>) {
     let mut name = LookupName::root();
     for record in rrset.records() {
         record.name(zone.apex.as_wire(), &mut name);

@@ -84,7 +84,7 @@ pub fn answer(snapshot: &Snapshot, query: &Query<'_>, draws: &mut Draws, out: &m
     let additional = read_additional(query.message, &header, question.as_ref());
     let mut frame = Frame::new(snapshot, query, header, question.as_ref(), &additional, out);
     let rcode = match (objection(&header, question.as_ref(), &additional), &question) {
-        (None, Some(question)) => walk(snapshot, query, question.rtype, name, &additional, draws, &mut frame),
+        (None, Some(question)) => walk(snapshot, query, question.rtype, &mut name, &additional, draws, &mut frame),
         (None, None) => Rcode::FORMERR,
         (Some(Rcode::NOTAUTH), _) => frame.refuse_key(additional.tsig),
         (Some(rcode), _) => rcode,

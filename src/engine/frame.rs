@@ -77,6 +77,7 @@ impl<'o, 'm> Frame<'o, 'm> {
     }
 
     /// Says that the key of a signed request is not known (RFC 8945 section 5.2.1): we have none.
+    #[cold]
     pub(super) fn refuse_key(&mut self, tsig: Option<Tsig<'_>>) -> Rcode {
         // A key name that is compressed cannot be repeated as it stands; the code alone says enough.
         let Some((tsig, (key, algorithm))) = tsig.and_then(|tsig| Some((tsig, tsig.names?))) else {
@@ -110,15 +111,15 @@ impl<'o, 'm> Frame<'o, 'm> {
     }
 
     /// Writes OPT and the header.
-    pub(super) fn finish(mut self, rcode: Rcode) -> Reply {
-        if let Some(edns) = self.edns {
+    pub(super) fn finish(&mut self, rcode: Rcode) -> Reply {
+        if let Some(edns) = &self.edns {
             self.writer.release(edns.octets());
             // Its room was kept; only a buffer below 512 octets can refuse, and then a reply without OPT is all there is.
             let _ = edns.write(&mut self.writer, (rcode.0 >> 4) as u8, self.scope);
         }
         let flags = self.header_flags(rcode);
         let length = self.writer.finish(self.header.id, flags, u16::from(self.has_question));
-        let Self { rtype, service, datacenter, is_truncated: truncated, .. } = self;
+        let &mut Self { rtype, service, datacenter, is_truncated: truncated, .. } = self;
         Reply { length, tally: Tally { rtype, rcode, service, datacenter, truncated } }
     }
 

@@ -7,6 +7,7 @@ use crate::{
 };
 
 /// Writes a referral. Glue in the delegated zone must be there whole, or the reply is truncated; other glue comes where it fits.
+#[inline(never)]
 pub(super) fn refer(zone: &Zone, cut: Node<'_>, place: Place, frame: &mut Frame<'_, '_>) -> Result<(), Full> {
     let Some(servers) = cut.rrset(Rtype::NS) else { return Ok(()) };
     let writer = &mut frame.writer;

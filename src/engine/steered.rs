@@ -5,7 +5,7 @@ mod srv;
 
 use super::{
     frame::Frame,
-    walk::{Walk, push_cname, push_fixed},
+    walk::{Walk, fixed, push_cname},
 };
 use crate::{
     dns::{Full, ReplyWriter, Rtype, Section},
@@ -108,6 +108,7 @@ impl Steered {
         Ok(if self.count == 0 { Drawn::Nothing } else { Drawn::Records })
     }
 
+    #[inline]
     fn push_addresses<const N: usize>(
         &mut self,
         writer: &mut ReplyWriter<'_>,
@@ -115,13 +116,15 @@ impl Steered {
     ) -> Result<(), Full> {
         // An endpoint's own addresses differ; only those of endpoints before it can come again.
         let before = writer.position() - self.start;
+        let head = fixed(self.owner, self.rtype, self.ttl_secs, N as u16);
         for address in addresses {
-            let written = &writer.written_from(self.start)[..before];
-            if written.chunks_exact(12 + N).any(|record| record.ends_with(address)) {
+            let written = writer.written_from(self.start).get(..before).unwrap_or_default();
+            if written.chunks_exact(head.len() + N).any(|record| record.ends_with(address)) {
                 continue;
             }
-            push_fixed(writer, self.owner, self.rtype, self.ttl_secs, N as u16)?;
-            writer.push(address)?;
+            let (front, rdata) = writer.claim(head.len() + N)?.split_first_chunk_mut().ok_or(Full)?;
+            *front = head;
+            *rdata.first_chunk_mut().ok_or(Full)? = *address;
             self.count += 1;
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! Following a name through our zones: RFC 1034 section 4.3.2 step by step, aliases included.
 
+use std::net::IpAddr;
+
 use super::{
     additional::push_additional,
     answer::Query,
@@ -22,24 +24,14 @@ pub(super) fn walk(
     snapshot: &Snapshot,
     query: &Query<'_>,
     rtype: Rtype,
-    name: LookupName,
+    name: &mut LookupName,
     additional: &Additional<'_>,
     draws: &mut Draws,
     frame: &mut Frame<'_, '_>,
 ) -> Rcode {
-    let subnet = additional.edns.and_then(|edns| edns.subnet).and_then(|subnet| subnet.network());
-    let mut walk = Walk {
-        snapshot,
-        query,
-        rtype,
-        subnet,
-        name,
-        whole_at: Header::OCTETS as u16,
-        apex: None,
-        visited: [0; MAX_CHAIN],
-        redirected: [(u32::MAX, u32::MAX); MAX_CHAIN],
-        hops: 0,
-    };
+    let subnet = additional.edns.as_ref().and_then(|edns| edns.subnet).and_then(|subnet| subnet.address());
+    let whole_at = Header::OCTETS as u16;
+    let mut walk = Walk { snapshot, query, rtype, subnet, name, whole_at, apex: None, hops: 0, trail: None };
     match walk.run(draws, frame) {
         Ok(rcode) => rcode,
         Err(Full) => {
@@ -54,24 +46,35 @@ pub(super) struct Walk<'s, 'q> {
     pub(super) snapshot: &'s Snapshot,
     pub(super) query: &'q Query<'q>,
     pub(super) rtype: Rtype,
-    pub(super) subnet: Option<ipnet::IpNet>,
+    /// The first address of the client subnet, where one came and is to be looked at.
+    pub(super) subnet: Option<IpAddr>,
     /// The name being answered.
-    name: LookupName,
+    name: &'q mut LookupName,
     /// Where the message has it: labels up to the apex's or to the root.
     whole_at: u16,
     /// Where the message has the apex of the zone of that name, where the name ends in a pointer to it.
     apex: Option<Apex>,
-    /// The hash of each name that was an alias.
-    visited: [u64; MAX_CHAIN],
-    /// Zone and node of each DNAME that redirected.
-    redirected: [(u32, u32); MAX_CHAIN],
     hops: usize,
+    /// What was passed; nothing until the first alias, which most names are not.
+    trail: Option<Trail>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 struct Apex {
     at: u16,
     labels: usize,
+}
+
+/// The aliases that a walk passed.
+struct Trail {
+    /// The hash of each name that was an alias.
+    visited: [u64; MAX_CHAIN],
+    /// Zone and node of each DNAME that redirected.
+    redirected: [(u32, u32); MAX_CHAIN],
+}
+
+impl Trail {
+    const EMPTY: Self = Self { visited: [0; MAX_CHAIN], redirected: [(u32::MAX, u32::MAX); MAX_CHAIN] };
 }
 
 /// What a step leads to.
@@ -86,7 +89,7 @@ impl Walk<'_, '_> {
     fn run(&mut self, draws: &mut Draws, frame: &mut Frame<'_, '_>) -> Result<Rcode, Full> {
         loop {
             let snapshot = self.snapshot;
-            let Some(finding) = snapshot.zones.find(&self.name, self.rtype) else {
+            let Some(finding) = snapshot.zones.find(self.name, self.rtype) else {
                 return Ok(if self.hops == 0 { Rcode::REFUSED } else { Rcode::NOERROR });
             };
             if self.hops == 0 {
@@ -178,7 +181,7 @@ impl Walk<'_, '_> {
         draws: &mut Draws,
         frame: &mut Frame<'_, '_>,
     ) -> Result<Option<Step>, Full> {
-        if self.hops > 0 && self.visited.contains(&hash(self.name.as_wire())) {
+        if self.trail.as_ref().is_some_and(|trail| trail.visited.contains(&hash(self.name.as_wire()))) {
             return Ok(Some(Step::End(Rcode::NOERROR)));
         }
         let owner = self.place(zone, self.name.label_count()).owner;
@@ -197,6 +200,7 @@ impl Walk<'_, '_> {
     }
 
     /// Rewrites a name below a DNAME (RFC 6672 section 3.1).
+    #[cold]
     fn redirect(&mut self, finding: &Finding<'_>, owner: Node<'_>, frame: &mut Frame<'_, '_>) -> Result<Step, Full> {
         let zone = finding.zone;
         let Some(rrset) = owner.rrset(Rtype::DNAME) else { return Ok(Step::End(Rcode::SERVFAIL)) };
@@ -217,7 +221,7 @@ impl Walk<'_, '_> {
         }
         let target_at = push_cname(&mut frame.writer, place.owner, rrset.ttl_secs(), rewritten.as_wire())?;
         frame.writer.count(Section::Answer, 1);
-        self.name = rewritten;
+        *self.name = rewritten;
         self.moved(target_at, None);
         // A DNAME whose target lies below it would lengthen the name until it no longer fits.
         let is_endless = target.suffix(owner.label_count()) == owner.name();
@@ -229,7 +233,8 @@ impl Walk<'_, '_> {
     /// is too long.
     fn visit(&mut self) -> bool {
         let here = hash(self.name.as_wire());
-        let (before, after) = self.visited.split_at_mut(self.hops.min(MAX_CHAIN));
+        let trail = self.trail.get_or_insert(Trail::EMPTY);
+        let (before, after) = trail.visited.split_at_mut(self.hops.min(MAX_CHAIN));
         match after.first_mut() {
             Some(free) if !before.contains(&here) => {
                 *free = here;
@@ -241,15 +246,17 @@ impl Walk<'_, '_> {
 
     /// Notes that a DNAME redirects; `false` where it did before. Only after [`Self::visit`].
     fn note_redirect(&mut self, here: (u32, u32)) -> bool {
-        let is_known = self.redirected.contains(&here);
-        self.redirected[self.hops] = here;
+        let trail = self.trail.get_or_insert(Trail::EMPTY);
+        let is_known = trail.redirected.contains(&here);
+        trail.redirected[self.hops] = here;
         !is_known
     }
 
     /// Goes on with the target of a CNAME that was written at `start`.
+    #[inline(never)]
     fn follow(&mut self, zone: &Zone, record: ReadyRecord<'_>, start: usize, place: Place) {
-        record.name(zone.apex.as_wire(), &mut self.name);
-        let labels = zone.apex.label_count();
+        record.name(zone.apex.as_wire(), self.name);
+        let labels = zone.apex_labels();
         let apex = record.is_compressed().then_some(Apex { at: place.apex, labels });
         self.moved((start + record.name_offset()) as u16, apex);
     }
@@ -260,7 +267,7 @@ impl Walk<'_, '_> {
 
     /// Where the message has the suffix of so many labels of the name, and the zone's apex.
     fn place(&self, zone: &Zone, labels: usize) -> Place {
-        Place { owner: self.suffix_at(labels), apex: self.suffix_at(zone.apex.label_count()) }
+        Place { owner: self.suffix_at(labels), apex: self.suffix_at(zone.apex_labels()) }
     }
 
     fn suffix_at(&self, labels: usize) -> u16 {
@@ -274,7 +281,7 @@ impl Walk<'_, '_> {
     /// Writes the SOA of a negative answer (RFC 2308 section 3).
     fn push_soa(&self, zone: &Zone, writer: &mut ReplyWriter<'_>) -> Result<(), Full> {
         let Some(soa) = zone.soa() else { return Ok(()) };
-        let labels = zone.apex.label_count();
+        let labels = zone.apex_labels();
         soa.write_with_ttl(writer, self.place(zone, labels), zone.negative_ttl_secs())?;
         writer.count(Section::Authority, soa.count);
         Ok(())
@@ -302,8 +309,13 @@ pub(super) fn push_fixed(
     ttl_secs: u32,
     length: u16,
 ) -> Result<(), Full> {
-    let [owner, [type_high, type_low], [length_high, length_low]] =
-        [0xc000 | owner, rtype.0, length].map(u16::to_be_bytes);
-    let [a, b, c, d] = ttl_secs.to_be_bytes();
-    writer.push(&[owner[0], owner[1], type_high, type_low, 0, 1, a, b, c, d, length_high, length_low])
+    writer.push_array(fixed(owner, rtype, ttl_secs, length))
+}
+
+/// What stands in front of a record's rdata: owner as a pointer, type, class, TTL, length (RFC 1035 section 3.2.1).
+#[inline]
+pub(super) fn fixed(owner: u16, rtype: Rtype, ttl_secs: u32, length: u16) -> [u8; 12] {
+    let [[a, b], [c, d], [k, l]] = [0xc000 | owner, rtype.0, length].map(u16::to_be_bytes);
+    let [g, h, i, j] = ttl_secs.to_be_bytes();
+    [a, b, c, d, 0, 1, g, h, i, j, k, l]
 }

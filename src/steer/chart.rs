@@ -5,8 +5,6 @@ use std::{
     sync::Arc,
 };
 
-use ipnet::IpNet;
-
 use super::{draws::Draws, kind::Kind, topology::DatacenterId, wheel::Choice};
 use crate::geo::Atlas;
 
@@ -127,8 +125,8 @@ const CLIENT_PREFIX_V4: u8 = 24;
 const CLIENT_PREFIX_V6: u8 = 56;
 
 impl Chart {
-    /// The course for a client: by `subnet` (what ECS says, host bits zero, prefix not 0), else by the `resolver`'s address.
-    pub fn course(&self, family: Family, subnet: Option<IpNet>, resolver: IpAddr) -> Course<'_> {
+    /// The course for a client: by `subnet` (the first address of what ECS says, prefix not 0), else by the `resolver`'s address.
+    pub fn course(&self, family: Family, subnet: Option<IpAddr>, resolver: IpAddr) -> Course<'_> {
         let chart = self.family(family);
         let (area, scope, client) = chart.place(subnet, resolver);
         let Some(reach) = chart.areas.get(area) else {
@@ -176,14 +174,14 @@ impl Chart {
 impl FamilyChart {
     /// The area that decides, the scope where a subnet decided, and the address it was decided by. An ECS address that is
     /// not global says nothing of where the client is: the resolver's address serves instead (RFC 7871 section 11.1).
-    fn place(&self, subnet: Option<IpNet>, resolver: IpAddr) -> (usize, Option<u8>, IpAddr) {
+    fn place(&self, subnet: Option<IpAddr>, resolver: IpAddr) -> (usize, Option<u8>, IpAddr) {
         match (&self.atlas, subnet) {
             (Some(atlas), Some(subnet)) => {
-                let place = atlas.locate(subnet.addr());
+                let place = atlas.locate(subnet);
                 if place.special {
                     (atlas.locate(resolver).area.0 as usize, None, resolver)
                 } else {
-                    (place.area.0 as usize, Some(place.scope), subnet.addr())
+                    (place.area.0 as usize, Some(place.scope), subnet)
                 }
             }
             (Some(atlas), None) => (atlas.locate(resolver).area.0 as usize, None, resolver),
@@ -213,7 +211,7 @@ impl<'a> Course<'a> {
 
     /// Draws the endpoints of one answer and hands each to `each`, in the order of the answer; none at all means NODATA.
     /// A CNAME comes alone.
-    pub fn draw(&self, draws: &mut Draws, each: &mut dyn FnMut(&'a Answer)) {
+    pub fn draw<F: FnMut(&'a Answer)>(&self, draws: &mut Draws, each: &mut F) {
         if let Some(choice) = self.choice {
             choice.draw(self.client, draws, each);
         }

@@ -71,7 +71,7 @@ impl Choice {
     }
 
     /// Draws endpoints for the client whose masked prefix is `client`, and hands each to `each` in the order drawn.
-    pub(super) fn draw<'a>(&'a self, client: u64, draws: &mut Draws, each: &mut dyn FnMut(&'a Answer)) {
+    pub(super) fn draw<'a, F: FnMut(&'a Answer)>(&'a self, client: u64, draws: &mut Draws, each: &mut F) {
         match self {
             Self::Answer(answer) => each(answer),
             Self::Wheel(wheel) => wheel.draw(client, draws, each),
@@ -80,7 +80,7 @@ impl Choice {
 }
 
 impl Wheel {
-    fn draw<'a>(&'a self, client: u64, draws: &mut Draws, each: &mut dyn FnMut(&'a Answer)) {
+    fn draw<'a, F: FnMut(&'a Answer)>(&'a self, client: u64, draws: &mut Draws, each: &mut F) {
         let picks = self.slots.picks;
         let count = self.slots.table.len() / picks;
         let number = match self.spread {

@@ -173,6 +173,11 @@ impl Zone {
         self.negative_ttl_secs
     }
 
+    /// How many labels the apex has, the root not counted.
+    pub fn apex_labels(&self) -> usize {
+        self.apex_labels
+    }
+
     /// Octets of memory it uses, about.
     pub fn memory_octets(&self) -> usize {
         self.arena.len() + size_of_val(&*self.nodes) + self.index.allocation_size()

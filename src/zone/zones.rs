@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 
 use super::{
-    content::{Standpoint, Zone},
+    content::{Node, Standpoint, Zone},
     hash::hash,
 };
 use crate::{
@@ -28,11 +28,17 @@ pub struct Zones {
     steered_label_counts: u128,
 }
 
-/// A name that exists for a service: its own, or one between it and static names.
+/// A name that exists for a service: its own, or one between it and static names. All that a lookup wants to know of it.
 #[derive(Debug)]
-struct SteeredName {
+pub(super) struct SteeredName {
     name: Name,
-    service: Option<ServiceId>,
+    pub(super) service: Option<ServiceId>,
+    /// The innermost zone that holds it.
+    pub(super) zone: ZoneId,
+    /// Its static records there, by node number.
+    pub(super) node: Option<u32>,
+    /// Whether it is that zone's apex.
+    pub(super) is_apex: bool,
 }
 
 impl Zones {
@@ -71,8 +77,12 @@ impl Zones {
                 None if !is_own && zone.node_of_wire(suffix, hashed).is_some() => {}
                 None => {
                     let Ok(name) = Name::from_wire(suffix) else { continue };
+                    let Some((innermost, zone)) = self.zone_of(&lookup, labels) else { continue };
+                    let node = zone.node_of_wire(suffix, hashed).map(Node::number);
+                    let is_apex = zone.apex_labels == labels;
                     let at = self.steered.len() as u32;
-                    self.steered.push(SteeredName { name, service: is_own.then_some(service) });
+                    let service = is_own.then_some(service);
+                    self.steered.push(SteeredName { name, service, zone: innermost, node, is_apex });
                     self.steered_label_counts |= 1 << labels;
                     let steered = &self.steered;
                     self.services.insert_unique(hashed, at, |&at| hash(steered[at as usize].name.as_wire()));
@@ -88,29 +98,31 @@ impl Zones {
 
     /// The innermost zone with an apex of at most `most_labels` labels that holds a name, and its number.
     pub(super) fn zone_of(&self, name: &LookupName, most_labels: usize) -> Option<(ZoneId, &Zone)> {
-        (0..=most_labels.min(127)).rev().filter(|&labels| self.apex_label_counts >> labels & 1 == 1).find_map(
-            |labels| {
-                let suffix = name.suffix(labels);
-                let number = *self.apexes.find(hash(suffix), |&at| self.zones[at as usize].apex.as_wire() == suffix)?;
-                Some((ZoneId(number), &*self.zones[number as usize]))
-            },
-        )
+        let mut counts = self.apex_label_counts & u128::MAX >> (127 - most_labels.min(127));
+        while counts != 0 {
+            let labels = 127 - counts.leading_zeros();
+            let suffix = name.suffix(labels as usize);
+            let found = self.apexes.find(hash(suffix), |&at| self.zones[at as usize].apex.as_wire() == suffix);
+            if let Some(&number) = found {
+                return Some((ZoneId(number), &self.zones[number as usize]));
+            }
+            counts ^= 1 << labels;
+        }
+        None
     }
 
-    /// What services make of a name: `None` where it does not exist for them; then whether a service has it.
-    pub(super) fn steered(&self, wire: &[u8], labels: usize) -> Option<Option<ServiceId>> {
+    /// A zone of [`Zones::list`].
+    pub(super) fn zone(&self, id: ZoneId) -> &Zone {
+        &self.zones[id.index()]
+    }
+
+    /// What services make of a name with so many labels: `None` where it does not exist for them.
+    #[inline]
+    pub(super) fn steered(&self, wire: &[u8], labels: usize, hashed: impl FnOnce() -> u64) -> Option<&SteeredName> {
         if self.steered_label_counts >> labels & 1 == 0 {
             return None;
         }
-        self.steered_of_wire(wire, labels, hash(wire))
-    }
-
-    /// As [`Zones::steered`], with the name's hash.
-    pub(super) fn steered_of_wire(&self, wire: &[u8], labels: usize, hashed: u64) -> Option<Option<ServiceId>> {
-        if self.steered_label_counts >> labels & 1 == 0 {
-            return None;
-        }
-        let at = *self.services.find(hashed, |&at| self.steered[at as usize].name.as_wire() == wire)?;
-        Some(self.steered[at as usize].service)
+        let at = *self.services.find(hashed(), |&at| self.steered[at as usize].name.as_wire() == wire)?;
+        Some(&self.steered[at as usize])
     }
 }

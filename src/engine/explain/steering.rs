@@ -43,7 +43,7 @@ pub(super) fn steering(world: &World<'_>, asked: &Asked<'_>) -> Option<SteeringV
     let vantage = Vantage { address, location: &found.location };
     let inspection = inspect(topology, world.conditions, world.databases, asked.service, family, vantage);
     let words = Words { topology, conditions: world.conditions, family };
-    let course = chart.course(family, Some(IpNet::from(address)), address);
+    let course = chart.course(family, Some(address), address);
     let atlas = chart.atlas(family).filter(|_| chart.area_count(family) > 1);
     Some(SteeringView {
         records: match &service.kind {
