@@ -1,0 +1,180 @@
+//! A name server as a process of its own, measured from outside: when it answers, what CPU and memory it took.
+
+use std::{
+    fs, io,
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// Longer nothing may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a reply is waited for before the question is asked again.
+const PACE: Duration = Duration::from_millis(2);
+
+/// A question of type A whose answer is looked for by an address in it.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    /// The name, without its final dot.
+    pub(crate) name: String,
+    /// The address.
+    pub(crate) address: Ipv4Addr,
+}
+
+/// A running server. Killed when dropped.
+pub(crate) struct Server {
+    child: Child,
+    socket: UdpSocket,
+    next_id: u16,
+}
+
+/// What it took until the wanted answer came.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Figures {
+    /// From the start, or from the end of the edit, to the answer.
+    pub(crate) wall_secs: f64,
+    /// User and system.
+    pub(crate) cpu_secs: f64,
+    /// Resident after it.
+    pub(crate) resident_mib: f64,
+    /// The most resident meanwhile.
+    pub(crate) peak_mib: f64,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way it is gone.
+        let _ = self.child.kill().and_then(|()| self.child.wait());
+    }
+}
+
+impl Server {
+    /// Starts a program that will answer at `address`; `None` where it is not installed.
+    pub(crate) fn start(command: &mut Command, address: SocketAddr) -> io::Result<Option<Self>> {
+        let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = match quiet.spawn() {
+            Ok(child) => child,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let socket = UdpSocket::bind(("127.0.0.1", 0))?;
+        socket.set_read_timeout(Some(PACE))?;
+        socket.connect(address)?;
+        Ok(Some(Self { child, socket, next_id: 1 }))
+    }
+
+    /// The process' id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for an answer and says what it took since `since`, when the process had used `cpu_before`.
+    pub(crate) fn figures(&mut self, wanted: &Wanted, since: Instant, cpu_before: f64) -> io::Result<Figures> {
+        self.wait_for(wanted)?;
+        let wall_secs = since.elapsed().as_secs_f64();
+        Ok(Figures {
+            wall_secs,
+            cpu_secs: cpu_secs(self.id())? - cpu_before,
+            resident_mib: memory_mib(self.id(), "VmRSS:")?,
+            peak_mib: memory_mib(self.id(), "VmHWM:")?,
+        })
+    }
+
+    /// Asks until the answer holds the wanted address.
+    pub(crate) fn wait_for(&mut self, wanted: &Wanted) -> io::Result<()> {
+        let began = Instant::now();
+        let mut buffer = [0; 4096];
+        while began.elapsed() < PATIENCE {
+            self.next_id = self.next_id.wrapping_add(1);
+            // Refused while the server does not listen yet, and that shows at the next call.
+            let sent = self.socket.send(&question(self.next_id, &wanted.name));
+            match sent.and_then(|_| self.socket.recv(&mut buffer)) {
+                Ok(length) if buffer[..length].windows(4).any(|four| four == wanted.address.octets()) => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => std::thread::sleep(PACE),
+            }
+            if let Some(status) = self.child.try_wait()? {
+                return Err(io::Error::other(format!("the server ended: {status}")));
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer for {} within {PATIENCE:?}", wanted.name)))
+    }
+
+    /// Makes the peak of memory what is resident now.
+    pub(crate) fn forget_peak(&self) -> io::Result<()> {
+        fs::write(format!("/proc/{}/clear_refs", self.id()), "5")
+    }
+
+    /// Where it answers.
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.peer_addr()
+    }
+
+    /// Resident now.
+    pub(crate) fn resident_mib(&self) -> io::Result<f64> {
+        memory_mib(self.id(), "VmRSS:")
+    }
+
+    /// CPU used so far.
+    pub(crate) fn cpu_secs(&self) -> io::Result<f64> {
+        cpu_secs(self.id())
+    }
+
+    /// Resident once the process has been idle for a moment.
+    pub(crate) fn settled_mib(&self) -> io::Result<f64> {
+        let mut last = self.cpu_secs()?;
+        for _ in 0..40 {
+            std::thread::sleep(Duration::from_millis(100));
+            let now = self.cpu_secs()?;
+            if now == last {
+                break;
+            }
+            last = now;
+        }
+        self.resident_mib()
+    }
+}
+
+/// A question for A of class IN, recursion not desired.
+pub(crate) fn question(id: u16, name: &str) -> Vec<u8> {
+    let mut octets = [&id.to_be_bytes()[..], &[0, 0, 0, 1, 0, 0, 0, 0, 0, 0]].concat();
+    for label in name.split('.') {
+        octets.push(label.len() as u8);
+        octets.extend_from_slice(label.as_bytes());
+    }
+    octets.extend_from_slice(&[0, 0, 1, 0, 1]);
+    octets
+}
+
+/// A loopback address that is free for UDP and TCP alike.
+pub(crate) fn free_address() -> io::Result<SocketAddr> {
+    for _ in 0..20 {
+        let address = UdpSocket::bind(("127.0.0.1", 0))?.local_addr()?;
+        if TcpListener::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+    Err(io::Error::other("no port is free"))
+}
+
+/// The program's path: servers are seldom on an ordinary user's.
+pub(crate) fn program(name: &str) -> std::path::PathBuf {
+    let found = ["/usr/sbin", "/usr/local/sbin"].map(|directory| Path::new(directory).join(name));
+    found.into_iter().find(|path| path.exists()).unwrap_or_else(|| name.into())
+}
+
+fn cpu_secs(process: u32) -> io::Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+    // In ticks of 10 ms, on every Linux there is.
+    Ok(fields.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0)
+}
+
+fn memory_mib(process: u32, key: &str) -> io::Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(key));
+    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
+    kib.map(|kib| kib / 1024.0).ok_or_else(|| io::Error::other("the process has no memory"))
+}
