@@ -25,9 +25,40 @@ fn every_mistake_is_shown_where_it_was_made_and_how_to_mend_it() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
+/// Large files are read table by table; nobody is to see that.
+#[test]
+fn a_mistake_looks_the_same_in_a_large_file() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/diagnostics");
+    let remarks = |count| format!("\n{}", "# a remark that goes on and on\n".repeat(count));
+    for case in fs::read_dir(directory).unwrap() {
+        let text = fs::read_to_string(case.unwrap().path()).unwrap();
+        let (input, _) = text.split_once("--- output\n").unwrap();
+        let shown = |count| {
+            let padded = |(path, text): (_, &str)| (path, text.trim_end_matches('\n').to_owned() + &remarks(count));
+            let is_tables = |path: &str| path.ends_with(".toml");
+            let files =
+                files(input).map(|file| if is_tables(file.0) { padded(file) } else { (file.0, file.1.to_owned()) });
+            let files: Vec<(&str, String)> = files.collect();
+            lines(files.iter().map(|(path, text)| (*path, &**text)))
+        };
+        assert_eq!(shown(4096), shown(1), "{input}");
+    }
+}
+
+fn lines<'t>(files: impl Iterator<Item = (&'t str, &'t str)>) -> Vec<String> {
+    match Config::load(&Sources::from_texts(&Locations::default(), files)) {
+        Ok((_, warnings)) => warnings.lines().collect(),
+        Err(errors) => errors.lines().collect(),
+    }
+}
+
+fn files(input: &str) -> impl Iterator<Item = (&str, &str)> {
+    input.split("--- ").skip(1).map(|part| part.split_once('\n').expect("a path, then the file"))
+}
+
 /// What `check` would show for the files of a case.
 fn output(input: &str) -> String {
-    let files = input.split("--- ").skip(1).map(|part| part.split_once('\n').expect("a path, then the file"));
+    let files = files(input);
     let sources = Sources::from_texts(&Locations::default(), files);
     let (verdict, diagnostics) = match Config::load(&sources) {
         Ok((_, warnings)) => ("accepted", warnings),

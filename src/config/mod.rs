@@ -4,6 +4,7 @@
 //! |---|---|
 //! | read every file into memory, within bounds | `sources` |
 //! | `portolan.toml` and flags: how the server runs | `settings` |
+//! | large files of tables cut into their tables | `pieces` |
 //! | TOML tables, each key with its type and place | `reader`, `values` |
 //! | tables as written | `spec/` |
 //! | names to positions; what does not fit together | `compile/` |
@@ -16,6 +17,7 @@ mod compile;
 mod diagnostics;
 mod nearest;
 mod outline;
+mod pieces;
 mod place;
 mod problems;
 mod reader;

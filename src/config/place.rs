@@ -48,6 +48,27 @@ impl Place {
     }
 }
 
+/// A part of a file that was parsed by itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stretch {
+    file: FileId,
+    start: u32,
+}
+
+impl Stretch {
+    /// The part that starts at this octet; 0 for the whole.
+    pub(super) fn new(file: FileId, start: usize) -> Self {
+        // As in places: files hold at most 64 MiB.
+        Self { file, start: u32::try_from(start).unwrap_or(NOWHERE - 1) }
+    }
+
+    /// Octets of the part, as octets of the file.
+    pub(super) fn place(self, span: Range<usize>) -> Place {
+        let start = self.start as usize;
+        Place::new(self.file, start.saturating_add(span.start)..start.saturating_add(span.end))
+    }
+}
+
 /// A value and where it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct At<T> {

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     diagnostics::Quoted,
-    place::{At, FileId, Place},
+    place::{At, Place, Stretch},
     problems::Problems,
 };
 
@@ -32,6 +32,7 @@ impl fmt::Display for Subject<'_> {
 /// A table that is being read.
 pub(super) struct TableReader<'t> {
     table: &'t DeTable<'t>,
+    stretch: Stretch,
     pub(super) subject: Subject<'t>,
     pub(super) place: Place,
     /// The keys asked for: those that are known.
@@ -46,12 +47,13 @@ pub(super) struct Item<'t> {
     pub(super) key: &'static str,
     pub(super) subject: Subject<'t>,
     pub(super) place: Place,
+    stretch: Stretch,
     value: &'t DeValue<'t>,
 }
 
 impl<'t> TableReader<'t> {
-    pub(super) fn new(table: &'t DeTable<'t>, subject: Subject<'t>, place: Place) -> Self {
-        Self { table, subject, place, known: Vec::with_capacity(16), found: 0 }
+    fn new(table: &'t DeTable<'t>, subject: Subject<'t>, place: Place, stretch: Stretch) -> Self {
+        Self { table, stretch, subject, place, known: Vec::with_capacity(16), found: 0 }
     }
 
     /// The value of a key, if it is there.
@@ -59,8 +61,8 @@ impl<'t> TableReader<'t> {
         self.known.push(key);
         let spanned = self.table.get(key)?;
         self.found += 1;
-        let place = Place::new(self.place.file(), spanned.span());
-        Some(Item { key, subject: self.subject, place, value: spanned.get_ref() })
+        let (stretch, place) = (self.stretch, self.stretch.place(spanned.span()));
+        Some(Item { key, subject: self.subject, place, stretch, value: spanned.get_ref() })
     }
 
     /// Whether a key is there; does not count as asking for it.
@@ -89,10 +91,10 @@ impl<'t> TableReader<'t> {
 
     /// Every entry, with the place of its key: for tables whose keys are names.
     pub(super) fn entries(&self) -> impl Iterator<Item = (At<&'t str>, Item<'t>)> {
-        let (file, subject) = (self.place.file(), self.subject);
+        let (stretch, subject) = (self.stretch, self.subject);
         self.table.iter().map(move |(key, value)| {
-            let name = At::new(&**key.get_ref(), Place::new(file, key.span()));
-            (name, Item { key: "", subject, place: Place::new(file, value.span()), value: value.get_ref() })
+            let name = At::new(&**key.get_ref(), stretch.place(key.span()));
+            (name, Item { key: "", subject, place: stretch.place(value.span()), stretch, value: value.get_ref() })
         })
     }
 
@@ -102,7 +104,7 @@ impl<'t> TableReader<'t> {
             return;
         }
         for (key, _) in self.table.iter().filter(|(key, _)| !self.known.contains(&&**key.get_ref())) {
-            let place = Place::new(self.place.file(), key.span());
+            let place = self.stretch.place(key.span());
             let message = format!("{} has no key {}", self.subject, Quoted(key.get_ref()));
             let known = format!("the keys are {}", self.known.join(", "));
             problems.unknown(place, message, key.get_ref(), self.known.iter().copied(), &known);
@@ -110,9 +112,9 @@ impl<'t> TableReader<'t> {
     }
 }
 
-/// The root of a file.
-pub(super) fn root<'t>(table: &'t Spanned<DeTable<'t>>, file: FileId, kind: &'static str) -> TableReader<'t> {
-    TableReader::new(table.get_ref(), Subject { kind, name: "" }, Place::new(file, 0..0))
+/// The root of a file, or of a part of it.
+pub(super) fn root<'t>(table: &'t Spanned<DeTable<'t>>, stretch: Stretch, kind: &'static str) -> TableReader<'t> {
+    TableReader::new(table.get_ref(), Subject { kind, name: "" }, stretch.place(0..0), stretch)
 }
 
 impl<'t> Item<'t> {
@@ -206,7 +208,7 @@ impl<'t> Item<'t> {
         match self.value {
             DeValue::Array(array) => {
                 let element = |value: &'t Spanned<DeValue<'t>>| Item {
-                    place: Place::new(self.place.file(), value.span()),
+                    place: self.stretch.place(value.span()),
                     value: value.get_ref(),
                     ..self
                 };
@@ -225,7 +227,7 @@ impl<'t> Item<'t> {
     /// A table that describes `subject`.
     pub(super) fn table(self, subject: Subject<'t>, problems: &mut Problems) -> Option<TableReader<'t>> {
         match self.value {
-            DeValue::Table(table) => Some(TableReader::new(table, subject, self.place)),
+            DeValue::Table(table) => Some(TableReader::new(table, subject, self.place, self.stretch)),
             _ => self.mismatch("a table", problems),
         }
     }

@@ -10,7 +10,7 @@ use toml::de::DeTable;
 
 use super::{
     diagnostics::Quoted,
-    place::{At, FileId, Place},
+    place::{At, FileId, Place, Stretch},
     problems::Problems,
     reader::{self, Item, Subject, TableReader},
     sources::{DEFAULT_CONFIG, SourceFile},
@@ -207,7 +207,7 @@ impl Settings {
         if !errors.is_empty() {
             problems.mute(id);
         }
-        let mut root = reader::root(&table, id, "portolan.toml");
+        let mut root = reader::root(&table, Stretch::new(id, 0), "portolan.toml");
         if let Some(item) = root.item("server")
             && let Some(table) = item.table(Subject { kind: "`server`", name: "" }, problems)
         {

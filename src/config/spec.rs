@@ -4,7 +4,8 @@ use toml::de::DeTable;
 
 use super::{
     diagnostics::Quoted,
-    place::{At, FileId, Place},
+    pieces::{self, Piece},
+    place::{At, FileId, Place, Stretch},
     problems::Problems,
     reader::{self, Item, Subject, TableReader},
 };
@@ -46,47 +47,116 @@ pub(super) struct Specs {
     pub(super) broken: Vec<(&'static str, Box<str>)>,
 }
 
+/// What tables there are, in the order in which they are read.
+const KINDS: [&str; 7] = ["datacenter", "zone", "delegate", "monitor", "load", "pool", "service"];
+/// Files of more octets are read table by table.
+const LARGE_OCTETS: usize = 64 << 10;
+/// What a file of tables is called in messages.
+const FILE: &str = "a file of zones/";
+
 impl Specs {
     /// Reads one file of tables.
     pub(super) fn read(&mut self, file: FileId, octets: &[u8], directory: &std::path::Path, problems: &mut Problems) {
         let Some(text) = utf8(file, octets, problems) else { return };
+        let pieces = if text.len() > LARGE_OCTETS { pieces::cut(text) } else { None };
+        if let Some(pieces) = pieces
+            && let Some((specs, found)) = Self::of_pieces(file, text, &pieces, directory)
+        {
+            self.append(specs);
+            return problems.take(found);
+        }
         let (table, errors) = DeTable::parse_recoverable(text);
-        let is_broken = !errors.is_empty();
         syntax_errors(file, &errors, text, problems);
-        let mut root = reader::root(&table, file, "a file of zones/");
-        let muted = is_broken.then(|| problems.mute(file)).is_some();
-        self.tables(&mut root, "datacenter", problems, |specs, name, table, problems| {
-            specs.datacenters.extend(DatacenterSpec::read(name, table, problems));
-        });
-        self.tables(&mut root, "zone", problems, |specs, name, table, problems| {
-            specs.zones.extend(ZoneSpec::read(name, table, problems));
-        });
-        self.tables(&mut root, "delegate", problems, |specs, name, table, problems| {
-            specs.delegates.extend(DelegateSpec::read(name, table, problems));
-        });
-        self.tables(&mut root, "monitor", problems, |specs, name, table, problems| {
-            let mut parts = Vec::new();
-            match monitor::read(name, table, directory, &mut parts, problems) {
-                Some(monitor) => specs.monitors.push(monitor),
-                None => specs.broken.push(("monitor", name.value.into())),
+        let mut root = reader::root(&table, Stretch::new(file, 0), FILE);
+        if errors.is_empty() {
+            self.read_tables(&mut root, directory, problems);
+            root.finish(problems);
+        } else {
+            problems.mute(file);
+            self.read_tables(&mut root, directory, problems);
+        }
+    }
+
+    /// What the tables of a file say, one after the other; `None` where one is not TOML, which is to be told of in the order of
+    /// the file.
+    fn of_pieces(
+        file: FileId,
+        text: &str,
+        pieces: &[Piece<'_>],
+        directory: &std::path::Path,
+    ) -> Option<(Self, Problems)> {
+        if !pieces.iter().all(|piece| KINDS.contains(&piece.kind)) {
+            return None;
+        }
+        let (mut specs, mut problems) = (Self::default(), Problems::default());
+        for kind in KINDS {
+            let from = pieces.partition_point(|piece| piece.kind < kind);
+            for piece in pieces[from..].iter().take_while(|piece| piece.kind == kind) {
+                let (table, errors) = DeTable::parse_recoverable(&text[piece.range.clone()]);
+                if !errors.is_empty() {
+                    return None;
+                }
+                let mut root = reader::root(&table, Stretch::new(file, piece.range.start), FILE);
+                specs.read_kind(kind, &mut root, directory, &mut problems);
             }
-            specs.parts.extend(parts.into_iter().map(|part| (name.value.into(), part)));
-        });
-        self.tables(&mut root, "load", problems, |specs, name, table, problems| {
-            match load::read(name, table, directory, problems) {
+        }
+        Some((specs, problems))
+    }
+
+    fn append(&mut self, mut other: Self) {
+        fn append<T>(list: &mut Vec<T>, other: &mut Vec<T>) {
+            if list.is_empty() { std::mem::swap(list, other) } else { list.append(other) }
+        }
+        append(&mut self.datacenters, &mut other.datacenters);
+        append(&mut self.zones, &mut other.zones);
+        append(&mut self.delegates, &mut other.delegates);
+        append(&mut self.monitors, &mut other.monitors);
+        append(&mut self.parts, &mut other.parts);
+        append(&mut self.loads, &mut other.loads);
+        append(&mut self.pools, &mut other.pools);
+        append(&mut self.services, &mut other.services);
+        append(&mut self.broken, &mut other.broken);
+    }
+
+    fn read_tables(&mut self, root: &mut TableReader<'_>, directory: &std::path::Path, problems: &mut Problems) {
+        KINDS.into_iter().for_each(|kind| self.read_kind(kind, root, directory, problems));
+    }
+
+    /// Reads the tables of one kind.
+    fn read_kind(
+        &mut self,
+        kind: &'static str,
+        root: &mut TableReader<'_>,
+        directory: &std::path::Path,
+        problems: &mut Problems,
+    ) {
+        self.tables(root, kind, problems, |specs, name, table, problems| match kind {
+            "datacenter" => specs.datacenters.extend(DatacenterSpec::read(name, table, problems)),
+            "zone" => specs.zones.extend(ZoneSpec::read(name, table, problems)),
+            "delegate" => specs.delegates.extend(DelegateSpec::read(name, table, problems)),
+            "monitor" => specs.read_monitor(name, table, directory, problems),
+            "load" => match load::read(name, table, directory, problems) {
                 Some(load) => specs.loads.push(load),
                 None => specs.broken.push(("load", name.value.into())),
-            }
+            },
+            "pool" => specs.pools.extend(PoolSpec::read(name, table, problems)),
+            _ => specs.services.extend(ServiceSpec::read(name, table, problems)),
         });
-        self.tables(&mut root, "pool", problems, |specs, name, table, problems| {
-            specs.pools.extend(PoolSpec::read(name, table, problems));
-        });
-        self.tables(&mut root, "service", problems, |specs, name, table, problems| {
-            specs.services.extend(ServiceSpec::read(name, table, problems));
-        });
-        if !muted {
-            root.finish(problems);
+    }
+
+    fn read_monitor(
+        &mut self,
+        name: At<&str>,
+        table: TableReader<'_>,
+        directory: &std::path::Path,
+        problems: &mut Problems,
+    ) {
+        let mut parts = Vec::new();
+        match monitor::read(name, table, directory, &mut parts, problems) {
+            Some(monitor) => self.monitors.push(monitor),
+            None => self.broken.push(("monitor", name.value.into())),
         }
+        self.parts.extend(parts.into_iter().map(|part| (name.value.into(), part)));
     }
 
     /// Reads each table of `[kind.NAME]`.

@@ -1,0 +1,220 @@
+//! A file of tables, cut into its tables, so that each is parsed by itself: the tree of a large file takes thirty times its
+//! octets, and none of it is wanted once its table is read.
+//!
+//! Cutting knows just enough TOML to find headers that are none of a string's or a list's, and gives up on whatever it does not
+//! know, on what is wrong, and on tables that belong together: those are for the parser to read, or to refuse, as a whole.
+//! It never gives up on tables with plain names that are each in one place, as nearly all are.
+
+use std::ops::Range;
+
+/// One table of a file, with the tables inside of it.
+#[derive(Debug, Clone)]
+pub(super) struct Piece<'t> {
+    /// What it is of: `pool`, `service`.
+    pub(super) kind: &'t str,
+    /// Its name, without quotes.
+    pub(super) name: &'t str,
+    /// Its octets in the file, from its header to the next table's.
+    pub(super) range: Range<usize>,
+}
+
+/// Cuts a text into tables `[kind.name]`, in order of kind and name. `None` where it is to be read as a whole.
+pub(super) fn cut<'t>(text: &'t str) -> Option<Vec<Piece<'t>>> {
+    let mut pieces: Vec<Piece<'t>> = Vec::new();
+    let mut scan = Scan { text, octets: text.as_bytes(), at: 0 };
+    while let Some(start) = scan.next_line() {
+        if !scan.octets[start..].starts_with(b"[") {
+            // A key before the first header is the file's own.
+            pieces.last()?;
+            scan.pass_values()?;
+            continue;
+        }
+        let (kind, name, is_inner) = scan.header()?;
+        match pieces.last() {
+            Some(last) if is_inner => (last.kind == kind && last.name == name).then_some(())?,
+            None if is_inner => return None,
+            _ => {
+                if let Some(last) = pieces.last_mut() {
+                    last.range.end = start;
+                }
+                pieces.push(Piece { kind, name, range: start..text.len() });
+            }
+        }
+    }
+    let key = |piece: &Piece<'t>| (piece.kind, piece.name);
+    pieces.sort_unstable_by_key(key);
+    let is_twice = |pair: &[Piece<'t>]| key(&pair[0]) == key(&pair[1]);
+    (!pieces.windows(2).any(is_twice)).then_some(pieces)
+}
+
+struct Scan<'t> {
+    text: &'t str,
+    octets: &'t [u8],
+    at: usize,
+}
+
+impl<'t> Scan<'t> {
+    fn peek(&self) -> Option<u8> {
+        self.octets.get(self.at).copied()
+    }
+
+    fn skip(&mut self, is_passed: impl Fn(u8) -> bool) {
+        while self.peek().is_some_and(&is_passed) {
+            self.at += 1;
+        }
+    }
+
+    fn skip_blanks(&mut self) {
+        self.skip(|octet| matches!(octet, b' ' | b'\t'));
+    }
+
+    fn take(&mut self, octet: u8) -> Option<()> {
+        (self.peek() == Some(octet)).then(|| self.at += 1)
+    }
+
+    /// Where the next line starts that has anything but a comment.
+    fn next_line(&mut self) -> Option<usize> {
+        loop {
+            self.skip(|octet| matches!(octet, b' ' | b'\t' | b'\r' | b'\n'));
+            match self.peek()? {
+                b'#' => self.skip(|octet| octet != b'\n'),
+                _ => return Some(self.at),
+            }
+        }
+    }
+
+    /// Reads `[kind.name]`, or `[kind.name.more]` and `[[kind.name.more]]`, which are inside of a table.
+    fn header(&mut self) -> Option<(&'t str, &'t str, bool)> {
+        self.take(b'[')?;
+        let is_list = self.take(b'[').is_some();
+        let kind = self.key()?;
+        self.take(b'.')?;
+        let name = self.key()?;
+        let mut is_inner = false;
+        while self.take(b'.').is_some() {
+            self.key()?;
+            is_inner = true;
+        }
+        self.take(b']')?;
+        if is_list {
+            self.take(b']')?;
+        }
+        self.skip_blanks();
+        let is_over = matches!(self.peek(), None | Some(b'\n' | b'\r' | b'#'));
+        (is_over && (is_inner || !is_list)).then_some((kind, name, is_inner))
+    }
+
+    /// Reads one part of a header's key, with the blanks around it.
+    fn key(&mut self) -> Option<&'t str> {
+        self.skip_blanks();
+        let key = match self.peek()? {
+            quote @ (b'"' | b'\'') => {
+                let start = self.at + 1;
+                self.pass_string(quote)?;
+                let key = self.text.get(start..self.at - 1)?;
+                // An escape may write the same name otherwise, and three quotes are no key.
+                (!key.contains(['\\', '"', '\'', '\n'])).then_some(key)?
+            }
+            _ => {
+                let start = self.at;
+                self.skip(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_'));
+                self.text.get(start..self.at).filter(|key| !key.is_empty())?
+            }
+        };
+        self.skip_blanks();
+        Some(key)
+    }
+
+    /// Passes a line, and the lines that its strings and lists go on in.
+    fn pass_values(&mut self) -> Option<()> {
+        let mut open = 0_usize;
+        while let Some(octet) = self.peek() {
+            match octet {
+                b'"' | b'\'' => {
+                    self.pass_string(octet)?;
+                    continue;
+                }
+                b'#' => {
+                    self.skip(|octet| octet != b'\n');
+                    continue;
+                }
+                b'[' | b'{' => open += 1,
+                b']' | b'}' => open = open.checked_sub(1)?,
+                b'\n' if open == 0 => return Some(()),
+                _ => {}
+            }
+            self.at += 1;
+        }
+        (open == 0).then_some(())
+    }
+
+    /// Passes a string that starts here.
+    fn pass_string(&mut self, quote: u8) -> Option<()> {
+        let rest = &self.octets[self.at..];
+        let is_long = rest.starts_with(&[quote; 3]);
+        self.at += if is_long { 3 } else { 1 };
+        loop {
+            match self.peek()? {
+                b'\\' if quote == b'"' => self.at += 2,
+                b'\n' if !is_long => return None,
+                octet if octet == quote && !is_long => {
+                    self.at += 1;
+                    return Some(());
+                }
+                octet if octet == quote && self.octets[self.at..].starts_with(&[quote; 3]) => {
+                    // Up to two more belong to the string: it ends with the last three of them.
+                    self.skip(|octet| octet == quote);
+                    return Some(());
+                }
+                _ => self.at += 1,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(text: &str) -> Option<Vec<String>> {
+        cut(text).map(|pieces| {
+            pieces
+                .iter()
+                .map(|piece| format!("{}.{}: {}", piece.kind, piece.name, &text[piece.range.clone()]))
+                .collect()
+        })
+    }
+
+    #[test]
+    fn a_file_is_cut_where_its_tables_start() {
+        let text = "# zones\n[zone.x]\nttl = 1 # [pool.no]\n [ pool . \"b.c\" ] # b\nm = [\n[pool.no],\n]\n[pool.a]\n\
+                    s = '''\n[pool.no]'''\n[pool.a.inner]\nt = \"\\\"\"\n[[pool.a.list]]\nu = \"\"\"\\\"\"\"\"\n";
+        let pieces = [
+            "pool.a: [pool.a]\ns = '''\n[pool.no]'''\n[pool.a.inner]\nt = \"\\\"\"\n[[pool.a.list]]\nu = \"\"\"\\\"\"\"\"\n",
+            "pool.b.c: [ pool . \"b.c\" ] # b\nm = [\n[pool.no],\n]\n",
+            "zone.x: [zone.x]\nttl = 1 # [pool.no]\n ",
+        ];
+        assert_eq!(names(text).unwrap(), pieces);
+    }
+
+    #[test]
+    fn what_belongs_together_or_is_wrong_is_not_cut() {
+        for (text, why) in [
+            ("pool.a = {}\n[pool.b]\n", "a key of the file itself"),
+            ("[pool]\na = {}\n", "tables inside of one"),
+            ("[[pool.a]]\n", "a list of tables"),
+            ("[pool.a]\n[pool.b]\n[pool.a]\n", "a table twice"),
+            ("[pool.a]\n[pool.b]\n[pool.a.inner]\n", "a table in two places"),
+            ("[pool.a.inner]\n", "a table of which only a part is there"),
+            ("[pool.\"\\u0061\"]\n", "a name with an escape"),
+            ("[pool.\"\"\"a\"\"\"]\n", "three quotes around a name"),
+            ("[pool.a]\nb = \"\n\"\n", "a string over two lines"),
+            ("[pool.a]\nb = [\n", "a list without an end"),
+            ("[pool.a]\nb = ]\n", "an end without a list"),
+            ("[pool.a] b = 1\n", "a key behind a header"),
+            ("[pool.a\n", "half a header"),
+        ] {
+            assert_eq!(names(text), None, "{why}");
+        }
+    }
+}
