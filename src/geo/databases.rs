@@ -14,7 +14,7 @@ use super::{Coordinates, Database, Location, address::carried};
 #[derive(Debug, Clone, Default)]
 pub struct Databases {
     list: Vec<Arc<Database>>,
-    countries: BTreeMap<Box<str>, Coordinates>,
+    countries: Arc<BTreeMap<Box<str>, Coordinates>>,
 }
 
 /// What the databases say of one address.
@@ -48,7 +48,7 @@ pub struct Source<'a> {
 impl Databases {
     /// In order of precedence.
     pub fn new(list: Vec<Arc<Database>>) -> Self {
-        let countries = country_coordinates(&list);
+        let countries = Arc::new(country_coordinates(&list));
         Self { list, countries }
     }
 

@@ -1,8 +1,8 @@
 //! Geography: coordinates, what a database says of an address, and the atlas compiled from both. Layer 1: pure; bytes come in as arguments.
 //!
-//! [`Database::open`] checks a file and keeps its networks; [`Databases`] reads several as one; [`Atlas::survey`] joins
-//! them, the prefixes that rules name and the special-purpose addresses into areas; [`Atlas::fold`] makes areas one that
-//! are answered alike, so that each answer gets the widest scope for which it holds.
+//! [`Database::open`] checks a file and keeps its networks; [`Databases`] reads several as one; a [`Grid`] joins them, the
+//! prefixes that rules name and the special-purpose addresses into cells; a [`Division`] of it joins cells into areas; a fold
+//! makes areas one that are answered alike, so that each answer gets the widest scope for which it holds, and is an [`Atlas`].
 
 mod address;
 mod atlas;
@@ -11,6 +11,8 @@ mod column;
 mod coordinates;
 mod database;
 mod databases;
+mod grid;
+mod joint;
 mod leaves;
 mod location;
 mod overlay;
@@ -24,6 +26,7 @@ pub use atlas::{Area, Atlas, Place, Run};
 pub use coordinates::{Coordinates, CoordinatesError};
 pub use database::{Database, DatabaseError, Progress};
 pub use databases::{Databases, Finding, Source};
+pub use grid::{Division, Grid};
 pub use location::Location;
 pub use tree::TreeFault;
 

@@ -14,7 +14,7 @@ use super::{
 pub(super) struct Class {
     /// Positions of the named prefixes that contain it, longest first.
     pub(super) named: Vec<u32>,
-    /// Special-purpose, and no named prefix contains it.
+    /// Special-purpose.
     pub(super) is_special: bool,
     /// Looked up as the IPv4 address it carries.
     pub(super) is_carried: bool,
@@ -55,8 +55,8 @@ impl Classes {
         })
     }
 
-    pub(super) fn list(&self) -> &[Class] {
-        &self.list
+    pub(super) fn into_list(self) -> Vec<Class> {
+        self.list
     }
 }
 
@@ -77,6 +77,12 @@ impl<K: Address> Overlay<K> {
         sweep.close_below(None);
         sweep.reach(Some(K::MAX));
         Self { stretches: sweep.stretches }
+    }
+
+    /// The class of an address.
+    pub(super) fn class_at(&self, address: K) -> u32 {
+        let stretch = self.stretches.partition_point(|&(last, _)| last < address);
+        self.stretches[stretch].1
     }
 }
 
@@ -135,7 +141,6 @@ impl<K: Address> Sweep<'_, K> {
                 Mark::Carried => class.is_carried = true,
             }
         }
-        class.is_special &= class.named.is_empty();
         if class.is_carried { Class { is_carried: true, ..Class::default() } } else { class }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use ipnet::IpNet;
+
 use super::{
     chart::{Chart, Family, FamilyChart, Plight, Reach},
     conditions::Conditions,
@@ -12,7 +14,7 @@ use super::{
     preference::Preferences,
     search::{Search, Stores, View},
     service::{OnAllDown, Service},
-    survey::{Survey, Surveys},
+    survey::{FoldId, Survey, Surveys},
     topology::{AliasId, EndpointId, PoolId, ProbeId, ServiceId, Topology},
     wheel::Choice,
 };
@@ -107,6 +109,7 @@ impl Compiler {
         let mut plans_of_probe = vec![Vec::new(); topology.probes.len()];
         let mut plans_of_pool: HashMap<PoolId, Vec<u32>> = HashMap::new();
         let regulated = regulated_pools(&topology);
+        surveys.prepare(named_prefixes(&topology), databases);
         let mut plans_of_alias = vec![Vec::new(); topology.aliases.len()];
         let mut known: HashMap<PlanKey, u32> = HashMap::new();
         let mut plan_of = Vec::with_capacity(topology.services.len());
@@ -206,7 +209,9 @@ impl Compiler {
     ) -> HashMap<u32, Arc<Chart>> {
         self.stores.prune();
         let mut search = Search::new(&self.topology, conditions, &mut self.stores);
-        plans.map(|at| (at, Arc::new(self.plans[at as usize].chart(&mut search, surveys)))).collect()
+        let drafts: Vec<_> = plans.map(|at| (at, self.plans[at as usize].draft(&mut search, surveys))).collect();
+        surveys.make_folds();
+        drafts.into_iter().map(|(at, draft)| (at, Arc::new(draft.chart(surveys)))).collect()
     }
 }
 
@@ -240,24 +245,28 @@ impl Plan {
         (plan, probes)
     }
 
-    fn chart(&self, search: &mut Search<'_>, surveys: &mut Surveys) -> Chart {
-        Chart {
+    fn draft(&self, search: &mut Search<'_>, surveys: &mut Surveys) -> Draft {
+        let (v4, v4_fold) = self.family(Family::V4, search, surveys);
+        let (v6, v6_fold) = self.family(Family::V6, search, surveys);
+        let chart = Chart {
             ttl_secs: self.key.ttl_secs,
-            v4: self.family(Family::V4, search, surveys),
-            v6: self.family(Family::V6, search, surveys),
+            v4,
+            v6,
             may_answer_cname: self.may_answer_cname,
             kind: self.key.kind.clone(),
-        }
+        };
+        Draft { chart, folds: [v4_fold, v6_fold] }
     }
 
-    fn family(&self, family: Family, search: &mut Search<'_>, surveys: &mut Surveys) -> FamilyChart {
+    /// What the service comes to in one family, but for its atlas.
+    fn family(&self, family: Family, search: &mut Search<'_>, surveys: &mut Surveys) -> (FamilyChart, Option<FoldId>) {
         let (is_published, is_wanted) = match family {
             Family::V4 => (self.families[0], true),
             Family::V6 => (self.families[1], self.key.ipv6),
         };
         let has_alias = || self.aliases.iter().any(|&alias| search.may_have(alias, family));
         if !(is_published || is_wanted && has_alias()) {
-            return FamilyChart::default();
+            return (FamilyChart::default(), None);
         }
         // Areas that come to the same choice become one: that is what gives each answer its widest scope.
         let mut areas: Vec<Reach> = Vec::new();
@@ -284,16 +293,30 @@ impl Plan {
             map.push(number);
         }
         let by_client = areas.iter().any(|reach| reach.choice.as_ref().is_some_and(Choice::spreads_by_client));
-        let atlas = match &self.survey {
-            Some(survey) if areas.len() > 1 => Some(surveys.fold(survey, map.into_boxed_slice())),
+        let fold = match &self.survey {
+            Some(survey) if areas.len() > 1 => Some(surveys.fold(survey, &map)),
             // One answer for all, but drawn by the client's prefix: special-purpose prefixes still say nothing.
             _ if by_client => {
                 let undivided = surveys.undivided();
-                Some(surveys.fold(&undivided, vec![0; undivided.sights.len()].into_boxed_slice()))
+                Some(surveys.fold(&undivided, &vec![0; undivided.sights.len()]))
             }
             _ => None,
         };
-        FamilyChart { atlas, areas: areas.into_boxed_slice(), by_client, plight }
+        (FamilyChart { atlas: None, areas: areas.into_boxed_slice(), by_client, plight }, fold)
+    }
+}
+
+/// A chart whose atlases are still to be made, with those of all others.
+struct Draft {
+    chart: Chart,
+    folds: [Option<FoldId>; 2],
+}
+
+impl Draft {
+    fn chart(mut self, surveys: &Surveys) -> Chart {
+        let [v4, v6] = self.folds.map(|fold| fold.and_then(|fold| surveys.atlas(fold)));
+        (self.chart.v4.atlas, self.chart.v6.atlas) = (v4, v6);
+        self.chart
     }
 }
 
@@ -335,6 +358,15 @@ impl PlanKey {
         }
         (Finding::nothing(flips_in_secs), Plight::AllDown)
     }
+}
+
+/// The prefixes that rules name, whosever they are.
+fn named_prefixes(topology: &Topology) -> Vec<IpNet> {
+    let rules = topology.pools.iter().flat_map(|pool| match &pool.policy {
+        Policy::Geo { rules, .. } => rules.as_slice(),
+        _ => &[],
+    });
+    rules.flat_map(|rule| rule.subnets.iter().copied()).collect()
 }
 
 /// By pool: whether anything but health and edits can change what it comes to.

@@ -5,8 +5,10 @@ use std::{
     sync::Arc,
 };
 
+use ipnet::IpNet;
+
 use super::preference::{Preferences, Sight, Sights, Span};
-use crate::geo::{Atlas, Databases};
+use crate::geo::{Atlas, Databases, Division, Grid};
 
 /// With no more folds than this nothing is forgotten.
 const SPARE_FOLDS: usize = 16;
@@ -14,8 +16,9 @@ const SPARE_FOLDS: usize = 16;
 /// The world divided by one set of preferences.
 #[derive(Debug)]
 pub(super) struct Survey {
-    /// Client to area.
-    pub atlas: Atlas,
+    grid: Arc<Grid>,
+    /// The grid's cells in areas.
+    division: Division,
     /// What each area makes of the preferences' pools.
     pub sights: Vec<Sights>,
     /// By area, by pool: where the area stands among those of the same nearest member. Empty where no member gives clients
@@ -24,14 +27,19 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    fn new(atlas: Atlas, sights: Vec<Sights>) -> Self {
-        let spans = spans(&atlas, &sights);
-        Self { atlas, sights, spans }
+    fn new(grid: Arc<Grid>, preferences: &Preferences) -> Self {
+        let named = preferences.named();
+        let (division, sights) = grid.divide(&named, |location, within| {
+            let within: Vec<_> = within.iter().map(|&at| named[at as usize]).collect();
+            preferences.sights(location, &within)
+        });
+        let spans = spans(&grid, &division, &sights);
+        Self { grid, division, sights, spans }
     }
 
     /// The spans of a client's area.
     pub(super) fn spans_at(&self, client: std::net::IpAddr) -> &[Option<Span>] {
-        self.spans(self.atlas.locate(client).area.0 as usize)
+        self.spans(self.grid.area(&self.division, client))
     }
 
     /// The spans of one area, by pool; empty where no member gives clients away.
@@ -42,7 +50,7 @@ impl Survey {
 
 /// Areas that have the same nearest member of a pool, in order of what their clients would lose by going to the second, with
 /// the share of the addresses before them and with them. Addresses stand for clients: of those nobody knows the number.
-fn spans(atlas: &Atlas, sights: &[Sights]) -> Vec<Box<[Option<Span>]>> {
+fn spans(grid: &Grid, division: &Division, sights: &[Sights]) -> Vec<Box<[Option<Span>]>> {
     let loss_of = |sight: &Sight| match sight {
         Sight::Nearest { order, loss, .. } => order.first().copied().zip(*loss),
         Sight::Geo(_) => None,
@@ -51,13 +59,9 @@ fn spans(atlas: &Atlas, sights: &[Sights]) -> Vec<Box<[Option<Span>]>> {
         return Vec::new();
     }
     // IPv6 has too many addresses that nobody uses: both families follow IPv4, and areas without any count a little.
-    let mut addresses = vec![1.0_f64; sights.len()];
-    atlas
-        .runs()
-        .filter(|run| run.first.is_ipv4() && !run.special)
-        .for_each(|run| addresses[run.area.0 as usize] += run.addresses as f64);
+    let addresses = grid.addresses(division).into_iter().map(|count| 1.0 + count);
     let mut weights: BTreeMap<(usize, u16, u8), f64> = BTreeMap::new();
-    for (sights, addresses) in sights.iter().zip(&addresses) {
+    for (sights, addresses) in sights.iter().zip(addresses) {
         for (at, (first, loss)) in sights.iter().enumerate().filter_map(|(at, sight)| Some((at, loss_of(sight)?))) {
             *weights.entry((at, first, loss)).or_default() += addresses;
         }
@@ -76,64 +80,100 @@ fn spans(atlas: &Atlas, sights: &[Sights]) -> Vec<Box<[Option<Span>]>> {
     sights.iter().map(|sights| sights.iter().enumerate().map(span).collect()).collect()
 }
 
-/// A survey and its atlas with areas made one.
-type Fold = (Arc<Survey>, Arc<Atlas>);
+/// A survey, what its areas are to become, and the atlas of that once it is made.
+#[derive(Debug, Clone)]
+struct Fold {
+    survey: Arc<Survey>,
+    map: Arc<[u32]>,
+    atlas: Option<Arc<Atlas>>,
+}
+
+/// A fold that was asked for. Good until [`Surveys::prune`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FoldId(usize);
 
 /// Every survey that some service needs, and the folds made of them.
 #[derive(Debug, Default, Clone)]
 pub struct Surveys {
+    /// Of the databases and of all prefixes that some rule names.
+    grid: Option<Arc<Grid>>,
     surveys: HashMap<Preferences, Arc<Survey>>,
-    /// By the survey's place in memory, which the entry itself keeps from being used again.
-    folds: HashMap<(usize, Box<[u32]>), Fold>,
+    undivided: Option<Arc<Survey>>,
+    folds: Vec<Fold>,
+    /// By the survey's place in memory, which the fold itself keeps from being used again.
+    fold_of: HashMap<(usize, Arc<[u32]>), usize>,
 }
 
 impl Surveys {
+    /// Makes a grid for all surveys to come, unless there is one that has all of these prefixes.
+    pub(super) fn prepare(&mut self, mut named: Vec<IpNet>, databases: &Databases) {
+        named.sort_unstable();
+        named.dedup();
+        if self.grid.as_ref().is_none_or(|grid| grid.named() != named) {
+            // A named prefix more or less changes nothing for those who do not name it: their surveys stay.
+            self.grid = Some(Arc::new(Grid::new(databases, named)));
+        }
+    }
+
     /// The survey of `preferences`, made now where it is new; `None` where geography has no part.
     pub(super) fn survey(&mut self, preferences: Preferences, databases: &Databases) -> Option<Arc<Survey>> {
-        (!preferences.is_empty()).then(|| self.divide(preferences, databases))
+        if preferences.is_empty() {
+            return None;
+        }
+        if let Some(survey) = self.surveys.get(&preferences) {
+            return Some(Arc::clone(survey));
+        }
+        if self.grid.is_none() {
+            self.prepare(preferences.named(), databases);
+        }
+        let grid = Arc::clone(self.grid.as_ref()?);
+        let survey = Arc::new(Survey::new(grid, &preferences));
+        tracing::debug!(areas = survey.division.area_count(), "surveyed the world");
+        self.surveys.insert(preferences, Arc::clone(&survey));
+        Some(survey)
     }
 
     /// The world undivided but for its special-purpose addresses: for services that pick by the client's prefix and by
     /// nothing else of it.
     pub(super) fn undivided(&mut self) -> Arc<Survey> {
-        self.divide(Preferences::default(), &Databases::default())
+        let made =
+            || Arc::new(Survey::new(Arc::new(Grid::new(&Databases::default(), Vec::new())), &Preferences::default()));
+        Arc::clone(self.undivided.get_or_insert_with(made))
     }
 
-    fn divide(&mut self, preferences: Preferences, databases: &Databases) -> Arc<Survey> {
-        if let Some(survey) = self.surveys.get(&preferences) {
-            return Arc::clone(survey);
-        }
-        let named = preferences.named();
-        let (atlas, sights) = Atlas::survey(databases, &named, |location, within| {
-            let within: Vec<_> = within.iter().map(|&at| named[at as usize]).collect();
-            preferences.sights(location, &within)
-        });
-        tracing::info!(
-            areas = atlas.area_count(),
-            runs = atlas.run_count(),
-            bytes = atlas.memory_bytes(),
-            "surveyed the world"
-        );
-        let survey = Arc::new(Survey::new(atlas, sights));
-        self.surveys.insert(preferences, Arc::clone(&survey));
-        survey
+    /// Asks for the survey's atlas with area `a` become `map[a]`; equal folds are one.
+    pub(super) fn fold(&mut self, survey: &Arc<Survey>, map: &[u32]) -> FoldId {
+        let map: Arc<[u32]> = map.into();
+        let key = (Arc::as_ptr(survey).addr(), Arc::clone(&map));
+        let folds = &mut self.folds;
+        FoldId(*self.fold_of.entry(key).or_insert_with(|| {
+            folds.push(Fold { survey: Arc::clone(survey), map, atlas: None });
+            folds.len() - 1
+        }))
     }
 
-    /// The survey's atlas with area `a` become `map[a]`; equal folds are made once.
-    pub(super) fn fold(&mut self, survey: &Arc<Survey>, map: Box<[u32]>) -> Arc<Atlas> {
-        let key = (Arc::as_ptr(survey).addr(), map);
-        if let Some((_, atlas)) = self.folds.get(&key) {
-            return Arc::clone(atlas);
+    /// Makes all folds that were asked for since; those of one grid in few sweeps.
+    pub(super) fn make_folds(&mut self) {
+        let mut open: Vec<&mut Fold> = self.folds.iter_mut().filter(|fold| fold.atlas.is_none()).collect();
+        open.sort_by_key(|fold| Arc::as_ptr(&fold.survey.grid).addr());
+        for folds in open.chunk_by_mut(|one, other| Arc::ptr_eq(&one.survey.grid, &other.survey.grid)) {
+            let wanted: Vec<_> = folds.iter().map(|fold| (&fold.survey.division, &*fold.map)).collect();
+            let made = folds[0].survey.grid.folds(&wanted);
+            folds.iter_mut().zip(made).for_each(|(fold, atlas)| fold.atlas = Some(Arc::new(atlas)));
         }
-        let atlas = Arc::new(survey.atlas.fold(&key.1));
-        self.folds.insert(key, (Arc::clone(survey), Arc::clone(&atlas)));
-        atlas
+    }
+
+    /// The atlas of a fold, once it is made.
+    pub(super) fn atlas(&self, fold: FoldId) -> Option<Arc<Atlas>> {
+        self.folds.get(fold.0)?.atlas.clone()
     }
 
     /// Forgets what nothing uses any more. A few folds are kept all the same: what flaps comes back to them.
     pub fn prune(&mut self) {
         if self.folds.len() > SPARE_FOLDS {
-            self.folds.retain(|_, (_, atlas)| Arc::strong_count(atlas) > 1);
+            self.folds.retain(|fold| fold.atlas.as_ref().is_some_and(|atlas| Arc::strong_count(atlas) > 1));
+            let keys = self.folds.iter().map(|fold| (Arc::as_ptr(&fold.survey).addr(), Arc::clone(&fold.map)));
+            self.fold_of = keys.zip(0..).collect();
         }
         self.surveys.retain(|_, survey| Arc::strong_count(survey) > 1);
     }

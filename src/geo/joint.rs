@@ -1,0 +1,67 @@
+//! The databases' records joined: a number for each combination that occurs.
+
+use hashbrown::HashMap;
+
+use super::{Databases, Location, database::UNKNOWN, databases::merged, leaves::Cursor};
+
+type Seeded = foldhash::fast::RandomState;
+
+/// Combinations of one record of each database. Of a single database they are its records.
+#[derive(Debug)]
+pub(super) struct Joint {
+    /// For each database but the first: (combination of those before, its record) to combination.
+    pairs: Vec<HashMap<(u32, u32), u32, Seeded>>,
+    /// For each database but the first: the pair of each combination, to go back by.
+    origins: Vec<Vec<(u32, u32)>>,
+}
+
+impl Joint {
+    pub(super) fn new(databases: &Databases) -> Self {
+        let further = databases.list().len().saturating_sub(1);
+        Self { pairs: vec![HashMap::default(); further], origins: vec![Vec::new(); further] }
+    }
+
+    /// Of the records that the cursors are at, met before or not.
+    #[inline]
+    pub(super) fn of_new<K>(&mut self, cursors: &[Cursor<'_, K>]) -> u32 {
+        let Some((first, further)) = cursors.split_first() else { return UNKNOWN };
+        let levels = self.pairs.iter_mut().zip(&mut self.origins);
+        further.iter().zip(levels).fold(first.record, |joint, (cursor, (pairs, origins))| {
+            let pair = (joint, cursor.record);
+            *pairs.entry(pair).or_insert_with(|| {
+                origins.push(pair);
+                origins.len() as u32 - 1
+            })
+        })
+    }
+
+    /// Of the records that the cursors are at, a combination that has been met.
+    #[inline]
+    pub(super) fn of<K>(&self, cursors: &[Cursor<'_, K>]) -> u32 {
+        self.of_records(cursors.iter().map(|cursor| cursor.record))
+    }
+
+    /// Of these records, a combination that has been met.
+    #[inline]
+    pub(super) fn of_records(&self, mut records: impl Iterator<Item = u32>) -> u32 {
+        let Some(first) = records.next() else { return UNKNOWN };
+        records.zip(&self.pairs).fold(first, |joint, (record, pairs)| pairs[&(joint, record)])
+    }
+
+    /// What all databases together say of a combination.
+    pub(super) fn location(&self, databases: &Databases, joint: u32) -> Location {
+        let list = databases.list();
+        let mut records = Vec::with_capacity(list.len());
+        let mut joint = joint;
+        for origins in self.origins.iter().rev() {
+            let (before, record) = origins[joint as usize];
+            records.push(record);
+            joint = before;
+        }
+        records.push(joint);
+        let said = list.iter().zip(records.iter().rev()).map(|(database, &record)| database.location(record));
+        let mut location = said.fold(Location::default(), |all, next| merged(&all, next));
+        databases.complete(&mut location);
+        location
+    }
+}
