@@ -9,10 +9,10 @@ fuzz_target!(|text: &str| {
     let files = [("zones/x.toml", text), ("portolan.toml", text), ("zones/x.example.zone", text)];
     let sources = Sources::from_texts(&Locations::default(), files);
     let diagnostics = match Config::load(&sources) {
-        Ok((config, warnings)) => {
+        Ok((mut config, warnings)) => {
             let _ = Summary::new(&config).to_string();
-            for zone in &config.zones {
-                let _ = zone.records(1);
+            for zone in &mut config.zones {
+                let _ = zone.take_zone(1);
             }
             warnings
         }

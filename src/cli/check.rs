@@ -6,15 +6,15 @@ use serde_json::json;
 
 use super::{args::Files, output::Output};
 use crate::{
-    config::{Colours, Config, ServerSettings, Sources, Summary},
+    config::{Config, ServerSettings, Sources, Summary},
     control::World,
     transport::Certificate,
 };
 
 pub(super) fn run(files: &Files, output: &Output) -> ExitCode {
     let locations = files.locations();
-    let loaded = Config::load(&Sources::read(&locations));
-    let (config, warnings) = match loaded {
+    let sources = Sources::read(&locations);
+    let (config, warnings) = match Config::load(&sources) {
         Ok(loaded) => loaded,
         Err(errors) => {
             if output.json {
@@ -29,7 +29,8 @@ pub(super) fn run(files: &Files, output: &Output) -> ExitCode {
     // doing it.
     let mut errors = certificate_errors(&config.server);
     let mut rendered: String = errors.iter().map(|error| format!("error: {error}\n")).collect();
-    if let Err(refusal) = World::load(&locations, Colours::Plain) {
+    let summary = Summary::new(&config);
+    if let Err(refusal) = World::of(sources, config, &warnings) {
         errors.extend(refusal.lines);
         rendered.push_str(&refusal.rendered);
     }
@@ -41,7 +42,6 @@ pub(super) fn run(files: &Files, output: &Output) -> ExitCode {
         }
         return ExitCode::FAILURE;
     }
-    let summary = Summary::new(&config);
     if output.json {
         output.document(&json!({ "valid": true, "diagnostics": warnings.to_json(), "serves": summary.to_json() }));
     } else {

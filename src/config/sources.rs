@@ -157,6 +157,11 @@ impl Sources {
         self.files.iter().filter_map(|file| file.modified).max()
     }
 
+    /// What named them.
+    pub fn locations(&self) -> &Locations {
+        &self.locations
+    }
+
     /// The zones directory.
     pub fn zones_directory(&self) -> &Path {
         &self.files[self.zones.index()].path

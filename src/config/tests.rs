@@ -162,9 +162,10 @@ fn a_geo_pool_shares_members_among_its_rules() {
 
 #[test]
 fn the_hostmaster_becomes_an_rname_with_its_dots_escaped() {
-    let config = load_tables("");
-    let soa = &config.zones[0].records(7)[0];
-    let rest = &soa.rdata["ns1.example.com".len() + 2..];
+    let mut config = load_tables("");
+    let zone = config.zones[0].take_zone(7).unwrap();
+    let soa = zone.soa().unwrap().records().next().unwrap();
+    let rest = &soa.stored()["ns1.example.com".len() + 2..];
     let rname = b"\x0bhost.master\x07example\x03com\x00";
     assert_eq!(&rest[..rname.len()], rname);
     assert_eq!(rest[rname.len()..], [0, 0, 0, 7, 0, 0, 14, 16, 0, 0, 3, 132, 0, 18, 117, 0, 0, 0, 0, 60]);

@@ -17,7 +17,7 @@ use crate::{
     dns::Name,
     snapshot::{Identity, Snapshot},
     steer::{Chart, Compiler, Conditions, ServiceId, State, Surveys, Topology, ZoneId},
-    zone::{Zone, ZoneBuilder, Zones},
+    zone::Zones,
 };
 
 /// What one configuration comes to before health is known.
@@ -93,6 +93,18 @@ impl World {
         }
     }
 
+    /// Compiles a configuration that was read from `sources`.
+    ///
+    /// # Errors
+    /// What shows only now: databases that cannot be read, say.
+    pub fn of(sources: Sources, config: Config, warnings: &Diagnostics) -> Result<Self, Refusal> {
+        let fingerprint = fingerprint(&sources);
+        match compile(sources, config, warnings.lines().collect(), Previous::default(), fingerprint)? {
+            Loaded::World(world) => Ok(*world),
+            Loaded::Unchanged(_) => unreachable!("nothing was read before"),
+        }
+    }
+
     /// The snapshot that a server would start with, and its conditions: nothing probed yet.
     pub fn first_snapshot(&mut self) -> (Snapshot, Conditions) {
         let conditions = Conditions::unknown(&self.topology, unix_now());
@@ -126,12 +138,26 @@ impl World {
 }
 
 pub(super) fn load(locations: &Locations, previous: Previous, colours: Colours) -> Result<Loaded, Refusal> {
-    let started = Instant::now();
     let sources = Sources::read(locations);
     let fingerprint = fingerprint(&sources);
+    let (config, warnings) = Config::load(&sources).map_err(|found| Refusal {
+        lines: found.lines().collect(),
+        rendered: found.render(colours),
+        fingerprint,
+    })?;
+    let warnings = warnings.lines().collect();
+    compile(sources, config, warnings, previous, fingerprint)
+}
+
+fn compile(
+    sources: Sources,
+    mut config: Config,
+    warnings: Vec<String>,
+    previous: Previous,
+    fingerprint: u64,
+) -> Result<Loaded, Refusal> {
+    let started = Instant::now();
     let refused = |lines, rendered| Refusal { lines, rendered, fingerprint };
-    let diagnosed = |found: &Diagnostics| refused(found.lines().collect(), found.render(colours));
-    let (mut config, warnings) = Config::load(&sources).map_err(|found| diagnosed(&found))?;
     let paths: Vec<PathBuf> = database_paths(&config, &previous.databases);
     let databases = previous.databases.refreshed(&paths).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -141,23 +167,24 @@ pub(super) fn load(locations: &Locations, previous: Previous, colours: Colours) 
     if same_databases && fingerprint == previous.fingerprint {
         return Ok(Loaded::Unchanged(databases));
     }
+    let interests = interests(&sources, &paths);
+    // Nothing below looks at the files' text.
+    drop(sources);
     let topology = Arc::new(std::mem::take(&mut config.topology));
     let (zones, summaries, serials) = zones(&mut config.zones, &topology, &previous.serials)
         .map_err(|lines| refused(lines.clone(), lines.iter().map(|line| format!("error: {line}\n")).collect()))?;
-    let read_ms = started.elapsed().as_millis() as u64;
     let mut surveys = if same_databases { previous.surveys } else { Surveys::default() };
     let compiler = Compiler::new(Arc::clone(&topology), databases.databases(), &mut surveys);
     tracing::info!(
         zones = zones.list().len(),
         services = topology.services.len(),
         targets = topology.probes.len(),
-        read_ms,
         ms = started.elapsed().as_millis() as u64,
         "compiled the configuration"
     );
     Ok(Loaded::World(Box::new(World {
-        warnings: warnings.lines().chain(lapsed(&config, &topology)).collect(),
-        interests: interests(&sources, locations, &paths),
+        warnings: warnings.into_iter().chain(lapsed(&config, &topology)).collect(),
+        interests,
         zones: Arc::new(zones),
         config,
         topology,
@@ -202,7 +229,8 @@ fn database_paths(config: &Config, in_use: &DatabaseFiles) -> Vec<PathBuf> {
     paths
 }
 
-fn interests(sources: &Sources, locations: &Locations, databases: &[PathBuf]) -> Vec<Interest> {
+fn interests(sources: &Sources, databases: &[PathBuf]) -> Vec<Interest> {
+    let locations = sources.locations();
     let zones = sources.zones_directory().to_owned();
     let config = locations.config.clone().unwrap_or_else(|| "portolan.toml".into());
     let found_in = config.parent().map(|base| base.join("geoip")).unwrap_or_else(|| "geoip".into());
@@ -230,9 +258,8 @@ fn zones(
         if let SerialSource::FromContent { hash, .. } = config.serial {
             serials.insert(config.apex.clone(), SavedSerial { content: hash, serial });
         }
-        let records = config.take_records(serial);
-        summaries.push(ZoneSummary { serial, records: records.len(), services: 0 });
-        match build(config, records) {
+        summaries.push(ZoneSummary { serial, records: config.record_count(), services: 0 });
+        match config.take_zone(serial) {
             Ok(zone) => built.push(Arc::new(zone)),
             Err(why) => errors.extend(why.into_iter().map(|why| format!("{}: {why}", config.origin))),
         }
@@ -250,17 +277,6 @@ fn zones(
         summaries[zone.index()].services += 1;
     }
     Ok((Zones::build(built, &services), summaries, serials))
-}
-
-fn build(config: &ZoneConfig, records: Vec<crate::zone::Record>) -> Result<Zone, Vec<String>> {
-    let mut builder = ZoneBuilder::new(config.apex.clone());
-    builder.client_subnet(config.client_subnet);
-    let errors: Vec<String> =
-        records.into_iter().filter_map(|record| builder.add(record).err()).map(|error| error.to_string()).collect();
-    if !errors.is_empty() {
-        return Err(errors);
-    }
-    builder.finish().map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
 /// The SOA's serial: the file's own; or the one that this content had before; or, for new content, when it was written,

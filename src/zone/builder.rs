@@ -1,54 +1,38 @@
 //! From records, in any order, to a zone. Each record is checked as it comes; what concerns the whole is checked at the end.
+//!
+//! The records of one owner stand together in nearly every file, so that a node is laid out for good as soon as the next owner
+//! comes: building takes little more memory than the zone. Owners that come again are kept apart until the end.
 
-use hashbrown::HashTable;
+use hashbrown::{HashMap, HashTable};
 
 use super::{
     content::{NONE, StoredNode, Zone},
+    draft::{DraftNode, Refusal},
     error::{RecordError, ZoneError},
     hash::hash,
     rdata,
     record::Record,
-    rrset::{self, HEADER_OCTETS, MAX_OCTETS},
+    rrset,
 };
 use crate::dns::{LookupName, Name, Rtype};
 
-/// Collects the records of a zone. Lists are threaded through flat vectors, so that a million records are a few allocations.
-#[derive(Debug)]
+/// Collects the records of a zone.
+#[derive(Debug, Clone)]
 pub struct ZoneBuilder {
     apex: Name,
     client_subnet: bool,
-    bytes: Vec<u8>,
-    nodes: Vec<DraftNode>,
-    rrsets: Vec<DraftRrset>,
-    records: Vec<DraftRecord>,
+    /// Names and, after each, its RRsets, as the zone will have them.
+    arena: Vec<u8>,
+    nodes: Vec<StoredNode>,
     index: HashTable<u32>,
-}
-
-#[derive(Debug)]
-struct DraftNode {
-    name_at: u32,
-    name_octets: u8,
-    labels: u8,
-    first_rrset: u32,
-}
-
-#[derive(Debug)]
-struct DraftRrset {
-    rtype: Rtype,
-    ttl_secs: u32,
-    octets: u32,
-    count: u16,
-    is_full: bool,
-    first_record: u32,
-    last_record: u32,
-    next: u32,
-}
-
-#[derive(Debug)]
-struct DraftRecord {
-    rdata_at: u32,
-    rdata_octets: u16,
-    next: u32,
+    /// The node whose records are coming at present.
+    open: (u32, DraftNode),
+    /// Nodes that came again: their RRsets are no more in the arena.
+    again: HashMap<u32, DraftNode>,
+    /// Octets of the arena that belong to no node any more.
+    left_behind: usize,
+    /// The rdata of the record that is being added, as it will be stored.
+    stored: Vec<u8>,
 }
 
 impl ZoneBuilder {
@@ -57,11 +41,13 @@ impl ZoneBuilder {
         let mut builder = Self {
             apex: apex.clone(),
             client_subnet: true,
-            bytes: Vec::new(),
+            arena: Vec::new(),
             nodes: Vec::new(),
-            rrsets: Vec::new(),
-            records: Vec::new(),
             index: HashTable::new(),
+            open: (0, DraftNode::default()),
+            again: HashMap::new(),
+            left_behind: 0,
+            stored: Vec::new(),
         };
         builder.insert_node(apex.as_wire(), apex.label_count());
         builder
@@ -78,18 +64,25 @@ impl ZoneBuilder {
     /// [`RecordError`] says why the record cannot be there; the zone is as it was.
     pub fn add(&mut self, record: Record) -> Result<(), RecordError> {
         self.check_alone(&record)?;
-        let node = self.find_node(record.owner.as_wire());
-        if let Some(node) = node {
-            self.check_beside(node, &record)?;
-        }
-        if self.bytes.len() + record.rdata.len() + 128 * Name::MAX_OCTETS > NONE as usize
-            || self.records.len() >= NONE as usize
-        {
+        let known = self.known_node(record.owner.as_wire());
+        if self.arena.len() + record.rdata.len() + 128 * Name::MAX_OCTETS > NONE as usize {
             return Err(RecordError::LargeZone);
         }
-        let node = node.unwrap_or_else(|| self.insert_with_ancestors(&record.owner));
-        let rrset = self.rrset_of(node, record.rtype).unwrap_or_else(|| self.insert_rrset(node, &record));
-        self.append(rrset, &record)
+        let Record { owner, rtype, ttl_secs, rdata } = record;
+        let mut stored = std::mem::take(&mut self.stored);
+        stored.clear();
+        rdata::store(&self.apex, rtype, &rdata, &mut stored);
+        let node = match known {
+            Some(node) => self.draft_of(node),
+            None => self.open_new(&owner),
+        };
+        let added = node.add(rtype, ttl_secs, &stored, rdata.len());
+        self.stored = stored;
+        added.map_err(|refusal| match refusal {
+            Refusal::Second => RecordError::Second { owner, rtype },
+            Refusal::CnameAndOther(other) => RecordError::CnameAndOther { owner, other },
+            Refusal::Large => RecordError::LargeRrset { owner, rtype },
+        })
     }
 
     /// Checks what needs no other record.
@@ -110,241 +103,202 @@ impl ZoneBuilder {
         Ok(())
     }
 
-    /// Checks a record against the others of its owner.
-    fn check_beside(&self, node: u32, record: &Record) -> Result<(), RecordError> {
-        let Record { owner, rtype, rdata, .. } = record;
-        for rrset in self.rrsets_of(node) {
-            let other = self.rrsets[rrset as usize].rtype;
-            if other == *rtype {
-                let is_single = matches!(*rtype, Rtype::CNAME | Rtype::DNAME | Rtype::SOA);
-                if is_single && !self.has_record(rrset, rdata) {
-                    return Err(RecordError::Second { owner: owner.clone(), rtype: *rtype });
-                }
-            } else if *rtype == Rtype::CNAME && !may_be_beside_cname(other) {
-                return Err(RecordError::CnameAndOther { owner: owner.clone(), other });
-            } else if other == Rtype::CNAME && !may_be_beside_cname(*rtype) {
-                return Err(RecordError::CnameAndOther { owner: owner.clone(), other: *rtype });
-            }
-        }
-        Ok(())
+    /// Whether a name has records.
+    pub fn has_records(&self, name: &Name) -> bool {
+        self.find_node(name.as_wire()).is_some_and(|node| self.types_of(node).next().is_some())
     }
 
-    fn append(&mut self, at: u32, record: &Record) -> Result<(), RecordError> {
-        let too_large = RecordError::LargeRrset { owner: record.owner.clone(), rtype: record.rtype };
-        // Once full it is never searched again, or a file of a million records in one RRset would take forever to refuse.
-        if self.rrsets[at as usize].is_full {
-            return Err(too_large);
-        }
-        let is_known = self.has_record(at, &record.rdata);
-        let rrset = &mut self.rrsets[at as usize];
-        rrset.ttl_secs = rrset.ttl_secs.min(record.ttl_secs);
-        if is_known {
-            return Ok(());
-        }
-        let octets = rrset.octets as usize + 12 + record.rdata.len();
-        if octets > MAX_OCTETS {
-            rrset.is_full = true;
-            return Err(too_large);
-        }
-        let number = self.records.len() as u32;
-        let last = std::mem::replace(&mut rrset.last_record, number);
-        rrset.octets = octets as u32;
-        rrset.count += 1;
-        if last == NONE {
-            rrset.first_record = number;
-        } else {
-            self.records[last as usize].next = number;
-        }
-        let rdata_at = self.bytes.len() as u32;
-        self.bytes.extend_from_slice(&record.rdata);
-        self.records.push(DraftRecord { rdata_at, rdata_octets: record.rdata.len() as u16, next: NONE });
-        Ok(())
+    /// At how many names below the apex there are NS records.
+    pub fn delegation_count(&self) -> usize {
+        (1..self.nodes.len() as u32).filter(|&node| self.types_of(node).any(|rtype| rtype == Rtype::NS)).count()
+    }
+
+    fn types_of(&self, node: u32) -> impl Iterator<Item = Rtype> {
+        let draft = if self.open.0 == node { Some(&self.open.1) } else { self.again.get(&node) };
+        let stored = match draft {
+            Some(_) => &[],
+            None => sets_of(&self.nodes[node as usize], &self.arena),
+        };
+        draft.into_iter().flat_map(DraftNode::types).chain(rrset::stored(stored).map(|rrset| rrset.rtype))
     }
 
     /// Puts the zone together.
     ///
     /// # Errors
     /// All that is missing.
-    pub fn finish(self) -> Result<Zone, Vec<ZoneError>> {
+    pub fn finish(mut self) -> Result<Zone, Vec<ZoneError>> {
+        let has = |rtype| self.types_of(0).any(|other| other == rtype);
         let mut errors = Vec::new();
-        if self.rrset_of(0, Rtype::SOA).is_none() {
+        if !has(Rtype::SOA) {
             errors.push(ZoneError::NoSoa { apex: self.apex.clone() });
         }
-        if self.rrset_of(0, Rtype::NS).is_none() {
+        if !has(Rtype::NS) {
             errors.push(ZoneError::NoNs { apex: self.apex.clone() });
         }
         if !errors.is_empty() {
             return Err(errors);
         }
-        let (arena, mut nodes) = self.store();
+        self.close();
+        self.store_again();
+        let Self { apex, client_subnet, mut arena, mut nodes, mut index, .. } = self;
+        arena.shrink_to_fit();
+        nodes.shrink_to_fit();
+        index.shrink_to_fit(|&number| hash(name_of(&nodes[number as usize], &arena)));
         let label_counts = nodes.iter().fold(0, |counts, node| counts | 1_u128 << node.labels);
-        self.set_barriers(&mut nodes, label_counts);
-        let mut index = self.index;
-        index.shrink_to_fit(|&number| {
-            let node = &nodes[number as usize];
-            hash(&arena[node.name_at as usize..][..usize::from(node.name_octets)])
-        });
         let mut zone = Zone {
-            apex_labels: self.apex.label_count(),
-            apex: self.apex,
-            client_subnet: self.client_subnet,
+            apex_labels: apex.label_count(),
+            apex,
+            client_subnet,
             negative_ttl_secs: 0,
-            arena,
-            nodes,
+            arena: arena.into_boxed_slice(),
+            nodes: nodes.into_boxed_slice(),
             index,
             label_counts,
         };
+        set_barriers(&mut zone);
         zone.negative_ttl_secs = zone.soa().map_or(0, |soa| soa.ttl_secs().min(minimum(&soa)));
         Ok(zone)
     }
 
-    /// Lays names and RRsets out: each node's name, and after it its RRsets.
-    fn store(&self) -> (Box<[u8]>, Box<[StoredNode]>) {
-        let octets = self.bytes.len() + self.records.len() * 12 + self.rrsets.len() * HEADER_OCTETS;
-        let mut arena = Vec::with_capacity(octets);
-        let nodes = (0..self.nodes.len() as u32).map(|number| {
-            let draft = &self.nodes[number as usize];
-            let name_at = arena.len();
-            arena.extend_from_slice(self.name_of(number));
-            let sets_at = arena.len();
-            let (mut has_ns, mut has_dname) = (false, false);
-            for rrset in self.rrsets_of(number) {
-                let rrset = &self.rrsets[rrset as usize];
-                has_ns |= rrset.rtype == Rtype::NS;
-                has_dname |= rrset.rtype == Rtype::DNAME;
-                self.store_rrset(rrset, &mut arena);
-            }
-            StoredNode {
-                name_at: name_at as u32,
-                barrier: NONE,
-                sets_octets: (arena.len() - sets_at) as u32,
-                name_octets: draft.name_octets,
-                labels: draft.labels,
-                is_cut: has_ns && number != 0,
-                has_dname,
-            }
-        });
-        let nodes = nodes.collect();
-        (arena.into_boxed_slice(), nodes)
-    }
-
-    fn store_rrset(&self, rrset: &DraftRrset, arena: &mut Vec<u8>) {
-        arena.extend_from_slice(&rrset.rtype.0.to_be_bytes());
-        arena.extend_from_slice(&rrset.count.to_be_bytes());
-        let start = arena.len() + 2;
-        arena.extend_from_slice(&[0, 0]);
-        let mut next = rrset.first_record;
-        while let Some(record) = self.records.get(next as usize) {
-            rrset::store_record(arena, rrset.rtype, rrset.ttl_secs, |out| {
-                rdata::store(&self.apex, rrset.rtype, self.rdata_of(record), out);
-            });
-            next = record.next;
+    /// The draft of a node that is there.
+    fn draft_of(&mut self, number: u32) -> &mut DraftNode {
+        if self.open.0 == number {
+            return &mut self.open.1;
         }
-        let octets = (arena.len() - start) as u16;
-        arena[start - 2..start].copy_from_slice(&octets.to_be_bytes());
+        let (node, arena, left_behind) = (&mut self.nodes[number as usize], &self.arena, &mut self.left_behind);
+        let apex = &self.apex;
+        self.again.entry(number).or_insert_with(|| {
+            let draft = DraftNode::of_stored(apex, sets_of(node, arena));
+            *left_behind += usize::from(node.name_octets) + node.sets_octets as usize;
+            node.sets_octets = 0;
+            draft
+        })
     }
 
-    /// Tells each node where the zone's own data ends above it; parents before children.
-    fn set_barriers(&self, nodes: &mut [StoredNode], label_counts: u128) {
-        let apex_labels = self.apex.label_count();
-        for labels in (apex_labels + 1..128).filter(|labels| label_counts >> labels & 1 == 1) {
-            for number in 0..nodes.len() {
-                if usize::from(nodes[number].labels) != labels {
-                    continue;
-                }
-                let name = self.name_of(number as u32);
-                let parent = self.find_node(&name[1 + usize::from(name[0])..]).unwrap_or(0);
-                let above = &nodes[parent as usize];
-                nodes[number].barrier = match above.barrier {
-                    NONE if above.has_dname => parent,
-                    NONE if nodes[number].is_cut => number as u32,
-                    barrier => barrier,
-                };
+    /// A new node, and the empty ones that must be above it (RFC 4592 section 2.2.2).
+    fn open_new(&mut self, owner: &Name) -> &mut DraftNode {
+        self.close();
+        let name = LookupName::from(owner);
+        for labels in self.apex.label_count()..name.label_count() {
+            let suffix = name.suffix(labels);
+            if self.find_node(suffix).is_none() {
+                self.insert_node(suffix, labels);
             }
+        }
+        // Last, so that its RRsets can follow its name.
+        self.open.0 = self.insert_node(name.as_wire(), name.label_count());
+        &mut self.open.1
+    }
+
+    /// Lays the open node out, for good unless its owner comes again.
+    fn close(&mut self) {
+        let (number, draft) = &mut self.open;
+        if draft.is_empty() {
+            return;
+        }
+        // Nothing was inserted since its name was.
+        store(&mut self.nodes[*number as usize], draft, &mut self.arena);
+        draft.clear();
+        self.open.0 = NONE;
+    }
+
+    /// Lays out the nodes that came again. What they left behind is dropped where it is more than little.
+    fn store_again(&mut self) {
+        const LITTLE: usize = 16;
+        for (number, draft) in self.again.drain() {
+            let node = &mut self.nodes[number as usize];
+            let name_at = node.name_at as usize;
+            node.name_at = self.arena.len() as u32;
+            self.arena.reserve(usize::from(node.name_octets) + draft.stored_octets());
+            self.arena.extend_from_within(name_at..name_at + usize::from(node.name_octets));
+            store(node, &draft, &mut self.arena);
+        }
+        if self.left_behind > self.arena.len() / LITTLE {
+            let mut arena = Vec::with_capacity(self.arena.len() - self.left_behind);
+            for node in &mut self.nodes {
+                let name_at = node.name_at as usize;
+                node.name_at = arena.len() as u32;
+                let octets = usize::from(node.name_octets) + node.sets_octets as usize;
+                arena.extend_from_slice(&self.arena[name_at..name_at + octets]);
+            }
+            self.arena = arena;
         }
     }
 
     fn find_node(&self, wire: &[u8]) -> Option<u32> {
-        self.index.find(hash(wire), |&number| self.name_of(number) == wire).copied()
+        self.index.find(hash(wire), |&number| name_of(&self.nodes[number as usize], &self.arena) == wire).copied()
     }
 
-    /// Inserts a node and the empty ones that must be above it (RFC 4592 section 2.2.2).
-    fn insert_with_ancestors(&mut self, owner: &Name) -> u32 {
-        let name = LookupName::from(owner);
-        let number = self.insert_node(name.as_wire(), name.label_count());
-        for labels in (self.apex.label_count()..name.label_count()).rev() {
-            let suffix = name.suffix(labels);
-            if self.find_node(suffix).is_some() {
-                break;
-            }
-            self.insert_node(suffix, labels);
-        }
-        number
+    /// As [`find_node`](Self::find_node); most records have the owner of the one before.
+    fn known_node(&self, wire: &[u8]) -> Option<u32> {
+        let open = self.nodes.get(self.open.0 as usize).filter(|node| name_of(node, &self.arena) == wire);
+        if open.is_some() { Some(self.open.0) } else { self.find_node(wire) }
     }
 
     fn insert_node(&mut self, wire: &[u8], labels: usize) -> u32 {
         let number = self.nodes.len() as u32;
-        let name_at = self.bytes.len() as u32;
-        self.bytes.extend_from_slice(wire);
-        self.nodes.push(DraftNode { name_at, name_octets: wire.len() as u8, labels: labels as u8, first_rrset: NONE });
-        let (nodes, bytes) = (&self.nodes, &self.bytes);
-        self.index.insert_unique(hash(wire), number, |&number| hash(node_name(nodes, bytes, number)));
-        number
-    }
-
-    fn insert_rrset(&mut self, node: u32, record: &Record) -> u32 {
-        let number = self.rrsets.len() as u32;
-        self.rrsets.push(DraftRrset {
-            rtype: record.rtype,
-            ttl_secs: record.ttl_secs,
-            octets: 0,
-            count: 0,
-            is_full: false,
-            first_record: NONE,
-            last_record: NONE,
-            next: self.nodes[node as usize].first_rrset,
+        self.nodes.push(StoredNode {
+            name_at: self.arena.len() as u32,
+            barrier: NONE,
+            sets_octets: 0,
+            name_octets: wire.len() as u8,
+            labels: labels as u8,
+            is_cut: false,
+            has_dname: false,
         });
-        self.nodes[node as usize].first_rrset = number;
+        self.arena.extend_from_slice(wire);
+        let (nodes, arena) = (&self.nodes, &self.arena);
+        self.index.insert_unique(hash(wire), number, |&number| hash(name_of(&nodes[number as usize], arena)));
         number
     }
+}
 
-    fn name_of(&self, number: u32) -> &[u8] {
-        node_name(&self.nodes, &self.bytes, number)
+/// Appends a node's RRsets behind its name, which is the last in the arena.
+fn store(node: &mut StoredNode, draft: &DraftNode, arena: &mut Vec<u8>) {
+    let start = arena.len();
+    draft.store(arena);
+    node.sets_octets = (arena.len() - start) as u32;
+}
+
+fn name_of<'a>(node: &StoredNode, arena: &'a [u8]) -> &'a [u8] {
+    &arena[node.name_at as usize..][..usize::from(node.name_octets)]
+}
+
+fn sets_of<'a>(node: &StoredNode, arena: &'a [u8]) -> &'a [u8] {
+    &arena[node.name_at as usize + usize::from(node.name_octets)..][..node.sets_octets as usize]
+}
+
+/// Tells each node what it is, and where the zone's own data ends above it; parents before children.
+fn set_barriers(zone: &mut Zone) {
+    for number in 0..zone.nodes.len() {
+        let node = &zone.nodes[number];
+        let (mut has_ns, mut has_dname) = (false, false);
+        rrset::stored(sets_of(node, &zone.arena)).for_each(|rrset| {
+            has_ns |= rrset.rtype == Rtype::NS;
+            has_dname |= rrset.rtype == Rtype::DNAME;
+        });
+        let node = &mut zone.nodes[number];
+        (node.is_cut, node.has_dname) = (has_ns && number != 0, has_dname);
     }
-
-    fn rdata_of(&self, record: &DraftRecord) -> &[u8] {
-        &self.bytes[record.rdata_at as usize..][..usize::from(record.rdata_octets)]
-    }
-
-    fn rrsets_of(&self, node: u32) -> impl Iterator<Item = u32> {
-        let first = Some(self.nodes[node as usize].first_rrset).filter(|&rrset| rrset != NONE);
-        std::iter::successors(first, |&rrset| Some(self.rrsets[rrset as usize].next).filter(|&next| next != NONE))
-    }
-
-    fn rrset_of(&self, node: u32, rtype: Rtype) -> Option<u32> {
-        self.rrsets_of(node).find(|&rrset| self.rrsets[rrset as usize].rtype == rtype)
-    }
-
-    fn has_record(&self, rrset: u32, rdata: &[u8]) -> bool {
-        let DraftRrset { rtype, first_record: mut next, .. } = self.rrsets[rrset as usize];
-        while let Some(record) = self.records.get(next as usize) {
-            if rdata::is_same(rtype, self.rdata_of(record), rdata) {
-                return true;
+    let ends_somewhere = zone.nodes.iter().any(|node| node.is_cut || node.has_dname);
+    let deeper = if ends_somewhere { zone.apex_labels + 1..128 } else { 0..0 };
+    for labels in deeper.filter(|labels| zone.label_counts >> labels & 1 == 1) {
+        for number in 0..zone.nodes.len() {
+            if usize::from(zone.nodes[number].labels) != labels {
+                continue;
             }
-            next = record.next;
+            let name = zone.name_of(number as u32);
+            let above = &name[1 + usize::from(name[0])..];
+            let parent = zone.node_of_wire(above, hash(above)).map_or(0, |node| node.number);
+            let above = &zone.nodes[parent as usize];
+            let barrier = match above.barrier {
+                NONE if above.has_dname => parent,
+                NONE if zone.nodes[number].is_cut => number as u32,
+                barrier => barrier,
+            };
+            zone.nodes[number].barrier = barrier;
         }
-        false
     }
-}
-
-fn node_name<'b>(nodes: &[DraftNode], bytes: &'b [u8], number: u32) -> &'b [u8] {
-    let node = &nodes[number as usize];
-    &bytes[node.name_at as usize..][..usize::from(node.name_octets)]
-}
-
-/// What DNSSEC puts beside a CNAME (RFC 4034 sections 3 and 4).
-fn may_be_beside_cname(rtype: Rtype) -> bool {
-    matches!(rtype, Rtype::RRSIG | Rtype::NSEC)
 }
 
 /// The last number of an SOA.

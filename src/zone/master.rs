@@ -102,7 +102,20 @@ pub type Include<'i> = dyn FnMut(&str) -> Result<IncludedFile, String> + 'i;
 ///
 /// A million short records take less than a second.
 pub fn parse(text: &[u8], origin: &Name, default_ttl_secs: Option<u32>, include: &mut Include<'_>) -> MasterFile {
-    let mut reader = Reader { include, result: MasterFile::default(), path: Vec::new(), octets: 0, generated: 0 };
+    let mut entries = Vec::new();
+    let file = parse_each(text, origin, default_ttl_secs, include, &mut |entry| entries.push(entry));
+    MasterFile { entries, ..file }
+}
+
+/// As [`parse`], handing each record over as it is read: the list in what is returned is empty.
+pub fn parse_each(
+    text: &[u8],
+    origin: &Name,
+    default_ttl_secs: Option<u32>,
+    include: &mut Include<'_>,
+    take: &mut dyn FnMut(Entry),
+) -> MasterFile {
+    let mut reader = Reader { include, take, result: MasterFile::default(), path: Vec::new(), octets: 0, generated: 0 };
     let state = State { origin: origin.as_wire().to_vec(), owner: None, default_ttl_secs, last_ttl_secs: None };
     reader.file(0, text, state);
     reader.result
@@ -120,6 +133,7 @@ struct State {
 
 struct Reader<'i, 'f> {
     include: &'i mut Include<'f>,
+    take: &'i mut dyn FnMut(Entry),
     result: MasterFile,
     /// The included files that are being read, outermost first.
     path: Vec<String>,
@@ -276,7 +290,7 @@ impl Reader<'_, '_> {
         let inherited = state.default_ttl_secs.or(state.last_ttl_secs).unwrap_or(LAST_RESORT_TTL_SECS);
         state.last_ttl_secs = ttl_secs.or(state.last_ttl_secs);
         let record = Record { owner, rtype, ttl_secs: ttl_secs.unwrap_or(inherited), rdata: rdata.into_boxed_slice() };
-        self.result.entries.push(Entry { record, position: source.position(first.spot) });
+        (self.take)(Entry { record, position: source.position(first.spot) });
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 mod builder;
 mod content;
+mod draft;
 mod error;
 mod hash;
 mod lookup;

@@ -107,6 +107,20 @@ pub(super) fn store(apex: &Name, rtype: Rtype, rdata: &[u8], out: &mut Vec<u8>) 
     out.extend_from_slice(rest);
 }
 
+/// The octets that stored rdata had before its names were made to end in pointers.
+pub(super) fn unstored_length(apex: &Name, rtype: Rtype, stored: &[u8]) -> usize {
+    let Some((skip, names)) = compressible(rtype) else { return stored.len() };
+    let mut rest = stored.get(skip..).unwrap_or_default();
+    let mut octets = stored.len();
+    for _ in 0..names {
+        let labels = labels_length(rest);
+        let is_pointer = rest.get(labels).is_some_and(|&octet| octet != 0);
+        octets += if is_pointer { apex.as_wire().len() - 2 } else { 0 };
+        rest = rest.get(labels + if is_pointer { 2 } else { 1 }..).unwrap_or_default();
+    }
+    octets
+}
+
 /// The labels of `name` in front of the apex; `None` where it is not at or below it.
 fn labels_in_zone<'n>(apex: &Name, name: &'n [u8]) -> Option<&'n [u8]> {
     let apex = apex.as_wire();
@@ -136,6 +150,7 @@ mod tests {
             let mut out = Vec::new();
             store(&apex, rtype, rdata, &mut out);
             assert_eq!(out, stored, "{rtype}");
+            assert_eq!(unstored_length(&apex, rtype, stored), rdata.len(), "{rtype}");
         }
     }
 

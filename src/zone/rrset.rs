@@ -37,7 +37,7 @@ pub struct ReadyRecord<'z> {
 
 pub(super) const HEADER_OCTETS: usize = 6;
 /// Owner, type, class, TTL, rdata length.
-const FIXED_OCTETS: usize = 12;
+pub(super) const FIXED_OCTETS: usize = 12;
 /// Octets the records of one RRset may have: a message less header, question, and an ample OPT.
 pub(super) const MAX_OCTETS: usize = 65_535 - 12 - 259 - 264;
 
@@ -55,6 +55,36 @@ pub(super) fn store_record(out: &mut Vec<u8>, rtype: Rtype, ttl_secs: u32, rdata
     rdata(out);
     let length = (out.len() - start) as u16;
     out[start - 2..start].copy_from_slice(&length.to_be_bytes());
+}
+
+/// Gives all of these records a TTL, in seconds.
+pub(super) fn set_ttl(mut records: &mut [u8], ttl_secs: u32) {
+    while let Some((fixed, rest)) = records.split_first_chunk_mut::<FIXED_OCTETS>() {
+        fixed[6..10].copy_from_slice(&ttl_secs.to_be_bytes());
+        let length = usize::from(u16::from_be_bytes([fixed[10], fixed[11]]));
+        records = rest.get_mut(length..).unwrap_or_default();
+    }
+}
+
+/// RRsets as stored, one after the other.
+pub(super) fn stored(mut rest: &[u8]) -> impl Iterator<Item = ReadyRrset<'_>> {
+    std::iter::from_fn(move || {
+        let (rrset, tail) = ReadyRrset::split_first(rest)?;
+        rest = tail;
+        Some(rrset)
+    })
+}
+
+/// Records of a type as stored, one after the other.
+pub(super) fn records(all: &[u8], rtype: Rtype) -> impl Iterator<Item = ReadyRecord<'_>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let (fixed, rest) = all.get(at..)?.split_first_chunk::<FIXED_OCTETS>()?;
+        let length = usize::from(u16::from_be_bytes([fixed[10], fixed[11]]));
+        let record = ReadyRecord { offset: at, stored: rest.get(..length)?, rtype };
+        at += FIXED_OCTETS + length;
+        Some(record)
+    })
 }
 
 impl<'z> ReadyRrset<'z> {
@@ -107,15 +137,7 @@ impl<'z> ReadyRrset<'z> {
 
     /// The records.
     pub fn records(&self) -> impl Iterator<Item = ReadyRecord<'z>> + use<'z> {
-        let (all, rtype) = (self.records, self.rtype);
-        let mut at = 0;
-        std::iter::from_fn(move || {
-            let (fixed, rest) = all.get(at..)?.split_first_chunk::<FIXED_OCTETS>()?;
-            let length = usize::from(u16::from_be_bytes([fixed[10], fixed[11]]));
-            let record = ReadyRecord { offset: at, stored: rest.get(..length)?, rtype };
-            at += FIXED_OCTETS + length;
-            Some(record)
-        })
+        records(self.records, self.rtype)
     }
 
     /// The TTL, in seconds; all records of an RRset have the same.

@@ -27,16 +27,20 @@ pub(super) struct Content {
 }
 
 impl Content {
-    /// Adds a part. Sums do not mind the order, which means nothing in a zone.
-    fn add(&mut self, part: &[u8]) {
+    /// Adds a part, which may come in pieces. Sums do not mind the order, which means nothing in a zone.
+    fn add_pieces(&mut self, pieces: &[&[u8]]) {
         let mut hasher = SipHasher13::new();
-        hasher.write(part);
+        pieces.iter().for_each(|piece| hasher.write(piece));
         self.hash = self.hash.wrapping_add(hasher.finish());
     }
 
+    fn add(&mut self, part: &[u8]) {
+        self.add_pieces(&[part]);
+    }
+
     pub(super) fn add_record(&mut self, record: &Record) {
-        let head = [&record.rtype.0.to_be_bytes()[..], &record.ttl_secs.to_be_bytes()].concat();
-        self.add(&[record.owner.as_wire(), &head, &record.rdata].concat());
+        let (rtype, ttl) = (record.rtype.0.to_be_bytes(), record.ttl_secs.to_be_bytes());
+        self.add_pieces(&[record.owner.as_wire(), &rtype, &ttl, &record.rdata]);
     }
 
     pub(super) fn add_file(&mut self, file: &SourceFile) {

@@ -19,14 +19,14 @@ use crate::{
     },
     dns::{Name, Rtype},
     steer::{Service, ZoneId},
-    zone::Record,
+    zone::{Record, RecordError, Zone, ZoneBuilder},
 };
 
 mod authority;
 mod delegate;
 mod master;
 
-use master::Master;
+use master::{Master, Wanted};
 
 /// A zone with its static records.
 #[derive(Debug, Clone)]
@@ -39,8 +39,11 @@ pub struct ZoneConfig {
     pub serial: SerialSource,
     /// Where it is defined.
     pub origin: Origin,
-    /// Without the SOA where that is made here.
-    records: Vec<Record>,
+    /// All static records but an SOA that is made here.
+    builder: ZoneBuilder,
+    record_count: usize,
+    /// Why records of tables cannot be in it.
+    refused: Vec<RecordError>,
     /// The SOA where it is made here, with serial 0.
     soa: Option<Record>,
 }
@@ -60,28 +63,35 @@ pub enum SerialSource {
 }
 
 impl ZoneConfig {
-    /// All static records. `serial` goes into the SOA where that is not the master file's own.
-    pub fn records(&self, serial: u32) -> Vec<Record> {
-        let soa = self.soa.iter().map(|soa| authority::with_serial(soa, serial));
-        soa.chain(self.records.iter().cloned()).collect()
+    fn add(&mut self, record: Record) {
+        self.record_count += 1;
+        self.refused.extend(self.builder.add(record).err());
     }
 
-    /// The same, leaving none behind: a million records are not held twice.
-    pub fn take_records(&mut self, serial: u32) -> Vec<Record> {
-        let mut records = std::mem::take(&mut self.records);
-        records.extend(self.soa.take().iter().map(|soa| authority::with_serial(soa, serial)));
-        records
+    /// The zone. `serial` goes into the SOA where that is not the master file's own. What it is made of goes into it: a second
+    /// call makes no zone.
+    ///
+    /// # Errors
+    /// What of it cannot be in a zone, or is missing, in words.
+    pub fn take_zone(&mut self, serial: u32) -> Result<Zone, Vec<String>> {
+        let mut builder = std::mem::replace(&mut self.builder, ZoneBuilder::new(self.apex.clone()));
+        builder.client_subnet(self.client_subnet);
+        let soa = self.soa.take().map(|soa| authority::with_serial(&soa, serial));
+        self.refused.extend(soa.and_then(|soa| builder.add(soa).err()));
+        if !self.refused.is_empty() {
+            return Err(self.refused.iter().map(ToString::to_string).collect());
+        }
+        builder.finish().map_err(|errors| errors.iter().map(ToString::to_string).collect())
     }
 
     /// At how many names other servers answer: those below the apex that have NS records.
     pub fn delegation_count(&self) -> usize {
-        let cuts = self.records.iter().filter(|record| record.rtype == Rtype::NS && record.owner != self.apex);
-        cuts.map(|record| &record.owner).collect::<hashbrown::HashSet<_>>().len()
+        self.builder.delegation_count()
     }
 
     /// How many static records there are, the SOA among them.
     pub fn record_count(&self) -> usize {
-        self.records.len() + usize::from(self.soa.is_some())
+        self.record_count
     }
 }
 
@@ -119,7 +129,7 @@ pub(super) fn compile(
     problems: &mut Problems,
 ) -> Zones {
     let cuts = delegates.iter().map(|spec| spec.name.value.clone()).collect();
-    let reading = Reading { sources, wanted: with_ancestors(wanted), cuts };
+    let reading = Reading { sources, wanted: Wanted { names: with_ancestors(wanted), cuts } };
     let mut used = HashSet::new();
     let mut drafts = Vec::with_capacity(specs.len());
     for spec in specs {
@@ -127,7 +137,7 @@ pub(super) fn compile(
             let directory = sources.file(path.place.file()).path.parent().unwrap_or(Path::new(""));
             let id = find_master(sources, &path.value, directory, path.place, problems)?;
             used.insert(id);
-            Some(Master::read(sources, id, &spec.apex.value, Some(spec.ttl_secs), problems))
+            Some(Master::read(sources, id, &spec.apex.value, Some(spec.ttl_secs), &reading.wanted, problems))
         });
         used.extend(master.iter().flat_map(|master| master.included.iter().copied()));
         drafts.extend(reading.table_zone(spec, master, problems));
@@ -167,9 +177,7 @@ fn find_master(
 /// What reading a zone needs.
 struct Reading<'s> {
     sources: &'s Sources,
-    wanted: hashbrown::HashSet<Name>,
-    /// Names that tables delegate.
-    cuts: hashbrown::HashSet<Name>,
+    wanted: Wanted,
 }
 
 /// The names and all names above them.
@@ -195,7 +203,7 @@ impl Reading<'_> {
             Some(master) => master,
             // The file was named and is not to be had: nothing more can be said of the zone's authority.
             None if has_file => return None,
-            None => Master::default(),
+            None => Master::none(&spec.apex.value),
         };
         let made = authority::of_table(self.sources, spec, &entries, problems);
         let place = spec.apex.place;
@@ -255,7 +263,7 @@ impl Reading<'_> {
                 .help("mend it, or move it out of the zones directory");
             return None;
         }
-        let master = Master::read(self.sources, id, &apex, None, problems);
+        let master = Master::read(self.sources, id, &apex, None, &self.wanted, problems);
         let included = master.included.clone();
         if !master.has_errors {
             authority::check_plain(self.sources, &apex, place, &master, problems);
@@ -271,26 +279,33 @@ impl Reading<'_> {
         &self,
         apex: &Name,
         place: Place,
-        (master, made): (Master, Option<authority::Made>),
+        (mut master, made): (Master, Option<authority::Made>),
         files: &[FileId],
         problems: &mut Problems,
     ) -> Draft {
         let serial = match &made {
-            None => master.soa(apex).and_then(authority::serial_of).map(SerialSource::Own),
+            None => master.soa().and_then(authority::serial_of).map(SerialSource::Own),
             Some(_) => None,
         };
         let (soa, ns) = made.map_or((None, Vec::new()), |made| (made.soa, made.ns));
-        let taken = master.check(self.sources, apex, &ns, &self.wanted, problems);
-        let hidden = master.hidden_by(self.sources, &self.cuts);
-        let mut records = ns;
-        records.extend(master.into_records());
-        let mut hash = Content::default();
-        soa.iter().chain(&records).for_each(|record| hash.add_record(record));
+        let taken = master.check(self.sources, &ns, problems);
+        let hidden = master.hidden(self.sources);
+        let mut hash = master.hash;
+        soa.iter().chain(&ns).for_each(|record| hash.add_record(record));
         files.iter().for_each(|id| hash.add_file(self.sources.file(*id)));
         // An own SOA that could not be read has been reported: any serial will do.
         let serial = serial.unwrap_or(SerialSource::FromContent { hash: 0, newest: None });
-        let origin = Origin::new(self.sources, place);
-        let zone = ZoneConfig { apex: apex.clone(), client_subnet: true, serial, origin, records, soa };
+        let mut zone = ZoneConfig {
+            apex: apex.clone(),
+            client_subnet: true,
+            serial,
+            origin: Origin::new(self.sources, place),
+            builder: master.builder,
+            record_count: master.count + usize::from(soa.is_some()),
+            refused: Vec::new(),
+            soa,
+        };
+        ns.into_iter().for_each(|record| zone.add(record));
         Draft { zone, place, taken, hidden, hash }
     }
 }

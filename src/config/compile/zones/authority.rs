@@ -22,8 +22,8 @@ pub(super) struct Made {
 /// The SOA and NS records that a table makes; `None` where the master file has its own SOA.
 pub(super) fn of_table(sources: &Sources, spec: &ZoneSpec, master: &Master, problems: &mut Problems) -> Option<Made> {
     let apex = &spec.apex.value;
-    let own_soa = master.at_apex(sources, apex, Rtype::SOA);
-    let own_ns = master.at_apex(sources, apex, Rtype::NS);
+    let own_soa = master.at_apex(sources, Rtype::SOA);
+    let own_ns = master.at_apex(sources, Rtype::NS);
     if let (Some((_, soa)), Some(written)) = (own_soa, spec.names_authority) {
         problems
             .error(written, format!("zone \"{apex}\" has its authority written twice"))
@@ -77,7 +77,7 @@ pub(super) fn check_plain(sources: &Sources, apex: &Name, place: Place, master: 
         return;
     }
     for rtype in [Rtype::SOA, Rtype::NS] {
-        if master.at_apex(sources, apex, rtype).is_none() {
+        if master.at_apex(sources, rtype).is_none() {
             problems
                 .error(place, format!("zone \"{apex}\" has no {rtype} record at its apex"))
                 .help("a master file that is a zone by itself has SOA and NS; for one that is not, add a [zone] table with `nameservers` and `hostmaster`");

@@ -148,10 +148,11 @@ impl Draft {
                 std::net::IpAddr::V6(v6) => record(&owner.value, Rtype::AAAA, &v6.octets()),
             })
         });
-        let records: Vec<Record> = servers.chain(glue).collect();
-        records.iter().for_each(|record| self.hash.add_record(record));
+        for record in servers.chain(glue) {
+            self.hash.add_record(&record);
+            self.zone.add(record);
+        }
         self.hash.add_file(sources.file(place.file()));
-        self.zone.records.extend(records);
         let taken = Taken { rtype: Rtype::NS, place: *place };
         self.taken.entry_ref(cut).or_default().push(taken);
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::Taken;
+use super::{Content, Taken};
 use crate::{
     config::{
         diagnostics::Quoted,
@@ -19,23 +19,61 @@ use crate::{
     },
 };
 
-/// The records of a master file and of those it includes.
+/// What later steps ask of a zone's static records.
 #[derive(Default)]
+pub(super) struct Wanted {
+    /// Names, and those above them: what each holds.
+    pub(super) names: HashSet<Name>,
+    /// Names that tables delegate: what stands at or below them.
+    pub(super) cuts: HashSet<Name>,
+}
+
+/// The records of a master file and of those it includes: in a builder by now, and noted where they matter to others.
 pub(super) struct Master {
-    entries: Vec<Entry>,
+    pub(super) builder: ZoneBuilder,
+    pub(super) hash: Content,
+    /// How many records were written.
+    pub(super) count: usize,
     file: Option<FileId>,
     /// In the order in which they were reached.
     pub(super) included: Vec<FileId>,
     pub(super) has_errors: bool,
+    refused: Vec<(Position, RecordError)>,
+    /// The first of each type at the apex that the zone's authority is made of, or that it cannot be beside.
+    authority: Vec<(Record, Position)>,
+    /// What the apex has as nameservers.
+    servers: Vec<(Name, Position)>,
+    dnames: Vec<Name>,
+    taken: HashMap<Name, Vec<(Rtype, Position)>>,
+    hidden: HashMap<Name, (Name, Rtype, Position)>,
 }
 
 impl Master {
-    /// Reads a file that is known to be readable.
+    /// No file.
+    pub(super) fn none(apex: &Name) -> Self {
+        Self {
+            builder: ZoneBuilder::new(apex.clone()),
+            hash: Content::default(),
+            count: 0,
+            file: None,
+            included: Vec::new(),
+            has_errors: false,
+            refused: Vec::new(),
+            authority: Vec::new(),
+            servers: Vec::new(),
+            dnames: Vec::new(),
+            taken: HashMap::new(),
+            hidden: HashMap::new(),
+        }
+    }
+
+    /// Reads a file that is known to be readable. Its records are taken one by one: a million are not held twice.
     pub(super) fn read(
         sources: &Sources,
         id: FileId,
         apex: &Name,
         default_ttl_secs: Option<u32>,
+        wanted: &Wanted,
         problems: &mut Problems,
     ) -> Self {
         let file = sources.file(id);
@@ -50,18 +88,60 @@ impl Master {
             ids.push(id);
             Ok(IncludedFile { path: file.shown.to_string(), bytes })
         };
-        let MasterFile { entries, errors, included } =
-            master::parse(file.octets(), apex, default_ttl_secs, &mut include);
+        let mut master = Self { file: Some(id), ..Self::none(apex) };
+        let MasterFile { errors, included, .. } =
+            master::parse_each(file.octets(), apex, default_ttl_secs, &mut include, &mut |entry| {
+                master.take(entry, apex, wanted);
+            });
         // The parser may refuse a file after it was handed over, a loop say: its own list is the one that counts.
         let by_path = |path: &str| ids.iter().copied().find(|id| *sources.file(*id).shown == *path);
-        let included: Vec<FileId> = included.iter().map(|file| by_path(&file.path).unwrap_or(id)).collect();
-        let master = Self { entries, file: Some(id), included, has_errors: !errors.is_empty() };
+        master.included = included.iter().map(|file| by_path(&file.path).unwrap_or(id)).collect();
+        master.has_errors = !errors.is_empty();
         for error in errors {
             let place = Place::new(master.file_of(error.position, id), error.span);
             let diagnostic = problems.error(place, error.message);
             diagnostic.help(error.help.as_deref().unwrap_or("records are written as in RFC 1035 section 5"));
         }
         master
+    }
+
+    fn take(&mut self, Entry { record, position }: Entry, apex: &Name, wanted: &Wanted) {
+        self.count += 1;
+        self.hash.add_record(&record);
+        let Record { owner, rtype, rdata, .. } = &record;
+        let is_apex = owner == apex;
+        if is_apex && *rtype == Rtype::NS {
+            self.servers.extend(Name::from_wire(rdata).ok().map(|server| (server, position)));
+        }
+        let is_authority = is_apex && matches!(*rtype, Rtype::SOA | Rtype::NS | Rtype::CNAME);
+        if is_authority && !self.authority.iter().any(|(first, _)| first.rtype == *rtype) {
+            self.authority.push((record.clone(), position));
+        }
+        if *rtype == Rtype::DNAME {
+            self.dnames.push(owner.clone());
+        }
+        if wanted.names.contains(owner) {
+            let types = self.taken.entry_ref(owner).or_default();
+            if !types.iter().any(|(taken, _)| taken == rtype) {
+                types.push((*rtype, position));
+            }
+        }
+        if !wanted.cuts.is_empty() {
+            self.hide(owner, *rtype, position, wanted);
+        }
+        if let Err(error) = self.builder.add(record) {
+            self.refused.push((position, error));
+        }
+    }
+
+    fn hide(&mut self, owner: &Name, rtype: Rtype, position: Position, wanted: &Wanted) {
+        let mut at = Some(owner.clone());
+        while let Some(name) = at {
+            at = name.parent();
+            if wanted.cuts.contains(&name) && !self.hidden.contains_key(&name) {
+                self.hidden.insert(name, (owner.clone(), rtype, position));
+            }
+        }
     }
 
     fn file_of(&self, position: Position, main: FileId) -> FileId {
@@ -87,94 +167,57 @@ impl Master {
     }
 
     /// The apex's own SOA.
-    pub(super) fn soa(&self, apex: &Name) -> Option<&Record> {
-        let entry = self.entries.iter().find(|entry| entry.record.rtype == Rtype::SOA && entry.record.owner == *apex);
-        entry.map(|entry| &entry.record)
+    pub(super) fn soa(&self) -> Option<&Record> {
+        self.authority.iter().map(|(record, _)| record).find(|record| record.rtype == Rtype::SOA)
     }
 
-    /// The first record of a type at the apex, and its place.
-    pub(super) fn at_apex(&self, sources: &Sources, apex: &Name, rtype: Rtype) -> Option<(&Record, Place)> {
-        let found = self.entries.iter().find(|entry| entry.record.rtype == rtype && entry.record.owner == *apex)?;
-        Some((&found.record, self.place(sources, found.position)))
+    /// The first SOA or NS record at the apex, and its place.
+    pub(super) fn at_apex(&self, sources: &Sources, rtype: Rtype) -> Option<(&Record, Place)> {
+        let (record, position) = self.authority.iter().find(|(record, _)| record.rtype == rtype)?;
+        Some((record, self.place(sources, *position)))
     }
 
-    /// Reports records that cannot be in the zone, and tells what each name of `wanted` holds. `made` are the records that a
-    /// table adds.
+    /// Reports records that cannot be in the zone, and tells what each wanted name holds. `made` are the records that a table
+    /// adds to the apex.
     pub(super) fn check(
-        &self,
+        &mut self,
         sources: &Sources,
-        apex: &Name,
         made: &[Record],
-        wanted: &HashSet<Name>,
         problems: &mut Problems,
     ) -> HashMap<Name, Vec<Taken>> {
-        let mut taken: HashMap<Name, Vec<Taken>> = HashMap::new();
-        let mut builder = ZoneBuilder::new(apex.clone());
-        for record in made {
-            // Cannot be wrong: a name server's name and the SOA's are names.
-            let _ = builder.add(record.clone());
+        let cname = self.authority.iter().find(|(record, _)| record.rtype == Rtype::CNAME);
+        if let (Some((cname, position)), Some(made)) = (cname, made.first()) {
+            let error = RecordError::CnameAndOther { owner: cname.owner.clone(), other: made.rtype };
+            self.refused.push((*position, error));
         }
-        for entry in &self.entries {
-            let Record { owner, rtype, .. } = &entry.record;
-            if let Err(error) = builder.add(entry.record.clone()) {
-                problems.error(self.place(sources, entry.position), error.to_string()).help(help(&error));
-            }
-            if wanted.contains(owner) {
-                let types = taken.entry_ref(owner).or_default();
-                if !types.iter().any(|taken| taken.rtype == *rtype) {
-                    types.push(Taken { rtype: *rtype, place: self.place(sources, entry.position) });
-                }
-            }
+        for (position, error) in &self.refused {
+            problems.error(self.place(sources, *position), error.to_string()).help(help(error));
         }
-        self.check_nameservers(sources, apex, problems);
-        taken
+        self.check_nameservers(sources, problems);
+        let taken = std::mem::take(&mut self.taken);
+        let place = |(rtype, position)| Taken { rtype, place: self.place(sources, position) };
+        taken.into_iter().map(|(name, types)| (name, types.into_iter().map(place).collect())).collect()
     }
 
-    /// For each of `cuts`: the first record at or below it, and its owner.
-    pub(super) fn hidden_by(&self, sources: &Sources, cuts: &HashSet<Name>) -> HashMap<Name, (Name, Taken)> {
-        let mut hidden = HashMap::new();
-        if cuts.is_empty() {
-            return hidden;
-        }
-        for entry in &self.entries {
-            let Record { owner, rtype, .. } = &entry.record;
-            let mut at = Some(owner.clone());
-            while let Some(name) = at {
-                at = name.parent();
-                if cuts.contains(&name) && !hidden.contains_key(&name) {
-                    let taken = Taken { rtype: *rtype, place: self.place(sources, entry.position) };
-                    hidden.insert(name, (owner.clone(), taken));
-                }
-            }
-        }
-        hidden
+    /// For each delegated name: the first record at or below it, and its owner.
+    pub(super) fn hidden(&mut self, sources: &Sources) -> HashMap<Name, (Name, Taken)> {
+        let hidden = std::mem::take(&mut self.hidden);
+        let taken = |rtype, position| Taken { rtype, place: self.place(sources, position) };
+        hidden.into_iter().map(|(cut, (owner, rtype, position))| (cut, (owner, taken(rtype, position)))).collect()
     }
 
     /// Reports nameservers of the zone whose addresses no one can ask for (RFC 6672 section 2.4).
-    fn check_nameservers(&self, sources: &Sources, apex: &Name, problems: &mut Problems) {
-        let records = || self.entries.iter().map(|entry| &entry.record);
-        let dnames: Vec<_> =
-            records().filter(|record| record.rtype == Rtype::DNAME).map(|record| &record.owner).collect();
-        if dnames.is_empty() {
-            return;
-        }
-        let servers =
-            self.entries.iter().filter(|entry| entry.record.rtype == Rtype::NS && entry.record.owner == *apex);
-        for entry in servers {
-            let Ok(server) = Name::from_wire(&entry.record.rdata) else { continue };
-            let hiding = dnames.iter().find(|&&dname| server != *dname && server.is_at_or_below(dname));
-            let Some(dname) = hiding.filter(|_| records().any(|record| record.owner == server)) else { continue };
+    fn check_nameservers(&self, sources: &Sources, problems: &mut Problems) {
+        for (server, position) in &self.servers {
+            let hiding = self.dnames.iter().find(|dname| server != *dname && server.is_at_or_below(dname));
+            let Some(dname) = hiding.filter(|_| self.builder.has_records(server)) else { continue };
             problems
                 .error(
-                    self.place(sources, entry.position),
+                    self.place(sources, *position),
                     format!("the DNAME of {dname} hides the addresses of the nameserver {server}"),
                 )
                 .help("nothing can be below a name with a DNAME: give the nameserver another name");
         }
-    }
-
-    pub(super) fn into_records(self) -> impl Iterator<Item = Record> {
-        self.entries.into_iter().map(|entry| entry.record)
     }
 }
 

@@ -1,0 +1,167 @@
+//! A node while its records come: RRsets in the form in which they will be stored.
+
+use super::{
+    rdata,
+    rrset::{self, HEADER_OCTETS, MAX_OCTETS},
+};
+use crate::dns::{Name, Rtype};
+
+/// Emptied RRsets that are kept.
+const SPARE: usize = 8;
+
+/// The RRsets of one owner, the oldest first.
+#[derive(Debug, Clone, Default)]
+pub(super) struct DraftNode {
+    rrsets: Vec<DraftRrset>,
+    /// Emptied RRsets, to be filled again without asking for memory.
+    spare: Vec<DraftRrset>,
+}
+
+#[derive(Debug, Clone)]
+struct DraftRrset {
+    rtype: Rtype,
+    ttl_secs: u32,
+    count: u16,
+    is_full: bool,
+    /// What the records have without any pointer, which is how a message may have them.
+    octets: usize,
+    /// As stored, one after the other.
+    records: Vec<u8>,
+}
+
+/// Why a record cannot be beside the others of its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// There may be one of the type.
+    Second,
+    /// A CNAME and another.
+    CnameAndOther(Rtype),
+    /// The RRset would not fit into a message.
+    Large,
+}
+
+impl DraftNode {
+    /// Of RRsets that have been stored.
+    pub(super) fn of_stored(apex: &Name, stored: &[u8]) -> Self {
+        let mut rrsets: Vec<DraftRrset> = rrset::stored(stored)
+            .map(|ready| {
+                let mut rrset = DraftRrset::new(ready.rtype, ready.ttl_secs());
+                for record in ready.records() {
+                    let octets = rdata::unstored_length(apex, ready.rtype, record.stored());
+                    rrset.push(record.stored(), octets);
+                }
+                rrset
+            })
+            .collect();
+        rrsets.reverse();
+        Self { rrsets, spare: Vec::new() }
+    }
+
+    /// Takes a record: its rdata as stored, and the octets it has when written without pointers.
+    pub(super) fn add(&mut self, rtype: Rtype, ttl_secs: u32, stored: &[u8], octets: usize) -> Result<(), Refusal> {
+        self.check(rtype, stored)?;
+        let rrset = match self.rrsets.iter().position(|rrset| rrset.rtype == rtype) {
+            Some(at) => &mut self.rrsets[at],
+            None => {
+                let mut new = self.spare.pop().unwrap_or_else(|| DraftRrset::new(rtype, ttl_secs));
+                (new.rtype, new.ttl_secs) = (rtype, ttl_secs);
+                self.rrsets.push(new);
+                let last = self.rrsets.len() - 1;
+                &mut self.rrsets[last]
+            }
+        };
+        rrset.add(ttl_secs, stored, octets)
+    }
+
+    /// Checks a record against the others, the newest first.
+    fn check(&self, rtype: Rtype, stored: &[u8]) -> Result<(), Refusal> {
+        for rrset in self.rrsets.iter().rev() {
+            let other = rrset.rtype;
+            if other == rtype {
+                let is_single = matches!(rtype, Rtype::CNAME | Rtype::DNAME | Rtype::SOA);
+                if is_single && !rrset.has(stored) {
+                    return Err(Refusal::Second);
+                }
+            } else if rtype == Rtype::CNAME && !may_be_beside_cname(other) {
+                return Err(Refusal::CnameAndOther(other));
+            } else if other == Rtype::CNAME && !may_be_beside_cname(rtype) {
+                return Err(Refusal::CnameAndOther(rtype));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn types(&self) -> impl Iterator<Item = Rtype> {
+        self.rrsets.iter().map(|rrset| rrset.rtype)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rrsets.is_empty()
+    }
+
+    /// Becomes empty.
+    pub(super) fn clear(&mut self) {
+        self.spare.append(&mut self.rrsets);
+        self.spare.truncate(SPARE);
+        for rrset in &mut self.spare {
+            (rrset.count, rrset.is_full, rrset.octets) = (0, false, 0);
+            rrset.records.clear();
+        }
+    }
+
+    /// Appends the RRsets as they are stored, the newest first.
+    pub(super) fn store(&self, arena: &mut Vec<u8>) {
+        for rrset in self.rrsets.iter().rev() {
+            arena.extend_from_slice(&rrset.rtype.0.to_be_bytes());
+            arena.extend_from_slice(&rrset.count.to_be_bytes());
+            arena.extend_from_slice(&(rrset.records.len() as u16).to_be_bytes());
+            let start = arena.len();
+            arena.extend_from_slice(&rrset.records);
+            rrset::set_ttl(&mut arena[start..], rrset.ttl_secs);
+        }
+    }
+
+    /// What [`store`](Self::store) appends, in octets.
+    pub(super) fn stored_octets(&self) -> usize {
+        self.rrsets.iter().map(|rrset| HEADER_OCTETS + rrset.records.len()).sum()
+    }
+}
+
+impl DraftRrset {
+    fn new(rtype: Rtype, ttl_secs: u32) -> Self {
+        Self { rtype, ttl_secs, count: 0, is_full: false, octets: 0, records: Vec::new() }
+    }
+
+    fn add(&mut self, ttl_secs: u32, stored: &[u8], octets: usize) -> Result<(), Refusal> {
+        // Once full it is never searched again, or a file of a million records in one RRset would take forever to refuse.
+        if self.is_full {
+            return Err(Refusal::Large);
+        }
+        let is_known = self.has(stored);
+        self.ttl_secs = self.ttl_secs.min(ttl_secs);
+        if is_known {
+            return Ok(());
+        }
+        if self.octets + rrset::FIXED_OCTETS + octets > MAX_OCTETS {
+            self.is_full = true;
+            return Err(Refusal::Large);
+        }
+        self.push(stored, octets);
+        Ok(())
+    }
+
+    fn push(&mut self, stored: &[u8], octets: usize) {
+        self.octets += rrset::FIXED_OCTETS + octets;
+        self.count += 1;
+        rrset::store_record(&mut self.records, self.rtype, self.ttl_secs, |out| out.extend_from_slice(stored));
+    }
+
+    fn has(&self, stored: &[u8]) -> bool {
+        rrset::records(&self.records, self.rtype).any(|known| rdata::is_same(self.rtype, known.stored(), stored))
+    }
+}
+
+/// What DNSSEC puts beside a CNAME (RFC 4034 sections 3 and 4).
+fn may_be_beside_cname(rtype: Rtype) -> bool {
+    matches!(rtype, Rtype::RRSIG | Rtype::NSEC)
+}
