@@ -75,6 +75,7 @@ fn system(what: &'static str) -> impl Fn(io::Error) -> ServeError {
 /// [`ServeError`] says what kept the server from starting, or made it end.
 pub fn serve(locations: Locations, colours: Colours, announce: &mut dyn FnMut(&str)) -> Result<(), ServeError> {
     let descriptors = transport::raise_descriptor_limit();
+    transport::keep_large_blocks_apart();
     let world = World::load(&locations, colours).map_err(|refusal| ServeError::Configuration(refusal.rendered))?;
     let settings = world.config.server.clone();
     let sockets = Sockets::bind(&settings)?;

@@ -48,7 +48,7 @@ use crate::{
     resolve::{self, Resolver},
     snapshot::{Identity, Snapshot},
     steer::{Chart, Conditions, ProbeId, datacenter_states},
-    transport::Counters,
+    transport::{self, Counters},
 };
 
 /// Verdicts that come within this become one snapshot.
@@ -113,6 +113,8 @@ pub struct Controller {
     /// Services in distress that the log was told of.
     distressed: HashSet<Name>,
     published: Arc<ArcSwap<Snapshot>>,
+    /// Snapshots that a shard may still hold. They end here: no query waits while all that is in one is dropped.
+    retired: Vec<Arc<Snapshot>>,
     identity: Arc<Identity>,
     counters: Counters,
     state: StateDirectory,
@@ -186,6 +188,7 @@ impl Controller {
             freezes: 0,
             distressed: HashSet::new(),
             published: Arc::default(),
+            retired: Vec::new(),
             identity: Arc::new(identity),
             counters,
             state,
@@ -203,6 +206,7 @@ impl Controller {
         let is_known = controller.restore_verdicts(now);
         controller.first_resolution(&mut resolved).await;
         controller.compile_all();
+        tokio::task::spawn_blocking(transport::give_memory_back);
         let handle = Handle { commands, published: Arc::clone(&controller.published) };
         let mut inbox = Inbox {
             commands: command_inbox,
@@ -277,6 +281,7 @@ impl Controller {
     }
 
     async fn keep_time(&mut self, canary: &mpsc::Sender<Outcome>) {
+        self.drop_retired();
         let now = TokioInstant::now();
         let states = datacenter_states(&self.world.topology, unix_now());
         if states != self.conditions.datacenters {

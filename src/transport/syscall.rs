@@ -1,5 +1,8 @@
-//! The system calls that std, socket2 and tokio lack: poll, socket options, affinity, limits. Datagrams are in `batch`.
-#![expect(unsafe_code, reason = "poll, socket options, affinity and limits have no safe wrapper among what we use")]
+//! The system calls that std, socket2 and tokio lack: poll, socket options, affinity, limits, memory. Datagrams are in `batch`.
+#![expect(
+    unsafe_code,
+    reason = "poll, socket options, affinity, limits and the allocator have no safe wrapper that does what is needed"
+)]
 
 use std::{
     io,
@@ -131,6 +134,28 @@ pub(super) fn pin_to(core: usize) -> io::Result<()> {
         libc::sched_setaffinity(0, mem::size_of::<libc::cpu_set_t>(), &set)
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Large blocks of memory are asked of the kernel one by one from now on, grow there without being copied, and go back to it
+/// when they are freed. By itself the allocator learns from a large block to keep those to come. Where it is not glibc's nothing
+/// happens.
+pub fn keep_large_blocks_apart() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: sets a number of the allocator, under its own lock.
+    unsafe {
+        const LARGE_OCTETS: c_int = 256 << 10;
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_OCTETS);
+    }
+}
+
+/// Gives the kernel what memory is free: much is after files were loaded. Takes some milliseconds for each 100 MB, in which
+/// others who want memory wait. Where the allocator is not glibc's nothing happens.
+pub fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: looks at what is free alone, under the allocator's own locks.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 /// Raises the soft limit of open descriptors to the hard one, and returns what it is then.

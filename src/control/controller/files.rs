@@ -16,6 +16,7 @@ use crate::{
     },
     dns::Name,
     steer::{State, datacenter_states},
+    transport,
 };
 
 impl Controller {
@@ -104,6 +105,7 @@ impl Controller {
         tracing::info!(generation, services = self.charts.len(), "took up the edited files");
         self.log_warnings();
         self.save_serials();
+        tokio::task::spawn_blocking(transport::give_memory_back);
     }
 
     /// Takes up the datacenters' states: who is probed hangs on them, and what is answered.

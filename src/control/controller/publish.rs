@@ -73,10 +73,16 @@ impl Controller {
         let identity = Arc::clone(&self.identity);
         let snapshot = self.world.snapshot(generation, self.charts.clone(), &self.conditions, identity);
         self.counters.prepare(&snapshot.topology);
-        self.published.store(Arc::new(snapshot));
+        self.retired.push(self.published.swap(Arc::new(snapshot)));
+        self.drop_retired();
         self.world.surveys.prune();
         self.drains.note(&self.world.topology, &self.conditions, unix_now());
         self.say_distress();
+    }
+
+    /// Drops the snapshots that nobody else holds any more. Each shard holds one at most.
+    pub(super) fn drop_retired(&mut self) {
+        self.retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
     }
 
     /// Tells the log which services ran out of usable members, and which have some again.
