@@ -96,6 +96,9 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
 
     drop(scope);
     drop(all_pools);
+    // Most of what was written is in domain values by now: a large configuration is not held twice.
+    specs.pools = Vec::new();
+    specs.services = Vec::new();
     let datacenter_origins = specs.datacenters.iter().map(|dc| Origin::new(sources, dc.name.place)).collect();
     let datacenters = specs.datacenters.into_iter().zip(loads).map(|(spec, load)| Datacenter {
         name: spec.name.value,

@@ -1,6 +1,6 @@
 //! `[pool.NAME]` and the inline form of a service: members and a policy.
 
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, sync::Arc};
 
 use ipnet::IpNet;
 
@@ -28,7 +28,7 @@ pub(in crate::config) struct PoolSpec {
     pub(in crate::config) datacenter: Option<At<Box<str>>>,
     pub(in crate::config) monitor: Option<At<Box<str>>>,
     pub(in crate::config) on_all_down: Option<OnAllDownSpec>,
-    pub(in crate::config) regulation: RegulationSpec,
+    pub(in crate::config) regulation: Arc<RegulationSpec>,
     /// `None` where the key is missing or is no list.
     pub(in crate::config) members: Option<Vec<MemberSpec>>,
     /// Of `geo`.

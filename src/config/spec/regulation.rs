@@ -1,7 +1,10 @@
 //! The keys that shift clients from one choice to the next: load, capacity, shedding, trickle, failback, and how fast clients
 //! come and go.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use super::PolicyWord;
 use crate::{
@@ -23,7 +26,7 @@ const DEFAULT_SOFT: f64 = 0.7;
 const DEFAULT_HARD: f64 = 0.9;
 
 /// What a pool's table says of it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(in crate::config) struct RegulationSpec {
     pub(in crate::config) load: Option<At<Box<str>>>,
     pub(in crate::config) capacity: Option<At<Capacity>>,
@@ -35,8 +38,22 @@ pub(in crate::config) struct RegulationSpec {
     pub(in crate::config) pace: PaceSpec,
 }
 
+/// What nearly every pool's table says: nothing. A hundred thousand of them are one.
+static NOTHING: LazyLock<Arc<RegulationSpec>> = LazyLock::new(|| {
+    let policy = LoadPolicy { by: Measure::Connections, soft: DEFAULT_SOFT, hard: DEFAULT_HARD };
+    Arc::new(RegulationSpec {
+        load: None,
+        capacity: None,
+        keep: Part::default(),
+        trickle: None,
+        failback: Failback::default(),
+        policy,
+        pace: PaceSpec::default(),
+    })
+});
+
 /// How fast clients come and go, as written.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(in crate::config) struct PaceSpec {
     slow_start: Option<Duration>,
     drain_over: Option<Duration>,
@@ -76,7 +93,7 @@ pub(super) fn draining_over(item: Item<'_>, problems: &mut Problems) -> Option<D
 
 impl RegulationSpec {
     /// The keys in a pool's table, or in a service's; `policy` is the pool's, where that could be read.
-    pub(super) fn read(table: &mut TableReader<'_>, policy: Option<PolicyWord>, problems: &mut Problems) -> Self {
+    pub(super) fn read(table: &mut TableReader<'_>, policy: Option<PolicyWord>, problems: &mut Problems) -> Arc<Self> {
         let load = table.optional("load", problems, super::reference);
         let capacity = table.item("capacity").and_then(|item| {
             let place = item.place;
@@ -87,7 +104,7 @@ impl RegulationSpec {
         let failback = of_policy(table, "failback", PolicyWord::Failover, policy, problems);
         let [by, soft, hard] =
             ["by", "soft", "hard"].map(|key| of_policy(table, key, PolicyWord::Load, policy, problems));
-        Self {
+        let spec = Self {
             load,
             capacity,
             keep,
@@ -95,7 +112,8 @@ impl RegulationSpec {
             failback: failback.and_then(|item| self::failback(item, problems)).unwrap_or_default(),
             policy: load_policy(by, soft, hard, problems),
             pace: PaceSpec::read(table, table.subject, problems),
-        }
+        };
+        if spec == **NOTHING { Arc::clone(&NOTHING) } else { Arc::new(spec) }
     }
 }
 
