@@ -195,6 +195,10 @@ impl Server {
                 Some(transport::serve_https(listeners, &path, &certificate, published, counters).map_err(&listen)?);
             tokio::spawn(certificate.keep_fresh(CERTIFICATE_CHECK));
         }
+        // The threads of the control side are there already: the shards go before them.
+        if let Err(error) = transport::wake_promptly() {
+            tracing::debug!(%error, "shards may wait for their turn while something is compiled");
+        }
         let shards = transport::serve_udp(dns.udp, published, counters).map_err(ServeError::Start)?;
         let is_alive = Arc::new(AtomicBool::new(true));
         let admin = admin.map(|listener| {

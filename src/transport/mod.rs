@@ -35,7 +35,7 @@ pub use certificate::{Certificate, CertificateError};
 pub use connections::Limits;
 pub use counters::{ConnectionEvent, Counters, Silence};
 pub use hickory::{Https, serve_https};
-pub use syscall::{give_memory_back, keep_large_blocks_apart, raise_descriptor_limit};
+pub use syscall::{give_memory_back, keep_large_blocks_apart, raise_descriptor_limit, wake_promptly};
 pub use tcp::Streams;
 pub use totals::{Totals, TransportTotals};
 pub use udp::{Shards, StartError, serve as serve_udp};
