@@ -1,0 +1,55 @@
+//! dnsperf: as many queries as the server takes, with a bounded number outstanding.
+
+use std::{
+    ffi::OsStr,
+    io,
+    net::SocketAddr,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use crate::{Failed, cores};
+
+/// Enough to keep every server busy, and few enough that no socket buffer of the default size overflows.
+const OUTSTANDING: u32 = 100;
+const CLIENTS: u32 = 4;
+
+/// What one run came to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Score {
+    pub(crate) completed: u64,
+    pub(crate) lost: u64,
+    pub(crate) per_second: f64,
+}
+
+/// Asks the questions in a file of length-prefixed messages over and over.
+///
+/// # Errors
+/// dnsperf is not there, or failed, or said what cannot be read.
+pub(crate) fn run(address: SocketAddr, questions: &Path, duration: Duration) -> Failed<Score> {
+    let output = Command::new("taskset")
+        .args(["-c", cores::LOAD, "dnsperf", "-B", "-f", "inet", "-m", "udp", "-T", "1"])
+        .args(["-s".as_ref(), OsStr::new(&address.ip().to_string())])
+        .args(["-p".as_ref(), OsStr::new(&address.port().to_string())])
+        .args(["-c", &CLIENTS.to_string(), "-q", &OUTSTANDING.to_string(), "-l", &duration.as_secs_f64().to_string()])
+        .args(["-d".as_ref(), questions.as_os_str()])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| io::Error::new(error.kind(), format!("dnsperf: {error}; Debian has it in `dnsperf`")))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let score = read(&text).filter(|_| output.status.success());
+    score.ok_or_else(|| format!("dnsperf: {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr)).into())
+}
+
+fn read(text: &str) -> Option<Score> {
+    let figure = |name: &str| {
+        let rest = text.lines().find_map(|line| line.trim().strip_prefix(name))?;
+        rest.split_whitespace().next()?.parse::<f64>().ok()
+    };
+    Some(Score {
+        completed: figure("Queries completed:")? as u64,
+        lost: figure("Queries lost:")? as u64,
+        per_second: figure("Queries per second:")?,
+    })
+}

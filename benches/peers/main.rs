@@ -1,0 +1,189 @@
+//! portolan beside its peers on the same wire: gdnsd, Knot DNS, PowerDNS, BIND, and a bare echo as the floor.
+//!
+//! `cargo bench --bench peers` starts each of them as a plain process on a loopback port, with the same zones and the same GeoIP
+//! database, makes sure that all give the same answers to the same questions, and then measures them in turn, round after round.
+//! `benches/README.md` says what it needs, what the figures mean and how each server is configured.
+#![expect(clippy::print_stdout, reason = "its output is its purpose")]
+
+mod agree;
+mod cores;
+mod dnsperf;
+mod echo;
+#[path = "../support/load.rs"]
+mod load;
+mod measure;
+mod meter;
+mod options;
+mod plot;
+mod report;
+mod servers;
+mod statistics;
+mod workload;
+mod zone;
+
+use std::{collections::HashMap, net::Ipv4Addr, path::PathBuf, time::Duration};
+
+use clap::Parser;
+
+use crate::{
+    agree::{Manner, Voice},
+    measure::{Drive, Sample},
+    options::Options,
+    report::{Cell, Figures, Machine, Report, Server, Settings},
+    servers::{Contender, Reach, Running},
+    workload::{Question, Workload},
+};
+
+type Failed<T> = Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> Failed<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [echo, address] = &arguments[..]
+        && echo == "echo"
+    {
+        return Ok(echo::serve(address)?);
+    }
+    let options = Options::parse();
+    cores::move_to_load_core()?;
+    let site = tempfile::tempdir()?;
+    let clients = workload::clients(&options.database)?;
+    let tasks: Vec<Task> =
+        options.workloads().into_iter().map(|workload| Task::new(workload, &clients, &site)).collect::<Failed<_>>()?;
+    let entrants = enter(&options, &site)?;
+    let manners = agree(&tasks, &entrants)?;
+    let samples = measure(&options, &tasks, &entrants)?;
+    let report = summarise(&options, &entrants, manners, samples)?;
+    println!("{}", report.markdown());
+    if let Some(directory) = options.output() {
+        report.write(&directory)?;
+        println!("written to {}", directory.display());
+    }
+    Ok(())
+}
+
+/// A workload with its questions in every form that is needed.
+struct Task {
+    workload: Workload,
+    questions: Vec<Question>,
+    messages: Vec<Vec<u8>>,
+    file: PathBuf,
+}
+
+/// A server that runs.
+struct Entrant {
+    contender: Contender,
+    version: String,
+    server: Running,
+}
+
+/// Starts everyone who is wanted and installed.
+fn enter(options: &Options, site: &tempfile::TempDir) -> Failed<Vec<Entrant>> {
+    let mut entrants = Vec::new();
+    for contender in servers::all(options.portolans())? {
+        if !options.wants(contender.kind, &contender.label) {
+            continue;
+        }
+        match contender.version() {
+            Err(missing) => println!("skipped {missing}"),
+            Ok(version) => {
+                println!("starting {} {version}", contender.label);
+                let server = contender.start(site.path(), &options.database)?;
+                entrants.push(Entrant { contender, version, server });
+            }
+        }
+    }
+    Ok(entrants)
+}
+
+impl Task {
+    fn new(workload: Workload, clients: &[Ipv4Addr], site: &tempfile::TempDir) -> Failed<Self> {
+        let questions = workload.questions(clients);
+        let messages: Vec<_> = questions.iter().map(Question::message).collect();
+        let file = site.path().join(workload.name());
+        workload::write(&file, &messages)?;
+        Ok(Self { workload, questions, messages, file })
+    }
+}
+
+impl Entrant {
+    fn label(&self) -> &str {
+        &self.contender.label
+    }
+
+    fn reach(&self, workload: Workload) -> Reach {
+        (self.contender.reach)(workload)
+    }
+}
+
+/// By workload and label.
+type Manners = HashMap<(&'static str, String), Manner>;
+
+/// Makes sure that all who answer in full answer the same.
+fn agree(tasks: &[Task], entrants: &[Entrant]) -> Failed<Manners> {
+    let mut manners = Manners::new();
+    for task in tasks {
+        let voices: Vec<Voice<'_>> = entrants
+            .iter()
+            .filter(|entrant| entrant.reach(task.workload) == Reach::Whole)
+            .map(|entrant| Voice { label: entrant.label(), address: entrant.server.address })
+            .collect();
+        let found = agree::compare(task.workload, &task.questions, &voices)?;
+        println!("{}: {} servers agree", task.workload, voices.len());
+        let key = |voice: &Voice<'_>| (task.workload.name(), voice.label.to_owned());
+        manners.extend(voices.iter().map(key).zip(found));
+    }
+    Ok(manners)
+}
+
+/// Everyone in turn under each workload, and all of that again, so that what disturbs the machine for a while disturbs all alike.
+fn measure(options: &Options, tasks: &[Task], entrants: &[Entrant]) -> Failed<Vec<Sample>> {
+    let mut samples = Vec::new();
+    for round in 1..=options.rounds {
+        println!("round {round} of {}", options.rounds);
+        for task in tasks {
+            let drive = Drive {
+                workload: task.workload,
+                messages: &task.messages,
+                file: &task.file,
+                duration: Duration::from_secs_f64(options.seconds),
+                rate: options.rate,
+            };
+            for entrant in entrants {
+                if entrant.reach(task.workload) != Reach::Cannot {
+                    samples.push(drive.measure(entrant.label(), round, &entrant.server)?);
+                }
+            }
+        }
+    }
+    Ok(samples)
+}
+
+/// Medians and spreads, and what is to be known beside.
+fn summarise(options: &Options, entrants: &[Entrant], manners: Manners, samples: Vec<Sample>) -> Failed<Report> {
+    let mut cells = Vec::new();
+    for workload in options.workloads() {
+        for entrant in entrants {
+            let is_of = |sample: &&Sample| sample.workload == workload && sample.server == entrant.label();
+            let mine: Vec<&Sample> = samples.iter().filter(is_of).collect();
+            cells.push(Cell {
+                workload,
+                server: entrant.label().to_owned(),
+                reach: entrant.reach(workload),
+                manner: manners.get(&(workload.name(), entrant.label().to_owned())).copied(),
+                figures: Figures::of(&mine),
+            });
+        }
+    }
+    let server = |entrant: &Entrant| -> Failed<Server> {
+        let resident_mib = entrant.server.resident_kib()? as f64 / 1024.0;
+        Ok(Server { label: entrant.label().to_owned(), version: entrant.version.clone(), resident_mib })
+    };
+    let database = options.database.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Report {
+        machine: Machine::here(),
+        settings: Settings { rounds: options.rounds, seconds: options.seconds, rate: options.rate, database },
+        servers: entrants.iter().map(server).collect::<Failed<_>>()?,
+        cells,
+        samples,
+    })
+}

@@ -1,0 +1,115 @@
+//! One measurement: a server under a workload, first at all that it takes, then at a fixed rate.
+
+use std::{path::Path, time::Duration};
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use crate::{Failed, dnsperf, load::Plan, meter::Usage, servers::Running, workload::Workload};
+
+const WARM_UP: Duration = Duration::from_millis(500);
+
+/// What is asked, and how hard.
+pub(crate) struct Drive<'a> {
+    pub(crate) workload: Workload,
+    /// The messages, and the file that has them for dnsperf.
+    pub(crate) messages: &'a [Vec<u8>],
+    pub(crate) file: &'a Path,
+    /// Of each of the two runs.
+    pub(crate) duration: Duration,
+    /// Queries per second of the second run.
+    pub(crate) rate: u32,
+}
+
+/// One server, one workload, one round.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Sample {
+    pub(crate) server: String,
+    pub(crate) workload: Workload,
+    pub(crate) round: u32,
+    /// Under as many queries as dnsperf gets answered.
+    pub(crate) saturated: Saturated,
+    /// At the fixed rate.
+    pub(crate) paced: Paced,
+    pub(crate) resident_kib: u64,
+}
+
+/// CPU time per answered query.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Cost {
+    pub(crate) user_us: f64,
+    pub(crate) system_us: f64,
+}
+
+impl Cost {
+    fn of(usage: Usage, queries: u64) -> Self {
+        let (user, system) = usage.split();
+        let each = |time: Duration| time.as_secs_f64() * 1e6 / queries.max(1) as f64;
+        Self { user_us: each(user), system_us: each(system) }
+    }
+
+    pub(crate) fn total_us(self) -> f64 {
+        self.user_us + self.system_us
+    }
+}
+
+/// As fast as it goes.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Saturated {
+    pub(crate) per_second: f64,
+    pub(crate) completed: u64,
+    pub(crate) lost: u64,
+    pub(crate) cost: Cost,
+}
+
+/// At a rate that everyone bears.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Paced {
+    pub(crate) sent: u64,
+    pub(crate) lost: u64,
+    pub(crate) p50_us: f64,
+    pub(crate) p99_us: f64,
+    pub(crate) p999_us: f64,
+    /// The longest that the generator itself was late.
+    pub(crate) behind_us: f64,
+    pub(crate) cost: Cost,
+}
+
+impl Drive<'_> {
+    /// Measures a server.
+    ///
+    /// # Errors
+    /// It is gone, or dnsperf failed.
+    pub(crate) fn measure(&self, label: &str, round: u32, server: &Running) -> Failed<Sample> {
+        dnsperf::run(server.address, self.file, WARM_UP)?;
+        let saturated = self.saturate(server)?;
+        let paced = self.pace(server)?;
+        let resident_kib = server.resident_kib()?;
+        Ok(Sample { server: label.to_owned(), workload: self.workload, round, saturated, paced, resident_kib })
+    }
+
+    fn saturate(&self, server: &Running) -> Failed<Saturated> {
+        let before = server.usage()?;
+        let score = dnsperf::run(server.address, self.file, self.duration)?;
+        let cost = Cost::of(server.usage()? - before, score.completed);
+        Ok(Saturated { per_second: score.per_second, completed: score.completed, lost: score.lost, cost })
+    }
+
+    fn pace(&self, server: &Running) -> Failed<Paced> {
+        let plan = |duration| Plan { address: server.address, questions: self.messages, rate: self.rate, duration };
+        plan(WARM_UP).run()?;
+        let before = server.usage()?;
+        let outcome = plan(self.duration).run()?;
+        let cost = Cost::of(server.usage()? - before, outcome.sent - outcome.lost);
+        let at = |latency: &Histogram<u64>, quantile| latency.value_at_quantile(quantile) as f64 / 1e3;
+        Ok(Paced {
+            sent: outcome.sent,
+            lost: outcome.lost,
+            p50_us: at(&outcome.latency, 0.5),
+            p99_us: at(&outcome.latency, 0.99),
+            p999_us: at(&outcome.latency, 0.999),
+            behind_us: outcome.behind.as_secs_f64() * 1e6,
+            cost,
+        })
+    }
+}

@@ -1,0 +1,196 @@
+//! The report as a picture: for each workload, what a query costs on the left and how long it takes on the right.
+
+use std::fmt::Write;
+
+use crate::{
+    report::{Cell, Figures, Report},
+    servers::Reach,
+    statistics::Spread,
+};
+
+const WIDTH: f64 = 1080.0;
+const ROW: f64 = 22.0;
+/// Above the rows of a workload: its title and some air.
+const TITLE: f64 = 40.0;
+/// Below them: the scales.
+const SCALE: f64 = 26.0;
+const HEAD: f64 = 92.0;
+
+const USER: &str = "#1f5fa8";
+const SYSTEM: &str = "#a6c8ec";
+const INK: &str = "#1d2530";
+const FAINT: &str = "#6b7684";
+const LINE: &str = "#e1e5ea";
+
+/// Where a column's values lie, from its left to its right.
+struct Axis {
+    left: f64,
+    right: f64,
+    least: f64,
+    most: f64,
+    is_logarithmic: bool,
+}
+
+impl Axis {
+    /// The place of a value.
+    fn at(&self, value: f64) -> f64 {
+        let value = value.clamp(self.least, self.most);
+        let share = match self.is_logarithmic {
+            true => (value / self.least).ln() / (self.most / self.least).ln(),
+            false => (value - self.least) / (self.most - self.least),
+        };
+        self.left + share * (self.right - self.left)
+    }
+
+    /// Values worth a line: powers of ten, or six even steps at most.
+    fn ticks(&self) -> Vec<f64> {
+        let step = match self.is_logarithmic {
+            true => return (0..8).map(|power| 10_f64.powi(power)).filter(|tick| self.holds(*tick)).collect(),
+            false => {
+                [0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0].into_iter().find(|step| self.most / step <= 6.0)
+            }
+        };
+        let step = step.unwrap_or(self.most);
+        (0..=6).map(|index| f64::from(index) * step).filter(|tick| self.holds(*tick)).collect()
+    }
+
+    fn holds(&self, value: f64) -> bool {
+        (self.least..=self.most).contains(&value)
+    }
+}
+
+/// An SVG document.
+pub(crate) fn draw(report: &Report) -> String {
+    let (cost, latency) = axes(report);
+    let mut body = String::new();
+    let mut top = HEAD;
+    for workload in report.workloads() {
+        let cells: Vec<&Cell> = report.cells_of(workload).collect();
+        text(
+            &mut body,
+            20.0,
+            top + 18.0,
+            14,
+            INK,
+            "start",
+            &format!("<tspan font-weight=\"600\">{}</tspan>", workload.title()),
+        );
+        let (first, last) = (top + TITLE - 8.0, top + TITLE + ROW * cells.len() as f64);
+        scale(&mut body, &cost, first, last, "µs");
+        scale(&mut body, &latency, first, last, "µs");
+        for (index, cell) in cells.into_iter().enumerate() {
+            row(&mut body, cell, top + TITLE + ROW * index as f64, &cost, &latency);
+        }
+        top = last + SCALE;
+    }
+    let height = top + 14.0;
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" \
+         font-family=\"Helvetica, Arial, 'DejaVu Sans', sans-serif\">\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n{}{body}</svg>\n",
+        head(report, &cost, &latency)
+    )
+}
+
+/// One scale for the whole column, so that workloads can be compared, too.
+fn axes(report: &Report) -> (Axis, Axis) {
+    let most = |figure: fn(&Figures) -> f64| {
+        report.cells.iter().filter_map(|cell| cell.figures.as_ref()).map(figure).fold(1.0, f64::max)
+    };
+    let least = |figure: fn(&Figures) -> f64| {
+        report.cells.iter().filter_map(|cell| cell.figures.as_ref()).map(figure).fold(f64::MAX, f64::min)
+    };
+    let cost = Axis {
+        left: 110.0,
+        right: 470.0,
+        least: 0.0,
+        most: most(|figures| figures.cost.most) * 1.02,
+        is_logarithmic: false,
+    };
+    let latency = Axis {
+        left: 680.0,
+        right: 1050.0,
+        least: least(|figures| figures.p50.least).clamp(1.0, 1e6) * 0.8,
+        most: most(|figures| figures.p999.median) * 1.25,
+        is_logarithmic: true,
+    };
+    (cost, latency)
+}
+
+/// What the columns and colours are.
+fn head(report: &Report, cost: &Axis, latency: &Axis) -> String {
+    let mut body = String::new();
+    let subtitle = format!(
+        "{} · one core for the server, one for the load · medians of {} rounds, lines from least to most",
+        report.machine.processor, report.settings.rounds
+    );
+    text(&mut body, 20.0, 28.0, 18, INK, "start", "<tspan font-weight=\"600\">portolan beside its peers</tspan>");
+    text(&mut body, 20.0, 47.0, 12, FAINT, "start", &subtitle);
+    let left = cost.left;
+    text(&mut body, left, 78.0, 12, INK, "start", "CPU per query, as fast as it goes:");
+    swatch(&mut body, left + 200.0, USER, "user");
+    swatch(&mut body, left + 250.0, SYSTEM, "system");
+    let title = format!("Latency at {} queries/s:  ● p50   ┃ p99   │ p99.9", report.settings.rate);
+    text(&mut body, latency.left, 78.0, 12, INK, "start", &title);
+    body
+}
+
+fn swatch(body: &mut String, left: f64, colour: &str, name: &str) {
+    let _ = writeln!(body, "<rect x=\"{left}\" y=\"68\" width=\"11\" height=\"11\" fill=\"{colour}\"/>");
+    text(body, left + 15.0, 78.0, 12, INK, "start", name);
+}
+
+fn scale(body: &mut String, axis: &Axis, top: f64, bottom: f64, unit: &str) {
+    for tick in axis.ticks() {
+        let x = axis.at(tick);
+        let _ = writeln!(body, "<path d=\"M{x:.1} {top:.1}V{bottom:.1}\" stroke=\"{LINE}\"/>");
+        text(body, x, bottom + 14.0, 10, FAINT, "middle", &format!("{tick} {unit}"));
+    }
+}
+
+fn row(body: &mut String, cell: &Cell, top: f64, cost: &Axis, latency: &Axis) {
+    let base = top + 13.0;
+    let note = if cell.reach == Reach::SourceAddress { " (no ECS)" } else { "" };
+    let weight = if cell.server.starts_with("portolan") { "600" } else { "400" };
+    let name = format!("<tspan font-weight=\"{weight}\">{}</tspan>{note}", cell.server);
+    text(body, cost.left - 8.0, base, 12, INK, "end", &name);
+    let Some(figures) = &cell.figures else {
+        text(body, cost.left + 6.0, base, 12, FAINT, "start", "cannot");
+        return;
+    };
+    bars(body, figures, top, cost);
+    let label = format!("{:.2} µs · {:.0} k/s", figures.cost.median, figures.per_second.median / 1e3);
+    text(body, cost.at(figures.cost.most) + 8.0, base, 11, INK, "start", &label);
+    marks(body, figures, top + 9.0, latency);
+}
+
+fn bars(body: &mut String, figures: &Figures, top: f64, axis: &Axis) {
+    let Spread { median, least, most } = figures.cost;
+    // Medians of parts need not add up to the median of the whole, which is what the bar's end shows.
+    let middle = axis.at(median * figures.user.median / (figures.user.median + figures.system.median));
+    let (start, end, y) = (axis.left, axis.at(median), top + 2.0);
+    for (left, right, colour) in [(start, middle, USER), (middle, end, SYSTEM)] {
+        let width = right - left;
+        let _ =
+            writeln!(body, "<rect x=\"{left:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"14\" fill=\"{colour}\"/>");
+    }
+    let (least, most, y) = (axis.at(least), axis.at(most), top + 9.0);
+    let _ = writeln!(body, "<path d=\"M{least:.1} {y:.1}H{most:.1}\" stroke=\"{INK}\" stroke-width=\"1.5\"/>");
+}
+
+fn marks(body: &mut String, figures: &Figures, y: f64, axis: &Axis) {
+    let [p50, p99, p999] = [figures.p50, figures.p99, figures.p999].map(|spread| axis.at(spread.median));
+    let _ = writeln!(body, "<path d=\"M{p50:.1} {y:.1}H{p999:.1}\" stroke=\"{SYSTEM}\" stroke-width=\"3\"/>");
+    let _ = writeln!(body, "<circle cx=\"{p50:.1}\" cy=\"{y:.1}\" r=\"4.5\" fill=\"{USER}\"/>");
+    for (x, width, height) in [(p99, 3.0, 6.0), (p999, 1.0, 6.0)] {
+        let (top, bottom) = (y - height, y + height);
+        let _ = writeln!(body, "<path d=\"M{x:.1} {top:.1}V{bottom:.1}\" stroke=\"{USER}\" stroke-width=\"{width}\"/>");
+    }
+}
+
+fn text(body: &mut String, x: f64, y: f64, size: u32, colour: &str, anchor: &str, content: &str) {
+    let _ = writeln!(
+        body,
+        "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"{size}\" fill=\"{colour}\" text-anchor=\"{anchor}\">{content}</text>"
+    );
+}

@@ -1,0 +1,66 @@
+//! BIND: a view for each datacenter, matched by `geoip continent`. It looks at the source address alone, and has no weights.
+
+use std::{fmt::Write, fs, os::unix::fs::symlink};
+
+use super::{Contender, Ground, Reach};
+use crate::{
+    Failed,
+    workload::Workload,
+    zone::{self, DATACENTERS, GEO, LARGE, STEERED, STEERED_TTL},
+};
+
+pub(super) fn contender() -> Contender {
+    Contender {
+        label: "bind".into(),
+        kind: "bind",
+        program: "named".into(),
+        version: &["-v"],
+        packages: "bind9",
+        prepare,
+        reach: |workload| match workload {
+            Workload::Static | Workload::Many => Reach::Whole,
+            Workload::Geo | Workload::Mixed => Reach::SourceAddress,
+            Workload::Weighted => Reach::Cannot,
+        },
+    }
+}
+
+fn prepare(ground: &Ground) -> Failed<Vec<String>> {
+    let mut text = format!(
+        "options {{\n  directory \"{directory}\";\n  listen-on port {port} {{ {address}; }};\n  listen-on-v6 {{ none; }};\n  \
+         recursion no;\n  minimal-responses yes;\n  querylog no;\n  notify no;\n  dnssec-validation no;\n  \
+         allow-transfer {{ none; }};\n  empty-zones-enable no;\n  pid-file \"named.pid\";\n  session-keyfile none;\n  \
+         geoip-directory \"{directory}\";\n}};\ncontrols {{ }};\n",
+        directory = ground.path(""),
+        port = ground.address.port(),
+        address = ground.address.ip(),
+    );
+    // The first view that matches serves: the one for everyone comes last. The large zone is loaded once, for all.
+    let (default, others) = (&DATACENTERS[0], &DATACENTERS[1..]);
+    for place in others.iter().chain([default]) {
+        let clients = match place.name == default.name {
+            true => "any; ".to_owned(),
+            false => place.continents.iter().map(|continent| format!("geoip continent {continent}; ")).collect(),
+        };
+        let large = match place.name == others[0].name {
+            true => format!("type primary; file \"{LARGE}.zone\";"),
+            false => format!("in-view {};", others[0].name),
+        };
+        let _ = write!(
+            text,
+            "view {name} {{\n  match-clients {{ {clients}}};\n  zone {STEERED} {{ type primary; file \"{name}.zone\"; }};\n  \
+             zone {LARGE} {{ {large} }};\n}};\n",
+            name = place.name,
+        );
+        let steered = format!("{GEO}. {STEERED_TTL} A {}\n{GEO}. {STEERED_TTL} AAAA {}\n", place.ipv4, place.ipv6);
+        ground.write(&format!("{}.zone", place.name), &(zone::master_file(STEERED) + &steered))?;
+    }
+    ground.write("named.conf", &text)?;
+    ground.write(&format!("{LARGE}.zone"), &zone::master_file(LARGE))?;
+    // It knows databases by the names under which MaxMind publishes them.
+    let database = ground.directory.join("GeoLite2-Country.mmdb");
+    if fs::symlink_metadata(&database).is_err() {
+        symlink(&ground.database, database)?;
+    }
+    Ok(["-f", "-n", "1", "-U", "1", "-c", &ground.path("named.conf")].map(str::to_owned).to_vec())
+}

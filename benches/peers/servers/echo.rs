@@ -1,0 +1,17 @@
+//! The bare echo: this program once more, as `echo ADDRESS`.
+
+use std::path::PathBuf;
+
+use super::{Contender, Reach};
+
+pub(super) fn contender(program: PathBuf) -> Contender {
+    Contender {
+        label: "echo".into(),
+        kind: "echo",
+        program,
+        version: &["--version"],
+        packages: "none: it is this benchmark itself",
+        prepare: |ground| Ok(vec!["echo".into(), ground.address.to_string()]),
+        reach: |_| Reach::Echo,
+    }
+}

@@ -1,0 +1,67 @@
+//! gdnsd: `plugin_geoip` with a map of continents, `plugin_weighted`.
+
+use std::fmt::Write;
+
+use super::{Contender, Ground, Reach};
+use crate::{
+    Failed,
+    zone::{self, DATACENTERS, GEO, LARGE, MEMBERS, STEERED, STEERED_TTL, WEIGHTED},
+};
+
+pub(super) fn contender() -> Contender {
+    Contender {
+        label: "gdnsd".into(),
+        kind: "gdnsd",
+        program: "gdnsd".into(),
+        // It has no option for it, and says it on being used wrongly.
+        version: &["-h"],
+        packages: "gdnsd",
+        prepare,
+        reach: |_| Reach::Whole,
+    }
+}
+
+fn prepare(ground: &Ground) -> Failed<Vec<String>> {
+    let options = format!(
+        "options => {{\n  listen => {}\n  udp_threads => 1\n  tcp_threads => 1\n  run_dir => \"{}\"\n  state_dir => \"{}\"\n}}\n",
+        ground.address,
+        ground.path("run"),
+        ground.path("state"),
+    );
+    ground.write("config", &(options + &plugins(ground)))?;
+    let steered = format!("{GEO}. {STEERED_TTL} DYNA geoip!geo\n{WEIGHTED}. {STEERED_TTL} DYNA weighted!weighted\n");
+    ground.write(&format!("zones/{STEERED}"), &(zone::master_file(STEERED) + &steered))?;
+    ground.write(&format!("zones/{LARGE}"), &zone::master_file(LARGE))?;
+    std::fs::create_dir_all(ground.path("run"))?;
+    std::fs::create_dir_all(ground.path("state"))?;
+    Ok(["-c", &ground.path(""), "start"].map(str::to_owned).to_vec())
+}
+
+fn plugins(ground: &Ground) -> String {
+    let (mut map, mut addresses, mut names) = (String::new(), String::new(), String::new());
+    for place in &DATACENTERS {
+        for continent in place.continents {
+            let _ = write!(map, "{continent} => [ {} ], ", place.name);
+        }
+        let _ = write!(names, "{}, ", place.name);
+        let _ = writeln!(
+            addresses,
+            "        {} => {{ addrs_v4 => {}, addrs_v6 => \"{}\" }}",
+            place.name, place.ipv4, place.ipv6
+        );
+    }
+    let members: String = (1..)
+        .zip(MEMBERS)
+        .map(|(number, (address, weight))| format!("      m{number} => [ {address}, {weight} ]\n"))
+        .collect();
+    // Without a check there must be `service_types => up`, or every datacenter counts as unmonitored in another way.
+    format!(
+        "plugins => {{\n  geoip => {{\n    maps => {{\n      world => {{\n        geoip2_db => \"{}\"\n        \
+         datacenters => [ {names} ]\n        map => {{ {map} default => [ {} ] }}\n      }}\n    }}\n    \
+         resources => {{\n      geo => {{\n        map => world\n        service_types => up\n        \
+         dcmap => {{\n{addresses}        }}\n      }}\n    }}\n  }}\n  \
+         weighted => {{\n    weighted => {{\n      service_types => up\n{members}    }}\n  }}\n}}\n",
+        ground.database.display(),
+        DATACENTERS[0].name
+    )
+}

@@ -1,0 +1,178 @@
+//! Who takes part, a file each: what a server's configuration is, how it is started, and what it cannot do.
+//!
+//! A server runs in a directory of its own as a plain process with one worker thread on core 0, on a free loopback port, and logs
+//! no queries. It is ready when it answers for both zones.
+
+mod bind;
+mod echo;
+mod gdnsd;
+mod knot;
+mod portolan;
+mod powerdns;
+
+use std::{
+    fs::{self, File},
+    io,
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    Failed, agree, cores, meter,
+    workload::{Kind, Question, Workload},
+    zone,
+};
+
+/// 100,000 names in YAML take PowerDNS a while.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How a server takes a workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Reach {
+    /// As everyone is meant to.
+    Whole,
+    /// It sends the question back, whatever it is.
+    Echo,
+    /// It decides by the address that the query comes from, and not by its client subnet.
+    SourceAddress,
+    /// It has no such thing.
+    Cannot,
+}
+
+/// A server that could take part.
+pub(crate) struct Contender {
+    /// In tables; unique.
+    pub(crate) label: String,
+    /// By which `--only` names it.
+    pub(crate) kind: &'static str,
+    pub(crate) program: PathBuf,
+    /// What makes it say its version.
+    version: &'static [&'static str],
+    /// The Debian packages that bring it.
+    packages: &'static str,
+    /// Writes its files and says with what arguments it runs.
+    prepare: fn(&Ground) -> Failed<Vec<String>>,
+    /// What it makes of a workload.
+    pub(crate) reach: fn(Workload) -> Reach,
+}
+
+/// Everyone, portolan first: under each of these labels, or once as it was built with this benchmark.
+pub(crate) fn all(portolans: Vec<(String, PathBuf)>) -> Failed<Vec<Contender>> {
+    let mut contenders: Vec<_> =
+        portolans.into_iter().map(|(label, program)| portolan::contender(label, program)).collect();
+    contenders.extend([
+        gdnsd::contender(),
+        knot::contender(),
+        powerdns::contender(),
+        bind::contender(),
+        echo::contender(std::env::current_exe()?),
+    ]);
+    Ok(contenders)
+}
+
+/// Where a server is set up.
+pub(crate) struct Ground {
+    directory: PathBuf,
+    address: SocketAddr,
+    /// The GeoIP database, an absolute path.
+    database: PathBuf,
+}
+
+impl Ground {
+    fn write(&self, path: &str, text: &str) -> io::Result<()> {
+        let path = self.directory.join(path);
+        fs::create_dir_all(path.parent().unwrap_or(&self.directory))?;
+        fs::write(path, text)
+    }
+
+    fn path(&self, path: &str) -> String {
+        self.directory.join(path).display().to_string()
+    }
+}
+
+impl Contender {
+    /// What the program says of its version; why it cannot run where it is missing.
+    pub(crate) fn version(&self) -> Result<String, String> {
+        let output = Command::new(&self.program).args(self.version).stdin(Stdio::null()).output().map_err(|error| {
+            format!("{}: {}: {error}; Debian has it in: {}", self.label, self.program.display(), self.packages)
+        })?;
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let mut words = text.split_whitespace();
+        let version = words.find(|word| word.starts_with(|first: char| first.is_ascii_digit()) && word.contains('.'));
+        Ok(version.unwrap_or("").trim_end_matches([',', ')']).to_owned())
+    }
+
+    /// Starts it in a directory below `site` and waits until it answers.
+    ///
+    /// # Errors
+    /// It ended, or did not answer in time: with its log.
+    pub(crate) fn start(&self, site: &Path, database: &Path) -> Failed<Running> {
+        let address = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let ground = Ground { directory: site.join(&self.label), address, database: database.to_owned() };
+        fs::create_dir_all(&ground.directory)?;
+        let arguments = (self.prepare)(&ground)?;
+        let log = ground.directory.join("log");
+        let child = Command::new("taskset")
+            .args(["-c".as_ref(), cores::SERVER.as_ref(), self.program.as_os_str()])
+            .args(arguments)
+            .current_dir(&ground.directory)
+            .stdin(Stdio::null())
+            .stdout(File::create(&log)?)
+            .stderr(File::options().append(true).open(&log)?)
+            .spawn()?;
+        let mut running = Running { child, address };
+        let zones = if (self.reach)(Workload::Static) == Reach::Echo { &[][..] } else { &[zone::STEERED, zone::LARGE] };
+        running
+            .until_ready(zones)
+            .map_err(|error| format!("{}: {error}\n{}", self.label, fs::read_to_string(&log).unwrap_or_default()))?;
+        Ok(running)
+    }
+}
+
+/// A server that runs, until this value is dropped.
+pub(crate) struct Running {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Running {
+    pub(crate) fn usage(&self) -> io::Result<meter::Usage> {
+        meter::Usage::of(self.child.id())
+    }
+
+    pub(crate) fn resident_kib(&self) -> io::Result<u64> {
+        meter::resident_kib(self.child.id())
+    }
+
+    /// Waits until hosts of these zones are answered.
+    fn until_ready(&mut self, zones: &[&'static str]) -> Result<(), String> {
+        let start = Instant::now();
+        let is_answered = |zone| {
+            let host = zone::hosts(zone).last().map(|host| host.name).unwrap_or_default();
+            let reply = agree::exchange(self.address, &Question::new(&host, Kind::A).message());
+            // QR is set, the code is NOERROR, and there is an answer.
+            reply.is_ok_and(|reply| reply.len() > 12 && reply[2] >= 0x80 && reply[3] & 15 == 0 && reply[7] == 1)
+        };
+        while !zones.iter().all(|zone| is_answered(zone)) {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(format!("it ended: {status}"));
+            }
+            if start.elapsed() > PATIENCE {
+                return Err(format!("no answer within {PATIENCE:?}"));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way it is gone.
+        let _ = self.child.kill().and_then(|()| self.child.wait());
+    }
+}

@@ -1,0 +1,79 @@
+//! PowerDNS with its geoip backend alone: all names in YAML, services by `%cn`.
+
+use std::fmt::Write;
+
+use super::{Contender, Ground, Reach};
+use crate::{
+    Failed,
+    zone::{
+        self, DATACENTERS, GEO, Host, LARGE, MEMBERS, NAMESERVER, NAMESERVER_ADDRESS, SOA, STEERED, STEERED_TTL, TTL,
+        WEIGHTED,
+    },
+};
+
+pub(super) fn contender() -> Contender {
+    Contender {
+        label: "powerdns".into(),
+        kind: "powerdns",
+        program: "pdns_server".into(),
+        version: &["--version"],
+        packages: "pdns-server, pdns-backend-geoip",
+        prepare,
+        reach: |_| Reach::Whole,
+    }
+}
+
+fn prepare(ground: &Ground) -> Failed<Vec<String>> {
+    let directory = ground.path("");
+    ground.write(
+        "pdns.conf",
+        &format!(
+            "launch=geoip\ngeoip-zones-file={zones}\ngeoip-database-files=mmdb:{database}\nedns-subnet-processing=yes\n\
+             local-address={address}\nlocal-port={port}\nsocket-dir={directory}\nreceiver-threads=1\n\
+             distributor-threads=1\nreuseport=yes\ndaemon=no\nguardian=no\nloglevel=3\nsecurity-poll-suffix=\n\
+             cache-ttl=0\nquery-cache-ttl=0\nnegquery-cache-ttl=0\n",
+            zones = ground.path("zones.yaml"),
+            database = ground.database.display(),
+            address = ground.address.ip(),
+            port = ground.address.port(),
+        ),
+    )?;
+    ground.write("zones.yaml", &format!("domains:\n{}{}", steered(), plain(LARGE)))?;
+    Ok(vec![format!("--config-dir={directory}")])
+}
+
+/// A zone with its plain names.
+fn plain(zone: &'static str) -> String {
+    let mut text = format!(
+        "- domain: {zone}\n  ttl: {TTL}\n  records:\n    {zone}:\n    - soa: {}\n    - ns: {NAMESERVER}\n",
+        SOA.replace(". ", " ")
+    );
+    for Host { name, ipv4, ipv6 } in zone::hosts(zone) {
+        let _ = writeln!(text, "    {name}:\n    - a: {ipv4}\n    - aaaa: \"{ipv6}\"");
+    }
+    text
+}
+
+/// The zone that steers: a name for each continent, and a service that expands to one of them.
+fn steered() -> String {
+    let mut text = plain(STEERED) + &format!("    {NAMESERVER}:\n    - a: {NAMESERVER_ADDRESS}\n");
+    let mut place = |prefix: &str, index: usize| {
+        let place = &DATACENTERS[index];
+        let _ = writeln!(
+            text,
+            "    {prefix}.{GEO}:\n    - a: {{ content: {}, ttl: {STEERED_TTL} }}\n    - aaaa: {{ content: \"{}\", ttl: {STEERED_TTL} }}",
+            place.ipv4, place.ipv6
+        );
+    };
+    place("default", 0);
+    for (index, datacenter) in DATACENTERS.iter().enumerate() {
+        for continent in datacenter.continents {
+            place(&continent.to_lowercase(), index);
+        }
+    }
+    let _ = writeln!(text, "    {WEIGHTED}:");
+    for (address, weight) in MEMBERS {
+        let _ = writeln!(text, "    - a: {{ content: {address}, weight: {weight}, ttl: {STEERED_TTL} }}");
+    }
+    text + &format!("  services:\n    {GEO}: [ '%cn.{GEO}', 'default.{GEO}' ]\n")
+}
