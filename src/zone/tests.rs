@@ -103,6 +103,43 @@ fn equal_records_are_one_and_the_lowest_ttl_counts() {
 }
 
 #[test]
+fn the_order_of_records_does_not_matter() {
+    let target = name("ns.example.com");
+    let owners = ["example.com", "a.example.com", "b.a.example.com", "c.example.com"];
+    let mut records = vec![soa(300)];
+    for owner in owners {
+        records.push(record(owner, Rtype::NS, target.as_wire()));
+        records.extend((0..3).map(|last| record(owner, Rtype::TXT, &[1, last])));
+        records.push(record(owner, Rtype::MX, &[&[0, 1], target.as_wire()].concat()));
+    }
+    let built = |records: Vec<Record>| {
+        let mut builder = ZoneBuilder::new(name("example.com"));
+        records.into_iter().for_each(|record| builder.add(record).unwrap());
+        assert_eq!(builder.delegation_count(), 3);
+        assert!(builder.has_records(&name("b.a.example.com")) && !builder.has_records(&name("b.example.com")));
+        let zone = builder.finish().unwrap();
+        let rrsets = owners.map(|owner| {
+            let node = zone.node(&LookupName::from(&name(owner))).unwrap();
+            let rdata = |rrset: ReadyRrset<'_>| {
+                let mut rdata: Vec<_> = rrset.records().map(|record| record.stored().to_vec()).collect();
+                rdata.sort();
+                (rrset.rtype, rrset.count, rdata)
+            };
+            let mut rrsets: Vec<_> = node.rrsets().map(rdata).collect();
+            rrsets.sort_by_key(|rrset| rrset.0.0);
+            (node.is_cut(), rrsets)
+        });
+        rrsets
+    };
+    let grouped = built(records.clone());
+    let mut random = fastrand::Rng::with_seed(1);
+    for _ in 0..50 {
+        random.shuffle(&mut records);
+        assert_eq!(built(records.clone()), grouped);
+    }
+}
+
+#[test]
 fn names_in_rdata_are_compared_without_case_and_the_rest_with_it() {
     for (rtype, front, is_one) in [
         (Rtype::CNAME, &b""[..], true),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 
 use super::*;
-use crate::geo::{Area, Atlas, Location, address::Address, special};
+use crate::geo::{Area, Atlas, Grid, Location, address::Address, special};
 
 /// The naive model: prefixes in a list, asked one after the other.
 struct Model {
@@ -130,6 +130,42 @@ proptest! {
                 prop_assert_eq!(folded.locate(address.to_ip()).scope, 0);
             }
         }
+    }
+}
+
+proptest! {
+    #[test]
+    fn prefixes_that_only_others_name_change_nothing(own in v4_prefixes(), others in v4_prefixes()) {
+        let sorted = |mut prefixes: Vec<IpNet>| {
+            prefixes.sort_unstable();
+            prefixes.dedup();
+            prefixes
+        };
+        let model = Model { named: sorted(own), kinds: 100 };
+        let (atlas, areas) = model.survey();
+        let grid = Grid::new(&Databases::default(), sorted([&model.named[..], &others].concat()));
+        let (division, of_grid) = grid.divide(&model.named, |_, named| model.said(named));
+        let among_others = grid.atlas(&division);
+        prop_assert_eq!(among_others.run_count(), atlas.run_count());
+        let edges: Vec<u32> = Model { named: others, kinds: 1 }.edges().into_iter().chain(model.edges()).collect();
+        for ip in edges.into_iter().map(|edge| edge.to_ip()) {
+            let (alone, here) = (atlas.locate(ip), among_others.locate(ip));
+            prop_assert_eq!((alone.scope, alone.special), (here.scope, here.special));
+            prop_assert_eq!(areas[alone.area.0 as usize], of_grid[here.area.0 as usize]);
+            prop_assert_eq!(grid.area(&division, ip), here.area.0 as usize);
+        }
+    }
+}
+
+#[test]
+fn atlases_made_together_are_those_made_one_by_one() {
+    let named: Vec<IpNet> = (0..50u8).map(|at| format!("1.{at}.0.0/16").parse().unwrap()).collect();
+    let grid = Grid::new(&Databases::default(), named.clone());
+    let (division, areas) = grid.divide(&named, |_, within| within.to_vec());
+    let maps: Vec<Vec<u32>> = (1..40).map(|step| (0..areas.len() as u32).map(|area| area / step).collect()).collect();
+    let wanted: Vec<_> = maps.iter().map(|map| (&division, &map[..])).collect();
+    for (together, map) in grid.folds(&wanted).iter().zip(&maps) {
+        assert!(together.runs().eq(grid.atlas(&division).fold(map).runs()));
     }
 }
 
