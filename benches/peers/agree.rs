@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, HashSet},
     fmt::Write,
     io,
-    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
     time::Duration,
 };
 
@@ -20,7 +20,9 @@ use hickory_proto::{
 };
 
 use crate::{
-    Failed, statistics,
+    Failed,
+    sources::Sources,
+    statistics,
     workload::{Kind, Question, Workload},
     zone::{GEO, MEMBERS, STEERED_TTL, WEIGHTED},
 };
@@ -46,6 +48,18 @@ pub(crate) struct Manner {
 pub(crate) struct Voice<'a> {
     pub(crate) label: &'a str,
     pub(crate) address: SocketAddr,
+    /// If it tells clients apart by these alone.
+    pub(crate) sources: Option<&'a Sources>,
+}
+
+impl Voice<'_> {
+    /// Where a question is asked from.
+    fn source(&self, question: &Question) -> Ipv4Addr {
+        match (self.sources, question.subnet) {
+            (Some(sources), Some(client)) => sources.of(client),
+            _ => Ipv4Addr::LOCALHOST,
+        }
+    }
 }
 
 /// Compares what they say to a sample of a workload's questions; one manner for each of them.
@@ -128,7 +142,7 @@ struct Reply {
 }
 
 fn ask(voice: &Voice<'_>, question: &Question) -> Failed<Reply> {
-    let octets = exchange(voice.address, &question.message())
+    let octets = exchange(voice.source(question), voice.address, &question.message())
         .map_err(|error| format!("{} to {question}: {error}", voice.label))?;
     let message = Message::from_vec(&octets).map_err(|error| format!("{} to {question}: {error}", voice.label))?;
     let mut answers: Vec<String> = message.answers.iter().map(line).collect();
@@ -154,8 +168,8 @@ fn line(record: &Record) -> String {
 ///
 /// # Errors
 /// Nothing came.
-pub(crate) fn exchange(server: SocketAddr, message: &[u8]) -> io::Result<Vec<u8>> {
-    let socket = UdpSocket::bind((IpAddr::V4(Ipv4Addr::LOCALHOST), 0))?;
+pub(crate) fn exchange(source: Ipv4Addr, server: SocketAddr, message: &[u8]) -> io::Result<Vec<u8>> {
+    let socket = UdpSocket::bind((source, 0))?;
     socket.connect(server)?;
     socket.set_read_timeout(Some(Duration::from_secs(2)))?;
     let mut buffer = [0; 4096];

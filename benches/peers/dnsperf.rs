@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     io,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::Path,
     process::{Command, Stdio},
     time::Duration,
@@ -27,9 +27,10 @@ pub(crate) struct Score {
 ///
 /// # Errors
 /// dnsperf is not there, or failed, or said what cannot be read.
-pub(crate) fn run(address: SocketAddr, questions: &Path, duration: Duration) -> Failed<Score> {
+pub(crate) fn run(source: Ipv4Addr, address: SocketAddr, questions: &Path, duration: Duration) -> Failed<Score> {
     let output = Command::new("taskset")
         .args(["-c", cores::LOAD, "dnsperf", "-B", "-f", "inet", "-m", "udp", "-T", "1"])
+        .args(["-a", &source.to_string()])
         .args(["-s".as_ref(), OsStr::new(&address.ip().to_string())])
         .args(["-p".as_ref(), OsStr::new(&address.port().to_string())])
         .args(["-c", &CLIENTS.to_string(), "-q", &OUTSTANDING.to_string(), "-l", &duration.as_secs_f64().to_string()])

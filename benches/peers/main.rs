@@ -9,6 +9,7 @@ mod agree;
 mod cores;
 mod dnsperf;
 mod echo;
+mod entrants;
 #[path = "../support/load.rs"]
 mod load;
 mod measure;
@@ -17,6 +18,7 @@ mod options;
 mod plot;
 mod report;
 mod servers;
+mod sources;
 mod statistics;
 mod workload;
 mod zone;
@@ -27,10 +29,12 @@ use clap::Parser;
 
 use crate::{
     agree::{Manner, Voice},
+    entrants::Entrant,
     measure::{Drive, Sample},
     options::Options,
     report::{Cell, Figures, Machine, Report, Server, Settings},
-    servers::{Contender, Reach, Running},
+    servers::Reach,
+    sources::Sources,
     workload::{Question, Workload},
 };
 
@@ -49,9 +53,11 @@ fn main() -> Failed<()> {
     let clients = workload::clients(&options.database)?;
     let tasks: Vec<Task> =
         options.workloads().into_iter().map(|workload| Task::new(workload, &clients, &site)).collect::<Failed<_>>()?;
-    let entrants = enter(&options, &site)?;
-    let manners = agree(&tasks, &entrants)?;
-    let samples = measure(&options, &tasks, &entrants)?;
+    let sources = Sources::new(&options.database, &clients, site.path())?;
+    let entrants = entrants::enter(&options, &sources, site.path())?;
+    let manners = agree(&tasks, &entrants, &sources)?;
+    let source = sources.of(clients[0]);
+    let samples = measure(&options, &tasks, &entrants, source)?;
     let report = summarise(&options, &entrants, manners, samples)?;
     println!("{}", report.markdown());
     if let Some(directory) = options.output() {
@@ -69,32 +75,6 @@ struct Task {
     file: PathBuf,
 }
 
-/// A server that runs.
-struct Entrant {
-    contender: Contender,
-    version: String,
-    server: Running,
-}
-
-/// Starts everyone who is wanted and installed.
-fn enter(options: &Options, site: &tempfile::TempDir) -> Failed<Vec<Entrant>> {
-    let mut entrants = Vec::new();
-    for contender in servers::all(options.portolans())? {
-        if !options.wants(contender.kind, &contender.label) {
-            continue;
-        }
-        match contender.version() {
-            Err(missing) => println!("skipped {missing}"),
-            Ok(version) => {
-                println!("starting {} {version}", contender.label);
-                let server = contender.start(site.path(), &options.database)?;
-                entrants.push(Entrant { contender, version, server });
-            }
-        }
-    }
-    Ok(entrants)
-}
-
 impl Task {
     fn new(workload: Workload, clients: &[Ipv4Addr], site: &tempfile::TempDir) -> Failed<Self> {
         let questions = workload.questions(clients);
@@ -105,28 +85,15 @@ impl Task {
     }
 }
 
-impl Entrant {
-    fn label(&self) -> &str {
-        &self.contender.label
-    }
-
-    fn reach(&self, workload: Workload) -> Reach {
-        (self.contender.reach)(workload)
-    }
-}
-
 /// By workload and label.
 type Manners = HashMap<(&'static str, String), Manner>;
 
 /// Makes sure that all who answer in full answer the same.
-fn agree(tasks: &[Task], entrants: &[Entrant]) -> Failed<Manners> {
+fn agree(tasks: &[Task], entrants: &[Entrant], sources: &Sources) -> Failed<Manners> {
     let mut manners = Manners::new();
     for task in tasks {
-        let voices: Vec<Voice<'_>> = entrants
-            .iter()
-            .filter(|entrant| entrant.reach(task.workload) == Reach::Whole)
-            .map(|entrant| Voice { label: entrant.label(), address: entrant.server.address })
-            .collect();
+        let voices: Vec<Voice<'_>> =
+            entrants.iter().filter_map(|entrant| entrant.voice(task.workload, sources)).collect();
         let found = agree::compare(task.workload, &task.questions, &voices)?;
         println!("{}: {} servers agree", task.workload, voices.len());
         let key = |voice: &Voice<'_>| (task.workload.name(), voice.label.to_owned());
@@ -136,7 +103,7 @@ fn agree(tasks: &[Task], entrants: &[Entrant]) -> Failed<Manners> {
 }
 
 /// Everyone in turn under each workload, and all of that again, so that what disturbs the machine for a while disturbs all alike.
-fn measure(options: &Options, tasks: &[Task], entrants: &[Entrant]) -> Failed<Vec<Sample>> {
+fn measure(options: &Options, tasks: &[Task], entrants: &[Entrant], placed: Ipv4Addr) -> Failed<Vec<Sample>> {
     let mut samples = Vec::new();
     for round in 1..=options.rounds {
         println!("round {round} of {}", options.rounds);
@@ -148,10 +115,14 @@ fn measure(options: &Options, tasks: &[Task], entrants: &[Entrant]) -> Failed<Ve
                 duration: Duration::from_secs_f64(options.seconds),
                 rate: options.rate,
             };
-            for entrant in entrants {
-                if entrant.reach(task.workload) != Reach::Cannot {
-                    samples.push(drive.measure(entrant.label(), round, &entrant.server)?);
-                }
+            // Nobody always comes first.
+            for entrant in entrants.iter().cycle().skip(round as usize).take(entrants.len()) {
+                let source = match entrant.reach(task.workload) {
+                    Reach::Whole | Reach::Echo => Ipv4Addr::LOCALHOST,
+                    Reach::SourceAddress => placed,
+                    Reach::Cannot => continue,
+                };
+                samples.push(drive.measure(entrant.label(), round, source, &entrant.server)?);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! One measurement: a server under a workload, first at all that it takes, then at a fixed rate.
 
-use std::{path::Path, time::Duration};
+use std::{net::Ipv4Addr, path::Path, time::Duration};
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -76,27 +76,28 @@ pub(crate) struct Paced {
 }
 
 impl Drive<'_> {
-    /// Measures a server.
+    /// Measures a server, asked from an address.
     ///
     /// # Errors
     /// It is gone, or dnsperf failed.
-    pub(crate) fn measure(&self, label: &str, round: u32, server: &Running) -> Failed<Sample> {
-        dnsperf::run(server.address, self.file, WARM_UP)?;
-        let saturated = self.saturate(server)?;
-        let paced = self.pace(server)?;
+    pub(crate) fn measure(&self, label: &str, round: u32, source: Ipv4Addr, server: &Running) -> Failed<Sample> {
+        dnsperf::run(source, server.address, self.file, WARM_UP)?;
+        let saturated = self.saturate(source, server)?;
+        let paced = self.pace(source, server)?;
         let resident_kib = server.resident_kib()?;
         Ok(Sample { server: label.to_owned(), workload: self.workload, round, saturated, paced, resident_kib })
     }
 
-    fn saturate(&self, server: &Running) -> Failed<Saturated> {
+    fn saturate(&self, source: Ipv4Addr, server: &Running) -> Failed<Saturated> {
         let before = server.usage()?;
-        let score = dnsperf::run(server.address, self.file, self.duration)?;
+        let score = dnsperf::run(source, server.address, self.file, self.duration)?;
         let cost = Cost::of(server.usage()? - before, score.completed);
         Ok(Saturated { per_second: score.per_second, completed: score.completed, lost: score.lost, cost })
     }
 
-    fn pace(&self, server: &Running) -> Failed<Paced> {
-        let plan = |duration| Plan { address: server.address, questions: self.messages, rate: self.rate, duration };
+    fn pace(&self, source: Ipv4Addr, server: &Running) -> Failed<Paced> {
+        let plan =
+            |duration| Plan { source, address: server.address, questions: self.messages, rate: self.rate, duration };
         plan(WARM_UP).run()?;
         let before = server.usage()?;
         let outcome = plan(self.duration).run()?;

@@ -1,6 +1,6 @@
 //! The command line: `cargo bench --bench peers -- OPTIONS`.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 use clap::Parser;
 
@@ -8,7 +8,7 @@ use crate::workload::Workload;
 
 /// Measures portolan beside its peers on the same wire.
 #[derive(Debug, Parser)]
-#[command(name = "peers", version)]
+#[command(name = "peers", bin_name = "cargo bench --bench peers --", version)]
 pub(crate) struct Options {
     /// How often each server is measured under each workload.
     #[arg(long, default_value_t = 5)]
@@ -26,10 +26,10 @@ pub(crate) struct Options {
     #[arg(long, value_delimiter = ',')]
     pub(crate) workload: Vec<Workload>,
     /// A portolan to measure, as PATH or LABEL=PATH; may be repeated.  [default: the one that cargo has just built]
-    #[arg(long, value_name = "[LABEL=]PATH")]
-    pub(crate) portolan: Vec<String>,
+    #[arg(long, value_name = "[LABEL=]PATH", value_parser = labelled)]
+    pub(crate) portolan: Vec<(String, PathBuf)>,
     /// A GeoIP database of MaxMind's form, with continents.
-    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/geoip/world-country.mmdb"))]
+    #[arg(long, value_parser = absolute, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/geoip/world-country.mmdb"))]
     pub(crate) database: PathBuf,
     /// Where the report is written.  [default: benches/results for a run of everything; else it is only printed]
     #[arg(long)]
@@ -50,11 +50,7 @@ impl Options {
         if self.portolan.is_empty() {
             return vec![("portolan".to_owned(), env!("CARGO_BIN_EXE_portolan").into())];
         }
-        let pair = |text: &String| match text.split_once('=') {
-            Some((label, path)) => (label.to_owned(), path.into()),
-            None => ("portolan".to_owned(), text.into()),
-        };
-        self.portolan.iter().map(pair).collect()
+        self.portolan.clone()
     }
 
     /// Whether a server takes part, by what it is or by its label.
@@ -68,4 +64,14 @@ impl Options {
         let results = || concat!(env!("CARGO_MANIFEST_DIR"), "/benches/results").into();
         self.output.clone().or_else(|| is_whole.then(results))
     }
+}
+
+/// The servers run elsewhere, where a path relative to here is of no use.
+fn absolute(path: &str) -> io::Result<PathBuf> {
+    std::path::absolute(path)
+}
+
+fn labelled(text: &str) -> io::Result<(String, PathBuf)> {
+    let (label, path) = text.split_once('=').unwrap_or(("portolan", text));
+    Ok((label.to_owned(), absolute(path)?))
 }

@@ -76,8 +76,8 @@ pub(crate) fn draw(report: &Report) -> String {
             &format!("<tspan font-weight=\"600\">{}</tspan>", workload.title()),
         );
         let (first, last) = (top + TITLE - 8.0, top + TITLE + ROW * cells.len() as f64);
-        scale(&mut body, &cost, first, last, "µs");
-        scale(&mut body, &latency, first, last, "µs");
+        scale(&mut body, &cost, first, last);
+        scale(&mut body, &latency, first, last);
         for (index, cell) in cells.into_iter().enumerate() {
             row(&mut body, cell, top + TITLE + ROW * index as f64, &cost, &latency);
         }
@@ -102,14 +102,14 @@ fn axes(report: &Report) -> (Axis, Axis) {
     };
     let cost = Axis {
         left: 110.0,
-        right: 470.0,
+        right: 420.0,
         least: 0.0,
         most: most(|figures| figures.cost.most) * 1.02,
         is_logarithmic: false,
     };
     let latency = Axis {
-        left: 680.0,
-        right: 1050.0,
+        left: 600.0,
+        right: 940.0,
         least: least(|figures| figures.p50.least).clamp(1.0, 1e6) * 0.8,
         most: most(|figures| figures.p999.median) * 1.25,
         is_logarithmic: true,
@@ -121,17 +121,21 @@ fn axes(report: &Report) -> (Axis, Axis) {
 fn head(report: &Report, cost: &Axis, latency: &Axis) -> String {
     let mut body = String::new();
     let subtitle = format!(
-        "{} · one core for the server, one for the load · medians of {} rounds, lines from least to most",
+        "{} · one core for the server, one for the load · medians of rounds ({}), lines from least to most",
         report.machine.processor, report.settings.rounds
     );
     text(&mut body, 20.0, 28.0, 18, INK, "start", "<tspan font-weight=\"600\">portolan beside its peers</tspan>");
     text(&mut body, 20.0, 47.0, 12, FAINT, "start", &subtitle);
-    let left = cost.left;
-    text(&mut body, left, 78.0, 12, INK, "start", "CPU per query, as fast as it goes:");
-    swatch(&mut body, left + 200.0, USER, "user");
-    swatch(&mut body, left + 250.0, SYSTEM, "system");
-    let title = format!("Latency at {} queries/s:  ● p50   ┃ p99   │ p99.9", report.settings.rate);
+    text(&mut body, cost.left, 78.0, 12, INK, "start", "CPU per query, as fast as it goes:");
+    swatch(&mut body, cost.left + 220.0, USER, "user");
+    swatch(&mut body, cost.left + 275.0, SYSTEM, "system");
+    let title = format!("Latency at {} queries/s:", report.settings.rate);
     text(&mut body, latency.left, 78.0, 12, INK, "start", &title);
+    for (left, mark, name) in [(195.0, Mark::P50, "p50"), (250.0, Mark::P99, "p99"), (300.0, Mark::P999, "p99.9")] {
+        mark.draw(&mut body, latency.left + left, 74.0);
+        text(&mut body, latency.left + left + 9.0, 78.0, 12, INK, "start", name);
+    }
+    text(&mut body, latency.right + 12.0, 78.0, 12, INK, "start", "p50 · p99");
     body
 }
 
@@ -140,11 +144,11 @@ fn swatch(body: &mut String, left: f64, colour: &str, name: &str) {
     text(body, left + 15.0, 78.0, 12, INK, "start", name);
 }
 
-fn scale(body: &mut String, axis: &Axis, top: f64, bottom: f64, unit: &str) {
+fn scale(body: &mut String, axis: &Axis, top: f64, bottom: f64) {
     for tick in axis.ticks() {
         let x = axis.at(tick);
         let _ = writeln!(body, "<path d=\"M{x:.1} {top:.1}V{bottom:.1}\" stroke=\"{LINE}\"/>");
-        text(body, x, bottom + 14.0, 10, FAINT, "middle", &format!("{tick} {unit}"));
+        text(body, x, bottom + 14.0, 10, FAINT, "middle", &time(tick));
     }
 }
 
@@ -181,10 +185,43 @@ fn bars(body: &mut String, figures: &Figures, top: f64, axis: &Axis) {
 fn marks(body: &mut String, figures: &Figures, y: f64, axis: &Axis) {
     let [p50, p99, p999] = [figures.p50, figures.p99, figures.p999].map(|spread| axis.at(spread.median));
     let _ = writeln!(body, "<path d=\"M{p50:.1} {y:.1}H{p999:.1}\" stroke=\"{SYSTEM}\" stroke-width=\"3\"/>");
-    let _ = writeln!(body, "<circle cx=\"{p50:.1}\" cy=\"{y:.1}\" r=\"4.5\" fill=\"{USER}\"/>");
-    for (x, width, height) in [(p99, 3.0, 6.0), (p999, 1.0, 6.0)] {
-        let (top, bottom) = (y - height, y + height);
+    for (mark, x) in [(Mark::P50, p50), (Mark::P99, p99), (Mark::P999, p999)] {
+        mark.draw(body, x, y);
+    }
+    let label = format!("{} · {}", time(figures.p50.median), time(figures.p99.median));
+    text(body, axis.right + 12.0, y + 4.0, 11, INK, "start", &label);
+}
+
+/// How a quantile is shown.
+#[derive(Clone, Copy)]
+enum Mark {
+    P50,
+    P99,
+    P999,
+}
+
+impl Mark {
+    fn draw(self, body: &mut String, x: f64, y: f64) {
+        let width = match self {
+            Self::P50 => {
+                let _ = writeln!(body, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4.5\" fill=\"{USER}\"/>");
+                return;
+            }
+            Self::P99 => 3.5,
+            Self::P999 => 1.0,
+        };
+        let (top, bottom) = (y - 6.0, y + 6.0);
         let _ = writeln!(body, "<path d=\"M{x:.1} {top:.1}V{bottom:.1}\" stroke=\"{USER}\" stroke-width=\"{width}\"/>");
+    }
+}
+
+/// Microseconds in words.
+fn time(us: f64) -> String {
+    match us {
+        10_000.0.. => format!("{:.0} ms", us / 1e3),
+        1_000.0.. => format!("{} ms", (us / 100.0).round() / 10.0),
+        10.0.. => format!("{us:.0} µs"),
+        _ => format!("{us} µs"),
     }
 }
 

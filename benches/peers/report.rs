@@ -97,7 +97,8 @@ impl Machine {
         let model = processors.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
         Self {
             processor: model.trim_start_matches([' ', '\t', ':']).to_owned(),
-            cores: std::thread::available_parallelism().map_or(0, usize::from),
+            // What is available to this thread is one core, to which it has moved.
+            cores: processors.lines().filter(|line| line.starts_with("processor")).count(),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             date: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
         }
@@ -131,7 +132,7 @@ impl Report {
         let (machine, settings) = (&self.machine, &self.settings);
         let mut text = format!(
             "# portolan beside its peers\n\nMade by `cargo bench --bench peers` on {}: {}, {} cores, Linux {}. \
-             {} rounds; runs of {} s; latency at {} queries/s; database `{}`. \
+             Rounds: {}; runs of {} s; latency at {} queries/s; database `{}`. \
              How it is measured and how to read it: [benches/README.md](../README.md).\n\n![plot](peers.svg)\n",
             machine.date,
             machine.processor,
@@ -233,8 +234,9 @@ impl Report {
         );
         if self.cells.iter().any(|cell| cell.reach == Reach::SourceAddress) {
             text.push_str(
-                "- ¹ no ECS: its views look at the address that a query comes from, and ignore the client subnet. It was sent the \
-                 same queries, all of which came from 127.0.0.1.\n",
+                "- ¹ no ECS: its views look at the address that a query comes from, and ignore the client subnet. Asked from an \
+                 address with the client's record in the database, it gave the same answers; measured, it was sent the same \
+                 queries, all of them from one such address.\n",
             );
         }
     }

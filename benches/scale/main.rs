@@ -1,6 +1,6 @@
 //! What size costs, measured from outside on the real program, and on gdnsd and Knot where they can do the same.
 //!
-//! `cargo bench --bench scale [-- records|services|city|geographies|flapping]`. Each server is started as a process of its
+//! `cargo bench --bench scale [-- records|services|city|geographies|flapping|pressure]`. Each server is started as a process of its
 //! own; a table says when the first answer came, what CPU and memory that took, and the same for an edit of one line, at three
 //! sizes and with the growth per tenfold of size. Figures are medians of `PORTOLAN_BENCH_RUNS` (default 3) runs.
 //! `PORTOLAN_BENCH_MMDB=FILE` names the database of `city` and `geographies`, for which the one of the project is small.
@@ -12,12 +12,17 @@ use peers::Peer;
 use process::{Figures, Server, Wanted, free_address};
 use table::Row;
 
+mod flapping;
 mod geography;
+#[path = "../support/load.rs"]
+mod load;
 mod peers;
+mod pressure;
 mod process;
 mod records;
 mod services;
 mod table;
+mod targets;
 
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -27,6 +32,8 @@ fn main() -> io::Result<()> {
         ("services", services::run),
         ("city", geography::datacenters),
         ("geographies", geography::geographies),
+        ("flapping", flapping::run),
+        ("pressure", pressure::run),
     ] {
         if is_wanted(name) {
             println!("\n== {name}");

@@ -19,7 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What to send, where, how fast and for how long.
 pub(crate) struct Plan<'a> {
-    /// An IPv4 address on this machine.
+    /// Where from: an address of this machine.
+    pub(crate) source: Ipv4Addr,
+    /// Where to.
     pub(crate) address: SocketAddr,
     /// DNS messages, sent in turn; their IDs are overwritten.
     pub(crate) questions: &'a [Vec<u8>],
@@ -50,7 +52,7 @@ impl Plan<'_> {
         if self.questions.is_empty() || self.rate == 0 {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "nothing to send"));
         }
-        let mut lanes = (0..SOCKETS).map(|_| Lane::open(self.address)).collect::<io::Result<Vec<_>>>()?;
+        let mut lanes = (0..SOCKETS).map(|_| Lane::open(self.source, self.address)).collect::<io::Result<Vec<_>>>()?;
         let total = (self.duration.as_secs_f64() * f64::from(self.rate)) as u64;
         let start = Instant::now();
         let due = |index: u64| Duration::from_nanos(index * 1_000_000_000 / u64::from(self.rate));
@@ -87,8 +89,8 @@ struct Lane {
 }
 
 impl Lane {
-    fn open(address: SocketAddr) -> io::Result<Self> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    fn open(source: Ipv4Addr, address: SocketAddr) -> io::Result<Self> {
+        let socket = UdpSocket::bind((source, 0))?;
         socket.connect(address)?;
         socket.set_nonblocking(true)?;
         Ok(Self { socket, waiting: vec![None; 1 << 16], next: 0, buffer: [0; 4096] })

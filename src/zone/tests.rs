@@ -118,7 +118,7 @@ fn the_order_of_records_does_not_matter() {
         assert_eq!(builder.delegation_count(), 3);
         assert!(builder.has_records(&name("b.a.example.com")) && !builder.has_records(&name("b.example.com")));
         let zone = builder.finish().unwrap();
-        let rrsets = owners.map(|owner| {
+        owners.map(|owner| {
             let node = zone.node(&LookupName::from(&name(owner))).unwrap();
             let rdata = |rrset: ReadyRrset<'_>| {
                 let mut rdata: Vec<_> = rrset.records().map(|record| record.stored().to_vec()).collect();
@@ -128,8 +128,7 @@ fn the_order_of_records_does_not_matter() {
             let mut rrsets: Vec<_> = node.rrsets().map(rdata).collect();
             rrsets.sort_by_key(|rrset| rrset.0.0);
             (node.is_cut(), rrsets)
-        });
-        rrsets
+        })
     };
     let grouped = built(records.clone());
     let mut random = fastrand::Rng::with_seed(1);

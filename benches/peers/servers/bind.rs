@@ -1,6 +1,6 @@
 //! BIND: a view for each datacenter, matched by `geoip continent`. It looks at the source address alone, and has no weights.
 
-use std::{fmt::Write, fs, os::unix::fs::symlink};
+use std::{fmt::Write, os::unix::fs::symlink};
 
 use super::{Contender, Ground, Reach};
 use crate::{
@@ -58,9 +58,6 @@ fn prepare(ground: &Ground) -> Failed<Vec<String>> {
     ground.write("named.conf", &text)?;
     ground.write(&format!("{LARGE}.zone"), &zone::master_file(LARGE))?;
     // It knows databases by the names under which MaxMind publishes them.
-    let database = ground.directory.join("GeoLite2-Country.mmdb");
-    if fs::symlink_metadata(&database).is_err() {
-        symlink(&ground.database, database)?;
-    }
+    symlink(&ground.database, ground.directory.join("GeoLite2-Country.mmdb"))?;
     Ok(["-f", "-n", "1", "-U", "1", "-c", &ground.path("named.conf")].map(str::to_owned).to_vec())
 }

@@ -11,6 +11,7 @@ mod portolan;
 mod powerdns;
 
 use std::{
+    collections::HashSet,
     fs::{self, File},
     io,
     net::{Ipv4Addr, SocketAddr, UdpSocket},
@@ -36,7 +37,7 @@ pub(crate) enum Reach {
     Whole,
     /// It sends the question back, whatever it is.
     Echo,
-    /// It decides by the address that the query comes from, and not by its client subnet.
+    /// It decides by the address that a query comes from, and not by its client subnet.
     SourceAddress,
     /// It has no such thing.
     Cannot,
@@ -59,7 +60,10 @@ pub(crate) struct Contender {
     pub(crate) reach: fn(Workload) -> Reach,
 }
 
-/// Everyone, portolan first: under each of these labels, or once as it was built with this benchmark.
+/// Everyone, portolan first, under each of these labels.
+///
+/// # Errors
+/// Two have the same label.
 pub(crate) fn all(portolans: Vec<(String, PathBuf)>) -> Failed<Vec<Contender>> {
     let mut contenders: Vec<_> =
         portolans.into_iter().map(|(label, program)| portolan::contender(label, program)).collect();
@@ -70,7 +74,11 @@ pub(crate) fn all(portolans: Vec<(String, PathBuf)>) -> Failed<Vec<Contender>> {
         bind::contender(),
         echo::contender(std::env::current_exe()?),
     ]);
-    Ok(contenders)
+    let mut labels = HashSet::new();
+    match contenders.iter().find(|contender| !labels.insert(&contender.label)) {
+        Some(twice) => Err(format!("two servers are called {}: --portolan LABEL=PATH names them", twice.label).into()),
+        None => Ok(contenders),
+    }
 }
 
 /// Where a server is set up.
@@ -94,6 +102,11 @@ impl Ground {
 }
 
 impl Contender {
+    /// Whether it takes clients by their source address under any workload.
+    pub(crate) fn needs_sources(&self) -> bool {
+        Workload::ALL.into_iter().any(|workload| (self.reach)(workload) == Reach::SourceAddress)
+    }
+
     /// What the program says of its version; why it cannot run where it is missing.
     pub(crate) fn version(&self) -> Result<String, String> {
         let output = Command::new(&self.program).args(self.version).stdin(Stdio::null()).output().map_err(|error| {
@@ -116,8 +129,10 @@ impl Contender {
         fs::create_dir_all(&ground.directory)?;
         let arguments = (self.prepare)(&ground)?;
         let log = ground.directory.join("log");
-        let child = Command::new("taskset")
-            .args(["-c".as_ref(), cores::SERVER.as_ref(), self.program.as_os_str()])
+        // It ends with this process, however that ends.
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "taskset", "-c", cores::SERVER])
+            .arg(&self.program)
             .args(arguments)
             .current_dir(&ground.directory)
             .stdin(Stdio::null())
@@ -126,9 +141,10 @@ impl Contender {
             .spawn()?;
         let mut running = Running { child, address };
         let zones = if (self.reach)(Workload::Static) == Reach::Echo { &[][..] } else { &[zone::STEERED, zone::LARGE] };
-        running
-            .until_ready(zones)
-            .map_err(|error| format!("{}: {error}\n{}", self.label, fs::read_to_string(&log).unwrap_or_default()))?;
+        running.until_ready(zones).map_err(|error| {
+            let log = fs::read_to_string(&log).unwrap_or_default();
+            format!("{}: {error}; Debian has it in: {}\n{log}", self.label, self.packages)
+        })?;
         Ok(running)
     }
 }
@@ -153,7 +169,7 @@ impl Running {
         let start = Instant::now();
         let is_answered = |zone| {
             let host = zone::hosts(zone).last().map(|host| host.name).unwrap_or_default();
-            let reply = agree::exchange(self.address, &Question::new(&host, Kind::A).message());
+            let reply = agree::exchange(Ipv4Addr::LOCALHOST, self.address, &Question::new(&host, Kind::A).message());
             // QR is set, the code is NOERROR, and there is an answer.
             reply.is_ok_and(|reply| reply.len() > 12 && reply[2] >= 0x80 && reply[3] & 15 == 0 && reply[7] == 1)
         };

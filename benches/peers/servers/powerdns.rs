@@ -1,4 +1,5 @@
-//! PowerDNS with its geoip backend alone: all names in YAML, services by `%cn`.
+//! PowerDNS with its geoip backend alone: all names in YAML, services by `%cn`. Its caches are as they are by default;
+//! weighted answers and those for a client subnet stay right with them.
 
 use std::fmt::Write;
 
@@ -30,8 +31,7 @@ fn prepare(ground: &Ground) -> Failed<Vec<String>> {
         &format!(
             "launch=geoip\ngeoip-zones-file={zones}\ngeoip-database-files=mmdb:{database}\nedns-subnet-processing=yes\n\
              local-address={address}\nlocal-port={port}\nsocket-dir={directory}\nreceiver-threads=1\n\
-             distributor-threads=1\nreuseport=yes\ndaemon=no\nguardian=no\nloglevel=3\nsecurity-poll-suffix=\n\
-             cache-ttl=0\nquery-cache-ttl=0\nnegquery-cache-ttl=0\n",
+             distributor-threads=1\nreuseport=yes\ndaemon=no\nguardian=no\nloglevel=3\nsecurity-poll-suffix=\n",
             zones = ground.path("zones.yaml"),
             database = ground.database.display(),
             address = ground.address.ip(),

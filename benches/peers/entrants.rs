@@ -1,0 +1,65 @@
+//! Who takes part in this run: those who are wanted, installed and started.
+
+use std::path::Path;
+
+use crate::{
+    Failed,
+    agree::Voice,
+    options::Options,
+    servers::{self, Contender, Reach, Running},
+    sources::Sources,
+    workload::Workload,
+};
+
+/// A server that runs.
+pub(crate) struct Entrant {
+    contender: Contender,
+    pub(crate) version: String,
+    pub(crate) server: Running,
+}
+
+impl Entrant {
+    pub(crate) fn label(&self) -> &str {
+        &self.contender.label
+    }
+
+    pub(crate) fn reach(&self, workload: Workload) -> Reach {
+        (self.contender.reach)(workload)
+    }
+
+    /// What it has to say about a workload, if anything.
+    pub(crate) fn voice<'a>(&'a self, workload: Workload, sources: &'a Sources) -> Option<Voice<'a>> {
+        let sources = match self.reach(workload) {
+            Reach::Whole => None,
+            Reach::SourceAddress => Some(sources),
+            Reach::Echo | Reach::Cannot => return None,
+        };
+        Some(Voice { label: self.label(), address: self.server.address, sources })
+    }
+}
+
+/// Starts everyone who is wanted and installed.
+///
+/// # Errors
+/// There is no such server, or one did not start.
+pub(crate) fn enter(options: &Options, sources: &Sources, site: &Path) -> Failed<Vec<Entrant>> {
+    let contenders = servers::all(options.portolans())?;
+    for only in &options.only {
+        if !contenders.iter().any(|contender| contender.kind == only || contender.label == *only) {
+            return Err(format!("--only {only}: there is no such server").into());
+        }
+    }
+    let mut entrants = Vec::new();
+    for contender in contenders.into_iter().filter(|contender| options.wants(contender.kind, &contender.label)) {
+        match contender.version() {
+            Err(missing) => println!("skipped {missing}"),
+            Ok(version) => {
+                println!("starting {} {version}", contender.label);
+                let database = if contender.needs_sources() { &sources.database } else { &options.database };
+                let server = contender.start(site, database)?;
+                entrants.push(Entrant { contender, version, server });
+            }
+        }
+    }
+    Ok(entrants)
+}

@@ -1,0 +1,146 @@
+//! 100,000 services over 300 probed targets: how long from the probe that decides to the answer that shows it, and what the
+//! latency of queries is while targets go up and down all the time.
+
+use std::{
+    fmt::Write,
+    fs, io,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    load::{Outcome, Plan},
+    peers::Peer,
+    process::{Server, Wanted, free_address, question},
+    targets::{Targets, address, turn},
+};
+
+const SERVICES: usize = 100_000;
+const TARGETS: usize = 300;
+/// Verdicts whose way to an answer is timed.
+const TURNS: usize = 20;
+/// Queries a second, which the server serves with a few percent of a core.
+const RATE: u32 = 2_000;
+const ROUND: Duration = Duration::from_secs(8);
+const ROUNDS: usize = 3;
+
+pub(crate) fn run() -> io::Result<()> {
+    let targets = Targets::start(TARGETS)?;
+    let directory = tempfile::tempdir()?;
+    let directory = directory.path();
+    let address = free_address()?;
+    write(directory, targets.port)?;
+    Peer::Portolan.prepare(directory, address)?;
+    let started = Instant::now();
+    let Some(mut server) = Server::start(&mut Peer::Portolan.command(directory), address)? else { return Ok(()) };
+    server.wait_for(&wanted(0, 0))?;
+    println!("\nportolan: {SERVICES} services over {TARGETS} targets answer after {:.2?}", started.elapsed());
+    react(&targets, &mut server)?;
+    latency(&targets, address)
+}
+
+/// A service whose first member is a target and whose second is the next.
+fn wanted(target: usize, member: usize) -> Wanted {
+    Wanted { name: format!("s{target}.x.example"), address: address((target + member) % TARGETS) }
+}
+
+/// Turns one target after the other down.
+fn react(targets: &Targets, server: &mut Server) -> io::Result<()> {
+    let mut took = Vec::new();
+    for at in 0..TURNS {
+        let target = at * 7;
+        turn(&targets.is_down, target);
+        let (_, decided) = targets.told.recv().map_err(io::Error::other)?;
+        server.wait_for(&wanted(target, 1))?;
+        took.push(decided.elapsed());
+    }
+    // Up again, and each answered so.
+    for at in 0..TURNS {
+        turn(&targets.is_down, at * 7);
+    }
+    for at in 0..TURNS {
+        server.wait_for(&wanted(at * 7, 0))?;
+    }
+    took.sort();
+    println!(
+        "  from the probe that decides to the changed answer, {TURNS} verdicts of {} services each: median {:.1?}, most {:.1?}",
+        SERVICES / TARGETS * 2,
+        took[TURNS / 2],
+        took[TURNS - 1],
+    );
+    Ok(())
+}
+
+/// Latency at rest and while targets turn, in turns.
+fn latency(targets: &Targets, address: SocketAddr) -> io::Result<()> {
+    let questions: Vec<_> = (0..1000).map(|at| question(0, &format!("s{}.x.example", at * 97))).collect();
+    let plan = Plan { source: Ipv4Addr::LOCALHOST, address, questions: &questions, rate: RATE, duration: ROUND };
+    let mut ratios = Vec::new();
+    for _ in 0..ROUNDS {
+        let rest = plan.run()?;
+        let (is_over, switches) = (AtomicBool::new(false), &targets.is_down);
+        let flapping = thread::scope(|scope| {
+            scope.spawn(|| flap(switches, &is_over));
+            let flapping = plan.run();
+            is_over.store(true, Relaxed);
+            flapping
+        })?;
+        let changes = targets.told.try_iter().count();
+        println!("  at rest   {}", shown(&rest));
+        println!("  flapping  {}; {changes} probes decided", shown(&flapping));
+        ratios.push(flapping.latency.value_at_quantile(0.99) as f64 / rest.latency.value_at_quantile(0.99) as f64);
+    }
+    ratios.sort_by(f64::total_cmp);
+    println!("  p99 flapping / at rest, median of {ROUNDS}: {:.2}", ratios[ROUNDS / 2]);
+    Ok(())
+}
+
+/// Ten times a second three targets go down, for a second each: a tenth of them is down at any time.
+fn flap(switches: &[AtomicBool], is_over: &AtomicBool) {
+    let turned = |step: usize| (0..3).map(move |at| (step * 3 + at) * 7 % TARGETS);
+    let mut step = 0;
+    while !is_over.load(Relaxed) {
+        turned(step).for_each(|target| turn(switches, target));
+        if let Some(back) = step.checked_sub(10) {
+            turned(back).for_each(|target| turn(switches, target));
+        }
+        step += 1;
+        thread::sleep(Duration::from_millis(100));
+    }
+    (step.saturating_sub(10)..step).flat_map(turned).for_each(|target| turn(switches, target));
+}
+
+pub(crate) fn shown(outcome: &Outcome) -> String {
+    let micros = |quantile| outcome.latency.value_at_quantile(quantile) as f64 / 1000.0;
+    format!(
+        "{} sent, {} lost, p50 {:.0} µs, p99 {:.0} µs, p99.9 {:.0} µs, most {:.0} µs",
+        outcome.sent,
+        outcome.lost,
+        micros(0.5),
+        micros(0.99),
+        micros(0.999),
+        outcome.latency.max() as f64 / 1000.0
+    )
+}
+
+fn write(directory: &Path, port: u16) -> io::Result<()> {
+    let zones = directory.join("zones");
+    fs::create_dir_all(&zones)?;
+    let mut text = format!(
+        "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@example.com\"\n\
+         [monitor.m]\nhttp = {{ path = \"/\", port = {port} }}\ninterval = \"500ms\"\ntimeout = \"250ms\"\nrise = 1\nfall = 1\n"
+    );
+    for service in 0..SERVICES {
+        let [first, second] = [0, 1].map(|member| address((service + member) % TARGETS));
+        writeln!(
+            text,
+            "[service.\"s{service}.x.example\"]\nmonitor = \"m\"\npolicy = \"failover\"\n\
+             members = [{{ addresses = [\"{first}\"] }}, {{ addresses = [\"{second}\"] }}]"
+        )
+        .map_err(io::Error::other)?;
+    }
+    fs::write(zones.join("services.toml"), text)
+}

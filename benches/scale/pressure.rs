@@ -1,0 +1,117 @@
+//! Latency of queries while the control side has all hands full: everything reloaded again and again, 10,000 targets probed,
+//! metrics scraped. Against the same queries at rest, in turns.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{self, Read, Write as _},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    flapping::shown,
+    load::Plan,
+    process::{Server, Wanted, free_address, question},
+    targets::address,
+};
+
+const SERVICES: usize = 20_000;
+const TARGETS: usize = 10_000;
+const ROUND: Duration = Duration::from_secs(10);
+const ROUNDS: usize = 3;
+/// Queries a second: `PORTOLAN_BENCH_RATE`, or about half of what one slow core answers beside its control side.
+const RATE: u32 = 40_000;
+const SCRAPES_EVERY: Duration = Duration::from_millis(200);
+
+pub(crate) fn run() -> io::Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    let port = listener.local_addr()?.port();
+    // Ends with the process.
+    thread::spawn(move || listener.incoming().for_each(drop));
+    let directory = tempfile::tempdir()?;
+    let directory = directory.path();
+    let (dns, admin) = (free_address()?, free_address()?);
+    fs::create_dir_all(directory.join("zones"))?;
+    write(directory, 0, port)?;
+    let text = format!("[server]\nlisten = [\"{dns}\"]\nadmin = \"{admin}\"\nthreads = 1\n");
+    fs::write(directory.join("portolan.toml"), text)?;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portolan"));
+    command.args(["serve", "--config"]).arg(directory.join("portolan.toml"));
+    let Some(mut server) = Server::start(&mut command, dns)? else { return Ok(()) };
+    server.wait_for(&Wanted { name: "s0.x.example".to_owned(), address: address(0) })?;
+    println!("\nportolan: {SERVICES} services over {TARGETS} targets");
+    latency(directory, (dns, admin), port)
+}
+
+fn latency(directory: &Path, (dns, admin): (SocketAddr, SocketAddr), port: u16) -> io::Result<()> {
+    let rate = std::env::var("PORTOLAN_BENCH_RATE").ok().and_then(|rate| rate.parse().ok()).unwrap_or(RATE);
+    let questions: Vec<_> = (0..1000).map(|at| question(0, &format!("s{}.x.example", at * 17))).collect();
+    let plan = Plan { source: Ipv4Addr::LOCALHOST, address: dns, questions: &questions, rate, duration: ROUND };
+    for _ in 0..ROUNDS {
+        println!("  at rest         {}", shown(&plan.run()?));
+        let is_over = AtomicBool::new(false);
+        let (outcome, edits) = thread::scope(|scope| {
+            let edits = scope.spawn(|| edit(directory, port, &is_over));
+            scope.spawn(|| scrape(admin, &is_over));
+            let outcome = plan.run();
+            is_over.store(true, Relaxed);
+            (outcome, edits.join())
+        });
+        let edits = edits.map_err(|_| io::Error::other("the editor panicked"))??;
+        println!("  under pressure  {}; {edits} edits of everything", shown(&outcome?));
+    }
+    Ok(())
+}
+
+/// Writes the file anew every two seconds, with other TTLs: every service is another.
+fn edit(directory: &Path, port: u16, is_over: &AtomicBool) -> io::Result<usize> {
+    let mut edits = 0;
+    let mut due = Instant::now();
+    while !is_over.load(Relaxed) {
+        if Instant::now() >= due {
+            edits += 1;
+            write(directory, edits, port)?;
+            due += Duration::from_secs(2);
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(edits)
+}
+
+fn scrape(admin: SocketAddr, is_over: &AtomicBool) {
+    while !is_over.load(Relaxed) {
+        let page = TcpStream::connect(admin).and_then(|mut stream| {
+            stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+            stream.read_to_end(&mut Vec::new())
+        });
+        if page.is_err() {
+            println!("  a scrape failed");
+        }
+        thread::sleep(SCRAPES_EVERY);
+    }
+}
+
+fn write(directory: &Path, edit: usize, port: u16) -> io::Result<()> {
+    let mut text = format!(
+        "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@example.com\"\n\
+         [monitor.m]\ntcp = {{ port = {port} }}\n"
+    );
+    for service in 0..SERVICES {
+        let [first, second] = [0, 1].map(|member| address((service + member) % TARGETS));
+        writeln!(
+            text,
+            "[service.\"s{service}.x.example\"]\nttl = {}\nmonitor = \"m\"\npolicy = \"failover\"\n\
+             members = [{{ addresses = [\"{first}\"] }}, {{ addresses = [\"{second}\"] }}]",
+            30 + edit % 2
+        )
+        .map_err(io::Error::other)?;
+    }
+    let file = directory.join("zones/services.toml");
+    fs::write(file.with_extension("new"), text)?;
+    fs::rename(file.with_extension("new"), file)
+}
