@@ -3,7 +3,7 @@
 //! `cargo bench --bench peers` starts each of them as a plain process on a loopback port, with the same zones and the same GeoIP
 //! database, makes sure that all give the same answers to the same questions, and then measures them in turn, round after round.
 //! `benches/README.md` says what it needs, what the figures mean and how each server is configured.
-#![expect(clippy::print_stdout, reason = "its output is its purpose")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is its purpose")]
 
 mod agree;
 mod cores;
@@ -23,7 +23,7 @@ mod statistics;
 mod workload;
 mod zone;
 
-use std::{collections::HashMap, net::Ipv4Addr, path::PathBuf, time::Duration};
+use std::{collections::HashMap, net::Ipv4Addr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
 
@@ -40,7 +40,17 @@ use crate::{
 
 type Failed<T> = Result<T, Box<dyn std::error::Error>>;
 
-fn main() -> Failed<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Failed<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [echo, address] = &arguments[..]
         && echo == "echo"

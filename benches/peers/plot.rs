@@ -131,7 +131,7 @@ fn head(report: &Report, cost: &Axis, latency: &Axis) -> String {
     swatch(&mut body, cost.left + 275.0, SYSTEM, "system");
     let title = format!("Latency at {} queries/s:", report.settings.rate);
     text(&mut body, latency.left, 78.0, 12, INK, "start", &title);
-    for (left, mark, name) in [(195.0, Mark::P50, "p50"), (250.0, Mark::P99, "p99"), (300.0, Mark::P999, "p99.9")] {
+    for (left, mark, name) in [(188.0, Mark::P50, "p50"), (236.0, Mark::P99, "p99"), (280.0, Mark::P999, "p99.9")] {
         mark.draw(&mut body, latency.left + left, 74.0);
         text(&mut body, latency.left + left + 9.0, 78.0, 12, INK, "start", name);
     }

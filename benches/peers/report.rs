@@ -6,6 +6,9 @@ use serde::Serialize;
 
 use crate::{agree::Manner, measure::Sample, plot, servers::Reach, statistics::Spread, workload::Workload};
 
+/// A generator with a core of its own is not late by so much.
+const TOO_LATE_US: f64 = 1000.0;
+
 /// All that a run came to.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
@@ -143,6 +146,7 @@ impl Report {
             settings.rate,
             settings.database,
         );
+        self.warning(&mut text);
         self.servers_table(&mut text);
         for workload in self.workloads() {
             let _ = write!(text, "\n## {}\n\n", workload.title());
@@ -152,6 +156,19 @@ impl Report {
         }
         self.notes(&mut text);
         text
+    }
+
+    /// Says so if the machine did other things meanwhile.
+    fn warning(&self, text: &mut String) {
+        let late = self.samples.iter().filter(|sample| sample.paced.behind_us > TOO_LATE_US).count();
+        if late > 0 {
+            let _ = write!(
+                text,
+                "\n**The machine was busy**: in {late} of {} runs the generator of the fixed rate was itself late by more than a \
+                 millisecond. p99 and above, and losses, speak of that first.\n",
+                self.samples.len()
+            );
+        }
     }
 
     fn servers_table(&self, text: &mut String) {
