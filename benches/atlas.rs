@@ -6,7 +6,7 @@
 use std::{hint::black_box, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use portolan::geo::{Atlas, Coordinates, Database, Databases, Location};
+use portolan::geo::{Coordinates, Database, Databases, Division, Grid, Location};
 
 const DATACENTERS: [(f64, f64); 10] = [
     (50.11, 8.68),
@@ -31,6 +31,10 @@ fn ranking(location: &Location) -> [u8; 10] {
         order.sort_by(|&a, &b| distance[usize::from(a)].total_cmp(&distance[usize::from(b)]));
     }
     order
+}
+
+fn divide(grid: &Grid) -> (Division, Vec<[u8; 10]>) {
+    grid.divide(&[], |location, _| ranking(location))
 }
 
 fn sample() -> Option<Vec<u8>> {
@@ -61,9 +65,15 @@ fn atlas(c: &mut Criterion) {
     let bytes = found.unwrap_or_else(synthetic);
     let database = Arc::new(Database::open("bench", bytes.clone()).expect("a sound database"));
     let databases = Databases::new(vec![database.clone()]);
-    let (atlas, rankings) = Atlas::survey(&databases, &[], |location, _| ranking(location));
+    let survey = || {
+        let grid = Grid::new(&databases, Vec::new());
+        let (division, rankings) = divide(&grid);
+        (grid, division, rankings)
+    };
+    let (grid, division, rankings) = survey();
+    let atlas = grid.atlas(&division);
     let nearest: Vec<u32> = rankings.iter().map(|ranking| u32::from(ranking[0])).collect();
-    let folded = atlas.fold(&nearest);
+    let folded = grid.fold(&division, &nearest);
     println!(
         "{} networks, {:.1} MB kept; atlas: {} areas, {} runs, {:.1} MB; folded: {} runs, {:.1} MB",
         database.network_count(),
@@ -80,8 +90,8 @@ fn atlas(c: &mut Criterion) {
     group.bench_function("open", |b| {
         b.iter_batched(|| bytes.clone(), |bytes| Database::open("bench", bytes), BatchSize::PerIteration);
     });
-    group.bench_function("survey", |b| b.iter(|| Atlas::survey(&databases, &[], |location, _| ranking(location))));
-    group.bench_function("fold", |b| b.iter(|| atlas.fold(black_box(&nearest))));
+    group.bench_function("survey", |b| b.iter(survey));
+    group.bench_function("fold", |b| b.iter(|| grid.fold(&division, black_box(&nearest))));
     group.finish();
 
     let mut random = fastrand::Rng::with_seed(7);

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use super::{
     address::{Address, carried},
     blocks::{Blocks, Spot},
-    runs::{Found, Runs, Sorted, mapped},
+    runs::{Found, Runs, Sorted},
 };
 
 /// The value of runs whose addresses are looked up as the IPv4 they carry.
@@ -67,12 +67,6 @@ impl Atlas {
         Self { v4, v6, area_count, only }
     }
 
-    /// An atlas with one area, for who does not look at geography.
-    pub fn whole() -> Self {
-        let (atlas, _) = Self::survey(&Default::default(), &[], |_, _| ());
-        atlas.fold(&vec![0; atlas.area_count()])
-    }
-
     /// Where an address is. No allocation; about 20 ns.
     #[inline]
     pub fn locate(&self, ip: IpAddr) -> Place {
@@ -95,20 +89,6 @@ impl Atlas {
                 Spot { value: found.value, scope: found.scope(address) }.place()
             }
         }
-    }
-
-    /// The atlas in which area `a` has become area `map[a]`; neighbours that are alike now are one. What a service's
-    /// present answers make of it: the widest prefixes for which they hold. Special addresses stay apart from others.
-    /// About 2 ns a run.
-    ///
-    /// # Panics
-    /// Where `map` is shorter than [`area_count`](Self::area_count).
-    pub fn fold(&self, map: &[u32]) -> Self {
-        assert!(map.len() >= self.area_count, "every area needs one to become");
-        let values: Vec<u32> = map.iter().flat_map(|&to| [packed(to, false), packed(to, true)]).collect();
-        let value = |value: u32| if value == CARRIED { CARRIED } else { values[value as usize] };
-        let area_count = map[..self.area_count].iter().max().map_or(0, |&highest| highest as usize + 1);
-        Self::of_runs(mapped(self.v4.iter(), value), mapped(self.v6.iter(), value), area_count)
     }
 
     /// Areas are numbered below this.
@@ -134,6 +114,30 @@ impl Atlas {
     /// Memory held, in octets.
     pub fn memory_bytes(&self) -> usize {
         self.v4.memory_bytes() + self.v6.memory_bytes()
+    }
+}
+
+/// The referee of folds that are made from a grid: the same from an atlas's own runs.
+#[cfg(test)]
+impl Atlas {
+    /// An atlas with one area.
+    pub(super) fn whole() -> Self {
+        let (atlas, _) = Self::survey(&Default::default(), &[], |_, _| ());
+        atlas.fold(&vec![0; atlas.area_count()])
+    }
+
+    /// The atlas in which area `a` has become area `map[a]`.
+    pub(super) fn fold(&self, map: &[u32]) -> Self {
+        fn mapped<K: Address>(runs: impl Iterator<Item = Found<K>>, value: impl Fn(u32) -> u32) -> Sorted<K> {
+            let mut builder = super::runs::RunsBuilder::new();
+            runs.for_each(|run| builder.push(run.first, value(run.value)));
+            builder.finish()
+        }
+        assert!(map.len() >= self.area_count, "every area needs one to become");
+        let values: Vec<u32> = map.iter().flat_map(|&to| [packed(to, false), packed(to, true)]).collect();
+        let value = |value: u32| if value == CARRIED { CARRIED } else { values[value as usize] };
+        let area_count = map[..self.area_count].iter().max().map_or(0, |&highest| highest as usize + 1);
+        Self::of_runs(mapped(self.v4.iter(), value), mapped(self.v6.iter(), value), area_count)
     }
 }
 

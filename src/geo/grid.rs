@@ -104,9 +104,9 @@ impl Grid {
     /// Joins all cells for which `classify` says the same into areas, numbered in order of first appearance (IPv4 first), and
     /// returns what it said of each.
     ///
-    /// `named` are those of the grid's prefixes that count, all of them or some, each once; `classify` gets the location and the positions in `named` of all
-    /// that contain the cell, longest first, and is called once for each distinct pair. Special-purpose addresses that none of
-    /// them contains are areas of their own, whatever it says.
+    /// `named` are those of the grid's prefixes that count, all of them or some, each once; `classify` gets the location and the
+    /// positions in `named` of all that contain the cell, longest first, and is called once for each distinct pair.
+    /// Special-purpose addresses that none of them contains are areas of their own, whatever it says.
     pub fn divide<S: Eq + Hash + Clone>(
         &self,
         named: &[IpNet],

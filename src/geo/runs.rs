@@ -96,13 +96,6 @@ pub(super) fn joined<K: Address>(pieces: impl Iterator<Item = (K, u32)>) -> impl
     })
 }
 
-/// The same space with other values, merged again.
-pub(super) fn mapped<K: Address>(runs: impl Iterator<Item = Found<K>>, value: impl Fn(u32) -> u32) -> Sorted<K> {
-    let mut builder = RunsBuilder::new();
-    runs.for_each(|run| builder.push(run.first, value(run.value)));
-    builder.finish()
-}
-
 /// The index and the shift that makes an address's distance from its window's start a step.
 fn index<K: Address>(starts: &[K]) -> (Box<[u32]>, u8) {
     let count_bits = usize::BITS - starts.len().leading_zeros();
