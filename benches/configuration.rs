@@ -3,9 +3,18 @@
 //!
 //! `cargo bench --bench configuration`
 
-use std::{fmt::Write as _, fs, time::Instant};
+#[path = "support/usage.rs"]
+mod usage;
+
+use std::{
+    fmt::Write as _,
+    fs,
+    process::id,
+    time::{Duration, Instant},
+};
 
 use portolan::config::{Config, Locations, Sources};
+use usage::{cpu_times, memory_kib};
 
 fn main() {
     let directory = tempfile::tempdir().expect("a temporary directory");
@@ -18,6 +27,7 @@ fn main() {
 
 #[expect(clippy::print_stdout, reason = "a benchmark's figures")]
 fn measure(name: &str, locations: &Locations) {
+    let cpu_secs = || cpu_times(id()).expect("this process").iter().sum::<Duration>().as_secs_f64();
     let (start, cpu) = (Instant::now(), cpu_secs());
     let sources = Sources::read(locations);
     let read = start.elapsed();
@@ -33,7 +43,7 @@ fn measure(name: &str, locations: &Locations) {
             config.topology.services.len(),
             config.topology.pools.len(),
             warnings.count(),
-            peak_kb() >> 10,
+            memory_kib(id(), "VmHWM:").expect("this process") >> 10,
         ),
         Err(errors) => println!("{name}: {errors}"),
     }
@@ -76,19 +86,4 @@ fn zones(directory: &std::path::Path, count: usize) {
     for zone in 0..count {
         fs::write(directory.join(format!("z{zone}.example.zone")), text).expect("a file");
     }
-}
-
-/// The CPU time of this process so far, in seconds: what a busy machine does not blur.
-fn cpu_secs() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
-    // In ticks of 10 ms, on every Linux there is.
-    fields.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
-}
-
-/// The most memory that the process ever had, in kB.
-fn peak_kb() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }

@@ -5,11 +5,14 @@
 //! measurement of half a minute each, not a criterion loop.
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
 
+#[path = "support/usage.rs"]
+mod usage;
+
 use std::{
     io::{BufRead, BufReader},
     net::{Ipv4Addr, SocketAddr},
     num::NonZeroUsize,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Stdio, id},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -23,6 +26,7 @@ use tokio::{
     net::TcpStream,
     sync::mpsc,
 };
+use usage::{cpu_times, memory_kib};
 
 const SOURCES: u32 = 1_000;
 const WARM_UP: Duration = Duration::from_secs(6);
@@ -79,9 +83,10 @@ async fn measure(kind: &str) -> Failed<()> {
     });
 
     tokio::time::sleep(WARM_UP).await;
-    let (before, cpu, start) = (poller.tally(), cpu_secs()?, Instant::now());
+    let (before, cpu, start) = (poller.tally(), cpu_times(id())?, Instant::now());
     tokio::time::sleep(MEASURED).await;
     let (after, secs) = (poller.tally(), start.elapsed().as_secs_f64());
+    let used = cpu_times(id())?.iter().sum::<Duration>() - cpu.iter().sum::<Duration>();
     println!(
         "{kind:10} page of {} octets: {:.0} polls/s ({} reports, {} failures, {} discarded), late {}, left out {}, \
          CPU {:.1} % of a core, RSS {:.1} MiB",
@@ -92,8 +97,8 @@ async fn measure(kind: &str) -> Failed<()> {
         after.discarded - before.discarded,
         after.late,
         after.skipped,
-        (cpu_secs()? - cpu) / secs * 100.0,
-        memory_kib("VmRSS:")? / 1024.0,
+        used.as_secs_f64() / secs * 100.0,
+        memory_kib(id(), "VmRSS:")? as f64 / 1024.0,
     );
     drop(poller);
     if let Some(failure) = feed.await? {
@@ -196,18 +201,4 @@ async fn answer(mut stream: TcpStream, reply: Arc<str>) {
             return;
         }
     }
-}
-
-fn memory_kib(field: &str) -> Failed<f64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix(field)).ok_or("no such field")?;
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
-}
-
-/// User and system time of this process so far, from clock ticks of 10 ms.
-fn cpu_secs() -> Failed<f64> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let fields = stat.rsplit(')').next().ok_or("no fields")?;
-    let ticks: Result<Vec<f64>, _> = fields.split_whitespace().skip(11).take(2).map(str::parse).collect();
-    Ok(ticks?.iter().sum::<f64>() / 100.0)
 }

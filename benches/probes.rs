@@ -4,11 +4,14 @@
 //! 10,000 addresses of 127.0.0.0/8. It is a measurement of half a minute each, not a criterion loop.
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
 
+#[path = "support/usage.rs"]
+mod usage;
+
 use std::{
     io::{BufRead, BufReader},
     net::{Ipv4Addr, SocketAddr},
     num::{NonZeroU8, NonZeroUsize},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Stdio, id},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -24,6 +27,7 @@ use tokio::{
     sync::mpsc,
 };
 use tokio_rustls::TlsAcceptor;
+use usage::{cpu_times, memory_kib};
 
 const TARGETS: u32 = 10_000;
 const WARM_UP: Duration = Duration::from_secs(6);
@@ -64,7 +68,7 @@ async fn measure(kind: &str) -> Failed<()> {
     let monitor = Arc::new(monitor(kind, line.trim().parse()?));
     let keys: Vec<_> = (0..TARGETS).map(|index| key(&monitor, index)).collect();
 
-    let idle_kib = memory_kib("VmRSS:")?;
+    let idle_kib = memory_kib(id(), "VmRSS:")?;
     let (reports, mut inbox) = mpsc::channel(4096);
     let limits = Limits { in_flight: NonZeroUsize::new(8192).ok_or("no limit")? };
     let epoch = Instant::now();
@@ -79,13 +83,14 @@ async fn measure(kind: &str) -> Failed<()> {
     });
 
     tokio::time::sleep(WARM_UP).await;
-    let (before, cpu, start) = (prober.tally(), cpu_secs()?, Instant::now());
+    let (before, cpu, start) = (prober.tally(), cpu_times(id())?, Instant::now());
     let mut in_flight = 0;
     while start.elapsed() < MEASURED {
         tokio::time::sleep(Duration::from_millis(50)).await;
         in_flight = prober.tally().in_flight.max(in_flight);
     }
     let (after, secs) = (prober.tally(), start.elapsed().as_secs_f64());
+    let used = cpu_times(id())?.iter().sum::<Duration>() - cpu.iter().sum::<Duration>();
     println!(
         "{kind:5} {:.0} probes/s ({} passed, {} failed, {} discarded), late {}, left out {}, in flight {in_flight}, \
          CPU {:.1} % of a core, RSS {:.1} MiB (idle {:.1}, peak {:.1})",
@@ -95,10 +100,10 @@ async fn measure(kind: &str) -> Failed<()> {
         after.discarded - before.discarded,
         after.late,
         after.skipped,
-        (cpu_secs()? - cpu) / secs * 100.0,
-        memory_kib("VmRSS:")? / 1024.0,
-        idle_kib / 1024.0,
-        memory_kib("VmHWM:")? / 1024.0,
+        used.as_secs_f64() / secs * 100.0,
+        memory_kib(id(), "VmRSS:")? as f64 / 1024.0,
+        idle_kib as f64 / 1024.0,
+        memory_kib(id(), "VmHWM:")? as f64 / 1024.0,
     );
     drop(prober);
     feed.abort();
@@ -172,18 +177,4 @@ async fn reply(mut stream: impl AsyncRead + AsyncWrite + Unpin, is_mute: bool) {
             return;
         }
     }
-}
-
-fn memory_kib(field: &str) -> Failed<f64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix(field)).ok_or("no such field")?;
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
-}
-
-/// User and system time of this process so far, from clock ticks of 10 ms.
-fn cpu_secs() -> Failed<f64> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let fields = stat.rsplit(')').next().ok_or("no fields")?;
-    let ticks: Result<Vec<f64>, _> = fields.split_whitespace().skip(11).take(2).map(str::parse).collect();
-    Ok(ticks?.iter().sum::<f64>() / 100.0)
 }

@@ -20,6 +20,8 @@ mod report;
 mod servers;
 mod sources;
 mod statistics;
+#[path = "../support/usage.rs"]
+mod usage;
 mod workload;
 mod zone;
 

@@ -2,17 +2,16 @@
 
 use std::{fs, io, ops::Sub, time::Duration};
 
-/// Of `utime` and `stime`, whatever the kernel's own clock is.
-const TICKS_PER_SECOND: f64 = 100.0;
+use crate::usage::{cpu_times, memory_kib};
 
 /// CPU time of a process so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Usage {
     /// Measured by the scheduler, to the nanosecond.
     total: Duration,
-    /// User and system time in ticks of 10 ms: what the total is divided by.
-    user_ticks: u64,
-    system_ticks: u64,
+    /// User and system time from ticks of 10 ms: what the total is divided by.
+    user: Duration,
+    system: Duration,
 }
 
 impl Usage {
@@ -23,12 +22,13 @@ impl Usage {
     pub(crate) fn of(pid: u32) -> io::Result<Self> {
         let mut usage = Self::default();
         for pid in family(pid)? {
-            let (user, system) = ticks(&fs::read_to_string(format!("/proc/{pid}/stat"))?).ok_or_else(unreadable)?;
-            usage.user_ticks += user;
-            usage.system_ticks += system;
+            let [user, system] = cpu_times(pid)?;
+            usage.user += user;
+            usage.system += system;
             for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
                 let text = fs::read_to_string(thread?.path().join("schedstat"))?;
-                let run = text.split_whitespace().next().and_then(|field| field.parse().ok()).ok_or_else(unreadable)?;
+                let run = text.split_whitespace().next().and_then(|field| field.parse().ok());
+                let run = run.ok_or_else(|| io::Error::other("the kernel says nothing of a thread's run time"))?;
                 usage.total += Duration::from_nanos(run);
             }
         }
@@ -37,17 +37,14 @@ impl Usage {
 
     /// User and system time.
     pub(crate) fn split(self) -> (Duration, Duration) {
-        let ticks = self.user_ticks + self.system_ticks;
-        if ticks == 0 {
+        let counted = self.user + self.system;
+        if counted.is_zero() {
             return (self.total, Duration::ZERO);
         }
         // Where the kernel counts no run times, ticks are all there is.
-        let total = match self.total.is_zero() {
-            true => ticks as f64 / TICKS_PER_SECOND,
-            false => self.total.as_secs_f64(),
-        };
-        let user = total * self.user_ticks as f64 / ticks as f64;
-        (Duration::from_secs_f64(user), Duration::from_secs_f64(total - user))
+        let total = if self.total.is_zero() { counted } else { self.total };
+        let user = total.mul_f64(self.user.as_secs_f64() / counted.as_secs_f64());
+        (user, total - user)
     }
 }
 
@@ -57,8 +54,8 @@ impl Sub for Usage {
     fn sub(self, earlier: Self) -> Self {
         Self {
             total: self.total.saturating_sub(earlier.total),
-            user_ticks: self.user_ticks.saturating_sub(earlier.user_ticks),
-            system_ticks: self.system_ticks.saturating_sub(earlier.system_ticks),
+            user: self.user.saturating_sub(earlier.user),
+            system: self.system.saturating_sub(earlier.system),
         }
     }
 }
@@ -68,13 +65,7 @@ impl Sub for Usage {
 /// # Errors
 /// The process is gone.
 pub(crate) fn resident_kib(pid: u32) -> io::Result<u64> {
-    family(pid)?.into_iter().map(|pid| field(pid, "VmRSS:")).sum()
-}
-
-fn field(pid: u32, name: &str) -> io::Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or_else(unreadable)?;
-    line.trim().trim_end_matches(" kB").parse().map_err(|_| unreadable())
+    family(pid)?.into_iter().map(|pid| memory_kib(pid, "VmRSS:")).sum()
 }
 
 /// A process and its descendants.
@@ -90,14 +81,4 @@ fn family(pid: u32) -> io::Result<Vec<u32>> {
         index += 1;
     }
     Ok(pids)
-}
-
-/// `utime` and `stime`, the 14th and 15th field; the second is a name in parentheses that may hold anything.
-fn ticks(stat: &str) -> Option<(u64, u64)> {
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
-    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
-}
-
-fn unreadable() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "/proc has not what this kernel should have there")
 }

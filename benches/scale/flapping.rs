@@ -2,7 +2,6 @@
 //! latency of queries is while targets go up and down all the time.
 
 use std::{
-    fmt::Write,
     fs, io,
     net::{Ipv4Addr, SocketAddr},
     path::Path,
@@ -15,7 +14,7 @@ use super::{
     load::{Outcome, Plan},
     peers::Peer,
     process::{Server, Wanted, free_address, question},
-    targets::{Targets, address, turn},
+    targets::{Targets, address, services, turn},
 };
 
 const SERVICES: usize = 100_000;
@@ -129,18 +128,8 @@ pub(crate) fn shown(outcome: &Outcome) -> String {
 fn write(directory: &Path, port: u16) -> io::Result<()> {
     let zones = directory.join("zones");
     fs::create_dir_all(&zones)?;
-    let mut text = format!(
-        "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@example.com\"\n\
-         [monitor.m]\nhttp = {{ path = \"/\", port = {port} }}\ninterval = \"500ms\"\ntimeout = \"250ms\"\nrise = 1\nfall = 1\n"
+    let monitor = format!(
+        "http = {{ path = \"/\", port = {port} }}\ninterval = \"500ms\"\ntimeout = \"250ms\"\nrise = 1\nfall = 1"
     );
-    for service in 0..SERVICES {
-        let [first, second] = [0, 1].map(|member| address((service + member) % TARGETS));
-        writeln!(
-            text,
-            "[service.\"s{service}.x.example\"]\nmonitor = \"m\"\npolicy = \"failover\"\n\
-             members = [{{ addresses = [\"{first}\"] }}, {{ addresses = [\"{second}\"] }}]"
-        )
-        .map_err(io::Error::other)?;
-    }
-    fs::write(zones.join("services.toml"), text)
+    fs::write(zones.join("services.toml"), services(SERVICES, TARGETS, 30, &monitor))
 }

@@ -23,6 +23,8 @@ mod records;
 mod services;
 mod table;
 mod targets;
+#[path = "../support/usage.rs"]
+mod usage;
 
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();

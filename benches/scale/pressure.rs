@@ -2,12 +2,10 @@
 //! metrics scraped. Against the same queries at rest, in turns.
 
 use std::{
-    fmt::Write as _,
     fs,
-    io::{self, Read, Write as _},
+    io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::Path,
-    process::Command,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
@@ -16,8 +14,9 @@ use std::{
 use super::{
     flapping::shown,
     load::Plan,
+    peers::Peer,
     process::{Server, Wanted, free_address, question},
-    targets::address,
+    targets::{address, services},
 };
 
 const SERVICES: usize = 20_000;
@@ -40,9 +39,7 @@ pub(crate) fn run() -> io::Result<()> {
     write(directory, 0, port)?;
     let text = format!("[server]\nlisten = [\"{dns}\"]\nadmin = \"{admin}\"\nthreads = 1\n");
     fs::write(directory.join("portolan.toml"), text)?;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_portolan"));
-    command.args(["serve", "--config"]).arg(directory.join("portolan.toml"));
-    let Some(mut server) = Server::start(&mut command, dns)? else { return Ok(()) };
+    let Some(mut server) = Server::start(&mut Peer::Portolan.command(directory), dns)? else { return Ok(()) };
     server.wait_for(&Wanted { name: "s0.x.example".to_owned(), address: address(0) })?;
     println!("\nportolan: {SERVICES} services over {TARGETS} targets");
     latency(directory, (dns, admin), port)
@@ -97,20 +94,8 @@ fn scrape(admin: SocketAddr, is_over: &AtomicBool) {
 }
 
 fn write(directory: &Path, edit: usize, port: u16) -> io::Result<()> {
-    let mut text = format!(
-        "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@example.com\"\n\
-         [monitor.m]\ntcp = {{ port = {port} }}\n"
-    );
-    for service in 0..SERVICES {
-        let [first, second] = [0, 1].map(|member| address((service + member) % TARGETS));
-        writeln!(
-            text,
-            "[service.\"s{service}.x.example\"]\nttl = {}\nmonitor = \"m\"\npolicy = \"failover\"\n\
-             members = [{{ addresses = [\"{first}\"] }}, {{ addresses = [\"{second}\"] }}]",
-            30 + edit % 2
-        )
-        .map_err(io::Error::other)?;
-    }
+    let monitor = format!("tcp = {{ port = {port} }}");
+    let text = services(SERVICES, TARGETS, 30 + edit % 2, &monitor);
     let file = directory.join("zones/services.toml");
     fs::write(file.with_extension("new"), text)?;
     fs::rename(file.with_extension("new"), file)

@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::usage::{cpu_times, memory_kib};
+
 /// Longer nothing may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How long a reply is waited for before the question is asked again.
@@ -166,15 +168,9 @@ pub(crate) fn program(name: &str) -> std::path::PathBuf {
 }
 
 fn cpu_secs(process: u32) -> io::Result<f64> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
-    // In ticks of 10 ms, on every Linux there is.
-    Ok(fields.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0)
+    Ok(cpu_times(process)?.iter().sum::<Duration>().as_secs_f64())
 }
 
-fn memory_mib(process: u32, key: &str) -> io::Result<f64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix(key));
-    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
-    kib.map(|kib| kib / 1024.0).ok_or_else(|| io::Error::other("the process has no memory"))
+fn memory_mib(process: u32, field: &str) -> io::Result<f64> {
+    Ok(memory_kib(process, field)? as f64 / 1024.0)
 }

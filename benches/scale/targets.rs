@@ -30,6 +30,21 @@ pub(crate) fn address(target: usize) -> Ipv4Addr {
     Ipv4Addr::new(127, 1, (target / 250) as u8, (target % 250 + 1) as u8)
 }
 
+/// A file with so many services, each over one of the targets and else over the next, all probed by one monitor of these keys.
+pub(crate) fn services(count: usize, targets: usize, ttl_secs: usize, monitor: &str) -> String {
+    let mut text = format!(
+        "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@example.com\"\n[monitor.m]\n{monitor}\n"
+    );
+    for service in 0..count {
+        let [first, second] = [0, 1].map(|member| address((service + member) % targets));
+        text.push_str(&format!(
+            "[service.\"s{service}.x.example\"]\nttl = {ttl_secs}\nmonitor = \"m\"\npolicy = \"failover\"\n\
+             members = [{{ addresses = [\"{first}\"] }}, {{ addresses = [\"{second}\"] }}]\n"
+        ));
+    }
+    text
+}
+
 impl Targets {
     /// Listens until the process ends, a thread for each.
     pub(crate) fn start(count: usize) -> io::Result<Self> {

@@ -122,7 +122,7 @@ struct Intake {
 
 impl Intake {
     fn new(socket: UdpSocket) -> Self {
-        // A socket whose address cannot be told is asked to tell it with each datagram: that is always right.
+        // Where its address cannot be told there is room for PKTINFO, whether it comes or not.
         let notes = socket.local_addr().map_or(Notes::Local, |address| bind::notes(address.ip()));
         Self { socket, notes, drops: 0 }
     }
