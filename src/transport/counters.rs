@@ -5,7 +5,8 @@
 //! (by reason), send error. The sum of the ends equals `received` whenever no message is under way.
 //!
 //! Services and datacenters come and go with reloads. [`Counters::prepare`] gives each name a slot that it keeps for the
-//! life of the process; a writer looks up the slots of a topology when it first meets it, never per query.
+//! life of the process; a writer takes up the slots of a topology when it first meets it, never per query, and without
+//! waiting for anybody: a shard must not stand behind a metrics page that is being written.
 
 use std::{
     array,
@@ -15,6 +16,8 @@ use std::{
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
+
+use arc_swap::ArcSwap;
 
 use super::totals::Totals;
 use crate::{
@@ -180,29 +183,26 @@ impl Table {
 /// The slots of one topology's names.
 #[derive(Debug, Default)]
 struct Slots {
+    topology: Arc<Topology>,
     services: Vec<u32>,
     datacenters: Vec<u32>,
 }
 
-/// The names that have a slot, and the slots of the topology last seen. The controller changes it (once a topology);
-/// writers and the metrics page only read.
+/// The names that have a slot. The controller changes it (once a topology); the metrics page reads, and copies it only where
+/// both do so at once.
 #[derive(Debug, Default)]
 struct Registry {
-    services: HashMap<Name, u32>,
-    datacenters: HashMap<Box<str>, u32>,
-    latest: Option<(Arc<Topology>, Arc<Slots>)>,
+    services: Arc<HashMap<Name, u32>>,
+    datacenters: Arc<HashMap<Box<str>, u32>>,
 }
 
 impl Registry {
-    fn slots(&mut self, topology: &Arc<Topology>) -> Arc<Slots> {
-        if let Some((_, slots)) = self.latest.as_ref().filter(|(known, _)| Arc::ptr_eq(known, topology)) {
-            return Arc::clone(slots);
-        }
-        let services = topology.services.iter().map(|service| slot_of(&mut self.services, &service.name)).collect();
-        let datacenters = topology.datacenters.iter().map(|dc| slot_of(&mut self.datacenters, &dc.name)).collect();
-        let slots = Arc::new(Slots { services, datacenters });
-        self.latest = Some((Arc::clone(topology), Arc::clone(&slots)));
-        slots
+    fn slots(&mut self, topology: &Arc<Topology>) -> Slots {
+        let services = Arc::make_mut(&mut self.services);
+        let services = topology.services.iter().map(|service| slot_of(services, &service.name)).collect();
+        let datacenters = Arc::make_mut(&mut self.datacenters);
+        let datacenters = topology.datacenters.iter().map(|dc| slot_of(datacenters, &dc.name)).collect();
+        Slots { topology: Arc::clone(topology), services, datacenters }
     }
 }
 
@@ -227,6 +227,8 @@ struct Shared {
     /// Grows when a writer starts, which only the starting program does.
     cells: Mutex<Vec<Arc<Cells>>>,
     registry: Mutex<Registry>,
+    /// Those of the topology last prepared.
+    slots: ArcSwap<Slots>,
 }
 
 /// A poisoned lock is taken all the same: the values behind it are whole at every moment.
@@ -243,7 +245,19 @@ impl Counters {
     /// Gives every name of `topology` its slot. The controller calls this before it publishes a snapshot with a new
     /// topology, so that no shard has to do it: 100,000 services take some 10 ms.
     pub fn prepare(&self, topology: &Arc<Topology>) {
-        lock(&self.shared.registry).slots(topology);
+        if !Arc::ptr_eq(&self.shared.slots.load().topology, topology) {
+            let slots = lock(&self.shared.registry).slots(topology);
+            self.shared.slots.store(Arc::new(slots));
+        }
+    }
+
+    fn slots(&self, topology: &Arc<Topology>) -> Arc<Slots> {
+        let prepared = self.shared.slots.load_full();
+        if Arc::ptr_eq(&prepared.topology, topology) {
+            return prepared;
+        }
+        // The next topology is prepared and this one still answers: whoever meets it first only now is late.
+        Arc::new(lock(&self.shared.registry).slots(topology))
     }
 
     /// A recorder with cells of its own, for a single writer: a UDP shard.
@@ -261,16 +275,16 @@ impl Counters {
         let cells = lock(&self.shared.cells).clone();
         let (services, datacenters) = {
             let registry = lock(&self.shared.registry);
-            (names(&registry.services), names(&registry.datacenters))
+            (Arc::clone(&registry.services), Arc::clone(&registry.datacenters))
         };
         let mut totals = Totals::default();
         for one in &cells {
             totals.of_mut(one.transport).add(one);
         }
         let sum = |table: fn(&Cells) -> &Table, slot| cells.iter().map(|one| table(one).read(slot)).sum();
-        totals.services = services.into_iter().map(|(name, slot)| (name, sum(|one| &one.services, slot))).collect();
+        totals.services = names(&services).map(|(name, slot)| (name, sum(|one| &one.services, slot))).collect();
         totals.datacenters =
-            datacenters.into_iter().map(|(name, slot)| (name, sum(|one| &one.datacenters, slot))).collect();
+            names(&datacenters).map(|(name, slot)| (name, sum(|one| &one.datacenters, slot))).collect();
         totals
     }
 
@@ -293,10 +307,11 @@ impl Counters {
     }
 }
 
-fn names<N: Clone + Ord>(registered: &HashMap<N, u32>) -> Vec<(N, u32)> {
-    let mut names: Vec<_> = registered.iter().map(|(name, &slot)| (name.clone(), slot)).collect();
+/// In order.
+fn names<N: Clone + Ord>(registered: &HashMap<N, u32>) -> impl Iterator<Item = (N, u32)> {
+    let mut names: Vec<_> = registered.iter().collect();
     names.sort_unstable();
-    names
+    names.into_iter().map(|(name, &slot)| (name.clone(), slot))
 }
 
 /// How many write the same cells, which decides how they add.
@@ -325,8 +340,6 @@ pub(super) struct Recorder {
     counters: Counters,
     cells: Arc<Cells>,
     writers: Writers,
-    /// The topology that `slots` belong to.
-    topology: Option<Arc<Topology>>,
     slots: Arc<Slots>,
     /// Messages received that have not ended.
     open: u64,
@@ -334,7 +347,7 @@ pub(super) struct Recorder {
 
 impl Recorder {
     fn new(counters: Counters, cells: Arc<Cells>, writers: Writers) -> Self {
-        Self { counters, cells, writers, topology: None, slots: Arc::default(), open: 0 }
+        Self { counters, cells, writers, slots: Arc::default(), open: 0 }
     }
 
     /// Another recorder on the same cells, for another connection.
@@ -343,7 +356,6 @@ impl Recorder {
             counters: self.counters.clone(),
             cells: Arc::clone(&self.cells),
             writers: Writers::Many,
-            topology: self.topology.clone(),
             slots: Arc::clone(&self.slots),
             open: 0,
         }
@@ -351,13 +363,12 @@ impl Recorder {
 
     /// Takes up the topology that the tallies to come refer to. Free where it is the one at hand.
     pub(super) fn adopt(&mut self, topology: &Arc<Topology>) {
-        if self.topology.as_ref().is_some_and(|known| Arc::ptr_eq(known, topology)) {
+        if Arc::ptr_eq(&self.slots.topology, topology) {
             return;
         }
-        self.slots = lock(&self.counters.shared.registry).slots(topology);
+        self.slots = self.counters.slots(topology);
         self.cells.services.reserve(room(&self.slots.services));
         self.cells.datacenters.reserve(room(&self.slots.datacenters));
-        self.topology = Some(Arc::clone(topology));
     }
 
     /// So many messages came in.
