@@ -22,7 +22,8 @@ use crate::{
     probe,
     snapshot::Identity,
     transport::{
-        self, BindError, Bound, Certificate, CertificateError, Counters, Https, Limits, Shards, StartError, Streams,
+        self, BindError, Bound, Certificate, CertificateError, Cores, Counters, Https, Limits, Metronome, Shards,
+        StartError, Streams,
     },
 };
 
@@ -79,6 +80,14 @@ pub fn serve(locations: Locations, colours: Colours, announce: &mut dyn FnMut(&s
     let world = World::load(&locations, colours).map_err(|refusal| ServeError::Configuration(refusal.rendered))?;
     let settings = world.config.server.clone();
     let sockets = Sockets::bind(&settings)?;
+    let cores = Cores::share_out(sockets.dns.udp.len());
+    if settings.socket_affinity
+        && let Err(error) = sockets.dns.keep_to_receiving_cores(&cores)
+    {
+        tracing::warn!(%error, "`socket-affinity` of `server` is of no effect");
+    }
+    cores.keep_off_shards();
+    let metronome = Metronome::start(&cores);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("control")
@@ -88,13 +97,13 @@ pub fn serve(locations: Locations, colours: Colours, announce: &mut dyn FnMut(&s
     let state = StateDirectory::open(settings.state.clone());
     runtime.block_on(async {
         let mut signals = Signals::listen()?;
-        let started = start(locations, world, state, descriptors);
+        let started = start(locations, world, state, descriptors, metronome.clone());
         let (handle, counters) = tokio::select! {
             started = started => started,
             // Nobody is served yet: nothing is owed.
             () = signals.until_stop() => return Ok(()),
         };
-        let mut server = Server::start(sockets, &settings, &handle, &counters)?;
+        let mut server = Server::start(sockets, &settings, &cores, &metronome, &handle, &counters)?;
         server.announce(announce);
         let ended = server.run(&handle, &mut signals).await;
         server.stop(&handle).await;
@@ -103,11 +112,17 @@ pub fn serve(locations: Locations, colours: Colours, announce: &mut dyn FnMut(&s
 }
 
 /// Starts the controller: the first snapshot is compiled, the first round of probes is in.
-async fn start(locations: Locations, world: World, mut state: StateDirectory, descriptors: u64) -> (Handle, Counters) {
+async fn start(
+    locations: Locations,
+    world: World,
+    mut state: StateDirectory,
+    descriptors: u64,
+    metronome: Metronome,
+) -> (Handle, Counters) {
     let counters = Counters::new();
     let identity = Identity { nsid: nsid(&world.config.server), cookie_key: state.cookie_key() };
     let probe_limits = probe::Limits::within_open_files(descriptors);
-    let starting = Starting { locations, world, state, identity, counters: counters.clone(), probe_limits };
+    let starting = Starting { locations, world, state, identity, counters: counters.clone(), probe_limits, metronome };
     (Controller::start(starting).await, counters)
 }
 
@@ -168,6 +183,8 @@ impl Server {
     fn start(
         sockets: Sockets,
         settings: &ServerSettings,
+        cores: &Cores,
+        metronome: &Metronome,
         handle: &Handle,
         counters: &Counters,
     ) -> Result<Self, ServeError> {
@@ -199,13 +216,21 @@ impl Server {
         if let Err(error) = transport::wake_promptly() {
             tracing::debug!(%error, "shards may wait for their turn while something is compiled");
         }
-        let shards = transport::serve_udp(dns.udp, published, counters).map_err(ServeError::Start)?;
+        let shards = transport::serve_udp(dns.udp, cores, published, counters).map_err(ServeError::Start)?;
         let is_alive = Arc::new(AtomicBool::new(true));
         let admin = admin.map(|listener| {
             lines.extend(named("admin", std::slice::from_ref(&listener)));
             let is_alive = Arc::clone(&is_alive);
             let is_alive = Box::new(move || is_alive.load(Relaxed));
-            admin::serve(listener, admin::Serving { handle: handle.clone(), counters: counters.clone(), is_alive })
+            admin::serve(
+                listener,
+                admin::Serving {
+                    handle: handle.clone(),
+                    counters: counters.clone(),
+                    metronome: metronome.clone(),
+                    is_alive,
+                },
+            )
         });
         let admin = admin.transpose().map_err(system("serve the admin address"))?;
         tracing::info!(

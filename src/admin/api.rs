@@ -211,8 +211,8 @@ async fn metrics(State(office): Shared, headers: HeaderMap) -> Result<Response, 
             let is_alive = (office.serving.is_alive)();
             let make = move || metrics::text(counters.collect(), generation, is_alive, status);
             match format {
-                Format::OpenMetrics => aside(make).await,
-                Format::Classic => aside(move || metrics::classic(&make())).await,
+                Format::OpenMetrics => office.aside(make).await,
+                Format::Classic => office.aside(move || metrics::classic(&make())).await,
             }
         })
         .await?;
@@ -224,7 +224,7 @@ async fn status(State(office): Shared) -> Result<Response, Fault> {
         .status_text
         .take(async || {
             let status = office.status().await?;
-            aside(move || serde_json::to_vec(&*status).unwrap_or_default()).await
+            office.aside(move || serde_json::to_vec(&*status).unwrap_or_default()).await
         })
         .await?;
     Ok(document(JSON_TYPE, text))
@@ -236,7 +236,9 @@ async fn totals(State(office): Shared) -> Result<Response, Fault> {
         .totals
         .take(async || {
             let counters = counters.clone();
-            aside(move || serde_json::to_vec(&DocumentTotals::new(&counters.collect())).unwrap_or_default()).await
+            office
+                .aside(move || serde_json::to_vec(&DocumentTotals::new(&counters.collect())).unwrap_or_default())
+                .await
         })
         .await?;
     Ok(document(JSON_TYPE, text))
@@ -351,15 +353,19 @@ impl Office {
         timeout(patience, self.status()).await.ok()?.ok()
     }
 
+    /// Makes a large text where it holds up no other request.
+    async fn aside<T: Into<Bytes> + Send + 'static>(
+        &self,
+        make: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Bytes, Fault> {
+        let _beat = self.serving.metronome.beat();
+        spawn_blocking(make).await.map(Into::into).map_err(|_| broken())
+    }
+
     async fn set_state(&self, request: DrainRequest) -> Result<Json<DrainReport>, Fault> {
         let handle = self.serving.handle.clone();
         Ok(Json(to_its_end(async move { handle.set_state(request).await }).await??))
     }
-}
-
-/// Makes a large text where it holds up no other request.
-async fn aside<T: Into<Bytes> + Send + 'static>(make: impl FnOnce() -> T + Send + 'static) -> Result<Bytes, Fault> {
-    spawn_blocking(make).await.map(Into::into).map_err(|_| broken())
 }
 
 /// Runs a change to its end even if the client goes away meanwhile: it is never left half asked for.

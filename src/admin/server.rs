@@ -40,7 +40,10 @@ use super::{
     patient::Patient,
     seats::{Guest, Seats},
 };
-use crate::{control::Handle, transport::Counters};
+use crate::{
+    control::Handle,
+    transport::{Counters, Metronome},
+};
 
 /// Connections at once, in all and from one client. Each may hold some 40 KiB.
 const CONNECTIONS: usize = 256;
@@ -76,6 +79,8 @@ pub struct Serving {
     pub handle: Handle,
     /// What the transports counted.
     pub counters: Counters,
+    /// Beats while a large text is made.
+    pub metronome: Metronome,
     /// Whether every thread that answers queries lives. Called for each `/healthz` and each page of metrics.
     pub is_alive: Box<dyn Fn() -> bool + Send + Sync>,
 }

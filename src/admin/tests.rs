@@ -25,7 +25,7 @@ use crate::{
     control::{Controller, Handle, Starting, StateDirectory, World},
     probe,
     snapshot::Identity,
-    transport::{self, Counters, Shards},
+    transport::{self, Cores, Counters, Metronome, Shards},
 };
 
 const DATACENTERS: &str = r#"
@@ -84,6 +84,7 @@ impl Site {
             identity: Identity::default(),
             counters: counters.clone(),
             probe_limits: probe::Limits::within_open_files(256),
+            metronome: Metronome::default(),
         })
         .await;
         let is_alive = Arc::new(AtomicBool::new(true));
@@ -91,6 +92,7 @@ impl Site {
         let serving = Serving {
             handle: handle.clone(),
             counters: counters.clone(),
+            metronome: Metronome::default(),
             is_alive: {
                 let is_alive = Arc::clone(&is_alive);
                 Box::new(move || is_alive.load(Relaxed))
@@ -131,7 +133,10 @@ impl Site {
     fn serve_dns(&self) -> (Shards, SocketAddr) {
         let bound = transport::bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
         let address = bound.local_addresses()[0];
-        (transport::serve_udp(bound.udp, self.handle.published(), &self.counters).unwrap(), address)
+        (
+            transport::serve_udp(bound.udp, &Cores::share_out(1), self.handle.published(), &self.counters).unwrap(),
+            address,
+        )
     }
 }
 

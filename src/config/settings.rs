@@ -48,6 +48,8 @@ pub struct ServerSettings {
     pub listen: Vec<SocketAddr>,
     /// How many UDP shards; `None` for one per core.
     pub threads: Option<NonZeroUsize>,
+    /// Whether a shard answers what its own core receives, instead of what a hash gives it.
+    pub socket_affinity: bool,
     /// Where HTTP is answered; `None` for nowhere.
     pub admin: Option<SocketAddr>,
     /// Whether `admin` was written. One that was not is no reason not to start.
@@ -70,11 +72,23 @@ impl ServerSettings {
     /// The keys that differ in `newer` and that a running server does not follow.
     pub fn waiting_for_restart(&self, newer: &Self) -> Vec<&'static str> {
         // Taken apart, so that a new key has to say here whether a reload is enough for it.
-        let Self { listen, threads, admin, is_admin_named: _, state, nsid, canaries: _, resolvers: _, tls, https } =
-            self;
+        let Self {
+            listen,
+            threads,
+            socket_affinity,
+            admin,
+            is_admin_named: _,
+            state,
+            nsid,
+            canaries: _,
+            resolvers: _,
+            tls,
+            https,
+        } = self;
         let differs = [
             ("listen", *listen != newer.listen),
             ("threads", *threads != newer.threads),
+            ("socket-affinity", *socket_affinity != newer.socket_affinity),
             ("admin", *admin != newer.admin),
             ("state", *state != newer.state),
             ("nsid", *nsid != newer.nsid),
@@ -183,6 +197,7 @@ fn defaults(base: &Path) -> ServerSettings {
     ServerSettings {
         listen: vec![DEFAULT_LISTEN],
         threads: None,
+        socket_affinity: false,
         admin: Some(DEFAULT_ADMIN),
         is_admin_named: false,
         state: base.join("state"),
@@ -235,6 +250,7 @@ impl Settings {
             let threads = item.integer(1, 1024, "it counts UDP shards; leave it away for one per core", problems)?;
             usize::try_from(threads.value).ok().and_then(NonZeroUsize::new)
         });
+        server.socket_affinity = table.optional("socket-affinity", problems, Item::boolean).unwrap_or(false);
         self.zones = table.optional("zones", problems, path);
         if let Some(item) = table.item("admin") {
             server.admin = admin(item, problems);

@@ -23,7 +23,6 @@ use arc_swap::ArcSwap;
 use files::joined;
 use tokio::{
     sync::{mpsc, oneshot},
-    task::JoinHandle,
     time::{Instant as TokioInstant, sleep_until},
 };
 
@@ -48,7 +47,7 @@ use crate::{
     resolve::{self, Resolver},
     snapshot::{Identity, Snapshot},
     steer::{Chart, Conditions, ProbeId, datacenter_states},
-    transport::{self, Counters},
+    transport::{self, Counters, Metronome},
 };
 
 /// Verdicts that come within this become one snapshot.
@@ -73,6 +72,8 @@ pub struct Starting {
     pub counters: Counters,
     /// What probes may use.
     pub probe_limits: Limits,
+    /// Beats while something is computed.
+    pub metronome: Metronome,
 }
 
 /// The controller. Owns all inputs; runs until it is told to stop.
@@ -96,7 +97,8 @@ pub struct Controller {
     publish_at: Option<TokioInstant>,
     save_at: Option<TokioInstant>,
     canary_at: Option<TokioInstant>,
-    loading: Option<JoinHandle<Result<Loaded, Refusal>>>,
+    loading: Option<oneshot::Receiver<Result<Loaded, Refusal>>>,
+    metronome: Metronome,
     /// The files changed again while they were being read.
     is_stale: bool,
     /// Who waits for the reload under way, and who for the one after it.
@@ -146,7 +148,7 @@ impl Controller {
     /// Compiles the first snapshot with the verdicts of an earlier life, starts probing, waits for a first outcome of every
     /// target that has no saved verdict (at most one interval), and then runs on a task of its own.
     pub async fn start(starting: Starting) -> Handle {
-        let Starting { locations, world, state, identity, counters, probe_limits } = starting;
+        let Starting { locations, world, state, identity, counters, probe_limits, metronome } = starting;
         let epoch = Instant::now();
         let (report, reports) = mpsc::channel(1024);
         let prober = Arc::new(Prober::start(probe_limits, epoch, report));
@@ -177,6 +179,7 @@ impl Controller {
             save_at: None,
             canary_at: None,
             loading: None,
+            metronome,
             is_stale: false,
             waiting: Vec::new(),
             waiting_next: Vec::new(),

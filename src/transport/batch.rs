@@ -83,15 +83,6 @@ pub(super) enum Notes {
     Local,
 }
 
-/// What one call received.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Received {
-    /// How many datagrams.
-    pub(super) count: usize,
-    /// As many as were asked for: there may be more.
-    pub(super) is_full: bool,
-}
-
 /// One datagram of a batch.
 pub(super) struct Datagram<'a> {
     /// What it says.
@@ -122,11 +113,11 @@ impl Batch {
         }
     }
 
-    /// Receives what is there, without waiting; at most [`BATCH`], and less where few came last.
+    /// Receives what is there, without waiting; at most [`BATCH`], and less where few came last. Returns how many.
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] where nothing is there; whatever else recvmmsg says.
-    pub(super) fn receive(&mut self, socket: BorrowedFd<'_>, notes: Notes) -> io::Result<Received> {
+    pub(super) fn receive(&mut self, socket: BorrowedFd<'_>, notes: Notes) -> io::Result<usize> {
         let width = self.width;
         let control_octets = if notes == Notes::Local { CONTROL_OCTETS } else { 0 };
         for index in 0..width {
@@ -157,7 +148,7 @@ impl Batch {
             self.take_note(index);
         }
         self.width = (count * 2).clamp(LEAST_WIDTH, BATCH);
-        Ok(Received { count, is_full: count == width })
+        Ok(count)
     }
 
     fn take_note(&mut self, index: usize) {

@@ -12,7 +12,7 @@ use std::{
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{batch::Notes, syscall};
+use super::{Cores, batch::Notes, syscall};
 
 /// Connections that wait to be accepted, per address; the kernel caps it at net.core.somaxconn.
 const BACKLOG: i32 = 4096;
@@ -36,6 +36,21 @@ impl Bound {
     /// The addresses in the order asked for, with the ports that port 0 became; the same for UDP and TCP.
     pub fn local_addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Each shard gets what its own core receives, instead of the clients that a hash of their addresses gives it. Only where the
+    /// network card spreads what it receives over those cores does that spread the work.
+    ///
+    /// # Errors
+    /// Shards have no cores of their own, or the kernel cannot do it. Then clients are spread as without it.
+    pub fn keep_to_receiving_cores(&self, cores: &Cores) -> io::Result<()> {
+        if !cores.is_pinned {
+            return Err(io::Error::other(
+                "shards have no cores of their own: there are as many cores as `threads` at least",
+            ));
+        }
+        let first_shard = self.udp.first().into_iter().flatten();
+        first_shard.map(AsFd::as_fd).try_for_each(|socket| syscall::choose_socket_by_core(socket, &cores.shards))
     }
 }
 

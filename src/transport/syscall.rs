@@ -80,6 +80,43 @@ pub(super) fn set_option(socket: BorrowedFd<'_>, level: c_int, option: c_int, va
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Has the kernel choose among the sockets that share an address by the core that it receives a datagram on: the socket at place
+/// `i`, in the order they were bound in, gets what comes in on `cores[i]`. What comes in on other cores is spread as without it.
+/// To be told to one of them.
+///
+/// # Errors
+/// What setsockopt says: a kernel before Linux 4.5 does not know the option.
+pub(super) fn choose_socket_by_core(socket: BorrowedFd<'_>, cores: &[usize]) -> io::Result<()> {
+    let step = |code: u32, skip_if_other, operand: u32| libc::sock_filter {
+        code: code as u16,
+        jt: 0,
+        jf: skip_if_other,
+        k: operand,
+    };
+    let mut program =
+        vec![step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, (libc::SKF_AD_OFF + libc::SKF_AD_CPU) as u32)];
+    for (place, &core) in cores.iter().enumerate() {
+        program.push(step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, core as u32));
+        program.push(step(libc::BPF_RET | libc::BPF_K, 0, place as u32));
+    }
+    // No socket has this place.
+    program.push(step(libc::BPF_RET | libc::BPF_K, 0, u32::MAX));
+    let length = program.len().try_into().map_err(|_| io::ErrorKind::InvalidInput)?;
+    let program = libc::sock_fprog { len: length, filter: program.as_mut_ptr() };
+    // SAFETY: the program and its length are those of one vector, which lives until the call returns; the kernel checks and
+    // copies it.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_REUSEPORT_CBPF,
+            (&raw const program).cast::<c_void>(),
+            mem::size_of::<libc::sock_fprog>() as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// How many datagrams a socket has dropped since it was opened, modulo 2^32: its receive buffer was full.
 ///
 /// # Errors
@@ -119,18 +156,18 @@ pub(super) fn cores() -> io::Result<Vec<usize>> {
     Ok((0..libc::CPU_SETSIZE as usize).filter(|&core| unsafe { libc::CPU_ISSET(core, &set) }).collect())
 }
 
-/// Keeps the calling thread on one core.
+/// Keeps the calling thread on these cores.
 ///
 /// # Errors
-/// What sched_setaffinity says: a core this process may not use.
-pub(super) fn pin_to(core: usize) -> io::Result<()> {
-    if core >= libc::CPU_SETSIZE as usize {
+/// What sched_setaffinity says: no core of them that this process may use.
+pub(super) fn keep_to(cores: &[usize]) -> io::Result<()> {
+    if cores.iter().any(|&core| core >= libc::CPU_SETSIZE as usize) {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     // SAFETY: zero is a value of the set; CPU_SET sets one bit, below its size; the kernel reads as many octets as told.
     let result = unsafe {
         let mut set: libc::cpu_set_t = mem::zeroed();
-        libc::CPU_SET(core, &mut set);
+        cores.iter().for_each(|&core| libc::CPU_SET(core, &mut set));
         libc::sched_setaffinity(0, mem::size_of::<libc::cpu_set_t>(), &set)
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }

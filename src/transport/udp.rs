@@ -1,7 +1,7 @@
 //! UDP: one thread a shard. Receive a batch, answer it from one snapshot, send the replies.
 //!
 //! A shard serves all listening addresses by polling its sockets, so that the number of threads follows the cores and not
-//! the addresses; while datagrams keep coming a batch costs three system calls. Sockets of different shards share a port
+//! the addresses; while datagrams keep coming a batch costs two system calls. Sockets of different shards share a port
 //! by SO_REUSEPORT and the kernel spreads clients over them.
 //!
 //! Invariants: a query waits for nothing, allocates nothing and reads no clock (one reading serves a batch); every datagram
@@ -20,6 +20,7 @@ use std::{
 use arc_swap::{ArcSwap, cache::Cache};
 
 use super::{
+    Cores,
     batch::{BATCH, Batch, Notes},
     bind,
     counters::{Counters, Recorder, Silence},
@@ -65,21 +66,20 @@ impl std::error::Error for StartError {
     }
 }
 
-/// Starts one thread (`udp-0`, `udp-1`, ...) for each set of sockets, pinned to its core where there are as many cores.
+/// Starts one thread (`udp-0`, `udp-1`, ...) for each set of sockets, on its core if it has one.
 ///
 /// # Errors
 /// The system gives no more threads or descriptors; then no shard runs.
 pub fn serve(
     shards: Vec<Vec<UdpSocket>>,
+    cores: &Cores,
     snapshots: &Arc<ArcSwap<Snapshot>>,
     counters: &Counters,
 ) -> Result<Shards, StartError> {
     let (stopped, stop) = io::pipe().map_err(StartError)?;
     let mut running = Shards { threads: Vec::new(), stop };
-    let cores = syscall::cores().unwrap_or_default();
-    let is_pinned = shards.len() > 1 && shards.len() <= cores.len();
     for (index, sockets) in shards.into_iter().enumerate() {
-        let core = cores.get(index).copied().filter(|_| is_pinned);
+        let core = cores.of_shard(index);
         let shard = Shard {
             sockets: sockets.into_iter().map(Intake::new).collect(),
             stopped: stopped.try_clone().map_err(StartError)?,
@@ -151,7 +151,7 @@ enum End {
 impl Shard {
     /// Serves until stopped, whatever happens.
     fn live(mut self, core: Option<usize>) {
-        if let Some(Err(error)) = core.map(syscall::pin_to) {
+        if let Some(Err(error)) = core.map(|core| syscall::keep_to(&[core])) {
             tracing::debug!(%error, "shard is not pinned to its core");
         }
         loop {
@@ -233,17 +233,18 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// Receives, answers and sends until nothing is there, or so many batches.
+    /// Receives, answers and sends until nothing is there, or so many batches. While answers were made more has mostly come: to
+    /// look costs less than to wait for being told. A query that came alone is seldom followed.
     fn serve(&mut self, intake: &mut Intake, batches: usize) {
         for _ in 0..batches {
-            let received = match self.batch.receive(intake.socket.as_fd(), intake.notes) {
-                Ok(received) => received,
+            let count = match self.batch.receive(intake.socket.as_fd(), intake.notes) {
+                Ok(count) => count,
                 Err(error) => return complain(&error),
             };
-            self.recorder.received(received.count as u64);
-            self.answer(received.count);
+            self.recorder.received(count as u64);
+            self.answer(count);
             self.send(&intake.socket);
-            if !received.is_full {
+            if count == 1 {
                 return;
             }
         }

@@ -14,6 +14,7 @@ use crate::{
 impl Controller {
     /// Compiles every chart and publishes.
     pub(super) fn compile_all(&mut self) {
+        let _beat = self.metronome.beat();
         let now = self.epoch.elapsed();
         self.conditions.standings = self.keys.iter().map(|key| self.ledger.standing(key, now)).collect();
         combine(&self.world.topology, &mut self.conditions.standings);
@@ -47,6 +48,7 @@ impl Controller {
             self.save_at.get_or_insert_with(|| TokioInstant::now() + SAVE);
         }
         if !changes.is_empty() {
+            let _beat = self.metronome.beat();
             let World { compiler, surveys, .. } = &mut self.world;
             compiler.recompile(&self.conditions, &changes, surveys, &mut self.charts);
             self.send_out();

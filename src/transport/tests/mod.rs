@@ -24,6 +24,7 @@ use crate::{
 };
 
 mod bind;
+mod cores;
 mod encrypted;
 
 /// A datagram that makes the call into the engine panic.
@@ -50,7 +51,7 @@ fn serve_datagrams(listen: &str, shards: usize) -> Udp {
     let bound = bind(&[listen.parse().unwrap()], shards).unwrap();
     let address = bound.local_addresses()[0];
     let counters = Counters::new();
-    let shards = serve_udp(bound.udp, &snapshots(), &counters).unwrap();
+    let shards = serve_udp(bound.udp, &Cores::share_out(1), &snapshots(), &counters).unwrap();
     Udp { shards, counters, address, _tcp: bound.tcp }
 }
 

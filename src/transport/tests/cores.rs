@@ -1,0 +1,100 @@
+//! Cores: who gets what, and that the scheduler is made to look.
+
+use std::fs;
+
+use super::*;
+
+/// Sends one datagram each from so many ports, from a thread on this core.
+fn send_from_core(core: usize, ports: usize, server: SocketAddr) {
+    let send = move || {
+        syscall::keep_to(&[core]).unwrap();
+        for _ in 0..ports {
+            client("127.0.0.1:0", server).send(&[1]).unwrap();
+        }
+    };
+    thread::spawn(send).join().unwrap();
+}
+
+/// How many datagrams lie in each socket.
+fn counts(shards: &[Vec<UdpSocket>]) -> Vec<usize> {
+    let count = |socket: &UdpSocket| {
+        socket.set_nonblocking(true).unwrap();
+        std::iter::from_fn(|| socket.recv(&mut [0; 16]).ok()).count()
+    };
+    shards.iter().map(|sockets| count(&sockets[0])).collect()
+}
+
+#[test]
+fn with_socket_affinity_each_shard_gets_what_its_own_core_receives() {
+    let cores = syscall::cores().unwrap();
+    let &[first, second, ..] = &cores[..] else {
+        println!("skipped: this process has one core");
+        return;
+    };
+    let bound = bind(&["127.0.0.1:0".parse().unwrap()], 2).unwrap();
+    // In another order than the cores', so that a socket's place is not mistaken for its core.
+    bound.keep_to_receiving_cores(&Cores::divide(vec![second, first], 2)).unwrap();
+    // On loopback whoever sends receives.
+    send_from_core(first, 40, bound.local_addresses()[0]);
+    assert_eq!(counts(&bound.udp), [0, 40]);
+    send_from_core(second, 40, bound.local_addresses()[0]);
+    assert_eq!(counts(&bound.udp), [40, 0]);
+}
+
+#[test]
+fn what_a_core_without_a_shard_receives_is_spread_over_all() {
+    let core = syscall::cores().unwrap()[0];
+    let bound = bind(&["127.0.0.1:0".parse().unwrap()], 2).unwrap();
+    bound.keep_to_receiving_cores(&Cores::divide(vec![core + 5000, core + 5001], 2)).unwrap();
+    send_from_core(core, 64, bound.local_addresses()[0]);
+    // That a fair hash gives all to one happens once in 2^63.
+    assert!(counts(&bound.udp).iter().all(|&count| count > 0));
+}
+
+#[test]
+fn socket_affinity_is_refused_where_shards_have_no_cores() {
+    let cores = syscall::cores().unwrap().len();
+    let bound = bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
+    let refusal = bound.keep_to_receiving_cores(&Cores::share_out(cores + 1)).unwrap_err();
+    assert!(refusal.to_string().contains("no cores of their own"), "{refusal}");
+}
+
+/// How often this thread of the process has gone to sleep by itself; `None` once it is gone.
+fn naps(thread_name: &str) -> Option<u64> {
+    let tasks = fs::read_dir("/proc/self/task").unwrap();
+    let status = tasks
+        .filter_map(|task| fs::read_to_string(task.ok()?.path().join("status")).ok())
+        .find(|status| status.starts_with(&format!("Name:\t{thread_name}\n")))?;
+    let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+    count.trim().parse().ok()
+}
+
+#[test]
+fn the_metronome_wakes_up_while_there_is_a_beat_and_ends_with_its_last_holder() {
+    let core = *syscall::cores().unwrap().last().unwrap();
+    let name = format!("beat-{core}");
+    let until = |what: &str, is_so: &dyn Fn() -> bool| {
+        let began = Instant::now();
+        while !is_so() {
+            assert!(began.elapsed() < PATIENCE, "waited in vain: {what}");
+            thread::yield_now();
+        }
+    };
+    let metronome = Metronome::start(&Cores::divide(vec![core], 1));
+    until("started", &|| naps(&name).is_some());
+    let (one, other) = (metronome.beat(), metronome.clone().beat());
+    drop(one);
+    let before = naps(&name);
+    until("beating", &|| naps(&name) > before.map(|before| before + 20));
+    drop(other);
+    // At rest it goes to sleep no more.
+    let last = std::cell::Cell::new((naps(&name), Instant::now()));
+    until("at rest", &|| {
+        if naps(&name) != last.get().0 {
+            last.set((naps(&name), Instant::now()));
+        }
+        last.get().1.elapsed() > Duration::from_millis(20)
+    });
+    drop(metronome);
+    until("gone", &|| naps(&name).is_none());
+}
