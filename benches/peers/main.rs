@@ -6,8 +6,10 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is its purpose")]
 
 mod agree;
+#[path = "../support/cores.rs"]
 mod cores;
 mod dnsperf;
+#[path = "../support/echo.rs"]
 mod echo;
 mod entrants;
 #[path = "../support/load.rs"]

@@ -11,6 +11,7 @@ use std::{
 };
 
 use super::{
+    cores,
     load::{Outcome, Plan},
     peers::Peer,
     process::{Server, Wanted, free_address, question},
@@ -27,6 +28,7 @@ const ROUND: Duration = Duration::from_secs(8);
 const ROUNDS: usize = 3;
 
 pub(crate) fn run() -> io::Result<()> {
+    cores::move_to_load_core()?;
     let targets = Targets::start(TARGETS)?;
     let directory = tempfile::tempdir()?;
     let directory = directory.path();
@@ -34,7 +36,7 @@ pub(crate) fn run() -> io::Result<()> {
     write(directory, targets.port)?;
     Peer::Portolan.prepare(directory, address)?;
     let started = Instant::now();
-    let Some(mut server) = Server::start(&mut Peer::Portolan.command(directory), address)? else { return Ok(()) };
+    let Some(mut server) = Server::start_apart(&mut Peer::Portolan.command(directory), address)? else { return Ok(()) };
     server.wait_for(&wanted(0, 0))?;
     println!("\nportolan: {SERVICES} services over {TARGETS} targets answer after {:.2?}", started.elapsed());
     react(&targets, &mut server)?;
@@ -115,13 +117,14 @@ fn flap(switches: &[AtomicBool], is_over: &AtomicBool) {
 pub(crate) fn shown(outcome: &Outcome) -> String {
     let micros = |quantile| outcome.latency.value_at_quantile(quantile) as f64 / 1000.0;
     format!(
-        "{} sent, {} lost, p50 {:.0} µs, p99 {:.0} µs, p99.9 {:.0} µs, most {:.0} µs",
+        "{} sent, {} lost, p50 {:.0} µs, p99 {:.0} µs, p99.9 {:.0} µs, most {:.0} µs, load late by {:.0} µs",
         outcome.sent,
         outcome.lost,
         micros(0.5),
         micros(0.99),
         micros(0.999),
-        outcome.latency.max() as f64 / 1000.0
+        outcome.latency.max() as f64 / 1000.0,
+        outcome.behind.as_secs_f64() * 1e6
     )
 }
 

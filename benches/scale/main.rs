@@ -12,6 +12,10 @@ use peers::Peer;
 use process::{Figures, Server, Wanted, free_address};
 use table::Row;
 
+#[path = "../support/cores.rs"]
+mod cores;
+#[path = "../support/echo.rs"]
+mod echo;
 mod flapping;
 mod geography;
 #[path = "../support/load.rs"]
@@ -28,6 +32,11 @@ mod usage;
 
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if let [echo, address] = &arguments[..]
+        && echo == "echo"
+    {
+        return echo::serve(address);
+    }
     let is_wanted = |name: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == name);
     for (name, run) in [
         ("records", records::run as fn() -> io::Result<()>),

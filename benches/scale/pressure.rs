@@ -1,17 +1,20 @@
 //! Latency of queries while the control side has all hands full: everything reloaded again and again, 10,000 targets probed,
-//! metrics scraped. Against the same queries at rest, in turns.
+//! metrics scraped. Against the same queries at rest but for the probes, and to a bare echo, in turns: what the echo's queries
+//! take is this machine's.
 
 use std::{
     fs,
     io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::Path,
+    process::Command,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
 };
 
 use super::{
+    cores,
     flapping::shown,
     load::Plan,
     peers::Peer,
@@ -25,9 +28,13 @@ const ROUND: Duration = Duration::from_secs(10);
 const ROUNDS: usize = 3;
 /// Queries a second: `PORTOLAN_BENCH_RATE`, or about half of what one slow core answers beside its control side.
 const RATE: u32 = 40_000;
+const FILE: &str = "zones/services.toml";
+const EDITS: usize = 5;
+const EDITS_EVERY: Duration = Duration::from_secs(2);
 const SCRAPES_EVERY: Duration = Duration::from_millis(200);
 
 pub(crate) fn run() -> io::Result<()> {
+    cores::move_to_load_core()?;
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     let port = listener.local_addr()?.port();
     // Ends with the process.
@@ -36,10 +43,10 @@ pub(crate) fn run() -> io::Result<()> {
     let directory = directory.path();
     let (dns, admin) = (free_address()?, free_address()?);
     fs::create_dir_all(directory.join("zones"))?;
-    write(directory, 0, port)?;
+    write(&directory.join(FILE), 30, port)?;
     let text = format!("[server]\nlisten = [\"{dns}\"]\nadmin = \"{admin}\"\nthreads = 1\n");
     fs::write(directory.join("portolan.toml"), text)?;
-    let Some(mut server) = Server::start(&mut Peer::Portolan.command(directory), dns)? else { return Ok(()) };
+    let Some(mut server) = Server::start_apart(&mut Peer::Portolan.command(directory), dns)? else { return Ok(()) };
     server.wait_for(&Wanted { name: "s0.x.example".to_owned(), address: address(0) })?;
     println!("\nportolan: {SERVICES} services over {TARGETS} targets");
     latency(directory, (dns, admin), port)
@@ -49,11 +56,17 @@ fn latency(directory: &Path, (dns, admin): (SocketAddr, SocketAddr), port: u16) 
     let rate = std::env::var("PORTOLAN_BENCH_RATE").ok().and_then(|rate| rate.parse().ok()).unwrap_or(RATE);
     let questions: Vec<_> = (0..1000).map(|at| question(0, &format!("s{}.x.example", at * 17))).collect();
     let plan = Plan { source: Ipv4Addr::LOCALHOST, address: dns, questions: &questions, rate, duration: ROUND };
+    let at = free_address()?;
+    let mut echo = Command::new(std::env::current_exe()?);
+    let Some(_echo) = Server::start_apart(echo.args(["echo", &at.to_string()]), at)? else { return Ok(()) };
+    let floor = Plan { address: at, ..plan };
     for _ in 0..ROUNDS {
+        println!("  bare echo       {}", shown(&floor.run()?));
         println!("  at rest         {}", shown(&plan.run()?));
+        prepare(directory, port)?;
         let is_over = AtomicBool::new(false);
         let (outcome, edits) = thread::scope(|scope| {
-            let edits = scope.spawn(|| edit(directory, port, &is_over));
+            let edits = scope.spawn(|| edit(directory, &is_over));
             scope.spawn(|| scrape(admin, &is_over));
             let outcome = plan.run();
             is_over.store(true, Relaxed);
@@ -65,15 +78,15 @@ fn latency(directory: &Path, (dns, admin): (SocketAddr, SocketAddr), port: u16) 
     Ok(())
 }
 
-/// Writes the file anew every two seconds, with other TTLs: every service is another.
-fn edit(directory: &Path, port: u16, is_over: &AtomicBool) -> io::Result<usize> {
+/// Puts another file in the place of the services' every two seconds, with other TTLs: every service is another.
+fn edit(directory: &Path, is_over: &AtomicBool) -> io::Result<usize> {
     let mut edits = 0;
     let mut due = Instant::now();
     while !is_over.load(Relaxed) {
-        if Instant::now() >= due {
+        if Instant::now() >= due && edits < EDITS {
+            fs::rename(directory.join(edits.to_string()), directory.join(FILE))?;
             edits += 1;
-            write(directory, edits, port)?;
-            due += Duration::from_secs(2);
+            due += EDITS_EVERY;
         }
         thread::sleep(Duration::from_millis(20));
     }
@@ -93,10 +106,12 @@ fn scrape(admin: SocketAddr, is_over: &AtomicBool) {
     }
 }
 
-fn write(directory: &Path, edit: usize, port: u16) -> io::Result<()> {
+/// Writes what is put in place later: to write it meanwhile would take the load's core from it.
+fn prepare(directory: &Path, port: u16) -> io::Result<()> {
+    (0..EDITS).try_for_each(|edit| write(&directory.join(edit.to_string()), 31 - edit % 2, port))
+}
+
+fn write(file: &Path, ttl_secs: usize, port: u16) -> io::Result<()> {
     let monitor = format!("tcp = {{ port = {port} }}");
-    let text = services(SERVICES, TARGETS, 30 + edit % 2, &monitor);
-    let file = directory.join("zones/services.toml");
-    fs::write(file.with_extension("new"), text)?;
-    fs::rename(file.with_extension("new"), file)
+    fs::write(file, services(SERVICES, TARGETS, ttl_secs, &monitor))
 }

@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::usage::{cpu_times, memory_kib};
+use super::{
+    cores,
+    usage::{cpu_times, memory_kib},
+};
 
 /// Longer nothing may take.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -54,8 +57,21 @@ impl Drop for Server {
 impl Server {
     /// Starts a program that will answer at `address`; `None` where it is not installed.
     pub(crate) fn start(command: &mut Command, address: SocketAddr) -> io::Result<Option<Self>> {
+        Self::start_by(Command::spawn, command, address)
+    }
+
+    /// The same on the core of servers, by a thread of the load's.
+    pub(crate) fn start_apart(command: &mut Command, address: SocketAddr) -> io::Result<Option<Self>> {
+        Self::start_by(cores::spawn_server, command, address)
+    }
+
+    fn start_by(
+        spawn: impl FnOnce(&mut Command) -> io::Result<Child>,
+        command: &mut Command,
+        address: SocketAddr,
+    ) -> io::Result<Option<Self>> {
         let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = match quiet.spawn() {
+        let child = match spawn(quiet) {
             Ok(child) => child,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),

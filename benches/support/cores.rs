@@ -1,24 +1,37 @@
 //! Who runs where: servers on one core, whatever drives and times them on another.
 
-use std::process::{Command, Stdio};
+use std::{io, process::Child, process::Command};
 
-use crate::Failed;
+use rustix::thread::{CpuSet, sched_setaffinity};
 
-/// As `taskset -c` takes it.
-pub(crate) const SERVER: &str = "0";
-/// The other one.
-pub(crate) const LOAD: &str = "1";
+/// The core of servers.
+pub(crate) const SERVER: usize = 0;
+/// The core of what drives them.
+pub(crate) const LOAD: usize = 1;
 
 /// Moves this thread, and with it what it starts from now on, to the load's core.
 ///
 /// # Errors
-/// There is no such core, or no taskset.
-pub(crate) fn move_to_load_core() -> Failed<()> {
-    let pid = std::process::id().to_string();
-    let moved = Command::new("taskset").args(["-cp", LOAD, &pid]).stdout(Stdio::null()).status();
-    match moved {
-        Ok(status) if status.success() => Ok(()),
-        Ok(_) => Err("this takes two cores: one for the server, one for the load".into()),
-        Err(error) => Err(format!("taskset: {error}; Debian has it in `util-linux`").into()),
-    }
+/// There is no such core.
+pub(crate) fn move_to_load_core() -> io::Result<()> {
+    move_to(LOAD).map_err(|error| {
+        io::Error::new(error.kind(), format!("this takes two cores, one for the server and one for the load: {error}"))
+    })
+}
+
+/// Starts a program on the servers' core, by a thread of the load's.
+///
+/// # Errors
+/// What [`Command::spawn`] says, or there is no such core.
+pub(crate) fn spawn_server(command: &mut Command) -> io::Result<Child> {
+    move_to(SERVER)?;
+    let child = command.spawn();
+    move_to(LOAD)?;
+    child
+}
+
+fn move_to(core: usize) -> io::Result<()> {
+    let mut cores = CpuSet::new();
+    cores.set(core);
+    Ok(sched_setaffinity(None, &cores)?)
 }

@@ -18,6 +18,7 @@ const SOCKETS: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What to send, where, how fast and for how long.
+#[derive(Clone, Copy)]
 pub(crate) struct Plan<'a> {
     /// Where from: an address of this machine.
     pub(crate) source: Ipv4Addr,

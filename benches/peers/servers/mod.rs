@@ -130,15 +130,16 @@ impl Contender {
         let arguments = (self.prepare)(&ground)?;
         let log = ground.directory.join("log");
         // It ends with this process, however that ends.
-        let child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "taskset", "-c", cores::SERVER])
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--pdeathsig", "KILL"])
             .arg(&self.program)
             .args(arguments)
             .current_dir(&ground.directory)
             .stdin(Stdio::null())
             .stdout(File::create(&log)?)
-            .stderr(File::options().append(true).open(&log)?)
-            .spawn()?;
+            .stderr(File::options().append(true).open(&log)?);
+        let child = cores::spawn_server(&mut command)?;
         let mut running = Running { child, address };
         let zones = if (self.reach)(Workload::Static) == Reach::Echo { &[][..] } else { &[zone::STEERED, zone::LARGE] };
         running.until_ready(zones).map_err(|error| {
