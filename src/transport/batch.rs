@@ -6,7 +6,7 @@
 
 use std::{
     io, mem,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     os::fd::{AsRawFd, BorrowedFd},
     ptr,
 };
@@ -87,8 +87,8 @@ pub(super) enum Notes {
 pub(super) struct Datagram<'a> {
     /// What it says.
     pub(super) message: &'a [u8],
-    /// Who sent it; `None` where the kernel told no address.
-    pub(super) source: Option<SocketAddr>,
+    /// Who sent it; `None` where no reply can be sent there: the kernel told no address, or the port is 0.
+    pub(super) source: Option<IpAddr>,
     /// It was longer than [`QUERY_OCTETS`].
     pub(super) is_cut: bool,
     /// Where the reply is written.
@@ -170,6 +170,12 @@ impl Batch {
             is_cut: envelope.is_cut,
             reply: &mut self.replies[index],
         }
+    }
+
+    /// Whether one of those last received says this.
+    #[cfg(test)]
+    pub(super) fn holds(&mut self, count: usize, message: &[u8]) -> bool {
+        (0..count).any(|index| self.datagram(index).message == message)
     }
 
     /// Says how long the reply to a datagram is.
@@ -263,21 +269,23 @@ fn put_control<T: Copy>(header: &mut libc::msghdr, control: &mut Control, level:
     }
 }
 
-fn source(peer: &PeerName, octets: libc::socklen_t) -> Option<SocketAddr> {
+/// Where a reply can be sent to.
+fn source(peer: &PeerName, octets: libc::socklen_t) -> Option<IpAddr> {
     let octets = octets as usize;
     if octets < mem::size_of::<libc::sa_family_t>() {
         return None;
     }
     // SAFETY: the union is initialised (zero at first, then by the kernel), and every field is of plain integers.
-    let (family, v4, v6) = unsafe { (c_int::from(peer.family), peer.v4, peer.v6) };
-    match family {
+    match c_int::from(unsafe { peer.family }) {
         libc::AF_INET if octets >= mem::size_of::<libc::sockaddr_in>() => {
-            let address = Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr));
-            Some(SocketAddrV4::new(address, u16::from_be(v4.sin_port)).into())
+            // SAFETY: as above.
+            let v4 = unsafe { &peer.v4 };
+            (v4.sin_port != 0).then(|| Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr)).into())
         }
         libc::AF_INET6 if octets >= mem::size_of::<libc::sockaddr_in6>() => {
-            let address = Ipv6Addr::from(v6.sin6_addr.s6_addr);
-            Some(SocketAddrV6::new(address, u16::from_be(v6.sin6_port), v6.sin6_flowinfo, v6.sin6_scope_id).into())
+            // SAFETY: as above.
+            let v6 = unsafe { &peer.v6 };
+            (v6.sin6_port != 0).then(|| Ipv6Addr::from(v6.sin6_addr.s6_addr).into())
         }
         _ => None,
     }

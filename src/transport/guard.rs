@@ -1,6 +1,7 @@
 //! The way from every transport into the engine: one call, behind which a panic costs one message and nothing else.
 
 use std::{
+    net::IpAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::{Instant, SystemTime, UNIX_EPOCH},
@@ -8,7 +9,7 @@ use std::{
 
 use super::counters::Silence;
 use crate::{
-    engine::{self, Query, Reply},
+    engine::{self, Query, Reply, Transport},
     snapshot::Snapshot,
     steer::Draws,
 };
@@ -23,22 +24,34 @@ pub(super) fn answer(
     draws: &mut Draws,
     out: &mut [u8],
 ) -> Result<Reply, Silence> {
-    // Unwind safe: the snapshot is immutable, the draws are whole at every moment, and `out` is overwritten or not sent.
-    let answer = || {
-        #[cfg(test)]
-        assert!(query.message != super::tests::POISON_FOR_THE_ENGINE, "a test asks for this panic");
-        engine::answer(snapshot, query, draws, out)
-    };
-    match catch_unwind(AssertUnwindSafe(answer)) {
-        Ok(answered) => answered.map_err(Silence::Ignored),
-        Err(_) => {
-            static PANICS: Throttle = Throttle::new();
-            if let Some(unsaid) = PANICS.admit() {
-                tracing::error!(source = %query.source, transport = ?query.transport, unsaid, "answering panicked");
-            }
-            Err(Silence::Panicked)
-        }
+    shielded(|| ask(snapshot, query, draws, out)).unwrap_or_else(|| Err(panicked(query.transport, Some(query.source))))
+}
+
+/// Asks the engine, where somebody further up is [`shielded`].
+///
+/// # Errors
+/// Why nothing is to be sent.
+#[inline]
+pub(super) fn ask(snapshot: &Snapshot, query: &Query<'_>, draws: &mut Draws, out: &mut [u8]) -> Result<Reply, Silence> {
+    #[cfg(test)]
+    assert!(query.message != super::tests::POISON_FOR_THE_ENGINE, "a test asks for this panic");
+    engine::answer(snapshot, query, draws, out).map_err(Silence::Ignored)
+}
+
+/// Does what asks the engine; `None` where that panicked.
+pub(super) fn shielded<T>(work: impl FnOnce() -> T) -> Option<T> {
+    // Unwind safe: the snapshot is immutable, the draws are whole at every moment, and replies are overwritten or not sent.
+    catch_unwind(AssertUnwindSafe(work)).ok()
+}
+
+/// Logs whose message it was that something panicked over, and says what it counts as.
+#[cold]
+pub(super) fn panicked(transport: Transport, source: Option<IpAddr>) -> Silence {
+    static PANICS: Throttle = Throttle::new();
+    if let Some(unsaid) = PANICS.admit() {
+        tracing::error!(?source, ?transport, unsaid, "answering panicked");
     }
+    Silence::Panicked
 }
 
 /// Seconds since 1970, modulo 2^32.

@@ -21,14 +21,14 @@ use arc_swap::{ArcSwap, cache::Cache};
 
 use super::{
     Cores,
-    batch::{BATCH, Batch, Notes},
+    batch::{BATCH, Batch, Datagram, Notes},
     bind,
     counters::{Counters, Recorder, Silence},
     guard::{self, Throttle},
     syscall::{self, Waiter},
 };
 use crate::{
-    engine::{Query, Tally, Transport},
+    engine::{Query, Reply, Tally, Transport},
     snapshot::Snapshot,
     steer::Draws,
 };
@@ -275,26 +275,27 @@ impl<'a> Desk<'a> {
         (self.now_secs, self.has_served) = (now_secs, true);
         self.outgoing.clear();
         self.tallies.clear();
-        for index in 0..count {
-            let datagram = self.batch.datagram(index);
-            #[cfg(test)]
-            assert!(datagram.message != super::tests::POISON_FOR_THE_SHARD, "a test asks for this panic");
-            let Some(source) = datagram.source.filter(|source| source.port() != 0) else {
-                self.recorder.silent(Silence::Unanswerable);
-                continue;
-            };
-            if datagram.is_cut {
-                self.recorder.silent(Silence::Oversized);
-                continue;
-            }
-            let query = Query { message: datagram.message, source: source.ip(), transport: Transport::Udp, now_secs };
-            match guard::answer(snapshot, &query, &mut self.draws, datagram.reply) {
-                Ok(reply) => {
-                    self.batch.set_reply(index, reply.length);
-                    self.outgoing.push(index);
-                    self.tallies.push(reply.tally);
+        #[cfg(test)]
+        assert!(!self.batch.holds(count, super::tests::POISON_FOR_THE_SHARD), "a test asks for this panic");
+        // A panic costs the message that it came for: the others of the batch are gone on with.
+        let mut next = 0;
+        while next < count {
+            let rest = || {
+                while next < count {
+                    next += 1;
+                    match answer(snapshot, self.batch.datagram(next - 1), now_secs, &mut self.draws) {
+                        Ok(reply) => {
+                            self.batch.set_reply(next - 1, reply.length);
+                            self.outgoing.push(next - 1);
+                            self.tallies.push(reply.tally);
+                        }
+                        Err(silence) => self.recorder.silent(silence),
+                    }
                 }
-                Err(silence) => self.recorder.silent(silence),
+            };
+            if guard::shielded(rest).is_none() {
+                let source = self.batch.datagram(next - 1).source;
+                self.recorder.silent(guard::panicked(Transport::Udp, source));
             }
         }
     }
@@ -323,6 +324,17 @@ impl<'a> Desk<'a> {
             }
         }
     }
+}
+
+/// Answers one datagram, where it can be answered.
+#[inline]
+fn answer(snapshot: &Snapshot, datagram: Datagram<'_>, now_secs: u32, draws: &mut Draws) -> Result<Reply, Silence> {
+    let Some(source) = datagram.source else { return Err(Silence::Unanswerable) };
+    if datagram.is_cut {
+        return Err(Silence::Oversized);
+    }
+    let query = Query { message: datagram.message, source, transport: Transport::Udp, now_secs };
+    guard::ask(snapshot, &query, draws, datagram.reply)
 }
 
 /// Logs what recvmmsg said, unless it is that there is nothing to receive.
