@@ -80,7 +80,7 @@ pub fn serve(locations: Locations, colours: Colours, announce: &mut dyn FnMut(&s
     let world = World::load(&locations, colours).map_err(|refusal| ServeError::Configuration(refusal.rendered))?;
     let settings = world.config.server.clone();
     let sockets = Sockets::bind(&settings)?;
-    let cores = Cores::share_out(sockets.dns.udp.len());
+    let cores = Cores::share_out(sockets.dns.udp.len(), settings.threads.is_some());
     if settings.socket_affinity
         && let Err(error) = sockets.dns.keep_to_receiving_cores(&cores)
     {

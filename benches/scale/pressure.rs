@@ -58,7 +58,8 @@ fn latency(directory: &Path, (dns, admin): (SocketAddr, SocketAddr), port: u16) 
     let plan = Plan { source: Ipv4Addr::LOCALHOST, address: dns, questions: &questions, rate, duration: ROUND };
     let at = free_address()?;
     let mut echo = Command::new(std::env::current_exe()?);
-    let Some(_echo) = Server::start_apart(echo.args(["echo", &at.to_string()]), at)? else { return Ok(()) };
+    let Some(mut echo) = Server::start_apart(echo.args(["echo", &at.to_string()]), at)? else { return Ok(()) };
+    echo.wait_for_a_word()?;
     let floor = Plan { address: at, ..plan };
     for _ in 0..ROUNDS {
         println!("  bare echo       {}", shown(&floor.run()?));

@@ -120,6 +120,18 @@ impl Server {
         Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer for {} within {PATIENCE:?}", wanted.name)))
     }
 
+    /// Sends a question until something comes back.
+    pub(crate) fn wait_for_a_word(&mut self) -> io::Result<()> {
+        let began = Instant::now();
+        while self.socket.send(&question(0, "x")).and_then(|_| self.socket.recv(&mut [0; 512])).is_err() {
+            if began.elapsed() > PATIENCE {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "no word from the server"));
+            }
+            std::thread::sleep(PACE);
+        }
+        Ok(())
+    }
+
     /// Makes the peak of memory what is resident now.
     pub(crate) fn forget_peak(&self) -> io::Result<()> {
         fs::write(format!("/proc/{}/clear_refs", self.id()), "5")

@@ -26,8 +26,13 @@ pub(crate) fn move_to_load_core() -> io::Result<()> {
 pub(crate) fn spawn_server(command: &mut Command) -> io::Result<Child> {
     move_to(SERVER)?;
     let child = command.spawn();
-    move_to(LOAD)?;
-    child
+    let moved = move_to(LOAD);
+    let mut child = child?;
+    if let Err(error) = moved {
+        child.kill()?;
+        return Err(error);
+    }
+    Ok(child)
 }
 
 fn move_to(core: usize) -> io::Result<()> {

@@ -134,7 +134,8 @@ impl Site {
         let bound = transport::bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
         let address = bound.local_addresses()[0];
         (
-            transport::serve_udp(bound.udp, &Cores::share_out(1), self.handle.published(), &self.counters).unwrap(),
+            transport::serve_udp(bound.udp, &Cores::share_out(1, false), self.handle.published(), &self.counters)
+                .unwrap(),
             address,
         )
     }

@@ -99,6 +99,8 @@ pub struct Controller {
     canary_at: Option<TokioInstant>,
     loading: Option<oneshot::Receiver<Result<Loaded, Refusal>>>,
     metronome: Metronome,
+    /// When to try again to read the files.
+    reload_at: Option<TokioInstant>,
     /// The files changed again while they were being read.
     is_stale: bool,
     /// Who waits for the reload under way, and who for the one after it.
@@ -180,6 +182,7 @@ impl Controller {
             canary_at: None,
             loading: None,
             metronome,
+            reload_at: None,
             is_stale: false,
             waiting: Vec::new(),
             waiting_next: Vec::new(),
@@ -280,7 +283,10 @@ impl Controller {
     fn wake_at(&self) -> Option<TokioInstant> {
         let lapse = drain::next_lapse(&self.world.topology, &self.conditions, unix_now())
             .map(|secs| TokioInstant::now() + Duration::from_secs(secs));
-        [self.publish_at, self.save_at, self.canary_at, lapse, self.regulator.wake_at()].into_iter().flatten().min()
+        [self.publish_at, self.save_at, self.canary_at, self.reload_at, lapse, self.regulator.wake_at()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     async fn keep_time(&mut self, canary: &mpsc::Sender<Outcome>) {
@@ -297,6 +303,9 @@ impl Controller {
         }
         if self.save_at.is_some_and(|at| at <= now) {
             self.save_verdicts();
+        }
+        if is_due(self.reload_at) {
+            self.reload();
         }
         if self.canary_at.is_some_and(|at| at <= now) {
             self.canary_at = Some(now + CANARY);
@@ -345,6 +354,7 @@ impl Controller {
     }
 
     fn edit_state(&mut self, request: &DrainRequest) -> Result<DrainReport, DrainError> {
+        let _beat = self.metronome.beat();
         let plan = drain::plan(request, &self.world, &self.conditions)?;
         let (is_drain, is_forced) = match &request.act {
             DrainAct::Drain(drain) => (true, drain.force),
@@ -367,6 +377,7 @@ impl Controller {
     }
 
     fn status(&self) -> Status {
+        let _beat = self.metronome.beat();
         report::status(self, &self.published.load(), &self.charts)
     }
 }

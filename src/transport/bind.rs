@@ -42,12 +42,17 @@ impl Bound {
     /// network card spreads what it receives over those cores does that spread the work.
     ///
     /// # Errors
-    /// Shards have no cores of their own, or the kernel cannot do it. Then clients are spread as without it.
+    /// Shards have no cores of their own, or the kernel cannot do it. At the address that it was refused for, and those after it,
+    /// clients are spread as without it.
     pub fn keep_to_receiving_cores(&self, cores: &Cores) -> io::Result<()> {
         if !cores.is_pinned {
-            return Err(io::Error::other(
-                "shards have no cores of their own: there are as many cores as `threads` at least",
-            ));
+            let cores = cores.shards.len();
+            return Err(io::Error::other(match self.udp.len() {
+                1 => format!(
+                    "one shard gets everything (help: set `threads` to {cores}, or leave `socket-affinity` away)"
+                ),
+                shards => format!("{shards} shards share {cores} cores (help: set `threads` to {cores})"),
+            }));
         }
         let first_shard = self.udp.first().into_iter().flatten();
         first_shard.map(AsFd::as_fd).try_for_each(|socket| syscall::choose_socket_by_core(socket, &cores.shards))

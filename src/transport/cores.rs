@@ -9,7 +9,7 @@ const ENOUGH_LEFT: usize = 2;
 /// Who runs on which core.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cores {
-    /// Where shards run: a core each, or all of them where there are more shards than cores, or one that the scheduler places.
+    /// Where shards run: a core each, or any of them.
     pub(super) shards: Vec<usize>,
     pub(super) is_pinned: bool,
     /// Where all else runs; empty for anywhere.
@@ -17,15 +17,21 @@ pub struct Cores {
 }
 
 impl Cores {
-    /// Shares out the cores that this process may use among so many shards and the control side.
-    pub fn share_out(shards: usize) -> Self {
-        Self::divide(syscall::cores().unwrap_or_default(), shards)
+    /// Shares out the cores that this process may use among so many shards and the control side. A shard alone goes where the
+    /// scheduler puts it, as do all where there are more of them than cores, and where their number was not chosen and is not
+    /// that of the cores: then a quota made it, and the cores are others' as well.
+    pub fn share_out(shards: usize, is_chosen: bool) -> Self {
+        let cores = syscall::cores().unwrap_or_default();
+        if is_chosen || cores.len() == shards {
+            return Self::divide(cores, shards);
+        }
+        Self { shards: cores, is_pinned: false, rest: Vec::new() }
     }
 
     pub(super) fn divide(mut cores: Vec<usize>, shards: usize) -> Self {
         let left = cores.len().saturating_sub(shards);
         let has_rest = left >= ENOUGH_LEFT;
-        if shards > cores.len() || shards == 1 && !has_rest {
+        if shards > cores.len() || shards == 1 {
             return Self { shards: cores, is_pinned: false, rest: Vec::new() };
         }
         let rest = cores.split_off(shards);
@@ -40,6 +46,11 @@ impl Cores {
         if let Err(error) = syscall::keep_to(&self.rest) {
             tracing::debug!(%error, "the control side runs on the shards' cores, too");
         }
+    }
+
+    /// Whether whatever computes is kept off the shards' cores.
+    pub(super) fn are_apart(&self) -> bool {
+        !self.rest.is_empty()
     }
 
     /// The core of a shard, if it has one.
@@ -59,7 +70,7 @@ mod tests {
             (shards, is_pinned, rest)
         };
         assert_eq!(divided(&[0, 1, 2, 3], 2), (vec![0, 1], true, vec![2, 3]));
-        assert_eq!(divided(&[4, 5, 7], 1), (vec![4], true, vec![5, 7]));
+        assert_eq!(divided(&[4, 5, 7], 1), (vec![4, 5, 7], false, vec![]));
         assert_eq!(divided(&[0, 1, 2, 3], 3), (vec![0, 1, 2], true, vec![]));
         assert_eq!(divided(&[0, 1], 2), (vec![0, 1], true, vec![]));
         assert_eq!(divided(&[0, 1], 1), (vec![0, 1], false, vec![]));

@@ -5,8 +5,8 @@
 //! (by reason), send error. The sum of the ends equals `received` whenever no message is under way.
 //!
 //! Services and datacenters come and go with reloads. [`Counters::prepare`] gives each name a slot that it keeps for the
-//! life of the process; a writer takes up the slots of a topology when it first meets it, never per query, and without
-//! waiting for anybody: a shard must not stand behind a metrics page that is being written.
+//! life of the process; a writer takes up the slots of a topology when it first meets it, never per query. It waits for nobody
+//! to do so, unless it is so late that the next topology is prepared already: a shard must not stand behind a metrics page.
 
 use std::{
     array,

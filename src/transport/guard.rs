@@ -1,4 +1,4 @@
-//! The way from every transport into the engine: one call, behind which a panic costs one message and nothing else.
+//! The way from every transport into the engine, on which a panic costs one message and nothing else.
 
 use std::{
     net::IpAddr,
@@ -40,7 +40,8 @@ pub(super) fn ask(snapshot: &Snapshot, query: &Query<'_>, draws: &mut Draws, out
 
 /// Does what asks the engine; `None` where that panicked.
 pub(super) fn shielded<T>(work: impl FnOnce() -> T) -> Option<T> {
-    // Unwind safe: the snapshot is immutable, the draws are whole at every moment, and replies are overwritten or not sent.
+    // Unwind safe: the snapshot is immutable; draws, counters and lists of replies are whole at every moment; a reply that was
+    // begun is overwritten or not sent.
     catch_unwind(AssertUnwindSafe(work)).ok()
 }
 

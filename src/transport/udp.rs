@@ -2,7 +2,7 @@
 //!
 //! A shard serves all listening addresses by polling its sockets, so that the number of threads follows the cores and not
 //! the addresses; while datagrams keep coming a batch costs two system calls. Sockets of different shards share a port
-//! by SO_REUSEPORT and the kernel spreads clients over them.
+//! by SO_REUSEPORT and the kernel spreads clients over them, or by the core that receives.
 //!
 //! Invariants: a query waits for nothing, allocates nothing and reads no clock (one reading serves a batch); every datagram
 //! received ends in one counter; a panic is logged and the shard goes on.

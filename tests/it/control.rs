@@ -297,7 +297,9 @@ fn what_waits_for_a_restart_is_told() {
     site.edit("portolan.toml", "threads = 1", "threads = 2");
     server.until_logged("`threads` of `server` has changed");
     assert!(server.http("/readyz").1.contains("`threads` of `server` has changed"));
-    site.edit("portolan.toml", "threads = 2", "threads = 1");
+    site.edit("portolan.toml", "threads = 2", "threads = 1\nsocket-affinity = true");
+    server.until_logged("`socket-affinity` of `server` has changed");
+    site.edit("portolan.toml", "\nsocket-affinity = true", "");
     server.until("it is as before", LONG, |server| !server.http("/readyz").1.contains("`threads`"));
 }
 

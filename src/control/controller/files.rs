@@ -1,8 +1,8 @@
 //! Files: read on a thread of their own, taken up whole or refused whole; and who waits for that.
 
-use std::{collections::HashMap, thread};
+use std::{collections::HashMap, thread, time::Duration};
 
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant as TokioInstant};
 
 use super::{Controller, Inbox, Waiter};
 use crate::{
@@ -22,6 +22,8 @@ use crate::{
 /// Of the thread that reads and compiles the files. A third of the weight of others: on a host that has nothing to give it still
 /// gets its files read.
 const LOADING_NICENESS: i32 = 5;
+/// When the files are read that no thread could be had for.
+const RETRY: Duration = Duration::from_secs(10);
 
 impl Controller {
     /// Reads the files on a thread of its own; again when they change meanwhile.
@@ -30,6 +32,7 @@ impl Controller {
             self.is_stale = true;
             return;
         }
+        self.reload_at = None;
         self.waiting.append(&mut self.waiting_next);
         let locations = self.locations.clone();
         let previous = Previous {
@@ -47,13 +50,18 @@ impl Controller {
             let _ = reply.send(load::load(&locations, previous, Colours::Plain));
             drop(beat);
         };
-        if let Err(error) = thread::Builder::new().name("load".to_owned()).spawn(load) {
-            tracing::error!(%error, "no thread to read the files with");
+        match thread::Builder::new().name("load".to_owned()).spawn(load) {
+            Ok(_ends_by_itself) => self.loading = Some(loading),
+            Err(error) => {
+                self.reload_at = Some(TokioInstant::now() + RETRY);
+                let outcome = Err(self.fail(format!("no thread to read the files with: {error}")));
+                self.answer_all(&outcome);
+            }
         }
-        self.loading = Some(loading);
     }
 
     pub(super) async fn take_up(&mut self, loaded: Option<Result<Loaded, Refusal>>, inbox: &mut Inbox) {
+        let _beat = self.metronome.beat();
         self.loading = None;
         let outcome = match loaded {
             Some(Ok(Loaded::World(world))) => {
@@ -69,16 +77,30 @@ impl Controller {
                 self.refuse(&refusal);
                 Err(refusal.lines)
             }
-            None => Err(vec!["reading the files failed; the log says why".to_owned()]),
+            None => Err(self.fail("reading the files met a defect of the server; the log has more".to_owned())),
         };
-        for waiter in std::mem::take(&mut self.waiting) {
-            self.answer(waiter, outcome.clone());
-        }
+        self.answer_all(&outcome);
         // A directory may have come back, or be another one, whatever its files say.
         self.is_stale |= inbox.watch.set(self.world.interests.clone());
         let is_somebody_waiting = !self.waiting_next.is_empty() && !inbox.watch.is_being_written();
         if std::mem::take(&mut self.is_stale) || is_somebody_waiting {
             self.reload();
+        }
+    }
+
+    /// The files may be as they should, and are not in use all the same. Returns what to tell those who wait.
+    fn fail(&mut self, reason: String) -> Vec<String> {
+        tracing::error!(%reason, "what was in use stays in use");
+        self.refused_fingerprint = None;
+        self.configuration.failures += 1;
+        self.configuration.refused = Some(unix_now());
+        self.configuration.errors = vec![reason];
+        self.configuration.errors.clone()
+    }
+
+    fn answer_all(&mut self, outcome: &Result<u64, Vec<String>>) {
+        for waiter in std::mem::take(&mut self.waiting) {
+            self.answer(waiter, outcome.clone());
         }
     }
 
@@ -121,7 +143,11 @@ impl Controller {
         tracing::info!(generation, services = self.charts.len(), "took up the edited files");
         self.log_warnings();
         self.save_serials();
-        tokio::task::spawn_blocking(transport::give_memory_back);
+        let beat = self.metronome.beat();
+        tokio::task::spawn_blocking(move || {
+            transport::give_memory_back();
+            drop(beat);
+        });
     }
 
     /// Takes up the datacenters' states: who is probed hangs on them, and what is answered.
@@ -162,18 +188,12 @@ impl Controller {
     }
 }
 
-/// What a thread came to, once it did; never while there is none.
+/// What a thread came to, once it did, `None` where it panicked; never while there is none.
 pub(super) async fn joined(
     loading: &mut Option<oneshot::Receiver<Result<Loaded, Refusal>>>,
 ) -> Option<Result<Loaded, Refusal>> {
     match loading {
-        Some(thread) => match thread.await {
-            Ok(loaded) => Some(loaded),
-            Err(_panicked) => {
-                tracing::error!("reading the files failed; what was in use stays in use");
-                None
-            }
-        },
+        Some(thread) => thread.await.ok(),
         None => std::future::pending().await,
     }
 }

@@ -71,7 +71,7 @@ async fn kdig_is_answered_over_https_with_edns_as_the_engine_wrote_it() {
     assert!(printed.contains("status: REFUSED"), "{printed}");
     let plain = bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
     let plain_address = plain.local_addresses()[0];
-    let shards = serve_udp(plain.udp, &Cores::share_out(1), &snapshots, &counters).unwrap();
+    let shards = serve_udp(plain.udp, &Cores::share_out(1, false), &snapshots, &counters).unwrap();
     let Some(over_udp) = kdig(plain_address, &asked[1..]).await else { return };
     assert_eq!(edns_of(&printed), edns_of(&over_udp));
     for option in ["NSID", "CLIENT-SUBNET", "COOKIE"] {

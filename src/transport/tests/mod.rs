@@ -51,7 +51,8 @@ fn serve_datagrams(listen: &str, shards: usize) -> Udp {
     let bound = bind(&[listen.parse().unwrap()], shards).unwrap();
     let address = bound.local_addresses()[0];
     let counters = Counters::new();
-    let shards = serve_udp(bound.udp, &Cores::share_out(1), &snapshots(), &counters).unwrap();
+    let cores = Cores::share_out(shards, true);
+    let shards = serve_udp(bound.udp, &cores, &snapshots(), &counters).unwrap();
     Udp { shards, counters, address, _tcp: bound.tcp }
 }
 
@@ -126,7 +127,9 @@ fn every_datagram_ends_in_exactly_one_counter() {
     let sockets: Vec<_> = (0..8).map(|_| client("127.0.0.1:0", server.address)).collect();
     let mut response = query(1, 1);
     response[2] |= 0x80;
-    for socket in &sockets {
+    for (earlier, socket) in sockets.iter().enumerate() {
+        // No more at once than a small receive buffer holds.
+        wait_for(&server.counters, |totals| totals.of(Transport::Udp).ended() == 50 * earlier as u64);
         for _ in 0..10 {
             socket.send(&query(1, 3)).unwrap();
             socket.send(&[]).unwrap();
@@ -170,6 +173,27 @@ fn a_panic_in_the_engine_costs_one_message() {
     let totals = wait_for(&server.counters, |totals| totals.of(Transport::Udp).ended() == 2);
     assert_eq!(totals.of(Transport::Udp).silent_for(Silence::Panicked), 1);
     server.shards.stop();
+}
+
+#[test]
+fn a_panic_amid_a_batch_spares_what_came_with_it() {
+    let bound = bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
+    let socket = client("127.0.0.1:0", bound.local_addresses()[0]);
+    // All are there before anybody looks: they are one batch.
+    for id in 1..4 {
+        socket.send(&query(id, 2)).unwrap();
+        socket.send(POISON_FOR_THE_ENGINE).unwrap();
+    }
+    let counters = Counters::new();
+    let shards = serve_udp(bound.udp, &Cores::share_out(1, true), &snapshots(), &counters).unwrap();
+    let mut reply = [0; 512];
+    for id in 1..4 {
+        let octets = socket.recv(&mut reply).unwrap();
+        assert!(is_refusal_of(&reply[..octets], id));
+    }
+    let totals = wait_for(&counters, |totals| totals.of(Transport::Udp).ended() == 6);
+    assert_eq!(totals.of(Transport::Udp).silent_for(Silence::Panicked), 3);
+    shards.stop();
 }
 
 #[test]
