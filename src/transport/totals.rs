@@ -59,8 +59,8 @@ pub struct TransportTotals {
     pub silent: [u64; Silence::ALL.len()],
     /// Replies the system would not send, or the client would not take.
     pub send_errors: u64,
-    /// Datagrams the kernel dropped before this program saw them; not part of `received`. Told by the kernel with the
-    /// next datagram of the same socket.
+    /// Datagrams the kernel dropped before this program saw them; not part of `received`. Asked for every second while
+    /// datagrams come, and once after them.
     pub kernel_drops: u64,
     /// Replies with TC.
     pub truncated: u64,
