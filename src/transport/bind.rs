@@ -51,7 +51,7 @@ impl Bound {
                 1 => format!(
                     "one shard gets everything (help: set `threads` to {cores}, or leave `socket-affinity` away)"
                 ),
-                shards => format!("{shards} shards share {cores} cores (help: set `threads` to {cores})"),
+                shards => format!("{shards} shards share {cores} cores (help: write `threads`, at most {cores})"),
             }));
         }
         let first_shard = self.udp.first().into_iter().flatten();

@@ -60,7 +60,7 @@ fn what_a_core_without_a_shard_receives_is_spread_over_all() {
 fn socket_affinity_is_refused_where_shards_have_no_cores() {
     let bound = bind(&["127.0.0.1:0".parse().unwrap()], 3).unwrap();
     let refusal = bound.keep_to_receiving_cores(&Cores::divide(vec![0, 1], 3)).unwrap_err();
-    assert_eq!(refusal.to_string(), "3 shards share 2 cores (help: set `threads` to 2)");
+    assert_eq!(refusal.to_string(), "3 shards share 2 cores (help: write `threads`, at most 2)");
     let bound = bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
     let refusal = bound.keep_to_receiving_cores(&Cores::divide(vec![0, 1], 1)).unwrap_err();
     assert_eq!(
