@@ -1,13 +1,16 @@
 //! Who runs where: servers on one core, whatever drives and times them on another.
 
-use std::{io, process::Child, process::Command};
+use std::{
+    io,
+    process::{Child, Command},
+};
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 /// The core of servers.
-pub(crate) const SERVER: usize = 0;
+const SERVER: usize = 0;
 /// The core of what drives them.
-pub(crate) const LOAD: usize = 1;
+const LOAD: usize = 1;
 
 /// Moves this thread, and with it what it starts from now on, to the load's core.
 ///

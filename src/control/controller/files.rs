@@ -91,11 +91,16 @@ impl Controller {
     /// The files may be as they should, and are not in use all the same. Returns what to tell those who wait.
     fn fail(&mut self, reason: String) -> Vec<String> {
         tracing::error!(%reason, "what was in use stays in use");
-        self.refused_fingerprint = None;
+        self.note_failure(None, vec![reason]);
+        self.configuration.errors.clone()
+    }
+
+    /// Keeps why what the files say is not in use; `fingerprint` is theirs where they were read.
+    fn note_failure(&mut self, fingerprint: Option<u64>, reasons: Vec<String>) {
+        self.refused_fingerprint = fingerprint;
         self.configuration.failures += 1;
         self.configuration.refused = Some(unix_now());
-        self.configuration.errors = vec![reason];
-        self.configuration.errors.clone()
+        self.configuration.errors = reasons;
     }
 
     fn answer_all(&mut self, outcome: &Result<u64, Vec<String>>) {
@@ -167,10 +172,7 @@ impl Controller {
         if self.refused_fingerprint == Some(refusal.fingerprint) {
             return;
         }
-        self.refused_fingerprint = Some(refusal.fingerprint);
-        self.configuration.failures += 1;
-        self.configuration.refused = Some(unix_now());
-        self.configuration.errors = refusal.lines.clone();
+        self.note_failure(Some(refusal.fingerprint), refusal.lines.clone());
         for line in &refusal.lines {
             tracing::error!(error = %line, "configuration refused; what was in use stays in use");
         }
