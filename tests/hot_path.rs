@@ -15,7 +15,7 @@ use portolan::{
     config::{Colours, Locations},
     control::World,
     dns::{Name, Rcode, Rtype},
-    engine::{Query, Transport, answer},
+    engine::{GROUP, Group, Names, Query, Transport, answer},
     snapshot::{Identity, Snapshot},
     steer::{Conditions, Draws},
 };
@@ -240,6 +240,42 @@ fn no_answer_allocates_once_its_shard_is_warm() {
                 }
                 let allocations = ALLOCATIONS.with(Cell::get) - before;
                 assert_eq!(allocations, 0, "{what}, from {source}, {transport:?}: in {TIMES} answers");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_group_answers_as_each_query_would_be_answered_alone_and_does_not_allocate() {
+    let (_directory, snapshot) = snapshot();
+    let (mut alone, mut together) = (Draws::new(1), Draws::new(1));
+    alone.reserve_turns(snapshot.turn_counters);
+    together.reserve_turns(snapshot.turn_counters);
+    let queries = queries();
+    let mut names = Names::new();
+    let mut replies = vec![[0; 1232]; GROUP];
+    for size in [1, 2, 7, GROUP] {
+        // Every query meets every other sort of neighbour before long.
+        for round in 0..20 * queries.len() {
+            let asked: Vec<_> =
+                (0..size).map(|place| &queries[(round * size + place * place) % queries.len()]).collect();
+            let query =
+                |message| Query { message, source: [198, 41, 0, 4].into(), transport: Transport::Udp, now_secs: 1 };
+            let mut lengths = [None; GROUP];
+            let before = ALLOCATIONS.with(Cell::get);
+            let mut group = Group::new(&mut names);
+            for ((place, (_, message, _)), out) in asked.iter().enumerate().zip(&mut replies) {
+                let _ = group.add(place, query(message), out);
+            }
+            group.answer(&snapshot, &mut together, |place, reply| lengths[place] = Some(reply.length));
+            drop(group);
+            assert_eq!(ALLOCATIONS.with(Cell::get) - before, 0);
+            for ((place, (what, message, _)), reply) in asked.iter().enumerate().zip(&replies) {
+                let mut out = [0; 1232];
+                let length = answer(&snapshot, &query(message), &mut alone, &mut out).ok().map(|reply| reply.length);
+                assert_eq!(lengths[place], length, "{what}");
+                let length = length.unwrap_or(0);
+                assert_eq!(reply[..length], out[..length], "{what}");
             }
         }
     }

@@ -1,9 +1,6 @@
 //! EDNS (RFC 6891): the OPT record of a request, and the one that goes back.
 
-use std::net::IpAddr;
-
 use super::{
-    cookie::server_cookie,
     reply::{Full, ReplyWriter, Section},
     request::Malformed,
     subnet::ClientSubnet,
@@ -25,7 +22,7 @@ pub struct Edns<'m> {
     /// Whom the resolver asks for (RFC 7871).
     pub subnet: Option<ClientSubnet<'m>>,
     /// The client's cookie (RFC 7873); any server cookie after it is not read, as none is ever required.
-    pub client_cookie: Option<[u8; 8]>,
+    pub client_cookie: Option<&'m [u8; 8]>,
     /// The server's identifier is wanted (RFC 5001).
     pub wants_nsid: bool,
 }
@@ -39,47 +36,57 @@ impl<'m> Edns<'m> {
     }
 
     /// Reads the options. Unknown ones, TCP keepalive and padding among them, are passed over, and so are those of another EDNS
-    /// version. At the first malformed one none counts.
-    pub(super) fn read_options(&mut self, mut rest: &'m [u8]) -> Result<(), Malformed> {
-        if self.version != 0 || rest.is_empty() {
-            return Ok(());
+    /// version. Where one is malformed none counts.
+    #[inline(always)]
+    pub(super) fn read_options(&mut self, octets: &'m [u8]) -> Result<(), Malformed> {
+        let read = if self.version == 0 { self.read_each_option(octets) } else { Ok(()) };
+        if read.is_err() {
+            (self.subnet, self.client_cookie, self.wants_nsid) = (None, None, false);
         }
-        let mut read = *self;
+        read
+    }
+
+    #[inline(always)]
+    fn read_each_option(&mut self, mut rest: &'m [u8]) -> Result<(), Malformed> {
         while let Some((&[a, b, c, d], tail)) = rest.split_first_chunk::<4>() {
             let [code, length] = [[a, b], [c, d]].map(u16::from_be_bytes);
             let (data, tail) = tail.split_at_checked(usize::from(length)).ok_or(Malformed)?;
             match code {
-                OPTION_NSID => read.wants_nsid = true,
-                OPTION_CLIENT_SUBNET if read.subnet.is_none() => read.subnet = Some(ClientSubnet::read(data)?),
-                OPTION_COOKIE if read.client_cookie.is_none() => read.client_cookie = Some(read_cookie(data)?),
+                OPTION_NSID => self.wants_nsid = true,
+                OPTION_CLIENT_SUBNET if self.subnet.is_none() => self.subnet = Some(ClientSubnet::read(data)?),
+                OPTION_COOKIE if self.client_cookie.is_none() => self.client_cookie = Some(read_cookie(data)?),
                 _ => {}
             }
             rest = tail;
         }
-        if !rest.is_empty() {
-            return Err(Malformed);
-        }
-        *self = read;
-        Ok(())
+        if rest.is_empty() { Ok(()) } else { Err(Malformed) }
+    }
+
+    /// What the reply's OPT record carries; `nsid` only where it was asked for.
+    pub fn echo<'e>(&'e self, nsid: &'e [u8]) -> EdnsEcho<'e> {
+        let nsid = if self.wants_nsid { nsid } else { &[] };
+        let subnet = self.subnet.as_ref().map_or(0, |subnet| OPTION_OCTETS + subnet.octets().len());
+        let cookie = if self.client_cookie.is_some() { OPTION_OCTETS + COOKIE_OCTETS } else { 0 };
+        let nsid_octets = if nsid.is_empty() { 0 } else { OPTION_OCTETS + nsid.len() };
+        let options_octets = (nsid_octets + subnet + cookie) as u16;
+        EdnsEcho { edns: self, nsid, has_subnet: subnet != 0, options_octets }
     }
 }
 
 /// Eight octets of the client's, and perhaps 8 to 32 of a server's (RFC 7873 section 5.2.2).
-fn read_cookie(data: &[u8]) -> Result<[u8; 8], Malformed> {
+fn read_cookie(data: &[u8]) -> Result<&[u8; 8], Malformed> {
     match data.len() {
-        8 | 16..=40 => data.first_chunk().copied().ok_or(Malformed),
+        8 | 16..=40 => data.first_chunk().ok_or(Malformed),
         _ => Err(Malformed),
     }
 }
 
 /// What the reply's OPT record carries, decided before the answer is written so that room is kept for it.
 #[derive(Debug, Clone, Copy)]
-pub struct EdnsEcho<'m> {
-    dnssec_ok: bool,
-    nsid: &'m [u8],
-    /// The client subnet's option as it came; empty where there is none.
-    subnet: &'m [u8],
-    cookie: Option<[u8; 24]>,
+pub struct EdnsEcho<'e> {
+    edns: &'e Edns<'e>,
+    nsid: &'e [u8],
+    has_subnet: bool,
     options_octets: u16,
 }
 
@@ -87,32 +94,18 @@ pub struct EdnsEcho<'m> {
 const FIXED_OCTETS: usize = 11;
 /// Octets of an option without its data.
 const OPTION_OCTETS: usize = 4;
+/// Octets of a client's cookie and a server's (RFC 9018 section 3).
+const COOKIE_OCTETS: usize = 24;
 
-impl<'m> EdnsEcho<'m> {
+impl EdnsEcho<'_> {
     /// The payload size that replies announce, and the most they have over UDP: what passes any path unfragmented.
     pub const UDP_PAYLOAD: u16 = 1232;
 
-    /// For a request's OPT record; `nsid` is written only where it was asked for.
-    pub fn new(edns: &Edns<'m>, nsid: &'m [u8], cookie_key: &[u8; 16], source: IpAddr, now_secs: u32) -> Self {
-        let cookie = edns.client_cookie.map(|client| {
-            let mut whole = [0; 24];
-            let (front, back) = whole.split_at_mut(8);
-            front.copy_from_slice(&client);
-            back.copy_from_slice(&server_cookie(cookie_key, client, source, now_secs));
-            whole
-        });
-        let nsid = if edns.wants_nsid { nsid } else { &[] };
-        let subnet = edns.subnet.map_or(&[][..], |subnet| subnet.octets());
-        let option = |length: usize| if length == 0 { 0 } else { OPTION_OCTETS + length };
-        let options_octets = (option(nsid.len()) + option(subnet.len()) + cookie.map_or(0, |_| option(24))) as u16;
-        Self { dnssec_ok: edns.dnssec_ok, nsid, subnet, cookie, options_octets }
-    }
-
     /// Leaves the client subnet out: the zone does not use it.
     pub fn drop_subnet(&mut self) {
-        if !self.subnet.is_empty() {
-            self.options_octets -= (OPTION_OCTETS + self.subnet.len()) as u16;
-            self.subnet = &[];
+        if let Some(subnet) = self.edns.subnet.filter(|_| self.has_subnet) {
+            self.options_octets -= (OPTION_OCTETS + subnet.octets().len()) as u16;
+            self.has_subnet = false;
         }
     }
 
@@ -121,28 +114,39 @@ impl<'m> EdnsEcho<'m> {
         FIXED_OCTETS + usize::from(self.options_octets)
     }
 
-    /// Writes the OPT record: upper rcode bits, version 0, DO as asked, the options; `scope` goes into the client subnet.
+    /// Writes the OPT record: upper rcode bits, version 0, DO as asked, the options. `scope` goes into the client subnet, and what
+    /// `server_cookie` makes of the client's cookie stands behind that.
     ///
     /// # Errors
     /// [`Full`] where the room is less than [`EdnsEcho::octets`].
-    pub fn write(&self, writer: &mut ReplyWriter<'_>, extended_rcode: u8, scope: u8) -> Result<(), Full> {
+    pub fn write(
+        &self,
+        writer: &mut ReplyWriter<'_>,
+        extended_rcode: u8,
+        scope: u8,
+        server_cookie: impl FnOnce([u8; 8]) -> [u8; 16],
+    ) -> Result<(), Full> {
         let [size_high, size_low] = Self::UDP_PAYLOAD.to_be_bytes();
-        let flags = if self.dnssec_ok { 0x80 } else { 0 };
+        let flags = if self.edns.dnssec_ok { 0x80 } else { 0 };
         let [length_high, length_low] = self.options_octets.to_be_bytes();
         let (fixed, mut options) = writer.claim(self.octets())?.split_first_chunk_mut().ok_or(Full)?;
         *fixed = [0, 0, 41, size_high, size_low, extended_rcode, 0, flags, 0, length_high, length_low];
         if !self.nsid.is_empty() {
             (_, options) = put_option(options, OPTION_NSID, self.nsid)?;
         }
-        if !self.subnet.is_empty() {
-            let (subnet, rest) = put_option(options, OPTION_CLIENT_SUBNET, self.subnet)?;
+        if let Some(subnet) = self.edns.subnet.filter(|_| self.has_subnet) {
+            let (subnet, rest) = put_option(options, OPTION_CLIENT_SUBNET, subnet.octets())?;
             if let Some(octet) = subnet.get_mut(3) {
                 *octet = scope;
             }
             options = rest;
         }
-        if let Some(cookie) = &self.cookie {
-            put_option(options, OPTION_COOKIE, cookie)?;
+        if let Some(&client) = self.edns.client_cookie {
+            let mut cookie = [0; COOKIE_OCTETS];
+            let (front, back) = cookie.split_at_mut(client.len());
+            front.copy_from_slice(&client);
+            back.copy_from_slice(&server_cookie(client));
+            put_option(options, OPTION_COOKIE, &cookie)?;
         }
         writer.count(Section::Additional, 1);
         Ok(())

@@ -69,8 +69,7 @@ impl LookupName {
         }
         let end = at + 1;
         let (target, wire) = self.octets.get_mut(..end).zip(wire.get(..end)).ok_or(NameError::LongName)?;
-        // Length octets are below 64, where no letter is. One pass: what a copy just wrote is slow to read again.
-        target.iter_mut().zip(wire).for_each(|(to, from)| *to = from.to_ascii_lowercase());
+        copy_lowercase(target, wire);
         self.length = end as u8;
         self.labels = labels;
         Ok(end)
@@ -101,6 +100,35 @@ impl LookupName {
     pub fn prefix(&self, labels: usize) -> &[u8] {
         self.as_wire().get(..self.suffix_start(labels)).unwrap_or(&[])
     }
+}
+
+/// Copies a name, lower-cased; both are of one length. Length octets are below 64, where no letter is.
+#[inline]
+fn copy_lowercase(target: &mut [u8], wire: &[u8]) {
+    let (targets, _) = target.as_chunks_mut();
+    let (chunks, _) = wire.as_chunks();
+    for (to, from) in targets.iter_mut().zip(chunks) {
+        *to = lowercase(*from);
+    }
+    // The last eight octets once more, with those that fill no chunk.
+    match (target.last_chunk_mut(), wire.last_chunk()) {
+        (Some(to), Some(from)) => *to = lowercase(*from),
+        _ => target.iter_mut().zip(wire).for_each(|(to, from)| *to = from.to_ascii_lowercase()),
+    }
+}
+
+/// Eight octets at once.
+#[inline]
+fn lowercase(octets: [u8; 8]) -> [u8; 8] {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const TOP: u64 = 0x80 * EACH;
+    let word = u64::from_ne_bytes(octets);
+    let ascii = word & !TOP;
+    // The top bit of an octet of a sum says whether it is at least `A`, or above `Z`; no octet carries into the next.
+    let from_a = ascii + (0x80 - u64::from(b'A')) * EACH;
+    let above_z = ascii + (0x7f - u64::from(b'Z')) * EACH;
+    let is_upper = (from_a & !above_z) & !word & TOP;
+    (word | is_upper >> 2).to_ne_bytes()
 }
 
 impl Default for LookupName {
@@ -163,6 +191,21 @@ mod tests {
         assert_eq!((name.label_count(), name.suffix(127).len(), name.suffix(1)), (127, 255, &b"\x01a\0"[..]));
         let too_long = [&b"\x01a".repeat(126)[..], b"\x02aa\0"].concat();
         assert_eq!(name.read(&too_long, 0), Err(NameError::LongName));
+    }
+
+    #[test]
+    fn every_octet_is_lower_cased_as_ascii_wherever_it_stands() {
+        for length in 1..=17 {
+            for octet in 0..=u8::MAX {
+                for at in 0..length {
+                    let mut wire = vec![b'Q'; length];
+                    wire[at] = octet;
+                    let mut target = vec![0; length];
+                    copy_lowercase(&mut target, &wire);
+                    assert_eq!(target, wire.to_ascii_lowercase());
+                }
+            }
+        }
     }
 
     #[test]

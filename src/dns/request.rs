@@ -91,13 +91,39 @@ pub struct Tsig<'m> {
     pub time_and_fudge: [u8; 8],
 }
 
+impl<'m> Tsig<'m> {
+    /// The record of that owner and rdata.
+    ///
+    /// # Errors
+    /// [`Malformed`] where the rdata ends early.
+    #[cold]
+    fn read(owner: Option<&'m [u8]>, rdata: &'m [u8]) -> Result<Self, Malformed> {
+        let end = skip_name(rdata, 0)?;
+        let time_and_fudge = *chunk(rdata, end)?;
+        let plain = |name: &'m [u8]| LookupName::root().read(name, 0).is_ok().then_some(name);
+        let names = owner.and_then(plain).zip(rdata.get(..end).and_then(plain));
+        Ok(Self { names, time_and_fudge })
+    }
+
+    /// The record at that offset, which is the last of the message.
+    ///
+    /// # Errors
+    /// [`Malformed`] where none is there.
+    #[cold]
+    pub fn at(message: &'m [u8], at: u16) -> Result<Self, Malformed> {
+        let owner = usize::from(at);
+        let end = skip_name(message, owner)?;
+        Self::read(message.get(owner..end), message.get(end + 10..).ok_or(Malformed)?)
+    }
+}
+
 /// What the additional section of a request says, as far as it could be read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Additional<'m> {
     /// The OPT record; without options where one of them is malformed, so that the reply can still have its own.
     pub edns: Option<Edns<'m>>,
-    /// The TSIG record.
-    pub tsig: Option<Tsig<'m>>,
+    /// Where the message has a TSIG record.
+    pub tsig_at: Option<u16>,
     /// A record ends early, octets are left over, there are two OPT records, OPT's owner is not the root, an option is malformed, or
     /// a TSIG record is not the last.
     pub is_malformed: bool,
@@ -105,15 +131,17 @@ pub struct Additional<'m> {
 
 impl<'m> Additional<'m> {
     /// Reads the additional section, which starts at `at` and must be the rest of the message.
+    #[inline(always)]
     pub fn read(message: &'m [u8], at: usize, count: u16) -> Self {
         let mut additional = Self::default();
         additional.is_malformed = additional.read_records(message, at, count).is_err();
         additional
     }
 
+    #[inline(always)]
     fn read_records(&mut self, message: &'m [u8], mut at: usize, count: u16) -> Result<(), Malformed> {
         for _ in 0..count {
-            if self.tsig.is_some() {
+            if self.tsig_at.is_some() {
                 return Err(Malformed);
             }
             let owner = at;
@@ -125,22 +153,17 @@ impl<'m> Additional<'m> {
             match Rtype(rtype) {
                 Rtype::OPT if self.edns.is_some() || at != owner + 1 => return Err(Malformed),
                 Rtype::OPT => self.edns.insert(Edns::new(class, ttl)).read_options(rdata)?,
-                Rtype::TSIG => self.tsig = Some(read_tsig(message.get(owner..at), rdata)?),
+                Rtype::TSIG => {
+                    Tsig::read(message.get(owner..at), rdata)?;
+                    // A message has at most 65,535 octets.
+                    self.tsig_at = u16::try_from(owner).ok();
+                }
                 _ => {}
             }
             at = end;
         }
         if at == message.len() { Ok(()) } else { Err(Malformed) }
     }
-}
-
-#[cold]
-fn read_tsig<'m>(owner: Option<&'m [u8]>, rdata: &'m [u8]) -> Result<Tsig<'m>, Malformed> {
-    let end = skip_name(rdata, 0)?;
-    let time_and_fudge = *chunk(rdata, end)?;
-    let plain = |name: &'m [u8]| LookupName::root().read(name, 0).is_ok().then_some(name);
-    let names = owner.and_then(plain).zip(rdata.get(..end).and_then(plain));
-    Ok(Tsig { names, time_and_fudge })
 }
 
 /// The offset that follows the name at `at`. Pointers are not followed: nothing here needs what they point to.

@@ -10,6 +10,8 @@ mod explain;
 #[cfg(test)]
 mod fixture;
 mod frame;
+mod group;
+mod parsed;
 mod plan;
 mod referral;
 mod steered;
@@ -20,6 +22,7 @@ pub use explain::{
     AttemptView, DatacenterView, DecidedByView, Explanation, LocationView, MemberView, NotOurs, PoolView, QuestionView,
     RecordView, ReplyView, Request, SteeringView, StepView, TargetView, TtlView, World, explain, render_text,
 };
+pub use group::{GROUP, Group, Names};
 pub use plan::{
     BasisView, CountryView, DatacenterChange, FlowView, Plan, Rules, ServiceChange, ShiftView, plan, render_plan,
 };

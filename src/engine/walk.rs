@@ -10,7 +10,7 @@ use super::{
     steered::{Drawn, draw},
 };
 use crate::{
-    dns::{Additional, Full, Header, LookupName, Rcode, ReplyWriter, Rtype, Section},
+    dns::{Full, Header, LookupName, Rcode, ReplyWriter, Rtype, Section},
     snapshot::Snapshot,
     steer::{Draws, ServiceId},
     zone::{Finding, Node, Outcome, Place, ReadyRecord, ReadyRrset, Zone, hash},
@@ -19,20 +19,20 @@ use crate::{
 /// How many aliases are followed, those of services and DNAMEs included.
 pub(super) const MAX_CHAIN: usize = 16;
 
-/// Answers a question that is ours to look at; the sections go into the frame's writer.
+/// Answers a question that is ours to look at, given what the lookup of its name found; the sections go into the frame's writer.
+/// `subnet` is the first address of the client subnet, where one came.
 pub(super) fn walk(
     snapshot: &Snapshot,
     query: &Query<'_>,
     rtype: Rtype,
-    name: &mut LookupName,
-    additional: &Additional<'_>,
+    subnet: Option<IpAddr>,
+    (name, finding): (&mut LookupName, Option<Finding<'_>>),
     draws: &mut Draws,
     frame: &mut Frame<'_, '_>,
 ) -> Rcode {
-    let subnet = additional.edns.as_ref().and_then(|edns| edns.subnet).and_then(|subnet| subnet.address());
     let whole_at = Header::OCTETS as u16;
     let mut walk = Walk { snapshot, query, rtype, subnet, name, whole_at, apex: None, hops: 0, trail: None };
-    match walk.run(draws, frame) {
+    match walk.run(finding, draws, frame) {
         Ok(rcode) => rcode,
         Err(Full) => {
             frame.truncate();
@@ -86,23 +86,22 @@ enum Step {
 }
 
 impl Walk<'_, '_> {
-    fn run(&mut self, draws: &mut Draws, frame: &mut Frame<'_, '_>) -> Result<Rcode, Full> {
+    fn run(&mut self, first: Option<Finding<'_>>, draws: &mut Draws, frame: &mut Frame<'_, '_>) -> Result<Rcode, Full> {
+        let Some(mut finding) = first else { return Ok(Rcode::REFUSED) };
+        frame.is_authoritative = true;
+        if !finding.zone.client_subnet {
+            self.subnet = None;
+            frame.drop_subnet();
+        }
         loop {
-            let snapshot = self.snapshot;
-            let Some(finding) = snapshot.zones.find(self.name, self.rtype) else {
-                return Ok(if self.hops == 0 { Rcode::REFUSED } else { Rcode::NOERROR });
-            };
-            if self.hops == 0 {
-                frame.is_authoritative = true;
-                if !finding.zone.client_subnet {
-                    self.subnet = None;
-                    frame.drop_subnet();
-                }
-            }
             if let Step::End(rcode) = self.step(&finding, draws, frame)? {
                 return Ok(rcode);
             }
             self.hops += 1;
+            match self.snapshot.zones.find(self.name, self.rtype) {
+                Some(next) => finding = next,
+                None => return Ok(Rcode::NOERROR),
+            }
         }
     }
 

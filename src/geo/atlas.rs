@@ -45,6 +45,17 @@ pub struct Place {
     pub special: bool,
 }
 
+/// Something that [`Atlas::locate`] will read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Lead {
+    /// The first look said it all.
+    Nowhere(u32),
+    /// A block's position.
+    Block(u32),
+    /// A run's number.
+    Run(usize),
+}
+
 /// Neighbouring addresses of one area.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Run {
@@ -88,6 +99,29 @@ impl Atlas {
                 let found = self.v6.find(address);
                 Spot { value: found.value, scope: found.scope(address) }.place()
             }
+        }
+    }
+
+    /// What [`Atlas::locate`] will read of an address after its first look.
+    #[inline]
+    pub(crate) fn lead(&self, ip: IpAddr) -> Lead {
+        let v4 = |address| self.v4.cell(address).map_or_else(Lead::Block, |spot| Lead::Nowhere(spot.value));
+        match ip {
+            IpAddr::V4(address) => v4(u32::from(address)),
+            IpAddr::V6(address) => match carried(u128::from(address)) {
+                Some((address, _)) => v4(address),
+                None => Lead::Run(self.v6.bracket(u128::from(address)).0),
+            },
+        }
+    }
+
+    /// Follows a lead that this atlas gave: what it leads to is in the cache afterwards. The number means nothing.
+    #[inline]
+    pub(crate) fn follow(&self, lead: Lead) -> u32 {
+        match lead {
+            Lead::Nowhere(value) => value,
+            Lead::Block(at) => self.v4.head(at),
+            Lead::Run(run) => self.v6.start(run) as u32,
         }
     }
 

@@ -112,6 +112,24 @@ impl Blocks {
         }
     }
 
+    /// The cell that decides, or the position of the block that does.
+    #[inline]
+    pub(super) fn cell(&self, address: u32) -> Result<Spot, u32> {
+        match self {
+            Self::Narrow(table) => table.cell(address),
+            Self::Wide(table) => table.cell(address),
+        }
+    }
+
+    /// Something of the block at a position that [`Blocks::cell`] gave.
+    #[inline]
+    pub(super) fn head(&self, at: u32) -> u32 {
+        match self {
+            Self::Narrow(table) => table.pieces[at as usize].low(),
+            Self::Wide(table) => table.pieces[at as usize].low(),
+        }
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = Found<u32>> {
         let (narrow, wide) = match self {
             Self::Narrow(table) => (Some(table.starts()), None),
@@ -151,12 +169,17 @@ impl<P: Piece> Table<P> {
 
     #[inline]
     fn find(&self, address: u32) -> Spot {
+        self.cell(address).unwrap_or_else(|at| self.find_in(self.block(at), address & 0xffff))
+    }
+
+    #[inline]
+    fn cell(&self, address: u32) -> Result<Spot, u32> {
         let cell = self.root[(address >> 24) as usize];
         if let Some(spot) = Spot::of_cell(cell) {
-            return spot;
+            return Ok(spot);
         }
         let cell = self.pages[cell as usize][(address >> LOW_BITS & 0xff) as usize];
-        Spot::of_cell(cell).unwrap_or_else(|| self.find_in(self.block(cell), address & 0xffff))
+        Spot::of_cell(cell).ok_or(cell)
     }
 
     /// The pieces of a block.

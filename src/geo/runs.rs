@@ -131,9 +131,15 @@ impl<K: Address> Runs<K> {
         self.sorted.at(run)
     }
 
+    /// Something of a run that [`Runs::bracket`] gave.
+    #[inline]
+    pub(super) fn start(&self, run: usize) -> K {
+        self.sorted.starts[run]
+    }
+
     /// The first and the last run that can hold the address.
     #[inline]
-    fn bracket(&self, address: K) -> (usize, usize) {
+    pub(super) fn bracket(&self, address: K) -> (usize, usize) {
         let Some(window) = address.window() else { return (0, self.len() - 1) };
         let steps = self.index.len() / K::WINDOWS.len();
         let step = window * steps + address.steps_above(K::WINDOWS[window], self.shift);

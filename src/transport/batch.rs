@@ -7,6 +7,7 @@
 use std::{
     io, mem,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    ops::Range,
     os::fd::{AsRawFd, BorrowedFd},
     ptr,
 };
@@ -66,7 +67,6 @@ pub(super) struct Batch {
     queries: Box<[[u8; QUERY_STRIDE]]>,
     replies: Box<[[u8; REPLY_OCTETS]]>,
     envelopes: [Envelope; BATCH],
-    reply_octets: [usize; BATCH],
     /// What calls are made with; written anew, as far as needed, before each.
     headers: Box<[libc::mmsghdr; BATCH]>,
     vectors: Box<[libc::iovec; BATCH]>,
@@ -85,6 +85,8 @@ pub(super) enum Notes {
 
 /// One datagram of a batch.
 pub(super) struct Datagram<'a> {
+    /// Its place in the batch.
+    pub(super) index: usize,
     /// What it says.
     pub(super) message: &'a [u8],
     /// Who sent it; `None` where no reply can be sent there: the kernel told no address, or the port is 0.
@@ -93,6 +95,15 @@ pub(super) struct Datagram<'a> {
     pub(super) is_cut: bool,
     /// Where the reply is written.
     pub(super) reply: &'a mut [u8],
+}
+
+/// A reply that is to be sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outgoing {
+    /// The place of the datagram that it answers, in whose reply buffer it stands.
+    pub(super) index: usize,
+    /// How long it is.
+    pub(super) octets: usize,
 }
 
 impl Batch {
@@ -106,7 +117,6 @@ impl Batch {
             queries: vec![[0; QUERY_STRIDE]; BATCH].into_boxed_slice(),
             replies: vec![[0; REPLY_OCTETS]; BATCH].into_boxed_slice(),
             envelopes: [envelope; BATCH],
-            reply_octets: [0; BATCH],
             headers: Box::new([header; BATCH]),
             vectors: Box::new([vector; BATCH]),
             width: LEAST_WIDTH,
@@ -161,39 +171,37 @@ impl Batch {
         };
     }
 
-    /// One of the datagrams last received; `index` is below what [`Batch::receive`] returned.
-    pub(super) fn datagram(&mut self, index: usize) -> Datagram<'_> {
-        let envelope = &self.envelopes[index];
-        Datagram {
-            message: &self.queries[index][..envelope.octets],
-            source: source(&self.peers[index], envelope.peer_octets),
+    /// Some of the datagrams last received: those of a range below what [`Batch::receive`] returned.
+    pub(super) fn datagrams(&mut self, range: Range<usize>) -> impl Iterator<Item = Datagram<'_>> {
+        let envelopes = self.envelopes[range.clone()].iter().zip(&self.peers[range.clone()]);
+        let buffers = self.queries[range.clone()].iter().zip(&mut self.replies[range.clone()]);
+        range.zip(envelopes.zip(buffers)).map(|(index, ((envelope, peer), (query, reply)))| Datagram {
+            index,
+            message: &query[..envelope.octets],
+            source: source(peer, envelope.peer_octets),
             is_cut: envelope.is_cut,
-            reply: &mut self.replies[index],
-        }
+            reply,
+        })
     }
 
     /// Whether one of those last received says this.
     #[cfg(test)]
     pub(super) fn holds(&mut self, count: usize, message: &[u8]) -> bool {
-        (0..count).any(|index| self.datagram(index).message == message)
+        self.datagrams(0..count).any(|datagram| datagram.message == message)
     }
 
-    /// Says how long the reply to a datagram is.
-    pub(super) fn set_reply(&mut self, index: usize, octets: usize) {
-        self.reply_octets[index] = octets.min(REPLY_OCTETS);
-    }
-
-    /// Sends the replies to these datagrams, without waiting; returns how many of them, from the first on, were taken.
+    /// Sends these replies, without waiting; returns how many of them, from the first on, were taken.
     ///
     /// # Errors
     /// What was wrong with the first of them; [`io::ErrorKind::WouldBlock`] where the socket's buffer is full.
-    pub(super) fn send(&mut self, socket: BorrowedFd<'_>, indices: &[usize]) -> io::Result<usize> {
-        let count = indices.len().min(BATCH);
-        for (place, &index) in indices.iter().enumerate().take(count) {
+    pub(super) fn send(&mut self, socket: BorrowedFd<'_>, outgoing: &[Outgoing]) -> io::Result<usize> {
+        let count = outgoing.len().min(BATCH);
+        for (place, &Outgoing { index, octets }) in outgoing.iter().enumerate().take(count) {
             let envelope = self.envelopes[index];
             let header = &mut self.headers[place].msg_hdr;
+            let reply = &mut self.replies[index];
             self.vectors[place] =
-                libc::iovec { iov_base: self.replies[index].as_mut_ptr().cast(), iov_len: self.reply_octets[index] };
+                libc::iovec { iov_base: reply.as_mut_ptr().cast(), iov_len: octets.min(REPLY_OCTETS) };
             header.msg_name = (&raw mut self.peers[index]).cast();
             header.msg_namelen = envelope.peer_octets;
             header.msg_iov = &raw mut self.vectors[place];

@@ -9,7 +9,7 @@ use std::{
 
 use super::counters::Silence;
 use crate::{
-    engine::{self, Query, Reply, Transport},
+    engine::{self, Group, Query, Reply, Transport},
     snapshot::Snapshot,
     steer::Draws,
 };
@@ -24,18 +24,33 @@ pub(super) fn answer(
     draws: &mut Draws,
     out: &mut [u8],
 ) -> Result<Reply, Silence> {
-    shielded(|| ask(snapshot, query, draws, out)).unwrap_or_else(|| Err(panicked(query.transport, Some(query.source))))
+    let ask = || {
+        swallow(query);
+        engine::answer(snapshot, query, draws, out).map_err(Silence::Ignored)
+    };
+    shielded(ask).unwrap_or_else(|| Err(panicked(query.transport, Some(query.source))))
 }
 
-/// Asks the engine, where somebody further up is [`shielded`].
+/// Adds a message to a group, which somebody further up has [`shielded`].
 ///
 /// # Errors
 /// Why nothing is to be sent.
 #[inline]
-pub(super) fn ask(snapshot: &Snapshot, query: &Query<'_>, draws: &mut Draws, out: &mut [u8]) -> Result<Reply, Silence> {
+pub(super) fn add<'m>(
+    group: &mut Group<'_, 'm>,
+    mark: usize,
+    query: Query<'m>,
+    out: &'m mut [u8],
+) -> Result<(), Silence> {
+    swallow(&query);
+    group.add(mark, query, out).map_err(Silence::Ignored)
+}
+
+/// Panics where a test asks for that.
+#[inline]
+fn swallow(_query: &Query<'_>) {
     #[cfg(test)]
-    assert!(query.message != super::tests::POISON_FOR_THE_ENGINE, "a test asks for this panic");
-    engine::answer(snapshot, query, draws, out).map_err(Silence::Ignored)
+    assert!(_query.message != super::tests::POISON_FOR_THE_ENGINE, "a test asks for this panic");
 }
 
 /// Does what asks the engine; `None` where that panicked.

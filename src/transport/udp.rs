@@ -21,14 +21,14 @@ use arc_swap::{ArcSwap, cache::Cache};
 
 use super::{
     Cores,
-    batch::{BATCH, Batch, Datagram, Notes},
+    batch::{BATCH, Batch, Datagram, Notes, Outgoing},
     bind,
     counters::{Counters, Recorder, Silence},
     guard::{self, Throttle},
     syscall::{self, Waiter},
 };
 use crate::{
-    engine::{Query, Reply, Tally, Transport},
+    engine::{GROUP, Group, Names, Query, Tally, Transport},
     snapshot::Snapshot,
     steer::Draws,
 };
@@ -204,6 +204,7 @@ struct Desk<'a> {
     snapshots: Cache<&'a ArcSwap<Snapshot>, Arc<Snapshot>>,
     generation: Option<u64>,
     draws: Draws,
+    names: Names,
     batch: Box<Batch>,
     /// When the last batch came, in seconds since 1970.
     now_secs: u32,
@@ -211,8 +212,8 @@ struct Desk<'a> {
     is_second_over: bool,
     /// Whether a batch came since the kernel was last asked for its drops.
     has_served: bool,
-    /// The datagrams of the batch that have a reply, and what each counts as.
-    outgoing: Vec<usize>,
+    /// The replies of the batch, and what each counts as.
+    outgoing: Vec<Outgoing>,
     tallies: Vec<Tally>,
     recorder: &'a mut Recorder,
 }
@@ -223,6 +224,7 @@ impl<'a> Desk<'a> {
             snapshots: Cache::new(snapshots),
             generation: None,
             draws: Draws::new(fastrand::u64(..)),
+            names: Names::new(),
             batch: Box::new(Batch::new()),
             now_secs: 0,
             is_second_over: false,
@@ -277,25 +279,40 @@ impl<'a> Desk<'a> {
         self.tallies.clear();
         #[cfg(test)]
         assert!(!self.batch.holds(count, super::tests::POISON_FOR_THE_SHARD), "a test asks for this panic");
-        // A panic costs the message that it came for: the others of the batch are gone on with.
-        let mut next = 0;
-        while next < count {
-            let rest = || {
-                while next < count {
-                    next += 1;
-                    match answer(snapshot, self.batch.datagram(next - 1), now_secs, &mut self.draws) {
-                        Ok(reply) => {
-                            self.batch.set_reply(next - 1, reply.length);
-                            self.outgoing.push(next - 1);
-                            self.tallies.push(reply.tally);
-                        }
-                        Err(silence) => self.recorder.silent(silence),
+        let mut is_settled = [false; BATCH];
+        let together = || {
+            for first in (0..count).step_by(GROUP) {
+                let mut group = Group::new(&mut self.names);
+                for datagram in self.batch.datagrams(first..count.min(first + GROUP)) {
+                    let index = datagram.index;
+                    let added =
+                        open(datagram, now_secs).and_then(|(query, reply)| guard::add(&mut group, index, query, reply));
+                    if let Err(silence) = added {
+                        self.recorder.silent(silence);
+                        is_settled[index] = true;
                     }
                 }
-            };
-            if guard::shielded(rest).is_none() {
-                let source = self.batch.datagram(next - 1).source;
-                self.recorder.silent(guard::panicked(Transport::Udp, source));
+                group.answer(snapshot, &mut self.draws, |index, reply| {
+                    self.outgoing.push(Outgoing { index, octets: reply.length });
+                    self.tallies.push(reply.tally);
+                    is_settled[index] = true;
+                });
+            }
+        };
+        if guard::shielded(together).is_some() {
+            return;
+        }
+        // A panic costs the message that it came for: the others are answered one by one.
+        for datagram in self.batch.datagrams(0..count).filter(|datagram| !is_settled[datagram.index]) {
+            let index = datagram.index;
+            let answered = open(datagram, now_secs)
+                .and_then(|(query, reply)| guard::answer(snapshot, &query, &mut self.draws, reply));
+            match answered {
+                Ok(reply) => {
+                    self.outgoing.push(Outgoing { index, octets: reply.length });
+                    self.tallies.push(reply.tally);
+                }
+                Err(silence) => self.recorder.silent(silence),
             }
         }
     }
@@ -326,15 +343,15 @@ impl<'a> Desk<'a> {
     }
 }
 
-/// Answers one datagram, where it can be answered.
+/// The query in a datagram and the room for its reply, where it can be answered.
 #[inline]
-fn answer(snapshot: &Snapshot, datagram: Datagram<'_>, now_secs: u32, draws: &mut Draws) -> Result<Reply, Silence> {
-    let Some(source) = datagram.source else { return Err(Silence::Unanswerable) };
+fn open(datagram: Datagram<'_>, now_secs: u32) -> Result<(Query<'_>, &mut [u8]), Silence> {
+    let source = datagram.source.ok_or(Silence::Unanswerable)?;
     if datagram.is_cut {
         return Err(Silence::Oversized);
     }
     let query = Query { message: datagram.message, source, transport: Transport::Udp, now_secs };
-    guard::ask(snapshot, &query, draws, datagram.reply)
+    Ok((query, datagram.reply))
 }
 
 /// Logs what recvmmsg said, unless it is that there is nothing to receive.

@@ -67,6 +67,12 @@ impl Zone {
         Some(Node { zone: self, number })
     }
 
+    /// The node of the name that has this hash, but for one in a hundred that only looks alike.
+    pub(super) fn probable_node(&self, hash: u64) -> Option<Node<'_>> {
+        let number = *self.index.find(hash, |_| true)?;
+        Some(Node { zone: self, number })
+    }
+
     /// As [`Zone::node`], for the wire form of a name with so many labels.
     pub(super) fn wire_node(&self, wire: &[u8], labels: usize) -> Option<Node<'_>> {
         (self.label_counts >> labels & 1 == 1).then(|| self.node_of_wire(wire, hash(wire))).flatten()
@@ -93,6 +99,11 @@ impl Zone {
         if let Some(node) = self.node_of_wire(name.as_wire(), hashed) {
             return node;
         }
+        self.closest_above(name)
+    }
+
+    /// The closest node above `name`, which is in the zone.
+    pub(super) fn closest_above(&self, name: &LookupName) -> Node<'_> {
         // Every zone has its apex: no use looking for that.
         (self.apex_labels + 1..name.label_count())
             .rev()
@@ -207,6 +218,13 @@ impl<'z> Node<'z> {
             rest = tail;
             Some(rrset)
         })
+    }
+
+    /// Its name and its RRsets, as they are stored.
+    pub(super) fn octets(self) -> &'z [u8] {
+        let node = self.stored();
+        let at = node.name_at as usize;
+        &self.zone.arena[at..at + usize::from(node.name_octets) + node.sets_octets as usize]
     }
 
     /// Its records of one type.

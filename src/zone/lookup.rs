@@ -41,21 +41,84 @@ pub enum Outcome<'z> {
     Missing,
 }
 
+/// What a lookup has found by a name's hash alone: most likely the name, but it is to be read first. To know where it is costs no
+/// reading of it, so that the leads of many names can be had before the first is followed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Lead<'z> {
+    /// No zone holds the name.
+    Outside,
+    /// A name that exists for a service.
+    Steered(&'z SteeredName),
+    /// A node of the innermost zone that holds the name.
+    Node(ZoneId, Node<'z>),
+    /// The innermost zone that holds the name has no node of that hash.
+    Missing(ZoneId, &'z Zone),
+}
+
+impl<'z> Lead<'z> {
+    /// The name that it leads to, and the records that stand behind it.
+    pub(crate) fn octets(self) -> &'z [u8] {
+        match self {
+            Self::Steered(steered) => steered.wire(),
+            Self::Node(_, node) => node.octets(),
+            Self::Outside | Self::Missing(..) => &[],
+        }
+    }
+}
+
 impl Zones {
     /// Looks a name up in the innermost zone that holds it; `None` where no zone does.
     ///
     /// For DS the zone above an apex is responsible, where we serve it (RFC 4035 section 3.1.4.1). No allocation; as many table
     /// look-ups as the name has labels at most, one for a service's name and three for any other that exists.
     pub fn find(&self, name: &LookupName, rtype: Rtype) -> Option<Finding<'_>> {
-        let (wire, labels) = (name.as_wire(), name.label_count());
-        let hashed = hash(wire);
-        let steered = self.steered(wire, labels, || hashed);
-        if let Some(steered) = steered.filter(|steered| !(steered.is_apex && rtype == Rtype::DS)) {
-            let zone = self.zone(steered.zone);
-            let node = steered.node.map(|number| Node { zone, number });
-            let outcome = Outcome::Exists { node, service: steered.service, is_wildcard: false };
-            return Some(Finding { zone, zone_id: steered.zone, outcome });
+        let hashed = hash(name.as_wire());
+        self.follow(self.lead(name, hashed), (name, hashed), rtype)
+    }
+
+    /// The first half of [`Zones::find`].
+    #[inline]
+    pub(crate) fn lead(&self, name: &LookupName, hashed: u64) -> Lead<'_> {
+        let labels = name.label_count();
+        if let Some(steered) = self.probably_steered(labels, hashed) {
+            return Lead::Steered(steered);
         }
+        let Some((id, zone)) = self.zone_of(name, labels) else { return Lead::Outside };
+        zone.probable_node(hashed).map_or(Lead::Missing(id, zone), |node| Lead::Node(id, node))
+    }
+
+    /// The second half of [`Zones::find`], given the lead of that name.
+    #[inline]
+    pub(crate) fn follow<'z>(
+        &'z self,
+        lead: Lead<'z>,
+        (name, hashed): (&LookupName, u64),
+        rtype: Rtype,
+    ) -> Option<Finding<'z>> {
+        let wire = name.as_wire();
+        match lead {
+            Lead::Outside => None,
+            Lead::Steered(steered) if steered.wire() == wire && !(steered.is_apex && rtype == Rtype::DS) => {
+                let zone = self.zone(steered.zone);
+                let node = steered.node.map(|number| Node { zone, number });
+                let outcome = Outcome::Exists { node, service: steered.service, is_wildcard: false };
+                Some(Finding { zone, zone_id: steered.zone, outcome })
+            }
+            Lead::Node(zone_id, node) if node.name() == wire && rtype != Rtype::DS => {
+                let zone = node.zone;
+                Some(Finding { zone, zone_id, outcome: self.find_at(node, name, None, rtype) })
+            }
+            Lead::Missing(zone_id, zone) if rtype != Rtype::DS => {
+                Some(Finding { zone, zone_id, outcome: self.find_at(zone.closest_above(name), name, None, rtype) })
+            }
+            _ => self.search(name, hashed, rtype),
+        }
+    }
+
+    /// Looks a name up that is not what its hash led to, or that is asked for DS.
+    #[cold]
+    fn search(&self, name: &LookupName, hashed: u64, rtype: Rtype) -> Option<Finding<'_>> {
+        let (wire, labels) = (name.as_wire(), name.label_count());
         let (mut zone_id, mut zone) = self.zone_of(name, labels)?;
         if rtype == Rtype::DS
             && zone.apex_labels == labels
@@ -64,18 +127,19 @@ impl Zones {
         {
             (zone_id, zone) = above;
         }
-        Some(Finding { zone, zone_id, outcome: self.find_in(zone, (name, hashed), steered, rtype) })
+        let steered = self.steered(wire, labels, || hashed);
+        let outcome = self.find_at(zone.closest_of(name, hashed), name, steered, rtype);
+        Some(Finding { zone, zone_id, outcome })
     }
 
-    /// How a name stands in a zone; `steered` is what services make of it.
-    fn find_in<'z>(
+    /// How a name stands in a zone whose `closest` node is at or above it; `steered` is what services make of it.
+    fn find_at<'z>(
         &'z self,
-        zone: &'z Zone,
-        (name, hashed): (&LookupName, u64),
+        closest: Node<'z>,
+        name: &LookupName,
         steered: Option<&SteeredName>,
         rtype: Rtype,
     ) -> Outcome<'z> {
-        let closest = zone.closest_of(name, hashed);
         let is_exact = closest.label_count() == name.label_count();
         if let Some(barrier) = closest.barrier_for(is_exact) {
             let is_ds_at_cut = rtype == Rtype::DS && is_exact && barrier.number() == closest.number();
@@ -88,7 +152,7 @@ impl Zones {
             let service = steered.and_then(|steered| steered.service);
             return Outcome::Exists { node: is_exact.then_some(closest), service, is_wildcard: false };
         }
-        self.expand(zone, name, closest)
+        self.expand(name, closest)
     }
 
     /// How many labels the closest encloser has, names of services included.
@@ -103,11 +167,11 @@ impl Zones {
 
     /// The wildcard right below the closest encloser, if there is one (RFC 4592 section 3.3.1).
     #[inline(never)]
-    fn expand<'z>(&'z self, zone: &'z Zone, name: &LookupName, closest: Node<'_>) -> Outcome<'z> {
+    fn expand<'z>(&'z self, name: &LookupName, closest: Node<'z>) -> Outcome<'z> {
         let encloser_labels = self.encloser_labels(name, closest);
         let mut buffer = [0; Name::MAX_OCTETS + 2];
         let wildcard = wildcard_of(name.suffix(encloser_labels), &mut buffer);
-        let node = zone.wire_node(wildcard, encloser_labels + 1);
+        let node = closest.zone.wire_node(wildcard, encloser_labels + 1);
         let steered = self.steered(wildcard, encloser_labels + 1, || hash(wildcard));
         match (node, steered) {
             (None, None) => Outcome::Missing,

@@ -17,6 +17,7 @@ pub(crate) use hash::hash;
 
 pub use content::{Node, Standpoint, Zone};
 pub use error::{RecordError, ZoneError};
+pub(crate) use lookup::Lead;
 pub use lookup::{Finding, Outcome};
 pub use record::Record;
 pub use rrset::{Place, ReadyRecord, ReadyRrset};

@@ -30,7 +30,7 @@ pub struct Zones {
 
 /// A name that exists for a service: its own, or one between it and static names. All that a lookup wants to know of it.
 #[derive(Debug)]
-pub(super) struct SteeredName {
+pub(crate) struct SteeredName {
     name: Name,
     pub(super) service: Option<ServiceId>,
     /// The innermost zone that holds it.
@@ -39,6 +39,12 @@ pub(super) struct SteeredName {
     pub(super) node: Option<u32>,
     /// Whether it is that zone's apex.
     pub(super) is_apex: bool,
+}
+
+impl SteeredName {
+    pub(super) fn wire(&self) -> &[u8] {
+        self.name.as_wire()
+    }
 }
 
 impl Zones {
@@ -114,6 +120,13 @@ impl Zones {
     /// A zone of [`Zones::list`].
     pub(super) fn zone(&self, id: ZoneId) -> &Zone {
         &self.zones[id.index()]
+    }
+
+    /// The name of so many labels that services know and that has this hash, but for one in a hundred that only looks alike.
+    pub(super) fn probably_steered(&self, labels: usize, hashed: u64) -> Option<&SteeredName> {
+        let is_possible = self.steered_label_counts >> labels & 1 == 1;
+        let at = is_possible.then(|| self.services.find(hashed, |_| true)).flatten()?;
+        Some(&self.steered[*at as usize])
     }
 
     /// What services make of a name with so many labels: `None` where it does not exist for them.

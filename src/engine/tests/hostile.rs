@@ -8,8 +8,9 @@ use proptest::prelude::*;
 use super::{OPT, ask, lookup::EXAMPLE, request, snapshot};
 use crate::{
     dns::{Rcode, Rtype},
-    engine::{Ignored, Transport},
+    engine::{GROUP, Group, Ignored, Names, Query, Transport},
     snapshot::Snapshot,
+    steer::Draws,
 };
 
 static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| snapshot(&[("example.com.", EXAMPLE), (".", "")]));
@@ -53,26 +54,14 @@ fn transports() -> impl Strategy<Value = Transport> {
     prop_oneof![Just(Transport::Udp), Just(Transport::Tcp)]
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 4096, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn random_octets_get_a_well_formed_reply_or_none(message in prop::collection::vec(any::<u8>(), 0..200), transport in transports()) {
-        check(&message, transport);
-    }
-
-    #[test]
-    fn mutated_requests_get_a_well_formed_reply_or_none(
-        name in prop::sample::select(&NAMES[..]),
-        rtype in prop_oneof![Just(1_u16), Just(28), Just(255), Just(15), 0..300_u16],
-        options in prop::collection::vec(
-            (prop_oneof![Just(3_u16), Just(8), Just(10), Just(11), any::<u16>()], prop::collection::vec(any::<u8>(), 0..24)),
-            0..4,
-        ),
-        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
-        cut in prop::option::weighted(0.2, any::<prop::sample::Index>()),
-        transport in transports(),
-    ) {
+/// A request with options, some of its octets changed, and perhaps its end cut off.
+fn mutated() -> impl Strategy<Value = Vec<u8>> {
+    let code = prop_oneof![Just(3_u16), Just(8), Just(10), Just(11), any::<u16>()];
+    let options = prop::collection::vec((code, prop::collection::vec(any::<u8>(), 0..24)), 0..4);
+    let rtype = prop_oneof![Just(1_u16), Just(28), Just(255), Just(15), 0..300_u16];
+    let edits = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
+    let cut = prop::option::weighted(0.2, any::<prop::sample::Index>());
+    (prop::sample::select(&NAMES[..]), rtype, options, edits, cut).prop_map(|(name, rtype, options, edits, cut)| {
         let options: Vec<u8> = options
             .iter()
             .flat_map(|(code, data)| [&code.to_be_bytes(), &(data.len() as u16).to_be_bytes(), &data[..]].concat())
@@ -86,7 +75,38 @@ proptest! {
         if let Some(cut) = cut {
             message.truncate(cut.index(message.len()));
         }
+        message
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4096, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_octets_get_a_well_formed_reply_or_none(message in prop::collection::vec(any::<u8>(), 0..200), transport in transports()) {
         check(&message, transport);
+    }
+
+    #[test]
+    fn mutated_requests_get_a_well_formed_reply_or_none(message in mutated(), transport in transports()) {
+        check(&message, transport);
+    }
+
+    #[test]
+    fn what_comes_together_is_answered_as_if_it_came_alone(messages in prop::collection::vec(mutated(), 1..=GROUP)) {
+        let query = |message| Query { message, source: [192, 0, 2, 99].into(), transport: Transport::Udp, now_secs: 0 };
+        let (mut names, mut buffers) = (Names::new(), vec![vec![0; 1232]; messages.len()]);
+        let mut replies = vec![None; messages.len()];
+        let mut group = Group::new(&mut names);
+        for ((number, message), buffer) in messages.iter().enumerate().zip(&mut buffers) {
+            let _ = group.add(number, query(message), buffer);
+        }
+        group.answer(&SNAPSHOT, &mut Draws::new(1), |number, reply| replies[number] = Some(reply.length));
+        drop(group);
+        for ((message, buffer), length) in messages.iter().zip(&buffers).zip(replies) {
+            let alone = ask(&SNAPSHOT, message, Transport::Udp).ok().map(|(reply, _)| reply);
+            prop_assert_eq!(length.map(|length| &buffer[..length]), alone.as_deref(), "{:?}", message);
+        }
     }
 }
 

@@ -1,0 +1,135 @@
+//! Queries answered together, so that what they read of memory comes together, too.
+//!
+//! A name among a hundred thousand and an address among all are seldom in a cache, least of all behind a system call that moved
+//! a batch of packets through it; and one look-up's readings wait for each other: table, node, records. Those of different
+//! queries do not. So the first reading of all goes before the second of any: short loops, of which the processor runs
+//! many turns at a time. What they read is then read again, from the cache, by the code that answers any single query.
+
+use std::{array, hint::black_box};
+
+use arrayvec::ArrayVec;
+
+use super::{
+    answer::{Ignored, Query, Reply},
+    parsed::Parsed,
+};
+use crate::{
+    dns::{LookupName, Question, Rtype},
+    snapshot::Snapshot,
+    steer::{Chart, Draws, Family},
+    zone::{Finding, Lead, Outcome},
+};
+
+/// How many queries a group has at most: as many as a core has readings under way.
+pub const GROUP: usize = 16;
+
+/// One for each query of a group.
+type Each<T> = ArrayVec<T, GROUP>;
+
+/// Room for the names asked for, to be used again: some 400 octets each.
+#[derive(Debug)]
+pub struct Names(Box<[LookupName; GROUP]>);
+
+/// At most [`GROUP`] queries and the buffers for their replies.
+#[derive(Debug)]
+pub struct Group<'n, 'm> {
+    names: &'n mut [LookupName; GROUP],
+    members: Each<Member<'m>>,
+}
+
+#[derive(Debug)]
+struct Member<'m> {
+    /// The caller's mark.
+    mark: usize,
+    parsed: Parsed<'m>,
+    out: &'m mut [u8],
+}
+
+impl Names {
+    /// Room for one group.
+    pub fn new() -> Self {
+        Self(Box::new(array::from_fn(|_| LookupName::root())))
+    }
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<'n, 'm> Group<'n, 'm> {
+    /// Without queries yet.
+    pub fn new(names: &'n mut Names) -> Self {
+        Self { names: &mut names.0, members: Each::new() }
+    }
+
+    /// Takes one more query, whose reply goes into `out`, which is as [`super::answer()`] wants it. `mark` says whose it is.
+    ///
+    /// # Errors
+    /// [`Ignored`] says why nothing is to be sent.
+    ///
+    /// # Panics
+    /// In a group of [`GROUP`].
+    pub fn add(&mut self, mark: usize, query: Query<'m>, out: &'m mut [u8]) -> Result<(), Ignored> {
+        let parsed = Parsed::read(query, &mut self.names[self.members.len()])?;
+        self.members.push(Member { mark, parsed, out });
+        Ok(())
+    }
+
+    /// Answers all, as [`super::answer()`] would, in the order in which they came; `each` is told the mark and the reply.
+    pub fn answer(&mut self, snapshot: &Snapshot, draws: &mut Draws, mut each: impl FnMut(usize, Reply)) {
+        let zones = &*snapshot.zones;
+        // Whoever comes alone has nobody to share the waiting with.
+        let is_alone = self.members.len() == 1;
+        let leads: Each<_> = self.pairs().map(|(member, name)| member.parsed.lead(zones, name)).collect();
+        if !is_alone {
+            fetch_names(&leads);
+        }
+        let findings: Each<_> =
+            self.pairs().zip(&leads).map(|((member, name), &lead)| member.parsed.follow(zones, name, lead)).collect();
+        if !is_alone {
+            fetch_places(snapshot, &self.members, &findings);
+        }
+        for ((member, name), &finding) in self.members.iter_mut().zip(&mut *self.names).zip(&findings) {
+            let reply = member.parsed.answer(snapshot, name, finding, draws, member.out);
+            each(member.mark, reply);
+        }
+        self.members.clear();
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (&Member<'m>, &LookupName)> {
+        self.members.iter().zip(&*self.names)
+    }
+}
+
+/// Brings the names into the cache, with their records.
+fn fetch_names(leads: &[Lead<'_>]) {
+    let octets: Each<_> = leads.iter().map(|lead| lead.octets()).collect();
+    let edges = octets.iter().flat_map(|octets| [octets.first(), octets.last()]).flatten();
+    black_box(edges.fold(0, |sum: u8, &octet| sum.wrapping_add(octet)));
+}
+
+/// Brings that part of the atlases into the cache where the clients are.
+fn fetch_places(snapshot: &Snapshot, members: &[Member<'_>], findings: &[Option<Finding<'_>>]) {
+    let lead = |(member, finding): (&Member<'_>, &Option<Finding<'_>>)| {
+        let atlas = chart(snapshot, finding.as_ref()?)?.atlas(family(member.parsed.question()?)?)?;
+        Some((atlas, atlas.lead(member.parsed.client())))
+    };
+    let leads: Each<_> = members.iter().zip(findings).filter_map(lead).collect();
+    black_box(leads.iter().fold(0, |sum: u32, &(atlas, lead)| sum.wrapping_add(atlas.follow(lead))));
+}
+
+/// The chart of the service of that name.
+fn chart<'s>(snapshot: &'s Snapshot, finding: &Finding<'_>) -> Option<&'s Chart> {
+    let Outcome::Exists { service: Some(service), .. } = finding.outcome else { return None };
+    snapshot.charts.get(service.index()).map(|chart| &**chart)
+}
+
+fn family(question: Question) -> Option<Family> {
+    match question.rtype {
+        Rtype::A => Some(Family::V4),
+        Rtype::AAAA => Some(Family::V6),
+        _ => None,
+    }
+}

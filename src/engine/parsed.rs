@@ -1,0 +1,135 @@
+//! A query that was read: all that an answer depends on but the snapshot.
+
+use std::net::IpAddr;
+
+use super::{
+    answer::{Ignored, Query, Reply},
+    frame::Frame,
+    walk::walk,
+};
+use crate::{
+    dns::{Additional, Flags, Header, LookupName, Opcode, Question, Rcode, Rtype},
+    snapshot::Snapshot,
+    steer::Draws,
+    zone::{self, Finding, Lead, Zones},
+};
+
+/// A query as far as it could be read. The name asked for is beside it: it is large, and whoever answers many has room for it.
+#[derive(Debug)]
+pub(super) struct Parsed<'m> {
+    pub(super) query: Query<'m>,
+    pub(super) header: Header,
+    pub(super) question: Option<Question>,
+    pub(super) additional: Additional<'m>,
+    /// Why there will be no answer to the question.
+    objection: Option<Rcode>,
+    /// The hash of the name.
+    hashed: u64,
+}
+
+impl<'m> Parsed<'m> {
+    /// Reads a query, and the name asked for into `name`, which is of no use where there is no question.
+    ///
+    /// # Errors
+    /// [`Ignored`] says why nothing is to be sent.
+    #[inline(always)]
+    pub(super) fn read(query: Query<'m>, name: &mut LookupName) -> Result<Self, Ignored> {
+        let header = Header::read(query.message).ok_or(Ignored::Short)?;
+        if header.flags.has(Flags::QR) {
+            return Err(Ignored::Response);
+        }
+        let question = (header.counts[0] == 1).then(|| Question::read(query.message, name).ok()).flatten();
+        let hashed = question.map_or(0, |_| zone::hash(name.as_wire()));
+        let additional = read_additional(query.message, &header, question.as_ref());
+        let objection = objection(&header, question.as_ref(), &additional);
+        Ok(Self { query, header, question, additional, objection, hashed })
+    }
+
+    /// What is asked, where that is to be answered.
+    pub(super) fn question(&self) -> Option<Question> {
+        self.question.filter(|_| self.objection.is_none())
+    }
+
+    /// The address that the answer is tailored to, unless the zone looks at no client subnets.
+    pub(super) fn client(&self) -> IpAddr {
+        self.subnet().unwrap_or(self.query.source)
+    }
+
+    /// The first address of the client subnet, where one came and is to be looked at.
+    fn subnet(&self) -> Option<IpAddr> {
+        self.additional.edns.as_ref().and_then(|edns| edns.subnet).and_then(|subnet| subnet.address())
+    }
+
+    /// Starts to look the name up, where the question is to be answered.
+    pub(super) fn lead<'s>(&self, zones: &'s Zones, name: &LookupName) -> Lead<'s> {
+        if self.question().is_some() { zones.lead(name, self.hashed) } else { Lead::Outside }
+    }
+
+    /// Looks the name up to the end.
+    pub(super) fn follow<'s>(&self, zones: &'s Zones, name: &LookupName, lead: Lead<'s>) -> Option<Finding<'s>> {
+        self.question().and_then(|question| zones.follow(lead, (name, self.hashed), question.rtype))
+    }
+
+    /// Writes the reply; `finding` is what [`Parsed::follow`] gave.
+    pub(super) fn answer(
+        &self,
+        snapshot: &Snapshot,
+        name: &mut LookupName,
+        finding: Option<Finding<'_>>,
+        draws: &mut Draws,
+        out: &mut [u8],
+    ) -> Reply {
+        let mut frame = Frame::new(&snapshot.identity, self, out);
+        let rcode = match (self.objection, &self.question) {
+            (None, Some(question)) => {
+                walk(snapshot, &self.query, question.rtype, self.subnet(), (name, finding), draws, &mut frame)
+            }
+            (None, None) => Rcode::FORMERR,
+            (Some(Rcode::NOTAUTH), _) => frame.refuse_key(),
+            (Some(rcode), _) => rcode,
+        };
+        frame.finish(rcode)
+    }
+}
+
+/// The additional section; nothing where it cannot be reached, because other records stand in front or the question is malformed.
+#[inline(always)]
+fn read_additional<'m>(message: &'m [u8], header: &Header, question: Option<&Question>) -> Additional<'m> {
+    let [questions, answers, authority, additional] = header.counts;
+    let start = question.map_or(Header::OCTETS, |question| question.end);
+    let is_reachable = questions == u16::from(question.is_some()) && answers == 0 && authority == 0;
+    if is_reachable { Additional::read(message, start, additional) } else { Additional::default() }
+}
+
+/// Why a request gets no answer to its question, in the order in which the reasons weigh.
+fn objection(header: &Header, question: Option<&Question>, additional: &Additional<'_>) -> Option<Rcode> {
+    if header.flags.opcode() != Opcode::QUERY {
+        return Some(Rcode::NOTIMP);
+    }
+    let Some(question) = question else {
+        return Some(if asks_for_a_cookie(header, additional) { Rcode::NOERROR } else { Rcode::FORMERR });
+    };
+    let [_, answers, authority, _] = header.counts;
+    // An IXFR brings the SOA it has (RFC 1995 section 3).
+    let is_ixfr = question.rtype == Rtype::IXFR;
+    if answers != 0 || authority != 0 && !is_ixfr || additional.is_malformed {
+        return Some(Rcode::FORMERR);
+    }
+    if additional.edns.is_some_and(|edns| edns.version != 0) {
+        return Some(Rcode::BADVERS);
+    }
+    if additional.tsig_at.is_some() {
+        return Some(Rcode::NOTAUTH);
+    }
+    if question.class != Question::CLASS_IN {
+        return Some(Rcode::REFUSED);
+    }
+    // Other types that no zone holds (OPT, TSIG, MAILB) get NODATA, as from NSD and Knot.
+    matches!(question.rtype, Rtype::AXFR | Rtype::IXFR).then_some(Rcode::REFUSED)
+}
+
+/// Whether a request has no question because it asks for nothing but a server cookie (RFC 7873 section 5.4).
+fn asks_for_a_cookie(header: &Header, additional: &Additional<'_>) -> bool {
+    let has_cookie = additional.edns.is_some_and(|edns| edns.client_cookie.is_some());
+    header.counts[0] == 0 && has_cookie && !additional.is_malformed && additional.tsig_at.is_none()
+}
