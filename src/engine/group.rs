@@ -82,9 +82,12 @@ impl<'n, 'm> Group<'n, 'm> {
         let zones = &*snapshot.zones;
         // Whoever comes alone has nobody to share the waiting with.
         let is_alone = self.members.len() == 1;
+        if !is_alone {
+            fetch(self.members.iter().map(|member| zones.first_cell(member.parsed.hashed)));
+        }
         let leads: Each<_> = self.pairs().map(|(member, name)| member.parsed.lead(zones, name)).collect();
         if !is_alone {
-            fetch_names(&leads);
+            fetch_names(&self.members, &leads);
         }
         let findings: Each<_> =
             self.pairs().zip(&leads).map(|((member, name), &lead)| member.parsed.follow(zones, name, lead)).collect();
@@ -103,21 +106,27 @@ impl<'n, 'm> Group<'n, 'm> {
     }
 }
 
-/// Brings the names into the cache, with their records.
-fn fetch_names(leads: &[Lead<'_>]) {
-    let octets: Each<_> = leads.iter().map(|lead| lead.octets()).collect();
-    let edges = octets.iter().flat_map(|octets| [octets.first(), octets.last()]).flatten();
-    black_box(edges.fold(0, |sum: u8, &octet| sum.wrapping_add(octet)));
+/// Reads: what was read is in the cache afterwards.
+fn fetch<T: Into<u32>>(readings: impl Iterator<Item = T>) {
+    black_box(readings.fold(0, |sum: u32, reading| sum.wrapping_add(reading.into())));
 }
 
-/// Brings that part of the atlases into the cache where the clients are.
+/// Fetches the names, with their records.
+fn fetch_names(members: &[Member<'_>], leads: &[Lead<'_>]) {
+    let leads = members.iter().zip(leads).map(|(member, &lead)| (lead, member.parsed.hashed));
+    fetch(leads.clone().map(|(lead, hashed)| lead.first_cell(hashed)));
+    let octets: Each<_> = leads.map(|(lead, hashed)| lead.octets(hashed)).collect();
+    fetch(octets.iter().flat_map(|octets| [octets.first(), octets.last()]).flatten().copied());
+}
+
+/// Fetches that part of the atlases where the clients are.
 fn fetch_places(snapshot: &Snapshot, members: &[Member<'_>], findings: &[Option<Finding<'_>>]) {
     let lead = |(member, finding): (&Member<'_>, &Option<Finding<'_>>)| {
         let atlas = chart(snapshot, finding.as_ref()?)?.atlas(family(member.parsed.question()?)?)?;
         Some((atlas, atlas.lead(member.parsed.client())))
     };
     let leads: Each<_> = members.iter().zip(findings).filter_map(lead).collect();
-    black_box(leads.iter().fold(0, |sum: u32, &(atlas, lead)| sum.wrapping_add(atlas.follow(lead))));
+    fetch(leads.iter().map(|&(atlas, lead)| atlas.follow(lead)));
 }
 
 /// The chart of the service of that name.

@@ -24,7 +24,7 @@ pub(super) struct Parsed<'m> {
     /// Why there will be no answer to the question.
     objection: Option<Rcode>,
     /// The hash of the name.
-    hashed: u64,
+    pub(super) hashed: u64,
 }
 
 impl<'m> Parsed<'m> {

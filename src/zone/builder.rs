@@ -10,6 +10,7 @@ use super::{
     draft::{DraftNode, Refusal},
     error::{RecordError, ZoneError},
     hash::hash,
+    index::Index,
     rdata,
     record::Record,
     rrset,
@@ -140,10 +141,10 @@ impl ZoneBuilder {
         }
         self.close();
         self.store_again();
-        let Self { apex, client_subnet, mut arena, mut nodes, mut index, .. } = self;
+        let Self { apex, client_subnet, mut arena, mut nodes, .. } = self;
         arena.shrink_to_fit();
         nodes.shrink_to_fit();
-        index.shrink_to_fit(|&number| hash(name_of(&nodes[number as usize], &arena)));
+        let index = Index::of(nodes.iter().map(|node| hash(name_of(node, &arena))));
         let label_counts = nodes.iter().fold(0, |counts, node| counts | 1_u128 << node.labels);
         let mut zone = Zone {
             apex_labels: apex.label_count(),

@@ -1,8 +1,6 @@
 //! A zone's content, as compact as it is fast: names and ready RRsets in one arena, nodes of 16 octets, a hash table of numbers.
 
-use hashbrown::HashTable;
-
-use super::{hash::hash, rrset::ReadyRrset};
+use super::{hash::hash, index::Index, rrset::ReadyRrset};
 use crate::dns::{LookupName, Name, Rtype};
 
 /// The static records of one zone. Never changes; a reload shares the zones that stayed the same.
@@ -17,7 +15,7 @@ pub struct Zone {
     pub(super) apex_labels: usize,
     pub(super) arena: Box<[u8]>,
     pub(super) nodes: Box<[StoredNode]>,
-    pub(super) index: HashTable<u32>,
+    pub(super) index: Index,
     /// Bit n: a node has n labels. A lookup looks for no other.
     pub(super) label_counts: u128,
 }
@@ -63,13 +61,13 @@ impl Zone {
     }
 
     pub(super) fn node_of_wire(&self, wire: &[u8], hash: u64) -> Option<Node<'_>> {
-        let number = *self.index.find(hash, |&number| self.name_of(number) == wire)?;
+        let number = self.index.find(hash, |number| self.name_of(number) == wire)?;
         Some(Node { zone: self, number })
     }
 
-    /// The node of the name that has this hash, but for one in a hundred that only looks alike.
+    /// The node of the name that has this hash, but for a few that only look alike.
     pub(super) fn probable_node(&self, hash: u64) -> Option<Node<'_>> {
-        let number = *self.index.find(hash, |_| true)?;
+        let number = self.index.find(hash, |_| true)?;
         Some(Node { zone: self, number })
     }
 
@@ -99,11 +97,6 @@ impl Zone {
         if let Some(node) = self.node_of_wire(name.as_wire(), hashed) {
             return node;
         }
-        self.closest_above(name)
-    }
-
-    /// The closest node above `name`, which is in the zone.
-    pub(super) fn closest_above(&self, name: &LookupName) -> Node<'_> {
         // Every zone has its apex: no use looking for that.
         (self.apex_labels + 1..name.label_count())
             .rev()
@@ -191,7 +184,7 @@ impl Zone {
 
     /// Octets of memory it uses, about.
     pub fn memory_octets(&self) -> usize {
-        self.arena.len() + size_of_val(&*self.nodes) + self.index.allocation_size()
+        self.arena.len() + size_of_val(&*self.nodes) + self.index.memory_octets()
     }
 }
 

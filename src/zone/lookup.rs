@@ -41,27 +41,34 @@ pub enum Outcome<'z> {
     Missing,
 }
 
-/// What a lookup has found by a name's hash alone: most likely the name, but it is to be read first. To know where it is costs no
-/// reading of it, so that the leads of many names can be had before the first is followed.
+/// How far a lookup has come before it reads what is too much for a cache: names and records.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Lead<'z> {
     /// No zone holds the name.
     Outside,
-    /// A name that exists for a service.
+    /// It has the hash of a name that exists for a service: most likely it is that.
     Steered(&'z SteeredName),
-    /// A node of the innermost zone that holds the name.
-    Node(ZoneId, Node<'z>),
-    /// The innermost zone that holds the name has no node of that hash.
-    Missing(ZoneId, &'z Zone),
+    /// The innermost zone that holds it; services do not know it.
+    Zone(ZoneId, &'z Zone),
 }
 
 impl<'z> Lead<'z> {
-    /// The name that it leads to, and the records that stand behind it.
-    pub(crate) fn octets(self) -> &'z [u8] {
+    /// The first that will be read to follow this lead of a name with that hash. What it says means nothing.
+    #[inline]
+    pub(crate) fn first_cell(self, hashed: u64) -> u32 {
+        match self {
+            Self::Zone(_, zone) => zone.index.first_cell(hashed),
+            Self::Steered(_) | Self::Outside => 0,
+        }
+    }
+
+    /// The octets that will most likely be read to follow it: a name, and the records behind it.
+    #[inline]
+    pub(crate) fn octets(self, hashed: u64) -> &'z [u8] {
         match self {
             Self::Steered(steered) => steered.wire(),
-            Self::Node(_, node) => node.octets(),
-            Self::Outside | Self::Missing(..) => &[],
+            Self::Zone(_, zone) => zone.probable_node(hashed).map_or(&[], Node::octets),
+            Self::Outside => &[],
         }
     }
 }
@@ -80,11 +87,10 @@ impl Zones {
     #[inline]
     pub(crate) fn lead(&self, name: &LookupName, hashed: u64) -> Lead<'_> {
         let labels = name.label_count();
-        if let Some(steered) = self.probably_steered(labels, hashed) {
-            return Lead::Steered(steered);
+        match self.probably_steered(labels, hashed) {
+            Some(steered) => Lead::Steered(steered),
+            None => self.zone_of(name, labels).map_or(Lead::Outside, |(id, zone)| Lead::Zone(id, zone)),
         }
-        let Some((id, zone)) = self.zone_of(name, labels) else { return Lead::Outside };
-        zone.probable_node(hashed).map_or(Lead::Missing(id, zone), |node| Lead::Node(id, node))
     }
 
     /// The second half of [`Zones::find`], given the lead of that name.
@@ -95,23 +101,19 @@ impl Zones {
         (name, hashed): (&LookupName, u64),
         rtype: Rtype,
     ) -> Option<Finding<'z>> {
-        let wire = name.as_wire();
         match lead {
             Lead::Outside => None,
-            Lead::Steered(steered) if steered.wire() == wire && !(steered.is_apex && rtype == Rtype::DS) => {
+            Lead::Steered(steered) if steered.wire() == name.as_wire() && !(steered.is_apex && rtype == Rtype::DS) => {
                 let zone = self.zone(steered.zone);
                 let node = steered.node.map(|number| Node { zone, number });
                 let outcome = Outcome::Exists { node, service: steered.service, is_wildcard: false };
                 Some(Finding { zone, zone_id: steered.zone, outcome })
             }
-            Lead::Node(zone_id, node) if node.name() == wire && rtype != Rtype::DS => {
-                let zone = node.zone;
-                Some(Finding { zone, zone_id, outcome: self.find_at(node, name, None, rtype) })
+            Lead::Zone(zone_id, zone) if rtype != Rtype::DS => {
+                let outcome = self.find_at(zone.closest_of(name, hashed), name, None, rtype);
+                Some(Finding { zone, zone_id, outcome })
             }
-            Lead::Missing(zone_id, zone) if rtype != Rtype::DS => {
-                Some(Finding { zone, zone_id, outcome: self.find_at(zone.closest_above(name), name, None, rtype) })
-            }
-            _ => self.search(name, hashed, rtype),
+            Lead::Steered(_) | Lead::Zone(..) => self.search(name, hashed, rtype),
         }
     }
 

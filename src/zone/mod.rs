@@ -5,6 +5,7 @@ mod content;
 mod draft;
 mod error;
 mod hash;
+mod index;
 mod lookup;
 pub mod master;
 mod rdata;

@@ -7,6 +7,7 @@ use hashbrown::HashTable;
 use super::{
     content::{Node, Standpoint, Zone},
     hash::hash,
+    index::Index,
 };
 use crate::{
     dns::{LookupName, Name},
@@ -23,7 +24,7 @@ pub struct Zones {
     apex_label_counts: u128,
     steered: Vec<SteeredName>,
     /// Positions in `steered`, by name.
-    services: HashTable<u32>,
+    services: Index,
     /// Bit n: a steered name has n labels.
     steered_label_counts: u128,
 }
@@ -61,23 +62,25 @@ impl Zones {
                 built.apexes.insert_unique(hash(wire), number, hash_of);
             }
         }
+        let mut known = HashTable::new();
         for (name, zone, service) in services {
             let Some(zone) = built.zones.get(zone.index()).cloned() else { continue };
             if name.is_at_or_below(&zone.apex) && zone.standpoint(name) == Standpoint::Authoritative {
-                built.insert_service(name, &zone, *service);
+                built.insert_service(&mut known, name, &zone, *service);
             }
         }
+        built.services = Index::of(built.steered.iter().map(|steered| hash(steered.wire())));
         built
     }
 
-    fn insert_service(&mut self, name: &Name, zone: &Zone, service: ServiceId) {
+    /// `known` has the positions of those inserted before.
+    fn insert_service(&mut self, known: &mut HashTable<u32>, name: &Name, zone: &Zone, service: ServiceId) {
         let lookup = LookupName::from(name);
         for labels in (zone.apex_labels..=lookup.label_count()).rev() {
             let suffix = lookup.suffix(labels);
             let is_own = labels == lookup.label_count();
             let hashed = hash(suffix);
-            let known = self.services.find(hashed, |&at| self.steered[at as usize].name.as_wire() == suffix).copied();
-            match known {
+            match known.find(hashed, |&at| self.steered[at as usize].wire() == suffix).copied() {
                 Some(at) if is_own => self.steered[at as usize].service = Some(service),
                 Some(_) => {}
                 None if !is_own && zone.node_of_wire(suffix, hashed).is_some() => {}
@@ -91,7 +94,7 @@ impl Zones {
                     self.steered.push(SteeredName { name, service, zone: innermost, node, is_apex });
                     self.steered_label_counts |= 1 << labels;
                     let steered = &self.steered;
-                    self.services.insert_unique(hashed, at, |&at| hash(steered[at as usize].name.as_wire()));
+                    known.insert_unique(hashed, at, |&at| hash(steered[at as usize].wire()));
                 }
             }
         }
@@ -122,11 +125,18 @@ impl Zones {
         &self.zones[id.index()]
     }
 
-    /// The name of so many labels that services know and that has this hash, but for one in a hundred that only looks alike.
+    /// The first that [`Zones::lead`] will read for a name with that hash. What it says means nothing.
+    #[inline]
+    pub(crate) fn first_cell(&self, hashed: u64) -> u32 {
+        self.services.first_cell(hashed)
+    }
+
+    /// The name of so many labels that services know and that has this hash, but for a few that only look alike.
+    #[inline]
     pub(super) fn probably_steered(&self, labels: usize, hashed: u64) -> Option<&SteeredName> {
         let is_possible = self.steered_label_counts >> labels & 1 == 1;
         let at = is_possible.then(|| self.services.find(hashed, |_| true)).flatten()?;
-        Some(&self.steered[*at as usize])
+        Some(&self.steered[at as usize])
     }
 
     /// What services make of a name with so many labels: `None` where it does not exist for them.
@@ -135,7 +145,7 @@ impl Zones {
         if self.steered_label_counts >> labels & 1 == 0 {
             return None;
         }
-        let at = *self.services.find(hashed(), |&at| self.steered[at as usize].name.as_wire() == wire)?;
+        let at = self.services.find(hashed(), |at| self.steered[at as usize].wire() == wire)?;
         Some(&self.steered[at as usize])
     }
 }
