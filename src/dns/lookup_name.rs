@@ -53,8 +53,8 @@ impl LookupName {
         let (mut at, mut labels) = (0_usize, 0_u8);
         loop {
             let length = usize::from(*wire.get(at).ok_or(NameError::BadWire)?);
-            // 127 labels of one octet fill a name, so that a 128th is the root's or too much.
-            *self.starts.get_mut(usize::from(labels)).ok_or(NameError::LongName)? = at.min(255) as u8;
+            // 127 labels of one octet fill a name, so that there is no 128th but the root's.
+            self.starts[usize::from(labels & 127)] = at as u8;
             if length == 0 {
                 break;
             }
@@ -105,30 +105,21 @@ impl LookupName {
 /// Copies a name, lower-cased; both are of one length. Length octets are below 64, where no letter is.
 #[inline]
 fn copy_lowercase(target: &mut [u8], wire: &[u8]) {
-    let (targets, _) = target.as_chunks_mut();
-    let (chunks, _) = wire.as_chunks();
-    for (to, from) in targets.iter_mut().zip(chunks) {
-        *to = lowercase(*from);
-    }
-    // The last eight octets once more, with those that fill no chunk.
-    match (target.last_chunk_mut(), wire.last_chunk()) {
-        (Some(to), Some(from)) => *to = lowercase(*from),
-        _ => target.iter_mut().zip(wire).for_each(|(to, from)| *to = from.to_ascii_lowercase()),
+    if !copy_in_chunks::<16>(target, wire) && !copy_in_chunks::<8>(target, wire) {
+        target.iter_mut().zip(wire).for_each(|(to, from)| *to = from.to_ascii_lowercase());
     }
 }
 
-/// Eight octets at once.
+/// By so many octets at once: all whole chunks, then the last octets, which may be of a chunk already. `false` where there are too few.
 #[inline]
-fn lowercase(octets: [u8; 8]) -> [u8; 8] {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    const TOP: u64 = 0x80 * EACH;
-    let word = u64::from_ne_bytes(octets);
-    let ascii = word & !TOP;
-    // The top bit of an octet of a sum says whether it is at least `A`, or above `Z`; no octet carries into the next.
-    let from_a = ascii + (0x80 - u64::from(b'A')) * EACH;
-    let above_z = ascii + (0x7f - u64::from(b'Z')) * EACH;
-    let is_upper = (from_a & !above_z) & !word & TOP;
-    (word | is_upper >> 2).to_ne_bytes()
+fn copy_in_chunks<const N: usize>(target: &mut [u8], wire: &[u8]) -> bool {
+    let (targets, _) = target.as_chunks_mut::<N>();
+    let (chunks, _) = wire.as_chunks();
+    for (to, from) in targets.iter_mut().zip(chunks) {
+        *to = from.map(|octet| octet.to_ascii_lowercase());
+    }
+    let ends = target.last_chunk_mut::<N>().zip(wire.last_chunk());
+    ends.map(|(to, from)| *to = from.map(|octet| octet.to_ascii_lowercase())).is_some()
 }
 
 impl Default for LookupName {
@@ -195,7 +186,7 @@ mod tests {
 
     #[test]
     fn every_octet_is_lower_cased_as_ascii_wherever_it_stands() {
-        for length in 1..=17 {
+        for length in 1..=33 {
             for octet in 0..=u8::MAX {
                 for at in 0..length {
                     let mut wire = vec![b'Q'; length];

@@ -46,8 +46,14 @@ impl<'m> ClientSubnet<'m> {
 
 /// Widens the one to four octets of a prefix of `source` bits, whose host bits must be zero.
 fn v4(octets: &[u8], source: u8) -> Result<IpAddr, Malformed> {
-    let cut = octets.iter().fold(0, |bits, &octet| bits << 8 | u32::from(octet));
-    let bits = cut << (32 - 8 * octets.len());
+    let whole = match *octets {
+        [a] => [a, 0, 0, 0],
+        [a, b] => [a, b, 0, 0],
+        [a, b, c] => [a, b, c, 0],
+        [a, b, c, d] => [a, b, c, d],
+        _ => return Err(Malformed),
+    };
+    let bits = u32::from_be_bytes(whole);
     let host_bits = bits.checked_shl(u32::from(source)).unwrap_or(0);
     if host_bits == 0 { Ok(Ipv4Addr::from_bits(bits).into()) } else { Err(Malformed) }
 }

@@ -5,7 +5,7 @@ use super::{
     parsed::Parsed,
 };
 use crate::{
-    dns::{EdnsEcho, Flags, Full, Header, Mark, Opcode, Rcode, ReplyWriter, Rtype, Section, Tsig, server_cookie},
+    dns::{EdnsEcho, Flags, Full, Mark, Opcode, Rcode, ReplyWriter, Section, Tsig, server_cookie},
     snapshot::Identity,
     steer::{DatacenterId, ServiceId},
 };
@@ -30,16 +30,14 @@ impl<'o, 'q> Frame<'o, 'q> {
     /// Writes the question as it came and keeps room for OPT.
     #[inline]
     pub(super) fn new(identity: &'q Identity, parsed: &'q Parsed<'q>, out: &'o mut [u8]) -> Self {
-        let Parsed { query, question, additional, .. } = parsed;
-        let edns = additional.edns.as_ref().map(|edns| edns.echo(&identity.nsid));
-        let payload = additional.edns.as_ref().map_or(512, |edns| edns.udp_payload.clamp(512, EdnsEcho::UDP_PAYLOAD));
-        let limit = match query.transport {
+        let edns = parsed.edns.as_ref().map(|edns| edns.echo(&identity.nsid));
+        let payload = parsed.edns.as_ref().map_or(512, |edns| edns.udp_payload.clamp(512, EdnsEcho::UDP_PAYLOAD));
+        let limit = match parsed.query.transport {
             Transport::Udp => usize::from(payload),
             Transport::Tcp | Transport::Tls | Transport::Https => usize::from(u16::MAX),
         };
         let mut writer = ReplyWriter::new(out, limit);
-        let wire = question.and_then(|question| query.message.get(Header::OCTETS..question.end)).unwrap_or_default();
-        let has_question = !wire.is_empty() && writer.push(wire).is_ok();
+        let has_question = !parsed.question.is_empty() && writer.push(parsed.question).is_ok();
         writer.reserve(edns.as_ref().map_or(0, EdnsEcho::octets));
         Self {
             after_question: writer.mark(),
@@ -72,8 +70,8 @@ impl<'o, 'q> Frame<'o, 'q> {
     /// Says that the key of a signed request is not known (RFC 8945 section 5.2.1): we have none.
     #[cold]
     pub(super) fn refuse_key(&mut self) -> Rcode {
-        let Parsed { query, additional, .. } = self.parsed;
-        let tsig = additional.tsig_at.and_then(|at| Tsig::at(query.message, at).ok());
+        let Parsed { query, tsig_at, .. } = self.parsed;
+        let tsig = tsig_at.and_then(|at| Tsig::at(query.message, at).ok());
         // A key name that is compressed cannot be repeated as it stands; the code alone says enough.
         let Some((tsig, (key, algorithm))) = tsig.and_then(|tsig| Some((tsig, tsig.names?))) else {
             return Rcode::NOTAUTH;
@@ -95,7 +93,7 @@ impl<'o, 'q> Frame<'o, 'q> {
         writer.push_u16((algorithm.len() + 16) as u16)?;
         writer.push(algorithm)?;
         writer.push(&tsig.time_and_fudge)?;
-        for word in [0, self.parsed.header.id, BADKEY, 0] {
+        for word in [0, self.parsed.id, BADKEY, 0] {
             writer.push_u16(word)?;
         }
         writer.count(Section::Additional, 1);
@@ -107,9 +105,8 @@ impl<'o, 'q> Frame<'o, 'q> {
         // Its room was kept; only a buffer below 512 octets can refuse, and then a reply without OPT is all there is.
         let _ = self.push_edns((rcode.0 >> 4) as u8);
         let flags = self.header_flags(rcode);
-        let length = self.writer.finish(self.parsed.header.id, flags, u16::from(self.has_question));
-        let rtype = self.parsed.question.map_or(Rtype(0), |question| question.rtype);
-        let &mut Self { service, datacenter, is_truncated: truncated, .. } = self;
+        let length = self.writer.finish(self.parsed.id, flags, u16::from(self.has_question));
+        let &mut Self { service, datacenter, is_truncated: truncated, parsed: &Parsed { rtype, .. }, .. } = self;
         Reply { length, tally: Tally { rtype, rcode, service, datacenter, truncated } }
     }
 
@@ -125,7 +122,7 @@ impl<'o, 'q> Frame<'o, 'q> {
 
     /// QR, the opcode, AA and TC as found; RD copied for a QUERY; all others clear, as NSD and Knot do.
     fn header_flags(&self, rcode: Rcode) -> u16 {
-        let asked = self.parsed.header.flags;
+        let asked = self.parsed.flags;
         let copied = if asked.opcode() == Opcode::QUERY { Flags::RD } else { 0 };
         let mut flags = Flags::QR | asked.0 & (0x7800 | copied) | rcode.0 & 15;
         if self.is_authoritative {

@@ -14,7 +14,7 @@ use super::{
     parsed::Parsed,
 };
 use crate::{
-    dns::{LookupName, Question, Rtype},
+    dns::{LookupName, Rtype},
     snapshot::Snapshot,
     steer::{Chart, Draws, Family},
     zone::{Finding, Lead, Outcome},
@@ -122,7 +122,7 @@ fn fetch_names(members: &[Member<'_>], leads: &[Lead<'_>]) {
 /// Fetches that part of the atlases where the clients are.
 fn fetch_places(snapshot: &Snapshot, members: &[Member<'_>], findings: &[Option<Finding<'_>>]) {
     let lead = |(member, finding): (&Member<'_>, &Option<Finding<'_>>)| {
-        let atlas = chart(snapshot, finding.as_ref()?)?.atlas(family(member.parsed.question()?)?)?;
+        let atlas = chart(snapshot, finding.as_ref()?)?.atlas(family(member.parsed.rtype)?)?;
         Some((atlas, atlas.lead(member.parsed.client())))
     };
     let leads: Each<_> = members.iter().zip(findings).filter_map(lead).collect();
@@ -135,8 +135,8 @@ fn chart<'s>(snapshot: &'s Snapshot, finding: &Finding<'_>) -> Option<&'s Chart>
     snapshot.charts.get(service.index()).map(|chart| &**chart)
 }
 
-fn family(question: Question) -> Option<Family> {
-    match question.rtype {
+fn family(rtype: Rtype) -> Option<Family> {
+    match rtype {
         Rtype::A => Some(Family::V4),
         Rtype::AAAA => Some(Family::V6),
         _ => None,

@@ -8,7 +8,7 @@ use super::{
     walk::walk,
 };
 use crate::{
-    dns::{Additional, Flags, Header, LookupName, Opcode, Question, Rcode, Rtype},
+    dns::{Additional, Edns, Flags, Header, LookupName, Opcode, Question, Rcode, Rtype},
     snapshot::Snapshot,
     steer::Draws,
     zone::{self, Finding, Lead, Zones},
@@ -18,9 +18,15 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Parsed<'m> {
     pub(super) query: Query<'m>,
-    pub(super) header: Header,
-    pub(super) question: Option<Question>,
-    pub(super) additional: Additional<'m>,
+    pub(super) id: u16,
+    pub(super) flags: Flags,
+    /// The type asked for; 0 where the question could not be read.
+    pub(super) rtype: Rtype,
+    /// The question, as it came; empty where it could not be read.
+    pub(super) question: &'m [u8],
+    pub(super) edns: Option<Edns<'m>>,
+    /// Where the message has a TSIG record.
+    pub(super) tsig_at: Option<u16>,
     /// Why there will be no answer to the question.
     objection: Option<Rcode>,
     /// The hash of the name.
@@ -42,12 +48,23 @@ impl<'m> Parsed<'m> {
         let hashed = question.map_or(0, |_| zone::hash(name.as_wire()));
         let additional = read_additional(query.message, &header, question.as_ref());
         let objection = objection(&header, question.as_ref(), &additional);
-        Ok(Self { query, header, question, additional, objection, hashed })
+        let octets = question.and_then(|question| query.message.get(Header::OCTETS..question.end));
+        Ok(Self {
+            query,
+            id: header.id,
+            flags: header.flags,
+            rtype: question.map_or(Rtype(0), |question| question.rtype),
+            question: octets.unwrap_or_default(),
+            edns: additional.edns,
+            tsig_at: additional.tsig_at,
+            objection,
+            hashed,
+        })
     }
 
-    /// What is asked, where that is to be answered.
-    pub(super) fn question(&self) -> Option<Question> {
-        self.question.filter(|_| self.objection.is_none())
+    /// Whether the question is to be answered.
+    pub(super) fn is_answerable(&self) -> bool {
+        self.objection.is_none()
     }
 
     /// The address that the answer is tailored to, unless the zone looks at no client subnets.
@@ -57,17 +74,17 @@ impl<'m> Parsed<'m> {
 
     /// The first address of the client subnet, where one came and is to be looked at.
     fn subnet(&self) -> Option<IpAddr> {
-        self.additional.edns.as_ref().and_then(|edns| edns.subnet).and_then(|subnet| subnet.address())
+        self.edns.as_ref().and_then(|edns| edns.subnet).and_then(|subnet| subnet.address())
     }
 
     /// Starts to look the name up, where the question is to be answered.
     pub(super) fn lead<'s>(&self, zones: &'s Zones, name: &LookupName) -> Lead<'s> {
-        if self.question().is_some() { zones.lead(name, self.hashed) } else { Lead::Outside }
+        if self.is_answerable() { zones.lead(name, self.hashed) } else { Lead::Outside }
     }
 
     /// Looks the name up to the end.
     pub(super) fn follow<'s>(&self, zones: &'s Zones, name: &LookupName, lead: Lead<'s>) -> Option<Finding<'s>> {
-        self.question().and_then(|question| zones.follow(lead, (name, self.hashed), question.rtype))
+        zones.follow(lead, (name, self.hashed), self.rtype)
     }
 
     /// Writes the reply; `finding` is what [`Parsed::follow`] gave.
@@ -80,13 +97,10 @@ impl<'m> Parsed<'m> {
         out: &mut [u8],
     ) -> Reply {
         let mut frame = Frame::new(&snapshot.identity, self, out);
-        let rcode = match (self.objection, &self.question) {
-            (None, Some(question)) => {
-                walk(snapshot, &self.query, question.rtype, self.subnet(), (name, finding), draws, &mut frame)
-            }
-            (None, None) => Rcode::FORMERR,
-            (Some(Rcode::NOTAUTH), _) => frame.refuse_key(),
-            (Some(rcode), _) => rcode,
+        let rcode = match self.objection {
+            None => walk(snapshot, &self.query, self.rtype, self.subnet(), (name, finding), draws, &mut frame),
+            Some(Rcode::NOTAUTH) => frame.refuse_key(),
+            Some(rcode) => rcode,
         };
         frame.finish(rcode)
     }

@@ -173,14 +173,16 @@ impl Batch {
 
     /// Some of the datagrams last received: those of a range below what [`Batch::receive`] returned.
     pub(super) fn datagrams(&mut self, range: Range<usize>) -> impl Iterator<Item = Datagram<'_>> {
-        let envelopes = self.envelopes[range.clone()].iter().zip(&self.peers[range.clone()]);
-        let buffers = self.queries[range.clone()].iter().zip(&mut self.replies[range.clone()]);
-        range.zip(envelopes.zip(buffers)).map(|(index, ((envelope, peer), (query, reply)))| Datagram {
-            index,
-            message: &query[..envelope.octets],
-            source: source(peer, envelope.peer_octets),
-            is_cut: envelope.is_cut,
-            reply,
+        let Self { envelopes, peers, queries, replies, .. } = self;
+        replies[range.clone()].iter_mut().zip(range).map(|(reply, index)| {
+            let envelope = &envelopes[index];
+            Datagram {
+                index,
+                message: &queries[index][..envelope.octets],
+                source: source(&peers[index], envelope.peer_octets),
+                is_cut: envelope.is_cut,
+                reply,
+            }
         })
     }
 

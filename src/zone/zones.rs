@@ -1,6 +1,6 @@
 //! All zones and the names of all services: where a lookup starts.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
 use hashbrown::HashTable;
 
@@ -20,13 +20,21 @@ pub struct Zones {
     zones: Vec<Arc<Zone>>,
     /// Positions in `zones`, by apex.
     apexes: HashTable<u32>,
-    /// Bit n: an apex has n labels.
-    apex_label_counts: u128,
+    /// By how many labels an apex has, the most first.
+    levels: Vec<Level>,
     steered: Vec<SteeredName>,
     /// Positions in `steered`, by name.
     services: Index,
     /// Bit n: a steered name has n labels.
     steered_label_counts: u128,
+}
+
+/// The apexes with so many labels.
+#[derive(Debug)]
+struct Level {
+    labels: usize,
+    /// The position of their zone, where there is but one of them: it is found without a hash.
+    only: Option<u32>,
 }
 
 /// A name that exists for a service: its own, or one between it and static names. All that a lookup wants to know of it.
@@ -58,10 +66,15 @@ impl Zones {
             let hash_of = |&number: &u32| hash(built.zones[number as usize].apex.as_wire());
             let wire = apex.as_wire();
             if built.apexes.find(hash(wire), |&other| built.zones[other as usize].apex == *apex).is_none() {
-                built.apex_label_counts |= 1 << apex.label_count();
+                let labels = apex.label_count();
+                match built.levels.iter_mut().find(|level| level.labels == labels) {
+                    Some(level) => level.only = None,
+                    None => built.levels.push(Level { labels, only: Some(number) }),
+                }
                 built.apexes.insert_unique(hash(wire), number, hash_of);
             }
         }
+        built.levels.sort_unstable_by_key(|level| Reverse(level.labels));
         let mut known = HashTable::new();
         for (name, zone, service) in services {
             let Some(zone) = built.zones.get(zone.index()).cloned() else { continue };
@@ -107,17 +120,15 @@ impl Zones {
 
     /// The innermost zone with an apex of at most `most_labels` labels that holds a name, and its number.
     pub(super) fn zone_of(&self, name: &LookupName, most_labels: usize) -> Option<(ZoneId, &Zone)> {
-        let mut counts = self.apex_label_counts & u128::MAX >> (127 - most_labels.min(127));
-        while counts != 0 {
-            let labels = 127 - counts.leading_zeros();
-            let suffix = name.suffix(labels as usize);
-            let found = self.apexes.find(hash(suffix), |&at| self.zones[at as usize].apex.as_wire() == suffix);
-            if let Some(&number) = found {
-                return Some((ZoneId(number), &self.zones[number as usize]));
+        let number = self.levels.iter().skip_while(|level| level.labels > most_labels).find_map(|level| {
+            let suffix = name.suffix(level.labels);
+            let is_apex = |&number: &u32| self.zones[number as usize].apex.as_wire() == suffix;
+            match level.only {
+                Some(number) => is_apex(&number).then_some(number),
+                None => self.apexes.find(hash(suffix), is_apex).copied(),
             }
-            counts ^= 1 << labels;
-        }
-        None
+        })?;
+        Some((ZoneId(number), &self.zones[number as usize]))
     }
 
     /// A zone of [`Zones::list`].
