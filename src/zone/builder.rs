@@ -6,7 +6,7 @@
 use hashbrown::{HashMap, HashTable};
 
 use super::{
-    content::{NONE, StoredNode, Zone},
+    content::{NONE, StoredNode, Zone, is_wildcard},
     draft::{DraftNode, Refusal},
     error::{RecordError, ZoneError},
     hash::hash,
@@ -145,6 +145,7 @@ impl ZoneBuilder {
         arena.shrink_to_fit();
         nodes.shrink_to_fit();
         let index = Index::of(nodes.iter().map(|node| hash(name_of(node, &arena))));
+        let has_wildcards = nodes.iter().any(|node| is_wildcard(name_of(node, &arena)));
         let label_counts = nodes.iter().fold(0, |counts, node| counts | 1_u128 << node.labels);
         let mut zone = Zone {
             apex_labels: apex.label_count(),
@@ -155,6 +156,7 @@ impl ZoneBuilder {
             nodes: nodes.into_boxed_slice(),
             index,
             label_counts,
+            has_wildcards,
         };
         set_barriers(&mut zone);
         zone.negative_ttl_secs = zone.soa().map_or(0, |soa| soa.ttl_secs().min(minimum(&soa)));

@@ -18,6 +18,8 @@ pub struct Zone {
     pub(super) index: Index,
     /// Bit n: a node has n labels. A lookup looks for no other.
     pub(super) label_counts: u128,
+    /// Whether any name is a wildcard.
+    pub(super) has_wildcards: bool,
 }
 
 /// A node as stored: 16 octets.
@@ -186,6 +188,11 @@ impl Zone {
     pub fn memory_octets(&self) -> usize {
         self.arena.len() + size_of_val(&*self.nodes) + self.index.memory_octets()
     }
+}
+
+/// Whether a name is a wildcard (RFC 4592 section 2.1.1).
+pub(super) fn is_wildcard(wire: &[u8]) -> bool {
+    wire.starts_with(b"\x01*")
 }
 
 /// The wire form of the wildcard right below a name.

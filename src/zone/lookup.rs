@@ -154,7 +154,8 @@ impl Zones {
             let service = steered.and_then(|steered| steered.service);
             return Outcome::Exists { node: is_exact.then_some(closest), service, is_wildcard: false };
         }
-        self.expand(name, closest)
+        let may_be_expanded = closest.zone.has_wildcards || self.has_steered_wildcards;
+        if may_be_expanded { self.expand(name, closest) } else { Outcome::Missing }
     }
 
     /// How many labels the closest encloser has, names of services included.

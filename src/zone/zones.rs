@@ -5,7 +5,7 @@ use std::{cmp::Reverse, sync::Arc};
 use hashbrown::HashTable;
 
 use super::{
-    content::{Node, Standpoint, Zone},
+    content::{Node, Standpoint, Zone, is_wildcard},
     hash::hash,
     index::Index,
 };
@@ -27,6 +27,8 @@ pub struct Zones {
     services: Index,
     /// Bit n: a steered name has n labels.
     steered_label_counts: u128,
+    /// Whether any steered name is a wildcard.
+    pub(super) has_steered_wildcards: bool,
 }
 
 /// The apexes with so many labels.
@@ -104,6 +106,7 @@ impl Zones {
                     let is_apex = zone.apex_labels == labels;
                     let at = self.steered.len() as u32;
                     let service = is_own.then_some(service);
+                    self.has_steered_wildcards |= is_wildcard(suffix);
                     self.steered.push(SteeredName { name, service, zone: innermost, node, is_apex });
                     self.steered_label_counts |= 1 << labels;
                     let steered = &self.steered;
