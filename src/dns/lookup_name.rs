@@ -50,11 +50,11 @@ impl LookupName {
 
     /// Takes the one name at the front of `wire`, and says how many octets it has.
     fn append(&mut self, wire: &[u8]) -> Result<usize, NameError> {
-        let (mut at, mut labels) = (0_usize, 0_u8);
+        let (mut at, mut labels) = (0_usize, 0_usize);
         loop {
             let length = usize::from(*wire.get(at).ok_or(NameError::BadWire)?);
-            // 127 labels of one octet fill a name, so that there is no 128th but the root's.
-            self.starts[usize::from(labels & 127)] = at as u8;
+            // 127 labels of one octet fill a name, so that a 128th is the root's or too much.
+            *self.starts.get_mut(labels).ok_or(NameError::LongName)? = at as u8;
             if length == 0 {
                 break;
             }
@@ -71,7 +71,7 @@ impl LookupName {
         let (target, wire) = self.octets.get_mut(..end).zip(wire.get(..end)).ok_or(NameError::LongName)?;
         copy_lowercase(target, wire);
         self.length = end as u8;
-        self.labels = labels;
+        self.labels = labels as u8;
         Ok(end)
     }
 

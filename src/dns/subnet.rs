@@ -9,8 +9,6 @@ use super::request::Malformed;
 pub struct ClientSubnet<'m> {
     /// The option's octets: family, source and scope prefix lengths, address.
     octets: &'m [u8],
-    /// `None` for source prefix length 0: the client wants no tailoring (RFC 7871 section 7.1.2).
-    address: Option<IpAddr>,
 }
 
 impl<'m> ClientSubnet<'m> {
@@ -19,23 +17,30 @@ impl<'m> ClientSubnet<'m> {
     /// # Errors
     /// [`Malformed`] for an unknown family, a prefix longer than the address, a scope, an address of another length than the
     /// prefix needs, or address bits beyond the prefix (RFC 7871 sections 6 and 7.1.2). Family 0 is taken with prefix 0 alone.
+    #[inline]
     pub(super) fn read(octets: &'m [u8]) -> Result<Self, Malformed> {
         let &[family_high, family_low, source, scope, ref address @ ..] = octets else { return Err(Malformed) };
         if scope != 0 || address.len() != usize::from(source).div_ceil(8) {
             return Err(Malformed);
         }
-        let address = match (u16::from_be_bytes([family_high, family_low]), source) {
-            (0..=2, 0) => None,
-            (1, 1..=32) => Some(v4(address, source)?),
-            (2, 1..=128) => Some(v6(address, source)?),
-            _ => return Err(Malformed),
+        let has_host_bits = match (u16::from_be_bytes([family_high, family_low]), source) {
+            (0..=2, 0) => false,
+            (1, 1..=32) => v4(address).is_none_or(|bits| bits.checked_shl(u32::from(source)).unwrap_or(0) != 0),
+            (2, 1..=128) => v6(address).is_none_or(|bits| bits.checked_shl(u32::from(source)).unwrap_or(0) != 0),
+            _ => true,
         };
-        Ok(Self { octets, address })
+        if has_host_bits { Err(Malformed) } else { Ok(Self { octets }) }
     }
 
-    /// The first address of the network to tailor the answer to; `None` where the client wants no tailoring.
+    /// The first address of the network to tailor the answer to; `None` for source prefix length 0: the client wants no tailoring
+    /// (RFC 7871 section 7.1.2).
+    #[inline]
     pub fn address(&self) -> Option<IpAddr> {
-        self.address
+        match *self.octets {
+            [_, 1, 1..=u8::MAX, _, ref address @ ..] => v4(address).map(|bits| Ipv4Addr::from_bits(bits).into()),
+            [_, 2, 1..=u8::MAX, _, ref address @ ..] => v6(address).map(|bits| Ipv6Addr::from_bits(bits).into()),
+            _ => None,
+        }
     }
 
     /// The option's octets as they came; the scope is the fourth.
@@ -44,27 +49,24 @@ impl<'m> ClientSubnet<'m> {
     }
 }
 
-/// Widens the one to four octets of a prefix of `source` bits, whose host bits must be zero.
-fn v4(octets: &[u8], source: u8) -> Result<IpAddr, Malformed> {
+/// Widens the one to four octets of a prefix.
+#[inline]
+fn v4(octets: &[u8]) -> Option<u32> {
     let whole = match *octets {
         [a] => [a, 0, 0, 0],
         [a, b] => [a, b, 0, 0],
         [a, b, c] => [a, b, c, 0],
         [a, b, c, d] => [a, b, c, d],
-        _ => return Err(Malformed),
+        _ => return None,
     };
-    let bits = u32::from_be_bytes(whole);
-    let host_bits = bits.checked_shl(u32::from(source)).unwrap_or(0);
-    if host_bits == 0 { Ok(Ipv4Addr::from_bits(bits).into()) } else { Err(Malformed) }
+    Some(u32::from_be_bytes(whole))
 }
 
-/// Widens the one to sixteen octets of a prefix of `source` bits, whose host bits must be zero.
-fn v6(octets: &[u8], source: u8) -> Result<IpAddr, Malformed> {
+/// Widens the one to sixteen octets of a prefix.
+fn v6(octets: &[u8]) -> Option<u128> {
     let mut whole = [0; 16];
-    whole.get_mut(..octets.len()).ok_or(Malformed)?.copy_from_slice(octets);
-    let bits = u128::from_be_bytes(whole);
-    let host_bits = bits.checked_shl(u32::from(source)).unwrap_or(0);
-    if host_bits == 0 { Ok(Ipv6Addr::from_bits(bits).into()) } else { Err(Malformed) }
+    whole.get_mut(..octets.len())?.copy_from_slice(octets);
+    Some(u128::from_be_bytes(whole))
 }
 
 #[cfg(test)]

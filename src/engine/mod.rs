@@ -1,7 +1,8 @@
 //! The engine: the only door in, for every transport. Layer 5: pure.
 //!
-//! [`answer()`] reads a request and decides whether its question is to be answered; `walk` follows the name through our zones;
-//! `referral`, `steered` and `additional` write what a step found; `frame` is what every reply has around that.
+//! [`answer()`] answers one request, a [`Group`] several at once, which share the waiting for memory. `parsed` reads a request and
+//! decides whether its question is to be answered; `walk` follows the name through our zones; `referral`, `steered` and
+//! `additional` write what a step found; `frame` is what every reply has around that.
 //! [`explain()`] tells how one client's answer came about, [`plan()`] what a change would do to everybody's.
 
 mod additional;

@@ -8,7 +8,7 @@ use super::{
     walk::walk,
 };
 use crate::{
-    dns::{Additional, Edns, Flags, Header, LookupName, Opcode, Question, Rcode, Rtype},
+    dns::{Additional, ClientSubnet, Edns, Flags, Header, LookupName, Opcode, Question, Rcode, Rtype},
     snapshot::Snapshot,
     steer::Draws,
     zone::{self, Finding, Lead, Zones},
@@ -69,12 +69,11 @@ impl<'m> Parsed<'m> {
 
     /// The address that the answer is tailored to, unless the zone looks at no client subnets.
     pub(super) fn client(&self) -> IpAddr {
-        self.subnet().unwrap_or(self.query.source)
+        self.subnet().and_then(|subnet| subnet.address()).unwrap_or(self.query.source)
     }
 
-    /// The first address of the client subnet, where one came and is to be looked at.
-    fn subnet(&self) -> Option<IpAddr> {
-        self.edns.as_ref().and_then(|edns| edns.subnet).and_then(|subnet| subnet.address())
+    fn subnet(&self) -> Option<ClientSubnet<'m>> {
+        self.edns.as_ref().and_then(|edns| edns.subnet)
     }
 
     /// Starts to look the name up, where the question is to be answered.

@@ -45,29 +45,35 @@ pub(super) fn draw<'s>(
         _ if chart.may_answer_cname() => Family::V4,
         _ => return Ok(Drawn::Nothing),
     };
-    let course = chart.course(family, walk.subnet, walk.query.source);
-    if walk.subnet.is_some() {
+    let subnet = walk.subnet();
+    let course = chart.course(family, subnet, walk.query.source);
+    if subnet.is_some() {
         frame.scope = frame.scope.max(course.scope);
     }
     frame.service.get_or_insert(service);
     let mut first_datacenter = None;
-    let mut section =
-        Steered { rtype: walk.rtype, owner, ttl_secs: course.ttl_secs, start: frame.writer.position(), count: 0 };
-    let mut outcome = Ok(Drawn::Nothing);
+    let mut section = Steered {
+        rtype: walk.rtype,
+        owner,
+        ttl_secs: course.ttl_secs,
+        start: frame.writer.position(),
+        count: 0,
+        is_full: false,
+        target_at: 0,
+        target: None,
+    };
     let writer = &mut frame.writer;
     course.draw(draws, &mut |answer| {
         if first_datacenter.is_none() {
             first_datacenter = answer.datacenter;
         }
-        if matches!(outcome, Ok(Drawn::Nothing | Drawn::Records)) {
-            outcome = section.push(writer, &answer.rdata);
-        }
+        section.push(writer, &answer.rdata);
     });
     if frame.datacenter.is_none() {
         frame.datacenter = first_datacenter;
     }
     frame.writer.count(Section::Answer, section.count);
-    outcome
+    section.outcome()
 }
 
 /// The part of the chart that answers a type, if there is one; for people, who ask in no hurry.
@@ -84,28 +90,38 @@ pub(super) fn family(chart: &Chart, rtype: Rtype) -> Option<Family> {
 }
 
 /// The records of one service in the answer section.
-struct Steered {
+struct Steered<'s> {
     rtype: Rtype,
     owner: u16,
     ttl_secs: u32,
     start: usize,
     count: u16,
+    /// Something did not fit.
+    is_full: bool,
+    /// What a CNAME leads to, and where the message has it.
+    target: Option<&'s [u8]>,
+    target_at: u16,
 }
 
-impl Steered {
-    /// Writes one endpoint's records, each address once.
-    fn push<'s>(&mut self, writer: &mut ReplyWriter<'_>, rdata: &'s Rdata) -> Result<Drawn<'s>, Full> {
-        match rdata {
-            Rdata::A(addresses) if self.rtype == Rtype::A => self.push_addresses(writer, addresses)?,
-            Rdata::Aaaa(addresses) if self.rtype == Rtype::AAAA => self.push_addresses(writer, addresses)?,
-            Rdata::Cname(target) if self.count == 0 => {
-                let target_at = push_cname(writer, self.owner, self.ttl_secs, target)?;
-                self.count = 1;
-                return Ok(Drawn::Alias { target_at, target });
-            }
-            _ => {}
+impl<'s> Steered<'s> {
+    /// Writes one endpoint's records, each address once; nothing after a CNAME or what did not fit.
+    fn push(&mut self, writer: &mut ReplyWriter<'_>, rdata: &'s Rdata) {
+        if self.is_full || self.target.is_some() {
+            return;
         }
-        Ok(if self.count == 0 { Drawn::Nothing } else { Drawn::Records })
+        let pushed = match rdata {
+            Rdata::A(addresses) if self.rtype == Rtype::A => self.push_addresses(writer, addresses),
+            Rdata::Aaaa(addresses) if self.rtype == Rtype::AAAA => self.push_addresses(writer, addresses),
+            Rdata::Cname(target) if self.count == 0 => self.push_cname(writer, target),
+            _ => Ok(()),
+        };
+        self.is_full = pushed.is_err();
+    }
+
+    fn push_cname(&mut self, writer: &mut ReplyWriter<'_>, target: &'s [u8]) -> Result<(), Full> {
+        self.target_at = push_cname(writer, self.owner, self.ttl_secs, target)?;
+        (self.count, self.target) = (1, Some(target));
+        Ok(())
     }
 
     #[inline]
@@ -128,5 +144,15 @@ impl Steered {
             self.count += 1;
         }
         Ok(())
+    }
+
+    /// What all that was pushed comes to.
+    fn outcome(&self) -> Result<Drawn<'s>, Full> {
+        match self.target {
+            _ if self.is_full => Err(Full),
+            Some(target) => Ok(Drawn::Alias { target_at: self.target_at, target }),
+            None if self.count == 0 => Ok(Drawn::Nothing),
+            None => Ok(Drawn::Records),
+        }
     }
 }

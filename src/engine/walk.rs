@@ -10,7 +10,7 @@ use super::{
     steered::{Drawn, draw},
 };
 use crate::{
-    dns::{Full, Header, LookupName, Rcode, ReplyWriter, Rtype, Section},
+    dns::{ClientSubnet, Full, Header, LookupName, Rcode, ReplyWriter, Rtype, Section},
     snapshot::Snapshot,
     steer::{Draws, ServiceId},
     zone::{Finding, Node, Outcome, Place, ReadyRecord, ReadyRrset, Zone, hash},
@@ -20,12 +20,12 @@ use crate::{
 pub(super) const MAX_CHAIN: usize = 16;
 
 /// Answers a question that is ours to look at, given what the lookup of its name found; the sections go into the frame's writer.
-/// `subnet` is the first address of the client subnet, where one came.
+/// `subnet` is the client subnet, where one came.
 pub(super) fn walk(
     snapshot: &Snapshot,
     query: &Query<'_>,
     rtype: Rtype,
-    subnet: Option<IpAddr>,
+    subnet: Option<ClientSubnet<'_>>,
     (name, finding): (&mut LookupName, Option<Finding<'_>>),
     draws: &mut Draws,
     frame: &mut Frame<'_, '_>,
@@ -46,8 +46,8 @@ pub(super) struct Walk<'s, 'q> {
     pub(super) snapshot: &'s Snapshot,
     pub(super) query: &'q Query<'q>,
     pub(super) rtype: Rtype,
-    /// The first address of the client subnet, where one came and is to be looked at.
-    pub(super) subnet: Option<IpAddr>,
+    /// The client subnet, where one came and the zone looks at it.
+    subnet: Option<ClientSubnet<'q>>,
     /// The name being answered.
     name: &'q mut LookupName,
     /// Where the message has it: labels up to the apex's or to the root.
@@ -86,6 +86,12 @@ enum Step {
 }
 
 impl Walk<'_, '_> {
+    /// The first address of the client subnet, where one is to be looked at.
+    #[inline]
+    pub(super) fn subnet(&self) -> Option<IpAddr> {
+        self.subnet.and_then(|subnet| subnet.address())
+    }
+
     fn run(&mut self, first: Option<Finding<'_>>, draws: &mut Draws, frame: &mut Frame<'_, '_>) -> Result<Rcode, Full> {
         let Some(mut finding) = first else { return Ok(Rcode::REFUSED) };
         frame.is_authoritative = true;

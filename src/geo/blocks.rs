@@ -192,7 +192,7 @@ impl<P: Piece> Table<P> {
     #[inline]
     fn find_in(&self, block: &[P], low: u32) -> Spot {
         // The first piece starts at the block's first address.
-        let following = block.partition_point(|piece| piece.low() <= low);
+        let following = pieces_up_to(block, low);
         let piece = block[following - 1];
         let shared = |outside: u32| (low ^ outside).leading_zeros() as u8 + 1;
         let below = if following == 1 { 0 } else { shared(piece.low() - 1) };
@@ -218,6 +218,19 @@ impl<P: Piece> Table<P> {
 
     fn memory_bytes(&self) -> usize {
         size_of_val(&*self.root) + size_of_val(&*self.pages) + size_of_val(&*self.pieces)
+    }
+}
+
+/// How many pieces of a block start at or below an address.
+#[inline]
+fn pieces_up_to<P: Piece>(block: &[P], low: u32) -> usize {
+    // Few pieces are counted sooner than searched: counting reads them all at once, and each step of a search waits for the
+    // one before it.
+    const FEW: usize = 64;
+    if block.len() <= FEW {
+        block.iter().map(|piece| u32::from(piece.low() <= low)).sum::<u32>() as usize
+    } else {
+        block.partition_point(|piece| piece.low() <= low)
     }
 }
 

@@ -126,6 +126,7 @@ const CLIENT_PREFIX_V6: u8 = 56;
 
 impl Chart {
     /// The course for a client: by `subnet` (the first address of what ECS says, prefix not 0), else by the `resolver`'s address.
+    #[inline(always)]
     pub fn course(&self, family: Family, subnet: Option<IpAddr>, resolver: IpAddr) -> Course<'_> {
         let chart = self.family(family);
         let (area, scope, client) = chart.place(subnet, resolver);
@@ -174,6 +175,7 @@ impl Chart {
 impl FamilyChart {
     /// The area that decides, the scope where a subnet decided, and the address it was decided by. An ECS address that is
     /// not global says nothing of where the client is: the resolver's address serves instead (RFC 7871 section 11.1).
+    #[inline]
     fn place(&self, subnet: Option<IpAddr>, resolver: IpAddr) -> (usize, Option<u8>, IpAddr) {
         match (&self.atlas, subnet) {
             (Some(atlas), Some(subnet)) => {

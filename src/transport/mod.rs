@@ -1,6 +1,6 @@
 //! Transports: sockets in front of the engine. Layer 6.
 //!
-//! Each transport receives messages, hands each to [`crate::engine::answer`] with the current snapshot, and sends the reply;
+//! Each transport receives messages, hands them to [`crate::engine`] with the current snapshot, and sends the replies;
 //! none builds a reply of its own.
 //!
 //! | file | step |

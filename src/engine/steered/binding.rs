@@ -27,9 +27,10 @@ pub(super) fn draw<'s>(
     frame: &mut Frame<'_, '_>,
 ) -> Result<Drawn<'s>, Full> {
     frame.service.get_or_insert(service);
-    let courses = [Family::V4, Family::V6].map(|family| chart.course(family, walk.subnet, walk.query.source));
+    let subnet = walk.subnet();
+    let courses = [Family::V4, Family::V6].map(|family| chart.course(family, subnet, walk.query.source));
     let is_drawn = binding.has_hints || chart.may_answer_cname();
-    if walk.subnet.is_some() && is_drawn {
+    if subnet.is_some() && is_drawn {
         frame.scope = courses.iter().map(|course| course.scope).fold(frame.scope, u8::max);
     }
     let ttl_secs = courses[0].ttl_secs.min(courses[1].ttl_secs);

@@ -28,8 +28,9 @@ pub(super) fn draw<'s>(
     if walk.rtype != Rtype::SRV {
         return Ok(Drawn::Nothing);
     }
-    let course = chart.course(Family::V4, walk.subnet, walk.query.source);
-    if walk.subnet.is_some() {
+    let subnet = walk.subnet();
+    let course = chart.course(Family::V4, subnet, walk.query.source);
+    if subnet.is_some() {
         frame.scope = frame.scope.max(course.scope);
     }
     frame.service.get_or_insert(service);
