@@ -1,15 +1,16 @@
-//! `engine::answer` by kind of query: what a shard spends on a datagram between receiving and sending.
+//! `engine::answer` by kind of query: what a shard spends on a datagram between receiving and sending; and what queries that come
+//! together save.
 
 #[path = "support/fixture.rs"]
 mod fixture;
 
 use std::hint::black_box;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use fixture::{request, snapshot};
 use portolan::{
     dns::Rtype,
-    engine::{Query, Transport, answer},
+    engine::{GROUP, Group, Names, Query, Transport, answer},
     steer::Draws,
 };
 
@@ -24,7 +25,7 @@ fn flood(record: &[u8]) -> Vec<u8> {
 }
 
 fn answers(criterion: &mut Criterion) {
-    let snapshot = snapshot();
+    let snapshot = snapshot(10_000);
     let mut draws = Draws::new(1);
     let mut out = vec![0; 65_535];
     let subnet = [0, 8, 0, 7, 0, 1, 24, 0, 81, 2, 69];
@@ -57,5 +58,49 @@ fn answers(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, answers);
+/// Many names and clients, none of which is in a cache near by: each query alone, and so many at once. The time is that of a
+/// whole group; the rate is that of queries.
+fn groups(criterion: &mut Criterion) {
+    const HOSTS: u32 = 300_000;
+    let snapshot = snapshot(HOSTS);
+    let mut random = fastrand::Rng::with_seed(1);
+    let names: Vec<_> = (0..1 << 15)
+        .map(|_| request(&format!("host{}.gslb.example.com", random.u32(..HOSTS)), Rtype::A, &[]))
+        .collect();
+    let clients: Vec<_> = (0..1 << 15)
+        .map(|_| {
+            let subnet = [0, 8, 0, 7, 0, 1, 24, 0, random.u8(1..224), random.u8(..), random.u8(..)];
+            request("www.gslb.example.com", Rtype::A, &subnet)
+        })
+        .collect();
+    let query = |message| Query { message, source: [198, 51, 100, 1].into(), transport: Transport::Udp, now_secs: 0 };
+    let (mut draws, mut names_asked) = (Draws::new(1), Names::new());
+    let mut replies = vec![[0; 1232]; GROUP];
+    for (kind, messages) in [("names", &names), ("clients", &clients)] {
+        let mut bench = criterion.benchmark_group(kind);
+        bench.throughput(Throughput::Elements(GROUP as u64));
+        let mut chunks = messages.chunks_exact(GROUP).cycle();
+        bench.bench_function("alone", |bencher| {
+            bencher.iter(|| {
+                for (message, reply) in chunks.next().into_iter().flatten().zip(&mut replies) {
+                    black_box(answer(&snapshot, &query(message), &mut draws, reply).is_ok());
+                }
+            });
+        });
+        let mut chunks = messages.chunks_exact(GROUP).cycle();
+        bench.bench_function("together", |bencher| {
+            bencher.iter(|| {
+                let mut group = Group::new(&mut names_asked);
+                for (message, reply) in chunks.next().into_iter().flatten().zip(&mut replies) {
+                    black_box(group.add(0, query(message), reply).is_ok());
+                }
+                group.answer(&snapshot, &mut draws, |_, reply| {
+                    black_box(reply.length);
+                });
+            });
+        });
+    }
+}
+
+criterion_group!(benches, answers, groups);
 criterion_main!(benches);

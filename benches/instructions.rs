@@ -28,7 +28,7 @@ struct Desk {
 impl Desk {
     fn new(owner: &str, rtype: Rtype, options: &[u8]) -> Self {
         let message = request(owner, rtype, options);
-        let mut desk = Self { snapshot: snapshot(), draws: Draws::new(1), message, out: vec![0; 1232] };
+        let mut desk = Self { snapshot: snapshot(10_000), draws: Draws::new(1), message, out: vec![0; 1232] };
         desk.answer();
         desk
     }

@@ -32,8 +32,8 @@ fn name(text: &str) -> Name {
     text.parse().expect("a name of this file")
 }
 
-/// A zone of 10,000 hosts, with a delegation and an alias.
-fn zone() -> Zone {
+/// A zone of so many hosts, with a delegation and an alias.
+fn zone(hosts: u32) -> Zone {
     let mut builder = ZoneBuilder::new(name("gslb.example.com"));
     let mut add = |owner: &str, rtype, rdata: &[u8]| {
         let record = Record { owner: name(owner), rtype, ttl_secs: 300, rdata: rdata.into() };
@@ -45,7 +45,7 @@ fn zone() -> Zone {
     add("alias.gslb.example.com", Rtype::CNAME, name("host1.gslb.example.com").as_wire());
     add("sub.gslb.example.com", Rtype::NS, name("ns.sub.gslb.example.com").as_wire());
     add("ns.sub.gslb.example.com", Rtype::A, &[192, 0, 2, 53]);
-    for number in 0..10_000_u32 {
+    for number in 0..hosts {
         add(&format!("host{number}.gslb.example.com"), Rtype::A, &number.to_be_bytes());
     }
     builder.finish().expect("a whole zone")
@@ -94,8 +94,8 @@ fn topology() -> Topology {
     Topology::new(datacenters.collect(), Vec::new(), endpoints.collect(), vec![pool], vec![service])
 }
 
-/// What the questions of the benchmarks are answered from.
-pub(crate) fn snapshot() -> Snapshot {
+/// What the questions of the benchmarks are answered from, with so many hosts (`host0` and so on).
+pub(crate) fn snapshot(hosts: u32) -> Snapshot {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("geoip/world-country.mmdb");
     let database = fs::read(path).ok().and_then(|bytes| Database::open("world-country", bytes).ok());
     let databases = Databases::new(database.map(Arc::new).into_iter().collect());
@@ -104,7 +104,7 @@ pub(crate) fn snapshot() -> Snapshot {
     let mut compiler = Compiler::new(Arc::clone(&topology), &databases, &mut surveys);
     let charts = compiler.compile(&Conditions::unknown(&topology, 0), &mut surveys);
     let services = [(name("www.gslb.example.com"), ZoneId(0), ServiceId(0))];
-    Snapshot { zones: Arc::new(Zones::build(vec![Arc::new(zone())], &services)), charts, ..Snapshot::default() }
+    Snapshot { zones: Arc::new(Zones::build(vec![Arc::new(zone(hosts))], &services)), charts, ..Snapshot::default() }
 }
 
 /// A query with an OPT record that holds `options`.
