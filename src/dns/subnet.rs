@@ -23,19 +23,20 @@ impl<'m> ClientSubnet<'m> {
         if scope != 0 || address.len() != usize::from(source).div_ceil(8) {
             return Err(Malformed);
         }
-        let has_host_bits = match (u16::from_be_bytes([family_high, family_low]), source) {
+        let is_malformed = match (u16::from_be_bytes([family_high, family_low]), source) {
             (0..=2, 0) => false,
             (1, 1..=32) => v4(address).is_none_or(|bits| bits.checked_shl(u32::from(source)).unwrap_or(0) != 0),
             (2, 1..=128) => v6(address).is_none_or(|bits| bits.checked_shl(u32::from(source)).unwrap_or(0) != 0),
             _ => true,
         };
-        if has_host_bits { Err(Malformed) } else { Ok(Self { octets }) }
+        if is_malformed { Err(Malformed) } else { Ok(Self { octets }) }
     }
 
     /// The first address of the network to tailor the answer to; `None` for source prefix length 0: the client wants no tailoring
     /// (RFC 7871 section 7.1.2).
     #[inline]
     pub fn address(&self) -> Option<IpAddr> {
+        // Of the family the second octet says all: only families below 3 were read.
         match *self.octets {
             [_, 1, 1..=u8::MAX, _, ref address @ ..] => v4(address).map(|bits| Ipv4Addr::from_bits(bits).into()),
             [_, 2, 1..=u8::MAX, _, ref address @ ..] => v6(address).map(|bits| Ipv6Addr::from_bits(bits).into()),

@@ -135,6 +135,7 @@ fn chart<'s>(snapshot: &'s Snapshot, finding: &Finding<'_>) -> Option<&'s Chart>
     snapshot.charts.get(service.index()).map(|chart| &**chart)
 }
 
+/// The family that is drawn for a type. What else services answer (SRV, HTTPS, CNAME) is rare, and not fetched ahead.
 fn family(rtype: Rtype) -> Option<Family> {
     match rtype {
         Rtype::A => Some(Family::V4),

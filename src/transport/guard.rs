@@ -25,7 +25,8 @@ pub(super) fn answer(
     out: &mut [u8],
 ) -> Result<Reply, Silence> {
     let ask = || {
-        swallow(query);
+        #[cfg(test)]
+        assert!(query.message != super::tests::POISON_FOR_THE_ENGINE, "a test asks for this panic");
         engine::answer(snapshot, query, draws, out).map_err(Silence::Ignored)
     };
     shielded(ask).unwrap_or_else(|| Err(panicked(query.transport, Some(query.source))))
@@ -42,21 +43,15 @@ pub(super) fn add<'m>(
     query: Query<'m>,
     out: &'m mut [u8],
 ) -> Result<(), Silence> {
-    swallow(&query);
-    group.add(mark, query, out).map_err(Silence::Ignored)
-}
-
-/// Panics where a test asks for that.
-#[inline]
-fn swallow(_query: &Query<'_>) {
     #[cfg(test)]
-    assert!(_query.message != super::tests::POISON_FOR_THE_ENGINE, "a test asks for this panic");
+    assert!(query.message != super::tests::POISON_FOR_THE_ENGINE, "a test asks for this panic");
+    group.add(mark, query, out).map_err(Silence::Ignored)
 }
 
 /// Does what asks the engine; `None` where that panicked.
 pub(super) fn shielded<T>(work: impl FnOnce() -> T) -> Option<T> {
-    // Unwind safe: the snapshot is immutable; draws, counters and lists of replies are whole at every moment; a reply that was
-    // begun is overwritten or not sent.
+    // Unwind safe: the snapshot is immutable; draws, counters and lists of replies are whole at every moment; a name or a reply
+    // that was begun is overwritten, or not looked up and not sent.
     catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
@@ -68,6 +63,15 @@ pub(super) fn panicked(transport: Transport, source: Option<IpAddr>) -> Silence 
         tracing::error!(?source, ?transport, unsaid, "answering panicked");
     }
     Silence::Panicked
+}
+
+/// Logs that answering a group panicked. It counts as nothing: whose message it was is found by answering one by one.
+#[cold]
+pub(super) fn panicked_together() {
+    static PANICS: Throttle = Throttle::new();
+    if let Some(unsaid) = PANICS.admit() {
+        tracing::error!(unsaid, "answering together panicked; answering one by one");
+    }
 }
 
 /// Seconds since 1970, modulo 2^32.

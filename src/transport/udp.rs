@@ -28,7 +28,7 @@ use super::{
     syscall::{self, Waiter},
 };
 use crate::{
-    engine::{GROUP, Group, Names, Query, Tally, Transport},
+    engine::{GROUP, Group, Names, Query, Reply, Tally, Transport},
     snapshot::Snapshot,
     steer::Draws,
 };
@@ -212,9 +212,7 @@ struct Desk<'a> {
     is_second_over: bool,
     /// Whether a batch came since the kernel was last asked for its drops.
     has_served: bool,
-    /// The replies of the batch, and what each counts as.
-    outgoing: Vec<Outgoing>,
-    tallies: Vec<Tally>,
+    answers: Answers,
     recorder: &'a mut Recorder,
 }
 
@@ -229,8 +227,7 @@ impl<'a> Desk<'a> {
             now_secs: 0,
             is_second_over: false,
             has_served: false,
-            outgoing: Vec::with_capacity(BATCH),
-            tallies: Vec::with_capacity(BATCH),
+            answers: Answers::new(),
             recorder,
         }
     }
@@ -275,27 +272,25 @@ impl<'a> Desk<'a> {
         let now_secs = guard::now_secs();
         self.is_second_over |= now_secs != self.now_secs;
         (self.now_secs, self.has_served) = (now_secs, true);
-        self.outgoing.clear();
-        self.tallies.clear();
+        self.answers.clear();
         #[cfg(test)]
         assert!(!self.batch.holds(count, super::tests::POISON_FOR_THE_SHARD), "a test asks for this panic");
-        let mut is_settled = [false; BATCH];
+        let Self { names, batch, draws, answers, recorder, .. } = self;
         let together = || {
             for first in (0..count).step_by(GROUP) {
-                let mut group = Group::new(&mut self.names);
-                for datagram in self.batch.datagrams(first..count.min(first + GROUP)) {
+                let mut group = Group::new(names);
+                for datagram in batch.datagrams(first..count.min(first + GROUP)) {
                     let index = datagram.index;
                     let added =
                         open(datagram, now_secs).and_then(|(query, reply)| guard::add(&mut group, index, query, reply));
                     if let Err(silence) = added {
-                        self.recorder.silent(silence);
-                        is_settled[index] = true;
+                        answers.settle(index, Err(silence), recorder);
                     }
                 }
-                group.answer(snapshot, &mut self.draws, |index, reply| {
-                    self.outgoing.push(Outgoing { index, octets: reply.length });
-                    self.tallies.push(reply.tally);
-                    is_settled[index] = true;
+                group.answer(snapshot, draws, |index, reply| {
+                    #[cfg(test)]
+                    assert!(reply.tally.rtype != super::tests::POISON_FOR_THE_GROUP, "a test asks for this panic");
+                    answers.settle(index, Ok(reply), recorder);
                 });
             }
         };
@@ -303,17 +298,15 @@ impl<'a> Desk<'a> {
             return;
         }
         // A panic costs the message that it came for: the others are answered one by one.
-        for datagram in self.batch.datagrams(0..count).filter(|datagram| !is_settled[datagram.index]) {
+        guard::panicked_together();
+        for datagram in batch.datagrams(0..count) {
             let index = datagram.index;
-            let answered = open(datagram, now_secs)
-                .and_then(|(query, reply)| guard::answer(snapshot, &query, &mut self.draws, reply));
-            match answered {
-                Ok(reply) => {
-                    self.outgoing.push(Outgoing { index, octets: reply.length });
-                    self.tallies.push(reply.tally);
-                }
-                Err(silence) => self.recorder.silent(silence),
+            if answers.is_settled[index] {
+                continue;
             }
+            let answered =
+                open(datagram, now_secs).and_then(|(query, reply)| guard::answer(snapshot, &query, draws, reply));
+            answers.settle(index, answered, recorder);
         }
     }
 
@@ -321,10 +314,10 @@ impl<'a> Desk<'a> {
     fn send(&mut self, socket: &UdpSocket) {
         let mut done = 0;
         let mut has_waited = false;
-        while done < self.outgoing.len() {
-            match self.batch.send(socket.as_fd(), &self.outgoing[done..]) {
+        while done < self.answers.outgoing.len() {
+            match self.batch.send(socket.as_fd(), &self.answers.outgoing[done..]) {
                 Ok(sent) => {
-                    self.tallies[done..done + sent].iter().for_each(|tally| self.recorder.answered(tally));
+                    self.answers.tallies[done..done + sent].iter().for_each(|tally| self.recorder.answered(tally));
                     done += sent;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -339,6 +332,38 @@ impl<'a> Desk<'a> {
                     done += 1;
                 }
             }
+        }
+    }
+}
+
+/// What became of a batch's datagrams.
+struct Answers {
+    /// The replies, and what each counts as.
+    outgoing: Vec<Outgoing>,
+    tallies: Vec<Tally>,
+    /// By place: whether there is a reply, or will be none.
+    is_settled: [bool; BATCH],
+}
+
+impl Answers {
+    fn new() -> Self {
+        Self { outgoing: Vec::with_capacity(BATCH), tallies: Vec::with_capacity(BATCH), is_settled: [false; BATCH] }
+    }
+
+    fn clear(&mut self) {
+        self.outgoing.clear();
+        self.tallies.clear();
+        self.is_settled = [false; BATCH];
+    }
+
+    fn settle(&mut self, index: usize, answered: Result<Reply, Silence>, recorder: &mut Recorder) {
+        self.is_settled[index] = true;
+        match answered {
+            Ok(reply) => {
+                self.outgoing.push(Outgoing { index, octets: reply.length });
+                self.tallies.push(reply.tally);
+            }
+            Err(silence) => recorder.silent(silence),
         }
     }
 }

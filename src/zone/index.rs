@@ -73,7 +73,7 @@ impl Index {
         (at + 1) & (self.cells.len() - 1)
     }
 
-    /// The upper half, of which the lower does not say where the cell is.
+    /// Of the upper half: the lower says where the cell is.
     #[inline]
     fn tag(&self, hash: u64) -> u32 {
         (hash >> 32) as u32 & !self.number_mask

@@ -46,7 +46,7 @@ pub enum Outcome<'z> {
 pub(crate) enum Lead<'z> {
     /// No zone holds the name.
     Outside,
-    /// It has the hash of a name that exists for a service: most likely it is that.
+    /// It looks like this name, which exists for a service, as far as the index tells: most likely it is that.
     Steered(&'z SteeredName),
     /// The innermost zone that holds it; services do not know it.
     Zone(ZoneId, &'z Zone),
@@ -77,7 +77,7 @@ impl Zones {
     /// Looks a name up in the innermost zone that holds it; `None` where no zone does.
     ///
     /// For DS the zone above an apex is responsible, where we serve it (RFC 4035 section 3.1.4.1). No allocation; as many table
-    /// look-ups as the name has labels at most, one for a service's name and three for any other that exists.
+    /// look-ups as the name has labels at most, one for a service's name and three for any other that exists; some more for DS.
     pub fn find(&self, name: &LookupName, rtype: Rtype) -> Option<Finding<'_>> {
         let hashed = hash(name.as_wire());
         self.follow(self.lead(name, hashed), (name, hashed), rtype)

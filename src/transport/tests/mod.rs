@@ -18,7 +18,7 @@ use tokio::{
 
 use super::*;
 use crate::{
-    dns::Rcode,
+    dns::{Rcode, Rtype},
     engine::{Ignored, Transport},
     snapshot::Snapshot,
 };
@@ -31,6 +31,9 @@ mod encrypted;
 pub(super) const POISON_FOR_THE_ENGINE: &[u8] = b"panic in the engine";
 /// A datagram that makes the shard itself panic.
 pub(super) const POISON_FOR_THE_SHARD: &[u8] = b"panic in the shard";
+
+/// A type that makes a group panic amid its answers.
+pub(super) const POISON_FOR_THE_GROUP: Rtype = Rtype(0xff00);
 
 /// Long enough for the slowest machine; reached only by a failure.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -193,6 +196,32 @@ fn a_panic_amid_a_batch_spares_what_came_with_it() {
     }
     let totals = wait_for(&counters, |totals| totals.of(Transport::Udp).ended() == 6);
     assert_eq!(totals.of(Transport::Udp).silent_for(Silence::Panicked), 3);
+    shards.stop();
+}
+
+#[test]
+fn a_panic_among_answers_made_together_costs_nobody_an_answer() {
+    let bound = bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
+    let socket = client("127.0.0.1:0", bound.local_addresses()[0]);
+    // All are there before anybody looks: they are one batch, and the poison is amid its second group.
+    for id in 0..40 {
+        let mut message = query(id, 2);
+        if id == 20 {
+            let type_at = message.len() - 4;
+            message[type_at..type_at + 2].copy_from_slice(&POISON_FOR_THE_GROUP.0.to_be_bytes());
+        }
+        socket.send(&message).unwrap();
+    }
+    let counters = Counters::new();
+    let shards = serve_udp(bound.udp, &Cores::share_out(1, true), &snapshots(), &counters).unwrap();
+    let mut reply = [0; 512];
+    for id in 0..40 {
+        socket.recv(&mut reply).unwrap();
+        assert_eq!(reply[..2], u16::to_be_bytes(id));
+    }
+    let totals = wait_for(&counters, |totals| totals.of(Transport::Udp).ended() == 40);
+    assert_eq!(totals.of(Transport::Udp).received, 40);
+    assert_eq!(totals.of(Transport::Udp).silent_for(Silence::Panicked), 0);
     shards.stop();
 }
 
