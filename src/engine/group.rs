@@ -14,7 +14,7 @@ use super::{
     parsed::Parsed,
 };
 use crate::{
-    dns::{LookupName, Rtype},
+    dns::LookupName,
     snapshot::Snapshot,
     steer::{Chart, Draws, Family},
     zone::{Finding, Lead, Outcome},
@@ -119,10 +119,11 @@ fn fetch_names(members: &[Member<'_>], leads: &[Lead<'_>]) {
     fetch(octets.iter().flat_map(|octets| [octets.first(), octets.last()]).flatten().copied());
 }
 
-/// Fetches that part of the atlases where the clients are.
+/// Fetches that part of the atlases where the clients are. What else services answer than addresses (SRV, HTTPS, CNAME) is rare, and
+/// not fetched ahead.
 fn fetch_places(snapshot: &Snapshot, members: &[Member<'_>], findings: &[Option<Finding<'_>>]) {
     let lead = |(member, finding): (&Member<'_>, &Option<Finding<'_>>)| {
-        let atlas = chart(snapshot, finding.as_ref()?)?.atlas(family(member.parsed.rtype)?)?;
+        let atlas = chart(snapshot, finding.as_ref()?)?.atlas(Family::asked_by(member.parsed.rtype)?)?;
         Some((atlas, atlas.lead(member.parsed.client())))
     };
     let leads: Each<_> = members.iter().zip(findings).filter_map(lead).collect();
@@ -133,13 +134,4 @@ fn fetch_places(snapshot: &Snapshot, members: &[Member<'_>], findings: &[Option<
 fn chart<'s>(snapshot: &'s Snapshot, finding: &Finding<'_>) -> Option<&'s Chart> {
     let Outcome::Exists { service: Some(service), .. } = finding.outcome else { return None };
     snapshot.charts.get(service.index()).map(|chart| &**chart)
-}
-
-/// The family that is drawn for a type. What else services answer (SRV, HTTPS, CNAME) is rare, and not fetched ahead.
-fn family(rtype: Rtype) -> Option<Family> {
-    match rtype {
-        Rtype::A => Some(Family::V4),
-        Rtype::AAAA => Some(Family::V6),
-        _ => None,
-    }
 }

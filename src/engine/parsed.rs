@@ -62,11 +62,6 @@ impl<'m> Parsed<'m> {
         })
     }
 
-    /// Whether the question is to be answered.
-    pub(super) fn is_answerable(&self) -> bool {
-        self.objection.is_none()
-    }
-
     /// The address that the answer is tailored to, unless the zone looks at no client subnets.
     pub(super) fn client(&self) -> IpAddr {
         self.subnet().and_then(|subnet| subnet.address()).unwrap_or(self.query.source)
@@ -78,7 +73,7 @@ impl<'m> Parsed<'m> {
 
     /// Starts to look the name up, where the question is to be answered.
     pub(super) fn lead<'s>(&self, zones: &'s Zones, name: &LookupName) -> Lead<'s> {
-        if self.is_answerable() { zones.lead(name, self.hashed) } else { Lead::Outside }
+        if self.objection.is_none() { zones.lead(name, self.hashed) } else { Lead::Outside }
     }
 
     /// Looks the name up to the end.

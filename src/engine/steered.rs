@@ -39,12 +39,8 @@ pub(super) fn draw<'s>(
         }
         Kind::Binding(_) => {}
     }
-    let family = match walk.rtype {
-        Rtype::A => Family::V4,
-        Rtype::AAAA => Family::V6,
-        _ if chart.may_answer_cname() => Family::V4,
-        _ => return Ok(Drawn::Nothing),
-    };
+    let of_cname = || chart.may_answer_cname().then_some(Family::V4);
+    let Some(family) = Family::asked_by(walk.rtype).or_else(of_cname) else { return Ok(Drawn::Nothing) };
     let subnet = walk.subnet();
     let course = chart.course(family, subnet, walk.query.source);
     if subnet.is_some() {
@@ -83,9 +79,7 @@ pub(super) fn family(chart: &Chart, rtype: Rtype) -> Option<Family> {
         (Kind::Binding(binding), rtype) if rtype == binding.rtype => {
             Some(if chart.area_count(Family::V4) > 0 { Family::V4 } else { Family::V6 })
         }
-        (_, Rtype::A) => Some(Family::V4),
-        (_, Rtype::AAAA) => Some(Family::V6),
-        _ => chart.may_answer_cname().then_some(Family::V4),
+        _ => Family::asked_by(rtype).or_else(|| chart.may_answer_cname().then_some(Family::V4)),
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{draws::Draws, kind::Kind, topology::DatacenterId, wheel::Choice};
-use crate::geo::Atlas;
+use crate::{dns::Rtype, geo::Atlas};
 
 /// An address family, which is also what a query of type A or AAAA asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,6 +18,16 @@ pub enum Family {
 }
 
 impl Family {
+    /// The family whose addresses a type asks for; other types have none.
+    #[inline]
+    pub fn asked_by(rtype: Rtype) -> Option<Self> {
+        match rtype {
+            Rtype::A => Some(Self::V4),
+            Rtype::AAAA => Some(Self::V6),
+            _ => None,
+        }
+    }
+
     /// Whether an address is of this family.
     pub(super) fn holds(self, address: IpAddr) -> bool {
         address.is_ipv4() == (self == Self::V4)
