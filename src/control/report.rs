@@ -254,6 +254,7 @@ pub(super) fn distressed(topology: &Topology, charts: &[Arc<Chart>]) -> Vec<(Nam
 pub(super) fn plight_text(plight: Plight) -> &'static str {
     match plight {
         Plight::None => "usable members",
+        Plight::OtherFamily => "NODATA, for the other address family has usable members",
         Plight::AllDown => "as on-all-down says",
         Plight::Drained => "members that drain or are forced down, for nothing else is left",
         Plight::Disabled => "disabled members, for nothing else is left",

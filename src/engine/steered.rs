@@ -14,8 +14,11 @@ use crate::{
 
 /// What a service gave.
 pub(super) enum Drawn<'s> {
-    /// No record of the type: NODATA.
-    Nothing,
+    /// The service does not publish the type: NODATA, whatever the health.
+    Unpublished,
+    /// The service publishes the type and has no record of it for this client at present: NODATA. A resolver must not keep
+    /// it longer than it would keep an answer, or clients do without a family long after it is back.
+    Nothing { ttl_secs: u32 },
     /// Records of the type.
     Records,
     /// A CNAME, whose target the message has at `target_at`.
@@ -30,7 +33,7 @@ pub(super) fn draw<'s>(
     draws: &mut Draws,
     frame: &mut Frame<'_, '_>,
 ) -> Result<Drawn<'s>, Full> {
-    let Some(chart) = walk.snapshot.charts.get(service.index()) else { return Ok(Drawn::Nothing) };
+    let Some(chart) = walk.snapshot.charts.get(service.index()) else { return Ok(Drawn::Unpublished) };
     match chart.kind() {
         Kind::Addresses => {}
         Kind::Srv => return srv::draw(walk, (service, chart), owner, draws, frame),
@@ -40,7 +43,7 @@ pub(super) fn draw<'s>(
         Kind::Binding(_) => {}
     }
     let of_cname = || chart.may_answer_cname().then_some(Family::V4);
-    let Some(family) = Family::asked_by(walk.rtype).or_else(of_cname) else { return Ok(Drawn::Nothing) };
+    let Some(family) = Family::asked_by(walk.rtype).or_else(of_cname) else { return Ok(Drawn::Unpublished) };
     let subnet = walk.subnet();
     let course = chart.course(family, subnet, walk.query.source);
     if subnet.is_some() {
@@ -69,6 +72,9 @@ pub(super) fn draw<'s>(
         frame.datacenter = first_datacenter;
     }
     frame.writer.count(Section::Answer, section.count);
+    if section.count == 0 && !section.is_full && !chart.publishes(family) {
+        return Ok(Drawn::Unpublished);
+    }
     section.outcome()
 }
 
@@ -145,7 +151,7 @@ impl<'s> Steered<'s> {
         match self.target {
             _ if self.is_full => Err(Full),
             Some(target) => Ok(Drawn::Alias { target_at: self.target_at, target }),
-            None if self.count == 0 => Ok(Drawn::Nothing),
+            None if self.count == 0 => Ok(Drawn::Nothing { ttl_secs: self.ttl_secs }),
             None => Ok(Drawn::Records),
         }
     }

@@ -31,7 +31,18 @@ pub(super) fn walk(
     frame: &mut Frame<'_, '_>,
 ) -> Rcode {
     let whole_at = Header::OCTETS as u16;
-    let mut walk = Walk { snapshot, query, rtype, subnet, name, whole_at, apex: None, hops: 0, trail: None };
+    let mut walk = Walk {
+        snapshot,
+        query,
+        rtype,
+        subnet,
+        name,
+        whole_at,
+        apex: None,
+        hops: 0,
+        negative_ttl_secs: u32::MAX,
+        trail: None,
+    };
     match walk.run(finding, draws, frame) {
         Ok(rcode) => rcode,
         Err(Full) => {
@@ -55,6 +66,8 @@ pub(super) struct Walk<'s, 'q> {
     /// Where the message has the apex of the zone of that name, where the name ends in a pointer to it.
     apex: Option<Apex>,
     hops: usize,
+    /// A negative answer lives no longer than this, in seconds, whatever its zone says.
+    negative_ttl_secs: u32,
     /// What was passed; nothing until the first alias, which most names are not.
     trail: Option<Trail>,
 }
@@ -178,7 +191,7 @@ impl Walk<'_, '_> {
         Ok(Some(Step::End(Rcode::NOERROR)))
     }
 
-    /// Answers what a service draws; `None` where that is nothing.
+    /// Answers from what a service draws; `None` where that is no record.
     fn answer_steered(
         &mut self,
         service: ServiceId,
@@ -191,7 +204,11 @@ impl Walk<'_, '_> {
         }
         let owner = self.place(zone, self.name.label_count()).owner;
         match draw(self, service, owner, draws, frame)? {
-            Drawn::Nothing => Ok(None),
+            Drawn::Unpublished => Ok(None),
+            Drawn::Nothing { ttl_secs } => {
+                self.negative_ttl_secs = ttl_secs;
+                Ok(None)
+            }
             Drawn::Records => Ok(Some(Step::End(Rcode::NOERROR))),
             Drawn::Alias { target_at, target } => {
                 let is_new = self.hops + 1 < MAX_CHAIN && self.visit() && self.name.assemble(&[], target).is_ok();
@@ -287,7 +304,8 @@ impl Walk<'_, '_> {
     fn push_soa(&self, zone: &Zone, writer: &mut ReplyWriter<'_>) -> Result<(), Full> {
         let Some(soa) = zone.soa() else { return Ok(()) };
         let labels = zone.apex_labels();
-        soa.write_with_ttl(writer, self.place(zone, labels), zone.negative_ttl_secs())?;
+        let ttl_secs = zone.negative_ttl_secs().min(self.negative_ttl_secs);
+        soa.write_with_ttl(writer, self.place(zone, labels), ttl_secs)?;
         writer.count(Section::Authority, soa.count);
         Ok(())
     }

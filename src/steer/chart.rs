@@ -28,6 +28,22 @@ impl Family {
         }
     }
 
+    /// IPv6 for IPv4, and IPv4 for IPv6.
+    pub fn other(self) -> Self {
+        match self {
+            Self::V4 => Self::V6,
+            Self::V6 => Self::V4,
+        }
+    }
+
+    /// `IPv4` or `IPv6`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        }
+    }
+
     /// Whether an address is of this family.
     pub(super) fn holds(self, address: IpAddr) -> bool {
         address.is_ipv4() == (self == Self::V4)
@@ -71,9 +87,11 @@ pub(super) struct Reach {
 /// How far a service had to go to find an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Plight {
-    /// Usable members answer.
+    /// Usable members answer, or the family has no members.
     #[default]
     None,
+    /// No member of the family is usable, and the other family is answered: NODATA.
+    OtherFamily,
     /// Nothing is usable: `on-all-down` decides what is answered.
     AllDown,
     /// Nothing but draining members or such as are forced down is left: they are answered.
@@ -157,6 +175,11 @@ impl Chart {
     /// Whether a client may be answered a CNAME, for whatever type it asks.
     pub fn may_answer_cname(&self) -> bool {
         self.may_answer_cname
+    }
+
+    /// Whether any client can get records of a family, now or after a change of health.
+    pub fn publishes(&self, family: Family) -> bool {
+        !self.family(family).areas.is_empty()
     }
 
     /// Which records the service answers.

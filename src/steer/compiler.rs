@@ -12,6 +12,7 @@ use super::{
     policy::Finding,
     pool::{Failback, Member, MemberKind, Pace, Policy},
     preference::Preferences,
+    published::Published,
     search::{Search, Stores, View},
     service::{OnAllDown, Service},
     survey::{FoldId, Survey, Surveys},
@@ -61,9 +62,7 @@ struct Plan {
     survey: Option<Arc<Survey>>,
     /// The geographic pools of the tree, in the order of the survey's sights.
     geographic: Vec<PoolId>,
-    families: [bool; 2],
-    /// Those of the service's own pool: what they resolve to says which families it has besides.
-    aliases: Vec<AliasId>,
+    published: Published,
     may_answer_cname: bool,
 }
 
@@ -223,16 +222,7 @@ impl Plan {
             endpoints.iter().any(|endpoint| wanted(&topology.endpoints[endpoint.index()].target))
         };
         let may_answer_cname = has(|target| matches!(target, Target::Cname(_)));
-        let own = endpoints_below(topology, &[key.pool]);
-        let holds = |is_family: fn(&std::net::IpAddr) -> bool| {
-            own.iter().any(|endpoint| match &topology.endpoints[endpoint.index()].target {
-                Target::Addresses(addresses) => addresses.iter().any(is_family),
-                Target::Cname(_) => true,
-                Target::Alias(_) | Target::Host(_) => false,
-            })
-        };
-        let is_srv = key.kind == Kind::Srv;
-        let families = [is_srv || holds(std::net::IpAddr::is_ipv4), key.ipv6 && holds(std::net::IpAddr::is_ipv6)];
+        let published = key.published(topology);
         let mut probes: Vec<ProbeId> = endpoints
             .iter()
             .flat_map(|endpoint| topology.probes_of[endpoint.index()].iter().flatten().copied())
@@ -240,9 +230,7 @@ impl Plan {
         probes.sort_unstable();
         probes.dedup();
         let survey = surveys.survey(preferences, databases);
-        let plan =
-            Self { aliases: aliases_below(topology, &[key.pool]), key, survey, geographic, families, may_answer_cname };
-        (plan, probes)
+        (Self { key, survey, geographic, published, may_answer_cname }, probes)
     }
 
     fn draft(&self, search: &mut Search<'_>, surveys: &mut Surveys) -> Draft {
@@ -260,12 +248,7 @@ impl Plan {
 
     /// What the service comes to in one family, but for its atlas.
     fn family(&self, family: Family, search: &mut Search<'_>, surveys: &mut Surveys) -> (FamilyChart, Option<FoldId>) {
-        let (is_published, is_wanted) = match family {
-            Family::V4 => (self.families[0], true),
-            Family::V6 => (self.families[1], self.key.ipv6),
-        };
-        let has_alias = || self.aliases.iter().any(|&alias| search.may_have(alias, family));
-        if !(is_published || is_wanted && has_alias()) {
+        if !self.published.holds(family, search) {
             return (FamilyChart::default(), None);
         }
         // Areas that come to the same choice become one: that is what gives each answer its widest scope.
@@ -280,7 +263,7 @@ impl Plan {
             let spans = self.survey.as_ref().map_or(&[][..], |survey| survey.spans(at));
             let by_client = self.key.kind.is_by_client();
             let view = View { pools, sights, spans, by_client, ..View::blind(family) };
-            let (finding, found_plight) = self.key.resolve(view, search);
+            let (finding, found_plight) = self.key.resolve(view, &self.published, search);
             plight = plight.max(found_plight);
             let identity = finding.choice.as_ref().map_or(0, Choice::identity);
             let number = *number_of.entry(identity).or_insert_with(|| {
@@ -346,17 +329,36 @@ impl PlanKey {
     }
 
     /// What the service comes to in one area, and how far it had to go for it.
-    fn resolve(&self, view: View<'_>, search: &mut Search<'_>) -> (Finding, Plight) {
-        // Whatever is answered in the end, it hangs on the verdicts that left nothing usable before.
+    fn resolve(&self, view: View<'_>, published: &Published, search: &mut Search<'_>) -> (Finding, Plight) {
+        let (finding, plight) = self.search(view, published, search);
+        // An area that the family has no member for is NODATA by configuration, whatever the health.
+        let is_distress = plight != Plight::None && search.may_offer(self.pool, view);
+        (finding, if is_distress { plight } else { Plight::None })
+    }
+
+    fn search(&self, view: View<'_>, published: &Published, search: &mut Search<'_>) -> (Finding, Plight) {
+        // The answer depends on the verdicts that left nothing usable in the stages before it, too.
         let mut flips_in_secs = u32::MAX;
         for Attempt { pool, within, plight } in self.attempts() {
-            let (found, _) = search.service(pool, View { plight: within, ..view });
+            let view = View { plight: within, ..view };
+            let (found, _) = search.service(pool, view);
             flips_in_secs = flips_in_secs.min(found.flips_in_secs);
             if found.choice.is_some() || plight == Plight::None && found.deliberate {
                 return (Finding { flips_in_secs, ..found }, plight);
             }
+            if let Some(other) = published.other_family(pool, view, search) {
+                flips_in_secs = flips_in_secs.min(other.flips_in_secs);
+                if other.choice.is_some() {
+                    return (Finding::nothing(flips_in_secs), Plight::OtherFamily);
+                }
+            }
         }
         (Finding::nothing(flips_in_secs), Plight::AllDown)
+    }
+
+    /// The families that the service publishes.
+    pub(super) fn published(&self, topology: &Topology) -> Published {
+        Published::of(topology, &self.kind, self.ipv6, &endpoints_below(topology, &[self.pool]))
     }
 }
 

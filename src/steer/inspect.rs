@@ -60,6 +60,8 @@ pub struct InspectedAttempt {
     pub within: Plight,
     /// The pool.
     pub tree: InspectedPool,
+    /// Nothing in it is usable for the family asked for, and something is for the other one: NODATA.
+    pub serves_other_family: bool,
 }
 
 /// What a pool comes to for the client.
@@ -234,6 +236,7 @@ pub fn inspect(
         within: &within,
         search: Search::new(topology, conditions, &mut stores),
     };
+    let published = key.published(topology);
     let mut attempts = Vec::new();
     let mut flips_in_secs = u32::MAX;
     for Attempt { pool, within, plight } in key.attempts() {
@@ -243,8 +246,14 @@ pub fn inspect(
         let (found, view) = inspector.search.service(pool, view);
         let tree = inspector.pool(pool, view);
         flips_in_secs = flips_in_secs.min(found.flips_in_secs);
-        let ends = tree.is_usable || plight == Plight::None && tree.is_deliberate;
-        attempts.push(InspectedAttempt { plight, within, tree });
+        let mut ends = tree.is_usable || plight == Plight::None && tree.is_deliberate;
+        let mut serves_other_family = false;
+        if !ends && let Some(other) = published.other_family(pool, view, &mut inspector.search) {
+            flips_in_secs = flips_in_secs.min(other.flips_in_secs);
+            serves_other_family = other.choice.is_some();
+            ends = serves_other_family;
+        }
+        attempts.push(InspectedAttempt { plight, within, tree, serves_other_family });
         if ends {
             break;
         }

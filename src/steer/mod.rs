@@ -20,6 +20,7 @@ mod part;
 mod policy;
 mod pool;
 mod preference;
+mod published;
 mod resolved;
 mod search;
 mod service;

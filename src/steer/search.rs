@@ -293,6 +293,18 @@ impl<'a> Search<'a> {
         !self.conditions.resolved(alias).lacks(family)
     }
 
+    /// Whether a pool has members of the view's family that it offers in the view's area, whatever their health and state.
+    pub(super) fn may_offer(&self, id: PoolId, view: View<'_>) -> bool {
+        let pool = &self.topology.pools[id.index()];
+        let at = view.pools.iter().position(|&at| at == id);
+        let offered = policy::offered(pool, at.and_then(|at| view.sights.get(at)));
+        let may_answer = |kind: MemberKind| match kind {
+            MemberKind::Pool(inner) => self.may_offer(inner, view),
+            MemberKind::Endpoint(endpoint) => !self.lacks(endpoint, view.family),
+        };
+        offered.into_iter().any(|member| may_answer(pool.members[usize::from(member)].kind))
+    }
+
     fn find_endpoint(&self, id: EndpointId, family: Family, plight: Plight, counts_empty: bool) -> Finding {
         let endpoint = &self.topology.endpoints[id.index()];
         let state = state_of(self.topology, self.conditions, id);

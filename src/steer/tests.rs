@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU32, sync::Arc};
 
 mod aliases;
+mod families;
 
 use super::*;
 use crate::{
@@ -20,6 +21,7 @@ struct Draft {
     endpoints: Vec<Endpoint>,
     pools: Vec<Pool>,
     on_all_down: OnAllDown,
+    hides_ipv6: bool,
 }
 
 fn monitor() -> Monitor {
@@ -85,7 +87,7 @@ impl Draft {
             pool,
             ttl_secs: 30,
             on_all_down: self.on_all_down,
-            ipv6: true,
+            ipv6: !self.hides_ipv6,
         };
         let topology =
             Arc::new(Topology::new(self.datacenters, vec![monitor()], self.endpoints, self.pools, vec![service]));

@@ -177,6 +177,7 @@ fn attempts(words: &Words<'_>, service: &Service, inspection: &Inspection, answe
         AttemptView {
             why: why(words, service, attempt.plight, attempt.tree.id == service.pool),
             is_answering,
+            serves_other_family: attempt.serves_other_family,
             pool: pool(words, &attempt.tree, if is_answering { answers } else { &[] }),
         }
     };
@@ -186,7 +187,7 @@ fn attempts(words: &Words<'_>, service: &Service, inspection: &Inspection, answe
 /// Why the service turns to a pool that is not its own in good health.
 fn why(words: &Words<'_>, service: &Service, plight: Plight, is_own: bool) -> Option<String> {
     Some(match (plight, service.on_all_down) {
-        (Plight::None, _) => return None,
+        (Plight::None | Plight::OtherFamily, _) => return None,
         (Plight::AllDown, OnAllDown::Pool(other)) if !is_own => {
             let name = &words.topology.pools[other.index()].name;
             format!("nothing is usable: on-all-down turns to pool {name}")
@@ -320,23 +321,38 @@ fn rcode_words(reply: &ReplyView) -> String {
 }
 
 fn no_answer(steering: &SteeringView, last: &AttemptView) -> String {
-    let has_family = |pool: &PoolView| any_target(pool, &|target| target.is_of_family);
-    if !has_family(&last.pool) {
-        let family = if steering.records == "AAAA" { "IPv6" } else { "IPv4" };
-        return format!("no member has an {family} address: no {} records, whatever the health", steering.records);
+    let records = &steering.records;
+    let (family, other) = if records == "AAAA" { ("IPv6", "IPv4") } else { ("IPv4", "IPv6") };
+    if !any_target(&last.pool, &|_, _| true, &|target| target.is_of_family) {
+        return format!("no member has an {family} address: no {records} records, whatever the health");
     }
     if steering.areas == 0 {
         return "the service has ipv6 = false: it publishes no AAAA records".to_owned();
     }
-    let is_offered = |member: &MemberView| member.rule.is_some();
-    if last.pool.policy == "geo" && !last.pool.members.iter().any(is_offered) {
+    if last.pool.policy == "geo" && !last.pool.members.iter().any(|member| member.rule.is_some()) {
         return format!("no rule of pool {} matches this client, and its default is empty", last.pool.name);
+    }
+    if !any_target(&last.pool, &is_offered, &|target| target.is_of_family) {
+        return format!("NODATA for {records}: no member for this client has an {family} address");
+    }
+    if last.serves_other_family {
+        return format!("NODATA for {records}: no usable {family} member, {other} has some");
     }
     "nothing is usable, and on-all-down answers nothing".to_owned()
 }
 
-fn any_target(pool: &PoolView, is: &dyn Fn(&TargetView) -> bool) -> bool {
-    pool.members
-        .iter()
-        .any(|member| member.targets.iter().any(is) || member.pool.as_ref().is_some_and(|inner| any_target(inner, is)))
+/// Whether a pool offers a member to this client: a `geo` pool offers only what its rules say.
+fn is_offered(pool: &PoolView, member: &MemberView) -> bool {
+    pool.policy != "geo" || member.rule.is_some()
+}
+
+/// Whether a target below those members of a pool, and of pools in it, that `counts` has the property.
+fn any_target(
+    pool: &PoolView,
+    counts: &dyn Fn(&PoolView, &MemberView) -> bool,
+    is: &dyn Fn(&TargetView) -> bool,
+) -> bool {
+    let inner = |member: &MemberView| member.pool.as_ref().is_some_and(|inner| any_target(inner, counts, is));
+    let mut counted = pool.members.iter().filter(|member| counts(pool, member));
+    counted.any(|member| member.targets.iter().any(is) || inner(member))
 }

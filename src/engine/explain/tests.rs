@@ -6,7 +6,10 @@ use super::*;
 use crate::{
     engine::fixture::{DOWN, Draft, UP},
     health::{Standing, Verdict},
-    steer::{DatacenterId, EndpointId, Failback, LoadPolicy, Measure, MinUp, OnAllDown, Part, Policy, PoolId, State},
+    steer::{
+        DatacenterId, EndpointId, Failback, LoadPolicy, Measure, MinUp, OnAllDown, Part, Policy, PoolId, Rule, State,
+        Target,
+    },
 };
 
 fn ask(draft: Draft, name: &str, rtype: &str, subnet: Option<&str>) -> Explanation {
@@ -167,10 +170,47 @@ fn a_drain_is_told_with_its_reason_and_end() {
 #[test]
 fn everything_down_is_told_as_an_answer_of_last_resort() {
     let mut draft = Draft::new();
-    for address in ["192.0.2.11", "192.0.2.12", "192.0.2.21"] {
+    for address in ["192.0.2.11", "192.0.2.12", "192.0.2.21", "2001:db8::11", "2001:db8::21"] {
         draft.stand(address, DOWN);
     }
     insta::assert_snapshot!(text(&ask(draft, "www", "A", Some("20.1.2.0/24"))));
+}
+
+#[test]
+fn nodata_for_one_family_names_the_family_that_is_served() {
+    let mut draft = Draft::new();
+    for address in ["2001:db8::11", "2001:db8::21"] {
+        draft.stand(address, DOWN);
+    }
+    let explanation = ask(draft, "www", "AAAA", Some("20.1.2.0/24"));
+    assert_eq!(explanation.because, "NODATA for AAAA: no usable IPv6 member, IPv4 has some");
+    let attempts = &explanation.steps[0].steering.as_ref().unwrap().attempts;
+    assert!(attempts.len() == 1 && attempts[0].serves_other_family, "{attempts:?}");
+}
+
+#[test]
+fn a_family_that_no_member_for_the_client_has_is_not_called_unusable() {
+    let mut draft = Draft::new();
+    let Target::Addresses(of_iad) = &mut draft.endpoints[2].target else { unreachable!("iad has addresses") };
+    of_iad.retain(|address| address.is_ipv4());
+    let rule =
+        |country: &str, member| Rule { countries: vec![country.into()], members: vec![member], ..Rule::default() };
+    draft.pool_named("by-country").policy =
+        Policy::Geo { rules: vec![rule("DE", 0), rule("JP", 1)], default: Vec::new() };
+    let explanation = ask(draft, "geo", "AAAA", Some("40.1.2.0/24"));
+    assert_eq!(explanation.because, "NODATA for AAAA: no member for this client has an IPv6 address");
+}
+
+#[test]
+fn nodata_of_a_published_type_lives_no_longer_than_an_answer() {
+    let soa_ttl = |name: &str| {
+        let mut draft = Draft::new();
+        draft.stand("2001:db8::11", DOWN);
+        draft.stand("2001:db8::21", DOWN);
+        ask(draft, name, "AAAA", None).reply.authorities[0].ttl
+    };
+    assert_eq!(soa_ttl("www"), 30, "AAAA may be back as soon as an address is up");
+    assert_eq!(soa_ttl("sticky"), 60, "no member has IPv6: the zone's negative TTL");
 }
 
 #[test]

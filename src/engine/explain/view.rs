@@ -162,6 +162,9 @@ pub struct AttemptView {
     pub why: Option<String>,
     /// It answers.
     pub is_answering: bool,
+    /// It has nothing usable of the type asked for, and something for the other address family: NODATA.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub serves_other_family: bool,
     /// The pool.
     pub pool: PoolView,
 }

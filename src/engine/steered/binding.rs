@@ -35,7 +35,7 @@ pub(super) fn draw<'s>(
     }
     let ttl_secs = courses[0].ttl_secs.min(courses[1].ttl_secs);
     if courses.iter().all(Course::is_empty) {
-        return Ok(Drawn::Nothing);
+        return Ok(Drawn::Nothing { ttl_secs });
     }
     let mark = frame.writer.mark();
     let start = frame.writer.position();
@@ -61,7 +61,7 @@ pub(super) fn draw<'s>(
     }
     if binding.has_hints && !hints.has_any {
         frame.writer.rewind(mark);
-        return Ok(Drawn::Nothing);
+        return Ok(Drawn::Nothing { ttl_secs });
     }
     let length = frame.writer.position() - start - FIXED_OCTETS;
     set_length(&mut frame.writer, start + FIXED_OCTETS - 2, length)?;

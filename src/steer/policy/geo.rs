@@ -10,6 +10,13 @@ pub(super) fn select(
     wanted: usize,
     ballot: &mut Ballot<'_>,
 ) -> Selection {
+    let order = order(rules, matching, default);
+    let deliberate = order.is_empty();
+    Selection { deliberate, ..ballot.ranked(&order, &[], wanted) }
+}
+
+/// The members that a client is offered, the first choice first, each once.
+pub(super) fn order(rules: &[Rule], matching: &[u16], default: &[u32]) -> Vec<u16> {
     let of_rules = matching.iter().flat_map(|&rule| rules[usize::from(rule)].members.iter());
     let mut order: Vec<u16> = Vec::new();
     for &member in of_rules.chain(default) {
@@ -18,6 +25,5 @@ pub(super) fn select(
             order.push(member);
         }
     }
-    let deliberate = order.is_empty();
-    Selection { deliberate, ..ballot.ranked(&order, &[], wanted) }
+    order
 }

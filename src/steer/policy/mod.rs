@@ -198,3 +198,11 @@ pub(super) fn select(pool: &Pool, vista: Vista<'_>, wanted: usize, ballot: &mut 
         }
     }
 }
+
+/// The members that a pool offers in an area, whatever their health.
+pub(super) fn offered(pool: &Pool, sight: Option<&Sight>) -> Vec<u16> {
+    match (&pool.policy, sight) {
+        (Policy::Geo { rules, default }, Some(Sight::Geo(matching))) => geo::order(rules, matching, default),
+        _ => (0..pool.members.len() as u16).collect(),
+    }
+}

@@ -1,0 +1,324 @@
+//! Families: A and AAAA choose apart, and a service is down only when neither has a usable member.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const V4: Family = Family::V4;
+const V6: Family = Family::V6;
+const ANYWHERE: &str = "8.8.8.0/24";
+
+fn ask(bench: &mut Bench, family: Family) -> Vec<String> {
+    bench.ask_from(family, ANYWHERE).0
+}
+
+fn plights(bench: &Bench) -> [Plight; 2] {
+    [V4, V6].map(|family| bench.chart.plight(family))
+}
+
+#[test]
+fn a_family_without_a_usable_member_is_nodata_while_the_other_family_has_one() {
+    let mut draft = Draft::default();
+    let pool = draft.weighted(&[("192.0.2.1+2001:db8::1", 1), ("192.0.2.2", 1)]);
+    let mut bench = draft.top(pool);
+    bench.down("2001:db8::1");
+    assert_eq!((ask(&mut bench, V6), plights(&bench)), (vec![], [Plight::None, Plight::OtherFamily]));
+    assert_eq!(bench.shares(100).len(), 2, "IPv4 has both members");
+    bench.down("192.0.2.1");
+    bench.down("192.0.2.2");
+    assert_eq!(plights(&bench), [Plight::AllDown; 2]);
+    assert_eq!(ask(&mut bench, V6), ["2001:db8::1"], "both families are down: both answer as if all were up");
+}
+
+#[test]
+fn a_drained_datacenter_is_not_answered_for_ipv6_while_another_serves_ipv4() {
+    let mut draft = Draft::default();
+    let (fra, iad) = (draft.datacenter("fra", State::Draining), draft.datacenter("iad", State::Active));
+    let members =
+        [(draft.endpoint("192.0.2.1+2001:db8::1", Some(fra)), 1), (draft.endpoint("192.0.2.2", Some(iad)), 1)];
+    let pool = draft.pool(Policy::Failover, &members);
+    let mut bench = draft.top(pool);
+    assert_eq!((ask(&mut bench, V4), ask(&mut bench, V6)), (vec!["192.0.2.2".to_owned()], vec![]));
+    bench.down("192.0.2.2");
+    assert_eq!((ask(&mut bench, V4), ask(&mut bench, V6)), (vec!["192.0.2.2".to_owned()], vec![]));
+}
+
+#[test]
+fn the_answer_to_on_all_down_is_for_both_families_or_none() {
+    let mut draft = Draft::default();
+    let pool = draft.weighted(&[("192.0.2.1+2001:db8::1", 1)]);
+    let sorry = draft.weighted(&[("192.0.2.9", 1)]);
+    draft.on_all_down = OnAllDown::Pool(sorry);
+    let mut bench = draft.top(pool);
+    bench.down("2001:db8::1");
+    assert_eq!((ask(&mut bench, V4), ask(&mut bench, V6)), (vec!["192.0.2.1".to_owned()], vec![]));
+    bench.down("192.0.2.1");
+    assert_eq!(
+        (ask(&mut bench, V4), ask(&mut bench, V6)),
+        (vec!["192.0.2.9".to_owned()], vec![]),
+        "that pool serves IPv4, so that AAAA does not name what is down"
+    );
+}
+
+#[test]
+fn a_family_that_is_not_published_keeps_nothing_alive() {
+    let mut draft = Draft { hides_ipv6: true, ..Draft::default() };
+    let pool = draft.weighted(&[("192.0.2.1+2001:db8::1", 1)]);
+    let mut bench = draft.top(pool);
+    bench.down("192.0.2.1");
+    assert_eq!(ask(&mut bench, V4), ["192.0.2.1"], "clients cannot use the IPv6 address that is up");
+}
+
+#[test]
+fn the_other_family_counts_in_the_area_of_the_client_alone() {
+    let mut draft = Draft::default();
+    let members = ["192.0.2.1+2001:db8::1", "192.0.2.2+2001:db8::2"].map(|name| (draft.endpoint(name, None), 1));
+    let rule = Rule { subnets: vec!["8.8.8.0/24".parse().unwrap()], members: vec![0], ..Rule::default() };
+    let pool = draft.pool(Policy::Geo { rules: vec![rule], default: vec![1] }, &members);
+    let mut bench = draft.top(pool);
+    for address in ["192.0.2.1", "2001:db8::1", "2001:db8::2"] {
+        bench.down(address);
+    }
+    assert_eq!(ask(&mut bench, V6), Vec::<String>::new(), "the default serves IPv4 here, too");
+    bench.down("192.0.2.2");
+    assert_eq!(ask(&mut bench, V6), ["2001:db8::1"]);
+}
+
+#[test]
+fn an_area_that_has_no_member_of_a_family_is_no_distress_whatever_the_health() {
+    let mut draft = Draft::default();
+    let members = ["192.0.2.1", "192.0.2.2+2001:db8::2"].map(|name| (draft.endpoint(name, None), 1));
+    let rule = Rule { subnets: vec!["9.0.0.0/8".parse().unwrap()], members: vec![1], ..Rule::default() };
+    let pool = draft.pool(Policy::Geo { rules: vec![rule], default: vec![0] }, &members);
+    let mut bench = draft.top(pool);
+    assert_eq!((ask(&mut bench, V6), plights(&bench)), (vec![], [Plight::None; 2]));
+    bench.down("192.0.2.1");
+    assert_eq!(plights(&bench), [Plight::AllDown, Plight::None], "only IPv4 has lost something");
+}
+
+#[test]
+fn nodata_of_a_family_may_be_kept_until_a_verdict_of_either_family_can_change_it() {
+    let mut draft = Draft::default();
+    let pool = draft.weighted(&[("192.0.2.1+2001:db8::1", 1)]);
+    let mut bench = draft.top(pool);
+    bench.down("2001:db8::1");
+    assert_eq!(bench.ask_from(V6, ANYWHERE).2, 30);
+    bench.stand("192.0.2.1", Standing { verdict: Verdict::Up, flips_in_secs: Some(4) });
+    assert_eq!(bench.ask_from(V6, ANYWHERE).2, 4, "then both are down, and IPv6 is answered again");
+    bench.stand("2001:db8::1", Standing { verdict: Verdict::Down, flips_in_secs: Some(2) });
+    assert_eq!(bench.ask_from(V6, ANYWHERE).2, 2);
+}
+
+#[test]
+fn a_cname_serves_both_families_and_an_alias_those_that_it_has() {
+    let mut draft = Draft::default();
+    let members = ["192.0.2.1+2001:db8::1", "sorry"].map(|name| (draft.endpoint(name, None), 1));
+    let pool = draft.pool(Policy::Failover, &members);
+    let mut bench = draft.top(pool);
+    bench.down("2001:db8::1");
+    assert_eq!(ask(&mut bench, V6), ["sorry.example.net"], "a usable member of IPv6");
+
+    let mut draft = Draft::default();
+    let alias = draft.endpoint("lb", None);
+    draft.endpoints[0].target = Target::Alias("lb.example.net".parse().unwrap());
+    let fixed = draft.endpoint("2001:db8::9", None);
+    let pool = draft.pool(Policy::Weighted, &[(alias, 1), (fixed, 1)]);
+    let mut bench = draft.top(pool);
+    bench.conditions.aliases[0] = Arc::new(Resolved::new(vec!["192.0.2.7".parse().unwrap()], 60));
+    bench.compile();
+    bench.down("2001:db8::9");
+    assert_eq!((ask(&mut bench, V4), ask(&mut bench, V6)), (vec!["192.0.2.7".to_owned()], vec![]));
+}
+
+/// An endpoint of the model: by family whether it has an address, and whether that is up.
+#[derive(Debug, Clone)]
+struct Sketch {
+    addresses: [Option<bool>; 2],
+    state: State,
+    force: Option<Force>,
+    weight: u16,
+}
+
+/// A pool of the model over endpoints, and its place in the top pool.
+#[derive(Debug, Clone)]
+struct Group {
+    policy: Policy,
+    min_up: u32,
+    weight: u16,
+    members: Vec<Sketch>,
+}
+
+#[derive(Debug, Clone)]
+struct World {
+    groups: Vec<Group>,
+    top: Policy,
+    on_all_down: usize,
+    hides_ipv6: bool,
+}
+
+fn worlds() -> impl Strategy<Value = World> {
+    let state = prop_oneof![
+        4 => Just(State::Active), 1 => Just(State::Standby), 1 => Just(State::Draining), 1 => Just(State::Disabled)
+    ];
+    let force = prop_oneof![5 => Just(None), 1 => Just(Some(Force::Up)), 1 => Just(Some(Force::Down))];
+    let addresses = prop_oneof![
+        3 => any::<[bool; 2]>().prop_map(|[a, b]| [Some(a), Some(b)]),
+        2 => any::<bool>().prop_map(|up| [Some(up), None]),
+        1 => any::<bool>().prop_map(|up| [None, Some(up)]),
+    ];
+    let sketch = (addresses, state, force, 0..3_u16).prop_map(|(addresses, state, force, weight)| Sketch {
+        addresses,
+        state,
+        force,
+        weight,
+    });
+    let plain = || prop_oneof![Just(Policy::Weighted), Just(Policy::Failover), Just(Policy::All)];
+    let group = (plain(), 1..3_u32, 0..3_u16, prop::collection::vec(sketch, 1..4))
+        .prop_map(|(policy, min_up, weight, members)| Group { policy, min_up, weight, members });
+    let rule = |members| Rule { subnets: vec![ANYWHERE.parse().unwrap()], members, ..Rule::default() };
+    let geo = (prop::collection::vec(0..2_u32, 1), prop::collection::vec(0..2_u32, 0..2))
+        .prop_map(move |(members, default)| Policy::Geo { rules: vec![rule(members)], default });
+    (prop::collection::vec(group, 3), prop_oneof![plain(), geo], 0..3_usize, any::<bool>())
+        .prop_map(|(groups, top, on_all_down, hides_ipv6)| World { groups, top, on_all_down, hides_ipv6 })
+}
+
+/// What a member or a pool of the model comes to: whether it is a standby, and every address that may be drawn.
+type Drawn = Option<(bool, BTreeSet<String>)>;
+
+/// What a policy makes of members in the order tried.
+fn chosen(policy: &Policy, members: impl Iterator<Item = Drawn>) -> Drawn {
+    let usable: Vec<_> = members.flatten().collect();
+    let is_standby = usable.iter().all(|(is_standby, _)| *is_standby);
+    let mut tier = usable.into_iter().filter(|(standby, _)| *standby == is_standby).map(|(_, drawn)| drawn);
+    let drawn = match policy {
+        Policy::Weighted | Policy::All => tier.reduce(|mut all, one| {
+            all.extend(one);
+            all
+        }),
+        _ => tier.next(),
+    };
+    drawn.map(|drawn| (is_standby, drawn))
+}
+
+impl World {
+    fn address(group: usize, member: usize, family: usize) -> String {
+        if family == 0 { format!("192.0.{group}.{member}") } else { format!("2001:db8:{}::{}", group + 1, member + 1) }
+    }
+
+    fn endpoint(&self, (group, member): (usize, usize), family: usize, stage: Plight) -> Drawn {
+        let sketch = &self.groups[group].members[member];
+        let is_up = sketch.addresses[family]?;
+        let is_open = match sketch.state {
+            State::Active | State::Standby => sketch.force != Some(Force::Down) || stage >= Plight::Drained,
+            State::Draining => stage >= Plight::Drained,
+            State::Disabled => stage == Plight::Disabled,
+        };
+        let is_usable = is_open && (stage != Plight::None || sketch.force == Some(Force::Up) || is_up);
+        let is_standby = sketch.state == State::Standby || sketch.weight == 0;
+        is_usable.then(|| (is_standby, BTreeSet::from([Self::address(group, member, family)])))
+    }
+
+    fn group(&self, at: usize, family: usize, stage: Plight) -> Drawn {
+        let group = &self.groups[at];
+        let members = 0..group.members.len();
+        let is_usable = |member: &usize| (0..2).any(|family| self.endpoint((at, *member), family, stage).is_some());
+        let up = members.clone().filter(is_usable).count();
+        if stage == Plight::None && up < group.min_up as usize {
+            return None;
+        }
+        chosen(&group.policy, members.map(|member| self.endpoint((at, member), family, stage)))
+    }
+
+    /// The top pool has the first two groups; the third is the one that `on-all-down` may name.
+    fn top(&self, family: usize, stage: Plight, matches: bool) -> Drawn {
+        let member = |at: usize| {
+            let found = self.group(at, family, stage)?;
+            Some((found.0 || self.groups[at].weight == 0, found.1))
+        };
+        match &self.top {
+            Policy::Geo { rules, default } => {
+                let of_rule = rules[0].members.iter().filter(|_| matches);
+                chosen(&self.top, of_rule.chain(default).map(|&at| member(at as usize)))
+            }
+            policy => chosen(policy, (0..2).map(member)),
+        }
+    }
+
+    /// What both families may be answered.
+    fn answers(&self, matches: bool) -> [BTreeSet<String>; 2] {
+        let is_published = |family: usize| {
+            let mut members = self.groups[..2].iter().flat_map(|group| &group.members);
+            !(family == 1 && self.hides_ipv6) && members.any(|sketch| sketch.addresses[family].is_some())
+        };
+        if !matches && matches!(&self.top, Policy::Geo { default, .. } if default.is_empty()) {
+            return Default::default();
+        }
+        let own = |stage| [0, 1].map(|family| self.top(family, stage, matches));
+        let mut stages = vec![own(Plight::None)];
+        if self.on_all_down == 2 {
+            stages.push([0, 1].map(|family| self.group(2, family, Plight::None)));
+        }
+        if self.on_all_down != 1 {
+            stages.extend([Plight::AllDown, Plight::Drained, Plight::Disabled].map(own));
+        }
+        let published = |stage: [Drawn; 2]| {
+            let [v4, v6] = stage;
+            [v4.filter(|_| is_published(0)), v6.filter(|_| is_published(1))]
+        };
+        let stage = stages.into_iter().map(published).find(|stage| stage.iter().any(Option::is_some));
+        stage.unwrap_or_default().map(|drawn| drawn.unwrap_or_default().1)
+    }
+
+    fn bench(&self) -> Bench {
+        let mut draft = Draft { hides_ipv6: self.hides_ipv6, ..Draft::default() };
+        let mut pools = Vec::new();
+        for (at, group) in self.groups.iter().enumerate() {
+            let mut members = Vec::new();
+            for (member, sketch) in group.members.iter().enumerate() {
+                let has = |family: &usize| sketch.addresses[*family].is_some();
+                let addresses: Vec<_> = (0..2).filter(has).map(|family| Self::address(at, member, family)).collect();
+                members.push((draft.endpoint(&addresses.join("+"), None), sketch.weight));
+                let endpoint = draft.endpoints.last_mut().unwrap();
+                (endpoint.state, endpoint.force) = (sketch.state, sketch.force);
+            }
+            let pool = draft.pool(group.policy.clone(), &members);
+            draft.pools[pool.index()].min_up = MinUp::Members(NonZeroU32::new(group.min_up).unwrap());
+            pools.push((MemberKind::Pool(pool), group.weight));
+            if at == 2 {
+                draft.on_all_down = [OnAllDown::All, OnAllDown::Empty, OnAllDown::Pool(pool)][self.on_all_down];
+            }
+        }
+        let top = draft.pool(self.top.clone(), &pools[..2]);
+        let mut bench = draft.top(top);
+        for (at, group) in self.groups.iter().enumerate() {
+            for (member, sketch) in group.members.iter().enumerate() {
+                for family in 0..2 {
+                    let Some(is_up) = sketch.addresses[family] else { continue };
+                    let probe = bench.probe(&Self::address(at, member, family));
+                    let verdict = if is_up { Verdict::Up } else { Verdict::Down };
+                    bench.conditions.standings[probe.index()] = Standing { verdict, flips_in_secs: None };
+                }
+            }
+        }
+        bench.compile();
+        bench
+    }
+}
+
+proptest! {
+    #[test]
+    fn both_families_are_answered_as_a_naive_model_answers_them(world in worlds()) {
+        let bench = world.bench();
+        for (client, matches) in [("8.8.8.8", true), ("9.9.9.9", false)] {
+            let answered = [V4, V6].map(|family| {
+                let client = client.parse().unwrap();
+                let area = bench.chart.atlas(family).map_or(crate::geo::Area(0), |atlas| atlas.locate(client).area);
+                let shares = bench.chart.shares(family, area);
+                shares.into_iter().flat_map(|(_, answer)| answer.rdata.texts()).collect::<BTreeSet<_>>()
+            });
+            prop_assert_eq!(answered, world.answers(matches), "{}", client);
+        }
+    }
+}
