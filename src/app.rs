@@ -84,7 +84,7 @@ pub fn serve(locations: Locations, colours: Colours, announce: &mut dyn FnMut(&s
     if settings.socket_affinity
         && let Err(error) = sockets.dns.keep_to_receiving_cores(&cores)
     {
-        tracing::warn!(%error, "`socket-affinity` of `server` is of no effect");
+        tracing::warn!(%error, "socket-affinity not applied: every shard receives from all cores");
     }
     cores.keep_off_shards();
     let metronome = Metronome::start(&cores);
@@ -160,7 +160,12 @@ impl Sockets {
         let admin = match admin {
             // A second server on one host is asked for by its DNS addresses; nobody named this one.
             Err(error) if !settings.is_admin_named => {
-                tracing::warn!(%error, "serving without the admin API; give it an address with [server] admin, or admin = false");
+                tracing::warn!(
+                    address = settings.admin.map(tracing::field::display),
+                    %error,
+                    help = "set `admin` in [server] to a free address, or to false",
+                    "admin API not started: DNS is served without it"
+                );
                 None
             }
             bound => bound.map_err(ServeError::Bind)?,
@@ -214,7 +219,7 @@ impl Server {
         }
         // The threads of the control side are there already: the shards go before them.
         if let Err(error) = transport::wake_promptly() {
-            tracing::debug!(%error, "shards may wait for their turn while something is compiled");
+            tracing::debug!(%error, "shards keep the default time slice: queries may wait during a compilation");
         }
         let shards = transport::serve_udp(dns.udp, cores, published, counters).map_err(ServeError::Start)?;
         let is_alive = Arc::new(AtomicBool::new(true));
@@ -303,11 +308,16 @@ fn named(kind: &str, listeners: &[TcpListener]) -> Vec<String> {
 
 /// Reloads beside whatever goes on. The controller logs what came of it.
 fn reload(handle: Handle) {
-    tracing::info!("SIGHUP: reading the files anew");
+    tracing::info!("reload requested by SIGHUP");
     tokio::spawn(async move {
         match handle.reload().await {
-            Ok(generation) => tracing::info!(generation, "the files are in use"),
-            Err(ReloadError::Refused(errors)) => tracing::error!(errors = errors.len(), "the files were refused"),
+            Ok(generation) => tracing::info!(generation, "reload by SIGHUP applied"),
+            Err(ReloadError::Refused(errors)) => {
+                tracing::error!(
+                    errors = errors.len(),
+                    "reload by SIGHUP refused: the previous configuration stays in force"
+                );
+            }
             Err(ReloadError::Gone) => {}
         }
     });

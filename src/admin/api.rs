@@ -13,7 +13,13 @@
 //! | `POST /api/v1/pools/{name}/failback` | `{"pool": ..., "given-back": true}`; 404 |
 //! | `POST /api/v1/datacenters/{name}/drain`, `.../undrain`, `.../pause`, `.../resume` | [`crate::control::DrainReport`]; 404, 409, 422, 500 with a [`DrainError`] |
 
-use std::{fmt::Display, future::Future, net::AddrParseError, sync::Arc, time::Duration};
+use std::{
+    fmt::{self, Display},
+    future::Future,
+    net::AddrParseError,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -33,6 +39,7 @@ use serde_json::{Value, json};
 use tokio::{task::spawn_blocking, time::timeout};
 
 use super::{
+    audit::{Author, Change},
     metrics::{self, Format},
     ration::Rationed,
     readiness::Readiness,
@@ -118,6 +125,12 @@ impl Fault {
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         self.status
+    }
+}
+
+impl Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
     }
 }
 
@@ -281,10 +294,16 @@ async fn explain(State(office): Shared, question: Result<Query<Question>, QueryR
     Ok(document(JSON_TYPE, serde_json::to_vec(&explanation).unwrap_or_default()))
 }
 
-async fn reload(State(office): Shared) -> Result<Json<Value>, Fault> {
+async fn reload(State(office): Shared, author: Author) -> Result<Json<Value>, Fault> {
     let handle = office.serving.handle.clone();
-    let generation = to_its_end(async move { handle.reload().await }).await??;
-    Ok(Json(json!({ "generation": generation })))
+    let change = Change::new("reload", author);
+    change.log_request(None);
+    let generation = to_its_end(async move {
+        let result = handle.reload().await;
+        change.log_result(result.as_ref().map(|generation| Some(*generation)));
+        result
+    });
+    Ok(Json(json!({ "generation": generation.await?? })))
 }
 
 /// The body of a drain; an empty one says nothing of all this.
@@ -301,32 +320,57 @@ pub struct StateChange {
     pub force: bool,
 }
 
-async fn drain(State(office): Shared, Path(datacenter): Path<String>, body: Bytes) -> Result<Json<DrainReport>, Fault> {
+async fn drain(
+    State(office): Shared,
+    Path(datacenter): Path<String>,
+    author: Author,
+    body: Bytes,
+) -> Result<Json<DrainReport>, Fault> {
     let StateChange { for_secs, over_secs, reason, force } = state_change(&body)?;
     let act = DrainAct::Drain(Drain { for_secs, over_secs, reason, force });
-    office.set_state(DrainRequest { datacenter, act }).await
+    office.set_state(DrainRequest { datacenter, act }, author).await
 }
 
-async fn undrain(State(office): Shared, Path(datacenter): Path<String>) -> Result<Json<DrainReport>, Fault> {
-    office.set_state(DrainRequest { datacenter, act: DrainAct::Undrain }).await
+async fn undrain(
+    State(office): Shared,
+    Path(datacenter): Path<String>,
+    author: Author,
+) -> Result<Json<DrainReport>, Fault> {
+    office.set_state(DrainRequest { datacenter, act: DrainAct::Undrain }, author).await
 }
 
-async fn pause(State(office): Shared, Path(datacenter): Path<String>) -> Result<Json<DrainReport>, Fault> {
-    office.set_state(DrainRequest { datacenter, act: DrainAct::Pause }).await
+async fn pause(
+    State(office): Shared,
+    Path(datacenter): Path<String>,
+    author: Author,
+) -> Result<Json<DrainReport>, Fault> {
+    office.set_state(DrainRequest { datacenter, act: DrainAct::Pause }, author).await
 }
 
-async fn resume(State(office): Shared, Path(datacenter): Path<String>) -> Result<Json<DrainReport>, Fault> {
-    office.set_state(DrainRequest { datacenter, act: DrainAct::Resume }).await
+async fn resume(
+    State(office): Shared,
+    Path(datacenter): Path<String>,
+    author: Author,
+) -> Result<Json<DrainReport>, Fault> {
+    office.set_state(DrainRequest { datacenter, act: DrainAct::Resume }, author).await
 }
 
 /// Gives the clients of a `failover` pool back to its first usable member.
-async fn failback(State(office): Shared, Path(pool): Path<String>) -> Result<Json<Value>, Fault> {
+async fn failback(State(office): Shared, Path(pool): Path<String>, author: Author) -> Result<Json<Value>, Fault> {
     let handle = office.serving.handle.clone();
+    let change = Change::of_pool("failback", &pool, author);
+    change.log_request(None);
     let asked = pool.clone();
-    match to_its_end(async move { handle.give_back(asked).await }).await?? {
-        Some(was_held) => Ok(Json(json!({ "pool": pool, "given-back": was_held }))),
-        None => Err(Fault::new(StatusCode::NOT_FOUND, format!("there is no pool {pool:?}"))),
-    }
+    let was_held = to_its_end(async move {
+        let result = match handle.give_back(asked).await {
+            Ok(Some(was_held)) => Ok(was_held),
+            Ok(None) => Err(Fault::new(StatusCode::NOT_FOUND, format!("there is no pool {pool:?}"))),
+            Err(gone) => Err(gone.into()),
+        };
+        change.log_result(result.as_ref().map(|_| None));
+        result.map(|was_held| json!({ "pool": pool, "given-back": was_held }))
+    });
+    Ok(Json(was_held.await??))
 }
 
 fn state_change(body: &[u8]) -> Result<StateChange, Fault> {
@@ -368,9 +412,16 @@ impl Office {
         spawn_blocking(make).await.map(Into::into).map_err(|_| broken())
     }
 
-    async fn set_state(&self, request: DrainRequest) -> Result<Json<DrainReport>, Fault> {
+    async fn set_state(&self, request: DrainRequest, author: Author) -> Result<Json<DrainReport>, Fault> {
         let handle = self.serving.handle.clone();
-        Ok(Json(to_its_end(async move { handle.set_state(request).await }).await??))
+        let change = Change::of_datacenter(request.act.word(), &request.datacenter, author);
+        change.log_request(if let DrainAct::Drain(drain) = &request.act { Some(drain) } else { None });
+        let report = to_its_end(async move {
+            let result = handle.set_state(request).await;
+            change.log_result(result.as_ref().map(|report| Some(report.generation)));
+            result
+        });
+        Ok(Json(report.await??))
     }
 }
 

@@ -18,7 +18,6 @@ use self::page::Page;
 use crate::{
     control::Status,
     dns::{Rcode, Rtype},
-    engine::Transport,
     transport::Totals,
 };
 
@@ -106,15 +105,6 @@ pub(super) fn classic(page: &str) -> String {
         text.push('\n');
     }
     text
-}
-
-pub(super) fn transport_word(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Udp => "udp",
-        Transport::Tcp => "tcp",
-        Transport::Tls => "tls",
-        Transport::Https => "https",
-    }
 }
 
 /// The rcode counted at this place; the last place stands for all from there up.

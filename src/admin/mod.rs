@@ -8,6 +8,7 @@
 //! | `pace` | how many requests there may be |
 //! | `guard` | turns away what a foreign web page could send |
 //! | `api` | the endpoints |
+//! | `audit` | who requested a change, and its result, for the log |
 //! | `readiness` | what `/readyz` says |
 //! | `ration` | expensive documents, made once for all who ask at the same time |
 //! | `metrics`, `totals` | what was counted, for Prometheus and for the console |
@@ -20,6 +21,7 @@
 //! to keep strangers out.
 
 mod api;
+mod audit;
 mod guard;
 mod metrics;
 mod pace;
@@ -34,6 +36,7 @@ mod totals;
 mod tests;
 
 pub use api::{Fault, StateChange};
+pub use audit::USER as USER_HEADER;
 pub use readiness::Readiness;
 pub use server::{Running, Serving, serve};
 pub use totals::{DocumentTotals, TransportDocument};

@@ -35,6 +35,7 @@ use tokio::{
 
 use super::{
     api::{self, Fault},
+    audit::Peer,
     guard,
     pace::Pace,
     patient::Patient,
@@ -155,13 +156,13 @@ async fn accept(listener: TcpListener, desk: Arc<Desk>, mut stopped: watch::Rece
             Ok((stream, client)) => {
                 is_failing = false;
                 let guest = Arc::new(seats.enter(client.ip()));
-                connections.spawn(converse(stream, guest, Arc::clone(&desk), stopped.clone()));
+                connections.spawn(converse(stream, client, guest, Arc::clone(&desk), stopped.clone()));
                 sleep_until(pace.take(1, Instant::now())).await;
             }
             Err(error) => {
-                // Out of descriptors, for as long as it lasts: said once.
+                // Out of descriptors, for as long as it lasts: logged once.
                 if !std::mem::replace(&mut is_failing, true) {
-                    tracing::warn!(%error, "the admin API cannot accept connections");
+                    tracing::warn!(%error, "admin API cannot accept connections");
                 }
                 sleep(Duration::from_millis(100)).await;
             }
@@ -172,13 +173,20 @@ async fn accept(listener: TcpListener, desk: Arc<Desk>, mut stopped: watch::Rece
 }
 
 /// One connection, from its first request to its last.
-async fn converse(stream: TcpStream, guest: Arc<Guest>, desk: Arc<Desk>, mut stopped: watch::Receiver<bool>) {
+async fn converse(
+    stream: TcpStream,
+    peer: SocketAddr,
+    guest: Arc<Guest>,
+    desk: Arc<Desk>,
+    mut stopped: watch::Receiver<bool>,
+) {
     let Ok(local) = stream.local_addr() else { return };
+    let ends = Ends { local: local.ip(), peer };
     // Replies are written whole; waiting for more gains nothing.
     let _ = stream.set_nodelay(true);
     let requests = {
         let guest = Arc::clone(&guest);
-        service_fn(move |request| answer(request, local.ip(), Arc::clone(&guest), Arc::clone(&desk)))
+        service_fn(move |request| answer(request, ends, Arc::clone(&guest), Arc::clone(&desk)))
     };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -198,17 +206,25 @@ async fn converse(stream: TcpStream, guest: Arc<Guest>, desk: Arc<Desk>, mut sto
     let _ = timeout(LAST_WORDS, connection).await;
 }
 
+/// The two addresses of a connection.
+#[derive(Clone, Copy)]
+struct Ends {
+    local: IpAddr,
+    peer: SocketAddr,
+}
+
 async fn answer(
     request: Request<Incoming>,
-    local: IpAddr,
+    ends: Ends,
     guest: Arc<Guest>,
     desk: Arc<Desk>,
 ) -> Result<Response<Body>, Infallible> {
     sleep_until(desk.steps(1)).await;
-    let request = match accepted(request, local).await {
+    let mut request = match accepted(request, ends.local).await {
         Ok(request) => request,
         Err(fault) => return Ok(fault.into_response()),
     };
+    request.extensions_mut().insert(Peer(ends.peer));
     guest.begin();
     let answered = routed(request, desk.router.clone()).await;
     guest.end();

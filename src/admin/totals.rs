@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::metrics::transport_word;
 use crate::transport::{ConnectionEvent, Totals, TransportTotals};
 
 /// What `/api/v1/totals` says: counts since the start.
@@ -50,7 +49,7 @@ impl DocumentTotals {
             datacenters: totals.datacenters.iter().map(|(name, count)| (name.to_string(), *count)).collect(),
         };
         for transport in &totals.transports {
-            let word = transport_word(transport.transport).to_owned();
+            let word = transport.transport.word().to_owned();
             document.transports.insert(word, TransportDocument::new(transport));
             for (rcode, count) in (0..).zip(transport.answered).filter(|(_, count)| *count > 0) {
                 *document.rcodes.entry(super::metrics::rcode_word(rcode)).or_default() += count;

@@ -27,7 +27,7 @@ pub struct Arguments {
     /// Print one JSON document.
     #[arg(long, global = true)]
     pub json: bool,
-    /// How `serve` writes its logs to stderr; PORTOLAN_LOG filters them (`info`, `portolan::probe=debug`).
+    /// The form of `serve`'s log on stderr. PORTOLAN_LOG selects its records (`debug`; `info,portolan::probe=debug`).
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 }

@@ -6,7 +6,8 @@
 //! | `explain` | `explain`, `plan` |
 //! | `locate` | `locate` |
 //! | `remote` | `drain`, `undrain`, `status`: over a running server's admin API |
-//! | `output` | colours, logs, JSON |
+//! | `log` | the log of `serve`, and its filter |
+//! | `output` | colours, JSON |
 //!
 //! Data goes to stdout, messages and logs to stderr.
 
@@ -14,6 +15,7 @@ mod args;
 mod check;
 mod explain;
 mod locate;
+mod log;
 mod output;
 mod remote;
 mod status;
@@ -35,7 +37,10 @@ pub fn run() -> ExitCode {
     let output = Output::new(&arguments);
     match arguments.command {
         Command::Serve(files) => {
-            output::start_logs(arguments.log_format);
+            if let Err(error) = log::start(arguments.log_format) {
+                output.fail(&error);
+                return ExitCode::from(2);
+            }
             let served = app::serve(files.locations(), output.message_colours(), &mut |line| output.line(line));
             match served {
                 Ok(()) => ExitCode::SUCCESS,

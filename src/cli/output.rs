@@ -8,9 +8,8 @@ use std::{
 
 use serde::Serialize;
 use serde_json::json;
-use tracing_subscriber::EnvFilter;
 
-use super::args::{Arguments, Colour, LogFormat};
+use super::args::{Arguments, Colour};
 use crate::config::Colours;
 
 /// Where output goes and how it looks.
@@ -69,38 +68,5 @@ impl Output {
         let is_rendered = text.trim_start_matches("\u{1b}[1m\u{1b}[91m").starts_with("error");
         self.message(&if is_rendered { text } else { format!("error: {text}") });
         ExitCode::FAILURE
-    }
-}
-
-/// What is logged unless `PORTOLAN_LOG` says otherwise. hickory warns of each request that it dislikes, paths and names
-/// included: who sends them would fill the log and choose its words.
-const DEFAULT_LOGS: &str = "info,notify=warn,hickory_server=off,hickory_net=off";
-
-/// Logs to stderr, filtered by `PORTOLAN_LOG`.
-pub(super) fn start_logs(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("PORTOLAN_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOGS));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    // A second subscriber cannot be set, and there is none: this runs once.
-    let _ = match format {
-        LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).with_target(false).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-    };
-}
-
-#[cfg(test)]
-mod tests {
-    use tracing::Level;
-    use tracing_subscriber::layer::SubscriberExt as _;
-
-    use super::*;
-
-    #[test]
-    fn what_clients_make_hickory_say_is_not_logged() {
-        let subscriber = tracing_subscriber::registry().with(EnvFilter::new(DEFAULT_LOGS));
-        tracing::subscriber::with_default(subscriber, || {
-            assert!(tracing::enabled!(target: "portolan::app", Level::INFO));
-            assert!(!tracing::enabled!(target: "hickory_server::server::h2_handler", Level::ERROR));
-            assert!(!tracing::enabled!(target: "hickory_net::h2", Level::ERROR));
-        });
     }
 }

@@ -10,12 +10,13 @@ use super::{
     status,
 };
 use crate::{
-    admin::StateChange,
+    admin::{StateChange, USER_HEADER},
     config::{Locations, outline},
     control::{DrainReport, Status, unix_now},
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
+const USER_AGENT: &str = concat!("portolan/", env!("CARGO_PKG_VERSION"));
 
 /// Why the server could not be asked, or said no.
 #[derive(Debug)]
@@ -128,13 +129,14 @@ pub(super) fn ask<T: DeserializeOwned>(
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| unreachable(&error))?;
     runtime.block_on(async {
-        let client =
-            reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(|error| unreachable(&error))?;
+        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).user_agent(USER_AGENT);
+        let client = client.build().map_err(|error| unreachable(&error))?;
         let url = format!("{base}{path}");
         let request = match body {
             Some(body) => client
                 .post(url)
                 .header("content-type", "application/json")
+                .header(USER_HEADER, user())
                 .body(serde_json::to_vec(body).map_err(|error| unreachable(&error))?),
             None => client.get(url),
         };
@@ -146,6 +148,14 @@ pub(super) fn ask<T: DeserializeOwned>(
         }
         serde_json::from_slice(&octets).map_err(|error| unreachable(&format!("its answer is not ours: {error}")))
     })
+}
+
+/// The user of this process for the server's log; of `sudo`, the one behind it. Characters that no header may hold are
+/// left out.
+fn user() -> String {
+    let names = ["SUDO_USER", "USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
+    let name = names.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
+    name.chars().filter(char::is_ascii_graphic).collect()
 }
 
 /// The server's own words in an error's document.

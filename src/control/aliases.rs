@@ -77,6 +77,11 @@ impl Aliases {
         self.awaited.is_empty()
     }
 
+    /// How many aliases [`Self::is_complete`] still waits for.
+    pub(super) fn awaited(&self) -> usize {
+        self.awaited.len()
+    }
+
     /// Takes up what resolving came to. Whether anything is to be saved.
     pub(super) fn take(&mut self, report: Report, now: i64) -> bool {
         let Some(known) = self.known.get_mut(&report.alias) else { return false };
@@ -192,14 +197,14 @@ fn say(alias: &Name, known: &Known, failure: &Option<String>, before: &(Vec<IpAd
     match (&known.failure, failure) {
         (None, Some(why)) => {
             let kept = known.v4.len() + known.v6.len();
-            tracing::warn!(%alias, %why, kept, "an alias is not resolved; what addresses it had stay in use");
+            tracing::warn!(%alias, reason = %why, kept_addresses = kept, "alias not resolved: its last addresses stay in use");
         }
-        (Some(_), None) => tracing::info!(%alias, "an alias is resolved again"),
+        (Some(_), None) => tracing::info!(%alias, "alias resolved again"),
         _ => {}
     }
     if (&known.v4, &known.v6) != (&before.0, &before.1) {
-        let addresses: Vec<IpAddr> = known.v4.iter().chain(&known.v6).copied().collect();
-        tracing::info!(%alias, ?addresses, "an alias stands for other addresses");
+        let addresses: Vec<String> = known.v4.iter().chain(&known.v6).map(ToString::to_string).collect();
+        tracing::info!(%alias, addresses = addresses.join(","), "alias addresses changed");
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn ask(canaries: &[Canary], outcomes: &mpsc::Sender<Outcome>) {
                 Ok(Err(error)) => Err(Failure::Connection(error.kind())),
                 Err(_) => Err(Failure::TimedOut(PATIENCE)),
             };
-            tracing::debug!(%host, port, answered = result.is_ok(), "asked a canary");
+            tracing::debug!(canary = %host, port, is_up = result.is_ok(), "canary probed");
             // A full queue holds fresh outcomes already.
             let _ = outcomes.try_send(Outcome::new(result, started.elapsed()));
         });

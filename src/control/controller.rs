@@ -234,7 +234,7 @@ impl Controller {
 
     async fn first_round(&mut self, inbox: &mut Inbox) {
         let all = self.keys.len();
-        tracing::info!(targets = all, "waiting for the first round of probes");
+        tracing::info!(endpoints = all, "waiting for the first round of probes");
         let prober = Arc::clone(&self.prober);
         let mut round = std::pin::pin!(prober.first_round());
         loop {
@@ -294,7 +294,7 @@ impl Controller {
         let now = TokioInstant::now();
         let states = datacenter_states(&self.world.topology, unix_now());
         if states != self.conditions.datacenters {
-            tracing::info!("a datacenter's state has ended as planned");
+            drain::log_ended(&self.world.topology, &self.conditions.datacenters, &states);
             self.follow_states(states).await;
         }
         let is_due = |at: Option<TokioInstant>| at.is_some_and(|at| at <= now);
@@ -329,7 +329,6 @@ impl Controller {
             Command::GiveBack(pool, reply) => {
                 let held = self.regulator.give_back(&pool);
                 if held == Some(true) {
-                    tracing::info!(%pool, "an operator gave the clients back");
                     self.is_given_back = true;
                     self.publish_at.get_or_insert_with(TokioInstant::now);
                 }
@@ -371,7 +370,6 @@ impl Controller {
             return Err(DrainError::Distress(distressed));
         }
         let files = plan.carry_out().map_err(|error| DrainError::Edit(error.to_string()))?;
-        tracing::info!(datacenter = %request.datacenter, act = ?request.act, ?files, "an operator edited a datacenter's state");
         let datacenters = plan.names().into_iter().map(|name| (name, None)).collect();
         Ok(DrainReport { generation: 0, files, datacenters, ramps: Vec::new(), distressed })
     }

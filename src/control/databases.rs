@@ -120,7 +120,7 @@ fn refreshed(path: &Path, old: Option<&DatabaseFile>) -> Result<DatabaseFile, St
         }
         (Err(why), None) => Err(why),
         (Err(why), Some(old)) => {
-            tracing::error!(file = %path.display(), error = %why, "GeoIP database refused; the one in use stays");
+            tracing::error!(file = %path.display(), error = %why, "GeoIP database refused: the previous one stays in use");
             Ok(DatabaseFile { stamp, error: Some(why), ..old.clone() })
         }
     }
@@ -130,12 +130,12 @@ fn open(path: &Path) -> Result<Database, String> {
     let octets = read(path).map_err(|error| error.to_string())?;
     let started = Instant::now();
     let label = path.display().to_string();
-    tracing::info!(file = %label, octets = octets.len(), "opening GeoIP database");
+    tracing::info!(file = %label, octets = octets.len(), "reading GeoIP database");
     let mut said = started;
     let database = Database::open_watched(&label, octets, &mut |progress| {
         if said.elapsed().as_millis() >= 500 {
             said = Instant::now();
-            tracing::info!(file = %label, networks = progress.networks, records = progress.records, "still reading");
+            tracing::info!(file = %label, networks = progress.networks, records = progress.records, "still reading GeoIP database");
         }
     })
     .map_err(|error| error.fault().to_string())?;
@@ -145,7 +145,7 @@ fn open(path: &Path) -> Result<Database, String> {
         networks = database.network_count(),
         locations = database.location_count(),
         ms = started.elapsed().as_millis() as u64,
-        "opened GeoIP database"
+        "GeoIP database read"
     );
     Ok(database)
 }

@@ -58,7 +58,7 @@ impl Drains {
             let was = self.gone.get(&datacenter.name).copied();
             if !gone[&datacenter.name] {
                 if self.drains.remove(&datacenter.name).is_some() {
-                    tracing::info!(datacenter = %datacenter.name, "back in service");
+                    tracing::info!(datacenter = %datacenter.name, "datacenter back in service");
                 }
             } else if was == Some(false) {
                 let services = services.get_or_insert_with(|| topology.services_by_datacenter());
@@ -69,8 +69,8 @@ impl Drains {
                     datacenter = %datacenter.name,
                     state = conditions.datacenters[at].word(),
                     reason = datacenter.reason.as_deref().unwrap_or_default(),
-                    longest_ttl,
-                    "no new answer names it; the last cached one expires after the longest TTL"
+                    longest_ttl_secs = longest_ttl,
+                    "datacenter out of service: cached answers expire after the longest TTL"
                 );
                 self.drains.insert(datacenter.name.clone(), drain);
             }
@@ -178,6 +178,27 @@ pub(super) fn newly_distressed(topology: &Topology, before: &[Arc<Chart>], after
         .collect();
     names.dedup();
     names
+}
+
+/// Logs each datacenter whose state has ended by its `until`.
+pub(super) fn log_ended(topology: &Topology, before: &[State], after: &[State]) {
+    for ((datacenter, before), after) in topology.datacenters.iter().zip(before).zip(after) {
+        if before != after {
+            tracing::info!(
+                datacenter = %datacenter.name,
+                from = before.word(),
+                to = after.word(),
+                reason = datacenter.reason.as_deref(),
+                until = datacenter.until.and_then(moment).map(tracing::field::display),
+                "datacenter state ended as planned"
+            );
+        }
+    }
+}
+
+/// A time in seconds since 1970 in the form of RFC 3339.
+fn moment(secs: i64) -> Option<jiff::Timestamp> {
+    jiff::Timestamp::from_second(secs).ok()
 }
 
 /// How many seconds until the next datacenter's state ends by its `until`.

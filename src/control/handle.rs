@@ -52,6 +52,18 @@ pub enum DrainAct {
     Undrain,
 }
 
+impl DrainAct {
+    /// Its name in the API and in the log.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Drain(_) => "drain",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Undrain => "undrain",
+        }
+    }
+}
+
 /// A drain.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Drain {
@@ -134,6 +146,17 @@ pub enum ReloadError {
     /// The server is stopping.
     Gone,
 }
+
+impl fmt::Display for ReloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(errors) => write!(f, "the files have errors: {}", errors.join("; ")),
+            Self::Gone => Gone.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ReloadError {}
 
 /// The controller has stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -180,7 +180,7 @@ fn compile(
         services = topology.services.len(),
         targets = topology.probes.len(),
         ms = started.elapsed().as_millis() as u64,
-        "compiled the configuration"
+        "configuration compiled"
     );
     Ok(Loaded::World(Box::new(World {
         warnings: warnings.into_iter().chain(lapsed(&config, &topology)).collect(),

@@ -8,6 +8,7 @@ use std::{
 };
 
 use tokio::{sync::mpsc, time::Instant as TokioInstant};
+use tracing::field::display;
 
 use super::told::Told;
 use crate::{
@@ -142,18 +143,18 @@ impl Regulator {
         (read, at): (Result<LoadReport, String>, Duration),
         conditions: &Conditions,
     ) {
-        let target = target.map(tracing::field::display);
+        let (monitor, endpoint) = target.map(|key| (display(&key.monitor.name), display(&key.target))).unzip();
         let before = self.failures[feed.index()].take();
         match read {
             Ok(report) => {
                 if before.is_some() {
-                    tracing::info!(%load, target, "reports again");
+                    tracing::info!(%load, monitor, endpoint, "load report received again");
                 }
                 self.note(feed, Reading { report, at }, conditions);
             }
             Err(why) => {
                 if before.as_ref() != Some(&why) {
-                    tracing::warn!(%load, target, %why, "no load report");
+                    tracing::warn!(%load, monitor, endpoint, reason = %why, "no load report");
                 }
                 self.failures[feed.index()] = Some(why);
                 self.failed_polls += 1;
@@ -165,12 +166,12 @@ impl Regulator {
     fn note(&mut self, feed: FeedId, reading: Reading, conditions: &Conditions) {
         let Feed { load, target } = &self.topology.feeds.list[feed.index()];
         let load = &self.sources[load.index()].name;
-        let target = target.as_ref().map(super::report::target_text);
+        let endpoint = target.as_ref().map(display);
         match self.feedback.note(feed, reading, conditions) {
             Some(Some(found)) => {
-                tracing::warn!(%load, target, found = Disagreement::text(found), "probes and balancer disagree")
+                tracing::warn!(%load, endpoint, difference = Disagreement::text(found), "probes and load report disagree")
             }
-            Some(None) => tracing::info!(%load, target, "probes and balancer agree again"),
+            Some(None) => tracing::info!(%load, endpoint, "probes and load report agree again"),
             None => {}
         }
     }
@@ -187,11 +188,11 @@ impl Regulator {
         for (id, fallback) in &now {
             if self.fallbacks.get(id) != Some(fallback) {
                 let (pool, why) = (self.pool_name(*id), self.fallback_text(*id, *fallback));
-                tracing::warn!(%pool, %why, "configured weights rule");
+                tracing::warn!(%pool, reason = %why, "pool uses its configured weights");
             }
         }
         for id in self.fallbacks.keys().filter(|id| !now.contains_key(id)) {
-            tracing::info!(pool = %self.pool_name(*id), "load reports rule again");
+            tracing::info!(pool = %self.pool_name(*id), "pool uses load reports again");
         }
         self.fallbacks = now;
         if has_news || !changed.is_empty() {

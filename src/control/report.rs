@@ -143,10 +143,7 @@ fn target(controller: &Controller, key: &ProbeKey) -> TargetStatus {
 }
 
 pub(super) fn target_text(target: &ProbeTarget) -> String {
-    match target {
-        ProbeTarget::Address(address) => address.to_string(),
-        ProbeTarget::Host(name) => name.to_string(),
-    }
+    target.to_string()
 }
 
 fn loads(controller: &Controller) -> Vec<LoadStatus> {

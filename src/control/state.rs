@@ -104,7 +104,7 @@ impl StateDirectory {
     pub fn verdicts(&self, now: i64) -> HashMap<SavedKey, SavedVerdict> {
         let Some(octets) = self.read(VERDICTS) else { return HashMap::new() };
         saved::decode(&octets, now).unwrap_or_else(|error| {
-            tracing::warn!(file = %self.path.join(VERDICTS).display(), %error, "saved verdicts not used; all start unknown");
+            tracing::warn!(file = %self.path.join(VERDICTS).display(), %error, "saved health status not used: all endpoints start as unknown");
             HashMap::new()
         })
     }
@@ -123,7 +123,7 @@ impl StateDirectory {
             }
             Err(error) => {
                 let file = self.path.join(SERIALS);
-                tracing::warn!(file = %file.display(), %error, "saved serials not used; they start from file times");
+                tracing::warn!(file = %file.display(), %error, "saved serials not used: serials start from file times");
                 HashMap::new()
             }
         }
@@ -144,7 +144,7 @@ impl StateDirectory {
         let Some(octets) = self.read(FEEDBACK) else { return SavedFeedback::default() };
         let refused = |error: &dyn std::fmt::Display| {
             let file = self.path.join(FEEDBACK);
-            tracing::warn!(file = %file.display(), %error, "saved ramps and failovers not used; all start as configured");
+            tracing::warn!(file = %file.display(), %error, "saved ramps and failovers not used: all start as configured");
             SavedFeedback::default()
         };
         match serde_json::from_slice::<FeedbackFile>(&octets) {
@@ -198,7 +198,7 @@ impl StateDirectory {
         let Some(octets) = self.read(ALIASES) else { return Vec::new() };
         let refused = |error: &dyn std::fmt::Display| {
             let file = self.path.join(ALIASES);
-            tracing::warn!(file = %file.display(), %error, "saved aliases not used; all have to be resolved first");
+            tracing::warn!(file = %file.display(), %error, "saved aliases not used: all must be resolved first");
             Vec::new()
         };
         let is_recent =
@@ -253,7 +253,7 @@ impl StateDirectory {
     fn failed(&mut self, error: &io::Error) {
         if !self.is_failing {
             let directory = self.path.display();
-            tracing::warn!(%directory, %error, "state is not saved: a restart will start without it");
+            tracing::warn!(%directory, %error, "state not saved: a restart will start without it");
         }
         self.is_failing = true;
     }

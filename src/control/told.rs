@@ -34,21 +34,33 @@ impl Told {
             if self.ramps.get(ramp.key) == Some(&goal) {
                 continue;
             }
-            let (of, takes, secs) = (name(ramp.key), percent(ramp.at), ramp.ends.saturating_sub(now).as_secs());
+            let Subject { datacenter, pool, endpoint } = Subject::of(ramp.key);
+            let (share_percent, secs_left) = (percent(ramp.at), ramp.ends.saturating_sub(now).as_secs());
             match goal {
-                _ if ramp.at == ramp.goal => tracing::info!(of, takes, "its drain is held"),
-                0 => tracing::info!(of, takes, secs, "its clients leave bit by bit"),
-                1000 => tracing::info!(of, takes, secs, "its clients come bit by bit"),
-                _ => tracing::info!(of, takes, secs, until = percent(ramp.goal), "its drain goes to where it is held"),
+                _ if ramp.at == ramp.goal => tracing::info!(datacenter, pool, endpoint, share_percent, "drain held"),
+                0 => tracing::info!(datacenter, pool, endpoint, share_percent, secs_left, "gradual drain started"),
+                1000 => tracing::info!(datacenter, pool, endpoint, share_percent, secs_left, "slow start started"),
+                _ => {
+                    let held_percent = percent(ramp.goal);
+                    tracing::info!(
+                        datacenter,
+                        pool,
+                        endpoint,
+                        share_percent,
+                        held_percent,
+                        secs_left,
+                        "gradual drain started towards its held share"
+                    );
+                }
             }
         }
         for (key, goal) in self.ramps.iter().filter(|(key, _)| !under_way.contains_key(*key)) {
-            let of = name(key);
+            let Subject { datacenter, pool, endpoint } = Subject::of(key);
             match feedback.ramp_at(key, now) {
-                None => tracing::info!(of, "it comes and goes at once now"),
-                Some(1.0..) => tracing::info!(of, "it takes its whole share"),
-                Some(_) if *goal == 1000 => tracing::info!(of, "its slow start was broken off"),
-                Some(_) => tracing::info!(of, "its drain is over"),
+                None => tracing::info!(datacenter, pool, endpoint, "gradual change no longer configured"),
+                Some(1.0..) => tracing::info!(datacenter, pool, endpoint, "full share reached"),
+                Some(_) if *goal == 1000 => tracing::info!(datacenter, pool, endpoint, "slow start interrupted"),
+                Some(_) => tracing::info!(datacenter, pool, endpoint, "gradual drain finished"),
             }
         }
         self.ramps = under_way;
@@ -59,13 +71,13 @@ impl Told {
         for one in report.pools.iter().filter(|one| one.keep.is_some_and(|keep| keep < 1.0)) {
             let pool = &topology.pools[one.id.index()].name;
             if !self.spilling.contains(pool) {
-                let (level, target) = one.levels.unzip();
-                tracing::info!(%pool, level, target, "above its target: the excess goes to the next choice");
+                let (load_level, target_level) = one.levels.unzip();
+                tracing::info!(%pool, load_level, target_level, "pool above its target: excess clients go to the next choice");
             }
             spilling.insert(pool.clone());
         }
         for pool in self.spilling.difference(&spilling) {
-            tracing::info!(%pool, "keeps all of its clients again");
+            tracing::info!(%pool, "pool keeps all of its clients again");
         }
         self.spilling = spilling;
     }
@@ -77,23 +89,35 @@ impl Told {
             let member = one.holder.and_then(|at| pool.members.get(usize::from(at)));
             let Some(holder) = member.map(|member| topology.member_name(member.kind)) else { continue };
             if self.holders.get(&pool.name).is_none_or(|told| **told != *holder) {
-                tracing::info!(pool = %pool.name, %holder, "clients stay with it until failback, though one before it is usable");
+                tracing::info!(pool = %pool.name, member = %holder, "failover pool stays with this member until failback");
             }
             holders.insert(pool.name.clone(), holder.into());
         }
         for pool in self.holders.keys().filter(|pool| !holders.contains_key(*pool)) {
-            tracing::info!(%pool, "nobody holds its clients any more");
+            tracing::info!(%pool, "failover pool uses its first usable member again");
         }
         self.holders = holders;
     }
 }
 
-fn name(key: &RampKey) -> &str {
-    match key {
-        RampKey::Datacenter(name) | RampKey::Endpoint(_, name) => name,
+/// The fields that name what a ramp moves: a datacenter, or an endpoint of a pool.
+#[derive(Default)]
+struct Subject<'a> {
+    datacenter: Option<&'a str>,
+    pool: Option<&'a str>,
+    endpoint: Option<&'a str>,
+}
+
+impl<'a> Subject<'a> {
+    fn of(key: &'a RampKey) -> Self {
+        match key {
+            RampKey::Datacenter(name) => Self { datacenter: Some(name), ..Self::default() },
+            RampKey::Endpoint(pool, name) => Self { pool: Some(pool), endpoint: Some(name), ..Self::default() },
+        }
     }
 }
 
-fn percent(share: f64) -> String {
-    format!("{:.0}%", share * 100.0)
+/// A share of 0 to 1 in whole percent.
+fn percent(share: f64) -> u64 {
+    (share * 100.0).round() as u64
 }

@@ -149,7 +149,7 @@ impl Watch {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(directory = %path.display(), %error, "edits here are taken up on SIGHUP only");
+                    tracing::warn!(directory = %path.display(), %error, "directory not watched: edits in it need SIGHUP");
                 }
             }
         }
@@ -161,17 +161,17 @@ fn watcher(events: mpsc::Sender<Event>) -> Box<dyn Watcher + Send> {
     let handler = move |event: notify::Result<Event>| match event {
         // A full queue holds enough to say that something changed.
         Ok(event) => _ = events.try_send(event),
-        Err(error) => tracing::warn!(%error, "the watch over files stumbled"),
+        Err(error) => tracing::warn!(%error, "file watch failed: an edit may need SIGHUP"),
     };
     match RecommendedWatcher::new(handler.clone(), notify::Config::default()) {
         Ok(watcher) => Box::new(watcher),
         Err(error) => {
-            tracing::warn!(%error, "the kernel does not tell of edits: files are looked at each second");
+            tracing::warn!(%error, "kernel file events not available: files are checked every second");
             let config = notify::Config::default().with_poll_interval(POLL);
             match PollWatcher::new(handler, config) {
                 Ok(watcher) => Box::new(watcher),
                 Err(error) => {
-                    tracing::error!(%error, "edits are taken up on SIGHUP only");
+                    tracing::error!(%error, "files not watched: edits need SIGHUP");
                     Box::new(notify::NullWatcher)
                 }
             }

@@ -35,6 +35,18 @@ pub enum Transport {
     Https,
 }
 
+impl Transport {
+    /// Its name in metrics and in the log.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Https => "https",
+        }
+    }
+}
+
 /// A reply that was written.
 #[derive(Debug, Clone, Copy)]
 pub struct Reply {

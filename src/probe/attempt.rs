@@ -6,7 +6,7 @@ use tokio::{net::lookup_host, task::JoinSet, time::Instant};
 
 use super::{
     ProbeKey, certificate::TlsProbe, dns::DnsProbe, exec::ExecProbe, grpc::GrpcProbe, http::HttpProbe, icmp::IcmpProbe,
-    pulse::Pulse, target_text, tcp,
+    pulse::Pulse, tcp,
 };
 use crate::{
     health::{Check, Failure, Monitor, Note, Outcome},
@@ -101,14 +101,18 @@ pub(super) async fn attempt(checker: &Arc<Checker>, key: &ProbeKey, pulse: &Puls
         Ok(Ok(pass)) => Ok(pass),
         Ok(Err(Trouble::Target(failure))) => Err(failure),
         Ok(Err(Trouble::Ours(error))) => {
-            tracing::debug!(probe = %key, %error, "probe not possible");
+            tracing::debug!(monitor = %key.monitor.name, endpoint = %key.target, %error, "probe not possible");
             return None;
         }
         Err(_) => Err(Failure::TimedOut(timeout)),
     };
     let end = Instant::now();
     if result.is_err() && pulse.lost(end).saturating_sub(lost) > timeout / 4 {
-        tracing::debug!(probe = %key, "failure discarded: this process did not run");
+        tracing::debug!(
+            monitor = %key.monitor.name,
+            endpoint = %key.target,
+            "probe failure discarded: this process was suspended"
+        );
         return None;
     }
     let latency = end - start;
@@ -119,7 +123,7 @@ pub(super) async fn attempt(checker: &Arc<Checker>, key: &ProbeKey, pulse: &Puls
 }
 
 async fn probe(checker: &Arc<Checker>, target: &ProbeTarget) -> Result<Pass, Trouble> {
-    let literal = target_text(target);
+    let literal = target.to_string();
     // A program is told the target as it is configured, and resolves for itself what is a name.
     if let Ok(Kind::Exec(probe)) = &checker.kind {
         return probe.probe(&literal).await;

@@ -68,11 +68,11 @@ impl ExecProbe {
         }
         tracing::debug!(
             monitor = %self.monitor,
-            target = literal,
+            endpoint = literal,
             %status,
             stdout = %shown(&out),
             stderr = %shown(&err),
-            "the program failed"
+            "exec monitor's program failed"
         );
         Err(match (status.code(), std::os::unix::process::ExitStatusExt::signal(&status)) {
             (None, Some(signal)) => Failure::Signal(signal),

@@ -66,9 +66,10 @@ impl IcmpProbe {
         }
         self.is_told.get_or_init(|| {
             tracing::error!(
+                %error,
                 help =
                     "set net.ipv4.ping_group_range to a range that holds this server's group, or give it CAP_NET_RAW",
-                "icmp monitors judge nothing: the kernel lets this server send no echo requests"
+                "icmp monitors give no results: echo requests are not permitted"
             );
         });
         Trouble::Ours(error)

@@ -10,7 +10,7 @@ pub(super) trait Job: fmt::Debug + Default + Send + Sync + 'static {
     const WORD: &'static str;
 
     /// What it is done with, by content.
-    type Key: fmt::Debug + Clone + Eq + Hash + Send + Sync + 'static;
+    type Key: fmt::Debug + fmt::Display + Clone + Eq + Hash + Send + Sync + 'static;
     /// A key made ready: what does not change from one time to the next is parsed and read once.
     type Ready: Send + Sync + 'static;
     /// What came of it once.

@@ -67,20 +67,13 @@ pub struct Report {
 impl ProbeKey {
     /// The name under which its verdict is saved.
     pub fn saved(&self) -> saved::SavedKey {
-        saved::SavedKey { monitor: saved::fingerprint(&self.monitor), target: target_text(&self.target) }
+        saved::SavedKey { monitor: saved::fingerprint(&self.monitor), target: self.target.to_string() }
     }
 }
 
 impl fmt::Display for ProbeKey {
     /// `web 192.0.2.1`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.monitor.name, target_text(&self.target))
-    }
-}
-
-fn target_text(target: &ProbeTarget) -> String {
-    match target {
-        ProbeTarget::Address(address) => address.to_string(),
-        ProbeTarget::Host(name) => name.to_string(),
+        write!(f, "{} {}", self.monitor.name, self.target)
     }
 }

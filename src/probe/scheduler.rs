@@ -16,6 +16,7 @@ use tokio::{
     task::{AbortHandle, JoinError, JoinSet},
     time::{Instant, sleep_until},
 };
+use tracing::field::display;
 
 use super::{
     job::Job,
@@ -116,7 +117,7 @@ impl<J: Job> Scheduled<J> {
             // The task ends only with this handle, so somebody listens.
             Ok(ready) => _ = self.commands.send(Command::Set(ready)).await,
             Err(error) => {
-                tracing::error!(%error, job = J::WORD, "the new ones could not be prepared; the old ones go on")
+                tracing::error!(job = J::WORD, %error, "preparation panicked; the previous schedule stays in force")
             }
         }
     }
@@ -334,9 +335,11 @@ impl<J: Job> Scheduler<J> {
             Ok(serial) => serial,
             Err(error) if error.is_cancelled() => return,
             Err(error) => {
-                tracing::error!(%error, "a {} panicked", J::WORD);
                 let is_it = |item: &Item<J>| item.running.as_ref().is_some_and(|probe| probe.id() == error.id());
-                let Some((&serial, _)) = self.items.iter().find(|(_, item)| is_it(item)) else { return };
+                let found = self.items.iter().find(|(_, item)| is_it(item));
+                let task = found.map(|(_, item)| display(&item.key));
+                tracing::error!(job = J::WORD, task, %error, "scheduled task panicked; it runs again at its next turn");
+                let Some((&serial, _)) = found else { return };
                 serial
             }
         };

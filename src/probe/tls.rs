@@ -133,7 +133,7 @@ fn roots_in(path: &Path) -> Result<RootCertStore, Failure> {
 fn system_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     let (_, refused) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    tracing::debug!(authorities = roots.len(), refused, "system authorities loaded");
+    tracing::debug!(certificates = roots.len(), unusable = refused, "system CA certificates loaded");
     roots
 }
 

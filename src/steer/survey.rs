@@ -128,7 +128,7 @@ impl Surveys {
         }
         let grid = Arc::clone(self.grid.as_ref()?);
         let survey = Arc::new(Survey::new(grid, &preferences));
-        tracing::debug!(areas = survey.division.area_count(), "surveyed the world");
+        tracing::debug!(areas = survey.division.area_count(), "address space divided into areas");
         self.surveys.insert(preferences, Arc::clone(&survey));
         Some(survey)
     }

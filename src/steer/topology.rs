@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    fmt,
     net::IpAddr,
 };
 
@@ -95,6 +96,15 @@ pub enum ProbeTarget {
     Address(IpAddr),
     /// The name that an endpoint stands for, resolved by the system's resolver at each probe.
     Host(Name),
+}
+
+impl fmt::Display for ProbeTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Host(name) => name.fmt(f),
+        }
+    }
 }
 
 impl Topology {

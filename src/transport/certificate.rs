@@ -129,7 +129,10 @@ impl Certificate {
             match self.reload() {
                 Ok(true) => tracing::info!(certificate = %self.chain.display(), "certificate replaced"),
                 Ok(false) => {}
-                Err(error) => tracing::error!(%error, "certificate not replaced; the one at hand stays"),
+                Err(error) => {
+                    let certificate = self.chain.display();
+                    tracing::error!(%certificate, %error, "certificate not replaced: the previous one stays in use");
+                }
             }
         }
     }

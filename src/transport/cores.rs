@@ -44,7 +44,7 @@ impl Cores {
             return;
         }
         if let Err(error) = syscall::keep_to(&self.rest) {
-            tracing::debug!(%error, "the control side runs on the shards' cores, too");
+            tracing::debug!(%error, "control threads share the shards' cores");
         }
     }
 

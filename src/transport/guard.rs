@@ -60,7 +60,8 @@ pub(super) fn shielded<T>(work: impl FnOnce() -> T) -> Option<T> {
 pub(super) fn panicked(transport: Transport, source: Option<IpAddr>) -> Silence {
     static PANICS: Throttle = Throttle::new();
     if let Some(unsaid) = PANICS.admit() {
-        tracing::error!(?source, ?transport, unsaid, "answering panicked");
+        let client = source.map(tracing::field::display);
+        tracing::error!(client, transport = transport.word(), suppressed = unsaid, "answering a query panicked");
     }
     Silence::Panicked
 }
@@ -70,7 +71,7 @@ pub(super) fn panicked(transport: Transport, source: Option<IpAddr>) -> Silence 
 pub(super) fn panicked_together() {
     static PANICS: Throttle = Throttle::new();
     if let Some(unsaid) = PANICS.admit() {
-        tracing::error!(unsaid, "answering together panicked; answering one by one");
+        tracing::error!(suppressed = unsaid, "answering a group of queries panicked: each is answered alone");
     }
 }
 

@@ -69,14 +69,14 @@ impl Https {
     /// Stops accepting and waits for the listeners to end.
     pub async fn stop(mut self) {
         if let Err(error) = self.server.shutdown_gracefully().await {
-            tracing::warn!(%error, "HTTPS listener ended badly");
+            tracing::warn!(%error, "HTTPS listener stopped with an error");
         }
     }
 
     /// Waits until a listener ends, which none does before [`Https::stop`] unless it is broken.
     pub async fn failed(&mut self) {
         if let Err(error) = self.server.block_until_done().await {
-            tracing::error!(%error, "HTTPS listener ended");
+            tracing::error!(%error, "HTTPS listener failed");
         }
     }
 }
@@ -127,7 +127,7 @@ impl Adapter {
             Err(error) => {
                 static ERRORS: Throttle = Throttle::new();
                 if let Some(unsaid) = ERRORS.admit() {
-                    tracing::debug!(%error, unsaid, "reply was not sent over HTTPS");
+                    tracing::debug!(%error, suppressed = unsaid, "reply not sent over HTTPS");
                 }
                 recorder.send_failed();
                 silence

@@ -54,11 +54,11 @@ impl Shared {
 
     fn wake_on(&self, core: usize) {
         if let Err(error) = syscall::keep_to(&[core]) {
-            tracing::debug!(%error, core, "shards may wait for their turn while something is computed");
+            tracing::debug!(%error, core, "core not woken during computations: its shard may wait for a time slice");
             return;
         }
         if let Err(error) = syscall::wake_promptly() {
-            tracing::debug!(%error, core, "what computes may not be interrupted at every beat");
+            tracing::debug!(%error, core, "default time slice kept: a computation may not be interrupted at every beat");
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         while !state.is_over {
@@ -84,7 +84,7 @@ impl Metronome {
             let thread = thread::Builder::new().name(format!("beat-{core}")).stack_size(STACK_OCTETS);
             let own = Arc::clone(&shared);
             if let Err(error) = thread.spawn(move || own.wake_on(core)) {
-                tracing::debug!(%error, core, "shards may wait for their turn while something is computed");
+                tracing::debug!(%error, core, "core not woken during computations: its shard may wait for a time slice");
             }
         }
         Self { holder: Some(Arc::new(Holder(shared))) }

@@ -169,7 +169,7 @@ impl Door {
         }
         self.desk.recorder.connections(ConnectionEvent::AcceptFailed, 1);
         if let Some(unsaid) = ERRORS.admit() {
-            tracing::warn!(%error, unsaid, connections = self.connections.count(), "cannot accept a connection");
+            tracing::warn!(%error, suppressed = unsaid, connections = self.connections.count(), "connection not accepted");
         }
         self.desk.recorder.connections(ConnectionEvent::Evicted, self.connections.evict());
         tokio::time::sleep(ACCEPT_REST).await;

@@ -152,14 +152,14 @@ impl Shard {
     /// Serves until stopped, whatever happens.
     fn live(mut self, core: Option<usize>) {
         if let Some(Err(error)) = core.map(|core| syscall::keep_to(&[core])) {
-            tracing::debug!(%error, "shard is not pinned to its core");
+            tracing::debug!(core, %error, "shard not pinned to its core");
         }
         loop {
             // Unwind safe: all that outlives the loop are sockets, and counters that are whole at every moment.
             match catch_unwind(AssertUnwindSafe(|| self.run())) {
                 Ok(End::Stopped) => return,
-                Ok(End::Broken(error)) => tracing::error!(%error, "shard cannot wait for datagrams; starting it again"),
-                Err(_) => tracing::error!("shard panicked; starting it again"),
+                Ok(End::Broken(error)) => tracing::error!(%error, "shard cannot wait for datagrams: it is restarted"),
+                Err(_) => tracing::error!("shard panicked: it is restarted"),
             }
             self.recorder.abandon();
             // Whatever broke the loop at once may do so again: go on, but not at the cost of a core.
@@ -327,7 +327,7 @@ impl<'a> Desk<'a> {
                     let _ = syscall::wait_writable(socket.as_fd(), SEND_PATIENCE_MS);
                 }
                 Err(error) => {
-                    tracing::trace!(%error, "reply was not sent");
+                    tracing::trace!(%error, "reply not sent");
                     self.recorder.send_failed();
                     done += 1;
                 }
@@ -386,7 +386,7 @@ fn complain(error: &io::Error) {
         return;
     }
     if let Some(unsaid) = ERRORS.admit() {
-        tracing::warn!(%error, unsaid, "cannot receive datagrams");
+        tracing::warn!(%error, suppressed = unsaid, "datagrams not received");
     }
     // It could be said again at once, and without end.
     thread::sleep(Duration::from_millis(1));

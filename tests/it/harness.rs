@@ -108,7 +108,8 @@ pub struct Server {
 }
 
 impl Server {
-    fn start(mut command: Command) -> Result<Self, String> {
+    /// Starts `command` and waits until it listens; its status and log if it ended instead.
+    pub fn start(mut command: Command) -> Result<Self, String> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));

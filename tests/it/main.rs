@@ -8,7 +8,7 @@
 //! | `http` | the admin address |
 //! | `balancers` | nginx and HAProxy |
 //! | `upstream` | Knot, in the place of a recursive resolver |
-//! | `aliases` `bindings` `scenarios` `control` `failures` `loads` `monitors` `regions` `reload` `hostile` | the tests |
+//! | `aliases` `bindings` `scenarios` `control` `failures` `loads` `logs` `monitors` `regions` `reload` `hostile` | the tests |
 
 #![allow(
     dead_code,
@@ -29,6 +29,7 @@ mod harness;
 mod hostile;
 mod http;
 mod loads;
+mod logs;
 mod monitors;
 mod regions;
 mod reload;

@@ -46,7 +46,7 @@ fn a_combined_monitor_follows_its_parts_and_is_shown_beside_them() {
         assert_eq!(verdict(&server, monitor, addresses[0]).as_deref(), Some(expected), "{monitor}");
     }
     assert_eq!(last(&server), "1 of 2 parts are up or unknown, want 2");
-    server.until_logged("combined verdict");
+    server.until_logged("combined from its parts");
     assert_eq!(server.metric("portolan_target_up", "monitor=\"web\",target=\"127.0.20.1\""), 0.0);
     let _first = Balancer::haproxy(addresses[0], port, true);
     server.until_answers(WWW, &addresses[..1], LONG);

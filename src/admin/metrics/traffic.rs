@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Page, rcode_word, rtype_word, transport_word};
+use super::{Page, rcode_word, rtype_word};
 use crate::{
     dns::Rcode,
     transport::{ConnectionEvent, Silence, Totals, TransportTotals},
@@ -31,14 +31,14 @@ fn each(
     help: &str,
     count: impl Fn(&TransportTotals) -> u64,
 ) -> fmt::Result {
-    let samples = transports.iter().map(|one| ([("transport", transport_word(one.transport))], count(one)));
+    let samples = transports.iter().map(|one| ([("transport", one.transport.word())], count(one)));
     page.counters(name, help, samples)
 }
 
 fn ends(page: &mut Page<'_>, transports: &[TransportTotals]) -> fmt::Result {
     each(page, transports, "portolan_messages_received", "Messages that came in.", |one| one.received)?;
     let ignored = transports.iter().flat_map(|one| {
-        let labels = |silence: Silence| [("transport", transport_word(one.transport)), ("reason", silence.word())];
+        let labels = |silence: Silence| [("transport", one.transport.word()), ("reason", silence.word())];
         Silence::ALL.map(|silence| (labels(silence), one.silent_for(silence)))
     });
     page.counters("portolan_messages_ignored", "Messages that got no reply.", ignored)?;
@@ -46,7 +46,7 @@ fn ends(page: &mut Page<'_>, transports: &[TransportTotals]) -> fmt::Result {
     let drops = "Datagrams that the kernel dropped because the receive buffer was full; not part of those received.";
     each(page, transports, "portolan_kernel_drops", drops, |one| one.kernel_drops)?;
     let events = transports.iter().flat_map(|one| {
-        let labels = |event: ConnectionEvent| [("transport", transport_word(one.transport)), ("event", event.word())];
+        let labels = |event: ConnectionEvent| [("transport", one.transport.word()), ("event", event.word())];
         ConnectionEvent::ALL.map(|event| (labels(event), one.connections_that(event)))
     });
     page.counters("portolan_connections", "What happened to connections.", events)
@@ -54,7 +54,7 @@ fn ends(page: &mut Page<'_>, transports: &[TransportTotals]) -> fmt::Result {
 
 fn replies(page: &mut Page<'_>, transports: &[TransportTotals]) -> fmt::Result {
     let rcodes = transports.iter().flat_map(|one| {
-        let labels = |rcode| [("transport", transport_word(one.transport).to_owned()), ("rcode", rcode_word(rcode))];
+        let labels = |rcode| [("transport", one.transport.word().to_owned()), ("rcode", rcode_word(rcode))];
         // Codes without a name are shown once they occur.
         let is_shown = |rcode, count| count > 0 || Rcode(rcode).mnemonic().is_some();
         (0..)
@@ -64,7 +64,7 @@ fn replies(page: &mut Page<'_>, transports: &[TransportTotals]) -> fmt::Result {
     });
     page.counters("portolan_replies", "Replies sent, by response code.", rcodes)?;
     let types = transports.iter().flat_map(|one| {
-        let labels = |rtype| [("transport", transport_word(one.transport).to_owned()), ("type", rtype_word(rtype))];
+        let labels = |rtype| [("transport", one.transport.word().to_owned()), ("type", rtype_word(rtype))];
         one.by_type().map(move |(rtype, count)| (labels(rtype), count)).collect::<Vec<_>>()
     });
     page.counters("portolan_replies_by_type", "Replies sent, by the type asked for.", types)?;

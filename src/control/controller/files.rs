@@ -90,7 +90,7 @@ impl Controller {
 
     /// The files may be as they should, and are not in use all the same. Returns what to tell those who wait.
     fn fail(&mut self, reason: String) -> Vec<String> {
-        tracing::error!(%reason, "what was in use stays in use");
+        tracing::error!(%reason, "load failed: the previous configuration stays in force");
         self.note_failure(None, vec![reason]);
         self.configuration.errors.clone()
     }
@@ -145,7 +145,7 @@ impl Controller {
         self.configuration.loaded = unix_now();
         self.configuration.warnings = self.world.warnings.clone();
         let generation = self.published.load().generation;
-        tracing::info!(generation, services = self.charts.len(), "took up the edited files");
+        tracing::info!(generation, services = self.charts.len(), "configuration applied");
         self.log_warnings();
         self.save_serials();
         let beat = self.metronome.beat();
@@ -174,13 +174,13 @@ impl Controller {
         }
         self.note_failure(Some(refusal.fingerprint), refusal.lines.clone());
         for line in &refusal.lines {
-            tracing::error!(error = %line, "configuration refused; what was in use stays in use");
+            tracing::error!(error = %line, "configuration refused: the previous one stays in force");
         }
     }
 
     pub(super) fn log_warnings(&self) {
         for warning in &self.world.warnings {
-            tracing::warn!(%warning, "configuration");
+            tracing::warn!(%warning, "configuration warning");
         }
     }
 

@@ -51,11 +51,16 @@ impl Controller {
     pub(super) fn record(&mut self, report: &Report) {
         let had_note = self.ledger.last_outcome(&report.key).is_some_and(|(outcome, _)| outcome.note.is_some());
         if let Some(note) = report.outcome.note.as_ref().filter(|_| !had_note) {
-            tracing::warn!(target = %report.key, %note, "probe passed");
+            tracing::warn!(monitor = %report.key.monitor.name, endpoint = %report.key.target, %note, "probe passed with a warning");
         }
         let effect = self.ledger.record(&report.key, report.outcome.clone(), report.at);
         if !report.outcome.is_pass() {
-            tracing::debug!(target = %report.key, outcome = %report::outcome_text(&report.outcome), "probe failed");
+            tracing::debug!(
+                monitor = %report.key.monitor.name,
+                endpoint = %report.key.target,
+                outcome = report::outcome_text(&report.outcome),
+                "probe failed"
+            );
         }
         self.follow(&effect, Some(&report.key));
         if let Some(id) = self.ids.get(&report.key) {
@@ -71,8 +76,7 @@ impl Controller {
     pub(super) fn follow(&mut self, effect: &Effect<ProbeKey>, key: Option<&ProbeKey>) {
         for turn in &effect.turns {
             let last = self.ledger.last_outcome(&turn.key).map(|(outcome, _)| report::outcome_text(outcome));
-            let last = last.unwrap_or_default();
-            tracing::info!(target = %turn.key, from = turn.from.word(), to = turn.to.word(), %last, "verdict");
+            log_turn(&turn.key, turn.from, turn.to, last.as_deref());
             self.touch(&turn.key);
             self.save_at.get_or_insert_with(|| TokioInstant::now() + SAVE);
         }
@@ -86,18 +90,19 @@ impl Controller {
                 self.freezes += 1;
                 self.canary_at = (!self.world.config.server.canaries.is_empty()).then(TokioInstant::now);
                 tracing::error!(
-                    "most targets fail at once: verdicts are frozen, for the fault may be this server's own"
+                    help = "most endpoints failed at once: check this server's own network",
+                    "health status frozen"
                 );
                 self.touch_all();
             }
             Some(Doubts::Thawed) => {
                 self.canary_at = None;
-                tracing::info!("targets answer again: verdicts follow probes");
+                tracing::info!("health status follows probes again: endpoints pass");
                 self.touch_all();
             }
             Some(Doubts::Confirmed) => {
                 self.canary_at = None;
-                tracing::warn!("the failures were confirmed: verdicts follow probes");
+                tracing::warn!("health status follows probes again: the failures are confirmed");
                 self.touch_all();
             }
             None => {}
@@ -150,7 +155,7 @@ impl Controller {
             tokio::select! {
                 Some(report) = resolved.recv() => self.take_resolved(report),
                 () = sleep_until(end) => {
-                    tracing::warn!("not every alias is resolved yet: serving without them");
+                    tracing::warn!(aliases = self.aliases.awaited(), "aliases not resolved in time: serving without them");
                     break;
                 }
             }
@@ -184,5 +189,15 @@ impl Controller {
     pub(super) fn take_reading(&mut self, reading: LoadReading) {
         self.regulator.take(reading, &self.conditions);
         self.publish_at.get_or_insert_with(|| TokioInstant::now() + COALESCE);
+    }
+}
+
+/// Logs a change of an endpoint's health status: a warning where it is down now.
+pub(super) fn log_turn(key: &ProbeKey, from: Verdict, to: Verdict, reason: Option<&str>) {
+    let (monitor, endpoint, from) = (&key.monitor.name, &key.target, from.word());
+    if to == Verdict::Down {
+        tracing::warn!(%monitor, %endpoint, from, to = to.word(), reason, "health status changed");
+    } else {
+        tracing::info!(%monitor, %endpoint, from, to = to.word(), reason, "health status changed");
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use tokio::time::Instant as TokioInstant;
 
-use super::{Controller, SAVE};
+use super::{Controller, SAVE, health};
 use crate::{
     control::{load::World, report, state::unix_now},
     dns::Name,
@@ -62,8 +62,7 @@ impl Controller {
         for id in &combined {
             let (from, to) = (before[id.index()].verdict, self.conditions.standings[id.index()].verdict);
             if from != to {
-                let target = &self.keys[id.index()];
-                tracing::info!(%target, from = from.word(), to = to.word(), "combined verdict");
+                health::log_turn(&self.keys[id.index()], from, to, Some("combined from its parts"));
             }
         }
         combined
@@ -94,14 +93,17 @@ impl Controller {
         let new: Vec<_> = now.iter().filter(|(name, ..)| !self.distressed.contains(name)).collect();
         for (name, rtype, plight) in new.iter().take(10) {
             let answers = report::plight_text(*plight);
-            tracing::warn!(service = %name, rtype, answers, "nothing usable");
+            tracing::warn!(service = %name, rtype, answers, "service has no usable member");
         }
         if new.len() > 10 {
-            tracing::warn!(more = new.len() - 10, "services with nothing usable");
+            tracing::warn!(services = new.len() - 10, "more services have no usable member: status lists them");
         }
-        let recovered: Vec<_> = self.distressed.difference(&names).take(10).collect();
-        for name in recovered {
-            tracing::info!(service = %name, "usable again");
+        let recovered: Vec<_> = self.distressed.difference(&names).collect();
+        for name in recovered.iter().take(10) {
+            tracing::info!(service = %name, "service has usable members again");
+        }
+        if recovered.len() > 10 {
+            tracing::info!(services = recovered.len() - 10, "more services have usable members again");
         }
         self.distressed = names;
     }

@@ -151,13 +151,17 @@ impl Job for Polling {
             Ok(Ok(report)) => return Some(Ok(report)),
             Ok(Err(Stop::Failure(failure))) => failure,
             Ok(Err(Stop::Ours(error))) => {
-                tracing::debug!(poll = %key, %error, "poll not possible");
+                tracing::debug!(load = %key.source.name, endpoint = key.target.map(display), %error, "poll not possible");
                 return None;
             }
             Err(_) => Failure::TimedOut(timeout).into(),
         };
         if pulse.lost(Instant::now()).saturating_sub(lost) > timeout / 4 {
-            tracing::debug!(poll = %key, "failure discarded: this process did not run");
+            tracing::debug!(
+                load = %key.source.name,
+                endpoint = key.target.map(display),
+                "poll failure discarded: this process was suspended"
+            );
             return None;
         }
         Some(Err(result))

@@ -34,7 +34,7 @@ fn after_a_manual_failover_clients_stay_until_an_operator_gives_them_back() {
     server.until("the holder is told", LONG, |server| pool(server, WWW).holder.as_deref() == Some(regions.iad));
     let text = told(&site, &server, &["status"]);
     assert!(text.contains(&format!("clients stay with {}", regions.iad)), "{text}");
-    server.until_logged("clients stay with it until failback");
+    server.until_logged("failover pool stays with this member until failback");
     server.stays("clients stay", Duration::from_millis(500), |server| server.addresses(WWW) == [regions.iad]);
     assert!(server.terminate().0.success());
     let server = site.serve();
@@ -126,7 +126,7 @@ fn connections_above_a_target_send_the_excess_on_until_they_close() {
     assert_asked(&server, addresses[0], 1.0);
     let log = server.log();
     assert!(
-        log.contains("the excess goes to the next choice") && log.contains("keeps all of its clients again"),
+        log.contains("excess clients go to the next choice") && log.contains("pool keeps all of its clients again"),
         "{log}"
     );
 }

@@ -132,7 +132,7 @@ fn when_reports_stop_the_configured_weights_rule_until_they_come_again() {
     until_share(&server, "half of the servers have half of the share", HALVED);
     regions.command("disable frontend statistics");
     server.until_logged("no load report");
-    server.until_logged("configured weights rule");
+    server.until_logged("pool uses its configured weights");
     let status = server.status();
     let load = status.loads.iter().find(|load| load.load == "haproxy").unwrap();
     assert!(load.is_stale && load.error.is_some(), "{load:?}");
@@ -143,7 +143,7 @@ fn when_reports_stop_the_configured_weights_rule_until_they_come_again() {
     assert!(text.contains("too old to count") && text.contains("configured weights rule: "), "{text}");
     assert_eq!(server.verdicts()[0].1, "up", "only its statistics are gone");
     regions.command("enable frontend statistics");
-    server.until_logged("load reports rule again");
+    server.until_logged("pool uses load reports again");
     server.until("reports count again", LONG, |server| first_share(server) < 0.42);
     assert_eq!(pool(&server, WWW).fallback, None);
 }

@@ -44,7 +44,7 @@ fn a_region_that_comes_back_takes_its_share_bit_by_bit() {
     seen.extend(watch(&server, "it is whole", |at| at.is_none()));
     assert!(seen.is_sorted(), "{seen:?}");
     let log = server.log();
-    assert!(log.contains("its clients come bit by bit") && log.contains("it takes its whole share"), "{log}");
+    assert!(log.contains("slow start started") && log.contains("full share reached"), "{log}");
     assert!(seen.iter().filter(|at| (0.1..0.9).contains(*at)).count() >= 5, "{seen:?}");
     assert_asked(&server, regions.fra, 0.5);
 }
@@ -71,10 +71,10 @@ fn a_drain_over_a_time_is_held_goes_on_and_outlives_restarts() {
     assert!(said.contains("of its share, none in"), "{said}");
     let seen = watch(&server, "clients leave", |at| at.is_none_or(|at| at < 0.75));
     assert!(seen.is_sorted_by(|a, b| a >= b) && seen.len() > 3, "{seen:?}");
-    server.until_logged("its clients leave bit by bit");
+    server.until_logged("gradual drain started");
     let said = drain(&site, &server, &["--pause"]);
     assert!(said.contains("held"), "{said}");
-    server.until_logged("its drain is held");
+    server.until_logged("drain held");
     let held = ramp(&server).expect("a drain that is held is shown");
     assert!((0.3..0.8).contains(&held), "{held}");
     let text = site.read(ZONE);

@@ -1,0 +1,103 @@
+//! The audit trail: two log records for each change that is requested over the admin API. The first says what is requested
+//! and by whom, before anything changes; the second says the result.
+//!
+//! The user is what the client claims in `X-Portolan-User`, and the user agent likewise: the admin API has no accounts.
+//! Only the address of the peer is known for certain.
+
+use std::{convert::Infallible, fmt::Display, net::SocketAddr};
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderName, header::USER_AGENT, request::Parts},
+};
+use tracing::field::display;
+
+use crate::control::Drain;
+
+/// The header in which a client names its user. `portolan drain` sends the name of the login.
+pub const USER: HeaderName = HeaderName::from_static("x-portolan-user");
+/// Longer claims are cut off here, in characters.
+const MAX_CLAIM: usize = 200;
+
+/// The address that a request came from, among the request's extensions.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub SocketAddr);
+
+/// The author of a request, as far as it is known.
+#[derive(Debug)]
+pub(super) struct Author {
+    peer: Option<SocketAddr>,
+    user: Option<String>,
+    user_agent: Option<String>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Author {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let claim = |name: HeaderName| {
+            let value = parts.headers.get(name)?;
+            Some(String::from_utf8_lossy(value.as_bytes()).chars().take(MAX_CLAIM).collect())
+        };
+        let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
+        Ok(Self { peer, user: claim(USER), user_agent: claim(USER_AGENT) })
+    }
+}
+
+/// A change that is requested.
+#[derive(Debug)]
+pub(super) struct Change {
+    action: &'static str,
+    /// A datacenter or a region.
+    datacenter: Option<String>,
+    pool: Option<String>,
+    author: Author,
+}
+
+impl Change {
+    /// A change of no single datacenter or pool.
+    pub(super) fn new(action: &'static str, author: Author) -> Self {
+        Self { action, datacenter: None, pool: None, author }
+    }
+
+    /// A change of a datacenter, or of all datacenters of a region.
+    pub(super) fn of_datacenter(action: &'static str, datacenter: &str, author: Author) -> Self {
+        Self { datacenter: Some(datacenter.to_owned()), ..Self::new(action, author) }
+    }
+
+    /// A change of a pool.
+    pub(super) fn of_pool(action: &'static str, pool: &str, author: Author) -> Self {
+        Self { pool: Some(pool.to_owned()), ..Self::new(action, author) }
+    }
+
+    /// Logs the request; `drain` has the details of one.
+    pub(super) fn log_request(&self, drain: Option<&Drain>) {
+        let Author { peer, user, user_agent } = &self.author;
+        tracing::info!(
+            action = self.action,
+            datacenter = self.datacenter.as_deref(),
+            pool = self.pool.as_deref(),
+            peer = peer.map(display),
+            user = user.as_deref(),
+            user_agent = user_agent.as_deref(),
+            reason = drain.and_then(|drain| drain.reason.as_deref()),
+            for_secs = drain.and_then(|drain| drain.for_secs),
+            over_secs = drain.and_then(|drain| drain.over_secs),
+            force = drain.map(|drain| drain.force),
+            "operator request received"
+        );
+    }
+
+    /// Logs the result: the generation that has it, where there is a new one.
+    pub(super) fn log_result<E: Display>(&self, result: Result<Option<u64>, &E>) {
+        let Author { peer, user, .. } = &self.author;
+        let (action, datacenter, pool) = (self.action, self.datacenter.as_deref(), self.pool.as_deref());
+        let (peer, user) = (peer.map(display), user.as_deref());
+        match result {
+            Ok(generation) => {
+                tracing::info!(action, datacenter, pool, peer, user, generation, "operator request done");
+            }
+            Err(error) => tracing::warn!(action, datacenter, pool, peer, user, %error, "operator request refused"),
+        }
+    }
+}

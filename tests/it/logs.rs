@@ -1,0 +1,121 @@
+//! The log on stderr: its form, and what selects its records.
+
+use std::collections::BTreeSet;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+
+use crate::harness::Site;
+
+const PLACES: &str = "[datacenter.fra]\nlocation = { latitude = 50.11, longitude = 8.68 }\n\
+                      [datacenter.iad]\nlocation = { latitude = 38.95, longitude = -77.45 }\n";
+/// Its endpoint's port is closed, so that its health status becomes down.
+const ZONE: &str = "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n\
+     [monitor.web]\ntcp = { port = 1 }\ninterval = \"1s\"\ntimeout = \"500ms\"\nfall = 1\n\
+     [service.\"www.example.org\"]\npolicy = \"failover\"\nmonitor = \"web\"\nmembers = [\n\
+     { datacenter = \"fra\", addresses = [\"127.0.0.1\"] },\n{ datacenter = \"iad\", addresses = [\"127.0.0.2\"] },\n]\n";
+const HOSTILE_REASON: &str = "upgrade\n2026-01-01T00:00:00Z ERROR forged=\"yes\"\u{1b}[31m";
+
+#[test]
+fn a_hostile_reason_stays_in_its_record_of_text() {
+    let site = Site::new(&[("zones/places.toml", PLACES), ("zones/example.org.toml", ZONE)]);
+    let server = site.serve();
+    let url = format!("http://{}", server.admin.unwrap());
+    let (code, out, err) = site.run(&["drain", "fra", "--force", "--reason", HOSTILE_REASON, "--server", &url]);
+    assert_eq!(code, 0, "{out}{err}");
+    server.until_logged("operator request done");
+    let (_, log) = server.terminate();
+    assert!(!log.contains("\nERROR") && !log.contains('\u{1b}'), "{log}");
+    let record = log.lines().find(|line| line.contains("operator request received")).expect("the audit record");
+    for part in [
+        " INFO operator request received action=drain datacenter=fra peer=127.0.0.1:",
+        " user_agent=portolan/",
+        r#" reason="upgrade\n2026-01-01T00:00:00Z ERROR forged=\"yes\"\u001b[31m" "#,
+        " force=true",
+    ] {
+        assert!(record.contains(part), "no {part:?} in {record}");
+    }
+}
+
+#[test]
+fn every_json_record_is_an_object_without_duplicate_keys() {
+    let site = Site::new(&[("zones/places.toml", PLACES), ("zones/example.org.toml", ZONE)]);
+    let server = site.serve_with(&["--log-format", "json"]).unwrap();
+    let url = format!("http://{}", server.admin.unwrap());
+    site.run(&["drain", "fra", "--force", "--reason", HOSTILE_REASON, "--server", &url]);
+    site.run(&["drain", "frra", "--server", &url]);
+    server.until_logged("health status changed");
+    server.until_logged("operator request refused");
+    let (_, log) = server.terminate();
+    let records: Vec<Record> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let find = |phrase: &str, level: &str| {
+        let is_it = |record: &&Record| record.text("message") == phrase && record.text("level") == level;
+        records.iter().find(is_it).unwrap_or_else(|| panic!("no {level} {phrase:?}:\n{log}"))
+    };
+    let down = find("health status changed", "WARN");
+    assert_eq!((down.text("endpoint"), down.text("monitor"), down.text("to")), ("127.0.0.1", "web", "down"));
+    assert!(down.text("target").starts_with("portolan::"), "the module that logs");
+    assert_eq!(find("operator request received", "INFO").text("reason"), HOSTILE_REASON);
+    assert_eq!(find("operator request refused", "WARN").text("datacenter"), "frra");
+}
+
+#[test]
+fn debug_shows_portolan_and_not_its_libraries() {
+    let site = Site::new(&[("zones/places.toml", PLACES), ("zones/example.org.toml", ZONE)]);
+    let mut command = site.command(&["serve", "--config", "portolan.toml", "--listen", "127.0.0.1:0"]);
+    command.args(["--log-format", "json"]).env("PORTOLAN_LOG", "debug");
+    let server = crate::harness::Server::start(command).unwrap();
+    let (code, _) = server.http("/readyz");
+    assert_eq!(code, 200);
+    server.until_logged("\"DEBUG\"");
+    let (_, log) = server.terminate();
+    for line in log.lines() {
+        let record: Record = serde_json::from_str(line).expect(line);
+        assert!(record.text("target").starts_with("portolan"), "{line}");
+    }
+}
+
+#[test]
+fn a_filter_that_cannot_be_parsed_ends_the_start_with_the_remedy() {
+    let site = Site::new(&[("zones/places.toml", PLACES), ("zones/example.org.toml", ZONE)]);
+    let mut command = site.command(&["serve", "--config", "portolan.toml", "--listen", "127.0.0.1:0"]);
+    let output = command.env("PORTOLAN_LOG", "debgu").output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{err}");
+    assert!(err.starts_with("error: PORTOLAN_LOG: \"debgu\"") && err.contains("help: the levels are"), "{err}");
+}
+
+/// A JSON record; to read one with a duplicate key is an error.
+struct Record(Vec<(String, Value)>);
+
+impl Record {
+    fn text(&self, key: &str) -> &str {
+        let found = self.0.iter().find(|(name, _)| name == key);
+        found.and_then(|(_, value)| value.as_str()).unwrap_or_default()
+    }
+}
+
+impl<'de> Deserialize<'de> for Record {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Record;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Record, A::Error> {
+                let (mut entries, mut keys) = (Vec::new(), BTreeSet::new());
+                while let Some((key, value)) = map.next_entry::<String, Value>()? {
+                    if !keys.insert(key.clone()) {
+                        return Err(serde::de::Error::custom(format!("duplicate key {key}")));
+                    }
+                    entries.push((key, value));
+                }
+                Ok(Record(entries))
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
+}
