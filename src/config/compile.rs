@@ -5,10 +5,10 @@
 
 use super::{
     Config, Origin,
-    place::Place,
+    place::{FileId, Place},
     problems::Problems,
     settings::{Database, Settings},
-    sources::{Role, Sources},
+    sources::{Role, Sources, Unreadable},
     spec::{Chooser, PaceSpec, PoolSpec, Specs},
 };
 use crate::{
@@ -146,11 +146,20 @@ fn databases(sources: &Sources, settings: &Settings, problems: &mut Problems) ->
     let named = settings.databases.as_deref().unwrap_or_default();
     let from_flags = !sources.locations.geoip.is_empty();
     let mut list = Vec::new();
-    for (index, (path, is_file)) in sources.databases.iter().enumerate() {
+    if let Some((directory, reason)) = &sources.databases.unlisted {
+        let place = Place::whole(sources.config.unwrap_or(sources.zones));
+        let what = format!("the database directory {} cannot be listed: {reason}", directory.display());
+        let found = match sources.databases.files.is_empty() {
+            true => problems.error(place, what),
+            false => problems.warning(place, format!("{what}; the databases in use stay in use")),
+        };
+        found.help(format!("{}; or name the files with [geoip] databases", reason.remedy()));
+    }
+    for (index, (path, reason)) in sources.databases.files.iter().enumerate() {
         let place = if from_flags { None } else { named.get(index).map(|at| at.place) };
-        if !is_file {
+        if let Some(reason) = reason {
             let place_or_directory = place.unwrap_or(Place::whole(sources.zones));
-            problems.error(place_or_directory, format!("there is no database file {}", path.display())).help(
+            problems.error(place_or_directory, format!("there is no database file {}: {reason}", path.display())).help(
                 "name an .mmdb file; the path is relative to portolan.toml, that of --geoip to the working directory",
             );
         }
@@ -163,11 +172,10 @@ fn databases(sources: &Sources, settings: &Settings, problems: &mut Problems) ->
 /// Reads every file of tables.
 pub(super) fn read_specs(sources: &Sources, problems: &mut Problems) -> Specs {
     let mut specs = Specs::default();
-    let directory = sources.file(sources.zones);
-    if let Err(reason) = &directory.content {
-        problems
-            .error(Place::whole(sources.zones), format!("the zones directory cannot be read: {reason}"))
-            .help("create it and put your *.toml and *.zone files there, or name another with --zones DIR");
+    for id in sources.ids(Role::Directory) {
+        if let Err(reason) = &sources.file(id).content {
+            unread_directory(id, id == sources.zones, reason, problems);
+        }
     }
     for id in sources.ids(Role::Tables) {
         let file = sources.file(id);
@@ -176,12 +184,23 @@ pub(super) fn read_specs(sources: &Sources, problems: &mut Problems) -> Specs {
                 specs.read(id, octets, file.path.parent().unwrap_or(std::path::Path::new("")), problems);
             }
             Err(reason) => {
-                problems
-                    .error(Place::whole(id), format!("the file cannot be read: {reason}"))
-                    .help("mend it, or move it out of the zones directory");
+                problems.error(Place::whole(id), format!("the file cannot be read: {reason}")).help(reason.remedy());
                 problems.mute(id);
             }
         }
     }
     specs
+}
+
+/// Reports that a directory, or an entry of one, could not be read: which zones it holds is not known.
+fn unread_directory(id: FileId, is_root: bool, reason: &Unreadable, problems: &mut Problems) {
+    let place = Place::whole(id);
+    match reason {
+        Unreadable::Io(Some(libc::ENOENT), _) if is_root => problems
+            .error(place, format!("the zones directory cannot be read: {reason}"))
+            .help("create it and put your *.toml and *.zone files there, or name another with --zones DIR"),
+        _ => problems
+            .error(place, format!("cannot be read, and which zones it holds is not known: {reason}"))
+            .help(reason.remedy()),
+    };
 }

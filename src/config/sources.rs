@@ -1,8 +1,9 @@
 //! The files of a configuration, read into memory: the only step that touches the disk. Everything after it is pure.
 //!
 //! Whatever lies below the zones directory is read, within bounds, because which files a zone includes shows only later.
-//! What cannot be read (a FIFO, a device, 64 MiB and more, a link that leads out) is kept with the reason, and is an error
-//! only once something names it.
+//! What cannot be read (a FIFO, a device, 64 MiB and more) is kept with the reason. It is an error if the file is one of
+//! tables, or a zone, or if something names it. A directory that cannot be listed is always an error: which zones are
+//! missing then is not known.
 
 use std::{
     collections::HashMap,
@@ -11,6 +12,7 @@ use std::{
     time::SystemTime,
 };
 
+use self::disk::FoundDatabases;
 use super::{
     diagnostics::escaped,
     place::FileId,
@@ -18,8 +20,10 @@ use super::{
 };
 
 pub(super) mod disk;
+mod unreadable;
+mod walk;
 
-pub use disk::Unreadable;
+pub use unreadable::Unreadable;
 
 /// The name of the configuration file that is read where none is named.
 pub(super) const DEFAULT_CONFIG: &str = "portolan.toml";
@@ -34,8 +38,8 @@ pub struct Sources {
     pub(super) zones: FileId,
     /// What `--config` and the other flags said.
     pub(super) locations: Locations,
-    /// The databases that were named or found, and whether each is a file.
-    pub(super) databases: Vec<(PathBuf, bool)>,
+    /// The databases that were named or found.
+    pub(super) databases: FoundDatabases,
     by_path: Arc<HashMap<PathBuf, FileId>>,
 }
 
@@ -61,7 +65,8 @@ pub struct SourceFile {
 pub enum Role {
     /// `portolan.toml`.
     Settings,
-    /// The zones directory itself.
+    /// The zones directory itself. Also, with the reason in place of content, a directory below it that cannot be listed
+    /// and an entry whose kind is not known: what lies there is then unknown.
     Directory,
     /// `*.toml` below the zones directory.
     Tables,
@@ -96,7 +101,7 @@ impl Sources {
         let mut files = Vec::new();
         let config_path = locations.config_path();
         let is_named = locations.config.is_some();
-        let config = (is_named || std::fs::symlink_metadata(&config_path).is_ok()).then(|| {
+        let config = (is_named || disk::may_exist(&config_path)).then(|| {
             files.push(disk::read_file(&config_path, Role::Settings));
             FileId(0)
         });
@@ -115,7 +120,7 @@ impl Sources {
         for (path, text) in texts {
             let role = match path {
                 DEFAULT_CONFIG => Role::Settings,
-                _ if path.ends_with(".toml") => Role::Tables,
+                _ if disk::is_tables(Path::new(path)) => Role::Tables,
                 _ => Role::Master,
             };
             if role == Role::Settings {
@@ -124,7 +129,8 @@ impl Sources {
             files.push(SourceFile::new(Path::new(path), role, None, Ok(text.as_bytes().to_vec())));
         }
         let paths = settings::paths(locations, config.map(|id| &files[id.index()]));
-        let databases = paths.databases.unwrap_or_default().into_iter().map(|path| (path, true)).collect();
+        let named = paths.databases.unwrap_or_default();
+        let databases = FoundDatabases { files: named.into_iter().map(|path| (path, None)).collect(), unlisted: None };
         Self::new(files, config, FileId(0), locations.clone(), databases)
     }
 
@@ -133,7 +139,7 @@ impl Sources {
         config: Option<FileId>,
         zones: FileId,
         locations: Locations,
-        databases: Vec<(PathBuf, bool)>,
+        databases: FoundDatabases,
     ) -> Self {
         // Neither the settings nor the directory itself is a file that a zone could name.
         let is_below_zones = |role| matches!(role, Role::Tables | Role::Master);
@@ -165,6 +171,12 @@ impl Sources {
     /// The zones directory.
     pub fn zones_directory(&self) -> &Path {
         &self.files[self.zones.index()].path
+    }
+
+    /// Says which databases are in use. A file of them that is missing now, or a directory that cannot be listed, is no
+    /// error then: they stay in use.
+    pub fn keep_databases(&mut self, in_use: Vec<PathBuf>) {
+        self.databases.keep(in_use);
     }
 
     /// The file at `path`, as it is written in a file of `directory`, else in the zones directory.

@@ -299,17 +299,16 @@ mod disk {
         assert!(Command::new("mkfifo").arg(zones.join("fifo.toml")).status().unwrap().success());
         let huge = fs::File::create(zones.join("huge.toml")).unwrap();
         huge.set_len(65 << 20).unwrap();
-        let help = "(help: mend it, or move it out of the zones directory)";
+        let regular = "replace it by a regular file, or move it out of the zones directory";
+        let smaller = "split the file, or move what is not zone data out of the zones directory";
+        let bound = "one file may have 64 MiB, all together 512 MiB";
+        let cannot = "the file cannot be read: it is";
         assert_eq!(
             outcome(directory.path()).unwrap_err().lines().collect::<Vec<_>>(),
             [
-                format!("zones/fifo.toml: the file cannot be read: it is a FIFO, not a regular file {help}"),
-                format!(
-                    "zones/huge.toml: the file cannot be read: it is too large: one file may have 64 MiB, all together 512 MiB {help}"
-                ),
-                format!(
-                    "zones/zero.toml: the file cannot be read: it is a symbolic link that leads out of the zones directory {help}"
-                ),
+                format!("zones/fifo.toml: {cannot} a FIFO, not a regular file (help: {regular})"),
+                format!("zones/huge.toml: {cannot} too large: {bound} (help: {smaller})"),
+                format!("zones/zero.toml: {cannot} a device, not a regular file (help: {regular})"),
             ]
         );
     }
@@ -329,25 +328,116 @@ mod disk {
     }
 
     #[test]
-    fn an_include_does_not_leave_the_zones_directory() {
+    fn an_include_does_not_leave_the_zones_directory_by_its_path() {
         let directory = tempfile::tempdir().unwrap();
         let zones = directory.path().join("zones");
         fs::create_dir(&zones).unwrap();
         fs::write(directory.path().join("secret"), "www IN A 192.0.2.1\n").unwrap();
-        symlink("../secret", zones.join("link")).unwrap();
         let secret = directory.path().join("secret");
-        for (path, reason) in [
-            ("../secret", "below the zones directory"),
-            (secret.to_str().unwrap(), "below the zones directory"),
-            ("link", "leads out of the zones directory"),
-            ("/dev/zero", "below the zones directory"),
-            (".", "below the zones directory"),
-            (zones.to_str().unwrap(), "below the zones directory"),
-        ] {
+        for path in ["../secret", secret.to_str().unwrap(), "/dev/zero", ".", zones.to_str().unwrap()] {
             fs::write(zones.join("x.example.zone"), format!("$INCLUDE {path}\n")).unwrap();
             let errors = outcome(directory.path()).unwrap_err();
-            assert!(errors.contains(reason) && errors.starts_with("zones/x.example.zone:1:"), "{path}: {errors}");
+            let is_refused =
+                errors.contains("below the zones directory") && errors.starts_with("zones/x.example.zone:1:");
+            assert!(is_refused, "{path}: {errors}");
         }
+    }
+
+    const ZONE: &str = "@ 300 SOA ns1.example.net. h.example.net. 1 2 3 4 5\n@ 300 NS ns1.example.net.\n";
+
+    fn zone_names(directory: &std::path::Path) -> Vec<String> {
+        let config = outcome(directory).unwrap();
+        config.zones.iter().map(|zone| zone.apex.to_string()).collect()
+    }
+
+    #[test]
+    fn links_are_followed_wherever_they_lead_and_circles_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let zones = directory.path().join("zones");
+        let elsewhere = directory.path().join("elsewhere/deeper");
+        fs::create_dir_all(&zones).unwrap();
+        fs::create_dir_all(&elsewhere).unwrap();
+        fs::write(elsewhere.join("linked.test.zone"), ZONE).unwrap();
+        fs::write(elsewhere.join("included"), "www 300 A 192.0.2.1\n").unwrap();
+        fs::write(directory.path().join("elsewhere/file.test.zone"), format!("{ZONE}$INCLUDE include\n")).unwrap();
+        symlink("../elsewhere/deeper", zones.join("directory")).unwrap();
+        symlink("../elsewhere/file.test.zone", zones.join("file.test.zone")).unwrap();
+        symlink(elsewhere.join("included"), zones.join("include")).unwrap();
+        symlink(&zones, elsewhere.join("back")).unwrap();
+        symlink(".", elsewhere.join("again")).unwrap();
+        assert_eq!(zone_names(directory.path()), ["file.test", "linked.test"]);
+    }
+
+    #[test]
+    fn names_that_end_in_capitals_are_read_like_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let zones = directory.path().join("zones");
+        fs::create_dir(&zones).unwrap();
+        fs::write(zones.join("X.TEST.ZONE"), ZONE).unwrap();
+        fs::write(zones.join("DC.TOML"), "[datacenter.fra]\n").unwrap();
+        let config = outcome(directory.path()).unwrap();
+        assert_eq!(config.topology.datacenters.len(), 1);
+        assert_eq!(zone_names(directory.path()), ["x.test"]);
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_an_error_by_name_and_not_an_empty_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let zones = directory.path().join("zones");
+        fs::create_dir(&zones).unwrap();
+        let long = "n".repeat(300);
+        for (target, reason, why) in [
+            ("/mnt/is-not-mounted", "No such file or directory", "a volume that is not there"),
+            ("shared", "Too many levels of symbolic links", "a link to itself"),
+            (&*long, "File name too long", "a target that no file system can hold"),
+        ] {
+            symlink(target, zones.join("shared")).unwrap();
+            let errors = outcome(directory.path()).unwrap_err();
+            let start = "zones/shared: cannot be read, and which zones it holds is not known: ";
+            assert!(errors.starts_with(start) && errors.contains(reason), "{why}: {errors}");
+            fs::remove_file(zones.join("shared")).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_link_that_every_user_may_replace_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let (zones, elsewhere) = (directory.path().join("zones"), directory.path().join("elsewhere"));
+        fs::create_dir(&zones).unwrap();
+        fs::create_dir(&elsewhere).unwrap();
+        fs::write(elsewhere.join("x.test.zone"), ZONE).unwrap();
+        symlink(&elsewhere, zones.join("shared")).unwrap();
+        let mode = |mode| fs::set_permissions(&zones, fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o777);
+        let errors = outcome(directory.path()).unwrap_err();
+        assert!(errors.starts_with("zones/shared: ") && errors.contains("every user may replace it"), "{errors}");
+        assert!(errors.contains("chmod o-w"), "{errors}");
+        for safe in [0o1777, 0o775] {
+            mode(safe);
+            assert_eq!(zone_names(directory.path()), ["x.test"]);
+        }
+    }
+
+    #[test]
+    fn a_database_directory_that_cannot_be_listed_is_an_error_unless_its_databases_are_in_use() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("zones")).unwrap();
+        fs::write(directory.path().join("portolan.toml"), "").unwrap();
+        let geoip = directory.path().join("geoip");
+        let locations = Locations { config: Some(directory.path().join("portolan.toml")), ..Locations::default() };
+        let load = |in_use: &[&str]| {
+            let mut sources = Sources::read(&locations);
+            sources.keep_databases(in_use.iter().map(|name| geoip.join(name)).collect());
+            Config::load(&sources).map(|(config, warnings)| (config.geoip, warnings.to_string()))
+        };
+        assert!(load(&[]).unwrap().0.is_empty(), "the directory is optional");
+        symlink("geoip", &geoip).unwrap();
+        let errors = load(&[]).unwrap_err().to_string();
+        assert!(errors.contains("geoip cannot be listed: Too many levels"), "{errors}");
+        let (databases, warnings) = load(&["city.mmdb"]).unwrap();
+        assert_eq!(databases[0].path, geoip.join("city.mmdb"));
+        assert!(warnings.contains("the databases in use stay in use"), "{warnings}");
     }
 }
 

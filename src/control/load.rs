@@ -138,7 +138,8 @@ impl World {
 }
 
 pub(super) fn load(locations: &Locations, previous: Previous, colours: Colours) -> Result<Loaded, Refusal> {
-    let sources = Sources::read(locations);
+    let mut sources = Sources::read(locations);
+    sources.keep_databases(previous.databases.iter().map(|file| file.path.clone()).collect());
     let fingerprint = fingerprint(&sources);
     let (config, warnings) = Config::load(&sources).map_err(|found| Refusal {
         lines: found.lines().collect(),

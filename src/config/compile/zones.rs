@@ -14,7 +14,7 @@ use crate::{
         diagnostics::Quoted,
         place::{FileId, Place},
         problems::Problems,
-        sources::{Role, Sources},
+        sources::{Role, Sources, disk},
         spec::{DelegateSpec, ServiceSpec, ZoneSpec},
     },
     dns::{Name, Rtype},
@@ -216,7 +216,7 @@ impl Reading<'_> {
 
     /// Master files that nothing names or includes are zones as they stand.
     fn plain_zones(&self, used: &HashSet<FileId>, drafts: &mut Vec<Draft>, problems: &mut Problems) {
-        let is_zone_file = |id: &FileId| self.sources.file(*id).path.extension().is_some_and(|e| e == "zone");
+        let is_zone_file = |id: &FileId| disk::is_master(&self.sources.file(*id).path);
         let candidates = self.sources.ids(Role::Master).filter(|id| is_zone_file(id) && !used.contains(id));
         let mut read = Vec::new();
         for id in candidates {
@@ -258,9 +258,7 @@ impl Reading<'_> {
             return None;
         };
         if let Err(reason) = &file.content {
-            problems
-                .error(Place::whole(id), format!("the master file cannot be read: {reason}"))
-                .help("mend it, or move it out of the zones directory");
+            problems.error(Place::whole(id), format!("the master file cannot be read: {reason}")).help(reason.remedy());
             return None;
         }
         let master = Master::read(self.sources, id, &apex, None, &self.wanted, problems);

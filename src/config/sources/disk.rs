@@ -1,64 +1,20 @@
-//! Reading from the disk within bounds: sizes, depth and number of files, and only what is a regular file.
+//! Reading from the disk within bounds: sizes, and only what is a regular file.
 
 use std::{
-    collections::HashSet,
-    fmt,
     fs::{self, File, Metadata},
     io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
-use super::{Role, SourceFile};
+use super::{Role, SourceFile, unreadable::Unreadable, walk};
 use crate::config::settings::Paths;
 
 /// The largest file that is read.
 const LARGEST_FILE: u64 = 64 << 20;
 /// How many octets all files may have together.
 const LARGEST_TOTAL: u64 = 512 << 20;
-/// How many files the zones directory may hold.
-const MOST_FILES: usize = 1_000_000;
-/// How many directories may be inside each other.
-const DEEPEST: usize = 32;
 /// How often a file that changes while it is read is read again.
 const ATTEMPTS: usize = 5;
-
-/// Why a file has no octets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unreadable {
-    /// What the system says.
-    Io(io::ErrorKind, String),
-    /// It is a directory, a device, a FIFO or a socket.
-    NotAFile(&'static str),
-    /// More than 64 MiB, or more than 512 MiB together with the others.
-    TooLarge,
-    /// A symbolic link that leads out of the zones directory.
-    LeadsOut,
-    /// It was written to each time that it was read.
-    KeepsChanging,
-    /// More than a million files, or directories more than 32 deep.
-    TooMany,
-}
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(_, message) => f.write_str(message),
-            Self::NotAFile(what) => write!(f, "it is {what}, not a regular file"),
-            Self::TooLarge => f.write_str("it is too large: one file may have 64 MiB, all together 512 MiB"),
-            Self::LeadsOut => f.write_str("it is a symbolic link that leads out of the zones directory"),
-            Self::KeepsChanging => f.write_str("it was being written to each time that it was read"),
-            Self::TooMany => {
-                f.write_str("the zones directory holds more than a million files, or is more than 32 deep")
-            }
-        }
-    }
-}
-
-impl From<io::Error> for Unreadable {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error.kind(), error.to_string())
-    }
-}
 
 /// Reads one file, whatever directory it is in.
 pub(in crate::config) fn read_file(path: &Path, role: Role) -> SourceFile {
@@ -96,6 +52,12 @@ fn read_regular(path: &Path, largest: u64) -> Result<(Vec<u8>, Metadata), Unread
     Err(Unreadable::KeepsChanging)
 }
 
+/// Whether something may be at `path`: only the system's word that nothing is there counts as absence. A directory that may
+/// not be searched hides a file, and does not remove it.
+pub(in crate::config) fn may_exist(path: &Path) -> bool {
+    !matches!(fs::symlink_metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound)
+}
+
 fn other_than_file(metadata: &Metadata) -> Option<&'static str> {
     use std::os::unix::fs::FileTypeExt as _;
     let kind = metadata.file_type();
@@ -108,40 +70,47 @@ fn other_than_file(metadata: &Metadata) -> Option<&'static str> {
     }
 }
 
-/// Reads a zones directory: itself first, then what lies below it, in the order of paths.
+/// Reads a zones directory: itself first, then what of it cannot be listed, then what lies below it, in the order of paths.
 pub(super) fn read_directory(root: &Path, files: &mut Vec<SourceFile>) {
-    let (content, modified) = match fs::metadata(root) {
-        Ok(metadata) if metadata.is_dir() => (Ok(Vec::new()), None),
-        Ok(_) => (Err(Unreadable::NotAFile("a file where a directory is wanted")), None),
-        Err(error) => (Err(error.into()), None),
+    let directory = |path: &Path, content| SourceFile::new(path, Role::Directory, None, content);
+    let content = match fs::metadata(root) {
+        Ok(metadata) if metadata.is_dir() => Ok(Vec::new()),
+        Ok(_) => Err(Unreadable::NotADirectory),
+        Err(error) => Err(error.into()),
     };
     let is_there = content.is_ok();
-    files.push(SourceFile::new(root, Role::Directory, modified, content));
-    let Some(real_root) = is_there.then(|| fs::canonicalize(root).ok()).flatten() else { return };
-    let mut walk = Walk { seen: HashSet::from([real_root.clone()]), real_root, found: Vec::new() };
-    walk.directory(root, 0);
-    let Walk { real_root, mut found, .. } = walk;
+    files.push(directory(root, content));
+    if !is_there {
+        return;
+    }
+    let walked = walk::walk(root);
+    files.extend(walked.failures.into_iter().map(|(path, reason)| directory(&path, Err(reason))));
+    let mut found = walked.files;
     let mut total = 0;
-    // Tables first: should the bound on the total be met, it is better met by a file that nothing names.
-    found.sort_by_cached_key(|path| (role_of(path) != Role::Tables, path.clone()));
+    // Tables first, then master files: should the bound on the total be met, it is better met by a file that nothing names.
+    found.sort_by_cached_key(|path| (!is_tables(path), !is_master(path), path.clone()));
     for path in found {
-        files.push(read_below(&path, &real_root, &mut total));
+        files.push(read_below(&path, &mut total));
     }
 }
 
-fn role_of(path: &Path) -> Role {
-    if path.extension().is_some_and(|extension| extension == "toml") { Role::Tables } else { Role::Master }
+/// Whether a file of this name is read as tables: `*.toml`, in any case.
+pub(in crate::config) fn is_tables(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
 }
 
-/// Reads a file below the zones directory, unless it leads out or is more than what is left of the bound.
-fn read_below(path: &Path, real_root: &Path, total: &mut u64) -> SourceFile {
-    let leads_out = fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink())
-        && !fs::canonicalize(path).is_ok_and(|real| real.starts_with(real_root));
-    let role = role_of(path);
-    let mut file = match leads_out && path.exists() {
-        true => SourceFile::new(path, role, None, Err(Unreadable::LeadsOut)),
-        false => read_file(path, role),
-    };
+/// Whether a file of this name is a zone by itself: `NAME.zone`, in any case.
+pub(in crate::config) fn is_master(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zone"))
+}
+
+fn role_of(path: &Path) -> Role {
+    if is_tables(path) { Role::Tables } else { Role::Master }
+}
+
+/// Reads a file below the zones directory, unless it is more than what is left of the bound.
+fn read_below(path: &Path, total: &mut u64) -> SourceFile {
+    let mut file = read_file(path, role_of(path));
     *total += file.octets().len() as u64;
     if *total > LARGEST_TOTAL {
         file.content = Err(Unreadable::TooLarge);
@@ -149,66 +118,60 @@ fn read_below(path: &Path, real_root: &Path, total: &mut u64) -> SourceFile {
     file
 }
 
-struct Walk {
-    real_root: PathBuf,
-    /// Canonical paths of directories, so that no link leads round in a circle or to the same files twice.
-    seen: HashSet<PathBuf>,
-    found: Vec<PathBuf>,
+/// The databases of a configuration.
+#[derive(Debug, Clone, Default)]
+pub(in crate::config) struct FoundDatabases {
+    /// Those that are named, else those in `geoip/`; each with the reason why it is no file, if it is none.
+    pub(in crate::config) files: Vec<(PathBuf, Option<Unreadable>)>,
+    /// `geoip/`, where it is there and cannot be listed.
+    pub(in crate::config) unlisted: Option<(PathBuf, Unreadable)>,
 }
 
-impl Walk {
-    fn directory(&mut self, directory: &Path, depth: usize) {
-        let Ok(entries) = fs::read_dir(directory) else {
-            // Found again when it is read as a file, which then says why.
-            return self.found.push(directory.to_path_buf());
+impl FoundDatabases {
+    /// Counts databases that are in use as present, whatever became of their files: they stay in use.
+    pub(in crate::config) fn keep(&mut self, in_use: Vec<PathBuf>) {
+        for (path, reason) in &mut self.files {
+            if in_use.contains(path) {
+                *reason = None;
+            }
+        }
+        if self.unlisted.is_some() {
+            self.files = in_use.into_iter().map(|path| (path, None)).collect();
+        }
+    }
+}
+
+/// Looks for the databases.
+pub(in crate::config) fn databases(paths: &Paths) -> FoundDatabases {
+    let with_state = |path: PathBuf| {
+        let reason = match fs::metadata(&path) {
+            Ok(found) => other_than_file(&found).map(Unreadable::NotAFile),
+            Err(error) => Some(error.into()),
         };
-        let mut linked = Vec::new();
-        for entry in entries.flatten() {
-            let path = entry.path();
-            if is_ignored(&entry.file_name().to_string_lossy()) || self.found.len() >= MOST_FILES {
-                continue;
-            }
-            match entry.file_type() {
-                Ok(kind) if kind.is_dir() && depth < DEEPEST => self.enter(&path, depth),
-                Ok(kind) if kind.is_symlink() && path.is_dir() => linked.push(path),
-                _ => self.found.push(path),
-            }
-        }
-        // Links last: what a directory is called in earnest goes before what a link calls it.
-        for path in linked {
-            let is_inside = fs::canonicalize(&path).is_ok_and(|real| real.starts_with(&self.real_root));
-            if is_inside && depth < DEEPEST {
-                self.enter(&path, depth);
-            }
-        }
-    }
-
-    fn enter(&mut self, directory: &Path, depth: usize) {
-        if let Ok(real) = fs::canonicalize(directory)
-            && self.seen.insert(real)
-        {
-            self.directory(directory, depth + 1);
-        }
-    }
-}
-
-/// Hidden files, and what editors leave behind.
-fn is_ignored(name: &str) -> bool {
-    name.starts_with('.') || name.ends_with('~') || name.ends_with(".bak")
-}
-
-/// The databases that are named, else those in `geoip/`; each with whether it is a file.
-pub(in crate::config) fn databases(paths: &Paths) -> Vec<(PathBuf, bool)> {
-    let is_file = |path: PathBuf| {
-        let is_file = fs::metadata(&path).is_ok_and(|m| m.is_file());
-        (path, is_file)
+        (path, reason)
     };
     if let Some(named) = &paths.databases {
-        return named.iter().cloned().map(is_file).collect();
+        return FoundDatabases { files: named.iter().cloned().map(with_state).collect(), unlisted: None };
     }
-    let Ok(entries) = fs::read_dir(&paths.default_databases) else { return Vec::new() };
-    let is_database = |path: &PathBuf| path.extension().is_some_and(|e| e == "mmdb") && path.is_file();
-    let mut found: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_database).collect();
+    match listed_databases(&paths.default_databases) {
+        Ok(found) => FoundDatabases { files: found.into_iter().map(with_state).collect(), unlisted: None },
+        // The directory is optional.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => FoundDatabases::default(),
+        Err(error) => {
+            FoundDatabases { files: Vec::new(), unlisted: Some((paths.default_databases.clone(), error.into())) }
+        }
+    }
+}
+
+/// The paths of a directory that end in `.mmdb`, in order.
+fn listed_databases(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path()));
+    let is_database = |path: &PathBuf| {
+        let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        !is_hidden && path.extension().is_some_and(|e| e.eq_ignore_ascii_case("mmdb")) && !path.is_dir()
+    };
+    let mut found = entries.collect::<io::Result<Vec<_>>>()?;
+    found.retain(is_database);
     found.sort();
-    found.into_iter().map(is_file).collect()
+    Ok(found)
 }

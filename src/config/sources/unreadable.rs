@@ -1,0 +1,98 @@
+//! Why a file or a directory has no content: the reason in words, and the remedy.
+
+use std::{fmt, io, path::PathBuf};
+
+/// Why a file or a directory could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unreadable {
+    /// The system's error: its number, where it has one, and its text.
+    Io(Option<i32>, String),
+    /// It is a directory, a device, a FIFO or a socket.
+    NotAFile(&'static str),
+    /// A file where a directory must be.
+    NotADirectory,
+    /// More than 64 MiB, or more than 512 MiB together with the others.
+    TooLarge,
+    /// It was written to each time that it was read.
+    KeepsChanging,
+    /// The zones directory holds more than a million files; those from here on were not read.
+    TooMany,
+    /// The directory is more than 32 levels below the zones directory.
+    TooDeep,
+    /// The link lies in a directory, named here, in which every user may replace it.
+    UnsafeLink(PathBuf),
+}
+
+impl Unreadable {
+    /// Whether the same read can succeed later although nobody changes the file: the system was short of something, or a
+    /// volume or a permission is about to come back.
+    pub fn is_passing(&self) -> bool {
+        const PASSING: [i32; 8] = [
+            libc::EMFILE,
+            libc::ENFILE,
+            libc::ENOMEM,
+            libc::EIO,
+            libc::ESTALE,
+            libc::EACCES,
+            libc::ETIMEDOUT,
+            libc::ENOTCONN,
+        ];
+        match self {
+            Self::Io(code, _) => code.is_some_and(|code| PASSING.contains(&code)),
+            Self::KeepsChanging => true,
+            _ => false,
+        }
+    }
+
+    /// What an operator can do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Io(Some(libc::EACCES | libc::EPERM), _) => {
+                "let the server's user read it, and search each directory above it (chmod, chown, setfacl)"
+            }
+            Self::Io(Some(libc::EMFILE), _) => {
+                "raise the server's limit of open files (ulimit -n, LimitNOFILE= of systemd)"
+            }
+            Self::Io(Some(libc::ENFILE), _) => "raise the host's limit of open files (sysctl fs.file-max)",
+            Self::Io(Some(libc::ELOOP), _) => "the links lead in a circle: remove one of them",
+            Self::Io(Some(libc::ENOENT), _) => {
+                "if it is a symbolic link, make its target, or remove the link; if it was just removed, nothing is to be done"
+            }
+            Self::Io(..) => "repair the file system or the path, or move the entry out of the zones directory",
+            Self::NotAFile(_) => "replace it by a regular file, or move it out of the zones directory",
+            Self::NotADirectory => "name a directory with --zones DIR or `zones` of [server]",
+            Self::TooLarge => "split the file, or move what is not zone data out of the zones directory",
+            Self::KeepsChanging => "finish writing it, or save it by renaming a complete file over it",
+            Self::TooMany => "move what is not zone data out of the zones directory",
+            Self::TooDeep => "move the directory up, or remove the link that leads down again and again",
+            Self::UnsafeLink(_) => {
+                "take the write permission of others from that directory (chmod o-w), or set its sticky bit"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(_, text) => f.write_str(text),
+            Self::NotAFile(what) => write!(f, "it is {what}, not a regular file"),
+            Self::NotADirectory => f.write_str("it is a file where a directory is wanted"),
+            Self::TooLarge => f.write_str("it is too large: one file may have 64 MiB, all together 512 MiB"),
+            Self::KeepsChanging => f.write_str("it was being written to each time that it was read"),
+            Self::TooMany => {
+                f.write_str("the zones directory holds more than a million files; none after these is read")
+            }
+            Self::TooDeep => f.write_str("it is more than 32 levels below the zones directory; nothing in it is read"),
+            Self::UnsafeLink(directory) => {
+                write!(f, "it is a symbolic link in {}, where every user may replace it", directory.display())
+            }
+        }
+    }
+}
+
+impl From<io::Error> for Unreadable {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error.raw_os_error(), error.to_string())
+    }
+}
