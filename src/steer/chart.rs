@@ -5,7 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use super::{draws::Draws, kind::Kind, topology::DatacenterId, wheel::Choice};
+use super::{
+    draws::Draws,
+    kind::Kind,
+    topology::{DatacenterId, EndpointId},
+    wheel::Choice,
+};
 use crate::{dns::Rtype, geo::Atlas};
 
 /// An address family, which is also what a query of type A or AAAA asks for.
@@ -103,8 +108,10 @@ pub enum Plight {
 /// One endpoint's part of an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// Counted as answered; the first one of an endpoint that names a region.
+    /// Counted as answered; of an endpoint that names a region, the first datacenter of those that are most in service.
     pub datacenter: Option<DatacenterId>,
+    /// The endpoint, for reports: no query reads it.
+    pub endpoint: EndpointId,
     /// The records' rdata, all of one type.
     pub rdata: Rdata,
 }

@@ -404,7 +404,7 @@ pub(super) fn pools_below(topology: &Topology, roots: &[PoolId]) -> Vec<PoolId> 
 }
 
 /// Every endpoint below the roots, each once.
-fn endpoints_below(topology: &Topology, roots: &[PoolId]) -> Vec<EndpointId> {
+pub(super) fn endpoints_below(topology: &Topology, roots: &[PoolId]) -> Vec<EndpointId> {
     let mut endpoints = Vec::new();
     let mut seen = std::collections::HashSet::new();
     let mut open = roots.to_vec();

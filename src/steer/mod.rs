@@ -20,6 +20,7 @@ mod part;
 mod policy;
 mod pool;
 mod preference;
+mod presence;
 mod published;
 mod resolved;
 mod search;
@@ -54,6 +55,7 @@ pub use pool::{
     Answers, Capacity, Failback, Level, LoadPolicy, Measure, Member, MemberKind, MinUp, Pace, Policy, Pool, Regulation,
     Rule, Spread, Tie,
 };
+pub use presence::{Cause, Others, Presence, Sighting, answered, others};
 pub use resolved::Resolved;
 pub use service::{OnAllDown, Service};
 pub use survey::Surveys;

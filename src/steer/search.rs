@@ -15,7 +15,7 @@ use super::{
     preference::{Sight, Span},
     resolved::UNKNOWN,
     slots::{self, Slots, Stake},
-    topology::{AliasId, EndpointId, PoolId, ProbeId, Topology},
+    topology::{AliasId, DatacenterId, EndpointId, PoolId, ProbeId, Topology},
     wheel::{Choice, Wheel},
 };
 
@@ -310,7 +310,7 @@ impl<'a> Search<'a> {
         let state = state_of(self.topology, self.conditions, id);
         let is_open = match state {
             State::Active | State::Standby => endpoint.force != Some(Force::Down) || plight >= Plight::Drained,
-            State::Draining => plight >= Plight::Drained || !self.part_of(id).is_none(),
+            State::Draining => plight >= Plight::Drained || !part_of(self.topology, self.conditions, id).is_none(),
             State::Disabled => plight == Plight::Disabled,
         };
         if !is_open {
@@ -349,32 +349,15 @@ impl<'a> Search<'a> {
                 (!usable.is_empty()).then(|| rdata_of(&usable, family))
             }
         };
-        let datacenter = endpoint.datacenters.first().copied();
+        let datacenter = place_of(self.topology, self.conditions, id).map(|(datacenter, _)| datacenter);
         Finding {
-            choice: rdata.map(|rdata| Choice::Answer(Arc::new(Answer { datacenter, rdata }))),
+            choice: rdata.map(|rdata| Choice::Answer(Arc::new(Answer { datacenter, endpoint: id, rdata }))),
             tier: if state == State::Standby { Tier::Standby } else { Tier::Primary },
-            part: if plight == Plight::None { self.part_of(id) } else { Part::FULL },
+            part: if plight == Plight::None { part_of(self.topology, self.conditions, id) } else { Part::FULL },
             keep: if plight == Plight::None { self.keep_of(id) } else { Part::FULL },
             flips_in_secs,
             deliberate: false,
         }
-    }
-
-    /// What an endpoint takes amid a drain or a slow start: by its own state or by its datacenter's, the lesser of the two.
-    /// Who drains without a ramp takes nothing from the start.
-    fn part_of(&self, id: EndpointId) -> Part {
-        let of_state = |state: State, ramp: Option<&Part>| {
-            let unramped = if state == State::Draining { Part::NONE } else { Part::FULL };
-            ramp.copied().unwrap_or(unramped)
-        };
-        let steering = &self.conditions.steering;
-        let endpoint = &self.topology.endpoints[id.index()];
-        let of_place = |at: &super::DatacenterId| {
-            let state = self.conditions.datacenters.get(at.index()).copied().unwrap_or_default();
-            of_state(state, steering.datacenter_parts.get(at))
-        };
-        let place = endpoint.datacenters.iter().map(of_place).max().unwrap_or_default();
-        of_state(endpoint.state, steering.endpoint_parts.get(&id)).min(place)
     }
 
     /// What an endpoint keeps of its clients by its datacenter's word.
@@ -489,19 +472,42 @@ fn configured_stake(topology: &Topology, pool: &Pool, member: u16) -> Stake {
     Stake { id: stable_hash(name.as_bytes()), weight: u32::from(member.weight).max(1), part: Part::FULL }
 }
 
-/// An endpoint's state: its own or its datacenter's, the stricter of the two. One that names a region has the mildest of
-/// the region's datacenters.
+/// An endpoint's state: its own or its datacenter's, the stricter of the two.
 pub(super) fn state_of(topology: &Topology, conditions: &Conditions, id: EndpointId) -> State {
-    let strictness = |state: &State| match state {
+    let place = place_of(topology, conditions, id).map(|(_, state)| state).unwrap_or_default();
+    std::cmp::max_by_key(topology.endpoints[id.index()].state, place, strictness)
+}
+
+/// An endpoint's datacenter and that one's state. Of a region's datacenters the first with the mildest state counts.
+pub(super) fn place_of(topology: &Topology, conditions: &Conditions, id: EndpointId) -> Option<(DatacenterId, State)> {
+    let datacenters = topology.endpoints[id.index()].datacenters.iter();
+    let with_state = |id: &DatacenterId| Some((*id, *conditions.datacenters.get(id.index())?));
+    datacenters.filter_map(with_state).min_by_key(|(_, state)| strictness(state))
+}
+
+fn strictness(state: &State) -> u8 {
+    match state {
         State::Active => 0,
         State::Standby => 1,
         State::Draining => 2,
         State::Disabled => 3,
+    }
+}
+
+/// The share of its clients that an endpoint keeps during a drain or a slow start: by its own state or by its datacenter's,
+/// the lesser of the two. A drain without a ramp leaves nothing.
+pub(super) fn part_of(topology: &Topology, conditions: &Conditions, id: EndpointId) -> Part {
+    let of_state = |state: State, ramp: Option<&Part>| {
+        let unramped = if state == State::Draining { Part::NONE } else { Part::FULL };
+        ramp.copied().unwrap_or(unramped)
     };
     let endpoint = &topology.endpoints[id.index()];
-    let of_datacenter = |id: &super::DatacenterId| conditions.datacenters.get(id.index()).copied();
-    let place = endpoint.datacenters.iter().filter_map(of_datacenter).min_by_key(strictness).unwrap_or_default();
-    std::cmp::max_by_key(endpoint.state, place, strictness)
+    let of_place = |at: &DatacenterId| {
+        let state = conditions.datacenters.get(at.index()).copied().unwrap_or_default();
+        of_state(state, conditions.steering.datacenter_parts.get(at))
+    };
+    let place = endpoint.datacenters.iter().map(of_place).max().unwrap_or_default();
+    of_state(endpoint.state, conditions.steering.endpoint_parts.get(&id)).min(place)
 }
 
 /// How many members an answer of this pool is to have.

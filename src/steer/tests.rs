@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU32, sync::Arc};
 
 mod aliases;
 mod families;
+mod presence;
 
 use super::*;
 use crate::{

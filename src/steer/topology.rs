@@ -180,6 +180,11 @@ impl Topology {
         services
     }
 
+    /// Every endpoint below a pool.
+    pub fn endpoints_below(&self, pool: PoolId) -> BTreeSet<EndpointId> {
+        super::compiler::endpoints_below(self, &[pool]).into_iter().collect()
+    }
+
     fn datacenters_below(
         &self,
         pool: PoolId,

@@ -1,0 +1,141 @@
+//! `drain`, `undrain`, `failback`: changes on a running server, and what holds after them in the snapshot in force.
+
+use std::process::ExitCode;
+
+use super::{
+    args::{Drain, Failback, Remote, Undrain},
+    output::Output,
+    remote::{Answered, ask, encoded},
+    status,
+};
+use crate::{
+    admin::StateChange,
+    control::{DrainOutcome, DrainReport, DrainStatus, unix_now},
+};
+
+/// As many names and types are shown that are still answered from a drained datacenter.
+const SHOWN: usize = 10;
+
+pub(super) fn drain(drain: &Drain, output: &Output) -> ExitCode {
+    let change = StateChange {
+        for_secs: drain.duration.map(|duration| duration.as_secs()),
+        over_secs: drain.over.map(|duration| duration.as_secs()),
+        reason: drain.reason.clone(),
+        force: drain.force,
+    };
+    let verb = match (drain.pause, drain.resume) {
+        (true, _) => "pause",
+        (_, true) => "resume",
+        _ => "drain",
+    };
+    set_state(&drain.remote, &drain.datacenter, verb, &change, output)
+}
+
+pub(super) fn undrain(undrain: &Undrain, output: &Output) -> ExitCode {
+    set_state(&undrain.remote, &undrain.datacenter, "undrain", &StateChange::default(), output)
+}
+
+pub(super) fn failback(failback: &Failback, output: &Output) -> ExitCode {
+    let path = format!("/api/v1/pools/{}/failback", encoded(&failback.pool));
+    let answered: Answered<serde_json::Value> = match ask(&failback.remote, &path, Some(&StateChange::default())) {
+        Ok(answered) => answered,
+        Err(error) => return output.fail(&error),
+    };
+    if output.json {
+        output.document(&answered);
+        return ExitCode::SUCCESS;
+    }
+    let was_held = answered.document.get("given-back").and_then(serde_json::Value::as_bool) == Some(true);
+    let what = if was_held { "clients go back to the first usable member" } else { "no member holds its clients back" };
+    output.line(&answered.source());
+    output.line(&format!("{}: {what}", failback.pool));
+    ExitCode::SUCCESS
+}
+
+fn set_state(remote: &Remote, datacenter: &str, verb: &str, change: &StateChange, output: &Output) -> ExitCode {
+    let path = format!("/api/v1/datacenters/{}/{verb}", encoded(datacenter));
+    let answered: Answered<DrainReport> = match ask(remote, &path, Some(change)) {
+        Ok(answered) => answered,
+        Err(error) => return output.fail(&error),
+    };
+    if output.json {
+        output.document(&answered);
+        return ExitCode::SUCCESS;
+    }
+    let report = &answered.document;
+    output.line(&answered.source());
+    report.files.iter().for_each(|file| output.line(&format!("edited {file}")));
+    for outcome in &report.outcomes {
+        output.line(&outcome_text(outcome, report));
+        still_answered(outcome).iter().for_each(|line| output.line(line));
+    }
+    if !report.distressed.is_empty() {
+        output.message(&format!("warning: no usable member is left for {}", report.distressed.join(", ")));
+    }
+    ExitCode::SUCCESS
+}
+
+/// One datacenter in one line.
+fn outcome_text(outcome: &DrainOutcome, report: &DrainReport) -> String {
+    let DrainOutcome { datacenter: name, unchanged, state, effective, .. } = outcome;
+    if let Some(why) = unchanged {
+        return format!("{name}: {why}{}", planned_end(outcome));
+    }
+    let drain = report.datacenters.iter().find(|(of, _)| of == name).and_then(|(_, drain)| *drain);
+    let ramp = report.ramps.iter().find(|ramp| ramp.name == *name && ramp.pool.is_none());
+    match (state.as_str(), ramp, drain) {
+        ("draining" | "disabled", _, Some(drain)) if *effective => {
+            format!("{name}: {}{}", effective_text(drain), planned_end(outcome))
+        }
+        ("draining", Some(ramp), _) => {
+            format!("{name}: draining, not effective yet: {}{}", status::ramp_text(ramp), planned_end(outcome))
+        }
+        ("active", Some(ramp), _) => format!("{name}: coming back into service: {}", status::ramp_text(ramp)),
+        ("active", None, _) if outcome.answered_count > 0 => {
+            format!("{name}: in service: {} name it", answers(outcome.answered_count))
+        }
+        ("active", None, _) => {
+            format!("{name}: active, but no answer names it; `portolan status` shows the health of its targets")
+        }
+        _ => format!(
+            "{name}: {state}, not effective: {} still name it{}",
+            answers(outcome.answered_count),
+            planned_end(outcome)
+        ),
+    }
+}
+
+fn effective_text(drain: DrainStatus) -> String {
+    format!(
+        "out of every new answer since {}; the longest TTL handed out is {} s, so the last cached answer expires at {} ({})",
+        status::moment(drain.effective),
+        drain.longest_ttl,
+        status::moment(drain.expires),
+        status::from_now(drain.expires - unix_now()),
+    )
+}
+
+/// `; until 2026-12-01 06:00:00 UTC, "kernel upgrade"`.
+fn planned_end(outcome: &DrainOutcome) -> String {
+    let until = outcome.until.map(|until| format!("; until {}", status::moment(until))).unwrap_or_default();
+    let reason = outcome.reason.as_deref().map(|reason| format!(" ({reason:?})")).unwrap_or_default();
+    until + &reason
+}
+
+fn answers(count: usize) -> String {
+    match count {
+        1 => "the answers of 1 name and type".to_owned(),
+        many => format!("the answers of {many} names and types"),
+    }
+}
+
+/// The names and types that are still answered from a drained datacenter; a ramp has its own line.
+fn still_answered(outcome: &DrainOutcome) -> Vec<String> {
+    let all = &outcome.still_answered;
+    let mut lines: Vec<String> =
+        all.iter().take(SHOWN).map(|still| format!("  {} {}: {}", still.service, still.rtype, still.why)).collect();
+    if all.len() > SHOWN {
+        lines.push(format!("  and {} more; `portolan status --json` lists all", all.len() - SHOWN));
+    }
+    lines
+}

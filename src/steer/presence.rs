@@ -1,0 +1,214 @@
+//! Presence: which datacenters the answers of a compiled service name, and why a drained one is among them.
+//!
+//! A drain is effective once no answer in the snapshot names the datacenter. That is read from the charts themselves, never
+//! from the state that was asked for: a drained datacenter answers on while nothing else is left, and while its ramp is in
+//! progress. Pure; its cost is a walk over the chart. Services that share a chart share the result.
+
+use std::collections::BTreeSet;
+
+use super::{
+    chart::{Answer, Chart, Family},
+    compiler::{PlanKey, endpoints_below},
+    conditions::Conditions,
+    datacenter::State,
+    endpoint::{Force, Target},
+    search::{part_of, place_of, state_of},
+    topology::{DatacenterId, EndpointId, ProbeId, ServiceId, Topology},
+    wheel::{Choice, Wheel},
+};
+
+/// One family of a chart whose answers name a datacenter.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sighting {
+    /// The datacenter named.
+    pub datacenter: DatacenterId,
+    /// The family; [`super::Kind::records`] has its record type.
+    pub family: Family,
+    /// An endpoint of the datacenter that is answered.
+    pub endpoint: EndpointId,
+    /// Why that endpoint is answered.
+    pub cause: Cause,
+    /// Groups of clients that get equal answers, of which this many are answered with the datacenter.
+    pub areas: u32,
+    /// All groups of clients of this family.
+    pub all_areas: u32,
+}
+
+/// Why an endpoint is answered, in order of how much it says about a drain.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub enum Cause {
+    /// Its state lets it be answered.
+    InService,
+    /// It is drained, and no other member is left to answer with.
+    LastLeft,
+    /// It is disabled, and not even a drained member is left to answer with.
+    LastDisabled,
+    /// A drain takes its clients away over a time, or is held: it still receives this share of them, from 0 to 1.
+    Ramp(f64),
+}
+
+/// Finds datacenters in the answers of charts that were compiled from one topology under one set of conditions.
+#[derive(Debug)]
+pub struct Presence<'a> {
+    topology: &'a Topology,
+    conditions: &'a Conditions,
+    /// By datacenter: whether it is looked for.
+    watched: Vec<bool>,
+}
+
+impl<'a> Presence<'a> {
+    /// Looks for the datacenters that `is_watched` names.
+    pub fn new(topology: &'a Topology, conditions: &'a Conditions, is_watched: impl Fn(DatacenterId) -> bool) -> Self {
+        let watched = (0..topology.datacenters.len() as u32).map(|at| is_watched(DatacenterId(at))).collect();
+        Self { topology, conditions, watched }
+    }
+
+    /// The watched datacenters that a chart's answers name: each once per family, IPv4 first.
+    pub fn sightings(&self, chart: &Chart) -> Vec<Sighting> {
+        let mut found = Vec::new();
+        for family in [Family::V4, Family::V6] {
+            let areas = &chart.family(family).areas;
+            let from = found.len();
+            for choice in areas.iter().filter_map(|reach| reach.choice.as_ref()) {
+                let mut here = Vec::new();
+                self.visit(choice, &mut here);
+                here.iter().for_each(|endpoint| self.note(&mut found, from, family, *endpoint));
+                found[from..]
+                    .iter_mut()
+                    .filter(|one| here.iter().any(|at| at.datacenter == one.datacenter))
+                    .for_each(|one| one.areas += 1);
+            }
+            found[from..].iter_mut().for_each(|one| one.all_areas = areas.len() as u32);
+        }
+        found
+    }
+
+    /// Keeps the cause that says most about a drain where a datacenter is answered for several.
+    fn note(&self, found: &mut Vec<Sighting>, from: usize, family: Family, seen: Seen) {
+        let Seen { datacenter, endpoint } = seen;
+        let cause = self.cause(endpoint);
+        match found[from..].iter_mut().find(|one| one.datacenter == datacenter) {
+            Some(known) if known.cause < cause => (known.endpoint, known.cause) = (endpoint, cause),
+            Some(_) => {}
+            None => found.push(Sighting { datacenter, family, endpoint, cause, areas: 0, all_areas: 0 }),
+        }
+    }
+
+    fn visit(&self, choice: &Choice, found: &mut Vec<Seen>) {
+        match choice {
+            Choice::Answer(answer) => found.extend(self.seen(answer)),
+            Choice::Wheel(wheel) => self.visit_wheel(wheel, found),
+        }
+    }
+
+    /// A choice that no slot names is never answered. The slots are searched only for choices that matter.
+    fn visit_wheel(&self, wheel: &Wheel, found: &mut Vec<Seen>) {
+        for (choice, at) in wheel.choices.iter().zip(0_u16..) {
+            let from = found.len();
+            self.visit(choice, found);
+            if found.len() > from && !wheel.slots.table.contains(&at) {
+                found.truncate(from);
+            }
+        }
+    }
+
+    fn seen(&self, answer: &Answer) -> Option<Seen> {
+        let datacenter = answer.datacenter?;
+        let is_watched = self.watched.get(datacenter.index()).is_some_and(|is_watched| *is_watched);
+        is_watched.then_some(Seen { datacenter, endpoint: answer.endpoint })
+    }
+
+    fn cause(&self, endpoint: EndpointId) -> Cause {
+        match state_of(self.topology, self.conditions, endpoint) {
+            State::Active | State::Standby => Cause::InService,
+            State::Disabled => Cause::LastDisabled,
+            State::Draining => match part_of(self.topology, self.conditions, endpoint) {
+                part if part.is_none() => Cause::LastLeft,
+                part => Cause::Ramp(part.share()),
+            },
+        }
+    }
+}
+
+/// An endpoint that a slot names.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    datacenter: DatacenterId,
+    endpoint: EndpointId,
+}
+
+/// The members of a service that are not in a datacenter and have addresses of a family, by why they are not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Others {
+    /// Their probes fail.
+    pub down: usize,
+    /// The operator forced them down.
+    pub forced_down: usize,
+    /// They or their datacenters are draining.
+    pub drained: usize,
+    /// They or their datacenters are disabled.
+    pub disabled: usize,
+    /// Aliases that were never resolved.
+    pub unresolved: usize,
+    /// They are healthy, and rules, `min-up` or another family keep them from being answered here.
+    pub other_reasons: usize,
+}
+
+/// Counts the members that a service could answer with instead of a datacenter's. For reports: it walks the service's pools.
+pub fn others(topology: &Topology, conditions: &Conditions, service: ServiceId, sighting: &Sighting) -> Others {
+    let roots = PlanKey::of(&topology.services[service.index()]).roots();
+    let mut others = Others::default();
+    for id in endpoints_below(topology, &roots) {
+        let endpoint = &topology.endpoints[id.index()];
+        let is_elsewhere = place_of(topology, conditions, id).is_none_or(|(place, _)| place != sighting.datacenter);
+        let has_family = match &endpoint.target {
+            Target::Addresses(addresses) => addresses.iter().any(|&address| sighting.family.holds(address)),
+            Target::Alias(_) => {
+                topology.alias_of[id.index()].is_some_and(|alias| !conditions.resolved(alias).lacks(sighting.family))
+            }
+            Target::Cname(_) | Target::Host(_) => true,
+        };
+        if is_elsewhere && has_family {
+            *others.count_of(topology, conditions, id, sighting.family) += 1;
+        }
+    }
+    others
+}
+
+impl Others {
+    fn count_of(&mut self, topology: &Topology, conditions: &Conditions, id: EndpointId, family: Family) -> &mut usize {
+        let endpoint = &topology.endpoints[id.index()];
+        let is_usable = |probe: &Option<ProbeId>| conditions.standing(*probe).verdict.is_usable();
+        let probes = &topology.probes_of[id.index()];
+        let is_up = endpoint.force == Some(Force::Up)
+            || match &endpoint.target {
+                Target::Addresses(addresses) => {
+                    addresses.iter().zip(probes).any(|(address, probe)| family.holds(*address) && is_usable(probe))
+                }
+                Target::Cname(_) | Target::Alias(_) | Target::Host(_) => probes.iter().all(is_usable),
+            };
+        let is_resolved =
+            topology.alias_of[id.index()].is_none_or(|at| !conditions.resolved(at).addresses().is_empty());
+        match (state_of(topology, conditions, id), endpoint.force) {
+            (State::Disabled, _) => &mut self.disabled,
+            (State::Draining, _) => &mut self.drained,
+            (_, Some(Force::Down)) => &mut self.forced_down,
+            _ if !is_up => &mut self.down,
+            _ if !is_resolved => &mut self.unresolved,
+            _ => &mut self.other_reasons,
+        }
+    }
+}
+
+/// The endpoints that a chart answers in one family, in any area.
+pub fn answered(chart: &Chart, family: Family) -> BTreeSet<EndpointId> {
+    fn visit(choice: &Choice, found: &mut BTreeSet<EndpointId>) {
+        match choice {
+            Choice::Answer(answer) => _ = found.insert(answer.endpoint),
+            Choice::Wheel(wheel) => wheel.choices.iter().for_each(|choice| visit(choice, found)),
+        }
+    }
+    let mut found = BTreeSet::new();
+    chart.family(family).areas.iter().filter_map(|reach| reach.choice.as_ref()).for_each(|one| visit(one, &mut found));
+    found
+}
