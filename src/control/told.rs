@@ -117,7 +117,7 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// A share of 0 to 1 in whole percent.
-fn percent(share: f64) -> u64 {
-    (share * 100.0).round() as u64
+/// A share of 0 to 1 in per cent, to a hundredth: 99.9 is not all.
+fn percent(share: f64) -> f64 {
+    (share * 10_000.0).round() / 100.0
 }

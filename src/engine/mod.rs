@@ -13,6 +13,7 @@ mod fixture;
 mod frame;
 mod group;
 mod parsed;
+mod percent;
 mod plan;
 mod referral;
 mod steered;
@@ -24,6 +25,7 @@ pub use explain::{
     RecordView, ReplyView, Request, SteeringView, StepView, TargetView, TtlView, World, explain, render_text,
 };
 pub use group::{GROUP, Group, Names};
+pub use percent::percent;
 pub use plan::{
     BasisView, CountryView, DatacenterChange, FlowView, Plan, Rules, ServiceChange, ShiftView, plan, render_plan,
 };

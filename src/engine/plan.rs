@@ -23,7 +23,7 @@ use self::{
     census::{Census, Clients},
     shift::{NOTHING, Side, shifts},
 };
-use super::explain::World;
+use super::{explain::World, percent::percent_in_column};
 use crate::{
     dns::Name,
     steer::{Chart, Family, Plight, Service},
@@ -93,8 +93,10 @@ impl Plan {
             let worst = change.shifts.iter().filter(over).max_by(|a, b| a.moved_percent.total_cmp(&b.moved_percent));
             if let (Some(shift), Some(most)) = (worst, rules.max_moved_percent) {
                 violations.push(format!(
-                    "{name}: {:.1} % of its {} clients would get another {} answer; at most {most} % may",
-                    shift.moved_percent, shift.clients, shift.records
+                    "{name}: {} of its {} clients would get another {} answer; at most {most} % may",
+                    percent_in_column(shift.moved_percent),
+                    shift.clients,
+                    shift.records
                 ));
             }
             if !rules.never_empty {

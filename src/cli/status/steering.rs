@@ -3,7 +3,10 @@
 use std::fmt::Write;
 
 use super::{Paint, SHOWN_TARGETS, from_now};
-use crate::control::{LoadStatus, PoolStatus, RampStatus, Status};
+use crate::{
+    control::{LoadStatus, PoolStatus, RampStatus, Status},
+    engine::percent,
+};
 
 pub(super) fn render(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
     loads(text, status, paint)?;
@@ -109,8 +112,4 @@ pub(in crate::cli) fn ramp_text(ramp: &RampStatus) -> String {
         goal => percent(goal),
     };
     format!("takes {} of its share, {goal} {}", percent(ramp.at), from_now(ramp.ends - crate::control::unix_now()))
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.0}%", share * 100.0)
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::phrase::{Words, picked};
-use crate::steer::{
-    Content, Failback, InspectedMember, InspectedPool, Kept, Part, Policy, Pool, Ramped, RampedBy, State,
+use crate::{
+    engine::percent::percent,
+    steer::{Content, Failback, InspectedMember, InspectedPool, Kept, Part, Policy, Pool, Ramped, RampedBy, State},
 };
 
 impl Words<'_> {
@@ -134,10 +135,4 @@ pub(in crate::engine) fn short(time: Duration) -> String {
         secs if secs > 0 && secs.is_multiple_of(60) => format!("{}m", secs / 60),
         secs => format!("{secs}s"),
     }
-}
-
-/// `40%`, `0.5%`.
-fn percent(share: f64) -> String {
-    let rounded = (share.max(0.0) * 1000.0).round() / 10.0;
-    if rounded >= 10.0 || rounded.fract() == 0.0 { format!("{rounded:.0}%") } else { format!("{rounded}%") }
 }

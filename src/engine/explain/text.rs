@@ -1,6 +1,7 @@
 //! An explanation as text: the answer first, then why, then what was passed over and why.
 
 use super::view::{AttemptView, Explanation, LocationView, MemberView, PoolView, RecordView, SteeringView, StepView};
+use crate::engine::percent::percent_in_column;
 
 /// How words are set off.
 #[derive(Clone, Copy)]
@@ -162,7 +163,7 @@ fn push_pool(pool: &PoolView, indent: usize, ink: Ink, lines: &mut Vec<String>) 
         |of: &dyn Fn(&MemberView) -> String| pool.members.iter().map(|m| of(m).chars().count()).max().unwrap_or(0);
     let (name_width, place_width, target_width) = (column(&|m| m.name.clone()), column(&datacenters), column(&targets));
     for member in &pool.members {
-        let percent = if member.is_picked { percent(member.percent) } else { String::new() };
+        let percent = if member.is_picked { percent_in_column(member.percent) } else { String::new() };
         let (name, place, target) = (&member.name, datacenters(member), targets(member));
         let mut line = format!("{name:name_width$}");
         for (words, width) in [(place, place_width), (target, target_width)] {
@@ -212,10 +213,6 @@ fn pool_words(pool: &PoolView) -> String {
         words.push(format!("min-up {} {met}", pool.min_up));
     }
     words.join(" · ")
-}
-
-fn percent(share: f64) -> String {
-    if (share - 100.0).abs() < 1e-9 { "100 %".to_owned() } else { format!("{share:.1} %") }
 }
 
 /// `fra`, `fra draining`, `3 datacenters`.

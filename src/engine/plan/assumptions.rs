@@ -1,7 +1,10 @@
 //! What a plan takes for given: ramps at their end, and nothing reported.
 
 use crate::{
-    engine::explain::{World, short},
+    engine::{
+        explain::{World, short},
+        percent::percent,
+    },
     steer::{Datacenter, Policy, Pool, State},
 };
 
@@ -29,8 +32,8 @@ fn drain(datacenter: &Datacenter) -> Option<String> {
     let name = &datacenter.name;
     match (datacenter.drain_hold, datacenter.pace.drain_over) {
         (Some(part), _) => {
-            let gone = (1.0 - part.share()) * 100.0;
-            Some(format!("{name}: its drain is held, shown with {gone:.0}% of its clients gone"))
+            let gone = percent(1.0 - part.share());
+            Some(format!("{name}: its drain is held, shown with {gone} of its clients gone"))
         }
         (None, over) if !over.is_zero() => Some(format!("{name} drains over {}: shown at its end", short(over))),
         _ => None,

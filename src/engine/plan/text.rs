@@ -1,7 +1,7 @@
 //! A plan as text: how much moves, from where to where, for whom.
 
 use super::view::{BasisView, DatacenterChange, Plan, ServiceChange, ShiftView};
-use crate::engine::explain::thousands;
+use crate::engine::{explain::thousands, percent::percent_in_column};
 
 /// How many services are told one by one.
 const SERVICES: usize = 50;
@@ -38,7 +38,7 @@ fn headline(plan: &Plan) -> String {
         return format!("nothing moves: {all} services answer as before");
     }
     let (name, most) = plan.changed.first().map_or(("", 0.0), |change| (&change.name, change.moved_percent()));
-    format!("{} of {all} services change; most clients move in {name}: {}", plan.changed.len(), percent(most))
+    format!("{} of {all} services change; most clients move in {name}: {}", plan.changed.len(), percent_in_column(most))
 }
 
 fn datacenter_words(change: &DatacenterChange) -> String {
@@ -68,10 +68,13 @@ fn push_change(change: &ServiceChange, lines: &mut Vec<String>, paint: &dyn Fn(&
         lines.push(shift_words(shift, &records.join(" ")));
         for flow in shift.flows.iter().take(FLOWS) {
             let to = if flow.to == flow.from { "other endpoints there" } else { flow.to.as_str() };
-            lines.push(format!("         {:>7}  {} -> {to}", percent(flow.percent), flow.from));
+            lines.push(format!("         {:>7}  {} -> {to}", percent_in_column(flow.percent), flow.from));
         }
-        let countries: Vec<String> =
-            shift.countries.iter().map(|country| format!("{} {}", country.country, percent(country.percent))).collect();
+        let countries: Vec<String> = shift
+            .countries
+            .iter()
+            .map(|country| format!("{} {}", country.country, percent_in_column(country.percent)))
+            .collect();
         if !countries.is_empty() {
             lines.push(format!("         {:>7}  {}", "who", countries.join(", ")));
         }
@@ -83,18 +86,9 @@ fn shift_words(shift: &ShiftView, records: &str) -> String {
     let touched = if (touched_percent - moved_percent).abs() < 0.05 {
         String::new()
     } else {
-        format!(", among {} whose shares change", percent(*touched_percent))
+        format!(", among {} whose shares change", percent_in_column(*touched_percent))
     };
-    format!("  {records:<6} {} of {clients} clients move{touched}", percent(*moved_percent))
-}
-
-/// `0.04 %`, `33.3 %`, `100 %`.
-fn percent(share: f64) -> String {
-    match share {
-        100.0 => "100 %".to_owned(),
-        small if small < 0.1 => format!("{small:.3} %"),
-        share => format!("{share:.1} %"),
-    }
+    format!("  {records:<6} {} of {clients} clients move{touched}", percent_in_column(*moved_percent))
 }
 
 fn basis_words(basis: &BasisView) -> String {
