@@ -35,3 +35,13 @@ pub struct Identity {
     /// The key of server cookies (RFC 9018).
     pub cookie_key: [u8; 16],
 }
+
+impl Identity {
+    /// The NSID as text; in hexadecimal where it is not printable ASCII.
+    pub fn node(&self) -> String {
+        match std::str::from_utf8(&self.nsid) {
+            Ok(text) if text.bytes().all(|octet| (b' '..=b'~').contains(&octet)) => text.to_owned(),
+            _ => self.nsid.iter().map(|octet| format!("{octet:02x}")).collect(),
+        }
+    }
+}

@@ -47,7 +47,7 @@ use super::{
     totals::DocumentTotals,
 };
 use crate::{
-    control::{Drain, DrainAct, DrainError, DrainReport, DrainRequest, Gone, ReloadError, Status},
+    control::{Drain, DrainAct, DrainError, DrainReport, DrainRequest, Gone, Listing, ReloadError, Status},
     dns::{NameError, UnknownRtype},
     engine::Request,
 };
@@ -66,6 +66,7 @@ struct Office {
     serving: Serving,
     status: Rationed<Arc<Status>>,
     status_text: Rationed<Bytes>,
+    full_status_text: Rationed<Bytes>,
     metrics: Rationed<Bytes>,
     classic_metrics: Rationed<Bytes>,
     totals: Rationed<Bytes>,
@@ -78,6 +79,7 @@ pub(super) fn router(serving: Serving) -> Router {
         serving,
         status: Rationed::new(),
         status_text: Rationed::new(),
+        full_status_text: Rationed::new(),
         metrics: Rationed::new(),
         classic_metrics: Rationed::new(),
         totals: Rationed::new(),
@@ -232,14 +234,32 @@ async fn metrics(State(office): Shared, headers: HeaderMap) -> Result<Response, 
     Ok(document(format.media_type(), text))
 }
 
-async fn status(State(office): Shared) -> Result<Response, Fault> {
-    let text = office
-        .status_text
-        .take(async || {
+/// The query of `/api/v1/status`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Wanted {
+    /// All of every list; else the first 100 of those that can be long.
+    #[serde(default)]
+    full: bool,
+}
+
+async fn status(State(office): Shared, wanted: Result<Query<Wanted>, QueryRejection>) -> Result<Response, Fault> {
+    let Query(wanted) = wanted.map_err(|why| {
+        Fault::new(StatusCode::BAD_REQUEST, format!("{}; ask with ?full=true or without a query", why.body_text()))
+    })?;
+    let text = if wanted.full {
+        let full = async || {
+            let status = office.serving.handle.status(Listing::Full).await?;
+            office.aside(move || serde_json::to_vec(&status).unwrap_or_default()).await
+        };
+        office.full_status_text.take(full).await?
+    } else {
+        let short = async || {
             let status = office.status().await?;
             office.aside(move || serde_json::to_vec(&*status).unwrap_or_default()).await
-        })
-        .await?;
+        };
+        office.status_text.take(short).await?
+    };
     Ok(document(JSON_TYPE, text))
 }
 
@@ -390,7 +410,7 @@ impl Office {
     }
 
     async fn status(&self) -> Result<Arc<Status>, Gone> {
-        self.status.take(async || Ok(Arc::new(self.serving.handle.status().await?))).await
+        self.status.take(async || Ok(Arc::new(self.serving.handle.status(Listing::Short).await?))).await
     }
 
     async fn status_within(&self, patience: Duration) -> Option<Arc<Status>> {

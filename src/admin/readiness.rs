@@ -56,9 +56,12 @@ fn concerns(status: &Status) -> Vec<String> {
         concerns
             .push("most targets failed at once: verdicts are frozen, the fault may be this server's own".to_owned());
     }
-    let distressed = status.distressed.len();
-    if distressed > 0 {
-        concerns.push(format!("{distressed} services or more have nothing usable"));
+    if status.distressed_count > 0 {
+        let (first, rest) = (&status.distressed[..status.distressed.len().min(3)], status.distressed_count);
+        let names: Vec<String> = first.iter().map(|service| format!("{} {}", service.name, service.rtype)).collect();
+        let more = rest.saturating_sub(names.len());
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        concerns.push(format!("no usable member for {}{more}", names.join(", ")));
     }
     concerns
 }

@@ -6,12 +6,16 @@ use std::fmt::Write;
 
 pub(super) use steering::ramp_text;
 
-use crate::control::{DatacenterStatus, Status};
+use crate::control::{DatacenterStatus, Status, StillAnswered, TargetStatus};
 
 /// As many targets that are well are shown; the failing ones all are.
 const SHOWN_TARGETS: usize = 20;
 /// As many zones are shown.
 const SHOWN_ZONES: usize = 20;
+/// As many services are shown of those without a usable member, and of each drained datacenter that is still answered.
+const SHOWN_SERVICES: usize = 20;
+/// As many warnings are shown.
+const SHOWN_WARNINGS: usize = 20;
 
 /// The whole status as text.
 pub(super) fn render(status: &Status, is_coloured: bool) -> String {
@@ -88,14 +92,17 @@ fn troubles(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Resul
         writeln!(text, "\n{}", paint.bad(why))?;
     }
     if !status.distressed.is_empty() {
-        writeln!(text, "\n{}", paint.bad("nothing usable for"))?;
-        for service in &status.distressed {
-            writeln!(text, "  {} {}: answered {}", service.name, service.rtype, service.plight)?;
+        writeln!(text, "\n{}", paint.bad("no usable member for"))?;
+        for service in status.distressed.iter().take(SHOWN_SERVICES) {
+            writeln!(text, "  {} {}: answered with {}", service.name, service.rtype, service.plight)?;
         }
+        let hidden = status.distressed_count.saturating_sub(SHOWN_SERVICES);
+        and_more(text, hidden, "names and types")?;
     }
     if !configuration.warnings.is_empty() {
         writeln!(text, "\n{}", paint.warn("warnings"))?;
-        configuration.warnings.iter().take(20).try_for_each(|warning| writeln!(text, "  {warning}"))?;
+        configuration.warnings.iter().take(SHOWN_WARNINGS).try_for_each(|warning| writeln!(text, "  {warning}"))?;
+        and_more(text, configuration.warnings.len().saturating_sub(SHOWN_WARNINGS), "warnings")?;
     }
     Ok(())
 }
@@ -108,7 +115,7 @@ fn datacenters(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Re
         |of: fn(&DatacenterStatus) -> usize, least: usize| status.datacenters.iter().map(of).fold(least, usize::max);
     let name = width(|datacenter| datacenter.name.chars().count(), 10);
     let region = width(|datacenter| datacenter.region.as_deref().unwrap_or_default().chars().count(), 6);
-    let header = format!("{:<name$}  {:<region$}  {:<8}  {:>8}  targets", "datacenter", "region", "state", "services");
+    let header = format!("{:<name$}  {:<region$}  {:<8}  {:>8}  health", "datacenter", "region", "state", "services");
     writeln!(text, "\n{}", paint.strong(&header))?;
     for datacenter in &status.datacenters {
         let shown = format!("{:<8}", datacenter.state);
@@ -131,25 +138,64 @@ fn datacenters(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Re
         }
         if let Some(drain) = datacenter.drain {
             let expires = from_now(drain.expires - status.now);
-            write!(text, "  out since {}, last cached answer expires {expires}", moment(drain.effective))?;
+            write!(text, "  effective since {}, last cached answer expires {expires}", moment(drain.effective))?;
         }
         writeln!(text)?;
+        still_answered(text, &StillListed::of(datacenter), paint)?;
     }
     Ok(())
 }
 
+/// A drained datacenter's services that are still answered from it.
+pub(super) struct StillListed<'a> {
+    datacenter: &'a str,
+    state: &'a str,
+    list: &'a [StillAnswered],
+    count: usize,
+}
+
+impl<'a> StillListed<'a> {
+    fn of(datacenter: &'a DatacenterStatus) -> Self {
+        let DatacenterStatus { name, state, still_answered, still_answered_count, .. } = datacenter;
+        Self { datacenter: name, state, list: still_answered, count: *still_answered_count }
+    }
+}
+
+fn still_answered(text: &mut String, still: &StillListed<'_>, paint: Paint) -> std::fmt::Result {
+    if still.count == 0 {
+        return Ok(());
+    }
+    let (name, state, plural) = (still.datacenter, still.state, if still.count == 1 { "" } else { "s" });
+    let heading =
+        format!("  {name} is {state}, but {} name{plural} and type{plural} are still answered from it:", still.count);
+    writeln!(text, "{}", paint.warn(&heading))?;
+    for StillAnswered { service, rtype, why } in still.list.iter().take(SHOWN_SERVICES) {
+        writeln!(text, "    {service} {rtype}: {why}")?;
+    }
+    and_more(text, still.count.saturating_sub(SHOWN_SERVICES), "names and types")
+}
+
+/// Says what a list leaves out, and the command that prints all of it.
+fn and_more(text: &mut String, hidden: usize, what: &str) -> std::fmt::Result {
+    if hidden == 0 {
+        return Ok(());
+    }
+    writeln!(text, "    and {hidden} more {what}; `portolan status --json` lists all")
+}
+
+/// `all 4 targets up`, `1 of 4 targets down`: health, whatever the state.
 fn verdicts(datacenter: &DatacenterStatus, paint: Paint) -> String {
-    let mut parts = Vec::new();
-    if datacenter.up > 0 {
-        parts.push(format!("{} up", datacenter.up));
+    let DatacenterStatus { up, down, unknown, .. } = datacenter;
+    let all = up + down + unknown;
+    let targets = if all == 1 { "target" } else { "targets" };
+    let unjudged = if *unknown > 0 { format!(", {unknown} unknown") } else { String::new() };
+    match (*up, *down) {
+        _ if all == 0 => "not probed".to_owned(),
+        (_, 0) if *unknown == 0 => format!("all {all} {targets} up"),
+        (up, 0) => format!("{up} of {all} {targets} up{unjudged}"),
+        (_, down) if down == all => paint.bad(&format!("all {all} {targets} down")),
+        (_, down) => format!("{}{unjudged}", paint.bad(&format!("{down} of {all} {targets} down"))),
     }
-    if datacenter.down > 0 {
-        parts.push(paint.bad(&format!("{} down", datacenter.down)));
-    }
-    if datacenter.unknown > 0 {
-        parts.push(format!("{} unknown", datacenter.unknown));
-    }
-    if parts.is_empty() { "not probed".to_owned() } else { parts.join(", ") }
 }
 
 fn targets(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
@@ -161,7 +207,16 @@ fn targets(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result
     let shown = failing.iter().chain(well.iter().take(SHOWN_TARGETS)).copied();
     let monitor = shown.clone().map(|target| target.monitor.chars().count()).fold(7, usize::max);
     let address = shown.clone().map(|target| target.target.chars().count()).fold(6, usize::max);
-    let header = format!("{:<monitor$}  {:<address$}  {:<8}  last probe", "monitor", "target", "verdict");
+    let places = |target: &TargetStatus| match (target.datacenters.is_empty(), target.part_of.is_empty()) {
+        (false, _) => target.datacenters.join(","),
+        (true, false) => format!("part of {}", target.part_of.join(",")),
+        (true, true) => "-".to_owned(),
+    };
+    let place = shown.clone().map(|target| places(target).chars().count()).fold(10, usize::max);
+    let header = format!(
+        "{:<monitor$}  {:<address$}  {:<place$}  {:<8}  last probe",
+        "monitor", "target", "datacenter", "verdict"
+    );
     writeln!(text, "\n{}", paint.strong(&header))?;
     for target in shown {
         let word = format!("{:<8}", target.verdict);
@@ -177,8 +232,10 @@ fn targets(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result
         let since = since.unwrap_or_default();
         writeln!(
             text,
-            "{:<monitor$}  {:<address$}  {verdict}  {last}{latency}{since}{flips}",
-            target.monitor, target.target
+            "{:<monitor$}  {:<address$}  {:<place$}  {verdict}  {last}{latency}{since}{flips}",
+            target.monitor,
+            target.target,
+            places(target)
         )?;
     }
     let hidden = well.len().saturating_sub(SHOWN_TARGETS);

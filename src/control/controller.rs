@@ -28,9 +28,9 @@ use tokio::{
 
 use super::{
     aliases::Aliases,
-    canary,
-    drain::{self, Drains},
-    handle::{Command, DrainAct, DrainError, DrainReport, DrainRequest, Handle, ReloadError},
+    canary, drain,
+    drained::Drained,
+    handle::{Command, DrainAct, DrainError, DrainReport, DrainRequest, Handle, Listing, ReloadError},
     load::{Loaded, Refusal, World},
     regulator::Regulator,
     report,
@@ -112,14 +112,14 @@ pub struct Controller {
     pub(super) aliases: Aliases,
     resolver: Resolver,
     pub(super) regulator: Regulator,
-    pub(super) drains: Drains,
+    pub(super) drained: Drained,
     pub(super) freezes: u64,
     /// Services in distress that the log was told of.
     distressed: HashSet<Name>,
     published: Arc<ArcSwap<Snapshot>>,
     /// Snapshots that a shard may still hold. They end here: no query waits while all that is in one is dropped.
     retired: Vec<Arc<Snapshot>>,
-    identity: Arc<Identity>,
+    pub(super) identity: Arc<Identity>,
     counters: Counters,
     state: StateDirectory,
     pub(super) epoch: Instant,
@@ -190,7 +190,7 @@ impl Controller {
             aliases: Aliases::default(),
             resolver: Resolver::new(resolution),
             regulator: Regulator::new(probe_limits, epoch, reading),
-            drains: Drains::default(),
+            drained: Drained::default(),
             freezes: 0,
             distressed: HashSet::new(),
             published: Arc::default(),
@@ -317,8 +317,8 @@ impl Controller {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Status(reply) => {
-                let _ = reply.send(self.status());
+            Command::Status(listing, reply) => {
+                let _ = reply.send(self.status(listing));
             }
             Command::Explain(request, reply) => {
                 let snapshot = self.published.load();
@@ -374,8 +374,9 @@ impl Controller {
         Ok(DrainReport { generation: 0, files, datacenters, ramps: Vec::new(), distressed })
     }
 
-    fn status(&self) -> Status {
+    fn status(&mut self, listing: Listing) -> Status {
         let _beat = self.metronome.beat();
-        report::status(self, &self.published.load(), &self.charts)
+        let snapshot = self.published.load_full();
+        report::status(self, &snapshot, listing)
     }
 }

@@ -1,10 +1,6 @@
-//! Drains: which tables an operator's word edits, what it would leave, and how long cached answers go on.
+//! Drains as edits: which tables a request edits, and what it would leave to answer with.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use super::{
     edit::{EditError, TableEdit, edit_tables},
@@ -12,72 +8,11 @@ use super::{
     load::World,
     report,
     state::unix_now,
-    status::DrainStatus,
 };
 use crate::{
     config::Nearest,
     steer::{Chart, Conditions, DatacenterId, Pace, State, Topology},
 };
-
-/// How the drains of this process's life went, by datacenter.
-#[derive(Debug, Default)]
-pub(super) struct Drains {
-    /// Whether each gave nothing to new answers.
-    gone: HashMap<Box<str>, bool>,
-    drains: HashMap<Box<str>, DrainStatus>,
-}
-
-impl Drains {
-    /// How the drain of a datacenter goes; nothing where it is in service.
-    pub(super) fn of(&self, name: &str) -> Option<DrainStatus> {
-        self.drains.get(name).copied()
-    }
-
-    /// Takes note of a snapshot that was just published: what left service with it, and what came back. A datacenter that
-    /// drains over a time has left when it takes nothing any more.
-    pub(super) fn note(&mut self, topology: &Topology, conditions: &Conditions, now: i64) {
-        let gives_nothing = |(at, state): (usize, &State)| match state {
-            State::Disabled => true,
-            State::Draining => {
-                let part = conditions.steering.datacenter_parts.get(&DatacenterId(at as u32));
-                part.is_none_or(|part| part.is_none())
-            }
-            State::Active | State::Standby => false,
-        };
-        let gone: HashMap<Box<str>, bool> = topology
-            .datacenters
-            .iter()
-            .map(|datacenter| datacenter.name.clone())
-            .zip(conditions.datacenters.iter().enumerate().map(gives_nothing))
-            .collect();
-        if gone == self.gone {
-            return;
-        }
-        let mut services = None;
-        for (at, datacenter) in topology.datacenters.iter().enumerate() {
-            let was = self.gone.get(&datacenter.name).copied();
-            if !gone[&datacenter.name] {
-                if self.drains.remove(&datacenter.name).is_some() {
-                    tracing::info!(datacenter = %datacenter.name, "datacenter back in service");
-                }
-            } else if was == Some(false) {
-                let services = services.get_or_insert_with(|| topology.services_by_datacenter());
-                let ttl = |service: &crate::steer::ServiceId| topology.services[service.index()].ttl_secs;
-                let longest_ttl = services[at].iter().map(ttl).max().unwrap_or(0);
-                let drain = DrainStatus { effective: now, longest_ttl, expires: now + i64::from(longest_ttl) };
-                tracing::info!(
-                    datacenter = %datacenter.name,
-                    state = conditions.datacenters[at].word(),
-                    reason = datacenter.reason.as_deref().unwrap_or_default(),
-                    longest_ttl_secs = longest_ttl,
-                    "datacenter out of service: cached answers expire after the longest TTL"
-                );
-                self.drains.insert(datacenter.name.clone(), drain);
-            }
-        }
-        self.gone = gone;
-    }
-}
 
 /// The edits that a request comes to.
 #[derive(Debug)]

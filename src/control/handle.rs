@@ -22,12 +22,21 @@ pub struct Handle {
 /// What the controller can be asked.
 #[derive(Debug)]
 pub(super) enum Command {
-    Status(oneshot::Sender<Status>),
+    Status(Listing, oneshot::Sender<Status>),
     Explain(Box<Request>, oneshot::Sender<Result<Explanation, NotOurs>>),
     SetState(DrainRequest, oneshot::Sender<Result<DrainReport, DrainError>>),
     GiveBack(String, oneshot::Sender<Option<bool>>),
     Reload(oneshot::Sender<Result<u64, ReloadError>>),
     Stop(oneshot::Sender<()>),
+}
+
+/// How much of a status document's long lists is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listing {
+    /// The first 100 of each, and how many there are.
+    Short,
+    /// All of each.
+    Full,
 }
 
 /// What is to become of a datacenter, or of all datacenters of a region.
@@ -180,8 +189,8 @@ impl Handle {
     ///
     /// # Errors
     /// [`Gone`] once the controller has stopped.
-    pub async fn status(&self) -> Result<Status, Gone> {
-        self.ask(Command::Status).await
+    pub async fn status(&self, listing: Listing) -> Result<Status, Gone> {
+        self.ask(|reply| Command::Status(listing, reply)).await
     }
 
     /// What a client would be answered, and why.

@@ -6,7 +6,8 @@
 //! | `handle` | what others may ask of it |
 //! | `load` | from files to a world, on a thread of its own |
 //! | `databases` | the GeoIP files |
-//! | `drain` | which tables a drain edits, what it would leave, how it goes |
+//! | `drain` | which tables a drain edits, and what it would leave |
+//! | `drained` | which answers still name a drained datacenter, and since when none does |
 //! | `aliases` | what aliases stand for, the last good answer of each |
 //! | `canary` | asks a target outside of the service, while the checker doubts itself |
 //! | `report` | makes the status document |
@@ -21,6 +22,7 @@ mod canary;
 mod controller;
 mod databases;
 mod drain;
+mod drained;
 mod edit;
 mod handle;
 mod load;
@@ -34,10 +36,10 @@ mod watch;
 pub use controller::{Controller, Starting};
 pub use databases::open_databases;
 pub use edit::{EditError, TableEdit, edit_tables};
-pub use handle::{Drain, DrainAct, DrainError, DrainReport, DrainRequest, Gone, Handle, ReloadError};
+pub use handle::{Drain, DrainAct, DrainError, DrainReport, DrainRequest, Gone, Handle, Listing, ReloadError};
 pub use load::{Refusal, World};
 pub use state::{StateDirectory, unix_now};
 pub use status::{
     AliasStatus, CheckerStatus, ConfigurationStatus, DatabaseStatus, DatacenterStatus, DistressedService, DrainStatus,
-    LoadStatus, PoolStatus, RampStatus, Status, TargetStatus, ZoneStatus,
+    LoadStatus, PoolStatus, RampStatus, ServerStatus, Status, StillAnswered, TargetStatus, ZoneStatus,
 };

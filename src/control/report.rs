@@ -1,11 +1,17 @@
-//! Reports: the status document, out of what the controller owns.
+//! Reports: the status document, out of what the controller owns and of the snapshot in force.
 
-use std::sync::Arc;
+mod datacenters;
+mod text;
+
+use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
+
+pub(super) use text::plight_text;
 
 use super::{
     controller::Controller,
+    handle::Listing,
     status::{
-        CheckerStatus, DatabaseStatus, DatacenterStatus, DistressedService, LoadStatus, PoolStatus, RampStatus, Status,
+        CheckerStatus, DatabaseStatus, DistressedService, LoadStatus, PoolStatus, RampStatus, ServerStatus, Status,
         TargetStatus, ZoneStatus,
     },
 };
@@ -15,20 +21,24 @@ use crate::{
     probe::ProbeKey,
     snapshot::Snapshot,
     steer::{
-        Chart, Combination, DatacenterId, Family, Feed, FeedReport, Plight, PoolReport, ProbeId, ProbeTarget, RampKey,
-        RampReport, Topology,
+        Chart, Combination, DatacenterId, Family, Feed, FeedReport, Plight, PoolId, PoolReport, ProbeId, ProbeTarget,
+        RampKey, RampReport, Topology, probed,
     },
 };
 
-/// As many distressed services are listed.
+/// A short document lists this many services of each list.
 const LISTED: usize = 100;
 
-pub(super) fn status(controller: &Controller, snapshot: &Snapshot, charts: &[Arc<Chart>]) -> Status {
+pub(super) fn status(controller: &mut Controller, snapshot: &Snapshot, listing: Listing) -> Status {
+    let pools = pools(controller);
+    let controller = &*controller;
     let world = &controller.world;
-    let distressed = distressed(&world.topology, charts);
+    let distressed = distressed(&world.topology, &snapshot.charts);
+    let instead = text::Instead::new(snapshot, &distressed.iter().map(|(name, ..)| name).collect());
     let tally = controller.prober.tally();
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        server: server(controller),
         generation: snapshot.generation,
         started: controller.started,
         now: super::unix_now(),
@@ -56,29 +66,22 @@ pub(super) fn status(controller: &Controller, snapshot: &Snapshot, charts: &[Arc
                 services: summary.services,
             })
             .collect(),
-        datacenters: datacenters(controller),
+        datacenters: datacenters::datacenters(controller, listing),
         services: world.topology.services.len(),
+        distressed_count: distressed.len(),
         distressed: distressed
             .iter()
-            .take(LISTED)
+            .take(if listing == Listing::Short { LISTED } else { usize::MAX })
             .map(|(name, rtype, plight)| DistressedService {
                 name: name.to_string(),
                 rtype: (*rtype).to_owned(),
-                plight: plight_text(*plight).to_owned(),
+                plight: instead.text(name, rtype, *plight),
             })
             .collect(),
-        targets: controller
-            .keys
-            .iter()
-            .zip((0..).map(ProbeId))
-            .map(|(key, id)| match &world.topology.combinations[id.index()] {
-                Some(combination) => combined_target(controller, key, id, combination),
-                None => target(controller, key),
-            })
-            .collect(),
+        targets: targets(controller),
         aliases: controller.aliases.status(),
         loads: loads(controller),
-        pools: pools(controller),
+        pools,
         ramps: ramps(controller),
         disagreements: controller.regulator.report().disagreements,
         failed_polls: controller.regulator.failed_polls(),
@@ -98,48 +101,58 @@ pub(super) fn status(controller: &Controller, snapshot: &Snapshot, charts: &[Arc
     }
 }
 
-fn datacenters(controller: &Controller) -> Vec<DatacenterStatus> {
-    let topology = &controller.world.topology;
-    let services = topology.services_by_datacenter();
-    let mut verdicts = vec![[0_usize; 3]; topology.datacenters.len()];
-    for (endpoint, probes) in topology.endpoints.iter().zip(&topology.probes_of) {
-        for probe in probes.iter().flatten() {
-            let verdict = controller.conditions.standings[probe.index()].verdict;
-            for DatacenterId(at) in &endpoint.datacenters {
-                verdicts[*at as usize][verdict as usize] += 1;
-            }
-        }
-    }
-    let status = |(at, datacenter): (usize, &crate::steer::Datacenter)| DatacenterStatus {
-        name: datacenter.name.to_string(),
-        region: datacenter.region.as_deref().map(str::to_owned),
-        state: controller.conditions.datacenters[at].word().to_owned(),
-        reason: datacenter.reason.as_deref().map(str::to_owned),
-        until: datacenter.until,
-        file: controller.world.config.datacenter_origins[at].to_string(),
-        services: services[at].len(),
-        up: verdicts[at][Verdict::Up as usize],
-        down: verdicts[at][Verdict::Down as usize],
-        unknown: verdicts[at][Verdict::Unknown as usize],
-        drain: controller.drains.of(&datacenter.name),
-    };
-    topology.datacenters.iter().enumerate().map(status).collect()
+fn server(controller: &Controller) -> ServerStatus {
+    ServerStatus { node: controller.identity.node(), pid: std::process::id(), started: controller.started }
 }
 
-fn target(controller: &Controller, key: &ProbeKey) -> TargetStatus {
+/// What is probed, with the verdicts that the snapshot in force was compiled with.
+fn targets(controller: &Controller) -> Vec<TargetStatus> {
+    let topology = &controller.world.topology;
+    let mut places: Vec<Vec<DatacenterId>> = vec![Vec::new(); topology.probes.len()];
+    for (endpoint, probes) in topology.endpoints.iter().zip(&topology.probes_of) {
+        probes.iter().flatten().for_each(|probe| places[probe.index()].extend(&endpoint.datacenters));
+    }
+    let mut part_of: BTreeMap<ProbeId, Vec<String>> = BTreeMap::new();
+    for (combination, key) in topology.combinations.iter().zip(&controller.keys) {
+        for part in combination.iter().flat_map(|combination| &combination.parts) {
+            part_of.entry(*part).or_default().push(key.monitor.name.to_string());
+        }
+    }
+    let is_probed = probed(topology, &controller.conditions);
+    let status = |(id, mut places): (ProbeId, Vec<DatacenterId>)| {
+        places.sort_unstable();
+        places.dedup();
+        let key = &controller.keys[id.index()];
+        let combination = topology.combinations[id.index()].as_ref();
+        TargetStatus {
+            datacenters: places.iter().map(|at| topology.datacenters[at.index()].name.to_string()).collect(),
+            part_of: part_of.get(&id).cloned().unwrap_or_default(),
+            ..match combination {
+                Some(combination) => combined_target(controller, key, id, combination),
+                None => target(controller, key, id, is_probed[id.index()]),
+            }
+        }
+    };
+    (0..).map(ProbeId).zip(places).map(status).collect()
+}
+
+fn target(controller: &Controller, key: &ProbeKey, id: ProbeId, is_probed: bool) -> TargetStatus {
     let now = controller.epoch.elapsed();
-    let standing = controller.ledger.standing(key, now);
     let last = controller.ledger.last_outcome(key);
     let since = controller.ledger.since(key).map(|since| super::unix_now() - (now - since).as_secs() as i64);
+    let not_probed = || (!is_probed).then(|| "not probed: every endpoint that it decides on is disabled".to_owned());
     TargetStatus {
-        monitor: key.monitor.name.to_string(),
-        target: target_text(&key.target),
-        verdict: standing.verdict.word().to_owned(),
+        verdict: controller.conditions.standings[id.index()].verdict.word().to_owned(),
         since,
-        last: last.map(|(outcome, _)| outcome_text(outcome)),
+        last: last.map(|(outcome, _)| outcome_text(outcome)).or_else(not_probed),
         latency_ms: last.map(|(outcome, _)| outcome.latency.as_millis() as u64),
-        flips_in_secs: standing.flips_in_secs,
+        flips_in_secs: controller.ledger.standing(key, now).flips_in_secs,
+        ..named_target(key)
     }
+}
+
+fn named_target(key: &ProbeKey) -> TargetStatus {
+    TargetStatus { monitor: key.monitor.name.to_string(), target: target_text(&key.target), ..TargetStatus::default() }
 }
 
 pub(super) fn target_text(target: &ProbeTarget) -> String {
@@ -173,15 +186,17 @@ fn loads(controller: &Controller) -> Vec<LoadStatus> {
     controller.regulator.report().feeds.into_iter().map(status).collect()
 }
 
-fn pools(controller: &Controller) -> Vec<PoolStatus> {
-    let topology = &controller.world.topology;
-    let status = |report: PoolReport<'_>| {
+fn pools(controller: &mut Controller) -> Vec<PoolStatus> {
+    let topology = Arc::clone(&controller.world.topology);
+    let ids: Vec<PoolId> = controller.regulator.report().pools.iter().map(|report| report.id).collect();
+    let usable = controller.world.compiler.usable_members(&controller.conditions, &ids);
+    let status = |(report, usable): (PoolReport<'_>, Vec<bool>)| {
         let pool = &topology.pools[report.id.index()];
         let name = |at: usize| pool.members.get(at).map(|member| topology.member_name(member.kind).to_owned());
-        let share = |(at, share): (usize, &f64)| Some((name(at)?, *share));
+        let shares = text::shares_in_use(report.shares.map_or(&[], |shares| shares), &usable);
         PoolStatus {
             name: pool.name.to_string(),
-            shares: report.shares.into_iter().flatten().enumerate().filter_map(share).collect(),
+            shares: shares.into_iter().enumerate().filter_map(|(at, share)| Some((name(at)?, share))).collect(),
             fallback: report.fallback.map(|why| controller.regulator.fallback_text(report.id, why)),
             keep: report.keep,
             level: report.levels.map(|(level, _)| level),
@@ -189,10 +204,10 @@ fn pools(controller: &Controller) -> Vec<PoolStatus> {
             holder: report.holder.and_then(|at| name(usize::from(at))),
         }
     };
-    controller.regulator.report().pools.into_iter().map(status).collect()
+    controller.regulator.report().pools.into_iter().zip(usable).map(status).collect()
 }
 
-/// Drains and slow starts under way.
+/// Drains and slow starts in progress, and drains that are held.
 pub(super) fn ramps(controller: &Controller) -> Vec<RampStatus> {
     let now = controller.regulator.elapsed();
     let status = |ramp: RampReport<'_>| {
@@ -201,7 +216,12 @@ pub(super) fn ramps(controller: &Controller) -> Vec<RampStatus> {
             RampKey::Endpoint(pool, name) => (name, Some(pool.to_string())),
         };
         let ends = super::unix_now() + ramp.ends.saturating_sub(now).as_secs() as i64;
-        RampStatus { name: name.to_string(), pool, at: ramp.at, goal: ramp.goal, ends }
+        let kind = match ramp.goal.total_cmp(&ramp.at) {
+            Ordering::Less => "drain",
+            Ordering::Equal => "held-drain",
+            Ordering::Greater => "slow-start",
+        };
+        RampStatus { name: name.to_string(), pool, kind: kind.to_owned(), at: ramp.at, goal: ramp.goal, ends }
     };
     let mut ramps: Vec<_> = controller.regulator.report().ramps.into_iter().map(status).collect();
     ramps.sort_by(|a, b| (&a.pool, &a.name).cmp(&(&b.pool, &b.name)));
@@ -220,7 +240,7 @@ fn combined_target(controller: &Controller, key: &ProbeKey, id: ProbeId, combina
             Verdict::Up | Verdict::Unknown => format!("ok; {usable} of {parts} parts are up or unknown"),
         }),
         flips_in_secs: standing.flips_in_secs,
-        ..target(controller, key)
+        ..named_target(key)
     }
 }
 
@@ -245,15 +265,4 @@ pub(super) fn distressed(topology: &Topology, charts: &[Arc<Chart>]) -> Vec<(Nam
         }
     }
     distressed
-}
-
-/// What is answered in this plight.
-pub(super) fn plight_text(plight: Plight) -> &'static str {
-    match plight {
-        Plight::None => "usable members",
-        Plight::OtherFamily => "NODATA, for the other address family has usable members",
-        Plight::AllDown => "as on-all-down says",
-        Plight::Drained => "members that drain or are forced down, for nothing else is left",
-        Plight::Disabled => "disabled members, for nothing else is left",
-    }
 }

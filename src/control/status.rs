@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 pub struct Status {
     /// The program's version.
     pub version: String,
+    /// The server that says all this.
+    #[serde(default)]
+    pub server: ServerStatus,
     /// Of the snapshot that queries are answered from.
     pub generation: u64,
     /// When the process started.
@@ -24,8 +27,11 @@ pub struct Status {
     pub datacenters: Vec<DatacenterStatus>,
     /// How many services there are.
     pub services: usize,
-    /// Services for which nothing is usable, at most 100 of them.
+    /// Names and types for which nothing is usable, in order of name; of a short document the first 100.
     pub distressed: Vec<DistressedService>,
+    /// How many there are.
+    #[serde(default)]
+    pub distressed_count: usize,
     /// What is probed.
     pub targets: Vec<TargetStatus>,
     /// Load reports.
@@ -48,6 +54,18 @@ pub struct Status {
     pub aliases: Vec<AliasStatus>,
     /// The checker's belief in itself.
     pub checker: CheckerStatus,
+}
+
+/// A running server, so that nobody takes one for another.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ServerStatus {
+    /// What its NSID says (RFC 5001): `id` of the configuration, else the host name; in hexadecimal where it is not text.
+    pub node: String,
+    /// Its process.
+    pub pid: u32,
+    /// When it started, in seconds since 1970-01-01T00:00:00Z.
+    pub started: i64,
 }
 
 /// What became of the files.
@@ -121,26 +139,54 @@ pub struct DatacenterStatus {
     pub file: String,
     /// Services with a member in it.
     pub services: usize,
-    /// Targets in it, by verdict.
+    /// Health, whatever the state: `all-up`, `some-down`, `all-down`, `unknown` (some targets have no verdict yet, none is
+    /// down) or `no-targets`.
+    #[serde(default)]
+    pub health: String,
+    /// Targets of its endpoints whose verdict is up. A target that several endpoints share counts once; of a combined monitor
+    /// the combined target counts, not its parts.
     pub up: usize,
-    /// Targets in it, by verdict.
+    /// The same, down.
     pub down: usize,
-    /// Targets in it, by verdict.
+    /// The same, without a verdict yet or not probed.
     pub unknown: usize,
-    /// How its last drain goes.
+    /// It is drained or disabled, and no answer of the snapshot in force names it.
+    #[serde(default)]
+    pub effective: bool,
+    /// While it is drained or disabled: names and types whose answers name it all the same, in order of name; of a short
+    /// document the first 100.
+    #[serde(default)]
+    pub still_answered: Vec<StillAnswered>,
+    /// How many there are.
+    #[serde(default)]
+    pub still_answered_count: usize,
+    /// Since when a drain is effective; nothing before it is.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub drain: Option<DrainStatus>,
 }
 
-/// How a drain goes.
+/// A service whose answers name a drained datacenter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct StillAnswered {
+    /// Its name.
+    pub service: String,
+    /// The record type: `A`, `AAAA` or `SRV`.
+    #[serde(rename = "type")]
+    pub rtype: String,
+    /// Why, in a phrase.
+    pub why: String,
+}
+
+/// An effective drain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DrainStatus {
     /// From when on no new answer named the datacenter.
     pub effective: i64,
-    /// The longest TTL of an answer that named it, in seconds.
+    /// The longest time for which a cache may keep an answer that named it, in seconds.
     pub longest_ttl: u32,
-    /// When the last cached answer expires: the sum of both.
+    /// When the last cached answer has expired: the sum of both.
     pub expires: i64,
 }
 
@@ -157,13 +203,19 @@ pub struct DistressedService {
 }
 
 /// One target of one monitor.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct TargetStatus {
     /// The monitor's name.
     pub monitor: String,
     /// The address or name.
     pub target: String,
+    /// The datacenters of the endpoints that it decides on.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub datacenters: Vec<String>,
+    /// It decides on no endpoint by itself: the combined monitors that it is a part of.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub part_of: Vec<String>,
     /// `up`, `down` or `unknown`.
     pub verdict: String,
     /// Since when, if it was settled in this process's life.
@@ -245,7 +297,7 @@ pub struct LoadStatus {
 pub struct PoolStatus {
     /// Its name.
     pub name: String,
-    /// Of a `load` pool: its members and their shares, from 0 to 1, before health has its say.
+    /// Of a `load` pool: its members and their shares, from 0 to 1; 0 for a member that is not usable.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub shares: Vec<(String, f64)>,
     /// Why the configured weights rule, if they do.
@@ -274,6 +326,9 @@ pub struct RampStatus {
     /// An endpoint's pool.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub pool: Option<String>,
+    /// `drain`, `held-drain` or `slow-start`.
+    #[serde(default)]
+    pub kind: String,
     /// How much of its share it takes now, from 0 to 1.
     pub at: f64,
     /// Where that goes.

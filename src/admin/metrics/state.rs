@@ -32,8 +32,8 @@ pub(super) fn write(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     databases(page, status)?;
     page.gauge("portolan_zones", "Zones.", status.zones.len() as i64)?;
     page.gauge("portolan_services", "Services.", status.services as i64)?;
-    let help = "Names and types for which nothing is usable; counted up to 100.";
-    page.gauge("portolan_services_distressed", help, status.distressed.len() as i64)?;
+    let help = "Names and record types of services without a usable member.";
+    page.gauge("portolan_services_distressed", help, status.distressed_count as i64)?;
     datacenters(page, status)?;
     targets(page, status)?;
     aliases(page, status)?;
@@ -71,7 +71,11 @@ fn datacenters(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     page.gauges("portolan_datacenter_state", "1 for the state that it has.", states)?;
     let services = status.datacenters.iter();
     let services = services.map(|datacenter| ([("datacenter", &*datacenter.name)], datacenter.services as i64));
-    page.gauges("portolan_datacenter_services", "Services with a member in it.", services)
+    page.gauges("portolan_datacenter_services", "Services with a member in it.", services)?;
+    let still = status.datacenters.iter();
+    let still = still.map(|datacenter| ([("datacenter", &*datacenter.name)], datacenter.still_answered_count as i64));
+    let help = "Names and record types whose answers name the datacenter although it is draining or disabled; 0 once that is effective.";
+    page.gauges("portolan_datacenter_still_answered", help, still)
 }
 
 fn targets(page: &mut Page<'_>, status: &Status) -> fmt::Result {

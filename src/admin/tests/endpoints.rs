@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     admin::{DocumentTotals, Readiness, metrics},
-    control::{DrainError, DrainReport, Status},
+    control::{DrainError, DrainReport, Listing, Status},
 };
 
 const BROKEN: &str = "[datacenter.fra]\nlocation = { latitude = 500.0, longitude = 8.68 }\n";
@@ -57,7 +57,7 @@ async fn readyz_and_metrics_do_without_a_controller() {
 async fn status_is_the_controllers_own() {
     let site = Site::start().await;
     let status: Status = serde_json::from_slice(&site.get("/api/v1/status").await.bytes().await.unwrap()).unwrap();
-    let expected = site.handle.status().await.unwrap();
+    let expected = site.handle.status(Listing::Full).await.unwrap();
     assert_eq!(Status { now: expected.now, ..status }, expected);
 }
 
@@ -274,7 +274,7 @@ async fn a_foreign_page_changes_nothing() {
 #[tokio::test]
 async fn load_reports_shares_and_ramps_are_told_in_the_metrics() {
     let site = Site::start().await;
-    let mut status = site.handle.status().await.unwrap();
+    let mut status = site.handle.status(Listing::Full).await.unwrap();
     let load = |text: Value| serde_json::from_value(text).unwrap();
     status.loads = vec![
         load(json!({ "load": "fra", "age-secs": 3, "is-stale": false, "connections": 120.5, "limit": 1000.0,

@@ -117,7 +117,7 @@ impl Controller {
                 let answer = outcome.map_err(DrainError::Refused).map(|generation| {
                     report.generation = generation;
                     for (name, drain) in &mut report.datacenters {
-                        *drain = self.drains.of(name);
+                        *drain = self.drained.effective(name);
                     }
                     let is_named = |ramp: &RampStatus| report.datacenters.iter().any(|(name, _)| *name == ramp.name);
                     report.ramps = report::ramps(self).into_iter().filter(is_named).collect();

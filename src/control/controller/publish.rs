@@ -6,7 +6,7 @@ use tokio::time::Instant as TokioInstant;
 
 use super::{Controller, SAVE, health};
 use crate::{
-    control::{load::World, report, state::unix_now},
+    control::{drained::Published, load::World, report, state::unix_now},
     dns::Name,
     steer::{Changes, ProbeId, combine},
 };
@@ -74,10 +74,14 @@ impl Controller {
         let identity = Arc::clone(&self.identity);
         let snapshot = self.world.snapshot(generation, self.charts.clone(), &self.conditions, identity);
         self.counters.prepare(&snapshot.topology);
-        self.retired.push(self.published.swap(Arc::new(snapshot)));
+        let snapshot = Arc::new(snapshot);
+        let before = self.published.swap(Arc::clone(&snapshot));
+        let (conditions, now) = (&self.conditions, unix_now());
+        self.drained.follow(&before, Published { snapshot: &snapshot, conditions, now });
+        drop(snapshot);
+        self.retired.push(before);
         self.drop_retired();
         self.world.surveys.prune();
-        self.drains.note(&self.world.topology, &self.conditions, unix_now());
         self.say_distress();
     }
 

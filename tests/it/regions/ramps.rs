@@ -101,7 +101,7 @@ fn a_drain_over_a_time_is_held_goes_on_and_outlives_restarts() {
     assert!(seen.first().is_some_and(|at| (0.05..held - 0.1).contains(at)), "it went on where it was: {seen:?}");
     server.until("no answer names it", LONG, |server| asked(server, regions.fra) == 0.0);
     let text = told(&site, &server, &["status"]);
-    assert!(text.contains("out since"), "{text}");
+    assert!(text.contains("effective since"), "{text}");
 
     let said = told(&site, &server, &["undrain", "fra"]);
     assert!(said.contains("fra: in service"), "{said}");

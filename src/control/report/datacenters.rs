@@ -1,0 +1,135 @@
+//! Reports on datacenters: state, health, and which answers still name one that is drained. All of it is read from the
+//! snapshot in force.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    control::{
+        controller::Controller,
+        handle::Listing,
+        report::LISTED,
+        status::{DatacenterStatus, StillAnswered},
+    },
+    engine::percent,
+    health::Verdict,
+    steer::{Cause, Datacenter, DatacenterId, Others, ProbeId, ServiceId, Sighting, Topology, others},
+};
+
+pub(super) fn datacenters(controller: &Controller, listing: Listing) -> Vec<DatacenterStatus> {
+    let topology = &controller.world.topology;
+    let services = topology.services_by_datacenter();
+    let targets = targets_by_datacenter(topology);
+    let status = |(at, datacenter): (usize, &Datacenter)| {
+        let verdicts = counts(controller, &targets[at]);
+        let drain = controller.drained.effective(&datacenter.name);
+        let (still_answered, still_answered_count) = still_answered(controller, &datacenter.name, listing);
+        DatacenterStatus {
+            name: datacenter.name.to_string(),
+            region: datacenter.region.as_deref().map(str::to_owned),
+            state: controller.conditions.datacenters[at].word().to_owned(),
+            reason: datacenter.reason.as_deref().map(str::to_owned),
+            until: datacenter.until,
+            file: controller.world.config.datacenter_origins[at].to_string(),
+            services: services[at].len(),
+            health: health(&verdicts).to_owned(),
+            up: verdicts[Verdict::Up as usize],
+            down: verdicts[Verdict::Down as usize],
+            unknown: verdicts[Verdict::Unknown as usize],
+            effective: drain.is_some(),
+            still_answered,
+            still_answered_count,
+            drain,
+        }
+    };
+    topology.datacenters.iter().enumerate().map(status).collect()
+}
+
+/// For each datacenter: the targets that decide on its endpoints, each once.
+fn targets_by_datacenter(topology: &Topology) -> Vec<BTreeSet<ProbeId>> {
+    let mut targets = vec![BTreeSet::new(); topology.datacenters.len()];
+    for (endpoint, probes) in topology.endpoints.iter().zip(&topology.probes_of) {
+        for DatacenterId(at) in &endpoint.datacenters {
+            targets[*at as usize].extend(probes.iter().flatten());
+        }
+    }
+    targets
+}
+
+/// How many targets have each verdict, by [`Verdict`].
+fn counts(controller: &Controller, targets: &BTreeSet<ProbeId>) -> [usize; 3] {
+    let mut counts = [0; 3];
+    targets.iter().for_each(|id| counts[controller.conditions.standings[id.index()].verdict as usize] += 1);
+    counts
+}
+
+fn health(counts: &[usize; 3]) -> &'static str {
+    let of = |verdict: Verdict| counts[verdict as usize];
+    match (of(Verdict::Up), of(Verdict::Down), of(Verdict::Unknown)) {
+        (0, 0, 0) => "no-targets",
+        (0, 1.., 0) => "all-down",
+        (_, 1.., _) => "some-down",
+        (_, 0, 0) => "all-up",
+        (_, 0, 1..) => "unknown",
+    }
+}
+
+/// The services and types whose answers name a drained datacenter, and how many there are.
+fn still_answered(controller: &Controller, name: &str, listing: Listing) -> (Vec<StillAnswered>, usize) {
+    let topology = &controller.world.topology;
+    let shown = match listing {
+        Listing::Short => LISTED,
+        Listing::Full => usize::MAX,
+    };
+    let still = |(id, sighting): (ServiceId, Sighting)| {
+        let service = &topology.services[id.index()];
+        StillAnswered {
+            service: service.name.to_string(),
+            rtype: service.kind.records(sighting.family).to_owned(),
+            why: why(controller, id, &sighting),
+        }
+    };
+    let all = || controller.drained.still_answered(name);
+    (all().take(shown).map(still).collect(), all().count())
+}
+
+/// Why a service's answers name a drained datacenter.
+fn why(controller: &Controller, service: ServiceId, sighting: &Sighting) -> String {
+    let topology = &controller.world.topology;
+    let datacenter = &topology.datacenters[sighting.datacenter.index()];
+    let cause = match sighting.cause {
+        Cause::InService => "its state lets it be answered".to_owned(),
+        Cause::Ramp(part) if datacenter.drain_hold.is_some_and(|hold| hold.share() == part) => {
+            format!("the drain is held: {} of its share is left", percent(part))
+        }
+        Cause::Ramp(part) => format!("the drain is in progress: {} of its share is left", percent(part)),
+        Cause::LastLeft | Cause::LastDisabled => {
+            let others = others(topology, &controller.conditions, service, sighting);
+            format!("no other member is left: {}", others_text(&others, &datacenter.name))
+        }
+    };
+    match sighting.areas {
+        areas if areas < sighting.all_areas => {
+            format!("{cause} (for {areas} of {} groups of clients)", sighting.all_areas)
+        }
+        _ => cause,
+    }
+}
+
+/// `2 in other datacenters are down, 1 is disabled`.
+fn others_text(others: &Others, datacenter: &str) -> String {
+    let Others { down, forced_down, drained, disabled, unresolved, other_reasons } = *others;
+    let counted = [
+        (down, "down"),
+        (forced_down, "forced down"),
+        (drained, "draining"),
+        (disabled, "disabled"),
+        (unresolved, "not resolved yet"),
+        (other_reasons, "excluded by a rule, min-up or the other family"),
+    ];
+    let parts: Vec<String> =
+        counted.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    match parts.is_empty() {
+        true => format!("every member with such records is in {datacenter}"),
+        false => format!("of the members elsewhere {}", parts.join(", ")),
+    }
+}
