@@ -80,11 +80,11 @@ impl fmt::Display for Expiring {
 /// quoted in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// No outcome within this.
+    /// No complete answer within this.
     TimedOut(Duration),
     /// The port is closed.
     Refused,
-    /// The target broke the connection off before its answer was complete.
+    /// The target closed the connection, or reset its stream, before its answer was complete.
     Closed,
     /// There is no way to the target: no route, no such host on its network, or a local firewall.
     Unreachable,
@@ -101,13 +101,15 @@ pub enum Failure {
     Body,
     /// The first 64 KiB of the body do not match the wanted pattern.
     BodyPattern,
+    /// The end of the body is not where the reply announced it: a malformed chunk, or another length than the announced one.
+    BodyFraming,
     /// A redirect that is not followed: to another host, port or scheme, or to no address at all.
     Redirect,
     /// The head of the reply is larger than the bound.
     LongHead,
     /// The reply is not HTTP.
     NotHttp,
-    /// The target does not speak HTTP/2.
+    /// The reply is not HTTP/2, or breaks its rules.
     NotHttp2,
     /// The reply is not gRPC.
     NotGrpc,
@@ -140,14 +142,14 @@ pub enum Failure {
     CertificateForOtherName,
     /// The certificate's time is nearly past.
     CertificateExpires(Expiring),
-    /// The target refuses our certificate, or our having none.
-    ClientCertificate,
-    /// Nobody that we trust signed the certificate.
+    /// The target refuses the monitor's client certificate, or wants one; with its alert.
+    ClientCertificate(Box<str>),
+    /// No trusted authority signed the certificate.
     CertificateUntrusted,
-    /// The certificate is bad in another way.
-    CertificateBad,
-    /// The target does not speak TLS as it should.
-    Tls,
+    /// The certificate is bad in this other way.
+    CertificateBad(Box<str>),
+    /// There is no TLS connection, for this reason: the target's alert, or what this side cannot accept.
+    Tls(Box<str>),
     /// The monitor itself cannot work, whatever the target: its authorities cannot be read, its host is no name.
     Monitor(Box<str>),
     /// Anything else that the operating system says of the connection.
@@ -157,7 +159,7 @@ pub enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TimedOut(after) => write!(f, "no answer within {}", Seconds(*after)),
+            Self::TimedOut(after) => write!(f, "no complete answer within {}", Seconds(*after)),
             Self::Refused => f.write_str("connection refused"),
             Self::Closed => f.write_str("connection closed before the answer was complete"),
             Self::Unreachable => f.write_str("no route to the target"),
@@ -175,10 +177,13 @@ impl fmt::Display for Failure {
             }
             Self::Body => f.write_str("the first 64 KiB of the body do not hold the wanted text"),
             Self::BodyPattern => f.write_str("the first 64 KiB of the body do not match the wanted pattern"),
+            Self::BodyFraming => f.write_str(
+                "the body of the reply does not end as its head announced: a malformed chunk or a wrong length",
+            ),
             Self::Redirect => f.write_str("redirected to another host, port or scheme"),
-            Self::LongHead => f.write_str("the head of the reply is too large"),
-            Self::NotHttp => f.write_str("the reply is not HTTP"),
-            Self::NotHttp2 => f.write_str("the target does not speak HTTP/2"),
+            Self::LongHead => f.write_str("the head of the reply is larger than 16 KiB"),
+            Self::NotHttp => f.write_str("the reply is not valid HTTP"),
+            Self::NotHttp2 => f.write_str("the reply is not valid HTTP/2"),
             Self::NotGrpc => f.write_str("the reply is not gRPC"),
             Self::GrpcStatus(status) => write!(f, "gRPC status {status}"),
             Self::NotServing(state) => write!(f, "the service is {state}"),
@@ -192,10 +197,12 @@ impl fmt::Display for Failure {
             Self::CertificateNotYetValid => f.write_str("certificate not yet valid"),
             Self::CertificateForOtherName => f.write_str("certificate is for another name"),
             Self::CertificateExpires(expiring) => write!(f, "{expiring}"),
-            Self::ClientCertificate => f.write_str("the target refuses our certificate, or wants one"),
-            Self::CertificateUntrusted => f.write_str("certificate signed by nobody we trust"),
-            Self::CertificateBad => f.write_str("bad certificate"),
-            Self::Tls => f.write_str("TLS handshake failed"),
+            Self::ClientCertificate(alert) => {
+                write!(f, "the target refuses `client-certificate`, or wants one: its alert is {alert}")
+            }
+            Self::CertificateUntrusted => f.write_str("certificate not signed by a trusted authority"),
+            Self::CertificateBad(why) => write!(f, "bad certificate: {why}"),
+            Self::Tls(why) => write!(f, "TLS handshake failed: {why}"),
             Self::Monitor(why) => write!(f, "the monitor cannot work: {why}"),
             Self::Connection(kind) => write!(f, "{kind}"),
         }
@@ -226,8 +233,8 @@ mod tests {
             [StatusRange { first: 200, last: 299 }, StatusRange { first: 401, last: 401 }].into_iter().collect();
         for (failure, text) in [
             (Failure::Status { got: 503, want: ranges }, "status 503, want 200-299, 401"),
-            (Failure::TimedOut(Duration::from_secs(2)), "no answer within 2s"),
-            (Failure::TimedOut(Duration::from_millis(1500)), "no answer within 1500ms"),
+            (Failure::TimedOut(Duration::from_secs(2)), "no complete answer within 2s"),
+            (Failure::TimedOut(Duration::from_millis(1500)), "no complete answer within 1500ms"),
             (Failure::Refused, "connection refused"),
             (Failure::CertificateExpired, "certificate expired"),
             (Failure::CertificateExpires(Expiring::Certificate { days: 5 }), "certificate expires in 5 days"),

@@ -1,4 +1,7 @@
 //! A reply's body: read up to a bound, and searched.
+//!
+//! A reply passes only if its body ends as the reply announced, or if the first 64 KiB of it arrived. A wanted text that was found
+//! is enough, so that a check can pass on an endless stream.
 
 use std::{pin::Pin, task::Poll};
 
@@ -23,7 +26,7 @@ impl Reply {
     /// The next octets; `None` at the end.
     pub(super) async fn next(&mut self) -> Option<Result<Bytes, Trouble>> {
         match self {
-            Self::Two(stream) => Some(stream.data().await?.map_err(|error| http2::trouble_of(&error))),
+            Self::Two(stream) => Some(stream.data().await?.map_err(|error| http2::trouble_in_body(&error))),
             Self::One(body) => {
                 let frame = std::future::poll_fn(|context| match Pin::new(&mut *body).poll_frame(context) {
                     // Trailers are not octets of the body.
@@ -35,6 +38,19 @@ impl Reply {
                 frame.await
             }
         }
+    }
+
+    /// Reads to the end of the body, or to the bound.
+    ///
+    /// # Errors
+    /// Why the body does not end as the reply announced.
+    async fn finish(mut self) -> Result<(), Trouble> {
+        let mut read = 0;
+        while read < BODY_OCTETS {
+            let Some(octets) = self.next().await else { break };
+            read += octets?.len();
+        }
+        Ok(())
     }
 }
 
@@ -57,14 +73,14 @@ impl Wanted {
         Ok(Self { text, pattern })
     }
 
-    /// Reads until the text was found, or to the bound.
+    /// Reads until the text was found, or to the bound. Without a condition, reads to the end or to the bound.
     ///
     /// # Errors
-    /// What is not there, or why it could not be read.
+    /// What is missing, or why the body could not be read.
     pub(super) async fn search(&self, mut body: Reply) -> Result<(), Trouble> {
         let mut is_missing = self.text.is_some();
         if !is_missing && self.pattern.is_none() {
-            return Ok(());
+            return body.finish().await;
         }
         let wanted = self.text.as_deref().unwrap_or_default().as_bytes();
         let mut read: Vec<u8> = Vec::new();

@@ -122,13 +122,13 @@ async fn judge(reply: Response<RecvStream>) -> Result<Pass, Trouble> {
     }
     let mut read = Vec::new();
     while let Some(octets) = body.data().await {
-        let octets = octets.map_err(|error| http2::trouble_of(&error))?;
+        let octets = octets.map_err(|error| http2::trouble_in_body(&error))?;
         if read.len() + octets.len() > MESSAGE_OCTETS {
             return Err(Failure::NotGrpc.into());
         }
         read.extend_from_slice(&octets);
     }
-    if let Some(trailers) = body.trailers().await.map_err(|error| http2::trouble_of(&error))? {
+    if let Some(trailers) = body.trailers().await.map_err(|error| http2::trouble_in_body(&error))? {
         check_status(&trailers)?;
         is_told = true;
     }

@@ -5,8 +5,8 @@
 //! client, of which 10,000 targets would need 10,000.
 //!
 //! Nothing is reused, decompressed or sent through a proxy. A redirect is followed only where the check says how many, and
-//! only to the origin that was asked, at the address that was asked. A target costs at most 16 KiB of head and, only where
-//! the check wants something in it, 64 KiB of body, for each request.
+//! only to the origin that was asked, at the address that was asked. A target costs at most 16 KiB of head and 64 KiB of body
+//! for each request.
 
 use std::net::SocketAddr;
 
@@ -22,8 +22,8 @@ use super::{
     attempt::{Pass, Trouble},
     body::{Reply, Wanted},
     http1, http2, proxy,
-    redirect::redirected,
-    tls::{self, Security},
+    redirect::{Origin, redirected},
+    tls::{self, Security, Tolerant},
 };
 use crate::health::{Failure, HttpCheck, HttpVersion, Outcome};
 
@@ -114,7 +114,7 @@ impl HttpProbe {
         if self.check.version == HttpVersion::Two && secured.get_ref().1.alpn_protocol() != Some(b"h2") {
             return Err(Failure::NotHttp2.into());
         }
-        self.exchange(errand, &host, secured).await
+        self.exchange(errand, &host, Tolerant(secured)).await
     }
 
     async fn exchange<S>(&self, errand: &Errand, host: &str, stream: S) -> Result<Heard, Trouble>
@@ -177,7 +177,8 @@ impl HttpProbe {
     /// The errand that a redirect makes of this one (RFC 9110 section 15.4).
     fn follow(&self, errand: &Errand, host: &str, status: StatusCode, location: &[u8]) -> Result<Errand, Failure> {
         let location = std::str::from_utf8(location).map_err(|_| Failure::Redirect)?;
-        let path = redirected(location, self.scheme(), host, &errand.path).ok_or(Failure::Redirect)?;
+        let origin = Origin { scheme: self.scheme(), host, port: self.check.port };
+        let path = redirected(location, origin, &errand.path).ok_or(Failure::Redirect)?;
         let redirects_left = errand.redirects_left - 1;
         let is_repeated = matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT)
             || matches!(errand.method, Method::GET | Method::HEAD);

@@ -1,4 +1,8 @@
-//! HTTP/1.1: one exchange on a fresh connection.
+//! HTTP/1.1 (RFC 9112): one exchange on a fresh connection.
+//!
+//! The reply's head is read leniently: obsolete line folding, white space before a colon and invalid header fields do not make a
+//! working server look down. What decides where the body ends is read strictly (RFC 9112 section 6.3): a wrong length, two
+//! different lengths or a malformed chunk are failures.
 
 use http_body_util::Full;
 use hyper::{
@@ -14,6 +18,8 @@ use crate::health::Failure;
 
 /// The most that is read of a reply's head, and at one time of its body.
 const HEAD_OCTETS: usize = 16 * 1024;
+/// The shortest header field is `a:` with its line end. The size of the head is the only limit on their number.
+const MOST_FIELDS: usize = HEAD_OCTETS / 4;
 
 /// Sends a request and lets `hear` make something of the reply.
 ///
@@ -29,8 +35,15 @@ where
     E: From<Trouble>,
     F: Future<Output = Result<T, E>>,
 {
-    let (mut sender, connection) =
-        http1::Builder::new().max_buf_size(HEAD_OCTETS).handshake(TokioIo::new(stream)).await.map_err(trouble_of)?;
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(HEAD_OCTETS)
+        .max_headers(MOST_FIELDS)
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .allow_spaces_after_header_name_in_responses(true)
+        .ignore_invalid_headers_in_responses(true)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(trouble_of)?;
     let exchange = async move { hear(sender.send_request(request).await.map_err(trouble_of)?).await };
     drive(connection, exchange).await
 }
@@ -46,6 +59,7 @@ pub(super) async fn drive<T>(connection: impl Future, exchange: impl Future<Outp
     }
 }
 
+/// What an error of hyper says of the target.
 pub(super) fn trouble_of(error: hyper::Error) -> Trouble {
     if error.is_parse_too_large() {
         return Failure::LongHead.into();
@@ -56,9 +70,17 @@ pub(super) fn trouble_of(error: hyper::Error) -> Trouble {
     let mut source = std::error::Error::source(&error);
     while let Some(inner) = source {
         if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-            return tls::trouble_of(io);
+            return if is_of_chunks(io) { Failure::BodyFraming.into() } else { tls::trouble_of(io) };
         }
         source = inner.source();
     }
     Failure::Closed.into()
+}
+
+/// Whether hyper made this error itself because it cannot read a chunk. Errors of the operating system have a number, and those of
+/// TLS hold an error of rustls.
+fn is_of_chunks(error: &std::io::Error) -> bool {
+    let is_malformed = matches!(error.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData);
+    let is_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+    is_malformed && error.raw_os_error().is_none() && !is_tls
 }

@@ -50,11 +50,21 @@ where
     drive(connection, exchange).await
 }
 
-/// What an error of the connection or of the one stream on it says of the target.
+/// What an error says of the target while its reply has not begun.
 pub(super) fn trouble_of(error: &h2::Error) -> Trouble {
-    if let Some(error) = error.get_io() {
-        return tls::trouble_of(error);
+    trouble_or(error, Failure::NotHttp2)
+}
+
+/// What an error says of the target while the body of its reply is read.
+pub(super) fn trouble_in_body(error: &h2::Error) -> Trouble {
+    trouble_or(error, Failure::BodyFraming)
+}
+
+/// The target may have ended the stream or the connection itself; else what it sent breaks the protocol, which is `broken`.
+fn trouble_or(error: &h2::Error, broken: Failure) -> Trouble {
+    match error.get_io() {
+        Some(error) => tls::trouble_of(error),
+        None if error.is_remote() => Failure::Closed.into(),
+        None => broken.into(),
     }
-    // What the target itself ended it ended in the protocol's words; what was ended for it is not the protocol.
-    if error.is_remote() { Failure::Closed.into() } else { Failure::NotHttp2.into() }
 }

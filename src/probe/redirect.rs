@@ -1,69 +1,127 @@
-//! Redirects: where one leads, as long as it stays with the origin that was asked (RFC 6454, RFC 3986 section 5).
+//! Redirects: where one leads, as long as it stays with the origin that was asked (RFC 9110 section 10.2.2, RFC 3986 section 5).
 
-/// The request target that `location` means in a reply to `path` of `scheme`://`host`; `None` where it is of another origin,
-/// or of none.
-pub(super) fn redirected(location: &str, scheme: &str, host: &str, path: &str) -> Option<Box<str>> {
+use std::fmt::Write;
+
+/// The origin that was asked. A redirect may name it by either port: a server behind another port knows one of them only.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin<'o> {
+    /// `http` or `https`.
+    pub(super) scheme: &'o str,
+    /// The Host header, which may name a port.
+    pub(super) host: &'o str,
+    /// The port of the connection.
+    pub(super) port: u16,
+}
+
+/// The request target that `location` means in a reply to a request for `path`; `None` if it is of another origin or is no URL.
+pub(super) fn redirected(location: &str, origin: Origin<'_>, path: &str) -> Option<Box<str>> {
     let location = location.split('#').next().unwrap_or_default();
     let target = match location.split_once("://") {
-        Some((other, rest)) if is_scheme(other) => {
-            let rest = other.eq_ignore_ascii_case(scheme).then_some(rest)?;
-            of_origin(rest, scheme, host)?
+        Some((scheme, rest)) if is_scheme(scheme) => {
+            let rest = scheme.eq_ignore_ascii_case(origin.scheme).then_some(rest)?;
+            origin.target(rest)?
         }
         _ => match location.strip_prefix("//") {
-            Some(rest) => of_origin(rest, scheme, host)?,
-            None => beside(location, path),
+            Some(rest) => origin.target(rest)?,
+            None => resolved(location, path),
         },
     };
-    target.bytes().all(|octet| octet.is_ascii_graphic()).then(|| target.into())
+    encoded(&target)
 }
 
 fn is_scheme(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"+-.".contains(&octet))
 }
 
-/// What follows the authority of `rest`, if that is `host`.
-fn of_origin(rest: &str, scheme: &str, host: &str) -> Option<String> {
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (authority, target) = rest.split_at(end);
-    if !whole(authority, scheme).eq_ignore_ascii_case(&whole(host, scheme)) {
-        return None;
+impl Origin<'_> {
+    /// What follows the authority of `rest`, if that authority is this origin.
+    fn target(self, rest: &str) -> Option<String> {
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, target) = rest.split_at(end);
+        let (host, port) = self.host_and_port(authority)?;
+        let (own_host, own_port) = self.host_and_port(self.host)?;
+        if !host.eq_ignore_ascii_case(own_host) || (port != own_port && port != self.port) {
+            return None;
+        }
+        Some(if target.starts_with('/') { without_dots(target) } else { format!("/{target}") })
     }
-    Some(if target.starts_with('/') { target.to_owned() } else { format!("/{target}") })
+
+    /// An authority's host, and its port or that of the scheme.
+    fn host_and_port(self, authority: &str) -> Option<(&str, u16)> {
+        let of_scheme = if self.scheme == "https" { 443 } else { 80 };
+        match authority.rsplit_once(':') {
+            Some((host, "")) => Some((host, of_scheme)),
+            // The last colon of an IPv6 address is inside its brackets.
+            Some((host, port)) if !port.ends_with(']') => Some((host, port.parse().ok()?)),
+            _ => Some((authority, of_scheme)),
+        }
+    }
 }
 
-/// An authority with its port.
-fn whole(authority: &str, scheme: &str) -> String {
-    let is_number = |port: &str| port.bytes().all(|octet| octet.is_ascii_digit());
-    let own = if scheme == "https" { 443 } else { 80 };
-    match authority.rsplit_once(':') {
-        Some((host, "")) => format!("{host}:{own}"),
-        Some((_, port)) if is_number(port) => authority.to_owned(),
-        _ => format!("{authority}:{own}"),
-    }
-}
-
-/// A reference without an authority, against the path it was found at.
-fn beside(reference: &str, path: &str) -> String {
-    let path = path.split('?').next().unwrap_or_default();
+/// A reference without an authority, resolved against the request target that it answers (RFC 3986 section 5.2.2).
+fn resolved(reference: &str, base: &str) -> String {
+    let path = base.split('?').next().unwrap_or_default();
     match reference.as_bytes().first() {
-        None => path.to_owned(),
-        Some(b'/') => reference.to_owned(),
+        None => base.to_owned(),
+        Some(b'/') => without_dots(reference),
         Some(b'?') => format!("{path}{reference}"),
-        Some(_) => format!("{}/{reference}", path.rsplit_once('/').map_or("", |(directory, _)| directory)),
+        Some(_) => {
+            let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+            without_dots(&format!("{directory}/{reference}"))
+        }
     }
+}
+
+/// A target with the segments `.` and `..` of its path applied (RFC 3986 section 5.2.4).
+fn without_dots(target: &str) -> String {
+    let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
+    let mut kept: Vec<&str> = Vec::new();
+    let mut is_directory = false;
+    for segment in path.split('/').skip(1) {
+        is_directory = matches!(segment, "." | "..");
+        match segment {
+            "." => {}
+            ".." => _ = kept.pop(),
+            other => kept.push(other),
+        }
+    }
+    if is_directory {
+        kept.push("");
+    }
+    format!("/{}{query}", kept.join("/"))
+}
+
+/// A target with blanks and octets beyond ASCII percent-encoded, as clients do for servers that do not; `None` if it holds a
+/// control character.
+fn encoded(target: &str) -> Option<Box<str>> {
+    let mut encoded = String::with_capacity(target.len());
+    for octet in target.bytes() {
+        match octet {
+            b' ' | 0x80.. => write!(encoded, "%{octet:02X}").ok()?,
+            _ if octet.is_ascii_graphic() => encoded.push(char::from(octet)),
+            _ => return None,
+        }
+    }
+    Some(encoded.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const PLAIN: Origin<'_> = Origin { scheme: "http", host: "www.example.com", port: 80 };
+
     #[test]
     fn a_redirect_stays_with_the_origin_or_leads_nowhere() {
-        let host = "www.example.com";
         for (location, target, why) in [
             ("/ready", Some("/ready"), "a path"),
             ("/ready?x=1#part", Some("/ready?x=1"), "without its fragment"),
-            ("ready", Some("/health/ready"), "beside what was asked"),
+            ("ready", Some("/health/ready"), "relative to the directory of what was asked"),
+            ("./ready", Some("/health/ready"), "the same directory, written"),
+            ("../ready", Some("/ready"), "the directory above"),
+            ("../../../ready/.", Some("/ready/"), "never above the root"),
+            ("/a/../b?x=/../y", Some("/b?x=/../y"), "a query is not a path"),
+            ("", Some("/health/check?q"), "the same target"),
             ("?full", Some("/health/check?full"), "another query"),
             ("http://www.example.com/ready", Some("/ready"), "the same origin in full"),
             ("HTTP://WWW.Example.com:80", Some("/"), "in other letters, with the port written"),
@@ -77,14 +135,32 @@ mod tests {
             ("http://www.example.com@evil.example/", None, "a user that looks like a host"),
             ("http://evil.example@www.example.com/", None, "a user"),
             ("http://www.example.com:/", Some("/"), "an empty port is the scheme's"),
-            ("/a b", None, "no request target"),
+            ("http://www.example.com:99999/", None, "no port"),
+            ("/a b", Some("/a%20b"), "a blank is encoded"),
+            ("/b\u{fc}ro", Some("/b%C3%BCro"), "and so is what is not ASCII"),
             ("/a\r\nX: y", None, "more than a line"),
             ("file:///etc/passwd", None, "a file"),
         ] {
-            assert_eq!(redirected(location, "http", host, "/health/check?q").as_deref(), target, "{why}: {location}");
+            assert_eq!(redirected(location, PLAIN, "/health/check?q").as_deref(), target, "{why}: {location}");
         }
-        let of_address = redirected("https://[2001:db8::1]:8443/x", "https", "[2001:db8::1]:8443", "/");
-        assert_eq!(of_address.as_deref(), Some("/x"));
-        assert_eq!(redirected("https://[2001:db8::1]/x", "https", "[2001:db8::1]", "/").as_deref(), Some("/x"));
+        let address = Origin { scheme: "https", host: "[2001:db8::1]:8443", port: 8443 };
+        assert_eq!(redirected("https://[2001:db8::1]:8443/x", address, "/").as_deref(), Some("/x"));
+        assert_eq!(redirected("https://[2001:db8::1]/x", address, "/"), None);
+        let address = Origin { host: "[2001:db8::1]", port: 443, ..address };
+        assert_eq!(redirected("https://[2001:db8::1]/x", address, "/").as_deref(), Some("/x"));
+    }
+
+    #[test]
+    fn a_redirect_may_name_the_port_that_was_asked_or_that_of_the_host_header() {
+        let behind = Origin { port: 8080, ..PLAIN };
+        for (location, is_followed, why) in [
+            ("http://www.example.com:8080/x", true, "the port of the connection"),
+            ("http://www.example.com/x", true, "the port of the Host header"),
+            ("http://www.example.com:80/x", true, "the same, written"),
+            ("http://www.example.com:8081/x", false, "neither"),
+            ("http://other.example:8080/x", false, "another host"),
+        ] {
+            assert_eq!(redirected(location, behind, "/").is_some(), is_followed, "{why}");
+        }
     }
 }

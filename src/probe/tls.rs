@@ -1,14 +1,17 @@
-//! TLS for probes: whom to trust, the handshake, and what a failed one means.
+//! TLS for probes and polls: what to trust, the handshake, and what a failed one means.
+//!
+//! TLS 1.2 and 1.3 with ECDHE, as rustls speaks them. A target that offers only TLS 1.1 or RSA key exchange fails, and the failure
+//! says so.
+
+mod algorithms;
+mod stream;
+mod verifiers;
 
 use std::{path::Path, sync::Arc};
 
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    client::{
-        Resumption, WebPkiServerVerifier,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    },
-    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
+    AlertDescription, CertificateError, ClientConfig, PeerIncompatible, RootCertStore,
+    client::{Resumption, danger::ServerCertVerifier},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
 };
 use tokio::net::TcpStream;
@@ -17,36 +20,39 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use super::attempt::Trouble;
 use crate::health::{ClientCertificate, Failure, TlsTerms};
 
+pub(super) use stream::Tolerant;
+use verifiers::{AnyCertificate, Verifier};
+
 /// The terms of a check made ready.
 #[derive(Debug, Clone)]
 pub(super) struct Security {
     config: Arc<ClientConfig>,
-    /// Says whether a chain will hold later; `None` where certificates are not looked at, or nobody is trusted.
-    verifier: Option<Arc<WebPkiServerVerifier>>,
+    /// Says whether a chain will hold later.
+    verifier: Arc<dyn ServerCertVerifier>,
 }
 
 impl Security {
     /// Reads the files that the terms name: not for an async task. Of `protocols` (ALPN) the target chooses one.
     ///
     /// # Errors
-    /// [`Failure::Monitor`] where a file cannot be used: no probe of the check can pass.
+    /// [`Failure::Monitor`] where a file cannot be used, or nothing is trusted: no probe of the check can pass.
     pub(super) fn new(terms: &TlsTerms, protocols: &[&[u8]]) -> Result<Self, Failure> {
         let unusable = |error: &dyn std::fmt::Display| Failure::Monitor(error.to_string().into());
-        let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| unusable(&error))?;
-        let mut verifier = None;
-        let builder = if terms.verify {
-            let roots = Arc::new(match &terms.authorities {
-                Some(path) => roots_in(path)?,
-                None => system_roots(),
-            });
-            verifier = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), provider).build().ok();
-            builder.with_root_certificates(roots)
+        let provider = algorithms::provider();
+        let verifier: Arc<dyn ServerCertVerifier> = if terms.verify {
+            let (roots, named) = match &terms.authorities {
+                Some(path) => authorities_in(path)?,
+                None => (system_roots()?, Vec::new()),
+            };
+            Arc::new(Verifier::new(roots, named, Arc::clone(&provider)).map_err(|error| unusable(&error))?)
         } else {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider)))
+            Arc::new(AnyCertificate)
         };
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| unusable(&error))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::clone(&verifier));
         let mut config = match &terms.client_certificate {
             None => builder.with_no_client_auth(),
             Some(files) => {
@@ -77,8 +83,8 @@ impl Security {
 
     /// Whether the chain will have expired by `time`, as a client would judge it then.
     pub(super) fn has_expired_by(&self, time: UnixTime, chain: &[CertificateDer<'_>], name: &ServerName<'_>) -> bool {
-        let (Some(verifier), Some((own, between))) = (&self.verifier, chain.split_first()) else { return false };
-        let judged = verifier.verify_server_cert(own, between, name, &[], time);
+        let Some((own, between)) = chain.split_first() else { return false };
+        let judged = self.verifier.verify_server_cert(own, between, name, &[], time);
         judged.is_err_and(|error| failure_of(&error) == Failure::CertificateExpired)
     }
 }
@@ -118,40 +124,93 @@ fn identity_in(files: &ClientCertificate) -> Result<(Vec<CertificateDer<'static>
     Ok((chain, key))
 }
 
-fn roots_in(path: &Path) -> Result<RootCertStore, Failure> {
+/// The certificates of a file: as authorities, and as what they are.
+fn authorities_in(path: &Path) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), Failure> {
     let broken = |error: &dyn std::fmt::Display| {
         Failure::Monitor(format!("cannot read the authorities in {}: {error}", path.display()).into())
     };
-    let mut roots = RootCertStore::empty();
+    let (mut roots, mut named) = (RootCertStore::empty(), Vec::new());
     for certificate in CertificateDer::pem_file_iter(path).map_err(|error| broken(&error))? {
-        roots.add(certificate.map_err(|error| broken(&error))?).map_err(|error| broken(&error))?;
+        let certificate = certificate.map_err(|error| broken(&error))?;
+        roots.add(certificate.clone()).map_err(|error| broken(&error))?;
+        named.push(certificate);
     }
-    if roots.is_empty() { Err(broken(&"the file holds no certificate")) } else { Ok(roots) }
+    if roots.is_empty() { Err(broken(&"the file holds no certificate")) } else { Ok((roots, named)) }
 }
 
-/// The system's authorities; none where the system has none, and then no certificate is trusted.
-fn system_roots() -> RootCertStore {
+/// The system's authorities.
+fn system_roots() -> Result<RootCertStore, Failure> {
+    const NONE: &str =
+        "this system has no CA certificates: install the package `ca-certificates`, or name a file by `ca`";
     let mut roots = RootCertStore::empty();
     let (_, refused) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     tracing::debug!(certificates = roots.len(), unusable = refused, "system CA certificates loaded");
-    roots
+    if !roots.is_empty() {
+        return Ok(roots);
+    }
+    static WARNED: std::sync::Once = std::sync::Once::new();
+    WARNED.call_once(|| tracing::warn!(remedy = NONE, "no TLS target can be verified"));
+    Err(Failure::Monitor(NONE.into()))
 }
 
 /// What an error of the handshake says of the target.
 pub(super) fn failure_of(error: &rustls::Error) -> Failure {
+    match error {
+        rustls::Error::InvalidCertificate(bad) => failure_of_certificate(bad),
+        rustls::Error::AlertReceived(alert) if is_about_our_certificate(*alert) => {
+            Failure::ClientCertificate(alert_name(*alert).into())
+        }
+        rustls::Error::AlertReceived(alert) => Failure::Tls(alert_text(*alert).into()),
+        rustls::Error::InvalidMessage(_) => Failure::Tls("what the target sent is not TLS".into()),
+        rustls::Error::PeerIncompatible(
+            PeerIncompatible::ServerDoesNotSupportTls12Or13 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+        ) => Failure::Tls("the target speaks TLS 1.1 or older alone".into()),
+        other => Failure::Tls(other.to_string().into()),
+    }
+}
+
+fn failure_of_certificate(bad: &CertificateError) -> Failure {
     use CertificateError as Bad;
-    let bad = match error {
-        rustls::Error::InvalidCertificate(bad) => bad,
-        rustls::Error::AlertReceived(alert) if is_about_our_certificate(*alert) => return Failure::ClientCertificate,
-        _ => return Failure::Tls,
-    };
     match bad {
         Bad::Expired | Bad::ExpiredContext { .. } => Failure::CertificateExpired,
         Bad::NotValidYet | Bad::NotValidYetContext { .. } => Failure::CertificateNotYetValid,
         Bad::NotValidForName | Bad::NotValidForNameContext { .. } => Failure::CertificateForOtherName,
         Bad::UnknownIssuer => Failure::CertificateUntrusted,
-        _ => Failure::CertificateBad,
+        // It is its own authority, which nobody named.
+        Bad::Other(other) if matches!(other.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity)) => {
+            Failure::CertificateUntrusted
+        }
+        other => Failure::CertificateBad(other.to_string().into()),
     }
+}
+
+/// What an alert of the target says, and what may help where it says that both sides have nothing in common.
+fn alert_text(alert: AlertDescription) -> String {
+    use AlertDescription as Alert;
+    let name = alert_name(alert);
+    match alert {
+        Alert::ProtocolVersion => format!("the target's alert is {name}: it may speak TLS 1.1 or older alone"),
+        Alert::HandshakeFailure | Alert::InsufficientSecurity => {
+            format!("the target's alert is {name}: it may offer RSA key exchange or old ciphers alone")
+        }
+        Alert::UnrecognisedName => format!("the target's alert is {name}: it does not know the monitor's `host`"),
+        Alert::NoApplicationProtocol => format!("the target's alert is {name}: it does not offer this version of HTTP"),
+        _ => format!("the target's alert is {name}"),
+    }
+}
+
+/// An alert as RFC 8446 section 6 writes it: `handshake_failure`.
+fn alert_name(alert: AlertDescription) -> String {
+    let mut name = String::new();
+    let mut is_after_lower = false;
+    for letter in format!("{alert:?}").chars() {
+        if letter.is_ascii_uppercase() && is_after_lower {
+            name.push('_');
+        }
+        is_after_lower = letter.is_ascii_lowercase();
+        name.push(letter.to_ascii_lowercase());
+    }
+    name
 }
 
 /// Whether a target's alert says that it does not like what we showed of ourselves.
@@ -168,43 +227,4 @@ fn is_about_our_certificate(alert: AlertDescription) -> bool {
             | Alert::UnknownCA
             | Alert::AccessDenied
     )
-}
-
-/// Trusts any certificate, for `verify = false`; the handshake must still be signed with it.
-#[derive(Debug)]
-struct Anyone(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

@@ -13,6 +13,13 @@ async fn each_behaviour_has_its_outcome_and_ends_by_the_timeout() {
         (Act::Say(OK), body, Ok(()), "with the wanted text"),
         (Act::Say("HTTP/1.1 204 No Content\r\n\r\n"), None, Ok(()), "the whole range passes"),
         (
+            Act::Say("HTTP/1.1 204 No Content\r\nContent-Length: 9\r\n\r\n"),
+            None,
+            Ok(()),
+            "204 has no body, whatever it says",
+        ),
+        (Act::Say("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n"), None, Err(status(304)), "nor has 304"),
+        (
             Act::Say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nfi\r\n2\r\nne\r\n"),
             body,
             Ok(()),
@@ -40,7 +47,18 @@ async fn each_behaviour_has_its_outcome_and_ends_by_the_timeout() {
         (Act::Hang, None, Err(late()), "never replies"),
         (Act::Drip("HTTP/1.1 200 OK\r\nx: "), None, Err(late()), "an octet at a time"),
         (Act::Drip("HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n"), body, Err(late()), "a body an octet at a time"),
-        (Act::Drip("HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n"), None, Ok(()), "a body that nobody asked for"),
+        (
+            Act::Drip("HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n"),
+            None,
+            Err(late()),
+            "a body an octet at a time without a condition",
+        ),
+        (
+            Act::Endless("HTTP/1.1 200 OK\r\n\r\n", "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+            None,
+            Ok(()),
+            "64 KiB of a body have come, and more comes",
+        ),
         (
             Act::Endless("HTTP/1.1 200 OK\r\n\r\n", "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
             body,

@@ -24,8 +24,10 @@ mod exec;
 mod grpc;
 mod http;
 mod icmp;
+mod lenience;
 mod prober;
 mod tls;
+mod trust;
 
 use super::{
     Limits, ProbeKey, Prober, Report,
@@ -102,6 +104,8 @@ const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 #[derive(Debug, Clone, Copy)]
 enum Act {
     Say(&'static str),
+    /// Says it and closes the connection.
+    Cut(&'static str),
     /// Says the first, then the second for as long as it is read.
     Endless(&'static str, &'static str),
     /// The first at once, then an octet at a time.
@@ -121,6 +125,10 @@ async fn perform(act: Act, mut stream: impl AsyncRead + AsyncWrite + Unpin, writ
             let _ = stream.write_all(text.as_bytes()).await;
             let _ = stream.flush().await;
             let _ = stream.read(&mut request).await;
+        }
+        Act::Cut(text) => {
+            let _ = stream.write_all(text.as_bytes()).await;
+            let _ = stream.shutdown().await;
         }
         Act::Endless(head, more) => {
             let mut next = head;

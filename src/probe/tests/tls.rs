@@ -5,9 +5,9 @@ use rustls::{pki_types::CertificateDer, server::WebPkiClientVerifier};
 use super::*;
 
 /// A certificate authority and a server that shows a certificate of it, or of nobody.
-struct TlsServer {
-    address: SocketAddr,
-    authorities: tempfile::NamedTempFile,
+pub(super) struct TlsServer {
+    pub(super) address: SocketAddr,
+    pub(super) authorities: tempfile::NamedTempFile,
 }
 
 async fn serve_tls(change: impl Fn(&mut CertificateParams), is_self_signed: bool) -> TlsServer {
@@ -25,7 +25,7 @@ async fn serve_tls(change: impl Fn(&mut CertificateParams), is_self_signed: bool
 }
 
 /// A server that shows a chain of certificates, to clients that `wants` signed, if it is given.
-fn acceptor(
+pub(super) fn acceptor(
     chain: Vec<CertificateDer<'static>>,
     key: KeyPair,
     wants: Option<CertificateDer<'static>>,
@@ -50,7 +50,7 @@ fn acceptor(
 }
 
 /// Serves [`OK`] behind such a server.
-async fn serve_chain(
+pub(super) async fn serve_chain(
     chain: Vec<CertificateDer<'static>>,
     key: KeyPair,
     authority_pem: &str,
@@ -101,12 +101,16 @@ async fn what_is_no_tls_fails_the_handshake_and_what_is_no_authority_the_monitor
     let (address, _) = serve(Act::Say("HTTP/1.1 400 Bad Request\r\n\r\n")).await;
     let server = serve_tls(|_| {}, false).await;
     let check = https(address.port(), server.authorities.path());
-    assert_eq!(ask(Check::Http(check.clone()), address).await, Err(Failure::Tls));
+    assert_eq!(ask(Check::Http(check.clone()), address).await, Err(not_tls()));
     for contents in ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
         std::fs::write(server.authorities.path(), contents).unwrap();
         let failure = ask(Check::Http(check.clone()), address).await.unwrap_err();
         assert!(failure.to_string().contains("cannot read the authorities in"), "{failure}");
     }
+}
+
+fn not_tls() -> Failure {
+    Failure::Tls("what the target sent is not TLS".into())
 }
 
 fn handshake(server: &TlsServer, within_days: u64, then: OnExpiry) -> Check {
@@ -164,7 +168,7 @@ async fn a_handshake_judges_the_chain_whatever_the_time_left() {
         expiry: None,
         proxy_protocol: None,
     };
-    assert_eq!(ask(Check::Tls(check.clone()), address).await, Err(Failure::Tls), "not TLS");
+    assert_eq!(ask(Check::Tls(check.clone()), address).await, Err(not_tls()), "not TLS");
     let (address, _) = serve(Act::Hang).await;
     let check = TlsCheck { port: address.port(), ..check };
     assert_eq!(ask(Check::Tls(check), address).await, Err(Failure::TimedOut(TIMEOUT)), "never answers");
@@ -222,7 +226,7 @@ async fn a_target_that_wants_a_certificate_gets_ours_and_is_not_passed_without_i
     let failure = ask(with("none.pem"), server.address).await.unwrap_err();
     assert!(failure.to_string().contains("none.pem"), "{failure}");
     let without = Check::Http(https(server.address.port(), server.authorities.path()));
-    assert_eq!(ask(without, server.address).await, Err(Failure::ClientCertificate));
+    assert_eq!(ask(without, server.address).await, Err(Failure::ClientCertificate("certificate_required".into())));
 }
 
 #[tokio::test]
@@ -232,7 +236,12 @@ async fn over_tls_a_target_must_choose_http2_itself() {
         (&BOTH[..], Ok(())),
         (&[], Err(Failure::NotHttp2)),
         // The target refuses the handshake, as RFC 7301 wants it.
-        (&BOTH[1..], Err(Failure::Tls)),
+        (
+            &BOTH[1..],
+            Err(Failure::Tls(
+                "the target's alert is no_application_protocol: it does not offer this version of HTTP".into(),
+            )),
+        ),
     ] {
         let key = KeyPair::generate().unwrap();
         let leaf = CertificateParams::new(vec!["www.example.com".to_owned()]).unwrap().self_signed(&key).unwrap();
