@@ -145,7 +145,7 @@ impl Known {
     /// Takes up what was found; what failed, if anything did.
     fn take(&mut self, v4: Result<Answered, Failure>, v6: Result<Answered, Failure>, now: i64) -> Option<Unresolved> {
         let failure = [&v4, &v6].into_iter().find_map(|family| family.as_ref().err().cloned());
-        if let Some(Failure::NoSuchName) = failure {
+        if let Some(Failure::NoSuchName(_)) = failure {
             self.ttl_secs = self.ttl_secs.min(STALE_TTL_SECS);
             return failure.map(Unresolved::Failed);
         }
@@ -211,6 +211,7 @@ fn say(alias: &Name, known: &Known, failure: &Option<String>, before: &(Vec<IpAd
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resolve::{Reply, Said};
 
     const NOW: i64 = 1_800_000_000;
 
@@ -224,7 +225,8 @@ mod tests {
         let mut aliases = Aliases::default();
         aliases.set(std::slice::from_ref(&alias));
         assert!(!aliases.is_complete());
-        let failed = || Err(Failure::TimedOut);
+        let resolver: std::net::SocketAddr = "192.0.2.53:53".parse().unwrap();
+        let failed = || Err(Failure::Resolvers([Reply { server: resolver, said: Said::Nothing }].into()));
         for (v4, v6, addresses, ttl, error, why) in [
             (failed(), failed(), &[][..], None, true, "never resolved"),
             (found(&[], 0), found(&[], 0), &[], None, true, "a name without any address"),
@@ -240,7 +242,7 @@ mod tests {
             ),
             (found(&["192.0.2.3"], 60), failed(), &["192.0.2.3", "2001:db8::2"], Some(30), true, "one of them fails"),
             (
-                Err(Failure::NoSuchName),
+                Err(Failure::NoSuchName(resolver)),
                 found(&[], 0),
                 &["192.0.2.3", "2001:db8::2"],
                 Some(30),

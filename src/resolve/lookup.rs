@@ -1,102 +1,105 @@
-//! One lookup: both families of a name, from the resolvers written or from the system's.
+//! One lookup: both families of a name, from the configured resolvers or the system's.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
+use std::net::{IpAddr, SocketAddr};
+
+use hickory_proto::{
+    op::{Message, ResponseCode},
+    rr::{Name as ResolverName, RecordType},
+    serialize::binary::BinDecodable,
 };
+use tokio::time::{Duration, Instant};
 
-use hickory_resolver::{
-    TokioResolver,
-    config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig},
-    net::{DnsError, NetError, runtime::TokioRuntimeProvider},
-    proto::{
-        op::ResponseCode,
-        rr::{Name as ResolverName, RData, RecordType},
-        serialize::binary::BinDecodable,
-    },
+use super::{
+    Answered, Failure, Reply, Report, Said,
+    chain::{self, End},
+    exchange::{Question, ask, ask_over_tcp},
+    servers,
 };
-
-use super::{Answered, Failure, Report};
 use crate::dns::Name;
 
 /// How long both families may take together, retries included.
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
-/// How long one resolver may take to answer once.
-const ATTEMPT: Duration = Duration::from_secs(2);
 /// As many addresses of a family are taken, the least ones: more would not fit into an answer over UDP.
 pub(super) const MOST_ADDRESSES: usize = 64;
 
 /// Asks for both families.
 pub(super) async fn lookup(alias: &Name, servers: &[SocketAddr]) -> Report {
-    let report = |v4, v6| Report { alias: alias.clone(), v4, v6 };
-    let both = async {
-        // Made anew each time: the system's resolvers change while we run, and what is cached is ours to decide.
-        let resolver = resolver(servers)?;
-        let name = ResolverName::from_bytes(alias.as_wire()).map_err(|error| Failure::Resolver(error.to_string()))?;
-        Ok::<_, Failure>(tokio::join!(
-            family(&resolver, name.clone(), RecordType::A),
-            family(&resolver, name.clone(), RecordType::AAAA)
-        ))
+    let (v4, v6) = match both(alias, servers).await {
+        Ok((v4, v6)) => reconciled(v4, v6),
+        Err(failure) => (Err(failure.clone()), Err(failure)),
     };
-    match tokio::time::timeout(DEADLINE, both).await {
-        Ok(Ok((v4, v6))) => report(v4, v6),
-        Ok(Err(failure)) => report(Err(failure.clone()), Err(failure)),
-        Err(_) => report(Err(Failure::TimedOut), Err(Failure::TimedOut)),
-    }
+    Report { alias: alias.clone(), v4, v6 }
 }
 
-fn resolver(servers: &[SocketAddr]) -> Result<TokioResolver, Failure> {
-    let failed = |error: NetError| Failure::Resolver(format!("the resolvers cannot be used: {error}"));
-    let mut builder = if servers.is_empty() {
-        TokioResolver::builder_tokio().map_err(failed)?
-    } else {
-        let servers = servers.iter().map(name_server).collect();
-        let config = ResolverConfig::from_parts(None, Vec::new(), servers);
-        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-        builder.options_mut().use_hosts_file = ResolveHosts::Never;
-        builder
-    };
-    let options = builder.options_mut();
-    options.timeout = ATTEMPT;
-    options.attempts = 2;
-    options.try_tcp_on_error = true;
-    builder.build().map_err(failed)
-}
+type Family = Result<Answered, Failure>;
 
-fn name_server(address: &SocketAddr) -> NameServerConfig {
-    let mut server = NameServerConfig::udp_and_tcp(address.ip());
-    let at_port = |mut connection: ConnectionConfig| {
-        connection.port = address.port();
-        connection
-    };
-    server.connections = server.connections.into_iter().map(at_port).collect();
-    server
-}
-
-async fn family(resolver: &TokioResolver, name: ResolverName, rtype: RecordType) -> Result<Answered, Failure> {
-    let lookup = match resolver.lookup(name, rtype).await {
-        Ok(lookup) => lookup,
-        Err(error) => return none_or_failure(&error),
-    };
-    let ttl_secs = lookup.answers().iter().map(|record| record.ttl).min().unwrap_or_default();
-    let addresses = lookup.answers().iter().filter_map(|record| match record.data {
-        RData::A(address) => Some(IpAddr::V4(address.0)),
-        RData::AAAA(address) => Some(IpAddr::V6(address.0)),
-        _ => None,
-    });
-    answered(addresses.collect(), ttl_secs)
-}
-
-/// NODATA is an answer: the name has no address of the family.
-fn none_or_failure(error: &NetError) -> Result<Answered, Failure> {
-    match error {
-        error if error.is_nx_domain() => Err(Failure::NoSuchName),
-        NetError::Dns(DnsError::NoRecordsFound(none)) if none.response_code == ResponseCode::NoError => {
-            Ok(Answered::default())
+async fn both(alias: &Name, configured: &[SocketAddr]) -> Result<(Family, Family), Failure> {
+    let mut servers = configured.to_vec();
+    if configured.is_empty() {
+        let known = servers::hosts(alias);
+        if !known.is_empty() {
+            let (v4, v6) = known.into_iter().partition(IpAddr::is_ipv4);
+            return Ok((answered(v4, 0), answered(v6, 0)));
         }
-        NetError::Timeout => Err(Failure::TimedOut),
-        error => Err(Failure::Resolver(error.to_string())),
+        servers = servers::of_system()?;
     }
+    let name =
+        ResolverName::from_bytes(alias.as_wire()).map_err(|error| Failure::Settings(error.to_string().into()))?;
+    let deadline = Instant::now() + DEADLINE;
+    let a = family(&servers, name.clone(), RecordType::A, deadline);
+    let aaaa = family(&servers, name, RecordType::AAAA, deadline);
+    Ok(tokio::join!(a, aaaa))
+}
+
+/// A name that has addresses of one family exists: NXDOMAIN for the other one is a server's fault (RFC 4074 section 4.2), and means
+/// that there are none.
+fn reconciled(v4: Family, v6: Family) -> (Family, Family) {
+    let has_addresses = |family: &Family| family.as_ref().is_ok_and(|answered| !answered.addresses.is_empty());
+    match (v4, v6) {
+        (v4, Err(Failure::NoSuchName(_))) if has_addresses(&v4) => (v4, Ok(Answered::default())),
+        (Err(Failure::NoSuchName(_)), v6) if has_addresses(&v6) => (Ok(Answered::default()), v6),
+        other => other,
+    }
+}
+
+/// The addresses of one family. A chain that a reply leaves open is asked for further.
+async fn family(servers: &[SocketAddr], mut name: ResolverName, rtype: RecordType, deadline: Instant) -> Family {
+    let mut ttl_secs = u32::MAX;
+    for _ in 0..chain::MOST_LINKS {
+        let question = Question { name, rtype };
+        let (server, reply) = ask_each(servers, &question, deadline).await?;
+        if reply.metadata.response_code == ResponseCode::NXDomain {
+            return Err(Failure::NoSuchName(server));
+        }
+        let end = chain::follow(&reply, &question.name, rtype);
+        match end.map_err(|said| Failure::Resolvers([Reply { server, said }].into()))? {
+            End::Addresses(addresses, ttl) => return answered(addresses, ttl.min(ttl_secs)),
+            End::Name(next, ttl) => (name, ttl_secs) = (next, ttl_secs.min(ttl)),
+        }
+    }
+    Err(Failure::Resolvers(servers.iter().map(|&server| Reply { server, said: Said::Loop }).collect()))
+}
+
+/// Asks one resolver after the other, first over UDP, then over TCP, until one answers.
+async fn ask_each(
+    servers: &[SocketAddr],
+    question: &Question,
+    deadline: Instant,
+) -> Result<(SocketAddr, Message), Failure> {
+    let mut replies: Vec<Reply> = Vec::new();
+    for &server in servers {
+        match ask(question, server, deadline).await {
+            Ok(reply) => return Ok((server, reply)),
+            Err(said) => replies.push(Reply { server, said }),
+        }
+    }
+    for &server in servers {
+        // What it says over TCP is no news: what it said over UDP is reported.
+        if let Ok(reply) = ask_over_tcp(question, server, deadline).await {
+            return Ok((server, reply));
+        }
+    }
+    Err(Failure::Resolvers(replies.into()))
 }
 
 /// What clients can connect to of these; that none of several is fit is a failure.

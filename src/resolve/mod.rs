@@ -2,14 +2,20 @@
 //! Layer 5, on tokio.
 //!
 //! One small task per alias (`follow`) asks for both families (`lookup`), reports, and waits as long as the answer may be
-//! kept. Nothing is judged here but what no client could connect to; what stays in use when resolving fails is decided in
+//! kept. One question to one resolver is `exchange`; what its reply says of the name is `chain`; which resolvers the system has is
+//! `servers`. Nothing is judged here but what no client could connect to; what stays in use when resolving fails is decided in
 //! [`crate::control`].
 //!
 //! Invariants: at most `AT_ONCE` aliases are asked for at a time, each within `lookup::DEADLINE`; an alias is asked for at
 //! most every `follow::LEAST` while that succeeds; a list of addresses has at most `lookup::MOST_ADDRESSES` of a family.
 
+mod chain;
+mod exchange;
 mod follow;
 mod lookup;
+mod servers;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -23,7 +29,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::dns::Name;
+use crate::dns::{Name, Rcode};
 
 pub use lookup::is_fit;
 
@@ -50,26 +56,72 @@ pub struct Answered {
     pub ttl_secs: u32,
 }
 
-/// Why a family's addresses are not known.
+/// Why a family's addresses are not known. The text names the resolvers that were asked and what they said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// The name does not exist (NXDOMAIN).
-    NoSuchName,
+    /// The name does not exist (NXDOMAIN), says this resolver.
+    NoSuchName(SocketAddr),
     /// Every address is one that no client can connect to.
     Unfit(IpAddr),
-    /// Nobody answered in time.
-    TimedOut,
-    /// The resolver says so, or cannot be asked.
-    Resolver(String),
+    /// No resolver answered; in the order in which they were asked.
+    Resolvers(Box<[Reply]>),
+    /// The system's own settings cannot be used.
+    Settings(Box<str>),
+}
+
+/// What a resolver said instead of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The resolver.
+    pub server: SocketAddr,
+    /// What it said.
+    pub said: Said,
+}
+
+/// What a resolver can say instead of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Said {
+    /// Nothing in time.
+    Nothing,
+    /// A response code that is an error.
+    Rcode(Rcode),
+    /// A message that cannot be read.
+    Garbage,
+    /// A chain of CNAME records without an end.
+    Loop,
+    /// It cannot be reached.
+    Error(std::io::ErrorKind),
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoSuchName => f.write_str("the name does not exist (NXDOMAIN)"),
-            Self::Unfit(address) => write!(f, "nobody can connect to {address}"),
-            Self::TimedOut => f.write_str("no resolver answered in time"),
-            Self::Resolver(why) => f.write_str(why),
+            Self::NoSuchName(server) => write!(f, "the name does not exist (NXDOMAIN from resolver {server})"),
+            Self::Unfit(address) => write!(f, "no client can connect to {address}"),
+            Self::Resolvers(replies) => {
+                for (index, reply) in replies.iter().enumerate() {
+                    let comma = if index > 0 { ", " } else { "" };
+                    write!(f, "{comma}{reply}")?;
+                }
+                Ok(())
+            }
+            Self::Settings(why) => f.write_str(why),
+        }
+    }
+}
+
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "resolver {} ", self.server)?;
+        match self.said {
+            Said::Nothing => f.write_str("does not answer"),
+            Said::Rcode(code) => match code.mnemonic() {
+                Some(name) => write!(f, "answers {name}"),
+                None => write!(f, "answers with response code {}", code.0),
+            },
+            Said::Garbage => f.write_str("answers with a message that is not DNS"),
+            Said::Loop => f.write_str("answers with CNAME records that lead in a circle"),
+            Said::Error(kind) => write!(f, "cannot be asked: {kind}"),
         }
     }
 }

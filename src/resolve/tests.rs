@@ -1,0 +1,186 @@
+//! Lookups against resolvers that behave well and badly, all on loopback.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, UdpSocket},
+};
+
+use super::{lookup::lookup, *};
+
+const A: u16 = 1;
+const CNAME: u16 = 5;
+const SOA: u16 = 6;
+const AAAA: u16 = 28;
+
+/// What a resolver says to a question of this type, without EDNS and over which protocol it came.
+#[derive(Debug, Clone, Default)]
+struct Say {
+    rcode: u8,
+    is_truncated: bool,
+    answers: Vec<Vec<u8>>,
+    authorities: Vec<Vec<u8>>,
+    is_silent: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    rtype: u16,
+    has_edns: bool,
+    is_tcp: bool,
+}
+
+fn wire(name: &str) -> Vec<u8> {
+    name.parse::<Name>().unwrap().as_wire().to_vec()
+}
+
+fn record(owner: &str, rtype: u16, ttl: u32, rdata: &[u8]) -> Vec<u8> {
+    let length = (rdata.len() as u16).to_be_bytes();
+    [&wire(owner)[..], &rtype.to_be_bytes(), &[0, 1], &ttl.to_be_bytes(), &length, rdata].concat()
+}
+
+fn a(owner: &str, ttl: u32, last: u8) -> Vec<u8> {
+    record(owner, A, ttl, &[198, 51, 100, last])
+}
+
+fn cname(owner: &str, ttl: u32, target: &str) -> Vec<u8> {
+    record(owner, CNAME, ttl, &wire(target))
+}
+
+fn soa(owner: &str) -> Vec<u8> {
+    record(owner, SOA, 60, &[&wire("ns.ex")[..], &wire("h.ex"), &[0; 20]].concat())
+}
+
+/// The reply to a query with one question.
+fn reply(query: &[u8], is_tcp: bool, say: &dyn Fn(Asked) -> Say) -> Option<Vec<u8>> {
+    let end = 12 + query[12..].iter().position(|&octet| octet == 0).unwrap() + 5;
+    let rtype = u16::from_be_bytes([query[end - 4], query[end - 3]]);
+    let say = say(Asked { rtype, has_edns: query[11] > 0, is_tcp });
+    let count = |records: &[Vec<u8>]| (records.len() as u16).to_be_bytes();
+    let flags = [0x81 | u8::from(say.is_truncated) << 1, 0x80 | say.rcode];
+    let header = [&query[..2], &flags, &[0, 1], &count(&say.answers), &count(&say.authorities), &[0, 0]].concat();
+    let message = [&header[..], &query[12..end], &say.answers.concat(), &say.authorities.concat()].concat();
+    (!say.is_silent).then_some(message)
+}
+
+/// A resolver over UDP and TCP; and how many queries came.
+async fn resolver(say: impl Fn(Asked) -> Say + Send + Sync + Clone + 'static) -> (SocketAddr, Arc<AtomicUsize>) {
+    let (udp, tcp) = loop {
+        let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        if let Ok(tcp) = TcpListener::bind(udp.local_addr().unwrap()).await {
+            break (udp, tcp);
+        }
+    };
+    let (address, asked) = (udp.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let (counted, also) = (Arc::clone(&asked), say.clone());
+    tokio::spawn(async move {
+        let mut octets = [0; 4096];
+        while let Ok((length, from)) = udp.recv_from(&mut octets).await {
+            counted.fetch_add(1, Relaxed);
+            if let Some(reply) = reply(&octets[..length], false, &say) {
+                udp.send_to(&reply, from).await.unwrap();
+            }
+        }
+    });
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = tcp.accept().await {
+            let length = stream.read_u16().await.unwrap();
+            let mut query = vec![0; usize::from(length)];
+            stream.read_exact(&mut query).await.unwrap();
+            if let Some(reply) = reply(&query, true, &also) {
+                stream.write_all(&[&(reply.len() as u16).to_be_bytes()[..], &reply].concat()).await.unwrap();
+            }
+        }
+    });
+    (address, asked)
+}
+
+async fn resolve(servers: &[SocketAddr]) -> Report {
+    lookup(&"lb.ex".parse().unwrap(), servers).await
+}
+
+fn found(family: &Result<Answered, Failure>) -> Vec<String> {
+    family.as_ref().unwrap().addresses.iter().map(IpAddr::to_string).collect()
+}
+
+#[tokio::test]
+async fn a_name_with_one_family_keeps_it_when_the_other_one_is_nxdomain() {
+    let only_a = |asked: Asked| match asked.rtype {
+        A => Say { answers: vec![a("lb.ex", 60, 8)], ..Say::default() },
+        _ => Say { rcode: 3, ..Say::default() },
+    };
+    let (server, _) = resolver(only_a).await;
+    let report = resolve(&[server]).await;
+    assert_eq!((found(&report.v4), found(&report.v6)), (vec!["198.51.100.8".to_owned()], Vec::new()));
+    assert_eq!(report.ttl_secs(), Some(60));
+    let (server, _) = resolver(|_| Say { rcode: 3, ..Say::default() }).await;
+    let report = resolve(&[server]).await;
+    assert_eq!((&report.v4, &report.v6), (&Err(Failure::NoSuchName(server)), &Err(Failure::NoSuchName(server))));
+}
+
+#[tokio::test]
+async fn a_chain_is_followed_in_any_order_and_nothing_beside_it_counts() {
+    let address = || a("c.ex", 50, 4);
+    let (first, second) = (cname("LB.ex", 40, "b.ex"), cname("b.ex", 30, "C.ex"));
+    let orders = [
+        vec![first.clone(), second.clone(), address()],
+        vec![address(), second.clone(), first.clone()],
+        vec![second.clone(), address(), a("other.ex", 1, 9), first.clone()],
+    ];
+    for answers in orders {
+        let say = move |asked: Asked| Say {
+            answers: if asked.rtype == A { answers.clone() } else { Vec::new() },
+            ..Say::default()
+        };
+        let (server, _) = resolver(say).await;
+        let report = resolve(&[server]).await;
+        assert_eq!((found(&report.v4), report.ttl_secs()), (vec!["198.51.100.4".to_owned()], Some(30)));
+    }
+    // The chain ends at a name without addresses: known to have none.
+    let dead_end = move |_| Say { answers: vec![first.clone()], authorities: vec![soa("ex")], ..Say::default() };
+    let (server, _) = resolver(dead_end).await;
+    assert!(found(&resolve(&[server]).await.v4).is_empty());
+    let circle = |_| Say { answers: vec![cname("lb.ex", 1, "b.ex"), cname("b.ex", 1, "lb.ex")], ..Say::default() };
+    let (server, _) = resolver(circle).await;
+    let failure = resolve(&[server]).await.v4.unwrap_err().to_string();
+    assert_eq!(failure, format!("resolver {server} answers with CNAME records that lead in a circle"));
+}
+
+#[tokio::test]
+async fn a_resolver_that_fails_on_edns_is_asked_without_it() {
+    for (rcode, is_silent) in [(1, false), (4, false), (2, false), (0, true)] {
+        let say = move |asked: Asked| match asked {
+            Asked { has_edns: true, .. } => Say { rcode, is_silent, ..Say::default() },
+            Asked { rtype: AAAA, .. } => Say::default(),
+            _ => Say { answers: vec![a("lb.ex", 60, 1)], ..Say::default() },
+        };
+        let (server, _) = resolver(say).await;
+        assert_eq!(found(&resolve(&[server]).await.v4), ["198.51.100.1"], "code {rcode}, silent: {is_silent}");
+    }
+}
+
+#[tokio::test]
+async fn a_truncated_reply_is_asked_for_over_tcp() {
+    let say = |asked: Asked| match asked {
+        Asked { rtype: AAAA, .. } => Say::default(),
+        Asked { is_tcp: false, .. } => Say { is_truncated: true, answers: vec![a("lb.ex", 60, 1)], ..Say::default() },
+        _ => Say { answers: (1..=40).map(|last| a("lb.ex", 60, last)).collect(), ..Say::default() },
+    };
+    let (server, _) = resolver(say).await;
+    assert_eq!(found(&resolve(&[server]).await.v4).len(), 40);
+}
+
+#[tokio::test]
+async fn the_next_resolver_is_asked_and_a_failure_says_what_each_one_said() {
+    let (bad, asked) = resolver(|_| Say { rcode: 5, ..Say::default() }).await;
+    let (broken, _) = resolver(|_| Say { rcode: 2, ..Say::default() }).await;
+    let (good, _) = resolver(|_| Say { answers: vec![a("lb.ex", 60, 1)], ..Say::default() }).await;
+    assert_eq!(found(&resolve(&[bad, broken, good]).await.v4), ["198.51.100.1"]);
+    assert_eq!(asked.load(Relaxed), 2, "once for each family");
+    let failure = resolve(&[bad, broken]).await.v4.unwrap_err().to_string();
+    assert_eq!(failure, format!("resolver {bad} answers REFUSED, resolver {broken} answers SERVFAIL"));
+}
