@@ -94,6 +94,7 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
     let contents = content::of_pools(sources, &all_pools, &compiled, &specs.monitors);
     zones.add_services(sources, &specs.services, &services, &contents);
 
+    let master_files = std::mem::take(&mut zones.master_files);
     drop(scope);
     drop(all_pools);
     // Most of what was written is in domain values by now: a large configuration is not held twice.
@@ -123,6 +124,7 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
         topology: Topology::new(datacenters, monitors, compiled.endpoints, compiled.pools, services).with_loads(loads),
         zones: zones.list,
         datacenter_origins,
+        master_files,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{place::Place, render, sources::SourceFile};
+use super::{definitions::Definition, place::Place, render, sources::SourceFile};
 
 /// Whether the configuration can be used in spite of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,6 +24,25 @@ impl Severity {
     }
 }
 
+/// What has to be known to find a mistake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Stage {
+    /// One file by itself.
+    #[default]
+    Reading,
+    /// What several files say together.
+    Checking,
+}
+
+/// What a mistake says of a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NameFault {
+    /// Nothing defines it.
+    Missing(Definition),
+    /// Two places define it.
+    Duplicate(Definition),
+}
+
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -37,13 +56,31 @@ pub struct Diagnostic {
     pub label: Option<String>,
     /// Other places that belong to it: where the first of two was defined.
     pub others: Vec<(Place, String)>,
-    /// How to mend it, on one line.
+    /// How to fix it, on one line.
     pub help: Option<String>,
+    /// What has to be known to find it.
+    pub stage: Stage,
+    /// The name that it is about, where it is about one.
+    pub name: Option<NameFault>,
 }
 
 impl Diagnostic {
     pub(super) fn new(severity: Severity, place: Place, message: impl AsRef<str>) -> Self {
-        Self { severity, place, message: escaped(message.as_ref()), label: None, others: Vec::new(), help: None }
+        Self {
+            severity,
+            place,
+            message: escaped(message.as_ref()),
+            label: None,
+            others: Vec::new(),
+            help: None,
+            stage: Stage::Reading,
+            name: None,
+        }
+    }
+
+    pub(super) fn about(&mut self, fault: NameFault) -> &mut Self {
+        self.name = Some(fault);
+        self
     }
 
     pub(super) fn help(&mut self, text: impl AsRef<str>) -> &mut Self {
@@ -126,10 +163,18 @@ impl Diagnostics {
 
     /// Each on one line, for logs: `file:line:column: message (help: ...)`.
     pub fn lines(&self) -> impl Iterator<Item = String> {
-        self.list.iter().map(|diagnostic| {
-            let help = diagnostic.help.as_ref().map(|help| format!(" (help: {help})")).unwrap_or_default();
-            format!("{}: {}{help}", self.position(diagnostic.place), diagnostic.message)
-        })
+        self.list.iter().map(|diagnostic| self.line(diagnostic))
+    }
+
+    /// One of them on one line.
+    pub fn line(&self, diagnostic: &Diagnostic) -> String {
+        let help = diagnostic.help.as_ref().map(|help| format!(" (help: {help})")).unwrap_or_default();
+        format!("{}: {}{help}", self.position(diagnostic.place), diagnostic.message)
+    }
+
+    /// The errors alone.
+    pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.list.iter().filter(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
     /// For programs: a list of objects with `severity`, `file`, `line`, `column`, `message`, `help`, `others`.

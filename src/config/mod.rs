@@ -8,12 +8,14 @@
 //! | TOML tables, each key with its type and place | `reader`, `values` |
 //! | tables as written | `spec/` |
 //! | names to positions; what does not fit together | `compile/` |
+//! | which names a file defines | `definitions` |
 //! | what is wrong: file, line, column, how to mend it | `diagnostics`, `render`, `problems`, `nearest` |
 //! | what would be served | `summary` |
 //!
 //! A run reports every mistake of every file, and only a run without any yields a [`Config`].
 
 mod compile;
+mod definitions;
 mod diagnostics;
 mod nearest;
 mod outline;
@@ -31,7 +33,8 @@ mod values;
 use std::{fmt, ops::Range, path::PathBuf, sync::Arc};
 
 pub use compile::{SerialSource, ZoneConfig};
-pub use diagnostics::{Colours, Diagnostic, Diagnostics, Position, Severity};
+pub use definitions::{Definition, definitions};
+pub use diagnostics::{Colours, Diagnostic, Diagnostics, NameFault, Position, Severity, Stage};
 pub use nearest::Nearest;
 pub use outline::outline;
 pub use place::{FileId, Place};
@@ -55,6 +58,8 @@ pub struct Config {
     pub zones: Vec<ZoneConfig>,
     /// Where each datacenter's table is, by [`crate::steer::DatacenterId`].
     pub datacenter_origins: Vec<Origin>,
+    /// The master files that zones are made of, the included ones among them.
+    pub master_files: Vec<FileId>,
 }
 
 impl Config {
@@ -69,6 +74,7 @@ impl Config {
         let config_file = sources.config.map(|id| (id, sources.file(id)));
         let settings = settings::read(&sources.locations, config_file, &mut problems);
         let specs = compile::read_specs(sources, &mut problems);
+        problems.begin_checking();
         let config = compile::compile(sources, settings, specs, &mut problems);
         let has_errors = problems.has_errors();
         let (list, omitted) = problems.into_parts();

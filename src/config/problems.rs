@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{
-    diagnostics::{Diagnostic, Quoted, Severity},
+    diagnostics::{Diagnostic, Quoted, Severity, Stage},
     nearest::Nearest,
     place::{FileId, Place},
 };
@@ -20,6 +20,8 @@ pub(super) struct Problems {
     /// Files that cannot be parsed: whatever else seems wrong there may follow from that.
     muted: HashSet<FileId>,
     nearest: Nearest,
+    /// Of what is noted from now on.
+    stage: Stage,
     /// Where a diagnostic goes that is not kept, so that callers need not know.
     discarded: Option<Diagnostic>,
 }
@@ -45,7 +47,7 @@ impl Problems {
             self.omitted += usize::from(!is_muted);
             return self.discarded.insert(Diagnostic::new(severity, place, ""));
         }
-        list.push(Diagnostic::new(severity, place, message));
+        list.push(Diagnostic { stage: self.stage, ..Diagnostic::new(severity, place, message) });
         let last = list.len() - 1;
         &mut list[last]
     }
@@ -58,6 +60,11 @@ impl Problems {
         self.omitted += other.warnings.len().saturating_sub(warnings);
         self.errors.extend(other.errors.into_iter().take(errors));
         self.warnings.extend(other.warnings.into_iter().take(warnings));
+    }
+
+    /// From now on mistakes are found by comparing files.
+    pub(super) fn begin_checking(&mut self) {
+        self.stage = Stage::Checking;
     }
 
     /// From now on nothing more is noted of a file.
@@ -73,13 +80,13 @@ impl Problems {
         name: &str,
         known: impl Iterator<Item = &'n str>,
         otherwise: &str,
-    ) {
+    ) -> &mut Diagnostic {
         let nearest = self.nearest.among(name, known);
         let diagnostic = self.error(place, message);
         match nearest {
             Some(nearest) => diagnostic.help(format!("did you mean {}?", Quoted(nearest))),
             None => diagnostic.help(otherwise),
-        };
+        }
     }
 
     /// Whether anything forbids the configuration.

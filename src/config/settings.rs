@@ -31,7 +31,8 @@ pub struct Locations {
 }
 
 impl Locations {
-    pub(in crate::config) fn config_path(&self) -> PathBuf {
+    /// Where `portolan.toml` is, whether it exists or not.
+    pub fn config_path(&self) -> PathBuf {
         self.config.clone().unwrap_or_else(|| DEFAULT_CONFIG.into())
     }
 

@@ -20,6 +20,7 @@ use super::{
 };
 
 pub(super) mod disk;
+mod exchange;
 mod unreadable;
 mod walk;
 
@@ -72,6 +73,8 @@ pub enum Role {
     Tables,
     /// Any other file below it: a master file, perhaps.
     Master,
+    /// None: there is no such file now, or a load leaves it out.
+    Absent,
 }
 
 impl SourceFile {
@@ -98,13 +101,15 @@ impl Sources {
     /// Reads every file of a configuration. Never fails as such: a file that cannot be read is an error of [`super::Config::load`],
     /// beside all the others.
     pub fn read(locations: &Locations) -> Self {
-        let mut files = Vec::new();
         let config_path = locations.config_path();
-        let is_named = locations.config.is_some();
-        let config = (is_named || disk::may_exist(&config_path)).then(|| {
-            files.push(disk::read_file(&config_path, Role::Settings));
-            FileId(0)
-        });
+        let is_there = locations.config.is_some() || disk::may_exist(&config_path);
+        Self::read_with(locations, is_there.then(|| disk::read_file(&config_path, Role::Settings)))
+    }
+
+    /// Reads every file but `portolan.toml`, which is given: it says where the others are.
+    pub fn read_with(locations: &Locations, settings: Option<SourceFile>) -> Self {
+        let mut files: Vec<SourceFile> = settings.into_iter().collect();
+        let config = files.first().map(|_| FileId(0));
         let paths = settings::paths(locations, files.first());
         let zones = FileId(files.len() as u32);
         disk::read_directory(&paths.zones, &mut files);
@@ -141,15 +146,20 @@ impl Sources {
         locations: Locations,
         databases: FoundDatabases,
     ) -> Self {
+        let mut sources = Self { files: files.into(), config, zones, locations, databases, by_path: Arc::default() };
+        sources.index();
+        sources
+    }
+
+    /// Finds the files again after some were exchanged.
+    fn index(&mut self) {
         // Neither the settings nor the directory itself is a file that a zone could name.
         let is_below_zones = |role| matches!(role, Role::Tables | Role::Master);
-        let by_path = files
-            .iter()
-            .enumerate()
-            .filter(|(_, file)| is_below_zones(file.role))
-            .map(|(id, file)| (normal(&file.path), FileId(id as u32)))
-            .collect();
-        Self { files: files.into(), config, zones, locations, databases, by_path: Arc::new(by_path) }
+        let entries = (0_u32..).map(FileId).zip(self.files.iter());
+        let below = entries.filter(|(_, file)| is_below_zones(file.role));
+        self.by_path = Arc::new(below.map(|(id, file)| (normal(&file.path), id)).collect());
+        let config = self.ids(Role::Settings).next();
+        self.config = config;
     }
 
     /// All files, the zones directory itself among them.

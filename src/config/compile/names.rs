@@ -3,7 +3,8 @@
 use hashbrown::{HashMap, HashSet};
 
 use crate::config::{
-    diagnostics::Quoted,
+    definitions::Definition,
+    diagnostics::{NameFault, Quoted},
     place::{At, Place},
     problems::Problems,
 };
@@ -64,7 +65,8 @@ impl<'s> Names<'s> {
             });
             let message = format!("there is no {} {}", self.kind, Quoted(&name.value));
             let otherwise = format!("define it: [{}.{}]", self.kind, name.value);
-            problems.unknown(name.place, message, &name.value, known.iter().copied(), &otherwise);
+            let missing = NameFault::Missing(Definition::new(self.kind, &name.value));
+            problems.unknown(name.place, message, &name.value, known.iter().copied(), &otherwise).about(missing);
         }
         None
     }
@@ -82,10 +84,11 @@ impl<'s> Names<'s> {
 }
 
 /// Reports a second definition of a name.
-pub(super) fn duplicate(kind: &str, name: &str, second: Place, first: Place, problems: &mut Problems) {
+pub(super) fn duplicate(kind: &'static str, name: &str, second: Place, first: Place, problems: &mut Problems) {
     problems
         .error(second, format!("{kind} {} is defined twice", Quoted(name)))
         .label("defined again here")
         .also(first, "first defined here")
-        .help("names are global: rename one of them, or remove it");
+        .help("names are global: rename one of them, or remove it")
+        .about(NameFault::Duplicate(Definition::new(kind, name)));
 }

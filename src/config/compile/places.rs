@@ -4,7 +4,13 @@ use std::collections::BTreeMap;
 
 use super::names::Names;
 use crate::{
-    config::{diagnostics::Quoted, place::At, problems::Problems, spec::DatacenterSpec},
+    config::{
+        definitions::Definition,
+        diagnostics::{NameFault, Quoted},
+        place::At,
+        problems::Problems,
+        spec::DatacenterSpec,
+    },
     steer::DatacenterId,
 };
 
@@ -46,7 +52,8 @@ impl<'s> Places<'s> {
         known.sort_unstable();
         let message = format!("there is no datacenter or region {}", Quoted(&name.value));
         let otherwise = format!("define it: [datacenter.{}]", name.value);
-        problems.unknown(name.place, message, &name.value, known.into_iter(), &otherwise);
+        let missing = NameFault::Missing(Definition::new("datacenter", &name.value));
+        problems.unknown(name.place, message, &name.value, known.into_iter(), &otherwise).about(missing);
         Vec::new()
     }
 }

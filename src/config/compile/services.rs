@@ -10,6 +10,8 @@ use super::{
 };
 use crate::{
     config::{
+        definitions::Definition,
+        diagnostics::NameFault,
         place::{At, Place},
         problems::Problems,
         spec::{Chooser, OnAllDownSpec, PoolSpec, ServiceSpec, Specs},
@@ -112,6 +114,7 @@ fn zone_of(spec: &ServiceSpec, zones: &Zones, problems: &mut Problems) -> Option
     let zone = zones.innermost(name);
     if zone.is_none() {
         let diagnostic = problems.error(*place, format!("service \"{name}\" is in none of the zones"));
+        diagnostic.about(NameFault::Missing(Definition::new("zone", &name.to_string())));
         match zones.list.is_empty() {
             true => diagnostic.help("define the zone that holds it: [zone.\"example.com\"]"),
             false => {

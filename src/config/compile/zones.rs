@@ -108,6 +108,8 @@ pub(super) struct Zones {
     by_apex: HashMap<Name, ZoneId>,
     /// Of each zone: its names and what they hold. Service names are looked up here.
     taken: Vec<HashMap<Name, Vec<Taken>>>,
+    /// The master files that zones are made of, the included ones among them.
+    pub(super) master_files: Vec<FileId>,
 }
 
 /// A zone while it is put together.
@@ -142,7 +144,7 @@ pub(super) fn compile(
         used.extend(master.iter().flat_map(|master| master.included.iter().copied()));
         drafts.extend(reading.table_zone(spec, master, problems));
     }
-    reading.plain_zones(&used, &mut drafts, problems);
+    let plain = reading.plain_zones(&used, &mut drafts, problems);
     drafts.sort_by(|a, b| (&a.zone.apex, a.place).cmp(&(&b.zone.apex, b.place)));
     for pair in drafts.windows(2) {
         if pair[0].zone.apex == pair[1].zone.apex {
@@ -150,7 +152,10 @@ pub(super) fn compile(
         }
     }
     delegate::add(sources, delegates, &mut drafts, problems);
-    Zones::new(drafts)
+    used.extend(plain);
+    let mut master_files: Vec<FileId> = used.into_iter().collect();
+    master_files.sort_unstable();
+    Zones { master_files, ..Zones::new(drafts) }
 }
 
 fn find_master(
@@ -168,7 +173,10 @@ fn find_master(
         return None;
     };
     if let Err(reason) = &sources.file(id).content {
-        problems.error(place, format!("{} cannot be read: {reason}", Quoted(path))).help("name a regular file");
+        problems
+            .error(place, format!("{} cannot be read: {reason}", Quoted(path)))
+            .also(Place::whole(id), "the file")
+            .help("name a regular file");
         return None;
     }
     Some(id)
@@ -215,7 +223,8 @@ impl Reading<'_> {
     }
 
     /// Master files that nothing names or includes are zones as they stand.
-    fn plain_zones(&self, used: &HashSet<FileId>, drafts: &mut Vec<Draft>, problems: &mut Problems) {
+    /// Returns the files that were read.
+    fn plain_zones(&self, used: &HashSet<FileId>, drafts: &mut Vec<Draft>, problems: &mut Problems) -> Vec<FileId> {
         let is_zone_file = |id: &FileId| disk::is_master(&self.sources.file(*id).path);
         let candidates = self.sources.ids(Role::Master).filter(|id| is_zone_file(id) && !used.contains(id));
         let mut read = Vec::new();
@@ -233,12 +242,14 @@ impl Reading<'_> {
             |id: FileId| includes.iter().any(|&(by, what)| what == id && by != id && !includes.contains(&(id, by)));
         let included: HashSet<FileId> =
             includes.iter().map(|&(_, what)| what).filter(|&what| is_included(what)).collect();
+        let files = read.iter().map(|(id, ..)| *id).chain(includes.iter().map(|&(_, what)| what)).collect();
         for (id, draft, own) in read {
             if !included.contains(&id) {
                 problems.take(own);
                 drafts.extend(draft.map(|(draft, _)| draft));
             }
         }
+        files
     }
 
     /// The zone of a file, whose name is the zone's, and what it includes.
@@ -310,7 +321,12 @@ impl Reading<'_> {
 
 impl Zones {
     fn new(drafts: Vec<Draft>) -> Self {
-        let mut zones = Self { list: Vec::with_capacity(drafts.len()), by_apex: HashMap::new(), taken: Vec::new() };
+        let mut zones = Self {
+            list: Vec::with_capacity(drafts.len()),
+            by_apex: HashMap::new(),
+            taken: Vec::new(),
+            master_files: Vec::new(),
+        };
         for Draft { mut zone, taken, hash, .. } in drafts {
             if let SerialSource::FromContent { .. } = zone.serial {
                 zone.serial = hash.serial();

@@ -5,6 +5,8 @@ use hashbrown::HashMap;
 use super::{Draft, Taken};
 use crate::{
     config::{
+        definitions::Definition,
+        diagnostics::NameFault,
         place::{At, Place},
         problems::Problems,
         sources::Sources,
@@ -59,6 +61,7 @@ fn zone_of(spec: &DelegateSpec, drafts: &[Draft], problems: &mut Problems) -> Op
     if zone.is_none() {
         problems
             .error(*place, format!("the delegated name \"{name}\" is in none of the zones"))
+            .about(NameFault::Missing(Definition::new("zone", &name.to_string())))
             .help("a zone of ours can hand out names below its apex; who is above hands out others");
     }
     zone.map(|(at, _)| at)

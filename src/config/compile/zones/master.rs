@@ -7,7 +7,7 @@ use hashbrown::{HashMap, HashSet};
 use super::{Content, Taken};
 use crate::{
     config::{
-        diagnostics::Quoted,
+        diagnostics::{Quoted, Stage},
         place::{FileId, Place},
         problems::Problems,
         sources::Sources,
@@ -100,6 +100,7 @@ impl Master {
         for error in errors {
             let place = Place::new(master.file_of(error.position, id), error.span);
             let diagnostic = problems.error(place, error.message);
+            diagnostic.stage = Stage::Reading;
             diagnostic.help(error.help.as_deref().unwrap_or("records are written as in RFC 1035 section 5"));
         }
         master

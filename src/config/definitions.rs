@@ -1,0 +1,107 @@
+//! Which names a file defines, read without checking anything else: a load that fails asks which file took a name away.
+
+use std::collections::BTreeSet;
+
+use toml::de::{DeTable, DeValue};
+
+use super::sources::{Role, SourceFile};
+use crate::dns::Name;
+
+/// A name that files define or refer to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Definition {
+    /// `pool`, `monitor`, `zone`, ...; a region is a `datacenter`, because either can stand where one is named.
+    pub kind: &'static str,
+    /// As it is compared: domain names in lower case without the final dot.
+    pub name: Box<str>,
+}
+
+/// The kinds of tables that define a name.
+const KINDS: [&str; 7] = ["datacenter", "delegate", "load", "monitor", "pool", "service", "zone"];
+
+impl Definition {
+    /// A name as a file has it.
+    pub fn new(kind: &'static str, written: &str) -> Self {
+        let is_domain = matches!(kind, "zone" | "service" | "delegate");
+        let domain = is_domain.then(|| written.parse::<Name>().ok()).flatten();
+        let name = domain.map_or_else(|| written.to_owned(), |name| name.to_string().to_ascii_lowercase());
+        Self { kind, name: name.into() }
+    }
+
+    /// Whether defining `self` gives `wanted` what it lacks. A service or delegation lacks any zone that it is in.
+    pub fn provides(&self, wanted: &Self) -> bool {
+        if self.kind != wanted.kind {
+            return false;
+        }
+        let domain = |text: &str| text.parse::<Name>().ok();
+        match (self.kind, domain(&self.name), domain(&wanted.name)) {
+            ("zone", Some(apex), Some(name)) => name.is_at_or_below(&apex),
+            _ => self.name == wanted.name,
+        }
+    }
+}
+
+/// Every name that a file defines, as far as it can be read.
+pub fn definitions(file: &SourceFile) -> BTreeSet<Definition> {
+    match file.role {
+        Role::Tables => std::str::from_utf8(file.octets()).map(of_tables).unwrap_or_default(),
+        Role::Master => zone_of_file(file).into_iter().collect(),
+        Role::Settings | Role::Directory | Role::Absent => BTreeSet::new(),
+    }
+}
+
+fn of_tables(text: &str) -> BTreeSet<Definition> {
+    let (root, _errors) = DeTable::parse_recoverable(text);
+    let mut found = BTreeSet::new();
+    for kind in KINDS {
+        let Some(DeValue::Table(tables)) = root.get_ref().get(kind).map(toml::Spanned::get_ref) else { continue };
+        for (name, table) in tables {
+            found.insert(Definition::new(kind, name.get_ref()));
+            if let DeValue::Table(keys) = table.get_ref()
+                && kind == "datacenter"
+                && let Some(DeValue::String(region)) = keys.get("region").map(toml::Spanned::get_ref)
+            {
+                found.insert(Definition::new(kind, region));
+            }
+        }
+    }
+    found
+}
+
+/// A file `NAME.zone` is the zone NAME, `root.zone` the root.
+fn zone_of_file(file: &SourceFile) -> Option<Definition> {
+    let is_zone = file.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zone"));
+    let stem = file.path.file_stem().and_then(|stem| stem.to_str()).filter(|_| is_zone)?;
+    Some(Definition::new("zone", if stem == "root" { "." } else { stem }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_file_defines_its_tables_its_regions_and_its_zone() {
+        let text =
+            b"[pool.web]\nmembers = []\n[datacenter.fra]\nregion = \"eu\"\n[zone.\"Example.ORG.\"]\n[pool.broken";
+        let file = |path: &str, role, text: &[u8]| {
+            definitions(&SourceFile::with_content(Path::new(path), role, None, text.to_vec()))
+        };
+        let tables = file("zones/a.toml", Role::Tables, text);
+        for (kind, name) in [("pool", "web"), ("datacenter", "fra"), ("datacenter", "eu"), ("zone", "example.org")] {
+            assert!(tables.contains(&Definition::new(kind, name)), "{kind} {name}: {tables:?}");
+        }
+        let zone = file("zones/example.net.zone", Role::Master, b"");
+        assert_eq!(zone, BTreeSet::from([Definition::new("zone", "example.net.")]));
+        assert_eq!(file("zones/records", Role::Master, b""), BTreeSet::new());
+    }
+
+    #[test]
+    fn a_zone_provides_for_every_name_in_it() {
+        let zone = Definition::new("zone", "example.org");
+        assert!(zone.provides(&Definition::new("zone", "www.example.org")));
+        assert!(!zone.provides(&Definition::new("zone", "www.example.net")));
+        assert!(!zone.provides(&Definition::new("pool", "www.example.org")));
+    }
+}

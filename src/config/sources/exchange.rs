@@ -1,0 +1,75 @@
+//! Files of a configuration exchanged for other versions of them: how a load replaces a broken file by its last good
+//! content. Each file keeps its [`FileId`], so that places stay valid from one attempt to the next.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use super::{Role, SourceFile, Sources};
+use crate::config::place::FileId;
+
+impl SourceFile {
+    /// A file with this content.
+    pub fn with_content(path: &Path, role: Role, modified: Option<SystemTime>, octets: Vec<u8>) -> Self {
+        Self::new(path, role, modified, Ok(octets))
+    }
+
+    /// The place of a file that does not exist.
+    pub fn absent(path: &Path) -> Self {
+        Self::new(path, Role::Absent, None, Ok(Vec::new()))
+    }
+}
+
+impl Sources {
+    /// Adds a place for each of these files, which do not exist now, where reading the directory would have put it.
+    pub fn with_absent(self, absent: impl IntoIterator<Item = (PathBuf, Role)>) -> Self {
+        let (locations, databases, zones) = (self.locations.clone(), self.databases.clone(), self.zones);
+        let directory = self.zones_directory().to_owned();
+        let existing = self.into_files().into_iter().map(|file| (file.role, file));
+        let absent = absent.into_iter().map(|(path, role)| (role, SourceFile::absent(&path)));
+        let mut all: Vec<(Role, SourceFile)> = existing.chain(absent).collect();
+        all.sort_by(|(a, left), (b, right)| (rank(*a), &left.path).cmp(&(rank(*b), &right.path)));
+        let files: Vec<SourceFile> = all.into_iter().map(|(_, file)| file).collect();
+        let position = |is_it: &dyn Fn(&SourceFile) -> bool| {
+            files.iter().position(is_it).map(|index| FileId(u32::try_from(index).unwrap_or(u32::MAX)))
+        };
+        let config = position(&|file| file.role == Role::Settings);
+        let zones = position(&|file| file.role == Role::Directory && file.path == directory).unwrap_or(zones);
+        Self::new(files, config, zones, locations, databases)
+    }
+
+    /// Exchanges files for other versions of them. Returns what stood there before, in the same order.
+    pub fn exchange(&mut self, versions: Vec<(FileId, SourceFile)>) -> Vec<SourceFile> {
+        // Nothing else refers to the files between two attempts, so that nothing is copied.
+        let files = Arc::make_mut(&mut self.files);
+        let before = versions.into_iter().map(|(id, file)| std::mem::replace(&mut files[id.index()], file)).collect();
+        self.index();
+        before
+    }
+
+    /// All files with their identifiers.
+    pub fn entries(&self) -> impl Iterator<Item = (FileId, &SourceFile)> {
+        (0_u32..).map(FileId).zip(self.files.iter())
+    }
+
+    /// The files, in no use any more.
+    pub fn into_files(mut self) -> Vec<SourceFile> {
+        // Nothing else refers to them as a rule, so that nothing is copied.
+        Arc::make_mut(&mut self.files)
+            .iter_mut()
+            .map(|file| std::mem::replace(file, SourceFile::absent(Path::new(""))))
+            .collect()
+    }
+}
+
+/// The order in which files are read: the settings, the directory, tables, everything else.
+fn rank(role: Role) -> u8 {
+    match role {
+        Role::Settings => 0,
+        Role::Directory => 1,
+        Role::Tables => 2,
+        Role::Master | Role::Absent => 3,
+    }
+}
