@@ -17,8 +17,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     admin,
-    config::{Colours, Locations, ServerSettings},
-    control::{Controller, Handle, ReloadError, Starting, StateDirectory, World},
+    config::{Colours, Locations, ServerSettings, outline},
+    control::{Controller, Handle, ReloadError, ReloadRequest, Starting, StateDirectory, World},
     probe,
     snapshot::Identity,
     transport::{
@@ -77,7 +77,9 @@ fn system(what: &'static str) -> impl Fn(io::Error) -> ServeError {
 pub fn serve(locations: Locations, colours: Colours, announce: &mut dyn FnMut(&str)) -> Result<(), ServeError> {
     let descriptors = transport::raise_descriptor_limit();
     transport::keep_large_blocks_apart();
-    let world = World::load(&locations, colours).map_err(|refusal| ServeError::Configuration(refusal.rendered))?;
+    let saved = StateDirectory::at(outline(&locations).0.state);
+    let world =
+        World::start(&locations, &saved, colours).map_err(|refusal| ServeError::Configuration(refusal.rendered))?;
     let settings = world.config.server.clone();
     let sockets = Sockets::bind(&settings)?;
     let cores = Cores::share_out(sockets.dns.udp.len(), settings.threads.is_some());
@@ -306,12 +308,19 @@ fn named(kind: &str, listeners: &[TcpListener]) -> Vec<String> {
         .collect()
 }
 
-/// Reloads beside whatever goes on. The controller logs what came of it.
+/// Reloads while everything else goes on. The controller logs each error.
 fn reload(handle: Handle) {
     tracing::info!("reload requested by SIGHUP");
     tokio::spawn(async move {
-        match handle.reload().await {
-            Ok(generation) => tracing::info!(generation, "reload by SIGHUP applied"),
+        match handle.reload(ReloadRequest::Signal).await {
+            Ok(report) if report.held.is_empty() => {
+                tracing::info!(generation = report.generation, "reload by SIGHUP applied");
+            }
+            Ok(report) => tracing::error!(
+                generation = report.generation,
+                held_files = report.held.len(),
+                "reload by SIGHUP applied but for held files"
+            ),
             Err(ReloadError::Refused(errors)) => {
                 tracing::error!(
                     errors = errors.len(),

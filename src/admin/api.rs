@@ -9,7 +9,7 @@
 //! | `GET /api/v1/status` | [`crate::control::Status`] |
 //! | `GET /api/v1/totals` | [`DocumentTotals`] |
 //! | `GET /api/v1/explain?name=&type=&client=&subnet=` | [`crate::engine::Explanation`]; 404 for a name that is not ours |
-//! | `POST /api/v1/reload` | the generation; 422 with every error of the files |
+//! | `POST /api/v1/reload` | [`crate::control::ReloadReport`]; 422 where files are held or refused, with every error. The body may be `{"accept-removal": true}` |
 //! | `POST /api/v1/pools/{name}/failback` | `{"pool": ..., "given-back": true}`; 404 |
 //! | `POST /api/v1/datacenters/{name}/drain`, `.../undrain`, `.../pause`, `.../resume` | [`crate::control::DrainReport`]; 404, 409, 422, 500 with a [`DrainError`] |
 
@@ -47,7 +47,10 @@ use super::{
     totals::DocumentTotals,
 };
 use crate::{
-    control::{Drain, DrainAct, DrainError, DrainReport, DrainRequest, Gone, Listing, ReloadError, Status},
+    control::{
+        Drain, DrainAct, DrainError, DrainReport, DrainRequest, Gone, HeldStatus, Listing, ReloadError, ReloadReport,
+        ReloadRequest, Status,
+    },
     dns::{NameError, UnknownRtype},
     engine::Request,
 };
@@ -172,7 +175,7 @@ impl From<DrainError> for Fault {
             DrainError::Unknown(..) => StatusCode::NOT_FOUND,
             DrainError::Distress(_) | DrainError::NotDraining(_) => StatusCode::CONFLICT,
             DrainError::Edit(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            DrainError::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            DrainError::Held(..) | DrainError::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
             DrainError::Gone => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self { status, message: error.to_string(), error: serde_json::to_value(&error).ok() }
@@ -314,16 +317,53 @@ async fn explain(State(office): Shared, question: Result<Query<Question>, QueryR
     Ok(document(JSON_TYPE, serde_json::to_vec(&explanation).unwrap_or_default()))
 }
 
-async fn reload(State(office): Shared, author: Author) -> Result<Json<Value>, Fault> {
+/// The body of a reload; an empty one accepts nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct ReloadBody {
+    /// Apply the files even if they remove more than a load removes by itself.
+    pub accept_removal: bool,
+}
+
+async fn reload(State(office): Shared, author: Author, body: Bytes) -> Result<Json<ReloadReport>, Fault> {
+    let body: ReloadBody = read_body(&body, r#"{"accept-removal": true}"#)?;
+    let request = if body.accept_removal { ReloadRequest::AcceptRemoval } else { ReloadRequest::Apply };
     let handle = office.serving.handle.clone();
-    let change = Change::new("reload", author);
+    let change = Change::new(if body.accept_removal { "reload accepting removals" } else { "reload" }, author);
     change.log_request(None);
-    let generation = to_its_end(async move {
-        let result = handle.reload().await;
-        change.log_result(result.as_ref().map(|generation| Some(*generation)));
+    let report = to_its_end(async move {
+        let result = handle.reload(request).await;
+        change.log_result(result.as_ref().map(|report| Some(report.generation)));
         result
     });
-    Ok(Json(json!({ "generation": generation.await?? })))
+    let report = report.await??;
+    if report.held.is_empty() { Ok(Json(report)) } else { Err(not_all_in_use(&report)) }
+}
+
+/// Part of the files is in use: a client that looks at the status alone must not take it for all.
+fn not_all_in_use(report: &ReloadReport) -> Fault {
+    const SHOWN: usize = 20;
+    let held: Vec<String> = report.held.iter().take(SHOWN).map(held_text).collect();
+    let more = report.held.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!("\n  and {more} more files") } else { String::new() };
+    let message = format!(
+        "generation {} is in use; all files are applied but {}, held at the last good content:\n  {}{more}",
+        report.generation,
+        report.held.len(),
+        held.join("\n  "),
+    );
+    let mut error = json!(report);
+    error["refused"] = report.held.iter().flat_map(|file| file.errors.iter().cloned()).collect();
+    Fault { status: StatusCode::UNPROCESSABLE_ENTITY, message, error: Some(error) }
+}
+
+/// A held file and why, on one line.
+pub(super) fn held_text(held: &HeldStatus) -> String {
+    const SHOWN: usize = 3;
+    let more = held.errors.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!("; and {more} more errors") } else { String::new() };
+    let shown: Vec<&str> = held.errors.iter().take(SHOWN).map(String::as_str).collect();
+    format!("{}: {}{more}", held.file, shown.join("; "))
 }
 
 /// The body of a drain; an empty one says nothing of all this.
@@ -394,13 +434,16 @@ async fn failback(State(office): Shared, Path(pool): Path<String>, author: Autho
 }
 
 fn state_change(body: &[u8]) -> Result<StateChange, Fault> {
+    read_body(body, r#"{"reason": "kernel upgrade", "for-secs": 7200, "force": false}"#)
+}
+
+/// The body of a change; an empty one has every default.
+fn read_body<T: Default + serde::de::DeserializeOwned>(body: &[u8], example: &str) -> Result<T, Fault> {
     if body.is_empty() {
-        return Ok(StateChange::default());
+        return Ok(T::default());
     }
     serde_json::from_slice(body).map_err(|error| {
-        let what =
-            r#"the body is a JSON object such as {"reason": "kernel upgrade", "for-secs": 7200, "force": false}"#;
-        Fault::new(StatusCode::BAD_REQUEST, format!("{error}; {what}"))
+        Fault::new(StatusCode::BAD_REQUEST, format!("{error}; the body is a JSON object such as {example}"))
     })
 }
 

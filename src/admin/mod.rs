@@ -35,7 +35,7 @@ mod totals;
 #[cfg(test)]
 mod tests;
 
-pub use api::{Fault, StateChange};
+pub use api::{Fault, ReloadBody, StateChange};
 pub use audit::USER as USER_HEADER;
 pub use readiness::Readiness;
 pub use server::{Running, Serving, serve};

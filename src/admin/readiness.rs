@@ -3,7 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::api::held_text;
 use crate::control::{ConfigurationStatus, Status};
+
+/// As many held files are concerns of their own.
+const LISTED: usize = 20;
 
 /// What `/readyz` says. Only `is-ready` decides the HTTP status: newest files that are refused, a broken database or a checker
 /// that doubts itself leave the server answering from what it has, and so leave it ready.
@@ -43,9 +47,28 @@ impl Readiness {
 
 fn concerns(status: &Status) -> Vec<String> {
     let mut concerns = Vec::new();
+    if let Some(removal) = &status.configuration.removal {
+        concerns.push(format!(
+            "the files would remove too much, so that nothing is removed: {removal}; restore them, or accept it with \
+             `portolan reload --accept-removal`"
+        ));
+    }
+    let held = status.held.iter();
+    concerns.extend(held.take(LISTED).map(|file| format!("held at its last good content: {}", held_text(file))));
+    if let Some(more) = status.held.len().checked_sub(LISTED).filter(|more| *more > 0) {
+        concerns.push(format!("{more} more files are held at their last good content; `portolan status` names them"));
+    }
     let errors = status.configuration.errors.len();
-    if errors > 0 {
-        concerns.push(format!("the newest files are refused, {errors} lines say why; the ones before serve on"));
+    if errors > 0 && status.held.is_empty() {
+        concerns.push(format!(
+            "the newest files are refused, {errors} lines say why; the configuration before stays in use"
+        ));
+    }
+    if let Some(why) = &status.unsaved {
+        concerns.push(format!(
+            "state is not saved, so that a restart would begin without it: {why}; make room on the disk, or let the server's \
+             user write there"
+        ));
     }
     for database in &status.databases {
         if let Some(error) = &database.error {

@@ -73,6 +73,8 @@ pub enum Command {
     Failback(Failback),
     /// Show the state of the running server.
     Status(Remote),
+    /// Make the running server read its files now, and say what it applied and what it held.
+    Reload(Reload),
 }
 
 /// Where the files are.
@@ -200,6 +202,16 @@ pub struct Undrain {
 pub struct Failback {
     /// The pool.
     pub pool: String,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// `reload`.
+#[derive(Debug, Args)]
+pub struct Reload {
+    /// Apply the files even if they remove all zones, or most zones or services.
+    #[arg(long)]
+    pub accept_removal: bool,
     #[command(flatten)]
     pub remote: Remote,
 }

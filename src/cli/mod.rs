@@ -5,7 +5,7 @@
 //! | `check` | `check` |
 //! | `explain` | `explain`, `plan` |
 //! | `locate` | `locate` |
-//! | `remote` | `drain`, `undrain`, `status`: over a running server's admin API |
+//! | `remote` | `drain`, `undrain`, `status`, `reload`: over a running server's admin API |
 //! | `log` | the log of `serve`, and its filter |
 //! | `output` | colours, JSON |
 //!
@@ -55,5 +55,6 @@ pub fn run() -> ExitCode {
         Command::Undrain(undrain) => remote::undrain(&undrain, &output),
         Command::Failback(failback) => remote::failback(&failback, &output),
         Command::Status(status) => remote::status(&status, &output),
+        Command::Reload(reload) => remote::reload(&reload, &output),
     }
 }

@@ -1,18 +1,18 @@
-//! `drain`, `undrain`, `failback`, `status`: what a running server is asked over its admin API.
+//! `drain`, `undrain`, `failback`, `status`, `reload`: what a running server is asked over its admin API.
 
 use std::{fmt, process::ExitCode, time::Duration};
 
 use serde::de::DeserializeOwned;
 
 use super::{
-    args::{Drain, Failback, Remote, Undrain},
+    args::{Drain, Failback, Reload, Remote, Undrain},
     output::Output,
     status,
 };
 use crate::{
-    admin::{StateChange, USER_HEADER},
+    admin::{ReloadBody, StateChange, USER_HEADER},
     config::{Locations, outline},
-    control::{DrainReport, Status, unix_now},
+    control::{DrainReport, ReloadReport, Status, unix_now},
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -118,12 +118,30 @@ pub(super) fn status(remote: &Remote, output: &Output) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Asks the server; with a body it is told to do something.
+pub(super) fn reload(reload: &Reload, output: &Output) -> ExitCode {
+    let body = ReloadBody { accept_removal: reload.accept_removal };
+    let report: ReloadReport = match ask_with(&reload.remote, "/api/v1/reload", serde_json::to_vec(&body).ok()) {
+        Ok(report) => report,
+        Err(error) => return output.fail(&error),
+    };
+    if output.json {
+        output.document(&report);
+    } else {
+        output.line(&format!("all files are in use; generation {}", report.generation));
+    }
+    ExitCode::SUCCESS
+}
+
+/// Asks the server; with a body it is asked for a change.
 pub(super) fn ask<T: DeserializeOwned>(
     remote: &Remote,
     path: &str,
     body: Option<&StateChange>,
 ) -> Result<T, RemoteError> {
+    ask_with(remote, path, body.and_then(|body| serde_json::to_vec(body).ok()))
+}
+
+fn ask_with<T: DeserializeOwned>(remote: &Remote, path: &str, body: Option<Vec<u8>>) -> Result<T, RemoteError> {
     let base = base_url(remote);
     let unreachable = |why: &dyn fmt::Display| RemoteError::Unreachable(base.clone(), why.to_string());
     let runtime =
@@ -133,11 +151,9 @@ pub(super) fn ask<T: DeserializeOwned>(
         let client = client.build().map_err(|error| unreachable(&error))?;
         let url = format!("{base}{path}");
         let request = match body {
-            Some(body) => client
-                .post(url)
-                .header("content-type", "application/json")
-                .header(USER_HEADER, user())
-                .body(serde_json::to_vec(body).map_err(|error| unreachable(&error))?),
+            Some(body) => {
+                client.post(url).header("content-type", "application/json").header(USER_HEADER, user()).body(body)
+            }
             None => client.get(url),
         };
         let response = request.send().await.map_err(|error| unreachable(&root_cause(&error)))?;

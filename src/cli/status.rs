@@ -16,6 +16,8 @@ const SHOWN_ZONES: usize = 20;
 const SHOWN_SERVICES: usize = 20;
 /// As many warnings are shown.
 const SHOWN_WARNINGS: usize = 20;
+/// As many held files are shown.
+const SHOWN_HELD: usize = 20;
 
 /// The whole status as text.
 pub(super) fn render(status: &Status, is_coloured: bool) -> String {
@@ -77,12 +79,36 @@ fn head(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
     )
 }
 
+/// Files that are not in use as they are.
+fn held(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
+    if let Some(removal) = &status.configuration.removal {
+        writeln!(text, "\n{} {removal}", paint.bad("held, because the files would remove too much:"))?;
+        writeln!(text, "  restore the files, or accept it: portolan reload --accept-removal")?;
+    }
+    if status.held.is_empty() {
+        return Ok(());
+    }
+    writeln!(text, "\n{}", paint.bad("files held at their last good content"))?;
+    for file in status.held.iter().take(SHOWN_HELD) {
+        writeln!(text, "  {} since {}", file.file, moment(file.since))?;
+        file.errors.iter().try_for_each(|error| writeln!(text, "    {error}"))?;
+    }
+    match status.held.len().checked_sub(SHOWN_HELD) {
+        None | Some(0) => Ok(()),
+        Some(more) => writeln!(text, "  and {more} more; --json lists all"),
+    }
+}
+
 fn troubles(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
     let configuration = &status.configuration;
-    if let Some(refused) = configuration.refused {
-        let heading = format!("the newest files are refused since {}; the old ones serve on:", moment(refused));
+    held(text, status, paint)?;
+    if let Some(refused) = configuration.refused.filter(|_| status.held.is_empty()) {
+        let heading = format!("the newest files are refused since {}; the ones before stay in use:", moment(refused));
         writeln!(text, "\n{}", paint.bad(&heading))?;
         configuration.errors.iter().try_for_each(|error| writeln!(text, "  {error}"))?;
+    }
+    if let Some(why) = &status.unsaved {
+        writeln!(text, "\n{} {why}", paint.bad("state is not saved, and a restart would begin without it:"))?;
     }
     for database in status.databases.iter().filter_map(|database| Some((&database.path, database.error.as_ref()?))) {
         writeln!(text, "\n{} {}: {}", paint.bad("GeoIP database refused:"), database.0, database.1)?;

@@ -30,10 +30,13 @@ use super::{
     aliases::Aliases,
     canary, drain,
     drained::Drained,
-    handle::{Command, DrainAct, DrainError, DrainReport, DrainRequest, Handle, Listing, ReloadError},
-    load::{Loaded, Refusal, World},
+    handle::{Command, DrainAct, DrainError, DrainReport, DrainRequest, Handle, Listing, ReloadError, ReloadReport},
+    holding::Holding,
+    lastgood::Home,
+    load::{Impulse, Loaded, Refusal, World},
     regulator::Regulator,
     report,
+    saver::Saver,
     state::{StateDirectory, unix_now},
     status::{ConfigurationStatus, Status},
     watch::Watch,
@@ -54,6 +57,8 @@ use crate::{
 const COALESCE: Duration = Duration::from_millis(20);
 /// Verdicts are saved this long after they changed.
 const SAVE: Duration = Duration::from_secs(1);
+/// What could not be saved is saved again after this long.
+const SAVE_AGAIN: Duration = Duration::from_secs(30);
 /// How often a canary is asked while the checker doubts itself.
 const CANARY: Duration = Duration::from_secs(5);
 
@@ -107,8 +112,11 @@ pub struct Controller {
     waiting: Vec<Waiter>,
     waiting_next: Vec<Waiter>,
     pub(super) configuration: ConfigurationStatus,
-    /// Of the files last refused, so that they are not refused twice.
-    refused_fingerprint: Option<u64>,
+    pub(super) holding: Holding,
+    /// Who asked for the next load.
+    impulse: Impulse,
+    /// When a signal asked for a reload last.
+    signalled: Option<TokioInstant>,
     pub(super) aliases: Aliases,
     resolver: Resolver,
     pub(super) regulator: Regulator,
@@ -121,7 +129,10 @@ pub struct Controller {
     retired: Vec<Arc<Snapshot>>,
     pub(super) identity: Arc<Identity>,
     counters: Counters,
-    state: StateDirectory,
+    pub(super) state: StateDirectory,
+    saver: Saver,
+    /// When to try again to save what could not be saved.
+    save_again_at: Option<TokioInstant>,
     pub(super) epoch: Instant,
     pub(super) started: i64,
 }
@@ -129,7 +140,7 @@ pub struct Controller {
 /// Who waits for a reload.
 #[derive(Debug)]
 enum Waiter {
-    Reload(oneshot::Sender<Result<u64, ReloadError>>),
+    Reload(oneshot::Sender<Result<ReloadReport, ReloadError>>),
     /// A drain whose edit is being taken up.
     SetState(Box<DrainReport>, oneshot::Sender<Result<DrainReport, DrainError>>),
 }
@@ -160,6 +171,7 @@ impl Controller {
         let (settled, edits) = mpsc::channel(1);
         let (canary, canaries) = mpsc::channel(8);
         let now = unix_now();
+        let home = Home::of(&locations);
         let mut controller = Self {
             conditions: Conditions::unknown(&world.topology, now),
             ledger: Ledger::new(!world.config.server.canaries.is_empty()),
@@ -186,7 +198,9 @@ impl Controller {
             is_stale: false,
             waiting: Vec::new(),
             waiting_next: Vec::new(),
-            refused_fingerprint: None,
+            holding: Holding::default(),
+            impulse: Impulse::default(),
+            signalled: None,
             aliases: Aliases::default(),
             resolver: Resolver::new(resolution),
             regulator: Regulator::new(probe_limits, epoch, reading),
@@ -197,11 +211,17 @@ impl Controller {
             retired: Vec::new(),
             identity: Arc::new(identity),
             counters,
+            saver: Saver::start(state.clone(), home),
+            save_again_at: None,
             state,
             epoch,
             started: now,
         };
         controller.log_warnings();
+        let outlook = controller.world.outlook.clone();
+        controller.note_outlook(outlook);
+        controller.log_removed();
+        controller.save_files();
         controller.set_targets().await;
         let aliases = controller.world.topology.aliases.clone();
         let resolvers = controller.world.config.server.resolvers.clone();
@@ -261,11 +281,13 @@ impl Controller {
                 command = inbox.commands.recv() => match command {
                     Some(Command::Stop(reply)) => {
                         self.save_verdicts();
+                        self.saver.finish().await;
                         let _ = reply.send(());
                         return;
                     }
                     // A file that somebody is amid writing is not read: the end of that edit is what reloads.
-                    Some(Command::Reload(reply)) if inbox.watch.is_being_written() => {
+                    Some(Command::Reload(request, reply)) if inbox.watch.is_being_written() => {
+                        self.note_request(request);
                         self.waiting_next.push(Waiter::Reload(reply));
                     }
                     Some(command) => self.obey(command),
@@ -283,10 +305,18 @@ impl Controller {
     fn wake_at(&self) -> Option<TokioInstant> {
         let lapse = drain::next_lapse(&self.world.topology, &self.conditions, unix_now())
             .map(|secs| TokioInstant::now() + Duration::from_secs(secs));
-        [self.publish_at, self.save_at, self.canary_at, self.reload_at, lapse, self.regulator.wake_at()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.publish_at,
+            self.save_at,
+            self.save_again_at,
+            self.canary_at,
+            self.reload_at,
+            lapse,
+            self.regulator.wake_at(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     async fn keep_time(&mut self, canary: &mpsc::Sender<Outcome>) {
@@ -307,9 +337,23 @@ impl Controller {
         if is_due(self.reload_at) {
             self.reload();
         }
+        self.save_again(now);
         if self.canary_at.is_some_and(|at| at <= now) {
             self.canary_at = Some(now + CANARY);
             canary::ask(&self.world.config.server.canaries, canary);
+        }
+    }
+
+    /// Saves again after a while what could not be saved: the disk may have room by now.
+    fn save_again(&mut self, now: TokioInstant) {
+        if self.state.faults().text().is_none() {
+            self.save_again_at = None;
+        } else if self.save_again_at.is_some_and(|at| at <= now) {
+            self.save_again_at = Some(now + SAVE_AGAIN);
+            self.save_verdicts();
+            self.save_files();
+        } else {
+            self.save_again_at.get_or_insert(now + SAVE_AGAIN);
         }
     }
 
@@ -334,7 +378,8 @@ impl Controller {
                 }
                 let _ = reply.send(held);
             }
-            Command::Reload(reply) => {
+            Command::Reload(request, reply) => {
+                self.note_request(request);
                 self.waiting_next.push(Waiter::Reload(reply));
                 self.reload();
             }
@@ -355,6 +400,9 @@ impl Controller {
     fn edit_state(&mut self, request: &DrainRequest) -> Result<DrainReport, DrainError> {
         let _beat = self.metronome.beat();
         let plan = drain::plan(request, &self.world, &self.conditions)?;
+        if let Some(file) = self.holding.status().into_iter().find(|held| plan.edits(&held.file)) {
+            return Err(DrainError::Held(file.file, file.errors));
+        }
         let (is_drain, is_forced) = match &request.act {
             DrainAct::Drain(drain) => (true, drain.force),
             DrainAct::Pause | DrainAct::Resume | DrainAct::Undrain => (false, true),

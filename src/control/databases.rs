@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    config::Locations,
+    config::{Locations, Unreadable},
     geo::{Database, Databases},
 };
 
@@ -33,6 +33,8 @@ pub(super) struct DatabaseFile {
     pub database: Arc<Database>,
     /// Why the newest file is not in use.
     pub error: Option<String>,
+    /// Whether that may pass without the file being replaced.
+    pub is_passing: bool,
 }
 
 /// Tells one state of a file from another.
@@ -47,22 +49,45 @@ struct Stamp {
 /// A file that cannot be used, and no older one to go on with.
 #[derive(Debug, Clone)]
 pub(super) struct DatabaseProblem {
-    path: PathBuf,
-    why: String,
+    pub path: PathBuf,
+    why: OpenError,
+}
+
+/// Why a file is not usable as a database.
+#[derive(Debug, Clone)]
+pub(super) struct OpenError {
+    text: String,
+    /// Whether it may be usable later without being replaced.
+    is_passing: bool,
+}
+
+impl From<std::io::Error> for OpenError {
+    fn from(error: std::io::Error) -> Self {
+        let reason = Unreadable::from(error);
+        Self { text: reason.to_string(), is_passing: reason.is_passing() }
+    }
 }
 
 const HELP: &str = "name a MaxMind DB file (GeoLite2, GeoIP2, DB-IP, IPinfo) under [geoip] databases";
 
 impl fmt::Display for DatabaseProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} (help: {HELP})", self.path.display(), self.why)
+        write!(f, "{}: {} (help: {HELP})", self.path.display(), self.why.text)
     }
 }
 
 impl DatabaseProblem {
-    /// As the diagnostics of other files look.
-    pub(super) fn render(&self) -> String {
-        format!("error: {}\n--> {}\n = help: {HELP}\n", self.why, self.path.display())
+    /// As the diagnostics of other files look; `origin` is where `portolan.toml` names the file, if it does.
+    pub(super) fn line(&self, origin: Option<&str>) -> String {
+        match origin {
+            Some(origin) => format!("{origin}: the database {self}"),
+            None => self.to_string(),
+        }
+    }
+
+    /// Whether the file may be usable later without being replaced.
+    pub(super) fn is_passing(&self) -> bool {
+        self.why.is_passing
     }
 }
 
@@ -102,7 +127,7 @@ impl DatabaseFiles {
     }
 }
 
-fn refreshed(path: &Path, old: Option<&DatabaseFile>) -> Result<DatabaseFile, String> {
+fn refreshed(path: &Path, old: Option<&DatabaseFile>) -> Result<DatabaseFile, OpenError> {
     let stamp = fs::metadata(path).ok().map(|found| Stamp {
         device: found.dev(),
         inode: found.ino(),
@@ -111,23 +136,30 @@ fn refreshed(path: &Path, old: Option<&DatabaseFile>) -> Result<DatabaseFile, St
     });
     if let Some(old) = old
         && old.stamp == stamp
+        && !old.is_passing
     {
         return Ok(old.clone());
     }
     match (open(path), old) {
-        (Ok(database), _) => {
-            Ok(DatabaseFile { path: path.to_owned(), stamp, database: Arc::new(database), error: None })
-        }
+        (Ok(database), _) => Ok(DatabaseFile {
+            path: path.to_owned(),
+            stamp,
+            database: Arc::new(database),
+            error: None,
+            is_passing: false,
+        }),
         (Err(why), None) => Err(why),
         (Err(why), Some(old)) => {
-            tracing::error!(file = %path.display(), error = %why, "GeoIP database refused: the previous one stays in use");
-            Ok(DatabaseFile { stamp, error: Some(why), ..old.clone() })
+            if old.error.as_ref() != Some(&why.text) {
+                tracing::error!(file = %path.display(), error = %why.text, "GeoIP database refused: the previous one stays in use");
+            }
+            Ok(DatabaseFile { stamp, error: Some(why.text), is_passing: why.is_passing, ..old.clone() })
         }
     }
 }
 
-fn open(path: &Path) -> Result<Database, String> {
-    let octets = read(path).map_err(|error| error.to_string())?;
+fn open(path: &Path) -> Result<Database, OpenError> {
+    let octets = read(path)?;
     let started = Instant::now();
     let label = path.display().to_string();
     tracing::info!(file = %label, octets = octets.len(), "reading GeoIP database");
@@ -138,7 +170,7 @@ fn open(path: &Path) -> Result<Database, String> {
             tracing::info!(file = %label, networks = progress.networks, records = progress.records, "still reading GeoIP database");
         }
     })
-    .map_err(|error| error.fault().to_string())?;
+    .map_err(|error| OpenError { text: error.fault().to_string(), is_passing: false })?;
     tracing::info!(
         file = %label,
         kind = database.kind(),

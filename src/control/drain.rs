@@ -92,6 +92,11 @@ impl DrainPlan {
         conditions
     }
 
+    /// Whether it edits this file.
+    pub(super) fn edits(&self, file: &str) -> bool {
+        self.by_file.keys().any(|path| path.display().to_string() == file)
+    }
+
     /// Edits the files; which ones.
     pub(super) fn carry_out(&self) -> Result<Vec<String>, EditError> {
         for (path, edits) in &self.by_file {

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use super::status::{DrainStatus, RampStatus, Status};
+use super::status::{DrainStatus, HeldStatus, RampStatus, Status};
 use crate::{
     engine::{Explanation, NotOurs, Request},
     snapshot::Snapshot,
@@ -26,7 +26,7 @@ pub(super) enum Command {
     Explain(Box<Request>, oneshot::Sender<Result<Explanation, NotOurs>>),
     SetState(DrainRequest, oneshot::Sender<Result<DrainReport, DrainError>>),
     GiveBack(String, oneshot::Sender<Option<bool>>),
-    Reload(oneshot::Sender<Result<u64, ReloadError>>),
+    Reload(ReloadRequest, oneshot::Sender<Result<ReloadReport, ReloadError>>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -37,6 +37,30 @@ pub enum Listing {
     Short,
     /// All of each.
     Full,
+}
+
+/// How a reload is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReloadRequest {
+    /// By an operator: the files are complete.
+    Apply,
+    /// By an operator who accepts whatever the files remove.
+    AcceptRemoval,
+    /// By a signal. The second within 10 seconds accepts a removal that is held.
+    Signal,
+}
+
+/// What a reload came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ReloadReport {
+    /// The snapshot that holds what was applied.
+    pub generation: u64,
+    /// Files that are not in use as they are.
+    pub held: Vec<HeldStatus>,
+    /// What the files would remove if an operator accepted it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub removal: Option<String>,
 }
 
 /// What is to become of a datacenter, or of all datacenters of a region.
@@ -115,7 +139,9 @@ pub enum DrainError {
     NotDraining(String),
     /// The file cannot be edited.
     Edit(String),
-    /// The file was edited, but the configuration as a whole is not valid, so nothing changed.
+    /// The file of its table is held at its last good content because of these errors. Nothing was edited.
+    Held(String, Vec<String>),
+    /// The file was edited, but has these errors, or the configuration as a whole has: nothing changed.
     Refused(Vec<String>),
     /// The server is stopping.
     Gone,
@@ -135,9 +161,16 @@ impl fmt::Display for DrainError {
             }
             Self::NotDraining(name) => write!(f, "{name} is not draining: there is nothing to pause or to resume"),
             Self::Edit(why) => f.write_str(why),
+            Self::Held(file, errors) => write!(
+                f,
+                "nothing was changed: the datacenter's table is in {file}, which has errors and is held at its last good content: {}; \
+                 fix the file, or put its last good version back, and repeat the command",
+                errors.join("; ")
+            ),
             Self::Refused(errors) => write!(
                 f,
-                "the file was edited, but the configuration has errors, so nothing changed: {}",
+                "the file was edited, but it is not in use because of these errors, so that nothing changed: {}; \
+                 the edit takes effect once they are fixed",
                 errors.join("; ")
             ),
             Self::Gone => Gone.fmt(f),
@@ -218,12 +251,12 @@ impl Handle {
         self.ask(|reply| Command::GiveBack(pool, reply)).await
     }
 
-    /// Reads all files anew; returns the generation once it is published.
+    /// Reads all files again; returns once what they say is in use. Files with errors are held, and the report names them.
     ///
     /// # Errors
     /// [`ReloadError`] says why nothing changed.
-    pub async fn reload(&self) -> Result<u64, ReloadError> {
-        self.ask(Command::Reload).await.unwrap_or(Err(ReloadError::Gone))
+    pub async fn reload(&self, request: ReloadRequest) -> Result<ReloadReport, ReloadError> {
+        self.ask(|reply| Command::Reload(request, reply)).await.unwrap_or(Err(ReloadError::Gone))
     }
 
     /// Saves what must survive and ends the controller.

@@ -1,4 +1,11 @@
-//! From files to a world: everything that a reload does, away from the controller's task and from every query.
+//! From files to a world: everything that a reload does, apart from the controller's task and from every query.
+//!
+//! | step | where |
+//! |---|---|
+//! | read the files; which of those that disappeared keep their content for a while | `config::Sources`, `removal` |
+//! | choose for each file its new version or its last good one | `held` |
+//! | hold what would remove too much | `removal` |
+//! | open databases, build zones, make a compiler | `databases`, here |
 
 use std::{
     collections::HashMap,
@@ -9,7 +16,10 @@ use std::{
 
 use super::{
     databases::{DatabaseFiles, DatabaseProblem},
-    state::{SavedSerial, unix_now},
+    held::{HeldFile, Hold, Selection},
+    lastgood::{Home, Inventory, LastGood},
+    removal::{Missing, RemovalLimits, Removed},
+    state::{SavedSerial, StateDirectory, unix_now},
     watch::Interest,
 };
 use crate::{
@@ -20,6 +30,15 @@ use crate::{
     zone::Zones,
 };
 
+/// A load that still fails after so many choices of files is refused.
+const CHOICES: usize = 5;
+/// What to do where there is no zone to serve.
+const NO_ZONE: &str =
+    "put NAME.zone or a *.toml file with [zone.\"NAME\"] there, or name another directory with --zones DIR";
+/// What to do about a removal that is held.
+const ACCEPT_REMOVAL: &str = "restore the files; or, if this is intended, run `portolan reload --accept-removal`, \
+                              or send SIGHUP twice within 10 seconds";
+
 /// What one configuration comes to before health is known.
 #[derive(Debug)]
 pub struct World {
@@ -29,7 +48,7 @@ pub struct World {
     pub warnings: Vec<String>,
     /// What steers.
     pub topology: Arc<Topology>,
-    /// What is answered as it stands.
+    /// Static answers.
     pub zones: Arc<Zones>,
     /// By [`ZoneId`].
     pub(super) summaries: Vec<ZoneSummary>,
@@ -39,10 +58,14 @@ pub struct World {
     pub surveys: Surveys,
     pub(super) databases: DatabaseFiles,
     pub(super) serials: HashMap<Name, SavedSerial>,
-    /// Of every file as it was read.
-    pub(super) fingerprint: u64,
+    /// The files that it was made of.
+    pub(super) good: Arc<LastGood>,
+    /// What it no longer answers for.
+    pub(super) removed: Removed,
     /// Where changes matter.
     pub(super) interests: Vec<Interest>,
+    /// Which files are not in use as they are.
+    pub(super) outlook: Outlook,
 }
 
 /// A zone in numbers.
@@ -58,15 +81,48 @@ pub(super) struct ZoneSummary {
 pub(super) struct Previous {
     pub databases: DatabaseFiles,
     pub surveys: Surveys,
-    pub serials: HashMap<Name, SavedSerial>,
-    pub fingerprint: u64,
+    /// `None` where they are lost.
+    pub serials: Option<HashMap<Name, SavedSerial>>,
+    /// Empty where nothing was applied before: then any error refuses the whole load.
+    pub good: Arc<LastGood>,
+    /// Whether `good` is what this process answers from.
+    pub is_in_force: bool,
+    pub missing: Missing,
+}
+
+/// Who asked for a load. The later ones permit more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Impulse {
+    /// A change of the files, or the clock.
+    #[default]
+    Edit,
+    /// An operator: files that have disappeared are not waited for.
+    Operator,
+    /// An operator who accepts whatever the files remove.
+    AcceptRemoval,
+}
+
+/// Which files are not in use as they are now.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Outlook {
+    pub held: Vec<HeldFile>,
+    /// Why the files as they are would remove too much, if they would.
+    pub excess: Option<String>,
+    pub missing: Missing,
+}
+
+impl Outlook {
+    /// Whether reading the same files again can succeed.
+    pub(super) fn is_passing(&self) -> bool {
+        self.held.iter().any(|file| file.is_passing)
+    }
 }
 
 /// What came of reading the files.
 #[derive(Debug)]
 pub(super) enum Loaded {
     /// They say what they said before. Of the databases, which stay in use too, the newest files may be refused.
-    Unchanged(DatabaseFiles),
+    Unchanged(DatabaseFiles, Outlook),
     /// A new world.
     World(Box<World>),
 }
@@ -74,11 +130,31 @@ pub(super) enum Loaded {
 /// Why the files are no configuration. Nothing of them is in use.
 #[derive(Debug)]
 pub struct Refusal {
-    /// One line each: `file:line:column: what (help: how to mend it)`.
+    /// One line each: `file:line:column: what (help: how to fix it)`.
     pub lines: Vec<String>,
     /// All of them as a compiler would show them.
     pub rendered: String,
-    pub(super) fingerprint: u64,
+    /// Whether reading the same files again can succeed.
+    pub(super) is_passing: bool,
+}
+
+impl Refusal {
+    fn of(found: &Diagnostics, sources: &Sources, colours: Colours) -> Self {
+        let is_passing = |error: &crate::config::Diagnostic| {
+            let content = &sources.files()[error.place.file().index()].content;
+            content.as_ref().is_err_and(crate::config::Unreadable::is_passing)
+        };
+        Self {
+            lines: found.lines().collect(),
+            rendered: found.render(colours),
+            is_passing: found.errors().any(is_passing),
+        }
+    }
+
+    pub(super) fn plain(lines: Vec<String>) -> Self {
+        let rendered = lines.iter().map(|line| format!("error: {line}\n")).collect();
+        Self { lines, rendered, is_passing: false }
+    }
 }
 
 impl World {
@@ -87,9 +163,24 @@ impl World {
     /// # Errors
     /// Every mistake of every file.
     pub fn load(locations: &Locations, colours: Colours) -> Result<Self, Refusal> {
-        match load(locations, Previous::default(), colours)? {
+        match load(locations, Previous::default(), Impulse::Edit, colours)? {
             Loaded::World(world) => Ok(*world),
-            Loaded::Unchanged(_) => unreachable!("nothing was read before"),
+            Loaded::Unchanged(..) => unreachable!("nothing was read before"),
+        }
+    }
+
+    /// Reads and compiles what a server starts with. A file with errors is held at the last good content that an earlier run
+    /// left in the state directory.
+    ///
+    /// # Errors
+    /// Every mistake of every file, where no last good content makes up for it.
+    pub fn start(locations: &Locations, state: &StateDirectory, colours: Colours) -> Result<Self, Refusal> {
+        let good = state.last_good(&Home::of(locations)).unwrap_or_default();
+        let previous = Previous { good: Arc::new(good), serials: state.serials(), ..Previous::default() };
+        // Files that disappeared while no server ran are not waited for.
+        match load(locations, previous, Impulse::Operator, colours)? {
+            Loaded::World(world) => Ok(*world),
+            Loaded::Unchanged(..) => unreachable!("nothing is in force yet"),
         }
     }
 
@@ -98,10 +189,14 @@ impl World {
     /// # Errors
     /// What shows only now: databases that cannot be read, say.
     pub fn of(sources: Sources, config: Config, warnings: &Diagnostics) -> Result<Self, Refusal> {
-        let fingerprint = fingerprint(&sources);
-        match compile(sources, config, warnings.lines().collect(), Previous::default(), fingerprint)? {
-            Loaded::World(world) => Ok(*world),
-            Loaded::Unchanged(_) => unreachable!("nothing was read before"),
+        let mut loading =
+            Loading::new(&sources.locations().clone(), Previous::default(), Impulse::Edit, Colours::Plain);
+        let good = Arc::default();
+        let selection = Selection::new(sources, &good, |_| false);
+        let settled = (config, warnings.lines().collect());
+        match loading.finish(selection, settled, Missing::default())? {
+            Some(Loaded::World(world)) => Ok(*world),
+            Some(Loaded::Unchanged(..)) | None => unreachable!("nothing was read before, and nothing can be held"),
         }
     }
 
@@ -137,65 +232,224 @@ impl World {
     }
 }
 
-pub(super) fn load(locations: &Locations, previous: Previous, colours: Colours) -> Result<Loaded, Refusal> {
-    let mut sources = Sources::read(locations);
-    sources.keep_databases(previous.databases.iter().map(|file| file.path.clone()).collect());
-    let fingerprint = fingerprint(&sources);
-    let (config, warnings) = Config::load(&sources).map_err(|found| Refusal {
-        lines: found.lines().collect(),
-        rendered: found.render(colours),
-        fingerprint,
-    })?;
-    let warnings = warnings.lines().collect();
-    compile(sources, config, warnings, previous, fingerprint)
+/// One load, from reading the files to a world.
+struct Loading {
+    locations: Locations,
+    previous: Previous,
+    impulse: Impulse,
+    colours: Colours,
+    started: Instant,
+    settings: SettingsVersion,
+    /// Files that have to be held for what showed only after they had been chosen.
+    holds: Vec<Hold>,
+    /// What is held beside the files of the selection: the settings, and databases that cannot be used.
+    beside: Vec<HeldFile>,
+    excess: Option<String>,
 }
 
-fn compile(
-    sources: Sources,
-    mut config: Config,
-    warnings: Vec<String>,
+/// Which `portolan.toml` says where the files are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SettingsVersion {
+    Newest,
+    LastGood,
+}
+
+/// A configuration and its warnings.
+type Settled = (Config, Vec<String>);
+
+/// Reads the files and makes a world of them. Files that cannot be used are held at their last good content, where
+/// there is one.
+///
+/// # Errors
+/// Nothing was applied before and there is a mistake; or the last good set does not load either.
+pub(super) fn load(
+    locations: &Locations,
     previous: Previous,
-    fingerprint: u64,
+    impulse: Impulse,
+    colours: Colours,
 ) -> Result<Loaded, Refusal> {
-    let started = Instant::now();
-    let refused = |lines, rendered| Refusal { lines, rendered, fingerprint };
-    let paths: Vec<PathBuf> = database_paths(&config, &previous.databases);
-    let databases = previous.databases.refreshed(&paths).map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        refused(lines, problems.iter().map(DatabaseProblem::render).collect())
-    })?;
-    let same_databases = Arc::ptr_eq(databases.databases(), previous.databases.databases());
-    if same_databases && fingerprint == previous.fingerprint {
-        return Ok(Loaded::Unchanged(databases));
+    let mut loading = Loading::new(locations, previous, impulse, colours);
+    for _ in 0..CHOICES {
+        if let Some(loaded) = loading.attempt()? {
+            return Ok(loaded);
+        }
     }
-    let interests = interests(&sources, &paths);
-    // Nothing below looks at the files' text.
-    drop(sources);
-    let topology = Arc::new(std::mem::take(&mut config.topology));
-    let (zones, summaries, serials) = zones(&mut config.zones, &topology, &previous.serials)
-        .map_err(|lines| refused(lines.clone(), lines.iter().map(|line| format!("error: {line}\n")).collect()))?;
-    let mut surveys = if same_databases { previous.surveys } else { Surveys::default() };
-    let compiler = Compiler::new(Arc::clone(&topology), databases.databases(), &mut surveys);
-    tracing::info!(
-        zones = zones.list().len(),
-        services = topology.services.len(),
-        targets = topology.probes.len(),
-        ms = started.elapsed().as_millis() as u64,
-        "configuration compiled"
-    );
-    Ok(Loaded::World(Box::new(World {
-        warnings: warnings.into_iter().chain(lapsed(&config, &topology)).collect(),
-        interests,
-        zones: Arc::new(zones),
-        config,
-        topology,
-        summaries,
-        compiler,
-        surveys,
-        databases,
-        serials,
-        fingerprint,
-    })))
+    let lines = loading.holds.into_iter().map(|hold| hold.reason);
+    Err(Refusal::plain(lines.chain(loading.beside.into_iter().flat_map(|file| file.errors)).collect()))
+}
+
+impl Loading {
+    fn new(locations: &Locations, previous: Previous, impulse: Impulse, colours: Colours) -> Self {
+        Self {
+            locations: locations.clone(),
+            previous,
+            impulse,
+            colours,
+            started: Instant::now(),
+            settings: SettingsVersion::Newest,
+            holds: Vec::new(),
+            beside: Vec::new(),
+            excess: None,
+        }
+    }
+
+    /// One choice of files. `None` where it turned out that others have to be held.
+    fn attempt(&mut self) -> Result<Option<Loaded>, Refusal> {
+        let sources = self.read();
+        let good = Arc::clone(&self.previous.good);
+        let missing = Missing::at(self.started, &self.previous.missing, &good, &sources);
+        let waits = self.impulse == Impulse::Edit;
+        let mut selection = Selection::new(sources, &good, |path| waits && missing.has_grace(path, self.started));
+        selection.hold(&self.holds);
+        let settled = if good.is_empty() { selection.load_strictly() } else { selection.settle() };
+        let settled = settled.map_err(|found| Refusal::of(&found, &selection.sources, self.colours))?;
+        if self.settings == SettingsVersion::Newest && selection.has_other_settings() {
+            // They may name other directories: what was read is not what they mean.
+            self.settings = SettingsVersion::LastGood;
+            let path = good.settings().map(|file| &file.path);
+            self.beside.extend(selection.held().into_iter().filter(|file| Some(&file.path) == path));
+            return Ok(None);
+        }
+        if self.holds_removal(&selection, &settled.0)? {
+            return Ok(None);
+        }
+        self.finish(selection, settled, missing)
+    }
+
+    fn read(&self) -> Sources {
+        let mut sources = match self.settings {
+            SettingsVersion::Newest => Sources::read(&self.locations),
+            SettingsVersion::LastGood => Sources::read_with(&self.locations, self.previous.good.settings().cloned()),
+        };
+        sources.keep_databases(self.previous.databases.iter().map(|file| file.path.clone()).collect());
+        sources
+    }
+
+    /// Whether the files would remove too much, so that those that do have to be held.
+    fn holds_removal(&mut self, selection: &Selection<'_>, config: &Config) -> Result<bool, Refusal> {
+        if self.impulse == Impulse::AcceptRemoval || self.excess.is_some() {
+            return Ok(false);
+        }
+        let (before, after) = (&self.previous.good.inventory, Inventory::of(config));
+        let removed = Removed::between(before, &after);
+        let Some(excess) = removed.excess(before, &after, RemovalLimits::default()) else { return Ok(false) };
+        let reason = format!("{excess} (help: {ACCEPT_REMOVAL})");
+        let holds = selection.holds(&selection.removers(&removed.definitions()), &reason);
+        if holds.is_empty() {
+            return Err(Refusal::plain(vec![reason]));
+        }
+        self.holds.extend(holds);
+        self.excess = Some(excess);
+        Ok(true)
+    }
+
+    /// Everything that is left to do once the files fit together.
+    fn finish(
+        &mut self,
+        selection: Selection<'_>,
+        (mut config, warnings): Settled,
+        missing: Missing,
+    ) -> Result<Option<Loaded>, Refusal> {
+        let started = Instant::now();
+        let is_left_out = |path: &PathBuf| self.beside.iter().any(|file| file.path == *path);
+        let mut paths = database_paths(&config, &self.previous.databases);
+        paths.retain(|path| !is_left_out(path));
+        let databases = match self.previous.databases.refreshed(&paths) {
+            Ok(databases) => databases,
+            Err(problems) => return self.hold_databases(problems, &selection, &config).map(|()| None),
+        };
+        let same_databases = Arc::ptr_eq(databases.databases(), self.previous.databases.databases());
+        let mut held = selection.held();
+        held.append(&mut self.beside.clone());
+        let outlook = Outlook { held, excess: self.excess.clone(), missing };
+        let is_in_force = self.previous.is_in_force && same_databases;
+        if is_in_force && self.previous.good.is_made_of(&selection.sources, &config.master_files) {
+            return Ok(Some(Loaded::Unchanged(databases, outlook)));
+        }
+        if self.previous.good.is_empty() && config.zones.is_empty() {
+            let directory = selection.sources.zones_directory().display();
+            return Err(Refusal::plain(vec![format!("{directory}: no zone is defined there (help: {NO_ZONE})")]));
+        }
+        let inventory = Inventory::of(&config);
+        let topology = Arc::new(std::mem::take(&mut config.topology));
+        let (zones, summaries, serials) = match zones(&mut config.zones, &topology, self.previous.serials.as_ref()) {
+            Ok(built) => built,
+            Err(failed) => return self.hold_zones(failed, &selection).map(|()| None),
+        };
+        let removed = Removed::between(&self.previous.good.inventory, &inventory);
+        let interests = interests(&selection.sources, &paths);
+        let good = LastGood::of(selection.sources, &config.master_files, inventory, &self.previous.good);
+        let surveys = std::mem::take(&mut self.previous.surveys);
+        let mut surveys = if same_databases { surveys } else { Surveys::default() };
+        let compiler = Compiler::new(Arc::clone(&topology), databases.databases(), &mut surveys);
+        tracing::info!(
+            zones = zones.list().len(),
+            services = topology.services.len(),
+            targets = topology.probes.len(),
+            ms = started.elapsed().as_millis() as u64,
+            "configuration compiled"
+        );
+        Ok(Some(Loaded::World(Box::new(World {
+            warnings: warnings.into_iter().chain(lapsed(&config, &topology)).collect(),
+            interests,
+            zones: Arc::new(zones),
+            config,
+            topology,
+            summaries,
+            compiler,
+            surveys,
+            databases,
+            serials,
+            good: Arc::new(good),
+            removed,
+            outlook,
+        }))))
+    }
+
+    /// Databases that cannot be used and were not in use: the settings that name them are held, and those that were found are
+    /// left out.
+    fn hold_databases(
+        &mut self,
+        problems: Vec<DatabaseProblem>,
+        selection: &Selection<'_>,
+        config: &Config,
+    ) -> Result<(), Refusal> {
+        let settings = self.previous.good.settings().map(|file| file.path.clone());
+        let mut refused = Vec::new();
+        for problem in problems {
+            let origin = config.geoip.iter().find(|database| database.path == problem.path);
+            let origin = origin.and_then(|database| database.origin.clone());
+            let line = problem.line(origin.as_deref());
+            let holds = match (&settings, &origin) {
+                (Some(settings), Some(_)) => selection.holds(std::slice::from_ref(settings), &line),
+                _ => Vec::new(),
+            };
+            let is_found = origin.is_none() && self.locations.geoip.is_empty();
+            if is_found && !self.previous.good.is_empty() {
+                let is_passing = problem.is_passing();
+                self.beside.push(HeldFile { path: problem.path, errors: vec![line], is_passing });
+            } else if holds.is_empty() {
+                refused.push(line);
+            } else {
+                self.holds.extend(holds);
+            }
+        }
+        if refused.is_empty() { Ok(()) } else { Err(Refusal::plain(refused)) }
+    }
+
+    fn hold_zones(&mut self, failed: Vec<Hold>, selection: &Selection<'_>) -> Result<(), Refusal> {
+        if self.previous.good.is_empty() {
+            return Err(Refusal::plain(failed.into_iter().map(|zone| zone.reason).collect()));
+        }
+        let before = self.holds.len();
+        for zone in &failed {
+            let named = selection.holds(std::slice::from_ref(&zone.path), &zone.reason);
+            let holds = if named.is_empty() { selection.holds_of_all(&zone.reason) } else { named };
+            self.holds.extend(holds);
+        }
+        let has_progress = self.holds.len() > before;
+        if has_progress { Ok(()) } else { Err(Refusal::plain(failed.into_iter().map(|zone| zone.reason).collect())) }
+    }
 }
 
 /// States that have ended by their `until` while the file still names them.
@@ -248,21 +502,28 @@ type BuiltZones = (Zones, Vec<ZoneSummary>, HashMap<Name, SavedSerial>);
 fn zones(
     configs: &mut [ZoneConfig],
     topology: &Topology,
-    old_serials: &HashMap<Name, SavedSerial>,
-) -> Result<BuiltZones, Vec<String>> {
+    old_serials: Option<&HashMap<Name, SavedSerial>>,
+) -> Result<BuiltZones, Vec<Hold>> {
     let mut errors = Vec::new();
     let mut built = Vec::with_capacity(configs.len());
     let mut summaries = Vec::with_capacity(configs.len());
-    let mut serials = HashMap::new();
+    let mut serials = kept_serials(old_serials, configs.len());
     for config in configs {
-        let serial = serial(config.serial, old_serials.get(&config.apex));
+        let history = match old_serials {
+            Some(saved) => saved.get(&config.apex).map_or(History::New, |saved| History::Known(*saved)),
+            None => History::Lost,
+        };
+        let serial = serial(config.serial, history, unix_now() as u32);
         if let SerialSource::FromContent { hash, .. } = config.serial {
             serials.insert(config.apex.clone(), SavedSerial { content: hash, serial });
         }
         summaries.push(ZoneSummary { serial, records: config.record_count(), services: 0 });
         match config.take_zone(serial) {
             Ok(zone) => built.push(Arc::new(zone)),
-            Err(why) => errors.extend(why.into_iter().map(|why| format!("{}: {why}", config.origin))),
+            Err(why) => errors.extend(
+                why.into_iter()
+                    .map(|why| Hold { path: config.origin.path.clone(), reason: format!("{}: {why}", config.origin) }),
+            ),
         }
     }
     if !errors.is_empty() {
@@ -280,32 +541,41 @@ fn zones(
     Ok((Zones::build(built, &services), summaries, serials))
 }
 
-/// The SOA's serial: the file's own; or the one that this content had before; or, for new content, when it was written,
-/// and always greater than the one before (RFC 1982).
-fn serial(source: SerialSource, old: Option<&SavedSerial>) -> u32 {
-    match source {
-        SerialSource::Own(serial) => serial,
-        SerialSource::FromContent { hash, newest } => {
-            let since_1970 = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok();
-            let written = newest.and_then(since_1970).map_or_else(|| unix_now() as u32, |since| since.as_secs() as u32);
-            match old {
-                Some(old) if old.content == hash => old.serial,
-                Some(old) if (written.wrapping_sub(old.serial) as i32) <= 0 => old.serial.wrapping_add(1),
-                _ => written,
-            }
-        }
-    }
+/// The serials that are kept beside those of the zones in use: a zone that comes back goes on from the one that it had.
+fn kept_serials(saved: Option<&HashMap<Name, SavedSerial>>, zones: usize) -> HashMap<Name, SavedSerial> {
+    const MOST_REMOVED: usize = 100_000;
+    saved.filter(|saved| saved.len() <= zones + MOST_REMOVED).cloned().unwrap_or_default()
 }
 
-/// Tells one reading of the files from another.
-fn fingerprint(sources: &Sources) -> u64 {
-    use std::hash::{BuildHasher, Hash, Hasher};
-    let mut hasher = foldhash::fast::FixedState::default().build_hasher();
-    for file in sources.files() {
-        file.path.hash(&mut hasher);
-        file.content.as_ref().ok().hash(&mut hasher);
+/// What is known of a zone's earlier serials.
+#[derive(Debug, Clone, Copy)]
+enum History {
+    /// The latest one.
+    Known(SavedSerial),
+    /// It had none: serials were saved, and none of this zone.
+    New,
+    /// It may have had some.
+    Lost,
+}
+
+/// The SOA's serial at `now`: the file's own, or the one that this content had before. New content gets the time at which its
+/// newest file was written, so that servers with equal files agree, and always more than before (RFC 1982). Where earlier
+/// serials are lost, only the clock is certain to be ahead of them.
+fn serial(source: SerialSource, history: History, now: u32) -> u32 {
+    let (hash, newest) = match source {
+        SerialSource::Own(serial) => return serial,
+        SerialSource::FromContent { hash, newest } => (hash, newest),
+    };
+    let since_1970 = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok();
+    let written = newest.and_then(since_1970).and_then(|since| u32::try_from(since.as_secs()).ok());
+    // A file from the future must not lead serials away from the clock.
+    let written = written.map_or(now, |written| written.min(now));
+    match history {
+        History::Known(old) if old.content == hash => old.serial,
+        History::Known(old) if (written.wrapping_sub(old.serial) as i32) <= 0 => old.serial.wrapping_add(1),
+        History::Known(_) | History::New => written,
+        History::Lost => now,
     }
-    hasher.finish()
 }
 
 #[cfg(test)]
@@ -316,15 +586,23 @@ mod tests {
     fn a_serial_follows_the_content_and_never_goes_back() {
         let at = |secs: u64| Some(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(secs));
         let content = |hash, secs| SerialSource::FromContent { hash, newest: at(secs) };
-        let old = SavedSerial { content: 1, serial: 1000 };
-        for (source, old, serial_then, why) in [
-            (content(1, 2000), None, 2000, "a zone never seen before"),
-            (content(1, 2000), Some(&old), 1000, "touched, not changed"),
-            (content(2, 2000), Some(&old), 2000, "changed"),
-            (content(2, 500), Some(&old), 1001, "changed to an older file"),
-            (SerialSource::Own(7), Some(&old), 7, "the file's own word"),
+        let known = History::Known(SavedSerial { content: 1, serial: 1000 });
+        let now = 3000;
+        for (source, history, serial_then, why) in [
+            (content(1, 2000), History::New, 2000, "a new zone"),
+            (
+                content(1, 2000),
+                History::Lost,
+                now,
+                "the state directory is lost: the zone may have had any serial up to now",
+            ),
+            (content(1, 2000), known, 1000, "touched, not changed"),
+            (content(2, 2000), known, 2000, "changed"),
+            (content(2, 500), known, 1001, "changed to an older file"),
+            (content(2, 9000), known, now, "changed to a file from the future"),
+            (SerialSource::Own(7), known, 7, "the file's own word"),
         ] {
-            assert_eq!(serial(source, old), serial_then, "{why}");
+            assert_eq!(serial(source, history, now), serial_then, "{why}");
         }
     }
 }

@@ -5,6 +5,10 @@
 //! | `controller` | the task: takes events, compiles what they touch, publishes |
 //! | `handle` | what others may ask of it |
 //! | `load` | from files to a world, on a thread of its own |
+//! | `held` | which files of a load that fails stay at their last good content |
+//! | `holding` | since when files are held, and when they are read again |
+//! | `lastgood` | the files that the configuration in force was made of |
+//! | `removal` | files that disappear, and loads that remove too much |
 //! | `databases` | the GeoIP files |
 //! | `drain` | which tables a drain edits, and what it would leave |
 //! | `drained` | which answers still name a drained datacenter, and since when none does |
@@ -13,6 +17,7 @@
 //! | `report` | makes the status document |
 //! | `watch` | tells when an edit is over |
 //! | `edit` | a drain as an edit of a file |
+//! | `saver` | saves the last good set apart from the controller's task |
 //! | `state` | what survives a restart |
 //! | `status` | what the server says of itself |
 //! | `told` | what the log was told of ramps, spilling pools and holders |
@@ -25,9 +30,14 @@ mod drain;
 mod drained;
 mod edit;
 mod handle;
+mod held;
+mod holding;
+mod lastgood;
 mod load;
 mod regulator;
+mod removal;
 mod report;
+mod saver;
 mod state;
 mod status;
 mod told;
@@ -36,10 +46,13 @@ mod watch;
 pub use controller::{Controller, Starting};
 pub use databases::open_databases;
 pub use edit::{EditError, TableEdit, edit_tables};
-pub use handle::{Drain, DrainAct, DrainError, DrainReport, DrainRequest, Gone, Handle, Listing, ReloadError};
+pub use handle::{
+    Drain, DrainAct, DrainError, DrainReport, DrainRequest, Gone, Handle, Listing, ReloadError, ReloadReport,
+    ReloadRequest,
+};
 pub use load::{Refusal, World};
 pub use state::{StateDirectory, unix_now};
 pub use status::{
     AliasStatus, CheckerStatus, ConfigurationStatus, DatabaseStatus, DatacenterStatus, DistressedService, DrainStatus,
-    LoadStatus, PoolStatus, RampStatus, ServerStatus, Status, StillAnswered, TargetStatus, ZoneStatus,
+    HeldStatus, LoadStatus, PoolStatus, RampStatus, ServerStatus, Status, StillAnswered, TargetStatus, ZoneStatus,
 };

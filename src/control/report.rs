@@ -43,6 +43,8 @@ pub(super) fn status(controller: &mut Controller, snapshot: &Snapshot, listing: 
         started: controller.started,
         now: super::unix_now(),
         configuration: controller.configuration.clone(),
+        held: controller.holding.status(),
+        unsaved: controller.state.faults().text(),
         databases: world
             .databases
             .iter()

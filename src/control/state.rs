@@ -1,17 +1,23 @@
 //! The state directory: what must survive a restart. Every file is replaced whole, by rename; a file that cannot be read is
 //! a warning and an empty start, one that cannot be written a warning and nothing more.
 
+mod faults;
+mod file;
+
 use std::{
     collections::HashMap,
     fs,
-    io::{self, Read, Write},
+    io::{self, Read},
     net::IpAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::SystemTime,
 };
 
 use serde::{Deserialize, Serialize};
 
+use self::faults::Faults;
+pub(super) use self::file::replace;
+use super::lastgood::{self, Home, LastGood};
 use crate::{
     dns::Name,
     health::saved::{self, SavedKey, SavedVerdict},
@@ -23,15 +29,17 @@ const SERIALS: &str = "serials.json";
 const ALIASES: &str = "aliases.json";
 const FEEDBACK: &str = "steering.json";
 const COOKIE_KEY: &str = "cookie.key";
+const LAST_GOOD: &str = "last-good";
 /// No file here is ever larger; one that is, is not ours.
 const MAX_OCTETS: u64 = 64 << 20;
+/// A configuration has at most 512 MiB; its description takes the rest.
+const MAX_LAST_GOOD_OCTETS: u64 = 768 << 20;
 
-/// The state directory.
-#[derive(Debug)]
+/// The state directory. Clones share what is known of failures.
+#[derive(Debug, Clone)]
 pub struct StateDirectory {
     path: PathBuf,
-    /// Whether the last write failed: the next failure is not said again.
-    is_failing: bool,
+    faults: Faults,
 }
 
 /// A zone's serial and the content it stands for.
@@ -93,11 +101,48 @@ const ALIAS_TOLERANCE_SECS: i64 = 300;
 impl StateDirectory {
     /// Makes the directory where there is none. One that cannot be made or written is degraded to a warning.
     pub fn open(path: PathBuf) -> Self {
-        let mut state = Self { path, is_failing: false };
-        if let Err(error) = fs::create_dir_all(&state.path) {
-            state.failed(&error);
-        }
+        let state = Self::at(path);
+        state.faults.note("", fs::create_dir_all(&state.path));
         state
+    }
+
+    /// The directory as it is, which may not exist: to be read.
+    pub fn at(path: PathBuf) -> Self {
+        Self { faults: Faults::of(&path), path }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
+    /// What could not be saved.
+    pub(super) fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// The last good set of an earlier run, if it is whole and of `home`.
+    pub(super) fn last_good(&self, home: &Home) -> Option<LastGood> {
+        let path = self.path.join(LAST_GOOD);
+        let octets = match file::read_bounded(&path, MAX_LAST_GOOD_OCTETS) {
+            Ok(octets) => octets,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::warn!(file = %path.display(), %error, "the last good files are not read: a file with errors keeps the server from starting");
+                return None;
+            }
+        };
+        lastgood::read_saved(&octets, home)
+            .inspect_err(|error| {
+                tracing::warn!(file = %path.display(), %error, "the last good files are not used: a file with errors keeps the server from starting");
+            })
+            .ok()
+    }
+
+    /// Saves the last good set. It may be large: not to be called on the controller's task.
+    pub(super) fn save_last_good(&self, set: &LastGood, home: &Home) {
+        let path = self.path.join(LAST_GOOD);
+        self.faults.note(LAST_GOOD, file::replace_by(&path, |to| lastgood::write_saved(set, home, to)));
     }
 
     /// The verdicts of an earlier life.
@@ -114,17 +159,17 @@ impl StateDirectory {
         self.write(VERDICTS, saved::encode(verdicts, now).as_bytes());
     }
 
-    /// The serials that zones had, by apex.
-    pub fn serials(&self) -> HashMap<Name, SavedSerial> {
-        let Some(octets) = self.read(SERIALS) else { return HashMap::new() };
+    /// The serials that zones had, by apex. `None` where they are lost, or none was ever saved.
+    pub fn serials(&self) -> Option<HashMap<Name, SavedSerial>> {
+        let octets = self.read(SERIALS)?;
         match serde_json::from_slice::<HashMap<String, SavedSerial>>(&octets) {
             Ok(serials) => {
-                serials.into_iter().filter_map(|(apex, serial)| Some((apex.parse().ok()?, serial))).collect()
+                Some(serials.into_iter().filter_map(|(apex, serial)| Some((apex.parse().ok()?, serial))).collect())
             }
             Err(error) => {
                 let file = self.path.join(SERIALS);
-                tracing::warn!(file = %file.display(), %error, "saved serials not used: serials start from file times");
-                HashMap::new()
+                tracing::warn!(file = %file.display(), %error, "saved serials not used; new ones follow the clock");
+                None
             }
         }
     }
@@ -233,7 +278,7 @@ impl StateDirectory {
 
     fn read(&self, name: &str) -> Option<Vec<u8>> {
         let path = self.path.join(name);
-        match read_bounded(&path) {
+        match file::read_bounded(&path, MAX_OCTETS) {
             Ok(octets) => Some(octets),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
@@ -244,58 +289,13 @@ impl StateDirectory {
     }
 
     fn write(&mut self, name: &str, octets: &[u8]) {
-        match replace(&self.path.join(name), octets) {
-            Ok(()) => self.is_failing = false,
-            Err(error) => self.failed(&error),
+        let outcome = file::replace(&self.path.join(name), octets);
+        if outcome.is_ok() {
+            // The directory is there, whatever was wrong with it at the start.
+            self.faults.note("", Ok::<(), io::Error>(()));
         }
+        self.faults.note(name, outcome);
     }
-
-    fn failed(&mut self, error: &io::Error) {
-        if !self.is_failing {
-            let directory = self.path.display();
-            tracing::warn!(%directory, %error, "state not saved: a restart will start without it");
-        }
-        self.is_failing = true;
-    }
-}
-
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    // A link is not followed and a device not read: the directory may be writable by others.
-    let found = fs::symlink_metadata(path)?;
-    if !found.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    if found.len() > MAX_OCTETS {
-        return Err(io::Error::other(format!("{} octets; at most {MAX_OCTETS} are read", found.len())));
-    }
-    let mut octets = Vec::new();
-    fs::File::open(path)?.take(MAX_OCTETS).read_to_end(&mut octets)?;
-    Ok(octets)
-}
-
-/// Replaces a file by one that is whole and on the disk. Where that fails, the old one stays and nothing is left over.
-pub(super) fn replace(path: &Path, octets: &[u8]) -> io::Result<()> {
-    let name = path.file_name().ok_or_else(|| io::Error::other("not a file name"))?.to_string_lossy();
-    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-    let written = write_new(&temporary, octets, path).and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written
-}
-
-fn write_new(temporary: &Path, octets: &[u8], model: &Path) -> io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    // What a crash left behind; `create_new` then follows no link.
-    let _ = fs::remove_file(temporary);
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary)?;
-    file.write_all(octets)?;
-    if let Ok(found) = fs::symlink_metadata(model)
-        && found.is_file()
-    {
-        file.set_permissions(found.permissions())?;
-    }
-    file.sync_all()
 }
 
 /// Seconds since 1970-01-01T00:00:00Z.
@@ -315,7 +315,7 @@ mod tests {
         assert_eq!(state.cookie_key(), key);
         let serials = HashMap::from([("example.com".parse().unwrap(), SavedSerial { content: 7, serial: 9 })]);
         state.save_serials(&serials);
-        assert_eq!(state.serials(), serials);
+        assert_eq!(state.serials(), Some(serials));
         let names: Vec<_> =
             fs::read_dir(directory.path().join("state")).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert!(names.iter().all(|name| !name.to_string_lossy().ends_with(".tmp")), "{names:?}");
@@ -346,7 +346,7 @@ mod tests {
         fs::write(directory.path().join(VERDICTS), b"{\"version\":1,").unwrap();
         assert!(state.verdicts(0).is_empty());
         std::os::unix::fs::symlink("/etc/hostname", directory.path().join(SERIALS)).unwrap();
-        assert!(state.serials().is_empty());
+        assert!(state.serials().is_none());
         fs::File::create(directory.path().join(COOKIE_KEY)).unwrap().set_len(1 << 30).unwrap();
         assert!(state.read(COOKIE_KEY).is_none());
     }
@@ -359,5 +359,10 @@ mod tests {
         let mut state = StateDirectory::open(file.join("state"));
         state.save_serials(&HashMap::new());
         assert!(state.verdicts(0).is_empty());
+        assert!(state.faults().text().is_some());
+        fs::remove_file(file).unwrap();
+        fs::create_dir_all(state.path()).unwrap();
+        state.save_serials(&HashMap::new());
+        assert_eq!(state.faults().text(), None, "it is saved again");
     }
 }

@@ -19,6 +19,12 @@ pub struct Status {
     pub now: i64,
     /// What became of the files.
     pub configuration: ConfigurationStatus,
+    /// Files that are held at their last good content, in order of path.
+    #[serde(default)]
+    pub held: Vec<HeldStatus>,
+    /// What of the state directory could not be saved, and why; a restart begins without it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub unsaved: Option<String>,
     /// The GeoIP databases in use.
     pub databases: Vec<DatabaseStatus>,
     /// In order of name.
@@ -78,13 +84,28 @@ pub struct ConfigurationStatus {
     pub reloads: u64,
     /// Reloads that were refused since the start.
     pub failures: u64,
-    /// When the files were refused, if the newest were.
+    /// Since when files are not in use as they are: all of them, or those in `held`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub refused: Option<i64>,
-    /// Why the newest files are not in use; empty while they are. One line each: `file:line:column: what (help)`.
+    /// Why they are not in use; empty while all are. One line each: `file:line:column: what (help)`.
     pub errors: Vec<String>,
+    /// What the files would remove if an operator accepted it: more than a load removes by itself.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub removal: Option<String>,
     /// What is in use and looks wrong.
     pub warnings: Vec<String>,
+}
+
+/// A file that is held at its last good content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct HeldStatus {
+    /// The file.
+    pub file: String,
+    /// Since when.
+    pub since: i64,
+    /// Why. One line each: `file:line:column: what (help)`.
+    pub errors: Vec<String>,
 }
 
 /// A GeoIP database.

@@ -26,6 +26,7 @@ mod bindings;
 mod control;
 mod failures;
 mod harness;
+mod held;
 mod hostile;
 mod http;
 mod loads;

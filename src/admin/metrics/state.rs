@@ -29,6 +29,10 @@ pub(super) fn write(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     let help = "When the process started, in seconds since 1970.";
     page.gauge("process_start_time_seconds", help, status.started)?;
     configuration(page, &status.configuration)?;
+    let help = "Files that are held at their last good content, because of errors or because they disappeared.";
+    page.gauge("portolan_held_files", help, status.held.len() as i64)?;
+    let help = "1 while state could not be saved: a restart would begin without it.";
+    page.gauge("portolan_state_unsaved", help, i64::from(status.unsaved.is_some()))?;
     databases(page, status)?;
     page.gauge("portolan_zones", "Zones.", status.zones.len() as i64)?;
     page.gauge("portolan_services", "Services.", status.services as i64)?;
@@ -41,13 +45,15 @@ pub(super) fn write(page: &mut Page<'_>, status: &Status) -> fmt::Result {
 }
 
 fn configuration(page: &mut Page<'_>, configuration: &ConfigurationStatus) -> fmt::Result {
-    let ConfigurationStatus { loaded, reloads, failures, refused, errors, warnings } = configuration;
+    let ConfigurationStatus { loaded, reloads, failures, refused, errors, warnings, removal } = configuration;
     let help = "When the configuration in use was taken up, in seconds since 1970.";
     page.gauge("portolan_configuration_loaded_timestamp_seconds", help, *loaded)?;
     page.counter("portolan_reloads", "Reloads that were taken up.", *reloads)?;
     page.counter("portolan_reload_failures", "Reloads that were refused.", *failures)?;
-    let help = "1 while the newest files are refused and older ones serve on.";
+    let help = "1 while files are not in use as they are: their last good content is.";
     page.gauge("portolan_configuration_refused", help, i64::from(refused.is_some()))?;
+    let help = "1 while the files would remove too much, and an operator has not accepted it.";
+    page.gauge("portolan_removal_held", help, i64::from(removal.is_some()))?;
     page.gauge("portolan_configuration_errors", "Lines that say why.", errors.len() as i64)?;
     page.gauge("portolan_configuration_warnings", "What is in use and looks wrong.", warnings.len() as i64)
 }

@@ -20,7 +20,7 @@ async fn healthz_fails_once_a_shard_has_died() {
 }
 
 #[tokio::test]
-async fn a_refused_reload_is_shown_and_does_not_end_readiness() {
+async fn a_held_file_is_shown_and_does_not_end_readiness() {
     let site = Site::start().await;
     let (code, ready) = document(site.get("/readyz").await).await;
     let ready: Readiness = serde_json::from_value(ready).unwrap();
@@ -33,10 +33,11 @@ async fn a_refused_reload_is_shown_and_does_not_end_readiness() {
     let (code, ready) = document(site.get("/readyz").await).await;
     let ready: Readiness = serde_json::from_value(ready).unwrap();
     assert_eq!((code, ready.is_ready), (200, true));
-    assert!(ready.concerns[0].contains("refused"), "{:?}", ready.concerns);
+    assert!(ready.concerns[0].contains("held") && ready.concerns[0].contains("datacenters.toml:2"), "{ready:?}");
+    assert_eq!(fault["error"]["held"][0]["file"], site.zone_file("datacenters.toml").to_str().unwrap());
     assert!(!ready.configuration.unwrap().errors.is_empty());
     let samples = exposition::read(&site.open_metrics().await.text().await.unwrap()).unwrap();
-    assert_eq!(samples["portolan_configuration_refused"], 1.0);
+    assert_eq!((samples["portolan_configuration_refused"], samples["portolan_held_files"]), (1.0, 1.0));
     assert!(samples["portolan_reload_failures_total"] >= 1.0);
 }
 
@@ -111,12 +112,26 @@ async fn a_drain_that_cannot_be_says_why() {
 }
 
 #[tokio::test]
-async fn a_drain_of_files_with_errors_is_unprocessable() {
+async fn a_drain_works_beside_a_held_file_and_is_refused_in_one() {
     let site = Site::start().await;
     fs::write(site.zone_file("broken.toml"), "[datacenter.fra]\n").unwrap();
-    let (code, fault) = document(site.post("/api/v1/datacenters/fra/drain", "").send().await.unwrap()).await;
+    let drain = async |verb: &str| {
+        document(site.post(&format!("/api/v1/datacenters/fra/{verb}"), "").send().await.unwrap()).await
+    };
+    assert_eq!(drain("drain").await.0, 200);
+    assert_eq!(drain("undrain").await.0, 200);
+    let broken = fs::read_to_string(site.zone_file("datacenters.toml")).unwrap() + "[datacenter.ams]\nlocation = 7\n";
+    fs::write(site.zone_file("datacenters.toml"), &broken).unwrap();
+    let (code, fault) = drain("drain").await;
     assert_eq!(code, 422, "{fault}");
-    assert!(matches!(serde_json::from_value(fault["error"].clone()).unwrap(), DrainError::Refused(_)));
+    assert!(matches!(serde_json::from_value(fault["error"].clone()).unwrap(), DrainError::Refused(_)), "{fault}");
+    // The server knows by now that the file is held: it is not edited again.
+    fs::write(site.zone_file("datacenters.toml"), &broken).unwrap();
+    let (code, fault) = drain("drain").await;
+    assert_eq!(code, 422, "{fault}");
+    assert!(matches!(serde_json::from_value(fault["error"].clone()).unwrap(), DrainError::Held(..)), "{fault}");
+    assert!(fault["message"].as_str().unwrap().contains("datacenters.toml:"), "{fault}");
+    assert_eq!(fs::read_to_string(site.zone_file("datacenters.toml")).unwrap(), broken);
 }
 
 #[tokio::test]

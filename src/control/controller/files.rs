@@ -1,6 +1,10 @@
 //! Files: read on a thread of their own, taken up whole or refused whole; and who waits for that.
 
-use std::{collections::HashMap, thread, time::Duration};
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use tokio::{sync::oneshot, time::Instant as TokioInstant};
 
@@ -8,13 +12,12 @@ use super::{Controller, Inbox, Waiter};
 use crate::{
     config::Colours,
     control::{
-        handle::{DrainError, ReloadError},
-        load::{self, Loaded, Previous, Refusal, World},
+        handle::{DrainError, ReloadError, ReloadReport, ReloadRequest},
+        load::{self, Impulse, Loaded, Outlook, Previous, Refusal, World},
         report,
-        state::{SavedSerial, unix_now},
-        status::RampStatus,
+        state::unix_now,
+        status::{HeldStatus, RampStatus},
     },
-    dns::Name,
     steer::{State, datacenter_states},
     transport,
 };
@@ -22,8 +25,10 @@ use crate::{
 /// Of the thread that reads and compiles the files. A third of the weight of others: on a host that has nothing to give it still
 /// gets its files read.
 const LOADING_NICENESS: i32 = 5;
-/// When the files are read that no thread could be had for.
-const RETRY: Duration = Duration::from_secs(10);
+/// The second SIGHUP within this time accepts a removal that is held.
+const SECOND_SIGNAL: Duration = Duration::from_secs(10);
+/// As many removed zones, and services, are logged by name.
+const LOGGED: usize = 100;
 
 impl Controller {
     /// Reads the files on a thread of its own; again when they change meanwhile.
@@ -35,29 +40,47 @@ impl Controller {
         self.reload_at = None;
         self.waiting.append(&mut self.waiting_next);
         let locations = self.locations.clone();
+        let impulse = std::mem::take(&mut self.impulse);
         let previous = Previous {
             databases: self.world.databases.clone(),
             surveys: self.world.surveys.clone(),
-            serials: self.world.serials.clone(),
-            fingerprint: self.world.fingerprint,
+            serials: Some(self.world.serials.clone()),
+            good: Arc::clone(&self.world.good),
+            is_in_force: true,
+            missing: self.holding.outlook().missing.clone(),
         };
         let beat = self.metronome.beat();
         let (reply, loading) = oneshot::channel();
         let load = move || {
-            // Whoever answers queries goes first.
+            // Threads that answer queries go first.
             let _ = rustix::process::setpriority_process(None, LOADING_NICENESS);
-            // Nobody waits for it any more where the server stops.
-            let _ = reply.send(load::load(&locations, previous, Colours::Plain));
+            // The receiver is gone when the server stops.
+            let _ = reply.send(load::load(&locations, previous, impulse, Colours::Plain));
             drop(beat);
         };
         match thread::Builder::new().name("load".to_owned()).spawn(load) {
             Ok(_ends_by_itself) => self.loading = Some(loading),
             Err(error) => {
-                self.reload_at = Some(TokioInstant::now() + RETRY);
-                let outcome = Err(self.fail(format!("no thread to read the files with: {error}")));
+                self.retry();
+                let outcome = Err(self.fail(format!("the system has no thread to read the files with: {error}")));
                 self.answer_all(&outcome);
             }
         }
+    }
+
+    /// Remembers who asked for the next load.
+    pub(super) fn note_request(&mut self, request: ReloadRequest) {
+        let now = TokioInstant::now();
+        let impulse = match request {
+            ReloadRequest::Apply => Impulse::Operator,
+            ReloadRequest::AcceptRemoval => Impulse::AcceptRemoval,
+            ReloadRequest::Signal => {
+                let is_second = self.signalled.replace(now).is_some_and(|first| now - first <= SECOND_SIGNAL);
+                let is_held = self.holding.outlook().excess.is_some();
+                if is_second && is_held { Impulse::AcceptRemoval } else { Impulse::Operator }
+            }
+        };
+        self.impulse = self.impulse.max(impulse);
     }
 
     pub(super) async fn take_up(&mut self, loaded: Option<Result<Loaded, Refusal>>, inbox: &mut Inbox) {
@@ -66,12 +89,12 @@ impl Controller {
         let outcome = match loaded {
             Some(Ok(Loaded::World(world))) => {
                 self.adopt(*world, inbox).await;
-                Ok(self.published.load().generation)
+                Ok(())
             }
-            Some(Ok(Loaded::Unchanged(databases))) => {
+            Some(Ok(Loaded::Unchanged(databases, outlook))) => {
                 self.world.databases = databases;
-                self.accept();
-                Ok(self.published.load().generation)
+                self.note_outlook(outlook);
+                Ok(())
             }
             Some(Err(refusal)) => {
                 self.refuse(&refusal);
@@ -88,33 +111,71 @@ impl Controller {
         }
     }
 
-    /// The files may be as they should, and are not in use all the same. Returns what to tell those who wait.
+    /// Takes note of which files are held after a load, and plans when to read them again.
+    pub(super) fn note_outlook(&mut self, outlook: Outlook) {
+        let is_passing = outlook.is_passing() || self.world.databases.iter().any(|file| file.is_passing);
+        let grace_ends = outlook.missing.next_end(Instant::now()).map(TokioInstant::from_std);
+        self.configuration.removal.clone_from(&outlook.excess);
+        if self.holding.note(outlook, unix_now()) {
+            self.configuration.failures += 1;
+        }
+        self.configuration.refused = self.holding.since();
+        self.configuration.errors = self.holding.errors();
+        if is_passing {
+            self.retry();
+        } else {
+            self.holding.has_read();
+        }
+        self.reload_at = [self.reload_at, grace_ends].into_iter().flatten().min();
+    }
+
+    /// Reads the files again after a while: what kept them from being read may have passed.
+    fn retry(&mut self) {
+        self.reload_at = Some(TokioInstant::now() + self.holding.next_retry());
+    }
+
+    /// The files may be as they should, and are not in use all the same. Returns what to reply to those who wait.
     fn fail(&mut self, reason: String) -> Vec<String> {
-        tracing::error!(%reason, "load failed: the previous configuration stays in force");
-        self.note_failure(None, vec![reason]);
+        if self.configuration.errors != [reason.clone()] {
+            tracing::error!(%reason, "load failed: the previous configuration stays in force");
+        }
+        self.note_failure(vec![reason]);
         self.configuration.errors.clone()
     }
 
-    /// Keeps why what the files say is not in use; `fingerprint` is theirs where they were read.
-    fn note_failure(&mut self, fingerprint: Option<u64>, reasons: Vec<String>) {
-        self.refused_fingerprint = fingerprint;
+    /// Keeps why what the files say is not in use.
+    fn note_failure(&mut self, reasons: Vec<String>) {
+        if self.configuration.errors == reasons {
+            return;
+        }
         self.configuration.failures += 1;
         self.configuration.refused = Some(unix_now());
         self.configuration.errors = reasons;
     }
 
-    fn answer_all(&mut self, outcome: &Result<u64, Vec<String>>) {
+    fn answer_all(&mut self, outcome: &Result<(), Vec<String>>) {
         for waiter in std::mem::take(&mut self.waiting) {
             self.answer(waiter, outcome.clone());
         }
     }
 
-    /// Tells a waiter what became of the reload. Whoever asked may have gone away.
-    pub(super) fn answer(&self, waiter: Waiter, outcome: Result<u64, Vec<String>>) {
+    /// Replies to a waiter with what the reload came to. The receiver may be gone.
+    pub(super) fn answer(&self, waiter: Waiter, outcome: Result<(), Vec<String>>) {
+        let generation = self.published.load().generation;
+        let held = self.holding.status();
         match waiter {
-            Waiter::Reload(reply) => _ = reply.send(outcome.map_err(ReloadError::Refused)),
+            Waiter::Reload(reply) => {
+                let removal = self.holding.outlook().excess.clone();
+                let report = outcome.map(|()| ReloadReport { generation, held, removal });
+                let _ = reply.send(report.map_err(ReloadError::Refused));
+            }
             Waiter::SetState(mut report, reply) => {
-                let answer = outcome.map_err(DrainError::Refused).map(|generation| {
+                let is_edited = |file: &HeldStatus| report.files.contains(&file.file);
+                let outcome = match held.into_iter().find(is_edited) {
+                    Some(file) => Err(file.errors),
+                    None => outcome,
+                };
+                let answer = outcome.map_err(DrainError::Refused).map(|()| {
                     report.generation = generation;
                     for (name, drain) in &mut report.datacenters {
                         *drain = self.drained.effective(name);
@@ -140,14 +201,15 @@ impl Controller {
         self.ledger.set_has_canaries(!self.world.config.server.canaries.is_empty());
         self.set_feeds().await;
         self.follow_states(datacenter_states(&self.world.topology, unix_now())).await;
-        self.accept();
+        self.note_outlook(self.world.outlook.clone());
         self.configuration.reloads += 1;
         self.configuration.loaded = unix_now();
         self.configuration.warnings = self.world.warnings.clone();
         let generation = self.published.load().generation;
         tracing::info!(generation, services = self.charts.len(), "configuration applied");
+        self.log_removed();
         self.log_warnings();
-        self.save_serials();
+        self.save_files();
         let beat = self.metronome.beat();
         tokio::task::spawn_blocking(move || {
             transport::give_memory_back();
@@ -162,19 +224,27 @@ impl Controller {
         self.compile_all();
     }
 
-    pub(super) fn accept(&mut self) {
-        self.refused_fingerprint = None;
-        self.configuration.refused = None;
-        self.configuration.errors.clear();
+    fn refuse(&mut self, refusal: &Refusal) {
+        if self.configuration.errors != refusal.lines {
+            for line in &refusal.lines {
+                tracing::error!(error = %line, "configuration refused: the previous one stays in force");
+            }
+        }
+        self.note_failure(refusal.lines.clone());
+        if refusal.is_passing {
+            self.retry();
+        }
     }
 
-    pub(super) fn refuse(&mut self, refusal: &Refusal) {
-        if self.refused_fingerprint == Some(refusal.fingerprint) {
-            return;
-        }
-        self.note_failure(Some(refusal.fingerprint), refusal.lines.clone());
-        for line in &refusal.lines {
-            tracing::error!(error = %line, "configuration refused: the previous one stays in force");
+    /// What clients no longer find is said by name.
+    pub(super) fn log_removed(&self) {
+        for (kind, names) in [("zone", &self.world.removed.zones), ("service", &self.world.removed.services)] {
+            for name in names.iter().take(LOGGED) {
+                tracing::warn!(kind, %name, "removed from the configuration: queries for it are no longer answered");
+            }
+            if let Some(more) = names.len().checked_sub(LOGGED).filter(|more| *more > 0) {
+                tracing::warn!(kind, more, "more were removed from the configuration");
+            }
         }
     }
 
@@ -184,9 +254,10 @@ impl Controller {
         }
     }
 
-    pub(super) fn save_serials(&mut self) {
-        let serials: &HashMap<Name, SavedSerial> = &self.world.serials;
-        self.state.save_serials(serials);
+    /// Saves what belongs to the files in use: serials and contents.
+    pub(super) fn save_files(&mut self) {
+        self.state.save_serials(&self.world.serials);
+        self.saver.save(&self.world.good);
     }
 }
 

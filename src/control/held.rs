@@ -1,0 +1,396 @@
+//! Held files: which files of a load that fails stay at their last good content, so that everything else applies.
+//!
+//! The rule. An attempt starts from the new files. When it fails, each error is charged to files that differ from their
+//! last good content, and those are held: they are replaced by that content, and a new file without one is left out. Then
+//! the load is tried again. The first of these steps that charges any file decides an attempt:
+//!
+//! 1. An error of one file by itself (syntax, a wrong value, no permission) is charged to that file. The errors of others may
+//!    follow from it.
+//! 2. A name that nothing defines is charged to the changed files that defined it last.
+//! 3. Any other error is charged to the changed files that it names. Of a name that is defined twice, these are the files that
+//!    did not define it before.
+//! 4. An error that names no changed file is charged to the changed files that took a name or a file away.
+//! 5. Else every changed file is held: what remains is the last good set, which is known to load.
+//!
+//! Afterwards each file that was held for errors of steps 2 to 5 is tried once more with all others held. Those that load
+//! are released together, and the rule starts again from there.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use super::lastgood::LastGood;
+use crate::config::{
+    Config, Definition, Diagnostic, Diagnostics, FileId, NameFault, Role, SourceFile, Sources, Stage, Unreadable,
+    definitions,
+};
+
+/// A load that still fails after so many attempts holds every changed file.
+const ATTEMPTS: usize = 32;
+/// As many files are tried once more by themselves.
+const RELEASES: usize = 16;
+/// As many errors are kept of one file.
+const LINES: usize = 20;
+
+/// A file that is held at its last good content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct HeldFile {
+    pub path: PathBuf,
+    /// Why, one line each: `file:line:column: what (help: how to fix it)`. Never empty.
+    pub errors: Vec<String>,
+    /// Whether the file may become readable without being edited.
+    pub is_passing: bool,
+}
+
+/// A file that is to be held whatever the load says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Hold {
+    pub path: PathBuf,
+    pub reason: String,
+}
+
+/// The files of one load: for each whether its new version or its last good one is used.
+#[derive(Debug)]
+pub(super) struct Selection<'g> {
+    good: &'g LastGood,
+    pub sources: Sources,
+    /// By [`FileId`].
+    choices: Vec<Choice>,
+    /// The sets of held files that are known not to load.
+    failed: Vec<BTreeSet<FileId>>,
+}
+
+/// Which version of a file is in the sources.
+#[derive(Debug)]
+enum Choice {
+    /// Both versions are the same.
+    Same,
+    /// The new one. An absent file is new where a good one has disappeared.
+    New,
+    /// The last good one, without a reason of its own: it has just disappeared, or its directory cannot be read.
+    Kept,
+    /// The last good one, because of these errors.
+    Held { new: SourceFile, errors: Vec<String>, is_certain: bool },
+}
+
+/// An error and a file that it is charged to.
+struct Charge {
+    file: FileId,
+    error: String,
+    /// Whether the file cannot be used, whatever the others say.
+    is_certain: bool,
+}
+
+/// What a changed file does to names.
+struct Change {
+    file: FileId,
+    /// It has disappeared or cannot be read.
+    is_missing: bool,
+    removed: BTreeSet<Definition>,
+    added: BTreeSet<Definition>,
+}
+
+impl<'g> Selection<'g> {
+    /// The new files, and a place for each that has disappeared. `is_kept` says which of the latter are used all the same.
+    pub(super) fn new(sources: Sources, good: &'g LastGood, is_kept: impl Fn(&Path) -> bool) -> Self {
+        let found: BTreeSet<&Path> =
+            sources.files().iter().filter(|file| file.role != Role::Directory).map(|file| &*file.path).collect();
+        let gone: Vec<(PathBuf, Role)> = good
+            .files
+            .iter()
+            .filter(|(path, _)| !found.contains(&***path))
+            .map(|(path, good)| (path.clone(), good.file.role))
+            .collect();
+        drop(found);
+        let unread: Vec<PathBuf> =
+            sources.files().iter().filter(|file| is_unread_directory(file)).map(|file| file.path.clone()).collect();
+        let sources = sources.with_absent(gone);
+        let choice = |file: &SourceFile| match file.role {
+            Role::Directory if file.content.is_ok() => Choice::Same,
+            Role::Absent => Choice::New,
+            _ if good.has(file) => Choice::Same,
+            _ => Choice::New,
+        };
+        let choices = sources.files().iter().map(choice).collect();
+        let mut selection = Self { good, sources, choices, failed: Vec::new() };
+        let is_hidden = |path: &Path| unread.iter().any(|directory| path.starts_with(directory));
+        let kept: Vec<FileId> = selection
+            .sources
+            .entries()
+            .filter(|(_, file)| file.role == Role::Absent && (is_hidden(&file.path) || is_kept(&file.path)))
+            .map(|(id, _)| id)
+            .collect();
+        for id in kept {
+            selection.exchange(id, selection.last_good(id));
+            selection.choices[id.index()] = Choice::Kept;
+        }
+        selection
+    }
+
+    /// The changed files in use that took any of these names away.
+    pub(super) fn removers(&self, names: &[Definition]) -> Vec<PathBuf> {
+        let takes = |file: &FileId| {
+            let change = self.change(*file);
+            names.iter().any(|name| change.removed.contains(name))
+        };
+        let path = |file: FileId| self.sources.files()[file.index()].path.clone();
+        self.changed().filter(takes).map(path).collect()
+    }
+
+    /// Holds for those of `paths` whose new version is in use.
+    pub(super) fn holds(&self, paths: &[PathBuf], reason: &str) -> Vec<Hold> {
+        self.holds_of_all(reason).into_iter().filter(|hold| paths.contains(&hold.path)).collect()
+    }
+
+    /// Holds for every changed file.
+    pub(super) fn holds_of_all(&self, reason: &str) -> Vec<Hold> {
+        let path = |file: FileId| self.sources.files()[file.index()].path.clone();
+        self.changed().map(|file| Hold { path: path(file), reason: reason.to_owned() }).collect()
+    }
+
+    /// The new files as they are.
+    ///
+    /// # Errors
+    /// Every mistake of every file.
+    pub(super) fn load_strictly(&self) -> Result<(Config, Vec<String>), Diagnostics> {
+        Config::load(&self.sources).map(|(config, warnings)| (config, warnings.lines().collect()))
+    }
+
+    /// Whether another `portolan.toml` is in use than the one that was read.
+    pub(super) fn has_other_settings(&self) -> bool {
+        let is_other = |(id, file): (FileId, &SourceFile)| {
+            file.role == Role::Settings && matches!(self.choices[id.index()], Choice::Kept | Choice::Held { .. })
+        };
+        self.sources.entries().any(is_other)
+    }
+
+    /// Holds these files.
+    pub(super) fn hold(&mut self, holds: &[Hold]) {
+        let id_of = |hold: &Hold| self.sources.entries().find(|(_, file)| file.path == hold.path).map(|(id, _)| id);
+        let charge = |hold: &Hold| Some(Charge { file: id_of(hold)?, error: hold.reason.clone(), is_certain: true });
+        let charges = holds.iter().filter_map(charge).collect();
+        self.charge(charges);
+    }
+
+    /// Finds versions that load together.
+    ///
+    /// # Errors
+    /// The last good set does not load either.
+    pub(super) fn settle(&mut self) -> Result<(Config, Vec<String>), Diagnostics> {
+        let settled = self.attempt()?;
+        let released = self.releasable();
+        if released.is_empty() {
+            return Ok(settled);
+        }
+        drop(settled);
+        for id in released {
+            self.release(id);
+        }
+        self.attempt()
+    }
+
+    /// The files that are held, in order of path.
+    pub(super) fn held(&self) -> Vec<HeldFile> {
+        let held = |choice: &Choice| match choice {
+            Choice::Held { new, errors, .. } => Some(HeldFile {
+                path: new.path.clone(),
+                errors: errors.clone(),
+                is_passing: new.content.as_ref().is_err_and(Unreadable::is_passing),
+            }),
+            Choice::Same | Choice::New | Choice::Kept => None,
+        };
+        let mut held: Vec<HeldFile> = self.choices.iter().filter_map(held).collect();
+        held.sort_by(|a, b| a.path.cmp(&b.path));
+        held
+    }
+
+    fn attempt(&mut self) -> Result<(Config, Vec<String>), Diagnostics> {
+        for _ in 0..ATTEMPTS {
+            let found = match Config::load(&self.sources) {
+                Ok((config, warnings)) => return Ok((config, warnings.lines().collect())),
+                Err(found) => found,
+            };
+            self.failed.push(self.held_ids());
+            let charges = self.charges(&found);
+            if charges.is_empty() {
+                return Err(found);
+            }
+            drop(found);
+            self.charge(charges);
+        }
+        let rest = "the load still failed after many attempts; see the errors of the other files";
+        let all = self.changed().map(|file| Charge { file, error: self.line(file, rest), is_certain: false });
+        let all = all.collect();
+        self.charge(all);
+        Config::load(&self.sources).map(|(config, warnings)| (config, warnings.lines().collect()))
+    }
+
+    // Charging errors to files
+
+    fn charges(&self, found: &Diagnostics) -> Vec<Charge> {
+        let own = found.errors().filter(|error| error.stage == Stage::Reading && self.is_new(error.place.file()));
+        let own: Vec<Charge> =
+            own.map(|error| Charge { file: error.place.file(), error: found.line(error), is_certain: true }).collect();
+        if !own.is_empty() {
+            return own;
+        }
+        let changes: Vec<Change> = self.changed().map(|file| self.change(file)).collect();
+        let charge = |error: &Diagnostic, files: Vec<FileId>| {
+            let line = found.line(error);
+            files.into_iter().map(move |file| Charge { file, error: line.clone(), is_certain: false })
+        };
+        let removed: Vec<Charge> = found.errors().flat_map(|error| charge(error, removers(error, &changes))).collect();
+        if !removed.is_empty() {
+            return removed;
+        }
+        let named: Vec<Charge> = found.errors().flat_map(|error| charge(error, self.named(error, &changes))).collect();
+        if !named.is_empty() {
+            return named;
+        }
+        let added: BTreeSet<&Definition> = changes.iter().flat_map(|change| &change.added).collect();
+        let takes = |change: &&Change| change.is_missing || change.removed.iter().any(|name| !added.contains(name));
+        let takers: Vec<FileId> = changes.iter().filter(takes).map(|change| change.file).collect();
+        let suspects = if takers.is_empty() { self.changed().collect() } else { takers };
+        found.errors().take(LINES).flat_map(|error| charge(error, suspects.clone())).collect()
+    }
+
+    /// The changed files that an error is about.
+    fn named(&self, error: &Diagnostic, changes: &[Change]) -> Vec<FileId> {
+        let others = error.others.iter().map(|(place, _)| place.file());
+        let mut files: Vec<FileId> = std::iter::once(error.place.file()).chain(others).collect();
+        files.retain(|file| self.is_new(*file));
+        files.sort_unstable();
+        files.dedup();
+        if let Some(NameFault::Duplicate(name)) = &error.name {
+            let adds = |file: &FileId| changes.iter().any(|change| change.file == *file && change.added.contains(name));
+            let adders: Vec<FileId> = files.iter().copied().filter(adds).collect();
+            if !adders.is_empty() {
+                return adders;
+            }
+        }
+        files
+    }
+
+    fn change(&self, file: FileId) -> Change {
+        let new = &self.sources.files()[file.index()];
+        let before = self.good.file(&new.path).map(definitions).unwrap_or_default();
+        let after = definitions(new);
+        Change {
+            file,
+            is_missing: new.role == Role::Absent || new.content.is_err(),
+            removed: before.difference(&after).cloned().collect(),
+            added: after.difference(&before).cloned().collect(),
+        }
+    }
+
+    // Exchanging versions
+
+    fn charge(&mut self, charges: Vec<Charge>) {
+        let mut files: Vec<FileId> =
+            charges.iter().map(|charge| charge.file).filter(|file| self.is_new(*file)).collect();
+        files.sort_unstable();
+        files.dedup();
+        let good = files.iter().map(|file| (*file, self.last_good(*file))).collect();
+        let new = self.sources.exchange(good);
+        for (file, new) in files.into_iter().zip(new) {
+            self.choices[file.index()] = Choice::Held { new, errors: Vec::new(), is_certain: false };
+        }
+        for Charge { file, error, is_certain } in charges {
+            if let Choice::Held { errors, is_certain: certainty, .. } = &mut self.choices[file.index()] {
+                *certainty |= is_certain;
+                if errors.len() < LINES && !errors.contains(&error) {
+                    errors.push(error);
+                }
+            }
+        }
+    }
+
+    /// Held files that load if all others stay held.
+    fn releasable(&mut self) -> Vec<FileId> {
+        let doubtful: Vec<FileId> = self
+            .ids()
+            .filter(|id| matches!(self.choices[id.index()], Choice::Held { is_certain: false, .. }))
+            .collect();
+        if doubtful.len() > RELEASES {
+            return Vec::new();
+        }
+        doubtful.into_iter().filter(|id| self.loads_without(*id)).collect()
+    }
+
+    fn loads_without(&mut self, id: FileId) -> bool {
+        let mut held = self.held_ids();
+        held.remove(&id);
+        if self.failed.contains(&held) {
+            return false;
+        }
+        let before = std::mem::replace(&mut self.choices[id.index()], Choice::Same);
+        let Choice::Held { new, errors, is_certain } = before else { return false };
+        let good = self.exchange(id, new);
+        let loads = Config::load(&self.sources).is_ok();
+        let new = self.exchange(id, good);
+        self.choices[id.index()] = Choice::Held { new, errors, is_certain };
+        loads
+    }
+
+    fn release(&mut self, id: FileId) {
+        let before = std::mem::replace(&mut self.choices[id.index()], Choice::New);
+        if let Choice::Held { new, .. } = before {
+            self.exchange(id, new);
+        }
+    }
+
+    /// Puts another version of a file in its place; returns what was there.
+    fn exchange(&mut self, id: FileId, version: SourceFile) -> SourceFile {
+        let path = version.path.clone();
+        let before = self.sources.exchange(vec![(id, version)]).pop();
+        before.unwrap_or_else(|| SourceFile::absent(&path))
+    }
+
+    fn last_good(&self, id: FileId) -> SourceFile {
+        let file = &self.sources.files()[id.index()];
+        match file.role {
+            Role::Directory if file.path == self.sources.zones_directory() => {
+                SourceFile::with_content(&file.path, Role::Directory, None, Vec::new())
+            }
+            Role::Directory => SourceFile::absent(&file.path),
+            _ => self.good.file(&file.path).cloned().unwrap_or_else(|| SourceFile::absent(&file.path)),
+        }
+    }
+
+    // What stands
+
+    fn ids(&self) -> impl Iterator<Item = FileId> + use<> {
+        self.sources.entries().map(|(id, _)| id).collect::<Vec<_>>().into_iter()
+    }
+
+    fn is_new(&self, id: FileId) -> bool {
+        matches!(self.choices.get(id.index()), Some(Choice::New))
+    }
+
+    fn changed(&self) -> impl Iterator<Item = FileId> {
+        self.ids().filter(|id| self.is_new(*id))
+    }
+
+    fn held_ids(&self) -> BTreeSet<FileId> {
+        self.ids().filter(|id| matches!(self.choices[id.index()], Choice::Held { .. })).collect()
+    }
+
+    fn line(&self, file: FileId, what: &str) -> String {
+        format!("{}: {what}", self.sources.files()[file.index()].shown)
+    }
+}
+
+/// The changed files that took away the name that an error misses.
+fn removers(error: &Diagnostic, changes: &[Change]) -> Vec<FileId> {
+    let Some(NameFault::Missing(wanted)) = &error.name else { return Vec::new() };
+    let takes = |change: &&Change| change.removed.iter().any(|name| name.provides(wanted));
+    changes.iter().filter(takes).map(|change| change.file).collect()
+}
+
+fn is_unread_directory(file: &SourceFile) -> bool {
+    file.role == Role::Directory && file.content.is_err()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,250 @@
+//! What is held and what applies, on small configurations.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{config::Locations, control::lastgood::Inventory};
+
+type Files<'t> = Vec<(&'t str, &'t str)>;
+
+const ZONE: &str = "[zone.\"x.test\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@x.test\"\n";
+const PLACES: &str = "[datacenter.fra]\nstate = \"active\"\n[datacenter.iad]\n";
+const POOLS: &str = "[pool.web]\nmembers = [{ datacenter = \"fra\", addresses = [\"192.0.2.1\"] }]\n";
+const SERVICE: &str = "[service.\"www.x.test\"]\npool = \"web\"\n";
+
+fn sources(files: &[(&str, &str)]) -> Sources {
+    Sources::from_texts(&Locations::default(), files.iter().copied())
+}
+
+/// The last good set of files that load.
+fn good(files: &[(&str, &str)]) -> LastGood {
+    let sources = sources(files);
+    let (config, _) = Config::load(&sources).unwrap_or_else(|errors| panic!("{errors}"));
+    let inventory = Inventory::of(&config);
+    let read = config.master_files.clone();
+    drop(config);
+    LastGood::of(sources, &read, inventory, &LastGood::default())
+}
+
+fn base() -> Files<'static> {
+    vec![
+        ("zones/places.toml", PLACES),
+        ("zones/pools.toml", POOLS),
+        ("zones/service.toml", SERVICE),
+        ("zones/zone.toml", ZONE),
+    ]
+}
+
+/// `files` with these instead of those of the same path; an empty text takes a file away.
+fn with<'t>(mut files: Files<'t>, changes: &[(&'t str, &'t str)]) -> Files<'t> {
+    files.retain(|(path, _)| !changes.iter().any(|(changed, _)| changed == path));
+    files.extend(changes.iter().filter(|(_, text)| !text.is_empty()));
+    files.sort_unstable();
+    files
+}
+
+/// The paths that are held after `files` replace `good`, and what loads.
+fn held(good: &LastGood, files: &[(&str, &str)]) -> (Vec<String>, Config) {
+    let mut selection = Selection::new(sources(files), good, |_| false);
+    let (config, _) = selection.settle().unwrap_or_else(|errors| panic!("{errors}"));
+    let held = selection.held();
+    assert!(held.iter().all(|file| !file.errors.is_empty()), "{held:?}");
+    (held.iter().map(|file| file.path.display().to_string()).collect(), config)
+}
+
+#[test]
+fn a_file_with_errors_is_held_and_a_drain_in_another_applies() {
+    let draining = PLACES.replace("active", "draining");
+    for (broken, why) in [
+        ("[pool.web]\nmembers = [{ addresses = [\"192.0.2.1\" }]\n", "syntax"),
+        ("[pool.web]\nmembers = [{ addresses = [\"192.0.2.300\"] }]\n", "a value"),
+        ("[pool.web]\nmembers = [{ datacenter = \"ams\", addresses = [\"192.0.2.1\"] }]\n", "a name never defined"),
+        ("[pool.other]\nmembers = [{ addresses = [\"192.0.2.1\"] }]\n", "a name that the service needs is gone"),
+        ("\u{0}", "no text"),
+    ] {
+        let files = with(base(), &[("zones/pools.toml", broken), ("zones/places.toml", &draining)]);
+        let (held, config) = held(&good(&base()), &files);
+        assert_eq!(held, ["zones/pools.toml"], "{why}");
+        assert_eq!(config.topology.datacenters[0].state, crate::steer::State::Draining, "{why}");
+    }
+}
+
+#[test]
+fn a_deleted_file_that_others_need_is_held() {
+    for gone in ["zones/pools.toml", "zones/places.toml", "zones/zone.toml"] {
+        let (held, config) = held(&good(&base()), &with(base(), &[(gone, "")]));
+        assert_eq!(held, [gone]);
+        assert_eq!(config.topology.services.len(), 1);
+    }
+    let (held, config) = held(&good(&base()), &with(base(), &[("zones/service.toml", "")]));
+    assert!(held.is_empty() && config.topology.services.is_empty(), "nothing needs the service");
+}
+
+#[test]
+fn a_name_may_move_between_files_and_takes_no_file_with_it_where_one_half_is_broken() {
+    let both = [
+        ("zones/pools.toml", ""),
+        (
+            "zones/service.toml",
+            "[service.\"www.x.test\"]\npool = \"web\"\n[pool.web]\nmembers = [{ addresses = [\"192.0.2.2\"] }]\n",
+        ),
+    ];
+    assert_eq!(held(&good(&base()), &with(base(), &both)).0, [] as [&str; 0]);
+    // The file that the pool moves to is broken: the one that it moved from stays.
+    let broken = [both[0], ("zones/service.toml", "[service.\"www.x.test\"\n[pool.web]\n")];
+    assert_eq!(held(&good(&base()), &with(base(), &broken)).0, ["zones/pools.toml", "zones/service.toml"]);
+    // The file that it moves from is broken: the second definition waits.
+    let half = [("zones/pools.toml", "[pool.web"), both[1]];
+    assert_eq!(held(&good(&base()), &with(base(), &half)).0, ["zones/pools.toml", "zones/service.toml"]);
+}
+
+#[test]
+fn of_a_name_defined_twice_only_the_file_that_added_it_is_held() {
+    let edited = POOLS.replace("192.0.2.1", "192.0.2.9");
+    let second = format!("{PLACES}[pool.web]\nmembers = [{{ addresses = [\"192.0.2.2\"] }}]\n");
+    let files = with(base(), &[("zones/pools.toml", &edited), ("zones/places.toml", &second)]);
+    assert_eq!(held(&good(&base()), &files).0, ["zones/places.toml"]);
+    let new = [
+        ("zones/a.toml", "[pool.new]\nmembers = [{ addresses = [\"192.0.2.2\"] }]\n"),
+        ("zones/b.toml", "[pool.new]\nmembers = [{ addresses = [\"192.0.2.3\"] }]\n"),
+    ];
+    assert_eq!(held(&good(&base()), &with(base(), &new)).0, ["zones/a.toml", "zones/b.toml"], "neither is preferred");
+}
+
+#[test]
+fn a_file_named_by_an_error_that_another_caused_is_released() {
+    let master = ("zones/x.test.zone", "@ 300 SOA ns1 h 7 3600 600 86400 300\n@ 300 NS ns1\nns1 300 A 192.0.2.53\n");
+    let files = with(base(), &[("zones/zone.toml", ""), master]);
+    let conflict = format!("{}www 300 A 192.0.2.80\n", master.1);
+    let edited = SERVICE.to_owned() + "ttl = 7\n";
+    let new = with(files.clone(), &[(master.0, &conflict), ("zones/service.toml", &edited)]);
+    let (held, config) = held(&good(&files), &new);
+    assert_eq!(held, [master.0]);
+    assert_eq!(config.topology.services[0].ttl_secs, 7);
+}
+
+#[test]
+fn a_new_file_with_errors_is_left_out() {
+    let (held, config) = held(&good(&base()), &with(base(), &[("zones/new.toml", "[pool.x")]));
+    assert_eq!(held, ["zones/new.toml"]);
+    assert_eq!(config.topology.pools.len(), 1);
+}
+
+#[test]
+fn a_directory_that_cannot_be_read_keeps_the_files_below_it() {
+    let good = good(&base());
+    let mut unread = SourceFile::with_content(Path::new("zones"), Role::Directory, None, Vec::new());
+    unread.content = Err(Unreadable::from(std::io::Error::from_raw_os_error(libc::EMFILE)));
+    let mut sources = sources(&[]);
+    let root = sources.entries().next().unwrap().0;
+    sources.exchange(vec![(root, unread)]);
+    let mut selection = Selection::new(sources, &good, |_| false);
+    let (config, _) = selection.settle().unwrap();
+    assert_eq!((config.zones.len(), config.topology.services.len()), (1, 1));
+    let held = selection.held();
+    assert_eq!(held.len(), 1, "{held:?}");
+    assert!(held[0].path == Path::new("zones") && held[0].is_passing, "{held:?}");
+}
+
+/// Ways in which a file may differ from its last good content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Edit {
+    None,
+    Harmless,
+    Syntax,
+    Value,
+    Gone,
+    UnknownName,
+}
+
+const EDITS: [Edit; 6] = [Edit::None, Edit::Harmless, Edit::Syntax, Edit::Value, Edit::Gone, Edit::UnknownName];
+
+/// As many regions, each with a file of pools and a file of services, over one file of datacenters.
+const REGIONS: usize = 3;
+
+fn region(number: usize) -> [(String, String); 2] {
+    let pools =
+        format!("[pool.p{number}]\nmembers = [{{ datacenter = \"fra\", addresses = [\"192.0.2.{number}\"] }}]\n");
+    let services = format!("[service.\"s{number}.x.test\"]\npool = \"p{number}\"\nttl = 30\n");
+    [(format!("zones/pools{number}.toml"), pools), (format!("zones/services{number}.toml"), services)]
+}
+
+fn edited(text: &str, edit: Edit) -> Option<String> {
+    Some(match edit {
+        Edit::None => text.to_owned(),
+        Edit::Harmless => text.replace("192.0.2.", "198.51.100.").replace("ttl = 30", "ttl = 40"),
+        Edit::Syntax => format!("{text}[broken"),
+        Edit::Value => text.replace("192.0.2.", "192.0.2.999").replace("ttl = 30", "ttl = -1"),
+        Edit::Gone => return None,
+        Edit::UnknownName => text.replace("\"fra\"", "\"nowhere\"").replace("pool = \"p", "pool = \"unknown"),
+    })
+}
+
+/// Everything of a configuration that answers depend on, whatever order its files were read in.
+fn essence(config: &Config) -> String {
+    let topology = &config.topology;
+    let mut lines: Vec<String> = topology
+        .services
+        .iter()
+        .map(|service| {
+            let pool = &topology.pools[service.pool.index()];
+            let targets: Vec<_> = topology.endpoints.iter().map(|endpoint| format!("{:?}", endpoint.target)).collect();
+            format!("{} {} {} {}", service.name, service.ttl_secs, pool.name, targets.len())
+        })
+        .chain(topology.endpoints.iter().map(|endpoint| format!("{:?}", endpoint.target)))
+        .chain(config.zones.iter().map(|zone| zone.apex.to_string()))
+        .collect();
+    lines.sort();
+    lines.join("\n")
+}
+
+proptest! {
+    /// The property of held files: broken files count as if they had not been touched, and nothing else waits for them.
+    #[test]
+    fn a_load_with_broken_files_equals_a_load_with_their_last_good_content(
+        edits in proptest::collection::vec(0..EDITS.len(), 2 * REGIONS),
+    ) {
+        let edits: Vec<Edit> = edits.into_iter().map(|edit| EDITS[edit]).collect();
+        let mut before = vec![("zones/places.toml".to_owned(), PLACES.to_owned()), ("zones/zone.toml".to_owned(), ZONE.to_owned())];
+        before.extend((0..REGIONS).flat_map(region));
+        let borrow = |files: &[(String, String)]| sources(&files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect::<Vec<_>>());
+        let texts: Vec<(&str, &str)> = before.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+        let good = good(&texts);
+        let (mut now, mut expected) = (before[..2].to_vec(), before[..2].to_vec());
+        for (at, (path, text)) in before[2..].iter().enumerate() {
+            let (edit, services) = (edits[at], edits[at | 1]);
+            // Pools that disappear are needed, unless their services are gone, too.
+            let is_needed = at % 2 == 0 && edit == Edit::Gone && services != Edit::Gone;
+            let is_broken = matches!(edit, Edit::Syntax | Edit::Value | Edit::UnknownName) || is_needed;
+            now.extend(edited(text, edit).map(|text| (path.clone(), text)));
+            expected.extend(edited(text, if is_broken { Edit::None } else { edit }).map(|text| (path.clone(), text)));
+        }
+        // A service of an unknown pool does not need its old one as long as it is held: what it needed before is needed.
+        let mut selection = Selection::new(borrow(&now), &good, |_| false);
+        let (config, _) = selection.settle().unwrap();
+        let (wanted, _) = Config::load(&borrow(&expected)).unwrap();
+        prop_assert_eq!(essence(&config), essence(&wanted), "{:?} {:?}", edits, selection.held());
+    }
+
+    /// Whatever the files hold, something loads: in the end the last good set.
+    #[test]
+    fn whatever_becomes_of_the_files_something_loads(
+        texts in proptest::collection::vec(prop_oneof![
+            Just(None),
+            "[a-z\\[\\]\".={} \n]{0,60}".prop_map(Some),
+            Just(Some(format!("{PLACES}{POOLS}{SERVICE}{ZONE}"))),
+            Just(Some(format!("{POOLS}{SERVICE}"))),
+            Just(Some(ZONE.to_owned())),
+            Just(Some(SERVICE.to_owned())),
+        ], 4),
+    ) {
+        let good = good(&base());
+        let now: Vec<(&str, &str)> = base()
+            .iter()
+            .zip(&texts)
+            .filter_map(|((path, _), text)| Some((*path, text.as_deref()?)))
+            .collect();
+        let mut selection = Selection::new(sources(&now), &good, |_| false);
+        prop_assert!(selection.settle().is_ok());
+    }
+}

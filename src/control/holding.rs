@@ -1,0 +1,129 @@
+//! Files that are not in use as they are: since when and why, what the log says of them, and when to read them again.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use super::{held::HeldFile, load::Outlook, status::HeldStatus};
+
+/// The first repetition of a load that failed for a passing reason comes after this long; each further one after twice as
+/// long as the one before.
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
+/// As many held files are logged one by one.
+const LOGGED: usize = 50;
+
+/// What the controller knows of held files.
+#[derive(Debug, Default)]
+pub(super) struct Holding {
+    outlook: Outlook,
+    since: BTreeMap<PathBuf, i64>,
+    retries: u32,
+}
+
+impl Holding {
+    /// Takes note of a load. Whether a file is held that was not, or for another reason.
+    pub(super) fn note(&mut self, outlook: Outlook, now: i64) -> bool {
+        let before = std::mem::replace(&mut self.outlook, outlook);
+        let held = &self.outlook.held;
+        for file in before.held.iter().filter(|file| !held.iter().any(|held| held.path == file.path)) {
+            let since = self.since.get(&file.path).map_or(0, |since| now - since);
+            tracing::info!(file = %file.path.display(), held_secs = since, "held file is fixed: its new content is in use");
+        }
+        self.since.retain(|path, _| held.iter().any(|file| file.path == *path));
+        for file in held {
+            self.since.entry(file.path.clone()).or_insert(now);
+        }
+        let news: Vec<&HeldFile> = held.iter().filter(|file| !before.held.contains(file)).collect();
+        log(&news);
+        if let Some(excess) = &self.outlook.excess
+            && before.excess.as_ref() != Some(excess)
+        {
+            tracing::error!(removal = %excess, "removal held: the files would remove too much, and an operator has not accepted it");
+        }
+        !news.is_empty()
+    }
+
+    /// What the last load found.
+    pub(super) fn outlook(&self) -> &Outlook {
+        &self.outlook
+    }
+
+    /// Why files are held, one line each.
+    pub(super) fn errors(&self) -> Vec<String> {
+        let mut errors: Vec<String> = self.outlook.held.iter().flat_map(|file| file.errors.iter().cloned()).collect();
+        errors.dedup();
+        errors
+    }
+
+    /// Since when the first of the held files is held.
+    pub(super) fn since(&self) -> Option<i64> {
+        self.since.values().copied().min()
+    }
+
+    /// The held files, in order of path.
+    pub(super) fn status(&self) -> Vec<HeldStatus> {
+        let status = |file: &HeldFile| HeldStatus {
+            file: file.path.display().to_string(),
+            since: self.since.get(&file.path).copied().unwrap_or_default(),
+            errors: file.errors.clone(),
+        };
+        self.outlook.held.iter().map(status).collect()
+    }
+
+    /// How long to wait before files are read again that could not be read for a passing reason.
+    pub(super) fn next_retry(&mut self) -> Duration {
+        let delay = FIRST_RETRY.saturating_mul(1 << self.retries.min(16)).min(LONGEST_RETRY);
+        self.retries = self.retries.saturating_add(1);
+        delay
+    }
+
+    /// The files could be read.
+    pub(super) fn has_read(&mut self) {
+        self.retries = 0;
+    }
+}
+
+fn log(held: &[&HeldFile]) {
+    for file in held.iter().take(LOGGED) {
+        for error in &file.errors {
+            tracing::error!(file = %file.path.display(), %error, "file held at its last good content");
+        }
+    }
+    if let Some(more) = held.len().checked_sub(LOGGED).filter(|more| *more > 0) {
+        tracing::error!(files = more, "more files held at their last good content");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outlook(files: &[(&str, &str)]) -> Outlook {
+        let file = |(path, error): &(&str, &str)| HeldFile {
+            path: (*path).into(),
+            errors: vec![(*error).to_owned()],
+            is_passing: false,
+        };
+        Outlook { held: files.iter().map(file).collect(), ..Outlook::default() }
+    }
+
+    #[test]
+    fn a_file_is_held_since_it_was_held_first() {
+        let mut holding = Holding::default();
+        assert!(holding.note(outlook(&[("a", "one")]), 100));
+        assert!(holding.note(outlook(&[("a", "two"), ("b", "one")]), 200), "another error, another file");
+        assert!(!holding.note(outlook(&[("a", "two"), ("b", "one")]), 300));
+        let since: Vec<i64> = holding.status().iter().map(|file| file.since).collect();
+        assert_eq!(since, [100, 200]);
+        assert!(!holding.note(outlook(&[]), 400));
+        assert_eq!((holding.since(), holding.errors()), (None, Vec::new()));
+    }
+
+    #[test]
+    fn retries_come_at_doubling_intervals_of_at_most_a_minute() {
+        let mut holding = Holding::default();
+        let delays: Vec<u128> = (0..9).map(|_| holding.next_retry().as_millis()).collect();
+        assert_eq!(delays, [500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000]);
+        holding.has_read();
+        assert_eq!(holding.next_retry(), FIRST_RETRY);
+    }
+}

@@ -1,0 +1,244 @@
+//! The last good set in the state directory: one file, replaced as a whole.
+//!
+//! A line `portolan-last-good 1 LENGTH`, a JSON document of LENGTH octets that describes the files, their contents one after
+//! the other, and a checksum of all that. A file that is cut, damaged or of other locations is not used.
+
+use std::{
+    fmt,
+    hash::Hasher as _,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use serde::{Deserialize, Serialize};
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
+
+use super::{GoodFile, Inventory, LastGood, digest};
+use crate::{
+    config::{Locations, Role, SourceFile},
+    dns::Name,
+};
+
+/// What the file begins with; the number changes with the format.
+const MAGIC: &str = "portolan-last-good 1 ";
+const CHECKSUM_OCTETS: usize = 16;
+
+/// What a set is of: a set of other files is never used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(in crate::control) struct Home {
+    config: PathBuf,
+    zones: Option<PathBuf>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Document {
+    home: Home,
+    zones: Vec<String>,
+    services: Vec<String>,
+    files: Vec<Entry>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Entry {
+    path: PathBuf,
+    role: SavedRole,
+    /// Since 1970.
+    modified: Option<Duration>,
+    octets: usize,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum SavedRole {
+    Settings,
+    Tables,
+    Master,
+}
+
+/// Why a saved set is not used.
+#[derive(Debug)]
+pub(in crate::control) enum SavedError {
+    /// It is cut or damaged, or another version of the program wrote it.
+    Damaged(&'static str),
+    /// It is of other files.
+    Foreign(Box<Home>),
+}
+
+impl fmt::Display for SavedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged(what) => f.write_str(what),
+            Self::Foreign(home) => write!(f, "it is of the files that {} names", home.config.display()),
+        }
+    }
+}
+
+impl std::error::Error for SavedError {}
+
+impl Home {
+    /// Paths are absolute, and links in them are not followed: another release behind the same link is the same home.
+    pub(in crate::control) fn of(locations: &Locations) -> Self {
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Self { config: absolute(&locations.config_path()), zones: locations.zones.as_deref().map(absolute) }
+    }
+}
+
+/// Passes on what is written, and adds it up.
+struct Summing<W> {
+    inner: W,
+    sum: SipHasher13,
+}
+
+impl<W: Write> Write for Summing<W> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(octets)?;
+        self.sum.write(&octets[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// Writes a set; its contents are not copied.
+///
+/// # Errors
+/// The writer's; or a path is not UTF-8.
+pub(in crate::control) fn write(set: &LastGood, home: &Home, to: impl Write) -> io::Result<()> {
+    let entry = |good: &GoodFile| Entry {
+        path: good.file.path.clone(),
+        role: match good.file.role {
+            Role::Settings => SavedRole::Settings,
+            Role::Tables => SavedRole::Tables,
+            Role::Master | Role::Directory | Role::Absent => SavedRole::Master,
+        },
+        modified: good.file.modified.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok()),
+        octets: good.file.octets().len(),
+    };
+    let names = |names: &[Name]| names.iter().map(ToString::to_string).collect();
+    let document = Document {
+        home: home.clone(),
+        zones: names(&set.inventory.zones),
+        services: names(&set.inventory.services),
+        files: set.files.values().map(entry).collect(),
+    };
+    let document = serde_json::to_vec(&document)?;
+    let mut to = Summing { inner: io::BufWriter::new(to), sum: SipHasher13::new() };
+    write!(to, "{MAGIC}{}\n", document.len())?;
+    to.write_all(&document)?;
+    for good in set.files.values() {
+        to.write_all(good.file.octets())?;
+    }
+    let sum = to.sum.finish128().as_u128().to_be_bytes();
+    to.inner.write_all(&sum)?;
+    to.inner.flush()
+}
+
+/// Reads a set of `home` from the octets of its file.
+///
+/// # Errors
+/// [`SavedError`] says why it is not used.
+pub(in crate::control) fn read(octets: &[u8], home: &Home) -> Result<LastGood, SavedError> {
+    let damaged = SavedError::Damaged;
+    let start = octets.strip_prefix(MAGIC.as_bytes()).ok_or(damaged("it has another form"))?;
+    let end = start.iter().position(|octet| *octet == b'\n').ok_or(damaged("it is cut off"))?;
+    let length = std::str::from_utf8(&start[..end]).ok().and_then(|text| text.parse::<usize>().ok());
+    let length = length.ok_or(damaged("it has another form"))?;
+    let (signed, sum) = octets.split_last_chunk::<CHECKSUM_OCTETS>().ok_or(damaged("it is cut off"))?;
+    let mut hasher = SipHasher13::new();
+    hasher.write(signed);
+    if hasher.finish128().as_u128().to_be_bytes() != *sum {
+        return Err(damaged("its checksum is wrong: it is cut off or damaged"));
+    }
+    let body = &signed[MAGIC.len() + end + 1..];
+    let (document, mut contents) = body.split_at_checked(length).ok_or(damaged("it is cut off"))?;
+    let document: Document = serde_json::from_slice(document).map_err(|_| damaged("its description is malformed"))?;
+    if document.home != *home {
+        return Err(SavedError::Foreign(Box::new(document.home)));
+    }
+    let mut set = LastGood { inventory: inventory(&document), ..LastGood::default() };
+    for entry in document.files {
+        let (content, rest) = contents.split_at_checked(entry.octets).ok_or(damaged("it is cut off"))?;
+        contents = rest;
+        let file = entry.file(content);
+        let digest = digest(&file);
+        set.files.insert(entry.path, GoodFile { file: Arc::new(file), digest });
+    }
+    Ok(set)
+}
+
+fn inventory(document: &Document) -> Inventory {
+    let names = |texts: &[String]| {
+        let mut names: Vec<Name> = texts.iter().filter_map(|text| text.parse().ok()).collect();
+        names.sort();
+        names
+    };
+    Inventory { zones: names(&document.zones), services: names(&document.services) }
+}
+
+impl Entry {
+    fn file(&self, content: &[u8]) -> SourceFile {
+        let role = match self.role {
+            SavedRole::Settings => Role::Settings,
+            SavedRole::Tables => Role::Tables,
+            SavedRole::Master => Role::Master,
+        };
+        let modified = self.modified.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
+        SourceFile::with_content(&self.path, role, modified, content.to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+
+    fn home(zones: &str) -> Home {
+        Home::of(&Locations { zones: Some(zones.into()), ..Locations::default() })
+    }
+
+    fn saved() -> (LastGood, Vec<u8>) {
+        let texts = [("portolan.toml", "[server]\n"), ("zones/a.toml", "[pool.a]\n"), ("zones/b.toml", "")];
+        let names = |text: &str| vec![text.parse().unwrap()];
+        let inventory = Inventory { zones: names("x.test"), services: names("www.x.test") };
+        let sources = Sources::from_texts(&Locations::default(), texts);
+        let set = LastGood::of(sources, &[], inventory, &LastGood::default());
+        let mut octets = Vec::new();
+        write(&set, &home("zones"), &mut octets).unwrap();
+        (set, octets)
+    }
+
+    #[test]
+    fn a_saved_set_is_read_back_whole() {
+        let (set, octets) = saved();
+        let read = read(&octets, &home("zones")).unwrap();
+        assert_eq!(read.inventory, set.inventory);
+        let contents = |set: &LastGood| {
+            set.files.values().map(|good| (good.file.path.clone(), good.file.role, good.digest)).collect::<Vec<_>>()
+        };
+        assert_eq!(contents(&read), contents(&set));
+    }
+
+    #[test]
+    fn a_set_that_is_cut_or_damaged_at_any_octet_is_not_used() {
+        let (_, octets) = saved();
+        for length in 0..octets.len() {
+            assert!(read(&octets[..length], &home("zones")).is_err(), "{length}");
+            let mut damaged = octets.clone();
+            damaged[length] ^= 1;
+            assert!(read(&damaged, &home("zones")).is_err(), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_set_of_another_directory_is_not_used() {
+        let (_, octets) = saved();
+        assert!(matches!(read(&octets, &home("others")), Err(SavedError::Foreign(_))));
+    }
+}

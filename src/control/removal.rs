@@ -1,0 +1,180 @@
+//! What goes away with an edit: files that disappear, and zones and services that nothing defines any more.
+//!
+//! A file that disappears keeps its last good content for [`GRACE`]: many tools replace a file by removing it and writing it
+//! again. A load that removes too much at once is not applied until an operator accepts it: an empty directory is more
+//! often a volume that is not mounted than a decision.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use super::lastgood::{Inventory, LastGood};
+use crate::{
+    config::{Definition, Role, SourceFile, Sources, definitions},
+    dns::Name,
+};
+
+/// How long a file that disappeared keeps its last good content.
+pub(super) const GRACE: Duration = Duration::from_secs(3);
+/// As many names are shown.
+const SHOWN: usize = 10;
+
+/// Files of the last good set that have disappeared, and when the grace of each ends. Those that are held stay here after that.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Missing(BTreeMap<PathBuf, Instant>);
+
+impl Missing {
+    /// The files of the last good set that are missing at `now`. A file whose names are defined by another one was renamed, and
+    /// is none of them.
+    pub(super) fn at(now: Instant, before: &Self, good: &LastGood, sources: &Sources) -> Self {
+        let found: BTreeSet<&Path> = sources.files().iter().map(|file| &*file.path).collect();
+        let gone: Vec<&SourceFile> =
+            good.files.iter().filter(|(path, _)| !found.contains(&***path)).map(|(_, good)| &*good.file).collect();
+        if gone.is_empty() {
+            return Self::default();
+        }
+        let is_changed = |file: &&SourceFile| matches!(file.role, Role::Tables | Role::Master) && !good.has(file);
+        let moved: BTreeSet<Definition> = sources.files().iter().filter(is_changed).flat_map(definitions).collect();
+        let is_renamed = |file: &&SourceFile| definitions(file).iter().any(|name| moved.contains(name));
+        let end = |file: &SourceFile| (file.path.clone(), before.0.get(&file.path).copied().unwrap_or(now + GRACE));
+        Self(gone.into_iter().filter(|file| !is_renamed(file)).map(end).collect())
+    }
+
+    /// Whether a file keeps its content at `now` because it may come back.
+    pub(super) fn has_grace(&self, path: &Path, now: Instant) -> bool {
+        self.0.get(path).is_some_and(|end| now < *end)
+    }
+
+    /// When the next grace ends after `now`.
+    pub(super) fn next_end(&self, now: Instant) -> Option<Instant> {
+        self.0.values().copied().filter(|end| now < *end).min()
+    }
+}
+
+/// How much a load may remove without being asked about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RemovalLimits {
+    /// Fewer zones, or services, may always go, unless no zone is left.
+    pub least: usize,
+    /// And so many of a hundred.
+    pub percent: usize,
+}
+
+impl Default for RemovalLimits {
+    fn default() -> Self {
+        Self { least: 10, percent: 50 }
+    }
+}
+
+/// The zones and services that a load removes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Removed {
+    pub zones: Vec<Name>,
+    pub services: Vec<Name>,
+}
+
+impl Removed {
+    /// What `before` has and `after` has not.
+    pub(super) fn between(before: &Inventory, after: &Inventory) -> Self {
+        Self { zones: missing(&before.zones, &after.zones), services: missing(&before.services, &after.services) }
+    }
+
+    /// Why an operator has to accept the removal first, if so.
+    pub(super) fn excess(&self, before: &Inventory, after: &Inventory, limits: RemovalLimits) -> Option<String> {
+        if !before.zones.is_empty() && after.zones.is_empty() {
+            return Some(format!("no zone would be left of {}: {}", before.zones.len(), list(&self.zones)));
+        }
+        let is_excessive = |gone: usize, of: usize| gone >= limits.least && gone * 100 > of * limits.percent;
+        let text = |kind: &str, gone: &[Name], of: usize| {
+            is_excessive(gone.len(), of).then(|| format!("{} of {of} {kind} would go: {}", gone.len(), list(gone)))
+        };
+        text("zones", &self.zones, before.zones.len())
+            .or_else(|| text("services", &self.services, before.services.len()))
+    }
+
+    /// The names as files define them.
+    pub(super) fn definitions(&self) -> Vec<Definition> {
+        let zones = self.zones.iter().map(|name| Definition::new("zone", &name.to_string()));
+        let services = self.services.iter().map(|name| Definition::new("service", &name.to_string()));
+        zones.chain(services).collect()
+    }
+}
+
+/// Both are in order.
+fn missing(before: &[Name], after: &[Name]) -> Vec<Name> {
+    before.iter().filter(|name| after.binary_search(name).is_err()).cloned().collect()
+}
+
+/// The first names, and how many more there are.
+pub(super) fn list(names: &[Name]) -> String {
+    let shown: Vec<String> = names.iter().take(SHOWN).map(ToString::to_string).collect();
+    match names.len().checked_sub(SHOWN) {
+        None | Some(0) => shown.join(", "),
+        Some(more) => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inventory(zones: usize, services: usize) -> Inventory {
+        let name = |kind: &str, number: usize| format!("{kind}{number:05}.test").parse().unwrap();
+        Inventory {
+            zones: (0..zones).map(|number| name("z", number)).collect(),
+            services: (0..services).map(|number| name("s", number)).collect(),
+        }
+    }
+
+    #[test]
+    fn ten_or_more_and_more_than_half_have_to_be_accepted_and_so_has_the_last_zone() {
+        for ((zones, services), (zones_left, services_left), is_held, why) in [
+            ((1, 0), (0, 0), true, "no zone is left"),
+            ((0, 0), (0, 0), false, "there was none"),
+            ((3, 3), (1, 1), false, "two of three"),
+            ((18, 0), (9, 0), false, "nine"),
+            ((20, 0), (10, 0), false, "ten, and no more than half"),
+            ((20, 0), (9, 0), true, "eleven of twenty"),
+            ((1, 20), (1, 9), true, "services count by themselves"),
+            ((1, 1000), (1, 501), false, "less than half of many"),
+        ] {
+            let (before, after) = (inventory(zones, services), inventory(zones_left, services_left));
+            let removed = Removed::between(&before, &after);
+            let excess = removed.excess(&before, &after, RemovalLimits::default());
+            assert_eq!(excess.is_some(), is_held, "{why}: {excess:?}");
+        }
+    }
+
+    fn tables(texts: &[(&str, &str)]) -> Sources {
+        Sources::from_texts(&crate::config::Locations::default(), texts.iter().copied())
+    }
+
+    #[test]
+    fn a_file_that_disappeared_is_missed_for_the_grace_and_no_longer() {
+        let good = LastGood::of(
+            tables(&[("zones/a.toml", "[pool.a]"), ("zones/b.toml", "[pool.b]")]),
+            &[],
+            Inventory::default(),
+            &LastGood::default(),
+        );
+        let start = Instant::now();
+        let now = tables(&[("zones/b.toml", "[pool.b]")]);
+        let (path, end) = (Path::new("zones/a.toml"), start + GRACE);
+        let first = Missing::at(start, &Missing::default(), &good, &now);
+        assert!(first.has_grace(path, start) && !first.has_grace(path, end));
+        assert_eq!(first.next_end(start), Some(end));
+        let later = Missing::at(end, &Missing::at(start + GRACE / 2, &first, &good, &now), &good, &now);
+        assert!(!later.has_grace(path, end), "it is counted from the first time");
+        assert_eq!(later.next_end(end), None);
+    }
+
+    #[test]
+    fn a_file_that_was_renamed_is_not_missed() {
+        let good =
+            LastGood::of(tables(&[("zones/a.toml", "[pool.a]")]), &[], Inventory::default(), &LastGood::default());
+        let renamed = tables(&[("zones/b.toml", "[pool.a]")]);
+        assert_eq!(Missing::at(Instant::now(), &Missing::default(), &good, &renamed), Missing::default());
+    }
+}

@@ -1,0 +1,50 @@
+//! Saves the last good set apart from the controller's task: a large one takes seconds to reach the disk.
+
+use std::sync::Arc;
+
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, spawn_blocking},
+};
+
+use super::{
+    lastgood::{Home, LastGood},
+    state::StateDirectory,
+};
+
+/// Saves the newest set that it was given; those in between are skipped.
+#[derive(Debug)]
+pub(super) struct Saver {
+    newest: watch::Sender<Arc<LastGood>>,
+    task: JoinHandle<()>,
+}
+
+impl Saver {
+    /// Saves to `state` until [`Saver::finish`].
+    pub(super) fn start(state: StateDirectory, home: Home) -> Self {
+        let (newest, sets) = watch::channel(Arc::default());
+        Self { newest, task: tokio::spawn(save(sets, Arc::new((state, home)))) }
+    }
+
+    /// Saves this set as soon as the one before is saved.
+    pub(super) fn save(&self, set: &Arc<LastGood>) {
+        self.newest.send_replace(Arc::clone(set));
+    }
+
+    /// Waits until the newest set is saved.
+    pub(super) async fn finish(self) {
+        drop(self.newest);
+        // It ends by itself, or with the runtime.
+        let _ = self.task.await;
+    }
+}
+
+async fn save(mut sets: watch::Receiver<Arc<LastGood>>, to: Arc<(StateDirectory, Home)>) {
+    // A set that was sent before the sender was dropped is still seen.
+    while sets.changed().await.is_ok() {
+        let set = Arc::clone(&sets.borrow_and_update());
+        let to = Arc::clone(&to);
+        // A panic is logged, and the next set is saved all the same.
+        let _ = spawn_blocking(move || to.0.save_last_good(&set, &to.1)).await;
+    }
+}

@@ -1,0 +1,237 @@
+//! Files that are broken, missing or gone: what was good stays, everything else applies.
+
+use std::{fs, time::Duration};
+
+use crate::{
+    ask::Deadline,
+    harness::{LONG, Server, Site},
+};
+
+const WWW: &str = "www.example.org";
+const PLACES: &str = "zones/datacenters.toml";
+const ZONE: &str = "zones/example.org.toml";
+const OTHER: &str = "zones/other.toml";
+/// A drain is effective within this.
+const AT_ONCE: Duration = Duration::from_secs(1);
+/// A file that disappeared keeps its content for 3 s.
+const GRACE: Duration = Duration::from_secs(3);
+
+fn places(state: &str) -> String {
+    format!("[datacenter.fra]\nstate = \"{state}\"\n[datacenter.iad]\n")
+}
+
+fn zone(address: &str) -> String {
+    format!(
+        "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n\
+         [service.\"www.example.org\"]\npolicy = \"failover\"\nmembers = [\n\
+         {{ datacenter = \"fra\", addresses = [\"{address}\"] }},\n{{ datacenter = \"iad\", addresses = [\"192.0.2.2\"] }},\n]\n"
+    )
+}
+
+fn other(address: &str) -> String {
+    format!(
+        "[zone.\"example.net\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@example.net\"\n\
+         [service.\"www.example.net\"]\nmembers = [{{ addresses = [\"{address}\"] }}]\n"
+    )
+}
+
+fn site() -> Site {
+    Site::new(&[(PLACES, &places("active")), (ZONE, &zone("192.0.2.1")), (OTHER, &other("192.0.2.7"))])
+}
+
+fn concerns(server: &Server) -> String {
+    let (code, body) = server.http("/readyz");
+    assert_eq!(code, 200, "it serves on");
+    body
+}
+
+#[test]
+fn drains_by_edit_and_by_command_work_while_a_colleagues_file_is_broken() {
+    let site = site();
+    let server = site.serve();
+    let url = format!("http://{}", server.admin.unwrap());
+    site.write(OTHER, &other("192.0.2.300"));
+    server.until_logged("other.toml:5:");
+    site.write(PLACES, &places("draining"));
+    server.until_answers(WWW, &["192.0.2.2"], AT_ONCE);
+    site.write(PLACES, &places("active"));
+    server.until_answers(WWW, &["192.0.2.1"], AT_ONCE);
+    let (code, out, err) = site.run(&["drain", "fra", "--server", &url]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(server.addresses(WWW), ["192.0.2.2"]);
+    // The broken file is held, and everything says so.
+    assert_eq!(server.addresses("www.example.net"), ["192.0.2.7"]);
+    assert!(concerns(&server).contains("other.toml:5:"), "{}", concerns(&server));
+    assert_eq!(server.metric("portolan_held_files", ""), 1.0);
+    let held = server.status().held;
+    assert!(held[0].file.ends_with("other.toml") && held[0].errors[0].contains("192.0.2.300"), "{held:?}");
+    let (code, out, _) = site.run(&["status", "--server", &url]);
+    assert!(code == 0 && out.contains("other.toml since") && out.contains("192.0.2.300"), "{out}");
+    let (code, _, err) = site.run(&["reload", "--server", &url]);
+    assert!(code == 1 && err.contains("generation") && err.contains("other.toml:5:"), "{code} {err}");
+    assert_eq!(site.run(&["check", "--config", "portolan.toml"]).0, 1, "check is strict");
+    // Once it is fixed it applies.
+    site.write(OTHER, &other("192.0.2.8"));
+    server.until_answers("www.example.net", &["192.0.2.8"], AT_ONCE);
+    server.until_logged("held file is fixed");
+    assert_eq!(server.metric("portolan_held_files", ""), 0.0);
+    let (code, out, err) = site.run(&["reload", "--server", &url]);
+    assert!(code == 0 && out.contains("all files are in use"), "{code} {out}{err}");
+}
+
+#[test]
+fn a_start_with_a_broken_file_serves_its_last_good_content() {
+    let site = site();
+    let server = site.serve();
+    site.write(ZONE, &zone("192.0.2.9"));
+    server.until_answers(WWW, &["192.0.2.9"], AT_ONCE);
+    assert!(server.terminate().0.success());
+    for broken in [zone("192.0.2.300"), "[zone".to_owned()] {
+        site.write(ZONE, &broken);
+        site.edit(OTHER, "192.0.2", "198.51.100");
+        let server = site.serve();
+        assert_eq!(server.addresses(WWW), ["192.0.2.9"], "the last good content");
+        assert!(!server.addresses("www.example.net").contains(&"192.0.2.7".to_owned()), "the others are new");
+        assert!(concerns(&server).contains("example.org.toml:") && server.log().contains("ERROR"), "{}", server.log());
+        site.edit(OTHER, "198.51.100", "192.0.2");
+        server.until_answers("www.example.net", &["192.0.2.7"], AT_ONCE);
+    }
+    fs::remove_dir_all(site.path("state")).unwrap();
+    let refused = site.serve_with(&[]).err().unwrap();
+    assert!(refused.contains("example.org.toml:1:"), "without a last good set the start is refused: {refused}");
+}
+
+#[test]
+fn a_damaged_or_foreign_last_good_set_is_a_warning() {
+    let site = site();
+    assert!(site.serve().terminate().0.success());
+    let set = fs::read(site.path("state/last-good")).unwrap();
+    fs::write(site.path("state/last-good"), &set[..set.len() / 2]).unwrap();
+    let (status, log) = site.serve().terminate();
+    assert!(status.success() && log.contains("WARN") && log.contains("cut off or damaged"), "{log}");
+    fs::create_dir(site.path("elsewhere")).unwrap();
+    fs::write(site.path("elsewhere/example.org.toml"), "[zone").unwrap();
+    let refused = site.serve_with(&["--zones", "elsewhere"]).err().unwrap();
+    assert!(refused.contains("last good files are not used"), "{refused}");
+}
+
+#[test]
+fn a_broken_portolan_toml_is_held_at_a_start_and_while_it_runs() {
+    let site = site();
+    let server = site.serve();
+    let good = site.read("portolan.toml");
+    site.write("portolan.toml", &format!("{good}nsdi = \"typo\"\n"));
+    server.until("it is held", LONG, |server| concerns(server).contains("portolan.toml:5:"));
+    site.write(PLACES, &places("draining"));
+    server.until_answers(WWW, &["192.0.2.2"], AT_ONCE);
+    assert!(server.terminate().0.success());
+    let server = site.serve();
+    assert_eq!(server.addresses(WWW), ["192.0.2.2"]);
+    assert!(concerns(&server).contains("portolan.toml:5:"));
+}
+
+#[test]
+fn a_file_that_is_removed_and_written_again_takes_nothing_away_in_between() {
+    let site = site();
+    let server = site.serve();
+    let there = |server: &Server| server.addresses("www.example.net") == ["192.0.2.7"];
+    fs::remove_file(site.path(OTHER)).unwrap();
+    site.write(PLACES, &places("draining"));
+    server.until_answers(WWW, &["192.0.2.2"], AT_ONCE);
+    server.stays("the zone whose file is gone", GRACE / 2, there);
+    site.write(OTHER, &other("192.0.2.7"));
+    server.stays("the zone whose file came back", GRACE, there);
+    // One that stays away takes its zone along, which is said by name.
+    fs::remove_file(site.path(OTHER)).unwrap();
+    server.until("it is gone", LONG, |server| server.addresses("www.example.net").is_empty());
+    server.until_logged("example.net");
+    assert!(server.log().contains("removed"), "{}", server.log());
+    assert_eq!(server.metric("portolan_held_files", ""), 0.0, "nothing is held");
+}
+
+#[test]
+fn emptied_zones_are_held_until_an_operator_accepts_that() {
+    let site = site();
+    let server = site.serve();
+    let url = format!("http://{}", server.admin.unwrap());
+    for file in [PLACES, ZONE, OTHER] {
+        fs::remove_file(site.path(file)).unwrap();
+    }
+    server.until("it is a concern", LONG, |server| concerns(server).contains("--accept-removal"));
+    assert_eq!(server.addresses(WWW), ["192.0.2.1"]);
+    assert_eq!(server.metric("portolan_removal_held", ""), 1.0);
+    let (code, _, err) = site.run(&["reload", "--server", &url]);
+    assert!(code == 1 && err.contains("no zone would be left of 2"), "{code} {err}");
+    // A restart in between changes nothing.
+    assert!(server.terminate().0.success());
+    let server = site.serve();
+    let url = format!("http://{}", server.admin.unwrap());
+    assert_eq!(server.addresses(WWW), ["192.0.2.1"]);
+    let (code, out, err) = site.run(&["reload", "--accept-removal", "--server", &url]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(server.addresses(WWW), [] as [&str; 0]);
+    assert!(server.status().zones.is_empty());
+}
+
+#[test]
+fn half_of_many_zones_gone_is_held_and_a_second_sighup_accepts_it() {
+    let site = site();
+    let plain = "@ 300 SOA ns1 h 7 3600 600 86400 300\n@ 300 NS ns1.example.com.\n@ 300 A 192.0.2.80\n";
+    let file = |number: usize| format!("zones/z{number}.test.zone");
+    (0..20).for_each(|number| site.write(&file(number), plain));
+    let server = site.serve();
+    (0..15).for_each(|number| fs::remove_file(site.path(&file(number))).unwrap());
+    server.until("it is held", LONG, |server| server.metric("portolan_removal_held", "") == 1.0);
+    assert_eq!(server.metric("portolan_held_files", ""), 15.0);
+    assert_eq!(server.addresses("z0.test"), ["192.0.2.80"]);
+    // Everything else applies.
+    site.write(PLACES, &places("draining"));
+    server.until_answers(WWW, &["192.0.2.2"], AT_ONCE);
+    server.signal(libc::SIGHUP);
+    server.until("the signal is obeyed", LONG, |server| server.log().contains("applied but for held files"));
+    assert_eq!(server.addresses("z0.test"), ["192.0.2.80"]);
+    server.signal(libc::SIGHUP);
+    server.until("it is accepted", LONG, |server| server.addresses("z0.test").is_empty());
+    assert_eq!(server.addresses("z19.test"), ["192.0.2.80"]);
+    assert_eq!(server.metric("portolan_removal_held", ""), 0.0);
+    assert!(concerns(&server).contains("\"concerns\":[]"), "{}", concerns(&server));
+}
+
+#[test]
+fn a_first_start_and_a_check_without_any_zone_are_errors() {
+    let site = Site::new(&[]);
+    let refused = site.serve_with(&[]).err().unwrap();
+    assert!(refused.contains("no zone is defined"), "{refused}");
+    let (code, _, err) = site.run(&["check", "--config", "portolan.toml"]);
+    assert!(code == 1 && err.contains("no zone is defined"), "{code} {err}");
+}
+
+#[test]
+fn the_last_good_set_survives_a_kill_at_any_time() {
+    let site = site();
+    for round in 0..5 {
+        let server = site.serve();
+        for edit in 0..4 {
+            site.write(ZONE, &zone(&format!("192.0.2.{}", 10 + round * 10 + edit)));
+        }
+        let deadline = Deadline::after(Duration::from_millis(40 * round));
+        while deadline.tick() {}
+        drop(server);
+        // Killed: what is there is whole, the one before or the newest.
+        site.write(ZONE, "[zone");
+        let server = site.serve();
+        assert_eq!(server.addresses(WWW).len(), 1, "{}", server.log());
+        assert!(!server.log().contains("not used"), "{}", server.log());
+        site.write(ZONE, &zone("192.0.2.1"));
+        server.until_answers(WWW, &["192.0.2.1"], AT_ONCE);
+    }
+}
+
+#[test]
+fn state_that_cannot_be_saved_is_a_concern_until_it_can() {
+    let site = site();
+    site.write("state", "a file where the directory should be");
+    let server = site.serve();
+    server.until("it is a concern", LONG, |server| concerns(server).contains("state is not saved"));
+    assert_eq!(server.metric("portolan_state_unsaved", ""), 1.0);
+}
