@@ -18,6 +18,7 @@
 //! | `watch` | tells when an edit is over |
 //! | `edit` | a drain as an edit of a file |
 //! | `saver` | saves the last good set apart from the controller's task |
+//! | `serials` | serials of zones whose SOA is made here |
 //! | `state` | what survives a restart |
 //! | `status` | what the server says of itself |
 //! | `told` | what the log was told of ramps, spilling pools and holders |
@@ -38,6 +39,7 @@ mod regulator;
 mod removal;
 mod report;
 mod saver;
+mod serials;
 mod state;
 mod status;
 mod told;

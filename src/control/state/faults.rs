@@ -26,12 +26,12 @@ impl Faults {
         match outcome {
             Ok(()) => {
                 if list.remove(name).is_some() && list.is_empty() {
-                    tracing::info!(%directory, "state is saved again");
+                    tracing::info!(%directory, "state saved again");
                 }
             }
             Err(error) => {
                 if list.is_empty() {
-                    tracing::warn!(%directory, file = name, %error, "state is not saved: a restart will start without it");
+                    tracing::warn!(%directory, file = name, %error, "state not saved: a restart will start without it");
                 }
                 list.insert(name.to_owned(), error.to_string());
             }
