@@ -30,14 +30,11 @@ impl Definition {
 
     /// Whether defining `self` gives `wanted` what it lacks. A service or delegation lacks any zone that it is in.
     pub fn provides(&self, wanted: &Self) -> bool {
-        if self.kind != wanted.kind {
-            return false;
-        }
-        let domain = |text: &str| text.parse::<Name>().ok();
-        match (self.kind, domain(&self.name), domain(&wanted.name)) {
-            ("zone", Some(apex), Some(name)) => name.is_at_or_below(&apex),
-            _ => self.name == wanted.name,
-        }
+        let is_below = || {
+            let above = wanted.name.strip_suffix(&*self.name);
+            &*self.name == "." || above.is_some_and(|labels| labels.ends_with('.'))
+        };
+        self.kind == wanted.kind && (self.name == wanted.name || self.kind == "zone" && is_below())
     }
 }
 
@@ -102,6 +99,8 @@ mod tests {
         let zone = Definition::new("zone", "example.org");
         assert!(zone.provides(&Definition::new("zone", "www.example.org")));
         assert!(!zone.provides(&Definition::new("zone", "www.example.net")));
+        assert!(!zone.provides(&Definition::new("zone", "www.other-example.org")));
+        assert!(Definition::new("zone", ".").provides(&zone));
         assert!(!zone.provides(&Definition::new("pool", "www.example.org")));
     }
 }

@@ -16,7 +16,7 @@
 //! are released together, and the rule starts again from there.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
 };
 
@@ -121,25 +121,24 @@ impl<'g> Selection<'g> {
             .filter(|(_, file)| file.role == Role::Absent && (is_hidden(&file.path) || is_kept(&file.path)))
             .map(|(id, _)| id)
             .collect();
+        let versions = kept.iter().map(|id| (*id, selection.last_good(*id))).collect();
+        selection.sources.exchange(versions);
         for id in kept {
-            selection.exchange(id, selection.last_good(id));
             selection.choices[id.index()] = Choice::Kept;
         }
         selection
     }
 
     /// The changed files in use that took any of these names away.
-    pub(super) fn removers(&self, names: &[Definition]) -> Vec<PathBuf> {
-        let takes = |file: &FileId| {
-            let change = self.change(*file);
-            names.iter().any(|name| change.removed.contains(name))
-        };
+    pub(super) fn removers(&self, names: &BTreeSet<Definition>) -> Vec<PathBuf> {
+        let takes = |file: &FileId| self.change(*file).removed.iter().any(|name| names.contains(name));
         let path = |file: FileId| self.sources.files()[file.index()].path.clone();
         self.changed().filter(takes).map(path).collect()
     }
 
     /// Holds for those of `paths` whose new version is in use.
     pub(super) fn holds(&self, paths: &[PathBuf], reason: &str) -> Vec<Hold> {
+        let paths: BTreeSet<&PathBuf> = paths.iter().collect();
         self.holds_of_all(reason).into_iter().filter(|hold| paths.contains(&hold.path)).collect()
     }
 
@@ -167,8 +166,11 @@ impl<'g> Selection<'g> {
 
     /// Holds these files.
     pub(super) fn hold(&mut self, holds: &[Hold]) {
-        let id_of = |hold: &Hold| self.sources.entries().find(|(_, file)| file.path == hold.path).map(|(id, _)| id);
-        let charge = |hold: &Hold| Some(Charge { file: id_of(hold)?, error: hold.reason.clone(), is_certain: true });
+        let ids: HashMap<&Path, FileId> = self.sources.entries().map(|(id, file)| (&*file.path, id)).collect();
+        let charge = |hold: &Hold| {
+            let file = *ids.get(&*hold.path)?;
+            Some(Charge { file, error: hold.reason.clone(), is_certain: true })
+        };
         let charges = holds.iter().filter_map(charge).collect();
         self.charge(charges);
     }

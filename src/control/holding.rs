@@ -1,6 +1,10 @@
 //! Files that are not in use as they are: since when and why, what the log says of them, and when to read them again.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{held::HeldFile, load::Outlook, status::HeldStatus};
 
@@ -23,16 +27,18 @@ impl Holding {
     /// Takes note of a load. Whether a file is held that was not, or for another reason.
     pub(super) fn note(&mut self, outlook: Outlook, now: i64) -> bool {
         let before = std::mem::replace(&mut self.outlook, outlook);
-        let held = &self.outlook.held;
-        for file in before.held.iter().filter(|file| !held.iter().any(|held| held.path == file.path)) {
+        let held: BTreeMap<&Path, &HeldFile> = self.outlook.held.iter().map(|file| (&*file.path, file)).collect();
+        let was_held: BTreeMap<&Path, &HeldFile> = before.held.iter().map(|file| (&*file.path, file)).collect();
+        for file in before.held.iter().filter(|file| !held.contains_key(&*file.path)) {
             let since = self.since.get(&file.path).map_or(0, |since| now - since);
             tracing::info!(file = %file.path.display(), held_secs = since, "held file is fixed: its new content is in use");
         }
-        self.since.retain(|path, _| held.iter().any(|file| file.path == *path));
-        for file in held {
-            self.since.entry(file.path.clone()).or_insert(now);
+        self.since.retain(|path, _| held.contains_key(&**path));
+        for path in held.keys() {
+            self.since.entry(path.to_path_buf()).or_insert(now);
         }
-        let news: Vec<&HeldFile> = held.iter().filter(|file| !before.held.contains(file)).collect();
+        let is_news = |file: &&HeldFile| was_held.get(&*file.path).is_none_or(|before| before != file);
+        let news: Vec<&HeldFile> = held.into_values().filter(is_news).collect();
         log(&news);
         if let Some(excess) = &self.outlook.excess
             && before.excess.as_ref() != Some(excess)

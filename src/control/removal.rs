@@ -95,7 +95,7 @@ impl Removed {
     }
 
     /// The names as files define them.
-    pub(super) fn definitions(&self) -> Vec<Definition> {
+    pub(super) fn definitions(&self) -> BTreeSet<Definition> {
         let zones = self.zones.iter().map(|name| Definition::new("zone", &name.to_string()));
         let services = self.services.iter().map(|name| Definition::new("service", &name.to_string()));
         zones.chain(services).collect()

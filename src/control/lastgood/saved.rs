@@ -130,7 +130,7 @@ pub(in crate::control) fn write(set: &LastGood, home: &Home, to: impl Write) -> 
     };
     let document = serde_json::to_vec(&document)?;
     let mut to = Summing { inner: io::BufWriter::new(to), sum: SipHasher13::new() };
-    write!(to, "{MAGIC}{}\n", document.len())?;
+    writeln!(to, "{MAGIC}{}", document.len())?;
     to.write_all(&document)?;
     for good in set.files.values() {
         to.write_all(good.file.octets())?;
