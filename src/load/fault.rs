@@ -12,6 +12,8 @@ pub enum Fault {
     LongLine,
     /// The whole is longer than the bound, in octets.
     LongPage(usize),
+    /// It ends before it is complete.
+    Cut,
     /// There is more of something than is kept.
     TooMany(usize, &'static str),
     /// What the configuration wants is not there.
@@ -64,6 +66,7 @@ impl fmt::Display for Fault {
             Self::NotA(form) => write!(f, "what came is not {form}"),
             Self::LongLine => write!(f, "a line is longer than {} KiB", super::lines::LONGEST >> 10),
             Self::LongPage(most) => write!(f, "the page is longer than {} KiB", most >> 10),
+            Self::Cut => f.write_str("the page was cut off before its end"),
             Self::TooMany(most, what) => write!(f, "there are more than {most} {what}"),
             Self::Missing(what) => write!(f, "nothing there for {what}"),
             Self::NotNumber(what) => write!(f, "what is there for {what} is no number"),

@@ -28,11 +28,20 @@ struct Tables {
     /// Only this proxy is kept.
     wanted: Option<Box<str>>,
     section: Section,
+    replies: Replies,
     was_there: bool,
     proxies: BTreeMap<Box<str>, Proxy>,
     servers: usize,
     /// By `proxy/server`: the weight of the configuration.
     configured: HashMap<Box<str>, f64>,
+}
+
+/// The replies of the socket's commands, each of which ends with an empty line.
+#[derive(Debug, Default)]
+struct Replies {
+    whole: usize,
+    /// Whether a reply has begun whose empty line has not come.
+    is_open: bool,
 }
 
 /// What the lines are that follow.
@@ -142,6 +151,17 @@ impl Statistics {
         lines.feed(octets, |line| tables.line(line))
     }
 
+    /// Whether so many replies of the socket came, each to its end. What follows the last line end counts as cut off.
+    pub(super) fn holds_replies(&self, count: usize) -> bool {
+        let replies = &self.tables.replies;
+        replies.whole >= count && !replies.is_open && self.lines.is_at_line_start()
+    }
+
+    /// Whether everything fed so far was whole lines.
+    pub(super) fn is_at_line_start(&self) -> bool {
+        self.lines.is_at_line_start()
+    }
+
     /// The report.
     ///
     /// # Errors
@@ -156,9 +176,18 @@ impl Statistics {
     }
 }
 
+impl Replies {
+    fn line(&mut self, line: &str) {
+        let is_end = line.trim().is_empty();
+        self.whole += usize::from(is_end && self.is_open);
+        self.is_open = !is_end;
+    }
+}
+
 impl Tables {
     fn line(&mut self, line: &[u8]) -> Result<(), Fault> {
         let line = String::from_utf8_lossy(line);
+        self.replies.line(&line);
         if let Some(header) = line.strip_prefix("# ") {
             self.section = section(header);
             self.was_there |= matches!(self.section, Section::Statistics(_));
@@ -217,6 +246,8 @@ impl Tables {
         match (row.kind.map(|kind| kind as i64), &*row.server) {
             (Some(0), _) | (None, "FRONTEND") => proxy.frontend = Some(side(row.sessions.ok_or(FORM)?)),
             (Some(1), _) | (None, "BACKEND") => proxy.backend = Some(side(row.sessions.ok_or(FORM)?)),
+            // A row without name or status is no server: it would count as one that is down.
+            (Some(2) | None, _) if row.server.is_empty() || row.status.is_empty() => {}
             (Some(2) | None, _) => {
                 self.servers += 1;
                 if self.servers > MOST_SERVERS {
@@ -492,11 +523,19 @@ mod tests {
             ("MAINT", false),
             ("MAINT (via www/a)", false),
             ("MAINT (resolution)", false),
-            ("", false),
         ] {
             let rows = server("www", "a", status, 10, "") + "www,BACKEND,0,0,0,0,0,0,UP,1,1,0,1,0,,\n";
             let servers = read(&rows, None).unwrap().servers;
             assert_eq!(servers, Some(Servers { up: is_up.into(), total: 1 }), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_row_without_name_or_status_is_no_server() {
+        let back = "www,BACKEND,0,0,0,0,0,0,UP,1,1,0,1,0,,\n";
+        for row in [server("www", "", "UP", 10, ""), server("www", "b", "", 10, ""), "www,b\n".to_owned()] {
+            let rows = [&server("www", "a", "UP", 10, ""), &*row, back].concat();
+            assert_eq!(read(&rows, None).unwrap().servers, Some(Servers { up: 1, total: 1 }), "{row}");
         }
     }
 

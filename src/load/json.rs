@@ -53,8 +53,17 @@ pub(super) fn read(octets: &[u8], wanted: &Wanted<Pointer>) -> Result<LoadReport
     let document: Value = serde_json::from_slice(octets).map_err(|_| Fault::NotA("JSON"))?;
     wanted.report(|Pointer(pointer)| match document.pointer(pointer)? {
         Value::Null => None,
-        value => Some(value.as_f64()),
+        value => Some(number(value)),
     })
+}
+
+/// A number, or a text that is one as JSON writes it: JavaScript and protobuf write long numbers as texts, and so do many
+/// exporters. A unit is not read.
+pub(super) fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::String(text) => serde_json::from_str::<serde_json::Number>(text.trim()).ok()?.as_f64(),
+        value => value.as_f64(),
+    }
 }
 
 #[cfg(test)]
@@ -90,12 +99,23 @@ mod tests {
     }
 
     #[test]
+    fn a_number_may_be_written_as_a_string() {
+        let wanted = Wanted { connections: at("/x"), ..nothing_wanted() };
+        for (text, number) in [("7", 7.0), (" 12.5 ", 12.5), ("1e3", 1000.0), ("-0", 0.0)] {
+            let document = format!("{{\"x\": \"{text}\"}}");
+            assert_eq!(read(document.as_bytes(), &wanted).unwrap().connections, Some(number), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_wanted_and_not_there_is_named_as_the_configuration_names_it() {
         for (document, pointer, fault) in [
             ("{}", "/x", "nothing there for `connections`"),
             ("{\"x\": null}", "/x", "nothing there for `connections`"),
             ("[1]", "/1", "nothing there for `connections`"),
-            ("{\"x\": \"7\"}", "/x", "what is there for `connections` is no number"),
+            ("{\"x\": \"7 ms\"}", "/x", "what is there for `connections` is no number"),
+            ("{\"x\": \"NaN\"}", "/x", "what is there for `connections` is no number"),
+            ("{\"x\": \"\"}", "/x", "what is there for `connections` is no number"),
             ("{\"x\": {}}", "/x", "what is there for `connections` is no number"),
             ("{\"x\": true}", "/x", "what is there for `connections` is no number"),
             ("{\"x\": 1", "/x", "what came is not JSON"),

@@ -37,6 +37,11 @@ impl Lines {
         self.hold(last)
     }
 
+    /// Whether everything fed so far was whole lines.
+    pub(super) fn is_at_line_start(&self) -> bool {
+        self.pending.is_empty()
+    }
+
     /// Gives out the last line where it has no end.
     ///
     /// # Errors

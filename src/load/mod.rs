@@ -29,7 +29,7 @@ pub use fault::{Fault, Quantity};
 pub use json::{BadPointer, Pointer};
 pub use memory::Memory;
 pub use prometheus::{Aggregate, BadSelector, Matcher, Selector};
-pub use reader::Reader;
+pub use reader::{End, Reader};
 pub use report::{LoadReport, Servers};
 pub use source::{Haproxy, Header, Host, LoadKind, LoadSource, Page};
 pub use wanted::{ShareUnit, TimeUnit, Wanted};

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{
     Fault, LoadReport,
+    json::number,
     report::{LONGEST_GAUGE_NAME, MOST_GAUGES},
 };
 
@@ -52,10 +53,10 @@ fn json(text: &str, report: &mut LoadReport) -> Result<(), Fault> {
         match value {
             Value::Object(inner) => {
                 for (key, value) in inner {
-                    put(&format!("{name}.{key}"), value.as_f64().ok_or(FORM)?, report)?;
+                    put(&format!("{name}.{key}"), number(value).ok_or(FORM)?, report)?;
                 }
             }
-            value => put(name, value.as_f64().ok_or(FORM)?, report)?,
+            value => put(name, number(value).ok_or(FORM)?, report)?,
         }
     }
     Ok(())
@@ -111,6 +112,7 @@ mod tests {
             "cpu_utilization=0.3,mem_utilization=0.8,named_metrics.queue=4",
             r#"JSON {"cpu_utilization": 0.3, "mem_utilization": 0.8, "named_metrics": {"queue": 4}}"#,
             r#"JSON {"cpuUtilization": 0.3, "memUtilization": 0.8, "namedMetrics": {"queue": 4}, "requestCost": {"x": 1}}"#,
+            r#"JSON {"cpu_utilization": "0.3", "mem_utilization": "0.8", "named_metrics": {"queue": "4"}}"#,
             r#" {"cpu_utilization": 0.3, "mem_utilization": 0.8, "utilization": {"queue": 4}}"#,
         ] {
             assert_eq!(gauges(value), expected, "{value}");
@@ -141,7 +143,7 @@ mod tests {
             "JSON []",
             "JSON {",
             "{",
-            r#"JSON {"cpu_utilization": "0.3"}"#,
+            r#"JSON {"cpu_utilization": "high"}"#,
             r#"{"a": {"b": {"c": 1}}}"#,
             "BIN CgAAAAAAAPA/",
             "TEXT a b=1",

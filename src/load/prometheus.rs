@@ -71,24 +71,31 @@ impl FromStr for Selector {
         let (aggregate, inner) = aggregate(text.trim());
         let end = inner.find(|c: char| !is_of_metric(c)).unwrap_or(inner.len());
         let (metric, rest) = inner.split_at(end);
-        if metric.is_empty() || metric.starts_with(|c: char| c.is_ascii_digit()) {
+        if metric.starts_with(|c: char| c.is_ascii_digit()) {
             return Err(BadSelector::Metric);
         }
+        let mut metric = Cow::Borrowed(metric);
         let mut matchers = Vec::new();
         let rest = match rest.trim_start().strip_prefix('{') {
             None => rest,
             Some(labels) => each_label(labels, |label| {
                 let is_equal = match label.operator {
+                    "" if metric.is_empty() => {
+                        metric = label.name.into_owned().into();
+                        return Ok(());
+                    }
+                    "" => return Err(BadSelector::Labels),
                     "=" => true,
                     "!=" => false,
                     _ => return Err(BadSelector::Pattern),
                 };
-                matchers.push(Matcher { label: label.name.into(), value: label.value.into(), is_equal });
+                matchers.push(Matcher { label: label.name.into_owned().into(), value: label.value.into(), is_equal });
                 Ok(())
             })
             .unwrap_or(Err(BadSelector::Labels))?,
         };
         match rest.trim() {
+            _ if metric.is_empty() => Err(BadSelector::Metric),
             "" => Ok(Self { aggregate, metric: metric.into(), matchers }),
             _ => Err(BadSelector::Rest),
         }
@@ -114,7 +121,7 @@ impl Selector {
 
     fn is_of(&self, labels: &[Label<'_>]) -> bool {
         self.matchers.iter().all(|matcher| {
-            let found = labels.iter().find(|label| *label.name == *matcher.label);
+            let found = labels.iter().find(|label| *label.name == *matcher.label && !label.operator.is_empty());
             (found.map_or("", |label| &*label.value) == &*matcher.value) == matcher.is_equal
         })
     }
@@ -149,6 +156,11 @@ impl<'s> Series<'s> {
         lines.feed(octets, |line| read_line(line, found))
     }
 
+    /// Whether everything fed so far was whole lines.
+    pub(super) fn is_at_line_start(&self) -> bool {
+        self.lines.is_at_line_start()
+    }
+
     /// What each selector found, in the order given.
     ///
     /// # Errors
@@ -173,21 +185,46 @@ fn read_line(line: &[u8], found: &mut [(Cow<'_, Selector>, Option<f64>)]) -> Res
     let line = line.trim_ascii_start();
     let end = line.iter().position(|&octet| !is_of_metric(char::from(octet))).unwrap_or(line.len());
     let (metric, rest) = line.split_at(end);
+    if line.starts_with(b"{") {
+        return read_quoted(line, found);
+    }
     if metric.is_empty() || !found.iter().any(|(selector, _)| selector.metric.as_bytes() == metric) {
         return Ok(());
     }
     let rest = std::str::from_utf8(rest).map_err(|_| FORM)?;
     let (labels, value) = sample(rest).ok_or(FORM)?;
-    // Not a number is how exporters say that there is nothing to say.
-    if value.is_nan() {
+    add(metric, &labels, value, found);
+    Ok(())
+}
+
+/// A line whose metric's name stands in quotation marks among the labels, as Prometheus 3 writes names that are not plain.
+fn read_quoted(line: &[u8], found: &mut [(Cow<'_, Selector>, Option<f64>)]) -> Result<(), Fault> {
+    let is_plain = |selector: &Selector| selector.metric.chars().all(is_of_metric);
+    if found.iter().all(|(selector, _)| is_plain(selector) && !holds(line, selector.metric.as_bytes())) {
         return Ok(());
     }
+    let line = std::str::from_utf8(line).map_err(|_| FORM)?;
+    let (labels, value) = sample(line).ok_or(FORM)?;
+    let metric = labels.iter().find(|label| label.operator.is_empty()).ok_or(FORM)?;
+    add(metric.name.as_bytes(), &labels, value, found);
+    Ok(())
+}
+
+fn holds(line: &[u8], text: &[u8]) -> bool {
+    line.windows(text.len()).any(|window| window == text)
+}
+
+/// Adds a sample to what each selector of its series found.
+fn add(metric: &[u8], labels: &[Label<'_>], value: f64, found: &mut [(Cow<'_, Selector>, Option<f64>)]) {
+    // Not a number is how exporters say that there is nothing to say.
+    if value.is_nan() {
+        return;
+    }
     for (selector, found) in found {
-        if selector.metric.as_bytes() == metric && selector.is_of(&labels) {
+        if selector.metric.as_bytes() == metric && selector.is_of(labels) {
             selector.add(found, value);
         }
     }
-    Ok(())
 }
 
 /// The labels and the value; a timestamp and an exemplar may follow.
@@ -208,7 +245,8 @@ fn sample(text: &str) -> Option<(Vec<Label<'_>>, f64)> {
 
 #[derive(Debug)]
 struct Label<'t> {
-    name: &'t str,
+    name: Cow<'t, str>,
+    /// Empty for a name in quotation marks that stands alone: that of the metric.
     operator: &'t str,
     value: Cow<'t, str>,
 }
@@ -223,10 +261,23 @@ fn each_label<'t, E>(
         if let Some(rest) = text.strip_prefix('}') {
             return Some(Ok(rest));
         }
-        let (name, rest) = text.split_at(text.find(|c: char| !is_of_metric(c)).filter(|&end| end > 0)?);
+        let (name, rest) = match text.strip_prefix('"') {
+            Some(inner) => quoted(inner)?,
+            None => {
+                let (name, rest) = text.split_at(text.find(|c: char| !is_of_metric(c)).filter(|&end| end > 0)?);
+                (name.into(), rest)
+            }
+        };
+        let is_quoted = text.starts_with('"');
         let rest = rest.trim_start();
-        let operator = ["=~", "!~", "!=", "="].into_iter().find(|operator| rest.starts_with(operator))?;
-        let (value, rest) = quoted(rest.strip_prefix(operator)?.trim_start().strip_prefix('"')?)?;
+        let (operator, value, rest) = match ["=~", "!~", "!=", "="].into_iter().find(|word| rest.starts_with(word)) {
+            None if is_quoted => ("", Cow::Borrowed(""), rest),
+            None => return None,
+            Some(word) => {
+                let (value, rest) = quoted(rest.strip_prefix(word)?.trim_start().strip_prefix('"')?)?;
+                (word, value, rest)
+            }
+        };
         if let Err(error) = each(Label { name, operator, value }) {
             return Some(Err(error));
         }
@@ -300,6 +351,28 @@ mod tests {
         ] {
             assert_eq!(value(selector, PAGE), Ok(expected), "{selector}: {why}");
         }
+    }
+
+    #[test]
+    fn names_in_quotation_marks_are_those_of_prometheus_3() {
+        let page = "{\"http.server.duration\",\"k.x\"=\"v\",plain=\"1\"} 4\n{\"http.server.duration\", \"k.x\"=\"w\"} 3\n\
+                    plain_metric{\"k.x\"=\"v\"} 5\n{\"plain_metric\"} 2 1700000000\n{\"a \\\"b\\\"\"} -1.5e1\n";
+        for (selector, expected, why) in [
+            ("{\"http.server.duration\"}", Some(7.0), "a name with points"),
+            ("{\"http.server.duration\", \"k.x\"=\"v\"}", Some(4.0), "with a label"),
+            ("{plain=\"1\", \"http.server.duration\"}", Some(4.0), "in any order"),
+            ("plain_metric", Some(7.0), "a plain name in quotation marks is the same"),
+            ("plain_metric{\"k.x\"!=\"v\"}", Some(2.0), "a quoted label of a plain name"),
+            ("{\"a \\\"b\\\"\"}", Some(-15.0), "escapes"),
+            ("{\"http.server\"}", None, "a part of a name"),
+        ] {
+            assert_eq!(value(selector, page), Ok(expected), "{selector}: {why}");
+        }
+        for broken in ["{\"a\"", "{\"a\"} ", "{\"a\" \"b\"} 1"] {
+            assert_eq!(value("a", broken), Err(FORM), "{broken}");
+        }
+        assert_eq!("{\"a\", \"b\"}".parse::<Selector>(), Err(BadSelector::Labels), "two names");
+        assert_eq!("a{\"b\"}".parse::<Selector>(), Err(BadSelector::Labels), "two names");
     }
 
     #[test]

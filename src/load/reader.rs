@@ -13,6 +13,15 @@ use super::{
 /// The longest page that is read line by line, in octets.
 const MOST_OCTETS: usize = 4 << 20;
 
+/// How the end of a page is known where the transport does not announce it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The connection ended, whole or cut: a whole page ends with a whole line.
+    Closed,
+    /// So many commands were sent to HAProxy's socket, and each reply ends with an empty line.
+    Replies(usize),
+}
+
 /// Takes the octets of one poll.
 #[derive(Debug)]
 pub struct Reader<'s> {
@@ -69,6 +78,22 @@ impl<'s> Reader<'s> {
                 Ok(())
             }
         }
+    }
+
+    /// Says that what was fed is all, and how the transport knows. Not to be asked for where the transport announces the end.
+    ///
+    /// # Errors
+    /// [`Fault::Cut`]: it is a part only.
+    pub fn check_end(&self, end: End) -> Result<(), Fault> {
+        let is_whole = match (&self.form, end) {
+            (Form::Haproxy(statistics), End::Replies(count)) => statistics.holds_replies(count),
+            (Form::Haproxy(statistics), End::Closed) => statistics.is_at_line_start(),
+            (Form::Envoy(series) | Form::Prometheus(series, _), _) => series.is_at_line_start(),
+            (Form::StubStatus(page), _) => page.ends_with(b"\n"),
+            // A part of a JSON document is none.
+            (Form::Json(..), _) => true,
+        };
+        if is_whole { Ok(()) } else { Err(Fault::Cut) }
     }
 
     /// The report, once all octets were fed.

@@ -6,14 +6,17 @@ use http_body_util::{BodyExt, Full};
 use hyper::{
     Request, Response,
     body::{Bytes, Incoming},
-    header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
+    header::{
+        ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue,
+        TRANSFER_ENCODING, USER_AGENT,
+    },
 };
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
 use super::{LoadFailure, Stop, stop_of};
 use crate::{
     health::{Failure, StatusRange, TlsTerms},
-    load::{Host, Page, Reader},
+    load::{End, Host, Page, Reader},
     probe::{
         attempt::Trouble,
         http::authority,
@@ -141,6 +144,7 @@ async fn hear<'s>(response: Response<Incoming>, mut reader: Reader<'s>) -> Resul
     if !(GOOD.first..=GOOD.last).contains(&got) {
         return Err(Failure::Status { got, want: vec![GOOD].into() }.into());
     }
+    let is_announced = is_end_announced(response.headers());
     let mut body = response.into_body();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| stop_of(http1::trouble_of(error)))?;
@@ -148,5 +152,17 @@ async fn hear<'s>(response: Response<Incoming>, mut reader: Reader<'s>) -> Resul
             reader.feed(octets)?;
         }
     }
+    if !is_announced {
+        reader.check_end(End::Closed)?;
+    }
     Ok(reader)
+}
+
+/// Whether the head says where the body ends (RFC 9112 section 6.3); else the end of the connection is its end.
+fn is_end_announced(headers: &HeaderMap) -> bool {
+    let codings = headers.get_all(TRANSFER_ENCODING).iter().next_back().map(HeaderValue::as_bytes);
+    match codings {
+        Some(codings) => codings.to_ascii_lowercase().ends_with(b"chunked"),
+        None => headers.contains_key(CONTENT_LENGTH),
+    }
 }

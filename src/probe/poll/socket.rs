@@ -8,10 +8,12 @@ use tokio::{
 };
 
 use super::{LoadFailure, Stop, stop_of};
-use crate::load::Reader;
+use crate::load::{End, Reader};
 
 /// The statistics, then what weights the configuration gives to servers. HAProxy closes after the last.
 const COMMANDS: &[u8] = b"show stat;show servers state\n";
+/// Each of them is answered to an empty line, so that a cut page is known.
+const REPLIES: End = End::Replies(2);
 
 /// Feeds the reader with what HAProxy says.
 ///
@@ -24,6 +26,7 @@ pub(super) async fn read<'s>(path: &Path, mut reader: Reader<'s>) -> Result<Read
     loop {
         let read = stream.read(&mut octets).await.map_err(stop_of_io)?;
         if read == 0 {
+            reader.check_end(REPLIES)?;
             return Ok(reader);
         }
         reader.feed(octets.get(..read).unwrap_or_default())?;

@@ -173,13 +173,23 @@ async fn each_behaviour_has_its_failure_within_the_timeout_and_the_bounds() {
             "cut off in the middle",
         ),
         is_prometheus(
-            say("HTTP/1.1 200 OK\r\n\r\n<html>x</html>"),
+            say("HTTP/1.1 200 OK\r\n\r\nx 1\nx 12"),
+            LoadFailure::Report(Fault::Cut),
+            "cut off in a line, which only its end shows",
+        ),
+        is_prometheus(
+            say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nx 1\n\r\n"),
+            LoadFailure::Balancer(Failure::Closed),
+            "no last chunk",
+        ),
+        is_prometheus(
+            say("HTTP/1.1 200 OK\r\n\r\n<html>x</html>\n"),
             LoadFailure::Report(Fault::Missing("`connections`".into())),
             "a page for people",
         ),
         is_json(say("HTTP/1.1 200 OK\r\n\r\nx 1\n"), LoadFailure::Report(Fault::NotA("JSON")), "another format"),
         is_json(
-            say("HTTP/1.1 200 OK\r\n\r\n{\"x\": \"12\"}"),
+            say("HTTP/1.1 200 OK\r\n\r\n{\"x\": \"many\"}"),
             LoadFailure::Report(Fault::NotNumber("`connections`".into())),
             "a string",
         ),
@@ -299,6 +309,19 @@ async fn a_socket_is_read_to_its_end_and_an_endless_one_to_its_bound() {
     let (request, report) = tokio::join!(good, ask(kind()));
     assert_eq!(request, "show stat;show servers state\n");
     assert_eq!(report.unwrap().capacity_share, Some(0.5));
+    for cut in [
+        "# pxname,svname,scur,status,weight\nwww,a,3,UP,50\nwww,BACKEND,3,UP,50\n",
+        "# pxname,svname,scur,status,weight\nwww,a,3,UP,50\nwww,BACKEND,3,UP,50\n\n",
+        "# pxname,svname,scur,status,weight\nwww,BACKEND,3,UP,50\n\n1\n# be_name srv_name srv_iweight\nwww a 1",
+    ] {
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 4096]).await;
+            stream.write_all(cut.as_bytes()).await.unwrap();
+        };
+        let ((), report) = tokio::join!(server, ask(kind()));
+        assert_eq!(report, Err(LoadFailure::Report(Fault::Cut)), "{cut}");
+    }
     let endless = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         let piece = [b'x'; 4096];
