@@ -21,8 +21,10 @@ pub struct Edns<'m> {
     pub dnssec_ok: bool,
     /// Whom the resolver asks for (RFC 7871).
     pub subnet: Option<ClientSubnet<'m>>,
-    /// The client's cookie (RFC 7873); any server cookie after it is not read, as none is ever required.
+    /// The client's cookie (RFC 7873).
     pub client_cookie: Option<&'m [u8; 8]>,
+    /// The server cookie after it; empty where there is none.
+    pub server_cookie: &'m [u8],
     /// The server's identifier is wanted (RFC 5001).
     pub wants_nsid: bool,
 }
@@ -32,7 +34,15 @@ impl<'m> Edns<'m> {
     pub(super) fn new(class: u16, ttl: [u8; 4]) -> Self {
         let [_, version, flags, _] = ttl;
         let dnssec_ok = flags & 0x80 != 0;
-        Self { udp_payload: class, version, dnssec_ok, subnet: None, client_cookie: None, wants_nsid: false }
+        Self {
+            udp_payload: class,
+            version,
+            dnssec_ok,
+            subnet: None,
+            client_cookie: None,
+            server_cookie: &[],
+            wants_nsid: false,
+        }
     }
 
     /// Reads the options. Unknown ones, TCP keepalive and padding among them, are passed over, and so are those of another EDNS
@@ -54,7 +64,10 @@ impl<'m> Edns<'m> {
             match code {
                 OPTION_NSID => self.wants_nsid = true,
                 OPTION_CLIENT_SUBNET if self.subnet.is_none() => self.subnet = Some(ClientSubnet::read(data)?),
-                OPTION_COOKIE if self.client_cookie.is_none() => self.client_cookie = Some(read_cookie(data)?),
+                OPTION_COOKIE if self.client_cookie.is_none() => {
+                    let (client, server) = read_cookie(data)?;
+                    (self.client_cookie, self.server_cookie) = (Some(client), server);
+                }
                 _ => {}
             }
             rest = tail;
@@ -74,9 +87,9 @@ impl<'m> Edns<'m> {
 }
 
 /// Eight octets of the client's, and perhaps 8 to 32 of a server's (RFC 7873 section 5.2.2).
-fn read_cookie(data: &[u8]) -> Result<&[u8; 8], Malformed> {
+fn read_cookie(data: &[u8]) -> Result<(&[u8; 8], &[u8]), Malformed> {
     match data.len() {
-        8 | 16..=40 => data.first_chunk().ok_or(Malformed),
+        8 | 16..=40 => data.split_first_chunk().ok_or(Malformed),
         _ => Err(Malformed),
     }
 }

@@ -13,7 +13,7 @@ mod rtype;
 mod subnet;
 
 pub use code::{Opcode, Rcode};
-pub use cookie::server_cookie;
+pub use cookie::{is_own_cookie, server_cookie};
 pub use edns::{Edns, EdnsEcho};
 pub use lookup_name::LookupName;
 pub use name::{Name, NameError};

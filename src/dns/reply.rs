@@ -50,6 +50,11 @@ impl<'o> ReplyWriter<'o> {
         self.limit = (self.limit + octets).min(self.out.len());
     }
 
+    /// Lets the message have so many octets at most, not counting what is reserved.
+    pub fn lower_limit(&mut self, octets: usize) {
+        self.limit = self.limit.min(octets);
+    }
+
     /// Where the next octet goes, from the message's start.
     pub fn position(&self) -> usize {
         self.at

@@ -5,7 +5,7 @@ use super::{
     parsed::Parsed,
 };
 use crate::{
-    dns::{EdnsEcho, Flags, Full, Mark, Opcode, Rcode, ReplyWriter, Section, Tsig, server_cookie},
+    dns::{EdnsEcho, Flags, Full, Mark, Opcode, Rcode, ReplyWriter, Section, Tsig, is_own_cookie, server_cookie},
     snapshot::Identity,
     steer::{DatacenterId, ServiceId},
 };
@@ -65,6 +65,24 @@ impl<'o, 'q> Frame<'o, 'q> {
     pub(super) fn truncate(&mut self) {
         self.writer.rewind(self.after_question);
         self.is_truncated = true;
+    }
+
+    /// Bounds a reply to ANY: one that may go to a forged address, over UDP and without a server cookie of ours, has at most
+    /// 512 octets.
+    #[cold]
+    pub(super) fn bound_any(&mut self) {
+        const OCTETS: usize = 512;
+        let Parsed { query, edns, .. } = self.parsed;
+        let has_own_cookie = edns.as_ref().is_some_and(|edns| {
+            let key = &self.identity.cookie_key;
+            let is_own =
+                |client: &[u8; 8]| is_own_cookie(key, *client, edns.server_cookie, query.source, query.now_secs);
+            edns.client_cookie.is_some_and(is_own)
+        });
+        if query.transport == Transport::Udp && !has_own_cookie {
+            let reserved = self.edns.as_ref().map_or(0, EdnsEcho::octets);
+            self.writer.lower_limit(OCTETS.saturating_sub(reserved));
+        }
     }
 
     /// Says that the key of a signed request is not known (RFC 8945 section 5.2.1): we have none.

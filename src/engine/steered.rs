@@ -85,6 +85,8 @@ pub(super) fn family(chart: &Chart, rtype: Rtype) -> Option<Family> {
         (Kind::Binding(binding), rtype) if rtype == binding.rtype => {
             Some(if chart.area_count(Family::V4) > 0 { Family::V4 } else { Family::V6 })
         }
+        // The first RRset of the service.
+        (_, Rtype::ANY) => Some(if chart.publishes(Family::V4) { Family::V4 } else { Family::V6 }),
         _ => Family::asked_by(rtype).or_else(|| chart.may_answer_cname().then_some(Family::V4)),
     }
 }

@@ -138,6 +138,11 @@ impl Walk<'_, '_> {
                 {
                     return Ok(step);
                 }
+                if let (Rtype::ANY, Some(service)) = (self.rtype, service)
+                    && let Some(step) = self.answer_any_of(service, zone, draws, frame)?
+                {
+                    return Ok(step);
+                }
                 self.push_soa(zone, &mut frame.writer)?;
                 Ok(Step::End(Rcode::NOERROR))
             }
@@ -165,7 +170,10 @@ impl Walk<'_, '_> {
         let zone = finding.zone;
         let place = self.place(zone, self.name.label_count());
         let found = match self.rtype {
-            Rtype::ANY => smallest(node),
+            Rtype::ANY => {
+                frame.bound_any();
+                smallest(node)
+            }
             rtype => node.rrsets().find(|rrset| {
                 rrset.rtype == rtype || rrset.rtype == Rtype::CNAME && rtype != Rtype::RRSIG && rtype != Rtype::NSEC
             }),
@@ -212,13 +220,41 @@ impl Walk<'_, '_> {
             Drawn::Records => Ok(Some(Step::End(Rcode::NOERROR))),
             Drawn::Alias { target_at, target } => {
                 let is_new = self.hops + 1 < MAX_CHAIN && self.visit() && self.name.assemble(&[], target).is_ok();
-                if !is_new || self.rtype == Rtype::CNAME {
+                if !is_new || matches!(self.rtype, Rtype::CNAME | Rtype::ANY) {
                     return Ok(Some(Step::End(Rcode::NOERROR)));
                 }
                 self.moved(target_at, None);
                 Ok(Some(Step::Alias))
             }
         }
+    }
+
+    /// Answers ANY of a service that has no CNAME and no static records: the first of its RRsets that fits.
+    #[cold]
+    fn answer_any_of(
+        &mut self,
+        service: ServiceId,
+        zone: &Zone,
+        draws: &mut Draws,
+        frame: &mut Frame<'_, '_>,
+    ) -> Result<Option<Step>, Full> {
+        frame.bound_any();
+        let start = frame.writer.mark();
+        let mut answered = Ok(None);
+        for rtype in [Rtype::A, Rtype::AAAA, Rtype::SRV, Rtype::HTTPS, Rtype::SVCB] {
+            self.rtype = rtype;
+            let step = self.answer_steered(service, zone, draws, frame);
+            if let Ok(Some(_)) = step {
+                answered = Ok(Some(Step::End(Rcode::NOERROR)));
+                break;
+            }
+            if step.is_err() {
+                frame.writer.rewind(start);
+                answered = step;
+            }
+        }
+        self.rtype = Rtype::ANY;
+        answered
     }
 
     /// Rewrites a name below a DNAME (RFC 6672 section 3.1).
@@ -311,7 +347,7 @@ impl Walk<'_, '_> {
     }
 }
 
-/// What ANY is answered: one RRset, a CNAME or else the smallest (RFC 8482 section 4.1).
+/// The RRset that ANY is answered with: a CNAME, else the smallest; of equals the first (RFC 8482 section 4.1).
 fn smallest(node: Node<'_>) -> Option<ReadyRrset<'_>> {
     node.rrsets().min_by_key(|rrset| (rrset.rtype != Rtype::CNAME, rrset.octets()))
 }

@@ -2,7 +2,7 @@
 
 use super::{OPT, ask, lookup::EXAMPLE, request, shown, snapshot, zone};
 use crate::{
-    dns::{Rcode, Rtype},
+    dns::{Rcode, Rtype, server_cookie},
     engine::{Ignored, Transport},
     snapshot::{Identity, Snapshot},
     zone::Zones,
@@ -192,4 +192,35 @@ fn glue_that_a_referral_needs_is_whole_or_the_reply_is_truncated() {
     assert!(ask(&snapshot, &question, Transport::Udp).unwrap().1.truncated, "RFC 9471 section 3.1");
     let (reply, tally) = ask(&snapshot, &question, Transport::Tcp).unwrap();
     assert_eq!((tally.truncated, reply[9], reply[11]), (false, 20, 20));
+}
+
+#[test]
+fn any_has_512_octets_at_most_where_the_sender_may_be_forged() {
+    let long = "x".repeat(200);
+    let addresses: String = (1..=40).map(|host| format!("many.example.com. 60 A @192.0.2.{host}\n")).collect();
+    let zone = format!(
+        "{addresses}many.example.com. 60 TXT {long} {long} {long}\nbig.example.com. 60 TXT {long} {long} {long}\n\
+         few.example.com. 60 TXT {long} {long} {long}\nfew.example.com. 60 A @192.0.2.1"
+    );
+    let snapshot = super::snapshot(&[("example.com.", &zone)]);
+    let client = [1, 2, 3, 4, 5, 6, 7, 8];
+    let server = |source: [u8; 4]| server_cookie(&[0; 16], client, source.into(), 0);
+    let cookie = |server: &[u8]| opt(&[&[0, 10, 0, 8 + server.len() as u8][..], &client, server].concat());
+    let (own, foreign) = (cookie(&server([192, 0, 2, 99])), cookie(&server([192, 0, 2, 98])));
+    for (why, name, options, transport, expected) in [
+        ("the smallest fits", "few", OPT, Transport::Udp, Some(1)),
+        ("no EDNS", "big", &[][..], Transport::Udp, None),
+        ("EDNS alone", "big", OPT, Transport::Udp, None),
+        ("neither RRset fits", "many", OPT, Transport::Udp, None),
+        ("a client cookie alone", "big", &cookie(&[]), Transport::Udp, None),
+        ("the cookie of another client", "big", &foreign, Transport::Udp, None),
+        ("a cookie of ours", "big", &own, Transport::Udp, Some(1)),
+        ("TCP", "many", OPT, Transport::Tcp, Some(1)),
+    ] {
+        let message = request(&format!("{name}.example.com"), Rtype::ANY, options);
+        let (reply, tally) = ask(&snapshot, &message, transport).unwrap();
+        let answers = u16::from_be_bytes([reply[6], reply[7]]);
+        assert_eq!((!tally.truncated).then_some(answers), expected, "{why}");
+        assert!(expected.is_some() || reply.len() <= 512, "{why}: {} octets", reply.len());
+    }
 }

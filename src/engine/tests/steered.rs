@@ -132,6 +132,9 @@ fn services_answer_among_static_names() {
         ),
         ("a drawn alias for any type", "away.gslb.test", Rtype::TXT, "No Error aa | away.gslb.test. 30 CNAME www.example.net. |  | ".into()),
         ("a drawn alias asked for", "name.gslb.test", Rtype::CNAME, "No Error aa | name.gslb.test. 30 CNAME static.gslb.test. |  | ".into()),
+        ("RFC 8482 of a service", "deep.er.gslb.test", Rtype::ANY, "No Error aa | deep.er.gslb.test. 30 A 192.0.2.4 |  | ".into()),
+        ("RFC 8482 static records beside", "www.gslb.test", Rtype::ANY, "No Error aa | www.gslb.test. 60 TXT beside |  | ".into()),
+        ("RFC 8482 one RRset of a drawn alias", "chain.gslb.test", Rtype::ANY, "No Error aa | chain.gslb.test. 30 CNAME name.gslb.test. |  | ".into()),
         (
             "the code is the last name's",
             "tonowhere.gslb.test",
