@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    geo::Databases,
     health::Standing,
     steer::{Chart, Topology},
     zone::Zones,
@@ -21,7 +22,9 @@ pub struct Snapshot {
     pub turn_counters: usize,
     /// What the server says of itself.
     pub identity: Arc<Identity>,
-    /// What the charts were compiled from; for `explain` and the admin API, never read by a query.
+    /// The databases that the charts were compiled with; read by `whoami` alone.
+    pub databases: Arc<Databases>,
+    /// What the charts were compiled from; for `explain`, `whoami` and the admin API, read by no other query.
     pub topology: Arc<Topology>,
     /// The health the charts were compiled with, by [`crate::steer::ProbeId`]; for the same readers.
     pub standings: Arc<[Standing]>,

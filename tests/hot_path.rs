@@ -63,6 +63,7 @@ location = { latitude = 38.95, longitude = -77.45 }
 
 [zone."example.org"]
 records = "example.org.zone"
+whoami = "whoami"
 
 [pool.fra]
 datacenter = "fra"
@@ -154,10 +155,11 @@ fn snapshot() -> (tempfile::TempDir, Snapshot) {
     let charts = world.compiler.compile(&conditions, &mut world.surveys);
     let snapshot = Snapshot {
         generation: 1,
-        zones: world.zones,
+        zones: Arc::clone(&world.zones),
         charts,
         turn_counters: world.compiler.turn_counters(),
         identity: Arc::new(Identity { nsid: (*b"test").into(), cookie_key: [7; 16] }),
+        databases: Arc::clone(world.databases()),
         topology: world.topology,
         standings: conditions.standings.into(),
     };
@@ -202,6 +204,8 @@ fn queries() -> Vec<(&'static str, Vec<u8>, Option<Rcode>)> {
         ("HTTPS behind a chosen CNAME", request("https-cname.example.org", Rtype::HTTPS, &american), OK),
         ("SOA", request("example.org", Rtype::SOA, &cookie), OK),
         ("ANY", request("host.example.org", Rtype::ANY, &[]), OK),
+        ("ANY of a service", request("nearest.example.org", Rtype::ANY, &everything), OK),
+        ("whoami", request("whoami.example.org", Rtype::TXT, &american), OK),
         ("long text", request("big.example.org", Rtype::TXT, &[]), OK),
         ("wildcard", request("x.y.wild.example.org", Rtype::A, &[]), OK),
         ("NODATA", request("host.example.org", Rtype::TXT, &[]), OK),

@@ -84,6 +84,7 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
     let reach = shape::check(&all_pools, &compiled, &specs.datacenters, problems);
     let mut zones = zones::compile(sources, &specs.zones, &specs.delegates, &wanted_names(&specs), problems);
     aliases::check(&all_pools, &zones, problems);
+    zones::check_whoami(&specs.zones, &specs.services, &zones, problems);
     let services = services::compile(&specs, &all_pools, &reach, &zones, &mut scope, problems);
     // After an error what seems unused may be what the mistake meant.
     if !problems.has_errors() {
@@ -132,7 +133,8 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
 fn wanted_names(specs: &Specs) -> Vec<&Name> {
     let services = specs.services.iter().map(|service| &service.name.value);
     let delegates = specs.delegates.iter().map(|delegate| &delegate.name.value);
-    services.chain(delegates).chain(aliases::names(&with_inline(specs))).collect()
+    let whoami = specs.zones.iter().filter_map(|zone| Some(&zone.whoami.as_ref()?.value));
+    services.chain(delegates).chain(whoami).chain(aliases::names(&with_inline(specs))).collect()
 }
 
 /// Named pools, then the inline pools of services; a pool's position here is its id.

@@ -217,6 +217,7 @@ impl World {
             charts,
             turn_counters: self.compiler.turn_counters(),
             identity,
+            databases: Arc::clone(self.databases()),
             topology: Arc::clone(&self.topology),
             standings: conditions.standings.clone().into(),
         }

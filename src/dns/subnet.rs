@@ -44,6 +44,12 @@ impl<'m> ClientSubnet<'m> {
         }
     }
 
+    /// The network: its first address and the length of its prefix; `None` where there is no [`ClientSubnet::address`].
+    pub fn network(&self) -> Option<(IpAddr, u8)> {
+        let &[_, _, source, ..] = self.octets else { return None };
+        Some((self.address()?, source))
+    }
+
     /// The option's octets as they came; the scope is the fourth.
     pub(super) fn octets(&self) -> &'m [u8] {
         self.octets

@@ -14,7 +14,7 @@ use std::{fmt, net::IpAddr};
 use hickory_proto::{
     op::Message,
     rr::{
-        Record as ReplyRecord,
+        RData, Record as ReplyRecord,
         rdata::opt::{EdnsCode, EdnsOption},
     },
 };
@@ -168,7 +168,18 @@ fn record(record: &ReplyRecord) -> RecordView {
         name: without_dot(&record.name.to_string()),
         ttl: record.ttl,
         rtype: record.record_type().to_string(),
-        rdata: record.data.to_string(),
+        rdata: rdata(&record.data),
+    }
+}
+
+/// As a master file has it; hickory writes the strings of a TXT record one after the other.
+fn rdata(data: &RData) -> String {
+    match data {
+        RData::TXT(txt) => {
+            let quoted = txt.txt_data.iter().map(|string| format!("{:?}", String::from_utf8_lossy(string)));
+            quoted.collect::<Vec<_>>().join(" ")
+        }
+        other => other.to_string(),
     }
 }
 
@@ -259,6 +270,9 @@ fn standing(name: &Name, rtype: Rtype, finding: &Finding<'_>, reply: &ReplyView)
                 (Some(_), _) if !has_type => ("service", format!("{stands}a service")),
                 _ if has_type && is_wildcard => ("wildcard", format!("{stands}it has static {rtype} records")),
                 _ if has_type => ("static", format!("has static {rtype} records")),
+                _ if node.is_some_and(|node| node.is_whoami()) => {
+                    ("whoami", "tells each client how it is seen, in a TXT record with TTL 0".to_owned())
+                }
                 _ if is_empty => ("empty", "exists for the names below it; has no records".to_owned()),
                 _ => ("static", format!("{stands}it exists and has no {rtype} records")),
             }

@@ -18,6 +18,7 @@ mod plan;
 mod referral;
 mod steered;
 mod walk;
+mod whoami;
 
 pub use answer::{Ignored, Query, Reply, Tally, Transport, answer};
 pub use explain::{

@@ -8,6 +8,7 @@ use super::{
     frame::Frame,
     referral::refer,
     steered::{Drawn, draw},
+    whoami,
 };
 use crate::{
     dns::{ClientSubnet, Full, Header, LookupName, Rcode, ReplyWriter, Rtype, Section},
@@ -105,6 +106,11 @@ impl Walk<'_, '_> {
         self.subnet.and_then(|subnet| subnet.address())
     }
 
+    /// The client subnet, where one came and the zone looks at it.
+    pub(super) fn client_subnet(&self) -> Option<ClientSubnet<'_>> {
+        self.subnet
+    }
+
     fn run(&mut self, first: Option<Finding<'_>>, draws: &mut Draws, frame: &mut Frame<'_, '_>) -> Result<Rcode, Full> {
         let Some(mut finding) = first else { return Ok(Rcode::REFUSED) };
         frame.is_authoritative = true;
@@ -138,8 +144,8 @@ impl Walk<'_, '_> {
                 {
                     return Ok(step);
                 }
-                if let (Rtype::ANY, Some(service)) = (self.rtype, service)
-                    && let Some(step) = self.answer_any_of(service, zone, draws, frame)?
+                if matches!(self.rtype, Rtype::TXT | Rtype::ANY)
+                    && let Some(step) = self.answer_seldom(node, service, zone, draws, frame)?
                 {
                     return Ok(step);
                 }
@@ -226,6 +232,29 @@ impl Walk<'_, '_> {
                 self.moved(target_at, None);
                 Ok(Some(Step::Alias))
             }
+        }
+    }
+
+    /// Answers what few queries ask for: `whoami`, and ANY of a service.
+    #[cold]
+    fn answer_seldom(
+        &mut self,
+        node: Option<Node<'_>>,
+        service: Option<ServiceId>,
+        zone: &Zone,
+        draws: &mut Draws,
+        frame: &mut Frame<'_, '_>,
+    ) -> Result<Option<Step>, Full> {
+        if node.is_some_and(|node| node.is_whoami()) {
+            if self.rtype == Rtype::ANY {
+                frame.bound_any();
+            }
+            let owner = self.place(zone, self.name.label_count()).owner;
+            return whoami::answer(self, owner, frame).map(|()| Some(Step::End(Rcode::NOERROR)));
+        }
+        match service {
+            Some(service) if self.rtype == Rtype::ANY => self.answer_any_of(service, zone, draws, frame),
+            _ => Ok(None),
         }
     }
 

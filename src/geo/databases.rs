@@ -17,6 +17,25 @@ pub struct Databases {
     countries: Arc<BTreeMap<Box<str>, Coordinates>>,
 }
 
+/// What all databases together say of one address, without a copy of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PlaceView<'a> {
+    /// The narrowest of the networks that they say it of; of IPv4 where the address carries one.
+    pub network: IpNet,
+    /// As in [`Location`].
+    pub continent: Option<&'a str>,
+    /// As in [`Location`].
+    pub country: Option<&'a str>,
+    /// As in [`Location`].
+    pub subdivision: Option<&'a str>,
+    /// As in [`Location`].
+    pub city: Option<&'a str>,
+    /// As in [`Location`].
+    pub coordinates: Option<Coordinates>,
+    /// As in [`Location`].
+    pub asn: Option<u32>,
+}
+
 /// What the databases say of one address.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding<'a> {
@@ -67,9 +86,40 @@ impl Databases {
         let sources: Vec<_> = self.list.iter().map(|database| source(database, ip)).collect();
         let mut location = sources.iter().fold(Location::default(), |all, source| merged(&all, source.location));
         self.complete(&mut location);
-        let whole = if ip.is_ipv4() { IpNet::V4(Default::default()) } else { IpNet::V6(Default::default()) };
-        let network = sources.iter().map(|source| source.network).max_by_key(IpNet::prefix_len).unwrap_or(whole);
+        let network = sources.iter().map(|source| source.network).max_by_key(IpNet::prefix_len);
+        let network = network.unwrap_or_else(|| whole(ip));
         Finding { location, network, carried, sources }
+    }
+
+    /// As [`Databases::lookup`], for queries: without allocation.
+    pub fn view(&self, ip: IpAddr) -> PlaceView<'_> {
+        let ip = match ip {
+            IpAddr::V6(v6) => carried(u128::from(v6)).map_or(ip, |(v4, _)| IpAddr::V4(Ipv4Addr::from(v4))),
+            IpAddr::V4(_) => ip,
+        };
+        let mut view = PlaceView {
+            network: whole(ip),
+            continent: None,
+            country: None,
+            subdivision: None,
+            city: None,
+            coordinates: None,
+            asn: None,
+        };
+        for database in &self.list {
+            let (location, network) = database.lookup(ip);
+            if network.prefix_len() > view.network.prefix_len() {
+                view.network = network;
+            }
+            view.continent = view.continent.or(location.continent.as_deref());
+            view.country = view.country.or(location.country.as_deref());
+            view.subdivision = view.subdivision.or(location.subdivision.as_deref());
+            view.city = view.city.or(location.city.as_deref());
+            view.coordinates = view.coordinates.or(location.coordinates);
+            view.asn = view.asn.or(location.asn);
+        }
+        view.coordinates = view.coordinates.or_else(|| self.countries.get(view.country?).copied());
+        view
     }
 
     /// Gives a location that has a country and no coordinates those of the country.
@@ -80,6 +130,11 @@ impl Databases {
             location.coordinates = self.countries.get(country).copied();
         }
     }
+}
+
+/// All addresses of the family of this one.
+fn whole(ip: IpAddr) -> IpNet {
+    if ip.is_ipv4() { IpNet::V4(Default::default()) } else { IpNet::V6(Default::default()) }
 }
 
 fn source(database: &Database, ip: IpAddr) -> Source<'_> {

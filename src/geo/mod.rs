@@ -25,7 +25,7 @@ mod tree;
 pub use atlas::{Area, Atlas, Place, Run};
 pub use coordinates::{Coordinates, CoordinatesError};
 pub use database::{Database, DatabaseError, Progress};
-pub use databases::{Databases, Finding, Source};
+pub use databases::{Databases, Finding, PlaceView, Source};
 pub use grid::{Division, Grid};
 pub use location::Location;
 pub use tree::TreeFault;

@@ -22,6 +22,7 @@ use crate::dns::{LookupName, Name, Rtype};
 pub struct ZoneBuilder {
     apex: Name,
     client_subnet: bool,
+    whoami: u32,
     /// Names and, after each, its RRsets, as the zone will have them.
     arena: Vec<u8>,
     nodes: Vec<StoredNode>,
@@ -42,6 +43,7 @@ impl ZoneBuilder {
         let mut builder = Self {
             apex: apex.clone(),
             client_subnet: true,
+            whoami: NONE,
             arena: Vec::new(),
             nodes: Vec::new(),
             index: HashTable::new(),
@@ -57,6 +59,17 @@ impl ZoneBuilder {
     /// Whether the zone's services look at EDNS Client Subnet; they do unless told otherwise.
     pub fn client_subnet(&mut self, is_used: bool) {
         self.client_subnet = is_used;
+    }
+
+    /// Makes a name of the zone, which has no records, the one whose TXT record tells a client how it is seen.
+    pub fn whoami(&mut self, name: &Name) {
+        self.whoami = match self.known_node(name.as_wire()) {
+            Some(node) => node,
+            None => {
+                self.open_new(name);
+                self.open.0
+            }
+        };
     }
 
     /// Takes a record. One that is there already is taken silently; of different TTLs in one RRset the lowest counts (RFC 2181 section 5.2).
@@ -141,7 +154,7 @@ impl ZoneBuilder {
         }
         self.close();
         self.store_again();
-        let Self { apex, client_subnet, mut arena, mut nodes, .. } = self;
+        let Self { apex, client_subnet, whoami, mut arena, mut nodes, .. } = self;
         arena.shrink_to_fit();
         nodes.shrink_to_fit();
         let index = Index::of(nodes.iter().map(|node| hash(name_of(node, &arena))));
@@ -157,6 +170,7 @@ impl ZoneBuilder {
             index,
             label_counts,
             has_wildcards,
+            whoami,
         };
         set_barriers(&mut zone);
         zone.negative_ttl_secs = zone.soa().map_or(0, |soa| soa.ttl_secs().min(minimum(&soa)));

@@ -20,6 +20,8 @@ pub struct Zone {
     pub(super) label_counts: u128,
     /// Whether any name is a wildcard.
     pub(super) has_wildcards: bool,
+    /// The node whose TXT record tells a client how it is seen: without records of its own. `NONE` where there is none.
+    pub(super) whoami: u32,
 }
 
 /// A node as stored: 16 octets.
@@ -245,6 +247,11 @@ impl<'z> Node<'z> {
     /// Whether it is a delegation: NS records below the apex.
     pub fn is_cut(self) -> bool {
         self.stored().is_cut
+    }
+
+    /// Whether its TXT record tells a client how it is seen.
+    pub fn is_whoami(self) -> bool {
+        self.zone.whoami == self.number
     }
 
     /// What stands between the zone's own data and a name whose closest node this is: a cut, or a DNAME above the name.

@@ -25,8 +25,10 @@ use crate::{
 mod authority;
 mod delegate;
 mod master;
+mod whoami;
 
 use master::{Master, Wanted};
+pub(super) use whoami::check as check_whoami;
 
 /// A zone with its static records.
 #[derive(Debug, Clone)]
@@ -35,6 +37,8 @@ pub struct ZoneConfig {
     pub apex: Name,
     /// Whether EDNS Client Subnet is used in it.
     pub client_subnet: bool,
+    /// The name whose TXT record tells clients how they are seen.
+    pub whoami: Option<Name>,
     /// Where the SOA's serial comes from.
     pub serial: SerialSource,
     /// Where it is defined.
@@ -76,6 +80,7 @@ impl ZoneConfig {
     pub fn take_zone(&mut self, serial: u32) -> Result<Zone, Vec<String>> {
         let mut builder = std::mem::replace(&mut self.builder, ZoneBuilder::new(self.apex.clone()));
         builder.client_subnet(self.client_subnet);
+        self.whoami.iter().for_each(|name| builder.whoami(name));
         let soa = self.soa.take().map(|soa| authority::with_serial(&soa, serial));
         self.refused.extend(soa.and_then(|soa| builder.add(soa).err()));
         if !self.refused.is_empty() {
@@ -219,6 +224,7 @@ impl Reading<'_> {
         files.extend(entries.files());
         let mut draft = self.draft(&spec.apex.value, place, (entries, made), &files, problems);
         draft.zone.client_subnet = spec.client_subnet;
+        draft.zone.whoami = spec.whoami.as_ref().map(|name| name.value.clone());
         Some(draft)
     }
 
@@ -307,6 +313,7 @@ impl Reading<'_> {
         let mut zone = ZoneConfig {
             apex: apex.clone(),
             client_subnet: true,
+            whoami: None,
             serial,
             origin: Origin::new(self.sources, place),
             builder: master.builder,

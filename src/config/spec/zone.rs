@@ -2,6 +2,7 @@
 
 use crate::{
     config::{
+        diagnostics::Quoted,
         place::{At, Place},
         problems::Problems,
         reader::{Item, TableReader},
@@ -20,6 +21,8 @@ pub(in crate::config) struct ZoneSpec {
     pub(in crate::config) negative_ttl_secs: u32,
     pub(in crate::config) records: Option<At<Box<str>>>,
     pub(in crate::config) client_subnet: bool,
+    /// The absolute name whose TXT record tells clients how they are seen.
+    pub(in crate::config) whoami: Option<At<Name>>,
     /// Whether `nameservers` or `hostmaster` was written, right or wrong.
     pub(in crate::config) names_authority: Option<Place>,
 }
@@ -46,6 +49,7 @@ impl ZoneSpec {
             table.optional("negative-ttl", problems, super::ttl).unwrap_or(DEFAULT_NEGATIVE_TTL_SECS);
         let records = table.optional("records", problems, super::reference);
         let client_subnet = table.optional("client-subnet", problems, Item::boolean).unwrap_or(true);
+        let whoami = table.item("whoami").zip(apex.as_ref()).and_then(|(item, apex)| whoami(item, apex, problems));
         table.finish(problems);
         Some(Self {
             apex: apex?,
@@ -55,8 +59,32 @@ impl ZoneSpec {
             negative_ttl_secs,
             records,
             client_subnet,
+            whoami,
             names_authority: written,
         })
+    }
+}
+
+/// The name of `whoami`: relative to the zone, unless it ends in the zone's name or in a dot.
+fn whoami(item: Item<'_>, apex: &At<Name>, problems: &mut Problems) -> Option<At<Name>> {
+    let text = item.text(problems)?;
+    let written = values::domain(text, "the name of `whoami`", problems)?;
+    let apex = &apex.value;
+    if written.value.is_at_or_below(apex) {
+        return Some(written);
+    }
+    let relative = format!("{}.{apex}", text.value);
+    match relative.parse() {
+        Ok(name) if !text.value.ends_with('.') => Some(At::new(name, text.place)),
+        _ => {
+            problems
+                .error(
+                    text.place,
+                    format!("`whoami` of zone \"{apex}\" is {}, which is outside the zone", Quoted(text.value)),
+                )
+                .help("write a name without the zone, such as whoami = \"whoami\"");
+            None
+        }
     }
 }
 

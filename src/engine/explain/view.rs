@@ -72,7 +72,7 @@ pub struct StepView {
     pub name: String,
     /// The apex of the zone that holds it; absent for the target of an alias that leaves our zones.
     pub zone: Option<String>,
-    /// `service`, `static`, `alias`, `wildcard`, `empty`, `delegation`, `dname`, `missing` or `elsewhere`.
+    /// `service`, `static`, `alias`, `wildcard`, `whoami`, `empty`, `delegation`, `dname`, `missing` or `elsewhere`.
     pub kind: String,
     /// The same in a phrase.
     pub means: String,

@@ -18,6 +18,7 @@ mod lookup;
 mod naive;
 mod protocol;
 mod steered;
+mod whoami;
 
 /// Wire form of rdata from words: names end in a dot, `@4` an IPv4 address, `#n` 16 bits, `%n` 32 bits, other words are text.
 pub(super) fn rdata(words: &str) -> Box<[u8]> {

@@ -1,0 +1,148 @@
+//! `whoami` of a zone: a TXT record that tells a client how this server sees it.
+//!
+//! The record has one character-string for each fact, `name=value`, in a fixed order; what is not known is left out. It is
+//! for this client alone: TTL 0, and the scope of a client subnet is the whole address (RFC 7871 section 7.2.1), so that no
+//! resolver gives it to another client. Like every answer it is a function of snapshot, question and client, and allocates
+//! nothing.
+
+use std::{
+    fmt::{self, Write as _},
+    net::IpAddr,
+};
+
+use super::{
+    frame::Frame,
+    walk::{Walk, push_fixed},
+};
+use crate::{
+    dns::{Full, ReplyWriter, Rtype, Section},
+    geo::Coordinates,
+    steer::Datacenter,
+};
+
+/// The nearest datacenters that are named.
+const NAMED: usize = 3;
+/// Of more datacenters none is named: each costs some 50 ns, and a client may ask often.
+const MAX_RANKED: usize = 256;
+const TTL_SECS: u32 = 0;
+
+/// Writes the record; `owner` is where the message has the name.
+///
+/// # Errors
+/// [`Full`] where it does not fit.
+pub(super) fn answer(walk: &Walk<'_, '_>, owner: u16, frame: &mut Frame<'_, '_>) -> Result<(), Full> {
+    let subnet = walk.client_subnet().and_then(|subnet| subnet.network());
+    let client = subnet.map_or(walk.query.source, |(address, _)| address);
+    if subnet.is_some() {
+        frame.scope = if client.is_ipv4() { 32 } else { 128 };
+    }
+    let writer = &mut frame.writer;
+    push_fixed(writer, owner, Rtype::TXT, TTL_SECS, 0)?;
+    let start = writer.position();
+    let mut facts = Facts(writer);
+    facts.push(format_args!("source={}", walk.query.source))?;
+    facts.push(format_args!("transport={}", walk.query.transport.word()))?;
+    if let Some((address, length)) = subnet {
+        facts.push(format_args!("client-subnet={address}/{length}"))?;
+    }
+    let location = facts.place(walk, client)?;
+    if let Some(location) = location {
+        facts.nearest(&walk.snapshot.topology.datacenters, location)?;
+    }
+    facts.node(&walk.snapshot.identity.nsid)?;
+    let [high, low] = ((writer.position() - start) as u16).to_be_bytes();
+    writer.set_octet(start - 2, high);
+    writer.set_octet(start - 1, low);
+    writer.count(Section::Answer, 1);
+    Ok(())
+}
+
+/// Writes character-strings.
+struct Facts<'w, 'o>(&'w mut ReplyWriter<'o>);
+
+impl Facts<'_, '_> {
+    /// Writes one character-string. What has more than 255 octets is cut off.
+    fn push(&mut self, text: fmt::Arguments<'_>) -> Result<(), Full> {
+        let mut string = CharacterString { octets: [0; 255], length: 0 };
+        // A text that is cut off says so by an error, and is as long as it may be.
+        let _ = string.write_fmt(text);
+        self.0.push(&[string.length])?;
+        self.0.push(string.octets.get(..usize::from(string.length)).unwrap_or_default())
+    }
+
+    fn push_some(&mut self, name: &str, value: Option<impl fmt::Display>) -> Result<(), Full> {
+        value.map_or(Ok(()), |value| self.push(format_args!("{name}={value}")))
+    }
+
+    /// What the databases say of the client; its coordinates, where they have some.
+    fn place(&mut self, walk: &Walk<'_, '_>, client: IpAddr) -> Result<Option<Coordinates>, Full> {
+        let place = walk.snapshot.databases.view(client);
+        self.push(format_args!("area={}", place.network))?;
+        self.push_some("continent", place.continent)?;
+        self.push_some("country", place.country)?;
+        self.push_some("subdivision", place.subdivision)?;
+        self.push_some("city", place.city)?;
+        if let Some(at) = place.coordinates {
+            self.push(format_args!("coordinates={:.4},{:.4}", at.latitude(), at.longitude()))?;
+        }
+        self.push_some("asn", place.asn)?;
+        Ok(place.coordinates)
+    }
+
+    /// The nearest datacenters, whatever their state and health.
+    fn nearest(&mut self, datacenters: &[Datacenter], client: Coordinates) -> Result<(), Full> {
+        if datacenters.len() > MAX_RANKED {
+            return Ok(());
+        }
+        let mut nearest: [Option<(f64, &str)>; NAMED] = [None; NAMED];
+        for datacenter in datacenters {
+            let Some(location) = datacenter.location else { continue };
+            let mut ranked = Some((client.distance_km(location), &*datacenter.name));
+            // Of equals the first in order of name goes first, as with `nearest` pools.
+            for place in &mut nearest {
+                let is_nearer = match (&ranked, &place) {
+                    (Some((this, _)), Some((that, _))) => this < that,
+                    (ranked, _) => ranked.is_some(),
+                };
+                if is_nearer {
+                    std::mem::swap(place, &mut ranked);
+                }
+            }
+        }
+        nearest.iter().flatten().try_for_each(|(km, name)| self.push(format_args!("nearest={name} {km:.0} km")))
+    }
+
+    /// The server's identifier: as text, else in hexadecimal.
+    fn node(&mut self, nsid: &[u8]) -> Result<(), Full> {
+        match std::str::from_utf8(nsid) {
+            Ok("") => Ok(()),
+            Ok(text) if !text.contains(char::is_control) => self.push(format_args!("node={text}")),
+            _ => self.push(format_args!("node={}", Hexadecimal(nsid))),
+        }
+    }
+}
+
+struct Hexadecimal<'a>(&'a [u8]);
+
+impl fmt::Display for Hexadecimal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+    }
+}
+
+/// A character-string (RFC 1035 section 3.3) while it is written.
+struct CharacterString {
+    octets: [u8; 255],
+    length: u8,
+}
+
+impl fmt::Write for CharacterString {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let free = self.octets.get_mut(usize::from(self.length)..).unwrap_or_default();
+        let most = text.len().min(free.len());
+        let taken = (0..=most).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        free.iter_mut().zip(text.as_bytes().get(..taken).unwrap_or_default()).for_each(|(to, from)| *to = *from);
+        self.length += taken as u8;
+        if taken < text.len() { Err(fmt::Error) } else { Ok(()) }
+    }
+}
