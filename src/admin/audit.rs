@@ -36,7 +36,7 @@ impl<S: Sync> FromRequestParts<S> for Author {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let claim = |name: HeaderName| {
-            let value = parts.headers.get(name)?;
+            let value = parts.headers.get(name).filter(|value| !value.is_empty())?;
             Some(String::from_utf8_lossy(value.as_bytes()).chars().take(MAX_CLAIM).collect())
         };
         let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
