@@ -1,10 +1,13 @@
-// The console: asks for the status and the totals every two seconds and shows what an operator has to know.
-// Whatever comes from files reaches the page as text nodes, never as markup.
-const EVERY_MS = 2000, PATIENCE_MS = 8000, ROWS = 200, HISTORY = 120;
+// The console: requests the status and the totals every two seconds and shows what an operator has to know.
+// Text from files reaches the page as text nodes, never as markup. Data that is older than STALE_MS, or followed by a
+// failed request, is greyed out: the page never shows the past as the present.
+const EVERY_MS = 2000, TIMEOUT_MS = 8000, STALE_MS = 6000, ROWS = 200, HISTORY = 120, LISTED = 5;
 const LEVELS = ["good", "warn", "bad"];
 const byId = (id) => document.getElementById(id);
 
 let status = null, totals = null, before = null;
+// When the newest status came, and why the request after it failed.
+let received = null, failure = null;
 const history = [];
 
 // Elements
@@ -62,45 +65,67 @@ const time = (secs, words) => el("time", { datetime: moment(secs), title: moment
 function concerns() {
   const found = [];
   const say = (level, what, lines) => found.push({ level, what, lines });
-  const { configuration, databases, distressed, targets, checker } = status;
-  if (distressed.length) {
-    const more = distressed.length >= 100 ? " or more" : "";
-    say(2, `${counted(distressed.length, "service name and type", "service names and types")}${more} with nothing usable, see below.`);
+  const { configuration, databases, datacenters, targets, checker } = status;
+  const distressed = status["distressed-count"];
+  if (distressed) {
+    say(2, `${counted(distressed, "service name and type has", "service names and types have")} no usable member: see below.`);
   }
   if (checker.doubt === "suspecting") {
-    say(2, "Verdicts are frozen: most targets failed at once, so the fault may be this server's own network.");
+    say(2, "Health status is frozen: most targets failed at once. Check this server's own network.");
   }
+  const dead = datacenters.filter((datacenter) => datacenter.health === "all-down" && datacenter.state !== "disabled");
+  if (dead.length) say(2, `All targets are down in ${names(dead)}.`);
   if (configuration.errors.length) {
     const when = configuration.refused ? ` since ${moment(configuration.refused)}` : "";
-    say(1, `The newest files are refused${when}. The ones before serve on. To mend:`, configuration.errors);
+    say(1, `The newest files are refused${when}; the previous ones stay in use. Fix:`, configuration.errors);
   }
   for (const database of databases) {
-    if (database.error) say(1, `Database ${database.path}: the newest file is not in use, the one before is: ${database.error}.`);
+    if (database.error) say(1, `Database ${database.path}: the newest file is refused, the previous one stays in use: ${database.error}.`);
   }
+  const answered = datacenters.filter((datacenter) => datacenter["still-answered-count"] && !rampOf(datacenter));
+  if (answered.length) say(1, `Drained, but still in answers: ${names(answered)}. The services are in the table below.`);
   const down = targets.filter((target) => target.verdict === "down").length;
   if (down) say(1, `${count(down)} of ${counted(targets.length, "target", "targets")} down.`);
   const failing = (status.loads || []).filter((load) => load.error || load["is-stale"]).length;
   if (failing) say(1, `${count(failing)} of ${counted(status.loads.length, "load source", "load sources")} failing: see Load and ramps.`);
   const doubtful = (status.loads || []).filter((load) => load.disagreement).length;
-  if (doubtful) say(1, `${counted(doubtful, "balancer and our probes say", "balancers and our probes say")} different things: see Load and ramps.`);
+  if (doubtful) say(1, `${counted(doubtful, "load report contradicts", "load reports contradict")} the health checks: see Load and ramps.`);
   const flipping = targets.filter((target) => target["flips-in-secs"] !== undefined && target.verdict !== "down").length;
-  if (flipping) say(1, `${counted(flipping, "target", "targets")} about to be judged down.`);
+  if (flipping) say(1, `${counted(flipping, "target fails", "targets fail")} and will be down soon.`);
   const drops = growth((of) => sum(of, "kernel-drops"));
   if (drops > 0) say(1, `The kernel drops ${rateText(drops)} datagrams a second: this server is overloaded.`);
-  const draining = status.datacenters.filter((datacenter) => datacenter.state === "draining").map((datacenter) => datacenter.name);
-  if (draining.length) say(0, `Draining: ${draining.join(", ")}.`);
+  const drained = datacenters.filter((datacenter) => datacenter.state === "draining");
+  if (drained.length) say(0, `Draining or drained: ${names(drained)}.`);
   if (configuration.warnings.length) say(0, `${counted(configuration.warnings.length, "warning", "warnings")} about the files in use:`, configuration.warnings);
   return found.sort((a, b) => b.level - a.level);
 }
 
-function showBanner(found, headline, level) {
-  byId("banner").className = `banner ${LEVELS[level] || "unknown"}`;
-  if (byId("headline").textContent !== headline) byId("headline").textContent = headline;
-  const words = ["Note: ", "Look at it: ", "Trouble: "];
+const names = (datacenters) => datacenters.map((datacenter) => datacenter.name).join(", ");
+const rampOf = (datacenter) => (status.ramps || []).find((ramp) => !ramp.pool && ramp.name === datacenter.name);
+
+function showConcerns(found) {
+  const words = ["Note: ", "Check: ", "Problem: "];
+  byId("concerns-section").hidden = !found.length;
   show("concerns", found, () => found.map((concern) => el("li", {},
     el("span", { class: `word ${concern.level ? LEVELS[concern.level] : "unknown"}` }, words[concern.level]), concern.what,
     concern.lines ? el("pre", { tabindex: "0", class: "mono" }, concern.lines.join("\n")) : null)));
-  document.title = level === 0 ? "portolan" : `(${level === 1 ? "look" : "trouble"}) portolan`;
+}
+
+// The banner stays in view. It is judged each second, not only when a reply comes.
+function showBanner() {
+  const age = received === null ? null : Date.now() - received;
+  const isStale = failure !== null || (age !== null && age > STALE_MS);
+  document.body.classList.toggle("stale", isStale);
+  const level = isStale ? 2 : status ? Math.max(0, ...concerns().map((concern) => concern.level)) : null;
+  const serving = ["Serving.", "Serving. Something needs attention.", "Serving, with problems."][level];
+  const headline = isStale ? "The server does not answer." : serving || "Waiting for the server …";
+  byId("banner").className = `banner ${LEVELS[level] || "unknown"}`;
+  if (byId("headline").textContent !== headline) byId("headline").textContent = headline;
+  byId("age").textContent = age === null ? failure || "" : isStale
+    ? `${failure || "No reply yet"}. This page shows ${span(age / 1000)} old data, of ${moment(status.now)}.`
+    : `Data is ${span(age / 1000)} old.`;
+  const mark = isStale ? "(no answer) " : ["", "(check) ", "(problem) "][level] || "";
+  document.title = `${mark}portolan${status && status.server ? ` ${status.server.node}` : ""}`;
 }
 
 // Rates
@@ -152,7 +177,12 @@ function draw() {
 
 // Tables
 
-const STATES = { active: ["good", "● active"], standby: ["unknown", "◌ standby"], draining: ["warn", "▽ draining"], disabled: ["warn", "✕ disabled"] };
+// The administrative state. It says nothing of health, so that none of its words is green.
+const STATES = { active: ["", "active"], standby: ["unknown", "standby"], draining: ["warn", "▽ draining"], held: ["warn", "▽ drain held"], drained: ["warn", "▼ drained"], disabled: ["warn", "■ disabled"] };
+const HEALTH = {
+  "all-up": ["good", "● all up"], "some-down": ["warn", "◐ some down"], "all-down": ["bad", "✕ all down"],
+  unknown: ["unknown", "? not known yet"], "no-targets": ["unknown", "– no health checks"],
+};
 const VERDICTS = { up: ["good", "● up"], down: ["bad", "✕ down"], unknown: ["unknown", "? unknown"] };
 
 function word(table, key) {
@@ -161,8 +191,7 @@ function word(table, key) {
 }
 
 function verdictCounts({ up, down, unknown }) {
-  const all = up + down + unknown;
-  if (!all) return [el("span", { class: "quiet" }, "none probed")];
+  if (!(up + down + unknown)) return [];
   const parts = [`${count(up)} up`];
   if (down) parts.push(", ", el("span", { class: "word bad" }, `✕ ${count(down)} down`));
   if (unknown) parts.push(`, ${count(unknown)} unknown`);
@@ -180,31 +209,61 @@ function datacenterNotes(datacenter) {
   if (datacenter.reason) notes.push(el("div", {}, datacenter.reason));
   if (datacenter.until !== undefined) notes.push(el("div", {}, "until ", time(datacenter.until, `${moment(datacenter.until)}, ${ahead(datacenter.until)}`)));
   const drain = datacenter.drain;
-  if (drain && datacenter.state !== "active") {
+  if (drain && datacenter.effective) {
     const isOver = drain.expires <= status.now;
-    const words = isOver ? `drained: the last cached answer expired ${ago(drain.expires)}` : `last cached answer expires ${ahead(drain.expires)}`;
-    notes.push(el("div", { class: isOver ? "good" : "warn" }, time(drain.expires, words), ` (drained ${ago(drain.effective)}, longest TTL ${drain["longest-ttl"]} s)`));
+    const words = isOver ? `The last cached answer expired ${ago(drain.expires)}` : `The last cached answer expires ${ahead(drain.expires)}`;
+    notes.push(el("div", { class: isOver ? "good" : "warn" }, time(drain.expires, words), ` (in no new answer since ${ago(drain.effective)}, longest TTL ${drain["longest-ttl"]} s).`));
     if (!isOver) notes.push(el("progress", { max: drain.expires - drain.effective, value: status.now - drain.effective, "aria-label": "Drain" }));
   }
-  return notes;
+  return [...notes, ...stillAnswered(datacenter)];
+}
+
+// The services whose answers name a datacenter that is drained or disabled.
+function stillAnswered(datacenter) {
+  const all = datacenter["still-answered-count"];
+  if (!all) return [];
+  const listed = datacenter["still-answered"].slice(0, LISTED);
+  const items = listed.map((one) => el("li", {}, el("span", { class: "mono" }, `${one.service} ${one.type}`), `: ${one.why}`));
+  if (all > listed.length) items.push(el("li", { class: "quiet" }, `and ${count(all - listed.length)} more: portolan status ${datacenter.name}`));
+  return [el("div", { class: rampOf(datacenter) ? undefined : "word warn" }, "Still in answers:"), el("ul", { class: "still" }, items)];
+}
+
+function stateOf(datacenter) {
+  if (datacenter.state !== "draining") return datacenter.state;
+  const ramp = rampOf(datacenter);
+  if (ramp && ramp.kind === "held-drain") return "held";
+  return datacenter.effective ? "drained" : "draining";
+}
+
+// Targets of a disabled datacenter are not probed.
+function healthOf(datacenter) {
+  const isProbed = datacenter.up + datacenter.down > 0 || datacenter.state !== "disabled";
+  return isProbed ? [word(HEALTH, datacenter.health), el("div", {}, ...verdictCounts(datacenter))] : [el("span", { class: "quiet" }, "not probed")];
 }
 
 function showDatacenters() {
   const rate = (name) => growth((of) => of.datacenters[name] || 0);
-  const rows = status.datacenters.map((datacenter) => [datacenter, rate(datacenter.name)]);
+  const rows = status.datacenters.map((datacenter) => [datacenter, rate(datacenter.name), rampOf(datacenter)]);
   const isTimed = status.datacenters.some((datacenter) => datacenter.drain || datacenter.until !== undefined);
   show("datacenters", [rows, isTimed && status.now], () => rows.length ? rows.map(([datacenter, answers]) => el("tr", {},
     el("th", { scope: "row" }, datacenter.name, datacenter.region ? el("span", { class: "quiet" }, ` ${datacenter.region}`) : null),
-    el("td", {}, word(STATES, datacenter.state)),
-    el("td", { class: "nowrap" }, ...verdictCounts(datacenter)),
+    el("td", {}, word(STATES, stateOf(datacenter))),
+    el("td", { class: "nowrap" }, ...healthOf(datacenter)),
     el("td", { class: "number" }, count(datacenter.services)),
     el("td", { class: "number" }, rateText(answers)),
     el("td", {}, ...datacenterNotes(datacenter), el("div", { class: "quiet mono" }, datacenter.file)))) : [empty(6, "No datacenter is configured.")]);
 }
 
-// Load reports, the shares that follow them, and what is under way
+// Load reports, the shares that follow them, and changes in progress
 
-const percent = (share) => `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`;
+// Never "100 %" or "0 %" of what is not.
+function percent(share) {
+  const whole = Math.round(share * 100), isExact = share <= 0 || share >= 1 || (whole > 9 && whole < 100);
+  if (isExact) return `${whole} %`;
+  return `${Math.min(99.9, Math.max(0.1, share * 100)).toFixed(1)} %`;
+}
+
+const RAMPS = { drain: "▽ drain of ", "held-drain": "▽ drain held: ", "slow-start": "△ slow start of " };
 
 function bar(share, level) {
   const whole = el("div", { class: "bar thin", "aria-hidden": "true" });
@@ -219,9 +278,9 @@ function showRamps() {
   const rows = status.ramps || [];
   byId("ramps-part").hidden = !rows.length;
   show("ramps", [rows, rows.length && status.now], () => rows.map((ramp) => el("tr", {},
-    el("th", { scope: "row" }, ramp.goal < ramp.at ? "▽ drain of " : "△ slow start of ", ramp.name, ramp.pool ? el("span", { class: "quiet" }, ` pool ${ramp.pool}`) : null),
-    el("td", {}, el("div", { class: "nowrap" }, `${percent(ramp.at)} of its share`), bar(ramp.at, ramp.goal < ramp.at)),
-    el("td", {}, `${percent(ramp.goal)} `, time(ramp.ends, ahead(ramp.ends))))));
+    el("th", { scope: "row" }, RAMPS[ramp.kind] || `${ramp.kind} `, ramp.name, ramp.pool ? el("span", { class: "quiet" }, ` pool ${ramp.pool}`) : null),
+    el("td", {}, el("div", { class: "nowrap" }, `${percent(ramp.at)} of its full share`), bar(ramp.at, ramp.kind !== "slow-start")),
+    el("td", {}, `${percent(ramp.goal)} `, ramp.at === ramp.goal ? `(held; portolan drain ${ramp.name} --resume continues)` : time(ramp.ends, ahead(ramp.ends))))));
   return rows.length;
 }
 
@@ -232,12 +291,12 @@ function poolRow(pool) {
       [el("span", {}, member), bar(share), el("span", { class: "number" }, percent(share))])));
   }
   if (pool.keep !== undefined) {
-    const level = pool.level === undefined ? "" : `, load ${round2(pool.level)} of ${round2(pool.target)} wanted`;
+    const level = pool.level === undefined ? "" : `, load ${round2(pool.level)}, limit ${round2(pool.target)}`;
     const spills = pool.keep < 1;
-    parts.push(el("div", { class: spills ? "warn" : undefined }, `${spills ? `spills ${percent(1 - pool.keep)} to the next choice` : "keeps all of its clients"}${level}`));
+    parts.push(el("div", { class: spills ? "warn" : undefined }, `${spills ? `sends ${percent(1 - pool.keep)} of its clients to the next choice` : "keeps all of its clients"}${level}`));
   }
   if (pool.holder) parts.push(el("div", { class: "warn" }, `clients stay with ${pool.holder} until failback`));
-  if (pool.fallback) parts.push(el("div", { class: "warn" }, `configured weights rule: ${pool.fallback}`));
+  if (pool.fallback) parts.push(el("div", { class: "warn" }, `by configured weights: ${pool.fallback}`));
   return parts.length ? el("tr", {}, el("th", { scope: "row" }, pool.name), el("td", {}, parts)) : null;
 }
 
@@ -253,9 +312,9 @@ function showPools() {
 const isFailing = (load) => Boolean(load.error || load["is-stale"] || load.disagreement);
 
 function reportState(load) {
-  const notes = [load["is-stale"] ? "too old to count" : null, load.error, load.disagreement].filter((note) => note);
+  const notes = [load["is-stale"] ? "report expired" : null, load.error, load.disagreement].filter((note) => note);
   const first = load.error || load["is-stale"] ? ["bad", "✕ failing"] : load.disagreement ? ["warn", "▽ doubtful"]
-    : load["age-secs"] === undefined ? ["unknown", "? none yet"] : ["good", "● fresh"];
+    : load["age-secs"] === undefined ? ["unknown", "? none yet"] : ["good", "● current"];
   return [el("span", { class: `word ${first[0]}` }, first[1]), ...notes.map((note) => el("div", { class: first[0] }, note))];
 }
 
@@ -270,7 +329,7 @@ function showLoads() {
   const loads = status.loads || [];
   const rows = [...loads.filter(isFailing), ...loads.filter((load) => !isFailing(load))].slice(0, ROWS);
   byId("loads-part").hidden = !rows.length;
-  byId("loads-rest").textContent = loads.length > ROWS ? `${count(loads.length - ROWS)} sources more, which are well or as these.` : "";
+  byId("loads-rest").textContent = loads.length > ROWS ? `${count(loads.length - ROWS)} more sources are not listed: portolan status has all.` : "";
   show("loads", rows, () => rows.map((load) => el("tr", {},
     el("th", { scope: "row" }, load.load, load.target ? el("span", { class: "quiet mono" }, ` ${load.target}`) : null),
     el("td", {}, ...reportState(load)),
@@ -304,7 +363,7 @@ function showTargets() {
   const rows = found.slice(0, ROWS);
   const all = status.targets.length;
   byId("targets-count").textContent = found.length === all ? count(all) : `${count(found.length)} of ${count(all)}`;
-  byId("targets-rest").textContent = found.length > ROWS ? `${count(found.length - ROWS)} more; find narrows them down.` : "";
+  byId("targets-rest").textContent = found.length > ROWS ? `${count(found.length - ROWS)} more: narrow the list with Find.` : "";
   const ages = rows.map((target) => (target.since === undefined ? "" : ago(target.since)));
   show("targets", [rows, ages], () => rows.length ? rows.map((target, at) => el("tr", {},
     el("td", {}, word(VERDICTS, target.verdict), flips(target)),
@@ -313,7 +372,7 @@ function showTargets() {
     el("td", { class: "nowrap" }, target.since === undefined ? "–" : time(target.since, ages[at])),
     el("td", { class: target.last && !target.last.startsWith("ok") ? "bad" : undefined }, target.last || "–"),
     el("td", { class: "number" }, target["latency-ms"] === undefined ? "–" : `${count(target["latency-ms"])} ms`)))
-    : [empty(6, all ? "No target matches." : "Nothing is probed: no pool names a monitor.")]);
+    : [empty(6, all ? "No target matches." : "No health checks: no pool names a monitor.")]);
 }
 
 function flips(target) {
@@ -329,19 +388,19 @@ function showRest() {
   show("databases", databases, () => databases.length ? databases.map((database) => el("tr", {},
     el("th", { scope: "row" }, database.kind), el("td", { class: "nowrap" }, day(database.built)),
     el("td", { class: "number" }, count(database.networks)),
-    el("td", {}, el("span", { class: "mono" }, database.path), database.error ? el("div", { class: "warn" }, `newest not in use: ${database.error}`) : null)))
-    : [empty(4, "None: every client gets the default.")]);
+    el("td", {}, el("span", { class: "mono" }, database.path), database.error ? el("div", { class: "warn" }, `newest file refused: ${database.error}`) : null)))
+    : [empty(4, "None: clients have no known place.")]);
   byId("zones-count").textContent = count(zones.length);
   byId("zones-rest").textContent = zones.length > ROWS ? `${count(zones.length - ROWS)} more.` : "";
   show("zones", zones.slice(0, ROWS), () => zones.slice(0, ROWS).map((zone) => el("tr", {},
     el("th", { scope: "row" }, zone.name), el("td", { class: "number" }, String(zone.serial)),
     el("td", { class: "number" }, count(zone.records)), el("td", { class: "number" }, count(zone.services)))));
-  const doubts = { trusting: "trusts itself", suspecting: "suspects itself: verdicts are frozen", convinced: "failures confirmed: verdicts follow probes" };
+  const doubts = { trusting: "normal", suspecting: "frozen: most targets failed at once", convinced: "normal: the failures are confirmed" };
   facts("checker", [
-    ["checker", doubts[checker.doubt] || checker.doubt, checker.doubt === "suspecting" ? "bad" : undefined],
+    ["health status", doubts[checker.doubt] || checker.doubt, checker.doubt === "suspecting" ? "bad" : undefined],
     ["freezes", count(checker.freezes)], ["probes", count(checker.started)],
     ["late", count(checker.late), checker.late ? "warn" : undefined],
-    ["thrown away", count(checker.discarded)], ["running", count(checker["in-flight"])],
+    ["discarded", count(checker.discarded)], ["running", count(checker["in-flight"])],
   ]);
   facts("files", [
     ["in use since", `${moment(configuration.loaded)} (${ago(configuration.loaded)})`],
@@ -352,10 +411,8 @@ function showRest() {
 }
 
 function showAll() {
-  const found = concerns();
-  const level = found.length ? found[0].level : 0;
-  showBanner(found, ["Serving. All is well.", "Serving. Something needs a look.", "Serving, in trouble."][level], level);
-  byId("facts").textContent = `version ${status.version} · generation ${count(status.generation)} · up ${span(status.now - status.started)} · as of ${moment(status.now).slice(11)}`;
+  showConcerns(concerns());
+  byId("facts").textContent = `${status.server ? `${status.server.node} · ` : ""}version ${status.version} · generation ${count(status.generation)} · up ${span(status.now - status.started)} · as of ${moment(status.now).slice(11)}`;
   showDatacenters();
   showTraffic();
   showLoad();
@@ -363,11 +420,11 @@ function showAll() {
   showRest();
 }
 
-// Asking
+// Requests
 
 async function ask(path) {
-  const response = await fetch(path, { signal: AbortSignal.timeout(PATIENCE_MS), cache: "no-store" });
-  if (!response.ok) throw new Error(`${path} answers ${response.status}`);
+  const response = await fetch(path, { signal: AbortSignal.timeout(TIMEOUT_MS), cache: "no-store" });
+  if (!response.ok) throw new Error(`${path} answers HTTP ${response.status}`);
   return response.json();
 }
 
@@ -377,11 +434,12 @@ async function round() {
     const isRestarted = status && status.started !== newStatus.started;
     before = isRestarted ? null : totals;
     [status, totals] = [newStatus, { at: performance.now(), document: newTotals }];
+    [received, failure] = [Date.now(), null];
     showAll();
   } catch (error) {
-    const since = status ? ` What is below is of ${moment(status.now)}.` : "";
-    showBanner([{ level: 2, what: `${error.message}.${since}` }], "The server does not answer.", 2);
+    failure = error.message;
   }
+  showBanner();
 }
 
 async function run() {
@@ -392,4 +450,5 @@ async function run() {
 byId("find").addEventListener("input", () => status && showTargets());
 byId("failing").addEventListener("change", () => status && showTargets());
 document.addEventListener("visibilitychange", () => document.hidden || round());
+setInterval(showBanner, 1000);
 run();
