@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{args::Files, output::Output};
 use crate::{
     config::{Config, ServerSettings, Sources, Summary},
-    control::World,
+    control::{World, unix_now},
     transport::Certificate,
 };
 
@@ -29,7 +29,7 @@ pub(super) fn run(files: &Files, output: &Output) -> ExitCode {
     // doing it.
     let mut errors = certificate_errors(&config.server);
     let mut rendered: String = errors.iter().map(|error| format!("error: {error}\n")).collect();
-    let summary = Summary::new(&config);
+    let summary = Summary::new(&config, unix_now());
     if let Err(refusal) = World::of(sources, config, &warnings) {
         errors.extend(refusal.lines);
         rendered.push_str(&refusal.rendered);

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fmt};
 use serde_json::{Value, json};
 
 use super::Config;
-use crate::steer::{DatacenterId, MemberKind, PoolId, Service, Topology};
+use crate::steer::{DatacenterId, MemberKind, PoolId, Service, Topology, datacenter_states};
 
 /// What would be served. Displays as text for people.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +47,8 @@ struct DatacenterSummary {
     region: Option<String>,
     state: &'static str,
     reason: Option<String>,
+    /// The state as written, where its `until` has passed.
+    ended: Option<&'static str>,
     services: usize,
 }
 
@@ -57,9 +59,10 @@ const SHOWN_ZONES: usize = 50;
 const SHOWN_SERVICES: usize = 200;
 
 impl Summary {
-    /// Sums up a configuration.
-    pub fn new(config: &Config) -> Self {
+    /// Sums up a configuration as it is in force at `now`, in seconds since 1970-01-01T00:00:00Z.
+    pub fn new(config: &Config, now: i64) -> Self {
         let topology = &config.topology;
+        let states = datacenter_states(topology, now);
         let mut depending = vec![0; topology.datacenters.len()];
         let mut services: Vec<Vec<ServiceSummary>> = vec![Vec::new(); config.zones.len()];
         for service in &topology.services {
@@ -73,11 +76,14 @@ impl Summary {
             delegations: zone.delegation_count(),
             services,
         });
-        let datacenters = topology.datacenters.iter().zip(depending).map(|(datacenter, services)| DatacenterSummary {
+        let datacenters = topology.datacenters.iter().zip(states).zip(depending);
+        let datacenters = datacenters.map(|((datacenter, state), services)| DatacenterSummary {
             name: datacenter.name.to_string(),
             region: datacenter.region.as_deref().map(str::to_owned),
-            state: datacenter.state.word(),
-            reason: datacenter.reason.as_deref().map(str::to_owned),
+            state: state.word(),
+            // The reason of a state that has ended says nothing about the one in force.
+            reason: datacenter.reason.as_deref().map(str::to_owned).filter(|_| state == datacenter.state),
+            ended: (state != datacenter.state).then(|| datacenter.state.word()),
             services,
         });
         Self {
@@ -192,9 +198,11 @@ impl fmt::Display for Summary {
         for datacenter in &self.datacenters {
             let region = datacenter.region.as_ref().map(|region| format!(" in {region}")).unwrap_or_default();
             let reason = datacenter.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+            let ended = datacenter.ended.map(|state| format!(" (the `until` of its {state} has passed)"));
+            let ended = ended.unwrap_or_default();
             writeln!(
                 f,
-                "datacenter {}{region}: {}{}, {} on it",
+                "datacenter {}{region}: {}{ended}{}, {} on it",
                 datacenter.name,
                 datacenter.state,
                 super::diagnostics::escaped(&reason),

@@ -20,7 +20,7 @@ const SAMPLES: [(&str, &str); 2] = [
 fn the_samples_serve_two_services_from_three_datacenters() {
     let config = load(&SAMPLES);
     assert_eq!(
-        Summary::new(&config).to_string(),
+        Summary::new(&config, 0).to_string(),
         "zone gslb.example.com: 3 records, 2 services\n  \
          api.gslb.example.com nearest ttl 20: 192.0.2.21, 198.51.100.21, 203.0.113.21 (3 endpoints)\n  \
          www.gslb.example.com pool web nearest ttl 30: web-fra, web-iad, web-sin (4 endpoints)\n\
@@ -46,7 +46,7 @@ fn a_summary_counts_delegations_and_load_sources_and_names_the_type() {
         "#,
     );
     assert_eq!(
-        Summary::new(&config).to_string(),
+        Summary::new(&config, 0).to_string(),
         "zone x.example: 4 records, 1 service, 1 delegation\n  \
          www.x.example HTTPS load ttl 30: 192.0.2.1, 192.0.2.2 (2 endpoints)\n\
          0 monitors, 0 targets, 1 load source reporting on 2 balancers\n"
@@ -466,7 +466,7 @@ mod mutations {
             let sources = Sources::from_texts(&Locations::default(), [("zones/x.toml", &*text), ("portolan.toml", &*text)]);
             match Config::load(&sources) {
                 Ok((config, warnings)) => {
-                    Summary::new(&config).to_string();
+                    Summary::new(&config, 0).to_string();
                     warnings.render(Colours::Plain);
                 }
                 Err(errors) => {
@@ -478,4 +478,16 @@ mod mutations {
             }
         }
     }
+}
+
+#[test]
+fn a_state_whose_end_has_passed_is_summed_up_as_active() {
+    let config = load_tables(
+        "[datacenter.fra]\nstate = \"draining\"\nreason = \"kernel upgrade\"\nuntil = 2026-12-01T06:00:00Z\n",
+    );
+    let at = |now: i64| Summary::new(&config, now).to_string();
+    let until = 1_796_104_800;
+    assert!(at(until - 1).contains("datacenter fra: draining (kernel upgrade),"), "{}", at(until - 1));
+    assert!(at(until).contains("datacenter fra: active (the `until` of its draining has passed),"), "{}", at(until));
+    assert_eq!(Summary::new(&config, until).to_json()["datacenters"][0]["state"], "active");
 }
