@@ -6,7 +6,7 @@
 //! | `GET /healthz` | 200 while every thread that answers queries lives, else 503 |
 //! | `GET /readyz` | 200 while queries are answered from a snapshot; [`Readiness`] |
 //! | `GET /metrics` | Prometheus text |
-//! | `GET /api/v1/status` | [`crate::control::Status`] |
+//! | `GET /api/v1/status?full=` | [`crate::control::Status`]; of lists that can be long the first 100, with `full=true` all |
 //! | `GET /api/v1/totals` | [`DocumentTotals`] |
 //! | `GET /api/v1/explain?name=&type=&client=&subnet=` | [`crate::engine::Explanation`]; 404 for a name that is not ours |
 //! | `POST /api/v1/reload` | [`crate::control::ReloadReport`]; 422 where files are held or refused, with every error. The body may be `{"accept-removal": true}` |
@@ -15,7 +15,7 @@
 
 use std::{
     fmt::{self, Display},
-    future::Future,
+    future::{Future, ready},
     net::AddrParseError,
     sync::Arc,
     time::Duration,
@@ -26,11 +26,12 @@ use axum::{
     body::Bytes,
     extract::{Path, Query, State, rejection::QueryRejection},
     http::{
-        HeaderMap, HeaderName, StatusCode,
+        HeaderMap, HeaderName, HeaderValue, StatusCode,
         header::{
             ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
         },
     },
+    middleware::map_response,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -60,6 +61,8 @@ const DETAIL_PATIENCE: Duration = Duration::from_millis(500);
 const METRICS_PATIENCE: Duration = Duration::from_secs(4);
 
 const JSON_TYPE: &str = "application/json";
+/// Names the server in every reply, so that a command can say which one it talked to.
+pub(crate) const SERVER_HEADER: HeaderName = HeaderName::from_static("portolan-server");
 /// The console may load and ask nothing but this server, and nobody may frame it.
 const CONSOLE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                               img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -78,6 +81,7 @@ struct Office {
 type Shared = State<Arc<Office>>;
 
 pub(super) fn router(serving: Serving) -> Router {
+    let name = server_name(&serving);
     let office = Office {
         serving,
         status: Rationed::new(),
@@ -110,7 +114,17 @@ pub(super) fn router(serving: Serving) -> Router {
         .method_not_allowed_fallback(async || {
             Fault::new(StatusCode::METHOD_NOT_ALLOWED, "documents are read with GET, changes are asked for with POST")
         })
+        .layer(map_response(move |mut response: Response| {
+            response.headers_mut().insert(SERVER_HEADER, name.clone());
+            ready(response)
+        }))
         .with_state(Arc::new(office))
+}
+
+/// Which server answers: [`crate::control::ServerStatus`] as JSON, for every reply.
+fn server_name(serving: &Serving) -> HeaderValue {
+    let text = serde_json::to_string(serving.handle.server()).unwrap_or_default();
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("{}"))
 }
 
 /// Why a request was not done, as the client gets it: a JSON document with `message` and, where there is more to say,
@@ -173,7 +187,9 @@ impl From<DrainError> for Fault {
     fn from(error: DrainError) -> Self {
         let status = match error {
             DrainError::Unknown(..) => StatusCode::NOT_FOUND,
-            DrainError::Distress(_) | DrainError::NotDraining(_) => StatusCode::CONFLICT,
+            DrainError::Distress(_) | DrainError::NotDraining(_) | DrainError::NotInService { .. } => {
+                StatusCode::CONFLICT
+            }
             DrainError::Edit(_) => StatusCode::INTERNAL_SERVER_ERROR,
             DrainError::Held(..) | DrainError::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
             DrainError::Gone => StatusCode::SERVICE_UNAVAILABLE,

@@ -35,6 +35,7 @@ mod totals;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use api::SERVER_HEADER;
 pub use api::{Fault, ReloadBody, StateChange};
 pub use audit::USER as USER_HEADER;
 pub use readiness::Readiness;

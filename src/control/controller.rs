@@ -30,7 +30,9 @@ use super::{
     aliases::Aliases,
     canary, drain,
     drained::Drained,
-    handle::{Command, DrainAct, DrainError, DrainReport, DrainRequest, Handle, Listing, ReloadError, ReloadReport},
+    handle::{
+        Command, DrainAct, DrainError, DrainOutcome, DrainReport, DrainRequest, Handle, Listing, ReloadError, ReloadReport,
+    },
     holding::Holding,
     lastgood::Home,
     load::{Impulse, Loaded, Refusal, World},
@@ -38,7 +40,7 @@ use super::{
     report,
     saver::Saver,
     state::{StateDirectory, unix_now},
-    status::{ConfigurationStatus, Status},
+    status::{ConfigurationStatus, ServerStatus, Status},
     watch::Watch,
 };
 use crate::{
@@ -89,7 +91,7 @@ pub struct Controller {
     settings: ServerSettings,
     pub(super) world: World,
     pub(super) conditions: Conditions,
-    charts: Vec<Arc<Chart>>,
+    pub(super) charts: Vec<Arc<Chart>>,
     pub(super) ledger: Ledger<ProbeKey>,
     pub(super) prober: Arc<Prober>,
     /// By [`ProbeId`].
@@ -127,7 +129,8 @@ pub struct Controller {
     published: Arc<ArcSwap<Snapshot>>,
     /// Snapshots that a shard may still hold. They end here: no query waits while all that is in one is dropped.
     retired: Vec<Arc<Snapshot>>,
-    pub(super) identity: Arc<Identity>,
+    identity: Arc<Identity>,
+    pub(super) server: Arc<ServerStatus>,
     counters: Counters,
     pub(super) state: StateDirectory,
     saver: Saver,
@@ -163,6 +166,8 @@ impl Controller {
     pub async fn start(starting: Starting) -> Handle {
         let Starting { locations, world, state, identity, counters, probe_limits, metronome } = starting;
         let epoch = Instant::now();
+        let server = ServerStatus { node: identity.node(), pid: std::process::id(), started: unix_now(), url: None };
+        let server = Arc::new(server);
         let (report, reports) = mpsc::channel(1024);
         let prober = Arc::new(Prober::start(probe_limits, epoch, report));
         let (resolution, mut resolved) = mpsc::channel(64);
@@ -210,6 +215,7 @@ impl Controller {
             published: Arc::default(),
             retired: Vec::new(),
             identity: Arc::new(identity),
+            server: Arc::clone(&server),
             counters,
             saver: Saver::start(state.clone(), home),
             save_again_at: None,
@@ -233,7 +239,8 @@ impl Controller {
         controller.first_resolution(&mut resolved).await;
         controller.compile_all();
         tokio::task::spawn_blocking(transport::give_memory_back);
-        let handle = Handle { commands, published: Arc::clone(&controller.published) };
+        let published = Arc::clone(&controller.published);
+        let handle = Handle { commands, published, server };
         let mut inbox = Inbox {
             commands: command_inbox,
             reports,
@@ -384,6 +391,11 @@ impl Controller {
                 self.reload();
             }
             Command::SetState(request, reply) => match self.edit_state(&request) {
+                // Nothing was edited: the snapshot in force has it all.
+                Ok(report) if report.files.is_empty() => {
+                    let generation = self.published.load().generation;
+                    self.answer(Waiter::SetState(Box::new(report), reply), Ok(generation));
+                }
                 Ok(report) => {
                     self.waiting_next.push(Waiter::SetState(Box::new(report), reply));
                     self.reload();
@@ -418,8 +430,14 @@ impl Controller {
             return Err(DrainError::Distress(distressed));
         }
         let files = plan.carry_out().map_err(|error| DrainError::Edit(error.to_string()))?;
-        let datacenters = plan.names().into_iter().map(|name| (name, None)).collect();
-        Ok(DrainReport { generation: 0, files, datacenters, ramps: Vec::new(), distressed })
+        let datacenters = plan.steps().map(|(name, _)| (name.to_owned(), None)).collect();
+        let outcome = |(name, unchanged): (&str, Option<&str>)| DrainOutcome {
+            datacenter: name.to_owned(),
+            unchanged: unchanged.map(str::to_owned),
+            ..DrainOutcome::default()
+        };
+        let outcomes = plan.steps().map(outcome).collect();
+        Ok(DrainReport { generation: 0, files, datacenters, outcomes, ramps: Vec::new(), distressed })
     }
 
     fn status(&mut self, listing: Listing) -> Status {

@@ -4,90 +4,181 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use super::{
     edit::{EditError, TableEdit, edit_tables},
-    handle::{DrainAct, DrainError, DrainRequest},
+    handle::{Drain, DrainAct, DrainError, DrainRequest},
     load::World,
     report,
     state::unix_now,
 };
 use crate::{
-    config::Nearest,
-    steer::{Chart, Conditions, DatacenterId, Pace, State, Topology},
+    config::{Nearest, Origin},
+    steer::{Chart, Conditions, Datacenter, DatacenterId, Pace, State, Topology},
 };
 
 /// The edits that a request comes to.
 #[derive(Debug)]
 pub(super) struct DrainPlan {
-    datacenters: Vec<(DatacenterId, String)>,
+    /// What becomes of each datacenter that was named.
+    datacenters: Vec<(DatacenterId, String, Step)>,
     by_file: BTreeMap<PathBuf, Vec<(String, TableEdit)>>,
-    /// What the datacenters' state will be.
-    state: State,
+}
+
+/// What becomes of a datacenter.
+#[derive(Debug)]
+enum Step {
+    /// Its table is edited, and this is its state then.
+    Becomes(State),
+    /// It stays as it is, because of this.
+    Stays(String),
 }
 
 /// Which tables `request` edits, and how.
 pub(super) fn plan(request: &DrainRequest, world: &World, conditions: &Conditions) -> Result<DrainPlan, DrainError> {
-    let wanted = request.datacenter.as_str();
-    let all = || world.topology.datacenters.iter().zip((0..).map(DatacenterId));
-    let by_name: Vec<_> = all().filter(|(datacenter, _)| *datacenter.name == *wanted).collect();
-    let by_region = || all().filter(|(datacenter, _)| datacenter.region.as_deref() == Some(wanted)).collect();
+    let chosen = chosen(&request.datacenter, &world.topology)?;
+    let mut by_file: BTreeMap<PathBuf, Vec<(String, TableEdit)>> = BTreeMap::new();
+    let mut datacenters = Vec::new();
+    let mut refusals = Vec::new();
+    for id in chosen {
+        let subject = Subject::new(id, world, conditions);
+        let name = subject.datacenter.name.to_string();
+        match subject.edit(&request.act) {
+            Ok((edit, state)) => {
+                by_file.entry(subject.origin.path.clone()).or_default().push((name.clone(), edit));
+                datacenters.push((id, name, Step::Becomes(state)));
+            }
+            Err(Unchanged::Already(why)) => datacenters.push((id, name, Step::Stays(why))),
+            Err(Unchanged::Refused(error)) => {
+                datacenters.push((id, name, Step::Stays(error.to_string())));
+                refusals.push(error);
+            }
+        }
+    }
+    // Of a region those are drained that can be; a request that no datacenter can follow is refused.
+    match (refusals.len() == datacenters.len(), refusals.into_iter().next()) {
+        (true, Some(refusal)) => Err(refusal),
+        _ => Ok(DrainPlan { datacenters, by_file }),
+    }
+}
+
+/// The datacenter of this name, else those of the region.
+fn chosen(wanted: &str, topology: &Topology) -> Result<Vec<DatacenterId>, DrainError> {
+    let all = || topology.datacenters.iter().zip((0..).map(DatacenterId));
+    let by_name: Vec<_> = all().filter(|(datacenter, _)| *datacenter.name == *wanted).map(|(_, id)| id).collect();
+    let is_in_region = |datacenter: &Datacenter| datacenter.region.as_deref() == Some(wanted);
+    let by_region = || all().filter(|(datacenter, _)| is_in_region(datacenter)).map(|(_, id)| id).collect();
     let chosen: Vec<_> = if by_name.is_empty() { by_region() } else { by_name };
     if chosen.is_empty() {
-        let names = world.topology.datacenters.iter();
+        let names = topology.datacenters.iter();
         let names = names.flat_map(|datacenter| [Some(&*datacenter.name), datacenter.region.as_deref()]);
         let nearest = Nearest::default().among(wanted, names.flatten()).map(str::to_owned);
         return Err(DrainError::Unknown(wanted.to_owned(), nearest));
     }
-    let mut by_file: BTreeMap<PathBuf, Vec<(String, TableEdit)>> = BTreeMap::new();
-    for (datacenter, id) in &chosen {
-        let path = world.config.datacenter_origins[id.index()].path.clone();
-        let edit = edit(request, &datacenter.name, *id, conditions)?;
-        by_file.entry(path).or_default().push((datacenter.name.to_string(), edit));
-    }
-    let state = if request.act == DrainAct::Undrain { State::Active } else { State::Draining };
-    let datacenters = chosen.into_iter().map(|(datacenter, id)| (id, datacenter.name.to_string())).collect();
-    Ok(DrainPlan { datacenters, by_file, state })
+    Ok(chosen)
 }
 
-/// What one datacenter's table is to say.
-fn edit(
-    request: &DrainRequest,
-    name: &str,
-    id: DatacenterId,
-    conditions: &Conditions,
-) -> Result<TableEdit, DrainError> {
-    let is_draining = conditions.datacenters.get(id.index()) == Some(&State::Draining);
-    match &request.act {
-        DrainAct::Drain(drain) => {
-            if drain.over_secs.is_some_and(|secs| secs > Pace::LONGEST.as_secs()) {
-                let days = Pace::LONGEST.as_secs() / 86_400;
-                return Err(DrainError::Edit(format!("a drain goes over {days} days at most; nothing was edited")));
-            }
-            let until = drain.for_secs.map(|secs| unix_now().saturating_add_unsigned(secs));
-            let edit = TableEdit::state(State::Draining, drain.reason.as_deref(), until);
-            Ok(drain.over_secs.map_or(edit.clone(), |secs| edit.over(secs)))
+/// A datacenter that a request names, as the snapshot in force has it.
+struct Subject<'a> {
+    datacenter: &'a Datacenter,
+    origin: &'a Origin,
+    /// Its state now: `until` may have ended the one that is written.
+    state: State,
+    /// The share of its clients that a ramp leaves it.
+    part: f64,
+}
+
+/// Why a table is not edited.
+enum Unchanged {
+    /// There is nothing to do.
+    Already(String),
+    /// It must not be done.
+    Refused(DrainError),
+}
+
+impl<'a> Subject<'a> {
+    fn new(id: DatacenterId, world: &'a World, conditions: &Conditions) -> Self {
+        Self {
+            datacenter: &world.topology.datacenters[id.index()],
+            origin: &world.config.datacenter_origins[id.index()],
+            state: conditions.datacenters[id.index()],
+            part: conditions.steering.datacenter_parts.get(&id).map_or(0.0, |part| part.share()),
         }
-        DrainAct::Undrain => Ok(TableEdit::state(State::Active, None, None)),
-        DrainAct::Pause | DrainAct::Resume if !is_draining => Err(DrainError::NotDraining(name.to_owned())),
-        DrainAct::Resume => Ok(TableEdit::hold(None)),
-        DrainAct::Pause => {
-            let part = conditions.steering.datacenter_parts.get(&id).map_or(0.0, |part| part.share());
-            Ok(TableEdit::hold(Some(1.0 - part)))
+    }
+
+    /// What the table is to say, and the state that the datacenter has then.
+    fn edit(&self, act: &DrainAct) -> Result<(TableEdit, State), Unchanged> {
+        let (edit, state) = match act {
+            DrainAct::Drain(drain) => (self.drain(drain)?, State::Draining),
+            DrainAct::Undrain => (self.undrain()?, State::Active),
+            DrainAct::Pause | DrainAct::Resume if self.state != State::Draining => {
+                return Err(Unchanged::Refused(DrainError::NotDraining(self.datacenter.name.to_string())));
+            }
+            DrainAct::Resume => (TableEdit::default().hold(None), State::Draining),
+            DrainAct::Pause => (TableEdit::default().hold(Some(1.0 - self.part)), State::Draining),
+        };
+        Ok((edit.if_state(self.datacenter.state), state))
+    }
+
+    /// A drain that is in progress keeps all that the request does not name.
+    fn drain(&self, drain: &Drain) -> Result<TableEdit, Unchanged> {
+        if drain.over_secs.is_some_and(|secs| secs > Pace::LONGEST.as_secs()) {
+            let days = Pace::LONGEST.as_secs() / 86_400;
+            let error = format!("a drain goes over {days} days at most; nothing was edited");
+            return Err(Unchanged::Refused(DrainError::Edit(error)));
+        }
+        let until = drain.for_secs.map(|secs| unix_now().saturating_add_unsigned(secs));
+        match self.state {
+            State::Active => {
+                let edit = TableEdit::state(State::Draining).reason(drain.reason.as_deref()).until(until);
+                Ok(edit.hold(None).over(drain.over_secs))
+            }
+            State::Draining => {
+                let mut edit = TableEdit::default();
+                edit = drain.reason.as_deref().map_or(edit.clone(), |reason| edit.reason(Some(reason)));
+                edit = until.map_or(edit.clone(), |until| edit.until(Some(until)));
+                edit = drain.over_secs.map_or(edit.clone(), |secs| edit.over(Some(secs)));
+                match edit.is_empty() {
+                    true => Err(Unchanged::Already("already draining; nothing was edited".to_owned())),
+                    false => Ok(edit),
+                }
+            }
+            State::Standby | State::Disabled => Err(Unchanged::Refused(DrainError::NotInService {
+                datacenter: self.datacenter.name.to_string(),
+                state: self.state.word().to_owned(),
+                origin: self.origin.to_string(),
+            })),
+        }
+    }
+
+    fn undrain(&self) -> Result<TableEdit, Unchanged> {
+        match self.state {
+            State::Draining => Ok(TableEdit::state(State::Active).reason(None).until(None).hold(None).over(None)),
+            State::Active => Err(Unchanged::Already("not drained: its state is active; nothing was edited".to_owned())),
+            State::Standby | State::Disabled => Err(Unchanged::Already(format!(
+                "not drained: its state is {} in {}; nothing was edited. To put it into service, set state = \"active\" there",
+                self.state.word(),
+                self.origin
+            ))),
         }
     }
 }
 
 impl DrainPlan {
-    /// The datacenters' names.
-    pub(super) fn names(&self) -> Vec<String> {
-        self.datacenters.iter().map(|(_, name)| name.clone()).collect()
+    /// The datacenters' names, and why those stay as they are that do.
+    pub(super) fn steps(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.datacenters.iter().map(|(_, name, step)| match step {
+            Step::Becomes(_) => (name.as_str(), None),
+            Step::Stays(why) => (name.as_str(), Some(why.as_str())),
+        })
     }
 
     /// `conditions` as they will be.
     pub(super) fn conditions(&self, conditions: &Conditions) -> Conditions {
         let mut conditions = conditions.clone();
-        for (id, _) in &self.datacenters {
-            conditions.datacenters[id.index()] = self.state;
-            // At its end, however long it goes.
-            conditions.steering.datacenter_parts.remove(id);
+        for (id, _, step) in &self.datacenters {
+            if let Step::Becomes(state) = step {
+                conditions.datacenters[id.index()] = *state;
+                // At its end, however long it goes.
+                conditions.steering.datacenter_parts.remove(id);
+            }
         }
         conditions
     }

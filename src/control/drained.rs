@@ -219,3 +219,146 @@ fn named(topology: &Topology, services: &[ServiceId]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{num::NonZeroU8, time::Duration};
+
+    use super::*;
+    use crate::{
+        geo::Databases,
+        health::{Check, Monitor, TcpCheck},
+        steer::{
+            Answers, Compiler, Datacenter, Endpoint, EndpointId, Kind, Member, MemberKind, MinUp, MonitorId, OnAllDown,
+            Pace, Part, Policy, Pool, PoolId, Regulation, Service, Spread, Surveys, Target, ZoneId,
+        },
+    };
+
+    /// Two services over `fra` and `iad`, published again and again.
+    struct Bench {
+        compiler: Compiler,
+        surveys: Surveys,
+        conditions: Conditions,
+        published: Arc<Snapshot>,
+        drained: Drained,
+    }
+
+    const TTLS: [u32; 2] = [30, 300];
+
+    impl Bench {
+        fn new() -> Self {
+            let places = ["fra", "iad"].map(|name| Datacenter { name: name.into(), ..Datacenter::default() });
+            let monitor = Monitor {
+                name: "tcp".into(),
+                check: Check::Tcp(TcpCheck { port: 80 }),
+                interval: Duration::from_secs(5),
+                timeout: Duration::from_secs(2),
+                rise: NonZeroU8::MIN,
+                fall: NonZeroU8::MIN,
+            };
+            let endpoint = |at: u32| Endpoint {
+                name: format!("endpoint-{at}").into(),
+                target: Target::Addresses(vec![format!("192.0.2.{}", at + 1).parse().unwrap()]),
+                datacenters: vec![DatacenterId(at % 2)],
+                monitor: Some(MonitorId(0)),
+                state: State::Active,
+                force: None,
+                load: None,
+                pace: Pace::default(),
+            };
+            let pool = |at: u32| Pool {
+                name: format!("pool-{at}").into(),
+                policy: Policy::Weighted,
+                spread: Spread::Query,
+                answers: Answers::Count(std::num::NonZeroU32::MIN),
+                min_up: MinUp::Members(std::num::NonZeroU32::MIN),
+                members: [2 * at, 2 * at + 1]
+                    .map(|id| Member { kind: MemberKind::Endpoint(EndpointId(id)), weight: 1, bias: 0 })
+                    .into(),
+                regulation: Regulation::default(),
+            };
+            let service = |at: u32| Service {
+                name: format!("s{at}.example.com").parse().unwrap(),
+                zone: ZoneId(0),
+                kind: Kind::default(),
+                pool: PoolId(at),
+                ttl_secs: TTLS[at as usize],
+                on_all_down: OnAllDown::All,
+                ipv6: true,
+            };
+            let topology = Arc::new(Topology::new(
+                places.into(),
+                vec![monitor],
+                (0..4).map(endpoint).collect(),
+                (0..2).map(pool).collect(),
+                (0..2).map(service).collect(),
+            ));
+            let mut surveys = Surveys::default();
+            let compiler = Compiler::new(Arc::clone(&topology), &Databases::default(), &mut surveys);
+            let conditions = Conditions::unknown(&topology, 0);
+            Self { compiler, surveys, conditions, published: Arc::default(), drained: Drained::default() }
+        }
+
+        /// Publishes what the conditions come to.
+        fn publish(&mut self, now: i64) -> Option<DrainStatus> {
+            let charts = self.compiler.compile(&self.conditions, &mut self.surveys);
+            let topology = Arc::clone(self.compiler.topology());
+            let snapshot = Arc::new(Snapshot { charts, topology, ..Snapshot::default() });
+            let before = std::mem::replace(&mut self.published, Arc::clone(&snapshot));
+            self.drained.follow(&before, Published { snapshot: &snapshot, conditions: &self.conditions, now });
+            self.drained.effective("fra")
+        }
+
+        /// What a ramp leaves `fra`, but for an endpoint that is at its end.
+        fn ramp(&mut self, part: Part, ended: u32) {
+            self.conditions.steering.datacenter_parts.insert(DatacenterId(0), part);
+            self.conditions.steering.endpoint_parts.insert(EndpointId(ended), Part::NONE);
+        }
+
+        fn still(&self) -> Vec<ServiceId> {
+            self.drained.still_answered("fra").map(|(service, _)| service).collect()
+        }
+    }
+
+    #[test]
+    fn a_drain_is_effective_when_the_last_service_leaves_and_expires_a_ttl_later() {
+        let mut bench = Bench::new();
+        assert_eq!(bench.publish(100), None, "in service");
+        bench.conditions.datacenters[0] = State::Draining;
+        bench.ramp(Part::of(0.5), 0);
+        assert_eq!(bench.publish(1000), None);
+        assert_eq!(bench.still(), [ServiceId(1)], "the long one has not left yet");
+        bench.ramp(Part::NONE, 0);
+        let effective = |at: i64| Some(DrainStatus { effective: at, longest_ttl: 300, expires: at + 300 });
+        assert_eq!(bench.publish(2000), effective(2000));
+        assert_eq!((bench.publish(2500), bench.still()), (effective(2000), vec![]), "it stays so");
+        bench.ramp(Part::of(0.5), 0);
+        assert_eq!((bench.publish(3000), bench.still()), (None, vec![ServiceId(1)]), "answers name it again");
+        bench.ramp(Part::NONE, 0);
+        assert_eq!(bench.publish(4000), effective(4000));
+        bench.conditions.datacenters[0] = State::Active;
+        bench.conditions.steering = crate::steer::Steering::default();
+        assert_eq!((bench.publish(5000), bench.still()), (None, vec![]), "it is not drained any more");
+    }
+
+    #[test]
+    fn what_left_long_before_the_last_service_has_left_the_caches() {
+        let mut bench = Bench::new();
+        bench.publish(100);
+        bench.conditions.datacenters[0] = State::Draining;
+        bench.ramp(Part::of(0.5), 2);
+        assert_eq!((bench.publish(1000), bench.still()), (None, vec![ServiceId(0)]), "the long one has left");
+        bench.ramp(Part::NONE, 2);
+        let expected = DrainStatus { effective: 9000, longest_ttl: 30, expires: 9030 };
+        assert_eq!(bench.publish(9000), Some(expected));
+    }
+
+    #[test]
+    fn a_datacenter_that_is_alone_left_is_not_effective_until_another_is_there() {
+        let mut bench = Bench::new();
+        bench.conditions.datacenters = vec![State::Draining, State::Disabled];
+        assert_eq!((bench.publish(100), bench.still()), (None, vec![ServiceId(0), ServiceId(1)]));
+        bench.conditions.datacenters[1] = State::Active;
+        assert_eq!(bench.publish(200).map(|drain| drain.effective), Some(200));
+    }
+}

@@ -1,42 +1,76 @@
-//! Edits of a datacenter's table in its file, everything else kept as it stands: comments, order, layout.
+//! Edits of a datacenter's table in its file. All else stays: comments, order, line ends, byte-order mark, owner and mode.
+//!
+//! A link is followed to the file that it names and stays a link. A save by somebody else between reading and replacing is
+//! noticed, and the edit is made again on top of it.
 
 use std::{
-    fmt, fs, io,
+    fmt,
+    fs::{self, File},
+    io::{self, Read, Seek, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, fchown},
     path::{Path, PathBuf},
 };
 
 use toml_edit::{DocumentMut, Item, TableLike};
 
-use super::state::replace;
 use crate::steer::State;
 
-/// What a datacenter's table is to say: keys and their values; a key without one is taken away.
+/// How often an edit is made again because the file was saved meanwhile.
+const ATTEMPTS: usize = 10;
+
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// What a datacenter's table is to say.
 #[derive(Debug, Clone, Default)]
-pub struct TableEdit(Vec<(&'static str, Option<toml_edit::Value>)>);
+pub struct TableEdit {
+    /// Keys and their values; a key without one is removed.
+    keys: Vec<(&'static str, Option<toml_edit::Value>)>,
+    /// The state that the table must have now, where the edit was decided by it.
+    expected: Option<State>,
+}
 
 impl TableEdit {
-    /// The state, why, and when it ends in seconds since 1970-01-01T00:00:00Z. A drain that was held is so no more.
-    pub fn state(state: State, reason: Option<&str>, until: Option<i64>) -> Self {
+    /// The state. A table without a state is active.
+    pub fn state(state: State) -> Self {
+        Self::default().with("state", Some(state.word().into()))
+    }
+
+    /// The reason; `None` removes it.
+    pub fn reason(self, reason: Option<&str>) -> Self {
+        self.with("reason", reason.map(Into::into))
+    }
+
+    /// When the state ends, in seconds since 1970-01-01T00:00:00Z; `None` removes the end.
+    pub fn until(self, until: Option<i64>) -> Self {
         let until = until.and_then(|secs| jiff::Timestamp::from_second(secs).ok());
         let until = until.and_then(|until| until.to_string().parse::<toml_edit::Datetime>().ok());
-        let edit = Self::default().with("state", Some(state.word().into())).with("reason", reason.map(Into::into));
-        edit.with("until", until.map(Into::into)).with("drain-hold", None).with("draining-over", None)
+        self.with("until", until.map(Into::into))
     }
 
-    /// And over how many seconds a drain goes; 0 is at once.
-    pub fn over(self, secs: u64) -> Self {
-        self.with("draining-over", Some(format!("{secs}s").into()))
+    /// Over how many seconds a drain goes: 0 is at once; `None` leaves it to the datacenter's `drain-over`.
+    pub fn over(self, secs: Option<u64>) -> Self {
+        self.with("draining-over", secs.map(|secs| format!("{secs}s").into()))
     }
 
-    /// Where a drain is held: what has been drained, from 0 to 1; `None` lets it go on.
-    pub fn hold(drained: Option<f64>) -> Self {
+    /// Where a drain is held: the share of clients drained, from 0 to 1; `None` lets it go on.
+    pub fn hold(self, drained: Option<f64>) -> Self {
         // Never 0 %, which would be no drain at all.
         let text = drained.map(|drained| format!("{}%", ((drained * 1000.0).round() / 10.0).clamp(0.1, 100.0)));
-        Self::default().with("drain-hold", text.map(Into::into))
+        self.with("drain-hold", text.map(Into::into))
+    }
+
+    /// Only where the table has this state now: else the file has changed since the edit was decided.
+    pub fn if_state(self, expected: State) -> Self {
+        Self { expected: Some(expected), ..self }
+    }
+
+    /// Whether the edit changes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
     }
 
     fn with(mut self, key: &'static str, value: Option<toml_edit::Value>) -> Self {
-        self.0.push((key, value));
+        self.keys.push((key, value));
         self
     }
 }
@@ -50,6 +84,10 @@ pub enum EditError {
     Malformed(PathBuf, Box<toml_edit::TomlError>),
     /// The file has no such table (any more).
     Missing(PathBuf, String),
+    /// The table has another state than the one in use.
+    Changed(PathBuf, String),
+    /// Others save the file faster than it can be edited.
+    Busy(PathBuf),
 }
 
 impl fmt::Display for EditError {
@@ -64,6 +102,19 @@ impl fmt::Display for EditError {
                 write!(f, "cannot edit {}: it is not valid TOML now: {}", path.display(), error.message())
             }
             Self::Missing(path, name) => write!(f, "{} holds no [datacenter.{name}] any more", path.display()),
+            Self::Changed(path, name) => write!(
+                f,
+                "{}: the state of {name} was edited and that is not applied yet; nothing was edited: try again in a second, \
+                 or see the errors in `portolan status`",
+                path.display()
+            ),
+            Self::Busy(path) => {
+                write!(
+                    f,
+                    "{} is saved again and again by another program; nothing was edited: try again",
+                    path.display()
+                )
+            }
         }
     }
 }
@@ -73,13 +124,58 @@ impl std::error::Error for EditError {}
 /// Makes the tables of `datacenters` in the file at `path` say `edit`. A link is followed to the file it names.
 ///
 /// # Errors
-/// [`EditError`]; the file then stands as it was.
+/// [`EditError`]; the file then stands as it was, or as somebody else has saved it meanwhile.
 pub fn edit_tables(path: &Path, datacenters: &[(&str, &TableEdit)]) -> Result<(), EditError> {
+    edit_beside_others(path, datacenters, &mut || ())
+}
+
+/// The same; `meanwhile` runs where another program may save the file.
+fn edit_beside_others(
+    path: &Path,
+    datacenters: &[(&str, &TableEdit)],
+    meanwhile: &mut dyn FnMut(),
+) -> Result<(), EditError> {
     let io_error = |error| EditError::Io(path.to_owned(), error);
     let target = fs::canonicalize(path).map_err(io_error)?;
-    let text = fs::read_to_string(&target).map_err(io_error)?;
+    for _ in 0..ATTEMPTS {
+        let mut original = File::open(&target).map_err(io_error)?;
+        let text = content(&mut original).map_err(io_error)?;
+        let edited = edited(path, &text, datacenters)?;
+        if edited == text {
+            return Ok(());
+        }
+        let replacement = Replacement::prepare(&target, &original, edited.as_bytes()).map_err(io_error)?;
+        meanwhile();
+        if !is_still(&target, &text) {
+            continue;
+        }
+        replacement.put().map_err(io_error)?;
+        // A program that writes in place may have done so between the look and the replacement: its text is in the old file.
+        let late = content(&mut original).unwrap_or_default();
+        if late == text || late == edited {
+            return Ok(());
+        }
+        fs::write(&target, late).map_err(io_error)?;
+    }
+    Err(EditError::Busy(path.to_owned()))
+}
+
+fn content(file: &mut File) -> io::Result<String> {
+    let mut text = String::new();
+    file.rewind()?;
+    file.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn is_still(path: &Path, text: &str) -> bool {
+    fs::read(path).is_ok_and(|now| now == text.as_bytes())
+}
+
+/// The text of a file with its tables edited.
+fn edited(path: &Path, text: &str, datacenters: &[(&str, &TableEdit)]) -> Result<String, EditError> {
+    let body = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let mut document: DocumentMut =
-        text.parse().map_err(|error| EditError::Malformed(path.to_owned(), Box::new(error)))?;
+        body.parse().map_err(|error| EditError::Malformed(path.to_owned(), Box::new(error)))?;
     for (name, edit) in datacenters {
         let table = document
             .get_mut("datacenter")
@@ -87,9 +183,102 @@ pub fn edit_tables(path: &Path, datacenters: &[(&str, &TableEdit)]) -> Result<()
             .and_then(|tables| tables.get_mut(name))
             .and_then(Item::as_table_like_mut)
             .ok_or_else(|| EditError::Missing(path.to_owned(), (*name).to_owned()))?;
-        edit.0.iter().for_each(|(key, value)| set(table, key, value.clone()));
+        let state = table.get("state").and_then(Item::as_str).unwrap_or(State::Active.word());
+        if edit.expected.is_some_and(|expected| expected.word() != state) {
+            return Err(EditError::Changed(path.to_owned(), (*name).to_owned()));
+        }
+        edit.keys.iter().for_each(|(key, value)| set(table, key, value.clone()));
     }
-    replace(&target, document.to_string().as_bytes()).map_err(io_error)
+    let mark = if body.len() < text.len() { BYTE_ORDER_MARK.to_string() } else { String::new() };
+    Ok(mark + &with_line_ends(&document.to_string(), body))
+}
+
+/// `edited` with the line ends of `original`: a line that stayed keeps its own, a new one gets the first line's.
+fn with_line_ends(edited: &str, original: &str) -> String {
+    let bare = |line: &'_ str| line.trim_end_matches(['\r', '\n']).to_owned();
+    let lines: Vec<&str> = original.split_inclusive('\n').collect();
+    let usual = if lines.first().is_some_and(|line| line.ends_with("\r\n")) { "\r\n" } else { "\n" };
+    let mut at = 0;
+    let mut text = String::with_capacity(edited.len() + lines.len());
+    for line in edited.split_inclusive('\n') {
+        let content = bare(line);
+        match lines[at..].iter().position(|old| bare(old) == content) {
+            Some(ahead) => {
+                at += ahead + 1;
+                text += lines[at - 1];
+            }
+            None => {
+                text += &content;
+                text += if line.ends_with('\n') { usual } else { "" };
+            }
+        }
+    }
+    text
+}
+
+/// The new content of a file, written beside it with its owner and mode.
+#[derive(Debug)]
+struct Replacement<'a> {
+    target: &'a Path,
+    octets: &'a [u8],
+    /// Nothing where the file must be written in place.
+    temporary: Option<PathBuf>,
+}
+
+impl<'a> Replacement<'a> {
+    /// Writes the file beside the old one. Where this process may not create it there or give it to the same owner, or where
+    /// the file has other hard links, the old file is written in place instead.
+    fn prepare(target: &'a Path, original: &File, octets: &'a [u8]) -> io::Result<Self> {
+        let metadata = original.metadata()?;
+        let name = target.file_name().ok_or_else(|| io::Error::other("not a file name"))?.to_string_lossy();
+        let temporary = target.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+        let replacement = Self { target, octets, temporary: Some(temporary) };
+        match (metadata.nlink(), &replacement.temporary) {
+            (1, Some(temporary)) => match write_like(temporary, &metadata, octets) {
+                Ok(()) => Ok(replacement),
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    let _ = fs::remove_file(temporary);
+                    Ok(Self { target, octets, temporary: None })
+                }
+                Err(error) => Err(error),
+            },
+            _ => Ok(Self { target, octets, temporary: None }),
+        }
+    }
+
+    fn put(mut self) -> io::Result<()> {
+        match self.temporary.take() {
+            Some(temporary) => fs::rename(&temporary, self.target).inspect_err(|_| _ = fs::remove_file(&temporary)),
+            None => {
+                let mut file = File::options().write(true).truncate(true).open(self.target)?;
+                file.write_all(self.octets)?;
+                file.sync_all()
+            }
+        }
+    }
+}
+
+impl Drop for Replacement<'_> {
+    fn drop(&mut self) {
+        if let Some(temporary) = &self.temporary {
+            let _ = fs::remove_file(temporary);
+        }
+    }
+}
+
+/// Writes a new file with the owner and the mode of another.
+fn write_like(path: &Path, model: &fs::Metadata, octets: &[u8]) -> io::Result<()> {
+    // A crash may have left one behind; `create_new` follows no link.
+    let _ = fs::remove_file(path);
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(octets)?;
+    let own = file.metadata()?;
+    if (own.uid(), own.gid()) != (model.uid(), model.gid()) {
+        fchown(&file, Some(model.uid()), Some(model.gid()))?;
+    }
+    // After the owner: a change of owner clears the set-id bits.
+    file.set_permissions(model.permissions())?;
+    file.sync_all()
 }
 
 /// Sets or removes a key; the comment behind an old value stays behind the new one.
@@ -124,16 +313,17 @@ mod tests {
 
     #[test]
     fn a_drain_changes_the_state_and_keeps_every_comment() {
-        let drain = TableEdit::state(State::Draining, None, None);
+        let drain = TableEdit::state(State::Draining);
         assert_eq!(edited("fra", &drain), TABLES.replace("\"active\"", "\"draining\""));
-        let undrain = TableEdit::state(State::Active, None, None);
+        let undrain = TableEdit::state(State::Active);
         assert_eq!(edited("fra", &undrain), TABLES);
     }
 
     #[test]
     fn reason_and_end_are_written_beside_the_state() {
         let reason = Some("kernel \"upgrade\"");
-        let text = edited("iad", &TableEdit::state(State::Draining, reason, Some(1_796_104_800)).over(600));
+        let text =
+            edited("iad", &TableEdit::state(State::Draining).reason(reason).until(Some(1_796_104_800)).over(Some(600)));
         let document: toml::Table = text.parse().unwrap();
         let iad = &document["datacenter"]["iad"];
         assert_eq!(iad["state"].as_str(), Some("draining"));
@@ -145,9 +335,9 @@ mod tests {
 
     #[test]
     fn a_hold_comes_and_goes_and_nothing_else_does() {
-        let held = edited("fra", &TableEdit::hold(Some(0.4567)));
+        let held = edited("fra", &TableEdit::default().hold(Some(0.4567)));
         assert_eq!(held, TABLES.replace("# edit me\n", "# edit me\ndrain-hold = \"45.7%\"\n"));
-        assert_eq!(edited("fra", &TableEdit::hold(None)), TABLES);
+        assert_eq!(edited("fra", &TableEdit::default().hold(None)), TABLES);
     }
 
     #[test]
@@ -155,9 +345,111 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("datacenters.toml");
         fs::write(&path, TABLES).unwrap();
-        let drain = TableEdit::state(State::Draining, None, None);
+        let drain = TableEdit::state(State::Draining);
         let error = edit_tables(&path, &[("fra", &drain), ("ams", &drain)]).unwrap_err();
         assert!(matches!(error, EditError::Missing(..)), "{error}");
         assert_eq!(fs::read_to_string(path).unwrap(), TABLES);
+    }
+
+    /// A file of a directory that lives as long as the test.
+    fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("datacenters.toml");
+        fs::write(&path, text).unwrap();
+        (directory, path)
+    }
+
+    #[test]
+    fn line_ends_and_the_byte_order_mark_stay_as_they_were() {
+        let drained = |text: &str| {
+            let (_directory, path) = file(text);
+            edit_tables(&path, &[("iad", &TableEdit::state(State::Draining).reason(Some("test")))]).unwrap();
+            fs::read_to_string(path).unwrap()
+        };
+        let end = "region = \"us\"\nstate = \"draining\"\nreason = \"test\"\n";
+        let wanted = TABLES.replace("region = \"us\"\n", end);
+        let windows = |text: &str| text.replace('\n', "\r\n");
+        for (before, after, reason) in [
+            (TABLES.to_owned(), wanted.clone(), "Unix"),
+            (windows(TABLES), windows(&wanted), "Windows"),
+            (format!("\u{feff}{}", windows(TABLES)), format!("\u{feff}{}", windows(&wanted)), "Windows, with a mark"),
+            (
+                TABLES.replacen('\n', "\r\n", 2),
+                windows(TABLES.split_inclusive('\n').take(2).collect::<String>().as_str())
+                    + &TABLES
+                        .split_inclusive('\n')
+                        .skip(2)
+                        .collect::<String>()
+                        .replace("region = \"us\"\n", &windows(end).replacen("\r\n", "\n", 1)),
+                "mixed: each line keeps its own, new ones get the first one's",
+            ),
+        ] {
+            assert_eq!(drained(&before), after, "{reason}");
+        }
+    }
+
+    #[test]
+    fn owner_mode_and_link_stay() {
+        use std::os::unix::fs::{PermissionsExt, chown, symlink};
+        let (directory, path) = file(TABLES);
+        let link = directory.path().join("link.toml");
+        symlink("datacenters.toml", &link).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        // Only root may give a file away.
+        let is_given_away = chown(&path, Some(1000), Some(1000)).is_ok();
+        let owner =
+            |path: &Path| fs::metadata(path).map(|found| (found.uid(), found.gid(), found.mode() & 0o7777)).unwrap();
+        let before = owner(&path);
+        assert!(!is_given_away || before.0 == 1000);
+        edit_tables(&link, &[("fra", &TableEdit::state(State::Draining))]).unwrap();
+        assert_eq!(owner(&path), before);
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(fs::read_to_string(&path).unwrap().contains("draining"));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "nothing is left beside the file");
+    }
+
+    #[test]
+    fn a_file_with_another_hard_link_stays_one_file() {
+        let (directory, path) = file(TABLES);
+        let other = directory.path().join("other");
+        fs::hard_link(&path, &other).unwrap();
+        edit_tables(&path, &[("fra", &TableEdit::state(State::Draining))]).unwrap();
+        assert!(fs::read_to_string(&other).unwrap().contains("draining"));
+    }
+
+    #[test]
+    fn a_save_by_somebody_else_in_between_is_not_lost() {
+        let drain = TableEdit::state(State::Draining);
+        let saved = TABLES.replace("region = \"us\"", "region = \"us-east\"");
+        let wanted = saved.replace("\"active\"", "\"draining\"");
+        let (directory, path) = file(TABLES);
+        let mut saves = 0;
+        let in_place = &mut || {
+            saves += 1;
+            if saves == 1 {
+                fs::write(&path, &saved).unwrap();
+            }
+        };
+        edit_beside_others(&path, &[("fra", &drain)], in_place).unwrap();
+        assert_eq!((fs::read_to_string(&path).unwrap(), saves), (wanted, 2));
+        fs::write(&path, TABLES).unwrap();
+        let mut number = 0;
+        let again_and_again = &mut || {
+            number += 1;
+            fs::write(&path, format!("{TABLES}# {number}\n")).unwrap();
+        };
+        let error = edit_beside_others(&path, &[("fra", &drain)], again_and_again).unwrap_err();
+        assert!(matches!(error, EditError::Busy(_)), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{TABLES}# {ATTEMPTS}\n"));
+        drop(directory);
+    }
+
+    #[test]
+    fn a_state_that_was_edited_and_is_not_in_use_yet_is_not_overwritten() {
+        let (_directory, path) = file(&TABLES.replace("\"active\"", "\"disabled\""));
+        let drain = TableEdit::state(State::Draining).if_state(State::Active);
+        let error = edit_tables(&path, &[("fra", &drain)]).unwrap_err();
+        assert!(matches!(error, EditError::Changed(..)), "{error}");
+        edit_tables(&path, &[("iad", &drain)]).unwrap();
     }
 }

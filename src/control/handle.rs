@@ -6,17 +6,21 @@ use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use super::status::{DrainStatus, HeldStatus, RampStatus, Status};
+use super::status::{DrainStatus, HeldStatus, RampStatus, ServerStatus, Status, StillAnswered};
 use crate::{
     engine::{Explanation, NotOurs, Request},
     snapshot::Snapshot,
 };
+
+/// A message names this many services.
+const SHOWN: usize = 10;
 
 /// Asks the controller. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Handle {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) published: Arc<ArcSwap<Snapshot>>,
+    pub(super) server: Arc<ServerStatus>,
 }
 
 /// What the controller can be asked.
@@ -118,13 +122,41 @@ pub struct DrainReport {
     pub generation: u64,
     /// The files that were edited.
     pub files: Vec<String>,
-    /// Each datacenter and how its drain goes; nothing after an undrain.
+    /// Each datacenter, and since when its drain is effective; nothing while it is not.
     pub datacenters: Vec<(String, Option<DrainStatus>)>,
+    /// What holds of each datacenter in the snapshot of that generation.
+    #[serde(default)]
+    pub outcomes: Vec<DrainOutcome>,
     /// Drains and returns that go on over a time.
     #[serde(default)]
     pub ramps: Vec<RampStatus>,
     /// Services that are left with nothing usable, under `force`.
     pub distressed: Vec<String>,
+}
+
+/// What holds of a datacenter after a drain, an undrain, a pause or a resume, read from the snapshot in force.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct DrainOutcome {
+    /// The name.
+    pub datacenter: String,
+    /// Why its table was not edited, if it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unchanged: Option<String>,
+    /// `active`, `standby`, `draining` or `disabled`.
+    pub state: String,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When the state ends, in seconds since 1970-01-01T00:00:00Z.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<i64>,
+    /// It is drained or disabled, and no answer names it.
+    pub effective: bool,
+    /// Names and types whose answers name it.
+    pub answered_count: usize,
+    /// While it is drained or disabled: those names and types, all of them, and why.
+    pub still_answered: Vec<StillAnswered>,
 }
 
 /// Why a datacenter's state was not changed. Nothing was edited, but for `Refused`.
@@ -137,6 +169,16 @@ pub enum DrainError {
     Distress(Vec<String>),
     /// This datacenter is not draining.
     NotDraining(String),
+    /// This datacenter is disabled or a standby, so that there is nothing to drain.
+    #[serde(rename_all = "kebab-case")]
+    NotInService {
+        /// Its name.
+        datacenter: String,
+        /// `disabled` or `standby`.
+        state: String,
+        /// The file, line and column of its table.
+        origin: String,
+    },
     /// The file cannot be edited.
     Edit(String),
     /// The file of its table is held at its last good content because of these errors. Nothing was edited.
@@ -155,11 +197,30 @@ impl fmt::Display for DrainError {
                 nearest.as_ref().map_or(Ok(()), |nearest| write!(f, "; did you mean {nearest:?}?"))
             }
             Self::Distress(services) => {
-                let shown = services.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
-                let count = services.len();
-                write!(f, "{count} services would be left with nothing usable: {shown}; --force drains all the same")
+                let shown = services.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+                let more = services.len().saturating_sub(SHOWN);
+                let more = if more > 0 { format!(" and {more} more (--json lists all)") } else { String::new() };
+                write!(
+                    f,
+                    "no usable member would be left for {shown}{more}; nothing was edited. --force drains all the same: \
+                     these are then answered as on-all-down says, from the drained datacenter if nothing else is left"
+                )
             }
             Self::NotDraining(name) => write!(f, "{name} is not draining: there is nothing to pause or to resume"),
+            Self::NotInService { datacenter, state, origin } => {
+                let instead = match state.as_str() {
+                    "standby" => {
+                        "it is used only when nothing else is usable. To take it out altogether, set state = \"disabled\" there"
+                    }
+                    _ => {
+                        "no answer names it while anything else is left. To drain it, put it into service first: state = \"active\" there"
+                    }
+                };
+                write!(
+                    f,
+                    "{datacenter} is not in service: its state is {state} in {origin}, and {instead}; nothing was edited"
+                )
+            }
             Self::Edit(why) => f.write_str(why),
             Self::Held(file, errors) => write!(
                 f,
@@ -216,6 +277,11 @@ impl Handle {
     /// The snapshot that queries are answered from.
     pub fn published(&self) -> &Arc<ArcSwap<Snapshot>> {
         &self.published
+    }
+
+    /// Which server this is.
+    pub fn server(&self) -> &ServerStatus {
+        &self.server
     }
 
     /// The whole state at this moment.

@@ -49,7 +49,7 @@ pub use controller::{Controller, Starting};
 pub use databases::open_databases;
 pub use edit::{EditError, TableEdit, edit_tables};
 pub use handle::{
-    Drain, DrainAct, DrainError, DrainReport, DrainRequest, Gone, Handle, Listing, ReloadError, ReloadReport,
+    Drain, DrainAct, DrainError, DrainOutcome, DrainReport, DrainRequest, Gone, Handle, Listing, ReloadError, ReloadReport,
     ReloadRequest,
 };
 pub use load::{Refusal, World};

@@ -5,14 +5,15 @@ mod text;
 
 use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
+pub(super) use datacenters::outcome;
 pub(super) use text::plight_text;
 
 use super::{
     controller::Controller,
     handle::Listing,
     status::{
-        CheckerStatus, DatabaseStatus, DistressedService, LoadStatus, PoolStatus, RampStatus, ServerStatus, Status,
-        TargetStatus, ZoneStatus,
+        CheckerStatus, DatabaseStatus, DistressedService, LoadStatus, PoolStatus, RampStatus, Status, TargetStatus,
+        ZoneStatus,
     },
 };
 use crate::{
@@ -38,7 +39,7 @@ pub(super) fn status(controller: &mut Controller, snapshot: &Snapshot, listing: 
     let tally = controller.prober.tally();
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        server: server(controller),
+        server: (*controller.server).clone(),
         generation: snapshot.generation,
         started: controller.started,
         now: super::unix_now(),
@@ -101,10 +102,6 @@ pub(super) fn status(controller: &mut Controller, snapshot: &Snapshot, listing: 
             in_flight: tally.in_flight,
         },
     }
-}
-
-fn server(controller: &Controller) -> ServerStatus {
-    ServerStatus { node: controller.identity.node(), pid: std::process::id(), started: controller.started }
 }
 
 /// What is probed, with the verdicts that the snapshot in force was compiled with.

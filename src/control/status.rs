@@ -72,6 +72,9 @@ pub struct ServerStatus {
     pub pid: u32,
     /// When it started, in seconds since 1970-01-01T00:00:00Z.
     pub started: i64,
+    /// Where it was asked; the command line knows.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub url: Option<String>,
 }
 
 /// What became of the files.

@@ -181,6 +181,10 @@ impl Controller {
                         *drain = self.drained.effective(name);
                     }
                     let is_named = |ramp: &RampStatus| report.datacenters.iter().any(|(name, _)| *name == ramp.name);
+                    report.outcomes = std::mem::take(&mut report.outcomes)
+                        .into_iter()
+                        .map(|outcome| report::outcome(self, outcome))
+                        .collect();
                     report.ramps = report::ramps(self).into_iter().filter(is_named).collect();
                     *report
                 });

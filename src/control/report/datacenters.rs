@@ -1,18 +1,23 @@
 //! Reports on datacenters: state, health, and which answers still name one that is drained. All of it is read from the
 //! snapshot in force.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use crate::{
     control::{
         controller::Controller,
-        handle::Listing,
+        handle::{DrainOutcome, Listing},
         report::LISTED,
         status::{DatacenterStatus, StillAnswered},
     },
     engine::percent,
     health::Verdict,
-    steer::{Cause, Datacenter, DatacenterId, Others, ProbeId, ServiceId, Sighting, Topology, others},
+    steer::{
+        Cause, Chart, Datacenter, DatacenterId, Others, Presence, ProbeId, ServiceId, Sighting, State, Topology, others,
+    },
 };
 
 pub(super) fn datacenters(controller: &Controller, listing: Listing) -> Vec<DatacenterStatus> {
@@ -90,6 +95,35 @@ fn still_answered(controller: &Controller, name: &str, listing: Listing) -> (Vec
     };
     let all = || controller.drained.still_answered(name);
     (all().take(shown).map(still).collect(), all().count())
+}
+
+/// What holds of a datacenter in the snapshot in force.
+pub(in crate::control) fn outcome(controller: &Controller, asked: DrainOutcome) -> DrainOutcome {
+    let topology = &controller.world.topology;
+    let ids = (0..).map(DatacenterId);
+    let found = topology.datacenters.iter().zip(ids).find(|(datacenter, _)| *datacenter.name == *asked.datacenter);
+    let Some((datacenter, id)) = found else { return asked };
+    let state = controller.conditions.datacenters[id.index()];
+    let (still_answered, _) = still_answered(controller, &datacenter.name, Listing::Full);
+    let is_watched = matches!(state, State::Draining | State::Disabled);
+    DrainOutcome {
+        state: state.word().to_owned(),
+        reason: datacenter.reason.as_deref().map(str::to_owned).filter(|_| state != State::Active),
+        until: datacenter.until.filter(|_| state != State::Active),
+        effective: controller.drained.effective(&datacenter.name).is_some(),
+        answered_count: if is_watched { still_answered.len() } else { answered_count(controller, id) },
+        still_answered,
+        ..asked
+    }
+}
+
+/// How many names and types have answers that name a datacenter.
+fn answered_count(controller: &Controller, wanted: DatacenterId) -> usize {
+    let presence = Presence::new(&controller.world.topology, &controller.conditions, |id| id == wanted);
+    let mut known: HashMap<*const Chart, usize> = HashMap::new();
+    let mut count =
+        |chart: &Arc<Chart>| *known.entry(Arc::as_ptr(chart)).or_insert_with(|| presence.sightings(chart).len());
+    controller.charts.iter().map(&mut count).sum()
 }
 
 /// Why a service's answers name a drained datacenter.
