@@ -120,7 +120,8 @@ pub struct Explain {
     /// The EDNS Client Subnet that the resolver sends along.
     #[arg(long, value_name = "PREFIX", value_parser = prefix)]
     pub subnet: Option<IpNet>,
-    /// Ask the running server at this URL, with the health it sees now; without it all monitors are unknown.
+    /// Ask the running server at this URL or host:port [default: PORTOLAN_SERVER, else the configured admin address; where
+    /// none answers, or with --zones or --geoip, the files, with all monitors unknown].
     #[arg(long, value_name = "URL")]
     pub server: Option<String>,
     #[command(flatten)]
@@ -153,7 +154,7 @@ pub struct Locate {
 /// Which running server to talk to.
 #[derive(Debug, Clone, Args)]
 pub struct Remote {
-    /// The server's admin address [default: that of the configuration, else http://127.0.0.1:8053].
+    /// The server's admin address, a URL or host:port [default: that of the configuration, else http://127.0.0.1:8053].
     #[arg(long, value_name = "URL", env = "PORTOLAN_SERVER")]
     pub server: Option<String>,
     /// The configuration file that names the admin address.
@@ -166,7 +167,7 @@ pub struct Remote {
 pub struct Drain {
     /// A datacenter, or a region for all of its datacenters.
     pub datacenter: String,
-    /// For how long; then it counts as active again.
+    /// For how long; then it is in service again.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub duration: Option<Duration>,
     /// Over how long clients leave, a few at a time, each once; 0s: at once, whatever `drain-over` says.

@@ -39,7 +39,7 @@ pub(super) fn failback(failback: &Failback, output: &Output) -> ExitCode {
     let path = format!("/api/v1/pools/{}/failback", encoded(&failback.pool));
     let answered: Answered<serde_json::Value> = match ask(&failback.remote, &path, Some(&StateChange::default())) {
         Ok(answered) => answered,
-        Err(error) => return output.fail(&error),
+        Err(error) => return error.report(output),
     };
     if output.json {
         output.document(&answered);
@@ -56,7 +56,7 @@ fn set_state(remote: &Remote, datacenter: &str, verb: &str, change: &StateChange
     let path = format!("/api/v1/datacenters/{}/{verb}", encoded(datacenter));
     let answered: Answered<DrainReport> = match ask(remote, &path, Some(change)) {
         Ok(answered) => answered,
-        Err(error) => return output.fail(&error),
+        Err(error) => return error.report(output),
     };
     if output.json {
         output.document(&answered);
@@ -70,9 +70,18 @@ fn set_state(remote: &Remote, datacenter: &str, verb: &str, change: &StateChange
         still_answered(outcome).iter().for_each(|line| output.line(line));
     }
     if !report.distressed.is_empty() {
-        output.message(&format!("warning: no usable member is left for {}", report.distressed.join(", ")));
+        output.message(&format!("warning: no usable member is left for {}", first_of(&report.distressed)));
     }
     ExitCode::SUCCESS
+}
+
+/// The first of a list, and how many more there are.
+fn first_of(all: &[String]) -> String {
+    let first = all.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match all.len().saturating_sub(SHOWN) {
+        0 => first,
+        more => format!("{first} and {more} more; `portolan status --json` lists all"),
+    }
 }
 
 /// One datacenter in one line.

@@ -2,31 +2,84 @@
 
 use std::process::ExitCode;
 
+use serde::Serialize;
+
 use super::{
-    args::{Explain, Plan, Remote},
+    args::{Explain, Plan},
     output::Output,
-    remote::{ask, encoded},
+    remote::{self, Answered, RemoteError, ask_at, encoded, url_of},
 };
 use crate::{
     config::Locations,
-    control::World,
+    control::{ServerStatus, World},
     engine::{self, Explanation, Request, Rules},
 };
 
 /// The exit code of a plan that a rule forbids.
 const FORBIDDEN: u8 = 3;
 
+/// An explanation and where it comes from.
+#[derive(Debug, Serialize)]
+struct Sourced {
+    source: Source,
+    #[serde(flatten)]
+    explanation: Explanation,
+}
+
+/// Where an explanation comes from.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Source {
+    /// A running server, with the health that it sees.
+    Server(ServerStatus),
+    /// The files, with every monitor unknown.
+    #[serde(rename_all = "kebab-case")]
+    Files {
+        /// Why no server was asked, or none answered.
+        because: String,
+    },
+}
+
 pub(super) fn explain(explain: &Explain, output: &Output) -> ExitCode {
-    let explained = match &explain.server {
-        Some(server) => from_server(explain, server),
-        None => from_files(explain, output),
-    };
-    match explained {
-        Ok(explanation) if output.json => output.document(&explanation),
-        Ok(explanation) => output.line(engine::render_text(&explanation, output.is_coloured()).trim_end()),
+    match sourced(explain, output) {
+        Ok(sourced) if output.json => output.document(&sourced),
+        Ok(Sourced { source, explanation }) => {
+            output.line(&match source {
+                Source::Server(server) => format!("from the running {}", remote::source(&server)),
+                Source::Files { because } => format!("from the files, with every monitor unknown: {because}"),
+            });
+            output.line(engine::render_text(&explanation, output.is_coloured()).trim_end());
+        }
         Err(why) => return output.fail(&why),
     }
     ExitCode::SUCCESS
+}
+
+/// From the running server, if one answers; else from the files. A server that answers with an error is not passed over, nor one
+/// that `--server` names.
+fn sourced(explain: &Explain, output: &Output) -> Result<Sourced, String> {
+    let from_files = |because: String| {
+        let explanation = from_files(explain, output)?;
+        Ok(Sourced { source: Source::Files { because }, explanation })
+    };
+    if explain.server.is_none() && (explain.files.zones.is_some() || !explain.files.geoip.is_empty()) {
+        return from_files("--zones or --geoip names them".to_owned());
+    }
+    let named = || std::env::var("PORTOLAN_SERVER").ok().filter(|server| !server.is_empty());
+    let url = match explain.server.clone().or_else(named) {
+        Some(server) => url_of(&server),
+        None => match remote::configured_url(&explain.files.locations()) {
+            Ok(url) => url,
+            Err(error) => return from_files(error.to_string().lines().next().unwrap_or_default().to_owned()),
+        },
+    };
+    match from_server(explain, &url) {
+        Ok(Answered { server, document }) => Ok(Sourced { source: Source::Server(server), explanation: document }),
+        Err(RemoteError::Unreachable(url, why)) if explain.server.is_none() => {
+            from_files(format!("no server answers at {url} ({why})"))
+        }
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn from_files(explain: &Explain, output: &Output) -> Result<Explanation, String> {
@@ -44,12 +97,11 @@ fn from_files(explain: &Explain, output: &Output) -> Result<Explanation, String>
     engine::explain(&seen, &request).map_err(|not_ours| not_ours.to_string())
 }
 
-fn from_server(explain: &Explain, server: &str) -> Result<Explanation, String> {
-    let remote = Remote { server: Some(server.to_owned()), config: None };
+fn from_server(explain: &Explain, url: &str) -> Result<Answered<Explanation>, RemoteError> {
     let (name, rtype, client) = (encoded(&explain.name.to_string()), explain.rtype, explain.client);
     let subnet = explain.subnet.map(|subnet| format!("&subnet={}", encoded(&subnet.to_string()))).unwrap_or_default();
     let path = format!("/api/v1/explain?name={name}&type={rtype}&client={}{subnet}", encoded(&client.to_string()));
-    ask(&remote, &path, None).map_err(|error| error.to_string())
+    ask_at(url, &path, None)
 }
 
 pub(super) fn plan(plan: &Plan, output: &Output) -> ExitCode {

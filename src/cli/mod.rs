@@ -5,7 +5,8 @@
 //! | `check` | `check` |
 //! | `explain` | `explain`, `plan` |
 //! | `locate` | `locate` |
-//! | `remote` | `drain`, `undrain`, `status`, `reload`: over a running server's admin API |
+//! | `drain` | `drain`, `undrain`, `failback`: over a running server's admin API |
+//! | `remote` | `status`, `reload`, and which server is asked |
 //! | `log` | the log of `serve`, and its filter |
 //! | `output` | colours, JSON |
 //!
@@ -13,6 +14,7 @@
 
 mod args;
 mod check;
+mod drain;
 mod explain;
 mod locate;
 mod log;
@@ -51,9 +53,9 @@ pub fn run() -> ExitCode {
         Command::Explain(explain) => explain::explain(&explain, &output),
         Command::Plan(plan) => explain::plan(&plan, &output),
         Command::Locate(locate) => locate::run(&locate, &output),
-        Command::Drain(drain) => remote::drain(&drain, &output),
-        Command::Undrain(undrain) => remote::undrain(&undrain, &output),
-        Command::Failback(failback) => remote::failback(&failback, &output),
+        Command::Drain(drain) => drain::drain(&drain, &output),
+        Command::Undrain(undrain) => drain::undrain(&undrain, &output),
+        Command::Failback(failback) => drain::failback(&failback, &output),
         Command::Status(status) => remote::status(&status, &output),
         Command::Reload(reload) => remote::reload(&reload, &output),
     }

@@ -1,30 +1,63 @@
-//! `drain`, `undrain`, `failback`, `status`, `reload`: what a running server is asked over its admin API.
+//! A running server asked over its admin API: which one, and what it answers.
 
-use std::{fmt, process::ExitCode, time::Duration};
+use std::{fmt, net::IpAddr, process::ExitCode, time::Duration};
 
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
 
 use super::{
-    args::{Drain, Failback, Reload, Remote, Undrain},
+    args::{Reload, Remote},
     output::Output,
     status,
 };
 use crate::{
-    admin::{ReloadBody, StateChange, USER_HEADER},
-    config::{Locations, outline},
-    control::{DrainReport, ReloadReport, Status, unix_now},
+    admin::{ReloadBody, SERVER_HEADER, StateChange, USER_HEADER},
+    config::{Locations, admin_address},
+    control::{ReloadReport, ServerStatus, Status},
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// A server that is there accepts within this.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+const DEFAULT_PORT: u16 = 8053;
 const USER_AGENT: &str = concat!("portolan/", env!("CARGO_PKG_VERSION"));
 
 /// Why the server could not be asked, or said no.
 #[derive(Debug)]
 pub(super) enum RemoteError {
-    /// Nobody answers at this URL.
+    /// No server answers at this URL.
     Unreachable(String, String),
+    /// The configuration does not say where its server is asked.
+    Nowhere(String),
+    /// What answers at this URL is not portolan, or of another version.
+    Foreign(String, String),
+    /// The server said no.
+    Refused(Box<Refusal>),
+}
+
+/// A server's no.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    server: ServerStatus,
     /// The server's own words.
-    Refused(String),
+    message: String,
+    /// The same for programs, with every list in full.
+    detail: serde_json::Value,
+}
+
+impl RemoteError {
+    /// Ends the command; with `--json` the document has all that the server said.
+    pub(super) fn report(&self, output: &Output) -> ExitCode {
+        match self {
+            Self::Refused(refusal) if output.json => {
+                let Refusal { server, message, detail } = &**refusal;
+                output.document(&json!({ "error": message, "detail": detail, "server": server }));
+                output.message(&format!("error: {self}"));
+                ExitCode::FAILURE
+            }
+            _ => output.fail(self),
+        }
+    }
 }
 
 impl fmt::Display for RemoteError {
@@ -34,100 +67,62 @@ impl fmt::Display for RemoteError {
                 f,
                 "no portolan answers at {url}: {why}\n  help: start it with `portolan serve`, or name its admin address with --server URL"
             ),
-            Self::Refused(why) => f.write_str(why),
+            Self::Nowhere(why) => f.write_str(why),
+            Self::Foreign(url, why) => write!(f, "what answers at {url} is not this version of portolan: {why}"),
+            Self::Refused(refusal) => write!(f, "{}\n  {}", refusal.message, source(&refusal.server)),
         }
     }
 }
 
-pub(super) fn drain(drain: &Drain, output: &Output) -> ExitCode {
-    let change = StateChange {
-        for_secs: drain.duration.map(|duration| duration.as_secs()),
-        over_secs: drain.over.map(|duration| duration.as_secs()),
-        reason: drain.reason.clone(),
-        force: drain.force,
-    };
-    let verb = match (drain.pause, drain.resume) {
-        (true, _) => "pause",
-        (_, true) => "resume",
-        _ => "drain",
-    };
-    set_state(&drain.remote, &drain.datacenter, verb, &change, output)
+/// A document and the server that gave it.
+#[derive(Debug, Serialize)]
+pub(super) struct Answered<T> {
+    pub server: ServerStatus,
+    #[serde(flatten)]
+    pub document: T,
 }
 
-pub(super) fn undrain(undrain: &Undrain, output: &Output) -> ExitCode {
-    set_state(&undrain.remote, &undrain.datacenter, "undrain", &StateChange::default(), output)
+impl<T> Answered<T> {
+    /// A line that names the server.
+    pub(super) fn source(&self) -> String {
+        source(&self.server)
+    }
 }
 
-pub(super) fn failback(failback: &Failback, output: &Output) -> ExitCode {
-    let path = format!("/api/v1/pools/{}/failback", encoded(&failback.pool));
-    let answer: serde_json::Value = match ask(&failback.remote, &path, Some(&StateChange::default())) {
-        Ok(answer) => answer,
-        Err(error) => return output.fail(&error),
-    };
-    if output.json {
-        output.document(&answer);
-        return ExitCode::SUCCESS;
-    }
-    let was_held = answer.get("given-back").and_then(serde_json::Value::as_bool) == Some(true);
-    let what = if was_held { "clients go back to the first usable member" } else { "nobody holds its clients back" };
-    output.line(&format!("{}: {what}", failback.pool));
-    ExitCode::SUCCESS
-}
-
-fn set_state(remote: &Remote, datacenter: &str, verb: &str, change: &StateChange, output: &Output) -> ExitCode {
-    let path = format!("/api/v1/datacenters/{}/{verb}", encoded(datacenter));
-    let report: DrainReport = match ask(remote, &path, Some(change)) {
-        Ok(report) => report,
-        Err(error) => return output.fail(&error),
-    };
-    if output.json {
-        output.document(&report);
-        return ExitCode::SUCCESS;
-    }
-    for file in &report.files {
-        output.line(&format!("edited {file}"));
-    }
-    for (name, drain) in &report.datacenters {
-        output.line(&match drain {
-            Some(drain) => format!(
-                "{name}: out of every new answer since {}; the longest TTL handed out is {} s, so the last cached answer expires at {} ({})",
-                status::moment(drain.effective),
-                drain.longest_ttl,
-                status::moment(drain.expires),
-                status::from_now(drain.expires - unix_now()),
-            ),
-            None => match report.ramps.iter().find(|ramp| ramp.name == *name) {
-                Some(ramp) => format!("{name}: {}", status::ramp_text(ramp)),
-                None if verb == "pause" => format!("{name}: held where it is"),
-                None => format!("{name}: in service"),
-            },
-        });
-    }
-    if !report.distressed.is_empty() {
-        output.message(&format!("warning: nothing usable is left for {}", report.distressed.join(", ")));
-    }
-    ExitCode::SUCCESS
+/// `server http://127.0.0.1:8053: node gslb1, process 4711, started 2026-12-01 06:00:00 UTC`.
+pub(super) fn source(server: &ServerStatus) -> String {
+    let url = server.url.as_deref().unwrap_or("-");
+    format!("server {url}: node {}, process {}, started {}", server.node, server.pid, status::moment(server.started))
 }
 
 pub(super) fn status(remote: &Remote, output: &Output) -> ExitCode {
-    match ask::<Status>(remote, "/api/v1/status", None) {
-        Ok(status) if output.json => output.document(&status),
-        Ok(status) => output.line(status::render(&status, output.is_coloured()).trim_end()),
-        Err(error) => return output.fail(&error),
+    let path = if output.json { "/api/v1/status?full=true" } else { "/api/v1/status" };
+    let answered: Answered<Status> = match ask(remote, path, None) {
+        Ok(answered) => answered,
+        Err(error) => return error.report(output),
+    };
+    if output.json {
+        // The document names its server itself.
+        output.document(&Status { server: answered.server, ..answered.document });
+    } else {
+        output.line(&answered.source());
+        output.line(status::render(&answered.document, output.is_coloured()).trim_end());
     }
     ExitCode::SUCCESS
 }
 
 pub(super) fn reload(reload: &Reload, output: &Output) -> ExitCode {
     let body = ReloadBody { accept_removal: reload.accept_removal };
-    let report: ReloadReport = match ask_with(&reload.remote, "/api/v1/reload", serde_json::to_vec(&body).ok()) {
-        Ok(report) => report,
-        Err(error) => return output.fail(&error),
+    let body = serde_json::to_vec(&body).ok();
+    let answered: Answered<ReloadReport> = match ask_with(&reload.remote, "/api/v1/reload", body) {
+        Ok(answered) => answered,
+        Err(error) => return error.report(output),
     };
     if output.json {
-        output.document(&report);
+        output.document(&answered);
     } else {
-        output.line(&format!("all files are in use; generation {}", report.generation));
+        output.line(&answered.source());
+        output.line(&format!("all files are in use; generation {}", answered.document.generation));
     }
     ExitCode::SUCCESS
 }
@@ -137,17 +132,30 @@ pub(super) fn ask<T: DeserializeOwned>(
     remote: &Remote,
     path: &str,
     body: Option<&StateChange>,
-) -> Result<T, RemoteError> {
+) -> Result<Answered<T>, RemoteError> {
     ask_with(remote, path, body.and_then(|body| serde_json::to_vec(body).ok()))
 }
 
-fn ask_with<T: DeserializeOwned>(remote: &Remote, path: &str, body: Option<Vec<u8>>) -> Result<T, RemoteError> {
-    let base = base_url(remote);
-    let unreachable = |why: &dyn fmt::Display| RemoteError::Unreachable(base.clone(), why.to_string());
+fn ask_with<T: DeserializeOwned>(
+    remote: &Remote,
+    path: &str,
+    body: Option<Vec<u8>>,
+) -> Result<Answered<T>, RemoteError> {
+    ask_at(&base_url(remote)?, path, body)
+}
+
+/// Asks the server at a URL.
+pub(super) fn ask_at<T: DeserializeOwned>(
+    base: &str,
+    path: &str,
+    body: Option<Vec<u8>>,
+) -> Result<Answered<T>, RemoteError> {
+    let unreachable = |why: &dyn fmt::Display| RemoteError::Unreachable(base.to_owned(), why.to_string());
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| unreachable(&error))?;
     runtime.block_on(async {
-        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).user_agent(USER_AGENT);
+        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).connect_timeout(CONNECT_PATIENCE);
+        let client = client.user_agent(USER_AGENT);
         let client = client.build().map_err(|error| unreachable(&error))?;
         let url = format!("{base}{path}");
         let request = match body {
@@ -158,11 +166,23 @@ fn ask_with<T: DeserializeOwned>(remote: &Remote, path: &str, body: Option<Vec<u
         };
         let response = request.send().await.map_err(|error| unreachable(&root_cause(&error)))?;
         let is_success = response.status().is_success();
+        let server =
+            response.headers().get(SERVER_HEADER).and_then(|text| serde_json::from_slice(text.as_bytes()).ok());
         let octets = response.bytes().await.map_err(|error| unreachable(&root_cause(&error)))?;
-        if !is_success {
-            return Err(RemoteError::Refused(refusal(&octets)));
+        let server: Option<ServerStatus> = server.map(|server| ServerStatus { url: Some(base.to_owned()), ..server });
+        let foreign = |why: String| RemoteError::Foreign(base.to_owned(), why);
+        match server {
+            Some(server) if !is_success => {
+                let (message, detail) = refusal(&octets);
+                Err(RemoteError::Refused(Box::new(Refusal { server, message, detail })))
+            }
+            None if !is_success => Err(foreign(refusal(&octets).0)),
+            None => Err(foreign("its reply does not name a server".to_owned())),
+            Some(server) => match serde_json::from_slice(&octets) {
+                Ok(document) => Ok(Answered { server, document }),
+                Err(error) => Err(foreign(error.to_string())),
+            },
         }
-        serde_json::from_slice(&octets).map_err(|error| unreachable(&format!("its answer is not ours: {error}")))
     })
 }
 
@@ -174,23 +194,51 @@ fn user() -> String {
     name.chars().filter(char::is_ascii_graphic).collect()
 }
 
-/// The server's own words in an error's document.
-fn refusal(octets: &[u8]) -> String {
-    let document: serde_json::Value = serde_json::from_slice(octets).unwrap_or_default();
+/// The server's own words in an error's document, and what else it says there.
+fn refusal(octets: &[u8]) -> (String, serde_json::Value) {
+    let mut document: serde_json::Value = serde_json::from_slice(octets).unwrap_or_default();
     let words = document.get("message").or_else(|| document.get("error")).and_then(serde_json::Value::as_str);
-    words.map_or_else(|| String::from_utf8_lossy(octets).into_owned(), str::to_owned)
+    let words = words.map_or_else(|| String::from_utf8_lossy(octets).trim().to_owned(), str::to_owned);
+    (words, document.get_mut("error").map(serde_json::Value::take).unwrap_or_default())
 }
 
-/// `--server`, else the configuration's admin address, else the default one.
-fn base_url(remote: &Remote) -> String {
-    if let Some(url) = &remote.server {
-        return url.trim_end_matches('/').to_owned();
+/// `--server`, else the admin address of the configuration, which has a default.
+fn base_url(remote: &Remote) -> Result<String, RemoteError> {
+    match remote.server.as_deref().filter(|server| !server.trim().is_empty()) {
+        Some(server) => Ok(url_of(server)),
+        None => configured_url(&Locations { config: remote.config.clone(), ..Locations::default() }),
     }
-    let locations = Locations { config: remote.config.clone(), ..Locations::default() };
-    match outline(&locations).0.admin {
-        Some(address) => format!("http://{address}"),
-        None => "http://127.0.0.1:8053".to_owned(),
+}
+
+/// Where the server of a configuration is asked.
+pub(super) fn configured_url(locations: &Locations) -> Result<String, RemoteError> {
+    let path = locations.config_path();
+    match admin_address(locations) {
+        Ok(Some(address)) => Ok(format!("http://{address}")),
+        Ok(None) => Err(RemoteError::Nowhere(format!(
+            "the server of {0} has no admin address (`admin = false`), so that it can be neither asked nor changed\n  help: set \
+             [server] admin = \"127.0.0.1:8053\" in {0} and restart the server, or name another server with --server URL",
+            path.display()
+        ))),
+        Err(why) => Err(RemoteError::Nowhere(format!(
+            "the admin address is not known: {why}\n  help: see `portolan check`, or name the server with --server URL"
+        ))),
     }
+}
+
+/// What was written, as a URL: `http://gslb1:8053`, `gslb1:8053`, `gslb1`, `[2001:db8::1]:8053` and `2001:db8::1` are all meant.
+pub(super) fn url_of(server: &str) -> String {
+    let server = server.trim().trim_end_matches('/');
+    if server.contains("://") {
+        return server.to_owned();
+    }
+    match server.parse::<IpAddr>() {
+        Ok(IpAddr::V6(address)) => return format!("http://[{address}]:{DEFAULT_PORT}"),
+        Ok(IpAddr::V4(address)) => return format!("http://{address}:{DEFAULT_PORT}"),
+        Err(_) => {}
+    }
+    let has_port = server.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    if has_port { format!("http://{server}") } else { format!("http://{server}:{DEFAULT_PORT}") }
 }
 
 fn root_cause(error: &dyn std::error::Error) -> String {
@@ -207,4 +255,47 @@ pub(super) fn encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_named_by_url_host_or_address() {
+        for (written, url) in [
+            ("http://gslb1.example.com:9000/", "http://gslb1.example.com:9000"),
+            ("https://gslb1.example.com", "https://gslb1.example.com"),
+            ("gslb1:9000", "http://gslb1:9000"),
+            ("gslb1", "http://gslb1:8053"),
+            ("192.0.2.1", "http://192.0.2.1:8053"),
+            ("192.0.2.1:9000", "http://192.0.2.1:9000"),
+            ("2001:db8::1", "http://[2001:db8::1]:8053"),
+            ("[2001:db8::1]:9000", "http://[2001:db8::1]:9000"),
+        ] {
+            assert_eq!(url_of(written), url);
+        }
+    }
+
+    #[test]
+    fn a_configuration_without_an_admin_address_leads_to_no_other_server() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("portolan.toml");
+        let url = |text: &str| {
+            std::fs::write(&config, text).unwrap();
+            let remote = Remote { server: None, config: Some(config.clone()) };
+            base_url(&remote).map_err(|error| error.to_string())
+        };
+        assert_eq!(url("[server]\n"), Ok("http://127.0.0.1:8053".to_owned()));
+        assert_eq!(url("[server]\nadmin = \"192.0.2.1:9000\"\n"), Ok("http://192.0.2.1:9000".to_owned()));
+        let error = url("[server]\nadmin = false\n").unwrap_err();
+        assert!(error.contains("portolan.toml has no admin address") && error.contains("--server"), "{error}");
+        for broken in ["[server\n", "[server]\nadmin = \"nowhere\"\n"] {
+            let error = url(broken).unwrap_err();
+            assert!(error.contains("the admin address is not known"), "{error}");
+        }
+        std::fs::remove_file(&config).unwrap();
+        let missing = Remote { server: None, config: Some(config.clone()) };
+        assert!(base_url(&missing).unwrap_err().to_string().contains("portolan.toml"));
+    }
 }

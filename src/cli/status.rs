@@ -163,13 +163,19 @@ fn datacenters(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Re
             write!(text, "{reason}{until}")?;
         }
         if let Some(drain) = datacenter.drain {
-            let expires = from_now(drain.expires - status.now);
-            write!(text, "  effective since {}, last cached answer expires {expires}", moment(drain.effective))?;
+            let expires = expiry(drain.expires - status.now);
+            write!(text, "  effective since {}, last cached answer {expires}", moment(drain.effective))?;
         }
         writeln!(text)?;
         still_answered(text, &StillListed::of(datacenter), paint)?;
     }
     Ok(())
+}
+
+/// `expires in 25 s`, `expired 4 m ago`.
+fn expiry(secs: i64) -> String {
+    let verb = if secs > 0 { "expires" } else { "expired" };
+    format!("{verb} {}", from_now(secs))
 }
 
 /// A drained datacenter's services that are still answered from it.

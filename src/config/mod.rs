@@ -36,7 +36,7 @@ pub use compile::{SerialSource, ZoneConfig};
 pub use definitions::{Definition, definitions};
 pub use diagnostics::{Colours, Diagnostic, Diagnostics, NameFault, Position, Severity, Stage};
 pub use nearest::Nearest;
-pub use outline::outline;
+pub use outline::{admin_address, outline};
 pub use place::{FileId, Place};
 pub use settings::{Canary, Database, HttpsSettings, Locations, ServerSettings, TlsSettings};
 pub use sources::{Role, SourceFile, Sources, Unreadable};

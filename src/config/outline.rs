@@ -1,6 +1,6 @@
 //! The outline of a configuration: what commands need that care for no zone.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use super::{
     place::FileId,
@@ -18,4 +18,22 @@ pub fn outline(locations: &Locations) -> (ServerSettings, Vec<PathBuf>) {
     let server =
         settings::read(locations, file.as_ref().map(|file| (FileId(0), file)), &mut Problems::default()).server;
     (server, disk::databases(&paths).files.into_iter().map(|(path, _)| path).collect())
+}
+
+/// The admin address that the configuration names, or the default one; `None` where it says that there is none.
+///
+/// # Errors
+/// Why it is not known: the file cannot be read, or has errors that may be about it.
+pub fn admin_address(locations: &Locations) -> Result<Option<SocketAddr>, String> {
+    let mut problems = Problems::default();
+    let path = locations.config_path();
+    let is_there = locations.config.is_some() || std::fs::symlink_metadata(&path).is_ok();
+    if !is_there {
+        return Ok(settings::read(locations, None, &mut problems).server.admin);
+    }
+    std::fs::File::open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let file = disk::read_file(&path, super::sources::Role::Settings);
+    let server = settings::read(locations, Some((FileId(0), &file)), &mut problems).server;
+    let is_known = server.is_admin_named && server.admin.is_some() || !problems.has_errors();
+    if is_known { Ok(server.admin) } else { Err(format!("{} has errors", path.display())) }
 }

@@ -31,7 +31,8 @@ use super::{
     canary, drain,
     drained::Drained,
     handle::{
-        Command, DrainAct, DrainError, DrainOutcome, DrainReport, DrainRequest, Handle, Listing, ReloadError, ReloadReport,
+        Command, DrainAct, DrainError, DrainOutcome, DrainReport, DrainRequest, Handle, Listing, ReloadError,
+        ReloadReport,
     },
     holding::Holding,
     lastgood::Home,
@@ -393,8 +394,7 @@ impl Controller {
             Command::SetState(request, reply) => match self.edit_state(&request) {
                 // Nothing was edited: the snapshot in force has it all.
                 Ok(report) if report.files.is_empty() => {
-                    let generation = self.published.load().generation;
-                    self.answer(Waiter::SetState(Box::new(report), reply), Ok(generation));
+                    self.answer(Waiter::SetState(Box::new(report), reply), Ok(()));
                 }
                 Ok(report) => {
                     self.waiting_next.push(Waiter::SetState(Box::new(report), reply));

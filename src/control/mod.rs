@@ -49,8 +49,8 @@ pub use controller::{Controller, Starting};
 pub use databases::open_databases;
 pub use edit::{EditError, TableEdit, edit_tables};
 pub use handle::{
-    Drain, DrainAct, DrainError, DrainOutcome, DrainReport, DrainRequest, Gone, Handle, Listing, ReloadError, ReloadReport,
-    ReloadRequest,
+    Drain, DrainAct, DrainError, DrainOutcome, DrainReport, DrainRequest, Gone, Handle, Listing, ReloadError,
+    ReloadReport, ReloadRequest,
 };
 pub use load::{Refusal, World};
 pub use state::{StateDirectory, unix_now};

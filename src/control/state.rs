@@ -16,7 +16,6 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use self::faults::Faults;
-pub(super) use self::file::replace;
 use super::lastgood::{self, Home, LastGood};
 use crate::{
     dns::Name,

@@ -8,7 +8,7 @@
 //! | `http` | the admin address |
 //! | `balancers` | nginx and HAProxy |
 //! | `upstream` | Knot, in the place of a recursive resolver |
-//! | `aliases` `bindings` `scenarios` `control` `failures` `loads` `logs` `monitors` `regions` `reload` `hostile` | the tests |
+//! | `aliases` `bindings` `scenarios` `control` `failures` `loads` `logs` `monitors` `regions` `reload` `reports` `hostile` | the tests |
 
 #![allow(
     dead_code,
@@ -34,6 +34,7 @@ mod logs;
 mod monitors;
 mod regions;
 mod reload;
+mod reports;
 mod scenarios;
 mod script;
 mod upstream;

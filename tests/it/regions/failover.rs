@@ -45,7 +45,7 @@ fn after_a_manual_failover_clients_stay_until_an_operator_gives_them_back() {
     assert!(said.contains("go back"), "{said}");
     server.until_answers(WWW, &[regions.fra], LONG);
     assert_eq!(pool(&server, WWW).holder, None);
-    assert!(told(&site, &server, &["failback", WWW]).contains("nobody"));
+    assert!(told(&site, &server, &["failback", WWW]).contains("no member holds"));
 }
 
 #[test]

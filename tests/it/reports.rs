@@ -1,0 +1,269 @@
+//! Every report of a drain, of `status` and of the metrics agrees with what queries are answered at the same moment.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::{
+    ask::Ask,
+    harness::{LONG, Server, Site},
+};
+
+const PLACES: &str = "zones/datacenters.toml";
+const ZONE: &str = "zones/example.org.toml";
+/// Queries of each name and type that a report is compared with: 1000 and more in all.
+const QUERIES: usize = 120;
+/// The addresses of `fra`.
+const FRA: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
+
+/// Services that differ in which families each datacenter has.
+fn site() -> Site {
+    let service = |name: &str, keys: &str, fra: &str, others: &str| {
+        format!(
+            "[service.\"{name}.example.org\"]\nttl = 20\n{keys}\
+             members = [{{ datacenter = \"fra\", addresses = [{fra}] }}, {others}]\n"
+        )
+    };
+    let member = |addresses: &str| format!("{{ datacenter = \"iad\", addresses = [{addresses}] }}");
+    let (v4, v6) = ("\"192.0.2.1\"", "\"2001:db8::1\"");
+    let both = format!("{v4}, {v6}");
+    let mut zone =
+        "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n".to_owned();
+    zone += &service("both", "", &both, &member("\"192.0.2.2\", \"2001:db8::2\""));
+    zone += &service("first", "policy = \"failover\"\n", &both, &member("\"192.0.2.2\""));
+    zone += &service("new", "spread = \"client\"\n", v6, "");
+    zone += &service("only", "", &both, "");
+    zone += &service("older", "", v4, &member("\"192.0.2.2\""));
+    let places = "[datacenter.fra]  # Frankfurt\nregion = \"eu\"\n[datacenter.iad]\nregion = \"us\"\n\
+                  [datacenter.off]\nregion = \"us\"\nstate = \"disabled\"  # for the year\n\
+                  [datacenter.spare]\nstate = \"standby\"\n";
+    Site::new(&[(PLACES, places), (ZONE, &zone)])
+}
+
+/// The program's exit code, its text and its messages.
+fn run(site: &Site, server: &Server, arguments: &[&str]) -> (i32, String, String) {
+    let admin = server.admin.unwrap().to_string();
+    site.run(&[arguments, &["--server", &admin]].concat())
+}
+
+fn document(site: &Site, server: &Server, arguments: &[&str]) -> Value {
+    let (code, out, err) = run(site, server, &[arguments, &["--json"]].concat());
+    assert_eq!(code, 0, "{out}{err}");
+    serde_json::from_str(&out).unwrap()
+}
+
+/// The names and types that some of many queries are answered from `fra`, and how many replies were.
+fn asked(server: &Server) -> (BTreeSet<(String, String)>, usize) {
+    let (mut named, mut replies) = (BTreeSet::new(), 0);
+    for name in ["both", "first", "new", "only", "older"].map(|label| format!("{label}.example.org")) {
+        for rtype in ["A", "AAAA"] {
+            for number in 0..QUERIES {
+                let answers = server.ask(&Ask::new(&name, rtype).subnet(&format!("8.0.{number}.0/24"))).answers();
+                if answers.iter().any(|address| FRA.contains(&address.as_str())) {
+                    named.insert((name.clone(), rtype.to_owned()));
+                    replies += 1;
+                }
+            }
+        }
+    }
+    (named, replies)
+}
+
+fn listed(list: &Value) -> BTreeSet<(String, String)> {
+    let text = |entry: &Value, key: &str| entry[key].as_str().unwrap().to_owned();
+    list.as_array().unwrap().iter().map(|entry| (text(entry, "service"), text(entry, "type"))).collect()
+}
+
+/// Compares what `status` and the metrics say of `fra` with what queries are answered; what they all say.
+fn agreed(site: &Site, server: &Server) -> BTreeSet<(String, String)> {
+    let answers = || server.metric("portolan_datacenter_answers_total", "datacenter=\"fra\"") as usize;
+    let before = answers();
+    let (named, replies) = asked(server);
+    assert_eq!(answers() - before, replies, "the metrics count the replies that name it");
+    let status = document(site, server, &["status"]);
+    let fra = &status["datacenters"][0];
+    let is_drained = fra["state"] == "draining";
+    assert_eq!(fra["effective"], Value::from(is_drained && named.is_empty()), "{fra}");
+    assert_eq!(fra.get("drain").is_some(), is_drained && named.is_empty(), "{fra}");
+    let expected = if is_drained { named.clone() } else { BTreeSet::new() };
+    assert_eq!(listed(&fra["still-answered"]), expected, "{fra}");
+    assert_eq!(fra["still-answered-count"], expected.len(), "{fra}");
+    let counted = server.metric("portolan_datacenter_still_answered", "datacenter=\"fra\"");
+    assert_eq!(counted as usize, expected.len());
+    let (_, text, _) = run(site, server, &["status"]);
+    for (name, rtype) in &expected {
+        assert!(text.contains(&format!("{name} {rtype}: ")), "{text}");
+    }
+    let line = text.lines().find(|line| line.starts_with("fra ")).unwrap();
+    assert_eq!(line.contains("effective since"), is_drained && named.is_empty(), "{text}");
+    named
+}
+
+fn names(pairs: &[(&str, &str)]) -> BTreeSet<(String, String)> {
+    pairs.iter().map(|(label, rtype)| (format!("{label}.example.org"), (*rtype).to_owned())).collect()
+}
+
+#[test]
+fn drain_status_and_metrics_agree_with_what_queries_are_answered() {
+    let site = site();
+    let server = site.serve();
+    let all = agreed(&site, &server);
+    assert_eq!(all.len(), 8, "{all:?}");
+
+    let (code, _, err) = run(&site, &server, &["drain", "fra"]);
+    assert!(code == 1 && err.contains("new.example.org") && err.contains("only.example.org"), "{err}");
+    assert!(err.contains("node test") && !site.read(PLACES).contains("draining"), "{err}");
+    let (_, out, _) = run(&site, &server, &["drain", "fra", "--json"]);
+    let refused: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(refused["server"]["node"], "test", "{refused}");
+    assert!(refused["detail"]["distress"].as_array().is_some_and(|all| all.len() >= 2), "{refused}");
+
+    // Forced: what has no other member is answered on, and every report says so.
+    let report = document(&site, &server, &["drain", "fra", "--force", "--reason", "move", "--for", "2h"]);
+    let stuck = names(&[("new", "AAAA"), ("only", "A"), ("only", "AAAA")]);
+    let outcome = &report["outcomes"][0];
+    assert_eq!((outcome["effective"].as_bool(), listed(&outcome["still-answered"])), (Some(false), stuck.clone()));
+    assert_eq!(report["datacenters"][0][1], Value::Null, "no expiry before it is effective: {report}");
+    assert_eq!(report["server"]["node"], "test");
+    assert_eq!(agreed(&site, &server), stuck);
+    server.until_logged("answers still name a drained datacenter");
+
+    // Again: what is not named stays.
+    let (code, text, _) = run(&site, &server, &["drain", "fra", "--force"]);
+    assert!(code == 0 && text.contains("already draining") && text.contains("move"), "{text}");
+    assert!(text.contains("only.example.org AAAA: no other member is left"), "{text}");
+    assert!(!text.contains("expires"), "{text}");
+    let again = document(&site, &server, &["drain", "fra", "--force", "--reason", "longer move"]);
+    let outcome = &again["outcomes"][0];
+    assert_eq!(outcome["reason"], "longer move");
+    assert_eq!(outcome["until"], report["outcomes"][0]["until"], "the end stays: {again}");
+
+    // Another member for each: it becomes effective, later, and that is logged.
+    let other = "{ datacenter = \"iad\", addresses = [\"192.0.2.2\", \"2001:db8::2\"] }]\n";
+    site.write(ZONE, &site.read(ZONE).replace(", ]\n", &format!(", {other}")));
+    server.until_logged("drain is effective: no new answer names the datacenter");
+    assert_eq!(agreed(&site, &server), BTreeSet::new());
+    let status = document(&site, &server, &["status"]);
+    let drain = &status["datacenters"][0]["drain"];
+    assert_eq!(drain["longest-ttl"], 20, "{drain}");
+    assert_eq!(drain["expires"].as_i64(), drain["effective"].as_i64().map(|effective| effective + 20), "{drain}");
+
+    let (code, text, _) = run(&site, &server, &["undrain", "fra"]);
+    assert!(code == 0 && text.contains("fra: in service: the answers of 8 names and types name it"), "{text}");
+    assert_eq!(agreed(&site, &server).len(), 8, "new.example.org A is iad's alone");
+}
+
+#[test]
+fn a_ramp_and_a_held_drain_are_not_effective() {
+    let site = site();
+    site.edit(ZONE, ", ]\n", ", { datacenter = \"iad\", addresses = [\"192.0.2.2\", \"2001:db8::2\"] }]\n");
+    let server = site.serve();
+    let (code, text, err) = run(&site, &server, &["drain", "fra", "--force", "--over", "60s"]);
+    assert!(code == 0 && text.contains("draining, not effective yet: takes "), "{text}{err}");
+    assert!(text.contains("% of its share") && !text.contains("expires"), "{text}");
+    assert_eq!(agreed(&site, &server).len(), 8);
+    let (code, text, err) = run(&site, &server, &["drain", "fra", "--pause"]);
+    assert_eq!(code, 0, "{text}{err}");
+    server.until("it is held", LONG, |server| server.status().ramps[0].kind == "held-drain");
+    let (_, text, _) = run(&site, &server, &["status"]);
+    assert!(text.contains("held there") && text.contains("the drain is held"), "{text}");
+    agreed(&site, &server);
+    let held = site.read(PLACES);
+    // A second drain keeps what it does not name: the pace and the hold.
+    document(&site, &server, &["drain", "fra", "--reason", "why"]);
+    let text = site.read(PLACES);
+    assert!(held.contains("drain-hold") && text.contains("drain-hold") && text.contains("draining-over"), "{text}");
+    document(&site, &server, &["drain", "fra", "--over", "0s"]);
+    document(&site, &server, &["drain", "fra", "--resume"]);
+    assert_eq!(agreed(&site, &server), BTreeSet::new());
+}
+
+#[test]
+fn what_is_not_in_service_cannot_be_drained_nor_undrained() {
+    let site = site();
+    let server = site.serve();
+    let before = site.read(PLACES);
+    for (name, state) in [("off", "disabled"), ("spare", "standby")] {
+        let (code, _, err) = run(&site, &server, &["drain", name, "--for", "3s"]);
+        assert_eq!(code, 1, "{err}");
+        assert!(err.contains(&format!("its state is {state} in ")) && err.contains("datacenters.toml:"), "{err}");
+        assert!(err.contains("state = \""), "it says what to do instead: {err}");
+        let (code, text, err) = run(&site, &server, &["undrain", name]);
+        assert_eq!(code, 0, "{err}");
+        assert!(text.contains("not drained") && !text.contains("in service:") && !text.contains("edited z"), "{text}");
+    }
+    let (code, text, _) = run(&site, &server, &["undrain", "iad"]);
+    assert!(code == 0 && text.contains("iad: not drained: its state is active"), "{text}");
+    assert_eq!(site.read(PLACES), before, "nothing was edited");
+    // Of a region those are drained that can be.
+    let (code, text, err) = run(&site, &server, &["drain", "us"]);
+    assert_eq!(code, 0, "{text}{err}");
+    assert!(text.contains("off: off is not in service") && text.contains("iad: out of every new answer"), "{text}");
+}
+
+#[test]
+fn a_drain_that_ends_leaves_the_datacenter_in_service() {
+    let site = site();
+    site.edit(ZONE, ", ]\n", ", { datacenter = \"iad\", addresses = [\"192.0.2.2\", \"2001:db8::2\"] }]\n");
+    let server = site.serve();
+    document(&site, &server, &["drain", "fra", "--force", "--for", "1s"]);
+    server.until("fra is in service again", LONG, |server| server.status().datacenters[0].state == "active");
+    assert_eq!(agreed(&site, &server).len(), 8);
+    let (code, text, _) = site.run(&["check", "--config", "portolan.toml"]);
+    assert!(
+        code == 0 && text.contains("datacenter fra in eu: active (the `until` of its draining has passed)"),
+        "{text}"
+    );
+}
+
+#[test]
+fn explain_says_in_its_first_line_whether_a_server_or_the_files_answer() {
+    let site = site();
+    let server = site.serve();
+    let admin = server.admin.unwrap().to_string();
+    let explain = ["explain", "both.example.org", "--client", "8.0.0.1"];
+    let asked = |named: Option<&str>, more: &[&str]| {
+        let mut command = site.command(&[&explain[..], more].concat());
+        named.into_iter().for_each(|named| _ = command.env("PORTOLAN_SERVER", named));
+        let output = command.output().unwrap();
+        let text = |octets: Vec<u8>| String::from_utf8(octets).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, text, err) = asked(Some(&admin), &[]);
+    let first = text.lines().next().unwrap_or_default();
+    assert!(
+        code == Some(0) && first.starts_with(&format!("from the running server http://{admin}: node test")),
+        "{text}{err}"
+    );
+    let (_, text, _) = asked(Some(&admin), &["--json"]);
+    let json: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["source"]["server"]["pid"], server.pid());
+    let (_, text, _) = asked(Some(&admin), &["--zones", "zones"]);
+    assert!(text.starts_with("from the files"), "--zones names the files: {text}");
+    // An error of the server is an answer.
+    let mut command = site.command(&["explain", "www.elsewhere.net", "--client", "8.0.0.1"]);
+    let output = command.env("PORTOLAN_SERVER", &admin).output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && err.contains("www.elsewhere.net") && err.contains("node test"), "{err}");
+    // The configured address is port 0: no server answers there.
+    let (code, text, err) = asked(None, &[]);
+    assert!(code == Some(0) && text.starts_with("from the files"), "{text}{err}");
+    let (_, text, _) = asked(None, &["--json"]);
+    let json: Value = serde_json::from_str(&text).unwrap();
+    assert!(json["source"]["files"]["because"].as_str().is_some_and(|why| why.contains("no server answers")), "{json}");
+    // A server that --server names is not replaced by files.
+    let (code, _, err) = asked(None, &["--server", "127.0.0.1:1"]);
+    assert!(code == Some(1) && err.contains("no portolan answers at http://127.0.0.1:1"), "{err}");
+}
+
+#[test]
+fn a_configuration_without_an_admin_address_is_no_reason_to_ask_another_server() {
+    let site = site();
+    site.write("portolan.toml", "[server]\nadmin = false\n");
+    for arguments in [&["status", "--config", "portolan.toml"][..], &["drain", "fra", "--config", "portolan.toml"]] {
+        let (code, _, err) = site.run(arguments);
+        assert!(code == 1 && err.contains("portolan.toml has no admin address"), "{err}");
+    }
+    let (code, text, _) = site.run(&["explain", "both.example.org", "--client", "8.0.0.1"]);
+    assert!(code == 0 && text.lines().next().unwrap().contains("has no admin address"), "{text}");
+}
