@@ -174,7 +174,10 @@ impl DrainPlan {
     pub(super) fn conditions(&self, conditions: &Conditions) -> Conditions {
         let mut conditions = conditions.clone();
         for (id, _, step) in &self.datacenters {
-            if let Step::Becomes(state) = step {
+            // What drains already was accepted when its drain began.
+            if let Step::Becomes(state) = step
+                && conditions.datacenters[id.index()] != *state
+            {
                 conditions.datacenters[id.index()] = *state;
                 // At its end, however long it goes.
                 conditions.steering.datacenter_parts.remove(id);
