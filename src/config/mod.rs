@@ -39,7 +39,10 @@ pub use nearest::Nearest;
 pub use outline::{admin_address, outline};
 pub use place::{FileId, Place};
 pub use settings::{Canary, Database, HttpsSettings, Locations, ServerSettings, TlsSettings};
-pub use sources::{Role, SourceFile, Sources, Unreadable};
+pub use sources::{
+    Footprint, Kind, Role, SourceFile, Sources, Stamp, Trace, Unreadable, is_database, is_ignored, is_master,
+    is_tables, replenish_descriptors, reserve_descriptors, with_spare_descriptors,
+};
 pub use summary::Summary;
 
 use crate::steer::Topology;

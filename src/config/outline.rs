@@ -1,23 +1,24 @@
 //! The outline of a configuration: what commands need that care for no zone.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
 
 use super::{
     place::FileId,
     problems::Problems,
     settings::{self, Locations, ServerSettings},
-    sources::disk,
+    sources::{Footprint, Role, disk},
 };
 
 /// How the server runs and which databases it has, by `portolan.toml` and flags. What is wrong in them has its default here.
 pub fn outline(locations: &Locations) -> (ServerSettings, Vec<PathBuf>) {
+    let mut footprint = Footprint::default();
     let path = locations.config_path();
     let is_there = locations.config.is_some() || disk::may_exist(&path);
-    let file = is_there.then(|| disk::read_file(&path, super::sources::Role::Settings));
+    let file = is_there.then(|| disk::read_file(&path, Role::Settings, &mut footprint.links).file);
     let paths = settings::paths(locations, file.as_ref());
     let server =
         settings::read(locations, file.as_ref().map(|file| (FileId(0), file)), &mut Problems::default()).server;
-    (server, disk::databases(&paths).files.into_iter().map(|(path, _)| path).collect())
+    (server, disk::databases(&paths, &mut footprint).files.into_iter().map(|(path, _)| path).collect())
 }
 
 /// The admin address that the configuration names, or the default one; `None` where it says that there is none.
@@ -27,12 +28,12 @@ pub fn outline(locations: &Locations) -> (ServerSettings, Vec<PathBuf>) {
 pub fn admin_address(locations: &Locations) -> Result<Option<SocketAddr>, String> {
     let mut problems = Problems::default();
     let path = locations.config_path();
-    let is_there = locations.config.is_some() || std::fs::symlink_metadata(&path).is_ok();
+    let is_there = locations.config.is_some() || disk::may_exist(&path);
     if !is_there {
         return Ok(settings::read(locations, None, &mut problems).server.admin);
     }
     std::fs::File::open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let file = disk::read_file(&path, super::sources::Role::Settings);
+    let file = disk::read_file(&path, Role::Settings, &mut BTreeSet::new()).file;
     let server = settings::read(locations, Some((FileId(0), &file)), &mut problems).server;
     let is_known = server.is_admin_named && server.admin.is_some() || !problems.has_errors();
     if is_known { Ok(server.admin) } else { Err(format!("{} has errors", path.display())) }

@@ -6,13 +6,14 @@
 //! missing then is not known.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap, HashSet},
+    os::unix::ffi::OsStrExt as _,
     path::{Component, Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::SystemTime,
 };
 
-use self::disk::FoundDatabases;
+use self::disk::{FoundDatabases, ReadFile};
 use super::{
     diagnostics::escaped,
     place::FileId,
@@ -21,11 +22,20 @@ use super::{
 
 pub(super) mod disk;
 mod exchange;
+mod footprint;
+mod links;
+mod spare;
 mod unreadable;
 mod walk;
 
+pub use disk::{is_database, is_master, is_tables};
+pub use footprint::{Footprint, Kind, Stamp, Trace};
+pub use spare::{replenish_descriptors, reserve_descriptors, with_spare_descriptors};
 pub use unreadable::Unreadable;
+pub use walk::is_ignored;
 
+/// How often the files are read again because what led to them was swapped meanwhile.
+const READINGS: usize = 4;
 /// The name of the configuration file that is read where none is named.
 pub(super) const DEFAULT_CONFIG: &str = "portolan.toml";
 
@@ -42,6 +52,9 @@ pub struct Sources {
     /// The databases that were named or found.
     pub(super) databases: FoundDatabases,
     by_path: Arc<HashMap<PathBuf, FileId>>,
+    footprint: Arc<Footprint>,
+    /// The paths that tables and master files named so far, whether a file was found there or not.
+    named: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
 /// One file.
@@ -57,7 +70,7 @@ pub struct SourceFile {
     pub role: Role,
     /// Its octets, or why there are none.
     pub content: Result<Vec<u8>, Unreadable>,
-    /// Where each line starts, once somebody asks.
+    /// Where each line starts, once it was asked for.
     lines: OnceLock<Vec<u32>>,
 }
 
@@ -79,7 +92,7 @@ pub enum Role {
 
 impl SourceFile {
     fn new(path: &Path, role: Role, modified: Option<SystemTime>, content: Result<Vec<u8>, Unreadable>) -> Self {
-        let shown = escaped(&path.to_string_lossy()).into();
+        let shown = escaped(&readable(path)).into();
         Self { path: path.to_path_buf(), shown, modified, role, content, lines: OnceLock::new() }
     }
 
@@ -103,18 +116,44 @@ impl Sources {
     pub fn read(locations: &Locations) -> Self {
         let config_path = locations.config_path();
         let is_there = locations.config.is_some() || disk::may_exist(&config_path);
-        Self::read_with(locations, is_there.then(|| disk::read_file(&config_path, Role::Settings)))
+        let mut links = BTreeSet::new();
+        let read = is_there.then(|| disk::read_file(&config_path, Role::Settings, &mut links));
+        let (settings, trace) = match read {
+            Some(ReadFile { file, trace }) => (Some(file), trace),
+            None => (None, Trace::missing(&config_path, Kind::File)),
+        };
+        Self::at_one_moment(locations, settings, Footprint { traces: vec![trace], links, ..Footprint::default() })
     }
 
     /// Reads every file but `portolan.toml`, which is given: it says where the others are.
     pub fn read_with(locations: &Locations, settings: Option<SourceFile>) -> Self {
+        let mut footprint = Footprint::default();
+        // The one on the disk matters as before: once it is repaired, it is used.
+        footprint.traces.push(Trace::of(&locations.config_path(), Kind::File, &mut footprint.links));
+        Self::at_one_moment(locations, settings, footprint)
+    }
+
+    fn at_one_moment(locations: &Locations, settings: Option<SourceFile>, footprint: Footprint) -> Self {
+        let mut sources = Self::read_once(locations, settings.clone(), footprint.clone());
+        for _ in 1..READINGS {
+            // A link or a directory was swapped meanwhile: parts of two versions are no configuration.
+            if sources.footprint.is_of_one_moment() {
+                break;
+            }
+            sources = Self::read_once(locations, settings.clone(), footprint.clone());
+        }
+        replenish_descriptors();
+        sources
+    }
+
+    fn read_once(locations: &Locations, settings: Option<SourceFile>, mut footprint: Footprint) -> Self {
         let mut files: Vec<SourceFile> = settings.into_iter().collect();
         let config = files.first().map(|_| FileId(0));
         let paths = settings::paths(locations, files.first());
         let zones = FileId(files.len() as u32);
-        disk::read_directory(&paths.zones, &mut files);
-        let databases = disk::databases(&paths);
-        Self::new(files, config, zones, locations.clone(), databases)
+        disk::read_directory(&paths.zones, &mut files, &mut footprint);
+        let databases = disk::databases(&paths, &mut footprint);
+        Self::new(files, config, zones, locations.clone(), databases, Arc::new(footprint))
     }
 
     /// Files that are nowhere on the disk: the built-in samples, or a test's. `zones/` is the zones directory; no database
@@ -136,7 +175,7 @@ impl Sources {
         let paths = settings::paths(locations, config.map(|id| &files[id.index()]));
         let named = paths.databases.unwrap_or_default();
         let databases = FoundDatabases { files: named.into_iter().map(|path| (path, None)).collect(), unlisted: None };
-        Self::new(files, config, FileId(0), locations.clone(), databases)
+        Self::new(files, config, FileId(0), locations.clone(), databases, Arc::default())
     }
 
     fn new(
@@ -145,8 +184,18 @@ impl Sources {
         zones: FileId,
         locations: Locations,
         databases: FoundDatabases,
+        footprint: Arc<Footprint>,
     ) -> Self {
-        let mut sources = Self { files: files.into(), config, zones, locations, databases, by_path: Arc::default() };
+        let mut sources = Self {
+            files: files.into(),
+            config,
+            zones,
+            locations,
+            databases,
+            by_path: Arc::default(),
+            footprint,
+            named: Arc::default(),
+        };
         sources.index();
         sources
     }
@@ -167,10 +216,47 @@ impl Sources {
         &self.files
     }
 
-    /// When any of the files was last changed: a caller that does not want to take up a half-written file waits until this
-    /// lies a moment back.
-    pub fn last_modified(&self) -> Option<SystemTime> {
-        self.files.iter().filter_map(|file| file.modified).max()
+    /// Treats files as unreadable that a program has open and has written to: half of a file is never used. `open` has their
+    /// paths without links.
+    pub fn leave_out_open(&mut self, open: &BTreeSet<PathBuf>) {
+        let traces = self.footprint.traces.iter().chain(&self.footprint.others);
+        let open: HashSet<&Path> =
+            traces.filter(|trace| open.contains(&trace.real)).map(|trace| &*trace.path).collect();
+        if open.is_empty() {
+            return;
+        }
+        // Nothing shares the files before they are checked.
+        for file in Arc::get_mut(&mut self.files).into_iter().flatten() {
+            if file.role != Role::Directory && open.contains(&*file.path) {
+                file.content = Err(Unreadable::KeepsChanging);
+            }
+        }
+    }
+
+    /// Every path that the configuration depends on as it was read. Files other than tables and zones count if something has
+    /// named them, so that this is complete once the configuration was checked.
+    pub fn footprint(&self) -> Footprint {
+        let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut footprint = Footprint::clone(&self.footprint);
+        let others = std::mem::take(&mut footprint.others);
+        footprint.traces.extend(others.into_iter().filter(|trace| named.contains(&normal(&trace.path))));
+        let found: HashSet<PathBuf> = footprint.traces.iter().map(|trace| normal(&trace.path)).collect();
+        let mut links = BTreeSet::new();
+        // Beyond the bounds and in directories that cannot be listed, files that are there are not found either.
+        let is_complete = self.files.iter().all(|file| file.role != Role::Directory || file.content.is_ok());
+        let is_missing = |path: &Path| self.is_missing_below_zones(path) && (is_complete || !path.exists());
+        let missing = named.iter().filter(|path| !found.contains(*path) && is_missing(path));
+        let missing: Vec<Trace> = missing.map(|path| Trace::absent(path, &mut links)).collect();
+        footprint.traces.extend(missing);
+        footprint.links.append(&mut links);
+        footprint
+    }
+
+    /// Whether a file at this path would be read if it were there, and is not.
+    fn is_missing_below_zones(&self, path: &Path) -> bool {
+        let below = path.strip_prefix(normal(self.zones_directory()));
+        let is_read = |name: &std::ffi::OsStr| !is_ignored(&name.to_string_lossy());
+        below.is_ok_and(|below| below.iter().all(is_read)) && !path.is_dir()
     }
 
     /// What named them.
@@ -191,8 +277,13 @@ impl Sources {
 
     /// The file at `path`, as it is written in a file of `directory`, else in the zones directory.
     pub(super) fn find(&self, path: &str, directory: &Path) -> Option<FileId> {
-        let at = |directory: &Path| self.by_path.get(&normal(&directory.join(path))).copied();
-        at(directory).or_else(|| at(self.zones_directory()))
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        [directory, self.zones_directory()].into_iter().find_map(|directory| {
+            let path = normal(&directory.join(path));
+            let found = self.by_path.get(&path).copied();
+            named.insert(path);
+            found
+        })
     }
 
     pub(super) fn ids(&self, role: Role) -> impl Iterator<Item = FileId> {
@@ -202,6 +293,16 @@ impl Sources {
     pub(super) fn file(&self, id: FileId) -> &SourceFile {
         &self.files[id.index()]
     }
+}
+
+/// The path as text. Octets that are not UTF-8 are shown as numbers, so that two such names are not shown as one.
+fn readable(path: &Path) -> String {
+    let mut text = String::new();
+    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|octet| format!("\\x{octet:02x}")));
+    }
+    text
 }
 
 /// The path without `.` and with `..` resolved by name alone. Links need no thought here: only files below the zones

@@ -1,12 +1,22 @@
 //! Reading from the disk within bounds: sizes, and only what is a regular file.
 
 use std::{
-    fs::{self, File, Metadata},
+    collections::BTreeSet,
+    fs::{self, File, Metadata, OpenOptions},
     io::{self, Read as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
-use super::{Role, SourceFile, unreadable::Unreadable, walk};
+use super::{
+    Role, SourceFile,
+    footprint::{Footprint, Kind, Stamp, Trace},
+    links,
+    spare::with_spare_descriptors,
+    unreadable::Unreadable,
+    walk::{self, Place},
+};
 use crate::config::settings::Paths;
 
 /// The largest file that is read.
@@ -16,40 +26,84 @@ const LARGEST_TOTAL: u64 = 512 << 20;
 /// How often a file that changes while it is read is read again.
 const ATTEMPTS: usize = 5;
 
-/// Reads one file, whatever directory it is in.
-pub(in crate::config) fn read_file(path: &Path, role: Role) -> SourceFile {
-    let (content, modified) = match read_regular(path, LARGEST_FILE) {
-        Ok((octets, metadata)) => (Ok(octets), metadata.modified().ok()),
-        Err(reason) => (Err(reason), None),
+/// How long ago a file must have been changed to be taken as complete. A program that truncates a file and writes it again
+/// leaves it empty for a moment.
+const SETTLED: Duration = Duration::from_millis(30);
+
+/// A file that was read, and what that depended on.
+pub(in crate::config) struct ReadFile {
+    pub(in crate::config) file: SourceFile,
+    pub(super) trace: Trace,
+}
+
+/// Reads one file, whatever directory it is in. Links on the way go into `links`.
+pub(in crate::config) fn read_file(path: &Path, role: Role, links: &mut BTreeSet<PathBuf>) -> ReadFile {
+    match links::resolve(path, links) {
+        Ok(real) => {
+            let is_link = std::path::absolute(path).is_ok_and(|absolute| absolute != real);
+            read_place(&Place { path: path.to_path_buf(), real, is_link }, role)
+        }
+        Err(reason) => {
+            let trace = Trace::unread(path, Kind::File, &reason);
+            ReadFile { file: SourceFile::new(path, role, None, Err(reason)), trace }
+        }
+    }
+}
+
+fn read_place(place: &Place, role: Role) -> ReadFile {
+    let Place { path, real, is_link } = place;
+    let (content, found) = match read_regular(real, role) {
+        Ok((octets, metadata)) => (Ok(octets), Some(metadata)),
+        Err(reason) => (Err(reason), fs::metadata(real).ok()),
     };
-    SourceFile::new(path, role, modified, content)
+    let modified = found.as_ref().filter(|_| content.is_ok()).and_then(|found| found.modified().ok());
+    let stamp = found.as_ref().map(Stamp::from);
+    let file = SourceFile::new(path, role, modified, content);
+    let trace = Trace { path: path.clone(), real: real.clone(), kind: Kind::File, is_link: *is_link, stamp };
+    ReadFile { file, trace }
 }
 
 /// Reads a regular file that does not change meanwhile.
-fn read_regular(path: &Path, largest: u64) -> Result<(Vec<u8>, Metadata), Unreadable> {
+fn read_regular(path: &Path, role: Role) -> Result<(Vec<u8>, Metadata), Unreadable> {
     for _ in 0..ATTEMPTS {
-        // Asked before it is opened: opening a FIFO would wait for a writer.
-        let named = fs::metadata(path)?;
-        if let Some(what) = other_than_file(&named) {
-            return Err(Unreadable::NotAFile(what));
-        }
-        if named.len() > largest {
-            return Err(Unreadable::TooLarge);
-        }
-        let mut file = File::open(path)?;
+        let mut file = open_regular(path)?;
         let before = file.metadata()?;
-        let mut octets = Vec::with_capacity(before.len().min(largest) as usize + 1);
-        file.by_ref().take(largest + 1).read_to_end(&mut octets)?;
-        if octets.len() as u64 > largest {
+        if before.len() > LARGEST_FILE {
             return Err(Unreadable::TooLarge);
         }
+        let mut octets = Vec::with_capacity(before.len() as usize + 1);
+        file.by_ref().take(LARGEST_FILE + 1).read_to_end(&mut octets)?;
         let after = file.metadata()?;
-        let is_same = before.modified().ok() == after.modified().ok() && before.len() == after.len();
-        if is_same && octets.len() as u64 == after.len() {
-            return Ok((octets, after));
+        let is_same = Stamp::from(&before).has_same_content(&Stamp::from(&after));
+        if !is_same || octets.len() as u64 != after.len() {
+            continue;
+        }
+        // Of a file that is not read by its name, a log say, its user alone needs to know that it is complete.
+        let is_by_name = role == Role::Settings || is_tables(path) || is_master(path);
+        match until_settled(&after).filter(|_| is_by_name) {
+            Some(rest) => std::thread::sleep(rest),
+            None => return Ok((octets, after)),
         }
     }
     Err(Unreadable::KeepsChanging)
+}
+
+/// How long it takes until a file that was just changed counts as complete.
+fn until_settled(found: &Metadata) -> Option<Duration> {
+    let age = SystemTime::now().duration_since(found.modified().ok()?).ok()?;
+    SETTLED.checked_sub(age).filter(|rest| !rest.is_zero())
+}
+
+/// Opens a regular file. Nothing else is opened, which may wait or do something; should one be put in its place at that moment,
+/// the opening does not wait, and it is seen.
+fn open_regular(path: &Path) -> Result<File, Unreadable> {
+    let refused = |found: &Metadata| other_than_file(found).map_or(Ok(()), |what| Err(Unreadable::NotAFile(what)));
+    refused(&fs::metadata(path)?)?;
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(libc::O_NONBLOCK);
+    let file = with_spare_descriptors(|| options.open(path))?;
+    refused(&file.metadata()?)?;
+    Ok(file)
 }
 
 /// Whether something may be at `path`: only the system's word that nothing is there counts as absence. A directory that may
@@ -71,51 +125,53 @@ fn other_than_file(metadata: &Metadata) -> Option<&'static str> {
 }
 
 /// Reads a zones directory: itself first, then what of it cannot be listed, then what lies below it, in the order of paths.
-pub(super) fn read_directory(root: &Path, files: &mut Vec<SourceFile>) {
+pub(super) fn read_directory(root: &Path, files: &mut Vec<SourceFile>, footprint: &mut Footprint) {
     let directory = |path: &Path, content| SourceFile::new(path, Role::Directory, None, content);
     let content = match fs::metadata(root) {
         Ok(metadata) if metadata.is_dir() => Ok(Vec::new()),
         Ok(_) => Err(Unreadable::NotADirectory),
         Err(error) => Err(error.into()),
     };
-    let is_there = content.is_ok();
-    files.push(directory(root, content));
-    if !is_there {
-        return;
+    if let Err(reason) = &content {
+        // The links above it, one of which may be put right.
+        let _ = links::resolve(root, &mut footprint.links);
+        footprint.traces.push(Trace::unread(root, Kind::ZoneDirectory, reason));
+        return files.push(directory(root, content));
     }
-    let walked = walk::walk(root);
+    files.push(directory(root, content));
+    let walked = walk::walk(root, footprint);
     files.extend(walked.failures.into_iter().map(|(path, reason)| directory(&path, Err(reason))));
     let mut found = walked.files;
     let mut total = 0;
     // Tables first, then master files: should the bound on the total be met, it is better met by a file that nothing names.
-    found.sort_by_cached_key(|path| (!is_tables(path), !is_master(path), path.clone()));
-    for path in found {
-        files.push(read_below(&path, &mut total));
+    found.sort_by_cached_key(|place| (!is_tables(&place.path), !is_master(&place.path), place.path.clone()));
+    for place in found {
+        let ReadFile { mut file, trace } = read_place(&place, role_of(&place.path));
+        total += file.octets().len() as u64;
+        if total > LARGEST_TOTAL {
+            file.content = Err(Unreadable::TooLarge);
+        }
+        files.push(file);
+        if is_tables(&place.path) || is_master(&place.path) {
+            footprint.traces.push(trace);
+        } else {
+            footprint.others.push(trace);
+        }
     }
 }
 
 /// Whether a file of this name is read as tables: `*.toml`, in any case.
-pub(in crate::config) fn is_tables(path: &Path) -> bool {
+pub fn is_tables(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
 }
 
 /// Whether a file of this name is a zone by itself: `NAME.zone`, in any case.
-pub(in crate::config) fn is_master(path: &Path) -> bool {
+pub fn is_master(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zone"))
 }
 
 fn role_of(path: &Path) -> Role {
     if is_tables(path) { Role::Tables } else { Role::Master }
-}
-
-/// Reads a file below the zones directory, unless it is more than what is left of the bound.
-fn read_below(path: &Path, total: &mut u64) -> SourceFile {
-    let mut file = read_file(path, role_of(path));
-    *total += file.octets().len() as u64;
-    if *total > LARGEST_TOTAL {
-        file.content = Err(Unreadable::TooLarge);
-    }
-    file
 }
 
 /// The databases of a configuration.
@@ -142,36 +198,51 @@ impl FoundDatabases {
 }
 
 /// Looks for the databases.
-pub(in crate::config) fn databases(paths: &Paths) -> FoundDatabases {
-    let with_state = |path: PathBuf| {
-        let reason = match fs::metadata(&path) {
-            Ok(found) => other_than_file(&found).map(Unreadable::NotAFile),
-            Err(error) => Some(error.into()),
-        };
+pub(in crate::config) fn databases(paths: &Paths, footprint: &mut Footprint) -> FoundDatabases {
+    let mut look = |path: PathBuf| {
+        let reason = database(&path, footprint).err();
         (path, reason)
     };
     if let Some(named) = &paths.databases {
-        return FoundDatabases { files: named.iter().cloned().map(with_state).collect(), unlisted: None };
+        return FoundDatabases { files: named.iter().cloned().map(look).collect(), unlisted: None };
     }
-    match listed_databases(&paths.default_databases) {
-        Ok(found) => FoundDatabases { files: found.into_iter().map(with_state).collect(), unlisted: None },
-        // The directory is optional.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => FoundDatabases::default(),
+    let directory = &paths.default_databases;
+    match listed_databases(directory) {
+        Ok(found) => {
+            let files = found.into_iter().map(&mut look).collect();
+            footprint.traces.push(Trace::of(directory, Kind::DatabaseDirectory, &mut footprint.links));
+            FoundDatabases { files, unlisted: None }
+        }
         Err(error) => {
-            FoundDatabases { files: Vec::new(), unlisted: Some((paths.default_databases.clone(), error.into())) }
+            footprint.traces.push(Trace::of(directory, Kind::DatabaseDirectory, &mut footprint.links));
+            // The directory is optional.
+            let is_absent = error.kind() == io::ErrorKind::NotFound && !may_exist(directory);
+            let unlisted = (!is_absent).then(|| (directory.clone(), error.into()));
+            FoundDatabases { files: Vec::new(), unlisted }
         }
     }
 }
 
+/// Whether a database is a file that may be read.
+fn database(path: &Path, footprint: &mut Footprint) -> Result<(), Unreadable> {
+    let real = links::resolve(path, &mut footprint.links).inspect_err(|reason| {
+        footprint.traces.push(Trace::unread(path, Kind::File, reason));
+    })?;
+    footprint.traces.push(Trace::alone(path, real, Kind::File));
+    other_than_file(&fs::metadata(path)?).map_or(Ok(()), |what| Err(Unreadable::NotAFile(what)))
+}
+
 /// The paths of a directory that end in `.mmdb`, in order.
 fn listed_databases(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path()));
-    let is_database = |path: &PathBuf| {
-        let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        !is_hidden && path.extension().is_some_and(|e| e.eq_ignore_ascii_case("mmdb")) && !path.is_dir()
-    };
+    let entries = with_spare_descriptors(|| fs::read_dir(directory))?.map(|entry| entry.map(|entry| entry.path()));
     let mut found = entries.collect::<io::Result<Vec<_>>>()?;
-    found.retain(is_database);
+    found.retain(|path| is_database(path) && !path.is_dir());
     found.sort();
     Ok(found)
+}
+
+/// Whether a file of this name is a database: `*.mmdb`, in any case, and not hidden.
+pub fn is_database(path: &Path) -> bool {
+    let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    !is_hidden && path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("mmdb"))
 }

@@ -13,7 +13,7 @@ pub enum Unreadable {
     NotADirectory,
     /// More than 64 MiB, or more than 512 MiB together with the others.
     TooLarge,
-    /// It was written to each time that it was read.
+    /// A program has it open and has written to it, or it was written to each time that it was read.
     KeepsChanging,
     /// The zones directory holds more than a million files; those from here on were not read.
     TooMany,
@@ -24,7 +24,7 @@ pub enum Unreadable {
 }
 
 impl Unreadable {
-    /// Whether the same read can succeed later although nobody changes the file: the system was short of something, or a
+    /// Whether the same read can succeed later although the file is not changed: the system was short of something, or a
     /// volume or a permission is about to come back.
     pub fn is_passing(&self) -> bool {
         const PASSING: [i32; 8] = [
@@ -79,7 +79,7 @@ impl fmt::Display for Unreadable {
             Self::NotAFile(what) => write!(f, "it is {what}, not a regular file"),
             Self::NotADirectory => f.write_str("it is a file where a directory is wanted"),
             Self::TooLarge => f.write_str("it is too large: one file may have 64 MiB, all together 512 MiB"),
-            Self::KeepsChanging => f.write_str("it was being written to each time that it was read"),
+            Self::KeepsChanging => f.write_str("it is open for writing, or was written to each time that it was read"),
             Self::TooMany => {
                 f.write_str("the zones directory holds more than a million files; none after these is read")
             }

@@ -2,16 +2,22 @@
 //!
 //! Nothing is left out in silence. A directory that cannot be listed, an entry whose kind the system does not tell, and
 //! whatever exceeds a bound is a failure with its path: a missing entry would look like a zone that the operator removed.
+//!
+//! Links are resolved once, at the start of the walk and where one is met, and everything is then read by its path without
+//! links: a link that is swapped meanwhile does not lead from one version into another.
 
 use std::{
     collections::HashSet,
+    ffi::OsString,
     fs::{self, DirEntry},
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
 use super::{
     disk::{is_master, is_tables},
+    footprint::{Footprint, Kind, Stamp, Trace},
+    links::resolve,
+    spare::with_spare_descriptors,
     unreadable::Unreadable,
 };
 
@@ -20,85 +26,99 @@ const DEEPEST: usize = 32;
 /// How many files the zones directory may hold.
 const MOST_FILES: usize = 1_000_000;
 
+/// A file or directory under two names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    /// As operators name it.
+    pub(super) path: PathBuf,
+    /// Without links.
+    pub(super) real: PathBuf,
+    /// Whether its last part is a link.
+    pub(super) is_link: bool,
+}
+
+impl Place {
+    fn entry(&self, name: &OsString) -> Self {
+        Self { path: self.path.join(name), real: self.real.join(name), is_link: false }
+    }
+}
+
 /// What a walk found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// Everything that is not a directory, and links whose target is missing.
-    pub(super) files: Vec<PathBuf>,
+    /// Everything that is not a directory.
+    pub(super) files: Vec<Place>,
     /// Directories and entries that could not be read.
     pub(super) failures: Vec<(PathBuf, Unreadable)>,
 }
 
-/// Walks the directory `root`, which exists.
-pub(super) fn walk(root: &Path) -> Found {
-    Walk::bounded(root, MOST_FILES)
+/// Walks the directory `root`, and notes in `footprint` the directories and links.
+pub(super) fn walk(root: &Path, footprint: &mut Footprint) -> Found {
+    Walk::bounded(root, MOST_FILES, footprint)
 }
 
-struct Walk {
-    /// Canonical paths of directories, so that no link leads in a circle or to the same files twice.
+struct Walk<'f> {
+    footprint: &'f mut Footprint,
+    /// Directories without links, so that no link leads in a circle or to the same files twice.
     seen: HashSet<PathBuf>,
     most_files: usize,
     found: Found,
 }
 
-impl Walk {
-    fn bounded(root: &Path, most_files: usize) -> Found {
-        let mut found = Found::default();
-        match fs::canonicalize(root) {
-            Ok(real_root) => {
-                let mut walk = Self { seen: HashSet::from([real_root]), most_files, found };
-                walk.directory(root, 0);
-                walk.found
-            }
-            Err(error) => {
-                found.failures.push((root.to_path_buf(), error.into()));
-                found
+impl<'f> Walk<'f> {
+    fn bounded(root: &Path, most_files: usize, footprint: &'f mut Footprint) -> Found {
+        let mut walk = Self { footprint, seen: HashSet::new(), most_files, found: Found::default() };
+        match resolve(root, &mut walk.footprint.links) {
+            Ok(real) => walk.directory(&Place { path: root.to_path_buf(), real, is_link: false }, 0),
+            Err(reason) => {
+                walk.footprint.traces.push(Trace::unread(root, Kind::ZoneDirectory, &reason));
+                walk.fail(root, reason);
             }
         }
+        walk.found
     }
 
     fn fail(&mut self, path: &Path, reason: impl Into<Unreadable>) {
         self.found.failures.push((path.to_path_buf(), reason.into()));
     }
 
-    fn directory(&mut self, directory: &Path, depth: usize) {
+    fn directory(&mut self, directory: &Place, depth: usize) {
+        if !self.seen.insert(directory.real.clone()) {
+            return;
+        }
+        self.footprint.traces.push(Trace {
+            path: directory.path.clone(),
+            real: directory.real.clone(),
+            kind: Kind::ZoneDirectory,
+            is_link: directory.is_link,
+            // Before it is listed: what is written meanwhile makes it differ.
+            stamp: Stamp::of(&directory.real),
+        });
         if depth > DEEPEST {
-            return self.fail(directory, Unreadable::TooDeep);
+            return self.fail(&directory.path, Unreadable::TooDeep);
         }
         // Listed whole before anything below is opened: one descriptor serves the whole walk.
-        let mut linked = Vec::new();
+        let (mut below, mut linked) = (Vec::new(), Vec::new());
         for entry in self.entries(directory) {
-            let path = entry.path();
+            let place = directory.entry(&entry.file_name());
             match entry.file_type() {
-                Ok(kind) if kind.is_dir() => self.enter(&path, depth),
-                Ok(kind) if kind.is_symlink() => match leads_to_directory(&path) {
-                    Ok(true) => linked.push(path),
-                    Ok(false) => self.file(path),
-                    Err(reason) => self.fail(&path, reason),
-                },
-                Ok(_) => self.file(path),
-                Err(error) => self.fail(&path, error),
+                Ok(kind) if kind.is_dir() => below.push(place),
+                Ok(kind) if kind.is_symlink() => self.link(place, &mut linked),
+                Ok(_) => self.file(place),
+                Err(error) => self.fail(&place.path, error),
             }
         }
         // Links last: a directory's own name is preferred to that of a link to it.
-        for path in linked {
-            self.enter(&path, depth);
+        for place in below.into_iter().chain(linked) {
+            self.directory(&place, depth + 1);
         }
     }
 
-    fn file(&mut self, path: PathBuf) {
-        if self.found.files.len() < self.most_files {
-            self.found.files.push(path);
-        } else if !self.found.failures.iter().any(|(_, reason)| *reason == Unreadable::TooMany) {
-            self.fail(&path, Unreadable::TooMany);
-        }
-    }
-
-    fn entries(&mut self, directory: &Path) -> Vec<DirEntry> {
-        let listed = match fs::read_dir(directory) {
+    fn entries(&mut self, directory: &Place) -> Vec<DirEntry> {
+        let listed = match with_spare_descriptors(|| fs::read_dir(&directory.real)) {
             Ok(listed) => listed,
             Err(error) => {
-                self.fail(directory, error);
+                self.fail(&directory.path, error);
                 return Vec::new();
             }
         };
@@ -107,46 +127,40 @@ impl Walk {
             match entry {
                 Ok(entry) if is_ignored(&entry.file_name().to_string_lossy()) => {}
                 Ok(entry) => entries.push(entry),
-                Err(error) => self.fail(directory, error),
+                Err(error) => self.fail(&directory.path, error),
             }
         }
         entries
     }
 
-    fn enter(&mut self, directory: &Path, depth: usize) {
-        match fs::canonicalize(directory) {
-            Ok(real) => {
-                if self.seen.insert(real) {
-                    self.directory(directory, depth + 1);
-                }
+    /// Follows a link. One whose target cannot be examined may have led to a directory, whose zones are missing then; only
+    /// where its name says that it is a file is that left to the reading of the file.
+    fn link(&mut self, place: Place, linked: &mut Vec<Place>) {
+        let followed = resolve(&place.real, &mut self.footprint.links).and_then(|real| {
+            Ok((fs::metadata(&real)?.is_dir(), Place { path: place.path.clone(), real, is_link: true }))
+        });
+        match followed {
+            Ok((true, target)) => linked.push(target),
+            Ok((false, target)) => self.file(target),
+            Err(Unreadable::Io(..)) if is_tables(&place.path) || is_master(&place.path) => self.file(place),
+            Err(reason) => {
+                self.footprint.traces.push(Trace::unread(&place.real, Kind::ZoneDirectory, &reason));
+                self.fail(&place.path, reason);
             }
-            Err(error) => self.fail(directory, error),
+        }
+    }
+
+    fn file(&mut self, place: Place) {
+        if self.found.files.len() < self.most_files {
+            self.found.files.push(place);
+        } else if !self.found.failures.iter().any(|(_, reason)| *reason == Unreadable::TooMany) {
+            self.fail(&place.path, Unreadable::TooMany);
         }
     }
 }
 
-/// Whether a link leads to a directory. A link whose target cannot be examined may have led to one, whose zones are missing
-/// then; only where its name says that it is a file is that left to the reading of the file.
-fn leads_to_directory(link: &Path) -> Result<bool, Unreadable> {
-    if let Some(directory) = link.parent().filter(|directory| is_open_to_everybody(directory)) {
-        return Err(Unreadable::UnsafeLink(directory.to_path_buf()));
-    }
-    match fs::metadata(link) {
-        Ok(target) => Ok(target.is_dir()),
-        Err(_) if is_tables(link) || is_master(link) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Whether every user may replace entries of this directory: it is writable for others, without the sticky bit.
-fn is_open_to_everybody(directory: &Path) -> bool {
-    const OTHERS_WRITE: u32 = 0o002;
-    const STICKY: u32 = 0o1000;
-    fs::metadata(directory).is_ok_and(|found| found.mode() & (OTHERS_WRITE | STICKY) == OTHERS_WRITE)
-}
-
-/// Hidden files, and what editors leave behind.
-fn is_ignored(name: &str) -> bool {
+/// Whether a file or directory of this name is never read: hidden ones, and what editors leave behind.
+pub fn is_ignored(name: &str) -> bool {
     name.starts_with('.') || name.ends_with('~') || name.ends_with(".bak")
 }
 
@@ -156,7 +170,7 @@ mod tests {
 
     fn failures(root: &Path, most_files: usize) -> Vec<(String, Unreadable)> {
         let inside = |path: PathBuf| path.strip_prefix(root).unwrap().display().to_string();
-        let found = Walk::bounded(root, most_files);
+        let found = Walk::bounded(root, most_files, &mut Footprint::default());
         found.failures.into_iter().map(|(path, reason)| (inside(path), reason)).collect()
     }
 
@@ -186,8 +200,35 @@ mod tests {
     fn a_root_that_is_gone_is_a_failure_and_not_an_empty_directory() {
         let root = tempfile::tempdir().unwrap();
         let gone = root.path().join("gone");
-        let found = walk(&gone);
+        let found = walk(&gone, &mut Footprint::default());
         assert!(found.files.is_empty());
         assert!(matches!(&found.failures[..], [(path, Unreadable::Io(Some(libc::ENOENT), _))] if *path == gone));
+    }
+
+    #[test]
+    fn what_a_walk_depended_on_is_every_directory_and_every_link_on_the_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        fs::create_dir_all(root.join("releases/1/zones/sub")).unwrap();
+        fs::create_dir(root.join("shared")).unwrap();
+        std::os::unix::fs::symlink("releases/1", root.join("current")).unwrap();
+        std::os::unix::fs::symlink("../../../shared", root.join("releases/1/zones/link")).unwrap();
+        let mut footprint = Footprint::default();
+        walk(&root.join("current/zones"), &mut footprint);
+        let below = |path: &Path| path.strip_prefix(&root).unwrap().display().to_string();
+        let traces: Vec<_> = footprint.traces.iter().map(|trace| (below(&trace.path), below(&trace.real))).collect();
+        let expected = [
+            ("current/zones", "releases/1/zones"),
+            ("current/zones/sub", "releases/1/zones/sub"),
+            ("current/zones/link", "shared"),
+        ];
+        assert_eq!(traces, expected.map(|(path, real)| (path.to_owned(), real.to_owned())));
+        let links: Vec<_> = footprint.links.iter().map(|link| below(link)).collect();
+        assert_eq!(links, ["current", "releases/1/zones/link"]);
+        assert!(footprint.is_of_one_moment());
+        fs::remove_file(root.join("current")).unwrap();
+        fs::create_dir_all(root.join("releases/2/zones/sub")).unwrap();
+        std::os::unix::fs::symlink("releases/2", root.join("current")).unwrap();
+        assert!(!footprint.is_of_one_moment(), "the link was swapped");
     }
 }

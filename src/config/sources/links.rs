@@ -1,0 +1,113 @@
+//! Symbolic links: where a path leads in the end, and through which links.
+//!
+//! Links are followed wherever they lead, except those that every user of the host may replace: that user could choose what
+//! the server answers.
+
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Component, Path, PathBuf},
+};
+
+use super::unreadable::Unreadable;
+
+/// As many links are followed for one path, as the kernel does.
+const MOST_LINKS: usize = 40;
+
+/// The path without links that `path` leads to. Every link on the way, by its own path without links, goes into `passed`.
+///
+/// # Errors
+/// Nothing is there, the links lead in a circle, or one of them is not safe.
+pub(super) fn resolve(path: &Path, passed: &mut BTreeSet<PathBuf>) -> Result<PathBuf, Unreadable> {
+    let mut rest = steps(&std::path::absolute(path)?);
+    let (mut real, mut links) = (PathBuf::from("/"), 0);
+    while let Some(step) = rest.pop() {
+        let Step::Down(name) = step else {
+            step.go(&mut real);
+            continue;
+        };
+        let at = real.join(name);
+        if !fs::symlink_metadata(&at)?.is_symlink() {
+            real = at;
+            continue;
+        }
+        links += 1;
+        if links > MOST_LINKS {
+            return Err(io::Error::from_raw_os_error(libc::ELOOP).into());
+        }
+        if is_open_to_everybody(&real) {
+            return Err(Unreadable::UnsafeLink(real));
+        }
+        rest.extend(steps(&fs::read_link(&at)?));
+        passed.insert(at);
+    }
+    Ok(real)
+}
+
+/// One step on the way from the root to a file.
+enum Step {
+    ToRoot,
+    Up,
+    Down(OsString),
+}
+
+impl Step {
+    fn go(self, from: &mut PathBuf) {
+        match self {
+            Self::ToRoot => *from = PathBuf::from("/"),
+            Self::Up => _ = from.pop(),
+            Self::Down(name) => from.push(name),
+        }
+    }
+}
+
+/// The steps of a path, the first one last.
+fn steps(path: &Path) -> Vec<Step> {
+    let step = |component| match component {
+        Component::RootDir | Component::Prefix(_) => Some(Step::ToRoot),
+        Component::CurDir => None,
+        Component::ParentDir => Some(Step::Up),
+        Component::Normal(name) => Some(Step::Down(name.to_owned())),
+    };
+    let mut steps: Vec<Step> = path.components().filter_map(step).collect();
+    steps.reverse();
+    steps
+}
+
+/// Whether every user may replace entries of this directory: it is writable for others, without the sticky bit.
+fn is_open_to_everybody(directory: &Path) -> bool {
+    const OTHERS_WRITE: u32 = 0o002;
+    const STICKY: u32 = 0o1000;
+    fs::metadata(directory).is_ok_and(|found| found.mode() & (OTHERS_WRITE | STICKY) == OTHERS_WRITE)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_path_is_resolved_as_the_system_does_and_every_link_on_the_way_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        fs::create_dir_all(root.join("releases/1/zones")).unwrap();
+        symlink("releases/1", root.join("current")).unwrap();
+        symlink(root.join("current/../1/zones"), root.join("zones")).unwrap();
+        let mut passed = BTreeSet::new();
+        let real = resolve(&root.join("./zones/../zones"), &mut passed).unwrap();
+        assert_eq!(real, fs::canonicalize(root.join("zones")).unwrap());
+        assert_eq!(passed, BTreeSet::from([root.join("current"), root.join("zones")]));
+    }
+
+    #[test]
+    fn a_circle_of_links_ends_in_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        symlink("b", directory.path().join("a")).unwrap();
+        symlink("a", directory.path().join("b")).unwrap();
+        let error = resolve(&directory.path().join("a"), &mut BTreeSet::new()).unwrap_err();
+        assert!(matches!(error, Unreadable::Io(Some(libc::ELOOP), _)), "{error}");
+    }
+}
