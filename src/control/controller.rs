@@ -107,6 +107,7 @@ pub struct Controller {
     canary_at: Option<TokioInstant>,
     loading: Option<oneshot::Receiver<Result<Loaded, Refusal>>>,
     metronome: Metronome,
+    watch: Watch,
     /// When to try again to read the files.
     reload_at: Option<TokioInstant>,
     /// The files changed again while they were being read.
@@ -158,7 +159,6 @@ struct Inbox {
     edits: mpsc::Receiver<()>,
     canaries: mpsc::Receiver<Outcome>,
     canary: mpsc::Sender<Outcome>,
-    watch: Watch,
 }
 
 impl Controller {
@@ -200,6 +200,7 @@ impl Controller {
             canary_at: None,
             loading: None,
             metronome,
+            watch: Watch::start(settled),
             reload_at: None,
             is_stale: false,
             waiting: Vec::new(),
@@ -242,17 +243,9 @@ impl Controller {
         tokio::task::spawn_blocking(transport::give_memory_back);
         let published = Arc::clone(&controller.published);
         let handle = Handle { commands, published, server };
-        let mut inbox = Inbox {
-            commands: command_inbox,
-            reports,
-            resolved,
-            readings,
-            edits,
-            canaries,
-            canary,
-            watch: Watch::start(settled),
-        };
-        inbox.watch.set(controller.world.interests.clone());
+        let mut inbox = Inbox { commands: command_inbox, reports, resolved, readings, edits, canaries, canary };
+        let footprint = std::mem::take(&mut controller.world.footprint);
+        controller.watch.begin(footprint).await;
         if !is_known {
             controller.first_round(&mut inbox).await;
         }
@@ -293,10 +286,11 @@ impl Controller {
                         let _ = reply.send(());
                         return;
                     }
-                    // A file that somebody is amid writing is not read: the end of that edit is what reloads.
-                    Some(Command::Reload(request, reply)) if inbox.watch.is_being_written() => {
+                    // Half of a file is never read: its closing reloads.
+                    Some(Command::Reload(request, reply)) if self.watch.is_being_written() => {
                         self.note_request(request);
                         self.waiting_next.push(Waiter::Reload(reply));
+                        self.reload_soon();
                     }
                     Some(command) => self.obey(command),
                     None => return,

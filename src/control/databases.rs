@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    config::{Locations, Unreadable},
+    config::{Locations, Unreadable, with_spare_descriptors},
     geo::{Database, Databases},
 };
 
@@ -183,7 +183,7 @@ fn open(path: &Path) -> Result<Database, OpenError> {
 }
 
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    let file = fs::File::open(path)?;
+    let file = with_spare_descriptors(|| fs::File::open(path))?;
     let found = file.metadata()?;
     if !found.is_file() {
         return Err(std::io::Error::other("not a regular file"));

@@ -7,7 +7,12 @@
 //! | hold what would remove too much | `removal` |
 //! | open databases, build zones, make a compiler | `databases`, here |
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::PathBuf,
+    sync::Arc,
+    time::Instant,
+};
 
 use super::{
     databases::{DatabaseFiles, DatabaseProblem},
@@ -16,10 +21,10 @@ use super::{
     removal::{Missing, RemovalLimits, Removed},
     serials::{self, History},
     state::{SavedSerial, StateDirectory, unix_now},
-    watch::Interest,
+    watch::Watch,
 };
 use crate::{
-    config::{Colours, Config, Diagnostics, Locations, SerialSource, Sources, ZoneConfig},
+    config::{Colours, Config, Diagnostics, Footprint, Locations, SerialSource, Sources, ZoneConfig},
     dns::Name,
     snapshot::{Identity, Snapshot},
     steer::{Chart, Compiler, Conditions, ServiceId, State, Surveys, Topology, ZoneId},
@@ -58,8 +63,8 @@ pub struct World {
     pub(super) good: Arc<LastGood>,
     /// What it no longer answers for.
     pub(super) removed: Removed,
-    /// Where changes matter.
-    pub(super) interests: Vec<Interest>,
+    /// What the files depended on when they were read; for a watch that is yet to be started.
+    pub(super) footprint: Footprint,
     /// Which files are not in use as they are.
     pub(super) outlook: Outlook,
 }
@@ -84,6 +89,8 @@ pub(super) struct Previous {
     /// Whether `good` is what this process answers from.
     pub is_in_force: bool,
     pub missing: Missing,
+    /// Is told what the load depends on, and says which files are open for writing.
+    pub watch: Option<Watch>,
 }
 
 /// Who asked for a load. The later ones permit more.
@@ -299,6 +306,9 @@ impl Loading {
         let mut selection = Selection::new(sources, &good, |path| waits && missing.has_grace(path, self.started));
         selection.hold(&self.holds);
         let settled = if good.is_empty() { selection.load_strictly() } else { selection.settle() };
+        if let Some(watch) = &self.previous.watch {
+            watch.follow(selection.sources.footprint());
+        }
         let settled = settled.map_err(|found| Refusal::of(&found, &selection.sources, self.colours))?;
         if self.settings == SettingsVersion::Newest && selection.has_other_settings() {
             // They may name other directories: what was read is not what they mean.
@@ -314,12 +324,21 @@ impl Loading {
     }
 
     fn read(&self) -> Sources {
+        // Asked before and after: a program may close its file while the load reads it.
+        let mut open = self.open_files();
         let mut sources = match self.settings {
             SettingsVersion::Newest => Sources::read(&self.locations),
             SettingsVersion::LastGood => Sources::read_with(&self.locations, self.previous.good.settings().cloned()),
         };
+        open.extend(self.open_files());
+        sources.leave_out_open(&open);
         sources.keep_databases(self.previous.databases.iter().map(|file| file.path.clone()).collect());
         sources
+    }
+
+    /// The files that programs have open and have written to.
+    fn open_files(&self) -> BTreeSet<PathBuf> {
+        self.previous.watch.as_ref().map(|watch| BTreeSet::clone(&watch.open_files())).unwrap_or_default()
     }
 
     /// Whether the files would remove too much, so that those that do have to be held.
@@ -374,7 +393,9 @@ impl Loading {
             Err(failed) => return self.hold_zones(failed, &selection).map(|()| None),
         };
         let removed = Removed::between(&self.previous.good.inventory, &inventory);
-        let interests = interests(&selection.sources, &paths);
+        // The watch of a running server was told already.
+        let is_first = self.previous.watch.is_none();
+        let footprint = if is_first { selection.sources.footprint() } else { Footprint::default() };
         let good = LastGood::of(selection.sources, &config.master_files, inventory, &self.previous.good);
         let surveys = std::mem::take(&mut self.previous.surveys);
         let mut surveys = if same_databases { surveys } else { Surveys::default() };
@@ -388,7 +409,7 @@ impl Loading {
         );
         Ok(Some(Loaded::World(Box::new(World {
             warnings: warnings.into_iter().chain(lapsed(&config, &topology)).collect(),
-            interests,
+            footprint,
             zones: Arc::new(zones),
             config,
             topology,
@@ -479,19 +500,6 @@ fn database_paths(config: &Config, in_use: &DatabaseFiles) -> Vec<PathBuf> {
         );
     }
     paths
-}
-
-fn interests(sources: &Sources, databases: &[PathBuf]) -> Vec<Interest> {
-    let locations = sources.locations();
-    let zones = sources.zones_directory().to_owned();
-    let config = locations.config.clone().unwrap_or_else(|| "portolan.toml".into());
-    let found_in = config.parent().map(|base| base.join("geoip")).unwrap_or_else(|| "geoip".into());
-    let mut interests = vec![Interest::Entry(zones.clone()), Interest::Tree(zones), Interest::Entry(config)];
-    if locations.geoip.is_empty() {
-        interests.push(Interest::Tree(found_in));
-    }
-    interests.extend(databases.iter().cloned().map(Interest::Entry));
-    interests
 }
 
 type BuiltZones = (Zones, Vec<ZoneSummary>, HashMap<Name, SavedSerial>);

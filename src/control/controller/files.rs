@@ -17,6 +17,7 @@ use crate::{
         report,
         state::unix_now,
         status::{HeldStatus, RampStatus},
+        watch::IMPATIENCE,
     },
     steer::{State, datacenter_states},
     transport,
@@ -31,6 +32,12 @@ const SECOND_SIGNAL: Duration = Duration::from_secs(10);
 const LOGGED: usize = 100;
 
 impl Controller {
+    /// Reloads when files that are open for writing are closed, but soon in any case: without them then.
+    pub(super) fn reload_soon(&mut self) {
+        let latest = TokioInstant::now() + IMPATIENCE;
+        self.reload_at = Some(self.reload_at.map_or(latest, |at| at.min(latest)));
+    }
+
     /// Reads the files on a thread of its own; again when they change meanwhile.
     pub(super) fn reload(&mut self) {
         if self.loading.is_some() {
@@ -48,6 +55,7 @@ impl Controller {
             good: Arc::clone(&self.world.good),
             is_in_force: true,
             missing: self.holding.outlook().missing.clone(),
+            watch: Some(self.watch.clone()),
         };
         let beat = self.metronome.beat();
         let (reply, loading) = oneshot::channel();
@@ -103,10 +111,8 @@ impl Controller {
             None => Err(self.fail("reading the files met a defect of the server; the log has more".to_owned())),
         };
         self.answer_all(&outcome);
-        // A directory may have come back, or be another one, whatever its files say.
-        self.is_stale |= inbox.watch.set(self.world.interests.clone());
-        let is_somebody_waiting = !self.waiting_next.is_empty() && !inbox.watch.is_being_written();
-        if std::mem::take(&mut self.is_stale) || is_somebody_waiting {
+        let has_waiters = !self.waiting_next.is_empty() && !self.watch.is_being_written();
+        if std::mem::take(&mut self.is_stale) || has_waiters {
             self.reload();
         }
     }

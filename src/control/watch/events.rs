@@ -1,0 +1,83 @@
+//! From the kernel's events to signs of edits.
+
+use std::path::PathBuf;
+
+use notify::{
+    Event, EventKind,
+    event::{AccessKind, AccessMode, CreateKind, ModifyKind},
+};
+
+use super::scope::Scope;
+
+/// A sign of an edit. Paths are without links.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Sign {
+    /// A file was made, which may be written to at once; or a link to a file, which will not.
+    Created(PathBuf),
+    /// Data was written to a file, which is open.
+    Written(PathBuf),
+    /// A file that was open for writing was closed.
+    Closed(PathBuf),
+    /// It is another file now, or gone, or was found to differ.
+    Changed(PathBuf),
+    /// Events were lost: anything may have changed.
+    Lost,
+}
+
+/// What an event says about the paths that count.
+pub(super) fn signs(event: Event, scope: &Scope) -> Vec<Sign> {
+    if event.need_rescan() {
+        return vec![Sign::Lost];
+    }
+    let kind = event.kind;
+    event.paths.into_iter().filter_map(|path| sign(kind, path, scope)).collect()
+}
+
+/// What an event of this kind says about one path.
+fn sign(kind: EventKind, path: PathBuf, scope: &Scope) -> Option<Sign> {
+    match kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => scope.counts(&path).then_some(Sign::Closed(path)),
+        EventKind::Access(_) => None,
+        EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any) => scope.counts(&path).then_some(Sign::Written(path)),
+        EventKind::Create(CreateKind::File) => scope.counts_as_entry(&path).then_some(Sign::Created(path)),
+        _ => scope.counts_as_entry(&path).then_some(Sign::Changed(path)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{DataChange, Flag, MetadataKind, RenameMode};
+
+    use super::*;
+    use crate::config::{Footprint, Kind, Trace};
+
+    #[test]
+    fn an_event_about_a_path_that_counts_is_a_sign_and_no_other_is() {
+        let zones =
+            Trace { path: "/z".into(), real: "/z".into(), kind: Kind::ZoneDirectory, is_link: false, stamp: None };
+        let scope = Scope::of(&Footprint { traces: vec![zones], ..Footprint::default() });
+        let signs = |kind, path: &str| signs(Event::new(kind).add_path(path.into()), &scope);
+        let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        let closed = |mode| EventKind::Access(AccessKind::Close(mode));
+        let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::To));
+        for (kind, path, expected) in [
+            (written, "/z/a.toml", vec![Sign::Written("/z/a.toml".into())]),
+            (written, "/z/access.log", vec![]),
+            (closed(AccessMode::Write), "/z/a.toml", vec![Sign::Closed("/z/a.toml".into())]),
+            (closed(AccessMode::Write), "/z/access.log", vec![]),
+            (closed(AccessMode::Read), "/z/a.toml", vec![]),
+            (renamed, "/z/a.zone", vec![Sign::Changed("/z/a.zone".into())]),
+            (renamed, "/z/access.log.1", vec![]),
+            (EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any)), "/z", vec![Sign::Changed("/z".into())]),
+            (EventKind::Create(CreateKind::File), "/z/a.toml", vec![Sign::Created("/z/a.toml".into())]),
+        ] {
+            assert_eq!(signs(kind, path), expected, "{kind:?} {path}");
+        }
+    }
+
+    #[test]
+    fn lost_events_count_although_they_name_no_path() {
+        let event = Event::new(EventKind::Other).set_flag(Flag::Rescan);
+        assert_eq!(signs(event, &Scope::default()), [Sign::Lost]);
+    }
+}

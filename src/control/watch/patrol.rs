@@ -1,0 +1,345 @@
+//! The patrol: one thread that asks the kernel for events of the directories in scope, and once a second compares paths with
+//! what the last load read.
+//!
+//! What is compared is as little as the file system permits. Where the kernel reports events, only whether each directory, and
+//! each path that leads through a link, still leads to the same place: that costs one `stat` for each. Where it does not (NFS
+//! and other network file systems, FUSE, no watch left), directories and files are compared by size and times; a difference
+//! counts once it has stayed the same from one round to the next. Rounds use at most 4 % of one core: the more
+//! paths there are, the longer the pause between them.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    thread,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
+use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    events::{self, Sign},
+    scope::Scope,
+};
+use crate::config::{Footprint, Kind, Stamp, Trace};
+
+/// The pause between two rounds, if a round takes less than 4 % of it.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The pause is at least as many times the processor time of a round.
+const SHARE: u32 = 25;
+/// Of the thread: queries and loads are more urgent.
+const NICENESS: i32 = 5;
+
+/// What is to be watched from now on.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) footprint: Footprint,
+    /// Is sent to once it is watched.
+    pub(super) begun: Option<oneshot::Sender<()>>,
+}
+
+/// See the module.
+pub(super) struct Patrol {
+    signs: mpsc::Sender<Sign>,
+    scope: Arc<ArcSwap<Scope>>,
+    kernel: Option<RecommendedWatcher>,
+    /// Directories that the kernel watches, and which directory that was: another one may have their path by now.
+    watched: BTreeMap<PathBuf, Option<Stamp>>,
+    glances: Vec<Glance>,
+}
+
+/// A path that is compared.
+#[derive(Debug)]
+struct Glance {
+    path: PathBuf,
+    real: PathBuf,
+    by: By,
+    /// Its state as it was read, or as it was reported since.
+    known: Option<Stamp>,
+    /// A state that differs and is not reported yet.
+    new: Option<Option<Stamp>>,
+}
+
+/// What of a path is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// Where it leads.
+    Object,
+    /// Whether it was written to.
+    Content,
+}
+
+impl By {
+    fn is_same(self, one: Option<Stamp>, other: Option<Stamp>) -> bool {
+        match (one, other, self) {
+            (Some(one), Some(other), Self::Object) => one.is_same_object(&other),
+            (Some(one), Some(other), Self::Content) => one.has_same_content(&other),
+            (one, other, _) => one.is_none() == other.is_none(),
+        }
+    }
+}
+
+impl Patrol {
+    /// Starts the thread. It ends when nothing can send orders any more.
+    pub(super) fn start(orders: Receiver<Order>, signs: mpsc::Sender<Sign>, scope: Arc<ArcSwap<Scope>>) {
+        let kernel = kernel(signs.clone(), Arc::clone(&scope));
+        let patrol = Self { signs, scope, kernel, watched: BTreeMap::new(), glances: Vec::new() };
+        let started = thread::Builder::new().name("watch".to_owned()).spawn(move || {
+            let _ = rustix::process::setpriority_process(None, NICENESS);
+            patrol.run(&orders);
+        });
+        if let Err(error) = started {
+            tracing::error!(%error, "no thread to watch files with: edits are applied on SIGHUP only");
+        }
+    }
+
+    fn run(mut self, orders: &Receiver<Order>) {
+        let mut pause = PAUSE;
+        loop {
+            match orders.recv_timeout(pause) {
+                Ok(order) => {
+                    // Only the newest load matters.
+                    let Order { footprint, begun } = orders.try_iter().last().unwrap_or(order);
+                    self.follow(footprint);
+                    if let Some(begun) = begun {
+                        let _ = begun.send(());
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            let before = processor_time();
+            self.round();
+            pause = PAUSE.max(processor_time().saturating_sub(before) * SHARE);
+        }
+    }
+
+    /// Watches what a load depended on, and compares what was changed since in directories that were not watched before.
+    fn follow(&mut self, footprint: Footprint) {
+        let scope = Scope::of(&footprint);
+        let directories = scope.directories();
+        self.scope.store(Arc::new(scope));
+        let current = |path: &PathBuf| (path.clone(), Stamp::of(path));
+        let wanted: BTreeMap<PathBuf, Option<Stamp>> = directories.iter().map(current).collect();
+        self.unwatch_all_but(&wanted);
+        let mut new = Vec::new();
+        for (directory, stamp) in wanted {
+            if !self.watched.contains_key(&directory) && self.watch(&directory) {
+                self.watched.insert(directory.clone(), stamp);
+                new.push(directory);
+            }
+        }
+        if !new.is_empty() {
+            tracing::debug!(directories = new.len(), watched = self.watched.len(), "watching directories");
+        }
+        let mut glances = missed(&footprint, &new);
+        glances.extend(footprint.traces.into_iter().filter_map(|trace| self.glance(trace)));
+        self.glances = glances;
+    }
+
+    fn unwatch_all_but(&mut self, wanted: &BTreeMap<PathBuf, Option<Stamp>>) {
+        let is_kept = |path: &PathBuf, stamp: &Option<Stamp>| {
+            wanted.get(path).is_some_and(|now| now.is_some() && By::Object.is_same(*now, *stamp))
+        };
+        let (kept, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.watched).into_iter().partition(|(path, stamp)| is_kept(path, stamp));
+        self.watched = kept;
+        for path in gone.keys() {
+            if let Some(kernel) = &mut self.kernel {
+                // A directory that is gone has taken its watch along.
+                let _ = kernel.unwatch(path);
+            }
+        }
+    }
+
+    /// Asks the kernel for events; whether there will be any.
+    fn watch(&mut self, directory: &Path) -> bool {
+        if !directory.is_dir() || !has_events(directory) {
+            return false;
+        }
+        let Some(kernel) = &mut self.kernel else { return false };
+        match kernel.watch(directory, RecursiveMode::NonRecursive) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::debug!(directory = %directory.display(), %error, "no events for this directory: it is compared each second");
+                false
+            }
+        }
+    }
+
+    /// How a path is compared from now on; `None` where the kernel reports everything that can happen to it.
+    fn glance(&self, trace: Trace) -> Option<Glance> {
+        let directory = if trace.kind == Kind::File { trace.real.parent() } else { Some(&*trace.real) };
+        let has_events = directory.is_some_and(|directory| self.watched.contains_key(directory));
+        let by = match (has_events, trace.kind) {
+            (false, _) => By::Content,
+            (true, Kind::File) if !trace.is_link && trace.stamp.is_some() => return None,
+            (true, _) => By::Object,
+        };
+        Some(Glance { path: trace.path, real: trace.real, by, known: trace.stamp, new: None })
+    }
+
+    fn round(&mut self) {
+        let mut glances = std::mem::take(&mut self.glances);
+        for glance in &mut glances {
+            if glance.look(Stamp::of(&glance.path)) {
+                self.report(&glance.real);
+            }
+        }
+        self.glances = glances;
+    }
+
+    fn report(&self, path: &Path) {
+        // A full queue holds enough to say that something changed.
+        let _ = self.signs.try_send(Sign::Changed(path.to_owned()));
+    }
+}
+
+impl Glance {
+    /// Compares; whether that is to be reported.
+    fn look(&mut self, now: Option<Stamp>) -> bool {
+        if self.by.is_same(now, self.known) {
+            self.new = None;
+            return false;
+        }
+        // A file that is being written differs from one round to the next. One that is gone, or another file by now, was
+        // renamed, which is complete at once.
+        let is_other = match (now, self.known) {
+            (Some(now), Some(known)) => !now.is_same_object(&known),
+            (now, _) => now.is_none(),
+        };
+        let is_at_once = self.by == By::Object || is_other;
+        let is_settled = self.new.is_some_and(|new| By::Content.is_same(new, now));
+        if !is_at_once && !is_settled {
+            self.new = Some(now);
+            return false;
+        }
+        (self.known, self.new) = (now, None);
+        true
+    }
+}
+
+/// What was written to newly watched directories after the load read them and before the watch began. It is reported if it
+/// stays the same for a round: a file that is still being written is reported by the kernel when it is closed.
+fn missed(footprint: &Footprint, new: &[PathBuf]) -> Vec<Glance> {
+    let is_new = |path: &Path| new.binary_search_by(|directory| (**directory).cmp(path)).is_ok();
+    let glance = |trace: &Trace| {
+        let directory = if trace.kind == Kind::File { trace.real.parent() } else { Some(&*trace.real) };
+        let now = directory.filter(|directory| is_new(directory)).map(|_| Stamp::of(&trace.path))?;
+        let (path, real) = (trace.path.clone(), trace.real.clone());
+        let glance = Glance { path, real, by: By::Content, known: trace.stamp, new: None };
+        (!By::Content.is_same(now, trace.stamp)).then_some(glance)
+    };
+    if new.is_empty() { Vec::new() } else { footprint.traces.iter().filter_map(glance).collect() }
+}
+
+/// Whether the kernel reports all changes of this directory: a file system of another host, or of a program, changes by
+/// itself.
+fn has_events(directory: &Path) -> bool {
+    const NFS: u64 = 0x6969;
+    const SMB: u64 = 0x517b;
+    const SMB2: u64 = 0xfe53_4d42;
+    const CIFS: u64 = 0xff53_4d42;
+    const FUSE: u64 = 0x6573_5546;
+    const NINE_P: u64 = 0x0102_1997;
+    const CEPH: u64 = 0x00c3_6400;
+    const AFS: u64 = 0x5346_414f;
+    const CODA: u64 = 0x7375_7245;
+    const NCP: u64 = 0x564c;
+    const OCFS2: u64 = 0x7461_636f;
+    const GFS2: u64 = 0x0116_1970;
+    const LUSTRE: u64 = 0x0bd0_0bd0;
+    const VBOXSF: u64 = 0x786f_4256;
+    const WITHOUT: [u64; 14] = [NFS, SMB, SMB2, CIFS, FUSE, NINE_P, CEPH, AFS, CODA, NCP, OCFS2, GFS2, LUSTRE, VBOXSF];
+    // The kernel's type is signed on some architectures; the magic numbers are 32 bits wide.
+    let kind = rustix::fs::statfs(directory).map(|found| found.f_type as u64 & 0xffff_ffff);
+    kind.is_ok_and(|kind| !WITHOUT.contains(&kind))
+}
+
+fn kernel(signs: mpsc::Sender<Sign>, scope: Arc<ArcSwap<Scope>>) -> Option<RecommendedWatcher> {
+    let handler = move |event: notify::Result<Event>| match event {
+        // What does not count is dropped here, so that a busy log does not fill the queue.
+        Ok(event) => {
+            for sign in events::signs(event, &scope.load()) {
+                // Never dropped: the kernel reports only once that a file was closed. The queue is emptied without waiting.
+                let _ = signs.blocking_send(sign);
+            }
+        }
+        Err(error) => tracing::warn!(%error, "events of files were lost; paths are compared each second all the same"),
+    };
+    match RecommendedWatcher::new(handler, notify::Config::default()) {
+        Ok(watcher) => Some(watcher),
+        Err(error) => {
+            tracing::warn!(%error, "the kernel reports no edits: files are compared each second (help: raise fs.inotify.max_user_instances)");
+            None
+        }
+    }
+}
+
+/// Of this thread.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn stamps(directory: &Path) -> [Option<Stamp>; 3] {
+        ["a", "ab", "abc"].map(|text| {
+            fs::write(directory.join("file"), text).unwrap();
+            Stamp::of(&directory.join("file"))
+        })
+    }
+
+    #[test]
+    fn content_that_differs_counts_once_it_stays_the_same_for_a_round() {
+        let directory = tempfile::tempdir().unwrap();
+        let [old, half, whole] = stamps(directory.path());
+        let mut glance = Glance { path: "file".into(), real: "/file".into(), by: By::Content, known: old, new: None };
+        let reports = [old, half, whole, whole, whole, None, old].map(|now| glance.look(now));
+        assert_eq!(reports, [false, false, false, true, false, true, false], "a file that is gone counts at once");
+        assert!(glance.look(old), "it is back");
+    }
+
+    #[test]
+    fn a_file_that_was_renamed_over_another_counts_at_once_without_events() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let [one, two] = ["one", "three"].map(|name| {
+            fs::write(path(name), name.repeat(name.len())).unwrap();
+            Stamp::of(&path(name))
+        });
+        let mut glance = Glance { path: "a".into(), real: "/a".into(), by: By::Content, known: one, new: None };
+        assert_eq!([two, two].map(|now| glance.look(now)), [true, false]);
+    }
+
+    #[test]
+    fn a_path_that_leads_elsewhere_counts_at_once_and_each_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let [one, two] = ["one", "two"].map(|name| {
+            fs::create_dir(path(name)).unwrap();
+            Stamp::of(&path(name))
+        });
+        let mut glance = Glance { path: "zones".into(), real: "/zones".into(), by: By::Object, known: one, new: None };
+        let reports = [one, two, two, one, None, None, one].map(|now| glance.look(now));
+        assert_eq!(reports, [false, true, false, true, true, false, true]);
+    }
+
+    #[test]
+    fn a_local_directory_has_events_and_one_that_is_not_there_has_none() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(has_events(directory.path()));
+        assert!(!has_events(&directory.path().join("gone")));
+    }
+}

@@ -1,0 +1,123 @@
+//! The scope of the watch: which paths a load would read. Everything else, such as a log below `zones/`, is no edit.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::config::{Footprint, Kind, is_database, is_ignored, is_master, is_tables};
+
+/// Which paths count. All are without links, as kernel events name them.
+#[derive(Debug, Default)]
+pub(super) struct Scope {
+    /// Files, directories and links that the last load depended on, and files that it looked for and did not find.
+    exact: HashSet<PathBuf>,
+    /// Directories whose tables, master files and directories count.
+    zones: HashSet<PathBuf>,
+    /// Directories whose databases count.
+    databases: HashSet<PathBuf>,
+}
+
+impl Scope {
+    pub(super) fn of(footprint: &Footprint) -> Self {
+        let mut scope = Self { exact: footprint.links.iter().cloned().collect(), ..Self::default() };
+        for trace in &footprint.traces {
+            match trace.kind {
+                Kind::ZoneDirectory => _ = scope.zones.insert(trace.real.clone()),
+                Kind::DatabaseDirectory => _ = scope.databases.insert(trace.real.clone()),
+                // The name alone says that it counts: a million names are not kept twice.
+                Kind::File if scope.counts_by_name(&trace.real) => continue,
+                Kind::File => {}
+            }
+            scope.exact.insert(trace.real.clone());
+        }
+        scope
+    }
+
+    /// The directories in which something counts.
+    pub(super) fn directories(&self) -> BTreeSet<PathBuf> {
+        let parents = self.exact.iter().filter_map(|path| path.parent().map(Path::to_path_buf));
+        self.zones.iter().chain(&self.databases).cloned().chain(parents).collect()
+    }
+
+    /// Whether a load reads the file at this path, or would if it were there.
+    pub(super) fn counts(&self, path: &Path) -> bool {
+        self.counts_by_name(path) || self.exact.contains(path)
+    }
+
+    /// Whether it counts that an entry came, went or got another name: also directories, and links, which may lead to one.
+    pub(super) fn counts_as_entry(&self, path: &Path) -> bool {
+        self.counts(path) || (self.is_in(&self.zones, path) && is_directory_or_link(path))
+    }
+
+    fn counts_by_name(&self, path: &Path) -> bool {
+        (is_tables(path) || is_master(path)) && self.is_in(&self.zones, path)
+            || is_database(path) && self.is_in(&self.databases, path)
+    }
+
+    fn is_in(&self, directories: &HashSet<PathBuf>, path: &Path) -> bool {
+        let is_read = path.file_name().is_some_and(|name| !is_ignored(&name.to_string_lossy()));
+        is_read && path.parent().is_some_and(|directory| directories.contains(directory))
+    }
+}
+
+fn is_directory_or_link(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_dir() || found.is_symlink())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::config::Trace;
+
+    #[test]
+    fn only_what_a_load_would_read_counts() {
+        let directory = tempfile::tempdir().unwrap();
+        let zones = fs::canonicalize(directory.path()).unwrap();
+        let trace =
+            |path: &Path, kind| Trace { path: path.into(), real: path.into(), kind, is_link: false, stamp: None };
+        let footprint = Footprint {
+            traces: vec![
+                trace(&zones, Kind::ZoneDirectory),
+                trace(&zones.join("records"), Kind::File),
+                trace(Path::new("/etc/portolan/portolan.toml"), Kind::File),
+                trace(Path::new("/srv/geoip"), Kind::DatabaseDirectory),
+            ],
+            links: [PathBuf::from("/srv/current")].into(),
+            ..Footprint::default()
+        };
+        let scope = Scope::of(&footprint);
+        for (path, counts, why) in [
+            ("a.toml", true, "tables"),
+            ("A.ZONE", true, "a zone, in capitals"),
+            ("records", true, "named by a zone"),
+            ("access.log", false, "a log"),
+            ("a.toml~", false, "an editor's copy"),
+            (".a.toml.swp", false, "an editor's own file"),
+            (".hidden.toml", false, "a hidden file"),
+            ("sub/a.toml", false, "a directory that was not read"),
+        ] {
+            assert_eq!(scope.counts(&zones.join(path)), counts, "{path}: {why}");
+        }
+        for (path, counts) in [
+            ("/etc/portolan/portolan.toml", true),
+            ("/etc/portolan/other.toml", false),
+            ("/srv/current", true),
+            ("/srv/geoip/city.mmdb", true),
+            ("/srv/geoip/city.mmdb.tmp", false),
+        ] {
+            assert_eq!(scope.counts(Path::new(path)), counts, "{path}");
+        }
+        fs::write(zones.join("file"), "").unwrap();
+        fs::create_dir(zones.join("directory")).unwrap();
+        symlink("nowhere", zones.join("link")).unwrap();
+        for (name, counts) in [("file", false), ("directory", true), ("link", true), ("gone", false)] {
+            assert_eq!(scope.counts_as_entry(&zones.join(name)), counts, "{name}");
+        }
+        let directories = ["/etc/portolan", "/srv", "/srv/geoip"].map(PathBuf::from);
+        assert!(directories.iter().chain([&zones]).all(|directory| scope.directories().contains(directory)));
+    }
+}
