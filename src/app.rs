@@ -17,7 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     admin,
-    config::{Colours, Locations, ServerSettings, outline},
+    config::{self, Colours, Locations, ServerSettings, outline},
     control::{Controller, Handle, ReloadError, ReloadRequest, Starting, StateDirectory, World},
     probe,
     snapshot::Identity,
@@ -31,6 +31,8 @@ use crate::{
 const CERTIFICATE_CHECK: Duration = Duration::from_secs(5);
 /// How often the shards are asked whether they live.
 const WATCHDOG: Duration = Duration::from_millis(250);
+/// Descriptors in reserve for reading files, whatever clients hold.
+const FILE_DESCRIPTORS: usize = 16;
 /// Threads of the control side: one may compile while the other serves streams and probes.
 const CONTROL_THREADS: usize = 2;
 
@@ -76,6 +78,7 @@ fn system(what: &'static str) -> impl Fn(io::Error) -> ServeError {
 /// [`ServeError`] says what kept the server from starting, or made it end.
 pub fn serve(locations: Locations, colours: Colours, announce: &mut dyn FnMut(&str)) -> Result<(), ServeError> {
     let descriptors = transport::raise_descriptor_limit();
+    config::reserve_descriptors(FILE_DESCRIPTORS.min(usize::try_from(descriptors / 8).unwrap_or(FILE_DESCRIPTORS)));
     transport::keep_large_blocks_apart();
     let saved = StateDirectory::at(outline(&locations).0.state);
     let world =

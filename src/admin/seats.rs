@@ -55,6 +55,11 @@ impl Seats {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Ends the connection that waits longest: the system has no descriptor for another one.
+    pub(super) fn make_room(&self) {
+        self.table().evict(|_| true);
+    }
+
     /// Gives a new connection its seat, for which another may be told to leave.
     pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Guest {
         let client = client_of(address);
@@ -155,6 +160,14 @@ mod tests {
         first.end();
         let third = seats.enter(A);
         assert_eq!([&first, &second, &third].map(is_seated), [true, false, true]);
+    }
+
+    #[test]
+    fn without_a_descriptor_for_another_the_one_goes_that_waits_longest() {
+        let seats = Seats::new(10, 10);
+        let guests = [A, B].map(|client| seats.enter(client));
+        seats.make_room();
+        assert_eq!(guests.each_ref().map(is_seated), [false, true]);
     }
 
     #[test]

@@ -43,12 +43,15 @@ use super::{
 };
 use crate::{
     control::Handle,
-    transport::{Counters, Metronome},
+    transport::{self, Counters, Metronome},
 };
 
 /// Connections at once, in all and from one client. Each may hold some 40 KiB.
 const CONNECTIONS: usize = 256;
 const CONNECTIONS_A_CLIENT: usize = 64;
+/// All connections together take at most one in so many of the descriptors that the process may open: files, probes and
+/// DNS clients need some, too.
+const SHARE_OF_DESCRIPTORS: u64 = 8;
 /// Octets of a request's line and headers together; hyper answers 431 to more.
 const HEAD_OCTETS: usize = 16 << 10;
 const HEADERS: usize = 64;
@@ -140,8 +143,14 @@ impl Desk {
     }
 }
 
+/// How many connections there may be in a process that may open so many descriptors.
+fn connections_within(descriptors: u64) -> usize {
+    usize::try_from(descriptors / SHARE_OF_DESCRIPTORS).unwrap_or(CONNECTIONS).clamp(2, CONNECTIONS)
+}
+
 async fn accept(listener: TcpListener, desk: Arc<Desk>, mut stopped: watch::Receiver<bool>) {
-    let seats = Seats::new(CONNECTIONS, CONNECTIONS_A_CLIENT);
+    let most = connections_within(transport::raise_descriptor_limit());
+    let seats = Seats::new(most, CONNECTIONS_A_CLIENT);
     let mut pace = Pace::new(STEPS_A_SECOND, STEPS_AT_ONCE, Instant::now());
     let mut connections = JoinSet::new();
     let mut is_failing = false;
@@ -164,6 +173,7 @@ async fn accept(listener: TcpListener, desk: Arc<Desk>, mut stopped: watch::Rece
                 if !std::mem::replace(&mut is_failing, true) {
                     tracing::warn!(%error, "admin API cannot accept connections");
                 }
+                seats.make_room();
                 sleep(Duration::from_millis(100)).await;
             }
         }

@@ -8,7 +8,7 @@
 //! | `http` | the admin address |
 //! | `balancers` | nginx and HAProxy |
 //! | `upstream` | Knot, in the place of a recursive resolver |
-//! | `aliases` `bindings` `scenarios` `control` `failures` `loads` `logs` `monitors` `regions` `reload` `reports` `hostile` | the tests |
+//! | `aliases` `bindings` `scenarios` `control` `failures` `files` `loads` `logs` `monitors` `regions` `reload` `reports` `hostile` | the tests |
 
 #![allow(
     dead_code,
@@ -25,6 +25,7 @@ mod balancers;
 mod bindings;
 mod control;
 mod failures;
+mod files;
 mod harness;
 mod held;
 mod hostile;

@@ -1,0 +1,209 @@
+//! How files are watched and read: noise beside them, links, directories that cannot be listed, no descriptors left.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write as _,
+    net::TcpStream,
+    os::unix::fs::{PermissionsExt as _, symlink},
+    path::Path,
+    process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+    time::Duration,
+};
+
+use crate::harness::{LONG, Server, Site};
+
+const NAME: &str = "w.x.test";
+/// A saved edit answers within this.
+const AT_ONCE: Duration = Duration::from_secs(1);
+/// A link that was swapped, which causes no event, answers within this.
+const SWAPPED: Duration = Duration::from_secs(3);
+
+fn zone(address: &str) -> String {
+    format!("@ 300 SOA ns1.example.net. h.example.net. 1 2 3 4 5\n@ 300 NS ns1.example.net.\nw 300 A {address}\n")
+}
+
+/// Makes `link` lead to `target` in one step, as git-sync does.
+fn swap(site: &Site, link: &str, target: &str) {
+    let new = site.path("new-link");
+    symlink(target, &new).unwrap();
+    fs::rename(new, site.path(link)).unwrap();
+}
+
+/// The program with these arguments, run by a user to whom file permissions apply.
+fn unprivileged(site: &Site, arguments: &[&str]) -> Command {
+    const NOBODY: u32 = 65534;
+    let program = site.path("portolan");
+    fs::copy(env!("CARGO_BIN_EXE_portolan"), &program).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let is_root =
+        Path::new("/proc/self").metadata().is_ok_and(|found| std::os::unix::fs::MetadataExt::uid(&found) == 0);
+    let mut command = Command::new(if is_root { "setpriv" } else { "env" });
+    if is_root {
+        let owned = Command::new("chown").arg("-R").arg(NOBODY.to_string()).arg(site.path("")).status().unwrap();
+        assert!(owned.success());
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+    }
+    command.arg(program).args(arguments).current_dir(site.path(""));
+    command.env("NO_COLOR", "1").env("PORTOLAN_LOG", "info").env_remove("PORTOLAN_SERVER");
+    command
+}
+
+const SERVE: [&str; 5] = ["serve", "--config", "portolan.toml", "--listen", "127.0.0.1:0"];
+
+#[test]
+fn a_log_that_is_written_all_the_time_delays_neither_an_edit_nor_a_signal() {
+    let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
+    let server = site.serve();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut log = OpenOptions::new().create(true).append(true).open(site.path("zones/access.log")).unwrap();
+            while !is_over.load(Relaxed) {
+                log.write_all(b"a line\n").unwrap();
+                thread::yield_now();
+            }
+        });
+        server.until("the log is there", LONG, |_| site.path("zones/access.log").exists());
+        site.write("zones/x.test.zone", &zone("192.0.2.2"));
+        server.until_answers(NAME, &["192.0.2.2"], AT_ONCE);
+        server.signal(libc::SIGHUP);
+        server.until("the signal is obeyed", AT_ONCE, |server| server.log().contains("reload by SIGHUP applied"));
+        site.replace("zones/x.test.zone", &zone("192.0.2.3"));
+        server.until_answers(NAME, &["192.0.2.3"], AT_ONCE);
+        is_over.store(true, Relaxed);
+    });
+}
+
+#[test]
+fn a_file_that_stays_open_half_written_delays_no_other_edit_and_is_not_used() {
+    let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1")), ("zones/y.test.zone", &zone("192.0.2.7"))]);
+    let server = site.serve();
+    let mut file = OpenOptions::new().write(true).truncate(true).open(site.path("zones/y.test.zone")).unwrap();
+    // Half of the file is a zone without the name that is asked for.
+    let new = zone("192.0.2.8");
+    let (half, rest) = new.split_at(new.find("w 300").unwrap());
+    file.write_all(half.as_bytes()).unwrap();
+    site.replace("zones/x.test.zone", &zone("192.0.2.2"));
+    server.until_answers(NAME, &["192.0.2.2"], AT_ONCE);
+    assert_eq!(server.addresses("w.y.test"), ["192.0.2.7"]);
+    server.until("it is a concern", LONG, |server| server.http("/readyz").1.contains("open for writing"));
+    file.write_all(rest.as_bytes()).unwrap();
+    drop(file);
+    server.until_answers("w.y.test", &["192.0.2.8"], AT_ONCE);
+    server.until("it is no concern", LONG, |server| !server.http("/readyz").1.contains("open for writing"));
+}
+
+#[test]
+fn a_link_above_the_zones_is_followed_each_time_that_it_is_swapped() {
+    let site = Site::new(&[]);
+    for (release, address) in [("1", "192.0.2.1"), ("2", "192.0.2.2"), ("3", "192.0.2.3")] {
+        site.write(&format!("wt/{release}/zones/x.test.zone"), &zone(address));
+    }
+    symlink("wt/1", site.path("current")).unwrap();
+    site.edit("portolan.toml", "threads", "zones = \"current/zones\"\nthreads");
+    let server = site.serve();
+    assert_eq!(server.addresses(NAME), ["192.0.2.1"]);
+    for (release, address) in [("2", "192.0.2.2"), ("3", "192.0.2.3"), ("1", "192.0.2.1")] {
+        swap(&site, "current", &format!("wt/{release}"));
+        server.until_answers(NAME, &[address], SWAPPED);
+    }
+    site.write("wt/1/zones/x.test.zone", &zone("192.0.2.4"));
+    server.until_answers(NAME, &["192.0.2.4"], AT_ONCE);
+}
+
+#[test]
+fn a_linked_directory_and_linked_configuration_are_followed_when_they_are_swapped() {
+    let site = Site::new(&[("away/1/x.test.zone", &zone("192.0.2.1")), ("away/2/x.test.zone", &zone("192.0.2.2"))]);
+    site.write("other/x.test.zone", &zone("192.0.2.3"));
+    let settings = site.read("portolan.toml");
+    site.write("conf/1", &settings);
+    site.write("conf/2", &settings.replace("threads", "zones = \"other\"\nthreads"));
+    fs::remove_file(site.path("portolan.toml")).unwrap();
+    symlink("conf/1", site.path("portolan.toml")).unwrap();
+    symlink("../away/1", site.path("zones/shared")).unwrap();
+    let server = site.serve();
+    assert_eq!(server.addresses(NAME), ["192.0.2.1"]);
+    for release in ["2", "1", "2"] {
+        swap(&site, "zones/shared", &format!("../away/{release}"));
+        server.until_answers(NAME, &[&format!("192.0.2.{release}")], SWAPPED);
+    }
+    swap(&site, "portolan.toml", "conf/2");
+    server.until_answers(NAME, &["192.0.2.3"], SWAPPED);
+    swap(&site, "portolan.toml", "conf/1");
+    server.until_answers(NAME, &["192.0.2.2"], SWAPPED);
+}
+
+#[test]
+fn edits_are_followed_where_the_kernel_has_no_watch_left() {
+    let none_left = "echo 0 > /proc/sys/user/max_inotify_watches && exec \"$@\"";
+    let enter = ["-Ur", "sh", "-c", none_left, "sh"];
+    if !Command::new("unshare").args(enter).arg("true").status().is_ok_and(|status| status.success()) {
+        println!("skipped: this user may not make a user namespace");
+        return;
+    }
+    let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
+    let mut command = Command::new("unshare");
+    command.args(enter).arg(env!("CARGO_BIN_EXE_portolan")).args(SERVE);
+    command.current_dir(site.path("")).env("NO_COLOR", "1").env("PORTOLAN_LOG", "info");
+    let server = Server::start(command).unwrap();
+    site.write("zones/x.test.zone", &zone("192.0.2.2"));
+    server.until_answers(NAME, &["192.0.2.2"], SWAPPED);
+    site.replace("zones/x.test.zone", &zone("192.0.2.3"));
+    server.until_answers(NAME, &["192.0.2.3"], SWAPPED);
+    site.write("zones/y.test.zone", &zone("192.0.2.4"));
+    server.until_answers("w.y.test", &["192.0.2.4"], SWAPPED);
+}
+
+#[test]
+fn a_directory_that_may_not_be_read_is_an_error_of_check_and_start_by_name() {
+    let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1")), ("zones/sub/y.test.zone", &zone("192.0.2.2"))]);
+    for directory in ["zones", "zones/sub"] {
+        let mut check = unprivileged(&site, &["check", "--config", "portolan.toml"]);
+        fs::set_permissions(site.path(directory), fs::Permissions::from_mode(0o000)).unwrap();
+        let output = check.stdin(Stdio::null()).output().unwrap();
+        let shown = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{shown}");
+        assert!(shown.contains("Permission denied") && shown.contains("which zones it holds is not known"), "{shown}");
+        assert!(
+            shown.contains(&format!("{directory}\n")) && shown.contains("let the server's user read it"),
+            "{shown}"
+        );
+        let refused = Server::start(unprivileged(&site, &SERVE)).err().expect("the start is refused");
+        assert!(refused.contains("Permission denied"), "{refused}");
+        fs::set_permissions(site.path(directory), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+#[test]
+fn zones_that_may_no_longer_be_read_are_answered_on_and_followed_when_they_may_be_read_again() {
+    let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
+    let server = Server::start(unprivileged(&site, &SERVE)).unwrap();
+    fs::set_permissions(site.path("zones"), fs::Permissions::from_mode(0o000)).unwrap();
+    server.until("the concern", LONG, |server| server.http("/readyz").1.contains("Permission denied"));
+    assert_eq!(server.addresses(NAME), ["192.0.2.1"]);
+    fs::set_permissions(site.path("zones"), fs::Permissions::from_mode(0o755)).unwrap();
+    server.until("no concern", LONG, |server| !server.http("/readyz").1.contains("Permission denied"));
+    site.write("zones/x.test.zone", &zone("192.0.2.2"));
+    server.until_answers(NAME, &["192.0.2.2"], LONG);
+}
+
+#[test]
+fn idle_connections_that_take_every_descriptor_do_not_keep_an_edit_from_being_applied() {
+    let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 64; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_portolan")]).args(SERVE);
+    command.current_dir(site.path("")).env("NO_COLOR", "1").env("PORTOLAN_LOG", "info");
+    let server = Server::start(command).unwrap();
+    let connect = |address| TcpStream::connect(address).unwrap();
+    let admin: Vec<TcpStream> = (0..80).map(|_| connect(server.admin.unwrap())).collect();
+    let dns: Vec<TcpStream> = (0..80).map(|_| connect(server.address)).collect();
+    for host in 2..6 {
+        let address = format!("192.0.2.{host}");
+        site.replace("zones/x.test.zone", &zone(&address));
+        server.until_answers(NAME, &[&address], SWAPPED);
+    }
+    assert!(!server.log().contains("Too many open files (os error 24) (help"), "{}", server.log());
+    drop((admin, dns));
+}
