@@ -98,6 +98,7 @@ impl Files {
     /// As the configuration reads it.
     pub fn locations(&self) -> Locations {
         Locations {
+            directory: None,
             config: self.config.clone(),
             zones: self.zones.clone(),
             geoip: self.geoip.clone(),

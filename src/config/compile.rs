@@ -17,6 +17,7 @@ use crate::{
 };
 
 mod aliases;
+mod circles;
 mod content;
 mod geo;
 mod monitors;
@@ -48,11 +49,12 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
     specs.datacenters.sort_by(|a, b| a.name.value.cmp(&b.name.value));
     specs.monitors.sort_by(|a, b| a.value.name.cmp(&b.value.name));
     specs.loads.sort_by(|a, b| a.value.name.cmp(&b.value.name));
-    specs.services.sort_by(|a, b| a.name.value.cmp(&b.name.value));
-    specs.zones.sort_by(|a, b| a.apex.value.cmp(&b.apex.value));
+    // Reports list both in this order, in which people look for them.
+    specs.services.sort_by_cached_key(|spec| spec.name.value.to_string());
+    specs.zones.sort_by_cached_key(|spec| spec.apex.value.to_string());
 
     let mut scope = Scope {
-        places: Places::new(&specs.datacenters, problems),
+        places: Places::new(&specs.datacenters, broken_of(&specs, "datacenter"), problems),
         monitors: Names::new("monitor"),
         loads: Names::new("load"),
         pools: Names::new("pool"),
@@ -64,13 +66,9 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
     for (index, load) in specs.loads.iter().enumerate() {
         scope.loads.define(&load.value.name, load.place, index, problems);
     }
-    for (kind, name) in &specs.broken {
-        match *kind {
-            "monitor" => scope.monitors.define_broken(name),
-            "load" => scope.loads.define_broken(name),
-            _ => {}
-        }
-    }
+    broken_of(&specs, "monitor").for_each(|name| scope.monitors.define_broken(name));
+    broken_of(&specs, "load").for_each(|name| scope.loads.define_broken(name));
+    broken_of(&specs, "pool").for_each(|name| scope.pools.define_broken(name));
     for (index, pool) in specs.pools.iter().enumerate() {
         scope.pools.define(&pool.name.value, pool.name.place, index, problems);
     }
@@ -82,15 +80,21 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
     let compiled = pools::compile(&all_pools, &mut scope, problems);
     regulation::Checking { specs: &specs, pools: &all_pools, compiled: &compiled, loads: &loads }.run(problems);
     let reach = shape::check(&all_pools, &compiled, &specs.datacenters, problems);
-    let mut zones = zones::compile(sources, &specs.zones, &specs.delegates, &wanted_names(&specs), problems);
+    let has_nameless = broken_of(&specs, "zone").next().is_some();
+    let mut zones =
+        zones::compile(sources, &specs.zones, &specs.delegates, &wanted_names(&specs), has_nameless, problems);
     aliases::check(&all_pools, &zones, problems);
     zones::check_whoami(&specs.zones, &specs.services, &zones, problems);
-    let services = services::compile(&specs, &all_pools, &reach, &zones, &mut scope, problems);
+    let services = services::compile(&specs, &all_pools, &compiled, &reach, &zones, &mut scope, problems);
     // After an error what seems unused may be what the mistake meant.
     if !problems.has_errors() {
         scope.monitors.warn_unused("no endpoint and no pool uses it: it probes nothing", problems);
         scope.loads.warn_unused("no pool, endpoint or datacenter names it: it is not polled", problems);
         scope.pools.warn_unused("no service and no pool uses it: it answers nobody", problems);
+        zones.settle();
+        let served = zones::Served::new(&services);
+        zones.warn(sources, &served, &zones::Written::new(&specs.zones, &specs.delegates), problems);
+        circles::warn((&zones, &served), (&all_pools, &compiled, &reach), &services, problems);
     }
     let contents = content::of_pools(sources, &all_pools, &compiled, &specs.monitors);
     zones.add_services(sources, &specs.services, &services, &contents);
@@ -127,6 +131,11 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
         datacenter_origins,
         master_files,
     }
+}
+
+/// Names of tables of a kind that could not be read.
+fn broken_of<'s>(specs: &'s Specs, kind: &'static str) -> impl Iterator<Item = &'s str> {
+    specs.broken.iter().filter(move |(broken, _)| *broken == kind).map(|(_, name)| &**name)
 }
 
 /// The names whose place in the zones later steps ask for.

@@ -5,7 +5,8 @@
 //! | read every file into memory, within bounds | `sources` |
 //! | `portolan.toml` and flags: how the server runs | `settings` |
 //! | large files of tables cut into their tables | `pieces` |
-//! | TOML tables, each key with its type and place | `reader`, `values` |
+//! | what is no TOML | `syntax` |
+//! | TOML tables, each key with its type and place | `reader`, `values`, `hostname` |
 //! | tables as written | `spec/` |
 //! | names to positions; what does not fit together | `compile/` |
 //! | which names a file defines | `definitions` |
@@ -17,6 +18,7 @@
 mod compile;
 mod definitions;
 mod diagnostics;
+mod hostname;
 mod nearest;
 mod outline;
 mod pieces;
@@ -28,6 +30,7 @@ mod settings;
 mod sources;
 mod spec;
 mod summary;
+mod syntax;
 mod values;
 
 use std::{fmt, ops::Range, path::PathBuf, sync::Arc};

@@ -72,6 +72,11 @@ impl Problems {
         self.muted.insert(file);
     }
 
+    /// Whether a file could not be read as a whole: a name that seems to mean nothing may be defined there.
+    pub(super) fn has_unread_files(&self) -> bool {
+        !self.muted.is_empty()
+    }
+
     /// Notes that a name means nothing, with the nearest one that does.
     pub(super) fn unknown<'n>(
         &mut self,

@@ -123,7 +123,8 @@ impl<'t> Item<'t> {
         format!("`{}` of {}", self.key, self.subject)
     }
 
-    fn mismatch<T>(&self, wanted: &str, problems: &mut Problems) -> Option<T> {
+    /// Reports a value of another type. `help` says what to write where the value itself does not show what was meant.
+    fn mismatch<T>(&self, wanted: &str, help: &str, problems: &mut Problems) -> Option<T> {
         let found = match self.value {
             DeValue::String(_) => "a string",
             DeValue::Integer(_) => "a whole number",
@@ -133,48 +134,67 @@ impl<'t> Item<'t> {
             DeValue::Array(_) => "a list",
             DeValue::Table(_) => "a table",
         };
-        let diagnostic = problems.error(self.place, format!("{} must be {wanted}, not {found}", self.what()));
-        match (self.value, wanted) {
-            (DeValue::String(_), "a whole number" | "a number" | "true or false") => {
-                diagnostic.help("write it without quotes");
-            }
-            (DeValue::Integer(_) | DeValue::Float(_), "a string") => {
-                diagnostic.help("write it in quotes");
-            }
-            (DeValue::String(_) | DeValue::Table(_), wanted) if wanted.starts_with("a list") => {
-                diagnostic.help("write it in square brackets: [ ... ]");
-            }
-            (DeValue::Float(_), "a whole number") => {
-                diagnostic.help("leave the fraction away");
-            }
-            (_, "a table") => {
-                diagnostic.help("write it as { key = value, ... }");
-            }
-            (_, wanted) => {
-                diagnostic.help(format!("write {wanted}"));
-            }
-        }
+        let help = self.meant(wanted).unwrap_or_else(|| help.to_owned());
+        problems.error(self.place, format!("{} must be {wanted}, not {found}", self.what())).help(help);
         None
+    }
+
+    /// How to write the same value as the type that is wanted; `None` where that is not plain from the value.
+    fn meant(&self, wanted: &str) -> Option<String> {
+        let without_quotes = |value: &dyn fmt::Display| Some(format!("write it without quotes: {value}"));
+        match (self.value, wanted) {
+            (DeValue::String(text), "a whole number") => {
+                let number = text.trim().trim_end_matches('%').trim_end().parse::<i64>().ok()?;
+                let percent = if text.contains('%') { " and without \"%\"" } else { "" };
+                Some(format!("write it without quotes{percent}: {number}"))
+            }
+            (DeValue::String(text), "a number") => without_quotes(&text.trim().parse::<f64>().ok()?),
+            (DeValue::String(text), "true or false") => match text.trim().to_ascii_lowercase().as_str() {
+                "true" | "yes" | "on" | "1" => without_quotes(&true),
+                "false" | "no" | "off" | "0" => without_quotes(&false),
+                _ => None,
+            },
+            (DeValue::Integer(number), "true or false") => match number.as_str() {
+                "1" => Some("write true".into()),
+                "0" => Some("write false".into()),
+                _ => None,
+            },
+            (DeValue::Integer(number), "a string") => Some(format!("write it in quotes: \"{}\"", number.as_str())),
+            (DeValue::Float(number), "a string") => Some(format!("write it in quotes: \"{}\"", number.as_str())),
+            (DeValue::Integer(number), "a list of numbers") => {
+                Some(format!("write it in square brackets: [{}]", number.as_str()))
+            }
+            (DeValue::String(text), wanted) if wanted.starts_with("a list") => {
+                let quote = if wanted == "a list of numbers" { "" } else { "\"" };
+                let parts = text.split([',', ' ']).filter(|part| !part.is_empty());
+                let list: Vec<String> = parts.map(|part| format!("{quote}{part}{quote}")).collect();
+                Some(format!("write it in square brackets: [{}]", list.join(", ")))
+            }
+            (DeValue::Table(_), wanted) if wanted.starts_with("a list") => {
+                Some("write it in square brackets: [{ ... }]".into())
+            }
+            _ => None,
+        }
     }
 
     pub(super) fn text(self, problems: &mut Problems) -> Option<At<&'t str>> {
         match self.value {
             DeValue::String(text) => Some(At::new(&**text, self.place)),
-            _ => self.mismatch("a string", problems),
+            _ => self.mismatch("a string", "write text in quotes", problems),
         }
     }
 
     pub(super) fn boolean(self, problems: &mut Problems) -> Option<bool> {
         match self.value {
             DeValue::Boolean(value) => Some(*value),
-            _ => self.mismatch("true or false", problems),
+            _ => self.mismatch("true or false", "write true or false, without quotes", problems),
         }
     }
 
     /// A whole number from `least` to `most`; `help` says why those, or what to do instead.
     pub(super) fn integer(self, least: i64, most: i64, help: &str, problems: &mut Problems) -> Option<At<i64>> {
         let DeValue::Integer(integer) = self.value else {
-            return self.mismatch("a whole number", problems);
+            return self.mismatch("a whole number", help, problems);
         };
         let value = i64::from_str_radix(integer.as_str(), integer.radix());
         match value {
@@ -199,7 +219,7 @@ impl<'t> Item<'t> {
                 i64::from_str_radix(integer.as_str(), integer.radix()).ok().map(|value| value as f64)
             }
             DeValue::Float(float) => float.as_str().parse().ok(),
-            _ => self.mismatch("a number", problems),
+            _ => self.mismatch("a number", "write a number without quotes", problems),
         }
     }
 
@@ -214,7 +234,7 @@ impl<'t> Item<'t> {
                 };
                 Some(array.iter().map(element).collect())
             }
-            _ => self.mismatch(&format!("a list of {wanted}"), problems),
+            _ => self.mismatch(&format!("a list of {wanted}"), "write a list in square brackets: [ ... ]", problems),
         }
     }
 
@@ -228,7 +248,7 @@ impl<'t> Item<'t> {
     pub(super) fn table(self, subject: Subject<'t>, problems: &mut Problems) -> Option<TableReader<'t>> {
         match self.value {
             DeValue::Table(table) => Some(TableReader::new(table, subject, self.place, self.stretch)),
-            _ => self.mismatch("a table", problems),
+            _ => self.mismatch("a table", "write it as { key = value, ... }", problems),
         }
     }
 
@@ -280,16 +300,44 @@ impl<'t> Item<'t> {
         matches!(self.value, DeValue::Table(_))
     }
 
+    /// A number, for keys that take a string of digits with a unit.
+    pub(super) fn as_number(&self) -> Option<f64> {
+        match self.value {
+            DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix()).ok().map(|n| n as f64),
+            DeValue::Float(float) => float.as_str().parse().ok(),
+            _ => None,
+        }
+    }
+
     /// A moment, as the text of a TOML offset date-time.
     pub(super) fn moment(self, problems: &mut Problems) -> Option<String> {
         match self.value {
             DeValue::Datetime(moment) if moment.date.is_some() && moment.offset.is_some() => Some(moment.to_string()),
-            DeValue::Datetime(_) => {
+            DeValue::Datetime(moment) => {
                 let message = format!("{} must name day, time and offset", self.what());
-                problems.error(self.place, message).help("write it as 2026-12-01T06:00:00Z");
+                let written = written_moment(&moment.to_string());
+                problems.error(self.place, message).help(format!("write it as {written}"));
                 None
             }
-            _ => self.mismatch("a date and time such as 2026-12-01T06:00:00Z", problems),
+            DeValue::String(text) => {
+                let message = format!("{} must be a date and time, not a string", self.what());
+                problems
+                    .error(self.place, message)
+                    .help(format!("write it without quotes: {}", written_moment(text.trim())));
+                None
+            }
+            _ => {
+                const HELP: &str = "write it without quotes: 2026-12-01T06:00:00Z";
+                self.mismatch("a date and time", HELP, problems)
+            }
         }
     }
+}
+
+/// The moment that a text means, as TOML writes it; without an offset it is in UTC. A sample where it means none.
+fn written_moment(text: &str) -> String {
+    let with_offset = || text.parse::<jiff::Timestamp>().ok();
+    let without =
+        || text.parse::<jiff::civil::DateTime>().ok().and_then(|civil| jiff::tz::Offset::UTC.to_timestamp(civil).ok());
+    with_offset().or_else(without).map_or_else(|| "2026-12-01T06:00:00Z".to_owned(), |moment| moment.to_string())
 }

@@ -14,13 +14,15 @@ use super::{
     problems::Problems,
     reader::{self, Item, Subject, TableReader},
     sources::{DEFAULT_CONFIG, SourceFile},
-    spec,
+    spec, syntax,
 };
 
 /// What the command line says about files and addresses. Everything it leaves out comes from `portolan.toml` or is default.
 #[derive(Debug, Clone, Default)]
 pub struct Locations {
-    /// `--config`; without it `portolan.toml` of the working directory, if there is one.
+    /// Where `portolan.toml`, `zones` and `geoip` are looked for; `None` for the working directory.
+    pub directory: Option<PathBuf>,
+    /// `--config`; without it `portolan.toml` of the directory, if there is one.
     pub config: Option<PathBuf>,
     /// `--zones`, relative to the working directory.
     pub zones: Option<PathBuf>,
@@ -31,9 +33,32 @@ pub struct Locations {
 }
 
 impl Locations {
+    /// Finds out what a directory is that is to be checked: one that holds `portolan.toml` or `zones/`, or else a zones directory.
+    ///
+    /// # Errors
+    /// In words, where it is no directory.
+    pub fn of_directory(directory: &Path) -> Result<Self, String> {
+        let shown = super::diagnostics::escaped(&directory.to_string_lossy());
+        match std::fs::metadata(directory) {
+            Err(error) => return Err(format!("{shown} cannot be checked: {error}")),
+            Ok(found) if !found.is_dir() => {
+                return Err(format!(
+                    "{shown} is not a directory; name the one that holds portolan.toml or the zone files"
+                ));
+            }
+            Ok(_) => {}
+        }
+        let is_whole = directory.join(DEFAULT_CONFIG).exists() || directory.join("zones").is_dir();
+        Ok(match is_whole {
+            true => Self { directory: Some(directory.to_path_buf()), ..Self::default() },
+            false => Self { zones: Some(directory.to_path_buf()), ..Self::default() },
+        })
+    }
+
     /// Where `portolan.toml` is, whether it exists or not.
     pub fn config_path(&self) -> PathBuf {
-        self.config.clone().unwrap_or_else(|| DEFAULT_CONFIG.into())
+        let in_directory = || self.directory.as_deref().unwrap_or(Path::new("")).join(DEFAULT_CONFIG);
+        self.config.clone().unwrap_or_else(in_directory)
     }
 
     /// The directory that paths in `portolan.toml` are relative to; empty for the working directory.
@@ -219,10 +244,7 @@ impl Settings {
 
     fn read_text(&mut self, id: FileId, text: &str, base: &Path, problems: &mut Problems) {
         let (table, errors) = DeTable::parse_recoverable(text);
-        spec::syntax_errors(id, &errors, text, problems);
-        if !errors.is_empty() {
-            problems.mute(id);
-        }
+        syntax::report(id, &errors, text, problems);
         let mut root = reader::root(&table, Stretch::new(id, 0), "portolan.toml");
         if let Some(item) = root.item("server")
             && let Some(table) = item.table(Subject { kind: "`server`", name: "" }, problems)
@@ -317,6 +339,12 @@ fn admin(item: Item<'_>, problems: &mut Problems) -> Option<SocketAddr> {
                 .error(item.place, "`admin` is an address, or false")
                 .help("write admin = \"127.0.0.1:8053\", or leave it away for just that");
         }
+        return None;
+    }
+    if let Some(port) = item.as_number() {
+        problems
+            .error(item.place, "`admin` is an address with a port, or false")
+            .help(format!("write admin = \"127.0.0.1:{port}\""));
         return None;
     }
     item.text(problems).and_then(|text| socket_address(text, item, problems))

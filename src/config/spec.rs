@@ -1,5 +1,7 @@
 //! Specifications: the tables as written, each value with its place, before anything is looked up. One file per kind.
 
+use std::path::Path;
+
 use toml::de::DeTable;
 
 use super::{
@@ -8,11 +10,13 @@ use super::{
     place::{At, FileId, Place, Stretch},
     problems::Problems,
     reader::{self, Item, Subject, TableReader},
+    syntax, values,
 };
 
 pub(super) mod datacenter;
 pub(super) mod delegate;
 pub(super) mod endpoint;
+mod header;
 mod kind;
 pub(super) mod load;
 pub(super) mod monitor;
@@ -43,7 +47,7 @@ pub(super) struct Specs {
     pub(super) loads: Vec<At<crate::load::LoadSource>>,
     pub(super) pools: Vec<PoolSpec>,
     pub(super) services: Vec<ServiceSpec>,
-    /// Names of tables that could not be read: whoever refers to one is not told that it does not exist.
+    /// Names of tables that could not be read: that a reference to one finds nothing is no mistake of its own.
     pub(super) broken: Vec<(&'static str, Box<str>)>,
 }
 
@@ -54,37 +58,40 @@ const LARGE_OCTETS: usize = 64 << 10;
 /// What a file of tables is called in messages.
 const FILE: &str = "a file of zones/";
 
+/// The file that is being read.
+#[derive(Clone, Copy)]
+struct Context<'c> {
+    text: &'c str,
+    /// Relative paths in the file start here.
+    directory: &'c Path,
+}
+
 impl Specs {
     /// Reads one file of tables.
-    pub(super) fn read(&mut self, file: FileId, octets: &[u8], directory: &std::path::Path, problems: &mut Problems) {
+    pub(super) fn read(&mut self, file: FileId, octets: &[u8], directory: &Path, problems: &mut Problems) {
         let Some(text) = utf8(file, octets, problems) else { return };
+        let context = Context { text, directory };
         let pieces = if text.len() > LARGE_OCTETS { pieces::cut(text) } else { None };
         if let Some(pieces) = pieces
-            && let Some((specs, found)) = Self::of_pieces(file, text, &pieces, directory)
+            && let Some((specs, found)) = Self::of_pieces(file, &pieces, context)
         {
             self.append(specs);
             return problems.take(found);
         }
         let (table, errors) = DeTable::parse_recoverable(text);
-        syntax_errors(file, &errors, text, problems);
+        syntax::report(file, &errors, text, problems);
         let mut root = reader::root(&table, Stretch::new(file, 0), FILE);
         if errors.is_empty() {
-            self.read_tables(&mut root, directory, problems);
+            self.read_tables(&mut root, context, problems);
             root.finish(problems);
         } else {
-            problems.mute(file);
-            self.read_tables(&mut root, directory, problems);
+            self.read_tables(&mut root, context, problems);
         }
     }
 
     /// What the tables of a file say, one after the other; `None` where one is not TOML, which is to be told of in the order of
     /// the file.
-    fn of_pieces(
-        file: FileId,
-        text: &str,
-        pieces: &[Piece<'_>],
-        directory: &std::path::Path,
-    ) -> Option<(Self, Problems)> {
+    fn of_pieces(file: FileId, pieces: &[Piece<'_>], context: Context<'_>) -> Option<(Self, Problems)> {
         if !pieces.iter().all(|piece| KINDS.contains(&piece.kind)) {
             return None;
         }
@@ -92,12 +99,12 @@ impl Specs {
         for kind in KINDS {
             let from = pieces.partition_point(|piece| piece.kind < kind);
             for piece in pieces[from..].iter().take_while(|piece| piece.kind == kind) {
-                let (table, errors) = DeTable::parse_recoverable(&text[piece.range.clone()]);
+                let (table, errors) = DeTable::parse_recoverable(&context.text[piece.range.clone()]);
                 if !errors.is_empty() {
                     return None;
                 }
                 let mut root = reader::root(&table, Stretch::new(file, piece.range.start), FILE);
-                specs.read_kind(kind, &mut root, directory, &mut problems);
+                specs.read_kind(kind, &mut root, context, &mut problems);
             }
         }
         Some((specs, problems))
@@ -118,8 +125,8 @@ impl Specs {
         append(&mut self.broken, &mut other.broken);
     }
 
-    fn read_tables(&mut self, root: &mut TableReader<'_>, directory: &std::path::Path, problems: &mut Problems) {
-        KINDS.into_iter().for_each(|kind| self.read_kind(kind, root, directory, problems));
+    fn read_tables(&mut self, root: &mut TableReader<'_>, context: Context<'_>, problems: &mut Problems) {
+        KINDS.into_iter().for_each(|kind| self.read_kind(kind, root, context, problems));
     }
 
     /// Reads the tables of one kind.
@@ -127,20 +134,23 @@ impl Specs {
         &mut self,
         kind: &'static str,
         root: &mut TableReader<'_>,
-        directory: &std::path::Path,
+        context: Context<'_>,
         problems: &mut Problems,
     ) {
-        self.tables(root, kind, problems, |specs, name, table, problems| match kind {
-            "datacenter" => specs.datacenters.extend(DatacenterSpec::read(name, table, problems)),
-            "zone" => specs.zones.extend(ZoneSpec::read(name, table, problems)),
-            "delegate" => specs.delegates.extend(DelegateSpec::read(name, table, problems)),
-            "monitor" => specs.read_monitor(name, table, directory, problems),
-            "load" => match load::read(name, table, directory, problems) {
-                Some(load) => specs.loads.push(load),
-                None => specs.broken.push(("load", name.value.into())),
-            },
-            "pool" => specs.pools.extend(PoolSpec::read(name, table, problems)),
-            _ => specs.services.extend(ServiceSpec::read(name, table, problems)),
+        self.tables(root, kind, context, problems, |specs, name, table, problems| {
+            let directory = context.directory;
+            let is_read = match kind {
+                "datacenter" => push(&mut specs.datacenters, DatacenterSpec::read(name, table, problems)),
+                "zone" => push(&mut specs.zones, ZoneSpec::read(name, table, problems)),
+                "delegate" => push(&mut specs.delegates, DelegateSpec::read(name, table, problems)),
+                "monitor" => specs.read_monitor(name, table, directory, problems),
+                "load" => push(&mut specs.loads, load::read(name, table, directory, problems)),
+                "pool" => push(&mut specs.pools, PoolSpec::read(name, table, problems)),
+                _ => push(&mut specs.services, ServiceSpec::read(name, table, problems)),
+            };
+            if !is_read {
+                specs.broken.push((kind, name.value.into()));
+            }
         });
     }
 
@@ -148,51 +158,58 @@ impl Specs {
         &mut self,
         name: At<&str>,
         table: TableReader<'_>,
-        directory: &std::path::Path,
+        directory: &Path,
         problems: &mut Problems,
-    ) {
+    ) -> bool {
         let mut parts = Vec::new();
-        match monitor::read(name, table, directory, &mut parts, problems) {
-            Some(monitor) => self.monitors.push(monitor),
-            None => self.broken.push(("monitor", name.value.into())),
-        }
+        let monitor = monitor::read(name, table, directory, &mut parts, problems);
         self.parts.extend(parts.into_iter().map(|part| (name.value.into(), part)));
+        push(&mut self.monitors, monitor)
     }
 
     /// Reads each table of `[kind.NAME]`.
-    fn tables<'t>(
+    fn tables(
         &mut self,
-        root: &mut TableReader<'t>,
+        root: &mut TableReader<'_>,
         kind: &'static str,
+        context: Context<'_>,
         problems: &mut Problems,
-        mut read: impl FnMut(&mut Self, At<&'t str>, TableReader<'t>, &mut Problems),
+        mut read: impl for<'n> FnMut(&mut Self, At<&'n str>, TableReader<'n>, &mut Problems),
     ) {
         let Some(item) = root.item(kind) else { return };
+        let sample = header::sample(kind);
         if !item.is_table() {
             problems
                 .error(item.place, format!("`{kind}` must be a table of {kind}s"))
-                .help(format!("write [{kind}.NAME] and its keys below"));
+                .help(format!("write {sample} and its keys below"));
             return;
         }
         let Some(tables) = item.table(Subject { kind, name: "" }, problems) else { return };
         for (name, item) in tables.entries() {
-            match item.is_table() {
-                true => {
-                    let subject = Subject { kind, name: name.value };
-                    if let Some(mut table) = item.table(subject, problems) {
-                        // Of a whole table that lacks something, its name is what is shown.
-                        table.place = name.place;
-                        read(self, name, table, problems);
-                    }
-                }
-                false => {
-                    problems
-                        .error(name.place, format!("{} {} must be a table", kind, Quoted(name.value)))
-                        .help(format!("write [{kind}.NAME] and its keys below"));
-                }
+            if !item.is_table() {
+                problems.error(name.place, format!("{kind} {} must be a table", Quoted(name.value))).help(format!(
+                    "write {} once, in single brackets, and its keys below",
+                    header::of(kind, name.value)
+                ));
+                self.broken.push((kind, name.value.into()));
+                continue;
             }
+            header::unquoted(kind, name, item, context.text, problems, &mut |name, item, problems| {
+                let subject = Subject { kind, name: name.value };
+                let Some(mut table) = item.table(subject, problems) else { return };
+                // Of a whole table that lacks something, its name is what is shown.
+                table.place = name.place;
+                read(self, name, table, problems);
+            });
         }
     }
+}
+
+/// Keeps what could be read. Whether it could.
+fn push<T>(list: &mut Vec<T>, read: Option<T>) -> bool {
+    let is_read = read.is_some();
+    list.extend(read);
+    is_read
 }
 
 /// The text of a file, which TOML wants in UTF-8.
@@ -210,24 +227,6 @@ pub(super) fn utf8<'t>(file: FileId, octets: &'t [u8], problems: &mut Problems) 
     }
 }
 
-/// Reports what the TOML parser found; the file is then muted by the caller.
-pub(super) fn syntax_errors(file: FileId, errors: &[toml::de::Error], text: &str, problems: &mut Problems) {
-    const SHOWN: usize = 20;
-    for error in errors.iter().take(SHOWN) {
-        let span = error.span().unwrap_or(text.len()..text.len());
-        let message = match error.message() {
-            "duplicate key" => {
-                format!("{} is defined twice in this file", Quoted(text.get(span.clone()).unwrap_or("")))
-            }
-            message if message.starts_with("cannot recurse") => {
-                "lists and tables are more than 80 deep inside each other".into()
-            }
-            message => message.to_owned(),
-        };
-        problems.error(Place::new(file, span), message).help("the file is not valid TOML; see https://toml.io");
-    }
-}
-
 /// A string that refers to a datacenter, region, monitor or pool.
 pub(super) fn reference(item: Item<'_>, problems: &mut Problems) -> Option<At<Box<str>>> {
     item.text(problems).map(|text| text.map(Into::into))
@@ -236,9 +235,25 @@ pub(super) fn reference(item: Item<'_>, problems: &mut Problems) -> Option<At<Bo
 /// The longest TTL (RFC 2181 section 8).
 pub(super) const LONGEST_TTL_SECS: i64 = (1 << 31) - 1;
 
-/// A TTL in seconds.
+/// A TTL: a whole number of seconds, or a duration such as `"5m"`.
 pub(super) fn ttl(item: Item<'_>, problems: &mut Problems) -> Option<u32> {
-    let ttl =
-        item.integer(0, LONGEST_TTL_SECS, "a TTL is in seconds: 300 is five minutes (RFC 2181 section 8)", problems)?;
-    u32::try_from(ttl.value).ok()
+    const HELP: &str =
+        "write seconds or a duration: 300 and \"5m\" are five minutes; 2147483647 is the most (RFC 2181 section 8)";
+    if !item.is_text() {
+        let ttl = item.integer(0, LONGEST_TTL_SECS, HELP, problems)?;
+        return u32::try_from(ttl.value).ok();
+    }
+    let text = item.text(problems)?;
+    let duration = values::parse_duration(text.value).filter(|duration| duration.subsec_nanos() == 0);
+    let secs = duration.and_then(|duration| i64::try_from(duration.as_secs()).ok());
+    if let Some(secs) = secs.filter(|secs| *secs <= LONGEST_TTL_SECS) {
+        return u32::try_from(secs).ok();
+    }
+    let message = format!("{} has {} {}, which is no TTL", item.subject, item.key, Quoted(text.value));
+    let help = match text.value.trim().parse::<u32>() {
+        Ok(secs) => format!("write {secs} without quotes, or with its unit: \"{secs}s\""),
+        Err(_) => HELP.to_owned(),
+    };
+    problems.error(text.place, message).help(help);
+    None
 }

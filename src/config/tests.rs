@@ -54,6 +54,24 @@ fn a_summary_counts_delegations_and_load_sources_and_names_the_type() {
 }
 
 #[test]
+fn services_and_zones_are_in_alphabetical_order() {
+    let tables: String = ["b", "a-long-name", "c", "ab"]
+        .iter()
+        .map(|name| {
+            format!(
+                "[service.\"{name}.x.example\"]\nmembers = [{{ addresses = [\"192.0.2.1\"] }}]\n{}",
+                ZONE.replace("x.example", &format!("{name}.test"))
+            )
+        })
+        .collect();
+    let config = load_tables(&tables);
+    let zones: Vec<String> = config.zones.iter().map(|zone| zone.apex.to_string()).collect();
+    assert_eq!(zones, ["a-long-name.test", "ab.test", "b.test", "c.test", "x.example"]);
+    let services: Vec<String> = config.topology.services.iter().map(|service| service.name.to_string()).collect();
+    assert_eq!(services, ["a-long-name.x.example", "ab.x.example", "b.x.example", "c.x.example"]);
+}
+
+#[test]
 fn the_samples_have_nothing_to_warn_of() {
     let sources = Sources::from_texts(&Locations::default(), SAMPLES);
     let (_, warnings) = Config::load(&sources).unwrap();

@@ -18,22 +18,58 @@ pub(super) fn duration(
     most: Duration,
     problems: &mut Problems,
 ) -> Option<At<Duration>> {
+    if let Some(seconds) = item.as_number() {
+        let found = if seconds.fract() == 0.0 { "a whole number" } else { "a number with a fraction" };
+        let message = format!("{} must be a string with a number and its unit, not {found}", item.what());
+        problems.error(item.place, message).help(format!("write the unit, in quotes: {}", with_unit(seconds)));
+        return None;
+    }
     let text = item.text(problems)?;
-    let parser = jiff::fmt::friendly::SpanParser::new();
-    let Ok(value) = parser.parse_unsigned_duration(text.value) else {
+    let Some(value) = parse_duration(text.value) else {
         let message = format!("{} has {} {}, which is no duration", item.subject, item.key, Quoted(text.value));
-        problems.error(text.place, message).help("write a number and its unit: \"500ms\", \"5s\", \"1m30s\"");
+        let help = match text.value.trim().parse() {
+            Ok(seconds) => format!("write the unit, too: {}", with_unit(seconds)),
+            Err(_) => "write a number and its unit: \"500ms\", \"5s\", \"1m30s\"".to_owned(),
+        };
+        problems.error(text.place, message).help(help);
         return None;
     };
-    let limit = match value {
-        _ if value < least => format!("the minimum is {}", shown_duration(least)),
-        _ if value > most => format!("the maximum is {}", shown_duration(most)),
+    let (limit, help) = match value {
+        _ if value < least => ("minimum", format!("write \"{}\" or more", shown_duration(least))),
+        _ if value > most => ("maximum", format!("write \"{}\" or less", shown_duration(most))),
         _ => return Some(At::new(value, text.place)),
     };
-    problems
-        .error(text.place, format!("{} has {} {}; {limit}", item.subject, item.key, Quoted(text.value)))
-        .help("write a number and its unit: \"500ms\", \"5s\", \"1m30s\"");
+    let shown = shown_duration(if value < least { least } else { most });
+    let message = format!("{} has {} {}; the {limit} is {shown}", item.subject, item.key, Quoted(text.value));
+    problems.error(text.place, message).help(help);
     None
+}
+
+/// Reads `1w2d12h30m15s500ms` and its parts; `None` where the text is something else or is too long.
+pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+    const DAY_SECS: u64 = 86_400;
+    let (mut rest, mut total) = (text.trim(), Duration::ZERO);
+    // Days and weeks are always 24 hours and 7 days here: the parser below knows only units up to hours.
+    for (unit, unit_secs) in [('w', 7 * DAY_SECS), ('d', DAY_SECS)] {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, tail) = rest.split_at(digits);
+        if let Some(tail) = tail.strip_prefix(unit)
+            && !tail.starts_with(|next: char| next.is_alphabetic())
+        {
+            total = total.checked_add(Duration::from_secs(number.parse::<u64>().ok()?.checked_mul(unit_secs)?))?;
+            rest = tail.trim_start();
+        }
+    }
+    if rest.is_empty() && text.trim() != "" {
+        return Some(total);
+    }
+    total.checked_add(jiff::fmt::friendly::SpanParser::new().parse_unsigned_duration(rest).ok()?)
+}
+
+/// A number of seconds as it is written: `"2s"`, `"500ms"`.
+fn with_unit(seconds: f64) -> String {
+    let duration = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(5));
+    format!("\"{}\"", shown_duration(duration))
 }
 
 /// A duration as a configuration would write it.
@@ -59,18 +95,7 @@ pub(super) fn name(name: At<&str>, kind: &str, problems: &mut Problems) -> Optio
     None
 }
 
-/// An absolute domain name, with or without its final dot.
-pub(super) fn domain(text: At<&str>, what: &str, problems: &mut Problems) -> Option<At<Name>> {
-    match text.value.parse() {
-        Ok(name) => Some(At::new(name, text.place)),
-        Err(error) => {
-            problems
-                .error(text.place, format!("{what} {} is no domain name", Quoted(text.value)))
-                .help(format!("{error}"));
-            None
-        }
-    }
-}
+pub(super) use super::hostname::defined as domain;
 
 /// An address that a client can be sent to.
 pub(super) fn address(text: At<&str>, whose: &str, problems: &mut Problems) -> Option<At<IpAddr>> {
@@ -91,6 +116,19 @@ pub(super) fn address(text: At<&str>, whose: &str, problems: &mut Problems) -> O
         let message = format!("{whose} has address {}, to which nobody can connect", Quoted(text.value));
         problems.error(text.place, message).help("write the address that clients connect to");
         return None;
+    }
+    if let IpAddr::V6(v6) = address
+        && let Some(v4) = v6.to_ipv4_mapped()
+    {
+        problems
+            .warning(
+                text.place,
+                format!(
+                    "{whose} has address {}, an IPv4 address in IPv6 form: no client reaches it",
+                    Quoted(text.value)
+                ),
+            )
+            .help(format!("write \"{v4}\""));
     }
     Some(At::new(address, text.place))
 }
@@ -186,4 +224,30 @@ pub(super) fn subdivision(text: At<&str>, problems: &mut Problems) -> Option<At<
         return None;
     }
     Some(At::new(code.into(), text.place))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units_from_milliseconds_to_weeks() {
+        for (text, secs) in [
+            ("5s", Some(5.0)),
+            ("500ms", Some(0.5)),
+            ("1m30s", Some(90.0)),
+            ("1d", Some(86_400.0)),
+            ("1w2d12h", Some(820_800.0)),
+            ("2 d 30m", None),
+            ("2d 30m", Some(174_600.0)),
+            ("1d2w", None),
+            ("1day", None),
+            ("5", None),
+            ("", None),
+            ("d", None),
+            ("99999999999999999999w", None),
+        ] {
+            assert_eq!(parse_duration(text).map(|duration| duration.as_secs_f64()), secs, "{text:?}");
+        }
+    }
 }

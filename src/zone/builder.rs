@@ -117,6 +117,11 @@ impl ZoneBuilder {
         Ok(())
     }
 
+    /// The name the zone starts at.
+    pub fn apex(&self) -> &Name {
+        &self.apex
+    }
+
     /// Whether a name has records.
     pub fn has_records(&self, name: &Name) -> bool {
         self.find_node(name.as_wire()).is_some_and(|node| self.types_of(node).next().is_some())
@@ -136,6 +141,22 @@ impl ZoneBuilder {
         draft.into_iter().flat_map(DraftNode::types).chain(rrset::stored(stored).map(|rrset| rrset.rtype))
     }
 
+    /// Lays out every record that was added, so that [`nodes`](Self::nodes) sees it. More may be added afterwards.
+    pub fn settle(&mut self) {
+        self.close();
+        self.store_again();
+    }
+
+    /// The names of the zone, those that exist only for names below them included; the apex first.
+    pub fn nodes(&self) -> impl Iterator<Item = DraftedNode<'_>> {
+        (0..self.nodes.len() as u32).map(|number| DraftedNode { builder: self, number })
+    }
+
+    /// The node of a name in wire form; records added since the last [`settle`](Self::settle) may be missing from it.
+    pub fn node(&self, wire: &[u8]) -> Option<DraftedNode<'_>> {
+        self.find_node(wire).map(|number| DraftedNode { builder: self, number })
+    }
+
     /// Puts the zone together.
     ///
     /// # Errors
@@ -152,8 +173,7 @@ impl ZoneBuilder {
         if !errors.is_empty() {
             return Err(errors);
         }
-        self.close();
-        self.store_again();
+        self.settle();
         let Self { apex, client_subnet, whoami, mut arena, mut nodes, .. } = self;
         arena.shrink_to_fit();
         nodes.shrink_to_fit();
@@ -267,6 +287,51 @@ impl ZoneBuilder {
         let (nodes, arena) = (&self.nodes, &self.arena);
         self.index.insert_unique(hash(wire), number, |&number| hash(name_of(&nodes[number as usize], arena)));
         number
+    }
+}
+
+/// A name of a zone that is being built, with its RRsets.
+#[derive(Clone, Copy)]
+pub struct DraftedNode<'b> {
+    builder: &'b ZoneBuilder,
+    number: u32,
+}
+
+impl<'b> DraftedNode<'b> {
+    /// A number of its own in the zone, counted from 0, which is the apex.
+    pub fn number(self) -> u32 {
+        self.number
+    }
+
+    /// The name in wire form, in lower case.
+    pub fn wire(self) -> &'b [u8] {
+        name_of(&self.builder.nodes[self.number as usize], &self.builder.arena)
+    }
+
+    /// The types of its RRsets.
+    pub fn types(self) -> impl Iterator<Item = Rtype> {
+        self.rrsets().map(|rrset| rrset.rtype)
+    }
+
+    /// Whether it has records of a type.
+    pub fn has(self, rtype: Rtype) -> bool {
+        self.types().any(|other| other == rtype)
+    }
+
+    /// Its RRsets.
+    pub fn rrsets(self) -> impl Iterator<Item = rrset::ReadyRrset<'b>> {
+        rrset::stored(sets_of(&self.builder.nodes[self.number as usize], &self.builder.arena))
+    }
+
+    /// The names that the records of one of its RRsets lead to (NS, CNAME, DNAME, PTR, MX, SRV), in wire form and lower case.
+    pub fn targets(self, rtype: Rtype) -> impl Iterator<Item = Vec<u8>> {
+        let rrset = self.rrsets().find(|rrset| rrset.rtype == rtype);
+        let apex = &self.builder.apex;
+        rrset.into_iter().flat_map(move |rrset| {
+            let targets: Vec<_> =
+                rrset.records().filter_map(|record| rdata::target(apex, rtype, record.stored())).collect();
+            targets
+        })
     }
 }
 

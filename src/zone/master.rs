@@ -16,6 +16,7 @@ use super::Record;
 
 mod directive;
 mod fields;
+mod foreign;
 mod layout;
 mod lexer;
 mod location;
@@ -25,6 +26,7 @@ mod svcb;
 
 use directive::{Directive, Series};
 use fields::{Fields, MAX_TTL_SECS, period_secs};
+use foreign::help_for_type;
 use lexer::{Lexer, Start, Token};
 use problem::{Problem, Spot};
 
@@ -116,7 +118,8 @@ pub fn parse_each(
     take: &mut dyn FnMut(Entry),
 ) -> MasterFile {
     let mut reader = Reader { include, take, result: MasterFile::default(), path: Vec::new(), octets: 0, generated: 0 };
-    let state = State { origin: origin.as_wire().to_vec(), owner: None, default_ttl_secs, last_ttl_secs: None };
+    let state =
+        State { origin: origin.as_wire().to_vec(), owner: Owner::Missing, default_ttl_secs, last_ttl_secs: None };
     reader.file(0, text, state);
     reader.result
 }
@@ -126,9 +129,20 @@ pub fn parse_each(
 struct State {
     /// In wire form, as written.
     origin: Vec<u8>,
-    owner: Option<Name>,
+    owner: Owner,
     default_ttl_secs: Option<u32>,
     last_ttl_secs: Option<u32>,
+}
+
+/// The owner of a record that starts with a blank.
+#[derive(Clone)]
+enum Owner {
+    /// No record came before.
+    Missing,
+    /// The owner before could not be read, which was reported: its records are checked and left out.
+    Unreadable,
+    /// The owner of the record before.
+    Known(Name),
 }
 
 struct Reader<'i, 'f> {
@@ -267,18 +281,21 @@ impl Reader<'_, '_> {
     ) -> Result<(), Problem> {
         let Some(first) = tokens.first() else { return Ok(()) };
         let mut fields = Fields::new(tokens, &state.origin);
-        let owner = match start {
-            Start::Flush => read_owner(&mut fields).inspect_err(|_| {
-                // The records below it are not to be blamed for having no owner.
-                state.owner = Some(Name::root());
-            })?,
-            Start::Blank => state.owner.clone().ok_or_else(|| {
-                Problem::new(first.spot, "the first record has no owner")
-                    .help("a line that starts with a blank continues the owner of the record before it")
-            })?,
-        };
-        state.owner = Some(owner.clone());
-        let (ttl_secs, rtype) = read_ttl_and_type(&mut fields)?;
+        if start == Start::Flush {
+            state.owner = Owner::Unreadable;
+            state.owner = Owner::Known(read_owner(&mut fields)?);
+        }
+        if let Owner::Missing = state.owner {
+            state.owner = Owner::Unreadable;
+            return Err(Problem::new(first.spot, "the first record has no owner").help(
+                "write @ for the zone itself at the start of the line; a line that starts with a blank continues the record before it",
+            ));
+        }
+        let unread = fields;
+        let (ttl_secs, rtype) = read_ttl_and_type(&mut fields).map_err(|problem| match &state.owner {
+            Owner::Known(owner) => help_for_type(problem, owner, unread),
+            Owner::Missing | Owner::Unreadable => problem,
+        })?;
         let mut rdata = Vec::new();
         layout::read_rdata(rtype, &mut fields, &mut rdata)?;
         if rdata.len() > 65535 {
@@ -289,8 +306,11 @@ impl Reader<'_, '_> {
         }
         let inherited = state.default_ttl_secs.or(state.last_ttl_secs).unwrap_or(LAST_RESORT_TTL_SECS);
         state.last_ttl_secs = ttl_secs.or(state.last_ttl_secs);
-        let record = Record { owner, rtype, ttl_secs: ttl_secs.unwrap_or(inherited), rdata: rdata.into_boxed_slice() };
-        (self.take)(Entry { record, position: source.position(first.spot) });
+        if let Owner::Known(owner) = &state.owner {
+            let (owner, ttl_secs) = (owner.clone(), ttl_secs.unwrap_or(inherited));
+            let record = Record { owner, rtype, ttl_secs, rdata: rdata.into_boxed_slice() };
+            (self.take)(Entry { record, position: source.position(first.spot) });
+        }
         Ok(())
     }
 }

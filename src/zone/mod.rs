@@ -13,7 +13,7 @@ mod record;
 mod rrset;
 mod zones;
 
-pub use builder::ZoneBuilder;
+pub use builder::{DraftedNode, ZoneBuilder};
 pub(crate) use hash::hash;
 
 pub use content::{Node, Standpoint, Zone};

@@ -121,6 +121,25 @@ pub(super) fn unstored_length(apex: &Name, rtype: Rtype, stored: &[u8]) -> usize
     octets
 }
 
+/// The name that stored rdata leads to, whole and in lower case; `None` for a type that leads to none.
+pub(super) fn target(apex: &Name, rtype: Rtype, stored: &[u8]) -> Option<Vec<u8>> {
+    let skip = match rtype {
+        Rtype::NS | Rtype::CNAME | Rtype::DNAME | Rtype::PTR => 0,
+        Rtype::MX => 2,
+        Rtype::SRV => 6,
+        _ => return None,
+    };
+    let name = stored.get(skip..)?;
+    let labels = labels_length(name);
+    let mut wire = name.get(..labels)?.to_ascii_lowercase();
+    // A root ends a whole name, anything else is the pointer to the apex.
+    match name.get(labels)? {
+        0 => wire.push(0),
+        _ => wire.extend_from_slice(apex.as_wire()),
+    }
+    Some(wire)
+}
+
 /// The labels of `name` in front of the apex; `None` where it is not at or below it.
 fn labels_in_zone<'n>(apex: &Name, name: &'n [u8]) -> Option<&'n [u8]> {
     let apex = apex.as_wire();

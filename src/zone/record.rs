@@ -1,5 +1,6 @@
 //! One resource record of class IN, as it comes out of a master file or is made from a zone table.
 
+use super::rdata;
 use crate::dns::{Name, Rtype};
 
 /// A resource record of class IN.
@@ -13,4 +14,11 @@ pub struct Record {
     pub ttl_secs: u32,
     /// Wire form, names in it uncompressed and in the case they were written in; at most 65535 octets.
     pub rdata: Box<[u8]>,
+}
+
+impl Record {
+    /// The name that the record leads to: that of a name server, mail exchange, SRV target, CNAME, DNAME or PTR.
+    pub fn target(&self) -> Option<Name> {
+        Name::from_wire(&rdata::target(&Name::root(), self.rtype, &self.rdata)?).ok()
+    }
 }

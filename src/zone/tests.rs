@@ -139,6 +139,30 @@ fn the_order_of_records_does_not_matter() {
 }
 
 #[test]
+fn a_settled_builder_shows_every_name_and_where_its_records_lead() {
+    let mut builder = builder();
+    let mx = |front: &[u8], target: &str| [front, name(target).as_wire()].concat();
+    for (owner, rtype, rdata) in [
+        ("www.example.com", Rtype::MX, mx(b"\0\x01", "Mail.example.com")),
+        ("a.b.example.com", Rtype::A, vec![192, 0, 2, 1]),
+        ("www.example.com", Rtype::SRV, mx(b"\0\0\0\0\0\x01", "sip.test")),
+        ("www.example.com", Rtype::MX, mx(b"\0\x02", "example.com")),
+    ] {
+        builder.add(record(owner, rtype, &rdata)).unwrap();
+        builder.settle();
+    }
+    let www = builder.node(name("www.example.com").as_wire()).unwrap();
+    let targets =
+        |rtype| -> Vec<String> { www.targets(rtype).map(|wire| Name::from_wire(&wire).unwrap().to_string()).collect() };
+    assert_eq!(targets(Rtype::MX), ["mail.example.com", "example.com"]);
+    assert_eq!(targets(Rtype::SRV), ["sip.test"]);
+    assert!(www.has(Rtype::SRV) && !www.has(Rtype::A) && targets(Rtype::A).is_empty());
+    let between = builder.node(name("b.example.com").as_wire()).unwrap();
+    assert_eq!(between.types().count(), 0);
+    assert_eq!(builder.nodes().count(), 4);
+}
+
+#[test]
 fn names_in_rdata_are_compared_without_case_and_the_rest_with_it() {
     for (rtype, front, is_one) in [
         (Rtype::CNAME, &b""[..], true),

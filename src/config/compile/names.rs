@@ -43,8 +43,17 @@ impl<'s> Names<'s> {
         self.broken.insert(name);
     }
 
+    pub(super) fn is_broken(&self, name: &str) -> bool {
+        self.broken.contains(name)
+    }
+
     pub(super) fn contains(&self, name: &str) -> Option<Place> {
         self.known.get(name).map(|(_, place)| *place)
+    }
+
+    /// What a name stands for; does not count as a use of it.
+    pub(super) fn position(&self, name: &str) -> Option<usize> {
+        self.known.get(name).map(|(index, _)| *index)
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &'s str> {
@@ -57,7 +66,7 @@ impl<'s> Names<'s> {
             self.used.insert(index);
             return Some(index);
         }
-        if !self.broken.contains(&*name.value) {
+        if !self.broken.contains(&*name.value) && !problems.has_unread_files() {
             let known = self.sorted.get_or_insert_with(|| {
                 let mut names: Vec<_> = self.known.keys().copied().collect();
                 names.sort_unstable();

@@ -21,8 +21,14 @@ pub(super) struct Places<'s> {
 }
 
 impl<'s> Places<'s> {
-    pub(super) fn new(specs: &'s [DatacenterSpec], problems: &mut Problems) -> Self {
+    /// `broken` are tables that could not be read.
+    pub(super) fn new(
+        specs: &'s [DatacenterSpec],
+        broken: impl Iterator<Item = &'s str>,
+        problems: &mut Problems,
+    ) -> Self {
         let mut places = Self { datacenters: Names::new("datacenter"), regions: BTreeMap::new() };
+        broken.for_each(|name| places.datacenters.define_broken(name));
         for (index, spec) in specs.iter().enumerate() {
             places.datacenters.define(&spec.name.value, spec.name.place, index, problems);
         }
@@ -47,6 +53,9 @@ impl<'s> Places<'s> {
         }
         if self.datacenters.contains(&name.value).is_some() {
             return self.datacenters.find(name, problems).map(|index| DatacenterId(index as u32)).into_iter().collect();
+        }
+        if self.datacenters.is_broken(&name.value) || problems.has_unread_files() {
+            return Vec::new();
         }
         let mut known: Vec<_> = self.datacenters.all().chain(self.regions.keys().copied()).collect();
         known.sort_unstable();

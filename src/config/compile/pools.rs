@@ -1,5 +1,7 @@
 //! Pools and their endpoints, each by itself: names become positions.
 
+use std::net::IpAddr;
+
 use hashbrown::HashMap;
 
 use super::{Scope, geo, regulation};
@@ -77,6 +79,7 @@ impl Compiled {
                 Policy::Geo { rules, default: list(&spec.default) }
             }
         };
+        self.warn_of_equal_addresses(spec, &building, problems);
         let pool = Pool {
             name: spec.name.value.clone(),
             policy,
@@ -87,6 +90,28 @@ impl Compiled {
             regulation: regulation::of_pool(spec, scope, problems),
         };
         (pool, building.places)
+    }
+
+    /// Two members with one address are one target: its clients add up, and a drain of one of the two ends nothing.
+    fn warn_of_equal_addresses(&self, spec: &PoolSpec, building: &Building<'_>, problems: &mut Problems) {
+        let mut first_of: HashMap<IpAddr, Place> = HashMap::new();
+        for (member, &place) in building.members.iter().zip(&building.places) {
+            let MemberKind::Endpoint(id) = member.kind else { continue };
+            let Target::Addresses(addresses) = &self.endpoints[id.index()].target else { continue };
+            for &address in addresses {
+                let Some(first) = first_of.insert(address, place) else { continue };
+                problems
+                    .warning(
+                        place,
+                        format!(
+                            "pool {} has the address {address} in two members: it gets the clients of both, and stays in use when one of the two is drained or down",
+                            Quoted(&spec.name.value)
+                        ),
+                    )
+                    .also(first, "the first one")
+                    .help("remove one of the two; to give an address more clients raise its weight");
+            }
+        }
     }
 
     /// One list of a `geo` pool, as positions in the pool's members; lists may share members.

@@ -5,7 +5,8 @@ use hashbrown::HashMap;
 use super::{
     Scope,
     names::duplicate,
-    shape::Reach,
+    pools::Compiled,
+    shape::{Fallbacks, Reach},
     zones::{Taken, Zones},
 };
 use crate::{
@@ -24,11 +25,15 @@ use crate::{
 pub(super) fn compile(
     specs: &Specs,
     all_pools: &[&PoolSpec],
+    compiled: &Compiled,
     reach: &[Reach],
     zones: &Zones,
     scope: &mut Scope<'_>,
     problems: &mut Problems,
 ) -> Vec<Service> {
+    let next: Vec<Option<usize>> = all_pools.iter().map(|pool| fallback(pool.on_all_down.as_ref(), scope)).collect();
+    let fallbacks = Fallbacks { specs: all_pools, compiled, next: &next };
+    fallbacks.check_pools(problems);
     let mut first_of: HashMap<&Name, Place> = HashMap::with_capacity(specs.services.len());
     let mut inline = specs.pools.len();
     let mut services = Vec::with_capacity(specs.services.len());
@@ -48,6 +53,11 @@ pub(super) fn compile(
         let zone = zone_of(spec, zones, problems);
         let written = spec.on_all_down.as_ref().or_else(|| all_pools.get(pool?)?.on_all_down.as_ref());
         let on_all_down = on_all_down(written, scope, problems);
+        if let (Some(OnAllDownSpec::Pool(name)), OnAllDown::Pool(other), Some(pool)) =
+            (&spec.on_all_down, on_all_down, pool)
+        {
+            fallbacks.check_service(pool, other.index(), name.place, problems);
+        }
         let (Some(zone), Some(pool)) = (zone, pool) else { continue };
         check_name(spec, zone, zones, reach.get(pool).and_then(|reach| reach.first_cname), problems);
         let others = match on_all_down {
@@ -108,11 +118,19 @@ fn on_all_down(written: Option<&OnAllDownSpec>, scope: &mut Scope<'_>, problems:
     }
 }
 
+/// The pool that an `on-all-down` names; one that does not exist is reported where it is used.
+fn fallback(written: Option<&OnAllDownSpec>, scope: &Scope<'_>) -> Option<usize> {
+    match written? {
+        OnAllDownSpec::Pool(name) => scope.pools.position(&name.value),
+        OnAllDownSpec::All | OnAllDownSpec::Empty => None,
+    }
+}
+
 /// The innermost zone that holds a service.
 fn zone_of(spec: &ServiceSpec, zones: &Zones, problems: &mut Problems) -> Option<ZoneId> {
     let At { value: name, place } = &spec.name;
     let zone = zones.innermost(name);
-    if zone.is_none() {
+    if zone.is_none() && !zones.may_be_unread(name) && !problems.has_unread_files() {
         let diagnostic = problems.error(*place, format!("service \"{name}\" is in none of the zones"));
         diagnostic.about(NameFault::Missing(Definition::new("zone", &name.to_string())));
         match zones.list.is_empty() {
@@ -162,6 +180,6 @@ fn check_name(spec: &ServiceSpec, zone: ZoneId, zones: &Zones, cname: Option<Pla
         problems
             .error(cname, format!("service \"{name}\" is at a zone's apex, where a CNAME cannot be"))
             .also(*place, "the service")
-            .help("the apex has SOA and NS records, and a CNAME stands alone: use addresses");
+            .help("the apex has SOA and NS records, and a CNAME stands alone: write `alias` in place of `cname`, or `addresses`");
     }
 }

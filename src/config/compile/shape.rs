@@ -6,7 +6,7 @@ use crate::{
         diagnostics::Quoted,
         place::Place,
         problems::Problems,
-        spec::{DatacenterSpec, MemberTarget, PolicyWord, PoolSpec},
+        spec::{DatacenterSpec, MemberTarget, OnAllDownSpec, PolicyWord, PoolSpec},
     },
     steer::{Answers, MemberKind, MinUp, Policy, Pool, PoolId, Target},
 };
@@ -117,6 +117,70 @@ fn report_cycle(specs: &[&PoolSpec], cycle: &[usize], place: Place, problems: &m
     problems
         .error(place, format!("pool {} contains itself: {}", Quoted(&first), path.join(" -> ")))
         .help("take one of the pools out of the other's members");
+}
+
+/// Where the `on-all-down` of a pool or a service leads back to the pool that it is to stand in for.
+pub(super) struct Fallbacks<'c> {
+    pub(super) specs: &'c [&'c PoolSpec],
+    pub(super) compiled: &'c Compiled,
+    /// The pool that each pool's `on-all-down` names.
+    pub(super) next: &'c [Option<usize>],
+}
+
+impl Fallbacks<'_> {
+    /// Reports each pool whose `on-all-down` leads back to it, by itself or by those of others.
+    pub(super) fn check_pools(&self, problems: &mut Problems) {
+        for pool in 0..self.specs.len() {
+            let mut path = vec![pool];
+            while let Some(next) = path.last().and_then(|last| self.next[*last]) {
+                let place = match &self.specs[pool].on_all_down {
+                    Some(OnAllDownSpec::Pool(name)) => name.place,
+                    _ => break,
+                };
+                if self.is_nothing_but(next, pool, 0) {
+                    // A circle of several pools is reported once, at the first of them.
+                    if path.iter().all(|other| pool <= *other) {
+                        path.push(next);
+                        self.report(&path, pool, place, problems);
+                    }
+                    break;
+                }
+                if path.contains(&next) {
+                    break;
+                }
+                path.push(next);
+            }
+        }
+    }
+
+    /// Reports a service whose own `on-all-down` is the pool that it has anyway.
+    pub(super) fn check_service(&self, pool: usize, other: usize, place: Place, problems: &mut Problems) {
+        if self.is_nothing_but(other, pool, 0) {
+            self.report(&[pool, other], pool, place, problems);
+        }
+    }
+
+    fn report(&self, path: &[usize], pool: usize, place: Place, problems: &mut Problems) {
+        let name = |at: &usize| self.specs[*at].name.value.to_string();
+        let mut names: Vec<String> = path.iter().map(name).collect();
+        if path.last() != Some(&pool) {
+            names.push(name(&pool));
+        }
+        problems
+            .error(place, format!("`on-all-down` leads back to pool {}, which is down then: {}", Quoted(&name(&pool)), names.join(" -> ")))
+            .help("name a pool with other members, or write \"all\" to answer all members when all are down, or \"empty\"");
+    }
+
+    /// Whether a pool is `sought`, or holds nothing but it.
+    fn is_nothing_but(&self, pool: usize, sought: usize, depth: u32) -> bool {
+        let members = &self.compiled.pools[pool].members;
+        let leads_there = |kind| match kind {
+            MemberKind::Pool(child) => self.is_nothing_but(child.index(), sought, depth + 1),
+            MemberKind::Endpoint(_) => false,
+        };
+        pool == sought
+            || depth < DEEPEST && !members.is_empty() && members.iter().all(|member| leads_there(member.kind))
+    }
 }
 
 fn reach_of(

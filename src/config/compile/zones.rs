@@ -24,9 +24,14 @@ use crate::{
 
 mod authority;
 mod delegate;
+mod integrity;
+mod locate;
 mod master;
 mod whoami;
+mod wording;
 
+pub(super) use integrity::Served;
+pub(super) use locate::Written;
 use master::{Master, Wanted};
 pub(super) use whoami::check as check_whoami;
 
@@ -111,16 +116,35 @@ pub(super) struct Taken {
 pub(super) struct Zones {
     pub(super) list: Vec<ZoneConfig>,
     by_apex: HashMap<Name, ZoneId>,
+    unread: Unread,
+    /// Of each zone: where it is defined, and its master file.
+    origins: Vec<Place>,
+    masters: Vec<Option<FileId>>,
     /// Of each zone: its names and what they hold. Service names are looked up here.
     taken: Vec<HashMap<Name, Vec<Taken>>>,
     /// The master files that zones are made of, the included ones among them.
     pub(super) master_files: Vec<FileId>,
 }
 
+/// Zones that are defined and could not be read, which is reported where they are: what lies in them is not outside of every zone.
+#[derive(Default)]
+struct Unread {
+    apexes: Vec<Name>,
+    /// Whether not even the name of one is known.
+    has_nameless: bool,
+}
+
+impl Unread {
+    fn may_hold(&self, name: &Name) -> bool {
+        self.has_nameless || self.apexes.iter().any(|apex| name.is_at_or_below(apex))
+    }
+}
+
 /// A zone while it is put together.
 struct Draft {
     zone: ZoneConfig,
     place: Place,
+    master: Option<FileId>,
     taken: HashMap<Name, Vec<Taken>>,
     /// For each name that a table delegates: the first static record at or below it, and its owner.
     hidden: HashMap<Name, (Name, Taken)>,
@@ -133,8 +157,10 @@ pub(super) fn compile(
     specs: &[ZoneSpec],
     delegates: &[DelegateSpec],
     wanted: &[&Name],
+    has_nameless: bool,
     problems: &mut Problems,
 ) -> Zones {
+    let mut unread = Unread { apexes: Vec::new(), has_nameless };
     let cuts = delegates.iter().map(|spec| spec.name.value.clone()).collect();
     let reading = Reading { sources, wanted: Wanted { names: with_ancestors(wanted), cuts } };
     let mut used = HashSet::new();
@@ -147,20 +173,23 @@ pub(super) fn compile(
             Some(Master::read(sources, id, &spec.apex.value, Some(spec.ttl_secs), &reading.wanted, problems))
         });
         used.extend(master.iter().flat_map(|master| master.included.iter().copied()));
-        drafts.extend(reading.table_zone(spec, master, problems));
+        match reading.table_zone(spec, master, problems) {
+            Some(draft) => drafts.push(draft),
+            None => unread.apexes.push(spec.apex.value.clone()),
+        }
     }
-    let plain = reading.plain_zones(&used, &mut drafts, problems);
-    drafts.sort_by(|a, b| (&a.zone.apex, a.place).cmp(&(&b.zone.apex, b.place)));
+    let plain = reading.plain_zones(&used, &mut drafts, &mut unread, problems);
+    drafts.sort_by_cached_key(|draft| (draft.zone.apex.to_string(), draft.place));
     for pair in drafts.windows(2) {
         if pair[0].zone.apex == pair[1].zone.apex {
             duplicate("zone", &pair[0].zone.apex.to_string(), pair[1].place, pair[0].place, problems);
         }
     }
-    delegate::add(sources, delegates, &mut drafts, problems);
+    delegate::add(sources, delegates, &mut drafts, &unread, problems);
     used.extend(plain);
     let mut master_files: Vec<FileId> = used.into_iter().collect();
     master_files.sort_unstable();
-    Zones { master_files, ..Zones::new(drafts) }
+    Zones { master_files, ..Zones::new(drafts, unread) }
 }
 
 fn find_master(
@@ -230,7 +259,13 @@ impl Reading<'_> {
 
     /// Master files that nothing names or includes are zones as they stand.
     /// Returns the files that were read.
-    fn plain_zones(&self, used: &HashSet<FileId>, drafts: &mut Vec<Draft>, problems: &mut Problems) -> Vec<FileId> {
+    fn plain_zones(
+        &self,
+        used: &HashSet<FileId>,
+        drafts: &mut Vec<Draft>,
+        unread: &mut Unread,
+        problems: &mut Problems,
+    ) -> Vec<FileId> {
         let is_zone_file = |id: &FileId| disk::is_master(&self.sources.file(*id).path);
         let candidates = self.sources.ids(Role::Master).filter(|id| is_zone_file(id) && !used.contains(id));
         let mut read = Vec::new();
@@ -250,25 +285,34 @@ impl Reading<'_> {
             includes.iter().map(|&(_, what)| what).filter(|&what| is_included(what)).collect();
         let files = read.iter().map(|(id, ..)| *id).chain(includes.iter().map(|&(_, what)| what)).collect();
         for (id, draft, own) in read {
-            if !included.contains(&id) {
-                problems.take(own);
-                drafts.extend(draft.map(|(draft, _)| draft));
+            if included.contains(&id) {
+                continue;
+            }
+            problems.take(own);
+            match draft {
+                Some((draft, _)) => drafts.push(draft),
+                None => match self.plain_apex(id) {
+                    Some(apex) => unread.apexes.push(apex),
+                    None => unread.has_nameless = true,
+                },
             }
         }
         files
+    }
+
+    /// The zone that a file is named after.
+    fn plain_apex(&self, id: FileId) -> Option<Name> {
+        match self.sources.file(id).path.file_stem()?.to_str()? {
+            "root" => Some(Name::root()),
+            stem => stem.parse().ok(),
+        }
     }
 
     /// The zone of a file, whose name is the zone's, and what it includes.
     fn plain_zone(&self, id: FileId, problems: &mut Problems) -> Option<(Draft, Vec<FileId>)> {
         let file = self.sources.file(id);
         let place = Place::new(id, 0..0);
-        let stem = file.path.file_stem().and_then(|stem| stem.to_str());
-        let apex = match stem {
-            Some("root") => Some(Name::root()),
-            Some(stem) => stem.parse().ok(),
-            None => None,
-        };
-        let Some(apex) = apex else {
+        let Some(apex) = self.plain_apex(id) else {
             problems
                 .error(Place::whole(id), "the file's name is no zone's name")
                 .help("a file NAME.zone is the zone NAME; the root is root.zone");
@@ -305,7 +349,7 @@ impl Reading<'_> {
         let (soa, ns) = made.map_or((None, Vec::new()), |made| (made.soa, made.ns));
         let taken = master.check(self.sources, &ns, problems);
         let hidden = master.hidden(self.sources);
-        let mut hash = master.hash;
+        let (mut hash, file) = (master.hash, master.file());
         soa.iter().chain(&ns).for_each(|record| hash.add_record(record));
         files.iter().for_each(|id| hash.add_file(self.sources.file(*id)));
         // An own SOA that could not be read has been reported: any serial will do.
@@ -322,15 +366,19 @@ impl Reading<'_> {
             soa,
         };
         ns.into_iter().for_each(|record| zone.add(record));
-        Draft { zone, place, taken, hidden, hash }
+        Draft { zone, place, master: file, taken, hidden, hash }
     }
 }
 
 impl Zones {
-    fn new(drafts: Vec<Draft>) -> Self {
+    fn new(drafts: Vec<Draft>, unread: Unread) -> Self {
+        let (origins, masters) = drafts.iter().map(|draft| (draft.place, draft.master)).unzip();
         let mut zones = Self {
             list: Vec::with_capacity(drafts.len()),
             by_apex: HashMap::new(),
+            unread,
+            origins,
+            masters,
             taken: Vec::new(),
             master_files: Vec::new(),
         };
@@ -355,6 +403,11 @@ impl Zones {
             at = name.parent();
         }
         None
+    }
+
+    /// Whether a name may be in a zone that is defined and could not be read.
+    pub(super) fn may_be_unread(&self, name: &Name) -> bool {
+        self.unread.may_hold(name)
     }
 
     pub(super) fn is_apex(&self, zone: ZoneId, name: &Name) -> bool {

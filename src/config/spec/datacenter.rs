@@ -80,7 +80,20 @@ fn location(item: Item<'_>, problems: &mut Problems) -> Option<Coordinates> {
 fn until(item: Item<'_>, problems: &mut Problems) -> Option<i64> {
     let text = item.moment(problems)?;
     match text.parse::<jiff::Timestamp>() {
-        Ok(moment) => Some(moment.as_second()),
+        Ok(moment) => {
+            if moment < jiff::Timestamp::now() {
+                problems
+                    .warning(
+                        item.place,
+                        format!(
+                            "{} is in the past: the state has ended, and the datacenter counts as active",
+                            item.what()
+                        ),
+                    )
+                    .help("remove `state` and `until`, or write a moment to come");
+            }
+            Some(moment.as_second())
+        }
         Err(_) => {
             problems
                 .error(item.place, format!("{} is no moment there ever will be", item.what()))

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::zone;
 use crate::{
     config::{
+        hostname,
         place::{At, Place},
         problems::Problems,
         reader::{Item, Subject, TableReader},
@@ -31,20 +32,14 @@ const HELP: &str = "write nameservers = [\"ns1.example.net\"]: who answers for t
 
 impl DelegateSpec {
     pub(super) fn read(name: At<&str>, mut table: TableReader<'_>, problems: &mut Problems) -> Option<Self> {
-        let at_name = values::domain(name, "the delegated name", problems);
-        let nameservers = table.required("nameservers", HELP, problems).and_then(|item| nameservers(item, problems));
+        let at_name = hostname::defined(name, "the delegated name", problems);
+        let nameservers =
+            table.required("nameservers", HELP, problems).and_then(|item| zone::nameservers(item, problems));
         let glue = table.item("glue").map_or(Some(Vec::new()), |item| glue(item, problems));
         let ttl_secs = table.optional("ttl", problems, super::ttl).unwrap_or(DEFAULT_TTL_SECS);
         table.finish(problems);
-        Some(Self { name: at_name?, nameservers: nameservers?, glue: glue?, ttl_secs })
+        Some(Self { name: at_name?, nameservers: nameservers?.value, glue: glue?, ttl_secs })
     }
-}
-
-/// The names, each with its place.
-fn nameservers(item: Item<'_>, problems: &mut Problems) -> Option<Vec<At<Name>>> {
-    let names = zone::nameservers(item, problems)?.value;
-    let places = item.texts("names", problems)?.into_iter().map(|text| text.place);
-    Some(names.into_iter().zip(places).map(|(name, place)| At::new(name, place)).collect())
 }
 
 /// `{ "ns1.eu.example.com" = ["192.0.2.53"] }`.
@@ -55,7 +50,7 @@ fn glue(item: Item<'_>, problems: &mut Problems) -> Option<Vec<(At<Name>, Vec<Ip
         .entries()
         .map(|(name, addresses)| {
             let addresses = addresses_of(name, addresses, problems);
-            Some((values::domain(name, "glue for", problems)?, addresses?))
+            Some((hostname::reference(name, "glue for", problems)?, addresses?))
         })
         .collect();
     read.into_iter().collect()

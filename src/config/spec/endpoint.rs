@@ -6,6 +6,7 @@ use super::PaceSpec;
 use crate::{
     config::{
         diagnostics::Quoted,
+        hostname,
         place::{At, Place},
         problems::Problems,
         reader::{Item, Subject, TableReader},
@@ -85,7 +86,7 @@ fn target<'t>(table: &mut TableReader<'t>, name: &'t str, problems: &mut Problem
         name => format!("endpoint {}", Quoted(name)),
     };
     let named = |item: Item<'_>, make: fn(Name) -> Target, problems: &mut Problems| {
-        let name = values::domain(item.text(problems)?, item.key, problems)?;
+        let name = hostname::reference(item.text(problems)?, item.key, problems)?;
         Some((make(name.value), name.place))
     };
     if let (None, Some(stray)) = (host, port.or(priority)) {
@@ -135,7 +136,7 @@ fn host_of(
     let number = |item: Item<'_>, least, help, problems: &mut Problems| {
         u16::try_from(item.integer(least, 65_535, help, problems)?.value).ok()
     };
-    let name = item.text(problems).and_then(|text| values::domain(text, "target", problems));
+    let name = item.text(problems).and_then(|text| hostname::reference(text, "target", problems));
     if port.is_none() {
         problems
             .error(item.place, format!("{whose} has a `target` and no `port`"))

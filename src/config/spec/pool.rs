@@ -225,6 +225,11 @@ fn min_up(item: Item<'_>, problems: &mut Problems) -> Option<At<MinUp>> {
 }
 
 fn tie(item: Item<'_>, problems: &mut Problems) -> Option<Tie> {
+    const HELP: &str = "write how much farther than the nearest still counts as near: \"5%\" or \"100km\"";
+    if item.as_number().is_some() {
+        problems.error(item.place, format!("{} has no unit", item.what())).help(HELP);
+        return None;
+    }
     let text = item.text(problems)?;
     let kilometres = || {
         let number: f64 = text.value.strip_suffix("km")?.trim_end().parse().ok()?;
@@ -232,9 +237,7 @@ fn tie(item: Item<'_>, problems: &mut Problems) -> Option<Tie> {
     };
     let tie = values::share(text.value, 1000.0).map(Tie::Share).or_else(kilometres);
     if tie.is_none() {
-        problems
-            .error(text.place, format!("{} has tie {}", item.subject, Quoted(text.value)))
-            .help("write how much farther than the nearest still counts as near: \"5%\" or \"100km\"");
+        problems.error(text.place, format!("{} has tie {}", item.subject, Quoted(text.value))).help(HELP);
     }
     tie
 }

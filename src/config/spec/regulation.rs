@@ -159,6 +159,10 @@ pub(super) fn share(item: Item<'_>, most: f64, problems: &mut Problems) -> Optio
 fn failback(item: Item<'_>, problems: &mut Problems) -> Option<Failback> {
     const HELP: &str =
         "write \"auto\", \"manual\", or how long a member must have been usable: \"after 10m\" (from 1s to 168h)";
+    if item.as_number().is_some() {
+        problems.error(item.place, format!("{} is no number", item.what())).help(HELP);
+        return None;
+    }
     let text = item.text(problems)?;
     let after = text.value.strip_prefix("after ");
     let wait = |text: &str| jiff::fmt::friendly::SpanParser::new().parse_unsigned_duration(text.trim_start()).ok();

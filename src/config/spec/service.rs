@@ -2,7 +2,7 @@
 
 use super::{OnAllDownSpec, PoolSpec, kind, pool};
 use crate::{
-    config::{place::At, problems::Problems, reader::TableReader, values},
+    config::{hostname, place::At, problems::Problems, reader::TableReader},
     dns::Name,
     steer::Kind,
 };
@@ -54,7 +54,7 @@ const INLINE_KEYS: [&str; 20] = [
 
 impl ServiceSpec {
     pub(super) fn read(name: At<&str>, mut table: TableReader<'_>, problems: &mut Problems) -> Option<Self> {
-        let at_name = values::domain(name, "the service's name", problems);
+        let at_name = hostname::defined(name, "the service's name", problems);
         let ttl_secs = table.optional("ttl", problems, super::ttl).unwrap_or(DEFAULT_TTL_SECS);
         let on_all_down = table.optional("on-all-down", problems, pool::on_all_down);
         let kind = kind::read(&mut table, problems);

@@ -3,6 +3,7 @@
 use crate::{
     config::{
         diagnostics::Quoted,
+        hostname,
         place::{At, Place},
         problems::Problems,
         reader::{Item, TableReader},
@@ -15,7 +16,7 @@ use crate::{
 #[derive(Debug)]
 pub(in crate::config) struct ZoneSpec {
     pub(in crate::config) apex: At<Name>,
-    pub(in crate::config) nameservers: Option<At<Vec<Name>>>,
+    pub(in crate::config) nameservers: Option<At<Vec<At<Name>>>>,
     pub(in crate::config) hostmaster: Option<At<Name>>,
     pub(in crate::config) ttl_secs: u32,
     pub(in crate::config) negative_ttl_secs: u32,
@@ -23,8 +24,9 @@ pub(in crate::config) struct ZoneSpec {
     pub(in crate::config) client_subnet: bool,
     /// The absolute name whose TXT record tells clients how they are seen.
     pub(in crate::config) whoami: Option<At<Name>>,
-    /// Whether `nameservers` or `hostmaster` was written, right or wrong.
-    pub(in crate::config) names_authority: Option<Place>,
+    /// Where `nameservers` and `hostmaster` are written, right or wrong.
+    pub(in crate::config) written_nameservers: Option<Place>,
+    pub(in crate::config) written_hostmaster: Option<Place>,
 }
 
 /// What a zone's TTL is where none is written, in seconds.
@@ -34,16 +36,10 @@ const DEFAULT_NEGATIVE_TTL_SECS: u32 = 60;
 
 impl ZoneSpec {
     pub(super) fn read(name: At<&str>, mut table: TableReader<'_>, problems: &mut Problems) -> Option<Self> {
-        let apex = values::domain(name, "the zone's name", problems);
-        let mut written = None;
-        let nameservers = table.item("nameservers").and_then(|item| {
-            written.get_or_insert(item.place);
-            nameservers(item, problems)
-        });
-        let hostmaster = table.item("hostmaster").and_then(|item| {
-            written.get_or_insert(item.place);
-            values::hostmaster(item.text(problems)?, problems)
-        });
+        let apex = hostname::defined(name, "the zone's name", problems);
+        let [written_nameservers, written_hostmaster] = ["nameservers", "hostmaster"].map(|key| table.item(key));
+        let nameservers = written_nameservers.and_then(|item| nameservers(item, problems));
+        let hostmaster = written_hostmaster.and_then(|item| values::hostmaster(item.text(problems)?, problems));
         let ttl_secs = table.optional("ttl", problems, super::ttl).unwrap_or(DEFAULT_TTL_SECS);
         let negative_ttl_secs =
             table.optional("negative-ttl", problems, super::ttl).unwrap_or(DEFAULT_NEGATIVE_TTL_SECS);
@@ -60,7 +56,8 @@ impl ZoneSpec {
             records,
             client_subnet,
             whoami,
-            names_authority: written,
+            written_nameservers: written_nameservers.map(|item| item.place),
+            written_hostmaster: written_hostmaster.map(|item| item.place),
         })
     }
 }
@@ -88,7 +85,7 @@ fn whoami(item: Item<'_>, apex: &At<Name>, problems: &mut Problems) -> Option<At
     }
 }
 
-pub(super) fn nameservers(item: Item<'_>, problems: &mut Problems) -> Option<At<Vec<Name>>> {
+pub(super) fn nameservers(item: Item<'_>, problems: &mut Problems) -> Option<At<Vec<At<Name>>>> {
     let texts = item.texts("names", problems)?;
     if texts.is_empty() {
         problems
@@ -96,13 +93,17 @@ pub(super) fn nameservers(item: Item<'_>, problems: &mut Problems) -> Option<At<
             .help("name at least one: nameservers = [\"ns1.example.com\"]");
         return None;
     }
-    let mut names: Vec<Name> = Vec::with_capacity(texts.len());
-    for text in texts {
-        let name = values::domain(text, "nameserver", problems)?;
-        if names.contains(&name.value) {
-            problems.error(name.place, format!("nameserver \"{}\" is listed twice", name.value)).help("leave one away");
+    let mut names: Vec<At<Name>> = Vec::with_capacity(texts.len());
+    // Each is read before any is missed.
+    let read: Vec<_> = texts.into_iter().map(|text| hostname::reference(text, "nameserver", problems)).collect();
+    for name in read {
+        let name = name?;
+        if names.iter().any(|known| known.value == name.value) {
+            problems
+                .error(name.place, format!("nameserver \"{}\" is listed twice", name.value))
+                .help("remove one of the two");
         }
-        names.push(name.value);
+        names.push(name);
     }
     Some(At::new(names, item.place))
 }

@@ -41,6 +41,16 @@ impl<'t, 'a> Fields<'t, 'a> {
         self.tokens.first().copied()
     }
 
+    /// How many fields were not read yet.
+    pub(super) fn count(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// The wire form of the origin, as it was written.
+    pub(super) fn origin(&self) -> &'t [u8] {
+        self.origin
+    }
+
     /// The next field, however it is written; `what` it should be goes into the message.
     pub(super) fn token(&mut self, what: &str) -> Result<Token<'a>, Problem> {
         let Some((&token, rest)) = self.tokens.split_first() else {

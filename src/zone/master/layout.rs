@@ -192,11 +192,27 @@ pub(super) fn read_rdata(rtype: Rtype, fields: &mut Fields<'_, '_>, out: &mut Ve
             .wrong(format!("the rdata of type {rtype} has no text form here"))
             .help("write \\#, its length and its octets in hexadecimal (RFC 3597)"));
     };
+    let whole = *fields;
     for &(form, what) in layout {
-        read(form, what, fields, out)?;
+        read(form, what, fields, out).map_err(|problem| help_with_fields(problem, rtype, layout, whole))?;
     }
-    fields.finish(&format!("the {rtype} record"))?;
+    fields.finish(&format!("the {rtype} record")).map_err(|problem| help_with_fields(problem, rtype, layout, whole))?;
     check_digest(rtype, out).map_err(|message| fields.wrong(message))
+}
+
+/// Says which fields a type has, where a record has another number of them: a wrong number shifts every field behind the mistake.
+fn help_with_fields(problem: Problem, rtype: Rtype, layout: Layout, written: Fields<'_, '_>) -> Problem {
+    let has_any_number = |form: &Form| {
+        !matches!(form, U8 | U16 | U32 | Period | Moment | Ipv4 | Ipv6 | Name | Text | Octets | Tag | Type | Algorithm)
+    };
+    let count = written.count();
+    if count == layout.len() || layout.iter().any(|(form, _)| has_any_number(form)) {
+        return problem;
+    }
+    let names: Vec<&str> = layout.iter().map(|(_, what)| *what).collect();
+    let fields = if names.len() == 1 { "one field" } else { "these fields" };
+    let comment = if count > names.len() { "; a comment starts with \";\"" } else { "" };
+    problem.help(format!("the data of {rtype} is {fields}: {}; this record has {count}{comment}", names.join(", ")))
 }
 
 /// Reads `\# length hex` (RFC 3597 section 5).

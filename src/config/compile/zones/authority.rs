@@ -24,7 +24,7 @@ pub(super) fn of_table(sources: &Sources, spec: &ZoneSpec, master: &Master, prob
     let apex = &spec.apex.value;
     let own_soa = master.at_apex(sources, Rtype::SOA);
     let own_ns = master.at_apex(sources, Rtype::NS);
-    if let (Some((_, soa)), Some(written)) = (own_soa, spec.names_authority) {
+    if let (Some((_, soa)), Some(written)) = (own_soa, spec.written_nameservers.or(spec.written_hostmaster)) {
         problems
             .error(written, format!("zone \"{apex}\" has its authority written twice"))
             .also(soa, "the master file's own SOA")
@@ -41,30 +41,32 @@ pub(super) fn of_table(sources: &Sources, spec: &ZoneSpec, master: &Master, prob
             .also(ns, "the master file's own NS")
             .help("leave `nameservers` away, or take the NS records out of the master file");
     }
-    let first_ns = spec.nameservers.as_ref().and_then(|names| names.value.first().cloned());
+    let first_ns = spec.nameservers.as_ref().and_then(|names| names.value.first().map(|at| at.value.clone()));
     let mname = first_ns.or_else(|| own_ns.and_then(|(record, _)| Name::from_wire(&record.rdata).ok()));
-    // A key that was written wrongly has been reported as such.
-    if spec.names_authority.is_none() || (mname.is_some() && spec.hostmaster.is_none()) {
-        report_missing(spec, mname.is_some(), problems);
-    }
+    report_missing(spec, mname.is_some(), master, problems);
     let (mname, rname) = (mname?, &spec.hostmaster.as_ref()?.value);
     let ns = spec.nameservers.iter().flat_map(|names| &names.value).map(|name| Record {
         owner: apex.clone(),
         rtype: Rtype::NS,
         ttl_secs: spec.ttl_secs,
-        rdata: name.as_wire().into(),
+        rdata: name.value.as_wire().into(),
     });
     Some(Made { soa: Some(soa(spec, &mname, rname)), ns: ns.collect() })
 }
 
-fn report_missing(spec: &ZoneSpec, has_nameserver: bool, problems: &mut Problems) {
-    if spec.hostmaster.is_some() && has_nameserver {
+/// Reports the keys that a table lacks. A key with a wrong value has been reported as such, and what a master file with errors lacks
+/// is unknown.
+fn report_missing(spec: &ZoneSpec, has_nameserver: bool, master: &Master, problems: &mut Problems) {
+    if master.has_errors {
         return;
     }
-    let missing = match (has_nameserver, spec.hostmaster.is_some()) {
-        (true, _) => "`hostmaster`",
-        (false, true) => "`nameservers`",
-        (false, false) => "`nameservers` and `hostmaster`",
+    let lacks_nameservers = !has_nameserver && spec.written_nameservers.is_none();
+    let lacks_hostmaster = spec.written_hostmaster.is_none();
+    let missing = match (lacks_nameservers, lacks_hostmaster) {
+        (false, false) => return,
+        (false, true) => "`hostmaster`",
+        (true, false) => "`nameservers`",
+        (true, true) => "`nameservers` and `hostmaster`",
     };
     problems
         .error(spec.apex.place, format!("zone \"{}\" has no {missing}", spec.apex.value))

@@ -2,7 +2,7 @@
 
 use hashbrown::HashMap;
 
-use super::{Draft, Taken};
+use super::{Draft, Taken, Unread};
 use crate::{
     config::{
         definitions::Definition,
@@ -17,7 +17,13 @@ use crate::{
 };
 
 /// Adds what tables delegate to the zones; `drafts` are in order of apex.
-pub(super) fn add(sources: &Sources, specs: &[DelegateSpec], drafts: &mut [Draft], problems: &mut Problems) {
+pub(super) fn add(
+    sources: &Sources,
+    specs: &[DelegateSpec],
+    drafts: &mut [Draft],
+    unread: &Unread,
+    problems: &mut Problems,
+) {
     let mut first_of: HashMap<&Name, Place> = HashMap::new();
     // Those above come first, so that one below another is told of.
     let mut specs: Vec<&DelegateSpec> = specs.iter().collect();
@@ -36,7 +42,7 @@ pub(super) fn add(sources: &Sources, specs: &[DelegateSpec], drafts: &mut [Draft
             continue;
         }
         check_glue(spec, problems);
-        if let Some(draft) = zone_of(spec, drafts, problems)
+        if let Some(draft) = zone_of(spec, drafts, unread, problems)
             && check_cut(spec, &drafts[draft], problems)
         {
             drafts[draft].delegate(sources, spec);
@@ -45,7 +51,7 @@ pub(super) fn add(sources: &Sources, specs: &[DelegateSpec], drafts: &mut [Draft
 }
 
 /// The innermost zone above the name; not one at or below it.
-fn zone_of(spec: &DelegateSpec, drafts: &[Draft], problems: &mut Problems) -> Option<usize> {
+fn zone_of(spec: &DelegateSpec, drafts: &[Draft], unread: &Unread, problems: &mut Problems) -> Option<usize> {
     let At { value: name, place } = &spec.name;
     let below = drafts.iter().find(|draft| draft.zone.apex.is_at_or_below(name));
     if let Some(draft) = below {
@@ -58,7 +64,7 @@ fn zone_of(spec: &DelegateSpec, drafts: &[Draft], problems: &mut Problems) -> Op
     }
     let holds = |(_, draft): &(usize, &Draft)| name.is_at_or_below(&draft.zone.apex);
     let zone = drafts.iter().enumerate().filter(holds).max_by_key(|(_, draft)| draft.zone.apex.label_count());
-    if zone.is_none() {
+    if zone.is_none() && !unread.may_hold(name) && !problems.has_unread_files() {
         problems
             .error(*place, format!("the delegated name \"{name}\" is in none of the zones"))
             .about(NameFault::Missing(Definition::new("zone", &name.to_string())))

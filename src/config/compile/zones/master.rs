@@ -15,9 +15,12 @@ use crate::{
     dns::{Name, Rtype},
     zone::{
         Record, RecordError, ZoneBuilder,
-        master::{self, Entry, IncludedFile, MasterFile, Position},
+        master::{self, Entry, IncludedFile, MasterError, MasterFile, Position},
     },
 };
+
+/// How many records outside of the zone are reported each by itself.
+const SHOWN_OUTSIDE: usize = 20;
 
 /// What later steps ask of a zone's static records.
 #[derive(Default)]
@@ -39,6 +42,9 @@ pub(super) struct Master {
     pub(super) included: Vec<FileId>,
     pub(super) has_errors: bool,
     refused: Vec<(Position, RecordError)>,
+    /// Records that are left out because their owner is outside of the zone: the first ones, and how many there are.
+    outside: Vec<(Position, Name)>,
+    outside_count: usize,
     /// The first of each type at the apex that the zone's authority is made of, or that it cannot be beside.
     authority: Vec<(Record, Position)>,
     /// What the apex has as nameservers.
@@ -59,6 +65,8 @@ impl Master {
             included: Vec::new(),
             has_errors: false,
             refused: Vec::new(),
+            outside: Vec::new(),
+            outside_count: 0,
             authority: Vec::new(),
             servers: Vec::new(),
             dnames: Vec::new(),
@@ -76,26 +84,11 @@ impl Master {
         wanted: &Wanted,
         problems: &mut Problems,
     ) -> Self {
-        let file = sources.file(id);
-        let directory = file.path.parent().unwrap_or(Path::new(""));
-        let mut ids = Vec::new();
-        let mut include = |path: &str| {
-            let id = sources
-                .find(path, directory)
-                .ok_or_else(|| format!("there is no file {} below the zones directory", Quoted(path)))?;
-            let file = sources.file(id);
-            let bytes = file.content.clone().map_err(|reason| format!("{} cannot be read: {reason}", Quoted(path)))?;
-            ids.push(id);
-            Ok(IncludedFile { path: file.shown.to_string(), bytes })
-        };
         let mut master = Self { file: Some(id), ..Self::none(apex) };
-        let MasterFile { errors, included, .. } =
-            master::parse_each(file.octets(), apex, default_ttl_secs, &mut include, &mut |entry| {
-                master.take(entry, apex, wanted);
-            });
-        // The parser may refuse a file after it was handed over, a loop say: its own list is the one that counts.
-        let by_path = |path: &str| ids.iter().copied().find(|id| *sources.file(*id).shown == *path);
-        master.included = included.iter().map(|file| by_path(&file.path).unwrap_or(id)).collect();
+        let (errors, included) = parse(sources, id, apex, default_ttl_secs, &mut |entry| {
+            master.take(entry, apex, wanted);
+        });
+        master.included = included;
         master.has_errors = !errors.is_empty();
         for error in errors {
             let place = Place::new(master.file_of(error.position, id), error.span);
@@ -107,6 +100,9 @@ impl Master {
     }
 
     fn take(&mut self, Entry { record, position }: Entry, apex: &Name, wanted: &Wanted) {
+        if !record.owner.is_at_or_below(apex) {
+            return self.leave_out(record, position);
+        }
         self.count += 1;
         self.hash.add_record(&record);
         let Record { owner, rtype, rdata, .. } = &record;
@@ -135,6 +131,14 @@ impl Master {
         }
     }
 
+    /// A record outside of the zone is ignored, as BIND does: glue of a neighbour, say, or a name without its origin.
+    fn leave_out(&mut self, record: Record, position: Position) {
+        self.outside_count += 1;
+        if self.outside.len() < SHOWN_OUTSIDE {
+            self.outside.push((position, record.owner));
+        }
+    }
+
     fn hide(&mut self, owner: &Name, rtype: Rtype, position: Position, wanted: &Wanted) {
         let mut at = Some(owner.clone());
         while let Some(name) = at {
@@ -146,10 +150,12 @@ impl Master {
     }
 
     fn file_of(&self, position: Position, main: FileId) -> FileId {
-        match (position.file as usize).checked_sub(1) {
-            None => main,
-            Some(index) => self.included.get(index).copied().unwrap_or(main),
-        }
+        file_of(position, main, &self.included)
+    }
+
+    /// The file itself.
+    pub(super) fn file(&self) -> Option<FileId> {
+        self.file
     }
 
     /// The file and those it includes.
@@ -159,12 +165,7 @@ impl Master {
 
     fn place(&self, sources: &Sources, position: Position) -> Place {
         let Some(main) = self.file else { return Place::whole(FileId(0)) };
-        let file = self.file_of(position, main);
-        let start =
-            sources.file(file).line_starts().get((position.line as usize).saturating_sub(1)).copied().unwrap_or(0);
-        // Owners are ASCII as a rule, so that columns are octets; where not, the mark is a little to the left.
-        let at = start as usize + (position.column as usize).saturating_sub(1);
-        Place::new(file, at..at + 1)
+        place(sources, main, &self.included, position)
     }
 
     /// The apex's own SOA.
@@ -191,13 +192,53 @@ impl Master {
             let error = RecordError::CnameAndOther { owner: cname.owner.clone(), other: made.rtype };
             self.refused.push((*position, error));
         }
-        for (position, error) in &self.refused {
-            problems.error(self.place(sources, *position), error.to_string()).help(help(error));
-        }
+        self.report_refused(sources, problems);
+        self.report_outside(sources, problems);
         self.check_nameservers(sources, problems);
         let taken = std::mem::take(&mut self.taken);
         let place = |(rtype, position)| Taken { rtype, place: self.place(sources, position) };
         taken.into_iter().map(|(name, types)| (name, types.into_iter().map(place).collect())).collect()
+    }
+
+    /// Reports what the zone refuses: once for each owner and mistake, whatever number of records it concerns.
+    fn report_refused(&self, sources: &Sources, problems: &mut Problems) {
+        let mut reported = HashSet::new();
+        for (position, error) in &self.refused {
+            if let RecordError::CnameAndOther { owner, .. } | RecordError::Second { owner, .. } = error
+                && !reported.insert((std::mem::discriminant(error), owner))
+            {
+                continue;
+            }
+            let diagnostic = problems.error(self.place(sources, *position), error.to_string());
+            match (error, self.apex_cname()) {
+                (RecordError::CnameAndOther { owner, .. }, Some((apex, target))) if owner == apex => diagnostic.help(format!(
+                    "the apex has SOA and NS records, and a CNAME stands alone: remove the CNAME, and serve the name from a *.toml file: [service.\"{apex}\"] with members = [{{ alias = \"{target}\" }}]"
+                )),
+                _ => diagnostic.help(help(error)),
+            };
+        }
+    }
+
+    /// The owner and the target of a CNAME at the apex.
+    fn apex_cname(&self) -> Option<(&Name, Name)> {
+        let (record, _) = self.authority.iter().find(|(record, _)| record.rtype == Rtype::CNAME)?;
+        Some((&record.owner, Name::from_wire(&record.rdata).ok()?))
+    }
+
+    /// Warns of records that are left out.
+    fn report_outside(&self, sources: &Sources, problems: &mut Problems) {
+        let apex = self.builder.apex();
+        let more = self.outside_count - self.outside.len();
+        for (index, (position, owner)) in self.outside.iter().enumerate() {
+            let is_last = index + 1 == self.outside.len();
+            let others = if is_last && more > 0 { format!("; so are {more} more") } else { String::new() };
+            problems
+                .warning(
+                    self.place(sources, *position),
+                    format!("{owner} is outside of the zone {apex}: the record is ignored{others}"),
+                )
+                .help("remove it, or write its owner without the final dot, which makes it relative to $ORIGIN");
+        }
     }
 
     /// For each delegated name: the first record at or below it, and its owner.
@@ -220,6 +261,51 @@ impl Master {
                 .help("nothing can be below a name with a DNAME: give the nameserver another name");
         }
     }
+}
+
+/// Reads a master file that is known to be readable, and yields its errors and the files that it includes.
+pub(super) fn parse(
+    sources: &Sources,
+    id: FileId,
+    apex: &Name,
+    default_ttl_secs: Option<u32>,
+    take: &mut dyn FnMut(Entry),
+) -> (Vec<MasterError>, Vec<FileId>) {
+    let file = sources.file(id);
+    let directory = file.path.parent().unwrap_or(Path::new(""));
+    let mut ids = Vec::new();
+    let mut include = |path: &str| {
+        let id = sources
+            .find(path, directory)
+            .ok_or_else(|| format!("there is no file {} below the zones directory", Quoted(path)))?;
+        let file = sources.file(id);
+        let bytes = file.content.clone().map_err(|reason| format!("{} cannot be read: {reason}", Quoted(path)))?;
+        ids.push(id);
+        Ok(IncludedFile { path: file.shown.to_string(), bytes })
+    };
+    let MasterFile { errors, included, .. } =
+        master::parse_each(file.octets(), apex, default_ttl_secs, &mut include, take);
+    // The parser may refuse a file after it was handed over, a loop say: its own list is the one that counts.
+    let by_path = |path: &str| ids.iter().copied().find(|id| *sources.file(*id).shown == *path);
+    let included = included.iter().map(|file| by_path(&file.path).unwrap_or(id)).collect();
+    (errors, included)
+}
+
+fn file_of(position: Position, main: FileId, included: &[FileId]) -> FileId {
+    match (position.file as usize).checked_sub(1) {
+        None => main,
+        Some(index) => included.get(index).copied().unwrap_or(main),
+    }
+}
+
+/// The first octet of a record.
+pub(super) fn place(sources: &Sources, main: FileId, included: &[FileId], position: Position) -> Place {
+    let file = file_of(position, main, included);
+    let lines = sources.file(file).line_starts();
+    let start = lines.get((position.line as usize).saturating_sub(1)).copied().unwrap_or(0);
+    // Owners are ASCII as a rule, so that columns are octets; where not, the mark is a little to the left.
+    let at = start as usize + (position.column as usize).saturating_sub(1);
+    Place::new(file, at..at + 1)
 }
 
 /// How to mend what the zone refuses.

@@ -1,0 +1,125 @@
+//! Services whose CNAMEs lead back to themselves, by other services and by static CNAMEs of the zones served here.
+//!
+//! A circle through static records alone is found with the zones (`zones::integrity`).
+
+use hashbrown::{HashMap, HashSet};
+
+use super::{
+    pools::Compiled,
+    shape::Reach,
+    zones::{Served, Zones},
+};
+use crate::{
+    config::{
+        place::Place,
+        problems::Problems,
+        spec::{MemberTarget, PoolSpec},
+    },
+    dns::Name,
+    steer::{MemberKind, OnAllDown, PoolId, Service, Target},
+};
+
+/// How many names are followed: resolvers give up earlier.
+const LONGEST: usize = 32;
+
+/// What a circle goes through.
+struct Names<'c> {
+    zones: &'c Zones,
+    served: &'c Served,
+    pools: &'c [&'c PoolSpec],
+    compiled: &'c Compiled,
+    /// Services that may answer a CNAME.
+    services: HashMap<&'c Name, &'c Service>,
+}
+
+/// Warns of each circle once, at the first of its services in order of name.
+pub(super) fn warn(
+    (zones, served): (&Zones, &Served),
+    (pools, compiled, reach): (&[&PoolSpec], &Compiled, &[Reach]),
+    services: &[Service],
+    problems: &mut Problems,
+) {
+    let may_answer_cname = |service: &&Service| {
+        let has = |pool: PoolId| reach.get(pool.index()).is_some_and(|reach| reach.first_cname.is_some());
+        has(service.pool) || matches!(service.on_all_down, OnAllDown::Pool(other) if has(other))
+    };
+    let of_interest: Vec<&Service> = services.iter().filter(may_answer_cname).collect();
+    let by_name = of_interest.iter().map(|service| (&service.name, *service)).collect();
+    let names = Names { zones, served, pools, compiled, services: by_name };
+    for service in of_interest {
+        for (target, place) in names.cnames(service) {
+            let mut path = vec![service.name.clone()];
+            if names.leads_back(&target, &mut path, &mut HashSet::new()) {
+                let shown: Vec<String> = path.iter().map(ToString::to_string).collect();
+                problems
+                    .warning(
+                        place,
+                        format!(
+                            "service \"{}\" answers a CNAME that leads back to it: {}; clients get no address",
+                            service.name,
+                            shown.join(" -> ")
+                        ),
+                    )
+                    .help("name a host outside of the circle, or write `addresses` in place of `cname`");
+                break;
+            }
+        }
+    }
+}
+
+impl Names<'_> {
+    /// The CNAMEs that a service may answer, and where they are written.
+    fn cnames(&self, service: &Service) -> Vec<(Name, Place)> {
+        let mut found = Vec::new();
+        let mut open = vec![service.pool];
+        if let OnAllDown::Pool(other) = service.on_all_down {
+            open.push(other);
+        }
+        let mut seen = HashSet::new();
+        while let Some(pool) = open.pop() {
+            if !seen.insert(pool) {
+                continue;
+            }
+            for member in self.pools[pool.index()].all_members() {
+                if let MemberTarget::Endpoint(endpoint) = &member.target
+                    && let Target::Cname(name) = &endpoint.target
+                {
+                    found.push((name.clone(), endpoint.target_place));
+                }
+            }
+            let inner = self.compiled.pools[pool.index()].members.iter().filter_map(|member| match member.kind {
+                MemberKind::Pool(inner) => Some(inner),
+                MemberKind::Endpoint(_) => None,
+            });
+            open.extend(inner);
+        }
+        found
+    }
+
+    /// Whether a name leads to the first one of the path, which then holds the whole circle. A circle that holds a service with a
+    /// lesser name is reported there.
+    fn leads_back(&self, name: &Name, path: &mut Vec<Name>, seen: &mut HashSet<Name>) -> bool {
+        let Some(source) = self.zones.source_of(self.served, name) else { return false };
+        let is_closed = source == path[0];
+        if !is_closed && (path.len() > LONGEST || !seen.insert(source.clone())) {
+            return false;
+        }
+        path.push(source.clone());
+        if is_closed {
+            return true;
+        }
+        let leads_back = match self.services.get(&source) {
+            Some(service) if source > path[0] => {
+                self.cnames(service).iter().any(|(target, _)| self.leads_back(target, path, seen))
+            }
+            Some(_) => false,
+            None => {
+                self.zones.cname_of(self.served, name).is_some_and(|(_, target)| self.leads_back(&target, path, seen))
+            }
+        };
+        if !leads_back {
+            path.pop();
+        }
+        leads_back
+    }
+}

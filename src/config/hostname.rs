@@ -1,0 +1,164 @@
+//! Domain names as tables write them: absolute, with letters of any language (RFC 5890), checked for what cannot be meant.
+//!
+//! DNS itself allows any octet in a label. A character that no host name has is a warning, unless a backslash in front of it says
+//! that it is meant; a space and a control character are errors.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::{diagnostics::Quoted, place::At, problems::Problems};
+use crate::dns::Name;
+
+/// An absolute domain name that tables define, with or without its final dot.
+pub(super) fn defined(text: At<&str>, what: &str, problems: &mut Problems) -> Option<At<Name>> {
+    read(text, what, problems)
+}
+
+/// The same of a name that something leads to; an address in its place is a warning.
+pub(super) fn reference(text: At<&str>, what: &str, problems: &mut Problems) -> Option<At<Name>> {
+    let name = read(text, what, problems)?;
+    if text.value.trim_end_matches('.').parse::<IpAddr>().is_ok() {
+        let help = match what {
+            "nameserver" => "write the server's name, and an A or AAAA record of that name in the zone that holds it",
+            "cname" | "alias" => "write addresses = [...] in its place",
+            _ => "write a name that has the address",
+        };
+        problems
+            .warning(
+                text.place,
+                format!("{what} {} is an address, where DNS has a name: no client can follow it", Quoted(text.value)),
+            )
+            .help(help);
+    }
+    Some(name)
+}
+
+fn read(text: At<&str>, what: &str, problems: &mut Problems) -> Option<At<Name>> {
+    if let Some(fault) = impossible(text.value) {
+        problems.error(text.place, format!("{what} {} holds {fault}", Quoted(text.value))).help(
+            "names are made of letters, digits, hyphens and dots; write \\\\032 where a space is part of the name",
+        );
+        return None;
+    }
+    let ascii = ascii_of(text, what, problems)?;
+    let name: Name = match ascii.parse() {
+        Ok(name) => name,
+        Err(error) => {
+            problems
+                .error(text.place, format!("{what} {} is no domain name", Quoted(text.value)))
+                .help(format!("{error}"));
+            return None;
+        }
+    };
+    warn_of_characters(text, what, problems)?;
+    Some(At::new(name, text.place))
+}
+
+/// A character that no name has, whatever was meant.
+fn impossible(text: &str) -> Option<&'static str> {
+    match text.chars().find(|c| c.is_whitespace() || c.is_control())? {
+        c if c.is_control() => Some("a control character"),
+        _ => Some("a space"),
+    }
+}
+
+/// The name with its letters outside of ASCII as A-labels (RFC 5890, UTS 46), as resolvers ask for it.
+fn ascii_of<'t>(text: At<&'t str>, what: &str, problems: &mut Problems) -> Option<std::borrow::Cow<'t, str>> {
+    if text.value.is_ascii() {
+        return Some(text.value.into());
+    }
+    let ascii = idna::domain_to_ascii(text.value);
+    if ascii.is_err() {
+        problems
+            .error(
+                text.place,
+                format!("{what} {} holds characters that no internationalised name has", Quoted(text.value)),
+            )
+            .help("write the name as registered, or its A-labels: xn--...");
+    }
+    ascii.ok().map(Into::into)
+}
+
+/// Warns of a URL, a port and characters that no host name has. `None` where a path makes the name one of no zone.
+fn warn_of_characters(text: At<&str>, what: &str, problems: &mut Problems) -> Option<()> {
+    const NOBODY: &str = "no client asks for that name";
+    if let Some((_, rest)) = text.value.split_once("://") {
+        let host = rest.split(['/', ':', '?']).next().unwrap_or_default();
+        let message = format!("{what} {} is a URL: {NOBODY}", Quoted(text.value));
+        let is_name = host.len() == rest.trim_end_matches('/').len();
+        let diagnostic =
+            if is_name { problems.warning(text.place, message) } else { problems.error(text.place, message) };
+        diagnostic.help(format!("write the host name alone: \"{host}\""));
+        return is_name.then_some(());
+    }
+    let is_plain = |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || "-_.*/\\".contains(c);
+    let is_address = text.value.trim_end_matches('.').parse::<IpAddr>().is_ok();
+    let stray = text.value.chars().find(|c| !is_plain(*c));
+    if let (Some(stray), false, false) = (stray, is_address, text.value.contains('\\')) {
+        let host = text.value.split(stray).next().unwrap_or_default();
+        let is_port = stray == ':' && text.value[host.len() + 1..].bytes().all(|byte| byte.is_ascii_digit());
+        let help = match is_port {
+            true => format!("leave the port away: \"{host}\""),
+            false => format!("names of hosts have letters, digits and hyphens; write \\\\{stray} where it is meant"),
+        };
+        problems.warning(text.place, format!("{what} {} holds \"{stray}\": {NOBODY}", Quoted(text.value))).help(help);
+    }
+    Some(())
+}
+
+/// The address that a name in a zone was written as: `192.0.2.1` is the name `192.0.2.1.example.com` in a master file.
+pub(super) fn as_address(name: &Name, apex: &Name) -> Option<IpAddr> {
+    let text =
+        |labels: &[&[u8]]| labels.iter().map(|label| String::from_utf8_lossy(label)).collect::<Vec<_>>().join(".");
+    let labels: Vec<&[u8]> = name.labels().collect();
+    let own = match name.is_at_or_below(apex) && !apex.is_root() {
+        true => &labels[..labels.len() - apex.label_count()],
+        false => &labels[..],
+    };
+    match own.len() {
+        1 => text(own).parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+        // In a reverse zone, and there alone, four numbers are a name as any other.
+        4 if !apex.to_string().ends_with("in-addr.arpa") => text(own).parse::<Ipv4Addr>().ok().map(IpAddr::V4),
+        _ => None,
+    }
+}
+
+/// The A-labels of a name whose octets are UTF-8 outside of ASCII.
+pub(super) fn a_labels(wire: &[u8]) -> Option<String> {
+    if wire.is_ascii() {
+        return None;
+    }
+    let name = Name::from_wire(wire).ok()?;
+    let labels: Option<Vec<&str>> = name.labels().map(|label| std::str::from_utf8(label).ok()).collect();
+    idna::domain_to_ascii(&labels?.join(".")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_known_behind_the_zone_that_completed_it() {
+        let apex: Name = "example.com".parse().unwrap();
+        for (name, expected) in [
+            ("192.0.2.1", Some("192.0.2.1")),
+            ("192.0.2.1.example.com", Some("192.0.2.1")),
+            ("2001:db8::1.example.com", Some("2001:db8::1")),
+            ("192.0.2.example.com", None),
+            ("192.0.2.256.example.com", None),
+            ("www.example.com", None),
+            ("example.com", None),
+        ] {
+            let expected: Option<IpAddr> = expected.map(|address| address.parse().unwrap());
+            assert_eq!(as_address(&name.parse().unwrap(), &apex), expected, "{name}");
+        }
+        let reverse: Name = "2.0.192.in-addr.arpa".parse().unwrap();
+        assert_eq!(as_address(&"1.2.0.192.2.0.192.in-addr.arpa".parse().unwrap(), &reverse), None);
+    }
+
+    #[test]
+    fn octets_beyond_ascii_have_a_labels_where_they_are_text() {
+        assert_eq!(a_labels("\u{7}b\u{fc}cher\u{1}x\u{0}".as_bytes()).as_deref(), Some("xn--bcher-kva.x"));
+        assert_eq!(a_labels(b"\x02\xff\xfe\x01x\0"), None);
+        assert_eq!(a_labels(b"\x03www\x01x\0"), None);
+    }
+}

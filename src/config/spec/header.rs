@@ -1,0 +1,84 @@
+//! Headers of tables whose names hold dots: `[service.www.example.com]` for `[service."www.example.com"]`.
+//!
+//! TOML takes each dot for a table in a table. What was meant is read all the same, so that the missing quotes are the one error.
+
+use crate::config::{
+    place::At,
+    problems::Problems,
+    reader::{Item, Subject},
+};
+
+/// The keys of each kind of table that are tables themselves, and so may stand in a header.
+fn table_keys(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "datacenter" => &["location"],
+        "zone" => &["dnssec", "transfer", "primary", "update"],
+        "delegate" => &["glue"],
+        "monitor" => &["http", "https", "tcp", "tls", "grpc", "dns", "icmp", "exec", "combine"],
+        "load" => &["haproxy", "nginx", "envoy", "prometheus", "json", "orca"],
+        _ => &["on-all-down"],
+    }
+}
+
+/// The header of a table as it has to be written.
+pub(super) fn of(kind: &str, name: &str) -> String {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if !name.is_empty() && name.chars().all(is_bare) {
+        format!("[{kind}.{name}]")
+    } else {
+        format!("[{kind}.\"{name}\"]")
+    }
+}
+
+/// A header of this kind with a sample name.
+pub(super) fn sample(kind: &str) -> String {
+    match kind {
+        "zone" => of(kind, "example.com"),
+        "service" => of(kind, "www.example.com"),
+        "delegate" => of(kind, "eu.example.com"),
+        _ => of(kind, "NAME"),
+    }
+}
+
+/// Hands `read` the table, or those that were meant where the dots of their names are outside of quotes.
+pub(super) fn unquoted(
+    kind: &'static str,
+    name: At<&str>,
+    item: Item<'_>,
+    text: &str,
+    problems: &mut Problems,
+    read: &mut dyn for<'n> FnMut(At<&'n str>, Item<'n>, &mut Problems),
+) {
+    let Some(table) = item.table(Subject { kind, name: "" }, problems) else { return };
+    let is_part_of_name = |key: &At<&str>, item: &Item<'_>| {
+        item.is_table() && is_in_header(text, key) && !table_keys(kind).contains(&key.value)
+    };
+    let mut has_own_keys = false;
+    let mut parts = Vec::new();
+    for (key, item) in table.entries() {
+        if is_part_of_name(&key, &item) { parts.push((key, item)) } else { has_own_keys = true }
+    }
+    // A misspelt key that is a table looks the same: where the table has keys of its own, it is one.
+    if has_own_keys || parts.is_empty() {
+        return read(name, item, problems);
+    }
+    for (key, item) in parts {
+        let whole = At::new(format!("{}.{}", name.value, key.value), name.place);
+        let is_leaf = item
+            .table(Subject { kind, name: "" }, problems)
+            .is_none_or(|table| !table.entries().any(|(key, item)| is_part_of_name(&key, &item)));
+        if is_leaf {
+            problems
+                .error(key.place, format!("the name of this {kind} holds dots and is not in quotes"))
+                .help(format!("write {}", of(kind, &whole.value)));
+        }
+        unquoted(kind, At::new(&whole.value, key.place), item, text, problems, read);
+    }
+}
+
+/// Whether a key stands in the header of a table, behind a dot.
+fn is_in_header(text: &str, key: &At<&str>) -> bool {
+    let Some(before) = key.place.span().and_then(|span| text.get(..span.start)) else { return false };
+    let line = &before[before.rfind('\n').map_or(0, |at| at + 1)..];
+    line.trim_start().starts_with('[') && line.trim_end().ends_with('.')
+}

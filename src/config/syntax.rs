@@ -1,0 +1,230 @@
+//! Syntax errors of TOML files: one for each mistake, with what to write instead.
+//!
+//! The parser goes on after a mistake, and what it then finds mostly follows from the first: a list that is not closed swallows
+//! every table behind it. So a file with errors is parsed again section by section, from one header to the next, and of
+//! each line only the first error is reported.
+
+use std::ops::Range;
+
+use toml::de::DeTable;
+
+use super::{
+    diagnostics::Quoted,
+    place::{FileId, Place},
+    problems::Problems,
+};
+
+/// How many syntax errors of one file are reported.
+const SHOWN: usize = 20;
+/// The first words of table headers, of the zones directory's files and of `portolan.toml`.
+const HEADS: [&str; 9] = ["datacenter", "zone", "delegate", "monitor", "load", "pool", "service", "server", "geoip"];
+const NO_TOML: &str = "the file is not valid TOML; see https://toml.io";
+
+/// Quotes that a word processor writes.
+const TYPOGRAPHIC: [char; 5] = ['\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}'];
+
+/// An error with what it becomes for the operator.
+struct Mistake {
+    span: Range<usize>,
+    message: String,
+    help: String,
+}
+
+/// Reports what the parser found wrong in a file; nothing else is to be reported of it.
+pub(super) fn report(file: FileId, errors: &[toml::de::Error], text: &str, problems: &mut Problems) {
+    let Some(first) = errors.first() else { return };
+    let of_sections = sections(text).into_iter().flat_map(|range| of_section(text, range));
+    let mut mistakes: Vec<Mistake> = of_sections.take(SHOWN).collect();
+    let twice = errors.iter().filter(|error| error.message() == "duplicate key").take(SHOWN);
+    mistakes.extend(twice.filter_map(|error| second_header(text, &error.span()?)));
+    if mistakes.is_empty() {
+        mistakes.push(mistake(text, span_of(first, text), first.message()));
+    }
+    mistakes.sort_by_key(|mistake| mistake.span.start);
+    for Mistake { span, message, help } in mistakes.into_iter().take(SHOWN) {
+        problems.error(Place::new(file, span), message).help(help);
+    }
+    problems.mute(file);
+}
+
+fn span_of(error: &toml::de::Error, text: &str) -> Range<usize> {
+    error.span().unwrap_or(text.len()..text.len())
+}
+
+/// The text from each header to the next; what stands before the first header is a section, too.
+fn sections(text: &str) -> Vec<Range<usize>> {
+    let mut starts = vec![0];
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        if at > 0 && is_header(line) {
+            starts.push(at);
+        }
+        at += line.len();
+    }
+    let ends = starts.iter().skip(1).copied().chain([text.len()]);
+    starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect()
+}
+
+/// Whether a line looks like the header of one of our tables, closed or not.
+fn is_header(line: &str) -> bool {
+    let Some(rest) = line.trim_start().strip_prefix('[') else { return false };
+    let rest = rest.trim_start_matches(['[', ' ', '\t', '"', '\'']);
+    HEADS.iter().any(|head| {
+        rest.strip_prefix(head).is_some_and(|tail| tail.trim_start_matches(['"', '\'', ' ']).starts_with(['.', ']']))
+    })
+}
+
+/// What is wrong in one section by itself.
+fn of_section(text: &str, range: Range<usize>) -> Vec<Mistake> {
+    let section = &text[range.clone()];
+    let (_, errors) = DeTable::parse_recoverable(section);
+    let mut mistakes: Vec<Mistake> = Vec::new();
+    let is_left_open = errors.iter().any(|error| is_unclosed_value(error.message()));
+    let opened = if is_left_open { first_left_open(section) } else { None };
+    let (mut seen_to, mut is_new_line) = (range.start, true);
+    for error in &errors {
+        let span = span_of(error, section);
+        // Whatever follows a list or table that is not closed was read as a part of it.
+        if opened.is_some_and(|at| span.start > at) && !error.message().starts_with("invalid basic string") {
+            continue;
+        }
+        let span = range.start + span.start..range.start + span.end;
+        if span.start > seen_to {
+            is_new_line |= text.get(seen_to..span.start).is_some_and(|text| text.contains('\n'));
+            seen_to = span.start;
+        }
+        if !is_new_line {
+            // A text that is not closed takes the end of its header with it.
+            if !error.message().starts_with("invalid basic string") {
+                continue;
+            }
+            mistakes.pop();
+        }
+        mistakes.push(mistake(text, span, error.message()));
+        is_new_line = false;
+        if mistakes.len() >= SHOWN {
+            break;
+        }
+    }
+    if let Some(at) = opened
+        && mistakes.iter().all(|mistake| mistake.span.start < range.start + at)
+    {
+        let at = range.start + at;
+        let (what, end) = if text[at..].starts_with('[') { ("list", "]") } else { ("table", "}") };
+        mistakes.push(Mistake {
+            span: at..at + 1,
+            message: format!("this {what} is not closed"),
+            help: format!("write {end} behind its last element"),
+        });
+    }
+    mistakes
+}
+
+fn is_unclosed_value(message: &str) -> bool {
+    message.starts_with("unclosed array,") || message.starts_with("unclosed inline table")
+}
+
+/// Where the outermost list or inline table starts that is still open at the end of a section.
+fn first_left_open(section: &str) -> Option<usize> {
+    let header = if is_header(section) { section.find('\n').unwrap_or(section.len()) } else { 0 };
+    let mut open: Vec<usize> = Vec::new();
+    let mut octets = section.bytes().enumerate().skip(header);
+    while let Some((at, octet)) = octets.next() {
+        match octet {
+            b'[' | b'{' => open.push(at),
+            b']' | b'}' => drop(open.pop()),
+            b'#' => drop(octets.by_ref().find(|(_, octet)| *octet == b'\n')),
+            // Strings over several lines are read as several strings: they are rare, and only the mark would be wrong.
+            quote @ (b'"' | b'\'') => {
+                let mut is_escaped = false;
+                let is_end = |octet: u8| octet == quote || octet == b'\n';
+                octets.by_ref().find(|(_, octet)| {
+                    let ends = is_end(*octet) && !is_escaped;
+                    is_escaped = quote == b'"' && *octet == b'\\' && !is_escaped;
+                    ends
+                });
+            }
+            _ => {}
+        }
+    }
+    open.first().copied()
+}
+
+/// A table whose header stands twice in the file.
+fn second_header(text: &str, span: &Range<usize>) -> Option<Mistake> {
+    let start = text.get(..span.start)?.rfind('\n').map_or(0, |at| at + 1);
+    let line = text[start..].lines().next()?;
+    if !is_header(line) {
+        return None;
+    }
+    let header = line[..line.find(']').map_or(line.len(), |at| at + 1)].trim();
+    let header_start = start + (line.len() - line.trim_start().len());
+    let first = text.lines().position(|other| other.trim_start().starts_with(header)).map_or(1, |index| index + 1);
+    Some(Mistake {
+        span: header_start..header_start + header.len(),
+        message: format!("{header} is defined twice in this file"),
+        help: format!("the first is in line {first}: write all keys below one of the two headers, or rename one"),
+    })
+}
+
+/// What one error of the parser becomes.
+fn mistake(text: &str, span: Range<usize>, message: &str) -> Mistake {
+    let word = word_at(text, span.start);
+    let (before, after) = text.split_at_checked(span.start).unwrap_or((text, ""));
+    let first = after.chars().next().unwrap_or_default();
+    let before = before[before.rfind('\n').map_or(0, |at| at + 1)..].trim_end();
+    let plain = message.split(", expected").next().unwrap_or(message);
+    let (message, help) = match plain {
+        _ if TYPOGRAPHIC.contains(&first) || word.starts_with(TYPOGRAPHIC) => (
+            "a typographic quote stands here".to_owned(),
+            "write the plain quote \" in front of the text and behind it".to_owned(),
+        ),
+        "duplicate key" => {
+            let key = text.get(span.clone()).unwrap_or_default();
+            let message = format!("the key {} is defined twice in this table", Quoted(key.trim_matches(['"', '\''])));
+            (message, "remove one of the two".to_owned())
+        }
+        _ if message.starts_with("cannot recurse") => {
+            ("lists and tables are more than 80 deep inside each other".to_owned(), NO_TOML.to_owned())
+        }
+        "missing comma between array elements" | "missing comma between key-value pairs" => {
+            ("a comma is missing in front of this".to_owned(), "write a comma between two elements".to_owned())
+        }
+        "invalid basic string" | "invalid literal string" => {
+            ("a text is not closed on this line".to_owned(), "write the closing quote behind it".to_owned())
+        }
+        "string values must be quoted" | "invalid float" | "invalid integer" | "invalid value" if !word.is_empty() => (
+            format!("{} is neither a number nor a text in quotes", Quoted(word)),
+            format!("write it in quotes: \"{word}\""),
+        ),
+        "unclosed table" | "unclosed array table" => {
+            ("the header of a table is not closed".to_owned(), "write ] at the end of the header".to_owned())
+        }
+        "invalid unquoted key" | "key with no value" if first == ':' || before.ends_with(':') => {
+            ("a key is followed by a colon".to_owned(), "write = between key and value".to_owned())
+        }
+        "key with no value" => ("a key has no value".to_owned(), "write the value behind it: key = value".to_owned()),
+        "invalid unquoted key" => (
+            format!("\"{first}\" cannot stand in a name without quotes"),
+            "put the whole name into quotes: [service.\"www.example.com\"]".to_owned(),
+        ),
+        "unexpected key or value" if word.starts_with(',') => (
+            "a comma stands at the end of a line".to_owned(),
+            "remove it: commas stand inside of lists only".to_owned(),
+        ),
+        other => (other.to_owned(), NO_TOML.to_owned()),
+    };
+    Mistake { span, message, help }
+}
+
+/// The word around a place: what a person would read as one value.
+fn word_at(text: &str, at: usize) -> &str {
+    let is_end = |c: char| c.is_whitespace() || matches!(c, ',' | '[' | ']' | '{' | '}' | '=' | '#' | '"' | '\'');
+    let Some((before, after)) = text.split_at_checked(at) else { return "" };
+    if after.starts_with([',', ':']) {
+        return &after[..1];
+    }
+    let start = before.char_indices().rev().take_while(|(_, c)| !is_end(*c)).last().map_or(at, |(index, _)| index);
+    let end = after.find(is_end).map_or(text.len(), |index| at + index);
+    &text[start..end]
+}
