@@ -58,7 +58,7 @@ pub enum Command {
     /// Serve until SIGTERM; SIGHUP or a change of the files reloads.
     Serve(Files),
     /// Validate everything that `serve` would, and say what it would serve.
-    Check(Files),
+    Check(Check),
     /// Show the answer that a client would get, and why.
     Explain(Explain),
     /// Show what a change would move: who, how much, from where to where.
@@ -104,6 +104,32 @@ impl Files {
             geoip: self.geoip.clone(),
             listen: self.listen.clone(),
         }
+    }
+}
+
+/// `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The directory that holds portolan.toml or zones/, or a zones directory itself [default: the working directory].
+    #[arg(value_name = "DIR", conflicts_with_all = ["config", "zones"])]
+    pub directory: Option<PathBuf>,
+    /// Exit with code 1 on warnings, too.
+    #[arg(long)]
+    pub strict: bool,
+    #[command(flatten)]
+    pub files: Files,
+}
+
+impl Check {
+    /// As the configuration reads it.
+    ///
+    /// # Errors
+    /// In words, where there is no such directory.
+    pub fn locations(&self) -> Result<Locations, String> {
+        let of_flags = self.files.locations();
+        let Some(directory) = &self.directory else { return Ok(of_flags) };
+        let Locations { directory, zones, .. } = Locations::of_directory(directory)?;
+        Ok(Locations { directory, zones, ..of_flags })
     }
 }
 

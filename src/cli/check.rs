@@ -1,26 +1,33 @@
 //! `check`: everything that `serve` would validate, and what it would serve.
 
-use std::process::ExitCode;
+use std::{fmt, process::ExitCode};
 
 use serde_json::json;
 
-use super::{args::Files, output::Output};
+use super::{args::Check, output::Output};
 use crate::{
-    config::{Config, ServerSettings, Sources, Summary},
+    config::{Config, Diagnostics, Role, ServerSettings, Severity, Sources, Summary},
     control::{World, unix_now},
     transport::Certificate,
 };
 
-pub(super) fn run(files: &Files, output: &Output) -> ExitCode {
-    let locations = files.locations();
+pub(super) fn run(check: &Check, output: &Output) -> ExitCode {
+    let locations = match check.locations() {
+        Ok(locations) => locations,
+        Err(error) => return output.fail(&error),
+    };
     let sources = Sources::read(&locations);
-    let (config, warnings) = match Config::load(&sources) {
+    let checked = Checked::of(&sources);
+    let (config, found) = match Config::load(&sources) {
         Ok(loaded) => loaded,
         Err(errors) => {
             if output.json {
-                output.document(&json!({ "valid": false, "diagnostics": errors.to_json() }));
+                output.document(&json!({
+                    "valid": false, "checked": checked.to_json(), "diagnostics": errors.to_json(),
+                }));
             } else {
                 output.message(&errors.render(output.message_colours()));
+                output.message(&format!("{}; {checked}", counts(&errors)));
             }
             return ExitCode::FAILURE;
         }
@@ -30,27 +37,90 @@ pub(super) fn run(files: &Files, output: &Output) -> ExitCode {
     let mut errors = certificate_errors(&config.server);
     let mut rendered: String = errors.iter().map(|error| format!("error: {error}\n")).collect();
     let summary = Summary::new(&config, unix_now());
-    if let Err(refusal) = World::of(sources, config, &warnings) {
-        errors.extend(refusal.lines);
-        rendered.push_str(&refusal.rendered);
+    let known: Vec<String> = found.lines().collect();
+    let mut others = Vec::new();
+    match World::of(sources, config, &found) {
+        Ok(world) => others.extend(world.warnings.into_iter().filter(|warning| !known.contains(warning))),
+        Err(refusal) => {
+            errors.extend(refusal.lines);
+            rendered.push_str(&refusal.rendered);
+        }
     }
     if !errors.is_empty() {
         if output.json {
-            output.document(&json!({ "valid": false, "errors": errors }));
+            output.document(&json!({ "valid": false, "checked": checked.to_json(), "errors": errors }));
         } else {
             output.message(rendered.trim_end());
+            output.message(&checked.to_string());
         }
         return ExitCode::FAILURE;
     }
+    let warnings = found.count() + others.len();
+    let is_valid = warnings == 0 || !check.strict;
     if output.json {
-        output.document(&json!({ "valid": true, "diagnostics": warnings.to_json(), "serves": summary.to_json() }));
+        output.document(&json!({
+            "valid": is_valid, "checked": checked.to_json(), "diagnostics": found.to_json(), "warnings": others,
+            "serves": summary.to_json(),
+        }));
     } else {
-        if !warnings.is_empty() {
-            output.message(&warnings.render(output.message_colours()));
+        if !found.is_empty() {
+            output.message(&found.render(output.message_colours()));
         }
+        others.iter().for_each(|warning| output.message(&format!("warning: {warning}\n")));
+        output.line(&checked.to_string());
         output.line(summary.to_string().trim_end());
+        if !is_valid {
+            output.message(&format!("{}, and --strict allows none", number_of(warnings, "warning")));
+        }
     }
-    ExitCode::SUCCESS
+    if is_valid { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Which files were read. Displays as a sentence.
+struct Checked {
+    config: Option<String>,
+    zones: String,
+    files: usize,
+}
+
+impl Checked {
+    fn of(sources: &Sources) -> Self {
+        let shown = |role| sources.files().iter().find(|file| file.role == role).map(|file| file.shown.to_string());
+        let is_of_zones = |extension: &std::ffi::OsStr| {
+            extension.eq_ignore_ascii_case("toml") || extension.eq_ignore_ascii_case("zone")
+        };
+        let below = sources.files().iter().filter(|file| matches!(file.role, Role::Tables | Role::Master));
+        Self {
+            config: shown(Role::Settings),
+            zones: shown(Role::Directory).unwrap_or_default(),
+            files: below.filter(|file| file.path.extension().is_some_and(is_of_zones)).count(),
+        }
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        json!({ "config": self.config, "zones": self.zones, "files": self.files })
+    }
+}
+
+impl fmt::Display for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "checked {} in {}", number_of(self.files, "file"), self.zones)?;
+        match &self.config {
+            Some(config) => write!(f, ", and {config}"),
+            None => f.write_str("; there is no portolan.toml, so its defaults hold"),
+        }
+    }
+}
+
+/// How many errors and warnings there are.
+fn counts(found: &Diagnostics) -> String {
+    let warnings = found.iter().filter(|diagnostic| diagnostic.severity == Severity::Warning).count();
+    let errors = number_of(found.count() - warnings, "error");
+    if warnings == 0 { errors } else { format!("{errors}, {}", number_of(warnings, "warning")) }
+}
+
+fn number_of(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
 /// Why `serve` could not show the certificates that the settings name; each error once, though two transports share a file.

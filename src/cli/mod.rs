@@ -49,7 +49,7 @@ pub fn run() -> ExitCode {
                 Err(error) => output.fail(&error),
             }
         }
-        Command::Check(files) => check::run(&files, &output),
+        Command::Check(check) => check::run(&check, &output),
         Command::Explain(explain) => explain::explain(&explain, &output),
         Command::Plan(plan) => explain::plan(&plan, &output),
         Command::Locate(locate) => locate::run(&locate, &output),

@@ -8,7 +8,7 @@
 //! | `http` | the admin address |
 //! | `balancers` | nginx and HAProxy |
 //! | `upstream` | Knot, in the place of a recursive resolver |
-//! | `aliases` `bindings` `scenarios` `control` `failures` `files` `loads` `logs` `monitors` `regions` `reload` `reports` `hostile` | the tests |
+//! | `aliases` `bindings` `check` `control` `failures` `files` `health` `held` `hostile` `loads` `logs` `monitors` `regions` `reload` `reports` `scenarios` | the tests |
 
 #![allow(
     dead_code,
@@ -23,6 +23,7 @@ mod aliases;
 mod ask;
 mod balancers;
 mod bindings;
+mod check;
 mod control;
 mod failures;
 mod files;
