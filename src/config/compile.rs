@@ -19,6 +19,7 @@ use crate::{
 mod aliases;
 mod circles;
 mod content;
+mod credentials;
 mod geo;
 mod monitors;
 mod names;
@@ -46,6 +47,7 @@ struct Scope<'s> {
 /// Puts together what the files say.
 pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, problems: &mut Problems) -> Config {
     let geoip = databases(sources, &settings, problems);
+    credentials::check(sources, &specs, problems);
     specs.datacenters.sort_by(|a, b| a.name.value.cmp(&b.name.value));
     specs.monitors.sort_by(|a, b| a.value.name.cmp(&b.value.name));
     specs.loads.sort_by(|a, b| a.value.name.cmp(&b.value.name));

@@ -55,6 +55,8 @@ pub struct Sources {
     footprint: Arc<Footprint>,
     /// The paths that tables and master files named so far, whether a file was found there or not.
     named: Arc<Mutex<BTreeSet<PathBuf>>>,
+    /// Certificates and keys that monitors use already.
+    in_use: Arc<HashSet<Box<Path>>>,
 }
 
 /// One file.
@@ -195,6 +197,7 @@ impl Sources {
             by_path: Arc::default(),
             footprint,
             named: Arc::default(),
+            in_use: Arc::default(),
         };
         sources.index();
         sources
@@ -209,6 +212,23 @@ impl Sources {
         self.by_path = Arc::new(below.map(|(id, file)| (normal(&file.path), id)).collect());
         let config = self.ids(Role::Settings).next();
         self.config = config;
+    }
+
+    /// The same, where a running server's monitors use these certificates and keys: one that broke meanwhile is no error.
+    pub fn with_credentials_in_use(self, in_use: HashSet<Box<Path>>) -> Self {
+        Self { in_use: in_use.into(), ..self }
+    }
+
+    pub(super) fn is_in_use(&self, credential: &Path) -> bool {
+        self.in_use.contains(credential)
+    }
+
+    /// The octets of a file that need not be below the zones directory.
+    pub(super) fn octets_at(&self, path: &Path) -> Result<Vec<u8>, Unreadable> {
+        match self.by_path.get(&normal(path)) {
+            Some(id) => self.file(*id).content.clone(),
+            None => disk::read_file(path, Role::Master, &mut BTreeSet::new()).file.content,
+        }
     }
 
     /// All files, the zones directory itself among them.

@@ -43,6 +43,8 @@ pub(super) struct Specs {
     pub(super) monitors: Vec<At<crate::health::Monitor>>,
     /// For each monitor that a combined one names: the combined one, and where it names it.
     pub(super) parts: Vec<(Box<str>, At<Box<str>>)>,
+    /// By monitor: the files that its TLS needs.
+    pub(super) credentials: Vec<(Box<str>, monitor::credentials::Credential)>,
     /// A load source refers to nothing.
     pub(super) loads: Vec<At<crate::load::LoadSource>>,
     pub(super) pools: Vec<PoolSpec>,
@@ -119,6 +121,7 @@ impl Specs {
         append(&mut self.delegates, &mut other.delegates);
         append(&mut self.monitors, &mut other.monitors);
         append(&mut self.parts, &mut other.parts);
+        append(&mut self.credentials, &mut other.credentials);
         append(&mut self.loads, &mut other.loads);
         append(&mut self.pools, &mut other.pools);
         append(&mut self.services, &mut other.services);
@@ -161,9 +164,11 @@ impl Specs {
         directory: &Path,
         problems: &mut Problems,
     ) -> bool {
-        let mut parts = Vec::new();
-        let monitor = monitor::read(name, table, directory, &mut parts, problems);
+        let mut mentions = monitor::Mentions::default();
+        let monitor = monitor::read(name, table, directory, &mut mentions, problems);
+        let monitor::Mentions { parts, credentials } = mentions;
         self.parts.extend(parts.into_iter().map(|part| (name.value.into(), part)));
+        self.credentials.extend(credentials.into_iter().map(|credential| (name.value.into(), credential)));
         push(&mut self.monitors, monitor)
     }
 

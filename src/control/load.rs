@@ -8,8 +8,8 @@
 //! | open databases, build zones, make a compiler | `databases`, here |
 
 use std::{
-    collections::{BTreeSet, HashMap},
-    path::PathBuf,
+    collections::{BTreeSet, HashMap, HashSet},
+    path::{Path, PathBuf},
     sync::Arc,
     time::Instant,
 };
@@ -91,6 +91,8 @@ pub(super) struct Previous {
     pub missing: Missing,
     /// Is told what the load depends on, and says which files are open for writing.
     pub watch: Option<Watch>,
+    /// Certificates and keys that monitors use: one that breaks is no error of the files that name it.
+    pub credentials: HashSet<Box<Path>>,
 }
 
 /// Who asked for a load. The later ones permit more.
@@ -333,7 +335,7 @@ impl Loading {
         open.extend(self.open_files());
         sources.leave_out_open(&open);
         sources.keep_databases(self.previous.databases.iter().map(|file| file.path.clone()).collect());
-        sources
+        sources.with_credentials_in_use(self.previous.credentials.clone())
     }
 
     /// The files that programs have open and have written to.

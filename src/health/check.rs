@@ -23,6 +23,21 @@ pub enum Check {
     Combine(CombineCheck),
 }
 
+impl Check {
+    /// The files of certificates and keys that the check needs.
+    pub fn credentials(&self) -> Vec<&Path> {
+        let terms = match self {
+            Self::Http(check) => check.tls.as_ref(),
+            Self::Tls(check) => Some(&check.terms),
+            Self::Grpc(check) => check.tls.as_ref(),
+            Self::Tcp(_) | Self::Dns(_) | Self::Icmp | Self::Exec(_) | Self::Combine(_) => None,
+        };
+        let client = terms.and_then(|terms| terms.client_certificate.as_ref());
+        let client = client.into_iter().flat_map(|files| [&*files.certificate, &*files.key]);
+        terms.and_then(|terms| terms.authorities.as_deref()).into_iter().chain(client).collect()
+    }
+}
+
 /// An HTTP request and what the reply must be.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HttpCheck {

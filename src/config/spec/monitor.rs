@@ -14,12 +14,15 @@ use crate::{
 };
 
 mod combine;
+pub(in crate::config) mod credentials;
 mod dns;
 mod exec;
 mod grpc;
 mod http;
 mod terms;
 mod tls;
+
+use credentials::Credential;
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -30,16 +33,25 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 /// What a monitor may be.
 const KINDS: [&str; 9] = ["http", "https", "tcp", "tls", "grpc", "dns", "icmp", "exec", "combine"];
 
-/// Reads a monitor. `directory` is that of the file, for paths in it; the monitors that it names are added to `parts`.
+/// What a monitor refers to beyond its own table.
+#[derive(Debug, Default)]
+pub(super) struct Mentions {
+    /// The monitors that a combined one names.
+    pub(super) parts: Vec<At<Box<str>>>,
+    /// The files that its TLS needs.
+    pub(super) credentials: Vec<Credential>,
+}
+
+/// Reads a monitor. `directory` is that of the file, for paths in it; what it refers to is added to `mentions`.
 pub(super) fn read(
     name: At<&str>,
     mut table: TableReader<'_>,
     directory: &Path,
-    parts: &mut Vec<At<Box<str>>>,
+    mentions: &mut Mentions,
     problems: &mut Problems,
 ) -> Option<At<Monitor>> {
     let at_name = values::name(name, "monitor", problems);
-    let check = check(&mut table, directory, parts, problems);
+    let check = check(&mut table, directory, mentions, problems);
     if table.has("combine") {
         combine::refuse_times(&mut table, problems);
     }
@@ -97,9 +109,10 @@ fn threshold(
 fn check(
     table: &mut TableReader<'_>,
     directory: &Path,
-    parts: &mut Vec<At<Box<str>>>,
+    mentions: &mut Mentions,
     problems: &mut Problems,
 ) -> Option<Check> {
+    let Mentions { parts, credentials } = mentions;
     let kinds: Vec<_> = KINDS.iter().filter_map(|kind| table.item(kind)).collect();
     match kinds[..] {
         [] => {
@@ -110,13 +123,13 @@ fn check(
         }
         [item] => match item.key {
             "tcp" => tcp_check(item, problems).map(Check::Tcp),
-            "tls" => tls::check(item, directory, problems).map(Check::Tls),
-            "grpc" => grpc::check(item, directory, problems).map(Check::Grpc),
+            "tls" => tls::check(item, directory, credentials, problems).map(Check::Tls),
+            "grpc" => grpc::check(item, directory, credentials, problems).map(Check::Grpc),
             "dns" => dns::check(item, problems).map(Check::Dns),
             "icmp" => icmp_check(item, problems),
             "exec" => exec::check(item, directory, problems).map(Check::Exec),
             "combine" => combine::check(item, parts, problems).map(Check::Combine),
-            _ => http::check(item, directory, problems).map(Check::Http),
+            _ => http::check(item, directory, credentials, problems).map(Check::Http),
         },
         [first, second, ..] => {
             problems

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use super::terms;
+use super::{
+    credentials::Credential,
+    terms::{self, Place},
+};
 use crate::{
     config::{
         problems::Problems,
@@ -11,15 +14,21 @@ use crate::{
     health::GrpcCheck,
 };
 
-pub(super) fn check(item: Item<'_>, directory: &Path, problems: &mut Problems) -> Option<GrpcCheck> {
+pub(super) fn check(
+    item: Item<'_>,
+    directory: &Path,
+    credentials: &mut Vec<Credential>,
+    problems: &mut Problems,
+) -> Option<GrpcCheck> {
     let mut table = item.table(Subject { kind: "`grpc` of monitor", name: item.subject.name }, problems)?;
     let port = table.required("port", "write grpc = { port = 50051 }", problems);
     let port = port.and_then(|item| terms::port(item, problems));
     let service =
         table.item("service").map_or(Some("".into()), |item| item.text(problems).map(|text| text.value.into()));
-    let host = terms::host(&mut table, problems);
-    let tls = match table.optional("tls", problems, Item::boolean).unwrap_or(false) {
-        true => terms::tls(&mut table, directory, problems).map(Some),
+    let is_tls = table.optional("tls", problems, Item::boolean).unwrap_or(false);
+    let host = terms::host(&mut table, Place::of_http(is_tls), problems);
+    let tls = match is_tls {
+        true => terms::tls(&mut table, directory, credentials, problems).map(Some),
         false => {
             table.optional("verify", problems, Item::boolean);
             terms::refuse_tls_keys(&mut table, "add tls = true", problems);

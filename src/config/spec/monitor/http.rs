@@ -4,7 +4,10 @@ use std::path::Path;
 
 use hyper::header::{HeaderName, HeaderValue};
 
-use super::terms;
+use super::{
+    credentials::Credential,
+    terms::{self, Place},
+};
 use crate::{
     config::{
         diagnostics::Quoted,
@@ -31,7 +34,12 @@ const RESERVED: [&str; 9] = [
     "upgrade",
 ];
 
-pub(super) fn check(item: Item<'_>, directory: &Path, problems: &mut Problems) -> Option<HttpCheck> {
+pub(super) fn check(
+    item: Item<'_>,
+    directory: &Path,
+    credentials: &mut Vec<Credential>,
+    problems: &mut Problems,
+) -> Option<HttpCheck> {
     let is_https = item.key == "https";
     let kind = if is_https { "`https` of monitor" } else { "`http` of monitor" };
     let mut table = item.table(Subject { kind, name: item.subject.name }, problems)?;
@@ -39,7 +47,7 @@ pub(super) fn check(item: Item<'_>, directory: &Path, problems: &mut Problems) -
     let path = table.item("path").map_or(Some("/".into()), |item| path(item, problems));
     let is_tls = is_https || table.optional("tls", problems, Item::boolean).unwrap_or(false);
     let port = terms::port_or(&mut table, if is_tls { 443 } else { 80 }, problems);
-    let host = terms::host(&mut table, problems);
+    let host = terms::host(&mut table, Place::of_http(is_tls), problems);
     let method = table.item("method").map_or(Some(default.method), |item| method(item, problems));
     let headers = table.item("headers").map_or(Some(Vec::new()), |item| headers(item, problems));
     let request_body = table.item("request-body");
@@ -52,7 +60,7 @@ pub(super) fn check(item: Item<'_>, directory: &Path, problems: &mut Problems) -
     let body = wanted.map(|item| body(item, problems));
     let body_regex = regex.map(|item| pattern(item, problems));
     let tls = match is_tls {
-        true => terms::tls(&mut table, directory, problems).map(Some),
+        true => terms::tls(&mut table, directory, credentials, problems).map(Some),
         false => {
             table.optional("verify", problems, Item::boolean);
             let help = "write `https` instead of `http`, or add tls = true";

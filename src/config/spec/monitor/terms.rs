@@ -1,12 +1,16 @@
 //! What several kinds of monitor have in common: ports, host names, the terms of TLS, the PROXY header.
 
-use std::path::Path;
+use std::{net::Ipv6Addr, path::Path};
+
+use rustls::pki_types::ServerName;
 
 use crate::{
     config::{
         diagnostics::Quoted,
+        place::At,
         problems::Problems,
         reader::{Item, Subject, TableReader},
+        spec::monitor::credentials::{Client, Credential},
     },
     health::{ClientCertificate, ProxyProtocol, TlsTerms},
 };
@@ -22,30 +26,105 @@ pub(super) fn port_or(table: &mut TableReader<'_>, default: u16, problems: &mut 
     table.item("port").map_or(Some(default), |item| port(item, problems))
 }
 
+/// Where a monitor's `host` stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In SNI and the certificate: a name or an address, without a port.
+    Certificate,
+    /// In the Host header (RFC 9110 section 7.2): a name, or an address as URIs have it, with a port where one is written.
+    Header,
+    /// In both.
+    Both,
+}
+
+impl Place {
+    /// Of a check by HTTP.
+    pub(super) fn of_http(is_tls: bool) -> Self {
+        if is_tls { Self::Both } else { Self::Header }
+    }
+
+    fn takes(self, host: &str) -> bool {
+        let (name, port) = name_and_port(host);
+        let is_certificate = || ServerName::try_from(host).is_ok();
+        let is_header = || is_host(name) && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+        match self {
+            Self::Certificate => is_certificate(),
+            Self::Header => is_header(),
+            Self::Both => is_certificate() && is_header(),
+        }
+    }
+}
+
 /// The name that stands in Host headers, SNI and certificates. `Some(None)` where none is written.
-pub(super) fn host(table: &mut TableReader<'_>, problems: &mut Problems) -> Option<Option<Box<str>>> {
+pub(super) fn host(table: &mut TableReader<'_>, place: Place, problems: &mut Problems) -> Option<Option<Box<str>>> {
     let Some(item) = table.item("host") else { return Some(None) };
     let text = item.text(problems)?;
-    let is_host = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
-    if !text.value.is_empty() && text.value.len() <= 255 && text.value.bytes().all(is_host) {
+    if place.takes(text.value) {
         return Some(Some(text.value.into()));
     }
-    problems
-        .error(text.place, format!("{} has host {}, which is no host name", item.subject, Quoted(text.value)))
-        .help("write the name that the Host header and SNI are to carry: \"www.example.com\"");
+    let (name, port) = name_and_port(text.value);
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    let (what, help) = if place != Place::Header && port.is_some() && place.takes(name) {
+        (
+            ": no certificate is for a name with a port",
+            format!("write host = {}; the port that is probed is `port`", Quoted(name)),
+        )
+    } else if place == Place::Certificate && place.takes(bare) {
+        (", which no certificate can be for", format!("write the address without brackets: host = {}", Quoted(bare)))
+    } else if place == Place::Both && bare.parse::<Ipv6Addr>().is_ok() {
+        let help = "leave `host` away to use the target's own address, or write a name";
+        (", which cannot stand in a certificate and in a Host header", help.to_owned())
+    } else if place == Place::Header && text.value.parse::<Ipv6Addr>().is_ok() {
+        (", which no Host header can carry", format!("write an IPv6 address in brackets: host = \"[{}]\"", text.value))
+    } else {
+        let help = "write the name that the Host header and SNI are to carry: \"www.example.com\"";
+        (", which is no host name", help.to_owned())
+    };
+    problems.error(text.place, format!("{} has host {}{what}", item.subject, Quoted(text.value))).help(help);
     None
 }
 
-/// Whom to trust and what to show; paths are relative to `directory`.
-pub(super) fn tls(table: &mut TableReader<'_>, directory: &Path, problems: &mut Problems) -> Option<TlsTerms> {
+/// `www.example.com:8443` in two; a bare IPv6 address has no port.
+fn name_and_port(text: &str) -> (&str, Option<&str>) {
+    match text.rsplit_once(':') {
+        Some((name, port)) if !name.contains(':') || name.ends_with(']') => (name, Some(port)),
+        _ => (text, None),
+    }
+}
+
+/// A name of at most 253 octets in labels of 1 to 63, an IPv4 address, or an IPv6 address in brackets.
+fn is_host(name: &str) -> bool {
+    if let Some(address) = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return address.parse::<Ipv6Addr>().is_ok();
+    }
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let is_octet = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    let is_label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(is_octet);
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
+/// Which authorities to trust and what to show; paths are relative to `directory`. The files that are named are added to
+/// `credentials`.
+pub(super) fn tls(
+    table: &mut TableReader<'_>,
+    directory: &Path,
+    credentials: &mut Vec<Credential>,
+    problems: &mut Problems,
+) -> Option<TlsTerms> {
     let verify = table.optional("verify", problems, Item::boolean).unwrap_or(true);
     let authorities = table.item("ca").map(|item| path(item, directory, problems));
-    let client_certificate = table.item("client-certificate").map(|item| identity(item, directory, problems));
-    Some(TlsTerms {
-        verify,
-        authorities: authorities.map_or(Some(None), |path| path.map(Some))?,
-        client_certificate: client_certificate.map_or(Some(None), |identity| identity.map(Some))?,
-    })
+    let client = table.item("client-certificate").map(|item| identity(item, directory, problems));
+    let authorities = authorities.map_or(Some(None), |path| path.map(Some))?;
+    let client = client.map_or(Some(None), |identity| identity.map(Some))?;
+    if let Some(path) = authorities.clone().filter(|_| verify) {
+        credentials.push(Credential::Authorities(path));
+    }
+    let client_certificate = client.as_ref().map(|Client { certificate, key }| ClientCertificate {
+        certificate: certificate.value.clone(),
+        key: key.value.clone(),
+    });
+    credentials.extend(client.map(Credential::Client));
+    Some(TlsTerms { verify, authorities: authorities.map(|path| path.value), client_certificate })
 }
 
 /// Reports keys of [`tls`] where no TLS is spoken.
@@ -64,17 +143,17 @@ pub(super) fn proxy_protocol(table: &mut TableReader<'_>, problems: &mut Problem
     item.word(&VERSIONS, problems).map(Some)
 }
 
-fn path(item: Item<'_>, directory: &Path, problems: &mut Problems) -> Option<Box<Path>> {
-    item.text(problems).map(|text| directory.join(text.value).into())
+fn path(item: Item<'_>, directory: &Path, problems: &mut Problems) -> Option<At<Box<Path>>> {
+    item.text(problems).map(|text| At::new(directory.join(text.value).into(), text.place))
 }
 
 /// `{ certificate = "x.pem", key = "x.key" }`.
-fn identity(item: Item<'_>, directory: &Path, problems: &mut Problems) -> Option<ClientCertificate> {
+fn identity(item: Item<'_>, directory: &Path, problems: &mut Problems) -> Option<Client> {
     const HELP: &str = "write client-certificate = { certificate = \"client.pem\", key = \"client.key\" }";
     let subject = Subject { kind: "`client-certificate` of monitor", name: item.subject.name };
     let mut table = item.table(subject, problems)?;
     let mut file = |key| table.required(key, HELP, problems).and_then(|item| path(item, directory, problems));
     let (certificate, key) = (file("certificate"), file("key"));
     table.finish(problems);
-    Some(ClientCertificate { certificate: certificate?, key: key? })
+    Some(Client { certificate: certificate?, key: key? })
 }

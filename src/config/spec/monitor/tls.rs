@@ -2,7 +2,10 @@
 
 use std::{path::Path, time::Duration};
 
-use super::terms;
+use super::{
+    credentials::Credential,
+    terms::{self, Place},
+};
 use crate::{
     config::{
         diagnostics::Quoted,
@@ -16,11 +19,16 @@ use crate::{
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const MOST_DAYS: u32 = 3650;
 
-pub(super) fn check(item: Item<'_>, directory: &Path, problems: &mut Problems) -> Option<TlsCheck> {
+pub(super) fn check(
+    item: Item<'_>,
+    directory: &Path,
+    credentials: &mut Vec<Credential>,
+    problems: &mut Problems,
+) -> Option<TlsCheck> {
     let mut table = item.table(Subject { kind: "`tls` of monitor", name: item.subject.name }, problems)?;
     let port = terms::port_or(&mut table, 443, problems);
-    let host = terms::host(&mut table, problems);
-    let terms = terms::tls(&mut table, directory, problems);
+    let host = terms::host(&mut table, Place::Certificate, problems);
+    let terms = terms::tls(&mut table, directory, credentials, problems);
     let proxy_protocol = terms::proxy_protocol(&mut table, problems);
     let within = table.item("expires-within").map(|item| within(item, problems));
     let on_expiry = table.item("on-expiry");

@@ -1,0 +1,112 @@
+//! Credentials: the certificates and keys that monitors name are there, are PEM, and belong together. A monitor without them
+//! can judge nothing.
+//!
+//! A file that a running server already uses may break later. That must not hold up the edits of other files, so it is a
+//! warning then, and the monitor judges nothing until it is fixed.
+
+use std::path::Path;
+
+use rustls::{
+    RootCertStore,
+    crypto::ring::default_provider,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    sign::CertifiedKey,
+};
+
+use crate::config::{
+    diagnostics::Quoted,
+    place::{At, Place},
+    problems::Problems,
+    sources::Sources,
+    spec::{
+        Specs,
+        monitor::credentials::{Client, Credential},
+    },
+};
+
+const PEM: &str = "it is a PEM file with a part between -----BEGIN CERTIFICATE----- and -----END CERTIFICATE-----";
+
+/// What is wrong with a credential.
+struct Fault {
+    place: Place,
+    what: String,
+    help: String,
+}
+
+/// Reports every monitor whose certificates or key cannot be used.
+pub(super) fn check(sources: &Sources, specs: &Specs, problems: &mut Problems) {
+    for (monitor, credential) in &specs.credentials {
+        let (checked, paths) = match credential {
+            Credential::Authorities(path) => (authorities(sources, path), vec![path]),
+            Credential::Client(Client { certificate, key }) => {
+                (client(sources, certificate, key), vec![certificate, key])
+            }
+        };
+        let Err(Fault { place, what, help }) = checked else { continue };
+        let message = format!("monitor {} cannot work: {what}", Quoted(monitor));
+        if paths.iter().any(|path| sources.is_in_use(&path.value)) {
+            let message = format!("{message}; it judges nothing, and its targets keep their status");
+            problems.warning(place, message).help(help);
+        } else {
+            problems.error(place, message).help(help);
+        }
+    }
+}
+
+fn authorities(sources: &Sources, path: &At<Box<Path>>) -> Result<(), Fault> {
+    let chain = certificates(sources, path, "the authorities of `ca`")?;
+    let mut roots = RootCertStore::empty();
+    for certificate in chain {
+        roots.add(certificate).map_err(|error| {
+            let what = format!("{} holds a certificate that cannot be read: {error}", shown(path));
+            fault(path, what, "replace the file with one that openssl x509 -in FILE -noout -text can show")
+        })?;
+    }
+    Ok(())
+}
+
+fn client(sources: &Sources, certificate: &At<Box<Path>>, key: &At<Box<Path>>) -> Result<(), Fault> {
+    let chain = certificates(sources, certificate, "the client certificate")?;
+    let octets = octets(sources, key, "the key of the client certificate")?;
+    let private = PrivateKeyDer::from_pem_slice(&octets).map_err(|_| {
+        let help = "it is an unencrypted PEM file with a part between -----BEGIN PRIVATE KEY----- and its end";
+        fault(key, format!("{} holds no private key", shown(key)), help)
+    })?;
+    CertifiedKey::from_der(chain, private, &default_provider()).map(drop).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => {
+            let what = format!("the key in {} is not that of the certificate in {}", shown(key), shown(certificate));
+            fault(key, what, "name the key that the certificate was made with")
+        }
+        error => {
+            let what = format!("the certificate in {} and its key cannot be used: {error}", shown(certificate));
+            fault(certificate, what, "make both again, with an RSA, ECDSA or Ed25519 key")
+        }
+    })
+}
+
+/// The certificates of a PEM file: one at least.
+fn certificates(sources: &Sources, path: &At<Box<Path>>, what: &str) -> Result<Vec<CertificateDer<'static>>, Fault> {
+    let octets = octets(sources, path, what)?;
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&octets).collect();
+    match read {
+        Ok(chain) if chain.is_empty() => Err(fault(path, format!("{} holds no certificate", shown(path)), PEM)),
+        Ok(chain) => Ok(chain.into_iter().map(CertificateDer::into_owned).collect()),
+        Err(error) => Err(fault(path, format!("{} is damaged: {error}", shown(path)), PEM)),
+    }
+}
+
+fn octets(sources: &Sources, path: &At<Box<Path>>, what: &str) -> Result<Vec<u8>, Fault> {
+    sources.octets_at(&path.value).map_err(|why| {
+        let help =
+            "put the file there and let the server's user read it; paths are relative to the file that names them";
+        fault(path, format!("{what} cannot be read from {}: {why}", shown(path)), help)
+    })
+}
+
+fn shown(path: &At<Box<Path>>) -> String {
+    Quoted(&path.value.to_string_lossy()).to_string()
+}
+
+fn fault(path: &At<Box<Path>>, what: String, help: &str) -> Fault {
+    Fault { place: path.place, what, help: help.to_owned() }
+}

@@ -1,0 +1,23 @@
+//! The files that a monitor's TLS needs, as written. They are read once all files of the configuration are.
+
+use std::path::Path;
+
+use crate::config::place::At;
+
+/// One key of a monitor that names files.
+#[derive(Debug)]
+pub(in crate::config) enum Credential {
+    /// `ca`: the authorities to trust.
+    Authorities(At<Box<Path>>),
+    /// `client-certificate`: what to show to the target.
+    Client(Client),
+}
+
+/// A certificate of our own.
+#[derive(Debug)]
+pub(in crate::config) struct Client {
+    /// The certificate, and those between it and an authority.
+    pub(in crate::config) certificate: At<Box<Path>>,
+    /// Its private key.
+    pub(in crate::config) key: At<Box<Path>>,
+}
