@@ -21,8 +21,11 @@ use tracing::field::display;
 use super::{
     job::Job,
     pulse::Pulse,
-    schedule::{Due, Newcomer, Phases, Slot},
+    schedule::{Due, Phases, Round, Slot},
 };
+
+/// The start waits no longer for a first outcome of every target.
+const LONGEST_FIRST_ROUND: Duration = Duration::from_secs(5);
 
 /// What a scheduler may use.
 #[derive(Debug, Clone, Copy)]
@@ -122,8 +125,8 @@ impl<J: Job> Scheduled<J> {
         }
     }
 
-    /// Waits until each target of the latest [`Self::set`] was probed once, but no longer than the longest of their
-    /// intervals.
+    /// Waits until each target of the latest [`Self::set`] was probed once, but no longer than their starts and the longest of
+    /// their timeouts take, and never longer than 5 s.
     pub(super) async fn first_round(&self) {
         let (done, wait) = oneshot::channel();
         if self.commands.send(Command::FirstRound(done)).await.is_ok() {
@@ -275,16 +278,18 @@ impl<J: Job> Scheduler<J> {
                 probe.abort();
             }
         }
-        let count = newcomers.len();
-        for (index, (key, ready)) in newcomers.into_iter().enumerate() {
-            self.add(key, ready, Newcomer { index, count }, now);
+        let round = Round::of(newcomers.iter().map(|(key, _)| J::pace(key).interval));
+        for (key, ready) in newcomers {
+            self.add(key, ready, round, now);
         }
-        let longest = self.items.values().map(|item| J::pace(&item.key).interval).max().unwrap_or_default();
-        self.first_round.missing = self.items.values().filter(|item| item.is_waited_for).count();
-        self.first_round.until = now + longest;
+        let awaited = self.items.values().filter(|item| item.is_waited_for);
+        let longest =
+            awaited.clone().map(|item| J::pace(&item.key)).map(|pace| round.span(pace.interval) + pace.timeout);
+        self.first_round.until = now + longest.max().unwrap_or_default().min(LONGEST_FIRST_ROUND);
+        self.first_round.missing = awaited.count();
     }
 
-    fn add(&mut self, key: J::Key, ready: Arc<J::Ready>, newcomer: Newcomer, now: Duration) {
+    fn add(&mut self, key: J::Key, ready: Arc<J::Ready>, round: Round, now: Duration) {
         let serial = self.next_serial;
         // A key given twice is one probe.
         if self.serials.contains_key(&key) {
@@ -292,7 +297,7 @@ impl<J: Job> Scheduler<J> {
         }
         self.next_serial += 1;
         let pace = J::pace(&key);
-        let (slot, first) = self.phases.place(pace.interval, pace.timeout, newcomer, now);
+        let (slot, first) = self.phases.place(pace.interval, pace.timeout, round, now);
         self.serials.insert(key.clone(), serial);
         self.items.insert(serial, Item { key, ready, slot, running: None, is_waited_for: true });
         self.due.push(Reverse((first, serial)));
