@@ -17,7 +17,7 @@ use std::{
 };
 
 use portolan::{
-    health::{Check, HttpCheck, Ledger, Monitor, TcpCheck, TlsTerms},
+    health::{Check, HttpCheck, Ledger, Monitor, Start, Target, TcpCheck, TlsTerms},
     probe::{Limits, ProbeKey, Prober},
     steer::ProbeTarget,
 };
@@ -74,7 +74,8 @@ async fn measure(kind: &str) -> Failed<()> {
     let epoch = Instant::now();
     let prober = Prober::start(limits, epoch, reports);
     let mut ledger = Ledger::new(false);
-    ledger.set(keys.iter().map(|key| (key.clone(), Arc::clone(&key.monitor))));
+    let target = |key: &ProbeKey| Target { key: key.clone(), monitor: Arc::clone(&key.monitor), start: Start::Unknown };
+    ledger.set(keys.iter().map(target), epoch.elapsed());
     prober.set(keys).await;
     let feed = tokio::spawn(async move {
         while let Some(report) = inbox.recv().await {

@@ -1,6 +1,6 @@
 //! The daemon's life, from its files to its last answer.
 //!
-//! Files, sockets, the first round of probes, shards and listeners, the admin API; then signals until the stop.
+//! Files, sockets, the admin API, the first round of probes, shards and listeners; then signals until the stop.
 
 use std::{
     fmt, io,
@@ -13,12 +13,15 @@ use std::{
     time::Duration,
 };
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+};
 
 use crate::{
     admin,
     config::{self, Colours, Locations, ServerSettings, outline},
-    control::{Controller, Handle, ReloadError, ReloadRequest, Starting, StateDirectory, World},
+    control::{Controller, Handle, ReloadError, ReloadRequest, Started, Starting, StateDirectory, World},
     probe,
     snapshot::Identity,
     transport::{
@@ -84,7 +87,7 @@ pub fn serve(locations: Locations, colours: Colours, announce: &mut dyn FnMut(&s
     let world =
         World::start(&locations, &saved, colours).map_err(|refusal| ServeError::Configuration(refusal.rendered))?;
     let settings = world.config.server.clone();
-    let sockets = Sockets::bind(&settings)?;
+    let mut sockets = Sockets::bind(&settings)?;
     let cores = Cores::share_out(sockets.dns.udp.len(), settings.threads.is_some());
     if settings.socket_affinity
         && let Err(error) = sockets.dns.keep_to_receiving_cores(&cores)
@@ -103,12 +106,18 @@ pub fn serve(locations: Locations, colours: Colours, announce: &mut dyn FnMut(&s
     runtime.block_on(async {
         let mut signals = Signals::listen()?;
         let started = start(locations, world, state, descriptors, metronome.clone());
-        let (handle, counters) = tokio::select! {
+        let (Started { handle, first_round }, counters) = tokio::select! {
             started = started => started,
-            // Nobody is served yet: nothing is owed.
+            // No client is served yet, so that none is left without its answer.
             () = signals.until_stop() => return Ok(()),
         };
-        let mut server = Server::start(sockets, &settings, &cores, &metronome, &handle, &counters)?;
+        let office = Office::start(sockets.admin.take(), &handle, &counters, &metronome)?;
+        if !is_over(first_round, &handle, &mut signals).await {
+            office.stop().await;
+            handle.stop().await;
+            return Ok(());
+        }
+        let mut server = Server::start(sockets, office, &settings, &cores, &handle, &counters)?;
         server.announce(announce);
         let ended = server.run(&handle, &mut signals).await;
         server.stop(&handle).await;
@@ -116,14 +125,29 @@ pub fn serve(locations: Locations, colours: Colours, announce: &mut dyn FnMut(&s
     })
 }
 
-/// Starts the controller: the first snapshot is compiled, the first round of probes is in.
+/// Waits for the first round of probes, which the controller bounds. `false` where a signal says to stop before its end.
+async fn is_over(round: Option<oneshot::Receiver<()>>, handle: &Handle, signals: &mut Signals) -> bool {
+    let Some(mut round) = round else { return true };
+    loop {
+        tokio::select! {
+            // An error means that the controller has gone: the last snapshot is served all the same.
+            _ = &mut round => return true,
+            sign = signals.next() => match sign {
+                Sign::Stop => return false,
+                Sign::Reload => reload(handle.clone()),
+            },
+        }
+    }
+}
+
+/// Starts the controller: the first snapshot is compiled, and probes are on their way.
 async fn start(
     locations: Locations,
     world: World,
     mut state: StateDirectory,
     descriptors: u64,
     metronome: Metronome,
-) -> (Handle, Counters) {
+) -> (Started, Counters) {
     let counters = Counters::new();
     let identity = Identity { nsid: nsid(&world.config.server), cookie_key: state.cookie_key() };
     let probe_limits = probe::Limits::within_open_files(descriptors);
@@ -179,26 +203,65 @@ impl Sockets {
     }
 }
 
+/// The admin API, which is there before DNS is: it says what the start waits for.
+struct Office {
+    running: Option<admin::Running>,
+    lines: Vec<String>,
+    is_alive: Arc<AtomicBool>,
+    is_listening: Arc<AtomicBool>,
+}
+
+impl Office {
+    fn start(
+        listener: Option<TcpListener>,
+        handle: &Handle,
+        counters: &Counters,
+        metronome: &Metronome,
+    ) -> Result<Self, ServeError> {
+        let (is_alive, is_listening) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
+        let lines = named("admin", listener.as_slice());
+        let reading = |flag: &Arc<AtomicBool>| {
+            let flag = Arc::clone(flag);
+            Box::new(move || flag.load(Relaxed))
+        };
+        let serving = admin::Serving {
+            handle: handle.clone(),
+            counters: counters.clone(),
+            metronome: metronome.clone(),
+            is_alive: reading(&is_alive),
+            is_listening: reading(&is_listening),
+        };
+        let running = listener.map(|listener| admin::serve(listener, serving));
+        let running = running.transpose().map_err(system("serve the admin address"))?;
+        Ok(Self { running, lines, is_alive, is_listening })
+    }
+
+    async fn stop(self) {
+        if let Some(admin) = self.running {
+            admin.stop().await;
+        }
+    }
+}
+
 /// Everything that answers.
 struct Server {
     shards: Shards,
     streams: Streams,
     https: Option<Https>,
-    admin: Option<admin::Running>,
-    is_alive: Arc<AtomicBool>,
+    office: Office,
     lines: Vec<String>,
 }
 
 impl Server {
     fn start(
         sockets: Sockets,
+        office: Office,
         settings: &ServerSettings,
         cores: &Cores,
-        metronome: &Metronome,
         handle: &Handle,
         counters: &Counters,
     ) -> Result<Self, ServeError> {
-        let Sockets { dns, tls, https, admin } = sockets;
+        let Sockets { dns, tls, https, .. } = sockets;
         let mut lines = Vec::new();
         for address in dns.local_addresses() {
             lines.push(format!("listening udp {address}"));
@@ -227,29 +290,15 @@ impl Server {
             tracing::debug!(%error, "shards keep the default time slice: queries may wait during a compilation");
         }
         let shards = transport::serve_udp(dns.udp, cores, published, counters).map_err(ServeError::Start)?;
-        let is_alive = Arc::new(AtomicBool::new(true));
-        let admin = admin.map(|listener| {
-            lines.extend(named("admin", std::slice::from_ref(&listener)));
-            let is_alive = Arc::clone(&is_alive);
-            let is_alive = Box::new(move || is_alive.load(Relaxed));
-            admin::serve(
-                listener,
-                admin::Serving {
-                    handle: handle.clone(),
-                    counters: counters.clone(),
-                    metronome: metronome.clone(),
-                    is_alive,
-                },
-            )
-        });
-        let admin = admin.transpose().map_err(system("serve the admin address"))?;
+        lines.extend(office.lines.iter().cloned());
+        office.is_listening.store(true, Relaxed);
         tracing::info!(
             shards = shards.count(),
             addresses = settings.listen.len(),
             generation = published.load().generation,
             "serving"
         );
-        Ok(Self { shards, streams, https: secure, admin, is_alive, lines })
+        Ok(Self { shards, streams, https: secure, office, lines })
     }
 
     fn announce(&self, announce: &mut dyn FnMut(&str)) {
@@ -281,7 +330,7 @@ impl Server {
     }
 
     fn died(&self, what: &'static str) -> Result<(), ServeError> {
-        self.is_alive.store(false, Relaxed);
+        self.office.is_alive.store(false, Relaxed);
         Err(ServeError::Died(what))
     }
 
@@ -296,9 +345,7 @@ impl Server {
         }
         // A shard's thread catches its own panics.
         let _ = udp.await;
-        if let Some(admin) = self.admin {
-            admin.stop().await;
-        }
+        self.office.stop().await;
         handle.stop().await;
     }
 }

@@ -227,7 +227,7 @@ async fn healthz(State(office): Shared) -> Response {
 async fn readyz(State(office): Shared) -> Response {
     let generation = office.generation();
     let status = office.status_within(DETAIL_PATIENCE).await;
-    let readiness = Readiness::new(generation, (office.serving.is_alive)(), status.as_deref());
+    let readiness = Readiness::of(&office.serving, generation, status.as_deref());
     let code = if readiness.is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, document(JSON_TYPE, serde_json::to_vec(&readiness).unwrap_or_default())).into_response()
 }

@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::api::held_text;
-use crate::control::{ConfigurationStatus, Status};
+use super::{api::held_text, server::Serving};
+use crate::control::{ConfigurationStatus, MonitorFault, Status};
 
 /// As many held files are concerns of their own.
 const LISTED: usize = 20;
@@ -27,8 +27,12 @@ pub struct Readiness {
 
 impl Readiness {
     /// `status` is missing while the controller is busy or gone.
-    pub(super) fn new(generation: u64, is_alive: bool, status: Option<&Status>) -> Self {
+    pub(super) fn of(serving: &Serving, generation: u64, status: Option<&Status>) -> Self {
+        let (is_alive, is_listening) = ((serving.is_alive)(), (serving.is_listening)());
         let mut concerns = Vec::new();
+        if !is_listening {
+            concerns.push(waiting(status));
+        }
         if !is_alive {
             concerns.push("a thread that answers queries has died".to_owned());
         }
@@ -37,12 +41,19 @@ impl Readiness {
             None => concerns.push("the controller does not answer now; queries are answered all the same".to_owned()),
         }
         Self {
-            is_ready: generation > 0 && is_alive,
+            is_ready: generation > 0 && is_alive && is_listening,
             generation,
             concerns,
             configuration: status.map(|status| status.configuration.clone()),
         }
     }
+}
+
+/// What the start waits for before DNS queries are answered.
+fn waiting(status: Option<&Status>) -> String {
+    let progress = status.map(|status| format!(", {} of {}", status.checker.judged, status.checker.targets));
+    let progress = progress.unwrap_or_default();
+    format!("waiting for the first round of health checks{progress}: DNS queries are answered after it, within 5 s")
 }
 
 fn concerns(status: &Status) -> Vec<String> {
@@ -79,12 +90,24 @@ fn concerns(status: &Status) -> Vec<String> {
         concerns
             .push("most targets failed at once: verdicts are frozen, the fault may be this server's own".to_owned());
     }
-    if status.distressed_count > 0 {
-        let (first, rest) = (&status.distressed[..status.distressed.len().min(3)], status.distressed_count);
-        let names: Vec<String> = first.iter().map(|service| format!("{} {}", service.name, service.rtype)).collect();
-        let more = rest.saturating_sub(names.len());
+    for fault in &status.monitor_faults {
+        let MonitorFault { monitor, error } = fault;
+        concerns.push(format!("monitor {monitor:?} judges nothing, its targets keep their status: {error}"));
+    }
+    let (recovering, dark): (Vec<_>, Vec<_>) = status.distressed.iter().partition(|service| service.is_recovering);
+    let dark_count = status.distressed_count.saturating_sub(recovering.len());
+    for (services, count, what) in [
+        (dark, dark_count, "no usable member for"),
+        (recovering.clone(), recovering.len(), "recovering, too few usable members for"),
+    ] {
+        if count == 0 {
+            continue;
+        }
+        let names: Vec<String> =
+            services.iter().take(3).map(|service| format!("{} {}", service.name, service.rtype)).collect();
+        let more = count.saturating_sub(names.len());
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        concerns.push(format!("no usable member for {}{more}", names.join(", ")));
+        concerns.push(format!("{what} {}{more}", names.join(", ")));
     }
     concerns
 }

@@ -87,6 +87,8 @@ pub struct Serving {
     pub metronome: Metronome,
     /// Whether every thread that answers queries lives. Called for each `/healthz` and each page of metrics.
     pub is_alive: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Whether DNS queries are answered: not before the first round of health checks. Called for each `/readyz`.
+    pub is_listening: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// The running server. Dropping it stops it.

@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use super::{Running, Serving, serve};
 use crate::{
     config::{Colours, Locations},
-    control::{Controller, Handle, Starting, StateDirectory, World},
+    control::{Controller, Handle, Started, Starting, StateDirectory, World},
     probe,
     snapshot::Identity,
     transport::{self, Cores, Counters, Metronome, Shards},
@@ -56,6 +56,7 @@ struct Site {
     handle: Handle,
     counters: Counters,
     is_alive: Arc<AtomicBool>,
+    is_listening: Arc<AtomicBool>,
     running: Running,
     client: Client,
 }
@@ -77,7 +78,7 @@ impl Site {
         let locations = Locations { config: Some(directory.path().join("portolan.toml")), ..Locations::default() };
         let world = World::load(&locations, Colours::Plain).map_err(|refusal| refusal.rendered).unwrap();
         let counters = Counters::new();
-        let handle = Controller::start(Starting {
+        let Started { handle, first_round } = Controller::start(Starting {
             locations,
             world,
             state: StateDirectory::open(directory.path().join("state")),
@@ -87,7 +88,11 @@ impl Site {
             metronome: Metronome::default(),
         })
         .await;
+        if let Some(first_round) = first_round {
+            first_round.await.unwrap();
+        }
         let is_alive = Arc::new(AtomicBool::new(true));
+        let is_listening = Arc::new(AtomicBool::new(true));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let serving = Serving {
             handle: handle.clone(),
@@ -97,9 +102,13 @@ impl Site {
                 let is_alive = Arc::clone(&is_alive);
                 Box::new(move || is_alive.load(Relaxed))
             },
+            is_listening: {
+                let is_listening = Arc::clone(&is_listening);
+                Box::new(move || is_listening.load(Relaxed))
+            },
         };
         let running = serve(listener, serving).unwrap();
-        Self { directory, handle, counters, is_alive, running, client: Client::new() }
+        Self { directory, handle, counters, is_alive, is_listening, running, client: Client::new() }
     }
 
     fn address(&self) -> SocketAddr {

@@ -117,6 +117,10 @@ fn troubles(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Resul
         let why = "most targets fail at once: verdicts are frozen, for the fault may be this server's own network";
         writeln!(text, "\n{}", paint.bad(why))?;
     }
+    if !status.monitor_faults.is_empty() {
+        writeln!(text, "\n{}", paint.bad("monitors that judge nothing; their targets keep their status"))?;
+        status.monitor_faults.iter().try_for_each(|fault| writeln!(text, "  {}: {}", fault.monitor, fault.error))?;
+    }
     if !status.distressed.is_empty() {
         writeln!(text, "\n{}", paint.bad("no usable member for"))?;
         for service in status.distressed.iter().take(SHOWN_SERVICES) {

@@ -48,11 +48,11 @@ use crate::{
     config::{Locations, ServerSettings},
     dns::Name,
     engine,
-    health::{Ledger, Outcome},
+    health::{Failure, Ledger, Outcome},
     probe::{Limits, LoadReading, ProbeKey, Prober, Report},
     resolve::{self, Resolver},
     snapshot::{Identity, Snapshot},
-    steer::{Chart, Conditions, ProbeId, datacenter_states},
+    steer::{Chart, Conditions, ProbeId, Recovery, Topology, datacenter_states},
     transport::{self, Counters, Metronome},
 };
 
@@ -84,6 +84,15 @@ pub struct Starting {
     pub metronome: Metronome,
 }
 
+/// What a started controller hands out.
+#[derive(Debug)]
+pub struct Started {
+    /// The way to it.
+    pub handle: Handle,
+    /// Ends once the first round of probes is over; absent where a previous run left verdicts, or nothing is probed.
+    pub first_round: Option<oneshot::Receiver<()>>,
+}
+
 /// The controller. Owns all inputs; runs until it is told to stop.
 #[derive(Debug)]
 pub struct Controller {
@@ -98,10 +107,14 @@ pub struct Controller {
     /// By [`ProbeId`].
     pub(super) keys: Vec<ProbeKey>,
     ids: HashMap<ProbeKey, ProbeId>,
+    /// What `keys` were made of.
+    probed: Arc<Topology>,
     /// Probes whose standing changed since the last snapshot.
     touched: HashSet<ProbeId>,
     /// An operator gave clients back since the last snapshot.
     is_given_back: bool,
+    /// Told when the first round of probes is over; until then outcomes are collected, not published one by one.
+    first_round: Option<oneshot::Sender<()>>,
     publish_at: Option<TokioInstant>,
     save_at: Option<TokioInstant>,
     canary_at: Option<TokioInstant>,
@@ -126,6 +139,11 @@ pub struct Controller {
     pub(super) regulator: Regulator,
     pub(super) drained: Drained,
     pub(super) freezes: u64,
+    recovery: Recovery,
+    /// Monitors that the log was told of that judge nothing, and why.
+    faults: Vec<(Box<str>, Failure)>,
+    /// When to look again whether the files of those are whole.
+    recheck_at: Option<TokioInstant>,
     /// Services in distress that the log was told of.
     distressed: HashSet<Name>,
     published: Arc<ArcSwap<Snapshot>>,
@@ -162,9 +180,8 @@ struct Inbox {
 }
 
 impl Controller {
-    /// Compiles the first snapshot with the verdicts of an earlier life, starts probing, waits for a first outcome of every
-    /// target that has no saved verdict (at most one interval), and then runs on a task of its own.
-    pub async fn start(starting: Starting) -> Handle {
+    /// Compiles the first snapshot with the verdicts of a previous run, starts probing, and runs on a task of its own.
+    pub async fn start(starting: Starting) -> Started {
         let Starting { locations, world, state, identity, counters, probe_limits, metronome } = starting;
         let epoch = Instant::now();
         let server = ServerStatus { node: identity.node(), pid: std::process::id(), started: unix_now(), url: None };
@@ -193,8 +210,10 @@ impl Controller {
             prober,
             keys: Vec::new(),
             ids: HashMap::new(),
+            probed: Arc::default(),
             touched: HashSet::new(),
             is_given_back: false,
+            first_round: None,
             publish_at: None,
             save_at: None,
             canary_at: None,
@@ -213,6 +232,9 @@ impl Controller {
             regulator: Regulator::new(probe_limits, epoch, reading),
             drained: Drained::default(),
             freezes: 0,
+            recovery: Recovery::default(),
+            faults: Vec::new(),
+            recheck_at: None,
             distressed: HashSet::new(),
             published: Arc::default(),
             retired: Vec::new(),
@@ -237,40 +259,42 @@ impl Controller {
         controller.aliases.restore(controller.state.aliases(now));
         controller.set_feeds().await;
         controller.regulator.restore(controller.state.feedback(), &mut controller.conditions);
-        let is_known = controller.restore_verdicts(now);
+        let restored = controller.restore_verdicts(now);
         controller.first_resolution(&mut resolved).await;
         controller.compile_all();
         tokio::task::spawn_blocking(transport::give_memory_back);
         let published = Arc::clone(&controller.published);
         let handle = Handle { commands, published, server };
-        let mut inbox = Inbox { commands: command_inbox, reports, resolved, readings, edits, canaries, canary };
+        let inbox = Inbox { commands: command_inbox, reports, resolved, readings, edits, canaries, canary };
         let footprint = std::mem::take(&mut controller.world.footprint);
         controller.watch.begin(footprint).await;
-        if !is_known {
-            controller.first_round(&mut inbox).await;
-        }
+        let first_round = (restored == 0 && !controller.ledger.is_empty()).then(|| {
+            tracing::info!(endpoints = controller.ledger.len(), "waiting for the first round of health checks");
+            let (done, first_round) = oneshot::channel();
+            controller.first_round = Some(done);
+            first_round
+        });
         tokio::spawn(controller.run(inbox));
-        handle
+        Started { handle, first_round }
     }
 
-    async fn first_round(&mut self, inbox: &mut Inbox) {
-        let all = self.keys.len();
-        tracing::info!(endpoints = all, "waiting for the first round of probes");
-        let prober = Arc::clone(&self.prober);
-        let mut round = std::pin::pin!(prober.first_round());
-        loop {
-            tokio::select! {
-                () = &mut round => break,
-                Some(report) = inbox.reports.recv() => self.record(&report),
-            }
-        }
+    /// Publishes what the first round of probes came to.
+    fn end_first_round(&mut self, inbox: &mut Inbox) {
         while let Ok(report) = inbox.reports.try_recv() {
             self.record(&report);
         }
         self.publish();
+        let (judged, endpoints) = (self.ledger.judged(), self.ledger.len());
+        tracing::info!(judged, endpoints, "first round of health checks done");
+        if let Some(done) = self.first_round.take() {
+            // The start may have been broken off.
+            let _ = done.send(());
+        }
     }
 
     async fn run(mut self, mut inbox: Inbox) {
+        let prober = Arc::clone(&self.prober);
+        let mut first_round = std::pin::pin!(prober.first_round());
         loop {
             let wake = self.wake_at();
             tokio::select! {
@@ -297,6 +321,7 @@ impl Controller {
                 },
                 Some(()) = inbox.edits.recv() => self.reload(),
                 loaded = joined(&mut self.loading) => self.take_up(loaded, &mut inbox).await,
+                () = &mut first_round, if self.first_round.is_some() => self.end_first_round(&mut inbox),
                 () = sleep_until(wake.unwrap_or_else(TokioInstant::now)), if wake.is_some() => {}
             }
             self.keep_time(&inbox.canary).await;
@@ -307,14 +332,20 @@ impl Controller {
     fn wake_at(&self) -> Option<TokioInstant> {
         let lapse = drain::next_lapse(&self.world.topology, &self.conditions, unix_now())
             .map(|secs| TokioInstant::now() + Duration::from_secs(secs));
+        let pending_end = self.ledger.next_pending_end().map(|end| TokioInstant::from_std(self.epoch + end));
+        let recovered = self.recovery.next_due().map(|due| TokioInstant::from_std(self.epoch + due));
+        let is_serving = self.first_round.is_none();
+        let publish_at = self.publish_at.into_iter().chain(self.regulator.wake_at()).min().filter(|_| is_serving);
         [
-            self.publish_at,
+            publish_at,
             self.save_at,
             self.save_again_at,
             self.canary_at,
             self.reload_at,
+            self.recheck_at,
             lapse,
-            self.regulator.wake_at(),
+            pending_end,
+            recovered,
         ]
         .into_iter()
         .flatten()
@@ -329,8 +360,11 @@ impl Controller {
             drain::log_ended(&self.world.topology, &self.conditions.datacenters, &states);
             self.follow_states(states).await;
         }
+        self.end_pending();
         let is_due = |at: Option<TokioInstant>| at.is_some_and(|at| at <= now);
-        if is_due(self.publish_at) || self.regulator.is_due() {
+        let is_recovered = self.recovery.next_due().is_some_and(|due| due <= self.epoch.elapsed());
+        let is_due_to_publish = is_due(self.publish_at) || self.regulator.is_due() || is_recovered;
+        if self.first_round.is_none() && is_due_to_publish {
             self.publish();
         }
         if self.save_at.is_some_and(|at| at <= now) {
@@ -340,6 +374,9 @@ impl Controller {
             self.reload();
         }
         self.save_again(now);
+        if is_due(self.recheck_at) {
+            self.reread_credentials().await;
+        }
         if self.canary_at.is_some_and(|at| at <= now) {
             self.canary_at = Some(now + CANARY);
             canary::ask(&self.world.config.server.canaries, canary);

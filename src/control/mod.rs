@@ -32,6 +32,7 @@ mod drained;
 mod edit;
 mod handle;
 mod held;
+mod heritage;
 mod holding;
 mod lastgood;
 mod load;
@@ -45,7 +46,7 @@ mod status;
 mod told;
 mod watch;
 
-pub use controller::{Controller, Starting};
+pub use controller::{Controller, Started, Starting};
 pub use databases::open_databases;
 pub use edit::{EditError, TableEdit, edit_tables};
 pub use handle::{
@@ -56,5 +57,6 @@ pub use load::{Refusal, World};
 pub use state::{StateDirectory, unix_now};
 pub use status::{
     AliasStatus, CheckerStatus, ConfigurationStatus, DatabaseStatus, DatacenterStatus, DistressedService, DrainStatus,
-    HeldStatus, LoadStatus, PoolStatus, RampStatus, ServerStatus, Status, StillAnswered, TargetStatus, ZoneStatus,
+    HeldStatus, LoadStatus, MonitorFault, PoolStatus, RampStatus, ServerStatus, Status, StillAnswered, TargetStatus,
+    ZoneStatus,
 };

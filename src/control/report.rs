@@ -12,8 +12,8 @@ use super::{
     controller::Controller,
     handle::Listing,
     status::{
-        CheckerStatus, DatabaseStatus, DistressedService, LoadStatus, PoolStatus, RampStatus, Status, TargetStatus,
-        ZoneStatus,
+        CheckerStatus, DatabaseStatus, DistressedService, LoadStatus, MonitorFault, PoolStatus, RampStatus, Status,
+        TargetStatus, ZoneStatus,
     },
 };
 use crate::{
@@ -35,7 +35,8 @@ pub(super) fn status(controller: &mut Controller, snapshot: &Snapshot, listing: 
     let controller = &*controller;
     let world = &controller.world;
     let distressed = distressed(&world.topology, &snapshot.charts);
-    let instead = text::Instead::new(snapshot, &distressed.iter().map(|(name, ..)| name).collect());
+    let instead =
+        text::Instead::new(snapshot, &controller.conditions, &distressed.iter().map(|(name, ..)| name).collect());
     let tally = controller.prober.tally();
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -79,9 +80,16 @@ pub(super) fn status(controller: &mut Controller, snapshot: &Snapshot, listing: 
                 name: name.to_string(),
                 rtype: (*rtype).to_owned(),
                 plight: instead.text(name, rtype, *plight),
+                is_recovering: instead.is_recovering(name),
             })
             .collect(),
         targets: targets(controller),
+        monitor_faults: controller
+            .prober
+            .faults()
+            .into_iter()
+            .map(|(monitor, failure)| MonitorFault { monitor: monitor.into(), error: failure.to_string() })
+            .collect(),
         aliases: controller.aliases.status(),
         loads: loads(controller),
         pools,
@@ -96,6 +104,8 @@ pub(super) fn status(controller: &mut Controller, snapshot: &Snapshot, listing: 
             }
             .to_owned(),
             freezes: controller.freezes,
+            targets: controller.ledger.len(),
+            judged: controller.ledger.judged(),
             started: tally.started,
             late: tally.late,
             discarded: tally.discarded,

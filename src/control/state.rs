@@ -19,7 +19,7 @@ use self::faults::Faults;
 use super::lastgood::{self, Home, LastGood};
 use crate::{
     dns::Name,
-    health::saved::{self, SavedKey, SavedVerdict},
+    health::saved::{self, SavedKey, SavedVerdict, SavedVerdicts},
     steer::{RampKey, SavedFeedback},
 };
 
@@ -144,12 +144,12 @@ impl StateDirectory {
         self.faults.note(LAST_GOOD, file::replace_by(&path, |to| lastgood::write_saved(set, home, to)));
     }
 
-    /// The verdicts of an earlier life.
-    pub fn verdicts(&self, now: i64) -> HashMap<SavedKey, SavedVerdict> {
-        let Some(octets) = self.read(VERDICTS) else { return HashMap::new() };
+    /// The verdicts of a previous run.
+    pub fn verdicts(&self, now: i64) -> SavedVerdicts {
+        let Some(octets) = self.read(VERDICTS) else { return SavedVerdicts::default() };
         saved::decode(&octets, now).unwrap_or_else(|error| {
             tracing::warn!(file = %self.path.join(VERDICTS).display(), %error, "saved health status not used: all endpoints start as unknown");
-            HashMap::new()
+            SavedVerdicts::default()
         })
     }
 

@@ -40,6 +40,9 @@ pub struct Status {
     pub distressed_count: usize,
     /// What is probed.
     pub targets: Vec<TargetStatus>,
+    /// Monitors that judge nothing, because a file that they need is broken.
+    #[serde(default)]
+    pub monitor_faults: Vec<MonitorFault>,
     /// Load reports.
     #[serde(default)]
     pub loads: Vec<LoadStatus>,
@@ -60,6 +63,16 @@ pub struct Status {
     pub aliases: Vec<AliasStatus>,
     /// The checker's belief in itself.
     pub checker: CheckerStatus,
+}
+
+/// A monitor that cannot work.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct MonitorFault {
+    /// Its name.
+    pub monitor: String,
+    /// Why, and what follows.
+    pub error: String,
 }
 
 /// A running server, so that nobody takes one for another.
@@ -224,6 +237,9 @@ pub struct DistressedService {
     pub rtype: String,
     /// What is answered now.
     pub plight: String,
+    /// Some members are usable again, but less than half of them by weight.
+    #[serde(default)]
+    pub is_recovering: bool,
 }
 
 /// One target of one monitor.
@@ -369,6 +385,12 @@ pub struct CheckerStatus {
     pub doubt: String,
     /// How often it began to doubt itself since the start.
     pub freezes: u64,
+    /// Targets that are probed.
+    #[serde(default)]
+    pub targets: usize,
+    /// Of these, targets with an outcome in this run of the program.
+    #[serde(default)]
+    pub judged: usize,
     /// Probes started since the start.
     pub started: u64,
     /// Of these, later than their time allows.

@@ -44,8 +44,8 @@ impl Built {
     }
 }
 
-pub(super) const UP: Standing = Standing { verdict: Verdict::Up, flips_in_secs: None };
-pub(super) const DOWN: Standing = Standing { verdict: Verdict::Down, flips_in_secs: None };
+pub(super) const UP: Standing = Standing { verdict: Verdict::Up, flips_in_secs: None, is_pending: false };
+pub(super) const DOWN: Standing = Standing { verdict: Verdict::Down, flips_in_secs: None, is_pending: false };
 
 impl Draft {
     /// `www` (nearest of two pools), `geo` (by country), `api` (failover with a standby), `sticky` (by client), `moved` (a CNAME).

@@ -2,8 +2,8 @@
 //!
 //! The moment a target is ripe to go down, the ledger asks: how many of all targets fail right now or went down within
 //! their last interval? More than half, and at least three, and verdicts freeze. Because failures are looked at and not
-//! only changes, the freeze comes before the first change wherever `fall` is above 1; with `fall` = 1 and for verdicts of
-//! an earlier life the changes of the last interval are taken back. It ends in one of two ways:
+//! only changes, the freeze comes before the first change wherever `fall` is above 1; with `fall` = 1 and right after an
+//! edit of a monitor, where one failure is enough, the changes of the last interval are taken back. It ends in one of two ways:
 //!
 //! - targets answer again: no more than half fail. What was held back is forgotten; what fails on goes down by one
 //!   more failure, which is evidence of a network that works.

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Doubt, Doubts, Monitor, Outcome, Standing, Tracker, Verdict, doubt::Census};
+use super::{Doubt, Doubts, Monitor, Outcome, Standing, Tracker, Verdict, doubt::Census, pending::Pending};
 
 /// The trackers of all targets by key `K`: one (monitor, target).
 #[derive(Debug)]
@@ -20,13 +20,47 @@ pub struct Ledger<K> {
     has_canaries: bool,
     /// Changes to down that a doubt would take back, oldest first, each with the end of its interval.
     recent_downs: VecDeque<(Duration, K)>,
+    pending: Pending<K>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Entry {
     monitor: Arc<Monitor>,
     tracker: Tracker,
     last: Option<(Outcome, Duration)>,
+    /// While the target was never judged, it ranks below those known to be healthy until then.
+    pending_until: Duration,
+}
+
+/// One target for [`Ledger::set`].
+#[derive(Debug, Clone)]
+pub struct Target<K> {
+    /// Its key.
+    pub key: K,
+    /// What probes it.
+    pub monitor: Arc<Monitor>,
+    /// What it starts from where the ledger does not know the key.
+    pub start: Start<K>,
+}
+
+/// What a target that is new to the ledger starts from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start<K> {
+    /// It was never judged.
+    Unknown,
+    /// The same check judged it under this key, with other times or another name: verdict, counts and outcome are kept.
+    Continued(K),
+    /// Another check came to this verdict, which is kept until the first outcome; that one decides at once.
+    Inherited(Verdict),
+}
+
+/// What a previous run of the program knew of a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Memory {
+    /// The same check came to this verdict.
+    SameCheck(Verdict),
+    /// Another check came to this verdict.
+    OtherCheck(Verdict),
 }
 
 /// A verdict that changed.
@@ -66,24 +100,43 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
             doubt: Doubt::default(),
             has_canaries,
             recent_downs: VecDeque::new(),
+            pending: Pending::default(),
         }
     }
 
-    /// Makes `targets` the targets. Those known keep their trackers; new ones are unknown.
-    pub fn set(&mut self, targets: impl IntoIterator<Item = (K, Arc<Monitor>)>) {
+    /// Makes `targets` the targets from `now` on. Those known keep their trackers; new ones start as they say.
+    pub fn set(&mut self, targets: impl IntoIterator<Item = Target<K>>, now: Duration) {
         let mut old = std::mem::take(&mut self.entries);
-        self.entries = targets
+        let is_frozen = self.doubt.is_frozen();
+        let (known, new): (Vec<_>, Vec<_>) = targets.into_iter().partition(|target| old.contains_key(&target.key));
+        // New ones first: they may go on where a key left off that is known as well.
+        self.entries = new
             .into_iter()
-            .map(|(key, monitor)| {
-                let entry = match old.remove(&key) {
-                    Some(entry) => Entry { monitor, ..entry },
-                    None => Entry { monitor, tracker: Tracker::default(), last: None },
-                };
-                (key, entry)
-            })
+            .map(|target| (target.key, Entry::new(target.monitor, target.start, &old, is_frozen, now)))
             .collect();
+        let keep =
+            |Target { key, monitor, .. }| old.remove_entry(&key).map(|(key, entry)| (key, Entry { monitor, ..entry }));
+        self.entries.extend(known.into_iter().filter_map(keep));
         self.recent_downs.retain(|(_, key)| self.entries.contains_key(key));
+        let waiting = self.entries.iter().filter(|(_, entry)| entry.is_pending(now));
+        self.pending.set(waiting.map(|(key, entry)| (entry.pending_until, key.clone())).collect::<Vec<_>>());
         self.take_census();
+    }
+
+    /// When the next target stops waiting for its first outcome.
+    pub fn next_pending_end(&self) -> Option<Duration> {
+        self.pending.next_end()
+    }
+
+    /// The targets that have waited long enough for a first outcome by `now`: each told once. They count as up.
+    pub fn end_pending(&mut self, now: Duration) -> Vec<K> {
+        let mut ended = Vec::new();
+        while let Some(key) = self.pending.pop(now) {
+            if self.entries.get(&key).is_some_and(|entry| entry.tracker.verdict() == Verdict::Unknown) {
+                ended.push(key);
+            }
+        }
+        ended
     }
 
     /// Whether canaries are configured, from now on.
@@ -91,18 +144,31 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         self.has_canaries = has_canaries;
     }
 
-    /// Gives each target without outcomes the verdict that `saved` has of it from an earlier life, and says whether it had
-    /// one of every target. It holds until the first outcome.
-    pub fn restore(&mut self, saved: impl Fn(&K) -> Option<Verdict>) -> bool {
-        let mut is_known = true;
+    /// Gives each target without outcomes what a previous run knew of it, and says of how many that run knew anything.
+    pub fn restore(&mut self, saved: impl Fn(&K) -> Option<Memory>) -> usize {
+        let mut restored = 0;
         for (key, entry) in self.entries.iter_mut().filter(|(_, entry)| entry.last.is_none()) {
-            match saved(key) {
-                Some(verdict) => entry.tracker = Tracker::restored(verdict),
-                None => is_known = false,
-            }
+            let Some(memory) = saved(key) else { continue };
+            restored += 1;
+            entry.tracker = match memory {
+                Memory::SameCheck(verdict) => Tracker::restored(verdict),
+                Memory::OtherCheck(verdict) => Tracker::inherited(verdict),
+            };
         }
         self.take_census();
-        is_known
+        restored
+    }
+
+    /// Whether a target is down by the word of a previous run alone.
+    pub fn is_restored_down(&self, key: &K) -> bool {
+        self.entries.get(key).is_some_and(|entry| entry.tracker.is_restored_down())
+    }
+
+    /// Makes a verdict of a previous run yield to the target's next outcome: its service has nothing better.
+    pub fn distrust(&mut self, key: &K) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.tracker.distrust();
+        }
     }
 
     /// Counts an outcome that came in at `now`. A key that is not (or no longer) in the ledger changes nothing.
@@ -147,7 +213,10 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
     pub fn standing(&self, key: &K, now: Duration) -> Standing {
         let Some(entry) = self.entries.get(key) else { return Standing::default() };
         let verdict = entry.tracker.verdict();
+        let is_pending = entry.is_pending(now);
         let flips_in = match self.doubt {
+            // The first outcome may come at any time; by then at the latest the rank changes.
+            _ if is_pending => Some(entry.pending_until - now),
             // Beyond the hold the flip waits for a canary, perhaps for hours: not a reason to ask clients back each second.
             Doubt::Suspecting { until, .. } if entry.tracker.is_failing() => {
                 until.checked_sub(now).filter(|rest| !rest.is_zero())
@@ -158,7 +227,27 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
                 entry.tracker.flips_in(&entry.monitor, latency)
             }
         };
-        Standing { verdict, flips_in_secs: flips_in.map(|time| whole_secs(time).max(1)) }
+        Standing { verdict, flips_in_secs: flips_in.map(|time| whole_secs(time).max(1)), is_pending }
+    }
+
+    /// How many targets there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are no targets.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// All targets, in no order.
+    pub fn keys(&self) -> impl Iterator<Item = &K> {
+        self.entries.keys()
+    }
+
+    /// How many targets have an outcome.
+    pub fn judged(&self) -> usize {
+        self.entries.values().filter(|entry| entry.last.is_some()).count()
     }
 
     /// The latest outcome of a target and when it came in.
@@ -166,7 +255,7 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         self.entries.get(key)?.last.as_ref()
     }
 
-    /// When a target's verdict was settled; `None` while it is unknown or of an earlier life.
+    /// When a target's verdict was settled; `None` while it is unknown, or of a previous run or another check.
     pub fn since(&self, key: &K) -> Option<Duration> {
         self.entries.get(key)?.tracker.since()
     }
@@ -272,6 +361,39 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
     }
 }
 
+impl Entry {
+    fn new<K: Eq + Hash>(
+        monitor: Arc<Monitor>,
+        start: Start<K>,
+        old: &HashMap<K, Self>,
+        is_frozen: bool,
+        now: Duration,
+    ) -> Self {
+        let pending_until = now + Pending::<K>::longest(&monitor);
+        let fresh = |tracker| Self { monitor: Arc::clone(&monitor), tracker, last: None, pending_until };
+        match start {
+            Start::Unknown | Start::Inherited(Verdict::Unknown) => fresh(Tracker::default()),
+            Start::Continued(key) => match old.get(&key) {
+                Some(entry) => Self { monitor, ..entry.clone() },
+                None => fresh(Tracker::default()),
+            },
+            Start::Inherited(verdict) => {
+                let mut tracker = Tracker::inherited(verdict);
+                // Or an edit during a freeze would look as if the targets answered again.
+                if is_frozen && verdict == Verdict::Up {
+                    tracker.suspect();
+                }
+                fresh(tracker)
+            }
+        }
+    }
+
+    /// Whether the target was never judged, and still has time for it.
+    fn is_pending(&self, now: Duration) -> bool {
+        self.tracker.verdict() == Verdict::Unknown && now < self.pending_until
+    }
+}
+
 /// What a target counts as in the census.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mark {
@@ -308,209 +430,4 @@ fn whole_secs(time: Duration) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::health::{Failure, tracker::tests::monitor};
-
-    /// A ledger over numbered targets, each probed once per interval of 5 s, under a clock that only the test moves.
-    struct World {
-        ledger: Ledger<usize>,
-        targets: usize,
-        now: Duration,
-    }
-
-    fn outcome(passed: bool) -> Outcome {
-        let result = if passed { Ok(()) } else { Err(Failure::Refused) };
-        Outcome::new(result, Duration::from_millis(1))
-    }
-
-    impl World {
-        fn new(targets: usize, rise: u8, fall: u8, has_canaries: bool) -> Self {
-            let mut ledger = Ledger::new(has_canaries);
-            let monitor = Arc::new(monitor(rise, fall));
-            ledger.set((0..targets).map(|key| (key, Arc::clone(&monitor))));
-            Self { ledger, targets, now: Duration::ZERO }
-        }
-
-        /// One round: each target has one outcome, evenly spread over the interval.
-        fn round(&mut self, answers: impl Fn(usize) -> bool) -> Vec<Doubts> {
-            let step = Duration::from_secs(5) / self.targets as u32;
-            let mut doubts = Vec::new();
-            for key in 0..self.targets {
-                self.now += step;
-                doubts.extend(self.ledger.record(&key, outcome(answers(key)), self.now).doubts);
-            }
-            doubts
-        }
-
-        fn down(&self) -> usize {
-            self.ledger.verdicts().filter(|(_, verdict, _)| *verdict == Verdict::Down).count()
-        }
-    }
-
-    #[test]
-    fn losing_the_network_freezes_and_its_return_changes_nothing() {
-        let mut world = World::new(10, 2, 3, false);
-        world.round(|_| true);
-        let mut seen = Vec::new();
-        for _ in 0..5 {
-            seen.extend(world.round(|_| false));
-            assert_eq!(world.down(), 0);
-        }
-        assert_eq!(seen, [Doubts::Frozen]);
-        assert_eq!(world.round(|_| true), [Doubts::Thawed]);
-        for _ in 0..5 {
-            assert_eq!(world.round(|_| true), []);
-            assert_eq!(world.down(), 0);
-        }
-        assert_eq!(world.ledger.doubt(), Doubt::Trusting);
-    }
-
-    #[test]
-    fn a_world_that_stays_down_is_believed_after_interval_times_fall_more() {
-        let mut world = World::new(10, 2, 3, false);
-        world.round(|_| true);
-        let seen: Vec<_> = (0..6).flat_map(|_| world.round(|_| false)).collect();
-        assert_eq!(seen, [Doubts::Frozen, Doubts::Confirmed]);
-        assert_eq!(world.down(), 10);
-        assert_eq!(world.round(|_| false), []);
-        world.round(|_| true);
-        world.round(|_| true);
-        assert_eq!(world.down(), 0);
-        assert_eq!(world.ledger.doubt(), Doubt::Trusting);
-    }
-
-    #[test]
-    fn with_canaries_the_downs_wait_for_one_to_answer() {
-        let mut world = World::new(10, 2, 3, true);
-        world.round(|_| true);
-        for _ in 0..20 {
-            world.round(|_| false);
-            assert!(world.ledger.record_canary(&outcome(false), world.now).turns.is_empty());
-        }
-        assert_eq!(world.down(), 0);
-        assert_eq!(world.ledger.standing(&0, world.now).flips_in_secs, None, "no TTL of 1 s for hours");
-        let effect = world.ledger.record_canary(&outcome(true), world.now);
-        assert_eq!((effect.doubts, effect.turns.len()), (Some(Doubts::Confirmed), 10));
-        assert_eq!(world.down(), 10);
-    }
-
-    #[test]
-    fn with_fall_1_the_downs_before_the_doubt_are_taken_back() {
-        let mut world = World::new(10, 1, 1, false);
-        world.round(|_| true);
-        assert_eq!(world.round(|_| false), [Doubts::Frozen]);
-        assert_eq!(world.down(), 0);
-        assert_eq!(world.round(|_| true), [Doubts::Thawed]);
-        assert_eq!(world.down(), 0);
-    }
-
-    #[test]
-    fn verdicts_of_an_earlier_life_survive_a_start_without_network() {
-        let mut world = World::new(10, 2, 3, false);
-        assert!(world.ledger.restore(|&key| Some(if key == 0 { Verdict::Down } else { Verdict::Up })));
-        assert_eq!(world.round(|_| false), [Doubts::Frozen]);
-        assert_eq!(world.down(), 1);
-        world.round(|_| true);
-        world.round(|_| true);
-        assert_eq!(world.down(), 0);
-    }
-
-    #[test]
-    fn only_what_is_probed_can_lack_a_verdict_of_an_earlier_life() {
-        let mut world = World::new(3, 2, 3, false);
-        let saved = |&key: &usize| (key < 2).then_some(Verdict::Down);
-        assert!(!world.ledger.restore(saved), "the third was never judged");
-        world.ledger.set((0..2).map(|key| (key, Arc::new(monitor(2, 3)))));
-        assert!(world.ledger.restore(saved), "the third is probed no more");
-        assert_eq!(world.down(), 2);
-    }
-
-    #[test]
-    fn half_of_the_targets_or_two_of_three_raise_no_doubt() {
-        for (targets, failing) in [(10, 5), (3, 2), (2, 2), (1, 1)] {
-            let mut world = World::new(targets, 2, 3, false);
-            world.round(|_| true);
-            for _ in 0..3 {
-                assert_eq!(world.round(|key| key >= failing), [], "{failing} of {targets}");
-            }
-            assert_eq!(world.down(), failing, "{failing} of {targets}");
-        }
-        let mut world = World::new(3, 2, 3, false);
-        world.round(|_| true);
-        for _ in 0..4 {
-            world.round(|_| false);
-        }
-        assert_eq!(world.down(), 0, "three of three do");
-    }
-
-    #[test]
-    fn what_fails_on_after_a_thaw_goes_down_by_one_more_failure() {
-        let mut world = World::new(10, 2, 3, false);
-        world.round(|_| true);
-        for _ in 0..4 {
-            world.round(|_| false);
-        }
-        assert_eq!(world.round(|key| key != 9), [Doubts::Thawed]);
-        assert!(world.down() <= 1);
-        world.round(|key| key != 9);
-        assert_eq!(world.ledger.standing(&9, world.now).verdict, Verdict::Down);
-        assert_eq!(world.down(), 1);
-    }
-
-    #[test]
-    fn a_first_outcome_that_fails_is_believed_for_all() {
-        let mut world = World::new(10, 2, 3, false);
-        assert_eq!(world.round(|_| false), []);
-        assert_eq!(world.down(), 10);
-    }
-
-    #[test]
-    fn a_new_set_keeps_the_trackers_of_known_targets() {
-        let mut world = World::new(4, 2, 3, false);
-        world.round(|key| key != 0);
-        let shared = Arc::new(monitor(2, 3));
-        world.ledger.set([0, 1, 7].map(|key| (key, Arc::clone(&shared))));
-        let verdict = |key| world.ledger.standing(&key, world.now).verdict;
-        assert_eq!([0, 1, 2, 7].map(verdict), [Verdict::Down, Verdict::Up, Verdict::Unknown, Verdict::Unknown]);
-    }
-
-    #[test]
-    fn a_standing_says_when_the_verdict_could_flip() {
-        let mut world = World::new(10, 2, 3, false);
-        world.round(|_| true);
-        assert_eq!(world.ledger.standing(&0, world.now).flips_in_secs, None);
-        let effect = world.ledger.record(&0, outcome(false), world.now);
-        assert!(effect.is_nearer_or_farther);
-        assert_eq!(world.ledger.standing(&0, world.now).flips_in_secs, Some(8));
-        world.ledger.record(&0, outcome(false), world.now);
-        assert_eq!(world.ledger.standing(&0, world.now).flips_in_secs, Some(4));
-    }
-
-    proptest! {
-        /// Whatever the targets do: the census that the ledger keeps is the one that a walk over all trackers finds,
-        /// and while verdicts are frozen none changes for the worse.
-        #[test]
-        fn the_census_is_exact_and_a_freeze_is_one(
-            fall in 1u8..4, rise in 1u8..4, targets in 1usize..12,
-            rounds in proptest::collection::vec(any::<u16>(), 1..60)
-        ) {
-            let mut world = World::new(targets, rise, fall, false);
-            for bits in rounds {
-                for key in 0..targets {
-                    world.now += Duration::from_millis(400);
-                    let was_frozen = world.ledger.doubt().is_frozen();
-                    let effect = world.ledger.record(&key, outcome(bits >> key & 1 == 1), world.now);
-                    let kept = world.ledger.census;
-                    world.ledger.take_census();
-                    prop_assert_eq!(kept, world.ledger.census);
-                    if was_frozen && world.ledger.doubt().is_frozen() {
-                        prop_assert!(effect.turns.iter().all(|turn| turn.from == Verdict::Unknown));
-                    }
-                }
-            }
-        }
-    }
-}
+mod tests;

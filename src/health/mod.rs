@@ -9,6 +9,7 @@ mod doubt;
 mod ledger;
 mod monitor;
 mod outcome;
+mod pending;
 pub mod saved;
 mod standing;
 mod tracker;
@@ -18,7 +19,7 @@ pub use check::{
     ProxyProtocol, StatusRange, TcpCheck, TlsCheck, TlsTerms,
 };
 pub use doubt::{Doubt, Doubts};
-pub use ledger::{Effect, Ledger, Turn};
+pub use ledger::{Effect, Ledger, Memory, Start, Target, Turn};
 pub use monitor::Monitor;
 pub use outcome::{Expiring, Failure, Note, Outcome};
 pub use standing::{Standing, Verdict};

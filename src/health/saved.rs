@@ -1,15 +1,16 @@
 //! Verdicts that survive a restart, as a file's text. Reading and writing the file belongs to the caller.
 //!
-//! A saved verdict belongs to one (monitor, target): the monitor by a fingerprint of all that it is configured to do, the
-//! target as written. One whose monitor has changed is simply not found again. The file is trusted with nothing: one that is
-//! too large, cut off, of another version or from the future is refused whole, and every target starts unknown.
+//! A saved verdict belongs to one (monitor, target). On reading, the target's monitor is found by what it checks, whatever
+//! its name and its times, and else by its name: a monitor that was edited between two runs keeps the status of its targets
+//! until its first outcome, as one edited during a run does. The file is trusted with nothing: one that is too large, cut
+//! off, of another version or from the future is refused whole, and every target starts unknown.
 
 use std::{collections::HashMap, fmt, hash::Hash};
 
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 
-use super::{Monitor, Verdict};
+use super::{Memory, Monitor, Verdict};
 
 /// A file above this is refused, and need not be read: 64 MiB, some 400,000 verdicts.
 pub const MAX_OCTETS: usize = 64 << 20;
@@ -22,10 +23,26 @@ const VERSION: u32 = 1;
 /// What a saved verdict belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SavedKey {
-    /// Of the monitor, by [`fingerprint`].
+    /// The monitor's name; empty in files of older programs.
+    pub name: String,
+    /// Of what the monitor checks, by [`fingerprint`]; 0 in files of older programs.
+    pub check: u64,
+    /// Of the whole monitor, by [`fingerprint`]: all that files of older programs have.
     pub monitor: u64,
     /// The target as text: an address or a name.
     pub target: String,
+}
+
+impl SavedKey {
+    /// The key of a monitor's target.
+    pub fn of(monitor: &Monitor, target: String) -> Self {
+        Self {
+            name: monitor.name.to_string(),
+            check: fingerprint(&monitor.check),
+            monitor: fingerprint(monitor),
+            target,
+        }
+    }
 }
 
 /// A verdict and since when it holds, in seconds since 1970-01-01T00:00:00Z.
@@ -35,6 +52,42 @@ pub struct SavedVerdict {
     pub verdict: Verdict,
     /// When it was settled.
     pub since: i64,
+}
+
+/// What a previous run knew of its targets.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct SavedVerdicts {
+    by_monitor: HashMap<(u64, String), Verdict>,
+    by_check: HashMap<(u64, String), Verdict>,
+    by_name: HashMap<(String, String), Verdict>,
+}
+
+impl SavedVerdicts {
+    /// What is known of a target: by the same check, else by the check that had the monitor's name.
+    pub fn of(&self, key: &SavedKey) -> Option<Memory> {
+        let target = || key.target.clone();
+        let same = self.by_check.get(&(key.check, target())).or_else(|| self.by_monitor.get(&(key.monitor, target())));
+        let other = || self.by_name.get(&(key.name.clone(), target()));
+        same.map(|verdict| Memory::SameCheck(*verdict)).or_else(|| other().map(|verdict| Memory::OtherCheck(*verdict)))
+    }
+
+    /// Whether the previous run knew nothing.
+    pub fn is_empty(&self) -> bool {
+        self.by_monitor.is_empty()
+    }
+
+    fn add(&mut self, spec: VerdictSpec) {
+        let VerdictSpec { name, check, monitor, target, verdict, .. } = spec;
+        let verdict = match verdict {
+            VerdictWord::Up => Verdict::Up,
+            VerdictWord::Down => Verdict::Down,
+        };
+        self.by_monitor.insert((monitor, target.clone()), verdict);
+        if !name.is_empty() {
+            self.by_check.insert((check, target.clone()), verdict);
+            self.by_name.insert((name, target), verdict);
+        }
+    }
 }
 
 /// Why a file of verdicts is refused.
@@ -74,6 +127,10 @@ struct FileSpec {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct VerdictSpec {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    check: u64,
     monitor: u64,
     target: String,
     verdict: VerdictWord,
@@ -87,10 +144,10 @@ enum VerdictWord {
     Down,
 }
 
-/// A number that stays the same while the monitor does, over restarts of the same program.
-pub fn fingerprint(monitor: &Monitor) -> u64 {
+/// A number that stays the same while a monitor, or what it checks, does, over restarts of the same program.
+pub fn fingerprint(content: &impl Hash) -> u64 {
     let mut hasher = SipHasher13::new();
-    monitor.hash(&mut hasher);
+    content.hash(&mut hasher);
     std::hash::Hasher::finish(&hasher)
 }
 
@@ -107,7 +164,8 @@ pub fn encode(verdicts: impl IntoIterator<Item = (SavedKey, SavedVerdict)>, now:
                 Verdict::Up => VerdictWord::Up,
                 Verdict::Down => VerdictWord::Down,
             };
-            Some(VerdictSpec { monitor: key.monitor, target: key.target, verdict, since: saved.since })
+            let SavedKey { name, check, monitor, target } = key;
+            Some(VerdictSpec { name, check, monitor, target, verdict, since: saved.since })
         })
         .collect();
     let file = FileSpec { version: VERSION, saved_at: now, verdicts };
@@ -119,7 +177,7 @@ pub fn encode(verdicts: impl IntoIterator<Item = (SavedKey, SavedVerdict)>, now:
 ///
 /// # Errors
 /// A [`SavedError`] refuses the file whole.
-pub fn decode(octets: &[u8], now: i64) -> Result<HashMap<SavedKey, SavedVerdict>, SavedError> {
+pub fn decode(octets: &[u8], now: i64) -> Result<SavedVerdicts, SavedError> {
     if octets.len() > MAX_OCTETS {
         return Err(SavedError::TooLarge(octets.len()));
     }
@@ -132,45 +190,50 @@ pub fn decode(octets: &[u8], now: i64) -> Result<HashMap<SavedKey, SavedVerdict>
     if ahead > TOLERANCE_SECS {
         return Err(SavedError::Future(ahead));
     }
-    Ok(file.verdicts.into_iter().map(verdict_of).collect())
-}
-
-fn verdict_of(spec: VerdictSpec) -> (SavedKey, SavedVerdict) {
-    let verdict = match spec.verdict {
-        VerdictWord::Up => Verdict::Up,
-        VerdictWord::Down => Verdict::Down,
-    };
-    (SavedKey { monitor: spec.monitor, target: spec.target }, SavedVerdict { verdict, since: spec.since })
+    let mut verdicts = SavedVerdicts::default();
+    file.verdicts.into_iter().for_each(|spec| verdicts.add(spec));
+    Ok(verdicts)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::tracker::tests::monitor;
+    use crate::health::{Check, TcpCheck, tracker::tests::monitor};
 
     const NOW: i64 = 1_800_000_000;
 
     fn two() -> Vec<(SavedKey, SavedVerdict)> {
-        let monitor = fingerprint(&monitor(2, 3));
+        let key = |target: &str| SavedKey::of(&monitor(2, 3), target.into());
         vec![
-            (
-                SavedKey { monitor, target: "192.0.2.1".into() },
-                SavedVerdict { verdict: Verdict::Down, since: NOW - 60 },
-            ),
-            (SavedKey { monitor, target: "2001:db8::1".into() }, SavedVerdict { verdict: Verdict::Up, since: NOW - 7 }),
+            (key("192.0.2.1"), SavedVerdict { verdict: Verdict::Down, since: NOW - 60 }),
+            (key("2001:db8::1"), SavedVerdict { verdict: Verdict::Up, since: NOW - 7 }),
         ]
     }
 
     #[test]
-    fn what_was_saved_is_read_back() {
+    fn what_was_saved_is_found_again_by_the_check_and_else_by_the_name() {
         let read = decode(encode(two(), NOW).as_bytes(), NOW + 1).unwrap();
-        assert_eq!(read, two().into_iter().collect());
+        let port = |port| Check::Tcp(TcpCheck { port });
+        for (change, memory, why) in [
+            (monitor(2, 3), Some(Memory::SameCheck(Verdict::Down)), "the same monitor"),
+            (monitor(1, 9), Some(Memory::SameCheck(Verdict::Down)), "other times"),
+            (Monitor { name: "new".into(), ..monitor(2, 3) }, Some(Memory::SameCheck(Verdict::Down)), "another name"),
+            (Monitor { check: port(81), ..monitor(2, 3) }, Some(Memory::OtherCheck(Verdict::Down)), "another check"),
+            (Monitor { name: "new".into(), check: port(81), ..monitor(2, 3) }, None, "another monitor"),
+        ] {
+            assert_eq!(read.of(&SavedKey::of(&change, "192.0.2.1".into())), memory, "{why}");
+        }
+        assert_eq!(read.of(&SavedKey::of(&monitor(2, 3), "192.0.2.9".into())), None, "another target");
     }
 
     #[test]
-    fn a_changed_monitor_has_another_fingerprint() {
-        assert_eq!(fingerprint(&monitor(2, 3)), fingerprint(&monitor(2, 3)));
-        assert_ne!(fingerprint(&monitor(2, 3)), fingerprint(&monitor(2, 4)));
+    fn a_file_of_an_older_program_is_read() {
+        let key = SavedKey::of(&monitor(2, 3), "192.0.2.1".into());
+        let text = format!(
+            r#"{{"version":1,"saved-at":{NOW},"verdicts":[{{"monitor":{},"target":"192.0.2.1","verdict":"up","since":{NOW}}}]}}"#,
+            key.monitor
+        );
+        assert_eq!(decode(text.as_bytes(), NOW).unwrap().of(&key), Some(Memory::SameCheck(Verdict::Up)));
     }
 
     #[test]

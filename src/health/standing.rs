@@ -3,7 +3,7 @@
 /// The settled state of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Verdict {
-    /// No outcome yet: counts as up.
+    /// No outcome yet: counts as up, but see [`Standing::is_pending`].
     #[default]
     Unknown,
     /// Answers.
@@ -36,4 +36,6 @@ pub struct Standing {
     /// While outcomes against the verdict are counted: the least time until it could flip, in whole seconds, at least 1.
     /// Answers that depend on this target are not to be cached longer.
     pub flips_in_secs: Option<u32>,
+    /// Never judged, and the first outcome is still to be expected: ranks below every target known to be healthy.
+    pub is_pending: bool,
 }

@@ -1,7 +1,16 @@
 //! One target's tracker: outcomes in a row turn into a verdict.
 //!
-//! Flapping is bounded by `rise` and `fall` alone: from up to down and back takes at least `rise + fall` outcomes, and where
+//! `rise` and `fall` alone bound flapping: from up to down and back takes at least `rise + fall` outcomes, and where
 //! both are above 1 a target that flips with every probe keeps the verdict it has. There is no further hold time.
+//!
+//! Where a verdict comes from decides what its first contrary outcome does:
+//!
+//! | verdict | the first contrary outcome |
+//! |---|---|
+//! | unknown | decides at once |
+//! | of the present check | counts towards `rise` or `fall` |
+//! | of a previous run of the program | counts towards `rise` or `fall`: neither trusted nor distrusted |
+//! | inherited from another check of the same target | decides at once: it is the first word of the new check |
 
 use std::time::Duration;
 
@@ -16,13 +25,30 @@ pub struct Tracker {
     verdict: Verdict,
     since: Option<Duration>,
     against: u8,
-    is_provisional: bool,
+    basis: Basis,
+}
+
+/// Where a tracker's verdict comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Basis {
+    /// Outcomes of the present check, or nothing yet.
+    #[default]
+    Outcomes,
+    /// A previous run of the program, and no outcome has confirmed it.
+    PreviousRun,
+    /// Another check of the same target, and the present check has no outcome yet.
+    OtherCheck,
 }
 
 impl Tracker {
-    /// A tracker that starts with the verdict of an earlier life. It is shown until the first outcome, which decides at once.
+    /// A tracker that starts with the verdict of a previous run. It takes `rise` passes or `fall` failures to change it.
     pub fn restored(verdict: Verdict) -> Self {
-        Self { verdict, is_provisional: true, ..Self::default() }
+        Self { verdict, basis: Basis::PreviousRun, ..Self::default() }
+    }
+
+    /// A tracker that starts with the verdict that another check of the target came to, until its own first outcome.
+    pub fn inherited(verdict: Verdict) -> Self {
+        Self { verdict, basis: Basis::OtherCheck, ..Self::default() }
     }
 
     /// The settled state.
@@ -30,14 +56,9 @@ impl Tracker {
         self.verdict
     }
 
-    /// When the verdict was settled; `None` for one of an earlier life and for unknown.
+    /// When the verdict was settled; `None` for unknown and for one of a previous run or of another check.
     pub fn since(&self) -> Option<Duration> {
         self.since
-    }
-
-    /// Whether no outcome has been counted yet.
-    pub fn is_fresh(&self) -> bool {
-        self.verdict == Verdict::Unknown || self.is_provisional
     }
 
     /// Outcomes in a row that speak against the verdict.
@@ -50,41 +71,56 @@ impl Tracker {
         self.verdict == Verdict::Up && self.against > 0
     }
 
+    /// Whether the target is down by the word of a previous run alone.
+    pub fn is_restored_down(&self) -> bool {
+        self.verdict == Verdict::Down && self.basis == Basis::PreviousRun
+    }
+
+    /// Makes a verdict of a previous run yield to the next contrary outcome.
+    pub fn distrust(&mut self) {
+        if self.basis == Basis::PreviousRun {
+            self.basis = Basis::OtherCheck;
+        }
+    }
+
+    /// Counts the target among the failing, without an outcome. Does not change the verdict.
+    pub(super) fn suspect(&mut self) {
+        self.against = self.against.max(1);
+    }
+
     /// Counts one outcome and says which verdict the target is ripe for, if another than it has.
     pub fn count(&mut self, passed: bool, monitor: &Monitor) -> Option<Verdict> {
         let heard = if passed { Verdict::Up } else { Verdict::Down };
         if heard == self.verdict {
             self.against = 0;
-            self.is_provisional = false;
+            self.basis = Basis::Outcomes;
             return None;
         }
         self.against = self.against.saturating_add(1);
-        let ripe = self.is_fresh() || self.against >= Self::enough(heard, monitor);
-        ripe.then_some(heard)
+        (self.against >= self.enough(heard, monitor)).then_some(heard)
     }
 
     /// Makes `verdict` the settled state.
     pub fn settle(&mut self, verdict: Verdict, now: Duration) {
-        *self = Self { verdict, since: Some(now), against: 0, is_provisional: false };
+        *self = Self { verdict, since: Some(now), against: 0, basis: Basis::Outcomes };
     }
 
     /// Goes back to up after a change to down that is doubted; ripe as before, so that the next pass clears it.
     pub fn take_back(&mut self, monitor: &Monitor, now: Duration) {
-        *self = Self { verdict: Verdict::Up, since: Some(now), against: monitor.fall.get(), is_provisional: false };
+        *self = Self { verdict: Verdict::Up, since: Some(now), against: monitor.fall.get(), basis: Basis::Outcomes };
     }
 
     /// Asks for one more outcome of a change that was held back, before it is ripe again.
     pub fn unripen(&mut self, monitor: &Monitor) {
-        let enough = Self::enough(self.opposite(), monitor);
+        self.basis = Basis::Outcomes;
+        let enough = self.enough(self.opposite(), monitor);
         self.against = self.against.min(enough - 1);
-        self.is_provisional = false;
     }
 
     /// The verdict that a change held back would settle.
     pub fn ripe(&self, monitor: &Monitor) -> Option<Verdict> {
         let next = self.opposite();
-        let enough = if self.is_fresh() { 1 } else { Self::enough(next, monitor) };
-        (self.against >= enough).then_some(next)
+        (self.against >= self.enough(next, monitor)).then_some(next)
     }
 
     /// While outcomes against the verdict are counted: the least time until it could flip, counted from the latest outcome,
@@ -93,7 +129,7 @@ impl Tracker {
         if self.against == 0 {
             return None;
         }
-        let missing = Self::enough(self.opposite(), monitor).saturating_sub(self.against);
+        let missing = self.enough(self.opposite(), monitor).saturating_sub(self.against);
         Some((monitor.interval * u32::from(missing) * 9 / 10).saturating_sub(latency))
     }
 
@@ -101,8 +137,13 @@ impl Tracker {
         if self.verdict == Verdict::Down { Verdict::Up } else { Verdict::Down }
     }
 
-    fn enough(heard: Verdict, monitor: &Monitor) -> u8 {
-        if heard == Verdict::Up { monitor.rise.get() } else { monitor.fall.get() }
+    /// How many outcomes in a row make the verdict `heard`.
+    fn enough(&self, heard: Verdict, monitor: &Monitor) -> u8 {
+        match (self.verdict, self.basis, heard) {
+            (Verdict::Unknown, ..) | (_, Basis::OtherCheck, _) => 1,
+            (_, _, Verdict::Up) => monitor.rise.get(),
+            _ => monitor.fall.get(),
+        }
     }
 }
 
@@ -145,15 +186,26 @@ pub(crate) mod tests {
             (2, 3, '?', "-++", "DDU", "rise passes in a row"),
             (2, 3, '?', "-+-+-+", "DDDDDD", "passes with a failure between are not in a row"),
             (1, 1, '?', "+-+-", "UDUD", "with 1 and 1 each outcome decides"),
-            (2, 3, 'U', "-", "D", "a restored verdict yields to the first outcome"),
-            (2, 3, 'D', "+", "U", "a restored verdict yields to the first outcome"),
-            (2, 3, 'U', "+--", "UUU", "once confirmed it counts as any other"),
-            (2, 3, 'D', "-+", "DD", "once confirmed it counts as any other"),
+            (2, 3, 'U', "---", "UUD", "a restored up takes `fall` failures"),
+            (2, 3, 'U', "--+--", "UUUUU", "a pass between them confirms it"),
+            (2, 3, 'D', "++", "DU", "a restored down takes `rise` passes"),
+            (2, 3, 'd', "+", "U", "a distrusted restored down yields to the first pass"),
+            (2, 3, 'i', "-", "D", "an inherited up yields to the first outcome"),
+            (2, 3, 'j', "+", "U", "an inherited down yields to the first outcome"),
+            (2, 3, 'i', "+--", "UUU", "once confirmed it counts as any other"),
+            (2, 3, 'j', "-+", "DD", "once confirmed it counts as any other"),
         ] {
             let monitor = monitor(rise, fall);
             let mut tracker = match start {
                 'U' => Tracker::restored(Verdict::Up),
                 'D' => Tracker::restored(Verdict::Down),
+                'd' => {
+                    let mut tracker = Tracker::restored(Verdict::Down);
+                    tracker.distrust();
+                    tracker
+                }
+                'i' => Tracker::inherited(Verdict::Up),
+                'j' => Tracker::inherited(Verdict::Down),
                 _ => Tracker::default(),
             };
             let seen: String = outcomes

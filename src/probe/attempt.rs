@@ -78,6 +78,11 @@ impl Checker {
         Self { port, kind }
     }
 
+    /// Why the monitor cannot work, whatever its targets do.
+    pub(super) fn fault(&self) -> Option<&Failure> {
+        self.kind.as_ref().err()
+    }
+
     async fn probe(&self, literal: &str, address: SocketAddr) -> Result<Pass, Trouble> {
         match self.kind.as_ref().map_err(Clone::clone)? {
             Kind::Tcp => tcp::probe(address).await.map(|()| Pass::default()),
@@ -91,9 +96,12 @@ impl Checker {
     }
 }
 
-/// Probes once. `None` where the failure is, or may be, this process' own: it lacked a resource, or it did not run for more
-/// than a quarter of the time that the target had.
+/// Probes once. `None` where the failure is, or may be, this process' own: the monitor cannot work, a resource was missing, or
+/// the process did not run for more than a quarter of the time that the target had.
 pub(super) async fn attempt(checker: &Arc<Checker>, key: &ProbeKey, pulse: &Pulse) -> Option<Outcome> {
+    if checker.fault().is_some() {
+        return None;
+    }
     let timeout = key.monitor.timeout;
     let start = Instant::now();
     let lost = pulse.lost(start);

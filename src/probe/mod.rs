@@ -67,7 +67,7 @@ pub struct Report {
 impl ProbeKey {
     /// The name under which its verdict is saved.
     pub fn saved(&self) -> saved::SavedKey {
-        saved::SavedKey { monitor: saved::fingerprint(&self.monitor), target: self.target.to_string() }
+        saved::SavedKey::of(&self.monitor, self.target.to_string())
     }
 }
 

@@ -1,6 +1,10 @@
 //! The prober: probes as a job of the scheduler, and the handle to it.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::sync::mpsc;
 
@@ -11,7 +15,7 @@ use super::{
     pulse::Pulse,
     scheduler::{Limits, Scheduled, Tally},
 };
-use crate::health::{Monitor, Outcome};
+use crate::health::{Failure, Monitor, Outcome};
 
 /// The handle to the task that probes. Dropped, all probing ends.
 #[derive(Debug)]
@@ -29,8 +33,14 @@ impl Prober {
         self.0.set(keys).await;
     }
 
-    /// Waits until each target of the latest [`Prober::set`] was probed once, but no longer than the longest of their
-    /// intervals.
+    /// The monitors of the latest [`Prober::set`] that cannot work, by name, and why: a file that they need is broken. They judge
+    /// nothing.
+    pub fn faults(&self) -> Vec<(Box<str>, Failure)> {
+        self.0.job().faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until each target of the latest [`Prober::set`] was probed once, but no longer than their starts and the longest of
+    /// their timeouts take, and never longer than 5 s.
     pub async fn first_round(&self) {
         self.0.first_round().await;
     }
@@ -43,7 +53,10 @@ impl Prober {
 
 /// Probing a target with a monitor.
 #[derive(Debug, Default)]
-struct Probing;
+struct Probing {
+    /// Of the latest set.
+    faults: Mutex<Vec<(Box<str>, Failure)>>,
+}
 
 impl Job for Probing {
     const WORD: &'static str = "probe";
@@ -59,14 +72,21 @@ impl Job for Probing {
 
     fn prepare(&self, keys: Vec<ProbeKey>) -> Vec<(ProbeKey, Arc<Checker>)> {
         let mut checkers: HashMap<Arc<Monitor>, Arc<Checker>> = HashMap::new();
-        keys.into_iter()
+        let ready = keys
+            .into_iter()
             .map(|key| {
                 let checker =
                     checkers.entry(Arc::clone(&key.monitor)).or_insert_with(|| Arc::new(Checker::new(&key.monitor)));
                 let checker = Arc::clone(checker);
                 (key, checker)
             })
-            .collect()
+            .collect();
+        let fault =
+            |(monitor, checker): (&Arc<Monitor>, &Arc<Checker>)| Some((monitor.name.clone(), checker.fault()?.clone()));
+        let mut faults: Vec<_> = checkers.iter().filter_map(fault).collect();
+        faults.sort_by(|a, b| a.0.cmp(&b.0));
+        *self.faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+        ready
     }
 
     async fn run(key: &ProbeKey, checker: &Arc<Checker>, pulse: &Pulse) -> Option<Outcome> {

@@ -135,6 +135,11 @@ impl<J: Job> Scheduled<J> {
         }
     }
 
+    /// What is done for the keys.
+    pub(super) fn job(&self) -> &J {
+        &self.job
+    }
+
     /// What it has done so far.
     pub(super) fn tally(&self) -> Tally {
         let counters = &self.counters;

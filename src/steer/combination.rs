@@ -13,8 +13,8 @@ pub struct Combination {
 }
 
 impl Combination {
-    /// The standing that follows from those of the parts. Unknown counts as up here as elsewhere; a verdict that hangs on it is
-    /// unknown itself.
+    /// The standing that follows from those of the parts. An unknown part counts as up; a verdict that depends on it is
+    /// unknown itself, and pending while the parts that are not pending are too few.
     pub fn standing(&self, standings: &[Standing]) -> Standing {
         let parts = || self.parts.iter().filter_map(|part| standings.get(part.index()));
         let count = |is_it: fn(Verdict) -> bool| parts().filter(|part| is_it(part.verdict)).count();
@@ -32,7 +32,11 @@ impl Combination {
             .filter_map(|part| part.flips_in_secs)
             .collect();
         flips.sort_unstable();
-        Standing { verdict, flips_in_secs: flips.get(missing).copied() }
+        let judged = parts().filter(|part| part.verdict.is_usable() && !part.is_pending).count();
+        let is_pending = verdict == Verdict::Unknown && judged < least;
+        let first_wait = || parts().filter(|part| part.is_pending).filter_map(|part| part.flips_in_secs).min();
+        let flips_in_secs = if is_pending { first_wait() } else { flips.get(missing).copied() };
+        Standing { verdict, flips_in_secs, is_pending }
     }
 
     /// How many parts are up or unknown.
@@ -62,7 +66,7 @@ mod tests {
     use super::*;
 
     fn standing((verdict, flips_in_secs): (Verdict, Option<u32>)) -> Standing {
-        Standing { verdict, flips_in_secs }
+        Standing { verdict, flips_in_secs, ..Standing::default() }
     }
 
     #[test]
@@ -84,6 +88,24 @@ mod tests {
             let standings: Vec<_> = parts.into_iter().map(standing).collect();
             let combination = Combination { least, parts: (0..standings.len() as u32).map(ProbeId).collect() };
             assert_eq!(combination.standing(&standings), standing((verdict, flips)), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_combination_is_pending_while_it_depends_on_a_part_never_judged() {
+        let pending = Standing { verdict: Verdict::Unknown, flips_in_secs: Some(7), is_pending: true };
+        let (up, late) = (standing((Verdict::Up, None)), Standing::default());
+        for (least, parts, is_pending, why) in [
+            (1, [up, pending], false, "any: one is up"),
+            (2, [up, pending], true, "all: one was never judged"),
+            (1, [late, pending], false, "any: one counts as up, for it has waited long enough"),
+            (2, [late, pending], true, "all: the other still waits"),
+            (2, [late, late], false, "all: both have waited long enough"),
+        ] {
+            let combination = Combination { least, parts: vec![ProbeId(0), ProbeId(1)] };
+            let standing = combination.standing(&parts);
+            assert_eq!(standing.is_pending, is_pending, "{why}");
+            assert_eq!(standing.flips_in_secs, is_pending.then_some(7), "{why}");
         }
     }
 }

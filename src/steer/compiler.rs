@@ -9,7 +9,7 @@ use super::{
     conditions::Conditions,
     endpoint::Target,
     kind::Kind,
-    policy::Finding,
+    policy::{Finding, Tier},
     pool::{Failback, Member, MemberKind, Pace, Policy},
     preference::Preferences,
     published::Published,
@@ -46,12 +46,14 @@ pub struct Changes {
     pub pools: Vec<PoolId>,
     /// Aliases that stand for other addresses.
     pub aliases: Vec<AliasId>,
+    /// Services' pools that began or ceased to recover.
+    pub recoveries: Vec<PoolId>,
 }
 
 impl Changes {
     /// Whether nothing did.
     pub fn is_empty(&self) -> bool {
-        self.probes.is_empty() && self.pools.is_empty() && self.aliases.is_empty()
+        self.probes.is_empty() && self.pools.is_empty() && self.aliases.is_empty() && self.recoveries.is_empty()
     }
 }
 
@@ -165,6 +167,10 @@ impl Compiler {
         let by_pool = changed.pools.iter().filter_map(|pool| self.plans_of_pool.get(pool)).flatten();
         let by_alias = changed.aliases.iter().flat_map(|alias| &self.plans_of_alias[alias.index()]);
         let mut touched: Vec<u32> = by_probe.chain(by_pool).chain(by_alias).copied().collect();
+        if !changed.recoveries.is_empty() {
+            let recovers = |plan: &&(u32, &Plan)| changed.recoveries.contains(&plan.1.key.pool);
+            touched.extend((0..).zip(&self.plans).filter(|plan| recovers(&plan)).map(|(at, _)| at));
+        }
         touched.sort_unstable();
         touched.dedup();
         if touched.is_empty() {
@@ -178,19 +184,27 @@ impl Compiler {
         }
     }
 
-    /// Of each of these pools, whether each member is usable for anybody under these conditions, whatever ramps and feedback
-    /// say.
+    /// Of each of these pools, whether each member is usable for any client under these conditions, whatever ramps and
+    /// feedback say. A member that was never judged is so only where none is known to be healthy.
     pub fn usable_members(&mut self, conditions: &Conditions, pools: &[PoolId]) -> Vec<Vec<bool>> {
         let mut search = Search::new(&self.topology, conditions, &mut self.stores);
-        let mut is_usable = |member: &Member| {
-            [Family::V4, Family::V6]
-                .into_iter()
-                .any(|family| search.member(member, View::blind(family)).choice.is_some())
+        let mut tier = |member: &Member| -> Option<Tier> {
+            let found = [Family::V4, Family::V6].map(|family| search.member(member, View::blind(family)));
+            found.iter().filter(|finding| finding.choice.is_some()).map(|finding| finding.tier).min()
         };
-        pools
-            .iter()
-            .map(|pool| self.topology.pools[pool.index()].members.iter().map(&mut is_usable).collect())
-            .collect()
+        let mut of_pool = |pool: &PoolId| {
+            let tiers: Vec<_> = self.topology.pools[pool.index()].members.iter().map(&mut tier).collect();
+            let is_any_known = tiers.iter().flatten().any(|tier| !tier.is_pending());
+            tiers.into_iter().map(|tier| tier.is_some_and(|tier| !(is_any_known && tier.is_pending()))).collect()
+        };
+        pools.iter().map(&mut of_pool).collect()
+    }
+
+    /// Of each of these pools, how much of its weight is usable, from 0 to 1, whatever ramps and feedback say. Standbys and
+    /// members that are out of service by an operator's word count only where the pool has no others.
+    pub(super) fn shares_back(&mut self, conditions: &Conditions, pools: &[PoolId]) -> Vec<f64> {
+        let mut search = Search::new(&self.topology, conditions, &mut self.stores);
+        pools.iter().map(|pool| search.share_back(*pool)).collect()
     }
 
     /// The services whose answers a probe has a part in.
@@ -338,13 +352,18 @@ impl PlanKey {
 
     fn search(&self, view: View<'_>, published: &Published, search: &mut Search<'_>) -> (Finding, Plight) {
         // The answer depends on the verdicts that left nothing usable in the stages before it, too.
-        let mut flips_in_secs = u32::MAX;
+        let recovering = search.recovering(self.pool);
+        let mut flips_in_secs = recovering.unwrap_or(u32::MAX);
         for Attempt { pool, within, plight } in self.attempts() {
             let view = View { plight: within, ..view };
             let (found, _) = search.service(pool, view);
             flips_in_secs = flips_in_secs.min(found.flips_in_secs);
-            if found.choice.is_some() || plight == Plight::None && found.deliberate {
+            let is_passed_over = plight == Plight::None && recovering.is_some();
+            if found.choice.is_some() && !is_passed_over || plight == Plight::None && found.deliberate {
                 return (Finding { flips_in_secs, ..found }, plight);
+            }
+            if is_passed_over {
+                continue;
             }
             if let Some(other) = published.other_family(pool, view, search) {
                 flips_in_secs = flips_in_secs.min(other.flips_in_secs);

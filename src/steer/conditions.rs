@@ -1,6 +1,9 @@
 //! Conditions: what changes without an edit. Health, the hour, what aliases stand for, ramps and feedback, as values.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use super::{
     datacenter::State,
@@ -22,6 +25,9 @@ pub struct Conditions {
     pub aliases: Vec<Arc<Resolved>>,
     /// What ramps and feedback come to.
     pub steering: Steering,
+    /// Services' pools that were all down and of which too few members are back: all members are answered as before. Each with
+    /// the seconds that this lasts at most ([`super::Recovery`]).
+    pub recovering: BTreeMap<PoolId, u32>,
 }
 
 /// What ramps and feedback come to at one moment. Whoever is not named takes its full part, its weight as configured, and the
@@ -49,6 +55,7 @@ impl Conditions {
             datacenters,
             standings: vec![Standing::default(); topology.probes.len()],
             aliases: vec![Arc::default(); topology.aliases.len()],
+            recovering: BTreeMap::new(),
         }
     }
 

@@ -18,10 +18,10 @@ use super::{
     conditions::Conditions,
     datacenter::State,
     endpoint::{Force, Target},
-    policy::{Finding, Tier},
+    policy::Finding,
     pool::{Member, MemberKind, Policy, Pool, Rule, Spread},
     preference::{Preferences, RuleKeys, Sight, Span, Specificity, biased_km, points},
-    search::{Search, Stores, View, state_of},
+    search::{Quorum, Search, Stores, View, state_of},
     survey::Surveys,
     topology::{DatacenterId, EndpointId, PoolId, ServiceId, Topology},
     wheel::Choice,
@@ -204,6 +204,8 @@ pub enum Pass {
     PoolBelowMinUp,
     /// A standby, and others are usable.
     Standby,
+    /// It was never judged, and others are known to be healthy.
+    Pending,
     /// The member at this position stands before it.
     Behind(usize),
     /// It is usable again, but clients stay with the member at this position.
@@ -238,7 +240,8 @@ pub fn inspect(
     };
     let published = key.published(topology);
     let mut attempts = Vec::new();
-    let mut flips_in_secs = u32::MAX;
+    let recovering = conditions.recovering.get(&topology.services[service.index()].pool).copied();
+    let mut flips_in_secs = recovering.unwrap_or(u32::MAX);
     for Attempt { pool, within, plight } in key.attempts() {
         let by_client = key.is_by_client();
         let (pools, sights, spans) = (&geographic[..], &sights[..], &spans[..]);
@@ -246,9 +249,13 @@ pub fn inspect(
         let (found, view) = inspector.search.service(pool, view);
         let tree = inspector.pool(pool, view);
         flips_in_secs = flips_in_secs.min(found.flips_in_secs);
-        let mut ends = tree.is_usable || plight == Plight::None && tree.is_deliberate;
+        let is_passed_over = plight == Plight::None && recovering.is_some();
+        let mut ends = tree.is_usable && !is_passed_over || plight == Plight::None && tree.is_deliberate;
         let mut serves_other_family = false;
-        if !ends && let Some(other) = published.other_family(pool, view, &mut inspector.search) {
+        if !ends
+            && !is_passed_over
+            && let Some(other) = published.other_family(pool, view, &mut inspector.search)
+        {
             flips_in_secs = flips_in_secs.min(other.flips_in_secs);
             serves_other_family = other.choice.is_some();
             ends = serves_other_family;
@@ -317,7 +324,7 @@ impl Inspector<'_> {
             groups: &election.selection.groups,
             findings: &findings,
             offers: &offers,
-            meets_min_up: election.meets_min_up,
+            meets_min_up: election.min_up != Quorum::Missed,
         };
         let members = order
             .iter()
@@ -327,7 +334,7 @@ impl Inspector<'_> {
                     at,
                     fate: tally.fate(at, || self.cause(&content, view.family)),
                     share: picked.iter().position(|&m| usize::from(m) == at).map_or(0.0, |position| shares[position]),
-                    is_standby: findings[at].tier == Tier::Standby,
+                    is_standby: findings[at].tier.is_standby(),
                     terms: terms[at],
                     distance_km: self.distance(pool, &pool.members[at]),
                     offer: offers[at].clone(),
@@ -338,7 +345,7 @@ impl Inspector<'_> {
             .collect();
         InspectedPool {
             id,
-            meets_min_up: election.meets_min_up,
+            meets_min_up: election.min_up != Quorum::Missed,
             is_usable: finding.choice.is_some(),
             is_deliberate: finding.deliberate,
             picks,
@@ -491,7 +498,8 @@ impl Tally<'_> {
             _ if !self.meets_min_up => Pass::PoolBelowMinUp,
             Some(first) if self.terms[first].is_holder && at < first => Pass::Waiting(first),
             _ if self.yields(at) => Pass::Yielding,
-            Some(first) if finding.tier == Tier::Standby && self.findings[first].tier == Tier::Primary => Pass::Standby,
+            Some(first) if finding.tier.is_pending() && !self.findings[first].tier.is_pending() => Pass::Pending,
+            Some(first) if finding.tier.is_standby() && !self.findings[first].tier.is_standby() => Pass::Standby,
             Some(first) => Pass::Behind(first),
             None => Pass::Unusable,
         })
@@ -504,7 +512,7 @@ impl Tally<'_> {
     fn pick(&self, at: usize, group: usize) -> Pick {
         match self.pool.policy {
             _ if self.terms[at].is_holder && group == 0 => Pick::Holder,
-            _ if self.findings[at].tier == Tier::Standby => Pick::LastResort,
+            _ if self.findings[at].tier.is_standby() => Pick::LastResort,
             Policy::Weighted | Policy::Load(_) => Pick::Weight,
             Policy::All => Pick::Every,
             _ if group > 0 && self.picks > 1 => Pick::Next,

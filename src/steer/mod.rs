@@ -22,6 +22,7 @@ mod pool;
 mod preference;
 mod presence;
 mod published;
+mod recovery;
 mod resolved;
 mod search;
 mod service;
@@ -56,6 +57,7 @@ pub use pool::{
     Rule, Spread, Tie,
 };
 pub use presence::{Cause, Others, Presence, Sighting, answered, others};
+pub use recovery::Recovery;
 pub use resolved::Resolved;
 pub use service::{OnAllDown, Service};
 pub use survey::Surveys;

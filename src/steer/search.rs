@@ -18,6 +18,7 @@ use super::{
     topology::{AliasId, DatacenterId, EndpointId, PoolId, ProbeId, Topology},
     wheel::{Choice, Wheel},
 };
+use crate::health::Standing;
 
 /// Tables of slots by the weights they hold: wheels of equal weights share one.
 pub(super) type SlotTables = HashMap<(Vec<Vec<(u32, Part)>>, usize), Arc<Slots>>;
@@ -125,10 +126,21 @@ pub(super) struct Search<'a> {
     wheels: HashMap<WheelKey, Arc<Wheel>>,
 }
 
+/// Whether a pool has as many usable members as `min-up` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Quorum {
+    /// Enough are known to be healthy.
+    Met,
+    /// Enough are usable, some of which were never judged.
+    Pending,
+    /// Too few are usable.
+    Missed,
+}
+
 /// What a pool's policy picked.
 pub(super) struct Election {
-    /// Enough members are usable; where not, nobody is picked.
-    pub meets_min_up: bool,
+    /// Whether enough members are usable; where not, none is picked.
+    pub min_up: Quorum,
     /// The members picked.
     pub selection: Selection,
     /// What each member that the policy looked at came to.
@@ -181,11 +193,12 @@ impl<'a> Search<'a> {
     }
 
     fn find(&mut self, id: PoolId, view: View<'_>) -> Finding {
-        let Election { selection, found, parts, flips_in_secs, .. } = self.elect(id, view);
+        let Election { min_up, selection, found, parts, flips_in_secs } = self.elect(id, view);
         let Some(&first) = selection.groups.first().and_then(|group| group.first()) else {
             return Finding { deliberate: selection.deliberate, ..Finding::nothing(flips_in_secs) };
         };
         let tier = found[usize::from(first)].as_ref().map_or(Tier::Primary, |finding| finding.tier);
+        let tier = if min_up == Quorum::Pending { tier.as_pending() } else { tier };
         let picked = || selection.groups.iter().flatten().filter_map(|&member| found[usize::from(member)].as_ref());
         // Who has one member that takes all takes all: its others leave their rest to that one.
         let part = picked().map(|finding| finding.part).max().unwrap_or_default();
@@ -206,13 +219,11 @@ impl<'a> Search<'a> {
         let topology = self.topology;
         let pool = &topology.pools[id.index()];
         let mut found: Vec<Option<Finding>> = vec![None; pool.members.len()];
-        let min_up_flips = match self.meets_min_up(pool, view) {
-            Ok(flips) => flips,
-            Err(flips_in_secs) => {
-                let (selection, parts) = (Selection::default(), vec![Part::FULL; found.len()]);
-                return Election { meets_min_up: false, selection, found, parts, flips_in_secs };
-            }
-        };
+        let (min_up, min_up_flips) = self.min_up(pool, view);
+        if min_up == Quorum::Missed {
+            let (selection, parts) = (Selection::default(), vec![Part::FULL; found.len()]);
+            return Election { min_up, selection, found, parts, flips_in_secs: min_up_flips };
+        }
         let at = view.pools.iter().position(|&at| at == id);
         let vista = Vista {
             sight: at.and_then(|at| view.sights.get(at)),
@@ -228,7 +239,7 @@ impl<'a> Search<'a> {
         let selection = policy::select(pool, vista, wanted(pool), &mut ballot);
         let flips_in_secs = ballot.flips_in_secs().min(min_up_flips);
         let parts = ballot.into_parts();
-        Election { meets_min_up: true, selection, found, parts, flips_in_secs }
+        Election { min_up, selection, found, parts, flips_in_secs }
     }
 
     /// What a member comes to: its weight can make it a standby.
@@ -238,32 +249,73 @@ impl<'a> Search<'a> {
             MemberKind::Pool(id) => self.pool(id, view),
         };
         if member.weight == 0 {
-            finding.tier = Tier::Standby;
+            finding.tier = finding.tier.as_standby();
         }
         finding
     }
 
-    /// `Ok` while enough members are usable, whatever their family; the seconds until a verdict could change that.
-    fn meets_min_up(&mut self, pool: &Pool, view: View<'_>) -> Result<u32, u32> {
+    /// Whether enough members are usable, whatever their family; the seconds until a verdict could change that.
+    fn min_up(&mut self, pool: &Pool, view: View<'_>) -> (Quorum, u32) {
         let one = MinUp::Members(std::num::NonZeroU32::MIN);
         if pool.min_up == one || view.plight != Plight::None {
-            return Ok(u32::MAX);
+            return (Quorum::Met, u32::MAX);
         }
-        let (mut up, mut weight_up, mut weight, mut flips) = (0, 0, 0, u32::MAX);
+        let (mut healthy, mut usable, mut weight, mut flips) = (Count::default(), Count::default(), 0, u32::MAX);
         for member in &pool.members {
             let either = [Family::V4, Family::V6].map(|family| self.member(member, View { family, ..view }));
             weight += u32::from(member.weight);
             flips = either.iter().map(|finding| finding.flips_in_secs).fold(flips, u32::min);
             if either.iter().any(|finding| finding.choice.is_some()) {
-                up += 1;
-                weight_up += u32::from(member.weight);
+                usable.add(member);
+            }
+            if either.iter().any(|finding| finding.choice.is_some() && !finding.tier.is_pending()) {
+                healthy.add(member);
             }
         }
-        let is_met = match pool.min_up {
-            MinUp::Members(least) => up >= least.get(),
-            MinUp::Share(least) => f64::from(weight_up) >= least * f64::from(weight),
+        let is_met = |count: Count| match pool.min_up {
+            MinUp::Members(least) => count.members >= least.get(),
+            MinUp::Share(least) => f64::from(count.weight) >= least * f64::from(weight),
         };
-        if is_met { Ok(flips) } else { Err(flips) }
+        let quorum = match (is_met(healthy), is_met(usable)) {
+            (true, _) => Quorum::Met,
+            (false, true) => Quorum::Pending,
+            (false, false) => Quorum::Missed,
+        };
+        (quorum, flips)
+    }
+
+    /// The seconds for which a service's pool recovers from an outage of all its members, if it does.
+    pub(super) fn recovering(&self, pool: PoolId) -> Option<u32> {
+        self.conditions.recovering.get(&pool).copied()
+    }
+
+    /// How much of a pool's weight is usable, from 0 to 1.
+    pub(super) fn share_back(&mut self, id: PoolId) -> f64 {
+        let topology = self.topology;
+        let members: Vec<(u32, f64)> =
+            topology.pools[id.index()].members.iter().filter_map(|member| self.member_back(member)).collect();
+        let has_weights = members.iter().any(|(weight, _)| *weight > 0);
+        let weight = |weight: u32| f64::from(if has_weights { weight } else { 1 });
+        let total: f64 = members.iter().map(|(at, _)| weight(*at)).sum();
+        let back: f64 = members.iter().map(|(at, back)| weight(*at) * back).sum();
+        if total > 0.0 { back / total } else { 0.0 }
+    }
+
+    /// A member's weight, 0 for a standby, and how much of it is usable; `None` where it would not be answered though it were
+    /// healthy.
+    fn member_back(&mut self, member: &Member) -> Option<(u32, f64)> {
+        let mut best = |plight: Plight| {
+            let views = [Family::V4, Family::V6].map(|family| View { plight, ..View::blind(family) });
+            let found = views.map(|view| self.member(member, view));
+            found.into_iter().filter(|finding| finding.choice.is_some()).map(|finding| finding.tier).min()
+        };
+        let in_service = best(Plight::AllDown)?;
+        let weight = if in_service.is_standby() { 0 } else { u32::from(member.weight) };
+        let is_usable = best(Plight::None).is_some();
+        Some(match member.kind {
+            MemberKind::Pool(id) if is_usable => (weight, self.share_back(id)),
+            MemberKind::Pool(_) | MemberKind::Endpoint(_) => (weight, f64::from(u8::from(is_usable))),
+        })
     }
 
     /// What an endpoint comes to: the addresses of the family that may be answered.
@@ -318,41 +370,46 @@ impl<'a> Search<'a> {
         }
         let trusts_all = plight != Plight::None || endpoint.force == Some(Force::Up);
         let mut flips_in_secs = u32::MAX;
-        let mut may_answer = |probe: Option<ProbeId>| {
-            let standing = self.conditions.standing(probe);
-            if !trusts_all {
-                flips_in_secs = standing.flips_in_secs.map_or(flips_in_secs, |secs| flips_in_secs.min(secs));
+        let mut judge = |probe: Option<ProbeId>| {
+            if trusts_all {
+                return Trust::Healthy;
             }
-            trusts_all || standing.verdict.is_usable()
+            let standing = self.conditions.standing(probe);
+            flips_in_secs = standing.flips_in_secs.map_or(flips_in_secs, |secs| flips_in_secs.min(secs));
+            Trust::of(standing)
         };
         let probes = &self.topology.probes_of[id.index()];
-        let rdata = match &endpoint.target {
-            Target::Cname(name) => may_answer(probes[0]).then(|| Rdata::Cname(name.as_wire().into())),
-            Target::Host(host) => may_answer(probes[0]).then(|| {
-                let Host { name, port, priority, weight } = host;
+        let (rdata, trust) = match &endpoint.target {
+            Target::Cname(name) => (Some(Rdata::Cname(name.as_wire().into())), judge(probes[0])),
+            Target::Host(Host { name, port, priority, weight }) => {
                 let (priority, weight, port) = (*priority, *weight, *port);
-                Rdata::Srv(SrvRdata { priority, weight, port, target: name.as_wire().into() })
-            }),
+                let rdata = Rdata::Srv(SrvRdata { priority, weight, port, target: name.as_wire().into() });
+                (Some(rdata), judge(probes[0]))
+            }
             Target::Alias(_) => {
-                let may_answer = may_answer(probes[0]);
+                let trust = judge(probes[0]);
                 let alias = self.topology.alias_of[id.index()];
                 let resolved = alias.map_or(&UNKNOWN, |alias| self.conditions.resolved(alias));
                 flips_in_secs = flips_in_secs.min(resolved.ttl_secs());
                 let has_some = resolved.addresses().iter().any(|&address| counts_empty || family.holds(address));
-                (may_answer && has_some).then(|| rdata_of(resolved.addresses(), family))
+                (has_some.then(|| rdata_of(resolved.addresses(), family)), trust)
             }
             Target::Addresses(addresses) => {
-                let of_family =
-                    addresses.iter().zip(probes).filter(|(address, _)| counts_empty || family.holds(**address));
-                let usable: Vec<IpAddr> =
-                    of_family.filter(|(_, probe)| may_answer(**probe)).map(|(address, _)| *address).collect();
-                (!usable.is_empty()).then(|| rdata_of(&usable, family))
+                let of_family = addresses.iter().zip(probes).filter(|(at, _)| counts_empty || family.holds(**at));
+                let judged: Vec<(IpAddr, Trust)> = of_family.map(|(at, probe)| (*at, judge(*probe))).collect();
+                // Addresses never judged are answered only where none is known to be healthy.
+                let best = judged.iter().map(|(_, trust)| *trust).min().unwrap_or(Trust::Down);
+                let answered: Vec<IpAddr> =
+                    judged.into_iter().filter(|(_, trust)| *trust == best).map(|(at, _)| at).collect();
+                (Some(rdata_of(&answered, family)), best)
             }
         };
+        let rdata = rdata.filter(|_| trust != Trust::Down);
+        let tier = if state == State::Standby { Tier::Standby } else { Tier::Primary };
         let datacenter = place_of(self.topology, self.conditions, id).map(|(datacenter, _)| datacenter);
         Finding {
             choice: rdata.map(|rdata| Choice::Answer(Arc::new(Answer { datacenter, endpoint: id, rdata }))),
-            tier: if state == State::Standby { Tier::Standby } else { Tier::Primary },
+            tier: if trust == Trust::Pending { tier.as_pending() } else { tier },
             part: if plight == Plight::None { part_of(self.topology, self.conditions, id) } else { Part::FULL },
             keep: if plight == Plight::None { self.keep_of(id) } else { Part::FULL },
             flips_in_secs,
@@ -446,6 +503,41 @@ impl<'a> Search<'a> {
             stakes.iter_mut().for_each(|group| weigh_parts(group, spread));
         }
         stakes
+    }
+}
+
+/// What is known of a target's health, from the best to the worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Trust {
+    /// Up, or counted as up.
+    Healthy,
+    /// Never judged, and its first outcome is still to be expected.
+    Pending,
+    /// Down.
+    Down,
+}
+
+impl Trust {
+    fn of(standing: Standing) -> Self {
+        match (standing.verdict.is_usable(), standing.is_pending) {
+            (false, _) => Self::Down,
+            (true, true) => Self::Pending,
+            (true, false) => Self::Healthy,
+        }
+    }
+}
+
+/// Members, and the sum of their weights.
+#[derive(Debug, Clone, Copy, Default)]
+struct Count {
+    members: u32,
+    weight: u32,
+}
+
+impl Count {
+    fn add(&mut self, member: &Member) {
+        self.members += 1;
+        self.weight += u32::from(member.weight);
     }
 }
 

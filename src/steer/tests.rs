@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU32, sync::Arc};
 
 mod aliases;
 mod families;
+mod pending;
 mod presence;
+mod recovery;
 
 use super::*;
 use crate::{
@@ -132,7 +134,7 @@ impl Bench {
     }
 
     fn down(&mut self, address: &str) {
-        self.stand(address, Standing { verdict: Verdict::Down, flips_in_secs: None });
+        self.stand(address, Standing { verdict: Verdict::Down, flips_in_secs: None, ..Standing::default() });
     }
 
     fn ask_from(&mut self, family: Family, client: &str) -> (Vec<String>, u8, u32) {
@@ -201,7 +203,7 @@ fn endless_flapping_keeps_no_more_tables_and_turns_than_a_few() {
         let turned = round.trailing_zeros() as usize;
         let is_down = (round ^ round >> 1) >> turned & 1 == 1;
         let verdict = if is_down { Verdict::Down } else { Verdict::Up };
-        bench.stand(&members[turned], Standing { verdict, flips_in_secs: None });
+        bench.stand(&members[turned], Standing { verdict, flips_in_secs: None, ..Standing::default() });
         bench.draws.reserve_turns(bench.compiler.turn_counters());
         bench.ask();
     }
@@ -401,12 +403,12 @@ fn the_ttl_is_lowered_while_a_verdict_that_matters_is_about_to_flip() {
     let members = [(draft.endpoint("192.0.2.1", None), 1), (draft.endpoint("192.0.2.2", None), 1)];
     let pool = draft.pool(Policy::Failover, &members);
     let mut bench = draft.top(pool);
-    let shaky = |verdict| Standing { verdict, flips_in_secs: Some(5) };
+    let shaky = |verdict| Standing { verdict, flips_in_secs: Some(5), ..Standing::default() };
     bench.stand("192.0.2.2", shaky(Verdict::Up));
     assert_eq!(bench.ttl(), 30, "the answer does not hang on the second while the first is up");
     bench.stand("192.0.2.1", shaky(Verdict::Up));
     assert_eq!(bench.ttl(), 5);
-    bench.stand("192.0.2.2", Standing { verdict: Verdict::Up, flips_in_secs: None });
+    bench.stand("192.0.2.2", Standing { verdict: Verdict::Up, flips_in_secs: None, ..Standing::default() });
     bench.stand("192.0.2.1", shaky(Verdict::Down));
     assert_eq!((bench.ask(), bench.ttl()), (vec!["192.0.2.2".to_owned()], 5), "the first may soon be back");
 }

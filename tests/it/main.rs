@@ -28,6 +28,7 @@ mod control;
 mod failures;
 mod files;
 mod harness;
+mod health;
 mod held;
 mod hostile;
 mod http;

@@ -20,6 +20,18 @@ async fn healthz_fails_once_a_shard_has_died() {
 }
 
 #[tokio::test]
+async fn before_the_first_round_of_health_checks_the_server_is_not_ready_and_says_so() {
+    let site = Site::start().await;
+    site.is_listening.store(false, Relaxed);
+    let (code, ready) = document(site.get("/readyz").await).await;
+    let ready: Readiness = serde_json::from_value(ready).unwrap();
+    assert_eq!((code, ready.is_ready), (503, false));
+    let first = &ready.concerns[0];
+    assert!(first.starts_with("waiting for the first round of health checks, "), "{first}");
+    assert_eq!(site.get("/healthz").await.status(), 200, "it is alive: nothing is to be restarted");
+}
+
+#[tokio::test]
 async fn a_held_file_is_shown_and_does_not_end_readiness() {
     let site = Site::start().await;
     let (code, ready) = document(site.get("/readyz").await).await;

@@ -109,6 +109,8 @@ impl Controller {
             }
             Some(Ok(Loaded::Unchanged(databases, outlook))) => {
                 self.world.databases = databases;
+                // Certificates and keys need not be among the files that were compared.
+                self.reread_credentials().await;
                 self.note_outlook(outlook);
                 Ok(())
             }

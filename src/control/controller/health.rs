@@ -9,23 +9,26 @@ use tokio::{
 
 use super::{COALESCE, Controller, SAVE};
 use crate::{
-    control::{report, state::unix_now},
+    control::{heritage::Heritage, report, state::unix_now},
     dns::Name,
-    health::{Doubts, Effect, Monitor, Outcome, Verdict, saved::SavedVerdict},
+    health::{Doubts, Effect, Failure, Monitor, Outcome, Target, Verdict, saved::SavedVerdict},
     probe::{LoadReading, ProbeKey, Report},
     resolve,
-    steer::{AliasId, ProbeId, probed},
+    steer::{AliasId, Family, Plight, ProbeId, probed},
 };
 
+/// How often the files of a monitor that cannot work are looked at again.
+const RECHECK: Duration = Duration::from_secs(10);
 /// The start waits so long for aliases to be resolved.
 const FIRST_RESOLUTION: Duration = Duration::from_secs(5);
 
 impl Controller {
-    /// Makes the topology's probes what is probed, but for those that only disabled endpoints use.
+    /// Makes the topology's probes what is probed, but for those that only disabled endpoints use. What another check of a
+    /// target came to is kept until the new check has an outcome.
     pub(super) async fn set_targets(&mut self) {
-        let topology = &self.world.topology;
+        let topology = Arc::clone(&self.world.topology);
         let monitors: Vec<Arc<Monitor>> = topology.monitors.iter().cloned().map(Arc::new).collect();
-        self.keys = topology
+        let keys: Vec<ProbeKey> = topology
             .probes
             .iter()
             .map(|probe| ProbeKey {
@@ -33,25 +36,83 @@ impl Controller {
                 target: probe.target.clone(),
             })
             .collect();
-        self.ids = self.keys.iter().cloned().zip((0..).map(ProbeId)).collect();
-        let is_probed = probed(topology, &self.conditions);
-        let active: Vec<ProbeKey> =
-            self.keys.iter().zip(&is_probed).filter(|(_, is_probed)| **is_probed).map(|(key, _)| key.clone()).collect();
-        self.ledger.set(active.iter().map(|key| (key.clone(), Arc::clone(&key.monitor))));
-        self.prober.set(active).await;
+        let heritage = Heritage::of(&self.probed, &self.keys, &self.conditions.standings);
+        let starts = heritage.starts(&topology, &keys);
+        let active: Vec<Target<ProbeKey>> = std::iter::zip(&keys, starts)
+            .zip(probed(&topology, &self.conditions))
+            .filter(|(_, is_probed)| *is_probed)
+            .map(|((key, start), _)| Target { key: key.clone(), monitor: Arc::clone(&key.monitor), start })
+            .collect();
+        self.ids = keys.iter().cloned().zip((0..).map(ProbeId)).collect();
+        self.keys = keys;
+        self.probed = topology;
+        let probed = active.iter().map(|target| target.key.clone()).collect();
+        self.ledger.set(active, self.epoch.elapsed());
+        self.prober.set(probed).await;
+        self.note_faults();
         self.touched.clear();
     }
 
-    /// Gives what is probed the verdicts of an earlier life. Whether every target had one.
-    pub(super) fn restore_verdicts(&mut self, now: i64) -> bool {
+    /// Reads again the certificates and keys that monitors need.
+    pub(super) async fn reread_credentials(&mut self) {
+        let probed = self.ledger.keys().cloned().collect();
+        self.prober.set(probed).await;
+        self.note_faults();
+    }
+
+    /// Logs which monitors cannot work any more, and which can again. While there are any, their files are looked at again.
+    fn note_faults(&mut self) {
+        let faults = self.prober.faults();
+        for (monitor, error) in faults.iter().filter(|fault| !self.faults.contains(fault)) {
+            tracing::error!(%monitor, %error, "monitor judges nothing, its targets keep their status");
+        }
+        let is_fixed = |(monitor, _): &&(Box<str>, Failure)| !faults.iter().any(|(other, _)| other == monitor);
+        for (monitor, _) in self.faults.iter().filter(is_fixed) {
+            tracing::info!(%monitor, "monitor works again");
+        }
+        self.recheck_at = (!faults.is_empty()).then(|| TokioInstant::now() + RECHECK);
+        self.faults = faults;
+    }
+
+    /// Gives what is probed the verdicts of a previous run; returns how many targets that run knew.
+    pub(super) fn restore_verdicts(&mut self, now: i64) -> usize {
         let saved = self.state.verdicts(now);
-        self.ledger.restore(|key| saved.get(&key.saved()).map(|saved| saved.verdict))
+        if saved.is_empty() { 0 } else { self.ledger.restore(|key| saved.of(&key.saved())) }
+    }
+
+    /// Targets that have waited for their first outcome for too long count as up from now on.
+    pub(super) fn end_pending(&mut self) {
+        for key in self.ledger.end_pending(self.epoch.elapsed()) {
+            tracing::warn!(
+                monitor = %key.monitor.name,
+                endpoint = %key.target,
+                help = "the monitor has judged nothing yet: see why in the log at debug level",
+                "endpoint never judged counts as up"
+            );
+            self.touch(&key);
+        }
+    }
+
+    /// Whether a service that a probe has a part in has nothing usable.
+    fn is_needed(&self, probe: ProbeId) -> bool {
+        self.world.compiler.services_of(probe).any(|service| {
+            let chart = self.charts.get(service.index());
+            chart.is_some_and(|chart| {
+                [Family::V4, Family::V6].iter().any(|&family| chart.plight(family) >= Plight::AllDown)
+            })
+        })
     }
 
     pub(super) fn record(&mut self, report: &Report) {
         let had_note = self.ledger.last_outcome(&report.key).is_some_and(|(outcome, _)| outcome.note.is_some());
         if let Some(note) = report.outcome.note.as_ref().filter(|_| !had_note) {
             tracing::warn!(monitor = %report.key.monitor.name, endpoint = %report.key.target, %note, "probe passed with a warning");
+        }
+        if report.outcome.is_pass()
+            && self.ledger.is_restored_down(&report.key)
+            && self.ids.get(&report.key).is_some_and(|id| self.is_needed(*id))
+        {
+            self.ledger.distrust(&report.key);
         }
         let effect = self.ledger.record(&report.key, report.outcome.clone(), report.at);
         if !report.outcome.is_pass() {

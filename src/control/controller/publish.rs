@@ -8,7 +8,7 @@ use super::{Controller, SAVE, health};
 use crate::{
     control::{drained::Published, load::World, report, state::unix_now},
     dns::Name,
-    steer::{Changes, ProbeId, combine},
+    steer::{Changes, Chart, Family, Plight, PoolId, ProbeId, combine},
 };
 
 impl Controller {
@@ -21,6 +21,8 @@ impl Controller {
         self.touched.clear();
         self.follow_aliases();
         self.regulator.follow(&mut self.world.compiler, &mut self.conditions, true);
+        self.recovery.adopt(&self.world.topology);
+        self.recovery.follow(&mut self.world.compiler, &mut self.conditions, now);
         self.charts = self.world.compiler.compile(&self.conditions, &mut self.world.surveys);
         self.send_out();
     }
@@ -43,6 +45,7 @@ impl Controller {
         changes.probes.extend(self.combine());
         changes.aliases = self.follow_aliases();
         let has_news = std::mem::take(&mut self.is_given_back) || !changes.is_empty();
+        changes.recoveries = self.follow_recovery();
         changes.pools = self.regulator.follow(&mut self.world.compiler, &mut self.conditions, has_news);
         if !changes.pools.is_empty() {
             self.save_at.get_or_insert_with(|| TokioInstant::now() + SAVE);
@@ -53,6 +56,30 @@ impl Controller {
             compiler.recompile(&self.conditions, &changes, surveys, &mut self.charts);
             self.send_out();
         }
+    }
+
+    /// Moves services that recover from an outage of all members on; those pools for which that changed.
+    fn follow_recovery(&mut self) -> Vec<PoolId> {
+        let changed = self.recovery.follow(&mut self.world.compiler, &mut self.conditions, self.epoch.elapsed());
+        for id in &changed {
+            let pool = &self.world.topology.pools[id.index()].name;
+            match self.conditions.recovering.get(id) {
+                Some(secs) => {
+                    tracing::info!(%pool, longest_secs = secs, "recovering: too few members are back, all are answered")
+                }
+                None => tracing::info!(%pool, "recovery ended"),
+            }
+        }
+        changed
+    }
+
+    /// Notes the services that answer all of their members because none is usable.
+    fn note_dark(&mut self) {
+        let topology = Arc::clone(&self.world.topology);
+        let is_dark =
+            |chart: &Chart| [Family::V4, Family::V6].iter().any(|&family| chart.plight(family) >= Plight::AllDown);
+        let dark = topology.services.iter().zip(&self.charts).filter(|(_, chart)| is_dark(chart));
+        self.recovery.note_dark(&mut self.world.compiler, &self.conditions, dark.map(|(service, _)| service.pool));
     }
 
     /// Makes the standings of combined targets follow their parts; those that changed.
@@ -70,6 +97,7 @@ impl Controller {
 
     pub(super) fn send_out(&mut self) {
         self.publish_at = None;
+        self.note_dark();
         let generation = self.published.load().generation + 1;
         let identity = Arc::clone(&self.identity);
         let snapshot = self.world.snapshot(generation, self.charts.clone(), &self.conditions, identity);

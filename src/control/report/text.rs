@@ -1,26 +1,38 @@
 //! Phrases of reports: what a service without usable members is answered with, percentages, shares.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::{
     dns::Name,
     snapshot::Snapshot,
-    steer::{Chart, Family, OnAllDown, Plight, PoolId, Service, Topology, answered},
+    steer::{Chart, Conditions, Family, OnAllDown, Plight, PoolId, Service, Topology, answered},
 };
+
+/// What a service answers that recovers from an outage of all its members.
+const RECOVERING: &str = "all members as if they were up: recovering, until half of them by weight are usable again or \
+                          `rise` x interval has passed";
 
 /// What services without usable members are answered with.
 pub(super) struct Instead<'a> {
     snapshot: &'a Snapshot,
+    /// Pools of services that recover from an outage of all their members.
+    recovering: &'a BTreeMap<PoolId, u32>,
     by_name: HashMap<&'a Name, usize>,
 }
 
 impl<'a> Instead<'a> {
     /// For the services of these names.
-    pub(super) fn new(snapshot: &'a Snapshot, wanted: &HashSet<&Name>) -> Self {
+    pub(super) fn new(snapshot: &'a Snapshot, conditions: &'a Conditions, wanted: &HashSet<&Name>) -> Self {
         let names = snapshot.topology.services.iter().map(|service| &service.name).zip(0..);
         let is_wanted = |(name, _): &(&Name, usize)| wanted.contains(name);
         let by_name = if wanted.is_empty() { HashMap::new() } else { names.filter(is_wanted).collect() };
-        Self { snapshot, by_name }
+        Self { snapshot, recovering: &conditions.recovering, by_name }
+    }
+
+    /// Whether a service has usable members again, but too few to answer those alone.
+    pub(super) fn is_recovering(&self, name: &Name) -> bool {
+        let pool = self.by_name.get(name).map(|&at| self.snapshot.topology.services[at].pool);
+        pool.is_some_and(|pool| self.recovering.contains_key(&pool))
     }
 
     /// What one service is answered with to a question of this type.
@@ -29,6 +41,7 @@ impl<'a> Instead<'a> {
         let found = self.by_name.get(name).map(|&at| (&topology.services[at], &self.snapshot.charts[at]));
         let family = if rtype == "AAAA" { Family::V6 } else { Family::V4 };
         match (found, plight) {
+            (Some(_), Plight::AllDown) if self.is_recovering(name) => RECOVERING.to_owned(),
             (Some((service, chart)), Plight::AllDown) => failing_open(topology, service, chart, family),
             _ => plight_text(plight).to_owned(),
         }

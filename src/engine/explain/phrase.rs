@@ -116,6 +116,9 @@ impl<'a> Words<'a> {
             (Pass::BelowMinUp, _) | (Pass::PoolBelowMinUp, _) => "its pool is below its min-up".to_owned(),
             (Pass::Standby, _) if configured.weight == 0 => "weight 0: only when nothing else is usable".to_owned(),
             (Pass::Standby, _) => "standby: only when nothing else is usable".to_owned(),
+            (Pass::Pending, _) => {
+                "never judged: stands behind members known to be healthy until its first health check".to_owned()
+            }
             (Pass::Waiting(holder), _) => self.waiting(of, holder),
             (Pass::Yielding, _) => self.yielding(of, member),
             (Pass::NoRule, _) => "no rule offers it to this client".to_owned(),

@@ -134,8 +134,11 @@ fn ttl(words: &Words<'_>, service: &Service, secs: u32, inspection: &Inspection)
         let secs = inspection.flips_in_secs?;
         let tree = |attempt: &crate::steer::InspectedAttempt| flipping_target(words, &attempt.tree, secs);
         let (target, verdict) = inspection.attempts.iter().find_map(tree)?;
-        let other = if verdict == "down" { "up" } else { "down" };
-        Some(format!("{target} is {verdict} and may be {other} in {secs} s"))
+        Some(match verdict {
+            "unknown" => format!("{target} was never judged; its first health check is due within {secs} s"),
+            "down" => format!("{target} is down and may be up in {secs} s"),
+            _ => format!("{target} is up and may be down in {secs} s"),
+        })
     };
     let aging = || {
         let secs = inspection.flips_in_secs?;
@@ -193,6 +196,10 @@ fn why(words: &Words<'_>, service: &Service, plight: Plight, is_own: bool) -> Op
             format!("nothing is usable: on-all-down turns to pool {name}")
         }
         (Plight::AllDown, OnAllDown::Pool(_)) => "that pool is not usable either: as if all were up".to_owned(),
+        (Plight::AllDown, _) if words.conditions.recovering.contains_key(&service.pool) => {
+            "recovering: all members were down, and less than half of them by weight are back: as if all were up"
+                .to_owned()
+        }
         (Plight::AllDown, _) => "nothing is usable: on-all-down = \"all\" answers as if all were up".to_owned(),
         (Plight::Drained, _) => "nothing but draining members is left: they are answered".to_owned(),
         (Plight::Disabled, _) => "nothing but disabled members is left: they are answered".to_owned(),

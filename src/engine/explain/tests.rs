@@ -239,7 +239,7 @@ fn a_service_that_answers_an_alias_of_another_is_followed_too() {
 #[test]
 fn a_ttl_that_is_lowered_names_the_verdict_that_may_flip() {
     let mut draft = Draft::new();
-    draft.stand("192.0.2.31", Standing { verdict: Verdict::Up, flips_in_secs: Some(6) });
+    draft.stand("192.0.2.31", Standing { verdict: Verdict::Up, flips_in_secs: Some(6), ..Standing::default() });
     let explanation = ask(draft, "api", "A", None);
     assert_eq!(explanation.reply.answers[0].ttl, 6);
     let ttl = &explanation.steps[0].steering.as_ref().unwrap().ttl;

@@ -109,7 +109,7 @@ fn snapshot(world: &mut World, down: &[bool]) -> Snapshot {
     let mut conditions = Conditions::unknown(&world.topology, 0);
     for (standing, is_down) in conditions.standings.iter_mut().zip(down) {
         let verdict = if *is_down { Verdict::Down } else { Verdict::Up };
-        *standing = Standing { verdict, flips_in_secs: None };
+        *standing = Standing { verdict, flips_in_secs: None, ..Standing::default() };
     }
     let charts = world.compiler.compile(&conditions, &mut world.surveys);
     Snapshot {

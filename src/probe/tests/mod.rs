@@ -73,6 +73,10 @@ async fn ask_target(check: Check, target: ProbeTarget) -> Outcome {
     let key = ProbeKey { monitor: Arc::new(monitor(check)), target };
     let pulse = Pulse::new();
     let checker = Arc::new(Checker::new(&key.monitor));
+    // A monitor that cannot work has no outcomes, but a reason.
+    if let Some(fault) = checker.fault() {
+        return Outcome::new(Err(fault.clone()), Duration::ZERO);
+    }
     let asking = async {
         loop {
             if let Some(outcome) = attempt(&checker, &key, &pulse).await {

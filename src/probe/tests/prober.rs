@@ -103,3 +103,25 @@ async fn a_report_that_nobody_takes_stops_only_its_own_target() {
     drop(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
     assert!(inbox.recv().await.unwrap().outcome.is_pass());
 }
+
+#[tokio::test]
+async fn a_monitor_that_cannot_work_judges_nothing_and_is_named() {
+    let listener = listen(LOOPBACK);
+    let mut key = key_of(listener.local_addr().unwrap(), 50);
+    let terms =
+        TlsTerms { authorities: Some(std::path::Path::new("/nonexistent/ca.pem").into()), ..TlsTerms::default() };
+    let port = listener.local_addr().unwrap().port();
+    let check = Check::Tls(TlsCheck { port, host: None, terms, expiry: None, proxy_protocol: None });
+    key.monitor = Arc::new(Monitor { check, ..(*key.monitor).clone() });
+    let (prober, mut inbox) = start_prober();
+    prober.set(vec![key.clone()]).await;
+    let faults = prober.faults();
+    assert_eq!(&*faults[0].0, &*key.monitor.name);
+    assert!(faults[0].1.to_string().contains("/nonexistent/ca.pem"), "{}", faults[0].1);
+    while prober.tally().discarded < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert!(inbox.try_recv().is_err(), "no outcome");
+    prober.set(Vec::new()).await;
+    assert!(prober.faults().is_empty());
+}

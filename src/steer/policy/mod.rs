@@ -16,13 +16,50 @@ use super::{
     wheel::Choice,
 };
 
-/// Whether a member is for now or for when nothing else is usable.
+/// Which members are picked before which: one of a later tier only where no usable member is of an earlier one.
+///
+/// A member that was never judged stands behind every member known to be healthy, standbys among them: whether it works
+/// is a guess, and a guess is not preferred to knowledge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Tier {
     /// In service.
     Primary,
     /// Weight 0 or standby: only when nothing else is usable.
     Standby,
+    /// In service, and never judged.
+    Pending,
+    /// Weight 0 or standby, and never judged.
+    PendingStandby,
+}
+
+impl Tier {
+    /// From the first picked to the last.
+    const ALL: [Self; 4] = [Self::Primary, Self::Standby, Self::Pending, Self::PendingStandby];
+
+    /// The same for a member that is a standby.
+    pub(super) fn as_standby(self) -> Self {
+        if self.is_pending() { Self::PendingStandby } else { Self::Standby }
+    }
+
+    /// The same for a member that was never judged.
+    pub(super) fn as_pending(self) -> Self {
+        if self.is_standby() { Self::PendingStandby } else { Self::Pending }
+    }
+
+    /// The same for a member that clients stay with although it is a standby.
+    fn in_service(self) -> Self {
+        if self.is_pending() { Self::Pending } else { Self::Primary }
+    }
+
+    /// Only for when nothing else is usable.
+    pub(super) fn is_standby(self) -> bool {
+        matches!(self, Self::Standby | Self::PendingStandby)
+    }
+
+    /// Never judged.
+    pub(super) fn is_pending(self) -> bool {
+        matches!(self, Self::Pending | Self::PendingStandby)
+    }
 }
 
 /// What a member or a pool comes to, for one family and one area.
@@ -30,7 +67,7 @@ pub(super) enum Tier {
 pub(super) struct Finding {
     /// What to answer; `None` is not usable.
     pub choice: Option<Choice>,
-    /// For now or for when nothing else is usable.
+    /// Which members it is picked before.
     pub tier: Tier,
     /// How much of what it would get it takes: less than all amid a drain or a slow start.
     pub part: Part,
@@ -84,8 +121,13 @@ impl<'a> Ballot<'a> {
     }
 
     fn is_usable(&mut self, member: u16, tier: Tier) -> bool {
+        self.tier(member) == Some(tier)
+    }
+
+    /// The tier of a member that is usable.
+    fn tier(&mut self, member: u16) -> Option<Tier> {
         let at = usize::from(member);
-        let (usable, found) = match self.seen[at] {
+        let (usable, tier) = match self.seen[at] {
             Some(seen) => seen,
             None => {
                 let finding = (self.look)(at);
@@ -94,7 +136,7 @@ impl<'a> Ballot<'a> {
                 *self.seen[at].insert((finding.choice.is_some(), finding.tier))
             }
         };
-        usable && found == tier
+        usable.then_some(tier)
     }
 
     /// The usable members of the best tier that has any; those that take nothing only where there is nobody else.
@@ -104,10 +146,10 @@ impl<'a> Ballot<'a> {
         if taking.is_empty() { usable } else { taking }
     }
 
-    /// Has a usable standby count as in service.
+    /// Makes a usable standby count as in service.
     fn promote(&mut self, member: u16) {
-        if self.is_usable(member, Tier::Standby) {
-            self.seen[usize::from(member)] = Some((true, Tier::Primary));
+        if let Some(tier) = self.tier(member) {
+            self.seen[usize::from(member)] = Some((true, tier.in_service()));
         }
     }
 
@@ -124,7 +166,7 @@ impl<'a> Ballot<'a> {
 
     /// The usable members of the best tier that has any.
     fn usable(&mut self) -> Vec<u16> {
-        for tier in [Tier::Primary, Tier::Standby] {
+        for tier in Tier::ALL {
             let usable: Vec<u16> = (0..self.seen.len() as u16).filter(|&member| self.is_usable(member, tier)).collect();
             if !usable.is_empty() {
                 return usable;
@@ -137,7 +179,7 @@ impl<'a> Ballot<'a> {
     /// many of the next ranks, by rank, in `tied`) make one group with it; every other is a group of its own. A member that
     /// takes but a part leaves the rest to those behind it: they are picked, too, up to as many as take all.
     fn ranked(&mut self, order: &[u16], tied: &[u16], wanted: usize) -> Selection {
-        for tier in [Tier::Primary, Tier::Standby] {
+        for tier in Tier::ALL {
             let mut groups: Vec<Vec<u16>> = Vec::new();
             let mut picked = 0;
             let mut rank = 0;

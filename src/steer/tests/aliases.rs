@@ -56,7 +56,7 @@ fn an_alias_is_probed_by_its_name() {
     let mut bench = bench();
     resolve(&mut bench, &["192.0.2.1", "2001:db8::1"], 60);
     assert_eq!(bench.topology.probes[0].target, ProbeTarget::Host("lb.example.net".parse().unwrap()));
-    bench.conditions.standings[0] = Standing { verdict: Verdict::Down, flips_in_secs: None };
+    bench.conditions.standings[0] = Standing { verdict: Verdict::Down, flips_in_secs: None, ..Standing::default() };
     bench.compile();
     assert_eq!(bench.ask(), ["192.0.2.9"]);
 }

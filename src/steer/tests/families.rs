@@ -105,9 +105,9 @@ fn nodata_of_a_family_may_be_kept_until_a_verdict_of_either_family_can_change_it
     let mut bench = draft.top(pool);
     bench.down("2001:db8::1");
     assert_eq!(bench.ask_from(V6, ANYWHERE).2, 30);
-    bench.stand("192.0.2.1", Standing { verdict: Verdict::Up, flips_in_secs: Some(4) });
+    bench.stand("192.0.2.1", Standing { verdict: Verdict::Up, flips_in_secs: Some(4), ..Standing::default() });
     assert_eq!(bench.ask_from(V6, ANYWHERE).2, 4, "then both are down, and IPv6 is answered again");
-    bench.stand("2001:db8::1", Standing { verdict: Verdict::Down, flips_in_secs: Some(2) });
+    bench.stand("2001:db8::1", Standing { verdict: Verdict::Down, flips_in_secs: Some(2), ..Standing::default() });
     assert_eq!(bench.ask_from(V6, ANYWHERE).2, 2);
 }
 
@@ -298,7 +298,8 @@ impl World {
                     let Some(is_up) = sketch.addresses[family] else { continue };
                     let probe = bench.probe(&Self::address(at, member, family));
                     let verdict = if is_up { Verdict::Up } else { Verdict::Down };
-                    bench.conditions.standings[probe.index()] = Standing { verdict, flips_in_secs: None };
+                    bench.conditions.standings[probe.index()] =
+                        Standing { verdict, flips_in_secs: None, ..Standing::default() };
                 }
             }
         }

@@ -1,0 +1,186 @@
+//! Heritage: what a reload hands on of the health status of targets, so that an edited monitor forgets nothing.
+//!
+//! A target that was probed before with an equal monitor keeps everything; the ledger sees to that. For any other, the first
+//! of these rules that finds a predecessor decides:
+//!
+//! 1. The same check of the same target, under another name or with other times: verdict, counts and outcome go on.
+//! 2. The same target under the monitor's name: the verdict stays until the first outcome of the new check.
+//! 3. The same target of the same endpoint (pool and endpoint by name), whose `monitor` was changed: as rule 2. The parts of a
+//!    combined monitor follow it, too.
+//! 4. Otherwise the target was never judged.
+
+use std::collections::HashMap;
+
+use crate::{
+    health::{Check, Standing, Start, Verdict},
+    probe::ProbeKey,
+    steer::{EndpointId, MemberKind, ProbeId, ProbeTarget, Topology},
+};
+
+/// An endpoint of a pool, both by name.
+type EndpointName<'a> = (&'a str, &'a str);
+
+/// What was probed before, and how it stood.
+pub(super) struct Heritage<'a> {
+    topology: &'a Topology,
+    keys: &'a [ProbeKey],
+    standings: &'a [Standing],
+    same_check: HashMap<(&'a Check, &'a ProbeTarget), ProbeId>,
+    same_name: HashMap<(&'a str, &'a ProbeTarget), ProbeId>,
+}
+
+impl<'a> Heritage<'a> {
+    /// The probes of `topology`, by their keys and standings; both are in the order of the topology's list.
+    pub(super) fn of(topology: &'a Topology, keys: &'a [ProbeKey], standings: &'a [Standing]) -> Self {
+        let ids = || keys.iter().zip((0..).map(ProbeId));
+        Self {
+            topology,
+            keys,
+            standings,
+            same_check: ids().map(|(key, id)| ((&key.monitor.check, &key.target), id)).collect(),
+            same_name: ids().map(|(key, id)| ((&*key.monitor.name, &key.target), id)).collect(),
+        }
+    }
+
+    /// What each of the new `keys`, which are those of the `new` topology's probes, starts from.
+    pub(super) fn starts(&self, new: &Topology, keys: &[ProbeKey]) -> Vec<Start<ProbeKey>> {
+        let mut starts: Vec<_> = keys.iter().map(|key| self.by_monitor(key)).collect();
+        if starts.contains(&Start::Unknown) {
+            self.by_endpoint(new, &mut starts);
+        }
+        starts
+    }
+
+    /// Rules 1 and 2.
+    fn by_monitor(&self, key: &ProbeKey) -> Start<ProbeKey> {
+        if let Some(id) = self.same_check.get(&(&key.monitor.check, &key.target)) {
+            return Start::Continued(self.keys[id.index()].clone());
+        }
+        let same_name = self.same_name.get(&(&*key.monitor.name, &key.target));
+        same_name.map_or(Start::Unknown, |id| self.inherited(*id))
+    }
+
+    /// Rule 3, for the targets that have no start yet.
+    fn by_endpoint(&self, new: &Topology, starts: &mut [Start<ProbeKey>]) {
+        let old = endpoints(self.topology);
+        for (name, id) in endpoints(new) {
+            let Some(old_id) = old.get(&name) else { continue };
+            for probe in new.probes_of[id.index()].iter().flatten() {
+                let target = &new.probes[probe.index()].target;
+                let is_it = |old: &&ProbeId| self.topology.probes[old.index()].target == *target;
+                if let Some(old) = self.topology.probes_of[old_id.index()].iter().flatten().find(is_it) {
+                    hand_on(new, *probe, &self.inherited(*old), starts);
+                }
+            }
+        }
+    }
+
+    fn inherited(&self, id: ProbeId) -> Start<ProbeKey> {
+        match self.standings.get(id.index()).map_or(Verdict::Unknown, |standing| standing.verdict) {
+            Verdict::Unknown => Start::Unknown,
+            verdict => Start::Inherited(verdict),
+        }
+    }
+}
+
+/// Gives a start to a probe that has none, and to the parts that it is combined of.
+fn hand_on(topology: &Topology, probe: ProbeId, start: &Start<ProbeKey>, starts: &mut [Start<ProbeKey>]) {
+    if starts[probe.index()] == Start::Unknown {
+        starts[probe.index()] = start.clone();
+    }
+    if let Some(combination) = &topology.combinations[probe.index()] {
+        combination.parts.iter().for_each(|part| hand_on(topology, *part, start, starts));
+    }
+}
+
+/// Every endpoint by its name.
+fn endpoints(topology: &Topology) -> HashMap<EndpointName<'_>, EndpointId> {
+    let of_pool = |pool: &'_ crate::steer::Pool| {
+        pool.members
+            .iter()
+            .filter_map(|member| match member.kind {
+                MemberKind::Endpoint(id) => Some(id),
+                MemberKind::Pool(_) => None,
+            })
+            .collect::<Vec<_>>()
+    };
+    topology
+        .pools
+        .iter()
+        .flat_map(|pool| of_pool(pool).into_iter().map(move |id| (pool, id)))
+        .map(|(pool, id)| ((&*pool.name, &*topology.endpoints[id.index()].name), id))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::{Config, Locations, Sources};
+
+    /// The probes of a service with one member `192.0.2.1`, whose monitors are as `monitors` says.
+    fn probes(monitors: &str, monitor: &str) -> (Topology, Vec<ProbeKey>) {
+        let text = format!(
+            r#"
+            [zone."x.test"]
+            nameservers = ["ns.example.net"]
+            hostmaster = "h@example.net"
+            {monitors}
+            [service."w.x.test"]
+            members = [{{ addresses = ["192.0.2.1"], monitor = "{monitor}" }}]
+            "#
+        );
+        let sources = Sources::from_texts(&Locations::default(), [("zones/x.toml", text.as_str())]);
+        let topology = Config::load(&sources).map_err(|found| found.lines().collect::<Vec<_>>()).unwrap().0.topology;
+        let monitors: Vec<_> = topology.monitors.iter().cloned().map(Arc::new).collect();
+        let key = |probe: &crate::steer::Probe| ProbeKey {
+            monitor: Arc::clone(&monitors[probe.monitor.index()]),
+            target: probe.target.clone(),
+        };
+        let keys = topology.probes.iter().map(key).collect();
+        (topology, keys)
+    }
+
+    #[test]
+    fn every_edit_of_a_monitor_keeps_the_status_of_its_targets() {
+        let (old, old_keys) = probes("[monitor.a]\nhttp = { port = 80 }", "a");
+        let down = Standing { verdict: Verdict::Down, ..Standing::default() };
+        let standings = [down];
+        let heritage = Heritage::of(&old, &old_keys, &standings);
+        let (continued, inherited) = (Start::Continued(old_keys[0].clone()), Start::Inherited(Verdict::Down));
+        for (monitors, monitor, start, why) in [
+            ("[monitor.a]\nhttp = { port = 80 }", "a", &continued, "nothing was edited"),
+            ("[monitor.a]\nhttp = { port = 80 }\ninterval = \"9s\"", "a", &continued, "an interval"),
+            ("[monitor.b]\nhttp = { port = 80 }", "b", &continued, "a name"),
+            ("[monitor.b]\nhttp = { port = 80 }\nfall = 7", "b", &continued, "a name and a number"),
+            ("[monitor.a]\nhttp = { port = 81 }", "a", &inherited, "a port"),
+            ("[monitor.a]\nhttp = { path = \"/x\" }", "a", &inherited, "a path"),
+            ("[monitor.a]\ntcp = { port = 80 }", "a", &inherited, "a kind"),
+            ("[monitor.b]\nhttp = { port = 81 }", "b", &inherited, "a name and a port: it is the same endpoint"),
+        ] {
+            let (new, keys) = probes(monitors, monitor);
+            assert_eq!(heritage.starts(&new, &keys), std::slice::from_ref(start), "{why}");
+        }
+    }
+
+    #[test]
+    fn parts_of_a_combined_monitor_inherit_what_its_target_was() {
+        let (old, old_keys) = probes("[monitor.a]\nhttp = { port = 80 }", "a");
+        let up = Standing { verdict: Verdict::Up, ..Standing::default() };
+        let combined = "[monitor.a]\nhttp = { port = 80 }\n[monitor.b]\ntcp = { port = 22 }\n[monitor.c]\ncombine = { all = [\"a\", \"b\"] }";
+        let (new, keys) = probes(combined, "c");
+        let starts = Heritage::of(&old, &old_keys, &[up]).starts(&new, &keys);
+        let of = |name: &str| &starts[keys.iter().position(|key| &*key.monitor.name == name).unwrap()];
+        assert_eq!(of("a"), &Start::Continued(old_keys[0].clone()));
+        assert_eq!(of("b"), &Start::Inherited(Verdict::Up));
+    }
+
+    #[test]
+    fn what_was_never_judged_and_what_is_new_is_unknown() {
+        let (old, old_keys) = probes("[monitor.a]\nhttp = { port = 80 }", "a");
+        let (new, keys) = probes("[monitor.a]\nhttp = { port = 81 }", "a");
+        assert_eq!(Heritage::of(&old, &old_keys, &[Standing::default()]).starts(&new, &keys), [Start::Unknown]);
+        assert_eq!(Heritage::of(&Topology::default(), &[], &[]).starts(&new, &keys), [Start::Unknown]);
+    }
+}

@@ -1,0 +1,202 @@
+//! Health status over time: edits of monitors, new members, restarts and the first start.
+
+use std::{
+    io::{Read, Write},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::{
+    balancers::free_port,
+    harness::{LONG, Server, Site},
+};
+
+const W: &str = "w.example.org";
+
+/// A web server that answers or says nothing, as the test wants it. It counts the probes that it has seen.
+struct Target {
+    answers: Arc<AtomicBool>,
+    seen: Arc<AtomicUsize>,
+}
+
+impl Target {
+    fn at(address: Ipv4Addr, port: u16, answers: bool) -> Self {
+        let listener = TcpListener::bind((address, port)).unwrap();
+        let target = Self { answers: Arc::new(AtomicBool::new(answers)), seen: Arc::default() };
+        let (answers, seen) = (Arc::clone(&target.answers), Arc::clone(&target.seen));
+        // Ends with the test's process.
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                seen.fetch_add(1, SeqCst);
+                let answers = answers.load(SeqCst);
+                std::thread::spawn(move || serve(stream, answers));
+            }
+        });
+        target
+    }
+
+    fn seen(&self) -> usize {
+        self.seen.load(SeqCst)
+    }
+}
+
+fn serve(mut stream: TcpStream, answers: bool) {
+    let mut request = [0; 4096];
+    let _ = stream.read(&mut request);
+    if answers {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+    } else {
+        // Until the probe gives up.
+        let _ = stream.read(&mut request);
+    }
+}
+
+/// A zone with the service `w`, which fails over along `members`; `monitors` are its other tables.
+fn zone(monitors: &str, members: &[(&str, &str)]) -> String {
+    let members: Vec<_> = members
+        .iter()
+        .map(|(address, monitor)| format!("{{ addresses = [\"{address}\"], monitor = \"{monitor}\" }}"))
+        .collect();
+    let members = members.join(", ");
+    format!(
+        "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n{monitors}\n\
+         [service.\"{W}\"]\npolicy = \"failover\"\nmembers = [{members}]\n"
+    )
+}
+
+fn monitor(name: &str, check: &str) -> String {
+    format!("[monitor.{name}]\n{check}\ninterval = \"1500ms\"\ntimeout = \"1s\"\n")
+}
+
+const FILE: &str = "zones/example.org.toml";
+
+#[test]
+fn an_edited_monitor_keeps_the_status_of_its_targets() {
+    let (dead, good) = (Ipv4Addr::new(127, 0, 61, 1), Ipv4Addr::new(127, 0, 61, 2));
+    let ports = [free_port(), free_port()];
+    let deads = ports.map(|port| Target::at(dead, port, false));
+    let _goods = ports.map(|port| Target::at(good, port, true));
+    let (dead, good) = (dead.to_string(), good.to_string());
+    let with = |name: &str, check: &str| zone(&monitor(name, check), &[(&dead, name), (&good, name)]);
+    let http = |port: u16| format!("http = {{ port = {port} }}");
+    let site = Site::new(&[(FILE, &with("m", &http(ports[0])))]);
+    let server = site.serve();
+    server.until_answers(W, &[&good], LONG);
+    let edits = [
+        (with("m", &http(ports[0])).replace("1500ms", "1600ms"), "its interval"),
+        (with("n", &http(ports[0])), "its name"),
+        (with("n", &http(ports[1])), "its port"),
+        (with("n", &format!("http = {{ port = {}, path = \"/x\" }}", ports[1])), "its path"),
+        (with("o", &http(ports[0])), "its name and its port"),
+    ];
+    for (reload, (edited, what)) in (1..).zip(edits) {
+        let seen: usize = deads.iter().map(Target::seen).sum();
+        site.write(FILE, &edited);
+        // Watched until the dead member's new check has been at work for a whole probe.
+        server.until(&format!("the first outcome after an edit of {what}"), LONG, |server| {
+            assert_eq!(server.addresses(W), [good.as_str()], "{what}");
+            let is_loaded = server.status().configuration.reloads == reload;
+            is_loaded && deads.iter().map(Target::seen).sum::<usize>() >= seen + 2
+        });
+    }
+}
+
+#[test]
+fn a_new_member_stands_behind_one_that_is_known_to_be_healthy() {
+    let (new, good) = (Ipv4Addr::new(127, 0, 62, 1), Ipv4Addr::new(127, 0, 62, 2));
+    let port = free_port();
+    let (new_target, _good) = (Target::at(new, port, false), Target::at(good, port, true));
+    let (new, good) = (new.to_string(), good.to_string());
+    let monitors = monitor("m", &format!("http = {{ port = {port} }}"));
+    let site = Site::new(&[(FILE, &zone(&monitors, &[(&good, "m")]))]);
+    let server = site.serve();
+    server.until("the only member is up", LONG, |server| server.verdicts().iter().all(|(_, verdict)| verdict == "up"));
+    site.write(FILE, &zone(&monitors, &[(&new, "m"), (&good, "m")]));
+    server.until("the new member is judged", LONG, |server| {
+        assert_eq!(server.addresses(W), [good.as_str()]);
+        server.verdicts().iter().any(|(target, verdict)| target.contains(&new) && verdict == "down")
+    });
+    new_target.answers.store(true, SeqCst);
+    server.until_answers(W, &[&new], LONG);
+}
+
+#[test]
+fn after_a_restart_one_failure_removes_no_member_and_fall_failures_do() {
+    let (first, second) = (Ipv4Addr::new(127, 0, 63, 1), Ipv4Addr::new(127, 0, 63, 2));
+    let port = free_port();
+    let (target, _second) = (Target::at(first, port, true), Target::at(second, port, true));
+    let (first, second) = (first.to_string(), second.to_string());
+    let monitors = monitor("m", &format!("http = {{ port = {port} }}\nfall = 3"));
+    let site = Site::new(&[(FILE, &zone(&monitors, &[(&first, "m"), (&second, "m")]))]);
+    let server = site.serve();
+    server.until("both are up", LONG, |server| server.verdicts().iter().all(|(_, verdict)| verdict == "up"));
+    assert!(server.terminate().0.success());
+    target.answers.store(false, SeqCst);
+    let seen = target.seen();
+    let server = site.serve();
+    assert_eq!(server.addresses(W), [first.as_str()], "saved status is served at once");
+    server.until_answers(W, &[&second], LONG);
+    assert!(target.seen() >= seen + 3, "{} probes", target.seen() - seen);
+}
+
+#[test]
+fn a_first_start_waits_for_its_first_round_no_longer_than_the_timeout_and_says_so() {
+    let (dead, good) = (Ipv4Addr::new(127, 0, 64, 1), Ipv4Addr::new(127, 0, 64, 2));
+    let port = free_port();
+    let _targets = (Target::at(dead, port, false), Target::at(good, port, true));
+    let (dead, good) = (dead.to_string(), good.to_string());
+    let monitors = format!("[monitor.m]\nhttp = {{ port = {port} }}\ninterval = \"30s\"\ntimeout = \"2s\"\n");
+    let site = Site::new(&[(FILE, &zone(&monitors, &[(&dead, "m"), (&good, "m")]))]);
+    let admin = std::net::SocketAddr::from(([127, 0, 0, 1], free_port()));
+    site.write("portolan.toml", &format!("[server]\nadmin = \"{admin}\"\nthreads = 1\n"));
+    std::thread::scope(|scope| {
+        let start = Instant::now();
+        let serving = scope.spawn(|| site.serve());
+        let mut said = String::new();
+        while !said.contains("503") {
+            assert!(start.elapsed() < LONG, "not ready was never said: {said}");
+            said = readyz(admin);
+        }
+        assert!(said.contains("waiting for the first round of health checks, "), "{said}");
+        let server: Server = serving.join().unwrap();
+        assert_eq!(server.addresses(W), [good.as_str()], "the first answer is a judged one");
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+        assert!(readyz(admin).contains("200 OK"));
+        assert!(server.terminate().0.success());
+        let server = site.serve();
+        assert!(!server.log().contains("waiting for the first round"), "with saved status it serves at once");
+    });
+}
+
+/// The whole reply, or nothing while nobody listens.
+fn readyz(admin: std::net::SocketAddr) -> String {
+    let Ok(mut stream) = TcpStream::connect(admin) else { return String::new() };
+    let _ = stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let mut reply = String::new();
+    let _ = stream.read_to_string(&mut reply);
+    reply
+}
+
+#[test]
+fn a_certificate_file_that_breaks_later_stops_the_judgement_and_no_other_edit() {
+    let certificate = || rcgen::generate_simple_self_signed(vec!["www.example.org".to_owned()]).unwrap().cert.pem();
+    let zone = zone(&monitor("m", "https = { port = 1, ca = \"ca.pem\" }"), &[("127.0.65.1", "m")]);
+    let site = Site::new(&[(FILE, &zone), ("zones/ca.pem", &certificate())]);
+    let server = site.serve();
+    site.write("zones/ca.pem", "no certificate\n");
+    site.write(FILE, &zone.replace("127.0.65.1", "127.0.65.2"));
+    server.until_answers(W, &["127.0.65.2"], LONG);
+    let faults = server.status().monitor_faults;
+    assert!(faults.len() == 1 && faults[0].error.contains("ca.pem"), "{faults:?}");
+    assert!(server.http("/readyz").1.contains("monitor \\\"m\\\" judges nothing"), "{}", server.http("/readyz").1);
+    let (code, out, said) = site.run(&["check", "--config", "portolan.toml"]);
+    let said = out + &said;
+    assert_ne!(code, 0, "a configuration that cannot work from the start is refused");
+    assert!(said.contains("holds no certificate"), "{said}");
+    site.write("zones/ca.pem", &certificate());
+    server.until("the monitor works again", LONG, |server| server.status().monitor_faults.is_empty());
+}
