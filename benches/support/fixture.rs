@@ -90,6 +90,7 @@ fn topology() -> Topology {
         ttl_secs: 30,
         on_all_down: OnAllDown::All,
         ipv6: true,
+        client_subnet: true,
     };
     Topology::new(datacenters.collect(), Vec::new(), endpoints.collect(), vec![pool], vec![service])
 }

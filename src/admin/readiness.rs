@@ -81,6 +81,7 @@ fn concerns(status: &Status) -> Vec<String> {
              user write there"
         ));
     }
+    concerns.extend(status.configuration.geography.iter().cloned());
     for database in &status.databases {
         if let Some(error) = &database.error {
             concerns.push(format!("database {}: the newest file is not in use: {error}", database.path));

@@ -41,7 +41,7 @@ fn text(address: IpAddr, finding: &Finding<'_>, databases: &Databases) -> String
     };
     row("continent", location.continent.as_deref().map(str::to_owned));
     row("country", location.country.as_deref().map(str::to_owned));
-    row("subdivision", location.subdivision.as_deref().map(str::to_owned));
+    row("subdivision", (!location.subdivisions.is_empty()).then(|| location.subdivisions.join(", ")));
     row("city", location.city.as_deref().map(str::to_owned));
     row("coordinates", location.coordinates.map(|at| format!("{:.4}, {:.4}", at.latitude(), at.longitude())));
     row(
@@ -64,9 +64,12 @@ fn text(address: IpAddr, finding: &Finding<'_>, databases: &Databases) -> String
 
 /// A place in a few words.
 fn described(location: &Location) -> String {
-    let parts: Vec<String> = [&location.city, &location.subdivision, &location.country, &location.continent]
-        .into_iter()
-        .flatten()
+    let wide = [&location.country, &location.continent];
+    let parts: Vec<String> = location
+        .city
+        .iter()
+        .chain(&location.subdivisions)
+        .chain(wide.into_iter().flatten())
         .map(|part| part.to_string())
         .collect();
     match (parts.is_empty(), location.asn) {
@@ -101,7 +104,8 @@ fn place(location: &Location) -> Value {
     json!({
         "continent": location.continent,
         "country": location.country,
-        "subdivision": location.subdivision,
+        "subdivision": location.subdivisions.last(),
+        "subdivisions": location.subdivisions,
         "city": location.city,
         "latitude": location.coordinates.map(|at| at.latitude()),
         "longitude": location.coordinates.map(|at| at.longitude()),

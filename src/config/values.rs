@@ -200,12 +200,46 @@ pub(super) fn country(text: At<&str>, problems: &mut Problems) -> Option<At<Box<
             .help("write the two letters of ISO 3166-1: \"DE\", \"US\"");
         return None;
     }
-    if code == "UK" {
-        problems
-            .warning(text.place, "no database calls a country \"UK\"")
-            .help("the United Kingdom is \"GB\" in ISO 3166-1");
+    check_country(&code, text, problems).then(|| At::new(code.into(), text.place))
+}
+
+/// Codes that are written for countries and that no database uses, each with the remedy.
+const NOT_COUNTRIES: [(&str, &str); 18] = [
+    ("UK", "the United Kingdom is \"GB\" in ISO 3166-1"),
+    ("EL", "Greece is \"GR\" in ISO 3166-1"),
+    ("EN", "England is part of \"GB\"; to tell it apart write subdivision = [\"GB-ENG\"]"),
+    ("EU", "the European Union is no country; for the continent write continent = [\"EU\"]"),
+    ("AP", "Asia and the Pacific are no country; write continent = [\"AS\", \"OC\"]"),
+    ("AN", "the Netherlands Antilles are \"BQ\", \"CW\" and \"SX\" today; for Antarctica write \"AQ\""),
+    ("SU", "the Soviet Union has ended; Russia is \"RU\""),
+    ("CS", "today that is \"RS\" (Serbia) and \"ME\" (Montenegro), or \"CZ\" and \"SK\""),
+    ("YU", "today that is \"RS\" (Serbia) and \"ME\" (Montenegro)"),
+    ("DD", "Germany is \"DE\""),
+    ("FX", "France is \"FR\""),
+    ("ZR", "the Democratic Republic of the Congo is \"CD\""),
+    ("TP", "East Timor is \"TL\""),
+    ("BU", "Myanmar is \"MM\""),
+    ("JA", "Japan is \"JP\""),
+    ("SP", "Spain is \"ES\""),
+    ("SF", "Finland is \"FI\""),
+    ("KO", "South Korea is \"KR\""),
+];
+
+/// Whether a country code in upper case can match anybody. A code of no country that a database may use all the same is only
+/// warned about: ISO 3166-1 leaves AA, QM to QZ, XA to XZ and ZZ to users.
+fn check_country(code: &str, text: At<&str>, problems: &mut Problems) -> bool {
+    let is_for_users = matches!(code.as_bytes(), [b'X', _] | [b'Q', b'M'..=b'Z'] | [b'A', b'A'] | [b'Z', b'Z']);
+    if crate::geo::is_country(code) || is_for_users {
+        return true;
     }
-    Some(At::new(code.into(), text.place))
+    if let Some((_, remedy)) = NOT_COUNTRIES.iter().find(|(wrong, _)| *wrong == code) {
+        problems.error(text.place, format!("no database calls a country \"{code}\"")).help(*remedy);
+        return false;
+    }
+    problems
+        .warning(text.place, format!("no country of ISO 3166-1 has the code \"{code}\""))
+        .help("the rule matches nobody unless a database of your own uses this code");
+    true
 }
 
 /// An ISO 3166-2 code by its shape, upper-cased.
@@ -223,7 +257,8 @@ pub(super) fn subdivision(text: At<&str>, problems: &mut Problems) -> Option<At<
             .help("write country and subdivision as in ISO 3166-2: \"US-CA\", \"DE-BY\"");
         return None;
     }
-    Some(At::new(code.into(), text.place))
+    let country = code.split_once('-').map_or("", |(country, _)| country);
+    check_country(country, text, problems).then(|| At::new(code.into(), text.place))
 }
 
 #[cfg(test)]

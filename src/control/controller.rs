@@ -201,6 +201,7 @@ impl Controller {
             configuration: ConfigurationStatus {
                 loaded: now,
                 warnings: world.warnings.clone(),
+                geography: world.geography.clone(),
                 ..ConfigurationStatus::default()
             },
             locations,
@@ -453,7 +454,7 @@ impl Controller {
         let distressed = if is_drain {
             let conditions = plan.conditions(&self.conditions);
             let charts = self.world.compiler.compile(&conditions, &mut self.world.surveys);
-            drain::newly_distressed(&self.world.topology, &self.charts, &charts)
+            drain::newly_distressed(&self.world.compiler, &self.charts, &charts)
         } else {
             Vec::new()
         };

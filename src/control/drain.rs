@@ -1,17 +1,20 @@
 //! Drains as edits: which tables a request edits, and what it would leave to answer with.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use super::{
     edit::{EditError, TableEdit, edit_tables},
     handle::{Drain, DrainAct, DrainError, DrainRequest},
     load::World,
-    report,
     state::unix_now,
 };
 use crate::{
     config::{Nearest, Origin},
-    steer::{Chart, Conditions, Datacenter, DatacenterId, Pace, State, Topology},
+    steer::{Chart, Compiler, Conditions, Datacenter, DatacenterId, Family, Pace, ServiceId, State, Topology},
 };
 
 /// The edits that a request comes to.
@@ -201,17 +204,36 @@ impl DrainPlan {
     }
 }
 
-/// Services that have usable members under `before` and none under `after`.
-pub(super) fn newly_distressed(topology: &Topology, before: &[Arc<Chart>], after: &[Arc<Chart>]) -> Vec<String> {
-    let was: std::collections::HashSet<_> =
-        report::distressed(topology, before).into_iter().map(|(name, ..)| name).collect();
-    let mut names: Vec<String> = report::distressed(topology, after)
-        .into_iter()
-        .filter(|(name, ..)| !was.contains(name))
-        .map(|(name, ..)| name.to_string())
-        .collect();
-    names.dedup();
-    names
+/// What has usable members under `before` and none under `after`: service and type, and which clients where it is not all of
+/// them: `www.example.com AAAA (country DE)`.
+pub(super) fn newly_distressed(compiler: &Compiler, before: &[Arc<Chart>], after: &[Arc<Chart>]) -> Vec<String> {
+    let mut found = Vec::new();
+    for ((service, id), (was, is)) in
+        compiler.topology().services.iter().zip((0..).map(ServiceId)).zip(before.iter().zip(after))
+    {
+        for family in [Family::V4, Family::V6] {
+            let known: HashSet<u32> = was.distress(family).iter().map(|(area, _)| *area).collect();
+            let new = is.distress(family).iter().map(|(area, _)| *area).filter(|area| !known.contains(area));
+            let new: Vec<u32> = new.collect();
+            if !new.is_empty() {
+                let whose = clients(compiler.area_words(id, &new));
+                found.push(format!("{} {}{whose}", service.name, service.kind.records(family)));
+            }
+        }
+    }
+    found
+}
+
+/// As many kinds of clients are named.
+const NAMED: usize = 3;
+
+fn clients(words: Vec<String>) -> String {
+    let shown = words.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
+    match words.len() {
+        0 => String::new(),
+        count if count > NAMED => format!(" ({shown}; and {} areas more)", count - NAMED),
+        _ => format!(" ({shown})"),
+    }
 }
 
 /// Logs each datacenter whose state has ended by its `until`.

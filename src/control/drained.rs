@@ -285,6 +285,7 @@ mod tests {
                 ttl_secs: TTLS[at as usize],
                 on_all_down: OnAllDown::All,
                 ipv6: true,
+                client_subnet: true,
             };
             let topology = Arc::new(Topology::new(
                 places.into(),

@@ -16,6 +16,7 @@ use std::{
 
 use super::{
     databases::{DatabaseFiles, DatabaseProblem},
+    geography,
     held::{HeldFile, Hold, Selection},
     lastgood::{Home, Inventory, LastGood},
     removal::{Missing, RemovalLimits, Removed},
@@ -47,6 +48,8 @@ pub struct World {
     pub config: Config,
     /// What is in use and looks wrong, one line each.
     pub warnings: Vec<String>,
+    /// Those of the warnings that say which geography pools need and no loaded database has.
+    pub geography: Vec<String>,
     /// What steers.
     pub topology: Arc<Topology>,
     /// Static answers.
@@ -394,6 +397,7 @@ impl Loading {
             Ok(built) => built,
             Err(failed) => return self.hold_zones(failed, &selection).map(|()| None),
         };
+        let geography = geography::missing(&topology, &databases.databases().coverage());
         let removed = Removed::between(&self.previous.good.inventory, &inventory);
         // The watch of a running server was told already.
         let is_first = self.previous.watch.is_none();
@@ -410,7 +414,8 @@ impl Loading {
             "configuration compiled"
         );
         Ok(Some(Loaded::World(Box::new(World {
-            warnings: warnings.into_iter().chain(lapsed(&config, &topology)).collect(),
+            warnings: warnings.into_iter().chain(lapsed(&config, &topology)).chain(geography.iter().cloned()).collect(),
+            geography,
             footprint,
             zones: Arc::new(zones),
             config,

@@ -30,6 +30,7 @@ mod databases;
 mod drain;
 mod drained;
 mod edit;
+mod geography;
 mod handle;
 mod held;
 mod heritage;

@@ -110,6 +110,9 @@ pub struct ConfigurationStatus {
     pub removal: Option<String>,
     /// What is in use and looks wrong.
     pub warnings: Vec<String>,
+    /// Those of the warnings that say which geography pools need and no loaded database has.
+    #[serde(default)]
+    pub geography: Vec<String>,
 }
 
 /// A file that is held at its last good content.

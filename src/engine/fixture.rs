@@ -141,6 +141,7 @@ impl Draft {
             ttl_secs: 30,
             on_all_down: OnAllDown::All,
             ipv6: true,
+            client_subnet: true,
         });
     }
 

@@ -39,9 +39,11 @@ pub struct Place {
     /// Its area.
     pub area: Area,
     /// The length of the widest prefix around the address, in its own family, that lies wholly in one run of the area: the
-    /// ECS SCOPE PREFIX-LENGTH (RFC 7871 section 7.2.1). 0 where the atlas is all one area.
+    /// ECS SCOPE PREFIX-LENGTH (RFC 7871 section 7.2.1). 0 where the atlas is all one area, but for special addresses:
+    /// these are judged by their resolver's address, so that their scope never leaves the special range.
     pub scope: u8,
-    /// A special-purpose address (RFC 6890) that no named prefix contains: it says nothing of where a client is.
+    /// A special-purpose address (RFC 6890) that no named prefix contains and no database knows: it says nothing of where a
+    /// client is.
     pub special: bool,
 }
 
@@ -85,7 +87,7 @@ impl Atlas {
             IpAddr::V4(v4) => self.v4.find(u32::from(v4)).place(),
             IpAddr::V6(v6) => self.locate_v6(u128::from(v6)),
         };
-        if self.only.is_some() { Place { scope: 0, ..place } } else { place }
+        if self.only.is_some() && !place.special { Place { scope: 0, ..place } } else { place }
     }
 
     #[inline]

@@ -67,8 +67,7 @@ enum Fault {
     Tree(TreeFault),
     Record(IpNet, Box<str>),
     Cost,
-    Type,
-    Description,
+    Nothing,
 }
 
 impl DatabaseError {
@@ -110,8 +109,10 @@ impl fmt::Display for Fault {
             }
             Self::Record(network, reason) => write!(f, "broken record, that of {network}: {reason}"),
             Self::Cost => f.write_str("its records overlap so much that reading them would take too long"),
-            Self::Type => f.write_str("broken metadata: the database has no type"),
-            Self::Description => f.write_str("broken metadata: the database has no description"),
+            Self::Nothing => f.write_str(
+                "it has no description and says nothing of any place: damaged, or not about geography (countries, \
+                 coordinates or autonomous systems)",
+            ),
         }
     }
 }
@@ -247,14 +248,11 @@ fn read(label: &str, bytes: &[u8], watch: &mut dyn FnMut(Progress)) -> Result<Da
         v6 = Leaves::whole(UNKNOWN);
     }
 
-    // Last, so that a file that is worse than nameless is told so.
-    if metadata.database_type.is_empty() {
-        return Err(Fault::Type);
-    }
-    if metadata.description.is_empty() {
-        return Err(Fault::Description);
-    }
     let locations = records.finish();
+    // Vendors leave type and description empty. A file without places as well is more likely damaged than meant.
+    if metadata.description.is_empty() && locations.len() == 1 {
+        return Err(Fault::Nothing);
+    }
     let kind = metadata.database_type.as_str().into();
     Ok(Database { label: label.into(), kind, build_epoch: metadata.build_epoch, locations, v4, v6 })
 }

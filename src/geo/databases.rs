@@ -8,7 +8,7 @@ use std::{
 
 use ipnet::IpNet;
 
-use super::{Coordinates, Database, Location, address::carried};
+use super::{Coordinates, Database, Location, address::carried, countries};
 
 /// Databases in order of precedence: for each field the first that has it wins. With none, nothing is known of anybody.
 #[derive(Debug, Clone, Default)]
@@ -113,23 +113,60 @@ impl Databases {
             }
             view.continent = view.continent.or(location.continent.as_deref());
             view.country = view.country.or(location.country.as_deref());
-            view.subdivision = view.subdivision.or(location.subdivision.as_deref());
+            view.subdivision = view.subdivision.or(location.subdivisions.first().map(|code| &**code));
             view.city = view.city.or(location.city.as_deref());
             view.coordinates = view.coordinates.or(location.coordinates);
             view.asn = view.asn.or(location.asn);
         }
-        view.coordinates = view.coordinates.or_else(|| self.countries.get(view.country?).copied());
+        if let Some(country) = view.country {
+            let known = || self.countries.get(country).copied().or_else(|| countries::coordinates(country));
+            view.coordinates = view.coordinates.or_else(known);
+            view.continent = view.continent.or_else(|| countries::continent(country));
+        }
         view
     }
 
-    /// Gives a location that has a country and no coordinates those of the country.
+    /// Gives a location that has a country what follows from it: the continent, and coordinates. Those that the databases
+    /// have for the country as a whole come before the built-in ones.
     pub(super) fn complete(&self, location: &mut Location) {
-        if location.coordinates.is_none()
-            && let Some(country) = &location.country
-        {
-            location.coordinates = self.countries.get(country).copied();
+        let Some(country) = &location.country else { return };
+        if location.coordinates.is_none() {
+            location.coordinates = self.countries.get(country).copied().or_else(|| countries::coordinates(country));
+        }
+        if location.continent.is_none() {
+            location.continent = countries::continent(country).map(Into::into);
         }
     }
+
+    /// What the databases know anything about.
+    pub fn coverage(&self) -> Coverage {
+        let locations = || self.list.iter().flat_map(|database| database.locations());
+        Coverage {
+            databases: self.list.len(),
+            has_countries: locations().any(|location| location.country.is_some()),
+            has_continents: locations().any(|location| location.continent.is_some() || location.country.is_some()),
+            has_coordinates: locations().any(|location| location.coordinates.is_some() || location.country.is_some()),
+            has_subdivisions: locations().any(|location| !location.subdivisions.is_empty()),
+            has_asns: locations().any(|location| location.asn.is_some()),
+        }
+    }
+}
+
+/// What a set of databases knows anything about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Coverage {
+    /// How many databases.
+    pub databases: usize,
+    /// Countries.
+    pub has_countries: bool,
+    /// Continents, or countries, from which they follow.
+    pub has_continents: bool,
+    /// Coordinates, or countries, from which they follow.
+    pub has_coordinates: bool,
+    /// Subdivisions of countries.
+    pub has_subdivisions: bool,
+    /// Autonomous systems.
+    pub has_asns: bool,
 }
 
 /// All addresses of the family of this one.
@@ -148,7 +185,7 @@ pub(super) fn merged(first: &Location, second: &Location) -> Location {
     Location {
         continent: or(&first.continent, &second.continent),
         country: or(&first.country, &second.country),
-        subdivision: or(&first.subdivision, &second.subdivision),
+        subdivisions: if first.subdivisions.is_empty() { &second.subdivisions } else { &first.subdivisions }.clone(),
         city: or(&first.city, &second.city),
         coordinates: first.coordinates.or(second.coordinates),
         asn: first.asn.or(second.asn),
@@ -170,10 +207,10 @@ fn country_coordinates(list: &[Arc<Database>]) -> BTreeMap<Box<str>, Coordinates
     let mut best: BTreeMap<Box<str>, Best> = BTreeMap::new();
     for location in list.iter().flat_map(|database| database.locations()) {
         let (Some(country), Some(coordinates)) = (&location.country, location.coordinates) else { continue };
-        let rank = match (&location.city, &location.subdivision) {
+        let rank = match (&location.city, &*location.subdivisions) {
             (Some(_), _) => 0,
-            (None, Some(_)) => 1,
-            (None, None) => 2,
+            (None, [_, ..]) => 1,
+            (None, []) => 2,
         };
         match best.get_mut(country) {
             Some(known) if known.rank < rank => *known = Best { rank, coordinates, is_only: true },

@@ -106,7 +106,7 @@ impl Grid {
     ///
     /// `named` are those of the grid's prefixes that count, all of them or some, each once; `classify` gets the location and the
     /// positions in `named` of all that contain the cell, longest first, and is called once for each distinct pair.
-    /// Special-purpose addresses that none of them contains are areas of their own, whatever it says.
+    /// Special-purpose addresses that none of them contains and no database knows are areas of their own, whatever it says.
     pub fn divide<S: Eq + Hash + Clone>(
         &self,
         named: &[IpNet],
@@ -140,16 +140,19 @@ impl Grid {
                 return CARRIED;
             }
             *seen.entry((*view, cell.joint)).or_insert_with(|| {
-                let said = classify(&self.joint.location(&self.databases, cell.joint), list);
+                let location = self.joint.location(&self.databases, cell.joint);
+                // A private network that the databases know has a place like any other.
+                let is_special = *is_special && location == Location::default();
+                let said = classify(&location, list);
                 let next = areas.len() as u32;
-                let area = match known.entry((said, *is_special)) {
+                let area = match known.entry((said, is_special)) {
                     Entry::Occupied(known) => *known.get(),
                     Entry::Vacant(new) => {
                         areas.push(new.key().0.clone());
                         *new.insert(next)
                     }
                 };
-                atlas::packed(area, *is_special)
+                atlas::packed(area, is_special)
             })
         };
         let values = self.cells.iter().map(&mut value).collect();

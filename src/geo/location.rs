@@ -5,15 +5,15 @@ use super::Coordinates;
 /// Where an address is, as far as the databases know. `None` everywhere is a client nobody knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Location {
-    /// `AF`, `AN`, `AS`, `EU`, `NA`, `OC` or `SA`.
+    /// `AF`, `AN`, `AS`, `EU`, `NA`, `OC` or `SA`: of the record, else of its country.
     pub continent: Option<Box<str>>,
     /// ISO 3166-1 alpha-2, upper case.
     pub country: Option<Box<str>>,
-    /// ISO 3166-2, country included: `US-CA`.
-    pub subdivision: Option<Box<str>>,
+    /// ISO 3166-2, country included, the narrowest first: `GB-WBK`, `GB-ENG`.
+    pub subdivisions: Box<[Box<str>]>,
     /// The city's English name; shown, never decided on.
     pub city: Option<Box<str>>,
-    /// Of the network, else of its country where the databases have that; never (0, 0) for "unknown".
+    /// Of the network, else of its country, by the databases or by a built-in table; never (0, 0) for "unknown".
     pub coordinates: Option<Coordinates>,
     /// The autonomous system that announces the network.
     pub asn: Option<u32>,

@@ -9,6 +9,7 @@ mod atlas;
 mod blocks;
 mod column;
 mod coordinates;
+mod countries;
 mod database;
 mod databases;
 mod grid;
@@ -24,8 +25,9 @@ mod tree;
 
 pub use atlas::{Area, Atlas, Place, Run};
 pub use coordinates::{Coordinates, CoordinatesError};
+pub use countries::is_country;
 pub use database::{Database, DatabaseError, Progress};
-pub use databases::{Databases, Finding, PlaceView, Source};
+pub use databases::{Coverage, Databases, Finding, PlaceView, Source};
 pub use grid::{Division, Grid};
 pub use location::Location;
 pub use tree::TreeFault;

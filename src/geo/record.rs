@@ -23,7 +23,8 @@ pub(super) struct Record {
 struct Fields {
     continent: Option<Box<str>>,
     country: Option<Box<str>>,
-    subdivision: Option<Box<str>>,
+    /// The widest first.
+    subdivisions: Vec<Box<str>>,
     city: Option<Box<str>>,
     latitude: Option<f64>,
     longitude: Option<f64>,
@@ -88,7 +89,7 @@ impl Fields {
             // IPinfo's flat files have a code or a name under these keys, by product; the codes tell themselves apart.
             Spot::Continent | Spot::ContinentCode => self.continent = continent(text).or(self.continent.take()),
             Spot::Country | Spot::CountryCode => self.country = country(text).or(self.country.take()),
-            Spot::SubdivisionCode => self.subdivision = subdivision(text),
+            Spot::SubdivisionCode => self.subdivisions.extend(subdivision(text)),
             Spot::City | Spot::CityName => self.city = shown(text),
             Spot::Latitude => self.latitude = text.trim().parse().ok(),
             Spot::Longitude => self.longitude = text.trim().parse().ok(),
@@ -119,11 +120,12 @@ impl Record {
     /// some databases write that they do not know.
     pub(super) fn into_location(self) -> Location {
         let fields = self.fields;
-        let subdivision = match (&fields.country, fields.subdivision) {
-            (_, Some(code)) if code.contains('-') => Some(code),
-            (Some(country), Some(code)) => Some(format!("{country}-{code}").into_boxed_str()),
-            (None, _) | (_, None) => None,
+        let in_country = |code: &str| match &fields.country {
+            _ if code.contains('-') => Some(code.into()),
+            Some(country) => Some(format!("{country}-{code}").into_boxed_str()),
+            None => None,
         };
+        let subdivisions = fields.subdivisions.iter().rev().filter_map(|code| in_country(code)).collect();
         let coordinates = match (fields.latitude, fields.longitude) {
             (Some(latitude), Some(longitude)) if latitude != 0.0 || longitude != 0.0 => {
                 // Adding zero makes -0.0 into 0.0: the same point, and by its bits the same key.
@@ -134,7 +136,7 @@ impl Record {
         Location {
             continent: fields.continent,
             country: fields.country,
-            subdivision,
+            subdivisions,
             city: fields.city,
             coordinates,
             asn: fields.asn,
@@ -216,11 +218,9 @@ impl<'de> Visitor<'de> for Reading<'_> {
         if self.spot == Spot::Root {
             return Err(de::Error::custom("a record is an array, not a map"));
         }
-        // The first subdivision is the widest, and the one that rules name.
-        let mut spot = if self.spot == Spot::Subdivisions { Spot::Subdivision } else { Spot::Other };
-        while values.next_element_seed(Reading { spot, record: self.record })?.is_some() {
-            spot = Spot::Other;
-        }
+        // From the widest subdivision to the narrowest; rules name any of them.
+        let spot = if self.spot == Spot::Subdivisions { Spot::Subdivision } else { Spot::Other };
+        while values.next_element_seed(Reading { spot, record: self.record })?.is_some() {}
         Ok(())
     }
 
@@ -283,7 +283,7 @@ mod tests {
         );
         assert_eq!(location.continent.as_deref(), Some("NA"));
         assert_eq!(location.country.as_deref(), Some("US"));
-        assert_eq!(location.subdivision.as_deref(), Some("US-CA"));
+        assert_eq!(*location.subdivisions, ["US-XX".into(), "US-CA".into()], "the narrowest first");
         assert_eq!(location.city.as_deref(), Some("San José"));
         assert_eq!(location.coordinates, Coordinates::new(37.3, -121.9).ok());
     }
@@ -299,7 +299,7 @@ mod tests {
         );
         assert_eq!(lite.organization.as_deref(), Some("Example"));
         let standard = read(r#"{"city":"Berlin","region_code":"BE","country":"de","lat":"52.5","lng":"13.4"}"#);
-        assert_eq!((standard.subdivision.as_deref(), standard.city.as_deref()), (Some("DE-BE"), Some("Berlin")));
+        assert_eq!((&*standard.subdivisions, standard.city.as_deref()), (&["DE-BE".into()][..], Some("Berlin")));
         assert_eq!(standard.coordinates, Coordinates::new(52.5, 13.4).ok());
     }
 

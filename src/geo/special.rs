@@ -1,6 +1,7 @@
 //! Special-purpose addresses: those that are no client's place on the Internet (RFC 6890 and the IANA registries it set
-//! up, as of 2025). A client subnet in one of them says nothing of where the client is (RFC 7871 section 11.3 has such
-//! addresses treated as if no subnet had come), so the atlas marks them.
+//! up, as of 2025). The atlas marks those that neither a rule nor a database knows: a client subnet in one of them says nothing
+//! of where the client is, and the resolver's address chooses instead (RFC 7871 section 11.3). Such an answer is for this
+//! resolver's clients in the special range alone: its scope is never wider than that range.
 
 use ipnet::IpNet;
 

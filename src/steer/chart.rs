@@ -74,8 +74,12 @@ pub(super) struct FamilyChart {
     pub areas: Box<[Reach]>,
     /// Whether some wheel picks by the client's prefix.
     pub by_client: bool,
+    /// Client subnets do not count: `client-subnet = false`.
+    pub ignores_subnets: bool,
     /// The worst plight of any area.
     pub plight: Plight,
+    /// The areas of the service's survey in which members of the family exist and none is usable.
+    pub distress: Box<[(u32, Plight)]>,
 }
 
 /// What one area's clients get.
@@ -103,6 +107,17 @@ pub enum Plight {
     Drained,
     /// Nothing but disabled members is left: they are answered.
     Disabled,
+}
+
+/// What decides for a client that a subnet is known of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authority {
+    /// The subnet.
+    Subnet,
+    /// The resolver's address: the service does not look at subnets.
+    Resolver,
+    /// The resolver's address: the subnet is special-purpose, and neither a rule nor a database knows it.
+    ResolverOfSpecial,
 }
 
 /// One endpoint's part of an answer.
@@ -164,15 +179,15 @@ impl Chart {
     #[inline(always)]
     pub fn course(&self, family: Family, subnet: Option<IpAddr>, resolver: IpAddr) -> Course<'_> {
         let chart = self.family(family);
-        let (area, scope, client) = chart.place(subnet, resolver);
-        let Some(reach) = chart.areas.get(area) else {
-            let scope = scope.unwrap_or(0);
+        let ruling = chart.ruling(subnet, resolver);
+        let Some(reach) = chart.areas.get(ruling.area) else {
+            let scope = ruling.scope;
             return Course { ttl_secs: self.ttl_secs, scope, keeps_order: false, choice: None, client: 0 };
         };
-        let (key, least) = if chart.by_client { client_key(client) } else { (0, 0) };
+        let (key, least) = if chart.by_client { client_key(ruling.address) } else { (0, 0) };
         Course {
             ttl_secs: self.ttl_secs.min(reach.flips_in_secs),
-            scope: scope.map_or(0, |scope| scope.max(least)),
+            scope: if ruling.is_by_subnet { ruling.scope.max(least) } else { ruling.scope },
             keeps_order: reach.keeps_order,
             choice: reach.choice.as_ref(),
             client: key,
@@ -199,6 +214,22 @@ impl Chart {
         self.family(family).plight
     }
 
+    /// Where members of one family exist and none is usable: areas of the service's survey ([`super::Compiler::area_words`]), in
+    /// ascending order.
+    pub fn distress(&self, family: Family) -> &[(u32, Plight)] {
+        &self.family(family).distress
+    }
+
+    /// Whether the subnet that came with a query decides for a client, or the resolver's address for one of these reasons.
+    pub fn authority(&self, family: Family, subnet: IpAddr) -> Authority {
+        let chart = self.family(family);
+        match &chart.atlas {
+            _ if chart.ignores_subnets => Authority::Resolver,
+            Some(atlas) if atlas.locate(subnet).special => Authority::ResolverOfSpecial,
+            _ => Authority::Subnet,
+        }
+    }
+
     /// The atlas of one family, folded to this service's answers; absent where one answer serves every client.
     pub fn atlas(&self, family: Family) -> Option<&Arc<Atlas>> {
         self.family(family).atlas.as_ref()
@@ -213,23 +244,36 @@ impl Chart {
 }
 
 impl FamilyChart {
-    /// The area that decides, the scope where a subnet decided, and the address it was decided by. An ECS address that is
-    /// not global says nothing of where the client is: the resolver's address serves instead (RFC 7871 section 11.1).
+    /// What decides for a client. Of a special-purpose subnet that neither a rule nor a database knows, nothing follows about
+    /// the client's place: the resolver's address decides (RFC 7871 section 11.1). That answer holds for the special range
+    /// around the subnet and for nobody outside of it, or a resolver would give it to all of its clients.
     #[inline]
-    fn place(&self, subnet: Option<IpAddr>, resolver: IpAddr) -> (usize, Option<u8>, IpAddr) {
+    fn ruling(&self, subnet: Option<IpAddr>, resolver: IpAddr) -> Ruling {
+        let by_resolver = |area, scope| Ruling { area, scope, address: resolver, is_by_subnet: false };
         match (&self.atlas, subnet) {
-            (Some(atlas), Some(subnet)) => {
+            (Some(atlas), Some(subnet)) if !self.ignores_subnets => {
                 let place = atlas.locate(subnet);
                 if place.special {
-                    (atlas.locate(resolver).area.0 as usize, None, resolver)
+                    by_resolver(atlas.locate(resolver).area.0 as usize, place.scope)
                 } else {
-                    (place.area.0 as usize, Some(place.scope), subnet)
+                    Ruling { area: place.area.0 as usize, scope: place.scope, address: subnet, is_by_subnet: true }
                 }
             }
-            (Some(atlas), None) => (atlas.locate(resolver).area.0 as usize, None, resolver),
-            (None, _) => (0, None, resolver),
+            (Some(atlas), _) => by_resolver(atlas.locate(resolver).area.0 as usize, 0),
+            (None, _) => by_resolver(0, 0),
         }
     }
+}
+
+/// What decides for a client.
+struct Ruling {
+    area: usize,
+    /// How far the area goes around the subnet; 0 where no subnet came, or where every client gets the same.
+    scope: u8,
+    /// The address that decides.
+    address: IpAddr,
+    /// It is the subnet's.
+    is_by_subnet: bool,
 }
 
 /// The client's prefix as a number, and the least scope of an answer chosen by it: /24 of IPv4 and /56 of IPv6, told apart

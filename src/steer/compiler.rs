@@ -76,6 +76,7 @@ pub(super) struct PlanKey {
     ttl_secs: u32,
     on_all_down: OnAllDown,
     ipv6: bool,
+    client_subnet: bool,
 }
 
 impl PlanKey {
@@ -86,6 +87,7 @@ impl PlanKey {
             ttl_secs: service.ttl_secs,
             on_all_down: service.on_all_down,
             ipv6: service.ipv6,
+            client_subnet: service.client_subnet,
         }
     }
 
@@ -214,6 +216,13 @@ impl Compiler {
         self.plan_of.iter().enumerate().filter(of_plans).map(|(at, _)| ServiceId(at as u32))
     }
 
+    /// The survey of a service, and the geographic pools that its sights are of, in that order; nothing where the service tells
+    /// no places apart.
+    pub(super) fn survey(&self, service: ServiceId) -> Option<(&Survey, &[PoolId])> {
+        let plan = self.plans.get(*self.plan_of.get(service.index())? as usize)?;
+        Some((plan.survey.as_deref()?, &plan.geographic))
+    }
+
     fn charts(
         &mut self,
         plans: impl Iterator<Item = u32>,
@@ -269,7 +278,7 @@ impl Plan {
         let mut areas: Vec<Reach> = Vec::new();
         let mut number_of: HashMap<usize, u32> = HashMap::new();
         let mut map = Vec::new();
-        let mut plight = Plight::None;
+        let (mut plight, mut distress) = (Plight::None, Vec::new());
         let no_sights = Vec::from([Box::default()]);
         let every_sights = self.survey.as_ref().map_or(&no_sights, |survey| &survey.sights);
         for (at, sights) in every_sights.iter().enumerate() {
@@ -279,6 +288,9 @@ impl Plan {
             let view = View { pools, sights, spans, by_client, ..View::blind(family) };
             let (finding, found_plight) = self.key.resolve(view, &self.published, search);
             plight = plight.max(found_plight);
+            if found_plight != Plight::None {
+                distress.push((at as u32, found_plight));
+            }
             let identity = finding.choice.as_ref().map_or(0, Choice::identity);
             let number = *number_of.entry(identity).or_insert_with(|| {
                 let keeps_order = finding.choice.as_ref().is_some_and(Choice::keeps_order);
@@ -299,7 +311,17 @@ impl Plan {
             }
             _ => None,
         };
-        (FamilyChart { atlas: None, areas: areas.into_boxed_slice(), by_client, plight }, fold)
+        (
+            FamilyChart {
+                atlas: None,
+                areas: areas.into_boxed_slice(),
+                by_client,
+                ignores_subnets: !self.key.client_subnet,
+                plight,
+                distress: distress.into_boxed_slice(),
+            },
+            fold,
+        )
     }
 }
 
@@ -354,7 +376,11 @@ impl PlanKey {
         // The answer depends on the verdicts that left nothing usable in the stages before it, too.
         let recovering = search.recovering(self.pool);
         let mut flips_in_secs = recovering.unwrap_or(u32::MAX);
+        let is_strict = search.is_strict(self.pool, view);
         for Attempt { pool, within, plight } in self.attempts() {
+            if is_strict && pool != self.pool {
+                continue;
+            }
             let view = View { plight: within, ..view };
             let (found, _) = search.service(pool, view);
             flips_in_secs = flips_in_secs.min(found.flips_in_secs);
@@ -373,6 +399,11 @@ impl PlanKey {
             }
         }
         (Finding::nothing(flips_in_secs), Plight::AllDown)
+    }
+
+    /// The pool that the service names.
+    pub(super) fn own_pool(&self) -> PoolId {
+        self.pool
     }
 
     /// The families that the service publishes.

@@ -18,7 +18,7 @@ use super::{
     conditions::Conditions,
     datacenter::State,
     endpoint::{Force, Target},
-    policy::Finding,
+    policy::{Finding, Reached},
     pool::{Member, MemberKind, Policy, Pool, Rule, Spread},
     preference::{Preferences, RuleKeys, Sight, Span, Specificity, biased_km, points},
     search::{Quorum, Search, Stores, View, state_of},
@@ -69,6 +69,8 @@ pub struct InspectedAttempt {
 pub struct InspectedPool {
     /// Which.
     pub id: PoolId,
+    /// The rule that ends the search for this client, in a `geo` pool.
+    pub last_word: Option<LastWord>,
     /// Enough of its members are usable.
     pub meets_min_up: bool,
     /// It comes to something.
@@ -83,6 +85,15 @@ pub struct InspectedPool {
     pub slots: usize,
     /// Every member: in order of distance for `nearest`, of the matching rules for `geo`, else as written.
     pub members: Vec<InspectedMember>,
+}
+
+/// A rule of a `geo` pool after which no other rule and no default is tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastWord {
+    /// The key of the rule that matched.
+    pub offer: Offer,
+    /// By `strict = true`; else because the rule has no members.
+    pub is_strict: bool,
 }
 
 /// A member of a pool and what became of it.
@@ -126,6 +137,8 @@ pub struct InspectedEndpoint {
     pub state: State,
     /// The datacenter whose state that is, where it is not its own.
     pub state_of: Option<DatacenterId>,
+    /// The operator forced it down.
+    pub is_forced_down: bool,
     /// Each of its addresses, or those that its alias has now, with the standing where it is probed; none for a CNAME.
     pub addresses: Vec<(Option<IpAddr>, Option<Standing>)>,
 }
@@ -246,6 +259,9 @@ pub fn inspect(
         let by_client = key.is_by_client();
         let (pools, sights, spans) = (&geographic[..], &sights[..], &spans[..]);
         let view = View { family, plight: within, pools, sights, spans, counts_other_family: false, by_client };
+        if pool != key.own_pool() && inspector.search.is_strict(key.own_pool(), view) {
+            continue;
+        }
         let (found, view) = inspector.search.service(pool, view);
         let tree = inspector.pool(pool, view);
         flips_in_secs = flips_in_secs.min(found.flips_in_secs);
@@ -276,12 +292,6 @@ fn spans_at(preferences: Preferences, databases: &Databases, client: IpAddr) -> 
     }
     let survey = Surveys::default().survey(preferences, databases);
     survey.map(|survey| survey.spans_at(client).to_vec()).unwrap_or_default()
-}
-
-/// Whether an address says nothing of where its client is, as the service sees it: special-purpose, and no rule names it.
-pub fn is_special(topology: &Topology, service: ServiceId, address: IpAddr) -> bool {
-    let (preferences, _) = Preferences::of(topology, &PlanKey::of(&topology.services[service.index()]).roots());
-    Atlas::survey(&Databases::default(), &preferences.named(), |_, within| within.to_vec()).0.locate(address).special
 }
 
 /// The named prefixes that hold an address, longest first, as a survey has them.
@@ -345,6 +355,7 @@ impl Inspector<'_> {
             .collect();
         InspectedPool {
             id,
+            last_word: self.last_word(pool, sight),
             meets_min_up: election.min_up != Quorum::Missed,
             is_usable: finding.choice.is_some(),
             is_deliberate: finding.deliberate,
@@ -380,6 +391,7 @@ impl Inspector<'_> {
             id,
             state,
             state_of: endpoint.datacenters.iter().filter(|_| endpoint.state != state).find(has_state).copied(),
+            is_forced_down: endpoint.force == Some(Force::Down),
             // An alias has one probe, whatever it resolves to.
             addresses: addresses
                 .into_iter()
@@ -392,12 +404,21 @@ impl Inspector<'_> {
     fn offers(&self, pool: &Pool, sight: Option<&Sight>) -> Vec<Option<Offer>> {
         let mut offers = vec![None; pool.members.len()];
         let (Policy::Geo { rules, default }, Some(Sight::Geo(matching))) = (&pool.policy, sight) else { return offers };
-        for rule in matching.iter().map(|&at| &rules[usize::from(at)]) {
+        let reached = Reached::of(rules, matching);
+        for rule in reached.rules() {
             let offer = self.offer(rule);
             rule.members.iter().for_each(|&member| fill(&mut offers[member as usize], &offer));
         }
+        let default = if reached.last_word().is_none() { &default[..] } else { &[] };
         default.iter().for_each(|&member| fill(&mut offers[member as usize], &Some(Offer::Default)));
         offers
+    }
+
+    /// The key of the rule that ends a `geo` pool's search for this client: by `strict`, or because it has no members.
+    fn last_word(&self, pool: &Pool, sight: Option<&Sight>) -> Option<LastWord> {
+        let (Policy::Geo { rules, .. }, Some(Sight::Geo(matching))) = (&pool.policy, sight) else { return None };
+        let rule = Reached::of(rules, matching).last_word()?;
+        Some(LastWord { offer: self.offer(rule)?, is_strict: !rule.members.is_empty() })
     }
 
     fn offer(&self, rule: &Rule) -> Option<Offer> {
@@ -408,7 +429,9 @@ impl Inspector<'_> {
                 Offer::Subnet(*self.within.iter().find(fits)?)
             }
             Specificity::Asn => Offer::Asn(location.asn?),
-            Specificity::Subdivision => Offer::Subdivision(location.subdivision.clone()?),
+            Specificity::Subdivision(_) => {
+                Offer::Subdivision(location.subdivisions.iter().find(|code| rule.subdivisions.contains(code))?.clone())
+            }
             Specificity::Country => Offer::Country(location.country.clone()?),
             Specificity::Continent => Offer::Continent(location.continent.clone()?),
         })
@@ -437,13 +460,12 @@ impl Inspector<'_> {
         if !inspected.addresses.iter().any(|(address, _)| of_family(*address)) {
             return Pass::NoAddress;
         }
+        let is_forced = self.topology.endpoints[inspected.id.index()].force == Some(Force::Down);
         match inspected.state {
-            State::Draining => Pass::Draining,
             State::Disabled => Pass::Disabled,
-            State::Active | State::Standby => {
-                let is_forced = self.topology.endpoints[inspected.id.index()].force == Some(Force::Down);
-                if is_forced { Pass::ForcedDown } else { Pass::Down }
-            }
+            _ if is_forced => Pass::ForcedDown,
+            State::Draining => Pass::Draining,
+            State::Active | State::Standby => Pass::Down,
         }
     }
 }
@@ -459,8 +481,7 @@ fn order(pool: &Pool, sight: Option<&Sight>, offers: &[Option<Offer>]) -> Vec<us
     let mut order: Vec<usize> = match (&pool.policy, sight) {
         (Policy::Nearest { .. }, Some(Sight::Nearest { order, .. })) => order.iter().map(|&at| at.into()).collect(),
         (Policy::Geo { rules, default }, Some(Sight::Geo(matching))) => {
-            let of_rules = matching.iter().flat_map(|&rule| &rules[usize::from(rule)].members);
-            of_rules.chain(default).map(|&at| at as usize).collect()
+            Reached::of(rules, matching).order(default).into_iter().map(usize::from).collect()
         }
         _ => Vec::new(),
     };

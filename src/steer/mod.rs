@@ -5,6 +5,7 @@
 //! and makes a [`Chart`], from which a query takes its [`Course`] and draws. [`inspect()`] keeps the steps of one such search
 //! for people.
 
+mod areas;
 mod chart;
 mod combination;
 mod compiler;
@@ -34,7 +35,7 @@ mod wheel;
 #[cfg(test)]
 mod tests;
 
-pub use chart::{Answer, Chart, Course, Family, Plight, Rdata, SrvRdata};
+pub use chart::{Answer, Authority, Chart, Course, Family, Plight, Rdata, SrvRdata};
 pub use combination::{Combination, combine};
 pub use compiler::{Changes, Compiler};
 pub use conditions::{Conditions, Steering, datacenter_states, probed};
@@ -47,8 +48,8 @@ pub use feedback::{
 };
 pub use feeds::{Feed, Feeds};
 pub use inspect::{
-    Content, Fate, InspectedAttempt, InspectedEndpoint, InspectedMember, InspectedPool, Inspection, Kept, Offer, Pass,
-    Pick, Ramped, RampedBy, Terms, Vantage, inspect, is_special,
+    Content, Fate, InspectedAttempt, InspectedEndpoint, InspectedMember, InspectedPool, Inspection, Kept, LastWord,
+    Offer, Pass, Pick, Ramped, RampedBy, Terms, Vantage, inspect,
 };
 pub use kind::{Binding, Kind};
 pub use part::Part;

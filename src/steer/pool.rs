@@ -204,8 +204,10 @@ pub struct Rule {
     pub countries: Vec<Box<str>>,
     /// Upper case: `EU`.
     pub continents: Vec<Box<str>>,
-    /// Indices into the pool's `members`, tried in order.
+    /// Indices into the pool's `members`, tried in order. Where there is none, the rule's clients get NODATA.
     pub members: Vec<u32>,
+    /// Its clients never get another rule's members nor those of `default`, whatever the health.
+    pub strict: bool,
 }
 
 /// How a client picks its slot.

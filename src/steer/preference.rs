@@ -182,7 +182,8 @@ impl Preference {
 pub(super) enum Specificity {
     Continent,
     Country,
-    Subdivision,
+    /// How many of the client's subdivisions lie around the one that the rule names.
+    Subdivision(u8),
     Asn,
     Subnet(u8),
 }
@@ -206,8 +207,8 @@ impl RuleKeys {
             Some(Specificity::Subnet(prefix.prefix_len()))
         } else if location.asn.is_some_and(|asn| self.asns.contains(&asn)) {
             Some(Specificity::Asn)
-        } else if holds(&self.subdivisions, &location.subdivision) {
-            Some(Specificity::Subdivision)
+        } else if let Some(at) = location.subdivisions.iter().position(|code| self.subdivisions.contains(code)) {
+            Some(Specificity::Subdivision((location.subdivisions.len() - 1 - at).min(255) as u8))
         } else if holds(&self.countries, &location.country) {
             Some(Specificity::Country)
         } else if holds(&self.continents, &location.continent) {
@@ -339,6 +340,14 @@ mod tests {
         let members = [site(0.0, 10.0, 0), site(0.0, 10.4, 0), site(0.0, 10.8, 0)];
         assert_eq!(order(&members, TieKey::Share(0.05_f64.to_bits()), Some((0.0, 0.0))).1, [1, 1, 0]);
         assert_eq!(order(&members, TieKey::Kilometres(100.0_f64.to_bits()), Some((0.0, 0.0))).1, [2, 1, 0]);
+    }
+
+    #[test]
+    fn the_narrowest_subdivision_of_a_record_comes_before_the_wider_ones() {
+        let subdivision = |code: &str| RuleKeys::of(&Rule { subdivisions: vec![code.into()], ..Rule::default() });
+        let rules = vec![subdivision("GB-ENG"), subdivision("GB-WBK"), subdivision("GB-SCT")];
+        let location = Location { subdivisions: ["GB-WBK".into(), "GB-ENG".into()].into(), ..Location::default() };
+        assert_eq!(Preference::Geo { rules }.sight(&location, &[]), Sight::Geo([1, 0].into()));
     }
 
     #[test]

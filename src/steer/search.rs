@@ -345,6 +345,17 @@ impl<'a> Search<'a> {
         !self.conditions.resolved(alias).lacks(family)
     }
 
+    /// Whether a rule with `strict = true` ends the search of a `geo` pool in the view's area.
+    pub(super) fn is_strict(&self, id: PoolId, view: View<'_>) -> bool {
+        let sight = view.pools.iter().position(|&at| at == id).and_then(|at| view.sights.get(at));
+        match (&self.topology.pools[id.index()].policy, sight) {
+            (Policy::Geo { rules, .. }, Some(Sight::Geo(matching))) => {
+                policy::Reached::of(rules, matching).last_word().is_some_and(|rule| rule.strict)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether a pool has members of the view's family that it offers in the view's area, whatever their health and state.
     pub(super) fn may_offer(&self, id: PoolId, view: View<'_>) -> bool {
         let pool = &self.topology.pools[id.index()];

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU32, sync::Arc};
 
 mod aliases;
+mod caches;
 mod families;
 mod pending;
 mod presence;
@@ -25,6 +26,7 @@ struct Draft {
     pools: Vec<Pool>,
     on_all_down: OnAllDown,
     hides_ipv6: bool,
+    ignores_subnets: bool,
 }
 
 fn monitor() -> Monitor {
@@ -91,6 +93,7 @@ impl Draft {
             ttl_secs: 30,
             on_all_down: self.on_all_down,
             ipv6: !self.hides_ipv6,
+            client_subnet: !self.ignores_subnets,
         };
         let topology =
             Arc::new(Topology::new(self.datacenters, vec![monitor()], self.endpoints, self.pools, vec![service]));
@@ -461,11 +464,34 @@ fn an_empty_default_is_nodata_for_the_unmatched_and_no_outage() {
 }
 
 #[test]
-fn a_private_subnet_counts_only_where_a_rule_names_it() {
-    let mut bench = geo_bench(&[("10.1.0.0/16", &[1]), ("9.9.9.0/24", &[2])], &[0], 3);
-    assert_eq!(bench.ask_from(Family::V4, "10.1.2.0/24").0, ["192.0.2.1"]);
-    let (answer, scope, _) = bench.ask_from(Family::V4, "10.2.0.0/24");
-    assert_eq!((answer, scope), (vec!["192.0.2.2".to_owned()], 0), "the resolver's own address decides");
+fn a_rule_without_members_is_nodata_for_its_clients_and_ends_the_search() {
+    let mut bench = geo_bench(&[("8.8.0.0/16", &[]), ("8.8.8.0/24", &[1])], &[0], 2);
+    let (none, scope, _) = bench.ask_from(Family::V4, "8.8.128.0/24");
+    assert_eq!((none, scope), (vec![], 17), "no other client may be given this NODATA");
+    assert_eq!(bench.ask(), ["192.0.2.1"]);
+    assert_eq!(bench.chart.plight(Family::V4), Plight::None, "the operator's will is no distress");
+    bench.down("192.0.2.1");
+    assert_eq!(bench.ask(), ["192.0.2.1"], "not the default: the search ends at the rule, and on-all-down decides");
+}
+
+#[test]
+fn a_strict_rule_gives_its_clients_nothing_but_its_own_members() {
+    for on_all_down in [0, 1, 2] {
+        let mut draft = Draft::default();
+        let members = ["192.0.2.0", "192.0.2.1"].map(|name| (draft.endpoint(name, None), 1));
+        let rule =
+            Rule { subnets: vec!["8.8.8.0/24".parse().unwrap()], members: vec![1], strict: true, ..Rule::default() };
+        let pool = draft.pool(Policy::Geo { rules: vec![rule], default: vec![0] }, &members);
+        let sorry = draft.weighted(&[("192.0.2.9", 1)]);
+        draft.on_all_down = [OnAllDown::All, OnAllDown::Empty, OnAllDown::Pool(sorry)][on_all_down];
+        let mut bench = draft.top(pool);
+        assert_eq!(bench.ask(), ["192.0.2.1"]);
+        bench.down("192.0.2.1");
+        let wanted: &[&str] = if on_all_down == 1 { &[] } else { &["192.0.2.1"] };
+        assert_eq!(bench.ask(), wanted, "{on_all_down}");
+        assert_eq!(bench.chart.plight(Family::V4), Plight::AllDown);
+        assert_eq!(bench.ask_from(Family::V4, "9.0.0.0/24").0, ["192.0.2.0"]);
+    }
 }
 
 #[test]

@@ -458,6 +458,7 @@ mod tests {
             ttl_secs: 30,
             on_all_down: OnAllDown::All,
             ipv6: true,
+            client_subnet: true,
         };
         Arc::new(Topology { services: services.iter().map(service).collect(), ..Topology::default() })
     }

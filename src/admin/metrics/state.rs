@@ -45,7 +45,9 @@ pub(super) fn write(page: &mut Page<'_>, status: &Status) -> fmt::Result {
 }
 
 fn configuration(page: &mut Page<'_>, configuration: &ConfigurationStatus) -> fmt::Result {
-    let ConfigurationStatus { loaded, reloads, failures, refused, errors, warnings, removal } = configuration;
+    // What pools lack of geography is among the warnings.
+    let ConfigurationStatus { loaded, reloads, failures, refused, errors, warnings, removal, geography: _ } =
+        configuration;
     let help = "When the configuration in use was taken up, in seconds since 1970.";
     page.gauge("portolan_configuration_loaded_timestamp_seconds", help, *loaded)?;
     page.counter("portolan_reloads", "Reloads that were taken up.", *reloads)?;

@@ -22,6 +22,7 @@ pub(super) fn rule(spec: &RuleSpec, members: Vec<u32>) -> Rule {
         countries: codes(&spec.countries),
         continents: codes(&spec.continents),
         members,
+        strict: spec.strict.is_some(),
     }
 }
 

@@ -74,6 +74,7 @@ pub(super) fn compile(
             ttl_secs: spec.ttl_secs,
             on_all_down,
             ipv6: spec.ipv6,
+            client_subnet: spec.client_subnet.or_else(|| all_pools.get(pool)?.client_subnet).unwrap_or(true),
         });
     }
     services

@@ -48,6 +48,7 @@ pub(super) fn check(
         check_size(specs[at], reach[at], problems);
         check_members(specs[at], &compiled.pools[at], problems);
         check_answers(specs[at], reach[at], problems);
+        check_strict(specs, &compiled.pools[at], &compiled.member_places[at], problems);
         check_nearest(
             specs[at],
             &compiled.pools[at],
@@ -291,6 +292,20 @@ fn check_answers(spec: &PoolSpec, reach: Reach, problems: &mut Problems) {
             .label("the CNAME")
             .also(if spec.policy.value == PolicyWord::All { spec.policy.place } else { spec.answers.place }, "several endpoints in one answer")
             .help("a CNAME stands alone: answer one endpoint at a time (answers = 1 and a policy other than \"all\"), or use addresses");
+    }
+}
+
+/// A pool that holds a `geo` pool turns to its next member where that one comes to nothing, so that a strict rule inside could
+/// not keep its promise.
+fn check_strict(specs: &[&PoolSpec], pool: &Pool, places: &[Place], problems: &mut Problems) {
+    for (member, &place) in pool.members.iter().zip(places) {
+        let MemberKind::Pool(inner) = member.kind else { continue };
+        let Some(strict) = specs[inner.index()].rules.iter().find_map(|rule| rule.strict) else { continue };
+        let (inner, outer) = (Quoted(&specs[inner.index()].name.value), Quoted(&pool.name));
+        problems
+            .error(place, format!("pool {inner} has a strict rule, and pool {outer} would send its clients elsewhere"))
+            .also(strict, "the strict rule")
+            .help("name a pool with strict rules in a service directly, or leave `strict` away");
     }
 }
 

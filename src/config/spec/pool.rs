@@ -28,6 +28,8 @@ pub(in crate::config) struct PoolSpec {
     pub(in crate::config) datacenter: Option<At<Box<str>>>,
     pub(in crate::config) monitor: Option<At<Box<str>>>,
     pub(in crate::config) on_all_down: Option<OnAllDownSpec>,
+    /// `client-subnet`: whether services over this pool look at client subnets.
+    pub(in crate::config) client_subnet: Option<bool>,
     pub(in crate::config) regulation: Arc<RegulationSpec>,
     /// `None` where the key is missing or is no list.
     pub(in crate::config) members: Option<Vec<MemberSpec>>,
@@ -75,6 +77,8 @@ pub(in crate::config) struct RuleSpec {
     pub(in crate::config) countries: Vec<At<Box<str>>>,
     pub(in crate::config) continents: Vec<At<Box<str>>>,
     pub(in crate::config) members: Vec<MemberSpec>,
+    /// Where `strict = true` is written.
+    pub(in crate::config) strict: Option<Place>,
 }
 
 /// `on-all-down` as written.
@@ -85,6 +89,9 @@ pub(in crate::config) enum OnAllDownSpec {
     Pool(At<Box<str>>),
 }
 
+/// What a rule of a `geo` pool is called in messages.
+const RULE: &str = "a rule of";
+
 const MEMBERS_HELP: &str =
     "write members = [ { addresses = [\"192.0.2.1\"] } ] or the names of pools: members = [\"web-fra\", \"web-iad\"]";
 
@@ -92,7 +99,8 @@ impl PoolSpec {
     pub(super) fn read(name: At<&str>, mut table: TableReader<'_>, problems: &mut Problems) -> Option<Self> {
         let at_name = values::name(name, "pool", problems)?;
         let on_all_down = table.optional("on-all-down", problems, on_all_down);
-        let spec = Self::read_keys(at_name, &mut table, on_all_down, problems);
+        let client_subnet = table.optional("client-subnet", problems, |item, problems| item.boolean(problems));
+        let spec = Self { client_subnet, ..Self::read_keys(at_name, &mut table, on_all_down, problems) };
         table.finish(problems);
         Some(spec)
     }
@@ -162,6 +170,7 @@ impl PoolSpec {
             datacenter,
             monitor,
             on_all_down,
+            client_subnet: None,
             regulation,
             members,
             rules,
@@ -264,7 +273,8 @@ fn members_of(item: Item<'_>, is_complete: &mut bool, problems: &mut Problems) -
     let written = items.len();
     let members: Vec<_> = items.into_iter().filter_map(|item| member(item, problems)).collect();
     *is_complete &= members.len() == written;
-    if written == 0 && item.key == "members" {
+    // A rule without members answers its clients NODATA, and so does an empty default.
+    if written == 0 && item.key == "members" && item.subject.kind != RULE {
         problems.error(item.place, format!("{} has no member", item.subject)).help(MEMBERS_HELP);
     }
     Some(members)
@@ -324,7 +334,7 @@ fn rules_of(item: Item<'_>, is_complete: &mut bool, problems: &mut Problems) -> 
 }
 
 fn rule(item: Item<'_>, is_complete: &mut bool, problems: &mut Problems) -> Option<RuleSpec> {
-    let subject = Subject { kind: "a rule of", name: item.subject.name };
+    let subject = Subject { kind: RULE, name: item.subject.name };
     let mut table = item.table(subject, problems)?;
     let mut keys = 0;
     let mut codes = |key, problems: &mut Problems| {
@@ -340,8 +350,9 @@ fn rule(item: Item<'_>, is_complete: &mut bool, problems: &mut Problems) -> Opti
         keys += 1;
         item.list("numbers", problems).unwrap_or_default()
     });
-    const HELP: &str = "write members = [\"POOL\"]: the pools to try, in order";
+    const HELP: &str = "write members = [\"POOL\"]: the pools to try, in order; members = [] answers NODATA";
     let members = table.required("members", HELP, problems);
+    let strict = table.item("strict").filter(|item| item.boolean(problems) == Some(true));
     let rule = RuleSpec {
         subnets: subnets.into_iter().filter_map(|text| values::prefix(text, problems)).collect(),
         asns: asns.into_iter().flatten().filter_map(|item| asn(item, problems)).collect(),
@@ -349,6 +360,7 @@ fn rule(item: Item<'_>, is_complete: &mut bool, problems: &mut Problems) -> Opti
         countries: countries.into_iter().filter_map(|text| values::country(text, problems)).collect(),
         continents: continents.into_iter().filter_map(|text| values::continent(text, problems)).collect(),
         members: members.and_then(|item| members_of(item, is_complete, problems)).unwrap_or_default(),
+        strict: strict.map(|item| item.place),
     };
     let (subject, place) = (table.subject, table.place);
     table.finish(problems);

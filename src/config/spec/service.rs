@@ -15,6 +15,8 @@ pub(in crate::config) struct ServiceSpec {
     pub(in crate::config) ttl_secs: u32,
     pub(in crate::config) on_all_down: Option<OnAllDownSpec>,
     pub(in crate::config) ipv6: bool,
+    /// Whether it looks at client subnets; its pool's word where it has none of its own.
+    pub(in crate::config) client_subnet: Option<bool>,
     pub(in crate::config) kind: Kind,
 }
 
@@ -65,9 +67,10 @@ impl ServiceSpec {
                 .help("leave it away: an SRV record names hosts, which have addresses of their own");
         }
         let ipv6 = ipv6.and_then(|item| item.boolean(problems)).unwrap_or(true);
+        let client_subnet = table.optional("client-subnet", problems, |item, problems| item.boolean(problems));
         let chooser = chooser(name, &mut table, problems);
         table.finish(problems);
-        Some(Self { name: at_name?, chooser: chooser?, ttl_secs, on_all_down, ipv6, kind: kind? })
+        Some(Self { name: at_name?, chooser: chooser?, ttl_secs, on_all_down, ipv6, client_subnet, kind: kind? })
     }
 }
 

@@ -225,6 +225,7 @@ impl Controller {
         self.configuration.reloads += 1;
         self.configuration.loaded = unix_now();
         self.configuration.warnings = self.world.warnings.clone();
+        self.configuration.geography = self.world.geography.clone();
         let generation = self.published.load().generation;
         tracing::info!(generation, services = self.charts.len(), "configuration applied");
         self.log_removed();

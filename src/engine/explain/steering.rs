@@ -17,8 +17,9 @@ use crate::{
     engine::steered::family,
     geo::Finding,
     steer::{
-        Content, DatacenterId, Family, Fate, InspectedEndpoint, InspectedMember, InspectedPool, Inspection, Kind,
-        OnAllDown, Part, Plight, Service, ServiceId, Target, Vantage, inspect, is_special,
+        Authority, Chart, Content, DatacenterId, Family, Fate, InspectedAttempt, InspectedEndpoint, InspectedMember,
+        InspectedPool, Inspection, Kind, LastWord, OnAllDown, Part, Plight, Service, ServiceId, State, Target, Vantage,
+        inspect,
     },
 };
 
@@ -38,7 +39,7 @@ pub(super) fn steering(world: &World<'_>, asked: &Asked<'_>) -> Option<SteeringV
     let chart = world.snapshot.charts.get(asked.service.index())?;
     let family = family(chart, asked.request.rtype)?;
     let service = topology.services.get(asked.service.index())?;
-    let (address, decided_by) = decided_by(world, asked);
+    let (address, decided_by) = decided_by(chart, family, asked);
     let found = world.databases.lookup(address);
     let vantage = Vantage { address, location: &found.location };
     let inspection = inspect(topology, world.conditions, world.databases, asked.service, family, vantage);
@@ -60,7 +61,7 @@ pub(super) fn steering(world: &World<'_>, asked: &Asked<'_>) -> Option<SteeringV
 }
 
 /// Which address decides, and why that one.
-fn decided_by(world: &World<'_>, asked: &Asked<'_>) -> (IpAddr, DecidedByView) {
+fn decided_by(chart: &Chart, family: Family, asked: &Asked<'_>) -> (IpAddr, DecidedByView) {
     let Request { client, subnet, .. } = asked.request;
     let by_resolver = |why: String| {
         let address = client.to_string();
@@ -75,11 +76,17 @@ fn decided_by(world: &World<'_>, asked: &Asked<'_>) -> (IpAddr, DecidedByView) {
     if !asked.client_subnet {
         return by_resolver("the zone has client-subnet = false".to_owned());
     }
-    if is_special(&world.snapshot.topology, asked.service, subnet.addr()) {
-        return by_resolver(format!("{subnet} is {}, and no rule names it", special_word(subnet.addr())));
+    match chart.authority(family, subnet.addr()) {
+        Authority::Resolver => by_resolver("the service has client-subnet = false".to_owned()),
+        Authority::ResolverOfSpecial => {
+            let word = special_word(subnet.addr());
+            by_resolver(format!("{subnet} is {word}, and neither a rule nor a database knows it"))
+        }
+        Authority::Subnet => {
+            let why = "the client subnet that the resolver sent".to_owned();
+            (subnet.addr(), DecidedByView { address: subnet.to_string(), is_subnet: true, why })
+        }
     }
-    let why = "the client subnet that the resolver sent".to_owned();
-    (subnet.addr(), DecidedByView { address: subnet.to_string(), is_subnet: true, why })
 }
 
 /// What kind of address says nothing of where a client is.
@@ -109,7 +116,8 @@ fn location(found: &Finding<'_>, named: &[IpNet]) -> LocationView {
         carried: found.carried.map(|carried| carried.to_string()),
         continent: text(&place.continent),
         country: text(&place.country),
-        subdivision: text(&place.subdivision),
+        subdivision: text(&place.subdivisions.last().cloned()),
+        subdivisions: place.subdivisions.iter().map(ToString::to_string).collect(),
         city: text(&place.city),
         latitude: place.coordinates.map(|point| rounded(point.latitude(), 1e4)),
         longitude: place.coordinates.map(|point| rounded(point.longitude(), 1e4)),
@@ -132,7 +140,7 @@ fn hundredths(part: Part) -> f64 {
 fn ttl(words: &Words<'_>, service: &Service, secs: u32, inspection: &Inspection) -> TtlView {
     let flipping = || {
         let secs = inspection.flips_in_secs?;
-        let tree = |attempt: &crate::steer::InspectedAttempt| flipping_target(words, &attempt.tree, secs);
+        let tree = |attempt: &InspectedAttempt| flipping_target(words, &attempt.tree, secs);
         let (target, verdict) = inspection.attempts.iter().find_map(tree)?;
         Some(match verdict {
             "unknown" => format!("{target} was never judged; its first health check is due within {secs} s"),
@@ -175,10 +183,10 @@ fn aging_alias<'a>(words: &Words<'a>, pool: &InspectedPool, secs: u32) -> Option
 
 fn attempts(words: &Words<'_>, service: &Service, inspection: &Inspection, answers: &[RecordView]) -> Vec<AttemptView> {
     let last = inspection.attempts.len() - 1;
-    let view = |(at, attempt): (usize, &crate::steer::InspectedAttempt)| {
+    let view = |(at, attempt): (usize, &InspectedAttempt)| {
         let is_answering = at == last && attempt.tree.is_usable;
         AttemptView {
-            why: why(words, service, attempt.plight, attempt.tree.id == service.pool),
+            why: why(words, service, attempt),
             is_answering,
             serves_other_family: attempt.serves_other_family,
             pool: pool(words, &attempt.tree, if is_answering { answers } else { &[] }),
@@ -188,12 +196,16 @@ fn attempts(words: &Words<'_>, service: &Service, inspection: &Inspection, answe
 }
 
 /// Why the service turns to a pool that is not its own in good health.
-fn why(words: &Words<'_>, service: &Service, plight: Plight, is_own: bool) -> Option<String> {
-    Some(match (plight, service.on_all_down) {
+fn why(words: &Words<'_>, service: &Service, attempt: &InspectedAttempt) -> Option<String> {
+    let is_own = attempt.tree.id == service.pool;
+    Some(match (attempt.plight, service.on_all_down) {
         (Plight::None | Plight::OtherFamily, _) => return None,
         (Plight::AllDown, OnAllDown::Pool(other)) if !is_own => {
             let name = &words.topology.pools[other.index()].name;
             format!("nothing is usable: on-all-down turns to pool {name}")
+        }
+        (Plight::AllDown, OnAllDown::Pool(_)) if attempt.tree.last_word.is_some() => {
+            "nothing is usable, and the rule is strict: its own members are answered as if all were up".to_owned()
         }
         (Plight::AllDown, OnAllDown::Pool(_)) => "that pool is not usable either: as if all were up".to_owned(),
         (Plight::AllDown, _) if words.conditions.recovering.contains_key(&service.pool) => {
@@ -201,8 +213,26 @@ fn why(words: &Words<'_>, service: &Service, plight: Plight, is_own: bool) -> Op
                 .to_owned()
         }
         (Plight::AllDown, _) => "nothing is usable: on-all-down = \"all\" answers as if all were up".to_owned(),
-        (Plight::Drained, _) => "nothing but draining members is left: they are answered".to_owned(),
+        (Plight::Drained, _) => format!("nothing but {} is left: they are answered", drained_words(&attempt.tree)),
         (Plight::Disabled, _) => "nothing but disabled members is left: they are answered".to_owned(),
+    })
+}
+
+/// What kept the members of a pool out that are answered because nothing else is left.
+fn drained_words(pool: &InspectedPool) -> &'static str {
+    let is_forced = any_endpoint(pool, &|endpoint| endpoint.is_forced_down && endpoint.state != State::Disabled);
+    let drains = any_endpoint(pool, &|endpoint| endpoint.state == State::Draining && !endpoint.is_forced_down);
+    match (is_forced, drains) {
+        (true, false) => "members that are forced down",
+        (true, true) => "members that drain or are forced down",
+        (false, _) => "draining members",
+    }
+}
+
+fn any_endpoint(pool: &InspectedPool, is: &dyn Fn(&InspectedEndpoint) -> bool) -> bool {
+    pool.members.iter().any(|member| match &member.content {
+        Content::Pool(inner) => any_endpoint(inner, is),
+        Content::Endpoint(endpoint) => is(endpoint),
     })
 }
 
@@ -215,6 +245,7 @@ fn pool(words: &Words<'_>, inspected: &InspectedPool, answers: &[RecordView]) ->
         min_up: min_up_words(configured.min_up),
         meets_min_up: inspected.meets_min_up,
         is_usable: inspected.is_usable,
+        ends_at: inspected.last_word.as_ref().map(last_word),
         picks: inspected.picks,
         slots: inspected.slots,
         members: inspected.members.iter().map(|found| member(words, inspected, found, answers)).collect(),
@@ -336,6 +367,11 @@ fn no_answer(steering: &SteeringView, last: &AttemptView) -> String {
     if steering.areas == 0 {
         return "the service has ipv6 = false: it publishes no AAAA records".to_owned();
     }
+    if let Some(rule) =
+        last.pool.ends_at.as_ref().filter(|_| !last.pool.members.iter().any(|member| member.rule.is_some()))
+    {
+        return format!("NODATA by pool {}: the search ends at {rule}", last.pool.name);
+    }
     if last.pool.policy == "geo" && !last.pool.members.iter().any(|member| member.rule.is_some()) {
         return format!("no rule of pool {} matches this client, and its default is empty", last.pool.name);
     }
@@ -346,6 +382,11 @@ fn no_answer(steering: &SteeringView, last: &AttemptView) -> String {
         return format!("NODATA for {records}: no usable {family} member, {other} has some");
     }
     "nothing is usable, and on-all-down answers nothing".to_owned()
+}
+
+fn last_word(last: &LastWord) -> String {
+    let how = if last.is_strict { "strict = true" } else { "members = []" };
+    format!("the rule for {}, which has {how}", offer_words(&last.offer))
 }
 
 /// Whether a pool offers a member to this client: a `geo` pool offers only what its rules say.

@@ -7,8 +7,8 @@ use crate::{
     engine::fixture::{DOWN, Draft, UP},
     health::{Standing, Verdict},
     steer::{
-        DatacenterId, EndpointId, Failback, LoadPolicy, Measure, MinUp, OnAllDown, Part, Policy, PoolId, Rule, State,
-        Target,
+        DatacenterId, EndpointId, Failback, Force, LoadPolicy, Measure, MinUp, OnAllDown, Part, Policy, PoolId, Rule,
+        State, Target,
     },
 };
 
@@ -211,6 +211,32 @@ fn nodata_of_a_published_type_lives_no_longer_than_an_answer() {
     };
     assert_eq!(soa_ttl("www"), 30, "AAAA may be back as soon as an address is up");
     assert_eq!(soa_ttl("sticky"), 60, "no member has IPv6: the zone's negative TTL");
+}
+
+#[test]
+fn members_that_are_forced_down_are_not_called_draining() {
+    let mut draft = Draft::new();
+    draft.endpoints[..3].iter_mut().for_each(|endpoint| endpoint.force = Some(Force::Down));
+    let because = ask(draft, "www", "A", Some("20.1.2.0/24")).because;
+    assert!(because.starts_with("nothing but members that are forced down is left: they are answered"), "{because}");
+    let mut draft = Draft::new();
+    draft.endpoints[0].force = Some(Force::Down);
+    draft.datacenters[0].state = State::Draining;
+    let explanation = ask(draft, "www", "A", Some("20.1.2.0/24"));
+    let web = &explanation.steps[0].steering.as_ref().unwrap().attempts[0].pool;
+    let fra = web.members.iter().find(|member| member.name == "web-fra").unwrap().pool.as_ref().unwrap();
+    assert_eq!(fra.members[0].reason.split(" (").next(), Some("forced down by the operator"), "{:?}", fra.members);
+}
+
+#[test]
+fn a_rule_that_ends_the_search_is_named() {
+    let mut draft = Draft::new();
+    if let Policy::Geo { rules, .. } = &mut draft.pool_named("by-country").policy {
+        rules[0].members.clear();
+    }
+    let explanation = ask(draft, "geo", "A", Some("40.1.2.0/24"));
+    let wanted = "NODATA by pool by-country: the search ends at the rule for country JP, which has members = []";
+    assert_eq!(explanation.because, wanted);
 }
 
 #[test]

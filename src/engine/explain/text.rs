@@ -124,9 +124,10 @@ fn field(name: &str, words: &str, ink: Ink) -> String {
 
 fn place(location: &LocationView) -> String {
     let mut parts: Vec<String> = Vec::new();
-    let region = location.subdivision.as_ref().or(location.country.as_ref());
-    let named = [location.city.as_ref(), region, location.continent.as_ref()];
-    let named: Vec<&str> = named.into_iter().flatten().map(String::as_str).collect();
+    // The code of a subdivision has its country in it.
+    let country = location.country.as_ref().filter(|_| location.subdivisions.is_empty());
+    let wide = country.into_iter().chain(&location.continent);
+    let named: Vec<&str> = location.city.iter().chain(&location.subdivisions).chain(wide).map(String::as_str).collect();
     parts.push(if named.is_empty() { "unknown to the databases".to_owned() } else { named.join(", ") });
     if let (Some(latitude), Some(longitude)) = (location.latitude, location.longitude) {
         parts.push(format!("{latitude:.2}, {longitude:.2}"));

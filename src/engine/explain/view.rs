@@ -124,8 +124,11 @@ pub struct LocationView {
     pub continent: Option<String>,
     /// ISO 3166-1.
     pub country: Option<String>,
-    /// ISO 3166-2.
+    /// ISO 3166-2: the widest that holds the place.
     pub subdivision: Option<String>,
+    /// All of them, the narrowest first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub subdivisions: Vec<String>,
     /// English name.
     pub city: Option<String>,
     /// Degrees north.
@@ -185,6 +188,9 @@ pub struct PoolView {
     pub meets_min_up: bool,
     /// It comes to something.
     pub is_usable: bool,
+    /// Of a `geo` pool: the rule that ends the search for this client.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ends_at: Option<String>,
     /// How many members an answer has.
     pub picks: usize,
     /// Slots of its wheel.

@@ -71,6 +71,7 @@ fn snapshot(services: &[(&str, &[&str])]) -> Snapshot {
             ttl_secs: 30,
             on_all_down,
             ipv6: true,
+            client_subnet: true,
         });
     }
     let names: Vec<(Name, ZoneId, ServiceId)> =

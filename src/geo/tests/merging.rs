@@ -39,7 +39,7 @@ fn city_and_asn_databases_give_both() {
     let finding = databases.lookup(ip("89.160.20.115"));
     assert_eq!(finding.location.country.as_deref(), Some("SE"));
     assert_eq!(finding.location.city.as_deref(), Some("Linköping"));
-    assert_eq!(finding.location.subdivision.as_deref(), Some("SE-E"));
+    assert_eq!(*finding.location.subdivisions, ["SE-E".into()]);
     assert_eq!(finding.location.asn, Some(29518));
     assert_eq!(finding.network, "89.160.20.112/28".parse().unwrap());
     let words: Vec<_> = finding.sources.iter().map(|s| (s.label, s.kind, s.network.to_string())).collect();
@@ -111,17 +111,40 @@ fn a_client_without_coordinates_is_at_its_countrys() {
             ("1.0.5.0/24", place("FR", Some("Paris"), Some((48.9, 2.3)))),
             ("1.0.6.0/24", place("FR", Some("Lyon"), Some((45.8, 4.8)))),
             ("1.0.7.0/24", place("FR", None, None)),
+            ("1.0.8.0/24", place("QZ", None, None)),
         ],
     );
     let databases = databases(&[database]);
     for (address, expected, reason) in [
         ("1.0.2.1", at(51.0, 9.0), "the record without a city stands for the country"),
         ("1.0.4.1", at(47.1, 9.5), "the only point that is known in it"),
-        ("1.0.7.1", None, "two cities and nothing to choose by"),
+        ("1.0.7.1", at(46.0, 2.0), "two cities and nothing to choose by: the built-in table"),
+        ("1.0.8.1", None, "no country that the table has, and never (0, 0)"),
         ("1.0.0.1", at(50.9, 6.9), "its own"),
         ("9.0.0.1", None, "nobody knows it"),
     ] {
         assert_eq!(databases.lookup(ip(address)).location.coordinates, expected, "{address}: {reason}");
+    }
+}
+
+#[test]
+fn a_continent_follows_from_the_country_where_no_database_has_one() {
+    let record = Value::map([("country", Value::map([("iso_code", Value::from("JP"))]))]);
+    let databases = databases(&[written("Country", &[("1.0.0.0/24", record)])]);
+    let location = databases.lookup(ip("1.0.0.1")).location;
+    assert_eq!((location.continent.as_deref(), location.coordinates), (Some("AS"), at(36.0, 138.0)));
+    let (atlas, areas) = Atlas::survey(&databases, &[], |location, _| location.continent.clone());
+    let place = atlas.locate(ip("1.0.0.1"));
+    assert_eq!(areas[place.area.0 as usize].as_deref(), Some("AS"), "the survey says what a lookup says");
+}
+
+#[test]
+fn a_database_without_description_or_type_is_read() {
+    for (kind, description) in [("Example", &[][..]), ("", &[("en", "written by a test")]), ("", &[])] {
+        let mut writer = Writer::builder(kind).description(description).build();
+        writer.insert_value("1.0.0.0/24".parse::<ipnet::IpNet>().unwrap(), place("DE", None, None)).unwrap();
+        let database = Database::open("db", writer.to_bytes().unwrap()).unwrap();
+        assert_eq!(database.lookup(ip("1.0.0.1")).0.country.as_deref(), Some("DE"), "{kind:?} {description:?}");
     }
 }
 
@@ -137,7 +160,7 @@ fn db_ip_files_are_read_as_they_are_written() {
     let database = written("DBIP-City-Lite", &[("2a02:168::/32", record.clone()), ("77.56.0.0/14", record)]);
     for address in ["2a02:168::1", "77.57.1.1"] {
         let (location, _) = database.lookup(ip(address));
-        assert_eq!((location.country.as_deref(), location.subdivision.as_deref()), (Some("CH"), None));
+        assert_eq!((location.country.as_deref(), location.subdivisions.len()), (Some("CH"), 0));
         assert_eq!((location.city.as_deref(), location.coordinates), (Some("Winterthur"), at(47.5, 8.75)));
     }
 }

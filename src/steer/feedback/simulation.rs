@@ -93,6 +93,7 @@ fn topology(policy: LoadPolicy, capacity: Option<crate::steer::Capacity>) -> Arc
         ttl_secs: TTL_SECS as u32,
         on_all_down: OnAllDown::All,
         ipv6: true,
+        client_subnet: true,
     };
     let sources = ["lb0", "lb1"].map(|name| LoadSource { name: name.into(), ..source() });
     let pools = vec![first, second, top];

@@ -9,6 +9,8 @@ mod geo;
 mod nearest;
 mod weighted;
 
+pub(super) use geo::Reached;
+
 use super::{
     part::Part,
     pool::{Policy, Pool},
@@ -244,7 +246,7 @@ pub(super) fn select(pool: &Pool, vista: Vista<'_>, wanted: usize, ballot: &mut 
 /// The members that a pool offers in an area, whatever their health.
 pub(super) fn offered(pool: &Pool, sight: Option<&Sight>) -> Vec<u16> {
     match (&pool.policy, sight) {
-        (Policy::Geo { rules, default }, Some(Sight::Geo(matching))) => geo::order(rules, matching, default),
+        (Policy::Geo { rules, default }, Some(Sight::Geo(matching))) => Reached::of(rules, matching).order(default),
         _ => (0..pool.members.len() as u16).collect(),
     }
 }

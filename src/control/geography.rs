@@ -1,0 +1,163 @@
+//! Which geography pools need that no loaded database has: such a pool treats all clients alike, and nothing else would say so.
+
+use crate::{
+    geo::Coverage,
+    steer::{Policy, Pool, Rule, Topology},
+};
+
+/// As many pools are named in one line.
+const NAMED: usize = 5;
+
+/// Something that a pool can ask of databases.
+struct Need {
+    /// What the pool has: `policy nearest`, `rules by asn`.
+    has: &'static str,
+    /// What no database knows.
+    lacks: &'static str,
+    /// What follows for clients.
+    follows: &'static str,
+    /// Which database would help.
+    remedy: &'static str,
+    is_met: fn(&Coverage) -> bool,
+    is_of: fn(&Pool) -> bool,
+}
+
+const NEEDS: [Need; 5] = [
+    Need {
+        has: "policy nearest",
+        lacks: "coordinates or countries",
+        follows: "every client gets the members in the order written",
+        remedy: "a City or Country database",
+        is_met: |coverage| coverage.has_coordinates,
+        is_of: |pool| matches!(pool.policy, Policy::Nearest { .. }),
+    },
+    Need {
+        has: "rules by asn",
+        lacks: "autonomous systems",
+        follows: "these rules match nobody",
+        remedy: "an ASN database",
+        is_met: |coverage| coverage.has_asns,
+        is_of: |pool| has_rule(pool, |rule| !rule.asns.is_empty()),
+    },
+    Need {
+        has: "rules by subdivision",
+        lacks: "subdivisions of countries",
+        follows: "these rules match nobody",
+        remedy: "a City database with ISO 3166-2 codes",
+        is_met: |coverage| coverage.has_subdivisions,
+        is_of: |pool| has_rule(pool, |rule| !rule.subdivisions.is_empty()),
+    },
+    Need {
+        has: "rules by country",
+        lacks: "countries",
+        follows: "these rules match nobody",
+        remedy: "a Country or City database",
+        is_met: |coverage| coverage.has_countries,
+        is_of: |pool| has_rule(pool, |rule| !rule.countries.is_empty()),
+    },
+    Need {
+        has: "rules by continent",
+        lacks: "continents or countries",
+        follows: "these rules match nobody",
+        remedy: "a Country or City database",
+        is_met: |coverage| coverage.has_continents,
+        is_of: |pool| has_rule(pool, |rule| !rule.continents.is_empty()),
+    },
+];
+
+fn has_rule(pool: &Pool, is: fn(&Rule) -> bool) -> bool {
+    matches!(&pool.policy, Policy::Geo { rules, .. } if rules.iter().any(is))
+}
+
+/// A warning for each kind of geography that pools need and the databases lack, with the pools by name.
+pub(super) fn missing(topology: &Topology, coverage: &Coverage) -> Vec<String> {
+    let unmet = NEEDS.iter().filter(|need| !(need.is_met)(coverage));
+    unmet.filter_map(|need| warning(need, topology, coverage)).collect()
+}
+
+fn warning(need: &Need, topology: &Topology, coverage: &Coverage) -> Option<String> {
+    let names: Vec<&str> = topology.pools.iter().filter(|pool| (need.is_of)(pool)).map(|pool| &*pool.name).collect();
+    let (&first, rest) = names.split_first()?;
+    let mut shown = format!("pool {first:?}");
+    rest.iter().take(NAMED - 1).for_each(|name| shown += &format!(", {name:?}"));
+    if names.len() > NAMED {
+        shown += &format!(" and {} more", names.len() - NAMED);
+    }
+    let Need { has, lacks, follows, remedy, .. } = need;
+    let whose = match coverage.databases {
+        0 => "no GeoIP database is loaded".to_owned(),
+        _ => format!("no loaded GeoIP database has {lacks}"),
+    };
+    Some(format!("{shown}: {has}, and {whose}: {follows} (help: name {remedy} in `databases` of [geoip])"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steer::{Answers, MinUp, Regulation, Spread};
+
+    const NOTHING: Coverage = Coverage {
+        databases: 0,
+        has_countries: false,
+        has_continents: false,
+        has_coordinates: false,
+        has_subdivisions: false,
+        has_asns: false,
+    };
+
+    fn topology(policies: Vec<Policy>) -> Topology {
+        let one = std::num::NonZeroU32::MIN;
+        let pool = |(at, policy): (usize, Policy)| Pool {
+            name: format!("p{at}").into(),
+            policy,
+            spread: Spread::Query,
+            answers: Answers::Count(one),
+            min_up: MinUp::Members(one),
+            members: Vec::new(),
+            regulation: Regulation::default(),
+        };
+        let pools = policies.into_iter().enumerate().map(pool).collect();
+        Topology::new(Vec::new(), Vec::new(), Vec::new(), pools, Vec::new())
+    }
+
+    fn geo(rule: Rule) -> Policy {
+        Policy::Geo { rules: vec![rule], default: Vec::new() }
+    }
+
+    #[test]
+    fn each_kind_of_geography_that_no_database_has_is_named_with_the_pools_that_need_it() {
+        let nearest = || Policy::Nearest { tie: None };
+        let asn = || geo(Rule { asns: vec![64500], ..Rule::default() });
+        let subdivision = || geo(Rule { subdivisions: vec!["US-CA".into()], ..Rule::default() });
+        let country = || geo(Rule { countries: vec!["DE".into()], ..Rule::default() });
+        let continent = || geo(Rule { continents: vec!["EU".into()], ..Rule::default() });
+        let subnet = geo(Rule { subnets: vec!["10.0.0.0/8".parse().unwrap()], ..Rule::default() });
+        let country_only =
+            Coverage { databases: 1, has_countries: true, has_continents: true, has_coordinates: true, ..NOTHING };
+        let asn_only = Coverage { databases: 1, has_asns: true, ..NOTHING };
+        for (policies, coverage, wanted, why) in [
+            (vec![nearest(), asn()], NOTHING, &["policy nearest", "rules by asn"][..], "nothing is loaded"),
+            (vec![nearest(), country(), continent()], country_only, &[], "countries have built-in coordinates"),
+            (vec![subdivision(), asn()], country_only, &["rules by asn", "rules by subdivision"], "not in there"),
+            (vec![nearest(), asn()], asn_only, &["policy nearest"], "an ASN database knows no places"),
+            (vec![country(), continent()], asn_only, &["rules by country", "rules by continent"], "nor these"),
+            (vec![subnet, Policy::Failover], NOTHING, &[], "prefixes need no database"),
+        ] {
+            let found = missing(&topology(policies), &coverage);
+            assert_eq!(found.len(), wanted.len(), "{why}: {found:?}");
+            assert!(found.iter().zip(wanted).all(|(line, want)| line.contains(want)), "{why}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_warning_names_pools_consequence_and_remedy() {
+        let lines = missing(&topology(vec![Policy::Nearest { tie: None }; 7]), &NOTHING);
+        assert_eq!(
+            lines,
+            [
+                "pool \"p0\", \"p1\", \"p2\", \"p3\", \"p4\" and 2 more: policy nearest, and no GeoIP database is loaded: every \
+              client gets the members in the order written (help: name a City or Country database in `databases` of [geoip])"
+            ]
+        );
+    }
+}

@@ -1,0 +1,68 @@
+//! Areas in words: which clients one area of a service's survey is about, for people who must decide by it.
+
+use super::{
+    compiler::Compiler,
+    pool::{Policy, Rule},
+    preference::Sight,
+    topology::{PoolId, ServiceId, Topology},
+};
+
+/// As many keys of a rule are named.
+const KEYS: usize = 4;
+
+impl Compiler {
+    /// Whose clients these areas of a service's survey ([`super::Chart::distress`]) are, each once: by the rule of a `geo` pool
+    /// that matches them, or by the member that is nearest to them. Nothing where the service tells no places apart, or where
+    /// the areas are all that there are.
+    pub fn area_words(&self, service: ServiceId, areas: &[u32]) -> Vec<String> {
+        let Some((survey, geographic)) = self.survey(service) else { return Vec::new() };
+        if areas.len() == survey.sights.len() {
+            return Vec::new();
+        }
+        let mut words = Vec::new();
+        for sights in areas.iter().filter_map(|&area| survey.sights.get(area as usize)) {
+            let Some(word) =
+                geographic.iter().zip(sights).next().map(|(&pool, sight)| word(self.topology(), pool, sight))
+            else {
+                continue;
+            };
+            if !words.contains(&word) {
+                words.push(word);
+            }
+        }
+        words
+    }
+}
+
+fn word(topology: &Topology, id: PoolId, sight: &Sight) -> String {
+    let pool = &topology.pools[id.index()];
+    match (sight, &pool.policy) {
+        (Sight::Geo(matching), Policy::Geo { rules, .. }) => match matching.first() {
+            Some(&rule) => rule_words(&rules[usize::from(rule)]),
+            None => "clients that no rule matches".to_owned(),
+        },
+        (Sight::Nearest { order, .. }, _) => match order.first().and_then(|&at| pool.members.get(usize::from(at))) {
+            Some(member) => format!("clients nearest to {}", topology.member_name(member.kind)),
+            None => "all clients".to_owned(),
+        },
+        (Sight::Geo(_), _) => "all clients".to_owned(),
+    }
+}
+
+/// `country DE, AT`.
+fn rule_words(rule: &Rule) -> String {
+    let texts = |codes: &[Box<str>]| codes.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let keys = [
+        ("subnet", rule.subnets.iter().map(ToString::to_string).collect()),
+        ("AS", rule.asns.iter().map(ToString::to_string).collect()),
+        ("subdivision", texts(&rule.subdivisions)),
+        ("country", texts(&rule.countries)),
+        ("continent", texts(&rule.continents)),
+    ];
+    let words = |(key, codes): &(&str, Vec<String>)| {
+        let more = codes.len().saturating_sub(KEYS);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("{key} {}{more}", codes.iter().take(KEYS).cloned().collect::<Vec<_>>().join(", "))
+    };
+    keys.iter().filter(|(_, codes)| !codes.is_empty()).map(words).collect::<Vec<_>>().join("; ")
+}
