@@ -141,7 +141,7 @@ fn drain_status_and_metrics_agree_with_what_queries_are_answered() {
     // Another member for each: it becomes effective, later, and that is logged.
     let other = "{ datacenter = \"iad\", addresses = [\"192.0.2.2\", \"2001:db8::2\"] }]\n";
     site.write(ZONE, &site.read(ZONE).replace(", ]\n", &format!(", {other}")));
-    server.until_logged("drain is effective: no new answer names the datacenter");
+    server.until_logged("drain is effective: no new answer names the datacenter datacenter=fra");
     assert_eq!(agreed(&site, &server), BTreeSet::new());
     let status = document(&site, &server, &["status"]);
     let drain = &status["datacenters"][0]["drain"];
