@@ -363,7 +363,7 @@ fn not_all_in_use(report: &ReloadReport) -> Fault {
     let more = report.held.len().saturating_sub(SHOWN);
     let more = if more > 0 { format!("\n  and {more} more files") } else { String::new() };
     let message = format!(
-        "generation {} is in use; all files are applied but {}, held at the last good content:\n  {}{more}",
+        "generation {} is in use; all files are applied but {}:\n  {}{more}",
         report.generation,
         report.held.len(),
         held.join("\n  "),
@@ -379,7 +379,7 @@ pub(super) fn held_text(held: &HeldStatus) -> String {
     let more = held.errors.len().saturating_sub(SHOWN);
     let more = if more > 0 { format!("; and {more} more errors") } else { String::new() };
     let shown: Vec<&str> = held.errors.iter().take(SHOWN).map(String::as_str).collect();
-    format!("{}: {}{more}", held.file, shown.join("; "))
+    format!("{} is {}: {}{more}", held.file, held.in_use(), shown.join("; "))
 }
 
 /// The body of a drain; an empty one says nothing of all this.

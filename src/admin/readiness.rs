@@ -65,9 +65,9 @@ fn concerns(status: &Status) -> Vec<String> {
         ));
     }
     let held = status.held.iter();
-    concerns.extend(held.take(LISTED).map(|file| format!("held at its last good content: {}", held_text(file))));
+    concerns.extend(held.take(LISTED).map(held_text));
     if let Some(more) = status.held.len().checked_sub(LISTED).filter(|more| *more > 0) {
-        concerns.push(format!("{more} more files are held at their last good content; `portolan status` names them"));
+        concerns.push(format!("{more} more files are not in use as they are; `portolan status` names them"));
     }
     let errors = status.configuration.errors.len();
     if errors > 0 && status.held.is_empty() {

@@ -88,9 +88,9 @@ fn held(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
     if status.held.is_empty() {
         return Ok(());
     }
-    writeln!(text, "\n{}", paint.bad("files held at their last good content"))?;
+    writeln!(text, "\n{}", paint.bad("files that are not in use as they are"))?;
     for file in status.held.iter().take(SHOWN_HELD) {
-        writeln!(text, "  {} since {}", file.file, moment(file.since))?;
+        writeln!(text, "  {} since {}: {}", file.file, moment(file.since), file.in_use())?;
         file.errors.iter().try_for_each(|error| writeln!(text, "    {error}"))?;
     }
     match status.held.len().checked_sub(SHOWN_HELD) {

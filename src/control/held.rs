@@ -33,7 +33,7 @@ const RELEASES: usize = 16;
 /// As many errors are kept of one file.
 const LINES: usize = 20;
 
-/// A file that is held at its last good content.
+/// A file that is not in use as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct HeldFile {
     pub path: PathBuf,
@@ -41,6 +41,8 @@ pub(super) struct HeldFile {
     pub errors: Vec<String>,
     /// Whether the file may become readable without being edited.
     pub is_passing: bool,
+    /// Whether the file is left out because it has no last good content.
+    pub is_left_out: bool,
 }
 
 /// A file that is to be held whatever the load says of it.
@@ -194,15 +196,16 @@ impl<'g> Selection<'g> {
 
     /// The files that are held, in order of path.
     pub(super) fn held(&self) -> Vec<HeldFile> {
-        let held = |choice: &Choice| match choice {
+        let held = |(choice, in_use): (&Choice, &SourceFile)| match choice {
             Choice::Held { new, errors, .. } => Some(HeldFile {
                 path: new.path.clone(),
                 errors: errors.clone(),
                 is_passing: new.content.as_ref().is_err_and(Unreadable::is_passing),
+                is_left_out: in_use.role == Role::Absent,
             }),
             Choice::Same | Choice::New | Choice::Kept => None,
         };
-        let mut held: Vec<HeldFile> = self.choices.iter().filter_map(held).collect();
+        let mut held: Vec<HeldFile> = self.choices.iter().zip(self.sources.files()).filter_map(held).collect();
         held.sort_by(|a, b| a.path.cmp(&b.path));
         held
     }

@@ -71,6 +71,7 @@ impl Holding {
             file: file.path.display().to_string(),
             since: self.since.get(&file.path).copied().unwrap_or_default(),
             errors: file.errors.clone(),
+            is_left_out: file.is_left_out,
         };
         self.outlook.held.iter().map(status).collect()
     }
@@ -91,11 +92,15 @@ impl Holding {
 fn log(held: &[&HeldFile]) {
     for file in held.iter().take(LOGGED) {
         for error in &file.errors {
-            tracing::error!(file = %file.path.display(), %error, "file held at its last good content");
+            if file.is_left_out {
+                tracing::error!(file = %file.path.display(), %error, "new file left out: it has no earlier content to use");
+            } else {
+                tracing::error!(file = %file.path.display(), %error, "file held at its last good content");
+            }
         }
     }
     if let Some(more) = held.len().checked_sub(LOGGED).filter(|more| *more > 0) {
-        tracing::error!(files = more, "more files held at their last good content");
+        tracing::error!(files = more, "more files are not in use as they are");
     }
 }
 
@@ -108,6 +113,7 @@ mod tests {
             path: (*path).into(),
             errors: vec![(*error).to_owned()],
             is_passing: false,
+            is_left_out: false,
         };
         Outlook { held: files.iter().map(file).collect(), ..Outlook::default() }
     }

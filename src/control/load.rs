@@ -452,7 +452,8 @@ impl Loading {
             let is_found = origin.is_none() && self.locations.geoip.is_empty();
             if is_found && !self.previous.good.is_empty() {
                 let is_passing = problem.is_passing();
-                self.beside.push(HeldFile { path: problem.path, errors: vec![line], is_passing });
+                let is_left_out = !self.previous.databases.iter().any(|file| file.path == problem.path);
+                self.beside.push(HeldFile { path: problem.path, errors: vec![line], is_passing, is_left_out });
             } else if holds.is_empty() {
                 refused.push(line);
             } else {

@@ -115,7 +115,7 @@ pub struct ConfigurationStatus {
     pub geography: Vec<String>,
 }
 
-/// A file that is held at its last good content.
+/// A file that is not in use as it is: its last good content is, or nothing of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct HeldStatus {
@@ -125,6 +125,16 @@ pub struct HeldStatus {
     pub since: i64,
     /// Why. One line each: `file:line:column: what (help)`.
     pub errors: Vec<String>,
+    /// Whether nothing of the file is in use, because it is new and was never without errors.
+    #[serde(rename = "left-out", default)]
+    pub is_left_out: bool,
+}
+
+impl HeldStatus {
+    /// What is in use in its place.
+    pub fn in_use(&self) -> &'static str {
+        if self.is_left_out { "left out, since it has no earlier content" } else { "held at its last good content" }
+    }
 }
 
 /// A GeoIP database.

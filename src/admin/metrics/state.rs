@@ -29,7 +29,7 @@ pub(super) fn write(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     let help = "When the process started, in seconds since 1970.";
     page.gauge("process_start_time_seconds", help, status.started)?;
     configuration(page, &status.configuration)?;
-    let help = "Files that are held at their last good content, because of errors or because they disappeared.";
+    let help = "Files that are not in use as they are, because of errors or because they disappeared: their last good content is in use, or nothing of a new file.";
     page.gauge("portolan_held_files", help, status.held.len() as i64)?;
     let help = "1 while state could not be saved: a restart would begin without it.";
     page.gauge("portolan_state_unsaved", help, i64::from(status.unsaved.is_some()))?;

@@ -124,9 +124,14 @@ fn a_file_named_by_an_error_that_another_caused_is_released() {
 }
 
 #[test]
-fn a_new_file_with_errors_is_left_out() {
-    let (held, config) = held(&good(&base()), &with(base(), &[("zones/new.toml", "[pool.x")]));
-    assert_eq!(held, ["zones/new.toml"]);
+fn a_new_file_with_errors_is_left_out_and_reported_so() {
+    let good = good(&base());
+    let files = with(base(), &[("zones/new.toml", "[pool.x"), ("zones/pools.toml", "[pool.web")]);
+    let mut selection = Selection::new(sources(&files), &good, |_| false);
+    let (config, _) = selection.settle().unwrap_or_else(|errors| panic!("{errors}"));
+    let held: Vec<_> =
+        selection.held().into_iter().map(|file| (file.path.display().to_string(), file.is_left_out)).collect();
+    assert_eq!(held, [("zones/new.toml".to_owned(), true), ("zones/pools.toml".to_owned(), false)]);
     assert_eq!(config.topology.pools.len(), 1);
 }
 
