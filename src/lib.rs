@@ -4,7 +4,7 @@
 //! the question and the client. Health results, drains, edited files and new GeoIP databases never
 //! touch a query: each makes a new snapshot, and one atomic pointer swap publishes it.
 //!
-//! The modules are layers; each imports only from layers below its own, and in layers 6 and 7 also from those to its left
+//! The modules are layers; each imports only from layers below its own, and in layers 7 and 8 also from those to its left
 //! (`tests/layering.rs`). Layers 1 to 4 and [`engine`] are pure: time, randomness and octets are arguments.
 //!
 //! | layer | modules |
@@ -13,9 +13,10 @@
 //! | 2 | [`steer`] datacenters, endpoints, pools, policies, wheels, charts |
 //! | 3 | [`zone`] RRsets, nodes, lookup, master files |
 //! | 4 | [`snapshot`] |
-//! | 5 | [`engine`] the answer · [`config`] files to domain values · [`probe`] health checks · [`resolve`] what aliases stand for |
-//! | 6 | [`transport`] sockets · [`control`] the controller · [`admin`] HTTP |
-//! | 7 | [`app`], [`cli`] |
+//! | 5 | [`exchange`] one DNS query and its reply, seen from the client |
+//! | 6 | [`engine`] the answer · [`config`] files to domain values · [`probe`] health checks · [`resolve`] what aliases stand for |
+//! | 7 | [`transport`] sockets · [`control`] the controller · [`admin`] HTTP |
+//! | 8 | [`app`], [`cli`] |
 
 pub mod dns;
 pub mod geo;
@@ -25,6 +26,8 @@ pub mod steer;
 pub mod zone;
 
 pub mod snapshot;
+
+pub mod exchange;
 
 pub mod config;
 pub mod engine;

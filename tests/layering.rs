@@ -23,11 +23,12 @@ const fn leaning(modules: &'static [&'static str]) -> Layer {
     Layer { modules, leans_left: true }
 }
 
-const LAYERS: [Layer; 7] = [
+const LAYERS: [Layer; 8] = [
     apart(&["dns", "geo", "health", "load"]),
     apart(&["steer"]),
     apart(&["zone"]),
     apart(&["snapshot"]),
+    apart(&["exchange"]),
     apart(&["engine", "config", "probe", "resolve"]),
     leaning(&["transport", "control", "admin"]),
     leaning(&["app", "cli"]),

@@ -1,16 +1,10 @@
-//! DNS: one query, and what the reply must hold (RFC 1035, RFC 5452 on what makes a reply ours).
-//!
-//! Over UDP each query has a socket, a port and an id of its own, and what does not answer it is as if it had not come.
+//! DNS: one query, and what the reply must hold (RFC 1035).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use hickory_proto::{
-    op::{Message, MessageType},
+    op::{self, Message},
     rr::{RData, RecordType},
-};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::UdpSocket,
 };
 
 use super::{
@@ -19,12 +13,18 @@ use super::{
 };
 use crate::{
     dns::Rcode,
+    exchange::{self, ExchangeError},
     health::{DnsCheck, Failure},
 };
 
-/// What we say that we take over UDP (RFC 9715).
-const UDP_OCTETS: u16 = 1232;
-const IN: u16 = 1;
+impl From<ExchangeError> for Trouble {
+    fn from(error: ExchangeError) -> Self {
+        match error {
+            ExchangeError::Io(error) => error.into(),
+            ExchangeError::NotDns => Failure::NotDns.into(),
+        }
+    }
+}
 
 /// A check made ready.
 #[derive(Debug)]
@@ -59,46 +59,12 @@ impl DnsProbe {
         let id = fastrand::u16(..);
         let mut query = self.query.clone();
         query.splice(..2, id.to_be_bytes());
-        let reply =
-            if self.check.tcp { self.over_tcp(&query, address).await } else { self.over_udp(&query, address).await }?;
+        let is_asked = |query: &op::Query| self.asked.queries.first() == Some(query);
+        let reply = match self.check.tcp {
+            true => exchange::over_tcp(tcp::open(address).await?, &query, is_asked).await?,
+            false => exchange::over_udp(&query, address, is_asked).await?,
+        };
         self.judge(&reply).map(|()| Pass::default()).map_err(Trouble::Target)
-    }
-
-    async fn over_udp(&self, query: &[u8], address: SocketAddr) -> Result<Message, Trouble> {
-        let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        let socket = UdpSocket::bind((any, 0)).await?;
-        // The kernel drops what comes from elsewhere, and tells of closed ports.
-        socket.connect(address).await?;
-        socket.send(query).await?;
-        let mut octets = [0; 4096];
-        loop {
-            let length = socket.recv(&mut octets).await?;
-            let Some(reply) = octets.get(..length).filter(|reply| reply.get(..2) == query.get(..2)) else { continue };
-            match Message::from_vec(reply) {
-                Ok(message) if self.is_reply(&message) => return Ok(message),
-                Ok(_) => {}
-                Err(_) => return Err(Failure::NotDns.into()),
-            }
-        }
-    }
-
-    async fn over_tcp(&self, query: &[u8], address: SocketAddr) -> Result<Message, Trouble> {
-        let mut stream = tcp::open(address).await?;
-        let mut framed = (query.len() as u16).to_be_bytes().to_vec();
-        framed.extend(query);
-        stream.write_all(&framed).await?;
-        let length = stream.read_u16().await?;
-        let mut reply = vec![0; usize::from(length)];
-        stream.read_exact(&mut reply).await?;
-        let is_ours = reply.get(..2) == query.get(..2);
-        Message::from_vec(&reply).ok().filter(|message| is_ours && self.is_reply(message)).ok_or(Failure::NotDns.into())
-    }
-
-    /// Whether a message answers our question. Some errors come without one (RFC 5625 section 4.1 and servers at large).
-    fn is_reply(&self, message: &Message) -> bool {
-        let is_error = Rcode(message.metadata.response_code.into()) != Rcode::NOERROR;
-        message.metadata.message_type == MessageType::Response
-            && (message.queries == self.asked.queries || is_error && message.queries.is_empty())
     }
 
     fn judge(&self, reply: &Message) -> Result<(), Failure> {
@@ -118,24 +84,16 @@ impl DnsProbe {
     }
 }
 
-/// A query with one question and an OPT record (RFC 6891).
+/// A query with an OPT record (RFC 6891) and an id of 0.
 fn query(check: &DnsCheck) -> Vec<u8> {
-    const RECURSION_DESIRED: u8 = 1;
-    const OPT: u16 = 41;
-    let mut query = vec![0, 0, u8::from(check.recursion) * RECURSION_DESIRED, 0, 0, 1, 0, 0, 0, 0, 0, 1];
-    query.extend(&check.name);
-    query.extend(check.rtype.to_be_bytes());
-    query.extend(IN.to_be_bytes());
-    query.push(0);
-    query.extend(OPT.to_be_bytes());
-    query.extend(UDP_OCTETS.to_be_bytes());
-    query.extend([0; 6]);
-    query
+    let DnsCheck { name, rtype, recursion, .. } = check;
+    exchange::Query { name, rtype: *rtype, wants_recursion: *recursion, has_edns: true }.encode(0)
 }
 
 /// A reply that holds the wanted records and nothing else.
 fn answer_of(check: &DnsCheck) -> Vec<u8> {
     const RESPONSE: u8 = 0x80;
+    const IN: u16 = 1;
     let mut reply = vec![0, 0, RESPONSE, 0, 0, 0];
     reply.extend((check.answers.len() as u16).to_be_bytes());
     reply.extend([0; 4]);

@@ -1,0 +1,141 @@
+//! One DNS query and its reply, seen from the client (RFC 1035 section 4.2; RFC 5452 on what makes a reply ours).
+//!
+//! Over UDP each query has a socket, a port and an id of its own, and a datagram that does not answer it is ignored. Who waits
+//! how long, and what a reply must say, is up to the caller.
+
+use std::{
+    fmt, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
+
+use hickory_proto::op::{self, Message, MessageType, ResponseCode};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpStream, UdpSocket},
+};
+
+/// The payload size that our queries announce over UDP, in octets (RFC 9715).
+const UDP_OCTETS: u16 = 1232;
+
+/// A query of class IN for one name and type.
+#[derive(Debug, Clone, Copy)]
+pub struct Query<'q> {
+    /// The name in wire format, without compression.
+    pub name: &'q [u8],
+    /// The record type's number.
+    pub rtype: u16,
+    /// Whether it asks for recursion (RD).
+    pub wants_recursion: bool,
+    /// Whether it has an OPT record (RFC 6891), and so takes more than 512 octets over UDP.
+    pub has_edns: bool,
+}
+
+impl Query<'_> {
+    /// The message with this id.
+    pub fn encode(&self, id: u16) -> Vec<u8> {
+        const RECURSION_DESIRED: u8 = 1;
+        const OPT: u16 = 41;
+        const IN: u16 = 1;
+        let [high, low] = id.to_be_bytes();
+        let flags = u8::from(self.wants_recursion) * RECURSION_DESIRED;
+        let mut message = vec![high, low, flags, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(self.has_edns)];
+        message.extend(self.name);
+        message.extend(self.rtype.to_be_bytes());
+        message.extend(IN.to_be_bytes());
+        if self.has_edns {
+            message.push(0);
+            message.extend(OPT.to_be_bytes());
+            message.extend(UDP_OCTETS.to_be_bytes());
+            message.extend([0; 6]);
+        }
+        message
+    }
+}
+
+/// Why there is no reply.
+#[derive(Debug)]
+pub enum ExchangeError {
+    /// The system or the network failed.
+    Io(io::Error),
+    /// What came back is no DNS message, or over TCP none that answers the query.
+    NotDns,
+}
+
+impl fmt::Display for ExchangeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::NotDns => f.write_str("the reply is no DNS message that answers the query"),
+        }
+    }
+}
+
+impl std::error::Error for ExchangeError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            Self::NotDns => None,
+        }
+    }
+}
+
+impl From<io::Error> for ExchangeError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Sends `query` over UDP and waits, without a time limit, for the reply to it. `is_asked` says whether a question is the
+/// query's.
+///
+/// # Errors
+/// [`ExchangeError`]; a closed port is an error of the network.
+pub async fn over_udp(
+    query: &[u8],
+    server: SocketAddr,
+    is_asked: impl Fn(&op::Query) -> bool,
+) -> Result<Message, ExchangeError> {
+    let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0)).await?;
+    // The kernel drops datagrams of other senders, and reports closed ports.
+    socket.connect(server).await?;
+    socket.send(query).await?;
+    let mut octets = [0; 4096];
+    loop {
+        let length = socket.recv(&mut octets).await?;
+        let Some(reply) = octets.get(..length).filter(|reply| reply.get(..2) == query.get(..2)) else { continue };
+        match Message::from_vec(reply) {
+            Ok(message) if is_reply(&message, &is_asked) => return Ok(message),
+            Ok(_) => {}
+            Err(_) => return Err(ExchangeError::NotDns),
+        }
+    }
+}
+
+/// Sends `query` over a TCP connection and waits, without a time limit, for the reply to it.
+///
+/// # Errors
+/// [`ExchangeError`]
+pub async fn over_tcp(
+    mut stream: TcpStream,
+    query: &[u8],
+    is_asked: impl Fn(&op::Query) -> bool,
+) -> Result<Message, ExchangeError> {
+    let length = u16::try_from(query.len()).map_err(io::Error::other)?;
+    stream.write_all(&[&length.to_be_bytes()[..], query].concat()).await?;
+    let length = stream.read_u16().await?;
+    let mut reply = vec![0; usize::from(length)];
+    stream.read_exact(&mut reply).await?;
+    let is_ours = |message: &Message| reply.get(..2) == query.get(..2) && is_reply(message, &is_asked);
+    Message::from_vec(&reply).ok().filter(is_ours).ok_or(ExchangeError::NotDns)
+}
+
+/// Whether a message answers the question. Some errors come without one (RFC 5625 section 4.1 and servers at large).
+fn is_reply(message: &Message, is_asked: impl Fn(&op::Query) -> bool) -> bool {
+    let is_about_it = match &message.queries[..] {
+        [] => message.metadata.response_code != ResponseCode::NoError,
+        [query] => is_asked(query),
+        _ => false,
+    };
+    message.metadata.message_type == MessageType::Response && is_about_it
+}
