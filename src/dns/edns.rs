@@ -21,12 +21,19 @@ pub struct Edns<'m> {
     pub dnssec_ok: bool,
     /// Whom the resolver asks for (RFC 7871).
     pub subnet: Option<ClientSubnet<'m>>,
-    /// The client's cookie (RFC 7873).
-    pub client_cookie: Option<&'m [u8; 8]>,
-    /// The server cookie after it; empty where there is none.
-    pub server_cookie: &'m [u8],
+    /// The COOKIE option (RFC 7873).
+    pub cookie: Option<Cookie<'m>>,
     /// The server's identifier is wanted (RFC 5001).
     pub wants_nsid: bool,
+}
+
+/// What a COOKIE option holds (RFC 7873 section 4).
+#[derive(Debug, Clone, Copy)]
+pub struct Cookie<'m> {
+    /// The client's cookie.
+    pub client: &'m [u8; 8],
+    /// The server cookie that the client sends back, 8 to 32 octets; empty where it has none.
+    pub server: &'m [u8],
 }
 
 impl<'m> Edns<'m> {
@@ -34,15 +41,7 @@ impl<'m> Edns<'m> {
     pub(super) fn new(class: u16, ttl: [u8; 4]) -> Self {
         let [_, version, flags, _] = ttl;
         let dnssec_ok = flags & 0x80 != 0;
-        Self {
-            udp_payload: class,
-            version,
-            dnssec_ok,
-            subnet: None,
-            client_cookie: None,
-            server_cookie: &[],
-            wants_nsid: false,
-        }
+        Self { udp_payload: class, version, dnssec_ok, subnet: None, cookie: None, wants_nsid: false }
     }
 
     /// Reads the options. Unknown ones, TCP keepalive and padding among them, are passed over, and so are those of another EDNS
@@ -51,7 +50,7 @@ impl<'m> Edns<'m> {
     pub(super) fn read_options(&mut self, octets: &'m [u8]) -> Result<(), Malformed> {
         let read = if self.version == 0 { self.read_each_option(octets) } else { Ok(()) };
         if read.is_err() {
-            (self.subnet, self.client_cookie, self.wants_nsid) = (None, None, false);
+            (self.subnet, self.cookie, self.wants_nsid) = (None, None, false);
         }
         read
     }
@@ -64,10 +63,7 @@ impl<'m> Edns<'m> {
             match code {
                 OPTION_NSID => self.wants_nsid = true,
                 OPTION_CLIENT_SUBNET if self.subnet.is_none() => self.subnet = Some(ClientSubnet::read(data)?),
-                OPTION_COOKIE if self.client_cookie.is_none() => {
-                    let (client, server) = read_cookie(data)?;
-                    (self.client_cookie, self.server_cookie) = (Some(client), server);
-                }
+                OPTION_COOKIE if self.cookie.is_none() => self.cookie = Some(Cookie::read(data)?),
                 _ => {}
             }
             rest = tail;
@@ -79,18 +75,20 @@ impl<'m> Edns<'m> {
     pub fn echo<'e>(&'e self, nsid: &'e [u8]) -> EdnsEcho<'e> {
         let nsid = if self.wants_nsid { nsid } else { &[] };
         let subnet = self.subnet.as_ref().map_or(0, |subnet| OPTION_OCTETS + subnet.octets().len());
-        let cookie = if self.client_cookie.is_some() { OPTION_OCTETS + COOKIE_OCTETS } else { 0 };
+        let cookie = if self.cookie.is_some() { OPTION_OCTETS + COOKIE_OCTETS } else { 0 };
         let nsid_octets = if nsid.is_empty() { 0 } else { OPTION_OCTETS + nsid.len() };
         let options_octets = (nsid_octets + subnet + cookie) as u16;
         EdnsEcho { edns: self, nsid, has_subnet: subnet != 0, options_octets }
     }
 }
 
-/// Eight octets of the client's, and perhaps 8 to 32 of a server's (RFC 7873 section 5.2.2).
-fn read_cookie(data: &[u8]) -> Result<(&[u8; 8], &[u8]), Malformed> {
-    match data.len() {
-        8 | 16..=40 => data.split_first_chunk().ok_or(Malformed),
-        _ => Err(Malformed),
+impl<'m> Cookie<'m> {
+    /// Eight octets of the client's, and perhaps 8 to 32 of a server's (RFC 7873 section 5.2.2).
+    fn read(data: &'m [u8]) -> Result<Self, Malformed> {
+        match data.len() {
+            8 | 16..=40 => data.split_first_chunk().map(|(client, server)| Self { client, server }).ok_or(Malformed),
+            _ => Err(Malformed),
+        }
     }
 }
 
@@ -154,7 +152,7 @@ impl EdnsEcho<'_> {
             }
             options = rest;
         }
-        if let Some(&client) = self.edns.client_cookie {
+        if let Some(Cookie { client: &client, .. }) = self.edns.cookie {
             let mut cookie = [0; COOKIE_OCTETS];
             let (front, back) = cookie.split_at_mut(client.len());
             front.copy_from_slice(&client);

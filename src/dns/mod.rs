@@ -14,7 +14,7 @@ mod subnet;
 
 pub use code::{Opcode, Rcode};
 pub use cookie::{is_own_cookie, server_cookie};
-pub use edns::{Edns, EdnsEcho};
+pub use edns::{Cookie, Edns, EdnsEcho};
 pub use lookup_name::LookupName;
 pub use name::{Name, NameError};
 pub use reply::{Full, Mark, ReplyWriter, Section};

@@ -5,7 +5,10 @@ use super::{
     parsed::Parsed,
 };
 use crate::{
-    dns::{EdnsEcho, Flags, Full, Mark, Opcode, Rcode, ReplyWriter, Section, Tsig, is_own_cookie, server_cookie},
+    dns::{
+        Cookie, EdnsEcho, Flags, Full, Mark, Opcode, Rcode, ReplyWriter, Rtype, Section, Tsig, is_own_cookie,
+        server_cookie,
+    },
     snapshot::Identity,
     steer::{DatacenterId, ServiceId},
 };
@@ -16,6 +19,9 @@ pub(super) struct Frame<'o, 'q> {
     pub(super) is_authoritative: bool,
     /// The greatest scope of what was tailored (RFC 7871 section 7.2.1).
     pub(super) scope: u8,
+    /// A negative answer lives no longer than this, in seconds: a service that has no record of the type at present may have
+    /// one when its answers expire.
+    pub(super) negative_ttl_secs: u32,
     pub(super) service: Option<ServiceId>,
     pub(super) datacenter: Option<DatacenterId>,
     is_truncated: bool,
@@ -44,6 +50,7 @@ impl<'o, 'q> Frame<'o, 'q> {
             writer,
             is_authoritative: false,
             scope: 0,
+            negative_ttl_secs: u32::MAX,
             service: None,
             datacenter: None,
             is_truncated: false,
@@ -52,6 +59,11 @@ impl<'o, 'q> Frame<'o, 'q> {
             parsed,
             identity,
         }
+    }
+
+    /// The type asked for.
+    pub(super) fn asked(&self) -> Rtype {
+        self.parsed.rtype
     }
 
     /// Leaves the client subnet out of the reply.
@@ -73,12 +85,10 @@ impl<'o, 'q> Frame<'o, 'q> {
     pub(super) fn bound_any(&mut self) {
         const OCTETS: usize = 512;
         let Parsed { query, edns, .. } = self.parsed;
-        let has_own_cookie = edns.as_ref().is_some_and(|edns| {
-            let key = &self.identity.cookie_key;
-            let is_own =
-                |client: &[u8; 8]| is_own_cookie(key, *client, edns.server_cookie, query.source, query.now_secs);
-            edns.client_cookie.is_some_and(is_own)
-        });
+        let key = &self.identity.cookie_key;
+        let is_own =
+            |cookie: Cookie<'_>| is_own_cookie(key, *cookie.client, cookie.server, query.source, query.now_secs);
+        let has_own_cookie = edns.as_ref().and_then(|edns| edns.cookie).is_some_and(is_own);
         if query.transport == Transport::Udp && !has_own_cookie {
             let reserved = self.edns.as_ref().map_or(0, EdnsEcho::octets);
             self.writer.lower_limit(OCTETS.saturating_sub(reserved));

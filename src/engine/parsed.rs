@@ -138,6 +138,6 @@ fn objection(header: &Header, question: Option<&Question>, additional: &Addition
 
 /// Whether a request has no question because it asks for nothing but a server cookie (RFC 7873 section 5.4).
 fn asks_for_a_cookie(header: &Header, additional: &Additional<'_>) -> bool {
-    let has_cookie = additional.edns.is_some_and(|edns| edns.client_cookie.is_some());
+    let has_cookie = additional.edns.is_some_and(|edns| edns.cookie.is_some());
     header.counts[0] == 0 && has_cookie && !additional.is_malformed && additional.tsig_at.is_none()
 }

@@ -14,11 +14,8 @@ use crate::{
 
 /// What a service gave.
 pub(super) enum Drawn<'s> {
-    /// The service does not publish the type: NODATA, whatever the health.
-    Unpublished,
-    /// The service publishes the type and has no record of it for this client at present: NODATA. A resolver must not keep
-    /// it longer than it would keep an answer, or clients do without a family long after it is back.
-    Nothing { ttl_secs: u32 },
+    /// No record of the type: NODATA.
+    Nothing,
     /// Records of the type.
     Records,
     /// A CNAME, whose target the message has at `target_at`.
@@ -33,7 +30,7 @@ pub(super) fn draw<'s>(
     draws: &mut Draws,
     frame: &mut Frame<'_, '_>,
 ) -> Result<Drawn<'s>, Full> {
-    let Some(chart) = walk.snapshot.charts.get(service.index()) else { return Ok(Drawn::Unpublished) };
+    let Some(chart) = walk.snapshot.charts.get(service.index()) else { return Ok(Drawn::Nothing) };
     match chart.kind() {
         Kind::Addresses => {}
         Kind::Srv => return srv::draw(walk, (service, chart), owner, draws, frame),
@@ -42,14 +39,21 @@ pub(super) fn draw<'s>(
         }
         Kind::Binding(_) => {}
     }
-    let of_cname = || chart.may_answer_cname().then_some(Family::V4);
-    let Some(family) = Family::asked_by(walk.rtype).or_else(of_cname) else { return Ok(Drawn::Unpublished) };
+    // For ANY, the walk asks for one type after the other.
+    let of_cname = || (walk.rtype != Rtype::ANY && chart.may_answer_cname()).then_some(Family::V4);
+    let Some(family) = Family::asked_by(walk.rtype).or_else(of_cname) else { return Ok(Drawn::Nothing) };
     let subnet = walk.subnet();
     let course = chart.course(family, subnet, walk.query.source);
     if subnet.is_some() {
         frame.scope = frame.scope.max(course.scope);
     }
     frame.service.get_or_insert(service);
+    if course.is_empty() {
+        if chart.publishes(family) {
+            frame.negative_ttl_secs = course.ttl_secs;
+        }
+        return Ok(Drawn::Nothing);
+    }
     let mut first_datacenter = None;
     let mut section = Steered {
         rtype: walk.rtype,
@@ -72,10 +76,7 @@ pub(super) fn draw<'s>(
         frame.datacenter = first_datacenter;
     }
     frame.writer.count(Section::Answer, section.count);
-    if section.count == 0 && !section.is_full && !chart.publishes(family) {
-        return Ok(Drawn::Unpublished);
-    }
-    section.outcome()
+    section.outcome(&mut frame.negative_ttl_secs)
 }
 
 /// The part of the chart that answers a type, if there is one; for people, who ask in no hurry.
@@ -149,11 +150,14 @@ impl<'s> Steered<'s> {
     }
 
     /// What all that was pushed comes to.
-    fn outcome(&self) -> Result<Drawn<'s>, Full> {
+    fn outcome(&self, negative_ttl_secs: &mut u32) -> Result<Drawn<'s>, Full> {
         match self.target {
             _ if self.is_full => Err(Full),
             Some(target) => Ok(Drawn::Alias { target_at: self.target_at, target }),
-            None if self.count == 0 => Ok(Drawn::Nothing { ttl_secs: self.ttl_secs }),
+            None if self.count == 0 => {
+                *negative_ttl_secs = self.ttl_secs;
+                Ok(Drawn::Nothing)
+            }
             None => Ok(Drawn::Records),
         }
     }

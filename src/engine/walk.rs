@@ -32,18 +32,7 @@ pub(super) fn walk(
     frame: &mut Frame<'_, '_>,
 ) -> Rcode {
     let whole_at = Header::OCTETS as u16;
-    let mut walk = Walk {
-        snapshot,
-        query,
-        rtype,
-        subnet,
-        name,
-        whole_at,
-        apex: None,
-        hops: 0,
-        negative_ttl_secs: u32::MAX,
-        trail: None,
-    };
+    let mut walk = Walk { snapshot, query, rtype, subnet, name, whole_at, apex: None, hops: 0, trail: None };
     match walk.run(finding, draws, frame) {
         Ok(rcode) => rcode,
         Err(Full) => {
@@ -67,8 +56,6 @@ pub(super) struct Walk<'s, 'q> {
     /// Where the message has the apex of the zone of that name, where the name ends in a pointer to it.
     apex: Option<Apex>,
     hops: usize,
-    /// A negative answer lives no longer than this, in seconds, whatever its zone says.
-    negative_ttl_secs: u32,
     /// What was passed; nothing until the first alias, which most names are not.
     trail: Option<Trail>,
 }
@@ -139,17 +126,17 @@ impl Walk<'_, '_> {
                 {
                     return Ok(step);
                 }
-                if let Some(service) = service
-                    && let Some(step) = self.answer_steered(service, zone, draws, frame)?
-                {
-                    return Ok(step);
+                if let Some(service) = service {
+                    loop {
+                        if let Some(step) = self.answer_steered(service, zone, draws, frame)? {
+                            return Ok(step);
+                        }
+                        if frame.asked() != Rtype::ANY || !self.try_next_type(frame) {
+                            break;
+                        }
+                    }
                 }
-                if matches!(self.rtype, Rtype::TXT | Rtype::ANY)
-                    && let Some(step) = self.answer_seldom(node, service, zone, draws, frame)?
-                {
-                    return Ok(step);
-                }
-                self.push_soa(zone, &mut frame.writer)?;
+                self.push_soa(zone, frame)?;
                 Ok(Step::End(Rcode::NOERROR))
             }
             Outcome::Delegated(cut) => {
@@ -160,7 +147,7 @@ impl Walk<'_, '_> {
             }
             Outcome::Redirected(owner) => self.redirect(finding, owner, frame),
             Outcome::Missing => {
-                self.push_soa(zone, &mut frame.writer)?;
+                self.push_soa(zone, frame)?;
                 Ok(Step::End(Rcode::NXDOMAIN))
             }
         }
@@ -184,7 +171,10 @@ impl Walk<'_, '_> {
                 rrset.rtype == rtype || rrset.rtype == Rtype::CNAME && rtype != Rtype::RRSIG && rtype != Rtype::NSEC
             }),
         };
-        let Some(rrset) = found else { return Ok(None) };
+        let Some(rrset) = found else {
+            let is_whoami = matches!(self.rtype, Rtype::TXT | Rtype::ANY) && node.is_whoami();
+            return if is_whoami { self.answer_whoami(place, frame) } else { Ok(None) };
+        };
         let start = frame.writer.position();
         if rrset.rtype == Rtype::CNAME && !matches!(self.rtype, Rtype::CNAME | Rtype::ANY) {
             if !self.visit() {
@@ -218,15 +208,11 @@ impl Walk<'_, '_> {
         }
         let owner = self.place(zone, self.name.label_count()).owner;
         match draw(self, service, owner, draws, frame)? {
-            Drawn::Unpublished => Ok(None),
-            Drawn::Nothing { ttl_secs } => {
-                self.negative_ttl_secs = ttl_secs;
-                Ok(None)
-            }
+            Drawn::Nothing => Ok(None),
             Drawn::Records => Ok(Some(Step::End(Rcode::NOERROR))),
             Drawn::Alias { target_at, target } => {
                 let is_new = self.hops + 1 < MAX_CHAIN && self.visit() && self.name.assemble(&[], target).is_ok();
-                if !is_new || matches!(self.rtype, Rtype::CNAME | Rtype::ANY) {
+                if !is_new || self.rtype == Rtype::CNAME {
                     return Ok(Some(Step::End(Rcode::NOERROR)));
                 }
                 self.moved(target_at, None);
@@ -235,55 +221,28 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Answers what few queries ask for: `whoami`, and ANY of a service.
+    /// Goes on to the next type that ANY of a service may be answered with; `false` after the last one.
     #[cold]
-    fn answer_seldom(
-        &mut self,
-        node: Option<Node<'_>>,
-        service: Option<ServiceId>,
-        zone: &Zone,
-        draws: &mut Draws,
-        frame: &mut Frame<'_, '_>,
-    ) -> Result<Option<Step>, Full> {
-        if node.is_some_and(|node| node.is_whoami()) {
-            if self.rtype == Rtype::ANY {
+    fn try_next_type(&mut self, frame: &mut Frame<'_, '_>) -> bool {
+        self.rtype = match self.rtype {
+            Rtype::ANY => {
                 frame.bound_any();
+                Rtype::CNAME
             }
-            let owner = self.place(zone, self.name.label_count()).owner;
-            return whoami::answer(self, owner, frame).map(|()| Some(Step::End(Rcode::NOERROR)));
-        }
-        match service {
-            Some(service) if self.rtype == Rtype::ANY => self.answer_any_of(service, zone, draws, frame),
-            _ => Ok(None),
-        }
+            Rtype::CNAME => Rtype::A,
+            Rtype::A => Rtype::AAAA,
+            Rtype::AAAA => Rtype::SRV,
+            Rtype::SRV => Rtype::HTTPS,
+            Rtype::HTTPS => Rtype::SVCB,
+            _ => return false,
+        };
+        true
     }
 
-    /// Answers ANY of a service that has no CNAME and no static records: the first of its RRsets that fits.
+    /// Answers from what the server sees of the client, where the name is the zone's `whoami`.
     #[cold]
-    fn answer_any_of(
-        &mut self,
-        service: ServiceId,
-        zone: &Zone,
-        draws: &mut Draws,
-        frame: &mut Frame<'_, '_>,
-    ) -> Result<Option<Step>, Full> {
-        frame.bound_any();
-        let start = frame.writer.mark();
-        let mut answered = Ok(None);
-        for rtype in [Rtype::A, Rtype::AAAA, Rtype::SRV, Rtype::HTTPS, Rtype::SVCB] {
-            self.rtype = rtype;
-            let step = self.answer_steered(service, zone, draws, frame);
-            if let Ok(Some(_)) = step {
-                answered = Ok(Some(Step::End(Rcode::NOERROR)));
-                break;
-            }
-            if step.is_err() {
-                frame.writer.rewind(start);
-                answered = step;
-            }
-        }
-        self.rtype = Rtype::ANY;
-        answered
+    fn answer_whoami(&mut self, place: Place, frame: &mut Frame<'_, '_>) -> Result<Option<Step>, Full> {
+        whoami::answer(self, place.owner, frame).map(|()| Some(Step::End(Rcode::NOERROR)))
     }
 
     /// Rewrites a name below a DNAME (RFC 6672 section 3.1).
@@ -366,12 +325,12 @@ impl Walk<'_, '_> {
     }
 
     /// Writes the SOA of a negative answer (RFC 2308 section 3).
-    fn push_soa(&self, zone: &Zone, writer: &mut ReplyWriter<'_>) -> Result<(), Full> {
+    fn push_soa(&self, zone: &Zone, frame: &mut Frame<'_, '_>) -> Result<(), Full> {
         let Some(soa) = zone.soa() else { return Ok(()) };
         let labels = zone.apex_labels();
-        let ttl_secs = zone.negative_ttl_secs().min(self.negative_ttl_secs);
-        soa.write_with_ttl(writer, self.place(zone, labels), ttl_secs)?;
-        writer.count(Section::Authority, soa.count);
+        let ttl_secs = zone.negative_ttl_secs().min(frame.negative_ttl_secs);
+        soa.write_with_ttl(&mut frame.writer, self.place(zone, labels), ttl_secs)?;
+        frame.writer.count(Section::Authority, soa.count);
         Ok(())
     }
 }

@@ -184,10 +184,10 @@ impl Chart {
             let scope = ruling.scope;
             return Course { ttl_secs: self.ttl_secs, scope, keeps_order: false, choice: None, client: 0 };
         };
-        let (key, least) = if chart.by_client { client_key(ruling.address) } else { (0, 0) };
+        let (key, least) = if chart.by_client { ruling.client_key(subnet, resolver) } else { (0, 0) };
         Course {
             ttl_secs: self.ttl_secs.min(reach.flips_in_secs),
-            scope: if ruling.is_by_subnet { ruling.scope.max(least) } else { ruling.scope },
+            scope: ruling.scope.max(least),
             keeps_order: reach.keeps_order,
             choice: reach.choice.as_ref(),
             client: key,
@@ -212,6 +212,11 @@ impl Chart {
     /// How far the service had to go to find an answer, over all areas of one family.
     pub fn plight(&self, family: Family) -> Plight {
         self.family(family).plight
+    }
+
+    /// Whether nothing is usable for some clients, so that `on-all-down` decides what they get.
+    pub fn is_down(&self) -> bool {
+        [&self.v4, &self.v6].iter().any(|family| family.plight >= Plight::AllDown)
     }
 
     /// Where members of one family exist and none is usable: areas of the service's survey ([`super::Compiler::area_words`]), in
@@ -246,18 +251,17 @@ impl Chart {
 impl FamilyChart {
     /// What decides for a client. Of a special-purpose subnet that neither a rule nor a database knows, nothing follows about
     /// the client's place: the resolver's address decides (RFC 7871 section 11.1). That answer holds for the special range
-    /// around the subnet and for nobody outside of it, or a resolver would give it to all of its clients.
+    /// around the subnet and for no client outside of it, or a resolver would give it to all of its clients.
     #[inline]
     fn ruling(&self, subnet: Option<IpAddr>, resolver: IpAddr) -> Ruling {
-        let by_resolver = |area, scope| Ruling { area, scope, address: resolver, is_by_subnet: false };
+        let by_resolver = |area, scope| Ruling { area, scope, is_by_subnet: false };
         match (&self.atlas, subnet) {
             (Some(atlas), Some(subnet)) if !self.ignores_subnets => {
                 let place = atlas.locate(subnet);
                 if place.special {
-                    by_resolver(atlas.locate(resolver).area.0 as usize, place.scope)
-                } else {
-                    Ruling { area: place.area.0 as usize, scope: place.scope, address: subnet, is_by_subnet: true }
+                    return by_resolver(atlas.locate(resolver).area.0 as usize, place.scope);
                 }
+                Ruling { area: place.area.0 as usize, scope: place.scope, is_by_subnet: true }
             }
             (Some(atlas), _) => by_resolver(atlas.locate(resolver).area.0 as usize, 0),
             (None, _) => by_resolver(0, 0),
@@ -270,10 +274,19 @@ struct Ruling {
     area: usize,
     /// How far the area goes around the subnet; 0 where no subnet came, or where every client gets the same.
     scope: u8,
-    /// The address that decides.
-    address: IpAddr,
-    /// It is the subnet's.
+    /// The subnet decides, and not the resolver's address.
     is_by_subnet: bool,
+}
+
+impl Ruling {
+    /// The prefix that a wheel picks by, as a number, and the least scope of an answer that it picked.
+    #[inline]
+    fn client_key(&self, subnet: Option<IpAddr>, resolver: IpAddr) -> (u64, u8) {
+        match subnet {
+            Some(subnet) if self.is_by_subnet => client_key(subnet),
+            _ => (client_key(resolver).0, 0),
+        }
+    }
 }
 
 /// The client's prefix as a number, and the least scope of an answer chosen by it: /24 of IPv4 and /56 of IPv6, told apart

@@ -35,7 +35,8 @@ pub(super) fn draw<'s>(
     }
     let ttl_secs = courses[0].ttl_secs.min(courses[1].ttl_secs);
     if courses.iter().all(Course::is_empty) {
-        return Ok(Drawn::Nothing { ttl_secs });
+        frame.negative_ttl_secs = ttl_secs;
+        return Ok(Drawn::Nothing);
     }
     let mark = frame.writer.mark();
     let start = frame.writer.position();
@@ -61,7 +62,8 @@ pub(super) fn draw<'s>(
     }
     if binding.has_hints && !hints.has_any {
         frame.writer.rewind(mark);
-        return Ok(Drawn::Nothing { ttl_secs });
+        frame.negative_ttl_secs = ttl_secs;
+        return Ok(Drawn::Nothing);
     }
     let length = frame.writer.position() - start - FIXED_OCTETS;
     set_length(&mut frame.writer, start + FIXED_OCTETS - 2, length)?;

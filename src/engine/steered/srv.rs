@@ -26,7 +26,7 @@ pub(super) fn draw<'s>(
     frame: &mut Frame<'_, '_>,
 ) -> Result<Drawn<'s>, Full> {
     if walk.rtype != Rtype::SRV {
-        return Ok(Drawn::Unpublished);
+        return Ok(Drawn::Nothing);
     }
     let subnet = walk.subnet();
     let course = chart.course(Family::V4, subnet, walk.query.source);
@@ -51,7 +51,8 @@ pub(super) fn draw<'s>(
     });
     outcome?;
     if section.count == 0 {
-        return Ok(Drawn::Nothing { ttl_secs: course.ttl_secs });
+        frame.negative_ttl_secs = course.ttl_secs;
+        return Ok(Drawn::Nothing);
     }
     frame.writer.count(Section::Answer, section.count);
     section.push_targets(&walk.snapshot.zones, &mut frame.writer);
