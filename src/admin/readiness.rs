@@ -4,7 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{api::held_text, server::Serving};
-use crate::control::{ConfigurationStatus, MonitorFault, Status};
+use crate::{
+    control::{ConfigurationStatus, MonitorFault, Status},
+    listing,
+};
 
 /// As many held files are concerns of their own.
 const LISTED: usize = 20;
@@ -104,11 +107,8 @@ fn concerns(status: &Status) -> Vec<String> {
         if count == 0 {
             continue;
         }
-        let names: Vec<String> =
-            services.iter().take(3).map(|service| format!("{} {}", service.name, service.rtype)).collect();
-        let more = count.saturating_sub(names.len());
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        concerns.push(format!("{what} {}{more}", names.join(", ")));
+        let names = services.iter().map(|service| format!("{} {}", service.name, service.rtype));
+        concerns.push(format!("{what} {}", listing::first_of(names, 3, count)));
     }
     concerns
 }

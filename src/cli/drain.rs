@@ -11,6 +11,7 @@ use super::{
 use crate::{
     admin::StateChange,
     control::{DrainOutcome, DrainReport, DrainStatus, unix_now},
+    listing,
 };
 
 /// As many names and types are shown that are still answered from a drained datacenter.
@@ -77,11 +78,8 @@ fn set_state(remote: &Remote, datacenter: &str, verb: &str, change: &StateChange
 
 /// The first of a list, and how many more there are.
 fn first_of(all: &[String]) -> String {
-    let first = all.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match all.len().saturating_sub(SHOWN) {
-        0 => first,
-        more => format!("{first} and {more} more; `portolan status --json` lists all"),
-    }
+    let first = listing::first_of(all, SHOWN, all.len());
+    if all.len() > SHOWN { format!("{first}; `portolan status --json` lists all") } else { first }
 }
 
 /// One datacenter in one line.

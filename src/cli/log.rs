@@ -87,7 +87,7 @@ fn filter(directives: &str) -> Result<Targets, FilterError> {
     Ok(targets)
 }
 
-/// Formats records.
+/// Formats log records as text or as JSON.
 struct Records {
     format: LogFormat,
     is_coloured: bool,
@@ -109,7 +109,7 @@ where
     }
 }
 
-/// One record.
+/// One log record, ready to be formatted.
 struct Record {
     moment: String,
     level: Level,

@@ -35,7 +35,7 @@ pub(super) enum RemoteError {
     Refused(Box<Refusal>),
 }
 
-/// A server's no.
+/// The error reply of a server.
 #[derive(Debug)]
 pub(super) struct Refusal {
     server: ServerStatus,

@@ -37,7 +37,7 @@ pub enum Stage {
 /// What a mistake says of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NameFault {
-    /// Nothing defines it.
+    /// No table defines the name.
     Missing(Definition),
     /// Two places define it.
     Duplicate(Definition),
@@ -172,7 +172,7 @@ impl Diagnostics {
         format!("{}: {}{help}", self.position(diagnostic.place), diagnostic.message)
     }
 
-    /// The errors alone.
+    /// The diagnostics that are errors, without the warnings.
     pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
         self.list.iter().filter(|diagnostic| diagnostic.severity == Severity::Error)
     }

@@ -6,7 +6,10 @@ use std::{collections::BTreeSet, fmt};
 use serde_json::{Value, json};
 
 use super::Config;
-use crate::steer::{DatacenterId, MemberKind, PoolId, Service, Topology, datacenter_states};
+use crate::{
+    listing,
+    steer::{DatacenterId, MemberKind, PoolId, Service, Topology, datacenter_states},
+};
 
 /// What would be served. Displays as text for people.
 #[derive(Debug, Clone, PartialEq)]
@@ -222,16 +225,12 @@ impl fmt::Display for Summary {
 
 impl fmt::Display for ServiceSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.members.iter().take(SHOWN_MEMBERS).map(String::as_str).collect::<Vec<_>>().join(", ");
-        let more = match self.members.len().checked_sub(SHOWN_MEMBERS) {
-            None | Some(0) => String::new(),
-            Some(more) => format!(" and {more} more"),
-        };
+        let shown = listing::first_of(&self.members, SHOWN_MEMBERS, self.members.len());
         let rtype = self.rtype.map(|rtype| format!(" {rtype}")).unwrap_or_default();
         let pool = if self.pool == self.name { String::new() } else { format!(" pool {}", self.pool) };
         writeln!(
             f,
-            "  {}{rtype}{pool} {} ttl {}: {shown}{more} ({})",
+            "  {}{rtype}{pool} {} ttl {}: {shown} ({})",
             self.name,
             self.policy,
             self.ttl_secs,

@@ -140,7 +140,7 @@ pub struct Controller {
     pub(super) drained: Drained,
     pub(super) freezes: u64,
     recovery: Recovery,
-    /// Monitors that the log was told of that judge nothing, and why.
+    /// Monitors that judge nothing, and why: those that the log has already.
     faults: Vec<(Box<str>, Failure)>,
     /// When to look again whether the files of those are whole.
     recheck_at: Option<TokioInstant>,
@@ -288,7 +288,7 @@ impl Controller {
         let (judged, endpoints) = (self.ledger.judged(), self.ledger.len());
         tracing::info!(judged, endpoints, "first round of health checks done");
         if let Some(done) = self.first_round.take() {
-            // The start may have been broken off.
+            // The receiver is gone where a signal ended the start.
             let _ = done.send(());
         }
     }

@@ -12,6 +12,7 @@ use std::{
 
 use super::status::DrainStatus;
 use crate::{
+    listing,
     snapshot::Snapshot,
     steer::{Cause, Chart, Conditions, DatacenterId, Presence, ServiceId, Sighting, State, Topology},
 };
@@ -46,7 +47,7 @@ struct Watch {
 pub(super) struct Published<'a> {
     pub snapshot: &'a Snapshot,
     pub conditions: &'a Conditions,
-    /// Seconds since 1970.
+    /// The time of publication, in seconds since 1970-01-01T00:00:00Z.
     pub now: i64,
 }
 
@@ -212,12 +213,8 @@ fn drained(topology: &Topology, conditions: &Conditions) -> Vec<(DatacenterId, S
 
 /// The first services by name, and how many more there are.
 fn named(topology: &Topology, services: &[ServiceId]) -> String {
-    let first = services.iter().take(LOGGED).map(|id| topology.services[id.index()].name.to_string());
-    let mut text = first.collect::<Vec<_>>().join(", ");
-    if services.len() > LOGGED {
-        text += &format!(" and {} more", services.len() - LOGGED);
-    }
-    text
+    let names = services.iter().map(|id| &topology.services[id.index()].name);
+    listing::first_of(names, LOGGED, services.len())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Edits of a datacenter's table in its file. All else stays: comments, order, line ends, byte-order mark, owner and mode.
 //!
-//! A link is followed to the file that it names and stays a link. A save by somebody else between reading and replacing is
+//! A link is followed to the file that it names and stays a link. A save by another program between reading and replacing is
 //! noticed, and the edit is made again on top of it.
 
 use std::{
@@ -124,7 +124,7 @@ impl std::error::Error for EditError {}
 /// Makes the tables of `datacenters` in the file at `path` say `edit`. A link is followed to the file it names.
 ///
 /// # Errors
-/// [`EditError`]; the file then stands as it was, or as somebody else has saved it meanwhile.
+/// [`EditError`]; the file then stands as it was, or as another program has saved it meanwhile.
 pub fn edit_tables(path: &Path, datacenters: &[(&str, &TableEdit)]) -> Result<(), EditError> {
     edit_beside_others(path, datacenters, &mut || ())
 }

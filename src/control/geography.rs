@@ -2,6 +2,7 @@
 
 use crate::{
     geo::Coverage,
+    listing,
     steer::{Policy, Pool, Rule, Topology},
 };
 
@@ -77,18 +78,16 @@ pub(super) fn missing(topology: &Topology, coverage: &Coverage) -> Vec<String> {
 
 fn warning(need: &Need, topology: &Topology, coverage: &Coverage) -> Option<String> {
     let names: Vec<&str> = topology.pools.iter().filter(|pool| (need.is_of)(pool)).map(|pool| &*pool.name).collect();
-    let (&first, rest) = names.split_first()?;
-    let mut shown = format!("pool {first:?}");
-    rest.iter().take(NAMED - 1).for_each(|name| shown += &format!(", {name:?}"));
-    if names.len() > NAMED {
-        shown += &format!(" and {} more", names.len() - NAMED);
+    if names.is_empty() {
+        return None;
     }
+    let shown = listing::first_of(names.iter().map(|name| format!("{name:?}")), NAMED, names.len());
     let Need { has, lacks, follows, remedy, .. } = need;
     let whose = match coverage.databases {
         0 => "no GeoIP database is loaded".to_owned(),
         _ => format!("no loaded GeoIP database has {lacks}"),
     };
-    Some(format!("{shown}: {has}, and {whose}: {follows} (help: name {remedy} in `databases` of [geoip])"))
+    Some(format!("pool {shown}: {has}, and {whose}: {follows} (help: name {remedy} in `databases` of [geoip])"))
 }
 
 #[cfg(test)]

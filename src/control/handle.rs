@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::status::{DrainStatus, HeldStatus, RampStatus, ServerStatus, Status, StillAnswered};
 use crate::{
     engine::{Explanation, NotOurs, Request},
+    listing,
     snapshot::Snapshot,
 };
 
@@ -39,7 +40,7 @@ pub(super) enum Command {
 pub enum Listing {
     /// The first 100 of each, and how many there are.
     Short,
-    /// All of each.
+    /// Every entry of each list.
     Full,
 }
 
@@ -138,14 +139,14 @@ pub struct DrainReport {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct DrainOutcome {
-    /// The name.
+    /// The datacenter's name.
     pub datacenter: String,
     /// Why its table was not edited, if it was not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unchanged: Option<String>,
     /// `active`, `standby`, `draining` or `disabled`.
     pub state: String,
-    /// Why.
+    /// The operator's reason for that state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// When the state ends, in seconds since 1970-01-01T00:00:00Z.
@@ -172,7 +173,7 @@ pub enum DrainError {
     /// This datacenter is disabled or a standby, so that there is nothing to drain.
     #[serde(rename_all = "kebab-case")]
     NotInService {
-        /// Its name.
+        /// The datacenter's name.
         datacenter: String,
         /// `disabled` or `standby`.
         state: String,
@@ -197,12 +198,11 @@ impl fmt::Display for DrainError {
                 nearest.as_ref().map_or(Ok(()), |nearest| write!(f, "; did you mean {nearest:?}?"))
             }
             Self::Distress(services) => {
-                let shown = services.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-                let more = services.len().saturating_sub(SHOWN);
-                let more = if more > 0 { format!(" and {more} more (--json lists all)") } else { String::new() };
+                let shown = listing::first_of(services, SHOWN, services.len());
+                let all = if services.len() > SHOWN { " (--json lists all)" } else { "" };
                 write!(
                     f,
-                    "no usable member would be left for {shown}{more}; nothing was edited. --force drains all the same: \
+                    "no usable member would be left for {shown}{all}; nothing was edited. --force drains all the same: \
                      these are then answered as on-all-down says, from the drained datacenter if nothing else is left"
                 )
             }

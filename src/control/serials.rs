@@ -14,7 +14,7 @@ pub(super) fn kept(saved: Option<&HashMap<Name, SavedSerial>>, zones: usize) -> 
 /// What is known of a zone's earlier serials.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum History {
-    /// The latest one.
+    /// The zone's latest serial.
     Known(SavedSerial),
     /// It had none: serials were saved, and none of this zone.
     New,

@@ -110,7 +110,7 @@ impl StateDirectory {
         Self { faults: Faults::of(&path), path }
     }
 
-    /// Where it is.
+    /// The directory's path.
     pub fn path(&self) -> &std::path::Path {
         &self.path
     }

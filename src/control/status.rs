@@ -69,19 +69,19 @@ pub struct Status {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct MonitorFault {
-    /// Its name.
+    /// The monitor's name.
     pub monitor: String,
     /// Why, and what follows.
     pub error: String,
 }
 
-/// A running server, so that nobody takes one for another.
+/// The server that sent a reply: a reader must not mistake it for another one.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ServerStatus {
     /// What its NSID says (RFC 5001): `id` of the configuration, else the host name; in hexadecimal where it is not text.
     pub node: String,
-    /// Its process.
+    /// The id of its process.
     pub pid: u32,
     /// When it started, in seconds since 1970-01-01T00:00:00Z.
     pub started: i64,
@@ -119,9 +119,9 @@ pub struct ConfigurationStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct HeldStatus {
-    /// The file.
+    /// The file's path.
     pub file: String,
-    /// Since when.
+    /// Since when it is held, in seconds since 1970-01-01T00:00:00Z.
     pub since: i64,
     /// Why. One line each: `file:line:column: what (help)`.
     pub errors: Vec<String>,
@@ -196,7 +196,7 @@ pub struct DatacenterStatus {
     /// Targets of its endpoints whose verdict is up. A target that several endpoints share counts once; of a combined monitor
     /// the combined target counts, not its parts.
     pub up: usize,
-    /// The same, down.
+    /// Targets of its endpoints whose verdict is down.
     pub down: usize,
     /// The same, without a verdict yet or not probed.
     pub unknown: usize,
@@ -219,7 +219,7 @@ pub struct DatacenterStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct StillAnswered {
-    /// Its name.
+    /// The service's name.
     pub service: String,
     /// The record type: `A`, `AAAA` or `SRV`.
     #[serde(rename = "type")]

@@ -78,10 +78,7 @@ impl Databases {
 
     /// What they say of an address; each database's word apart and all together. For people: about a microsecond.
     pub fn lookup(&self, ip: IpAddr) -> Finding<'_> {
-        let carried = match ip {
-            IpAddr::V6(v6) => carried(u128::from(v6)).map(|(v4, _)| Ipv4Addr::from(v4)),
-            IpAddr::V4(_) => None,
-        };
+        let carried = carried_by(ip);
         let ip = carried.map_or(ip, IpAddr::V4);
         let sources: Vec<_> = self.list.iter().map(|database| source(database, ip)).collect();
         let mut location = sources.iter().fold(Location::default(), |all, source| merged(&all, source.location));
@@ -93,10 +90,7 @@ impl Databases {
 
     /// As [`Databases::lookup`], for queries: without allocation.
     pub fn view(&self, ip: IpAddr) -> PlaceView<'_> {
-        let ip = match ip {
-            IpAddr::V6(v6) => carried(u128::from(v6)).map_or(ip, |(v4, _)| IpAddr::V4(Ipv4Addr::from(v4))),
-            IpAddr::V4(_) => ip,
-        };
+        let ip = carried_by(ip).map_or(ip, IpAddr::V4);
         let mut view = PlaceView {
             network: whole(ip),
             continent: None,
@@ -119,23 +113,26 @@ impl Databases {
             view.asn = view.asn.or(location.asn);
         }
         if let Some(country) = view.country {
-            let known = || self.countries.get(country).copied().or_else(|| countries::coordinates(country));
-            view.coordinates = view.coordinates.or_else(known);
+            view.coordinates = view.coordinates.or_else(|| self.coordinates_of(country));
             view.continent = view.continent.or_else(|| countries::continent(country));
         }
         view
     }
 
-    /// Gives a location that has a country what follows from it: the continent, and coordinates. Those that the databases
-    /// have for the country as a whole come before the built-in ones.
+    /// Gives a location that has a country what follows from it: the continent, and coordinates.
     pub(super) fn complete(&self, location: &mut Location) {
         let Some(country) = &location.country else { return };
         if location.coordinates.is_none() {
-            location.coordinates = self.countries.get(country).copied().or_else(|| countries::coordinates(country));
+            location.coordinates = self.coordinates_of(country);
         }
         if location.continent.is_none() {
             location.continent = countries::continent(country).map(Into::into);
         }
+    }
+
+    /// The coordinates that the databases have for a country as a whole, else the built-in ones.
+    fn coordinates_of(&self, country: &str) -> Option<Coordinates> {
+        self.countries.get(country).copied().or_else(|| countries::coordinates(country))
     }
 
     /// What the databases know anything about.
@@ -155,7 +152,7 @@ impl Databases {
 /// What a set of databases knows anything about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Coverage {
-    /// How many databases.
+    /// The number of databases.
     pub databases: usize,
     /// Countries.
     pub has_countries: bool,
@@ -167,6 +164,14 @@ pub struct Coverage {
     pub has_subdivisions: bool,
     /// Autonomous systems.
     pub has_asns: bool,
+}
+
+/// The IPv4 address that an IPv6 address carries.
+fn carried_by(ip: IpAddr) -> Option<Ipv4Addr> {
+    match ip {
+        IpAddr::V6(v6) => carried(u128::from(v6)).map(|(v4, _)| Ipv4Addr::from(v4)),
+        IpAddr::V4(_) => None,
+    }
 }
 
 /// All addresses of the family of this one.

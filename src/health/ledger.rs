@@ -128,7 +128,7 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         self.pending.next_end()
     }
 
-    /// The targets that have waited long enough for a first outcome by `now`: each told once. They count as up.
+    /// The targets that have waited long enough for a first outcome by `now`; each is returned once. They count as up.
     pub fn end_pending(&mut self, now: Duration) -> Vec<K> {
         let mut ended = Vec::new();
         while let Some(key) = self.pending.pop(now) {

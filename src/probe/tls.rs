@@ -176,7 +176,7 @@ fn failure_of_certificate(bad: &CertificateError) -> Failure {
         Bad::NotValidYet | Bad::NotValidYetContext { .. } => Failure::CertificateNotYetValid,
         Bad::NotValidForName | Bad::NotValidForNameContext { .. } => Failure::CertificateForOtherName,
         Bad::UnknownIssuer => Failure::CertificateUntrusted,
-        // It is its own authority, which nobody named.
+        // It is its own authority, and `ca` does not hold it.
         Bad::Other(other) if matches!(other.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity)) => {
             Failure::CertificateUntrusted
         }

@@ -6,6 +6,7 @@ use super::{
     preference::Sight,
     topology::{PoolId, ServiceId, Topology},
 };
+use crate::listing;
 
 /// As many keys of a rule are named.
 const KEYS: usize = 4;
@@ -59,10 +60,6 @@ fn rule_words(rule: &Rule) -> String {
         ("country", texts(&rule.countries)),
         ("continent", texts(&rule.continents)),
     ];
-    let words = |(key, codes): &(&str, Vec<String>)| {
-        let more = codes.len().saturating_sub(KEYS);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        format!("{key} {}{more}", codes.iter().take(KEYS).cloned().collect::<Vec<_>>().join(", "))
-    };
+    let words = |(key, codes): &(&str, Vec<String>)| format!("{key} {}", listing::first_of(codes, KEYS, codes.len()));
     keys.iter().filter(|(_, codes)| !codes.is_empty()).map(words).collect::<Vec<_>>().join("; ")
 }

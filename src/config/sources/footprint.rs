@@ -57,9 +57,9 @@ impl From<&Metadata> for Stamp {
 pub enum Kind {
     /// Its tables, master files and directories matter.
     ZoneDirectory,
-    /// Its databases matter.
+    /// A directory whose databases are read.
     DatabaseDirectory,
-    /// Its content matters.
+    /// A file whose content is read.
     File,
 }
 
@@ -128,7 +128,7 @@ impl Trace {
 /// Everything that a reading depended on.
 #[derive(Debug, Clone, Default)]
 pub struct Footprint {
-    /// Directories and files.
+    /// The directories and files that were read or looked for.
     pub traces: Vec<Trace>,
     /// Files below the zones directory of which it is not known yet whether something names them.
     pub others: Vec<Trace>,

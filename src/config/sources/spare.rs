@@ -44,7 +44,7 @@ pub fn replenish_descriptors() {
 /// What `open` comes to. As long as it fails because the process has no descriptor left, one of the reserve is given up for it.
 ///
 /// # Errors
-/// Those of `open`.
+/// The error of the last call of `open`.
 pub fn with_spare_descriptors<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match open() {

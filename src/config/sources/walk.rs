@@ -31,7 +31,7 @@ const MOST_FILES: usize = 1_000_000;
 pub(super) struct Place {
     /// As operators name it.
     pub(super) path: PathBuf,
-    /// Without links.
+    /// The same path without links.
     pub(super) real: PathBuf,
     /// Whether its last part is a link.
     pub(super) is_link: bool,

@@ -14,7 +14,7 @@ use crate::{
     health::{Doubts, Effect, Failure, Monitor, Outcome, Target, Verdict, saved::SavedVerdict},
     probe::{LoadReading, ProbeKey, Report},
     resolve,
-    steer::{AliasId, Family, Plight, ProbeId, probed},
+    steer::{AliasId, ProbeId, probed},
 };
 
 /// How often the files of a monitor that cannot work are looked at again.
@@ -95,12 +95,10 @@ impl Controller {
 
     /// Whether a service that a probe has a part in has nothing usable.
     fn is_needed(&self, probe: ProbeId) -> bool {
-        self.world.compiler.services_of(probe).any(|service| {
-            let chart = self.charts.get(service.index());
-            chart.is_some_and(|chart| {
-                [Family::V4, Family::V6].iter().any(|&family| chart.plight(family) >= Plight::AllDown)
-            })
-        })
+        self.world
+            .compiler
+            .services_of(probe)
+            .any(|service| self.charts.get(service.index()).is_some_and(|chart| chart.is_down()))
     }
 
     pub(super) fn record(&mut self, report: &Report) {

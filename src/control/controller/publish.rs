@@ -8,7 +8,7 @@ use super::{Controller, SAVE, health};
 use crate::{
     control::{drained::Published, load::World, report, state::unix_now},
     dns::Name,
-    steer::{Changes, Chart, Family, Plight, PoolId, ProbeId, combine},
+    steer::{Changes, PoolId, ProbeId, combine},
 };
 
 impl Controller {
@@ -76,10 +76,8 @@ impl Controller {
     /// Notes the services that answer all of their members because none is usable.
     fn note_dark(&mut self) {
         let topology = Arc::clone(&self.world.topology);
-        let is_dark =
-            |chart: &Chart| [Family::V4, Family::V6].iter().any(|&family| chart.plight(family) >= Plight::AllDown);
-        let dark = topology.services.iter().zip(&self.charts).filter(|(_, chart)| is_dark(chart));
-        self.recovery.note_dark(&mut self.world.compiler, &self.conditions, dark.map(|(service, _)| service.pool));
+        let down = topology.services.iter().zip(&self.charts).filter(|(_, chart)| chart.is_down());
+        self.recovery.note_dark(&mut self.world.compiler, &self.conditions, down.map(|(service, _)| service.pool));
     }
 
     /// Makes the standings of combined targets follow their parts; those that changed.

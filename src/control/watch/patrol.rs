@@ -44,7 +44,7 @@ pub(super) struct Order {
     pub(super) begun: Option<oneshot::Sender<()>>,
 }
 
-/// See the module.
+/// Compares files and links with what a load found of them, at intervals.
 pub(super) struct Patrol {
     signs: mpsc::Sender<Sign>,
     scope: Arc<ArcSwap<Scope>>,
@@ -69,7 +69,7 @@ struct Glance {
 /// What of a path is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum By {
-    /// Where it leads.
+    /// The object that the path leads to: device and inode.
     Object,
     /// Whether it was written to.
     Content,
@@ -282,7 +282,7 @@ fn kernel(signs: mpsc::Sender<Sign>, scope: Arc<ArcSwap<Scope>>) -> Option<Recom
     }
 }
 
-/// Of this thread.
+/// The processor time that this thread has used.
 fn processor_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))

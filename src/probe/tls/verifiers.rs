@@ -144,7 +144,7 @@ fn is_for(der: &CertificateDer<'_>, certificate: &X509Certificate<'_>, name: &Se
 
 /// Trusts any certificate, for `verify = false`.
 ///
-/// It does not look at the handshake's signature either: whoever could forge that could as well show another certificate, and so
+/// It does not look at the handshake's signature either: an attacker who could forge that could as well show another certificate, and so
 /// keys and algorithms that this process cannot verify do no harm.
 #[derive(Debug)]
 pub(super) struct AnyCertificate;

@@ -134,7 +134,7 @@ fn addresses() -> impl Strategy<Value = IpAddr> {
     prop_oneof![3 => v4, 1 => v6]
 }
 
-/// The first address of the network that a resolver tells of a client: /24 or /56.
+/// The first address of the network that a resolver sends for a client: /24 or /56.
 fn network(client: IpAddr) -> ipnet::IpNet {
     ipnet::IpNet::new(client, if client.is_ipv4() { 24 } else { 56 }).unwrap().trunc()
 }

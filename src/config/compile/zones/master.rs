@@ -153,7 +153,7 @@ impl Master {
         file_of(position, main, &self.included)
     }
 
-    /// The file itself.
+    /// The master file, where the zone has one.
     pub(super) fn file(&self) -> Option<FileId> {
         self.file
     }

@@ -3,7 +3,7 @@
 use super::integrity::{Finding, Lack, What};
 use crate::dns::{Name, Rtype};
 
-/// Message and help.
+/// The message of a finding, and its help.
 pub(super) fn of(finding: &Finding, apex: &Name) -> (String, String) {
     let Finding { owner, rtype, what, .. } = finding;
     match what {

@@ -18,6 +18,6 @@ pub(in crate::config) enum Credential {
 pub(in crate::config) struct Client {
     /// The certificate, and those between it and an authority.
     pub(in crate::config) certificate: At<Box<Path>>,
-    /// Its private key.
+    /// The certificate's private key.
     pub(in crate::config) key: At<Box<Path>>,
 }

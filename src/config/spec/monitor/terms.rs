@@ -33,7 +33,7 @@ pub(super) enum Place {
     Certificate,
     /// In the Host header (RFC 9110 section 7.2): a name, or an address as URIs have it, with a port where one is written.
     Header,
-    /// In both.
+    /// In the certificate and in the Host header.
     Both,
 }
 

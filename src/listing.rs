@@ -1,0 +1,32 @@
+//! Lists in messages, cut after a few items and never silently.
+
+use std::fmt::{Display, Write as _};
+
+/// The first items, `most` of them, and how many more of `count` there are: `a, b and 3 more`.
+pub fn first_of(items: impl IntoIterator<Item: Display>, most: usize, count: usize) -> String {
+    let mut text = String::new();
+    let mut shown = 0;
+    for item in items.into_iter().take(most) {
+        let comma = if shown > 0 { ", " } else { "" };
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{comma}{item}");
+        shown += 1;
+    }
+    match count.saturating_sub(shown) {
+        0 => text,
+        more => format!("{text} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_says_how_much_of_it_is_left_out() {
+        for (most, count, text) in [(3, 3, "1, 2, 3"), (2, 3, "1, 2 and 1 more"), (3, 5, "1, 2, 3 and 2 more")] {
+            assert_eq!(first_of([1, 2, 3], most, count), text);
+        }
+        assert_eq!(first_of([0; 0], 3, 0), "");
+    }
+}
