@@ -52,6 +52,14 @@ impl Problems {
         &mut list[last]
     }
 
+    /// Takes back the errors that were noted at exactly this place; the help of the first.
+    pub(super) fn retract(&mut self, place: Place) -> Option<String> {
+        let first = self.errors.iter().position(|error| error.place == place)?;
+        let help = self.errors[first].help.clone();
+        self.errors.retain(|error| error.place != place);
+        help
+    }
+
     /// Takes over what another list holds.
     pub(super) fn take(&mut self, other: Self) {
         let room = |list: &Vec<Diagnostic>| KEPT.saturating_sub(list.len());
@@ -86,12 +94,17 @@ impl Problems {
         known: impl Iterator<Item = &'n str>,
         otherwise: &str,
     ) -> &mut Diagnostic {
-        let nearest = self.nearest.among(name, known);
+        let nearest = self.nearest(name, known);
         let diagnostic = self.error(place, message);
         match nearest {
             Some(nearest) => diagnostic.help(format!("did you mean {}?", Quoted(nearest))),
             None => diagnostic.help(otherwise),
         }
+    }
+
+    /// The known name that a misspelt one was meant to be, if one is near.
+    pub(super) fn nearest<'n>(&mut self, name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+        self.nearest.among(name, known)
     }
 
     /// Whether anything forbids the configuration.

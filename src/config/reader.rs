@@ -41,6 +41,20 @@ pub(super) struct TableReader<'t> {
     found: usize,
 }
 
+/// A key that no table of its kind has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stray {
+    near: Option<&'static str>,
+    place: Place,
+}
+
+impl Stray {
+    /// Its place, if it can have been meant to be the known `key`.
+    pub(super) fn instead_of(self, key: &str) -> Option<Place> {
+        self.near.is_none_or(|near| near == key).then_some(self.place)
+    }
+}
+
 /// The value of one key, or one element of a list.
 #[derive(Clone, Copy)]
 pub(super) struct Item<'t> {
@@ -98,17 +112,32 @@ impl<'t> TableReader<'t> {
         })
     }
 
-    /// Reports every key that was never asked for.
-    pub(super) fn finish(self, problems: &mut Problems) {
+    /// Reports every key that was never asked for. What the table seemed to lack, which is reported at its own place, is taken
+    /// back if such a key can have been meant to say it. Returns where they are, and the known key that each is near to.
+    pub(super) fn finish(self, problems: &mut Problems) -> Vec<Stray> {
+        let mut strays = Vec::new();
         if self.found == self.table.len() {
-            return;
+            return strays;
         }
         for (key, _) in self.table.iter().filter(|(key, _)| !self.known.contains(&&**key.get_ref())) {
             let place = self.stretch.place(key.span());
             let message = format!("{} has no key {}", self.subject, Quoted(key.get_ref()));
-            let known = format!("the keys are {}", self.known.join(", "));
-            problems.unknown(place, message, key.get_ref(), self.known.iter().copied(), &known);
+            let near = problems.nearest(key.get_ref(), self.known.iter().copied());
+            strays.push(Stray { near, place });
+            let help = match near {
+                Some(near) => {
+                    if !self.has(near) {
+                        problems.retract(self.place);
+                    }
+                    format!("did you mean {}?", Quoted(near))
+                }
+                None => {
+                    problems.retract(self.place).unwrap_or_else(|| format!("the keys are {}", self.known.join(", ")))
+                }
+            };
+            problems.error(place, message).help(help);
         }
+        strays
     }
 }
 

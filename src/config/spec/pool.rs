@@ -362,13 +362,12 @@ fn rule(item: Item<'_>, is_complete: &mut bool, problems: &mut Problems) -> Opti
         members: members.and_then(|item| members_of(item, is_complete, problems)).unwrap_or_default(),
         strict: strict.map(|item| item.place),
     };
-    let (subject, place) = (table.subject, table.place);
-    table.finish(problems);
     if keys == 0 {
         problems
-            .error(place, format!("{subject} matches nobody"))
+            .error(table.place, format!("{} matches nobody", table.subject))
             .help("say whom: subnet = [...], asn = [...], subdivision = [...], country = [...] or continent = [...]");
     }
+    table.finish(problems);
     Some(rule)
 }
 

@@ -24,7 +24,7 @@ pub(in crate::config) struct ZoneSpec {
     pub(in crate::config) client_subnet: bool,
     /// The absolute name whose TXT record tells clients how they are seen.
     pub(in crate::config) whoami: Option<At<Name>>,
-    /// Where `nameservers` and `hostmaster` are written, right or wrong.
+    /// Where `nameservers` and `hostmaster` are written, right or wrong, or a key that can have been meant to be them.
     pub(in crate::config) written_nameservers: Option<Place>,
     pub(in crate::config) written_hostmaster: Option<Place>,
 }
@@ -46,7 +46,10 @@ impl ZoneSpec {
         let records = table.optional("records", problems, super::reference);
         let client_subnet = table.optional("client-subnet", problems, Item::boolean).unwrap_or(true);
         let whoami = table.item("whoami").zip(apex.as_ref()).and_then(|(item, apex)| whoami(item, apex, problems));
-        table.finish(problems);
+        let strays = table.finish(problems);
+        let written = |item: Option<Item<'_>>, key| {
+            item.map(|item| item.place).or_else(|| strays.iter().find_map(|stray| stray.instead_of(key)))
+        };
         Some(Self {
             apex: apex?,
             nameservers,
@@ -56,8 +59,8 @@ impl ZoneSpec {
             records,
             client_subnet,
             whoami,
-            written_nameservers: written_nameservers.map(|item| item.place),
-            written_hostmaster: written_hostmaster.map(|item| item.place),
+            written_nameservers: written(written_nameservers, "nameservers"),
+            written_hostmaster: written(written_hostmaster, "hostmaster"),
         })
     }
 }
