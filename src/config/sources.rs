@@ -56,7 +56,7 @@ pub struct Sources {
     /// The paths that tables and master files named so far, whether a file was found there or not.
     named: Arc<Mutex<BTreeSet<PathBuf>>>,
     /// Certificates and keys that monitors use already.
-    in_use: Arc<HashSet<Box<Path>>>,
+    in_use: Arc<BTreeSet<PathBuf>>,
 }
 
 /// One file.
@@ -214,8 +214,8 @@ impl Sources {
         self.config = config;
     }
 
-    /// The same, where a running server's monitors use these certificates and keys: one that broke meanwhile is no error.
-    pub fn with_credentials_in_use(self, in_use: HashSet<Box<Path>>) -> Self {
+    /// The same, where monitors of the last good set use these certificates and keys: one that broke meanwhile is no error.
+    pub fn with_credentials_in_use(self, in_use: BTreeSet<PathBuf>) -> Self {
         Self { in_use: in_use.into(), ..self }
     }
 

@@ -6,7 +6,7 @@
 mod saved;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     hash::Hasher as _,
     path::{Path, PathBuf},
     sync::Arc,
@@ -35,11 +35,13 @@ pub(super) struct GoodFile {
     pub digest: u128,
 }
 
-/// What a configuration answers for, in order of name.
+/// What a configuration answers for, and what it uses besides its own files; in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Inventory {
     pub zones: Vec<Name>,
     pub services: Vec<Name>,
+    /// Certificates and keys of its monitors. One that breaks later is no error of the files that name it.
+    pub credentials: BTreeSet<PathBuf>,
 }
 
 impl Inventory {
@@ -48,7 +50,8 @@ impl Inventory {
         let mut services: Vec<Name> = config.topology.services.iter().map(|service| service.name.clone()).collect();
         zones.sort();
         services.sort();
-        Self { zones, services }
+        let credentials = config.topology.monitors.iter().flat_map(|at| at.check.credentials());
+        Self { zones, services, credentials: credentials.map(Path::to_owned).collect() }
     }
 }
 

@@ -8,8 +8,8 @@
 //! | open databases, build zones, make a compiler | `databases`, here |
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
-    path::{Path, PathBuf},
+    collections::{BTreeSet, HashMap},
+    path::PathBuf,
     sync::Arc,
     time::Instant,
 };
@@ -92,10 +92,8 @@ pub(super) struct Previous {
     /// Whether `good` is what this process answers from.
     pub is_in_force: bool,
     pub missing: Missing,
-    /// Is told what the load depends on, and says which files are open for writing.
+    /// Receives what the load depends on, and knows which files are open for writing.
     pub watch: Option<Watch>,
-    /// Certificates and keys that monitors use: one that breaks is no error of the files that name it.
-    pub credentials: HashSet<Box<Path>>,
 }
 
 /// Who asked for a load. The later ones permit more.
@@ -338,7 +336,7 @@ impl Loading {
         open.extend(self.open_files());
         sources.leave_out_open(&open);
         sources.keep_databases(self.previous.databases.iter().map(|file| file.path.clone()).collect());
-        sources.with_credentials_in_use(self.previous.credentials.clone())
+        sources.with_credentials_in_use(self.previous.good.inventory.credentials.clone())
     }
 
     /// The files that programs have open and have written to.
@@ -399,7 +397,7 @@ impl Loading {
         };
         let geography = geography::missing(&topology, &databases.databases().coverage());
         let removed = Removed::between(&self.previous.good.inventory, &inventory);
-        // The watch of a running server was told already.
+        // A running server's watch has received the footprint already.
         let is_first = self.previous.watch.is_none();
         let footprint = if is_first { selection.sources.footprint() } else { Footprint::default() };
         let good = LastGood::of(selection.sources, &config.master_files, inventory, &self.previous.good);

@@ -14,6 +14,7 @@ use super::lastgood::{Inventory, LastGood};
 use crate::{
     config::{Definition, Role, SourceFile, Sources, definitions},
     dns::Name,
+    listing,
 };
 
 /// How long a file that disappeared keeps its last good content.
@@ -109,11 +110,7 @@ fn missing(before: &[Name], after: &[Name]) -> Vec<Name> {
 
 /// The first names, and how many more there are.
 pub(super) fn list(names: &[Name]) -> String {
-    let shown: Vec<String> = names.iter().take(SHOWN).map(ToString::to_string).collect();
-    match names.len().checked_sub(SHOWN) {
-        None | Some(0) => shown.join(", "),
-        Some(more) => format!("{} and {more} more", shown.join(", ")),
-    }
+    listing::first_of(names, SHOWN, names.len())
 }
 
 #[cfg(test)]
@@ -125,6 +122,7 @@ mod tests {
         Inventory {
             zones: (0..zones).map(|number| name("z", number)).collect(),
             services: (0..services).map(|number| name("s", number)).collect(),
+            ..Inventory::default()
         }
     }
 

@@ -172,7 +172,7 @@ fn a_first_start_waits_for_its_first_round_no_longer_than_the_timeout_and_says_s
     });
 }
 
-/// The whole reply, or nothing while nobody listens.
+/// The whole reply; nothing while the address is not listened on.
 fn readyz(admin: std::net::SocketAddr) -> String {
     let Ok(mut stream) = TcpStream::connect(admin) else { return String::new() };
     let _ = stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
@@ -197,6 +197,23 @@ fn a_certificate_file_that_breaks_later_stops_the_judgement_and_no_other_edit() 
     let said = out + &said;
     assert_ne!(code, 0, "a configuration that cannot work from the start is refused");
     assert!(said.contains("holds no certificate"), "{said}");
+    assert!(server.terminate().0.success());
+    let server = site.serve();
+    assert_eq!(server.addresses(W), ["127.0.65.2"], "a start goes on from the last good set");
+    assert!(server.http("/readyz").1.contains("monitor \\\"m\\\" judges nothing"), "{}", server.http("/readyz").1);
     site.write("zones/ca.pem", &certificate());
     server.until("the monitor works again", LONG, |server| server.status().monitor_faults.is_empty());
+}
+
+#[test]
+fn a_system_without_ca_certificates_is_said_once_with_the_remedy() {
+    let monitors = monitor("m", "https = { port = 1 }") + &monitor("n", "https = { port = 2 }");
+    let site = Site::new(&[(FILE, &zone(&monitors, &[("127.0.65.1", "m"), ("127.0.65.2", "n")]))]);
+    let mut command = site.command(&["serve", "--config", "portolan.toml", "--listen", "127.0.0.1:0"]);
+    command.env("SSL_CERT_FILE", site.path("none.pem")).env("SSL_CERT_DIR", site.path("none"));
+    let server = Server::start(command).unwrap();
+    server.until("the faults", LONG, |server| server.status().monitor_faults.len() == 2);
+    assert_eq!(server.log().matches("no TLS target can be verified").count(), 1, "{}", server.log());
+    assert!(server.log().contains("install the package `ca-certificates`"), "{}", server.log());
+    assert_eq!(server.addresses(W), ["127.0.65.1"], "no target is down for what this host lacks");
 }

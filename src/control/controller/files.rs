@@ -56,14 +56,6 @@ impl Controller {
             is_in_force: true,
             missing: self.holding.outlook().missing.clone(),
             watch: Some(self.watch.clone()),
-            credentials: self
-                .world
-                .topology
-                .monitors
-                .iter()
-                .flat_map(|at| at.check.credentials())
-                .map(Into::into)
-                .collect(),
         };
         let beat = self.metronome.beat();
         let (reply, loading) = oneshot::channel();

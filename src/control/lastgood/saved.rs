@@ -4,6 +4,7 @@
 //! the other, and a checksum of all that. A file that is cut, damaged or of other locations is not used.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     hash::Hasher as _,
     io::{self, Write},
@@ -39,6 +40,9 @@ struct Document {
     home: Home,
     zones: Vec<String>,
     services: Vec<String>,
+    /// Sets that earlier versions wrote have none.
+    #[serde(default)]
+    credentials: BTreeSet<PathBuf>,
     files: Vec<Entry>,
 }
 
@@ -47,7 +51,7 @@ struct Document {
 struct Entry {
     path: PathBuf,
     role: SavedRole,
-    /// Since 1970.
+    /// When the file was last changed: the time since 1970-01-01T00:00:00Z.
     modified: Option<Duration>,
     octets: usize,
 }
@@ -126,6 +130,7 @@ pub(in crate::control) fn write(set: &LastGood, home: &Home, to: impl Write) -> 
         home: home.clone(),
         zones: names(&set.inventory.zones),
         services: names(&set.inventory.services),
+        credentials: set.inventory.credentials.clone(),
         files: set.files.values().map(entry).collect(),
     };
     let document = serde_json::to_vec(&document)?;
@@ -179,7 +184,11 @@ fn inventory(document: &Document) -> Inventory {
         names.sort();
         names
     };
-    Inventory { zones: names(&document.zones), services: names(&document.services) }
+    Inventory {
+        zones: names(&document.zones),
+        services: names(&document.services),
+        credentials: document.credentials.clone(),
+    }
 }
 
 impl Entry {
@@ -206,7 +215,8 @@ mod tests {
     fn saved() -> (LastGood, Vec<u8>) {
         let texts = [("portolan.toml", "[server]\n"), ("zones/a.toml", "[pool.a]\n"), ("zones/b.toml", "")];
         let names = |text: &str| vec![text.parse().unwrap()];
-        let inventory = Inventory { zones: names("x.test"), services: names("www.x.test") };
+        let credentials = ["ca.pem".into()].into();
+        let inventory = Inventory { zones: names("x.test"), services: names("www.x.test"), credentials };
         let sources = Sources::from_texts(&Locations::default(), texts);
         let set = LastGood::of(sources, &[], inventory, &LastGood::default());
         let mut octets = Vec::new();
