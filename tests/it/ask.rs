@@ -27,6 +27,8 @@ pub struct Ask {
     pub rtype: u16,
     pub class: u16,
     pub opcode: u8,
+    /// RD: the question goes to a resolver.
+    pub recursive: bool,
     pub edns: Option<Edns>,
     pub tcp: bool,
 }
@@ -42,13 +44,26 @@ pub struct Edns {
 
 impl Ask {
     pub fn new(name: &str, rtype: &str) -> Self {
-        Self { name: name.to_owned(), rtype: type_code(rtype), class: 1, opcode: 0, edns: None, tcp: false }
+        Self {
+            name: name.to_owned(),
+            rtype: type_code(rtype),
+            class: 1,
+            opcode: 0,
+            recursive: false,
+            edns: None,
+            tcp: false,
+        }
     }
 
     /// The same with the OPT record, which is added if there is none.
     pub fn edns(mut self, change: impl FnOnce(&mut Edns)) -> Self {
         change(self.edns.get_or_insert_with(|| Edns { payload: 1232, ..Edns::default() }));
         self
+    }
+
+    /// The same for a resolver.
+    pub fn recursive(self) -> Self {
+        Self { recursive: true, ..self }
     }
 
     /// With a client subnet (RFC 7871 section 6), such as `192.0.2.0/24`.
@@ -66,7 +81,18 @@ impl Ask {
     /// The wire form.
     pub fn message(&self, id: u16) -> Vec<u8> {
         let mut message = id.to_be_bytes().to_vec();
-        message.extend([self.opcode << 3, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(self.edns.is_some())]);
+        message.extend([
+            self.opcode << 3 | u8::from(self.recursive),
+            0,
+            0,
+            1,
+            0,
+            0,
+            0,
+            0,
+            0,
+            u8::from(self.edns.is_some()),
+        ]);
         message.extend(wire(&self.name));
         message.extend(self.rtype.to_be_bytes());
         message.extend(self.class.to_be_bytes());

@@ -31,7 +31,7 @@ fn swap(site: &Site, link: &str, target: &str) {
     fs::rename(new, site.path(link)).unwrap();
 }
 
-/// The program with these arguments, run by a user to whom file permissions apply.
+/// The program with these arguments, run by a user that file permissions apply to.
 fn unprivileged(site: &Site, arguments: &[&str]) -> Command {
     const NOBODY: u32 = 65534;
     let program = site.path("portolan");
@@ -186,6 +186,22 @@ fn zones_that_may_no_longer_be_read_are_answered_on_and_followed_when_they_may_b
     fs::set_permissions(site.path("zones"), fs::Permissions::from_mode(0o755)).unwrap();
     server.until("no concern", LONG, |server| !server.http("/readyz").1.contains("Permission denied"));
     site.write("zones/x.test.zone", &zone("192.0.2.2"));
+    server.until_answers(NAME, &["192.0.2.2"], LONG);
+}
+
+#[test]
+fn an_edit_saved_while_no_file_could_be_opened_is_applied_once_one_can() {
+    let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
+    let server = site.serve();
+    let limit = |files: &str| {
+        let to = [format!("--pid={}", server.pid()), format!("--nofile={files}")];
+        assert!(Command::new("prlimit").args(to).status().unwrap().success());
+    };
+    limit("3:4096");
+    site.replace("zones/x.test.zone", &zone("192.0.2.2"));
+    server.until("the concern", LONG, |server| server.log().contains("Too many open files"));
+    assert_eq!(server.addresses(NAME), ["192.0.2.1"]);
+    limit("1024:4096");
     server.until_answers(NAME, &["192.0.2.2"], LONG);
 }
 

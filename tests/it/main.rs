@@ -8,7 +8,7 @@
 //! | `http` | the admin address |
 //! | `balancers` | nginx and HAProxy |
 //! | `upstream` | Knot, in the place of a recursive resolver |
-//! | `aliases` `bindings` `check` `control` `failures` `files` `health` `held` `hostile` `loads` `logs` `monitors` `regions` `reload` `reports` `scenarios` | the tests |
+//! | `aliases` `bindings` `check` `control` `failures` `files` `health` `held` `hostile` `loads` `logs` `monitors` `regions` `reload` `reports` `resolvers` `scenarios` | the tests |
 
 #![allow(
     dead_code,
@@ -38,6 +38,7 @@ mod monitors;
 mod regions;
 mod reload;
 mod reports;
+mod resolvers;
 mod scenarios;
 mod script;
 mod upstream;

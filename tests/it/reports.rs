@@ -154,6 +154,22 @@ fn drain_status_and_metrics_agree_with_what_queries_are_answered() {
 }
 
 #[test]
+fn a_refused_drain_says_whose_answers_it_would_take() {
+    let zone = "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n\
+                [pool.eu]\nmembers = [{ datacenter = \"fra\", addresses = [\"192.0.2.1\", \"2001:db8::1\"] }]\n\
+                [pool.us]\nmembers = [{ datacenter = \"iad\", addresses = [\"192.0.2.2\"] }]\n\
+                [service.\"geo.example.org\"]\npolicy = \"geo\"\n\
+                rules = [{ country = [\"DE\", \"FR\"], members = [\"eu\"] }]\ndefault = [\"us\"]\n";
+    let site = Site::new(&[(PLACES, "[datacenter.fra]\n[datacenter.iad]\n"), (ZONE, zone)]);
+    let server = site.serve();
+    let (code, _, err) = run(&site, &server, &["drain", "fra"]);
+    assert_ne!(code, 0);
+    // IPv4 of these clients goes on to the default.
+    let said = "no usable member would be left for geo.example.org AAAA (country DE, FR); nothing was edited";
+    assert!(err.contains(said), "{err}");
+}
+
+#[test]
 fn a_ramp_and_a_held_drain_are_not_effective() {
     let site = site();
     site.edit(ZONE, ", ]\n", ", { datacenter = \"iad\", addresses = [\"192.0.2.2\", \"2001:db8::2\"] }]\n");

@@ -1,0 +1,130 @@
+//! Real resolvers in front of the server, with a cache by client subnet: what they keep is right for whom they give it to.
+
+use std::{
+    fs,
+    net::{SocketAddr, UdpSocket},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use tempfile::TempDir;
+
+use crate::{
+    ask::{Ask, Deadline},
+    harness::{LONG, Server, Site},
+};
+
+const PROGRAM: &str = "/usr/sbin/unbound";
+
+/// Unbound with its client-subnet cache, which sends every client's subnet on. Killed when dropped.
+struct Unbound {
+    address: SocketAddr,
+    child: Child,
+    _directory: TempDir,
+}
+
+impl Unbound {
+    /// In front of `server`; `None`, and a word about it, where Unbound is not installed.
+    fn before(server: &Server) -> Option<Self> {
+        if !Path::new(PROGRAM).is_file() {
+            println!("skipped: unbound not installed (apt-get install unbound)");
+            return None;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let address = UdpSocket::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+        let path = directory.path().join("unbound.conf");
+        fs::write(&path, configuration(address, server.address)).unwrap();
+        let mut command = Command::new(PROGRAM);
+        command.arg("-d").arg("-c").arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let unbound = Self { address, child: command.spawn().unwrap(), _directory: directory };
+        let deadline = Deadline::after(LONG);
+        while Ask::new("localhost", "A").recursive().send(address).is_err() {
+            assert!(deadline.tick(), "unbound does not answer");
+        }
+        Some(unbound)
+    }
+
+    /// What a client of that network gets.
+    fn addresses(&self, name: &str, network: &str) -> Vec<String> {
+        let ask = Ask::new(name, "A").recursive().subnet(network);
+        let reply = ask.send(self.address).unwrap_or_else(|error| panic!("{name} for {network}: {error}"));
+        assert_eq!(reply.rcode(), "NOERROR", "{name} for {network}");
+        reply.answers()
+    }
+}
+
+impl Drop for Unbound {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn configuration(address: SocketAddr, server: SocketAddr) -> String {
+    format!(
+        "server:\n  interface: {ip}@{port}\n  chroot: \"\"\n  username: \"\"\n  pidfile: \"\"\n  use-syslog: no\n  num-threads: 1\n  \
+         do-not-query-localhost: no\n  local-zone: \"test.\" nodefault\n  module-config: \"subnetcache iterator\"\n  send-client-subnet: 127.0.0.0/8\n  \
+         client-subnet-always-forward: yes\n  max-client-subnet-ipv4: 32\n  max-client-subnet-ipv6: 128\n\
+         remote-control:\n  control-enable: no\n\
+         stub-zone:\n  name: lb.test\n  stub-addr: {to}@{to_port}\n",
+        ip = address.ip(),
+        port = address.port(),
+        to = server.ip(),
+        to_port = server.port(),
+    )
+}
+
+const ZONE: &str = r#"
+[zone."lb.test"]
+nameservers = ["ns1.example.net"]
+hostmaster = "h@example.org"
+
+[pool.eu]
+members = [{ addresses = ["192.0.2.1"] }]
+[pool.us]
+members = [{ addresses = ["192.0.2.2"] }]
+[pool.office]
+members = [{ addresses = ["192.0.2.3"] }]
+
+# Clients without a place get nothing here, and the office's elsewhere.
+[service."some.lb.test"]
+policy = "geo"
+rules = [{ country = ["DE"], members = ["eu"] }, { country = ["US"], members = ["us"] }]
+default = []
+
+[service."all.lb.test"]
+policy = "geo"
+rules = [{ country = ["DE"], members = ["eu"] }, { country = ["US"], members = ["us"] }]
+default = ["office"]
+"#;
+
+/// Networks that no public database knows (RFC 6890): a resolver may send them of clients whose address it translates.
+const SPECIAL: [&str; 7] = [
+    "10.1.2.0/24",
+    "100.64.7.0/24",
+    "192.168.1.0/24",
+    "203.0.113.0/24",
+    "172.16.0.0/12",
+    "fd00:1::/48",
+    "2001:db8::/32",
+];
+
+#[test]
+fn what_a_resolver_keeps_for_a_special_network_is_given_to_no_public_client() {
+    let site = Site::new(&[("zones/lb.test.toml", ZONE)]);
+    let server = site.serve();
+    let Some(unbound) = Unbound::before(&server) else { return };
+    for network in SPECIAL {
+        assert_eq!(unbound.addresses("some.lb.test", network), [""; 0], "{network}");
+        assert_eq!(unbound.addresses("all.lb.test", network), ["192.0.2.3"], "{network}");
+    }
+    for (network, address) in [("80.1.2.0/24", "192.0.2.1"), ("8.1.2.0/24", "192.0.2.2"), ("2a00:1::/48", "192.0.2.1")]
+    {
+        for name in ["some.lb.test", "all.lb.test"] {
+            assert_eq!(unbound.addresses(name, network), [address], "{name} for {network}");
+        }
+    }
+    for network in SPECIAL {
+        assert_eq!(unbound.addresses("all.lb.test", network), ["192.0.2.3"], "{network}, kept");
+    }
+}
