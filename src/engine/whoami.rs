@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     dns::{Full, ReplyWriter, Rtype, Section},
-    geo::Coordinates,
+    geo::{Coordinates, is_special_purpose},
     steer::Datacenter,
 };
 
@@ -45,6 +45,14 @@ pub(super) fn answer(walk: &Walk<'_, '_>, owner: u16, frame: &mut Frame<'_, '_>)
     if let Some((address, length)) = subnet {
         facts.push(format_args!("client-subnet={address}/{length}"))?;
     }
+    // Services go by the resolver's place where the subnet says nothing of the client's.
+    let says_nothing = |client| is_special_purpose(client) && walk.snapshot.databases.view(client).is_unknown();
+    let client = if subnet.is_some() && says_nothing(client) {
+        facts.push(format_args!("placed-by=source"))?;
+        walk.query.source
+    } else {
+        client
+    };
     let location = facts.place(walk, client)?;
     if let Some(location) = location {
         facts.nearest(&walk.snapshot.topology.datacenters, location)?;

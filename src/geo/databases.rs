@@ -36,6 +36,14 @@ pub struct PlaceView<'a> {
     pub asn: Option<u32>,
 }
 
+impl PlaceView<'_> {
+    /// Whether no database says anything of the address.
+    pub fn is_unknown(&self) -> bool {
+        let texts = [self.continent, self.country, self.subdivision, self.city];
+        texts.iter().all(Option::is_none) && self.coordinates.is_none() && self.asn.is_none()
+    }
+}
+
 /// What the databases say of one address.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding<'a> {

@@ -30,6 +30,7 @@ pub use database::{Database, DatabaseError, Progress};
 pub use databases::{Coverage, Databases, Finding, PlaceView, Source};
 pub use grid::{Division, Grid};
 pub use location::Location;
+pub use special::is_special_purpose;
 pub use tree::TreeFault;
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! of where the client is, and the resolver's address chooses instead (RFC 7871 section 11.3). Such an answer is for this
 //! resolver's clients in the special range alone: its scope is never wider than that range.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 
 /// The blocks, as text so that they read like the registries; disjoint or nested, in no order that matters.
@@ -39,6 +41,11 @@ const BLOCKS: &[&str] = &[
 /// All special-purpose blocks of both families.
 pub(super) fn blocks() -> impl Iterator<Item = IpNet> {
     BLOCKS.iter().filter_map(|text| text.parse().ok())
+}
+
+/// Whether an address is special-purpose. For what few ask: it reads the list. No allocation.
+pub fn is_special_purpose(ip: IpAddr) -> bool {
+    blocks().any(|block| block.contains(&ip))
 }
 
 #[cfg(test)]

@@ -83,6 +83,16 @@ fn strings(reply: &[u8]) -> Vec<String> {
 const NETWORK: [u8; 22] = *b"\0\0\x29\x10\0\0\0\0\0\0\x0b\0\x08\0\x07\0\x01\x18\0\xc6\x33\x64";
 
 #[test]
+fn a_private_network_is_placed_where_its_resolver_is_as_by_services() {
+    const PRIVATE: [u8; 22] = *b"\0\0\x29\x10\0\0\0\0\0\0\x0b\0\x08\0\x07\0\x01\x18\0\x0a\x09\x09";
+    let (reply, _) =
+        ask(&snapshot(b"fra-1"), &request("whoami.example.com", Rtype::TXT, &PRIVATE), Transport::Udp).unwrap();
+    let strings = strings(&reply);
+    assert_eq!(strings[2..4], ["client-subnet=10.9.9.0/24", "placed-by=source"]);
+    assert!(strings[4].starts_with("area=") && !strings[4].contains("10."), "{strings:?}");
+}
+
+#[test]
 fn a_client_is_told_how_it_is_seen() {
     let (reply, _) =
         ask(&snapshot(b"fra-1"), &request("whoami.example.com", Rtype::TXT, &NETWORK), Transport::Udp).unwrap();
