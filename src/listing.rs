@@ -18,6 +18,11 @@ pub fn first_of(items: impl IntoIterator<Item: Display>, most: usize, count: usi
     }
 }
 
+/// `1 service`, `2 services`.
+pub fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -43,7 +43,7 @@ use super::{
     audit::{Author, Change},
     metrics::{self, Format},
     ration::Rationed,
-    readiness::Readiness,
+    readiness::{self, Readiness},
     server::Serving,
     totals::DocumentTotals,
 };
@@ -54,6 +54,7 @@ use crate::{
     },
     dns::{NameError, UnknownRtype},
     engine::Request,
+    listing,
 };
 
 /// How long `/readyz` and `/metrics` wait for the controller before they go without it: it may be compiling.
@@ -268,7 +269,7 @@ async fn status(State(office): Shared, wanted: Result<Query<Wanted>, QueryReject
     })?;
     let text = if wanted.full {
         let full = async || {
-            let status = office.serving.handle.status(Listing::Full).await?;
+            let status = office.status_of(Listing::Full).await?;
             office.aside(move || serde_json::to_vec(&status).unwrap_or_default()).await
         };
         office.full_status_text.take(full).await?
@@ -361,7 +362,7 @@ fn not_all_in_use(report: &ReloadReport) -> Fault {
     const SHOWN: usize = 20;
     let held: Vec<String> = report.held.iter().take(SHOWN).map(held_text).collect();
     let more = report.held.len().saturating_sub(SHOWN);
-    let more = if more > 0 { format!("\n  and {more} more files") } else { String::new() };
+    let more = if more > 0 { format!("\n  and {}", listing::counted(more, "more file")) } else { String::new() };
     let message = format!(
         "generation {} is in use; all files are applied but {}:\n  {}{more}",
         report.generation,
@@ -469,7 +470,14 @@ impl Office {
     }
 
     async fn status(&self) -> Result<Arc<Status>, Gone> {
-        self.status.take(async || Ok(Arc::new(self.serving.handle.status(Listing::Short).await?))).await
+        self.status.take(async || Ok(Arc::new(self.status_of(Listing::Short).await?))).await
+    }
+
+    async fn status_of(&self, listing: Listing) -> Result<Status, Gone> {
+        let mut status = self.serving.handle.status(listing).await?;
+        status.is_listening = (self.serving.is_listening)();
+        status.concerns = readiness::concerns(&self.serving, Some(&status));
+        Ok(status)
     }
 
     async fn status_within(&self, patience: Duration) -> Option<Arc<Status>> {

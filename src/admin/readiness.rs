@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{api::held_text, server::Serving};
 use crate::{
-    control::{ConfigurationStatus, MonitorFault, Status},
+    control::{Concern, ConfigurationStatus, MonitorFault, Status},
     listing,
 };
 
@@ -32,24 +32,34 @@ impl Readiness {
     /// `status` is missing while the controller is busy or gone.
     pub(super) fn of(serving: &Serving, generation: u64, status: Option<&Status>) -> Self {
         let (is_alive, is_listening) = ((serving.is_alive)(), (serving.is_listening)());
-        let mut concerns = Vec::new();
-        if !is_listening {
-            concerns.push(waiting(status));
-        }
-        if !is_alive {
-            concerns.push("a thread that answers queries has died".to_owned());
-        }
-        match status {
-            Some(status) => concerns.extend(self::concerns(status)),
-            None => concerns.push("the controller does not answer now; queries are answered all the same".to_owned()),
-        }
+        let concerns = concerns(serving, status);
         Self {
             is_ready: generation > 0 && is_alive && is_listening,
             generation,
-            concerns,
+            concerns: concerns.into_iter().map(|concern| concern.text).collect(),
             configuration: status.map(|status| status.configuration.clone()),
         }
     }
+}
+
+/// Everything that an operator should look at, the gravest first.
+pub(super) fn concerns(serving: &Serving, status: Option<&Status>) -> Vec<Concern> {
+    let mut concerns = Vec::new();
+    if !(serving.is_listening)() {
+        concerns.push(Concern { text: waiting(status), is_grave: true });
+    }
+    if !(serving.is_alive)() {
+        concerns.push(Concern { text: "a thread that answers queries has died".to_owned(), is_grave: true });
+    }
+    match status {
+        Some(status) => concerns.extend(concerns_of(status)),
+        None => {
+            let text = "the controller does not answer now; queries are answered all the same".to_owned();
+            concerns.push(Concern { text, is_grave: false });
+        }
+    }
+    concerns.sort_by_key(|concern| !concern.is_grave);
+    concerns
 }
 
 /// What the start waits for before DNS queries are answered.
@@ -59,7 +69,8 @@ fn waiting(status: Option<&Status>) -> String {
     format!("waiting for the first round of health checks{progress}: DNS queries are answered after it, within 5 s")
 }
 
-fn concerns(status: &Status) -> Vec<String> {
+fn concerns_of(status: &Status) -> Vec<Concern> {
+    let mut grave = Vec::new();
     let mut concerns = Vec::new();
     if let Some(removal) = &status.configuration.removal {
         concerns.push(format!(
@@ -70,7 +81,10 @@ fn concerns(status: &Status) -> Vec<String> {
     let held = status.held.iter();
     concerns.extend(held.take(LISTED).map(held_text));
     if let Some(more) = status.held.len().checked_sub(LISTED).filter(|more| *more > 0) {
-        concerns.push(format!("{more} more files are not in use as they are; `portolan status` names them"));
+        concerns.push(format!(
+            "{} not in use as they are; `portolan status --json` names all",
+            listing::counted(more, "more file")
+        ));
     }
     let errors = status.configuration.errors.len();
     if errors > 0 && status.held.is_empty() {
@@ -91,8 +105,7 @@ fn concerns(status: &Status) -> Vec<String> {
         }
     }
     if status.checker.doubt == "suspecting" {
-        concerns
-            .push("most targets failed at once: verdicts are frozen, the fault may be this server's own".to_owned());
+        grave.push("most targets failed at once: verdicts are frozen, the fault may be this server's own".to_owned());
     }
     for fault in &status.monitor_faults {
         let MonitorFault { monitor, error } = fault;
@@ -107,8 +120,9 @@ fn concerns(status: &Status) -> Vec<String> {
         if count == 0 {
             continue;
         }
-        let names = services.iter().map(|service| format!("{} {}", service.name, service.rtype));
-        concerns.push(format!("{what} {}", listing::first_of(names, 3, count)));
+        let names = services.iter().map(|service| service.subject());
+        grave.push(format!("{what} {}", listing::first_of(names, 3, count)));
     }
-    concerns
+    let concern = |is_grave: bool| move |text: String| Concern { text, is_grave };
+    grave.into_iter().map(concern(true)).chain(concerns.into_iter().map(concern(false))).collect()
 }

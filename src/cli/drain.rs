@@ -10,8 +10,7 @@ use super::{
 };
 use crate::{
     admin::StateChange,
-    control::{DrainOutcome, DrainReport, DrainStatus, unix_now},
-    listing,
+    control::{Darkened, DrainOutcome, DrainReport, DrainStatus, unix_now},
 };
 
 /// As many names and types are shown that are still answered from a drained datacenter.
@@ -70,16 +69,13 @@ fn set_state(remote: &Remote, datacenter: &str, verb: &str, change: &StateChange
         output.line(&outcome_text(outcome, report));
         still_answered(outcome).iter().for_each(|line| output.line(line));
     }
-    if !report.distressed.is_empty() {
-        output.message(&format!("warning: no usable member is left for {}", first_of(&report.distressed)));
+    for Darkened { subject, answers } in report.distressed.iter().take(SHOWN) {
+        output.message(&format!("warning: no usable member for {subject} once drained: answered with {answers}"));
+    }
+    if let Some(more) = report.distressed.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        output.message(&format!("warning: no usable member for {more} more; `portolan status --json` lists all"));
     }
     ExitCode::SUCCESS
-}
-
-/// The first of a list, and how many more there are.
-fn first_of(all: &[String]) -> String {
-    let first = listing::first_of(all, SHOWN, all.len());
-    if all.len() > SHOWN { format!("{first}; `portolan status --json` lists all") } else { first }
 }
 
 /// One datacenter in one line.
@@ -101,6 +97,10 @@ fn outcome_text(outcome: &DrainOutcome, report: &DrainReport) -> String {
         ("active", None, _) if outcome.answered_count > 0 => {
             format!("{name}: in service: {} name it", answers(outcome.answered_count))
         }
+        ("active", None, _) if outcome.services == 0 => format!("{name}: active; no service has a member in it"),
+        ("active", None, _) if outcome.targets == 0 => format!(
+            "{name}: active, but no answer names it: other members come first; `portolan explain NAME` says why"
+        ),
         ("active", None, _) => {
             format!("{name}: active, but no answer names it; `portolan status` shows the health of its targets")
         }
@@ -122,9 +122,10 @@ fn effective_text(drain: DrainStatus) -> String {
     )
 }
 
-/// `; until 2026-12-01 06:00:00 UTC, "kernel upgrade"`.
+/// `; until 2026-12-01 06:00:00 UTC, then active ("kernel upgrade")`.
 fn planned_end(outcome: &DrainOutcome) -> String {
-    let until = outcome.until.map(|until| format!("; until {}", status::moment(until))).unwrap_or_default();
+    let until =
+        outcome.until.map(|until| format!("; until {}, then active", status::moment(until))).unwrap_or_default();
     let reason = outcome.reason.as_deref().map(|reason| format!(" ({reason:?})")).unwrap_or_default();
     until + &reason
 }

@@ -6,7 +6,10 @@ use std::fmt::Write;
 
 pub(super) use steering::ramp_text;
 
-use crate::control::{DatacenterStatus, Status, StillAnswered, TargetStatus};
+use crate::{
+    control::{DatacenterStatus, Status, StillAnswered, TargetStatus},
+    listing,
+};
 
 /// As many targets that are well are shown; the failing ones all are.
 const SHOWN_TARGETS: usize = 20;
@@ -63,9 +66,11 @@ impl Paint {
 
 fn head(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
     let is_refused = !status.configuration.errors.is_empty();
-    let word = if is_refused || status.checker.doubt == "suspecting" {
+    let word = if !status.is_listening {
+        paint.bad("starting: DNS queries are not answered before the first round of health checks")
+    } else if is_refused || status.checker.doubt == "suspecting" {
         paint.bad("serving, but someone must act")
-    } else if !status.distressed.is_empty() || status.targets.iter().any(|target| target.verdict == "down") {
+    } else if !status.concerns.is_empty() || status.targets.iter().any(|target| target.verdict == "down") {
         paint.warn("serving, with failures")
     } else {
         paint.good("serving")
@@ -122,9 +127,9 @@ fn troubles(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Resul
         status.monitor_faults.iter().try_for_each(|fault| writeln!(text, "  {}: {}", fault.monitor, fault.error))?;
     }
     if !status.distressed.is_empty() {
-        writeln!(text, "\n{}", paint.bad("no usable member for"))?;
+        writeln!(text, "\n{}", paint.bad("no usable member, or too few after an outage of all, for"))?;
         for service in status.distressed.iter().take(SHOWN_SERVICES) {
-            writeln!(text, "  {} {}: answered with {}", service.name, service.rtype, service.plight)?;
+            writeln!(text, "  {}: answered with {}", service.subject(), service.plight)?;
         }
         let hidden = status.distressed_count.saturating_sub(SHOWN_SERVICES);
         and_more(text, hidden, "names and types")?;
@@ -264,7 +269,9 @@ fn targets(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result
         let last = target.last.as_deref().unwrap_or("none yet");
         let latency = target.latency_ms.map(|ms| format!(" ({ms} ms)")).unwrap_or_default();
         let since = target.since.map(|since| format!(", {} for {}", target.verdict, span(status.now - since)));
-        let flips = target.flips_in_secs.map(|secs| format!(", may flip in {secs} s")).unwrap_or_default();
+        // Without a verdict there is none that could change; it counts as up after a while.
+        let flips = target.flips_in_secs.filter(|_| target.verdict != "unknown");
+        let flips = flips.map(|secs| format!(", may flip in {secs} s")).unwrap_or_default();
         let since = since.unwrap_or_default();
         writeln!(
             text,
@@ -307,8 +314,9 @@ fn inventory(text: &mut String, status: &Status) -> std::fmt::Result {
     let (services, zones) = (status.services, status.zones.len());
     writeln!(text, "\n{services} service{} in {zones} zone{}", plural(services), plural(zones))?;
     for zone in status.zones.iter().take(SHOWN_ZONES) {
-        let (name, records, services, serial) = (&zone.name, zone.records, zone.services, zone.serial);
-        writeln!(text, "  {name}: {records} records, {services} services, serial {serial}")?;
+        let (records, services) =
+            (listing::counted(zone.records, "record"), listing::counted(zone.services, "service"));
+        writeln!(text, "  {}: {records}, {services}, serial {}", zone.name, zone.serial)?;
     }
     if status.zones.len() > SHOWN_ZONES {
         writeln!(text, "  and {} more; --json lists all", status.zones.len() - SHOWN_ZONES)?;

@@ -14,7 +14,7 @@ mod health;
 mod publish;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -28,7 +28,7 @@ use tokio::{
 
 use super::{
     aliases::Aliases,
-    canary, drain,
+    canary, distress, drain,
     drained::Drained,
     handle::{
         Command, DrainAct, DrainError, DrainOutcome, DrainReport, DrainRequest, Handle, Listing, ReloadError,
@@ -52,7 +52,7 @@ use crate::{
     probe::{Limits, LoadReading, ProbeKey, Prober, Report},
     resolve::{self, Resolver},
     snapshot::{Identity, Snapshot},
-    steer::{Chart, Conditions, ProbeId, Recovery, Topology, datacenter_states},
+    steer::{Chart, Conditions, Plight, ProbeId, Recovery, Topology, datacenter_states},
     transport::{self, Counters, Metronome},
 };
 
@@ -145,7 +145,7 @@ pub struct Controller {
     /// When to look again whether the files of those are whole.
     recheck_at: Option<TokioInstant>,
     /// Services in distress that the log was told of.
-    distressed: HashSet<Name>,
+    distressed: BTreeMap<(Name, &'static str), (Plight, bool)>,
     published: Arc<ArcSwap<Snapshot>>,
     /// Snapshots that a shard may still hold. They end here: no query waits while all that is in one is dropped.
     retired: Vec<Arc<Snapshot>>,
@@ -236,7 +236,7 @@ impl Controller {
             recovery: Recovery::default(),
             faults: Vec::new(),
             recheck_at: None,
-            distressed: HashSet::new(),
+            distressed: BTreeMap::new(),
             published: Arc::default(),
             retired: Vec::new(),
             identity: Arc::new(identity),
@@ -454,7 +454,8 @@ impl Controller {
         let distressed = if is_drain {
             let conditions = plan.conditions(&self.conditions);
             let charts = self.world.compiler.compile(&conditions, &mut self.world.surveys);
-            drain::newly_distressed(&self.world.compiler, &self.charts, &charts)
+            let then = distress::Setting { compiler: &self.world.compiler, conditions: &conditions };
+            drain::newly_distressed(&self.charts, then, &charts)
         } else {
             Vec::new()
         };

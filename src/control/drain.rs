@@ -1,20 +1,17 @@
 //! Drains as edits: which tables a request edits, and what it would leave to answer with.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use super::{
+    distress,
     edit::{EditError, TableEdit, edit_tables},
-    handle::{Drain, DrainAct, DrainError, DrainRequest},
+    handle::{Darkened, Drain, DrainAct, DrainError, DrainRequest, not_in_service},
     load::World,
     state::unix_now,
 };
 use crate::{
     config::{Nearest, Origin},
-    steer::{Chart, Compiler, Conditions, Datacenter, DatacenterId, Family, Pace, ServiceId, State, Topology},
+    steer::{Chart, Conditions, Datacenter, DatacenterId, Distress, Pace, ServiceId, State, Topology},
 };
 
 /// The edits that a request comes to.
@@ -50,7 +47,13 @@ pub(super) fn plan(request: &DrainRequest, world: &World, conditions: &Condition
             }
             Err(Unchanged::Already(why)) => datacenters.push((id, name, Step::Stays(why))),
             Err(Unchanged::Refused(error)) => {
-                datacenters.push((id, name, Step::Stays(error.to_string())));
+                let why = match &error {
+                    DrainError::NotInService { state, origin, .. } => {
+                        format!("not drained, its table is as it was: {}", not_in_service(state, origin))
+                    }
+                    error => error.to_string(),
+                };
+                datacenters.push((id, name, Step::Stays(why)));
                 refusals.push(error);
             }
         }
@@ -204,36 +207,19 @@ impl DrainPlan {
     }
 }
 
-/// What has usable members under `before` and none under `after`: service and type, and which clients where it is not all of
-/// them: `www.example.com AAAA (country DE)`.
-pub(super) fn newly_distressed(compiler: &Compiler, before: &[Arc<Chart>], after: &[Arc<Chart>]) -> Vec<String> {
+/// What has usable members now and none under `then`: service, type and clients, and what they are answered with.
+pub(super) fn newly_distressed(
+    before: &[Arc<Chart>],
+    then: distress::Setting<'_>,
+    after: &[Arc<Chart>],
+) -> Vec<Darkened> {
     let mut found = Vec::new();
-    for ((service, id), (was, is)) in
-        compiler.topology().services.iter().zip((0..).map(ServiceId)).zip(before.iter().zip(after))
-    {
-        for family in [Family::V4, Family::V6] {
-            let known: HashSet<u32> = was.distress(family).iter().map(|(area, _)| *area).collect();
-            let new = is.distress(family).iter().map(|(area, _)| *area).filter(|area| !known.contains(area));
-            let new: Vec<u32> = new.collect();
-            if !new.is_empty() {
-                let whose = clients(compiler.area_words(id, &new));
-                found.push(format!("{} {}{whose}", service.name, service.kind.records(family)));
-            }
-        }
+    for (id, (was, is)) in (0..).map(ServiceId).zip(before.iter().zip(after)) {
+        let is_new = |family, there: &Distress| !was.distress(family).iter().any(|known| known.area == there.area);
+        let darkened = distress::of((id, is), is_new).into_iter();
+        found.extend(darkened.map(|one| Darkened { subject: then.subject(&one), answers: then.answers(&one, is) }));
     }
     found
-}
-
-/// As many kinds of clients are named.
-const NAMED: usize = 3;
-
-fn clients(words: Vec<String>) -> String {
-    let shown = words.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
-    match words.len() {
-        0 => String::new(),
-        count if count > NAMED => format!(" ({shown}; and {} areas more)", count - NAMED),
-        _ => format!(" ({shown})"),
-    }
 }
 
 /// Logs each datacenter whose state has ended by its `until`.

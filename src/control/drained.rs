@@ -154,7 +154,8 @@ impl Drained {
         });
         self.look(published, has_changed);
         let is_gone = |(service, was): &(ServiceId, Sighting)| {
-            let is = |now: &Sighting| (now.datacenter, now.family) == (was.datacenter, was.family);
+            let key = |one: &Sighting| (one.datacenter, one.family, one.is_binding);
+            let is = |now: &Sighting| key(now) == key(was);
             !self.still.get(service).is_some_and(|found| found.iter().any(is))
         };
         old.retain(is_gone);
@@ -178,7 +179,11 @@ impl Drained {
             watch.effective = None;
             let last_left = |one: &Sighting| of(one) && !matches!(one.cause, Cause::Ramp(_));
             let stuck = self.still.iter().filter(|(_, found)| found.iter().any(last_left));
-            let stuck: Vec<ServiceId> = stuck.map(|(service, _)| *service).collect();
+            let stuck: Vec<(ServiceId, Sighting)> = stuck
+                .flat_map(|(service, found)| {
+                    found.iter().filter(|one| last_left(one)).map(|one| (*service, *one)).collect::<Vec<_>>()
+                })
+                .collect();
             if !stuck.is_empty() && !watch.is_logged {
                 watch.is_logged = true;
                 let (state, services) = (watch.state.word(), named(&snapshot.topology, &stuck));
@@ -197,7 +202,7 @@ impl Watch {
         tracing::info!(
             datacenter = %name,
             state = self.state.word(),
-            reason = self.reason.as_deref().unwrap_or_default(),
+            reason = self.reason.as_deref(),
             longest_ttl_secs = longest_ttl,
             "drain is effective: no new answer names the datacenter"
         );
@@ -211,10 +216,13 @@ fn drained(topology: &Topology, conditions: &Conditions) -> Vec<(DatacenterId, S
     with_id.filter(|(_, state)| matches!(state, State::Draining | State::Disabled)).collect()
 }
 
-/// The first services by name, and how many more there are.
-fn named(topology: &Topology, services: &[ServiceId]) -> String {
-    let names = services.iter().map(|id| &topology.services[id.index()].name);
-    listing::first_of(names, LOGGED, services.len())
+/// The first services and types, and how many more there are: `www.example.com A, www.example.com AAAA and 3 more`.
+fn named(topology: &Topology, stuck: &[(ServiceId, Sighting)]) -> String {
+    let name = |(id, sighting): &(ServiceId, Sighting)| {
+        let service = &topology.services[id.index()];
+        format!("{} {}", service.name, sighting.record_type(&service.kind))
+    };
+    listing::first_of(stuck.iter().map(name), LOGGED, stuck.len())
 }
 
 #[cfg(test)]

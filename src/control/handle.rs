@@ -15,6 +15,8 @@ use crate::{
 
 /// A message names this many services.
 const SHOWN: usize = 10;
+/// Of so many it is said what they would be answered with.
+const EXPLAINED: usize = 3;
 
 /// Asks the controller. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -131,8 +133,18 @@ pub struct DrainReport {
     /// Drains and returns that go on over a time.
     #[serde(default)]
     pub ramps: Vec<RampStatus>,
-    /// Services that are left with nothing usable, under `force`.
-    pub distressed: Vec<String>,
+    /// Whom it leaves without a usable member, under `force`.
+    pub distressed: Vec<Darkened>,
+}
+
+/// Clients of a service that a drain leaves without a usable member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Darkened {
+    /// Service, type and clients: `www.example.com AAAA (country DE)`.
+    pub subject: String,
+    /// What they are answered with once the drain is complete, in a phrase.
+    pub answers: String,
 }
 
 /// What holds of a datacenter after a drain, an undrain, a pause or a resume, read from the snapshot in force.
@@ -158,6 +170,10 @@ pub struct DrainOutcome {
     pub answered_count: usize,
     /// While it is drained or disabled: those names and types, all of them, and why.
     pub still_answered: Vec<StillAnswered>,
+    /// Services with a member in it.
+    pub services: usize,
+    /// Targets of its endpoints.
+    pub targets: usize,
 }
 
 /// Why a datacenter's state was not changed. Nothing was edited, but for `Refused`.
@@ -166,8 +182,8 @@ pub struct DrainOutcome {
 pub enum DrainError {
     /// No datacenter and no region has this name; the nearest that one has.
     Unknown(String, Option<String>),
-    /// These services would be left with nothing usable.
-    Distress(Vec<String>),
+    /// These would be left without a usable member.
+    Distress(Vec<Darkened>),
     /// This datacenter is not draining.
     NotDraining(String),
     /// This datacenter is disabled or a standby, so that there is nothing to drain.
@@ -197,29 +213,25 @@ impl fmt::Display for DrainError {
                 write!(f, "there is no datacenter and no region {name:?}")?;
                 nearest.as_ref().map_or(Ok(()), |nearest| write!(f, "; did you mean {nearest:?}?"))
             }
-            Self::Distress(services) => {
-                let shown = listing::first_of(services, SHOWN, services.len());
-                let all = if services.len() > SHOWN { " (--json lists all)" } else { "" };
+            Self::Distress(darkened) => {
+                let subjects = darkened.iter().map(|one| &one.subject);
+                let shown = listing::first_of(subjects, SHOWN, darkened.len());
                 write!(
                     f,
-                    "no usable member would be left for {shown}{all}; nothing was edited. --force drains all the same: \
-                     these are then answered as on-all-down says, from the drained datacenter if nothing else is left"
-                )
+                    "no usable member would be left for {shown}; nothing was edited. --force drains all the same, and"
+                )?;
+                for (one, at) in darkened.iter().take(EXPLAINED).zip(0..) {
+                    let and = if at == 0 { " answers" } else { "," };
+                    write!(f, "{and} {} with {}", one.subject, one.answers)?;
+                }
+                match darkened.len().saturating_sub(EXPLAINED) {
+                    0 => Ok(()),
+                    more => write!(f, ", and {more} more; --json has all"),
+                }
             }
             Self::NotDraining(name) => write!(f, "{name} is not draining: there is nothing to pause or to resume"),
             Self::NotInService { datacenter, state, origin } => {
-                let instead = match state.as_str() {
-                    "standby" => {
-                        "it is used only when nothing else is usable. To take it out altogether, set state = \"disabled\" there"
-                    }
-                    _ => {
-                        "no answer names it while anything else is left. To drain it, put it into service first: state = \"active\" there"
-                    }
-                };
-                write!(
-                    f,
-                    "{datacenter} is not in service: its state is {state} in {origin}, and {instead}; nothing was edited"
-                )
+                write!(f, "{datacenter} is not in service: {}; nothing was edited", not_in_service(state, origin))
             }
             Self::Edit(why) => f.write_str(why),
             Self::Held(file, errors) => write!(
@@ -240,6 +252,19 @@ impl fmt::Display for DrainError {
 }
 
 impl std::error::Error for DrainError {}
+
+/// Why there is nothing to drain of a datacenter in this state, and what to do instead.
+pub(super) fn not_in_service(state: &str, origin: &str) -> String {
+    let instead = match state {
+        "standby" => {
+            "it is used only when nothing else is usable. To take it out altogether, set state = \"disabled\" there"
+        }
+        _ => {
+            "no answer names it while anything else is left. To drain it, put it into service first: state = \"active\" there"
+        }
+    };
+    format!("its state is {state} in {origin}, and {instead}")
+}
 
 /// Why a reload changed nothing.
 #[derive(Debug)]

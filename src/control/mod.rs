@@ -11,6 +11,7 @@
 //! | `removal` | files that disappear, and loads that remove too much |
 //! | `databases` | the GeoIP files |
 //! | `drain` | which tables a drain edits, and what it would leave |
+//! | `distress` | whose clients find no usable member, and what they are answered instead, in words |
 //! | `drained` | which answers still name a drained datacenter, and since when none does |
 //! | `aliases` | what aliases stand for, the last good answer of each |
 //! | `canary` | asks a target outside of the service, while the checker doubts itself |
@@ -27,6 +28,7 @@ mod aliases;
 mod canary;
 mod controller;
 mod databases;
+mod distress;
 mod drain;
 mod drained;
 mod edit;
@@ -51,13 +53,13 @@ pub use controller::{Controller, Started, Starting};
 pub use databases::open_databases;
 pub use edit::{EditError, TableEdit, edit_tables};
 pub use handle::{
-    Drain, DrainAct, DrainError, DrainOutcome, DrainReport, DrainRequest, Gone, Handle, Listing, ReloadError,
+    Darkened, Drain, DrainAct, DrainError, DrainOutcome, DrainReport, DrainRequest, Gone, Handle, Listing, ReloadError,
     ReloadReport, ReloadRequest,
 };
 pub use load::{Refusal, World};
 pub use state::{StateDirectory, unix_now};
 pub use status::{
-    AliasStatus, CheckerStatus, ConfigurationStatus, DatabaseStatus, DatacenterStatus, DistressedService, DrainStatus,
-    HeldStatus, LoadStatus, MonitorFault, PoolStatus, RampStatus, ServerStatus, Status, StillAnswered, TargetStatus,
-    ZoneStatus,
+    AliasStatus, CheckerStatus, Concern, ConfigurationStatus, DatabaseStatus, DatacenterStatus, DistressedService,
+    DrainStatus, HeldStatus, LoadStatus, MonitorFault, PoolStatus, RampStatus, ServerStatus, Status, StillAnswered,
+    TargetStatus, ZoneStatus,
 };

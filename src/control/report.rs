@@ -1,15 +1,19 @@
 //! Reports: the status document, out of what the controller owns and of the snapshot in force.
 
 mod datacenters;
-mod text;
+mod shares;
 
-use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 pub(super) use datacenters::outcome;
-pub(super) use text::plight_text;
 
 use super::{
     controller::Controller,
+    distress::{self, Distressed},
     handle::Listing,
     status::{
         CheckerStatus, DatabaseStatus, DistressedService, LoadStatus, MonitorFault, PoolStatus, RampStatus, Status,
@@ -17,13 +21,12 @@ use super::{
     },
 };
 use crate::{
-    dns::Name,
     health::{Doubt, Outcome, Verdict},
     probe::ProbeKey,
     snapshot::Snapshot,
     steer::{
-        Chart, Combination, DatacenterId, Family, Feed, FeedReport, Plight, PoolId, PoolReport, ProbeId, ProbeTarget,
-        RampKey, RampReport, Topology, probed,
+        Chart, Combination, DatacenterId, Family, Feed, FeedReport, Member, MemberKind, Part, PoolId, PoolReport,
+        ProbeId, ProbeTarget, RampKey, RampReport, Service, ServiceId, Topology, answered, probed,
     },
 };
 
@@ -34,9 +37,8 @@ pub(super) fn status(controller: &mut Controller, snapshot: &Snapshot, listing: 
     let pools = pools(controller);
     let controller = &*controller;
     let world = &controller.world;
-    let distressed = distressed(&world.topology, &snapshot.charts);
-    let instead =
-        text::Instead::new(snapshot, &controller.conditions, &distressed.iter().map(|(name, ..)| name).collect());
+    let distressed: Vec<Distressed> = distressed(&snapshot.charts).collect();
+    let setting = distress::Setting { compiler: &world.compiler, conditions: &controller.conditions };
     let tally = controller.prober.tally();
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -44,6 +46,9 @@ pub(super) fn status(controller: &mut Controller, snapshot: &Snapshot, listing: 
         generation: snapshot.generation,
         started: controller.started,
         now: super::unix_now(),
+        // The admin side, which knows both, fills these in.
+        is_listening: true,
+        concerns: Vec::new(),
         configuration: controller.configuration.clone(),
         held: controller.holding.status(),
         unsaved: controller.state.faults().text(),
@@ -76,11 +81,15 @@ pub(super) fn status(controller: &mut Controller, snapshot: &Snapshot, listing: 
         distressed: distressed
             .iter()
             .take(if listing == Listing::Short { LISTED } else { usize::MAX })
-            .map(|(name, rtype, plight)| DistressedService {
-                name: name.to_string(),
-                rtype: (*rtype).to_owned(),
-                plight: instead.text(name, rtype, *plight),
-                is_recovering: instead.is_recovering(name),
+            .map(|one| {
+                let service = &world.topology.services[one.service.index()];
+                DistressedService {
+                    name: service.name.to_string(),
+                    rtype: service.kind.records(one.family).to_owned(),
+                    clients: setting.clients(one),
+                    plight: setting.answers(one, &snapshot.charts[one.service.index()]),
+                    is_recovering: setting.is_recovering(one),
+                }
             })
             .collect(),
         targets: targets(controller),
@@ -202,7 +211,11 @@ fn pools(controller: &mut Controller) -> Vec<PoolStatus> {
     let status = |(report, usable): (PoolReport<'_>, Vec<bool>)| {
         let pool = &topology.pools[report.id.index()];
         let name = |at: usize| pool.members.get(at).map(|member| topology.member_name(member.kind).to_owned());
-        let shares = text::shares_in_use(report.shares.map_or(&[], |shares| shares), &usable);
+        let in_use = match usable.contains(&true) {
+            true => usable,
+            false => answered_members(&topology, &controller.charts, report.id),
+        };
+        let shares = shares::shares_in_use(report.shares.map_or(&[], |shares| shares), &in_use);
         PoolStatus {
             name: pool.name.to_string(),
             shares: shares.into_iter().enumerate().filter_map(|(at, share)| Some((name(at)?, share))).collect(),
@@ -214,6 +227,20 @@ fn pools(controller: &mut Controller) -> Vec<PoolStatus> {
         }
     };
     controller.regulator.report().pools.into_iter().zip(usable).map(status).collect()
+}
+
+/// Which members of a pool are answered, by any service, though none is usable.
+fn answered_members(topology: &Topology, charts: &[Arc<Chart>], id: PoolId) -> Vec<bool> {
+    let mut endpoints = BTreeSet::new();
+    let turns_to = |service: &Service| topology.pools_below(service.pool).contains(&id);
+    for (_, chart) in topology.services.iter().zip(charts).filter(|(service, _)| turns_to(service)) {
+        endpoints.extend([Family::V4, Family::V6].iter().flat_map(|family| answered(chart, *family)));
+    }
+    let is_answered = |member: &Member| match member.kind {
+        MemberKind::Endpoint(endpoint) => endpoints.contains(&endpoint),
+        MemberKind::Pool(inner) => !topology.endpoints_below(inner).is_disjoint(&endpoints),
+    };
+    topology.pools[id.index()].members.iter().map(is_answered).collect()
 }
 
 /// Drains and slow starts in progress, and drains that are held.
@@ -230,7 +257,9 @@ pub(super) fn ramps(controller: &Controller) -> Vec<RampStatus> {
             Ordering::Equal => "held-drain",
             Ordering::Greater => "slow-start",
         };
-        RampStatus { name: name.to_string(), pool, kind: kind.to_owned(), at: ramp.at, goal: ramp.goal, ends }
+        // As the answers have it, in steps.
+        let at = Part::of(ramp.at).share();
+        RampStatus { name: name.to_string(), pool, kind: kind.to_owned(), at, goal: ramp.goal, ends }
     };
     let mut ramps: Vec<_> = controller.regulator.report().ramps.into_iter().map(status).collect();
     ramps.sort_by(|a, b| (&a.pool, &a.name).cmp(&(&b.pool, &b.name)));
@@ -244,10 +273,11 @@ fn combined_target(controller: &Controller, key: &ProbeKey, id: ProbeId, combina
     let (usable, parts, least) = (combination.usable(standings), combination.parts.len(), combination.least);
     TargetStatus {
         verdict: standing.verdict.word().to_owned(),
-        last: Some(match standing.verdict {
-            Verdict::Down => format!("{usable} of {parts} parts are up or unknown, want {least}"),
-            Verdict::Up | Verdict::Unknown => format!("ok; {usable} of {parts} parts are up or unknown"),
-        }),
+        last: match standing.verdict {
+            Verdict::Down => Some(format!("{usable} of {parts} parts are up or unknown, want {least}")),
+            Verdict::Up => Some(format!("ok; {usable} of {parts} parts are up or unknown")),
+            Verdict::Unknown => None,
+        },
         flips_in_secs: standing.flips_in_secs,
         ..named_target(key)
     }
@@ -262,16 +292,7 @@ pub(super) fn outcome_text(outcome: &Outcome) -> String {
     }
 }
 
-/// Services and types for which nothing is usable.
-pub(super) fn distressed(topology: &Topology, charts: &[Arc<Chart>]) -> Vec<(Name, &'static str, Plight)> {
-    let mut distressed = Vec::new();
-    for (service, chart) in topology.services.iter().zip(charts) {
-        for family in [Family::V4, Family::V6] {
-            let plight = chart.plight(family);
-            if plight != Plight::None {
-                distressed.push((service.name.clone(), service.kind.records(family), plight));
-            }
-        }
-    }
-    distressed
+/// Services, types and clients for which nothing is usable, in order of name.
+pub(super) fn distressed(charts: &[Arc<Chart>]) -> impl Iterator<Item = Distressed> {
+    (0..).map(ServiceId).zip(charts).flat_map(|(id, chart)| distress::of((id, chart), |_, _| true))
 }

@@ -17,6 +17,12 @@ pub struct Status {
     pub started: i64,
     /// The moment this was written.
     pub now: i64,
+    /// DNS queries are answered: not before the first round of health checks.
+    #[serde(default = "yes")]
+    pub is_listening: bool,
+    /// What an operator should look at, the gravest first; the same as at `/readyz`.
+    #[serde(default)]
+    pub concerns: Vec<Concern>,
     /// What became of the files.
     pub configuration: ConfigurationStatus,
     /// Files that are held at their last good content, in order of path.
@@ -33,7 +39,7 @@ pub struct Status {
     pub datacenters: Vec<DatacenterStatus>,
     /// How many services there are.
     pub services: usize,
-    /// Names and types for which nothing is usable, in order of name; of a short document the first 100.
+    /// Names, types and clients for which nothing is usable, in order of name; of a short document the first 100.
     pub distressed: Vec<DistressedService>,
     /// How many there are.
     #[serde(default)]
@@ -63,6 +69,21 @@ pub struct Status {
     pub aliases: Vec<AliasStatus>,
     /// The checker's belief in itself.
     pub checker: CheckerStatus,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Something that an operator should look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Concern {
+    /// In a sentence.
+    pub text: String,
+    /// Clients notice it.
+    #[serde(default)]
+    pub is_grave: bool,
 }
 
 /// A monitor that cannot work.
@@ -246,13 +267,24 @@ pub struct DrainStatus {
 pub struct DistressedService {
     /// Its name.
     pub name: String,
-    /// `A` or `AAAA`.
+    /// `A`, `AAAA` or `SRV`.
     pub rtype: String,
-    /// What is answered now.
+    /// Whose clients find no usable member: `country DE`; empty where it is all of the service's.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub clients: Vec<String>,
+    /// What they are answered with now, in a phrase.
     pub plight: String,
     /// Some members are usable again, but less than half of them by weight.
     #[serde(default)]
     pub is_recovering: bool,
+}
+
+impl DistressedService {
+    /// `www.example.com AAAA (country DE; country AT)`.
+    pub fn subject(&self) -> String {
+        let Self { name, rtype, clients, .. } = self;
+        if clients.is_empty() { format!("{name} {rtype}") } else { format!("{name} {rtype} ({})", clients.join("; ")) }
+    }
 }
 
 /// One target of one monitor.

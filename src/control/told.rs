@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crate::steer::{Feedback, FeedbackReport, RampKey, Topology};
+use crate::steer::{Feedback, FeedbackReport, Part, RampKey, Topology};
 
 /// What goes on, as the log knows it. By name, for positions change with the files.
 #[derive(Debug, Default)]
@@ -37,7 +37,9 @@ impl Told {
             let Subject { datacenter, pool, endpoint } = Subject::of(ramp.key);
             let (share_percent, secs_left) = (percent(ramp.at), ramp.ends.saturating_sub(now).as_secs());
             match goal {
-                _ if ramp.at == ramp.goal => tracing::info!(datacenter, pool, endpoint, share_percent, "drain held"),
+                1..1000 if ramp.at == ramp.goal || secs_left == 0 => {
+                    tracing::info!(datacenter, pool, endpoint, share_percent, "drain held")
+                }
                 0 => tracing::info!(datacenter, pool, endpoint, share_percent, secs_left, "gradual drain started"),
                 1000 => tracing::info!(datacenter, pool, endpoint, share_percent, secs_left, "slow start started"),
                 _ => {
@@ -117,7 +119,7 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// A share of 0 to 1 in per cent, to a hundredth: 99.9 is not all.
+/// A share of 0 to 1 in per cent, as the answers have it, to a hundredth: 99.9 is not all.
 fn percent(share: f64) -> f64 {
-    (share * 10_000.0).round() / 100.0
+    (Part::of(share).share() * 10_000.0).round() / 100.0
 }

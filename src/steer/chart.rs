@@ -8,7 +8,7 @@ use std::{
 use super::{
     draws::Draws,
     kind::Kind,
-    topology::{DatacenterId, EndpointId},
+    topology::{DatacenterId, EndpointId, PoolId},
     wheel::Choice,
 };
 use crate::{dns::Rtype, geo::Atlas};
@@ -79,7 +79,20 @@ pub(super) struct FamilyChart {
     /// The worst plight of any area.
     pub plight: Plight,
     /// The areas of the service's survey in which members of the family exist and none is usable.
-    pub distress: Box<[(u32, Plight)]>,
+    pub distress: Box<[Distress]>,
+}
+
+/// An area in which members of a family exist and none is usable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Distress {
+    /// The area of the service's survey ([`super::Compiler::area_words`]).
+    pub area: u32,
+    /// The position of what its clients get among what the chart has for any.
+    pub reach: u32,
+    /// How far the service had to go.
+    pub plight: Plight,
+    /// The pool that its clients are answered from; nothing where that is NODATA.
+    pub pool: Option<PoolId>,
 }
 
 /// What one area's clients get.
@@ -219,9 +232,8 @@ impl Chart {
         [&self.v4, &self.v6].iter().any(|family| family.plight >= Plight::AllDown)
     }
 
-    /// Where members of one family exist and none is usable: areas of the service's survey ([`super::Compiler::area_words`]), in
-    /// ascending order.
-    pub fn distress(&self, family: Family) -> &[(u32, Plight)] {
+    /// Where members of one family exist and none is usable, in ascending order of area.
+    pub fn distress(&self, family: Family) -> &[Distress] {
         &self.family(family).distress
     }
 

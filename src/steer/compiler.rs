@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use ipnet::IpNet;
 
 use super::{
-    chart::{Chart, Family, FamilyChart, Plight, Reach},
+    chart::{Chart, Distress, Family, FamilyChart, Plight, Reach},
     conditions::Conditions,
     endpoint::Target,
     kind::Kind,
@@ -286,11 +286,8 @@ impl Plan {
             let spans = self.survey.as_ref().map_or(&[][..], |survey| survey.spans(at));
             let by_client = self.key.kind.is_by_client();
             let view = View { pools, sights, spans, by_client, ..View::blind(family) };
-            let (finding, found_plight) = self.key.resolve(view, &self.published, search);
+            let Resolution { finding, plight: found_plight, pool } = self.key.resolve(view, &self.published, search);
             plight = plight.max(found_plight);
-            if found_plight != Plight::None {
-                distress.push((at as u32, found_plight));
-            }
             let identity = finding.choice.as_ref().map_or(0, Choice::identity);
             let number = *number_of.entry(identity).or_insert_with(|| {
                 let keeps_order = finding.choice.as_ref().is_some_and(Choice::keeps_order);
@@ -300,6 +297,9 @@ impl Plan {
             let flips_in_secs = &mut areas[number as usize].flips_in_secs;
             *flips_in_secs = finding.flips_in_secs.min(*flips_in_secs);
             map.push(number);
+            if found_plight != Plight::None {
+                distress.push(Distress { area: at as u32, reach: number, plight: found_plight, pool });
+            }
         }
         let by_client = areas.iter().any(|reach| reach.choice.as_ref().is_some_and(Choice::spreads_by_client));
         let fold = match &self.survey {
@@ -339,6 +339,15 @@ impl Draft {
     }
 }
 
+/// What a service comes to in one area.
+struct Resolution {
+    finding: Finding,
+    /// How far it had to go for it.
+    plight: Plight,
+    /// The pool that it was found in; nothing for NODATA.
+    pool: Option<PoolId>,
+}
+
 /// A pool that a service turns to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Attempt {
@@ -364,15 +373,17 @@ impl PlanKey {
         attempts
     }
 
-    /// What the service comes to in one area, and how far it had to go for it.
-    fn resolve(&self, view: View<'_>, published: &Published, search: &mut Search<'_>) -> (Finding, Plight) {
-        let (finding, plight) = self.search(view, published, search);
+    /// What the service comes to in one area.
+    fn resolve(&self, view: View<'_>, published: &Published, search: &mut Search<'_>) -> Resolution {
+        let mut found = self.search(view, published, search);
         // An area that the family has no member for is NODATA by configuration, whatever the health.
-        let is_distress = plight != Plight::None && search.may_offer(self.pool, view);
-        (finding, if is_distress { plight } else { Plight::None })
+        if found.plight != Plight::None && !search.may_offer(self.pool, view) {
+            found.plight = Plight::None;
+        }
+        found
     }
 
-    fn search(&self, view: View<'_>, published: &Published, search: &mut Search<'_>) -> (Finding, Plight) {
+    fn search(&self, view: View<'_>, published: &Published, search: &mut Search<'_>) -> Resolution {
         // The answer depends on the verdicts that left nothing usable in the stages before it, too.
         let recovering = search.recovering(self.pool);
         let mut flips_in_secs = recovering.unwrap_or(u32::MAX);
@@ -386,7 +397,8 @@ impl PlanKey {
             flips_in_secs = flips_in_secs.min(found.flips_in_secs);
             let is_passed_over = plight == Plight::None && recovering.is_some();
             if found.choice.is_some() && !is_passed_over || plight == Plight::None && found.deliberate {
-                return (Finding { flips_in_secs, ..found }, plight);
+                let pool = found.choice.is_some().then_some(pool);
+                return Resolution { finding: Finding { flips_in_secs, ..found }, plight, pool };
             }
             if is_passed_over {
                 continue;
@@ -394,11 +406,12 @@ impl PlanKey {
             if let Some(other) = published.other_family(pool, view, search) {
                 flips_in_secs = flips_in_secs.min(other.flips_in_secs);
                 if other.choice.is_some() {
-                    return (Finding::nothing(flips_in_secs), Plight::OtherFamily);
+                    let finding = Finding::nothing(flips_in_secs);
+                    return Resolution { finding, plight: Plight::OtherFamily, pool: None };
                 }
             }
         }
-        (Finding::nothing(flips_in_secs), Plight::AllDown)
+        Resolution { finding: Finding::nothing(flips_in_secs), plight: Plight::AllDown, pool: None }
     }
 
     /// The pool that the service names.

@@ -69,6 +69,8 @@ pub struct InspectedAttempt {
 pub struct InspectedPool {
     /// Which.
     pub id: PoolId,
+    /// What it was searched for: past [`Plight::None`], members count whatever their probes say.
+    pub within: Plight,
     /// The rule that ends the search for this client, in a `geo` pool.
     pub last_word: Option<LastWord>,
     /// Enough of its members are usable.
@@ -355,6 +357,7 @@ impl Inspector<'_> {
             .collect();
         InspectedPool {
             id,
+            within: view.plight,
             last_word: self.last_word(pool, sight),
             meets_min_up: election.min_up != Quorum::Missed,
             is_usable: finding.choice.is_some(),

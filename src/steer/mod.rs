@@ -35,7 +35,7 @@ mod wheel;
 #[cfg(test)]
 mod tests;
 
-pub use chart::{Answer, Authority, Chart, Course, Family, Plight, Rdata, SrvRdata};
+pub use chart::{Answer, Authority, Chart, Course, Distress, Family, Plight, Rdata, SrvRdata};
 pub use combination::{Combination, combine};
 pub use compiler::{Changes, Compiler};
 pub use conditions::{Conditions, Steering, datacenter_states, probed};
@@ -57,7 +57,7 @@ pub use pool::{
     Answers, Capacity, Failback, Level, LoadPolicy, Measure, Member, MemberKind, MinUp, Pace, Policy, Pool, Regulation,
     Rule, Spread, Tie,
 };
-pub use presence::{Cause, Others, Presence, Sighting, answered, others};
+pub use presence::{Cause, Others, Presence, Sighting, answered, answered_in, others};
 pub use recovery::Recovery;
 pub use resolved::Resolved;
 pub use service::{OnAllDown, Service};

@@ -12,6 +12,7 @@ use super::{
     conditions::Conditions,
     datacenter::State,
     endpoint::{Force, Target},
+    kind::Kind,
     search::{part_of, place_of, state_of},
     topology::{DatacenterId, EndpointId, ProbeId, ServiceId, Topology},
     wheel::{Choice, Wheel},
@@ -22,8 +23,10 @@ use super::{
 pub struct Sighting {
     /// The datacenter named.
     pub datacenter: DatacenterId,
-    /// The family; [`super::Kind::records`] has its record type.
+    /// The family of the addresses.
     pub family: Family,
+    /// It is the service's HTTPS or SVCB record, in which the addresses are hints, or the CNAME in its place.
+    pub is_binding: bool,
     /// An endpoint of the datacenter that is answered.
     pub endpoint: EndpointId,
     /// Why that endpoint is answered.
@@ -32,6 +35,16 @@ pub struct Sighting {
     pub areas: u32,
     /// All groups of clients of this family.
     pub all_areas: u32,
+}
+
+impl Sighting {
+    /// The type of the record that names the datacenter, of a service of this kind.
+    pub fn record_type(&self, kind: &Kind) -> &'static str {
+        match kind.word() {
+            Some(word) if self.is_binding => word,
+            _ => kind.records(self.family),
+        }
+    }
 }
 
 /// Why an endpoint is answered, in order of how much it says about a drain.
@@ -63,7 +76,7 @@ impl<'a> Presence<'a> {
         Self { topology, conditions, watched }
     }
 
-    /// The watched datacenters that a chart's answers name: each once per family, IPv4 first.
+    /// The watched datacenters that a chart's answers name: each once per record type, A before AAAA before HTTPS or SVCB.
     pub fn sightings(&self, chart: &Chart) -> Vec<Sighting> {
         let mut found = Vec::new();
         for family in [Family::V4, Family::V6] {
@@ -80,6 +93,20 @@ impl<'a> Presence<'a> {
             }
             found[from..].iter_mut().for_each(|one| one.all_areas = areas.len() as u32);
         }
+        if let Kind::Binding(binding) = chart.kind()
+            && (binding.has_hints || chart.may_answer_cname())
+        {
+            let mut bound: Vec<Sighting> = Vec::new();
+            for sighting in &found {
+                let sighting = Sighting { is_binding: true, ..*sighting };
+                match bound.iter_mut().find(|one| one.datacenter == sighting.datacenter) {
+                    Some(known) if known.cause < sighting.cause => *known = sighting,
+                    Some(_) => {}
+                    None => bound.push(sighting),
+                }
+            }
+            found.append(&mut bound);
+        }
         found
     }
 
@@ -90,7 +117,10 @@ impl<'a> Presence<'a> {
         match found[from..].iter_mut().find(|one| one.datacenter == datacenter) {
             Some(known) if known.cause < cause => (known.endpoint, known.cause) = (endpoint, cause),
             Some(_) => {}
-            None => found.push(Sighting { datacenter, family, endpoint, cause, areas: 0, all_areas: 0 }),
+            None => {
+                let is_binding = false;
+                found.push(Sighting { datacenter, family, is_binding, endpoint, cause, areas: 0, all_areas: 0 });
+            }
         }
     }
 
@@ -150,8 +180,9 @@ pub struct Others {
     pub disabled: usize,
     /// Aliases that were never resolved.
     pub unresolved: usize,
-    /// They are healthy, and rules, `min-up` or another family keep them from being answered here.
-    pub other_reasons: usize,
+    /// They are usable, and a rule, the order of a `failover`, `min-up` or the other family keeps them from being answered
+    /// here.
+    pub usable: usize,
 }
 
 /// Counts the members that a service could answer with instead of a datacenter's. For reports: it walks the service's pools.
@@ -195,20 +226,31 @@ impl Others {
             (_, Some(Force::Down)) => &mut self.forced_down,
             _ if !is_up => &mut self.down,
             _ if !is_resolved => &mut self.unresolved,
-            _ => &mut self.other_reasons,
+            _ => &mut self.usable,
         }
     }
 }
 
 /// The endpoints that a chart answers in one family, in any area.
 pub fn answered(chart: &Chart, family: Family) -> BTreeSet<EndpointId> {
+    answered_in(chart, family, 0..chart.family(family).areas.len() as u32)
+}
+
+/// The endpoints that a chart answers in one family, in the areas at these positions ([`super::Distress::reach`]).
+pub fn answered_in(chart: &Chart, family: Family, reaches: impl Iterator<Item = u32>) -> BTreeSet<EndpointId> {
     fn visit(choice: &Choice, found: &mut BTreeSet<EndpointId>) {
         match choice {
             Choice::Answer(answer) => _ = found.insert(answer.endpoint),
-            Choice::Wheel(wheel) => wheel.choices.iter().for_each(|choice| visit(choice, found)),
+            Choice::Wheel(wheel) => {
+                let named = wheel.choices.iter().zip(0_u16..).filter(|(_, at)| wheel.slots.table.contains(at));
+                named.for_each(|(choice, _)| visit(choice, found));
+            }
         }
     }
+    let areas = &chart.family(family).areas;
+    let reaches: BTreeSet<u32> = reaches.collect();
     let mut found = BTreeSet::new();
-    chart.family(family).areas.iter().filter_map(|reach| reach.choice.as_ref()).for_each(|one| visit(one, &mut found));
+    let choices = reaches.iter().filter_map(|at| areas.get(*at as usize)?.choice.as_ref());
+    choices.for_each(|choice| visit(choice, &mut found));
     found
 }

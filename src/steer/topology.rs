@@ -180,6 +180,11 @@ impl Topology {
         services
     }
 
+    /// A pool and every pool below it.
+    pub fn pools_below(&self, pool: PoolId) -> Vec<PoolId> {
+        super::compiler::pools_below(self, &[pool])
+    }
+
     /// Every endpoint below a pool.
     pub fn endpoints_below(&self, pool: PoolId) -> BTreeSet<EndpointId> {
         super::compiler::endpoints_below(self, &[pool]).into_iter().collect()

@@ -165,8 +165,126 @@ fn a_refused_drain_says_whose_answers_it_would_take() {
     let (code, _, err) = run(&site, &server, &["drain", "fra"]);
     assert_ne!(code, 0);
     // IPv4 of these clients goes on to the default.
-    let said = "no usable member would be left for geo.example.org AAAA (country DE, FR); nothing was edited";
+    let said = "no usable member would be left for geo.example.org AAAA (country DE, FR); nothing was edited. --force drains \
+                all the same, and answers geo.example.org AAAA (country DE, FR) with NODATA: IPv4 alone has usable members";
     assert!(err.contains(said), "{err}");
+}
+
+/// Services that are answered in every way that there is without a usable member.
+const DARK: &str = r#"
+[zone."example.org"]
+nameservers = ["ns1.example.net"]
+hostmaster = "h@example.org"
+[datacenter.fra]
+state = "draining"
+[datacenter.iad]
+[pool.sorry]
+members = [{ name = "sorry", addresses = ["192.0.2.99"] }]
+[service."all.example.org"]
+members = [
+  { name = "a1", datacenter = "fra", addresses = ["192.0.2.1"] },
+  { name = "a2", datacenter = "iad", addresses = ["192.0.2.2"], monitor = "m" },
+  { name = "a3", datacenter = "iad", addresses = ["192.0.2.3"], monitor = "m" },
+]
+[service."empty.example.org"]
+policy = "geo"
+on-all-down = "empty"
+rules = [
+  { country = ["DE"], members = [{ addresses = ["192.0.2.5"], force = "down" }] },
+  { country = ["US"], members = [{ addresses = ["192.0.2.6"] }] },
+]
+default = []
+[service."family.example.org"]
+members = [
+  { name = "f1", datacenter = "fra", addresses = ["192.0.2.11", "2001:db8::11"] },
+  { name = "f2", datacenter = "iad", addresses = ["192.0.2.12"], monitor = "m" },
+]
+[service."first.example.org"]
+policy = "failover"
+members = [
+  { name = "o1", datacenter = "fra", addresses = ["192.0.2.21"] },
+  { name = "o2", datacenter = "iad", addresses = ["192.0.2.22"], monitor = "m" },
+]
+[service."pool.example.org"]
+policy = "geo"
+on-all-down = { pool = "sorry" }
+rules = [
+  { country = ["DE"], members = [{ addresses = ["192.0.2.7"], force = "down" }] },
+  { country = ["US"], members = [{ addresses = ["192.0.2.8"] }] },
+]
+default = []
+[monitor.m]
+tcp = { port = 1 }
+interval = "1s"
+timeout = "500ms"
+fall = 1
+# Others pass, or the checker would doubt itself.
+[monitor.up]
+tcp = { port = PORT }
+interval = "1s"
+timeout = "500ms"
+[service."up.example.org"]
+policy = "failover"
+members = [{ addresses = ["127.0.68.1"], monitor = "up" }, { addresses = ["127.0.68.2"], monitor = "up" },
+  { addresses = ["127.0.68.3"], monitor = "up" }, { addresses = ["127.0.68.4"], monitor = "up" },
+  { addresses = ["127.0.68.5"], monitor = "up" }, { addresses = ["127.0.68.6"], monitor = "up" }]
+"#;
+
+#[test]
+fn what_is_answered_without_a_usable_member_is_said_by_type_and_clients() {
+    let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let site = Site::new(&[(ZONE, &DARK.replace("PORT", &port.to_string()))]);
+    let server = site.serve();
+    server.until("the probed members are down", LONG, |server| server.log().matches("to=down").count() == 4);
+    let said: Vec<(String, String)> =
+        server.status().distressed.iter().map(|one| (one.subject(), one.plight.clone())).collect();
+    let expected = [
+        ("all.example.org A", "a2, a3, as if up (on-all-down = \"all\")"),
+        ("empty.example.org A (country DE)", "NODATA (on-all-down = \"empty\")"),
+        ("family.example.org A", "f2, as if up (on-all-down = \"all\")"),
+        ("family.example.org AAAA", "NODATA: IPv4 alone has members left to answer with"),
+        ("first.example.org A", "o2, as if up (on-all-down = \"all\")"),
+        ("pool.example.org A (country DE)", "pool sorry (on-all-down): sorry"),
+    ];
+    assert_eq!(said, expected.map(|(subject, plight)| (subject.to_owned(), plight.to_owned())));
+    let from = |name: &str, rtype: &str, subnet: &str| {
+        let mut found = BTreeSet::new();
+        for _ in 0..QUERIES {
+            found.extend(server.ask(&Ask::new(&format!("{name}.example.org"), rtype).subnet(subnet)).answers());
+        }
+        found.into_iter().collect::<Vec<_>>().join(" ")
+    };
+    let (german, american) = ("80.1.2.0/24", "8.1.2.0/24");
+    for (name, rtype, subnet, answers) in [
+        ("all", "A", german, "192.0.2.2 192.0.2.3"),
+        ("empty", "A", german, ""),
+        ("empty", "A", american, "192.0.2.6"),
+        ("family", "A", german, "192.0.2.12"),
+        ("family", "AAAA", german, ""),
+        ("first", "A", german, "192.0.2.22"),
+        ("pool", "A", german, "192.0.2.99"),
+        ("pool", "A", american, "192.0.2.8"),
+    ] {
+        assert_eq!(from(name, rtype, subnet), answers, "{name} {rtype} for {subnet}");
+    }
+    let line = "service has no usable member service=empty.example.org rtype=A clients=\"country DE\" \
+                answers=\"NODATA (on-all-down = \\\"empty\\\")\"";
+    server.until_logged(line);
+}
+
+#[test]
+fn the_https_record_of_a_drained_datacenter_is_named_as_well() {
+    let zone = "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n\
+                [service.\"w.example.org\"]\ntype = \"HTTPS\"\n\
+                members = [{ datacenter = \"fra\", addresses = [\"192.0.2.1\"] }]\n";
+    let site = Site::new(&[(PLACES, "[datacenter.fra]\n"), (ZONE, zone)]);
+    let server = site.serve();
+    let report = document(&site, &server, &["drain", "fra", "--force"]);
+    let still = report["outcomes"][0]["still-answered"].as_array().unwrap();
+    let types: Vec<&str> = still.iter().map(|one| one["type"].as_str().unwrap()).collect();
+    assert_eq!(types, ["A", "HTTPS"]);
+    assert!(server.ask(&Ask::new("w.example.org", "HTTPS")).answers()[0].contains("192.0.2.1"));
 }
 
 #[test]
@@ -175,14 +293,14 @@ fn a_ramp_and_a_held_drain_are_not_effective() {
     site.edit(ZONE, ", ]\n", ", { datacenter = \"iad\", addresses = [\"192.0.2.2\", \"2001:db8::2\"] }]\n");
     let server = site.serve();
     let (code, text, err) = run(&site, &server, &["drain", "fra", "--force", "--over", "60s"]);
-    assert!(code == 0 && text.contains("draining, not effective yet: takes "), "{text}{err}");
-    assert!(text.contains("% of its share") && !text.contains("expires"), "{text}");
+    assert!(code == 0 && text.contains("draining, not effective yet: its share is "), "{text}{err}");
+    assert!(text.contains("its share is ") && !text.contains("expires"), "{text}");
     assert_eq!(agreed(&site, &server).len(), 8);
     let (code, text, err) = run(&site, &server, &["drain", "fra", "--pause"]);
     assert_eq!(code, 0, "{text}{err}");
     server.until("it is held", LONG, |server| server.status().ramps[0].kind == "held-drain");
     let (_, text, _) = run(&site, &server, &["status"]);
-    assert!(text.contains("held there") && text.contains("the drain is held"), "{text}");
+    assert!(text.contains("its share is held at ") && text.contains("the drain is held"), "{text}");
     agreed(&site, &server);
     let held = site.read(PLACES);
     // A second drain keeps what it does not name: the pace and the hold.
@@ -214,7 +332,11 @@ fn what_is_not_in_service_cannot_be_drained_nor_undrained() {
     // Of a region those are drained that can be.
     let (code, text, err) = run(&site, &server, &["drain", "us"]);
     assert_eq!(code, 0, "{text}{err}");
-    assert!(text.contains("off: off is not in service") && text.contains("iad: out of every new answer"), "{text}");
+    assert!(
+        text.contains("off: not drained, its table is as it was: its state is disabled")
+            && text.contains("iad: out of every new answer"),
+        "{text}"
+    );
 }
 
 #[test]

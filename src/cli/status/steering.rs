@@ -101,15 +101,11 @@ fn pools(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
     Ok(())
 }
 
-/// `takes 40% of its share, none in 6 m`; `takes 40% of its share, held there`.
+/// `its share is 40%, and 0% in 6 m`; `its share is held at 40%`. What it takes of a service depends on who else is there.
 pub(in crate::cli) fn ramp_text(ramp: &RampStatus) -> String {
-    if ramp.at == ramp.goal {
-        return format!("takes {} of its share, held there", percent(ramp.at));
+    let left = ramp.ends - crate::control::unix_now();
+    if ramp.kind == "held-drain" || left <= 0 && ramp.goal > 0.0 && ramp.goal < 1.0 {
+        return format!("its share is held at {}", percent(ramp.goal));
     }
-    let goal = match ramp.goal {
-        goal if goal <= 0.0 => "none".to_owned(),
-        goal if goal >= 1.0 => "all of it".to_owned(),
-        goal => percent(goal),
-    };
-    format!("takes {} of its share, {goal} {}", percent(ramp.at), from_now(ramp.ends - crate::control::unix_now()))
+    format!("its share is {}, and {} {}", percent(ramp.at), percent(ramp.goal), from_now(left))
 }

@@ -1,15 +1,17 @@
 //! Snapshots: what changed is compiled anew, and one pointer swap publishes it.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::time::Instant as TokioInstant;
 
 use super::{Controller, SAVE, health};
 use crate::{
-    control::{drained::Published, load::World, report, state::unix_now},
-    dns::Name,
+    control::{distress, drained::Published, load::World, report, state::unix_now},
     steer::{Changes, PoolId, ProbeId, combine},
 };
+
+/// The log names this many services of each kind of change.
+const LOGGED: usize = 10;
 
 impl Controller {
     /// Compiles every chart and publishes.
@@ -116,25 +118,40 @@ impl Controller {
         self.retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
     }
 
-    /// Tells the log which services ran out of usable members, and which have some again.
+    /// Tells the log which services and types ran out of usable members or are answered in another way since, and which have
+    /// some again.
     pub(super) fn say_distress(&mut self) {
-        let now = report::distressed(&self.world.topology, &self.charts);
-        let names: HashSet<Name> = now.iter().map(|(name, ..)| name.clone()).collect();
-        let new: Vec<_> = now.iter().filter(|(name, ..)| !self.distressed.contains(name)).collect();
-        for (name, rtype, plight) in new.iter().take(10) {
-            let answers = report::plight_text(*plight);
-            tracing::warn!(service = %name, rtype, answers, "service has no usable member");
+        let topology = &self.world.topology;
+        let setting = distress::Setting { compiler: &self.world.compiler, conditions: &self.conditions };
+        let (mut now, mut new) = (BTreeMap::new(), Vec::new());
+        for one in report::distressed(&self.charts) {
+            let service = &topology.services[one.service.index()];
+            let key = (service.name.clone(), service.kind.records(one.family));
+            let way = (one.plight, one.pool.is_some());
+            if self.distressed.get(&key) != Some(&way) && !now.contains_key(&key) {
+                new.push(one);
+            }
+            // Of several ways the first stands for all.
+            now.entry(key).or_insert(way);
         }
-        if new.len() > 10 {
-            tracing::warn!(services = new.len() - 10, "more services have no usable member: status lists them");
+        for one in new.iter().take(LOGGED) {
+            let (service, chart) = (&topology.services[one.service.index()], &self.charts[one.service.index()]);
+            let (rtype, clients) = (service.kind.records(one.family), setting.clients(one).join("; "));
+            let clients = (!clients.is_empty()).then_some(clients);
+            let answers = setting.answers(one, chart);
+            tracing::warn!(service = %service.name, rtype, clients, answers, "service has no usable member");
         }
-        let recovered: Vec<_> = self.distressed.difference(&names).collect();
-        for name in recovered.iter().take(10) {
-            tracing::info!(service = %name, "service has usable members again");
+        if let Some(services) = new.len().checked_sub(LOGGED).filter(|more| *more > 0) {
+            tracing::warn!(services, "more services have no usable member: status lists them");
         }
-        if recovered.len() > 10 {
-            tracing::info!(services = recovered.len() - 10, "more services have usable members again");
+        let mut recovered = self.distressed.keys().filter(|key| !now.contains_key(*key));
+        for (name, rtype) in recovered.by_ref().take(LOGGED) {
+            tracing::info!(service = %name, rtype, "service has usable members again");
         }
-        self.distressed = names;
+        match recovered.count() {
+            0 => {}
+            services => tracing::info!(services, "more services have usable members again"),
+        }
+        self.distressed = now;
     }
 }

@@ -89,7 +89,7 @@ fn still_answered(controller: &Controller, name: &str, listing: Listing) -> (Vec
         let service = &topology.services[id.index()];
         StillAnswered {
             service: service.name.to_string(),
-            rtype: service.kind.records(sighting.family).to_owned(),
+            rtype: sighting.record_type(&service.kind).to_owned(),
             why: why(controller, id, &sighting),
         }
     };
@@ -113,6 +113,8 @@ pub(in crate::control) fn outcome(controller: &Controller, asked: DrainOutcome) 
         effective: controller.drained.effective(&datacenter.name).is_some(),
         answered_count: if is_watched { still_answered.len() } else { answered_count(controller, id) },
         still_answered,
+        services: topology.services_by_datacenter()[id.index()].len(),
+        targets: targets_by_datacenter(topology)[id.index()].len(),
         ..asked
     }
 }
@@ -135,7 +137,13 @@ fn why(controller: &Controller, service: ServiceId, sighting: &Sighting) -> Stri
         Cause::Ramp(part) if datacenter.drain_hold.is_some_and(|hold| hold.share() == part) => {
             format!("the drain is held: {} of its share is left", percent(part))
         }
-        Cause::Ramp(part) => format!("the drain is in progress: {} of its share is left", percent(part)),
+        Cause::Ramp(part) => {
+            let others = others(topology, &controller.conditions, service, sighting);
+            match others.usable {
+                0 => format!("no other member can take its clients over: {}", others_text(&others, &datacenter.name)),
+                _ => format!("the drain is in progress: {} of its share is left", percent(part)),
+            }
+        }
         Cause::LastLeft | Cause::LastDisabled => {
             let others = others(topology, &controller.conditions, service, sighting);
             format!("no other member is left: {}", others_text(&others, &datacenter.name))
@@ -151,14 +159,14 @@ fn why(controller: &Controller, service: ServiceId, sighting: &Sighting) -> Stri
 
 /// `2 in other datacenters are down, 1 is disabled`.
 fn others_text(others: &Others, datacenter: &str) -> String {
-    let Others { down, forced_down, drained, disabled, unresolved, other_reasons } = *others;
+    let Others { down, forced_down, drained, disabled, unresolved, usable } = *others;
     let counted = [
         (down, "down"),
         (forced_down, "forced down"),
         (drained, "draining"),
         (disabled, "disabled"),
         (unresolved, "not resolved yet"),
-        (other_reasons, "excluded by a rule, min-up or the other family"),
+        (usable, "usable for other clients or in the other address family"),
     ];
     let parts: Vec<String> =
         counted.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();

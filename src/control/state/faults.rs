@@ -7,6 +7,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use crate::listing;
+
 /// The failures of the latest attempts, by file. Cheap to clone; all clones are the same list.
 #[derive(Debug, Clone)]
 pub(in crate::control) struct Faults {
@@ -45,7 +47,7 @@ impl Faults {
         let path = self.directory.join(name);
         Some(match list.len() - 1 {
             0 => format!("{}: {error}", path.display()),
-            more => format!("{}: {error}, and {more} more files", path.display()),
+            more => format!("{}: {error}, and {}", path.display(), listing::counted(more, "more file")),
         })
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     dns::Name,
     steer::{
         Conditions, Content, DatacenterId, Family, Fate, InspectedEndpoint, InspectedMember, InspectedPool, Member,
-        MemberKind, MinUp, Offer, Pass, Pick, Policy, Pool, Resolved, Spread, State, Topology,
+        MemberKind, MinUp, Offer, Pass, Pick, Plight, Policy, Pool, Resolved, Spread, State, Topology,
     },
 };
 
@@ -61,7 +61,10 @@ impl<'a> Words<'a> {
         let is_geo = matches!(pool.policy, Policy::Geo { .. });
         match pick {
             Pick::Weight if pool.members.len() == 1 => "the only member".to_owned(),
-            Pick::Weight if picked(of).count() == 1 => "the only usable member".to_owned(),
+            Pick::Weight if picked(of).count() == 1 => match of.within {
+                Plight::None => "the only usable member".to_owned(),
+                _ => "the only member left".to_owned(),
+            },
             Pick::Weight => {
                 let weight = |member: &InspectedMember| u32::from(pool.members[member.at].weight);
                 self.weight(of, member, picked(of).map(weight).sum())
