@@ -1,13 +1,13 @@
 // The console: requests the status and the totals every two seconds and shows what an operator has to know.
 // Text from files reaches the page as text nodes, never as markup. Data that is older than STALE_MS, or followed by a
 // failed request, is greyed out: the page never shows the past as the present.
-const EVERY_MS = 2000, TIMEOUT_MS = 8000, STALE_MS = 6000, ROWS = 200, HISTORY = 120, LISTED = 5;
+const EVERY_MS = 2000, HIDDEN_MS = 10000, TIMEOUT_MS = 8000, STALE_MS = 6000, ROWS = 200, HISTORY = 120, LISTED = 5;
 const LEVELS = ["good", "warn", "bad"];
 const byId = (id) => document.getElementById(id);
 
 let status = null, totals = null, before = null;
-// When the newest status came, and why the request after it failed.
-let received = null, failure = null;
+// When the newest status came, when the request began that waits for its reply, and why the one before it failed.
+let received = null, asked = null, failure = null;
 const history = [];
 
 // Elements
@@ -65,22 +65,13 @@ const time = (secs, words) => el("time", { datetime: moment(secs), title: moment
 function concerns() {
   const found = [];
   const say = (level, what, lines) => found.push({ level, what, lines });
-  const { configuration, databases, datacenters, targets, checker } = status;
-  const distressed = status["distressed-count"];
-  if (distressed) {
-    say(2, `${counted(distressed, "service name and type has", "service names and types have")} no usable member: see below.`);
-  }
-  if (checker.doubt === "suspecting") {
-    say(2, "Health status is frozen: most targets failed at once. Check this server's own network.");
-  }
+  const { configuration, datacenters, targets } = status;
+  for (const concern of status.concerns || []) say(concern["is-grave"] ? 2 : 1, sentence(concern.text));
   const dead = datacenters.filter((datacenter) => datacenter.health === "all-down" && datacenter.state !== "disabled");
   if (dead.length) say(2, `All targets are down in ${names(dead)}.`);
   if (configuration.errors.length) {
     const when = configuration.refused ? ` since ${moment(configuration.refused)}` : "";
-    say(1, `The newest files are refused${when}; the previous ones stay in use. Fix:`, configuration.errors);
-  }
-  for (const database of databases) {
-    if (database.error) say(1, `Database ${database.path}: the newest file is refused, the previous one stays in use: ${database.error}.`);
+    say(1, `Errors in files${when}; what was in use before stays in use. Fix:`, configuration.errors);
   }
   const answered = datacenters.filter((datacenter) => datacenter["still-answered-count"] && !rampOf(datacenter));
   if (answered.length) say(1, `Drained, but still in answers: ${names(answered)}. The services are in the table below.`);
@@ -100,6 +91,7 @@ function concerns() {
   return found.sort((a, b) => b.level - a.level);
 }
 
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 const names = (datacenters) => datacenters.map((datacenter) => datacenter.name).join(", ");
 const rampOf = (datacenter) => (status.ramps || []).find((ramp) => !ramp.pool && ramp.name === datacenter.name);
 
@@ -114,7 +106,9 @@ function showConcerns(found) {
 // The banner stays in view. It is judged each second, not only when a reply comes.
 function showBanner() {
   const age = received === null ? null : Date.now() - received;
-  const isStale = failure !== null || (age !== null && age > STALE_MS);
+  // A page in the background asks seldom: old data alone does not mean that the server is gone.
+  const isMute = asked !== null && Date.now() - asked > STALE_MS;
+  const isStale = failure !== null || isMute || (age !== null && age > STALE_MS && !document.hidden && asked === null);
   document.body.classList.toggle("stale", isStale);
   const level = isStale ? 2 : status ? Math.max(0, ...concerns().map((concern) => concern.level)) : null;
   const serving = ["Serving.", "Serving. Something needs attention.", "Serving, with problems."][level];
@@ -224,7 +218,7 @@ function stillAnswered(datacenter) {
   if (!all) return [];
   const listed = datacenter["still-answered"].slice(0, LISTED);
   const items = listed.map((one) => el("li", {}, el("span", { class: "mono" }, `${one.service} ${one.type}`), `: ${one.why}`));
-  if (all > listed.length) items.push(el("li", { class: "quiet" }, `and ${count(all - listed.length)} more: portolan status ${datacenter.name}`));
+  if (all > listed.length) items.push(el("li", { class: "quiet" }, `and ${count(all - listed.length)} more: portolan status --json`));
   return [el("div", { class: rampOf(datacenter) ? undefined : "word warn" }, "Still in answers:"), el("ul", { class: "still" }, items)];
 }
 
@@ -384,7 +378,10 @@ function showRest() {
   const { distressed, databases, zones, checker, configuration } = status;
   byId("distressed-section").hidden = !distressed.length;
   show("distressed", distressed, () => distressed.map((service) => el("tr", {},
-    el("th", { scope: "row" }, service.name), el("td", {}, service.rtype), el("td", {}, service.plight))));
+    el("th", { scope: "row" }, service.name), el("td", {}, service.rtype),
+    el("td", {}, (service.clients || []).join("; ") || "all"), el("td", {}, service.plight))));
+  const unlisted = status["distressed-count"] - distressed.length;
+  byId("distressed-rest").textContent = unlisted > 0 ? `${count(unlisted)} more: portolan status --json` : "";
   show("databases", databases, () => databases.length ? databases.map((database) => el("tr", {},
     el("th", { scope: "row" }, database.kind), el("td", { class: "nowrap" }, day(database.built)),
     el("td", { class: "number" }, count(database.networks)),
@@ -429,6 +426,7 @@ async function ask(path) {
 }
 
 async function round() {
+  asked = Date.now();
   try {
     const [newStatus, newTotals] = await Promise.all([ask("/api/v1/status"), ask("/api/v1/totals")]);
     const isRestarted = status && status.started !== newStatus.started;
@@ -439,16 +437,17 @@ async function round() {
   } catch (error) {
     failure = error.message;
   }
+  asked = null;
   showBanner();
 }
 
 async function run() {
-  if (!document.hidden) await round();
-  setTimeout(run, EVERY_MS);
+  await round();
+  setTimeout(run, document.hidden ? HIDDEN_MS : EVERY_MS);
 }
 
 byId("find").addEventListener("input", () => status && showTargets());
 byId("failing").addEventListener("change", () => status && showTargets());
-document.addEventListener("visibilitychange", () => document.hidden || round());
+document.addEventListener("visibilitychange", () => document.hidden || asked !== null || round());
 setInterval(showBanner, 1000);
 run();
