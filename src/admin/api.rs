@@ -14,6 +14,7 @@
 //! | `POST /api/v1/datacenters/{name}/drain`, `.../undrain`, `.../pause`, `.../resume` | [`crate::control::DrainReport`]; 404, 409, 422, 500 with a [`DrainError`] |
 
 use std::{
+    collections::HashMap,
     fmt::{self, Display},
     future::{Future, ready},
     net::AddrParseError,
@@ -360,27 +361,42 @@ async fn reload(State(office): Shared, author: Author, body: Bytes) -> Result<Js
 /// Part of the files is in use: a client that looks at the status alone must not take it for all.
 fn not_all_in_use(report: &ReloadReport) -> Fault {
     const SHOWN: usize = 20;
-    let held: Vec<String> = report.held.iter().take(SHOWN).map(held_text).collect();
-    let more = report.held.len().saturating_sub(SHOWN);
-    let more = if more > 0 { format!("\n  and {}", listing::counted(more, "more file")) } else { String::new() };
+    let held = held_texts(&report.held);
+    let more = held.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
     let message = format!(
-        "generation {} is in use; all files are applied but {}:\n  {}{more}",
+        "generation {} is in use, but not all files as they are now:\n  {}{more}",
         report.generation,
-        report.held.len(),
-        held.join("\n  "),
+        held.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("\n  "),
     );
     let mut error = json!(report);
     error["refused"] = report.held.iter().flat_map(|file| file.errors.iter().cloned()).collect();
     Fault { status: StatusCode::UNPROCESSABLE_ENTITY, message, error: Some(error) }
 }
 
-/// A held file and why, on one line.
-pub(super) fn held_text(held: &HeldStatus) -> String {
-    const SHOWN: usize = 3;
-    let more = held.errors.len().saturating_sub(SHOWN);
+/// Held files and why, one line for those that are held for the same reason.
+pub(super) fn held_texts(held: &[HeldStatus]) -> Vec<String> {
+    let mut groups: Vec<(&HeldStatus, Vec<&str>)> = Vec::new();
+    let mut by_reason: HashMap<(bool, &[String]), usize> = HashMap::new();
+    for file in held {
+        let at = *by_reason.entry((file.is_left_out, file.errors.as_slice())).or_insert_with(|| {
+            groups.push((file, Vec::new()));
+            groups.len() - 1
+        });
+        groups[at].1.push(&file.file);
+    }
+    groups.into_iter().map(|(first, files)| held_text(first, &files)).collect()
+}
+
+/// `first` says why all of `files` are held.
+fn held_text(first: &HeldStatus, files: &[&str]) -> String {
+    const FILES: usize = 5;
+    const ERRORS: usize = 3;
+    let more = first.errors.len().saturating_sub(ERRORS);
     let more = if more > 0 { format!("; and {more} more errors") } else { String::new() };
-    let shown: Vec<&str> = held.errors.iter().take(SHOWN).map(String::as_str).collect();
-    format!("{} is {}: {}{more}", held.file, held.in_use(), shown.join("; "))
+    let errors = first.errors.iter().take(ERRORS).map(String::as_str).collect::<Vec<_>>().join("; ");
+    let are = if files.len() == 1 { "is" } else { "are" };
+    format!("{} {are} {}: {errors}{more}", listing::first_of(files, FILES, files.len()), first.in_use())
 }
 
 /// The body of a drain; an empty one says nothing of all this.

@@ -3,13 +3,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{api::held_text, server::Serving};
+use super::{api::held_texts, server::Serving};
 use crate::{
     control::{Concern, ConfigurationStatus, MonitorFault, Status},
     listing,
 };
 
-/// As many held files are concerns of their own.
+/// As many held files, or groups of files that are held for the same reason, are concerns of their own.
 const LISTED: usize = 20;
 
 /// What `/readyz` says. Only `is-ready` decides the HTTP status: newest files that are refused, a broken database or a checker
@@ -72,19 +72,10 @@ fn waiting(status: Option<&Status>) -> String {
 fn concerns_of(status: &Status) -> Vec<Concern> {
     let mut grave = Vec::new();
     let mut concerns = Vec::new();
-    if let Some(removal) = &status.configuration.removal {
-        concerns.push(format!(
-            "the files would remove too much, so that nothing is removed: {removal}; restore them, or accept it with \
-             `portolan reload --accept-removal`"
-        ));
-    }
-    let held = status.held.iter();
-    concerns.extend(held.take(LISTED).map(held_text));
-    if let Some(more) = status.held.len().checked_sub(LISTED).filter(|more| *more > 0) {
-        concerns.push(format!(
-            "{} not in use as they are; `portolan status --json` names all",
-            listing::counted(more, "more file")
-        ));
+    let held = held_texts(&status.held);
+    concerns.extend(held.iter().take(LISTED).cloned());
+    if let Some(more) = held.len().checked_sub(LISTED).filter(|more| *more > 0) {
+        concerns.push(format!("{more} more about files that are not in use; `portolan status --json` names all"));
     }
     let errors = status.configuration.errors.len();
     if errors > 0 && status.held.is_empty() {

@@ -87,8 +87,7 @@ fn head(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
 /// Files that are not in use as they are.
 fn held(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
     if let Some(removal) = &status.configuration.removal {
-        writeln!(text, "\n{} {removal}", paint.bad("held, because the files would remove too much:"))?;
-        writeln!(text, "  restore the files, or accept it: portolan reload --accept-removal")?;
+        writeln!(text, "\n{} {removal}", paint.bad("a removal waits for an operator:"))?;
     }
     if status.held.is_empty() {
         return Ok(());
@@ -96,7 +95,9 @@ fn held(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
     writeln!(text, "\n{}", paint.bad("files that are not in use as they are"))?;
     for file in status.held.iter().take(SHOWN_HELD) {
         writeln!(text, "  {} since {}: {}", file.file, moment(file.since), file.in_use())?;
-        file.errors.iter().try_for_each(|error| writeln!(text, "    {error}"))?;
+        // A removal that waits is written once, above.
+        let errors = file.errors.iter().filter(|error| Some(*error) != status.configuration.removal.as_ref());
+        errors.map(|error| writeln!(text, "    {error}")).collect::<std::fmt::Result>()?;
     }
     match status.held.len().checked_sub(SHOWN_HELD) {
         None | Some(0) => Ok(()),

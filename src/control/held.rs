@@ -14,6 +14,10 @@
 //!
 //! Afterwards each file that was held for errors of steps 2 to 5 is tried once more with all others held. Those that load
 //! are released together, and the rule starts again from there.
+//!
+//! What loads may lack zones and services that files define which cannot be used. Those are kept: `names`.
+
+mod names;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -50,7 +54,11 @@ pub(super) struct HeldFile {
 pub(super) struct Hold {
     pub path: PathBuf,
     pub reason: String,
+    pub ground: Ground,
 }
+
+/// A configuration and its warnings.
+pub(super) type Settled = (Config, Vec<String>);
 
 /// The files of one load: for each whether its new version or its last good one is used.
 #[derive(Debug)]
@@ -73,15 +81,25 @@ enum Choice {
     /// The last good one, without a reason of its own: it has just disappeared, or its directory cannot be read.
     Kept,
     /// The last good one, because of these errors.
-    Held { new: SourceFile, errors: Vec<String>, is_certain: bool },
+    Held { new: SourceFile, errors: Vec<String>, ground: Ground },
+}
+
+/// What kind of reason holds a file. Of several, the last counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Ground {
+    /// An error that other files may have caused.
+    Others,
+    /// The new version is in order, and would take names away.
+    Removal,
+    /// The file cannot be used, whatever the others say.
+    Itself,
 }
 
 /// An error and a file that it is charged to.
 struct Charge {
     file: FileId,
     error: String,
-    /// Whether the file cannot be used, whatever the others say.
-    is_certain: bool,
+    ground: Ground,
 }
 
 /// What a changed file does to names.
@@ -139,22 +157,22 @@ impl<'g> Selection<'g> {
     }
 
     /// Holds for those of `paths` whose new version is in use.
-    pub(super) fn holds(&self, paths: &[PathBuf], reason: &str) -> Vec<Hold> {
+    pub(super) fn holds(&self, paths: &[PathBuf], reason: &str, ground: Ground) -> Vec<Hold> {
         let paths: BTreeSet<&PathBuf> = paths.iter().collect();
-        self.holds_of_all(reason).into_iter().filter(|hold| paths.contains(&hold.path)).collect()
+        self.holds_of_all(reason, ground).into_iter().filter(|hold| paths.contains(&hold.path)).collect()
     }
 
     /// Holds for every changed file.
-    pub(super) fn holds_of_all(&self, reason: &str) -> Vec<Hold> {
+    pub(super) fn holds_of_all(&self, reason: &str, ground: Ground) -> Vec<Hold> {
         let path = |file: FileId| self.sources.files()[file.index()].path.clone();
-        self.changed().map(|file| Hold { path: path(file), reason: reason.to_owned() }).collect()
+        self.changed().map(|file| Hold { path: path(file), reason: reason.to_owned(), ground }).collect()
     }
 
     /// The new files as they are.
     ///
     /// # Errors
     /// Every mistake of every file.
-    pub(super) fn load_strictly(&self) -> Result<(Config, Vec<String>), Diagnostics> {
+    pub(super) fn load_strictly(&self) -> Result<Settled, Diagnostics> {
         Config::load(&self.sources).map(|(config, warnings)| (config, warnings.lines().collect()))
     }
 
@@ -171,7 +189,7 @@ impl<'g> Selection<'g> {
         let ids: HashMap<&Path, FileId> = self.sources.entries().map(|(id, file)| (&*file.path, id)).collect();
         let charge = |hold: &Hold| {
             let file = *ids.get(&*hold.path)?;
-            Some(Charge { file, error: hold.reason.clone(), is_certain: true })
+            Some(Charge { file, error: hold.reason.clone(), ground: hold.ground })
         };
         let charges = holds.iter().filter_map(charge).collect();
         self.charge(charges);
@@ -181,7 +199,7 @@ impl<'g> Selection<'g> {
     ///
     /// # Errors
     /// The last good set does not load either.
-    pub(super) fn settle(&mut self) -> Result<(Config, Vec<String>), Diagnostics> {
+    pub(super) fn settle(&mut self) -> Result<Settled, Diagnostics> {
         let settled = self.attempt()?;
         let released = self.releasable();
         if released.is_empty() {
@@ -201,7 +219,7 @@ impl<'g> Selection<'g> {
                 path: new.path.clone(),
                 errors: errors.clone(),
                 is_passing: new.content.as_ref().is_err_and(Unreadable::is_passing),
-                is_left_out: in_use.role == Role::Absent,
+                is_left_out: in_use.role == Role::Absent && !self.has_good_below(&new.path),
             }),
             Choice::Same | Choice::New | Choice::Kept => None,
         };
@@ -210,7 +228,7 @@ impl<'g> Selection<'g> {
         held
     }
 
-    fn attempt(&mut self) -> Result<(Config, Vec<String>), Diagnostics> {
+    fn attempt(&mut self) -> Result<Settled, Diagnostics> {
         for _ in 0..ATTEMPTS {
             let found = match Config::load(&self.sources) {
                 Ok((config, warnings)) => return Ok((config, warnings.lines().collect())),
@@ -225,7 +243,7 @@ impl<'g> Selection<'g> {
             self.charge(charges);
         }
         let rest = "the load still failed after many attempts; see the errors of the other files";
-        let all = self.changed().map(|file| Charge { file, error: self.line(file, rest), is_certain: false });
+        let all = self.changed().map(|file| Charge { file, error: self.line(file, rest), ground: Ground::Others });
         let all = all.collect();
         self.charge(all);
         Config::load(&self.sources).map(|(config, warnings)| (config, warnings.lines().collect()))
@@ -235,15 +253,16 @@ impl<'g> Selection<'g> {
 
     fn charges(&self, found: &Diagnostics) -> Vec<Charge> {
         let own = found.errors().filter(|error| error.stage == Stage::Reading && self.is_new(error.place.file()));
-        let own: Vec<Charge> =
-            own.map(|error| Charge { file: error.place.file(), error: found.line(error), is_certain: true }).collect();
+        let own: Vec<Charge> = own
+            .map(|error| Charge { file: error.place.file(), error: found.line(error), ground: Ground::Itself })
+            .collect();
         if !own.is_empty() {
             return own;
         }
         let changes: Vec<Change> = self.changed().map(|file| self.change(file)).collect();
         let charge = |error: &Diagnostic, files: Vec<FileId>| {
             let line = found.line(error);
-            files.into_iter().map(move |file| Charge { file, error: line.clone(), is_certain: false })
+            files.into_iter().map(move |file| Charge { file, error: line.clone(), ground: Ground::Others })
         };
         let removed: Vec<Charge> = found.errors().flat_map(|error| charge(error, removers(error, &changes))).collect();
         if !removed.is_empty() {
@@ -299,11 +318,11 @@ impl<'g> Selection<'g> {
         let good = files.iter().map(|file| (*file, self.last_good(*file))).collect();
         let new = self.sources.exchange(good);
         for (file, new) in files.into_iter().zip(new) {
-            self.choices[file.index()] = Choice::Held { new, errors: Vec::new(), is_certain: false };
+            self.choices[file.index()] = Choice::Held { new, errors: Vec::new(), ground: Ground::Others };
         }
-        for Charge { file, error, is_certain } in charges {
-            if let Choice::Held { errors, is_certain: certainty, .. } = &mut self.choices[file.index()] {
-                *certainty |= is_certain;
+        for Charge { file, error, ground } in charges {
+            if let Choice::Held { errors, ground: strongest, .. } = &mut self.choices[file.index()] {
+                *strongest = ground.max(*strongest);
                 if errors.len() < LINES && !errors.contains(&error) {
                     errors.push(error);
                 }
@@ -315,7 +334,7 @@ impl<'g> Selection<'g> {
     fn releasable(&mut self) -> Vec<FileId> {
         let doubtful: Vec<FileId> = self
             .ids()
-            .filter(|id| matches!(self.choices[id.index()], Choice::Held { is_certain: false, .. }))
+            .filter(|id| matches!(self.choices[id.index()], Choice::Held { ground: Ground::Others, .. }))
             .collect();
         if doubtful.len() > RELEASES {
             return Vec::new();
@@ -330,11 +349,11 @@ impl<'g> Selection<'g> {
             return false;
         }
         let before = std::mem::replace(&mut self.choices[id.index()], Choice::Same);
-        let Choice::Held { new, errors, is_certain } = before else { return false };
+        let Choice::Held { new, errors, ground } = before else { return false };
         let good = self.exchange(id, new);
         let loads = Config::load(&self.sources).is_ok();
         let new = self.exchange(id, good);
-        self.choices[id.index()] = Choice::Held { new, errors, is_certain };
+        self.choices[id.index()] = Choice::Held { new, errors, ground };
         loads
     }
 
@@ -379,6 +398,12 @@ impl<'g> Selection<'g> {
 
     fn held_ids(&self) -> BTreeSet<FileId> {
         self.ids().filter(|id| matches!(self.choices[id.index()], Choice::Held { .. })).collect()
+    }
+
+    /// Whether files below this directory have a last good content.
+    fn has_good_below(&self, directory: &Path) -> bool {
+        let below = self.good.files.range(directory.to_path_buf()..).next();
+        below.is_some_and(|(path, _)| path.starts_with(directory))
     }
 
     fn line(&self, file: FileId, what: &str) -> String {

@@ -39,11 +39,15 @@ impl Holding {
         }
         let is_news = |file: &&HeldFile| was_held.get(&*file.path).is_none_or(|before| before != file);
         let news: Vec<&HeldFile> = held.into_values().filter(is_news).collect();
-        log(&news);
-        if let Some(excess) = &self.outlook.excess
-            && before.excess.as_ref() != Some(excess)
+        let removal = self.outlook.removal.as_ref();
+        // One record says it for all files that are held because of it.
+        let is_said =
+            |file: &&&HeldFile| removal.is_none_or(|removal| file.errors.as_slice() != std::slice::from_ref(removal));
+        log(&news.iter().filter(is_said).copied().collect::<Vec<_>>());
+        if let Some(removal) = removal
+            && before.removal.as_ref() != Some(removal)
         {
-            tracing::error!(removal = %excess, "removal held: the files would remove too much, and an operator has not accepted it");
+            tracing::error!(%removal, "removal held: an operator has not accepted it");
         }
         !news.is_empty()
     }

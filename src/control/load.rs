@@ -17,7 +17,7 @@ use std::{
 use super::{
     databases::{DatabaseFiles, DatabaseProblem},
     geography,
-    held::{HeldFile, Hold, Selection},
+    held::{Ground, HeldFile, Hold, Selection, Settled},
     lastgood::{Home, Inventory, LastGood},
     removal::{Missing, RemovalLimits, Removed},
     serials::{self, History},
@@ -112,8 +112,8 @@ pub(super) enum Impulse {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Outlook {
     pub held: Vec<HeldFile>,
-    /// Why the files as they are would remove too much, if they would.
-    pub excess: Option<String>,
+    /// What the files as they are would remove, and why that waits for an operator; `None` where nothing waits.
+    pub removal: Option<String>,
     pub missing: Missing,
 }
 
@@ -251,7 +251,10 @@ struct Loading {
     holds: Vec<Hold>,
     /// What is held beside the files of the selection: the settings, and databases that cannot be used.
     beside: Vec<HeldFile>,
+    /// Why the files would remove too much, if they would.
     excess: Option<String>,
+    /// Which names are kept because a file that cannot be used may define them, if any are.
+    kept: Option<String>,
 }
 
 /// Which `portolan.toml` says where the files are.
@@ -260,9 +263,6 @@ enum SettingsVersion {
     Newest,
     LastGood,
 }
-
-/// A configuration and its warnings.
-type Settled = (Config, Vec<String>);
 
 /// Reads the files and makes a world of them. Files that cannot be used are held at their last good content, where
 /// there is one.
@@ -297,6 +297,7 @@ impl Loading {
             holds: Vec::new(),
             beside: Vec::new(),
             excess: None,
+            kept: None,
         }
     }
 
@@ -308,11 +309,15 @@ impl Loading {
         let waits = self.impulse == Impulse::Edit;
         let mut selection = Selection::new(sources, &good, |path| waits && missing.has_grace(path, self.started));
         selection.hold(&self.holds);
-        let settled = if good.is_empty() { selection.load_strictly() } else { selection.settle() };
+        let settled = match self.impulse {
+            _ if good.is_empty() => selection.load_strictly().map(|settled| (settled, None)),
+            Impulse::AcceptRemoval => selection.settle().map(|settled| (settled, None)),
+            Impulse::Edit | Impulse::Operator => selection.settle_keeping_names(),
+        };
         if let Some(watch) = &self.previous.watch {
             watch.follow(selection.sources.footprint());
         }
-        let settled = settled.map_err(|found| Refusal::of(&found, &selection.sources, self.colours))?;
+        let (settled, kept) = settled.map_err(|found| Refusal::of(&found, &selection.sources, self.colours))?;
         if self.settings == SettingsVersion::Newest && selection.has_other_settings() {
             // They may name other directories: what was read is not what they mean.
             self.settings = SettingsVersion::LastGood;
@@ -323,6 +328,7 @@ impl Loading {
         if self.holds_removal(&selection, &settled.0)? {
             return Ok(None);
         }
+        self.kept = kept;
         self.finish(selection, settled, missing)
     }
 
@@ -352,13 +358,14 @@ impl Loading {
         let (before, after) = (&self.previous.good.inventory, Inventory::of(config));
         let removed = Removed::between(before, &after);
         let Some(excess) = removed.excess(before, &after, RemovalLimits::default()) else { return Ok(false) };
-        let reason = format!("{excess} (help: {ACCEPT_REMOVAL})");
-        let holds = selection.holds(&selection.removers(&removed.definitions()), &reason);
+        let reason =
+            format!("the files would remove too much, so that nothing is removed: {excess} (help: {ACCEPT_REMOVAL})");
+        let holds = selection.holds(&selection.removers(&removed.definitions()), &reason, Ground::Removal);
         if holds.is_empty() {
             return Err(Refusal::plain(vec![reason]));
         }
         self.holds.extend(holds);
-        self.excess = Some(excess);
+        self.excess = Some(reason);
         Ok(true)
     }
 
@@ -380,7 +387,8 @@ impl Loading {
         let same_databases = Arc::ptr_eq(databases.databases(), self.previous.databases.databases());
         let mut held = selection.held();
         held.append(&mut self.beside.clone());
-        let outlook = Outlook { held, excess: self.excess.clone(), missing };
+        let removal = self.excess.clone().or(self.kept.clone());
+        let outlook = Outlook { held, removal, missing };
         let is_in_force = self.previous.is_in_force && same_databases;
         if is_in_force && self.previous.good.is_made_of(&selection.sources, &config.master_files) {
             return Ok(Some(Loaded::Unchanged(databases, outlook)));
@@ -444,7 +452,7 @@ impl Loading {
             let origin = origin.and_then(|database| database.origin.clone());
             let line = problem.line(origin.as_deref());
             let holds = match (&settings, &origin) {
-                (Some(settings), Some(_)) => selection.holds(std::slice::from_ref(settings), &line),
+                (Some(settings), Some(_)) => selection.holds(std::slice::from_ref(settings), &line, Ground::Itself),
                 _ => Vec::new(),
             };
             let is_found = origin.is_none() && self.locations.geoip.is_empty();
@@ -467,8 +475,8 @@ impl Loading {
         }
         let before = self.holds.len();
         for zone in &failed {
-            let named = selection.holds(std::slice::from_ref(&zone.path), &zone.reason);
-            let holds = if named.is_empty() { selection.holds_of_all(&zone.reason) } else { named };
+            let named = selection.holds(std::slice::from_ref(&zone.path), &zone.reason, Ground::Itself);
+            let holds = if named.is_empty() { selection.holds_of_all(&zone.reason, Ground::Others) } else { named };
             self.holds.extend(holds);
         }
         let has_progress = self.holds.len() > before;
@@ -528,10 +536,13 @@ fn zones(
         summaries.push(ZoneSummary { serial, records: config.record_count(), services: 0 });
         match config.take_zone(serial) {
             Ok(zone) => built.push(Arc::new(zone)),
-            Err(why) => errors.extend(
-                why.into_iter()
-                    .map(|why| Hold { path: config.origin.path.clone(), reason: format!("{}: {why}", config.origin) }),
-            ),
+            Err(why) => {
+                errors.extend(why.into_iter().map(|why| format!("{}: {why}", config.origin)).map(|reason| Hold {
+                    path: config.origin.path.clone(),
+                    reason,
+                    ground: Ground::Itself,
+                }))
+            }
         }
     }
     if !errors.is_empty() {

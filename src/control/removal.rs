@@ -28,7 +28,7 @@ pub(super) struct Missing(BTreeMap<PathBuf, Instant>);
 
 impl Missing {
     /// The files of the last good set that are missing at `now`. A file whose names are defined by another one was renamed, and
-    /// is none of them.
+    /// is none of them. Should that other one turn out not to be usable, the names are kept all the same (`held::names`).
     pub(super) fn at(now: Instant, before: &Self, good: &LastGood, sources: &Sources) -> Self {
         let found: BTreeSet<&Path> = sources.files().iter().map(|file| &*file.path).collect();
         let gone: Vec<&SourceFile> =

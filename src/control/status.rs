@@ -126,7 +126,7 @@ pub struct ConfigurationStatus {
     pub refused: Option<i64>,
     /// Why they are not in use; empty while all are. One line each: `file:line:column: what (help)`.
     pub errors: Vec<String>,
-    /// What the files would remove if an operator accepted it: more than a load removes by itself.
+    /// What the files would remove if an operator accepted it, and why a load does not remove it by itself.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub removal: Option<String>,
     /// What is in use and looks wrong.

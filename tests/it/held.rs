@@ -1,6 +1,10 @@
 //! Files that are broken, missing or gone: what was good stays, everything else applies.
 
-use std::{fs, time::Duration};
+use std::{
+    fs::{self, OpenOptions},
+    io::Write as _,
+    time::Duration,
+};
 
 use crate::{
     ask::Deadline,
@@ -234,4 +238,52 @@ fn state_that_cannot_be_saved_is_a_concern_until_it_can() {
     let server = site.serve();
     server.until("it is a concern", LONG, |server| concerns(server).contains("state is not saved"));
     assert_eq!(server.metric("portolan_state_unsaved", ""), 1.0);
+}
+
+#[test]
+fn a_name_that_moves_into_a_file_that_cannot_be_used_is_answered_throughout() {
+    let site = site();
+    let plain = "@ 300 SOA ns1 h 7 3600 600 86400 300\n@ 300 NS ns1.example.com.\n@ 300 A 192.0.2.80\n";
+    site.write("zones/x.test.zone", plain);
+    let server = site.serve();
+    let all =
+        |server: &Server| [WWW, "www.example.net", "x.test"].map(|name| server.addresses(name).len()) == [1, 1, 1];
+    // Into a new file with an error, while a drain elsewhere applies.
+    site.write("zones/new.toml", &format!("{}[broken", other("192.0.2.7")));
+    site.write(OTHER, "# moved\n");
+    server.until("the removal waits", LONG, |server| server.metric("portolan_removal_held", "") == 1.0);
+    site.write(PLACES, &places("draining"));
+    server.until_answers(WWW, &["192.0.2.2"], AT_ONCE);
+    server.stays("the zone that was cut and pasted", GRACE + AT_ONCE, all);
+    let concerns = concerns(&server);
+    assert!(concerns.contains("zone example.net") && concerns.contains("zones/new.toml, which cannot"), "{concerns}");
+    // A second removal waits, too, and a restart changes nothing.
+    fs::remove_file(site.path("zones/x.test.zone")).unwrap();
+    server.stays("the zone whose file is gone", GRACE + AT_ONCE, all);
+    assert!(server.terminate().0.success());
+    let server = site.serve();
+    assert!(all(&server), "{}", server.log());
+    site.write("zones/new.toml", &other("192.0.2.8"));
+    server.until_answers("www.example.net", &["192.0.2.8"], AT_ONCE);
+    server.until("what is removed for good is removed", LONG, |server| server.addresses("x.test").is_empty());
+    assert!(self::concerns(&server).contains("\"concerns\":[]"), "{}", self::concerns(&server));
+    // A move while the copy is still open: the grace is not waived.
+    fs::create_dir(site.path("zones/sub")).unwrap();
+    let mut copy = OpenOptions::new().create_new(true).append(true).open(site.path("zones/sub/new.toml")).unwrap();
+    let text = other("192.0.2.9");
+    copy.write_all(&text.as_bytes()[..text.len() / 2]).unwrap();
+    fs::remove_file(site.path("zones/new.toml")).unwrap();
+    server.stays("a slow copy", GRACE + AT_ONCE, |server| server.addresses("www.example.net") == ["192.0.2.8"]);
+    copy.write_all(&text.as_bytes()[text.len() / 2..]).unwrap();
+    drop(copy);
+    server.until_answers("www.example.net", &["192.0.2.9"], AT_ONCE);
+    // Accepted, it goes at once.
+    let url = format!("http://{}", server.admin.unwrap());
+    site.write("zones/sub/new.toml", "[broken");
+    server.until_logged("zones/sub/new.toml");
+    fs::remove_file(site.path(ZONE)).unwrap();
+    server.stays("a zone without a file", GRACE + AT_ONCE, |server| server.addresses(WWW).len() == 1);
+    let (code, _, err) = site.run(&["reload", "--accept-removal", "--server", &url]);
+    assert!(code == 1 && server.addresses(WWW).is_empty(), "{err}");
+    assert_eq!(server.addresses("www.example.net"), ["192.0.2.9"], "the broken file itself is held");
 }

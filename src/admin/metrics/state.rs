@@ -54,7 +54,7 @@ fn configuration(page: &mut Page<'_>, configuration: &ConfigurationStatus) -> fm
     page.counter("portolan_reload_failures", "Reloads that were refused.", *failures)?;
     let help = "1 while files are not in use as they are: their last good content is.";
     page.gauge("portolan_configuration_refused", help, i64::from(refused.is_some()))?;
-    let help = "1 while the files would remove too much, and an operator has not accepted it.";
+    let help = "1 while a removal waits for an operator to accept it.";
     page.gauge("portolan_removal_held", help, i64::from(removal.is_some()))?;
     page.gauge("portolan_configuration_errors", "Lines that say why.", errors.len() as i64)?;
     page.gauge("portolan_configuration_warnings", "What is in use and looks wrong.", warnings.len() as i64)

@@ -84,7 +84,7 @@ impl Controller {
             ReloadRequest::AcceptRemoval => Impulse::AcceptRemoval,
             ReloadRequest::Signal => {
                 let is_second = self.signalled.replace(now).is_some_and(|first| now - first <= SECOND_SIGNAL);
-                let is_held = self.holding.outlook().excess.is_some();
+                let is_held = self.holding.outlook().removal.is_some();
                 if is_second && is_held { Impulse::AcceptRemoval } else { Impulse::Operator }
             }
         };
@@ -123,7 +123,7 @@ impl Controller {
     pub(super) fn note_outlook(&mut self, outlook: Outlook) {
         let is_passing = outlook.is_passing() || self.world.databases.iter().any(|file| file.is_passing);
         let grace_ends = outlook.missing.next_end(Instant::now()).map(TokioInstant::from_std);
-        self.configuration.removal.clone_from(&outlook.excess);
+        self.configuration.removal.clone_from(&outlook.removal);
         if self.holding.note(outlook, unix_now()) {
             self.configuration.failures += 1;
         }
@@ -173,7 +173,7 @@ impl Controller {
         let held = self.holding.status();
         match waiter {
             Waiter::Reload(reply) => {
-                let removal = self.holding.outlook().excess.clone();
+                let removal = self.holding.outlook().removal.clone();
                 let report = outcome.map(|()| ReloadReport { generation, held, removal });
                 let _ = reply.send(report.map_err(ReloadError::Refused));
             }
