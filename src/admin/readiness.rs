@@ -77,11 +77,12 @@ fn concerns_of(status: &Status) -> Vec<Concern> {
     if let Some(more) = held.len().checked_sub(LISTED).filter(|more| *more > 0) {
         concerns.push(format!("{more} more about files that are not in use; `portolan status --json` names all"));
     }
-    let errors = status.configuration.errors.len();
-    if errors > 0 && status.held.is_empty() {
-        concerns.push(format!(
-            "the newest files are refused, {errors} lines say why; the configuration before stays in use"
-        ));
+    let errors = &status.configuration.errors;
+    if let Some(first) = errors.first().filter(|_| status.held.is_empty()) {
+        let more = errors.len() - 1;
+        let more = if more > 0 { format!("; and {more} more errors") } else { String::new() };
+        concerns
+            .push(format!("the newest files are refused, and the configuration before stays in use: {first}{more}"));
     }
     if let Some(why) = &status.unsaved {
         concerns.push(format!(

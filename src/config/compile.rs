@@ -7,8 +7,8 @@ use super::{
     Config, Origin,
     place::{FileId, Place},
     problems::Problems,
-    settings::{Database, Settings},
-    sources::{Role, Sources, Unreadable},
+    settings::{Database, DatabaseFault, Settings},
+    sources::{Role, Sources, ToleratedDatabases, Unreadable},
     spec::{Chooser, PaceSpec, PoolSpec, Specs},
 };
 use crate::{
@@ -162,24 +162,34 @@ fn databases(sources: &Sources, settings: &Settings, problems: &mut Problems) ->
     let from_flags = !sources.locations.geoip.is_empty();
     let mut list = Vec::new();
     if let Some((directory, reason)) = &sources.databases.unlisted {
-        let place = Place::whole(sources.config.unwrap_or(sources.zones));
         let what = format!("the database directory {} cannot be listed: {reason}", directory.display());
-        let found = match sources.databases.files.is_empty() {
-            true => problems.error(place, what),
-            false => problems.warning(place, format!("{what}; the databases in use stay in use")),
-        };
-        found.help(format!("{}; or name the files with [geoip] databases", reason.remedy()));
+        let help = format!("{}; or name the files with [geoip] databases", reason.remedy_outside_zones());
+        if sources.tolerated == ToleratedDatabases::None {
+            problems.error(sources.place_of_databases(), what).help(help);
+        } else {
+            let line = format!("{what} (help: {help})");
+            let fault = Some(DatabaseFault { line, is_passing: reason.is_passing() });
+            list.push(Database { path: directory.clone(), origin: None, place: None, fault });
+        }
     }
     for (index, (path, reason)) in sources.databases.files.iter().enumerate() {
         let place = if from_flags { None } else { named.get(index).map(|at| at.place) };
-        if let Some(reason) = reason {
-            let place_or_directory = place.unwrap_or(Place::whole(sources.zones));
-            problems.error(place_or_directory, format!("there is no database file {}: {reason}", path.display())).help(
-                "name an .mmdb file; the path is relative to portolan.toml, that of --geoip to the working directory",
-            );
-        }
         let origin = place.map(|place| Origin::new(sources, place).to_string());
-        list.push(Database { path: path.clone(), origin });
+        let least = if place.is_some() { ToleratedDatabases::All } else { ToleratedDatabases::Unnamed };
+        let mut fault = None;
+        if let Some(reason) = reason {
+            let what = format!("there is no database file {}: {reason}", path.display());
+            let help =
+                "name an .mmdb file; the path is relative to portolan.toml, that of --geoip to the working directory";
+            if sources.tolerated >= least {
+                let at = origin.as_ref().map(|origin| format!("{origin}: ")).unwrap_or_default();
+                let line = format!("{at}{what} (help: {help})");
+                fault = Some(DatabaseFault { line, is_passing: reason.is_passing() });
+            } else {
+                problems.error(place.unwrap_or(Place::whole(sources.zones)), what).help(help);
+            }
+        }
+        list.push(Database { path: path.clone(), origin, place, fault });
     }
     list
 }

@@ -3,7 +3,12 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{definitions::Definition, place::Place, render, sources::SourceFile};
+use super::{
+    definitions::Definition,
+    place::Place,
+    render,
+    sources::{SourceFile, Sources},
+};
 
 /// Whether the configuration can be used in spite of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -125,6 +130,13 @@ impl Diagnostics {
         });
         list.dedup();
         Self { files, list, omitted }
+    }
+
+    /// One error, which shows only after the configuration was checked.
+    pub fn late(sources: &Sources, place: Place, message: &str, help: &str) -> Self {
+        let mut error = Diagnostic::new(Severity::Error, place, message);
+        error.help(help);
+        Self::new(Arc::clone(&sources.files), vec![error], 0)
     }
 
     /// Each of them.

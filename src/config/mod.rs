@@ -41,10 +41,10 @@ pub use diagnostics::{Colours, Diagnostic, Diagnostics, NameFault, Position, Sev
 pub use nearest::Nearest;
 pub use outline::{admin_address, outline};
 pub use place::{FileId, Place};
-pub use settings::{Canary, Database, HttpsSettings, Locations, ServerSettings, TlsSettings};
+pub use settings::{Canary, Database, DatabaseFault, HttpsSettings, Locations, ServerSettings, TlsSettings};
 pub use sources::{
-    Footprint, Kind, Role, SourceFile, Sources, Stamp, Trace, Unreadable, is_database, is_ignored, is_master,
-    is_tables, replenish_descriptors, reserve_descriptors, with_spare_descriptors,
+    Footprint, Kind, Role, SourceFile, Sources, Stamp, ToleratedDatabases, Trace, Unreadable, is_database, is_ignored,
+    is_master, is_tables, replenish_descriptors, reserve_descriptors, with_spare_descriptors,
 };
 pub use summary::Summary;
 

@@ -161,6 +161,19 @@ pub struct Database {
     pub path: PathBuf,
     /// `file:line:column` of where it is named; `None` for a flag or a database that was found.
     pub origin: Option<String>,
+    /// The same as a place.
+    pub place: Option<Place>,
+    /// Why it is left out, where the configuration is valid without it; see [`super::Sources::tolerate_databases`].
+    pub fault: Option<DatabaseFault>,
+}
+
+/// Why a database, or the directory that databases are looked for in, cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseFault {
+    /// One line: `where: what (help: how to fix it)`.
+    pub line: String,
+    /// Whether it may be usable later without being changed.
+    pub is_passing: bool,
 }
 
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8053);
@@ -212,7 +225,7 @@ pub(super) fn read(locations: &Locations, config: Option<(FileId, &SourceFile)>,
         Err(reason) => {
             problems
                 .error(Place::whole(id), format!("the configuration file cannot be read: {reason}"))
-                .help("name another with --config, or leave it away: every key of it has a default");
+                .help(reason.remedy_outside_zones());
         }
     }
     settings.override_by(locations);

@@ -9,14 +9,17 @@ use std::{
     collections::{BTreeSet, HashMap, HashSet},
     os::unix::ffi::OsStrExt as _,
     path::{Component, Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::SystemTime,
 };
 
 use self::disk::{FoundDatabases, ReadFile};
 use super::{
     diagnostics::escaped,
-    place::FileId,
+    place::{FileId, Place},
     settings::{self, Locations},
 };
 
@@ -57,6 +60,21 @@ pub struct Sources {
     named: Arc<Mutex<BTreeSet<PathBuf>>>,
     /// Certificates and keys that monitors use already.
     in_use: Arc<BTreeSet<PathBuf>>,
+    pub(super) tolerated: ToleratedDatabases,
+    /// Whether a file beside those in `files` could not be read for a reason that passes.
+    is_passing: Arc<AtomicBool>,
+}
+
+/// Which databases may be unusable without an error.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ToleratedDatabases {
+    /// None: nothing was ever applied.
+    #[default]
+    None,
+    /// Those that `portolan.toml` does not name. It is held if one that it names cannot be used.
+    Unnamed,
+    /// All: the settings are those that were applied.
+    All,
 }
 
 /// One file.
@@ -198,6 +216,8 @@ impl Sources {
             footprint,
             named: Arc::default(),
             in_use: Arc::default(),
+            tolerated: ToleratedDatabases::default(),
+            is_passing: Arc::default(),
         };
         sources.index();
         sources
@@ -227,8 +247,20 @@ impl Sources {
     pub(super) fn octets_at(&self, path: &Path) -> Result<Vec<u8>, Unreadable> {
         match self.by_path.get(&normal(path)) {
             Some(id) => self.file(*id).content.clone(),
-            None => disk::read_file(path, Role::Master, &mut BTreeSet::new()).file.content,
+            None => disk::read_file(path, Role::Master, &mut BTreeSet::new()).file.content.inspect_err(|reason| {
+                self.is_passing.fetch_or(reason.is_passing(), Relaxed);
+            }),
         }
+    }
+
+    /// Whether something could not be read for a reason that passes.
+    pub fn is_passing(&self) -> bool {
+        let is_passing = |content: Option<&Unreadable>| content.is_some_and(Unreadable::is_passing);
+        let databases = self.databases.files.iter().map(|(_, reason)| reason.as_ref());
+        let unlisted = self.databases.unlisted.iter().map(|(_, reason)| Some(reason));
+        self.is_passing.load(Relaxed)
+            || self.files.iter().any(|file| is_passing(file.content.as_ref().err()))
+            || databases.chain(unlisted).any(is_passing)
     }
 
     /// All files, the zones directory itself among them.
@@ -293,6 +325,16 @@ impl Sources {
     /// error then: they stay in use.
     pub fn keep_databases(&mut self, in_use: Vec<PathBuf>) {
         self.databases.keep(in_use);
+    }
+
+    /// Where a mistake of a database is shown that nothing names: `portolan.toml`, or the zones directory.
+    pub fn place_of_databases(&self) -> Place {
+        Place::whole(self.config.unwrap_or(self.zones))
+    }
+
+    /// Databases of this kind are left out if they cannot be used, with [`super::Database::fault`] instead of an error.
+    pub fn tolerate_databases(&mut self, which: ToleratedDatabases) {
+        self.tolerated = self.tolerated.max(which);
     }
 
     /// The file at `path`, as it is written in a file of `directory`, else in the zones directory.

@@ -447,15 +447,19 @@ mod disk {
         let load = |in_use: &[&str]| {
             let mut sources = Sources::read(&locations);
             sources.keep_databases(in_use.iter().map(|name| geoip.join(name)).collect());
-            Config::load(&sources).map(|(config, warnings)| (config.geoip, warnings.to_string()))
+            if !in_use.is_empty() {
+                sources.tolerate_databases(ToleratedDatabases::Unnamed);
+            }
+            Config::load(&sources).map(|(config, _)| config.geoip)
         };
-        assert!(load(&[]).unwrap().0.is_empty(), "the directory is optional");
+        assert!(load(&[]).unwrap().is_empty(), "the directory is optional");
         symlink("geoip", &geoip).unwrap();
         let errors = load(&[]).unwrap_err().to_string();
         assert!(errors.contains("geoip cannot be listed: Too many levels"), "{errors}");
-        let (databases, warnings) = load(&["city.mmdb"]).unwrap();
-        assert_eq!(databases[0].path, geoip.join("city.mmdb"));
-        assert!(warnings.contains("the databases in use stay in use"), "{warnings}");
+        let databases = load(&["city.mmdb"]).unwrap();
+        let fault = databases[0].fault.clone().unwrap();
+        assert!(databases[0].path == geoip && fault.line.contains("cannot be listed: Too many levels"), "{fault:?}");
+        assert_eq!((&databases[1].path, &databases[1].fault), (&geoip.join("city.mmdb"), &None));
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    config::{Locations, Unreadable, with_spare_descriptors},
+    config::{Diagnostics, Locations, Place, Sources, Unreadable, with_spare_descriptors},
     geo::{Database, Databases},
 };
 
@@ -77,12 +77,11 @@ impl fmt::Display for DatabaseProblem {
 }
 
 impl DatabaseProblem {
-    /// As the diagnostics of other files look; `origin` is where `portolan.toml` names the file, if it does.
-    pub(super) fn line(&self, origin: Option<&str>) -> String {
-        match origin {
-            Some(origin) => format!("{origin}: the database {self}"),
-            None => self.to_string(),
-        }
+    /// As a mistake of the file that names the database at `place`, or of the configuration as such.
+    pub(super) fn diagnostics(&self, sources: &Sources, place: Option<Place>) -> Diagnostics {
+        let place = place.unwrap_or_else(|| sources.place_of_databases());
+        let message = format!("the database {} cannot be used: {}", self.path.display(), self.why.text);
+        Diagnostics::late(sources, place, &message, HELP)
     }
 
     /// Whether the file may be usable later without being replaced.

@@ -26,8 +26,8 @@ use std::{
 
 use super::lastgood::LastGood;
 use crate::config::{
-    Config, Definition, Diagnostic, Diagnostics, FileId, NameFault, Role, SourceFile, Sources, Stage, Unreadable,
-    definitions,
+    Config, Definition, Diagnostic, Diagnostics, FileId, NameFault, Role, SourceFile, Sources, Stage,
+    ToleratedDatabases, Unreadable, definitions,
 };
 
 /// A load that still fails after so many attempts holds every changed file.
@@ -176,12 +176,37 @@ impl<'g> Selection<'g> {
         Config::load(&self.sources).map(|(config, warnings)| (config, warnings.lines().collect()))
     }
 
-    /// Whether another `portolan.toml` is in use than the one that was read.
+    /// Whether another `portolan.toml` is in use than the one that was read, or none instead of it.
     pub(super) fn has_other_settings(&self) -> bool {
-        let is_other = |(id, file): (FileId, &SourceFile)| {
-            file.role == Role::Settings && matches!(self.choices[id.index()], Choice::Kept | Choice::Held { .. })
+        let is_other = |(id, file): (FileId, &SourceFile)| match &self.choices[id.index()] {
+            Choice::Held { new, .. } => file.role == Role::Settings || new.role == Role::Settings,
+            Choice::Kept => file.role == Role::Settings,
+            Choice::Same | Choice::New => false,
         };
         self.sources.entries().any(is_other)
+    }
+
+    /// Whether the `portolan.toml` that was read is the one that was applied, or there is none and was none.
+    pub(super) fn has_settings_applied(&self) -> bool {
+        let settings = self.sources.entries().filter(|(_, file)| file.role == Role::Settings);
+        settings.map(|(id, _)| &self.choices[id.index()]).all(|choice| matches!(choice, Choice::Same))
+    }
+
+    /// The `portolan.toml` that is held.
+    pub(super) fn held_settings(&self) -> Option<HeldFile> {
+        let is_it = |(id, file): &(FileId, &SourceFile)| match &self.choices[id.index()] {
+            Choice::Held { new, .. } => file.role == Role::Settings || new.role == Role::Settings,
+            Choice::Same | Choice::New | Choice::Kept => false,
+        };
+        let (_, settings) = self.sources.entries().find(is_it)?;
+        self.held().into_iter().find(|file| file.path == settings.path)
+    }
+
+    /// Holds for the new `portolan.toml`, if that is in use.
+    pub(super) fn holds_of_settings(&self, reason: &str) -> Vec<Hold> {
+        let settings = self.sources.entries().find(|(_, file)| file.role == Role::Settings);
+        let path = settings.map(|(_, file)| file.path.clone());
+        self.holds(path.as_slice(), reason, Ground::Itself)
     }
 
     /// Holds these files.
@@ -214,11 +239,13 @@ impl<'g> Selection<'g> {
 
     /// The files that are held, in order of path.
     pub(super) fn held(&self) -> Vec<HeldFile> {
+        // The file that an error names need not be the one that could not be read.
+        let is_passing = self.sources.is_passing();
         let held = |(choice, in_use): (&Choice, &SourceFile)| match choice {
             Choice::Held { new, errors, .. } => Some(HeldFile {
                 path: new.path.clone(),
                 errors: errors.clone(),
-                is_passing: new.content.as_ref().is_err_and(Unreadable::is_passing),
+                is_passing: is_passing || new.content.as_ref().is_err_and(Unreadable::is_passing),
                 is_left_out: in_use.role == Role::Absent && !self.has_good_below(&new.path),
             }),
             Choice::Same | Choice::New | Choice::Kept => None,
@@ -317,6 +344,10 @@ impl<'g> Selection<'g> {
         files.dedup();
         let good = files.iter().map(|file| (*file, self.last_good(*file))).collect();
         let new = self.sources.exchange(good);
+        if self.has_other_settings() || new.iter().any(|file| file.role == Role::Settings) {
+            // The databases that were looked for are not those of the settings that are in use now.
+            self.sources.tolerate_databases(ToleratedDatabases::All);
+        }
         for (file, new) in files.into_iter().zip(new) {
             self.choices[file.index()] = Choice::Held { new, errors: Vec::new(), ground: Ground::Others };
         }

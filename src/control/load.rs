@@ -25,7 +25,10 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    config::{Colours, Config, Diagnostics, Footprint, Locations, SerialSource, Sources, ZoneConfig},
+    config::{
+        Colours, Config, Database, DatabaseFault, Diagnostics, Footprint, Locations, SerialSource, Sources,
+        ToleratedDatabases, ZoneConfig,
+    },
     dns::Name,
     snapshot::{Identity, Snapshot},
     steer::{Chart, Compiler, Conditions, ServiceId, State, Surveys, Topology, ZoneId},
@@ -146,15 +149,7 @@ pub struct Refusal {
 
 impl Refusal {
     fn of(found: &Diagnostics, sources: &Sources, colours: Colours) -> Self {
-        let is_passing = |error: &crate::config::Diagnostic| {
-            let content = &sources.files()[error.place.file().index()].content;
-            content.as_ref().is_err_and(crate::config::Unreadable::is_passing)
-        };
-        Self {
-            lines: found.lines().collect(),
-            rendered: found.render(colours),
-            is_passing: found.errors().any(is_passing),
-        }
+        Self { lines: found.lines().collect(), rendered: found.render(colours), is_passing: sources.is_passing() }
     }
 
     pub(super) fn plain(lines: Vec<String>) -> Self {
@@ -308,6 +303,11 @@ impl Loading {
         let missing = Missing::at(self.started, &self.previous.missing, &good, &sources);
         let waits = self.impulse == Impulse::Edit;
         let mut selection = Selection::new(sources, &good, |path| waits && missing.has_grace(path, self.started));
+        if !good.is_empty() {
+            let is_applied = self.settings == SettingsVersion::LastGood || selection.has_settings_applied();
+            let tolerated = if is_applied { ToleratedDatabases::All } else { ToleratedDatabases::Unnamed };
+            selection.sources.tolerate_databases(tolerated);
+        }
         selection.hold(&self.holds);
         let settled = match self.impulse {
             _ if good.is_empty() => selection.load_strictly().map(|settled| (settled, None)),
@@ -317,14 +317,13 @@ impl Loading {
         if let Some(watch) = &self.previous.watch {
             watch.follow(selection.sources.footprint());
         }
-        let (settled, kept) = settled.map_err(|found| Refusal::of(&found, &selection.sources, self.colours))?;
         if self.settings == SettingsVersion::Newest && selection.has_other_settings() {
             // They may name other directories: what was read is not what they mean.
             self.settings = SettingsVersion::LastGood;
-            let path = good.settings().map(|file| &file.path);
-            self.beside.extend(selection.held().into_iter().filter(|file| Some(&file.path) == path));
+            self.beside.extend(selection.held_settings());
             return Ok(None);
         }
+        let (settled, kept) = settled.map_err(|found| Refusal::of(&found, &selection.sources, self.colours))?;
         if self.holds_removal(&selection, &settled.0)? {
             return Ok(None);
         }
@@ -378,8 +377,9 @@ impl Loading {
     ) -> Result<Option<Loaded>, Refusal> {
         let started = Instant::now();
         let is_left_out = |path: &PathBuf| self.beside.iter().any(|file| file.path == *path);
+        let faulty = self.faulty_databases(&config);
         let mut paths = database_paths(&config, &self.previous.databases);
-        paths.retain(|path| !is_left_out(path));
+        paths.retain(|path| !is_left_out(path) && !faulty.iter().any(|file| file.path == *path));
         let databases = match self.previous.databases.refreshed(&paths) {
             Ok(databases) => databases,
             Err(problems) => return self.hold_databases(problems, &selection, &config).map(|()| None),
@@ -387,6 +387,7 @@ impl Loading {
         let same_databases = Arc::ptr_eq(databases.databases(), self.previous.databases.databases());
         let mut held = selection.held();
         held.append(&mut self.beside.clone());
+        held.extend(faulty);
         let removal = self.excess.clone().or(self.kept.clone());
         let outlook = Outlook { held, removal, missing };
         let is_in_force = self.previous.is_in_force && same_databases;
@@ -445,28 +446,35 @@ impl Loading {
         selection: &Selection<'_>,
         config: &Config,
     ) -> Result<(), Refusal> {
-        let settings = self.previous.good.settings().map(|file| file.path.clone());
-        let mut refused = Vec::new();
+        let mut refused = Refusal::plain(Vec::new());
         for problem in problems {
-            let origin = config.geoip.iter().find(|database| database.path == problem.path);
-            let origin = origin.and_then(|database| database.origin.clone());
-            let line = problem.line(origin.as_deref());
-            let holds = match (&settings, &origin) {
-                (Some(settings), Some(_)) => selection.holds(std::slice::from_ref(settings), &line, Ground::Itself),
-                _ => Vec::new(),
-            };
-            let is_found = origin.is_none() && self.locations.geoip.is_empty();
-            if is_found && !self.previous.good.is_empty() {
-                let is_passing = problem.is_passing();
-                let is_left_out = !self.previous.databases.iter().any(|file| file.path == problem.path);
-                self.beside.push(HeldFile { path: problem.path, errors: vec![line], is_passing, is_left_out });
-            } else if holds.is_empty() {
-                refused.push(line);
-            } else {
+            let named = config.geoip.iter().find(|database| database.path == problem.path && database.place.is_some());
+            let found = problem.diagnostics(&selection.sources, named.and_then(|database| database.place));
+            let line = found.to_string();
+            let holds = if named.is_some() { selection.holds_of_settings(&line) } else { Vec::new() };
+            let is_passing = problem.is_passing();
+            if !holds.is_empty() {
                 self.holds.extend(holds);
+            } else if self.previous.good.is_empty() {
+                refused.lines.push(line);
+                refused.rendered += &found.render(self.colours);
+                refused.is_passing |= is_passing;
+            } else {
+                self.beside.push(HeldFile { path: problem.path, errors: vec![line], is_passing, is_left_out: true });
             }
         }
-        if refused.is_empty() { Ok(()) } else { Err(Refusal::plain(refused)) }
+        if refused.lines.is_empty() { Ok(()) } else { Err(refused) }
+    }
+
+    /// Databases that are left out, as files that are not in use. Those that are in use already stay in use.
+    fn faulty_databases(&self, config: &Config) -> Vec<HeldFile> {
+        let in_use = |path: &PathBuf| self.previous.databases.iter().any(|file| file.path.starts_with(path));
+        let held = |database: &Database| {
+            let DatabaseFault { line, is_passing } = database.fault.clone()?;
+            let (path, is_left_out) = (database.path.clone(), !in_use(&database.path));
+            Some(HeldFile { path, errors: vec![line], is_passing, is_left_out })
+        };
+        config.geoip.iter().filter_map(held).collect()
     }
 
     fn hold_zones(&mut self, failed: Vec<Hold>, selection: &Selection<'_>) -> Result<(), Refusal> {

@@ -223,3 +223,79 @@ fn idle_connections_that_take_every_descriptor_do_not_keep_an_edit_from_being_ap
     assert!(!server.log().contains("Too many open files (os error 24) (help"), "{}", server.log());
     drop((admin, dns));
 }
+
+#[test]
+fn a_database_that_cannot_be_used_delays_no_other_edit_and_no_restart() {
+    let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
+    fs::remove_dir_all(site.path("geoip")).unwrap();
+    let good = site.read("portolan.toml");
+    let mut server = site.serve();
+    let mut host = 1;
+    let mut follows = |server: &Server, why: &str| {
+        host += 1;
+        let address = format!("192.0.2.{host}");
+        site.replace("zones/x.test.zone", &zone(&address));
+        server.until_answers(NAME, &[&address], AT_ONCE);
+        let concerns = server.http("/readyz").1;
+        assert!(concerns.contains(why), "{concerns}");
+    };
+    for (databases, why) in [
+        ("[\"gone.mmdb\"]", "portolan.toml:5:14: there is no database file gone.mmdb: No such file"),
+        ("[\"zones\"]", "portolan.toml:5:14: there is no database file zones: it is a directory"),
+        ("[\"portolan.toml\"]", "portolan.toml:5:14: the database portolan.toml cannot be used: not a MaxMind"),
+    ] {
+        site.write("portolan.toml", &format!("{good}[geoip]\ndatabases = {databases}\n"));
+        server.until("the concern", LONG, |server| server.http("/readyz").1.contains("portolan.toml is held"));
+        follows(&server, why);
+        assert!(server.terminate().0.success());
+        server = site.serve();
+        follows(&server, why);
+        let (code, out, err) = site.run(&["check", "--config", "portolan.toml"]);
+        assert!(code == 1 && (out + &err).contains("^^^"), "check shows the line");
+    }
+    site.write("portolan.toml", &good);
+    fs::write(site.path("geoip"), "a file").unwrap();
+    server.until("the concern", LONG, |server| server.http("/readyz").1.contains("geoip cannot be listed"));
+    follows(&server, "geoip is left out");
+    assert!(!server.http("/readyz").1.contains("zones directory"), "its remedy is about another directory");
+    fs::remove_file(site.path("geoip")).unwrap();
+    server.until("no concern", LONG, |server| server.http("/readyz").1.contains("\"concerns\":[]"));
+}
+
+#[test]
+fn a_database_that_was_in_use_and_is_gone_at_a_restart_is_left_out() {
+    let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
+    fs::write(site.path("a.mmdb"), crate::harness::world()).unwrap();
+    site.write("portolan.toml", &format!("{}[geoip]\ndatabases = [\"a.mmdb\"]\n", site.read("portolan.toml")));
+    assert!(site.serve().terminate().0.success());
+    for broken in [None, Some("no database")] {
+        fs::remove_file(site.path("a.mmdb")).unwrap();
+        if let Some(text) = broken {
+            site.write("a.mmdb", text);
+        }
+        let server = site.serve();
+        assert_eq!(server.addresses(NAME), ["192.0.2.1"]);
+        let concerns = server.http("/readyz").1;
+        assert!(concerns.contains("a.mmdb is left out") && concerns.contains("portolan.toml:5:14: "), "{concerns}");
+        assert_eq!(server.metric("portolan_held_files", ""), 1.0);
+        fs::write(site.path("a.mmdb"), crate::harness::world()).unwrap();
+        server.until("it is used again", LONG, |server| server.http("/readyz").1.contains("\"concerns\":[]"));
+    }
+}
+
+#[test]
+fn a_database_directory_that_could_not_be_looked_for_is_looked_for_again() {
+    let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
+    fs::remove_dir_all(site.path("geoip")).unwrap();
+    let server = site.serve();
+    let limit = |files: &str| {
+        let to = [format!("--pid={}", server.pid()), format!("--nofile={files}")];
+        assert!(Command::new("prlimit").args(to).status().unwrap().success());
+    };
+    limit("3:4096");
+    site.replace("zones/x.test.zone", &zone("192.0.2.2"));
+    server.until("the concern", LONG, |server| server.log().contains("geoip cannot be listed"));
+    limit("1024:4096");
+    server.until_answers(NAME, &["192.0.2.2"], LONG);
+    server.until("no concern", LONG, |server| server.http("/readyz").1.contains("\"concerns\":[]"));
+}

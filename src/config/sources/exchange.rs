@@ -27,7 +27,7 @@ impl Sources {
     pub fn with_absent(self, absent: impl IntoIterator<Item = (PathBuf, Role)>) -> Self {
         let (locations, databases, zones) = (self.locations.clone(), self.databases.clone(), self.zones);
         let (directory, footprint) = (self.zones_directory().to_owned(), Arc::clone(&self.footprint));
-        let in_use = Arc::clone(&self.in_use);
+        let (in_use, is_passing, tolerated) = (Arc::clone(&self.in_use), Arc::clone(&self.is_passing), self.tolerated);
         let existing = self.into_files().into_iter().map(|file| (file.role, file));
         let absent = absent.into_iter().map(|(path, role)| (role, SourceFile::absent(&path)));
         let mut all: Vec<(Role, SourceFile)> = existing.chain(absent).collect();
@@ -38,7 +38,7 @@ impl Sources {
         };
         let config = position(&|file| file.role == Role::Settings);
         let zones = position(&|file| file.role == Role::Directory && file.path == directory).unwrap_or(zones);
-        Self { in_use, ..Self::new(files, config, zones, locations, databases, footprint) }
+        Self { in_use, is_passing, tolerated, ..Self::new(files, config, zones, locations, databases, footprint) }
     }
 
     /// Exchanges files for other versions of them. Returns what stood there before, in the same order.

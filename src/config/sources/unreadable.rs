@@ -2,6 +2,9 @@
 
 use std::{fmt, io, path::PathBuf};
 
+/// The errors of the system that have a remedy of their own.
+const KNOWN: [i32; 5] = [libc::EACCES, libc::EPERM, libc::EMFILE, libc::ENFILE, libc::ELOOP];
+
 /// Why a file or a directory could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unreadable {
@@ -44,7 +47,20 @@ impl Unreadable {
         }
     }
 
-    /// What an operator can do about it.
+    /// What an operator can do about a path that is not below the zones directory: `portolan.toml`, a database.
+    pub fn remedy_outside_zones(&self) -> &'static str {
+        match self {
+            Self::Io(Some(libc::ENOENT), _) => "put it back, or name another path",
+            Self::Io(Some(code), _) if KNOWN.contains(code) => self.remedy(),
+            Self::Io(..) => "repair the file system or the path",
+            Self::NotAFile(_) => "put a regular file in its place, or name another path",
+            Self::NotADirectory => "put a directory in its place, or remove it",
+            Self::TooLarge => "it may have 64 MiB: remove what does not belong there",
+            Self::KeepsChanging | Self::TooMany | Self::TooDeep | Self::UnsafeLink(_) => self.remedy(),
+        }
+    }
+
+    /// What an operator can do about an entry of the zones directory.
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Io(Some(libc::EACCES | libc::EPERM), _) => {
