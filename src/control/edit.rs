@@ -2,6 +2,9 @@
 //!
 //! A link is followed to the file that it names and stays a link. A save by another program between reading and replacing is
 //! noticed, and the edit is made again on top of it.
+//!
+//! The file is replaced by rename, or written in place where it cannot be: it has other hard links, something is mounted on it,
+//! or its owner and extended attributes cannot be given to a new file.
 
 use std::{
     fmt,
@@ -11,12 +14,24 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::{
+    buffer::spare_capacity,
+    fs::{XattrFlags, fgetxattr, flistxattr, fsetxattr},
+    io::Errno,
+};
 use toml_edit::{DocumentMut, Item, TableLike};
 
-use crate::steer::State;
+use super::{line_ends::with_line_ends, remedy};
+use crate::{
+    config::{replenish_descriptors, with_spare_descriptors},
+    steer::State,
+};
 
 /// How often an edit is made again because the file was saved meanwhile.
 const ATTEMPTS: usize = 10;
+
+/// The kernel's bound on the names, and on the value, of extended attributes.
+const LONGEST_ATTRIBUTE: usize = 64 << 10;
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
@@ -93,11 +108,9 @@ pub enum EditError {
 impl fmt::Display for EditError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io(path, error) => write!(
-                f,
-                "cannot edit {}: {error}; the server's user needs to write to it and to its directory",
-                path.display()
-            ),
+            Self::Io(path, error) => {
+                write!(f, "cannot edit {}: {error}; {}", path.display(), remedy::of_writing(error))
+            }
             Self::Malformed(path, error) => {
                 write!(f, "cannot edit {}: it is not valid TOML now: {}", path.display(), error.message())
             }
@@ -126,7 +139,9 @@ impl std::error::Error for EditError {}
 /// # Errors
 /// [`EditError`]; the file then stands as it was, or as another program has saved it meanwhile.
 pub fn edit_tables(path: &Path, datacenters: &[(&str, &TableEdit)]) -> Result<(), EditError> {
-    edit_beside_others(path, datacenters, &mut || ())
+    let outcome = edit_beside_others(path, datacenters, &mut || ());
+    replenish_descriptors();
+    outcome
 }
 
 /// The same; `meanwhile` runs where another program may save the file.
@@ -138,7 +153,7 @@ fn edit_beside_others(
     let io_error = |error| EditError::Io(path.to_owned(), error);
     let target = fs::canonicalize(path).map_err(io_error)?;
     for _ in 0..ATTEMPTS {
-        let mut original = File::open(&target).map_err(io_error)?;
+        let mut original = with_spare_descriptors(|| File::open(&target)).map_err(io_error)?;
         let text = content(&mut original).map_err(io_error)?;
         let edited = edited(path, &text, datacenters)?;
         if edited == text {
@@ -155,7 +170,7 @@ fn edit_beside_others(
         if late == text || late == edited {
             return Ok(());
         }
-        fs::write(&target, late).map_err(io_error)?;
+        write_in_place(&target, late.as_bytes()).map_err(io_error)?;
     }
     Err(EditError::Busy(path.to_owned()))
 }
@@ -168,7 +183,7 @@ fn content(file: &mut File) -> io::Result<String> {
 }
 
 fn is_still(path: &Path, text: &str) -> bool {
-    fs::read(path).is_ok_and(|now| now == text.as_bytes())
+    with_spare_descriptors(|| fs::read(path)).is_ok_and(|now| now == text.as_bytes())
 }
 
 /// The text of a file with its tables edited.
@@ -193,29 +208,6 @@ fn edited(path: &Path, text: &str, datacenters: &[(&str, &TableEdit)]) -> Result
     Ok(mark + &with_line_ends(&document.to_string(), body))
 }
 
-/// `edited` with the line ends of `original`: a line that stayed keeps its own, a new one gets the first line's.
-fn with_line_ends(edited: &str, original: &str) -> String {
-    let bare = |line: &'_ str| line.trim_end_matches(['\r', '\n']).to_owned();
-    let lines: Vec<&str> = original.split_inclusive('\n').collect();
-    let usual = if lines.first().is_some_and(|line| line.ends_with("\r\n")) { "\r\n" } else { "\n" };
-    let mut at = 0;
-    let mut text = String::with_capacity(edited.len() + lines.len());
-    for line in edited.split_inclusive('\n') {
-        let content = bare(line);
-        match lines[at..].iter().position(|old| bare(old) == content) {
-            Some(ahead) => {
-                at += ahead + 1;
-                text += lines[at - 1];
-            }
-            None => {
-                text += &content;
-                text += if line.ends_with('\n') { usual } else { "" };
-            }
-        }
-    }
-    text
-}
-
 /// The new content of a file, written beside it with its owner and mode.
 #[derive(Debug)]
 struct Replacement<'a> {
@@ -234,7 +226,7 @@ impl<'a> Replacement<'a> {
         let temporary = target.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
         let replacement = Self { target, octets, temporary: Some(temporary) };
         match (metadata.nlink(), &replacement.temporary) {
-            (1, Some(temporary)) => match write_like(temporary, &metadata, octets) {
+            (1, Some(temporary)) => match write_like(temporary, original, &metadata, octets) {
                 Ok(()) => Ok(replacement),
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     let _ = fs::remove_file(temporary);
@@ -247,15 +239,22 @@ impl<'a> Replacement<'a> {
     }
 
     fn put(mut self) -> io::Result<()> {
-        match self.temporary.take() {
-            Some(temporary) => fs::rename(&temporary, self.target).inspect_err(|_| _ = fs::remove_file(&temporary)),
-            None => {
-                let mut file = File::options().write(true).truncate(true).open(self.target)?;
-                file.write_all(self.octets)?;
-                file.sync_all()
+        let Some(temporary) = self.temporary.take() else { return write_in_place(self.target, self.octets) };
+        let renamed = fs::rename(&temporary, self.target).inspect_err(|_| _ = fs::remove_file(&temporary));
+        match renamed {
+            // Something is mounted on the file, such as a single file that a container is given.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EXDEV)) => {
+                write_in_place(self.target, self.octets)
             }
+            renamed => renamed,
         }
     }
+}
+
+fn write_in_place(path: &Path, octets: &[u8]) -> io::Result<()> {
+    let mut file = with_spare_descriptors(|| File::options().write(true).truncate(true).open(path))?;
+    file.write_all(octets)?;
+    file.sync_all()
 }
 
 impl Drop for Replacement<'_> {
@@ -266,11 +265,12 @@ impl Drop for Replacement<'_> {
     }
 }
 
-/// Writes a new file with the owner and the mode of another.
-fn write_like(path: &Path, model: &fs::Metadata, octets: &[u8]) -> io::Result<()> {
+/// Writes a new file with the owner, the mode and the extended attributes of another.
+fn write_like(path: &Path, original: &File, model: &fs::Metadata, octets: &[u8]) -> io::Result<()> {
     // A crash may have left one behind; `create_new` follows no link.
     let _ = fs::remove_file(path);
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    let create = || File::options().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = with_spare_descriptors(create)?;
     file.write_all(octets)?;
     let own = file.metadata()?;
     if (own.uid(), own.gid()) != (model.uid(), model.gid()) {
@@ -278,7 +278,36 @@ fn write_like(path: &Path, model: &fs::Metadata, octets: &[u8]) -> io::Result<()
     }
     // After the owner: a change of owner clears the set-id bits.
     file.set_permissions(model.permissions())?;
+    copy_attributes(original, &file)?;
     file.sync_all()
+}
+
+/// Gives a file the extended attributes of another, access control lists included.
+///
+/// # Errors
+/// `PermissionDenied` where an attribute cannot be read or given.
+fn copy_attributes(from: &File, to: &File) -> io::Result<()> {
+    let denied = |_| io::Error::from(io::ErrorKind::PermissionDenied);
+    let mut names = Vec::with_capacity(LONGEST_ATTRIBUTE);
+    match flistxattr(from, spare_capacity(&mut names)) {
+        Ok(_) => {}
+        // The file system has no attributes.
+        Err(Errno::NOTSUP) => return Ok(()),
+        Err(error) => return Err(denied(error)),
+    }
+    for name in names.split(|octet| *octet == 0).filter(|name| !name.is_empty()) {
+        let read = |file: &File| {
+            let mut value = Vec::with_capacity(LONGEST_ATTRIBUTE);
+            fgetxattr(file, name, spare_capacity(&mut value)).map(|_| value)
+        };
+        let value = read(from).map_err(denied)?;
+        // The system gives each file a security label by itself, which a program may not set.
+        if read(to).is_ok_and(|own| own == value) {
+            continue;
+        }
+        fsetxattr(to, name, &value, XattrFlags::empty()).map_err(denied)?;
+    }
+    Ok(())
 }
 
 /// Sets or removes a key; the comment behind an old value stays behind the new one.
@@ -385,6 +414,49 @@ mod tests {
             ),
         ] {
             assert_eq!(drained(&before), after, "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_drain_and_its_end_restore_a_file_of_mixed_line_ends_octet_for_octet() {
+        let ends = ["\n", "\r\n"];
+        let lines: Vec<&str> = TABLES.lines().collect();
+        for mix in 0..1_u32 << lines.len() {
+            let end = |at: usize| ends[(mix >> at & 1) as usize];
+            let text: String = lines.iter().enumerate().map(|(at, line)| format!("{line}{}", end(at))).collect();
+            let (_directory, path) = file(&text);
+            let drain = TableEdit::state(State::Draining).reason(Some("test"));
+            edit_tables(&path, &[("fra", &drain)]).unwrap();
+            assert_ne!(fs::read_to_string(&path).unwrap(), text);
+            edit_tables(&path, &[("fra", &TableEdit::state(State::Active).reason(None))]).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn extended_attributes_stay() {
+        let (_directory, path) = file(TABLES);
+        let open = || File::open(&path).unwrap();
+        if fsetxattr(open(), "user.origin", b"puppet", XattrFlags::empty()).is_err() {
+            return eprintln!("skipped: this file system has no extended attributes");
+        }
+        edit_tables(&path, &[("fra", &TableEdit::state(State::Draining))]).unwrap();
+        let mut value = Vec::with_capacity(16);
+        fgetxattr(open(), "user.origin", spare_capacity(&mut value)).unwrap();
+        assert_eq!(value, b"puppet");
+    }
+
+    #[test]
+    fn the_remedy_fits_the_error() {
+        for (code, words) in [
+            (libc::EACCES, "needs to write to it and to its directory"),
+            (libc::EMFILE, "LimitNOFILE="),
+            (libc::ENOENT, "put the file back"),
+            (libc::EROFS, "read-only"),
+            (libc::ENOSPC, "make room"),
+        ] {
+            let text = EditError::Io("a.toml".into(), io::Error::from_raw_os_error(code)).to_string();
+            assert!(text.contains(words), "{text}");
         }
     }
 

@@ -8,6 +8,7 @@
 //! | `held` | which files of a load that fails stay at their last good content |
 //! | `holding` | since when files are held, and when they are read again |
 //! | `lastgood` | the files that the configuration in force was made of |
+//! | `line_ends`, `remedy` | line ends of an edited file; what to do about one that cannot be written |
 //! | `removal` | files that disappear, and loads that remove too much |
 //! | `databases` | the GeoIP files |
 //! | `drain` | which tables a drain edits, and what it would leave |
@@ -38,8 +39,10 @@ mod held;
 mod heritage;
 mod holding;
 mod lastgood;
+mod line_ends;
 mod load;
 mod regulator;
+mod remedy;
 mod removal;
 mod report;
 mod saver;
