@@ -5,6 +5,7 @@
 //! | which paths a load would read | `scope` |
 //! | what a kernel event says about such a path | `events` |
 //! | directories are watched; paths are compared with what was read, each second | `patrol` |
+//! | what is mounted on a file | `mounts` |
 //! | when an edit is complete | `settle` |
 //!
 //! The footprint of each load (`config::Footprint`) says what to watch. Kernel events report most edits within milliseconds.
@@ -12,6 +13,7 @@
 //! events (NFS, FUSE), a directory for which the kernel has no watch left.
 
 mod events;
+mod mounts;
 mod patrol;
 mod scope;
 mod settle;

@@ -18,8 +18,10 @@ pub(super) enum Sign {
     Written(PathBuf),
     /// A file that was open for writing was closed.
     Closed(PathBuf),
-    /// It is another file now, or gone, or was found to differ.
+    /// It is another file now, or gone.
     Changed(PathBuf),
+    /// It was found to differ from what was read. A program may still be writing to it.
+    Differs(PathBuf),
     /// Events were lost: anything may have changed.
     Lost,
 }

@@ -1,14 +1,16 @@
 //! The patrol: one thread that asks the kernel for events of the directories in scope, and once a second compares paths with
 //! what the last load read.
 //!
-//! What is compared is as little as the file system permits. Where the kernel reports events, only whether each directory, and
-//! each path that leads through a link, still leads to the same place: that costs one `stat` for each. Where it does not (NFS
-//! and other network file systems, FUSE, no watch left), directories and files are compared by size and times; a difference
-//! counts once it has stayed the same from one round to the next. Rounds use at most 4 % of one core: the more
-//! paths there are, the longer the pause between them.
+//! What is compared is as little as the file system permits. Where the kernel reports events, whether each directory, and
+//! each path that leads through a link, still leads to the same place: that costs one `stat` for each. Files are compared by
+//! size and times where the kernel does not report what happens to them: on NFS and other network file systems, on FUSE, where
+//! no watch is left, and where a file is mounted on the path, which is edited by another path. While there are few files, all
+//! are compared so: one of them may have a second hard link. A difference counts once it has stayed the same from one round
+//! to the next. That something was mounted on a file, or taken away, is read from the kernel's list of mounts. Rounds use at
+//! most 4 % of one core: the more paths there are, the longer the pause between them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -25,6 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     events::{self, Sign},
+    mounts::{Mount, mounts},
     scope::Scope,
 };
 use crate::config::{Footprint, Kind, Stamp, Trace};
@@ -35,6 +38,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 const SHARE: u32 = 25;
 /// Of the thread: queries and loads are more urgent.
 const NICENESS: i32 = 5;
+/// Up to so many files are all compared, whatever the kernel reports: some 2 ms each second.
+const FEW_FILES: usize = 1_000;
 
 /// What is to be watched from now on.
 #[derive(Debug)]
@@ -52,6 +57,8 @@ pub(super) struct Patrol {
     /// Directories that the kernel watches, and which directory that was: another one may have their path by now.
     watched: BTreeMap<PathBuf, Option<Stamp>>,
     glances: Vec<Glance>,
+    /// What was mounted at the last round.
+    mounts: BTreeSet<Mount>,
 }
 
 /// A path that is compared.
@@ -89,7 +96,8 @@ impl Patrol {
     /// Starts the thread. It ends when nothing can send orders any more.
     pub(super) fn start(orders: Receiver<Order>, signs: mpsc::Sender<Sign>, scope: Arc<ArcSwap<Scope>>) {
         let kernel = kernel(signs.clone(), Arc::clone(&scope));
-        let patrol = Self { signs, scope, kernel, watched: BTreeMap::new(), glances: Vec::new() };
+        let (watched, glances) = (BTreeMap::new(), Vec::new());
+        let patrol = Self { signs, scope, kernel, watched, glances, mounts: mounts() };
         let started = thread::Builder::new().name("watch".to_owned()).spawn(move || {
             let _ = rustix::process::setpriority_process(None, NICENESS);
             patrol.run(&orders);
@@ -139,7 +147,10 @@ impl Patrol {
             tracing::debug!(directories = new.len(), watched = self.watched.len(), "watching directories");
         }
         let mut glances = missed(&footprint, &new);
-        glances.extend(footprint.traces.into_iter().filter_map(|trace| self.glance(trace)));
+        let are_few = footprint.traces.iter().filter(|trace| trace.kind == Kind::File).count() <= FEW_FILES;
+        let mounted: BTreeSet<PathBuf> = mounts().into_iter().map(|mount| mount.at).collect();
+        let is_compared = |path: &Path| are_few || mounted.contains(path);
+        glances.extend(footprint.traces.into_iter().filter_map(|trace| self.glance(trace, is_compared)));
         self.glances = glances;
     }
 
@@ -174,11 +185,12 @@ impl Patrol {
     }
 
     /// How a path is compared from now on; `None` where the kernel reports everything that can happen to it.
-    fn glance(&self, trace: Trace) -> Option<Glance> {
+    fn glance(&self, trace: Trace, is_compared: impl Fn(&Path) -> bool) -> Option<Glance> {
         let directory = if trace.kind == Kind::File { trace.real.parent() } else { Some(&*trace.real) };
         let has_events = directory.is_some_and(|directory| self.watched.contains_key(directory));
         let by = match (has_events, trace.kind) {
             (false, _) => By::Content,
+            (true, Kind::File) if trace.stamp.is_some() && is_compared(&trace.real) => By::Content,
             (true, Kind::File) if !trace.is_link && trace.stamp.is_some() => return None,
             (true, _) => By::Object,
         };
@@ -189,15 +201,27 @@ impl Patrol {
         let mut glances = std::mem::take(&mut self.glances);
         for glance in &mut glances {
             if glance.look(Stamp::of(&glance.path)) {
-                self.report(&glance.real);
+                let path = glance.real.clone();
+                self.report(if glance.by == By::Object { Sign::Changed(path) } else { Sign::Differs(path) });
             }
         }
         self.glances = glances;
+        self.compare_mounts();
     }
 
-    fn report(&self, path: &Path) {
+    /// Reports files on which something was mounted or that came to light again.
+    fn compare_mounts(&mut self) {
+        let now = mounts();
+        let scope = self.scope.load();
+        for mount in now.symmetric_difference(&self.mounts).filter(|mount| scope.counts(&mount.at)) {
+            self.report(Sign::Changed(mount.at.clone()));
+        }
+        self.mounts = now;
+    }
+
+    fn report(&self, sign: Sign) {
         // A full queue holds enough to say that something changed.
-        let _ = self.signs.try_send(Sign::Changed(path.to_owned()));
+        let _ = self.signs.try_send(sign);
     }
 }
 

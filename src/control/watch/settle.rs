@@ -71,6 +71,12 @@ impl Pending {
                 self.open.remove(&path);
                 self.complete(now);
             }
+            // The kernel will say when it is closed.
+            Sign::Differs(path) if self.open.contains_key(&path) => {}
+            Sign::Differs(path) => {
+                self.newborn.remove(&path);
+                self.complete(now);
+            }
             Sign::Lost => {
                 // That a file was closed may be among what was lost.
                 self.open.clear();
@@ -235,6 +241,17 @@ mod tests {
         pending.note(Sign::Written(A.into()), after(start, 10));
         pending.note(Sign::Closed(A.into()), after(start, 20));
         assert_eq!(pending.due_at(), Some(after(start, 20) + QUIET));
+    }
+
+    #[test]
+    fn a_file_that_was_found_to_differ_is_not_complete_while_it_is_open() {
+        let (mut pending, start) = (Pending::default(), Instant::now());
+        pending.note(Sign::Written(A.into()), start);
+        pending.note(Sign::Differs(A.into()), start);
+        assert_eq!(pending.due_at(), Some(start + ABANDONED));
+        pending.note(Sign::Differs(B.into()), start);
+        assert_eq!(pending.due_at(), Some(start + IMPATIENCE));
+        assert_eq!(pending.open_files(), BTreeSet::from([PathBuf::from(A)]));
     }
 
     #[test]
