@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use toml::de::{DeTable, DeValue};
 
-use super::sources::{Role, SourceFile};
+use super::{
+    hostname,
+    sources::{Role, SourceFile},
+};
 use crate::dns::Name;
 
 /// A name that files define or refer to.
@@ -23,7 +26,8 @@ impl Definition {
     /// A name as a file has it.
     pub fn new(kind: &'static str, written: &str) -> Self {
         let is_domain = matches!(kind, "zone" | "service" | "delegate");
-        let domain = is_domain.then(|| written.parse::<Name>().ok()).flatten();
+        let ascii = hostname::ascii(written).filter(|_| is_domain);
+        let domain = ascii.and_then(|ascii| ascii.parse::<Name>().ok());
         let name = domain.map_or_else(|| written.to_owned(), |name| name.to_string().to_ascii_lowercase());
         Self { kind, name: name.into() }
     }
@@ -92,6 +96,8 @@ mod tests {
         let zone = file("zones/example.net.zone", Role::Master, b"");
         assert_eq!(zone, BTreeSet::from([Definition::new("zone", "example.net.")]));
         assert_eq!(file("zones/records", Role::Master, b""), BTreeSet::new());
+        let international = file("zones/b\u{fc}cher.test.zone", Role::Master, b"");
+        assert_eq!(international, BTreeSet::from([Definition::new("zone", "xn--bcher-kva.test")]));
     }
 
     #[test]

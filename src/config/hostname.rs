@@ -3,7 +3,10 @@
 //! DNS itself allows any octet in a label. A character that no host name has is a warning, unless a backslash in front of it says
 //! that it is meant; a space and a control character are errors.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use super::{diagnostics::Quoted, place::At, problems::Problems};
 use crate::dns::Name;
@@ -62,12 +65,9 @@ fn impossible(text: &str) -> Option<&'static str> {
 }
 
 /// The name with its letters outside of ASCII as A-labels (RFC 5890, UTS 46), as resolvers ask for it.
-fn ascii_of<'t>(text: At<&'t str>, what: &str, problems: &mut Problems) -> Option<std::borrow::Cow<'t, str>> {
-    if text.value.is_ascii() {
-        return Some(text.value.into());
-    }
-    let ascii = idna::domain_to_ascii(text.value);
-    if ascii.is_err() {
+fn ascii_of<'t>(text: At<&'t str>, what: &str, problems: &mut Problems) -> Option<Cow<'t, str>> {
+    let ascii = ascii(text.value);
+    if ascii.is_none() {
         problems
             .error(
                 text.place,
@@ -75,7 +75,15 @@ fn ascii_of<'t>(text: At<&'t str>, what: &str, problems: &mut Problems) -> Optio
             )
             .help("write the name as registered, or its A-labels: xn--...");
     }
-    ascii.ok().map(Into::into)
+    ascii
+}
+
+/// A name with its letters outside of ASCII as A-labels; `None` where it has none.
+pub(super) fn ascii(text: &str) -> Option<Cow<'_, str>> {
+    if text.is_ascii() {
+        return Some(text.into());
+    }
+    idna::domain_to_ascii(text).ok().map(Into::into)
 }
 
 /// Warns of a URL, a port and characters that no host name has. `None` where a path makes the name one of no zone.

@@ -12,6 +12,7 @@ use crate::{
     config::{
         Origin,
         diagnostics::Quoted,
+        hostname,
         place::{FileId, Place},
         problems::Problems,
         sources::{Role, Sources, disk},
@@ -300,11 +301,11 @@ impl Reading<'_> {
         files
     }
 
-    /// The zone that a file is named after.
+    /// The zone that a file is named after, its letters outside of ASCII as A-labels.
     fn plain_apex(&self, id: FileId) -> Option<Name> {
         match self.sources.file(id).path.file_stem()?.to_str()? {
             "root" => Some(Name::root()),
-            stem => stem.parse().ok(),
+            stem => hostname::ascii(stem)?.parse().ok(),
         }
     }
 

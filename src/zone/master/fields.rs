@@ -102,6 +102,29 @@ impl<'t, 'a> Fields<'t, 'a> {
         if token.kind != Kind::Word {
             return Err(self.wrong(format!("the {what} is in quotes")).help("names are written without them"));
         }
+        let start = out.len();
+        self.append(what, token, out)?;
+        self.check_letters(what, token, &out[start..])
+    }
+
+    /// Refuses letters outside of ASCII: resolvers ask for A-labels (RFC 5890). The names of services may have them (RFC 6763
+    /// section 4.1), and any octet may be written as a backslash and three digits.
+    fn check_letters(&self, what: &str, token: Token<'_>, wire: &[u8]) -> Result<(), Problem> {
+        if token.text.is_ascii() || has_service_label(wire) {
+            return Ok(());
+        }
+        let text = str::from_utf8(token.text).ok().filter(|text| !text.contains('\\'));
+        let labels = text.and_then(|text| idna::domain_to_ascii(text).ok());
+        let shown = String::from_utf8_lossy(token.text);
+        Err(self.wrong(format!("the {what} {shown:?} has letters outside of ASCII, which no resolver asks for")).help(
+            labels.map_or_else(
+                || "write the A-labels of the internationalised name: xn--...".to_owned(),
+                |labels| format!("write its A-labels: {labels}"),
+            ),
+        ))
+    }
+
+    fn append(&self, what: &str, token: Token<'_>, out: &mut Vec<u8>) -> Result<(), Problem> {
         append_name(token.text, self.origin, out).map_err(|error| {
             let problem = self.wrong(format!("the {what} is not a domain name: {error}"));
             match error {
@@ -168,6 +191,19 @@ impl<'t, 'a> Fields<'t, 'a> {
                 .help("a string with blanks needs quotes, and a comment starts with \";\"")),
         }
     }
+}
+
+/// Whether a name in wire form is that of a service, or lies below one: a label starts with an underscore (RFC 8552).
+fn has_service_label(wire: &[u8]) -> bool {
+    let mut rest = wire;
+    while let Some((&length, tail)) = rest.split_first() {
+        let Some((label, next)) = tail.split_at_checked(usize::from(length)) else { return false };
+        if label.starts_with(b"_") {
+            return true;
+        }
+        rest = next;
+    }
+    false
 }
 
 /// Reads seconds: digits, or digits each with a unit. `None` where the text is something else; a period that overflows is
