@@ -52,6 +52,9 @@ pub struct MasterFile {
     pub included: Vec<IncludedFile>,
     /// What is wrong, in the order it was found; if anything is, the records are not the zone that was meant.
     pub errors: Vec<MasterError>,
+    /// The first `$ORIGIN` that repeats the origin in force because its name lacks the final dot: where the name is, and the
+    /// octets of that file.
+    pub doubled_origin: Option<(Position, Range<usize>)>,
 }
 
 /// A record, and where it was written.
@@ -216,7 +219,14 @@ impl Reader<'_, '_> {
 
     fn directive(&mut self, source: Source<'_>, tokens: &[Token<'_>], state: &mut State) -> Result<(), Problem> {
         match directive::read(&mut Fields::new(tokens, &state.origin), &state.origin)? {
-            Directive::Origin(origin) => state.origin = origin,
+            Directive::Origin(origin) => {
+                if is_doubled(&origin, &state.origin) && self.result.doubled_origin.is_none() {
+                    let spot = tokens.get(1).unwrap_or(&tokens[0]).spot;
+                    let span = spot.start..spot.start + spot.length;
+                    self.result.doubled_origin = Some((source.position(spot), span));
+                }
+                state.origin = origin;
+            }
             Directive::Ttl(secs) => state.default_ttl_secs = Some(secs),
             Directive::Include { path, origin, spot } => {
                 let mut inner = state.clone();
@@ -313,6 +323,13 @@ impl Reader<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// Whether a name is an origin that was completed with itself, both in wire form: `x.test.x.test` under `x.test`.
+fn is_doubled(name: &[u8], origin: &[u8]) -> bool {
+    let labels = &origin[..origin.len() - 1];
+    let is_twice = |front: &[u8]| front.eq_ignore_ascii_case(labels);
+    !labels.is_empty() && name.len() == labels.len() + origin.len() && is_twice(&name[..labels.len()])
 }
 
 fn read_owner(fields: &mut Fields<'_, '_>) -> Result<Name, Problem> {

@@ -242,13 +242,13 @@ impl Reading<'_> {
     /// The zone of a table.
     fn table_zone(&self, spec: &ZoneSpec, master: Option<Master>, problems: &mut Problems) -> Option<Draft> {
         let has_file = spec.records.is_some();
-        let entries = match master {
+        let mut entries = match master {
             Some(master) => master,
             // The file was named and is not to be had: nothing more can be said of the zone's authority.
             None if has_file => return None,
             None => Master::none(&spec.apex.value),
         };
-        let made = authority::of_table(self.sources, spec, &entries, problems);
+        let made = authority::of_table(self.sources, spec, &mut entries, problems);
         let place = spec.apex.place;
         let mut files = vec![place.file()];
         files.extend(entries.files());
@@ -323,11 +323,9 @@ impl Reading<'_> {
             problems.error(Place::whole(id), format!("the master file cannot be read: {reason}")).help(reason.remedy());
             return None;
         }
-        let master = Master::read(self.sources, id, &apex, None, &self.wanted, problems);
+        let mut master = Master::read(self.sources, id, &apex, None, &self.wanted, problems);
         let included = master.included.clone();
-        if !master.has_errors {
-            authority::check_plain(self.sources, &apex, place, &master, problems);
-        }
+        authority::check_plain(self.sources, &apex, place, &mut master, problems);
         let mut files = vec![id];
         files.extend(master.files());
         let draft = self.draft(&apex, place, (master, None), &files, problems);

@@ -20,8 +20,24 @@ pub(super) struct Made {
 }
 
 /// The SOA and NS records that a table makes; `None` where the master file has its own SOA.
-pub(super) fn of_table(sources: &Sources, spec: &ZoneSpec, master: &Master, problems: &mut Problems) -> Option<Made> {
+pub(super) fn of_table(
+    sources: &Sources,
+    spec: &ZoneSpec,
+    master: &mut Master,
+    problems: &mut Problems,
+) -> Option<Made> {
     let apex = &spec.apex.value;
+    let is_complete = spec.written_nameservers.is_some() && spec.written_hostmaster.is_some();
+    if let (false, Some(misplaced)) = (master.has_errors, misplaced(sources, apex, master)) {
+        let is_other_zone = matches!(misplaced, Misplaced::OtherZone { .. });
+        // A table that makes its own authority may take the records of any file.
+        if !(is_complete && is_other_zone) {
+            report_misplaced(sources, apex, misplaced, Some(spec), problems);
+            master.is_misplaced = true;
+            return None;
+        }
+    }
+    let master = &*master;
     let own_soa = master.at_apex(sources, Rtype::SOA);
     let own_ns = master.at_apex(sources, Rtype::NS);
     if let (Some((_, soa)), Some(written)) = (own_soa, spec.written_nameservers.or(spec.written_hostmaster)) {
@@ -32,7 +48,7 @@ pub(super) fn of_table(sources: &Sources, spec: &ZoneSpec, master: &Master, prob
         return None;
     }
     if own_soa.is_some() {
-        check_plain(sources, apex, spec.apex.place, master, problems);
+        report_incomplete(sources, apex, spec.apex.place, master, problems);
         return None;
     }
     if let (Some((_, ns)), Some(nameservers)) = (own_ns, &spec.nameservers) {
@@ -73,17 +89,102 @@ fn report_missing(spec: &ZoneSpec, has_nameserver: bool, master: &Master, proble
         .help("write nameservers = [\"ns1.example.com\"] and hostmaster = \"hostmaster@example.com\", or `records` with a master file that has SOA and NS");
 }
 
-/// That a zone which makes its own authority has all of it.
-pub(super) fn check_plain(sources: &Sources, apex: &Name, place: Place, master: &Master, problems: &mut Problems) {
+/// That a master file which is a zone by itself has the zone's authority.
+pub(super) fn check_plain(sources: &Sources, apex: &Name, place: Place, master: &mut Master, problems: &mut Problems) {
     if master.has_errors {
         return;
     }
-    for rtype in [Rtype::SOA, Rtype::NS] {
-        if master.at_apex(sources, rtype).is_none() {
-            problems
-                .error(place, format!("zone \"{apex}\" has no {rtype} record at its apex"))
-                .help("a master file that is a zone by itself has SOA and NS; for one that is not, add a [zone] table with `nameservers` and `hostmaster`");
+    match misplaced(sources, apex, master) {
+        Some(misplaced) => {
+            report_misplaced(sources, apex, misplaced, None, problems);
+            master.is_misplaced = true;
         }
+        None => report_incomplete(sources, apex, place, master, problems),
+    }
+}
+
+/// Reports which of SOA and NS the apex lacks: one error, because they are written together.
+fn report_incomplete(sources: &Sources, apex: &Name, place: Place, master: &Master, problems: &mut Problems) {
+    if master.has_errors {
+        return;
+    }
+    const SOA: &str = "@ 3600 SOA ns1.example.com. hostmaster.example.com. 1 3600 900 1209600 60";
+    const NS: &str = "@ 3600 NS ns1.example.com.";
+    let lacks = |rtype| master.at_apex(sources, rtype).is_none();
+    let (missing, help) = match (lacks(Rtype::SOA), lacks(Rtype::NS)) {
+        (false, false) => return,
+        (true, false) => ("no SOA record", format!("add one, with your own names: {SOA}")),
+        (false, true) => ("no NS record", format!("add one for each name server: {NS}")),
+        (true, true) => (
+            "no SOA and no NS record",
+            format!(
+                "add both, with your own names: {SOA} and on a line of its own {NS}; or name the file by `records` in a [zone] table that has `nameservers` and `hostmaster`"
+            ),
+        ),
+    };
+    problems.error(place, format!("zone \"{apex}\" has {missing} at its apex")).help(help);
+}
+
+/// Why the records of a master file are not those of the zone that it is read for.
+enum Misplaced {
+    /// The apex is written without its final dot, in an `$ORIGIN` or as the owner of the SOA.
+    NoDot { origin: Option<Place>, soa: Option<Place> },
+    /// The SOA is that of another zone.
+    OtherZone { name: Name, soa: Place },
+}
+
+fn misplaced(sources: &Sources, apex: &Name, master: &Master) -> Option<Misplaced> {
+    let is_bare = master.soa().is_none() && master.at_apex(sources, Rtype::NS).is_none();
+    let origin = master.doubled_origin().filter(|_| is_bare);
+    let stray = master.stray_soa(sources);
+    let doubled: Option<Name> = format!("{apex}.{apex}").parse().ok();
+    match stray {
+        Some((name, soa)) if Some(name) == doubled.as_ref() => Some(Misplaced::NoDot { origin, soa: Some(soa) }),
+        _ if origin.is_some() => Some(Misplaced::NoDot { origin, soa: None }),
+        Some((name, soa)) => Some(Misplaced::OtherZone { name: name.clone(), soa }),
+        None => None,
+    }
+}
+
+/// Reports the one mistake that puts all records of a file at other names.
+fn report_misplaced(
+    sources: &Sources,
+    apex: &Name,
+    misplaced: Misplaced,
+    table: Option<&ZoneSpec>,
+    problems: &mut Problems,
+) {
+    match misplaced {
+        Misplaced::NoDot { origin: Some(origin), .. } => {
+            problems
+                .error(origin, format!("the final dot is missing: this $ORIGIN is {apex}.{apex}, not {apex}"))
+                .help(format!("write $ORIGIN {apex}."));
+        }
+        Misplaced::NoDot { origin: None, soa } => {
+            let Some(soa) = soa else { return };
+            problems
+                .error(soa, format!("the final dot is missing: the owner of this SOA is {apex}.{apex}, not {apex}"))
+                .help(format!("write @ or \"{apex}.\" with the dot, and all other names that end in {apex} likewise"));
+        }
+        Misplaced::OtherZone { name, soa } => match table {
+            Some(spec) => {
+                problems
+                    .error(soa, format!("the master file of zone \"{apex}\" has the SOA of {name}"))
+                    .also(spec.apex.place, "the table that names the file")
+                    .help(format!(
+                        "name the file in [zone.\"{name}\"], or write $ORIGIN {apex}. and the SOA at that name"
+                    ));
+            }
+            None => {
+                let path = &sources.file(soa.file()).path;
+                let file = path.file_name().unwrap_or_default().to_string_lossy();
+                problems
+                    .error(soa, format!("the file's name says zone \"{apex}\", and its SOA is that of {name}"))
+                    .help(format!(
+                        "rename the file to {name}.zone, or name it in a *.toml file: [zone.\"{name}\"] with records = \"{file}\"; for zone \"{apex}\" write $ORIGIN {apex}."
+                    ));
+            }
+        },
     }
 }
 

@@ -116,7 +116,7 @@ fn in_master_file(sources: &Sources, zones: &Zones, zone: usize, wanted: &[Optio
             by_owner.entry(wanted.owner).or_default().push(index);
         }
     }
-    let (_, included) = master::parse(sources, file, &zones.list[zone].apex, None, &mut |entry| {
+    let master::Parsed { included, .. } = master::parse(sources, file, &zones.list[zone].apex, None, &mut |entry| {
         let Some(indexes) = by_owner.get(&entry.record.owner) else { return };
         for &index in indexes {
             let Some(wanted) = &wanted[index] else { continue };

@@ -45,6 +45,12 @@ pub(super) struct Master {
     /// Records that are left out because their owner is outside of the zone: the first ones, and how many there are.
     outside: Vec<(Position, Name)>,
     outside_count: usize,
+    /// The first SOA record whose owner is not the apex.
+    stray_soa: Option<(Name, Position)>,
+    /// The `$ORIGIN` that lacks its final dot.
+    doubled_origin: Option<Place>,
+    /// Whether the whole file is reported as that of another zone: its records are not judged one by one then.
+    pub(super) is_misplaced: bool,
     /// The first of each type at the apex that the zone's authority is made of, or that it cannot be beside.
     authority: Vec<(Record, Position)>,
     /// What the apex has as nameservers.
@@ -67,6 +73,9 @@ impl Master {
             refused: Vec::new(),
             outside: Vec::new(),
             outside_count: 0,
+            stray_soa: None,
+            doubled_origin: None,
+            is_misplaced: false,
             authority: Vec::new(),
             servers: Vec::new(),
             dnames: Vec::new(),
@@ -85,10 +94,11 @@ impl Master {
         problems: &mut Problems,
     ) -> Self {
         let mut master = Self { file: Some(id), ..Self::none(apex) };
-        let (errors, included) = parse(sources, id, apex, default_ttl_secs, &mut |entry| {
+        let Parsed { errors, included, doubled_origin } = parse(sources, id, apex, default_ttl_secs, &mut |entry| {
             master.take(entry, apex, wanted);
         });
         master.included = included;
+        master.doubled_origin = doubled_origin.map(|(position, span)| Place::new(master.file_of(position, id), span));
         master.has_errors = !errors.is_empty();
         for error in errors {
             let place = Place::new(master.file_of(error.position, id), error.span);
@@ -100,6 +110,9 @@ impl Master {
     }
 
     fn take(&mut self, Entry { record, position }: Entry, apex: &Name, wanted: &Wanted) {
+        if record.rtype == Rtype::SOA && record.owner != *apex && self.stray_soa.is_none() {
+            self.stray_soa = Some((record.owner.clone(), position));
+        }
         if !record.owner.is_at_or_below(apex) {
             return self.leave_out(record, position);
         }
@@ -173,6 +186,17 @@ impl Master {
         self.authority.iter().map(|(record, _)| record).find(|record| record.rtype == Rtype::SOA)
     }
 
+    /// The zone that the file is of where its SOA is not at the apex: that SOA's owner and place.
+    pub(super) fn stray_soa(&self, sources: &Sources) -> Option<(&Name, Place)> {
+        let (owner, position) = self.stray_soa.as_ref().filter(|_| self.soa().is_none())?;
+        Some((owner, self.place(sources, *position)))
+    }
+
+    /// Where an `$ORIGIN` lacks its final dot, so that its records are below the zone's name twice.
+    pub(super) fn doubled_origin(&self) -> Option<Place> {
+        self.doubled_origin
+    }
+
     /// The first SOA or NS record at the apex, and its place.
     pub(super) fn at_apex(&self, sources: &Sources, rtype: Rtype) -> Option<(&Record, Place)> {
         let (record, position) = self.authority.iter().find(|(record, _)| record.rtype == rtype)?;
@@ -192,8 +216,10 @@ impl Master {
             let error = RecordError::CnameAndOther { owner: cname.owner.clone(), other: made.rtype };
             self.refused.push((*position, error));
         }
-        self.report_refused(sources, problems);
-        self.report_outside(sources, problems);
+        if !self.is_misplaced {
+            self.report_refused(sources, problems);
+            self.report_outside(sources, problems);
+        }
         self.check_nameservers(sources, problems);
         let taken = std::mem::take(&mut self.taken);
         let place = |(rtype, position)| Taken { rtype, place: self.place(sources, position) };
@@ -237,7 +263,7 @@ impl Master {
                     self.place(sources, *position),
                     format!("{owner} is outside of the zone {apex}: the record is ignored{others}"),
                 )
-                .help("remove it, or write its owner without the final dot, which makes it relative to $ORIGIN");
+                .help(format!("remove it, or give it an owner that ends in {apex}.; an owner without a final dot ends in the name of the last $ORIGIN"));
         }
     }
 
@@ -263,14 +289,22 @@ impl Master {
     }
 }
 
-/// Reads a master file that is known to be readable, and yields its errors and the files that it includes.
+/// What a master file is besides its records.
+pub(super) struct Parsed {
+    errors: Vec<MasterError>,
+    /// The files that it includes.
+    pub(super) included: Vec<FileId>,
+    doubled_origin: Option<(Position, std::ops::Range<usize>)>,
+}
+
+/// Reads a master file that is known to be readable.
 pub(super) fn parse(
     sources: &Sources,
     id: FileId,
     apex: &Name,
     default_ttl_secs: Option<u32>,
     take: &mut dyn FnMut(Entry),
-) -> (Vec<MasterError>, Vec<FileId>) {
+) -> Parsed {
     let file = sources.file(id);
     let directory = file.path.parent().unwrap_or(Path::new(""));
     let mut ids = Vec::new();
@@ -283,12 +317,12 @@ pub(super) fn parse(
         ids.push(id);
         Ok(IncludedFile { path: file.shown.to_string(), bytes })
     };
-    let MasterFile { errors, included, .. } =
+    let MasterFile { errors, included, doubled_origin, .. } =
         master::parse_each(file.octets(), apex, default_ttl_secs, &mut include, take);
     // The parser may refuse a file after it was handed over, a loop say: its own list is the one that counts.
     let by_path = |path: &str| ids.iter().copied().find(|id| *sources.file(*id).shown == *path);
     let included = included.iter().map(|file| by_path(&file.path).unwrap_or(id)).collect();
-    (errors, included)
+    Parsed { errors, included, doubled_origin }
 }
 
 fn file_of(position: Position, main: FileId, included: &[FileId]) -> FileId {
