@@ -96,6 +96,7 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
         zones.settle();
         let served = zones::Served::new(&services);
         zones.warn(sources, &served, &zones::Written::new(&specs.zones, &specs.delegates), problems);
+        services::warn_of_client_subnet(&specs, &all_pools, &compiled, &services, problems);
         circles::warn((&zones, &served), (&all_pools, &compiled, &reach), &services, problems);
     }
     let contents = content::of_pools(sources, &all_pools, &compiled, &specs.monitors);

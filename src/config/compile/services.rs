@@ -1,6 +1,6 @@
 //! Services: each in its innermost zone, on a name that its static records leave free.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::{
     Scope,
@@ -12,13 +12,13 @@ use super::{
 use crate::{
     config::{
         definitions::Definition,
-        diagnostics::NameFault,
+        diagnostics::{NameFault, Quoted},
         place::{At, Place},
         problems::Problems,
         spec::{Chooser, OnAllDownSpec, PoolSpec, ServiceSpec, Specs},
     },
     dns::{Name, Rtype},
-    steer::{Kind, OnAllDown, PoolId, Service, ZoneId},
+    steer::{Kind, MemberKind, OnAllDown, PoolId, Service, ZoneId},
 };
 
 /// The services, in the order of their specifications; those that cannot be are left out and reported.
@@ -74,10 +74,65 @@ pub(super) fn compile(
             ttl_secs: spec.ttl_secs,
             on_all_down,
             ipv6: spec.ipv6,
-            client_subnet: spec.client_subnet.or_else(|| all_pools.get(pool)?.client_subnet).unwrap_or(true),
+            client_subnet: spec
+                .client_subnet
+                .or_else(|| Some(all_pools.get(pool)?.client_subnet?.value))
+                .unwrap_or(true),
         });
     }
     services
+}
+
+/// Warns of pools with `client-subnet = false` that services reach only through other pools: the key is read of the pool that a
+/// service names.
+pub(super) fn warn_of_client_subnet(
+    specs: &Specs,
+    all_pools: &[&PoolSpec],
+    compiled: &Compiled,
+    services: &[Service],
+    problems: &mut Problems,
+) {
+    let is_off = |pool: usize| all_pools[pool].client_subnet.is_some_and(|written| !written.value);
+    let mut ineffective: Vec<usize> = (0..specs.pools.len()).filter(|&pool| is_off(pool)).collect();
+    ineffective.retain(|&pool| services.iter().all(|service| service.pool.index() != pool));
+    for pool in ineffective {
+        let (Some(written), Some(service)) =
+            (all_pools[pool].client_subnet, services.iter().find(|service| reaches(service, pool, compiled)))
+        else {
+            continue;
+        };
+        let name = Quoted(&all_pools[pool].name.value);
+        problems
+            .warning(
+                written.place,
+                format!("`client-subnet` of pool {name} has no effect: services reach the pool through others"),
+            )
+            .help(format!(
+                "write client-subnet = false in [service.\"{}\"] and each other service that it is for, or in the pool that they name",
+                service.name
+            ));
+    }
+}
+
+/// Whether a pool is among those that a service may choose from.
+fn reaches(service: &Service, sought: usize, compiled: &Compiled) -> bool {
+    let mut open = vec![service.pool];
+    if let OnAllDown::Pool(other) = service.on_all_down {
+        open.push(other);
+    }
+    let mut seen = HashSet::new();
+    while let Some(pool) = open.pop() {
+        if pool.index() == sought {
+            return true;
+        }
+        if seen.insert(pool) {
+            open.extend(compiled.pools[pool.index()].members.iter().filter_map(|member| match member.kind {
+                MemberKind::Pool(inner) => Some(inner),
+                MemberKind::Endpoint(_) => None,
+            }));
+        }
+    }
+    false
 }
 
 /// Whether a service answers a type by itself.

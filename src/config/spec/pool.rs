@@ -29,7 +29,7 @@ pub(in crate::config) struct PoolSpec {
     pub(in crate::config) monitor: Option<At<Box<str>>>,
     pub(in crate::config) on_all_down: Option<OnAllDownSpec>,
     /// `client-subnet`: whether services over this pool look at client subnets.
-    pub(in crate::config) client_subnet: Option<bool>,
+    pub(in crate::config) client_subnet: Option<At<bool>>,
     pub(in crate::config) regulation: Arc<RegulationSpec>,
     /// `None` where the key is missing or is no list.
     pub(in crate::config) members: Option<Vec<MemberSpec>>,
@@ -99,7 +99,8 @@ impl PoolSpec {
     pub(super) fn read(name: At<&str>, mut table: TableReader<'_>, problems: &mut Problems) -> Option<Self> {
         let at_name = values::name(name, "pool", problems)?;
         let on_all_down = table.optional("on-all-down", problems, on_all_down);
-        let client_subnet = table.optional("client-subnet", problems, |item, problems| item.boolean(problems));
+        let client_subnet =
+            table.item("client-subnet").and_then(|item| Some(At::new(item.boolean(problems)?, item.place)));
         let spec = Self { client_subnet, ..Self::read_keys(at_name, &mut table, on_all_down, problems) };
         table.finish(problems);
         Some(spec)
