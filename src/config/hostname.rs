@@ -36,6 +36,12 @@ pub(super) fn reference(text: At<&str>, what: &str, problems: &mut Problems) -> 
 }
 
 fn read(text: At<&str>, what: &str, problems: &mut Problems) -> Option<At<Name>> {
+    if text.value == "@" {
+        problems
+            .error(text.place, format!("{what} \"@\" is no name: it stands for the zone in master files alone"))
+            .help("write the whole name, such as \"ns1.example.com\"");
+        return None;
+    }
     if let Some(fault) = impossible(text.value) {
         problems.error(text.place, format!("{what} {} holds {fault}", Quoted(text.value))).help(
             "names are made of letters, digits, hyphens and dots; write \\\\032 where a space is part of the name",
@@ -104,6 +110,13 @@ fn warn_of_characters(text: At<&str>, what: &str, problems: &mut Problems) -> Op
     if let (Some(stray), false, false) = (stray, is_address, text.value.contains('\\')) {
         let host = text.value.split(stray).next().unwrap_or_default();
         let is_port = stray == ':' && text.value[host.len() + 1..].bytes().all(|byte| byte.is_ascii_digit());
+        // The port is behind the zone's name, so that what a table defines is in no zone.
+        if is_port && what.starts_with("the ") {
+            problems
+                .error(text.place, format!("{what} {} has a port: DNS has names of hosts alone", Quoted(text.value)))
+                .help(format!("leave the port away: \"{host}\""));
+            return None;
+        }
         let help = match is_port {
             true => format!("leave the port away: \"{host}\""),
             false => format!("names of hosts have letters, digits and hyphens; write \\\\{stray} where it is meant"),
