@@ -28,6 +28,7 @@ mod pools;
 mod regulation;
 mod services;
 mod shape;
+mod targets;
 mod zones;
 
 use names::Names;
@@ -94,8 +95,9 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
         scope.loads.warn_unused("no pool, endpoint or datacenter names it: it is not polled", problems);
         scope.pools.warn_unused("no service and no pool uses it: it answers nobody", problems);
         zones.settle();
-        let served = zones::Served::new(&services);
+        let served = zones::Served::new(&services, |service| circles::may_answer_cname(service, &reach));
         zones.warn(sources, &served, &zones::Written::new(&specs.zones, &specs.delegates), problems);
+        targets::warn(&all_pools, &zones, &served, problems);
         services::warn_of_client_subnet(&specs, &all_pools, &compiled, &services, problems);
         circles::warn((&zones, &served), (&all_pools, &compiled, &reach), &services, problems);
     }

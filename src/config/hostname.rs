@@ -143,6 +143,43 @@ pub(super) fn as_address(name: &Name, apex: &Name) -> Option<IpAddr> {
     }
 }
 
+/// What stands in a name that is none of a host's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stray {
+    /// A URL: the host in it, as a master file has it.
+    Url(String),
+    /// A port.
+    Port(u16),
+}
+
+/// A URL or a port in a name of a zone: `http://www` and `www:80` are names of one label.
+pub(super) fn stray(name: &Name, apex: &Name) -> Option<Stray> {
+    if !name.as_wire().contains(&b':') {
+        return None;
+    }
+    let own = match name.is_at_or_below(apex) {
+        true => name.label_count() - apex.label_count(),
+        false => name.label_count(),
+    };
+    let labels: Vec<_> = name.labels().take(own).map(String::from_utf8_lossy).collect();
+    if let Some((_, rest)) = labels.join(".").split_once("://") {
+        let host = rest.split(['/', ':', '?']).next().unwrap_or_default();
+        let is_relative = !host.contains('.') && own < name.label_count();
+        return Some(Stray::Url(if is_relative { format!("{host}.{apex}.") } else { format!("{host}.") }));
+    }
+    let port = |label: &str| {
+        let (host, port) = label.split_once(':')?;
+        port.parse().ok().filter(|_| !host.is_empty() && port.bytes().all(|octet| octet.is_ascii_digit()))
+    };
+    labels.iter().find_map(|label| port(label)).map(Stray::Port)
+}
+
+/// Whether a name has no characters but those of hosts' names.
+pub(super) fn is_plain(name: &Name) -> bool {
+    let is_plain = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'*');
+    name.labels().all(|label| label.iter().all(is_plain))
+}
+
 /// The A-labels of a name whose octets are UTF-8 outside of ASCII.
 pub(super) fn a_labels(wire: &[u8]) -> Option<String> {
     if wire.is_ascii() {

@@ -32,6 +32,12 @@ struct Names<'c> {
     services: HashMap<&'c Name, &'c Service>,
 }
 
+/// Whether a service may answer a CNAME. `reach` is that of each pool.
+pub(super) fn may_answer_cname(service: &Service, reach: &[Reach]) -> bool {
+    let has = |pool: PoolId| reach.get(pool.index()).is_some_and(|reach| reach.first_cname.is_some());
+    has(service.pool) || matches!(service.on_all_down, OnAllDown::Pool(other) if has(other))
+}
+
 /// Warns of each circle once, at the first of its services in order of name.
 pub(super) fn warn(
     (zones, served): (&Zones, &Served),
@@ -39,11 +45,7 @@ pub(super) fn warn(
     services: &[Service],
     problems: &mut Problems,
 ) {
-    let may_answer_cname = |service: &&Service| {
-        let has = |pool: PoolId| reach.get(pool.index()).is_some_and(|reach| reach.first_cname.is_some());
-        has(service.pool) || matches!(service.on_all_down, OnAllDown::Pool(other) if has(other))
-    };
-    let of_interest: Vec<&Service> = services.iter().filter(may_answer_cname).collect();
+    let of_interest: Vec<&Service> = services.iter().filter(|service| may_answer_cname(service, reach)).collect();
     let by_name = of_interest.iter().map(|service| (&service.name, *service)).collect();
     let names = Names { zones, served, pools, compiled, services: by_name };
     for service in of_interest {
@@ -99,7 +101,9 @@ impl Names<'_> {
     /// Whether a name leads to the first one of the path, which then holds the whole circle. A circle that holds a service with a
     /// lesser name is reported there.
     fn leads_back(&self, name: &Name, path: &mut Vec<Name>, seen: &mut HashSet<Name>) -> bool {
-        let Some(source) = self.zones.source_of(self.served, name) else { return false };
+        let Some(source) = self.zones.source_of(self.served, name) else {
+            return self.is_redirected_back(name, path, seen);
+        };
         let is_closed = source == path[0];
         if !is_closed && (path.len() > LONGEST || !seen.insert(source.clone())) {
             return false;
@@ -117,6 +121,20 @@ impl Names<'_> {
                 self.zones.cname_of(self.served, name).is_some_and(|(_, target)| self.leads_back(&target, path, seen))
             }
         };
+        if !leads_back {
+            path.pop();
+        }
+        leads_back
+    }
+
+    /// The same of a name below a DNAME.
+    fn is_redirected_back(&self, name: &Name, path: &mut Vec<Name>, seen: &mut HashSet<Name>) -> bool {
+        let Some((_, next)) = self.zones.redirect_of(name) else { return false };
+        if path.len() > LONGEST || !seen.insert(name.clone()) {
+            return false;
+        }
+        path.push(name.clone());
+        let leads_back = self.leads_back(&next, path, seen);
         if !leads_back {
             path.pop();
         }

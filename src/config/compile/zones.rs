@@ -28,6 +28,7 @@ mod delegate;
 mod integrity;
 mod locate;
 mod master;
+mod redirects;
 mod whoami;
 mod wording;
 

@@ -19,7 +19,7 @@ use crate::{
 /// How many findings of one zone are reported, each with its place; the rest is counted.
 const SHOWN: usize = 100;
 /// How many CNAMEs are followed, as resolvers do about as many.
-const LONGEST_CHAIN: usize = 32;
+pub(super) const LONGEST_CHAIN: usize = 32;
 
 /// Something in a zone that cannot be meant.
 pub(super) struct Finding {
@@ -39,8 +39,12 @@ pub(super) enum What {
     SingleLabel,
     /// The target is an address.
     Address(IpAddr),
+    /// Only servers of another delegation know the name server's address, and they cannot be found without this one.
+    GlueInCircle(Name),
     /// A target, or an owner, ends in the zone's name twice.
     Doubled,
+    /// A URL or a port stands in the owner or the target.
+    Stray(hostname::Stray),
     /// An IPv4 address in IPv6 form.
     Mapped,
     /// Records that are never answered, below that name, and how many names there are.
@@ -49,8 +53,10 @@ pub(super) enum What {
     WildcardServers,
     /// A DS record at the apex, or at a name that is not delegated.
     LoneDs,
-    /// A CNAME chain that comes back to its start.
+    /// A chain of CNAMEs and DNAMEs that comes back to its start.
     Circle(Vec<Name>),
+    /// DNAMEs that lead names back below the first of them.
+    Endless(Vec<Name>),
     /// The octets of the owner are text that resolvers ask for as these A-labels.
     Unicode(String),
 }
@@ -61,6 +67,8 @@ pub(super) enum Lack {
     Missing,
     Empty,
     Alias,
+    /// A service that answers a CNAME.
+    ServiceAlias,
     Redirected,
 }
 
@@ -75,15 +83,18 @@ enum Standing {
 pub(in crate::config::compile) struct Served {
     /// Services that answer addresses.
     holders: HashSet<Name>,
+    /// Those of them that may answer a CNAME instead.
+    aliases: HashSet<Name>,
     /// The names of all services, and those above them: they exist.
     existing: HashSet<Name>,
 }
 
 impl Served {
-    pub(in crate::config::compile) fn new(services: &[Service]) -> Self {
+    pub(in crate::config::compile) fn new(services: &[Service], may_answer_cname: impl Fn(&&Service) -> bool) -> Self {
         let answers = |service: &&Service| !matches!(service.kind, Kind::Srv);
         let names: Vec<&Name> = services.iter().map(|service| &service.name).collect();
         Self {
+            aliases: services.iter().filter(may_answer_cname).map(|service| service.name.clone()).collect(),
             holders: services.iter().filter(answers).map(|service| service.name.clone()).collect(),
             existing: super::with_ancestors(&names),
         }
@@ -122,10 +133,15 @@ impl Zones {
 
     fn report(&self, zone: usize, finding: &Finding, located: locate::Located, problems: &mut Problems) {
         // The reader of the table has reported it.
-        if located.is_of_table && matches!(finding.what, What::Address(_) | What::Mapped) {
+        let is_reported = |finding: &Finding| match finding.what {
+            What::Address(_) | What::Mapped | What::Stray(_) => true,
+            What::SingleLabel => finding.target.as_ref().is_some_and(|target| !hostname::is_plain(target)),
+            _ => false,
+        };
+        if located.is_of_table && is_reported(finding) {
             return;
         }
-        let (message, help) = wording::of(finding, &self.list[zone].apex);
+        let (message, help) = wording::of(finding, &self.list[zone].apex, located.is_of_table);
         let diagnostic: &mut Diagnostic = problems.warning(located.place, message);
         diagnostic.help(help);
         if let (What::Hidden { by_type, .. }, Some(barrier)) = (&finding.what, located.barrier) {
@@ -176,7 +192,9 @@ impl Zones {
             Answering::Missing => Standing::Lacks(Lack::Missing),
             Answering::By { source, node } => {
                 let has = |rtype| node.is_some_and(|node| node.has(rtype));
-                if has(Rtype::A) || has(Rtype::AAAA) || served.holders.contains(&source) {
+                if served.aliases.contains(&source) {
+                    Standing::Lacks(Lack::ServiceAlias)
+                } else if has(Rtype::A) || has(Rtype::AAAA) || served.holders.contains(&source) {
                     Standing::Fine
                 } else if has(Rtype::CNAME) {
                     Standing::Lacks(Lack::Alias)
@@ -185,6 +203,25 @@ impl Zones {
                 }
             }
         }
+    }
+
+    /// What is wrong with a host that an SRV record of a table names, and how to fix it.
+    pub(in crate::config::compile) fn host_fault(&self, served: &Served, host: &Name) -> Option<(String, String)> {
+        match self.standing(served, host) {
+            Standing::Fine => None,
+            Standing::Lacks(lack) => Some(wording::of_host(host, lack)),
+        }
+    }
+
+    /// What a name was meant to be that ends in its zone's name twice, and does not exist by itself.
+    pub(in crate::config::compile) fn doubled(&self, served: &Served, name: &Name) -> Option<Name> {
+        let apex = &self.list[self.innermost(name)?.index()].apex;
+        let is_meant = match self.answering(served, name) {
+            Answering::By { source, .. } => source == *name,
+            Answering::Elsewhere | Answering::Redirected => true,
+            Answering::Missing => false,
+        };
+        (is_doubled(name.as_wire(), apex) && !is_meant).then(|| written_once(name, apex))
     }
 
     /// The CNAME that a name is answered with from static records: the name that holds it, and its target.
@@ -211,7 +248,7 @@ enum Answering<'z> {
 }
 
 /// The topmost cut or DNAME above a name of the zone, all in wire form.
-fn barrier_above<'n>(builder: &ZoneBuilder, name: &'n [u8]) -> Option<(&'n [u8], Rtype)> {
+pub(super) fn barrier_above<'n>(builder: &ZoneBuilder, name: &'n [u8]) -> Option<(&'n [u8], Rtype)> {
     let apex = builder.apex().as_wire();
     let (mut found, mut at) = (None, name);
     while at.len() > apex.len() {
@@ -245,6 +282,9 @@ impl Pass<'_> {
             if let Some(referenced) = &referenced
                 && self.hide(node, referenced, &mut hidden)
             {
+                if referenced.get(node.number() as usize).copied().unwrap_or_default() {
+                    self.check_mapped(node);
+                }
                 continue;
             }
             for rrset in node.rrsets() {
@@ -256,7 +296,8 @@ impl Pass<'_> {
                     _ => {}
                 }
             }
-            if is_doubled(node.wire(), apex) && node.types().next().is_some() && doubled.is_none() {
+            let is_host_name = self.check_owner(node);
+            if is_host_name && is_doubled(node.wire(), apex) && node.types().next().is_some() && doubled.is_none() {
                 doubled = self.finding(node, None, What::Doubled);
             }
             self.check_letters(node);
@@ -348,12 +389,16 @@ impl Pass<'_> {
         {
             return Some(What::Address(address));
         }
-        let exists = || !matches!(self.zones.answering(self.served, target), Answering::Missing);
-        if is_doubled(target.as_wire(), apex) && !exists() {
+        if let (true, Some(stray)) = (is_host, hostname::stray(target, apex)) {
+            return Some(What::Stray(stray));
+        }
+        if is_doubled(target.as_wire(), apex) && self.zones.doubled(self.served, target).is_some() {
             return Some(What::Doubled);
         }
-        if rtype == Rtype::CNAME {
-            return self.circle(node, target).map(What::Circle);
+        match rtype {
+            Rtype::CNAME => return self.zones.cname_circle(self.served, node, target).map(What::Circle),
+            Rtype::DNAME => return self.zones.dname_circle(node).map(What::Endless),
+            _ => {}
         }
         if !needs_address {
             return None;
@@ -368,29 +413,30 @@ impl Pass<'_> {
             let has_glue = glue.is_some_and(|glue| glue.has(Rtype::A) || glue.has(Rtype::AAAA));
             return (!has_glue).then_some(What::NoGlue);
         }
+        if rtype == Rtype::NS && node.number() != 0 {
+            return self.sibling_fault(&owner, target).or_else(|| self.no_address(target));
+        }
+        self.no_address(target)
+    }
+
+    fn no_address(&self, target: &Name) -> Option<What> {
         match self.zones.standing(self.served, target) {
             Standing::Fine => None,
             Standing::Lacks(lack) => Some(What::NoAddress(lack)),
         }
     }
 
-    /// The names of a circle of static CNAMEs that starts here. Each circle is reported once, at its first name in wire order.
-    fn circle(&self, node: DraftedNode<'_>, target: &Name) -> Option<Vec<Name>> {
-        let start = Name::from_wire(node.wire()).ok()?;
-        let (mut path, mut at) = (vec![start.clone()], target.clone());
-        for _ in 0..LONGEST_CHAIN {
-            let (source, next) = self.zones.cname_of(self.served, &at)?;
-            if source == start {
-                path.push(source);
-                return Some(path);
-            }
-            if path.contains(&source) || source < start {
-                return None;
-            }
-            path.push(source);
-            at = next;
-        }
-        None
+    /// A name server below another delegation, whose servers resolvers cannot find without asking this one (RFC 9471 section 2.2).
+    fn sibling_fault(&self, owner: &Name, server: &Name) -> Option<What> {
+        let builder = &self.zones.list[self.number].builder;
+        let is_ours = self.zones.innermost(server).is_some_and(|zone| zone.index() == self.number);
+        let other = self.zones.sibling_cut(self.number, server).filter(|_| is_ours)?;
+        // That it lacks glue is reported at its own delegation.
+        let is_its_own = builder.node(other.as_wire()).is_some_and(|node| {
+            node.targets(Rtype::NS).any(|target| Name::from_wire(&target).is_ok_and(|target| target == *server))
+        });
+        let is_found = is_its_own || self.zones.is_reachable(self.number, &other, &mut vec![owner.clone()]);
+        (!is_found).then_some(What::GlueInCircle(other))
     }
 
     fn check_mapped(&mut self, node: DraftedNode<'_>) {
@@ -400,6 +446,21 @@ impl Pass<'_> {
             let finding = self.finding(node, None, What::Mapped);
             self.note(finding.map(|finding| Finding { rtype: Rtype::AAAA, ..finding }));
         }
+    }
+
+    /// Notes a URL or a port in the name of a host. Whether there is none.
+    fn check_owner(&mut self, node: DraftedNode<'_>) -> bool {
+        let apex = &self.zones.list[self.number].apex;
+        if !node.wire().contains(&b':') {
+            return true;
+        }
+        let stray = Name::from_wire(node.wire()).ok().and_then(|owner| hostname::stray(&owner, apex));
+        if let (Some(stray), Some(rtype)) = (stray, node.types().find(|rtype| is_of_host(*rtype))) {
+            let finding = self.finding(node, None, What::Stray(stray));
+            self.note(finding.map(|finding| Finding { rtype, ..finding }));
+            return false;
+        }
+        true
     }
 
     /// What stands where no delegation is.
@@ -420,9 +481,8 @@ impl Pass<'_> {
         if node.wire().is_ascii() {
             return;
         }
-        let is_host = |rtype: Rtype| matches!(rtype, Rtype::A | Rtype::AAAA | Rtype::CNAME | Rtype::MX | Rtype::NS);
         if let (Some(labels), Some(rtype)) =
-            (hostname::a_labels(node.wire()), node.types().find(|rtype| is_host(*rtype)))
+            (hostname::a_labels(node.wire()), node.types().find(|rtype| is_of_host(*rtype)))
         {
             let finding = self.finding(node, None, What::Unicode(labels));
             self.note(finding.map(|finding| Finding { rtype, ..finding }));
@@ -447,6 +507,18 @@ impl Hidden {
             *names += 1;
         }
     }
+}
+
+/// Whether records of a type are asked for at names of hosts.
+fn is_of_host(rtype: Rtype) -> bool {
+    matches!(rtype, Rtype::A | Rtype::AAAA | Rtype::CNAME | Rtype::MX | Rtype::NS)
+}
+
+/// A name without the second of the apexes that it ends in.
+pub(super) fn written_once(name: &Name, apex: &Name) -> Name {
+    let wire = name.as_wire();
+    let front = [&wire[..wire.len() - apex.as_wire().len()], &[0]].concat();
+    Name::from_wire(&front).unwrap_or_else(|_| name.clone())
 }
 
 /// Whether a name ends in the apex twice. Below a top-level domain such names are real ones: `com.com`.

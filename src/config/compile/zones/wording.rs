@@ -1,14 +1,24 @@
 //! What a finding of `integrity` says: what is wrong, with what consequence, and what to write instead.
 
-use super::integrity::{Finding, Lack, What};
-use crate::dns::{Name, Rtype};
+use std::net::IpAddr;
 
-/// The message of a finding, and its help.
-pub(super) fn of(finding: &Finding, apex: &Name) -> (String, String) {
+use super::integrity::{Finding, Lack, What, written_once};
+use crate::{
+    config::hostname::Stray,
+    dns::{Name, Rtype},
+};
+
+/// The message of a finding, and its help. In a table names are absolute without a final dot.
+pub(super) fn of(finding: &Finding, apex: &Name, is_of_table: bool) -> (String, String) {
     let Finding { owner, rtype, what, .. } = finding;
     match what {
-        What::NoAddress(lack) => no_address(finding, *lack),
-        What::NoGlue | What::SingleLabel | What::Address(_) | What::Doubled => of_target(finding, apex),
+        What::NoAddress(lack) => no_address(finding, *lack, is_of_table),
+        What::NoGlue => no_glue(finding),
+        What::SingleLabel => single_label(finding, apex),
+        What::Address(address) => of_address(finding, *address),
+        What::GlueInCircle(other) => glue_in_circle(finding, other),
+        What::Doubled => doubled(finding, apex, is_of_table),
+        What::Stray(stray) => of_stray(finding, stray),
         What::Hidden { by, by_type, names } => hidden(finding, (by, *by_type), *names),
         What::Mapped => (
             format!("the AAAA of {owner} is an IPv4 address in IPv6 form (::ffff:...): no client reaches it"),
@@ -32,6 +42,16 @@ pub(super) fn of(finding: &Finding, apex: &Name) -> (String, String) {
                 "give one of the names an address in place of its CNAME".into(),
             )
         }
+        What::Endless(path) => {
+            let names: Vec<String> = path.iter().map(ToString::to_string).collect();
+            (
+                format!(
+                    "the DNAME of {owner} leads back below it: {}; no name below it is answered",
+                    names.join(" -> ")
+                ),
+                "name a target that no DNAME leads back from".into(),
+            )
+        }
         What::Unicode(labels) => (
             format!("no resolver asks for {owner}: internationalised names are asked for as A-labels"),
             format!("write {labels}."),
@@ -44,8 +64,9 @@ fn shown(target: Option<&Name>) -> String {
 }
 
 /// A name server, mail exchange or SRV host without an address.
-fn no_address(finding: &Finding, lack: Lack) -> (String, String) {
+fn no_address(finding: &Finding, lack: Lack, is_of_table: bool) -> (String, String) {
     let (owner, target) = (&finding.owner, shown(finding.target.as_ref()));
+    let dot = if is_of_table { "" } else { "; a name of another zone ends in a dot in a master file" };
     let (role, consequence) = match finding.rtype {
         Rtype::NS => ("name server", "resolvers cannot ask it"),
         Rtype::MX => ("mail exchange", "mail to it is not delivered"),
@@ -60,6 +81,16 @@ fn no_address(finding: &Finding, lack: Lack) -> (String, String) {
                 format!("give {target} A or AAAA records in place of the CNAME, or name the CNAME's target here"),
             );
         }
+        Lack::ServiceAlias => {
+            return (
+                format!(
+                    "the {role} {target} of {owner} is a service that answers a CNAME, which RFC 2181 section 10.3 forbids: some resolvers and clients do not follow it"
+                ),
+                format!(
+                    "write `addresses` or `alias` in place of `cname` in the service {target}, or name another host here"
+                ),
+            );
+        }
         Lack::Redirected => {
             return (
                 format!("the {role} {target} of {owner} lies below a DNAME, which redirects it: {consequence}"),
@@ -71,46 +102,107 @@ fn no_address(finding: &Finding, lack: Lack) -> (String, String) {
     };
     (
         format!("the {role} {target} of {owner} {lack}: {consequence}"),
-        format!(
-            "add an A or AAAA record of {target}, or a service of that name; a name of another zone ends in a dot in a master file"
-        ),
+        format!("add an A or AAAA record of {target}, or a service of that name{dot}"),
     )
 }
 
-/// A target that is wrong by itself.
-fn of_target(finding: &Finding, apex: &Name) -> (String, String) {
-    const DOT: &str = "write a dot at the end of an absolute name: without it the zone's name is added";
-    let Finding { owner, rtype, target, what } = finding;
-    let target = target.as_ref().map(ToString::to_string);
-    match (what, target) {
-        (What::NoGlue, Some(target)) => (
-            format!(
-                "the delegation of {owner} has no address of {target}, which lies below it: resolvers cannot find out where to ask"
-            ),
-            format!("add an A or AAAA record of {target} (glue) to this zone"),
+/// A host of an SRV service that has no address: what is wrong, and what to write.
+pub(super) fn of_host(host: &Name, lack: Lack) -> (String, String) {
+    let records = || format!("add an A or AAAA record of {host} to its zone, or a service of that name");
+    let (what, help) = match lack {
+        Lack::Missing => ("does not exist: clients cannot connect to it", records()),
+        Lack::Empty => ("has no A or AAAA record: clients cannot connect to it", records()),
+        Lack::Alias | Lack::ServiceAlias => (
+            "is answered with a CNAME, which RFC 2782 forbids: some clients do not follow it",
+            format!("give {host} addresses in place of the CNAME, or name the CNAME's target here"),
         ),
-        (What::SingleLabel, Some(target)) => (
-            format!("the name server {target} of {owner} has a single label: no such host exists in DNS"),
-            format!("write the whole name: {target}.{apex}, or that of another zone"),
+        Lack::Redirected => (
+            "lies below a DNAME, which redirects it: clients cannot connect to it",
+            "name a host that is not below the DNAME".to_owned(),
         ),
-        (What::Address(address), _) => {
-            let address_type = if address.is_ipv4() { "A" } else { "AAAA" };
-            (
-                format!(
-                    "the {rtype} of {owner} leads to {address}, which is an address where DNS has a name: no client can follow it"
-                ),
-                match *rtype {
-                    Rtype::CNAME => format!("write an {address_type} record in its place"),
-                    _ => format!("write the host's name here, and an {address_type} record of that name"),
-                },
-            )
+    };
+    (format!("the target {host} {what}"), help)
+}
+
+/// A name without its final dot, or one of a table that was completed by hand.
+fn doubled(finding: &Finding, apex: &Name, is_of_table: bool) -> (String, String) {
+    let Finding { owner, rtype, target, .. } = finding;
+    let (message, name) = match target {
+        Some(target) => {
+            (format!("the {rtype} of {owner} leads to {target}, which ends in the zone's name twice"), target)
         }
-        (_, Some(target)) => (
-            format!("the {rtype} of {owner} leads to {target}, which ends in the zone's name twice and does not exist"),
-            DOT.into(),
+        None => (format!("the name {owner} ends in the zone's name twice"), owner),
+    };
+    let meant = written_once(name, apex);
+    let help = match is_of_table {
+        true => format!("names in *.toml files are absolute: write \"{meant}\""),
+        false => format!(
+            "write {meant}. with a dot at the end: a name without it ends in the name of the last $ORIGIN, or else in the zone's"
         ),
-        (_, None) => (format!("the name {owner} ends in the zone's name twice"), DOT.into()),
+    };
+    (message, help)
+}
+
+/// A URL or a port in a name.
+fn of_stray(Finding { owner, rtype, target, .. }: &Finding, stray: &Stray) -> (String, String) {
+    let subject = match target {
+        Some(target) => format!("the {rtype} of {owner} leads to {target}, which"),
+        None => format!("the name {owner}"),
+    };
+    match stray {
+        Stray::Url(host) => (
+            format!("{subject} has \"://\" in it: DNS has names of hosts, not URLs"),
+            format!("write the host's name alone: {host}"),
+        ),
+        Stray::Port(port) => (
+            format!("{subject} has a port in it: no client asks for that name"),
+            format!("leave \":{port}\" away: DNS has names of hosts; an SRV record has a port"),
+        ),
     }
+}
+
+/// A name server whose address nobody can find out.
+fn glue_in_circle(finding: &Finding, other: &Name) -> (String, String) {
+    let (owner, server) = (&finding.owner, shown(finding.target.as_ref()));
+    (
+        format!(
+            "the delegation of {owner} has no address of {server}: only the servers of {other} know it, and those cannot be found without {owner}"
+        ),
+        format!("add an A or AAAA record of {server} (glue) to this zone"),
+    )
+}
+
+/// A name server below its own delegation.
+fn no_glue(Finding { owner, target, .. }: &Finding) -> (String, String) {
+    let server = shown(target.as_ref());
+    (
+        format!(
+            "the delegation of {owner} has no address of {server}, which lies below it: resolvers cannot find out where to ask"
+        ),
+        format!("add an A or AAAA record of {server} (glue) to this zone"),
+    )
+}
+
+fn single_label(Finding { owner, target, .. }: &Finding, apex: &Name) -> (String, String) {
+    let server = shown(target.as_ref());
+    (
+        format!("the name server {server} of {owner} has a single label: no such host exists in DNS"),
+        format!("write the whole name: {server}.{apex}, or that of another zone"),
+    )
+}
+
+/// An address in place of a name.
+fn of_address(Finding { owner, rtype, .. }: &Finding, address: IpAddr) -> (String, String) {
+    let address_type = if address.is_ipv4() { "A" } else { "AAAA" };
+    (
+        format!(
+            "the {rtype} of {owner} leads to {address}, which is an address where DNS has a name: no client can follow it"
+        ),
+        match *rtype {
+            Rtype::CNAME => format!("write an {address_type} record in its place"),
+            _ => format!("write the host's name here, and an {address_type} record of that name"),
+        },
+    )
 }
 
 /// Records that are never answered.

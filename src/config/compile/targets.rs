@@ -1,0 +1,29 @@
+//! Hosts and CNAMEs of endpoints that lie in the zones served here: that they exist and have an address.
+
+use super::zones::{Served, Zones};
+use crate::{
+    config::{
+        problems::Problems,
+        spec::{MemberTarget, PoolSpec},
+    },
+    steer::Target,
+};
+
+/// Warns of each endpoint whose target cannot be meant.
+pub(super) fn warn(pools: &[&PoolSpec], zones: &Zones, served: &Served, problems: &mut Problems) {
+    for member in pools.iter().flat_map(|pool| pool.all_members()) {
+        let MemberTarget::Endpoint(endpoint) = &member.target else { continue };
+        let (name, key) = match &endpoint.target {
+            Target::Host(host) => (&host.name, "target"),
+            Target::Cname(name) => (name, "cname"),
+            Target::Addresses(_) | Target::Alias(_) => continue,
+        };
+        if let Some(written_once) = zones.doubled(served, name) {
+            problems
+                .warning(endpoint.target_place, format!("the {key} {name} ends in the zone's name twice"))
+                .help(format!("names in *.toml files are absolute: write \"{written_once}\""));
+        } else if let (Target::Host(_), Some((message, help))) = (&endpoint.target, zones.host_fault(served, name)) {
+            problems.warning(endpoint.target_place, message).help(help);
+        }
+    }
+}

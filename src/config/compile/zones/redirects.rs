@@ -1,0 +1,119 @@
+//! Where names lead below a DNAME, and chains of CNAMEs and DNAMEs that have no end (RFC 6672).
+
+use super::{
+    Zones,
+    integrity::{LONGEST_CHAIN, Served, barrier_above},
+};
+use crate::{
+    dns::{Name, Rtype},
+    zone::DraftedNode,
+};
+
+/// One step of a chain of names.
+struct Step {
+    /// The name that holds the CNAME; below a DNAME the name itself.
+    source: Name,
+    next: Name,
+    is_cname: bool,
+}
+
+impl Zones {
+    /// The owner of the DNAME that redirects a name, and the name that it leads to.
+    pub(in crate::config::compile) fn redirect_of(&self, name: &Name) -> Option<(Name, Name)> {
+        let builder = &self.list[self.innermost(name)?.index()].builder;
+        let (owner, rtype) = barrier_above(builder, name.as_wire())?;
+        if rtype != Rtype::DNAME {
+            return None;
+        }
+        let target = builder.node(owner)?.targets(Rtype::DNAME).next()?;
+        let front = &name.as_wire()[..name.as_wire().len() - owner.len()];
+        // A name that becomes too long is answered with YXDOMAIN: the chain ends.
+        Some((Name::from_wire(owner).ok()?, Name::from_wire(&[front, &target].concat()).ok()?))
+    }
+
+    fn step(&self, served: &Served, name: &Name) -> Option<Step> {
+        if let Some((source, next)) = self.cname_of(served, name) {
+            return Some(Step { source, next, is_cname: true });
+        }
+        let (_, next) = self.redirect_of(name)?;
+        Some(Step { source: name.clone(), next, is_cname: false })
+    }
+
+    /// The names of a circle of static records that starts with a CNAME. Each circle is reported once, at its first CNAME in
+    /// wire order.
+    pub(super) fn cname_circle(&self, served: &Served, node: DraftedNode<'_>, target: &Name) -> Option<Vec<Name>> {
+        let start = Name::from_wire(node.wire()).ok()?;
+        let (mut path, mut at) = (vec![start.clone()], target.clone());
+        for _ in 0..LONGEST_CHAIN {
+            let Step { source, next, is_cname } = self.step(served, &at)?;
+            if source == start {
+                path.push(source);
+                return Some(path);
+            }
+            if path.contains(&source) || is_cname && source < start {
+                return None;
+            }
+            path.push(source);
+            at = next;
+        }
+        None
+    }
+
+    /// The owners of DNAMEs that lead names back below the first of them, as they are or longer. Reported once, at the first in
+    /// wire order.
+    pub(super) fn dname_circle(&self, node: DraftedNode<'_>) -> Option<Vec<Name>> {
+        let start = Name::from_wire(node.wire()).ok()?;
+        let mut path = vec![start.clone()];
+        // Any name below will do.
+        let (_, mut at) = self.redirect_of(&start.child(b"x").ok()?)?;
+        for _ in 0..LONGEST_CHAIN {
+            if at != start && at.is_at_or_below(&start) {
+                path.push(start);
+                return Some(path);
+            }
+            let (owner, next) = self.redirect_of(&at)?;
+            if owner < start || path.contains(&owner) {
+                return None;
+            }
+            path.push(owner);
+            at = next;
+        }
+        None
+    }
+
+    /// Whether resolvers find an address of one of a delegation's servers without going through those in `asked`.
+    pub(super) fn is_reachable(&self, zone: usize, cut: &Name, asked: &mut Vec<Name>) -> bool {
+        const DEEPEST: usize = 8;
+        if asked.contains(cut) {
+            return false;
+        }
+        let builder = &self.list[zone].builder;
+        let Some(node) = builder.node(cut.as_wire()).filter(|_| asked.len() < DEEPEST) else { return true };
+        asked.push(cut.clone());
+        let is_reachable = node.targets(Rtype::NS).any(|server| {
+            let Ok(name) = Name::from_wire(&server) else { return true };
+            let is_ours = self.innermost(&name).is_some_and(|of| of.index() == zone);
+            match self.sibling_cut(zone, &name).filter(|_| is_ours) {
+                Some(other) => self.is_reachable(zone, &other, asked),
+                None => true,
+            }
+        });
+        asked.pop();
+        is_reachable
+    }
+
+    /// The delegation that a name server without an address in the zone lies at or below.
+    pub(super) fn sibling_cut(&self, zone: usize, server: &Name) -> Option<Name> {
+        let builder = &self.list[zone].builder;
+        let node = builder.node(server.as_wire());
+        if node.is_some_and(|node| node.has(Rtype::A) || node.has(Rtype::AAAA)) {
+            return None;
+        }
+        let is_cut = server != builder.apex() && node.is_some_and(|node| node.has(Rtype::NS));
+        match barrier_above(builder, server.as_wire()) {
+            Some((cut, Rtype::NS)) => Name::from_wire(cut).ok(),
+            Some(_) => None,
+            None => is_cut.then(|| server.clone()),
+        }
+    }
+}
