@@ -96,8 +96,8 @@ fn held(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
     for file in status.held.iter().take(SHOWN_HELD) {
         writeln!(text, "  {} since {}: {}", file.file, moment(file.since), file.in_use())?;
         // A removal that waits is written once, above.
-        let errors = file.errors.iter().filter(|error| Some(*error) != status.configuration.removal.as_ref());
-        errors.map(|error| writeln!(text, "    {error}")).collect::<std::fmt::Result>()?;
+        let mut errors = file.errors.iter().filter(|error| Some(*error) != status.configuration.removal.as_ref());
+        errors.try_for_each(|error| writeln!(text, "    {error}"))?;
     }
     match status.held.len().checked_sub(SHOWN_HELD) {
         None | Some(0) => Ok(()),
