@@ -2,6 +2,8 @@
 
 use std::{fmt, net::IpAddr, process::ExitCode, time::Duration};
 
+use reqwest::Certificate;
+use rustls::pki_types::CertificateDer;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
@@ -27,6 +29,8 @@ const USER_AGENT: &str = concat!("portolan/", env!("CARGO_PKG_VERSION"));
 pub(super) enum RemoteError {
     /// No server answers at this URL.
     Unreachable(String, String),
+    /// The certificate of the server at this URL cannot be verified: this host has no CA certificates.
+    NoRoots(String),
     /// The configuration does not say where its server is asked.
     Nowhere(String),
     /// What answers at this URL is not portolan, or of another version.
@@ -66,6 +70,11 @@ impl fmt::Display for RemoteError {
             Self::Unreachable(url, why) => write!(
                 f,
                 "no portolan answers at {url}: {why}\n  help: start it with `portolan serve`, or name its admin address with --server URL"
+            ),
+            Self::NoRoots(url) => write!(
+                f,
+                "cannot verify the certificate of {url}: this host has no CA certificates\n  help: install the package \
+                 `ca-certificates`, or name the server by an http:// URL"
             ),
             Self::Nowhere(why) => f.write_str(why),
             Self::Foreign(url, why) => write!(f, "what answers at {url} is not this version of portolan: {why}"),
@@ -153,10 +162,9 @@ pub(super) fn ask_at<T: DeserializeOwned>(
     let unreachable = |why: &dyn fmt::Display| RemoteError::Unreachable(base.to_owned(), why.to_string());
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| unreachable(&error))?;
+    let roots = if base.starts_with("https:") { system_roots(base)? } else { Vec::new() };
     runtime.block_on(async {
-        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).connect_timeout(CONNECT_PATIENCE);
-        let client = client.user_agent(USER_AGENT);
-        let client = client.build().map_err(|error| unreachable(&error))?;
+        let client = client(roots).map_err(|error| unreachable(&root_cause(&error)))?;
         let url = format!("{base}{path}");
         let request = match body {
             Some(body) => {
@@ -184,6 +192,22 @@ pub(super) fn ask_at<T: DeserializeOwned>(
             },
         }
     })
+}
+
+/// A client that trusts `roots` alone. With none it speaks plain HTTP, which needs no CA certificates: by itself reqwest loads
+/// the system's for every client, and fails where there are none.
+fn client(roots: Vec<Certificate>) -> reqwest::Result<reqwest::Client> {
+    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).connect_timeout(CONNECT_PATIENCE);
+    client.user_agent(USER_AGENT).tls_certs_only(roots).build()
+}
+
+/// The system's CA certificates, for the server at an `https` URL.
+fn system_roots(base: &str) -> Result<Vec<Certificate>, RemoteError> {
+    let found = rustls_native_certs::load_native_certs().certs;
+    let is_usable = |certificate: &CertificateDer<'_>| rustls::RootCertStore::empty().add(certificate.clone()).is_ok();
+    let roots: Vec<_> =
+        found.iter().filter(|at| is_usable(at)).filter_map(|at| Certificate::from_der(at).ok()).collect();
+    if roots.is_empty() { Err(RemoteError::NoRoots(base.to_owned())) } else { Ok(roots) }
 }
 
 /// The user of this process for the server's log; of `sudo`, the one behind it. Characters that no header may hold are

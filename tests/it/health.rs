@@ -217,3 +217,22 @@ fn a_system_without_ca_certificates_is_said_once_with_the_remedy() {
     assert!(server.log().contains("install the package `ca-certificates`"), "{}", server.log());
     assert_eq!(server.addresses(W), ["127.0.65.1"], "no target is down for what this host lacks");
 }
+
+#[test]
+fn commands_reach_a_server_over_plain_http_on_a_host_without_ca_certificates() {
+    let site = Site::new(&[(FILE, &zone(&monitor("m", "tcp = { port = 1 }"), &[("127.0.66.1", "m")]))]);
+    let server = site.serve();
+    let run = |url: &str| {
+        let mut command = site.command(&["status", "--server", url]);
+        command.env("SSL_CERT_FILE", site.path("none.pem")).env("SSL_CERT_DIR", site.path("none"));
+        let output = command.output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    };
+    let address = server.admin.unwrap();
+    let (is_success, said) = run(&format!("http://{address}"));
+    assert!(is_success && said.contains("127.0.66.1"), "{said}");
+    let (is_success, said) = run(&format!("https://{address}"));
+    assert!(!is_success && said.contains("this host has no CA certificates"), "{said}");
+    assert!(said.contains("install the package `ca-certificates`"), "{said}");
+}
