@@ -454,7 +454,7 @@ impl Controller {
         let distressed = if is_drain {
             let conditions = plan.conditions(&self.conditions);
             let charts = self.world.compiler.compile(&conditions, &mut self.world.surveys);
-            let then = distress::Setting { compiler: &self.world.compiler, conditions: &conditions };
+            let then = distress::Setting { compiler: &self.world.compiler };
             drain::newly_distressed(&self.charts, then, &charts)
         } else {
             Vec::new()

@@ -3,9 +3,7 @@
 
 use crate::{
     listing,
-    steer::{
-        Chart, Compiler, Conditions, Distress, Family, OnAllDown, Plight, PoolId, Service, ServiceId, answered_in,
-    },
+    steer::{Chart, Compiler, Distress, Family, OnAllDown, Plight, PoolId, Service, ServiceId, answered_in},
 };
 
 /// Clients of one service and one family that are answered in the same way without a usable member.
@@ -16,6 +14,8 @@ pub(super) struct Distressed {
     pub plight: Plight,
     /// The pool that they are answered from; nothing where that is NODATA.
     pub pool: Option<PoolId>,
+    /// Members are usable again, but too few to answer those alone.
+    pub is_recovering: bool,
     /// Their areas, in ascending order.
     areas: Vec<Distress>,
 }
@@ -28,10 +28,11 @@ pub(super) fn of(
     let mut found: Vec<Distressed> = Vec::new();
     for family in [Family::V4, Family::V6] {
         for distress in chart.distress(family).iter().filter(|distress| is_wanted(family, distress)) {
-            let Distress { plight, pool, .. } = *distress;
-            match found.iter_mut().find(|one| (one.family, one.plight, one.pool) == (family, plight, pool)) {
+            let Distress { plight, pool, is_recovering, .. } = *distress;
+            let way = (family, plight, pool, is_recovering);
+            match found.iter_mut().find(|one| (one.family, one.plight, one.pool, one.is_recovering) == way) {
                 Some(known) => known.areas.push(*distress),
-                None => found.push(Distressed { service, family, plight, pool, areas: vec![*distress] }),
+                None => found.push(Distressed { service, family, plight, pool, is_recovering, areas: vec![*distress] }),
             }
         }
     }
@@ -42,7 +43,6 @@ pub(super) fn of(
 #[derive(Clone, Copy)]
 pub(super) struct Setting<'a> {
     pub compiler: &'a Compiler,
-    pub conditions: &'a Conditions,
 }
 
 impl Setting<'_> {
@@ -57,12 +57,6 @@ impl Setting<'_> {
     pub(super) fn clients(self, distressed: &Distressed) -> Vec<String> {
         let areas: Vec<u32> = distressed.areas.iter().map(|distress| distress.area).collect();
         self.compiler.area_words(distressed.service, &areas)
-    }
-
-    /// Whether members are usable again, but too few to answer those alone.
-    pub(super) fn is_recovering(self, distressed: &Distressed) -> bool {
-        let own = self.service(distressed).pool;
-        distressed.pool == Some(own) && self.conditions.recovering.contains_key(&own)
     }
 
     /// What they are answered with, in a phrase.
@@ -81,7 +75,7 @@ impl Setting<'_> {
             (Plight::AllDown, Some(pool), _) if pool != service.pool => {
                 format!("pool {} (on-all-down): {names}", pool_name(pool))
             }
-            (Plight::AllDown, Some(_), _) if self.is_recovering(distressed) => format!(
+            (Plight::AllDown, Some(_), _) if distressed.is_recovering => format!(
                 "{names}, whatever their health: recovering, until half of the members by weight are usable again or \
                  `rise` x interval has passed"
             ),

@@ -38,7 +38,7 @@ pub(super) fn status(controller: &mut Controller, snapshot: &Snapshot, listing: 
     let controller = &*controller;
     let world = &controller.world;
     let distressed: Vec<Distressed> = distressed(&snapshot.charts).collect();
-    let setting = distress::Setting { compiler: &world.compiler, conditions: &controller.conditions };
+    let setting = distress::Setting { compiler: &world.compiler };
     let tally = controller.prober.tally();
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -88,7 +88,7 @@ pub(super) fn status(controller: &mut Controller, snapshot: &Snapshot, listing: 
                     rtype: service.kind.records(one.family).to_owned(),
                     clients: setting.clients(one),
                     plight: setting.answers(one, &snapshot.charts[one.service.index()]),
-                    is_recovering: setting.is_recovering(one),
+                    is_recovering: one.is_recovering,
                 }
             })
             .collect(),

@@ -93,6 +93,8 @@ pub struct Distress {
     pub plight: Plight,
     /// The pool that its clients are answered from; nothing where that is NODATA.
     pub pool: Option<PoolId>,
+    /// Members are usable again, but too few after an outage of all.
+    pub is_recovering: bool,
 }
 
 /// What one area's clients get.

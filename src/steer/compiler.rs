@@ -1,6 +1,9 @@
 //! The compiler: topology, geography and conditions to charts.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use ipnet::IpNet;
 
@@ -13,6 +16,7 @@ use super::{
     pool::{Failback, Member, MemberKind, Pace, Policy},
     preference::Preferences,
     published::Published,
+    recovery::{ClientGroup, Supply},
     search::{Search, Stores, View},
     service::{OnAllDown, Service},
     survey::{FoldId, Survey, Surveys},
@@ -202,11 +206,41 @@ impl Compiler {
         pools.iter().map(&mut of_pool).collect()
     }
 
-    /// Of each of these pools, how much of its weight is usable, from 0 to 1, whatever ramps and feedback say. Standbys and
-    /// members that are out of service by an operator's word count only where the pool has no others.
-    pub(super) fn shares_back(&mut self, conditions: &Conditions, pools: &[PoolId]) -> Vec<f64> {
+    /// How each of these groups of clients is served under these conditions, whatever ramps and feedback say.
+    pub(super) fn supplies(&mut self, conditions: &Conditions, groups: &[ClientGroup]) -> Vec<Supply> {
         let mut search = Search::new(&self.topology, conditions, &mut self.stores);
-        pools.iter().map(|pool| search.share_back(*pool)).collect()
+        let supply = |group: &ClientGroup| Supply {
+            share_back: search.share_back(group),
+            is_served: search.is_served(group),
+            endpoints: search.endpoints_of(group),
+        };
+        groups.iter().map(supply).collect()
+    }
+
+    /// The groups of clients that a service answers as if all members were up, because none that they are offered is usable.
+    pub(super) fn groups_down(
+        &mut self,
+        conditions: &Conditions,
+        service: ServiceId,
+        chart: &Chart,
+    ) -> Vec<ClientGroup> {
+        let Some(plan) = self.plan_of.get(service.index()).and_then(|at| self.plans.get(*at as usize)) else {
+            return Vec::new();
+        };
+        let search = Search::new(&self.topology, conditions, &mut self.stores);
+        let mut groups = BTreeSet::new();
+        for family in [Family::V4, Family::V6] {
+            for at in chart.distress(family).iter().filter(|at| at.plight >= Plight::AllDown) {
+                let sights = plan.survey.as_ref().and_then(|survey| survey.sights.get(at.area as usize));
+                let sights = sights.map_or(&[][..], |sights| sights);
+                let view = View { pools: &plan.geographic, sights, ..View::blind(family) };
+                let group = search.client_group(plan.key.pool, view);
+                if plan.key.fails_open(group.is_strict) {
+                    groups.insert(group);
+                }
+            }
+        }
+        groups.into_iter().collect()
     }
 
     /// The services whose answers a probe has a part in.
@@ -286,7 +320,8 @@ impl Plan {
             let spans = self.survey.as_ref().map_or(&[][..], |survey| survey.spans(at));
             let by_client = self.key.kind.is_by_client();
             let view = View { pools, sights, spans, by_client, ..View::blind(family) };
-            let Resolution { finding, plight: found_plight, pool } = self.key.resolve(view, &self.published, search);
+            let Resolution { finding, plight: found_plight, pool, is_recovering } =
+                self.key.resolve(view, &self.published, search);
             plight = plight.max(found_plight);
             let identity = finding.choice.as_ref().map_or(0, Choice::identity);
             let number = *number_of.entry(identity).or_insert_with(|| {
@@ -298,7 +333,7 @@ impl Plan {
             *flips_in_secs = finding.flips_in_secs.min(*flips_in_secs);
             map.push(number);
             if found_plight != Plight::None {
-                distress.push(Distress { area: at as u32, reach: number, plight: found_plight, pool });
+                distress.push(Distress { area: at as u32, reach: number, plight: found_plight, pool, is_recovering });
             }
         }
         let by_client = areas.iter().any(|reach| reach.choice.as_ref().is_some_and(Choice::spreads_by_client));
@@ -346,6 +381,8 @@ struct Resolution {
     plight: Plight,
     /// The pool that it was found in; nothing for NODATA.
     pool: Option<PoolId>,
+    /// Members are usable, but too few after an outage of all.
+    is_recovering: bool,
 }
 
 /// A pool that a service turns to.
@@ -385,9 +422,9 @@ impl PlanKey {
 
     fn search(&self, view: View<'_>, published: &Published, search: &mut Search<'_>) -> Resolution {
         // The answer depends on the verdicts that left nothing usable in the stages before it, too.
-        let recovering = search.recovering(self.pool);
-        let mut flips_in_secs = recovering.unwrap_or(u32::MAX);
         let is_strict = search.is_strict(self.pool, view);
+        let recovering = search.recovering(self.pool, view).filter(|_| self.fails_open(is_strict));
+        let mut flips_in_secs = recovering.unwrap_or(u32::MAX);
         for Attempt { pool, within, plight } in self.attempts() {
             if is_strict && pool != self.pool {
                 continue;
@@ -398,7 +435,8 @@ impl PlanKey {
             let is_passed_over = plight == Plight::None && recovering.is_some();
             if found.choice.is_some() && !is_passed_over || plight == Plight::None && found.deliberate {
                 let pool = found.choice.is_some().then_some(pool);
-                return Resolution { finding: Finding { flips_in_secs, ..found }, plight, pool };
+                let is_recovering = recovering.is_some() && plight == Plight::AllDown;
+                return Resolution { finding: Finding { flips_in_secs, ..found }, plight, pool, is_recovering };
             }
             if is_passed_over {
                 continue;
@@ -407,11 +445,23 @@ impl PlanKey {
                 flips_in_secs = flips_in_secs.min(other.flips_in_secs);
                 if other.choice.is_some() {
                     let finding = Finding::nothing(flips_in_secs);
-                    return Resolution { finding, plight: Plight::OtherFamily, pool: None };
+                    let plight = Plight::OtherFamily;
+                    return Resolution { finding, plight, pool: None, is_recovering: false };
                 }
             }
         }
-        Resolution { finding: Finding::nothing(flips_in_secs), plight: Plight::AllDown, pool: None }
+        let finding = Finding::nothing(flips_in_secs);
+        Resolution { finding, plight: Plight::AllDown, pool: None, is_recovering: false }
+    }
+
+    /// Whether clients are answered all members as if they were up as soon as none is usable. A strict rule turns to no other
+    /// pool before that.
+    pub(super) fn fails_open(&self, is_strict: bool) -> bool {
+        match self.on_all_down {
+            OnAllDown::All => true,
+            OnAllDown::Pool(_) => is_strict,
+            OnAllDown::Empty => false,
+        }
     }
 
     /// The pool that the service names.

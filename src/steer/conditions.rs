@@ -8,6 +8,7 @@ use std::{
 use super::{
     datacenter::State,
     part::Part,
+    recovery::ClientGroup,
     resolved::{Resolved, UNKNOWN},
     search::state_of,
     topology::{AliasId, DatacenterId, EndpointId, PoolId, ProbeId, Topology},
@@ -25,9 +26,9 @@ pub struct Conditions {
     pub aliases: Vec<Arc<Resolved>>,
     /// What ramps and feedback come to.
     pub steering: Steering,
-    /// Services' pools that were all down and of which too few members are back: all members are answered as before. Each with
-    /// the seconds that this lasts at most ([`super::Recovery`]).
-    pub recovering: BTreeMap<PoolId, u32>,
+    /// Groups of clients whose members were all down and of which too few are back: all are answered as before. Each with the
+    /// seconds that this lasts at most ([`super::Recovery`]).
+    pub recovering: BTreeMap<ClientGroup, u32>,
 }
 
 /// What ramps and feedback come to at one moment. Whoever is not named takes its full part, its weight as configured, and the

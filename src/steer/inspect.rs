@@ -49,6 +49,8 @@ pub struct Inspection {
     pub attempts: Vec<InspectedAttempt>,
     /// The least time until a verdict that the answer hangs on could flip, in seconds.
     pub flips_in_secs: Option<u32>,
+    /// All members are answered, although some are usable again: too few are, after an outage of all.
+    pub is_recovering: bool,
 }
 
 /// One pool that the service turned to.
@@ -255,13 +257,15 @@ pub fn inspect(
     };
     let published = key.published(topology);
     let mut attempts = Vec::new();
-    let recovering = conditions.recovering.get(&topology.services[service.index()].pool).copied();
+    let own_view = View { pools: &geographic, sights: &sights, ..View::blind(family) };
+    let is_strict = inspector.search.is_strict(key.own_pool(), own_view);
+    let recovering = inspector.search.recovering(key.own_pool(), own_view).filter(|_| key.fails_open(is_strict));
     let mut flips_in_secs = recovering.unwrap_or(u32::MAX);
     for Attempt { pool, within, plight } in key.attempts() {
         let by_client = key.is_by_client();
         let (pools, sights, spans) = (&geographic[..], &sights[..], &spans[..]);
         let view = View { family, plight: within, pools, sights, spans, counts_other_family: false, by_client };
-        if pool != key.own_pool() && inspector.search.is_strict(key.own_pool(), view) {
+        if pool != key.own_pool() && is_strict {
             continue;
         }
         let (found, view) = inspector.search.service(pool, view);
@@ -283,7 +287,8 @@ pub fn inspect(
             break;
         }
     }
-    Inspection { within, attempts, flips_in_secs: (flips_in_secs != u32::MAX).then_some(flips_in_secs) }
+    let flips_in_secs = (flips_in_secs != u32::MAX).then_some(flips_in_secs);
+    Inspection { within, attempts, flips_in_secs, is_recovering: recovering.is_some() }
 }
 
 /// Where a client's area stands among those that have the same nearest member. Only a survey of the whole world can tell,

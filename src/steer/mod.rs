@@ -58,7 +58,7 @@ pub use pool::{
     Rule, Spread, Tie,
 };
 pub use presence::{Cause, Others, Presence, Sighting, answered, answered_in, others};
-pub use recovery::Recovery;
+pub use recovery::{ClientGroup, Recovery, SavedRecovery};
 pub use resolved::Resolved;
 pub use service::{OnAllDown, Service};
 pub use survey::Surveys;

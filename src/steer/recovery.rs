@@ -1,35 +1,88 @@
-//! Recovery from "everything is down": a service that answered all members because none was usable goes on doing so until enough
-//! of them are back. Otherwise the first member that recovers gets the clients of all.
+//! Recovery from "everything is down": clients that are answered all members because none was usable go on getting all until
+//! enough of them are back. Otherwise the first member that recovers gets the clients of all.
 //!
-//! | phase of a service's pool | begins | ends |
+//! | phase of a group of clients | begins | ends |
 //! |---|---|---|
 //! | dark | no member is usable, so that all are answered | a member is usable again |
 //! | recovering | a member is usable, but less than half of the members by weight | half are, or `rise` × interval has passed, or none is again |
 //!
-//! It applies to services with `on-all-down = "all"` whose tree of pools divides clients among members. A `failover` over endpoints
-//! does not: one member takes all clients there anyway. Where `min-up` is configured, that is the threshold, for which
-//! the pool itself waits. Pure: the time comes in as the time since an epoch of the caller's.
+//! A group is the clients of a service's pool that are offered the same members: all clients, or those of the areas for
+//! which a `geo` pool offers the same ones. A strict rule's clients are one.
+//!
+//! Only health begins it and only health is waited for. It is over at once where clients are served without a member that
+//! the outage took: by a standby, or by a member that an operator has just put into service.
+//!
+//! It applies to services that answer all members when none is usable, and whose tree of pools divides clients among members.
+//! A `failover` over endpoints does not: one member takes all clients there anyway. Where `min-up` is configured, that is the
+//! threshold, for which the pool itself waits. Pure: the time comes in as the time since an epoch of the caller's.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
+    chart::Chart,
     compiler::{Compiler, pools_below},
     conditions::Conditions,
     pool::{MemberKind, MinUp, Policy},
-    service::OnAllDown,
-    topology::{PoolId, Topology},
+    search::{Ability, Seen, stable_hash},
+    topology::{PoolId, ServiceId, Topology},
 };
 
 /// As much of a pool's weight must be back.
 const ENOUGH: f64 = 0.5;
 
-/// Which services' pools are dark or recovering.
+/// The clients of a service's pool that are offered the same members.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientGroup {
+    /// The service's pool.
+    pub pool: PoolId,
+    /// Positions of the members offered, the first choice first.
+    pub members: Box<[u16]>,
+    /// A rule with `strict = true` offers them.
+    pub is_strict: bool,
+}
+
+/// How a group of clients is served.
+#[derive(Debug)]
+pub(super) struct Supply {
+    /// How much of what they are offered is usable by weight, from 0 to 1.
+    pub share_back: f64,
+    /// Whether anything is, standbys included.
+    pub is_served: bool,
+    /// The endpoints below what they are offered.
+    pub endpoints: Vec<Seen>,
+}
+
+/// A recovery in progress, for the next run of the program: everything by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedRecovery {
+    /// The service's pool.
+    pub pool: Box<str>,
+    /// The members that its clients are offered, the first choice first.
+    pub members: Vec<Box<str>>,
+    /// A rule with `strict = true` offers them.
+    pub is_strict: bool,
+    /// How long it lasts at most from now on.
+    pub left: Duration,
+}
+
+/// Which groups of clients are without a usable member, or recovering from that.
 #[derive(Debug, Default)]
 pub struct Recovery {
-    /// The pools that this applies to, and how long each recovers at most.
-    holds: HashMap<PoolId, Duration>,
-    phases: HashMap<PoolId, Phase>,
-    names: HashMap<PoolId, Box<str>>,
+    /// What groups and members are positions in.
+    topology: Arc<Topology>,
+    outages: BTreeMap<ClientGroup, Outage>,
+}
+
+/// An outage of every member that a group of clients is offered.
+#[derive(Debug)]
+struct Outage {
+    phase: Phase,
+    /// The endpoints that it took, by [`name_hash`]; empty after a restart, until they were looked at.
+    lost: HashSet<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,101 +92,176 @@ enum Phase {
 }
 
 impl Recovery {
-    /// Goes on with another topology: pools are found again by name.
-    pub fn adopt(&mut self, topology: &Topology) {
-        let mut old: HashMap<Box<str>, Phase> =
-            self.phases.drain().filter_map(|(id, phase)| Some((self.names.get(&id)?.clone(), phase))).collect();
-        self.holds = holds(topology);
-        self.names = self.holds.keys().map(|id| (*id, topology.pools[id.index()].name.clone())).collect();
-        self.phases = self.names.iter().filter_map(|(id, name)| Some((*id, old.remove(name)?))).collect();
+    /// Goes on with another topology: pools and members are found again by name.
+    pub fn adopt(&mut self, new: &Arc<Topology>) {
+        let old = std::mem::replace(&mut self.topology, Arc::clone(new));
+        let outages = std::mem::take(&mut self.outages);
+        let renamed = |(group, outage): (ClientGroup, Outage)| {
+            let pool = old.pools.get(group.pool.index())?;
+            let members = group.members.iter().filter_map(|&at| pool.members.get(usize::from(at)));
+            let members: Vec<_> = members.map(|member| old.member_name(member.kind)).collect();
+            Some((group_of(new, &pool.name, &members, group.is_strict)?, outage))
+        };
+        self.outages = outages.into_iter().filter_map(renamed).collect();
     }
 
-    /// Moves every pool that is dark or recovering on to what `conditions` say at `now`, and writes into them which are
-    /// recovering. Returns the pools for which that changed.
+    /// Goes on where a previous run was at `now`.
+    pub fn restore(&mut self, saved: &[SavedRecovery], now: Duration) {
+        let topology = &self.topology;
+        for SavedRecovery { pool, members, is_strict, left } in saved {
+            let names: Vec<&str> = members.iter().map(|name| &**name).collect();
+            let Some(group) = group_of(topology, pool, &names, *is_strict) else { continue };
+            let Some(hold) = hold(topology, &group) else { continue };
+            let phase = Phase::Recovering { until: now + hold.min(*left) };
+            self.outages.insert(group, Outage { phase, lost: HashSet::new() });
+        }
+    }
+
+    /// The recoveries in progress at `now`.
+    pub fn saved(&self, now: Duration) -> Vec<SavedRecovery> {
+        let topology = &self.topology;
+        let saved = |(group, outage): (&ClientGroup, &Outage)| {
+            let Phase::Recovering { until } = outage.phase else { return None };
+            let pool = topology.pools.get(group.pool.index())?;
+            let members = group.members.iter().filter_map(|&at| pool.members.get(usize::from(at)));
+            Some(SavedRecovery {
+                pool: pool.name.clone(),
+                members: members.map(|member| topology.member_name(member.kind).into()).collect(),
+                is_strict: group.is_strict,
+                left: until.saturating_sub(now),
+            })
+        };
+        self.outages.iter().filter_map(saved).collect()
+    }
+
+    /// Moves every outage on to what `conditions` say at `now`, and writes into them which groups are recovering. Returns the
+    /// pools for which that changed.
     pub fn follow(&mut self, compiler: &mut Compiler, conditions: &mut Conditions, now: Duration) -> Vec<PoolId> {
-        let pools: Vec<PoolId> = self.phases.keys().copied().collect();
-        for (pool, back) in pools.iter().zip(compiler.shares_back(conditions, &pools)) {
-            let hold = self.holds.get(pool).copied().unwrap_or_default();
-            let phase = match self.phases.get(pool) {
-                _ if back <= 0.0 => Some(Phase::Dark),
-                _ if back >= ENOUGH => None,
-                Some(Phase::Recovering { until }) if now >= *until => None,
-                Some(Phase::Recovering { until }) => Some(Phase::Recovering { until: *until }),
-                _ => Some(Phase::Recovering { until: now + hold }),
-            };
-            match phase {
-                Some(phase) => _ = self.phases.insert(*pool, phase),
-                None => _ = self.phases.remove(pool),
+        let groups: Vec<ClientGroup> = self.outages.keys().cloned().collect();
+        let topology = Arc::clone(&self.topology);
+        for (group, supply) in groups.iter().zip(compiler.supplies(conditions, &groups)) {
+            let Some(outage) = self.outages.get_mut(group) else { continue };
+            match hold(&topology, group).and_then(|hold| outage.phase_after(&topology, &supply, hold, now)) {
+                Some(phase) => outage.phase = phase,
+                None => _ = self.outages.remove(group),
             }
         }
-        let recovering = self.phases.iter().filter(|(_, phase)| **phase != Phase::Dark);
-        let recovering = recovering.map(|(pool, _)| (*pool, self.hold_secs(*pool))).collect();
+        let recovering = self.outages.iter().filter(|(_, outage)| outage.phase != Phase::Dark);
+        let recovering = recovering.map(|(group, _)| (group.clone(), hold_secs(&topology, group))).collect();
         let before = std::mem::replace(&mut conditions.recovering, recovering);
         let after = &conditions.recovering;
-        before
-            .keys()
-            .chain(after.keys())
-            .filter(|pool| before.contains_key(pool) != after.contains_key(pool))
-            .copied()
-            .collect()
+        let is_changed = |group: &&ClientGroup| before.contains_key(*group) != after.contains_key(*group);
+        let mut changed: Vec<_> =
+            before.keys().chain(after.keys()).filter(is_changed).map(|group| group.pool).collect();
+        changed.sort_unstable();
+        changed.dedup();
+        changed
     }
 
-    /// Looks which of these pools, whose services found nothing usable for some clients, have no usable member at all.
-    pub fn note_dark(&mut self, compiler: &mut Compiler, conditions: &Conditions, pools: impl Iterator<Item = PoolId>) {
-        let new: Vec<_> =
-            pools.filter(|pool| self.holds.contains_key(pool) && !self.phases.contains_key(pool)).collect();
-        if new.is_empty() {
-            return;
+    /// Looks which clients of these services, of which some found nothing usable, are offered no usable member at all.
+    pub fn note_dark<'c>(
+        &mut self,
+        compiler: &mut Compiler,
+        conditions: &Conditions,
+        services: impl Iterator<Item = (ServiceId, &'c Chart)>,
+    ) {
+        let topology = Arc::clone(&self.topology);
+        let mut new = Vec::new();
+        for (service, chart) in services {
+            let groups = compiler.groups_down(conditions, service, chart);
+            let is_new = |group: &ClientGroup| !self.outages.contains_key(group) && hold(&topology, group).is_some();
+            new.extend(groups.into_iter().filter(is_new));
         }
-        let backs = compiler.shares_back(conditions, &new);
-        let dark = new.into_iter().zip(backs).filter(|(_, back)| *back <= 0.0);
-        self.phases.extend(dark.map(|(pool, _)| (pool, Phase::Dark)));
+        let supplies = compiler.supplies(conditions, &new);
+        for (group, supply) in new.into_iter().zip(supplies).filter(|(_, supply)| !supply.is_served) {
+            let lost = supply.endpoints.iter().filter(|seen| seen.ability != Ability::Withheld);
+            let lost = lost.map(|seen| name_hash(&topology, seen)).collect();
+            self.outages.insert(group, Outage { phase: Phase::Dark, lost });
+        }
     }
 
     /// When the next recovery ends by its time.
     pub fn next_due(&self) -> Option<Duration> {
-        let ends = self.phases.values().filter_map(|phase| match phase {
+        let ends = self.outages.values().filter_map(|outage| match outage.phase {
             Phase::Dark => None,
-            Phase::Recovering { until } => Some(*until),
+            Phase::Recovering { until } => Some(until),
         });
         ends.min()
     }
-
-    fn hold_secs(&self, pool: PoolId) -> u32 {
-        let hold = self.holds.get(&pool).copied().unwrap_or_default();
-        u32::try_from(hold.as_secs()).unwrap_or(u32::MAX).max(1)
-    }
 }
 
-/// The pools that recovery applies to: each with the longest `rise` × interval of the monitors below it.
-fn holds(topology: &Topology) -> HashMap<PoolId, Duration> {
-    let one = MinUp::Members(std::num::NonZeroU32::MIN);
-    let applies = |pool: &PoolId| topology.pools[pool.index()].min_up == one && divides(topology, *pool);
-    let roots = topology.services.iter().filter(|service| service.on_all_down == OnAllDown::All);
-    let mut holds = HashMap::new();
-    for pool in roots.map(|service| service.pool) {
-        if !holds.contains_key(&pool) && applies(&pool) {
-            holds.insert(pool, hold(topology, pool));
+impl Outage {
+    /// The phase that follows from how the clients are served now; `None` where the outage and the recovery are over.
+    fn phase_after(&mut self, topology: &Topology, supply: &Supply, hold: Duration, now: Duration) -> Option<Phase> {
+        if self.lost.is_empty() {
+            self.lost.extend(supply.endpoints.iter().map(|seen| name_hash(topology, seen)));
+        }
+        let is_given = supply.endpoints.iter().any(|seen| match seen.ability {
+            Ability::ForcedUp => true,
+            Ability::Healthy => !self.lost.contains(&name_hash(topology, seen)),
+            Ability::Unhealthy | Ability::Withheld => false,
+        });
+        if is_given {
+            return None;
+        }
+        let failed = supply.endpoints.iter().filter(|seen| seen.ability == Ability::Unhealthy);
+        self.lost.extend(failed.map(|seen| name_hash(topology, seen)));
+        match self.phase {
+            _ if !supply.is_served => Some(Phase::Dark),
+            _ if supply.share_back <= 0.0 || supply.share_back >= ENOUGH => None,
+            Phase::Recovering { until } => (now < until).then_some(Phase::Recovering { until }),
+            Phase::Dark => Some(Phase::Recovering { until: now + hold }),
         }
     }
-    holds
 }
 
-/// Whether some pool of the tree divides clients among its members.
-fn divides(topology: &Topology, root: PoolId) -> bool {
+/// An endpoint by its name and its pool's, which a reload keeps.
+fn name_hash(topology: &Topology, seen: &Seen) -> u64 {
+    let (pool, endpoint) = (&topology.pools[seen.pool.index()], &topology.endpoints[seen.endpoint.index()]);
+    stable_hash([pool.name.as_bytes(), b"/", endpoint.name.as_bytes()].concat().as_slice())
+}
+
+/// The group that is offered these members of a pool, as far as there still are any.
+fn group_of(topology: &Topology, pool: &str, members: &[&str], is_strict: bool) -> Option<ClientGroup> {
+    let id = topology.pools.iter().position(|at| *at.name == *pool)?;
+    let of_pool = &topology.pools[id].members;
+    let position = |name: &&str| of_pool.iter().position(|member| topology.member_name(member.kind) == *name);
+    let members: Box<[u16]> = members.iter().filter_map(position).filter_map(|at| u16::try_from(at).ok()).collect();
+    (!members.is_empty()).then_some(ClientGroup { pool: PoolId(id as u32), members, is_strict })
+}
+
+/// How long a group recovers at most: the longest `rise` × interval of the monitors below what it is offered. `None` where
+/// recovery does not apply.
+fn hold(topology: &Topology, group: &ClientGroup) -> Option<Duration> {
+    let one = MinUp::Members(std::num::NonZeroU32::MIN);
+    let pool = &topology.pools[group.pool.index()];
+    let kinds: Vec<MemberKind> =
+        group.members.iter().filter_map(|&at| Some(pool.members.get(usize::from(at))?.kind)).collect();
+    let inner: Vec<PoolId> = kinds
+        .iter()
+        .filter_map(|kind| match kind {
+            MemberKind::Pool(id) => Some(*id),
+            MemberKind::Endpoint(_) => None,
+        })
+        .collect();
+    let below = pools_below(topology, &inner);
+    // Clients of a strict rule are one group, and its members a failover.
+    let divides_itself = pool.policy != Policy::Failover && !group.is_strict && pool.members.len() > 1;
     let divides = |id: &PoolId| {
         let pool = &topology.pools[id.index()];
         pool.policy != Policy::Failover && pool.members.len() > 1
     };
-    pools_below(topology, &[root]).iter().any(divides)
-}
-
-fn hold(topology: &Topology, root: PoolId) -> Duration {
-    let pools = pools_below(topology, &[root]);
-    let members = pools.iter().flat_map(|id| &topology.pools[id.index()].members);
-    let monitors = members.filter_map(|member| match member.kind {
+    if pool.min_up != one || !(divides_itself || below.iter().any(divides)) {
+        return None;
+    }
+    let members = below.iter().flat_map(|id| &topology.pools[id.index()].members).map(|member| member.kind);
+    let monitors = kinds.iter().copied().chain(members).filter_map(|kind| match kind {
         MemberKind::Endpoint(id) => Some(&topology.monitors[topology.endpoints[id.index()].monitor?.index()]),
         MemberKind::Pool(_) => None,
     });
-    monitors.map(|monitor| monitor.interval * u32::from(monitor.rise.get())).max().unwrap_or_default()
+    Some(monitors.map(|monitor| monitor.interval * u32::from(monitor.rise.get())).max().unwrap_or_default())
+}
+
+fn hold_secs(topology: &Topology, group: &ClientGroup) -> u32 {
+    u32::try_from(hold(topology, group).unwrap_or_default().as_secs()).unwrap_or(u32::MAX).max(1)
 }

@@ -1,5 +1,7 @@
 //! The search: what each pool of a tree comes to under given conditions, for one family and one area.
 
+mod recovery;
+
 use std::{collections::HashMap, hash::Hasher, net::IpAddr, sync::Arc};
 
 use siphasher::sip::SipHasher13;
@@ -19,6 +21,8 @@ use super::{
     wheel::{Choice, Wheel},
 };
 use crate::health::Standing;
+
+pub(super) use recovery::{Ability, Seen};
 
 /// Tables of slots by the weights they hold: wheels of equal weights share one.
 pub(super) type SlotTables = HashMap<(Vec<Vec<(u32, Part)>>, usize), Arc<Slots>>;
@@ -282,40 +286,6 @@ impl<'a> Search<'a> {
             (false, false) => Quorum::Missed,
         };
         (quorum, flips)
-    }
-
-    /// The seconds for which a service's pool recovers from an outage of all its members, if it does.
-    pub(super) fn recovering(&self, pool: PoolId) -> Option<u32> {
-        self.conditions.recovering.get(&pool).copied()
-    }
-
-    /// How much of a pool's weight is usable, from 0 to 1.
-    pub(super) fn share_back(&mut self, id: PoolId) -> f64 {
-        let topology = self.topology;
-        let members: Vec<(u32, f64)> =
-            topology.pools[id.index()].members.iter().filter_map(|member| self.member_back(member)).collect();
-        let has_weights = members.iter().any(|(weight, _)| *weight > 0);
-        let weight = |weight: u32| f64::from(if has_weights { weight } else { 1 });
-        let total: f64 = members.iter().map(|(at, _)| weight(*at)).sum();
-        let back: f64 = members.iter().map(|(at, back)| weight(*at) * back).sum();
-        if total > 0.0 { back / total } else { 0.0 }
-    }
-
-    /// A member's weight, 0 for a standby, and how much of it is usable; `None` where it would not be answered though it were
-    /// healthy.
-    fn member_back(&mut self, member: &Member) -> Option<(u32, f64)> {
-        let mut best = |plight: Plight| {
-            let views = [Family::V4, Family::V6].map(|family| View { plight, ..View::blind(family) });
-            let found = views.map(|view| self.member(member, view));
-            found.into_iter().filter(|finding| finding.choice.is_some()).map(|finding| finding.tier).min()
-        };
-        let in_service = best(Plight::AllDown)?;
-        let weight = if in_service.is_standby() { 0 } else { u32::from(member.weight) };
-        let is_usable = best(Plight::None).is_some();
-        Some(match member.kind {
-            MemberKind::Pool(id) if is_usable => (weight, self.share_back(id)),
-            MemberKind::Pool(_) | MemberKind::Endpoint(_) => (weight, f64::from(u8::from(is_usable))),
-        })
     }
 
     /// What an endpoint comes to: the addresses of the family that may be answered.
@@ -643,7 +613,7 @@ fn octets_v6(address: &IpAddr) -> Option<[u8; 16]> {
 }
 
 /// A hash that is the same on every machine and in every release.
-fn stable_hash(bytes: &[u8]) -> u64 {
+pub(super) fn stable_hash(bytes: &[u8]) -> u64 {
     let mut hasher = SipHasher13::new_with_keys(0, 0);
     hasher.write(bytes);
     hasher.finish()

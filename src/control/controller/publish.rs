@@ -7,7 +7,7 @@ use tokio::time::Instant as TokioInstant;
 use super::{Controller, SAVE, health};
 use crate::{
     control::{distress, drained::Published, load::World, report, state::unix_now},
-    steer::{Changes, PoolId, ProbeId, combine},
+    steer::{Changes, PoolId, ProbeId, ServiceId, combine},
 };
 
 /// The log names this many services of each kind of change.
@@ -65,21 +65,25 @@ impl Controller {
         let changed = self.recovery.follow(&mut self.world.compiler, &mut self.conditions, self.epoch.elapsed());
         for id in &changed {
             let pool = &self.world.topology.pools[id.index()].name;
-            match self.conditions.recovering.get(id) {
+            let groups = self.conditions.recovering.iter().filter(|(group, _)| group.pool == *id);
+            match groups.map(|(_, secs)| *secs).max() {
                 Some(secs) => {
                     tracing::info!(%pool, longest_secs = secs, "recovering: too few members are back, all are answered")
                 }
                 None => tracing::info!(%pool, "recovery ended"),
             }
         }
+        if !changed.is_empty() {
+            self.save_at.get_or_insert_with(|| TokioInstant::now() + SAVE);
+        }
         changed
     }
 
     /// Notes the services that answer all of their members because none is usable.
     fn note_dark(&mut self) {
-        let topology = Arc::clone(&self.world.topology);
-        let down = topology.services.iter().zip(&self.charts).filter(|(_, chart)| chart.is_down());
-        self.recovery.note_dark(&mut self.world.compiler, &self.conditions, down.map(|(service, _)| service.pool));
+        let down =
+            (0..).map(ServiceId).zip(self.charts.iter().map(|chart| &**chart)).filter(|(_, chart)| chart.is_down());
+        self.recovery.note_dark(&mut self.world.compiler, &self.conditions, down);
     }
 
     /// Makes the standings of combined targets follow their parts; those that changed.
@@ -122,7 +126,7 @@ impl Controller {
     /// some again.
     pub(super) fn say_distress(&mut self) {
         let topology = &self.world.topology;
-        let setting = distress::Setting { compiler: &self.world.compiler, conditions: &self.conditions };
+        let setting = distress::Setting { compiler: &self.world.compiler };
         let (mut now, mut new) = (BTreeMap::new(), Vec::new());
         for one in report::distressed(&self.charts) {
             let service = &topology.services[one.service.index()];

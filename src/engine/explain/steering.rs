@@ -186,7 +186,7 @@ fn attempts(words: &Words<'_>, service: &Service, inspection: &Inspection, answe
     let view = |(at, attempt): (usize, &InspectedAttempt)| {
         let is_answering = at == last && attempt.tree.is_usable;
         AttemptView {
-            why: why(words, service, attempt),
+            why: why(words, service, inspection, attempt),
             is_answering,
             serves_other_family: attempt.serves_other_family,
             pool: pool(words, &attempt.tree, if is_answering { answers } else { &[] }),
@@ -196,7 +196,7 @@ fn attempts(words: &Words<'_>, service: &Service, inspection: &Inspection, answe
 }
 
 /// Why the service turns to a pool that is not its own in good health.
-fn why(words: &Words<'_>, service: &Service, attempt: &InspectedAttempt) -> Option<String> {
+fn why(words: &Words<'_>, service: &Service, inspection: &Inspection, attempt: &InspectedAttempt) -> Option<String> {
     let is_own = attempt.tree.id == service.pool;
     Some(match (attempt.plight, service.on_all_down) {
         (Plight::None | Plight::OtherFamily, _) => return None,
@@ -204,14 +204,14 @@ fn why(words: &Words<'_>, service: &Service, attempt: &InspectedAttempt) -> Opti
             let name = &words.topology.pools[other.index()].name;
             format!("nothing is usable: on-all-down turns to pool {name}")
         }
+        (Plight::AllDown, _) if is_own && inspection.is_recovering => {
+            "recovering: all members were down, and less than half of them by weight are back: as if all were up"
+                .to_owned()
+        }
         (Plight::AllDown, OnAllDown::Pool(_)) if attempt.tree.last_word.is_some() => {
             "nothing is usable, and the rule is strict: its own members are answered as if all were up".to_owned()
         }
         (Plight::AllDown, OnAllDown::Pool(_)) => "that pool is not usable either: as if all were up".to_owned(),
-        (Plight::AllDown, _) if words.conditions.recovering.contains_key(&service.pool) => {
-            "recovering: all members were down, and less than half of them by weight are back: as if all were up"
-                .to_owned()
-        }
         (Plight::AllDown, _) => "nothing is usable: on-all-down = \"all\" answers as if all were up".to_owned(),
         (Plight::Drained, _) => format!("nothing but {} is left: they are answered", drained_words(&attempt.tree)),
         (Plight::Disabled, _) => "nothing but disabled members is left: they are answered".to_owned(),

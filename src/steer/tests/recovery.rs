@@ -37,13 +37,12 @@ impl Outage {
 
     /// As the controller does it: recovery first, then the charts, then what they show.
     fn publish(&mut self) {
-        let Bench { compiler, conditions, topology, .. } = &mut self.bench;
+        let Bench { compiler, conditions, .. } = &mut self.bench;
         self.recovery.follow(compiler, conditions, self.now);
-        let root = topology.services[0].pool;
         self.bench.compile();
         let Bench { compiler, conditions, chart, .. } = &mut self.bench;
-        let is_dark = chart.plight(Family::V4) != Plight::None;
-        self.recovery.note_dark(compiler, conditions, is_dark.then_some(root).into_iter());
+        let down = chart.is_down().then_some((ServiceId(0), &**chart));
+        self.recovery.note_dark(compiler, conditions, down.into_iter());
     }
 
     fn set(&mut self, member: u8, verdict: Verdict) {
@@ -162,4 +161,119 @@ fn a_recovery_outlives_a_reload() {
     outage.recovery.adopt(&topology);
     outage.publish();
     assert!(outage.is_recovering());
+}
+
+#[test]
+fn a_standby_that_serves_everybody_ends_the_outage() {
+    let mut outage = Outage::of(Policy::Weighted, |at| u16::from(at < 4));
+    let standby = 9;
+    outage.set(standby, Verdict::Up);
+    assert_eq!(outage.bench.ask(), [address(standby)]);
+    outage.set(0, Verdict::Up);
+    assert!(!outage.is_recovering());
+    assert!((0..40).all(|_| outage.bench.ask() == [address(0)]), "no client is sent to a member that is down");
+}
+
+#[test]
+fn another_pool_that_serves_everybody_ends_the_outage() {
+    let mut draft = Draft::default();
+    let mut pools = Vec::new();
+    for third in 0..3 {
+        let members: Vec<_> = (0..10).map(|at| (draft.endpoint(&address(third * 10 + at), None), 1)).collect();
+        pools.push((MemberKind::Pool(draft.pool(Policy::Weighted, &members)), 1));
+    }
+    let pool = draft.pool(Policy::Failover, &pools);
+    let mut outage = Outage::at(draft.top(pool));
+    outage.set(10, Verdict::Up);
+    assert!((0..40).all(|_| outage.bench.ask() == [address(10)]), "the first pool is down, the second one serves");
+    outage.set(0, Verdict::Up);
+    assert!(!outage.is_recovering());
+}
+
+#[test]
+fn a_member_that_an_operator_puts_into_service_ends_the_outage() {
+    let outage = |state: State| {
+        let mut draft = Draft::default();
+        let members: Vec<_> = (0..3).map(|at| (draft.endpoint(&address(at), None), 1)).collect();
+        draft.endpoints[1].state = state;
+        let pool = draft.pool(Policy::Weighted, &members);
+        draft.top(pool)
+    };
+    let mut before = outage(State::Draining);
+    let (up, down) = (Verdict::Up, Verdict::Down);
+    for (at, verdict) in [(0, down), (1, up), (2, down)] {
+        let probe = before.probe(&address(at));
+        before.conditions.standings[probe.index()] = Standing { verdict, ..Standing::default() };
+    }
+    let standings = before.conditions.standings.clone();
+    let mut outage_of_two = Outage { bench: before, recovery: Recovery::default(), now: Duration::ZERO };
+    outage_of_two.recovery.adopt(&outage_of_two.bench.topology);
+    outage_of_two.publish();
+    assert_ne!(outage_of_two.bench.ask(), [address(1)], "it drains, so the others are answered");
+    let mut after = outage(State::Active);
+    after.conditions.standings = standings;
+    outage_of_two.bench = after;
+    outage_of_two.recovery.adopt(&outage_of_two.bench.topology);
+    outage_of_two.publish();
+    assert!((0..40).all(|_| outage_of_two.bench.ask() == [address(1)]), "the only healthy member gets every client");
+}
+
+#[test]
+fn clients_of_a_strict_rule_recover_by_themselves() {
+    let mut draft = Draft::default();
+    let pools = [0, 20].map(|first| {
+        let members: Vec<_> = (0..10).map(|at| (draft.endpoint(&address(first + at), None), 1)).collect();
+        (MemberKind::Pool(draft.pool(Policy::Weighted, &members)), 1)
+    });
+    let rule = Rule { subnets: vec!["8.0.0.0/8".parse().unwrap()], members: vec![0], strict: true, ..Rule::default() };
+    let pool = draft.pool(Policy::Geo { rules: vec![rule], default: vec![1] }, &pools);
+    draft.on_all_down = OnAllDown::All;
+    let mut bench = draft.top(pool);
+    for at in 0..10 {
+        bench.down(&address(at));
+    }
+    let mut outage = Outage { bench, recovery: Recovery::default(), now: Duration::ZERO };
+    outage.recovery.adopt(&outage.bench.topology);
+    outage.publish();
+    outage.set(3, Verdict::Up);
+    assert!(outage.is_recovering() && outage.most() < 25.0, "all of its ten members are answered as before");
+    let (elsewhere, ..) = outage.bench.ask_from(Family::V4, "9.8.8.0/24");
+    assert!((20..30).any(|at| elsewhere == [address(at)]), "{elsewhere:?}");
+    for at in 4..8 {
+        outage.set(at, Verdict::Up);
+    }
+    assert!(!outage.is_recovering(), "half of what the rule offers is back");
+}
+
+#[test]
+fn a_service_that_answers_nothing_in_an_outage_is_not_part_of_another_ones_recovery() {
+    let mut draft = Draft { on_all_down: OnAllDown::Empty, ..Draft::default() };
+    let members: Vec<_> = (0..MEMBERS).map(|at| (draft.endpoint(&address(at), None), 1)).collect();
+    let pool = draft.pool(Policy::Weighted, &members);
+    let mut bench = draft.top(pool);
+    bench.conditions.standings.fill(Standing { verdict: Verdict::Down, ..Standing::default() });
+    bench.stand(&address(0), Standing { verdict: Verdict::Up, ..Standing::default() });
+    let group = ClientGroup { pool, members: (0..u16::from(MEMBERS)).collect(), is_strict: false };
+    bench.conditions.recovering.insert(group, 5);
+    bench.compile();
+    assert_eq!(bench.ask(), [address(0)]);
+}
+
+#[test]
+fn a_recovery_outlives_a_restart() {
+    let mut outage = Outage::of(Policy::Weighted, |_| 1);
+    outage.now = Duration::from_secs(100);
+    outage.set(3, Verdict::Up);
+    outage.now = Duration::from_secs(102);
+    let saved = outage.recovery.saved(outage.now);
+    outage.recovery = Recovery::default();
+    outage.recovery.adopt(&outage.bench.topology);
+    outage.recovery.restore(&saved, Duration::from_secs(1));
+    outage.now = Duration::from_secs(1);
+    outage.publish();
+    assert!(outage.is_recovering());
+    assert_eq!(outage.recovery.next_due(), Some(Duration::from_secs(4)), "it ends when it would have ended");
+    outage.now = Duration::from_secs(4);
+    outage.publish();
+    assert!(!outage.is_recovering());
 }

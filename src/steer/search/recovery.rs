@@ -1,0 +1,160 @@
+//! What recovery from an outage needs to know of a pool: how much of it is back, and the state of each endpoint below it.
+
+use super::{Search, View, state_of};
+use crate::steer::{
+    chart::{Family, Plight},
+    datacenter::State,
+    endpoint::Force,
+    policy,
+    pool::{Member, MemberKind, Policy},
+    recovery::ClientGroup,
+    topology::{EndpointId, PoolId},
+};
+
+const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+
+/// What one endpoint below a pool could do for clients.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::steer) struct Seen {
+    pub endpoint: EndpointId,
+    /// The pool that it is a member of.
+    pub pool: PoolId,
+    pub ability: Ability,
+}
+
+/// Whether an endpoint can serve clients, and what keeps it from that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::steer) enum Ability {
+    /// An operator keeps clients away, whatever its health: draining, disabled, forced down.
+    Withheld,
+    /// Down, or never judged.
+    Unhealthy,
+    /// Up by its health checks, or not checked.
+    Healthy,
+    /// Up by the word of an operator.
+    ForcedUp,
+}
+
+impl Search<'_> {
+    /// The clients of a pool that are offered the same members as those of the view's area.
+    pub(in crate::steer) fn client_group(&self, id: PoolId, view: View<'_>) -> ClientGroup {
+        let pool = &self.topology.pools[id.index()];
+        let sight = view.pools.iter().position(|&at| at == id).and_then(|at| view.sights.get(at));
+        let members = match (&pool.policy, sight) {
+            (Policy::Geo { .. }, Some(_)) => policy::offered(pool, sight),
+            _ => (0..pool.members.len() as u16).collect(),
+        };
+        ClientGroup { pool: id, members: members.into(), is_strict: self.is_strict(id, view) }
+    }
+
+    /// The seconds for which clients of the view's area are answered all members after an outage of all, if they are.
+    pub(in crate::steer) fn recovering(&self, pool: PoolId, view: View<'_>) -> Option<u32> {
+        let of_pool = |group: &ClientGroup| group.pool == pool;
+        if !self.conditions.recovering.keys().any(of_pool) {
+            return None;
+        }
+        self.conditions.recovering.get(&self.client_group(pool, view)).copied()
+    }
+
+    /// How much of what a group is offered is usable by weight, from 0 to 1. Standbys and members that are out of service by
+    /// an operator's word count only where there are no others.
+    pub(in crate::steer) fn share_back(&mut self, group: &ClientGroup) -> f64 {
+        let pool = &self.topology.pools[group.pool.index()];
+        let offered = group.members.iter().map(|&at| &pool.members[usize::from(at)]);
+        let members: Vec<Back> = offered.filter_map(|member| self.member_back(member)).collect();
+        // One member serves all clients of such a group. Where it is not the one that all would be sent to as if everything
+        // were up, there is nothing to protect, and they must not be sent to one that is down.
+        let is_one_for_all = pool.policy == Policy::Failover || group.is_strict;
+        let first = members.iter().find(|member| member.weight > 0).or(members.first());
+        if is_one_for_all && first.is_some_and(|first| !first.is_usable) && members.iter().any(|back| back.is_usable) {
+            return 1.0;
+        }
+        let has_weights = members.iter().any(|member| member.weight > 0);
+        let weight = |member: &Back| f64::from(if has_weights { member.weight } else { 1 });
+        let total: f64 = members.iter().map(weight).sum();
+        let back: f64 = members.iter().map(|member| weight(member) * member.share).sum();
+        if total > 0.0 { back / total } else { 0.0 }
+    }
+
+    /// Whether any member that a group is offered is usable, standbys among them.
+    pub(in crate::steer) fn is_served(&mut self, group: &ClientGroup) -> bool {
+        let pool = &self.topology.pools[group.pool.index()];
+        group.members.iter().any(|&at| self.is_usable(&pool.members[usize::from(at)], Plight::None))
+    }
+
+    /// Every endpoint below what a group is offered.
+    pub(in crate::steer) fn endpoints_of(&mut self, group: &ClientGroup) -> Vec<Seen> {
+        let topology = self.topology;
+        let top = &topology.pools[group.pool.index()];
+        let mut open: Vec<(PoolId, MemberKind)> =
+            group.members.iter().map(|&at| (group.pool, top.members[usize::from(at)].kind)).collect();
+        let mut seen = Vec::new();
+        while let Some((pool, kind)) = open.pop() {
+            match kind {
+                MemberKind::Endpoint(endpoint) => {
+                    seen.push(Seen { endpoint, pool, ability: self.ability(endpoint) });
+                }
+                MemberKind::Pool(inner) => {
+                    let members = &topology.pools[inner.index()].members;
+                    open.extend(members.iter().map(|member| (inner, member.kind)));
+                }
+            }
+        }
+        seen
+    }
+
+    fn ability(&mut self, id: EndpointId) -> Ability {
+        let mut best = |plight: Plight| {
+            let found = FAMILIES.map(|family| self.endpoint(id, View { plight, ..View::blind(family) }));
+            found
+                .into_iter()
+                .any(|finding| finding.choice.is_some() && (plight != Plight::None || !finding.tier.is_pending()))
+        };
+        let (is_open, is_healthy) = (best(Plight::AllDown), best(Plight::None));
+        let force = self.topology.endpoints[id.index()].force;
+        match force {
+            Some(Force::Up) if is_healthy => Ability::ForcedUp,
+            _ if is_healthy => Ability::Healthy,
+            Some(Force::Down) => Ability::Withheld,
+            _ if is_open => Ability::Unhealthy,
+            _ => match state_of(self.topology, self.conditions, id) {
+                State::Active | State::Standby => Ability::Unhealthy,
+                State::Draining | State::Disabled => Ability::Withheld,
+            },
+        }
+    }
+
+    fn is_usable(&mut self, member: &Member, plight: Plight) -> bool {
+        let found = FAMILIES.map(|family| self.member(member, View { plight, ..View::blind(family) }));
+        found.into_iter().any(|finding| finding.choice.is_some())
+    }
+
+    /// How much of a member is back; `None` where it would not be answered though it were healthy.
+    fn member_back(&mut self, member: &Member) -> Option<Back> {
+        let in_service = FAMILIES
+            .map(|family| self.member(member, View { plight: Plight::AllDown, ..View::blind(family) }))
+            .into_iter()
+            .filter(|finding| finding.choice.is_some())
+            .map(|finding| finding.tier)
+            .min()?;
+        let weight = if in_service.is_standby() { 0 } else { u32::from(member.weight) };
+        let is_usable = self.is_usable(member, Plight::None);
+        let share = match member.kind {
+            MemberKind::Pool(id) if is_usable => {
+                let members = (0..self.topology.pools[id.index()].members.len() as u16).collect();
+                self.share_back(&ClientGroup { pool: id, members, is_strict: false })
+            }
+            MemberKind::Pool(_) | MemberKind::Endpoint(_) => f64::from(u8::from(is_usable)),
+        };
+        Some(Back { weight, is_usable, share })
+    }
+}
+
+/// What has come back of one member.
+struct Back {
+    /// 0 for a standby.
+    weight: u32,
+    is_usable: bool,
+    /// From 0 to 1.
+    share: f64,
+}
