@@ -10,7 +10,7 @@ use std::{
     io::{self, Read},
     net::IpAddr,
     path::PathBuf,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use serde::{Deserialize, Serialize};
@@ -20,13 +20,14 @@ use super::lastgood::{self, Home, LastGood};
 use crate::{
     dns::Name,
     health::saved::{self, SavedKey, SavedVerdict, SavedVerdicts},
-    steer::{RampKey, SavedFeedback},
+    steer::{RampKey, SavedFeedback, SavedRecovery},
 };
 
 const VERDICTS: &str = "verdicts.json";
 const SERIALS: &str = "serials.json";
 const ALIASES: &str = "aliases.json";
 const FEEDBACK: &str = "steering.json";
+const RECOVERIES: &str = "recoveries.json";
 const COOKIE_KEY: &str = "cookie.key";
 const LAST_GOOD: &str = "last-good";
 /// No file here is ever larger; one that is, is not ours.
@@ -89,6 +90,26 @@ struct FeedbackFile {
 }
 
 const FEEDBACK_VERSION: u32 = 1;
+
+/// Services that recover from an outage of all members, as the file has them.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct RecoveryFile {
+    version: u32,
+    recoveries: Vec<RecoverySpec>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct RecoverySpec {
+    pool: String,
+    members: Vec<String>,
+    is_strict: bool,
+    /// When it ends at the latest, in milliseconds since 1970.
+    until_ms: i64,
+}
+
+const RECOVERY_VERSION: u32 = 1;
 
 /// Of the file of aliases.
 const ALIAS_VERSION: u32 = 1;
@@ -237,6 +258,49 @@ impl StateDirectory {
         }
     }
 
+    /// The recoveries of a previous run that would still be in progress.
+    pub fn recoveries(&self, now: SystemTime) -> Vec<SavedRecovery> {
+        let Some(octets) = self.read(RECOVERIES) else { return Vec::new() };
+        let refused = |error: &dyn std::fmt::Display| {
+            let file = self.path.join(RECOVERIES);
+            tracing::warn!(file = %file.display(), %error, "saved recoveries not used: members that are up get all clients");
+            Vec::new()
+        };
+        let now_ms = unix_ms(now);
+        let restored = |spec: RecoverySpec| {
+            let left_ms = u64::try_from(spec.until_ms.saturating_sub(now_ms)).ok().filter(|left| *left > 0)?;
+            Some(SavedRecovery {
+                pool: spec.pool.into(),
+                members: spec.members.into_iter().map(Into::into).collect(),
+                is_strict: spec.is_strict,
+                left: Duration::from_millis(left_ms),
+            })
+        };
+        match serde_json::from_slice::<RecoveryFile>(&octets) {
+            Ok(file) if file.version != RECOVERY_VERSION => refused(&format!("version {}", file.version)),
+            Ok(file) => file.recoveries.into_iter().filter_map(restored).collect(),
+            Err(error) => refused(&error),
+        }
+    }
+
+    /// Keeps the recoveries in progress for the next run; none makes no file where there is none.
+    pub fn save_recoveries(&mut self, saved: Vec<SavedRecovery>, now: SystemTime) {
+        if saved.is_empty() && !self.path.join(RECOVERIES).exists() {
+            return;
+        }
+        let spec = |saved: SavedRecovery| RecoverySpec {
+            pool: saved.pool.into(),
+            members: saved.members.into_iter().map(Into::into).collect(),
+            is_strict: saved.is_strict,
+            until_ms: unix_ms(now).saturating_add(i64::try_from(saved.left.as_millis()).unwrap_or(i64::MAX)),
+        };
+        let recoveries = saved.into_iter().map(spec).collect();
+        match serde_json::to_vec(&RecoveryFile { version: RECOVERY_VERSION, recoveries }) {
+            Ok(octets) => self.write(RECOVERIES, &octets),
+            Err(error) => tracing::warn!(%error, "recoveries not saved"),
+        }
+    }
+
     /// What aliases stood for in an earlier life, less what is too old.
     pub fn aliases(&self, now: i64) -> Vec<SavedAlias> {
         let Some(octets) = self.read(ALIASES) else { return Vec::new() };
@@ -302,6 +366,12 @@ pub fn unix_now() -> i64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
 }
 
+/// Milliseconds since 1970-01-01T00:00:00Z.
+fn unix_ms(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -336,6 +406,24 @@ mod tests {
             fs::write(directory.path().join(ALIASES), damaged).unwrap();
             assert_eq!(state.aliases(now), []);
         }
+    }
+
+    #[test]
+    fn recoveries_are_read_back_until_their_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut state = StateDirectory::open(directory.path().to_owned());
+        let now = SystemTime::now();
+        let recovery = |left| SavedRecovery {
+            pool: "web".into(),
+            members: vec!["a".into(), "b".into()],
+            is_strict: true,
+            left: Duration::from_secs(left),
+        };
+        state.save_recoveries(vec![recovery(10), recovery(3)], now);
+        assert_eq!(state.recoveries(now + Duration::from_secs(4)), [recovery(6)]);
+        assert_eq!(state.recoveries(now + Duration::from_secs(11)), []);
+        fs::write(directory.path().join(RECOVERIES), b"{\"version\":1,\"rec").unwrap();
+        assert_eq!(state.recoveries(now), []);
     }
 
     #[test]

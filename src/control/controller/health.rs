@@ -1,6 +1,9 @@
 //! What comes in between edits: outcomes of probes, what aliases resolve to, load reports.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tokio::{
     sync::mpsc,
@@ -77,6 +80,8 @@ impl Controller {
     /// Gives what is probed the verdicts of a previous run; returns how many targets that run knew.
     pub(super) fn restore_verdicts(&mut self, now: i64) -> usize {
         let saved = self.state.verdicts(now);
+        self.recovery.adopt(&self.world.topology);
+        self.recovery.restore(&self.state.recoveries(SystemTime::now()), self.epoch.elapsed());
         if saved.is_empty() { 0 } else { self.ledger.restore(|key| saved.of(&key.saved())) }
     }
 
@@ -193,6 +198,7 @@ impl Controller {
             .collect();
         self.state.save_verdicts(verdicts, now);
         self.state.save_feedback(&self.regulator.saved());
+        self.state.save_recoveries(self.recovery.saved(elapsed), SystemTime::now());
         let aliases = self.aliases.saved();
         if !aliases.is_empty() {
             self.state.save_aliases(aliases);
