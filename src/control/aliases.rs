@@ -87,7 +87,8 @@ impl Aliases {
         let Some(known) = self.known.get_mut(&report.alias) else { return false };
         self.awaited.remove(&report.alias);
         let before = (known.v4.clone(), known.v6.clone());
-        let failure = known.take(report.v4, report.v6, now).map(|failure| failure.to_string());
+        let reason = report.reason();
+        let failure = (!known.take(report.v4, report.v6, now)).then_some(reason);
         say(&report.alias, known, &failure, &before);
         known.failure = failure;
         let is_old = known.resolved.is_some_and(|resolved| resolved - known.saved > SAVED_SECS);
@@ -142,12 +143,12 @@ impl Known {
         self.v4.is_empty() && self.v6.is_empty()
     }
 
-    /// Takes up what was found; what failed, if anything did.
-    fn take(&mut self, v4: Result<Answered, Failure>, v6: Result<Answered, Failure>, now: i64) -> Option<Unresolved> {
+    /// Applies what was found. Whether the alias is resolved by it.
+    fn take(&mut self, v4: Result<Answered, Failure>, v6: Result<Answered, Failure>, now: i64) -> bool {
         let failure = [&v4, &v6].into_iter().find_map(|family| family.as_ref().err().cloned());
         if let Some(Failure::NoSuchName(_)) = failure {
             self.ttl_secs = self.ttl_secs.min(STALE_TTL_SECS);
-            return failure.map(Unresolved::Failed);
+            return false;
         }
         let ttl_secs = [&v4, &v6]
             .into_iter()
@@ -161,34 +162,15 @@ impl Known {
         let (v4, v6) = (kept(v4, &self.v4), kept(v6, &self.v6));
         if v4.is_empty() && v6.is_empty() {
             self.ttl_secs = self.ttl_secs.min(STALE_TTL_SECS);
-            return Some(failure.map_or(Unresolved::NoAddress, Unresolved::Failed));
+            return false;
         }
         let ttl_secs = ttl_secs.unwrap_or(self.ttl_secs);
         self.ttl_secs = if failure.is_some() { ttl_secs.min(STALE_TTL_SECS) } else { ttl_secs };
         (self.v4, self.v6) = (v4, v6);
-        match failure {
-            None => {
-                self.resolved = Some(now);
-                None
-            }
-            Some(failure) => Some(Unresolved::Failed(failure)),
+        if failure.is_none() {
+            self.resolved = Some(now);
         }
-    }
-}
-
-/// Why an alias is not resolved.
-enum Unresolved {
-    Failed(Failure),
-    /// The name exists, and has no address.
-    NoAddress,
-}
-
-impl std::fmt::Display for Unresolved {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Failed(failure) => failure.fmt(f),
-            Self::NoAddress => f.write_str("the name has no address"),
-        }
+        failure.is_none()
     }
 }
 
@@ -197,7 +179,11 @@ fn say(alias: &Name, known: &Known, failure: &Option<String>, before: &(Vec<IpAd
     match (&known.failure, failure) {
         (None, Some(why)) => {
             let kept = known.v4.len() + known.v6.len();
-            tracing::warn!(%alias, reason = %why, kept_addresses = kept, "alias not resolved: its last addresses stay in use");
+            if kept == 0 {
+                tracing::warn!(%alias, reason = %why, "alias not resolved: it has no addresses yet");
+            } else {
+                tracing::warn!(%alias, reason = %why, kept_addresses = kept, "alias not resolved: its last addresses stay in use");
+            }
         }
         (Some(_), None) => tracing::info!(%alias, "alias resolved again"),
         _ => {}
@@ -216,7 +202,8 @@ mod tests {
     const NOW: i64 = 1_800_000_000;
 
     fn found(addresses: &[&str], ttl_secs: u32) -> Result<Answered, Failure> {
-        Ok(Answered { addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(), ttl_secs })
+        let addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
+        Ok(Answered { addresses, ttl_secs, nothing: None })
     }
 
     #[test]

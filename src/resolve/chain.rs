@@ -11,25 +11,28 @@ use hickory_proto::{
 
 use super::Said;
 
-/// A chain that is longer is taken for a loop.
+/// A longer chain is not followed.
 pub(super) const MOST_LINKS: usize = 16;
 
 /// Where the records of a reply lead from a name.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// To these addresses, or to none of the family; with the least TTL on the way in seconds.
+    /// To these addresses, with the least TTL on the way in seconds.
     Addresses(Vec<IpAddr>, u32),
+    /// To no address of the family; what the reply says instead.
+    Nothing(Said),
     /// To a name of which the reply says nothing.
     Name(Name, u32),
 }
 
-/// Follows the chain from `owner`.
+/// Follows the chain from `owner`. `visited` are the names on the chain so far, those of earlier replies among them.
 ///
 /// # Errors
-/// It is a loop.
-pub(super) fn follow(reply: &Message, owner: &Name, rtype: RecordType) -> Result<End, Said> {
-    let (mut owner, mut ttl_secs) = (owner, u32::MAX);
-    for links in 0..=MOST_LINKS {
+/// The chain is a loop or too long.
+pub(super) fn follow(reply: &Message, owner: &Name, rtype: RecordType, visited: &mut Vec<Name>) -> Result<End, Said> {
+    let (mut owner, mut ttl_secs, mut has_link) = (owner, u32::MAX, false);
+    loop {
+        visited.push(owner.clone());
         let own = || reply.answers.iter().filter(|record| record.name == *owner);
         let found: Vec<&Record> = own().filter(|record| record.record_type() == rtype).collect();
         if !found.is_empty() {
@@ -37,13 +40,25 @@ pub(super) fn follow(reply: &Message, owner: &Name, rtype: RecordType) -> Result
             return Ok(End::Addresses(found.into_iter().filter_map(address).collect(), least));
         }
         match own().find_map(|record| Some((target(record)?, record.ttl))) {
-            Some((target, ttl)) => (owner, ttl_secs) = (target, ttl_secs.min(ttl)),
+            Some((target, _)) if visited.contains(target) => return Err(Said::Loop),
+            Some(_) if visited.len() > MOST_LINKS => return Err(Said::LongChain),
+            Some((target, ttl)) => (owner, ttl_secs, has_link) = (target, ttl_secs.min(ttl), true),
             // The SOA record says that the name is known and has no such record (RFC 2308 section 2.2).
-            None if links == 0 || is_negative(reply) => return Ok(End::Addresses(Vec::new(), 0)),
+            None if !has_link || is_negative(reply) => return Ok(End::Nothing(nothing(reply, owner, visited))),
             None => return Ok(End::Name(owner.clone(), ttl_secs)),
         }
     }
-    Err(Said::Loop)
+}
+
+/// What a reply without an address of the family says of the last name of the chain.
+fn nothing(reply: &Message, owner: &Name, visited: &[Name]) -> Said {
+    let is_own = |record: &Record| record.name == *owner;
+    match () {
+        () if visited.len() > 1 => Said::DeadEnd,
+        () if is_negative(reply) || reply.answers.iter().any(is_own) => Said::NoData,
+        () if reply.answers.is_empty() => Said::Empty,
+        () => Said::OtherNames,
+    }
 }
 
 fn target(record: &Record) -> Option<&Name> {
@@ -61,6 +76,7 @@ fn address(record: &Record) -> Option<IpAddr> {
     }
 }
 
-fn is_negative(reply: &Message) -> bool {
+/// Whether a reply says with authority that there is no such record.
+pub(super) fn is_negative(reply: &Message) -> bool {
     reply.authorities.iter().any(|record| record.record_type() == RecordType::SOA)
 }

@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::Said;
+use super::{Said, chain};
 use crate::{
     dns::Rcode,
     exchange::{self, ExchangeError},
@@ -55,7 +55,11 @@ pub(super) async fn ask(question: &Question, server: SocketAddr, deadline: Insta
     if !reply.metadata.truncation {
         return Ok(reply);
     }
-    ask_over_tcp(question, server, deadline).await
+    ask_over_tcp(question, server, deadline).await.map_err(|said| match said {
+        Said::Error(kind) => Said::Truncated(Some(kind)),
+        Said::Nothing => Said::Truncated(None),
+        other => other,
+    })
 }
 
 /// Asks over TCP alone.
@@ -78,12 +82,22 @@ async fn within(
     }
 }
 
-/// NXDOMAIN is an answer; other errors are none.
+/// NXDOMAIN is an answer; other errors, and referrals to other servers, are none.
 fn judged(reply: Message) -> Result<Message, Said> {
     match Rcode(reply.metadata.response_code.into()) {
+        Rcode::NOERROR if is_lame(&reply) => Err(Said::Lame),
         Rcode::NOERROR | Rcode::NXDOMAIN => Ok(reply),
         other => Err(Said::Rcode(other)),
     }
+}
+
+/// Whether a server that does not resolve the name says so by an empty reply: a referral (RFC 1034 section 4.3.1), or neither
+/// recursion nor authority.
+fn is_lame(reply: &Message) -> bool {
+    let refers = reply.authorities.iter().any(|record| record.record_type() == RecordType::NS);
+    let resolves = reply.metadata.recursion_available || reply.metadata.authoritative;
+    let is_empty = reply.answers.is_empty() && !chain::is_negative(reply) && !reply.metadata.truncation;
+    is_empty && (refers || !resolves)
 }
 
 impl Question {

@@ -39,7 +39,8 @@ async fn both(alias: &Name, configured: &[SocketAddr]) -> Result<(Family, Family
         let known = servers::hosts(alias);
         if !known.is_empty() {
             let (v4, v6) = known.into_iter().partition(IpAddr::is_ipv4);
-            return Ok((answered(v4, 0), answered(v6, 0)));
+            let answered = |found| answered(found, 0).map_err(Failure::UnfitOfHosts);
+            return Ok((answered(v4), answered(v6)));
         }
         servers = servers::of_system()?;
     }
@@ -64,20 +65,26 @@ fn reconciled(v4: Family, v6: Family) -> (Family, Family) {
 
 /// The addresses of one family. A chain that a reply leaves open is asked for further.
 async fn family(servers: &[SocketAddr], mut name: ResolverName, rtype: RecordType, deadline: Instant) -> Family {
-    let mut ttl_secs = u32::MAX;
-    for _ in 0..chain::MOST_LINKS {
+    let (mut ttl_secs, mut visited) = (u32::MAX, Vec::new());
+    loop {
         let question = Question { name, rtype };
         let (server, reply) = ask_each(servers, &question, deadline).await?;
         if reply.metadata.response_code == ResponseCode::NXDomain {
             return Err(Failure::NoSuchName(server));
         }
-        let end = chain::follow(&reply, &question.name, rtype);
-        match end.map_err(|said| Failure::Resolvers([Reply { server, said }].into()))? {
-            End::Addresses(addresses, ttl) => return answered(addresses, ttl.min(ttl_secs)),
-            End::Name(next, ttl) => (name, ttl_secs) = (next, ttl_secs.min(ttl)),
+        let failed = |said| Failure::Resolvers([Reply { server, said }].into());
+        match chain::follow(&reply, &question.name, rtype, &mut visited).map_err(failed)? {
+            End::Addresses(addresses, ttl) => {
+                return answered(addresses, ttl.min(ttl_secs)).map_err(|unfit| failed(Said::Unfit(unfit)));
+            }
+            End::Nothing(said) => return Ok(Answered { nothing: Some(Reply { server, said }), ..Answered::default() }),
+            // The name itself is visited again as the first one of the next reply.
+            End::Name(next, ttl) => {
+                visited.pop();
+                (name, ttl_secs) = (next, ttl_secs.min(ttl));
+            }
         }
     }
-    Err(Failure::Resolvers(servers.iter().map(|&server| Reply { server, said: Said::Loop }).collect()))
 }
 
 /// Asks one resolver after the other, first over UDP, then over TCP, until one answers.
@@ -102,17 +109,20 @@ async fn ask_each(
     Err(Failure::Resolvers(replies.into()))
 }
 
-/// What clients can connect to of these; that none of several is fit is a failure.
-fn answered(found: Vec<IpAddr>, ttl_secs: u32) -> Result<Answered, Failure> {
+/// What clients can connect to of these.
+///
+/// # Errors
+/// None of several is fit: the first.
+fn answered(found: Vec<IpAddr>, ttl_secs: u32) -> Result<Answered, IpAddr> {
     let mut addresses: Vec<IpAddr> = found.iter().copied().filter(|&address| is_fit(address)).collect();
     match found.first() {
-        Some(&unfit) if addresses.is_empty() => return Err(Failure::Unfit(unfit)),
+        Some(&unfit) if addresses.is_empty() => return Err(unfit),
         _ => {}
     }
     addresses.sort_unstable();
     addresses.dedup();
     addresses.truncate(MOST_ADDRESSES);
-    Ok(Answered { addresses, ttl_secs })
+    Ok(Answered { addresses, ttl_secs, nothing: None })
 }
 
 /// Whether a client may be sent to an address that others answered. Private ones may be meant; those of this host, of this
@@ -163,8 +173,8 @@ mod tests {
         let parse = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>();
         let one = answered(parse(&["192.0.2.2", "192.0.2.1", "0.0.0.0"]), 60);
         assert_eq!(one, answered(parse(&["192.0.2.1", "192.0.2.2", "192.0.2.2"]), 60));
-        assert_eq!(answered(parse(&["0.0.0.0"]), 60), Err(Failure::Unfit("0.0.0.0".parse().unwrap())));
-        assert_eq!(answered(Vec::new(), 60), Ok(Answered { addresses: Vec::new(), ttl_secs: 60 }));
+        assert_eq!(answered(parse(&["0.0.0.0"]), 60), Err("0.0.0.0".parse().unwrap()));
+        assert_eq!(answered(Vec::new(), 60), Ok(Answered { ttl_secs: 60, ..Answered::default() }));
         let many = (0..=255).map(|last| IpAddr::from([192, 0, 2, last])).collect();
         assert_eq!(answered(many, 60).map(|answered| answered.addresses.len()), Ok(MOST_ADDRESSES));
     }

@@ -54,6 +54,8 @@ pub struct Answered {
     pub addresses: Vec<IpAddr>,
     /// How long they may be kept, in seconds: the least of all records on the way to them.
     pub ttl_secs: u32,
+    /// What the resolver said where there are none.
+    pub nothing: Option<Reply>,
 }
 
 /// Why a family's addresses are not known. The text names the resolvers that were asked and what they said.
@@ -61,8 +63,8 @@ pub struct Answered {
 pub enum Failure {
     /// The name does not exist (NXDOMAIN), says this resolver.
     NoSuchName(SocketAddr),
-    /// Every address is one that no client can connect to.
-    Unfit(IpAddr),
+    /// The system's hosts file has addresses that no client can connect to; the first of them.
+    UnfitOfHosts(IpAddr),
     /// No resolver answered; in the order in which they were asked.
     Resolvers(Box<[Reply]>),
     /// The system's own settings cannot be used.
@@ -87,8 +89,24 @@ pub enum Said {
     Rcode(Rcode),
     /// A message that cannot be read.
     Garbage,
-    /// A chain of CNAME records without an end.
+    /// A chain of CNAME records that leads back to one of its names.
     Loop,
+    /// A chain of more CNAME records than are followed.
+    LongChain,
+    /// A chain of CNAME records to a name without an address of the family.
+    DeadEnd,
+    /// The name exists and has no address of the family.
+    NoData,
+    /// A reply without any record.
+    Empty,
+    /// Records of other names alone.
+    OtherNames,
+    /// A referral to other servers, or an empty reply without authority: it does not resolve the name.
+    Lame,
+    /// Addresses that no client can connect to; the first of them.
+    Unfit(IpAddr),
+    /// That the reply does not fit into UDP, and over TCP nothing in time, or this error.
+    Truncated(Option<std::io::ErrorKind>),
     /// It cannot be reached.
     Error(std::io::ErrorKind),
 }
@@ -97,7 +115,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoSuchName(server) => write!(f, "the name does not exist (NXDOMAIN from resolver {server})"),
-            Self::Unfit(address) => write!(f, "no client can connect to {address}"),
+            Self::UnfitOfHosts(address) => {
+                write!(f, "/etc/hosts has {address} for the name, which no client can connect to")
+            }
             Self::Resolvers(replies) => {
                 for (index, reply) in replies.iter().enumerate() {
                     let comma = if index > 0 { ", " } else { "" };
@@ -121,12 +141,42 @@ impl fmt::Display for Reply {
             },
             Said::Garbage => f.write_str("answers with a message that is not DNS"),
             Said::Loop => f.write_str("answers with CNAME records that lead in a circle"),
+            Said::LongChain => {
+                write!(f, "answers with a chain of more than {} CNAME records, which is too long", chain::MOST_LINKS)
+            }
+            Said::DeadEnd => f.write_str("answers with a CNAME record to a name that has no address"),
+            Said::NoData => f.write_str("answers that the name has no address (NODATA)"),
+            Said::Empty => f.write_str("answers without any record"),
+            Said::OtherNames => f.write_str("answers with records of other names alone"),
+            Said::Lame => f.write_str("does not resolve the name: it refers to other servers or answers nothing"),
+            Said::Unfit(address) => write!(f, "answers {address}, which no client can connect to"),
+            Said::Truncated(None) => {
+                f.write_str("answers that its reply does not fit into UDP, and does not answer over TCP")
+            }
+            Said::Truncated(Some(kind)) => {
+                write!(f, "answers that its reply does not fit into UDP, and cannot be asked over TCP: {kind}")
+            }
             Said::Error(kind) => write!(f, "cannot be asked: {kind}"),
         }
     }
 }
 
 impl Report {
+    /// Why not all is well, by family where the families differ.
+    pub fn reason(&self) -> String {
+        let of = |family: &Result<Answered, Failure>| match family {
+            Err(failure) => Some(failure.to_string()),
+            Ok(answered) => answered.nothing.as_ref().filter(|_| answered.addresses.is_empty()).map(Reply::to_string),
+        };
+        match (of(&self.v4), of(&self.v6)) {
+            (Some(v4), Some(v6)) if v4 == v6 => v4,
+            (Some(v4), Some(v6)) => format!("A: {v4}; AAAA: {v6}"),
+            (Some(v4), None) => format!("A: {v4}"),
+            (None, Some(v6)) => format!("AAAA: {v6}"),
+            (None, None) => "the name has no address".to_owned(),
+        }
+    }
+
     /// How long what was found may be kept, in seconds; `None` where a family failed or there is no address at all.
     pub fn ttl_secs(&self) -> Option<u32> {
         let (Ok(v4), Ok(v6)) = (&self.v4, &self.v6) else { return None };

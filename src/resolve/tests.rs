@@ -25,6 +25,8 @@ struct Say {
     answers: Vec<Vec<u8>>,
     authorities: Vec<Vec<u8>>,
     is_silent: bool,
+    /// Neither recursion nor authority (RA, AA).
+    is_lame: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +63,7 @@ fn reply(query: &[u8], is_tcp: bool, say: &dyn Fn(Asked) -> Say) -> Option<Vec<u
     let rtype = u16::from_be_bytes([query[end - 4], query[end - 3]]);
     let say = say(Asked { rtype, has_edns: query[11] > 0, is_tcp });
     let count = |records: &[Vec<u8>]| (records.len() as u16).to_be_bytes();
-    let flags = [0x81 | u8::from(say.is_truncated) << 1, 0x80 | say.rcode];
+    let flags = [0x81 | u8::from(say.is_truncated) << 1, u8::from(!say.is_lame) << 7 | say.rcode];
     let header = [&query[..2], &flags, &[0, 1], &count(&say.answers), &count(&say.authorities), &[0, 0]].concat();
     let message = [&header[..], &query[12..end], &say.answers.concat(), &say.authorities.concat()].concat();
     (!say.is_silent).then_some(message)
@@ -183,4 +185,82 @@ async fn the_next_resolver_is_asked_and_a_failure_says_what_each_one_said() {
     assert_eq!(asked.load(Relaxed), 2, "once for each family");
     let failure = resolve(&[bad, broken]).await.v4.unwrap_err().to_string();
     assert_eq!(failure, format!("resolver {bad} answers REFUSED, resolver {broken} answers SERVFAIL"));
+}
+
+fn ns(owner: &str) -> Vec<u8> {
+    record(owner, 2, 60, &wire("ns.elsewhere.ex"))
+}
+
+#[tokio::test]
+async fn a_resolver_that_does_not_resolve_is_passed_over() {
+    let referral = || Say { authorities: vec![ns("ex")], ..Say::default() };
+    for (say, why) in [
+        (referral(), "a referral"),
+        (Say { is_lame: true, ..referral() }, "a referral without recursion"),
+        (Say { is_lame: true, ..Say::default() }, "an empty reply without recursion"),
+    ] {
+        let (lame, _) = resolver(move |_| say.clone()).await;
+        let (good, _) = resolver(|_| Say { answers: vec![a("lb.ex", 60, 1)], ..Say::default() }).await;
+        let report = resolve(&[lame, good]).await;
+        assert_eq!(found(&report.v4), ["198.51.100.1"], "{why}");
+        let reason = resolve(&[lame]).await.reason();
+        let expected =
+            format!("resolver {lame} does not resolve the name: it refers to other servers or answers nothing");
+        assert_eq!(reason, expected, "{why}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_keeps_a_name_from_being_resolved_is_said_with_the_resolver() {
+    let cnames = |count: u32| (0..count).map(|at| cname(&name_at(at), 60, &name_at(at + 1))).collect();
+    fn name_at(at: u32) -> String {
+        if at == 0 { "lb.ex".to_owned() } else { format!("c{at}.ex") }
+    }
+    let loopback = record("lb.ex", A, 60, &[127, 0, 0, 1]);
+    for (answers, authorities, expected) in [
+        (vec![], vec![soa("ex")], "resolver R answers that the name has no address (NODATA)"),
+        (vec![], vec![], "resolver R answers without any record"),
+        (vec![a("other.ex", 60, 9)], vec![], "resolver R answers with records of other names alone"),
+        (cnames(1), vec![soa("ex")], "resolver R answers with a CNAME record to a name that has no address"),
+        (cnames(20), vec![], "resolver R answers with a chain of more than 16 CNAME records, which is too long"),
+        (
+            vec![loopback],
+            vec![],
+            "A: resolver R answers 127.0.0.1, which no client can connect to; AAAA: resolver R answers that the name has no \
+             address (NODATA)",
+        ),
+    ] {
+        let say = move |_| Say { answers: answers.clone(), authorities: authorities.clone(), ..Say::default() };
+        let (server, _) = resolver(say).await;
+        let report = resolve(&[server]).await;
+        assert_eq!(report.reason(), expected.replace("resolver R", &format!("resolver {server}")));
+        assert_eq!(report.ttl_secs(), None);
+    }
+}
+
+#[tokio::test]
+async fn the_family_that_alone_fails_is_named() {
+    let say = |asked: Asked| match asked.rtype {
+        A => Say { answers: vec![a("lb.ex", 60, 8)], ..Say::default() },
+        _ => Say { rcode: 2, ..Say::default() },
+    };
+    let (server, _) = resolver(say).await;
+    assert_eq!(resolve(&[server]).await.reason(), format!("AAAA: resolver {server} answers SERVFAIL"));
+}
+
+#[tokio::test]
+async fn a_truncated_reply_without_tcp_says_what_is_missing() {
+    let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let server = udp.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut octets = [0; 4096];
+        while let Ok((length, from)) = udp.recv_from(&mut octets).await {
+            let say = |_| Say { is_truncated: true, ..Say::default() };
+            udp.send_to(&reply(&octets[..length], false, &say).unwrap(), from).await.unwrap();
+        }
+    });
+    let expected = format!(
+        "resolver {server} answers that its reply does not fit into UDP, and cannot be asked over TCP: connection refused"
+    );
+    assert_eq!(resolve(&[server]).await.reason(), expected);
 }
