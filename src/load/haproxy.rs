@@ -13,6 +13,8 @@ use super::{Fault, LoadReport, Memory, Servers, lines::Lines};
 const FORM: Fault = Fault::NotA("HAProxy's statistics in CSV");
 const MOST_SERVERS: usize = 4096;
 const MOST_PROXIES: usize = 4096;
+/// What else the socket says has fewer in a line than a row of the statistics.
+const FEWEST_COMMAS: usize = 8;
 /// The longest name of a proxy or a server, in octets.
 const LONGEST_NAME: usize = 256;
 
@@ -157,9 +159,10 @@ impl Statistics {
         replies.whole >= count && !replies.is_open && self.lines.is_at_line_start()
     }
 
-    /// Whether everything fed so far was whole lines.
-    pub(super) fn is_at_line_start(&self) -> bool {
-        self.lines.is_at_line_start()
+    /// Whether everything fed so far was whole lines and whole proxies: the backend's own row comes after its servers'.
+    pub(super) fn is_whole(&self) -> bool {
+        let is_whole = |proxy: &Proxy| proxy.servers.is_empty() || proxy.backend.is_some();
+        self.lines.is_at_line_start() && self.tables.proxies.values().all(is_whole)
     }
 
     /// The report.
@@ -198,6 +201,8 @@ impl Tables {
             return Ok(());
         }
         match &self.section {
+            // A row after the empty line that ends the statistics: what should stand between them is missing.
+            Section::None if self.was_there && line.matches(',').count() >= FEWEST_COMMAS => Err(Fault::Cut),
             Section::None => Ok(()),
             Section::Statistics(columns) => {
                 let row = row(&line, columns)?;

@@ -42,6 +42,11 @@ impl Lines {
         self.pending.is_empty()
     }
 
+    /// The start of a line whose end has not come.
+    pub(super) fn pending(&self) -> &[u8] {
+        &self.pending
+    }
+
     /// Gives out the last line where it has no end.
     ///
     /// # Errors

@@ -140,11 +140,17 @@ impl Selector {
 pub(super) struct Series<'s> {
     lines: Lines,
     found: Vec<(Cow<'s, Selector>, Option<f64>)>,
+    /// The last line was OpenMetrics' `# EOF`.
+    has_end_mark: bool,
 }
+
+/// The last line of a page in OpenMetrics.
+const END_MARK: &[u8] = b"# EOF";
 
 impl<'s> Series<'s> {
     pub(super) fn new(selectors: impl IntoIterator<Item = Cow<'s, Selector>>) -> Self {
-        Self { lines: Lines::default(), found: selectors.into_iter().map(|selector| (selector, None)).collect() }
+        let found = selectors.into_iter().map(|selector| (selector, None)).collect();
+        Self { lines: Lines::default(), found, has_end_mark: false }
     }
 
     /// Takes the next octets of the page.
@@ -152,8 +158,19 @@ impl<'s> Series<'s> {
     /// # Errors
     /// A line is too long, or one of a wanted metric cannot be read.
     pub(super) fn feed(&mut self, octets: &[u8]) -> Result<(), Fault> {
-        let Self { lines, found } = self;
-        lines.feed(octets, |line| read_line(line, found))
+        let Self { lines, found, has_end_mark } = self;
+        lines.feed(octets, |line| {
+            *has_end_mark = line == END_MARK;
+            read_line(line, found)
+        })
+    }
+
+    /// Whether the page says that it is whole. Its last line need not end.
+    pub(super) fn is_marked_as_whole(&self) -> bool {
+        match self.lines.pending() {
+            b"" => self.has_end_mark,
+            pending => pending == END_MARK,
+        }
     }
 
     /// Whether everything fed so far was whole lines.
@@ -166,7 +183,7 @@ impl<'s> Series<'s> {
     /// # Errors
     /// The last line cannot be read.
     pub(super) fn finish(mut self) -> Result<impl Iterator<Item = Option<f64>>, Fault> {
-        let Self { lines, found } = &mut self;
+        let Self { lines, found, .. } = &mut self;
         lines.finish(|line| read_line(line, found))?;
         Ok(self.found.into_iter().map(|(_, found)| found))
     }

@@ -16,8 +16,10 @@ const MOST_OCTETS: usize = 4 << 20;
 /// How the end of a page is known where the transport does not announce it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// The connection ended, whole or cut: a whole page ends with a whole line.
+    /// The connection ended, whole or cut: a whole page ends with a whole line, and with what its form ends with.
     Closed,
+    /// By the page itself: OpenMetrics ends with a line `# EOF`.
+    Marked,
     /// So many commands were sent to HAProxy's socket, and each reply ends with an empty line.
     Replies(usize),
 }
@@ -87,7 +89,9 @@ impl<'s> Reader<'s> {
     pub fn check_end(&self, end: End) -> Result<(), Fault> {
         let is_whole = match (&self.form, end) {
             (Form::Haproxy(statistics), End::Replies(count)) => statistics.holds_replies(count),
-            (Form::Haproxy(statistics), End::Closed) => statistics.is_at_line_start(),
+            (Form::Haproxy(statistics), End::Closed) => statistics.is_whole(),
+            (Form::Envoy(series) | Form::Prometheus(series, _), End::Marked) => series.is_marked_as_whole(),
+            (_, End::Marked) => true,
             (Form::Envoy(series) | Form::Prometheus(series, _), _) => series.is_at_line_start(),
             (Form::StubStatus(page), _) => page.ends_with(b"\n"),
             // A part of a JSON document is none.

@@ -13,12 +13,13 @@ const FORM: Fault = Fault::NotA("nginx's stub_status");
 /// It is none.
 pub(super) fn read(octets: &[u8]) -> Result<LoadReport, Fault> {
     let text = std::str::from_utf8(octets).map_err(|_| FORM)?;
-    let mut report = LoadReport::default();
+    let (mut report, mut is_whole) = (LoadReport::default(), false);
     for line in text.lines() {
         match line.split_once(':') {
             Some(("Active connections", count)) => report.connections = Some(number(count)?),
             Some(("Reading", _)) => {
                 let words: Vec<_> = line.split_whitespace().collect();
+                is_whole = words.len() >= 6;
                 for pair in words.chunks_exact(2) {
                     let [name, count] = pair else { return Err(FORM) };
                     let name = match *name {
@@ -33,7 +34,11 @@ pub(super) fn read(octets: &[u8]) -> Result<LoadReport, Fault> {
             _ => {}
         }
     }
-    if report.connections.is_some() { Ok(report) } else { Err(FORM) }
+    match report.connections {
+        None => Err(FORM),
+        Some(_) if !is_whole => Err(Fault::Cut),
+        Some(_) => Ok(report),
+    }
 }
 
 fn number(text: &str) -> Result<f64, Fault> {
@@ -57,6 +62,9 @@ mod tests {
 
     #[test]
     fn another_page_is_told_so() {
+        for cut in ["Active connections: 5 \n", "Active connections: 5 \nserver accepts handled requests\n 1 1 1 \n"] {
+            assert_eq!(read(cut.as_bytes()), Err(Fault::Cut), "{cut}");
+        }
         for page in
             ["", "<html>404</html>", "Active connections: many", "Active connections: -1", "Reading: 1 X: 2", "\u{0}"]
         {

@@ -106,6 +106,37 @@ fn a_report_is_the_same_however_its_page_is_cut() {
 }
 
 #[test]
+fn a_page_that_ends_with_its_connection_is_whole_or_cut() {
+    let [(haproxy, _), _, _, (prometheus, _), _] = &samples()[..] else { panic!("five samples") };
+    let header = "# pxname,svname,qcur,scur,slim,stot,status,weight,bck,type,rtime,last_chk\n";
+    let (front, back) = ("www,FRONTEND,,7,200,50,OPEN,,,0,,\n", "www,BACKEND,4,6,20,50,UP,100,0,1,12,\n");
+    let server = |name: &str| format!("www,{name},0,3,30,9,UP,100,0,2,3,\n");
+    let (a, b) = (server("a"), server("b"));
+    let text = |parts: &[&str]| [&[header], parts].concat().concat();
+    let whole = |source: &LoadSource, page: &str, end: End| {
+        let mut reader = source.reader().unwrap();
+        reader.feed(page.as_bytes()).and_then(|()| reader.check_end(end))
+    };
+    for (page, expected, why) in [
+        (text(&[front, &a, &b, back]), Ok(()), "whole"),
+        (text(&[front, &a, &b, back, "\n"]), Ok(()), "whole, with an empty line"),
+        (text(&[front, &a]), Err(Fault::Cut), "cut after a server"),
+        (text(&[front, &a, &b]), Err(Fault::Cut), "cut before the backend"),
+        (text(&[front, &a, "\n", &b, back]), Err(Fault::Cut), "an empty line between rows"),
+    ] {
+        assert_eq!(whole(haproxy, &page, End::Closed), expected, "{why}");
+    }
+    for (page, expected, why) in [
+        ("# TYPE cpu gauge\ncpu 5\n# EOF\n", Ok(()), "whole"),
+        ("cpu 5\n# EOF", Ok(()), "the last line need not end"),
+        ("# TYPE cpu gauge\ncpu 5\n", Err(Fault::Cut), "no mark"),
+        ("cpu 5\n# EO", Err(Fault::Cut), "half of the mark"),
+    ] {
+        assert_eq!(whole(prometheus, page, End::Marked), expected, "{why}");
+    }
+}
+
+#[test]
 fn no_page_is_read_beyond_its_bound() {
     for (source, _) in samples() {
         for filler in [&b"x\n"[..], b"x", b"{", b" ", b"\0"] {

@@ -7,7 +7,7 @@ use hyper::{
     Request, Response,
     body::{Bytes, Incoming},
     header::{
-        ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue,
+        ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
         TRANSFER_ENCODING, USER_AGENT,
     },
 };
@@ -145,6 +145,7 @@ async fn hear<'s>(response: Response<Incoming>, mut reader: Reader<'s>) -> Resul
         return Err(Failure::Status { got, want: vec![GOOD].into() }.into());
     }
     let is_announced = is_end_announced(response.headers());
+    let has_end_mark = is_open_metrics(response.headers());
     let mut body = response.into_body();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| stop_of(http1::trouble_of(error)))?;
@@ -152,10 +153,18 @@ async fn hear<'s>(response: Response<Incoming>, mut reader: Reader<'s>) -> Resul
             reader.feed(octets)?;
         }
     }
-    if !is_announced {
+    if has_end_mark {
+        reader.check_end(End::Marked)?;
+    } else if !is_announced {
         reader.check_end(End::Closed)?;
     }
     Ok(reader)
+}
+
+/// Whether the page is in OpenMetrics, which ends with a mark.
+fn is_open_metrics(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    kind.to_ascii_lowercase().starts_with(b"application/openmetrics-text")
 }
 
 /// Whether the head says where the body ends (RFC 9112 section 6.3); else the end of the connection is its end.
