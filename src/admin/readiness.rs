@@ -1,6 +1,8 @@
 //! Readiness: what `/readyz` says. Whoever decides by it whether this server gets queries needs one bit; whoever looks at it
 //! wants to know what is wrong even while it serves.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{api::held_texts, server::Serving};
@@ -69,6 +71,22 @@ fn waiting(status: Option<&Status>) -> String {
     format!("waiting for the first round of health checks{progress}: DNS queries are answered after it, within 5 s")
 }
 
+/// One concern for each error, however many monitors have it.
+fn fault_texts(faults: &[MonitorFault]) -> Vec<String> {
+    let mut monitors: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for MonitorFault { monitor, error } in faults {
+        monitors.entry(error).or_default().push(monitor);
+    }
+    let text = |(error, monitors): (&str, Vec<&str>)| match monitors[..] {
+        [monitor] => format!("monitor {monitor:?} judges nothing, its targets keep their status: {error}"),
+        _ => {
+            let names = listing::first_of(monitors.iter().map(|name| format!("{name:?}")), 3, monitors.len());
+            format!("monitors {names} judge nothing, their targets keep their status: {error}")
+        }
+    };
+    monitors.into_iter().map(text).collect()
+}
+
 fn concerns_of(status: &Status) -> Vec<Concern> {
     let mut grave = Vec::new();
     let mut concerns = Vec::new();
@@ -99,10 +117,7 @@ fn concerns_of(status: &Status) -> Vec<Concern> {
     if status.checker.doubt == "suspecting" {
         grave.push("most targets failed at once: verdicts are frozen, the fault may be this server's own".to_owned());
     }
-    for fault in &status.monitor_faults {
-        let MonitorFault { monitor, error } = fault;
-        concerns.push(format!("monitor {monitor:?} judges nothing, its targets keep their status: {error}"));
-    }
+    concerns.extend(fault_texts(&status.monitor_faults));
     let (recovering, dark): (Vec<_>, Vec<_>) = status.distressed.iter().partition(|service| service.is_recovering);
     let dark_count = status.distressed_count.saturating_sub(recovering.len());
     for (services, count, what) in [

@@ -24,14 +24,19 @@ pub enum Check {
 }
 
 impl Check {
-    /// The files of certificates and keys that the check needs.
-    pub fn credentials(&self) -> Vec<&Path> {
-        let terms = match self {
+    /// What a check that speaks TLS trusts and shows.
+    pub fn tls_terms(&self) -> Option<&TlsTerms> {
+        match self {
             Self::Http(check) => check.tls.as_ref(),
             Self::Tls(check) => Some(&check.terms),
             Self::Grpc(check) => check.tls.as_ref(),
             Self::Tcp(_) | Self::Dns(_) | Self::Icmp | Self::Exec(_) | Self::Combine(_) => None,
-        };
+        }
+    }
+
+    /// The files of certificates and keys that the check needs.
+    pub fn credentials(&self) -> Vec<&Path> {
+        let terms = self.tls_terms();
         let client = terms.and_then(|terms| terms.client_certificate.as_ref());
         let client = client.into_iter().flat_map(|files| [&*files.certificate, &*files.key]);
         terms.and_then(|terms| terms.authorities.as_deref()).into_iter().chain(client).collect()

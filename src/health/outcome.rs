@@ -152,6 +152,8 @@ pub enum Failure {
     Tls(Box<str>),
     /// The monitor itself cannot work, whatever the target: its authorities cannot be read, its host is no name.
     Monitor(Box<str>),
+    /// The monitor cannot work: it trusts the system's authorities, and there are none.
+    NoSystemAuthorities,
     /// Anything else that the operating system says of the connection.
     Connection(std::io::ErrorKind),
 }
@@ -204,6 +206,9 @@ impl fmt::Display for Failure {
             Self::CertificateBad(why) => write!(f, "bad certificate: {why}"),
             Self::Tls(why) => write!(f, "TLS handshake failed: {why}"),
             Self::Monitor(why) => write!(f, "the monitor cannot work: {why}"),
+            Self::NoSystemAuthorities => f.write_str(
+                "this system has no CA certificates: install the package `ca-certificates`, or name a file by `ca`",
+            ),
             Self::Connection(kind) => write!(f, "{kind}"),
         }
     }

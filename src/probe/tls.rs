@@ -138,19 +138,12 @@ fn authorities_in(path: &Path) -> Result<(RootCertStore, Vec<CertificateDer<'sta
     if roots.is_empty() { Err(broken(&"the file holds no certificate")) } else { Ok((roots, named)) }
 }
 
-/// The system's authorities.
+/// The system's authorities. That there are none is a warning of the configuration.
 fn system_roots() -> Result<RootCertStore, Failure> {
-    const NONE: &str =
-        "this system has no CA certificates: install the package `ca-certificates`, or name a file by `ca`";
     let mut roots = RootCertStore::empty();
     let (_, refused) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     tracing::debug!(certificates = roots.len(), unusable = refused, "system CA certificates loaded");
-    if !roots.is_empty() {
-        return Ok(roots);
-    }
-    static WARNED: std::sync::Once = std::sync::Once::new();
-    WARNED.call_once(|| tracing::warn!(remedy = NONE, "no TLS target can be verified"));
-    Err(Failure::Monitor(NONE.into()))
+    if roots.is_empty() { Err(Failure::NoSystemAuthorities) } else { Ok(roots) }
 }
 
 /// What an error of the handshake says of the target.

@@ -213,6 +213,9 @@ fn a_system_without_ca_certificates_is_said_once_with_the_remedy() {
     command.env("SSL_CERT_FILE", site.path("none.pem")).env("SSL_CERT_DIR", site.path("none"));
     let server = Server::start(command).unwrap();
     server.until("the faults", LONG, |server| server.status().monitor_faults.len() == 2);
+    let readiness = server.http("/readyz").1;
+    assert!(readiness.contains("monitors \\\"m\\\", \\\"n\\\" judge nothing"), "{readiness}");
+    assert!(!server.log().contains("monitor judges nothing"), "{}", server.log());
     assert_eq!(server.log().matches("no TLS target can be verified").count(), 1, "{}", server.log());
     assert!(server.log().contains("install the package `ca-certificates`"), "{}", server.log());
     assert_eq!(server.addresses(W), ["127.0.65.1"], "no target is down for what this host lacks");

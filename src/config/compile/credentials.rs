@@ -13,15 +13,19 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use crate::config::{
-    diagnostics::Quoted,
-    place::{At, Place},
-    problems::Problems,
-    sources::Sources,
-    spec::{
-        Specs,
-        monitor::credentials::{Client, Credential},
+use crate::{
+    config::{
+        diagnostics::Quoted,
+        place::{At, Place},
+        problems::Problems,
+        sources::Sources,
+        spec::{
+            Specs,
+            monitor::credentials::{Client, Credential},
+        },
     },
+    health::Monitor,
+    listing,
 };
 
 const PEM: &str = "it is a PEM file with a part between -----BEGIN CERTIFICATE----- and -----END CERTIFICATE-----";
@@ -35,6 +39,7 @@ struct Fault {
 
 /// Reports every monitor whose certificates or key cannot be used.
 pub(super) fn check(sources: &Sources, specs: &Specs, problems: &mut Problems) {
+    system_authorities(specs, problems);
     for (monitor, credential) in &specs.credentials {
         let (checked, paths) = match credential {
             Credential::Authorities(path) => (authorities(sources, path), vec![path]),
@@ -51,6 +56,23 @@ pub(super) fn check(sources: &Sources, specs: &Specs, problems: &mut Problems) {
             problems.error(place, message).help(help);
         }
     }
+}
+
+/// Warns once where monitors trust the system's authorities and there are none. The package may be installed later.
+fn system_authorities(specs: &Specs, problems: &mut Problems) {
+    let trusts_system = |monitor: &&At<Monitor>| {
+        monitor.value.check.tls_terms().is_some_and(|terms| terms.verify && terms.authorities.is_none())
+    };
+    let monitors: Vec<_> = specs.monitors.iter().filter(trusts_system).collect();
+    let Some(first) = monitors.first() else { return };
+    let found = rustls_native_certs::load_native_certs().certs;
+    if RootCertStore::empty().add_parsable_certificates(found).0 > 0 {
+        return;
+    }
+    let names = monitors.iter().map(|monitor| Quoted(&monitor.value.name).to_string());
+    let names = listing::first_of(names, 3, monitors.len());
+    let what = format!("no TLS target can be verified: this system has no CA certificates; judging nothing: {names}");
+    problems.warning(first.place, what).help("install the package `ca-certificates`, or name a file by `ca`");
 }
 
 fn authorities(sources: &Sources, path: &At<Box<Path>>) -> Result<(), Fault> {

@@ -20,6 +20,7 @@ impl From<Failure> for LoadFailure {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Monitor(why) => Self::Source(why),
+            failure @ Failure::NoSystemAuthorities => Self::Source(failure.to_string().into()),
             failure => Self::Balancer(failure),
         }
     }
