@@ -126,6 +126,16 @@ impl Aliases {
         list
     }
 
+    /// What an alias stands for.
+    pub(super) fn addresses_of(&self, alias: &Name) -> Vec<IpAddr> {
+        self.known.get(alias).map(Known::addresses).unwrap_or_default()
+    }
+
+    /// What each stands for.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = (&Name, Vec<IpAddr>)> {
+        self.known.iter().map(|(alias, known)| (alias, known.addresses()))
+    }
+
     /// What is worth keeping for the next life, in order of name.
     pub(super) fn saved(&self) -> Vec<SavedAlias> {
         let saved = |(name, known): (&Name, &Known)| {
@@ -139,6 +149,10 @@ impl Aliases {
 }
 
 impl Known {
+    fn addresses(&self) -> Vec<IpAddr> {
+        self.v4.iter().chain(&self.v6).copied().collect()
+    }
+
     fn is_empty(&self) -> bool {
         self.v4.is_empty() && self.v6.is_empty()
     }

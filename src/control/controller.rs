@@ -6,9 +6,11 @@
 //! | what it owns, its start, its loop, its commands | here |
 //! |---|---|
 //! | files taken up or refused | `files` |
+//! | certificates and keys of monitors | `credentials` |
 //! | outcomes, aliases, load reports | `health` |
 //! | snapshots | `publish` |
 
+mod credentials;
 mod files;
 mod health;
 mod publish;
@@ -20,6 +22,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use credentials::Credentials;
 use files::joined;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -140,8 +143,11 @@ pub struct Controller {
     pub(super) drained: Drained,
     pub(super) freezes: u64,
     recovery: Recovery,
-    /// Monitors that judge nothing, and why: those that the log has already.
-    faults: Vec<(Box<str>, Failure)>,
+    /// Monitors that judge nothing, and why.
+    pub(super) faults: Vec<(Box<str>, Failure)>,
+    /// Targets that a monitor could not work on at its latest attempt, and why.
+    broken: HashMap<ProbeKey, Failure>,
+    credentials: Credentials,
     /// When to look again whether the files of those are whole.
     recheck_at: Option<TokioInstant>,
     /// Services in distress that the log was told of.
@@ -235,6 +241,8 @@ impl Controller {
             freezes: 0,
             recovery: Recovery::default(),
             faults: Vec::new(),
+            broken: HashMap::new(),
+            credentials: Credentials::default(),
             recheck_at: None,
             distressed: BTreeMap::new(),
             published: Arc::default(),
@@ -253,11 +261,11 @@ impl Controller {
         controller.note_outlook(outlook);
         controller.log_removed();
         controller.save_files();
-        controller.set_targets().await;
         let aliases = controller.world.topology.aliases.clone();
         let resolvers = controller.world.config.server.resolvers.clone();
         controller.set_aliases(&aliases, &resolvers);
-        controller.aliases.restore(controller.state.aliases(now));
+        controller.restore_aliases(now);
+        controller.set_targets().await;
         controller.set_feeds().await;
         controller.regulator.restore(controller.state.feedback(), &mut controller.conditions);
         let restored = controller.restore_verdicts(now);
@@ -321,6 +329,7 @@ impl Controller {
                     None => return,
                 },
                 Some(()) = inbox.edits.recv() => self.reload(),
+                is_changed = self.credentials.looked() => if is_changed { self.reread_credentials().await },
                 loaded = joined(&mut self.loading) => self.take_up(loaded, &mut inbox).await,
                 () = &mut first_round, if self.first_round.is_some() => self.end_first_round(&mut inbox),
                 () = sleep_until(wake.unwrap_or_else(TokioInstant::now)), if wake.is_some() => {}
@@ -344,6 +353,7 @@ impl Controller {
             self.canary_at,
             self.reload_at,
             self.recheck_at,
+            self.credentials.due(),
             lapse,
             pending_end,
             recovered,
@@ -378,6 +388,7 @@ impl Controller {
         if is_due(self.recheck_at) {
             self.reread_credentials().await;
         }
+        self.credentials.look(now);
         if self.canary_at.is_some_and(|at| at <= now) {
             self.canary_at = Some(now + CANARY);
             canary::ask(&self.world.config.server.canaries, canary);

@@ -94,10 +94,9 @@ pub(super) fn status(controller: &mut Controller, snapshot: &Snapshot, listing: 
             .collect(),
         targets: targets(controller),
         monitor_faults: controller
-            .prober
-            .faults()
-            .into_iter()
-            .map(|(monitor, failure)| MonitorFault { monitor: monitor.into(), error: failure.to_string() })
+            .faults
+            .iter()
+            .map(|(monitor, failure)| MonitorFault { monitor: monitor.to_string(), error: failure.to_string() })
             .collect(),
         aliases: controller.aliases.status(),
         loads: loads(controller),

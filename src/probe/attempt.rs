@@ -1,12 +1,24 @@
 //! One attempt: a target, its deadline, and what came of it, told apart from what was our own doing.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use tokio::{net::lookup_host, task::JoinSet, time::Instant};
 
 use super::{
-    ProbeKey, certificate::TlsProbe, dns::DnsProbe, exec::ExecProbe, grpc::GrpcProbe, http::HttpProbe, icmp::IcmpProbe,
-    pulse::Pulse, tcp,
+    ProbeKey,
+    aliases::{AliasAddresses, Known},
+    certificate::TlsProbe,
+    dns::DnsProbe,
+    exec::ExecProbe,
+    grpc::GrpcProbe,
+    http::HttpProbe,
+    icmp::IcmpProbe,
+    pulse::Pulse,
+    tcp,
 };
 use crate::{
     health::{Check, Failure, Monitor, Note, Outcome},
@@ -46,6 +58,7 @@ pub(super) struct Checker {
     port: u16,
     /// Or why no probe of it can pass.
     kind: Result<Kind, Failure>,
+    aliases: AliasAddresses,
 }
 
 #[derive(Debug)]
@@ -75,7 +88,29 @@ impl Checker {
             }
             Check::Exec(check) => (0, ExecProbe::new(check, &monitor.name).map(Kind::Exec)),
         };
-        Self { port, kind }
+        Self { port, kind, aliases: AliasAddresses::default() }
+    }
+
+    /// The same, with these as the addresses of aliases.
+    pub(super) fn with_aliases(self, aliases: AliasAddresses) -> Self {
+        Self { aliases, ..self }
+    }
+
+    /// The addresses of a name that is an alias.
+    ///
+    /// # Errors
+    /// It is not resolved in time.
+    async fn known_addresses(&self, key: &ProbeKey) -> Result<Option<Arc<[IpAddr]>>, ()> {
+        match &key.target {
+            // A program resolves for itself what is a name.
+            ProbeTarget::Host(_) if matches!(self.kind, Ok(Kind::Exec(_))) => Ok(None),
+            ProbeTarget::Host(name) => match self.aliases.of(name, key.monitor.timeout).await {
+                Known::Other => Ok(None),
+                Known::Addresses(addresses) => Ok(Some(addresses)),
+                Known::Unresolved => Err(()),
+            },
+            ProbeTarget::Address(_) => Ok(None),
+        }
     }
 
     /// Why the monitor cannot work, whatever its targets do.
@@ -103,9 +138,13 @@ pub(super) async fn attempt(checker: &Arc<Checker>, key: &ProbeKey, pulse: &Puls
         return None;
     }
     let timeout = key.monitor.timeout;
+    let Ok(known) = checker.known_addresses(key).await else {
+        tracing::debug!(monitor = %key.monitor.name, endpoint = %key.target, "probe not possible: alias not resolved");
+        return None;
+    };
     let start = Instant::now();
     let lost = pulse.lost(start);
-    let result = match tokio::time::timeout(timeout, probe(checker, &key.target)).await {
+    let result = match tokio::time::timeout(timeout, probe(checker, &key.target, known)).await {
         Ok(Ok(pass)) => Ok(pass),
         Ok(Err(Trouble::Target(failure))) => Err(failure),
         Ok(Err(Trouble::Ours(error))) => {
@@ -130,7 +169,8 @@ pub(super) async fn attempt(checker: &Arc<Checker>, key: &ProbeKey, pulse: &Puls
     })
 }
 
-async fn probe(checker: &Arc<Checker>, target: &ProbeTarget) -> Result<Pass, Trouble> {
+/// Probes a target; `known` are the addresses of one that is an alias.
+async fn probe(checker: &Arc<Checker>, target: &ProbeTarget, known: Option<Arc<[IpAddr]>>) -> Result<Pass, Trouble> {
     let literal = target.to_string();
     // A program is told the target as it is configured, and resolves for itself what is a name.
     if let Ok(Kind::Exec(probe)) = &checker.kind {
@@ -138,17 +178,22 @@ async fn probe(checker: &Arc<Checker>, target: &ProbeTarget) -> Result<Pass, Tro
     }
     let address = match target {
         ProbeTarget::Address(address) => SocketAddr::new(*address, checker.port),
-        ProbeTarget::Host(_) => return probe_any(checker, literal).await,
+        ProbeTarget::Host(_) => {
+            let addresses: Vec<SocketAddr> = match known {
+                Some(known) => known.iter().map(|address| SocketAddr::new(*address, checker.port)).collect(),
+                None => lookup_host((&*literal, checker.port)).await.map_err(|_| Failure::Unresolved)?.collect(),
+            };
+            return probe_any(checker, literal, addresses).await;
+        }
     };
     checker.probe(&literal, address).await
 }
 
-/// Resolves a name and asks its addresses side by side, so that one that hangs leaves the others their time. One that passes
+/// Asks a name's addresses side by side, so that one that hangs leaves the others their time. One that passes
 /// is enough; else the failure that came last is told.
-async fn probe_any(checker: &Arc<Checker>, host: String) -> Result<Pass, Trouble> {
-    let addresses = lookup_host((host.as_str(), checker.port)).await.map_err(|_| Failure::Unresolved)?;
+async fn probe_any(checker: &Arc<Checker>, host: String, addresses: Vec<SocketAddr>) -> Result<Pass, Trouble> {
     let mut attempts = JoinSet::new();
-    for address in addresses.take(MOST_ADDRESSES) {
+    for address in addresses.into_iter().take(MOST_ADDRESSES) {
         let (checker, host) = (Arc::clone(checker), host.clone());
         attempts.spawn(async move { checker.probe(&host, address).await });
     }

@@ -9,6 +9,7 @@
 //! Invariants: at most one probe per [`ProbeKey`] at a time; the number of probes started in any second depends on the
 //! configuration alone, not on what the targets answer; a failure in whose time this process did not run is thrown away.
 
+mod aliases;
 mod attempt;
 mod body;
 mod certificate;

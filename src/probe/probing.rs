@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -10,12 +11,16 @@ use tokio::sync::mpsc;
 
 use super::{
     ProbeKey, Report,
+    aliases::AliasAddresses,
     attempt::{Checker, attempt},
     job::{Job, Pace},
     pulse::Pulse,
     scheduler::{Limits, Scheduled, Tally},
 };
-use crate::health::{Failure, Monitor, Outcome};
+use crate::{
+    dns::Name,
+    health::{Failure, Monitor, Outcome},
+};
 
 /// The handle to the task that probes. Dropped, all probing ends.
 #[derive(Debug)]
@@ -39,6 +44,16 @@ impl Prober {
         self.0.job().faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Makes `aliases` the names that are probed at the addresses given by [`Prober::note_alias`], and at no others.
+    pub fn set_aliases(&self, aliases: &[Name]) {
+        self.0.job().aliases.set(aliases);
+    }
+
+    /// Notes what an alias stands for.
+    pub fn note_alias(&self, alias: &Name, addresses: Vec<IpAddr>) {
+        self.0.job().aliases.note(alias, addresses);
+    }
+
     /// Waits until each target of the latest [`Prober::set`] was probed once, but no longer than their starts and the longest of
     /// their timeouts take, and never longer than 5 s.
     pub async fn first_round(&self) {
@@ -56,6 +71,7 @@ impl Prober {
 struct Probing {
     /// Of the latest set.
     faults: Mutex<Vec<(Box<str>, Failure)>>,
+    aliases: AliasAddresses,
 }
 
 impl Job for Probing {
@@ -75,8 +91,8 @@ impl Job for Probing {
         let ready = keys
             .into_iter()
             .map(|key| {
-                let checker =
-                    checkers.entry(Arc::clone(&key.monitor)).or_insert_with(|| Arc::new(Checker::new(&key.monitor)));
+                let new = || Arc::new(Checker::new(&key.monitor).with_aliases(self.aliases.clone()));
+                let checker = checkers.entry(Arc::clone(&key.monitor)).or_insert_with(new);
                 let checker = Arc::clone(checker);
                 (key, checker)
             })

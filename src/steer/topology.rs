@@ -94,7 +94,8 @@ pub struct Probe {
 pub enum ProbeTarget {
     /// An address of an endpoint.
     Address(IpAddr),
-    /// The name that an endpoint stands for, resolved by the system's resolver at each probe.
+    /// The name that an endpoint stands for. An alias is probed at the addresses that it was resolved to; any other name is
+    /// resolved by the system's resolver at each probe.
     Host(Name),
 }
 

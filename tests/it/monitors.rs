@@ -131,3 +131,46 @@ fn a_certificate_that_expires_soon_is_told_of_and_may_count_as_up() {
         }
     }
 }
+
+#[test]
+fn a_program_that_goes_missing_later_stops_the_judgement() {
+    let site = site("exec = { argv = [\"./check\", \"{address}\"] }", &["127.0.0.2", "127.0.0.3"]);
+    let write = || {
+        site.write("zones/check", "#!/bin/sh\n[ $1 = 127.0.0.2 ]\n");
+        fs::set_permissions(site.path("zones/check"), fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    write();
+    let server = site.serve();
+    server.until_answers("all.example.org", &["127.0.0.2"], LONG);
+    fs::remove_file(site.path("zones/check")).unwrap();
+    server.until("it is said", LONG, |server| !server.status().monitor_faults.is_empty());
+    let (faults, readiness) = (server.status().monitor_faults, server.http("/readyz").1);
+    assert!(faults.len() == 1 && faults[0].error.contains("cannot run"), "{faults:?}");
+    assert!(readiness.contains("judges nothing"), "{readiness}");
+    let started = server.metric("portolan_probes_started_total", "");
+    server.until("more probes than `fall`", LONG, |server| {
+        assert_eq!(verdict(server, "web", "127.0.0.2").as_deref(), Some("up"));
+        server.metric("portolan_probes_started_total", "") > started + 8.0
+    });
+    write();
+    server.until("the monitor works again", LONG, |server| server.status().monitor_faults.is_empty());
+    assert_eq!(server.addresses("all.example.org"), ["127.0.0.2"]);
+}
+
+#[test]
+fn a_ca_file_that_is_replaced_is_read_again_without_a_reload() {
+    if !are_installed(&["nginx"]) {
+        return;
+    }
+    let (old, new) = (Authority::new(), Authority::new());
+    let (port, address) = (free_port(), "127.0.22.1");
+    let (certificate, key) = new.sign("www.example.org", 2100);
+    let _balancer = Balancer::nginx(address, port, Serves::Tls { certificate: &certificate, key: &key });
+    let site = site(&format!("tls = {{ port = {port}, host = \"www.example.org\", ca = \"ca.pem\" }}"), &[address]);
+    site.write("zones/ca.pem", &old.certificate);
+    let server = site.serve();
+    server.until("it is down", LONG, |server| verdict(server, "web", address).as_deref() == Some("down"));
+    site.replace("zones/ca.pem", &new.certificate);
+    server.until("it is up", LONG, |server| verdict(server, "web", address).as_deref() == Some("up"));
+    assert_eq!(server.status().configuration.reloads, 0, "a certificate is no file of the configuration");
+}

@@ -51,6 +51,8 @@ impl Controller {
         self.probed = topology;
         let probed = active.iter().map(|target| target.key.clone()).collect();
         self.ledger.set(active, self.epoch.elapsed());
+        self.credentials.note(&self.probed).await;
+        self.broken.retain(|key, _| self.ids.contains_key(key));
         self.prober.set(probed).await;
         self.note_faults();
         self.touched.clear();
@@ -59,21 +61,40 @@ impl Controller {
     /// Reads again the certificates and keys that monitors need.
     pub(super) async fn reread_credentials(&mut self) {
         let probed = self.ledger.keys().cloned().collect();
+        self.credentials.note(&self.probed).await;
         self.prober.set(probed).await;
         self.note_faults();
     }
 
+    /// Notes that a monitor could not work on a target, or `None`: that it could. Such an outcome judges nothing.
+    fn note_broken(&mut self, key: &ProbeKey, failure: Option<&Failure>) {
+        let is_changed = match failure {
+            Some(failure) => self.broken.insert(key.clone(), failure.clone()).as_ref() != Some(failure),
+            None => self.broken.remove(key).is_some(),
+        };
+        if is_changed {
+            self.note_faults();
+        }
+    }
+
     /// Logs which monitors cannot work any more, and which can again. While there are any, their files are looked at again.
     fn note_faults(&mut self) {
-        let faults = self.prober.faults();
-        for (monitor, error) in faults.iter().filter(|fault| !self.faults.contains(fault)) {
+        let mut faults = self.prober.faults();
+        let is_unreadable = !faults.is_empty();
+        faults.extend(self.broken.iter().map(|(key, failure)| (key.monitor.name.clone(), failure.clone())));
+        faults.sort_by(|a, b| (&a.0, a.1.to_string()).cmp(&(&b.0, b.1.to_string())));
+        faults.dedup();
+        // The want of the system's authorities is a warning of the configuration: once, and not for each monitor.
+        let is_news =
+            |fault: &&(Box<str>, Failure)| !self.faults.contains(fault) && fault.1 != Failure::NoSystemAuthorities;
+        for (monitor, error) in faults.iter().filter(is_news) {
             tracing::error!(%monitor, %error, "monitor judges nothing, its targets keep their status");
         }
         let is_fixed = |(monitor, _): &&(Box<str>, Failure)| !faults.iter().any(|(other, _)| other == monitor);
         for (monitor, _) in self.faults.iter().filter(is_fixed) {
             tracing::info!(%monitor, "monitor works again");
         }
-        self.recheck_at = (!faults.is_empty()).then(|| TokioInstant::now() + RECHECK);
+        self.recheck_at = is_unreadable.then(|| TokioInstant::now() + RECHECK);
         self.faults = faults;
     }
 
@@ -107,6 +128,11 @@ impl Controller {
     }
 
     pub(super) fn record(&mut self, report: &Report) {
+        if let Err(failure @ Failure::Monitor(_)) = &report.outcome.result {
+            self.note_broken(&report.key, Some(failure));
+            return;
+        }
+        self.note_broken(&report.key, None);
         let had_note = self.ledger.last_outcome(&report.key).is_some_and(|(outcome, _)| outcome.note.is_some());
         if let Some(note) = report.outcome.note.as_ref().filter(|_| !had_note) {
             tracing::warn!(monitor = %report.key.monitor.name, endpoint = %report.key.target, %note, "probe passed with a warning");
@@ -210,7 +236,16 @@ impl Controller {
     /// Makes the topology's aliases what is resolved.
     pub(super) fn set_aliases(&mut self, aliases: &[Name], resolvers: &[std::net::SocketAddr]) {
         self.aliases.set(aliases);
+        self.prober.set_aliases(aliases);
         self.resolver.set(aliases, resolvers);
+    }
+
+    /// Gives aliases what they stood for in a previous run.
+    pub(super) fn restore_aliases(&mut self, now: i64) {
+        self.aliases.restore(self.state.aliases(now));
+        for (alias, addresses) in self.aliases.addresses() {
+            self.prober.note_alias(alias, addresses);
+        }
     }
 
     /// Waits until every alias was asked for that no earlier life knows of. Probes go on meanwhile.
@@ -229,9 +264,11 @@ impl Controller {
 
     pub(super) fn take_resolved(&mut self, report: resolve::Report) {
         let now = TokioInstant::now();
+        let alias = report.alias.clone();
         if self.aliases.take(report, unix_now()) {
             self.save_at.get_or_insert(now + SAVE);
         }
+        self.prober.note_alias(&alias, self.aliases.addresses_of(&alias));
         self.publish_at.get_or_insert(now + COALESCE);
     }
 

@@ -31,6 +31,7 @@ mod trust;
 
 use super::{
     Limits, ProbeKey, Prober, Report,
+    aliases::AliasAddresses,
     attempt::{Checker, attempt},
     pulse::Pulse,
 };
@@ -186,6 +187,22 @@ async fn tcp_passes_where_a_connection_opens_over_ipv4_ipv6_and_a_name() {
     let listener = listen("::1".parse().unwrap());
     let address = listener.local_addr().unwrap();
     assert_eq!(ask(tcp(address), address).await, Ok(()));
+}
+
+#[tokio::test]
+async fn an_alias_is_probed_at_the_addresses_that_it_stands_for() {
+    let listener = listen(LOOPBACK);
+    let check = Check::Tcp(TcpCheck { port: listener.local_addr().unwrap().port() });
+    let (aliases, alias): (_, crate::dns::Name) = (AliasAddresses::default(), "lb.invalid".parse().unwrap());
+    aliases.set(std::slice::from_ref(&alias));
+    aliases.note(&alias, vec![LOOPBACK]);
+    let key = ProbeKey { monitor: Arc::new(monitor(check)), target: ProbeTarget::Host(alias.clone()) };
+    let (checker, pulse) = (Checker::new(&key.monitor).with_aliases(aliases.clone()), Pulse::new());
+    let checker = Arc::new(checker);
+    let outcome = attempt(&checker, &key, &pulse).await.unwrap();
+    assert_eq!(outcome.result, Ok(()), "the system's resolver knows no such name");
+    aliases.note(&alias, Vec::new());
+    assert_eq!(attempt(&checker, &key, &pulse).await, None, "one that is not resolved is not judged");
 }
 
 #[tokio::test]

@@ -56,7 +56,7 @@ fn program_at(program: &At<&str>, item: Item<'_>, directory: &Path, problems: &m
     if !found {
         problems
             .warning(program.place, format!("{} runs {}, which is no program here", item.subject, Quoted(&path)))
-            .help("install it and make it executable; until then the monitor's targets are down");
+            .help("install it and make it executable; until then the monitor judges nothing");
     }
     path.into()
 }
