@@ -21,6 +21,7 @@ mod layout;
 mod lexer;
 mod location;
 mod problem;
+mod remedy;
 mod special;
 mod svcb;
 
@@ -170,8 +171,14 @@ impl Reader<'_, '_> {
         while self.result.errors.len() <= MAX_ERRORS {
             let read = match lexer.entry(&mut tokens) {
                 Ok(None) => break,
+                // Two versions of the file: whatever else seems wrong follows from that.
+                Ok(Some(_)) if remedy::is_conflict(&tokens[0]) => {
+                    return self.tell(source, remedy::conflict(&tokens[0]));
+                }
                 Ok(Some(_)) if directive::is_directive(&tokens[0]) => self.directive(source, &tokens, &mut state),
-                Ok(Some(start)) => self.entry(source, start, &tokens, &mut state),
+                Ok(Some(start)) => self
+                    .entry(source, start, &tokens, &mut state)
+                    .map_err(|problem| remedy::of_entry(problem, start, &tokens)),
                 Err(problem) => Err(problem),
             };
             if let Err(problem) = read {
@@ -362,7 +369,10 @@ fn read_ttl_and_type(fields: &mut Fields<'_, '_>) -> Result<(Option<u32>, Rtype)
             if word.parse::<std::net::IpAddr>().is_ok() {
                 return problem.help("the type of the record is missing: A or AAAA stands before an address");
             }
-            problem
+            match remedy::nearest_type(word) {
+                Some(near) => problem.help(format!("did you mean {near}?")),
+                None => problem,
+            }
         })?;
         // RFC 6895 section 3.1: OPT and the types from 128 to 255 but SPF and the EUIs are not data of zones.
         return match rtype.0 {

@@ -77,10 +77,10 @@ impl<'t, 'a> Fields<'t, 'a> {
         if word.is_empty() || !word.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(self.wrong(format!("the {what} {word:?} is not a number")));
         }
-        word.parse()
-            .ok()
-            .filter(|&number| number <= max)
-            .ok_or_else(|| self.wrong(format!("the {what} {word} is above its maximum, {max}")))
+        word.parse().ok().filter(|&number| number <= max).ok_or_else(|| {
+            self.wrong(format!("the {what} {word} is above its maximum, {max}"))
+                .help(format!("write a number from 0 to {max}"))
+        })
     }
 
     /// The next field as seconds up to `max`, written as a number or with units (`1h30m`).

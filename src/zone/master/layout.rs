@@ -11,6 +11,7 @@ use super::{
     fields::Fields,
     location,
     problem::Problem,
+    remedy,
     special::{self, CERTIFICATE_KINDS, DNSSEC_ALGORITHMS},
     svcb,
 };
@@ -206,6 +207,9 @@ fn help_with_fields(problem: Problem, rtype: Rtype, layout: Layout, written: Fie
         !matches!(form, U8 | U16 | U32 | Period | Moment | Ipv4 | Ipv6 | Name | Text | Octets | Tag | Type | Algorithm)
     };
     let count = written.count();
+    if let Some(help) = swapped(layout, written) {
+        return problem.help(help);
+    }
     if count == layout.len() || layout.iter().any(|(form, _)| has_any_number(form)) {
         return problem;
     }
@@ -213,6 +217,14 @@ fn help_with_fields(problem: Problem, rtype: Rtype, layout: Layout, written: Fie
     let fields = if names.len() == 1 { "one field" } else { "these fields" };
     let comment = if count > names.len() { "; a comment starts with \";\"" } else { "" };
     problem.help(format!("the data of {rtype} is {fields}: {}; this record has {count}{comment}", names.join(", ")))
+}
+
+/// What to write where the number and the name of a record stand in the wrong order.
+fn swapped(layout: Layout, mut written: Fields<'_, '_>) -> Option<String> {
+    let ([(U16, what), (Name, _)], 2) = (layout, written.count()) else { return None };
+    let (first, second) = (written.word(what).ok()?, written.word(what).ok()?);
+    let is_swapped = first.parse::<u16>().is_err() && second.parse::<u16>().is_ok();
+    is_swapped.then(|| format!("the {what} comes first: {second} {first}"))
 }
 
 /// Reads `\# length hex` (RFC 3597 section 5).
@@ -244,6 +256,10 @@ fn read(form: Form, what: &str, fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) 
     match form {
         U8 => out.push(fields.number(what, 0xff)? as u8),
         U16 => out.extend((fields.number(what, 0xffff)? as u16).to_be_bytes()),
+        U32 if what == "serial" => {
+            const HELP: &str = "a serial is a number up to 4294967295: the day and two digits, 2026013101, have ten";
+            out.extend(fields.number(what, u32::MAX).map_err(|problem| problem.help(HELP))?.to_be_bytes());
+        }
         U32 => out.extend(fields.number(what, u32::MAX)?.to_be_bytes()),
         Period => out.extend(fields.period(what, u32::MAX)?.to_be_bytes()),
         Moment => out.extend(special::moment(what, fields)?.to_be_bytes()),
@@ -309,7 +325,10 @@ fn address<A: std::str::FromStr>(what: &str, fields: &mut Fields<'_, '_>) -> Res
         if word.parse::<Ipv4Addr>().is_ok() {
             return problem.help("an IPv4 address goes into an A record");
         }
-        problem
+        match remedy::of_address(word) {
+            Some(help) => problem.help(help),
+            None => problem.help("write an address: 192.0.2.1 in an A record, 2001:db8::1 in an AAAA record"),
+        }
     })
 }
 

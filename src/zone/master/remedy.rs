@@ -1,0 +1,102 @@
+//! What to write in place of frequent mistakes: comments of other languages, a blank before the owner, swapped fields, misspelt
+//! types, host names in place of addresses.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use super::{
+    fields::period_secs,
+    lexer::{Kind, Start, Token},
+    problem::Problem,
+};
+use crate::dns::Rtype;
+
+/// The types that people write.
+const COMMON_TYPES: [&str; 18] = [
+    "A", "AAAA", "CAA", "CNAME", "DNAME", "DS", "HTTPS", "MX", "NAPTR", "NS", "PTR", "SOA", "SPF", "SRV", "SSHFP",
+    "SVCB", "TLSA", "TXT",
+];
+
+/// Whether an entry starts with a mark of a merge conflict.
+pub(super) fn is_conflict(first: &Token<'_>) -> bool {
+    first.kind == Kind::Word && matches!(first.text, b"<<<<<<<" | b">>>>>>>")
+}
+
+/// What to say of it.
+pub(super) fn conflict(first: &Token<'_>) -> Problem {
+    Problem::new(first.spot, "the marks of a merge conflict stand here").help(
+        "keep what is to hold of the two versions, and remove the lines that start with <<<<<<<, ======= and >>>>>>>",
+    )
+}
+
+/// A problem of an entry, with the help that the whole entry shows.
+pub(super) fn of_entry(problem: Problem, start: Start, tokens: &[Token<'_>]) -> Problem {
+    let is_comment =
+        |token: &Token<'_>| token.kind == Kind::Word && (token.text.starts_with(b"#") || token.text.starts_with(b"//"));
+    if tokens.iter().any(is_comment) {
+        return problem.help("a comment starts with \";\" in a master file: write it in place of # or //");
+    }
+    if let (Start::Blank, [first, second, ..]) = (start, tokens)
+        && !is_before_data(first)
+        && is_before_data(second)
+    {
+        return problem.help(
+            "remove the blank at the start of the line: behind one, the record has the owner of the record before it",
+        );
+    }
+    problem
+}
+
+/// Whether a field can stand between the owner and the data: a TTL, a class or a type.
+fn is_before_data(token: &Token<'_>) -> bool {
+    let Ok(word) = std::str::from_utf8(token.text) else { return false };
+    word.eq_ignore_ascii_case("IN") || word.parse::<Rtype>().is_ok() || period_secs(token.text).is_some()
+}
+
+/// The type that a misspelt one was meant to be.
+pub(super) fn nearest_type(word: &str) -> Option<&'static str> {
+    let word = word.to_ascii_uppercase();
+    COMMON_TYPES.into_iter().find(|known| known.len() > 1 && is_near(word.as_bytes(), known.as_bytes()))
+}
+
+/// Whether two words differ in one letter, or in the order of their letters.
+fn is_near(word: &[u8], known: &[u8]) -> bool {
+    let sorted = |word: &[u8]| {
+        let mut letters = word.to_vec();
+        letters.sort_unstable();
+        letters
+    };
+    let without_one =
+        |long: &[u8], short: &[u8]| (0..long.len()).any(|at| [&long[..at], &long[at + 1..]].concat() == short);
+    match word.len() as isize - known.len() as isize {
+        0 => sorted(word) == sorted(known) || word.iter().zip(known).filter(|(a, b)| a != b).count() == 1,
+        1 => without_one(word, known),
+        -1 => without_one(known, word),
+        _ => false,
+    }
+}
+
+/// What to write in place of a word that is no address.
+pub(super) fn of_address(word: &str) -> Option<String> {
+    if let Ok(address) = word.parse::<SocketAddr>() {
+        return Some(format!("leave the port away: {}", address.ip()));
+    }
+    if let Some((address, _)) = word.split_once('/') {
+        return Some(format!("leave the prefix length away: {address}"));
+    }
+    let numbers: Vec<u32> = word.split('.').filter_map(|part| part.parse().ok()).collect();
+    if let [a, b, c, d] = numbers[..]
+        && word.split('.').count() == 4
+    {
+        let octets = [a, b, c, d].map(u8::try_from);
+        return Some(match octets {
+            [Ok(a), Ok(b), Ok(c), Ok(d)] => format!("write it without leading zeros: {}", Ipv4Addr::new(a, b, c, d)),
+            _ => "an IPv4 address is four numbers from 0 to 255".to_owned(),
+        });
+    }
+    let is_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if word.contains(|c: char| c.is_ascii_alphabetic()) && word.chars().all(is_host) {
+        let dot = if word.contains('.') && !word.ends_with('.') { "." } else { "" };
+        return Some(format!("a host name goes into a CNAME record: CNAME {word}{dot}"));
+    }
+    None
+}
