@@ -9,7 +9,10 @@ use std::path::Path;
 use rustls::{
     RootCertStore,
     crypto::ring::default_provider,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
     sign::CertifiedKey,
 };
 
@@ -90,14 +93,25 @@ fn authorities(sources: &Sources, path: &At<Box<Path>>) -> Result<(), Fault> {
 fn client(sources: &Sources, certificate: &At<Box<Path>>, key: &At<Box<Path>>) -> Result<(), Fault> {
     let chain = certificates(sources, certificate, "the client certificate")?;
     let octets = octets(sources, key, "the key of the client certificate")?;
-    let private = PrivateKeyDer::from_pem_slice(&octets).map_err(|_| {
+    let private = PrivateKeyDer::from_pem_slice(&octets).map_err(|error| {
         let help = "it is an unencrypted PEM file with a part between -----BEGIN PRIVATE KEY----- and its end";
-        fault(key, format!("{} holds no private key", shown(key)), help)
+        let what = match error {
+            pem::Error::NoItemsFound => format!("{} holds no private key", shown(key)),
+            error => format!("{} is damaged: {}", shown(key), reason(&error)),
+        };
+        fault(key, what, help)
     })?;
     CertifiedKey::from_der(chain, private, &default_provider()).map(drop).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => {
             let what = format!("the key in {} is not that of the certificate in {}", shown(key), shown(certificate));
             fault(key, what, "name the key that the certificate was made with")
+        }
+        // No parser of a kind of key took it.
+        rustls::Error::General(_) => {
+            let what = format!("the key in {} is of no kind that is known here, or too short", shown(key));
+            const HELP: &str =
+                "make certificate and key again: RSA of 2048 to 8192 bits, ECDSA on P-256 or P-384, or Ed25519";
+            fault(key, what, HELP)
         }
         error => {
             let what = format!("the certificate in {} and its key cannot be used: {error}", shown(certificate));
@@ -113,7 +127,19 @@ fn certificates(sources: &Sources, path: &At<Box<Path>>, what: &str) -> Result<V
     match read {
         Ok(chain) if chain.is_empty() => Err(fault(path, format!("{} holds no certificate", shown(path)), PEM)),
         Ok(chain) => Ok(chain.into_iter().map(CertificateDer::into_owned).collect()),
-        Err(error) => Err(fault(path, format!("{} is damaged: {error}", shown(path)), PEM)),
+        Err(error) => Err(fault(path, format!("{} is damaged: {}", shown(path), reason(&error)), PEM)),
+    }
+}
+
+/// Why a PEM file cannot be read, in words: the error itself shows octets as numbers.
+fn reason(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { end_marker } => {
+            format!("the line -----END {}----- is missing", String::from_utf8_lossy(end_marker).trim_matches('-'))
+        }
+        pem::Error::IllegalSectionStart { .. } => "a -----BEGIN line does not end in five hyphens".to_owned(),
+        pem::Error::Base64Decode(_) => "what stands between its BEGIN and END lines is not base64".to_owned(),
+        error => error.to_string(),
     }
 }
 

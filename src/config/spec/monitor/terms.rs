@@ -7,6 +7,7 @@ use rustls::pki_types::ServerName;
 use crate::{
     config::{
         diagnostics::Quoted,
+        hostname,
         place::At,
         problems::Problems,
         reader::{Item, Subject, TableReader},
@@ -62,6 +63,12 @@ pub(super) fn host(table: &mut TableReader<'_>, place: Place, problems: &mut Pro
     if place.takes(text.value) {
         return Some(Some(text.value.into()));
     }
+    if let Some(meant) = meant(text.value, place) {
+        problems
+            .error(text.place, format!("{} has host {}, which is no host name", item.subject, Quoted(text.value)))
+            .help(format!("write host = {}", Quoted(&meant)));
+        return None;
+    }
     let (name, port) = name_and_port(text.value);
     let bare = name.trim_start_matches('[').trim_end_matches(']');
     let (what, help) = if place != Place::Header && port.is_some() && place.takes(name) {
@@ -82,6 +89,19 @@ pub(super) fn host(table: &mut TableReader<'_>, place: Place, problems: &mut Pro
     };
     problems.error(text.place, format!("{} has host {}{what}", item.subject, Quoted(text.value))).help(help);
     None
+}
+
+/// The host of a URL, and the A-labels of an internationalised name.
+fn meant(text: &str, place: Place) -> Option<String> {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (name, port) = name_and_port(host);
+    let name = hostname::ascii(name)?;
+    let meant = match port.filter(|_| place == Place::Header) {
+        Some(port) => format!("{name}:{port}"),
+        None => name.into_owned(),
+    };
+    (rest != text || host != rest || !text.is_ascii()).then_some(meant).filter(|meant| place.takes(meant))
 }
 
 /// `www.example.com:8443` in two; a bare IPv6 address has no port.
