@@ -17,6 +17,7 @@ use super::{
     Location, TreeFault,
     address::{Address, Carriage, carried},
     leaves::Leaves,
+    metadata,
     record::Record,
     tree::Tree,
 };
@@ -140,6 +141,7 @@ impl Database {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_watched(label: &str, bytes: Vec<u8>, watch: &mut dyn FnMut(Progress)) -> Result<Self, DatabaseError> {
+        let bytes = metadata::with_optional_keys(bytes);
         read(label, &bytes, watch).map_err(|fault| DatabaseError { label: label.into(), fault })
     }
 

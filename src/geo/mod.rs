@@ -16,6 +16,7 @@ mod grid;
 mod joint;
 mod leaves;
 mod location;
+mod metadata;
 mod overlay;
 mod record;
 mod runs;

@@ -38,3 +38,20 @@ fn no_sample_file_is_left_out() {
 }
 
 const GOLDEN: &str = include_str!("broken.txt");
+
+/// The format makes `description` and `languages` optional.
+#[test]
+fn metadata_without_optional_keys_is_accepted() {
+    let mut bytes = bytes("Country", &[("192.0.2.0/24", country("DE"))]);
+    let entries: [&[u8]; 2] = [b"\x4bdescription\xe1\x42en\x51written by a test", b"\x49languages\x00\x04"];
+    for entry in entries {
+        let at = bytes.windows(entry.len()).position(|window| window == entry).expect("the writer's form");
+        bytes.drain(at..at + entry.len());
+        let marker = b"\xab\xcd\xefMaxMind.com";
+        let map = bytes.windows(marker.len()).rposition(|window| window == marker).unwrap() + marker.len();
+        bytes[map] -= 1;
+        let database = Database::open("db", bytes.clone()).unwrap();
+        let (location, _) = database.lookup("192.0.2.1".parse().unwrap());
+        assert_eq!(location.country.as_deref(), Some("DE"));
+    }
+}
