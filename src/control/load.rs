@@ -31,15 +31,14 @@ use crate::{
     },
     dns::Name,
     snapshot::{Identity, Snapshot},
-    steer::{Chart, Compiler, Conditions, ServiceId, State, Surveys, Topology, ZoneId},
+    steer::{Chart, Compiler, Conditions, ServiceId, Surveys, Topology, ZoneId},
     zone::Zones,
 };
 
 /// A load that still fails after so many choices of files is refused.
 const CHOICES: usize = 5;
 /// What to do where there is no zone to serve.
-const NO_ZONE: &str =
-    "put NAME.zone or a *.toml file with [zone.\"NAME\"] there, or name another directory with --zones DIR";
+const NO_ZONE: &str = "put NAME.zone or a *.toml file with [zone.\"NAME\"] there, or name another directory";
 /// What to do about a removal that is held.
 const ACCEPT_REMOVAL: &str = "restore the files; or, if this is intended, run `portolan reload --accept-removal`, \
                               or send SIGHUP twice within 10 seconds";
@@ -421,7 +420,7 @@ impl Loading {
             "configuration compiled"
         );
         Ok(Some(Loaded::World(Box::new(World {
-            warnings: warnings.into_iter().chain(lapsed(&config, &topology)).chain(geography.iter().cloned()).collect(),
+            warnings: warnings.into_iter().chain(geography.iter().cloned()).collect(),
             geography,
             footprint,
             zones: Arc::new(zones),
@@ -490,21 +489,6 @@ impl Loading {
         let has_progress = self.holds.len() > before;
         if has_progress { Ok(()) } else { Err(Refusal::plain(failed.into_iter().map(|zone| zone.reason).collect())) }
     }
-}
-
-/// States that have ended by their `until` while the file still names them.
-fn lapsed(config: &Config, topology: &Topology) -> Vec<String> {
-    let now = unix_now();
-    let has_ended = |until: Option<i64>| until.is_some_and(|until| until <= now);
-    let with_origin = topology.datacenters.iter().zip(&config.datacenter_origins);
-    let ended = with_origin.filter(|(datacenter, _)| datacenter.state != State::Active && has_ended(datacenter.until));
-    ended
-        .map(|(datacenter, origin)| {
-            let (name, word) = (&datacenter.name, datacenter.state.word());
-            let help = "write state = \"active\" and take `until` away, or write a later one";
-            format!("{origin}: datacenter {name:?} was {word} until a time that has passed: it counts as active (help: {help})")
-        })
-        .collect()
 }
 
 /// The databases named, and those found earlier in a directory that they have vanished from: a file that goes away takes
