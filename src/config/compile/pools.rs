@@ -1,6 +1,6 @@
 //! Pools and their endpoints, each by itself: names become positions.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use hashbrown::HashMap;
 
@@ -94,23 +94,38 @@ impl Compiled {
 
     /// Two members with one address are one target: its clients add up, and a drain of one of the two ends nothing.
     fn warn_of_equal_addresses(&self, spec: &PoolSpec, building: &Building<'_>, problems: &mut Problems) {
-        let mut first_of: HashMap<IpAddr, Place> = HashMap::new();
+        let mut places_of: HashMap<IpAddr, Vec<Place>> = HashMap::with_capacity(building.members.len());
         for (member, &place) in building.members.iter().zip(&building.places) {
             let MemberKind::Endpoint(id) = member.kind else { continue };
             let Target::Addresses(addresses) = &self.endpoints[id.index()].target else { continue };
-            for &address in addresses {
-                let Some(first) = first_of.insert(address, place) else { continue };
-                problems
-                    .warning(
-                        place,
-                        format!(
-                            "pool {} has the address {address} in two members: it gets the clients of both, and stays in use when one of the two is drained or down",
-                            Quoted(&spec.name.value)
-                        ),
-                    )
-                    .also(first, "the first one")
-                    .help("remove one of the two; to give an address more clients raise its weight");
+            addresses.iter().for_each(|address| places_of.entry(*address).or_default().push(place));
+        }
+        // Both addresses of a dual-stack member are one mistake.
+        let mut by_places: BTreeMap<Vec<Place>, Vec<IpAddr>> = BTreeMap::new();
+        for (address, places) in places_of.into_iter().filter(|(_, places)| places.len() > 1) {
+            by_places.entry(places).or_default().push(address);
+        }
+        for (places, mut addresses) in by_places {
+            addresses.sort_unstable();
+            let shown: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            let (noun, gets, stays) = match shown.len() {
+                1 => ("address", "it gets", "stays"),
+                _ => ("addresses", "they get", "stay"),
+            };
+            let warning = problems.warning(
+                places[1],
+                format!(
+                    "pool {} has the {noun} {} in {} members: {gets} the clients of all of them, and {stays} in use when one of them is drained or down",
+                    Quoted(&spec.name.value),
+                    shown.join(" and "),
+                    places.len()
+                ),
+            );
+            warning.also(places[0], "the first one");
+            for place in &places[2..] {
+                warning.also(*place, "another one");
             }
+            warning.help("leave one of them; to give an address more clients raise its weight");
         }
     }
 
