@@ -225,11 +225,10 @@ const NOT_COUNTRIES: [(&str, &str); 18] = [
     ("KO", "South Korea is \"KR\""),
 ];
 
-/// Whether a country code in upper case can match anybody. A code of no country that a database may use all the same is only
-/// warned about: ISO 3166-1 leaves AA, QM to QZ, XA to XZ and ZZ to users.
+/// Whether a country code in upper case can match anybody. A code of no country that a database may use all the same, as
+/// ISO 3166-1 leaves some to users, is only warned about.
 fn check_country(code: &str, text: At<&str>, problems: &mut Problems) -> bool {
-    let is_for_users = matches!(code.as_bytes(), [b'X', _] | [b'Q', b'M'..=b'Z'] | [b'A', b'A'] | [b'Z', b'Z']);
-    if crate::geo::is_country(code) || is_for_users {
+    if crate::geo::is_country(code) {
         return true;
     }
     if let Some((_, remedy)) = NOT_COUNTRIES.iter().find(|(wrong, _)| *wrong == code) {
