@@ -43,12 +43,20 @@ pub(super) struct TableReader<'t> {
 
 /// A key that no table of its kind has.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Stray {
-    near: Option<&'static str>,
+pub(super) struct Stray<'t> {
+    /// The known key that it was most probably meant to be.
+    pub(super) near: Option<&'static str>,
     place: Place,
+    value: &'t DeValue<'t>,
 }
 
-impl Stray {
+impl<'t> Stray<'t> {
+    /// The keys of its value, where that is a table.
+    pub(super) fn names(self) -> impl Iterator<Item = &'t str> {
+        let table = if let DeValue::Table(table) = self.value { Some(table) } else { None };
+        table.into_iter().flat_map(|table| table.iter().map(|(key, _)| &**key.get_ref()))
+    }
+
     /// Its place, if it can have been meant to be the known `key`.
     pub(super) fn instead_of(self, key: &str) -> Option<Place> {
         self.near.is_none_or(|near| near == key).then_some(self.place)
@@ -114,16 +122,16 @@ impl<'t> TableReader<'t> {
 
     /// Reports every key that was never asked for. What the table seemed to lack, which is reported at its own place, is taken
     /// back if such a key can have been meant to say it. Returns where they are, and the known key that each is near to.
-    pub(super) fn finish(self, problems: &mut Problems) -> Vec<Stray> {
+    pub(super) fn finish(self, problems: &mut Problems) -> Vec<Stray<'t>> {
         let mut strays = Vec::new();
         if self.found == self.table.len() {
             return strays;
         }
-        for (key, _) in self.table.iter().filter(|(key, _)| !self.known.contains(&&**key.get_ref())) {
+        for (key, value) in self.table.iter().filter(|(key, _)| !self.known.contains(&&**key.get_ref())) {
             let place = self.stretch.place(key.span());
             let message = format!("{} has no key {}", self.subject, Quoted(key.get_ref()));
             let near = problems.nearest(key.get_ref(), self.known.iter().copied());
-            strays.push(Stray { near, place });
+            strays.push(Stray { near, place, value: value.get_ref() });
             let help = match near {
                 Some(near) => {
                     if !self.has(near) {
@@ -200,7 +208,7 @@ impl<'t> Item<'t> {
                 Some(format!("write it in square brackets: [{}]", list.join(", ")))
             }
             (DeValue::Table(_), wanted) if wanted.starts_with("a list") => {
-                Some("write it in square brackets: [{ ... }]".into())
+                Some("write it in square brackets, [{ ... }], or its header in two pairs of them, [[ ... ]]".into())
             }
             _ => None,
         }
@@ -283,6 +291,14 @@ impl<'t> Item<'t> {
 
     /// One of a few words.
     pub(super) fn word<T: Copy>(self, words: &[(&'static str, T)], problems: &mut Problems) -> Option<T> {
+        if !self.is_text() {
+            let list = words.iter().map(|(word, _)| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
+            problems.error(self.place, format!("{} must be a word in quotes", self.what())).help(match words {
+                [_] => format!("the only word here is {list}"),
+                _ => format!("it is one of {list}"),
+            });
+            return None;
+        }
         let text = self.text(problems)?;
         let found = words.iter().find(|(word, _)| *word == text.value).map(|(_, meaning)| *meaning);
         if found.is_none() {
@@ -338,6 +354,18 @@ impl<'t> Item<'t> {
         }
     }
 
+    /// The numbers of a list, or of a text with commas between them.
+    pub(super) fn numbers(&self) -> Vec<f64> {
+        match self.value {
+            DeValue::Array(array) => {
+                let number = |value: &'t Spanned<DeValue<'t>>| Item { value: value.get_ref(), ..*self }.as_number();
+                array.iter().filter_map(number).collect()
+            }
+            DeValue::String(text) => text.split(',').filter_map(|part| part.trim().parse().ok()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// A moment, as the text of a TOML offset date-time.
     pub(super) fn moment(self, problems: &mut Problems) -> Option<String> {
         match self.value {
@@ -356,17 +384,20 @@ impl<'t> Item<'t> {
                 None
             }
             _ => {
-                const HELP: &str = "write it without quotes: 2026-12-01T06:00:00Z";
-                self.mismatch("a date and time", HELP, problems)
+                let help = format!("write it without quotes: {SAMPLE_MOMENT}");
+                self.mismatch("a date and time", &help, problems)
             }
         }
     }
 }
+
+/// A moment as TOML writes it.
+pub(super) const SAMPLE_MOMENT: &str = "2030-01-31T06:00:00Z";
 
 /// The moment that a text means, as TOML writes it; without an offset it is in UTC. A sample where it means none.
 fn written_moment(text: &str) -> String {
     let with_offset = || text.parse::<jiff::Timestamp>().ok();
     let without =
         || text.parse::<jiff::civil::DateTime>().ok().and_then(|civil| jiff::tz::Offset::UTC.to_timestamp(civil).ok());
-    with_offset().or_else(without).map_or_else(|| "2026-12-01T06:00:00Z".to_owned(), |moment| moment.to_string())
+    with_offset().or_else(without).map_or_else(|| SAMPLE_MOMENT.to_owned(), |moment| moment.to_string())
 }

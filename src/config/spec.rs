@@ -16,7 +16,7 @@ use super::{
 pub(super) mod datacenter;
 pub(super) mod delegate;
 pub(super) mod endpoint;
-mod header;
+pub(super) mod header;
 mod kind;
 pub(super) mod load;
 pub(super) mod monitor;
@@ -85,7 +85,11 @@ impl Specs {
         let mut root = reader::root(&table, Stretch::new(file, 0), FILE);
         if errors.is_empty() {
             self.read_tables(&mut root, context, problems);
-            root.finish(problems);
+            // Tables of a misspelt kind are not missing where they are referred to.
+            for stray in root.finish(problems) {
+                let names = stray.near.into_iter().flat_map(|kind| stray.names().map(move |name| (kind, name.into())));
+                self.broken.extend(names);
+            }
         } else {
             self.read_tables(&mut root, context, problems);
         }

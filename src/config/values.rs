@@ -21,14 +21,14 @@ pub(super) fn duration(
     if let Some(seconds) = item.as_number() {
         let found = if seconds.fract() == 0.0 { "a whole number" } else { "a number with a fraction" };
         let message = format!("{} must be a string with a number and its unit, not {found}", item.what());
-        problems.error(item.place, message).help(format!("write the unit, in quotes: {}", with_unit(seconds)));
+        problems.error(item.place, message).help(with_unit(seconds, least, most));
         return None;
     }
     let text = item.text(problems)?;
     let Some(value) = parse_duration(text.value) else {
         let message = format!("{} has {} {}, which is no duration", item.subject, item.key, Quoted(text.value));
         let help = match text.value.trim().parse() {
-            Ok(seconds) => format!("write the unit, too: {}", with_unit(seconds)),
+            Ok(seconds) => with_unit(seconds, least, most),
             Err(_) => "write a number and its unit: \"500ms\", \"5s\", \"1m30s\"".to_owned(),
         };
         problems.error(text.place, message).help(help);
@@ -66,10 +66,18 @@ pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     total.checked_add(jiff::fmt::friendly::SpanParser::new().parse_unsigned_duration(rest).ok()?)
 }
 
-/// A number of seconds as it is written: `"2s"`, `"500ms"`.
-fn with_unit(seconds: f64) -> String {
-    let duration = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(5));
-    format!("\"{}\"", shown_duration(duration))
+/// How to write a number of seconds: `"2s"`, `"500ms"`; where that is out of bounds, a sample and the bounds.
+fn with_unit(seconds: f64, least: Duration, most: Duration) -> String {
+    let meant = Duration::try_from_secs_f64(seconds).ok().filter(|meant| (least..=most).contains(meant));
+    match meant {
+        Some(meant) => format!("write the unit, in quotes: \"{}\"", shown_duration(meant)),
+        None => format!(
+            "write a duration from {} to {} with its unit, in quotes: \"{}\"",
+            shown_duration(least),
+            shown_duration(most),
+            shown_duration(Duration::from_secs(5).clamp(least, most))
+        ),
+    }
 }
 
 /// A duration as a configuration would write it.

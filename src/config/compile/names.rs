@@ -2,11 +2,15 @@
 
 use hashbrown::{HashMap, HashSet};
 
-use crate::config::{
-    definitions::Definition,
-    diagnostics::{NameFault, Quoted},
-    place::{At, Place},
-    problems::Problems,
+use crate::{
+    config::{
+        definitions::Definition,
+        diagnostics::{NameFault, Quoted},
+        place::{At, Place},
+        problems::Problems,
+        spec::header,
+    },
+    dns::Name,
 };
 
 /// The names of one kind.
@@ -43,8 +47,8 @@ impl<'s> Names<'s> {
         self.broken.insert(name);
     }
 
-    pub(super) fn is_broken(&self, name: &str) -> bool {
-        self.broken.contains(name)
+    pub(super) fn has_broken(&self) -> bool {
+        !self.broken.is_empty()
     }
 
     pub(super) fn contains(&self, name: &str) -> Option<Place> {
@@ -73,7 +77,7 @@ impl<'s> Names<'s> {
                 names
             });
             let message = format!("there is no {} {}", self.kind, Quoted(&name.value));
-            let otherwise = format!("define it: [{}.{}]", self.kind, name.value);
+            let otherwise = define(self.kind, &name.value);
             let missing = NameFault::Missing(Definition::new(self.kind, &name.value));
             problems.unknown(name.place, message, &name.value, known.iter().copied(), &otherwise).about(missing);
         }
@@ -89,6 +93,28 @@ impl<'s> Names<'s> {
                 .warning(*place, format!("{} {} is not used", self.kind, Quoted(name)))
                 .help(format!("{why}; remove it, or name it where it belongs"));
         }
+    }
+}
+
+/// How to define a name that is referred to, so that it can be used at once.
+pub(super) fn define(kind: &str, name: &str) -> String {
+    let header = header::of(kind, name);
+    let is_no_name = name.is_empty() || name.chars().any(|c| c.is_whitespace() || c.is_control());
+    match kind {
+        _ if is_no_name => format!("write the name of a table [{kind}.NAME]; it has no spaces"),
+        "pool" if name.parse::<std::net::IpAddr>().is_ok() => {
+            format!("for an address write members = [{{ addresses = [\"{name}\"] }}]; text in quotes is a pool's name")
+        }
+        "pool" => {
+            let host = match name.contains('.') && name.parse::<Name>().is_ok() {
+                true => format!("; for a host name write members = [{{ cname = \"{name}\" }}]"),
+                false => String::new(),
+            };
+            format!("define it: {header} with members = [{{ addresses = [\"192.0.2.1\"] }}]{host}")
+        }
+        "monitor" => format!("define it: {header} with tcp = {{ port = 443 }}, or http = {{ path = \"/healthz\" }}"),
+        "load" => format!("define it: {header} with nginx = {{ url = \"http://192.0.2.1/stub_status\" }}"),
+        _ => format!("define it: {header} with location = {{ latitude = 50.11, longitude = 8.68 }}"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::names::Names;
+use super::names::{Names, define};
 use crate::{
     config::{
         definitions::Definition,
@@ -54,13 +54,14 @@ impl<'s> Places<'s> {
         if self.datacenters.contains(&name.value).is_some() {
             return self.datacenters.find(name, problems).map(|index| DatacenterId(index as u32)).into_iter().collect();
         }
-        if self.datacenters.is_broken(&name.value) || problems.has_unread_files() {
+        // The table of a datacenter that could not be read may have named the region.
+        if self.datacenters.has_broken() || problems.has_unread_files() {
             return Vec::new();
         }
         let mut known: Vec<_> = self.datacenters.all().chain(self.regions.keys().copied()).collect();
         known.sort_unstable();
         let message = format!("there is no datacenter or region {}", Quoted(&name.value));
-        let otherwise = format!("define it: [datacenter.{}]", name.value);
+        let otherwise = define("datacenter", &name.value);
         let missing = NameFault::Missing(Definition::new("datacenter", &name.value));
         problems.unknown(name.place, message, &name.value, known.into_iter(), &otherwise).about(missing);
         Vec::new()

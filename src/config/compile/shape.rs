@@ -30,7 +30,7 @@ pub(super) struct Reach {
     /// Where the first host with a port is written, and the first endpoint that is none.
     pub(super) first_host: Option<Place>,
     pub(super) first_other: Option<Place>,
-    /// Whether an endpoint is in a datacenter that has a location.
+    /// Whether an endpoint is in a datacenter that has a location; one that cannot be read has been reported.
     is_somewhere: bool,
 }
 
@@ -225,7 +225,7 @@ fn member_reach(
                 first_cname: is_cname.then_some(place),
                 first_host: is_host.then_some(place),
                 first_other: (!is_host).then_some(place),
-                is_somewhere: endpoint.datacenters.iter().any(|dc| datacenters[dc.index()].location.is_some()),
+                is_somewhere: endpoint.datacenters.iter().any(|dc| datacenters[dc.index()].has_location),
             }
         }
     }

@@ -5,7 +5,7 @@ use crate::{
     config::{
         place::{At, Place},
         problems::Problems,
-        reader::{Item, Subject, TableReader},
+        reader::{Item, SAMPLE_MOMENT, Subject, TableReader},
         values,
     },
     geo::Coordinates,
@@ -17,6 +17,8 @@ use crate::{
 pub(in crate::config) struct DatacenterSpec {
     pub(in crate::config) name: At<Box<str>>,
     pub(in crate::config) location: Option<Coordinates>,
+    /// Whether one is written, right or wrong.
+    pub(in crate::config) has_location: bool,
     pub(in crate::config) region: Option<At<Box<str>>>,
     pub(in crate::config) state: State,
     pub(in crate::config) reason: Option<Box<str>>,
@@ -33,6 +35,7 @@ impl DatacenterSpec {
     pub(super) fn read(name: At<&str>, mut table: TableReader<'_>, problems: &mut Problems) -> Option<Self> {
         let spec = Self {
             name: values::name(name, "datacenter", problems)?,
+            has_location: table.has("location"),
             location: table.optional("location", problems, location),
             region: table
                 .optional("region", problems, super::reference)
@@ -63,7 +66,21 @@ pub(super) fn state(item: Item<'_>, problems: &mut Problems) -> Option<State> {
 fn location(item: Item<'_>, problems: &mut Problems) -> Option<Coordinates> {
     const HELP: &str = "write location = { latitude = 50.11, longitude = 8.68 }, in degrees north and east";
     let subject = Subject { kind: "the location of", name: item.subject.name };
+    if !item.is_table() {
+        let help = match item.numbers()[..] {
+            [latitude, longitude] if Coordinates::new(latitude, longitude).is_ok() => {
+                format!("write location = {{ latitude = {latitude}, longitude = {longitude} }}")
+            }
+            _ => HELP.to_owned(),
+        };
+        problems.error(item.place, format!("{} must be a table", item.what())).help(help);
+        return None;
+    }
     let mut table = item.table(subject, problems)?;
+    if !table.has("latitude") && !table.has("longitude") {
+        problems.error(table.place, format!("{subject} has neither `latitude` nor `longitude`")).help(HELP);
+        return None;
+    }
     let latitude = table.required("latitude", HELP, problems).and_then(|item| item.number(problems));
     let longitude = table.required("longitude", HELP, problems).and_then(|item| item.number(problems));
     let place: Place = table.place;
@@ -97,7 +114,7 @@ fn until(item: Item<'_>, problems: &mut Problems) -> Option<i64> {
         Err(_) => {
             problems
                 .error(item.place, format!("{} is no moment there ever will be", item.what()))
-                .help("write it as 2026-12-01T06:00:00Z");
+                .help(format!("write it as {SAMPLE_MOMENT}"));
             None
         }
     }

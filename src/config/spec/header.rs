@@ -20,13 +20,30 @@ fn table_keys(kind: &str) -> &'static [&'static str] {
     }
 }
 
+/// The keys whose lists may be written as headers in double brackets.
+const LISTS: [&str; 3] = ["members", "rules", "default"];
+
+/// A header with the keys that stood behind the name, in double brackets as those are lists.
+fn with_rest(header: String, rest: Option<&str>) -> String {
+    match rest.filter(|rest| !rest.is_empty()) {
+        Some(rest) => format!("[{}{rest}]]", header.trim_end_matches(']')),
+        None => header,
+    }
+}
+
+/// What of its header stands behind a key: `.members` of `[[service.www.members]]`.
+fn after_in_header<'t>(text: &'t str, key: &At<&str>) -> Option<&'t str> {
+    let after = text.get(key.place.span()?.end..)?;
+    Some(after[..after.find(']')?].trim())
+}
+
 /// The header of a table as it has to be written.
-pub(super) fn of(kind: &str, name: &str) -> String {
+pub(in crate::config) fn of(kind: &str, name: &str) -> String {
     let is_bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if !name.is_empty() && name.chars().all(is_bare) {
         format!("[{kind}.{name}]")
     } else {
-        format!("[{kind}.\"{name}\"]")
+        format!("[{kind}.\"{}\"]", name.replace('\\', "\\\\").replace('"', "\\\""))
     }
 }
 
@@ -51,7 +68,9 @@ pub(super) fn unquoted(
 ) {
     let Some(table) = item.table(Subject { kind, name: "" }, problems) else { return };
     let is_part_of_name = |key: &At<&str>, item: &Item<'_>| {
-        item.is_table() && is_in_header(text, key) && !table_keys(kind).contains(&key.value)
+        let is_key = table_keys(kind).contains(&key.value)
+            || LISTS.contains(&key.value) && after_in_header(text, key).is_some_and(str::is_empty);
+        item.is_table() && is_in_header(text, key) && !is_key
     };
     let mut has_own_keys = false;
     let mut parts = Vec::new();
@@ -70,7 +89,7 @@ pub(super) fn unquoted(
         if is_leaf {
             problems
                 .error(key.place, format!("the name of this {kind} holds dots and is not in quotes"))
-                .help(format!("write {}", of(kind, &whole.value)));
+                .help(format!("write {}", with_rest(of(kind, &whole.value), after_in_header(text, &key))));
         }
         unquoted(kind, At::new(&whole.value, key.place), item, text, problems, read);
     }

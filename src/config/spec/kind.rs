@@ -34,6 +34,8 @@ pub(super) fn read(table: &mut TableReader<'_>, problems: &mut Problems) -> Opti
     match rtype {
         Some(rtype) if rtype != Rtype::SRV => binding(rtype, [alpn, port, hints], problems),
         _ => {
+            // The port of a `target` that stands here is a part of that mistake.
+            let port = port.filter(|_| !table.has("target"));
             let strays: Vec<_> = [alpn, port, hints].into_iter().flatten().collect();
             for item in &strays {
                 problems

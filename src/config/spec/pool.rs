@@ -114,8 +114,11 @@ impl PoolSpec {
         problems: &mut Problems,
     ) -> Self {
         let place = table.place;
-        let policy = table.item("policy");
-        let policy = match policy {
+        let is_of_member = refuse_endpoint_keys(table, problems);
+        let written_policy = table.item("policy");
+        let is_geo_meant = written_policy.is_none() && refuse_rules_without_policy(table, problems);
+        let policy = match written_policy {
+            None if is_geo_meant => Some(At::new(PolicyWord::Geo, place)),
             None => Some(At::new(PolicyWord::Weighted, place)),
             Some(item) => policy_word(item, problems),
         };
@@ -135,21 +138,22 @@ impl PoolSpec {
         if let (Some(item), true) = (tie_item, policy.value != PolicyWord::Nearest && is_complete) {
             only_for(item, "nearest", problems);
         }
-        for item in [rules, default].into_iter().flatten().filter(|_| !is_geo && is_complete) {
+        let of_geo = rules.or(default);
+        if let (Some(item), false, true) = (of_geo, is_geo, is_complete) {
             only_for(item, "geo", problems);
         }
         match members {
             Some(item) if is_geo => {
                 problems
                     .error(item.place, format!("{}, whose policy is geo, has `members`", table.subject))
-                    .help("a geo pool's members stand in its `rules` and in `default`");
+                    .help("a geo pool's members stand in its `rules` and in `default`: write default = [ ... ] in place of members = [ ... ]");
             }
-            None if !is_geo && is_complete => {
+            None if !is_geo && is_complete && !is_of_member && of_geo.is_none() => {
                 problems.error(place, format!("{} has no `members`", table.subject)).help(MEMBERS_HELP);
             }
             _ => {}
         }
-        if is_geo && default.is_none() {
+        if is_geo && default.is_none() && members.is_none() && !is_of_member {
             problems
                 .error(place, format!("{}, whose policy is geo, has no `default`", table.subject))
                 .help("write default = [\"POOL\"] for clients that no rule matches; default = [] answers them nothing (NODATA)");
@@ -187,10 +191,49 @@ impl PoolSpec {
     }
 }
 
-pub(super) fn only_for(item: Item<'_>, policy: &str, problems: &mut Problems) {
+/// Keys that only endpoints have.
+const ENDPOINT_KEYS: [&str; 4] = ["addresses", "cname", "alias", "target"];
+
+/// Reports a key of an endpoint that stands in the table of a pool or a service. Whether there is one.
+pub(super) fn refuse_endpoint_keys(table: &mut TableReader<'_>, problems: &mut Problems) -> bool {
+    let Some(key) = ENDPOINT_KEYS.into_iter().find(|key| table.has(key)) else { return false };
+    // Whatever else of an endpoint is there belongs to the same mistake.
+    for other in ENDPOINT_KEYS.into_iter().chain(["port", "priority", "weight", "bias", "name"]) {
+        table.item(other);
+    }
+    if let Some(item) = table.item(key) {
+        let sample = match key {
+            "addresses" => "{ addresses = [\"192.0.2.1\"] }",
+            "target" => "{ target = \"sip1.example.com\", port = 5060 }",
+            "cname" => "{ cname = \"lb.example.net\" }",
+            _ => "{ alias = \"lb.example.net\" }",
+        };
+        problems
+            .error(item.place, format!("{} has `{key}`, which is a key of a member", table.subject))
+            .help(format!("write it inside of `members`: members = [{sample}]"));
+    }
+    true
+}
+
+/// Reports `rules` or `default` without `members` and without a policy: `geo` was forgotten. Whether it was.
+fn refuse_rules_without_policy(table: &mut TableReader<'_>, problems: &mut Problems) -> bool {
+    if table.has("members") {
+        return false;
+    }
+    let Some(item) = table.item("rules").or_else(|| table.item("default")) else { return false };
     problems
-        .error(item.place, format!("{} has `{}`, whose policy is not {policy}", item.subject, item.key))
-        .help(format!("`{}` belongs to policy = \"{policy}\"", item.key));
+        .error(item.place, format!("{} has `{}`, and its policy is not geo", item.subject, item.key))
+        .help("add policy = \"geo\"");
+    true
+}
+
+pub(super) fn only_for(item: Item<'_>, policy: &str, problems: &mut Problems) {
+    problems.error(item.place, format!("{} has `{}`, and its policy is not {policy}", item.subject, item.key)).help(
+        match policy {
+            "geo" => "write policy = \"geo\", or `members` in place of `rules` and `default`".to_owned(),
+            _ => format!("write policy = \"{policy}\", or leave `{}` away", item.key),
+        },
+    );
 }
 
 fn policy_word(item: Item<'_>, problems: &mut Problems) -> Option<At<PolicyWord>> {
@@ -210,7 +253,13 @@ fn spread(item: Item<'_>, problems: &mut Problems) -> Option<Spread> {
 }
 
 fn answers(item: Item<'_>, problems: &mut Problems) -> Option<At<Answers>> {
-    if item.is_text() {
+    if let Some(text) = item.as_text() {
+        if text.trim().parse::<u32>().is_ok() {
+            problems
+                .error(item.place, format!("{} has answers {}", item.subject, Quoted(text)))
+                .help(format!("write the number without quotes: {}", text.trim()));
+            return None;
+        }
         return item.word(&[("all", Answers::All)], problems).map(|word| At::new(word, item.place));
     }
     let count = item.integer(1, 1000, "it counts endpoints in one answer; \"all\" means every usable one", problems)?;
@@ -255,7 +304,17 @@ fn tie(item: Item<'_>, problems: &mut Problems) -> Option<Tie> {
 /// `"all"`, `"empty"` or `{ pool = "..." }`.
 pub(super) fn on_all_down(item: Item<'_>, problems: &mut Problems) -> Option<OnAllDownSpec> {
     if !item.is_table() {
-        let all = item.word(&[("all", true), ("empty", false)], problems)?;
+        const WORDS: [(&str, bool); 2] = [("all", true), ("empty", false)];
+        if let Some(text) = item.as_text()
+            && problems.nearest(text, WORDS.into_iter().map(|(word, _)| word)).is_none()
+        {
+            problems.error(item.place, format!("{} has on-all-down {}", item.subject, Quoted(text))).help(format!(
+                "a pool is written on-all-down = {{ pool = {} }}; the words are \"all\" and \"empty\"",
+                Quoted(text)
+            ));
+            return None;
+        }
+        let all = item.word(&WORDS, problems)?;
         return Some(if all { OnAllDownSpec::All } else { OnAllDownSpec::Empty });
     }
     let mut table = item.table(Subject { kind: "`on-all-down` of", name: item.subject.name }, problems)?;

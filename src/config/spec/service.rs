@@ -68,22 +68,27 @@ impl ServiceSpec {
         }
         let ipv6 = ipv6.and_then(|item| item.boolean(problems)).unwrap_or(true);
         let client_subnet = table.optional("client-subnet", problems, |item, problems| item.boolean(problems));
-        let chooser = chooser(name, &mut table, problems);
+        // Its inline pool has the name in the form in which answers and reports have it.
+        let shown = at_name.as_ref().map_or_else(|| name.value.to_owned(), |name| name.value.to_string());
+        let chooser = chooser(At::new(shown.into(), name.place), &mut table, problems);
         table.finish(problems);
         Some(Self { name: at_name?, chooser: chooser?, ttl_secs, on_all_down, ipv6, client_subnet, kind: kind? })
     }
 }
 
-fn chooser(name: At<&str>, table: &mut TableReader<'_>, problems: &mut Problems) -> Option<Chooser> {
+fn chooser(name: At<Box<str>>, table: &mut TableReader<'_>, problems: &mut Problems) -> Option<Chooser> {
     let Some(pool) = table.item("pool") else {
         if INLINE_KEYS.iter().all(|key| !table.has(key)) {
             table.item("members");
+            if pool::refuse_endpoint_keys(table, problems) {
+                return None;
+            }
             problems
                 .error(table.place, format!("{} has neither `pool` nor `members`", table.subject))
                 .help("write pool = \"NAME\", or members = [ ... ] right here");
             return None;
         }
-        let spec = PoolSpec::read_keys(name.map(Into::into), table, None, problems);
+        let spec = PoolSpec::read_keys(name, table, None, problems);
         return Some(Chooser::Inline(Box::new(spec)));
     };
     for key in INLINE_KEYS {
