@@ -12,6 +12,7 @@ use super::{
     diagnostics::Quoted,
     place::{FileId, Place},
     problems::Problems,
+    reader::SAMPLE_MOMENT,
 };
 
 /// How many syntax errors of one file are reported.
@@ -33,6 +34,12 @@ struct Mistake {
 /// Reports what the parser found wrong in a file; nothing else is to be reported of it.
 pub(super) fn report(file: FileId, errors: &[toml::de::Error], text: &str, problems: &mut Problems) {
     let Some(first) = errors.first() else { return };
+    if let Some(span) = conflict(text) {
+        problems
+            .error(Place::new(file, span), "the marks of a merge conflict stand here")
+            .help("keep what is to hold of the two versions, and remove the lines that start with <<<<<<<, ======= and >>>>>>>");
+        return problems.mute(file);
+    }
     let of_sections = sections(text).into_iter().flat_map(|range| of_section(text, range));
     let mut mistakes: Vec<Mistake> = of_sections.take(SHOWN).collect();
     let twice = errors.iter().filter(|error| error.message() == "duplicate key").take(SHOWN);
@@ -45,6 +52,18 @@ pub(super) fn report(file: FileId, errors: &[toml::de::Error], text: &str, probl
         problems.error(Place::new(file, span), message).help(help);
     }
     problems.mute(file);
+}
+
+/// The first mark of a merge conflict that git left in a file.
+fn conflict(text: &str) -> Option<Range<usize>> {
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        if ["<<<<<<< ", ">>>>>>> "].iter().any(|mark| line.starts_with(mark)) {
+            return Some(at..at + 7);
+        }
+        at += line.len();
+    }
+    None
 }
 
 fn span_of(error: &toml::de::Error, text: &str) -> Range<usize> {
@@ -77,7 +96,9 @@ fn is_header(line: &str) -> bool {
 /// What is wrong in one section by itself.
 fn of_section(text: &str, range: Range<usize>) -> Vec<Mistake> {
     let section = &text[range.clone()];
-    let (_, errors) = DeTable::parse_recoverable(section);
+    let (_, mut errors) = DeTable::parse_recoverable(section);
+    // Those of values come behind those of the lines that hold them.
+    errors.sort_by_key(|error| span_of(error, section).start);
     let mut mistakes: Vec<Mistake> = Vec::new();
     let is_left_open = errors.iter().any(|error| is_unclosed_value(error.message()));
     let opened = if is_left_open { first_left_open(section) } else { None };
@@ -174,7 +195,12 @@ fn mistake(text: &str, span: Range<usize>, message: &str) -> Mistake {
     let first = after.chars().next().unwrap_or_default();
     let before = before[before.rfind('\n').map_or(0, |at| at + 1)..].trim_end();
     let plain = message.split(", expected").next().unwrap_or(message);
+    let is_comment = |text: &str| text.starts_with(';') || text.starts_with("//");
     let (message, help) = match plain {
+        _ if is_comment(before.trim_start()) || is_comment(after) && !before.ends_with('=') => (
+            "a comment starts with # in TOML".to_owned(),
+            "write # in front of the comment, in place of ; or //".to_owned(),
+        ),
         _ if TYPOGRAPHIC.contains(&first) || word.starts_with(TYPOGRAPHIC) => (
             "a typographic quote stands here".to_owned(),
             "write the plain quote \" in front of the text and behind it".to_owned(),
@@ -193,10 +219,17 @@ fn mistake(text: &str, span: Range<usize>, message: &str) -> Mistake {
         "invalid basic string" | "invalid literal string" => {
             ("a text is not closed on this line".to_owned(), "write the closing quote behind it".to_owned())
         }
-        "string values must be quoted" | "invalid float" | "invalid integer" | "invalid value" if !word.is_empty() => (
-            format!("{} is neither a number nor a text in quotes", Quoted(word)),
-            format!("write it in quotes: \"{word}\""),
-        ),
+        "string values must be quoted" | "invalid float" | "invalid integer" | "invalid value" | "invalid boolean"
+            if !word.is_empty() =>
+        {
+            let message = format!("{} is neither a number nor a text in quotes", Quoted(word));
+            (message, help_with_bare(key_of(before), word))
+        }
+        "unexpected leading zero" => {
+            let number = word.trim_start_matches('0');
+            let number = if number.is_empty() { "0" } else { number };
+            ("a number starts with a zero".to_owned(), format!("write it without that zero: {number}"))
+        }
         "unclosed table" | "unclosed array table" => {
             ("the header of a table is not closed".to_owned(), "write ] at the end of the header".to_owned())
         }
@@ -215,6 +248,27 @@ fn mistake(text: &str, span: Range<usize>, message: &str) -> Mistake {
         other => (other.to_owned(), NO_TOML.to_owned()),
     };
     Mistake { span, message, help }
+}
+
+/// The key of a value that starts behind `before`.
+fn key_of(before: &str) -> &str {
+    let before = before.trim_end().trim_end_matches('=').trim_end();
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    &before[before.trim_end_matches(is_part).len()..]
+}
+
+/// What to write in place of a word without quotes.
+fn help_with_bare(key: &str, word: &str) -> String {
+    let is = |words: &[&str]| words.iter().any(|other| word.eq_ignore_ascii_case(other));
+    let number = word.strip_suffix('%').filter(|number| number.parse::<u32>().is_ok());
+    match number {
+        _ if key == "state" => "write one of \"active\", \"standby\", \"draining\", \"disabled\"".to_owned(),
+        _ if key == "until" => format!("write a date and time without quotes: {SAMPLE_MOMENT}"),
+        Some(number) if key == "weight" => format!("write the number alone: {number}"),
+        _ if is(&["true", "yes", "on"]) => "write true".to_owned(),
+        _ if is(&["false", "no", "off"]) => "write false".to_owned(),
+        _ => format!("write it in quotes: \"{word}\""),
+    }
 }
 
 /// The word around a place: what a person would read as one value.
