@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{
     args::{Explain, Plan},
     output::Output,
-    remote::{self, Answered, RemoteError, ask_at, encoded, url_of},
+    remote::{self, Answered, RemoteError, ask_at, encoded, server_url},
 };
 use crate::{
     config::Locations,
@@ -67,7 +67,7 @@ fn sourced(explain: &Explain, output: &Output) -> Result<Sourced, String> {
     }
     let named = || std::env::var("PORTOLAN_SERVER").ok().filter(|server| !server.is_empty());
     let url = match explain.server.clone().or_else(named) {
-        Some(server) => url_of(&server),
+        Some(server) => server_url(&server).map_err(|error| error.to_string())?,
         None => match remote::configured_url(&explain.files.locations()) {
             Ok(url) => url,
             Err(error) => return from_files(error.to_string().lines().next().unwrap_or_default().to_owned()),

@@ -214,7 +214,9 @@ fn system_roots(base: &str) -> Result<Vec<Certificate>, RemoteError> {
 /// left out.
 fn user() -> String {
     let names = ["SUDO_USER", "USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
-    let name = names.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
+    // cron and systemd set none of them.
+    let uid = || format!("uid:{}", rustix::process::getuid().as_raw());
+    let name = names.into_iter().find(|name| !name.is_empty()).unwrap_or_else(uid);
     name.chars().filter(char::is_ascii_graphic).collect()
 }
 
@@ -229,7 +231,7 @@ fn refusal(octets: &[u8]) -> (String, serde_json::Value) {
 /// `--server`, else the admin address of the configuration, which has a default.
 fn base_url(remote: &Remote) -> Result<String, RemoteError> {
     match remote.server.as_deref().filter(|server| !server.trim().is_empty()) {
-        Some(server) => Ok(url_of(server)),
+        Some(server) => server_url(server),
         None => configured_url(&Locations { config: remote.config.clone(), ..Locations::default() }),
     }
 }
@@ -250,8 +252,19 @@ pub(super) fn configured_url(locations: &Locations) -> Result<String, RemoteErro
     }
 }
 
+/// What was written, as a URL, if it can be one.
+pub(super) fn server_url(server: &str) -> Result<String, RemoteError> {
+    let url = url_of(server);
+    match reqwest::Url::parse(&url) {
+        Ok(parsed) if matches!(parsed.scheme(), "http" | "https") => Ok(url),
+        _ => Err(RemoteError::Nowhere(format!(
+            "{server:?} names no server\n  help: write --server (or PORTOLAN_SERVER) as host, host:port or http://host:port"
+        ))),
+    }
+}
+
 /// What was written, as a URL: `http://gslb1:8053`, `gslb1:8053`, `gslb1`, `[2001:db8::1]:8053` and `2001:db8::1` are all meant.
-pub(super) fn url_of(server: &str) -> String {
+fn url_of(server: &str) -> String {
     let server = server.trim().trim_end_matches('/');
     if server.contains("://") {
         return server.to_owned();
@@ -298,6 +311,13 @@ mod tests {
             ("[2001:db8::1]:9000", "http://[2001:db8::1]:9000"),
         ] {
             assert_eq!(url_of(written), url);
+        }
+    }
+
+    #[test]
+    fn what_cannot_name_a_server_is_an_error() {
+        for written in ["not a url", "http://", "ftp://gslb1", "http://gslb1:99999"] {
+            assert!(server_url(written).is_err(), "{written}");
         }
     }
 

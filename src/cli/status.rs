@@ -128,7 +128,13 @@ fn troubles(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Resul
         status.monitor_faults.iter().try_for_each(|fault| writeln!(text, "  {}: {}", fault.monitor, fault.error))?;
     }
     if !status.distressed.is_empty() {
-        writeln!(text, "\n{}", paint.bad("no usable member, or too few after an outage of all, for"))?;
+        let is_recovering = status.distressed.iter().any(|service| service.is_recovering);
+        let heading = if is_recovering {
+            "no usable member, or too few yet after an outage, for"
+        } else {
+            "no usable member for"
+        };
+        writeln!(text, "\n{}", paint.bad(heading))?;
         for service in status.distressed.iter().take(SHOWN_SERVICES) {
             writeln!(text, "  {}: answered with {}", service.subject(), service.plight)?;
         }

@@ -315,7 +315,7 @@ fn in_a_namespace(site: &Site, before: &str) -> Option<Server> {
     command.current_dir(site.path("")).env("NO_COLOR", "1").env("PORTOLAN_LOG", "info").env_remove("PORTOLAN_SERVER");
     let is_permitted = Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|status| status.success());
     if !is_permitted {
-        eprintln!("skipped: this user may not mount");
+        println!("skipped: this user may not mount");
         return None;
     }
     Some(Server::start(command).unwrap())

@@ -69,7 +69,7 @@ function concerns() {
   for (const concern of status.concerns || []) say(concern["is-grave"] ? 2 : 1, sentence(concern.text));
   const dead = datacenters.filter((datacenter) => datacenter.health === "all-down" && datacenter.state !== "disabled");
   if (dead.length) say(2, `All targets are down in ${names(dead)}.`);
-  if (configuration.errors.length) {
+  if (configuration.errors.length && !(status.held || []).length) {
     const when = configuration.refused ? ` since ${moment(configuration.refused)}` : "";
     say(1, `Errors in files${when}; what was in use before stays in use. Fix:`, configuration.errors);
   }
@@ -91,7 +91,8 @@ function concerns() {
   return found.sort((a, b) => b.level - a.level);
 }
 
-const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+// A path or a name at the start stays as it is written.
+const sentence = (text) => (/^[a-z]+ /.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text) + (/[.!?]$/.test(text) ? "" : ".");
 const names = (datacenters) => datacenters.map((datacenter) => datacenter.name).join(", ");
 const rampOf = (datacenter) => (status.ramps || []).find((ramp) => !ramp.pool && ramp.name === datacenter.name);
 
