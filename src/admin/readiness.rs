@@ -103,10 +103,7 @@ fn concerns_of(status: &Status) -> Vec<Concern> {
             .push(format!("the newest files are refused, and the configuration before stays in use: {first}{more}"));
     }
     if let Some(why) = &status.unsaved {
-        concerns.push(format!(
-            "state is not saved, so that a restart would begin without it: {why}; make room on the disk, or let the server's \
-             user write there"
-        ));
+        concerns.push(format!("state is not saved, so that a restart would begin without it: {why}"));
     }
     concerns.extend(status.configuration.geography.iter().cloned());
     for database in &status.databases {

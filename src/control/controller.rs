@@ -63,8 +63,8 @@ use crate::{
 const COALESCE: Duration = Duration::from_millis(20);
 /// Verdicts are saved this long after they changed.
 const SAVE: Duration = Duration::from_secs(1);
-/// What could not be saved is saved again after this long.
-const SAVE_AGAIN: Duration = Duration::from_secs(30);
+/// What could not be saved, or is gone from the state directory, is saved again after this long.
+const SAVE_AGAIN: Duration = Duration::from_secs(10);
 /// How often a canary is asked while the checker doubts itself.
 const CANARY: Duration = Duration::from_secs(5);
 
@@ -160,8 +160,8 @@ pub struct Controller {
     counters: Counters,
     pub(super) state: StateDirectory,
     saver: Saver,
-    /// When to try again to save what could not be saved.
-    save_again_at: Option<TokioInstant>,
+    /// When to look whether all of the state is saved.
+    save_again_at: TokioInstant,
     pub(super) epoch: Instant,
     pub(super) started: i64,
 }
@@ -251,7 +251,7 @@ impl Controller {
             server: Arc::clone(&server),
             counters,
             saver: Saver::start(state.clone(), home),
-            save_again_at: None,
+            save_again_at: TokioInstant::now() + SAVE_AGAIN,
             state,
             epoch,
             started: now,
@@ -314,8 +314,12 @@ impl Controller {
                 Some(outcome) = inbox.canaries.recv() => self.record_canary(&outcome),
                 command = inbox.commands.recv() => match command {
                     Some(Command::Stop(reply)) => {
-                        self.save_verdicts();
+                        match self.state.faults().text() {
+                            Some(_) => self.save_all(),
+                            None => self.save_verdicts(),
+                        }
                         self.saver.finish().await;
+                        self.state.end(unix_now());
                         let _ = reply.send(());
                         return;
                     }
@@ -349,7 +353,7 @@ impl Controller {
         [
             publish_at,
             self.save_at,
-            self.save_again_at,
+            Some(self.save_again_at),
             self.canary_at,
             self.reload_at,
             self.recheck_at,
@@ -395,17 +399,25 @@ impl Controller {
         }
     }
 
-    /// Saves again after a while what could not be saved: the disk may have room by now.
+    /// Saves all again after a while if something could not be saved, or is gone: the disk may have room by now.
     fn save_again(&mut self, now: TokioInstant) {
-        if self.state.faults().text().is_none() {
-            self.save_again_at = None;
-        } else if self.save_again_at.is_some_and(|at| at <= now) {
-            self.save_again_at = Some(now + SAVE_AGAIN);
-            self.save_verdicts();
-            self.save_files();
-        } else {
-            self.save_again_at.get_or_insert(now + SAVE_AGAIN);
+        if self.save_again_at > now {
+            return;
         }
+        self.save_again_at = now + SAVE_AGAIN;
+        let is_any_lost = self.state.faults().is_any_lost();
+        if is_any_lost {
+            tracing::warn!(directory = %self.state.path().display(), "state files are gone: they are saved again");
+        }
+        if is_any_lost || self.state.faults().text().is_some() {
+            self.save_all();
+        }
+    }
+
+    fn save_all(&mut self) {
+        self.state.save_cookie_key(&self.identity.cookie_key);
+        self.save_verdicts();
+        self.save_files();
     }
 
     // Commands

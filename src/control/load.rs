@@ -20,7 +20,7 @@ use super::{
     held::{Ground, HeldFile, Hold, Selection, Settled},
     lastgood::{Home, Inventory, LastGood},
     removal::{Missing, RemovalLimits, Removed},
-    serials::{self, History},
+    serials::{self, Earlier, History},
     state::{SavedSerial, StateDirectory, unix_now},
     watch::Watch,
 };
@@ -88,7 +88,7 @@ pub(super) struct Previous {
     pub databases: DatabaseFiles,
     pub surveys: Surveys,
     /// `None` where they are lost.
-    pub serials: Option<HashMap<Name, SavedSerial>>,
+    pub serials: Option<Earlier>,
     /// Empty where nothing was applied before: then any error refuses the whole load.
     pub good: Arc<LastGood>,
     /// Whether `good` is what this process answers from.
@@ -513,12 +513,12 @@ type BuiltZones = (Zones, Vec<ZoneSummary>, HashMap<Name, SavedSerial>);
 fn zones(
     configs: &mut [ZoneConfig],
     topology: &Topology,
-    old_serials: Option<&HashMap<Name, SavedSerial>>,
+    old_serials: Option<&Earlier>,
 ) -> Result<BuiltZones, Vec<Hold>> {
     let mut errors = Vec::new();
     let mut built = Vec::with_capacity(configs.len());
     let mut summaries = Vec::with_capacity(configs.len());
-    let mut kept = serials::kept(old_serials, configs.len());
+    let mut kept = serials::kept(old_serials.map(|earlier| &earlier.serials), configs.len());
     for config in configs {
         let history = History::of(&config.apex, old_serials);
         let serial = serials::serial(config.serial, history, unix_now() as u32);

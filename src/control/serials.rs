@@ -11,11 +11,33 @@ pub(super) fn kept(saved: Option<&HashMap<Name, SavedSerial>>, zones: usize) -> 
     saved.filter(|saved| saved.len() <= zones + MOST_REMOVED).cloned().unwrap_or_default()
 }
 
+/// The serials that zones had, by apex.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Earlier {
+    pub serials: HashMap<Name, SavedSerial>,
+    pub completeness: Completeness,
+}
+
+/// Whether later serials than the known ones may have been answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Completeness {
+    /// No: they are those in use.
+    Whole,
+    /// They were whole at this time, in seconds since 1970. Later runs could not write to the state directory, if there were any.
+    Until(u32),
+    /// Yes: the run that saved them was killed, or could not save everything.
+    Unknown,
+}
+
 /// What is known of a zone's earlier serials.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum History {
     /// The zone's latest serial.
     Known(SavedSerial),
+    /// The zone's latest serial at this time. Later content is in files that were written later.
+    Until(SavedSerial, u32),
+    /// A serial of the zone; a later one may have been answered.
+    Stale(SavedSerial),
     /// It had none: serials were saved, and none of this zone.
     New,
     /// It may have had some.
@@ -24,17 +46,21 @@ pub(super) enum History {
 
 impl History {
     /// Of a zone, by what was saved.
-    pub(super) fn of(apex: &Name, saved: Option<&HashMap<Name, SavedSerial>>) -> Self {
-        match saved {
-            Some(saved) => saved.get(apex).map_or(Self::New, |saved| Self::Known(*saved)),
-            None => Self::Lost,
+    pub(super) fn of(apex: &Name, earlier: Option<&Earlier>) -> Self {
+        let Some(Earlier { serials, completeness }) = earlier else { return Self::Lost };
+        match (serials.get(apex), completeness) {
+            (Some(saved), Completeness::Whole) => Self::Known(*saved),
+            (Some(saved), Completeness::Until(time)) => Self::Until(*saved, *time),
+            (Some(saved), Completeness::Unknown) => Self::Stale(*saved),
+            (None, Completeness::Whole | Completeness::Until(_)) => Self::New,
+            (None, Completeness::Unknown) => Self::Lost,
         }
     }
 }
 
 /// The SOA's serial at `now`: the file's own, or the one that this content had before. New content gets the time at which its
 /// newest file was written, so that servers with equal files agree, and always more than before (RFC 1982). Where earlier
-/// serials are lost, only the clock is certain to be ahead of them.
+/// serials are lost, or a later one may have been answered than was saved, only the clock is certain to be ahead of them.
 pub(super) fn serial(source: SerialSource, history: History, now: u32) -> u32 {
     let (hash, newest) = match source {
         SerialSource::Own(serial) => return serial,
@@ -45,22 +71,39 @@ pub(super) fn serial(source: SerialSource, history: History, now: u32) -> u32 {
     // A file from the future must not lead serials away from the clock.
     let written = written.map_or(now, |written| written.min(now));
     match history {
-        History::Known(old) if old.content == hash => old.serial,
-        History::Known(old) if (written.wrapping_sub(old.serial) as i32) <= 0 => old.serial.wrapping_add(1),
-        History::Known(_) | History::New => written,
+        // The same content again, after other content that was not saved.
+        History::Until(old, time) if old.content == hash && written > time => later(old.serial, written),
+        History::Known(old) | History::Until(old, _) if old.content == hash => old.serial,
+        History::Known(old) | History::Until(old, _) => later(old.serial.wrapping_add(1), written),
+        History::Stale(old) if old.content == hash => later(old.serial, now),
+        History::Stale(old) => later(old.serial.wrapping_add(1), now),
+        History::New => written,
         History::Lost => now,
     }
 }
 
+/// The later of two serials (RFC 1982 section 3.2).
+fn later(one: u32, other: u32) -> u32 {
+    if (other.wrapping_sub(one) as i32) > 0 { other } else { one }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn at(secs: u32) -> Option<SystemTime> {
+        Some(SystemTime::UNIX_EPOCH + Duration::from_secs(secs.into()))
+    }
 
     #[test]
     fn a_serial_follows_the_content_and_never_goes_back() {
-        let at = |secs: u64| Some(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(secs));
         let content = |hash, secs| SerialSource::FromContent { hash, newest: at(secs) };
-        let known = History::Known(SavedSerial { content: 1, serial: 1000 });
+        let old = SavedSerial { content: 1, serial: 1000 };
+        let (known, until, stale) = (History::Known(old), History::Until(old, 2500), History::Stale(old));
         let now = 3000;
         for (source, history, serial_then, why) in [
             (content(1, 2000), History::New, 2000, "a new zone"),
@@ -74,9 +117,90 @@ mod tests {
             (content(2, 2000), known, 2000, "changed"),
             (content(2, 500), known, 1001, "changed to an older file"),
             (content(2, 9000), known, now, "changed to a file from the future"),
+            (content(1, 2000), until, 1000, "the same after a clean stop"),
+            (content(1, 2700), until, 2700, "written again after the stop: other content may have been served between"),
+            (content(2, 2700), until, 2700, "edited after the stop: servers with equal files agree"),
+            (content(1, 2000), stale, now, "a later serial may have been served and not saved"),
+            (content(2, 2000), stale, now, "the same with other content"),
             (SerialSource::Own(7), known, 7, "the file's own word"),
         ] {
             assert_eq!(serial(source, history, now), serial_then, "{why}");
+        }
+        let ahead = History::Stale(SavedSerial { content: 1, serial: now + 9 });
+        assert_eq!(serial(content(1, 2000), ahead, now), now + 9, "the saved one, where the clock is behind it");
+    }
+
+    /// What happens to a server, a second or more apart.
+    #[derive(Debug, Clone, Copy)]
+    enum Event {
+        /// Another content, in a file that is as old as given, or was written now.
+        Edit {
+            content: u64,
+            age: u32,
+        },
+        /// The state directory can be written to from now on, or cannot.
+        Writable(bool),
+        Stop,
+        Kill,
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        prop_oneof![
+            4 => (0..3_u64, prop_oneof![Just(0), 1..50_u32]).prop_map(|(content, age)| Event::Edit { content, age }),
+            2 => any::<bool>().prop_map(Event::Writable),
+            2 => Just(Event::Stop),
+            1 => Just(Event::Kill),
+        ]
+    }
+
+    proptest! {
+        /// The property of serials: whatever becomes of the state directory and of the server, they never go back. (A run that
+        /// cannot write from its start on leaves no trace: its edits must not be dated back.)
+        #[test]
+        fn a_serial_never_goes_back_whatever_could_be_saved(events in proptest::collection::vec((event(), 1..5_u32), 1..40)) {
+            let apex: Name = "x.test".parse().unwrap();
+            let mut now = 1_000_000;
+            let (mut saved, mut stopped): (Option<SavedSerial>, Option<u32>) = (None, None);
+            let (mut is_writable, mut can_begin) = (true, true);
+            let (mut content, mut written) = (0_u64, now);
+            let mut current: Option<SavedSerial> = None;
+            let mut latest = 0;
+            for (event, secs) in events {
+                now += secs;
+                match event {
+                    Event::Edit { content: new, age } => {
+                        content = new;
+                        written = if can_begin { now - age } else { now };
+                    }
+                    Event::Writable(is_so) => is_writable = is_so,
+                    Event::Stop | Event::Kill => {
+                        if let (Event::Stop, true, Some(current)) = (event, is_writable, current) {
+                            (saved, stopped) = (Some(current), Some(now));
+                        }
+                        current = None;
+                    }
+                }
+                let earlier = match current {
+                    Some(current) => Some((current, Completeness::Whole)),
+                    None => saved.map(|saved| (saved, stopped.map_or(Completeness::Unknown, Completeness::Until))),
+                };
+                let earlier = earlier.map(|(serial, completeness)| Earlier {
+                    serials: HashMap::from([(apex.clone(), serial)]),
+                    completeness,
+                });
+                let source = SerialSource::FromContent { hash: content, newest: at(written) };
+                let serial = serial(source, History::of(&apex, earlier.as_ref()), now);
+                if current.is_none() {
+                    can_begin = is_writable;
+                }
+                if is_writable {
+                    stopped = None;
+                }
+                current = Some(SavedSerial { content, serial });
+                saved = if is_writable { current } else { saved };
+                prop_assert!(serial >= latest, "{} after {}", serial, latest);
+                latest = serial;
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ mod file;
 use std::{
     collections::HashMap,
     fs,
-    io::{self, Read},
+    io::{self, Read, Write},
     net::IpAddr,
     path::PathBuf,
     time::{Duration, SystemTime},
@@ -16,8 +16,12 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use self::faults::Faults;
-use super::lastgood::{self, Home, LastGood};
+use super::{
+    lastgood::{self, Home, LastGood},
+    serials::{Completeness, Earlier},
+};
 use crate::{
+    config::{replenish_descriptors, with_spare_descriptors},
     dns::Name,
     health::saved::{self, SavedKey, SavedVerdict, SavedVerdicts},
     steer::{RampKey, SavedFeedback, SavedRecovery},
@@ -30,6 +34,8 @@ const FEEDBACK: &str = "steering.json";
 const RECOVERIES: &str = "recoveries.json";
 const COOKIE_KEY: &str = "cookie.key";
 const LAST_GOOD: &str = "last-good";
+/// Holds the time at which a run ended that had saved all of its state; there is none while one runs.
+const CLEAN_STOP: &str = "clean-stop";
 /// No file here is ever larger; one that is, is not ours.
 const MAX_OCTETS: u64 = 64 << 20;
 /// A configuration has at most 512 MiB; its description takes the rest.
@@ -123,6 +129,8 @@ impl StateDirectory {
     pub fn open(path: PathBuf) -> Self {
         let state = Self::at(path);
         state.faults.note("", fs::create_dir_all(&state.path));
+        // What the run that begins cannot save makes the saved serials old.
+        let _ = fs::remove_file(state.path.join(CLEAN_STOP));
         state
     }
 
@@ -161,8 +169,7 @@ impl StateDirectory {
 
     /// Saves the last good set. It may be large: not to be called on the controller's task.
     pub(super) fn save_last_good(&self, set: &LastGood, home: &Home) {
-        let path = self.path.join(LAST_GOOD);
-        self.faults.note(LAST_GOOD, file::replace_by(&path, |to| lastgood::write_saved(set, home, to)));
+        self.replace(LAST_GOOD, |to| lastgood::write_saved(set, home, to));
     }
 
     /// The verdicts of a previous run.
@@ -179,12 +186,16 @@ impl StateDirectory {
         self.write(VERDICTS, saved::encode(verdicts, now).as_bytes());
     }
 
-    /// The serials that zones had, by apex. `None` where they are lost, or none was ever saved.
-    pub fn serials(&self) -> Option<HashMap<Name, SavedSerial>> {
+    /// The serials that zones had. `None` where they are lost, or none was ever saved.
+    pub(super) fn serials(&self) -> Option<Earlier> {
         let octets = self.read(SERIALS)?;
+        let stopped =
+            || self.read(CLEAN_STOP).and_then(|octets| std::str::from_utf8(&octets).ok()?.trim().parse().ok());
         match serde_json::from_slice::<HashMap<String, SavedSerial>>(&octets) {
             Ok(serials) => {
-                Some(serials.into_iter().filter_map(|(apex, serial)| Some((apex.parse().ok()?, serial))).collect())
+                let serials = serials.into_iter().filter_map(|(apex, serial)| Some((apex.parse().ok()?, serial)));
+                let completeness = stopped().map_or(Completeness::Unknown, Completeness::Until);
+                Some(Earlier { serials: serials.collect(), completeness })
             }
             Err(error) => {
                 let file = self.path.join(SERIALS);
@@ -196,6 +207,8 @@ impl StateDirectory {
 
     /// Keeps the serials for the next life.
     pub fn save_serials(&mut self, serials: &HashMap<Name, SavedSerial>) {
+        // It may have been impossible to remove at the start.
+        let _ = fs::remove_file(self.path.join(CLEAN_STOP));
         let texts: std::collections::BTreeMap<String, SavedSerial> =
             serials.iter().map(|(apex, serial)| (apex.to_string(), *serial)).collect();
         match serde_json::to_vec(&texts) {
@@ -239,7 +252,7 @@ impl StateDirectory {
     /// Keeps ramps and holders for the next life; nothing to keep makes no file where there is none.
     pub fn save_feedback(&mut self, saved: &SavedFeedback) {
         if *saved == SavedFeedback::default() && !self.path.join(FEEDBACK).exists() {
-            return;
+            return self.faults.forget(FEEDBACK);
         }
         let mut file = FeedbackFile { version: FEEDBACK_VERSION, ..FeedbackFile::default() };
         for (key, at) in &saved.ramps {
@@ -320,6 +333,9 @@ impl StateDirectory {
 
     /// Keeps what aliases stand for, for the next life.
     pub fn save_aliases(&mut self, aliases: Vec<SavedAlias>) {
+        if aliases.is_empty() && !self.path.join(ALIASES).exists() {
+            return self.faults.forget(ALIASES);
+        }
         match serde_json::to_vec(&AliasFile { version: ALIAS_VERSION, aliases }) {
             Ok(octets) => self.write(ALIASES, &octets),
             Err(error) => tracing::warn!(%error, "aliases not saved"),
@@ -332,11 +348,26 @@ impl StateDirectory {
             return key;
         }
         let mut key = [0; 16];
-        if fs::File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut key)).is_err() {
+        if with_spare_descriptors(|| fs::File::open("/dev/urandom"))
+            .and_then(|mut random| random.read_exact(&mut key))
+            .is_err()
+        {
             key = u128::from(fastrand::u64(..)).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_ne_bytes();
         }
         self.write(COOKIE_KEY, &key);
         key
+    }
+
+    /// Keeps the key of server cookies, whose file is gone or could not be written.
+    pub(super) fn save_cookie_key(&mut self, key: &[u8; 16]) {
+        self.write(COOKIE_KEY, key);
+    }
+
+    /// Takes note that a run ends with all of its state saved.
+    pub(super) fn end(&mut self, now: i64) {
+        if self.faults.text().is_none() {
+            self.write(CLEAN_STOP, now.to_string().as_bytes());
+        }
     }
 
     fn read(&self, name: &str) -> Option<Vec<u8>> {
@@ -352,10 +383,20 @@ impl StateDirectory {
     }
 
     fn write(&mut self, name: &str, octets: &[u8]) {
-        let outcome = file::replace(&self.path.join(name), octets);
+        self.replace(name, |file| file.write_all(octets));
+    }
+
+    /// Replaces a file, in a directory that is made if it is gone.
+    fn replace(&self, name: &str, write: impl Fn(&mut fs::File) -> io::Result<()>) {
+        let path = self.path.join(name);
+        let mut outcome = file::replace_by(&path, &write);
+        if outcome.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            outcome = fs::create_dir_all(&self.path).and_then(|()| file::replace_by(&path, &write));
+        }
+        replenish_descriptors();
         if outcome.is_ok() {
             // The directory is there, whatever was wrong with it at the start.
-            self.faults.note("", Ok::<(), io::Error>(()));
+            self.faults.note("", Ok(()));
         }
         self.faults.note(name, outcome);
     }
@@ -384,7 +425,7 @@ mod tests {
         assert_eq!(state.cookie_key(), key);
         let serials = HashMap::from([("example.com".parse().unwrap(), SavedSerial { content: 7, serial: 9 })]);
         state.save_serials(&serials);
-        assert_eq!(state.serials(), Some(serials));
+        assert_eq!(state.serials().unwrap().serials, serials);
         let names: Vec<_> =
             fs::read_dir(directory.path().join("state")).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert!(names.iter().all(|name| !name.to_string_lossy().ends_with(".tmp")), "{names:?}");
@@ -436,6 +477,50 @@ mod tests {
         assert!(state.serials().is_none());
         fs::File::create(directory.path().join(COOKIE_KEY)).unwrap().set_len(1 << 30).unwrap();
         assert!(state.read(COOKIE_KEY).is_none());
+    }
+
+    #[test]
+    fn serials_are_complete_after_a_stop_that_saved_all_and_until_the_next_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = || StateDirectory::open(directory.path().join("state"));
+        let completeness = || StateDirectory::at(directory.path().join("state")).serials().unwrap().completeness;
+        let mut state = open();
+        state.save_serials(&HashMap::new());
+        assert_eq!(completeness(), Completeness::Unknown, "it runs, or was killed");
+        state.end(1000);
+        assert_eq!(completeness(), Completeness::Until(1000));
+        let mut state = open();
+        assert_eq!(completeness(), Completeness::Unknown, "the next run may save less");
+        state.faults.note(VERDICTS, Err(io::Error::from_raw_os_error(libc::ENOSPC)));
+        state.end(2000);
+        assert_eq!(completeness(), Completeness::Unknown, "not all was saved");
+    }
+
+    #[test]
+    fn a_directory_that_is_gone_is_noticed_and_made_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut state = StateDirectory::open(directory.path().join("state"));
+        state.save_serials(&HashMap::new());
+        assert!(!state.faults().is_any_lost());
+        fs::remove_dir_all(state.path()).unwrap();
+        assert!(state.faults().is_any_lost());
+        state.save_serials(&HashMap::new());
+        assert!(!state.faults().is_any_lost() && state.faults().text().is_none());
+    }
+
+    #[test]
+    fn the_newest_failure_is_reported_with_its_remedy() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = StateDirectory::open(directory.path().to_owned());
+        let fail = |name: &str, code| state.faults.note(name, Err(io::Error::from_raw_os_error(code)));
+        fail(COOKIE_KEY, libc::ENOSPC);
+        assert!(state.faults().text().unwrap().contains("make room"));
+        fail(SERIALS, libc::EROFS);
+        let text = state.faults().text().unwrap();
+        assert!(text.contains("serials.json: Read-only") && text.ends_with("and 1 more file"), "{text}");
+        fail(COOKIE_KEY, libc::ENOTDIR);
+        let text = state.faults().text().unwrap();
+        assert!(text.contains("cookie.key: Not a directory") && text.contains("move that file away"), "{text}");
     }
 
     #[test]

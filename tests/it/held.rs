@@ -238,6 +238,14 @@ fn state_that_cannot_be_saved_is_a_concern_until_it_can() {
     let server = site.serve();
     server.until("it is a concern", LONG, |server| concerns(server).contains("state is not saved"));
     assert_eq!(server.metric("portolan_state_unsaved", ""), 1.0);
+    assert!(concerns(&server).contains("move that file away"), "{}", concerns(&server));
+    fs::remove_file(site.path("state")).unwrap();
+    server.until("all is saved", LONG, |server| concerns(server).contains("\"concerns\":[]"));
+    let files = ["cookie.key", "last-good", "serials.json", "verdicts.json"];
+    assert!(files.iter().all(|file| site.path("state").join(file).exists()));
+    fs::remove_dir_all(site.path("state")).unwrap();
+    server.until("it is saved again", LONG, |_| files.iter().all(|file| site.path("state").join(file).exists()));
+    server.until_logged("state files are gone");
 }
 
 #[test]

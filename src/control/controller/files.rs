@@ -15,6 +15,7 @@ use crate::{
         handle::{DrainError, ReloadError, ReloadReport, ReloadRequest},
         load::{self, Impulse, Loaded, Outlook, Previous, Refusal, World},
         report,
+        serials::{Completeness, Earlier},
         state::unix_now,
         status::{HeldStatus, RampStatus},
         watch::IMPATIENCE,
@@ -51,7 +52,7 @@ impl Controller {
         let previous = Previous {
             databases: self.world.databases.clone(),
             surveys: self.world.surveys.clone(),
-            serials: Some(self.world.serials.clone()),
+            serials: Some(Earlier { serials: self.world.serials.clone(), completeness: Completeness::Whole }),
             good: Arc::clone(&self.world.good),
             is_in_force: true,
             missing: self.holding.outlook().missing.clone(),

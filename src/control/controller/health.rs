@@ -225,10 +225,7 @@ impl Controller {
         self.state.save_verdicts(verdicts, now);
         self.state.save_feedback(&self.regulator.saved());
         self.state.save_recoveries(self.recovery.saved(elapsed), SystemTime::now());
-        let aliases = self.aliases.saved();
-        if !aliases.is_empty() {
-            self.state.save_aliases(aliases);
-        }
+        self.state.save_aliases(self.aliases.saved());
     }
 
     // Aliases

@@ -1,19 +1,28 @@
 //! What of the state could not be saved, shared by everything that saves.
 
 use std::{
-    collections::BTreeMap,
-    fmt::Display,
+    collections::{BTreeMap, BTreeSet},
+    io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::listing;
+use crate::{control::remedy, listing};
 
-/// The failures of the latest attempts, by file. Cheap to clone; all clones are the same list.
+/// What became of the latest attempts to save, by file. Cheap to clone; all clones are the same list.
 #[derive(Debug, Clone)]
 pub(in crate::control) struct Faults {
     directory: PathBuf,
-    list: Arc<Mutex<BTreeMap<String, String>>>,
+    list: Arc<Mutex<List>>,
+}
+
+#[derive(Debug, Default)]
+struct List {
+    /// In which order the failures came, and why each file is not saved.
+    failed: BTreeMap<String, (u64, String)>,
+    /// Files that were saved and must be there since.
+    saved: BTreeSet<String>,
+    attempts: u64,
 }
 
 impl Faults {
@@ -21,31 +30,55 @@ impl Faults {
         Self { directory: directory.to_owned(), list: Arc::default() }
     }
 
+    fn list(&self) -> MutexGuard<'_, List> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes note of an attempt to save a file. Only the first of several failures is logged.
-    pub(super) fn note(&self, name: &str, outcome: Result<(), impl Display>) {
-        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn note(&self, name: &str, outcome: io::Result<()>) {
+        let mut list = self.list();
+        list.attempts += 1;
+        let attempt = list.attempts;
         let directory = self.directory.display();
         match outcome {
             Ok(()) => {
-                if list.remove(name).is_some() && list.is_empty() {
+                list.saved.insert(name.to_owned());
+                if list.failed.remove(name).is_some() && list.failed.is_empty() {
                     tracing::info!(%directory, "state saved again");
                 }
             }
             Err(error) => {
-                if list.is_empty() {
-                    tracing::warn!(%directory, file = name, %error, "state not saved: a restart will start without it");
+                let text = format!("{error} (help: {})", remedy::of_writing(&error));
+                if list.failed.is_empty() {
+                    tracing::warn!(%directory, file = name, error = %text, "state not saved: a restart will start without it");
                 }
-                list.insert(name.to_owned(), error.to_string());
+                list.failed.insert(name.to_owned(), (attempt, text));
             }
         }
     }
 
-    /// Why something is not saved, if anything is not.
+    /// Nothing is to be saved in this file now.
+    pub(super) fn forget(&self, name: &str) {
+        self.list().failed.remove(name);
+        self.list().saved.remove(name);
+    }
+
+    /// Whether a file that was saved is gone.
+    pub(in crate::control) fn is_any_lost(&self) -> bool {
+        let is_gone = |name: &String| {
+            let found = self.directory.join(name).symlink_metadata();
+            found.is_err_and(|error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
+        };
+        let saved = self.list().saved.clone();
+        saved.iter().any(is_gone)
+    }
+
+    /// Why something is not saved, if anything is not: the newest failure, with its remedy.
     pub(in crate::control) fn text(&self) -> Option<String> {
-        let list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
-        let (name, error) = list.first_key_value()?;
+        let list = self.list();
+        let (name, (_, error)) = list.failed.iter().max_by_key(|(_, (attempt, _))| *attempt)?;
         let path = self.directory.join(name);
-        Some(match list.len() - 1 {
+        Some(match list.failed.len() - 1 {
             0 => format!("{}: {error}", path.display()),
             more => format!("{}: {error}, and {}", path.display(), listing::counted(more, "more file")),
         })
