@@ -340,12 +340,25 @@ impl Sources {
     /// The file at `path`, as it is written in a file of `directory`, else in the zones directory.
     pub(super) fn find(&self, path: &str, directory: &Path) -> Option<FileId> {
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let below = self.below_zones(Path::new(path));
         [directory, self.zones_directory()].into_iter().find_map(|directory| {
-            let path = normal(&directory.join(path));
+            let path = normal(&below.clone().unwrap_or_else(|| directory.join(path)));
             let found = self.by_path.get(&path).copied();
             named.insert(path);
             found
         })
+    }
+
+    /// The same for a path that a master file includes, which must not lead upwards.
+    pub(super) fn find_included(&self, path: &str, directory: &Path) -> Option<FileId> {
+        let leads_up = Path::new(path).components().any(|part| part == Component::ParentDir);
+        if leads_up { None } else { self.find(path, directory) }
+    }
+
+    /// An absolute path of something below the zones directory, as the files there are named: `--config` may be relative.
+    fn below_zones(&self, path: &Path) -> Option<PathBuf> {
+        let zones = normal(&std::path::absolute(self.zones_directory()).ok()?);
+        Some(self.zones_directory().join(path.strip_prefix(zones).ok()?))
     }
 
     pub(super) fn ids(&self, role: Role) -> impl Iterator<Item = FileId> {

@@ -352,13 +352,29 @@ mod disk {
         fs::create_dir(&zones).unwrap();
         fs::write(directory.path().join("secret"), "www IN A 192.0.2.1\n").unwrap();
         let secret = directory.path().join("secret");
-        for path in ["../secret", secret.to_str().unwrap(), "/dev/zero", ".", zones.to_str().unwrap()] {
+        fs::write(zones.join("inside"), "www IN A 192.0.2.1\n").unwrap();
+        for path in
+            ["../secret", secret.to_str().unwrap(), "/dev/zero", ".", zones.to_str().unwrap(), "../zones/inside"]
+        {
             fs::write(zones.join("x.example.zone"), format!("$INCLUDE {path}\n")).unwrap();
             let errors = outcome(directory.path()).unwrap_err();
             let is_refused =
                 errors.contains("below the zones directory") && errors.starts_with("zones/x.example.zone:1:");
             assert!(is_refused, "{path}: {errors}");
+            assert!(errors.contains("without `..`"), "{path}: {errors}");
         }
+    }
+
+    #[test]
+    fn an_absolute_path_below_the_zones_directory_is_found_however_that_is_named() {
+        let text = [("zones/sub/x.zone", "")];
+        let sources = Sources::from_texts(&Locations::default(), text);
+        let absolute = std::path::absolute("zones/sub/x.zone").unwrap();
+        for directory in ["zones", "zones/sub"] {
+            assert!(sources.find_included(absolute.to_str().unwrap(), std::path::Path::new(directory)).is_some());
+        }
+        let outside = std::path::absolute("zones-other/sub/x.zone").unwrap();
+        assert!(sources.find_included(outside.to_str().unwrap(), std::path::Path::new("zones")).is_none());
     }
 
     const ZONE: &str = "@ 300 SOA ns1.example.net. h.example.net. 1 2 3 4 5\n@ 300 NS ns1.example.net.\n";

@@ -44,6 +44,10 @@ const MAX_GENERATED: u64 = 1 << 20;
 /// How many errors are told.
 const MAX_ERRORS: usize = 100;
 
+/// What to do about a file that cannot be included.
+const INCLUDE_HELP: &str = "put the file below the zones directory, readable for the server's user, and name it by its path from \
+                            this file or from the zones directory, without `..`";
+
 /// What a zone's master file, and the files it includes, say.
 #[derive(Debug, Default)]
 pub struct MasterFile {
@@ -238,23 +242,28 @@ impl Reader<'_, '_> {
             Directive::Include { path, origin, spot } => {
                 let mut inner = state.clone();
                 inner.origin = origin.unwrap_or(inner.origin);
-                self.include(&path, inner).map_err(|message| Problem::new(spot, message))?;
+                self.include(&path, spot, inner)?;
             }
             Directive::Generate(series) => self.generate(source, &series, state)?,
         }
         Ok(())
     }
 
-    fn include(&mut self, path: &str, state: State) -> Result<(), String> {
+    fn include(&mut self, path: &str, spot: Spot, state: State) -> Result<(), Problem> {
         if self.path.len() >= MAX_DEPTH {
-            return Err(format!("the files include each other more than {MAX_DEPTH} deep"));
+            let message = format!("the files include each other more than {MAX_DEPTH} deep");
+            return Err(Problem::new(spot, message).help("include fewer files in a row"));
         }
         if self.result.included.len() >= MAX_INCLUDED {
-            return Err(format!("the zone includes more than {MAX_INCLUDED} files"));
+            let message = format!("the zone includes more than {MAX_INCLUDED} files");
+            return Err(Problem::new(spot, message).help("put the records of several files into one"));
         }
-        let IncludedFile { path, bytes } = (self.include)(path)?;
+        let included = (self.include)(path);
+        let IncludedFile { path, bytes } =
+            included.map_err(|message| Problem::new(spot, message).help(INCLUDE_HELP))?;
         if self.path.contains(&path) {
-            return Err(format!("{path} includes itself: {} -> {path}", self.path.join(" -> ")));
+            let message = format!("{path} includes itself: {} -> {path}", self.path.join(" -> "));
+            return Err(Problem::new(spot, message).help("take one of these $INCLUDE away"));
         }
         let index = self.result.included.len();
         self.result.included.push(IncludedFile { path: path.clone(), bytes: Vec::new() });

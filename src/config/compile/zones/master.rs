@@ -310,7 +310,7 @@ pub(super) fn parse(
     let mut ids = Vec::new();
     let mut include = |path: &str| {
         let id = sources
-            .find(path, directory)
+            .find_included(path, directory)
             .ok_or_else(|| format!("there is no file {} below the zones directory", Quoted(path)))?;
         let file = sources.file(id);
         let bytes = file.content.clone().map_err(|reason| format!("{} cannot be read: {reason}", Quoted(path)))?;
