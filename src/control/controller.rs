@@ -135,7 +135,7 @@ pub struct Controller {
     pub(super) holding: Holding,
     /// Who asked for the next load.
     impulse: Impulse,
-    /// When a signal asked for a reload last.
+    /// When a signal asked for a reload last, if the removal that is held now was held then.
     signalled: Option<TokioInstant>,
     pub(super) aliases: Aliases,
     resolver: Resolver,

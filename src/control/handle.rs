@@ -53,7 +53,7 @@ pub enum ReloadRequest {
     Apply,
     /// By an operator who accepts whatever the files remove.
     AcceptRemoval,
-    /// By a signal. The second within 10 seconds accepts a removal that is held.
+    /// By a signal. The second within 10 seconds, both after a removal was held, accepts it.
     Signal,
 }
 
@@ -198,7 +198,7 @@ pub enum DrainError {
     },
     /// The file cannot be edited.
     Edit(String),
-    /// The file of its table is held at its last good content because of these errors. Nothing was edited.
+    /// The file of its table is held at its last good content for these reasons. Nothing was edited.
     Held(String, Vec<String>),
     /// The file was edited, but has these errors, or the configuration as a whole has: nothing changed.
     Refused(Vec<String>),
@@ -236,8 +236,8 @@ impl fmt::Display for DrainError {
             Self::Edit(why) => f.write_str(why),
             Self::Held(file, errors) => write!(
                 f,
-                "nothing was changed: the datacenter's table is in {file}, which has errors and is held at its last good content: {}; \
-                 fix the file, or put its last good version back, and repeat the command",
+                "nothing was changed: the datacenter's table is in {file}, which is held at its last good content: {}; \
+                 once that is resolved, or the last good version is back in its place, repeat the command",
                 errors.join("; ")
             ),
             Self::Refused(errors) => write!(

@@ -36,6 +36,8 @@ const ATTEMPTS: usize = 32;
 const RELEASES: usize = 16;
 /// As many errors are kept of one file.
 const LINES: usize = 20;
+/// Goes before the errors of files that need one that is gone.
+const GONE: &str = "the file is gone, and others need what it defined (put it back, or change them)";
 
 /// A file that is not in use as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -242,9 +244,12 @@ impl<'g> Selection<'g> {
         // The file that an error names need not be the one that could not be read.
         let is_passing = self.sources.is_passing();
         let held = |(choice, in_use): (&Choice, &SourceFile)| match choice {
-            Choice::Held { new, errors, .. } => Some(HeldFile {
+            Choice::Held { new, errors, ground } => Some(HeldFile {
                 path: new.path.clone(),
-                errors: errors.clone(),
+                errors: match *ground != Ground::Removal && new.role == Role::Absent {
+                    true => errors.iter().map(|error| format!("{}: {GONE}: {error}", new.shown)).collect(),
+                    false => errors.clone(),
+                },
                 is_passing: is_passing || new.content.as_ref().is_err_and(Unreadable::is_passing),
                 is_left_out: in_use.role == Role::Absent && !self.has_good_below(&new.path),
             }),

@@ -31,7 +31,11 @@ impl Holding {
         let was_held: BTreeMap<&Path, &HeldFile> = before.held.iter().map(|file| (&*file.path, file)).collect();
         for file in before.held.iter().filter(|file| !held.contains_key(&*file.path)) {
             let since = self.since.get(&file.path).map_or(0, |since| now - since);
-            tracing::info!(file = %file.path.display(), held_secs = since, "held file is fixed: its new content is in use");
+            if file.path.symlink_metadata().is_ok() {
+                tracing::info!(file = %file.path.display(), held_secs = since, "held file is fixed: its new content is in use");
+            } else {
+                tracing::info!(file = %file.path.display(), held_secs = since, "held file is gone: nothing of it is in use");
+            }
         }
         self.since.retain(|path, _| held.contains_key(&**path));
         for path in held.keys() {

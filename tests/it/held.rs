@@ -185,18 +185,24 @@ fn half_of_many_zones_gone_is_held_and_a_second_sighup_accepts_it() {
     (0..20).for_each(|number| site.write(&file(number), plain));
     let server = site.serve();
     (0..15).for_each(|number| fs::remove_file(site.path(&file(number))).unwrap());
+    // A signal from before the hold accepts nothing.
+    server.signal(libc::SIGHUP);
     server.until("it is held", LONG, |server| server.metric("portolan_removal_held", "") == 1.0);
     assert_eq!(server.metric("portolan_held_files", ""), 15.0);
     assert_eq!(server.addresses("z0.test"), ["192.0.2.80"]);
+    assert_eq!(concerns(&server).matches("15 of 22 zones would go").count(), 1, "{}", concerns(&server));
     // Everything else applies.
     site.write(PLACES, &places("draining"));
     server.until_answers(WWW, &["192.0.2.2"], AT_ONCE);
     server.signal(libc::SIGHUP);
-    server.until("the signal is obeyed", LONG, |server| server.log().contains("applied but for held files"));
+    let obeyed = |server: &Server| server.log().matches("reload by SIGHUP").count() == 2;
+    server.until("the signal is obeyed", LONG, obeyed);
     assert_eq!(server.addresses("z0.test"), ["192.0.2.80"]);
     server.signal(libc::SIGHUP);
     server.until("it is accepted", LONG, |server| server.addresses("z0.test").is_empty());
     assert_eq!(server.addresses("z19.test"), ["192.0.2.80"]);
+    server.until_logged("held file is gone");
+    assert!(!server.log().contains("held file is fixed"), "{}", server.log());
     assert_eq!(server.metric("portolan_removal_held", ""), 0.0);
     assert!(concerns(&server).contains("\"concerns\":[]"), "{}", concerns(&server));
 }

@@ -27,7 +27,7 @@ use crate::{
 /// Of the thread that reads and compiles the files. A third of the weight of others: on a host that has nothing to give it still
 /// gets its files read.
 const LOADING_NICENESS: i32 = 5;
-/// The second SIGHUP within this time accepts a removal that is held.
+/// The second SIGHUP within this time accepts a removal; both must come after it was held.
 const SECOND_SIGNAL: Duration = Duration::from_secs(10);
 /// As many removed zones, and services, are logged by name.
 const LOGGED: usize = 100;
@@ -84,8 +84,10 @@ impl Controller {
             ReloadRequest::Apply => Impulse::Operator,
             ReloadRequest::AcceptRemoval => Impulse::AcceptRemoval,
             ReloadRequest::Signal => {
-                let is_second = self.signalled.replace(now).is_some_and(|first| now - first <= SECOND_SIGNAL);
+                // A signal accepts what was reported before it, and nothing else.
                 let is_held = self.holding.outlook().removal.is_some();
+                let first = std::mem::replace(&mut self.signalled, is_held.then_some(now));
+                let is_second = first.is_some_and(|first| now - first <= SECOND_SIGNAL);
                 if is_second && is_held { Impulse::AcceptRemoval } else { Impulse::Operator }
             }
         };
@@ -124,6 +126,9 @@ impl Controller {
     pub(super) fn note_outlook(&mut self, outlook: Outlook) {
         let is_passing = outlook.is_passing() || self.world.databases.iter().any(|file| file.is_passing);
         let grace_ends = outlook.missing.next_end(Instant::now()).map(TokioInstant::from_std);
+        if outlook.removal != self.configuration.removal {
+            self.signalled = None;
+        }
         self.configuration.removal.clone_from(&outlook.removal);
         if self.holding.note(outlook, unix_now()) {
             self.configuration.failures += 1;

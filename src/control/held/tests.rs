@@ -136,6 +136,24 @@ fn a_new_file_with_errors_is_left_out_and_reported_so() {
 }
 
 #[test]
+fn what_is_said_of_a_file_that_is_gone_or_of_a_directory_is_true() {
+    let nested = with(base(), &[("zones/service.toml", ""), ("zones/sub/service.toml", SERVICE)]);
+    let good = good(&nested);
+    let mut unread = SourceFile::with_content(Path::new("zones/sub"), Role::Directory, None, Vec::new());
+    unread.content = Err(Unreadable::from(std::io::Error::from_raw_os_error(libc::EACCES)));
+    let files = with(nested, &[("zones/sub/service.toml", "x"), ("zones/places.toml", "")]);
+    let mut sources = sources(&files);
+    let file = sources.entries().find(|(_, file)| file.path == Path::new("zones/sub/service.toml")).unwrap().0;
+    sources.exchange(vec![(file, unread)]);
+    let mut selection = Selection::new(sources, &good, |_| false);
+    selection.settle().unwrap_or_else(|errors| panic!("{errors}"));
+    let held = selection.held();
+    let [places, sub] = &held[..] else { panic!("{held:?}") };
+    assert!(places.errors[0].starts_with("zones/places.toml: the file is gone, and others need"), "{held:?}");
+    assert!(sub.path == Path::new("zones/sub") && !sub.is_left_out, "it has earlier content: {held:?}");
+}
+
+#[test]
 fn a_directory_that_cannot_be_read_keeps_the_files_below_it() {
     let good = good(&base());
     let mut unread = SourceFile::with_content(Path::new("zones"), Role::Directory, None, Vec::new());
