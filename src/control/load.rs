@@ -9,7 +9,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Instant,
 };
@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     config::{
-        Colours, Config, Database, DatabaseFault, Diagnostics, Footprint, Locations, SerialSource, Sources,
+        Colours, Config, Database, DatabaseFault, Diagnostics, Footprint, Locations, Role, SerialSource, Sources,
         ToleratedDatabases, ZoneConfig,
     },
     dns::Name,
@@ -308,6 +308,9 @@ impl Loading {
             selection.sources.tolerate_databases(tolerated);
         }
         selection.hold(&self.holds);
+        if let Some(why) = self.unread_other_zones(&selection.sources) {
+            selection.hold(&selection.holds_of_settings(&why));
+        }
         let settled = match self.impulse {
             _ if good.is_empty() => selection.load_strictly().map(|settled| (settled, None)),
             Impulse::AcceptRemoval => selection.settle().map(|settled| (settled, None)),
@@ -328,6 +331,23 @@ impl Loading {
         }
         self.kept = kept;
         self.finish(selection, settled, missing)
+    }
+
+    /// Why another zones directory than before, which `portolan.toml` names now, cannot be read, if it cannot.
+    fn unread_other_zones(&self, sources: &Sources) -> Option<String> {
+        let directory = sources.zones_directory();
+        let root = sources.files().iter().find(|file| file.path == directory)?;
+        let reason = root.content.as_ref().err().filter(|_| self.is_other_directory(directory))?;
+        let settings = self.locations.config_path();
+        let (settings, directory) = (settings.display(), directory.display());
+        let help = reason.remedy_outside_zones();
+        Some(format!("{settings}: the zones directory {directory} cannot be read: {reason} (help: {help})"))
+    }
+
+    /// Whether nothing of the last good set is in this zones directory.
+    fn is_other_directory(&self, zones: &Path) -> bool {
+        let mut files = self.previous.good.files.values().filter(|good| good.file.role != Role::Settings).peekable();
+        files.peek().is_some() && files.all(|good| !good.file.path.starts_with(zones))
     }
 
     fn read(&self) -> Sources {
@@ -358,7 +378,11 @@ impl Loading {
         let Some(excess) = removed.excess(before, &after, RemovalLimits::default()) else { return Ok(false) };
         let reason =
             format!("the files would remove too much, so that nothing is removed: {excess} (help: {ACCEPT_REMOVAL})");
-        let holds = selection.holds(&selection.removers(&removed.definitions()), &reason, Ground::Removal);
+        // Where the settings name another directory, they are what removes: edits of the one in use are followed.
+        let is_moved = self.is_other_directory(selection.sources.zones_directory());
+        let by_settings = if is_moved { selection.holds_of_settings(&reason) } else { Vec::new() };
+        let removers = || selection.holds(&selection.removers(&removed.definitions()), &reason, Ground::Removal);
+        let holds = if by_settings.is_empty() { removers() } else { by_settings };
         if holds.is_empty() {
             return Err(Refusal::plain(vec![reason]));
         }
