@@ -300,7 +300,9 @@ impl Loading {
         let sources = self.read();
         let good = Arc::clone(&self.previous.good);
         let missing = Missing::at(self.started, &self.previous.missing, &good, &sources);
-        let waits = self.impulse == Impulse::Edit;
+        // What an operator has asked for, or is in another directory, does not come back in a moment.
+        let waits = self.impulse == Impulse::Edit && !self.is_other_directory(sources.zones_directory());
+        let missing = if waits { missing } else { missing.ended(self.started) };
         let mut selection = Selection::new(sources, &good, |path| waits && missing.has_grace(path, self.started));
         if !good.is_empty() {
             let is_applied = self.settings == SettingsVersion::LastGood || selection.has_settings_applied();

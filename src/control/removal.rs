@@ -43,6 +43,11 @@ impl Missing {
         Self(gone.into_iter().filter(|file| !is_renamed(file)).map(end).collect())
     }
 
+    /// The same where nothing is waited for: what is held from now on is held until an operator accepts it.
+    pub(super) fn ended(self, now: Instant) -> Self {
+        Self(self.0.into_iter().map(|(path, end)| (path, end.min(now))).collect())
+    }
+
     /// Whether a file keeps its content at `now` because it may come back.
     pub(super) fn has_grace(&self, path: &Path, now: Instant) -> bool {
         self.0.get(path).is_some_and(|end| now < *end)
@@ -166,6 +171,8 @@ mod tests {
         let later = Missing::at(end, &Missing::at(start + GRACE / 2, &first, &good, &now), &good, &now);
         assert!(!later.has_grace(path, end), "it is counted from the first time");
         assert_eq!(later.next_end(end), None);
+        let ended = Missing::at(start, &first.ended(start), &good, &now);
+        assert!(!ended.has_grace(path, start), "an operator's reload ends it for good");
     }
 
     #[test]
