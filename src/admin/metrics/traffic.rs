@@ -11,10 +11,14 @@ use crate::{
 pub(super) fn write(page: &mut Page<'_>, totals: &Totals) -> fmt::Result {
     ends(page, &totals.transports)?;
     replies(page, &totals.transports)?;
+    let mut services: Vec<(String, u64)> =
+        totals.services.iter().map(|(name, count)| (name.to_string(), *count)).collect();
+    // In the order of `check` and `status`: that of the names as they are written.
+    services.sort_unstable();
     page.counters(
         "portolan_service_answers",
         "Replies that the service chose.",
-        totals.services.iter().map(|(name, count)| ([("service", name.to_string())], *count)),
+        services.into_iter().map(|(name, count)| ([("service", name)], count)),
     )?;
     page.counters(
         "portolan_datacenter_answers",
