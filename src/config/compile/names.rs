@@ -5,7 +5,7 @@ use hashbrown::{HashMap, HashSet};
 use crate::{
     config::{
         definitions::Definition,
-        diagnostics::{NameFault, Quoted},
+        diagnostics::{Diagnostic, NameFault, Quoted},
         place::{At, Place},
         problems::Problems,
         spec::header,
@@ -119,11 +119,17 @@ pub(super) fn define(kind: &str, name: &str) -> String {
 }
 
 /// Reports a second definition of a name.
-pub(super) fn duplicate(kind: &'static str, name: &str, second: Place, first: Place, problems: &mut Problems) {
+pub(super) fn duplicate<'p>(
+    kind: &'static str,
+    name: &str,
+    second: Place,
+    first: Place,
+    problems: &'p mut Problems,
+) -> &'p mut Diagnostic {
     problems
         .error(second, format!("{kind} {} is defined twice", Quoted(name)))
         .label("defined again here")
         .also(first, "first defined here")
         .help("names are global: rename one of them, or remove it")
-        .about(NameFault::Duplicate(Definition::new(kind, name)));
+        .about(NameFault::Duplicate(Definition::new(kind, name)))
 }

@@ -190,7 +190,10 @@ fn zone_of(spec: &ServiceSpec, zones: &Zones, problems: &mut Problems) -> Option
         let diagnostic = problems.error(*place, format!("service \"{name}\" is in none of the zones"));
         diagnostic.about(NameFault::Missing(Definition::new("zone", &name.to_string())));
         match zones.list.is_empty() {
-            true => diagnostic.help("define the zone that holds it: [zone.\"example.com\"]"),
+            true => diagnostic.help(format!(
+                "define the zone that holds it: [zone.\"{}\"] with nameservers = [\"ns1.example.com\"] and hostmaster = \"hostmaster@example.com\"",
+                name.parent().unwrap_or_else(Name::root)
+            )),
             false => {
                 let shown: Vec<_> = zones.list.iter().take(8).map(|zone| zone.apex.to_string()).collect();
                 let more = if zones.list.len() > 8 { ", ..." } else { "" };

@@ -164,7 +164,8 @@ pub(super) fn compile(
 ) -> Zones {
     let mut unread = Unread { apexes: Vec::new(), has_nameless };
     let cuts = delegates.iter().map(|spec| spec.name.value.clone()).collect();
-    let reading = Reading { sources, wanted: Wanted { names: with_ancestors(wanted), cuts } };
+    let of_tables = specs.iter().map(|spec| &spec.apex.value).collect();
+    let reading = Reading { sources, wanted: Wanted { names: with_ancestors(wanted), cuts }, of_tables };
     let mut used = HashSet::new();
     let mut drafts = Vec::with_capacity(specs.len());
     for spec in specs {
@@ -184,7 +185,16 @@ pub(super) fn compile(
     drafts.sort_by_cached_key(|draft| (draft.zone.apex.to_string(), draft.place));
     for pair in drafts.windows(2) {
         if pair[0].zone.apex == pair[1].zone.apex {
-            duplicate("zone", &pair[0].zone.apex.to_string(), pair[1].place, pair[0].place, problems);
+            let diagnostic = duplicate("zone", &pair[0].zone.apex.to_string(), pair[1].place, pair[0].place, problems);
+            let plain = pair.iter().find(|draft| sources.file(draft.place.file()).role == Role::Master);
+            if let Some(plain) = plain
+                && let Some(file) = sources.file(plain.place.file()).path.file_name()
+            {
+                diagnostic.help(format!(
+                    "remove one of the two, or name the file in the table, records = \"{}\", and leave SOA and NS to one of them",
+                    file.to_string_lossy()
+                ));
+            }
         }
     }
     delegate::add(sources, delegates, &mut drafts, &unread, problems);
@@ -222,6 +232,8 @@ fn find_master(
 struct Reading<'s> {
     sources: &'s Sources,
     wanted: Wanted,
+    /// The apexes of tables. What a master file of the same zone lacks is no mistake of its own.
+    of_tables: HashSet<&'s Name>,
 }
 
 /// The names and all names above them.
@@ -326,7 +338,9 @@ impl Reading<'_> {
         }
         let mut master = Master::read(self.sources, id, &apex, None, &self.wanted, problems);
         let included = master.included.clone();
-        authority::check_plain(self.sources, &apex, place, &mut master, problems);
+        if !self.of_tables.contains(&apex) {
+            authority::check_plain(self.sources, &apex, place, &mut master, problems);
+        }
         let mut files = vec![id];
         files.extend(master.files());
         let draft = self.draft(&apex, place, (master, None), &files, problems);

@@ -130,10 +130,12 @@ impl PoolSpec {
         let monitor = table.optional("monitor", problems, super::reference);
         let regulation = RegulationSpec::read(table, policy.map(|policy| policy.value), problems);
         let tie_item = table.item("tie");
-        let tie = tie_item.and_then(|item| tie(item, problems));
         let mut is_complete = policy.is_some();
         let policy = policy.unwrap_or(At::new(PolicyWord::Weighted, place));
         let is_geo = policy.value == PolicyWord::Geo;
+        let tie = tie_item
+            .filter(|_| matches!(policy.value, PolicyWord::Nearest) || !is_complete)
+            .and_then(|item| tie(item, problems));
         let (members, rules, default) = (table.item("members"), table.item("rules"), table.item("default"));
         if let (Some(item), true) = (tie_item, policy.value != PolicyWord::Nearest && is_complete) {
             only_for(item, "nearest", problems);
