@@ -82,8 +82,8 @@ fn authorities(sources: &Sources, path: &At<Box<Path>>) -> Result<(), Fault> {
     let chain = certificates(sources, path, "the authorities of `ca`")?;
     let mut roots = RootCertStore::empty();
     for certificate in chain {
-        roots.add(certificate).map_err(|error| {
-            let what = format!("{} holds a certificate that cannot be read: {error}", shown(path));
+        roots.add(certificate).map_err(|_| {
+            let what = format!("{} holds a certificate that is not X.509", shown(path));
             fault(path, what, "replace the file with one that openssl x509 -in FILE -noout -text can show")
         })?;
     }

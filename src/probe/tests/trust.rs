@@ -120,6 +120,7 @@ fn make_own(directory: &Path, key: &str, certificate: &str) -> bool {
 }
 
 const RSA_1024: &str = "-algorithm RSA -pkeyopt rsa_keygen_bits:1024";
+const RSA_PSS: &str = "-algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048";
 const RSA_2048: &str = "-algorithm RSA -pkeyopt rsa_keygen_bits:2048";
 const SAN: &str = "-addext subjectAltName=DNS:www.example.com";
 
@@ -145,7 +146,11 @@ async fn without_verification_any_certificate_will_do() {
         }
     }
     assert!(make_own(directory, "-algorithm ED448", SAN));
-    assert_eq!(ask_openssl(directory, "-tls1_3", any()).await, Ok(()), "Ed448, which cannot be verified");
+    for version in ["-tls1_3", "-tls1_2"] {
+        assert_eq!(ask_openssl(directory, version, any()).await, Ok(()), "Ed448, which cannot be verified {version}");
+    }
+    assert!(make_own(directory, RSA_PSS, SAN));
+    assert_eq!(ask_openssl(directory, "-tls1_3", any()).await, Ok(()), "a key for RSA-PSS alone");
     make_v1(directory);
     for version in ["-tls1_3", "-tls1_2"] {
         assert_eq!(ask_openssl(directory, version, any()).await, Ok(()), "X.509 v1 {version}");
@@ -226,9 +231,88 @@ async fn a_failed_handshake_quotes_the_alert() {
     let any = || TlsTerms { verify: false, ..TlsTerms::default() };
     for (arguments, text) in [
         ("-tls1_1 -cipher ALL:@SECLEVEL=0", "protocol_version: it may speak TLS 1.1 or older alone"),
-        ("-tls1_2 -cipher AES128-GCM-SHA256", "handshake_failure: it may offer RSA key exchange or old ciphers alone"),
+        (
+            "-tls1_2 -cipher AES128-GCM-SHA256",
+            "handshake_failure: nothing in common, such as where it offers RSA key exchange or old ciphers alone",
+        ),
+        (
+            "-servername other.example -servername_fatal -cert2 own.pem -key2 own.key",
+            "unrecognized_name: it does not know the monitor's `host`, or its own name where none is written",
+        ),
     ] {
         let failure = ask_openssl(directory, arguments, any()).await.unwrap_err().to_string();
         assert_eq!(failure, format!("TLS handshake failed: the target's alert is {text}"));
     }
+}
+
+#[tokio::test]
+async fn a_target_that_wants_a_certificate_is_told_of_whatever_its_alert() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    if !openssl(directory, "version") {
+        return println!("skipped: no openssl here");
+    }
+    assert!(make_own(directory, RSA_2048, SAN));
+    let any = || TlsTerms { verify: false, ..TlsTerms::default() };
+    for (version, alert) in [("-tls1_3", "certificate_required"), ("-tls1_2", "handshake_failure")] {
+        let failure = ask_openssl(directory, &format!("{version} -Verify 1 -verify_return_error"), any()).await;
+        assert_eq!(failure, Err(Failure::ClientCertificate(alert.into())), "{version}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_authority_has_signed_itself_passes_in_old_forms_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    if !openssl(directory, "version") {
+        return println!("skipped: no openssl here");
+    }
+    let terms = || trusting(&directory.join("ca.pem"));
+    let authority = |name: &str| {
+        assert!(openssl(directory, &format!("genpkey -out ca.key {RSA_2048}")));
+        assert!(openssl(directory, &format!("req -x509 -key ca.key -out ca.pem -days 30 -subj /CN={name}")));
+    };
+    authority("authority");
+    assert!(openssl(directory, &format!("genpkey -out own.key {RSA_2048}")));
+    let signing = "x509 -req -in own.csr -CA ca.pem -CAkey ca.key -out own.pem -days 30";
+    let request = "req -new -key own.key -out own.csr -subj /CN=www.example.com";
+    for (extensions, copied, result, why) in [
+        ("", "", Ok(()), "version 1"),
+        (
+            "-addext subjectAltName=DNS:www.example.com -addext basicConstraints=critical,CA:TRUE",
+            "-copy_extensions copy",
+            Ok(()),
+            "CA:TRUE",
+        ),
+        (
+            "-addext subjectAltName=DNS:www.example.org -addext basicConstraints=critical,CA:TRUE",
+            "-copy_extensions copy",
+            Err(Failure::CertificateForOtherName),
+            "CA:TRUE, for another name",
+        ),
+        (
+            "-addext subjectAltName=DNS:www.example.com -addext basicConstraints=critical,CA:TRUE -addext \
+             extendedKeyUsage=clientAuth",
+            "-copy_extensions copy",
+            Err(Failure::CertificateBad("its extended key usage does not allow a server".into())),
+            "CA:TRUE, for clients",
+        ),
+    ] {
+        assert!(openssl(directory, format!("{request} {extensions}").trim_end()), "{why}");
+        assert!(openssl(directory, format!("{signing} {copied}").trim_end()), "{why}");
+        for version in ["-tls1_3", "-tls1_2"] {
+            assert_eq!(ask_openssl(directory, version, terms()).await, result, "{why} {version}");
+        }
+    }
+    // Another authority of the same name has not signed it.
+    authority("authority");
+    assert!(ask_openssl(directory, "-tls1_3", terms()).await.is_err());
+    // The target's own certificate, by a key for RSA-PSS alone; and by one that is too short.
+    let own = || trusting(&directory.join("own.pem"));
+    assert!(make_own(directory, RSA_PSS, SAN));
+    assert_eq!(ask_openssl(directory, "-tls1_3", own()).await, Ok(()));
+    assert!(make_own(directory, RSA_1024, SAN));
+    let failure = ask_openssl(directory, "-tls1_3 -cipher DEFAULT:@SECLEVEL=0", own()).await;
+    let reason = "an RSA key of it or of its chain has fewer than 2048 bits";
+    assert_eq!(failure, Err(Failure::CertificateBad(reason.into())));
 }

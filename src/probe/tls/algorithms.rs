@@ -1,7 +1,8 @@
 //! Signature algorithms for certificates and handshakes: those of ring, and what ring lacks of ECDSA.
 //!
 //! ring verifies ECDSA over P-256 and P-384 with SHA-256 and SHA-384 alone. Certificates of P-521 and signatures with SHA-512 are
-//! verified here with RustCrypto's curves (FIPS 186-5 section 6; RFC 8446 section 4.2.3 names the schemes).
+//! verified here with RustCrypto's curves (FIPS 186-5 section 6; RFC 8446 section 4.2.3 names the schemes). Signatures by RSA keys that
+//! are for RSA-PSS alone are those of ring under another name; rustls takes them over TLS 1.3.
 //!
 //! Over TLS 1.2 a server shows a certificate of P-521 only to a client that also exchanges keys over it (RFC 8422 section 5.1), so
 //! that is the last of the groups.
@@ -11,7 +12,7 @@ use std::sync::{Arc, LazyLock};
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use p521::elliptic_curve::{ecdh::diffie_hellman, sec1::ToSec1Point};
 use rustls::{
-    Error, NamedGroup, PeerMisbehaved, SignatureScheme,
+    CipherSuiteCommon, Error, NamedGroup, PeerMisbehaved, SignatureScheme, SupportedCipherSuite, Tls12CipherSuite,
     crypto::{
         ActiveKeyExchange, CryptoProvider, GetRandomFailed, SecureRandom, SharedSecret, SupportedKxGroup,
         WebPkiSupportedAlgorithms, ring,
@@ -44,6 +45,20 @@ struct Ecdsa {
     hash: Hash,
 }
 
+/// RSA-PSS by a key that is for nothing else (RFC 4055 section 1.2).
+#[derive(Debug)]
+struct RsaPss {
+    hash: Hash,
+}
+
+static PSS_SHA256: RsaPss = RsaPss { hash: Hash::Sha256 };
+static PSS_SHA384: RsaPss = RsaPss { hash: Hash::Sha384 };
+static PSS_SHA512: RsaPss = RsaPss { hash: Hash::Sha512 };
+
+/// rsa_pss_pss_sha256, rsa_pss_pss_sha384 and rsa_pss_pss_sha512 (RFC 8446 section 4.2.3), which rustls has no names for.
+pub(super) const PSS_SCHEMES: [SignatureScheme; 3] =
+    [SignatureScheme::Unknown(0x0809), SignatureScheme::Unknown(0x080a), SignatureScheme::Unknown(0x080b)];
+
 static P256_SHA512: Ecdsa = Ecdsa { curve: Curve::P256, hash: Hash::Sha512 };
 static P384_SHA512: Ecdsa = Ecdsa { curve: Curve::P384, hash: Hash::Sha512 };
 static P521_SHA256: Ecdsa = Ecdsa { curve: Curve::P521, hash: Hash::Sha256 };
@@ -53,10 +68,13 @@ static P521_SHA512: Ecdsa = Ecdsa { curve: Curve::P521, hash: Hash::Sha512 };
 type Algorithms = &'static [&'static dyn SignatureVerificationAlgorithm];
 
 /// What a handshake may be signed with beside ring's schemes. TLS 1.3 ties a scheme to the first curve, TLS 1.2 to none.
-static SCHEMES: [(SignatureScheme, Algorithms); 3] = [
+static SCHEMES: [(SignatureScheme, Algorithms); 6] = [
     (SignatureScheme::ECDSA_NISTP256_SHA256, &[&P521_SHA256]),
     (SignatureScheme::ECDSA_NISTP384_SHA384, &[&P521_SHA384]),
     (SignatureScheme::ECDSA_NISTP521_SHA512, &[&P521_SHA512, &P384_SHA512, &P256_SHA512]),
+    (PSS_SCHEMES[0], &[&PSS_SHA256]),
+    (PSS_SCHEMES[1], &[&PSS_SHA384]),
+    (PSS_SCHEMES[2], &[&PSS_SHA512]),
 ];
 
 /// ring with every algorithm of this module.
@@ -68,6 +86,34 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
         Arc::new(provider)
     });
     Arc::clone(&PROVIDER)
+}
+
+/// The same for targets whose signatures are not looked at: over TLS 1.2 they may sign by Ed448, too (RFC 8422 section 5.1.1).
+pub(super) fn any_provider() -> Arc<CryptoProvider> {
+    static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
+        let mut provider = CryptoProvider::clone(&provider());
+        for suite in &mut provider.cipher_suites {
+            if let SupportedCipherSuite::Tls12(old) = *suite
+                && old.sign.contains(&SignatureScheme::ED25519)
+            {
+                *suite = SupportedCipherSuite::Tls12(Box::leak(Box::new(signed_by_ed448(old))));
+            }
+        }
+        Arc::new(provider)
+    });
+    Arc::clone(&PROVIDER)
+}
+
+/// A cipher suite with one more way to sign. rustls wants suites to live for ever: the only caller leaks each once.
+fn signed_by_ed448(suite: &Tls12CipherSuite) -> Tls12CipherSuite {
+    let CipherSuiteCommon { suite: name, hash_provider, confidentiality_limit, .. } = suite.common;
+    Tls12CipherSuite {
+        common: CipherSuiteCommon { suite: name, hash_provider, confidentiality_limit },
+        prf_provider: suite.prf_provider,
+        kx: suite.kx,
+        sign: [suite.sign, &[SignatureScheme::ED448]].concat().leak(),
+        aead_alg: suite.aead_alg,
+    }
 }
 
 /// Adds [`SCHEMES`]. What rustls wants to live for ever is leaked once, by the only caller.
@@ -102,6 +148,39 @@ impl SignatureVerificationAlgorithm for Ecdsa {
             Hash::Sha256 => alg_id::ECDSA_SHA256,
             Hash::Sha384 => alg_id::ECDSA_SHA384,
             Hash::Sha512 => alg_id::ECDSA_SHA512,
+        }
+    }
+}
+
+impl RsaPss {
+    /// ring's algorithm for the same signatures by an ordinary key.
+    fn ordinary(&self) -> Option<&'static dyn SignatureVerificationAlgorithm> {
+        let wanted = match self.hash {
+            Hash::Sha256 => SignatureScheme::RSA_PSS_SHA256,
+            Hash::Sha384 => SignatureScheme::RSA_PSS_SHA384,
+            Hash::Sha512 => SignatureScheme::RSA_PSS_SHA512,
+        };
+        let mapping = ring::default_provider().signature_verification_algorithms.mapping;
+        mapping.iter().find(|(scheme, _)| *scheme == wanted).and_then(|(_, algorithms)| algorithms.first().copied())
+    }
+}
+
+impl SignatureVerificationAlgorithm for RsaPss {
+    fn verify_signature(&self, public_key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
+        self.ordinary().ok_or(InvalidSignature)?.verify_signature(public_key, message, signature)
+    }
+
+    /// id-RSASSA-PSS without parameters: the key may be used with any of them.
+    fn public_key_alg_id(&self) -> AlgorithmIdentifier {
+        const ANY_PSS: [u8; 11] = [0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a];
+        AlgorithmIdentifier::from_slice(&ANY_PSS)
+    }
+
+    fn signature_alg_id(&self) -> AlgorithmIdentifier {
+        match self.hash {
+            Hash::Sha256 => alg_id::RSA_PSS_SHA256,
+            Hash::Sha384 => alg_id::RSA_PSS_SHA384,
+            Hash::Sha512 => alg_id::RSA_PSS_SHA512,
         }
     }
 }

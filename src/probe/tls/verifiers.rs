@@ -12,11 +12,19 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime},
 };
 use webpki::{EndEntityCert, RawPublicKeyEntity};
-use x509_parser::certificate::X509Certificate;
+use x509_parser::{
+    certificate::X509Certificate,
+    extensions::{ParsedExtension, X509Extension},
+    public_key::PublicKey,
+    x509::X509Version,
+};
+
+use super::{algorithms::PSS_SCHEMES, words::Refusal};
 
 /// Trusts what authorities signed (RFC 5280), and certificates that the operator named as they are.
 ///
-/// Path validation refuses a certificate of an authority as a server's own, and anything older than X.509 v3. What
+/// Path validation refuses a certificate of an authority as a server's own, and anything older than X.509 v3. Where an authority
+/// that the operator named has signed such a one itself, its signature, validity, name and purpose are verified here. What
 /// `openssl req -x509` makes is both a server's certificate and its own authority, so a target that shows a certificate octet for
 /// octet as the operator named it needs no path: only its validity, its name and the handshake's signature count.
 #[derive(Debug)]
@@ -52,7 +60,8 @@ impl Verifier {
         signed: &DigitallySignedStruct,
         most: usize,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let certificate = parsed(certificate)?;
+        let der = certificate;
+        let certificate = parsed(der)?;
         let key = SubjectPublicKeyInfoDer::from(certificate.public_key().raw);
         let key = RawPublicKeyEntity::try_from(&key).map_err(|_| CertificateError::BadEncoding)?;
         let schemes = self.provider.signature_verification_algorithms.mapping;
@@ -60,8 +69,26 @@ impl Verifier {
         let is_valid = |algorithm| key.verify_signature(algorithm, message, signed.signature()).is_ok();
         match algorithms.iter().take(most).any(|&algorithm| is_valid(algorithm)) {
             true => Ok(HandshakeSignatureValid::assertion()),
+            false if is_short_rsa(der) => Err(Refusal::ShortRsaKey.into()),
             false => Err(CertificateError::BadSignature.into()),
         }
+    }
+
+    /// Whether an authority that the operator named has signed a certificate itself.
+    fn has_signed(&self, certificate: &X509Certificate<'_>) -> bool {
+        self.named.iter().any(|named| {
+            let Ok(authority) = parsed(named) else { return false };
+            let is_issuer = authority.subject().as_raw() == certificate.issuer().as_raw();
+            is_issuer && !has_name_constraints(&authority) && self.is_signed_by(certificate, &authority)
+        })
+    }
+
+    fn is_signed_by(&self, certificate: &X509Certificate<'_>, authority: &X509Certificate<'_>) -> bool {
+        let key = SubjectPublicKeyInfoDer::from(authority.public_key().raw);
+        let Ok(key) = RawPublicKeyEntity::try_from(&key) else { return false };
+        let (message, signature) = (certificate.tbs_certificate.as_ref(), &certificate.signature_value.data);
+        let mut algorithms = self.provider.signature_verification_algorithms.all.iter();
+        algorithms.any(|algorithm| key.verify_signature(*algorithm, message, signature).is_ok())
     }
 }
 
@@ -74,13 +101,35 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if !self.is_named(own) {
-            return self.authorities.verify_server_cert(own, between, name, ocsp_response, now);
+        if self.is_named(own) {
+            let certificate = parsed(own)?;
+            is_in_time(&certificate, now)?;
+            is_for(own, &certificate, name)?;
+            return Ok(ServerCertVerified::assertion());
         }
+        let error = match self.authorities.verify_server_cert(own, between, name, ocsp_response, now) {
+            Ok(verified) => return Ok(verified),
+            Err(error) => error,
+        };
         let certificate = parsed(own)?;
-        is_in_time(&certificate, now)?;
-        is_for(own, &certificate, name)?;
-        Ok(ServerCertVerified::assertion())
+        let is_refused_by_form = is_chain_error(&error, |error| {
+            matches!(error, webpki::Error::CaUsedAsEndEntity | webpki::Error::UnsupportedCertVersion)
+        });
+        if is_refused_by_form && self.has_signed(&certificate) {
+            let has_names = matches!(certificate.subject_alternative_name(), Ok(Some(_)));
+            is_in_time(&certificate, now)?;
+            is_for(own, &certificate, name)?;
+            is_for_servers(&certificate)?;
+            if certificate.version() == X509Version::V3 && !has_names {
+                return Err(CertificateError::NotValidForName.into());
+            }
+            return Ok(ServerCertVerified::assertion());
+        }
+        let is_short = || [own].into_iter().chain(between).chain(&self.named).any(is_short_rsa);
+        match error {
+            Error::InvalidCertificate(CertificateError::BadSignature) if is_short() => Err(Refusal::ShortRsaKey.into()),
+            error => Err(error),
+        }
     }
 
     fn verify_tls12_signature(
@@ -89,10 +138,11 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        if self.is_named(certificate) {
+        if self.is_named(certificate) || EndEntityCert::try_from(certificate).is_err() {
             return self.verify_with_key(message, certificate, signed, usize::MAX);
         }
         verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+            .map_err(|error| told_of_short_key(error, certificate))
     }
 
     fn verify_tls13_signature(
@@ -101,11 +151,12 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        if self.is_named(certificate) {
+        if self.is_named(certificate) || EndEntityCert::try_from(certificate).is_err() {
             // TLS 1.3 ties each scheme to one algorithm, the first.
             return self.verify_with_key(message, certificate, signed, 1);
         }
         verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+            .map_err(|error| told_of_short_key(error, certificate))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -116,6 +167,54 @@ impl ServerCertVerifier for Verifier {
 fn parsed<'c>(certificate: &'c CertificateDer<'_>) -> Result<X509Certificate<'c>, Error> {
     let parsed = x509_parser::parse_x509_certificate(certificate).map_err(|_| CertificateError::BadEncoding)?;
     Ok(parsed.1)
+}
+
+/// Whether an error of path validation is such a one.
+fn is_chain_error(error: &Error, is_it: impl Fn(&webpki::Error) -> bool) -> bool {
+    match error {
+        Error::InvalidCertificate(CertificateError::Other(other)) => other.0.downcast_ref().is_some_and(is_it),
+        _ => false,
+    }
+}
+
+/// ring verifies no RSA signature by a key of less than 2048 bits, and says no more than that it is wrong.
+fn is_short_rsa(certificate: &CertificateDer<'_>) -> bool {
+    let Ok(certificate) = parsed(certificate) else { return false };
+    matches!(certificate.public_key().parsed(), Ok(PublicKey::RSA(key)) if key.key_size() < 2048)
+}
+
+fn told_of_short_key(error: Error, certificate: &CertificateDer<'_>) -> Error {
+    match error {
+        Error::InvalidCertificate(CertificateError::BadSignature) if is_short_rsa(certificate) => {
+            Refusal::ShortRsaKey.into()
+        }
+        error => error,
+    }
+}
+
+fn has_name_constraints(certificate: &X509Certificate<'_>) -> bool {
+    !matches!(certificate.name_constraints(), Ok(None))
+}
+
+/// What path validation looks at besides, for a certificate that it does not take: extensions and the key's purpose.
+fn is_for_servers(certificate: &X509Certificate<'_>) -> Result<(), Error> {
+    let is_known = |extension: &X509Extension<'_>| {
+        matches!(
+            extension.parsed_extension(),
+            ParsedExtension::BasicConstraints(_)
+                | ParsedExtension::KeyUsage(_)
+                | ParsedExtension::ExtendedKeyUsage(_)
+                | ParsedExtension::SubjectAlternativeName(_)
+        )
+    };
+    if certificate.extensions().iter().any(|extension| extension.critical && !is_known(extension)) {
+        return Err(Refusal::CriticalExtension.into());
+    }
+    match certificate.extended_key_usage() {
+        Ok(None) => Ok(()),
+        Ok(Some(usage)) if usage.value.server_auth || usage.value.any => Ok(()),
+        _ => Err(Refusal::Purpose.into()),
+    }
 }
 
 fn is_in_time(certificate: &X509Certificate<'_>, now: UnixTime) -> Result<(), Error> {
@@ -130,7 +229,8 @@ fn is_in_time(certificate: &X509Certificate<'_>, now: UnixTime) -> Result<(), Er
     Ok(())
 }
 
-/// Compares the name with the certificate's alternative names; without any, with its common name (RFC 6125 section 6.4.4).
+/// Compares the name with the certificate's alternative names; without any, with its common name (RFC 6125 section 6.4.4). What
+/// an authority has signed needs alternative names, unless it is of a version that has none.
 fn is_for(der: &CertificateDer<'_>, certificate: &X509Certificate<'_>, name: &ServerName<'_>) -> Result<(), Error> {
     let is_for = if matches!(certificate.subject_alternative_name(), Ok(Some(_))) {
         EndEntityCert::try_from(der).is_ok_and(|own| own.verify_is_valid_for_subject_name(name).is_ok())
@@ -195,6 +295,9 @@ impl ServerCertVerifier for AnyCertificate {
             SignatureScheme::RSA_PKCS1_SHA512,
             SignatureScheme::ECDSA_SHA1_Legacy,
             SignatureScheme::RSA_PKCS1_SHA1,
+            PSS_SCHEMES[0],
+            PSS_SCHEMES[1],
+            PSS_SCHEMES[2],
         ]
     }
 }

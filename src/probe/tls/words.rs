@@ -1,0 +1,232 @@
+//! What errors of TLS and of certificates mean, in an operator's words. What the target sent is not quoted, but for its alert.
+
+use std::fmt;
+
+use rustls::{AlertDescription, CertificateError, PeerIncompatible, PeerMisbehaved, pki_types::ServerName};
+
+use crate::health::Failure;
+
+/// Why a certificate is refused that no error of rustls tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// RSA keys need 2048 bits.
+    ShortRsaKey,
+    /// It has a critical extension that is not known here (RFC 5280 section 4.2).
+    CriticalExtension,
+    /// Its extended key usage leaves servers out.
+    Purpose,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ShortRsaKey => "an RSA key of it or of its chain has fewer than 2048 bits",
+            Self::CriticalExtension => "it has a critical extension that is not known here",
+            Self::Purpose => "its extended key usage does not allow a server",
+        })
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl From<Refusal> for rustls::Error {
+    fn from(refusal: Refusal) -> Self {
+        CertificateError::Other(rustls::OtherError(std::sync::Arc::new(refusal))).into()
+    }
+}
+
+/// What an error of a connection to `name` says of the target; `None` where the handshake was over.
+pub(super) fn failure_of(error: &rustls::Error, name: Option<&ServerName<'_>>) -> Failure {
+    use rustls::Error as Tls;
+    match error {
+        Tls::InvalidCertificate(bad) => failure_of_certificate(bad),
+        Tls::AlertReceived(alert) if is_about_our_certificate(*alert) => {
+            Failure::ClientCertificate(alert_name(*alert).into())
+        }
+        Tls::AlertReceived(alert) => Failure::Tls(alert_text(*alert, name).into()),
+        Tls::InvalidMessage(_) => Failure::Tls("what the target sent is not TLS".into()),
+        Tls::PeerIncompatible(
+            PeerIncompatible::ServerDoesNotSupportTls12Or13 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+        ) => Failure::Tls("the target speaks TLS 1.1 or older alone".into()),
+        Tls::PeerIncompatible(_) => Failure::Tls("the target wants what is not supported here".into()),
+        Tls::PeerMisbehaved(PeerMisbehaved::SignedKxWithWrongAlgorithm) => Failure::Tls(
+            "the target signs with a key that cannot be used over TLS 1.2 here, such as RSA-PSS: let it speak TLS 1.3"
+                .into(),
+        ),
+        Tls::PeerMisbehaved(_) => Failure::Tls("the target breaks the rules of TLS".into()),
+        Tls::InappropriateMessage { .. } | Tls::InappropriateHandshakeMessage { .. } => {
+            Failure::Tls("the target sent a message of TLS out of order".into())
+        }
+        Tls::DecryptError => Failure::Tls("what the target sent cannot be decrypted".into()),
+        Tls::PeerSentOversizedRecord => Failure::Tls("the target sent a record that is too large".into()),
+        Tls::NoCertificatesPresented => Failure::Tls("the target showed no certificate".into()),
+        Tls::NoApplicationProtocol => Failure::Tls("the target does not offer this version of HTTP".into()),
+        _ => Failure::Tls("the handshake cannot be completed".into()),
+    }
+}
+
+fn failure_of_certificate(bad: &CertificateError) -> Failure {
+    use CertificateError as Bad;
+    match bad {
+        Bad::Expired | Bad::ExpiredContext { .. } => Failure::CertificateExpired,
+        Bad::NotValidYet | Bad::NotValidYetContext { .. } => Failure::CertificateNotYetValid,
+        Bad::NotValidForName | Bad::NotValidForNameContext { .. } => Failure::CertificateForOtherName,
+        Bad::UnknownIssuer => Failure::CertificateUntrusted,
+        Bad::Other(other) => match (other.0.downcast_ref::<webpki::Error>(), other.0.downcast_ref::<Refusal>()) {
+            // No authority that is trusted has signed it.
+            (Some(webpki::Error::CaUsedAsEndEntity), _) => Failure::CertificateUntrusted,
+            (Some(error), _) => Failure::CertificateBad(chain_text(error).into()),
+            (_, Some(refusal)) => Failure::CertificateBad(refusal.to_string().into()),
+            (None, None) => Failure::CertificateBad("it cannot be verified".into()),
+        },
+        bad => Failure::CertificateBad(certificate_text(bad).into()),
+    }
+}
+
+fn certificate_text(bad: &CertificateError) -> &'static str {
+    use CertificateError as Bad;
+    match bad {
+        Bad::BadEncoding => "it is not encoded as X.509 is",
+        Bad::Revoked => "it is revoked",
+        Bad::UnhandledCriticalExtension => "it has a critical extension that is not known here",
+        Bad::BadSignature => "a signature of it, of its chain or of the handshake is wrong",
+        Bad::UnsupportedSignatureAlgorithmContext { .. }
+        | Bad::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "it is signed with an algorithm that is not accepted, such as SHA-1 or Ed448"
+        }
+        Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => "its extended key usage does not allow a server",
+        _ => "it cannot be verified",
+    }
+}
+
+/// What path validation found (RFC 5280 section 6).
+fn chain_text(error: &webpki::Error) -> &'static str {
+    use webpki::Error as Chain;
+    match error {
+        Chain::UnsupportedCertVersion => "it is not of X.509 version 3, and `ca` does not hold what signed it",
+        Chain::UnsupportedCriticalExtension => "it has a critical extension that is not known here",
+        Chain::NameConstraintViolation => "an authority of its chain is not allowed to sign for the name",
+        Chain::PathLenConstraintViolated => "its chain is longer than an authority of it allows",
+        Chain::EndEntityUsedAsCa => "a certificate of its chain is not allowed to sign others",
+        Chain::MaximumNameConstraintComparisonsExceeded
+        | Chain::MaximumPathBuildCallsExceeded
+        | Chain::MaximumPathDepthExceeded
+        | Chain::MaximumSignatureChecksExceeded => "its chain is too long to be verified",
+        Chain::SignatureAlgorithmMismatch => "it names two different algorithms for its signature",
+        _ => "a field or an extension of it or of its chain is malformed",
+    }
+}
+
+/// What an alert of the target says, and what may help.
+fn alert_text(alert: AlertDescription, name: Option<&ServerName<'_>>) -> String {
+    use AlertDescription as Alert;
+    // Addresses stand in no SNI (RFC 6066 section 3).
+    let asks_without_name = matches!(name, Some(ServerName::IpAddress(_)));
+    let hint = match alert {
+        Alert::ProtocolVersion => ": it may speak TLS 1.1 or older alone",
+        Alert::HandshakeFailure | Alert::InsufficientSecurity if asks_without_name => {
+            ": nothing in common, such as where it offers RSA key exchange or old ciphers alone; if it wants a name, write `host`"
+        }
+        Alert::HandshakeFailure | Alert::InsufficientSecurity => {
+            ": nothing in common, such as where it offers RSA key exchange or old ciphers alone"
+        }
+        Alert::UnrecognisedName if asks_without_name => ": it wants a name, write `host`",
+        Alert::UnrecognisedName => ": it does not know the monitor's `host`, or its own name where none is written",
+        Alert::NoApplicationProtocol => ": it does not offer this version of HTTP",
+        Alert::InternalError if asks_without_name => ": if it wants a name, write `host`",
+        _ => "",
+    };
+    format!("the target's alert is {}{hint}", alert_name(alert))
+}
+
+/// An alert as IANA's registry has it: `handshake_failure`.
+fn alert_name(alert: AlertDescription) -> String {
+    use AlertDescription as Alert;
+    match alert {
+        Alert::UnrecognisedName => return "unrecognized_name".to_owned(),
+        Alert::UnknownPSKIdentity => return "unknown_psk_identity".to_owned(),
+        Alert::EncryptedClientHelloRequired => return "ech_required".to_owned(),
+        Alert::Unknown(number) => return format!("number {number}"),
+        _ => {}
+    }
+    let mut name = String::new();
+    let mut is_after_lower = false;
+    for letter in format!("{alert:?}").chars() {
+        if letter.is_ascii_uppercase() && is_after_lower {
+            name.push('_');
+        }
+        is_after_lower = letter.is_ascii_lowercase();
+        name.push(letter.to_ascii_lowercase());
+    }
+    name
+}
+
+/// Whether a target's alert says that it does not like what we showed of ourselves.
+fn is_about_our_certificate(alert: AlertDescription) -> bool {
+    use AlertDescription as Alert;
+    matches!(
+        alert,
+        Alert::CertificateRequired
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+    )
+}
+
+/// The same failure of a target that has asked for a certificate and was shown none: over TLS 1.2 its alert may be any.
+pub(super) fn asked_in_vain(error: &rustls::Error, failure: Failure) -> Failure {
+    match error {
+        rustls::Error::AlertReceived(alert) => Failure::ClientCertificate(alert_name(*alert).into()),
+        _ => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alerts_have_the_names_of_the_registry() {
+        use AlertDescription as Alert;
+        for (alert, name) in [
+            (Alert::HandshakeFailure, "handshake_failure"),
+            (Alert::BadRecordMac, "bad_record_mac"),
+            (Alert::UnknownCA, "unknown_ca"),
+            (Alert::UnrecognisedName, "unrecognized_name"),
+            (Alert::UnknownPSKIdentity, "unknown_psk_identity"),
+            (Alert::EncryptedClientHelloRequired, "ech_required"),
+            (Alert::Unknown(200), "number 200"),
+        ] {
+            assert_eq!(alert_name(alert), name);
+        }
+        let (address, host) = ("192.0.2.1".try_into().unwrap(), "www.example.com".try_into().unwrap());
+        assert!(alert_text(Alert::UnrecognisedName, Some(&address)).ends_with("write `host`"));
+        assert!(alert_text(Alert::UnrecognisedName, Some(&host)).contains("does not know the monitor's `host`"));
+    }
+
+    #[test]
+    fn no_error_is_told_as_the_program_holds_it() {
+        let other = |error: webpki::Error| CertificateError::Other(rustls::OtherError(std::sync::Arc::new(error)));
+        for error in [
+            CertificateError::BadEncoding.into(),
+            CertificateError::BadSignature.into(),
+            other(webpki::Error::UnsupportedCertVersion).into(),
+            other(webpki::Error::UnsupportedCriticalExtension).into(),
+            Refusal::ShortRsaKey.into(),
+            PeerMisbehaved::SelectedUnofferedCipherSuite.into(),
+            PeerMisbehaved::SignedKxWithWrongAlgorithm.into(),
+            PeerIncompatible::NoKxGroupsInCommon.into(),
+            rustls::Error::General("X".to_owned()),
+        ] {
+            let text = failure_of(&error, None).to_string();
+            let is_plain =
+                |word: &str| word.chars().skip(1).all(|c| !c.is_uppercase()) || word.contains(['1', '-', '.']);
+            let is_known = |word: &str| ["TLS", "RSA", "X.509", "HTTP"].iter().any(|known| word.starts_with(known));
+            assert!(text.split([' ', ':']).all(|word| is_plain(word) || is_known(word)), "{text}");
+        }
+    }
+}
