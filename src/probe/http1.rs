@@ -1,8 +1,9 @@
 //! HTTP/1.1 (RFC 9112): one exchange on a fresh connection.
 //!
-//! The reply's head is read leniently: obsolete line folding, white space before a colon and invalid header fields do not make a
-//! working server look down. What decides where the body ends is read strictly (RFC 9112 section 6.3): a wrong length, two
+//! A reply is read leniently (`normal`): old forms and invalid header fields do not make a working server look down. What decides where the body ends is read strictly (RFC 9112 section 6.3): a wrong length, two
 //! different lengths or a malformed chunk are failures.
+
+mod normal;
 
 use http_body_util::Full;
 use hyper::{
@@ -15,11 +16,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{attempt::Trouble, tls};
 use crate::health::Failure;
+use normal::{HEAD_OCTETS, LongHead, Normal};
 
-/// The most that is read of a reply's head, and at one time of its body.
-const HEAD_OCTETS: usize = 16 * 1024;
-/// The shortest header field is `a:` with its line end. The size of the head is the only limit on their number.
-const MOST_FIELDS: usize = HEAD_OCTETS / 4;
+/// The most that hyper holds of a reply: a head in its normal form, which may have a few octets more than it came with.
+const BUFFER_OCTETS: usize = HEAD_OCTETS + 1024;
 
 /// Sends a request and lets `hear` make something of the reply.
 ///
@@ -36,12 +36,8 @@ where
     F: Future<Output = Result<T, E>>,
 {
     let (mut sender, connection) = http1::Builder::new()
-        .max_buf_size(HEAD_OCTETS)
-        .max_headers(MOST_FIELDS)
-        .allow_obsolete_multiline_headers_in_responses(true)
-        .allow_spaces_after_header_name_in_responses(true)
-        .ignore_invalid_headers_in_responses(true)
-        .handshake(TokioIo::new(stream))
+        .max_buf_size(BUFFER_OCTETS)
+        .handshake(TokioIo::new(Normal::new(stream)))
         .await
         .map_err(trouble_of)?;
     let exchange = async move { hear(sender.send_request(request).await.map_err(trouble_of)?).await };
@@ -61,15 +57,16 @@ pub(super) async fn drive<T>(connection: impl Future, exchange: impl Future<Outp
 
 /// What an error of hyper says of the target.
 pub(super) fn trouble_of(error: hyper::Error) -> Trouble {
-    if error.is_parse_too_large() {
-        return Failure::LongHead.into();
-    }
-    if error.is_parse() {
+    // A head that is too large is told by `normal`: what is too large here is the announced length, or the number of lengths.
+    if error.is_parse() || error.is_parse_too_large() {
         return Failure::NotHttp.into();
     }
     let mut source = std::error::Error::source(&error);
     while let Some(inner) = source {
         if let Some(io) = inner.downcast_ref::<std::io::Error>() {
+            if io.get_ref().is_some_and(|inner| inner.is::<LongHead>()) {
+                return Failure::LongHead.into();
+            }
             return if is_of_chunks(io) { Failure::BodyFraming.into() } else { tls::trouble_of(io) };
         }
         source = inner.source();
