@@ -476,11 +476,12 @@ impl Loading {
             let named = config.geoip.iter().find(|database| database.path == problem.path && database.place.is_some());
             let found = problem.diagnostics(&selection.sources, named.and_then(|database| database.place));
             let line = found.to_string();
-            let holds = if named.is_some() { selection.holds_of_settings(&line) } else { Vec::new() };
+            let has_earlier = !self.previous.good.is_empty();
+            let holds = if named.is_some() && has_earlier { selection.holds_of_settings(&line) } else { Vec::new() };
             let is_passing = problem.is_passing();
             if !holds.is_empty() {
                 self.holds.extend(holds);
-            } else if self.previous.good.is_empty() {
+            } else if !has_earlier {
                 refused.lines.push(line);
                 refused.rendered += &found.render(self.colours);
                 refused.is_passing |= is_passing;

@@ -247,9 +247,9 @@ fn a_database_that_cannot_be_used_delays_no_other_edit_and_no_restart() {
         assert!(concerns.contains(why), "{concerns}");
     };
     for (databases, why) in [
-        ("[\"gone.mmdb\"]", "portolan.toml:5:14: there is no database file gone.mmdb: No such file"),
-        ("[\"zones\"]", "portolan.toml:5:14: there is no database file zones: it is a directory"),
-        ("[\"portolan.toml\"]", "portolan.toml:5:14: the database portolan.toml cannot be used: not a MaxMind"),
+        ("[\"gone.mmdb\"]", "portolan.toml:6:14: there is no database file gone.mmdb: No such file"),
+        ("[\"zones\"]", "portolan.toml:6:14: there is no database file zones: it is a directory"),
+        ("[\"portolan.toml\"]", "portolan.toml:6:14: the database portolan.toml cannot be used: not a MaxMind"),
     ] {
         site.write("portolan.toml", &format!("{good}[geoip]\ndatabases = {databases}\n"));
         server.until("the concern", LONG, |server| server.http("/readyz").1.contains("portolan.toml is held"));
@@ -283,7 +283,7 @@ fn a_database_that_was_in_use_and_is_gone_at_a_restart_is_left_out() {
         let server = site.serve();
         assert_eq!(server.addresses(NAME), ["192.0.2.1"]);
         let concerns = server.http("/readyz").1;
-        assert!(concerns.contains("a.mmdb is left out") && concerns.contains("portolan.toml:5:14: "), "{concerns}");
+        assert!(concerns.contains("a.mmdb is left out") && concerns.contains("portolan.toml:6:14: "), "{concerns}");
         assert_eq!(server.metric("portolan_held_files", ""), 1.0);
         fs::write(site.path("a.mmdb"), crate::harness::world()).unwrap();
         server.until("it is used again", LONG, |server| server.http("/readyz").1.contains("\"concerns\":[]"));
