@@ -80,9 +80,12 @@ impl<'t> TableReader<'t> {
 
     /// The value of a key, if it is there.
     pub(super) fn item(&mut self, key: &'static str) -> Option<Item<'t>> {
-        self.known.push(key);
+        let is_new = !self.known.contains(&key);
+        if is_new {
+            self.known.push(key);
+        }
         let spanned = self.table.get(key)?;
-        self.found += 1;
+        self.found += usize::from(is_new);
         let (stretch, place) = (self.stretch, self.stretch.place(spanned.span()));
         Some(Item { key, subject: self.subject, place, stretch, value: spanned.get_ref() })
     }

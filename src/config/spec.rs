@@ -1,6 +1,6 @@
 //! Specifications: the tables as written, each value with its place, before anything is looked up. One file per kind.
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
 use toml::de::DeTable;
 
@@ -194,6 +194,15 @@ impl Specs {
             return;
         }
         let Some(tables) = item.table(Subject { kind, name: "" }, problems) else { return };
+        // A table whose name is in quotes and of which a part has it without them: neither says what is meant as a whole.
+        let mut split: HashSet<String> = HashSet::new();
+        for (name, item) in tables.entries().filter(|(_, item)| item.is_table()) {
+            header::unquoted(kind, name, item, context.text, &mut Problems::default(), &mut |whole, _, _| {
+                if whole.value != name.value && tables.has(whole.value) {
+                    split.insert(whole.value.to_owned());
+                }
+            });
+        }
         for (name, item) in tables.entries() {
             if !item.is_table() {
                 problems.error(name.place, format!("{kind} {} must be a table", Quoted(name.value))).help(format!(
@@ -204,6 +213,10 @@ impl Specs {
                 continue;
             }
             header::unquoted(kind, name, item, context.text, problems, &mut |name, item, problems| {
+                if split.contains(name.value) {
+                    self.broken.push((kind, name.value.into()));
+                    return;
+                }
                 let subject = Subject { kind, name: name.value };
                 let Some(mut table) = item.table(subject, problems) else { return };
                 // Of a whole table that lacks something, its name is what is shown.

@@ -16,17 +16,20 @@ fn table_keys(kind: &str) -> &'static [&'static str] {
         "delegate" => &["glue"],
         "monitor" => &["http", "https", "tcp", "tls", "grpc", "dns", "icmp", "exec", "combine"],
         "load" => &["haproxy", "nginx", "envoy", "prometheus", "json", "orca"],
-        _ => &["on-all-down"],
+        _ => &["capacity", "on-all-down"],
     }
 }
 
 /// The keys whose lists may be written as headers in double brackets.
 const LISTS: [&str; 3] = ["members", "rules", "default"];
 
-/// A header with the keys that stood behind the name, in double brackets as those are lists.
+/// A header with the keys that stood behind the name, in double brackets where the last one is a list.
 fn with_rest(header: String, rest: Option<&str>) -> String {
     match rest.filter(|rest| !rest.is_empty()) {
-        Some(rest) => format!("[{}{rest}]]", header.trim_end_matches(']')),
+        Some(rest) if LISTS.iter().any(|list| rest.ends_with(list)) => {
+            format!("[{}{rest}]]", header.trim_end_matches(']'))
+        }
+        Some(rest) => format!("{}{rest}]", header.trim_end_matches(']')),
         None => header,
     }
 }

@@ -223,6 +223,11 @@ fn refuse_rules_without_policy(table: &mut TableReader<'_>, problems: &mut Probl
         return false;
     }
     let Some(item) = table.item("rules").or_else(|| table.item("default")) else { return false };
+    let is_misspelt = |name: &str| problems.nearest(name, std::iter::once("policy")).is_some();
+    if table.entries().map(|(name, _)| name.value).any(is_misspelt) {
+        // That key is reported where keys are.
+        return true;
+    }
     problems
         .error(item.place, format!("{} has `{}`, and its policy is not geo", item.subject, item.key))
         .help("add policy = \"geo\"");
