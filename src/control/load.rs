@@ -116,6 +116,9 @@ pub(super) struct Outlook {
     pub held: Vec<HeldFile>,
     /// What the files as they are would remove, and why that waits for an operator; `None` where nothing waits.
     pub removal: Option<String>,
+    /// Two signals accept it. They never take away names that an unusable file may define: whoever signals may believe that
+    /// file to be fixed.
+    pub may_be_signalled: bool,
     pub missing: Missing,
 }
 
@@ -413,8 +416,9 @@ impl Loading {
         let mut held = selection.held();
         held.append(&mut self.beside.clone());
         held.extend(faulty);
-        let removal = self.excess.clone().or(self.kept.clone());
-        let outlook = Outlook { held, removal, missing };
+        let may_be_signalled = self.excess.is_some() && self.kept.is_none();
+        let removal = self.kept.clone().or(self.excess.clone());
+        let outlook = Outlook { held, removal, may_be_signalled, missing };
         let is_in_force = self.previous.is_in_force && same_databases;
         if is_in_force && self.previous.good.is_made_of(&selection.sources, &config.master_files) {
             return Ok(Some(Loaded::Unchanged(databases, outlook)));

@@ -85,7 +85,7 @@ impl Controller {
             ReloadRequest::AcceptRemoval => Impulse::AcceptRemoval,
             ReloadRequest::Signal => {
                 // A signal accepts what was reported before it, and nothing else.
-                let is_held = self.holding.outlook().removal.is_some();
+                let is_held = self.holding.outlook().may_be_signalled;
                 let first = std::mem::replace(&mut self.signalled, is_held.then_some(now));
                 let is_second = first.is_some_and(|first| now - first <= SECOND_SIGNAL);
                 if is_second && is_held { Impulse::AcceptRemoval } else { Impulse::Operator }
