@@ -140,7 +140,8 @@ impl<'a> Subject<'a> {
                 let mut edit = TableEdit::default();
                 edit = drain.reason.as_deref().map_or(edit.clone(), |reason| edit.reason(Some(reason)));
                 edit = until.map_or(edit.clone(), |until| edit.until(Some(until)));
-                edit = drain.over_secs.map_or(edit.clone(), |secs| edit.over(Some(secs)));
+                // Whoever names a pace wants it to go on.
+                edit = drain.over_secs.map_or(edit.clone(), |secs| edit.over(Some(secs)).hold(None));
                 match edit.is_empty() {
                     true => Err(Unchanged::Already("already draining; nothing was edited".to_owned())),
                     false => Ok(edit),

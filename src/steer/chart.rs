@@ -332,6 +332,15 @@ impl<'a> Course<'a> {
 }
 
 impl Rdata {
+    /// Whether there is no record: the endpoint has no address of the family, and is in the answer to keep a CNAME company.
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::A(addresses) => addresses.is_empty(),
+            Self::Aaaa(addresses) => addresses.is_empty(),
+            Self::Cname(_) | Self::Srv(_) => false,
+        }
+    }
+
     /// As texts, in the order of the answer.
     pub fn texts(&self) -> Vec<String> {
         match self {

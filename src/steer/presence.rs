@@ -145,7 +145,7 @@ impl<'a> Presence<'a> {
     fn seen(&self, answer: &Answer) -> Option<Seen> {
         let datacenter = answer.datacenter?;
         let is_watched = self.watched.get(datacenter.index()).is_some_and(|is_watched| *is_watched);
-        is_watched.then_some(Seen { datacenter, endpoint: answer.endpoint })
+        (is_watched && !answer.rdata.is_empty()).then_some(Seen { datacenter, endpoint: answer.endpoint })
     }
 
     fn cause(&self, endpoint: EndpointId) -> Cause {
@@ -240,6 +240,7 @@ pub fn answered(chart: &Chart, family: Family) -> BTreeSet<EndpointId> {
 pub fn answered_in(chart: &Chart, family: Family, reaches: impl Iterator<Item = u32>) -> BTreeSet<EndpointId> {
     fn visit(choice: &Choice, found: &mut BTreeSet<EndpointId>) {
         match choice {
+            Choice::Answer(answer) if answer.rdata.is_empty() => {}
             Choice::Answer(answer) => _ = found.insert(answer.endpoint),
             Choice::Wheel(wheel) => {
                 let named = wheel.choices.iter().zip(0_u16..).filter(|(_, at)| wheel.slots.table.contains(at));

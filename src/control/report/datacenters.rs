@@ -134,14 +134,15 @@ fn why(controller: &Controller, service: ServiceId, sighting: &Sighting) -> Stri
     let datacenter = &topology.datacenters[sighting.datacenter.index()];
     let cause = match sighting.cause {
         Cause::InService => "its state lets it be answered".to_owned(),
-        Cause::Ramp(part) if datacenter.drain_hold.is_some_and(|hold| hold.share() == part) => {
-            format!("the drain is held: {} of its share is left", percent(part))
-        }
         Cause::Ramp(part) => {
             let others = others(topology, &controller.conditions, service, sighting);
-            match others.usable {
-                0 => format!("no other member can take its clients over: {}", others_text(&others, &datacenter.name)),
-                _ => format!("the drain is in progress: {} of its share is left", percent(part)),
+            let is_held = datacenter.drain_hold.is_some_and(|hold| hold.share() == part);
+            match (others.usable, is_held) {
+                (0, _) => {
+                    format!("no other member can take its clients over: {}", others_text(&others, &datacenter.name))
+                }
+                (_, true) => format!("the drain is held: {} of its share is left", percent(part)),
+                (_, false) => format!("the drain is in progress: {} of its share is left", percent(part)),
             }
         }
         Cause::LastLeft | Cause::LastDisabled => {
