@@ -249,10 +249,19 @@ impl StateDirectory {
         }
     }
 
+    /// Whether there is no such file and nothing to write to it. Then it is neither unsaved nor lost.
+    fn stays_absent(&self, name: &str, is_empty: bool) -> bool {
+        let stays_absent = is_empty && !self.path.join(name).exists();
+        if stays_absent {
+            self.faults.forget(name);
+        }
+        stays_absent
+    }
+
     /// Keeps ramps and holders for the next life; nothing to keep makes no file where there is none.
     pub fn save_feedback(&mut self, saved: &SavedFeedback) {
-        if *saved == SavedFeedback::default() && !self.path.join(FEEDBACK).exists() {
-            return self.faults.forget(FEEDBACK);
+        if self.stays_absent(FEEDBACK, *saved == SavedFeedback::default()) {
+            return;
         }
         let mut file = FeedbackFile { version: FEEDBACK_VERSION, ..FeedbackFile::default() };
         for (key, at) in &saved.ramps {
@@ -298,7 +307,7 @@ impl StateDirectory {
 
     /// Keeps the recoveries in progress for the next run; none makes no file where there is none.
     pub fn save_recoveries(&mut self, saved: Vec<SavedRecovery>, now: SystemTime) {
-        if saved.is_empty() && !self.path.join(RECOVERIES).exists() {
+        if self.stays_absent(RECOVERIES, saved.is_empty()) {
             return;
         }
         let spec = |saved: SavedRecovery| RecoverySpec {
@@ -333,8 +342,8 @@ impl StateDirectory {
 
     /// Keeps what aliases stand for, for the next life.
     pub fn save_aliases(&mut self, aliases: Vec<SavedAlias>) {
-        if aliases.is_empty() && !self.path.join(ALIASES).exists() {
-            return self.faults.forget(ALIASES);
+        if self.stays_absent(ALIASES, aliases.is_empty()) {
+            return;
         }
         match serde_json::to_vec(&AliasFile { version: ALIAS_VERSION, aliases }) {
             Ok(octets) => self.write(ALIASES, &octets),
@@ -494,6 +503,18 @@ mod tests {
         state.faults.note(VERDICTS, Err(io::Error::from_raw_os_error(libc::ENOSPC)));
         state.end(2000);
         assert_eq!(completeness(), Completeness::Unknown, "not all was saved");
+    }
+
+    #[test]
+    fn a_file_that_is_gone_and_has_nothing_to_keep_is_not_lost() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut state = StateDirectory::open(directory.path().join("state"));
+        let (pool, members, left) = ("web".into(), Vec::new(), Duration::from_secs(9));
+        state.save_recoveries(vec![SavedRecovery { pool, members, is_strict: false, left }], SystemTime::now());
+        fs::remove_file(state.path().join(RECOVERIES)).unwrap();
+        assert!(state.faults().is_any_lost());
+        state.save_recoveries(Vec::new(), SystemTime::now());
+        assert!(!state.faults().is_any_lost());
     }
 
     #[test]
