@@ -31,7 +31,7 @@ use tokio::{
 
 use super::{
     aliases::Aliases,
-    canary, distress, drain,
+    canary, drain,
     drained::Drained,
     handle::{
         Command, DrainAct, DrainError, DrainOutcome, DrainReport, DrainRequest, Handle, Listing, ReloadError,
@@ -477,8 +477,7 @@ impl Controller {
         let distressed = if is_drain {
             let conditions = plan.conditions(&self.conditions);
             let charts = self.world.compiler.compile(&conditions, &mut self.world.surveys);
-            let then = distress::Setting { compiler: &self.world.compiler };
-            drain::newly_distressed(&self.charts, then, &charts)
+            drain::newly_distressed(&self.world.compiler, &self.charts, &charts)
         } else {
             Vec::new()
         };

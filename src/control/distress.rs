@@ -1,6 +1,8 @@
 //! Distress in words: whose clients find no usable member of a service in one family, and what they are answered instead. Read
 //! from the compiled charts, so that every report says the same and says what queries get.
 
+use std::fmt::Display;
+
 use crate::{
     listing,
     steer::{Chart, Compiler, Distress, Family, OnAllDown, Plight, PoolId, Service, ServiceId, answered_in},
@@ -39,43 +41,36 @@ pub(super) fn of(
     found
 }
 
-/// What charts were compiled from.
-#[derive(Clone, Copy)]
-pub(super) struct Setting<'a> {
-    pub compiler: &'a Compiler,
-}
-
-impl Setting<'_> {
+impl Distressed {
     /// `www.example.com AAAA (country DE)`.
-    pub(super) fn subject(self, distressed: &Distressed) -> String {
-        let service = self.service(distressed);
-        let whose = clients_text(&self.clients(distressed));
-        format!("{} {}{whose}", service.name, service.kind.records(distressed.family))
+    pub(super) fn subject(&self, compiler: &Compiler) -> String {
+        let service = self.service(compiler);
+        subject_text(&service.name, service.kind.records(self.family), &self.clients(compiler), CLIENTS)
     }
 
     /// Whose clients they are; nothing where they are all of the service's.
-    pub(super) fn clients(self, distressed: &Distressed) -> Vec<String> {
-        let areas: Vec<u32> = distressed.areas.iter().map(|distress| distress.area).collect();
-        self.compiler.area_words(distressed.service, &areas)
+    pub(super) fn clients(&self, compiler: &Compiler) -> Vec<String> {
+        let areas: Vec<u32> = self.areas.iter().map(|distress| distress.area).collect();
+        compiler.area_words(self.service, &areas)
     }
 
     /// What they are answered with, in a phrase.
-    pub(super) fn answers(self, distressed: &Distressed, chart: &Chart) -> String {
-        let service = self.service(distressed);
-        let reaches = distressed.areas.iter().map(|distress| distress.reach);
-        let topology = self.compiler.topology();
-        let endpoints = answered_in(chart, distressed.family, reaches);
+    pub(super) fn answers(&self, compiler: &Compiler, chart: &Chart) -> String {
+        let service = self.service(compiler);
+        let reaches = self.areas.iter().map(|distress| distress.reach);
+        let topology = compiler.topology();
+        let endpoints = answered_in(chart, self.family, reaches);
         let names = endpoints.iter().map(|id| &topology.endpoints[id.index()].name);
         let names = listing::first_of(names, MEMBERS, endpoints.len());
         let pool_name = |id: PoolId| &topology.pools[id.index()].name;
-        match (distressed.plight, distressed.pool, service.on_all_down) {
-            (Plight::OtherFamily, ..) => self.other_family(distressed, chart),
+        match (self.plight, self.pool, service.on_all_down) {
+            (Plight::OtherFamily, ..) => self.other_family(chart),
             (_, None, OnAllDown::Empty) => "NODATA (on-all-down = \"empty\")".to_owned(),
             (_, None, _) => "NODATA".to_owned(),
             (Plight::AllDown, Some(pool), _) if pool != service.pool => {
                 format!("pool {} (on-all-down): {names}", pool_name(pool))
             }
-            (Plight::AllDown, Some(_), _) if distressed.is_recovering => format!(
+            (Plight::AllDown, Some(_), _) if self.is_recovering => format!(
                 "{names}, whatever their health: recovering, until half of the members by weight are usable again or \
                  `rise` x interval has passed"
             ),
@@ -90,18 +85,18 @@ impl Setting<'_> {
     }
 
     /// NODATA because the other family is answered, with or without usable members.
-    fn other_family(self, distressed: &Distressed, chart: &Chart) -> String {
-        let other = chart.distress(distressed.family.other());
+    fn other_family(&self, chart: &Chart) -> String {
+        let other = chart.distress(self.family.other());
         let is_distressed = |at: &Distress| other.iter().any(|there| there.area == at.area);
-        let word = distressed.family.other().word();
-        match distressed.areas.iter().any(is_distressed) {
+        let word = self.family.other().word();
+        match self.areas.iter().any(is_distressed) {
             true => format!("NODATA: {word} alone has members left to answer with"),
             false => format!("NODATA: {word} alone has usable members"),
         }
     }
 
-    fn service(&self, distressed: &Distressed) -> &Service {
-        &self.compiler.topology().services[distressed.service.index()]
+    fn service<'a>(&self, compiler: &'a Compiler) -> &'a Service {
+        &compiler.topology().services[self.service.index()]
     }
 }
 
@@ -110,11 +105,11 @@ const MEMBERS: usize = 3;
 /// As many kinds of clients are named.
 const CLIENTS: usize = 3;
 
-/// ` (country DE; country AT and 2 more)`; nothing for all clients.
-fn clients_text(words: &[String]) -> String {
-    match words.len() {
-        0 => String::new(),
-        count if count > CLIENTS => format!(" ({} and {} more)", words[..CLIENTS].join("; "), count - CLIENTS),
-        _ => format!(" ({})", words.join("; ")),
+/// `www.example.com AAAA (country DE; country AT and 2 more)`, with the first clients, `most` of them; no brackets for all clients.
+pub(super) fn subject_text(name: impl Display, rtype: &str, clients: &[String], most: usize) -> String {
+    match clients.len() {
+        0 => format!("{name} {rtype}"),
+        count if count > most => format!("{name} {rtype} ({} and {} more)", clients[..most].join("; "), count - most),
+        _ => format!("{name} {rtype} ({})", clients.join("; ")),
     }
 }

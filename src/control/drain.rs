@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     config::{Nearest, Origin},
-    steer::{Chart, Conditions, Datacenter, DatacenterId, Distress, Pace, ServiceId, State, Topology},
+    steer::{Chart, Compiler, Conditions, Datacenter, DatacenterId, Distress, Pace, ServiceId, State, Topology},
 };
 
 /// The edits that a request comes to.
@@ -208,17 +208,15 @@ impl DrainPlan {
     }
 }
 
-/// What has usable members now and none under `then`: service, type and clients, and what they are answered with.
-pub(super) fn newly_distressed(
-    before: &[Arc<Chart>],
-    then: distress::Setting<'_>,
-    after: &[Arc<Chart>],
-) -> Vec<Darkened> {
+/// What has usable members by the charts `before` and none by those `after`: service, type and clients, and what they are answered with.
+pub(super) fn newly_distressed(compiler: &Compiler, before: &[Arc<Chart>], after: &[Arc<Chart>]) -> Vec<Darkened> {
     let mut found = Vec::new();
     for (id, (was, is)) in (0..).map(ServiceId).zip(before.iter().zip(after)) {
         let is_new = |family, there: &Distress| !was.distress(family).iter().any(|known| known.area == there.area);
         let darkened = distress::of((id, is), is_new).into_iter();
-        found.extend(darkened.map(|one| Darkened { subject: then.subject(&one), answers: then.answers(&one, is) }));
+        found.extend(
+            darkened.map(|one| Darkened { subject: one.subject(compiler), answers: one.answers(compiler, is) }),
+        );
     }
     found
 }

@@ -38,7 +38,6 @@ pub(super) fn status(controller: &mut Controller, snapshot: &Snapshot, listing: 
     let controller = &*controller;
     let world = &controller.world;
     let distressed: Vec<Distressed> = distressed(&snapshot.charts).collect();
-    let setting = distress::Setting { compiler: &world.compiler };
     let tally = controller.prober.tally();
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -86,8 +85,8 @@ pub(super) fn status(controller: &mut Controller, snapshot: &Snapshot, listing: 
                 DistressedService {
                     name: service.name.to_string(),
                     rtype: service.kind.records(one.family).to_owned(),
-                    clients: setting.clients(one),
-                    plight: setting.answers(one, &snapshot.charts[one.service.index()]),
+                    clients: one.clients(&world.compiler),
+                    plight: one.answers(&world.compiler, &snapshot.charts[one.service.index()]),
                     is_recovering: one.is_recovering,
                 }
             })

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::distress;
+
 /// The whole state at one moment. Times are seconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -79,9 +81,9 @@ fn yes() -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Concern {
-    /// In a sentence.
+    /// What is wrong and what to do, as one sentence without its full stop.
     pub text: String,
-    /// Clients notice it.
+    /// Clients get other answers than they should, or none.
     #[serde(default)]
     pub is_grave: bool,
 }
@@ -282,8 +284,7 @@ pub struct DistressedService {
 impl DistressedService {
     /// `www.example.com AAAA (country DE; country AT)`.
     pub fn subject(&self) -> String {
-        let Self { name, rtype, clients, .. } = self;
-        if clients.is_empty() { format!("{name} {rtype}") } else { format!("{name} {rtype} ({})", clients.join("; ")) }
+        distress::subject_text(&self.name, &self.rtype, &self.clients, usize::MAX)
     }
 }
 

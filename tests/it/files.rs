@@ -193,15 +193,11 @@ fn zones_that_may_no_longer_be_read_are_answered_on_and_followed_when_they_may_b
 fn an_edit_saved_while_no_file_could_be_opened_is_applied_once_one_can() {
     let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
     let server = site.serve();
-    let limit = |files: &str| {
-        let to = [format!("--pid={}", server.pid()), format!("--nofile={files}")];
-        assert!(Command::new("prlimit").args(to).status().unwrap().success());
-    };
-    limit("3:4096");
+    server.limit_descriptors(3);
     site.replace("zones/x.test.zone", &zone("192.0.2.2"));
     server.until("the concern", LONG, |server| server.log().contains("Too many open files"));
     assert_eq!(server.addresses(NAME), ["192.0.2.1"]);
-    limit("1024:4096");
+    server.limit_descriptors(1024);
     server.until_answers(NAME, &["192.0.2.2"], LONG);
 }
 
@@ -295,14 +291,10 @@ fn a_database_directory_that_could_not_be_looked_for_is_looked_for_again() {
     let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
     fs::remove_dir_all(site.path("geoip")).unwrap();
     let server = site.serve();
-    let limit = |files: &str| {
-        let to = [format!("--pid={}", server.pid()), format!("--nofile={files}")];
-        assert!(Command::new("prlimit").args(to).status().unwrap().success());
-    };
-    limit("3:4096");
+    server.limit_descriptors(3);
     site.replace("zones/x.test.zone", &zone("192.0.2.2"));
     server.until("the concern", LONG, |server| server.log().contains("geoip cannot be listed"));
-    limit("1024:4096");
+    server.limit_descriptors(1024);
     server.until_answers(NAME, &["192.0.2.2"], LONG);
     server.until("no concern", LONG, |server| server.http("/readyz").1.contains("\"concerns\":[]"));
 }

@@ -215,6 +215,12 @@ impl Server {
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
+    /// Bounds the numbers of descriptors that the process may open from now on; it may be raised again up to 4096.
+    pub fn limit_descriptors(&self, count: u32) {
+        let to = [format!("--pid={}", self.pid()), format!("--nofile={count}:4096")];
+        assert!(Command::new("prlimit").args(to).status().unwrap().success());
+    }
+
     /// How many files and sockets are open.
     pub fn descriptors(&self) -> usize {
         fs::read_dir(Path::new("/proc").join(self.pid().to_string()).join("fd")).unwrap().count()

@@ -6,7 +6,7 @@ use tokio::time::Instant as TokioInstant;
 
 use super::{Controller, SAVE, health};
 use crate::{
-    control::{distress, drained::Published, load::World, report, state::unix_now},
+    control::{drained::Published, load::World, report, state::unix_now},
     steer::{Changes, PoolId, ProbeId, ServiceId, combine},
 };
 
@@ -126,7 +126,7 @@ impl Controller {
     /// some again.
     pub(super) fn say_distress(&mut self) {
         let topology = &self.world.topology;
-        let setting = distress::Setting { compiler: &self.world.compiler };
+        let compiler = &self.world.compiler;
         let (mut now, mut new) = (BTreeMap::new(), Vec::new());
         for one in report::distressed(&self.charts) {
             let service = &topology.services[one.service.index()];
@@ -140,9 +140,9 @@ impl Controller {
         }
         for one in new.iter().take(LOGGED) {
             let (service, chart) = (&topology.services[one.service.index()], &self.charts[one.service.index()]);
-            let (rtype, clients) = (service.kind.records(one.family), setting.clients(one).join("; "));
+            let (rtype, clients) = (service.kind.records(one.family), one.clients(compiler).join("; "));
             let clients = (!clients.is_empty()).then_some(clients);
-            let answers = setting.answers(one, chart);
+            let answers = one.answers(compiler, chart);
             tracing::warn!(service = %service.name, rtype, clients, answers, "service has no usable member");
         }
         if let Some(services) = new.len().checked_sub(LOGGED).filter(|more| *more > 0) {

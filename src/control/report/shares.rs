@@ -1,4 +1,4 @@
-//! Shares in reports.
+//! The shares of `load` pools as reports show them: of the members that are answered.
 
 /// Shares of a `load` pool as the members that are answered divide them among themselves; evenly where none of those has one.
 pub(super) fn shares_in_use(shares: &[f64], is_answered: &[bool]) -> Vec<f64> {

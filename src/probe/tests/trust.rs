@@ -81,6 +81,16 @@ impl Drop for Openssl {
     }
 }
 
+/// A directory for what openssl makes; `None`, and a word about it, where there is no openssl.
+fn openssl_directory() -> Option<tempfile::TempDir> {
+    let directory = tempfile::tempdir().unwrap();
+    if !openssl(directory.path(), "version") {
+        println!("skipped: no openssl here");
+        return None;
+    }
+    Some(directory)
+}
+
 /// Runs `openssl` in `directory`; whether it succeeded.
 fn openssl(directory: &Path, arguments: &str) -> bool {
     let run = Command::new("openssl").args(arguments.split(' ')).current_dir(directory).output();
@@ -130,11 +140,8 @@ fn curve(name: &str) -> String {
 
 #[tokio::test]
 async fn without_verification_any_certificate_will_do() {
-    let directory = tempfile::tempdir().unwrap();
+    let Some(directory) = openssl_directory() else { return };
     let directory = directory.path();
-    if !openssl(directory, "version") {
-        return println!("skipped: no openssl here");
-    }
     let any = || TlsTerms { verify: false, ..TlsTerms::default() };
     for (key, why) in
         [(RSA_1024.to_owned(), "RSA with 1024 bits"), (curve("P-521"), "P-521"), (curve("P-256"), "P-256")]
@@ -166,11 +173,8 @@ fn make_v1(directory: &Path) {
 
 #[tokio::test]
 async fn certificates_that_openssl_makes_are_verified() {
-    let directory = tempfile::tempdir().unwrap();
+    let Some(directory) = openssl_directory() else { return };
     let directory = directory.path();
-    if !openssl(directory, "version") {
-        return println!("skipped: no openssl here");
-    }
     let own = || trusting(&directory.join("own.pem"));
     for (key, certificate, why) in [
         (RSA_2048.to_owned(), "", "`openssl req -x509`: CA:TRUE and a common name alone"),
@@ -192,11 +196,8 @@ async fn certificates_that_openssl_makes_are_verified() {
 
 #[tokio::test]
 async fn chains_signed_by_ecdsa_of_any_curve_and_hash_are_verified() {
-    let directory = tempfile::tempdir().unwrap();
+    let Some(directory) = openssl_directory() else { return };
     let directory = directory.path();
-    if !openssl(directory, "version") {
-        return println!("skipped: no openssl here");
-    }
     for name in ["P-256", "P-384", "P-521"] {
         let key = curve(name);
         assert!(openssl(directory, &format!("genpkey -out ca.key {key}")));
@@ -222,11 +223,8 @@ async fn chains_signed_by_ecdsa_of_any_curve_and_hash_are_verified() {
 
 #[tokio::test]
 async fn a_failed_handshake_quotes_the_alert() {
-    let directory = tempfile::tempdir().unwrap();
+    let Some(directory) = openssl_directory() else { return };
     let directory = directory.path();
-    if !openssl(directory, "version") {
-        return println!("skipped: no openssl here");
-    }
     assert!(make_own(directory, RSA_2048, SAN));
     let any = || TlsTerms { verify: false, ..TlsTerms::default() };
     for (arguments, text) in [
@@ -247,11 +245,8 @@ async fn a_failed_handshake_quotes_the_alert() {
 
 #[tokio::test]
 async fn a_target_that_wants_a_certificate_is_told_of_whatever_its_alert() {
-    let directory = tempfile::tempdir().unwrap();
+    let Some(directory) = openssl_directory() else { return };
     let directory = directory.path();
-    if !openssl(directory, "version") {
-        return println!("skipped: no openssl here");
-    }
     assert!(make_own(directory, RSA_2048, SAN));
     let any = || TlsTerms { verify: false, ..TlsTerms::default() };
     for (version, alert) in [("-tls1_3", "certificate_required"), ("-tls1_2", "handshake_failure")] {
@@ -262,11 +257,8 @@ async fn a_target_that_wants_a_certificate_is_told_of_whatever_its_alert() {
 
 #[tokio::test]
 async fn what_an_authority_has_signed_itself_passes_in_old_forms_too() {
-    let directory = tempfile::tempdir().unwrap();
+    let Some(directory) = openssl_directory() else { return };
     let directory = directory.path();
-    if !openssl(directory, "version") {
-        return println!("skipped: no openssl here");
-    }
     let terms = || trusting(&directory.join("ca.pem"));
     let authority = |name: &str| {
         assert!(openssl(directory, &format!("genpkey -out ca.key {RSA_2048}")));
