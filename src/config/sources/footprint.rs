@@ -57,9 +57,9 @@ impl From<&Metadata> for Stamp {
 pub enum Kind {
     /// Its tables, master files and directories matter.
     ZoneDirectory,
-    /// A directory whose databases are read.
+    /// A directory that is read for its databases.
     DatabaseDirectory,
-    /// A file whose content is read.
+    /// A file that is read for its content.
     File,
 }
 

@@ -161,7 +161,7 @@ fn of_stray(Finding { owner, rtype, target, .. }: &Finding, stray: &Stray) -> (S
     }
 }
 
-/// A name server whose address nobody can find out.
+/// A name server with an address that cannot be found.
 fn glue_in_circle(finding: &Finding, other: &Name) -> (String, String) {
     let (owner, server) = (&finding.owner, shown(finding.target.as_ref()));
     (
