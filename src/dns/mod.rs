@@ -5,6 +5,7 @@
 mod code;
 mod cookie;
 mod edns;
+mod freshness;
 mod lookup_name;
 mod name;
 mod reply;
@@ -15,6 +16,7 @@ mod subnet;
 pub use code::{Opcode, Rcode};
 pub use cookie::{is_own_cookie, server_cookie};
 pub use edns::{Cookie, Edns, EdnsEcho};
+pub use freshness::freshness_secs;
 pub use lookup_name::LookupName;
 pub use name::{Name, NameError};
 pub use reply::{Full, Mark, ReplyWriter, Section};

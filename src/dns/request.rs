@@ -168,7 +168,7 @@ impl<'m> Additional<'m> {
 
 /// The offset that follows the name at `at`. Pointers are not followed: nothing here needs what they point to.
 #[inline]
-fn skip_name(message: &[u8], at: usize) -> Result<usize, Malformed> {
+pub(super) fn skip_name(message: &[u8], at: usize) -> Result<usize, Malformed> {
     // The owner of OPT.
     if message.get(at) == Some(&0) { Ok(at + 1) } else { skip_labels(message, at) }
 }
@@ -189,7 +189,7 @@ fn skip_labels(message: &[u8], mut at: usize) -> Result<usize, Malformed> {
 }
 
 /// So many octets from `at` on.
-fn chunk<const N: usize>(bytes: &[u8], at: usize) -> Result<&[u8; N], Malformed> {
+pub(super) fn chunk<const N: usize>(bytes: &[u8], at: usize) -> Result<&[u8; N], Malformed> {
     bytes.get(at..).and_then(<[u8]>::first_chunk).ok_or(Malformed)
 }
 
