@@ -4,7 +4,7 @@
 
 use std::{
     fmt, io,
-    net::TcpListener,
+    net::{TcpListener, UdpSocket},
     num::NonZeroUsize,
     sync::{
         Arc,
@@ -20,13 +20,13 @@ use tokio::{
 
 use crate::{
     admin,
-    config::{self, Colours, Locations, ServerSettings, outline},
+    config::{self, Colours, HttpsSettings, Locations, ServerSettings, TlsSettings, outline},
     control::{Controller, Handle, ReloadError, ReloadRequest, Started, Starting, StateDirectory, World},
     probe,
     snapshot::Identity,
     transport::{
-        self, BindError, Bound, Certificate, CertificateError, Cores, Counters, Https, Limits, Metronome, Shards,
-        StartError, Streams,
+        self, BindError, Bound, Certificate, CertificateError, Cores, Counters, Descriptors, HttpsResource, Limits,
+        Metronome, Shards, StartError, Streams,
     },
 };
 
@@ -88,6 +88,14 @@ pub fn serve(locations: Locations, colours: Colours, announce: &mut dyn FnMut(&s
         World::start(&locations, &saved, colours).map_err(|refusal| ServeError::Configuration(refusal.rendered))?;
     let settings = world.config.server.clone();
     let mut sockets = Sockets::bind(&settings)?;
+    let shares = Descriptors::share_out(descriptors, Descriptors::open_now());
+    tracing::info!(
+        limit = descriptors,
+        clients = shares.clients,
+        probes = shares.probes,
+        admin = shares.admin,
+        "descriptors shared out"
+    );
     let cores = Cores::share_out(sockets.dns.udp.len(), settings.threads.is_some());
     if settings.socket_affinity
         && let Err(error) = sockets.dns.keep_to_receiving_cores(&cores)
@@ -105,19 +113,22 @@ pub fn serve(locations: Locations, colours: Colours, announce: &mut dyn FnMut(&s
     let state = StateDirectory::open(settings.state.clone());
     runtime.block_on(async {
         let mut signals = Signals::listen()?;
-        let started = start(locations, world, state, descriptors, metronome.clone());
+        let started = start(locations, world, state, shares, metronome.clone());
         let (Started { handle, first_round }, counters) = tokio::select! {
             started = started => started,
             // No client is served yet, so that none is left without its answer.
             () = signals.until_stop() => return Ok(()),
         };
-        let office = Office::start(sockets.admin.take(), &handle, &counters, &metronome)?;
+        let office = Office::start(sockets.admin.take(), shares.admin, &handle, &counters, &metronome)?;
         if !is_over(first_round, &handle, &mut signals).await {
             office.stop().await;
             handle.stop().await;
             return Ok(());
         }
-        let mut server = Server::start(sockets, office, &settings, &cores, &handle, &counters)?;
+        let limits = Limits { connections: shares.clients, ..Limits::default() };
+        let streams =
+            Streams::new(handle.published(), &counters, limits).map_err(system("start the stream threads"))?;
+        let mut server = Server::start(sockets, streams, office, &settings, &cores, &handle, &counters)?;
         server.announce(announce);
         let ended = server.run(&handle, &mut signals).await;
         server.stop(&handle).await;
@@ -145,13 +156,21 @@ async fn start(
     locations: Locations,
     world: World,
     mut state: StateDirectory,
-    descriptors: u64,
+    shares: Descriptors,
     metronome: Metronome,
 ) -> (Started, Counters) {
     let counters = Counters::new();
     let identity = Identity { nsid: nsid(&world.config.server), cookie_key: state.cookie_key() };
-    let probe_limits = probe::Limits::within_open_files(descriptors);
-    let starting = Starting { locations, world, state, identity, counters: counters.clone(), probe_limits, metronome };
+    let starting = Starting {
+        locations,
+        world,
+        state,
+        identity,
+        counters: counters.clone(),
+        probe_limits: probe::Limits::within_descriptors(shares.probes),
+        poll_limits: probe::Limits::within_descriptors(shares.polls),
+        metronome,
+    };
     (Controller::start(starting).await, counters)
 }
 
@@ -165,9 +184,73 @@ fn nsid(settings: &ServerSettings) -> Box<[u8]> {
 /// Every socket, bound before anything is started.
 struct Sockets {
     dns: Bound,
-    tls: Option<(Vec<TcpListener>, Arc<Certificate>)>,
-    https: Option<(Vec<TcpListener>, Arc<Certificate>, Box<str>)>,
+    tls: Option<Secure>,
+    https: Option<(Secure, HttpsSockets)>,
     admin: Option<TcpListener>,
+}
+
+/// Listeners of TLS, and what they show.
+struct Secure {
+    listeners: Vec<TcpListener>,
+    certificate: Arc<Certificate>,
+}
+
+impl Secure {
+    fn bind(settings: &TlsSettings) -> Result<Self, ServeError> {
+        let certificate = Certificate::load(&settings.certificate, &settings.key).map_err(ServeError::Certificate)?;
+        let listeners = transport::bind_streams(&settings.listen).map_err(ServeError::Bind)?;
+        Ok(Self { listeners, certificate })
+    }
+
+    fn config(&self, protocols: &[&[u8]]) -> Result<Arc<rustls::ServerConfig>, ServeError> {
+        self.certificate.server_config(protocols).map_err(|error| system("set up TLS")(io::Error::other(error)))
+    }
+
+    /// Serves DNS over TLS.
+    fn serve(self, streams: &mut Streams) -> Result<(), ServeError> {
+        let config = self.config(&[b"dot"])?;
+        streams.serve_tls(self.listeners, config).map_err(system("serve a listener"))?;
+        tokio::spawn(self.certificate.keep_fresh(CERTIFICATE_CHECK));
+        Ok(())
+    }
+}
+
+/// What HTTPS has besides its listeners.
+struct HttpsSockets {
+    resource: HttpsResource,
+    /// Of HTTP/3; none where it is off.
+    datagrams: Vec<UdpSocket>,
+}
+
+impl HttpsSockets {
+    fn bind(settings: &HttpsSettings, listeners: &[TcpListener]) -> Result<Self, ServeError> {
+        let datagrams = if settings.h3 { listeners } else { &[] };
+        let datagrams = transport::bind_datagrams(datagrams).map_err(ServeError::Bind)?;
+        let port = listeners.first().and_then(|listener| listener.local_addr().ok()).map(|address| address.port());
+        let resource = HttpsResource {
+            path: settings.path.clone(),
+            http1: settings.http1,
+            http3_port: port.filter(|_| settings.h3),
+        };
+        Ok(Self { resource, datagrams })
+    }
+
+    fn lines(&self) -> impl Iterator<Item = String> {
+        let addresses = self.datagrams.iter().filter_map(|socket| socket.local_addr().ok());
+        addresses.map(|address| format!("listening h3 {address}"))
+    }
+
+    /// Serves DNS over HTTPS, and over HTTP/3 where that is on.
+    fn serve(self, secure: Secure, streams: &mut Streams) -> Result<(), ServeError> {
+        let config = secure.config(self.resource.protocols())?;
+        let Secure { listeners, certificate } = secure;
+        streams.serve_https(listeners, config, self.resource).map_err(system("serve a listener"))?;
+        if !self.datagrams.is_empty() {
+            streams.serve_http3(self.datagrams, &certificate).map_err(system("serve HTTP/3"))?;
+        }
+        tokio::spawn(certificate.keep_fresh(CERTIFICATE_CHECK));
+        Ok(())
+    }
 }
 
 impl Sockets {
@@ -175,15 +258,11 @@ impl Sockets {
         let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let shards = settings.threads.map_or_else(cores, NonZeroUsize::get);
         let dns = transport::bind(&settings.listen, shards).map_err(ServeError::Bind)?;
-        let secure = |settings: &crate::config::TlsSettings| {
-            let certificate =
-                Certificate::load(&settings.certificate, &settings.key).map_err(ServeError::Certificate)?;
-            Ok((transport::bind_streams(&settings.listen).map_err(ServeError::Bind)?, certificate))
-        };
-        let tls = settings.tls.as_ref().map(secure).transpose()?;
+        let tls = settings.tls.as_ref().map(Secure::bind).transpose()?;
         let https = settings.https.as_ref().map(|https| {
-            let (listeners, certificate) = secure(&https.tls)?;
-            Ok((listeners, certificate, https.path.clone()))
+            let secure = Secure::bind(&https.tls)?;
+            let sockets = HttpsSockets::bind(https, &secure.listeners)?;
+            Ok((secure, sockets))
         });
         let admin = settings.admin.map(|address| transport::bind_streams(&[address])).transpose();
         let admin = match admin {
@@ -214,6 +293,7 @@ struct Office {
 impl Office {
     fn start(
         listener: Option<TcpListener>,
+        connections: usize,
         handle: &Handle,
         counters: &Counters,
         metronome: &Metronome,
@@ -225,6 +305,7 @@ impl Office {
             Box::new(move || flag.load(Relaxed))
         };
         let serving = admin::Serving {
+            connections,
             handle: handle.clone(),
             counters: counters.clone(),
             metronome: metronome.clone(),
@@ -247,7 +328,6 @@ impl Office {
 struct Server {
     shards: Shards,
     streams: Streams,
-    https: Option<Https>,
     office: Office,
     lines: Vec<String>,
 }
@@ -255,6 +335,7 @@ struct Server {
 impl Server {
     fn start(
         sockets: Sockets,
+        mut streams: Streams,
         office: Office,
         settings: &ServerSettings,
         cores: &Cores,
@@ -268,22 +349,15 @@ impl Server {
             lines.push(format!("listening tcp {address}"));
         }
         let published = handle.published();
-        let listen = system("serve a listener");
-        let mut streams = Streams::new(published, counters, Limits::default());
-        streams.serve_tcp(dns.tcp).map_err(&listen)?;
-        if let Some((listeners, certificate)) = tls {
-            lines.extend(named("tls", &listeners));
-            let acceptor =
-                certificate.acceptor().map_err(|error| ServeError::System("set up TLS", io::Error::other(error)))?;
-            streams.serve_tls(listeners, acceptor).map_err(&listen)?;
-            tokio::spawn(certificate.keep_fresh(CERTIFICATE_CHECK));
+        streams.serve_tcp(dns.tcp).map_err(system("serve a listener"))?;
+        if let Some(tls) = tls {
+            lines.extend(named("tls", &tls.listeners));
+            tls.serve(&mut streams)?;
         }
-        let mut secure = None;
-        if let Some((listeners, certificate, path)) = https {
-            lines.extend(named("https", &listeners));
-            secure =
-                Some(transport::serve_https(listeners, &path, &certificate, published, counters).map_err(&listen)?);
-            tokio::spawn(certificate.keep_fresh(CERTIFICATE_CHECK));
+        if let Some((secure, sockets)) = https {
+            lines.extend(named("https", &secure.listeners));
+            lines.extend(sockets.lines());
+            sockets.serve(secure, &mut streams)?;
         }
         // The threads of the control side are there already: the shards go before them.
         if let Err(error) = transport::wake_promptly() {
@@ -298,7 +372,7 @@ impl Server {
             generation = published.load().generation,
             "serving"
         );
-        Ok(Self { shards, streams, https: secure, office, lines })
+        Ok(Self { shards, streams, office, lines })
     }
 
     fn announce(&self, announce: &mut dyn FnMut(&str)) {
@@ -309,19 +383,12 @@ impl Server {
     async fn run(&mut self, handle: &Handle, signals: &mut Signals) -> Result<(), ServeError> {
         let mut watchdog = tokio::time::interval(WATCHDOG);
         loop {
-            let https_failed = async {
-                match &mut self.https {
-                    Some(https) => https.failed().await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 sign = signals.next() => match sign {
                     Sign::Stop => return Ok(()),
                     Sign::Reload => reload(handle.clone()),
                 },
-                () = self.streams.failed() => return self.died("a TCP listener"),
-                _ = https_failed => return self.died("an HTTPS listener"),
+                () = self.streams.failed() => return self.died("a listener of TCP, TLS or HTTPS"),
                 _ = watchdog.tick() => if !self.shards.are_alive() {
                     return self.died("a UDP shard");
                 },
@@ -340,9 +407,6 @@ impl Server {
         let shards = self.shards;
         let udp = tokio::task::spawn_blocking(move || shards.stop());
         self.streams.stop().await;
-        if let Some(https) = self.https {
-            https.stop().await;
-        }
         // A shard's thread catches its own panics.
         let _ = udp.await;
         self.office.stop().await;

@@ -28,7 +28,7 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::watch,
+    sync::{Semaphore, watch},
     task::{JoinHandle, JoinSet},
     time::{Instant, sleep, sleep_until, timeout},
 };
@@ -43,15 +43,13 @@ use super::{
 };
 use crate::{
     control::Handle,
-    transport::{self, Counters, Metronome},
+    transport::{Counters, Metronome},
 };
 
-/// Connections at once, in all and from one client. Each may hold some 40 KiB.
-const CONNECTIONS: usize = 256;
+/// Connections at once from one client. Each may hold some 40 KiB.
 const CONNECTIONS_A_CLIENT: usize = 64;
-/// All connections together take at most one in so many of the descriptors that the process may open: files, probes and
-/// DNS clients need some, too.
-const SHARE_OF_DESCRIPTORS: u64 = 8;
+/// Connections told to end that have not ended yet may be one in so many of all.
+const ENDING_SHARE: usize = 8;
 /// Octets of a request's line and headers together; hyper answers 431 to more.
 const HEAD_OCTETS: usize = 16 << 10;
 const HEADERS: usize = 64;
@@ -79,6 +77,8 @@ const OCTETS_A_STEP: u64 = 32 << 10;
 
 /// What the admin API shows and changes.
 pub struct Serving {
+    /// Connections at once, each of one descriptor.
+    pub connections: usize,
     /// The controller.
     pub handle: Handle,
     /// What the transports counted.
@@ -122,11 +122,12 @@ pub fn serve(listener: std::net::TcpListener, serving: Serving) -> io::Result<Ru
     let listener = TcpListener::from_std(listener)?;
     let address = listener.local_addr()?;
     let (stop, stopped) = watch::channel(false);
+    let connections = serving.connections;
     let desk = Arc::new(Desk {
         router: api::router(serving),
         pace: std::sync::Mutex::new(Pace::new(STEPS_A_SECOND, STEPS_AT_ONCE, Instant::now())),
     });
-    let task = tokio::spawn(accept(listener, desk, stopped));
+    let task = tokio::spawn(accept(listener, connections, desk, stopped));
     Ok(Running { address, stop, task })
 }
 
@@ -145,14 +146,10 @@ impl Desk {
     }
 }
 
-/// How many connections there may be in a process that may open so many descriptors.
-fn connections_within(descriptors: u64) -> usize {
-    usize::try_from(descriptors / SHARE_OF_DESCRIPTORS).unwrap_or(CONNECTIONS).clamp(2, CONNECTIONS)
-}
-
-async fn accept(listener: TcpListener, desk: Arc<Desk>, mut stopped: watch::Receiver<bool>) {
-    let most = connections_within(transport::raise_descriptor_limit());
-    let seats = Seats::new(most, CONNECTIONS_A_CLIENT);
+async fn accept(listener: TcpListener, most: usize, desk: Arc<Desk>, mut stopped: watch::Receiver<bool>) {
+    // Connections told to end have their descriptors a moment longer: beyond `most`, the next one waits for that.
+    let seats = Seats::new((most - most / ENDING_SHARE).max(1), CONNECTIONS_A_CLIENT);
+    let descriptors = Arc::new(Semaphore::new(most.max(1)));
     let mut pace = Pace::new(STEPS_A_SECOND, STEPS_AT_ONCE, Instant::now());
     let mut connections = JoinSet::new();
     let mut is_failing = false;
@@ -167,7 +164,13 @@ async fn accept(listener: TcpListener, desk: Arc<Desk>, mut stopped: watch::Rece
             Ok((stream, client)) => {
                 is_failing = false;
                 let guest = Arc::new(seats.enter(client.ip()));
-                connections.spawn(converse(stream, client, guest, Arc::clone(&desk), stopped.clone()));
+                // The semaphore is never closed.
+                let descriptor = Arc::clone(&descriptors).acquire_owned().await.ok();
+                let conversation = converse(stream, client, guest, Arc::clone(&desk), stopped.clone());
+                connections.spawn(async move {
+                    conversation.await;
+                    drop(descriptor);
+                });
                 sleep_until(pace.take(1, Instant::now())).await;
             }
             Err(error) => {

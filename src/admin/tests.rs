@@ -84,7 +84,8 @@ impl Site {
             state: StateDirectory::open(directory.path().join("state")),
             identity: Identity::default(),
             counters: counters.clone(),
-            probe_limits: probe::Limits::within_open_files(256),
+            probe_limits: probe::Limits::within_descriptors(128),
+            poll_limits: probe::Limits::within_descriptors(16),
             metronome: Metronome::default(),
         })
         .await;
@@ -95,6 +96,7 @@ impl Site {
         let is_listening = Arc::new(AtomicBool::new(true));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let serving = Serving {
+            connections: 256,
             handle: handle.clone(),
             counters: counters.clone(),
             metronome: Metronome::default(),

@@ -152,6 +152,10 @@ pub struct HttpsSettings {
     pub tls: TlsSettings,
     /// Of the resource that takes queries, starting with `/`.
     pub path: Box<str>,
+    /// Whether HTTP/1.1 is spoken beside HTTP/2.
+    pub http1: bool,
+    /// Whether HTTP/3 is served on UDP at the same addresses.
+    pub h3: bool,
 }
 
 /// A GeoIP database that is to be loaded.
@@ -308,8 +312,10 @@ impl Settings {
             let mut table = item.table(Subject { kind: "`https`", name: "" }, problems)?;
             let tls = tls(&mut table, base, problems);
             let path = table.item("path").map_or(Some("/dns-query".into()), |item| https_path(item, problems));
+            let http1 = table.optional("http1", problems, Item::boolean).unwrap_or(true);
+            let h3 = table.optional("h3", problems, Item::boolean).unwrap_or(false);
             table.finish(problems);
-            Some(HttpsSettings { tls: tls?, path: path? })
+            Some(HttpsSettings { tls: tls?, path: path?, http1, h3 })
         });
         table.finish(problems);
     }

@@ -83,6 +83,8 @@ pub struct Starting {
     pub counters: Counters,
     /// What probes may use.
     pub probe_limits: Limits,
+    /// What the load polls may use.
+    pub poll_limits: Limits,
     /// Beats while something is computed.
     pub metronome: Metronome,
 }
@@ -188,7 +190,7 @@ struct Inbox {
 impl Controller {
     /// Compiles the first snapshot with the verdicts of a previous run, starts probing, and runs on a task of its own.
     pub async fn start(starting: Starting) -> Started {
-        let Starting { locations, world, state, identity, counters, probe_limits, metronome } = starting;
+        let Starting { locations, world, state, identity, counters, probe_limits, poll_limits, metronome } = starting;
         let epoch = Instant::now();
         let server = ServerStatus { node: identity.node(), pid: std::process::id(), started: unix_now(), url: None };
         let server = Arc::new(server);
@@ -236,7 +238,7 @@ impl Controller {
             signalled: None,
             aliases: Aliases::default(),
             resolver: Resolver::new(resolution),
-            regulator: Regulator::new(probe_limits, epoch, reading),
+            regulator: Regulator::new(poll_limits, epoch, reading),
             drained: Drained::default(),
             freezes: 0,
             recovery: Recovery::default(),

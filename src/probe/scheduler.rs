@@ -36,10 +36,9 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// What a process may use that may open this many files (the soft RLIMIT_NOFILE): half, and no more than 16,384.
-    pub fn within_open_files(files: u64) -> Self {
-        let half = usize::try_from(files / 2).unwrap_or(usize::MAX).min(16_384);
-        Self { in_flight: NonZeroUsize::new(half).unwrap_or(NonZeroUsize::MIN) }
+    /// What a scheduler may use that may have this many descriptors open.
+    pub fn within_descriptors(count: usize) -> Self {
+        Self { in_flight: NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN) }
     }
 }
 

@@ -126,6 +126,24 @@ pub fn bind_streams(listen: &[SocketAddr]) -> Result<Vec<TcpListener>, BindError
     listen.iter().map(|&address| tcp_listener(address).map_err(|cause| refused(address, "tcp", cause))).collect()
 }
 
+/// Binds addresses for HTTP/3: the ports that [`bind_streams`] got, for UDP.
+///
+/// # Errors
+/// The first address that cannot be had; then nothing stays bound.
+pub fn bind_datagrams(listeners: &[TcpListener]) -> Result<Vec<UdpSocket>, BindError> {
+    let local = |listener: &TcpListener| {
+        let unspecified = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0);
+        listener.local_addr().map_err(|cause| refused(unspecified, "udp", cause))
+    };
+    listeners
+        .iter()
+        .map(|listener| {
+            let address = local(listener)?;
+            udp_socket(address, Sharing::Nobody).map_err(|cause| refused(address, "udp", cause))
+        })
+        .collect()
+}
+
 /// A TCP listener, and an address that is free for UDP, too.
 fn bind_pair(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BindError> {
     let mut tries = if address.port() == 0 { PORT_TRIES } else { 1 };

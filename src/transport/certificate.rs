@@ -18,7 +18,6 @@ use rustls::{
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
-use tokio_rustls::TlsAcceptor;
 
 /// A certificate chain and its key, as the files last had them whole. New handshakes use the newest; connections keep theirs.
 #[derive(Debug)]
@@ -137,17 +136,17 @@ impl Certificate {
         }
     }
 
-    /// Accepts DNS over TLS (RFC 7858) with this certificate.
+    /// TLS with this certificate, for clients that speak one of these protocols (ALPN), best first.
     ///
     /// # Errors
     /// rustls has no protocol version that its provider supports.
-    pub fn acceptor(self: &Arc<Self>) -> Result<TlsAcceptor, rustls::Error> {
+    pub fn server_config(self: &Arc<Self>, protocols: &[&[u8]]) -> Result<Arc<ServerConfig>, rustls::Error> {
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
-        config.alpn_protocols = vec![b"dot".to_vec()];
-        Ok(TlsAcceptor::from(Arc::new(config)))
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        Ok(Arc::new(config))
     }
 }
 

@@ -1,8 +1,9 @@
-//! Connections: who holds one, how many there may be, and who goes when there are too many.
+//! The connection table: how many connections of clients there may be, and which end when there are too many.
 //!
-//! A new connection is always let in. Where that makes too many, of one client or in all, the one goes that has made no
-//! progress for longest: an attacker who opens connections and leaves them loses those, and a client that comes now and asks
-//! at once is answered.
+//! The server accepts every new connection. Where that makes too many, for one client or in all, it evicts the connections
+//! without progress for longest: an attacker that opens connections and leaves them idle loses those, and a client that
+//! connects now and asks at once is answered. Until an evicted connection has ended it counts against a second, hard bound, above
+//! which no new connection is served: so the descriptors that connections hold are bounded as well.
 
 use std::{
     collections::HashMap,
@@ -11,34 +12,40 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 
-use super::syscall;
-
-/// Descriptors kept for everything that is not a client's connection: sockets, files, probes, the admin API.
-const RESERVED_DESCRIPTORS: u64 = 256;
-
-/// When there are too many, one in so many goes at once.
+/// One eviction ends one in this many of the connections that may be evicted.
 const EVICTED_SHARE: usize = 64;
+/// Evicted connections that have not ended yet may be one in this many of all.
+const LEAVING_SHARE: usize = 8;
+/// How long a connection that is to end may go on writing; an evicted one, not at all: it made no progress.
+const GRACE: Duration = Duration::from_secs(1);
+/// How often, and after which rests, a part of full buffers is asked for again.
+const ROOM_TRIES: usize = 20;
+const ROOM_REST: Duration = Duration::from_millis(10);
 
-/// Bounds on what connections may use.
+/// Bounds on what clients' connections may use.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections at once; also bounded by the descriptors this process may open.
+    /// Connections at once, each of one descriptor.
     pub connections: usize,
     /// Connections at once from one IPv4 address or IPv6 /64.
     pub connections_a_client: usize,
-    /// How long a connection may take until its next whole message is in; a quarter of it while more than half of
-    /// `connections` are open.
+    /// The longest wait for the next whole message or request; a quarter of it while more than half of `connections` are open.
     pub idle: Duration,
-    /// The same for its first message, and for the TLS handshake before it.
+    /// The longest time from the accepted connection to its first whole message or request, the TLS handshake included.
     pub first: Duration,
-    /// How long a client may take to make room for more replies.
+    /// The longest wait for a client to make room for more replies.
     pub write: Duration,
-    /// Octets that all connections together may buffer beyond the few hundred each has anyway.
+    /// The longest life of an HTTPS connection; its requests in progress are still answered.
+    pub age: Duration,
+    /// Octets that all connections together may buffer beyond the few hundred that each has anyway.
     pub buffered_octets: usize,
 }
 
@@ -50,15 +57,20 @@ impl Default for Limits {
             idle: Duration::from_secs(10),
             first: Duration::from_secs(5),
             write: Duration::from_secs(5),
+            age: Duration::from_secs(300),
             buffered_octets: 32 << 20,
         }
     }
 }
 
-/// All connections of the process's stream transports.
+/// All connections of the stream transports.
 #[derive(Debug)]
-pub(super) struct Connections {
+pub(super) struct ConnectionTable {
     limits: Limits,
+    /// From how many connections on others are evicted.
+    full: usize,
+    /// One for each connection, evicted ones included.
+    places: Arc<Semaphore>,
     started: Instant,
     buffered: AtomicUsize,
     /// Accepting tasks add, ending connections remove.
@@ -67,32 +79,39 @@ pub(super) struct Connections {
 
 #[derive(Debug, Default)]
 struct Table {
-    seats: HashMap<u64, Arc<Seat>>,
-    /// How many seats are held by connections that were not told to leave; in all, and by client.
+    slots: HashMap<u64, Arc<Slot>>,
+    /// Connections that are not evicted: in all, and by client.
     staying: usize,
     clients: HashMap<IpAddr, usize>,
     next: u64,
     is_closing: bool,
 }
 
-/// One connection's place in the table.
+/// One connection in the table.
 #[derive(Debug)]
-struct Seat {
+struct Slot {
     client: IpAddr,
-    /// Milliseconds from `Connections::started` to the last whole message read or written.
+    /// Milliseconds from `ConnectionTable::started` to the last whole message read or written.
     progress_ms: AtomicU64,
     is_leaving: AtomicBool,
     leave: Notify,
+    /// Of the shared buffers, the octets that this connection has.
+    buffered: AtomicUsize,
+    /// Whether the last octets that it wanted of them were refused.
+    is_refused: AtomicBool,
 }
 
-impl Connections {
+impl ConnectionTable {
     pub(super) fn new(limits: Limits) -> Arc<Self> {
-        let descriptors = syscall::raise_descriptor_limit();
-        // With few descriptors half of them are kept: a server that cannot open its zone files is no use either.
-        let usable = descriptors.saturating_sub(RESERVED_DESCRIPTORS.min(descriptors / 2)).max(1);
-        let connections = limits.connections.min(usize::try_from(usable).unwrap_or(usize::MAX)).max(1);
-        let limits = Limits { connections, ..limits };
-        Arc::new(Self { limits, started: Instant::now(), buffered: AtomicUsize::new(0), table: Mutex::default() })
+        let connections = limits.connections.max(1);
+        Arc::new(Self {
+            limits: Limits { connections, ..limits },
+            full: connections - connections / LEAVING_SHARE,
+            places: Arc::new(Semaphore::new(connections)),
+            started: Instant::now(),
+            buffered: AtomicUsize::new(0),
+            table: Mutex::default(),
+        })
     }
 
     /// A poisoned lock is taken all the same: the table is whole at every moment.
@@ -104,80 +123,99 @@ impl Connections {
         self.started.elapsed().as_millis() as u64
     }
 
-    /// Gives a new connection its place, and says how many others were told to leave for it.
-    pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> (Guest, usize) {
-        let client = client_of(address);
-        let seat = Arc::new(Seat {
+    /// Adds a new connection, for which others may be evicted. Waits while evicted connections hold every
+    /// place.
+    pub(super) async fn enter(self: &Arc<Self>, address: IpAddr) -> Permit {
+        let (number, slot) = self.insert(client_of(address));
+        let mut permit = Permit { connections: Arc::clone(self), number, slot, _place: None };
+        // The table never closes its semaphore.
+        permit._place = Arc::clone(&self.places).acquire_owned().await.ok();
+        permit
+    }
+
+    fn insert(&self, client: IpAddr) -> (u64, Arc<Slot>) {
+        let slot = Arc::new(Slot {
             client,
             progress_ms: AtomicU64::new(self.now_ms()),
             is_leaving: AtomicBool::new(false),
             leave: Notify::new(),
+            buffered: AtomicUsize::new(0),
+            is_refused: AtomicBool::new(false),
         });
         let mut table = self.table();
-        let evicted = if table.clients.get(&client).is_some_and(|&count| count >= self.limits.connections_a_client) {
-            table.evict(|seat| seat.client == client)
-        } else if table.staying >= self.limits.connections {
-            table.evict(|_| true)
-        } else {
-            0
-        };
+        if table.clients.get(&client).is_some_and(|&count| count >= self.limits.connections_a_client) {
+            table.evict(|slot| slot.client == client);
+        } else if table.staying >= self.full {
+            table.evict(|_| true);
+        }
         let number = table.next;
         table.next += 1;
         table.staying += 1;
         *table.clients.entry(client).or_insert(0) += 1;
         if table.is_closing {
-            table.tell_to_leave(&seat);
+            table.tell_to_leave(&slot);
         }
-        table.seats.insert(number, Arc::clone(&seat));
-        (Guest { connections: Arc::clone(self), number, seat }, evicted)
+        table.slots.insert(number, Arc::clone(&slot));
+        (number, slot)
     }
 
-    /// Tells those connections to leave that have made no progress for longest; returns how many.
-    pub(super) fn evict(&self) -> usize {
-        self.table().evict(|_| true)
+    /// Evicts connections without progress for longest.
+    pub(super) fn evict(&self) {
+        self.table().evict(|_| true);
     }
 
-    /// Tells every connection to write what it has and leave; those to come, too.
+    /// Tells every connection, and those to come, to write what it has and end.
     pub(super) fn close(&self) {
         let mut table = self.table();
         table.is_closing = true;
-        let seats: Vec<_> = table.seats.values().cloned().collect();
-        seats.iter().for_each(|seat| table.tell_to_leave(seat));
+        let slots: Vec<_> = table.slots.values().cloned().collect();
+        slots.iter().for_each(|slot| table.tell_to_leave(slot));
     }
 
-    /// How many there are that were not told to leave.
+    /// Connections that are not evicted.
     pub(super) fn count(&self) -> usize {
         self.table().staying
+    }
+
+    /// Octets that connections buffer now.
+    pub(super) fn buffered_octets(&self) -> usize {
+        self.buffered.load(Relaxed)
     }
 }
 
 impl Table {
-    /// Tells some of those to leave that have made no progress for longest: one in 64, so that a flood of connections does
-    /// not search the whole table for each.
-    fn evict(&mut self, may_go: impl Fn(&Seat) -> bool) -> usize {
-        let may_go = |seat: &Seat| !seat.is_leaving.load(Relaxed) && may_go(seat);
+    /// Evicts one in 64 of those that may be, so that a flood of connections does not search the whole table for each.
+    fn evict(&mut self, may_end: impl Fn(&Slot) -> bool) {
+        let may_end = |slot: &Slot| !slot.is_leaving.load(Relaxed) && may_end(slot);
         let mut candidates: Vec<(u64, u64)> = self
-            .seats
+            .slots
             .iter()
-            .filter(|(_, seat)| may_go(seat))
-            .map(|(&number, seat)| (seat.progress_ms.load(Relaxed), number))
+            .filter(|(_, slot)| may_end(slot))
+            .map(|(&number, slot)| (slot.progress_ms.load(Relaxed), number))
             .collect();
         let leaving = candidates.len().div_ceil(EVICTED_SHARE);
         if leaving > 0 {
             candidates.select_nth_unstable(leaving - 1);
         }
         for (_, number) in &candidates[..leaving] {
-            if let Some(seat) = self.seats.get(number).cloned() {
-                self.tell_to_leave(&seat);
+            if let Some(slot) = self.slots.get(number).cloned() {
+                self.tell_to_leave(&slot);
             }
         }
-        leaving
     }
 
-    fn tell_to_leave(&mut self, seat: &Seat) {
-        if !seat.is_leaving.swap(true, Relaxed) {
-            self.no_longer_stays(seat.client);
-            seat.leave.notify_one();
+    /// Evicts connections that buffer something, unless earlier ones are about to give their part back.
+    fn evict_for_room(&mut self) {
+        let buffers = |slot: &Slot| slot.buffered.load(Relaxed) > 0;
+        if !self.slots.values().any(|slot| slot.is_leaving.load(Relaxed) && buffers(slot)) {
+            self.evict(buffers);
+        }
+    }
+
+    fn tell_to_leave(&mut self, slot: &Slot) {
+        if !slot.is_leaving.swap(true, Relaxed) {
+            self.no_longer_stays(slot.client);
+            slot.leave.notify_one();
         }
     }
 
@@ -192,92 +230,217 @@ impl Table {
     }
 }
 
-/// Whom a connection is counted for: an IPv4 address, or the /64 that an IPv6 host has to itself.
-fn client_of(address: IpAddr) -> IpAddr {
+/// The client that a connection is counted for: an IPv4 address, or the /64 that an IPv6 host has to itself.
+pub(super) fn client_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
         v4 => v4,
     }
 }
 
-/// A connection's place; given back when it is dropped.
+/// A connection's entry in the table, removed when it is dropped.
 #[derive(Debug)]
-pub(super) struct Guest {
-    connections: Arc<Connections>,
+pub(super) struct Permit {
+    connections: Arc<ConnectionTable>,
     number: u64,
-    seat: Arc<Seat>,
+    slot: Arc<Slot>,
+    /// Given back when the connection has ended, whether it was evicted or not.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
-impl Guest {
+impl Permit {
     pub(super) fn limits(&self) -> &Limits {
         &self.connections.limits
     }
 
     /// A whole message was read, or replies were written.
     pub(super) fn made_progress(&self) {
-        self.seat.progress_ms.store(self.connections.now_ms(), Relaxed);
+        self.slot.progress_ms.store(self.connections.now_ms(), Relaxed);
     }
 
-    /// How long to wait for the next message.
+    /// When [`Permit::made_progress`] was last called; before that, when the connection was accepted.
+    pub(super) fn last_progress(&self) -> Instant {
+        self.connections.started + Duration::from_millis(self.slot.progress_ms.load(Relaxed))
+    }
+
+    /// The longest wait for the next message.
     pub(super) fn idle(&self) -> Duration {
         let limits = &self.connections.limits;
         if self.connections.count() > limits.connections / 2 { limits.idle / 4 } else { limits.idle }
     }
 
-    /// Waits until this connection is to leave.
+    /// Waits until this connection is to end.
     pub(super) async fn told_to_leave(&self) {
         if !self.is_leaving() {
-            self.seat.leave.notified().await;
+            self.slot.leave.notified().await;
         }
     }
 
     pub(super) fn is_leaving(&self) -> bool {
-        self.seat.is_leaving.load(Relaxed)
+        self.slot.is_leaving.load(Relaxed)
+    }
+
+    /// Whether it was to end for other connections.
+    pub(super) fn was_evicted(&self) -> bool {
+        self.is_leaving() && !self.connections.table().is_closing
+    }
+
+    /// How long it may still take to end.
+    pub(super) fn grace(&self) -> Duration {
+        if self.was_evicted() { Duration::ZERO } else { GRACE }
+    }
+
+    /// Whether the last octets that it wanted to buffer were refused.
+    pub(super) fn was_refused(&self) -> bool {
+        self.slot.is_refused.load(Relaxed)
     }
 
     /// An allowance for buffers, empty at first.
     pub(super) fn allowance(&self) -> Allowance {
-        Allowance { connections: Arc::clone(&self.connections), octets: 0 }
+        Allowance { connections: Arc::clone(&self.connections), slot: Arc::clone(&self.slot), octets: 0 }
     }
 }
 
-impl Drop for Guest {
+impl Drop for Permit {
     fn drop(&mut self) {
         let mut table = self.connections.table();
-        table.seats.remove(&self.number);
-        if !self.seat.is_leaving.load(Relaxed) {
-            table.no_longer_stays(self.seat.client);
+        table.slots.remove(&self.number);
+        if !self.slot.is_leaving.load(Relaxed) {
+            table.no_longer_stays(self.slot.client);
         }
     }
 }
 
-/// What a connection takes of the octets that all may buffer; given back when it is dropped.
+/// A part of the octets that all connections may buffer, given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Allowance {
-    connections: Arc<Connections>,
+    connections: Arc<ConnectionTable>,
+    slot: Arc<Slot>,
     octets: usize,
 }
 
 impl Allowance {
-    /// Changes what is taken to `octets`, unless that would be more than there is: then it stays, and this is false.
+    /// Changes this part to `octets`. Where all connections would then buffer more than they may, the part stays and this is
+    /// false; connections that buffer something and made no progress for longest are evicted, so that there is room soon.
     pub(super) fn set(&mut self, octets: usize) -> bool {
         let buffered = &self.connections.buffered;
         if octets > self.octets {
             let more = octets - self.octets;
             if buffered.fetch_add(more, Relaxed) + more > self.connections.limits.buffered_octets {
                 buffered.fetch_sub(more, Relaxed);
+                self.slot.is_refused.store(true, Relaxed);
+                self.connections.table().evict_for_room();
                 return false;
             }
+            self.slot.is_refused.store(false, Relaxed);
+            self.slot.buffered.fetch_add(more, Relaxed);
         } else {
-            buffered.fetch_sub(self.octets - octets, Relaxed);
+            self.give_back(self.octets - octets);
         }
         self.octets = octets;
         true
+    }
+
+    /// The same, where there may soon be room: waits for it for a moment.
+    pub(super) async fn set_soon(&mut self, octets: usize) -> bool {
+        for _ in 0..ROOM_TRIES {
+            if self.set(octets) {
+                return true;
+            }
+            tokio::time::sleep(ROOM_REST).await;
+        }
+        self.set(octets)
+    }
+
+    fn give_back(&self, octets: usize) {
+        self.connections.buffered.fetch_sub(octets, Relaxed);
+        self.slot.buffered.fetch_sub(octets, Relaxed);
     }
 }
 
 impl Drop for Allowance {
     fn drop(&mut self) {
-        self.connections.buffered.fetch_sub(self.octets, Relaxed);
+        self.give_back(self.octets);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn table(connections: usize, connections_a_client: usize) -> Arc<ConnectionTable> {
+        ConnectionTable::new(Limits { connections, connections_a_client, ..Limits::default() })
+    }
+
+    fn client(last: u8) -> IpAddr {
+        Ipv4Addr::new(192, 0, 2, last).into()
+    }
+
+    #[tokio::test]
+    async fn evicted_connections_that_have_not_ended_keep_new_ones_waiting() {
+        let table = table(8, 100);
+        let mut permits = Vec::new();
+        for last in 0..8 {
+            permits.push(table.enter(client(last)).await);
+        }
+        assert_eq!(permits.iter().filter(|permit| permit.is_leaving()).count(), 1, "8 is full from 7 on");
+        let waiting = table.enter(client(9));
+        tokio::pin!(waiting);
+        let is_pending = |entered: std::task::Poll<_>| entered.is_pending();
+        assert!(is_pending(futures_poll(waiting.as_mut()).await), "eight descriptors are in use");
+        permits.retain(|permit| !permit.is_leaving());
+        let permit = waiting.await;
+        assert!(!permit.is_leaving());
+        assert_eq!(table.count(), 7);
+    }
+
+    /// Polls once.
+    async fn futures_poll<F: Future>(mut future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
+        std::future::poll_fn(|cx| std::task::Poll::Ready(future.as_mut().poll(cx))).await
+    }
+
+    #[tokio::test]
+    async fn a_client_with_too_many_connections_loses_its_own() {
+        let table = table(100, 2);
+        let mut permits = Vec::new();
+        for address in [client(2), client(1), client(1), client(1)] {
+            permits.push(table.enter(address).await);
+        }
+        let leaving: Vec<_> = permits.iter().map(Permit::is_leaving).collect();
+        assert_eq!(leaving, [false, true, false, false]);
+    }
+
+    #[test]
+    fn a_network_of_ipv6_addresses_is_one_client() {
+        let parsed = |text: &str| client_of(text.parse().unwrap());
+        assert_eq!(parsed("2001:db8::1"), parsed("2001:db8::ffff:1"));
+        assert_ne!(parsed("2001:db8:0:1::1"), parsed("2001:db8::1"));
+        assert_eq!(parsed("::ffff:192.0.2.1"), client(1));
+    }
+
+    #[tokio::test]
+    async fn where_buffers_are_full_connections_that_fill_them_without_progress_are_evicted() {
+        let table = ConnectionTable::new(Limits { buffered_octets: 100, ..Limits::default() });
+        let idle = table.enter(client(1)).await;
+        let greedy = table.enter(client(2)).await;
+        let modest = table.enter(client(3)).await;
+        let (mut full, mut small) = (greedy.allowance(), modest.allowance());
+        assert!(full.set(100) && !small.set(1));
+        assert_eq!([&idle, &greedy, &modest].map(Permit::is_leaving), [false, true, false]);
+        drop((full, greedy));
+        assert!(small.set_soon(1).await);
+    }
+
+    #[tokio::test]
+    async fn what_connections_buffer_is_given_back() {
+        let table = ConnectionTable::new(Limits { buffered_octets: 100, ..Limits::default() });
+        let permit = table.enter(client(1)).await;
+        let (mut first, mut second) = (permit.allowance(), permit.allowance());
+        assert!(first.set(70) && !second.set(40) && second.set(30));
+        drop(first);
+        assert!(second.set(100));
+        assert_eq!(table.buffered_octets(), 100);
     }
 }

@@ -29,6 +29,9 @@ use crate::{
 /// The rcodes counted one by one (0 to 23); those above share the last cell.
 pub(super) const RCODES: usize = 25;
 
+/// The HTTP statuses counted one by one; every other status shares one more cell.
+pub(super) const STATUSES: [u16; 8] = [200, 400, 404, 405, 408, 413, 415, 503];
+
 /// The types counted one by one; every other type shares one more cell.
 pub(super) const TYPES: [Rtype; 19] = [
     Rtype::A,
@@ -112,12 +115,21 @@ pub enum ConnectionEvent {
     AcceptFailed,
     /// Its TLS handshake failed.
     HandshakeFailed,
+    /// It was closed because all connections together buffered as much as they may.
+    BuffersFull,
 }
 
 impl ConnectionEvent {
     /// Each event, in the order of the metrics page.
-    pub const ALL: [Self; 6] =
-        [Self::Opened, Self::Closed, Self::Evicted, Self::TimedOut, Self::AcceptFailed, Self::HandshakeFailed];
+    pub const ALL: [Self; 7] = [
+        Self::Opened,
+        Self::Closed,
+        Self::Evicted,
+        Self::TimedOut,
+        Self::AcceptFailed,
+        Self::HandshakeFailed,
+        Self::BuffersFull,
+    ];
 
     /// The label on the metrics page.
     pub fn word(self) -> &'static str {
@@ -128,6 +140,7 @@ impl ConnectionEvent {
             Self::TimedOut => "timed-out",
             Self::AcceptFailed => "accept-failed",
             Self::HandshakeFailed => "handshake-failed",
+            Self::BuffersFull => "buffers-full",
         }
     }
 }
@@ -145,6 +158,7 @@ pub(super) struct Cells {
     pub(super) truncated: AtomicU64,
     pub(super) types: [AtomicU64; TYPES.len() + 1],
     pub(super) connections: [AtomicU64; ConnectionEvent::ALL.len()],
+    pub(super) statuses: [AtomicU64; STATUSES.len() + 1],
     services: Table,
     datacenters: Table,
 }
@@ -299,6 +313,7 @@ impl Counters {
             truncated: AtomicU64::new(0),
             types: array::from_fn(|_| AtomicU64::new(0)),
             connections: array::from_fn(|_| AtomicU64::new(0)),
+            statuses: array::from_fn(|_| AtomicU64::new(0)),
             services: Table::default(),
             datacenters: Table::default(),
         });
@@ -419,6 +434,12 @@ impl Recorder {
     /// The kernel dropped so many datagrams because the socket's buffer was full. They were never received.
     pub(super) fn kernel_dropped(&self, count: u32) {
         self.writers.add(&self.cells.kernel_drops, u64::from(count));
+    }
+
+    /// An HTTP response with this status was handed over.
+    pub(super) fn responded(&self, status: u16) {
+        let place = STATUSES.iter().position(|&counted| counted == status).unwrap_or(STATUSES.len());
+        self.writers.add(&self.cells.statuses[place], 1);
     }
 
     /// Something happened to so many connections.

@@ -9,10 +9,13 @@
 //! | `udp` | shards: threads that receive and send batches |
 //! | `batch`, `syscall` | datagrams, and whatever else is asked of the kernel; the only `unsafe` |
 //! | `cores`, `metronome` | which core is whose, and that a shard gets its turn on it |
-//! | `tcp`, `stream` | listeners of TCP and TLS; one connection |
-//! | `connections` | how many there may be, and who goes |
+//! | `listener` | listeners of TCP, TLS and HTTPS |
+//! | `stream`, `https` | one connection: messages with a length, or HTTP |
+//! | `descriptors` | how the limit of open descriptors is shared out |
+//! | `connections` | how many connections there may be, and which end |
+//! | `secure`, `handshakes` | TLS within bounds, and the turns of what handshakes compute |
 //! | `certificate` | what TLS and HTTPS show |
-//! | `hickory` | HTTPS through hickory-server |
+//! | `http3` | HTTP/3 through hickory-server |
 //! | `guard` | the call into the engine, safe against its panics |
 //! | `counters` | what came in and how it ended; `totals` sums it up |
 
@@ -22,25 +25,30 @@ mod certificate;
 mod connections;
 mod cores;
 mod counters;
+mod descriptors;
 mod guard;
-mod hickory;
+mod handshakes;
+mod http3;
+mod https;
+mod listener;
 mod metronome;
+mod secure;
 mod stream;
 mod syscall;
-mod tcp;
 #[cfg(test)]
 mod tests;
 mod totals;
 mod udp;
 
-pub use bind::{BindError, Bound, bind, bind_streams};
+pub use bind::{BindError, Bound, bind, bind_datagrams, bind_streams};
 pub use certificate::{Certificate, CertificateError};
 pub use connections::Limits;
 pub use cores::Cores;
 pub use counters::{ConnectionEvent, Counters, Silence};
-pub use hickory::{Https, serve_https};
+pub use descriptors::Descriptors;
+pub use https::HttpsResource;
+pub use listener::Streams;
 pub use metronome::{Beat, Metronome};
 pub use syscall::{give_memory_back, keep_large_blocks_apart, raise_descriptor_limit, wake_promptly};
-pub use tcp::Streams;
 pub use totals::{Totals, TransportTotals};
 pub use udp::{Shards, StartError, serve as serve_udp};

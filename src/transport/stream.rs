@@ -4,7 +4,7 @@
 //! replies together. It does not read on while replies wait to be written, so that a client that never reads costs one
 //! buffer, a time limit and then nothing. Buffers grow with what came in, never with what a length claims.
 
-use std::{cell::RefCell, io, net::IpAddr, sync::Arc, time::Duration};
+use std::{cell::RefCell, io, net::IpAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
 use tokio::{
@@ -13,8 +13,8 @@ use tokio::{
 };
 
 use super::{
-    connections::{Allowance, Guest},
-    counters::{ConnectionEvent, Recorder},
+    connections::{Allowance, Permit},
+    counters::{ConnectionEvent, Recorder, Silence},
     guard,
 };
 use crate::{
@@ -27,17 +27,14 @@ use crate::{
 const FIRST_OCTETS: usize = 512;
 /// A length and the longest message.
 const FRAME_OCTETS: usize = 2 + MESSAGE_OCTETS;
-const MESSAGE_OCTETS: usize = 65535;
+pub(super) const MESSAGE_OCTETS: usize = 65535;
 /// Replies are written once there is this much of them.
 const WRITE_OCTETS: usize = 16 << 10;
 /// Replies of this many octets in all are within what every connection may hold.
 const SMALL_OCTETS: usize = 4 << 10;
-/// How long a connection that is to leave may go on writing.
-const LAST_PATIENCE: Duration = Duration::from_secs(1);
-
-/// What connections of one transport share.
+/// What the connections of one transport share.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(super) struct StreamContext {
     pub(super) transport: Transport,
     pub(super) snapshots: Arc<ArcSwap<Snapshot>>,
     pub(super) recorder: Recorder,
@@ -49,25 +46,34 @@ thread_local! {
         RefCell::new((Draws::new(fastrand::u64(..)), vec![0; MESSAGE_OCTETS].into_boxed_slice()));
 }
 
-/// Answers one message of a stream transport: hands the reply to `take`, with what it counts as, or counts why there is none.
+/// Answers one message of a stream transport: hands the reply to `take`, with what it counts as.
+///
+/// # Errors
+/// Why there is no reply, which is counted.
 pub(super) fn answer_stream(
-    desk: &Desk,
+    context: &StreamContext,
     recorder: &mut Recorder,
     message: &[u8],
     source: IpAddr,
     take: impl FnOnce(&[u8], Tally),
-) {
-    let snapshot = desk.snapshots.load();
+) -> Result<(), Silence> {
+    let snapshot = context.snapshots.load();
     recorder.received(1);
     recorder.adopt(&snapshot.topology);
-    let query = Query { message, source, transport: desk.transport, now_secs: guard::now_secs() };
+    let query = Query { message, source, transport: context.transport, now_secs: guard::now_secs() };
     SCRATCH.with_borrow_mut(|(draws, out)| {
         draws.reserve_turns(snapshot.turn_counters);
         match guard::answer(&snapshot, &query, draws, out) {
-            Ok(reply) => take(&out[..reply.length.min(MESSAGE_OCTETS)], reply.tally),
-            Err(silence) => recorder.silent(silence),
+            Ok(reply) => {
+                take(&out[..reply.length.min(MESSAGE_OCTETS)], reply.tally);
+                Ok(())
+            }
+            Err(silence) => {
+                recorder.silent(silence);
+                Err(silence)
+            }
         }
-    });
+    })
 }
 
 /// Why a connection ended.
@@ -83,38 +89,38 @@ enum End {
     NoRoom,
 }
 
-/// Serves one connection until it ends, and counts how it did.
-pub(super) async fn serve_stream<S>(stream: S, source: IpAddr, desk: &Desk, guest: Guest)
+/// Serves one connection until it ends, and counts how it did. Its first message must be complete by `first`.
+pub(super) async fn serve_stream<S>(stream: S, source: IpAddr, context: &StreamContext, permit: &Permit, first: Instant)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut connection = Connection {
         stream,
         source,
-        desk,
-        recorder: desk.recorder.share(),
-        allowance: guest.allowance(),
-        guest,
+        context,
+        recorder: context.recorder.share(),
+        allowance: permit.allowance(),
+        permit,
         input: Vec::new(),
         output: Vec::new(),
         tallies: Vec::new(),
     };
-    let end = connection.run().await;
+    let end = connection.run(first).await;
     if end == End::Late {
         connection.recorder.connections(ConnectionEvent::TimedOut, 1);
     }
     if matches!(end, End::Gone | End::Left) {
         // A goodbye (TLS close_notify) that the client need not wait for.
-        let _ = timeout(LAST_PATIENCE, connection.stream.shutdown()).await;
+        let _ = timeout(permit.grace(), connection.stream.shutdown()).await;
     }
 }
 
 struct Connection<'a, S> {
     stream: S,
     source: IpAddr,
-    desk: &'a Desk,
+    context: &'a StreamContext,
     recorder: Recorder,
-    guest: Guest,
+    permit: &'a Permit,
     allowance: Allowance,
     /// Octets read and not yet answered: at most one message that is not whole.
     input: Vec<u8>,
@@ -125,33 +131,32 @@ struct Connection<'a, S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
-    async fn run(&mut self) -> End {
-        let mut patience = self.guest.limits().first;
+    async fn run(&mut self, first: Instant) -> End {
+        let mut deadline = first;
         loop {
-            if let Err(end) = self.read_message(patience).await {
+            if let Err(end) = self.read_message(deadline).await {
                 return end;
             }
-            self.guest.made_progress();
+            self.permit.made_progress();
             if let Err(end) = self.answer_whole_messages().await {
                 return end;
             }
-            if self.guest.is_leaving() {
+            if self.permit.is_leaving() {
                 return End::Left;
             }
             self.shrink();
-            patience = self.guest.idle();
+            deadline = Instant::now() + self.permit.idle();
         }
     }
 
     /// Reads until `input` starts with a whole message. The time limit is for all of it: octets that drip in do not extend it.
-    async fn read_message(&mut self, patience: Duration) -> Result<(), End> {
-        let deadline = Instant::now() + patience;
+    async fn read_message(&mut self, deadline: Instant) -> Result<(), End> {
         while whole_message(&self.input).is_none() {
-            self.grow()?;
+            self.grow().await?;
             let read = tokio::select! {
                 biased;
                 read = self.stream.read_buf(&mut self.input) => read,
-                () = self.guest.told_to_leave() => return Err(End::Left),
+                () = self.permit.told_to_leave() => return Err(End::Left),
                 () = tokio::time::sleep_until(deadline) => return Err(End::Late),
             };
             match read {
@@ -165,12 +170,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     }
 
     /// Makes room to read into: twice of what is used, and no more than a message needs.
-    fn grow(&mut self) -> Result<(), End> {
+    async fn grow(&mut self) -> Result<(), End> {
         if self.input.len() < self.input.capacity() {
             return Ok(());
         }
         let wanted = (self.input.len() * 2).clamp(FIRST_OCTETS, FRAME_OCTETS);
-        if wanted > FIRST_OCTETS && !self.allowance.set(wanted + self.output.capacity()) {
+        if wanted > FIRST_OCTETS && !self.allowance.set_soon(wanted + self.output.capacity()).await {
             return Err(End::NoRoom);
         }
         self.input.reserve_exact(wanted - self.input.len());
@@ -182,7 +187,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         let mut done = 0;
         while let Some(message) = whole_message(&self.input[done..]) {
             let (tallies, output) = (&mut self.tallies, &mut self.output);
-            answer_stream(self.desk, &mut self.recorder, message, self.source, |reply, tally| {
+            // A message without a reply is counted; the others are answered all the same.
+            let _ = answer_stream(self.context, &mut self.recorder, message, self.source, |reply, tally| {
                 // A reply is at most 65535 octets, which the scratch it was written to sees to.
                 output.extend_from_slice(&(reply.len() as u16).to_be_bytes());
                 output.extend_from_slice(reply);
@@ -208,7 +214,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         }
         self.output.clear();
         written?;
-        self.guest.made_progress();
+        self.permit.made_progress();
         Ok(())
     }
 
@@ -216,24 +222,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         if self.output.is_empty() {
             return Ok(());
         }
-        if self.output.capacity() > SMALL_OCTETS && !self.allowance.set(self.input.capacity() + self.output.capacity())
-        {
+        let held = self.input.capacity() + self.output.capacity();
+        if self.output.capacity() > SMALL_OCTETS && !self.allowance.set_soon(held).await {
             return Err(End::NoRoom);
         }
-        let Self { stream, output, guest, .. } = self;
+        let Self { stream, output, permit, .. } = self;
         let writing = async {
             stream.write_all(output).await?;
             stream.flush().await
         };
         let last_moment = async {
-            guest.told_to_leave().await;
-            tokio::time::sleep(LAST_PATIENCE).await;
+            permit.told_to_leave().await;
+            tokio::time::sleep(permit.grace()).await;
         };
         tokio::select! {
             biased;
             written = writing => written.map_err(|_| End::Gone),
             () = last_moment => Err(End::Left),
-            () = tokio::time::sleep(guest.limits().write) => Err(End::Late),
+            () = tokio::time::sleep(permit.limits().write) => Err(End::Late),
         }
     }
 

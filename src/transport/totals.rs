@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::counters::{Cells, ConnectionEvent, RCODES, Silence, TYPES};
+use super::counters::{Cells, ConnectionEvent, RCODES, STATUSES, Silence, TYPES};
 use crate::{
     dns::{Name, Rcode, Rtype},
     engine::Transport,
@@ -68,6 +68,8 @@ pub struct TransportTotals {
     types: [u64; TYPES.len() + 1],
     /// By [`ConnectionEvent::ALL`].
     pub connections: [u64; ConnectionEvent::ALL.len()],
+    /// HTTP responses by status, and the rest.
+    statuses: [u64; STATUSES.len() + 1],
 }
 
 impl TransportTotals {
@@ -82,6 +84,7 @@ impl TransportTotals {
             truncated: 0,
             types: [0; TYPES.len() + 1],
             connections: [0; ConnectionEvent::ALL.len()],
+            statuses: [0; STATUSES.len() + 1],
         }
     }
 
@@ -94,6 +97,7 @@ impl TransportTotals {
         each(&mut self.silent, &cells.silent);
         each(&mut self.types, &cells.types);
         each(&mut self.connections, &cells.connections);
+        each(&mut self.statuses, &cells.statuses);
         self.send_errors += cells.send_errors.load(Relaxed);
         self.kernel_drops += cells.kernel_drops.load(Relaxed);
         self.truncated += cells.truncated.load(Relaxed);
@@ -118,6 +122,11 @@ impl TransportTotals {
     /// How often this happened to a connection.
     pub fn connections_that(&self, event: ConnectionEvent) -> u64 {
         self.connections[event as usize]
+    }
+
+    /// HTTP responses by status; `None` stands for every status that is not counted by itself.
+    pub fn by_status(&self) -> impl Iterator<Item = (Option<u16>, u64)> {
+        STATUSES.into_iter().map(Some).chain([None]).zip(self.statuses)
     }
 
     /// Replies by the type asked for; `None` stands for every type that is not counted by itself.

@@ -5,6 +5,7 @@ use std::fmt;
 use super::{Page, rcode_word, rtype_word};
 use crate::{
     dns::Rcode,
+    engine::Transport,
     transport::{ConnectionEvent, Silence, Totals, TransportTotals},
 };
 
@@ -53,7 +54,13 @@ fn ends(page: &mut Page<'_>, transports: &[TransportTotals]) -> fmt::Result {
         let labels = |event: ConnectionEvent| [("transport", one.transport.word()), ("event", event.word())];
         ConnectionEvent::ALL.map(|event| (labels(event), one.connections_that(event)))
     });
-    page.counters("portolan_connections", "What happened to connections.", events)
+    page.counters("portolan_connections", "What happened to connections.", events)?;
+    let https = transports.iter().filter(|one| one.transport == Transport::Https);
+    let statuses = https.flat_map(TransportTotals::by_status).map(|(status, count)| {
+        let status = status.map_or("other".to_owned(), |status| status.to_string());
+        ([("status", status)], count)
+    });
+    page.counters("portolan_https_responses", "HTTP responses over HTTPS, by status.", statuses)
 }
 
 fn replies(page: &mut Page<'_>, transports: &[TransportTotals]) -> fmt::Result {

@@ -10,7 +10,7 @@ use std::{
 use super::*;
 
 /// A certificate for `localhost` and its key, as PEM files in `folder`.
-fn write_certificate(folder: &Path) -> (PathBuf, PathBuf) {
+pub(super) fn write_certificate(folder: &Path) -> (PathBuf, PathBuf) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let (chain, key) = (folder.join("cert.pem"), folder.join("key.pem"));
     fs::write(&chain, made.cert.pem()).unwrap();
@@ -41,8 +41,8 @@ async fn kdig_is_answered_over_tls() {
     let listeners = bind_streams(&["127.0.0.1:0".parse().unwrap()]).unwrap();
     let address = listeners[0].local_addr().unwrap();
     let counters = Counters::new();
-    let mut streams = Streams::new(&snapshots(), &counters, Limits::default());
-    streams.serve_tls(listeners, certificate.acceptor().unwrap()).unwrap();
+    let mut streams = Streams::new(&snapshots(), &counters, Limits::default()).unwrap();
+    streams.serve_tls(listeners, certificate.server_config(&[b"dot"]).unwrap()).unwrap();
 
     let Some(printed) = kdig(address, &["+tls", "+subnet=192.0.2.0/24"]).await else { return };
     assert!(printed.contains("TLS session"), "{printed}");
@@ -63,7 +63,10 @@ async fn kdig_is_answered_over_https_with_edns_as_the_engine_wrote_it() {
     let mut snapshot = Snapshot::default();
     snapshot.identity = Arc::new(crate::snapshot::Identity { nsid: Box::from(*b"fra-1"), cookie_key: [7; 16] });
     snapshots.store(Arc::new(snapshot));
-    let https = serve_https(listeners, "/dns-query", &certificate, &snapshots, &counters).unwrap();
+    let mut streams = Streams::new(&snapshots, &counters, Limits::default()).unwrap();
+    let resource = HttpsResource { path: "/dns-query".into(), http1: true, http3_port: None };
+    let config = certificate.server_config(resource.protocols()).unwrap();
+    streams.serve_https(listeners, config, resource).unwrap();
 
     let asked = ["+https", "+nsid", "+cookie=0102030405060708", "+subnet=192.0.2.0/24"];
     let Some(printed) = kdig(address, &asked).await else { return };
@@ -79,7 +82,7 @@ async fn kdig_is_answered_over_https_with_edns_as_the_engine_wrote_it() {
     }
     shards.stop();
     eventually(&counters, |totals| totals.of(Transport::Https).answered_with(Rcode::REFUSED) == 1).await;
-    https.stop().await;
+    streams.stop().await;
 }
 
 /// The EDNS lines that kdig printed, but for the hash and time in the cookie.
@@ -97,8 +100,8 @@ async fn a_client_that_speaks_no_tls_is_counted_and_closed() {
     let listeners = bind_streams(&["127.0.0.1:0".parse().unwrap()]).unwrap();
     let address = listeners[0].local_addr().unwrap();
     let counters = Counters::new();
-    let mut streams = Streams::new(&snapshots(), &counters, Limits::default());
-    streams.serve_tls(listeners, certificate.acceptor().unwrap()).unwrap();
+    let mut streams = Streams::new(&snapshots(), &counters, Limits::default()).unwrap();
+    streams.serve_tls(listeners, certificate.server_config(&[b"dot"]).unwrap()).unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(&framed(&query(1, 1))).await.unwrap();
     read_to_close(&mut stream).await;

@@ -1,15 +1,14 @@
-//! DNS over HTTPS through hickory-server's listener: the adapter to the one [`crate::engine::answer`].
+//! DNS over HTTP/3 through hickory-server's listener: the adapter to the one [`crate::engine::answer`].
 //!
 //! hickory-server hands over the request's octets; the engine answers them as on any transport; its reply is decoded and its
 //! records handed back, because hickory-server encodes replies itself. Nothing is decided here.
 //!
-//! DNS over TLS is not served this way, though hickory-server could: a TLS stream through [`super::stream`] sends the engine's own octets,
-//! is pipelined and lies within the limits of [`super::Limits`]. hickory-server's listeners know of time limits only, so the
-//! number of HTTPS connections is bounded by those and by the open descriptors. It takes POST, not GET.
+//! Off by default, because hickory-server bounds less than [`super::https`] does: it takes POST requests on any path, 100 on a connection,
+//! and bounds their time, but not the number of connections, and its handshakes wait for each other. So it runs on the threads of
+//! handshakes, whose low weight keeps what it costs from everything else.
 
-use std::{io, net::TcpListener as StdListener, pin::Pin, sync::Arc, time::Duration};
+use std::{io, net::UdpSocket as StdUdpSocket, pin::Pin, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
 use hickory_proto::op::{Message, Metadata};
 use hickory_server::{
     Server,
@@ -17,72 +16,65 @@ use hickory_server::{
     server::{Request, RequestHandler, ResponseHandler, ResponseInfo},
     zone_handler::MessageResponseBuilder,
 };
-use tokio::net::TcpListener;
+use tokio::net::UdpSocket;
 
 use super::{
     certificate::Certificate,
-    counters::Counters,
     guard::Throttle,
-    stream::{Desk, answer_stream},
+    stream::{StreamContext, answer_stream},
 };
-use crate::{engine::Transport, snapshot::Snapshot};
 
-/// How long an HTTPS client may take for its handshake, and then for its next request.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest wait for a connection's next request, and for the whole of it.
+const IDLE: Duration = Duration::from_secs(10);
 
-/// The HTTPS listeners.
-pub struct Https {
+/// The HTTP/3 listeners.
+pub(super) struct Http3 {
     server: Server<Adapter>,
 }
 
-impl std::fmt::Debug for Https {
+impl std::fmt::Debug for Http3 {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Https").finish_non_exhaustive()
+        f.debug_struct("Http3").finish_non_exhaustive()
     }
 }
 
-/// Serves DNS over HTTPS (RFC 8484) at `path` of these. To be called within a tokio runtime.
-///
-/// # Errors
-/// A listener that tokio cannot take over, or TLS that cannot be set up.
-pub fn serve_https(
-    listeners: Vec<StdListener>,
-    path: &str,
-    certificate: &Arc<Certificate>,
-    snapshots: &Arc<ArcSwap<Snapshot>>,
-    counters: &Counters,
-) -> io::Result<Https> {
-    let recorder = counters.shared_recorder(Transport::Https);
-    let desk = Desk { transport: Transport::Https, snapshots: Arc::clone(snapshots), recorder };
-    let mut server = Server::new(Adapter { desk });
-    for listener in listeners {
-        listener.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(listener)?;
-        let certificate = Arc::clone(certificate);
-        // No host name: the client's own idea of it is as good, behind a proxy or by address.
-        server.register_https_listener(listener, PATIENCE, certificate, None, path.to_owned())?;
+impl Http3 {
+    /// Serves DNS over HTTP/3 on these. To be called within the tokio runtime that serves it.
+    ///
+    /// # Errors
+    /// A socket that tokio cannot use.
+    pub(super) fn serve(
+        sockets: Vec<StdUdpSocket>,
+        certificate: &Arc<Certificate>,
+        context: StreamContext,
+    ) -> io::Result<Self> {
+        let mut server = Server::new(Adapter { context });
+        for socket in sockets {
+            socket.set_nonblocking(true)?;
+            let certificate = Arc::clone(certificate);
+            // No host name: the client's own idea of it is as good, behind a proxy or by address.
+            server.register_h3_listener(UdpSocket::from_std(socket)?, IDLE, certificate, None)?;
+        }
+        Ok(Self { server })
     }
-    Ok(Https { server })
-}
 
-impl Https {
     /// Stops accepting and waits for the listeners to end.
-    pub async fn stop(mut self) {
+    pub(super) async fn stop(mut self) {
         if let Err(error) = self.server.shutdown_gracefully().await {
-            tracing::warn!(%error, "HTTPS listener stopped with an error");
+            tracing::warn!(%error, "HTTP/3 listener stopped with an error");
         }
     }
 
-    /// Waits until a listener ends, which none does before [`Https::stop`] unless it is broken.
-    pub async fn failed(&mut self) {
+    /// Waits until a listener ends, which none does before [`Http3::stop`] unless it is broken.
+    pub(super) async fn failed(&mut self) {
         if let Err(error) = self.server.block_until_done().await {
-            tracing::error!(%error, "HTTPS listener failed");
+            tracing::error!(%error, "HTTP/3 listener failed");
         }
     }
 }
 
-struct Adapter {
-    desk: Desk,
+pub(super) struct Adapter {
+    pub(super) context: StreamContext,
 }
 
 impl RequestHandler for Adapter {
@@ -105,9 +97,10 @@ impl RequestHandler for Adapter {
 
 impl Adapter {
     async fn reply(&self, request: &Request, response_handle: impl ResponseHandler) -> ResponseInfo {
-        let mut recorder = self.desk.recorder.share();
+        let mut recorder = self.context.recorder.share();
         let mut answered = None;
-        answer_stream(&self.desk, &mut recorder, request.as_slice(), request.src().ip(), |octets, tally| {
+        // Why there is no reply is counted.
+        let _ = answer_stream(&self.context, &mut recorder, request.as_slice(), request.src().ip(), |octets, tally| {
             answered = Some((Message::from_vec(octets), tally));
         });
         let silence = ResponseInfo::from(hickory_proto::op::Header {
@@ -127,7 +120,7 @@ impl Adapter {
             Err(error) => {
                 static ERRORS: Throttle = Throttle::new();
                 if let Some(unsaid) = ERRORS.admit() {
-                    tracing::debug!(%error, suppressed = unsaid, "reply not sent over HTTPS");
+                    tracing::debug!(%error, suppressed = unsaid, "reply not sent over HTTP/3");
                 }
                 recorder.send_failed();
                 silence

@@ -1,0 +1,74 @@
+//! How the descriptors that this process may open (RLIMIT_NOFILE) are shared out, so that the sum of what clients, health checks
+//! and operators may have at once stays below the limit: none of them can take the last descriptor from another.
+
+/// Clients of the admin API at once, where descriptors are plenty.
+const MOST_ADMIN: u64 = 256;
+/// Health checks in progress at once, where descriptors are plenty.
+const MOST_PROBES: u64 = 16_384;
+/// Clients' connections at once, where descriptors are plenty.
+const MOST_CLIENTS: u64 = 10_000;
+/// For what the process opens later and holds: event queues of the runtimes, signals, watches of files, sockets of resolvers.
+const OWN: u64 = 64;
+
+/// The descriptors that each part of the server may have at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Descriptors {
+    /// Connections of the admin API.
+    pub admin: usize,
+    /// Health checks.
+    pub probes: usize,
+    /// Load polls.
+    pub polls: usize,
+    /// Clients' connections over TCP, TLS and HTTPS.
+    pub clients: usize,
+}
+
+impl Descriptors {
+    /// Shares out `limit` descriptors, of which so many are `open`: listeners, logs, the reserve for files.
+    pub fn share_out(limit: u64, open: u64) -> Self {
+        // Of a small limit, each part gets its share of what there is.
+        let own = OWN.min(limit / 8);
+        let left = limit.saturating_sub(open + own);
+        let admin = (left / 8).clamp(1, MOST_ADMIN);
+        let left = left.saturating_sub(admin);
+        let clients = (left / 2).clamp(1, MOST_CLIENTS);
+        let left = left.saturating_sub(clients);
+        let polls = (left / 8).clamp(1, MOST_PROBES / 8);
+        let probes = left.saturating_sub(polls).clamp(1, MOST_PROBES);
+        let number = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        Self { admin: number(admin), probes: number(probes), polls: number(polls), clients: number(clients) }
+    }
+
+    /// What this process has open now; an estimate where `/proc` is missing.
+    pub fn open_now() -> u64 {
+        const ESTIMATE: u64 = 64;
+        std::fs::read_dir("/proc/self/fd").map_or(ESTIMATE, |entries| entries.count() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_shares_together_stay_below_the_limit() {
+        for (limit, open, expected) in [
+            (1 << 20, 40, (256, 16_384, 2_048, 10_000)),
+            (20_000, 40, (256, 8_593, 1_227, 9_820)),
+            (1024, 40, (115, 353, 50, 402)),
+            (400, 40, (38, 119, 17, 136)),
+            (64, 20, (4, 14, 2, 16)),
+        ] {
+            let Descriptors { admin, probes, polls, clients } = Descriptors::share_out(limit, open);
+            assert_eq!((admin, probes, polls, clients), expected, "{limit}");
+            let sum = (admin + probes + polls + clients) as u64 + open;
+            assert!(sum + OWN.min(limit / 8) <= limit, "{limit}: {sum}");
+        }
+    }
+
+    #[test]
+    fn each_part_has_one_however_small_the_limit_is() {
+        let smallest = Descriptors { admin: 1, probes: 1, polls: 1, clients: 1 };
+        assert_eq!(Descriptors::share_out(20, 40), smallest);
+    }
+}

@@ -1,0 +1,211 @@
+//! DNS over HTTPS (RFC 8484), over HTTP/1.1 and HTTP/2: one connection.
+//!
+//! hyper speaks HTTP; `request` reads what is asked, the engine answers as on any transport, `reply` is what goes back. What
+//! a client may use is bounded in number (streams), octets (headers, bodies, replies that it does not read, all from
+//! the buffers that connections share) and time. A request that is wrong gets a status and the reason, never a reset.
+
+mod reply;
+mod request;
+
+use std::{convert::Infallible, net::IpAddr, pin::pin, sync::Arc, time::Duration};
+
+use hyper::{
+    Request, Response,
+    body::Incoming,
+    header::{ALT_SVC, HeaderValue},
+    service::service_fn,
+};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use self::{
+    reply::{Reply, ReplyBody},
+    request::Refusal,
+};
+use super::{
+    connections::{Allowance, Permit},
+    counters::ConnectionEvent,
+    secure::SecureStream,
+    stream::{StreamContext, answer_stream},
+};
+
+/// Requests in progress at once on an HTTP/2 connection, which is what clients take for granted (RFC 9113 section 6.5.2).
+const CONCURRENT_STREAMS: u32 = 100;
+/// Octets of a request's line and headers together. The longest query in a GET request takes 87 KiB; of queries that
+/// clients send, none comes near the 700 octets that padding makes of most (RFC 8467).
+const HEAD_OCTETS: u32 = 16 << 10;
+const HEADERS: usize = 64;
+/// Octets of bodies that a client may send ahead of what was read, on a stream and on a connection.
+const STREAM_WINDOW_OCTETS: u32 = 16 << 10;
+const CONNECTION_WINDOW_OCTETS: u32 = 64 << 10;
+/// Octets of replies that HTTP/2 buffers for a stream at once.
+const SEND_BUFFER_OCTETS: usize = 16 << 10;
+/// Streams that a client has reset, and those reset because of its errors, before its connection ends (CVE-2023-44487).
+const RESET_STREAMS: usize = 20;
+/// What a request in progress takes from the shared buffers, besides its body and reply.
+const REQUEST_OCTETS: usize = 4 << 10;
+
+/// The resource that takes queries.
+#[derive(Debug, Clone)]
+pub struct HttpsResource {
+    /// Its path, with a slash in front.
+    pub path: Box<str>,
+    /// Whether HTTP/1.1 is spoken beside HTTP/2.
+    pub http1: bool,
+    /// The UDP port of HTTP/3, which replies then tell clients of (RFC 7838).
+    pub http3_port: Option<u16>,
+}
+
+impl HttpsResource {
+    /// The protocols to offer in the handshake (ALPN), best first.
+    pub fn protocols(&self) -> &'static [&'static [u8]] {
+        if self.http1 { &[b"h2", b"http/1.1"] } else { &[b"h2"] }
+    }
+
+    fn alternative(&self) -> Option<HeaderValue> {
+        let text = format!("h3=\":{}\"", self.http3_port?);
+        HeaderValue::from_str(&text).ok()
+    }
+}
+
+/// Serves one connection until it ends, and counts how it did. Its first request must be complete by `first`.
+pub(super) async fn serve_https(
+    stream: SecureStream,
+    source: IpAddr,
+    context: &Arc<StreamContext>,
+    resource: &Arc<HttpsResource>,
+    permit: &Arc<Permit>,
+    first: Instant,
+) {
+    let opened = Instant::now();
+    let exchange =
+        Exchange { source, context: Arc::clone(context), resource: Arc::clone(resource), permit: Arc::clone(permit) };
+    let builder = builder(resource);
+    let service = service_fn(move |request| exchange.clone().answer(request));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut deadline = Deadline { first: Some(first), oldest: opened + permit.limits().age, last: opened };
+    loop {
+        tokio::select! {
+            biased;
+            // How it ended is the client's business: replies that were not taken are counted one by one.
+            _ = connection.as_mut() => return,
+            () = permit.told_to_leave() => break,
+            () = sleep_until(deadline.due(permit)) => {}
+        }
+        let now = Instant::now();
+        if now >= deadline.oldest {
+            break;
+        }
+        if now >= deadline.due(permit) {
+            context.recorder.connections(ConnectionEvent::TimedOut, 1);
+            break;
+        }
+    }
+    // GOAWAY, or `Connection: close` in the last reply; requests in progress have a moment to end.
+    connection.as_mut().graceful_shutdown();
+    let _ = timeout(permit.grace(), connection).await;
+}
+
+fn builder(resource: &HttpsResource) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        // The deadline of the connection is for all of it.
+        .header_read_timeout(None::<Duration>)
+        .max_headers(HEADERS)
+        .max_buf_size(HEAD_OCTETS as usize);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(CONCURRENT_STREAMS)
+        .max_header_list_size(HEAD_OCTETS)
+        .initial_stream_window_size(STREAM_WINDOW_OCTETS)
+        .initial_connection_window_size(CONNECTION_WINDOW_OCTETS)
+        .max_send_buf_size(SEND_BUFFER_OCTETS)
+        .max_pending_accept_reset_streams(RESET_STREAMS)
+        .max_local_error_reset_streams(RESET_STREAMS);
+    if resource.http1 { builder } else { builder.http2_only() }
+}
+
+/// When a connection has taken too long.
+struct Deadline {
+    /// By when the first request must be complete, until it is.
+    first: Option<Instant>,
+    /// When the connection has reached its age.
+    oldest: Instant,
+    /// The last progress seen.
+    last: Instant,
+}
+
+impl Deadline {
+    /// The next moment at which the connection may have to end.
+    fn due(&mut self, permit: &Permit) -> Instant {
+        let progress = permit.last_progress();
+        if progress > self.last {
+            (self.last, self.first) = (progress, None);
+        }
+        self.first.unwrap_or_else(|| self.last + permit.idle()).min(self.oldest)
+    }
+}
+
+/// What each request of a connection needs.
+#[derive(Clone)]
+struct Exchange {
+    source: IpAddr,
+    context: Arc<StreamContext>,
+    resource: Arc<HttpsResource>,
+    permit: Arc<Permit>,
+}
+
+impl Exchange {
+    async fn answer(self, request: Request<Incoming>) -> Result<Response<ReplyBody>, Infallible> {
+        let mut response = match self.reply(request).await {
+            Ok(reply) => reply.into_response(),
+            Err(refusal) => refusal.into_response(),
+        };
+        self.permit.made_progress();
+        self.context.recorder.responded(response.status().as_u16());
+        if let Some(alternative) = self.resource.alternative() {
+            response.headers_mut().insert(ALT_SVC, alternative);
+        }
+        Ok(response)
+    }
+
+    async fn reply(&self, request: Request<Incoming>) -> Result<Reply, Refusal> {
+        let mut room = Room { allowance: self.permit.allowance() };
+        room.hold(0).await?;
+        let is_head = request.method() == hyper::Method::HEAD;
+        let reading = request::read(request, &self.resource.path, &mut room);
+        let message = timeout(self.permit.limits().idle, reading).await.map_err(|_| Refusal::BODY_TOO_LATE)??;
+        let mut recorder = self.context.recorder.share();
+        let mut answered = None;
+        answer_stream(&self.context, &mut recorder, &message, self.source, |octets, tally| {
+            answered = Some((octets.to_vec(), tally));
+        })
+        .map_err(Refusal::of)?;
+        let (octets, tally) = answered.ok_or(Refusal::FAILED)?;
+        drop(message);
+        room.hold(octets.len()).await?;
+        let permit = Arc::clone(&self.permit);
+        Ok(Reply { octets, tally, is_head, recorder, room, permit })
+    }
+}
+
+/// What a request and its reply take from the buffers that all connections share.
+struct Room {
+    allowance: Allowance,
+}
+
+impl Room {
+    /// Takes room for the request's head and so many octets more, instead of what was taken before.
+    ///
+    /// # Errors
+    /// All connections together buffer as much as they may.
+    async fn hold(&mut self, octets: usize) -> Result<(), Refusal> {
+        if self.allowance.set_soon(REQUEST_OCTETS + octets).await { Ok(()) } else { Err(Refusal::NO_ROOM) }
+    }
+}

@@ -1,0 +1,121 @@
+//! What goes back over HTTPS: a reply with its headers, and a body that counts as sent once HTTP has taken it.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use hyper::{
+    Response,
+    body::{Body, Bytes, Frame, SizeHint},
+    header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue},
+};
+
+use super::Room;
+use crate::{
+    dns::freshness_secs,
+    engine::Tally,
+    transport::{connections::Permit, counters::Recorder},
+};
+
+/// The media type of queries and replies (RFC 8484 section 6).
+pub(super) const MEDIA_TYPE: &str = "application/dns-message";
+
+/// A reply of the engine that is to be sent.
+pub(super) struct Reply {
+    pub(super) octets: Vec<u8>,
+    pub(super) tally: Tally,
+    /// Whether the client wants the headers alone.
+    pub(super) is_head: bool,
+    pub(super) recorder: Recorder,
+    pub(super) room: Room,
+    pub(super) permit: Arc<Permit>,
+}
+
+impl Reply {
+    pub(super) fn into_response(self) -> Response<ReplyBody> {
+        let Self { octets, tally, is_head, mut recorder, room, permit } = self;
+        let (length, control) = (octets.len(), cache_control(&octets, &tally));
+        let body = if is_head {
+            recorder.answered(&tally);
+            ReplyBody::default()
+        } else {
+            let octets = Bytes::from_owner(Held { octets, _room: room });
+            ReplyBody { octets: Some(octets), ending: Some(Ending { recorder, tally, permit }) }
+        };
+        let mut response = Response::new(body);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        headers.insert(CACHE_CONTROL, control);
+        response
+    }
+}
+
+/// For how long HTTP caches may keep the reply. One that a service chose for this client is no other client's: a shared cache
+/// knows nothing of client subnets.
+fn cache_control(octets: &[u8], tally: &Tally) -> HeaderValue {
+    let is_private = if tally.service.is_some() { "private, " } else { "" };
+    let text = format!("{is_private}max-age={}", freshness_secs(octets));
+    // Nothing but letters and digits.
+    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("no-store"))
+}
+
+/// The octets of a reply, counted among what connections buffer until the last of them is written or dropped.
+struct Held {
+    octets: Vec<u8>,
+    _room: Room,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.octets
+    }
+}
+
+/// The body of a response, in one piece.
+#[derive(Default)]
+pub(in crate::transport) struct ReplyBody {
+    octets: Option<Bytes>,
+    ending: Option<Ending>,
+}
+
+/// How a reply is counted once HTTP has taken its body. Dropped before, the recorder counts that it could not be sent.
+struct Ending {
+    recorder: Recorder,
+    tally: Tally,
+    permit: Arc<Permit>,
+}
+
+impl ReplyBody {
+    /// A sentence for people.
+    pub(super) fn text(text: &'static str) -> Self {
+        Self { octets: Some(Bytes::from_static(text.as_bytes())), ending: None }
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        if let Some(Ending { mut recorder, tally, permit }) = self.ending.take() {
+            recorder.answered(&tally);
+            permit.made_progress();
+        }
+        Poll::Ready(self.octets.take().map(|octets| Ok(Frame::data(octets))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.octets.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.octets.as_ref().map_or(0, |octets| octets.len() as u64))
+    }
+}

@@ -1,0 +1,226 @@
+//! What a request asks (RFC 8484 section 4.1): a query in the `dns` parameter of a GET request, or in the body of a POST request.
+//!
+//! `Accept` is not looked at: the client takes `application/dns-message` whatever it says (section 4.2.1), and there is no other
+//! form to choose.
+
+use data_encoding::BASE64URL_NOPAD;
+use http_body_util::BodyExt;
+use hyper::{
+    Method, Request, Response, StatusCode, Version,
+    body::{Bytes, Incoming},
+    header::{ACCEPT, ALLOW, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, RETRY_AFTER},
+    http::request::Parts,
+};
+
+use super::{
+    Room,
+    reply::{MEDIA_TYPE, ReplyBody},
+};
+use crate::{
+    engine::Ignored,
+    transport::{counters::Silence, stream::MESSAGE_OCTETS},
+};
+
+/// The most of a body that is read without being used.
+const DISCARDED_OCTETS: usize = 128 << 10;
+
+/// Where the query is.
+#[derive(Debug, PartialEq, Eq)]
+enum Wanted {
+    /// Here, decoded.
+    Query(Vec<u8>),
+    /// In the body.
+    Body,
+}
+
+/// A status in place of a reply, with one sentence for whoever reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    why: &'static str,
+}
+
+impl Refusal {
+    pub(super) const BODY_TOO_LATE: Self = Self::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time");
+    pub(super) const NO_ROOM: Self =
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "connections buffer as much as they may; try again");
+    pub(super) const FAILED: Self = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "answering failed");
+
+    const fn new(status: StatusCode, why: &'static str) -> Self {
+        Self { status, why }
+    }
+
+    /// The status for a message that gets no reply on other transports.
+    pub(super) fn of(silence: Silence) -> Self {
+        match silence {
+            Silence::Ignored(Ignored::Short) => {
+                Self::new(StatusCode::BAD_REQUEST, "a DNS message has at least 12 octets")
+            }
+            Silence::Ignored(Ignored::Response) => {
+                Self::new(StatusCode::BAD_REQUEST, "the DNS message is a response (QR is set)")
+            }
+            Silence::Oversized | Silence::Unanswerable | Silence::Panicked => Self::FAILED,
+        }
+    }
+
+    pub(super) fn into_response(self) -> Response<ReplyBody> {
+        let mut response = Response::new(ReplyBody::text(self.why));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        match self.status {
+            StatusCode::METHOD_NOT_ALLOWED => headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST")),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => headers.insert(ACCEPT, HeaderValue::from_static(MEDIA_TYPE)),
+            StatusCode::SERVICE_UNAVAILABLE => headers.insert(RETRY_AFTER, HeaderValue::from_static("1")),
+            _ => None,
+        };
+        response
+    }
+}
+
+/// Reads a request to the resource at `path`: the DNS message that it brings, for which room is taken first.
+///
+/// # Errors
+/// The status that says what is wrong.
+pub(super) async fn read(request: Request<Incoming>, path: &str, room: &mut Room) -> Result<Vec<u8>, Refusal> {
+    let (head, body) = request.into_parts();
+    let wanted = read_head(&head, path);
+    // A head may be long, and is not needed while a body is waited for.
+    drop(head);
+    match wanted {
+        Ok(Wanted::Body) => read_body(body, room).await,
+        Ok(Wanted::Query(message)) => Ok(message),
+        Err(refusal) => {
+            // Over HTTP/1.1 a client reads the status only once it has sent its body.
+            discard(body).await;
+            Err(refusal)
+        }
+    }
+}
+
+fn read_head(head: &Parts, path: &str) -> Result<Wanted, Refusal> {
+    if head.version == Version::HTTP_11 && head.headers.get_all(HOST).iter().count() != 1 {
+        return Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "an HTTP/1.1 request has one Host header (RFC 9112 section 3.2)",
+        ));
+    }
+    if head.uri.path() != path {
+        return Err(Refusal::new(StatusCode::NOT_FOUND, "nothing is here; queries go to another path"));
+    }
+    match head.method {
+        Method::GET | Method::HEAD => query(head.uri.query().unwrap_or_default()).map(Wanted::Query),
+        Method::POST if is_dns_message(&head.headers) => Ok(Wanted::Body),
+        Method::POST => Err(Refusal::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "the body has to be of Content-Type application/dns-message",
+        )),
+        _ => Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "queries come by GET or POST")),
+    }
+}
+
+/// The query in `dns=`, in base64url without padding (RFC 8484 section 6).
+fn query(parameters: &str) -> Result<Vec<u8>, Refusal> {
+    let encoded = parameters.split('&').find_map(|parameter| parameter.strip_prefix("dns="));
+    let encoded =
+        encoded.ok_or(Refusal::new(StatusCode::BAD_REQUEST, "a GET request has a query parameter: ?dns=BASE64URL"))?;
+    BASE64URL_NOPAD.decode(encoded.as_bytes()).map_err(|_| {
+        Refusal::new(StatusCode::BAD_REQUEST, "the parameter dns is not base64url without padding (RFC 8484 section 6)")
+    })
+}
+
+/// Media types have no case, and parameters of this one no meaning (RFC 9110 section 8.3.1).
+fn is_dns_message(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return false };
+    let media_type = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+    media_type.trim().eq_ignore_ascii_case(MEDIA_TYPE)
+}
+
+async fn read_body(mut body: Incoming, room: &mut Room) -> Result<Vec<u8>, Refusal> {
+    let mut message = Vec::new();
+    while let Some(frame) = body.frame().await {
+        // The status has no reader: the request broke off.
+        let frame = frame.map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "the body broke off"))?;
+        let piece: Bytes = frame.into_data().unwrap_or_default();
+        let octets = message.len() + piece.len();
+        if octets > MESSAGE_OCTETS {
+            discard(body).await;
+            return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "a DNS message has at most 65,535 octets"));
+        }
+        // A vector that grows holds up to twice of what is in it.
+        room.hold(2 * octets).await?;
+        message.extend_from_slice(&piece);
+    }
+    Ok(message)
+}
+
+/// Reads what is left of a body, within reason.
+async fn discard(mut body: Incoming) {
+    let mut left = DISCARDED_OCTETS;
+    while let Some(Ok(frame)) = body.frame().await {
+        match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+            Some(less) => left = less,
+            None => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(request: hyper::http::request::Builder) -> Result<Wanted, u16> {
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        read_head(&head, "/dns-query").map_err(|refusal| refusal.status.as_u16())
+    }
+
+    #[test]
+    fn a_request_is_a_query_or_gets_the_status_that_says_what_is_wrong() {
+        let request = |method, uri| Request::builder().method(method).uri(uri).version(Version::HTTP_2);
+        let get = |uri| request("GET", uri);
+        let post = |kind| request("POST", "/dns-query").header(CONTENT_TYPE, kind);
+        let query = Ok(Wanted::Query(b"\0\x01q".to_vec()));
+        for (why, request, expected) in [
+            ("GET", get("/dns-query?dns=AAFx"), query),
+            (
+                "GET with another parameter before",
+                get("/dns-query?ct&dns=AAFx&x=y"),
+                Ok(Wanted::Query(b"\0\x01q".to_vec())),
+            ),
+            ("HEAD", request("HEAD", "/dns-query?dns=AAFx"), Ok(Wanted::Query(b"\0\x01q".to_vec()))),
+            (
+                "GET by an absolute URI",
+                get("https://ns.example.net/dns-query?dns=AAFx"),
+                Ok(Wanted::Query(b"\0\x01q".to_vec())),
+            ),
+            ("GET without a query", get("/dns-query"), Err(400)),
+            ("GET with padding", get("/dns-query?dns=AAE="), Err(400)),
+            ("GET with bits left over", get("/dns-query?dns=AAF"), Err(400)),
+            ("GET in plain base64", get("/dns-query?dns=AA/+"), Err(400)),
+            ("POST", post("application/dns-message"), Ok(Wanted::Body)),
+            ("POST in another case", post("Application/DNS-Message"), Ok(Wanted::Body)),
+            ("POST with a parameter", post("application/dns-message ; v=1"), Ok(Wanted::Body)),
+            ("POST of another type", post("text/plain"), Err(415)),
+            ("POST of a type that begins alike", post("application/dns-message-2"), Err(415)),
+            ("POST of two types", post("application/dns-message").header(CONTENT_TYPE, "text/plain"), Err(415)),
+            ("POST without a type", request("POST", "/dns-query"), Err(415)),
+            ("another path", get("/?dns=AAFx"), Err(404)),
+            ("a path below", get("/dns-query/?dns=AAFx"), Err(404)),
+            ("another method", request("DELETE", "/dns-query"), Err(405)),
+            (
+                "any Accept",
+                get("/dns-query?dns=AAFx").header(ACCEPT, "text/html;q=0.5"),
+                Ok(Wanted::Query(b"\0\x01q".to_vec())),
+            ),
+            ("HTTP/1.1 without Host", get("/dns-query?dns=AAFx").version(Version::HTTP_11), Err(400)),
+            (
+                "HTTP/1.1",
+                get("/dns-query?dns=AAFx").version(Version::HTTP_11).header(HOST, "ns.example.net"),
+                Ok(Wanted::Query(b"\0\x01q".to_vec())),
+            ),
+        ] {
+            assert_eq!(status(request), expected, "{why}");
+        }
+    }
+}

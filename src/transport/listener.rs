@@ -1,0 +1,315 @@
+//! Listeners of TCP, TLS and HTTPS: accept a connection, enter it in the connection table, serve it.
+//!
+//! One task for each listener and for each connection, on threads of their own: whatever clients do, health checks and the
+//! controller run elsewhere. When the system has no descriptor for another connection, the listener evicts
+//! connections and waits longer after each failure in a row; it never spins, fills the log or stops.
+
+use std::{
+    io,
+    net::{IpAddr, TcpListener as StdListener, UdpSocket},
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime::{Builder, Handle, Runtime},
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    certificate::Certificate,
+    connections::{ConnectionTable, Limits, Permit},
+    counters::{ConnectionEvent, Counters},
+    guard::Throttle,
+    handshakes::Handshakes,
+    http3::Http3,
+    https::{HttpsResource, serve_https},
+    secure::{NoHandshake, SecureStream, Tls},
+    stream::{StreamContext, serve_stream},
+};
+use crate::{engine::Transport, snapshot::Snapshot};
+
+/// How long accepting rests when the system has no descriptor or memory for another connection.
+const FIRST_REST: Duration = Duration::from_millis(50);
+/// The longest rest, after failures in a row.
+const LONGEST_REST: Duration = Duration::from_secs(1);
+/// Threads that serve connections.
+const THREADS: usize = 2;
+
+/// Stream transports that share one set of limits. Listeners are added to it; all stop together. Dropping it ends them at once.
+#[derive(Debug)]
+pub struct Streams {
+    snapshots: Arc<ArcSwap<Snapshot>>,
+    counters: Counters,
+    connections: Arc<ConnectionTable>,
+    listeners: JoinSet<()>,
+    stop: watch::Sender<()>,
+    http3: Option<Http3>,
+    handshakes: Arc<Handshakes>,
+    runtimes: Runtimes,
+}
+
+/// The threads of connections, and those of handshakes.
+#[derive(Debug)]
+struct Runtimes {
+    /// Of `streams`.
+    threads: Handle,
+    streams: Option<Runtime>,
+    handshakes: Option<Runtime>,
+}
+
+impl Drop for Runtimes {
+    /// Not waited for: it may be dropped by a task of another runtime.
+    fn drop(&mut self) {
+        let runtimes = [self.streams.take(), self.handshakes.take()];
+        runtimes.into_iter().flatten().for_each(Runtime::shutdown_background);
+    }
+}
+
+impl Streams {
+    /// Starts the threads; no listeners yet.
+    ///
+    /// # Errors
+    /// The system starts no threads.
+    pub fn new(snapshots: &Arc<ArcSwap<Snapshot>>, counters: &Counters, limits: Limits) -> io::Result<Self> {
+        let streams =
+            Builder::new_multi_thread().worker_threads(THREADS).thread_name("streams").enable_all().build()?;
+        let (computing, handshakes) = Handshakes::start()?;
+        let runtimes =
+            Runtimes { threads: streams.handle().clone(), streams: Some(streams), handshakes: Some(computing) };
+        Ok(Self {
+            snapshots: Arc::clone(snapshots),
+            counters: counters.clone(),
+            connections: ConnectionTable::new(limits),
+            listeners: JoinSet::new(),
+            stop: watch::Sender::new(()),
+            http3: None,
+            handshakes,
+            runtimes,
+        })
+    }
+
+    /// Serves DNS over TCP on these.
+    ///
+    /// # Errors
+    /// A listener that tokio cannot use.
+    pub fn serve_tcp(&mut self, listeners: Vec<StdListener>) -> io::Result<()> {
+        self.serve(listeners, Transport::Tcp, Protocol::Tcp)
+    }
+
+    /// Serves DNS over TLS (RFC 7858) on these.
+    ///
+    /// # Errors
+    /// A listener that tokio cannot use.
+    pub fn serve_tls(&mut self, listeners: Vec<StdListener>, config: Arc<ServerConfig>) -> io::Result<()> {
+        let tls = self.tls(config);
+        self.serve(listeners, Transport::Tls, Protocol::Tls(tls))
+    }
+
+    /// Serves DNS over HTTPS (RFC 8484) as `resource` on these.
+    ///
+    /// # Errors
+    /// A listener that tokio cannot use.
+    pub fn serve_https(
+        &mut self,
+        listeners: Vec<StdListener>,
+        config: Arc<ServerConfig>,
+        resource: HttpsResource,
+    ) -> io::Result<()> {
+        let tls = self.tls(config);
+        self.serve(listeners, Transport::Https, Protocol::Https(tls, Arc::new(resource)))
+    }
+
+    /// Serves DNS over HTTP/3 on these.
+    ///
+    /// # Errors
+    /// A socket that tokio cannot use.
+    pub fn serve_http3(&mut self, sockets: Vec<UdpSocket>, certificate: &Arc<Certificate>) -> io::Result<()> {
+        let context = self.context(Transport::Https);
+        let _entered = self.handshakes.threads().enter();
+        self.http3 = Some(Http3::serve(sockets, certificate, context)?);
+        Ok(())
+    }
+
+    fn context(&self, transport: Transport) -> StreamContext {
+        let recorder = self.counters.shared_recorder(transport);
+        StreamContext { transport, snapshots: Arc::clone(&self.snapshots), recorder }
+    }
+
+    fn tls(&self, config: Arc<ServerConfig>) -> Tls {
+        Tls { config, handshakes: Arc::clone(&self.handshakes) }
+    }
+
+    fn serve(&mut self, listeners: Vec<StdListener>, transport: Transport, protocol: Protocol) -> io::Result<()> {
+        let context = Arc::new(self.context(transport));
+        let threads = &self.runtimes.threads;
+        let _entered = threads.enter();
+        for listener in listeners {
+            listener.set_nonblocking(true)?;
+            let listener = Listener {
+                listener: TcpListener::from_std(listener)?,
+                context: Arc::clone(&context),
+                connections: Arc::clone(&self.connections),
+                protocol: protocol.clone(),
+                stop: self.stop.subscribe(),
+            };
+            self.listeners.spawn_on(listener.accept(), threads);
+        }
+        Ok(())
+    }
+
+    /// Connections open at this moment.
+    pub fn connections(&self) -> usize {
+        self.connections.count()
+    }
+
+    /// Octets that connections buffer at this moment, of those that [`Limits::buffered_octets`] bounds.
+    pub fn buffered_octets(&self) -> usize {
+        self.connections.buffered_octets()
+    }
+
+    /// Waits until a listener ends, which none does before [`Streams::stop`] unless it is broken: then this process no longer
+    /// answers in full and should end. Waits for ever where there are no listeners.
+    pub async fn failed(&mut self) {
+        let http3_failed = async {
+            match &mut self.http3 {
+                Some(http3) => http3.failed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            Some(_) = self.listeners.join_next() => {}
+            () = http3_failed => {}
+        }
+    }
+
+    /// Stops accepting, lets each connection write the answers it owes, and closes it. Takes at most the write limit and a bit.
+    pub async fn stop(mut self) {
+        self.connections.close();
+        self.stop.send_replace(());
+        while self.listeners.join_next().await.is_some() {}
+        if let Some(http3) = self.http3 {
+            http3.stop().await;
+        }
+    }
+}
+
+/// How the connections of a listener are served.
+#[derive(Debug, Clone)]
+enum Protocol {
+    Tcp,
+    Tls(Tls),
+    Https(Tls, Arc<HttpsResource>),
+}
+
+/// A listener and what its connections need.
+struct Listener {
+    listener: TcpListener,
+    context: Arc<StreamContext>,
+    connections: Arc<ConnectionTable>,
+    protocol: Protocol,
+    stop: watch::Receiver<()>,
+}
+
+impl Listener {
+    async fn accept(mut self) {
+        let mut tasks = JoinSet::new();
+        let mut rest = FIRST_REST;
+        loop {
+            tokio::select! {
+                biased;
+                _ = self.stop.changed() => break,
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, peer)) => {
+                        rest = FIRST_REST;
+                        self.admit(&mut tasks, stream, peer.ip()).await;
+                    }
+                    Err(error) if is_of_one_connection(&error) => {}
+                    Err(error) => {
+                        self.make_room(&error);
+                        tokio::time::sleep(rest).await;
+                        rest = (rest * 2).min(LONGEST_REST);
+                    }
+                },
+            }
+            // Tasks that ended are removed, so that the set does not grow.
+            while tasks.try_join_next().is_some() {}
+        }
+        drop(self.listener);
+        while tasks.join_next().await.is_some() {}
+    }
+
+    async fn admit(&self, tasks: &mut JoinSet<()>, stream: TcpStream, source: IpAddr) {
+        // Replies are written whole; waiting for more to send would only delay them.
+        let _ = stream.set_nodelay(true);
+        let permit = Arc::new(self.connections.enter(source).await);
+        let first = Instant::now() + permit.limits().first;
+        let context = Arc::clone(&self.context);
+        context.recorder.connections(ConnectionEvent::Opened, 1);
+        let protocol = self.protocol.clone();
+        tasks.spawn(async move {
+            match protocol {
+                Protocol::Tcp => serve_stream(stream, source, &context, &permit, first).await,
+                Protocol::Tls(tls) => {
+                    if let Some(stream) = accept_tls(&tls, stream, source, &context, &permit, first).await {
+                        serve_stream(stream, source, &context, &permit, first).await;
+                    }
+                }
+                Protocol::Https(tls, resource) => {
+                    if let Some(stream) = accept_tls(&tls, stream, source, &context, &permit, first).await {
+                        serve_https(stream, source, &context, &resource, &permit, first).await;
+                    }
+                }
+            }
+            if permit.was_evicted() {
+                context.recorder.connections(ConnectionEvent::Evicted, 1);
+            }
+            if permit.was_refused() {
+                context.recorder.connections(ConnectionEvent::BuffersFull, 1);
+            }
+            context.recorder.connections(ConnectionEvent::Closed, 1);
+        });
+    }
+
+    /// After a failed accept: evicts connections, and logs once a second.
+    fn make_room(&self, error: &io::Error) {
+        static ERRORS: Throttle = Throttle::new();
+        self.context.recorder.connections(ConnectionEvent::AcceptFailed, 1);
+        if let Some(unsaid) = ERRORS.admit() {
+            tracing::warn!(%error, suppressed = unsaid, connections = self.connections.count(), "connection not accepted");
+        }
+        self.connections.evict();
+    }
+}
+
+/// Whether accepting failed because of the connection, not of the system.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
+}
+
+/// The TLS connection, if the handshake ends by `first`; else counts why not.
+async fn accept_tls(
+    tls: &Tls,
+    stream: TcpStream,
+    source: IpAddr,
+    context: &StreamContext,
+    permit: &Permit,
+    first: Instant,
+) -> Option<SecureStream> {
+    let event = tokio::select! {
+        accepted = tls.accept(stream, source, permit.allowance()) => match accepted {
+            Ok(stream) => return Some(stream),
+            Err(NoHandshake::Failed) => ConnectionEvent::HandshakeFailed,
+            Err(NoHandshake::Displaced) => ConnectionEvent::Evicted,
+        },
+        () = permit.told_to_leave() => return None,
+        () = sleep_until(first) => ConnectionEvent::TimedOut,
+    };
+    context.recorder.connections(event, 1);
+    None
+}

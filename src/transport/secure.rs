@@ -1,0 +1,193 @@
+//! TLS for the stream transports: the handshake, within bounds, and the stream that it gives.
+//!
+//! A TLS library buffers what a client sends until a whole message of the handshake or a whole record is in, and what the client
+//! does not read. Neither is bounded by the sizes of DNS messages. So [`Metered`] counts the octets that came in and
+//! have not become a message yet: a hello has a bound, and whatever a connection holds beyond a small message is taken
+//! from the buffers that all connections share.
+
+use std::{
+    io,
+    net::IpAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use rustls::{ServerConfig, server::Acceptor};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
+
+use super::{
+    connections::{Allowance, client_of},
+    handshakes::Handshakes,
+};
+
+/// The longest handshake, in octets from the client. A hello with post-quantum key shares has about 1,800.
+const HANDSHAKE_OCTETS: usize = 16 << 10;
+/// The most octets between two deliveries of plaintext: two records of the greatest length (RFC 8446 section 5.2), and
+/// what was read ahead of them.
+const RECORD_OCTETS: usize = 40 << 10;
+/// Octets that a connection may hold without a part of the shared buffers.
+const SMALL_OCTETS: usize = 2 << 10;
+/// The most that waits, encrypted, for the client to read it.
+const UNSENT_OCTETS: usize = 16 << 10;
+
+/// What TLS connections of one transport share.
+#[derive(Debug, Clone)]
+pub(super) struct Tls {
+    pub(super) config: Arc<ServerConfig>,
+    pub(super) handshakes: Arc<Handshakes>,
+}
+
+impl Tls {
+    /// Reads the hello, then has the handshake computed in its turns. The caller bounds the time.
+    ///
+    /// # Errors
+    /// Why there is no connection.
+    pub(super) async fn accept(
+        &self,
+        stream: TcpStream,
+        source: IpAddr,
+        allowance: Allowance,
+    ) -> Result<SecureStream, NoHandshake> {
+        let metered = Metered { stream, held: 0, bound: HANDSHAKE_OCTETS, is_stalled: false, allowance };
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), metered).await.map_err(|_| NoHandshake::Failed)?;
+        let config = Arc::clone(&self.config);
+        let handshake = hello.into_stream_with(config, |session| session.set_buffer_limit(Some(UNSENT_OCTETS)));
+        let driven = self.handshakes.drive(client_of(source), handshake).await;
+        let mut tls = driven.ok_or(NoHandshake::Displaced)?.map_err(|_| NoHandshake::Failed)?;
+        tls.get_mut().0.bound = RECORD_OCTETS;
+        Ok(SecureStream { tls })
+    }
+}
+
+/// Why a handshake came to no connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoHandshake {
+    /// The client broke off, or sent something other than TLS, or too much of it.
+    Failed,
+    /// Too many handshakes waited, and it had waited longest.
+    Displaced,
+}
+
+/// An established TLS connection.
+#[derive(Debug)]
+pub(super) struct SecureStream {
+    tls: TlsStream<Metered>,
+}
+
+impl SecureStream {
+    /// Counts what waits to be sent once it begins or ceases to wait.
+    fn meter_unsent(&mut self) -> io::Result<()> {
+        let (metered, session) = self.tls.get_mut();
+        let is_stalled = session.wants_write();
+        if metered.is_stalled != is_stalled {
+            metered.is_stalled = is_stalled;
+            metered.count()?;
+        }
+        Ok(())
+    }
+}
+
+impl AsyncRead for SecureStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.tls).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            self.tls.get_mut().0.delivered()?;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for SecureStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.tls).poll_write(cx, buf);
+        self.meter_unsent()?;
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.tls).poll_flush(cx);
+        self.meter_unsent()?;
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_shutdown(cx)
+    }
+}
+
+/// The client's stream below TLS.
+#[derive(Debug)]
+struct Metered {
+    stream: TcpStream,
+    /// Octets read since plaintext was last delivered.
+    held: usize,
+    /// The most that `held` may be.
+    bound: usize,
+    /// Whether encrypted octets wait for the client to read them.
+    is_stalled: bool,
+    allowance: Allowance,
+}
+
+impl Metered {
+    fn read(&mut self, octets: usize) -> io::Result<()> {
+        self.held += octets;
+        if self.held > self.bound {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a longer TLS message than any client needs"));
+        }
+        if self.held > SMALL_OCTETS { self.count() } else { Ok(()) }
+    }
+
+    fn delivered(&mut self) -> io::Result<()> {
+        let was_counted = self.held > SMALL_OCTETS;
+        self.held = 0;
+        if was_counted { self.count() } else { Ok(()) }
+    }
+
+    /// Takes from the shared buffers what this connection holds now.
+    fn count(&mut self) -> io::Result<()> {
+        let held = if self.held > SMALL_OCTETS { self.held } else { 0 };
+        let unsent = if self.is_stalled { UNSENT_OCTETS } else { 0 };
+        if self.allowance.set(held + unsent) { Ok(()) } else { Err(io::ErrorKind::OutOfMemory.into()) }
+    }
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let octets = buf.filled().len() - before;
+        Poll::Ready(self.read(octets))
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
