@@ -103,6 +103,8 @@ pub struct Server {
     pub address: SocketAddr,
     /// For HTTP.
     pub admin: Option<SocketAddr>,
+    /// For DNS over HTTPS.
+    pub https: Option<SocketAddr>,
     log: Arc<Mutex<String>>,
     log_reader: Option<JoinHandle<()>>,
 }
@@ -123,7 +125,7 @@ impl Server {
         });
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut server = Self { child, stdout, address, admin: None, log, log_reader: Some(log_reader) };
+        let mut server = Self { child, stdout, address, admin: None, https: None, log, log_reader: Some(log_reader) };
         // The lines come in one order, the admin address last.
         while server.admin.is_none() {
             let mut line = String::new();
@@ -134,6 +136,7 @@ impl Server {
             let words: Vec<&str> = line.split_whitespace().collect();
             match words[..] {
                 ["listening", "udp", address] => server.address = address.parse().unwrap(),
+                ["listening", "https", address] => server.https = Some(address.parse().unwrap()),
                 ["listening", "admin", address] => server.admin = Some(address.parse().unwrap()),
                 _ => {}
             }

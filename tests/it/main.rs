@@ -21,6 +21,7 @@
 
 mod aliases;
 mod ask;
+mod attacks;
 mod balancers;
 mod bindings;
 mod check;

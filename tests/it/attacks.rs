@@ -1,0 +1,176 @@
+//! Attacks that take from the server what health checks, drains and other clients need: descriptors, processor time.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::{
+    ask::{Ask, PATIENCE},
+    harness::{LONG, Server, Site},
+};
+
+const WWW: &str = "www.example.org";
+/// The interval times `fall`, and the timeout, are one second and a half: far below.
+const VERDICT: Duration = Duration::from_secs(20);
+
+/// Two targets, the first of which is answered while it is healthy, and HTTPS.
+fn site(targets: &[TcpListener; 2]) -> Site {
+    let [first, second] = targets.each_ref().map(|target| target.local_addr().unwrap());
+    let zone = format!(
+        "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n\
+         [datacenter.fra]\n[datacenter.ams]\n\
+         [monitor.tcp]\ntcp = {{ port = {} }}\ninterval = \"500ms\"\ntimeout = \"400ms\"\nfall = 2\n\
+         [pool.web]\npolicy = \"failover\"\nmonitor = \"tcp\"\nmembers = [\n\
+         {{ addresses = [\"{}\"], datacenter = \"fra\" }}, {{ addresses = [\"{}\"], datacenter = \"ams\" }}]\n\
+         [service.\"{WWW}\"]\npool = \"web\"\nttl = 5\n",
+        first.port(),
+        first.ip(),
+        second.ip()
+    );
+    Site::new(&[
+        ("zones/example.org.toml", &zone),
+        (
+            "portolan.toml",
+            "[server]\nadmin = \"127.0.0.1:0\"\n\
+             https = { listen = [\"127.0.0.1:0\"], certificate = \"cert.pem\", key = \"key.pem\" }\n",
+        ),
+    ])
+}
+
+/// Listeners at the same port of two addresses. The kernel accepts what connects.
+fn targets() -> [TcpListener; 2] {
+    let first = TcpListener::bind("127.0.71.1:0").unwrap();
+    let port = first.local_addr().unwrap().port();
+    [first, TcpListener::bind(("127.0.71.2", port)).unwrap()]
+}
+
+/// Writes a certificate with an ECDSA key.
+fn certificate(site: &Site) {
+    let made = rcgen::generate_simple_self_signed(vec!["ns1.example.net".to_owned()]).unwrap();
+    site.write("cert.pem", &made.cert.pem());
+    site.write("key.pem", &made.signing_key.serialize_pem());
+}
+
+/// Opens connections that say nothing as long as it lives, each as soon as the last one is open, and holds the newest.
+struct Flood {
+    stop: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Flood {
+    /// `pause` after each connection; `held` at once; `first` is what each sends.
+    fn start(at: SocketAddr, first: Vec<u8>, held: usize, pause: Duration) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let is_stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let mut connections = std::collections::VecDeque::new();
+            while !is_stopped.load(Relaxed) {
+                if let Ok(mut connection) = TcpStream::connect_timeout(&at, Duration::from_millis(100)) {
+                    let _ = connection.write_all(&first);
+                    connections.push_back(connection);
+                }
+                if connections.len() > held {
+                    connections.pop_front();
+                }
+                std::thread::sleep(pause);
+            }
+        });
+        Self { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        self.stop.store(true, Relaxed);
+        let _ = self.thread.take().unwrap().join();
+    }
+}
+
+fn healthz(server: &Server) -> String {
+    let mut stream = TcpStream::connect_timeout(&server.admin.unwrap(), PATIENCE).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut page = String::new();
+    let _ = stream.read_to_string(&mut page);
+    page.lines().next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn connections_of_clients_take_no_descriptor_from_health_checks_admin_and_drains() {
+    let targets = targets();
+    let site = site(&targets);
+    certificate(&site);
+    let mut command = Command::new("prlimit");
+    command.args(["--nofile=400:400", env!("CARGO_BIN_EXE_portolan"), "serve", "--config", "portolan.toml"]);
+    command.args(["--listen", "127.0.0.1:0"]).current_dir(site.path("."));
+    let server = Server::start(command).unwrap();
+    server.until_answers(WWW, &["127.0.71.1"], LONG);
+    let _flood = Flood::start(server.https.unwrap(), Vec::new(), 600, Duration::from_millis(1));
+    server.until("connections are evicted", LONG, |server| {
+        server.metric("portolan_connections_total", "transport=\"https\",event=\"evicted\"") > 0.0
+    });
+    assert!(server.descriptors() <= 400 - 64, "{}", server.descriptors());
+    assert_eq!(healthz(&server), "HTTP/1.1 200 OK");
+    let mut over_tcp = Ask::new(WWW, "A");
+    over_tcp.tcp = true;
+    assert_eq!(server.ask(&over_tcp).answers(), ["127.0.71.1"]);
+    let url = format!("http://{}", server.admin.unwrap());
+    let (code, out, error) = site.run(&["drain", "ams", "--server", &url]);
+    assert_eq!(code, 0, "{out}{error}");
+    let (code, out, error) = site.run(&["undrain", "ams", "--server", &url]);
+    assert_eq!(code, 0, "{out}{error}");
+    let [dead, _alive] = targets;
+    drop(dead);
+    server.until_answers(WWW, &["127.0.71.2"], VERDICT);
+    assert_eq!(server.metric("portolan_connections_total", "transport=\"https\",event=\"accept-failed\""), 0.0);
+}
+
+/// A recorded hello with a key share that the server takes: it answers each copy with a signature.
+fn hello() -> Vec<u8> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    let mut client = rustls::ClientConnection::new(Arc::new(config), "ns1.example.net".try_into().unwrap()).unwrap();
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).unwrap();
+    hello
+}
+
+#[test]
+fn handshakes_of_clients_delay_no_verdict_and_no_answer() {
+    let targets = targets();
+    let site = site(&targets);
+    // RSA-4096: some 5 ms of a core for each hello.
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:4096", "-nodes", "-days", "9", "-subj", "/CN=ns1.example.net"])
+        .args(["-keyout", "key.pem", "-out", "cert.pem"])
+        .current_dir(site.path("."))
+        .output();
+    if !made.is_ok_and(|made| made.status.success()) {
+        println!("skipped: openssl is not installed");
+        return;
+    }
+    let server = site.serve();
+    server.until_answers(WWW, &["127.0.71.1"], LONG);
+    // More hellos than the cores can sign.
+    let flood = || Flood::start(server.https.unwrap(), hello(), 200, Duration::from_millis(1));
+    let _floods = [flood(), flood()];
+    server.until("the flood has come", LONG, |server| {
+        server.metric("portolan_connections_total", "transport=\"https\",event=\"opened\"") > 500.0
+    });
+    let [dead, _alive] = targets;
+    drop(dead);
+    let started = Instant::now();
+    server.until_answers(WWW, &["127.0.71.2"], VERDICT);
+    println!("a verdict after {:?}", started.elapsed());
+}
