@@ -28,7 +28,7 @@ const LAYERS: [Layer; 8] = [
     apart(&["steer"]),
     apart(&["zone"]),
     apart(&["snapshot"]),
-    apart(&["exchange"]),
+    apart(&["exchange", "random"]),
     apart(&["engine", "config", "probe", "resolve"]),
     leaning(&["transport", "control", "admin"]),
     leaning(&["app", "cli"]),

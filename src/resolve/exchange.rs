@@ -17,6 +17,7 @@ use super::{Said, chain};
 use crate::{
     dns::Rcode,
     exchange::{self, ExchangeError},
+    random,
 };
 
 /// How long a resolver may take to answer one message.
@@ -119,7 +120,7 @@ impl Question {
             wants_recursion: true,
             has_edns: edns == Edns::With,
         };
-        Ok(query.encode(fastrand::u16(..)))
+        Ok(query.encode(random::query_id()?))
     }
 
     fn is(&self, query: &op::Query) -> bool {
