@@ -15,11 +15,12 @@ use crate::{
 const LISTED: usize = 20;
 
 /// What `/readyz` says. Only `is-ready` decides the HTTP status: newest files that are refused, a broken database or a checker
-/// that doubts itself leave the server answering from what it has, and so leave it ready.
+/// that doubts itself leave the server answering from what it has, and so leave it ready. A server whose health checks give no result
+/// for more than half of its targets is not ready: it cannot notice that a datacenter is down, and another server may.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Readiness {
-    /// Queries are answered from a snapshot.
+    /// Queries are answered from a snapshot, and its health status is current.
     pub is_ready: bool,
     /// Of that snapshot.
     pub generation: u64,
@@ -36,7 +37,7 @@ impl Readiness {
         let (is_alive, is_listening) = ((serving.is_alive)(), (serving.is_listening)());
         let concerns = concerns(serving, status);
         Self {
-            is_ready: generation > 0 && is_alive && is_listening,
+            is_ready: generation > 0 && is_alive && is_listening && !serving.handle.unchecked().is_blind(),
             generation,
             concerns: concerns.into_iter().map(|concern| concern.text).collect(),
             configuration: status.map(|status| status.configuration.clone()),
@@ -52,6 +53,9 @@ pub(super) fn concerns(serving: &Serving, status: Option<&Status>) -> Vec<Concer
     }
     if !(serving.is_alive)() {
         concerns.push(Concern { text: "a thread that answers queries has died".to_owned(), is_grave: true });
+    }
+    if let Some(text) = serving.handle.unchecked().of_targets() {
+        concerns.push(Concern { text, is_grave: true });
     }
     match status {
         Some(status) => concerns.extend(concerns_of(status)),
@@ -115,6 +119,7 @@ fn concerns_of(status: &Status) -> Vec<Concern> {
         grave.push("most targets failed at once: verdicts are frozen, the fault may be this server's own".to_owned());
     }
     concerns.extend(fault_texts(&status.monitor_faults));
+    concerns.extend(status.polls.of_loads());
     let (recovering, dark): (Vec<_>, Vec<_>) = status.distressed.iter().partition(|service| service.is_recovering);
     let dark_count = status.distressed_count.saturating_sub(recovering.len());
     for (services, count, what) in [

@@ -68,7 +68,7 @@ fn head(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
     let is_refused = !status.configuration.errors.is_empty();
     let word = if !status.is_listening {
         paint.bad("starting: DNS queries are not answered before the first round of health checks")
-    } else if is_refused || status.checker.doubt == "suspecting" {
+    } else if is_refused || status.checker.doubt == "suspecting" || status.checker.checks.unchecked > 0 {
         paint.bad("serving, but someone must act")
     } else if !status.concerns.is_empty() || status.targets.iter().any(|target| target.verdict == "down") {
         paint.warn("serving, with failures")
@@ -119,6 +119,8 @@ fn troubles(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Resul
     for database in status.databases.iter().filter_map(|database| Some((&database.path, database.error.as_ref()?))) {
         writeln!(text, "\n{} {}: {}", paint.bad("GeoIP database refused:"), database.0, database.1)?;
     }
+    let unchecked = [status.checker.checks.of_targets(), status.polls.of_loads()];
+    unchecked.iter().flatten().try_for_each(|why| writeln!(text, "\n{}", paint.bad(why)))?;
     if status.checker.doubt == "suspecting" {
         let why = "most targets fail at once: verdicts are frozen, for the fault may be this server's own network";
         writeln!(text, "\n{}", paint.bad(why))?;

@@ -275,7 +275,7 @@ impl Controller {
         controller.compile_all();
         tokio::task::spawn_blocking(transport::give_memory_back);
         let published = Arc::clone(&controller.published);
-        let handle = Handle { commands, published, server };
+        let handle = Handle { commands, published, server, checks: controller.prober.counts() };
         let inbox = Inbox { commands: command_inbox, reports, resolved, readings, edits, canaries, canary };
         let footprint = std::mem::take(&mut controller.world.footprint);
         controller.watch.begin(footprint).await;

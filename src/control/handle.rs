@@ -6,10 +6,14 @@ use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use super::status::{DrainStatus, HeldStatus, RampStatus, ServerStatus, Status, StillAnswered};
+use super::{
+    status::{DrainStatus, HeldStatus, RampStatus, ServerStatus, Status, StillAnswered},
+    unchecked::UncheckedStatus,
+};
 use crate::{
     engine::{Explanation, NotOurs, Request},
     listing,
+    probe::Counts,
     snapshot::Snapshot,
 };
 
@@ -24,6 +28,7 @@ pub struct Handle {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) published: Arc<ArcSwap<Snapshot>>,
     pub(super) server: Arc<ServerStatus>,
+    pub(super) checks: Counts,
 }
 
 /// What the controller can be asked.
@@ -307,6 +312,11 @@ impl Handle {
     /// Which server this is.
     pub fn server(&self) -> &ServerStatus {
         &self.server
+    }
+
+    /// Which targets are unchecked at this moment, whether the controller has time or not.
+    pub fn unchecked(&self) -> UncheckedStatus {
+        self.checks.tally().into()
     }
 
     /// The whole state at this moment.

@@ -24,6 +24,7 @@
 //! | `state` | what survives a restart |
 //! | `status` | what the server says of itself |
 //! | `told` | what the log was told of ramps, spilling pools and holders |
+//! | `unchecked` | targets and load sources whose checks give no result, in words |
 
 mod aliases;
 mod canary;
@@ -50,6 +51,7 @@ mod serials;
 mod state;
 mod status;
 mod told;
+mod unchecked;
 mod watch;
 
 pub use controller::{Controller, Started, Starting};
@@ -66,3 +68,4 @@ pub use status::{
     DrainStatus, HeldStatus, LoadStatus, MonitorFault, PoolStatus, RampStatus, ServerStatus, Status, StillAnswered,
     TargetStatus, ZoneStatus,
 };
+pub use unchecked::UncheckedStatus;

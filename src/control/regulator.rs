@@ -14,7 +14,7 @@ use super::told::Told;
 use crate::{
     health::Check,
     load::{LoadReport, LoadSource},
-    probe::{Limits, LoadKey, LoadReading, Poller, ProbeKey, Report},
+    probe::{Limits, LoadKey, LoadReading, Poller, ProbeKey, Report, Tally},
     steer::{
         Compiler, Conditions, Disagreement, EndpointId, Fallback, Feed, FeedId, Feedback, FeedbackReport, PoolId,
         ProbeId, ProbeTarget, Reading, SavedFeedback, Topology,
@@ -251,6 +251,11 @@ impl Regulator {
     /// Polls that brought no report since the start.
     pub(super) fn failed_polls(&self) -> u64 {
         self.failed_polls
+    }
+
+    /// What the poller has done since the start.
+    pub(super) fn polls(&self) -> Tally {
+        self.poller.tally()
     }
 
     /// The time since the epoch of readings and ramps.

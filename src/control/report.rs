@@ -103,6 +103,7 @@ pub(super) fn status(controller: &mut Controller, snapshot: &Snapshot, listing: 
         ramps: ramps(controller),
         disagreements: controller.regulator.report().disagreements,
         failed_polls: controller.regulator.failed_polls(),
+        polls: controller.regulator.polls().into(),
         checker: CheckerStatus {
             doubt: match controller.ledger.doubt() {
                 Doubt::Trusting => "trusting",
@@ -117,6 +118,7 @@ pub(super) fn status(controller: &mut Controller, snapshot: &Snapshot, listing: 
             late: tally.late,
             discarded: tally.discarded,
             in_flight: tally.in_flight,
+            checks: tally.into(),
         },
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::distress;
+use super::{distress, unchecked::UncheckedStatus};
 
 /// The whole state at one moment. Times are seconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,6 +66,9 @@ pub struct Status {
     /// Polls of load sources that brought no report since the start.
     #[serde(default)]
     pub failed_polls: u64,
+    /// Load sources whose polls give no result for reasons that lie in this server.
+    #[serde(default)]
+    pub polls: UncheckedStatus,
     /// What aliases stand for, in order of name.
     #[serde(default)]
     pub aliases: Vec<AliasStatus>,
@@ -441,8 +444,11 @@ pub struct CheckerStatus {
     pub started: u64,
     /// Of these, later than their time allows.
     pub late: u64,
-    /// Failures thrown away because they may have been this process's own.
+    /// Probes that ended without a result, for reasons that lie in this server.
     pub discarded: u64,
     /// Probes that run now.
     pub in_flight: u64,
+    /// Targets whose probes give no result for such reasons.
+    #[serde(default)]
+    pub checks: UncheckedStatus,
 }

@@ -158,6 +158,28 @@ pub enum Failure {
     Connection(std::io::ErrorKind),
 }
 
+impl Failure {
+    /// Whether a delay of the checker itself can cause it: it waited for time that it did not have, a target that waited for
+    /// the checker closed the connection, or the network was not up yet after a suspension. All else was said by the target.
+    pub fn is_affected_by_delay(&self) -> bool {
+        match self {
+            Self::TimedOut(_) | Self::Closed | Self::Unreachable | Self::Unresolved | Self::BodyFraming => true,
+            Self::Tls(_) | Self::Connection(_) => true,
+            // A program has timeouts of its own.
+            Self::ExitCode(_) | Self::Signal(_) => true,
+            // Request Timeout, and its equivalents of gRPC.
+            Self::Status { got, .. } => *got == 408,
+            Self::GrpcStatus(status) => matches!(*status, "DEADLINE_EXCEEDED" | "CANCELLED" | "UNAVAILABLE"),
+            Self::Refused | Self::Redirect | Self::LongHead | Self::Body | Self::BodyPattern => false,
+            Self::NotHttp | Self::NotHttp2 | Self::NotGrpc | Self::NotServing(_) => false,
+            Self::NotDns | Self::Rcode { .. } | Self::Answer | Self::Truncated => false,
+            Self::CertificateExpired | Self::CertificateNotYetValid | Self::CertificateForOtherName => false,
+            Self::CertificateExpires(_) | Self::CertificateUntrusted | Self::CertificateBad(_) => false,
+            Self::ClientCertificate(_) | Self::Monitor(_) | Self::NoSystemAuthorities => false,
+        }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

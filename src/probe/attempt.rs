@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use tokio::{net::lookup_host, task::JoinSet, time::Instant};
+use tokio::{net::lookup_host, task::JoinSet};
 
 use super::{
     ProbeKey,
@@ -17,7 +17,8 @@ use super::{
     grpc::GrpcProbe,
     http::HttpProbe,
     icmp::IcmpProbe,
-    pulse::Pulse,
+    no_result::NoResult,
+    stopwatch::{Stopwatch, Timed},
     tcp,
 };
 use crate::{
@@ -42,8 +43,8 @@ pub(super) struct Pass {
 pub(super) enum Trouble {
     /// The target's doing.
     Target(Failure),
-    /// This process lacks what a probe needs (files, memory, ports): no outcome at all.
-    Ours(io::Error),
+    /// This process or its system lacks what a probe needs: no outcome at all.
+    Ours(NoResult, io::Error),
 }
 
 impl From<Failure> for Trouble {
@@ -81,7 +82,7 @@ impl Checker {
             Check::Tls(check) => (check.port, TlsProbe::new(check).map(Kind::Tls)),
             Check::Grpc(check) => (check.port, GrpcProbe::new(check).map(Kind::Grpc)),
             Check::Dns(check) => (check.port, DnsProbe::new(check).map(Kind::Dns)),
-            Check::Icmp => (0, Ok(Kind::Icmp(IcmpProbe::default()))),
+            Check::Icmp => (0, Ok(Kind::Icmp(IcmpProbe))),
             // The controller has only its parts probed.
             Check::Combine(_) => {
                 (0, Err(Failure::Monitor("it is a combination, of which the parts are probed".into())))
@@ -131,42 +132,47 @@ impl Checker {
     }
 }
 
-/// Probes once. `None` where the failure is, or may be, this process' own: the monitor cannot work, a resource was missing, or
-/// the process did not run for more than a quarter of the time that the target had.
-pub(super) async fn attempt(checker: &Arc<Checker>, key: &ProbeKey, pulse: &Pulse) -> Option<Outcome> {
+/// Checks a target once.
+///
+/// # Errors
+/// [`NoResult`] where the failure is, or may be, due to this process: the monitor cannot work, a resource is missing, or the process
+/// did not run for most of the time that the target had.
+pub(super) async fn attempt(
+    checker: &Arc<Checker>,
+    key: &ProbeKey,
+    stopwatch: &Stopwatch<'_>,
+) -> Result<Outcome, NoResult> {
     if checker.fault().is_some() {
-        return None;
+        return Err(NoResult::Monitor);
     }
-    let timeout = key.monitor.timeout;
+    let (monitor, timeout) = (&key.monitor.name, key.monitor.timeout);
     let Ok(known) = checker.known_addresses(key).await else {
-        tracing::debug!(monitor = %key.monitor.name, endpoint = %key.target, "probe not possible: alias not resolved");
-        return None;
+        tracing::debug!(%monitor, endpoint = %key.target, "probe not possible: alias not resolved");
+        return Err(NoResult::Alias);
     };
-    let start = Instant::now();
-    let lost = pulse.lost(start);
-    let result = match tokio::time::timeout(timeout, probe(checker, &key.target, known)).await {
-        Ok(Ok(pass)) => Ok(pass),
-        Ok(Err(Trouble::Target(failure))) => Err(failure),
-        Ok(Err(Trouble::Ours(error))) => {
-            tracing::debug!(monitor = %key.monitor.name, endpoint = %key.target, %error, "probe not possible");
-            return None;
-        }
-        Err(_) => Err(Failure::TimedOut(timeout)),
-    };
-    let end = Instant::now();
-    if result.is_err() && pulse.lost(end).saturating_sub(lost) > timeout / 4 {
+    let once = || probe(checker, &key.target, known.clone());
+    let timed = stopwatch.time(timeout, once, is_affected_by_delay).await.inspect_err(|_| {
         tracing::debug!(
-            monitor = %key.monitor.name,
+            %monitor,
             endpoint = %key.target,
-            "probe failure discarded: this process was suspended"
+            "probe failure discarded: this process was suspended or short of CPU"
         );
-        return None;
+    });
+    let Timed { ended, latency, .. } = timed?;
+    match ended {
+        Some(Ok(Pass { load_metrics, note })) => Ok(Outcome { load_metrics, note, ..Outcome::new(Ok(()), latency) }),
+        Some(Err(Trouble::Target(failure))) => Ok(Outcome::new(Err(failure), latency)),
+        Some(Err(Trouble::Ours(reason, error))) => {
+            tracing::debug!(%monitor, endpoint = %key.target, reason = reason.word(), %error, "probe not possible");
+            Err(reason)
+        }
+        None => Ok(Outcome::new(Err(Failure::TimedOut(timeout)), latency)),
     }
-    let latency = end - start;
-    Some(match result {
-        Ok(Pass { load_metrics, note }) => Outcome { load_metrics, note, ..Outcome::new(Ok(()), latency) },
-        Err(failure) => Outcome::new(Err(failure), latency),
-    })
+}
+
+/// Whether a delay of this process can have caused what a probe came to.
+fn is_affected_by_delay(probed: &Result<Pass, Trouble>) -> bool {
+    matches!(probed, Err(Trouble::Target(failure)) if failure.is_affected_by_delay())
 }
 
 /// Probes a target; `known` are the addresses of one that is an alias.
@@ -181,7 +187,7 @@ async fn probe(checker: &Arc<Checker>, target: &ProbeTarget, known: Option<Arc<[
         ProbeTarget::Host(_) => {
             let addresses: Vec<SocketAddr> = match known {
                 Some(known) => known.iter().map(|address| SocketAddr::new(*address, checker.port)).collect(),
-                None => lookup_host((&*literal, checker.port)).await.map_err(|_| Failure::Unresolved)?.collect(),
+                None => lookup_host((&*literal, checker.port)).await.map_err(Trouble::of_resolution)?.collect(),
             };
             return probe_any(checker, literal, addresses).await;
         }
@@ -189,21 +195,25 @@ async fn probe(checker: &Arc<Checker>, target: &ProbeTarget, known: Option<Arc<[
     checker.probe(&literal, address).await
 }
 
-/// Asks a name's addresses side by side, so that one that hangs leaves the others their time. One that passes
-/// is enough; else the failure that came last is told.
+/// Probes a name's addresses side by side, so that one that hangs leaves the others their time. One that passes is enough. Otherwise an
+/// address that could not be probed leaves the target without a result, for it may be the one that works; else the failure
+/// that came last is reported.
 async fn probe_any(checker: &Arc<Checker>, host: String, addresses: Vec<SocketAddr>) -> Result<Pass, Trouble> {
     let mut attempts = JoinSet::new();
     for address in addresses.into_iter().take(MOST_ADDRESSES) {
         let (checker, host) = (Arc::clone(checker), host.clone());
         attempts.spawn(async move { checker.probe(&host, address).await });
     }
-    let mut result = Err(Failure::Unresolved.into());
+    let mut worst = Trouble::from(Failure::Unresolved);
     while let Some(attempt) = attempts.join_next().await {
-        result = match attempt {
+        let trouble = match attempt {
             Ok(Ok(pass)) => return Ok(pass),
-            Ok(Err(trouble)) => Err(trouble),
-            Err(error) => Err(Trouble::Ours(io::Error::other(error))),
+            Ok(Err(trouble)) => trouble,
+            Err(error) => Trouble::Ours(NoResult::Internal, io::Error::other(error)),
         };
+        if !matches!(worst, Trouble::Ours(..)) {
+            worst = trouble;
+        }
     }
-    result
+    Err(worst)
 }

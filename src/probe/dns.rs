@@ -15,6 +15,7 @@ use crate::{
     dns::Rcode,
     exchange::{self, ExchangeError},
     health::{DnsCheck, Failure},
+    random,
 };
 
 impl From<ExchangeError> for Trouble {
@@ -56,7 +57,7 @@ impl DnsProbe {
     /// # Errors
     /// Why the target does not pass.
     pub(super) async fn probe(&self, address: SocketAddr) -> Result<Pass, Trouble> {
-        let id = fastrand::u16(..);
+        let id = random::query_id().map_err(Trouble::without_randomness)?;
         let mut query = self.query.clone();
         query.splice(..2, id.to_be_bytes());
         let is_asked = |query: &op::Query| self.asked.queries.first() == Some(query);

@@ -11,7 +11,10 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::attempt::{Pass, Trouble};
+use super::{
+    attempt::{Pass, Trouble},
+    no_result::NoResult,
+};
 use crate::health::{ExecCheck, Failure};
 
 /// What is kept of each of the program's two streams.
@@ -98,10 +101,9 @@ impl ExecProbe {
     }
 
     fn trouble_of_starting(&self, error: io::Error) -> Trouble {
-        let is_ours = matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE));
-        match is_ours {
-            true => Trouble::Ours(error),
-            false => Failure::Monitor(format!("cannot run {}: {error}", self.program).into()).into(),
+        match NoResult::of_spawning(&error) {
+            Some(reason) => Trouble::Ours(reason, error),
+            None => Failure::Monitor(format!("cannot run {}: {error}", self.program).into()).into(),
         }
     }
 }

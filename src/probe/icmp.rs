@@ -1,18 +1,18 @@
 //! ICMP: an echo that is replied to (RFC 792, RFC 4443).
 //!
 //! Over the kernel's own ping sockets, which need no privilege where `net.ipv4.ping_group_range` holds our group, else over a
-//! raw socket. Where the kernel lets us have neither there is no outcome at all: who cannot look has seen nothing.
+//! raw socket. Where the kernel permits neither, the monitor cannot work: it judges nothing, and operators are told so.
 
 use std::{
     io,
     net::{IpAddr, SocketAddr},
-    sync::OnceLock,
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
 use super::attempt::{Pass, Trouble};
+use crate::{health::Failure, random};
 
 const ECHO_REQUEST_V4: u8 = 8;
 const ECHO_REPLY_V4: u8 = 0;
@@ -24,18 +24,16 @@ type Token = [u8; 16];
 
 /// The check made ready.
 #[derive(Debug, Default)]
-pub(super) struct IcmpProbe {
-    is_told: OnceLock<()>,
-}
+pub(super) struct IcmpProbe;
 
 impl IcmpProbe {
     /// Sends an echo request and waits for the reply.
     ///
     /// # Errors
-    /// Why there is none; [`Trouble::Ours`] where we may not send one.
+    /// Why there is none; [`Failure::Monitor`] where the system permits no echo requests.
     pub(super) async fn probe(&self, address: IpAddr) -> Result<Pass, Trouble> {
-        let socket = self.open(address)?;
-        let token = fastrand::u128(..).to_be_bytes();
+        let socket = Self::open(address)?;
+        let token = random::octets().map_err(Trouble::without_randomness)?;
         socket.send(&request(address, token)).await?;
         let mut octets = [0; 1024];
         loop {
@@ -46,33 +44,30 @@ impl IcmpProbe {
         }
     }
 
-    fn open(&self, address: IpAddr) -> Result<UdpSocket, Trouble> {
+    fn open(address: IpAddr) -> Result<UdpSocket, Trouble> {
         let (domain, protocol) = match address {
             IpAddr::V4(_) => (Domain::IPV4, Protocol::ICMPV4),
             IpAddr::V6(_) => (Domain::IPV6, Protocol::ICMPV6),
         };
         let socket = Socket::new(domain, Type::DGRAM, Some(protocol))
             .or_else(|_| Socket::new(domain, Type::RAW, Some(protocol)))
-            .map_err(|error| self.trouble_of_opening(error))?;
+            .map_err(Self::trouble_of_opening)?;
         socket.set_nonblocking(true)?;
         socket.connect(&SocketAddr::new(address, 0).into())?;
         // To the runtime it is a socket of datagrams like any other.
         Ok(UdpSocket::from_std(socket.into())?)
     }
 
-    fn trouble_of_opening(&self, error: io::Error) -> Trouble {
-        if error.kind() != io::ErrorKind::PermissionDenied {
-            return error.into();
+    fn trouble_of_opening(error: io::Error) -> Trouble {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => Failure::Monitor(
+                "this system does not permit echo requests: set net.ipv4.ping_group_range to a range that holds this server's \
+                 group, or give it CAP_NET_RAW"
+                    .into(),
+            )
+            .into(),
+            _ => error.into(),
         }
-        self.is_told.get_or_init(|| {
-            tracing::error!(
-                %error,
-                help =
-                    "set net.ipv4.ping_group_range to a range that holds this server's group, or give it CAP_NET_RAW",
-                "icmp monitors give no results: echo requests are not permitted"
-            );
-        });
-        Trouble::Ours(error)
     }
 }
 

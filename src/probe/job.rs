@@ -2,7 +2,11 @@
 
 use std::{fmt, future::Future, hash::Hash, sync::Arc, time::Duration};
 
-use super::pulse::Pulse;
+use super::{
+    currency::Change,
+    no_result::{ByReason, NoResult},
+    stopwatch::Stopwatch,
+};
 
 /// What is done once per interval for each key.
 pub(super) trait Job: fmt::Debug + Default + Send + Sync + 'static {
@@ -24,18 +28,21 @@ pub(super) trait Job: fmt::Debug + Default + Send + Sync + 'static {
     /// Makes all keys of a set ready. May read files.
     fn prepare(&self, keys: Vec<Self::Key>) -> Vec<(Self::Key, Arc<Self::Ready>)>;
 
-    /// Does it once. `None` where what came of it is, or may be, this process' own doing.
+    /// Does it once. [`NoResult`] where what came of it is, or may be, due to this process.
     fn run(
         key: &Self::Key,
         ready: &Arc<Self::Ready>,
-        pulse: &Pulse,
-    ) -> impl Future<Output = Option<Self::Outcome>> + Send;
+        stopwatch: &Stopwatch<'_>,
+    ) -> impl Future<Output = Result<Self::Outcome, NoResult>> + Send;
 
     /// Whether it came to what it should.
     fn is_pass(outcome: &Self::Outcome) -> bool;
 
     /// Puts together what is reported.
     fn report(key: Self::Key, outcome: Self::Outcome, at: Duration) -> Self::Report;
+
+    /// Logs that keys are unchecked, or that none is any more.
+    fn log_change(change: &Change, unchecked: &ByReason, all: usize);
 }
 
 /// How often something is done, and how long once may take.

@@ -7,12 +7,15 @@
 //! a bounded channel as [`Report`]s; verdicts are made of them in [`crate::health::Ledger`], never here.
 //!
 //! Invariants: at most one probe per [`ProbeKey`] at a time; the number of probes started in any second depends on the
-//! configuration alone, not on what the targets answer; a failure in whose time this process did not run is thrown away.
+//! configuration alone, not on what the targets answer (but for a few more attempts where this process lacks a resource); a failure
+//! that may be due to a loss of this process' own time is discarded (`stopwatch`), and a target of which too many checks gave
+//! no result is reported as unchecked (`currency`).
 
 mod aliases;
 mod attempt;
 mod body;
 mod certificate;
+mod currency;
 mod dns;
 mod exec;
 mod grpc;
@@ -21,6 +24,7 @@ mod http1;
 mod http2;
 mod icmp;
 mod job;
+mod no_result;
 mod poll;
 mod probing;
 mod proxy;
@@ -28,6 +32,8 @@ mod pulse;
 mod redirect;
 mod schedule;
 mod scheduler;
+mod stopwatch;
+mod tally;
 mod tcp;
 mod tls;
 
@@ -36,9 +42,11 @@ mod tests;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+pub use no_result::{ByReason, NoResult};
 pub use poll::{LoadFailure, LoadKey, LoadReading, Poller};
 pub use probing::Prober;
-pub use scheduler::{Limits, Tally};
+pub use scheduler::Limits;
+pub use tally::{Counts, Tally};
 
 use crate::{
     health::{Monitor, Outcome, saved},

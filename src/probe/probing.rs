@@ -13,9 +13,12 @@ use super::{
     ProbeKey, Report,
     aliases::AliasAddresses,
     attempt::{Checker, attempt},
+    currency::Change,
     job::{Job, Pace},
-    pulse::Pulse,
-    scheduler::{Limits, Scheduled, Tally},
+    no_result::{ByReason, NoResult},
+    scheduler::{Limits, Scheduled},
+    stopwatch::Stopwatch,
+    tally::{Counts, Tally},
 };
 use crate::{
     dns::Name,
@@ -60,9 +63,14 @@ impl Prober {
         self.0.first_round().await;
     }
 
+    /// What it does, for readers that must not wait for anything.
+    pub fn counts(&self) -> Counts {
+        self.0.counts()
+    }
+
     /// What it has done since its start.
     pub fn tally(&self) -> Tally {
-        self.0.tally()
+        self.0.counts().tally()
     }
 }
 
@@ -105,8 +113,8 @@ impl Job for Probing {
         ready
     }
 
-    async fn run(key: &ProbeKey, checker: &Arc<Checker>, pulse: &Pulse) -> Option<Outcome> {
-        attempt(checker, key, pulse).await
+    async fn run(key: &ProbeKey, checker: &Arc<Checker>, stopwatch: &Stopwatch<'_>) -> Result<Outcome, NoResult> {
+        attempt(checker, key, stopwatch).await
     }
 
     fn is_pass(outcome: &Outcome) -> bool {
@@ -115,5 +123,20 @@ impl Job for Probing {
 
     fn report(key: ProbeKey, outcome: Outcome, at: Duration) -> Report {
         Report { key, outcome, at }
+    }
+
+    fn log_change(change: &Change, unchecked: &ByReason, all: usize) {
+        match change {
+            Change::Began => tracing::error!(
+                unchecked = unchecked.sum(),
+                endpoints = all,
+                reasons = %unchecked,
+                help = "see `portolan status` or /readyz for the remedy of each reason",
+                "failover is blind: health checks give no result and dead endpoints stay in service"
+            ),
+            Change::Ended { lasted } => {
+                tracing::info!(endpoints = all, secs = lasted.as_secs(), "all endpoints are checked again");
+            }
+        }
     }
 }

@@ -4,10 +4,7 @@ use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap},
     num::NonZeroUsize,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -19,13 +16,24 @@ use tokio::{
 use tracing::field::display;
 
 use super::{
+    currency::{Census, Currency},
     job::Job,
+    no_result::NoResult,
     pulse::Pulse,
     schedule::{Due, Phases, Round, Slot},
+    stopwatch::Stopwatch,
+    tally::{Counters, Counts},
 };
 
 /// The start waits no longer for a first outcome of every target.
 const LONGEST_FIRST_ROUND: Duration = Duration::from_secs(5);
+
+/// A check for which the process lacks a resource is attempted again so often before its next turn, ...
+const RETRIES: u32 = 3;
+/// ... for the first time after this part of its interval, then after twice and four times as long.
+const FIRST_RETRY: u32 = 16;
+/// How often overdue checks are counted while all places are taken.
+const COUNT_OVERDUE: Duration = Duration::from_secs(1);
 
 /// What a scheduler may use.
 #[derive(Debug, Clone, Copy)]
@@ -40,36 +48,6 @@ impl Limits {
     pub fn within_descriptors(count: usize) -> Self {
         Self { in_flight: NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN) }
     }
-}
-
-/// What a scheduler has done since its start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Tally {
-    /// Probes started.
-    pub started: u64,
-    /// Of these, later than their time allows.
-    pub late: u64,
-    /// Rounds left out because the process slept through them, or the probe before had not yet been reported.
-    pub skipped: u64,
-    /// Passes reported.
-    pub passed: u64,
-    /// Failures reported.
-    pub failed: u64,
-    /// Failures thrown away because they were, or may have been, this process' own.
-    pub discarded: u64,
-    /// Probes running now, or waiting to be reported.
-    pub in_flight: u64,
-}
-
-#[derive(Debug, Default)]
-struct Counters {
-    started: AtomicU64,
-    late: AtomicU64,
-    skipped: AtomicU64,
-    passed: AtomicU64,
-    failed: AtomicU64,
-    discarded: AtomicU64,
-    in_flight: AtomicU64,
 }
 
 /// The handle to the task that does a job for each of its keys. Dropped, all of it ends.
@@ -140,17 +118,8 @@ impl<J: Job> Scheduled<J> {
     }
 
     /// What it has done so far.
-    pub(super) fn tally(&self) -> Tally {
-        let counters = &self.counters;
-        Tally {
-            started: counters.started.load(Relaxed),
-            late: counters.late.load(Relaxed),
-            skipped: counters.skipped.load(Relaxed),
-            passed: counters.passed.load(Relaxed),
-            failed: counters.failed.load(Relaxed),
-            discarded: counters.discarded.load(Relaxed),
-            in_flight: counters.in_flight.load(Relaxed),
-        }
+    pub(super) fn counts(&self) -> Counts {
+        Counts(Arc::clone(&self.counters))
     }
 }
 
@@ -179,26 +148,47 @@ impl<R> Shared<R> {
         Instant::now() - self.epoch
     }
 
-    async fn run_and_report<J: Job<Report = R>>(self, key: J::Key, ready: Arc<J::Ready>) {
-        let Some(outcome) = J::run(&key, &ready, &self.pulse).await else {
-            self.counters.discarded.fetch_add(1, Relaxed);
-            return;
-        };
+    /// The time since the epoch during which this process ran.
+    fn running(&self) -> Duration {
+        self.now().saturating_sub(self.pulse.lost(Instant::now()))
+    }
+
+    async fn run_and_report<J: Job<Report = R>>(
+        self,
+        key: J::Key,
+        ready: Arc<J::Ready>,
+        starved_before: u32,
+    ) -> Result<(), NoResult> {
+        let stopwatch = Stopwatch::new(&self.pulse, starved_before);
+        let outcome = J::run(&key, &ready, &stopwatch).await.inspect_err(|reason| self.counters.discard(*reason))?;
         let count = if J::is_pass(&outcome) { &self.counters.passed } else { &self.counters.failed };
         count.fetch_add(1, Relaxed);
         let report = J::report(key, outcome, self.now());
         // Nobody listens while the program stops.
         let _ = self.reports.send(report).await;
+        Ok(())
     }
 }
 
 type Serial = u64;
+
+/// Why a check is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    /// Its interval is over.
+    Regular,
+    /// The process lacked a resource for the attempt before.
+    Retry,
+}
 
 struct Item<J: Job> {
     key: J::Key,
     ready: Arc<J::Ready>,
     slot: Slot,
     running: Option<AbortHandle>,
+    currency: Currency,
+    /// Attempts since the latest regular turn for which the process lacked a resource.
+    short: u32,
     is_waited_for: bool,
 }
 
@@ -211,9 +201,14 @@ struct Scheduler<J: Job> {
     items: HashMap<Serial, Item<J>>,
     serials: HashMap<J::Key, Serial>,
     /// When each item is next due. Items that are gone leave their entry behind until it is due.
-    due: BinaryHeap<Reverse<(Duration, Serial)>>,
-    probes: JoinSet<Serial>,
+    due: BinaryHeap<Reverse<(Duration, Serial, Turn)>>,
+    probes: JoinSet<(Serial, Result<(), NoResult>)>,
     first_round: FirstRound,
+    census: Census,
+    /// Since when all places are taken while checks are due, in time during which this process ran.
+    full_since: Option<Duration>,
+    /// When overdue checks are counted next, if all places are taken.
+    count_overdue_at: Duration,
 }
 
 #[derive(Default)]
@@ -236,6 +231,9 @@ impl<J: Job> Scheduler<J> {
             due: BinaryHeap::new(),
             probes: JoinSet::new(),
             first_round: FirstRound::default(),
+            census: Census::default(),
+            full_since: None,
+            count_overdue_at: Duration::ZERO,
         }
     }
 
@@ -246,6 +244,8 @@ impl<J: Job> Scheduler<J> {
         loop {
             self.start_due();
             self.end_first_round();
+            self.follow_overdue();
+            self.follow_census();
             let wake = self.next_wake();
             tokio::select! {
                 biased;
@@ -278,7 +278,9 @@ impl<J: Job> Scheduler<J> {
             }
         }
         for serial in old.into_values() {
-            if let Some(Item { running: Some(probe), .. }) = self.items.remove(&serial) {
+            let Some(item) = self.items.remove(&serial) else { continue };
+            self.census.shift(item.currency.unchecked(), None);
+            if let Some(probe) = item.running {
                 probe.abort();
             }
         }
@@ -303,45 +305,57 @@ impl<J: Job> Scheduler<J> {
         let pace = J::pace(&key);
         let (slot, first) = self.phases.place(pace.interval, pace.timeout, round, now);
         self.serials.insert(key.clone(), serial);
-        self.items.insert(serial, Item { key, ready, slot, running: None, is_waited_for: true });
-        self.due.push(Reverse((first, serial)));
+        let (currency, short) = (Currency::default(), 0);
+        self.items.insert(serial, Item { key, ready, slot, running: None, currency, short, is_waited_for: true });
+        self.due.push(Reverse((first, serial, Turn::Regular)));
     }
 
     fn start_due(&mut self) {
         let now = self.shared.now();
-        while let Some(&Reverse((due, serial))) = self.due.peek() {
-            if due > now || self.probes.len() >= self.limits.in_flight.get() {
+        while let Some(&Reverse((due, serial, turn))) = self.due.peek() {
+            if due > now || self.is_full() {
                 return;
             }
             self.due.pop();
-            self.start(serial, due, now);
+            match turn {
+                Turn::Regular => self.start(serial, due, now),
+                Turn::Retry => self.spawn(serial),
+            }
         }
+    }
+
+    fn is_full(&self) -> bool {
+        self.probes.len() >= self.limits.in_flight.get()
     }
 
     fn start(&mut self, serial: Serial, due: Duration, now: Duration) {
         let Some(item) = self.items.get_mut(&serial) else { return };
-        let counters = &self.shared.counters;
         let judged = if item.running.is_some() { Due::Skip } else { item.slot.judge(due, now) };
-        self.due.push(Reverse((item.slot.advance(now, &mut self.random), serial)));
+        item.short = 0;
+        self.due.push(Reverse((item.slot.advance(now, &mut self.random), serial, Turn::Regular)));
         match judged {
             Due::Skip => {
-                counters.skipped.fetch_add(1, Relaxed);
-                return;
+                self.shared.counters.skip();
+                return self.note(serial, |currency| currency.note_missed(NoResult::Late));
             }
-            Due::StartLate => _ = counters.late.fetch_add(1, Relaxed),
+            Due::StartLate => _ = self.shared.counters.late.fetch_add(1, Relaxed),
             Due::Start => {}
         }
-        counters.started.fetch_add(1, Relaxed);
-        let probe = self.shared.clone().run_and_report::<J>(item.key.clone(), Arc::clone(&item.ready));
-        item.running = Some(self.probes.spawn(async move {
-            probe.await;
-            serial
-        }));
+        self.spawn(serial);
     }
 
-    fn end(&mut self, ended: Result<Serial, JoinError>) {
-        let serial = match ended {
-            Ok(serial) => serial,
+    /// Starts a check, unless it is running.
+    fn spawn(&mut self, serial: Serial) {
+        let Some(item) = self.items.get_mut(&serial).filter(|item| item.running.is_none()) else { return };
+        self.shared.counters.started.fetch_add(1, Relaxed);
+        let (key, ready, starved) = (item.key.clone(), Arc::clone(&item.ready), item.currency.starved());
+        let check = self.shared.clone().run_and_report::<J>(key, ready, starved);
+        item.running = Some(self.probes.spawn(async move { (serial, check.await) }));
+    }
+
+    fn end(&mut self, ended: Result<(Serial, Result<(), NoResult>), JoinError>) {
+        let (serial, result) = match ended {
+            Ok(ended) => ended,
             Err(error) if error.is_cancelled() => return,
             Err(error) => {
                 let is_it = |item: &Item<J>| item.running.as_ref().is_some_and(|probe| probe.id() == error.id());
@@ -349,13 +363,78 @@ impl<J: Job> Scheduler<J> {
                 let task = found.map(|(_, item)| display(&item.key));
                 tracing::error!(job = J::WORD, task, %error, "scheduled task panicked; it runs again at its next turn");
                 let Some((&serial, _)) = found else { return };
-                serial
+                self.shared.counters.discard(NoResult::Internal);
+                (serial, Err(NoResult::Internal))
             }
         };
         let Some(item) = self.items.get_mut(&serial) else { return };
         item.running = None;
         if std::mem::take(&mut item.is_waited_for) {
             self.first_round.missing = self.first_round.missing.saturating_sub(1);
+        }
+        match result {
+            Ok(()) => self.note(serial, Currency::note_result),
+            Err(reason) => self.end_without_result(serial, reason),
+        }
+    }
+
+    /// Notes that a check gave no result. Where the process lacks a resource, it is attempted again soon: the target keeps
+    /// its status for as long as that is missing, and must not for an interval longer.
+    fn end_without_result(&mut self, serial: Serial, reason: NoResult) {
+        let Some(item) = self.items.get_mut(&serial) else { return };
+        let attempt = item.short;
+        if reason.is_shortage() {
+            item.short += 1;
+            if attempt < RETRIES {
+                let delay = J::pace(&item.key).interval / FIRST_RETRY * (1 << attempt);
+                self.due.push(Reverse((self.shared.now() + delay, serial, Turn::Retry)));
+            }
+        }
+        // However many attempts, it is one due check.
+        if attempt == 0 {
+            self.note(serial, |currency| currency.note_missed(reason));
+        }
+    }
+
+    /// Changes what is known of an item's due checks, and counts it as unchecked or not.
+    fn note(&mut self, serial: Serial, change: impl FnOnce(&mut Currency)) {
+        let Some(item) = self.items.get_mut(&serial) else { return };
+        let before = item.currency.unchecked();
+        change(&mut item.currency);
+        self.census.shift(before, item.currency.unchecked());
+    }
+
+    /// While all places are taken, counts the items that wait for one longer than an unchecked item has waited for a result.
+    fn follow_overdue(&mut self) {
+        let now = self.shared.now();
+        let is_waiting = self.is_full() && self.due.peek().is_some_and(|Reverse((due, ..))| *due <= now);
+        if !is_waiting {
+            self.full_since = None;
+            return self.census.note_overdue(0);
+        }
+        let running = self.shared.running();
+        let full_for = running.saturating_sub(*self.full_since.get_or_insert(running));
+        if now < self.count_overdue_at {
+            return;
+        }
+        self.count_overdue_at = now + COUNT_OVERDUE;
+        let is_overdue = |Reverse((due, serial, turn)): &&Reverse<(Duration, Serial, Turn)>| {
+            let item =
+                self.items.get(serial).filter(|item| *turn == Turn::Regular && item.currency.unchecked().is_none());
+            item.is_some_and(|item| {
+                full_for.min(now.saturating_sub(*due)) >= Currency::longest_wait(J::pace(&item.key).interval)
+            })
+        };
+        self.census.note_overdue(self.due.iter().filter(is_overdue).count() as u64);
+    }
+
+    /// Publishes how many items are unchecked, and logs when that begins and ends.
+    fn follow_census(&mut self) {
+        let change = self.census.follow(self.shared.now());
+        let unchecked = self.census.unchecked();
+        self.shared.counters.note_unchecked(unchecked, self.items.len());
+        if let Some(change) = change {
+            J::log_change(&change, &unchecked, self.items.len());
         }
     }
 
@@ -370,10 +449,11 @@ impl<J: Job> Scheduler<J> {
 
     fn next_wake(&self) -> Instant {
         const IDLE: Duration = Duration::from_secs(3600);
-        let is_full = self.probes.len() >= self.limits.in_flight.get();
-        let due = self.due.peek().filter(|_| !is_full).map(|Reverse((due, _))| *due);
+        // While all places are taken nothing can be started, but what waits is counted.
+        let earliest = if self.is_full() { self.count_overdue_at } else { Duration::ZERO };
+        let due = self.due.peek().map(|Reverse((due, ..))| earliest.max(*due));
         let round = (!self.first_round.waiting.is_empty()).then_some(self.first_round.until);
-        match due.into_iter().chain(round).min() {
+        match due.into_iter().chain(round).chain(self.census.wake_at()).min() {
             Some(time) => self.shared.epoch + time,
             None => Instant::now() + IDLE,
         }

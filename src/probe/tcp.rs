@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr};
 
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::attempt::Trouble;
+use super::{attempt::Trouble, no_result::NoResult};
 use crate::health::Failure;
 
 /// The kernel holds at most about twice this of what a target sends and nobody reads.
@@ -33,13 +33,8 @@ pub(super) async fn probe(address: SocketAddr) -> Result<(), Trouble> {
 impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Self {
         use io::ErrorKind as Kind;
-        // The want is ours, and says nothing of the target.
-        let is_ours = matches!(
-            error.raw_os_error(),
-            Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::EADDRNOTAVAIL)
-        );
-        if is_ours {
-            return Self::Ours(error);
+        if let Some(reason) = NoResult::of(&error) {
+            return Self::Ours(reason, error);
         }
         Self::Target(match error.kind() {
             Kind::ConnectionRefused => Failure::Refused,
@@ -53,5 +48,20 @@ impl From<io::Error> for Trouble {
             }
             kind => Failure::Connection(kind),
         })
+    }
+}
+
+impl Trouble {
+    /// There is no randomness for an id that must not be guessed: nothing is sent.
+    pub(super) fn without_randomness(error: io::Error) -> Self {
+        Self::Ours(NoResult::Internal, error)
+    }
+
+    /// Why a name was not resolved.
+    pub(super) fn of_resolution(error: io::Error) -> Self {
+        match NoResult::of_resolution(&error) {
+            Some(reason) => Self::Ours(reason, error),
+            None => Failure::Unresolved.into(),
+        }
     }
 }

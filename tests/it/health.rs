@@ -15,16 +15,16 @@ use crate::{
     harness::{LONG, Server, Site},
 };
 
-const W: &str = "w.example.org";
+pub const W: &str = "w.example.org";
 
 /// A web server that answers or says nothing, as the test wants it. It counts the probes that it has seen.
-struct Target {
-    answers: Arc<AtomicBool>,
+pub struct Target {
+    pub answers: Arc<AtomicBool>,
     seen: Arc<AtomicUsize>,
 }
 
 impl Target {
-    fn at(address: Ipv4Addr, port: u16, answers: bool) -> Self {
+    pub fn at(address: Ipv4Addr, port: u16, answers: bool) -> Self {
         let listener = TcpListener::bind((address, port)).unwrap();
         let target = Self { answers: Arc::new(AtomicBool::new(answers)), seen: Arc::default() };
         let (answers, seen) = (Arc::clone(&target.answers), Arc::clone(&target.seen));
@@ -39,7 +39,7 @@ impl Target {
         target
     }
 
-    fn seen(&self) -> usize {
+    pub fn seen(&self) -> usize {
         self.seen.load(SeqCst)
     }
 }
@@ -56,7 +56,7 @@ fn serve(mut stream: TcpStream, answers: bool) {
 }
 
 /// A zone with the service `w`, which fails over along `members`; `monitors` are its other tables.
-fn zone(monitors: &str, members: &[(&str, &str)]) -> String {
+pub fn zone(monitors: &str, members: &[(&str, &str)]) -> String {
     let members: Vec<_> = members
         .iter()
         .map(|(address, monitor)| format!("{{ addresses = [\"{address}\"], monitor = \"{monitor}\" }}"))
@@ -72,7 +72,7 @@ fn monitor(name: &str, check: &str) -> String {
     format!("[monitor.{name}]\n{check}\ninterval = \"1500ms\"\ntimeout = \"1s\"\n")
 }
 
-const FILE: &str = "zones/example.org.toml";
+pub const FILE: &str = "zones/example.org.toml";
 
 #[test]
 fn an_edited_monitor_keeps_the_status_of_its_targets() {

@@ -8,7 +8,7 @@
 //! | `http` | the admin address |
 //! | `balancers` | nginx and HAProxy |
 //! | `upstream` | Knot, in the place of a recursive resolver |
-//! | `aliases` `bindings` `check` `control` `failures` `files` `health` `held` `hostile` `loads` `logs` `monitors` `regions` `reload` `reports` `resolvers` `scenarios` | the tests |
+//! | `aliases` `bindings` `blind` `check` `control` `failures` `files` `health` `held` `hostile` `loads` `logs` `monitors` `regions` `reload` `reports` `resolvers` `scenarios` | the tests |
 
 #![allow(
     dead_code,
@@ -24,6 +24,7 @@ mod ask;
 mod attacks;
 mod balancers;
 mod bindings;
+mod blind;
 mod check;
 mod control;
 mod failures;

@@ -1,6 +1,6 @@
 //! What the controller knows: files, databases, datacenters, verdicts, the checker; and the process itself.
 
-use std::{fmt, fs};
+use std::{collections::BTreeMap, fmt, fs};
 
 use super::Page;
 use crate::control::{ConfigurationStatus, Status};
@@ -108,6 +108,11 @@ fn aliases(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     page.gauges("portolan_alias_age_seconds", "Since it was last resolved.", ages)
 }
 
+/// A sample for each reason why checks gave no result.
+pub(super) fn by_reason(unmade: &BTreeMap<String, u64>) -> impl Iterator<Item = ([(&'static str, &str); 1], u64)> {
+    unmade.iter().map(|(reason, count)| ([("reason", &**reason)], *count))
+}
+
 fn checker(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     let checker = &status.checker;
     let help = "1 while verdicts are frozen, for most targets failed at once.";
@@ -115,7 +120,11 @@ fn checker(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     page.counter("portolan_checker_freezes", "How often they were frozen.", checker.freezes)?;
     page.counter("portolan_probes_started", "Probes started.", checker.started)?;
     page.counter("portolan_probes_late", "Probes started later than their time allows.", checker.late)?;
-    let help = "Failures thrown away because they may have been this server's own.";
+    let help = "Probes that ended without a result, for a reason that lies in this server.";
     page.counter("portolan_probes_discarded", help, checker.discarded)?;
+    let help = "Due probes without a result, by the reason in this server: the target keeps its status.";
+    page.counters("portolan_probes_unmade", help, by_reason(&checker.checks.unmade))?;
+    let help = "Targets whose last two or more due probes gave no result: if dead, they stay in service.";
+    page.gauge("portolan_targets_unchecked", help, checker.checks.unchecked as i64)?;
     page.gauge("portolan_probes_in_flight", "Probes that run now.", checker.in_flight as i64)
 }

@@ -19,13 +19,17 @@ use std::{
 
 pub use failure::LoadFailure;
 use page::PageAsker;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::sync::mpsc;
+use tracing::field::display;
 
 use super::{
     attempt::Trouble,
+    currency::Change,
     job::{Job, Pace},
-    pulse::Pulse,
-    scheduler::{Limits, Scheduled, Tally},
+    no_result::{ByReason, NoResult},
+    scheduler::{Limits, Scheduled},
+    stopwatch::{Stopwatch, Timed},
+    tally::Tally,
 };
 use crate::{
     health::Failure,
@@ -94,7 +98,7 @@ impl Poller {
 
     /// What it has done since its start; a report is a pass.
     pub fn tally(&self) -> Tally {
-        self.0.tally()
+        self.0.counts().tally()
     }
 }
 
@@ -144,27 +148,22 @@ impl Job for Polling {
             .collect()
     }
 
-    async fn run(key: &LoadKey, ready: &Arc<Ready>, pulse: &Pulse) -> Option<Self::Outcome> {
+    async fn run(key: &LoadKey, ready: &Arc<Ready>, stopwatch: &Stopwatch<'_>) -> Result<Self::Outcome, NoResult> {
+        let (load, endpoint) = (&key.source.name, key.target.map(display));
         let timeout = key.source.timeout;
-        let lost = pulse.lost(Instant::now());
-        let result = match tokio::time::timeout(timeout, poll(key, ready)).await {
-            Ok(Ok(report)) => return Some(Ok(report)),
-            Ok(Err(Stop::Failure(failure))) => failure,
-            Ok(Err(Stop::Ours(error))) => {
-                tracing::debug!(load = %key.source.name, endpoint = key.target.map(display), %error, "poll not possible");
-                return None;
+        let timed = stopwatch.time(timeout, || poll(key, ready), is_affected_by_delay).await.inspect_err(|_| {
+            tracing::debug!(%load, endpoint, "poll failure discarded: this process was suspended or short of CPU");
+        });
+        let Timed { ended, .. } = timed?;
+        match ended {
+            Some(Ok(report)) => Ok(Ok(report)),
+            Some(Err(Stop::Failure(failure))) => Ok(Err(failure)),
+            Some(Err(Stop::Ours(reason, error))) => {
+                tracing::debug!(%load, endpoint, reason = reason.word(), %error, "poll not possible");
+                Err(reason)
             }
-            Err(_) => Failure::TimedOut(timeout).into(),
-        };
-        if pulse.lost(Instant::now()).saturating_sub(lost) > timeout / 4 {
-            tracing::debug!(
-                load = %key.source.name,
-                endpoint = key.target.map(display),
-                "poll failure discarded: this process was suspended"
-            );
-            return None;
+            None => Ok(Err(Failure::TimedOut(timeout).into())),
         }
-        Some(Err(result))
     }
 
     fn is_pass(outcome: &Self::Outcome) -> bool {
@@ -174,6 +173,31 @@ impl Job for Polling {
     fn report(key: LoadKey, result: Self::Outcome, at: Duration) -> LoadReading {
         LoadReading { key, result, at }
     }
+
+    fn log_change(change: &Change, unchecked: &ByReason, all: usize) {
+        match change {
+            Change::Began => tracing::warn!(
+                unread = unchecked.sum(),
+                loads = all,
+                reasons = %unchecked,
+                help = "see `portolan status` or /readyz for the remedy of each reason",
+                "load sources cannot be polled: pools keep their shares, then use configured weights"
+            ),
+            Change::Ended { lasted } => {
+                tracing::info!(loads = all, secs = lasted.as_secs(), "all load sources are polled again");
+            }
+        }
+    }
+}
+
+/// Whether a delay of this process can have caused what a poll came to.
+fn is_affected_by_delay(polled: &Result<LoadReport, Stop>) -> bool {
+    match polled {
+        Err(Stop::Failure(LoadFailure::Balancer(failure))) => failure.is_affected_by_delay(),
+        // What was read may be cut off.
+        Err(Stop::Failure(LoadFailure::Report(_))) => true,
+        Ok(_) | Err(Stop::Failure(LoadFailure::Source(_)) | Stop::Ours(..)) => false,
+    }
 }
 
 /// Why there is no report.
@@ -182,7 +206,7 @@ enum Stop {
     /// The balancer's doing, or the source's.
     Failure(LoadFailure),
     /// This process lacks what a poll needs.
-    Ours(std::io::Error),
+    Ours(NoResult, std::io::Error),
 }
 
 impl<F: Into<LoadFailure>> From<F> for Stop {
@@ -200,7 +224,7 @@ impl From<Trouble> for Stop {
 fn stop_of(trouble: Trouble) -> Stop {
     match trouble {
         Trouble::Target(failure) => failure.into(),
-        Trouble::Ours(error) => Stop::Ours(error),
+        Trouble::Ours(reason, error) => Stop::Ours(reason, error),
     }
 }
 

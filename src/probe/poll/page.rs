@@ -128,7 +128,7 @@ async fn open(address: SocketAddr) -> Result<TcpStream, Trouble> {
 
 /// Opens a connection to the first address of a name that takes one.
 async fn open_any(host: &str, port: u16) -> Result<TcpStream, Trouble> {
-    let addresses = lookup_host((host, port)).await.map_err(|_| Failure::Unresolved)?;
+    let addresses = lookup_host((host, port)).await.map_err(Trouble::of_resolution)?;
     let mut result = Err(Failure::Unresolved.into());
     for address in addresses.take(MOST_ADDRESSES) {
         result = open(address).await;

@@ -15,6 +15,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::load::{Fault, Header, Host, Page, ShareUnit, TimeUnit, Wanted};
+use crate::probe::pulse::Pulse;
 
 const TIMEOUT: Duration = Duration::from_millis(300);
 
@@ -73,7 +74,7 @@ async fn ask_key(key: LoadKey) -> Result<LoadReport, LoadFailure> {
     let (key, ready) = Polling::default().prepare(vec![key]).pop().unwrap();
     let asking = async {
         loop {
-            if let Some(result) = Polling::run(&key, &ready, &pulse).await {
+            if let Ok(result) = Polling::run(&key, &ready, &Stopwatch::new(&pulse, 0)).await {
                 return result;
             }
         }

@@ -19,12 +19,13 @@ async fn an_echo_is_replied_to_by_what_is_there() {
 }
 
 #[tokio::test]
-async fn where_no_echo_may_be_sent_there_is_no_outcome() {
+async fn where_no_echo_may_be_sent_the_monitor_cannot_work_and_its_target_is_not_judged() {
     let key = ProbeKey { monitor: Arc::new(monitor(Check::Icmp)), target: ProbeTarget::Address(LOOPBACK) };
     let checker = Arc::new(Checker::new(&key.monitor));
     let may = [Type::DGRAM, Type::RAW]
         .into_iter()
         .any(|kind| Socket::new(Domain::IPV4, kind, Some(Protocol::ICMPV4)).is_ok());
-    let outcome = attempt(&checker, &key, &Pulse::new()).await;
-    assert_eq!(outcome.is_some(), may, "a target is judged where we may ask it, and only there");
+    let outcome = attempt(&checker, &key, &Stopwatch::new(&Pulse::new(), 0)).await.unwrap();
+    let is_fault_of_monitor = matches!(outcome.result, Err(Failure::Monitor(_)));
+    assert_eq!(is_fault_of_monitor, !may, "{:?}", outcome.result);
 }

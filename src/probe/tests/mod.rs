@@ -26,14 +26,16 @@ mod http;
 mod icmp;
 mod lenience;
 mod prober;
+mod scheduler;
 mod tls;
 mod trust;
 
 use super::{
-    Limits, ProbeKey, Prober, Report,
+    Limits, NoResult, ProbeKey, Prober, Report,
     aliases::AliasAddresses,
     attempt::{Checker, attempt},
     pulse::Pulse,
+    stopwatch::Stopwatch,
 };
 use crate::{
     health::{
@@ -80,7 +82,7 @@ async fn ask_target(check: Check, target: ProbeTarget) -> Outcome {
     }
     let asking = async {
         loop {
-            if let Some(outcome) = attempt(&checker, &key, &pulse).await {
+            if let Ok(outcome) = attempt(&checker, &key, &Stopwatch::new(&pulse, 0)).await {
                 return outcome;
             }
         }
@@ -199,10 +201,12 @@ async fn an_alias_is_probed_at_the_addresses_that_it_stands_for() {
     let key = ProbeKey { monitor: Arc::new(monitor(check)), target: ProbeTarget::Host(alias.clone()) };
     let (checker, pulse) = (Checker::new(&key.monitor).with_aliases(aliases.clone()), Pulse::new());
     let checker = Arc::new(checker);
-    let outcome = attempt(&checker, &key, &pulse).await.unwrap();
+    let stopwatch = Stopwatch::new(&pulse, 0);
+    let outcome = attempt(&checker, &key, &stopwatch).await.unwrap();
     assert_eq!(outcome.result, Ok(()), "the system's resolver knows no such name");
     aliases.note(&alias, Vec::new());
-    assert_eq!(attempt(&checker, &key, &pulse).await, None, "one that is not resolved is not judged");
+    let unresolved = attempt(&checker, &key, &stopwatch).await;
+    assert_eq!(unresolved, Err(NoResult::Alias), "one that is not resolved is not judged");
 }
 
 #[tokio::test]
@@ -223,14 +227,39 @@ async fn a_failure_while_the_process_did_not_run_is_no_outcome() {
     };
     let checker = Arc::new(Checker::new(&key.monitor));
     // A pulse that does not beat is what a stopped process looks like.
-    assert_eq!(attempt(&checker, &key, &Pulse::new()).await, None);
+    let pulse = Pulse::new();
+    for starved_before in 0..2 {
+        let stopwatch = Stopwatch::new(&pulse, starved_before);
+        assert_eq!(attempt(&checker, &key, &stopwatch).await, Err(NoResult::Starved));
+    }
+    let outcome = attempt(&checker, &key, &Stopwatch::new(&pulse, 2)).await;
+    assert_eq!(outcome.unwrap().result, Err(Failure::TimedOut(TIMEOUT)), "one that lasts keeps no dead target");
+}
+
+#[tokio::test]
+async fn what_a_target_said_itself_counts_however_little_the_process_ran() {
+    let (address, _) = serve(Act::Say("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")).await;
+    let key = ProbeKey {
+        monitor: Arc::new(monitor(Check::Http(http(address.port())))),
+        target: ProbeTarget::Address(address.ip()),
+    };
+    let checker = Arc::new(Checker::new(&key.monitor));
+    let pulse = Pulse::new();
+    let stopwatch = Stopwatch::new(&pulse, 0);
+    let (asking, blocking) = (attempt(&checker, &key, &stopwatch), async {
+        tokio::task::yield_now().await;
+        std::thread::sleep(TIMEOUT);
+    });
+    let (outcome, ()) = tokio::join!(asking, blocking);
+    assert!(pulse.lost(tokio::time::Instant::now()) > TIMEOUT / 4);
+    assert!(matches!(outcome.unwrap().result, Err(Failure::Status { got: 503, .. })));
 }
 
 #[test]
 fn a_want_of_files_is_not_the_targets_fault() {
     use super::attempt::Trouble;
     for code in [libc::EMFILE, libc::ENFILE, libc::EADDRNOTAVAIL] {
-        assert!(matches!(Trouble::from(std::io::Error::from_raw_os_error(code)), Trouble::Ours(_)), "{code}");
+        assert!(matches!(Trouble::from(std::io::Error::from_raw_os_error(code)), Trouble::Ours(..)), "{code}");
     }
     let unreachable = Trouble::from(std::io::Error::from_raw_os_error(libc::ENETUNREACH));
     assert!(matches!(unreachable, Trouble::Target(Failure::Unreachable)));

@@ -1,0 +1,129 @@
+//! Unchecked targets and load sources in words: how many, why, what follows and what to do. Every report says the same.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::probe::{NoResult, Tally};
+
+/// Health checks, or polls of load sources, that give no result for reasons that lie in this server or its system.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct UncheckedStatus {
+    /// How many targets, or load sources, there are.
+    pub all: u64,
+    /// How many of them are unchecked: the last two due checks, or more, gave no result.
+    pub unchecked: u64,
+    /// The same by the reason of the latest check; reasons that apply to none are left out.
+    pub reasons: BTreeMap<String, u64>,
+    /// Checks without a result since the start, by reason.
+    pub unmade: BTreeMap<String, u64>,
+}
+
+impl From<Tally> for UncheckedStatus {
+    fn from(tally: Tally) -> Self {
+        let named = |(reason, count): (NoResult, u64)| (reason.word().to_owned(), count);
+        Self {
+            all: tally.targets as u64,
+            unchecked: tally.unchecked.sum(),
+            reasons: tally.unchecked.iter().filter(|(_, count)| *count > 0).map(named).collect(),
+            unmade: tally.unmade.iter().map(named).collect(),
+        }
+    }
+}
+
+impl UncheckedStatus {
+    /// Whether more than half are unchecked: of health checks, the server is not ready then.
+    pub fn is_blind(&self) -> bool {
+        self.unchecked * 2 > self.all
+    }
+
+    /// What an operator reads where targets are unchecked.
+    pub fn of_targets(&self) -> Option<String> {
+        let effect = match self.is_blind() {
+            true => "dead ones stay in service, and this server is not ready",
+            false => "dead ones stay in service",
+        };
+        self.text("failover is blind", "targets", "health checks", effect)
+    }
+
+    /// What an operator reads where load sources are unchecked.
+    pub fn of_loads(&self) -> Option<String> {
+        let effect = "their pools keep the shares of old reports, then use configured weights";
+        self.text("load reports cannot be fetched", "load sources", "polls", effect)
+    }
+
+    fn text(&self, what: &str, whose: &str, checks: &str, effect: &str) -> Option<String> {
+        if self.unchecked == 0 {
+            return None;
+        }
+        let present = NoResult::ALL.into_iter().filter_map(|reason| Some((reason, self.reasons.get(reason.word())?)));
+        let reasons: Vec<String> =
+            present.clone().map(|(reason, count)| format!("{}: {count}", phrase(reason))).collect();
+        let remedies: Vec<&str> = present.map(|(reason, _)| remedy(reason)).collect();
+        let Self { unchecked, all, .. } = self;
+        Some(format!(
+            "{what}: the last two or more {checks} of {unchecked} of {all} {whose} gave no result ({}): {effect}; {}",
+            reasons.join(", "),
+            remedies.join("; ")
+        ))
+    }
+}
+
+fn phrase(reason: NoResult) -> &'static str {
+    match reason {
+        NoResult::Descriptors => "no file descriptors",
+        NoResult::Ports => "no local ports",
+        NoResult::Memory => "no memory",
+        NoResult::Processes => "no processes",
+        NoResult::Starved => "discarded, this server was suspended or short of CPU",
+        NoResult::Late => "not started in time",
+        NoResult::Internal => "internal errors",
+        NoResult::Monitor => "monitor cannot work",
+        NoResult::Alias => "alias not resolved",
+    }
+}
+
+fn remedy(reason: NoResult) -> &'static str {
+    match reason {
+        NoResult::Descriptors => {
+            "raise the limit of open files (`LimitNOFILE=` of the systemd unit, `ulimit -n`) or end what holds them"
+        }
+        NoResult::Ports => "widen net.ipv4.ip_local_port_range or lengthen the intervals",
+        NoResult::Memory => "free memory, or raise the memory limit of this service",
+        NoResult::Processes => "raise the limit of processes (`TasksMax=` of the systemd unit)",
+        NoResult::Starved => "find what keeps this server from running, or give it more CPU",
+        NoResult::Late => "give this server more CPU, raise its limit of open files, or lengthen the intervals",
+        NoResult::Internal => "report the error of the log as a bug",
+        NoResult::Monitor | NoResult::Alias => "see the log",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(all: u64, reasons: &[(NoResult, u64)]) -> UncheckedStatus {
+        let reasons: BTreeMap<_, _> =
+            reasons.iter().map(|(reason, count)| (reason.word().to_owned(), *count)).collect();
+        UncheckedStatus { all, unchecked: reasons.values().sum(), reasons, ..UncheckedStatus::default() }
+    }
+
+    #[test]
+    fn a_server_is_blind_with_more_than_half_of_its_targets_unchecked_and_says_why_and_what_to_do() {
+        for (all, unchecked, is_blind) in [(0, 0, false), (1, 1, true), (2, 1, false), (3, 2, true), (20, 10, false)] {
+            assert_eq!(status(all, &[(NoResult::Late, unchecked)]).is_blind(), is_blind, "{unchecked} of {all}");
+        }
+        let text = status(20, &[(NoResult::Descriptors, 9), (NoResult::Starved, 3)]).of_targets().unwrap();
+        assert_eq!(
+            text,
+            "failover is blind: the last two or more health checks of 12 of 20 targets gave no result (no file descriptors: 9, \
+             discarded, this server was suspended or short of CPU: 3): dead ones stay in service, and this server is not ready; \
+             raise the limit of open files (`LimitNOFILE=` of the systemd unit, `ulimit -n`) or end what holds them; \
+             find what keeps this server from running, or give it more CPU"
+        );
+        assert!(!status(20, &[(NoResult::Starved, 3)]).of_targets().unwrap().contains("not ready"));
+        assert!(status(3, &[(NoResult::Ports, 1)]).of_loads().unwrap().contains("1 of 3 load sources"));
+        assert_eq!(status(20, &[]).of_targets(), None);
+    }
+}

@@ -1,0 +1,184 @@
+//! Currency: whether the health status of a target rests on recent results.
+//!
+//! A check of each target is due once per interval. A target is **unchecked** once two due checks in a row gave no result for a
+//! reason that lies in this process ([`NoResult`]), until the next result. Rounds are counted and not time, so that nothing
+//! is reported falsely: a new target has missed none, a reload keeps the counts, and a process that was suspended, however long,
+//! misses one round of each target. Failures are results: while verdicts are frozen by a doubt every target is checked.
+
+use std::time::Duration;
+
+use super::no_result::{ByReason, NoResult};
+
+/// So many due checks in a row without a result make a target unchecked.
+const MOST_MISSED: u32 = 2;
+/// An episode ends once no target has been unchecked for so long: one that comes and goes is reported once.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// What is known of one target's due checks since its latest result.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Currency {
+    missed: u32,
+    starved: u32,
+    reason: Option<NoResult>,
+}
+
+impl Currency {
+    /// Notes that a check gave a result, pass or failure.
+    pub(super) fn note_result(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Notes that a due check gave no result.
+    pub(super) fn note_missed(&mut self, reason: NoResult) {
+        if !reason.is_blinding() {
+            return self.note_result();
+        }
+        self.missed = self.missed.saturating_add(1);
+        self.starved += u32::from(reason == NoResult::Starved);
+        self.reason = Some(reason);
+    }
+
+    /// Why the latest check gave no result, if the target is unchecked.
+    pub(super) fn unchecked(&self) -> Option<NoResult> {
+        self.reason.filter(|_| self.missed >= MOST_MISSED)
+    }
+
+    /// Nothing else being known, a target whose due check has waited to be started for so long is unchecked.
+    pub(super) fn longest_wait(interval: Duration) -> Duration {
+        interval * MOST_MISSED
+    }
+
+    /// How many due checks since the latest result were discarded as [`NoResult::Starved`].
+    pub(super) fn starved(&self) -> u32 {
+        self.starved
+    }
+}
+
+/// How many targets are unchecked.
+#[derive(Debug, Default)]
+pub(super) struct Census {
+    unchecked: ByReason,
+    /// Targets that are unchecked because their checks wait to be started.
+    overdue: u64,
+    episode: Episode,
+}
+
+impl Census {
+    /// Follows a target from one reason for being unchecked, or none, to another.
+    pub(super) fn shift(&mut self, from: Option<NoResult>, to: Option<NoResult>) {
+        if let Some(reason) = from {
+            self.unchecked.take_one(reason);
+        }
+        if let Some(reason) = to {
+            self.unchecked.add(reason, 1);
+        }
+    }
+
+    /// Notes how many targets of no other reason wait too long for their checks to be started.
+    pub(super) fn note_overdue(&mut self, overdue: u64) {
+        self.overdue = overdue;
+    }
+
+    /// How many targets are unchecked, by the latest reason.
+    pub(super) fn unchecked(&self) -> ByReason {
+        let mut unchecked = self.unchecked;
+        unchecked.add(NoResult::Late, self.overdue);
+        unchecked
+    }
+
+    /// What is to be logged.
+    pub(super) fn follow(&mut self, now: Duration) -> Option<Change> {
+        self.episode.follow(self.unchecked().sum(), now)
+    }
+
+    /// When there may be something to log, if nothing changes until then.
+    pub(super) fn wake_at(&self) -> Option<Duration> {
+        self.episode.ends()
+    }
+}
+
+/// The time from the first unchecked target until there has been none for [`QUIET`].
+#[derive(Debug, Default)]
+pub(super) struct Episode {
+    began: Option<Duration>,
+    /// Since when no target is unchecked, during an episode.
+    quiet: Option<Duration>,
+}
+
+/// The beginning or the end of an episode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// There are unchecked targets.
+    Began,
+    /// All targets are checked again.
+    Ended {
+        /// From the first unchecked target to the last.
+        lasted: Duration,
+    },
+}
+
+impl Episode {
+    /// Follows the number of unchecked targets.
+    pub(super) fn follow(&mut self, unchecked: u64, now: Duration) -> Option<Change> {
+        let Some(began) = self.began else {
+            self.began = (unchecked > 0).then_some(now);
+            return self.began.map(|_| Change::Began);
+        };
+        if unchecked > 0 {
+            self.quiet = None;
+            return None;
+        }
+        let quiet = *self.quiet.get_or_insert(now);
+        if now < quiet + QUIET {
+            return None;
+        }
+        *self = Self::default();
+        Some(Change::Ended { lasted: quiet - began })
+    }
+
+    /// When the episode may end, if no target is unchecked until then.
+    pub(super) fn ends(&self) -> Option<Duration> {
+        self.quiet.map(|quiet| quiet + QUIET)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_unchecked_from_the_second_due_check_without_a_result_until_the_next_result() {
+        let mut currency = Currency::default();
+        assert_eq!(currency.unchecked(), None, "a new target");
+        currency.note_missed(NoResult::Late);
+        assert_eq!(currency.unchecked(), None, "one round is what a suspended process misses");
+        currency.note_missed(NoResult::Descriptors);
+        assert_eq!(currency.unchecked(), Some(NoResult::Descriptors), "the reason is the latest");
+        currency.note_result();
+        currency.note_missed(NoResult::Descriptors);
+        assert_eq!(currency.unchecked(), None, "counted from the latest result");
+    }
+
+    #[test]
+    fn a_broken_monitor_and_an_alias_never_resolved_make_no_target_unchecked() {
+        let mut currency = Currency::default();
+        for _ in 0..5 {
+            currency.note_missed(NoResult::Monitor);
+            currency.note_missed(NoResult::Alias);
+        }
+        assert_eq!(currency.unchecked(), None);
+    }
+
+    #[test]
+    fn an_episode_is_reported_at_its_beginning_and_after_ten_quiet_seconds() {
+        let (mut episode, second) = (Episode::default(), Duration::from_secs(1));
+        assert_eq!(episode.follow(0, second), None);
+        assert_eq!(episode.follow(3, 2 * second), Some(Change::Began));
+        for (unchecked, secs) in [(4, 3), (0, 4), (1, 13), (0, 20), (0, 29)] {
+            assert_eq!(episode.follow(unchecked, secs * second), None, "at {secs} s");
+        }
+        assert_eq!(episode.ends(), Some(30 * second));
+        assert_eq!(episode.follow(0, 30 * second), Some(Change::Ended { lasted: 18 * second }));
+        assert_eq!((episode.ends(), episode.follow(0, 31 * second)), (None, None));
+    }
+}

@@ -1,0 +1,175 @@
+//! Why a check that was due gave no result: a cause in this process or its system, never in the target.
+
+use std::{fmt, fs::File, io};
+
+/// Why a check that was due gave no result. It counts neither for the target nor against it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NoResult {
+    /// The process or the system has no file descriptor left.
+    Descriptors,
+    /// The system has no local port left.
+    Ports,
+    /// The kernel has no memory for a socket.
+    Memory,
+    /// An `exec` monitor's program was not started: too many processes.
+    Processes,
+    /// The check failed while this process was suspended or short of processor time.
+    Starved,
+    /// The check was not started in time: too many others were running, the previous one had not ended, or this process
+    /// did not run.
+    Late,
+    /// The task of the check panicked.
+    Internal,
+    /// The monitor cannot work, whatever its target does: an operator reads of it as a fault of the monitor.
+    Monitor,
+    /// The target is an alias that was never resolved: an operator reads of it as a fault of the alias.
+    Alias,
+}
+
+impl NoResult {
+    /// Every reason, in the order of reports.
+    pub const ALL: [Self; 9] = [
+        Self::Descriptors,
+        Self::Ports,
+        Self::Memory,
+        Self::Processes,
+        Self::Starved,
+        Self::Late,
+        Self::Internal,
+        Self::Monitor,
+        Self::Alias,
+    ];
+
+    /// The value of the label `reason` in metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Descriptors => "descriptors",
+            Self::Ports => "ports",
+            Self::Memory => "memory",
+            Self::Processes => "processes",
+            Self::Starved => "starved",
+            Self::Late => "late",
+            Self::Internal => "internal",
+            Self::Monitor => "monitor",
+            Self::Alias => "alias",
+        }
+    }
+
+    /// The reason for an error of the operating system that no target can cause; `None` for all other errors.
+    pub(super) fn of(error: &io::Error) -> Option<Self> {
+        match error.raw_os_error()? {
+            libc::EMFILE | libc::ENFILE => Some(Self::Descriptors),
+            // The second is what binding a datagram socket to any port says.
+            libc::EADDRNOTAVAIL | libc::EADDRINUSE => Some(Self::Ports),
+            libc::ENOBUFS | libc::ENOMEM => Some(Self::Memory),
+            _ => None,
+        }
+    }
+
+    /// The reason for an error of starting a program.
+    pub(super) fn of_spawning(error: &io::Error) -> Option<Self> {
+        match error.raw_os_error()? {
+            libc::EAGAIN => Some(Self::Processes),
+            _ => Self::of(error),
+        }
+    }
+
+    /// Whether a failed resolution of a name is due to a lack of descriptors. The C library does not say: without a
+    /// descriptor it reports a temporary failure of the resolver.
+    pub(super) fn of_resolution(error: &io::Error) -> Option<Self> {
+        Self::of(error).or_else(|| Self::of(&File::open("/dev/null").err()?))
+    }
+
+    /// Whether the process lacks a resource, so that the check is worth another attempt before its next turn.
+    pub(super) fn is_shortage(self) -> bool {
+        matches!(self, Self::Descriptors | Self::Ports | Self::Memory | Self::Processes)
+    }
+
+    /// Whether checks without a result for this reason make a target unchecked. The other reasons have reports of their own.
+    pub(super) fn is_blinding(self) -> bool {
+        !matches!(self, Self::Monitor | Self::Alias)
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// A count for each reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ByReason([u64; NoResult::ALL.len()]);
+
+impl ByReason {
+    /// The count for a reason.
+    pub fn of(&self, reason: NoResult) -> u64 {
+        self.0[reason.index()]
+    }
+
+    /// All counts, in the order of [`NoResult::ALL`].
+    pub fn iter(&self) -> impl Iterator<Item = (NoResult, u64)> {
+        NoResult::ALL.into_iter().map(|reason| (reason, self.of(reason)))
+    }
+
+    /// The sum of all counts.
+    pub fn sum(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    pub(super) fn add(&mut self, reason: NoResult, count: u64) {
+        self.0[reason.index()] += count;
+    }
+
+    pub(super) fn take_one(&mut self, reason: NoResult) {
+        self.0[reason.index()] -= 1;
+    }
+}
+
+impl fmt::Display for ByReason {
+    /// `descriptors 9, starved 3`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, (reason, count)) in self.iter().filter(|(_, count)| *count > 0).enumerate() {
+            let comma = if place > 0 { ", " } else { "" };
+            write!(f, "{comma}{} {count}", reason.word())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_has_a_place_and_a_word_of_its_own() {
+        let mut counts = ByReason::default();
+        for (count, reason) in (1..).zip(NoResult::ALL) {
+            counts.add(reason, count);
+        }
+        assert!(counts.iter().map(|(_, count)| count).eq(1..=NoResult::ALL.len() as u64));
+        let words: std::collections::HashSet<_> = NoResult::ALL.iter().map(|reason| reason.word()).collect();
+        assert_eq!(words.len(), NoResult::ALL.len());
+        let mut counts = ByReason::default();
+        counts.add(NoResult::Descriptors, 9);
+        counts.add(NoResult::Starved, 3);
+        assert_eq!((counts.to_string(), counts.sum()), ("descriptors 9, starved 3".to_owned(), 12));
+    }
+
+    #[test]
+    fn an_error_that_no_target_can_cause_has_its_reason() {
+        for (code, reason) in [
+            (libc::EMFILE, Some(NoResult::Descriptors)),
+            (libc::ENFILE, Some(NoResult::Descriptors)),
+            (libc::EADDRNOTAVAIL, Some(NoResult::Ports)),
+            (libc::EADDRINUSE, Some(NoResult::Ports)),
+            (libc::ENOBUFS, Some(NoResult::Memory)),
+            (libc::ENOMEM, Some(NoResult::Memory)),
+            (libc::ECONNREFUSED, None),
+            (libc::ENETUNREACH, None),
+            (libc::EAGAIN, None),
+        ] {
+            assert_eq!(NoResult::of(&io::Error::from_raw_os_error(code)), reason, "{code}");
+        }
+        let error = io::Error::from_raw_os_error(libc::EAGAIN);
+        assert_eq!(NoResult::of_spawning(&error), Some(NoResult::Processes));
+    }
+}

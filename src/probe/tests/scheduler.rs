@@ -1,0 +1,176 @@
+//! The scheduler with checks whose results the tests decide.
+
+use std::{fmt, sync::atomic::AtomicBool};
+
+use tokio::time::Instant;
+
+use super::*;
+use crate::probe::{
+    ByReason,
+    currency::Change,
+    job::{Job, Pace},
+    scheduler::Scheduled,
+};
+
+/// A key whose checks lack a descriptor, panic or hang, as long as the test says so; else they pass.
+#[derive(Debug, Clone)]
+struct Key(&'static str, Duration, Arc<Script>);
+
+#[derive(Debug, Default)]
+struct Script {
+    is_short: AtomicBool,
+    panics: AtomicBool,
+    hangs: AtomicBool,
+    attempts: AtomicUsize,
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Key {}
+
+impl std::hash::Hash for Key {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Scripted;
+
+impl Job for Scripted {
+    const WORD: &'static str = "scripted check";
+
+    type Key = Key;
+    type Ready = ();
+    type Outcome = ();
+    type Report = &'static str;
+
+    fn pace(key: &Key) -> Pace {
+        Pace { interval: key.1, timeout: key.1 / 4 }
+    }
+
+    fn prepare(&self, keys: Vec<Key>) -> Vec<(Key, Arc<()>)> {
+        keys.into_iter().map(|key| (key, Arc::new(()))).collect()
+    }
+
+    async fn run(Key(.., script): &Key, _: &Arc<()>, _: &Stopwatch<'_>) -> Result<(), NoResult> {
+        script.attempts.fetch_add(1, Relaxed);
+        if script.hangs.load(Relaxed) {
+            std::future::pending::<()>().await;
+        }
+        assert!(!script.panics.load(Relaxed), "as the test wants it");
+        if script.is_short.load(Relaxed) { Err(NoResult::Descriptors) } else { Ok(()) }
+    }
+
+    fn is_pass((): &()) -> bool {
+        true
+    }
+
+    fn report(key: Key, (): (), _: Duration) -> &'static str {
+        key.0
+    }
+
+    fn log_change(_: &Change, _: &ByReason, _: usize) {}
+}
+
+const INTERVAL: Duration = Duration::from_millis(50);
+
+fn key(name: &'static str, interval: Duration) -> (Key, Arc<Script>) {
+    let script = Arc::<Script>::default();
+    (Key(name, interval, Arc::clone(&script)), script)
+}
+
+fn start(in_flight: usize) -> (Scheduled<Scripted>, mpsc::Receiver<&'static str>) {
+    let (reports, inbox) = mpsc::channel(1024);
+    let limits = Limits { in_flight: NonZeroUsize::new(in_flight).unwrap() };
+    (Scheduled::start(limits, std::time::Instant::now(), reports), inbox)
+}
+
+/// Waits until the counts of unchecked keys are these.
+async fn until_unchecked(scheduled: &Scheduled<Scripted>, expected: &[(NoResult, u64)]) {
+    let wait = async {
+        loop {
+            let unchecked = scheduled.counts().tally().unchecked;
+            let sum: u64 = expected.iter().map(|(_, count)| count).sum();
+            let is_so = |(reason, count): &(NoResult, u64)| unchecked.of(*reason) == *count;
+            if unchecked.sum() == sum && expected.iter().all(is_so) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_whose_checks_cannot_be_made_is_unchecked_until_a_check_gives_a_result() {
+    let ((good, _), (short, script)) = (key("good", INTERVAL), key("short", INTERVAL));
+    let (scheduled, mut inbox) = start(8);
+    script.is_short.store(true, Relaxed);
+    scheduled.set(vec![good, short.clone()]).await;
+    until_unchecked(&scheduled, &[(NoResult::Descriptors, 1)]).await;
+    let tally = scheduled.counts().tally();
+    assert_eq!(tally.targets, 2);
+    assert!(tally.unmade.of(NoResult::Descriptors) >= 2, "{tally:?}");
+    script.is_short.store(false, Relaxed);
+    while inbox.recv().await.unwrap() != "short" {}
+    until_unchecked(&scheduled, &[]).await;
+    script.is_short.store(true, Relaxed);
+    until_unchecked(&scheduled, &[(NoResult::Descriptors, 1)]).await;
+    scheduled.set(Vec::new()).await;
+    until_unchecked(&scheduled, &[]).await;
+}
+
+#[tokio::test]
+async fn a_check_for_which_a_resource_is_missing_is_attempted_again_before_its_next_turn() {
+    let (short, script) = key("short", Duration::from_secs(16));
+    let (scheduled, mut inbox) = start(8);
+    script.is_short.store(true, Relaxed);
+    let start = Instant::now();
+    scheduled.set(vec![short]).await;
+    while script.attempts.load(Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    script.is_short.store(false, Relaxed);
+    assert_eq!(inbox.recv().await, Some("short"));
+    assert!(start.elapsed() < Duration::from_secs(8), "an attempt after a sixteenth of the interval");
+    assert_eq!(script.attempts.load(Relaxed), 2);
+}
+
+#[tokio::test]
+async fn however_long_a_resource_is_missing_a_turn_has_four_attempts_at_most() {
+    let (short, script) = key("short", Duration::from_millis(400));
+    let (scheduled, _inbox) = start(8);
+    script.is_short.store(true, Relaxed);
+    scheduled.set(vec![short]).await;
+    until_unchecked(&scheduled, &[(NoResult::Descriptors, 1)]).await;
+    // Unchecked by the first attempt of the second turn: four of the first turn, and that one.
+    assert!(script.attempts.load(Relaxed) <= 5, "{}", script.attempts.load(Relaxed));
+}
+
+#[tokio::test]
+async fn keys_whose_checks_find_no_place_or_panic_are_unchecked() {
+    let ((hangs, hanging), (waits, _)) = (key("hangs", INTERVAL), key("waits", INTERVAL));
+    let (scheduled, _inbox) = start(1);
+    hanging.hangs.store(true, Relaxed);
+    scheduled.set(vec![hangs]).await;
+    while hanging.attempts.load(Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    scheduled.set(vec![key("hangs", INTERVAL).0, waits]).await;
+    until_unchecked(&scheduled, &[(NoResult::Late, 2)]).await;
+    let (panics, script) = key("panics", INTERVAL);
+    script.panics.store(true, Relaxed);
+    scheduled.set(vec![panics]).await;
+    until_unchecked(&scheduled, &[(NoResult::Internal, 1)]).await;
+}
