@@ -155,12 +155,12 @@ async fn is_over(round: Option<oneshot::Receiver<()>>, handle: &Handle, signals:
 async fn start(
     locations: Locations,
     world: World,
-    mut state: StateDirectory,
+    state: StateDirectory,
     shares: Descriptors,
     metronome: Metronome,
 ) -> (Started, Counters) {
     let counters = Counters::new();
-    let identity = Identity { nsid: nsid(&world.config.server), cookie_key: state.cookie_key() };
+    let identity = Identity { nsid: nsid(&world.config.server), ..Identity::default() };
     let starting = Starting {
         locations,
         world,

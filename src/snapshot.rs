@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    dns::CookieKeys,
     geo::Databases,
     health::Standing,
     steer::{Chart, Topology},
@@ -35,8 +36,8 @@ pub struct Snapshot {
 pub struct Identity {
     /// The NSID octets (RFC 5001); empty where the server has none.
     pub nsid: Box<[u8]>,
-    /// The key of server cookies (RFC 9018).
-    pub cookie_key: [u8; 16],
+    /// The keys of server cookies (RFC 9018); without any, clients get no cookies.
+    pub cookies: Option<CookieKeys>,
 }
 
 impl Identity {

@@ -158,7 +158,15 @@ fn snapshot() -> (tempfile::TempDir, Snapshot) {
         zones: Arc::clone(&world.zones),
         charts,
         turn_counters: world.compiler.turn_counters(),
-        identity: Arc::new(Identity { nsid: (*b"test").into(), cookie_key: [7; 16] }),
+        identity: Arc::new(Identity {
+            nsid: (*b"test").into(),
+            cookies: Some(portolan::dns::CookieKeys {
+                current: [7; 16],
+                next: [8; 16],
+                previous: None,
+                rotated_secs: 0,
+            }),
+        }),
         databases: Arc::clone(world.databases()),
         topology: world.topology,
         standings: conditions.standings.into(),

@@ -3,9 +3,9 @@
 use std::{fs, num::NonZeroU32, path::Path, sync::Arc};
 
 use portolan::{
-    dns::{Name, Rtype},
+    dns::{CookieKeys, Name, Rtype},
     geo::{Coordinates, Database, Databases},
-    snapshot::Snapshot,
+    snapshot::{Identity, Snapshot},
     steer::{
         Answers, Compiler, Conditions, Datacenter, DatacenterId, Endpoint, EndpointId, Kind, Member, MemberKind, MinUp,
         OnAllDown, Pace, Policy, Pool, PoolId, Regulation, Service, ServiceId, Spread, State, Surveys, Target,
@@ -105,7 +105,12 @@ pub(crate) fn snapshot(hosts: u32) -> Snapshot {
     let mut compiler = Compiler::new(Arc::clone(&topology), &databases, &mut surveys);
     let charts = compiler.compile(&Conditions::unknown(&topology, 0), &mut surveys);
     let services = [(name("www.gslb.example.com"), ZoneId(0), ServiceId(0))];
-    Snapshot { zones: Arc::new(Zones::build(vec![Arc::new(zone(hosts))], &services)), charts, ..Snapshot::default() }
+    Snapshot {
+        zones: Arc::new(Zones::build(vec![Arc::new(zone(hosts))], &services)),
+        charts,
+        identity: Arc::new(identity()),
+        ..Snapshot::default()
+    }
 }
 
 /// A query with an OPT record that holds `options`.
@@ -113,4 +118,10 @@ pub(crate) fn request(owner: &str, rtype: Rtype, options: &[u8]) -> Vec<u8> {
     let header = [0x12, 0x34, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
     let opt = [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, options.len() as u8];
     [&header, name(owner).as_wire(), &rtype.0.to_be_bytes(), &[0, 1], &opt, options].concat()
+}
+
+/// With keys of server cookies, so that a query with a cookie costs what it costs in a server.
+fn identity() -> Identity {
+    let cookies = CookieKeys { current: [7; 16], next: [8; 16], previous: None, rotated_secs: 0 };
+    Identity { cookies: Some(cookies), ..Identity::default() }
 }

@@ -6,10 +6,12 @@
 //! | what it owns, its start, its loop, its commands | here |
 //! |---|---|
 //! | files taken up or refused | `files` |
+//! | keys of server cookies | `cookies` |
 //! | certificates and keys of monitors | `credentials` |
 //! | outcomes, aliases, load reports | `health` |
 //! | snapshots | `publish` |
 
+mod cookies;
 mod credentials;
 mod files;
 mod health;
@@ -31,7 +33,9 @@ use tokio::{
 
 use super::{
     aliases::Aliases,
-    canary, drain,
+    canary,
+    cookies::Cookies,
+    drain,
     drained::Drained,
     handle::{
         Command, DrainAct, DrainError, DrainOutcome, DrainReport, DrainRequest, Handle, Listing, ReloadError,
@@ -158,6 +162,10 @@ pub struct Controller {
     /// Snapshots that a shard may still hold. They end here: no query waits while all that is in one is dropped.
     retired: Vec<Arc<Snapshot>>,
     identity: Arc<Identity>,
+    /// Missing where the kernel gave no randomness.
+    cookies: Option<Cookies>,
+    /// When to look whether the cookie keys are to be rotated.
+    cookies_at: TokioInstant,
     pub(super) server: Arc<ServerStatus>,
     counters: Counters,
     pub(super) state: StateDirectory,
@@ -190,7 +198,7 @@ struct Inbox {
 impl Controller {
     /// Compiles the first snapshot with the verdicts of a previous run, starts probing, and runs on a task of its own.
     pub async fn start(starting: Starting) -> Started {
-        let Starting { locations, world, state, identity, counters, probe_limits, poll_limits, metronome } = starting;
+        let Starting { locations, world, mut state, identity, counters, probe_limits, poll_limits, metronome } = starting;
         let epoch = Instant::now();
         let server = ServerStatus { node: identity.node(), pid: std::process::id(), started: unix_now(), url: None };
         let server = Arc::new(server);
@@ -203,6 +211,8 @@ impl Controller {
         let (canary, canaries) = mpsc::channel(8);
         let now = unix_now();
         let home = Home::of(&locations);
+        let cookies = Cookies::open(&mut state, now);
+        let identity = Identity { cookies: cookies.as_ref().map(|cookies| cookies.keys().clone()), ..identity };
         let mut controller = Self {
             conditions: Conditions::unknown(&world.topology, now),
             ledger: Ledger::new(!world.config.server.canaries.is_empty()),
@@ -250,6 +260,8 @@ impl Controller {
             published: Arc::default(),
             retired: Vec::new(),
             identity: Arc::new(identity),
+            cookies_at: TokioInstant::now() + Cookies::due_in(cookies.as_ref(), now),
+            cookies,
             server: Arc::clone(&server),
             counters,
             saver: Saver::start(state.clone(), home),
@@ -360,6 +372,7 @@ impl Controller {
             self.reload_at,
             self.recheck_at,
             self.credentials.due(),
+            Some(self.cookies_at),
             lapse,
             pending_end,
             recovered,
@@ -395,6 +408,7 @@ impl Controller {
             self.reread_credentials().await;
         }
         self.credentials.look(now);
+        self.rotate_cookies(now);
         if self.canary_at.is_some_and(|at| at <= now) {
             self.canary_at = Some(now + CANARY);
             canary::ask(&self.world.config.server.canaries, canary);
@@ -417,7 +431,9 @@ impl Controller {
     }
 
     fn save_all(&mut self) {
-        self.state.save_cookie_key(&self.identity.cookie_key);
+        if let Some(cookies) = &self.cookies {
+            cookies.save(&mut self.state);
+        }
         self.save_verdicts();
         self.save_files();
     }

@@ -18,6 +18,7 @@
 //! | `canary` | asks a target outside of the service, while the checker doubts itself |
 //! | `report` | makes the status document |
 //! | `watch` | tells when an edit is over |
+//! | `cookies` | the keys of server cookies, kept and rotated |
 //! | `edit` | a drain as an edit of a file |
 //! | `saver` | saves the last good set apart from the controller's task |
 //! | `serials` | serials of zones whose SOA is made here |
@@ -29,6 +30,7 @@
 mod aliases;
 mod canary;
 mod controller;
+mod cookies;
 mod databases;
 mod distress;
 mod drain;

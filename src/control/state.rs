@@ -7,7 +7,7 @@ mod file;
 use std::{
     collections::HashMap,
     fs,
-    io::{self, Read, Write},
+    io::{self, Write},
     net::IpAddr,
     path::PathBuf,
     time::{Duration, SystemTime},
@@ -21,7 +21,7 @@ use super::{
     serials::{Completeness, Earlier},
 };
 use crate::{
-    config::{replenish_descriptors, with_spare_descriptors},
+    config::replenish_descriptors,
     dns::Name,
     health::saved::{self, SavedKey, SavedVerdict, SavedVerdicts},
     steer::{RampKey, SavedFeedback, SavedRecovery},
@@ -351,25 +351,14 @@ impl StateDirectory {
         }
     }
 
-    /// The key of server cookies: the one at hand, or a new one from the system's randomness, which is kept.
-    pub fn cookie_key(&mut self) -> [u8; 16] {
-        if let Some(key) = self.read(COOKIE_KEY).and_then(|octets| octets.try_into().ok()) {
-            return key;
-        }
-        let mut key = [0; 16];
-        if with_spare_descriptors(|| fs::File::open("/dev/urandom"))
-            .and_then(|mut random| random.read_exact(&mut key))
-            .is_err()
-        {
-            key = u128::from(fastrand::u64(..)).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_ne_bytes();
-        }
-        self.write(COOKIE_KEY, &key);
-        key
+    /// The keys of server cookies, as they were saved.
+    pub(super) fn cookies(&self) -> Option<Vec<u8>> {
+        self.read(COOKIE_KEY)
     }
 
-    /// Keeps the key of server cookies, whose file is gone or could not be written.
-    pub(super) fn save_cookie_key(&mut self, key: &[u8; 16]) {
-        self.write(COOKIE_KEY, key);
+    /// Keeps the keys of server cookies.
+    pub(super) fn save_cookies(&mut self, octets: &[u8]) {
+        self.write(COOKIE_KEY, octets);
     }
 
     /// Takes note that a run ends with all of its state saved.
@@ -430,8 +419,6 @@ mod tests {
     fn what_is_saved_is_read_back_and_leaves_no_partial_file() {
         let directory = tempfile::tempdir().unwrap();
         let mut state = StateDirectory::open(directory.path().join("state"));
-        let key = state.cookie_key();
-        assert_eq!(state.cookie_key(), key);
         let serials = HashMap::from([("example.com".parse().unwrap(), SavedSerial { content: 7, serial: 9 })]);
         state.save_serials(&serials);
         assert_eq!(state.serials().unwrap().serials, serials);

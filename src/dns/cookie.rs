@@ -1,14 +1,82 @@
-//! Interoperable server cookies (RFC 7873, RFC 9018 section 4).
+//! Interoperable server cookies (RFC 7873, RFC 9018 section 4), and the keys that they are made with.
+//!
+//! Keys rotate in the stages of RFC 9018 section 5: a key is known as the next one before cookies are made with it, so that servers that
+//! share the keys need not rotate at the same moment, and it verifies cookies made before the rotation afterwards. Those are at
+//! most an hour old when they expire, so that a previous key ends by itself and no act is needed for it.
 
-use std::{hash::Hasher, net::IpAddr};
+use std::{fmt, hash::Hasher, net::IpAddr};
 
 use siphasher::sip::SipHasher24;
 
-/// The server cookie for a client: version 1, the time, and a keyed hash of client cookie, time and address.
-pub fn server_cookie(key: &[u8; 16], client_cookie: [u8; 8], source: IpAddr, now_secs: u32) -> [u8; 16] {
-    let mut cookie = [0; 16];
-    let (head, tail) = cookie.split_at_mut(8);
-    head.copy_from_slice(&(0x0100_0000_0000_0000 | u64::from(now_secs)).to_be_bytes());
+/// How old a server cookie may be, and how far in the future, in seconds (RFC 9018 section 4.3).
+const MAX_AGE_SECS: u32 = 3600;
+const MAX_LEAD_SECS: u32 = 300;
+/// The version of the cookies that RFC 9018 describes.
+const VERSION: u8 = 1;
+
+/// A key of SipHash-2-4. Never printed.
+pub type CookieKey = [u8; 16];
+
+/// The keys of one server, or of servers that share them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CookieKeys {
+    /// Makes cookies and verifies them.
+    pub current: CookieKey,
+    /// Verifies cookies of servers that have rotated already.
+    pub next: CookieKey,
+    /// Verifies cookies that were made before the rotation.
+    pub previous: Option<CookieKey>,
+    /// When `current` took the place of `previous`, in seconds since 1970 modulo 2^32.
+    pub rotated_secs: u32,
+}
+
+impl fmt::Debug for CookieKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CookieKeys").field("rotated_secs", &self.rotated_secs).finish_non_exhaustive()
+    }
+}
+
+impl CookieKeys {
+    /// The keys after a rotation at `now_secs`; `fresh` is the next one from now on.
+    pub fn rotated(&self, fresh: CookieKey, now_secs: u32) -> Self {
+        Self { current: self.next, next: fresh, previous: Some(self.current), rotated_secs: now_secs }
+    }
+
+    /// The server cookie for a client: version 1, the time, and a keyed hash of client cookie, time and address.
+    pub fn server_cookie(&self, client_cookie: [u8; 8], source: IpAddr, now_secs: u32) -> [u8; 16] {
+        let mut cookie = [0; 16];
+        let (head, tail) = cookie.split_at_mut(8);
+        head.copy_from_slice(&(u64::from(VERSION) << 56 | u64::from(now_secs)).to_be_bytes());
+        // SipHash as RFC 9018 has it gives its octets in little-endian order.
+        tail.copy_from_slice(&hash(&self.current, client_cookie, head, source).to_le_bytes());
+        cookie
+    }
+
+    /// Whether `cookie` is one that these keys made for this client within the last hour. Then the client receives what is sent to
+    /// its address. The hashes are compared in constant time.
+    pub fn verify(&self, client_cookie: [u8; 8], cookie: &[u8], source: IpAddr, now_secs: u32) -> bool {
+        let Some((head, tail)) = cookie.split_first_chunk::<8>() else { return false };
+        let Ok(tail) = <[u8; 8]>::try_from(tail) else { return false };
+        // The three octets behind the version are not looked at, but hashed as they came (RFC 9018 section 4.2).
+        let &[version, _, _, _, a, b, c, d] = head;
+        let made_secs = u32::from_be_bytes([a, b, c, d]);
+        if version != VERSION || !is_within(made_secs, now_secs, MAX_AGE_SECS) {
+            return false;
+        }
+        let given = u64::from_le_bytes(tail);
+        let is_of = |key: &CookieKey| hash(key, client_cookie, head, source) ^ given == 0;
+        // Whoever got hold of a previous key cannot use it beyond its time.
+        let previous = self.previous.filter(|_| is_within(made_secs, self.rotated_secs, u32::MAX / 2));
+        is_of(&self.current) | is_of(&self.next) | previous.is_some_and(|key| is_of(&key))
+    }
+}
+
+/// Whether a time lies at most so long before another, or a little after it. Serial number arithmetic (RFC 1982): distances wrap.
+fn is_within(made_secs: u32, now_secs: u32, max_age_secs: u32) -> bool {
+    now_secs.wrapping_sub(made_secs) <= max_age_secs || made_secs.wrapping_sub(now_secs) <= MAX_LEAD_SECS
+}
+
+fn hash(key: &CookieKey, client_cookie: [u8; 8], head: &[u8], source: IpAddr) -> u64 {
     let mut hasher = SipHasher24::new_with_key(key);
     hasher.write(&client_cookie);
     hasher.write(head);
@@ -16,35 +84,23 @@ pub fn server_cookie(key: &[u8; 16], client_cookie: [u8; 8], source: IpAddr, now
         IpAddr::V4(v4) => hasher.write(&v4.octets()),
         IpAddr::V6(v6) => hasher.write(&v6.octets()),
     }
-    // SipHash as RFC 9018 has it gives its octets in little-endian order.
-    tail.copy_from_slice(&hasher.finish().to_le_bytes());
-    cookie
-}
-
-/// How old a server cookie may be, and how far in the future, in seconds (RFC 9018 section 4.3).
-const MAX_AGE_SECS: u32 = 3600;
-const MAX_LEAD_SECS: u32 = 300;
-
-/// Whether `cookie` is one that [`server_cookie`] made for this client not long ago. Then the client receives what is sent
-/// to its address.
-pub fn is_own_cookie(key: &[u8; 16], client_cookie: [u8; 8], cookie: &[u8], source: IpAddr, now_secs: u32) -> bool {
-    let Some(&[_, _, _, _, a, b, c, d, ..]) = cookie.first_chunk::<16>() else { return false };
-    let made_secs = u32::from_be_bytes([a, b, c, d]);
-    // Serial number arithmetic (RFC 1982): both distances wrap.
-    let is_recent =
-        now_secs.wrapping_sub(made_secs) <= MAX_AGE_SECS || made_secs.wrapping_sub(now_secs) <= MAX_LEAD_SECS;
-    is_recent && server_cookie(key, client_cookie, source, made_secs) == cookie
+    hasher.finish()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn keys(current: u128) -> CookieKeys {
+        CookieKeys { current: current.to_be_bytes(), next: [9; 16], previous: None, rotated_secs: 0 }
+    }
+
     #[test]
     fn a_cookie_counts_for_an_hour_for_its_client_alone() {
-        let (key, client, source) = ([7; 16], [1; 8], IpAddr::from([192, 0, 2, 1]));
+        let (keys, client, source) = (keys(7), [1; 8], IpAddr::from([192, 0, 2, 1]));
         let made = 4_294_967_000;
-        let cookie = server_cookie(&key, client, source, made);
+        let cookie = keys.server_cookie(client, source, made);
+        let other_version = [&[2], &cookie[1..]].concat();
         for (client, cookie, source, now, expected, why) in [
             (client, &cookie[..], source, made, true, "its own"),
             (client, &cookie, source, made.wrapping_add(3600), true, "an hour old, over the end of the 32 bits"),
@@ -56,20 +112,68 @@ mod tests {
             (client, &[], source, made, false, "a client cookie alone"),
             (client, &cookie[..15], source, made, false, "cut"),
             (client, &[&cookie[..], &[0]].concat(), source, made, false, "longer than ours are"),
+            (client, &other_version, source, made, false, "of another version"),
         ] {
-            assert_eq!(is_own_cookie(&key, client, cookie, source, now), expected, "{why}");
+            assert_eq!(keys.verify(client, cookie, source, now), expected, "{why}");
         }
     }
 
     #[test]
+    fn a_rotation_verifies_what_was_made_before_it_and_the_old_key_makes_nothing_after_it() {
+        let (first, client, source) = (keys(7), [1; 8], IpAddr::from([192, 0, 2, 1]));
+        let rotation = 100_000;
+        let rotated = first.rotated([8; 16], rotation);
+        assert_eq!((rotated.current, rotated.next, rotated.previous), (first.next, [8; 16], Some(first.current)));
+        let by = |keys: &CookieKeys, made: u32| keys.server_cookie(client, source, made);
+        for (cookie, now, expected, why) in [
+            (by(&first, rotation - 10), rotation + 10, true, "made before the rotation"),
+            (by(&first, rotation - 10), rotation + 3590, true, "until it is an hour old"),
+            (by(&first, rotation - 10), rotation + 3591, false, "and no longer"),
+            (by(&first, rotation + 250), rotation + 250, true, "by a server whose clock is a little behind"),
+            (by(&first, rotation + 301), rotation + 301, false, "by somebody who has an old key"),
+            (by(&rotated, rotation), rotation, true, "by the current key"),
+        ] {
+            assert_eq!(rotated.verify(client, &cookie, source, now), expected, "{why}");
+        }
+        assert!(first.verify(client, &by(&rotated, rotation), source, rotation), "by a server that rotated earlier");
+    }
+
+    /// RFC 9018 appendix A: key, client cookie, source, time and server cookie.
+    const VECTORS: [(u128, u64, &str, u32, u128); 4] = [
+        (KEY, 0x2464_c4ab_cf10_c957, "198.51.100.100", 1_559_731_985, 0x0100_0000_5cf7_9f11_1f81_30c3_eee2_9480),
+        (KEY, 0x2464_c4ab_cf10_c957, "198.51.100.100", 1_559_734_385, 0x0100_0000_5cf7_a871_d4a5_64a1_442a_ca77),
+        (KEY, 0xfc93_fc62_807d_db86, "203.0.113.203", 1_559_734_700, 0x0100_0000_5cf7_a9ac_f73a_7810_aca2_381e),
+        (NEW_KEY, 0x2268_1ab9_7d52_c298, V6, 1_559_741_961, 0x0100_0000_5cf7_c609_a6bb_79d1_6625_507a),
+    ];
+    const KEY: u128 = 0xe5e9_73e5_a6b2_a43f_48e7_dc84_9e37_bfcf;
+    const OLD_KEY: u128 = 0xdd3b_df93_44b6_78b1_85a6_f5cb_60fc_a715;
+    const NEW_KEY: u128 = 0x4455_36bc_d251_3298_075a_5d37_9663_c962;
+    const V6: &str = "2001:db8:220:1:59de:d0f4:8769:82b8";
+
+    #[test]
     fn cookies_are_those_of_rfc_9018_appendix_a() {
-        let key = 0xe5e9_73e5_a6b2_a43f_48e7_dc84_9e37_bfcf_u128.to_be_bytes();
-        let cookie =
-            server_cookie(&key, 0x2464_c4ab_cf10_c957_u64.to_be_bytes(), [198, 51, 100, 100].into(), 1_559_731_985);
-        assert_eq!(u128::from_be_bytes(cookie), 0x0100_0000_5cf7_9f11_1f81_30c3_eee2_9480);
-        let key = 0x4455_36bc_d251_3298_075a_5d37_9663_c962_u128.to_be_bytes();
-        let source = "2001:db8:220:1:59de:d0f4:8769:82b8".parse().unwrap();
-        let cookie = server_cookie(&key, 0x2268_1ab9_7d52_c298_u64.to_be_bytes(), source, 1_559_741_961);
-        assert_eq!(u128::from_be_bytes(cookie), 0x0100_0000_5cf7_c609_a6bb_79d1_6625_507a);
+        for (key, client, source, now, expected) in VECTORS {
+            let (client, source) = (client.to_be_bytes(), source.parse().unwrap());
+            let cookie = keys(key).server_cookie(client, source, now);
+            assert_eq!(u128::from_be_bytes(cookie), expected, "{expected:032x}");
+            assert!(keys(key).verify(client, &cookie, source, now));
+        }
+    }
+
+    #[test]
+    fn cookies_of_rfc_9018_appendix_a_are_verified_with_reserved_octets_and_after_a_rotation() {
+        let reserved = 0x01ab_cdef_5cf7_8f71_a314_227b_6679_ebf5_u128.to_be_bytes();
+        let (client, source) = (0xfc93_fc62_807d_db86_u64.to_be_bytes(), IpAddr::from([203, 0, 113, 203]));
+        assert!(keys(KEY).verify(client, &reserved, source, 0x5cf7_8f71 + 1800), "A.3: hashed as they came");
+        assert!(!keys(KEY).verify(client, &reserved, source, 1_559_734_700), "A.3: more than an hour old");
+        let before = 0x0100_0000_5cf7_c579_2655_6bd0_934c_72f8_u128.to_be_bytes();
+        let (client, now) = (0x2268_1ab9_7d52_c298_u64.to_be_bytes(), 1_559_741_961);
+        let rotated = CookieKeys { next: NEW_KEY.to_be_bytes(), ..keys(OLD_KEY) }.rotated([0; 16], now - 60);
+        assert!(rotated.verify(client, &before, V6.parse().unwrap(), now), "A.4");
+    }
+
+    #[test]
+    fn keys_are_not_printed() {
+        assert_eq!(format!("{:?}", keys(7)), "CookieKeys { rotated_secs: 0, .. }");
     }
 }

@@ -14,7 +14,7 @@ mod rtype;
 mod subnet;
 
 pub use code::{Opcode, Rcode};
-pub use cookie::{is_own_cookie, server_cookie};
+pub use cookie::{CookieKey, CookieKeys};
 pub use edns::{Cookie, Edns, EdnsEcho};
 pub use freshness::freshness_secs;
 pub use lookup_name::LookupName;

@@ -5,10 +5,7 @@ use super::{
     parsed::Parsed,
 };
 use crate::{
-    dns::{
-        Cookie, EdnsEcho, Flags, Full, Mark, Opcode, Rcode, ReplyWriter, Rtype, Section, Tsig, is_own_cookie,
-        server_cookie,
-    },
+    dns::{EdnsEcho, Flags, Full, Mark, Opcode, Rcode, ReplyWriter, Rtype, Section, Tsig},
     snapshot::Identity,
     steer::{DatacenterId, ServiceId},
 };
@@ -28,7 +25,6 @@ pub(super) struct Frame<'o, 'q> {
     has_question: bool,
     edns: Option<EdnsEcho<'q>>,
     parsed: &'q Parsed<'q>,
-    identity: &'q Identity,
     after_question: Mark,
 }
 
@@ -36,7 +32,7 @@ impl<'o, 'q> Frame<'o, 'q> {
     /// Writes the question as it came and keeps room for OPT.
     #[inline]
     pub(super) fn new(identity: &'q Identity, parsed: &'q Parsed<'q>, out: &'o mut [u8]) -> Self {
-        let edns = parsed.edns.as_ref().map(|edns| edns.echo(&identity.nsid));
+        let edns = parsed.edns.as_ref().map(|edns| edns.echo(&identity.nsid, identity.cookies.as_ref()));
         let payload = parsed.edns.as_ref().map_or(512, |edns| edns.udp_payload.clamp(512, EdnsEcho::UDP_PAYLOAD));
         let limit = match parsed.query.transport {
             Transport::Udp => usize::from(payload),
@@ -57,7 +53,6 @@ impl<'o, 'q> Frame<'o, 'q> {
             has_question,
             edns,
             parsed,
-            identity,
         }
     }
 
@@ -79,17 +74,19 @@ impl<'o, 'q> Frame<'o, 'q> {
         self.is_truncated = true;
     }
 
-    /// Bounds a reply to ANY: one that may go to a forged address, over UDP and without a server cookie of ours, has at most
-    /// 512 octets.
+    /// Whether the sender is known to receive what is sent to its address: it completed a handshake, or has a server cookie of ours.
+    /// Without one, or with an invalid one, a query is answered all the same and a fresh cookie sent (RFC 7873 sections 5.2.3 to 5.2.5).
+    #[cold]
+    fn is_sender_proven(&self) -> bool {
+        let Query { transport, source, now_secs, .. } = self.parsed.query;
+        transport != Transport::Udp || self.edns.as_ref().is_some_and(|edns| edns.has_own_cookie(source, now_secs))
+    }
+
+    /// Bounds a reply to ANY: one that may go to a forged address has at most 512 octets.
     #[cold]
     pub(super) fn bound_any(&mut self) {
         const OCTETS: usize = 512;
-        let Parsed { query, edns, .. } = self.parsed;
-        let key = &self.identity.cookie_key;
-        let is_own =
-            |cookie: Cookie<'_>| is_own_cookie(key, *cookie.client, cookie.server, query.source, query.now_secs);
-        let has_own_cookie = edns.as_ref().and_then(|edns| edns.cookie).is_some_and(is_own);
-        if query.transport == Transport::Udp && !has_own_cookie {
+        if !self.is_sender_proven() {
             let reserved = self.edns.as_ref().map_or(0, EdnsEcho::octets);
             self.writer.lower_limit(OCTETS.saturating_sub(reserved));
         }
@@ -144,8 +141,7 @@ impl<'o, 'q> Frame<'o, 'q> {
         let Some(edns) = self.edns.take() else { return Ok(()) };
         self.writer.release(edns.octets());
         let &Query { source, now_secs, .. } = &self.parsed.query;
-        let cookie = |client| server_cookie(&self.identity.cookie_key, client, source, now_secs);
-        edns.write(&mut self.writer, extended_rcode, self.scope, cookie)
+        edns.write(&mut self.writer, extended_rcode, self.scope, (source, now_secs))
     }
 
     /// QR, the opcode, AA and TC as found; RD copied for a QUERY; all others clear, as NSD and Knot do.

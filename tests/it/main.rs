@@ -8,7 +8,7 @@
 //! | `http` | the admin address |
 //! | `balancers` | nginx and HAProxy |
 //! | `upstream` | Knot, in the place of a recursive resolver |
-//! | `aliases` `bindings` `blind` `check` `control` `failures` `files` `health` `held` `hostile` `loads` `logs` `monitors` `regions` `reload` `reports` `resolvers` `scenarios` | the tests |
+//! | `aliases` `bindings` `blind` `check` `control` `cookies` `failures` `files` `health` `held` `hostile` `loads` `logs` `monitors` `regions` `reload` `reports` `resolvers` `scenarios` | the tests |
 
 #![allow(
     dead_code,
@@ -27,6 +27,7 @@ mod bindings;
 mod blind;
 mod check;
 mod control;
+mod cookies;
 mod failures;
 mod files;
 mod harness;

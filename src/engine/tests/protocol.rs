@@ -2,11 +2,13 @@
 
 use super::{OPT, ask, lookup::EXAMPLE, request, shown, snapshot, zone};
 use crate::{
-    dns::{Rcode, Rtype, server_cookie},
+    dns::{CookieKeys, Rcode, Rtype},
     engine::{Ignored, Transport},
     snapshot::{Identity, Snapshot},
     zone::Zones,
 };
+
+const KEYS: CookieKeys = CookieKeys { current: [7; 16], next: [8; 16], previous: None, rotated_secs: 0 };
 
 fn example() -> Snapshot {
     snapshot(&[("example.com.", EXAMPLE)])
@@ -114,7 +116,7 @@ fn opt_is_answered_with_opt() {
 
 #[test]
 fn options_are_answered_where_they_were_asked_for() {
-    let identity = Identity { nsid: (*b"fra-1").into(), cookie_key: [7; 16] }.into();
+    let identity = Identity { nsid: (*b"fra-1").into(), cookies: Some(KEYS) }.into();
     let snapshot = Snapshot { identity, ..example() };
     let ask_with = |options: &[u8]| {
         ask(&snapshot, &request("www.example.com", Rtype::A, &opt(options)), Transport::Udp).unwrap().0
@@ -125,6 +127,14 @@ fn options_are_answered_where_they_were_asked_for() {
     assert_eq!(reply[reply.len() - 28..reply.len() - 12], *b"\0\x0a\0\x18abcdefgh\x01\0\0\0", "RFC 9018");
     let reply = ask_with(b"\0\x08\0\x07\0\x01\x18\0\xc0\0\x02");
     assert!(reply.ends_with(b"\0\x08\0\x07\0\x01\x18\0\xc0\0\x02"), "RFC 7871: static records have scope 0");
+}
+
+#[test]
+fn a_server_without_cookie_keys_sends_no_cookie() {
+    let message = request("www.example.com", Rtype::A, &opt(b"\0\x0a\0\x08abcdefgh"));
+    let (reply, tally) = ask(&example(), &message, Transport::Udp).unwrap();
+    assert_eq!(tally.rcode, Rcode::NOERROR);
+    assert!(reply.ends_with(b"\0\0\x29\x04\xd0\0\0\0\0\0\0"), "{reply:?}");
 }
 
 #[test]
@@ -202,9 +212,10 @@ fn any_has_512_octets_at_most_where_the_sender_may_be_forged() {
         "{addresses}many.example.com. 60 TXT {long} {long} {long}\nbig.example.com. 60 TXT {long} {long} {long}\n\
          few.example.com. 60 TXT {long} {long} {long}\nfew.example.com. 60 A @192.0.2.1"
     );
-    let snapshot = super::snapshot(&[("example.com.", &zone)]);
+    let identity = Identity { cookies: Some(KEYS), ..Identity::default() }.into();
+    let snapshot = Snapshot { identity, ..super::snapshot(&[("example.com.", &zone)]) };
     let client = [1, 2, 3, 4, 5, 6, 7, 8];
-    let server = |source: [u8; 4]| server_cookie(&[0; 16], client, source.into(), 0);
+    let server = |source: [u8; 4]| KEYS.server_cookie(client, source.into(), 0);
     let cookie = |server: &[u8]| opt(&[&[0, 10, 0, 8 + server.len() as u8][..], &client, server].concat());
     let (own, foreign) = (cookie(&server([192, 0, 2, 99])), cookie(&server([192, 0, 2, 98])));
     for (why, name, options, transport, expected) in [

@@ -50,7 +50,10 @@ fn snapshot(nsid: &[u8]) -> Snapshot {
     let topology = Topology::new(datacenters, Vec::new(), Vec::new(), Vec::new(), Vec::new());
     Snapshot {
         zones: Arc::new(zones),
-        identity: Arc::new(Identity { nsid: nsid.into(), cookie_key: [7; 16] }),
+        identity: Arc::new(Identity {
+            nsid: nsid.into(),
+            cookies: Some(crate::dns::CookieKeys { current: [7; 16], next: [8; 16], previous: None, rotated_secs: 0 }),
+        }),
         databases: Arc::new(Databases::new(vec![Arc::new(berlin())])),
         topology: Arc::new(topology),
         ..Snapshot::default()

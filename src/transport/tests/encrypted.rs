@@ -61,7 +61,10 @@ async fn kdig_is_answered_over_https_with_edns_as_the_engine_wrote_it() {
     let counters = Counters::new();
     let snapshots = snapshots();
     let mut snapshot = Snapshot::default();
-    snapshot.identity = Arc::new(crate::snapshot::Identity { nsid: Box::from(*b"fra-1"), cookie_key: [7; 16] });
+    snapshot.identity = Arc::new(crate::snapshot::Identity {
+        nsid: Box::from(*b"fra-1"),
+        cookies: Some(crate::dns::CookieKeys { current: [7; 16], next: [8; 16], previous: None, rotated_secs: 0 }),
+    });
     snapshots.store(Arc::new(snapshot));
     let mut streams = Streams::new(&snapshots, &counters, Limits::default()).unwrap();
     let resource = HttpsResource { path: "/dns-query".into(), http1: true, http3_port: None };
