@@ -120,15 +120,16 @@ impl Checker {
     }
 
     async fn probe(&self, literal: &str, address: SocketAddr) -> Result<Pass, Trouble> {
-        match self.kind.as_ref().map_err(Clone::clone)? {
+        let probed = match self.kind.as_ref().map_err(Clone::clone)? {
             Kind::Tcp => tcp::probe(address).await.map(|()| Pass::default()),
             Kind::Http(probe) => probe.probe(literal, address).await,
             Kind::Tls(probe) => probe.probe(literal, address).await,
             Kind::Grpc(probe) => probe.probe(literal, address).await,
             Kind::Dns(probe) => probe.probe(address).await,
             Kind::Icmp(probe) => probe.probe(address.ip()).await,
-            Kind::Exec(probe) => probe.probe(literal).await,
-        }
+            Kind::Exec(probe) => return probe.probe(literal).await,
+        };
+        probed.map_err(|trouble| trouble.at(address))
     }
 }
 
@@ -204,16 +205,13 @@ async fn probe_any(checker: &Arc<Checker>, host: String, addresses: Vec<SocketAd
         let (checker, host) = (Arc::clone(checker), host.clone());
         attempts.spawn(async move { checker.probe(&host, address).await });
     }
-    let mut worst = Trouble::from(Failure::Unresolved);
+    let mut trouble = Trouble::from(Failure::Unresolved);
     while let Some(attempt) = attempts.join_next().await {
-        let trouble = match attempt {
+        trouble = trouble.and(match attempt {
             Ok(Ok(pass)) => return Ok(pass),
             Ok(Err(trouble)) => trouble,
             Err(error) => Trouble::Ours(NoResult::Internal, io::Error::other(error)),
-        };
-        if !matches!(worst, Trouble::Ours(..)) {
-            worst = trouble;
-        }
+        });
     }
-    Err(worst)
+    Err(trouble)
 }

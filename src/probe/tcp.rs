@@ -1,6 +1,9 @@
 //! TCP: a connection that opens. Also the first step of the other kinds.
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
 
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -57,11 +60,63 @@ impl Trouble {
         Self::Ours(NoResult::Internal, error)
     }
 
+    /// The trouble of a target whose addresses were probed one after the other: one that could not be probed may be the one that
+    /// works.
+    pub(super) fn and(self, later: Self) -> Self {
+        match self {
+            Self::Ours(..) => self,
+            Self::Target(_) => later,
+        }
+    }
+
+    /// The trouble of probing this address. The system gives one error for a lack of ports and for a lack of a source address, as of a
+    /// host without IPv6: the latter means that there is no way to the target.
+    pub(super) fn at(self, address: SocketAddr) -> Self {
+        match self {
+            Self::Ours(NoResult::Ports, _) if !has_source(address) => Failure::Unreachable.into(),
+            trouble => trouble,
+        }
+    }
+
     /// Why a name was not resolved.
     pub(super) fn of_resolution(error: io::Error) -> Self {
         match NoResult::of_resolution(&error) {
             Some(reason) => Self::Ours(reason, error),
             None => Failure::Unresolved.into(),
         }
+    }
+}
+
+/// Whether the system has an address of its own from which it reaches another. Sends nothing.
+fn has_source(address: SocketAddr) -> bool {
+    let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let unreachable = [libc::EADDRNOTAVAIL, libc::ENETUNREACH, libc::EAFNOSUPPORT];
+    let connected = std::net::UdpSocket::bind((any, 0)).and_then(|socket| socket.connect(address));
+    // Any other error is a lack of a descriptor or of memory, and says nothing of the way.
+    !connected.is_err_and(|error| error.raw_os_error().is_some_and(|code| unreachable.contains(&code)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn no_port() -> Trouble {
+        io::Error::from_raw_os_error(libc::EADDRNOTAVAIL).into()
+    }
+
+    #[test]
+    fn an_address_that_could_not_be_probed_leaves_its_target_without_a_result() {
+        let refused = || Trouble::from(Failure::Refused);
+        assert!(matches!(refused().and(no_port()), Trouble::Ours(NoResult::Ports, _)));
+        assert!(matches!(no_port().and(refused()), Trouble::Ours(NoResult::Ports, _)));
+        assert!(matches!(refused().and(Failure::Closed.into()), Trouble::Target(Failure::Closed)), "the later one");
+    }
+
+    #[test]
+    fn a_host_without_ipv6_has_no_way_to_an_address_of_it_and_no_lack_of_ports() {
+        assert!(matches!(no_port().at("127.0.0.1:80".parse().unwrap()), Trouble::Ours(NoResult::Ports, _)));
+        let address = "[::1]:80".parse().unwrap();
+        let has_ipv6 = std::net::UdpSocket::bind("[::1]:0").is_ok();
+        assert_eq!(matches!(no_port().at(address), Trouble::Target(Failure::Unreachable)), !has_ipv6);
     }
 }

@@ -123,20 +123,20 @@ async fn open(address: SocketAddr) -> Result<TcpStream, Trouble> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_zero_linger()?;
     socket.set_nodelay(true)?;
-    Ok(socket.connect(address).await?)
+    socket.connect(address).await.map_err(|error| Trouble::from(error).at(address))
 }
 
 /// Opens a connection to the first address of a name that takes one.
 async fn open_any(host: &str, port: u16) -> Result<TcpStream, Trouble> {
     let addresses = lookup_host((host, port)).await.map_err(Trouble::of_resolution)?;
-    let mut result = Err(Failure::Unresolved.into());
+    let mut trouble = Trouble::from(Failure::Unresolved);
     for address in addresses.take(MOST_ADDRESSES) {
-        result = open(address).await;
-        if result.is_ok() {
-            break;
+        match open(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(later) => trouble = trouble.and(later),
         }
     }
-    result
+    Err(trouble)
 }
 
 async fn hear<'s>(response: Response<Incoming>, mut reader: Reader<'s>) -> Result<Reader<'s>, Stop> {
