@@ -87,7 +87,7 @@ impl<'n, 'm> Group<'n, 'm> {
         }
         let leads: Each<_> = self.pairs().map(|(member, name)| member.parsed.lead(zones, name)).collect();
         if !is_alone {
-            fetch_names(&self.members, &leads);
+            fetch_names(&self.members, &*self.names, &leads);
         }
         let findings: Each<_> =
             self.pairs().zip(&leads).map(|((member, name), &lead)| member.parsed.follow(zones, name, lead)).collect();
@@ -112,10 +112,10 @@ fn fetch<T: Into<u32>>(readings: impl Iterator<Item = T>) {
 }
 
 /// Fetches the names, with their records.
-fn fetch_names(members: &[Member<'_>], leads: &[Lead<'_>]) {
-    let leads = members.iter().zip(leads).map(|(member, &lead)| (lead, member.parsed.hashed));
-    fetch(leads.clone().map(|(lead, hashed)| lead.first_cell(hashed)));
-    let octets: Each<_> = leads.map(|(lead, hashed)| lead.octets(hashed)).collect();
+fn fetch_names(members: &[Member<'_>], names: &[LookupName], leads: &[Lead<'_>]) {
+    let leads = members.iter().zip(names).zip(leads).map(|((member, name), &lead)| (lead, name, member.parsed.hashed));
+    fetch(leads.clone().map(|(lead, _, hashed)| lead.first_cell(hashed)));
+    let octets: Each<_> = leads.map(|(lead, name, hashed)| lead.octets(name, hashed)).collect();
     fetch(octets.iter().flat_map(|octets| [octets.first(), octets.last()]).flatten().copied());
 }
 

@@ -9,7 +9,7 @@ use super::{
     content::{NONE, StoredNode, Zone, is_wildcard},
     draft::{DraftNode, Refusal},
     error::{RecordError, ZoneError},
-    hash::hash,
+    hash::{LOADS, hash, hash_by},
     index::Index,
     rdata,
     record::Record,
@@ -26,6 +26,7 @@ pub struct ZoneBuilder {
     /// Names and, after each, its RRsets, as the zone will have them.
     arena: Vec<u8>,
     nodes: Vec<StoredNode>,
+    /// By the hash for loads: the seed of queries may be known to whoever measures replies.
     index: HashTable<u32>,
     /// The node whose records are coming at present.
     open: (u32, DraftNode),
@@ -177,7 +178,7 @@ impl ZoneBuilder {
         let Self { apex, client_subnet, whoami, mut arena, mut nodes, .. } = self;
         arena.shrink_to_fit();
         nodes.shrink_to_fit();
-        let index = Index::of(nodes.iter().map(|node| hash(name_of(node, &arena))));
+        let index = Index::of(nodes.iter().map(|node| name_of(node, &arena)));
         let has_wildcards = nodes.iter().any(|node| is_wildcard(name_of(node, &arena)));
         let label_counts = nodes.iter().fold(0, |counts, node| counts | 1_u128 << node.labels);
         let mut zone = Zone {
@@ -263,7 +264,8 @@ impl ZoneBuilder {
     }
 
     fn find_node(&self, wire: &[u8]) -> Option<u32> {
-        self.index.find(hash(wire), |&number| name_of(&self.nodes[number as usize], &self.arena) == wire).copied()
+        let is_it = |&number: &u32| name_of(&self.nodes[number as usize], &self.arena) == wire;
+        self.index.find(hash_by(LOADS, wire), is_it).copied()
     }
 
     /// As [`find_node`](Self::find_node); most records have the owner of the one before.
@@ -285,7 +287,8 @@ impl ZoneBuilder {
         });
         self.arena.extend_from_slice(wire);
         let (nodes, arena) = (&self.nodes, &self.arena);
-        self.index.insert_unique(hash(wire), number, |&number| hash(name_of(&nodes[number as usize], arena)));
+        let hash_of = |&number: &u32| hash_by(LOADS, name_of(&nodes[number as usize], arena));
+        self.index.insert_unique(hash_by(LOADS, wire), number, hash_of);
         number
     }
 }

@@ -65,13 +65,13 @@ impl Zone {
     }
 
     pub(super) fn node_of_wire(&self, wire: &[u8], hash: u64) -> Option<Node<'_>> {
-        let number = self.index.find(hash, |number| self.name_of(number) == wire)?;
+        let number = self.index.find(wire, hash, |number| self.name_of(number))?;
         Some(Node { zone: self, number })
     }
 
-    /// The node of the name that has this hash, but for a few that only look alike.
-    pub(super) fn probable_node(&self, hash: u64) -> Option<Node<'_>> {
-        let number = self.index.find(hash, |_| true)?;
+    /// The node that most likely has this name; `None` where no node has it.
+    pub(super) fn probable_node(&self, wire: &[u8], hash: u64) -> Option<Node<'_>> {
+        let number = self.index.find_probable(wire, hash, |number| self.name_of(number))?;
         Some(Node { zone: self, number })
     }
 

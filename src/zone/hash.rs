@@ -1,12 +1,99 @@
-//! The one hash of names, so that a hash worked out once serves every table.
+//! The hash of names. One computed hash of a name serves every table that the name is looked up in.
+//!
+//! The seeds belong to the process. With seeds that everybody knows, a zone file of 3 MB could hold names that all fall into one
+//! run of cells, and each query for an absent name would read the whole run, on threads that all zones share. So nothing may
+//! depend on a hash across runs: not the order of anything, not an answer.
 
-use std::hash::{BuildHasher, Hasher};
+use std::{hash::Hasher as _, sync::OnceLock};
 
-use foldhash::fast::FixedState;
+use foldhash::{SharedSeed, fast::FoldHasher};
 
-/// The hash of a lower-cased wire name. The seed is fixed: the keys come from configuration, and a query only looks up.
+/// The number of seeds.
+pub(super) const SEEDS: usize = 4;
+/// The seed of names in queries.
+pub(super) const QUERIES: usize = 0;
+/// The seeds of tables in which names make too long a run under the seed of queries.
+pub(super) const SPARE: [usize; 2] = [1, 2];
+/// The seed of tables that only a load uses. The time of a reply says nothing about it.
+pub(super) const LOADS: usize = 3;
+
+/// The seeds of this process, once the first name was hashed or they were set.
+static SEEDS_OF_PROCESS: OnceLock<[Seed; SEEDS]> = OnceLock::new();
+
+/// One seed: foldhash multiplies names by the shared part, so that a known shared part makes collisions under every own part.
+pub(super) struct Seed {
+    own: u64,
+    shared: SharedSeed,
+}
+
+impl Seed {
+    pub(super) const fn new([own, shared]: [u64; 2]) -> Self {
+        Self { own, shared: SharedSeed::from_u64(shared) }
+    }
+
+    /// The hash of a lower-cased wire name under this seed.
+    #[inline(always)]
+    pub(super) fn hash(&self, wire: &[u8]) -> u64 {
+        let mut hasher = FoldHasher::with_seed(self.own, &self.shared);
+        hasher.write(wire);
+        hasher.finish()
+    }
+}
+
+/// Sets the seeds of this process, from the system's random source. Without a call they are fixed, for tests and benchmarks.
+///
+/// # Errors
+/// A name was hashed or seeds were set before: the tables that exist depend on the earlier seeds, which stay in force.
+pub fn set_hash_seeds(random: [[u64; 2]; 4]) -> Result<(), SeedsInUse> {
+    SEEDS_OF_PROCESS.set(random.map(Seed::new)).map_err(|_| SeedsInUse)
+}
+
+/// The hash seeds are in use and cannot change any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeedsInUse;
+
+impl std::fmt::Display for SeedsInUse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("names were hashed before the hash seeds were set")
+    }
+}
+
+impl std::error::Error for SeedsInUse {}
+
+#[inline(always)]
+fn seeds() -> &'static [Seed; SEEDS] {
+    SEEDS_OF_PROCESS.get_or_init(|| [1, 2, 3, 4].map(|seed| Seed::new([seed, !seed])))
+}
+
+/// The hash of a lower-cased wire name under the seed of queries.
+#[inline]
 pub(crate) fn hash(wire: &[u8]) -> u64 {
-    let mut hasher = FixedState::with_seed(0x706f_7274_6f6c_616e).build_hasher();
-    hasher.write(wire);
-    hasher.finish()
+    seeds()[QUERIES].hash(wire)
+}
+
+/// The hash of a lower-cased wire name under the seed with this number.
+pub(super) fn hash_by(seed: usize, wire: &[u8]) -> u64 {
+    seeds()[seed].hash(wire)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_seeds_make_the_same_hashes() {
+        let name = b"\x03www\x04test\0";
+        let mut hashes: Vec<u64> = (0..SEEDS).map(|seed| hash_by(seed, name)).collect();
+        assert_eq!(hashes[QUERIES], hash(name));
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), SEEDS);
+    }
+
+    #[test]
+    fn seeds_do_not_change_once_a_name_was_hashed() {
+        let before = hash(b"\x01a\0");
+        assert_eq!(set_hash_seeds([[7, 8]; 4]), Err(SeedsInUse));
+        assert_eq!(hash(b"\x01a\0"), before);
+    }
 }

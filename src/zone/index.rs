@@ -1,12 +1,122 @@
-//! From the hash of a name to its number, for names that no longer change; nearly every look costs one cache line.
+//! From a name to its number, for names that no longer change; nearly every search costs one cache line.
 //!
 //! Cells in open addressing with linear probing, at most two in three used. A cell is a number and, in the bits that no number
 //! needs, bits of the hash, so that hardly any name is read in vain: of a million, one in two thousand or so. Where the first
 //! cell of a hash lies is known without reading any other, and so it can be fetched ahead.
+//!
+//! A search is bounded whatever the names are. No run of used cells is longer than [`LONGEST_RUN`]: names that make a longer one
+//! under the seed of queries are hashed by a spare seed. Should they make a longer one under each of those as well, which takes
+//! a writer who knows all seeds of the process, they are sorted, and a search halves the list at each step.
+
+use super::hash::{SPARE, hash, hash_by};
+
+/// The longest run of used cells. A search reads one cell more at most, 2 KiB in all. Among 2^21 cells, a random seed makes a
+/// longer run once in 2^32 times: a run of k cells starts at a given cell with a probability of e^(-0.072 k).
+const LONGEST_RUN: usize = 512;
+
+/// Numbers from 0 on by name.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    /// By the hash under the seed of queries; without a cell where that seed makes too long a run.
+    table: Table,
+    /// How names are found where `table` has no cell.
+    instead: Instead,
+}
+
+#[derive(Debug, Default)]
+enum Instead {
+    /// All names are in the table.
+    #[default]
+    Nothing,
+    /// A table by the hash under the spare seed with this number.
+    Spare(usize, Box<Table>),
+    /// The numbers in the order of their names.
+    Sorted(Box<[u32]>),
+}
+
+impl Index {
+    /// The first name gets number 0, the next 1, and so on. Of equal names, the first is found.
+    ///
+    /// # Panics
+    /// From 2^32 - 1 names on, which no zone has: a zone is at most 4 GiB.
+    pub(super) fn of<'n>(names: impl ExactSizeIterator<Item = &'n [u8]> + Clone) -> Self {
+        Self::hashed_by(names, hash, hash_by)
+    }
+
+    fn hashed_by<'n>(
+        names: impl ExactSizeIterator<Item = &'n [u8]> + Clone,
+        hash: impl Fn(&[u8]) -> u64,
+        hash_by: impl Fn(usize, &[u8]) -> u64,
+    ) -> Self {
+        if let Some(table) = Table::of(names.clone().map(hash)) {
+            return Self { table, instead: Instead::Nothing };
+        }
+        for seed in SPARE {
+            if let Some(table) = Table::of(names.clone().map(|name| hash_by(seed, name))) {
+                return Self { table: Table::without_cells(), instead: Instead::Spare(seed, Box::new(table)) };
+            }
+        }
+        let mut sorted: Vec<(&[u8], u32)> = names.zip(0..).collect();
+        sorted.sort_unstable();
+        sorted.dedup_by_key(|(name, _)| *name);
+        let numbers = sorted.into_iter().map(|(_, number)| number).collect();
+        Self { table: Table::without_cells(), instead: Instead::Sorted(numbers) }
+    }
+
+    /// The number of a name with this hash; `name_of` gives the name of a number.
+    #[inline]
+    pub(super) fn find<'n>(&self, wire: &[u8], hash: u64, name_of: impl Fn(u32) -> &'n [u8]) -> Option<u32> {
+        match self.table.find(hash, |number| name_of(number) == wire) {
+            Search::Ended(number) => number,
+            Search::NoCells => self.find_instead(wire, name_of),
+        }
+    }
+
+    /// A number whose name probably is this one, without reading any name as a rule: `None` only where the name has no number.
+    #[inline]
+    pub(super) fn find_probable<'n>(&self, wire: &[u8], hash: u64, name_of: impl Fn(u32) -> &'n [u8]) -> Option<u32> {
+        match self.table.find(hash, |_| true) {
+            Search::Ended(number) => number,
+            Search::NoCells => self.find_instead(wire, name_of),
+        }
+    }
+
+    #[cold]
+    fn find_instead<'n>(&self, wire: &[u8], name_of: impl Fn(u32) -> &'n [u8]) -> Option<u32> {
+        match &self.instead {
+            Instead::Nothing => None,
+            Instead::Spare(seed, table) => match table.find(hash_by(*seed, wire), |number| name_of(number) == wire) {
+                Search::Ended(number) => number,
+                Search::NoCells => None,
+            },
+            Instead::Sorted(numbers) => {
+                let found = numbers.binary_search_by(|&number| name_of(number).cmp(wire));
+                found.ok().map(|at| numbers[at])
+            }
+        }
+    }
+
+    /// The first cell that [`Index::find`] will read.
+    #[inline]
+    pub(super) fn first_cell(&self, hash: u64) -> u32 {
+        self.table.cells.get(self.table.home(hash)).copied().unwrap_or(EMPTY)
+    }
+
+    /// Memory held, in octets.
+    pub(super) fn memory_octets(&self) -> usize {
+        let instead = match &self.instead {
+            Instead::Nothing => 0,
+            Instead::Spare(_, table) => size_of_val(&*table.cells),
+            Instead::Sorted(numbers) => size_of_val(&**numbers),
+        };
+        size_of_val(&*self.table.cells) + instead
+    }
+}
 
 /// Numbers from 0 on by hash.
 #[derive(Debug)]
-pub(super) struct Index {
+struct Table {
+    /// A power of two of them, or none.
     cells: Box<[u32]>,
     /// Ones where a cell has its number; all ones there say that the cell is empty.
     number_mask: u32,
@@ -14,63 +124,81 @@ pub(super) struct Index {
 
 const EMPTY: u32 = u32::MAX;
 
-impl Index {
-    /// The first hash gets number 0, the next 1, and so on.
-    ///
-    /// # Panics
-    /// From 2^32 - 1 numbers on, of which nobody has that many: a zone is at most 4 GiB.
-    pub(super) fn of(hashes: impl ExactSizeIterator<Item = u64>) -> Self {
+/// What a search in a table came to.
+enum Search {
+    /// The number, where there is one.
+    Ended(Option<u32>),
+    /// The table has no cells: it knows nothing about the name.
+    NoCells,
+}
+
+impl Table {
+    /// `None` where a run of used cells is longer than [`LONGEST_RUN`]. Takes no more than that many steps for a hash.
+    fn of(hashes: impl ExactSizeIterator<Item = u64>) -> Option<Self> {
         let count = u32::try_from(hashes.len()).ok().filter(|&count| count < EMPTY).expect("numbers have 32 bits");
         let number_mask = u32::MAX.checked_shr(count.leading_zeros()).unwrap_or(0);
         let cells = vec![EMPTY; (count as usize * 3 / 2 + 1).next_power_of_two()].into_boxed_slice();
-        let mut index = Self { cells, number_mask };
+        let mut table = Self { cells, number_mask };
         for (number, hash) in (0..count).zip(hashes) {
-            let mut at = index.home(hash);
-            while index.cells[at] != EMPTY {
-                at = index.after(at);
-            }
-            index.cells[at] = index.tag(hash) | number;
+            let free = table.free_cell(hash)?;
+            table.cells[free] = table.tag(hash) | number;
         }
-        index
+        (table.longest_run() <= LONGEST_RUN).then_some(table)
+    }
+
+    fn without_cells() -> Self {
+        Self { cells: Box::default(), number_mask: 0 }
+    }
+
+    fn free_cell(&self, hash: u64) -> Option<usize> {
+        let mut at = self.home(hash);
+        for _ in 0..=LONGEST_RUN {
+            if self.cells[at] == EMPTY {
+                return Some(at);
+            }
+            at = self.after(at);
+        }
+        None
+    }
+
+    /// How many used cells stand in a row, at most. The row goes on from the last cell to the first.
+    fn longest_run(&self) -> usize {
+        let (mut longest, mut run) = (0, 0);
+        // The first cells twice, for the run that the end of the table cuts in two.
+        for &cell in self.cells.iter().chain(self.cells.iter().take(LONGEST_RUN + 1)) {
+            run = if cell == EMPTY { 0 } else { run + 1 };
+            longest = longest.max(run);
+        }
+        longest
     }
 
     /// The number with this hash for which `is_it` holds.
     #[inline]
-    pub(super) fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+    fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Search {
         let tag = self.tag(hash);
         let mut at = self.home(hash);
-        loop {
-            let cell = self.cells[at];
+        // The check of the bound, which a read of a cell has anyway, also finds a table without cells.
+        while let Some(&cell) = self.cells.get(at) {
             if cell == EMPTY {
-                return None;
+                return Search::Ended(None);
             }
             let number = cell & self.number_mask;
             if cell & !self.number_mask == tag && is_it(number) {
-                return Some(number);
+                return Search::Ended(Some(number));
             }
             at = self.after(at);
         }
-    }
-
-    /// The first cell that [`Index::find`] will read.
-    #[inline]
-    pub(super) fn first_cell(&self, hash: u64) -> u32 {
-        self.cells[self.home(hash)]
-    }
-
-    /// Memory held, in octets.
-    pub(super) fn memory_octets(&self) -> usize {
-        size_of_val(&*self.cells)
+        Search::NoCells
     }
 
     #[inline]
     fn home(&self, hash: u64) -> usize {
-        hash as usize & (self.cells.len() - 1)
+        hash as usize & self.cells.len().wrapping_sub(1)
     }
 
     #[inline]
     fn after(&self, at: usize) -> usize {
-        (at + 1) & (self.cells.len() - 1)
+        (at + 1) & self.cells.len().wrapping_sub(1)
     }
 
     /// Of the upper half: the lower says where the cell is.
@@ -80,9 +208,10 @@ impl Index {
     }
 }
 
-impl Default for Index {
+impl Default for Table {
+    /// A table of no names.
     fn default() -> Self {
-        Self::of(std::iter::empty())
+        Self { cells: Box::new([EMPTY]), number_mask: 0 }
     }
 }
 
@@ -91,11 +220,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::zone::hash::{LOADS, QUERIES, Seed};
+
+    fn find(table: &Table, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        match table.find(hash, is_it) {
+            Search::Ended(number) => number,
+            Search::NoCells => panic!("a table of names has cells"),
+        }
+    }
 
     #[test]
     fn an_empty_index_finds_nothing() {
-        assert_eq!(Index::default().find(0, |_| true), None);
-        assert_eq!(Index::default().find(u64::MAX, |_| true), None);
+        for index in [Index::default(), Index::of(std::iter::empty())] {
+            assert_eq!(index.find(b"\0", 0, |_| b"\0"), None);
+            assert_eq!(index.find(b"\0", u64::MAX, |_| b"\0"), None);
+        }
     }
 
     proptest! {
@@ -105,14 +244,86 @@ mod tests {
             hashes in prop::collection::vec(prop_oneof![0..8_u64, any::<u64>().prop_map(|hash| hash & 0xffff_ffff_0000_0003), any::<u64>()], 0..300),
             absent in any::<u64>(),
         ) {
-            let index = Index::of(hashes.iter().copied());
+            let table = Table::of(hashes.iter().copied()).unwrap();
             for (number, &hash) in (0_u32..).zip(&hashes) {
-                prop_assert_eq!(index.find(hash, |found| found == number), Some(number));
-                prop_assert_eq!(index.find(hash, |found| hashes[found as usize] == hash && found > number), {
+                prop_assert_eq!(find(&table, hash, |found| found == number), Some(number));
+                prop_assert_eq!(find(&table, hash, |found| hashes[found as usize] == hash && found > number), {
                     hashes.iter().zip(0_u32..).find(|&(&other, found)| other == hash && found > number).map(|(_, found)| found)
                 });
             }
-            prop_assert_eq!(index.find(absent, |found| hashes[found as usize] == absent), hashes.iter().position(|&hash| hash == absent).map(|at| at as u32));
+            prop_assert_eq!(find(&table, absent, |found| hashes[found as usize] == absent), hashes.iter().position(|&hash| hash == absent).map(|at| at as u32));
         }
+    }
+
+    /// Wire names `n00000.test` and so on for which `is_chosen` holds.
+    fn chosen_names(count: usize, is_chosen: impl Fn(&[u8]) -> bool) -> Vec<Vec<u8>> {
+        let name = |number: u64| format!("\x08n{number:07x}\x04test\0").into_bytes();
+        (0..).map(name).filter(|name| is_chosen(name)).take(count).collect()
+    }
+
+    /// What an attacker who knows `seed` makes: more names of one home cell than a run may have, in a table of 2^12 cells.
+    fn flood(seed: usize) -> Vec<Vec<u8>> {
+        let flood = chosen_names(LONGEST_RUN + 100, |name| hash_by(seed, name) & 0xfff == 0xffe);
+        let others = chosen_names(2000, |name| !flood.iter().any(|other| other == name));
+        [flood, others].concat()
+    }
+
+    fn assert_finds_all(index: &Index, names: &[Vec<u8>]) {
+        let name_of = |number: u32| &*names[number as usize];
+        for (number, name) in (0_u32..).zip(names) {
+            assert_eq!(index.find(name, hash(name), name_of), Some(number));
+            assert_eq!(index.find_probable(name, hash(name), name_of), Some(number));
+        }
+        for name in chosen_names(3000, |_| true) {
+            let absent = [b"\x01x", &*name].concat();
+            assert_eq!(index.find(&absent, hash(&absent), name_of), None);
+        }
+    }
+
+    #[test]
+    fn names_chosen_for_a_known_seed_make_no_long_run_under_a_random_one() {
+        let names = flood(LOADS);
+        assert!(Table::of(names.iter().map(|name| hash_by(LOADS, name))).is_none(), "the attack works");
+        let mut random = fastrand::Rng::new();
+        for _ in 0..20 {
+            let seed = Seed::new([random.u64(..), random.u64(..)]);
+            assert!(Table::of(names.iter().map(|name| seed.hash(name))).is_some());
+        }
+    }
+
+    #[test]
+    fn names_that_make_too_long_a_run_are_hashed_by_a_spare_seed() {
+        let names = flood(QUERIES);
+        let index = Index::of(names.iter().map(|name| &**name));
+        assert!(matches!(index.instead, Instead::Spare(1, _)), "{:?}", index.instead);
+        assert_finds_all(&index, &names);
+    }
+
+    #[test]
+    fn names_that_make_too_long_a_run_under_every_seed_are_sorted() {
+        let names = flood(LOADS);
+        let index = Index::hashed_by(names.iter().map(|name| &**name), |_| 5, |_, _| 5);
+        assert!(matches!(index.instead, Instead::Sorted(_)), "{:?}", index.instead);
+        assert_finds_all(&index, &names);
+    }
+
+    #[test]
+    fn a_run_of_names_that_each_have_their_own_home_cell_is_too_long_as_well() {
+        // No insertion passes another name here, but the search for an absent name passes all.
+        let in_a_row = |count: usize| Table::of((0..count).map(|at| at as u64));
+        assert!(in_a_row(LONGEST_RUN).is_some());
+        assert!(in_a_row(LONGEST_RUN + 1).is_none());
+    }
+
+    #[test]
+    fn a_run_goes_on_from_the_last_cell_to_the_first() {
+        let half = LONGEST_RUN as u64 / 2;
+        let around = |before: u64| {
+            let hashes: Vec<u64> = (1024 - before..1024).chain(0..half).collect();
+            assert_eq!((hashes.len() * 3 / 2 + 1).next_power_of_two(), 1024);
+            Table::of(hashes.into_iter())
+        };
+        assert!(around(half).is_some());
+        assert!(around(half + 1).is_none());
     }
 }

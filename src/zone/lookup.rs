@@ -62,12 +62,12 @@ impl<'z> Lead<'z> {
         }
     }
 
-    /// The octets that will most likely be read to follow it: a name, and the records behind it.
+    /// The octets that will most likely be read to follow this lead of a name with that hash: a name, and the records behind it.
     #[inline]
-    pub(crate) fn octets(self, hashed: u64) -> &'z [u8] {
+    pub(crate) fn octets(self, name: &LookupName, hashed: u64) -> &'z [u8] {
         match self {
             Self::Steered(steered) => steered.wire(),
-            Self::Zone(_, zone) => zone.probable_node(hashed).map_or(&[], Node::octets),
+            Self::Zone(_, zone) => zone.probable_node(name.as_wire(), hashed).map_or(&[], Node::octets),
             Self::Outside => &[],
         }
     }
@@ -87,7 +87,7 @@ impl Zones {
     #[inline]
     pub(crate) fn lead(&self, name: &LookupName, hashed: u64) -> Lead<'_> {
         let labels = name.label_count();
-        match self.probably_steered(labels, hashed) {
+        match self.probably_steered(name, hashed) {
             Some(steered) => Lead::Steered(steered),
             None => self.zone_of(name, labels).map_or(Lead::Outside, |(id, zone)| Lead::Zone(id, zone)),
         }

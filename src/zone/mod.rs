@@ -15,6 +15,7 @@ mod zones;
 
 pub use builder::{DraftedNode, ZoneBuilder};
 pub(crate) use hash::hash;
+pub use hash::{SeedsInUse, set_hash_seeds};
 
 pub use content::{Node, Standpoint, Zone};
 pub use error::{RecordError, ZoneError};

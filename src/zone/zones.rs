@@ -6,7 +6,7 @@ use hashbrown::HashTable;
 
 use super::{
     content::{Node, Standpoint, Zone, is_wildcard},
-    hash::hash,
+    hash::{LOADS, hash, hash_by},
     index::Index,
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 pub struct Zones {
     zones: Vec<Arc<Zone>>,
     /// Positions in `zones`, by apex.
-    apexes: HashTable<u32>,
+    apexes: Index,
     /// By how many labels an apex has, the most first.
     levels: Vec<Level>,
     steered: Vec<SteeredName>,
@@ -63,17 +63,12 @@ impl Zones {
     /// delegation or below a DNAME cannot be reached and is left out, and so is a zone whose apex another one has.
     pub fn build(zones: Vec<Arc<Zone>>, services: &[(Name, ZoneId, ServiceId)]) -> Self {
         let mut built = Self { zones, ..Self::default() };
-        for number in 0..built.zones.len() as u32 {
-            let apex = &built.zones[number as usize].apex;
-            let hash_of = |&number: &u32| hash(built.zones[number as usize].apex.as_wire());
-            let wire = apex.as_wire();
-            if built.apexes.find(hash(wire), |&other| built.zones[other as usize].apex == *apex).is_none() {
-                let labels = apex.label_count();
-                match built.levels.iter_mut().find(|level| level.labels == labels) {
-                    Some(level) => level.only = None,
-                    None => built.levels.push(Level { labels, only: Some(number) }),
-                }
-                built.apexes.insert_unique(hash(wire), number, hash_of);
+        built.apexes = Index::of(built.zones.iter().map(|zone| zone.apex.as_wire()));
+        for (number, zone) in (0..).zip(&built.zones) {
+            let labels = zone.apex_labels;
+            match built.levels.iter_mut().find(|level| level.labels == labels) {
+                Some(level) => level.only = None,
+                None => built.levels.push(Level { labels, only: Some(number) }),
             }
         }
         built.levels.sort_unstable_by_key(|level| Reverse(level.labels));
@@ -84,7 +79,7 @@ impl Zones {
                 built.insert_service(&mut known, name, &zone, *service);
             }
         }
-        built.services = Index::of(built.steered.iter().map(|steered| hash(steered.wire())));
+        built.services = Index::of(built.steered.iter().map(SteeredName::wire));
         built
     }
 
@@ -95,7 +90,8 @@ impl Zones {
             let suffix = lookup.suffix(labels);
             let is_own = labels == lookup.label_count();
             let hashed = hash(suffix);
-            match known.find(hashed, |&at| self.steered[at as usize].wire() == suffix).copied() {
+            let known_by = hash_by(LOADS, suffix);
+            match known.find(known_by, |&at| self.steered[at as usize].wire() == suffix).copied() {
                 Some(at) if is_own => self.steered[at as usize].service = Some(service),
                 Some(_) => {}
                 None if !is_own && zone.node_of_wire(suffix, hashed).is_some() => {}
@@ -110,7 +106,7 @@ impl Zones {
                     self.steered.push(SteeredName { name, service, zone: innermost, node, is_apex });
                     self.steered_label_counts |= 1 << labels;
                     let steered = &self.steered;
-                    known.insert_unique(hashed, at, |&at| hash(steered[at as usize].wire()));
+                    known.insert_unique(known_by, at, |&at| hash_by(LOADS, steered[at as usize].wire()));
                 }
             }
         }
@@ -125,10 +121,10 @@ impl Zones {
     pub(super) fn zone_of(&self, name: &LookupName, most_labels: usize) -> Option<(ZoneId, &Zone)> {
         let number = self.levels.iter().skip_while(|level| level.labels > most_labels).find_map(|level| {
             let suffix = name.suffix(level.labels);
-            let is_apex = |&number: &u32| self.zones[number as usize].apex.as_wire() == suffix;
+            let apex_of = |number: u32| self.zones[number as usize].apex.as_wire();
             match level.only {
-                Some(number) => is_apex(&number).then_some(number),
-                None => self.apexes.find(hash(suffix), is_apex).copied(),
+                Some(number) => (apex_of(number) == suffix).then_some(number),
+                None => self.apexes.find(suffix, hash(suffix), apex_of),
             }
         })?;
         Some((ZoneId(number), &self.zones[number as usize]))
@@ -145,11 +141,12 @@ impl Zones {
         self.services.first_cell(hashed)
     }
 
-    /// The name of so many labels that services know and that has this hash, but for a few that only look alike.
+    /// The name known to services that most likely is this one; `None` where services do not know the name.
     #[inline]
-    pub(super) fn probably_steered(&self, labels: usize, hashed: u64) -> Option<&SteeredName> {
-        let is_possible = self.steered_label_counts >> labels & 1 == 1;
-        let at = is_possible.then(|| self.services.find(hashed, |_| true)).flatten()?;
+    pub(super) fn probably_steered(&self, name: &LookupName, hashed: u64) -> Option<&SteeredName> {
+        let is_possible = self.steered_label_counts >> name.label_count() & 1 == 1;
+        let name_of = |at: u32| self.steered[at as usize].wire();
+        let at = is_possible.then(|| self.services.find_probable(name.as_wire(), hashed, name_of)).flatten()?;
         Some(&self.steered[at as usize])
     }
 
@@ -159,7 +156,7 @@ impl Zones {
         if self.steered_label_counts >> labels & 1 == 0 {
             return None;
         }
-        let at = self.services.find(hashed(), |at| self.steered[at as usize].wire() == wire)?;
+        let at = self.services.find(wire, hashed(), |at| self.steered[at as usize].wire())?;
         Some(&self.steered[at as usize])
     }
 }
