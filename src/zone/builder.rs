@@ -97,6 +97,7 @@ impl ZoneBuilder {
             Refusal::Second => RecordError::Second { owner, rtype },
             Refusal::CnameAndOther(other) => RecordError::CnameAndOther { owner, other },
             Refusal::Large => RecordError::LargeRrset { owner, rtype },
+            Refusal::ManyTypes => RecordError::ManyTypes { owner },
         })
     }
 

@@ -6,6 +6,9 @@ use super::{
 };
 use crate::dns::{Name, Rtype};
 
+/// How many types one owner may have, as in BIND (`max-types-per-name`): every record that is added and every query for the owner
+/// looks at one type after the other.
+pub(super) const MOST_TYPES: usize = 100;
 /// Emptied RRsets that are kept.
 const SPARE: usize = 8;
 
@@ -38,6 +41,8 @@ pub(super) enum Refusal {
     CnameAndOther(Rtype),
     /// The RRset would not fit into a message.
     Large,
+    /// The owner would have more than [`MOST_TYPES`] types.
+    ManyTypes,
 }
 
 impl DraftNode {
@@ -75,6 +80,9 @@ impl DraftNode {
 
     /// Checks a record against the others, the newest first.
     fn check(&self, rtype: Rtype, stored: &[u8]) -> Result<(), Refusal> {
+        if self.rrsets.len() >= MOST_TYPES && self.types().all(|other| other != rtype) {
+            return Err(Refusal::ManyTypes);
+        }
         for rrset in self.rrsets.iter().rev() {
             let other = rrset.rtype;
             if other == rtype {

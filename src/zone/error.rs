@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::draft::MOST_TYPES;
 use crate::dns::{Name, Rtype};
 
 /// Why a record is not taken into a zone.
@@ -52,6 +53,11 @@ pub enum RecordError {
         /// The type.
         rtype: Rtype,
     },
+    /// The owner has more types of records than it may have.
+    ManyTypes {
+        /// The owner.
+        owner: Name,
+    },
     /// The zone has more data than 4 GiB.
     LargeZone,
 }
@@ -69,6 +75,9 @@ impl fmt::Display for RecordError {
             Self::BadRdata { owner, rtype } => write!(f, "the {rtype} record of {owner} has malformed data"),
             Self::LargeRrset { owner, rtype } => {
                 write!(f, "the {rtype} records of {owner} are together too large for one message")
+            }
+            Self::ManyTypes { owner } => {
+                write!(f, "{owner} has records of more than {MOST_TYPES} types")
             }
             Self::LargeZone => f.write_str("the zone has more than 4 GiB of data"),
         }

@@ -83,6 +83,18 @@ fn what_cannot_be_in_a_zone_is_refused_with_its_reason() {
 }
 
 #[test]
+fn a_name_has_at_most_a_hundred_types_and_takes_more_records_of_each() {
+    let mut builder = builder();
+    let of_type = |rtype: u16, octet: u8| record("www.example.com", Rtype(rtype), &[octet]);
+    (1000..1100).for_each(|rtype| builder.add(of_type(rtype, 1)).unwrap());
+    assert_eq!(builder.add(of_type(1100, 1)), Err(RecordError::ManyTypes { owner: name("www.example.com") }));
+    (1000..1100).for_each(|rtype| builder.add(of_type(rtype, 2)).unwrap());
+    builder.add(record("a.example.com", Rtype(1100), &[1])).unwrap();
+    let zone = builder.finish().unwrap();
+    assert_eq!(zone.types(&name("www.example.com")).len(), 100);
+}
+
+#[test]
 fn a_zone_needs_an_soa_and_ns() {
     let apex = || name("example.com");
     let missing = ZoneBuilder::new(apex()).finish().unwrap_err();

@@ -356,6 +356,9 @@ fn help(error: &RecordError) -> &'static str {
         RecordError::LargeRrset { .. } => {
             "all records of one name and type go into one message of 64 KiB: leave some away"
         }
+        RecordError::ManyTypes { .. } => {
+            "a query looks at one type after the other: give some of the records another owner"
+        }
         RecordError::LargeZone => "make several zones of it",
     }
 }
