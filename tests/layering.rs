@@ -28,7 +28,7 @@ const LAYERS: [Layer; 8] = [
     apart(&["steer"]),
     apart(&["zone"]),
     apart(&["snapshot"]),
-    apart(&["exchange", "random"]),
+    apart(&["exchange", "files", "random"]),
     apart(&["engine", "config", "probe", "resolve"]),
     leaning(&["transport", "control", "admin"]),
     leaning(&["app", "cli"]),

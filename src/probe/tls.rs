@@ -26,7 +26,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::attempt::Trouble;
-use crate::health::{ClientCertificate, Failure, TlsTerms};
+use crate::{
+    files,
+    health::{ClientCertificate, Failure, TlsTerms},
+};
 
 pub(super) use stream::Tolerant;
 use verifiers::{AnyCertificate, Verifier};
@@ -156,18 +159,22 @@ fn tls_error(error: &std::io::Error) -> Option<&rustls::Error> {
     error.get_ref().and_then(|inner| inner.downcast_ref())
 }
 
-fn identity_in(files: &ClientCertificate) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Failure> {
+/// The largest file of certificates or keys that is read, in octets.
+const MOST_OCTETS: u64 = 1 << 20;
+
+fn identity_in(own: &ClientCertificate) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Failure> {
     let broken = |what: &str, path: &Path, error: &dyn std::fmt::Display| {
         Failure::Monitor(format!("cannot read the client {what} in {}: {error}", path.display()).into())
     };
-    let certificate = |error: &dyn std::fmt::Display| broken("certificate", &files.certificate, error);
-    let chain: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(&files.certificate).map_err(|error| certificate(&error))?.collect();
-    let chain = chain.map_err(|error| certificate(&error))?;
+    let certificate = |error: &dyn std::fmt::Display| broken("certificate", &own.certificate, error);
+    let octets = files::read(&own.certificate, MOST_OCTETS).map_err(|error| certificate(&error))?;
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&octets).collect();
+    let chain: Vec<CertificateDer<'static>> = chain.map_err(|error| certificate(&error))?;
     if chain.is_empty() {
         return Err(certificate(&"the file holds no certificate"));
     }
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| broken("key", &files.key, &error))?;
+    let octets = files::read(&own.key, MOST_OCTETS).map_err(|error| broken("key", &own.key, &error))?;
+    let key = PrivateKeyDer::from_pem_slice(&octets).map_err(|error| broken("key", &own.key, &error))?;
     Ok((chain, key))
 }
 
@@ -177,8 +184,9 @@ fn authorities_in(path: &Path) -> Result<(RootCertStore, Vec<CertificateDer<'sta
         Failure::Monitor(format!("cannot read the authorities in {}: {error}", path.display()).into())
     };
     let (mut roots, mut named) = (RootCertStore::empty(), Vec::new());
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| broken(&error))? {
-        let certificate = certificate.map_err(|error| broken(&error))?;
+    let octets = files::read(path, MOST_OCTETS).map_err(|error| broken(&error))?;
+    for certificate in CertificateDer::pem_slice_iter(&octets) {
+        let certificate: CertificateDer<'static> = certificate.map_err(|error| broken(&error))?;
         roots.add(certificate.clone()).map_err(|_| broken(&"the file holds a certificate that is not X.509"))?;
         named.push(certificate);
     }

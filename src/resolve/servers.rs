@@ -6,14 +6,17 @@
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6},
+    path::Path,
 };
 
 use super::Failure;
-use crate::dns::Name;
+use crate::{dns::Name, files};
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 const HOSTS: &str = "/etc/hosts";
 const PORT: u16 = 53;
+/// The largest of these files that is read, in octets.
+const MOST_OCTETS: u64 = 1 << 20;
 /// Further resolvers are not asked: there would be no time for them.
 const MOST: usize = 3;
 
@@ -22,7 +25,7 @@ const MOST: usize = 3;
 /// # Errors
 /// The file that names them cannot be read. One that is missing means a resolver on this host.
 pub(super) fn of_system() -> Result<Vec<SocketAddr>, Failure> {
-    match fs::read_to_string(RESOLV_CONF) {
+    match files::read_text(Path::new(RESOLV_CONF), MOST_OCTETS) {
         Ok(text) => Ok(named_in(&text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(named_in("")),
         Err(error) => Err(Failure::Settings(format!("cannot read {RESOLV_CONF}: {error}").into())),
@@ -31,7 +34,8 @@ pub(super) fn of_system() -> Result<Vec<SocketAddr>, Failure> {
 
 /// The addresses that the system's hosts file has for a name.
 pub(super) fn hosts(name: &Name) -> Vec<IpAddr> {
-    fs::read_to_string(HOSTS).map(|text| hosts_in(&text, name)).unwrap_or_default()
+    let text = files::read_text(Path::new(HOSTS), MOST_OCTETS);
+    text.map(|text| hosts_in(&text, name)).unwrap_or_default()
 }
 
 fn named_in(text: &str) -> Vec<SocketAddr> {
