@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use std::fmt::Write;
+use std::{fmt::Write, sync::Arc};
 
 use libfuzzer_sys::fuzz_target;
 use portolan::{
@@ -13,8 +13,9 @@ use portolan::{
 fn read(text: &[u8]) -> MasterFile {
     let origin = Name::root().child(b"example").expect("a short label");
     // A file that includes others includes itself, or itself under ever new names.
+    let bytes = Arc::new(text.to_vec());
     master::parse(text, &origin, Some(300), &mut |path| {
-        Ok(IncludedFile { path: path.to_owned(), bytes: text.to_vec() })
+        Ok(IncludedFile { path: path.to_owned(), bytes: Arc::clone(&bytes) })
     })
 }
 

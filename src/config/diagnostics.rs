@@ -260,9 +260,8 @@ pub(super) fn position(files: &[SourceFile], place: Place) -> Position<'_> {
     };
     let line_column = place.span().map(|span| {
         let start = span.start.min(file.octets().len());
-        let lines = file.line_starts();
-        let line = lines.partition_point(|&line| line as usize <= start).max(1);
-        let before = &file.octets()[lines[line - 1] as usize..start];
+        let (line, line_start) = file.line_at(start);
+        let before = &file.octets()[line_start..start];
         match before.len() {
             0..LONG_LINE => (line, 1 + String::from_utf8_lossy(before).chars().count()),
             octets => (line, 1 + octets),

@@ -12,8 +12,10 @@ use super::{
 const KEPT: usize = 1000;
 
 /// Collects what is wrong.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Problems {
+    /// How many errors, and how many warnings, are kept.
+    most: usize,
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
     omitted: usize,
@@ -26,7 +28,33 @@ pub(super) struct Problems {
     discarded: Option<Diagnostic>,
 }
 
+impl Default for Problems {
+    fn default() -> Self {
+        Self::beside(0)
+    }
+}
+
 impl Problems {
+    /// A list that will be taken over by another, beside lists that keep so many problems. However many there are, one of each
+    /// kind is kept.
+    pub(super) fn beside(kept: usize) -> Self {
+        Self {
+            most: KEPT.saturating_sub(kept).max(1),
+            errors: Vec::new(),
+            warnings: Vec::new(),
+            omitted: 0,
+            muted: HashSet::new(),
+            nearest: Nearest::default(),
+            stage: Stage::default(),
+            discarded: None,
+        }
+    }
+
+    /// How many problems are kept.
+    pub(super) fn kept(&self) -> usize {
+        self.errors.len() + self.warnings.len()
+    }
+
     /// Notes an error. The returned diagnostic takes a help, labels and other places.
     pub(super) fn error(&mut self, place: Place, message: impl AsRef<str>) -> &mut Diagnostic {
         self.note(Severity::Error, place, message)
@@ -43,7 +71,7 @@ impl Problems {
             Severity::Warning => &mut self.warnings,
         };
         let is_muted = self.muted.contains(&place.file());
-        if is_muted || list.len() >= KEPT {
+        if is_muted || list.len() >= self.most {
             self.omitted += usize::from(!is_muted);
             return self.discarded.insert(Diagnostic::new(severity, place, ""));
         }

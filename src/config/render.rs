@@ -55,11 +55,12 @@ fn excerpt<'d>(files: &'d [SourceFile], place: Place, kind: AnnotationKind, labe
 
 /// The line where a place starts, and the octets of it that are marked.
 fn line_of(files: &[SourceFile], place: Place) -> Option<(String, usize, usize)> {
-    let octets = files.get(place.file().index())?.octets();
-    let span = place.span()?;
+    let file = files.get(place.file().index())?;
+    let (octets, span) = (file.octets(), place.span()?);
     let start = span.start.min(octets.len());
-    let line_start = octets[..start].iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
-    let line_end = octets[start..].iter().position(|&b| b == b'\n').map_or(octets.len(), |at| start + at);
+    let (_, line_start) = file.line_at(start);
+    let longest = octets.len().min(line_start + LONGEST_LINE + 1);
+    let line_end = octets.get(start..longest)?.iter().position(|&b| b == b'\n').map_or(longest, |at| start + at);
     if line_end - line_start > LONGEST_LINE {
         return None;
     }

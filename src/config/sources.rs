@@ -16,7 +16,10 @@ use std::{
     time::SystemTime,
 };
 
-use self::disk::{FoundDatabases, ReadFile};
+use self::{
+    disk::{FoundDatabases, ReadFile},
+    lines::Lines,
+};
 use super::{
     diagnostics::escaped,
     place::{FileId, Place},
@@ -26,6 +29,7 @@ use super::{
 pub(super) mod disk;
 mod exchange;
 mod footprint;
+mod lines;
 mod links;
 mod spare;
 mod unreadable;
@@ -88,10 +92,10 @@ pub struct SourceFile {
     pub modified: Option<SystemTime>,
     /// What it is for.
     pub role: Role,
-    /// Its octets, or why there are none.
-    pub content: Result<Vec<u8>, Unreadable>,
-    /// Where each line starts, once it was asked for.
-    lines: OnceLock<Vec<u32>>,
+    /// Its octets, or why there are none. They are shared, never copied: by loads, by the last good set, by includes.
+    pub content: Result<Arc<Vec<u8>>, Unreadable>,
+    /// Where its lines start, once it was asked for.
+    lines: OnceLock<Lines>,
 }
 
 /// What a file is for.
@@ -112,21 +116,27 @@ pub enum Role {
 
 impl SourceFile {
     fn new(path: &Path, role: Role, modified: Option<SystemTime>, content: Result<Vec<u8>, Unreadable>) -> Self {
-        let shown = escaped(&readable(path)).into();
+        let (shown, content) = (escaped(&readable(path)).into(), content.map(Arc::new));
         Self { path: path.to_path_buf(), shown, modified, role, content, lines: OnceLock::new() }
     }
 
-    /// Where each line starts, in octets; never empty.
-    pub(super) fn line_starts(&self) -> &[u32] {
-        self.lines.get_or_init(|| {
-            let newlines = self.octets().iter().enumerate().filter(|(_, octet)| **octet == b'\n');
-            std::iter::once(0).chain(newlines.map(|(at, _)| at as u32 + 1)).collect()
-        })
+    /// The line, from 1, that the octet at `at` is in, and the octet where the line starts.
+    pub(super) fn line_at(&self, at: usize) -> (usize, usize) {
+        self.lines().line_at(self.octets(), at)
+    }
+
+    /// The octet where a line starts, counted from 1; `None` where there is no such line.
+    pub(super) fn line_start(&self, line: usize) -> Option<usize> {
+        self.lines().start_of(self.octets(), line)
+    }
+
+    fn lines(&self) -> &Lines {
+        self.lines.get_or_init(|| Lines::of(self.octets()))
     }
 
     /// The octets, none where it cannot be read.
     pub fn octets(&self) -> &[u8] {
-        self.content.as_deref().unwrap_or_default()
+        self.content.as_ref().map_or(&[], |octets| octets)
     }
 }
 
@@ -160,6 +170,8 @@ impl Sources {
             if sources.footprint.is_of_one_moment() {
                 break;
             }
+            // Two readings are not held at once.
+            drop(sources);
             sources = Self::read_once(locations, settings.clone(), footprint.clone());
         }
         replenish_descriptors();
@@ -243,11 +255,14 @@ impl Sources {
         self.in_use.contains(credential)
     }
 
-    /// The octets of a file that need not be below the zones directory.
-    pub(super) fn octets_at(&self, path: &Path) -> Result<Vec<u8>, Unreadable> {
+    /// The octets of a certificate or key, which need not be below the zones directory: at most 1 MiB.
+    pub(super) fn octets_at(&self, path: &Path) -> Result<Arc<Vec<u8>>, Unreadable> {
         match self.by_path.get(&normal(path)) {
-            Some(id) => self.file(*id).content.clone(),
-            None => disk::read_file(path, Role::Master, &mut BTreeSet::new()).file.content.inspect_err(|reason| {
+            Some(id) => match &self.file(*id).content {
+                Ok(octets) if octets.len() as u64 > disk::LARGEST_CREDENTIAL => Err(Unreadable::LargerThanOneMebibyte),
+                content => content.clone(),
+            },
+            None => disk::read_credential(path).inspect_err(|reason| {
                 self.is_passing.fetch_or(reason.is_passing(), Relaxed);
             }),
         }
@@ -339,6 +354,10 @@ impl Sources {
 
     /// The file at `path`, as it is written in a file of `directory`, else in the zones directory.
     pub(super) fn find(&self, path: &str, directory: &Path) -> Option<FileId> {
+        // No file has a longer path, and what was named is kept.
+        if path.len() > libc::PATH_MAX as usize {
+            return None;
+        }
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
         let below = self.below_zones(Path::new(path));
         [directory, self.zones_directory()].into_iter().find_map(|directory| {

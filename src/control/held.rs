@@ -36,6 +36,8 @@ const ATTEMPTS: usize = 32;
 const RELEASES: usize = 16;
 /// As many errors are kept of one file.
 const LINES: usize = 20;
+/// As many are kept of all files that are held for the same errors, and one of each file.
+const LINES_OF_ALL: usize = 20_000;
 /// Goes before the errors of files that need one that is gone.
 const GONE: &str = "the file is gone, and others need what it defined (put it back, or change them)";
 
@@ -308,7 +310,8 @@ impl<'g> Selection<'g> {
         let takes = |change: &&Change| change.is_missing || change.removed.iter().any(|name| !added.contains(name));
         let takers: Vec<FileId> = changes.iter().filter(takes).map(|change| change.file).collect();
         let suspects = if takers.is_empty() { self.changed().collect() } else { takers };
-        found.errors().take(LINES).flat_map(|error| charge(error, suspects.clone())).collect()
+        let lines = (LINES_OF_ALL / suspects.len().max(1)).clamp(1, LINES);
+        found.errors().take(lines).flat_map(|error| charge(error, suspects.clone())).collect()
     }
 
     /// The changed files that an error is about.

@@ -160,7 +160,7 @@ impl StateDirectory {
                 return None;
             }
         };
-        lastgood::read_saved(&octets, home)
+        lastgood::read_saved(octets, home)
             .inspect_err(|error| {
                 tracing::warn!(file = %path.display(), %error, "the last good files are not used: a file with errors keeps the server from starting");
             })

@@ -6,14 +6,16 @@
 //! say; here an owner may lie anywhere.
 //!
 //! One run reports every error, each with its file, line and column. The work is bounded whatever the text says: eight files
-//! deep, 1,000 files, 256 MiB, 2^20 generated records, 100 errors.
+//! deep, 1,000 files, 100 errors, and what `budget` says of text, generated records and memory. The first of the bounds of
+//! `budget` that is met ends the reading.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use crate::dns::{Name, Rtype};
 
 use super::Record;
 
+mod budget;
 mod directive;
 mod fields;
 mod foreign;
@@ -25,6 +27,8 @@ mod remedy;
 mod special;
 mod svcb;
 
+pub use budget::Budget;
+use budget::{Budgets, Resource};
 use directive::{Directive, Series};
 use fields::{Fields, MAX_TTL_SECS, period_secs};
 use foreign::help_for_type;
@@ -37,12 +41,10 @@ const LAST_RESORT_TTL_SECS: u32 = 3600;
 const MAX_DEPTH: usize = 8;
 /// How many $INCLUDE one zone may have.
 const MAX_INCLUDED: usize = 1000;
-/// How many octets the files of one zone may have together.
-const MAX_OCTETS: usize = 256 << 20;
-/// How many records all $GENERATE of one zone may make.
-const MAX_GENERATED: u64 = 1 << 20;
 /// How many errors are told.
 const MAX_ERRORS: usize = 100;
+/// How many octets of a message or a help are kept: they may quote a field of 1 MiB.
+const MAX_MESSAGE: usize = 1000;
 
 /// What to do about a file that cannot be included.
 const INCLUDE_HELP: &str = "put the file below the zones directory, readable for the server's user, and name it by its path from \
@@ -60,6 +62,8 @@ pub struct MasterFile {
     /// The first `$ORIGIN` that repeats the origin in force because its name lacks the final dot: where the name is, and the
     /// octets of that file.
     pub doubled_origin: Option<(Position, Range<usize>)>,
+    /// Whether the reading ended early, at a bound. Where that was met by an earlier zone, there is no error here.
+    pub is_cut: bool,
 }
 
 /// A record, and where it was written.
@@ -87,8 +91,8 @@ pub struct Position {
 pub struct IncludedFile {
     /// Its path, as messages show it; two of one path are one file.
     pub path: String,
-    /// Its text.
-    pub bytes: Vec<u8>,
+    /// Its text, shared: one file may be included a thousand times.
+    pub bytes: Arc<Vec<u8>>,
 }
 
 /// One thing that is wrong in a master file.
@@ -102,6 +106,10 @@ pub struct MasterError {
     pub message: String,
     /// How to mend it.
     pub help: Option<String>,
+    /// The other file that it is about: its path.
+    pub about: Option<String>,
+    /// Whether all zones of the load together pass a bound. Other files may be the cause then.
+    pub is_of_load: bool,
 }
 
 /// Yields the file that an $INCLUDE names, or says why it is not to be had. It gets the path as it is written.
@@ -113,23 +121,31 @@ pub type Include<'i> = dyn FnMut(&str) -> Result<IncludedFile, String> + 'i;
 /// A million short records take less than a second.
 pub fn parse(text: &[u8], origin: &Name, default_ttl_secs: Option<u32>, include: &mut Include<'_>) -> MasterFile {
     let mut entries = Vec::new();
-    let file = parse_each(text, origin, default_ttl_secs, include, &mut |entry| entries.push(entry));
+    let mut budget = Budget::of_load();
+    let file = parse_each(text, origin, default_ttl_secs, include, &mut budget, &mut |entry| entries.push(entry));
     MasterFile { entries, ..file }
 }
 
-/// As [`parse`], handing each record over as it is read: the list in what is returned is empty.
+/// As [`parse`], handing each record over as it is read: the list in what is returned is empty. What is read is taken from
+/// `budget`, too.
 pub fn parse_each(
     text: &[u8],
     origin: &Name,
     default_ttl_secs: Option<u32>,
     include: &mut Include<'_>,
+    budget: &mut Budget,
     take: &mut dyn FnMut(Entry),
 ) -> MasterFile {
-    let mut reader = Reader { include, take, result: MasterFile::default(), path: Vec::new(), octets: 0, generated: 0 };
+    if budget.is_passed() {
+        return MasterFile { is_cut: true, ..MasterFile::default() };
+    }
+    let budgets = Budgets { zone: Budget::of_zone(), load: budget };
+    let mut reader = Reader { include, take, result: MasterFile::default(), path: Vec::new(), budgets };
     let state =
         State { origin: origin.as_wire().to_vec(), owner: Owner::Missing, default_ttl_secs, last_ttl_secs: None };
-    reader.file(0, text, state);
-    reader.result
+    reader.first_file(text, state);
+    let is_cut = reader.budgets.are_passed();
+    MasterFile { is_cut, ..reader.result }
 }
 
 /// What a record takes from those before it. A file that is included starts with a copy, and what it changes ends with it.
@@ -153,26 +169,34 @@ enum Owner {
     Known(Name),
 }
 
-struct Reader<'i, 'f> {
+struct Reader<'i, 'f, 'b> {
     include: &'i mut Include<'f>,
     take: &'i mut dyn FnMut(Entry),
     result: MasterFile,
     /// The included files that are being read, outermost first.
     path: Vec<String>,
-    octets: usize,
-    generated: u64,
+    budgets: Budgets<'b>,
 }
 
-impl Reader<'_, '_> {
-    /// Reads one file whole.
+impl Reader<'_, '_, '_> {
+    /// Reads the file that is the zone's own.
+    fn first_file(&mut self, text: &[u8], state: State) {
+        let spot = Spot { start: 0, length: 0, line: 1 };
+        match self.budgets.take(Resource::Text, text.len() as u64) {
+            Ok(()) => self.file(0, text, state),
+            Err(excess) => self.tell(Source { file: 0, text }, Problem::of_excess(spot, excess)),
+        }
+    }
+
+    /// Reads one file whole, whose length was taken from the budgets.
     fn file(&mut self, file: u32, text: &[u8], mut state: State) {
         let source = Source { file, text };
-        if let Err(problem) = self.admit(text) {
+        if let Err(problem) = admit(text) {
             return self.tell(source, problem);
         }
         let mut lexer = Lexer::new(text, 1);
         let mut tokens = Vec::new();
-        while self.result.errors.len() <= MAX_ERRORS {
+        while self.result.errors.len() <= MAX_ERRORS && !self.budgets.are_passed() {
             let read = match lexer.entry(&mut tokens) {
                 Ok(None) => break,
                 // Two versions of the file: whatever else seems wrong follows from that.
@@ -189,31 +213,6 @@ impl Reader<'_, '_> {
                 self.tell(source, problem);
             }
         }
-    }
-
-    /// Checks what can be told of a whole file.
-    fn admit(&mut self, text: &[u8]) -> Result<(), Problem> {
-        let start = Spot { start: 0, length: 0, line: 1 };
-        self.octets = self.octets.saturating_add(text.len());
-        if self.octets > MAX_OCTETS {
-            return Err(Problem::new(
-                start,
-                format!("the zone's files are longer than {} MiB together", MAX_OCTETS >> 20),
-            ));
-        }
-        if text.starts_with(b"\xef\xbb\xbf") {
-            return Err(Problem::new(start, "the file starts with a byte order mark")
-                .help("save it as UTF-8 without one (\"UTF-8\", not \"UTF-8 with BOM\")"));
-        }
-        if let Some(at) = text.iter().position(|&byte| byte == 0) {
-            let line = 1 + text[..at].iter().filter(|&&byte| byte == b'\n').count();
-            return Err(Problem::new(
-                Spot { start: at, length: 1, line: u32::try_from(line).unwrap_or(u32::MAX) },
-                "a zero octet stands here: this is not a text file",
-            )
-            .help("a master file is text in ASCII or UTF-8, not in UTF-16 and not binary"));
-        }
-        Ok(())
     }
 
     fn tell(&mut self, source: Source<'_>, problem: Problem) {
@@ -259,29 +258,30 @@ impl Reader<'_, '_> {
             return Err(Problem::new(spot, message).help("put the records of several files into one"));
         }
         let included = (self.include)(path);
-        let IncludedFile { path, bytes } =
-            included.map_err(|message| Problem::new(spot, message).help(INCLUDE_HELP))?;
+        let included = included.map_err(|message| Problem::new(spot, message).help(INCLUDE_HELP))?;
+        let IncludedFile { path, bytes } = included.clone();
         if self.path.contains(&path) {
             let message = format!("{path} includes itself: {} -> {path}", self.path.join(" -> "));
             return Err(Problem::new(spot, message).help("take one of these $INCLUDE away"));
         }
-        let index = self.result.included.len();
-        self.result.included.push(IncludedFile { path: path.clone(), bytes: Vec::new() });
+        // Before anything of it is read.
+        self.budgets
+            .take(Resource::Text, bytes.len() as u64)
+            .map_err(|excess| Problem::of_large_file(spot, excess, &path, bytes.len() as u64))?;
+        self.result.included.push(included);
+        let index = self.result.included.len() as u32;
         self.path.push(path);
-        self.file(index as u32 + 1, &bytes, state);
+        self.file(index, &bytes, state);
         self.path.pop();
-        self.result.included[index].bytes = bytes;
         Ok(())
     }
 
     /// Reads the records of a $GENERATE, each of which stands where the directive does.
     fn generate(&mut self, source: Source<'_>, series: &Series, state: &mut State) -> Result<(), Problem> {
-        self.generated += series.length();
-        if self.generated > MAX_GENERATED {
-            let message = format!("all $GENERATE together make more than {MAX_GENERATED} records");
-            return Err(Problem::new(series.spot, message));
-        }
+        let excess = |excess| Problem::of_excess(series.spot, excess);
+        self.budgets.take(Resource::Generated, series.length()).map_err(excess)?;
         for text in series.texts() {
+            self.budgets.take(Resource::Text, text.len() as u64).map_err(excess)?;
             let mut tokens = Vec::new();
             let mut read = Lexer::new(&text, series.spot.line).entry(&mut tokens).map(|_| ());
             tokens.iter_mut().for_each(|token| token.spot = series.spot);
@@ -291,7 +291,11 @@ impl Reader<'_, '_> {
             // One is enough: what is wrong with the first is mostly wrong with all.
             read.map_err(|problem| {
                 let record = String::from_utf8_lossy(&text).trim_end().to_owned();
-                Problem { spot: series.spot, ..problem }.help(format!("this stands in the generated record: {record}"))
+                match problem.excess {
+                    Some(_) => problem,
+                    None => Problem { spot: series.spot, ..problem }
+                        .help(format!("this stands in the generated record: {record}")),
+                }
             })?;
         }
         Ok(())
@@ -333,6 +337,8 @@ impl Reader<'_, '_> {
         let inherited = state.default_ttl_secs.or(state.last_ttl_secs).unwrap_or(LAST_RESORT_TTL_SECS);
         state.last_ttl_secs = ttl_secs.or(state.last_ttl_secs);
         if let Owner::Known(owner) = &state.owner {
+            let taken = self.budgets.take_record(owner.as_wire().len(), rdata.len());
+            taken.map_err(|excess| Problem::of_excess(first.spot, excess))?;
             let (owner, ttl_secs) = (owner.clone(), ttl_secs.unwrap_or(inherited));
             let record = Record { owner, rtype, ttl_secs, rdata: rdata.into_boxed_slice() };
             (self.take)(Entry { record, position: source.position(first.spot) });
@@ -425,10 +431,41 @@ impl Source<'_> {
         MasterError {
             position: self.position(problem.spot),
             span: problem.spot.start..problem.spot.start + problem.spot.length,
-            message: problem.message.into_owned(),
-            help: problem.help.map(std::borrow::Cow::into_owned),
+            message: cut(problem.message.into_owned()),
+            help: problem.help.map(|help| cut(help.into_owned())),
+            about: problem.about,
+            is_of_load: problem.excess.is_some_and(|excess| excess.is_of_load),
         }
     }
+}
+
+/// The text, cut after [`MAX_MESSAGE`] octets, without the memory of what is cut away.
+fn cut(mut text: String) -> String {
+    if text.len() > MAX_MESSAGE {
+        let end = (0..=MAX_MESSAGE).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+        text.shrink_to_fit();
+    }
+    text
+}
+
+/// Checks what can be told of a whole file.
+fn admit(text: &[u8]) -> Result<(), Problem> {
+    let start = Spot { start: 0, length: 0, line: 1 };
+    if text.starts_with(b"\xef\xbb\xbf") {
+        return Err(Problem::new(start, "the file starts with a byte order mark")
+            .help("save it as UTF-8 without one (\"UTF-8\", not \"UTF-8 with BOM\")"));
+    }
+    if let Some(at) = text.iter().position(|&byte| byte == 0) {
+        let line = 1 + text[..at].iter().filter(|&&byte| byte == b'\n').count();
+        return Err(Problem::new(
+            Spot { start: at, length: 1, line: u32::try_from(line).unwrap_or(u32::MAX) },
+            "a zero octet stands here: this is not a text file",
+        )
+        .help("a master file is text in ASCII or UTF-8, not in UTF-16 and not binary"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! A file that a running server already uses may break later. That must not hold up the edits of other files, so it is a
 //! warning then, and the monitor judges nothing until it is fixed.
 
-use std::path::Path;
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 use rustls::{
     RootCertStore,
@@ -43,14 +43,23 @@ struct Fault {
 /// Reports every monitor whose certificates or key cannot be used.
 pub(super) fn check(sources: &Sources, specs: &Specs, problems: &mut Problems) {
     system_authorities(specs, problems);
+    // A thousand monitors may name one file, which is read and checked once.
+    let mut known: HashMap<Vec<&Path>, Result<(), (usize, String, String)>> = HashMap::new();
     for (monitor, credential) in &specs.credentials {
-        let (checked, paths) = match credential {
-            Credential::Authorities(path) => (authorities(sources, path), vec![path]),
-            Credential::Client(Client { certificate, key }) => {
-                (client(sources, certificate, key), vec![certificate, key])
-            }
+        let paths = match credential {
+            Credential::Authorities(path) => vec![path],
+            Credential::Client(Client { certificate, key }) => vec![certificate, key],
         };
-        let Err(Fault { place, what, help }) = checked else { continue };
+        let checked = known.entry(paths.iter().map(|path| &*path.value).collect()).or_insert_with(|| {
+            let checked = match credential {
+                Credential::Authorities(path) => authorities(sources, path),
+                Credential::Client(Client { certificate, key }) => client(sources, certificate, key),
+            };
+            let which = |place| paths.iter().position(|path| path.place == place).unwrap_or_default();
+            checked.map_err(|Fault { place, what, help }| (which(place), what, help))
+        });
+        let Err((which, what, help)) = checked else { continue };
+        let place = paths[*which].place;
         let message = format!("monitor {} cannot work: {what}", Quoted(monitor));
         if paths.iter().any(|path| sources.is_in_use(&path.value)) {
             let message = format!("{message}; it judges nothing, and its targets keep their status");
@@ -143,7 +152,7 @@ fn reason(error: &pem::Error) -> String {
     }
 }
 
-fn octets(sources: &Sources, path: &At<Box<Path>>, what: &str) -> Result<Vec<u8>, Fault> {
+fn octets(sources: &Sources, path: &At<Box<Path>>, what: &str) -> Result<Arc<Vec<u8>>, Fault> {
     sources.octets_at(&path.value).map_err(|why| {
         let help =
             "put the file there and let the server's user read it; paths are relative to the file that names them";

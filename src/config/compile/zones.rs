@@ -20,7 +20,7 @@ use crate::{
     },
     dns::{Name, Rtype},
     steer::{Service, ZoneId},
-    zone::{Record, RecordError, Zone, ZoneBuilder},
+    zone::{Record, RecordError, Zone, ZoneBuilder, master::Budget},
 };
 
 mod authority;
@@ -167,13 +167,15 @@ pub(super) fn compile(
     let of_tables = specs.iter().map(|spec| &spec.apex.value).collect();
     let reading = Reading { sources, wanted: Wanted { names: with_ancestors(wanted), cuts }, of_tables };
     let mut used = HashSet::new();
+    let mut budget = Budget::of_load();
     let mut drafts = Vec::with_capacity(specs.len());
     for spec in specs {
         let master = spec.records.as_ref().and_then(|path| {
             let directory = sources.file(path.place.file()).path.parent().unwrap_or(Path::new(""));
             let id = find_master(sources, &path.value, directory, path.place, problems)?;
             used.insert(id);
-            Some(Master::read(sources, id, &spec.apex.value, Some(spec.ttl_secs), &reading.wanted, problems))
+            let (apex, ttl_secs) = (&spec.apex.value, Some(spec.ttl_secs));
+            Some(Master::read(sources, id, apex, ttl_secs, &reading.wanted, &mut budget, problems))
         });
         used.extend(master.iter().flat_map(|master| master.included.iter().copied()));
         match reading.table_zone(spec, master, problems) {
@@ -181,7 +183,7 @@ pub(super) fn compile(
             None => unread.apexes.push(spec.apex.value.clone()),
         }
     }
-    let plain = reading.plain_zones(&used, &mut drafts, &mut unread, problems);
+    let plain = reading.plain_zones(&used, &mut drafts, &mut unread, &mut budget, problems);
     drafts.sort_by_cached_key(|draft| (draft.zone.apex.to_string(), draft.place));
     for pair in drafts.windows(2) {
         if pair[0].zone.apex == pair[1].zone.apex {
@@ -278,14 +280,17 @@ impl Reading<'_> {
         used: &HashSet<FileId>,
         drafts: &mut Vec<Draft>,
         unread: &mut Unread,
+        budget: &mut Budget,
         problems: &mut Problems,
     ) -> Vec<FileId> {
         let is_zone_file = |id: &FileId| disk::is_master(&self.sources.file(*id).path);
         let candidates = self.sources.ids(Role::Master).filter(|id| is_zone_file(id) && !used.contains(id));
         let mut read = Vec::new();
+        let mut kept = 0;
         for id in candidates {
-            let mut own = Problems::default();
-            let draft = self.plain_zone(id, &mut own);
+            let mut own = Problems::beside(kept);
+            let draft = self.plain_zone(id, budget, &mut own);
+            kept += own.kept();
             read.push((id, draft, own));
         }
         // Which of them others include shows only now. Two that include each other are both told of their circle.
@@ -293,10 +298,8 @@ impl Reading<'_> {
             .iter()
             .flat_map(|(id, draft, _)| draft.iter().flat_map(|(_, included)| included.iter().map(|i| (*id, *i))))
             .collect();
-        let is_included =
-            |id: FileId| includes.iter().any(|&(by, what)| what == id && by != id && !includes.contains(&(id, by)));
-        let included: HashSet<FileId> =
-            includes.iter().map(|&(_, what)| what).filter(|&what| is_included(what)).collect();
+        let is_one_way = |&&(by, what): &&(FileId, FileId)| by != what && !includes.contains(&(what, by));
+        let included: HashSet<FileId> = includes.iter().filter(is_one_way).map(|&(_, what)| what).collect();
         let files = read.iter().map(|(id, ..)| *id).chain(includes.iter().map(|&(_, what)| what)).collect();
         for (id, draft, own) in read {
             if included.contains(&id) {
@@ -323,7 +326,7 @@ impl Reading<'_> {
     }
 
     /// The zone of a file, whose name is the zone's, and what it includes.
-    fn plain_zone(&self, id: FileId, problems: &mut Problems) -> Option<(Draft, Vec<FileId>)> {
+    fn plain_zone(&self, id: FileId, budget: &mut Budget, problems: &mut Problems) -> Option<(Draft, Vec<FileId>)> {
         let file = self.sources.file(id);
         let place = Place::new(id, 0..0);
         let Some(apex) = self.plain_apex(id) else {
@@ -336,7 +339,7 @@ impl Reading<'_> {
             problems.error(Place::whole(id), format!("the master file cannot be read: {reason}")).help(reason.remedy());
             return None;
         }
-        let mut master = Master::read(self.sources, id, &apex, None, &self.wanted, problems);
+        let mut master = Master::read(self.sources, id, &apex, None, &self.wanted, budget, problems);
         let included = master.included.clone();
         if !self.of_tables.contains(&apex) {
             authority::check_plain(self.sources, &apex, place, &mut master, problems);

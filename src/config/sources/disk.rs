@@ -6,6 +6,7 @@ use std::{
     io::{self, Read as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -19,8 +20,12 @@ use super::{
 };
 use crate::config::settings::Paths;
 
-/// The largest file that is read.
+/// The largest file of the zones directory that is read, in octets.
 const LARGEST_FILE: u64 = 64 << 20;
+/// The largest `portolan.toml`, in octets: its tree in memory takes 75 times as much.
+const LARGEST_SETTINGS: u64 = 1 << 20;
+/// The largest file of certificates or keys, in octets.
+pub(super) const LARGEST_CREDENTIAL: u64 = 1 << 20;
 /// How many octets all files may have together.
 const LARGEST_TOTAL: u64 = 512 << 20;
 /// How often a file that changes while it is read is read again.
@@ -38,10 +43,14 @@ pub(in crate::config) struct ReadFile {
 
 /// Reads one file, whatever directory it is in. Links on the way go into `links`.
 pub(in crate::config) fn read_file(path: &Path, role: Role, links: &mut BTreeSet<PathBuf>) -> ReadFile {
+    let bound = match role {
+        Role::Settings => Bound { octets: LARGEST_SETTINGS, reason: Unreadable::LargerThanOneMebibyte },
+        _ => Bound::of_zone_file(LARGEST_FILE),
+    };
     match links::resolve(path, links) {
         Ok(real) => {
             let is_link = std::path::absolute(path).is_ok_and(|absolute| absolute != real);
-            read_place(&Place { path: path.to_path_buf(), real, is_link }, role)
+            read_place(&Place { path: path.to_path_buf(), real, is_link }, role, &bound)
         }
         Err(reason) => {
             let trace = Trace::unread(path, Kind::File, &reason);
@@ -50,9 +59,28 @@ pub(in crate::config) fn read_file(path: &Path, role: Role, links: &mut BTreeSet
     }
 }
 
-fn read_place(place: &Place, role: Role) -> ReadFile {
+/// How many octets are read of a file, and why it is not read if it has more.
+struct Bound {
+    octets: u64,
+    reason: Unreadable,
+}
+
+impl Bound {
+    fn of_zone_file(octets: u64) -> Self {
+        Self { octets, reason: Unreadable::TooLarge }
+    }
+}
+
+/// Reads a file of certificates or keys.
+pub(super) fn read_credential(path: &Path) -> Result<Arc<Vec<u8>>, Unreadable> {
+    let real = links::resolve(path, &mut BTreeSet::new())?;
+    let bound = Bound { octets: LARGEST_CREDENTIAL, reason: Unreadable::LargerThanOneMebibyte };
+    read_regular(&real, Role::Master, &bound).map(|(octets, _)| Arc::new(octets))
+}
+
+fn read_place(place: &Place, role: Role, bound: &Bound) -> ReadFile {
     let Place { path, real, is_link } = place;
-    let (content, found) = match read_regular(real, role) {
+    let (content, found) = match read_regular(real, role, bound) {
         Ok((octets, metadata)) => (Ok(octets), Some(metadata)),
         Err(reason) => (Err(reason), fs::metadata(real).ok()),
     };
@@ -64,15 +92,16 @@ fn read_place(place: &Place, role: Role) -> ReadFile {
 }
 
 /// Reads a regular file that does not change meanwhile.
-fn read_regular(path: &Path, role: Role) -> Result<(Vec<u8>, Metadata), Unreadable> {
+fn read_regular(path: &Path, role: Role, bound: &Bound) -> Result<(Vec<u8>, Metadata), Unreadable> {
     for _ in 0..ATTEMPTS {
         let mut file = open_regular(path)?;
         let before = file.metadata()?;
-        if before.len() > LARGEST_FILE {
-            return Err(Unreadable::TooLarge);
+        if before.len() > bound.octets {
+            return Err(bound.reason.clone());
         }
         let mut octets = Vec::with_capacity(before.len() as usize + 1);
-        file.by_ref().take(LARGEST_FILE + 1).read_to_end(&mut octets)?;
+        // What is longer by now than it was has changed.
+        file.by_ref().take(before.len() + 1).read_to_end(&mut octets)?;
         let after = file.metadata()?;
         let is_same = Stamp::from(&before).has_same_content(&Stamp::from(&after));
         if !is_same || octets.len() as u64 != after.len() {
@@ -142,15 +171,15 @@ pub(super) fn read_directory(root: &Path, files: &mut Vec<SourceFile>, footprint
     let walked = walk::walk(root, footprint);
     files.extend(walked.failures.into_iter().map(|(path, reason)| directory(&path, Err(reason))));
     let mut found = walked.files;
-    let mut total = 0;
+    let mut left = LARGEST_TOTAL;
     // Tables first, then master files: should the bound on the total be met, it is better met by a file that nothing names.
     found.sort_by_cached_key(|place| (!is_tables(&place.path), !is_master(&place.path), place.path.clone()));
     for place in found {
-        let ReadFile { mut file, trace } = read_place(&place, role_of(&place.path));
-        total += file.octets().len() as u64;
-        if total > LARGEST_TOTAL {
-            file.content = Err(Unreadable::TooLarge);
-        }
+        let ReadFile { file, trace } =
+            read_place(&place, role_of(&place.path), &Bound::of_zone_file(left.min(LARGEST_FILE)));
+        // The first file that does not fit any more ends the reading: which files are read must not depend on which are small.
+        let is_too_much = left < LARGEST_FILE && file.content == Err(Unreadable::TooLarge);
+        left = if is_too_much { 0 } else { left - file.octets().len() as u64 };
         files.push(file);
         if is_tables(&place.path) || is_master(&place.path) {
             footprint.traces.push(trace);

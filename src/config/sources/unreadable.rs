@@ -16,6 +16,8 @@ pub enum Unreadable {
     NotADirectory,
     /// More than 64 MiB, or more than 512 MiB together with the others.
     TooLarge,
+    /// More than 1 MiB, which is the most for `portolan.toml`, a certificate or a key.
+    LargerThanOneMebibyte,
     /// A program has it open and has written to it, or it was written to each time that it was read.
     KeepsChanging,
     /// The zones directory holds more than a million files; those from here on were not read.
@@ -56,6 +58,7 @@ impl Unreadable {
             Self::NotAFile(_) => "put a regular file in its place, or name another path",
             Self::NotADirectory => "put a directory in its place, or remove it",
             Self::TooLarge => "it may have 64 MiB: remove what does not belong there",
+            Self::LargerThanOneMebibyte => "remove what does not belong there, or name another path",
             Self::KeepsChanging | Self::TooMany | Self::TooDeep | Self::UnsafeLink(_) => self.remedy(),
         }
     }
@@ -78,6 +81,7 @@ impl Unreadable {
             Self::NotAFile(_) => "replace it by a regular file, or move it out of the zones directory",
             Self::NotADirectory => "name a directory with --zones DIR or `zones` of [server]",
             Self::TooLarge => "split the file, or move what is not zone data out of the zones directory",
+            Self::LargerThanOneMebibyte => "remove what does not belong there, or name another file",
             Self::KeepsChanging => "finish writing it, or save it by renaming a complete file over it",
             Self::TooMany => "move what is not zone data out of the zones directory",
             Self::TooDeep => "move the directory up, or remove the link that leads down again and again",
@@ -95,6 +99,7 @@ impl fmt::Display for Unreadable {
             Self::NotAFile(what) => write!(f, "it is {what}, not a regular file"),
             Self::NotADirectory => f.write_str("it is a file where a directory is wanted"),
             Self::TooLarge => f.write_str("it is too large: one file may have 64 MiB, all together 512 MiB"),
+            Self::LargerThanOneMebibyte => f.write_str("it is larger than 1 MiB, which is the most for such a file"),
             Self::KeepsChanging => f.write_str("it is open for writing, or was written to each time that it was read"),
             Self::TooMany => {
                 f.write_str("the zones directory holds more than a million files; none after these is read")

@@ -126,6 +126,10 @@ impl<'f> Walk<'f> {
         for entry in listed {
             match entry {
                 Ok(entry) if is_ignored(&entry.file_name().to_string_lossy()) => {}
+                Ok(entry) if entries.len() >= self.most_files => {
+                    self.too_many(&directory.path.join(entry.file_name()));
+                    break;
+                }
                 Ok(entry) => entries.push(entry),
                 Err(error) => self.fail(&directory.path, error),
             }
@@ -153,8 +157,15 @@ impl<'f> Walk<'f> {
     fn file(&mut self, place: Place) {
         if self.found.files.len() < self.most_files {
             self.found.files.push(place);
-        } else if !self.found.failures.iter().any(|(_, reason)| *reason == Unreadable::TooMany) {
-            self.fail(&place.path, Unreadable::TooMany);
+        } else {
+            self.too_many(&place.path);
+        }
+    }
+
+    /// Notes the first path that is beyond the bound.
+    fn too_many(&mut self, path: &Path) {
+        if !self.found.failures.iter().any(|(_, reason)| *reason == Unreadable::TooMany) {
+            self.fail(path, Unreadable::TooMany);
         }
     }
 }

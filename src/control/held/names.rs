@@ -115,7 +115,7 @@ fn may_define(file: &SourceFile, name: &Definition) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::{path::Path, sync::Arc};
 
     use proptest::prelude::*;
 
@@ -175,8 +175,8 @@ mod tests {
         let broken = |end: &str| [file.octets(), end.as_bytes()].concat();
         file.content = match fault {
             Fault::None => return false,
-            Fault::Syntax => Ok(broken("[broken")),
-            Fault::Value => Ok(broken("[pool.extra]\nmembers = 7\n")),
+            Fault::Syntax => Ok(Arc::new(broken("[broken"))),
+            Fault::Value => Ok(Arc::new(broken("[pool.extra]\nmembers = 7\n"))),
             Fault::Unreadable => Err(Unreadable::KeepsChanging),
         };
         sources.exchange(vec![(id, file)]);

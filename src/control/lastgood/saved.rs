@@ -145,11 +145,12 @@ pub(in crate::control) fn write(set: &LastGood, home: &Home, to: impl Write) -> 
     to.inner.flush()
 }
 
-/// Reads a set of `home` from the octets of its file.
+/// Reads a set of `home` from the octets of its file. Each file's content is taken from their end, so that hardly more than the set
+/// is in memory at any time.
 ///
 /// # Errors
 /// [`SavedError`] says why it is not used.
-pub(in crate::control) fn read(octets: &[u8], home: &Home) -> Result<LastGood, SavedError> {
+pub(in crate::control) fn read(mut octets: Vec<u8>, home: &Home) -> Result<LastGood, SavedError> {
     let damaged = SavedError::Damaged;
     let start = octets.strip_prefix(MAGIC.as_bytes()).ok_or(damaged("it has another form"))?;
     let end = start.iter().position(|octet| *octet == b'\n').ok_or(damaged("it is cut off"))?;
@@ -161,16 +162,25 @@ pub(in crate::control) fn read(octets: &[u8], home: &Home) -> Result<LastGood, S
     if hasher.finish128().as_u128().to_be_bytes() != *sum {
         return Err(damaged("its checksum is wrong: it is cut off or damaged"));
     }
-    let body = &signed[MAGIC.len() + end + 1..];
-    let (document, mut contents) = body.split_at_checked(length).ok_or(damaged("it is cut off"))?;
+    let start = MAGIC.len() + end + 1;
+    let (document, contents) = signed[start..].split_at_checked(length).ok_or(damaged("it is cut off"))?;
+    let (mut at, contents_octets) = (start + length, contents.len());
     let document: Document = serde_json::from_slice(document).map_err(|_| damaged("its description is malformed"))?;
     if document.home != *home {
         return Err(SavedError::Foreign(Box::new(document.home)));
     }
+    let total = document.files.iter().try_fold(0_usize, |sum, entry| sum.checked_add(entry.octets));
+    let total = total.filter(|&total| total <= contents_octets).ok_or(damaged("it is cut off"))?;
     let mut set = LastGood { inventory: inventory(&document), ..LastGood::default() };
-    for entry in document.files {
-        let (content, rest) = contents.split_at_checked(entry.octets).ok_or(damaged("it is cut off"))?;
-        contents = rest;
+    at += total;
+    octets.truncate(at);
+    for entry in document.files.into_iter().rev() {
+        at -= entry.octets;
+        let content = octets.split_off(at);
+        // Gives large contents back to the system one by one.
+        if entry.octets >= 1 << 20 {
+            octets.shrink_to_fit();
+        }
         let file = entry.file(content);
         let digest = digest(&file);
         set.files.insert(entry.path, GoodFile { file: Arc::new(file), digest });
@@ -192,14 +202,14 @@ fn inventory(document: &Document) -> Inventory {
 }
 
 impl Entry {
-    fn file(&self, content: &[u8]) -> SourceFile {
+    fn file(&self, content: Vec<u8>) -> SourceFile {
         let role = match self.role {
             SavedRole::Settings => Role::Settings,
             SavedRole::Tables => Role::Tables,
             SavedRole::Master => Role::Master,
         };
         let modified = self.modified.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
-        SourceFile::with_content(&self.path, role, modified, content.to_vec())
+        SourceFile::with_content(&self.path, role, modified, content)
     }
 }
 
@@ -227,7 +237,7 @@ mod tests {
     #[test]
     fn a_saved_set_is_read_back_whole() {
         let (set, octets) = saved();
-        let read = read(&octets, &home("zones")).unwrap();
+        let read = read(octets, &home("zones")).unwrap();
         assert_eq!(read.inventory, set.inventory);
         let contents = |set: &LastGood| {
             set.files.values().map(|good| (good.file.path.clone(), good.file.role, good.digest)).collect::<Vec<_>>()
@@ -239,16 +249,16 @@ mod tests {
     fn a_set_that_is_cut_or_damaged_at_any_octet_is_not_used() {
         let (_, octets) = saved();
         for length in 0..octets.len() {
-            assert!(read(&octets[..length], &home("zones")).is_err(), "{length}");
+            assert!(read(octets[..length].to_vec(), &home("zones")).is_err(), "{length}");
             let mut damaged = octets.clone();
             damaged[length] ^= 1;
-            assert!(read(&damaged, &home("zones")).is_err(), "{length}");
+            assert!(read(damaged, &home("zones")).is_err(), "{length}");
         }
     }
 
     #[test]
     fn a_set_of_another_directory_is_not_used() {
         let (_, octets) = saved();
-        assert!(matches!(read(&octets, &home("others")), Err(SavedError::Foreign(_))));
+        assert!(matches!(read(octets, &home("others")), Err(SavedError::Foreign(_))));
     }
 }

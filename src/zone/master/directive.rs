@@ -2,7 +2,7 @@
 
 use super::{
     fields::{Fields, MAX_TTL_SECS, append_name},
-    lexer::{Kind, Token},
+    lexer::{Kind, MAX_LINE, Token},
     problem::{Problem, Spot},
 };
 
@@ -168,12 +168,15 @@ impl Series {
         (self.stop - self.start) / self.step + 1
     }
 
-    /// The text of each record in turn.
+    /// The text of each record in turn. One that is longer than a line may be is cut, so that the lexer refuses it.
     pub(super) fn texts(&self) -> impl Iterator<Item = Vec<u8>> {
         (0..self.length()).map(|index| {
             let number = (self.start + index * self.step) as i64;
             let mut text = Vec::new();
             for part in &self.template {
+                if text.len() > MAX_LINE {
+                    break;
+                }
                 match part {
                     Part::Text(piece) => text.extend_from_slice(piece),
                     Part::Number { offset, width, base } => append_number(number + offset, *width, *base, &mut text),

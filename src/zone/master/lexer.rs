@@ -8,7 +8,7 @@
 use super::problem::{Problem, Spot};
 
 /// How long a line may be, in octets.
-const MAX_LINE: usize = 1 << 20;
+pub(super) const MAX_LINE: usize = 1 << 20;
 /// How many fields an entry may have: two more than a hexadecimal digit a field fills the largest rdata with.
 const MAX_FIELDS: usize = 2 * 65535 + 16;
 

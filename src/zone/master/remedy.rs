@@ -30,6 +30,9 @@ pub(super) fn conflict(first: &Token<'_>) -> Problem {
 
 /// A problem of an entry, with the help that the whole entry shows.
 pub(super) fn of_entry(problem: Problem, start: Start, tokens: &[Token<'_>]) -> Problem {
+    if problem.excess.is_some() {
+        return problem;
+    }
     let is_comment =
         |token: &Token<'_>| token.kind == Kind::Word && (token.text.starts_with(b"#") || token.text.starts_with(b"//"));
     if tokens.iter().any(is_comment) {

@@ -15,7 +15,7 @@ fn read_with(text: &str, files: &[(&str, &str)]) -> MasterFile {
         files
             .iter()
             .find(|(name, _)| *name == path)
-            .map(|(name, text)| IncludedFile { path: (*name).to_owned(), bytes: text.as_bytes().to_vec() })
+            .map(|(name, text)| IncludedFile { path: (*name).to_owned(), bytes: Arc::new(text.as_bytes().to_vec()) })
             .ok_or_else(|| format!("there is no file {path}"))
     })
 }
@@ -173,7 +173,7 @@ fn included_files_have_their_own_origin_and_change_nothing_outside() {
     assert_eq!(file.entries[3].position, Position { file: 2, line: 5, column: 1 });
     let paths: Vec<&str> = file.included.iter().map(|file| &*file.path).collect();
     assert_eq!(paths, ["deep", "hosts"]);
-    assert_eq!(file.included[0].bytes, files[1].1.as_bytes());
+    assert_eq!(*file.included[0].bytes, files[1].1.as_bytes());
 }
 
 #[test]
@@ -336,5 +336,88 @@ fn no_mutation_of_a_file_makes_the_reader_panic() {
         for error in &file.errors {
             assert!(error.position.line <= lines && error.span.end <= text.len(), "{error:?}");
         }
+    }
+}
+
+/// Reads a file that includes others, with what all zones of the load may take.
+fn read_within(text: &str, files: &[(&str, Arc<Vec<u8>>)], budget: &mut Budget) -> (MasterFile, usize) {
+    let mut count = 0;
+    let origin = "example.com".parse().unwrap();
+    let mut include = |path: &str| {
+        let (name, bytes) = files.iter().find(|(name, _)| *name == path).ok_or("there is no such file")?;
+        Ok(IncludedFile { path: (*name).to_owned(), bytes: Arc::clone(bytes) })
+    };
+    let file = parse_each(text.as_bytes(), &origin, None, &mut include, budget, &mut |_| count += 1);
+    (file, count)
+}
+
+#[test]
+fn a_file_that_is_included_a_thousand_times_is_never_copied_and_read_only_up_to_the_bound() {
+    let line = [&[b';'; 1 << 19][..], b"\na A 192.0.2.1\n"].concat();
+    let large = Arc::new(line.repeat(128));
+    let files = [("large", Arc::clone(&large))];
+    let (file, count) = read_within(&"$INCLUDE large\n".repeat(1000), &files, &mut Budget::of_load());
+    let help = "include each file once, or make several zones of it";
+    let what =
+        "large (65 MiB) is too much: the files of one zone may have 256 MiB together, each as often as it is included";
+    assert_eq!(errors(&file), [format!("0:4:10 {what}")], "the line, the file and the bound, once");
+    assert_eq!((file.errors[0].help.as_deref(), file.errors[0].about.as_deref()), (Some(help), Some("large")));
+    assert!(file.is_cut && !file.errors[0].is_of_load);
+    assert_eq!(count, 3 * 128, "three of them are read");
+    assert!(file.included.iter().all(|included| Arc::ptr_eq(&included.bytes, &large)));
+}
+
+#[test]
+fn the_zones_of_a_load_share_a_budget_and_nothing_is_read_once_it_is_passed() {
+    let files = [("part", Arc::new(b"a A 192.0.2.1\n".repeat(10)))];
+    let text = "$INCLUDE part\n$INCLUDE part\nb A 192.0.2.2\n";
+    for (mut budget, place, expected) in [
+        (
+            Budget::new(600, 9, 9999),
+            "0:2:10",
+            "part (1 KiB) is too much: the files of all zones may have 1 KiB together, each as often as it is included",
+        ),
+        (Budget::new(9999, 9, 40 * 81), "2:9:1", "the records of all zones may take 4 KiB of memory"),
+    ] {
+        let (first, _) = read_within(text, &files, &mut budget);
+        assert_eq!((errors(&first), first.is_cut), (vec![], false));
+        let (second, _) = read_within(text, &files, &mut budget);
+        assert_eq!(errors(&second), [format!("{place} {expected}")]);
+        assert!(second.is_cut && second.errors[0].is_of_load);
+        let (third, count) = read_within("a A 192.0.2.1\n", &files, &mut budget);
+        assert_eq!((errors(&third), third.is_cut, count), (vec![], true, 0), "one error is enough");
+    }
+}
+
+#[test]
+fn what_generate_makes_counts_as_records_as_text_and_as_memory() {
+    for (mut budget, expected) in [
+        (Budget::new(1 << 20, 99, 1 << 20), "0:1:1 all $GENERATE of all zones make more than 99 records"),
+        (
+            Budget::new(1000, 1000, 1 << 20),
+            "0:1:1 the files of all zones may have 1 KiB together, each as often as it is included",
+        ),
+        (Budget::new(1 << 20, 1000, 5000), "0:1:1 the records of all zones may take 5 KiB of memory"),
+    ] {
+        let (file, count) = read_within("$GENERATE 1-100 a$ A 192.0.2.1\nb A 192.0.2.1\n", &[], &mut budget);
+        assert_eq!(errors(&file), [expected]);
+        assert!(count < 100, "{count}");
+    }
+}
+
+#[test]
+fn a_generated_record_is_never_longer_than_a_line_may_be() {
+    let template = "${0,255,d}".repeat(100_000);
+    let file = read(&format!("$GENERATE 1-3 a TXT {template}\n"));
+    assert_eq!(errors(&file), ["0:1:1 the line is longer than 1 MiB"]);
+}
+
+#[test]
+fn a_message_quotes_no_more_than_a_thousand_octets_of_a_field() {
+    let file = read(&format!("a A {}\n", "\u{e9}".repeat(100_000)).repeat(3));
+    assert_eq!(file.errors.len(), 3);
+    for error in &file.errors {
+        let octets = error.message.capacity() + error.help.as_ref().map_or(0, String::capacity);
+        assert!(error.message.ends_with('…') && octets < 4000, "{octets}");
     }
 }

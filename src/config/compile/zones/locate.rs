@@ -13,6 +13,7 @@ use crate::{
         spec::{DelegateSpec, ZoneSpec},
     },
     dns::{Name, Rtype},
+    zone::master::Budget,
 };
 
 /// Where a finding is.
@@ -116,7 +117,9 @@ fn in_master_file(sources: &Sources, zones: &Zones, zone: usize, wanted: &[Optio
             by_owner.entry(wanted.owner).or_default().push(index);
         }
     }
-    let master::Parsed { included, .. } = master::parse(sources, file, &zones.list[zone].apex, None, &mut |entry| {
+    // What fitted into a budget once does so again.
+    let budget = &mut Budget::of_load();
+    let parsed = master::parse(sources, file, &zones.list[zone].apex, None, budget, &mut |entry| {
         let Some(indexes) = by_owner.get(&entry.record.owner) else { return };
         for &index in indexes {
             let Some(wanted) = &wanted[index] else { continue };
@@ -127,6 +130,6 @@ fn in_master_file(sources: &Sources, zones: &Zones, zone: usize, wanted: &[Optio
             }
         }
     });
-    let place = |position: Option<_>| position.map(|at| master::place(sources, file, &included, at));
+    let place = |position: Option<_>| position.map(|at| master::place(sources, file, &parsed.included, at));
     positions.into_iter().map(place).collect()
 }

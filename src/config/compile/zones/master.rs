@@ -1,6 +1,6 @@
 //! A zone's master file: its records with their places, and its mistakes as diagnostics.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use hashbrown::{HashMap, HashSet};
 
@@ -15,12 +15,14 @@ use crate::{
     dns::{Name, Rtype},
     zone::{
         Record, RecordError, ZoneBuilder,
-        master::{self, Entry, IncludedFile, MasterError, MasterFile, Position},
+        master::{self, Budget, Entry, IncludedFile, MasterError, MasterFile, Position},
     },
 };
 
 /// How many records outside of the zone are reported each by itself.
 const SHOWN_OUTSIDE: usize = 20;
+/// How many records that the zone refuses are kept, to be reported. Reports of all files are not more.
+const MOST_REFUSED: usize = 1000;
 
 /// What later steps ask of a zone's static records.
 #[derive(Default)]
@@ -54,8 +56,8 @@ pub(super) struct Master {
     /// The first of each type at the apex that the zone's authority is made of, or that it cannot be beside.
     authority: Vec<(Record, Position)>,
     /// What the apex has as nameservers.
-    servers: Vec<(Name, Position)>,
-    dnames: Vec<Name>,
+    servers: HashMap<Name, Position>,
+    dnames: HashSet<Name>,
     taken: HashMap<Name, Vec<(Rtype, Position)>>,
     hidden: HashMap<Name, (Name, Rtype, Position)>,
 }
@@ -77,8 +79,8 @@ impl Master {
             doubled_origin: None,
             is_misplaced: false,
             authority: Vec::new(),
-            servers: Vec::new(),
-            dnames: Vec::new(),
+            servers: HashMap::new(),
+            dnames: HashSet::new(),
             taken: HashMap::new(),
             hidden: HashMap::new(),
         }
@@ -91,22 +93,31 @@ impl Master {
         apex: &Name,
         default_ttl_secs: Option<u32>,
         wanted: &Wanted,
+        budget: &mut Budget,
         problems: &mut Problems,
     ) -> Self {
         let mut master = Self { file: Some(id), ..Self::none(apex) };
-        let Parsed { errors, included, doubled_origin } = parse(sources, id, apex, default_ttl_secs, &mut |entry| {
+        let parsed = parse(sources, id, apex, default_ttl_secs, budget, &mut |entry| {
             master.take(entry, apex, wanted);
         });
+        let Parsed { errors, included, doubled_origin, is_cut } = parsed;
         master.included = included;
         master.doubled_origin = doubled_origin.map(|(position, span)| Place::new(master.file_of(position, id), span));
-        master.has_errors = !errors.is_empty();
-        for error in errors {
-            let place = Place::new(master.file_of(error.position, id), error.span);
-            let diagnostic = problems.error(place, error.message);
-            diagnostic.stage = Stage::Reading;
-            diagnostic.help(error.help.as_deref().unwrap_or("records are written as in RFC 1035 section 5"));
-        }
+        master.has_errors = is_cut || !errors.is_empty();
+        errors.into_iter().for_each(|(error, about)| master.report(id, error, about, problems));
         master
+    }
+
+    fn report(&self, id: FileId, error: MasterError, about: Option<FileId>, problems: &mut Problems) {
+        let place = Place::new(self.file_of(error.position, id), error.span);
+        let diagnostic = problems.error(place, error.message);
+        if !error.is_of_load {
+            diagnostic.stage = Stage::Reading;
+        }
+        diagnostic.help(error.help.as_deref().unwrap_or("records are written as in RFC 1035 section 5"));
+        if let Some(about) = about {
+            diagnostic.also(Place::whole(about), "the file");
+        }
     }
 
     fn take(&mut self, Entry { record, position }: Entry, apex: &Name, wanted: &Wanted) {
@@ -120,15 +131,13 @@ impl Master {
         self.hash.add_record(&record);
         let Record { owner, rtype, rdata, .. } = &record;
         let is_apex = owner == apex;
-        if is_apex && *rtype == Rtype::NS {
-            self.servers.extend(Name::from_wire(rdata).ok().map(|server| (server, position)));
-        }
+        let server = (is_apex && *rtype == Rtype::NS).then(|| Name::from_wire(rdata).ok()).flatten();
         let is_authority = is_apex && matches!(*rtype, Rtype::SOA | Rtype::NS | Rtype::CNAME);
         if is_authority && !self.authority.iter().any(|(first, _)| first.rtype == *rtype) {
             self.authority.push((record.clone(), position));
         }
         if *rtype == Rtype::DNAME {
-            self.dnames.push(owner.clone());
+            self.dnames.insert(owner.clone());
         }
         if wanted.names.contains(owner) {
             let types = self.taken.entry_ref(owner).or_default();
@@ -139,7 +148,16 @@ impl Master {
         if !wanted.cuts.is_empty() {
             self.hide(owner, *rtype, position, wanted);
         }
-        if let Err(error) = self.builder.add(record) {
+        match self.builder.add(record) {
+            Ok(()) => _ = server.map(|server| self.servers.entry(server).or_insert(position)),
+            Err(error) => self.refuse(position, error),
+        }
+    }
+
+    /// Notes a record that the zone refuses. A million records of one owner are mostly refused for one reason.
+    fn refuse(&mut self, position: Position, error: RecordError) {
+        let is_known = self.refused.last().is_some_and(|(_, last)| *last == error);
+        if !is_known && self.refused.len() < MOST_REFUSED {
             self.refused.push((position, error));
         }
     }
@@ -277,7 +295,9 @@ impl Master {
     /// Reports nameservers of the zone whose addresses no one can ask for (RFC 6672 section 2.4).
     fn check_nameservers(&self, sources: &Sources, problems: &mut Problems) {
         for (server, position) in &self.servers {
-            let hiding = self.dnames.iter().find(|dname| server != *dname && server.is_at_or_below(dname));
+            let above = std::iter::successors(server.parent(), Name::parent);
+            let hiding =
+                if self.dnames.is_empty() { None } else { above.into_iter().find(|name| self.dnames.contains(name)) };
             let Some(dname) = hiding.filter(|_| self.builder.has_records(server)) else { continue };
             problems
                 .error(
@@ -291,7 +311,10 @@ impl Master {
 
 /// What a master file is besides its records.
 pub(super) struct Parsed {
-    errors: Vec<MasterError>,
+    /// With the other file that the error is about.
+    errors: Vec<(MasterError, Option<FileId>)>,
+    /// Whether the reading ended early, at a bound.
+    is_cut: bool,
     /// The files that it includes.
     pub(super) included: Vec<FileId>,
     doubled_origin: Option<(Position, std::ops::Range<usize>)>,
@@ -303,26 +326,32 @@ pub(super) fn parse(
     id: FileId,
     apex: &Name,
     default_ttl_secs: Option<u32>,
+    budget: &mut Budget,
     take: &mut dyn FnMut(Entry),
 ) -> Parsed {
     let file = sources.file(id);
     let directory = file.path.parent().unwrap_or(Path::new(""));
-    let mut ids = Vec::new();
+    let mut ids: HashMap<&str, FileId> = HashMap::new();
     let mut include = |path: &str| {
         let id = sources
             .find_included(path, directory)
             .ok_or_else(|| format!("there is no file {} below the zones directory", Quoted(path)))?;
         let file = sources.file(id);
-        let bytes = file.content.clone().map_err(|reason| format!("{} cannot be read: {reason}", Quoted(path)))?;
-        ids.push(id);
-        Ok(IncludedFile { path: file.shown.to_string(), bytes })
+        let content = file.content.as_ref().map_err(|reason| format!("{} cannot be read: {reason}", Quoted(path)))?;
+        ids.insert(&file.shown, id);
+        Ok(IncludedFile { path: file.shown.to_string(), bytes: Arc::clone(content) })
     };
-    let MasterFile { errors, included, doubled_origin, .. } =
-        master::parse_each(file.octets(), apex, default_ttl_secs, &mut include, take);
+    let MasterFile { errors, included, doubled_origin, is_cut, .. } =
+        master::parse_each(file.octets(), apex, default_ttl_secs, &mut include, budget, take);
     // The parser may refuse a file after it was handed over, a loop say: its own list is the one that counts.
-    let by_path = |path: &str| ids.iter().copied().find(|id| *sources.file(*id).shown == *path);
+    let by_path = |path: &str| ids.get(path).copied();
     let included = included.iter().map(|file| by_path(&file.path).unwrap_or(id)).collect();
-    Parsed { errors, included, doubled_origin }
+    let with_file = |error: MasterError| {
+        let about = error.about.as_deref().and_then(by_path);
+        (error, about)
+    };
+    let errors = errors.into_iter().map(with_file).collect();
+    Parsed { errors, included, doubled_origin, is_cut }
 }
 
 fn file_of(position: Position, main: FileId, included: &[FileId]) -> FileId {
@@ -335,10 +364,9 @@ fn file_of(position: Position, main: FileId, included: &[FileId]) -> FileId {
 /// The first octet of a record.
 pub(super) fn place(sources: &Sources, main: FileId, included: &[FileId], position: Position) -> Place {
     let file = file_of(position, main, included);
-    let lines = sources.file(file).line_starts();
-    let start = lines.get((position.line as usize).saturating_sub(1)).copied().unwrap_or(0);
+    let start = sources.file(file).line_start(position.line as usize).unwrap_or(0);
     // Owners are ASCII as a rule, so that columns are octets; where not, the mark is a little to the left.
-    let at = start as usize + (position.column as usize).saturating_sub(1);
+    let at = start + (position.column as usize).saturating_sub(1);
     Place::new(file, at..at + 1)
 }
 

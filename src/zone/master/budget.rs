@@ -1,0 +1,169 @@
+//! Bounds on what master files ask for: text to read, records to generate, memory for records. A line of a few octets can ask
+//! for all of it, by `$INCLUDE` and `$GENERATE`.
+//!
+//! Each zone has a budget, and so have all zones of a load together. Whatever is taken is taken from both.
+
+/// What is bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Resource {
+    /// Octets of text. A file counts as often as it is included, a generated record as it would be written.
+    Text,
+    /// Records that $GENERATE makes.
+    Generated,
+    /// Octets of memory for records: owner, rdata and [`RECORD_OCTETS`] for each.
+    Records,
+}
+
+/// What a record takes beside its owner and its rdata, in octets: its header, its node and its cells in two tables.
+const RECORD_OCTETS: u64 = 64;
+
+/// A bound that would be passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Excess {
+    pub(super) resource: Resource,
+    /// Whether it is the bound on all zones of the load, and not that on the zone.
+    pub(super) is_of_load: bool,
+    /// The bound.
+    limit: u64,
+}
+
+impl Excess {
+    /// What is wrong.
+    pub(super) fn message(self) -> String {
+        let limit = self.limit;
+        match (self.resource, self.is_of_load) {
+            (Resource::Text, false) => {
+                format!("the files of one zone may have {} together, each as often as it is included", mebibytes(limit))
+            }
+            (Resource::Text, true) => {
+                format!(
+                    "the files of all zones may have {} together, each as often as it is included",
+                    mebibytes(limit)
+                )
+            }
+            (Resource::Generated, false) => format!("all $GENERATE together make more than {limit} records"),
+            (Resource::Generated, true) => format!("all $GENERATE of all zones make more than {limit} records"),
+            (Resource::Records, false) => format!("the records of one zone may take {} of memory", mebibytes(limit)),
+            (Resource::Records, true) => format!("the records of all zones may take {} of memory", mebibytes(limit)),
+        }
+    }
+
+    /// How to fix it.
+    pub(super) fn help(self) -> &'static str {
+        match (self.resource, self.is_of_load) {
+            (Resource::Text, false) => "include each file once, or make several zones of it",
+            (Resource::Text, true) => {
+                "include large files in fewer zones, or serve some of the zones from another server"
+            }
+            (Resource::Generated, false) => "take shorter ranges, or make several zones of it",
+            (Resource::Generated, true) => {
+                "take shorter ranges, or a wildcard, or serve some of the zones from another server"
+            }
+            (Resource::Records, false) => "take records out of it, or make several zones of it",
+            (Resource::Records, true) => "serve some of the zones from another server",
+        }
+    }
+}
+
+/// A number of octets for people.
+pub(super) fn mebibytes(octets: u64) -> String {
+    match octets {
+        0..0x10_0000 => format!("{} KiB", octets.div_ceil(1 << 10)),
+        _ => format!("{} MiB", octets.div_ceil(1 << 20)),
+    }
+}
+
+/// How much of each resource there is.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    text_octets: u64,
+    generated: u64,
+    records_octets: u64,
+}
+
+impl Limits {
+    fn of(self, resource: Resource) -> u64 {
+        match resource {
+            Resource::Text => self.text_octets,
+            Resource::Generated => self.generated,
+            Resource::Records => self.records_octets,
+        }
+    }
+}
+
+/// What the zones of one load may take together, and what they have taken.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    limits: Limits,
+    taken: Limits,
+    is_passed: bool,
+}
+
+impl Budget {
+    const NOTHING: Limits = Limits { text_octets: 0, generated: 0, records_octets: 0 };
+
+    /// Of all zones of a load: 1 GiB of text, 2^24 generated records, 2 GiB of memory for records.
+    pub fn of_load() -> Self {
+        Self::new(1 << 30, 1 << 24, 2 << 30)
+    }
+
+    /// Of one zone: 256 MiB of text, 2^20 generated records, 1 GiB of memory for records.
+    pub(super) fn of_zone() -> Self {
+        Self::new(256 << 20, 1 << 20, 1 << 30)
+    }
+
+    /// Of so many octets of text, generated records and octets of memory for records. A file counts as often as it is included, a
+    /// record as its owner, its rdata and 64 octets.
+    pub fn new(text_octets: u64, generated: u64, records_octets: u64) -> Self {
+        let limits = Limits { text_octets, generated, records_octets };
+        Self { limits, taken: Self::NOTHING, is_passed: false }
+    }
+
+    /// Whether a bound was met. Nothing more is read then.
+    pub fn is_passed(&self) -> bool {
+        self.is_passed
+    }
+
+    fn take(&mut self, resource: Resource, amount: u64) -> Result<(), u64> {
+        let limit = self.limits.of(resource);
+        let taken = match resource {
+            Resource::Text => &mut self.taken.text_octets,
+            Resource::Generated => &mut self.taken.generated,
+            Resource::Records => &mut self.taken.records_octets,
+        };
+        *taken = taken.saturating_add(amount);
+        self.is_passed |= *taken > limit;
+        if *taken > limit { Err(limit) } else { Ok(()) }
+    }
+}
+
+/// The budgets of a zone that is being read.
+pub(super) struct Budgets<'l> {
+    pub(super) zone: Budget,
+    pub(super) load: &'l mut Budget,
+}
+
+impl Budgets<'_> {
+    /// Whether a bound was met.
+    pub(super) fn are_passed(&self) -> bool {
+        self.zone.is_passed || self.load.is_passed
+    }
+
+    /// Takes some of a resource from both.
+    ///
+    /// # Errors
+    /// The bound that would be passed. Nothing more is to be read then.
+    pub(super) fn take(&mut self, resource: Resource, amount: u64) -> Result<(), Excess> {
+        let excess = |is_of_load| move |limit| Excess { resource, is_of_load, limit };
+        self.zone.take(resource, amount).map_err(excess(false))?;
+        self.load.take(resource, amount).map_err(excess(true))
+    }
+
+    /// Takes the memory of a record.
+    ///
+    /// # Errors
+    /// As [`Budgets::take`].
+    pub(super) fn take_record(&mut self, owner_octets: usize, rdata_octets: usize) -> Result<(), Excess> {
+        self.take(Resource::Records, owner_octets as u64 + rdata_octets as u64 + RECORD_OCTETS)
+    }
+}
