@@ -207,6 +207,10 @@ pub(super) fn read_specs(sources: &Sources, problems: &mut Problems) -> Specs {
     }
     for id in sources.ids(Role::Tables) {
         let file = sources.file(id);
+        if specs.are_full() {
+            problems.mute(id);
+            continue;
+        }
         match &file.content {
             Ok(octets) => {
                 specs.read(id, octets, file.path.parent().unwrap_or(std::path::Path::new("")), problems);

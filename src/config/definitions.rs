@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    hostname,
+    hostname, pieces,
     sources::{Role, SourceFile},
+    spec::MOST_TREE_OCTETS,
 };
 use crate::dns::Name;
 
@@ -52,8 +53,25 @@ pub fn definitions(file: &SourceFile) -> BTreeSet<Definition> {
 }
 
 fn of_tables(text: &str) -> BTreeSet<Definition> {
-    let (root, _errors) = DeTable::parse_recoverable(text);
     let mut found = BTreeSet::new();
+    if text.len() <= MOST_TREE_OCTETS {
+        of_tree(text, &mut found);
+        return found;
+    }
+    // What is large is read table by table, or not at all.
+    for piece in pieces::cut(text).unwrap_or_default() {
+        if let Some(kind) = KINDS.into_iter().find(|kind| *kind == piece.kind) {
+            found.insert(Definition::new(kind, piece.name));
+            if kind == "datacenter" && piece.range.len() <= MOST_TREE_OCTETS {
+                of_tree(&text[piece.range], &mut found);
+            }
+        }
+    }
+    found
+}
+
+fn of_tree(text: &str, found: &mut BTreeSet<Definition>) {
+    let (root, _errors) = DeTable::parse_recoverable(text);
     for kind in KINDS {
         let Some(DeValue::Table(tables)) = root.get_ref().get(kind).map(toml::Spanned::get_ref) else { continue };
         for (name, table) in tables {
@@ -66,7 +84,6 @@ fn of_tables(text: &str) -> BTreeSet<Definition> {
             }
         }
     }
-    found
 }
 
 /// A file `NAME.zone` is the zone NAME, `root.zone` the root.
@@ -98,6 +115,16 @@ mod tests {
         assert_eq!(file("zones/records", Role::Master, b""), BTreeSet::new());
         let international = file("zones/b\u{fc}cher.test.zone", Role::Master, b"");
         assert_eq!(international, BTreeSet::from([Definition::new("zone", "xn--bcher-kva.test")]));
+    }
+
+    #[test]
+    fn a_large_file_defines_the_same_names() {
+        let text = "[zone.\"Example.ORG.\"]\n[datacenter.fra]\nregion = \"eu\"\n[pool.web]\nmembers = []\n";
+        let large = format!("{text}# {}\n", "x".repeat(MOST_TREE_OCTETS));
+        let of =
+            |text: &str| definitions(&SourceFile::with_content(Path::new("a.toml"), Role::Tables, None, text.into()));
+        assert_eq!(of(&large), of(text));
+        assert_eq!(of(text).len(), 4);
     }
 
     #[test]

@@ -40,12 +40,14 @@ pub use definitions::{Definition, definitions};
 pub use diagnostics::{Colours, Diagnostic, Diagnostics, NameFault, Position, Severity, Stage};
 pub use nearest::Nearest;
 pub use outline::{admin_address, outline};
+pub use pieces::table_range;
 pub use place::{FileId, Place};
 pub use settings::{Canary, Database, DatabaseFault, HttpsSettings, Locations, ServerSettings, TlsSettings};
 pub use sources::{
     Footprint, Kind, Role, SourceFile, Sources, Stamp, ToleratedDatabases, Trace, Unreadable, is_database, is_ignored,
     is_master, is_tables, replenish_descriptors, reserve_descriptors, with_spare_descriptors,
 };
+pub use spec::MOST_TREE_OCTETS;
 pub use summary::Summary;
 
 use crate::steer::Topology;

@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use super::spec::MOST_TREE_OCTETS;
+
 /// One table of a file, with the tables inside of it.
 #[derive(Debug, Clone)]
 pub(super) struct Piece<'t> {
@@ -18,10 +20,20 @@ pub(super) struct Piece<'t> {
     pub(super) range: Range<usize>,
 }
 
+/// Where a table `[kind.name]` is in a text, with the tables inside of it; `None` where it is not there, or has more octets than are
+/// parsed at once, or the text cannot be cut.
+pub fn table_range(text: &str, kind: &str, name: &str) -> Option<Range<usize>> {
+    let pieces = cut(text)?;
+    let table = pieces.into_iter().find(|piece| piece.kind == kind && piece.name == name)?;
+    (table.range.len() <= MOST_TREE_OCTETS).then_some(table.range)
+}
+
 /// Cuts a text into tables `[kind.name]`, in order of kind and name. `None` where it is to be read as a whole.
 pub(super) fn cut<'t>(text: &'t str) -> Option<Vec<Piece<'t>>> {
     let mut pieces: Vec<Piece<'t>> = Vec::new();
-    let mut scan = Scan { text, octets: text.as_bytes(), at: 0 };
+    // A byte-order mark is none of the first table's.
+    let at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    let mut scan = Scan { text, octets: text.as_bytes(), at };
     while let Some(start) = scan.next_line() {
         if !scan.octets[start..].starts_with(b"[") {
             // A key before the first header is the file's own.

@@ -2,10 +2,10 @@
 
 use std::{collections::HashSet, path::Path};
 
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::{
-    diagnostics::Quoted,
+    diagnostics::{Quoted, Stage},
     pieces::{self, Piece},
     place::{At, FileId, Place, Stretch},
     problems::Problems,
@@ -51,12 +51,18 @@ pub(super) struct Specs {
     pub(super) services: Vec<ServiceSpec>,
     /// Names of tables that could not be read: that a reference to one finds nothing is no mistake of its own.
     pub(super) broken: Vec<(&'static str, Box<str>)>,
+    /// How many keys and values the tables have that were read.
+    values: usize,
 }
 
 /// What tables there are, in the order in which they are read.
 const KINDS: [&str; 7] = ["datacenter", "zone", "delegate", "monitor", "load", "pool", "service"];
 /// Files of more octets are read table by table.
 const LARGE_OCTETS: usize = 64 << 10;
+/// As many octets are parsed at once: their tree takes up to 75 times as much memory.
+pub const MOST_TREE_OCTETS: usize = 4 << 20;
+/// How many keys and values all tables may have. Each takes up to 500 octets while a configuration is put together.
+const MOST_VALUES: usize = 1 << 23;
 /// What a file of tables is called in messages.
 const FILE: &str = "a file of zones/";
 
@@ -75,12 +81,20 @@ impl Specs {
         let context = Context { text, directory };
         let pieces = if text.len() > LARGE_OCTETS { pieces::cut(text) } else { None };
         if let Some(pieces) = pieces
-            && let Some((specs, found)) = Self::of_pieces(file, &pieces, context)
+            && let Some((specs, found)) = self.of_pieces(file, &pieces, context)
         {
             self.append(specs);
-            return problems.take(found);
+            problems.take(found);
+            return self.check_values(file, problems);
+        }
+        if text.len() > MOST_TREE_OCTETS {
+            return syntax::report_large(file, text, problems);
         }
         let (table, errors) = DeTable::parse_recoverable(text);
+        self.values += count_values(table.get_ref());
+        if self.values > MOST_VALUES {
+            return self.check_values(file, problems);
+        }
         syntax::report(file, &errors, text, problems);
         let mut root = reader::root(&table, Stretch::new(file, 0), FILE);
         if errors.is_empty() {
@@ -95,10 +109,28 @@ impl Specs {
         }
     }
 
-    /// What the tables of a file say, one after the other; `None` where one is not TOML, which is to be told of in the order of
-    /// the file.
-    fn of_pieces(file: FileId, pieces: &[Piece<'_>], context: Context<'_>) -> Option<(Self, Problems)> {
-        if !pieces.iter().all(|piece| KINDS.contains(&piece.kind)) {
+    /// Reports a file with which all tables have more keys and values than may be read. Of later files nothing is reported.
+    fn check_values(&mut self, file: FileId, problems: &mut Problems) {
+        if self.values <= MOST_VALUES {
+            return;
+        }
+        let message = format!("the tables of all files have more than {MOST_VALUES} keys and values together");
+        let diagnostic = problems.error(Place::whole(file), message);
+        // Other files may have grown.
+        diagnostic.stage = Stage::Checking;
+        diagnostic.help("take tables out of this file, or serve some of the services from another server");
+        problems.mute(file);
+    }
+
+    /// Whether no more is read: all tables have as many keys and values as they may.
+    pub(super) fn are_full(&self) -> bool {
+        self.values > MOST_VALUES
+    }
+
+    /// What the tables of a file say, one after the other; `None` where one is not TOML, or very large, which is to be told of in
+    /// the order of the file.
+    fn of_pieces(&self, file: FileId, pieces: &[Piece<'_>], context: Context<'_>) -> Option<(Self, Problems)> {
+        if !pieces.iter().all(|piece| KINDS.contains(&piece.kind) && piece.range.len() <= MOST_TREE_OCTETS) {
             return None;
         }
         let (mut specs, mut problems) = (Self::default(), Problems::default());
@@ -108,6 +140,10 @@ impl Specs {
                 let (table, errors) = DeTable::parse_recoverable(&context.text[piece.range.clone()]);
                 if !errors.is_empty() {
                     return None;
+                }
+                specs.values += count_values(table.get_ref());
+                if self.values + specs.values > MOST_VALUES {
+                    return Some((specs, problems));
                 }
                 let mut root = reader::root(&table, Stretch::new(file, piece.range.start), FILE);
                 specs.read_kind(kind, &mut root, context, &mut problems);
@@ -130,6 +166,7 @@ impl Specs {
         append(&mut self.pools, &mut other.pools);
         append(&mut self.services, &mut other.services);
         append(&mut self.broken, &mut other.broken);
+        self.values += other.values;
     }
 
     fn read_tables(&mut self, root: &mut TableReader<'_>, context: Context<'_>, problems: &mut Problems) {
@@ -227,6 +264,18 @@ impl Specs {
     }
 }
 
+/// How many keys and values a table has, those inside of it included.
+fn count_values(table: &DeTable<'_>) -> usize {
+    fn inside(value: &DeValue<'_>) -> usize {
+        match value {
+            DeValue::Table(table) => count_values(table),
+            DeValue::Array(array) => array.len() + array.iter().map(|value| inside(value.get_ref())).sum::<usize>(),
+            _ => 0,
+        }
+    }
+    table.len() + table.iter().map(|(_, value)| inside(value.get_ref())).sum::<usize>()
+}
+
 /// Keeps what could be read. Whether it could.
 fn push<T>(list: &mut Vec<T>, read: Option<T>) -> bool {
     let is_read = read.is_some();
@@ -278,4 +327,46 @@ pub(super) fn ttl(item: Item<'_>, problems: &mut Problems) -> Option<u32> {
     };
     problems.error(text.place, message).help(help);
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(specs: &mut Specs, text: &str) -> Vec<(String, Stage)> {
+        let mut problems = Problems::default();
+        specs.read(FileId(0), text.as_bytes(), Path::new(""), &mut problems);
+        let (list, _) = problems.into_parts();
+        list.into_iter().map(|found| (found.message, found.stage)).collect()
+    }
+
+    #[test]
+    fn tables_with_more_values_than_may_be_kept_are_one_error_of_all_files() {
+        let pool = |name: &str| format!("[pool.{name}]\nmembers = [{{ addresses = [\"192.0.2.1\"] }}]\n");
+        let large = format!("# {}\n{}{}", "x".repeat(LARGE_OCTETS), pool("a"), pool("b"));
+        // A key for the kind, the name, the members, one member, its addresses, one address: six.
+        for (text, values) in [(pool("a"), 6), (large, 12)] {
+            let mut specs = Specs { values: MOST_VALUES - values, ..Specs::default() };
+            assert_eq!(read(&mut specs, &text), []);
+            assert!(!specs.are_full());
+            let mut specs = Specs { values: MOST_VALUES - values + 1, ..Specs::default() };
+            let expected = format!("the tables of all files have more than {MOST_VALUES} keys and values together");
+            assert_eq!(read(&mut specs, &text), [(expected, Stage::Checking)]);
+            assert!(specs.are_full() && specs.pools.len() < values / 6);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_to_be_parsed_whole_is_told_of_its_own_mistakes() {
+        let filler = (0..200_000).map(|n| format!("[pool.p{n}]\nmembers = []\n")).collect::<String>();
+        assert!(filler.len() > MOST_TREE_OCTETS);
+        for (text, expected) in [
+            (format!("{filler}[pool.x]\nttl = yes\n"), "\"yes\" is neither a number nor a text in quotes"),
+            (format!("{filler}[pool.p7]\n"), "the file has more than 4 MiB and cannot be read table by table"),
+            (format!("{filler}<<<<<<< ours\n"), syntax::CONFLICT),
+        ] {
+            let found = read(&mut Specs::default(), &text);
+            assert_eq!(found, [(expected.to_owned(), Stage::Reading)]);
+        }
+    }
 }

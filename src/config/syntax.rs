@@ -13,12 +13,16 @@ use super::{
     place::{FileId, Place},
     problems::Problems,
     reader::SAMPLE_MOMENT,
+    spec::MOST_TREE_OCTETS,
 };
 
 /// How many syntax errors of one file are reported.
 const SHOWN: usize = 20;
 /// The first words of table headers, of the zones directory's files and of `portolan.toml`.
 const HEADS: [&str; 9] = ["datacenter", "zone", "delegate", "monitor", "load", "pool", "service", "server", "geoip"];
+pub(super) const CONFLICT: &str = "the marks of a merge conflict stand here";
+const CONFLICT_HELP: &str =
+    "keep what is to hold of the two versions, and remove the lines that start with <<<<<<<, ======= and >>>>>>>";
 const NO_TOML: &str = "the file is not valid TOML; see https://toml.io";
 
 /// Quotes that a word processor writes.
@@ -35,9 +39,7 @@ struct Mistake {
 pub(super) fn report(file: FileId, errors: &[toml::de::Error], text: &str, problems: &mut Problems) {
     let Some(first) = errors.first() else { return };
     if let Some(span) = conflict(text) {
-        problems
-            .error(Place::new(file, span), "the marks of a merge conflict stand here")
-            .help("keep what is to hold of the two versions, and remove the lines that start with <<<<<<<, ======= and >>>>>>>");
+        problems.error(Place::new(file, span), CONFLICT).help(CONFLICT_HELP);
         return problems.mute(file);
     }
     let of_sections = sections(text).into_iter().flat_map(|range| of_section(text, range));
@@ -50,6 +52,35 @@ pub(super) fn report(file: FileId, errors: &[toml::de::Error], text: &str, probl
     mistakes.sort_by_key(|mistake| mistake.span.start);
     for Mistake { span, message, help } in mistakes.into_iter().take(SHOWN) {
         problems.error(Place::new(file, span), message).help(help);
+    }
+    problems.mute(file);
+}
+
+/// Reports what is wrong in a file that is too large to be parsed as a whole, and cannot be read table by table; nothing else is
+/// to be reported of it.
+pub(super) fn report_large(file: FileId, text: &str, problems: &mut Problems) {
+    if let Some(span) = conflict(text) {
+        problems.error(Place::new(file, span), CONFLICT).help(CONFLICT_HELP);
+        return problems.mute(file);
+    }
+    let sections = sections(text);
+    let is_small = |range: &&Range<usize>| range.len() <= MOST_TREE_OCTETS;
+    let mistakes: Vec<Mistake> =
+        sections.iter().filter(is_small).flat_map(|range| of_section(text, range.clone())).take(SHOWN).collect();
+    for Mistake { span, message, help } in &mistakes {
+        problems.error(Place::new(file, span.clone()), message).help(help);
+    }
+    let (most, large) = (MOST_TREE_OCTETS >> 20, sections.iter().find(|range| range.len() > MOST_TREE_OCTETS));
+    if let Some(range) = large {
+        let message = format!("more than {most} MiB follow until the next table; one table may have {most} MiB");
+        problems
+            .error(Place::new(file, range.start..range.start + 1), message)
+            .help("split the table, or close the text or list that swallows the tables behind it");
+    } else if mistakes.is_empty() {
+        let message = format!("the file has more than {most} MiB and cannot be read table by table");
+        problems.error(Place::whole(file), message).help(
+            "give each table one header, such as [pool.web], of a kind that is known, and all its keys below; or split the file",
+        );
     }
     problems.mute(file);
 }

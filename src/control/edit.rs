@@ -23,7 +23,8 @@ use toml_edit::{DocumentMut, Item, TableLike};
 
 use super::{line_ends::with_line_ends, remedy};
 use crate::{
-    config::{replenish_descriptors, with_spare_descriptors},
+    config::{MOST_TREE_OCTETS, replenish_descriptors, table_range, with_spare_descriptors},
+    files,
     steer::State,
 };
 
@@ -32,6 +33,9 @@ const ATTEMPTS: usize = 10;
 
 /// The kernel's bound on the names, and on the value, of extended attributes.
 const LONGEST_ATTRIBUTE: usize = 64 << 10;
+
+/// As large as a file of the zones directory may be, in octets.
+const LARGEST_FILE: u64 = 64 << 20;
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
@@ -178,16 +182,33 @@ fn edit_beside_others(
 fn content(file: &mut File) -> io::Result<String> {
     let mut text = String::new();
     file.rewind()?;
-    file.read_to_string(&mut text)?;
-    Ok(text)
+    file.take(LARGEST_FILE + 1).read_to_string(&mut text)?;
+    match text.len() as u64 > LARGEST_FILE {
+        true => Err(io::Error::from(io::ErrorKind::FileTooLarge)),
+        false => Ok(text),
+    }
 }
 
 fn is_still(path: &Path, text: &str) -> bool {
-    with_spare_descriptors(|| fs::read(path)).is_ok_and(|now| now == text.as_bytes())
+    with_spare_descriptors(|| files::read(path, text.len() as u64)).is_ok_and(|now| now == text.as_bytes())
 }
 
-/// The text of a file with its tables edited.
+/// The text of a file with its tables edited. Of a large file only the tables themselves are parsed, as by a load.
 fn edited(path: &Path, text: &str, datacenters: &[(&str, &TableEdit)]) -> Result<String, EditError> {
+    if text.len() <= MOST_TREE_OCTETS {
+        return edited_whole(path, text, datacenters);
+    }
+    let mut whole = text.to_owned();
+    for (name, edit) in datacenters {
+        let missing = || EditError::Missing(path.to_owned(), (*name).to_owned());
+        let range = table_range(&whole, "datacenter", name).ok_or_else(missing)?;
+        let table = edited_whole(path, &whole[range.clone()], &[(name, edit)])?;
+        whole.replace_range(range, &table);
+    }
+    Ok(whole)
+}
+
+fn edited_whole(path: &Path, text: &str, datacenters: &[(&str, &TableEdit)]) -> Result<String, EditError> {
     let body = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let mut document: DocumentMut =
         body.parse().map_err(|error| EditError::Malformed(path.to_owned(), Box::new(error)))?;
@@ -346,6 +367,16 @@ mod tests {
         assert_eq!(edited("fra", &drain), TABLES.replace("\"active\"", "\"draining\""));
         let undrain = TableEdit::state(State::Active);
         assert_eq!(edited("fra", &undrain), TABLES);
+    }
+
+    #[test]
+    fn a_table_of_a_large_file_is_edited_by_itself_and_every_other_octet_stays() {
+        let pools: String = (0..200_000).map(|number| format!("[pool.p{number}]\nmembers = []\n")).collect();
+        let (_directory, path) = file(&format!("{TABLES}{pools}"));
+        assert!(pools.len() > MOST_TREE_OCTETS);
+        edit_tables(&path, &[("fra", &TableEdit::state(State::Draining))]).unwrap();
+        let wanted = TABLES.replace("\"active\"", "\"draining\"") + &pools;
+        assert!(fs::read_to_string(&path).unwrap() == wanted);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! | `balancers` | nginx and HAProxy |
 //! | `upstream` | Knot, in the place of a recursive resolver |
 //! | `aliases` `bindings` `blind` `check` `control` `cookies` `failures` `files` `health` `held` `hostile` `loads` `logs` `monitors` `regions` `reload` `reports` `resolvers` `scenarios` | the tests |
+//! | `aliases` `bindings` `bounds` `check` `control` `failures` `files` `health` `held` `hostile` `loads` `logs` `monitors` `regions` `reload` `reports` `resolvers` `scenarios` | the tests |
 
 #![allow(
     dead_code,
@@ -25,6 +26,7 @@ mod attacks;
 mod balancers;
 mod bindings;
 mod blind;
+mod bounds;
 mod check;
 mod control;
 mod cookies;

@@ -1,0 +1,105 @@
+//! Files that ask for more than a server has: refused within a bound of memory, with the bound in the message, while everything
+//! else is served.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write as _},
+    process::{Command, Stdio},
+};
+
+use crate::harness::{LONG, Server, Site};
+
+/// What the program may have of memory, in octets. Six times as much was not enough for these files before they were bounded.
+const MEMORY: u64 = 1 << 30;
+
+/// The program with these arguments, which ends when it takes more memory.
+fn bounded(site: &Site, arguments: &[&str]) -> Command {
+    let mut command = Command::new("prlimit");
+    command.args([&format!("--data={MEMORY}"), env!("CARGO_BIN_EXE_portolan")]).args(arguments);
+    command.current_dir(site.path("")).env_remove("PORTOLAN_SERVER").env("NO_COLOR", "1").env("PORTOLAN_LOG", "info");
+    command
+}
+
+/// Runs `check`: its exit code and what it reports.
+fn check(site: &Site) -> (i32, String) {
+    let output = bounded(site, &["check"]).stdin(Stdio::null()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    (output.status.code().unwrap_or(-1), text)
+}
+
+/// Writes a file of so many times the same octets.
+fn write_repeated(site: &Site, path: &str, octets: &[u8], times: usize) -> io::Result<()> {
+    let mut file = io::BufWriter::new(File::create(site.path(path))?);
+    (0..times).try_for_each(|_| file.write_all(octets))?;
+    file.flush()
+}
+
+fn zone(address: &str) -> String {
+    format!("@ 300 SOA ns1.example.net. h.example.net. 1 2 3 4 5\n@ 300 NS ns1.example.net.\nw 300 A {address}\n")
+}
+
+/// 60 MB of comments.
+fn write_large(site: &Site) {
+    let line = [&b";".repeat((1 << 20) - 2)[..], b"\n"].concat();
+    write_repeated(site, "zones/large.inc", &line, 60).unwrap();
+}
+
+#[test]
+fn a_server_serves_on_when_an_edited_zone_includes_a_large_file_a_thousand_times() {
+    let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1")), ("zones/y.test.zone", &zone("192.0.2.2"))]);
+    write_large(&site);
+    let serve = || bounded(&site, &["serve", "--config", "portolan.toml", "--listen", "127.0.0.1:0"]);
+    let server = Server::start(serve()).unwrap();
+    site.replace("zones/x.test.zone", &(zone("192.0.2.3") + &"$INCLUDE large.inc\n".repeat(1000)));
+    let error = "zones/x.test.zone:8:10: zones/large.inc (60 MiB) is too much: the files of one zone may have 256 MiB together, \
+                 each as often as it is included (help: include each file once, or make several zones of it)";
+    server.until_logged(error);
+    assert_eq!(server.log().matches("is too much").count(), 1, "{}", server.log());
+    site.replace("zones/y.test.zone", &zone("192.0.2.4"));
+    server.until_answers("w.y.test", &["192.0.2.4"], LONG);
+    assert_eq!(server.addresses("w.x.test"), ["192.0.2.1"]);
+    assert!(server.terminate().0.success());
+
+    let again = Server::start(serve()).expect("the next start holds the file as well");
+    assert_eq!(again.addresses("w.x.test"), ["192.0.2.1"]);
+    assert_eq!(again.addresses("w.y.test"), ["192.0.2.4"]);
+}
+
+#[test]
+fn a_zone_that_includes_a_large_file_a_thousand_times_is_one_error_of_a_check() {
+    let site = Site::new(&[("zones/x.test.zone", &(zone("192.0.2.3") + &"$INCLUDE large.inc\n".repeat(1000)))]);
+    write_large(&site);
+    let (code, text) = check(&site);
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("--> zones/x.test.zone:8:10"), "{text}");
+    assert_eq!(text.matches("error: ").count(), 1, "{text}");
+}
+
+#[test]
+fn tables_whose_tree_would_take_gigabytes_are_refused_before_they_are_parsed() {
+    let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
+    for (head, part, times, error) in [
+        (
+            "[pool.x]\nmembers = [",
+            "1,",
+            30 << 20,
+            "more than 4 MiB follow until the next table; one table may have 4 MiB",
+        ),
+        ("", "[pool.x]\n", 6 << 20, "the file has more than 4 MiB and cannot be read table by table"),
+    ] {
+        write_repeated(&site, "zones/a.toml", part.as_bytes(), times).unwrap();
+        let text = [head.as_bytes(), &fs::read(site.path("zones/a.toml")).unwrap()].concat();
+        fs::write(site.path("zones/a.toml"), text).unwrap();
+        let (code, text) = check(&site);
+        assert!(code == 1 && text.contains(error) && text.contains("zones/a.toml"), "{code}: {text}");
+    }
+}
+
+#[test]
+fn a_configuration_file_of_more_than_a_mebibyte_is_not_read() {
+    let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
+    write_repeated(&site, "portolan.toml", b"# nothing\n", 200_000).unwrap();
+    let (code, text) = check(&site);
+    let error = "the configuration file cannot be read: it is larger than 1 MiB";
+    assert!(code == 1 && text.contains(error), "{code}: {text}");
+}
