@@ -25,8 +25,8 @@ use crate::{
     probe,
     snapshot::Identity,
     transport::{
-        self, BindError, Bound, Certificate, CertificateError, Cores, Counters, Descriptors, HttpsResource, Limits,
-        Metronome, Shards, StartError, Streams,
+        self, BindError, Bound, Certificate, CertificateError, Certificates, Cores, Counters, Descriptors,
+        HttpsResource, Limits, Metronome, Shards, StartError, Streams,
     },
 };
 
@@ -113,7 +113,7 @@ pub fn serve(locations: Locations, colours: Colours, announce: &mut dyn FnMut(&s
     let state = StateDirectory::open(settings.state.clone());
     runtime.block_on(async {
         let mut signals = Signals::listen()?;
-        let started = start(locations, world, state, shares, metronome.clone());
+        let started = start(locations, world, state, shares, metronome.clone(), sockets.certificates.clone());
         let (Started { handle, first_round }, counters) = tokio::select! {
             started = started => started,
             // No client is served yet, so that none is left without its answer.
@@ -158,6 +158,7 @@ async fn start(
     state: StateDirectory,
     shares: Descriptors,
     metronome: Metronome,
+    certificates: Certificates,
 ) -> (Started, Counters) {
     let counters = Counters::new();
     let identity = Identity { nsid: nsid(&world.config.server), ..Identity::default() };
@@ -170,6 +171,7 @@ async fn start(
         probe_limits: probe::Limits::within_descriptors(shares.probes),
         poll_limits: probe::Limits::within_descriptors(shares.polls),
         metronome,
+        certificates,
     };
     (Controller::start(starting).await, counters)
 }
@@ -187,6 +189,7 @@ struct Sockets {
     tls: Option<Secure>,
     https: Option<(Secure, HttpsSockets)>,
     admin: Option<TcpListener>,
+    certificates: Certificates,
 }
 
 /// Listeners of TLS, and what they show.
@@ -196,8 +199,8 @@ struct Secure {
 }
 
 impl Secure {
-    fn bind(settings: &TlsSettings) -> Result<Self, ServeError> {
-        let certificate = Certificate::load(&settings.certificate, &settings.key).map_err(ServeError::Certificate)?;
+    fn bind(settings: &TlsSettings, certificates: &mut Certificates) -> Result<Self, ServeError> {
+        let certificate = certificates.load(&settings.certificate, &settings.key).map_err(ServeError::Certificate)?;
         let listeners = transport::bind_streams(&settings.listen).map_err(ServeError::Bind)?;
         Ok(Self { listeners, certificate })
     }
@@ -258,9 +261,10 @@ impl Sockets {
         let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let shards = settings.threads.map_or_else(cores, NonZeroUsize::get);
         let dns = transport::bind(&settings.listen, shards).map_err(ServeError::Bind)?;
-        let tls = settings.tls.as_ref().map(Secure::bind).transpose()?;
+        let mut certificates = Certificates::default();
+        let tls = settings.tls.as_ref().map(|tls| Secure::bind(tls, &mut certificates)).transpose()?;
         let https = settings.https.as_ref().map(|https| {
-            let secure = Secure::bind(&https.tls)?;
+            let secure = Secure::bind(&https.tls, &mut certificates)?;
             let sockets = HttpsSockets::bind(https, &secure.listeners)?;
             Ok((secure, sockets))
         });
@@ -278,7 +282,8 @@ impl Sockets {
             }
             bound => bound.map_err(ServeError::Bind)?,
         };
-        Ok(Self { dns, tls, https: https.transpose()?, admin: admin.and_then(|mut bound| bound.pop()) })
+        let https = https.transpose()?;
+        Ok(Self { dns, tls, https, admin: admin.and_then(|mut bound| bound.pop()), certificates })
     }
 }
 
@@ -422,18 +427,19 @@ fn named(kind: &str, listeners: &[TcpListener]) -> Vec<String> {
         .collect()
 }
 
-/// Reloads while everything else goes on. The controller logs each error.
+/// Reloads while everything else goes on, certificates included. Each error is logged where it is found.
 fn reload(handle: Handle) {
     tracing::info!("reload requested by SIGHUP");
     tokio::spawn(async move {
         match handle.reload(ReloadRequest::Signal).await {
-            Ok(report) if report.held.is_empty() => {
+            Ok(report) if report.is_complete() => {
                 tracing::info!(generation = report.generation, "reload by SIGHUP applied");
             }
             Ok(report) => tracing::error!(
                 generation = report.generation,
                 held_files = report.held.len(),
-                "reload by SIGHUP applied but for held files"
+                certificates = report.certificates.len(),
+                "reload by SIGHUP applied except for files that cannot be used"
             ),
             Err(ReloadError::Refused(errors)) => {
                 tracing::error!(

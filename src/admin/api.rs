@@ -355,13 +355,14 @@ async fn reload(State(office): Shared, author: Author, body: Bytes) -> Result<Js
         result
     });
     let report = report.await??;
-    if report.held.is_empty() { Ok(Json(report)) } else { Err(not_all_in_use(&report)) }
+    if report.is_complete() { Ok(Json(report)) } else { Err(not_all_in_use(&report)) }
 }
 
 /// Part of the files is in use: a client that looks at the status alone must not take it for all.
 fn not_all_in_use(report: &ReloadReport) -> Fault {
     const SHOWN: usize = 20;
-    let held = held_texts(&report.held);
+    let mut held = held_texts(&report.held);
+    held.extend(report.certificates.iter().map(|error| format!("the certificate read before stays in use: {error}")));
     let more = held.len().saturating_sub(SHOWN);
     let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
     let message = format!(
@@ -370,7 +371,8 @@ fn not_all_in_use(report: &ReloadReport) -> Fault {
         held.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("\n  "),
     );
     let mut error = json!(report);
-    error["refused"] = report.held.iter().flat_map(|file| file.errors.iter().cloned()).collect();
+    let of_held = report.held.iter().flat_map(|file| &file.errors);
+    error["refused"] = of_held.chain(&report.certificates).cloned().collect();
     Fault { status: StatusCode::UNPROCESSABLE_ENTITY, message, error: Some(error) }
 }
 

@@ -132,6 +132,8 @@ fn concerns_of(status: &Status) -> Vec<Concern> {
         let names = services.iter().map(|service| service.subject());
         grave.push(format!("{what} {}", listing::first_of(names, 3, count)));
     }
+    let certificates = status.certificates.iter().filter_map(|certificate| certificate.concern(status.now));
     let concern = |is_grave: bool| move |text: String| Concern { text, is_grave };
-    grave.into_iter().map(concern(true)).chain(concerns.into_iter().map(concern(false))).collect()
+    let others = grave.into_iter().map(concern(true)).chain(concerns.into_iter().map(concern(false)));
+    others.chain(certificates).collect()
 }

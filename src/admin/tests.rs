@@ -1,6 +1,7 @@
 //! The admin API over a real controller and real sockets, all on loopback.
 
 mod bounds;
+mod certificates;
 mod endpoints;
 mod exposition;
 
@@ -25,7 +26,7 @@ use crate::{
     control::{Controller, Handle, Started, Starting, StateDirectory, World},
     probe,
     snapshot::Identity,
-    transport::{self, Cores, Counters, Metronome, Shards},
+    transport::{self, Certificates, Cores, Counters, Metronome, Shards},
 };
 
 const DATACENTERS: &str = r#"
@@ -67,6 +68,10 @@ impl Site {
     }
 
     async fn start_with(files: &[(&str, &str)]) -> Self {
+        Self::start_with_certificates(files, Certificates::default()).await
+    }
+
+    async fn start_with_certificates(files: &[(&str, &str)], certificates: Certificates) -> Self {
         // Another test may have installed it before.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
@@ -87,6 +92,7 @@ impl Site {
             probe_limits: probe::Limits::within_descriptors(128),
             poll_limits: probe::Limits::within_descriptors(16),
             metronome: Metronome::default(),
+            certificates,
         })
         .await;
         if let Some(first_round) = first_round {

@@ -6,9 +6,9 @@ use serde_json::json;
 
 use super::{args::Check, output::Output};
 use crate::{
-    config::{Config, Diagnostics, Role, ServerSettings, Severity, Sources, Summary},
-    control::{World, unix_now},
-    transport::Certificate,
+    config::{Config, Diagnostics, Role, ServerSettings, Severity, Sources, Summary, TlsSettings},
+    control::{CertificateStatus, World, unix_now},
+    transport::Certificates,
 };
 
 pub(super) fn run(check: &Check, output: &Output) -> ExitCode {
@@ -34,11 +34,11 @@ pub(super) fn run(check: &Check, output: &Output) -> ExitCode {
     };
     // What the files say fits together; whether databases and certificates can be read and all of it compiles is known by
     // doing it.
-    let mut errors = certificate_errors(&config.server);
+    let Certified { mut errors, warnings: expiring } = Certified::of(&config.server, unix_now());
     let mut rendered: String = errors.iter().map(|error| format!("error: {error}\n")).collect();
     let summary = Summary::new(&config, unix_now());
     let known: Vec<String> = found.lines().collect();
-    let mut others = Vec::new();
+    let mut others = expiring;
     match World::of(sources, config, &found) {
         Ok(world) => others.extend(world.warnings.into_iter().filter(|warning| !known.contains(warning))),
         Err(refusal) => {
@@ -123,16 +123,26 @@ fn number_of(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
-/// Why `serve` could not show the certificates that the settings name; each error once, though two transports share a file.
-fn certificate_errors(settings: &ServerSettings) -> Vec<String> {
-    let of_https = settings.https.as_ref().map(|https| &https.tls);
-    let named = settings.tls.iter().chain(of_https);
-    let mut errors: Vec<_> = named
-        .filter_map(|tls| Certificate::load(&tls.certificate, &tls.key).err())
-        .map(|error| error.to_string())
-        .collect();
-    errors.dedup();
-    errors
+/// What becomes of the certificates that the settings name.
+struct Certified {
+    /// Why `serve` could not use them; each error once, though two transports share a file.
+    errors: Vec<String>,
+    /// Those that have expired or soon will.
+    warnings: Vec<String>,
+}
+
+impl Certified {
+    fn of(settings: &ServerSettings, now: i64) -> Self {
+        let of_https = settings.https.as_ref().map(|https| &https.tls);
+        let mut certificates = Certificates::default();
+        let load = |tls: &TlsSettings| certificates.load(&tls.certificate, &tls.key).err();
+        let mut errors: Vec<_> =
+            settings.tls.iter().chain(of_https).filter_map(load).map(|error| error.to_string()).collect();
+        errors.dedup();
+        let states = certificates.states().into_iter().map(CertificateStatus::from);
+        let warnings = states.filter_map(|state| state.concern(now)).map(|concern| concern.text).collect();
+        Self { errors, warnings }
+    }
 }
 
 #[cfg(test)]
@@ -152,7 +162,7 @@ mod tests {
         std::fs::create_dir(at("zones")).unwrap();
         let locations = Locations { config: Some(at("portolan.toml")), ..Locations::default() };
         let (config, _) = Config::load(&Sources::read(&locations)).unwrap();
-        let errors = certificate_errors(&config.server);
+        let Certified { errors, .. } = Certified::of(&config.server, unix_now());
         assert_eq!(errors.len(), 1, "{errors:?}");
         assert!(errors[0].contains("empty.pem: no certificate in it"), "{errors:?}");
     }

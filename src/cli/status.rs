@@ -121,6 +121,9 @@ fn troubles(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Resul
     }
     let unchecked = [status.checker.checks.of_targets(), status.polls.of_loads()];
     unchecked.iter().flatten().try_for_each(|why| writeln!(text, "\n{}", paint.bad(why)))?;
+    for concern in status.certificates.iter().filter_map(|certificate| certificate.concern(status.now)) {
+        writeln!(text, "\n{}", if concern.is_grave { paint.bad(&concern.text) } else { paint.warn(&concern.text) })?;
+    }
     if status.checker.doubt == "suspecting" {
         let why = "most targets fail at once: verdicts are frozen, for the fault may be this server's own network";
         writeln!(text, "\n{}", paint.bad(why))?;
@@ -333,6 +336,9 @@ fn inventory(text: &mut String, status: &Status) -> std::fmt::Result {
     for database in &status.databases {
         let built = i64::try_from(database.built).map(moment).unwrap_or_default();
         writeln!(text, "GeoIP {}: {}, {} networks, built {built}", database.path, database.kind, database.networks)?;
+    }
+    for certificate in &status.certificates {
+        writeln!(text, "certificate {} {}", certificate.certificate, certificate.expiry(status.now))?;
     }
     Ok(())
 }

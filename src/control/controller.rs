@@ -60,7 +60,7 @@ use crate::{
     resolve::{self, Resolver},
     snapshot::{Identity, Snapshot},
     steer::{Chart, Conditions, Plight, ProbeId, Recovery, Topology, datacenter_states},
-    transport::{self, Counters, Metronome},
+    transport::{self, Certificates, Counters, Metronome},
 };
 
 /// Verdicts that come within this become one snapshot.
@@ -91,6 +91,8 @@ pub struct Starting {
     pub poll_limits: Limits,
     /// Beats while something is computed.
     pub metronome: Metronome,
+    /// What TLS and HTTPS show: read again on a reload, and reported.
+    pub certificates: Certificates,
 }
 
 /// What a started controller hands out.
@@ -198,7 +200,17 @@ struct Inbox {
 impl Controller {
     /// Compiles the first snapshot with the verdicts of a previous run, starts probing, and runs on a task of its own.
     pub async fn start(starting: Starting) -> Started {
-        let Starting { locations, world, mut state, identity, counters, probe_limits, poll_limits, metronome } = starting;
+        let Starting {
+            locations,
+            world,
+            mut state,
+            identity,
+            counters,
+            probe_limits,
+            poll_limits,
+            metronome,
+            certificates,
+        } = starting;
         let epoch = Instant::now();
         let server = ServerStatus { node: identity.node(), pid: std::process::id(), started: unix_now(), url: None };
         let server = Arc::new(server);
@@ -287,7 +299,7 @@ impl Controller {
         controller.compile_all();
         tokio::task::spawn_blocking(transport::give_memory_back);
         let published = Arc::clone(&controller.published);
-        let handle = Handle { commands, published, server, checks: controller.prober.counts() };
+        let handle = Handle { commands, published, server, checks: controller.prober.counts(), certificates };
         let inbox = Inbox { commands: command_inbox, reports, resolved, readings, edits, canaries, canary };
         let footprint = std::mem::take(&mut controller.world.footprint);
         controller.watch.begin(footprint).await;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    status::{DrainStatus, HeldStatus, RampStatus, ServerStatus, Status, StillAnswered},
+    status::{CertificateStatus, DrainStatus, HeldStatus, RampStatus, ServerStatus, Status, StillAnswered},
     unchecked::UncheckedStatus,
 };
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     listing,
     probe::Counts,
     snapshot::Snapshot,
+    transport::Certificates,
 };
 
 /// A message names this many services.
@@ -29,6 +30,7 @@ pub struct Handle {
     pub(super) published: Arc<ArcSwap<Snapshot>>,
     pub(super) server: Arc<ServerStatus>,
     pub(super) checks: Counts,
+    pub(super) certificates: Certificates,
 }
 
 /// What the controller can be asked.
@@ -73,6 +75,16 @@ pub struct ReloadReport {
     /// What the files would remove if an operator accepted it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub removal: Option<String>,
+    /// Why certificate files are not in use, one line each: the certificates read before are.
+    #[serde(default)]
+    pub certificates: Vec<String>,
+}
+
+impl ReloadReport {
+    /// Whether every file is in use as it is.
+    pub fn is_complete(&self) -> bool {
+        self.held.is_empty() && self.certificates.is_empty()
+    }
 }
 
 /// What is to become of a datacenter, or of all datacenters of a region.
@@ -324,7 +336,9 @@ impl Handle {
     /// # Errors
     /// [`Gone`] once the controller has stopped.
     pub async fn status(&self, listing: Listing) -> Result<Status, Gone> {
-        self.ask(|reply| Command::Status(listing, reply)).await
+        let mut status = self.ask(|reply| Command::Status(listing, reply)).await?;
+        status.certificates = self.certificates.states().into_iter().map(CertificateStatus::from).collect();
+        Ok(status)
     }
 
     /// What a client would be answered, and why.
@@ -352,12 +366,17 @@ impl Handle {
         self.ask(|reply| Command::GiveBack(pool, reply)).await
     }
 
-    /// Reads all files again; returns once what they say is in use. Files with errors are held, and the report names them.
+    /// Reads all files again, certificates included; returns once what they say is in use. Files with errors are held, and the
+    /// report names them.
     ///
     /// # Errors
-    /// [`ReloadError`] says why nothing changed.
+    /// [`ReloadError`] says why nothing changed, except for certificates.
     pub async fn reload(&self, request: ReloadRequest) -> Result<ReloadReport, ReloadError> {
-        self.ask(|reply| Command::Reload(request, reply)).await.unwrap_or(Err(ReloadError::Gone))
+        let certificates = self.certificates.clone();
+        let certificates = tokio::task::spawn_blocking(move || certificates.reload());
+        let report = self.ask(|reply| Command::Reload(request, reply)).await.unwrap_or(Err(ReloadError::Gone))?;
+        // A panic is in the log; the state of each certificate is in the status document.
+        Ok(ReloadReport { certificates: certificates.await.unwrap_or_default(), ..report })
     }
 
     /// Saves what must survive and ends the controller.

@@ -15,6 +15,7 @@
 //! | `distress` | whose clients find no usable member, and what they are answered instead, in words |
 //! | `drained` | which answers still name a drained datacenter, and since when none does |
 //! | `aliases` | what aliases stand for, the last good answer of each |
+//! | `certificates` | the certificates of TLS and HTTPS, as the status document has them |
 //! | `canary` | asks a target outside of the service, while the checker doubts itself |
 //! | `report` | makes the status document |
 //! | `watch` | tells when an edit is over |
@@ -29,6 +30,7 @@
 
 mod aliases;
 mod canary;
+mod certificates;
 mod controller;
 mod cookies;
 mod databases;
@@ -66,8 +68,8 @@ pub use handle::{
 pub use load::{Refusal, World};
 pub use state::{StateDirectory, unix_now};
 pub use status::{
-    AliasStatus, CheckerStatus, Concern, ConfigurationStatus, DatabaseStatus, DatacenterStatus, DistressedService,
-    DrainStatus, HeldStatus, LoadStatus, MonitorFault, PoolStatus, RampStatus, ServerStatus, Status, StillAnswered,
-    TargetStatus, ZoneStatus,
+    AliasStatus, CertificateStatus, CheckerStatus, Concern, ConfigurationStatus, DatabaseStatus, DatacenterStatus,
+    DistressedService, DrainStatus, HeldStatus, LoadStatus, MonitorFault, PoolStatus, RampStatus, ServerStatus, Status,
+    StillAnswered, TargetStatus, ZoneStatus,
 };
 pub use unchecked::UncheckedStatus;

@@ -48,6 +48,8 @@ pub(super) fn status(controller: &mut Controller, snapshot: &Snapshot, listing: 
         // The admin side, which knows both, fills these in.
         is_listening: true,
         concerns: Vec::new(),
+        // The handle, which has them, fills these in.
+        certificates: Vec::new(),
         configuration: controller.configuration.clone(),
         held: controller.holding.status(),
         unsaved: controller.state.faults().text(),

@@ -33,6 +33,9 @@ pub struct Status {
     /// What of the state directory could not be saved, and why; a restart begins without it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub unsaved: Option<String>,
+    /// The certificates of DNS over TLS and over HTTPS.
+    #[serde(default)]
+    pub certificates: Vec<CertificateStatus>,
     /// The GeoIP databases in use.
     pub databases: Vec<DatabaseStatus>,
     /// In order of name.
@@ -161,6 +164,27 @@ impl HeldStatus {
     pub fn in_use(&self) -> &'static str {
         if self.is_left_out { "left out, since it has no earlier content" } else { "held at its last good content" }
     }
+}
+
+/// The certificate of DNS over TLS, over HTTPS, or of both.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct CertificateStatus {
+    /// The PEM file of the chain.
+    pub certificate: String,
+    /// The PEM file of the key.
+    pub key: String,
+    /// When the server's own certificate in use expires, in seconds since 1970-01-01T00:00:00Z.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<i64>,
+    /// Why the files on disk are not in use, if they are not: `file: what (help: remedy)`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Since when they are not, in seconds since 1970-01-01T00:00:00Z.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<i64>,
+    /// Attempts to read the files that failed since the start.
+    pub failed_reads: u64,
 }
 
 /// A GeoIP database.

@@ -1,138 +1,140 @@
 //! The certificate of the encrypted transports: read from PEM files, checked, and replaced when the files change.
+//!
+//! | file | step |
+//! |---|---|
+//! | `files` | reads both files: regular files of bounded size |
+//! | `error` | why they cannot be used |
+//! | `renewal` | failed attempts: how many, since when, which are logged |
+//! | `registry` | all certificates of the process |
+//!
+//! An attempt that fails changes nothing, and the next one follows at the next tick, until the files can be used: a pair of
+//! which only one file is new, or a directory that is not mounted yet, needs no second change.
+
+mod error;
+mod files;
+mod registry;
+mod renewal;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    fmt, fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime},
 };
 
 use arc_swap::ArcSwap;
 use rustls::{
     ServerConfig,
     crypto::ring,
-    pki_types::{
-        CertificateDer, PrivateKeyDer,
-        pem::{self, PemObject},
-    },
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
+
+pub use error::CertificateError;
+pub use registry::Certificates;
+pub use renewal::RenewalFailure;
+
+use self::{files::States, renewal::Renewal};
 
 /// A certificate chain and its key, as the files last had them whole. New handshakes use the newest; connections keep theirs.
 #[derive(Debug)]
 pub struct Certificate {
     chain: PathBuf,
     key: PathBuf,
-    current: ArcSwap<CertifiedKey>,
-    /// The files' states when they were last read, whether they were good or not. Whoever reloads changes it.
-    seen: Mutex<[Option<FileState>; 2]>,
+    current: ArcSwap<InUse>,
+    /// The states of the files that `current` was read from. Held while the files are read, so that one attempt is made at a time.
+    read: Mutex<States>,
+    /// Never held during I/O.
+    renewal: Mutex<Renewal>,
 }
 
-/// What tells a file that was changed or replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct FileState {
-    changed: Option<SystemTime>,
-    octets: u64,
-}
-
-/// Why a certificate cannot be used.
+/// What handshakes use.
 #[derive(Debug)]
-pub enum CertificateError {
-    /// The file cannot be read.
-    Unreadable(PathBuf, io::Error),
-    /// The file holds no certificate in PEM.
-    NoCertificate(PathBuf),
-    /// The file holds no private key in PEM, or an encrypted one.
-    NoKey(PathBuf),
-    /// The file is no PEM.
-    NotPem(PathBuf, pem::Error),
-    /// The key is not the first certificate's.
-    Mismatch(PathBuf, PathBuf),
-    /// The certificate or key is of a kind that cannot be used.
-    Unusable(PathBuf, rustls::Error),
+struct InUse {
+    key: Arc<CertifiedKey>,
+    /// The end of the server's own certificate (RFC 5280 section 4.1.2.5), in seconds since 1970; `None` where it cannot be read.
+    expires: Option<i64>,
 }
 
-impl fmt::Display for CertificateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreadable(path, cause) => write!(f, "{}: cannot read it: {cause}", path.display()),
-            Self::NoCertificate(path) => write!(
-                f,
-                "{}: no certificate in it\n  help: it should hold `-----BEGIN CERTIFICATE-----` blocks, the server's own first, then its issuers'",
-                path.display()
-            ),
-            Self::NoKey(path) => write!(
-                f,
-                "{}: no private key in it\n  help: it should hold one `-----BEGIN PRIVATE KEY-----` block, not encrypted",
-                path.display()
-            ),
-            Self::NotPem(path, cause) => write!(f, "{}: not PEM: {cause}", path.display()),
-            Self::Mismatch(chain, key) => write!(
-                f,
-                "{}: not the key of the first certificate in {}\n  help: the server's own certificate comes first in the chain, its issuers after it",
-                key.display(),
-                chain.display()
-            ),
-            Self::Unusable(path, cause) => write!(f, "{}: cannot be used: {cause}", path.display()),
-        }
-    }
+/// The state of a certificate for reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateState {
+    /// The PEM file of the chain.
+    pub chain: PathBuf,
+    /// The PEM file of the key.
+    pub key: PathBuf,
+    /// When the server's own certificate in use expires, in seconds since 1970-01-01T00:00:00Z.
+    pub expires: Option<i64>,
+    /// Why the files on disk are not in use, if they are not.
+    pub failure: Option<RenewalFailure>,
+    /// Attempts to read the files that failed since the start.
+    pub failures: u64,
 }
 
-impl std::error::Error for CertificateError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Unreadable(_, cause) => Some(cause),
-            Self::NotPem(_, cause) => Some(cause),
-            Self::Unusable(_, cause) => Some(cause),
-            Self::NoCertificate(_) | Self::NoKey(_) | Self::Mismatch(..) => None,
-        }
-    }
+/// Whether an attempt is made although the files have not changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    /// Only if they changed, or cannot be used.
+    IfChanged,
+    /// In any case, and a failure is logged in any case.
+    Always,
 }
 
 impl Certificate {
     /// Reads the chain (the server's own certificate first) and its key.
     ///
     /// # Errors
-    /// What is wrong with which file, and how to mend it.
+    /// What is wrong with which file, and the remedy.
     pub fn load(chain: &Path, key: &Path) -> Result<Arc<Self>, CertificateError> {
-        let seen = [file_state(chain), file_state(key)];
-        let current = ArcSwap::from_pointee(read_pair(chain, key)?);
-        Ok(Arc::new(Self { chain: chain.into(), key: key.into(), current, seen: Mutex::new(seen) }))
+        let pair = files::read_pair(chain, key)?;
+        Ok(Arc::new(Self {
+            chain: chain.into(),
+            key: key.into(),
+            current: ArcSwap::from_pointee(InUse::new(pair.certified)),
+            read: Mutex::new(pair.states),
+            renewal: Mutex::default(),
+        }))
     }
 
-    /// Reads the files again if they changed since they were last read; returns whether there is a new certificate. Call it
-    /// on a reload, or let [`Certificate::keep_fresh`] do so.
+    /// Reads the files now, changed or not, and logs the result. Returns whether there is a new certificate.
     ///
     /// # Errors
-    /// What is wrong with which file; the certificate at hand stays. Said once for each change of the files.
+    /// What is wrong with which file, and the remedy; the certificate in use stays.
     pub fn reload(&self) -> Result<bool, CertificateError> {
-        let states = [file_state(&self.chain), file_state(&self.key)];
-        {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            if *seen == states {
-                return Ok(false);
-            }
-            *seen = states;
-        }
-        self.current.store(Arc::new(read_pair(&self.chain, &self.key)?));
-        Ok(true)
+        self.attempt(Attempt::Always)
     }
 
-    /// Looks at the files this often, for ever, and takes up what changed. Looks rather than watches: certificates come by
-    /// rename, by symlink and by two writes, and are in no hurry.
+    /// Reads the files if they changed since they were last read, or could not be used at the last attempt. Returns whether
+    /// there is a new certificate. The result is logged, the same error at most once an hour.
+    ///
+    /// # Errors
+    /// What is wrong with which file, and the remedy; the certificate in use stays.
+    pub fn refresh(&self) -> Result<bool, CertificateError> {
+        self.attempt(Attempt::IfChanged)
+    }
+
+    /// Refreshes this often, without end. Certificates are replaced by rename, by link and by two writes, and are in no hurry:
+    /// nothing is watched.
     pub async fn keep_fresh(self: Arc<Self>, every: Duration) {
         let mut ticks = tokio::time::interval(every);
         loop {
             ticks.tick().await;
-            match self.reload() {
-                Ok(true) => tracing::info!(certificate = %self.chain.display(), "certificate replaced"),
-                Ok(false) => {}
-                Err(error) => {
-                    let certificate = self.chain.display();
-                    tracing::error!(%certificate, %error, "certificate not replaced: the previous one stays in use");
-                }
-            }
+            let certificate = Arc::clone(&self);
+            // A file system that hangs must not hold a thread that answers. An error was logged, a panic is by its hook.
+            let _ = tokio::task::spawn_blocking(move || certificate.refresh()).await;
+        }
+    }
+
+    /// The state for reports. Does no I/O.
+    pub fn state(&self) -> CertificateState {
+        let renewal = self.renewal();
+        CertificateState {
+            chain: self.chain.clone(),
+            key: self.key.clone(),
+            expires: self.current.load().expires,
+            failure: renewal.failure.clone(),
+            failures: renewal.failures,
         }
     }
 
@@ -148,40 +150,77 @@ impl Certificate {
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(Arc::new(config))
     }
+
+    fn attempt(&self, attempt: Attempt) -> Result<bool, CertificateError> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_failing = self.renewal().failure.is_some();
+        if attempt == Attempt::IfChanged && !is_failing && *read == files::states(&self.chain, &self.key) {
+            return Ok(false);
+        }
+        match files::read_pair(&self.chain, &self.key) {
+            Ok(pair) => {
+                *read = pair.states;
+                Ok(self.replace(InUse::new(pair.certified)))
+            }
+            Err(error) => {
+                self.note(&error, attempt);
+                Err(error)
+            }
+        }
+    }
+
+    /// Uses another certificate from now on. Returns whether it is another one.
+    fn replace(&self, new: InUse) -> bool {
+        let is_usable_again = self.renewal().succeeded();
+        let is_new = self.current.load().key.cert != new.key.cert;
+        let (certificate, expires) = (self.chain.display(), new.expires.and_then(moment));
+        let expires = expires.map(tracing::field::display);
+        if is_new {
+            self.current.store(Arc::new(new));
+            tracing::info!(%certificate, expires, "certificate replaced");
+        } else if is_usable_again {
+            tracing::info!(%certificate, expires, "certificate files can be used again: they hold the certificate in use");
+        }
+        is_new
+    }
+
+    fn note(&self, error: &CertificateError, attempt: Attempt) {
+        let line = error.line();
+        let is_due = self.renewal().failed(line.clone(), Instant::now(), unix_secs());
+        if is_due || attempt == Attempt::Always {
+            tracing::error!(
+                certificate = %self.chain.display(),
+                error = %line,
+                expires = self.current.load().expires.and_then(moment).map(tracing::field::display),
+                "certificate not replaced: the previous one stays in use"
+            );
+        }
+    }
+
+    fn renewal(&self) -> MutexGuard<'_, Renewal> {
+        self.renewal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl InUse {
+    fn new(certified: CertifiedKey) -> Self {
+        let own = certified.cert.first().and_then(|own| x509_parser::parse_x509_certificate(own).ok());
+        Self { expires: own.map(|(_, own)| own.validity().not_after.timestamp()), key: Arc::new(certified) }
+    }
 }
 
 impl ResolvesServerCert for Certificate {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current.load_full())
+        Some(Arc::clone(&self.current.load().key))
     }
 }
 
-fn file_state(path: &Path) -> Option<FileState> {
-    let metadata = fs::metadata(path).ok()?;
-    Some(FileState { changed: metadata.modified().ok(), octets: metadata.len() })
+fn unix_secs() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-fn read_pair(chain: &Path, key: &Path) -> Result<CertifiedKey, CertificateError> {
-    let read = |path: &Path| fs::read(path).map_err(|error| CertificateError::Unreadable(path.into(), error));
-    let certificates = CertificateDer::pem_slice_iter(&read(chain)?)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| CertificateError::NotPem(chain.into(), error))?;
-    if certificates.is_empty() {
-        return Err(CertificateError::NoCertificate(chain.into()));
-    }
-    let private = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| match error {
-        pem::Error::NoItemsFound => CertificateError::NoKey(key.into()),
-        error => CertificateError::NotPem(key.into(), error),
-    })?;
-    let provider = ring::default_provider();
-    let signing = provider
-        .key_provider
-        .load_private_key(private)
-        .map_err(|error| CertificateError::Unusable(key.into(), error))?;
-    let certified = CertifiedKey::new(certificates, signing);
-    match certified.keys_match() {
-        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Ok(certified),
-        Err(rustls::Error::InconsistentKeys(_)) => Err(CertificateError::Mismatch(chain.into(), key.into())),
-        Err(error) => Err(CertificateError::Unusable(chain.into(), error)),
-    }
+/// A time in seconds since 1970 in the form of RFC 3339.
+fn moment(secs: i64) -> Option<jiff::Timestamp> {
+    jiff::Timestamp::from_second(secs).ok()
 }

@@ -41,7 +41,7 @@ mod totals;
 mod udp;
 
 pub use bind::{BindError, Bound, bind, bind_datagrams, bind_streams};
-pub use certificate::{Certificate, CertificateError};
+pub use certificate::{Certificate, CertificateError, CertificateState, Certificates, RenewalFailure};
 pub use connections::Limits;
 pub use cores::Cores;
 pub use counters::{ConnectionEvent, Counters, Silence};

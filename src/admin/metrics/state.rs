@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, fs};
 
 use super::Page;
-use crate::control::{ConfigurationStatus, Status};
+use crate::control::{CertificateStatus, ConfigurationStatus, Status};
 
 pub(super) fn write_process(page: &mut Page<'_>, generation: u64, is_alive: bool, is_known: bool) -> fmt::Result {
     page.gauge("portolan_generation", "Of the snapshot that queries are answered from.", generation as i64)?;
@@ -34,6 +34,7 @@ pub(super) fn write(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     let help = "1 while state could not be saved: a restart would begin without it.";
     page.gauge("portolan_state_unsaved", help, i64::from(status.unsaved.is_some()))?;
     databases(page, status)?;
+    certificates(page, status)?;
     page.gauge("portolan_zones", "Zones.", status.zones.len() as i64)?;
     page.gauge("portolan_services", "Services.", status.services as i64)?;
     let help = "Names and record types of services without a usable member.";
@@ -69,6 +70,23 @@ fn databases(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     page.gauges("portolan_database_networks", "Networks in it.", by_file(|file| file.networks as i64))?;
     let help = "1 while the newest file is not in use, for it is broken.";
     page.gauges("portolan_database_error", help, by_file(|file| i64::from(file.error.is_some())))
+}
+
+/// Each file once, though two keys may be configured for it.
+fn certificates(page: &mut Page<'_>, status: &Status) -> fmt::Result {
+    let by_file: BTreeMap<&str, &CertificateStatus> =
+        status.certificates.iter().map(|certificate| (&*certificate.certificate, certificate)).collect();
+    let expiries =
+        by_file.iter().filter_map(|(file, certificate)| Some(([("certificate", *file)], certificate.expires?)));
+    let help = "When the certificate in use expires, in seconds since 1970.";
+    page.gauges("portolan_certificate_expiry_timestamp_seconds", help, expiries)?;
+    let failing =
+        by_file.iter().map(|(file, certificate)| ([("certificate", *file)], i64::from(certificate.error.is_some())));
+    let help = "1 while the certificate's files on disk cannot be used: the certificate read before is in use.";
+    page.gauges("portolan_certificate_error", help, failing)?;
+    let failures = by_file.iter().map(|(file, certificate)| ([("certificate", *file)], certificate.failed_reads));
+    let help = "Attempts to read the certificate's files that failed; one every 5 s until they can be used.";
+    page.counters("portolan_certificate_read_failures", help, failures)
 }
 
 fn datacenters(page: &mut Page<'_>, status: &Status) -> fmt::Result {

@@ -180,7 +180,7 @@ impl Controller {
         match waiter {
             Waiter::Reload(reply) => {
                 let removal = self.holding.outlook().removal.clone();
-                let report = outcome.map(|()| ReloadReport { generation, held, removal });
+                let report = outcome.map(|()| ReloadReport { generation, held, removal, certificates: Vec::new() });
                 let _ = reply.send(report.map_err(ReloadError::Refused));
             }
             Waiter::SetState(mut report, reply) => {

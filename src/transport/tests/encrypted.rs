@@ -123,7 +123,6 @@ fn a_certificate_is_replaced_when_its_files_change_and_kept_when_they_are_bad() 
     fs::write(&key, "not a key, and of another length").unwrap();
     let error = certificate.reload().unwrap_err().to_string();
     assert!(error.contains("key.pem") && error.contains("BEGIN PRIVATE KEY"), "{error}");
-    assert!(!certificate.reload().unwrap(), "a fault is told once");
 
     write_certificate(folder.path());
     assert!(certificate.reload().unwrap());

@@ -1,0 +1,100 @@
+//! Why a certificate and its key cannot be used.
+
+use std::{fmt, io, path::PathBuf};
+
+use rustls::pki_types::pem;
+
+/// Why a certificate cannot be used.
+#[derive(Debug)]
+pub enum CertificateError {
+    /// The file cannot be read.
+    Unreadable(PathBuf, io::Error),
+    /// The path leads to a directory, a FIFO, a socket or a device.
+    NotRegular(PathBuf),
+    /// The file has more octets than this, the most that are read.
+    TooLarge(PathBuf, u64),
+    /// The file holds no certificate in PEM.
+    NoCertificate(PathBuf),
+    /// The file holds no private key in PEM, or an encrypted one.
+    NoKey(PathBuf),
+    /// The file is no PEM.
+    NotPem(PathBuf, pem::Error),
+    /// The key is not the first certificate's.
+    Mismatch(PathBuf, PathBuf),
+    /// The certificate or key is of a kind that cannot be used.
+    Unusable(PathBuf, rustls::Error),
+}
+
+impl CertificateError {
+    /// The same on one line: `file: what (help: remedy)`.
+    pub fn line(&self) -> String {
+        let text = self.to_string();
+        match text.split_once("\n  help: ") {
+            Some((what, help)) => format!("{what} (help: {help})"),
+            None => text,
+        }
+    }
+}
+
+impl fmt::Display for CertificateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(path, cause) => write!(
+                f,
+                "{}: cannot read it: {cause}\n  help: check the path, and that the user of the server may read the file and \
+                 enter its directories",
+                path.display()
+            ),
+            Self::NotRegular(path) => {
+                write!(f, "{}: not a regular file\n  help: name a PEM file, or a link to one", path.display())
+            }
+            Self::TooLarge(path, most) => write!(
+                f,
+                "{}: larger than {most} octets, the most that are read\n  help: name a PEM file with the server's own \
+                 certificate and its issuers', or with its key",
+                path.display()
+            ),
+            Self::NoCertificate(path) => write!(
+                f,
+                "{}: no certificate in it\n  help: it should hold `-----BEGIN CERTIFICATE-----` blocks, the server's own first, then its issuers'",
+                path.display()
+            ),
+            Self::NoKey(path) => write!(
+                f,
+                "{}: no private key in it\n  help: it should hold one `-----BEGIN PRIVATE KEY-----` block, not encrypted",
+                path.display()
+            ),
+            Self::NotPem(path, cause) => write!(
+                f,
+                "{}: not PEM: {cause}\n  help: it should hold blocks from `-----BEGIN ...-----` to `-----END ...-----` with base64 between",
+                path.display()
+            ),
+            Self::Mismatch(chain, key) => write!(
+                f,
+                "{}: not the key of the first certificate in {}\n  help: the server's own certificate comes first in the chain, its issuers after it; \
+                 a renewal replaces both files",
+                key.display(),
+                chain.display()
+            ),
+            Self::Unusable(path, cause) => write!(
+                f,
+                "{}: cannot be used: {cause}\n  help: use an X.509 certificate of version 3 with an ECDSA key (P-256 or P-384), an Ed25519 key or an RSA \
+                 key of 2048 to 4096 bits",
+                path.display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for CertificateError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Unreadable(_, cause) => Some(cause),
+            Self::NotPem(_, cause) => Some(cause),
+            Self::Unusable(_, cause) => Some(cause),
+            Self::NotRegular(_) | Self::TooLarge(..) | Self::NoCertificate(_) | Self::NoKey(_) | Self::Mismatch(..) => {
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The two files of a certificate: regular files of bounded size, both read at one moment.
+
+use std::{
+    fs::{self, File, Metadata, OpenOptions},
+    io::{self, Read},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::Path,
+    sync::Arc,
+};
+
+use rustls::{
+    crypto::ring,
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
+    sign::{CertifiedKey, SigningKey},
+};
+
+use super::CertificateError;
+use crate::config::{replenish_descriptors, with_spare_descriptors};
+
+/// A chain of ten certificates has some 20 KiB.
+const MOST_OCTETS: u64 = 1 << 20;
+/// Files that change while they are read are read again this often at most. A later attempt goes on.
+const READINGS: usize = 3;
+
+/// What differs in a file that was changed or replaced, even with the same length and modification time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FileState {
+    device: u64,
+    inode: u64,
+    octets: u64,
+    /// Seconds and nanoseconds since 1970, as for `changed`.
+    modified: (i64, i64),
+    /// When the inode changed last, which no program can set.
+    changed: (i64, i64),
+}
+
+impl From<&Metadata> for FileState {
+    fn from(found: &Metadata) -> Self {
+        Self {
+            device: found.dev(),
+            inode: found.ino(),
+            octets: found.len(),
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+        }
+    }
+}
+
+/// The states of the chain's and the key's file; `None` for a file that is missing.
+pub(super) type States = [Option<FileState>; 2];
+
+/// The states now, with links followed.
+pub(super) fn states(chain: &Path, key: &Path) -> States {
+    [chain, key].map(|path| fs::metadata(path).ok().as_ref().map(FileState::from))
+}
+
+/// A certificate that matches its key, and the states of the files that it was read from.
+pub(super) struct Pair {
+    pub certified: CertifiedKey,
+    pub states: States,
+}
+
+/// Reads both files. Where they change meanwhile, both are read again, so that a pair in the middle of its replacement is
+/// not used.
+pub(super) fn read_pair(chain: &Path, key: &Path) -> Result<Pair, CertificateError> {
+    let mut read = read_once(chain, key);
+    for _ in 1..READINGS {
+        // An error is the caller's to retry.
+        match &read {
+            Ok(pair) if pair.states != states(chain, key) => read = read_once(chain, key),
+            _ => break,
+        }
+    }
+    replenish_descriptors();
+    read
+}
+
+fn read_once(chain: &Path, key: &Path) -> Result<Pair, CertificateError> {
+    let (octets, chain_state) = read_file(chain)?;
+    let certificates = certificates(chain, &octets)?;
+    let (octets, key_state) = read_file(key)?;
+    let certified = CertifiedKey::new(certificates, signing_key(key, &octets)?);
+    let states = [Some(chain_state), Some(key_state)];
+    match certified.keys_match() {
+        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {
+            Ok(Pair { certified, states })
+        }
+        Err(rustls::Error::InconsistentKeys(_)) => Err(CertificateError::Mismatch(chain.into(), key.into())),
+        Err(error) => Err(CertificateError::Unusable(chain.into(), error)),
+    }
+}
+
+/// The octets of a regular file and its state before they were read.
+fn read_file(path: &Path) -> Result<(Vec<u8>, FileState), CertificateError> {
+    let unreadable = |error: io::Error| CertificateError::Unreadable(path.into(), error);
+    // Without O_NONBLOCK a FIFO that nothing writes to would never be opened.
+    let open = || OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
+    let file: File = with_spare_descriptors(open).map_err(unreadable)?;
+    let found = file.metadata().map_err(unreadable)?;
+    if !found.is_file() {
+        return Err(CertificateError::NotRegular(path.into()));
+    }
+    let mut octets = Vec::new();
+    file.take(MOST_OCTETS + 1).read_to_end(&mut octets).map_err(unreadable)?;
+    if octets.len() as u64 > MOST_OCTETS {
+        return Err(CertificateError::TooLarge(path.into(), MOST_OCTETS));
+    }
+    Ok((octets, FileState::from(&found)))
+}
+
+fn certificates(path: &Path, octets: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let found = CertificateDer::pem_slice_iter(octets).collect::<Result<Vec<_>, _>>();
+    match found.map_err(|error| CertificateError::NotPem(path.into(), error))? {
+        none if none.is_empty() => Err(CertificateError::NoCertificate(path.into())),
+        found => Ok(found),
+    }
+}
+
+fn signing_key(path: &Path, octets: &[u8]) -> Result<Arc<dyn SigningKey>, CertificateError> {
+    let private = PrivateKeyDer::from_pem_slice(octets).map_err(|error| match error {
+        pem::Error::NoItemsFound => CertificateError::NoKey(path.into()),
+        error => CertificateError::NotPem(path.into(), error),
+    })?;
+    let provider = ring::default_provider();
+    let loaded = provider.key_provider.load_private_key(private);
+    loaded.map_err(|error| CertificateError::Unusable(path.into(), error))
+}

@@ -1,0 +1,39 @@
+//! All certificates of the process: each pair of files is read once, whatever transports use it.
+
+use std::{path::Path, sync::Arc};
+
+use super::{Certificate, CertificateError, CertificateState};
+
+/// The certificates in use. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Certificates(Vec<Arc<Certificate>>);
+
+impl Certificates {
+    /// The certificate of these files, which is read if it was not yet.
+    ///
+    /// # Errors
+    /// What is wrong with which file, and the remedy.
+    pub fn load(&mut self, chain: &Path, key: &Path) -> Result<Arc<Certificate>, CertificateError> {
+        if let Some(known) = self.0.iter().find(|known| known.chain == *chain && known.key == *key) {
+            return Ok(Arc::clone(known));
+        }
+        let certificate = Certificate::load(chain, key)?;
+        self.0.push(Arc::clone(&certificate));
+        Ok(certificate)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Reads all files now, because an operator asked for it. Returns what is wrong, one line each. Blocks on the file system.
+    pub fn reload(&self) -> Vec<String> {
+        self.0.iter().filter_map(|certificate| certificate.reload().err()).map(|error| error.line()).collect()
+    }
+
+    /// The state of each. Does no I/O.
+    pub fn states(&self) -> Vec<CertificateState> {
+        self.0.iter().map(|certificate| certificate.state()).collect()
+    }
+}

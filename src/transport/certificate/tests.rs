@@ -1,0 +1,204 @@
+//! Certificates on disk: renewed, half renewed, broken, missing, of the wrong kind.
+
+use std::{
+    fs::{self, File, FileTimes},
+    os::unix::fs::{PermissionsExt, symlink},
+    process::Command,
+};
+
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use tempfile::TempDir;
+
+use super::*;
+
+/// A directory with the files of a certificate for `localhost`.
+struct Site {
+    folder: TempDir,
+}
+
+impl Site {
+    fn new() -> Self {
+        let site = Self { folder: tempfile::tempdir().unwrap() };
+        site.write(&Made::new());
+        site
+    }
+
+    fn chain(&self) -> PathBuf {
+        self.folder.path().join("chain.pem")
+    }
+
+    fn key(&self) -> PathBuf {
+        self.folder.path().join("key.pem")
+    }
+
+    fn write(&self, made: &Made) {
+        fs::write(self.chain(), &made.chain).unwrap();
+        fs::write(self.key(), &made.key).unwrap();
+    }
+
+    fn load(&self) -> Arc<Certificate> {
+        Certificate::load(&self.chain(), &self.key()).unwrap()
+    }
+}
+
+/// A certificate and its key as PEM.
+struct Made {
+    chain: String,
+    key: String,
+}
+
+impl Made {
+    fn new() -> Self {
+        Self::until(2099)
+    }
+
+    /// Expires at the start of this year.
+    fn until(year: i32) -> Self {
+        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.not_after = date_time_ymd(year, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let made = params.self_signed(&key).unwrap();
+        Self { chain: made.pem(), key: key.serialize_pem() }
+    }
+
+    fn is_used_by(&self, certificate: &Certificate) -> bool {
+        let used = certificate.current.load();
+        pem(&self.chain) == *used.key.cert.first().unwrap()
+    }
+}
+
+fn pem(text: &str) -> rustls::pki_types::CertificateDer<'static> {
+    rustls::pki_types::pem::PemObject::from_pem_slice(text.as_bytes()).unwrap()
+}
+
+#[test]
+fn a_certificate_that_could_not_be_read_once_is_read_again_without_another_change() {
+    let site = Site::new();
+    let certificate = site.load();
+    // A directory that cannot be entered for a while: neither file changes meanwhile. Root may enter any, so that a link stands for it.
+    let renewed = Made::new();
+    site.write(&renewed);
+    let away = site.folder.path().join("away.pem");
+    fs::rename(site.key(), &away).unwrap();
+    symlink("mounted-later.pem", site.key()).unwrap();
+    for _ in 0..3 {
+        let error = certificate.refresh().unwrap_err();
+        assert!(matches!(error, CertificateError::Unreadable(..)), "{error}");
+    }
+    assert_eq!(certificate.state().failures, 3);
+    fs::rename(&away, site.folder.path().join("mounted-later.pem")).unwrap();
+    assert!(certificate.refresh().unwrap());
+    assert!(renewed.is_used_by(&certificate) && certificate.state().failure.is_none());
+}
+
+#[test]
+fn a_pair_of_which_only_one_file_is_new_is_refused_until_the_other_comes_whichever_comes_first() {
+    for is_chain_first in [true, false] {
+        let site = Site::new();
+        let certificate = site.load();
+        let renewed = Made::new();
+        let halves = [(site.chain(), &renewed.chain), (site.key(), &renewed.key)];
+        let [first, second] = if is_chain_first { [0, 1] } else { [1, 0] };
+        fs::write(&halves[first].0, halves[first].1).unwrap();
+        let error = certificate.refresh().unwrap_err();
+        assert!(matches!(error, CertificateError::Mismatch(..)), "{error}");
+        assert!(!renewed.is_used_by(&certificate), "the previous one stays in use");
+        fs::write(&halves[second].0, halves[second].1).unwrap();
+        assert!(certificate.refresh().unwrap());
+        assert!(renewed.is_used_by(&certificate));
+    }
+}
+
+#[test]
+fn a_file_replaced_by_one_of_equal_length_and_modification_time_is_read() {
+    let site = Site::new();
+    let certificate = site.load();
+    let renewed = Made::new();
+    for (path, text) in [(site.chain(), &renewed.chain), (site.key(), &renewed.key)] {
+        let old = fs::metadata(&path).unwrap();
+        // PEM ignores what comes after the block.
+        let length = usize::try_from(old.len()).unwrap();
+        let replacement = path.with_extension("new");
+        fs::write(&replacement, format!("{text:length$}")).unwrap();
+        File::options()
+            .write(true)
+            .open(&replacement)
+            .unwrap()
+            .set_times(FileTimes::new().set_modified(old.modified().unwrap()))
+            .unwrap();
+        fs::rename(&replacement, &path).unwrap();
+    }
+    assert!(certificate.refresh().unwrap());
+    assert!(renewed.is_used_by(&certificate));
+}
+
+#[test]
+fn files_that_do_not_change_are_not_read_again_unless_it_is_asked_for() {
+    let site = Site::new();
+    let certificate = site.load();
+    assert!(!certificate.refresh().unwrap());
+    // What `refresh` would read fails; that nothing of it is a change is what keeps it from reading.
+    *certificate.read.lock().unwrap() = {
+        fs::write(site.key(), "not a key").unwrap();
+        files::states(&site.chain(), &site.key())
+    };
+    assert!(!certificate.refresh().unwrap());
+    assert!(certificate.reload().is_err());
+}
+
+#[test]
+fn neither_a_fifo_nor_a_directory_nor_a_giant_is_read() {
+    let site = Site::new();
+    let fifo = site.folder.path().join("fifo");
+    // A path in a file system of its own kind; nothing ever writes to it.
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let giant = site.folder.path().join("giant.pem");
+    File::create(&giant).unwrap().set_len(1 << 40).unwrap();
+    for (path, wanted, why) in [
+        (fifo.as_path(), "not a regular file", "a FIFO"),
+        (site.folder.path(), "not a regular file", "a directory"),
+        (Path::new("/dev/zero"), "not a regular file", "a device without end"),
+        (&giant, "larger than 1048576 octets", "a file of 1 TiB"),
+    ] {
+        for (chain, key) in [(path, site.key().as_path()), (site.chain().as_path(), path)] {
+            let error = Certificate::load(chain, key).unwrap_err();
+            assert!(error.to_string().contains(wanted), "{why}: {error}");
+            assert!(!error.line().contains('\n') && error.line().contains("(help: "), "{}", error.line());
+        }
+    }
+}
+
+#[test]
+fn the_state_says_what_is_in_use_until_when_and_why_the_files_are_not() {
+    let site = Site::new();
+    site.write(&Made::until(2098));
+    let certificate = site.load();
+    let expiry = 4_039_372_800;
+    assert_eq!(certificate.state().expires, Some(expiry), "2098-01-01T00:00:00Z");
+    fs::write(site.chain(), "").unwrap();
+    let before = unix_secs();
+    certificate.refresh().unwrap_err();
+    let CertificateState { expires, failure, failures, .. } = certificate.state();
+    let failure = failure.unwrap();
+    assert_eq!((expires, failures), (Some(expiry), 1));
+    assert!(failure.error.contains("chain.pem: no certificate in it (help: "), "{}", failure.error);
+    assert!(failure.since >= before);
+    certificate.reload().unwrap_err();
+    assert_eq!(certificate.state().failure.unwrap().since, failure.since, "it goes on");
+}
+
+#[test]
+fn a_certificate_that_two_transports_use_is_one() {
+    let site = Site::new();
+    let mut all = Certificates::default();
+    let tls = all.load(&site.chain(), &site.key()).unwrap();
+    let https = all.load(&site.chain(), &site.key()).unwrap();
+    assert!(Arc::ptr_eq(&tls, &https));
+    assert_eq!(all.states().len(), 1);
+    fs::set_permissions(site.key(), fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(all.reload().is_empty());
+    fs::remove_file(site.key()).unwrap();
+    let errors = all.reload();
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].contains("key.pem: cannot read it"), "{errors:?}");
+}
