@@ -1,6 +1,15 @@
 //! The state directory: what must survive a restart. Every file is replaced whole, by rename; a file that cannot be read is
 //! a warning and an empty start, one that cannot be written a warning and nothing more.
+//!
+//! | file | step |
+//! |---|---|
+//! | `directory` | the directory and its rights: 0700 |
+//! | `file` | one file: regular, bounded, 0600, whole |
+//! | `documents` | what the files say |
+//! | `faults` | what could not be saved |
 
+mod directory;
+mod documents;
 mod faults;
 mod file;
 
@@ -8,13 +17,13 @@ use std::{
     collections::HashMap,
     fs,
     io::{self, Write},
-    net::IpAddr,
     path::PathBuf,
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::documents::SavedAlias;
 use self::faults::Faults;
 use super::{
     lastgood::{self, Home, LastGood},
@@ -24,7 +33,7 @@ use crate::{
     config::replenish_descriptors,
     dns::Name,
     health::saved::{self, SavedKey, SavedVerdict, SavedVerdicts},
-    steer::{RampKey, SavedFeedback, SavedRecovery},
+    steer::{SavedFeedback, SavedRecovery},
 };
 
 const VERDICTS: &str = "verdicts.json";
@@ -57,78 +66,12 @@ pub struct SavedSerial {
     pub serial: u32,
 }
 
-/// What an alias stood for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct SavedAlias {
-    /// The alias.
-    pub name: String,
-    /// Its addresses.
-    pub addresses: Vec<IpAddr>,
-    /// When it was last resolved, in seconds since 1970.
-    pub resolved: i64,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct AliasFile {
-    version: u32,
-    aliases: Vec<SavedAlias>,
-}
-
-/// Ramps and holders, as the file has them.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct FeedbackFile {
-    version: u32,
-    /// Datacenters, and how much of their share they take.
-    datacenters: Vec<(String, f64)>,
-    /// Pools, their endpoints, and how much of their share those take.
-    endpoints: Vec<(String, String, f64)>,
-    /// Pools, and the members that hold their clients.
-    holders: Vec<(String, String)>,
-    /// Pools, their members, and the share of each.
-    #[serde(default)]
-    shares: Vec<(String, Vec<(String, f64)>)>,
-    /// Pools, and what they keep of their clients.
-    #[serde(default)]
-    keeps: Vec<(String, f64)>,
-}
-
-const FEEDBACK_VERSION: u32 = 1;
-
-/// Services that recover from an outage of all members, as the file has them.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct RecoveryFile {
-    version: u32,
-    recoveries: Vec<RecoverySpec>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct RecoverySpec {
-    pool: String,
-    members: Vec<String>,
-    is_strict: bool,
-    /// When it ends at the latest, in milliseconds since 1970.
-    until_ms: i64,
-}
-
-const RECOVERY_VERSION: u32 = 1;
-
-/// Of the file of aliases.
-const ALIAS_VERSION: u32 = 1;
-/// What an alias stood for longer ago is not used: its addresses may be somebody else's by now.
-const ALIAS_AGE_SECS: i64 = 7 * 86_400;
-/// How far into the future an alias may be dated: clocks are set.
-const ALIAS_TOLERANCE_SECS: i64 = 300;
-
 impl StateDirectory {
     /// Makes the directory where there is none. One that cannot be made or written is degraded to a warning.
     pub fn open(path: PathBuf) -> Self {
         let state = Self::at(path);
-        state.faults.note("", fs::create_dir_all(&state.path));
+        state.faults.note("", directory::make(&state.path));
+        directory::tighten(&state.path, &is_ours);
         // What the run that begins cannot save makes the saved serials old.
         let _ = fs::remove_file(state.path.join(CLEAN_STOP));
         state
@@ -174,38 +117,26 @@ impl StateDirectory {
 
     /// The verdicts of a previous run.
     pub fn verdicts(&self, now: i64) -> SavedVerdicts {
-        let Some(octets) = self.read(VERDICTS) else { return SavedVerdicts::default() };
-        saved::decode(&octets, now).unwrap_or_else(|error| {
-            tracing::warn!(file = %self.path.join(VERDICTS).display(), %error, "saved health status not used: all endpoints start as unknown");
-            SavedVerdicts::default()
-        })
+        let decode = |octets: &[u8]| saved::decode(octets, now).map_err(|error| error.to_string());
+        self.decoded(VERDICTS, "all endpoints start as unknown", decode).unwrap_or_default()
     }
 
-    /// Keeps the verdicts for the next life.
+    /// Keeps the verdicts for the next run.
     pub fn save_verdicts(&mut self, verdicts: impl IntoIterator<Item = (SavedKey, SavedVerdict)>, now: i64) {
         self.write(VERDICTS, saved::encode(verdicts, now).as_bytes());
     }
 
     /// The serials that zones had. `None` where they are lost, or none was ever saved.
     pub(super) fn serials(&self) -> Option<Earlier> {
-        let octets = self.read(SERIALS)?;
-        let stopped =
-            || self.read(CLEAN_STOP).and_then(|octets| std::str::from_utf8(&octets).ok()?.trim().parse().ok());
-        match serde_json::from_slice::<HashMap<String, SavedSerial>>(&octets) {
-            Ok(serials) => {
-                let serials = serials.into_iter().filter_map(|(apex, serial)| Some((apex.parse().ok()?, serial)));
-                let completeness = stopped().map_or(Completeness::Unknown, Completeness::Until);
-                Some(Earlier { serials: serials.collect(), completeness })
-            }
-            Err(error) => {
-                let file = self.path.join(SERIALS);
-                tracing::warn!(file = %file.display(), %error, "saved serials not used; new ones follow the clock");
-                None
-            }
-        }
+        let decode = |octets: &[u8]| serde_json::from_slice(octets).map_err(|error| error.to_string());
+        let serials: HashMap<String, SavedSerial> = self.decoded(SERIALS, "new serials follow the clock", decode)?;
+        let stopped = self.read(CLEAN_STOP).and_then(|octets| std::str::from_utf8(&octets).ok()?.trim().parse().ok());
+        let serials = serials.into_iter().filter_map(|(apex, serial)| Some((apex.parse().ok()?, serial)));
+        let completeness = stopped.map_or(Completeness::Unknown, Completeness::Until);
+        Some(Earlier { serials: serials.collect(), completeness })
     }
 
-    /// Keeps the serials for the next life.
+    /// Keeps the serials for the next run.
     pub fn save_serials(&mut self, serials: &HashMap<Name, SavedSerial>) {
         // It may have been impossible to remove at the start.
         let _ = fs::remove_file(self.path.join(CLEAN_STOP));
@@ -217,36 +148,9 @@ impl StateDirectory {
         }
     }
 
-    /// Ramps and holders of an earlier life.
+    /// Ramps and holders of a previous run.
     pub fn feedback(&self) -> SavedFeedback {
-        let Some(octets) = self.read(FEEDBACK) else { return SavedFeedback::default() };
-        let refused = |error: &dyn std::fmt::Display| {
-            let file = self.path.join(FEEDBACK);
-            tracing::warn!(file = %file.display(), %error, "saved ramps and failovers not used: all start as configured");
-            SavedFeedback::default()
-        };
-        match serde_json::from_slice::<FeedbackFile>(&octets) {
-            Ok(file) if file.version != FEEDBACK_VERSION => refused(&format!("version {}", file.version)),
-            Ok(file) => {
-                let datacenters = file.datacenters.into_iter().map(|(name, at)| (RampKey::Datacenter(name.into()), at));
-                let endpoints = file
-                    .endpoints
-                    .into_iter()
-                    .map(|(pool, endpoint, at)| (RampKey::Endpoint(pool.into(), endpoint.into()), at));
-                let holders = file.holders.into_iter().map(|(pool, member)| (pool.into(), member.into()));
-                let named =
-                    |members: Vec<(String, f64)>| members.into_iter().map(|(name, at)| (name.into(), at)).collect();
-                let shares = file.shares.into_iter().map(|(pool, members)| (pool.into(), named(members)));
-                let keeps = file.keeps.into_iter().map(|(pool, keep)| (pool.into(), keep));
-                SavedFeedback {
-                    ramps: datacenters.chain(endpoints).collect(),
-                    holders: holders.collect(),
-                    shares: shares.collect(),
-                    keeps: keeps.collect(),
-                }
-            }
-            Err(error) => refused(&error),
-        }
+        self.decoded(FEEDBACK, "ramps and failovers start as configured", documents::feedback).unwrap_or_default()
     }
 
     /// Whether there is no such file and nothing to write to it. Then it is neither unsaved nor lost.
@@ -258,96 +162,36 @@ impl StateDirectory {
         stays_absent
     }
 
-    /// Keeps ramps and holders for the next life; nothing to keep makes no file where there is none.
+    /// Keeps ramps and holders for the next run; nothing to keep makes no file where there is none.
     pub fn save_feedback(&mut self, saved: &SavedFeedback) {
-        if self.stays_absent(FEEDBACK, *saved == SavedFeedback::default()) {
-            return;
-        }
-        let mut file = FeedbackFile { version: FEEDBACK_VERSION, ..FeedbackFile::default() };
-        for (key, at) in &saved.ramps {
-            match key {
-                RampKey::Datacenter(name) => file.datacenters.push((name.to_string(), *at)),
-                RampKey::Endpoint(pool, name) => file.endpoints.push((pool.to_string(), name.to_string(), *at)),
-            }
-        }
-        let named = |members: &[(Box<str>, f64)]| members.iter().map(|(name, at)| (name.to_string(), *at)).collect();
-        file.shares = saved.shares.iter().map(|(pool, members)| (pool.to_string(), named(members))).collect();
-        file.keeps = saved.keeps.iter().map(|(pool, keep)| (pool.to_string(), *keep)).collect();
-        file.holders = saved.holders.iter().map(|(pool, member)| (pool.to_string(), member.to_string())).collect();
-        match serde_json::to_vec(&file) {
-            Ok(octets) => self.write(FEEDBACK, &octets),
-            Err(error) => tracing::warn!(%error, "ramps and failovers not saved"),
+        if !self.stays_absent(FEEDBACK, *saved == SavedFeedback::default()) {
+            self.write(FEEDBACK, &documents::of_feedback(saved));
         }
     }
 
     /// The recoveries of a previous run that would still be in progress.
     pub fn recoveries(&self, now: SystemTime) -> Vec<SavedRecovery> {
-        let Some(octets) = self.read(RECOVERIES) else { return Vec::new() };
-        let refused = |error: &dyn std::fmt::Display| {
-            let file = self.path.join(RECOVERIES);
-            tracing::warn!(file = %file.display(), %error, "saved recoveries not used: members that are up get all clients");
-            Vec::new()
-        };
-        let now_ms = unix_ms(now);
-        let restored = |spec: RecoverySpec| {
-            let left_ms = u64::try_from(spec.until_ms.saturating_sub(now_ms)).ok().filter(|left| *left > 0)?;
-            Some(SavedRecovery {
-                pool: spec.pool.into(),
-                members: spec.members.into_iter().map(Into::into).collect(),
-                is_strict: spec.is_strict,
-                left: Duration::from_millis(left_ms),
-            })
-        };
-        match serde_json::from_slice::<RecoveryFile>(&octets) {
-            Ok(file) if file.version != RECOVERY_VERSION => refused(&format!("version {}", file.version)),
-            Ok(file) => file.recoveries.into_iter().filter_map(restored).collect(),
-            Err(error) => refused(&error),
-        }
+        let decode = |octets: &[u8]| documents::recoveries(octets, unix_ms(now));
+        self.decoded(RECOVERIES, "members that are up get all clients", decode).unwrap_or_default()
     }
 
     /// Keeps the recoveries in progress for the next run; none makes no file where there is none.
     pub fn save_recoveries(&mut self, saved: Vec<SavedRecovery>, now: SystemTime) {
-        if self.stays_absent(RECOVERIES, saved.is_empty()) {
-            return;
-        }
-        let spec = |saved: SavedRecovery| RecoverySpec {
-            pool: saved.pool.into(),
-            members: saved.members.into_iter().map(Into::into).collect(),
-            is_strict: saved.is_strict,
-            until_ms: unix_ms(now).saturating_add(i64::try_from(saved.left.as_millis()).unwrap_or(i64::MAX)),
-        };
-        let recoveries = saved.into_iter().map(spec).collect();
-        match serde_json::to_vec(&RecoveryFile { version: RECOVERY_VERSION, recoveries }) {
-            Ok(octets) => self.write(RECOVERIES, &octets),
-            Err(error) => tracing::warn!(%error, "recoveries not saved"),
+        if !self.stays_absent(RECOVERIES, saved.is_empty()) {
+            self.write(RECOVERIES, &documents::of_recoveries(saved, unix_ms(now)));
         }
     }
 
-    /// What aliases stood for in an earlier life, less what is too old.
+    /// What aliases stood for in a previous run, less what is too old.
     pub fn aliases(&self, now: i64) -> Vec<SavedAlias> {
-        let Some(octets) = self.read(ALIASES) else { return Vec::new() };
-        let refused = |error: &dyn std::fmt::Display| {
-            let file = self.path.join(ALIASES);
-            tracing::warn!(file = %file.display(), %error, "saved aliases not used: all must be resolved first");
-            Vec::new()
-        };
-        let is_recent =
-            |alias: &SavedAlias| (now - ALIAS_AGE_SECS..=now + ALIAS_TOLERANCE_SECS).contains(&alias.resolved);
-        match serde_json::from_slice::<AliasFile>(&octets) {
-            Ok(file) if file.version != ALIAS_VERSION => refused(&format!("version {}", file.version)),
-            Ok(file) => file.aliases.into_iter().filter(is_recent).collect(),
-            Err(error) => refused(&error),
-        }
+        let decode = |octets: &[u8]| documents::aliases(octets, now);
+        self.decoded(ALIASES, "all aliases must be resolved first", decode).unwrap_or_default()
     }
 
-    /// Keeps what aliases stand for, for the next life.
+    /// Keeps what aliases stand for, for the next run.
     pub fn save_aliases(&mut self, aliases: Vec<SavedAlias>) {
-        if self.stays_absent(ALIASES, aliases.is_empty()) {
-            return;
-        }
-        match serde_json::to_vec(&AliasFile { version: ALIAS_VERSION, aliases }) {
-            Ok(octets) => self.write(ALIASES, &octets),
-            Err(error) => tracing::warn!(%error, "aliases not saved"),
+        if !self.stays_absent(ALIASES, aliases.is_empty()) {
+            self.write(ALIASES, &documents::of_aliases(aliases));
         }
     }
 
@@ -366,6 +210,20 @@ impl StateDirectory {
         if self.faults.text().is_none() {
             self.write(CLEAN_STOP, now.to_string().as_bytes());
         }
+    }
+
+    /// What a file says, as `decode` reads it; nothing where it is missing, and a warning with the `consequence` where it cannot be used.
+    fn decoded<T>(
+        &self,
+        name: &str,
+        consequence: &'static str,
+        decode: impl FnOnce(&[u8]) -> Result<T, String>,
+    ) -> Option<T> {
+        let octets = self.read(name)?;
+        let decoded = decode(&octets).inspect_err(|error| {
+            tracing::warn!(file = %self.path.join(name).display(), %error, consequence, "saved state not used");
+        });
+        decoded.ok()
     }
 
     fn read(&self, name: &str) -> Option<Vec<u8>> {
@@ -389,7 +247,7 @@ impl StateDirectory {
         let path = self.path.join(name);
         let mut outcome = file::replace_by(&path, &write);
         if outcome.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-            outcome = fs::create_dir_all(&self.path).and_then(|()| file::replace_by(&path, &write));
+            outcome = directory::make(&self.path).and_then(|()| file::replace_by(&path, &write));
         }
         replenish_descriptors();
         if outcome.is_ok() {
@@ -398,6 +256,13 @@ impl StateDirectory {
         }
         self.faults.note(name, outcome);
     }
+}
+
+/// Whether a file of this name is one that a run of this program made.
+fn is_ours(name: &str) -> bool {
+    const NAMES: [&str; 8] = [VERDICTS, SERIALS, ALIASES, FEEDBACK, RECOVERIES, COOKIE_KEY, LAST_GOOD, CLEAN_STOP];
+    let of_temporary = || NAMES.iter().any(|known| file::is_temporary_of(name, known));
+    NAMES.contains(&name) || of_temporary()
 }
 
 /// Seconds since 1970-01-01T00:00:00Z.
@@ -413,6 +278,8 @@ fn unix_ms(time: SystemTime) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
