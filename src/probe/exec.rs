@@ -1,14 +1,19 @@
 //! Exec: a program that ends well. No shell, next to no environment, a process group of its own.
 //!
-//! Whatever ends the probe (its end, its timeout, a reload, the server's) ends the whole group. What the program writes is
-//! read, so that it does not wait for us, kept up to a bound and told at `debug` where it fails.
+//! Whatever ends the probe (its end, its timeout, a reload, the server's) ends the whole group, while the group's leader is not
+//! reaped: until then no other process can have its number. A process that leaves the group (`setsid`) is not ended. What the
+//! program writes is read, so that it does not wait for us, kept up to a bound and logged at `debug` where it fails.
 
 use std::{convert::Infallible, io, process::Stdio};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::{
+    io::Errno,
+    process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid},
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     process::{Child, Command},
+    signal::unix::{SignalKind, signal},
 };
 
 use super::{
@@ -48,9 +53,11 @@ impl ExecProbe {
     /// # Errors
     /// How the program ended, or why it did not run.
     pub(super) async fn probe(&self, literal: &str) -> Result<Pass, Trouble> {
+        // Before the program starts, so that its end is not missed.
+        let mut ends = signal(SignalKind::child())?;
         let mut child = self.command(literal).spawn().map_err(|error| self.trouble_of_starting(error))?;
-        // Declared after the child and so dropped before it: until then its number is not another's.
-        let _group = Group::of(&child);
+        // Declared after the child and so dropped before it, which reaps it.
+        let group = Group::of(&child);
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let reading = {
             let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
@@ -61,11 +68,19 @@ impl ExecProbe {
                 std::future::pending::<Infallible>().await
             }
         };
-        let status = tokio::select! {
+        let ended = async {
+            while !group.has_ended()? {
+                ends.recv().await;
+            }
+            io::Result::Ok(())
+        };
+        tokio::select! {
             biased;
             never = reading => match never {},
-            status = child.wait() => status?,
-        };
+            ended = ended => ended?,
+        }
+        drop(group);
+        let status = child.wait().await?;
         if status.success() {
             return Ok(Pass::default());
         }
@@ -115,6 +130,18 @@ impl Group {
     fn of(child: &Child) -> Self {
         Self(child.id().and_then(|id| Pid::from_raw(id.cast_signed())))
     }
+
+    /// Whether the leader has ended. It is left to be reaped.
+    fn has_ended(&self) -> io::Result<bool> {
+        let Some(leader) = self.0 else { return Ok(true) };
+        loop {
+            match waitid(WaitId::Pid(leader), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG) {
+                Ok(ended) => return Ok(ended.is_some()),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
 }
 
 impl Drop for Group {
@@ -139,4 +166,27 @@ async fn keep(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
 /// The beginning of an output, with nothing in it that a terminal would obey.
 fn shown(output: &[u8]) -> String {
     output.escape_ascii().take(SHOWN_OCTETS).map(char::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_end_of_a_program_is_noticed_before_it_is_reaped() {
+        let mut ends = signal(SignalKind::child()).unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "exit 7"]).process_group(0);
+        let mut child = command.spawn().unwrap();
+        let group = Group::of(&child);
+        while !group.has_ended().unwrap() {
+            ends.recv().await;
+        }
+        // A zombie: its number, which is the group's, belongs to it alone.
+        let leader = group.0.unwrap().as_raw_nonzero();
+        let status = std::fs::read_to_string(format!("/proc/{leader}/stat")).unwrap();
+        assert!(status.contains(") Z "), "{status}");
+        drop(group);
+        assert_eq!(child.wait().await.unwrap().code(), Some(7));
+    }
 }
