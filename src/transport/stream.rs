@@ -32,6 +32,9 @@ pub(super) const MESSAGE_OCTETS: usize = 65535;
 const WRITE_OCTETS: usize = 16 << 10;
 /// Replies of this many octets in all are within what every connection may hold.
 const SMALL_OCTETS: usize = 4 << 10;
+/// More messages without octets end a connection.
+const EMPTY_MESSAGES: u32 = 8;
+
 /// What the connections of one transport share.
 #[derive(Debug)]
 pub(super) struct StreamContext {
@@ -87,6 +90,8 @@ enum End {
     Left,
     /// Its buffers would be more than all connections may have.
     NoRoom,
+    /// It sent too many messages without octets.
+    Empty,
 }
 
 /// Serves one connection until it ends, and counts how it did. Its first message must be complete by `first`.
@@ -104,6 +109,7 @@ where
         input: Vec::new(),
         output: Vec::new(),
         tallies: Vec::new(),
+        empty_messages: 0,
     };
     let end = connection.run(first).await;
     if end == End::Late {
@@ -128,6 +134,8 @@ struct Connection<'a, S> {
     output: Vec<u8>,
     /// What the replies in `output` count as, once they are written.
     tallies: Vec<Tally>,
+    /// Messages without octets that it has sent.
+    empty_messages: u32,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
@@ -149,9 +157,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         }
     }
 
-    /// Reads until `input` starts with a whole message. The time limit is for all of it: octets that drip in do not extend it.
+    /// Reads until `input` starts with a whole message that has octets: one without is no progress. The time limit is for all
+    /// of it: octets that drip in do not extend it.
     async fn read_message(&mut self, deadline: Instant) -> Result<(), End> {
-        while whole_message(&self.input).is_none() {
+        loop {
+            self.drop_empty_messages()?;
+            if whole_message(&self.input).is_some() {
+                return Ok(());
+            }
             self.grow().await?;
             let read = tokio::select! {
                 biased;
@@ -164,6 +177,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 Ok(0) => return Err(End::Gone),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return Err(End::Gone),
+            }
+        }
+    }
+
+    /// Drops and counts the messages without octets that `input` starts with.
+    fn drop_empty_messages(&mut self) -> Result<(), End> {
+        while self.input.starts_with(&[0, 0]) {
+            self.input.drain(..2);
+            // It is counted as too short.
+            let _ = answer_stream(self.context, &mut self.recorder, &[], self.source, |_, _| {});
+            self.empty_messages += 1;
+            if self.empty_messages > EMPTY_MESSAGES {
+                return Err(End::Empty);
             }
         }
         Ok(())

@@ -25,6 +25,7 @@ use crate::{
 
 mod bind;
 mod cores;
+mod empty;
 mod encrypted;
 mod https;
 
