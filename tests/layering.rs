@@ -24,7 +24,7 @@ const fn leaning(modules: &'static [&'static str]) -> Layer {
 }
 
 const LAYERS: [Layer; 8] = [
-    apart(&["dns", "geo", "health", "load", "listing"]),
+    apart(&["dns", "geo", "health", "load", "listing", "printable"]),
     apart(&["steer"]),
     apart(&["zone"]),
     apart(&["snapshot"]),
@@ -35,7 +35,8 @@ const LAYERS: [Layer; 8] = [
 ];
 
 /// Modules that are functions of their arguments.
-const PURE: [&str; 9] = ["dns", "geo", "health", "load", "listing", "steer", "zone", "snapshot", "engine"];
+const PURE: [&str; 10] =
+    ["dns", "geo", "health", "load", "listing", "printable", "steer", "zone", "snapshot", "engine"];
 
 /// What a pure module must not mention, and why.
 const IMPURE: [(&str, &str); 18] = [

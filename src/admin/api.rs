@@ -23,7 +23,7 @@ use std::{
 };
 
 use axum::{
-    Json, Router,
+    Router,
     body::Bytes,
     extract::{Path, Query, State, rejection::QueryRejection},
     http::{
@@ -50,13 +50,14 @@ use super::{
 };
 use crate::{
     control::{
-        Drain, DrainAct, DrainError, DrainReport, DrainRequest, Gone, HeldStatus, Listing, ReloadError, ReloadReport,
-        ReloadRequest, Status,
+        Drain, DrainAct, DrainError, DrainRequest, Gone, HeldStatus, Listing, ReloadError, ReloadReport, ReloadRequest,
+        Status,
     },
     dns::{NameError, UnknownRtype},
     engine::Request,
     listing,
 };
+    printable::redacted,
 
 /// How long `/readyz` and `/metrics` wait for the controller before they go without it: it may be compiling.
 const DETAIL_PATIENCE: Duration = Duration::from_millis(500);
@@ -159,10 +160,9 @@ impl IntoResponse for Fault {
     fn into_response(self) -> Response {
         let mut document = json!({ "message": self.message });
         if let Some(error) = self.error {
-            document["error"] = error;
+            fault["error"] = error;
         }
-        (self.status, [(CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")], Json(document))
-            .into_response()
+        (self.status, document(JSON_TYPE, json_octets(&fault))).into_response()
     }
 }
 
@@ -202,6 +202,12 @@ impl From<DrainError> for Fault {
 
 /// A document that is not to be kept, for it is old the next moment.
 fn document(media_type: &'static str, text: impl IntoResponse) -> Response {
+/// A JSON document, without the passwords of URLs in its texts.
+fn json_octets(document: &impl Serialize) -> Vec<u8> {
+    let text = serde_json::to_string(document).unwrap_or_default();
+    redacted(&text).into_owned().into_bytes()
+}
+
     ([(CONTENT_TYPE, media_type), (CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")], text)
         .into_response()
 }
@@ -231,7 +237,7 @@ async fn readyz(State(office): Shared) -> Response {
     let status = office.status_within(DETAIL_PATIENCE).await;
     let readiness = Readiness::of(&office.serving, generation, status.as_deref());
     let code = if readiness.is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, document(JSON_TYPE, serde_json::to_vec(&readiness).unwrap_or_default())).into_response()
+    (code, document(JSON_TYPE, json_octets(&readiness))).into_response()
 }
 
 async fn metrics(State(office): Shared, headers: HeaderMap) -> Result<Response, Fault> {
@@ -271,13 +277,13 @@ async fn status(State(office): Shared, wanted: Result<Query<Wanted>, QueryReject
     let text = if wanted.full {
         let full = async || {
             let status = office.status_of(Listing::Full).await?;
-            office.aside(move || serde_json::to_vec(&status).unwrap_or_default()).await
+            office.aside(move || json_octets(&status)).await
         };
         office.full_status_text.take(full).await?
     } else {
         let short = async || {
             let status = office.status().await?;
-            office.aside(move || serde_json::to_vec(&*status).unwrap_or_default()).await
+            office.aside(move || json_octets(&*status)).await
         };
         office.status_text.take(short).await?
     };
@@ -332,7 +338,7 @@ async fn explain(State(office): Shared, question: Result<Query<Question>, QueryR
     })?;
     let explained = office.serving.handle.explain(question.request()?).await?;
     let explanation = explained.map_err(|not_ours| Fault::new(StatusCode::NOT_FOUND, not_ours.to_string()))?;
-    Ok(document(JSON_TYPE, serde_json::to_vec(&explanation).unwrap_or_default()))
+    Ok(document(JSON_TYPE, json_octets(&explanation)))
 }
 
 /// The body of a reload; an empty one accepts nothing.
@@ -343,7 +349,7 @@ pub struct ReloadBody {
     pub accept_removal: bool,
 }
 
-async fn reload(State(office): Shared, author: Author, body: Bytes) -> Result<Json<ReloadReport>, Fault> {
+async fn reload(State(office): Shared, author: Author, body: Bytes) -> Result<Response, Fault> {
     let body: ReloadBody = read_body(&body, r#"{"accept-removal": true}"#)?;
     let request = if body.accept_removal { ReloadRequest::AcceptRemoval } else { ReloadRequest::Apply };
     let handle = office.serving.handle.clone();
@@ -355,7 +361,7 @@ async fn reload(State(office): Shared, author: Author, body: Bytes) -> Result<Js
         result
     });
     let report = report.await??;
-    if report.is_complete() { Ok(Json(report)) } else { Err(not_all_in_use(&report)) }
+    if report.is_complete() { Ok(document(JSON_TYPE, json_octets(&report))) } else { Err(not_all_in_use(&report)) }
 }
 
 /// Part of the files is in use: a client that looks at the status alone must not take it for all.
@@ -420,38 +426,26 @@ async fn drain(
     Path(datacenter): Path<String>,
     author: Author,
     body: Bytes,
-) -> Result<Json<DrainReport>, Fault> {
+) -> Result<Response, Fault> {
     let StateChange { for_secs, over_secs, reason, force } = state_change(&body)?;
     let act = DrainAct::Drain(Drain { for_secs, over_secs, reason, force });
     office.set_state(DrainRequest { datacenter, act }, author).await
 }
 
-async fn undrain(
-    State(office): Shared,
-    Path(datacenter): Path<String>,
-    author: Author,
-) -> Result<Json<DrainReport>, Fault> {
+async fn undrain(State(office): Shared, Path(datacenter): Path<String>, author: Author) -> Result<Response, Fault> {
     office.set_state(DrainRequest { datacenter, act: DrainAct::Undrain }, author).await
 }
 
-async fn pause(
-    State(office): Shared,
-    Path(datacenter): Path<String>,
-    author: Author,
-) -> Result<Json<DrainReport>, Fault> {
+async fn pause(State(office): Shared, Path(datacenter): Path<String>, author: Author) -> Result<Response, Fault> {
     office.set_state(DrainRequest { datacenter, act: DrainAct::Pause }, author).await
 }
 
-async fn resume(
-    State(office): Shared,
-    Path(datacenter): Path<String>,
-    author: Author,
-) -> Result<Json<DrainReport>, Fault> {
+async fn resume(State(office): Shared, Path(datacenter): Path<String>, author: Author) -> Result<Response, Fault> {
     office.set_state(DrainRequest { datacenter, act: DrainAct::Resume }, author).await
 }
 
 /// Gives the clients of a `failover` pool back to its first usable member.
-async fn failback(State(office): Shared, Path(pool): Path<String>, author: Author) -> Result<Json<Value>, Fault> {
+async fn failback(State(office): Shared, Path(pool): Path<String>, author: Author) -> Result<Response, Fault> {
     let handle = office.serving.handle.clone();
     let change = Change::of_pool("failback", &pool, author);
     change.log_request(None);
@@ -465,7 +459,7 @@ async fn failback(State(office): Shared, Path(pool): Path<String>, author: Autho
         change.log_result(result.as_ref().map(|_| None));
         result.map(|was_held| json!({ "pool": pool, "given-back": was_held }))
     });
-    Ok(Json(was_held.await??))
+    Ok(document(JSON_TYPE, json_octets(&was_held.await??)))
 }
 
 fn state_change(body: &[u8]) -> Result<StateChange, Fault> {
@@ -517,7 +511,7 @@ impl Office {
         spawn_blocking(make).await.map(Into::into).map_err(|_| broken())
     }
 
-    async fn set_state(&self, request: DrainRequest, author: Author) -> Result<Json<DrainReport>, Fault> {
+    async fn set_state(&self, request: DrainRequest, author: Author) -> Result<Response, Fault> {
         let handle = self.serving.handle.clone();
         let change = Change::of_datacenter(request.act.word(), &request.datacenter, author);
         change.log_request(if let DrainAct::Drain(drain) = &request.act { Some(drain) } else { None });
@@ -526,7 +520,7 @@ impl Office {
             change.log_result(result.as_ref().map(|report| Some(report.generation)));
             result
         });
-        Ok(Json(report.await??))
+        Ok(document(JSON_TYPE, json_octets(&report.await??)))
     }
 }
 

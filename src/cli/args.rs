@@ -182,7 +182,7 @@ pub struct Locate {
 #[derive(Debug, Clone, Args)]
 pub struct Remote {
     /// The server's admin address, a URL or host:port [default: that of the configuration, else http://127.0.0.1:8053].
-    #[arg(long, value_name = "URL", env = "PORTOLAN_SERVER")]
+    #[arg(long, value_name = "URL", env = "PORTOLAN_SERVER", hide_env_values = true)]
     pub server: Option<String>,
     /// The configuration file that names the admin address.
     #[arg(long, value_name = "FILE")]

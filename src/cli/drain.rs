@@ -62,6 +62,7 @@ fn set_state(remote: &Remote, datacenter: &str, verb: &str, change: &StateChange
         output.document(&answered);
         return ExitCode::SUCCESS;
     }
+    let answered = answered.for_people();
     let report = &answered.document;
     output.line(&answered.source());
     report.files.iter().for_each(|file| output.line(&format!("edited {file}")));

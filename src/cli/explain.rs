@@ -48,6 +48,7 @@ pub(super) fn explain(explain: &Explain, output: &Output) -> ExitCode {
                 Source::Server(server) => format!("from the running {}", remote::source(&server)),
                 Source::Files { because } => format!("from the files, with every monitor unknown: {because}"),
             });
+            let explanation = remote::for_people(explanation);
             output.line(engine::render_text(&explanation, output.is_coloured()).trim_end());
         }
         Err(why) => return output.fail(&why),

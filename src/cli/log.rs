@@ -1,7 +1,7 @@
 //! The log of `serve`: its records on stderr, and how `PORTOLAN_LOG` selects them.
 //!
 //! One record is one line, whatever its fields hold: a reason, a reply or a user agent can neither forge a record nor
-//! send control characters to a terminal. Text records are a fixed phrase and `name=value` pairs (logfmt); JSON records
+//! send control characters to a terminal. Passwords in URLs are cut. Text records are a fixed phrase and `name=value` pairs (logfmt); JSON records
 //! are flat objects without duplicate keys.
 
 use std::{
@@ -29,6 +29,7 @@ use tracing_subscriber::{
 };
 
 use super::args::LogFormat;
+use crate::printable::{is_unprintable, redacted};
 
 /// The environment variable that selects records.
 const VARIABLE: &str = "PORTOLAN_LOG";
@@ -130,6 +131,10 @@ impl Record {
     }
 
     fn add(&mut self, field: &Field, value: Value) {
+        let value = match value {
+            Value::String(text) => Value::String(redacted(&text).into_owned()),
+            other => other,
+        };
         match (field.name(), value) {
             ("message", Value::String(text)) => self.phrase = text,
             // A record of the `log` crate says its place in fields.
@@ -252,11 +257,6 @@ fn escape_into(line: &mut String, text: &str) {
     }
 }
 
-/// Control characters, line separators, and marks that turn the direction of what follows.
-fn is_unprintable(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
@@ -315,7 +315,7 @@ mod tests {
             (r"C:\zones", r#""C:\\zones""#),
             ("one\nERROR two\r\t", r#""one\nERROR two\r\t""#),
             ("\u{1b}[31m\u{7f}\u{9b}\0", r#""\u001b[31m\u007f\u009b\u0000""#),
-            ("a\u{2028}b\u{202e}c", r#""a\u2028b\u202ec""#),
+            ("a\u{2028}b\u{202e}c\u{200b}", r#""a\u2028b\u202ec\u200b""#),
         ] {
             assert_eq!(quoted(value), expected);
         }
@@ -334,6 +334,18 @@ mod tests {
                 r#"  INFO text\u001bc module=library key with blank=true"#,
             ]
         );
+    }
+
+    #[test]
+    fn no_record_holds_the_password_of_a_url() {
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let lines = logged(format, || {
+                tracing::warn!(url = "http://ada:hunter2@h/", note = %"GET /?token=hunter2", "asked");
+                tracing::info!(target: "library", "http://ada:hunter2@h/?key=hunter2");
+            });
+            let text = lines.join("\n");
+            assert!(!text.contains("hunter2") && text.contains("http://***@h/?key=***"), "{text}");
+        }
     }
 
     #[test]

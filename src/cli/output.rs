@@ -1,4 +1,4 @@
-//! Where output goes and how it looks.
+//! Where output goes and how it looks. Everything that a command prints passes here.
 
 use std::{
     fmt,
@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::args::{Arguments, Colour};
-use crate::config::Colours;
+use crate::{config::Colours, printable};
 
 /// Where output goes and how it looks.
 #[derive(Debug, Clone, Copy)]
@@ -42,21 +42,27 @@ impl Output {
         }
     }
 
-    /// A line of data. A reader that has gone away ends nothing.
+    /// A line of data, or several. A reader that has gone away ends nothing.
     pub(super) fn line(&self, line: &str) {
-        let mut out = io::stdout().lock();
-        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+        self.print(&shown(line, self.is_coloured()));
     }
 
     /// A document of data.
     pub(super) fn document(&self, document: &impl Serialize) {
         // What we print has text keys and finite numbers.
-        self.line(&serde_json::to_string_pretty(document).unwrap_or_default());
+        let json = serde_json::to_string_pretty(document).unwrap_or_default();
+        self.print(&printable::escaped_json(&printable::redacted(&json)));
+    }
+
+    fn print(&self, text: &str) {
+        let mut out = io::stdout().lock();
+        let _ = writeln!(out, "{text}").and_then(|()| out.flush());
     }
 
     /// A message.
     pub(super) fn message(&self, message: &str) {
-        let _ = writeln!(io::stderr().lock(), "{}", message.trim_end());
+        let is_coloured = self.message_colours() == Colours::Ansi;
+        let _ = writeln!(io::stderr().lock(), "{}", shown(message.trim_end(), is_coloured));
     }
 
     /// A message that ends the command; with `--json` the document says it, for whoever reads stdout only.
@@ -69,4 +75,9 @@ impl Output {
         self.message(&if is_rendered { text } else { format!("error: {text}") });
         ExitCode::FAILURE
     }
+}
+
+/// What reaches the terminal of a text: without passwords of URLs, and with nothing that it obeys but line ends and our colours.
+fn shown(text: &str, is_coloured: bool) -> String {
+    printable::escaped_lines(&printable::redacted(text), is_coloured).into_owned()
 }

@@ -16,6 +16,7 @@ use crate::{
     admin::{ReloadBody, SERVER_HEADER, StateChange, USER_HEADER},
     config::{Locations, admin_address},
     control::{ReloadReport, ServerStatus, Status},
+    printable::{self, redacted},
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -91,6 +92,35 @@ pub(super) struct Answered<T> {
     pub document: T,
 }
 
+impl<T: Serialize + DeserializeOwned> Answered<T> {
+    /// The same with each text on one line and nothing in it that a terminal obeys: a reason can forge no line of a report.
+    pub(super) fn for_people(self) -> Self {
+        Self { document: for_people(self.document), ..self }
+    }
+}
+
+/// A document with each text on one line and nothing in it that a terminal obeys.
+pub(super) fn for_people<T: Serialize + DeserializeOwned>(document: T) -> T {
+    let Ok(mut value) = serde_json::to_value(&document) else { return document };
+    escape_texts(&mut value);
+    serde_json::from_value(value).unwrap_or(document)
+}
+
+fn escape_texts(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::String(text) => *text = printable::escaped(text).into_owned(),
+        serde_json::Value::Array(list) => list.iter_mut().for_each(escape_texts),
+        serde_json::Value::Object(map) => {
+            let entries = std::mem::take(map).into_iter().map(|(key, mut value)| {
+                escape_texts(&mut value);
+                (printable::escaped(&key).into_owned(), value)
+            });
+            *map = entries.collect();
+        }
+        _ => {}
+    }
+}
+
 impl<T> Answered<T> {
     /// A line that names the server.
     pub(super) fn source(&self) -> String {
@@ -101,7 +131,8 @@ impl<T> Answered<T> {
 /// `server http://127.0.0.1:8053: node gslb1, process 4711, started 2026-12-01 06:00:00 UTC`.
 pub(super) fn source(server: &ServerStatus) -> String {
     let url = server.url.as_deref().unwrap_or("-");
-    format!("server {url}: node {}, process {}, started {}", server.node, server.pid, status::moment(server.started))
+    let (node, started) = (printable::escaped(&server.node), status::moment(server.started));
+    format!("server {url}: node {node}, process {}, started {started}", server.pid)
 }
 
 pub(super) fn status(remote: &Remote, output: &Output) -> ExitCode {
@@ -114,6 +145,7 @@ pub(super) fn status(remote: &Remote, output: &Output) -> ExitCode {
         // The document names its server itself.
         output.document(&Status { server: answered.server, ..answered.document });
     } else {
+        let answered = answered.for_people();
         output.line(&answered.source());
         output.line(status::render(&answered.document, output.is_coloured()).trim_end());
     }
@@ -159,7 +191,8 @@ pub(super) fn ask_at<T: DeserializeOwned>(
     path: &str,
     body: Option<Vec<u8>>,
 ) -> Result<Answered<T>, RemoteError> {
-    let unreachable = |why: &dyn fmt::Display| RemoteError::Unreachable(base.to_owned(), why.to_string());
+    let shown = redacted(base).into_owned();
+    let unreachable = |why: &dyn fmt::Display| RemoteError::Unreachable(shown.clone(), why.to_string());
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| unreachable(&error))?;
     let roots = if base.starts_with("https:") { system_roots(base)? } else { Vec::new() };
@@ -177,8 +210,8 @@ pub(super) fn ask_at<T: DeserializeOwned>(
         let server =
             response.headers().get(SERVER_HEADER).and_then(|text| serde_json::from_slice(text.as_bytes()).ok());
         let octets = response.bytes().await.map_err(|error| unreachable(&root_cause(&error)))?;
-        let server: Option<ServerStatus> = server.map(|server| ServerStatus { url: Some(base.to_owned()), ..server });
-        let foreign = |why: String| RemoteError::Foreign(base.to_owned(), why);
+        let server: Option<ServerStatus> = server.map(|server| ServerStatus { url: Some(shown.clone()), ..server });
+        let foreign = |why: String| RemoteError::Foreign(shown.clone(), why);
         match server {
             Some(server) if !is_success => {
                 let (message, detail) = refusal(&octets);
@@ -258,8 +291,17 @@ pub(super) fn server_url(server: &str) -> Result<String, RemoteError> {
     match reqwest::Url::parse(&url) {
         Ok(parsed) if matches!(parsed.scheme(), "http" | "https") => Ok(url),
         _ => Err(RemoteError::Nowhere(format!(
-            "{server:?} names no server\n  help: write --server (or PORTOLAN_SERVER) as host, host:port or http://host:port"
+            "{:?} names no server\n  help: write --server (or PORTOLAN_SERVER) as host, host:port or http://host:port",
+            without_password(server)
         ))),
+    }
+}
+
+/// What was written without the password that it may hold, with a scheme or not.
+fn without_password(server: &str) -> String {
+    match server.contains("://") {
+        true => redacted(server).into_owned(),
+        false => redacted(&format!("http://{server}")).trim_start_matches("http://").to_owned(),
     }
 }
 
@@ -312,6 +354,33 @@ mod tests {
         ] {
             assert_eq!(url_of(written), url);
         }
+    }
+
+    #[test]
+    fn no_message_and_no_document_holds_the_password_of_a_server() {
+        // The port of an address where nothing listens any more.
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        for server in [format!("http://ada:hunter2@{closed}/"), format!("ada:hunter2@{closed}")] {
+            let url = server_url(&server).unwrap();
+            let error = ask_at::<Status>(&url, "/", None).unwrap_err().to_string();
+            assert!(error.contains("no portolan answers at http://***@127.0.0.1"), "{error}");
+        }
+        for wrong in ["ada:hunter2@gslb1:99999", "ftp://ada:hunter2@gslb1", "http://gslb1:x/?token=hunter2"] {
+            let error = server_url(wrong).unwrap_err().to_string();
+            assert!(error.contains("names no server") && !error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_document_from_a_server_holds_nothing_that_a_terminal_obeys_once_it_is_for_people() {
+        let hostile = "x\u{1b}[2J\nforged: line\u{9b}1m\u{202e}";
+        let status = serde_json::json!({
+            "node": hostile, "list": [{ "reason": hostile, "number": 1.5 }], "gauges": { hostile: 1 }, "none": null,
+        });
+        let clean = for_people(status).to_string();
+        assert!(!clean.contains(printable::is_unprintable) && !clean.contains("\\n\""), "{clean}");
+        assert_eq!(clean.matches("forged: line").count(), 3, "{clean}");
+        assert!(clean.contains(r"x\\u{1b}[2J\\nforged"), "{clean}");
     }
 
     #[test]

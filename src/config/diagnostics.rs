@@ -9,6 +9,7 @@ use super::{
     render,
     sources::{SourceFile, Sources},
 };
+use crate::printable;
 
 /// Whether the configuration can be used in spite of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -270,28 +271,16 @@ pub(super) fn position(files: &[SourceFile], place: Place) -> Position<'_> {
     Position { file: &file.shown, line_column }
 }
 
-/// The text on one line with nothing in it that a terminal or a log would obey: control characters and those that turn
-/// the direction of writing are escaped; a very long text is cut.
+/// The text on one line with nothing in it that a terminal or a log would obey, and without passwords of URLs; a very long
+/// text is cut.
 pub(super) fn escaped(text: &str) -> String {
     const LONGEST: usize = 600;
-    let mut clean = String::with_capacity(text.len().min(LONGEST));
-    for c in text.chars() {
-        if clean.len() >= LONGEST {
-            clean.push('…');
-            break;
-        }
-        if c.is_control() || is_direction_mark(c) {
-            clean.extend(c.escape_default());
-        } else {
-            clean.push(c);
-        }
+    let redacted = printable::redacted(text);
+    let clean = printable::escaped(&redacted);
+    match clean.char_indices().find(|(at, _)| *at >= LONGEST) {
+        Some((end, _)) => format!("{}…", &clean[..end]),
+        None => clean.into_owned(),
     }
-    clean
-}
-
-/// Whether a character changes how others are shown: bidirectional controls, line separators, zero widths.
-pub(super) fn is_direction_mark(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{061c}')
 }
 
 /// A word of a file in quotes, short enough to be read.
@@ -300,9 +289,11 @@ pub(super) struct Quoted<'t>(pub(super) &'t str);
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const LONGEST: usize = 80;
-        match self.0.char_indices().nth(LONGEST) {
-            None => write!(f, "\"{}\"", self.0),
-            Some((end, _)) => write!(f, "\"{}…\"", &self.0[..end]),
+        // Before it is cut: of half a URL it cannot be told what is secret.
+        let text = printable::redacted(self.0);
+        match text.char_indices().nth(LONGEST) {
+            None => write!(f, "\"{text}\""),
+            Some((end, _)) => write!(f, "\"{}…\"", &text[..end]),
         }
     }
 }

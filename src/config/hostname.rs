@@ -96,7 +96,7 @@ pub(super) fn ascii(text: &str) -> Option<Cow<'_, str>> {
 fn warn_of_characters(text: At<&str>, what: &str, problems: &mut Problems) -> Option<()> {
     const NOBODY: &str = "no client asks for that name";
     if let Some((_, rest)) = text.value.split_once("://") {
-        let host = rest.split(['/', ':', '?']).next().unwrap_or_default();
+        let host = host_of(rest);
         let message = format!("{what} {} is a URL: {NOBODY}", Quoted(text.value));
         let is_name = host.len() == rest.trim_end_matches('/').len();
         let diagnostic =
@@ -124,6 +124,13 @@ fn warn_of_characters(text: At<&str>, what: &str, problems: &mut Problems) -> Op
         problems.warning(text.place, format!("{what} {} holds \"{stray}\": {NOBODY}", Quoted(text.value))).help(help);
     }
     Some(())
+}
+
+/// The host of a URL of which this stands behind the slashes: without user information and port.
+fn host_of(rest: &str) -> &str {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    host.split(':').next().unwrap_or_default()
 }
 
 /// The address that a name in a zone was written as: `192.0.2.1` is the name `192.0.2.1.example.com` in a master file.
@@ -163,7 +170,7 @@ pub(super) fn stray(name: &Name, apex: &Name) -> Option<Stray> {
     };
     let labels: Vec<_> = name.labels().take(own).map(String::from_utf8_lossy).collect();
     if let Some((_, rest)) = labels.join(".").split_once("://") {
-        let host = rest.split(['/', ':', '?']).next().unwrap_or_default();
+        let host = host_of(rest);
         let is_relative = !host.contains('.') && own < name.label_count();
         return Some(Stray::Url(if is_relative { format!("{host}.{apex}.") } else { format!("{host}.") }));
     }

@@ -1,14 +1,16 @@
 //! A diagnostic as a compiler shows it: the line, a caret under the words, the help.
 //!
-//! Only the marked lines are handed to the renderer, and of a very long line none: a file may be one line of 60 MB.
+//! Only the marked lines are handed to the renderer, and of a very long line none: a file may be one line of 60 MB. Passwords
+//! of URLs in them are shown as stars.
 
 use annotate_snippets::{Annotation, AnnotationKind, Element, Level, Origin, Renderer, Snippet};
 
 use super::{
-    diagnostics::{Colours, Diagnostic, Severity, is_direction_mark, position},
+    diagnostics::{Colours, Diagnostic, Severity, position},
     place::Place,
     sources::SourceFile,
 };
+use crate::printable::{is_unprintable, secrets};
 
 /// The longest line that is shown, in octets.
 const LONGEST_LINE: usize = 400;
@@ -64,11 +66,15 @@ fn line_of(files: &[SourceFile], place: Place) -> Option<(String, usize, usize)>
     if line_end - line_start > LONGEST_LINE {
         return None;
     }
-    let end = span.end.clamp(start, line_end);
+    let mut line = octets[line_start..line_end].to_vec();
+    for secret in secrets(&line) {
+        line[secret].fill(b'*');
+    }
+    let (start, end) = (start - line_start, span.end.clamp(start, line_end) - line_start);
     // Each part is made printable by itself, so that the mark stays under its words.
-    let before = printable(&octets[line_start..start]);
-    let marked = printable(&octets[start..end]);
-    let after = printable(&octets[end..line_end]);
+    let before = printable(&line[..start]);
+    let marked = printable(&line[start..end]);
+    let after = printable(&line[end..]);
     let (from, to) = (before.len(), before.len() + marked.len());
     Some((before + &marked + after.trim_end(), from, to))
 }
@@ -78,6 +84,6 @@ fn printable(octets: &[u8]) -> String {
     String::from_utf8_lossy(octets)
         .chars()
         .filter(|&c| c != '\r')
-        .map(|c| if (c.is_control() && c != '\t') || is_direction_mark(c) { '\u{fffd}' } else { c })
+        .map(|c| if is_unprintable(c) && c != '\t' { '\u{fffd}' } else { c })
         .collect()
 }

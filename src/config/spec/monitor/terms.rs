@@ -94,7 +94,9 @@ pub(super) fn host(table: &mut TableReader<'_>, place: Place, problems: &mut Pro
 /// The host of a URL, and the A-labels of an internationalised name.
 fn meant(text: &str, place: Place) -> Option<String> {
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    // User information stands before the host.
+    let host = authority.rsplit('@').next().unwrap_or_default();
     let (name, port) = name_and_port(host);
     let name = hostname::ascii(name)?;
     let meant = match port.filter(|_| place == Place::Header) {

@@ -1,0 +1,126 @@
+//! Text that operators, files and peers wrote, made fit to be shown: characters that a terminal would obey are escaped
+//! ([`escaped`]), passwords in URLs are cut ([`redacted`]).
+//!
+//! Each place where text leaves the program goes through these: diagnostics of files, log records, what commands print, and
+//! what the admin API answers. Both functions return the text itself where there is nothing to do.
+
+mod secrets;
+
+use std::{borrow::Cow, fmt::Write as _};
+
+pub use secrets::{redacted, secrets};
+
+/// Whether a terminal would obey the character, or show what follows it otherwise: control characters (C0, DEL and C1), line
+/// and paragraph separators, bidirectional controls, and characters without width.
+pub fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        )
+}
+
+/// The text on one line: each unprintable character as `\n`, `\t`, `\r` or `\u{1b}`.
+pub fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_unprintable) {
+        return Cow::Borrowed(text);
+    }
+    let escape = |mut clean: String, c: char| {
+        if is_unprintable(c) {
+            clean.extend(c.escape_default())
+        } else {
+            clean.push(c)
+        }
+        clean
+    };
+    Cow::Owned(text.chars().fold(String::with_capacity(text.len() + 16), escape))
+}
+
+/// A text of several lines for a terminal: line ends stay, and so do the program's own colours where `is_coloured`. Everything
+/// else unprintable is escaped.
+pub fn escaped_lines(text: &str, is_coloured: bool) -> Cow<'_, str> {
+    let is_obeyed = |c: char| c != '\n' && is_unprintable(c);
+    if !text.contains(is_obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let mut clean = String::with_capacity(text.len() + 16);
+    let mut rest = text;
+    while let Some(at) = rest.find(is_obeyed) {
+        let (before, from) = rest.split_at(at);
+        clean.push_str(before);
+        let colour = if is_coloured { colour_octets(from) } else { 0 };
+        let length = if colour > 0 { colour } else { from.chars().next().map_or(0, char::len_utf8) };
+        let (taken, tail) = from.split_at(length);
+        if colour > 0 {
+            clean.push_str(taken);
+        } else {
+            clean.extend(taken.chars().flat_map(char::escape_default));
+        }
+        rest = tail;
+    }
+    clean.push_str(rest);
+    Cow::Owned(clean)
+}
+
+/// How many octets of `text` are a sequence that sets colour or weight (ECMA-48 SGR: `ESC [ digits ; ... m`); 0 where it starts
+/// with none.
+fn colour_octets(text: &str) -> usize {
+    let Some(parameters) = text.strip_prefix("\u{1b}[") else { return 0 };
+    let end = parameters.find(|c: char| !c.is_ascii_digit() && c != ';').unwrap_or(parameters.len());
+    if parameters[end..].starts_with('m') { "\u{1b}[".len() + end + 1 } else { 0 }
+}
+
+/// JSON text whose strings hold nothing unprintable, with the same meaning: such characters are written as `\u009b`.
+pub fn escaped_json(json: &str) -> Cow<'_, str> {
+    // What JSON itself escapes is not there any more, and a line end is between values.
+    let is_obeyed = |c: char| c != '\n' && is_unprintable(c);
+    if !json.contains(is_obeyed) {
+        return Cow::Borrowed(json);
+    }
+    let mut clean = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if is_obeyed(c) {
+            // All unprintable characters have at most four hexadecimal digits. Writing to a string cannot fail.
+            let _ = write!(clean, "\\u{:04x}", u32::from(c));
+        } else {
+            clean.push(c);
+        }
+    }
+    Cow::Owned(clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_left_in_a_line() {
+        for (text, expected, why) in [
+            ("kernel upgrade, Köln", "kernel upgrade, Köln", "plain text"),
+            ("a\u{1b}[2J\u{7}b", "a\\u{1b}[2J\\u{7}b", "C0 controls"),
+            ("one\ntwo\r\t", "one\\ntwo\\r\\t", "line ends and tabs"),
+            ("a\u{7f}\u{9b}31m", "a\\u{7f}\\u{9b}31m", "DEL and C1: CSI in one character"),
+            ("a\u{202e}b\u{2066}c", "a\\u{202e}b\\u{2066}c", "direction of writing"),
+            ("a\u{200b}\u{feff}b", "a\\u{200b}\\u{feff}b", "no width"),
+        ] {
+            assert_eq!(escaped(text), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn colours_and_line_ends_stay_in_what_the_program_renders_and_nothing_else() {
+        let text = "\u{1b}[1;31mdown\u{1b}[0m\n\u{1b}]0;title\u{7}\u{1b}[2J\u{1b}[\u{9b}";
+        let escapes = "\n\\u{1b}]0;title\\u{7}\\u{1b}[2J\\u{1b}[\\u{9b}";
+        assert_eq!(escaped_lines(text, true), format!("\u{1b}[1;31mdown\u{1b}[0m{escapes}"));
+        assert_eq!(escaped_lines(text, false), format!("\\u{{1b}}[1;31mdown\\u{{1b}}[0m{escapes}"));
+    }
+
+    #[test]
+    fn json_keeps_its_meaning() {
+        let text = "a\u{7f}\u{9b}\u{202e}\u{1b}\n";
+        let json = serde_json::to_string_pretty(&[text]).unwrap();
+        let shown = escaped_json(&json);
+        assert!(shown.chars().all(|c| c == '\n' || !is_unprintable(c)), "{shown:?}");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&shown).unwrap(), [text]);
+    }
+}

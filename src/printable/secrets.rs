@@ -1,0 +1,141 @@
+//! Secrets in URLs: user information (RFC 3986 section 3.2.1), and values of parameters whose names say that they are secret.
+
+use std::{borrow::Cow, ops::Range};
+
+/// Stands for a secret.
+const CUT: &str = "***";
+
+/// In the name of a parameter whose value is secret.
+const SECRET_WORDS: [&str; 8] =
+    ["token", "passw", "passphrase", "secret", "credential", "signature", "authorization", "apikey"];
+/// The last word of such a name.
+const SECRET_ENDS: [&str; 6] = ["key", "pass", "pwd", "auth", "sig", "jwt"];
+
+/// The text with `***` for each secret of a URL in it: `https://***@192.0.2.1/stats?token=***`.
+pub fn redacted(text: &str) -> Cow<'_, str> {
+    let found = secrets(text.as_bytes());
+    if found.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let mut clean = String::with_capacity(text.len());
+    let mut done = 0;
+    for secret in found {
+        // A secret ends and starts at ASCII characters or at the text's ends, which are boundaries of characters.
+        clean.push_str(&text[done..secret.start]);
+        clean.push_str(CUT);
+        done = secret.end;
+    }
+    clean.push_str(&text[done..]);
+    Cow::Owned(clean)
+}
+
+/// Where the secrets of URLs are in a text, in order and apart from each other: for a caller that must keep lengths.
+pub fn secrets(text: &[u8]) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < text.len() {
+        let secret = match text[at] {
+            b':' if text[at..].starts_with(b"://") => user_information(text, at + 3),
+            b'?' | b'&' | b';' | b'#' => parameter(text, at + 1),
+            _ => None,
+        };
+        at = secret.as_ref().map_or(at + 1, |secret| secret.end);
+        found.extend(secret);
+    }
+    found
+}
+
+/// The user information of the authority that starts at `start`, without its `@`.
+fn user_information(text: &[u8], start: usize) -> Option<Range<usize>> {
+    let url = &text[start..];
+    let url = &url[..url.iter().position(|&octet| ends_url(octet)).unwrap_or(url.len())];
+    let authority = &url[..url.iter().position(|octet| b"/?#".contains(octet)).unwrap_or(url.len())];
+    let last_at = |part: &[u8]| part.iter().rposition(|&octet| octet == b'@');
+    let end = match last_at(authority) {
+        Some(end) => end,
+        // A password with a slash in it, which should be percent-encoded: what stands before it is no host and port.
+        None if !is_host_and_port(authority) => last_at(url)?,
+        None => return None,
+    };
+    (end > 0).then(|| start..start + end)
+}
+
+/// Whether what follows the last colon can be a port.
+fn is_host_and_port(authority: &[u8]) -> bool {
+    match authority.iter().rposition(|&octet| octet == b':') {
+        None => true,
+        Some(colon) => {
+            let port = &authority[colon + 1..];
+            port.iter().all(u8::is_ascii_digit) || authority.ends_with(b"]")
+        }
+    }
+}
+
+/// The value of the parameter whose name starts at `start`, where the name says that it is secret.
+fn parameter(text: &[u8], start: usize) -> Option<Range<usize>> {
+    let is_of_name = |octet: &u8| octet.is_ascii_alphanumeric() || b"_-.[]%".contains(octet);
+    let length = text[start..].iter().take_while(|octet| is_of_name(octet)).count();
+    let (name, rest) = text[start..].split_at(length);
+    let value = rest.strip_prefix(b"=")?;
+    let length = value.iter().position(|&octet| ends_url(octet) || b"&;#".contains(&octet)).unwrap_or(value.len());
+    let begin = start + name.len() + 1;
+    (length > 0 && is_secret(name)).then(|| begin..begin + length)
+}
+
+fn is_secret(name: &[u8]) -> bool {
+    let name: String =
+        name.iter().filter(|octet| octet.is_ascii_alphanumeric()).map(|&octet| char::from(octet)).collect();
+    let name = name.to_ascii_lowercase();
+    SECRET_WORDS.iter().any(|word| name.contains(word)) || SECRET_ENDS.iter().any(|end| name.ends_with(end))
+}
+
+/// Whether an octet cannot be part of a URL in running text.
+fn ends_url(octet: u8) -> bool {
+    octet.is_ascii_whitespace() || octet.is_ascii_control() || b"\"'<>`".contains(&octet)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_in_urls_are_cut_and_nothing_else() {
+        for (text, expected, why) in [
+            ("http://ada:hunter2@192.0.2.1:8404/stats;csv", "http://***@192.0.2.1:8404/stats;csv", "user and password"),
+            ("https://ghp_0123@example.com/", "https://***@example.com/", "a token as the user"),
+            ("no portolan at http://a:b@h: refused", "no portolan at http://***@h: refused", "in a sentence"),
+            ("\"http://a:p@ss@h/\" and 'http://c:d@i'", "\"http://***@h/\" and 'http://***@i'", "an @ in it; two URLs"),
+            ("http://a:p/w?d@h/", "http://***@h/", "characters that should be percent-encoded"),
+            ("http://h/?token=abc&x=1", "http://h/?token=***&x=1", "a parameter"),
+            ("/stats?x=1&API_Key=a%20b;pwd=c#d", "/stats?x=1&API_Key=***;pwd=***#d", "without a scheme, any case"),
+            (
+                "http://h/?X-Amz-Signature=0a&access_token=1",
+                "http://h/?X-Amz-Signature=***&access_token=***",
+                "longer names",
+            ),
+            ("http://h/#access_token=1", "http://h/#access_token=***", "a fragment"),
+            ("http://Köln:geheimß@h/?secret=ß", "http://***@h/?secret=***", "not ASCII"),
+            ("http://h:8404/stats;csv?scope=@a", "http://h:8404/stats;csv?scope=@a", "an @ behind the host"),
+            ("http://[2001:db8::1]/@x", "http://[2001:db8::1]/@x", "an IPv6 address"),
+            ("http://{address}:8404/x?csv", "http://{address}:8404/x?csv", "a placeholder"),
+            ("key = \"key.pem\"; token=1 is it? key: no", "key = \"key.pem\"; token=1 is it? key: no", "no URL"),
+            ("mail hostmaster@example.com", "mail hostmaster@example.com", "a mail address"),
+            ("http://@h/?key=", "http://@h/?key=", "empty"),
+            ("://", "://", "next to nothing"),
+        ] {
+            assert_eq!(redacted(text), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn what_is_cut_is_cut_in_any_text() {
+        // Whatever surrounds a URL, its password is not shown.
+        let around = ["", " ", "\"", "a", "ß", "://", "@", "?", "\n", "{", "http://"];
+        for before in around {
+            for after in around {
+                let text = format!("{before}http://ada:hunter2@h/?token=hunter2&x{after}");
+                assert!(!redacted(&text).contains("hunter2"), "{text:?}");
+            }
+        }
+    }
+}
