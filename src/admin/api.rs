@@ -11,7 +11,7 @@
 //! | `GET /api/v1/explain?name=&type=&client=&subnet=` | [`crate::engine::Explanation`]; 404 for a name that is not ours |
 //! | `POST /api/v1/reload` | [`crate::control::ReloadReport`]; 422 where files are held or refused, with every error. The body may be `{"accept-removal": true}` |
 //! | `POST /api/v1/pools/{name}/failback` | `{"pool": ..., "given-back": true}`; 404 |
-//! | `POST /api/v1/datacenters/{name}/drain`, `.../undrain`, `.../pause`, `.../resume` | [`crate::control::DrainReport`]; 404, 409, 422, 500 with a [`DrainError`] |
+//! | `POST /api/v1/datacenters/{name}/drain`, `.../undrain`, `.../pause`, `.../resume` | [`crate::control::DrainReport`]; 400, 404, 409, 422, 500 with a [`DrainError`] |
 
 use std::{
     collections::HashMap,
@@ -193,6 +193,7 @@ impl From<DrainError> for Fault {
                 StatusCode::CONFLICT
             }
             DrainError::Edit(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            DrainError::Invalid(_) => StatusCode::BAD_REQUEST,
             DrainError::Held(..) | DrainError::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
             DrainError::Gone => StatusCode::SERVICE_UNAVAILABLE,
         };
@@ -411,11 +412,11 @@ fn held_text(first: &HeldStatus, files: &[&str]) -> String {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct StateChange {
-    /// For how many seconds; without it until somebody ends it.
+    /// For how many seconds, up to the end of the year 9999; without it until `undrain`.
     pub for_secs: Option<u64>,
     /// Over how many seconds clients leave; without it as the datacenter's `drain-over` says, or at once.
     pub over_secs: Option<u64>,
-    /// Why; shown wherever the state is shown.
+    /// Why; shown wherever the state is shown. One line of at most 200 octets.
     pub reason: Option<String>,
     /// Even if a service is left with nothing usable.
     pub force: bool,

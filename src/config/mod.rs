@@ -49,6 +49,7 @@ pub use sources::{
 };
 pub use spec::MOST_TREE_OCTETS;
 pub use summary::Summary;
+pub use values::{REASON_HELP, reason_fault};
 
 use crate::steer::Topology;
 use problems::Problems;

@@ -6,7 +6,7 @@ use std::{net::IpAddr, time::Duration};
 use ipnet::IpNet;
 
 use super::{diagnostics::Quoted, place::At, problems::Problems, reader::Item};
-use crate::dns::Name;
+use crate::{dns::Name, printable::is_unprintable};
 
 /// The longest name of a datacenter, monitor, pool or endpoint, in octets.
 const LONGEST_NAME: usize = 253;
@@ -90,16 +90,62 @@ pub(super) fn shown_duration(duration: Duration) -> String {
     }
 }
 
-/// A name that other tables refer to: not empty, no spaces, nothing a terminal would obey.
+/// How a name of a table is written. [`name_fault`] is the same as a rule.
+pub(super) const NAME_HELP: &str = "use letters, digits, hyphens, underscores, dots and colons; the first and the last is a letter, a digit or an underscore";
+
+/// A name that other tables refer to, and that commands, metrics and URLs of the admin API hold.
 pub(super) fn name(name: At<&str>, kind: &str, problems: &mut Problems) -> Option<At<Box<str>>> {
-    let fault = match name.value {
-        "" => "is empty",
-        text if text.len() > LONGEST_NAME => "is longer than 253 octets",
-        text if text.chars().any(|c| c.is_control() || c.is_whitespace()) => "holds a space or a control character",
-        text => return Some(At::new(text.into(), name.place)),
-    };
+    let Some(fault) = name_fault(name.value) else { return Some(At::new(name.value.into(), name.place)) };
     let message = format!("the name of {kind} {} {fault}", Quoted(name.value));
-    problems.error(name.place, message).help("use letters, digits, hyphens and dots");
+    problems.error(name.place, message).help(NAME_HELP);
+    None
+}
+
+/// Why a text is no name of a table.
+pub(super) fn name_fault(text: &str) -> Option<String> {
+    let is_of_name = |c: char| c.is_alphanumeric() || "-_.:".contains(c);
+    // `..` would be another path of the admin API, `-x` an option of a command.
+    let is_at_ends = |c: char| c.is_alphanumeric() || c == '_';
+    if text.len() > LONGEST_NAME {
+        return Some(format!("is longer than {LONGEST_NAME} octets"));
+    }
+    match text.chars().find(|c| !is_of_name(*c)) {
+        Some(c) if c.is_control() => return Some("holds a control character".to_owned()),
+        Some(c) if c.is_whitespace() => return Some("holds a space".to_owned()),
+        Some(c) => return Some(format!("holds the character {c:?}")),
+        None => {}
+    }
+    match (text.chars().next(), text.chars().next_back()) {
+        (None, _) | (_, None) => Some("is empty".to_owned()),
+        (Some(c), _) if !is_at_ends(c) => Some(format!("starts with {c:?}")),
+        (_, Some(c)) if !is_at_ends(c) => Some(format!("ends with {c:?}")),
+        _ => None,
+    }
+}
+
+/// The longest reason for a state, in octets.
+const LONGEST_REASON: usize = 200;
+
+/// How a reason is written. [`reason_fault`] is the same as a rule.
+pub const REASON_HELP: &str = "write one short line of text, such as \"kernel upgrade\"";
+
+/// Why a text cannot be the reason for a datacenter's state, which is shown on terminals, in the log and in the console.
+pub fn reason_fault(text: &str) -> Option<String> {
+    if text.len() > LONGEST_REASON {
+        return Some(format!("has {} octets; the maximum is {LONGEST_REASON}", text.len()));
+    }
+    let found = text.chars().find(|c| is_unprintable(*c))?;
+    Some(match found.is_control() {
+        true => format!("holds the control character {}", found.escape_default()),
+        false => format!("holds the invisible character {}", found.escape_default()),
+    })
+}
+
+/// The reason for a datacenter's state.
+pub(super) fn reason(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
+    let text = item.text(problems)?;
+    let Some(fault) = reason_fault(text.value) else { return Some(text.value.into()) };
+    problems.error(text.place, format!("{} {fault}", item.what())).help(REASON_HELP);
     None
 }
 
@@ -267,6 +313,9 @@ pub(super) fn subdivision(text: At<&str>, problems: &mut Problems) -> Option<At<
     let country = code.split_once('-').map_or("", |(country, _)| country);
     check_country(country, text, problems).then(|| At::new(code.into(), text.place))
 }
+
+#[cfg(test)]
+mod names;
 
 #[cfg(test)]
 mod tests {

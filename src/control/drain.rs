@@ -10,7 +10,7 @@ use super::{
     state::unix_now,
 };
 use crate::{
-    config::{Nearest, Origin},
+    config::{Nearest, Origin, REASON_HELP, reason_fault},
     steer::{Chart, Compiler, Conditions, Datacenter, DatacenterId, Distress, Pace, ServiceId, State, Topology},
 };
 
@@ -33,6 +33,9 @@ enum Step {
 
 /// Which tables `request` edits, and how.
 pub(super) fn plan(request: &DrainRequest, world: &World, conditions: &Conditions) -> Result<DrainPlan, DrainError> {
+    if let DrainAct::Drain(drain) = &request.act {
+        check(drain, unix_now()).map_err(DrainError::Invalid)?;
+    }
     let chosen = chosen(&request.datacenter, &world.topology)?;
     let mut by_file: BTreeMap<PathBuf, Vec<(String, TableEdit)>> = BTreeMap::new();
     let mut datacenters = Vec::new();
@@ -62,6 +65,29 @@ pub(super) fn plan(request: &DrainRequest, world: &World, conditions: &Condition
     match (refusals.len() == datacenters.len(), refusals.into_iter().next()) {
         (true, Some(refusal)) => Err(refusal),
         _ => Ok(DrainPlan { datacenters, by_file }),
+    }
+}
+
+/// Whether a drain can be written into a file, and says what was asked for.
+///
+/// # Errors
+/// Which value cannot, and what it may be.
+fn check(drain: &Drain, now: i64) -> Result<(), String> {
+    const DAY_SECS: u64 = 86_400;
+    if let Some(fault) = drain.reason.as_deref().and_then(reason_fault) {
+        return Err(format!("the reason {fault}; {REASON_HELP}"));
+    }
+    let longest_over = Pace::LONGEST.as_secs();
+    if drain.over_secs.is_some_and(|secs| secs > longest_over) {
+        return Err(format!("a drain goes over {} days at most ({longest_over} s)", longest_over / DAY_SECS));
+    }
+    let last = jiff::Timestamp::MAX.as_second().saturating_sub(now).unsigned_abs();
+    match drain.for_secs {
+        Some(0) => Err("a drain for 0 s would end at once; leave the time away to drain until `undrain`".to_owned()),
+        Some(secs) if secs > last => Err(format!(
+            "a drain for {secs} s would end after the year 9999: {last} s is the most; leave the time away to drain until `undrain`"
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -125,11 +151,6 @@ impl<'a> Subject<'a> {
 
     /// A drain that is in progress keeps all that the request does not name.
     fn drain(&self, drain: &Drain) -> Result<TableEdit, Unchanged> {
-        if drain.over_secs.is_some_and(|secs| secs > Pace::LONGEST.as_secs()) {
-            let days = Pace::LONGEST.as_secs() / 86_400;
-            let error = format!("a drain goes over {days} days at most; nothing was edited");
-            return Err(Unchanged::Refused(DrainError::Edit(error)));
-        }
         let until = drain.for_secs.map(|secs| unix_now().saturating_add_unsigned(secs));
         match self.state {
             State::Active => {
@@ -248,4 +269,40 @@ pub(super) fn next_lapse(topology: &Topology, conditions: &Conditions, now: i64)
     let untils = topology.datacenters.iter().enumerate().filter(|(at, _)| is_open(*at)).filter_map(|(_, d)| d.until);
     // The clock may be set while we wait: look again each minute.
     untils.map(|until| (until - now).clamp(0, 60) as u64).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drain_that_cannot_be_written_is_refused_with_the_value_and_what_it_may_be() {
+        let now = 1_800_000_000;
+        let calendar = jiff::Timestamp::MAX.as_second().abs_diff(now);
+        let drain = Drain::default;
+        for (drain, wanted, why) in [
+            (drain(), "", "nothing is asked for"),
+            (Drain { for_secs: Some(1), ..drain() }, "", "the shortest"),
+            (Drain { for_secs: Some(0), ..drain() }, "would end at once", "none"),
+            (Drain { for_secs: Some(calendar), ..drain() }, "", "the last moment of the calendar"),
+            (Drain { for_secs: Some(calendar + 1), ..drain() }, "after the year 9999", "one second more"),
+            (Drain { for_secs: Some(u64::MAX), ..drain() }, "after the year 9999", "an overflow"),
+            (Drain { over_secs: Some(Pace::LONGEST.as_secs()), ..drain() }, "", "the longest ramp"),
+            (Drain { over_secs: Some(u64::MAX), ..drain() }, "days at most", "a longer one"),
+            (Drain { reason: Some("Wartung, Köln".into()), ..drain() }, "", "a reason"),
+            (Drain { reason: Some("x".repeat(200)), ..drain() }, "", "the longest"),
+            (Drain { reason: Some("x".repeat(201)), ..drain() }, "has 201 octets; the maximum is 200", "a longer one"),
+            (Drain { reason: Some("a\u{1b}[2J".into()), ..drain() }, "holds the control character \\u{1b}", "ESC"),
+            (Drain { reason: Some("a\nforged".into()), ..drain() }, "holds the control character \\n", "a second line"),
+            (
+                Drain { reason: Some("a\u{202e}b".into()), ..drain() },
+                "holds the invisible character \\u{202e}",
+                "direction",
+            ),
+        ] {
+            let error = check(&drain, now).err().unwrap_or_default();
+            assert_eq!(error.is_empty(), wanted.is_empty(), "{why}: {error}");
+            assert!(error.contains(wanted), "{why}: {error}");
+        }
+    }
 }

@@ -213,6 +213,8 @@ pub enum DrainError {
         /// The file, line and column of its table.
         origin: String,
     },
+    /// What was asked for cannot be written into a file: which value, and what it may be.
+    Invalid(String),
     /// The file cannot be edited.
     Edit(String),
     /// The file of its table is held at its last good content for these reasons. Nothing was edited.
@@ -251,6 +253,7 @@ impl fmt::Display for DrainError {
                 write!(f, "{datacenter} is not in service: {}; nothing was edited", not_in_service(state, origin))
             }
             Self::Edit(why) => f.write_str(why),
+            Self::Invalid(why) => write!(f, "{why}; nothing was edited"),
             Self::Held(file, errors) => write!(
                 f,
                 "nothing was changed: the datacenter's table is in {file}, which is held at its last good content: {}; \

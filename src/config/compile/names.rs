@@ -9,6 +9,7 @@ use crate::{
         place::{At, Place},
         problems::Problems,
         spec::header,
+        values::{NAME_HELP, name_fault},
     },
     dns::Name,
 };
@@ -99,9 +100,8 @@ impl<'s> Names<'s> {
 /// How to define a name that is referred to, so that it can be used at once.
 pub(super) fn define(kind: &str, name: &str) -> String {
     let header = header::of(kind, name);
-    let is_no_name = name.is_empty() || name.chars().any(|c| c.is_whitespace() || c.is_control());
     match kind {
-        _ if is_no_name => format!("write the name of a table [{kind}.NAME]; it has no spaces"),
+        _ if name_fault(name).is_some() => format!("write the name of a table [{kind}.NAME]: {NAME_HELP}"),
         "pool" if name.parse::<std::net::IpAddr>().is_ok() => {
             format!("for an address write members = [{{ addresses = [\"{name}\"] }}]; text in quotes is a pool's name")
         }

@@ -41,7 +41,7 @@ impl DatacenterSpec {
                 .optional("region", problems, super::reference)
                 .and_then(|region| values::name(At::new(&region.value, region.place), "region", problems)),
             state: table.optional("state", problems, state).unwrap_or_default(),
-            reason: table.optional("reason", problems, Item::text).map(|text| text.value.into()),
+            reason: table.optional("reason", problems, values::reason),
             until: table.optional("until", problems, until),
             load: table.optional("load", problems, super::reference),
             pace: {
