@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `GET /` | the console |
 //! | `GET /healthz` | 200 while every thread that answers queries lives, else 503 |
-//! | `GET /readyz` | 200 while queries are answered from a snapshot; [`Readiness`] |
+//! | `GET /readyz` | 200 while queries are answered from a snapshot; [`Readiness`], of which a request under a foreign name gets `is-ready` alone |
 //! | `GET /metrics` | Prometheus text |
 //! | `GET /api/v1/status?full=` | [`crate::control::Status`]; of lists that can be long the first 100, with `full=true` all |
 //! | `GET /api/v1/totals` | [`DocumentTotals`] |
@@ -23,7 +23,7 @@ use std::{
 };
 
 use axum::{
-    Router,
+    Extension, Router,
     body::Bytes,
     extract::{Path, Query, State, rejection::QueryRejection},
     http::{
@@ -42,6 +42,7 @@ use tokio::{task::spawn_blocking, time::timeout};
 
 use super::{
     audit::{Author, Change},
+    guard::CalledBy,
     metrics::{self, Format},
     ration::Rationed,
     readiness::{self, Readiness},
@@ -56,8 +57,8 @@ use crate::{
     dns::{NameError, UnknownRtype},
     engine::Request,
     listing,
-};
     printable::redacted,
+};
 
 /// How long `/readyz` and `/metrics` wait for the controller before they go without it: it may be compiling.
 const DETAIL_PATIENCE: Duration = Duration::from_millis(500);
@@ -158,7 +159,7 @@ impl Display for Fault {
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
-        let mut document = json!({ "message": self.message });
+        let mut fault = json!({ "message": self.message });
         if let Some(error) = self.error {
             fault["error"] = error;
         }
@@ -192,8 +193,8 @@ impl From<DrainError> for Fault {
             DrainError::Distress(_) | DrainError::NotDraining(_) | DrainError::NotInService { .. } => {
                 StatusCode::CONFLICT
             }
-            DrainError::Edit(_) => StatusCode::INTERNAL_SERVER_ERROR,
             DrainError::Invalid(_) => StatusCode::BAD_REQUEST,
+            DrainError::Edit(_) => StatusCode::INTERNAL_SERVER_ERROR,
             DrainError::Held(..) | DrainError::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
             DrainError::Gone => StatusCode::SERVICE_UNAVAILABLE,
         };
@@ -201,14 +202,14 @@ impl From<DrainError> for Fault {
     }
 }
 
-/// A document that is not to be kept, for it is old the next moment.
-fn document(media_type: &'static str, text: impl IntoResponse) -> Response {
 /// A JSON document, without the passwords of URLs in its texts.
 fn json_octets(document: &impl Serialize) -> Vec<u8> {
     let text = serde_json::to_string(document).unwrap_or_default();
     redacted(&text).into_owned().into_bytes()
 }
 
+/// A document that is not to be kept, for it is old the next moment.
+fn document(media_type: &'static str, text: impl IntoResponse) -> Response {
     ([(CONTENT_TYPE, media_type), (CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")], text)
         .into_response()
 }
@@ -233,12 +234,16 @@ async fn healthz(State(office): Shared) -> Response {
     }
 }
 
-async fn readyz(State(office): Shared) -> Response {
+async fn readyz(State(office): Shared, Extension(called_by): Extension<CalledBy>) -> Response {
     let generation = office.generation();
     let status = office.status_within(DETAIL_PATIENCE).await;
     let readiness = Readiness::of(&office.serving, generation, status.as_deref());
     let code = if readiness.is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, document(JSON_TYPE, json_octets(&readiness))).into_response()
+    let text = match called_by {
+        CalledBy::Address => json_octets(&readiness),
+        CalledBy::Name => json_octets(&json!({ "is-ready": readiness.is_ready })),
+    };
+    (code, document(JSON_TYPE, text)).into_response()
 }
 
 async fn metrics(State(office): Shared, headers: HeaderMap) -> Result<Response, Fault> {

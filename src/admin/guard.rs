@@ -10,12 +10,15 @@
 //!   is one of a form's. One that says `application/json` is asked for first (CORS preflight), and this server never agrees.
 //!
 //! Whoever opens the admin address to a network may read under any name; changes need an address or `localhost` always.
-//! Machines that ask whether the server is well, Prometheus and load balancers, ask under whatever name they were given.
+//! Machines that ask whether the server is well, Prometheus and load balancers, ask under whatever name they were given; under a
+//! name that an attacker may have pointed here `/readyz` tells them readiness and nothing else.
+//!
+//! Before all that the Host header has to be one (RFC 9112 section 3.2): what may be read depends on it.
 
 use std::net::IpAddr;
 
 use axum::http::{
-    Method, Request, StatusCode,
+    Method, Request, StatusCode, Version,
     header::{CONTENT_TYPE, HOST},
     uri::Authority,
 };
@@ -25,14 +28,25 @@ use super::api::Fault;
 /// What is read under any name.
 const FOR_MACHINES: [&str; 3] = ["/healthz", "/metrics", "/readyz"];
 
-/// Whether the request may go on. `local` is the address that it came to.
+/// What a request calls this server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CalledBy {
+    /// An address or `localhost`, or nothing: no web page of others can do that.
+    Address,
+    /// A name, which may be a web page's own.
+    Name,
+}
+
+/// What the request calls this server, if it may go on. `local` is the address that it came to.
 ///
 /// # Errors
 /// What to answer instead.
-pub(super) fn check<B>(request: &Request<B>, local: IpAddr) -> Result<(), Fault> {
+pub(super) fn check<B>(request: &Request<B>, local: IpAddr) -> Result<CalledBy, Fault> {
+    check_host(request)?;
+    let called_by = if names_an_address(request) { CalledBy::Address } else { CalledBy::Name };
     let is_change = is_change(request.method());
     let is_private = local.to_canonical().is_loopback() && !FOR_MACHINES.contains(&request.uri().path());
-    if (is_change || is_private) && !names_an_address(request) {
+    if (is_change || is_private) && called_by == CalledBy::Name {
         return Err(Fault::new(
             StatusCode::MISDIRECTED_REQUEST,
             "the Host header has to hold an address or localhost, so that no web page can reach this server under its \
@@ -45,7 +59,35 @@ pub(super) fn check<B>(request: &Request<B>, local: IpAddr) -> Result<(), Fault>
             "a change needs the header Content-Type: application/json, which web pages of others cannot send",
         ));
     }
-    Ok(())
+    Ok(called_by)
+}
+
+/// Whether there is one valid Host header (RFC 9112 section 3.2); only HTTP/1.0 may do without.
+fn check_host<B>(request: &Request<B>) -> Result<(), Fault> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let why = match (hosts.next(), hosts.next()) {
+        (None, _) if request.version() == Version::HTTP_11 => "an HTTP/1.1 request needs a Host header",
+        (Some(_), Some(_)) => "a request has one Host header, not several",
+        (Some(host), None) if !host.to_str().is_ok_and(is_host) => "the Host header holds no host and port",
+        _ => return Ok(()),
+    };
+    Err(Fault::new(StatusCode::BAD_REQUEST, format!("{why} (RFC 9112 section 3.2)")))
+}
+
+/// Whether a text is a host, with or without a port, or empty (RFC 9110 section 7.2).
+fn is_host(text: &str) -> bool {
+    let Ok(authority) = text.parse::<Authority>() else { return text.is_empty() };
+    let host = authority.host();
+    match text.strip_prefix(host) {
+        Some("") => !host.is_empty(),
+        Some(rest) => !host.is_empty() && rest.strip_prefix(':').is_some_and(is_port),
+        // User information stands before the host.
+        None => false,
+    }
+}
+
+fn is_port(text: &str) -> bool {
+    text.is_empty() || text.bytes().all(|octet| octet.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
 /// Whether a request of this method may change anything.
@@ -98,6 +140,33 @@ mod tests {
             ("a b", false, "not a host"),
         ] {
             assert_eq!(is_address(host), is_ours, "{host}: {why}");
+        }
+    }
+
+    #[test]
+    fn a_request_without_one_valid_host_is_refused_before_anything_else() {
+        for (version, hosts, expected, why) in [
+            (Version::HTTP_11, &["127.0.0.1:8053"][..], None, "an address"),
+            (Version::HTTP_11, &["[::1]:8053"], None, "IPv6"),
+            (Version::HTTP_11, &["localhost:"], None, "an empty port is the default one"),
+            (Version::HTTP_11, &[], Some(400), "none"),
+            (Version::HTTP_10, &[], None, "HTTP/1.0 has none"),
+            (Version::HTTP_11, &["localhost", "localhost"], Some(400), "two"),
+            (Version::HTTP_10, &["localhost", "attacker.example"], Some(400), "two, of HTTP/1.0"),
+            (Version::HTTP_11, &["a b"], Some(400), "a space"),
+            (Version::HTTP_11, &["localhost/x"], Some(400), "a path"),
+            (Version::HTTP_11, &["attacker.example@127.0.0.1"], Some(400), "user information"),
+            (Version::HTTP_11, &["localhost:80a"], Some(400), "no port"),
+            (Version::HTTP_11, &["localhost:65536"], Some(400), "a port that there is not"),
+            (Version::HTTP_11, &[":8053"], Some(400), "a port alone"),
+            (Version::HTTP_11, &[""], Some(421), "an empty host, which is valid and names no address"),
+        ] {
+            let mut request = Request::builder().version(version).uri("/api/v1/status");
+            for host in hosts {
+                request = request.header(HOST, *host);
+            }
+            let refused = check(&request.body(()).unwrap(), LOOPBACK.parse().unwrap()).err();
+            assert_eq!(refused.map(|fault| fault.status().as_u16()), expected, "{why}");
         }
     }
 

@@ -250,8 +250,9 @@ async fn answer(
 
 /// The request with the whole of its body, if it is one that may be answered.
 async fn accepted(request: Request<Incoming>, local: IpAddr) -> Result<Request<Body>, Fault> {
-    guard::check(&request, local)?;
-    let (head, body) = request.into_parts();
+    let called_by = guard::check(&request, local)?;
+    let (mut head, body) = request.into_parts();
+    head.extensions.insert(called_by);
     if !guard::is_change(&head.method) {
         return Ok(Request::from_parts(head, Body::empty()));
     }

@@ -47,6 +47,21 @@ async fn a_head_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
+async fn a_request_of_http_1_1_without_exactly_one_host_is_refused() {
+    let site = Site::start().await;
+    for (head, code) in [
+        ("GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\nConnection: close\r\n\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost: a/b\r\nConnection: close\r\n\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 200),
+        ("GET /healthz HTTP/1.0\r\n\r\n", 200),
+    ] {
+        let reply = exchange(&site, head.as_bytes()).await;
+        assert!(reply.split(' ').nth(1) == Some(&code.to_string()), "{head:?}: {reply}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_http_is_refused() {
     let site = Site::start().await;
     assert!(

@@ -284,6 +284,38 @@ async fn what_is_not_there_is_said_in_json() {
 }
 
 #[tokio::test]
+async fn readyz_under_a_foreign_name_tells_readiness_alone() {
+    let site = Site::start().await;
+    let asked = |host: &'static str| site.client.get(site.url("/readyz")).header("host", host).send();
+    let (code, ready) = document(asked("attacker.example").await.unwrap()).await;
+    assert_eq!((code, ready), (200, json!({ "is-ready": true })));
+    let (code, ready) = document(asked("localhost").await.unwrap()).await;
+    assert_eq!(code, 200);
+    assert!(ready["generation"].as_u64().is_some() && ready["concerns"].as_array().is_some(), "{ready}");
+    site.is_listening.store(false, Relaxed);
+    let (code, ready) = document(asked("attacker.example").await.unwrap()).await;
+    assert_eq!((code, ready), (503, json!({ "is-ready": false })));
+}
+
+#[tokio::test]
+async fn a_reason_that_a_terminal_would_obey_and_a_drain_beyond_the_calendar_are_refused() {
+    let site = Site::start().await;
+    for (body, wanted) in [
+        (r#"{"reason": "a\u001b[2Jb"}"#, "holds the control character"),
+        (r#"{"reason": "one\ntwo"}"#, "holds the control character"),
+        (r#"{"for-secs": 18446744073709551615}"#, "after the year 9999"),
+        (r#"{"for-secs": 0}"#, "would end at once"),
+        (r#"{"over-secs": 18446744073709551615}"#, "days at most"),
+    ] {
+        let (code, fault) = document(site.post("/api/v1/datacenters/fra/drain", body).send().await.unwrap()).await;
+        let message = fault["message"].as_str().unwrap();
+        assert_eq!(code, 400, "{body}: {message}");
+        assert!(message.contains(wanted) && message.ends_with("nothing was edited"), "{body}: {message}");
+    }
+    assert_eq!(fs::read_to_string(site.zone_file("datacenters.toml")).unwrap(), DATACENTERS);
+}
+
+#[tokio::test]
 async fn a_foreign_page_changes_nothing() {
     let site = Site::start().await;
     let drain = || site.client.post(site.url("/api/v1/datacenters/fra/drain"));
