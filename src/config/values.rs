@@ -101,6 +101,20 @@ pub(super) fn name(name: At<&str>, kind: &str, problems: &mut Problems) -> Optio
     None
 }
 
+/// The name of a gauge, which the report of a balancer chooses.
+pub(super) fn gauge(name: At<&str>, problems: &mut Problems) -> Option<At<Box<str>>> {
+    let is_refused = |c: char| c.is_whitespace() || is_unprintable(c);
+    let fault = match name.value {
+        "" => "is empty",
+        text if text.len() > LONGEST_NAME => "is longer than 253 octets",
+        text if text.contains(is_refused) => "holds a space or a control character",
+        text => return Some(At::new(text.into(), name.place)),
+    };
+    let message = format!("the name of gauge {} {fault}", Quoted(name.value));
+    problems.error(name.place, message).help("write the name as the report has it; none holds a space");
+    None
+}
+
 /// Why a text is no name of a table.
 pub(super) fn name_fault(text: &str) -> Option<String> {
     let is_of_name = |c: char| c.is_alphanumeric() || "-_.:".contains(c);

@@ -220,7 +220,7 @@ fn measure(item: Item<'_>, problems: &mut Problems) -> Option<Measure> {
     Some(match text.value {
         "connections" => Measure::Connections,
         "response-time" => Measure::ResponseTime,
-        _ => Measure::Gauge(values::name(text, "gauge", problems)?.value),
+        _ => Measure::Gauge(values::gauge(text, problems)?.value),
     })
 }
 
