@@ -16,7 +16,7 @@ use crate::control::Drain;
 
 /// The header in which a client names its user. `portolan drain` sends the name of the login.
 pub const USER: HeaderName = HeaderName::from_static("x-portolan-user");
-/// Longer claims are cut off here, in characters.
+/// Longer claims, and longer names that are asked for, are cut off here, in characters.
 const MAX_CLAIM: usize = 200;
 
 /// The address that a request came from, among the request's extensions.
@@ -37,11 +37,16 @@ impl<S: Sync> FromRequestParts<S> for Author {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let claim = |name: HeaderName| {
             let value = parts.headers.get(name).filter(|value| !value.is_empty())?;
-            Some(String::from_utf8_lossy(value.as_bytes()).chars().take(MAX_CLAIM).collect())
+            Some(cut(&String::from_utf8_lossy(value.as_bytes())))
         };
         let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
         Ok(Self { peer, user: claim(USER), user_agent: claim(USER_AGENT) })
     }
+}
+
+/// What a client wrote, short enough for a log record.
+fn cut(text: &str) -> String {
+    text.chars().take(MAX_CLAIM).collect()
 }
 
 /// A change that is requested.
@@ -62,12 +67,12 @@ impl Change {
 
     /// A change of a datacenter, or of all datacenters of a region.
     pub(super) fn of_datacenter(action: &'static str, datacenter: &str, author: Author) -> Self {
-        Self { datacenter: Some(datacenter.to_owned()), ..Self::new(action, author) }
+        Self { datacenter: Some(cut(datacenter)), ..Self::new(action, author) }
     }
 
     /// A change of a pool.
     pub(super) fn of_pool(action: &'static str, pool: &str, author: Author) -> Self {
-        Self { pool: Some(pool.to_owned()), ..Self::new(action, author) }
+        Self { pool: Some(cut(pool)), ..Self::new(action, author) }
     }
 
     /// Logs the request; `drain` has the details of one.
