@@ -10,6 +10,7 @@
 //! | `upstream` | Knot, in the place of a recursive resolver |
 //! | `aliases` `bindings` `blind` `check` `control` `cookies` `failures` `files` `health` `held` `hostile` `loads` `logs` `monitors` `regions` `reload` `reports` `resolvers` `scenarios` | the tests |
 //! | `aliases` `bindings` `bounds` `check` `control` `failures` `files` `health` `held` `hostile` `loads` `logs` `monitors` `regions` `reload` `reports` `resolvers` `scenarios` | the tests |
+//! | `aliases` `bindings` `certificates` `check` `control` `failures` `files` `health` `held` `hostile` `loads` `logs` `monitors` `regions` `reload` `reports` `resolvers` `scenarios` `secrets` | the tests |
 
 #![allow(
     dead_code,
@@ -27,6 +28,7 @@ mod balancers;
 mod bindings;
 mod blind;
 mod bounds;
+mod certificates;
 mod check;
 mod control;
 mod cookies;
@@ -46,4 +48,5 @@ mod reports;
 mod resolvers;
 mod scenarios;
 mod script;
+mod secrets;
 mod upstream;

@@ -1,0 +1,82 @@
+//! Certificates of a running server: broken, half renewed, renewed.
+
+use std::{fs, process::Command};
+
+use super::harness::{LONG, Server, Site};
+
+const TLS: &str = "tls = { listen = [\"127.0.0.1:0\"], certificate = \"chain.pem\", key = \"key.pem\" }\n\
+                   https = { listen = [\"127.0.0.1:0\"], certificate = \"chain.pem\", key = \"key.pem\" }\n";
+
+const ZONE: &str =
+    "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"hostmaster@example.com\"\n";
+
+/// A site that serves over TLS and HTTPS, with a certificate of this year's end.
+fn site(until: i32) -> Site {
+    let site = Site::new(&[("zones/x.toml", ZONE)]);
+    site.write("portolan.toml", &format!("{}{TLS}", site.read("portolan.toml")));
+    let (chain, key) = certificate(until);
+    site.write("chain.pem", &chain);
+    site.write("key.pem", &key);
+    site
+}
+
+/// A certificate that expires at the start of `year`, and its key, in PEM.
+fn certificate(year: i32) -> (String, String) {
+    let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(year, 1, 1);
+    let pair = rcgen::KeyPair::generate().unwrap();
+    (params.self_signed(&pair).unwrap().pem(), pair.serialize_pem())
+}
+
+fn asked(site: &Site, server: &Server, command: &str) -> (i32, String) {
+    let (code, out, err) = site.run(&[command, "--server", &server.admin.unwrap().to_string()]);
+    (code, out + &err)
+}
+
+#[test]
+fn a_half_renewed_certificate_is_reported_everywhere_and_used_once_it_is_whole() {
+    let site = site(2097);
+    let server = site.serve();
+    let (chain, key) = certificate(2098);
+    site.write("chain.pem", &chain);
+
+    let (code, text) = asked(&site, &server, "reload");
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("the certificate read before stays in use: key.pem: not the key of"), "{text}");
+    server.until_logged("certificate not replaced: the previous one stays in use certificate=chain.pem");
+    let (_, text) = asked(&site, &server, "status");
+    assert!(text.contains("certificate chain.pem is not in use since 20"), "{text}");
+    assert!(text.contains("certificate chain.pem expires 2097-01-01 00:00:00 UTC"), "{text}");
+    let (code, out, err) = site.run(&["check"]);
+    assert!(code == 1 && err.matches("key.pem: not the key of").count() == 1, "{code} {out}{err}");
+
+    site.write("key.pem", &key);
+    // By SIGHUP or by the next tick, whichever is first.
+    server.signal(libc::SIGHUP);
+    server.until_logged("certificate replaced certificate=chain.pem expires=2098-01-01T00:00:00Z");
+    server.until("the concern ends", LONG, |server| !asked(&site, server, "status").1.contains("is not in use"));
+    assert_eq!(server.log().matches("certificate replaced").count(), 1, "one certificate for both: {}", server.log());
+    assert_eq!(asked(&site, &server, "reload").0, 0);
+}
+
+#[test]
+fn a_fifo_in_place_of_a_certificate_refuses_the_start_and_does_not_hold_it() {
+    let site = site(2097);
+    fs::remove_file(site.path("chain.pem")).unwrap();
+    assert!(Command::new("mkfifo").arg(site.path("chain.pem")).status().unwrap().success());
+    let refused = site.serve_with(&[]).err().unwrap();
+    assert!(refused.contains("chain.pem: not a regular file"), "{refused}");
+    let (code, _, err) = site.run(&["check"]);
+    assert!(code == 1 && err.contains("chain.pem: not a regular file"), "{err}");
+}
+
+#[test]
+fn a_certificate_that_has_expired_is_a_warning_of_check_and_the_first_concern() {
+    let site = site(2020);
+    let (code, _, err) = site.run(&["check"]);
+    assert!(code == 0 && err.contains("warning: certificate chain.pem expired 2020-01-01"), "{code} {err}");
+    assert_eq!(site.run(&["check", "--strict"]).0, 1);
+    let server = site.serve();
+    let (_, text) = asked(&site, &server, "status");
+    assert!(text.contains("certificate chain.pem expired 2020-01-01") && text.contains("clients refuse it"), "{text}");
+}
