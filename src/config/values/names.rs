@@ -7,7 +7,7 @@ use crate::config::{Config, Locations, Sources};
 fn errors(text: &str) -> Vec<String> {
     let zone = "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@example.com\"\n";
     let files = [("zones/zone.toml", zone), ("zones/x.toml", text)];
-    match Config::load(&Sources::from_texts(&Locations::default(), files.into_iter())) {
+    match Config::load(&Sources::from_texts(&Locations::default(), files)) {
         Ok(_) => Vec::new(),
         Err(errors) => errors.lines().collect(),
     }
