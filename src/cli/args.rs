@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
 use crate::{
-    config::{Locations, REASON_HELP, reason_fault},
+    config::Locations,
     dns::{Name, Rtype},
 };
 
@@ -207,7 +207,7 @@ pub struct Drain {
     #[arg(long, conflicts_with_all = ["duration", "over", "reason", "force"])]
     pub resume: bool,
     /// Why; shown wherever the state is shown. One line of at most 200 octets.
-    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
     /// Even if a service is left with nothing usable.
     #[arg(long)]
@@ -264,14 +264,6 @@ fn duration(text: &str) -> Result<Duration, String> {
 fn any_duration(text: &str) -> Result<Duration, String> {
     let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|parsed| Duration::try_from(parsed).ok());
     parsed.ok_or_else(|| NO_DURATION.to_owned())
-}
-
-/// One line of text that can be the reason for a state.
-fn reason(text: &str) -> Result<String, String> {
-    match reason_fault(text) {
-        None => Ok(text.to_owned()),
-        Some(fault) => Err(format!("it {fault}; {REASON_HELP}")),
-    }
 }
 
 const NO_DURATION: &str = "not a duration; write 2h, 90m or 1h30m";

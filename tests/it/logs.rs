@@ -22,8 +22,10 @@ fn a_hostile_reason_stays_in_its_record_of_text() {
     let server = site.serve();
     let url = format!("http://{}", server.admin.unwrap());
     let (code, out, err) = site.run(&["drain", "fra", "--force", "--reason", HOSTILE_REASON, "--server", &url]);
-    assert_eq!(code, 0, "{out}{err}");
-    server.until_logged("operator request done");
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(err.contains("the reason holds the control character \\n") && !err.contains('\u{1b}'), "{err}");
+    server.until_logged("operator request refused");
+    assert!(!site.read("zones/places.toml").contains("draining"), "nothing is edited");
     let (_, log) = server.terminate();
     assert!(!log.contains("\nERROR") && !log.contains('\u{1b}'), "{log}");
     let record = log.lines().find(|line| line.contains("operator request received")).expect("the audit record");
@@ -45,7 +47,7 @@ fn every_json_record_is_an_object_without_duplicate_keys() {
     site.run(&["drain", "fra", "--force", "--reason", HOSTILE_REASON, "--server", &url]);
     site.run(&["drain", "frra", "--server", &url]);
     server.until_logged("health status changed");
-    server.until_logged("operator request refused");
+    server.until_logged("\"frra\"");
     let (_, log) = server.terminate();
     let records: Vec<Record> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     let find = |phrase: &str, level: &str| {
@@ -56,7 +58,9 @@ fn every_json_record_is_an_object_without_duplicate_keys() {
     assert_eq!((down.text("endpoint"), down.text("monitor"), down.text("to")), ("127.0.0.1", "web", "down"));
     assert!(down.text("target").starts_with("portolan::"), "the module that logs");
     assert_eq!(find("operator request received", "INFO").text("reason"), HOSTILE_REASON);
-    assert_eq!(find("operator request refused", "WARN").text("datacenter"), "frra");
+    let refused = records.iter().filter(|record| record.text("message") == "operator request refused");
+    let refused: Vec<&str> = refused.map(|record| record.text("datacenter")).collect();
+    assert_eq!(refused, ["fra", "frra"], "the reason, and a datacenter that there is not");
 }
 
 #[test]
