@@ -57,7 +57,7 @@ use crate::{
     dns::{NameError, UnknownRtype},
     engine::Request,
     listing,
-    printable::redacted,
+    printable::{escaped_json, redacted},
 };
 
 /// How long `/readyz` and `/metrics` wait for the controller before they go without it: it may be compiling.
@@ -202,10 +202,10 @@ impl From<DrainError> for Fault {
     }
 }
 
-/// A JSON document, without the passwords of URLs in its texts.
+/// A JSON document, without the passwords of URLs in its texts and with nothing in it that a terminal obeys.
 fn json_octets(document: &impl Serialize) -> Vec<u8> {
     let text = serde_json::to_string(document).unwrap_or_default();
-    redacted(&text).into_owned().into_bytes()
+    escaped_json(&redacted(&text)).into_owned().into_bytes()
 }
 
 /// A document that is not to be kept, for it is old the next moment.

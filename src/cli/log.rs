@@ -29,7 +29,7 @@ use tracing_subscriber::{
 };
 
 use super::args::LogFormat;
-use crate::printable::{is_unprintable, redacted};
+use crate::printable::{escaped_json, is_unprintable, redacted};
 
 /// The environment variable that selects records.
 const VARIABLE: &str = "PORTOLAN_LOG";
@@ -178,7 +178,8 @@ impl Record {
         let mut octets = Vec::new();
         // Keys are texts and a vector takes everything, so that this cannot fail.
         let _ = self.serialize_json(&mut serde_json::Serializer::new(&mut octets));
-        String::from_utf8(octets).unwrap_or_default()
+        let json = String::from_utf8(octets).unwrap_or_default();
+        escaped_json(&json).into_owned()
     }
 
     fn serialize_json<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -352,13 +353,13 @@ mod tests {
     fn one_record_is_one_json_object_without_duplicate_keys() {
         let lines = logged(LogFormat::Json, || {
             tracing::warn!(datacenter = "fra", secs = 3, share = f64::NAN, note = %"a\n\"b", "state changed");
-            tracing::info!(target: "library", target = "x", level = 1, "text");
+            tracing::info!(target: "library", target = "x", level = 1, "text\u{9b}\u{202e}");
         });
         assert_eq!(
             lines,
             [
                 r#","level":"WARN","message":"state changed","target":"portolan::cli::log::tests","datacenter":"fra","secs":3,"share":null,"note":"a\n\"b"}"#,
-                r#","level":"INFO","message":"text","target":"library","target_":"x","level_":1}"#,
+                r#","level":"INFO","message":"text\u009b\u202e","target":"library","target_":"x","level_":1}"#,
             ]
         );
     }

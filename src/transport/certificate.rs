@@ -19,7 +19,10 @@ mod tests;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
@@ -47,6 +50,7 @@ pub struct Certificate {
     read: Mutex<States>,
     /// Never held during I/O.
     renewal: Mutex<Renewal>,
+    is_kept_fresh: AtomicBool,
 }
 
 /// What handshakes use.
@@ -94,6 +98,7 @@ impl Certificate {
             current: ArcSwap::from_pointee(InUse::new(pair.certified)),
             read: Mutex::new(pair.states),
             renewal: Mutex::default(),
+            is_kept_fresh: AtomicBool::new(false),
         }))
     }
 
@@ -115,8 +120,11 @@ impl Certificate {
     }
 
     /// Refreshes this often, without end. Certificates are replaced by rename, by link and by two writes, and are in no hurry:
-    /// nothing is watched.
+    /// nothing is watched. Returns at once where that is done already, for another transport that shares the certificate.
     pub async fn keep_fresh(self: Arc<Self>, every: Duration) {
+        if self.is_kept_fresh.swap(true, Relaxed) {
+            return;
+        }
         let mut ticks = tokio::time::interval(every);
         loop {
             ticks.tick().await;

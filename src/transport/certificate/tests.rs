@@ -187,14 +187,21 @@ fn the_state_says_what_is_in_use_until_when_and_why_the_files_are_not() {
     assert_eq!(certificate.state().failure.unwrap().since, failure.since, "it goes on");
 }
 
-#[test]
-fn a_certificate_that_two_transports_use_is_one() {
+#[tokio::test]
+async fn a_certificate_that_two_transports_use_is_one_and_is_looked_at_once() {
     let site = Site::new();
     let mut all = Certificates::default();
     let tls = all.load(&site.chain(), &site.key()).unwrap();
     let https = all.load(&site.chain(), &site.key()).unwrap();
     assert!(Arc::ptr_eq(&tls, &https));
     assert_eq!(all.states().len(), 1);
+    let (tls, https) = (tls.keep_fresh(Duration::from_secs(5)), https.keep_fresh(Duration::from_secs(5)));
+    // Polled in turn, the one that came second ends.
+    tokio::select! {
+        biased;
+        () = tls => panic!("the first keeps on"),
+        () = https => {}
+    }
     fs::set_permissions(site.key(), fs::Permissions::from_mode(0o600)).unwrap();
     assert!(all.reload().is_empty());
     fs::remove_file(site.key()).unwrap();
