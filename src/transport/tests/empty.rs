@@ -9,7 +9,7 @@ fn serve(limits: Limits) -> (Streams, Counters, SocketAddr) {
     let bound = bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
     let address = bound.local_addresses()[0];
     let counters = Counters::new();
-    let mut streams = Streams::new(&snapshots(), &counters, limits);
+    let mut streams = Streams::new(&snapshots(), &counters, limits).unwrap();
     streams.serve_tcp(bound.tcp).unwrap();
     (streams, counters, address)
 }
