@@ -20,9 +20,9 @@ use tokio::{
 
 use crate::{
     admin,
-    config::{self, Colours, HttpsSettings, Locations, ServerSettings, TlsSettings, outline},
+    config::{Colours, HttpsSettings, Locations, ServerSettings, TlsSettings, outline},
     control::{Controller, Handle, ReloadError, ReloadRequest, Started, Starting, StateDirectory, World},
-    probe,
+    files, probe,
     snapshot::Identity,
     transport::{
         self, BindError, Bound, Certificate, CertificateError, Certificates, Cores, Counters, Descriptors,
@@ -81,7 +81,7 @@ fn system(what: &'static str) -> impl Fn(io::Error) -> ServeError {
 /// [`ServeError`] says what kept the server from starting, or made it end.
 pub fn serve(locations: Locations, colours: Colours, announce: &mut dyn FnMut(&str)) -> Result<(), ServeError> {
     let descriptors = transport::raise_descriptor_limit();
-    config::reserve_descriptors(FILE_DESCRIPTORS.min(usize::try_from(descriptors / 8).unwrap_or(FILE_DESCRIPTORS)));
+    files::reserve_descriptors(FILE_DESCRIPTORS.min(usize::try_from(descriptors / 8).unwrap_or(FILE_DESCRIPTORS)));
     transport::keep_large_blocks_apart();
     let saved = StateDirectory::at(outline(&locations).0.state);
     let world =

@@ -1,34 +1,75 @@
-//! A file read within a bound. Layer 5.
-//!
-//! Whatever its name leads to: a device without an end, a FIFO that nobody writes to, a file that grows.
+//! A file read within a bound, whatever its name leads to: a device without an end, a FIFO without a writer, a file that grows; and
+//! whatever descriptors clients hold (`spare`). Layer 5.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, Metadata, OpenOptions},
     io::{self, Read as _},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
 
-/// The octets of a regular file, of which there are `most_octets` at most. Waits for nothing but the disk.
+mod spare;
+
+pub use spare::{replenish_descriptors, reserve_descriptors, with_spare_descriptors};
+
+/// Whether a file may be named by a symbolic link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// The file that it leads to is read.
+    Followed,
+    /// It is an error: another user may have put it there.
+    Refused,
+}
+
+/// Opens a regular file, and says what was opened. Waits for nothing but the disk.
 ///
 /// # Errors
-/// The system's; or it is no regular file, or longer.
-pub fn read(path: &Path, most_octets: u64) -> io::Result<Vec<u8>> {
-    // Nothing else is opened, which may wait or do something.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+/// The system's; or it is no regular file, or a link where these are refused.
+pub fn open(path: &Path, links: Links) -> io::Result<(File, Metadata)> {
+    // Nothing else is opened, which may wait or do something. Should one be put in its place at this moment, the opening does not
+    // wait, and what was opened decides.
+    let (found, no_link) = match links {
+        Links::Followed => (fs::metadata(path)?, 0),
+        Links::Refused => (fs::symlink_metadata(path)?, libc::O_NOFOLLOW),
+    };
+    regular(&found)?;
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | no_link);
+    let file = with_spare_descriptors(|| options.open(path))?;
     let found = file.metadata()?;
-    if !found.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
+    regular(&found)?;
+    Ok((file, found))
+}
+
+fn regular(found: &Metadata) -> io::Result<()> {
+    match found.file_type() {
+        kind if kind.is_file() => Ok(()),
+        kind if kind.is_symlink() => Err(io::Error::other("it is a symbolic link, which is not followed here")),
+        _ => Err(io::Error::other("it is not a regular file")),
     }
-    let mut octets = Vec::with_capacity(found.len().min(most_octets) as usize);
-    file.take(most_octets + 1).read_to_end(&mut octets)?;
-    match octets.len() as u64 > most_octets {
-        true => Err(io::Error::other(format!("it has more than {most_octets} octets"))),
-        false => Ok(octets),
+}
+
+/// The octets of a regular file, of which there are `most_octets` at most.
+///
+/// # Errors
+/// As [`open`]; or it is longer.
+pub fn read(path: &Path, links: Links, most_octets: u64) -> io::Result<Vec<u8>> {
+    let (file, found) = open(path, links)?;
+    read_opened(file, &found, most_octets)
+}
+
+/// The octets of a file that [`open`] opened.
+///
+/// # Errors
+/// The system's; or it is longer.
+pub fn read_opened(file: File, found: &Metadata, most_octets: u64) -> io::Result<Vec<u8>> {
+    let too_long = || io::Error::other(format!("it has more than {most_octets} octets"));
+    if found.len() > most_octets {
+        return Err(too_long());
     }
+    let mut octets = Vec::with_capacity(found.len() as usize);
+    file.take(most_octets.saturating_add(1)).read_to_end(&mut octets)?;
+    if octets.len() as u64 > most_octets { Err(too_long()) } else { Ok(octets) }
 }
 
 /// As [`read`], for text.
@@ -36,7 +77,7 @@ pub fn read(path: &Path, most_octets: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 /// As [`read`]; or it is not UTF-8.
 pub fn read_text(path: &Path, most_octets: u64) -> io::Result<String> {
-    String::from_utf8(read(path, most_octets)?).map_err(|_| io::Error::other("it is not UTF-8"))
+    String::from_utf8(read(path, Links::Followed, most_octets)?).map_err(|_| io::Error::other("it is not UTF-8"))
 }
 
 #[cfg(test)]
@@ -48,9 +89,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
         fs::write(&path, "12345").unwrap();
-        assert_eq!(read(&path, 5).unwrap(), b"12345");
+        assert_eq!(read(&path, Links::Refused, 5).unwrap(), b"12345");
         assert_eq!(read_text(&path, 9).unwrap(), "12345");
-        assert_eq!(read(&path, 4).unwrap_err().to_string(), "it has more than 4 octets");
+        assert_eq!(read(&path, Links::Followed, 4).unwrap_err().to_string(), "it has more than 4 octets");
     }
 
     #[test]
@@ -59,7 +100,18 @@ mod tests {
         let fifo = directory.path().join("fifo");
         assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
         for path in [Path::new("/dev/zero"), &fifo, directory.path()] {
-            assert_eq!(read(path, 9).unwrap_err().to_string(), "it is not a regular file", "{}", path.display());
+            let error = read(path, Links::Followed, 9).unwrap_err();
+            assert_eq!(error.to_string(), "it is not a regular file", "{}", path.display());
         }
+    }
+
+    #[test]
+    fn a_link_is_followed_only_where_that_is_asked_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, link) = (directory.path().join("file"), directory.path().join("link"));
+        fs::write(&path, "12345").unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert_eq!(read(&link, Links::Followed, 5).unwrap(), b"12345");
+        assert!(read(&link, Links::Refused, 5).unwrap_err().to_string().contains("symbolic link"));
     }
 }

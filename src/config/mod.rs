@@ -45,7 +45,7 @@ pub use place::{FileId, Place};
 pub use settings::{Canary, Database, DatabaseFault, HttpsSettings, Locations, ServerSettings, TlsSettings};
 pub use sources::{
     Footprint, Kind, Role, SourceFile, Sources, Stamp, ToleratedDatabases, Trace, Unreadable, is_database, is_ignored,
-    is_master, is_tables, replenish_descriptors, reserve_descriptors, with_spare_descriptors,
+    is_master, is_tables,
 };
 pub use spec::MOST_TREE_OCTETS;
 pub use summary::Summary;

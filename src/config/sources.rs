@@ -31,13 +31,11 @@ mod exchange;
 mod footprint;
 mod lines;
 mod links;
-mod spare;
 mod unreadable;
 mod walk;
 
 pub use disk::{is_database, is_master, is_tables};
 pub use footprint::{Footprint, Kind, Stamp, Trace};
-pub use spare::{replenish_descriptors, reserve_descriptors, with_spare_descriptors};
 pub use unreadable::Unreadable;
 pub use walk::is_ignored;
 
@@ -174,7 +172,7 @@ impl Sources {
             drop(sources);
             sources = Self::read_once(locations, settings.clone(), footprint.clone());
         }
-        replenish_descriptors();
+        crate::files::replenish_descriptors();
         sources
     }
 

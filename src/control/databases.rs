@@ -2,7 +2,6 @@
 
 use std::{
     fmt, fs,
-    io::Read,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -10,7 +9,8 @@ use std::{
 };
 
 use crate::{
-    config::{Diagnostics, Locations, Place, Sources, Unreadable, with_spare_descriptors},
+    config::{Diagnostics, Locations, Place, Sources, Unreadable},
+    files::{self, Links},
     geo::{Database, Databases},
 };
 
@@ -158,7 +158,7 @@ fn refreshed(path: &Path, old: Option<&DatabaseFile>) -> Result<DatabaseFile, Op
 }
 
 fn open(path: &Path) -> Result<Database, OpenError> {
-    let octets = read(path)?;
+    let octets = files::read(path, Links::Followed, MAX_OCTETS)?;
     let started = Instant::now();
     let label = path.display().to_string();
     tracing::info!(file = %label, octets = octets.len(), "reading GeoIP database");
@@ -179,20 +179,6 @@ fn open(path: &Path) -> Result<Database, OpenError> {
         "GeoIP database read"
     );
     Ok(database)
-}
-
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    let file = with_spare_descriptors(|| fs::File::open(path))?;
-    let found = file.metadata()?;
-    if !found.is_file() {
-        return Err(std::io::Error::other("not a regular file"));
-    }
-    if found.len() > MAX_OCTETS {
-        return Err(std::io::Error::other("larger than 4 GiB"));
-    }
-    let mut octets = Vec::with_capacity(found.len() as usize);
-    file.take(MAX_OCTETS).read_to_end(&mut octets)?;
-    Ok(octets)
 }
 
 /// Opens the databases that a configuration names, and nothing else of it: for `locate`.

@@ -23,7 +23,7 @@ use toml_edit::{DocumentMut, Item, TableLike};
 
 use super::{line_ends::with_line_ends, remedy};
 use crate::{
-    config::{MOST_TREE_OCTETS, replenish_descriptors, table_range, with_spare_descriptors},
+    config::{MOST_TREE_OCTETS, table_range},
     files,
     steer::State,
 };
@@ -144,7 +144,7 @@ impl std::error::Error for EditError {}
 /// [`EditError`]; the file then stands as it was, or as another program has saved it meanwhile.
 pub fn edit_tables(path: &Path, datacenters: &[(&str, &TableEdit)]) -> Result<(), EditError> {
     let outcome = edit_beside_others(path, datacenters, &mut || ());
-    replenish_descriptors();
+    files::replenish_descriptors();
     outcome
 }
 
@@ -157,7 +157,7 @@ fn edit_beside_others(
     let io_error = |error| EditError::Io(path.to_owned(), error);
     let target = fs::canonicalize(path).map_err(io_error)?;
     for _ in 0..ATTEMPTS {
-        let mut original = with_spare_descriptors(|| File::open(&target)).map_err(io_error)?;
+        let mut original = files::with_spare_descriptors(|| File::open(&target)).map_err(io_error)?;
         let text = content(&mut original).map_err(io_error)?;
         let edited = edited(path, &text, datacenters)?;
         if edited == text {
@@ -190,7 +190,7 @@ fn content(file: &mut File) -> io::Result<String> {
 }
 
 fn is_still(path: &Path, text: &str) -> bool {
-    with_spare_descriptors(|| files::read(path, text.len() as u64)).is_ok_and(|now| now == text.as_bytes())
+    files::read(path, files::Links::Followed, text.len() as u64).is_ok_and(|now| now == text.as_bytes())
 }
 
 /// The text of a file with its tables edited. Of a large file only the tables themselves are parsed, as by a load.
@@ -273,7 +273,7 @@ impl<'a> Replacement<'a> {
 }
 
 fn write_in_place(path: &Path, octets: &[u8]) -> io::Result<()> {
-    let mut file = with_spare_descriptors(|| File::options().write(true).truncate(true).open(path))?;
+    let mut file = files::with_spare_descriptors(|| File::options().write(true).truncate(true).open(path))?;
     file.write_all(octets)?;
     file.sync_all()
 }
@@ -291,7 +291,7 @@ fn write_like(path: &Path, original: &File, model: &fs::Metadata, octets: &[u8])
     // A crash may have left one behind; `create_new` follows no link.
     let _ = fs::remove_file(path);
     let create = || File::options().write(true).create_new(true).mode(0o600).open(path);
-    let mut file = with_spare_descriptors(create)?;
+    let mut file = files::with_spare_descriptors(create)?;
     file.write_all(octets)?;
     let own = file.metadata()?;
     if (own.uid(), own.gid()) != (model.uid(), model.gid()) {

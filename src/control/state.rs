@@ -30,8 +30,8 @@ use super::{
     serials::{Completeness, Earlier},
 };
 use crate::{
-    config::replenish_descriptors,
     dns::Name,
+    files::{self, Links},
     health::saved::{self, SavedKey, SavedVerdict, SavedVerdicts},
     steer::{SavedFeedback, SavedRecovery},
 };
@@ -95,7 +95,7 @@ impl StateDirectory {
     /// The last good set of an earlier run, if it is whole and of `home`.
     pub(super) fn last_good(&self, home: &Home) -> Option<LastGood> {
         let path = self.path.join(LAST_GOOD);
-        let octets = match file::read_bounded(&path, MAX_LAST_GOOD_OCTETS) {
+        let octets = match files::read(&path, Links::Refused, MAX_LAST_GOOD_OCTETS) {
             Ok(octets) => octets,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
@@ -228,7 +228,7 @@ impl StateDirectory {
 
     fn read(&self, name: &str) -> Option<Vec<u8>> {
         let path = self.path.join(name);
-        match file::read_bounded(&path, MAX_OCTETS) {
+        match files::read(&path, Links::Refused, MAX_OCTETS) {
             Ok(octets) => Some(octets),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
@@ -249,7 +249,7 @@ impl StateDirectory {
         if outcome.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
             outcome = directory::make(&self.path).and_then(|()| file::replace_by(&path, &write));
         }
-        replenish_descriptors();
+        files::replenish_descriptors();
         if outcome.is_ok() {
             // The directory is there, whatever was wrong with it at the start.
             self.faults.note("", Ok(()));

@@ -27,7 +27,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::attempt::Trouble;
 use crate::{
-    files,
+    files::{self, Links},
     health::{ClientCertificate, Failure, TlsTerms},
 };
 
@@ -167,13 +167,14 @@ fn identity_in(own: &ClientCertificate) -> Result<(Vec<CertificateDer<'static>>,
         Failure::Monitor(format!("cannot read the client {what} in {}: {error}", path.display()).into())
     };
     let certificate = |error: &dyn std::fmt::Display| broken("certificate", &own.certificate, error);
-    let octets = files::read(&own.certificate, MOST_OCTETS).map_err(|error| certificate(&error))?;
+    let octets = files::read(&own.certificate, Links::Followed, MOST_OCTETS).map_err(|error| certificate(&error))?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&octets).collect();
     let chain: Vec<CertificateDer<'static>> = chain.map_err(|error| certificate(&error))?;
     if chain.is_empty() {
         return Err(certificate(&"the file holds no certificate"));
     }
-    let octets = files::read(&own.key, MOST_OCTETS).map_err(|error| broken("key", &own.key, &error))?;
+    let octets =
+        files::read(&own.key, Links::Followed, MOST_OCTETS).map_err(|error| broken("key", &own.key, &error))?;
     let key = PrivateKeyDer::from_pem_slice(&octets).map_err(|error| broken("key", &own.key, &error))?;
     Ok((chain, key))
 }
@@ -184,7 +185,7 @@ fn authorities_in(path: &Path) -> Result<(RootCertStore, Vec<CertificateDer<'sta
         Failure::Monitor(format!("cannot read the authorities in {}: {error}", path.display()).into())
     };
     let (mut roots, mut named) = (RootCertStore::empty(), Vec::new());
-    let octets = files::read(path, MOST_OCTETS).map_err(|error| broken(&error))?;
+    let octets = files::read(path, Links::Followed, MOST_OCTETS).map_err(|error| broken(&error))?;
     for certificate in CertificateDer::pem_slice_iter(&octets) {
         let certificate: CertificateDer<'static> = certificate.map_err(|error| broken(&error))?;
         roots.add(certificate.clone()).map_err(|_| broken(&"the file holds a certificate that is not X.509"))?;

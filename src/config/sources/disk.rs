@@ -14,11 +14,10 @@ use super::{
     Role, SourceFile,
     footprint::{Footprint, Kind, Stamp, Trace},
     links,
-    spare::with_spare_descriptors,
     unreadable::Unreadable,
     walk::{self, Place},
 };
-use crate::config::settings::Paths;
+use crate::{config::settings::Paths, files::with_spare_descriptors};
 
 /// The largest file of the zones directory that is read, in octets.
 const LARGEST_FILE: u64 = 64 << 20;

@@ -17,9 +17,9 @@ use super::{
     disk::{is_master, is_tables},
     footprint::{Footprint, Kind, Stamp, Trace},
     links::resolve,
-    spare::with_spare_descriptors,
     unreadable::Unreadable,
 };
+use crate::files::with_spare_descriptors;
 
 /// How many directories may be inside each other.
 const DEEPEST: usize = 32;

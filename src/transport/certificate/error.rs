@@ -9,10 +9,6 @@ use rustls::pki_types::pem;
 pub enum CertificateError {
     /// The file cannot be read.
     Unreadable(PathBuf, io::Error),
-    /// The path leads to a directory, a FIFO, a socket or a device.
-    NotRegular(PathBuf),
-    /// The file has more octets than this, the most that are read.
-    TooLarge(PathBuf, u64),
     /// The file holds no certificate in PEM.
     NoCertificate(PathBuf),
     /// The file holds no private key in PEM, or an encrypted one.
@@ -43,15 +39,6 @@ impl fmt::Display for CertificateError {
                 f,
                 "{}: cannot read it: {cause}\n  help: check the path, and that the user of the server may read the file and \
                  enter its directories",
-                path.display()
-            ),
-            Self::NotRegular(path) => {
-                write!(f, "{}: not a regular file\n  help: name a PEM file, or a link to one", path.display())
-            }
-            Self::TooLarge(path, most) => write!(
-                f,
-                "{}: larger than {most} octets, the most that are read\n  help: name a PEM file with the server's own \
-                 certificate and its issuers', or with its key",
                 path.display()
             ),
             Self::NoCertificate(path) => write!(
@@ -92,9 +79,7 @@ impl std::error::Error for CertificateError {
             Self::Unreadable(_, cause) => Some(cause),
             Self::NotPem(_, cause) => Some(cause),
             Self::Unusable(_, cause) => Some(cause),
-            Self::NotRegular(_) | Self::TooLarge(..) | Self::NoCertificate(_) | Self::NoKey(_) | Self::Mismatch(..) => {
-                None
-            }
+            Self::NoCertificate(_) | Self::NoKey(_) | Self::Mismatch(..) => None,
         }
     }
 }

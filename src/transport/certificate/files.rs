@@ -1,9 +1,9 @@
 //! The two files of a certificate: regular files of bounded size, both read at one moment.
 
 use std::{
-    fs::{self, File, Metadata, OpenOptions},
-    io::{self, Read},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    fs::{self, Metadata},
+    io,
+    os::unix::fs::MetadataExt,
     path::Path,
     sync::Arc,
 };
@@ -18,7 +18,7 @@ use rustls::{
 };
 
 use super::CertificateError;
-use crate::config::{replenish_descriptors, with_spare_descriptors};
+use crate::files::{self, Links};
 
 /// A chain of ten certificates has some 20 KiB.
 const MOST_OCTETS: u64 = 1 << 20;
@@ -74,7 +74,7 @@ pub(super) fn read_pair(chain: &Path, key: &Path) -> Result<Pair, CertificateErr
             _ => break,
         }
     }
-    replenish_descriptors();
+    files::replenish_descriptors();
     read
 }
 
@@ -95,20 +95,11 @@ fn read_once(chain: &Path, key: &Path) -> Result<Pair, CertificateError> {
 
 /// The octets of a regular file and its state before they were read.
 fn read_file(path: &Path) -> Result<(Vec<u8>, FileState), CertificateError> {
-    let unreadable = |error: io::Error| CertificateError::Unreadable(path.into(), error);
-    // Without O_NONBLOCK a FIFO that nothing writes to would never be opened.
-    let open = || OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
-    let file: File = with_spare_descriptors(open).map_err(unreadable)?;
-    let found = file.metadata().map_err(unreadable)?;
-    if !found.is_file() {
-        return Err(CertificateError::NotRegular(path.into()));
-    }
-    let mut octets = Vec::new();
-    file.take(MOST_OCTETS + 1).read_to_end(&mut octets).map_err(unreadable)?;
-    if octets.len() as u64 > MOST_OCTETS {
-        return Err(CertificateError::TooLarge(path.into(), MOST_OCTETS));
-    }
-    Ok((octets, FileState::from(&found)))
+    let read = || {
+        let (file, found) = files::open(path, Links::Followed)?;
+        Ok((files::read_opened(file, &found, MOST_OCTETS)?, FileState::from(&found)))
+    };
+    read().map_err(|error: io::Error| CertificateError::Unreadable(path.into(), error))
 }
 
 fn certificates(path: &Path, octets: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
