@@ -62,7 +62,15 @@ impl std::error::Error for SeedsInUse {}
 
 #[inline(always)]
 fn seeds() -> &'static [Seed; SEEDS] {
-    SEEDS_OF_PROCESS.get_or_init(|| [1, 2, 3, 4].map(|seed| Seed::new([seed, !seed])))
+    SEEDS_OF_PROCESS.get_or_init(fixed_seeds)
+}
+
+/// The first is that of all versions without seeds of the process: benchmarks find the same collisions as ever.
+#[cold]
+fn fixed_seeds() -> [Seed; SEEDS] {
+    let first = Seed { own: 0x7841_88ec_8322_0de7, shared: SharedSeed::global_fixed().clone() };
+    let [second, third, fourth] = [1, 2, 3].map(|seed| Seed::new([seed, !seed]));
+    [first, second, third, fourth]
 }
 
 /// The hash of a lower-cased wire name under the seed of queries.
