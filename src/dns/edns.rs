@@ -1,9 +1,6 @@
 //! EDNS (RFC 6891): the OPT record of a request, and the one that goes back.
 
-use std::net::IpAddr;
-
 use super::{
-    cookie::CookieKeys,
     reply::{Full, ReplyWriter, Section},
     request::Malformed,
     subnet::ClientSubnet,
@@ -74,15 +71,15 @@ impl<'m> Edns<'m> {
         if rest.is_empty() { Ok(()) } else { Err(Malformed) }
     }
 
-    /// What the reply's OPT record carries; `nsid` only where it was asked for, a cookie only where there are keys, too.
-    pub fn echo<'e>(&'e self, nsid: &'e [u8], keys: Option<&'e CookieKeys>) -> EdnsEcho<'e> {
+    /// What the reply's OPT record carries; `nsid` only where it was asked for, a cookie only where the client sent one and
+    /// `gives_cookies` says so, which is asked for such clients alone.
+    pub fn echo<'e>(&'e self, nsid: &'e [u8], gives_cookies: impl FnOnce() -> bool) -> EdnsEcho<'e> {
         let nsid = if self.wants_nsid { nsid } else { &[] };
         let subnet = self.subnet.as_ref().map_or(0, |subnet| OPTION_OCTETS + subnet.octets().len());
-        let keys = if self.cookie.is_some() { keys } else { None };
-        let cookie = if keys.is_some() { OPTION_OCTETS + COOKIE_OCTETS } else { 0 };
+        let cookie = if self.cookie.is_some() && gives_cookies() { OPTION_OCTETS + COOKIE_OCTETS } else { 0 };
         let nsid_octets = if nsid.is_empty() { 0 } else { OPTION_OCTETS + nsid.len() };
         let options_octets = (nsid_octets + subnet + cookie) as u16;
-        EdnsEcho { edns: self, nsid, keys, has_subnet: subnet != 0, options_octets }
+        EdnsEcho { edns: self, nsid, has_subnet: subnet != 0, options_octets }
     }
 }
 
@@ -101,8 +98,6 @@ impl<'m> Cookie<'m> {
 pub struct EdnsEcho<'e> {
     edns: &'e Edns<'e>,
     nsid: &'e [u8],
-    /// The keys for the server cookie; `None` where there is to be none.
-    keys: Option<&'e CookieKeys>,
     has_subnet: bool,
     options_octets: u16,
 }
@@ -131,15 +126,8 @@ impl EdnsEcho<'_> {
         FIXED_OCTETS + usize::from(self.options_octets)
     }
 
-    /// Whether the client sent a server cookie of ours, made for `source` not long ago: then it receives what is sent to its
-    /// address (RFC 7873 section 5.2.5).
-    pub fn has_own_cookie(&self, source: IpAddr, now_secs: u32) -> bool {
-        let cookie = self.edns.cookie.zip(self.keys);
-        cookie.is_some_and(|(cookie, keys)| keys.verify(*cookie.client, cookie.server, source, now_secs))
-    }
-
-    /// Writes the OPT record: upper rcode bits, version 0, DO as asked, the options. `scope` goes into the client subnet. A server
-    /// cookie is always a fresh one, for `source` and this time (RFC 9018 section 4.3: at the latest after half an hour).
+    /// Writes the OPT record: upper rcode bits, version 0, DO as asked, the options. `scope` goes into the client subnet, and what
+    /// `server_cookie` makes of the client's cookie stands behind that; `None` where the server gives none.
     ///
     /// # Errors
     /// [`Full`] where the room is less than [`EdnsEcho::octets`].
@@ -148,7 +136,7 @@ impl EdnsEcho<'_> {
         writer: &mut ReplyWriter<'_>,
         extended_rcode: u8,
         scope: u8,
-        (source, now_secs): (IpAddr, u32),
+        server_cookie: impl FnOnce([u8; 8]) -> Option<[u8; 16]>,
     ) -> Result<(), Full> {
         let [size_high, size_low] = Self::UDP_PAYLOAD.to_be_bytes();
         let flags = if self.edns.dnssec_ok { 0x80 } else { 0 };
@@ -165,11 +153,13 @@ impl EdnsEcho<'_> {
             }
             options = rest;
         }
-        if let Some((Cookie { client: &client, .. }, keys)) = self.edns.cookie.zip(self.keys) {
+        if let Some(Cookie { client: &client, .. }) = self.edns.cookie
+            && let Some(server_cookie) = server_cookie(client)
+        {
             let mut cookie = [0; COOKIE_OCTETS];
             let (front, back) = cookie.split_at_mut(client.len());
             front.copy_from_slice(&client);
-            back.copy_from_slice(&keys.server_cookie(client, source, now_secs));
+            back.copy_from_slice(&server_cookie);
             put_option(options, OPTION_COOKIE, &cookie)?;
         }
         writer.count(Section::Additional, 1);

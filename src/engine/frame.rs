@@ -5,7 +5,7 @@ use super::{
     parsed::Parsed,
 };
 use crate::{
-    dns::{EdnsEcho, Flags, Full, Mark, Opcode, Rcode, ReplyWriter, Rtype, Section, Tsig},
+    dns::{Cookie, CookieKeys, EdnsEcho, Flags, Full, Mark, Opcode, Rcode, ReplyWriter, Rtype, Section, Tsig},
     snapshot::Identity,
     steer::{DatacenterId, ServiceId},
 };
@@ -25,6 +25,7 @@ pub(super) struct Frame<'o, 'q> {
     has_question: bool,
     edns: Option<EdnsEcho<'q>>,
     parsed: &'q Parsed<'q>,
+    identity: &'q Identity,
     after_question: Mark,
 }
 
@@ -32,7 +33,7 @@ impl<'o, 'q> Frame<'o, 'q> {
     /// Writes the question as it came and keeps room for OPT.
     #[inline]
     pub(super) fn new(identity: &'q Identity, parsed: &'q Parsed<'q>, out: &'o mut [u8]) -> Self {
-        let edns = parsed.edns.as_ref().map(|edns| edns.echo(&identity.nsid, identity.cookies.as_ref()));
+        let edns = parsed.edns.as_ref().map(|edns| edns.echo(&identity.nsid, || identity.cookies.is_some()));
         let payload = parsed.edns.as_ref().map_or(512, |edns| edns.udp_payload.clamp(512, EdnsEcho::UDP_PAYLOAD));
         let limit = match parsed.query.transport {
             Transport::Udp => usize::from(payload),
@@ -53,6 +54,7 @@ impl<'o, 'q> Frame<'o, 'q> {
             has_question,
             edns,
             parsed,
+            identity,
         }
     }
 
@@ -78,8 +80,11 @@ impl<'o, 'q> Frame<'o, 'q> {
     /// Without one, or with an invalid one, a query is answered all the same and a fresh cookie sent (RFC 7873 sections 5.2.3 to 5.2.5).
     #[cold]
     fn is_sender_proven(&self) -> bool {
-        let Query { transport, source, now_secs, .. } = self.parsed.query;
-        transport != Transport::Udp || self.edns.as_ref().is_some_and(|edns| edns.has_own_cookie(source, now_secs))
+        let Parsed { query: Query { transport, source, now_secs, .. }, edns, .. } = self.parsed;
+        let sent = edns.as_ref().and_then(|edns| edns.cookie).zip(self.identity.cookies.as_ref());
+        let is_own =
+            |(cookie, keys): (Cookie<'_>, &CookieKeys)| keys.verify(*cookie.client, cookie.server, *source, *now_secs);
+        *transport != Transport::Udp || sent.is_some_and(is_own)
     }
 
     /// Bounds a reply to ANY: one that may go to a forged address has at most 512 octets.
@@ -141,7 +146,9 @@ impl<'o, 'q> Frame<'o, 'q> {
         let Some(edns) = self.edns.take() else { return Ok(()) };
         self.writer.release(edns.octets());
         let &Query { source, now_secs, .. } = &self.parsed.query;
-        edns.write(&mut self.writer, extended_rcode, self.scope, (source, now_secs))
+        // Always a fresh one: RFC 9018 section 4.3 wants that after half an hour at the latest.
+        let cookie = |client| Some(self.identity.cookies.as_ref()?.server_cookie(client, source, now_secs));
+        edns.write(&mut self.writer, extended_rcode, self.scope, cookie)
     }
 
     /// QR, the opcode, AA and TC as found; RD copied for a QUERY; all others clear, as NSD and Knot do.

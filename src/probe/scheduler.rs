@@ -28,9 +28,9 @@ use super::{
 /// The start waits no longer for a first outcome of every target.
 const LONGEST_FIRST_ROUND: Duration = Duration::from_secs(5);
 
-/// A check for which the process lacks a resource is attempted again so often before its next turn, ...
+/// How many more attempts a due check has while the process lacks a resource for it.
 const RETRIES: u32 = 3;
-/// ... for the first time after this part of its interval, then after twice and four times as long.
+/// The first of them comes after this part of the interval, each later one after twice as long as the one before.
 const FIRST_RETRY: u32 = 16;
 /// How often overdue checks are counted while all places are taken.
 const COUNT_OVERDUE: Duration = Duration::from_secs(1);
