@@ -358,6 +358,8 @@ mod tests {
 
     #[test]
     fn no_message_and_no_document_holds_the_password_of_a_server() {
+        // As `main` does; another test may have done it before.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         // The port of an address where nothing listens any more.
         let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         for server in [format!("http://ada:hunter2@{closed}/"), format!("ada:hunter2@{closed}")] {
