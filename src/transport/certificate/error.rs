@@ -35,6 +35,10 @@ impl CertificateError {
 impl fmt::Display for CertificateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // It is no regular file, or too long.
+            Self::Unreadable(path, cause) if cause.kind() == io::ErrorKind::Other => {
+                write!(f, "{}: cannot read it: {cause}\n  help: name a PEM file, or a link to one", path.display())
+            }
             Self::Unreadable(path, cause) => write!(
                 f,
                 "{}: cannot read it: {cause}\n  help: check the path, and that the user of the server may read the file and \

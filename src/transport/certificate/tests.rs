@@ -158,7 +158,7 @@ fn neither_a_fifo_nor_a_directory_nor_a_giant_is_read() {
         (fifo.as_path(), "not a regular file", "a FIFO"),
         (site.folder.path(), "not a regular file", "a directory"),
         (Path::new("/dev/zero"), "not a regular file", "a device without end"),
-        (&giant, "larger than 1048576 octets", "a file of 1 TiB"),
+        (&giant, "more than 1048576 octets", "a file of 1 TiB"),
     ] {
         for (chain, key) in [(path, site.key().as_path()), (site.chain().as_path(), path)] {
             let error = Certificate::load(chain, key).unwrap_err();
