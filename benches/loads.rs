@@ -71,7 +71,7 @@ async fn measure(kind: &str) -> Failed<()> {
         .collect();
 
     let (readings, mut inbox) = mpsc::channel(4096);
-    let limits = Limits { in_flight: NonZeroUsize::new(512).ok_or("no limit")? };
+    let limits = Limits { in_flight: NonZeroUsize::new(512).ok_or("no limit")?, further_descriptors: 0 };
     let poller = Poller::start(limits, Instant::now(), readings);
     poller.set(keys).await;
     let feed = tokio::spawn(async move {

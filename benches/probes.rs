@@ -70,7 +70,7 @@ async fn measure(kind: &str) -> Failed<()> {
 
     let idle_kib = memory_kib(id(), "VmRSS:")?;
     let (reports, mut inbox) = mpsc::channel(4096);
-    let limits = Limits { in_flight: NonZeroUsize::new(8192).ok_or("no limit")? };
+    let limits = Limits { in_flight: NonZeroUsize::new(8192).ok_or("no limit")?, further_descriptors: 0 };
     let epoch = Instant::now();
     let prober = Prober::start(limits, epoch, reports);
     let mut ledger = Ledger::new(false);

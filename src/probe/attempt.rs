@@ -6,7 +6,11 @@ use std::{
     sync::Arc,
 };
 
-use tokio::{net::lookup_host, task::JoinSet};
+use tokio::{
+    net::lookup_host,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+};
 
 use super::{
     ProbeKey,
@@ -28,6 +32,8 @@ use crate::{
 
 /// A name's addresses beyond these are not asked.
 const MOST_ADDRESSES: usize = 8;
+/// What a running program holds: two pipes, and a descriptor of the process.
+const EXEC_DESCRIPTORS: u32 = 3;
 
 /// What a target that passed said beside it.
 #[derive(Debug, Default)]
@@ -60,6 +66,8 @@ pub(super) struct Checker {
     /// Or why no probe of it can pass.
     kind: Result<Kind, Failure>,
     aliases: AliasAddresses,
+    /// Descriptors that a probe may have beyond one.
+    further: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -74,8 +82,9 @@ enum Kind {
 }
 
 impl Checker {
-    /// Reads the files that the monitor names: not for an async task.
-    pub(super) fn new(monitor: &Monitor) -> Self {
+    /// Reads the files that the monitor names: not for an async task. Its probes take descriptors beyond the first of each from
+    /// `further`.
+    pub(super) fn new(monitor: &Monitor, aliases: AliasAddresses, further: Arc<Semaphore>) -> Self {
         let (port, kind) = match &monitor.check {
             Check::Tcp(check) => (check.port, Ok(Kind::Tcp)),
             Check::Http(check) => (check.port, HttpProbe::new(check).map(|probe| Kind::Http(Box::new(probe)))),
@@ -89,12 +98,7 @@ impl Checker {
             }
             Check::Exec(check) => (0, ExecProbe::new(check, &monitor.name).map(Kind::Exec)),
         };
-        Self { port, kind, aliases: AliasAddresses::default() }
-    }
-
-    /// The same, with these as the addresses of aliases.
-    pub(super) fn with_aliases(self, aliases: AliasAddresses) -> Self {
-        Self { aliases, ..self }
+        Self { port, kind, aliases, further }
     }
 
     /// The addresses of a name that is an alias.
@@ -127,9 +131,17 @@ impl Checker {
             Kind::Grpc(probe) => probe.probe(literal, address).await,
             Kind::Dns(probe) => probe.probe(address).await,
             Kind::Icmp(probe) => probe.probe(address.ip()).await,
-            Kind::Exec(probe) => return probe.probe(literal).await,
+            Kind::Exec(probe) => return self.run(probe, literal).await,
         };
         probed.map_err(|trouble| trouble.at(address))
+    }
+
+    /// Runs a program, which has two pipes and a descriptor of its process.
+    async fn run(&self, program: &ExecProbe, literal: &str) -> Result<Pass, Trouble> {
+        let Ok(_further) = self.further.try_acquire_many(EXEC_DESCRIPTORS - 1) else {
+            return Err(Trouble::Ours(NoResult::Descriptors, io::Error::other("other programs have their share")));
+        };
+        program.probe(literal).await
     }
 }
 
@@ -180,8 +192,8 @@ fn is_affected_by_delay(probed: &Result<Pass, Trouble>) -> bool {
 async fn probe(checker: &Arc<Checker>, target: &ProbeTarget, known: Option<Arc<[IpAddr]>>) -> Result<Pass, Trouble> {
     let literal = target.to_string();
     // A program is told the target as it is configured, and resolves for itself what is a name.
-    if let Ok(Kind::Exec(probe)) = &checker.kind {
-        return probe.probe(&literal).await;
+    if let Ok(Kind::Exec(program)) = &checker.kind {
+        return checker.run(program, &literal).await;
     }
     let address = match target {
         ProbeTarget::Address(address) => SocketAddr::new(*address, checker.port),
@@ -196,22 +208,36 @@ async fn probe(checker: &Arc<Checker>, target: &ProbeTarget, known: Option<Arc<[
     checker.probe(&literal, address).await
 }
 
-/// Probes a name's addresses side by side, so that one that hangs leaves the others their time. One that passes is enough. Otherwise an
-/// address that could not be probed leaves the target without a result, for it may be the one that works; else the failure
-/// that came last is reported.
+/// Probes a name's addresses side by side, so that one that hangs leaves the others their time; one after the other as far as
+/// descriptors are short. One that passes is enough. Otherwise an address that could not be probed leaves the target without a
+/// result, for it may be the one that works; else the failure that came last is reported.
 async fn probe_any(checker: &Arc<Checker>, host: String, addresses: Vec<SocketAddr>) -> Result<Pass, Trouble> {
+    let mut waiting = addresses.into_iter().take(MOST_ADDRESSES);
     let mut attempts = JoinSet::new();
-    for address in addresses.into_iter().take(MOST_ADDRESSES) {
+    // With each attempt goes the right to its descriptor; the first has that of the probe.
+    let start = |attempts: &mut JoinSet<_>, address, descriptor: Option<OwnedSemaphorePermit>| {
         let (checker, host) = (Arc::clone(checker), host.clone());
-        attempts.spawn(async move { checker.probe(&host, address).await });
+        attempts.spawn(async move { (checker.probe(&host, address).await, descriptor) });
+    };
+    if let Some(address) = waiting.next() {
+        start(&mut attempts, address, None);
+    }
+    while let Ok(descriptor) = Arc::clone(&checker.further).try_acquire_owned()
+        && let Some(address) = waiting.next()
+    {
+        start(&mut attempts, address, Some(descriptor));
     }
     let mut trouble = Trouble::from(Failure::Unresolved);
     while let Some(attempt) = attempts.join_next().await {
-        trouble = trouble.and(match attempt {
-            Ok(Ok(pass)) => return Ok(pass),
-            Ok(Err(trouble)) => trouble,
-            Err(error) => Trouble::Ours(NoResult::Internal, io::Error::other(error)),
-        });
+        let (later, descriptor) = match attempt {
+            Ok((Ok(pass), _)) => return Ok(pass),
+            Ok((Err(trouble), descriptor)) => (trouble, descriptor),
+            Err(error) => (Trouble::Ours(NoResult::Internal, io::Error::other(error)), None),
+        };
+        trouble = trouble.and(later);
+        if let Some(address) = waiting.next() {
+            start(&mut attempts, address, descriptor);
+        }
     }
     Err(trouble)
 }

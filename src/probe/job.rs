@@ -5,11 +5,12 @@ use std::{fmt, future::Future, hash::Hash, sync::Arc, time::Duration};
 use super::{
     currency::Change,
     no_result::{ByReason, NoResult},
+    scheduler::Limits,
     stopwatch::Stopwatch,
 };
 
 /// What is done once per interval for each key.
-pub(super) trait Job: fmt::Debug + Default + Send + Sync + 'static {
+pub(super) trait Job: fmt::Debug + Send + Sync + 'static {
     /// What one of them is called in the log.
     const WORD: &'static str;
 
@@ -21,6 +22,9 @@ pub(super) trait Job: fmt::Debug + Default + Send + Sync + 'static {
     type Outcome: Send + 'static;
     /// The outcome with its key and its time.
     type Report: Send + 'static;
+
+    /// The job within these limits.
+    fn new(limits: Limits) -> Self;
 
     /// How often it is done, and how long once may take.
     fn pace(key: &Self::Key) -> Pace;

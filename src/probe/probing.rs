@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::{
     ProbeKey, Report,
@@ -75,11 +75,13 @@ impl Prober {
 }
 
 /// Probing a target with a monitor.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Probing {
     /// Of the latest set.
     faults: Mutex<Vec<(Box<str>, Failure)>>,
     aliases: AliasAddresses,
+    /// Descriptors beyond the one of each probe.
+    further: Arc<Semaphore>,
 }
 
 impl Job for Probing {
@@ -90,6 +92,11 @@ impl Job for Probing {
     type Outcome = Outcome;
     type Report = Report;
 
+    fn new(limits: Limits) -> Self {
+        let further = Arc::new(Semaphore::new(limits.further_descriptors));
+        Self { faults: Mutex::default(), aliases: AliasAddresses::default(), further }
+    }
+
     fn pace(key: &ProbeKey) -> Pace {
         Pace { interval: key.monitor.interval, timeout: key.monitor.timeout }
     }
@@ -99,7 +106,7 @@ impl Job for Probing {
         let ready = keys
             .into_iter()
             .map(|key| {
-                let new = || Arc::new(Checker::new(&key.monitor).with_aliases(self.aliases.clone()));
+                let new = || Arc::new(Checker::new(&key.monitor, self.aliases.clone(), Arc::clone(&self.further)));
                 let checker = checkers.entry(Arc::clone(&key.monitor)).or_insert_with(new);
                 let checker = Arc::clone(checker);
                 (key, checker)

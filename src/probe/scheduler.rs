@@ -38,15 +38,19 @@ const COUNT_OVERDUE: Duration = Duration::from_secs(1);
 /// What a scheduler may use.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Probes at once. Each holds one open file (a name with several addresses up to eight). Enough is the sum of
-    /// `timeout / interval` over all targets: below that, probes are late when all targets hang.
+    /// Probes at once, each of one descriptor. Enough is the sum of `timeout / interval` over all targets: below that, probes are late
+    /// when all targets hang.
     pub in_flight: NonZeroUsize,
+    /// Descriptors that probes may have beyond that one: for the further addresses of names, and for the pipes of programs.
+    pub further_descriptors: usize,
 }
 
 impl Limits {
     /// What a scheduler may use that may have this many descriptors open.
     pub fn within_descriptors(count: usize) -> Self {
-        Self { in_flight: NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN) }
+        let further_descriptors = count / 4;
+        let in_flight = NonZeroUsize::new(count - further_descriptors).unwrap_or(NonZeroUsize::MIN);
+        Self { in_flight, further_descriptors }
     }
 }
 
@@ -86,7 +90,7 @@ impl<J: Job> Scheduled<J> {
             counters: Arc::clone(&counters),
         };
         tokio::spawn(Scheduler::<J>::new(limits, shared).run(inbox));
-        Self { commands, counters, job: Arc::default() }
+        Self { commands, counters, job: Arc::new(J::new(limits)) }
     }
 
     /// Makes `keys` what it is done for. A key that was there before keeps its place in the timetable.

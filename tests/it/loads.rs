@@ -37,7 +37,8 @@ impl Watch {
         let sources = Sources::from_texts(&Locations::default(), [("zones/x.toml", &*text)]);
         let (config, _) = Config::load(&sources).unwrap_or_else(|errors| panic!("{errors}"));
         let (readings, inbox) = mpsc::channel(16);
-        let poller = Poller::start(Limits { in_flight: NonZeroUsize::MIN }, Instant::now(), readings);
+        let poller =
+            Poller::start(Limits { in_flight: NonZeroUsize::MIN, further_descriptors: 0 }, Instant::now(), readings);
         let source = Arc::new(config.topology.loads[0].clone());
         poller.set(vec![LoadKey::new(source, address.parse().unwrap())]).await;
         Self { _poller: poller, inbox }

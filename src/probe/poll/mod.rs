@@ -126,6 +126,11 @@ impl Job for Polling {
     type Outcome = Result<LoadReport, LoadFailure>;
     type Report = LoadReading;
 
+    /// A poll tries the addresses of a name one after the other: one descriptor is enough.
+    fn new(_limits: Limits) -> Self {
+        Self::default()
+    }
+
     fn pace(key: &LoadKey) -> Pace {
         Pace { interval: key.source.interval, timeout: key.source.timeout }
     }

@@ -350,7 +350,7 @@ async fn each_source_is_read_once_per_interval_and_remembers_what_was() {
     let orca = LoadKey { source: Arc::new(source(LoadKind::Orca)), target: None };
     let key = LoadKey { source: Arc::new(haproxy), target: None };
     let (readings, mut inbox) = mpsc::channel(16);
-    let limits = Limits { in_flight: NonZeroUsize::new(16).unwrap() };
+    let limits = Limits { in_flight: NonZeroUsize::new(16).unwrap(), further_descriptors: 64 };
     let poller = Poller::start(limits, std::time::Instant::now(), readings);
     poller.set(vec![key.clone(), orca.clone()]).await;
     poller.first_round().await;

@@ -21,7 +21,7 @@ async fn an_echo_is_replied_to_by_what_is_there() {
 #[tokio::test]
 async fn where_no_echo_may_be_sent_the_monitor_cannot_work_and_its_target_is_not_judged() {
     let key = ProbeKey { monitor: Arc::new(monitor(Check::Icmp)), target: ProbeTarget::Address(LOOPBACK) };
-    let checker = Arc::new(Checker::new(&key.monitor));
+    let checker = checker_of(&key);
     let may = [Type::DGRAM, Type::RAW]
         .into_iter()
         .any(|kind| Socket::new(Domain::IPV4, kind, Some(Protocol::ICMPV4)).is_ok());

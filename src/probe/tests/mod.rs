@@ -15,7 +15,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -71,11 +71,20 @@ fn https(port: u16, authorities: &Path) -> HttpCheck {
     HttpCheck { tls: Some(trusting(authorities)), ..http(port) }
 }
 
+/// A checker whose probes may have so many descriptors beyond the first of each.
+fn checker_within(key: &ProbeKey, aliases: AliasAddresses, further: usize) -> Arc<Checker> {
+    Arc::new(Checker::new(&key.monitor, aliases, Arc::new(Semaphore::new(further))))
+}
+
+fn checker_of(key: &ProbeKey) -> Arc<Checker> {
+    checker_within(key, AliasAddresses::default(), 64)
+}
+
 /// Probes while the pulse beats, until there is an outcome: on a starved machine not every attempt has one.
 async fn ask_target(check: Check, target: ProbeTarget) -> Outcome {
     let key = ProbeKey { monitor: Arc::new(monitor(check)), target };
     let pulse = Pulse::new();
-    let checker = Arc::new(Checker::new(&key.monitor));
+    let checker = checker_of(&key);
     // A monitor that cannot work has no outcomes, but a reason.
     if let Some(fault) = checker.fault() {
         return Outcome::new(Err(fault.clone()), Duration::ZERO);
@@ -199,14 +208,30 @@ async fn an_alias_is_probed_at_the_addresses_that_it_stands_for() {
     aliases.set(std::slice::from_ref(&alias));
     aliases.note(&alias, vec![LOOPBACK]);
     let key = ProbeKey { monitor: Arc::new(monitor(check)), target: ProbeTarget::Host(alias.clone()) };
-    let (checker, pulse) = (Checker::new(&key.monitor).with_aliases(aliases.clone()), Pulse::new());
-    let checker = Arc::new(checker);
+    let (checker, pulse) = (checker_within(&key, aliases.clone(), 64), Pulse::new());
     let stopwatch = Stopwatch::new(&pulse, 0);
     let outcome = attempt(&checker, &key, &stopwatch).await.unwrap();
     assert_eq!(outcome.result, Ok(()), "the system's resolver knows no such name");
     aliases.note(&alias, Vec::new());
     let unresolved = attempt(&checker, &key, &stopwatch).await;
     assert_eq!(unresolved, Err(NoResult::Alias), "one that is not resolved is not judged");
+}
+
+#[tokio::test]
+async fn the_addresses_of_a_name_are_probed_one_after_the_other_where_descriptors_are_short() {
+    let listener = listen(LOOPBACK);
+    let check = Check::Tcp(TcpCheck { port: listener.local_addr().unwrap().port() });
+    let (aliases, alias): (_, crate::dns::Name) = (AliasAddresses::default(), "lb.invalid".parse().unwrap());
+    aliases.set(std::slice::from_ref(&alias));
+    // Nothing listens at the first four.
+    let addresses = [9, 8, 7, 6].map(|last| IpAddr::from([127, 0, 0, last])).into_iter().chain([LOOPBACK]);
+    aliases.note(&alias, addresses.collect());
+    let key = ProbeKey { monitor: Arc::new(monitor(check)), target: ProbeTarget::Host(alias) };
+    for further in [0, 1, 64] {
+        let (checker, pulse) = (checker_within(&key, aliases.clone(), further), Pulse::new());
+        let outcome = attempt(&checker, &key, &Stopwatch::new(&pulse, 0)).await.unwrap();
+        assert_eq!(outcome.result, Ok(()), "{further} descriptors beyond one");
+    }
 }
 
 #[tokio::test]
@@ -225,7 +250,7 @@ async fn a_failure_while_the_process_did_not_run_is_no_outcome() {
         monitor: Arc::new(monitor(Check::Http(http(address.port())))),
         target: ProbeTarget::Address(address.ip()),
     };
-    let checker = Arc::new(Checker::new(&key.monitor));
+    let checker = checker_of(&key);
     // A pulse that does not beat is what a stopped process looks like.
     let pulse = Pulse::new();
     for starved_before in 0..2 {
@@ -243,7 +268,7 @@ async fn what_a_target_said_itself_counts_however_little_the_process_ran() {
         monitor: Arc::new(monitor(Check::Http(http(address.port())))),
         target: ProbeTarget::Address(address.ip()),
     };
-    let checker = Arc::new(Checker::new(&key.monitor));
+    let checker = checker_of(&key);
     let pulse = Pulse::new();
     let stopwatch = Stopwatch::new(&pulse, 0);
     let (asking, blocking) = (attempt(&checker, &key, &stopwatch), async {

@@ -11,7 +11,7 @@ fn key_of(address: SocketAddr, interval_ms: u64) -> ProbeKey {
 
 fn start_prober() -> (Prober, mpsc::Receiver<Report>) {
     let (reports, inbox) = mpsc::channel(1024);
-    let limits = Limits { in_flight: NonZeroUsize::new(1024).unwrap() };
+    let limits = Limits { in_flight: NonZeroUsize::new(1024).unwrap(), further_descriptors: 64 };
     (Prober::start(limits, std::time::Instant::now(), reports), inbox)
 }
 
@@ -92,7 +92,7 @@ async fn a_report_that_nobody_takes_stops_only_its_own_target() {
     let listener = listen(LOOPBACK);
     let key = key_of(listener.local_addr().unwrap(), 50);
     let (reports, mut inbox) = mpsc::channel(1);
-    let limits = Limits { in_flight: NonZeroUsize::new(8).unwrap() };
+    let limits = Limits { in_flight: NonZeroUsize::new(8).unwrap(), further_descriptors: 64 };
     let prober = Prober::start(limits, std::time::Instant::now(), reports);
     prober.set(vec![key]).await;
     while prober.tally().skipped < 2 {

@@ -44,7 +44,7 @@ impl fmt::Display for Key {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Scripted;
 
 impl Job for Scripted {
@@ -54,6 +54,10 @@ impl Job for Scripted {
     type Ready = ();
     type Outcome = ();
     type Report = &'static str;
+
+    fn new(_limits: Limits) -> Self {
+        Self
+    }
 
     fn pace(key: &Key) -> Pace {
         Pace { interval: key.1, timeout: key.1 / 4 }
@@ -92,7 +96,7 @@ fn key(name: &'static str, interval: Duration) -> (Key, Arc<Script>) {
 
 fn start(in_flight: usize) -> (Scheduled<Scripted>, mpsc::Receiver<&'static str>) {
     let (reports, inbox) = mpsc::channel(1024);
-    let limits = Limits { in_flight: NonZeroUsize::new(in_flight).unwrap() };
+    let limits = Limits { in_flight: NonZeroUsize::new(in_flight).unwrap(), further_descriptors: 64 };
     (Scheduled::start(limits, std::time::Instant::now(), reports), inbox)
 }
 
