@@ -40,11 +40,14 @@ struct Fault {
     help: String,
 }
 
+/// What was found in the files of one credential: which of them is at fault, what is wrong and how to fix it.
+type Checked = Result<(), (usize, String, String)>;
+
 /// Reports every monitor whose certificates or key cannot be used.
 pub(super) fn check(sources: &Sources, specs: &Specs, problems: &mut Problems) {
     system_authorities(specs, problems);
     // A thousand monitors may name one file, which is read and checked once.
-    let mut known: HashMap<Vec<&Path>, Result<(), (usize, String, String)>> = HashMap::new();
+    let mut known: HashMap<Vec<&Path>, Checked> = HashMap::new();
     for (monitor, credential) in &specs.credentials {
         let paths = match credential {
             Credential::Authorities(path) => vec![path],
