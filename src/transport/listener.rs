@@ -249,31 +249,23 @@ impl Listener {
         let _ = stream.set_nodelay(true);
         let permit = Arc::new(self.connections.enter(source).await);
         let first = Instant::now() + permit.limits().first;
-        let context = Arc::clone(&self.context);
-        context.recorder.connections(ConnectionEvent::Opened, 1);
-        let protocol = self.protocol.clone();
-        tasks.spawn(async move {
-            match protocol {
-                Protocol::Tcp => serve_stream(stream, source, &context, &permit, first).await,
-                Protocol::Tls(tls) => {
-                    if let Some(stream) = accept_tls(&tls, stream, source, &context, &permit, first).await {
-                        serve_stream(stream, source, &context, &permit, first).await;
-                    }
+        let open = Open::new(Arc::clone(&self.context), permit);
+        // A task of its own for each protocol: that of TCP is not to have room for the state of HTTP.
+        match self.protocol.clone() {
+            Protocol::Tcp => tasks.spawn(async move {
+                serve_stream(stream, source, &open.context, &open.permit, first).await;
+            }),
+            Protocol::Tls(tls) => tasks.spawn(async move {
+                if let Some(stream) = open.accept_tls(&tls, stream, source, first).await {
+                    serve_stream(stream, source, &open.context, &open.permit, first).await;
                 }
-                Protocol::Https(tls, resource) => {
-                    if let Some(stream) = accept_tls(&tls, stream, source, &context, &permit, first).await {
-                        serve_https(stream, source, &context, &resource, &permit, first).await;
-                    }
+            }),
+            Protocol::Https(tls, resource) => tasks.spawn(async move {
+                if let Some(stream) = open.accept_tls(&tls, stream, source, first).await {
+                    serve_https(stream, source, &open.context, &resource, &open.permit, first).await;
                 }
-            }
-            if permit.was_evicted() {
-                context.recorder.connections(ConnectionEvent::Evicted, 1);
-            }
-            if permit.was_refused() {
-                context.recorder.connections(ConnectionEvent::BuffersFull, 1);
-            }
-            context.recorder.connections(ConnectionEvent::Closed, 1);
-        });
+            }),
+        };
     }
 
     /// After a failed accept: evicts connections, and logs once a second.
@@ -292,24 +284,42 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
 }
 
-/// The TLS connection, if the handshake ends by `first`; else counts why not.
-async fn accept_tls(
-    tls: &Tls,
-    stream: TcpStream,
-    source: IpAddr,
-    context: &StreamContext,
-    permit: &Permit,
-    first: Instant,
-) -> Option<SecureStream> {
-    let event = tokio::select! {
-        accepted = tls.accept(stream, source, permit.allowance()) => match accepted {
-            Ok(stream) => return Some(stream),
-            Err(NoHandshake::Failed) => ConnectionEvent::HandshakeFailed,
-            Err(NoHandshake::Displaced) => ConnectionEvent::Evicted,
-        },
-        () = permit.told_to_leave() => return None,
-        () = sleep_until(first) => ConnectionEvent::TimedOut,
-    };
-    context.recorder.connections(event, 1);
-    None
+/// An open connection, counted when it opens and, with the reason, when it ends.
+struct Open {
+    context: Arc<StreamContext>,
+    permit: Arc<Permit>,
+}
+
+impl Open {
+    fn new(context: Arc<StreamContext>, permit: Arc<Permit>) -> Self {
+        context.recorder.connections(ConnectionEvent::Opened, 1);
+        Self { context, permit }
+    }
+
+    /// The TLS connection, if the handshake ends by `first`; else counts why not.
+    async fn accept_tls(&self, tls: &Tls, stream: TcpStream, source: IpAddr, first: Instant) -> Option<SecureStream> {
+        let event = tokio::select! {
+            accepted = tls.accept(stream, source, self.permit.allowance()) => match accepted {
+                Ok(stream) => return Some(stream),
+                Err(NoHandshake::Failed) => ConnectionEvent::HandshakeFailed,
+                Err(NoHandshake::Displaced) => ConnectionEvent::Evicted,
+            },
+            () = self.permit.told_to_leave() => return None,
+            () = sleep_until(first) => ConnectionEvent::TimedOut,
+        };
+        self.context.recorder.connections(event, 1);
+        None
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if self.permit.was_evicted() {
+            self.context.recorder.connections(ConnectionEvent::Evicted, 1);
+        }
+        if self.permit.was_refused() {
+            self.context.recorder.connections(ConnectionEvent::BuffersFull, 1);
+        }
+        self.context.recorder.connections(ConnectionEvent::Closed, 1);
+    }
 }

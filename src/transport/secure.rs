@@ -151,7 +151,8 @@ impl Metered {
 
     /// Takes from the shared buffers what this connection holds now.
     fn count(&mut self) -> io::Result<()> {
-        let held = if self.held > SMALL_OCTETS { self.held } else { 0 };
+        // Buffers that grow by doubling hold up to twice of what is in them.
+        let held = if self.held > SMALL_OCTETS { 2 * self.held } else { 0 };
         let unsent = if self.is_stalled { UNSENT_OCTETS } else { 0 };
         if self.allowance.set(held + unsent) { Ok(()) } else { Err(io::ErrorKind::OutOfMemory.into()) }
     }
