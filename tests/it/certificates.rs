@@ -65,9 +65,9 @@ fn a_fifo_in_place_of_a_certificate_refuses_the_start_and_does_not_hold_it() {
     fs::remove_file(site.path("chain.pem")).unwrap();
     assert!(Command::new("mkfifo").arg(site.path("chain.pem")).status().unwrap().success());
     let refused = site.serve_with(&[]).err().unwrap();
-    assert!(refused.contains("chain.pem: not a regular file"), "{refused}");
+    assert!(refused.contains("chain.pem: cannot read it: it is not a regular file"), "{refused}");
     let (code, _, err) = site.run(&["check"]);
-    assert!(code == 1 && err.contains("chain.pem: not a regular file"), "{err}");
+    assert!(code == 1 && err.contains("chain.pem: cannot read it: it is not a regular file"), "{err}");
 }
 
 #[test]
