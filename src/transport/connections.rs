@@ -93,6 +93,8 @@ struct Slot {
     client: IpAddr,
     /// Milliseconds from `ConnectionTable::started` to the last whole message read or written.
     progress_ms: AtomicU64,
+    /// Whether there was one.
+    has_progressed: AtomicBool,
     is_leaving: AtomicBool,
     leave: Notify,
     /// Of the shared buffers, the octets that this connection has.
@@ -137,6 +139,7 @@ impl ConnectionTable {
         let slot = Arc::new(Slot {
             client,
             progress_ms: AtomicU64::new(self.now_ms()),
+            has_progressed: AtomicBool::new(false),
             is_leaving: AtomicBool::new(false),
             leave: Notify::new(),
             buffered: AtomicUsize::new(0),
@@ -256,6 +259,12 @@ impl Permit {
     /// A whole message was read, or replies were written.
     pub(super) fn made_progress(&self) {
         self.slot.progress_ms.store(self.connections.now_ms(), Relaxed);
+        self.slot.has_progressed.store(true, Relaxed);
+    }
+
+    /// Whether [`Permit::made_progress`] was ever called.
+    pub(super) fn has_progressed(&self) -> bool {
+        self.slot.has_progressed.load(Relaxed)
     }
 
     /// When [`Permit::made_progress`] was last called; before that, when the connection was accepted.

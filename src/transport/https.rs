@@ -86,7 +86,7 @@ pub(super) async fn serve_https(
     let builder = builder(resource);
     let service = service_fn(move |request| exchange.clone().answer(request));
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let mut deadline = Deadline { first: Some(first), oldest: opened + permit.limits().age, last: opened };
+    let deadline = Deadline { first, oldest: opened + permit.limits().age };
     loop {
         tokio::select! {
             biased;
@@ -133,22 +133,17 @@ fn builder(resource: &HttpsResource) -> auto::Builder<TokioExecutor> {
 
 /// When a connection has taken too long.
 struct Deadline {
-    /// By when the first request must be complete, until it is.
-    first: Option<Instant>,
+    /// By when the first request must be complete.
+    first: Instant,
     /// When the connection has reached its age.
     oldest: Instant,
-    /// The last progress seen.
-    last: Instant,
 }
 
 impl Deadline {
     /// The next moment at which the connection may have to end.
-    fn due(&mut self, permit: &Permit) -> Instant {
-        let progress = permit.last_progress();
-        if progress > self.last {
-            (self.last, self.first) = (progress, None);
-        }
-        self.first.unwrap_or_else(|| self.last + permit.idle()).min(self.oldest)
+    fn due(&self, permit: &Permit) -> Instant {
+        let due = if permit.has_progressed() { permit.last_progress() + permit.idle() } else { self.first };
+        due.min(self.oldest)
     }
 }
 
