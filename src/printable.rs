@@ -4,10 +4,12 @@
 //! Each place where text leaves the program goes through these: diagnostics of files, log records, what commands print, and
 //! what the admin API answers. Both functions return the text itself where there is nothing to do.
 
+mod json;
 mod secrets;
 
 use std::{borrow::Cow, fmt::Write as _};
 
+pub use json::safe_json;
 pub use secrets::{redacted, secrets};
 
 /// Whether a terminal would obey the character, or show what follows it otherwise: control characters (C0, DEL and C1), line
@@ -16,7 +18,7 @@ pub fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(
             c,
-            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            '\u{ad}' | '\u{61c}' | '\u{fff9}'..='\u{fffb}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
         )
 }
 

@@ -57,7 +57,7 @@ use crate::{
     dns::{NameError, UnknownRtype},
     engine::Request,
     listing,
-    printable::{escaped_json, redacted},
+    printable::safe_json,
 };
 
 /// How long `/readyz` and `/metrics` wait for the controller before they go without it: it may be compiling.
@@ -205,7 +205,7 @@ impl From<DrainError> for Fault {
 /// A JSON document, without the passwords of URLs in its texts and with nothing in it that a terminal obeys.
 fn json_octets(document: &impl Serialize) -> Vec<u8> {
     let text = serde_json::to_string(document).unwrap_or_default();
-    escaped_json(&redacted(&text)).into_owned().into_bytes()
+    safe_json(&text).into_owned().into_bytes()
 }
 
 /// A document that is not to be kept, for it is old the next moment.

@@ -51,7 +51,7 @@ impl Output {
     pub(super) fn document(&self, document: &impl Serialize) {
         // What we print has text keys and finite numbers.
         let json = serde_json::to_string_pretty(document).unwrap_or_default();
-        self.print(&printable::escaped_json(&printable::redacted(&json)));
+        self.print(&printable::safe_json(&json));
     }
 
     fn print(&self, text: &str) {
