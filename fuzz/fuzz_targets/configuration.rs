@@ -10,7 +10,7 @@ fuzz_target!(|text: &str| {
     let sources = Sources::from_texts(&Locations::default(), files);
     let diagnostics = match Config::load(&sources) {
         Ok((mut config, warnings)) => {
-            let _ = Summary::new(&config).to_string();
+            let _ = Summary::new(&config, 0).to_string();
             for zone in &mut config.zones {
                 let _ = zone.take_zone(1);
             }

@@ -21,7 +21,7 @@ use self::{
     lines::Lines,
 };
 use super::{
-    diagnostics::escaped,
+    diagnostics::{Quoted, escaped},
     place::{FileId, Place},
     settings::{self, Locations},
 };
@@ -364,6 +364,19 @@ impl Sources {
             named.insert(path);
             found
         })
+    }
+
+    /// Why [`Sources::find`] finds nothing: there is no such file, or this load leaves it out because of errors.
+    pub(super) fn why_not_found(&self, path: &str, directory: &Path) -> String {
+        let paths = [directory, self.zones_directory()].map(|directory| normal(&directory.join(path)));
+        let is_left_out = |file: &SourceFile| file.role == Role::Absent && paths.contains(&normal(&file.path));
+        match self.files.iter().any(is_left_out) {
+            true => format!(
+                "{} is not in use because of errors in it or about it, which `portolan check` reports",
+                Quoted(path)
+            ),
+            false => format!("there is no file {} below the zones directory", Quoted(path)),
+        }
     }
 
     /// The same for a path that a master file includes, which must not lead upwards.

@@ -157,7 +157,7 @@ fn edit_beside_others(
     let io_error = |error| EditError::Io(path.to_owned(), error);
     let target = fs::canonicalize(path).map_err(io_error)?;
     for _ in 0..ATTEMPTS {
-        let mut original = files::with_spare_descriptors(|| File::open(&target)).map_err(io_error)?;
+        let (mut original, _) = files::open(&target, files::Links::Refused).map_err(io_error)?;
         let text = content(&mut original).map_err(io_error)?;
         let edited = edited(path, &text, datacenters)?;
         if edited == text {

@@ -72,6 +72,7 @@ impl StateDirectory {
         let state = Self::at(path);
         state.faults.note("", directory::make(&state.path));
         directory::tighten(&state.path, &is_ours);
+        directory::tighten_files(&state.path, &is_ours);
         // What the run that begins cannot save makes the saved serials old.
         let _ = fs::remove_file(state.path.join(CLEAN_STOP));
         state

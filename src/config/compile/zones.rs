@@ -216,7 +216,7 @@ fn find_master(
     let found = sources.find(path, directory);
     let Some(id) = found else {
         problems
-            .error(place, format!("there is no file {} below the zones directory", Quoted(path)))
+            .error(place, sources.why_not_found(path, directory))
             .help("the path is relative to this file and must stay inside of the zones directory");
         return None;
     };

@@ -11,6 +11,8 @@ use std::{
     path::Path,
 };
 
+use crate::files::{self, Links};
+
 /// The server's user alone.
 const MODE: u32 = 0o700;
 /// Rights of the group and of others.
@@ -63,6 +65,20 @@ pub(super) fn tighten(path: &Path, is_ours: &dyn Fn(&str) -> bool) {
     }
 }
 
+/// Takes from other users whatever rights they have to our files: a copy or a restore may have given them some.
+pub(super) fn tighten_files(path: &Path, is_ours: &dyn Fn(&str) -> bool) {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| is_ours(&entry.file_name().to_string_lossy())) {
+        // A link, and a file that cannot be opened, is reported where it is read.
+        let Ok((file, found)) = files::open(&entry.path(), Links::Refused) else { continue };
+        let mode = found.permissions().mode() & 0o7777;
+        if mode & OF_OTHERS != 0 && file.set_permissions(Permissions::from_mode(0o600)).is_ok() {
+            let previous_mode = format_args!("{mode:o}");
+            tracing::warn!(file = %entry.path().display(), %previous_mode, "mode of a state file changed to 0600");
+        }
+    }
+}
+
 fn holds_only(path: &Path, is_ours: &dyn Fn(&str) -> bool) -> io::Result<bool> {
     for entry in fs::read_dir(path)? {
         if !is_ours(&entry?.file_name().to_string_lossy()) {
@@ -95,6 +111,17 @@ mod tests {
         fs::set_permissions(&path, Permissions::from_mode(0o750)).unwrap();
         make(&path).unwrap();
         assert_eq!(mode(&path), 0o750, "to make it again changes nothing");
+    }
+
+    #[test]
+    fn files_of_ours_with_wider_rights_are_tightened_and_no_others() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["serials.json", "zones"] {
+            fs::write(root.path().join(name), "").unwrap();
+            fs::set_permissions(root.path().join(name), Permissions::from_mode(0o644)).unwrap();
+        }
+        tighten_files(root.path(), &is_ours);
+        assert_eq!([mode(&root.path().join("serials.json")), mode(&root.path().join("zones"))], [0o600, 0o644]);
     }
 
     #[test]

@@ -333,9 +333,7 @@ pub(super) fn parse(
     let directory = file.path.parent().unwrap_or(Path::new(""));
     let mut ids: HashMap<&str, FileId> = HashMap::new();
     let mut include = |path: &str| {
-        let id = sources
-            .find_included(path, directory)
-            .ok_or_else(|| format!("there is no file {} below the zones directory", Quoted(path)))?;
+        let id = sources.find_included(path, directory).ok_or_else(|| sources.why_not_found(path, directory))?;
         let file = sources.file(id);
         let content = file.content.as_ref().map_err(|reason| format!("{} cannot be read: {reason}", Quoted(path)))?;
         ids.insert(&file.shown, id);
