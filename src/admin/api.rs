@@ -42,7 +42,7 @@ use tokio::{task::spawn_blocking, time::timeout};
 
 use super::{
     audit::{Author, Change},
-    guard::CalledBy,
+    guard::HostKind,
     metrics::{self, Format},
     ration::Rationed,
     readiness::{self, Readiness},
@@ -234,14 +234,14 @@ async fn healthz(State(office): Shared) -> Response {
     }
 }
 
-async fn readyz(State(office): Shared, Extension(called_by): Extension<CalledBy>) -> Response {
+async fn readyz(State(office): Shared, Extension(host_kind): Extension<HostKind>) -> Response {
     let generation = office.generation();
     let status = office.status_within(DETAIL_PATIENCE).await;
     let readiness = Readiness::of(&office.serving, generation, status.as_deref());
     let code = if readiness.is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let text = match called_by {
-        CalledBy::Address => json_octets(&readiness),
-        CalledBy::Name => json_octets(&json!({ "is-ready": readiness.is_ready })),
+    let text = match host_kind {
+        HostKind::Address => json_octets(&readiness),
+        HostKind::Name => json_octets(&json!({ "is-ready": readiness.is_ready })),
     };
     (code, document(JSON_TYPE, text)).into_response()
 }

@@ -30,7 +30,7 @@ const FOR_MACHINES: [&str; 3] = ["/healthz", "/metrics", "/readyz"];
 
 /// What a request calls this server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CalledBy {
+pub(super) enum HostKind {
     /// An address or `localhost`, or nothing: no web page of others can do that.
     Address,
     /// A name, which may be a web page's own.
@@ -41,12 +41,12 @@ pub(super) enum CalledBy {
 ///
 /// # Errors
 /// What to answer instead.
-pub(super) fn check<B>(request: &Request<B>, local: IpAddr) -> Result<CalledBy, Fault> {
+pub(super) fn check<B>(request: &Request<B>, local: IpAddr) -> Result<HostKind, Fault> {
     check_host(request)?;
-    let called_by = if names_an_address(request) { CalledBy::Address } else { CalledBy::Name };
+    let host_kind = if names_an_address(request) { HostKind::Address } else { HostKind::Name };
     let is_change = is_change(request.method());
     let is_private = local.to_canonical().is_loopback() && !FOR_MACHINES.contains(&request.uri().path());
-    if (is_change || is_private) && called_by == CalledBy::Name {
+    if (is_change || is_private) && host_kind == HostKind::Name {
         return Err(Fault::new(
             StatusCode::MISDIRECTED_REQUEST,
             "the Host header has to hold an address or localhost, so that no web page can reach this server under its \
@@ -59,7 +59,7 @@ pub(super) fn check<B>(request: &Request<B>, local: IpAddr) -> Result<CalledBy, 
             "a change needs the header Content-Type: application/json, which web pages of others cannot send",
         ));
     }
-    Ok(called_by)
+    Ok(host_kind)
 }
 
 /// Whether there is one valid Host header (RFC 9112 section 3.2); only HTTP/1.0 may do without.

@@ -47,7 +47,7 @@ use crate::{
 };
 
 /// Connections at once from one client. Each may hold some 40 KiB.
-const CONNECTIONS_A_CLIENT: usize = 64;
+const CONNECTIONS_PER_CLIENT: usize = 64;
 /// Connections told to end that have not ended yet may be one in so many of all.
 const ENDING_SHARE: usize = 8;
 /// Octets of a request's line and headers together; hyper answers 431 to more.
@@ -148,7 +148,7 @@ impl Desk {
 
 async fn accept(listener: TcpListener, most: usize, desk: Arc<Desk>, mut stopped: watch::Receiver<bool>) {
     // Connections told to end have their descriptors a moment longer: beyond `most`, the next one waits for that.
-    let seats = Seats::new((most - most / ENDING_SHARE).max(1), CONNECTIONS_A_CLIENT);
+    let seats = Seats::new((most - most / ENDING_SHARE).max(1), CONNECTIONS_PER_CLIENT);
     let descriptors = Arc::new(Semaphore::new(most.max(1)));
     let mut pace = Pace::new(STEPS_A_SECOND, STEPS_AT_ONCE, Instant::now());
     let mut connections = JoinSet::new();

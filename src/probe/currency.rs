@@ -1,4 +1,4 @@
-//! Currency: whether the health status of a target rests on recent results.
+//! Check history: whether the health status of a target rests on recent results.
 //!
 //! A check of each target is due once per interval. A target is **unchecked** once two due checks in a row gave no result for a
 //! reason that lies in this process ([`NoResult`]), until the next result. Rounds are counted and not time, so that nothing
@@ -11,18 +11,18 @@ use super::no_result::{ByReason, NoResult};
 
 /// So many due checks in a row without a result make a target unchecked.
 const MOST_MISSED: u32 = 2;
-/// An episode ends once no target has been unchecked for so long: one that comes and goes is reported once.
+/// A period ends once no target has been unchecked for so long: one that comes and goes is reported once.
 const QUIET: Duration = Duration::from_secs(10);
 
 /// What is known of one target's due checks since its latest result.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Currency {
+pub(super) struct CheckHistory {
     missed: u32,
     starved: u32,
     reason: Option<NoResult>,
 }
 
-impl Currency {
+impl CheckHistory {
     /// Notes that a check gave a result, pass or failure.
     pub(super) fn note_result(&mut self) {
         *self = Self::default();
@@ -30,7 +30,7 @@ impl Currency {
 
     /// Notes that a due check gave no result.
     pub(super) fn note_missed(&mut self, reason: NoResult) {
-        if !reason.is_blinding() {
+        if !reason.makes_unchecked() {
             return self.note_result();
         }
         self.missed = self.missed.saturating_add(1);
@@ -56,14 +56,14 @@ impl Currency {
 
 /// How many targets are unchecked.
 #[derive(Debug, Default)]
-pub(super) struct Census {
+pub(super) struct UncheckedCounts {
     unchecked: ByReason,
     /// Targets that are unchecked because their checks wait to be started.
     overdue: u64,
-    episode: Episode,
+    period: UncheckedPeriod,
 }
 
-impl Census {
+impl UncheckedCounts {
     /// Follows a target from one reason for being unchecked, or none, to another.
     pub(super) fn shift(&mut self, from: Option<NoResult>, to: Option<NoResult>) {
         if let Some(reason) = from {
@@ -88,24 +88,24 @@ impl Census {
 
     /// What is to be logged.
     pub(super) fn follow(&mut self, now: Duration) -> Option<Change> {
-        self.episode.follow(self.unchecked().sum(), now)
+        self.period.follow(self.unchecked().sum(), now)
     }
 
     /// When there may be something to log, if nothing changes until then.
     pub(super) fn wake_at(&self) -> Option<Duration> {
-        self.episode.ends()
+        self.period.ends()
     }
 }
 
 /// The time from the first unchecked target until there has been none for [`QUIET`].
 #[derive(Debug, Default)]
-pub(super) struct Episode {
+pub(super) struct UncheckedPeriod {
     began: Option<Duration>,
-    /// Since when no target is unchecked, during an episode.
+    /// Since when no target is unchecked, during a period.
     quiet: Option<Duration>,
 }
 
-/// The beginning or the end of an episode.
+/// The beginning or the end of a period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
     /// There are unchecked targets.
@@ -117,7 +117,7 @@ pub(super) enum Change {
     },
 }
 
-impl Episode {
+impl UncheckedPeriod {
     /// Follows the number of unchecked targets.
     pub(super) fn follow(&mut self, unchecked: u64, now: Duration) -> Option<Change> {
         let Some(began) = self.began else {
@@ -136,7 +136,7 @@ impl Episode {
         Some(Change::Ended { lasted: quiet - began })
     }
 
-    /// When the episode may end, if no target is unchecked until then.
+    /// When the period may end, if no target is unchecked until then.
     pub(super) fn ends(&self) -> Option<Duration> {
         self.quiet.map(|quiet| quiet + QUIET)
     }
@@ -148,37 +148,37 @@ mod tests {
 
     #[test]
     fn a_target_is_unchecked_from_the_second_due_check_without_a_result_until_the_next_result() {
-        let mut currency = Currency::default();
-        assert_eq!(currency.unchecked(), None, "a new target");
-        currency.note_missed(NoResult::Late);
-        assert_eq!(currency.unchecked(), None, "one round is what a suspended process misses");
-        currency.note_missed(NoResult::Descriptors);
-        assert_eq!(currency.unchecked(), Some(NoResult::Descriptors), "the reason is the latest");
-        currency.note_result();
-        currency.note_missed(NoResult::Descriptors);
-        assert_eq!(currency.unchecked(), None, "counted from the latest result");
+        let mut history = CheckHistory::default();
+        assert_eq!(history.unchecked(), None, "a new target");
+        history.note_missed(NoResult::Late);
+        assert_eq!(history.unchecked(), None, "one round is what a suspended process misses");
+        history.note_missed(NoResult::Descriptors);
+        assert_eq!(history.unchecked(), Some(NoResult::Descriptors), "the reason is the latest");
+        history.note_result();
+        history.note_missed(NoResult::Descriptors);
+        assert_eq!(history.unchecked(), None, "counted from the latest result");
     }
 
     #[test]
     fn a_broken_monitor_and_an_alias_never_resolved_make_no_target_unchecked() {
-        let mut currency = Currency::default();
+        let mut history = CheckHistory::default();
         for _ in 0..5 {
-            currency.note_missed(NoResult::Monitor);
-            currency.note_missed(NoResult::Alias);
+            history.note_missed(NoResult::Monitor);
+            history.note_missed(NoResult::Alias);
         }
-        assert_eq!(currency.unchecked(), None);
+        assert_eq!(history.unchecked(), None);
     }
 
     #[test]
-    fn an_episode_is_reported_at_its_beginning_and_after_ten_quiet_seconds() {
-        let (mut episode, second) = (Episode::default(), Duration::from_secs(1));
-        assert_eq!(episode.follow(0, second), None);
-        assert_eq!(episode.follow(3, 2 * second), Some(Change::Began));
+    fn a_period_is_reported_at_its_beginning_and_after_ten_quiet_seconds() {
+        let (mut period, second) = (UncheckedPeriod::default(), Duration::from_secs(1));
+        assert_eq!(period.follow(0, second), None);
+        assert_eq!(period.follow(3, 2 * second), Some(Change::Began));
         for (unchecked, secs) in [(4, 3), (0, 4), (1, 13), (0, 20), (0, 29)] {
-            assert_eq!(episode.follow(unchecked, secs * second), None, "at {secs} s");
+            assert_eq!(period.follow(unchecked, secs * second), None, "at {secs} s");
         }
-        assert_eq!(episode.ends(), Some(30 * second));
-        assert_eq!(episode.follow(0, 30 * second), Some(Change::Ended { lasted: 18 * second }));
-        assert_eq!((episode.ends(), episode.follow(0, 31 * second)), (None, None));
+        assert_eq!(period.ends(), Some(30 * second));
+        assert_eq!(period.follow(0, 30 * second), Some(Change::Ended { lasted: 18 * second }));
+        assert_eq!((period.ends(), period.follow(0, 31 * second)), (None, None));
     }
 }

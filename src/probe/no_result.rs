@@ -86,7 +86,7 @@ impl NoResult {
     }
 
     /// Whether checks without a result for this reason make a target unchecked. The other reasons have reports of their own.
-    pub(super) fn is_blinding(self) -> bool {
+    pub(super) fn makes_unchecked(self) -> bool {
         !matches!(self, Self::Monitor | Self::Alias)
     }
 

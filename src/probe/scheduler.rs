@@ -16,7 +16,7 @@ use tokio::{
 use tracing::field::display;
 
 use super::{
-    currency::{Census, Currency},
+    currency::{CheckHistory, UncheckedCounts},
     job::Job,
     no_result::NoResult,
     pulse::Pulse,
@@ -190,7 +190,7 @@ struct Item<J: Job> {
     ready: Arc<J::Ready>,
     slot: Slot,
     running: Option<AbortHandle>,
-    currency: Currency,
+    history: CheckHistory,
     /// Attempts since the latest regular turn for which the process lacked a resource.
     short: u32,
     is_waited_for: bool,
@@ -208,7 +208,7 @@ struct Scheduler<J: Job> {
     due: BinaryHeap<Reverse<(Duration, Serial, Turn)>>,
     probes: JoinSet<(Serial, Result<(), NoResult>)>,
     first_round: FirstRound,
-    census: Census,
+    unchecked: UncheckedCounts,
     /// Since when all places are taken while checks are due, in time during which this process ran.
     full_since: Option<Duration>,
     /// When overdue checks are counted next, if all places are taken.
@@ -235,7 +235,7 @@ impl<J: Job> Scheduler<J> {
             due: BinaryHeap::new(),
             probes: JoinSet::new(),
             first_round: FirstRound::default(),
-            census: Census::default(),
+            unchecked: UncheckedCounts::default(),
             full_since: None,
             count_overdue_at: Duration::ZERO,
         }
@@ -249,7 +249,7 @@ impl<J: Job> Scheduler<J> {
             self.start_due();
             self.end_first_round();
             self.follow_overdue();
-            self.follow_census();
+            self.follow_unchecked();
             let wake = self.next_wake();
             tokio::select! {
                 biased;
@@ -283,7 +283,7 @@ impl<J: Job> Scheduler<J> {
         }
         for serial in old.into_values() {
             let Some(item) = self.items.remove(&serial) else { continue };
-            self.census.shift(item.currency.unchecked(), None);
+            self.unchecked.shift(item.history.unchecked(), None);
             if let Some(probe) = item.running {
                 probe.abort();
             }
@@ -309,8 +309,8 @@ impl<J: Job> Scheduler<J> {
         let pace = J::pace(&key);
         let (slot, first) = self.phases.place(pace.interval, pace.timeout, round, now);
         self.serials.insert(key.clone(), serial);
-        let (currency, short) = (Currency::default(), 0);
-        self.items.insert(serial, Item { key, ready, slot, running: None, currency, short, is_waited_for: true });
+        let (history, short) = (CheckHistory::default(), 0);
+        self.items.insert(serial, Item { key, ready, slot, running: None, history, short, is_waited_for: true });
         self.due.push(Reverse((first, serial, Turn::Regular)));
     }
 
@@ -340,7 +340,7 @@ impl<J: Job> Scheduler<J> {
         match judged {
             Due::Skip => {
                 self.shared.counters.skip();
-                return self.note(serial, |currency| currency.note_missed(NoResult::Late));
+                return self.note(serial, |history| history.note_missed(NoResult::Late));
             }
             Due::StartLate => _ = self.shared.counters.late.fetch_add(1, Relaxed),
             Due::Start => {}
@@ -352,7 +352,7 @@ impl<J: Job> Scheduler<J> {
     fn spawn(&mut self, serial: Serial) {
         let Some(item) = self.items.get_mut(&serial).filter(|item| item.running.is_none()) else { return };
         self.shared.counters.started.fetch_add(1, Relaxed);
-        let (key, ready, starved) = (item.key.clone(), Arc::clone(&item.ready), item.currency.starved());
+        let (key, ready, starved) = (item.key.clone(), Arc::clone(&item.ready), item.history.starved());
         let check = self.shared.clone().run_and_report::<J>(key, ready, starved);
         item.running = Some(self.probes.spawn(async move { (serial, check.await) }));
     }
@@ -377,7 +377,7 @@ impl<J: Job> Scheduler<J> {
             self.first_round.missing = self.first_round.missing.saturating_sub(1);
         }
         match result {
-            Ok(()) => self.note(serial, Currency::note_result),
+            Ok(()) => self.note(serial, CheckHistory::note_result),
             Err(reason) => self.end_without_result(serial, reason),
         }
     }
@@ -396,16 +396,16 @@ impl<J: Job> Scheduler<J> {
         }
         // However many attempts, it is one due check.
         if attempt == 0 {
-            self.note(serial, |currency| currency.note_missed(reason));
+            self.note(serial, |history| history.note_missed(reason));
         }
     }
 
     /// Changes what is known of an item's due checks, and counts it as unchecked or not.
-    fn note(&mut self, serial: Serial, change: impl FnOnce(&mut Currency)) {
+    fn note(&mut self, serial: Serial, change: impl FnOnce(&mut CheckHistory)) {
         let Some(item) = self.items.get_mut(&serial) else { return };
-        let before = item.currency.unchecked();
-        change(&mut item.currency);
-        self.census.shift(before, item.currency.unchecked());
+        let before = item.history.unchecked();
+        change(&mut item.history);
+        self.unchecked.shift(before, item.history.unchecked());
     }
 
     /// While all places are taken, counts the items that wait for one longer than an unchecked item has waited for a result.
@@ -414,7 +414,7 @@ impl<J: Job> Scheduler<J> {
         let is_waiting = self.is_full() && self.due.peek().is_some_and(|Reverse((due, ..))| *due <= now);
         if !is_waiting {
             self.full_since = None;
-            return self.census.note_overdue(0);
+            return self.unchecked.note_overdue(0);
         }
         let running = self.shared.running();
         let full_for = running.saturating_sub(*self.full_since.get_or_insert(running));
@@ -424,18 +424,18 @@ impl<J: Job> Scheduler<J> {
         self.count_overdue_at = now + COUNT_OVERDUE;
         let is_overdue = |Reverse((due, serial, turn)): &&Reverse<(Duration, Serial, Turn)>| {
             let item =
-                self.items.get(serial).filter(|item| *turn == Turn::Regular && item.currency.unchecked().is_none());
+                self.items.get(serial).filter(|item| *turn == Turn::Regular && item.history.unchecked().is_none());
             item.is_some_and(|item| {
-                full_for.min(now.saturating_sub(*due)) >= Currency::longest_wait(J::pace(&item.key).interval)
+                full_for.min(now.saturating_sub(*due)) >= CheckHistory::longest_wait(J::pace(&item.key).interval)
             })
         };
-        self.census.note_overdue(self.due.iter().filter(is_overdue).count() as u64);
+        self.unchecked.note_overdue(self.due.iter().filter(is_overdue).count() as u64);
     }
 
     /// Publishes how many items are unchecked, and logs when that begins and ends.
-    fn follow_census(&mut self) {
-        let change = self.census.follow(self.shared.now());
-        let unchecked = self.census.unchecked();
+    fn follow_unchecked(&mut self) {
+        let change = self.unchecked.follow(self.shared.now());
+        let unchecked = self.unchecked.unchecked();
         self.shared.counters.note_unchecked(unchecked, self.items.len());
         if let Some(change) = change {
             J::log_change(&change, &unchecked, self.items.len());
@@ -457,7 +457,7 @@ impl<J: Job> Scheduler<J> {
         let earliest = if self.is_full() { self.count_overdue_at } else { Duration::ZERO };
         let due = self.due.peek().map(|Reverse((due, ..))| earliest.max(*due));
         let round = (!self.first_round.waiting.is_empty()).then_some(self.first_round.until);
-        match due.into_iter().chain(round).chain(self.census.wake_at()).min() {
+        match due.into_iter().chain(round).chain(self.unchecked.wake_at()).min() {
             Some(time) => self.shared.epoch + time,
             None => Instant::now() + IDLE,
         }

@@ -36,7 +36,7 @@ pub struct Limits {
     /// Connections at once, each of one descriptor.
     pub connections: usize,
     /// Connections at once from one IPv4 address or IPv6 /64.
-    pub connections_a_client: usize,
+    pub connections_per_client: usize,
     /// The longest wait for the next whole message or request; a quarter of it while more than half of `connections` are open.
     pub idle: Duration,
     /// The longest time from the accepted connection to its first whole message or request, the TLS handshake included.
@@ -53,7 +53,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 10_000,
-            connections_a_client: 2_000,
+            connections_per_client: 2_000,
             idle: Duration::from_secs(10),
             first: Duration::from_secs(5),
             write: Duration::from_secs(5),
@@ -146,7 +146,7 @@ impl ConnectionTable {
             is_refused: AtomicBool::new(false),
         });
         let mut table = self.table();
-        if table.clients.get(&client).is_some_and(|&count| count >= self.limits.connections_a_client) {
+        if table.clients.get(&client).is_some_and(|&count| count >= self.limits.connections_per_client) {
             table.evict(|slot| slot.client == client);
         } else if table.staying >= self.full {
             table.evict(|_| true);
@@ -379,8 +379,8 @@ mod tests {
 
     use super::*;
 
-    fn table(connections: usize, connections_a_client: usize) -> Arc<ConnectionTable> {
-        ConnectionTable::new(Limits { connections, connections_a_client, ..Limits::default() })
+    fn table(connections: usize, connections_per_client: usize) -> Arc<ConnectionTable> {
+        ConnectionTable::new(Limits { connections, connections_per_client, ..Limits::default() })
     }
 
     fn client(last: u8) -> IpAddr {

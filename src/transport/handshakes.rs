@@ -23,9 +23,9 @@ use tokio::{
 };
 
 /// Handshakes that may wait for a turn, for each thread: a third of a second of RSA-4096.
-const WAITING_A_THREAD: usize = 64;
+const WAITING_PER_THREAD: usize = 64;
 /// Handshakes of one client that may wait for a turn, for each thread.
-const WAITING_A_CLIENT: usize = 32;
+const WAITING_PER_CLIENT: usize = 32;
 /// The weight of the threads: a tenth of a thread that answers queries.
 const NICENESS: i32 = 10;
 
@@ -54,8 +54,8 @@ impl Handshakes {
             .build()?;
         let queue = Queue::new(Bounds {
             turns: threads,
-            waiting: threads * WAITING_A_THREAD,
-            waiting_a_client: threads * WAITING_A_CLIENT,
+            waiting: threads * WAITING_PER_THREAD,
+            waiting_per_client: threads * WAITING_PER_CLIENT,
         });
         let handshakes = Arc::new(Self { threads: runtime.handle().clone(), queue });
         Ok((runtime, handshakes))
@@ -104,7 +104,7 @@ async fn woken() {
 struct Bounds {
     turns: usize,
     waiting: usize,
-    waiting_a_client: usize,
+    waiting_per_client: usize,
 }
 
 #[derive(Debug)]
@@ -186,7 +186,7 @@ impl Queue {
 
 impl State {
     fn wait(&mut self, client: IpAddr, bounds: Bounds) -> oneshot::Receiver<Turn> {
-        if self.clients.get(&client).is_some_and(|&waiting| waiting >= bounds.waiting_a_client) {
+        if self.clients.get(&client).is_some_and(|&waiting| waiting >= bounds.waiting_per_client) {
             let oldest = self.waiting.iter().position(|waiting| waiting.client == client);
             oldest.and_then(|at| self.remove(at));
         } else if self.waiting.len() >= bounds.waiting {
@@ -249,7 +249,7 @@ mod tests {
 
     #[tokio::test]
     async fn turns_are_granted_in_the_order_of_arrival_and_past_handshakes_that_ended() {
-        let (turn, mut waiting) = crowded(Bounds { turns: 1, waiting: 9, waiting_a_client: 9 }, &[1, 2, 3]).await;
+        let (turn, mut waiting) = crowded(Bounds { turns: 1, waiting: 9, waiting_per_client: 9 }, &[1, 2, 3]).await;
         drop(waiting.remove(0));
         drop(turn);
         let second = waiting.remove(0).await.unwrap();
@@ -264,19 +264,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_with_too_many_waiting_handshakes_loses_its_oldest() {
-        let (_turn, mut waiting) = crowded(Bounds { turns: 1, waiting: 9, waiting_a_client: 2 }, &[7, 1, 1, 1]).await;
+        let (_turn, mut waiting) = crowded(Bounds { turns: 1, waiting: 9, waiting_per_client: 2 }, &[7, 1, 1, 1]).await;
         assert_eq!(ended(&mut waiting), [false, true, false, false]);
     }
 
     #[tokio::test]
     async fn with_too_many_waiting_in_all_the_oldest_ends() {
-        let (_turn, mut waiting) = crowded(Bounds { turns: 1, waiting: 2, waiting_a_client: 2 }, &[1, 2, 3]).await;
+        let (_turn, mut waiting) = crowded(Bounds { turns: 1, waiting: 2, waiting_per_client: 2 }, &[1, 2, 3]).await;
         assert_eq!(ended(&mut waiting), [true, false, false]);
     }
 
     #[tokio::test]
     async fn each_step_of_a_handshake_takes_a_turn_and_gives_it_back_while_it_waits_for_its_client() {
-        let queue = Queue::new(Bounds { turns: 1, waiting: 2, waiting_a_client: 2 });
+        let queue = Queue::new(Bounds { turns: 1, waiting: 2, waiting_per_client: 2 });
         let (send, hello) = oneshot::channel();
         let handshake = tokio::spawn(in_turns(Arc::clone(&queue), client(1), async move { hello.await.unwrap() }));
         // The only turn is free although the handshake has not ended.

@@ -171,10 +171,10 @@ impl Exchange {
     }
 
     async fn reply(&self, request: Request<Incoming>) -> Result<Reply, Refusal> {
-        let mut room = Room { allowance: self.permit.allowance() };
-        room.hold(0).await?;
+        let mut share = BufferShare { allowance: self.permit.allowance() };
+        share.hold(0).await?;
         let is_head = request.method() == hyper::Method::HEAD;
-        let reading = request::read(request, &self.resource.path, &mut room);
+        let reading = request::read(request, &self.resource.path, &mut share);
         let message = timeout(self.permit.limits().idle, reading).await.map_err(|_| Refusal::BODY_TOO_LATE)??;
         let mut recorder = self.context.recorder.share();
         let mut answered = None;
@@ -184,19 +184,19 @@ impl Exchange {
         .map_err(Refusal::of)?;
         let (octets, tally) = answered.ok_or(Refusal::FAILED)?;
         drop(message);
-        room.hold(octets.len()).await?;
+        share.hold(octets.len()).await?;
         let permit = Arc::clone(&self.permit);
-        Ok(Reply { octets, tally, is_head, recorder, room, permit })
+        Ok(Reply { octets, tally, is_head, recorder, share, permit })
     }
 }
 
 /// What a request and its reply take from the buffers that all connections share.
-struct Room {
+struct BufferShare {
     allowance: Allowance,
 }
 
-impl Room {
-    /// Takes room for the request's head and so many octets more, instead of what was taken before.
+impl BufferShare {
+    /// Sets the share to the head of the request and `octets` more.
     ///
     /// # Errors
     /// All connections together buffer as much as they may.

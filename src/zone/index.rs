@@ -20,11 +20,11 @@ pub(super) struct Index {
     /// By the hash under the seed of queries; without a cell where that seed makes too long a run.
     table: Table,
     /// How names are found where `table` has no cell.
-    instead: Instead,
+    fallback: Fallback,
 }
 
 #[derive(Debug, Default)]
-enum Instead {
+enum Fallback {
     /// All names are in the table.
     #[default]
     Nothing,
@@ -49,18 +49,18 @@ impl Index {
         hash_by: impl Fn(usize, &[u8]) -> u64,
     ) -> Self {
         if let Some(table) = Table::of(names.clone().map(hash)) {
-            return Self { table, instead: Instead::Nothing };
+            return Self { table, fallback: Fallback::Nothing };
         }
         for seed in SPARE {
             if let Some(table) = Table::of(names.clone().map(|name| hash_by(seed, name))) {
-                return Self { table: Table::without_cells(), instead: Instead::Spare(seed, Box::new(table)) };
+                return Self { table: Table::without_cells(), fallback: Fallback::Spare(seed, Box::new(table)) };
             }
         }
         let mut sorted: Vec<(&[u8], u32)> = names.zip(0..).collect();
         sorted.sort_unstable();
         sorted.dedup_by_key(|(name, _)| *name);
         let numbers = sorted.into_iter().map(|(_, number)| number).collect();
-        Self { table: Table::without_cells(), instead: Instead::Sorted(numbers) }
+        Self { table: Table::without_cells(), fallback: Fallback::Sorted(numbers) }
     }
 
     /// The number of a name with this hash; `name_of` gives the name of a number.
@@ -68,7 +68,7 @@ impl Index {
     pub(super) fn find<'n>(&self, wire: &[u8], hash: u64, name_of: impl Fn(u32) -> &'n [u8]) -> Option<u32> {
         match self.table.find(hash, |number| name_of(number) == wire) {
             Search::Ended(number) => number,
-            Search::NoCells => self.find_instead(wire, name_of),
+            Search::NoCells => self.find_by_fallback(wire, name_of),
         }
     }
 
@@ -77,19 +77,19 @@ impl Index {
     pub(super) fn find_probable<'n>(&self, wire: &[u8], hash: u64, name_of: impl Fn(u32) -> &'n [u8]) -> Option<u32> {
         match self.table.find(hash, |_| true) {
             Search::Ended(number) => number,
-            Search::NoCells => self.find_instead(wire, name_of),
+            Search::NoCells => self.find_by_fallback(wire, name_of),
         }
     }
 
     #[cold]
-    fn find_instead<'n>(&self, wire: &[u8], name_of: impl Fn(u32) -> &'n [u8]) -> Option<u32> {
-        match &self.instead {
-            Instead::Nothing => None,
-            Instead::Spare(seed, table) => match table.find(hash_by(*seed, wire), |number| name_of(number) == wire) {
+    fn find_by_fallback<'n>(&self, wire: &[u8], name_of: impl Fn(u32) -> &'n [u8]) -> Option<u32> {
+        match &self.fallback {
+            Fallback::Nothing => None,
+            Fallback::Spare(seed, table) => match table.find(hash_by(*seed, wire), |number| name_of(number) == wire) {
                 Search::Ended(number) => number,
                 Search::NoCells => None,
             },
-            Instead::Sorted(numbers) => {
+            Fallback::Sorted(numbers) => {
                 let found = numbers.binary_search_by(|&number| name_of(number).cmp(wire));
                 found.ok().map(|at| numbers[at])
             }
@@ -104,12 +104,12 @@ impl Index {
 
     /// Memory held, in octets.
     pub(super) fn memory_octets(&self) -> usize {
-        let instead = match &self.instead {
-            Instead::Nothing => 0,
-            Instead::Spare(_, table) => size_of_val(&*table.cells),
-            Instead::Sorted(numbers) => size_of_val(&**numbers),
+        let fallback = match &self.fallback {
+            Fallback::Nothing => 0,
+            Fallback::Spare(_, table) => size_of_val(&*table.cells),
+            Fallback::Sorted(numbers) => size_of_val(&**numbers),
         };
-        size_of_val(&*self.table.cells) + instead
+        size_of_val(&*self.table.cells) + fallback
     }
 }
 
@@ -296,7 +296,7 @@ mod tests {
     fn names_that_make_too_long_a_run_are_hashed_by_a_spare_seed() {
         let names = flood(QUERIES);
         let index = Index::of(names.iter().map(|name| &**name));
-        assert!(matches!(index.instead, Instead::Spare(1, _)), "{:?}", index.instead);
+        assert!(matches!(index.fallback, Fallback::Spare(1, _)), "{:?}", index.fallback);
         assert_finds_all(&index, &names);
     }
 
@@ -304,7 +304,7 @@ mod tests {
     fn names_that_make_too_long_a_run_under_every_seed_are_sorted() {
         let names = flood(LOADS);
         let index = Index::hashed_by(names.iter().map(|name| &**name), |_| 5, |_, _| 5);
-        assert!(matches!(index.instead, Instead::Sorted(_)), "{:?}", index.instead);
+        assert!(matches!(index.fallback, Fallback::Sorted(_)), "{:?}", index.fallback);
         assert_finds_all(&index, &names);
     }
 

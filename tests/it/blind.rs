@@ -71,7 +71,7 @@ fn a_server_that_can_open_no_socket_for_its_health_checks_says_so_is_not_ready_a
         readiness = admin.readiness();
         readiness.0 == 200 && readiness.1.contains("\"concerns\":[]")
     });
-    assert!(server.metric("portolan_probes_unmade_total", "reason=\"descriptors\"") >= 4.0);
+    assert!(server.metric("portolan_probes_without_result_total", "reason=\"descriptors\"") >= 4.0);
     assert_eq!(server.metric("portolan_targets_unchecked", ""), 0.0);
     server.until_logged("all endpoints are checked again");
     assert_eq!(server.log().matches("failover is blind").count(), 1, "{}", server.log());

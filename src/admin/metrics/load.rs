@@ -10,7 +10,7 @@ pub(super) fn write(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     let help = "Polls of load sources that brought no report.";
     page.counter("portolan_load_polls_failed", help, status.failed_polls)?;
     let help = "Due polls of load sources without a result, by the reason in this server.";
-    page.counters("portolan_load_polls_unmade", help, by_reason(&status.polls.unmade))?;
+    page.counters("portolan_load_polls_without_result", help, by_reason(&status.polls.unmade))?;
     let help = "Load sources whose last two or more due polls gave no result, for a reason in this server.";
     page.gauge("portolan_load_sources_unchecked", help, status.polls.unchecked as i64)?;
     let help = "Lasting disagreements between balancers and our probes that began.";

@@ -141,7 +141,7 @@ fn checker(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     let help = "Probes that ended without a result, for a reason that lies in this server.";
     page.counter("portolan_probes_discarded", help, checker.discarded)?;
     let help = "Due probes without a result, by the reason in this server: the target keeps its status.";
-    page.counters("portolan_probes_unmade", help, by_reason(&checker.checks.unmade))?;
+    page.counters("portolan_probes_without_result", help, by_reason(&checker.checks.unmade))?;
     let help = "Targets whose last two or more due probes gave no result: if dead, they stay in service.";
     page.gauge("portolan_targets_unchecked", help, checker.checks.unchecked as i64)?;
     page.gauge("portolan_probes_in_flight", "Probes that run now.", checker.in_flight as i64)

@@ -13,7 +13,7 @@ use hyper::{
     header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue},
 };
 
-use super::Room;
+use super::BufferShare;
 use crate::{
     dns::freshness_secs,
     engine::Tally,
@@ -30,20 +30,20 @@ pub(super) struct Reply {
     /// Whether the client wants the headers alone.
     pub(super) is_head: bool,
     pub(super) recorder: Recorder,
-    pub(super) room: Room,
+    pub(super) share: BufferShare,
     pub(super) permit: Arc<Permit>,
 }
 
 impl Reply {
     pub(super) fn into_response(self) -> Response<ReplyBody> {
-        let Self { octets, tally, is_head, mut recorder, room, permit } = self;
+        let Self { octets, tally, is_head, mut recorder, share, permit } = self;
         let (length, control) = (octets.len(), cache_control(&octets, &tally));
         let body = if is_head {
             recorder.answered(&tally);
             ReplyBody::default()
         } else {
-            let octets = Bytes::from_owner(Held { octets, _room: room });
-            ReplyBody { octets: Some(octets), ending: Some(Ending { recorder, tally, permit }) }
+            let octets = Bytes::from_owner(CountedBody { octets, _share: share });
+            ReplyBody { octets: Some(octets), send_recorder: Some(SendRecorder { recorder, tally, permit }) }
         };
         let mut response = Response::new(body);
         let headers = response.headers_mut();
@@ -64,12 +64,12 @@ fn cache_control(octets: &[u8], tally: &Tally) -> HeaderValue {
 }
 
 /// The octets of a reply, counted among what connections buffer until the last of them is written or dropped.
-struct Held {
+struct CountedBody {
     octets: Vec<u8>,
-    _room: Room,
+    _share: BufferShare,
 }
 
-impl AsRef<[u8]> for Held {
+impl AsRef<[u8]> for CountedBody {
     fn as_ref(&self) -> &[u8] {
         &self.octets
     }
@@ -79,11 +79,11 @@ impl AsRef<[u8]> for Held {
 #[derive(Default)]
 pub(in crate::transport) struct ReplyBody {
     octets: Option<Bytes>,
-    ending: Option<Ending>,
+    send_recorder: Option<SendRecorder>,
 }
 
 /// How a reply is counted once HTTP has taken its body. Dropped before, the recorder counts that it could not be sent.
-struct Ending {
+struct SendRecorder {
     recorder: Recorder,
     tally: Tally,
     permit: Arc<Permit>,
@@ -92,7 +92,7 @@ struct Ending {
 impl ReplyBody {
     /// A sentence for people.
     pub(super) fn text(text: &'static str) -> Self {
-        Self { octets: Some(Bytes::from_static(text.as_bytes())), ending: None }
+        Self { octets: Some(Bytes::from_static(text.as_bytes())), send_recorder: None }
     }
 }
 
@@ -104,7 +104,7 @@ impl Body for ReplyBody {
         mut self: Pin<&mut Self>,
         _cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        if let Some(Ending { mut recorder, tally, permit }) = self.ending.take() {
+        if let Some(SendRecorder { mut recorder, tally, permit }) = self.send_recorder.take() {
             recorder.answered(&tally);
             permit.made_progress();
         }

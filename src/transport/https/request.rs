@@ -13,7 +13,7 @@ use hyper::{
 };
 
 use super::{
-    Room,
+    BufferShare,
     reply::{MEDIA_TYPE, ReplyBody},
 };
 use crate::{
@@ -78,17 +78,17 @@ impl Refusal {
     }
 }
 
-/// Reads a request to the resource at `path`: the DNS message that it brings, for which room is taken first.
+/// Reads a request to the resource at `path`: the DNS message that it brings, after it has taken its share of the buffers.
 ///
 /// # Errors
 /// The status that says what is wrong.
-pub(super) async fn read(request: Request<Incoming>, path: &str, room: &mut Room) -> Result<Vec<u8>, Refusal> {
+pub(super) async fn read(request: Request<Incoming>, path: &str, share: &mut BufferShare) -> Result<Vec<u8>, Refusal> {
     let (head, body) = request.into_parts();
     let wanted = read_head(&head, path);
     // A head may be long, and is not needed while a body is waited for.
     drop(head);
     match wanted {
-        Ok(Wanted::Body) => read_body(body, room).await,
+        Ok(Wanted::Body) => read_body(body, share).await,
         Ok(Wanted::Query(message)) => Ok(message),
         Err(refusal) => {
             // Over HTTP/1.1 a client reads the status only once it has sent its body.
@@ -137,7 +137,7 @@ fn is_dns_message(headers: &HeaderMap) -> bool {
     media_type.trim().eq_ignore_ascii_case(MEDIA_TYPE)
 }
 
-async fn read_body(mut body: Incoming, room: &mut Room) -> Result<Vec<u8>, Refusal> {
+async fn read_body(mut body: Incoming, share: &mut BufferShare) -> Result<Vec<u8>, Refusal> {
     let mut message = Vec::new();
     while let Some(frame) = body.frame().await {
         // The status has no reader: the request broke off.
@@ -149,7 +149,7 @@ async fn read_body(mut body: Incoming, room: &mut Room) -> Result<Vec<u8>, Refus
             return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "a DNS message has at most 65,535 octets"));
         }
         // A vector that grows holds up to twice of what is in it.
-        room.hold(2 * octets).await?;
+        share.hold(2 * octets).await?;
         message.extend_from_slice(&piece);
     }
     Ok(message)

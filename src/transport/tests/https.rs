@@ -286,7 +286,7 @@ async fn replies_that_a_client_does_not_take_are_bounded_and_end_its_connection(
 
 #[tokio::test]
 async fn an_https_connection_is_evicted_like_any_other() {
-    let server = Server::start(Limits { connections_a_client: 2, ..Limits::default() });
+    let server = Server::start(Limits { connections_per_client: 2, ..Limits::default() });
     let mut oldest = server.connect().await;
     let _others = [server.connect().await, server.connect().await];
     let mut sent = Vec::new();

@@ -453,7 +453,7 @@ async fn a_long_message_has_room_that_an_older_connection_without_progress_gives
 
 #[tokio::test]
 async fn a_flood_of_connections_is_bounded_and_the_newcomer_is_served() {
-    let limits = Limits { connections: 10, connections_a_client: 10, ..Limits::default() };
+    let limits = Limits { connections: 10, connections_per_client: 10, ..Limits::default() };
     let server = serve_streams("127.0.0.1:0", limits);
     let mut idle = Vec::new();
     for opened in 1..=60_u64 {
