@@ -417,11 +417,11 @@ fn held_text(first: &HeldStatus, files: &[&str]) -> String {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct StateChange {
-    /// For how many seconds, up to the end of the year 9999; without it until `undrain`.
+    /// Duration of the drain in seconds; if absent, until `undrain`.
     pub for_secs: Option<u64>,
     /// Over how many seconds clients leave; without it as the datacenter's `drain-over` says, or at once.
     pub over_secs: Option<u64>,
-    /// Why; shown wherever the state is shown. One line of at most 200 octets.
+    /// Reason for the drain, shown with the state: one line of at most 200 octets.
     pub reason: Option<String>,
     /// Even if a service is left with nothing usable.
     pub force: bool,

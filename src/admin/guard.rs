@@ -67,8 +67,8 @@ fn check_host<B>(request: &Request<B>) -> Result<(), Fault> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let why = match (hosts.next(), hosts.next()) {
         (None, _) if request.version() == Version::HTTP_11 => "an HTTP/1.1 request needs a Host header",
-        (Some(_), Some(_)) => "a request has one Host header, not several",
-        (Some(host), None) if !host.to_str().is_ok_and(is_host) => "the Host header holds no host and port",
+        (Some(_), Some(_)) => "more than one Host header",
+        (Some(host), None) if !host.to_str().is_ok_and(is_host) => "the Host header is not HOST or HOST:PORT",
         _ => return Ok(()),
     };
     Err(Fault::new(StatusCode::BAD_REQUEST, format!("{why} (RFC 9112 section 3.2)")))

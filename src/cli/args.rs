@@ -206,7 +206,7 @@ pub struct Drain {
     /// Let a drain that was held go on.
     #[arg(long, conflicts_with_all = ["duration", "over", "reason", "force"])]
     pub resume: bool,
-    /// Why; shown wherever the state is shown. One line of at most 200 octets.
+    /// Reason for the drain, shown with the state: one line of at most 200 octets.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
     /// Even if a service is left with nothing usable.

@@ -56,8 +56,8 @@ pub(super) fn report(file: FileId, errors: &[toml::de::Error], text: &str, probl
     problems.mute(file);
 }
 
-/// Reports what is wrong in a file that is too large to be parsed as a whole, and cannot be read table by table; nothing else is
-/// to be reported of it.
+/// Reports what is wrong in a file that is too large to be parsed as a whole, and cannot be read table by table;
+/// nothing else is to be reported of it.
 pub(super) fn report_large(file: FileId, text: &str, problems: &mut Problems) {
     if let Some(span) = conflict(text) {
         problems.error(Place::new(file, span), CONFLICT).help(CONFLICT_HELP);
@@ -75,11 +75,12 @@ pub(super) fn report_large(file: FileId, text: &str, problems: &mut Problems) {
         let message = format!("more than {most} MiB follow until the next table; one table may have {most} MiB");
         problems
             .error(Place::new(file, range.start..range.start + 1), message)
-            .help("split the table, or close the text or list that swallows the tables behind it");
+            .help("split the table, or close the string or array that is still open before the next table");
     } else if mistakes.is_empty() {
         let message = format!("the file has more than {most} MiB and cannot be read table by table");
         problems.error(Place::whole(file), message).help(
-            "give each table one header, such as [pool.web], of a kind that is known, and all its keys below; or split the file",
+            "give each table one header, with all its keys below it; the kinds are [datacenter.NAME], [delegate.NAME], \
+             [load.NAME], [monitor.NAME], [pool.NAME], [service.NAME] and [zone.NAME]; or split the file",
         );
     }
     problems.mute(file);

@@ -91,7 +91,8 @@ pub(super) fn shown_duration(duration: Duration) -> String {
 }
 
 /// How a name of a table is written. [`name_fault`] is the same as a rule.
-pub(super) const NAME_HELP: &str = "use letters, digits, hyphens, underscores, dots and colons; the first and the last is a letter, a digit or an underscore";
+pub(super) const NAME_HELP: &str =
+    "use letters, digits, hyphens, underscores, dots and colons; start and end with a letter, a digit or an underscore";
 
 /// A name that other tables refer to, and that commands, metrics and URLs of the admin API hold.
 pub(super) fn name(name: At<&str>, kind: &str, problems: &mut Problems) -> Option<At<Box<str>>> {
@@ -111,7 +112,9 @@ pub(super) fn gauge(name: At<&str>, problems: &mut Problems) -> Option<At<Box<st
         text => return Some(At::new(text.into(), name.place)),
     };
     let message = format!("the name of gauge {} {fault}", Quoted(name.value));
-    problems.error(name.place, message).help("write the name as the report has it; none holds a space");
+    problems
+        .error(name.place, message)
+        .help("write the gauge's name as in the report: at most 253 octets, no spaces or control characters");
     None
 }
 
@@ -141,7 +144,8 @@ pub(super) fn name_fault(text: &str) -> Option<String> {
 const LONGEST_REASON: usize = 200;
 
 /// How a reason is written. [`reason_fault`] is the same as a rule.
-pub const REASON_HELP: &str = "write one short line of text, such as \"kernel upgrade\"";
+pub const REASON_HELP: &str =
+    "write one line of at most 200 octets without control or invisible characters, such as \"kernel upgrade\"";
 
 /// Why a text cannot be the reason for a datacenter's state, which is shown on terminals, in the log and in the console.
 pub fn reason_fault(text: &str) -> Option<String> {

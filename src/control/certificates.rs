@@ -31,7 +31,11 @@ impl CertificateStatus {
         let text = match (&self.error, self.since) {
             (Some(error), since) => {
                 let since = since.map(|since| format!(" since {}", moment(since))).unwrap_or_default();
-                format!("{} is not in use{since}: {error}; the certificate in use {}", self.subject(), self.expiry(now))
+                format!(
+                    "certificate files {} cannot be used{since}: {error}; the certificate read before stays in use and {}",
+                    self.certificate,
+                    self.expiry(now)
+                )
             }
             (None, _) if is_expired || is_soon => {
                 format!("{} {}: renew it; new files are used within seconds", self.subject(), self.expiry(now))
@@ -90,14 +94,14 @@ mod tests {
                 Some(NOW + 60 * DAY),
                 broken.clone(),
                 Some(false),
-                "no private key in it; the certificate in use expires",
+                "no private key in it; the certificate read before stays in use and expires",
                 "broken files",
             ),
             (
                 Some(NOW - DAY),
                 broken.clone(),
                 Some(true),
-                "is not in use since 2027-01-15 07:59:00 UTC: key.pem",
+                "certificate files chain.pem cannot be used since 2027-01-15 07:59:00 UTC: key.pem",
                 "both",
             ),
             (None, broken, Some(false), "has no expiry that can be read", "no expiry"),
@@ -110,7 +114,10 @@ mod tests {
             assert_eq!(concern.as_ref().map(|concern| concern.is_grave), is_grave, "{why}");
             let text = concern.map(|concern| concern.text).unwrap_or_default();
             assert!(text.contains(wanted), "{why}: {text}");
-            assert!(text.is_empty() || text.starts_with("certificate chain.pem "), "{why}: {text}");
+            assert!(
+                text.is_empty() || text.starts_with("certificate ") && text.contains(" chain.pem "),
+                "{why}: {text}"
+            );
         }
     }
 }

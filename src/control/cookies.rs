@@ -7,7 +7,7 @@ use std::time::Duration;
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
-use super::state::StateDirectory;
+use super::state::{COOKIE_KEY, StateDirectory};
 use crate::{
     dns::{CookieKey, CookieKeys},
     random,
@@ -126,7 +126,7 @@ impl Cookies {
         };
         let cookies = read();
         if cookies.is_none() {
-            tracing::warn!("saved cookie keys are malformed and not used: new ones are made");
+            tracing::warn!(file = COOKIE_KEY, "saved cookie keys are malformed and not used: new ones are made");
         }
         cookies
     }

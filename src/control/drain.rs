@@ -74,18 +74,19 @@ pub(super) fn plan(request: &DrainRequest, world: &World, conditions: &Condition
 /// Which value cannot, and what it may be.
 fn check(drain: &Drain, now: i64) -> Result<(), String> {
     const DAY_SECS: u64 = 86_400;
+    const OMIT: &str = "omit `for-secs` (`--for`) to drain until `undrain`";
     if let Some(fault) = drain.reason.as_deref().and_then(reason_fault) {
         return Err(format!("the reason {fault}; {REASON_HELP}"));
     }
     let longest_over = Pace::LONGEST.as_secs();
-    if drain.over_secs.is_some_and(|secs| secs > longest_over) {
-        return Err(format!("a drain goes over {} days at most ({longest_over} s)", longest_over / DAY_SECS));
+    if let Some(secs) = drain.over_secs.filter(|secs| *secs > longest_over) {
+        return Err(format!("`over-secs` is {secs}; the maximum is {longest_over} ({} days)", longest_over / DAY_SECS));
     }
     let last = jiff::Timestamp::MAX.as_second().saturating_sub(now).unsigned_abs();
     match drain.for_secs {
-        Some(0) => Err("a drain for 0 s would end at once; leave the time away to drain until `undrain`".to_owned()),
+        Some(0) => Err(format!("`for-secs` is 0, so that the drain would end at once; {OMIT}")),
         Some(secs) if secs > last => Err(format!(
-            "a drain for {secs} s would end after the year 9999: {last} s is the most; leave the time away to drain until `undrain`"
+            "`for-secs` is {secs}, so that the drain would end after the year 9999; the maximum is {last}; {OMIT}"
         )),
         _ => Ok(()),
     }
@@ -288,7 +289,7 @@ mod tests {
             (Drain { for_secs: Some(calendar + 1), ..drain() }, "after the year 9999", "one second more"),
             (Drain { for_secs: Some(u64::MAX), ..drain() }, "after the year 9999", "an overflow"),
             (Drain { over_secs: Some(Pace::LONGEST.as_secs()), ..drain() }, "", "the longest ramp"),
-            (Drain { over_secs: Some(u64::MAX), ..drain() }, "days at most", "a longer one"),
+            (Drain { over_secs: Some(u64::MAX), ..drain() }, "the maximum is 604800 (7 days)", "a longer one"),
             (Drain { reason: Some("Wartung, Köln".into()), ..drain() }, "", "a reason"),
             (Drain { reason: Some("x".repeat(200)), ..drain() }, "", "the longest"),
             (Drain { reason: Some("x".repeat(201)), ..drain() }, "has 201 octets; the maximum is 200", "a longer one"),

@@ -128,7 +128,7 @@ pub struct Drain {
     pub for_secs: Option<u64>,
     /// Over how many seconds clients leave; without it as the datacenter's `drain-over` says, or at once.
     pub over_secs: Option<u64>,
-    /// Why; shown wherever the state is shown.
+    /// Reason for the drain, shown with the state: one line of at most 200 octets.
     pub reason: Option<String>,
     /// Even if a service is left with nothing usable.
     pub force: bool,

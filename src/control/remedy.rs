@@ -8,7 +8,7 @@ pub(super) fn of_writing(error: &io::Error) -> &'static str {
         Some(libc::EACCES | libc::EPERM) => {
             "the server's user needs to write to it and to its directory (chown, chmod)"
         }
-        Some(libc::EMFILE) => "raise the server's limit of open files (ulimit -n, LimitNOFILE= of systemd)",
+        Some(libc::EMFILE) => "raise the server's limit of open files (ulimit -Hn, LimitNOFILE= of systemd)",
         Some(libc::ENFILE) => "raise the host's limit of open files (sysctl fs.file-max)",
         Some(libc::ENOENT) => "put the file back, or make the directory that it is to be in",
         Some(libc::ENOTDIR) => "a file is in the place of a directory above it: move that file away",

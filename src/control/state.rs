@@ -41,7 +41,8 @@ const SERIALS: &str = "serials.json";
 const ALIASES: &str = "aliases.json";
 const FEEDBACK: &str = "steering.json";
 const RECOVERIES: &str = "recoveries.json";
-const COOKIE_KEY: &str = "cookie.key";
+/// The file of cookie keys.
+pub(super) const COOKIE_KEY: &str = "cookie.key";
 const LAST_GOOD: &str = "last-good";
 /// Holds the time at which a run ended that had saved all of its state; there is none while one runs.
 const CLEAN_STOP: &str = "clean-stop";

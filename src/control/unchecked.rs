@@ -64,19 +64,21 @@ impl UncheckedStatus {
         let Self { unchecked, all, .. } = self;
         Some(format!(
             "{what}: the last two or more {checks} of {unchecked} of {all} {whose} gave no result ({}): {effect}; {}",
-            reasons.join(", "),
+            reasons.join("; "),
             remedies.join("; ")
         ))
     }
 }
 
+/// Why checks gave no result. No target is unchecked because of [`NoResult::Monitor`] or [`NoResult::Alias`]: those two
+/// reasons have concerns of their own, and never reach these texts.
 fn phrase(reason: NoResult) -> &'static str {
     match reason {
         NoResult::Descriptors => "no file descriptors",
         NoResult::Ports => "no local ports",
         NoResult::Memory => "no memory",
         NoResult::Processes => "no processes",
-        NoResult::Starved => "discarded, this server was suspended or short of CPU",
+        NoResult::Starved => "short of CPU or suspended",
         NoResult::Late => "not started in time",
         NoResult::Internal => "internal errors",
         NoResult::Monitor => "monitor cannot work",
@@ -87,7 +89,7 @@ fn phrase(reason: NoResult) -> &'static str {
 fn remedy(reason: NoResult) -> &'static str {
     match reason {
         NoResult::Descriptors => {
-            "raise the limit of open files (`LimitNOFILE=` of the systemd unit, `ulimit -n`) or end what holds them"
+            "raise the limit of open files (`LimitNOFILE=` of the systemd unit, `ulimit -Hn`) or end what holds them"
         }
         NoResult::Ports => "widen net.ipv4.ip_local_port_range or lengthen the intervals",
         NoResult::Memory => "free memory, or raise the memory limit of this service",
@@ -117,9 +119,10 @@ mod tests {
         let text = status(20, &[(NoResult::Descriptors, 9), (NoResult::Starved, 3)]).of_targets().unwrap();
         assert_eq!(
             text,
-            "failover is blind: the last two or more health checks of 12 of 20 targets gave no result (no file descriptors: 9, \
-             discarded, this server was suspended or short of CPU: 3): dead ones stay in service, and this server is not ready; \
-             raise the limit of open files (`LimitNOFILE=` of the systemd unit, `ulimit -n`) or end what holds them; \
+            "failover is blind: the last two or more health checks of 12 of 20 targets gave no result \
+             (no file descriptors: 9; \
+             short of CPU or suspended: 3): dead ones stay in service, and this server is not ready; \
+             raise the limit of open files (`LimitNOFILE=` of the systemd unit, `ulimit -Hn`) or end what holds them; \
              find what keeps this server from running, or give it more CPU"
         );
         assert!(!status(20, &[(NoResult::Starved, 3)]).of_targets().unwrap().contains("not ready"));

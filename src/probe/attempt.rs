@@ -139,7 +139,10 @@ impl Checker {
     /// Runs a program, which has two pipes and a descriptor of its process.
     async fn run(&self, program: &ExecProbe, literal: &str) -> Result<Pass, Trouble> {
         let Ok(_further) = self.further.try_acquire_many(EXEC_DESCRIPTORS - 1) else {
-            return Err(Trouble::Ours(NoResult::Descriptors, io::Error::other("other programs have their share")));
+            return Err(Trouble::Ours(
+                NoResult::Descriptors,
+                io::Error::other("no descriptors left for another exec program"),
+            ));
         };
         program.probe(literal).await
     }

@@ -1,7 +1,7 @@
 //! ICMP: an echo that is replied to (RFC 792, RFC 4443).
 //!
 //! Over the kernel's own ping sockets, which need no privilege where `net.ipv4.ping_group_range` holds our group, else over a
-//! raw socket. Where the kernel permits neither, the monitor cannot work: it judges nothing, and operators are told so.
+//! raw socket. Where the kernel permits neither, the monitor cannot work: it judges nothing, and it is reported.
 
 use std::{
     io,
@@ -61,8 +61,8 @@ impl IcmpProbe {
     fn trouble_of_opening(error: io::Error) -> Trouble {
         match error.kind() {
             io::ErrorKind::PermissionDenied => Failure::Monitor(
-                "this system does not permit echo requests: set net.ipv4.ping_group_range to a range that holds this server's \
-                 group, or give it CAP_NET_RAW"
+                "this system does not permit echo requests: set net.ipv4.ping_group_range to a range that holds this \
+                 server's group, or give it CAP_NET_RAW"
                     .into(),
             )
             .into(),

@@ -1,4 +1,5 @@
-//! Why a check that was due gave no result: a cause in this process or its system, never in the target.
+//! Why a check that was due gave no result: a fault of this process, its system, its configuration
+//! or DNS, never of the target.
 
 use std::{fmt, fs::File, io};
 

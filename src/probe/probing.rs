@@ -136,13 +136,13 @@ impl Job for Probing {
         match change {
             Change::Began => tracing::error!(
                 unchecked = unchecked.sum(),
-                endpoints = all,
+                targets = all,
                 reasons = %unchecked,
                 help = "see `portolan status` or /readyz for the remedy of each reason",
-                "failover is blind: health checks give no result and dead endpoints stay in service"
+                "health checks give no result: dead endpoints stay in service"
             ),
             Change::Ended { lasted } => {
-                tracing::info!(endpoints = all, secs = lasted.as_secs(), "all endpoints are checked again");
+                tracing::info!(targets = all, secs = lasted.as_secs(), "all endpoints are checked again");
             }
         }
     }

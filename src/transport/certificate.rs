@@ -187,7 +187,7 @@ impl Certificate {
             self.current.store(Arc::new(new));
             tracing::info!(%certificate, expires, "certificate replaced");
         } else if is_usable_again {
-            tracing::info!(%certificate, expires, "certificate files can be used again: they hold the certificate in use");
+            tracing::info!(%certificate, expires, "certificate files usable again: certificate unchanged");
         }
         is_new
     }

@@ -138,7 +138,7 @@ impl Metered {
     fn read(&mut self, octets: usize) -> io::Result<()> {
         self.held += octets;
         if self.held > self.bound {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a longer TLS message than any client needs"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "TLS message exceeds its octet bound"));
         }
         if self.held > SMALL_OCTETS { self.count() } else { Ok(()) }
     }

@@ -51,8 +51,8 @@ fn a_server_serves_on_when_an_edited_zone_includes_a_large_file_a_thousand_times
     let serve = || bounded(&site, &["serve", "--config", "portolan.toml", "--listen", "127.0.0.1:0"]);
     let server = Server::start(serve()).unwrap();
     site.replace("zones/x.test.zone", &(zone("192.0.2.3") + &"$INCLUDE large.inc\n".repeat(1000)));
-    let error = "zones/x.test.zone:8:10: zones/large.inc (60 MiB) is too much: the files of one zone may have 256 MiB together, \
-                 each as often as it is included (help: include each file once, or make several zones of it)";
+    let error = "zones/x.test.zone:8:10: zones/large.inc (60 MiB) is too much: the files of this zone have more than 256 MiB together \
+                 (a file counts once for each $INCLUDE) (help: include each file once, or split the zone)";
     server.until_logged(error);
     assert_eq!(server.log().matches("is too much").count(), 1, "{}", server.log());
     site.replace("zones/y.test.zone", &zone("192.0.2.4"));

@@ -45,7 +45,7 @@ fn a_half_renewed_certificate_is_reported_everywhere_and_used_once_it_is_whole()
     assert!(text.contains("the certificate read before stays in use: key.pem: not the key of"), "{text}");
     server.until_logged("certificate not replaced: the previous one stays in use certificate=chain.pem");
     let (_, text) = asked(&site, &server, "status");
-    assert!(text.contains("certificate chain.pem is not in use since 20"), "{text}");
+    assert!(text.contains("certificate files chain.pem cannot be used since 20"), "{text}");
     assert!(text.contains("certificate chain.pem expires 2097-01-01 00:00:00 UTC"), "{text}");
     let (code, out, err) = site.run(&["check"]);
     assert!(code == 1 && err.matches("key.pem: not the key of").count() == 1, "{code} {out}{err}");
@@ -54,7 +54,7 @@ fn a_half_renewed_certificate_is_reported_everywhere_and_used_once_it_is_whole()
     // By SIGHUP or by the next tick, whichever is first.
     server.signal(libc::SIGHUP);
     server.until_logged("certificate replaced certificate=chain.pem expires=2098-01-01T00:00:00Z");
-    server.until("the concern ends", LONG, |server| !asked(&site, server, "status").1.contains("is not in use"));
+    server.until("the concern ends", LONG, |server| !asked(&site, server, "status").1.contains("cannot be used"));
     assert_eq!(server.log().matches("certificate replaced").count(), 1, "one certificate for both: {}", server.log());
     assert_eq!(asked(&site, &server, "reload").0, 0);
 }

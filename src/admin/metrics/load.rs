@@ -9,7 +9,7 @@ pub(super) fn write(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     sources(page, &status.loads)?;
     let help = "Polls of load sources that brought no report.";
     page.counter("portolan_load_polls_failed", help, status.failed_polls)?;
-    let help = "Due polls of load sources without a result, by the reason in this server.";
+    let help = "Due polls of load sources that gave no result, by reason; their pools keep the shares of old reports.";
     page.counters("portolan_load_polls_without_result", help, by_reason(&status.polls.unmade))?;
     let help = "Load sources whose last two or more due polls gave no result, for a reason in this server.";
     page.gauge("portolan_load_sources_unchecked", help, status.polls.unchecked as i64)?;

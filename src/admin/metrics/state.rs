@@ -138,9 +138,9 @@ fn checker(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     page.counter("portolan_checker_freezes", "How often they were frozen.", checker.freezes)?;
     page.counter("portolan_probes_started", "Probes started.", checker.started)?;
     page.counter("portolan_probes_late", "Probes started later than their time allows.", checker.late)?;
-    let help = "Probes that ended without a result, for a reason that lies in this server.";
+    let help = "Probes that ended without a result; the target keeps its health status.";
     page.counter("portolan_probes_discarded", help, checker.discarded)?;
-    let help = "Due probes without a result, by the reason in this server: the target keeps its status.";
+    let help = "Due checks that gave no result, by reason; the target keeps its health status.";
     page.counters("portolan_probes_without_result", help, by_reason(&checker.checks.unmade))?;
     let help = "Targets whose last two or more due probes gave no result: if dead, they stay in service.";
     page.gauge("portolan_targets_unchecked", help, checker.checks.unchecked as i64)?;

@@ -54,7 +54,11 @@ fn ends(page: &mut Page<'_>, transports: &[TransportTotals]) -> fmt::Result {
         let labels = |event: ConnectionEvent| [("transport", one.transport.word()), ("event", event.word())];
         ConnectionEvent::ALL.map(|event| (labels(event), one.connections_that(event)))
     });
-    page.counters("portolan_connections", "What happened to connections.", events)?;
+    page.counters(
+        "portolan_connections",
+        "Connections by event: opened, closed, evicted, timed out, failed, buffers full.",
+        events,
+    )?;
     let https = transports.iter().filter(|one| one.transport == Transport::Https);
     let statuses = https.flat_map(TransportTotals::by_status).map(|(status, count)| {
         let status = status.map_or("other".to_owned(), |status| status.to_string());

@@ -298,14 +298,14 @@ async fn readyz_under_a_foreign_name_tells_readiness_alone() {
 }
 
 #[tokio::test]
-async fn a_reason_that_a_terminal_would_obey_and_a_drain_beyond_the_calendar_are_refused() {
+async fn a_reason_with_a_control_sequence_and_a_drain_beyond_the_calendar_are_refused() {
     let site = Site::start().await;
     for (body, wanted) in [
         (r#"{"reason": "a\u001b[2Jb"}"#, "holds the control character"),
         (r#"{"reason": "one\ntwo"}"#, "holds the control character"),
         (r#"{"for-secs": 18446744073709551615}"#, "after the year 9999"),
         (r#"{"for-secs": 0}"#, "would end at once"),
-        (r#"{"over-secs": 18446744073709551615}"#, "days at most"),
+        (r#"{"over-secs": 18446744073709551615}"#, "the maximum is 604800 (7 days)"),
     ] {
         let (code, fault) = document(site.post("/api/v1/datacenters/fra/drain", body).send().await.unwrap()).await;
         let message = fault["message"].as_str().unwrap();

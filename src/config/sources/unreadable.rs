@@ -70,7 +70,7 @@ impl Unreadable {
                 "let the server's user read it, and search each directory above it (chmod, chown, setfacl)"
             }
             Self::Io(Some(libc::EMFILE), _) => {
-                "raise the server's limit of open files (ulimit -n, LimitNOFILE= of systemd)"
+                "raise the server's limit of open files (ulimit -Hn, LimitNOFILE= of systemd)"
             }
             Self::Io(Some(libc::ENFILE), _) => "raise the host's limit of open files (sysctl fs.file-max)",
             Self::Io(Some(libc::ELOOP), _) => "the links lead in a circle: remove one of them",

@@ -1,8 +1,8 @@
 //! The state directory itself: made with mode 0700, and no other user's to write.
 //!
-//! Files in it are trusted, and the key of cookies is secret. So a directory with wider rights is tightened where all that it
-//! holds is of this program. One that holds anything else may be shared on purpose (`state = "."`, `/tmp`): it stays as it is,
-//! and a warning names the remedy if others can write to it.
+//! Files in it are trusted, and the key of cookies is secret. So a directory with wider rights is tightened where all
+//! that it holds is of this program. One that holds anything else may be shared on purpose (`state = "."`, `/tmp`): it
+//! stays as it is, and a warning names the remedy if others can write to it.
 
 use std::{
     fs::{self, DirBuilder, Permissions},
@@ -20,7 +20,8 @@ const OF_OTHERS: u32 = 0o077;
 /// Their right to write.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
-/// Makes the directory where there is none, with mode 0700 whatever the umask; directories above it with the usual mode.
+/// Makes the directory where there is none, with mode 0700
+/// whatever the umask; directories above it with the usual mode.
 pub(super) fn make(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -51,14 +52,15 @@ pub(super) fn tighten(path: &Path, is_ours: &dyn Fn(&str) -> bool) {
     let directory = path.display();
     match tightened {
         Ok(()) => {
-            tracing::info!(%directory, mode = %format_args!("{mode:o}"), "rights of the state directory reduced to 0700");
+            let previous_mode = format_args!("{mode:o}");
+            tracing::info!(%directory, %previous_mode, "state directory mode changed to 0700");
         }
         Err(error) if mode & WRITABLE_BY_OTHERS != 0 => tracing::warn!(
             %directory,
             mode = %format_args!("{mode:o}"),
             %error,
             help = "let `state` in [server] name a directory of its own, owned by the server's user, with mode 0700",
-            "other users can replace files of the state directory: health status, serials and the cookie key can be forged"
+            "state directory is writable by other users: health status, serials and cookie keys can be forged"
         ),
         // The files in it have mode 0600: what others can read is their names.
         Err(_) => {}

@@ -182,7 +182,7 @@ impl Job for Polling {
     fn log_change(change: &Change, unchecked: &ByReason, all: usize) {
         match change {
             Change::Began => tracing::warn!(
-                unread = unchecked.sum(),
+                unchecked = unchecked.sum(),
                 loads = all,
                 reasons = %unchecked,
                 help = "see `portolan status` or /readyz for the remedy of each reason",

@@ -41,36 +41,42 @@ impl fmt::Display for CertificateError {
             }
             Self::Unreadable(path, cause) => write!(
                 f,
-                "{}: cannot read it: {cause}\n  help: check the path, and that the user of the server may read the file and \
+                "{}: cannot read it: {cause}\n  \
+                 help: check the path, and that the user of the server may read the file and \
                  enter its directories",
                 path.display()
             ),
             Self::NoCertificate(path) => write!(
                 f,
-                "{}: no certificate in it\n  help: it should hold `-----BEGIN CERTIFICATE-----` blocks, the server's own first, then its issuers'",
+                "{}: no certificate in it\n  \
+                 help: it should hold `-----BEGIN CERTIFICATE-----` blocks, the server's own first, then its issuers'",
                 path.display()
             ),
             Self::NoKey(path) => write!(
                 f,
-                "{}: no private key in it\n  help: it should hold one `-----BEGIN PRIVATE KEY-----` block, not encrypted",
+                "{}: no private key in it\n  \
+                 help: it should hold one `-----BEGIN PRIVATE KEY-----` block, not encrypted",
                 path.display()
             ),
             Self::NotPem(path, cause) => write!(
                 f,
-                "{}: not PEM: {cause}\n  help: it should hold blocks from `-----BEGIN ...-----` to `-----END ...-----` with base64 between",
+                "{}: not PEM: {cause}\n  \
+                 help: it should hold blocks from `-----BEGIN ...-----` to `-----END ...-----` with base64 between",
                 path.display()
             ),
             Self::Mismatch(chain, key) => write!(
                 f,
-                "{}: not the key of the first certificate in {}\n  help: the server's own certificate comes first in the chain, its issuers after it; \
+                "{}: not the key of the first certificate in {}\n  \
+                 help: the server's own certificate comes first in the chain, its issuers after it; \
                  a renewal replaces both files",
                 key.display(),
                 chain.display()
             ),
             Self::Unusable(path, cause) => write!(
                 f,
-                "{}: cannot be used: {cause}\n  help: use an X.509 certificate of version 3 with an ECDSA key (P-256 or P-384), an Ed25519 key or an RSA \
-                 key of 2048 to 4096 bits",
+                "{}: cannot be used: {cause}\n  \
+                 help: use an X.509 certificate of version 3 with an ECDSA key (P-256 or P-384), an Ed25519 key \
+                 or an RSA key of 2048 to 4096 bits",
                 path.display()
             ),
         }

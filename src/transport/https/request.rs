@@ -43,7 +43,7 @@ pub(super) struct Refusal {
 impl Refusal {
     pub(super) const BODY_TOO_LATE: Self = Self::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time");
     pub(super) const NO_ROOM: Self =
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "connections buffer as much as they may; try again");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "connection buffers are full; try again later");
     pub(super) const FAILED: Self = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "answering failed");
 
     const fn new(status: StatusCode, why: &'static str) -> Self {
@@ -106,16 +106,15 @@ fn read_head(head: &Parts, path: &str) -> Result<Wanted, Refusal> {
         ));
     }
     if head.uri.path() != path {
-        return Err(Refusal::new(StatusCode::NOT_FOUND, "nothing is here; queries go to another path"));
+        return Err(Refusal::new(StatusCode::NOT_FOUND, "no DNS resource at this path"));
     }
     match head.method {
         Method::GET | Method::HEAD => query(head.uri.query().unwrap_or_default()).map(Wanted::Query),
         Method::POST if is_dns_message(&head.headers) => Ok(Wanted::Body),
-        Method::POST => Err(Refusal::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "the body has to be of Content-Type application/dns-message",
-        )),
-        _ => Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "queries come by GET or POST")),
+        Method::POST => {
+            Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/dns-message"))
+        }
+        _ => Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "use GET or POST")),
     }
 }
 
@@ -141,7 +140,7 @@ async fn read_body(mut body: Incoming, share: &mut BufferShare) -> Result<Vec<u8
     let mut message = Vec::new();
     while let Some(frame) = body.frame().await {
         // The status has no reader: the request broke off.
-        let frame = frame.map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "the body broke off"))?;
+        let frame = frame.map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "the body ended early"))?;
         let piece: Bytes = frame.into_data().unwrap_or_default();
         let octets = message.len() + piece.len();
         if octets > MESSAGE_OCTETS {

@@ -30,36 +30,38 @@ pub(super) struct Excess {
 impl Excess {
     /// What is wrong.
     pub(super) fn message(self) -> String {
+        const COUNTED: &str = "a file counts once for each $INCLUDE";
         let limit = self.limit;
         match (self.resource, self.is_of_load) {
             (Resource::Text, false) => {
-                format!("the files of one zone may have {} together, each as often as it is included", mebibytes(limit))
+                format!("the files of this zone have more than {} together ({COUNTED})", mebibytes(limit))
             }
             (Resource::Text, true) => {
-                format!(
-                    "the files of all zones may have {} together, each as often as it is included",
-                    mebibytes(limit)
-                )
+                format!("the files of all zones have more than {} together ({COUNTED})", mebibytes(limit))
             }
-            (Resource::Generated, false) => format!("all $GENERATE together make more than {limit} records"),
-            (Resource::Generated, true) => format!("all $GENERATE of all zones make more than {limit} records"),
-            (Resource::Records, false) => format!("the records of one zone may take {} of memory", mebibytes(limit)),
-            (Resource::Records, true) => format!("the records of all zones may take {} of memory", mebibytes(limit)),
+            (Resource::Generated, false) => format!("the $GENERATE lines of this zone make more than {limit} records"),
+            (Resource::Generated, true) => format!("the $GENERATE lines of all zones make more than {limit} records"),
+            (Resource::Records, false) => {
+                format!("the records of this zone need more than {} of memory", mebibytes(limit))
+            }
+            (Resource::Records, true) => {
+                format!("the records of all zones need more than {} of memory", mebibytes(limit))
+            }
         }
     }
 
     /// How to fix it.
     pub(super) fn help(self) -> &'static str {
         match (self.resource, self.is_of_load) {
-            (Resource::Text, false) => "include each file once, or make several zones of it",
+            (Resource::Text, false) => "include each file once, or split the zone",
             (Resource::Text, true) => {
                 "include large files in fewer zones, or serve some of the zones from another server"
             }
-            (Resource::Generated, false) => "take shorter ranges, or make several zones of it",
+            (Resource::Generated, false) => "use shorter ranges, or split the zone",
             (Resource::Generated, true) => {
-                "take shorter ranges, or a wildcard, or serve some of the zones from another server"
+                "use shorter ranges or a wildcard, or serve some of the zones from another server"
             }
-            (Resource::Records, false) => "take records out of it, or make several zones of it",
+            (Resource::Records, false) => "remove records, or split the zone",
             (Resource::Records, true) => "serve some of the zones from another server",
         }
     }
@@ -69,6 +71,7 @@ impl Excess {
 pub(super) fn mebibytes(octets: u64) -> String {
     match octets {
         0..0x10_0000 => format!("{} KiB", octets.div_ceil(1 << 10)),
+        _ if octets.is_multiple_of(1 << 30) => format!("{} GiB", octets >> 30),
         _ => format!("{} MiB", octets.div_ceil(1 << 20)),
     }
 }

@@ -237,7 +237,7 @@ $GENERATE 1-300 a$ A 192.0.2.$
         ]
     );
     let file = read(&"$GENERATE 1-65536 a A 192.0.2.1\n".repeat(17));
-    assert_eq!(errors(&file), ["0:17:1 all $GENERATE together make more than 1048576 records"]);
+    assert_eq!(errors(&file), ["0:17:1 the $GENERATE lines of this zone make more than 1048576 records"]);
 }
 
 #[test]
@@ -357,9 +357,9 @@ fn a_file_that_is_included_a_thousand_times_is_never_copied_and_read_only_up_to_
     let large = Arc::new(line.repeat(128));
     let files = [("large", Arc::clone(&large))];
     let (file, count) = read_within(&"$INCLUDE large\n".repeat(1000), &files, &mut Budget::of_load());
-    let help = "include each file once, or make several zones of it";
-    let what =
-        "large (65 MiB) is too much: the files of one zone may have 256 MiB together, each as often as it is included";
+    let help = "include each file once, or split the zone";
+    let what = "large (65 MiB) is too much: the files of this zone have more than 256 MiB together \
+                (a file counts once for each $INCLUDE)";
     assert_eq!(errors(&file), [format!("0:4:10 {what}")], "the line, the file and the bound, once");
     assert_eq!((file.errors[0].help.as_deref(), file.errors[0].about.as_deref()), (Some(help), Some("large")));
     assert!(file.is_cut && !file.errors[0].is_of_load);
@@ -375,9 +375,10 @@ fn the_zones_of_a_load_share_a_budget_and_nothing_is_read_once_it_is_passed() {
         (
             Budget::new(600, 9, 9999),
             "0:2:10",
-            "part (1 KiB) is too much: the files of all zones may have 1 KiB together, each as often as it is included",
+            "part (1 KiB) is too much: the files of all zones have more than 1 KiB together \
+             (a file counts once for each $INCLUDE)",
         ),
-        (Budget::new(9999, 9, 40 * 81), "2:9:1", "the records of all zones may take 4 KiB of memory"),
+        (Budget::new(9999, 9, 40 * 81), "2:9:1", "the records of all zones need more than 4 KiB of memory"),
     ] {
         let (first, _) = read_within(text, &files, &mut budget);
         assert_eq!((errors(&first), first.is_cut), (vec![], false));
@@ -392,12 +393,12 @@ fn the_zones_of_a_load_share_a_budget_and_nothing_is_read_once_it_is_passed() {
 #[test]
 fn what_generate_makes_counts_as_records_as_text_and_as_memory() {
     for (mut budget, expected) in [
-        (Budget::new(1 << 20, 99, 1 << 20), "0:1:1 all $GENERATE of all zones make more than 99 records"),
+        (Budget::new(1 << 20, 99, 1 << 20), "0:1:1 the $GENERATE lines of all zones make more than 99 records"),
         (
             Budget::new(1000, 1000, 1 << 20),
-            "0:1:1 the files of all zones may have 1 KiB together, each as often as it is included",
+            "0:1:1 the files of all zones have more than 1 KiB together (a file counts once for each $INCLUDE)",
         ),
-        (Budget::new(1 << 20, 1000, 5000), "0:1:1 the records of all zones may take 5 KiB of memory"),
+        (Budget::new(1 << 20, 1000, 5000), "0:1:1 the records of all zones need more than 5 KiB of memory"),
     ] {
         let (file, count) = read_within("$GENERATE 1-100 a$ A 192.0.2.1\nb A 192.0.2.1\n", &[], &mut budget);
         assert_eq!(errors(&file), [expected]);
