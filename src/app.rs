@@ -221,7 +221,7 @@ impl Secure {
 /// What HTTPS has besides its listeners.
 struct HttpsSockets {
     resource: HttpsResource,
-    /// Of HTTP/3; none where it is off.
+    /// The sockets of HTTP/3; empty where it is off.
     datagrams: Vec<UdpSocket>,
 }
 

@@ -1,5 +1,5 @@
-//! A file read within a bound, whatever its name leads to: a device without an end, a FIFO without a writer, a file that grows; and
-//! whatever descriptors clients hold (`spare`). Layer 5.
+//! Reads files within a bound: an endless device, a FIFO or a growing file is an error. A reserve of descriptors keeps
+//! this possible while clients hold all others (`spare`). Layer 5.
 
 use std::{
     fs::{self, File, Metadata, OpenOptions},
@@ -24,10 +24,10 @@ pub enum Links {
 /// Opens a regular file, and says what was opened. Waits for nothing but the disk.
 ///
 /// # Errors
-/// The system's; or it is no regular file, or a link where these are refused.
+/// An error of the system, or the file is not a regular one, or a link where these are refused.
 pub fn open(path: &Path, links: Links) -> io::Result<(File, Metadata)> {
-    // Nothing else is opened, which may wait or do something. Should one be put in its place at this moment, the opening does not
-    // wait, and what was opened decides.
+    // To open anything else may block or have an effect. If it replaces the file after this check, O_NONBLOCK keeps the
+    // opening from blocking, and the opened file is checked again.
     let (found, no_link) = match links {
         Links::Followed => (fs::metadata(path)?, 0),
         Links::Refused => (fs::symlink_metadata(path)?, libc::O_NOFOLLOW),
@@ -52,7 +52,7 @@ fn regular(found: &Metadata) -> io::Result<()> {
 /// The octets of a regular file, of which there are `most_octets` at most.
 ///
 /// # Errors
-/// As [`open`]; or it is longer.
+/// An error of [`open`], or the file is longer than `most_octets`.
 pub fn read(path: &Path, links: Links, most_octets: u64) -> io::Result<Vec<u8>> {
     let (file, found) = open(path, links)?;
     read_opened(file, &found, most_octets)
@@ -61,7 +61,7 @@ pub fn read(path: &Path, links: Links, most_octets: u64) -> io::Result<Vec<u8>> 
 /// The octets of a file that [`open`] opened.
 ///
 /// # Errors
-/// The system's; or it is longer.
+/// An error of the system, or the file is longer than `most_octets`.
 pub fn read_opened(file: File, found: &Metadata, most_octets: u64) -> io::Result<Vec<u8>> {
     let too_long = || io::Error::other(format!("it has more than {most_octets} octets"));
     if found.len() > most_octets {
@@ -75,7 +75,7 @@ pub fn read_opened(file: File, found: &Metadata, most_octets: u64) -> io::Result
 /// As [`read`], for text.
 ///
 /// # Errors
-/// As [`read`]; or it is not UTF-8.
+/// An error of [`read`], or the file is not UTF-8.
 pub fn read_text(path: &Path, most_octets: u64) -> io::Result<String> {
     String::from_utf8(read(path, Links::Followed, most_octets)?).map_err(|_| io::Error::other("it is not UTF-8"))
 }

@@ -9,7 +9,7 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | 1 | [`dns`] names, wire format, EDNS · [`geo`] coordinates, databases, atlas · [`health`] monitors, verdicts · [`load`] load reports · [`listing`] lists in messages · [`printable`] text of others, fit to be shown |
+//! | 1 | [`dns`] names, wire format, EDNS · [`geo`] coordinates, databases, atlas · [`health`] monitors, verdicts · [`load`] load reports · [`listing`] lists in messages · [`printable`] text of others, made safe to display |
 //! | 2 | [`steer`] datacenters, endpoints, pools, policies, wheels, charts |
 //! | 3 | [`zone`] RRsets, nodes, lookup, master files |
 //! | 4 | [`snapshot`] |

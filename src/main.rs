@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     portolan::cli::run()
 }
 
-/// Numbers that nobody can foretell: the standard library keys its hash from the system's random source.
+/// Unpredictable numbers: the standard library keys its hash from the system's random source.
 fn random_seeds() -> [[u64; 2]; 4] {
     let random = RandomState::new();
     [0, 1, 2, 3].map(|seed| [0, 1].map(|part| random.hash_one([seed, part])))

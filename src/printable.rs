@@ -1,8 +1,8 @@
-//! Text that operators, files and peers wrote, made fit to be shown: characters that a terminal would obey are escaped
-//! ([`escaped`]), passwords in URLs are cut ([`redacted`]).
+//! Text that operators, files and peers wrote, made safe to display: control sequences are escaped ([`escaped`]),
+//! passwords in URLs are cut ([`redacted`]).
 //!
-//! Each place where text leaves the program goes through these: diagnostics of files, log records, what commands print, and
-//! what the admin API answers. Both functions return the text itself where there is nothing to do.
+//! Each place where text leaves the program goes through these: diagnostics of files, log records, what commands print,
+//! and what the admin API answers. Both functions return the text itself where there is nothing to do.
 
 mod json;
 mod secrets;
@@ -12,8 +12,8 @@ use std::{borrow::Cow, fmt::Write as _};
 pub use json::safe_json;
 pub use secrets::{redacted, secrets};
 
-/// Whether a terminal would obey the character, or show what follows it otherwise: control characters (C0, DEL and C1), line
-/// and paragraph separators, bidirectional controls, and characters without width.
+/// Whether a terminal interprets the character, or shows the text after it differently: control characters (C0, DEL and
+/// C1), line and paragraph separators, bidirectional controls, and characters without width.
 pub fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -38,16 +38,16 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().fold(String::with_capacity(text.len() + 16), escape))
 }
 
-/// A text of several lines for a terminal: line ends stay, and so do the program's own colours where `is_coloured`. Everything
-/// else unprintable is escaped.
+/// A text of several lines for a terminal: line ends stay, and so do the program's own colours where `is_coloured`.
+/// Everything else unprintable is escaped.
 pub fn escaped_lines(text: &str, is_coloured: bool) -> Cow<'_, str> {
-    let is_obeyed = |c: char| c != '\n' && is_unprintable(c);
-    if !text.contains(is_obeyed) {
+    let is_interpreted = |c: char| c != '\n' && is_unprintable(c);
+    if !text.contains(is_interpreted) {
         return Cow::Borrowed(text);
     }
     let mut clean = String::with_capacity(text.len() + 16);
     let mut rest = text;
-    while let Some(at) = rest.find(is_obeyed) {
+    while let Some(at) = rest.find(is_interpreted) {
         let (before, from) = rest.split_at(at);
         clean.push_str(before);
         let colour = if is_coloured { colour_octets(from) } else { 0 };
@@ -64,8 +64,8 @@ pub fn escaped_lines(text: &str, is_coloured: bool) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// How many octets of `text` are a sequence that sets colour or weight (ECMA-48 SGR: `ESC [ digits ; ... m`); 0 where it starts
-/// with none.
+/// How many octets of `text` are a sequence that sets colour or weight
+/// (ECMA-48 SGR: `ESC [ digits ; ... m`); 0 where it starts with none.
 fn colour_octets(text: &str) -> usize {
     let Some(parameters) = text.strip_prefix("\u{1b}[") else { return 0 };
     let end = parameters.find(|c: char| !c.is_ascii_digit() && c != ';').unwrap_or(parameters.len());
@@ -75,13 +75,13 @@ fn colour_octets(text: &str) -> usize {
 /// JSON text whose strings hold nothing unprintable, with the same meaning: such characters are written as `\u009b`.
 pub fn escaped_json(json: &str) -> Cow<'_, str> {
     // What JSON itself escapes is not there any more, and a line end is between values.
-    let is_obeyed = |c: char| c != '\n' && is_unprintable(c);
-    if !json.contains(is_obeyed) {
+    let is_interpreted = |c: char| c != '\n' && is_unprintable(c);
+    if !json.contains(is_interpreted) {
         return Cow::Borrowed(json);
     }
     let mut clean = String::with_capacity(json.len() + 16);
     for c in json.chars() {
-        if is_obeyed(c) {
+        if is_interpreted(c) {
             // All unprintable characters have at most four hexadecimal digits. Writing to a string cannot fail.
             let _ = write!(clean, "\\u{:04x}", u32::from(c));
         } else {
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_a_terminal_obeys_is_left_in_a_line() {
+    fn no_control_sequence_is_left_in_a_line() {
         for (text, expected, why) in [
             ("kernel upgrade, Köln", "kernel upgrade, Köln", "plain text"),
             ("a\u{1b}[2J\u{7}b", "a\\u{1b}[2J\\u{7}b", "C0 controls"),

@@ -202,7 +202,7 @@ impl From<DrainError> for Fault {
     }
 }
 
-/// A JSON document, without the passwords of URLs in its texts and with nothing in it that a terminal obeys.
+/// A JSON document, without the passwords of URLs in its texts and without control sequences.
 fn json_octets(document: &impl Serialize) -> Vec<u8> {
     let text = serde_json::to_string(document).unwrap_or_default();
     safe_json(&text).into_owned().into_bytes()

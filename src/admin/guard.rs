@@ -10,8 +10,8 @@
 //!   is one of a form's. One that says `application/json` is asked for first (CORS preflight), and this server never agrees.
 //!
 //! Whoever opens the admin address to a network may read under any name; changes need an address or `localhost` always.
-//! Machines that ask whether the server is well, Prometheus and load balancers, ask under whatever name they were given; under a
-//! name that an attacker may have pointed here `/readyz` tells them readiness and nothing else.
+//! Machines that ask whether the server is well, Prometheus and load balancers, ask under whatever name they were
+//! given; under a name that an attacker may have pointed here `/readyz` returns readiness and nothing else.
 //!
 //! Before all that the Host header has to be one (RFC 9112 section 3.2): what may be read depends on it.
 

@@ -14,9 +14,10 @@ use crate::{
 /// As many held files, or groups of files that are held for the same reason, are concerns of their own.
 const LISTED: usize = 20;
 
-/// What `/readyz` says. Only `is-ready` decides the HTTP status: newest files that are refused, a broken database or a checker
-/// that doubts itself leave the server answering from what it has, and so leave it ready. A server whose health checks give no result
-/// for more than half of its targets is not ready: it cannot notice that a datacenter is down, and another server may.
+/// What `/readyz` says. Only `is-ready` decides the HTTP status: newest files that are refused,
+/// a broken database or a checker that doubts itself leave the server answering from what it
+/// has, and so leave it ready. A server whose health checks give no result for more than half of
+/// its targets is not ready: it cannot notice that a datacenter is down, and another server may.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Readiness {

@@ -1,4 +1,4 @@
-//! The server: accepts connections, lets so many live, and hands each request to the endpoints.
+//! The server: accepts connections up to a maximum number, and hands each request to the endpoints.
 //!
 //! hyper's own builder stands in for `axum::serve`, which bounds neither the time nor the size of a request's head.
 
@@ -48,7 +48,7 @@ use crate::{
 
 /// Connections at once from one client. Each may hold some 40 KiB.
 const CONNECTIONS_PER_CLIENT: usize = 64;
-/// Connections told to end that have not ended yet may be one in so many of all.
+/// At most 1/8 of all connections may be closing.
 const ENDING_SHARE: usize = 8;
 /// Octets of a request's line and headers together; hyper answers 431 to more.
 const HEAD_OCTETS: usize = 16 << 10;
@@ -72,7 +72,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// A flood costs a few percent of one core at this pace.
 const STEPS_A_SECOND: u32 = 1_000;
 const STEPS_AT_ONCE: u32 = 200;
-/// A request is a step, and each so many octets of its reply one more.
+/// A request is a step, and each piece of this many octets of its reply is one more.
 const OCTETS_A_STEP: u64 = 32 << 10;
 
 /// What the admin API shows and changes.
@@ -139,7 +139,7 @@ struct Desk {
 }
 
 impl Desk {
-    /// Takes so many steps; returns when they may be made.
+    /// Takes this number of steps; returns when they may be made.
     fn steps(&self, count: u32) -> Instant {
         let mut pace = self.pace.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         pace.take(count, Instant::now())
@@ -147,7 +147,7 @@ impl Desk {
 }
 
 async fn accept(listener: TcpListener, most: usize, desk: Arc<Desk>, mut stopped: watch::Receiver<bool>) {
-    // Connections told to end have their descriptors a moment longer: beyond `most`, the next one waits for that.
+    // A closing connection holds its descriptor for a moment: at `most` connections, the next one waits for it.
     let seats = Seats::new((most - most / ENDING_SHARE).max(1), CONNECTIONS_PER_CLIENT);
     let descriptors = Arc::new(Semaphore::new(most.max(1)));
     let mut pace = Pace::new(STEPS_A_SECOND, STEPS_AT_ONCE, Instant::now());

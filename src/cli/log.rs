@@ -1,8 +1,8 @@
 //! The log of `serve`: its records on stderr, and how `PORTOLAN_LOG` selects them.
 //!
 //! One record is one line, whatever its fields hold: a reason, a reply or a user agent can neither forge a record nor
-//! send control characters to a terminal. Passwords in URLs are cut. Text records are a fixed phrase and `name=value` pairs (logfmt); JSON records
-//! are flat objects without duplicate keys.
+//! send control characters to a terminal. Passwords in URLs are cut. Text records are a fixed phrase and `name=value`
+//! pairs (logfmt); JSON records are flat objects without duplicate keys.
 
 use std::{
     env,

@@ -77,7 +77,8 @@ impl Output {
     }
 }
 
-/// What reaches the terminal of a text: without passwords of URLs, and with nothing that it obeys but line ends and our colours.
+/// The text as the terminal gets it: without passwords of URLs,
+/// and without control sequences except line ends and our colours.
 fn shown(text: &str, is_coloured: bool) -> String {
     printable::escaped_lines(&printable::redacted(text), is_coloured).into_owned()
 }

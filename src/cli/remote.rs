@@ -93,13 +93,13 @@ pub(super) struct Answered<T> {
 }
 
 impl<T: Serialize + DeserializeOwned> Answered<T> {
-    /// The same with each text on one line and nothing in it that a terminal obeys: a reason can forge no line of a report.
+    /// The same with each text on one line and without control sequences: a reason can forge no line of a report.
     pub(super) fn for_people(self) -> Self {
         Self { document: for_people(self.document), ..self }
     }
 }
 
-/// A document with each text on one line and nothing in it that a terminal obeys.
+/// A document with each text on one line and without control sequences.
 pub(super) fn for_people<T: Serialize + DeserializeOwned>(document: T) -> T {
     let Ok(mut value) = serde_json::to_value(&document) else { return document };
     escape_texts(&mut value);
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_from_a_server_holds_nothing_that_a_terminal_obeys_once_it_is_for_people() {
+    fn a_document_from_a_server_holds_no_control_sequence_once_it_is_for_people() {
         let hostile = "x\u{1b}[2J\nforged: line\u{9b}1m\u{202e}";
         let status = serde_json::json!({
             "node": hostile, "list": [{ "reason": hostile, "number": 1.5 }], "gauges": { hostile: 1 }, "none": null,

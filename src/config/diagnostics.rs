@@ -271,8 +271,7 @@ pub(super) fn position(files: &[SourceFile], place: Place) -> Position<'_> {
     Position { file: &file.shown, line_column }
 }
 
-/// The text on one line with nothing in it that a terminal or a log would obey, and without passwords of URLs; a very long
-/// text is cut.
+/// The text on one line, without control sequences and passwords of URLs; a very long text is cut.
 pub(super) fn escaped(text: &str) -> String {
     const LONGEST: usize = 600;
     let redacted = printable::redacted(text);
@@ -289,7 +288,7 @@ pub(super) struct Quoted<'t>(pub(super) &'t str);
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const LONGEST: usize = 80;
-        // Before it is cut: of half a URL it cannot be told what is secret.
+        // Before the text is cut: half of a URL does not show what is secret.
         let text = printable::redacted(self.0);
         match text.char_indices().nth(LONGEST) {
             None => write!(f, "\"{text}\""),

@@ -20,8 +20,8 @@ pub(super) struct Piece<'t> {
     pub(super) range: Range<usize>,
 }
 
-/// Where a table `[kind.name]` is in a text, with the tables inside of it; `None` where it is not there, or has more octets than are
-/// parsed at once, or the text cannot be cut.
+/// Where a table `[kind.name]` is in a text, with the tables inside of it; `None` where it is not there, or has more
+/// octets than are parsed at once, or the text cannot be cut.
 pub fn table_range(text: &str, kind: &str, name: &str) -> Option<Range<usize>> {
     let pieces = cut(text)?;
     let table = pieces.into_iter().find(|piece| piece.kind == kind && piece.name == name)?;

@@ -35,8 +35,8 @@ impl Default for Problems {
 }
 
 impl Problems {
-    /// A list that will be taken over by another, beside lists that keep so many problems. However many there are, one of each
-    /// kind is kept.
+    /// A list that will be taken over by another, beside lists that keep
+    /// so many problems. However many there are, one of each kind is kept.
     pub(super) fn beside(kept: usize) -> Self {
         Self {
             most: KEPT.saturating_sub(kept).max(1),

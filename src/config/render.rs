@@ -1,7 +1,7 @@
 //! A diagnostic as a compiler shows it: the line, a caret under the words, the help.
 //!
-//! Only the marked lines are handed to the renderer, and of a very long line none: a file may be one line of 60 MB. Passwords
-//! of URLs in them are shown as stars.
+//! Only the marked lines are handed to the renderer, and of a very long line none: a file may be one line of 60 MB.
+//! Passwords of URLs in them are shown as stars.
 
 use annotate_snippets::{Annotation, AnnotationKind, Element, Level, Origin, Renderer, Snippet};
 
@@ -79,7 +79,7 @@ fn line_of(files: &[SourceFile], place: Place) -> Option<(String, usize, usize)>
     Some((before + &marked + after.trim_end(), from, to))
 }
 
-/// The octets with a visible stand-in for each that a terminal would obey.
+/// The octets with a visible stand-in for each that a terminal interprets.
 fn printable(octets: &[u8]) -> String {
     String::from_utf8_lossy(octets)
         .chars()

@@ -84,7 +84,7 @@ pub enum ToleratedDatabases {
 pub struct SourceFile {
     /// Where it is.
     pub path: PathBuf,
-    /// The path as messages show it, without anything that a terminal would obey.
+    /// The path as messages show it, without control sequences.
     pub shown: Box<str>,
     /// When it was last changed; `None` where the system does not say.
     pub modified: Option<SystemTime>,

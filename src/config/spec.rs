@@ -59,7 +59,7 @@ pub(super) struct Specs {
 const KINDS: [&str; 7] = ["datacenter", "zone", "delegate", "monitor", "load", "pool", "service"];
 /// Files of more octets are read table by table.
 const LARGE_OCTETS: usize = 64 << 10;
-/// As many octets are parsed at once: their tree takes up to 75 times as much memory.
+/// Maximum number of octets that are parsed at once: their tree takes up to 75 times the memory.
 pub const MOST_TREE_OCTETS: usize = 4 << 20;
 /// How many keys and values all tables may have. Each takes up to 500 octets while a configuration is put together.
 const MOST_VALUES: usize = 1 << 23;
@@ -109,7 +109,8 @@ impl Specs {
         }
     }
 
-    /// Reports a file with which all tables have more keys and values than may be read. Of later files nothing is reported.
+    /// Reports a file with which all tables have more keys and
+    /// values than may be read. Of later files nothing is reported.
     fn check_values(&mut self, file: FileId, problems: &mut Problems) {
         if self.values <= MOST_VALUES {
             return;
@@ -122,13 +123,13 @@ impl Specs {
         problems.mute(file);
     }
 
-    /// Whether no more is read: all tables have as many keys and values as they may.
+    /// Whether reading has ended because all tables together have too many keys and values.
     pub(super) fn are_full(&self) -> bool {
         self.values > MOST_VALUES
     }
 
-    /// What the tables of a file say, one after the other; `None` where one is not TOML, or very large, which is to be told of in
-    /// the order of the file.
+    /// What the tables of a file say, one after the other; `None` where one is not TOML, or very large: these are
+    /// reported in the order of the file.
     fn of_pieces(&self, file: FileId, pieces: &[Piece<'_>], context: Context<'_>) -> Option<(Self, Problems)> {
         if !pieces.iter().all(|piece| KINDS.contains(&piece.kind) && piece.range.len() <= MOST_TREE_OCTETS) {
             return None;
@@ -357,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_too_large_to_be_parsed_whole_is_told_of_its_own_mistakes() {
+    fn a_file_that_is_too_large_to_be_parsed_whole_has_its_own_mistakes_reported() {
         let filler = (0..200_000).map(|n| format!("[pool.p{n}]\nmembers = []\n")).collect::<String>();
         assert!(filler.len() > MOST_TREE_OCTETS);
         for (text, expected) in [

@@ -147,7 +147,8 @@ const LONGEST_REASON: usize = 200;
 pub const REASON_HELP: &str =
     "write one line of at most 200 octets without control or invisible characters, such as \"kernel upgrade\"";
 
-/// Why a text cannot be the reason for a datacenter's state, which is shown on terminals, in the log and in the console.
+/// Why a text cannot be the reason for a datacenter's state,
+/// which is shown on terminals, in the log and in the console.
 pub fn reason_fault(text: &str) -> Option<String> {
     if text.len() > LONGEST_REASON {
         return Some(format!("has {} octets; the maximum is {LONGEST_REASON}", text.len()));

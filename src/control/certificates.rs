@@ -22,8 +22,8 @@ impl From<CertificateState> for CertificateStatus {
 }
 
 impl CertificateStatus {
-    /// What an operator has to know of it at `now` (seconds since 1970): the files on disk cannot be used, or the certificate in use has expired
-    /// or soon will. Nothing while all is well.
+    /// What an operator has to know of it at `now` (seconds since 1970): the files on disk cannot be used, or the
+    /// certificate in use has expired or soon will. Nothing while all is well.
     pub fn concern(&self, now: i64) -> Option<Concern> {
         let left = self.expires.map(|expires| expires.saturating_sub(now));
         let is_expired = left.is_some_and(|left| left <= 0);
@@ -50,7 +50,7 @@ impl CertificateStatus {
         format!("certificate {}", self.certificate)
     }
 
-    /// `expires 2026-12-01 06:00:00 UTC (in 3 days)`.
+    /// When the certificate in use expires, as reports show it: `expires 2026-12-01 06:00:00 UTC (in 3 days)`.
     pub fn expiry(&self, now: i64) -> String {
         let Some(expires) = self.expires else { return "has no expiry that can be read".to_owned() };
         let at = moment(expires);
@@ -66,7 +66,7 @@ impl CertificateStatus {
     }
 }
 
-/// `2026-12-01 06:00:00 UTC`.
+/// A time in seconds since 1970 as reports show it: `2026-12-01 06:00:00 UTC`.
 fn moment(secs: i64) -> String {
     match jiff::Timestamp::from_second(secs) {
         Ok(moment) => moment.strftime("%F %T UTC").to_string(),

@@ -42,8 +42,8 @@ struct CookieFile {
 }
 
 impl Cookies {
-    /// The keys of the state directory, rotated if that is due, or new ones. `None` where there are none and the kernel gives no
-    /// randomness: then clients get no cookies.
+    /// The keys of the state directory, rotated if that is due, or new ones. `None` where there are none and the kernel
+    /// gives no randomness: then clients get no cookies.
     pub(super) fn open(state: &mut StateDirectory, now: i64) -> Option<Self> {
         let saved = state.cookies().and_then(|octets| Self::decode(&octets, now));
         let is_new = saved.is_none();

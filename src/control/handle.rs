@@ -369,8 +369,8 @@ impl Handle {
         self.ask(|reply| Command::GiveBack(pool, reply)).await
     }
 
-    /// Reads all files again, certificates included; returns once what they say is in use. Files with errors are held, and the
-    /// report names them.
+    /// Reads all files again, certificates included; returns once what they say is in use. Files with errors are held,
+    /// and the report names them.
     ///
     /// # Errors
     /// [`ReloadError`] says why nothing changed, except for certificates.

@@ -30,13 +30,13 @@ use crate::config::{
     ToleratedDatabases, Unreadable, definitions,
 };
 
-/// A load that still fails after so many attempts holds every changed file.
+/// Maximum number of attempts: a load that still fails after them holds every changed file.
 const ATTEMPTS: usize = 32;
-/// As many files are tried once more by themselves.
+/// Maximum number of files that are tried once more by themselves.
 const RELEASES: usize = 16;
-/// As many errors are kept of one file.
+/// Maximum number of errors that are kept of one file.
 const LINES: usize = 20;
-/// As many are kept of all files that are held for the same errors, and one of each file.
+/// Maximum number of errors that are kept of all files that are held for the same errors, besides one of each file.
 const LINES_OF_ALL: usize = 20_000;
 /// Goes before the errors of files that need one that is gone.
 const GONE: &str = "the file is gone, and others need what it defined (put it back, or change them)";

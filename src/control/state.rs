@@ -214,7 +214,8 @@ impl StateDirectory {
         }
     }
 
-    /// What a file says, as `decode` reads it; nothing where it is missing, and a warning with the `consequence` where it cannot be used.
+    /// What a file says, as `decode` reads it; nothing where it is missing,
+    /// and a warning with the `consequence` where it cannot be used.
     fn decoded<T>(
         &self,
         name: &str,

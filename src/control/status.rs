@@ -468,11 +468,11 @@ pub struct CheckerStatus {
     pub started: u64,
     /// Of these, later than their time allows.
     pub late: u64,
-    /// Probes that ended without a result, for reasons that lie in this server.
+    /// Probes that ended without a result, for causes in this server or its configuration.
     pub discarded: u64,
     /// Probes that run now.
     pub in_flight: u64,
-    /// Targets whose probes give no result for such reasons.
+    /// Targets whose probes give no result, for causes in this server.
     #[serde(default)]
     pub checks: UncheckedStatus,
 }

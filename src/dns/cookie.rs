@@ -1,8 +1,9 @@
 //! Interoperable server cookies (RFC 7873, RFC 9018 section 4), and the keys that they are made with.
 //!
-//! Keys rotate in the stages of RFC 9018 section 5: a key is known as the next one before cookies are made with it, so that servers that
-//! share the keys need not rotate at the same moment, and it verifies cookies made before the rotation afterwards. Those are at
-//! most an hour old when they expire, so that a previous key ends by itself and no act is needed for it.
+//! Keys rotate in the stages of RFC 9018 section 5: a key is known as the next one before
+//! cookies are made with it, so that servers that share the keys need not rotate at the same
+//! moment, and it verifies cookies made before the rotation afterwards. Those are at most an
+//! hour old when they expire, so that a previous key ends by itself and no act is needed for it.
 
 use std::{fmt, hash::Hasher, net::IpAddr};
 
@@ -52,8 +53,8 @@ impl CookieKeys {
         cookie
     }
 
-    /// Whether `cookie` is one that these keys made for this client within the last hour. Then the client receives what is sent to
-    /// its address. The hashes are compared in constant time.
+    /// Whether `cookie` is one that these keys made for this client within the last hour. Then the client receives what
+    /// is sent to its address. The hashes are compared in constant time.
     pub fn verify(&self, client_cookie: [u8; 8], cookie: &[u8], source: IpAddr, now_secs: u32) -> bool {
         let Some((head, tail)) = cookie.split_first_chunk::<8>() else { return false };
         let Ok(tail) = <[u8; 8]>::try_from(tail) else { return false };
@@ -71,7 +72,8 @@ impl CookieKeys {
     }
 }
 
-/// Whether a time lies at most so long before another, or a little after it. Serial number arithmetic (RFC 1982): distances wrap.
+/// Whether a time lies at most so long before another, or a little
+/// after it. Serial number arithmetic (RFC 1982): distances wrap.
 fn is_within(made_secs: u32, now_secs: u32, max_age_secs: u32) -> bool {
     now_secs.wrapping_sub(made_secs) <= max_age_secs || made_secs.wrapping_sub(now_secs) <= MAX_LEAD_SECS
 }
@@ -130,7 +132,7 @@ mod tests {
             (by(&first, rotation - 10), rotation + 3590, true, "until it is an hour old"),
             (by(&first, rotation - 10), rotation + 3591, false, "and no longer"),
             (by(&first, rotation + 250), rotation + 250, true, "by a server whose clock is a little behind"),
-            (by(&first, rotation + 301), rotation + 301, false, "by somebody who has an old key"),
+            (by(&first, rotation + 301), rotation + 301, false, "by an attacker who has an old key"),
             (by(&rotated, rotation), rotation, true, "by the current key"),
         ] {
             assert_eq!(rotated.verify(client, &cookie, source, now), expected, "{why}");

@@ -71,8 +71,8 @@ impl<'m> Edns<'m> {
         if rest.is_empty() { Ok(()) } else { Err(Malformed) }
     }
 
-    /// What the reply's OPT record carries; `nsid` only where it was asked for, a cookie only where the client sent one and
-    /// `gives_cookies` says so, which is asked for such clients alone.
+    /// What the reply's OPT record carries: `nsid` if the client asked for it, and a cookie if the client sent one and
+    /// `gives_cookies` returns true. `gives_cookies` is called only if the client sent a cookie.
     pub fn echo<'e>(&'e self, nsid: &'e [u8], gives_cookies: impl FnOnce() -> bool) -> EdnsEcho<'e> {
         let nsid = if self.wants_nsid { nsid } else { &[] };
         let subnet = self.subnet.as_ref().map_or(0, |subnet| OPTION_OCTETS + subnet.octets().len());

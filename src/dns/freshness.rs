@@ -5,8 +5,9 @@ use super::{
     request::{Header, Malformed, chunk, skip_name},
 };
 
-/// Seconds for which an HTTP cache may keep this reply: the least TTL of its answers; without answers, the time for which
-/// NODATA and NXDOMAIN may be cached (RFC 2308 section 5). 0 for any other reply, and for one that cannot be read.
+/// Seconds for which an HTTP cache may keep this reply: the least TTL of its
+/// answers; without answers, the time for which NODATA and NXDOMAIN may be cached
+/// (RFC 2308 section 5). 0 for any other reply, and for one that cannot be read.
 pub fn freshness_secs(reply: &[u8]) -> u32 {
     read(reply).unwrap_or(0)
 }

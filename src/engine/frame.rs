@@ -76,8 +76,9 @@ impl<'o, 'q> Frame<'o, 'q> {
         self.is_truncated = true;
     }
 
-    /// Whether the sender is known to receive what is sent to its address: it completed a handshake, or has a server cookie of ours.
-    /// Without one, or with an invalid one, a query is answered all the same and a fresh cookie sent (RFC 7873 sections 5.2.3 to 5.2.5).
+    /// Whether the sender is known to receive what is sent to its address: it completed a handshake, or has a server
+    /// cookie of ours. Without one, or with an invalid one, a query is answered all the same and a fresh cookie sent
+    /// (RFC 7873 sections 5.2.3 to 5.2.5).
     #[cold]
     fn is_sender_proven(&self) -> bool {
         let Parsed { query: Query { transport, source, now_secs, .. }, edns, .. } = self.parsed;

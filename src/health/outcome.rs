@@ -159,9 +159,9 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether a delay of this server can cause the failure: its timeout passed while it did not run, a target that waited
-    /// for it closed the connection or reported a timeout, or the network was not up yet after a suspension. A refused
-    /// connection, or any status other than 408, always counts.
+    /// Whether a delay of this server can cause the failure: its timeout passed while it did not run, a target that
+    /// waited for it closed the connection or reported a timeout, or the network was not up yet after a suspension. A
+    /// refused connection, or any status other than 408, always counts.
     pub fn is_affected_by_delay(&self) -> bool {
         match self {
             Self::TimedOut(_) | Self::Closed | Self::Unreachable | Self::Unresolved | Self::BodyFraming => true,

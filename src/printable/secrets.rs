@@ -1,4 +1,5 @@
-//! Secrets in URLs: user information (RFC 3986 section 3.2.1), and values of parameters whose names say that they are secret.
+//! Secrets in URLs: user information (RFC 3986 section 3.2.1),
+//! and values of parameters whose names say that they are secret.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -29,8 +30,8 @@ pub fn redacted(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// Where the secrets of URLs are in a text, in order and apart from each other: for a caller that must keep lengths. Takes time
-/// in proportion to the text, whatever it holds.
+/// Where the secrets of URLs are in a text, in order and apart from each other: for a caller that must keep lengths.
+/// Takes time in proportion to the text, whatever it holds.
 pub fn secrets(text: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut without_at = 0;
@@ -47,8 +48,8 @@ pub fn secrets(text: &[u8]) -> Vec<Range<usize>> {
     found
 }
 
-/// The user information of the authority that starts at `start`, without its `@`. Up to `without_at` it is known that there is
-/// no further `@` in the URL.
+/// The user information of the authority that starts at `start`, without its `@`. An earlier search found no `@` from
+/// there to `without_at`, so that nothing is searched twice.
 fn user_information(text: &[u8], start: usize, without_at: &mut usize) -> Option<Range<usize>> {
     let rest = &text[start..];
     let last_at = |part: &[u8]| part.iter().rposition(|&octet| octet == b'@');

@@ -82,8 +82,8 @@ enum Kind {
 }
 
 impl Checker {
-    /// Reads the files that the monitor names: not for an async task. Its probes take descriptors beyond the first of each from
-    /// `further`.
+    /// Reads the files that the monitor names: not for an async task. Its
+    /// probes take descriptors beyond the first of each from `further`.
     pub(super) fn new(monitor: &Monitor, aliases: AliasAddresses, further: Arc<Semaphore>) -> Self {
         let (port, kind) = match &monitor.check {
             Check::Tcp(check) => (check.port, Ok(Kind::Tcp)),
@@ -151,8 +151,8 @@ impl Checker {
 /// Checks a target once.
 ///
 /// # Errors
-/// [`NoResult`] where the failure is, or may be, due to this process: the monitor cannot work, a resource is missing, or the process
-/// did not run for most of the time that the target had.
+/// [`NoResult`] where the failure is, or may be, due to this process: the monitor cannot work, a resource is missing,
+/// or the process did not run for most of the time that the target had.
 pub(super) async fn attempt(
     checker: &Arc<Checker>,
     key: &ProbeKey,
@@ -211,9 +211,9 @@ async fn probe(checker: &Arc<Checker>, target: &ProbeTarget, known: Option<Arc<[
     checker.probe(&literal, address).await
 }
 
-/// Probes a name's addresses side by side, so that one that hangs leaves the others their time; one after the other as far as
-/// descriptors are short. One that passes is enough. Otherwise an address that could not be probed leaves the target without a
-/// result, for it may be the one that works; else the failure that came last is reported.
+/// Probes a name's addresses side by side, so that one that hangs leaves the others their time; one after the other as
+/// far as descriptors are short. One that passes is enough. Otherwise an address that could not be probed leaves the
+/// target without a result, for it may be the one that works; else the failure that came last is reported.
 async fn probe_any(checker: &Arc<Checker>, host: String, addresses: Vec<SocketAddr>) -> Result<Pass, Trouble> {
     let mut waiting = addresses.into_iter().take(MOST_ADDRESSES);
     let mut attempts = JoinSet::new();

@@ -1,17 +1,18 @@
 //! Check history: whether the health status of a target rests on recent results.
 //!
-//! A check of each target is due once per interval. A target is **unchecked** once two due checks in a row gave no result for a
-//! reason that lies in this process ([`NoResult`]), until the next result. Rounds are counted and not time, so that nothing
-//! is reported falsely: a new target has missed none, a reload keeps the counts, and a process that was suspended, however long,
-//! misses one round of each target. Failures are results: while verdicts are frozen by a doubt every target is checked.
+//! A check of each target is due once per interval. A target is **unchecked** once two due checks in a row gave no
+//! result for a reason that lies in this process ([`NoResult`]), until the next result. Rounds are counted and not
+//! time, so that nothing is reported falsely: a new target has missed none, a reload keeps the counts, and a process
+//! that was suspended, however long, misses one round of each target. Failures are results: while verdicts are frozen
+//! by a doubt every target is checked.
 
 use std::time::Duration;
 
 use super::no_result::{ByReason, NoResult};
 
-/// So many due checks in a row without a result make a target unchecked.
+/// Number of due checks in a row without a result that makes a target unchecked.
 const MOST_MISSED: u32 = 2;
-/// A period ends once no target has been unchecked for so long: one that comes and goes is reported once.
+/// A period ends once no target has been unchecked for this time: one that comes and goes is reported once.
 const QUIET: Duration = Duration::from_secs(10);
 
 /// What is known of one target's due checks since its latest result.

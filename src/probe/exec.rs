@@ -1,8 +1,9 @@
 //! Exec: a program that ends well. No shell, next to no environment, a process group of its own.
 //!
-//! Whatever ends the probe (its end, its timeout, a reload, the server's) ends the whole group, while the group's leader is not
-//! reaped: until then no other process can have its number. A process that leaves the group (`setsid`) is not ended. What the
-//! program writes is read, so that it does not wait for us, kept up to a bound and logged at `debug` where it fails.
+//! Whatever ends the probe (its end, its timeout, a reload, the server's) ends the whole group,
+//! while the group's leader is not reaped: until then no other process can have its number. A
+//! process that leaves the group (`setsid`) is not ended. What the program writes is read, so
+//! that it does not wait for us, kept up to a bound and logged at `debug` where it fails.
 
 use std::{convert::Infallible, io, process::Stdio};
 
@@ -163,7 +164,7 @@ async fn keep(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
     }
 }
 
-/// The beginning of an output, with nothing in it that a terminal would obey.
+/// The beginning of an output, without control sequences.
 fn shown(output: &[u8]) -> String {
     output.escape_ascii().take(SHOWN_OCTETS).map(char::from).collect()
 }

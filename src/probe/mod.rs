@@ -7,9 +7,9 @@
 //! a bounded channel as [`Report`]s; verdicts are made of them in [`crate::health::Ledger`], never here.
 //!
 //! Invariants: at most one probe per [`ProbeKey`] at a time; the number of probes started in any second depends on the
-//! configuration alone, not on what the targets answer (but for a few more attempts where this process lacks a resource); a failure
-//! that may be due to a loss of this process' own time is discarded (`stopwatch`), and a target of which too many checks gave
-//! no result is reported as unchecked (`currency`).
+//! configuration alone, not on what the targets answer (but for a few more attempts where this process lacks a
+//! resource); a failure that may be due to a loss of this process' own time is discarded (`stopwatch`), and a target of
+//! which too many checks gave no result is reported as unchecked (`currency`).
 
 mod aliases;
 mod attempt;

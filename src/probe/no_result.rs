@@ -86,7 +86,8 @@ impl NoResult {
         matches!(self, Self::Descriptors | Self::Ports | Self::Memory | Self::Processes)
     }
 
-    /// Whether checks without a result for this reason make a target unchecked. The other reasons have reports of their own.
+    /// Whether checks without a result for this reason make a target
+    /// unchecked. The other reasons have reports of their own.
     pub(super) fn makes_unchecked(self) -> bool {
         !matches!(self, Self::Monitor | Self::Alias)
     }

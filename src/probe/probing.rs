@@ -77,7 +77,7 @@ impl Prober {
 /// Probing a target with a monitor.
 #[derive(Debug)]
 struct Probing {
-    /// Of the latest set.
+    /// The faults of the monitors of the latest set.
     faults: Mutex<Vec<(Box<str>, Failure)>>,
     aliases: AliasAddresses,
     /// Descriptors beyond the one of each probe.

@@ -40,8 +40,9 @@ pub(super) enum Due {
 }
 
 impl Slot {
-    /// What to do at `now` about a start that was due at `due`. Two rounds in a row are never left out. Nor is one that is late by
-    /// less than a quarter of the interval: a checker that is short of CPU would probe half as often as it is to.
+    /// What to do at `now` about a start that was due at `due`. Two rounds in a row
+    /// are never left out. Nor is one that is late by less than a quarter of the
+    /// interval: a checker that is short of CPU would probe half as often as it is to.
     pub(super) fn judge(&mut self, due: Duration, now: Duration) -> Due {
         let tolerance = (self.interval / 50).max(Duration::from_millis(50));
         let late = now.saturating_sub(due);

@@ -38,10 +38,11 @@ const COUNT_OVERDUE: Duration = Duration::from_secs(1);
 /// What a scheduler may use.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Probes at once, each of one descriptor. Enough is the sum of `timeout / interval` over all targets: below that, probes are late
-    /// when all targets hang.
+    /// Probes at once, each of one descriptor. Enough is the sum of `timeout / interval` over all targets: below that,
+    /// probes are late when all targets hang.
     pub in_flight: NonZeroUsize,
-    /// Descriptors that probes may have beyond that one: for the further addresses of names, and for the pipes of programs.
+    /// Descriptors that probes may have beyond that one: for the
+    /// further addresses of names, and for the pipes of programs.
     pub further_descriptors: usize,
 }
 
@@ -382,8 +383,8 @@ impl<J: Job> Scheduler<J> {
         }
     }
 
-    /// Notes that a check gave no result. Where the process lacks a resource, it is attempted again soon: the target keeps
-    /// its status for as long as that is missing, and must not for an interval longer.
+    /// Notes that a check gave no result. Where the process lacks a resource, it is attempted again soon: the target
+    /// keeps its status for as long as that is missing, and must not for an interval longer.
     fn end_without_result(&mut self, serial: Serial, reason: NoResult) {
         let Some(item) = self.items.get_mut(&serial) else { return };
         let attempt = item.short;
@@ -408,7 +409,8 @@ impl<J: Job> Scheduler<J> {
         self.unchecked.shift(before, item.history.unchecked());
     }
 
-    /// While all places are taken, counts the items that wait for one longer than an unchecked item has waited for a result.
+    /// While all places are taken, counts the items that wait for
+    /// one longer than an unchecked item has waited for a result.
     fn follow_overdue(&mut self) {
         let now = self.shared.now();
         let is_waiting = self.is_full() && self.due.peek().is_some_and(|Reverse((due, ..))| *due <= now);

@@ -1,11 +1,13 @@
 //! The stopwatch: gives each attempt its whole timeout, counted in time during which this process ran.
 //!
-//! A checker that was suspended or starved sees timeouts and closed connections that are its own. So the time that the process
-//! lost ([`Pulse`]) is added to the deadline, up to [`EXTENSION`] times the timeout from the start. A target that did not answer within
-//! that has failed, however busy the machine was. Only what may still be due to the loss (the process ran for less than the timeout, or a
-//! connection was closed during a loss) is attempted again at once, and once more without a conclusion it is discarded.
-//! Discarding is bounded as well: after [`MOST_STARVED`] discarded checks in a row of one target its failures count, so that starvation
-//! that lasts does not keep a dead target in service. A target that is alive passes in the meantime, since the kernel
+//! A process that was suspended or short of CPU causes timeouts and closed connections itself. So the time that the
+//! process lost ([`Pulse`]) is added to the deadline, up to [`EXTENSION`] times the timeout from the start. A target
+//! that does not answer before that deadline has failed, however busy the machine was.
+//!
+//! An attempt is inconclusive where the loss may still have caused its failure: the process ran for less than the
+//! timeout, or a connection was closed during a loss. It is repeated at once; after two inconclusive attempts the check
+//! is discarded. After [`MOST_STARVED`] discarded checks of a target in a row its failures count, so that a lasting
+//! lack of CPU does not keep a dead target in service. A target that is alive passes in the meantime: the kernel
 //! completes connections and keeps replies whether this process runs or not.
 
 use std::time::Duration;
@@ -14,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{no_result::NoResult, pulse::Pulse};
 
-/// An attempt takes at most so many times its timeout.
+/// Maximum time of an attempt, as a multiple of its timeout.
 const EXTENSION: u32 = 3;
 /// Attempts of one check.
 const ATTEMPTS: usize = 2;
@@ -30,25 +32,25 @@ pub(super) struct Stopwatch<'a> {
     starved_before: u32,
 }
 
-/// What an attempt came to.
+/// The end of an attempt.
 #[derive(Debug)]
 pub(super) struct Timed<T> {
-    /// What it ended with; `None` where its time was over.
+    /// What the attempt ended with; `None` at its timeout.
     pub(super) ended: Option<T>,
     /// From its start to its end, and never more than its timeout.
     pub(super) latency: Duration,
-    /// What it came to may be due to a loss of this process' time.
+    /// Whether the process lost time that may have caused the failure.
     is_starved: bool,
 }
 
 impl<'a> Stopwatch<'a> {
-    /// A stopwatch for a target of which so many checks in a row were discarded as starved.
+    /// A stopwatch for a target whose latest `starved_before` checks in a row were discarded as starved.
     pub(super) fn new(pulse: &'a Pulse, starved_before: u32) -> Self {
         Self { pulse, starved_before }
     }
 
-    /// Makes attempts until one is conclusive. `is_affected` says of an end whether a delay of this process can have caused it;
-    /// that an attempt's time was over always can.
+    /// Makes attempts until one is conclusive. `is_affected` says of an end whether a delay of this process can have
+    /// caused it; that an attempt's time was over always can.
     ///
     /// # Errors
     /// [`NoResult::Starved`] where none is conclusive.

@@ -1,4 +1,4 @@
-//! Counts of a scheduler, written by its tasks and read by everybody.
+//! Counts of a scheduler, written by its tasks and read by any thread.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -10,15 +10,15 @@ use super::no_result::{ByReason, NoResult};
 /// What a scheduler has done since its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
-    /// Probes started.
+    /// Number of probes started.
     pub started: u64,
     /// Of these, later than their time allows.
     pub late: u64,
     /// Rounds left out because the process slept through them, or the probe before had not yet been reported.
     pub skipped: u64,
-    /// Passes reported.
+    /// Number of passes reported.
     pub passed: u64,
-    /// Failures reported.
+    /// Number of failures reported.
     pub failed: u64,
     /// Probes that ended without a result: all of `unmade` but rounds that were left out.
     pub discarded: u64,
@@ -43,7 +43,7 @@ impl Counts {
     }
 }
 
-/// The same, as it is counted.
+/// The counters behind a [`Tally`].
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) started: AtomicU64,

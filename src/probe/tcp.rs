@@ -55,13 +55,13 @@ impl From<io::Error> for Trouble {
 }
 
 impl Trouble {
-    /// There is no randomness for an id that must not be guessed: nothing is sent.
+    /// The kernel gave no randomness for an id that must not be guessed: nothing is sent.
     pub(super) fn without_randomness(error: io::Error) -> Self {
         Self::Ours(NoResult::Internal, error)
     }
 
-    /// The trouble of a target whose addresses were probed one after the other: one that could not be probed may be the one that
-    /// works.
+    /// The trouble of a target whose addresses were probed one after the other. An address that could not be probed may
+    /// be one that works, so that the target has not failed.
     pub(super) fn and(self, later: Self) -> Self {
         match self {
             Self::Ours(..) => self,
@@ -69,8 +69,8 @@ impl Trouble {
         }
     }
 
-    /// The trouble of probing this address. The system gives one error for a lack of ports and for a lack of a source address, as of a
-    /// host without IPv6: the latter means that there is no way to the target.
+    /// The trouble of probing this address. The system has one error for "no local port left" and for "no source
+    /// address", as on a host without IPv6: the second means that there is no route to the target.
     pub(super) fn at(self, address: SocketAddr) -> Self {
         match self {
             Self::Ours(NoResult::Ports, _) if !has_source(address) => Failure::Unreachable.into(),

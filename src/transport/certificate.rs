@@ -7,8 +7,8 @@
 //! | `renewal` | failed attempts: how many, since when, which are logged |
 //! | `registry` | all certificates of the process |
 //!
-//! An attempt that fails changes nothing, and the next one follows at the next tick, until the files can be used: a pair of
-//! which only one file is new, or a directory that is not mounted yet, needs no second change.
+//! An attempt that fails changes nothing, and the next one follows at the next tick, until the files can be used: a
+//! pair of which only one file is new, or a directory that is not mounted yet, needs no second change.
 
 mod error;
 mod files;
@@ -46,18 +46,20 @@ pub struct Certificate {
     chain: PathBuf,
     key: PathBuf,
     current: ArcSwap<InUse>,
-    /// The states of the files that `current` was read from. Held while the files are read, so that one attempt is made at a time.
+    /// The states of the files that `current` was read from. Held while
+    /// the files are read, so that one attempt is made at a time.
     read: Mutex<States>,
     /// Never held during I/O.
     renewal: Mutex<Renewal>,
     is_kept_fresh: AtomicBool,
 }
 
-/// What handshakes use.
+/// The certificate that new handshakes use.
 #[derive(Debug)]
 struct InUse {
     key: Arc<CertifiedKey>,
-    /// The end of the server's own certificate (RFC 5280 section 4.1.2.5), in seconds since 1970; `None` where it cannot be read.
+    /// The end of the server's own certificate (RFC 5280 section
+    /// 4.1.2.5), in seconds since 1970; `None` where it cannot be read.
     expires: Option<i64>,
 }
 
@@ -110,8 +112,8 @@ impl Certificate {
         self.attempt(Attempt::Always)
     }
 
-    /// Reads the files if they changed since they were last read, or could not be used at the last attempt. Returns whether
-    /// there is a new certificate. The result is logged, the same error at most once an hour.
+    /// Reads the files if they changed since they were last read, or could not be used at the last attempt. Returns
+    /// whether there is a new certificate. The result is logged, the same error at most once an hour.
     ///
     /// # Errors
     /// What is wrong with which file, and the remedy; the certificate in use stays.
@@ -119,8 +121,9 @@ impl Certificate {
         self.attempt(Attempt::IfChanged)
     }
 
-    /// Refreshes this often, without end. Certificates are replaced by rename, by link and by two writes, and are in no hurry:
-    /// nothing is watched. Returns at once where that is done already, for another transport that shares the certificate.
+    /// Refreshes this often, without end. Certificates are replaced by rename, by link
+    /// and by two writes, and are in no hurry: nothing is watched. Returns at once
+    /// where that is done already, for another transport that shares the certificate.
     pub async fn keep_fresh(self: Arc<Self>, every: Duration) {
         if self.is_kept_fresh.swap(true, Relaxed) {
             return;
@@ -129,7 +132,8 @@ impl Certificate {
         loop {
             ticks.tick().await;
             let certificate = Arc::clone(&self);
-            // A file system that hangs must not hold a thread that answers. An error was logged, a panic is by its hook.
+            // A file system that hangs must not hold a thread that
+            // answers. An error was logged, a panic is by its hook.
             let _ = tokio::task::spawn_blocking(move || certificate.refresh()).await;
         }
     }

@@ -1,9 +1,10 @@
 //! The connection table: how many connections of clients there may be, and which end when there are too many.
 //!
-//! The server accepts every new connection. Where that makes too many, for one client or in all, it evicts the connections
-//! without progress for longest: an attacker that opens connections and leaves them idle loses those, and a client that
-//! connects now and asks at once is answered. Until an evicted connection has ended it counts against a second, hard bound, above
-//! which no new connection is served: so the descriptors that connections hold are bounded as well.
+//! The server accepts every new connection. Where that makes too many, for one client or in all,
+//! it evicts the connections without progress for longest: an attacker that opens connections and
+//! leaves them idle loses those, and a client that connects now and asks at once is answered.
+//! Until an evicted connection has ended it counts against a second, hard bound, above which no
+//! new connection is served: so the descriptors that connections hold are bounded as well.
 
 use std::{
     collections::HashMap,
@@ -20,13 +21,13 @@ use tokio::{
     time::Instant,
 };
 
-/// One eviction ends one in this many of the connections that may be evicted.
+/// One eviction ends 1/64 of the connections that may be evicted.
 const EVICTED_SHARE: usize = 64;
-/// Evicted connections that have not ended yet may be one in this many of all.
+/// At most 1/8 of all connections may be evicted ones that have not ended yet.
 const LEAVING_SHARE: usize = 8;
 /// How long a connection that is to end may go on writing; an evicted one, not at all: it made no progress.
 const GRACE: Duration = Duration::from_secs(1);
-/// How often, and after which rests, a part of full buffers is asked for again.
+/// How often a part of full buffers is asked for again, and the pause before each attempt.
 const ROOM_TRIES: usize = 20;
 const ROOM_REST: Duration = Duration::from_millis(10);
 
@@ -37,13 +38,14 @@ pub struct Limits {
     pub connections: usize,
     /// Connections at once from one IPv4 address or IPv6 /64.
     pub connections_per_client: usize,
-    /// The longest wait for the next whole message or request; a quarter of it while more than half of `connections` are open.
+    /// The longest wait for the next whole message or request; a
+    /// quarter of it while more than half of `connections` are open.
     pub idle: Duration,
     /// The longest time from the accepted connection to its first whole message or request, the TLS handshake included.
     pub first: Duration,
     /// The longest wait for a client to make room for more replies.
     pub write: Duration,
-    /// The longest life of an HTTPS connection; its requests in progress are still answered.
+    /// The maximum age of an HTTPS connection; its requests in progress are still answered.
     pub age: Duration,
     /// Octets that all connections together may buffer beyond the few hundred that each has anyway.
     pub buffered_octets: usize,
@@ -167,7 +169,7 @@ impl ConnectionTable {
         self.table().evict(|_| true);
     }
 
-    /// Tells every connection, and those to come, to write what it has and end.
+    /// Asks every connection, and those to come, to write what it has and end.
     pub(super) fn close(&self) {
         let mut table = self.table();
         table.is_closing = true;
@@ -289,7 +291,7 @@ impl Permit {
         self.slot.is_leaving.load(Relaxed)
     }
 
-    /// Whether it was to end for other connections.
+    /// Whether it was evicted.
     pub(super) fn was_evicted(&self) -> bool {
         self.is_leaving() && !self.connections.table().is_closing
     }
@@ -329,8 +331,9 @@ pub(super) struct Allowance {
 }
 
 impl Allowance {
-    /// Changes this part to `octets`. Where all connections would then buffer more than they may, the part stays and this is
-    /// false; connections that buffer something and made no progress for longest are evicted, so that there is room soon.
+    /// Changes this part to `octets`. Where all connections would then buffer more than
+    /// they may, the part stays and this is false; connections that buffer something
+    /// and made no progress for longest are evicted, so that there is room soon.
     pub(super) fn set(&mut self, octets: usize) -> bool {
         let buffered = &self.connections.buffered;
         if octets > self.octets {
@@ -405,7 +408,7 @@ mod tests {
         assert_eq!(table.count(), 7);
     }
 
-    /// Polls once.
+    /// Polls the future once.
     async fn futures_poll<F: Future>(mut future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
         std::future::poll_fn(|cx| std::task::Poll::Ready(future.as_mut().poll(cx))).await
     }

@@ -1,5 +1,6 @@
-//! How the descriptors that this process may open (RLIMIT_NOFILE) are shared out, so that the sum of what clients, health checks
-//! and operators may have at once stays below the limit: none of them can take the last descriptor from another.
+//! How the descriptors that this process may open (RLIMIT_NOFILE) are shared out,
+//! so that the sum of what clients, health checks and operators may have at once
+//! stays below the limit: none of them can take the last descriptor from another.
 
 /// Clients of the admin API at once, where descriptors are plenty.
 const MOST_ADMIN: u64 = 256;
@@ -7,19 +8,20 @@ const MOST_ADMIN: u64 = 256;
 const MOST_PROBES: u64 = 16_384;
 /// Clients' connections at once, where descriptors are plenty.
 const MOST_CLIENTS: u64 = 10_000;
-/// For what the process opens later and holds: event queues of the runtimes, signals, watches of files, sockets of resolvers.
+/// For what the process opens later and holds: event queues of
+/// the runtimes, signals, watches of files, sockets of resolvers.
 const OWN: u64 = 64;
 
 /// The descriptors that each part of the server may have at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Descriptors {
-    /// Connections of the admin API.
+    /// Connections of the admin API at once.
     pub admin: usize,
-    /// Health checks.
+    /// Health checks in progress at once.
     pub probes: usize,
-    /// Load polls.
+    /// Load polls in progress at once.
     pub polls: usize,
-    /// Clients' connections over TCP, TLS and HTTPS.
+    /// Clients' connections over TCP, TLS and HTTPS at once.
     pub clients: usize,
 }
 

@@ -1,10 +1,11 @@
 //! The queue of TLS handshakes: what they compute, they compute on threads of their own, one after the other.
 //!
-//! A handshake costs the server a signature, 0.1 ms with ECDSA P-256 and 5 ms with RSA-4096, for a hello that costs the client
-//! nothing. So each step of a handshake that has something to compute takes a turn. There are as many turns as threads, and
-//! these have a low scheduling weight: a flood of hellos takes processor time from other handshakes, hardly from queries and never
-//! from health checks. Turns are granted in the order of arrival. Where too many wait, of one client or in all, the
-//! handshake that has waited longest ends, so that the wait is bounded and a single client cannot keep others waiting.
+//! A handshake costs the server a signature, 0.1 ms with ECDSA P-256 and 5 ms with RSA-4096, for a hello that costs the
+//! client nothing. So each step of a handshake that has something to compute takes a turn. There are as many turns as
+//! threads, and these have a low scheduling weight: a flood of hellos takes processor time from other handshakes,
+//! hardly from queries and never from health checks. Turns are granted in the order of arrival. Where too many wait, of
+//! one client or in all, the handshake that has waited longest ends, so that the wait is bounded and a single client
+//! cannot keep others waiting.
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -3,9 +3,9 @@
 //! hickory-server hands over the request's octets; the engine answers them as on any transport; its reply is decoded and its
 //! records handed back, because hickory-server encodes replies itself. Nothing is decided here.
 //!
-//! Off by default, because hickory-server bounds less than [`super::https`] does: it takes POST requests on any path, 100 on a connection,
-//! and bounds their time, but not the number of connections, and its handshakes wait for each other. So it runs on the threads of
-//! handshakes, whose low weight keeps what it costs from everything else.
+//! Off by default, because hickory-server bounds less than [`super::https`] does: it takes POST requests on any path,
+//! 100 on a connection, and bounds their time, but not the number of connections, and its handshakes wait for each
+//! other. So it runs on the threads of handshakes, whose low weight keeps what it costs from everything else.
 
 use std::{io, net::UdpSocket as StdUdpSocket, pin::Pin, sync::Arc, time::Duration};
 
@@ -27,7 +27,7 @@ use super::{
 /// The longest wait for a connection's next request, and for the whole of it.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// The HTTP/3 listeners.
+/// The HTTP/3 listeners and the server that runs them.
 pub(super) struct Http3 {
     server: Server<Adapter>,
 }
@@ -39,7 +39,7 @@ impl std::fmt::Debug for Http3 {
 }
 
 impl Http3 {
-    /// Serves DNS over HTTP/3 on these. To be called within the tokio runtime that serves it.
+    /// Serves DNS over HTTP/3 on these sockets. To be called within the tokio runtime that serves it.
     ///
     /// # Errors
     /// A socket that tokio cannot use.

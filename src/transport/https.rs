@@ -1,8 +1,9 @@
 //! DNS over HTTPS (RFC 8484), over HTTP/1.1 and HTTP/2: one connection.
 //!
-//! hyper speaks HTTP; `request` reads what is asked, the engine answers as on any transport, `reply` is what goes back. What
-//! a client may use is bounded in number (streams), octets (headers, bodies, replies that it does not read, all from
-//! the buffers that connections share) and time. A request that is wrong gets a status and the reason, never a reset.
+//! hyper speaks HTTP; `request` reads what is asked, the engine answers as on any transport,
+//! `reply` is what goes back. What a client may use is bounded in number (streams), octets
+//! (headers, bodies, replies that it does not read, all from the buffers that connections
+//! share) and time. A request that is wrong gets a status and the reason, never a reset.
 
 mod reply;
 mod request;
@@ -32,10 +33,11 @@ use super::{
     stream::{StreamContext, answer_stream},
 };
 
-/// Requests in progress at once on an HTTP/2 connection, which is what clients take for granted (RFC 9113 section 6.5.2).
+/// Requests in progress at once on an HTTP/2 connection, which
+/// is what clients take for granted (RFC 9113 section 6.5.2).
 const CONCURRENT_STREAMS: u32 = 100;
-/// Octets of a request's line and headers together. The longest query in a GET request takes 87 KiB; of queries that
-/// clients send, none comes near the 700 octets that padding makes of most (RFC 8467).
+/// Octets of a request's line and headers together. A GET with the longest query needs 87 KiB; padded queries of
+/// clients (RFC 8467) need about 700 octets.
 const HEAD_OCTETS: u32 = 16 << 10;
 const HEADERS: usize = 64;
 /// Octets of bodies that a client may send ahead of what was read, on a stream and on a connection.

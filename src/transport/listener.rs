@@ -1,7 +1,7 @@
 //! Listeners of TCP, TLS and HTTPS: accept a connection, enter it in the connection table, serve it.
 //!
-//! One task for each listener and for each connection, on threads of their own: whatever clients do, health checks and the
-//! controller run elsewhere. When the system has no descriptor for another connection, the listener evicts
+//! One task for each listener and for each connection, on threads of their own: whatever clients do, health checks and
+//! the controller run elsewhere. When the system has no descriptor for another connection, the listener evicts
 //! connections and waits longer after each failure in a row; it never spins, fills the log or stops.
 
 use std::{
@@ -41,7 +41,8 @@ const LONGEST_REST: Duration = Duration::from_secs(1);
 /// Threads that serve connections.
 const THREADS: usize = 2;
 
-/// Stream transports that share one set of limits. Listeners are added to it; all stop together. Dropping it ends them at once.
+/// Stream transports that share one set of limits. Listeners are
+/// added to it; all stop together. Dropping it ends them at once.
 #[derive(Debug)]
 pub struct Streams {
     snapshots: Arc<ArcSwap<Snapshot>>,
@@ -57,7 +58,7 @@ pub struct Streams {
 /// The threads of connections, and those of handshakes.
 #[derive(Debug)]
 struct Runtimes {
-    /// Of `streams`.
+    /// The threads of the runtime `streams`.
     threads: Handle,
     streams: Option<Runtime>,
     handshakes: Option<Runtime>,
@@ -94,7 +95,7 @@ impl Streams {
         })
     }
 
-    /// Serves DNS over TCP on these.
+    /// Serves DNS over TCP on these listeners.
     ///
     /// # Errors
     /// A listener that tokio cannot use.
@@ -102,7 +103,7 @@ impl Streams {
         self.serve(listeners, Transport::Tcp, Protocol::Tcp)
     }
 
-    /// Serves DNS over TLS (RFC 7858) on these.
+    /// Serves DNS over TLS (RFC 7858) on these listeners.
     ///
     /// # Errors
     /// A listener that tokio cannot use.
@@ -111,7 +112,7 @@ impl Streams {
         self.serve(listeners, Transport::Tls, Protocol::Tls(tls))
     }
 
-    /// Serves DNS over HTTPS (RFC 8484) as `resource` on these.
+    /// Serves DNS over HTTPS (RFC 8484) as `resource` on these listeners.
     ///
     /// # Errors
     /// A listener that tokio cannot use.
@@ -125,7 +126,7 @@ impl Streams {
         self.serve(listeners, Transport::Https, Protocol::Https(tls, Arc::new(resource)))
     }
 
-    /// Serves DNS over HTTP/3 on these.
+    /// Serves DNS over HTTP/3 on these sockets.
     ///
     /// # Errors
     /// A socket that tokio cannot use.
@@ -173,8 +174,8 @@ impl Streams {
         self.connections.buffered_octets()
     }
 
-    /// Waits until a listener ends, which none does before [`Streams::stop`] unless it is broken: then this process no longer
-    /// answers in full and should end. Waits for ever where there are no listeners.
+    /// Waits until a listener ends, which none does before [`Streams::stop`] unless it is broken: then this process no
+    /// longer answers in full and should end. Waits for ever where there are no listeners.
     pub async fn failed(&mut self) {
         let http3_failed = async {
             match &mut self.http3 {
@@ -188,7 +189,8 @@ impl Streams {
         }
     }
 
-    /// Stops accepting, lets each connection write the answers it owes, and closes it. Takes at most the write limit and a bit.
+    /// Stops accepting, lets each connection write the answers it
+    /// owes, and closes it. Takes at most the write limit and a bit.
     pub async fn stop(mut self) {
         self.connections.close();
         self.stop.send_replace(());

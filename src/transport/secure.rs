@@ -1,9 +1,9 @@
 //! TLS for the stream transports: the handshake, within bounds, and the stream that it gives.
 //!
-//! A TLS library buffers what a client sends until a whole message of the handshake or a whole record is in, and what the client
-//! does not read. Neither is bounded by the sizes of DNS messages. So [`Metered`] counts the octets that came in and
-//! have not become a message yet: a hello has a bound, and whatever a connection holds beyond a small message is taken
-//! from the buffers that all connections share.
+//! A TLS library buffers what a client sends until a whole message of the handshake or a whole record is in, and what
+//! the client does not read. Neither is bounded by the sizes of DNS messages. So [`Metered`] counts the octets that
+//! came in and have not become a message yet: a hello has a bound, and whatever a connection holds beyond a small
+//! message is taken from the buffers that all connections share.
 
 use std::{
     io,
@@ -67,7 +67,7 @@ impl Tls {
 /// Why a handshake came to no connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoHandshake {
-    /// The client broke off, or sent something other than TLS, or too much of it.
+    /// The client closed the connection, or sent something other than TLS, or more than the bound.
     Failed,
     /// Too many handshakes waited, and it had waited longest.
     Displaced,

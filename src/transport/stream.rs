@@ -157,8 +157,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         }
     }
 
-    /// Reads until `input` starts with a whole message that has octets: one without is no progress. The time limit is for all
-    /// of it: octets that drip in do not extend it.
+    /// Reads until `input` starts with a whole message that has octets: one without is no progress. The time limit is
+    /// for all of it: octets that drip in do not extend it.
     async fn read_message(&mut self, deadline: Instant) -> Result<(), End> {
         loop {
             self.drop_empty_messages()?;

@@ -26,7 +26,7 @@ pub struct ZoneBuilder {
     /// Names and, after each, its RRsets, as the zone will have them.
     arena: Vec<u8>,
     nodes: Vec<StoredNode>,
-    /// By the hash for loads: the seed of queries may be known to whoever measures replies.
+    /// By the hash for loads: the seed of queries may be known to a client that measures reply times.
     index: HashTable<u32>,
     /// The node whose records are coming at present.
     open: (u32, DraftNode),

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::dns::{Name, Rtype};
 
-/// How many types one owner may have, as in BIND (`max-types-per-name`): every record that is added and every query for the owner
-/// looks at one type after the other.
+/// How many types one owner may have, as in BIND (`max-types-per-name`): every record that is added and every query for
+/// the owner looks at one type after the other.
 pub(super) const MOST_TYPES: usize = 100;
 /// Emptied RRsets that are kept.
 const SPARE: usize = 8;

@@ -55,7 +55,7 @@ pub enum RecordError {
     },
     /// The owner has more types of records than it may have.
     ManyTypes {
-        /// The owner.
+        /// The owner name with too many types.
         owner: Name,
     },
     /// The zone has more data than 4 GiB.

@@ -1,8 +1,8 @@
 //! The hash of names. One computed hash of a name serves every table that the name is looked up in.
 //!
-//! The seeds belong to the process. With seeds that everybody knows, a zone file of 3 MB could hold names that all fall into one
-//! run of cells, and each query for an absent name would read the whole run, on threads that all zones share. So nothing may
-//! depend on a hash across runs: not the order of anything, not an answer.
+//! The seeds belong to the process. With public seeds, a zone file of 3 MB could hold names that all fall into one run
+//! of cells, and each query for an absent name would read the whole run, on threads that all zones share. So nothing
+//! may depend on a hash across runs: not the order of anything, not an answer.
 
 use std::{hash::Hasher as _, sync::OnceLock};
 
@@ -20,7 +20,8 @@ pub(super) const LOADS: usize = 3;
 /// The seeds of this process, once the first name was hashed or they were set.
 static SEEDS_OF_PROCESS: OnceLock<[Seed; SEEDS]> = OnceLock::new();
 
-/// One seed: foldhash multiplies names by the shared part, so that a known shared part makes collisions under every own part.
+/// One seed: foldhash multiplies names by the shared part, so that
+/// a known shared part makes collisions under every own part.
 pub(super) struct Seed {
     own: u64,
     shared: SharedSeed,
@@ -40,7 +41,8 @@ impl Seed {
     }
 }
 
-/// Sets the seeds of this process, from the system's random source. Without a call they are fixed, for tests and benchmarks.
+/// Sets the seeds of this process, from the system's random source.
+/// Without a call they are fixed, for tests and benchmarks.
 ///
 /// # Errors
 /// A name was hashed or seeds were set before: the tables that exist depend on the earlier seeds, which stay in force.

@@ -4,14 +4,15 @@
 //! needs, bits of the hash, so that hardly any name is read in vain: of a million, one in two thousand or so. Where the first
 //! cell of a hash lies is known without reading any other, and so it can be fetched ahead.
 //!
-//! A search is bounded whatever the names are. No run of used cells is longer than [`LONGEST_RUN`]: names that make a longer one
-//! under the seed of queries are hashed by a spare seed. Should they make a longer one under each of those as well, which takes
-//! a writer who knows all seeds of the process, they are sorted, and a search halves the list at each step.
+//! A search is bounded whatever the names are. No run of used cells is longer than
+//! [`LONGEST_RUN`]: names that make a longer one under the seed of queries are hashed by a spare
+//! seed. Should they make a longer one under each of those as well, which takes a writer who
+//! knows all seeds of the process, they are sorted, and a search halves the list at each step.
 
 use super::hash::{SPARE, hash, hash_by};
 
-/// The longest run of used cells. A search reads one cell more at most, 2 KiB in all. Among 2^21 cells, a random seed makes a
-/// longer run once in 2^32 times: a run of k cells starts at a given cell with a probability of e^(-0.072 k).
+/// The longest run of used cells. A search reads one cell more at most, 2 KiB in all. Among 2^21 cells, a random seed
+/// makes a longer run once in 2^32 times: a run of k cells starts at a given cell with a probability of e^(-0.072 k).
 const LONGEST_RUN: usize = 512;
 
 /// Numbers from 0 on by name.
@@ -72,7 +73,8 @@ impl Index {
         }
     }
 
-    /// A number whose name probably is this one, without reading any name as a rule: `None` only where the name has no number.
+    /// A number whose name probably is this one, without reading any
+    /// name as a rule: `None` only where the name has no number.
     #[inline]
     pub(super) fn find_probable<'n>(&self, wire: &[u8], hash: u64, name_of: impl Fn(u32) -> &'n [u8]) -> Option<u32> {
         match self.table.find(hash, |_| true) {
@@ -252,7 +254,8 @@ mod tests {
                     hashes.iter().zip(0_u32..).find(|&(&other, found)| other == hash && found > number).map(|(_, found)| found)
                 });
             }
-            prop_assert_eq!(find(&table, absent, |found| hashes[found as usize] == absent), hashes.iter().position(|&hash| hash == absent).map(|at| at as u32));
+            let expected = hashes.iter().position(|&hash| hash == absent).map(|at| at as u32);
+            prop_assert_eq!(find(&table, absent, |found| hashes[found as usize] == absent), expected);
         }
     }
 
@@ -262,7 +265,8 @@ mod tests {
         (0..).map(name).filter(|name| is_chosen(name)).take(count).collect()
     }
 
-    /// What an attacker who knows `seed` makes: more names of one home cell than a run may have, in a table of 2^12 cells.
+    /// What an attacker who knows `seed` makes: more names of one
+    /// home cell than a run may have, in a table of 2^12 cells.
     fn flood(seed: usize) -> Vec<Vec<u8>> {
         let flood = chosen_names(LONGEST_RUN + 100, |name| hash_by(seed, name) & 0xfff == 0xffe);
         let others = chosen_names(2000, |name| !flood.iter().any(|other| other == name));

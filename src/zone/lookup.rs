@@ -62,7 +62,8 @@ impl<'z> Lead<'z> {
         }
     }
 
-    /// The octets that will most likely be read to follow this lead of a name with that hash: a name, and the records behind it.
+    /// The octets that will most likely be read to follow this lead
+    /// of a name with that hash: a name, and the records behind it.
     #[inline]
     pub(crate) fn octets(self, name: &LookupName, hashed: u64) -> &'z [u8] {
         match self {

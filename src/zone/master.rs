@@ -5,9 +5,9 @@
 //! `$INCLUDE` names, and so decides which files a zone may reach. Whether the records make a zone is for the zone builder to
 //! say; here an owner may lie anywhere.
 //!
-//! One run reports every error, each with its file, line and column. The work is bounded whatever the text says: eight files
-//! deep, 1,000 files, 100 errors, and what `budget` says of text, generated records and memory. The first of the bounds of
-//! `budget` that is met ends the reading.
+//! One run reports every error, each with its file, line and column. The work is bounded whatever the text says: eight
+//! files deep, 1,000 files, 100 errors, and what `budget` says of text, generated records and memory. The first of the
+//! bounds of `budget` that is met ends the reading.
 
 use std::{ops::Range, sync::Arc};
 
@@ -126,8 +126,8 @@ pub fn parse(text: &[u8], origin: &Name, default_ttl_secs: Option<u32>, include:
     MasterFile { entries, ..file }
 }
 
-/// As [`parse`], handing each record over as it is read: the list in what is returned is empty. What is read is taken from
-/// `budget`, too.
+/// As [`parse`], handing each record over as it is read: the list in
+/// what is returned is empty. What is read is taken from `budget`, too.
 pub fn parse_each(
     text: &[u8],
     origin: &Name,
@@ -450,7 +450,7 @@ fn cut(mut text: String) -> String {
     text
 }
 
-/// Checks what can be told of a whole file.
+/// Checks for the faults that are reported once for the whole file.
 fn admit(text: &[u8]) -> Result<(), Problem> {
     let start = Spot { start: 0, length: 0, line: 1 };
     if text.starts_with(b"\xef\xbb\xbf") {

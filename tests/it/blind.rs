@@ -1,4 +1,4 @@
-//! Health checks that cannot be made, or while the process hardly runs: what operators are told, and what still works.
+//! Health checks that cannot be made, or while the process hardly runs: what operators read, and what still works.
 
 use std::{
     io::{Read, Write},

@@ -1,5 +1,5 @@
-//! Files that ask for more than a server has: refused within a bound of memory, with the bound in the message, while everything
-//! else is served.
+//! Files that ask for more than a server has: refused within a bound of memory, with the bound in the message, while
+//! everything else is served.
 
 use std::{
     fs::{self, File},
@@ -9,7 +9,8 @@ use std::{
 
 use crate::harness::{LONG, Server, Site};
 
-/// What the program may have of memory, in octets. Six times as much was not enough for these files before they were bounded.
+/// What the program may have of memory, in octets. Six times as
+/// much was not enough for these files before they were bounded.
 const MEMORY: u64 = 1 << 30;
 
 /// The program with these arguments, which ends when it takes more memory.

@@ -1,4 +1,4 @@
-//! What is shown to nobody: passwords of URLs, and what the state directory holds.
+//! What is never shown: passwords of URLs, and what the state directory holds.
 
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 

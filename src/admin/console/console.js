@@ -399,7 +399,8 @@ function showRest() {
     ["freezes", count(checker.freezes)], ["probes", count(checker.started)],
     ["late", count(checker.late), checker.late ? "warn" : undefined],
     ["discarded", count(checker.discarded)], ["running", count(checker["in-flight"])],
-    ["unchecked targets", count(checker.checks ? checker.checks.unchecked : 0), checker.checks && checker.checks.unchecked ? "bad" : undefined],
+    ["unchecked targets", count(checker.checks ? checker.checks.unchecked : 0),
+      checker.checks && checker.checks.unchecked ? "bad" : undefined],
   ]);
   facts("files", [
     ["in use since", `${moment(configuration.loaded)} (${ago(configuration.loaded)})`],

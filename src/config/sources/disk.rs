@@ -176,7 +176,8 @@ pub(super) fn read_directory(root: &Path, files: &mut Vec<SourceFile>, footprint
     for place in found {
         let ReadFile { file, trace } =
             read_place(&place, role_of(&place.path), &Bound::of_zone_file(left.min(LARGEST_FILE)));
-        // The first file that does not fit any more ends the reading: which files are read must not depend on which are small.
+        // The first file that does not fit any more ends the reading:
+        // which files are read must not depend on which are small.
         let is_too_much = left < LARGEST_FILE && file.content == Err(Unreadable::TooLarge);
         left = if is_too_much { 0 } else { left - file.octets().len() as u64 };
         files.push(file);

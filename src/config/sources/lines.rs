@@ -1,5 +1,5 @@
-//! Where the lines of a file start, found by counting line feeds from the nearest mark. There is a mark for each 4 KiB: a start for
-//! each line of 64 MiB of empty lines would take 256 MiB.
+//! Where the lines of a file start, found by counting line feeds from the nearest mark. There is a mark for each 4 KiB:
+//! a start for each line of 64 MiB of empty lines would take 256 MiB.
 
 /// How many octets lie between two marks.
 const BLOCK: usize = 4096;

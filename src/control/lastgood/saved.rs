@@ -145,8 +145,8 @@ pub(in crate::control) fn write(set: &LastGood, home: &Home, to: impl Write) -> 
     to.inner.flush()
 }
 
-/// Reads a set of `home` from the octets of its file. Each file's content is taken from their end, so that hardly more than the set
-/// is in memory at any time.
+/// Reads a set of `home` from the octets of its file. Each file's content is taken from their end, so that hardly more
+/// than the set is in memory at any time.
 ///
 /// # Errors
 /// [`SavedError`] says why it is not used.

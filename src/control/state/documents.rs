@@ -1,5 +1,5 @@
-//! What the files of the state directory say: aliases, ramps and holders, recoveries. Each is a JSON object with a `version`;
-//! one of another version is refused as a whole.
+//! What the files of the state directory say: aliases, ramps and holders, recoveries. Each is a JSON object with a
+//! `version`; one of another version is refused as a whole.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -20,9 +20,9 @@ const ALIAS_TOLERANCE_SECS: i64 = 300;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct SavedAlias {
-    /// The alias.
+    /// The name of the alias.
     pub name: String,
-    /// Its addresses.
+    /// The addresses that the alias stood for.
     pub addresses: Vec<IpAddr>,
     /// When it was last resolved, in seconds since 1970.
     pub resolved: i64,
@@ -35,7 +35,7 @@ struct AliasFile {
     aliases: Vec<SavedAlias>,
 }
 
-/// Ramps and holders.
+/// The file of ramps, and of the members that hold the clients of failover pools.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct FeedbackFile {

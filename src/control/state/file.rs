@@ -12,8 +12,8 @@ use crate::files::with_spare_descriptors;
 /// The server's user alone.
 const MODE: u32 = 0o600;
 
-/// Replaces a file by one of mode 0600 that is whole and on the disk, with what `write` writes. Where that fails, the old one
-/// stays and nothing is left over.
+/// Replaces a file by one of mode 0600 that is whole and on the disk, with what `write` writes. Where that fails, the
+/// old one stays and nothing is left over.
 pub(super) fn replace_by(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let name = path.file_name().ok_or_else(|| io::Error::other("not a file name"))?.to_string_lossy();
     let temporary = path.with_file_name(temporary_name(&name, std::process::id()));

@@ -63,8 +63,8 @@ pub(super) struct Pair {
     pub states: States,
 }
 
-/// Reads both files. Where they change meanwhile, both are read again, so that a pair in the middle of its replacement is
-/// not used.
+/// Reads both files. Where they change meanwhile, both are read again,
+/// so that a pair in the middle of its replacement is not used.
 pub(super) fn read_pair(chain: &Path, key: &Path) -> Result<Pair, CertificateError> {
     let mut read = read_once(chain, key);
     for _ in 1..READINGS {

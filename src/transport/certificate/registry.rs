@@ -22,17 +22,18 @@ impl Certificates {
         Ok(certificate)
     }
 
-    /// Whether there are none.
+    /// Whether no certificate is registered.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Reads all files now, because an operator asked for it. Returns what is wrong, one line each. Blocks on the file system.
+    /// Reads all files now, because an operator asked for it. Returns
+    /// what is wrong, one line each. Blocks on the file system.
     pub fn reload(&self) -> Vec<String> {
         self.0.iter().filter_map(|certificate| certificate.reload().err()).map(|error| error.line()).collect()
     }
 
-    /// The state of each. Does no I/O.
+    /// The state of each certificate. Does no I/O.
     pub fn states(&self) -> Vec<CertificateState> {
         self.0.iter().map(|certificate| certificate.state()).collect()
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// A failure that goes on is logged again after this.
 const LOG_AGAIN: Duration = Duration::from_secs(3600);
-/// As many different errors are remembered as logged.
+/// Maximum number of different errors that are remembered as logged.
 const REMEMBERED: usize = 16;
 
 /// Why the files on disk are not in use.
@@ -16,11 +16,11 @@ pub struct RenewalFailure {
     pub since: i64,
 }
 
-/// The attempts since the start.
+/// The attempts to read the certificate since the start.
 #[derive(Debug, Default)]
 pub(super) struct Renewal {
     pub(super) failure: Option<RenewalFailure>,
-    /// Attempts that failed.
+    /// Number of attempts that failed.
     pub(super) failures: u64,
     /// The errors since the last success, and when each was logged last.
     logged: Vec<(String, Instant)>,
@@ -33,8 +33,8 @@ impl Renewal {
         self.failure.take().is_some()
     }
 
-    /// An attempt failed at `now`, which is `unix_secs`. Returns whether that is to be logged: each different error once, and
-    /// again after an hour.
+    /// An attempt failed at `now`, which is `unix_secs`. Returns whether that is to be logged: each different error
+    /// once, and again after an hour.
     pub(super) fn failed(&mut self, error: String, now: Instant, unix_secs: i64) -> bool {
         self.failures += 1;
         let since = self.failure.as_ref().map_or(unix_secs, |failure| failure.since);

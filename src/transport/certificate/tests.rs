@@ -75,7 +75,8 @@ fn pem(text: &str) -> rustls::pki_types::CertificateDer<'static> {
 fn a_certificate_that_could_not_be_read_once_is_read_again_without_another_change() {
     let site = Site::new();
     let certificate = site.load();
-    // A directory that cannot be entered for a while: neither file changes meanwhile. Root may enter any, so that a link stands for it.
+    // A directory that cannot be entered for a while: neither file changes
+    // meanwhile. Root may enter any, so that a link stands for it.
     let renewed = Made::new();
     site.write(&renewed);
     let away = site.folder.path().join("away.pem");

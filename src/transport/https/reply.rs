@@ -54,8 +54,8 @@ impl Reply {
     }
 }
 
-/// For how long HTTP caches may keep the reply. One that a service chose for this client is no other client's: a shared cache
-/// knows nothing of client subnets.
+/// For how long HTTP caches may keep the reply. One that a service chose for this client is no other client's: a shared
+/// cache knows nothing of client subnets.
 fn cache_control(octets: &[u8], tally: &Tally) -> HeaderValue {
     let is_private = if tally.service.is_some() { "private, " } else { "" };
     let text = format!("{is_private}max-age={}", freshness_secs(octets));

@@ -1,7 +1,8 @@
-//! What a request asks (RFC 8484 section 4.1): a query in the `dns` parameter of a GET request, or in the body of a POST request.
+//! What a request asks (RFC 8484 section 4.1): a query in the `dns`
+//! parameter of a GET request, or in the body of a POST request.
 //!
-//! `Accept` is not looked at: the client takes `application/dns-message` whatever it says (section 4.2.1), and there is no other
-//! form to choose.
+//! `Accept` is not looked at: the client takes `application/dns-message` whatever it says (section 4.2.1), and there is
+//! no other form to choose.
 
 use data_encoding::BASE64URL_NOPAD;
 use http_body_util::BodyExt;
@@ -27,13 +28,13 @@ const DISCARDED_OCTETS: usize = 128 << 10;
 /// Where the query is.
 #[derive(Debug, PartialEq, Eq)]
 enum Wanted {
-    /// Here, decoded.
+    /// The query of a GET request, decoded.
     Query(Vec<u8>),
-    /// In the body.
+    /// The query is in the body of the request.
     Body,
 }
 
-/// A status in place of a reply, with one sentence for whoever reads it.
+/// A status in place of a reply, with one sentence that explains it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Refusal {
     status: StatusCode,
@@ -78,7 +79,8 @@ impl Refusal {
     }
 }
 
-/// Reads a request to the resource at `path`: the DNS message that it brings, after it has taken its share of the buffers.
+/// Reads a request to the resource at `path`: the DNS message
+/// that it brings, after it has taken its share of the buffers.
 ///
 /// # Errors
 /// The status that says what is wrong.
@@ -139,7 +141,7 @@ fn is_dns_message(headers: &HeaderMap) -> bool {
 async fn read_body(mut body: Incoming, share: &mut BufferShare) -> Result<Vec<u8>, Refusal> {
     let mut message = Vec::new();
     while let Some(frame) = body.frame().await {
-        // The status has no reader: the request broke off.
+        // No client reads this status: the request ended early.
         let frame = frame.map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "the body ended early"))?;
         let piece: Bytes = frame.into_data().unwrap_or_default();
         let octets = message.len() + piece.len();

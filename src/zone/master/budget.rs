@@ -1,9 +1,9 @@
-//! Bounds on what master files ask for: text to read, records to generate, memory for records. A line of a few octets can ask
-//! for all of it, by `$INCLUDE` and `$GENERATE`.
+//! Bounds on what master files ask for: text to read, records to generate, memory for records. A line of a few octets
+//! can ask for all of it, by `$INCLUDE` and `$GENERATE`.
 //!
 //! Each zone has a budget, and so have all zones of a load together. Whatever is taken is taken from both.
 
-/// What is bounded.
+/// A resource that loading master files takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Resource {
     /// Octets of text. A file counts as often as it is included, a generated record as it would be written.
@@ -23,12 +23,12 @@ pub(super) struct Excess {
     pub(super) resource: Resource,
     /// Whether it is the bound on all zones of the load, and not that on the zone.
     pub(super) is_of_load: bool,
-    /// The bound.
+    /// The bound that would be passed, in the unit of the resource.
     limit: u64,
 }
 
 impl Excess {
-    /// What is wrong.
+    /// The sentence that reports the bound.
     pub(super) fn message(self) -> String {
         const COUNTED: &str = "a file counts once for each $INCLUDE";
         let limit = self.limit;
@@ -50,7 +50,7 @@ impl Excess {
         }
     }
 
-    /// How to fix it.
+    /// The remedy that an operator reads.
     pub(super) fn help(self) -> &'static str {
         match (self.resource, self.is_of_load) {
             (Resource::Text, false) => "include each file once, or split the zone",
@@ -105,18 +105,18 @@ pub struct Budget {
 impl Budget {
     const NOTHING: Limits = Limits { text_octets: 0, generated: 0, records_octets: 0 };
 
-    /// Of all zones of a load: 1 GiB of text, 2^24 generated records, 2 GiB of memory for records.
+    /// The budget of all zones of a load: 1 GiB of text, 2^24 generated records, 2 GiB of memory for records.
     pub fn of_load() -> Self {
         Self::new(1 << 30, 1 << 24, 2 << 30)
     }
 
-    /// Of one zone: 256 MiB of text, 2^20 generated records, 1 GiB of memory for records.
+    /// The budget of one zone: 256 MiB of text, 2^20 generated records, 1 GiB of memory for records.
     pub(super) fn of_zone() -> Self {
         Self::new(256 << 20, 1 << 20, 1 << 30)
     }
 
-    /// Of so many octets of text, generated records and octets of memory for records. A file counts as often as it is included, a
-    /// record as its owner, its rdata and 64 octets.
+    /// A budget of octets of text, of generated records, and of octets of memory for records. A file counts once for
+    /// each `$INCLUDE`, a record as its owner, its rdata and 64 octets.
     pub fn new(text_octets: u64, generated: u64, records_octets: u64) -> Self {
         let limits = Limits { text_octets, generated, records_octets };
         Self { limits, taken: Self::NOTHING, is_passed: false }
