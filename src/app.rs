@@ -125,7 +125,7 @@ pub fn serve(locations: Locations, colours: Colours, announce: &mut dyn FnMut(&s
             handle.stop().await;
             return Ok(());
         }
-        let limits = Limits { connections: shares.clients, ..Limits::default() };
+        let limits = Limits::of_connections(shares.clients);
         let streams =
             Streams::new(handle.published(), &counters, limits).map_err(system("start the stream threads"))?;
         let mut server = Server::start(sockets, streams, office, &settings, &cores, &handle, &counters)?;
@@ -229,12 +229,7 @@ impl HttpsSockets {
     fn bind(settings: &HttpsSettings, listeners: &[TcpListener]) -> Result<Self, ServeError> {
         let datagrams = if settings.h3 { listeners } else { &[] };
         let datagrams = transport::bind_datagrams(datagrams).map_err(ServeError::Bind)?;
-        let port = listeners.first().and_then(|listener| listener.local_addr().ok()).map(|address| address.port());
-        let resource = HttpsResource {
-            path: settings.path.clone(),
-            http1: settings.http1,
-            http3_port: port.filter(|_| settings.h3),
-        };
+        let resource = HttpsResource { path: settings.path.clone(), http1: settings.http1 };
         Ok(Self { resource, datagrams })
     }
 

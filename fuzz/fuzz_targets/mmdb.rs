@@ -17,5 +17,4 @@ fuzz_target!(|bytes: &[u8]| {
         let said = &databases.lookup(run.first).location;
         assert_eq!(&areas[place.area.0 as usize], said);
     }
-    atlas.fold(&vec![0; atlas.area_count()]);
 });

@@ -51,6 +51,19 @@ pub struct Limits {
     pub buffered_octets: usize,
 }
 
+impl Limits {
+    /// The default ones, for this many connections at once: one client has a fifth of them at most.
+    pub fn of_connections(connections: usize) -> Self {
+        let limits = Self::default();
+        let connections = connections.min(limits.connections);
+        Self {
+            connections,
+            connections_per_client: limits.connections_per_client.min(connections / 5).max(1),
+            ..limits
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -103,6 +116,11 @@ struct Slot {
     buffered: AtomicUsize,
     /// Whether the last octets that it wanted of them were refused.
     is_refused: AtomicBool,
+    /// Requests of HTTP that have begun.
+    requests: AtomicU64,
+    /// Replies of HTTP that wait to be written, and since when none of them was, in milliseconds from `ConnectionTable::started`.
+    unsent: AtomicUsize,
+    unsent_since_ms: AtomicU64,
 }
 
 impl ConnectionTable {
@@ -146,6 +164,9 @@ impl ConnectionTable {
             leave: Notify::new(),
             buffered: AtomicUsize::new(0),
             is_refused: AtomicBool::new(false),
+            requests: AtomicU64::new(0),
+            unsent: AtomicUsize::new(0),
+            unsent_since_ms: AtomicU64::new(0),
         });
         let mut table = self.table();
         if table.clients.get(&client).is_some_and(|&count| count >= self.limits.connections_per_client) {
@@ -274,6 +295,30 @@ impl Permit {
         self.connections.started + Duration::from_millis(self.slot.progress_ms.load(Relaxed))
     }
 
+    /// The head of a request is complete.
+    pub(super) fn begin_request(&self) {
+        self.slot.requests.fetch_add(1, Relaxed);
+    }
+
+    /// How many requests have begun.
+    pub(super) fn requests(&self) -> u64 {
+        self.slot.requests.load(Relaxed)
+    }
+
+    /// A reply waits to be written from now on, until the value is dropped.
+    pub(super) fn unsent(self: &Arc<Self>) -> Unsent {
+        if self.slot.unsent.fetch_add(1, Relaxed) == 0 {
+            self.slot.unsent_since_ms.store(self.connections.now_ms(), Relaxed);
+        }
+        Unsent { permit: Arc::clone(self) }
+    }
+
+    /// Since when replies wait and none is written; `None` where none waits.
+    pub(super) fn unsent_since(&self) -> Option<Instant> {
+        let since = Duration::from_millis(self.slot.unsent_since_ms.load(Relaxed));
+        (self.slot.unsent.load(Relaxed) > 0).then(|| self.connections.started + since)
+    }
+
     /// The longest wait for the next message.
     pub(super) fn idle(&self) -> Duration {
         let limits = &self.connections.limits;
@@ -309,6 +354,20 @@ impl Permit {
     /// An allowance for buffers, empty at first.
     pub(super) fn allowance(&self) -> Allowance {
         Allowance { connections: Arc::clone(&self.connections), slot: Arc::clone(&self.slot), octets: 0 }
+    }
+}
+
+/// A reply that waits to be written.
+#[derive(Debug)]
+pub(super) struct Unsent {
+    permit: Arc<Permit>,
+}
+
+impl Drop for Unsent {
+    fn drop(&mut self) {
+        let slot = &self.permit.slot;
+        slot.unsent_since_ms.store(self.permit.connections.now_ms(), Relaxed);
+        slot.unsent.fetch_sub(1, Relaxed);
     }
 }
 

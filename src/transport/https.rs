@@ -10,12 +10,7 @@ mod request;
 
 use std::{convert::Infallible, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
-use hyper::{
-    Request, Response,
-    body::Incoming,
-    header::{ALT_SVC, HeaderValue},
-    service::service_fn,
-};
+use hyper::{Method, Request, Response, body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -57,19 +52,12 @@ pub struct HttpsResource {
     pub path: Box<str>,
     /// Whether HTTP/1.1 is spoken beside HTTP/2.
     pub http1: bool,
-    /// The UDP port of HTTP/3, which replies then tell clients of (RFC 7838).
-    pub http3_port: Option<u16>,
 }
 
 impl HttpsResource {
     /// The protocols to offer in the handshake (ALPN), best first.
     pub fn protocols(&self) -> &'static [&'static [u8]] {
         if self.http1 { &[b"h2", b"http/1.1"] } else { &[b"h2"] }
-    }
-
-    fn alternative(&self) -> Option<HeaderValue> {
-        let text = format!("h3=\":{}\"", self.http3_port?);
-        HeaderValue::from_str(&text).ok()
     }
 }
 
@@ -87,7 +75,8 @@ pub(super) async fn serve_https(
         Exchange { source, context: Arc::clone(context), resource: Arc::clone(resource), permit: Arc::clone(permit) };
     let builder = builder(resource);
     let service = service_fn(move |request| exchange.clone().answer(request));
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let stream = TokioIo::new(stream.counting_requests(permit));
+    let mut connection = pin!(builder.serve_connection(stream, service));
     let deadline = Deadline { first, oldest: opened + permit.limits().age };
     loop {
         tokio::select! {
@@ -145,7 +134,8 @@ impl Deadline {
     /// The next moment at which the connection may have to end.
     fn due(&self, permit: &Permit) -> Instant {
         let due = if permit.has_progressed() { permit.last_progress() + permit.idle() } else { self.first };
-        due.min(self.oldest)
+        let unsent = permit.unsent_since().map(|since| since + permit.limits().write);
+        unsent.map_or(due, |unsent| due.min(unsent)).min(self.oldest)
     }
 }
 
@@ -160,14 +150,15 @@ struct Exchange {
 
 impl Exchange {
     async fn answer(self, request: Request<Incoming>) -> Result<Response<ReplyBody>, Infallible> {
+        let is_head = request.method() == Method::HEAD;
+        self.permit.begin_request();
         let mut response = match self.reply(request).await {
             Ok(reply) => reply.into_response(),
             Err(refusal) => refusal.into_response(),
         };
-        self.permit.made_progress();
         self.context.recorder.responded(response.status().as_u16());
-        if let Some(alternative) = self.resource.alternative() {
-            response.headers_mut().insert(ALT_SVC, alternative);
+        if is_head {
+            response.body_mut().leave_out();
         }
         Ok(response)
     }
@@ -175,9 +166,10 @@ impl Exchange {
     async fn reply(&self, request: Request<Incoming>) -> Result<Reply, Refusal> {
         let mut share = BufferShare { allowance: self.permit.allowance() };
         share.hold(0).await?;
-        let is_head = request.method() == hyper::Method::HEAD;
         let reading = request::read(request, &self.resource.path, &mut share);
-        let message = timeout(self.permit.limits().idle, reading).await.map_err(|_| Refusal::BODY_TOO_LATE)??;
+        let message = timeout(self.permit.limits().idle, reading).await.map_err(|_| Refusal::BODY_TOO_LATE)?;
+        self.permit.made_progress();
+        let message = message?;
         let mut recorder = self.context.recorder.share();
         let mut answered = None;
         answer_stream(&self.context, &mut recorder, &message, self.source, |octets, tally| {
@@ -188,7 +180,7 @@ impl Exchange {
         drop(message);
         share.hold(octets.len()).await?;
         let permit = Arc::clone(&self.permit);
-        Ok(Reply { octets, tally, is_head, recorder, share, permit })
+        Ok(Reply { octets, tally, recorder, share, permit })
     }
 }
 

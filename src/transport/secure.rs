@@ -21,17 +21,19 @@ use tokio::{
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
 use super::{
-    connections::{Allowance, client_of},
+    connections::{Allowance, Permit, client_of},
     handshakes::Handshakes,
 };
 
-/// The longest handshake, in octets from the client. A hello with post-quantum key shares has about 1,800.
-const HANDSHAKE_OCTETS: usize = 16 << 10;
+/// The longest hello, in octets. One with post-quantum key shares has about 1,800.
+const HELLO_OCTETS: usize = 16 << 10;
 /// The most octets between two deliveries of plaintext: two records of the greatest length (RFC 8446 section 5.2), and
 /// what was read ahead of them.
 const RECORD_OCTETS: usize = 40 << 10;
 /// Octets that a connection may hold without a part of the shared buffers.
 const SMALL_OCTETS: usize = 2 << 10;
+/// The most that HTTP keeps of a head that is not complete.
+const UNFINISHED_OCTETS: usize = 48 << 10;
 /// The most that waits, encrypted, for the client to read it.
 const UNSENT_OCTETS: usize = 16 << 10;
 
@@ -53,14 +55,27 @@ impl Tls {
         source: IpAddr,
         allowance: Allowance,
     ) -> Result<SecureStream, NoHandshake> {
-        let metered = Metered { stream, held: 0, bound: HANDSHAKE_OCTETS, is_stalled: false, allowance };
-        let hello = LazyConfigAcceptor::new(Acceptor::default(), metered).await.map_err(|_| NoHandshake::Failed)?;
+        let metered = Metered {
+            stream,
+            held: 0,
+            bound: HELLO_OCTETS,
+            unfinished: 0,
+            is_unfinished_counted: false,
+            is_stalled: false,
+            allowance,
+        };
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), metered);
+        let mut hello = hello.await.map_err(|_| NoHandshake::Failed)?;
         let config = Arc::clone(&self.config);
-        let handshake = hello.into_stream_with(config, |session| session.set_buffer_limit(Some(UNSENT_OCTETS)));
+        // What follows the hello may come with the client's first messages behind it.
+        hello.io.bound = RECORD_OCTETS;
+        // The signature is computed when the stream is made: within the step, not here.
+        let handshake = async move {
+            hello.into_stream_with(config, |session| session.set_buffer_limit(Some(UNSENT_OCTETS))).await
+        };
         let driven = self.handshakes.drive(client_of(source), handshake).await;
-        let mut tls = driven.ok_or(NoHandshake::Displaced)?.map_err(|_| NoHandshake::Failed)?;
-        tls.get_mut().0.bound = RECORD_OCTETS;
-        Ok(SecureStream { tls })
+        let tls = driven.ok_or(NoHandshake::Displaced)?.map_err(|_| NoHandshake::Failed)?;
+        Ok(SecureStream { tls, requests: None })
     }
 }
 
@@ -77,9 +92,36 @@ pub(super) enum NoHandshake {
 #[derive(Debug)]
 pub(super) struct SecureStream {
     tls: TlsStream<Metered>,
+    requests: Option<Requests>,
+}
+
+/// Counts the plaintext that has not become a request: HTTP buffers a head until it is complete.
+#[derive(Debug)]
+struct Requests {
+    permit: Arc<Permit>,
+    /// How many had begun when plaintext was last delivered.
+    begun: u64,
 }
 
 impl SecureStream {
+    /// The same stream, whose plaintext counts until a request of `permit` begins.
+    pub(super) fn counting_requests(self, permit: &Arc<Permit>) -> Self {
+        Self { requests: Some(Requests { permit: Arc::clone(permit), begun: 0 }), ..self }
+    }
+
+    fn meter_delivered(&mut self, octets: usize) -> io::Result<()> {
+        let metered = self.tls.get_mut().0;
+        if let Some(requests) = &mut self.requests {
+            let begun = requests.permit.requests();
+            if begun != requests.begun {
+                (requests.begun, metered.unfinished) = (begun, 0);
+            }
+            // Beyond it are frames that nothing keeps.
+            metered.unfinished = (metered.unfinished + octets).min(UNFINISHED_OCTETS);
+        }
+        metered.delivered()
+    }
+
     /// Counts what waits to be sent once it begins or ceases to wait.
     fn meter_unsent(&mut self) -> io::Result<()> {
         let (metered, session) = self.tls.get_mut();
@@ -96,8 +138,9 @@ impl AsyncRead for SecureStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.tls).poll_read(cx, buf))?;
-        if buf.filled().len() > before {
-            self.tls.get_mut().0.delivered()?;
+        let octets = buf.filled().len() - before;
+        if octets > 0 {
+            self.meter_delivered(octets)?;
         }
         Poll::Ready(Ok(()))
     }
@@ -129,6 +172,9 @@ struct Metered {
     held: usize,
     /// The most that `held` may be.
     bound: usize,
+    /// Octets of plaintext that have not become a request.
+    unfinished: usize,
+    is_unfinished_counted: bool,
     /// Whether encrypted octets wait for the client to read them.
     is_stalled: bool,
     allowance: Allowance,
@@ -146,7 +192,7 @@ impl Metered {
     fn delivered(&mut self) -> io::Result<()> {
         let was_counted = self.held > SMALL_OCTETS;
         self.held = 0;
-        if was_counted { self.count() } else { Ok(()) }
+        if was_counted || self.is_unfinished_counted || self.unfinished > SMALL_OCTETS { self.count() } else { Ok(()) }
     }
 
     /// Takes from the shared buffers what this connection holds now.
@@ -154,7 +200,9 @@ impl Metered {
         // Buffers that grow by doubling hold up to twice of what is in them.
         let held = if self.held > SMALL_OCTETS { 2 * self.held } else { 0 };
         let unsent = if self.is_stalled { UNSENT_OCTETS } else { 0 };
-        if self.allowance.set(held + unsent) { Ok(()) } else { Err(io::ErrorKind::OutOfMemory.into()) }
+        self.is_unfinished_counted = self.unfinished > SMALL_OCTETS;
+        let unfinished = if self.is_unfinished_counted { 2 * self.unfinished } else { 0 };
+        if self.allowance.set(held + unsent + unfinished) { Ok(()) } else { Err(io::ErrorKind::OutOfMemory.into()) }
     }
 }
 

@@ -38,7 +38,7 @@ async fn certificate_files_that_cannot_be_used_are_a_concern_until_a_reload_find
     let concerns_now = concerns(&site).await;
     let concern = concerns_now.iter().find(|concern| is_about_certificates(concern)).unwrap();
     for part in [
-        "certificate files chain.pem cannot be used since 20",
+        "chain.pem cannot be used since 20",
         "key.pem: no private key in it",
         "the certificate read before stays in use and expires 2098-01-01",
     ] {

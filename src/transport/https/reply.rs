@@ -17,7 +17,10 @@ use super::BufferShare;
 use crate::{
     dns::freshness_secs,
     engine::Tally,
-    transport::{connections::Permit, counters::Recorder},
+    transport::{
+        connections::{Permit, Unsent},
+        counters::Recorder,
+    },
 };
 
 /// The media type of queries and replies (RFC 8484 section 6).
@@ -27,8 +30,6 @@ pub(super) const MEDIA_TYPE: &str = "application/dns-message";
 pub(super) struct Reply {
     pub(super) octets: Vec<u8>,
     pub(super) tally: Tally,
-    /// Whether the client wants the headers alone.
-    pub(super) is_head: bool,
     pub(super) recorder: Recorder,
     pub(super) share: BufferShare,
     pub(super) permit: Arc<Permit>,
@@ -36,15 +37,10 @@ pub(super) struct Reply {
 
 impl Reply {
     pub(super) fn into_response(self) -> Response<ReplyBody> {
-        let Self { octets, tally, is_head, mut recorder, share, permit } = self;
+        let Self { octets, tally, recorder, share, permit } = self;
         let (length, control) = (octets.len(), cache_control(&octets, &tally));
-        let body = if is_head {
-            recorder.answered(&tally);
-            ReplyBody::default()
-        } else {
-            let octets = Bytes::from_owner(CountedBody { octets, _share: share });
-            ReplyBody { octets: Some(octets), send_recorder: Some(SendRecorder { recorder, tally, permit }) }
-        };
+        let octets = Bytes::from_owner(CountedBody { octets, _share: share, _unsent: permit.unsent() });
+        let body = ReplyBody { octets: Some(octets), send_recorder: Some(SendRecorder { recorder, tally }) };
         let mut response = Response::new(body);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
@@ -67,6 +63,7 @@ fn cache_control(octets: &[u8], tally: &Tally) -> HeaderValue {
 struct CountedBody {
     octets: Vec<u8>,
     _share: BufferShare,
+    _unsent: Unsent,
 }
 
 impl AsRef<[u8]> for CountedBody {
@@ -86,13 +83,22 @@ pub(in crate::transport) struct ReplyBody {
 struct SendRecorder {
     recorder: Recorder,
     tally: Tally,
-    permit: Arc<Permit>,
 }
 
 impl ReplyBody {
     /// A sentence for people.
     pub(super) fn text(text: &'static str) -> Self {
         Self { octets: Some(Bytes::from_static(text.as_bytes())), send_recorder: None }
+    }
+}
+
+impl ReplyBody {
+    /// Leaves the headers alone, which is all that a HEAD request wants (RFC 9110 section 9.3.2).
+    pub(super) fn leave_out(&mut self) {
+        self.octets = None;
+        if let Some(SendRecorder { mut recorder, tally }) = self.send_recorder.take() {
+            recorder.answered(&tally);
+        }
     }
 }
 
@@ -104,9 +110,8 @@ impl Body for ReplyBody {
         mut self: Pin<&mut Self>,
         _cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        if let Some(SendRecorder { mut recorder, tally, permit }) = self.send_recorder.take() {
+        if let Some(SendRecorder { mut recorder, tally }) = self.send_recorder.take() {
             recorder.answered(&tally);
-            permit.made_progress();
         }
         Poll::Ready(self.octets.take().map(|octets| Ok(Frame::data(octets))))
     }

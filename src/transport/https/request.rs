@@ -10,7 +10,7 @@ use hyper::{
     Method, Request, Response, StatusCode, Version,
     body::{Bytes, Incoming},
     header::{ACCEPT, ALLOW, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, RETRY_AFTER},
-    http::request::Parts,
+    http::{request::Parts, uri::Authority},
 };
 
 use super::{
@@ -101,7 +101,7 @@ pub(super) async fn read(request: Request<Incoming>, path: &str, share: &mut Buf
 }
 
 fn read_head(head: &Parts, path: &str) -> Result<Wanted, Refusal> {
-    if head.version == Version::HTTP_11 && head.headers.get_all(HOST).iter().count() != 1 {
+    if head.version == Version::HTTP_11 && !has_host(&head.headers) {
         return Err(Refusal::new(
             StatusCode::BAD_REQUEST,
             "an HTTP/1.1 request has one Host header (RFC 9112 section 3.2)",
@@ -118,6 +118,12 @@ fn read_head(head: &Parts, path: &str) -> Result<Wanted, Refusal> {
         }
         _ => Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "use GET or POST")),
     }
+}
+
+fn has_host(headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
+    host.is_empty() || host.to_str().is_ok_and(|host| host.parse::<Authority>().is_ok())
 }
 
 /// The query in `dns=`, in base64url without padding (RFC 8484 section 6).

@@ -67,7 +67,7 @@ async fn kdig_is_answered_over_https_with_edns_as_the_engine_wrote_it() {
     });
     snapshots.store(Arc::new(snapshot));
     let mut streams = Streams::new(&snapshots, &counters, Limits::default()).unwrap();
-    let resource = HttpsResource { path: "/dns-query".into(), http1: true, http3_port: None };
+    let resource = HttpsResource { path: "/dns-query".into(), http1: true };
     let config = certificate.server_config(resource.protocols()).unwrap();
     streams.serve_https(listeners, config, resource).unwrap();
 

@@ -27,7 +27,7 @@ impl Server {
         let address = listeners[0].local_addr().unwrap();
         let counters = Counters::new();
         let mut streams = Streams::new(&snapshots(), &counters, limits).unwrap();
-        let resource = HttpsResource { path: "/dns-query".into(), http1: true, http3_port: Some(address.port()) };
+        let resource = HttpsResource { path: "/dns-query".into(), http1: true };
         let config = certificate.server_config(resource.protocols()).unwrap();
         streams.serve_https(listeners, config, resource).unwrap();
         Self { streams, counters, address, certificate, folder }
@@ -104,7 +104,6 @@ async fn each_request_gets_a_reply_or_the_status_that_says_what_is_wrong() {
         ] {
             let answered = request.send().await.unwrap_or_else(|error| panic!("{why}: {error:?}"));
             assert_eq!(answered.status(), StatusCode::from_u16(expected).unwrap(), "{why}");
-            assert!(answered.headers().contains_key(header::ALT_SVC), "{why}");
             let (kind, body) = (answered.headers()[header::CONTENT_TYPE].clone(), answered.bytes().await.unwrap());
             match expected {
                 200 => assert!(kind == DNS_MESSAGE && Message::from_vec(&body).is_ok(), "{why}"),
@@ -280,7 +279,10 @@ async fn replies_that_a_client_does_not_take_are_bounded_and_end_its_connection(
     eventually(&server.counters, |totals| totals.of(Transport::Https).connections_that(ConnectionEvent::Closed) == 1)
         .await;
     assert_eq!(server.connections_that(ConnectionEvent::TimedOut), 1);
-    assert_eq!(server.streams.buffered_octets(), 0);
+    // The tasks of its requests end by themselves.
+    while server.streams.buffered_octets() > 0 {
+        tokio::task::yield_now().await;
+    }
     server.streams.stop().await;
 }
 
