@@ -257,7 +257,10 @@ async fn requests_beyond_the_streams_of_a_connection_take_no_memory() {
     assert!(most_buffered < 2 << 20, "{most_buffered}");
     eventually(&server.counters, |totals| totals.of(Transport::Https).connections_that(ConnectionEvent::Closed) == 1)
         .await;
-    assert_eq!(server.streams.buffered_octets(), 0);
+    // The tasks of its requests end by themselves.
+    while server.streams.buffered_octets() > 0 {
+        tokio::task::yield_now().await;
+    }
     server.streams.stop().await;
 }
 
