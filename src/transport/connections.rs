@@ -484,6 +484,15 @@ mod tests {
     }
 
     #[test]
+    fn one_client_has_a_fifth_of_a_small_table() {
+        let limits = |connections| {
+            let Limits { connections, connections_per_client, .. } = Limits::of_connections(connections);
+            (connections, connections_per_client)
+        };
+        assert_eq!([100_000, 400, 3].map(limits), [(10_000, 2_000), (400, 80), (3, 1)]);
+    }
+
+    #[test]
     fn a_network_of_ipv6_addresses_is_one_client() {
         let parsed = |text: &str| client_of(text.parse().unwrap());
         assert_eq!(parsed("2001:db8::1"), parsed("2001:db8::ffff:1"));

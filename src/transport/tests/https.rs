@@ -114,13 +114,16 @@ async fn each_request_gets_a_reply_or_the_status_that_says_what_is_wrong() {
         assert_eq!(head.headers()[header::CONTENT_LENGTH], "26");
         assert_eq!(head.headers()[header::CACHE_CONTROL], "max-age=0", "REFUSED is not cached");
         assert!(head.bytes().await.unwrap().is_empty());
+        let refused = client.head(server.url("/")).send().await.unwrap();
+        assert_eq!(refused.status(), StatusCode::NOT_FOUND);
+        assert!(refused.bytes().await.unwrap().is_empty(), "RFC 9110 section 9.3.2");
     }
     eventually(&server.counters, |totals| totals.of(Transport::Https).answered_with(Rcode::REFUSED) == 10).await;
     let totals = server.counters.collect();
     let https = totals.of(Transport::Https);
     assert_eq!((https.received, https.send_errors), (16, 0), "each message has ended: {https:?}");
     let statuses: Vec<_> = https.by_status().map(|(_, count)| count).collect();
-    assert_eq!(statuses, [10, 8, 2, 2, 0, 2, 2, 0, 0]);
+    assert_eq!(statuses, [10, 8, 4, 2, 0, 2, 2, 0, 0]);
     server.streams.stop().await;
 }
 
@@ -266,7 +269,11 @@ async fn requests_beyond_the_streams_of_a_connection_take_no_memory() {
 
 #[tokio::test]
 async fn replies_that_a_client_does_not_take_are_bounded_and_end_its_connection() {
-    let server = Server::start(Limits { idle: Duration::from_millis(500), ..Limits::default() });
+    let server = Server::start(Limits {
+        write: Duration::from_millis(500),
+        idle: Duration::from_secs(600),
+        ..Limits::default()
+    });
     let mut client = server.connect().await;
     client.write_all(PREFACE).await.unwrap();
     // SETTINGS_INITIAL_WINDOW_SIZE = 0: the client takes no octet of any reply.
