@@ -380,6 +380,15 @@ mod tests {
     }
 
     #[test]
+    fn a_fifo_in_the_place_of_a_file_is_refused_and_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("datacenters.toml");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let refused = edit_tables(&path, &[("fra", &TableEdit::state(State::Draining))]).unwrap_err();
+        assert!(refused.to_string().contains("not a regular file"), "{refused}");
+    }
+
+    #[test]
     fn reason_and_end_are_written_beside_the_state() {
         let reason = Some("kernel \"upgrade\"");
         let text =

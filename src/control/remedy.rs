@@ -18,6 +18,7 @@ pub(super) fn of_writing(error: &io::Error) -> &'static str {
         Some(libc::EIO | libc::ESTALE | libc::ENOTCONN | libc::ETIMEDOUT) => {
             "repair its file system (the kernel's log has more)"
         }
+        None => "put a regular file in its place",
         _ => "let the server's user write to it and to its directory",
     }
 }
