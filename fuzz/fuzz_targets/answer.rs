@@ -48,8 +48,11 @@ fuzz_target!(|input: &[u8]| {
     match answer(&SNAPSHOT, &query, &mut Draws::new(1), &mut out) {
         Ok(reply) => {
             assert!(message[2] & 0x80 == 0 && reply.length <= most);
-            let decoded = Message::from_vec(&out[..reply.length]).expect("a reply that decodes");
-            assert_eq!(decoded.truncation, reply.tally.truncated);
+            match Message::from_vec(&out[..reply.length]) {
+                Ok(decoded) => assert_eq!(decoded.truncation, reply.tally.truncated),
+                // A client subnet of a family that the decoder does not know is echoed as it came.
+                Err(error) => assert!(error.to_string().contains("address family"), "a reply that decodes: {error}"),
+            }
         }
         Err(Ignored::Short) => assert!(message.len() < 12),
         Err(Ignored::Response) => assert!(message[2] & 0x80 != 0),
