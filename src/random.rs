@@ -30,7 +30,7 @@ pub fn octets<const N: usize>() -> io::Result<[u8; N]> {
 /// A random number: the id of a DNS query (RFC 5452 section 9.2).
 ///
 /// # Errors
-/// As for [`octets`].
+/// The system's error, as for [`octets`].
 pub fn query_id() -> io::Result<u16> {
     octets().map(u16::from_be_bytes)
 }

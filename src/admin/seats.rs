@@ -6,11 +6,13 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::Notify;
+
+use crate::transport::client_of;
 
 /// All connections. The accepting task adds, ending connections remove.
 #[derive(Debug)]
@@ -120,14 +122,6 @@ impl Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         self.seats.table().seats.remove(&self.id);
-    }
-}
-
-/// Whom an address stands for: an IPv6 client has a /64 to itself.
-fn client_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
-        v4 => v4,
     }
 }
 

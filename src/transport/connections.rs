@@ -257,7 +257,7 @@ impl Table {
 }
 
 /// The client that a connection is counted for: an IPv4 address, or the /64 that an IPv6 host has to itself.
-pub(super) fn client_of(address: IpAddr) -> IpAddr {
+pub fn client_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
         v4 => v4,
@@ -394,6 +394,9 @@ impl Allowance {
     /// they may, the part stays and this is false; connections that buffer something
     /// and made no progress for longest are evicted, so that there is room soon.
     pub(super) fn set(&mut self, octets: usize) -> bool {
+        if octets == self.octets {
+            return true;
+        }
         let buffered = &self.connections.buffered;
         if octets > self.octets {
             let more = octets - self.octets;

@@ -42,7 +42,7 @@ mod udp;
 
 pub use bind::{BindError, Bound, bind, bind_datagrams, bind_streams};
 pub use certificate::{Certificate, CertificateError, CertificateState, Certificates, RenewalFailure};
-pub use connections::Limits;
+pub use connections::{Limits, client_of};
 pub use cores::Cores;
 pub use counters::{ConnectionEvent, Counters, Silence};
 pub use descriptors::Descriptors;

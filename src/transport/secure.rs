@@ -55,15 +55,7 @@ impl Tls {
         source: IpAddr,
         allowance: Allowance,
     ) -> Result<SecureStream, NoHandshake> {
-        let metered = Metered {
-            stream,
-            held: 0,
-            bound: HELLO_OCTETS,
-            unfinished: 0,
-            is_unfinished_counted: false,
-            is_stalled: false,
-            allowance,
-        };
+        let metered = Metered { stream, held: 0, bound: HELLO_OCTETS, unfinished: 0, is_stalled: false, allowance };
         let hello = LazyConfigAcceptor::new(Acceptor::default(), metered);
         let mut hello = hello.await.map_err(|_| NoHandshake::Failed)?;
         let config = Arc::clone(&self.config);
@@ -122,15 +114,11 @@ impl SecureStream {
         metered.delivered()
     }
 
-    /// Counts what waits to be sent once it begins or ceases to wait.
+    /// Counts what waits to be sent.
     fn meter_unsent(&mut self) -> io::Result<()> {
         let (metered, session) = self.tls.get_mut();
-        let is_stalled = session.wants_write();
-        if metered.is_stalled != is_stalled {
-            metered.is_stalled = is_stalled;
-            metered.count()?;
-        }
-        Ok(())
+        metered.is_stalled = session.wants_write();
+        metered.count()
     }
 }
 
@@ -174,7 +162,6 @@ struct Metered {
     bound: usize,
     /// Octets of plaintext that have not become a request.
     unfinished: usize,
-    is_unfinished_counted: bool,
     /// Whether encrypted octets wait for the client to read them.
     is_stalled: bool,
     allowance: Allowance,
@@ -186,23 +173,24 @@ impl Metered {
         if self.held > self.bound {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "TLS message exceeds its octet bound"));
         }
-        if self.held > SMALL_OCTETS { self.count() } else { Ok(()) }
+        self.count()
     }
 
     fn delivered(&mut self) -> io::Result<()> {
-        let was_counted = self.held > SMALL_OCTETS;
         self.held = 0;
-        if was_counted || self.is_unfinished_counted || self.unfinished > SMALL_OCTETS { self.count() } else { Ok(()) }
+        self.count()
     }
 
     /// Takes from the shared buffers what this connection holds now.
     fn count(&mut self) -> io::Result<()> {
         // Buffers that grow by doubling hold up to twice of what is in them.
-        let held = if self.held > SMALL_OCTETS { 2 * self.held } else { 0 };
+        let counted = |octets: usize| if octets > SMALL_OCTETS { 2 * octets } else { 0 };
         let unsent = if self.is_stalled { UNSENT_OCTETS } else { 0 };
-        self.is_unfinished_counted = self.unfinished > SMALL_OCTETS;
-        let unfinished = if self.is_unfinished_counted { 2 * self.unfinished } else { 0 };
-        if self.allowance.set(held + unsent + unfinished) { Ok(()) } else { Err(io::ErrorKind::OutOfMemory.into()) }
+        if self.allowance.set(counted(self.held) + counted(self.unfinished) + unsent) {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::OutOfMemory.into())
+        }
     }
 }
 

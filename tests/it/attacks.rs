@@ -4,10 +4,7 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
 
@@ -60,18 +57,18 @@ fn certificate(site: &Site) {
 
 /// Opens connections that say nothing as long as it lives, each as soon as the last one is open, and holds the newest.
 struct Flood {
-    stop: Arc<AtomicBool>,
+    stop: Option<mpsc::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Flood {
     /// `pause` after each connection; `held` at once; `first` is what each sends.
     fn start(at: SocketAddr, first: Vec<u8>, held: usize, pause: Duration) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let is_stopped = Arc::clone(&stop);
+        let (stop, stopped) = mpsc::channel::<()>();
         let thread = std::thread::spawn(move || {
             let mut connections = std::collections::VecDeque::new();
-            while !is_stopped.load(Relaxed) {
+            // The other end is dropped to stop it.
+            while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
                 if let Ok(mut connection) = TcpStream::connect_timeout(&at, Duration::from_millis(100)) {
                     let _ = connection.write_all(&first);
                     connections.push_back(connection);
@@ -79,16 +76,15 @@ impl Flood {
                 if connections.len() > held {
                     connections.pop_front();
                 }
-                std::thread::sleep(pause);
             }
         });
-        Self { stop, thread: Some(thread) }
+        Self { stop: Some(stop), thread: Some(thread) }
     }
 }
 
 impl Drop for Flood {
     fn drop(&mut self) {
-        self.stop.store(true, Relaxed);
+        self.stop = None;
         let _ = self.thread.take().unwrap().join();
     }
 }

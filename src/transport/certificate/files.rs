@@ -1,12 +1,6 @@
 //! The two files of a certificate: regular files of bounded size, both read at one moment.
 
-use std::{
-    fs::{self, Metadata},
-    io,
-    os::unix::fs::MetadataExt,
-    path::Path,
-    sync::Arc,
-};
+use std::{io, path::Path, sync::Arc};
 
 use rustls::{
     crypto::ring,
@@ -18,43 +12,22 @@ use rustls::{
 };
 
 use super::CertificateError;
-use crate::files::{self, Links};
+use crate::{
+    config::Stamp,
+    files::{self, Links},
+};
 
 /// A chain of ten certificates has some 20 KiB.
 const MOST_OCTETS: u64 = 1 << 20;
 /// Files that change while they are read are read again this often at most. A later attempt goes on.
 const READINGS: usize = 3;
 
-/// What differs in a file that was changed or replaced, even with the same length and modification time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct FileState {
-    device: u64,
-    inode: u64,
-    octets: u64,
-    /// Seconds and nanoseconds since 1970, as for `changed`.
-    modified: (i64, i64),
-    /// When the inode changed last, which no program can set.
-    changed: (i64, i64),
-}
-
-impl From<&Metadata> for FileState {
-    fn from(found: &Metadata) -> Self {
-        Self {
-            device: found.dev(),
-            inode: found.ino(),
-            octets: found.len(),
-            modified: (found.mtime(), found.mtime_nsec()),
-            changed: (found.ctime(), found.ctime_nsec()),
-        }
-    }
-}
-
 /// The states of the chain's and the key's file; `None` for a file that is missing.
-pub(super) type States = [Option<FileState>; 2];
+pub(super) type States = [Option<Stamp>; 2];
 
 /// The states now, with links followed.
 pub(super) fn states(chain: &Path, key: &Path) -> States {
-    [chain, key].map(|path| fs::metadata(path).ok().as_ref().map(FileState::from))
+    [chain, key].map(Stamp::of)
 }
 
 /// A certificate that matches its key, and the states of the files that it was read from.
@@ -94,10 +67,10 @@ fn read_once(chain: &Path, key: &Path) -> Result<Pair, CertificateError> {
 }
 
 /// The octets of a regular file and its state before they were read.
-fn read_file(path: &Path) -> Result<(Vec<u8>, FileState), CertificateError> {
+fn read_file(path: &Path) -> Result<(Vec<u8>, Stamp), CertificateError> {
     let read = || {
         let (file, found) = files::open(path, Links::Followed)?;
-        Ok((files::read_opened(file, &found, MOST_OCTETS)?, FileState::from(&found)))
+        Ok((files::read_opened(file, &found, MOST_OCTETS)?, Stamp::from(&found)))
     };
     read().map_err(|error: io::Error| CertificateError::Unreadable(path.into(), error))
 }

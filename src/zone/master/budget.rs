@@ -165,7 +165,7 @@ impl Budgets<'_> {
     /// Takes the memory of a record.
     ///
     /// # Errors
-    /// As [`Budgets::take`].
+    /// The bound that would be exceeded, as for [`Budgets::take`].
     pub(super) fn take_record(&mut self, owner_octets: usize, rdata_octets: usize) -> Result<(), Excess> {
         self.take(Resource::Records, owner_octets as u64 + rdata_octets as u64 + RECORD_OCTETS)
     }
