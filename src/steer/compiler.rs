@@ -492,7 +492,7 @@ fn regulated_pools(topology: &Topology) -> Vec<bool> {
         let places = endpoint.datacenters.iter().map(|at| &topology.datacenters[at.index()].pace);
         std::iter::once(&endpoint.pace).chain(places).any(has_ramp)
     };
-    let is_regulated = |pool: &super::Pool| {
+    let is_regulated = |pool: &Arc<super::Pool>| {
         let by_feedback = matches!(pool.policy, Policy::Load(_)) || pool.regulation.capacity.is_some();
         by_feedback
             || pool.regulation.failback != Failback::Auto

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     fmt,
     net::IpAddr,
+    sync::Arc,
 };
 
 use super::{Combination, Datacenter, Endpoint, Feeds, MemberKind, OnAllDown, Pool, Service, Target};
@@ -60,10 +61,10 @@ pub struct Topology {
     pub monitors: Vec<Monitor>,
     /// In order of name.
     pub loads: Vec<LoadSource>,
-    /// Pool by pool, in the order written.
-    pub endpoints: Vec<Endpoint>,
-    /// Named pools and the inline pools of services.
-    pub pools: Vec<Pool>,
+    /// Pool by pool, in the order written. Shared by the topologies of successive loads, as far as equal.
+    pub endpoints: Vec<Arc<Endpoint>>,
+    /// Named pools and the inline pools of services. Shared like the endpoints.
+    pub pools: Vec<Arc<Pool>>,
     /// In order of name.
     pub services: Vec<Service>,
     /// What is probed: each (monitor, target) once, however many endpoints share it.
@@ -136,6 +137,8 @@ impl Topology {
         let Register { probes, combinations, .. } = register;
         let (loads, feeds) = (Vec::new(), Feeds::default());
         let (aliases, alias_of) = aliases(&endpoints);
+        let endpoints = endpoints.into_iter().map(Arc::new).collect();
+        let pools = pools.into_iter().map(Arc::new).collect();
         Self {
             datacenters,
             monitors,
