@@ -10,7 +10,7 @@ use portolan::{
     config::{Config, Locations, Sources},
     geo::Databases,
     load::LoadReport,
-    steer::{Changes, Chart, Compiler, Conditions, FeedId, Feedback, PoolId, Reading, Surveys, Topology},
+    steer::{Compilation, Compiled, Compiler, Conditions, FeedId, Feedback, PoolId, Reading, Surveys, Topology},
 };
 
 const POOLS: usize = 1_000;
@@ -43,31 +43,39 @@ fn topology(spread: &str) -> Arc<Topology> {
 
 struct World {
     topology: Arc<Topology>,
-    compiler: Compiler,
+    compiler: Arc<Compiler>,
     surveys: Surveys,
     conditions: Conditions,
-    charts: Vec<Arc<Chart>>,
+    compiled: Compiled,
 }
 
 impl World {
     fn new(spread: &str) -> Self {
         let topology = topology(spread);
         let mut surveys = Surveys::default();
-        let mut compiler = Compiler::new(Arc::clone(&topology), &Databases::default(), &mut surveys);
+        let compiler = Compiler::new(Arc::clone(&topology), &Databases::default(), &mut surveys);
         let conditions = Conditions::unknown(&topology, 0);
-        let charts = compiler.compile(&conditions, &mut surveys);
-        Self { topology, compiler, surveys, conditions, charts }
+        let mut compilation = Compilation::new(Arc::clone(&compiler), Arc::new(conditions.clone()));
+        compilation.run(&mut surveys, &mut || false);
+        let compiled = compilation.compiled().expect("all charts");
+        Self { topology, compiler, surveys, conditions, compiled }
+    }
+
+    fn follow(&mut self) {
+        let conditions = Arc::new(self.conditions.clone());
+        let mut compilation = Compilation::after(&self.compiled, Arc::clone(&self.compiler), conditions);
+        compilation.run(&mut self.surveys, &mut || false);
+        self.compiled = compilation.compiled().expect("all charts");
     }
 
     /// Shares that no pool had before.
-    fn shift(&mut self, round: u32) -> Changes {
+    fn shift(&mut self, round: u32) {
         let pools: Vec<PoolId> = (0..self.topology.pools.len() as u32).map(PoolId).collect();
         for id in &pools {
             let first = 100 + (id.0 * 7 + round * 13) % 500;
             let second = (1024 - first) / 2;
             self.conditions.steering.weights.insert(*id, [first, second, 1024 - first - second].as_slice().into());
         }
-        Changes { pools, ..Changes::default() }
     }
 }
 
@@ -80,8 +88,8 @@ fn recompile(criterion: &mut Criterion) {
         group.bench_function(spread, |bencher| {
             bencher.iter(|| {
                 round += 1;
-                let changes = world.shift(round);
-                world.compiler.recompile(&world.conditions, &changes, &mut world.surveys, &mut world.charts);
+                world.shift(round);
+                world.follow();
             });
         });
         group.finish();
@@ -107,7 +115,7 @@ fn follow(criterion: &mut Criterion) {
                         LoadReport { connections: Some(connections), limit: Some(1000.0), ..LoadReport::default() };
                     feedback.note(FeedId(feed), Reading { report, at: now }, &world.conditions);
                 }
-                feedback.follow(&mut world.compiler, &mut world.conditions, false, now)
+                feedback.follow(&world.compiler, &mut world.conditions, false, now)
             },
             BatchSize::PerIteration,
         );

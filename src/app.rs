@@ -115,7 +115,7 @@ pub fn serve(locations: Locations, colours: Colours, announce: &mut dyn FnMut(&s
         let mut signals = Signals::listen()?;
         let started = start(locations, world, state, shares, metronome.clone(), sockets.certificates.clone());
         let (Started { handle, first_round }, counters) = tokio::select! {
-            started = started => started,
+            started = started => started.map_err(system("start the compile thread"))?,
             // No client is served yet, so that none is left without its answer.
             () = signals.until_stop() => return Ok(()),
         };
@@ -159,7 +159,7 @@ async fn start(
     shares: Descriptors,
     metronome: Metronome,
     certificates: Certificates,
-) -> (Started, Counters) {
+) -> io::Result<(Started, Counters)> {
     let counters = Counters::new();
     let identity = Identity { nsid: nsid(&world.config.server), ..Identity::default() };
     let starting = Starting {
@@ -173,7 +173,7 @@ async fn start(
         metronome,
         certificates,
     };
-    (Controller::start(starting).await, counters)
+    Ok((Controller::start(starting).await?, counters))
 }
 
 /// The configured NSID, else the host's name.

@@ -102,7 +102,7 @@ pub(crate) fn snapshot(hosts: u32) -> Snapshot {
     let databases = Databases::new(database.map(Arc::new).into_iter().collect());
     let topology = Arc::new(topology());
     let mut surveys = Surveys::default();
-    let mut compiler = Compiler::new(Arc::clone(&topology), &databases, &mut surveys);
+    let compiler = Compiler::new(Arc::clone(&topology), &databases, &mut surveys);
     let charts = compiler.compile(&Conditions::unknown(&topology, 0), &mut surveys);
     let services = [(name("www.gslb.example.com"), ZoneId(0), ServiceId(0))];
     Snapshot {

@@ -94,7 +94,8 @@ impl Site {
             metronome: Metronome::default(),
             certificates,
         })
-        .await;
+        .await
+        .unwrap();
         if let Some(first_round) = first_round {
             first_round.await.unwrap();
         }

@@ -6,6 +6,7 @@
 //! | what it owns, its start, its loop, its commands | here |
 //! |---|---|
 //! | files taken up or refused | `files` |
+//! | drains checked and carried out | `drains` |
 //! | keys of server cookies | `cookies` |
 //! | certificates and keys of monitors | `credentials` |
 //! | outcomes, aliases, load reports | `health` |
@@ -13,18 +14,21 @@
 
 mod cookies;
 mod credentials;
+mod drains;
 mod files;
 mod health;
 mod publish;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    io,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
 use credentials::Credentials;
+use drains::Rehearsals;
 use files::joined;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -34,13 +38,11 @@ use tokio::{
 use super::{
     aliases::Aliases,
     canary,
+    compile_worker::CompileWorker,
     cookies::Cookies,
     drain,
     drained::Drained,
-    handle::{
-        Command, DrainAct, DrainError, DrainOutcome, DrainReport, DrainRequest, Handle, Listing, ReloadError,
-        ReloadReport,
-    },
+    handle::{Command, DrainError, DrainReport, Handle, Listing, ReloadError, ReloadReport},
     holding::Holding,
     lastgood::Home,
     load::{Impulse, Loaded, Refusal, World},
@@ -59,7 +61,7 @@ use crate::{
     probe::{Limits, LoadReading, ProbeKey, Prober, Report},
     resolve::{self, Resolver},
     snapshot::{Identity, Snapshot},
-    steer::{Chart, Conditions, Plight, ProbeId, Recovery, Topology, datacenter_states},
+    steer::{Compiled, Conditions, Plight, ProbeId, Recovery, Topology, datacenter_states},
     transport::{self, Certificates, Counters, Metronome},
 };
 
@@ -111,8 +113,18 @@ pub struct Controller {
     /// What the server was started with.
     settings: ServerSettings,
     pub(super) world: World,
-    pub(super) conditions: Conditions,
-    pub(super) charts: Vec<Arc<Chart>>,
+    /// The newest conditions. Charts that they touch may still be at the compile worker.
+    conditions: Conditions,
+    /// The conditions under which the charts in force were compiled.
+    pub(super) in_force: Arc<Conditions>,
+    /// The charts in force, every one of them compiled under the conditions in force.
+    compiled: Option<Compiled>,
+    /// What the last drain was checked by: charts that its edit will put in force.
+    rehearsed: Option<Compiled>,
+    worker: CompileWorker,
+    rehearsals: Rehearsals,
+    /// What was asked for while charts in force were of different conditions.
+    deferred: Vec<Command>,
     pub(super) ledger: Ledger<ProbeKey>,
     pub(super) prober: Arc<Prober>,
     /// By [`ProbeId`].
@@ -161,6 +173,8 @@ pub struct Controller {
     /// Services in distress that the log was told of.
     distressed: BTreeMap<(Name, &'static str), (Plight, bool)>,
     published: Arc<ArcSwap<Snapshot>>,
+    /// The snapshot before the charts of different conditions that are in force, if they are.
+    unmixed: Option<Arc<Snapshot>>,
     /// Snapshots that a shard may still hold. They end here: no query waits while all that is in one is dropped.
     retired: Vec<Arc<Snapshot>>,
     identity: Arc<Identity>,
@@ -199,7 +213,10 @@ struct Inbox {
 
 impl Controller {
     /// Compiles the first snapshot with the verdicts of a previous run, starts probing, and runs on a task of its own.
-    pub async fn start(starting: Starting) -> Started {
+    ///
+    /// # Errors
+    /// The system has no thread for the compile worker.
+    pub async fn start(starting: Starting) -> io::Result<Started> {
         let Starting {
             locations,
             world,
@@ -237,7 +254,12 @@ impl Controller {
             locations,
             settings: world.config.server.clone(),
             world,
-            charts: Vec::new(),
+            in_force: Arc::default(),
+            compiled: None,
+            rehearsed: None,
+            worker: CompileWorker::start(metronome.clone())?,
+            rehearsals: Rehearsals::default(),
+            deferred: Vec::new(),
             prober,
             keys: Vec::new(),
             ids: HashMap::new(),
@@ -270,6 +292,7 @@ impl Controller {
             recheck_at: None,
             distressed: BTreeMap::new(),
             published: Arc::default(),
+            unmixed: None,
             retired: Vec::new(),
             identity: Arc::new(identity),
             cookies_at: TokioInstant::now() + Cookies::due_in(cookies.as_ref(), now),
@@ -296,7 +319,7 @@ impl Controller {
         controller.regulator.restore(controller.state.feedback(), &mut controller.conditions);
         let restored = controller.restore_verdicts(now);
         controller.first_resolution(&mut resolved).await;
-        controller.compile_all();
+        controller.adopt_charts().await;
         tokio::task::spawn_blocking(transport::give_memory_back);
         let published = Arc::clone(&controller.published);
         let handle = Handle { commands, published, server, checks: controller.prober.counts(), certificates };
@@ -310,7 +333,7 @@ impl Controller {
             first_round
         });
         tokio::spawn(controller.run(inbox));
-        Started { handle, first_round }
+        Ok(Started { handle, first_round })
     }
 
     /// Publishes what the first round of probes came to.
@@ -361,6 +384,12 @@ impl Controller {
                 Some(()) = inbox.edits.recv() => self.reload(),
                 is_changed = self.credentials.looked() => if is_changed { self.reread_credentials().await },
                 loaded = joined(&mut self.loading) => self.take_up(loaded, &mut inbox).await,
+                product = self.worker.product() => match product {
+                    Some(product) => self.take_product(&product),
+                    // It panicked: no change can be published any more, as after a panic of this task.
+                    None => return,
+                },
+                rehearsed = self.rehearsals.done() => self.end_rehearsal(rehearsed),
                 () = &mut first_round, if self.first_round.is_some() => self.end_first_round(&mut inbox),
                 () = sleep_until(wake.unwrap_or_else(TokioInstant::now)), if wake.is_some() => {}
             }
@@ -400,7 +429,10 @@ impl Controller {
         let states = datacenter_states(&self.world.topology, unix_now());
         if states != self.conditions.datacenters {
             drain::log_ended(&self.world.topology, &self.conditions.datacenters, &states);
-            self.follow_states(states).await;
+            self.conditions.datacenters = states;
+            self.set_targets().await;
+            self.renew_conditions();
+            self.compile();
         }
         self.end_pending();
         let is_due = |at: Option<TokioInstant>| at.is_some_and(|at| at <= now);
@@ -454,13 +486,15 @@ impl Controller {
 
     fn obey(&mut self, command: Command) {
         match command {
+            // The answers of some services are still those of other conditions: neither would explain them.
+            Command::Status(..) | Command::Explain(..) if self.unmixed.is_some() => self.deferred.push(command),
             Command::Status(listing, reply) => {
                 let _ = reply.send(self.status(listing));
             }
             Command::Explain(request, reply) => {
                 let snapshot = self.published.load();
                 let databases = self.world.databases();
-                let world = engine::World { snapshot: &snapshot, databases, conditions: &self.conditions };
+                let world = engine::World { snapshot: &snapshot, databases, conditions: &self.in_force };
                 let _ = reply.send(engine::explain(&world, &request));
             }
             Command::GiveBack(pool, reply) => {
@@ -476,53 +510,10 @@ impl Controller {
                 self.waiting_next.push(Waiter::Reload(reply));
                 self.reload();
             }
-            Command::SetState(request, reply) => match self.edit_state(&request) {
-                // Nothing was edited: the snapshot in force has it all.
-                Ok(report) if report.files.is_empty() => {
-                    self.answer(Waiter::SetState(Box::new(report), reply), Ok(()));
-                }
-                Ok(report) => {
-                    self.waiting_next.push(Waiter::SetState(Box::new(report), reply));
-                    self.reload();
-                }
-                Err(error) => {
-                    let _ = reply.send(Err(error));
-                }
-            },
+            Command::SetState(request, reply) => self.set_state(request, reply),
             // Handled where the task ends.
             Command::Stop(_) => {}
         }
-    }
-
-    fn edit_state(&mut self, request: &DrainRequest) -> Result<DrainReport, DrainError> {
-        let _beat = self.metronome.beat();
-        let plan = drain::plan(request, &self.world, &self.conditions)?;
-        if let Some(file) = self.holding.status().into_iter().find(|held| plan.edits(&held.file)) {
-            return Err(DrainError::Held(file.file, file.errors));
-        }
-        let (is_drain, is_forced) = match &request.act {
-            DrainAct::Drain(drain) => (true, drain.force),
-            DrainAct::Pause | DrainAct::Resume | DrainAct::Undrain => (false, true),
-        };
-        let distressed = if is_drain {
-            let conditions = plan.conditions(&self.conditions);
-            let charts = self.world.compiler.compile(&conditions, &mut self.world.surveys);
-            drain::newly_distressed(&self.world.compiler, &self.charts, &charts)
-        } else {
-            Vec::new()
-        };
-        if !distressed.is_empty() && !is_forced {
-            return Err(DrainError::Distress(distressed));
-        }
-        let files = plan.carry_out().map_err(|error| DrainError::Edit(error.to_string()))?;
-        let datacenters = plan.steps().map(|(name, _)| (name.to_owned(), None)).collect();
-        let outcome = |(name, unchanged): (&str, Option<&str>)| DrainOutcome {
-            datacenter: name.to_owned(),
-            unchanged: unchanged.map(str::to_owned),
-            ..DrainOutcome::default()
-        };
-        let outcomes = plan.steps().map(outcome).collect();
-        Ok(DrainReport { generation: 0, files, datacenters, outcomes, ramps: Vec::new(), distressed })
     }
 
     fn status(&mut self, listing: Listing) -> Status {

@@ -241,7 +241,7 @@ mod tests {
 
     /// Two services over `fra` and `iad`, published again and again.
     struct Bench {
-        compiler: Compiler,
+        compiler: Arc<Compiler>,
         surveys: Surveys,
         conditions: Conditions,
         published: Arc<Snapshot>,

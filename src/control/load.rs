@@ -30,8 +30,9 @@ use crate::{
         ToleratedDatabases, ZoneConfig,
     },
     dns::Name,
+    geo::Databases,
     snapshot::{Identity, Snapshot},
-    steer::{Chart, Compiler, Conditions, ServiceId, Surveys, Topology, ZoneId},
+    steer::{Chart, Compilation, Compiled, Compiler, Conditions, ServiceId, Surveys, Topology, ZoneId},
     zone::Zones,
 };
 
@@ -59,9 +60,11 @@ pub struct World {
     /// By [`ZoneId`].
     pub(super) summaries: Vec<ZoneSummary>,
     /// Makes charts.
-    pub compiler: Compiler,
-    /// What the compiler knows of the world.
+    pub compiler: Arc<Compiler>,
+    /// How the compiler's services divide the address space.
     pub surveys: Surveys,
+    /// The charts, as far as the conditions are known; of a reload only.
+    pub(super) compiled: Option<Compiled>,
     pub(super) databases: DatabaseFiles,
     pub(super) serials: HashMap<Name, SavedSerial>,
     /// The files that it was made of.
@@ -87,6 +90,8 @@ pub(super) struct ZoneSummary {
 pub(super) struct Previous {
     pub databases: DatabaseFiles,
     pub surveys: Surveys,
+    /// The charts that are in force or, after the check of a drain, those that will be: services that nothing changes for keep theirs.
+    pub compiled: Option<Compiled>,
     /// `None` where they are lost.
     pub serials: Option<Earlier>,
     /// Empty where nothing was applied before: then any error refuses the whole load.
@@ -231,7 +236,7 @@ impl World {
     }
 
     /// The databases that charts are compiled with.
-    pub fn databases(&self) -> &Arc<crate::geo::Databases> {
+    pub fn databases(&self) -> &Arc<Databases> {
         self.databases.databases()
     }
 }
@@ -428,7 +433,12 @@ impl Loading {
             return Err(Refusal::plain(vec![format!("{directory}: no zone is defined there (help: {NO_ZONE})")]));
         }
         let inventory = Inventory::of(&config);
-        let topology = Arc::new(std::mem::take(&mut config.topology));
+        let base = self.previous.compiled.take().filter(|_| same_databases);
+        let mut topology = std::mem::take(&mut config.topology);
+        if let Some(base) = &base {
+            topology = topology.numbered_after(base.compiler().topology());
+        }
+        let topology = Arc::new(topology);
         let (zones, summaries, serials) = match zones(&mut config.zones, &topology, self.previous.serials.as_ref()) {
             Ok(built) => built,
             Err(failed) => return self.hold_zones(failed, &selection).map(|()| None),
@@ -441,11 +451,12 @@ impl Loading {
         let good = LastGood::of(selection.sources, &config.master_files, inventory, &self.previous.good);
         let surveys = std::mem::take(&mut self.previous.surveys);
         let mut surveys = if same_databases { surveys } else { Surveys::default() };
-        let compiler = Compiler::new(Arc::clone(&topology), databases.databases(), &mut surveys);
+        let (compiler, compilation) = compile(base.as_ref(), &topology, databases.databases(), &mut surveys);
         tracing::info!(
             zones = zones.list().len(),
             services = topology.services.len(),
             targets = topology.probes.len(),
+            compiled = compilation.as_ref().map(Compilation::count),
             ms = started.elapsed().as_millis() as u64,
             "configuration compiled"
         );
@@ -459,6 +470,7 @@ impl Loading {
             summaries,
             compiler,
             surveys,
+            compiled: compilation.and_then(|compilation| compilation.compiled()),
             databases,
             serials,
             good: Arc::new(good),
@@ -520,6 +532,24 @@ impl Loading {
         let has_progress = self.holds.len() > before;
         if has_progress { Ok(()) } else { Err(Refusal::plain(failed.into_iter().map(|zone| zone.reason).collect())) }
     }
+}
+
+/// A compiler for the next topology, and its charts, of which those of services that nothing changed for are those of `base`.
+/// Conditions that changed meanwhile are for the controller to follow. Without `base` nothing is compiled yet.
+fn compile(
+    base: Option<&Compiled>,
+    topology: &Arc<Topology>,
+    databases: &Databases,
+    surveys: &mut Surveys,
+) -> (Arc<Compiler>, Option<Compilation>) {
+    let Some(base) = base else {
+        return (Compiler::new(Arc::clone(topology), databases, surveys), None);
+    };
+    let compiler = base.compiler().next(Arc::clone(topology), databases, surveys);
+    let conditions = base.conditions().carried(base.compiler().topology(), topology, unix_now());
+    let mut compilation = Compilation::after(base, Arc::clone(&compiler), Arc::new(conditions));
+    compilation.run(surveys, &mut || false);
+    (compiler, Some(compilation))
 }
 
 /// The databases named, and those found earlier in a directory that they have vanished from: a file that goes away takes

@@ -2,7 +2,8 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `controller` | the task: takes events, compiles what they touch, publishes |
+//! | `controller` | the task: takes events, has what they touch compiled, publishes |
+//! | `compile_worker` | the thread that compiles charts |
 //! | `handle` | what others may ask of it |
 //! | `load` | from files to a world, on a thread of its own |
 //! | `held` | which files of a load that fails stay at their last good content |
@@ -31,6 +32,7 @@
 mod aliases;
 mod canary;
 mod certificates;
+mod compile_worker;
 mod controller;
 mod cookies;
 mod databases;

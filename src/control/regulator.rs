@@ -177,12 +177,7 @@ impl Regulator {
     }
 
     /// Looks at all whose time has come; the pools for which anything differs.
-    pub(super) fn follow(
-        &mut self,
-        compiler: &mut Compiler,
-        conditions: &mut Conditions,
-        has_news: bool,
-    ) -> Vec<PoolId> {
+    pub(super) fn follow(&mut self, compiler: &Compiler, conditions: &mut Conditions, has_news: bool) -> Vec<PoolId> {
         let changed = self.feedback.follow(compiler, conditions, has_news, self.epoch.elapsed());
         let now: HashMap<PoolId, Fallback> = self.feedback.fallbacks().collect();
         for (id, fallback) in &now {

@@ -138,7 +138,7 @@ fn targets(controller: &Controller) -> Vec<TargetStatus> {
             part_of.entry(*part).or_default().push(key.monitor.name.to_string());
         }
     }
-    let is_probed = probed(topology, &controller.conditions);
+    let is_probed = probed(topology, &controller.in_force);
     let status = |(id, mut places): (ProbeId, Vec<DatacenterId>)| {
         places.sort_unstable();
         places.dedup();
@@ -162,7 +162,7 @@ fn target(controller: &Controller, key: &ProbeKey, id: ProbeId, is_probed: bool)
     let since = controller.ledger.since(key).map(|since| super::unix_now() - (now - since).as_secs() as i64);
     let not_probed = || (!is_probed).then(|| "not probed: every endpoint that it decides on is disabled".to_owned());
     TargetStatus {
-        verdict: controller.conditions.standings[id.index()].verdict.word().to_owned(),
+        verdict: controller.in_force.standings[id.index()].verdict.word().to_owned(),
         since,
         last: last.map(|(outcome, _)| outcome_text(outcome)).or_else(not_probed),
         latency_ms: last.map(|(outcome, _)| outcome.latency.as_millis() as u64),
@@ -209,13 +209,13 @@ fn loads(controller: &Controller) -> Vec<LoadStatus> {
 fn pools(controller: &mut Controller) -> Vec<PoolStatus> {
     let topology = Arc::clone(&controller.world.topology);
     let ids: Vec<PoolId> = controller.regulator.report().pools.iter().map(|report| report.id).collect();
-    let usable = controller.world.compiler.usable_members(&controller.conditions, &ids);
+    let usable = controller.world.compiler.usable_members(&controller.in_force, &ids);
     let status = |(report, usable): (PoolReport<'_>, Vec<bool>)| {
         let pool = &topology.pools[report.id.index()];
         let name = |at: usize| pool.members.get(at).map(|member| topology.member_name(member.kind).to_owned());
         let in_use = match usable.contains(&true) {
             true => usable,
-            false => answered_members(&topology, &controller.charts, report.id),
+            false => answered_members(&topology, &controller.snapshot().charts, report.id),
         };
         let shares = shares::shares_in_use(report.shares.map_or(&[], |shares| shares), &in_use);
         PoolStatus {
@@ -270,7 +270,7 @@ pub(super) fn ramps(controller: &Controller) -> Vec<RampStatus> {
 
 /// A target of a combined monitor: it has no probe of its own to tell of.
 fn combined_target(controller: &Controller, key: &ProbeKey, id: ProbeId, combination: &Combination) -> TargetStatus {
-    let standings = &controller.conditions.standings;
+    let standings = &controller.in_force.standings;
     let standing = standings[id.index()];
     let (usable, parts, least) = (combination.usable(standings), combination.parts.len(), combination.least);
     TargetStatus {

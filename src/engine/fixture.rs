@@ -179,7 +179,7 @@ impl Draft {
             conditions.steering = self.steering;
         }
         let mut surveys = Surveys::default();
-        let mut compiler = Compiler::new(Arc::clone(&topology), &self.databases, &mut surveys);
+        let compiler = Compiler::new(Arc::clone(&topology), &self.databases, &mut surveys);
         let charts = compiler.compile(&conditions, &mut surveys);
         let snapshot = Snapshot {
             generation: 7,

@@ -11,9 +11,9 @@ use super::{
     recovery::ClientGroup,
     resolved::{Resolved, UNKNOWN},
     search::state_of,
-    topology::{AliasId, DatacenterId, EndpointId, PoolId, ProbeId, Topology},
+    topology::{AliasId, DatacenterId, EndpointId, PoolId, Probe, ProbeId, ProbeTarget, Topology},
 };
-use crate::health::Standing;
+use crate::{dns::Name, health::Standing};
 
 /// What charts are compiled under, beside the topology.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -60,6 +60,40 @@ impl Conditions {
         }
     }
 
+    /// What is known of the next topology before anything else is heard of it: what these conditions say of `from`, by name. Its
+    /// pools and endpoints are numbered after those of `from`.
+    pub fn carried(&self, from: &Topology, to: &Topology, now: i64) -> Self {
+        let datacenters = datacenter_states(to, now);
+        let steering = self.steering.carried((from, &self.datacenters), (to, &datacenters));
+        let recovering = self.recovering.iter().filter(|(group, _)| group.pool.index() < to.pools.len());
+        Self {
+            standings: self.carried_standings(from, to),
+            aliases: self.carried_aliases(from, to),
+            recovering: recovering.map(|(group, secs)| (group.clone(), *secs)).collect(),
+            datacenters,
+            steering,
+        }
+    }
+
+    fn carried_standings(&self, from: &Topology, to: &Topology) -> Vec<Standing> {
+        let key = |topology: &'_ Topology, probe: &'_ Probe| -> (Box<str>, ProbeTarget) {
+            (topology.monitors[probe.monitor.index()].name.clone(), probe.target.clone())
+        };
+        let is_same = from.probes == to.probes
+            && from.monitors.iter().map(|monitor| &monitor.name).eq(to.monitors.iter().map(|monitor| &monitor.name));
+        if is_same {
+            return self.standings.clone();
+        }
+        let known: HashMap<(Box<str>, ProbeTarget), Standing> =
+            from.probes.iter().zip(&self.standings).map(|(probe, standing)| (key(from, probe), *standing)).collect();
+        to.probes.iter().map(|probe| known.get(&key(to, probe)).copied().unwrap_or_default()).collect()
+    }
+
+    fn carried_aliases(&self, from: &Topology, to: &Topology) -> Vec<Arc<Resolved>> {
+        let known: HashMap<&Name, &Arc<Resolved>> = from.aliases.iter().zip(&self.aliases).collect();
+        to.aliases.iter().map(|alias| known.get(alias).map(|at| Arc::clone(at)).unwrap_or_default()).collect()
+    }
+
     /// What an alias stands for.
     pub fn resolved(&self, alias: AliasId) -> &Resolved {
         self.aliases.get(alias.index()).map_or(&UNKNOWN, |resolved| resolved)
@@ -71,6 +105,17 @@ impl Conditions {
 }
 
 impl Steering {
+    /// The same of another topology. A datacenter whose state differs has its state's own part.
+    fn carried(&self, from: (&Topology, &[State]), to: (&Topology, &[State])) -> Self {
+        let named = |(topology, states): (&Topology, &[State]), at: usize| {
+            Some((topology.datacenters.get(at)?.name.clone(), states.get(at).copied()))
+        };
+        let is_same = |id: &DatacenterId| named(from, id.index()) == named(to, id.index());
+        let mut datacenter_parts = Self::at_rest(to.0, to.1).datacenter_parts;
+        datacenter_parts.extend(self.datacenter_parts.iter().filter(|(id, _)| is_same(id)));
+        Self { datacenter_parts, ..self.clone() }
+    }
+
     /// Every drain at its end, which is where it is held if it is, and nothing reported.
     fn at_rest(topology: &Topology, states: &[State]) -> Self {
         let held = topology.datacenters.iter().zip(states).zip((0..).map(DatacenterId));

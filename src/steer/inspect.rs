@@ -14,14 +14,14 @@ pub use terms::{Kept, Ramped, RampedBy, Terms};
 use self::terms::Terming;
 use super::{
     chart::{Answer, Chart, Family, Plight},
-    compiler::{Attempt, PlanKey},
     conditions::Conditions,
     datacenter::State,
     endpoint::{Force, Target},
+    plan::{Attempt, PlanKey},
     policy::{Finding, Reached},
     pool::{Member, MemberKind, Policy, Pool, Rule, Spread},
     preference::{Preferences, RuleKeys, Sight, Span, Specificity, biased_km, points},
-    search::{Quorum, Search, Stores, View, state_of},
+    search::{Quorum, Search, View, WheelStore, state_of},
     survey::Surveys,
     topology::{DatacenterId, EndpointId, PoolId, ServiceId, Topology},
     wheel::Choice,
@@ -247,14 +247,9 @@ pub fn inspect(
     let within = within(&preferences, client.address);
     let sights = preferences.sights(client.location, &within);
     let spans = spans_at(preferences, databases, client.address);
-    let mut stores = Stores::default();
-    let mut inspector = Inspector {
-        topology,
-        conditions,
-        client,
-        within: &within,
-        search: Search::new(topology, conditions, &mut stores),
-    };
+    let stores = WheelStore::default();
+    let mut inspector =
+        Inspector { topology, conditions, client, within: &within, search: Search::new(topology, conditions, &stores) };
     let published = key.published(topology);
     let mut attempts = Vec::new();
     let own_view = View { pools: &geographic, sights: &sights, ..View::blind(family) };

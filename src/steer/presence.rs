@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 
 use super::{
     chart::{Answer, Chart, Family},
-    compiler::{PlanKey, endpoints_below},
     conditions::Conditions,
     datacenter::State,
     endpoint::{Force, Target},
     kind::Kind,
+    plan::{PlanKey, endpoints_below},
     search::{part_of, place_of, state_of},
     topology::{DatacenterId, EndpointId, ProbeId, ServiceId, Topology},
     wheel::{Choice, Wheel},

@@ -42,6 +42,11 @@ impl Published {
         Self { fixed: [*kind == Kind::Srv || holds(IpAddr::is_ipv4), holds(IpAddr::is_ipv6)], ipv6, aliases }
     }
 
+    /// Whether what an alias resolves to decides.
+    pub(super) fn has_aliases(&self) -> bool {
+        !self.aliases.is_empty()
+    }
+
     /// Whether a family is published under the present conditions.
     pub(super) fn holds(&self, family: Family, search: &Search<'_>) -> bool {
         let (is_fixed, is_wanted) = match family {

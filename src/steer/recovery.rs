@@ -24,8 +24,9 @@ use std::{
 
 use super::{
     chart::Chart,
-    compiler::{Compiler, pools_below},
+    compiler::Compiler,
     conditions::Conditions,
+    plan::pools_below,
     pool::{MemberKind, MinUp, Policy},
     search::{Ability, Seen, stable_hash},
     topology::{PoolId, ServiceId, Topology},
@@ -136,7 +137,7 @@ impl Recovery {
 
     /// Moves every outage on to what `conditions` say at `now`, and writes into them which groups are recovering. Returns the
     /// pools for which that changed.
-    pub fn follow(&mut self, compiler: &mut Compiler, conditions: &mut Conditions, now: Duration) -> Vec<PoolId> {
+    pub fn follow(&mut self, compiler: &Compiler, conditions: &mut Conditions, now: Duration) -> Vec<PoolId> {
         let groups: Vec<ClientGroup> = self.outages.keys().cloned().collect();
         let topology = Arc::clone(&self.topology);
         for (group, supply) in groups.iter().zip(compiler.supplies(conditions, &groups)) {
@@ -161,7 +162,7 @@ impl Recovery {
     /// Looks which clients of these services, of which some found nothing usable, are offered no usable member at all.
     pub fn note_dark<'c>(
         &mut self,
-        compiler: &mut Compiler,
+        compiler: &Compiler,
         conditions: &Conditions,
         services: impl Iterator<Item = (ServiceId, &'c Chart)>,
     ) {

@@ -2,7 +2,12 @@
 
 mod recovery;
 
-use std::{collections::HashMap, hash::Hasher, net::IpAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    hash::Hasher,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use siphasher::sip::SipHasher13;
 
@@ -42,6 +47,17 @@ pub(super) struct TurnCounters {
 /// A pool, how a client picks from it, and of each member selected: its group, its position, what it takes, and the identity of
 /// what it came to.
 type WheelKey = (PoolId, Spread, Vec<(u16, u16, Part, usize)>);
+
+/// What wheels share, over compilations, loads and threads.
+#[derive(Debug, Clone, Default)]
+pub(super) struct WheelStore(Arc<Mutex<Stores>>);
+
+impl WheelStore {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Stores> {
+        // A panic while a table was added leaves no half of one behind.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// What outlives one compilation.
 #[derive(Debug, Default)]
@@ -121,7 +137,7 @@ impl View<'_> {
 pub(super) struct Search<'a> {
     topology: &'a Topology,
     conditions: &'a Conditions,
-    stores: &'a mut Stores,
+    stores: &'a WheelStore,
     /// By endpoint, family and plight, and whether it counts without an address of the family.
     endpoints: HashMap<(EndpointId, Family, Plight, bool), Finding>,
     /// By pool, family and plight, and whether members count without an address of the family, and whether all is by client: pools that geography has
@@ -156,7 +172,7 @@ pub(super) struct Election {
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(topology: &'a Topology, conditions: &'a Conditions, stores: &'a mut Stores) -> Self {
+    pub(super) fn new(topology: &'a Topology, conditions: &'a Conditions, stores: &'a WheelStore) -> Self {
         Self { topology, conditions, stores, endpoints: HashMap::new(), pools: HashMap::new(), wheels: HashMap::new() }
     }
 
@@ -450,21 +466,22 @@ impl<'a> Search<'a> {
         let salt = stable_hash(pool.name.as_bytes());
         let picks = wanted(pool).min(choices.len());
         let stakes = self.stakes(id, spread, selection, parts);
+        let mut stores = self.stores.lock();
         let slots = if spread == Spread::Client {
             let configured = || {
                 let members = 0..pool.members.len() as u16;
                 let stakes: Vec<Stake> = members.map(|at| configured_stake(self.topology, pool, at)).collect();
                 slots::steady_count(&stakes, salt)
             };
-            let count = *self.stores.steady_counts.entry(id).or_insert_with(configured);
+            let count = *stores.steady_counts.entry(id).or_insert_with(configured);
             Arc::new(slots::steady(&stakes, picks, salt, count))
         } else {
             let of = |stake: &Stake| (stake.weight, stake.part);
             let weights = stakes.iter().map(|group| group.iter().map(of).collect()).collect();
-            let tables = &mut self.stores.slot_tables;
+            let tables = &mut stores.slot_tables;
             Arc::clone(tables.entry((weights, picks)).or_insert_with(|| Arc::new(slots::exact(&stakes, picks))))
         };
-        let turn = (spread == Spread::Turn).then(|| self.stores.turns.of(id, family, groups.concat()));
+        let turn = (spread == Spread::Turn).then(|| stores.turns.of(id, family, groups.concat()));
         Wheel { spread, slots, choices, salt, turn, is_ranked: selection.is_ranked && picks > 1 }
     }
 

@@ -100,6 +100,8 @@ pub struct Surveys {
     surveys: HashMap<Preferences, Arc<Survey>>,
     undivided: Option<Arc<Survey>>,
     folds: Vec<Fold>,
+    /// How many of them have their atlas.
+    made: usize,
     /// By the survey's place in memory, which the fold itself keeps from being used again.
     fold_of: HashMap<(usize, Arc<[u32]>), usize>,
 }
@@ -152,6 +154,11 @@ impl Surveys {
         }))
     }
 
+    /// How many folds were asked for that are not made yet.
+    pub(super) fn open_folds(&self) -> usize {
+        self.folds.len() - self.made
+    }
+
     /// Makes all folds that were asked for since; those of one grid in few sweeps.
     pub(super) fn make_folds(&mut self) {
         let mut open: Vec<&mut Fold> = self.folds.iter_mut().filter(|fold| fold.atlas.is_none()).collect();
@@ -161,11 +168,17 @@ impl Surveys {
             let made = folds[0].survey.grid.folds(&wanted);
             folds.iter_mut().zip(made).for_each(|(fold, atlas)| fold.atlas = Some(Arc::new(atlas)));
         }
+        self.made = self.folds.len();
     }
 
     /// The atlas of a fold, once it is made.
     pub(super) fn atlas(&self, fold: FoldId) -> Option<Arc<Atlas>> {
         self.folds.get(fold.0)?.atlas.clone()
+    }
+
+    /// The same surveys without any fold.
+    pub fn without_folds(&self) -> Self {
+        Self { folds: Vec::new(), made: 0, fold_of: HashMap::new(), ..self.clone() }
     }
 
     /// Forgets what nothing uses any more. A few folds are kept all the same: what flaps comes back to them.
@@ -174,6 +187,7 @@ impl Surveys {
             self.folds.retain(|fold| fold.atlas.as_ref().is_some_and(|atlas| Arc::strong_count(atlas) > 1));
             let keys = self.folds.iter().map(|fold| (Arc::as_ptr(&fold.survey).addr(), Arc::clone(&fold.map)));
             self.fold_of = keys.zip(0..).collect();
+            self.made = self.folds.len();
         }
         self.surveys.retain(|_, survey| Arc::strong_count(survey) > 1);
     }

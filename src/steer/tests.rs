@@ -100,25 +100,50 @@ impl Draft {
         let mut surveys = Surveys::default();
         let compiler = Compiler::new(Arc::clone(&topology), databases, &mut surveys);
         let conditions = Conditions::unknown(&topology, 0);
-        let mut bench = Bench { topology, compiler, surveys, conditions, chart: Arc::default(), draws: Draws::new(7) };
+        let compiled = compiled(&compiler, &conditions, &mut surveys);
+        let mut bench =
+            Bench { topology, compiler, surveys, conditions, compiled, chart: Arc::default(), draws: Draws::new(7) };
         bench.compile();
         bench
     }
 }
 
+/// Every chart from nothing.
+fn compiled(compiler: &Arc<Compiler>, conditions: &Conditions, surveys: &mut Surveys) -> Compiled {
+    let mut compilation = Compilation::new(Arc::clone(compiler), Arc::new(conditions.clone()));
+    compilation.run(surveys, &mut || false);
+    compilation.compiled().unwrap()
+}
+
 /// A service under changing conditions.
 struct Bench {
     topology: Arc<Topology>,
-    compiler: Compiler,
+    compiler: Arc<Compiler>,
     surveys: Surveys,
     conditions: Conditions,
+    compiled: Compiled,
     chart: Arc<Chart>,
     draws: Draws,
 }
 
 impl Bench {
+    /// Compiles from nothing.
     fn compile(&mut self) {
-        self.chart = Arc::clone(&self.compiler.compile(&self.conditions, &mut self.surveys)[0]);
+        self.compiled = compiled(&self.compiler, &self.conditions, &mut self.surveys);
+        self.take_chart();
+    }
+
+    /// Compiles what the conditions changed.
+    fn follow(&mut self) {
+        let (compiler, conditions) = (Arc::clone(&self.compiler), Arc::new(self.conditions.clone()));
+        let mut compilation = Compilation::after(&self.compiled, compiler, conditions);
+        compilation.run(&mut self.surveys, &mut || false);
+        self.compiled = compilation.compiled().unwrap();
+        self.take_chart();
+    }
+
+    fn take_chart(&mut self) {
+        self.chart = self.compiled.charts().remove(0);
         self.draws.reserve_turns(self.compiler.turn_counters());
     }
 
@@ -130,10 +155,7 @@ impl Bench {
     fn stand(&mut self, address: &str, standing: Standing) {
         let probe = self.probe(address);
         self.conditions.standings[probe.index()] = standing;
-        let mut charts = vec![Arc::clone(&self.chart)];
-        let changes = Changes { probes: vec![probe], ..Changes::default() };
-        self.compiler.recompile(&self.conditions, &changes, &mut self.surveys, &mut charts);
-        self.chart = charts.remove(0);
+        self.follow();
     }
 
     fn down(&mut self, address: &str) {
@@ -500,7 +522,6 @@ fn services_that_a_verdict_does_not_touch_keep_their_chart() {
     let pool = draft.weighted(&[("192.0.2.1", 1)]);
     let mut bench = draft.top(pool);
     let before = Arc::clone(&bench.chart);
-    let mut charts = vec![Arc::clone(&bench.chart)];
-    bench.compiler.recompile(&bench.conditions, &Changes::default(), &mut bench.surveys, &mut charts);
-    assert!(Arc::ptr_eq(&before, &charts[0]));
+    bench.follow();
+    assert!(Arc::ptr_eq(&before, &bench.chart));
 }

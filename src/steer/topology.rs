@@ -186,12 +186,12 @@ impl Topology {
 
     /// A pool and every pool below it.
     pub fn pools_below(&self, pool: PoolId) -> Vec<PoolId> {
-        super::compiler::pools_below(self, &[pool])
+        super::plan::pools_below(self, &[pool])
     }
 
     /// Every endpoint below a pool.
     pub fn endpoints_below(&self, pool: PoolId) -> BTreeSet<EndpointId> {
-        super::compiler::endpoints_below(self, &[pool]).into_iter().collect()
+        super::plan::endpoints_below(self, &[pool]).into_iter().collect()
     }
 
     fn datacenters_below(

@@ -34,7 +34,7 @@ impl Controller {
         if is_changed {
             let cookies = self.cookies.as_ref().map(|cookies| cookies.keys().clone());
             self.identity = Arc::new(Identity { nsid: self.identity.nsid.clone(), cookies });
-            self.send_out();
+            self.send_out_again();
             tracing::info!("cookie keys rotated");
         }
     }

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{sync::oneshot, time::Instant as TokioInstant};
 
-use super::{Controller, Inbox, Waiter};
+use super::{Controller, Inbox, Waiter, publish::discard};
 use crate::{
     config::Colours,
     control::{
@@ -20,7 +20,7 @@ use crate::{
         status::{HeldStatus, RampStatus},
         watch::IMPATIENCE,
     },
-    steer::{State, datacenter_states},
+    steer::datacenter_states,
     transport,
 };
 
@@ -52,6 +52,7 @@ impl Controller {
         let previous = Previous {
             databases: self.world.databases.clone(),
             surveys: self.world.surveys.clone(),
+            compiled: self.rehearsed.take().or_else(|| self.compiled.clone()),
             serials: Some(Earlier { serials: self.world.serials.clone(), completeness: Completeness::Whole }),
             good: Arc::clone(&self.world.good),
             is_in_force: true,
@@ -215,17 +216,19 @@ impl Controller {
         // A new alias is asked for before anything is answered by it: what is in use serves on meanwhile.
         self.set_aliases(&world.topology.aliases, &world.config.server.resolvers);
         self.first_resolution(&mut inbox.resolved).await;
-        self.world = world;
+        discard(std::mem::replace(&mut self.world, world));
         self.ledger.set_has_canaries(!self.world.config.server.canaries.is_empty());
         self.set_feeds().await;
-        self.follow_states(datacenter_states(&self.world.topology, unix_now())).await;
+        self.conditions.datacenters = datacenter_states(&self.world.topology, unix_now());
+        self.set_targets().await;
+        self.adopt_charts().await;
         self.note_outlook(self.world.outlook.clone());
         self.configuration.reloads += 1;
         self.configuration.loaded = unix_now();
         self.configuration.warnings = self.world.warnings.clone();
         self.configuration.geography = self.world.geography.clone();
         let generation = self.published.load().generation;
-        tracing::info!(generation, services = self.charts.len(), "configuration applied");
+        tracing::info!(generation, services = self.world.topology.services.len(), "configuration applied");
         self.log_removed();
         self.log_warnings();
         self.save_files();
@@ -234,13 +237,6 @@ impl Controller {
             transport::give_memory_back();
             drop(beat);
         });
-    }
-
-    /// Takes up the datacenters' states: who is probed hangs on them, and what is answered.
-    pub(super) async fn follow_states(&mut self, states: Vec<State>) {
-        self.conditions.datacenters = states;
-        self.set_targets().await;
-        self.compile_all();
     }
 
     fn refuse(&mut self, refusal: &Refusal) {

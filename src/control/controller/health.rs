@@ -17,7 +17,7 @@ use crate::{
     health::{Doubts, Effect, Failure, Monitor, Outcome, Target, Verdict, saved::SavedVerdict},
     probe::{LoadReading, ProbeKey, Report},
     resolve,
-    steer::{AliasId, ProbeId, probed},
+    steer::{AliasId, ProbeId, ServiceId, probed},
 };
 
 /// How often the files of a monitor that cannot work are looked at again.
@@ -121,10 +121,9 @@ impl Controller {
 
     /// Whether a service that a probe has a part in has nothing usable.
     fn is_needed(&self, probe: ProbeId) -> bool {
-        self.world
-            .compiler
-            .services_of(probe)
-            .any(|service| self.charts.get(service.index()).is_some_and(|chart| chart.is_down()))
+        let charts = &self.snapshot().charts;
+        let is_down = |service: ServiceId| charts.get(service.index()).is_some_and(|chart| chart.is_down());
+        self.world.compiler.services_of(probe).any(is_down)
     }
 
     pub(super) fn record(&mut self, report: &Report) {

@@ -1,68 +1,119 @@
-//! Snapshots: what changed is compiled anew, and one pointer swap publishes it.
+//! Snapshots: what changed is compiled again by the worker, and one pointer swap publishes it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use tokio::time::Instant as TokioInstant;
+use tokio::{task::spawn_blocking, time::Instant as TokioInstant};
 
 use super::{Controller, SAVE, health};
 use crate::{
-    control::{drained::Published, load::World, report, state::unix_now},
-    steer::{Changes, PoolId, ProbeId, ServiceId, combine},
+    control::{
+        compile_worker::{Adoption, Product},
+        drained::Published,
+        report,
+        state::unix_now,
+    },
+    snapshot::Snapshot,
+    steer::{Chart, Compiled, Conditions, PoolId, ProbeId, ServiceId, combine},
 };
 
 /// The log names this many services of each kind of change.
 const LOGGED: usize = 10;
 
+/// Drops a large value on a thread of its own: nothing waits while 100,000 charts are given back.
+pub(super) fn discard<T: Send + 'static>(value: T) {
+    // Ends by itself, or with the runtime.
+    drop(spawn_blocking(move || drop(value)));
+}
+
 impl Controller {
-    /// Compiles every chart and publishes.
-    pub(super) fn compile_all(&mut self) {
+    /// The snapshot in force.
+    pub(in crate::control) fn snapshot(&self) -> Arc<Snapshot> {
+        self.published.load_full()
+    }
+
+    /// Has the worker go on with the compiler of the world, waits for its charts, and publishes them.
+    pub(super) async fn adopt_charts(&mut self) {
         let _beat = self.metronome.beat();
+        self.renew_conditions();
+        self.publish_at = None;
+        self.rehearsed = None;
+        let for_loads = self.world.surveys.without_folds();
+        let adoption = Adoption {
+            compiled: self.world.compiled.take(),
+            compiler: Arc::clone(&self.world.compiler),
+            conditions: Arc::new(self.conditions.clone()),
+            surveys: std::mem::replace(&mut self.world.surveys, for_loads),
+        };
+        // Without an answer the worker has ended, and so will this task.
+        if let Ok(compiled) = self.worker.adopt(adoption).await {
+            self.send_out(compiled);
+        }
+    }
+
+    /// Makes the conditions those of the ledger, of aliases, ramps and load reports.
+    pub(super) fn renew_conditions(&mut self) {
         let now = self.epoch.elapsed();
         self.conditions.standings = self.keys.iter().map(|key| self.ledger.standing(key, now)).collect();
         combine(&self.world.topology, &mut self.conditions.standings);
         self.touched.clear();
         self.follow_aliases();
-        self.regulator.follow(&mut self.world.compiler, &mut self.conditions, true);
+        self.regulator.follow(&self.world.compiler, &mut self.conditions, true);
         self.recovery.adopt(&self.world.topology);
-        self.recovery.follow(&mut self.world.compiler, &mut self.conditions, now);
-        self.charts = self.world.compiler.compile(&self.conditions, &mut self.world.surveys);
-        self.send_out();
+        self.recovery.follow(&self.world.compiler, &mut self.conditions, now);
     }
 
-    /// Compiles what the touched probes have a part in and publishes.
+    /// Has the worker compile what differs between the conditions and those in force.
+    pub(super) fn compile(&mut self) {
+        self.publish_at = None;
+        self.worker.follow(Arc::new(self.conditions.clone()));
+    }
+
+    /// Takes up what touched probes, aliases, load reports and recoveries come to.
     pub(super) fn publish(&mut self) {
         let now = self.epoch.elapsed();
         // A combined probe follows its parts below; the ledger knows nothing of it.
         let combinations = &self.world.topology.combinations;
         let touched: Vec<ProbeId> = self.touched.drain().filter(|id| combinations[id.index()].is_none()).collect();
-        let mut changes = Changes::default();
+        let mut is_changed = false;
         for id in touched {
             let standing = self.ledger.standing(&self.keys[id.index()], now);
-            if self.conditions.standings[id.index()] != standing {
-                self.conditions.standings[id.index()] = standing;
-                changes.probes.push(id);
-            }
+            is_changed |= std::mem::replace(&mut self.conditions.standings[id.index()], standing) != standing;
         }
         self.publish_at = None;
-        changes.probes.extend(self.combine());
-        changes.aliases = self.follow_aliases();
-        let has_news = std::mem::take(&mut self.is_given_back) || !changes.is_empty();
-        changes.recoveries = self.follow_recovery();
-        changes.pools = self.regulator.follow(&mut self.world.compiler, &mut self.conditions, has_news);
-        if !changes.pools.is_empty() {
+        is_changed |= !self.combine().is_empty();
+        is_changed |= !self.follow_aliases().is_empty();
+        let has_news = std::mem::take(&mut self.is_given_back) || is_changed;
+        is_changed |= !self.follow_recovery().is_empty();
+        if !self.regulator.follow(&self.world.compiler, &mut self.conditions, has_news).is_empty() {
+            is_changed = true;
             self.save_at.get_or_insert_with(|| TokioInstant::now() + SAVE);
         }
-        if !changes.is_empty() {
-            let _beat = self.metronome.beat();
-            let World { compiler, surveys, .. } = &mut self.world;
-            compiler.recompile(&self.conditions, &changes, surveys, &mut self.charts);
-            self.send_out();
+        if is_changed {
+            self.compile();
+        }
+    }
+
+    /// Publishes what the worker compiled.
+    pub(super) fn take_product(&mut self, product: &Product) {
+        let compiled = &product.compiled;
+        // Charts of another configuration have no place in this one's snapshot.
+        if !Arc::ptr_eq(compiled.compiler(), &self.world.compiler) {
+            return;
+        }
+        if product.is_complete {
+            self.send_out(compiled.clone());
+        } else {
+            let before = self.put_in_force(compiled.charts(), compiled.conditions());
+            match self.unmixed {
+                Some(_) => self.retired.push(before),
+                None => self.unmixed = Some(before),
+            }
         }
     }
 
     /// Moves services that recover from an outage of all members on; those pools for which that changed.
     fn follow_recovery(&mut self) -> Vec<PoolId> {
-        let changed = self.recovery.follow(&mut self.world.compiler, &mut self.conditions, self.epoch.elapsed());
+        let changed = self.recovery.follow(&self.world.compiler, &mut self.conditions, self.epoch.elapsed());
         for id in &changed {
             let pool = &self.world.topology.pools[id.index()].name;
             let groups = self.conditions.recovering.iter().filter(|(group, _)| group.pool == *id);
@@ -80,10 +131,9 @@ impl Controller {
     }
 
     /// Notes the services that answer all of their members because none is usable.
-    fn note_dark(&mut self) {
-        let down =
-            (0..).map(ServiceId).zip(self.charts.iter().map(|chart| &**chart)).filter(|(_, chart)| chart.is_down());
-        self.recovery.note_dark(&mut self.world.compiler, &self.conditions, down);
+    fn note_dark(&mut self, charts: &[Arc<Chart>]) {
+        let down = (0..).map(ServiceId).zip(charts.iter().map(|chart| &**chart)).filter(|(_, chart)| chart.is_down());
+        self.recovery.note_dark(&self.world.compiler, &self.in_force, down);
     }
 
     /// Makes the standings of combined targets follow their parts; those that changed.
@@ -99,36 +149,64 @@ impl Controller {
         combined
     }
 
-    pub(super) fn send_out(&mut self) {
-        self.publish_at = None;
-        self.note_dark();
-        let generation = self.published.load().generation + 1;
-        let identity = Arc::clone(&self.identity);
-        let snapshot = self.world.snapshot(generation, self.charts.clone(), &self.conditions, identity);
-        self.counters.prepare(&snapshot.topology);
-        let snapshot = Arc::new(snapshot);
-        let before = self.published.swap(Arc::clone(&snapshot));
-        let (conditions, now) = (&self.conditions, unix_now());
+    /// Publishes charts that were all compiled under their conditions.
+    pub(super) fn send_out(&mut self, compiled: Compiled) {
+        let charts = compiled.charts();
+        self.in_force = Arc::clone(compiled.conditions());
+        self.note_dark(&charts);
+        let last = self.put_in_force(charts, &Arc::clone(&self.in_force));
+        let before = match self.unmixed.take() {
+            Some(before) => {
+                self.retired.push(last);
+                before
+            }
+            None => last,
+        };
+        let snapshot = self.published.load_full();
+        let (conditions, now) = (&*self.in_force, unix_now());
         self.drained.follow(&before, Published { snapshot: &snapshot, conditions, now });
+        self.retired.push(before);
+        discard(self.compiled.replace(compiled));
+        self.say_distress(&snapshot.charts);
         drop(snapshot);
+        self.drop_retired();
+        for command in std::mem::take(&mut self.deferred) {
+            self.obey(command);
+        }
+    }
+
+    /// Publishes the charts in force with the server's new identity.
+    pub(super) fn send_out_again(&mut self) {
+        let (charts, conditions) = (self.snapshot().charts.clone(), Arc::clone(&self.in_force));
+        let before = self.put_in_force(charts, &conditions);
         self.retired.push(before);
         self.drop_retired();
-        self.world.surveys.prune();
-        self.say_distress();
+    }
+
+    /// Makes these charts what is answered from; the snapshot before.
+    fn put_in_force(&mut self, charts: Vec<Arc<Chart>>, conditions: &Conditions) -> Arc<Snapshot> {
+        let generation = self.published.load().generation + 1;
+        let snapshot = self.world.snapshot(generation, charts, conditions, Arc::clone(&self.identity));
+        self.counters.prepare(&snapshot.topology);
+        self.published.swap(Arc::new(snapshot))
     }
 
     /// Drops the snapshots that nobody else holds any more. Each shard holds one at most.
     pub(super) fn drop_retired(&mut self) {
-        self.retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+        let is_free = |snapshot: &mut Arc<Snapshot>| Arc::strong_count(snapshot) == 1;
+        let free: Vec<_> = self.retired.extract_if(.., is_free).collect();
+        if !free.is_empty() {
+            discard(free);
+        }
     }
 
     /// Tells the log which services and types ran out of usable members or are answered in another way since, and which have
     /// some again.
-    pub(super) fn say_distress(&mut self) {
+    fn say_distress(&mut self, charts: &[Arc<Chart>]) {
         let topology = &self.world.topology;
         let compiler = &self.world.compiler;
         let (mut now, mut new) = (BTreeMap::new(), Vec::new());
-        for one in report::distressed(&self.charts) {
+        for one in report::distressed(charts) {
             let service = &topology.services[one.service.index()];
             let key = (service.name.clone(), service.kind.records(one.family));
             let way = (one.plight, one.pool.is_some());
@@ -139,7 +217,7 @@ impl Controller {
             now.entry(key).or_insert(way);
         }
         for one in new.iter().take(LOGGED) {
-            let (service, chart) = (&topology.services[one.service.index()], &self.charts[one.service.index()]);
+            let (service, chart) = (&topology.services[one.service.index()], &charts[one.service.index()]);
             let (rtype, clients) = (service.kind.records(one.family), one.clients(compiler).join("; "));
             let clients = (!clients.is_empty()).then_some(clients);
             let answers = one.answers(compiler, chart);

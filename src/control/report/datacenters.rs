@@ -31,7 +31,7 @@ pub(super) fn datacenters(controller: &Controller, listing: Listing) -> Vec<Data
         DatacenterStatus {
             name: datacenter.name.to_string(),
             region: datacenter.region.as_deref().map(str::to_owned),
-            state: controller.conditions.datacenters[at].word().to_owned(),
+            state: controller.in_force.datacenters[at].word().to_owned(),
             reason: datacenter.reason.as_deref().map(str::to_owned),
             until: datacenter.until,
             file: controller.world.config.datacenter_origins[at].to_string(),
@@ -63,7 +63,7 @@ fn targets_by_datacenter(topology: &Topology) -> Vec<BTreeSet<ProbeId>> {
 /// How many targets have each verdict, by [`Verdict`].
 fn counts(controller: &Controller, targets: &BTreeSet<ProbeId>) -> [usize; 3] {
     let mut counts = [0; 3];
-    targets.iter().for_each(|id| counts[controller.conditions.standings[id.index()].verdict as usize] += 1);
+    targets.iter().for_each(|id| counts[controller.in_force.standings[id.index()].verdict as usize] += 1);
     counts
 }
 
@@ -103,7 +103,7 @@ pub(in crate::control) fn outcome(controller: &Controller, asked: DrainOutcome) 
     let ids = (0..).map(DatacenterId);
     let found = topology.datacenters.iter().zip(ids).find(|(datacenter, _)| *datacenter.name == *asked.datacenter);
     let Some((datacenter, id)) = found else { return asked };
-    let state = controller.conditions.datacenters[id.index()];
+    let state = controller.in_force.datacenters[id.index()];
     let (still_answered, _) = still_answered(controller, &datacenter.name, Listing::Full);
     let is_watched = matches!(state, State::Draining | State::Disabled);
     DrainOutcome {
@@ -121,11 +121,11 @@ pub(in crate::control) fn outcome(controller: &Controller, asked: DrainOutcome) 
 
 /// How many names and types have answers that name a datacenter.
 fn answered_count(controller: &Controller, wanted: DatacenterId) -> usize {
-    let presence = Presence::new(&controller.world.topology, &controller.conditions, |id| id == wanted);
+    let presence = Presence::new(&controller.world.topology, &controller.in_force, |id| id == wanted);
     let mut known: HashMap<*const Chart, usize> = HashMap::new();
     let mut count =
         |chart: &Arc<Chart>| *known.entry(Arc::as_ptr(chart)).or_insert_with(|| presence.sightings(chart).len());
-    controller.charts.iter().map(&mut count).sum()
+    controller.snapshot().charts.iter().map(&mut count).sum()
 }
 
 /// Why a service's answers name a drained datacenter.
@@ -135,7 +135,7 @@ fn why(controller: &Controller, service: ServiceId, sighting: &Sighting) -> Stri
     let cause = match sighting.cause {
         Cause::InService => "its state lets it be answered".to_owned(),
         Cause::Ramp(part) => {
-            let others = others(topology, &controller.conditions, service, sighting);
+            let others = others(topology, &controller.in_force, service, sighting);
             let is_held = datacenter.drain_hold.is_some_and(|hold| hold.share() == part);
             match (others.usable, is_held) {
                 (0, _) => {
@@ -146,7 +146,7 @@ fn why(controller: &Controller, service: ServiceId, sighting: &Sighting) -> Stri
             }
         }
         Cause::LastLeft | Cause::LastDisabled => {
-            let others = others(topology, &controller.conditions, service, sighting);
+            let others = others(topology, &controller.in_force, service, sighting);
             format!("no other member is left: {}", others_text(&others, &datacenter.name))
         }
     };

@@ -78,7 +78,7 @@ fn snapshot(services: &[(&str, &[&str])]) -> Snapshot {
         list.iter().zip(0..).map(|(service, number)| (service.name.clone(), ZoneId(0), ServiceId(number))).collect();
     let topology = Arc::new(Topology::new(Vec::new(), Vec::new(), endpoints, pools, list));
     let mut surveys = Surveys::default();
-    let mut compiler = Compiler::new(Arc::clone(&topology), &Databases::default(), &mut surveys);
+    let compiler = Compiler::new(Arc::clone(&topology), &Databases::default(), &mut surveys);
     let charts = compiler.compile(&Conditions::unknown(&topology, 0), &mut surveys);
     let zones = Zones::build(vec![Arc::new(zone("gslb.test.", ZONE))], &names);
     Snapshot { zones: Arc::new(zones), charts, ..Snapshot::default() }

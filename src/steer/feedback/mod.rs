@@ -198,7 +198,7 @@ impl Feedback {
     /// differs from before. `has_news` says that verdicts or states changed since the last look.
     pub fn follow(
         &mut self,
-        compiler: &mut Compiler,
+        compiler: &Compiler,
         conditions: &mut Conditions,
         has_news: bool,
         now: Duration,

@@ -17,8 +17,8 @@ use super::{
 use crate::{
     load::{LoadReport, LoadSource},
     steer::{
-        compiler::pools_below,
         part::Part,
+        plan::pools_below,
         pool::{Capacity, Failback, LoadPolicy, Measure, MemberKind, Policy},
         topology::{FeedId, PoolId, ProbeId, Topology},
     },

@@ -20,7 +20,7 @@ const LAG_SECS: usize = 5;
 /// Two datacenters behind one name.
 struct World {
     feedback: Feedback,
-    compiler: Compiler,
+    compiler: Arc<Compiler>,
     conditions: Conditions,
     surveys: Surveys,
     now: u64,
@@ -166,7 +166,7 @@ impl World {
                 }
             }
             if self.feedback.next_due(now).is_some_and(|due| due <= now)
-                && !self.feedback.follow(&mut self.compiler, &mut self.conditions, false, now).is_empty()
+                && !self.feedback.follow(&self.compiler, &mut self.conditions, false, now).is_empty()
             {
                 share = self.share();
             }

@@ -15,10 +15,7 @@ fn bench() -> Bench {
 fn resolve(bench: &mut Bench, addresses: &[&str], ttl_secs: u32) {
     let addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
     bench.conditions.aliases[0] = Arc::new(Resolved::new(addresses, ttl_secs));
-    let mut charts = vec![Arc::clone(&bench.chart)];
-    let changes = Changes { aliases: vec![AliasId(0)], ..Changes::default() };
-    bench.compiler.recompile(&bench.conditions, &changes, &mut bench.surveys, &mut charts);
-    bench.chart = charts.remove(0);
+    bench.follow();
 }
 
 #[test]

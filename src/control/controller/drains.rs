@@ -1,0 +1,125 @@
+//! Drains by command: checked by charts that the worker compiles as if the drain were in force, then carried out as an edit.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use tokio::sync::oneshot;
+
+use super::{Controller, Waiter};
+use crate::{
+    control::{
+        drain,
+        handle::{Darkened, DrainAct, DrainError, DrainOutcome, DrainReport, DrainRequest},
+    },
+    steer::{Chart, Compiled},
+};
+
+type Reply = oneshot::Sender<Result<DrainReport, DrainError>>;
+
+/// Drains that are being checked, one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Rehearsals {
+    /// Requests in the order in which they came; the first one is being checked.
+    requests: VecDeque<(DrainRequest, Reply)>,
+    /// What comes of the first one.
+    charts: Option<oneshot::Receiver<Compiled>>,
+}
+
+impl Rehearsals {
+    /// Waits for the charts of the first request; `None` where the worker dropped them for a later order. Never ends while
+    /// nothing is being checked.
+    pub(super) async fn done(&mut self) -> Option<Compiled> {
+        match &mut self.charts {
+            Some(charts) => charts.await.ok(),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Controller {
+    /// Drains are checked before their edit; whatever gives clients back is carried out at once.
+    pub(super) fn set_state(&mut self, request: DrainRequest, reply: Reply) {
+        self.rehearsals.requests.push_back((request, reply));
+        self.begin_rehearsal();
+    }
+
+    /// Begins with the first request, unless it is being checked already.
+    fn begin_rehearsal(&mut self) {
+        while self.rehearsals.charts.is_none()
+            && let Some((request, _)) = self.rehearsals.requests.front()
+        {
+            let planned = drain::plan(request, &self.world, &self.conditions);
+            match planned {
+                Ok(plan) if matches!(request.act, DrainAct::Drain(_)) && self.held_file(&plan).is_none() => {
+                    let conditions = Arc::new(plan.conditions(&self.conditions));
+                    self.rehearsals.charts = Some(self.worker.rehearse(conditions));
+                }
+                _ => self.carry_out(None),
+            }
+        }
+    }
+
+    /// Goes on with the first request by the charts that it would lead to.
+    pub(super) fn end_rehearsal(&mut self, rehearsed: Option<Compiled>) {
+        self.rehearsals.charts = None;
+        // A load came between: the drain is checked again by what is in force now.
+        if let Some(rehearsed) = rehearsed.filter(|charts| Arc::ptr_eq(charts.compiler(), &self.world.compiler)) {
+            self.carry_out(Some(rehearsed));
+        }
+        self.begin_rehearsal();
+    }
+
+    /// Edits the files as the first request says, and has them read.
+    fn carry_out(&mut self, rehearsed: Option<Compiled>) {
+        let Some((request, reply)) = self.rehearsals.requests.pop_front() else { return };
+        let charts = rehearsed.as_ref().map(Compiled::charts);
+        match self.edit_state(&request, charts.as_deref()) {
+            // Nothing was edited: the snapshot in force has it all.
+            Ok(report) if report.files.is_empty() => {
+                self.answer(Waiter::SetState(Box::new(report), reply), Ok(()));
+            }
+            Ok(report) => {
+                self.rehearsed = rehearsed;
+                self.waiting_next.push(Waiter::SetState(Box::new(report), reply));
+                self.reload();
+            }
+            Err(error) => {
+                // The client may be gone.
+                let _ = reply.send(Err(error));
+            }
+        }
+    }
+
+    /// Edits the files, unless that left a service without a usable member by the charts that it would lead to.
+    fn edit_state(
+        &mut self,
+        request: &DrainRequest,
+        rehearsed: Option<&[Arc<Chart>]>,
+    ) -> Result<DrainReport, DrainError> {
+        let plan = drain::plan(request, &self.world, &self.conditions)?;
+        if let Some(held) = self.held_file(&plan) {
+            return Err(held);
+        }
+        let charts = &self.published.load().charts;
+        let newly = |after: &[Arc<Chart>]| drain::newly_distressed(&self.world.compiler, charts, after);
+        let distressed: Vec<Darkened> = rehearsed.map(newly).unwrap_or_default();
+        let is_forced = matches!(&request.act, DrainAct::Drain(drain) if drain.force);
+        if !distressed.is_empty() && !is_forced {
+            return Err(DrainError::Distress(distressed));
+        }
+        let files = plan.carry_out().map_err(|error| DrainError::Edit(error.to_string()))?;
+        let datacenters = plan.steps().map(|(name, _)| (name.to_owned(), None)).collect();
+        let outcome = |(name, unchanged): (&str, Option<&str>)| DrainOutcome {
+            datacenter: name.to_owned(),
+            unchanged: unchanged.map(str::to_owned),
+            ..DrainOutcome::default()
+        };
+        let outcomes = plan.steps().map(outcome).collect();
+        Ok(DrainReport { generation: 0, files, datacenters, outcomes, ramps: Vec::new(), distressed })
+    }
+
+    /// Why a file that a drain edits is not in use as it is, so that an edit of it would have no effect.
+    fn held_file(&self, plan: &drain::DrainPlan) -> Option<DrainError> {
+        let held = self.holding.status().into_iter().find(|held| plan.edits(&held.file))?;
+        Some(DrainError::Held(held.file, held.errors))
+    }
+}

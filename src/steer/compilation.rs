@@ -1,0 +1,165 @@
+//! A compilation: charts made again for the plans that a change touches, and taken over for all others. It can be interrupted by a
+//! newer change, which then comes first.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::{
+    chart::Chart, compiler::Compiler, conditions::Conditions, dependencies::Inputs, search::Search, survey::Surveys,
+};
+
+/// As many plans are searched before their atlases are made.
+const BATCH: usize = 1024;
+/// As many atlases are made at once: each takes milliseconds with a large database.
+const FOLDS: usize = 16;
+
+/// Every service's chart, with what the charts were compiled from.
+#[derive(Debug, Clone)]
+pub struct Compiled {
+    compiler: Arc<Compiler>,
+    conditions: Arc<Conditions>,
+    by_plan: Vec<Arc<Chart>>,
+}
+
+impl Compiled {
+    /// Every service's chart, by [`super::ServiceId`].
+    pub fn charts(&self) -> Vec<Arc<Chart>> {
+        self.compiler.plan_of().iter().map(|&plan| Arc::clone(&self.by_plan[plan as usize])).collect()
+    }
+
+    /// What compiled them.
+    pub fn compiler(&self) -> &Arc<Compiler> {
+        &self.compiler
+    }
+
+    /// The conditions under which they were compiled.
+    pub fn conditions(&self) -> &Arc<Conditions> {
+        &self.conditions
+    }
+}
+
+/// Charts under way to one set of conditions.
+#[derive(Debug)]
+pub struct Compilation {
+    compiler: Arc<Compiler>,
+    conditions: Arc<Conditions>,
+    /// By plan: its chart, which is an old one while the plan is stale.
+    by_plan: Vec<Option<Arc<Chart>>>,
+    /// The plans to compile, the most urgent first.
+    stale: VecDeque<u32>,
+    is_stale: Vec<bool>,
+    /// How many of them the newest conditions ask for; 0 unless they came while others were being compiled.
+    urgent: usize,
+    compiled: usize,
+}
+
+impl Compilation {
+    /// Of every plan.
+    pub fn new(compiler: Arc<Compiler>, conditions: Arc<Conditions>) -> Self {
+        let count = compiler.plans().len();
+        let (by_plan, stale) = (vec![None; count], (0..count as u32).collect());
+        Self { compiler, conditions, by_plan, stale, is_stale: vec![true; count], urgent: 0, compiled: 0 }
+    }
+
+    /// Of the plans that differ from `base` in anything that their charts depend on. The compiler is that of `base`, or was
+    /// made from it by [`Compiler::next`].
+    pub fn after(base: &Compiled, compiler: Arc<Compiler>, conditions: Arc<Conditions>) -> Self {
+        if Arc::ptr_eq(&base.compiler, &compiler) {
+            let by_plan = base.by_plan.iter().cloned().map(Some).collect();
+            let (stale, is_stale) = (VecDeque::new(), vec![false; compiler.plans().len()]);
+            let conditions_before = Arc::clone(&base.conditions);
+            let mut own =
+                Self { compiler, conditions: conditions_before, by_plan, stale, is_stale, urgent: 0, compiled: 0 };
+            own.follow(conditions);
+            own.urgent = 0;
+            return own;
+        }
+        let inputs = |topology, conditions| Inputs { topology, conditions };
+        let before = inputs(base.compiler.topology(), &base.conditions);
+        let dependencies = &compiler.dependencies;
+        let changed = dependencies.changed_topology(before, inputs(compiler.topology(), &conditions));
+        let mut is_stale = vec![false; compiler.plans().len()];
+        dependencies.plans_above(changed).iter().for_each(|plan| is_stale[*plan as usize] = true);
+        let mut by_plan = vec![None; compiler.plans().len()];
+        for (at, plan) in compiler.plans().iter().enumerate() {
+            let known = base.compiler.position(&plan.key);
+            let known = known.filter(|known| Arc::ptr_eq(plan, &base.compiler.plans()[*known as usize]));
+            match known.filter(|_| !is_stale[at]) {
+                Some(known) => by_plan[at] = Some(Arc::clone(&base.by_plan[known as usize])),
+                None => is_stale[at] = true,
+            }
+        }
+        let stale = (0..).zip(&is_stale).filter(|(_, is_stale)| **is_stale).map(|(at, _)| at).collect();
+        Self { compiler, conditions, by_plan, stale, is_stale, urgent: 0, compiled: 0 }
+    }
+
+    /// Goes on under newer conditions. What these touch is compiled first.
+    pub fn follow(&mut self, conditions: Arc<Conditions>) {
+        let dependencies = &self.compiler.dependencies;
+        let touched = dependencies.plans_above(dependencies.changed(&self.conditions, &conditions));
+        self.conditions = conditions;
+        if touched.is_empty() {
+            return;
+        }
+        let urgent: VecDeque<u32> = self.stale.drain(..self.urgent).collect();
+        let mut is_first = vec![false; self.is_stale.len()];
+        touched.iter().chain(&urgent).for_each(|&plan| is_first[plan as usize] = true);
+        self.stale.retain(|&plan| !is_first[plan as usize]);
+        let mut first: Vec<u32> = touched.iter().chain(&urgent).copied().collect();
+        first.sort_unstable();
+        first.dedup();
+        self.urgent = first.len();
+        for plan in first.into_iter().rev() {
+            self.is_stale[plan as usize] = true;
+            self.stale.push_front(plan);
+        }
+    }
+
+    /// Compiles stale plans until none is left, the urgent ones are done, or `is_interrupted`, which is asked after each, says so.
+    pub fn run(&mut self, surveys: &mut Surveys, is_interrupted: &mut dyn FnMut() -> bool) {
+        let (compiler, conditions) = (Arc::clone(&self.compiler), Arc::clone(&self.conditions));
+        compiler.wheels.lock().prune();
+        let mut search = Search::new(compiler.topology(), &conditions, &compiler.wheels);
+        while !self.stale.is_empty() && !self.run_batch(&mut search, surveys, is_interrupted) {}
+    }
+
+    /// Compiles a batch; whether it was interrupted.
+    fn run_batch(
+        &mut self,
+        search: &mut Search<'_>,
+        surveys: &mut Surveys,
+        is_interrupted: &mut dyn FnMut() -> bool,
+    ) -> bool {
+        let mut drafts = Vec::new();
+        let mut is_over = false;
+        while drafts.len() < BATCH && surveys.open_folds() < FOLDS && !is_over {
+            let Some(plan) = self.stale.pop_front() else { break };
+            drafts.push((plan, self.compiler.plans()[plan as usize].draft(search, surveys)));
+            let was_last_urgent = self.urgent == 1;
+            self.urgent = self.urgent.saturating_sub(1);
+            is_over = is_interrupted() || was_last_urgent;
+        }
+        surveys.make_folds();
+        self.compiled += drafts.len();
+        for (plan, draft) in drafts {
+            self.is_stale[plan as usize] = false;
+            self.by_plan[plan as usize] = Some(Arc::new(draft.chart(surveys)));
+        }
+        is_over
+    }
+
+    /// How many plans are still to be compiled.
+    pub fn left(&self) -> usize {
+        self.stale.len()
+    }
+
+    /// How many plans were compiled so far; a plan whose conditions changed meanwhile counts each time.
+    pub fn count(&self) -> usize {
+        self.compiled
+    }
+
+    /// The charts as they are: of plans that are still to be compiled, those of before. `None` where one has none yet.
+    pub fn compiled(&self) -> Option<Compiled> {
+        let by_plan = self.by_plan.iter().cloned().collect::<Option<Vec<_>>>()?;
+        Some(Compiled { compiler: Arc::clone(&self.compiler), conditions: Arc::clone(&self.conditions), by_plan })
+    }
+}

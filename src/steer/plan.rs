@@ -1,0 +1,306 @@
+//! Plans: what services with equal settings have in common, and what they resolve to in each area under given conditions.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    chart::{Chart, Distress, Family, FamilyChart, Plight, Reach},
+    endpoint::Target,
+    kind::Kind,
+    policy::Finding,
+    pool::MemberKind,
+    preference::Preferences,
+    published::Published,
+    search::{Search, View},
+    service::{OnAllDown, Service},
+    survey::{FoldId, Survey, Surveys},
+    topology::{EndpointId, PoolId, Topology},
+    wheel::Choice,
+};
+use crate::geo::Databases;
+
+/// What services with one chart have in common.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) key: PlanKey,
+    pub(super) survey: Option<Arc<Survey>>,
+    /// The geographic pools of the tree, in the order of the survey's sights.
+    pub(super) geographic: Vec<PoolId>,
+    published: Published,
+    may_answer_cname: bool,
+}
+
+/// All of a service that its chart depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct PlanKey {
+    kind: Kind,
+    pool: PoolId,
+    ttl_secs: u32,
+    on_all_down: OnAllDown,
+    ipv6: bool,
+    client_subnet: bool,
+}
+
+impl PlanKey {
+    pub(super) fn of(service: &Service) -> Self {
+        Self {
+            kind: service.kind.clone(),
+            pool: service.pool,
+            ttl_secs: service.ttl_secs,
+            on_all_down: service.on_all_down,
+            ipv6: service.ipv6,
+            client_subnet: service.client_subnet,
+        }
+    }
+
+    /// Whether every wheel picks by the client's prefix.
+    pub(super) fn is_by_client(&self) -> bool {
+        self.kind.is_by_client()
+    }
+
+    /// The pools that the service may be answered from.
+    pub(super) fn roots(&self) -> Vec<PoolId> {
+        match self.on_all_down {
+            OnAllDown::Pool(other) => vec![self.pool, other],
+            OnAllDown::All | OnAllDown::Empty => vec![self.pool],
+        }
+    }
+}
+
+impl Plan {
+    /// Surveys what the services need of the world; the slow part, and the only one that reads the databases.
+    pub(super) fn new(topology: &Topology, key: PlanKey, databases: &Databases, surveys: &mut Surveys) -> Self {
+        let (preferences, geographic) = Preferences::of(topology, &key.roots());
+        let is_cname = |endpoint: &EndpointId| matches!(topology.endpoints[endpoint.index()].target, Target::Cname(_));
+        let may_answer_cname = endpoints_below(topology, &key.roots()).iter().any(is_cname);
+        let published = key.published(topology);
+        let survey = surveys.survey(preferences, databases);
+        Self { key, survey, geographic, published, may_answer_cname }
+    }
+
+    /// Whether it holds in another topology whose pools and endpoints below its roots are the same.
+    pub(super) fn holds_in(&self, other: &Topology, own: &Topology) -> bool {
+        !self.published.has_aliases() || other.aliases == own.aliases
+    }
+
+    /// The chart under the conditions of `search`, but for its atlases.
+    pub(super) fn draft(&self, search: &mut Search<'_>, surveys: &mut Surveys) -> Draft {
+        let (v4, v4_fold) = self.family(Family::V4, search, surveys);
+        let (v6, v6_fold) = self.family(Family::V6, search, surveys);
+        let chart = Chart {
+            ttl_secs: self.key.ttl_secs,
+            v4,
+            v6,
+            may_answer_cname: self.may_answer_cname,
+            kind: self.key.kind.clone(),
+        };
+        Draft { chart, folds: [v4_fold, v6_fold] }
+    }
+
+    /// What the service comes to in one family, but for its atlas.
+    fn family(&self, family: Family, search: &mut Search<'_>, surveys: &mut Surveys) -> (FamilyChart, Option<FoldId>) {
+        if !self.published.holds(family, search) {
+            return (FamilyChart::default(), None);
+        }
+        // Areas that come to the same choice become one: that is what gives each answer its widest scope.
+        let mut areas: Vec<Reach> = Vec::new();
+        let mut number_of: HashMap<usize, u32> = HashMap::new();
+        let mut map = Vec::new();
+        let (mut plight, mut distress) = (Plight::None, Vec::new());
+        let no_sights = Vec::from([Box::default()]);
+        let every_sights = self.survey.as_ref().map_or(&no_sights, |survey| &survey.sights);
+        for (at, sights) in every_sights.iter().enumerate() {
+            let pools = &self.geographic;
+            let spans = self.survey.as_ref().map_or(&[][..], |survey| survey.spans(at));
+            let by_client = self.key.kind.is_by_client();
+            let view = View { pools, sights, spans, by_client, ..View::blind(family) };
+            let Resolution { finding, plight: found_plight, pool, is_recovering } =
+                self.key.resolve(view, &self.published, search);
+            plight = plight.max(found_plight);
+            let identity = finding.choice.as_ref().map_or(0, Choice::identity);
+            let number = *number_of.entry(identity).or_insert_with(|| {
+                let keeps_order = finding.choice.as_ref().is_some_and(Choice::keeps_order);
+                areas.push(Reach { choice: finding.choice.clone(), flips_in_secs: u32::MAX, keeps_order });
+                areas.len() as u32 - 1
+            });
+            let flips_in_secs = &mut areas[number as usize].flips_in_secs;
+            *flips_in_secs = finding.flips_in_secs.min(*flips_in_secs);
+            map.push(number);
+            if found_plight != Plight::None {
+                distress.push(Distress { area: at as u32, reach: number, plight: found_plight, pool, is_recovering });
+            }
+        }
+        let by_client = areas.iter().any(|reach| reach.choice.as_ref().is_some_and(Choice::spreads_by_client));
+        let fold = match &self.survey {
+            Some(survey) if areas.len() > 1 => Some(surveys.fold(survey, &map)),
+            // One answer for all, but drawn by the client's prefix: special-purpose prefixes still say nothing.
+            _ if by_client => {
+                let undivided = surveys.undivided();
+                Some(surveys.fold(&undivided, &vec![0; undivided.sights.len()]))
+            }
+            _ => None,
+        };
+        (
+            FamilyChart {
+                atlas: None,
+                areas: areas.into_boxed_slice(),
+                by_client,
+                ignores_subnets: !self.key.client_subnet,
+                plight,
+                distress: distress.into_boxed_slice(),
+            },
+            fold,
+        )
+    }
+}
+
+/// A chart whose atlases are still to be made, with those of all others.
+pub(super) struct Draft {
+    chart: Chart,
+    folds: [Option<FoldId>; 2],
+}
+
+impl Draft {
+    /// The chart with its atlases, which are made by now.
+    pub(super) fn chart(mut self, surveys: &Surveys) -> Chart {
+        let [v4, v6] = self.folds.map(|fold| fold.and_then(|fold| surveys.atlas(fold)));
+        (self.chart.v4.atlas, self.chart.v6.atlas) = (v4, v6);
+        self.chart
+    }
+}
+
+/// What a service comes to in one area.
+struct Resolution {
+    finding: Finding,
+    /// How far it had to go for it.
+    plight: Plight,
+    /// The pool that it was found in; nothing for NODATA.
+    pool: Option<PoolId>,
+    /// Members are usable, but too few after an outage of all.
+    is_recovering: bool,
+}
+
+/// A pool that a service turns to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Attempt {
+    /// Which.
+    pub pool: PoolId,
+    /// What it is searched for.
+    pub within: Plight,
+    /// How far the service has gone by then.
+    pub plight: Plight,
+}
+
+impl PlanKey {
+    /// The pools that the service turns to, one after the other until one comes to something.
+    pub(super) fn attempts(&self) -> Vec<Attempt> {
+        let own = |plight| Attempt { pool: self.pool, within: plight, plight };
+        let mut attempts = vec![own(Plight::None)];
+        if let OnAllDown::Pool(other) = self.on_all_down {
+            attempts.push(Attempt { pool: other, within: Plight::None, plight: Plight::AllDown });
+        }
+        if self.on_all_down != OnAllDown::Empty {
+            attempts.extend([Plight::AllDown, Plight::Drained, Plight::Disabled].map(own));
+        }
+        attempts
+    }
+
+    /// What the service comes to in one area.
+    fn resolve(&self, view: View<'_>, published: &Published, search: &mut Search<'_>) -> Resolution {
+        let mut found = self.search(view, published, search);
+        // An area that the family has no member for is NODATA by configuration, whatever the health.
+        if found.plight != Plight::None && !search.may_offer(self.pool, view) {
+            found.plight = Plight::None;
+        }
+        found
+    }
+
+    fn search(&self, view: View<'_>, published: &Published, search: &mut Search<'_>) -> Resolution {
+        // The answer depends on the verdicts that left nothing usable in the stages before it, too.
+        let is_strict = search.is_strict(self.pool, view);
+        let recovering = search.recovering(self.pool, view).filter(|_| self.fails_open(is_strict));
+        let mut flips_in_secs = recovering.unwrap_or(u32::MAX);
+        for Attempt { pool, within, plight } in self.attempts() {
+            if is_strict && pool != self.pool {
+                continue;
+            }
+            let view = View { plight: within, ..view };
+            let (found, _) = search.service(pool, view);
+            flips_in_secs = flips_in_secs.min(found.flips_in_secs);
+            let is_passed_over = plight == Plight::None && recovering.is_some();
+            if found.choice.is_some() && !is_passed_over || plight == Plight::None && found.deliberate {
+                let pool = found.choice.is_some().then_some(pool);
+                let is_recovering = recovering.is_some() && plight == Plight::AllDown;
+                return Resolution { finding: Finding { flips_in_secs, ..found }, plight, pool, is_recovering };
+            }
+            if is_passed_over {
+                continue;
+            }
+            if let Some(other) = published.other_family(pool, view, search) {
+                flips_in_secs = flips_in_secs.min(other.flips_in_secs);
+                if other.choice.is_some() {
+                    let finding = Finding::nothing(flips_in_secs);
+                    let plight = Plight::OtherFamily;
+                    return Resolution { finding, plight, pool: None, is_recovering: false };
+                }
+            }
+        }
+        let finding = Finding::nothing(flips_in_secs);
+        Resolution { finding, plight: Plight::AllDown, pool: None, is_recovering: false }
+    }
+
+    /// Whether clients are answered all members as if they were up as soon as none is usable. A strict rule turns to no other
+    /// pool before that.
+    pub(super) fn fails_open(&self, is_strict: bool) -> bool {
+        match self.on_all_down {
+            OnAllDown::All => true,
+            OnAllDown::Pool(_) => is_strict,
+            OnAllDown::Empty => false,
+        }
+    }
+
+    /// The pool that the service names.
+    pub(super) fn own_pool(&self) -> PoolId {
+        self.pool
+    }
+
+    /// The families that the service publishes.
+    pub(super) fn published(&self, topology: &Topology) -> Published {
+        Published::of(topology, &self.kind, self.ipv6, &endpoints_below(topology, &[self.pool]))
+    }
+}
+
+/// The roots and every pool below them, each once.
+pub(super) fn pools_below(topology: &Topology, roots: &[PoolId]) -> Vec<PoolId> {
+    let mut seen = std::collections::HashSet::new();
+    let mut open = roots.to_vec();
+    while let Some(id) = open.pop() {
+        if seen.insert(id) {
+            open.extend(topology.pools[id.index()].members.iter().filter_map(|member| match member.kind {
+                MemberKind::Pool(inner) => Some(inner),
+                MemberKind::Endpoint(_) => None,
+            }));
+        }
+    }
+    seen.into_iter().collect()
+}
+
+/// Every endpoint below the roots, each once.
+pub(super) fn endpoints_below(topology: &Topology, roots: &[PoolId]) -> Vec<EndpointId> {
+    let mut endpoints = Vec::new();
+    let mut seen = std::collections::HashSet::new();
+    let mut open = roots.to_vec();
+    while let Some(id) = open.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        for member in &topology.pools[id.index()].members {
+            match member.kind {
+                MemberKind::Pool(inner) => open.push(inner),
+                MemberKind::Endpoint(endpoint) => endpoints.push(endpoint),
+            }
+        }
+    }
+    endpoints.sort_unstable();
+    endpoints.dedup();
+    endpoints
+}
