@@ -232,3 +232,123 @@ impl State {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+    use crate::{
+        config::{Colours, Locations},
+        control::World,
+        health::{Standing, Verdict},
+        steer::{Chart, Plight},
+    };
+
+    const SERVICES: usize = 40;
+
+    /// Forty services of two members each. The first members are in `fra` and have no monitor; the second ones are probed.
+    fn state() -> (State, tempfile::TempDir) {
+        let directory = tempfile::tempdir().unwrap();
+        let mut text = String::from(
+            "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@example.com\"\n\
+             [datacenter.fra]\n[datacenter.iad]\n[monitor.m]\ntcp = { port = 80 }\n",
+        );
+        for at in 0..SERVICES {
+            writeln!(
+                text,
+                "[service.\"s{at:02}.x.example\"]\nmembers = [{{ addresses = [\"192.0.2.{at}\"], datacenter = \"fra\" }}, \
+                 {{ addresses = [\"198.51.100.{at}\"], datacenter = \"iad\", monitor = \"m\" }}]"
+            )
+            .unwrap();
+        }
+        std::fs::write(directory.path().join("x.toml"), text).unwrap();
+        let locations = Locations { zones: Some(directory.path().to_owned()), ..Locations::default() };
+        let mut world = World::load(&locations, Colours::Plain).unwrap();
+        let conditions = Arc::new(Conditions::unknown(&world.topology, 0));
+        let mut compilation = Compilation::new(Arc::clone(&world.compiler), conditions);
+        compilation.run(&mut world.surveys, &mut || false);
+        let base = compilation.compiled().unwrap();
+        (State { base, surveys: world.surveys, following: None, rehearsal: None }, directory)
+    }
+
+    /// The conditions of `state` with `fra` drained, and the status of one service's second member.
+    fn drained(state: &State, down: Option<usize>) -> Arc<Conditions> {
+        let mut conditions = Conditions::clone(state.base.conditions());
+        conditions.datacenters[0] = crate::steer::State::Draining;
+        if let Some(at) = down {
+            let topology = state.base.compiler().topology();
+            let target = format!("198.51.100.{at}");
+            let probe = topology.probes.iter().position(|probe| probe.target.to_string() == target).unwrap();
+            conditions.standings[probe] = Standing { verdict: Verdict::Down, ..Standing::default() };
+        }
+        Arc::new(conditions)
+    }
+
+    fn changed(before: &[Arc<Chart>], now: &[Arc<Chart>]) -> usize {
+        before.iter().zip(now).filter(|(before, now)| !Arc::ptr_eq(before, now)).count()
+    }
+
+    #[test]
+    fn a_newer_order_is_handed_over_before_the_rest_of_the_older_one() {
+        let (mut state, _directory) = state();
+        let before = state.base.charts();
+        state.take(Some(drained(&state, None)), None);
+        let mut count = 0;
+        let mut is_tenth = || {
+            count += 1;
+            count == 10
+        };
+        let product = state.work(&mut is_tenth).unwrap();
+        assert_eq!((product.is_complete, changed(&before, &product.compiled.charts())), (false, 10));
+        // The last service, which the drain has not reached yet, and whose other member fails now.
+        let last = SERVICES - 1;
+        state.take(Some(drained(&state, Some(last))), None);
+        let product = state.work(&mut || false).unwrap();
+        let charts = product.compiled.charts();
+        assert_eq!((product.is_complete, changed(&before, &charts)), (false, 11));
+        assert_eq!(
+            charts[last].plight(crate::steer::Family::V4),
+            Plight::Drained,
+            "its drained member is all that is left"
+        );
+        let product = state.work(&mut || false).unwrap();
+        assert_eq!((product.is_complete, changed(&before, &product.compiled.charts())), (true, SERVICES));
+        assert!(!state.is_busy());
+    }
+
+    #[test]
+    fn a_rehearsal_changes_nothing_that_is_in_force_and_gives_way_to_orders() {
+        let (mut state, _directory) = state();
+        let before = state.base.charts();
+        let (reply, mut rehearsed) = oneshot::channel();
+        state.take(None, Some((drained(&state, None), reply)));
+        assert!(state.work(&mut || true).is_none() && rehearsed.try_recv().is_err(), "interrupted after one service");
+        let mut conditions = Conditions::clone(&drained(&state, Some(3)));
+        conditions.datacenters.clone_from(&state.base.conditions().datacenters);
+        state.take(Some(Arc::new(conditions)), None);
+        let product = state.work(&mut || false).unwrap();
+        assert_eq!((product.is_complete, changed(&before, &product.compiled.charts())), (true, 1), "no drain");
+        assert!(state.work(&mut || false).is_none());
+        assert_eq!(changed(&before, &rehearsed.try_recv().unwrap().charts()), SERVICES);
+        assert!(!state.is_busy());
+    }
+
+    #[test]
+    fn a_worker_hands_over_what_was_ordered_last() {
+        let (state, _directory) = state();
+        let mut worker = CompileWorker::start(Metronome::default()).unwrap();
+        let conditions = Arc::clone(state.base.conditions());
+        let compiler = Arc::clone(state.base.compiler());
+        let drain = drained(&state, None);
+        let before = state.base.charts();
+        let adopted =
+            worker.adopt(Adoption { compiled: Some(state.base), compiler, conditions, surveys: state.surveys });
+        let adopted = adopted.blocking_recv().unwrap();
+        assert_eq!(changed(&before, &adopted.charts()), 0, "nothing is compiled that is good already");
+        worker.follow(drain);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let product = runtime.block_on(worker.product()).unwrap();
+        assert_eq!((product.is_complete, changed(&before, &product.compiled.charts())), (true, SERVICES));
+    }
+}

@@ -20,7 +20,7 @@ mod health;
 mod publish;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     io,
     sync::Arc,
     time::{Duration, Instant},
@@ -61,7 +61,7 @@ use crate::{
     probe::{Limits, LoadReading, ProbeKey, Prober, Report},
     resolve::{self, Resolver},
     snapshot::{Identity, Snapshot},
-    steer::{Compiled, Conditions, Plight, ProbeId, Recovery, Topology, datacenter_states},
+    steer::{Compiled, Conditions, Plight, ProbeId, Recovery, ServiceId, Topology, datacenter_states},
     transport::{self, Certificates, Counters, Metronome},
 };
 
@@ -170,6 +170,8 @@ pub struct Controller {
     credentials: Credentials,
     /// When to look again whether the files of those are whole.
     recheck_at: Option<TokioInstant>,
+    /// The services of which some clients find no usable member by the charts in force.
+    troubled: BTreeSet<ServiceId>,
     /// Services in distress that the log was told of.
     distressed: BTreeMap<(Name, &'static str), (Plight, bool)>,
     published: Arc<ArcSwap<Snapshot>>,
@@ -290,6 +292,7 @@ impl Controller {
             broken: HashMap::new(),
             credentials: Credentials::default(),
             recheck_at: None,
+            troubled: BTreeSet::new(),
             distressed: BTreeMap::new(),
             published: Arc::default(),
             unmixed: None,
@@ -357,6 +360,11 @@ impl Controller {
             let wake = self.wake_at();
             tokio::select! {
                 biased;
+                product = self.worker.product() => match product {
+                    Some(product) => self.take_product(&product),
+                    // It panicked: no change can be published any more, as after a panic of this task.
+                    None => return,
+                },
                 Some(report) = inbox.reports.recv() => self.record(&report),
                 Some(report) = inbox.resolved.recv() => self.take_resolved(report),
                 Some(reading) = inbox.readings.recv() => self.take_reading(reading),
@@ -384,11 +392,6 @@ impl Controller {
                 Some(()) = inbox.edits.recv() => self.reload(),
                 is_changed = self.credentials.looked() => if is_changed { self.reread_credentials().await },
                 loaded = joined(&mut self.loading) => self.take_up(loaded, &mut inbox).await,
-                product = self.worker.product() => match product {
-                    Some(product) => self.take_product(&product),
-                    // It panicked: no change can be published any more, as after a panic of this task.
-                    None => return,
-                },
                 rehearsed = self.rehearsals.done() => self.end_rehearsal(rehearsed),
                 () = &mut first_round, if self.first_round.is_some() => self.end_first_round(&mut inbox),
                 () = sleep_until(wake.unwrap_or_else(TokioInstant::now)), if wake.is_some() => {}

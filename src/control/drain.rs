@@ -233,7 +233,8 @@ impl DrainPlan {
 /// What has usable members by the charts `before` and none by those `after`: service, type and clients, and what they are answered with.
 pub(super) fn newly_distressed(compiler: &Compiler, before: &[Arc<Chart>], after: &[Arc<Chart>]) -> Vec<Darkened> {
     let mut found = Vec::new();
-    for (id, (was, is)) in (0..).map(ServiceId).zip(before.iter().zip(after)) {
+    let pairs = (0..).map(ServiceId).zip(before.iter().zip(after));
+    for (id, (was, is)) in pairs.filter(|(_, (was, is))| !Arc::ptr_eq(was, is)) {
         let is_new = |family, there: &Distress| !was.distress(family).iter().any(|known| known.area == there.area);
         let darkened = distress::of((id, is), is_new).into_iter();
         found.extend(

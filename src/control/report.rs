@@ -295,6 +295,6 @@ pub(super) fn outcome_text(outcome: &Outcome) -> String {
 }
 
 /// Services, types and clients for which nothing is usable, in order of name.
-pub(super) fn distressed(charts: &[Arc<Chart>]) -> impl Iterator<Item = Distressed> {
+fn distressed(charts: &[Arc<Chart>]) -> impl Iterator<Item = Distressed> {
     (0..).map(ServiceId).zip(charts).flat_map(|(id, chart)| distress::of((id, chart), |_, _| true))
 }

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU32, sync::Arc};
 
 mod aliases;
 mod caches;
+mod changes;
 mod families;
 mod pending;
 mod presence;

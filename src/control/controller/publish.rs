@@ -8,12 +8,12 @@ use super::{Controller, SAVE, health};
 use crate::{
     control::{
         compile_worker::{Adoption, Product},
+        distress,
         drained::Published,
-        report,
         state::unix_now,
     },
     snapshot::Snapshot,
-    steer::{Chart, Compiled, Conditions, PoolId, ProbeId, ServiceId, combine},
+    steer::{Chart, Compiled, Conditions, Family, PoolId, ProbeId, ServiceId, combine},
 };
 
 /// The log names this many services of each kind of change.
@@ -132,7 +132,8 @@ impl Controller {
 
     /// Notes the services that answer all of their members because none is usable.
     fn note_dark(&mut self, charts: &[Arc<Chart>]) {
-        let down = (0..).map(ServiceId).zip(charts.iter().map(|chart| &**chart)).filter(|(_, chart)| chart.is_down());
+        let troubled = self.troubled.iter().map(|id| (*id, &*charts[id.index()]));
+        let down = troubled.filter(|(_, chart)| chart.is_down());
         self.recovery.note_dark(&self.world.compiler, &self.in_force, down);
     }
 
@@ -151,10 +152,8 @@ impl Controller {
 
     /// Publishes charts that were all compiled under their conditions.
     pub(super) fn send_out(&mut self, compiled: Compiled) {
-        let charts = compiled.charts();
         self.in_force = Arc::clone(compiled.conditions());
-        self.note_dark(&charts);
-        let last = self.put_in_force(charts, &Arc::clone(&self.in_force));
+        let last = self.put_in_force(compiled.charts(), &Arc::clone(&self.in_force));
         let before = match self.unmixed.take() {
             Some(before) => {
                 self.retired.push(last);
@@ -163,6 +162,8 @@ impl Controller {
             None => last,
         };
         let snapshot = self.published.load_full();
+        self.list_troubled(&before, &snapshot);
+        self.note_dark(&snapshot.charts);
         let (conditions, now) = (&*self.in_force, unix_now());
         self.drained.follow(&before, Published { snapshot: &snapshot, conditions, now });
         self.retired.push(before);
@@ -172,6 +173,24 @@ impl Controller {
         self.drop_retired();
         for command in std::mem::take(&mut self.deferred) {
             self.obey(command);
+        }
+    }
+
+    /// Brings the list of services in distress up to date. Only charts that changed are read.
+    fn list_troubled(&mut self, before: &Snapshot, now: &Snapshot) {
+        let is_same_topology = Arc::ptr_eq(&before.topology, &now.topology);
+        if !is_same_topology {
+            self.troubled.clear();
+        }
+        let is_kept = |at: usize, chart: &Arc<Chart>| {
+            is_same_topology && before.charts.get(at).is_some_and(|old| Arc::ptr_eq(old, chart))
+        };
+        for (at, chart) in now.charts.iter().enumerate().filter(|(at, chart)| !is_kept(*at, chart)) {
+            let is_troubled = [Family::V4, Family::V6].iter().any(|family| !chart.distress(*family).is_empty());
+            match is_troubled {
+                true => self.troubled.insert(ServiceId(at as u32)),
+                false => self.troubled.remove(&ServiceId(at as u32)),
+            };
         }
     }
 
@@ -206,7 +225,8 @@ impl Controller {
         let topology = &self.world.topology;
         let compiler = &self.world.compiler;
         let (mut now, mut new) = (BTreeMap::new(), Vec::new());
-        for one in report::distressed(charts) {
+        let of = |id: &ServiceId| distress::of((*id, &charts[id.index()]), |_, _| true);
+        for one in self.troubled.iter().flat_map(of) {
             let service = &topology.services[one.service.index()];
             let key = (service.name.clone(), service.kind.records(one.family));
             let way = (one.plight, one.pool.is_some());

@@ -1,0 +1,286 @@
+//! What a change costs: how many plans are compiled for it, and that the charts are those of a compilation from nothing.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A member: an endpoint by the last octet of its address and its datacenter, or the pool of a number.
+#[derive(Debug, Clone, PartialEq)]
+enum Item {
+    Endpoint(u8, Option<usize>),
+    Pool(usize),
+}
+
+/// A configuration and its conditions, by name.
+#[derive(Debug, Clone)]
+struct Model {
+    states: Vec<State>,
+    /// By number: policy, spread, answers, members with their weights. Members that are pools have a higher number.
+    pools: BTreeMap<usize, (u8, u8, u32, Vec<(Item, u16)>)>,
+    /// By number: the pool, the TTL, and the pool that answers when all is down.
+    services: BTreeMap<usize, (usize, u32, Option<usize>)>,
+    down: Vec<u8>,
+    steering: Vec<(usize, u16)>,
+}
+
+const SPREADS: [Spread; 2] = [Spread::Query, Spread::Client];
+
+impl Model {
+    /// Two services of pools of their own, and one of both pools: endpoints 1 and 2 in datacenter 0, 3 and 4 in 1.
+    fn small() -> Self {
+        let endpoints = |first: u8, place| {
+            (first..first + 2).map(|octet| (Item::Endpoint(octet, Some(place)), 1)).collect::<Vec<_>>()
+        };
+        Self {
+            states: vec![State::Active; 2],
+            pools: BTreeMap::from([
+                (0, (1, 0, 1, vec![(Item::Pool(1), 1), (Item::Pool(2), 1)])),
+                (1, (0, 0, 1, endpoints(1, 0))),
+                (2, (0, 1, 2, endpoints(3, 1))),
+            ]),
+            services: BTreeMap::from([(0, (0, 30, None)), (1, (1, 30, None)), (2, (2, 30, None))]),
+            down: Vec::new(),
+            steering: Vec::new(),
+        }
+    }
+
+    fn topology(&self) -> Topology {
+        let mut draft = Draft::default();
+        for (at, state) in self.states.iter().enumerate() {
+            draft.datacenter(&format!("dc{at}"), *state);
+        }
+        let position = |number: &usize| self.pools.keys().position(|at| at == number).map(|at| PoolId(at as u32));
+        for (number, (policy, spread, answers, members)) in &self.pools {
+            let policy = [Policy::Weighted, Policy::Failover, Policy::All][usize::from(*policy) % 3].clone();
+            let item = |(item, weight): &(Item, u16)| match item {
+                Item::Endpoint(octet, place) => {
+                    let place = place.map(|place| DatacenterId(place as u32));
+                    Some((draft.endpoint(&format!("192.0.2.{octet}"), place), *weight))
+                }
+                Item::Pool(number) => Some((MemberKind::Pool(position(number)?), *weight)),
+            };
+            let members: Vec<_> = members.iter().filter_map(item).collect();
+            let id = draft.pool(policy, &members);
+            let pool = &mut draft.pools[id.index()];
+            pool.name = format!("p{number}").into();
+            pool.spread = SPREADS[usize::from(*spread) % 2];
+            pool.answers = Answers::Count(NonZeroU32::new(*answers).unwrap());
+        }
+        let service = |(number, (pool, ttl_secs, fallback)): (&usize, &(usize, u32, Option<usize>))| {
+            let on_all_down = fallback.as_ref().and_then(position).map_or(OnAllDown::All, OnAllDown::Pool);
+            Some(Service {
+                name: format!("s{number}.example.com").parse::<Name>().unwrap(),
+                kind: Kind::default(),
+                zone: ZoneId(0),
+                pool: position(pool)?,
+                ttl_secs: *ttl_secs,
+                on_all_down,
+                ipv6: true,
+                client_subnet: true,
+            })
+        };
+        let services = self.services.iter().filter_map(service).collect();
+        Topology::new(draft.datacenters, vec![monitor()], draft.endpoints, draft.pools, services)
+    }
+
+    fn conditions(&self, topology: &Topology) -> Conditions {
+        let mut conditions = Conditions::unknown(topology, 0);
+        for (probe, standing) in topology.probes.iter().zip(&mut conditions.standings) {
+            let is_down = |octet: &u8| probe.target.to_string() == format!("192.0.2.{octet}");
+            if self.down.iter().any(is_down) {
+                standing.verdict = Verdict::Down;
+            }
+        }
+        for (number, weight) in &self.steering {
+            let name = format!("p{number}");
+            let Some(at) = topology.pools.iter().position(|pool| *pool.name == *name) else { continue };
+            let weights = vec![u32::from(*weight); topology.pools[at].members.len()];
+            conditions.steering.weights.insert(PoolId(at as u32), weights.into());
+        }
+        conditions
+    }
+}
+
+/// What serves: charts of the latest model.
+struct Serving {
+    surveys: Surveys,
+    compiled: Compiled,
+}
+
+impl Serving {
+    fn new(model: &Model) -> Self {
+        let topology = Arc::new(model.topology());
+        let mut surveys = Surveys::default();
+        let compiler = Compiler::new(Arc::clone(&topology), &Databases::default(), &mut surveys);
+        let compiled = compiled(&compiler, &model.conditions(&topology), &mut surveys);
+        Self { surveys, compiled }
+    }
+
+    /// Loads another model, as a reload does; how many plans were compiled for it.
+    fn load(&mut self, model: &Model) -> usize {
+        let old = self.compiled.compiler();
+        let topology = Arc::new(model.topology().numbered_after(old.topology()));
+        let compiler = old.next(Arc::clone(&topology), &Databases::default(), &mut self.surveys);
+        let conditions = Arc::new(model.conditions(&topology));
+        let mut compilation = Compilation::after(&self.compiled, compiler, conditions);
+        compilation.run(&mut self.surveys, &mut || false);
+        self.compiled = compilation.compiled().unwrap();
+        compilation.count()
+    }
+
+    /// Follows a model's conditions; how many plans were compiled for it.
+    fn follow(&mut self, model: &Model) -> usize {
+        let compiler = Arc::clone(self.compiled.compiler());
+        let conditions = Arc::new(model.conditions(compiler.topology()));
+        let mut compilation = Compilation::after(&self.compiled, compiler, conditions);
+        compilation.run(&mut self.surveys, &mut || false);
+        self.compiled = compilation.compiled().unwrap();
+        compilation.count()
+    }
+
+    /// Every chart, with all that a query or a report reads of it.
+    fn described(&self) -> Vec<String> {
+        self.compiled.charts().iter().map(|chart| format!("{chart:?}")).collect()
+    }
+
+    /// The same from nothing, with the same numbers.
+    fn from_nothing(&self) -> Vec<String> {
+        let mut surveys = Surveys::default();
+        let topology = Arc::clone(self.compiled.compiler().topology());
+        let compiler = Compiler::new(topology, &Databases::default(), &mut surveys);
+        let compiled = compiled(&compiler, self.compiled.conditions(), &mut surveys);
+        compiled.charts().iter().map(|chart| format!("{chart:?}")).collect()
+    }
+}
+
+#[test]
+fn a_change_compiles_the_services_that_it_touches_and_no_other() {
+    let edit = |change: fn(&mut Model)| {
+        let mut model = Model::small();
+        let mut serving = Serving::new(&model);
+        change(&mut model);
+        let count = serving.load(&model);
+        assert_eq!(serving.described(), serving.from_nothing());
+        count
+    };
+    for (change, wanted, why) in [
+        ((|_| {}) as fn(&mut Model), 0, "a comment"),
+        (|model| model.services.get_mut(&1).unwrap().1 = 60, 1, "a service's TTL"),
+        (|model| model.pools.get_mut(&1).unwrap().3[0].1 = 9, 2, "a weight: the service, and that of the pool above"),
+        (|model| model.pools.get_mut(&2).unwrap().3[0].0 = Item::Endpoint(9, None), 2, "an address"),
+        (|model| model.pools.get_mut(&1).unwrap().3.push((Item::Endpoint(9, None), 1)), 2, "a member more"),
+        (|model| model.pools.get_mut(&1).unwrap().3.truncate(1), 2, "a member less"),
+        (
+            |model| {
+                model.pools.insert(7, (0, 0, 1, vec![(Item::Endpoint(7, None), 1)]));
+                model.services.insert(1000, (7, 30, None));
+            },
+            1,
+            "another service with a pool before all others",
+        ),
+        (|model| _ = model.services.remove(&1), 0, "a service less"),
+        (|model| model.states[1] = State::Draining, 2, "a drain: the services with a member there"),
+    ] {
+        assert_eq!(edit(change), wanted, "{why}");
+    }
+}
+
+#[test]
+fn a_status_compiles_the_services_that_reach_the_target() {
+    let mut model = Model::small();
+    let mut serving = Serving::new(&model);
+    for (down, wanted) in [(vec![], 0), (vec![1], 2), (vec![1, 3], 2), (vec![3], 2), (vec![200], 2), (vec![], 0)] {
+        model.down = down;
+        assert_eq!(serving.follow(&model), wanted, "{:?}", model.down);
+        assert_eq!(serving.described(), serving.from_nothing());
+    }
+}
+
+#[test]
+fn what_a_newer_change_touches_is_compiled_before_the_rest() {
+    let mut model = Model::small();
+    let mut serving = Serving::new(&model);
+    let compiler = Arc::clone(serving.compiled.compiler());
+    let before = serving.compiled.charts();
+    model.states[0] = State::Disabled;
+    let drained = Arc::new(Conditions { datacenters: model.states.clone(), ..model.conditions(compiler.topology()) });
+    let mut compilation = Compilation::after(&serving.compiled, Arc::clone(&compiler), drained);
+    assert_eq!(compilation.left(), 2, "services 0 and 1 have members in the datacenter");
+    model.down = vec![3];
+    let newer = Arc::new(Conditions { datacenters: model.states.clone(), ..model.conditions(compiler.topology()) });
+    compilation.follow(newer);
+    compilation.run(&mut serving.surveys, &mut || false);
+    let charts = compilation.compiled().unwrap().charts();
+    let is_new = |at: usize| !Arc::ptr_eq(&charts[at], &before[at]);
+    assert_eq!([is_new(0), is_new(1), is_new(2)], [true, false, true], "services 0 and 2 reach the target");
+    assert_eq!(compilation.left(), 1);
+    compilation.run(&mut serving.surveys, &mut || false);
+    serving.compiled = compilation.compiled().unwrap();
+    assert_eq!((compilation.left(), compilation.count()), (0, 3));
+    assert_eq!(serving.described(), serving.from_nothing());
+}
+
+/// One change of a model, by numbers that are taken as far as the model goes.
+fn change(model: &mut Model, (kind, first, second, third): (u8, usize, usize, u16)) {
+    let pool_count = model.pools.len().max(1);
+    let number = |model: &Model| model.pools.keys().nth(first % pool_count).copied();
+    match kind % 10 {
+        0 => model.states[first % 2] = [State::Active, State::Standby, State::Draining, State::Disabled][second % 4],
+        1 => model.down = (0..8).filter(|octet| third >> octet & 1 == 1).collect(),
+        2 => {
+            let members = vec![(Item::Endpoint((third % 8) as u8, Some(second % 2)), 1 + third % 5)];
+            model.pools.insert(first % 12, ((second % 3) as u8, (third % 2) as u8, 1 + u32::from(third % 3), members));
+        }
+        3 if model.pools.len() > 1 => {
+            if let Some(number) = number(model) {
+                model.pools.remove(&number);
+                let is_left = |item: &(Item, u16)| item.0 != Item::Pool(number);
+                model.pools.values_mut().for_each(|pool| pool.3.retain(is_left));
+                model.pools.retain(|_, pool| !pool.3.is_empty());
+                let Model { pools, services, .. } = model;
+                services.retain(|_, service| pools.contains_key(&service.0));
+            }
+        }
+        4 => {
+            _ = model
+                .services
+                .insert(first % 9, (second % 12, 10 + u32::from(third % 3), Some(usize::from(third % 12))))
+        }
+        5 => _ = model.services.remove(&(first % 9)),
+        6 => model.steering = vec![(second % 12, 1 + third % 100)],
+        _ => {
+            let Some(number) = number(model) else { return };
+            let item = match kind % 10 {
+                7 => Item::Endpoint((third % 8) as u8, None),
+                _ => Item::Pool(number + 1 + second % 3),
+            };
+            let is_there = !matches!(item, Item::Pool(inner) if !model.pools.contains_key(&inner));
+            let members = &mut model.pools.get_mut(&number).unwrap().3;
+            match members.iter().position(|(known, _)| *known == item) {
+                Some(at) => members[at].1 = 1 + third % 7,
+                None if is_there => members.insert(second % (members.len() + 1), (item, third % 3)),
+                None => {}
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(192))]
+    #[test]
+    fn charts_after_any_changes_are_those_of_a_compilation_from_nothing(
+        changes in prop::collection::vec((any::<u8>(), 0_usize..100, 0_usize..100, any::<u16>()), 1..14),
+    ) {
+        let mut model = Model::small();
+        let mut serving = Serving::new(&model);
+        for one in changes {
+            change(&mut model, one);
+            if one.0 % 10 == 1 || one.0 % 10 == 6 {
+                serving.follow(&model);
+            } else {
+                serving.load(&model);
+            }
+            prop_assert_eq!(serving.described(), serving.from_nothing());
+        }
+    }
+}
