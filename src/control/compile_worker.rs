@@ -309,8 +309,8 @@ mod tests {
         assert_eq!((product.is_complete, changed(&before, &charts)), (false, 11));
         assert_eq!(
             charts[last].plight(crate::steer::Family::V4),
-            Plight::Drained,
-            "its drained member is all that is left"
+            Plight::AllDown,
+            "it has no other member"
         );
         let product = state.work(&mut || false).unwrap();
         assert_eq!((product.is_complete, changed(&before, &product.compiled.charts())), (true, SERVICES));

@@ -169,7 +169,12 @@ fn a_change_compiles_the_services_that_it_touches_and_no_other() {
         (|model| model.pools.get_mut(&1).unwrap().3[0].1 = 9, 2, "a weight: the service, and that of the pool above"),
         (|model| model.pools.get_mut(&2).unwrap().3[0].0 = Item::Endpoint(9, None), 2, "an address"),
         (|model| model.pools.get_mut(&1).unwrap().3.push((Item::Endpoint(9, None), 1)), 2, "a member more"),
-        (|model| model.pools.get_mut(&1).unwrap().3.truncate(1), 2, "a member less"),
+        (|model| model.pools.get_mut(&2).unwrap().3.truncate(1), 2, "a member less"),
+        (
+            |model| model.pools.get_mut(&1).unwrap().3.truncate(1),
+            3,
+            "a member less, whose number the last endpoint gets: that one's service as well",
+        ),
         (
             |model| {
                 model.pools.insert(7, (0, 0, 1, vec![(Item::Endpoint(7, None), 1)]));
