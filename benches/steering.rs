@@ -1,44 +1,91 @@
-//! How long it takes to make the wheels of 1,000 pools anew when load reports shift all of their shares, and what one look at
-//! all of their reports costs.
+//! What wheels cost: pools compiled from nothing, after a change of health and after load reports, their memory, and one look
+//! at the reports of 1,000 pools.
 //!
 //! `cargo bench --bench steering`
 
-use std::{fmt::Write as _, fs, sync::Arc, time::Duration};
+#![expect(unsafe_code, reason = "a global allocator is an unsafe trait; this one counts and hands on")]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    fmt::Write as _,
+    fs,
+    hint::black_box,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use portolan::{
     config::{Config, Locations, Sources},
     geo::Databases,
+    health::{Standing, Verdict},
     load::LoadReport,
-    steer::{Compilation, Compiled, Compiler, Conditions, FeedId, Feedback, PoolId, Reading, Surveys, Topology},
+    steer::{
+        Compilation, Compiled, Compiler, Conditions, FeedId, Feedback, PoolId, ProbeId, Reading, Surveys, Topology,
+    },
 };
 
 const POOLS: usize = 1_000;
 
-/// A service over a `load` pool of three endpoints, a thousand times.
-fn topology(spread: &str) -> Arc<Topology> {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let mut text = String::from(
-        "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@example.com\"\n\
-         [load.lb]\nnginx = { url = \"http://{address}/stub_status\" }\nlimit = 1000\n",
-    );
-    for pool in 0..POOLS {
-        let (high, low) = (pool / 250, pool % 250 + 1);
-        writeln!(text, "[service.\"s{pool}.x.example\"]\npolicy = \"load\"\nspread = \"{spread}\"").expect("memory");
-        writeln!(
-            text,
-            "members = [{}]",
-            (0..3)
-                .map(|site| format!("{{ addresses = [\"10.{site}.{high}.{low}\"], load = \"lb\" }}"))
-                .collect::<Vec<_>>()
-                .join(", ")
-        )
-        .expect("memory");
+/// The system's allocator with a count of the octets in use.
+struct Counting;
+
+static OCTETS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system's allocator as it came; counting touches one atomic and does not allocate.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        OCTETS.fetch_add(layout.size(), Relaxed);
+        // SAFETY: the caller's promises are those that `System` asks for.
+        unsafe { System.alloc(layout) }
     }
-    fs::write(directory.path().join("x.toml"), text).expect("a file");
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        OCTETS.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+const ZONE: &str = "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@example.com\"\n\
+                    [monitor.m]\ntcp = { port = 80 }\n[load.lb]\nnginx = { url = \"http://{address}/stub_status\" }\n\
+                    limit = 1000\n";
+
+/// What the services of these tables are steered by.
+fn topology(tables: &str) -> Arc<Topology> {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    fs::write(directory.path().join("x.toml"), format!("{ZONE}{tables}")).expect("a file");
     let locations = Locations { zones: Some(directory.path().to_owned()), ..Locations::default() };
     let (config, _) = Config::load(&Sources::read(&locations)).expect("a good configuration");
     Arc::new(config.topology)
+}
+
+/// A service over a pool with these keys and members of its own, a thousand times.
+fn services(keys: &str, members: impl Fn(usize) -> Vec<String>) -> String {
+    let mut tables = String::new();
+    for pool in 0..POOLS {
+        let members = members(pool).join(", ");
+        writeln!(tables, "[service.\"s{pool}.x.example\"]\n{keys}\nmembers = [{members}]").expect("memory");
+    }
+    tables
+}
+
+/// The address of one of up to 65,536 hosts at a site, as a member with these keys beside it.
+fn member(site: usize, host: usize, keys: &str) -> String {
+    format!("{{ addresses = [\"10.{site}.{}.{}\"]{keys} }}", host / 250, host % 250 + 1)
+}
+
+/// One service over a pool with these keys and so many members, whose weights are 1, 2 and 3.
+fn large(keys: &str, count: usize) -> String {
+    let members: Vec<String> =
+        (0..count).map(|host| member(0, host, &format!(", weight = {}", host % 3 + 1))).collect();
+    format!("[service.\"s.x.example\"]\n{keys}\nmembers = [{}]", members.join(", "))
 }
 
 struct World {
@@ -50,8 +97,7 @@ struct World {
 }
 
 impl World {
-    fn new(spread: &str) -> Self {
-        let topology = topology(spread);
+    fn new(topology: Arc<Topology>) -> Self {
         let mut surveys = Surveys::default();
         let compiler = Compiler::new(Arc::clone(&topology), &Databases::default(), &mut surveys);
         let conditions = Conditions::unknown(&topology, 0);
@@ -77,11 +123,66 @@ impl World {
             self.conditions.steering.weights.insert(*id, [first, second, 1024 - first - second].as_slice().into());
         }
     }
+
+    /// Turns over the verdict of the next endpoint.
+    fn flap(&mut self, round: usize) {
+        let probe = ProbeId((round % self.topology.probes.len()) as u32);
+        let standing = &mut self.conditions.standings[probe.index()];
+        let verdict = if standing.verdict == Verdict::Down { Verdict::Up } else { Verdict::Down };
+        *standing = Standing { verdict, flips_in_secs: None, ..Standing::default() };
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "Criterion knows times alone")]
+fn compile(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("compile");
+    group.sample_size(10);
+    let of_four = |site: usize| move |pool: usize| (0..4).map(|at| member(at + site, pool, "")).collect::<Vec<_>>();
+    for (name, tables) in [
+        ("1,000 client pools of 4, equal", services("spread = \"client\"", |_| of_four(0)(7))),
+        ("1,000 client pools of 4, different", services("spread = \"client\"", of_four(0))),
+        ("client, 1 of 1,000", large("spread = \"client\"", 1_000)),
+        ("3 of 500", large("answers = 3", 500)),
+        ("5 of 1,000", large("answers = 5", 1_000)),
+        ("client, 5 of 1,000", large("spread = \"client\"\nanswers = 5", 1_000)),
+        ("all of 5,000", large("answers = \"all\"", 5_000)),
+    ] {
+        let topology = topology(&tables);
+        let before = OCTETS.load(Relaxed);
+        let world = black_box(World::new(Arc::clone(&topology)));
+        println!("compile/{name}: {} KiB", OCTETS.load(Relaxed).saturating_sub(before) / 1024);
+        drop(world);
+        group.bench_function(name, |bencher| bencher.iter(|| World::new(Arc::clone(&topology))));
+    }
+    group.finish();
+}
+
+fn flap(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("one verdict");
+    group.sample_size(10);
+    for (name, keys) in [("query", "answers = 3"), ("client", "answers = 3\nspread = \"client\"")] {
+        let mut round = 0;
+        group.bench_function(format!("{name}, 3 of 500"), |bencher| {
+            let mut world = World::new(topology(&large(&format!("monitor = \"m\"\n{keys}"), 500)));
+            bencher.iter(|| {
+                round += 1;
+                world.flap(round);
+                world.follow();
+            });
+        });
+    }
+    group.finish();
+}
+
+/// A service over a `load` pool of three endpoints, a thousand times.
+fn load_pools(spread: &str) -> Arc<Topology> {
+    let members = |pool| (0..3).map(|site| member(site, pool, ", load = \"lb\"")).collect();
+    topology(&services(&format!("policy = \"load\"\nspread = \"{spread}\""), members))
 }
 
 fn recompile(criterion: &mut Criterion) {
     for spread in ["query", "client"] {
-        let mut world = World::new(spread);
+        let mut world = World::new(load_pools(spread));
         let mut round = 0;
         let mut group = criterion.benchmark_group("wheels of 1,000 pools");
         group.sample_size(10);
@@ -97,7 +198,7 @@ fn recompile(criterion: &mut Criterion) {
 }
 
 fn follow(criterion: &mut Criterion) {
-    let mut world = World::new("query");
+    let mut world = World::new(load_pools("query"));
     let mut feedback = Feedback::default();
     world.conditions.steering = feedback.adopt(&world.topology);
     let feeds = world.topology.feeds.list.len() as u32;
@@ -122,5 +223,5 @@ fn follow(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, recompile, follow);
+criterion_group!(benches, compile, flap, recompile, follow);
 criterion_main!(benches);
