@@ -141,9 +141,22 @@ _sip._tcp SRV 0 0 5060 mail
 big     TXT   "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
 "#;
 
+/// Services over so many members that their answers are drawn member by member, by every spread; and all of them.
+fn large() -> String {
+    let members: Vec<String> = (1..=60).map(|host| format!("{{ addresses = [\"10.0.0.{host}\"] }}")).collect();
+    let members = members.join(", ");
+    let service = |name: &str, keys: &str| format!("[service.\"{name}.example.org\"]\n{keys}\nmembers = [{members}]\n");
+    ["query", "client", "turn"]
+        .map(|spread| {
+            service(&format!("three-{spread}"), &format!("spread = \"{spread}\"\nanswers = 3"))
+                + &service(&format!("all-{spread}"), &format!("spread = \"{spread}\"\nanswers = \"all\""))
+        })
+        .concat()
+}
+
 fn snapshot() -> (tempfile::TempDir, Snapshot) {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    fs::write(directory.path().join("tables.toml"), TABLES).expect("written");
+    fs::write(directory.path().join("tables.toml"), format!("{TABLES}{}", large())).expect("written");
     fs::write(directory.path().join("example.org.zone"), RECORDS).expect("written");
     let locations = Locations {
         zones: Some(directory.path().into()),
@@ -202,6 +215,12 @@ fn queries() -> Vec<(&'static str, Vec<u8>, Option<Rcode>)> {
         ("by client, two of three", request("client.example.org", Rtype::A, &american), OK),
         ("in turn", request("turn.example.org", Rtype::A, &[]), OK),
         ("all", request("every.example.org", Rtype::A, &[]), OK),
+        ("three of sixty", request("three-query.example.org", Rtype::A, &[]), OK),
+        ("three of sixty, by client", request("three-client.example.org", Rtype::A, &american), OK),
+        ("three of sixty, in turn", request("three-turn.example.org", Rtype::A, &[]), OK),
+        ("all of sixty", request("all-query.example.org", Rtype::A, &[]), OK),
+        ("all of sixty, by client", request("all-client.example.org", Rtype::A, &american), OK),
+        ("all of sixty, in turn", request("all-turn.example.org", Rtype::A, &[]), OK),
         ("a chosen CNAME to a service", request("cname.example.org", Rtype::A, &american), OK),
         ("static", request("host.example.org", Rtype::A, &[]), OK),
         ("static, with additional records", request("example.org", Rtype::MX, &[]), OK),

@@ -107,7 +107,7 @@ pub struct InspectedMember {
     pub at: usize,
     /// Picked or not, and why.
     pub fate: Fate,
-    /// The share of the pool's answers that hold it, from the wheel's slots: 0 to 1.
+    /// The share of the pool's answers that hold it, by the wheel's slots or by the law of its draws: 0 to 1.
     pub share: f64,
     /// Only for when nothing else is usable, by weight 0 or by state.
     pub is_standby: bool,
@@ -569,11 +569,7 @@ fn shares_of(choice: Option<&Choice>, picked: usize) -> (Vec<f64>, usize, usize)
     let Some(Choice::Wheel(wheel)) = choice.filter(|_| picked > 1) else {
         return (vec![1.0; picked], 1, picked.min(1));
     };
-    let picks = wheel.slots.picks;
-    let slots = wheel.slots.table.len() / picks;
-    let mut held = vec![0_u32; picked];
-    wheel.slots.table.iter().for_each(|&at| held[usize::from(at)] += 1);
-    (held.into_iter().map(|held| f64::from(held) / slots as f64).collect(), slots, picks)
+    (wheel.slots.shares(picked), wheel.slots.count(), wheel.slots.picks())
 }
 
 /// The datacenters of an endpoint, or of all endpoints below a pool, each once.
@@ -613,11 +609,10 @@ fn add_shares<'a>(choice: &'a Choice, share: f64, shares: &mut Vec<(f64, &'a Ans
     match choice {
         Choice::Answer(answer) => shares.push((share, answer)),
         Choice::Wheel(wheel) => {
-            let mut held = vec![0_u32; wheel.choices.len()];
-            wheel.slots.table.iter().for_each(|&at| held[usize::from(at)] += 1);
-            let whole = wheel.slots.table.len() as f64;
-            for (choice, held) in wheel.choices.iter().zip(held).filter(|(_, held)| *held > 0) {
-                add_shares(choice, share * f64::from(held) / whole, shares);
+            let picks = wheel.slots.picks() as f64;
+            let held = wheel.choices.iter().zip(wheel.slots.shares(wheel.choices.len()));
+            for (choice, held) in held.filter(|(_, held)| *held > 0.0) {
+                add_shares(choice, share * held / picks, shares);
             }
         }
     }

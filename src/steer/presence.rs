@@ -131,12 +131,13 @@ impl<'a> Presence<'a> {
         }
     }
 
-    /// A choice that no slot names is never answered. The slots are searched only for choices that matter.
+    /// A choice that no slot names is never answered. The slots are read only where a choice matters.
     fn visit_wheel(&self, wheel: &Wheel, found: &mut Vec<Seen>) {
-        for (choice, at) in wheel.choices.iter().zip(0_u16..) {
+        let mut named = None;
+        for (at, choice) in wheel.choices.iter().enumerate() {
             let from = found.len();
             self.visit(choice, found);
-            if found.len() > from && !wheel.slots.table.contains(&at) {
+            if found.len() > from && !named.get_or_insert_with(|| wheel.named())[at] {
                 found.truncate(from);
             }
         }
@@ -243,7 +244,7 @@ pub fn answered_in(chart: &Chart, family: Family, reaches: impl Iterator<Item = 
             Choice::Answer(answer) if answer.rdata.is_empty() => {}
             Choice::Answer(answer) => _ = found.insert(answer.endpoint),
             Choice::Wheel(wheel) => {
-                let named = wheel.choices.iter().zip(0_u16..).filter(|(_, at)| wheel.slots.table.contains(at));
+                let named = wheel.choices.iter().zip(wheel.named()).filter(|(_, is_named)| *is_named);
                 named.for_each(|(choice, _)| visit(choice, found));
             }
         }

@@ -21,7 +21,7 @@ use super::{
     pool::{Answers, Member, MemberKind, MinUp, Policy, Pool, Spread},
     preference::{Sight, Span},
     resolved::UNKNOWN,
-    slots::{self, Slots, Stake},
+    slots::{Filling, Picks, Recipe, SlotTables, Stake, steady_slots},
     topology::{AliasId, DatacenterId, EndpointId, PoolId, ProbeId, Topology},
     wheel::{Choice, Wheel},
 };
@@ -29,19 +29,24 @@ use crate::health::Standing;
 
 pub(super) use recovery::{Ability, Seen};
 
-/// Tables of slots by the weights they hold: wheels of equal weights share one.
-pub(super) type SlotTables = HashMap<(Vec<Vec<(u32, Part)>>, usize), Arc<Slots>>;
+/// As many turn counters without a user are kept: a member that flaps comes back to them.
+const SPARE_TURNS: usize = 64;
 
-/// Of these, and of turn counters, as many may lie unused: what flaps comes back to them.
-const SPARE: usize = 64;
-
-/// Turn counters by the pool and the members in turn: a wheel made anew counts on where the last one was.
+/// Turn counters by what is taken in turn: a wheel made anew counts on where the last one was, after a load as well.
 #[derive(Debug, Default)]
 pub(super) struct TurnCounters {
-    known: HashMap<(PoolId, Family, Vec<u16>), Arc<u32>>,
+    known: HashMap<TurnKey, Arc<u32>>,
     /// Numbers given up, to be given again.
     free: Vec<u32>,
     count: usize,
+}
+
+/// The pool and its members in turn, by hashes of their names, and the family.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct TurnKey {
+    pool: u64,
+    family: Family,
+    members: Vec<u64>,
 }
 
 /// A pool, how a client picks from it, and of each member selected: its group, its position, what it takes, and the identity of
@@ -59,21 +64,17 @@ impl WheelStore {
     }
 }
 
-/// What outlives one compilation.
+/// What outlives one compilation, and a load as well: all of it is known by content, nothing by its place in the topology.
 #[derive(Debug, Default)]
 pub(super) struct Stores {
     pub slot_tables: SlotTables,
     pub turns: TurnCounters,
-    /// How many slots a pool's full membership asks for, where it spreads by client.
-    steady_counts: HashMap<PoolId, usize>,
 }
 
 impl Stores {
     /// Forgets what no wheel uses any more, but for a few: endless flapping among many members must not fill the memory.
     pub(super) fn prune(&mut self) {
-        if self.slot_tables.len() > SPARE {
-            self.slot_tables.retain(|_, slots| Arc::strong_count(slots) > 1);
-        }
+        self.slot_tables.prune();
         self.turns.prune();
     }
 }
@@ -84,7 +85,7 @@ impl TurnCounters {
         self.count
     }
 
-    fn of(&mut self, pool: PoolId, family: Family, members: Vec<u16>) -> Arc<u32> {
+    fn of(&mut self, key: TurnKey) -> Arc<u32> {
         let Self { known, free, count } = self;
         let new = || {
             let number = free.pop().unwrap_or_else(|| {
@@ -93,12 +94,13 @@ impl TurnCounters {
             });
             Arc::new(number)
         };
-        Arc::clone(known.entry((pool, family, members)).or_insert_with(new))
+        Arc::clone(known.entry(key).or_insert_with(new))
     }
 
     fn prune(&mut self) {
-        if self.known.len() > SPARE {
-            let unused = self.known.extract_if(|_, number| Arc::strong_count(number) == 1);
+        let is_unused = |number: &Arc<u32>| Arc::strong_count(number) == 1;
+        if self.known.values().filter(|number| is_unused(number)).count() > SPARE_TURNS {
+            let unused = self.known.extract_if(|_, number| is_unused(number));
             self.free.extend(unused.map(|(_, number)| *number));
         }
     }
@@ -256,7 +258,7 @@ impl<'a> Search<'a> {
             finding
         };
         let mut ballot = Ballot::new(pool.members.len(), &mut look);
-        let selection = policy::select(pool, vista, wanted(pool), &mut ballot);
+        let selection = policy::select(pool, vista, picks(pool).of(pool.members.len()), &mut ballot);
         let flips_in_secs = ballot.flips_in_secs().min(min_up_flips);
         let parts = ballot.into_parts();
         Election { min_up, selection, found, parts, flips_in_secs }
@@ -462,27 +464,20 @@ impl<'a> Search<'a> {
         choices: Box<[Choice]>,
     ) -> Wheel {
         let pool = &self.topology.pools[id.index()];
-        let groups = &selection.groups;
-        let salt = stable_hash(pool.name.as_bytes());
-        let picks = wanted(pool).min(choices.len());
         let stakes = self.stakes(id, spread, selection, parts);
         let mut stores = self.stores.lock();
-        let slots = if spread == Spread::Client {
-            let configured = || {
-                let members = 0..pool.members.len() as u16;
-                let stakes: Vec<Stake> = members.map(|at| configured_stake(self.topology, pool, at)).collect();
-                slots::steady_count(&stakes, salt)
-            };
-            let count = *stores.steady_counts.entry(id).or_insert_with(configured);
-            Arc::new(slots::steady(&stakes, picks, salt, count))
-        } else {
-            let of = |stake: &Stake| (stake.weight, stake.part);
-            let weights = stakes.iter().map(|group| group.iter().map(of).collect()).collect();
-            let tables = &mut stores.slot_tables;
-            Arc::clone(tables.entry((weights, picks)).or_insert_with(|| Arc::new(slots::exact(&stakes, picks))))
+        let salt = stable_hash(pool.name.as_bytes());
+        let turn = (spread == Spread::Turn).then(|| {
+            let members = stakes.iter().flatten().map(|stake| stake.id).collect();
+            stores.turns.of(TurnKey { pool: salt, family, members })
+        });
+        let filling = match spread {
+            Spread::Client => Filling::Steady { slots: steady_slots(pool.members.len()) },
+            Spread::Query | Spread::Turn => Filling::Exact,
         };
-        let turn = (spread == Spread::Turn).then(|| stores.turns.of(id, family, groups.concat()));
-        Wheel { spread, slots, choices, salt, turn, is_ranked: selection.is_ranked && picks > 1 }
+        let slots = stores.slot_tables.of(Recipe::new(stakes, picks(pool), filling));
+        let is_ranked = selection.is_ranked && slots.picks() > 1;
+        Wheel { spread, slots, choices, salt, turn, is_ranked }
     }
 
     /// The stakes of those selected. Where members are ranked, one that takes a part leaves the rest to those behind it; among
@@ -601,10 +596,10 @@ pub(super) fn part_of(topology: &Topology, conditions: &Conditions, id: Endpoint
 }
 
 /// How many members an answer of this pool is to have.
-fn wanted(pool: &Pool) -> usize {
+fn picks(pool: &Pool) -> Picks {
     match (&pool.policy, pool.answers) {
-        (Policy::All, _) | (_, Answers::All) => pool.members.len().max(1),
-        (_, Answers::Count(count)) => count.get() as usize,
+        (Policy::All, _) | (_, Answers::All) => Picks::All,
+        (_, Answers::Count(count)) => Picks::Count(count.get() as usize),
     }
 }
 

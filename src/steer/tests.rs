@@ -9,6 +9,7 @@ mod families;
 mod pending;
 mod presence;
 mod recovery;
+mod wheels;
 
 use super::*;
 use crate::{

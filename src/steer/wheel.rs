@@ -8,7 +8,7 @@ use super::{
     chart::{Answer, Rdata},
     draws::Draws,
     pool::Spread,
-    slots::Slots,
+    slots::{Seed, Slots},
 };
 
 /// A pool compiled: slots over choices. A choice may be another pool's wheel, which then draws in its own way.
@@ -16,7 +16,7 @@ use super::{
 pub(super) struct Wheel {
     /// How a client picks its slot.
     pub(super) spread: Spread,
-    /// Shared by all wheels of equal weights.
+    /// Shared by all wheels that would have equal ones.
     pub(super) slots: Arc<Slots>,
     /// What the slots name.
     pub(super) choices: Box<[Choice]>,
@@ -80,20 +80,35 @@ impl Choice {
 }
 
 impl Wheel {
+    #[inline]
     fn draw<'a, F: FnMut(&'a Answer)>(&'a self, client: u64, draws: &mut Draws, each: &mut F) {
-        let picks = self.slots.picks;
-        let count = self.slots.table.len() / picks;
+        let Slots::Lookup(lookup) = &*self.slots else {
+            let seed = match self.spread {
+                Spread::Query => Seed::Random,
+                Spread::Client => Seed::Client(self.hash(client)),
+                Spread::Turn => Seed::Turn(self.take_turn(draws)),
+            };
+            let each = &mut |choice, draws: &mut Draws| self.choices[usize::from(choice)].draw(client, draws, each);
+            return self.slots.draw(seed, draws, each);
+        };
         let number = match self.spread {
-            _ if count == 1 => 0,
+            _ if lookup.has_one_slot() => 0,
             Spread::Query => draws.random() as usize,
             Spread::Client => self.hash(client) as usize,
-            Spread::Turn => self.turn.as_deref().map_or(0, |&number| draws.turn(number)) as usize,
+            Spread::Turn => self.take_turn(draws) as usize,
         };
-        // The count is a power of two.
-        let slot = number & (count - 1);
-        for &choice in &self.slots.table[slot * picks..(slot + 1) * picks] {
+        for &choice in lookup.slot(number) {
             self.choices[usize::from(choice)].draw(client, draws, each);
         }
+    }
+
+    fn take_turn(&self, draws: &mut Draws) -> u32 {
+        self.turn.as_deref().map_or(0, |&number| draws.turn(number))
+    }
+
+    /// Of each choice, whether any answer holds it.
+    pub(super) fn named(&self) -> Vec<bool> {
+        self.slots.named(self.choices.len())
     }
 
     /// Equal on every machine and in every run: nodes with equal files give a client equal answers.

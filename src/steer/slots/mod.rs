@@ -1,0 +1,388 @@
+//! Slots: how many each member gets, and in which order. The control side of the wheel; `draw` is its query side.
+//!
+//! Members come in *groups*: those of an earlier group are always picked before those of a later one, and within a group
+//! the order is drawn by weight. `weighted` is one group; `failover` is a group per member; `nearest` with a tie is one
+//! group for the tied and one for each that follows.
+//!
+//! Exact shares and least movement pull against each other. `query` and `turn` need exact shares: slots are quotas by
+//! largest remainder (`quotas`). `client` needs least movement: each slot goes to its members by weighted rendezvous
+//! (`rendezvous`), where a member's score depends on nothing but the slot, the member and its weight, so that a change moves
+//! only the slots it must.
+//!
+//! Slots know members by the hash of their names and nothing of the pool, so that equal pools share one table (`tables`). A
+//! client's draws from two pools are independent all the same: the hash that picks its slot is keyed by the pool's name.
+
+mod draw;
+mod inclusion;
+mod quotas;
+mod rendezvous;
+mod tables;
+
+#[cfg(test)]
+mod tests;
+
+use rendezvous::{Contender, Curve, Curves};
+
+pub(super) use draw::Seed;
+pub(super) use tables::SlotTables;
+
+use super::part::Part;
+
+/// The slots of a table whose ranked members take parts, where those cannot be counted out.
+const PART_SLOTS: usize = 1 << 14;
+/// The most slots a table has (Maglev, NSDI 2016, finds 65537 enough for 1 % balance; a power of two spares the division).
+const MAX_SLOTS: usize = 1 << 16;
+/// The most entries of a table whose ranked members take parts: beyond, it has fewer slots.
+const MAX_PART_ENTRIES: usize = 1 << 20;
+/// The most members of a group of which an answer with all of them is in a drawn order. A larger group is answered from its
+/// first member on: ordering it would cost each query the square of its members.
+const MAX_DRAWN_WHOLE: usize = 32;
+/// The most configured members of a pool for which `client` has [`FEWER_SLOTS`].
+const FEW_MEMBERS: usize = 512;
+const FEWER_SLOTS: usize = 1 << 15;
+
+/// A member as the slots see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Stake {
+    /// Stable over reloads, restarts and machines: a hash of the member's name.
+    pub id: u64,
+    /// Its share is this over the sum of its group. Never 0.
+    pub weight: u32,
+    /// What it takes of the slots that come to it; the rest goes to the groups behind its own.
+    pub part: Part,
+}
+
+/// How many members an answer has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Picks {
+    /// This many, or as many as there are.
+    Count(usize),
+    /// Every one.
+    All,
+}
+
+impl Picks {
+    /// As a number of members, where there are so many.
+    pub(super) fn of(self, members: usize) -> usize {
+        match self {
+            Self::Count(count) => count.min(members),
+            Self::All => members,
+        }
+    }
+}
+
+/// How slots are filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Filling {
+    /// With exact shares, interleaved so that slots taken in turn spread each member evenly.
+    Exact,
+    /// With least movement.
+    Steady {
+        /// By the configured membership ([`steady_slots`]), so that health never changes their number.
+        slots: usize,
+    },
+}
+
+/// The number of slots for `client`, by the number of configured members.
+///
+/// The member's ranks are a permutation of the slots, so that only interactions between members make its number of slots
+/// differ from its weight's share: the variance of a share is at most 1/6 over the slots (its worst case, half of all slots
+/// against many small members; 1/12 for two equal members), where independent scores have 1/4. With 32,768 slots one percent is
+/// 4.4 standard deviations in the worst case and 6.3 for equal members, with 65,536 slots 6.3 and more.
+///
+/// One boundary, far from the usual sizes of pools: the edit that crosses it moves clients to other slots.
+pub(super) fn steady_slots(configured_members: usize) -> usize {
+    if configured_members <= FEW_MEMBERS { FEWER_SLOTS } else { MAX_SLOTS }
+}
+
+/// All that a table's content depends on. Recipes are equal where tables would be.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Recipe {
+    groups: Vec<Vec<Stake>>,
+    picks: Picks,
+    filling: Filling,
+}
+
+impl Recipe {
+    /// `groups` have at most 65,535 members together, and at least one.
+    pub(super) fn new(mut groups: Vec<Vec<Stake>>, picks: Picks, filling: Filling) -> Self {
+        if takes_all(&groups) {
+            let mut open = picks.of(groups.iter().map(Vec::len).sum());
+            groups.retain(|group| {
+                let is_reached = open > 0;
+                open = open.saturating_sub(group.len());
+                is_reached
+            });
+        }
+        let mut recipe = Self { groups, picks, filling };
+        recipe.reduce();
+        recipe
+    }
+
+    /// Leaves out what does not matter: common factors of weights, and names where nothing is filled by them.
+    fn reduce(&mut self) {
+        let names_matter = self.is_by_rendezvous();
+        for group in &mut self.groups {
+            let divisor = group.iter().fold(0, |divisor, stake| gcd(divisor, stake.weight)).max(1);
+            for stake in group {
+                stake.weight /= divisor;
+                stake.id = if names_matter { stake.id } else { 0 };
+            }
+        }
+    }
+
+    fn is_by_rendezvous(&self) -> bool {
+        match self.filling {
+            Filling::Steady { .. } => !self.is_fixed(),
+            Filling::Exact => !takes_all(&self.groups) && self.part_shares().is_none(),
+        }
+    }
+
+    /// Whether every query gets the same members in the same order.
+    fn is_fixed(&self) -> bool {
+        takes_all(&self.groups) && self.groups.iter().all(|group| group.len() == 1)
+    }
+
+    /// The shares of ranked members that take parts, where one is picked and their parts can be counted out.
+    fn part_shares(&self) -> Option<Vec<Stake>> {
+        (self.picks() == 1).then(|| quotas::ranked_shares(&self.groups)).flatten()
+    }
+
+    fn members(&self) -> usize {
+        self.groups.iter().map(Vec::len).sum()
+    }
+
+    fn picks(&self) -> usize {
+        self.picks.of(self.members())
+    }
+
+    /// Fills the table.
+    fn fill(&self, curves: &mut Curves) -> Slots {
+        let picks = self.picks();
+        if self.is_fixed() {
+            return Slots::Lookup(Lookup::of((0..picks).map(|at| at as u16).collect(), picks));
+        }
+        if !takes_all(&self.groups) {
+            return self.fill_parts(curves);
+        }
+        if let (Filling::Exact, Picks::Count(_)) = (self.filling, self.picks)
+            && let Some(sequences) = quotas::sequences(&self.groups, picks)
+        {
+            return Slots::Lookup(Lookup::of(quotas::interleaved(&sequences), picks));
+        }
+        let mut links = self.links(curves);
+        match links.len() {
+            1 => links.remove(0).slots,
+            _ => Slots::Chain(links.into()),
+        }
+    }
+
+    fn fill_parts(&self, curves: &mut Curves) -> Slots {
+        let slots = match self.filling {
+            Filling::Steady { slots } => slots,
+            Filling::Exact => PART_SLOTS,
+        };
+        match (self.filling, self.part_shares()) {
+            (Filling::Exact, Some(shares)) => Slots::Lookup(Lookup::of(quotas::owners(&shares), 1)),
+            _ => {
+                let picks = self.picks();
+                let slots = slots.min((MAX_PART_ENTRIES / picks).max(1).next_power_of_two());
+                Slots::Lookup(Lookup::of(rendezvous::by_parts(&self.groups, picks, &curves.of(slots)), picks))
+            }
+        }
+    }
+
+    /// A link for each group; members of groups of one, which follow one another, have one together.
+    fn links(&self, curves: &mut Curves) -> Vec<Link> {
+        let (mut links, mut first, mut open) = (Vec::new(), 0, self.picks());
+        for run in self.groups.chunk_by(|a, b| a.len() == 1 && b.len() == 1) {
+            let members: usize = run.iter().map(Vec::len).sum();
+            let picks = open.min(members);
+            let slots = match run {
+                [group] if group.len() > 1 => self.group(group, picks, curves),
+                _ => Slots::Lookup(Lookup::of((0..picks).map(|at| at as u16).collect(), picks)),
+            };
+            links.push(Link { first: first as u16, slots });
+            (first, open) = (first + members, open - picks);
+        }
+        links
+    }
+
+    /// The slots of one group of which so many members are picked.
+    fn group(&self, group: &[Stake], picks: usize, curves: &mut Curves) -> Slots {
+        let (owners, members) = match self.filling {
+            Filling::Exact => {
+                let weights = group.iter().map(|stake| stake.weight).collect();
+                (quotas::owners(group), Members::Weighed(weights))
+            }
+            Filling::Steady { slots } => {
+                let (contenders, curve) = (Contender::all(group, slots), curves.of(slots));
+                (rendezvous::owners(&contenders, &curve), Members::Contending(contenders, curve))
+            }
+        };
+        let is_whole = picks == group.len() && (self.picks == Picks::All || picks > MAX_DRAWN_WHOLE);
+        match picks {
+            1 => Slots::Lookup(Lookup::of(owners, 1)),
+            _ if is_whole => Slots::Round(Round { owners, members: group.len() }),
+            _ => Slots::Distinct(Distinct { owners, picks, members }),
+        }
+    }
+}
+
+/// What a query draws positions of members from. Every table has a power of two of slots.
+#[derive(Debug)]
+pub(super) enum Slots {
+    /// One slot names all members of an answer.
+    Lookup(Lookup),
+    /// One slot for each member of an answer.
+    Distinct(Distinct),
+    /// One slot names the first member, and all others follow.
+    Round(Round),
+    /// Groups, one after the other.
+    Chain(Box<[Link]>),
+}
+
+/// Slots of as many members as an answer has.
+#[derive(Debug)]
+pub(super) struct Lookup {
+    /// Slot-major, the first pick first.
+    table: Box<[u16]>,
+    picks: usize,
+    /// The number of slots less one.
+    mask: usize,
+}
+
+impl Lookup {
+    fn of(table: Box<[u16]>, picks: usize) -> Self {
+        let mask = table.len() / picks - 1;
+        Self { table, picks, mask }
+    }
+}
+
+/// Distinct members of one group, each drawn by weight among those that are left.
+#[derive(Debug)]
+pub(super) struct Distinct {
+    /// The member of each slot.
+    owners: Box<[u16]>,
+    picks: usize,
+    members: Members,
+}
+
+/// What draws among the remaining members where the owner of a slot has been drawn before.
+#[derive(Debug)]
+enum Members {
+    /// By their weights.
+    Weighed(Box<[u32]>),
+    /// By their scores for the slot; in order of preference where these are equal.
+    Contending(Box<[Contender]>, Curve),
+}
+
+impl Members {
+    fn count(&self) -> usize {
+        match self {
+            Self::Weighed(weights) => weights.len(),
+            Self::Contending(contenders, _) => contenders.len(),
+        }
+    }
+
+    /// By position in the group.
+    fn weights(&self) -> Vec<f64> {
+        match self {
+            Self::Weighed(weights) => weights.iter().map(|&weight| f64::from(weight)).collect(),
+            Self::Contending(contenders, _) => {
+                let mut weights = vec![0.0; contenders.len()];
+                contenders.iter().for_each(|one| weights[usize::from(one.member)] = (1.0 / one.inverse).round());
+                weights
+            }
+        }
+    }
+}
+
+/// All members of one group, in the order written, from a drawn one on and round.
+#[derive(Debug)]
+pub(super) struct Round {
+    /// The first member for each slot.
+    owners: Box<[u16]>,
+    members: usize,
+}
+
+/// Slots of one group, or of several with one member each.
+#[derive(Debug)]
+pub(super) struct Link {
+    /// The position of the group's first member.
+    first: u16,
+    slots: Slots,
+}
+
+impl Slots {
+    /// How many members an answer has.
+    pub(super) fn picks(&self) -> usize {
+        match self {
+            Self::Lookup(lookup) => lookup.picks,
+            Self::Distinct(distinct) => distinct.picks,
+            Self::Round(round) => round.members,
+            Self::Chain(links) => links.iter().map(|link| link.slots.picks()).sum(),
+        }
+    }
+
+    /// The number of slots; of several groups, that of the group with most.
+    pub(super) fn count(&self) -> usize {
+        match self {
+            Self::Lookup(lookup) => lookup.mask + 1,
+            Self::Distinct(Distinct { owners, .. }) | Self::Round(Round { owners, .. }) => owners.len(),
+            Self::Chain(links) => links.iter().map(|link| link.slots.count()).max().unwrap_or(1),
+        }
+    }
+
+    /// Of each of so many members, whether any answer holds it.
+    pub(super) fn named(&self, members: usize) -> Vec<bool> {
+        let mut named = vec![false; members];
+        self.note(0, &mut |member| named[member] = true);
+        named
+    }
+
+    fn note(&self, first: usize, note: &mut impl FnMut(usize)) {
+        match self {
+            Self::Lookup(lookup) => lookup.table.iter().for_each(|&member| note(first + usize::from(member))),
+            Self::Distinct(distinct) => (0..distinct.members.count()).for_each(|member| note(first + member)),
+            Self::Round(round) => (0..round.members).for_each(|member| note(first + member)),
+            Self::Chain(links) => {
+                links.iter().for_each(|link| link.slots.note(first + usize::from(link.first), note));
+            }
+        }
+    }
+
+    /// Of each of so many members, the share of the answers that hold it, from 0 to 1.
+    pub(super) fn shares(&self, members: usize) -> Vec<f64> {
+        let mut shares = vec![0.0; members];
+        self.add_shares(&mut shares);
+        shares
+    }
+
+    fn add_shares(&self, shares: &mut [f64]) {
+        match self {
+            Self::Lookup(lookup) => {
+                let one = 1.0 / (lookup.mask + 1) as f64;
+                lookup.table.iter().for_each(|&member| shares[usize::from(member)] += one);
+            }
+            Self::Distinct(distinct) => {
+                let found = inclusion::shares(distinct.members.weights(), distinct.picks);
+                shares.iter_mut().zip(found).for_each(|(share, found)| *share += found);
+            }
+            Self::Round(round) => shares.iter_mut().take(round.members).for_each(|share| *share += 1.0),
+            Self::Chain(links) => links.iter().for_each(|link| link.slots.add_shares(&mut shares[link.first.into()..])),
+        }
+    }
+}
+
+/// Whether every member takes all that comes to it.
+fn takes_all(groups: &[Vec<Stake>]) -> bool {
+    groups.iter().flatten().all(|stake| stake.part.is_full())
+}
+
+fn gcd(mut a: u32, mut b: u32) -> u32 {
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}

@@ -1,0 +1,321 @@
+//! Least movement: each slot belongs to the member with the least score for it.
+//!
+//! A member's score is its *rank* for the slot, as an exponentially distributed number, over its weight: so the least score is
+//! each member's with the probability of its weight's share, and the order of the scores is that of drawing by weight without
+//! replacement (Efraimidis and Spirakis 2006). Ranks are a keyed permutation of the slots: each member has each rank once,
+//! which makes shares more exact than independent numbers would.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::Stake;
+
+/// Up to so many members of so many different weights, all ranks of all slots are looked at; beyond, only those that matter.
+const FEW: usize = 32;
+const FEW_WEIGHTS: usize = 8;
+/// Slots whose ranks are found together.
+const BLOCK: usize = 64;
+
+/// The score of each rank for a member of weight 1: ascending.
+pub(super) type Curve = Arc<[f64]>;
+
+/// Curves by the number of slots.
+#[derive(Debug, Default)]
+pub(super) struct Curves(HashMap<usize, Curve>);
+
+impl Curves {
+    pub(super) fn of(&mut self, slots: usize) -> Curve {
+        let curve = || (0..slots).map(|rank| exponential(rank, slots)).collect();
+        Arc::clone(self.0.entry(slots).or_insert_with(curve))
+    }
+}
+
+/// The quantile of the exponential distribution in the middle of a rank: `-ln(1 - (rank + 1/2) / slots)`.
+///
+/// By the series of the inverse hyperbolic tangent, which needs nothing but arithmetic that is equal on all machines: the
+/// logarithms of libraries differ in the last digit, and so would the slots of two servers.
+fn exponential(rank: usize, slots: usize) -> f64 {
+    let mut halvings = 0.0;
+    let mut survival = 1.0 - (rank as f64 + 0.5) / slots as f64;
+    while survival <= 0.5 {
+        (survival, halvings) = (survival * 2.0, halvings + 1.0);
+    }
+    // From above 1/2 to 1, so that each term is less than a ninth of the one before.
+    let z = (1.0 - survival) / (1.0 + survival);
+    let series = (0..18).rev().fold(0.0, |sum, term| sum * z * z + 1.0 / f64::from(2 * term + 1));
+    halvings * std::f64::consts::LN_2 + 2.0 * z * series
+}
+
+/// A keyed permutation of up to 65,536 slots: additions, multiplications by odd numbers and shifts, each of which can be undone.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Permutation {
+    add: [u16; 2],
+    multiply: [u16; 3],
+    /// The number of slots less one.
+    mask: u16,
+    /// At least half of the bits, so that a shift is undone by another.
+    shift: u16,
+}
+
+impl Permutation {
+    pub(super) fn new(seed: u64, slots: usize) -> Self {
+        let [a, b, c, d] = words(mix(seed));
+        let [e, ..] = words(mix(!seed));
+        let bits = slots.ilog2();
+        Self { add: [a, b], multiply: [c | 1, d | 1, e | 1], mask: (slots - 1) as u16, shift: bits.div_ceil(2) as u16 }
+    }
+
+    /// The rank of a slot.
+    #[inline(always)]
+    pub(super) fn rank(&self, slot: u16) -> u16 {
+        let [first, second, third] = self.multiply;
+        let mut x = slot.wrapping_add(self.add[0]).wrapping_mul(first) & self.mask;
+        x ^= x >> self.shift;
+        x = x.wrapping_add(self.add[1]).wrapping_mul(second) & self.mask;
+        x ^= x >> self.shift;
+        x.wrapping_mul(third) & self.mask
+    }
+
+    /// Enters the ranks of one member for a block of slots where they are less than the least so far. The same steps for each
+    /// slot: the compiler makes vectors of them.
+    #[inline(never)]
+    fn compete(&self, first: u16, at: u16, least: &mut [u16; BLOCK], owners: &mut [u16; BLOCK]) {
+        let ranks: [u16; BLOCK] = std::array::from_fn(|offset| self.rank(first.wrapping_add(offset as u16)));
+        for (slot, &rank) in ranks.iter().enumerate() {
+            owners[slot] = if rank < least[slot] { at } else { owners[slot] };
+            least[slot] = rank.min(least[slot]);
+        }
+    }
+
+    /// The permutation from ranks to slots.
+    pub(super) fn inverse(&self) -> Inverse {
+        Inverse { of: *self, multiply: self.multiply.map(inverse) }
+    }
+}
+
+/// From ranks back to slots.
+pub(super) struct Inverse {
+    of: Permutation,
+    multiply: [u16; 3],
+}
+
+impl Inverse {
+    pub(super) fn slot(&self, rank: u16) -> u16 {
+        let Permutation { add, mask, shift, .. } = self.of;
+        let mut x = rank.wrapping_mul(self.multiply[2]) & mask;
+        x ^= x >> shift;
+        x = x.wrapping_mul(self.multiply[1]).wrapping_sub(add[1]) & mask;
+        x ^= x >> shift;
+        x.wrapping_mul(self.multiply[0]).wrapping_sub(add[0]) & mask
+    }
+}
+
+/// What an odd number is multiplied by to give 1, modulo 2^16 (Newton: each step doubles the bits that are right).
+fn inverse(odd: u16) -> u16 {
+    (0..4).fold(odd, |found, _| found.wrapping_mul(2_u16.wrapping_sub(odd.wrapping_mul(found))))
+}
+
+fn words(number: u64) -> [u16; 4] {
+    [0, 16, 32, 48].map(|shift| (number >> shift) as u16)
+}
+
+/// Neighbouring numbers become unlike ones (SplitMix64, Steele, Lea and Flood 2014).
+pub(super) fn mix(number: u64) -> u64 {
+    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// A member that contends for slots.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Contender {
+    permutation: Permutation,
+    /// Its position in the group.
+    pub(super) member: u16,
+    /// 1 over its weight.
+    pub(super) inverse: f64,
+}
+
+impl Contender {
+    fn new(member: u16, stake: &Stake, slots: usize) -> Self {
+        let permutation = Permutation::new(stake.id, slots);
+        Self { permutation, member, inverse: 1.0 / f64::from(stake.weight.max(1)) }
+    }
+
+    /// The members of a group by the hashes of their names: where scores are equal, the earlier one wins, whatever the order
+    /// written.
+    pub(super) fn all(group: &[Stake], slots: usize) -> Box<[Self]> {
+        let mut members: Vec<(&Stake, u16)> = group.iter().zip(0..).collect();
+        members.sort_unstable_by_key(|(stake, _)| stake.id);
+        members.into_iter().map(|(stake, member)| Self::new(member, stake, slots)).collect()
+    }
+
+    /// The member with the least claim wins the slot.
+    #[inline(always)]
+    pub(super) fn claim(&self, slot: u16, at: u16, curve: &[f64]) -> Claim {
+        Claim::new(curve[usize::from(self.permutation.rank(slot))] * self.inverse, at)
+    }
+}
+
+/// The score of a contender for a slot, and in the last bits its position among the contenders: one comparison decides, also
+/// where scores are equal. What is left of the score is right to 36 binary digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Claim(u64);
+
+impl Claim {
+    /// Greater than any other.
+    const NONE: Self = Self(u64::MAX);
+
+    #[inline(always)]
+    fn new(score: f64, at: u16) -> Self {
+        // Positive numbers are in the order of their bits.
+        Self(score.to_bits() & !0xffff | u64::from(at))
+    }
+
+    /// The position of the contender.
+    pub(super) fn at(self) -> usize {
+        usize::from(self.0 as u16)
+    }
+}
+
+/// The member of each slot.
+pub(super) fn owners(contenders: &[Contender], curve: &Curve) -> Box<[u16]> {
+    let mut classes: Vec<(u64, Vec<u16>)> = Vec::new();
+    if contenders.len() <= FEW {
+        for (contender, at) in contenders.iter().zip(0..) {
+            let weight = contender.inverse.to_bits();
+            match classes.iter_mut().find(|(of, _)| *of == weight) {
+                Some((_, class)) => class.push(at),
+                None => classes.push((weight, vec![at])),
+            }
+        }
+    }
+    let mut claims = Claims::new(contenders, curve);
+    if (1..=FEW_WEIGHTS).contains(&classes.len()) {
+        classes.iter().for_each(|(_, class)| claims.claim_all(class));
+    } else {
+        claims.claim_by_rank();
+        claims.settle();
+    }
+    claims.least.iter().map(|claim| contenders[claim.at()].member).collect()
+}
+
+/// The least claim to each slot.
+pub(super) struct Claims<'a> {
+    contenders: &'a [Contender],
+    curve: &'a [f64],
+    pub(super) least: Vec<Claim>,
+    /// Slots without a claim.
+    open: usize,
+}
+
+impl<'a> Claims<'a> {
+    pub(super) fn new(contenders: &'a [Contender], curve: &'a [f64]) -> Self {
+        Self { contenders, curve, least: vec![Claim::NONE; curve.len()], open: curve.len() }
+    }
+
+    /// Claims every slot for the members of one weight: of these, the one with the least rank has the least score.
+    pub(super) fn claim_all(&mut self, class: &[u16]) {
+        let Some(inverse) = class.first().map(|&at| self.contenders[usize::from(at)].inverse) else { return };
+        for (least, block) in self.least.as_chunks_mut::<BLOCK>().0.iter_mut().zip(0_u16..) {
+            let (mut ranks, mut owners) = ([u16::MAX; BLOCK], [class[0]; BLOCK]);
+            for &at in class {
+                let permutation = self.contenders[usize::from(at)].permutation;
+                permutation.compete(block * BLOCK as u16, at, &mut ranks, &mut owners);
+            }
+            for (slot, (&rank, &at)) in ranks.iter().zip(&owners).enumerate() {
+                least[slot] = least[slot].min(Claim::new(self.curve[usize::from(rank)] * inverse, at));
+            }
+        }
+    }
+
+    /// Claims slots for every member, in order of its ranks, up to a limit of the score that is raised step by step. At the end
+    /// of a step, who owns a slot owns it for good: all other scores for it are above the limit. Each step claims about as
+    /// many slots as there are and leaves a fraction of 1/e of the open ones open. It ends where looking at every member for
+    /// what is left costs no more than another step.
+    pub(super) fn claim_by_rank(&mut self) {
+        let weight: f64 = self.contenders.iter().map(|contender| 1.0 / contender.inverse).sum();
+        let inverses: Vec<Inverse> = self.contenders.iter().map(|contender| contender.permutation.inverse()).collect();
+        let mut ranks = vec![0_usize; inverses.len()];
+        let mut limit = 0.0;
+        while self.open * inverses.len() > self.curve.len() {
+            limit += 1.0 / weight;
+            for (at, (inverse, rank)) in inverses.iter().zip(&mut ranks).enumerate() {
+                let scale = self.contenders[at].inverse;
+                while let Some(score) = self.curve.get(*rank).map(|score| score * scale)
+                    && score <= limit
+                {
+                    let least = &mut self.least[usize::from(inverse.slot(*rank as u16))];
+                    self.open -= usize::from(*least == Claim::NONE);
+                    *least = Claim::new(score, at as u16).min(*least);
+                    *rank += 1;
+                }
+            }
+        }
+    }
+
+    /// Gives each slot without a claim to the member with the least.
+    pub(super) fn settle(&mut self) {
+        for (least, slot) in self.least.iter_mut().zip(0..=u16::MAX).filter(|(least, _)| **least == Claim::NONE) {
+            let claims = self.contenders.iter().zip(0..).map(|(contender, at)| contender.claim(slot, at, self.curve));
+            *least = claims.min().unwrap_or(Claim::NONE);
+        }
+    }
+}
+
+/// The members of each slot, slot-major, where members take parts: each slot orders every group by score and keeps the first
+/// `picks` of those that take it. A member takes the slots whose ranks by another permutation are below its part: the same ones
+/// whatever other members there are, and of a greater part all of a lesser one, so that a ramp moves each slot once. Where too
+/// few take a slot, the first of the others must.
+pub(super) fn by_parts(groups: &[Vec<Stake>], picks: usize, curve: &Curve) -> Box<[u16]> {
+    let mut first = 0;
+    let ranked: Vec<Vec<Partaker>> = groups
+        .iter()
+        .map(|group| {
+            let members = group.iter().zip(first..).map(|(stake, at)| Partaker::new(at, stake, curve)).collect();
+            first += group.len() as u16;
+            members
+        })
+        .collect();
+    let mut table = Vec::with_capacity(curve.len() * picks);
+    let mut claims: Vec<Claim> = Vec::new();
+    for slot in (0..curve.len()).map(|slot| slot as u16) {
+        let end = table.len() + picks;
+        for (is_willing, group) in
+            [true, false].into_iter().flat_map(|is_willing| ranked.iter().map(move |group| (is_willing, group)))
+        {
+            if table.len() == end {
+                break;
+            }
+            let takers = group.iter().filter(|member| member.takes(slot) == is_willing);
+            claims.clear();
+            claims.extend(takers.map(|member| member.contender.claim(slot, member.contender.member, curve)));
+            claims.sort_unstable();
+            table.extend(claims.iter().take(end - table.len()).map(|claim| claim.at() as u16));
+        }
+    }
+    table.into_boxed_slice()
+}
+
+/// A member that takes a part of the slots.
+struct Partaker {
+    contender: Contender,
+    willing: Permutation,
+    /// How many slots it takes.
+    slots: usize,
+}
+
+impl Partaker {
+    fn new(at: u16, stake: &Stake, curve: &Curve) -> Self {
+        let slots = (stake.part.share() * curve.len() as f64).round() as usize;
+        Self {
+            contender: Contender::new(at, stake, curve.len()),
+            willing: Permutation::new(stake.id.rotate_left(32) ^ 0x7061_7274, curve.len()),
+            slots,
+        }
+    }
+
+    fn takes(&self, slot: u16) -> bool {
+        usize::from(self.willing.rank(slot)) < self.slots
+    }
+}
