@@ -171,6 +171,19 @@ impl Zone {
         })
     }
 
+    /// The same zone with another serial in its SOA.
+    pub fn with_serial(&self, serial: u32) -> Self {
+        const NUMBERS: usize = 20;
+        let soa = self.soa().and_then(|soa| soa.records().next()).map(|record| record.stored());
+        // Rdata ends in five numbers, of which the serial is the first (RFC 1035 section 3.3.13).
+        let at = soa.map(|rdata| rdata.as_ptr_range().end.addr() - self.arena.as_ptr().addr() - NUMBERS);
+        let mut arena = self.arena.clone();
+        if let Some(stored) = at.and_then(|at| arena.get_mut(at..at + 4)) {
+            stored.copy_from_slice(&serial.to_be_bytes());
+        }
+        Self { apex: self.apex.clone(), arena, nodes: self.nodes.clone(), index: self.index.clone(), ..*self }
+    }
+
     /// The SOA. Every zone has one.
     pub fn soa(&self) -> Option<ReadyRrset<'_>> {
         self.apex_node().rrset(Rtype::SOA)

@@ -16,7 +16,7 @@ use super::hash::{SPARE, hash, hash_by};
 const LONGEST_RUN: usize = 512;
 
 /// Numbers from 0 on by name.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Index {
     /// By the hash under the seed of queries; without a cell where that seed makes too long a run.
     table: Table,
@@ -24,7 +24,7 @@ pub(super) struct Index {
     fallback: Fallback,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 enum Fallback {
     /// All names are in the table.
     #[default]
@@ -116,7 +116,7 @@ impl Index {
 }
 
 /// Numbers from 0 on by hash.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Table {
     /// A power of two of them, or none.
     cells: Box<[u32]>,

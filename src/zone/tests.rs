@@ -243,3 +243,20 @@ fn a_small_record_costs_few_octets() {
     let each = zone.memory_octets() / 20_000;
     assert!(each <= 100, "{each} octets a record");
 }
+
+#[test]
+fn a_zone_with_another_serial_differs_in_nothing_else() {
+    let zone = |serial: u32| {
+        let numbers = [&serial.to_be_bytes()[..], &[0; 12], &300_u32.to_be_bytes()].concat();
+        let soa = [name("ns.example.com").as_wire(), b"\0", &numbers].concat();
+        let mut builder = ZoneBuilder::new(name("example.com"));
+        builder.add(record("example.com", Rtype::SOA, &soa)).unwrap();
+        builder.add(record("example.com", Rtype::NS, name("ns.elsewhere.test").as_wire())).unwrap();
+        builder.add(record("www.example.com", Rtype::A, &[192, 0, 2, 1])).unwrap();
+        builder.finish().unwrap()
+    };
+    let (old, new) = (zone(7), zone(0x0102_0304));
+    let made = old.with_serial(new.serial());
+    assert_eq!((old.serial(), made.serial()), (7, 0x0102_0304));
+    assert_eq!(format!("{made:?}"), format!("{new:?}"));
+}

@@ -22,7 +22,8 @@ pub struct Zones {
     apexes: Index,
     /// By how many labels an apex has, the most first.
     levels: Vec<Level>,
-    steered: Vec<SteeredName>,
+    /// Shared by zones that differ in their serials alone.
+    steered: Arc<[SteeredName]>,
     /// Positions in `steered`, by name.
     services: Index,
     /// Bit n: a steered name has n labels.
@@ -32,7 +33,7 @@ pub struct Zones {
 }
 
 /// The apexes with so many labels.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Level {
     labels: usize,
     /// The position of their zone, where there is but one of them: it is found without a hash.
@@ -72,27 +73,52 @@ impl Zones {
             }
         }
         built.levels.sort_unstable_by_key(|level| Reverse(level.labels));
-        let mut known = HashTable::new();
+        let (mut known, mut steered) = (HashTable::new(), Vec::with_capacity(services.len()));
         for (name, zone, service) in services {
             let Some(zone) = built.zones.get(zone.index()).cloned() else { continue };
             if name.is_at_or_below(&zone.apex) && zone.standpoint(name) == Standpoint::Authoritative {
-                built.insert_service(&mut known, name, &zone, *service);
+                built.insert_service(&mut steered, &mut known, name, &zone, *service);
             }
         }
-        built.services = Index::of(built.steered.iter().map(SteeredName::wire));
+        built.services = Index::of(steered.iter().map(SteeredName::wire));
+        built.steered = steered.into();
         built
     }
 
+    /// The same, where the SOA of some zones has another serial.
+    pub fn with_serials(&self, serials: &[(ZoneId, u32)]) -> Self {
+        let mut zones = self.zones.clone();
+        for (id, serial) in serials {
+            zones[id.index()] = Arc::new(self.zones[id.index()].with_serial(*serial));
+        }
+        Self {
+            zones,
+            apexes: self.apexes.clone(),
+            levels: self.levels.clone(),
+            steered: Arc::clone(&self.steered),
+            services: self.services.clone(),
+            steered_label_counts: self.steered_label_counts,
+            has_steered_wildcards: self.has_steered_wildcards,
+        }
+    }
+
     /// `known` has the positions of those inserted before.
-    fn insert_service(&mut self, known: &mut HashTable<u32>, name: &Name, zone: &Zone, service: ServiceId) {
+    fn insert_service(
+        &mut self,
+        steered: &mut Vec<SteeredName>,
+        known: &mut HashTable<u32>,
+        name: &Name,
+        zone: &Zone,
+        service: ServiceId,
+    ) {
         let lookup = LookupName::from(name);
         for labels in (zone.apex_labels..=lookup.label_count()).rev() {
             let suffix = lookup.suffix(labels);
             let is_own = labels == lookup.label_count();
             let hashed = hash(suffix);
             let known_by = hash_by(LOADS, suffix);
-            match known.find(known_by, |&at| self.steered[at as usize].wire() == suffix).copied() {
-                Some(at) if is_own => self.steered[at as usize].service = Some(service),
+            match known.find(known_by, |&at| steered[at as usize].wire() == suffix).copied() {
+                Some(at) if is_own => steered[at as usize].service = Some(service),
                 Some(_) => {}
                 None if !is_own && zone.node_of_wire(suffix, hashed).is_some() => {}
                 None => {
@@ -100,12 +126,11 @@ impl Zones {
                     let Some((innermost, zone)) = self.zone_of(&lookup, labels) else { continue };
                     let node = zone.node_of_wire(suffix, hashed).map(Node::number);
                     let is_apex = zone.apex_labels == labels;
-                    let at = self.steered.len() as u32;
+                    let at = steered.len() as u32;
                     let service = is_own.then_some(service);
                     self.has_steered_wildcards |= is_wildcard(suffix);
-                    self.steered.push(SteeredName { name, service, zone: innermost, node, is_apex });
+                    steered.push(SteeredName { name, service, zone: innermost, node, is_apex });
                     self.steered_label_counts |= 1 << labels;
-                    let steered = &self.steered;
                     known.insert_unique(known_by, at, |&at| hash_by(LOADS, steered[at as usize].wire()));
                 }
             }
