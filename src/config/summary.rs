@@ -68,7 +68,7 @@ impl Summary {
         let states = datacenter_states(topology, now);
         let mut depending = vec![0; topology.datacenters.len()];
         let mut services: Vec<Vec<ServiceSummary>> = vec![Vec::new(); config.zones.len()];
-        for service in &topology.services {
+        for service in topology.services.iter() {
             let reach = Reach::of(topology, service.pool);
             reach.datacenters.iter().for_each(|datacenter| depending[datacenter.index()] += 1);
             services[service.zone.index()].push(ServiceSummary::new(topology, service, reach.endpoints));

@@ -68,7 +68,7 @@ pub(super) fn status(controller: &mut Controller, snapshot: &Snapshot, listing: 
             .zones
             .list()
             .iter()
-            .zip(&world.summaries)
+            .zip(world.summaries.iter())
             .map(|(zone, summary)| ZoneStatus {
                 name: zone.apex.to_string(),
                 serial: summary.serial,
@@ -129,7 +129,7 @@ pub(super) fn status(controller: &mut Controller, snapshot: &Snapshot, listing: 
 fn targets(controller: &Controller) -> Vec<TargetStatus> {
     let topology = &controller.world.topology;
     let mut places: Vec<Vec<DatacenterId>> = vec![Vec::new(); topology.probes.len()];
-    for (endpoint, probes) in topology.endpoints.iter().zip(&topology.probes_of) {
+    for (endpoint, probes) in topology.endpoints.iter().zip(topology.probes_of.iter()) {
         probes.iter().flatten().for_each(|probe| places[probe.index()].extend(&endpoint.datacenters));
     }
     let mut part_of: BTreeMap<ProbeId, Vec<String>> = BTreeMap::new();

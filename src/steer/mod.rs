@@ -5,6 +5,7 @@
 //! and makes a [`Chart`], from which a query takes its [`Course`] and draws. [`inspect()`] keeps the steps of one such search
 //! for people.
 
+mod amended;
 mod areas;
 mod chart;
 mod combination;
@@ -39,6 +40,7 @@ mod wheel;
 #[cfg(test)]
 mod tests;
 
+pub use amended::Amendment;
 pub use chart::{Answer, Authority, Chart, Course, Distress, Family, Plight, Rdata, SrvRdata};
 pub use combination::{Combination, combine};
 pub use compilation::{Compilation, Compiled};

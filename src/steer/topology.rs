@@ -65,16 +65,16 @@ pub struct Topology {
     pub endpoints: Vec<Arc<Endpoint>>,
     /// Named pools and the inline pools of services. Shared like the endpoints.
     pub pools: Vec<Arc<Pool>>,
-    /// In order of name.
-    pub services: Vec<Service>,
+    /// In order of name. Shared by the topologies of successive loads, where equal.
+    pub services: Arc<Vec<Service>>,
     /// What is probed: each (monitor, target) once, however many endpoints share it.
-    pub probes: Vec<Probe>,
+    pub probes: Arc<Vec<Probe>>,
     /// For each probe of a combined monitor: what it is made of. Parts stand before what is made of them.
-    pub combinations: Vec<Option<Combination>>,
+    pub combinations: Arc<Vec<Option<Combination>>>,
     /// For each endpoint, for each of its addresses (or its one CNAME or alias): the probe, where it is monitored.
-    pub probes_of: Vec<Vec<Option<ProbeId>>>,
+    pub probes_of: Arc<Vec<Vec<Option<ProbeId>>>>,
     /// What load reports describe: each (source, target) once, however many members share it.
-    pub feeds: Feeds,
+    pub feeds: Arc<Feeds>,
     /// What is resolved: each alias once, however many endpoints share it.
     pub aliases: Vec<Name>,
     /// For each endpoint: its alias, where it is one.
@@ -119,37 +119,33 @@ impl Topology {
         pools: Vec<Pool>,
         services: Vec<Service>,
     ) -> Self {
-        let mut register = Register::new(&monitors);
-        let mut probe_of =
-            |monitor: Option<MonitorId>, target: ProbeTarget| Some(register.add(Probe { monitor: monitor?, target }));
-        let probes_of = endpoints
-            .iter()
-            .map(|endpoint| match &endpoint.target {
-                Target::Addresses(addresses) => {
-                    addresses.iter().map(|&a| probe_of(endpoint.monitor, ProbeTarget::Address(a))).collect()
-                }
-                Target::Cname(name) | Target::Alias(name) => {
-                    vec![probe_of(endpoint.monitor, ProbeTarget::Host(name.clone()))]
-                }
-                Target::Host(host) => vec![probe_of(endpoint.monitor, ProbeTarget::Host(host.name.clone()))],
-            })
-            .collect();
-        let Register { probes, combinations, .. } = register;
-        let (loads, feeds) = (Vec::new(), Feeds::default());
-        let (aliases, alias_of) = aliases(&endpoints);
         let endpoints = endpoints.into_iter().map(Arc::new).collect();
         let pools = pools.into_iter().map(Arc::new).collect();
+        Self::of_shared(datacenters, monitors, endpoints, pools, services)
+    }
+
+    /// The same of endpoints and pools that others may share.
+    pub fn of_shared(
+        datacenters: Vec<Datacenter>,
+        monitors: Vec<Monitor>,
+        endpoints: Vec<Arc<Endpoint>>,
+        pools: Vec<Arc<Pool>>,
+        services: Vec<Service>,
+    ) -> Self {
+        let Probes { probes, combinations, probes_of } = Probes::of(&monitors, &endpoints);
+        let (loads, feeds) = (Vec::new(), Feeds::default());
+        let (aliases, alias_of) = aliases(&endpoints);
         Self {
             datacenters,
             monitors,
             loads,
             endpoints,
             pools,
-            services,
+            services: Arc::new(services),
             probes,
             combinations,
             probes_of,
-            feeds,
+            feeds: Arc::new(feeds),
             aliases,
             alias_of,
         }
@@ -158,7 +154,7 @@ impl Topology {
     /// With the sources that datacenters, endpoints and pools refer to by position.
     pub fn with_loads(mut self, loads: Vec<LoadSource>) -> Self {
         self.loads = loads;
-        self.feeds = Feeds::of(&self);
+        self.feeds = Arc::new(Feeds::of(&self));
         self
     }
 
@@ -215,7 +211,7 @@ impl Topology {
 }
 
 /// Each alias once, and which of them each endpoint is.
-fn aliases(endpoints: &[Endpoint]) -> (Vec<Name>, Vec<Option<AliasId>>) {
+fn aliases(endpoints: &[Arc<Endpoint>]) -> (Vec<Name>, Vec<Option<AliasId>>) {
     let mut known = HashMap::new();
     let mut list = Vec::new();
     let mut id_of = |name: &Name| {
@@ -230,6 +226,36 @@ fn aliases(endpoints: &[Endpoint]) -> (Vec<Name>, Vec<Option<AliasId>>) {
     });
     let of = of.collect();
     (list, of)
+}
+
+/// What is probed, as a topology holds it.
+pub(super) struct Probes {
+    pub(super) probes: Arc<Vec<Probe>>,
+    pub(super) combinations: Arc<Vec<Option<Combination>>>,
+    pub(super) probes_of: Arc<Vec<Vec<Option<ProbeId>>>>,
+}
+
+impl Probes {
+    /// The probes of all endpoints, in the order in which endpoints name them first.
+    pub(super) fn of(monitors: &[Monitor], endpoints: &[Arc<Endpoint>]) -> Self {
+        let mut register = Register::new(monitors);
+        let mut probe_of =
+            |monitor: Option<MonitorId>, target: ProbeTarget| Some(register.add(Probe { monitor: monitor?, target }));
+        let probes_of = endpoints
+            .iter()
+            .map(|endpoint| match &endpoint.target {
+                Target::Addresses(addresses) => {
+                    addresses.iter().map(|&a| probe_of(endpoint.monitor, ProbeTarget::Address(a))).collect()
+                }
+                Target::Cname(name) | Target::Alias(name) => {
+                    vec![probe_of(endpoint.monitor, ProbeTarget::Host(name.clone()))]
+                }
+                Target::Host(host) => vec![probe_of(endpoint.monitor, ProbeTarget::Host(host.name.clone()))],
+            })
+            .collect();
+        let Register { probes, combinations, .. } = register;
+        Self { probes: Arc::new(probes), combinations: Arc::new(combinations), probes_of: Arc::new(probes_of) }
+    }
 }
 
 /// The probes while they are collected, those of a combined monitor with their parts.

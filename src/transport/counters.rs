@@ -481,7 +481,7 @@ mod tests {
             ipv6: true,
             client_subnet: true,
         };
-        Arc::new(Topology { services: services.iter().map(service).collect(), ..Topology::default() })
+        Arc::new(Topology { services: Arc::new(services.iter().map(service).collect()), ..Topology::default() })
     }
 
     fn answered_by(service: u32) -> Tally {

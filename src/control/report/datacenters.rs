@@ -52,7 +52,7 @@ pub(super) fn datacenters(controller: &Controller, listing: Listing) -> Vec<Data
 /// For each datacenter: the targets that decide on its endpoints, each once.
 fn targets_by_datacenter(topology: &Topology) -> Vec<BTreeSet<ProbeId>> {
     let mut targets = vec![BTreeSet::new(); topology.datacenters.len()];
-    for (endpoint, probes) in topology.endpoints.iter().zip(&topology.probes_of) {
+    for (endpoint, probes) in topology.endpoints.iter().zip(topology.probes_of.iter()) {
         for DatacenterId(at) in &endpoint.datacenters {
             targets[*at as usize].extend(probes.iter().flatten());
         }

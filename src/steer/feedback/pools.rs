@@ -65,7 +65,7 @@ fn longest_ttls(topology: &Topology, wanted: &HashSet<PoolId>) -> HashMap<PoolId
         return longest;
     }
     let mut by_root: HashMap<PoolId, u32> = HashMap::new();
-    for service in &topology.services {
+    for service in topology.services.iter() {
         let ttl = by_root.entry(service.pool).or_default();
         *ttl = service.ttl_secs.max(*ttl);
     }

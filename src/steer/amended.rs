@@ -1,0 +1,74 @@
+//! A topology that differs from another one in values of a few parts: everything else is shared with it.
+
+use std::sync::Arc;
+
+use super::{
+    Datacenter, DatacenterId, Endpoint, EndpointId, Feeds, Pool, PoolId, Service, ServiceId, Target, Topology,
+    topology::Probes,
+};
+
+/// Parts in place of others. They refer to the same parts as those, and aliases stay the same.
+#[derive(Debug, Default)]
+pub struct Amendment {
+    /// Each with its position.
+    pub datacenters: Vec<(DatacenterId, Datacenter)>,
+    /// Each with its position.
+    pub endpoints: Vec<(EndpointId, Endpoint)>,
+    /// Each with its position.
+    pub pools: Vec<(PoolId, Pool)>,
+    /// Each with its position.
+    pub services: Vec<(ServiceId, Service)>,
+}
+
+impl Amendment {
+    /// Whether no part differs.
+    pub fn is_empty(&self) -> bool {
+        let Self { datacenters, endpoints, pools, services } = self;
+        datacenters.is_empty() && endpoints.is_empty() && pools.is_empty() && services.is_empty()
+    }
+}
+
+impl Topology {
+    /// The same topology with other parts. What is probed and what reports its load is listed again only where it differs.
+    pub fn amended(&self, by: Amendment) -> Self {
+        let mut amended = self.clone();
+        let (mut has_other_probes, mut has_other_feeds) = (false, false);
+        for (id, endpoint) in by.endpoints {
+            let old = &self.endpoints[id.index()];
+            let is_elsewhere = old.target != endpoint.target;
+            let is_probed = old.monitor.is_some() || endpoint.monitor.is_some();
+            has_other_probes |= old.monitor != endpoint.monitor || is_elsewhere && is_probed;
+            has_other_probes |= addresses(&old.target) != addresses(&endpoint.target);
+            has_other_feeds |= old.load != endpoint.load || is_elsewhere && endpoint.load.is_some();
+            amended.endpoints[id.index()] = Arc::new(endpoint);
+        }
+        for (id, pool) in by.pools {
+            has_other_feeds |= self.pools[id.index()].regulation.load != pool.regulation.load;
+            amended.pools[id.index()] = Arc::new(pool);
+        }
+        for (id, datacenter) in by.datacenters {
+            has_other_feeds |= self.datacenters[id.index()].load != datacenter.load;
+            amended.datacenters[id.index()] = datacenter;
+        }
+        if !by.services.is_empty() {
+            let services = Arc::make_mut(&mut amended.services);
+            by.services.into_iter().for_each(|(id, service)| services[id.index()] = service);
+        }
+        if has_other_probes {
+            let Probes { probes, combinations, probes_of } = Probes::of(&amended.monitors, &amended.endpoints);
+            amended = Self { probes, combinations, probes_of, ..amended };
+        }
+        if has_other_feeds {
+            amended.feeds = Arc::new(Feeds::of(&amended));
+        }
+        amended
+    }
+}
+
+/// How many addresses a target names.
+fn addresses(target: &Target) -> usize {
+    match target {
+        Target::Addresses(addresses) => addresses.len(),
+        Target::Cname(_) | Target::Alias(_) | Target::Host(_) => 1,
+    }
+}
