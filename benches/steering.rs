@@ -63,7 +63,7 @@ fn topology(tables: &str) -> Arc<Topology> {
     fs::write(directory.path().join("x.toml"), format!("{ZONE}{tables}")).expect("a file");
     let locations = Locations { zones: Some(directory.path().to_owned()), ..Locations::default() };
     let (config, _) = Config::load(&Sources::read(&locations)).expect("a good configuration");
-    Arc::new(config.topology)
+    config.topology
 }
 
 /// A service over a pool with these keys and members of its own, a thousand times.

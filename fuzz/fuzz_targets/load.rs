@@ -29,7 +29,7 @@ static SOURCES: LazyLock<Vec<LoadSource>> = LazyLock::new(|| {
     let locations = Locations { zones: Some(directory.clone()), ..Locations::default() };
     let (config, _) = Config::load(&Sources::read(&locations)).expect("a good configuration");
     std::fs::remove_dir_all(directory).expect("our own directory");
-    config.topology.loads
+    config.topology.loads.clone()
 });
 
 fuzz_target!(|bytes: &[u8]| {

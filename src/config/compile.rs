@@ -3,23 +3,28 @@
 //! Each step goes on after a mistake with what is left, so that one run finds all of them; only a run without any error
 //! yields a configuration.
 
+use std::sync::{Arc, OnceLock};
+
 use super::{
-    Config, Origin,
+    Config, Making, Origin,
+    amend::{Foundation, Structure},
     place::{FileId, Place},
     problems::Problems,
     settings::{Database, DatabaseFault, Settings},
     sources::{Role, Sources, ToleratedDatabases, Unreadable},
-    spec::{Chooser, PaceSpec, PoolSpec, Specs},
+    spec::{Chooser, DatacenterSpec, PaceSpec, PoolSpec, Specs, monitor::credentials::Credential},
 };
 use crate::{
     dns::Name,
-    steer::{Datacenter, Topology},
+    steer::{Datacenter, LoadId, Topology},
 };
 
 mod aliases;
+mod amendment;
 mod circles;
 mod content;
 mod credentials;
+mod files;
 mod geo;
 mod monitors;
 mod names;
@@ -31,6 +36,9 @@ mod shape;
 mod targets;
 mod zones;
 
+pub(super) use amendment::Amending;
+use content::PoolContents;
+pub(super) use files::ZoneFiles;
 use names::Names;
 use places::Places;
 pub use zones::{SerialSource, ZoneConfig};
@@ -46,9 +54,18 @@ struct Scope<'s> {
 }
 
 /// Puts together what the files say.
-pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, problems: &mut Problems) -> Config {
+pub(super) fn compile(
+    sources: &Sources,
+    settings: Settings,
+    mut specs: Specs,
+    problems: &mut Problems,
+) -> (Config, Foundation) {
+    let tables = specs.table_count();
     let geoip = databases(sources, &settings, problems);
-    credentials::check(sources, &specs, problems);
+    credentials::check_system(&specs, problems);
+    let of_credentials = credential_faults(sources, &specs.credentials);
+    let credential_faults = of_credentials.list();
+    problems.take(of_credentials);
     specs.datacenters.sort_by(|a, b| a.name.value.cmp(&b.name.value));
     specs.monitors.sort_by(|a, b| a.value.name.cmp(&b.value.name));
     specs.loads.sort_by(|a, b| a.value.name.cmp(&b.value.name));
@@ -101,8 +118,14 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
         services::warn_of_client_subnet(&specs, &all_pools, &compiled, &services, problems);
         circles::warn((&zones, &served), (&all_pools, &compiled, &reach), &services, problems);
     }
-    let contents = content::of_pools(sources, &all_pools, &compiled, &specs.monitors);
-    zones.add_services(sources, &specs.services, &services, &contents);
+    let mut zone_files = ZoneFiles::default();
+    // Pools with errors may lead back to themselves.
+    if !problems.has_errors() {
+        zones.add_services(&services, &mut PoolContents::new(&compiled.pools, &compiled.endpoints));
+        let pools = (&all_pools[..], &compiled.pools[..]);
+        zone_files = ZoneFiles::new(&zones.files, pools, (&specs.services, &services));
+        zones.list.iter_mut().zip(zone_files.newest(sources)).for_each(|(zone, newest)| zone.serial.changed(newest));
+    }
 
     let master_files = std::mem::take(&mut zones.master_files);
     drop(scope);
@@ -111,31 +134,59 @@ pub(super) fn compile(sources: &Sources, settings: Settings, mut specs: Specs, p
     specs.pools = Vec::new();
     specs.services = Vec::new();
     let datacenter_origins = specs.datacenters.iter().map(|dc| Origin::new(sources, dc.name.place)).collect();
-    let datacenters = specs.datacenters.into_iter().zip(loads).map(|(spec, load)| Datacenter {
-        name: spec.name.value,
+    let datacenters = specs.datacenters.iter().zip(&loads).map(|(spec, load)| datacenter(spec, *load)).collect();
+    // What leads back to itself is an error by now, and is not to be followed on the way out.
+    let monitors = if is_followable { specs.monitors } else { Vec::new() };
+    let monitors = monitors.into_iter().map(|monitor| monitor.value).collect();
+    let loads = specs.loads.into_iter().map(|load| load.value).collect();
+    let structure = Structure {
+        layout: sources.layout(),
+        names: sources.names(),
+        datacenters: specs.datacenters,
+        credentials: specs.credentials,
+        credential_faults,
+        pools_of: specs.pools_of,
+        zone_files,
+        users: OnceLock::new(),
+    };
+    let config = Config {
+        server: settings.server,
+        geoip,
+        topology: Arc::new(
+            Topology::of_shared(datacenters, monitors, compiled.endpoints, compiled.pools, services).with_loads(loads),
+        ),
+        zones: zones.list,
+        datacenter_origins,
+        master_files,
+        making: Making::Whole { tables },
+        foundation: Arc::default(),
+    };
+    let foundation = Foundation::new(sources, &config.master_files, structure, specs.starts, specs.values);
+    (config, foundation)
+}
+
+/// A datacenter as a domain value.
+fn datacenter(spec: &DatacenterSpec, load: Option<LoadId>) -> Datacenter {
+    Datacenter {
+        name: spec.name.value.clone(),
         location: spec.location,
-        region: spec.region.map(|region| region.value),
+        region: spec.region.as_ref().map(|region| region.value.clone()),
         state: spec.state,
-        reason: spec.reason,
+        reason: spec.reason.clone(),
         until: spec.until,
         load,
         pace: spec.pace.pace(),
         drain_hold: spec.drain_hold,
         keep: spec.keep,
-    });
-    let datacenters = datacenters.collect();
-    // What leads back to itself is an error by now, and is not to be followed on the way out.
-    let monitors = if is_followable { specs.monitors } else { Vec::new() };
-    let monitors = monitors.into_iter().map(|monitor| monitor.value).collect();
-    let loads = specs.loads.into_iter().map(|load| load.value).collect();
-    Config {
-        server: settings.server,
-        geoip,
-        topology: Topology::new(datacenters, monitors, compiled.endpoints, compiled.pools, services).with_loads(loads),
-        zones: zones.list,
-        datacenter_origins,
-        master_files,
     }
+}
+
+/// What is wrong with the monitors' certificates and keys.
+pub(super) fn credential_faults(sources: &Sources, credentials: &[(Box<str>, Credential)]) -> Problems {
+    let mut problems = Problems::default();
+    problems.begin_checking();
+    credentials::check_files(sources, credentials, &mut problems);
+    problems
 }
 
 /// Names of tables of a kind that could not be read.
@@ -160,7 +211,7 @@ fn with_inline(specs: &Specs) -> Vec<&PoolSpec> {
     specs.pools.iter().chain(inline).collect()
 }
 
-fn databases(sources: &Sources, settings: &Settings, problems: &mut Problems) -> Vec<Database> {
+pub(super) fn databases(sources: &Sources, settings: &Settings, problems: &mut Problems) -> Vec<Database> {
     let named = settings.databases.as_deref().unwrap_or_default();
     let from_flags = !sources.locations.geoip.is_empty();
     let mut list = Vec::new();

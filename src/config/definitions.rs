@@ -59,7 +59,7 @@ fn of_tables(text: &str) -> BTreeSet<Definition> {
         return found;
     }
     // What is large is read table by table, or not at all.
-    for piece in pieces::cut(text).unwrap_or_default() {
+    for piece in pieces::cut(text).and_then(pieces::sorted).unwrap_or_default() {
         if let Some(kind) = KINDS.into_iter().find(|kind| *kind == piece.kind) {
             found.insert(Definition::new(kind, piece.name));
             if kind == "datacenter" && piece.range.len() <= MOST_TREE_OCTETS {

@@ -9,12 +9,14 @@
 //! | TOML tables, each key with its type and place | `reader`, `values`, `hostname` |
 //! | tables as written | `spec/` |
 //! | names to positions; what does not fit together | `compile/` |
+//! | an edit of a few tables, without reading the others | `amend` |
 //! | which names a file defines | `definitions` |
 //! | what is wrong: file, line, column, how to mend it | `diagnostics`, `render`, `problems`, `nearest` |
 //! | what would be served | `summary` |
 //!
 //! A run reports every mistake of every file, and only a run without any yields a [`Config`].
 
+mod amend;
 mod compile;
 mod definitions;
 mod diagnostics;
@@ -52,6 +54,7 @@ pub use summary::Summary;
 pub use values::{REASON_HELP, reason_fault};
 
 use crate::steer::Topology;
+use amend::{Foundation, Structure};
 use problems::Problems;
 
 /// A whole configuration, valid.
@@ -62,13 +65,41 @@ pub struct Config {
     /// The GeoIP databases, in the order in which they are merged.
     pub geoip: Vec<Database>,
     /// Everything that steers.
-    pub topology: Topology,
+    pub topology: Arc<Topology>,
     /// In order of name; [`crate::steer::ZoneId`] is a position here.
     pub zones: Vec<ZoneConfig>,
     /// Where each datacenter's table is, by [`crate::steer::DatacenterId`].
     pub datacenter_origins: Vec<Origin>,
     /// The master files that zones are made of, the included ones among them.
     pub master_files: Vec<FileId>,
+    /// How much was read to make it.
+    pub making: Making,
+    foundation: Arc<Foundation>,
+}
+
+/// How a configuration was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Making {
+    /// Everything was read.
+    Whole {
+        /// How many tables that is.
+        tables: usize,
+    },
+    /// Everything was taken from an earlier configuration but so many tables. Its zones have no records: they are those of the
+    /// earlier one, but for their serials.
+    Amended {
+        /// How many tables were read again.
+        tables: usize,
+    },
+}
+
+impl Making {
+    /// How many tables were read.
+    pub fn tables_read(self) -> usize {
+        match self {
+            Self::Whole { tables } | Self::Amended { tables } => tables,
+        }
+    }
 }
 
 impl Config {
@@ -84,11 +115,20 @@ impl Config {
         let settings = settings::read(&sources.locations, config_file, &mut problems);
         let specs = compile::read_specs(sources, &mut problems);
         problems.begin_checking();
-        let config = compile::compile(sources, settings, specs, &mut problems);
+        let (config, foundation) = compile::compile(sources, settings, specs, &mut problems);
         let has_errors = problems.has_errors();
         let (list, omitted) = problems.into_parts();
         let diagnostics = Diagnostics::new(Arc::clone(&sources.files), list, omitted);
-        if has_errors { Err(diagnostics) } else { Ok((config, diagnostics)) }
+        if has_errors {
+            return Err(diagnostics);
+        }
+        Ok((Self { foundation: Arc::new(foundation.with_warnings(&diagnostics)), ..config }, diagnostics))
+    }
+
+    /// Makes the same of `sources` as [`Config::load`], from this configuration and the tables that differ; `None` where that
+    /// would not be certain. Its cost is that of comparing the files, and of the tables that differ.
+    pub fn amend(&self, sources: &Sources) -> Option<(Self, Diagnostics)> {
+        amend::amend(self, sources)
     }
 }
 

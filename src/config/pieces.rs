@@ -18,17 +18,19 @@ pub(super) struct Piece<'t> {
     pub(super) name: &'t str,
     /// Its octets in the file, from its header to the next table's.
     pub(super) range: Range<usize>,
+    /// Where its last value ends: only blanks and comments follow, up to the end of `range`.
+    pub(super) values_end: usize,
 }
 
 /// Where a table `[kind.name]` is in a text, with the tables inside of it; `None` where it is not there, or has more
 /// octets than are parsed at once, or the text cannot be cut.
 pub fn table_range(text: &str, kind: &str, name: &str) -> Option<Range<usize>> {
-    let pieces = cut(text)?;
+    let pieces = sorted(cut(text)?)?;
     let table = pieces.into_iter().find(|piece| piece.kind == kind && piece.name == name)?;
     (table.range.len() <= MOST_TREE_OCTETS).then_some(table.range)
 }
 
-/// Cuts a text into tables `[kind.name]`, in order of kind and name. `None` where it is to be read as a whole.
+/// Cuts a text into tables `[kind.name]`, in the order of the text. `None` where it is to be read as a whole.
 pub(super) fn cut<'t>(text: &'t str) -> Option<Vec<Piece<'t>>> {
     let mut pieces: Vec<Piece<'t>> = Vec::new();
     // A byte-order mark is none of the first table's.
@@ -37,25 +39,36 @@ pub(super) fn cut<'t>(text: &'t str) -> Option<Vec<Piece<'t>>> {
     while let Some(start) = scan.next_line() {
         if !scan.octets[start..].starts_with(b"[") {
             // A key before the first header is the file's own.
-            pieces.last()?;
+            let last = pieces.last_mut()?;
             scan.pass_values()?;
+            last.values_end = scan.at;
             continue;
         }
         let (kind, name, is_inner) = scan.header()?;
-        match pieces.last() {
-            Some(last) if is_inner => (last.kind == kind && last.name == name).then_some(())?,
+        match pieces.last_mut() {
+            Some(last) if is_inner => {
+                (last.kind == kind && last.name == name).then_some(())?;
+                last.values_end = scan.at;
+            }
             None if is_inner => return None,
-            _ => {
-                if let Some(last) = pieces.last_mut() {
+            last => {
+                if let Some(last) = last {
                     last.range.end = start;
                 }
-                pieces.push(Piece { kind, name, range: start..text.len() });
+                pieces.push(Piece { kind, name, range: start..text.len(), values_end: scan.at });
             }
         }
     }
-    let key = |piece: &Piece<'t>| (piece.kind, piece.name);
+    Some(pieces)
+}
+
+/// Tables in order of kind and name; `None` where two have the same.
+pub(super) fn sorted(mut pieces: Vec<Piece<'_>>) -> Option<Vec<Piece<'_>>> {
+    fn key<'t>(piece: &Piece<'t>) -> (&'t str, &'t str) {
+        (piece.kind, piece.name)
+    }
     pieces.sort_unstable_by_key(key);
-    let is_twice = |pair: &[Piece<'t>]| key(&pair[0]) == key(&pair[1]);
+    let is_twice = |pair: &[Piece<'_>]| key(&pair[0]) == key(&pair[1]);
     (!pieces.windows(2).any(is_twice)).then_some(pieces)
 }
 
@@ -189,7 +202,7 @@ mod tests {
     use super::*;
 
     fn names(text: &str) -> Option<Vec<String>> {
-        cut(text).map(|pieces| {
+        cut(text).and_then(sorted).map(|pieces| {
             pieces
                 .iter()
                 .map(|piece| format!("{}.{}: {}", piece.kind, piece.name, &text[piece.range.clone()]))

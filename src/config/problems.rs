@@ -9,7 +9,7 @@ use super::{
 };
 
 /// How many errors, and how many warnings, are kept.
-const KEPT: usize = 1000;
+pub(super) const KEPT: usize = 1000;
 
 /// Collects what is wrong.
 #[derive(Debug)]
@@ -138,6 +138,11 @@ impl Problems {
     /// Whether anything forbids the configuration.
     pub(super) fn has_errors(&self) -> bool {
         !self.errors.is_empty()
+    }
+
+    /// All that was noted, as far as it is kept.
+    pub(super) fn list(&self) -> Vec<Diagnostic> {
+        self.errors.iter().chain(&self.warnings).cloned().collect()
     }
 
     /// All that was noted, and how much was not kept.

@@ -245,8 +245,8 @@ impl Sources {
     }
 
     /// The same, where monitors of the last good set use these certificates and keys: one that broke meanwhile is no error.
-    pub fn with_credentials_in_use(self, in_use: BTreeSet<PathBuf>) -> Self {
-        Self { in_use: in_use.into(), ..self }
+    pub fn with_credentials_in_use(self, in_use: Arc<BTreeSet<PathBuf>>) -> Self {
+        Self { in_use, ..self }
     }
 
     pub(super) fn is_in_use(&self, credential: &Path) -> bool {

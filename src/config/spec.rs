@@ -1,6 +1,6 @@
 //! Specifications: the tables as written, each value with its place, before anything is looked up. One file per kind.
 
-use std::{collections::HashSet, path::Path};
+use std::{collections::HashSet, ops::Range, path::Path};
 
 use toml::de::{DeTable, DeValue};
 
@@ -51,8 +51,12 @@ pub(super) struct Specs {
     pub(super) services: Vec<ServiceSpec>,
     /// Names of tables that could not be read: that a reference to one finds nothing is no mistake of its own.
     pub(super) broken: Vec<(&'static str, Box<str>)>,
+    /// For each file that was read table by table: where its tables start, in order.
+    pub(super) starts: Vec<(FileId, Box<[u32]>)>,
+    /// For each file of tables, in order: which of `pools` are its.
+    pub(super) pools_of: Vec<(FileId, Range<usize>)>,
     /// How many keys and values the tables have that were read.
-    values: usize,
+    pub(super) values: usize,
 }
 
 /// What tables there are, in the order in which they are read.
@@ -62,28 +66,37 @@ const LARGE_OCTETS: usize = 64 << 10;
 /// Maximum number of octets that are parsed at once: their tree takes up to 75 times the memory.
 pub const MOST_TREE_OCTETS: usize = 4 << 20;
 /// How many keys and values all tables may have. Each takes up to 500 octets while a configuration is put together.
-const MOST_VALUES: usize = 1 << 23;
+pub(super) const MOST_VALUES: usize = 1 << 23;
 /// What a file of tables is called in messages.
 const FILE: &str = "a file of zones/";
 
 /// The file that is being read.
 #[derive(Clone, Copy)]
-struct Context<'c> {
-    text: &'c str,
+pub(super) struct Context<'c> {
+    pub(super) file: FileId,
+    pub(super) text: &'c str,
     /// Relative paths in the file start here.
-    directory: &'c Path,
+    pub(super) directory: &'c Path,
 }
 
 impl Specs {
     /// Reads one file of tables.
     pub(super) fn read(&mut self, file: FileId, octets: &[u8], directory: &Path, problems: &mut Problems) {
         let Some(text) = utf8(file, octets, problems) else { return };
-        let context = Context { text, directory };
+        let before = self.pools.len();
+        self.read_text(Context { file, text, directory }, problems);
+        self.pools_of.push((file, before..self.pools.len()));
+    }
+
+    fn read_text(&mut self, context: Context<'_>, problems: &mut Problems) {
+        let Context { file, text, .. } = context;
         let pieces = if text.len() > LARGE_OCTETS { pieces::cut(text) } else { None };
-        if let Some(pieces) = pieces
-            && let Some((specs, found)) = self.of_pieces(file, &pieces, context)
+        let starts: Box<[u32]> = pieces.iter().flatten().map(|piece| piece.range.start as u32).collect();
+        if let Some(pieces) = pieces.and_then(pieces::sorted)
+            && let Some((specs, found)) = self.of_pieces(&pieces, context)
         {
             self.append(specs);
+            self.starts.push((file, starts));
             problems.take(found);
             return self.check_values(file, problems);
         }
@@ -130,27 +143,61 @@ impl Specs {
 
     /// What the tables of a file say, one after the other; `None` where one is not TOML, or very large: these are
     /// reported in the order of the file.
-    fn of_pieces(&self, file: FileId, pieces: &[Piece<'_>], context: Context<'_>) -> Option<(Self, Problems)> {
+    fn of_pieces(&self, pieces: &[Piece<'_>], context: Context<'_>) -> Option<(Self, Problems)> {
         if !pieces.iter().all(|piece| KINDS.contains(&piece.kind) && piece.range.len() <= MOST_TREE_OCTETS) {
             return None;
         }
         let (mut specs, mut problems) = (Self::default(), Problems::default());
+        let room = MOST_VALUES.saturating_sub(self.values);
         for kind in KINDS {
             let from = pieces.partition_point(|piece| piece.kind < kind);
             for piece in pieces[from..].iter().take_while(|piece| piece.kind == kind) {
-                let (table, errors) = DeTable::parse_recoverable(&context.text[piece.range.clone()]);
-                if !errors.is_empty() {
-                    return None;
-                }
-                specs.values += count_values(table.get_ref());
-                if self.values + specs.values > MOST_VALUES {
+                specs.read_piece(kind, piece, context, room, &mut problems)?;
+                if specs.values > room {
                     return Some((specs, problems));
                 }
-                let mut root = reader::root(&table, Stretch::new(file, piece.range.start), FILE);
-                specs.read_kind(kind, &mut root, context, &mut problems);
             }
         }
         Some((specs, problems))
+    }
+
+    /// What one table of a text says that was cut into tables; `None` where it is not TOML, or too large to be parsed.
+    pub(super) fn of_piece(piece: &Piece<'_>, context: Context<'_>, problems: &mut Problems) -> Option<Self> {
+        let kind = KINDS.into_iter().find(|kind| *kind == piece.kind)?;
+        let mut specs = Self::default();
+        if piece.range.len() > MOST_TREE_OCTETS {
+            return None;
+        }
+        specs.read_piece(kind, piece, context, MOST_VALUES, problems)?;
+        Some(specs)
+    }
+
+    /// Reads a table that was cut out of a text, unless there is no room for its keys and values. `None` where it is not TOML.
+    fn read_piece(
+        &mut self,
+        kind: &'static str,
+        piece: &Piece<'_>,
+        context: Context<'_>,
+        room: usize,
+        problems: &mut Problems,
+    ) -> Option<()> {
+        let (table, errors) = DeTable::parse_recoverable(&context.text[piece.range.clone()]);
+        if !errors.is_empty() {
+            return None;
+        }
+        self.values += count_values(table.get_ref());
+        if self.values <= room {
+            let mut root = reader::root(&table, Stretch::new(context.file, piece.range.start), FILE);
+            self.read_kind(kind, &mut root, context, problems);
+        }
+        Some(())
+    }
+
+    /// How many tables were read.
+    pub(super) fn table_count(&self) -> usize {
+        let Self { datacenters, zones, delegates, monitors, loads, pools, services, .. } = self;
+        let of_places = datacenters.len() + zones.len() + delegates.len();
+        of_places + monitors.len() + loads.len() + pools.len() + services.len()
     }
 
     fn append(&mut self, mut other: Self) {

@@ -307,11 +307,7 @@ mod tests {
         let product = state.work(&mut || false).unwrap();
         let charts = product.compiled.charts();
         assert_eq!((product.is_complete, changed(&before, &charts)), (false, 11));
-        assert_eq!(
-            charts[last].plight(crate::steer::Family::V4),
-            Plight::AllDown,
-            "it has no other member"
-        );
+        assert_eq!(charts[last].plight(crate::steer::Family::V4), Plight::AllDown, "it has no other member");
         let product = state.work(&mut || false).unwrap();
         assert_eq!((product.is_complete, changed(&before, &product.compiled.charts())), (true, SERVICES));
         assert!(!state.is_busy());

@@ -1,5 +1,7 @@
 //! Which geography pools need that no loaded database has: such a pool treats all clients alike, and nothing else would say so.
 
+use std::sync::Arc;
+
 use crate::{
     geo::Coverage,
     listing,
@@ -74,6 +76,14 @@ fn has_rule(pool: &Pool, is: fn(&Rule) -> bool) -> bool {
 pub(super) fn missing(topology: &Topology, coverage: &Coverage) -> Vec<String> {
     let unmet = NEEDS.iter().filter(|need| !(need.is_met)(coverage));
     unmet.filter_map(|need| warning(need, topology, coverage)).collect()
+}
+
+/// Whether the pools of two topologies need the same, as they do mostly after an edit. Pools that both share are not read.
+pub(super) fn is_alike(one: &Topology, other: &Topology) -> bool {
+    let has_same_need = |(one, other): (&Arc<Pool>, &Arc<Pool>)| {
+        Arc::ptr_eq(one, other) || one.name == other.name && one.policy == other.policy
+    };
+    one.pools.len() == other.pools.len() && one.pools.iter().zip(&other.pools).all(has_same_need)
 }
 
 fn warning(need: &Need, topology: &Topology, coverage: &Coverage) -> Option<String> {

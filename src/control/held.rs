@@ -22,6 +22,7 @@ mod names;
 use std::{
     collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use super::lastgood::LastGood;
@@ -69,6 +70,8 @@ pub(super) type Settled = (Config, Vec<String>);
 pub(super) struct Selection<'g> {
     good: &'g LastGood,
     pub sources: Sources,
+    /// The configuration that the good files make: what differs little is made from it.
+    base: Option<Arc<Config>>,
     /// By [`FileId`].
     choices: Vec<Choice>,
     /// The sets of held files that are known not to load.
@@ -117,14 +120,15 @@ struct Change {
 
 impl<'g> Selection<'g> {
     /// The new files, and a place for each that has disappeared. `is_kept` says which of the latter are used all the same.
-    pub(super) fn new(sources: Sources, good: &'g LastGood, is_kept: impl Fn(&Path) -> bool) -> Self {
+    pub(super) fn new(mut sources: Sources, good: &'g LastGood, is_kept: impl Fn(&Path) -> bool) -> Self {
+        sources.share_octets(|path| good.file(path));
         let found: BTreeSet<&Path> =
             sources.files().iter().filter(|file| file.role != Role::Directory).map(|file| &*file.path).collect();
         let gone: Vec<(PathBuf, Role)> = good
             .files
             .iter()
             .filter(|(path, _)| !found.contains(&***path))
-            .map(|(path, good)| (path.clone(), good.file.role))
+            .map(|(path, good)| (path.clone(), good.role))
             .collect();
         drop(found);
         let unread: Vec<PathBuf> =
@@ -137,7 +141,7 @@ impl<'g> Selection<'g> {
             _ => Choice::New,
         };
         let choices = sources.files().iter().map(choice).collect();
-        let mut selection = Self { good, sources, choices, failed: Vec::new() };
+        let mut selection = Self { good, sources, base: None, choices, failed: Vec::new() };
         let is_hidden = |path: &Path| unread.iter().any(|directory| path.starts_with(directory));
         let kept: Vec<FileId> = selection
             .sources
@@ -177,7 +181,18 @@ impl<'g> Selection<'g> {
     /// # Errors
     /// Every mistake of every file.
     pub(super) fn load_strictly(&self) -> Result<Settled, Diagnostics> {
-        Config::load(&self.sources).map(|(config, warnings)| (config, warnings.lines().collect()))
+        self.load().map(|(config, warnings)| (config, warnings.lines().collect()))
+    }
+
+    /// With the configuration that the last good set makes.
+    pub(super) fn based_on(self, base: Option<Arc<Config>>) -> Self {
+        Self { base, ..self }
+    }
+
+    /// The configuration of the files as they are chosen now.
+    fn load(&self) -> Result<(Config, Diagnostics), Diagnostics> {
+        let amended = self.base.as_ref().and_then(|base| base.amend(&self.sources));
+        amended.map_or_else(|| Config::load(&self.sources), Ok)
     }
 
     /// Whether another `portolan.toml` is in use than the one that was read, or none instead of it.
@@ -264,7 +279,7 @@ impl<'g> Selection<'g> {
 
     fn attempt(&mut self) -> Result<Settled, Diagnostics> {
         for _ in 0..ATTEMPTS {
-            let found = match Config::load(&self.sources) {
+            let found = match self.load() {
                 Ok((config, warnings)) => return Ok((config, warnings.lines().collect())),
                 Err(found) => found,
             };
@@ -280,7 +295,7 @@ impl<'g> Selection<'g> {
         let all = self.changed().map(|file| Charge { file, error: self.line(file, rest), ground: Ground::Others });
         let all = all.collect();
         self.charge(all);
-        Config::load(&self.sources).map(|(config, warnings)| (config, warnings.lines().collect()))
+        self.load().map(|(config, warnings)| (config, warnings.lines().collect()))
     }
 
     // Charging errors to files
@@ -390,7 +405,7 @@ impl<'g> Selection<'g> {
         let before = std::mem::replace(&mut self.choices[id.index()], Choice::Same);
         let Choice::Held { new, errors, ground } = before else { return false };
         let good = self.exchange(id, new);
-        let loads = Config::load(&self.sources).is_ok();
+        let loads = self.load().is_ok();
         let new = self.exchange(id, good);
         self.choices[id.index()] = Choice::Held { new, errors, ground };
         loads

@@ -120,7 +120,7 @@ mod tests {
     use crate::config::{Config, Locations, Sources};
 
     /// The probes of a service with one member `192.0.2.1`, whose monitors are as `monitors` says.
-    fn probes(monitors: &str, monitor: &str) -> (Topology, Vec<ProbeKey>) {
+    fn probes(monitors: &str, monitor: &str) -> (Arc<Topology>, Vec<ProbeKey>) {
         let text = format!(
             r#"
             [zone."x.test"]

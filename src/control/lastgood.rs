@@ -7,15 +7,12 @@ mod saved;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    hash::Hasher as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use siphasher::sip128::{Hasher128 as _, SipHasher13};
-
 use crate::{
-    config::{Config, FileId, Role, SourceFile, Sources},
+    config::{Config, FileId, Making, Role, SourceFile, Sources},
     dns::Name,
 };
 
@@ -24,24 +21,20 @@ pub(super) use saved::{Home, read as read_saved, write as write_saved};
 /// The files of a configuration that was applied, and what it answered for.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LastGood {
-    pub files: BTreeMap<PathBuf, GoodFile>,
+    /// By path; each as it was applied.
+    pub files: BTreeMap<PathBuf, Arc<SourceFile>>,
     pub inventory: Inventory,
-}
-
-/// One file as it was applied.
-#[derive(Debug, Clone)]
-pub(super) struct GoodFile {
-    pub file: Arc<SourceFile>,
-    pub digest: u128,
 }
 
 /// What a configuration answers for, and what it uses besides its own files; in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Inventory {
-    pub zones: Vec<Name>,
-    pub services: Vec<Name>,
+    /// Shared by the configurations of successive loads, where equal.
+    pub zones: Arc<[Name]>,
+    /// Shared like the zones.
+    pub services: Arc<[Name]>,
     /// Certificates and keys of its monitors. One that breaks later is no error of the files that name it.
-    pub credentials: BTreeSet<PathBuf>,
+    pub credentials: Arc<BTreeSet<PathBuf>>,
 }
 
 impl Inventory {
@@ -51,7 +44,17 @@ impl Inventory {
         zones.sort();
         services.sort();
         let credentials = config.topology.monitors.iter().flat_map(|at| at.check.credentials());
-        Self { zones, services, credentials: credentials.map(Path::to_owned).collect() }
+        let credentials = Arc::new(credentials.map(Path::to_owned).collect());
+        Self { zones: zones.into(), services: services.into(), credentials }
+    }
+
+    /// Of a configuration that may have been made from the one that `before` is of.
+    pub(super) fn following(before: &Self, config: &Config) -> Self {
+        match config.making {
+            // An amendment takes no name away and adds none.
+            Making::Amended { .. } => before.clone(),
+            Making::Whole { .. } => Self::of(config),
+        }
     }
 }
 
@@ -63,12 +66,11 @@ impl LastGood {
             if !is_read(&read, index, &file) || file.content.is_err() {
                 return None;
             }
-            let digest = digest(&file);
             let good = match previous.files.get(&file.path) {
-                Some(old) if old.digest == digest && old.file.role == file.role => old.clone(),
-                _ => GoodFile { file: Arc::new(file), digest },
+                Some(old) if is_same(old, &file) => Arc::clone(old),
+                _ => Arc::new(file),
             };
-            Some((good.file.path.clone(), good))
+            Some((good.path.clone(), good))
         };
         let files = sources.into_files().into_iter().enumerate().filter_map(kept).collect();
         Self { files, inventory }
@@ -93,18 +95,17 @@ impl LastGood {
 
     /// Whether a file has the content that it has in the set.
     pub(super) fn has(&self, file: &SourceFile) -> bool {
-        let same = |good: &GoodFile| good.file.role == file.role && good.digest == digest(file);
-        file.content.is_ok() && self.files.get(&file.path).is_some_and(same)
+        file.content.is_ok() && self.files.get(&file.path).is_some_and(|good| is_same(good, file))
     }
 
     /// A file as it was applied.
     pub(super) fn file(&self, path: &Path) -> Option<&SourceFile> {
-        self.files.get(path).map(|good| &*good.file)
+        self.files.get(path).map(|good| &**good)
     }
 
     /// `portolan.toml` as it was applied.
     pub(super) fn settings(&self) -> Option<&SourceFile> {
-        self.files.values().map(|good| &*good.file).find(|file| file.role == Role::Settings)
+        self.files.values().map(|good| &**good).find(|file| file.role == Role::Settings)
     }
 }
 
@@ -117,9 +118,9 @@ fn is_read(read: &HashSet<usize>, index: usize, file: &SourceFile) -> bool {
     }
 }
 
-/// Distinguishes the contents of a file. Collisions are not a concern: 128 bits.
-pub(super) fn digest(file: &SourceFile) -> u128 {
-    let mut hasher = SipHasher13::new();
-    hasher.write(file.octets());
-    hasher.finish128().as_u128()
+/// Whether two versions of a file are the same: most share their octets.
+fn is_same(one: &SourceFile, other: &SourceFile) -> bool {
+    let is_shared = |one: &Arc<Vec<u8>>, other: &Arc<Vec<u8>>| Arc::ptr_eq(one, other) || one == other;
+    let has_same_octets = matches!((&one.content, &other.content), (Ok(one), Ok(other)) if is_shared(one, other));
+    one.role == other.role && has_same_octets
 }

@@ -5,7 +5,11 @@
 //! | read the files; which of those that disappeared keep their content for a while | `config::Sources`, `removal` |
 //! | choose for each file its new version or its last good one | `held` |
 //! | hold what would remove too much | `removal` |
-//! | open databases, build zones, make a compiler | `databases`, here |
+//! | open databases | `databases` |
+//! | build zones, or share those in force | `zones` |
+//! | make a compiler | here |
+
+mod zones;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -20,21 +24,24 @@ use super::{
     held::{Ground, HeldFile, Hold, Selection, Settled},
     lastgood::{Home, Inventory, LastGood},
     removal::{Missing, RemovalLimits, Removed},
-    serials::{self, Earlier, History},
+    serials::Earlier,
     state::{SavedSerial, StateDirectory, unix_now},
     watch::Watch,
 };
 use crate::{
     config::{
-        Colours, Config, Database, DatabaseFault, Diagnostics, Footprint, Locations, Role, SerialSource, Sources,
-        ToleratedDatabases, ZoneConfig,
+        Colours, Config, Database, DatabaseFault, Diagnostics, Footprint, Locations, Making, Role, Sources,
+        ToleratedDatabases,
     },
     dns::Name,
     geo::Databases,
     snapshot::{Identity, Snapshot},
-    steer::{Chart, Compilation, Compiled, Compiler, Conditions, ServiceId, Surveys, Topology, ZoneId},
+    steer::{Chart, Compilation, Compiled, Compiler, Conditions, Numbered, Numbering, Surveys, Topology},
     zone::Zones,
 };
+
+use zones::BuiltZones;
+pub(super) use zones::ZoneSummary;
 
 /// A load that still fails after so many choices of files is refused.
 const CHOICES: usize = 5;
@@ -48,17 +55,19 @@ const ACCEPT_REMOVAL: &str = "restore the files; or, if this is intended, run `p
 #[derive(Debug)]
 pub struct World {
     /// The server's own settings, the zones' names and origins; the records are in `zones`.
-    pub config: Config,
+    pub config: Arc<Config>,
     /// What is in use and looks wrong, one line each.
     pub warnings: Vec<String>,
     /// Those of the warnings that say which geography pools need and no loaded database has.
     pub geography: Vec<String>,
-    /// What steers.
+    /// What steers, numbered so that what was there before keeps its numbers.
     pub topology: Arc<Topology>,
+    /// How that follows from the configuration's.
+    numbering: Numbering,
     /// Static answers.
     pub zones: Arc<Zones>,
-    /// By [`ZoneId`].
-    pub(super) summaries: Vec<ZoneSummary>,
+    /// By [`crate::steer::ZoneId`].
+    pub(super) summaries: Arc<[ZoneSummary]>,
     /// Makes charts.
     pub compiler: Arc<Compiler>,
     /// How the compiler's services divide the address space.
@@ -77,14 +86,6 @@ pub struct World {
     pub(super) outlook: Outlook,
 }
 
-/// A zone in numbers.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ZoneSummary {
-    pub serial: u32,
-    pub records: usize,
-    pub services: usize,
-}
-
 /// What a reload goes on from.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Previous {
@@ -96,11 +97,22 @@ pub(super) struct Previous {
     pub serials: Option<Earlier>,
     /// Empty where nothing was applied before: then any error refuses the whole load.
     pub good: Arc<LastGood>,
-    /// Whether `good` is what this process answers from.
-    pub is_in_force: bool,
+    /// What this process answers from, which is made of `good`; `None` before the first load.
+    pub in_force: Option<InForce>,
     pub missing: Missing,
     /// Receives what the load depends on, and knows which files are open for writing.
     pub watch: Option<Watch>,
+}
+
+/// A configuration in force, from which one that differs little is made.
+#[derive(Debug, Clone)]
+pub(super) struct InForce {
+    config: Arc<Config>,
+    topology: Arc<Topology>,
+    numbering: Numbering,
+    zones: Arc<Zones>,
+    summaries: Arc<[ZoneSummary]>,
+    geography: Vec<String>,
 }
 
 /// Who asked for a load. The later ones permit more.
@@ -235,6 +247,18 @@ impl World {
         }
     }
 
+    /// What a load of files that differ little from these goes on from.
+    pub(super) fn in_force(&self) -> InForce {
+        InForce {
+            config: Arc::clone(&self.config),
+            topology: Arc::clone(&self.topology),
+            numbering: self.numbering.clone(),
+            zones: Arc::clone(&self.zones),
+            summaries: Arc::clone(&self.summaries),
+            geography: self.geography.clone(),
+        }
+    }
+
     /// The databases that charts are compiled with.
     pub fn databases(&self) -> &Arc<Databases> {
         self.databases.databases()
@@ -311,7 +335,8 @@ impl Loading {
         // What an operator has asked for, or is in another directory, does not come back in a moment.
         let waits = self.impulse == Impulse::Edit && !self.is_other_directory(sources.zones_directory());
         let missing = if waits { missing } else { missing.ended(self.started) };
-        let mut selection = Selection::new(sources, &good, |path| waits && missing.has_grace(path, self.started));
+        let mut selection = Selection::new(sources, &good, |path| waits && missing.has_grace(path, self.started))
+            .based_on(self.previous.in_force.as_ref().map(|in_force| Arc::clone(&in_force.config)));
         if !good.is_empty() {
             let is_applied = self.settings == SettingsVersion::LastGood || selection.has_settings_applied();
             let tolerated = if is_applied { ToleratedDatabases::All } else { ToleratedDatabases::Unnamed };
@@ -356,8 +381,8 @@ impl Loading {
 
     /// Whether nothing of the last good set is in this zones directory.
     fn is_other_directory(&self, zones: &Path) -> bool {
-        let mut files = self.previous.good.files.values().filter(|good| good.file.role != Role::Settings).peekable();
-        files.peek().is_some() && files.all(|good| !good.file.path.starts_with(zones))
+        let mut files = self.previous.good.files.values().filter(|good| good.role != Role::Settings).peekable();
+        files.peek().is_some() && files.all(|good| !good.path.starts_with(zones))
     }
 
     fn read(&self) -> Sources {
@@ -383,7 +408,8 @@ impl Loading {
         if self.impulse == Impulse::AcceptRemoval || self.excess.is_some() {
             return Ok(false);
         }
-        let (before, after) = (&self.previous.good.inventory, Inventory::of(config));
+        let before = &self.previous.good.inventory;
+        let after = Inventory::following(before, config);
         let removed = Removed::between(before, &after);
         let Some(excess) = removed.excess(before, &after, RemovalLimits::default()) else { return Ok(false) };
         let reason =
@@ -424,7 +450,7 @@ impl Loading {
         let may_be_signalled = self.excess.is_some() && self.kept.is_none();
         let removal = self.kept.clone().or(self.excess.clone());
         let outlook = Outlook { held, removal, may_be_signalled, missing };
-        let is_in_force = self.previous.is_in_force && same_databases;
+        let is_in_force = self.previous.in_force.is_some() && same_databases;
         if is_in_force && self.previous.good.is_made_of(&selection.sources, &config.master_files) {
             return Ok(Some(Loaded::Unchanged(databases, outlook)));
         }
@@ -432,18 +458,19 @@ impl Loading {
             let directory = selection.sources.zones_directory().display();
             return Err(Refusal::plain(vec![format!("{directory}: no zone is defined there (help: {NO_ZONE})")]));
         }
-        let inventory = Inventory::of(&config);
+        let inventory = Inventory::following(&self.previous.good.inventory, &config);
         let base = self.previous.compiled.take().filter(|_| same_databases);
-        let mut topology = std::mem::take(&mut config.topology);
-        if let Some(base) = &base {
-            topology = topology.numbered_after(base.compiler().topology());
-        }
-        let topology = Arc::new(topology);
-        let (zones, summaries, serials) = match zones(&mut config.zones, &topology, self.previous.serials.as_ref()) {
+        let (topology, numbering) = self.numbered(&config, base.as_ref());
+        let BuiltZones { zones, summaries, serials } = match self.zones(&mut config) {
             Ok(built) => built,
             Err(failed) => return self.hold_zones(failed, &selection).map(|()| None),
         };
-        let geography = geography::missing(&topology, &databases.databases().coverage());
+        let geography = match &self.previous.in_force {
+            Some(in_force) if same_databases && geography::is_alike(&in_force.config.topology, &topology) => {
+                in_force.geography.clone()
+            }
+            _ => geography::missing(&topology, &databases.databases().coverage()),
+        };
         let removed = Removed::between(&self.previous.good.inventory, &inventory);
         // A running server's watch has received the footprint already.
         let is_first = self.previous.watch.is_none();
@@ -456,6 +483,7 @@ impl Loading {
             zones = zones.list().len(),
             services = topology.services.len(),
             targets = topology.probes.len(),
+            tables_read = config.making.tables_read(),
             compiled = compilation.as_ref().map(Compilation::count),
             ms = started.elapsed().as_millis() as u64,
             "configuration compiled"
@@ -464,9 +492,10 @@ impl Loading {
             warnings: warnings.into_iter().chain(geography.iter().cloned()).collect(),
             geography,
             footprint,
-            zones: Arc::new(zones),
-            config,
+            zones,
+            config: Arc::new(config),
             topology,
+            numbering,
             summaries,
             compiler,
             surveys,
@@ -477,6 +506,34 @@ impl Loading {
             removed,
             outlook,
         }))))
+    }
+
+    /// The topology of a configuration with the numbers of the one that charts were compiled from.
+    fn numbered(&self, config: &Config, base: Option<&Compiled>) -> (Arc<Topology>, Numbering) {
+        let (Some(base), Some(in_force)) = (base, &self.previous.in_force) else {
+            return (Arc::clone(&config.topology), Numbering::default());
+        };
+        // An amended configuration has the pools and endpoints of the one in force.
+        let numbering = match config.making {
+            Making::Amended { .. } => in_force.numbering.clone(),
+            Making::Whole { .. } => Numbering::after(&config.topology, base.compiler().topology()),
+        };
+        let InForce { config: written, topology: numbered, .. } = in_force;
+        let known = Numbered { written: &written.topology, numbered, numbering: &in_force.numbering };
+        (numbering.apply(&config.topology, Some(known)), numbering)
+    }
+
+    /// Builds the zones of a configuration; those of an amended one are the zones in force, but for their serials.
+    fn zones(&self, config: &mut Config) -> Result<BuiltZones, Vec<Hold>> {
+        let earlier = self.previous.serials.as_ref();
+        match (config.making, &self.previous.in_force) {
+            (Making::Amended { .. }, Some(in_force)) => {
+                Ok(zones::with_serials(&in_force.zones, &in_force.summaries, &config.zones, earlier))
+            }
+            (Making::Amended { .. } | Making::Whole { .. }, _) => {
+                zones::build(&mut config.zones, &config.topology, earlier)
+            }
+        }
     }
 
     /// Databases that cannot be used and were not in use: the settings that name them are held, and those that were found are
@@ -569,46 +626,5 @@ fn database_paths(config: &Config, in_use: &DatabaseFiles) -> Vec<PathBuf> {
     paths
 }
 
-type BuiltZones = (Zones, Vec<ZoneSummary>, HashMap<Name, SavedSerial>);
-
-fn zones(
-    configs: &mut [ZoneConfig],
-    topology: &Topology,
-    old_serials: Option<&Earlier>,
-) -> Result<BuiltZones, Vec<Hold>> {
-    let mut errors = Vec::new();
-    let mut built = Vec::with_capacity(configs.len());
-    let mut summaries = Vec::with_capacity(configs.len());
-    let mut kept = serials::kept(old_serials.map(|earlier| &earlier.serials), configs.len());
-    for config in configs {
-        let history = History::of(&config.apex, old_serials);
-        let serial = serials::serial(config.serial, history, unix_now() as u32);
-        if let SerialSource::FromContent { hash, .. } = config.serial {
-            kept.insert(config.apex.clone(), SavedSerial { content: hash, serial });
-        }
-        summaries.push(ZoneSummary { serial, records: config.record_count(), services: 0 });
-        match config.take_zone(serial) {
-            Ok(zone) => built.push(Arc::new(zone)),
-            Err(why) => {
-                errors.extend(why.into_iter().map(|why| format!("{}: {why}", config.origin)).map(|reason| Hold {
-                    path: config.origin.path.clone(),
-                    reason,
-                    ground: Ground::Itself,
-                }))
-            }
-        }
-    }
-    if !errors.is_empty() {
-        return Err(errors);
-    }
-    let services: Vec<(Name, ZoneId, ServiceId)> = topology
-        .services
-        .iter()
-        .zip(0..)
-        .map(|(service, id)| (service.name.clone(), service.zone, ServiceId(id)))
-        .collect();
-    for (_, zone, _) in &services {
-        summaries[zone.index()].services += 1;
-    }
-    Ok((Zones::build(built, &services), summaries, kept))
-}
+#[cfg(test)]
+mod tests;

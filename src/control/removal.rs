@@ -32,7 +32,7 @@ impl Missing {
     pub(super) fn at(now: Instant, before: &Self, good: &LastGood, sources: &Sources) -> Self {
         let found: BTreeSet<&Path> = sources.files().iter().map(|file| &*file.path).collect();
         let gone: Vec<&SourceFile> =
-            good.files.iter().filter(|(path, _)| !found.contains(&***path)).map(|(_, good)| &*good.file).collect();
+            good.files.iter().filter(|(path, _)| !found.contains(&***path)).map(|(_, good)| &**good).collect();
         if gone.is_empty() {
             return Self::default();
         }
@@ -110,7 +110,15 @@ impl Removed {
 
 /// Both are in order.
 fn missing(before: &[Name], after: &[Name]) -> Vec<Name> {
-    before.iter().filter(|name| after.binary_search(name).is_err()).cloned().collect()
+    if std::ptr::eq(before, after) {
+        return Vec::new();
+    }
+    let mut after = after.iter().peekable();
+    let mut is_missing = |name: &&Name| {
+        while after.next_if(|other| other < name).is_some() {}
+        after.peek() != Some(name)
+    };
+    before.iter().filter(|name| is_missing(name)).cloned().collect()
 }
 
 /// The first names, and how many more there are.

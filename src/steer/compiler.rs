@@ -43,7 +43,7 @@ impl Compiler {
     }
 
     /// Plans the services of the next topology. Its pools and endpoints are numbered after those of the previous one
-    /// ([`Topology::numbered_after`]), and the databases are the same: plans whose pools did not change are kept.
+    /// ([`super::Numbering`]), and the databases are the same: plans whose pools did not change are kept.
     pub fn next(&self, topology: Arc<Topology>, databases: &Databases, surveys: &mut Surveys) -> Arc<Self> {
         let (old, conditions) = (&self.topology, Conditions::default());
         let mut is_changed: Option<Vec<bool>> = None;

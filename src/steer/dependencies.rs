@@ -118,7 +118,7 @@ impl Dependencies {
     }
 
     /// The same where the topology differs, too. Ids are those of this topology; a pool or an endpoint is compared with
-    /// what had its id before ([`Topology::numbered_after`]).
+    /// what had its id before ([`super::Numbering`]).
     pub(super) fn changed_topology(&self, before: Inputs<'_>, now: Inputs<'_>) -> Vec<PoolId> {
         let (old, new) = (before.topology, now.topology);
         let is_other_place = |at: usize| {

@@ -59,6 +59,7 @@ pub use inspect::{
     Offer, Pass, Pick, Ramped, RampedBy, Terms, Vantage, inspect,
 };
 pub use kind::{Binding, Kind};
+pub use numbering::{Numbered, Numbering};
 pub use part::Part;
 pub use pool::{
     Answers, Capacity, Failback, Level, LoadPolicy, Measure, Member, MemberKind, MinUp, Pace, Policy, Pool, Regulation,

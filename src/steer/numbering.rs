@@ -7,89 +7,109 @@ use std::{
 };
 
 use super::{
-    endpoint::Endpoint,
     pool::{Member, MemberKind, Pool},
     service::OnAllDown,
     topology::{EndpointId, PoolId, Topology},
 };
 
-impl Topology {
-    /// The same with the pools and endpoints of `old` in their old places, found by name, and shared where they are equal. A new
-    /// one gets the place of one that is gone, or a place behind all others. Where more are gone than new, the last
-    /// ones take their places.
-    pub fn numbered_after(mut self, old: &Self) -> Self {
-        if !self.has_names_of(old) {
-            self = self.renumbered(old);
+/// The numbers of pools and endpoints by their positions in the files; empty where each has its position.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Numbering {
+    pools: Vec<u32>,
+    endpoints: Vec<u32>,
+}
+
+/// A configuration as written and as numbered, from which one that differs little is numbered.
+#[derive(Debug, Clone, Copy)]
+pub struct Numbered<'a> {
+    /// With the positions in the files.
+    pub written: &'a Arc<Topology>,
+    /// With the numbers that charts use.
+    pub numbered: &'a Arc<Topology>,
+    /// How the second follows from the first.
+    pub numbering: &'a Numbering,
+}
+
+impl Numbering {
+    /// The numbers that the pools and endpoints of `written` have in `old`, found by name. A new one gets the number of one that
+    /// is gone, or one behind all others. Where more are gone than new, the last ones get their numbers.
+    pub fn after(written: &Topology, old: &Topology) -> Self {
+        if has_names_of(written, old) {
+            return Self::default();
         }
-        for (pool, old) in self.pools.iter_mut().zip(&old.pools) {
-            share(pool, old);
+        Self {
+            pools: places(&names_of_pools(written), &names_of_pools(old)),
+            endpoints: places(&names_of_endpoints(written), &names_of_endpoints(old)),
         }
-        for (endpoint, old) in self.endpoints.iter_mut().zip(&old.endpoints) {
-            share(endpoint, old);
-        }
-        self
     }
 
-    /// Whether the pools and endpoints have the names of those of `old`, in the same order.
-    fn has_names_of(&self, old: &Self) -> bool {
-        let pools = self.pools.iter().zip(&old.pools);
-        let has_members_of = |(new, old): (&Arc<Pool>, &Arc<Pool>)| {
-            let of = |pool: &Pool| pool.members.iter().map(|member| member.kind).collect::<Vec<_>>();
-            Arc::ptr_eq(new, old) || new.name == old.name && of(new) == of(old)
-        };
-        self.pools.len() == old.pools.len()
-            && self.endpoints.len() == old.endpoints.len()
-            && pools.map(has_members_of).all(|is_same| is_same)
-            && self.endpoints.iter().zip(&old.endpoints).all(|(new, old)| new.name == old.name)
+    /// Whether each pool and endpoint has its position as its number.
+    pub fn is_by_position(&self) -> bool {
+        self.pools.is_empty() && self.endpoints.is_empty()
     }
 
-    fn renumbered(self, old: &Self) -> Self {
-        let pools = places(&names_of_pools(&self), &names_of_pools(old));
-        let endpoints = places(&names_of_endpoints(&self), &names_of_endpoints(old));
-        let kind = |kind: MemberKind| match kind {
-            MemberKind::Pool(id) => MemberKind::Pool(PoolId(pools[id.index()])),
-            MemberKind::Endpoint(id) => MemberKind::Endpoint(EndpointId(endpoints[id.index()])),
-        };
-        let renumber_members = |pool: Arc<Pool>| {
-            let mut pool = Arc::unwrap_or_clone(pool);
-            pool.members.iter_mut().for_each(|member: &mut Member| member.kind = kind(member.kind));
-            pool
-        };
-        let mut services = self.services;
+    /// `written` with these numbers; what it shares with `base` as written is shared as numbered, too.
+    pub fn apply(&self, written: &Arc<Topology>, base: Option<Numbered<'_>>) -> Arc<Topology> {
+        if self.is_by_position() {
+            return Arc::clone(written);
+        }
+        let base = base.filter(|base| base.numbering == self);
+        let pools: Vec<Arc<Pool>> =
+            written.pools.iter().enumerate().map(|(at, pool)| self.pool(at, pool, base)).collect();
+        let mut services = Vec::clone(&written.services);
         for service in &mut services {
-            service.pool = PoolId(pools[service.pool.index()]);
+            service.pool = PoolId(self.pools[service.pool.index()]);
             if let OnAllDown::Pool(other) = &mut service.on_all_down {
-                *other = PoolId(pools[other.index()]);
+                *other = PoolId(self.pools[other.index()]);
             }
         }
-        let in_place = |places: &[u32], count: usize| {
-            let mut order = vec![0_usize; count];
-            places.iter().enumerate().for_each(|(at, place)| order[*place as usize] = at);
-            order
-        };
-        let mut renumbered: Vec<Option<Pool>> = self.pools.into_iter().map(renumber_members).map(Some).collect();
-        let order = in_place(&pools, renumbered.len());
-        let pools = order.into_iter().filter_map(|at| renumbered[at].take()).collect();
-        let mut moved: Vec<Option<Endpoint>> = self.endpoints.into_iter().map(Arc::unwrap_or_clone).map(Some).collect();
-        let order = in_place(&endpoints, moved.len());
-        let endpoints = order.into_iter().filter_map(|at| moved[at].take()).collect();
-        Self::new(self.datacenters, self.monitors, endpoints, pools, services).with_loads(self.loads)
+        let pools = in_place(&self.pools, &pools);
+        let endpoints = in_place(&self.endpoints, &written.endpoints);
+        let (datacenters, monitors) = (written.datacenters.clone(), written.monitors.clone());
+        let topology = Topology::of_shared(datacenters, monitors, endpoints, pools, services);
+        Arc::new(topology.with_loads(written.loads.clone()))
     }
+
+    fn pool(&self, at: usize, pool: &Arc<Pool>, base: Option<Numbered<'_>>) -> Arc<Pool> {
+        let known = base.filter(|base| base.written.pools.get(at).is_some_and(|known| Arc::ptr_eq(known, pool)));
+        if let Some(base) = known {
+            return Arc::clone(&base.numbered.pools[self.pools[at] as usize]);
+        }
+        let mut pool = Pool::clone(pool);
+        let renumber = |member: &mut Member| {
+            member.kind = match member.kind {
+                MemberKind::Pool(id) => MemberKind::Pool(PoolId(self.pools[id.index()])),
+                MemberKind::Endpoint(id) => MemberKind::Endpoint(EndpointId(self.endpoints[id.index()])),
+            };
+        };
+        pool.members.iter_mut().for_each(renumber);
+        Arc::new(pool)
+    }
+}
+
+/// Whether pools and endpoints have the names of those of `old`, in the same order.
+fn has_names_of(written: &Topology, old: &Topology) -> bool {
+    let kinds = |pool: &Pool| pool.members.iter().map(|member| member.kind).collect::<Vec<_>>();
+    let is_same_pool = |(new, old): (&Arc<Pool>, &Arc<Pool>)| {
+        Arc::ptr_eq(new, old) || new.name == old.name && kinds(new) == kinds(old)
+    };
+    written.pools.len() == old.pools.len()
+        && written.endpoints.len() == old.endpoints.len()
+        && written.pools.iter().zip(&old.pools).all(is_same_pool)
+        && written.endpoints.iter().zip(&old.endpoints).all(|(new, old)| Arc::ptr_eq(new, old) || new.name == old.name)
 }
 
 /// What identifies a pool over loads: its name, and how many pools before it have that name. An inline pool may have the name
 /// of a named one.
 fn names_of_pools(topology: &Topology) -> Vec<(&str, u32)> {
-    let mut seen: HashMap<&str, u32> = HashMap::new();
-    topology
-        .pools
-        .iter()
-        .map(|pool| {
-            let count = seen.entry(&pool.name).or_default();
-            *count += 1;
-            (&*pool.name, *count)
-        })
-        .collect()
+    let mut seen: HashMap<&str, u32> = HashMap::with_capacity(topology.pools.len());
+    let mut names = Vec::with_capacity(topology.pools.len());
+    for pool in &topology.pools {
+        let count = seen.entry(&pool.name).or_default();
+        *count += 1;
+        names.push((&*pool.name, *count));
+    }
+    names
 }
 
 /// What identifies an endpoint over loads: its pool, and its own name, which no other endpoint of that pool has.
@@ -118,9 +138,9 @@ fn places<K: Eq + std::hash::Hash>(new: &[K], old: &[K]) -> Vec<u32> {
     places.into_iter().flatten().collect()
 }
 
-/// Makes two equal values one.
-fn share<T: PartialEq>(value: &mut Arc<T>, old: &Arc<T>) {
-    if !Arc::ptr_eq(value, old) && **value == **old {
-        *value = Arc::clone(old);
-    }
+/// The values in the order of their places.
+fn in_place<T>(places: &[u32], values: &[Arc<T>]) -> Vec<Arc<T>> {
+    let mut order = vec![0_usize; values.len()];
+    places.iter().enumerate().for_each(|(at, place)| order[*place as usize] = at);
+    order.into_iter().map(|at| Arc::clone(&values[at])).collect()
 }

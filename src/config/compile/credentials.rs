@@ -44,11 +44,10 @@ struct Fault {
 type Checked = Result<(), (usize, String, String)>;
 
 /// Reports every monitor whose certificates or key cannot be used.
-pub(super) fn check(sources: &Sources, specs: &Specs, problems: &mut Problems) {
-    system_authorities(specs, problems);
+pub(super) fn check_files(sources: &Sources, credentials: &[(Box<str>, Credential)], problems: &mut Problems) {
     // A thousand monitors may name one file, which is read and checked once.
     let mut known: HashMap<Vec<&Path>, Checked> = HashMap::new();
-    for (monitor, credential) in &specs.credentials {
+    for (monitor, credential) in credentials {
         let paths = match credential {
             Credential::Authorities(path) => vec![path],
             Credential::Client(Client { certificate, key }) => vec![certificate, key],
@@ -74,7 +73,7 @@ pub(super) fn check(sources: &Sources, specs: &Specs, problems: &mut Problems) {
 }
 
 /// Warns once where monitors trust the system's authorities and there are none. The package may be installed later.
-fn system_authorities(specs: &Specs, problems: &mut Problems) {
+pub(super) fn check_system(specs: &Specs, problems: &mut Problems) {
     let trusts_system = |monitor: &&At<Monitor>| {
         monitor.value.check.tls_terms().is_some_and(|terms| terms.verify && terms.authorities.is_none())
     };

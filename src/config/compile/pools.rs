@@ -1,6 +1,6 @@
 //! Pools and their endpoints, each by itself: names become positions.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use hashbrown::HashMap;
 
@@ -18,9 +18,10 @@ use crate::{
 };
 
 /// The pools and endpoints of a configuration.
+#[derive(Default)]
 pub(super) struct Compiled {
-    pub(super) pools: Vec<Pool>,
-    pub(super) endpoints: Vec<Endpoint>,
+    pub(super) pools: Vec<Arc<Pool>>,
+    pub(super) endpoints: Vec<Arc<Endpoint>>,
     /// Of each pool, of each member: where it is written.
     pub(super) member_places: Vec<Vec<Place>>,
 }
@@ -43,14 +44,20 @@ pub(super) fn compile(specs: &[&PoolSpec], scope: &mut Scope<'_>, problems: &mut
     };
     for spec in specs {
         let (pool, places) = compiled.pool(spec, scope, problems);
-        compiled.pools.push(pool);
+        compiled.pools.push(Arc::new(pool));
         compiled.member_places.push(places);
     }
     compiled
 }
 
 impl Compiled {
-    fn pool<'s>(&mut self, spec: &'s PoolSpec, scope: &mut Scope<'_>, problems: &mut Problems) -> (Pool, Vec<Place>) {
+    /// One pool, whose endpoints are added, and where each of its members is written.
+    pub(super) fn pool<'s>(
+        &mut self,
+        spec: &'s PoolSpec,
+        scope: &mut Scope<'_>,
+        problems: &mut Problems,
+    ) -> (Pool, Vec<Place>) {
         let inherited = Inherited {
             datacenters: spec.datacenter.as_ref().map_or(Vec::new(), |name| scope.places.find(name, problems)),
             monitor: spec.monitor.as_ref().and_then(|name| monitor(scope, name, problems)),
@@ -170,7 +177,7 @@ impl Compiled {
             MemberTarget::Pool(name) => MemberKind::Pool(PoolId(scope.pools.find(name, problems)? as u32)),
             MemberTarget::Endpoint(endpoint) => {
                 let endpoint = self.endpoint(endpoint, spec.weight, inherited, scope, problems);
-                self.endpoints.push(endpoint);
+                self.endpoints.push(Arc::new(endpoint));
                 MemberKind::Endpoint(EndpointId(self.endpoints.len() as u32 - 1))
             }
         };
@@ -226,7 +233,7 @@ impl Compiled {
         let (MemberTarget::Endpoint(endpoint), MemberKind::Endpoint(id)) = (&spec.target, first.kind) else {
             return true;
         };
-        let is_same = self.endpoint(endpoint, spec.weight, inherited, scope, problems) == self.endpoints[id.index()];
+        let is_same = self.endpoint(endpoint, spec.weight, inherited, scope, problems) == *self.endpoints[id.index()];
         if !is_same {
             let message = format!("two different endpoints of a pool are called {}", Quoted(&endpoint.name.value));
             problems

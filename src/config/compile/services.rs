@@ -66,21 +66,30 @@ pub(super) fn compile(
         };
         let roots = reach.get(pool).into_iter().chain(others);
         roots.for_each(|reach| check_endpoints(spec, reach, problems));
-        services.push(Service {
-            kind: spec.kind.clone(),
-            name: spec.name.value.clone(),
-            zone,
-            pool: PoolId(pool as u32),
-            ttl_secs: spec.ttl_secs,
-            on_all_down,
-            ipv6: spec.ipv6,
-            client_subnet: spec
-                .client_subnet
-                .or_else(|| Some(all_pools.get(pool)?.client_subnet?.value))
-                .unwrap_or(true),
-        });
+        let inherited = all_pools.get(pool).and_then(|pool| Some(pool.client_subnet?.value));
+        services.push(service(spec, zone, PoolId(pool as u32), on_all_down, inherited));
     }
     services
+}
+
+/// A service as a domain value; `inherited` is what its pool says of client subnets.
+pub(super) fn service(
+    spec: &ServiceSpec,
+    zone: ZoneId,
+    pool: PoolId,
+    on_all_down: OnAllDown,
+    inherited: Option<bool>,
+) -> Service {
+    Service {
+        kind: spec.kind.clone(),
+        name: spec.name.value.clone(),
+        zone,
+        pool,
+        ttl_secs: spec.ttl_secs,
+        on_all_down,
+        ipv6: spec.ipv6,
+        client_subnet: spec.client_subnet.or(inherited).unwrap_or(true),
+    }
 }
 
 /// Warns of pools with `client-subnet = false` that services reach only through other pools: the key is read of the pool that a
@@ -164,7 +173,11 @@ fn check_endpoints(spec: &ServiceSpec, reach: &Reach, problems: &mut Problems) {
     }
 }
 
-fn on_all_down(written: Option<&OnAllDownSpec>, scope: &mut Scope<'_>, problems: &mut Problems) -> OnAllDown {
+pub(super) fn on_all_down(
+    written: Option<&OnAllDownSpec>,
+    scope: &mut Scope<'_>,
+    problems: &mut Problems,
+) -> OnAllDown {
     match written {
         None | Some(OnAllDownSpec::All) => OnAllDown::All,
         Some(OnAllDownSpec::Empty) => OnAllDown::Empty,

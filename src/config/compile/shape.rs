@@ -253,7 +253,7 @@ fn check_size(spec: &PoolSpec, reach: Reach, problems: &mut Problems) {
 }
 
 /// Numbers and weights of a pool's own members.
-fn check_members(spec: &PoolSpec, pool: &Pool, problems: &mut Problems) {
+pub(super) fn check_members(spec: &PoolSpec, pool: &Pool, problems: &mut Problems) {
     let count = pool.members.len();
     let written = spec.members.as_ref().map_or(count, Vec::len);
     if !spec.is_complete || count == 0 || count != written {

@@ -5,7 +5,7 @@ use std::{collections::HashSet, path::Path, time::SystemTime};
 use hashbrown::HashMap;
 
 use super::{
-    content::{self, Content},
+    content::{Content, PoolContents},
     names::duplicate,
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
         place::{FileId, Place},
         problems::Problems,
         sources::{Role, Sources, disk},
-        spec::{DelegateSpec, ServiceSpec, ZoneSpec},
+        spec::{DelegateSpec, ZoneSpec},
     },
     dns::{Name, Rtype},
     steer::{Service, ZoneId},
@@ -73,6 +73,27 @@ pub enum SerialSource {
     },
 }
 
+impl SerialSource {
+    /// With one more part of the content.
+    pub(super) fn add(&mut self, part: Content) {
+        if let Self::FromContent { hash, .. } = self {
+            *hash = hash.wrapping_add(part.0);
+        }
+    }
+
+    /// Without a part that was added.
+    pub(super) fn subtract(&mut self, part: Content) {
+        self.add(Content(part.0.wrapping_neg()));
+    }
+
+    /// With the newest change of a file.
+    pub(super) fn changed(&mut self, when: Option<SystemTime>) {
+        if let Self::FromContent { newest, .. } = self {
+            *newest = when;
+        }
+    }
+}
+
 impl ZoneConfig {
     fn add(&mut self, record: Record) {
         self.record_count += 1;
@@ -122,6 +143,8 @@ pub(super) struct Zones {
     /// Of each zone: where it is defined, and its master file.
     origins: Vec<Place>,
     masters: Vec<Option<FileId>>,
+    /// Of each zone: the files that it is written in.
+    pub(super) files: Vec<Vec<FileId>>,
     /// Of each zone: its names and what they hold. Service names are looked up here.
     taken: Vec<HashMap<Name, Vec<Taken>>>,
     /// The master files that zones are made of, the included ones among them.
@@ -151,6 +174,8 @@ struct Draft {
     /// For each name that a table delegates: the first static record at or below it, and its owner.
     hidden: HashMap<Name, (Name, Taken)>,
     hash: Content,
+    /// The files that it is written in.
+    files: Vec<FileId>,
 }
 
 /// Reads the master files and makes the zones. What static records hold is told of `wanted` names and those above them.
@@ -199,7 +224,7 @@ pub(super) fn compile(
             }
         }
     }
-    delegate::add(sources, delegates, &mut drafts, &unread, problems);
+    delegate::add(delegates, &mut drafts, &unread, problems);
     used.extend(plain);
     let mut master_files: Vec<FileId> = used.into_iter().collect();
     master_files.sort_unstable();
@@ -267,7 +292,7 @@ impl Reading<'_> {
         let place = spec.apex.place;
         let mut files = vec![place.file()];
         files.extend(entries.files());
-        let mut draft = self.draft(&spec.apex.value, place, (entries, made), &files, problems);
+        let mut draft = self.draft(&spec.apex.value, place, (entries, made), files, problems);
         draft.zone.client_subnet = spec.client_subnet;
         draft.zone.whoami = spec.whoami.as_ref().map(|name| name.value.clone());
         Some(draft)
@@ -346,7 +371,7 @@ impl Reading<'_> {
         }
         let mut files = vec![id];
         files.extend(master.files());
-        let draft = self.draft(&apex, place, (master, None), &files, problems);
+        let draft = self.draft(&apex, place, (master, None), files, problems);
         Some((draft, included))
     }
 
@@ -356,7 +381,7 @@ impl Reading<'_> {
         apex: &Name,
         place: Place,
         (mut master, made): (Master, Option<authority::Made>),
-        files: &[FileId],
+        files: Vec<FileId>,
         problems: &mut Problems,
     ) -> Draft {
         let serial = match &made {
@@ -368,7 +393,6 @@ impl Reading<'_> {
         let hidden = master.hidden(self.sources);
         let (mut hash, file) = (master.hash, master.file());
         soa.iter().chain(&ns).for_each(|record| hash.add_record(record));
-        files.iter().for_each(|id| hash.add_file(self.sources.file(*id)));
         // An own SOA that could not be read has been reported: any serial will do.
         let serial = serial.unwrap_or(SerialSource::FromContent { hash: 0, newest: None });
         let mut zone = ZoneConfig {
@@ -383,7 +407,7 @@ impl Reading<'_> {
             soa,
         };
         ns.into_iter().for_each(|record| zone.add(record));
-        Draft { zone, place, master: file, taken, hidden, hash }
+        Draft { zone, place, master: file, taken, hidden, hash, files }
     }
 }
 
@@ -396,13 +420,15 @@ impl Zones {
             unread,
             origins,
             masters,
+            files: Vec::with_capacity(drafts.len()),
             taken: Vec::new(),
             master_files: Vec::new(),
         };
-        for Draft { mut zone, taken, hash, .. } in drafts {
+        for Draft { mut zone, taken, hash, files, .. } in drafts {
             if let SerialSource::FromContent { .. } = zone.serial {
-                zone.serial = hash.serial();
+                zone.serial = SerialSource::FromContent { hash: hash.0, newest: None };
             }
+            zones.files.push(files);
             zones.by_apex.insert(zone.apex.clone(), ZoneId(zones.list.len() as u32));
             zones.list.push(zone);
             zones.taken.push(taken);
@@ -455,23 +481,9 @@ impl Zones {
     }
 
     /// Adds the services' definitions to the content of their zones.
-    pub(super) fn add_services(
-        &mut self,
-        sources: &Sources,
-        specs: &[ServiceSpec],
-        services: &[Service],
-        pools: &[Content],
-    ) {
-        if specs.len() != services.len() {
-            // Some were in error: nothing of this will be used.
-            return;
-        }
-        for (spec, service) in specs.iter().zip(services) {
-            let zone = &mut self.list[service.zone.index()];
-            if let SerialSource::FromContent { hash, newest } = &mut zone.serial {
-                let content = content::of_service(sources.file(spec.name.place.file()), service, pools);
-                content.add_to(hash, newest);
-            }
+    pub(super) fn add_services(&mut self, services: &[Service], contents: &mut PoolContents<'_>) {
+        for service in services {
+            self.list[service.zone.index()].serial.add(contents.of_service(service));
         }
     }
 }

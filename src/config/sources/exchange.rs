@@ -2,10 +2,15 @@
 //! content. Each file keeps its [`FileId`], so that places stay valid from one attempt to the next.
 
 use std::{
+    collections::BTreeSet,
+    hash::Hasher as _,
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
 };
+
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use super::{Role, SourceFile, Sources};
 use crate::config::place::FileId;
@@ -48,6 +53,44 @@ impl Sources {
         let before = versions.into_iter().map(|(id, file)| std::mem::replace(&mut files[id.index()], file)).collect();
         self.index();
         before
+    }
+
+    /// Shares the octets of files that have not changed with `earlier` versions of them, which are in memory anyway.
+    pub fn share_octets<'f>(&mut self, earlier: impl Fn(&Path) -> Option<&'f SourceFile>) {
+        // Nothing shares the files before they are checked.
+        for file in Arc::get_mut(&mut self.files).into_iter().flatten() {
+            if let Some(Ok(old)) = earlier(&file.path).map(|earlier| &earlier.content)
+                && let Ok(new) = &mut file.content
+                && old == new
+            {
+                *new = Arc::clone(old);
+            }
+        }
+    }
+
+    /// Tells one list of files from another by their paths and by what each is for, whatever they hold.
+    pub(in crate::config) fn layout(&self) -> u128 {
+        let mut hasher = SipHasher13::new();
+        for file in self.files.iter() {
+            let path = file.path.as_os_str().as_bytes();
+            hasher.write(&path.len().to_ne_bytes());
+            hasher.write(path);
+            hasher.write(&[rank(file.role), u8::from(file.role == Role::Absent), u8::from(file.content.is_ok())]);
+        }
+        hasher.finish128().as_u128()
+    }
+
+    /// The paths that tables and master files name.
+    pub(in crate::config) fn names(&self) -> Arc<Mutex<BTreeSet<PathBuf>>> {
+        Arc::clone(&self.named)
+    }
+
+    /// Notes that these paths are named, as they were in an earlier load.
+    pub(in crate::config) fn names_also(&self, names: &Arc<Mutex<BTreeSet<PathBuf>>>) {
+        if !Arc::ptr_eq(names, &self.named) {
+            let names = names.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            self.named.lock().unwrap_or_else(PoisonError::into_inner).extend(names);
+        }
     }
 
     /// All files with their identifiers.

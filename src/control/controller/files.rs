@@ -55,7 +55,7 @@ impl Controller {
             compiled: self.rehearsed.take().or_else(|| self.compiled.clone()),
             serials: Some(Earlier { serials: self.world.serials.clone(), completeness: Completeness::Whole }),
             good: Arc::clone(&self.world.good),
-            is_in_force: true,
+            in_force: Some(self.world.in_force()),
             missing: self.holding.outlook().missing.clone(),
             watch: Some(self.watch.clone()),
         };

@@ -16,7 +16,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-use super::{GoodFile, Inventory, LastGood, digest};
+use super::{Inventory, LastGood};
 use crate::{
     config::{Locations, Role, SourceFile},
     dns::Name,
@@ -115,22 +115,22 @@ impl<W: Write> Write for Summing<W> {
 /// # Errors
 /// The writer's; or a path is not UTF-8.
 pub(in crate::control) fn write(set: &LastGood, home: &Home, to: impl Write) -> io::Result<()> {
-    let entry = |good: &GoodFile| Entry {
-        path: good.file.path.clone(),
-        role: match good.file.role {
+    let entry = |good: &Arc<SourceFile>| Entry {
+        path: good.path.clone(),
+        role: match good.role {
             Role::Settings => SavedRole::Settings,
             Role::Tables => SavedRole::Tables,
             Role::Master | Role::Directory | Role::Absent => SavedRole::Master,
         },
-        modified: good.file.modified.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok()),
-        octets: good.file.octets().len(),
+        modified: good.modified.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok()),
+        octets: good.octets().len(),
     };
     let names = |names: &[Name]| names.iter().map(ToString::to_string).collect();
     let document = Document {
         home: home.clone(),
         zones: names(&set.inventory.zones),
         services: names(&set.inventory.services),
-        credentials: set.inventory.credentials.clone(),
+        credentials: BTreeSet::clone(&set.inventory.credentials),
         files: set.files.values().map(entry).collect(),
     };
     let document = serde_json::to_vec(&document)?;
@@ -138,7 +138,7 @@ pub(in crate::control) fn write(set: &LastGood, home: &Home, to: impl Write) -> 
     writeln!(to, "{MAGIC}{}", document.len())?;
     to.write_all(&document)?;
     for good in set.files.values() {
-        to.write_all(good.file.octets())?;
+        to.write_all(good.octets())?;
     }
     let sum = to.sum.finish128().as_u128().to_be_bytes();
     to.inner.write_all(&sum)?;
@@ -182,8 +182,7 @@ pub(in crate::control) fn read(mut octets: Vec<u8>, home: &Home) -> Result<LastG
             octets.shrink_to_fit();
         }
         let file = entry.file(content);
-        let digest = digest(&file);
-        set.files.insert(entry.path, GoodFile { file: Arc::new(file), digest });
+        set.files.insert(entry.path, Arc::new(file));
     }
     Ok(set)
 }
@@ -195,9 +194,9 @@ fn inventory(document: &Document) -> Inventory {
         names
     };
     Inventory {
-        zones: names(&document.zones),
-        services: names(&document.services),
-        credentials: document.credentials.clone(),
+        zones: names(&document.zones).into(),
+        services: names(&document.services).into(),
+        credentials: Arc::new(document.credentials.clone()),
     }
 }
 
@@ -224,8 +223,8 @@ mod tests {
 
     fn saved() -> (LastGood, Vec<u8>) {
         let texts = [("portolan.toml", "[server]\n"), ("zones/a.toml", "[pool.a]\n"), ("zones/b.toml", "")];
-        let names = |text: &str| vec![text.parse().unwrap()];
-        let credentials = ["ca.pem".into()].into();
+        let names = |text: &str| [text.parse().unwrap()].into();
+        let credentials = Arc::new(["ca.pem".into()].into());
         let inventory = Inventory { zones: names("x.test"), services: names("www.x.test"), credentials };
         let sources = Sources::from_texts(&Locations::default(), texts);
         let set = LastGood::of(sources, &[], inventory, &LastGood::default());
@@ -240,7 +239,7 @@ mod tests {
         let read = read(octets, &home("zones")).unwrap();
         assert_eq!(read.inventory, set.inventory);
         let contents = |set: &LastGood| {
-            set.files.values().map(|good| (good.file.path.clone(), good.file.role, good.digest)).collect::<Vec<_>>()
+            set.files.values().map(|good| (good.path.clone(), good.role, good.octets().to_vec())).collect::<Vec<_>>()
         };
         assert_eq!(contents(&read), contents(&set));
     }

@@ -119,7 +119,8 @@ impl Serving {
     /// Loads another model, as a reload does; how many plans were compiled for it.
     fn load(&mut self, model: &Model) -> usize {
         let old = self.compiled.compiler();
-        let topology = Arc::new(model.topology().numbered_after(old.topology()));
+        let written = Arc::new(model.topology());
+        let topology = Numbering::after(&written, old.topology()).apply(&written, None);
         let compiler = old.next(Arc::clone(&topology), &Databases::default(), &mut self.surveys);
         let conditions = Arc::new(model.conditions(&topology));
         let mut compilation = Compilation::after(&self.compiled, compiler, conditions);

@@ -9,7 +9,6 @@ use crate::{
         diagnostics::NameFault,
         place::{At, Place},
         problems::Problems,
-        sources::Sources,
         spec::DelegateSpec,
     },
     dns::{Name, Rtype},
@@ -17,13 +16,7 @@ use crate::{
 };
 
 /// Adds what tables delegate to the zones; `drafts` are in order of apex.
-pub(super) fn add(
-    sources: &Sources,
-    specs: &[DelegateSpec],
-    drafts: &mut [Draft],
-    unread: &Unread,
-    problems: &mut Problems,
-) {
+pub(super) fn add(specs: &[DelegateSpec], drafts: &mut [Draft], unread: &Unread, problems: &mut Problems) {
     let mut first_of: HashMap<&Name, Place> = HashMap::new();
     // Those above come first, so that one below another is told of.
     let mut specs: Vec<&DelegateSpec> = specs.iter().collect();
@@ -45,7 +38,7 @@ pub(super) fn add(
         if let Some(draft) = zone_of(spec, drafts, unread, problems)
             && check_cut(spec, &drafts[draft], problems)
         {
-            drafts[draft].delegate(sources, spec);
+            drafts[draft].delegate(spec);
         }
     }
 }
@@ -142,7 +135,7 @@ fn cut_above(name: &Name, draft: &Draft) -> Option<(Name, Taken)> {
 }
 
 impl Draft {
-    fn delegate(&mut self, sources: &Sources, spec: &DelegateSpec) {
+    fn delegate(&mut self, spec: &DelegateSpec) {
         let At { value: cut, place } = &spec.name;
         let record = |owner: &Name, rtype, rdata: &[u8]| Record {
             owner: owner.clone(),
@@ -161,7 +154,7 @@ impl Draft {
             self.hash.add_record(&record);
             self.zone.add(record);
         }
-        self.hash.add_file(sources.file(place.file()));
+        self.files.push(place.file());
         let taken = Taken { rtype: Rtype::NS, place: *place };
         self.taken.entry_ref(cut).or_default().push(taken);
     }

@@ -1,8 +1,8 @@
 //! `whoami` of a zone: a name that nothing else is on.
 
-use super::{ServiceSpec, ZoneSpec, Zones};
+use super::{ZoneSpec, Zones};
 use crate::{
-    config::{place::At, problems::Problems},
+    config::{place::At, problems::Problems, spec::ServiceSpec},
     dns::{Name, Rtype},
 };
 

@@ -1,0 +1,237 @@
+//! How a file of tables differs from the one before: which tables have other octets, and by how much those behind them moved.
+//!
+//! What both texts begin and end with is compared as octets. Only the stretch between is cut into tables. Cutting starts
+//! and ends where a table starts that both texts have, so that nothing of either is inside of a string or a list there.
+
+use std::{ops::Range, path::Path, sync::Arc};
+
+use super::foundation::Version;
+use crate::config::{
+    pieces::{self, Piece},
+    place::{FileId, Place},
+    sources::{SourceFile, Sources},
+    spec::Context,
+};
+
+/// The difference between two versions of a file with the same tables in the same order.
+#[derive(Debug)]
+pub(super) struct FileEdit {
+    pub(super) file: FileId,
+    old_octets: Arc<Vec<u8>>,
+    new_octets: Arc<Vec<u8>>,
+    /// The stretches outside of which both texts are the same.
+    old: Range<usize>,
+    new: Range<usize>,
+    /// The tables in the stretch.
+    tables: Vec<TableEdit>,
+    /// Where the tables of the new text start; `None` where that was not kept of the old one.
+    pub(super) starts: Option<Arc<[u32]>>,
+}
+
+/// A table before and after.
+#[derive(Debug)]
+pub(super) struct TableEdit {
+    pub(super) old: Table,
+    pub(super) new: Table,
+    /// Whether anything but blanks and comments behind its last value differs.
+    is_changed: bool,
+}
+
+/// Where a table is in a text.
+#[derive(Debug)]
+pub(super) struct Table {
+    kind: Box<str>,
+    name: Box<str>,
+    range: Range<usize>,
+    values_end: usize,
+}
+
+impl Table {
+    fn new(piece: &Piece<'_>, offset: usize) -> Self {
+        Self {
+            kind: piece.kind.into(),
+            name: piece.name.into(),
+            range: piece.range.start + offset..piece.range.end + offset,
+            values_end: piece.values_end + offset,
+        }
+    }
+
+    /// The table, to be read.
+    pub(super) fn piece(&self) -> Piece<'_> {
+        Piece { kind: &self.kind, name: &self.name, range: self.range.clone(), values_end: self.values_end }
+    }
+
+    /// From the header to the last value.
+    fn values(&self) -> Range<usize> {
+        self.range.start..self.values_end
+    }
+}
+
+impl TableEdit {
+    /// Whether a place of the old file is in the table.
+    pub(super) fn held(&self, file: FileId, place: Place) -> bool {
+        place.file() == file && place.span().is_some_and(|span| self.old.range.contains(&span.start))
+    }
+}
+
+impl FileEdit {
+    /// Compares two versions of a file. `None` where they have other tables, or cannot be cut into tables.
+    pub(super) fn between(file: FileId, old: &Version, new: &SourceFile) -> Option<Self> {
+        let (old_octets, new_octets) = (Arc::clone(old.octets.as_ref()?), Arc::clone(new.content.as_ref().ok()?));
+        let new_text = std::str::from_utf8(&new_octets).ok()?;
+        let old_text = std::str::from_utf8(&old_octets).ok()?;
+        let kept;
+        let starts = match &old.starts {
+            Some(starts) => &starts[..],
+            // A small file is read as a whole: it is cut now.
+            None => {
+                let tables = pieces::sorted(pieces::cut(old_text)?)?;
+                let mut starts: Vec<u32> = tables.iter().map(|piece| piece.range.start as u32).collect();
+                starts.sort_unstable();
+                kept = starts;
+                &kept[..]
+            }
+        };
+        let same = Common::of(&old_octets, &new_octets);
+        let (old_range, behind) = stretch(starts, &same, old_octets.len());
+        let new_range = old_range.start..(old_range.end + new_octets.len()).checked_sub(old_octets.len())?;
+        let tables =
+            tables(cut(old_text, &old_range)?, cut(new_text, &new_range)?, old_octets.as_slice(), &new_octets)?;
+        let starts = old.starts.as_ref().map(|starts| {
+            let before = starts.iter().copied().take_while(|start| (*start as usize) < old_range.start);
+            let between = tables.iter().map(|table| table.new.range.start as u32);
+            let after = starts[behind..].iter().map(|start| (*start as usize - old_range.end + new_range.end) as u32);
+            before.chain(between).chain(after).collect()
+        });
+        Some(Self { file, old_octets, new_octets, old: old_range, new: new_range, tables, starts })
+    }
+
+    /// The text before and the text now, to be read.
+    pub(super) fn texts<'e>(&'e self, sources: &'e Sources) -> [Option<Context<'e>>; 2] {
+        let directory = sources.file(self.file).path.parent().unwrap_or(Path::new(""));
+        [&self.old_octets, &self.new_octets].map(|octets| {
+            let text = std::str::from_utf8(octets).ok()?;
+            Some(Context { file: self.file, text, directory })
+        })
+    }
+
+    /// The tables that say something else.
+    pub(super) fn changed(&self) -> impl Iterator<Item = &TableEdit> {
+        self.tables.iter().filter(|table| table.is_changed)
+    }
+
+    /// A place of the old file in the new one; `None` where it is in a table that says something else.
+    pub(super) fn moved(&self, place: Place) -> Option<Place> {
+        match self.table_at(place) {
+            Some(table) if table.is_changed => None,
+            Some(table) => Some(shifted(place, table.old.range.start, table.new.range.start)),
+            None => Some(self.moved_outside(place)),
+        }
+    }
+
+    /// The place of a table's name, which is in its header.
+    pub(super) fn moved_name(&self, place: Place) -> Option<Place> {
+        let Some(table) = self.table_at(place) else { return Some(self.moved_outside(place)) };
+        // A header may be written with other blanks, or with quotes.
+        let is_same =
+            header(&self.old_octets[table.old.range.clone()]) == header(&self.new_octets[table.new.range.clone()]);
+        is_same.then(|| shifted(place, table.old.range.start, table.new.range.start))
+    }
+
+    fn table_at(&self, place: Place) -> Option<&TableEdit> {
+        let start = place.span()?.start;
+        let behind = self.tables.partition_point(|table| table.old.range.start <= start);
+        self.tables.get(behind.checked_sub(1)?).filter(|table| table.held(self.file, place))
+    }
+
+    fn moved_outside(&self, place: Place) -> Place {
+        match place.span() {
+            Some(span) if span.start >= self.old.end => shifted(place, self.old.end, self.new.end),
+            _ => place,
+        }
+    }
+}
+
+/// The header of a table, without the comment behind it.
+fn header(table: &[u8]) -> Option<&[u8]> {
+    let line = table.split(|octet| *octet == b'\n').next()?;
+    line.split(|octet| *octet == b'#').next().map(<[u8]>::trim_ascii_end)
+}
+
+/// A place behind `old`, where what is there is now at `new`.
+fn shifted(place: Place, old: usize, new: usize) -> Place {
+    match place.span() {
+        Some(span) => Place::new(place.file(), span.start - old + new..span.end - old + new),
+        None => place,
+    }
+}
+
+/// What two texts begin and end with alike, in octets.
+struct Common {
+    start: usize,
+    end: usize,
+}
+
+impl Common {
+    fn of(old: &[u8], new: &[u8]) -> Self {
+        let start = same_octets(old, new, |text, at, length| text.get(at..at + length));
+        let (old, new) = (&old[start..], &new[start..]);
+        let end = same_octets(old, new, |text, at, length| {
+            let end = text.len().checked_sub(at)?;
+            text.get(end.checked_sub(length)?..end)
+        });
+        Self { start, end }
+    }
+}
+
+/// How many octets two texts share, from one of their ends; `at` gives a number of octets behind so many.
+fn same_octets<'t>(old: &'t [u8], new: &'t [u8], at: impl Fn(&'t [u8], usize, usize) -> Option<&'t [u8]>) -> usize {
+    let mut same = 0;
+    // By whole blocks, which are compared as fast as they can be read, then by octets.
+    for length in [4096, 64, 1] {
+        while let (Some(one), Some(other)) = (at(old, same, length), at(new, same, length))
+            && one == other
+        {
+            same += length;
+        }
+    }
+    same
+}
+
+/// The stretch of the old text that holds every table with another octet: from the start of a table, or of the text, to that of
+/// another one, whose position in `starts` is the second value, or to the end.
+fn stretch(starts: &[u32], same: &Common, octets: usize) -> (Range<usize>, usize) {
+    // What is inserted in front of a header belongs to the table before.
+    let first = starts.partition_point(|start| (*start as usize) < same.start).checked_sub(1);
+    let behind = starts.partition_point(|start| (*start as usize) < octets - same.end);
+    // At least one table: an insertion has no octet in the old text.
+    let behind = behind.max(first.map_or(0, |first| first + 1));
+    let start = first.map_or(0, |first| starts[first] as usize);
+    let end = starts.get(behind).map_or(octets, |start| *start as usize);
+    (start..end, behind)
+}
+
+/// The tables of a stretch; `None` where it cannot be cut, or where the next table does not start on a line of its own.
+fn cut(text: &str, stretch: &Range<usize>) -> Option<Vec<Table>> {
+    let part = text.get(stretch.clone())?;
+    let is_last = stretch.end == text.len();
+    let ends_in_line = part.trim_end_matches([' ', '\t']).ends_with('\n');
+    let starts_text = part.is_empty() || stretch.start == 0 && part.trim_matches([' ', '\t', '\u{feff}']).is_empty();
+    if !is_last && !ends_in_line && !starts_text {
+        return None;
+    }
+    Some(pieces::cut(part)?.iter().map(|piece| Table::new(piece, stretch.start)).collect())
+}
+
+/// Pairs the tables of two stretches; `None` where they are not the same ones.
+fn tables(old: Vec<Table>, new: Vec<Table>, old_text: &[u8], new_text: &[u8]) -> Option<Vec<TableEdit>> {
+    if old.len() != new.len() {
+        return None;
+    }
+    let pair = |(old, new): (Table, Table)| {
+        let is_same = old.kind == new.kind && old.name == new.name;
+        let is_changed = old_text[old.values()] != new_text[new.values()];
+        is_same.then_some(TableEdit { old, new, is_changed })
+    };
+    old.into_iter().zip(new).map(pair).collect()
+}

@@ -1,0 +1,204 @@
+//! What a configuration keeps for amendments of it: the texts that it was made of, and what stays the same in all of them.
+
+use std::{
+    collections::BTreeSet,
+    ops::Range,
+    path::PathBuf,
+    sync::{Arc, Mutex, OnceLock},
+};
+
+use super::edit::FileEdit;
+use crate::{
+    config::{
+        Config,
+        compile::{self, ZoneFiles},
+        diagnostics::{Diagnostic, Diagnostics},
+        place::FileId,
+        sources::{Role, SourceFile, Sources},
+        spec::{DatacenterSpec, monitor::credentials::Credential},
+    },
+    steer::{MemberKind, OnAllDown, PoolId, ServiceId, Topology},
+};
+
+/// What an amendment goes on from, beside the configuration's own values.
+#[derive(Debug, Default)]
+pub(in crate::config) struct Foundation {
+    /// `None` of a configuration that has none: nothing is amended.
+    pub(super) structure: Option<Arc<Structure>>,
+    /// By [`FileId`].
+    versions: Vec<Version>,
+    pub(super) warnings: Vec<Diagnostic>,
+    pub(super) are_warnings_omitted: bool,
+    /// How many keys and values all tables have.
+    pub(super) values: usize,
+    /// When it was loaded, in seconds since 1970.
+    loaded: i64,
+}
+
+/// A file as it was read. Without octets where no load reads it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Version {
+    /// Shared with the last good set.
+    pub(super) octets: Option<Arc<Vec<u8>>>,
+    /// Where the tables of a large file start.
+    pub(super) starts: Option<Arc<[u32]>>,
+}
+
+/// What is the same in a configuration and in all amendments of it.
+#[derive(Debug)]
+pub(in crate::config) struct Structure {
+    /// Which files there are.
+    pub(in crate::config) layout: u128,
+    /// The paths that tables and master files name.
+    pub(in crate::config) names: Arc<Mutex<BTreeSet<PathBuf>>>,
+    /// Of these, amendments change nothing that references to datacenters depend on.
+    pub(in crate::config) datacenters: Vec<DatacenterSpec>,
+    /// By monitor: the files that its TLS needs.
+    pub(in crate::config) credentials: Vec<(Box<str>, Credential)>,
+    /// What is wrong with those.
+    pub(in crate::config) credential_faults: Vec<Diagnostic>,
+    /// For each file of tables, in order: the positions of its pools.
+    pub(in crate::config) pools_of: Vec<(FileId, Range<usize>)>,
+    pub(in crate::config) zone_files: ZoneFiles,
+    /// Once it was asked for.
+    pub(in crate::config) users: OnceLock<Users>,
+}
+
+impl Foundation {
+    /// Of a configuration that was read as a whole. `starts` are those of the tables of files that were cut.
+    pub(in crate::config) fn new(
+        sources: &Sources,
+        master_files: &[FileId],
+        structure: Structure,
+        starts: Vec<(FileId, Box<[u32]>)>,
+        values: usize,
+    ) -> Self {
+        let version = |(id, file): (FileId, &SourceFile)| {
+            let is_read = match file.role {
+                Role::Settings | Role::Tables => true,
+                Role::Master => master_files.binary_search(&id).is_ok(),
+                Role::Directory | Role::Absent => false,
+            };
+            Version { octets: file.content.as_ref().ok().filter(|_| is_read).cloned(), starts: None }
+        };
+        let mut versions: Vec<Version> = sources.entries().map(version).collect();
+        for (file, starts) in starts {
+            versions[file.index()].starts = Some(starts.into());
+        }
+        Self { structure: Some(Arc::new(structure)), versions, values, loaded: now(), ..Self::default() }
+    }
+
+    /// With the warnings of the load.
+    pub(in crate::config) fn with_warnings(self, found: &Diagnostics) -> Self {
+        let warnings: Vec<Diagnostic> = found.iter().cloned().collect();
+        Self { are_warnings_omitted: warnings.len() != found.count(), warnings, ..self }
+    }
+
+    /// The same after edits.
+    pub(super) fn amended(&self, sources: &Sources, edits: &[FileEdit], values: usize, found: &Diagnostics) -> Self {
+        let mut versions = self.versions.clone();
+        for edit in edits {
+            let octets = sources.file(edit.file).content.as_ref().ok().cloned();
+            versions[edit.file.index()] = Version { octets, starts: edit.starts.clone() };
+        }
+        let structure = self.structure.clone();
+        Self { structure, versions, values, loaded: now(), ..Self::default() }.with_warnings(found)
+    }
+
+    pub(super) fn version(&self, file: FileId) -> Option<&Version> {
+        self.versions.get(file.index())
+    }
+
+    /// Whether a file has the octets that it had.
+    pub(super) fn has(&self, id: FileId, file: &SourceFile) -> bool {
+        let (Some(Version { octets: Some(old), .. }), Ok(new)) = (self.version(id), &file.content) else {
+            return false;
+        };
+        Arc::ptr_eq(old, new) || old == new
+    }
+
+    /// Whether the state of a datacenter has ended since: a full load warns of that.
+    pub(super) fn has_state_ended(&self, config: &Config) -> bool {
+        let since = self.loaded - 1..=now() + 1;
+        config.topology.datacenters.iter().filter_map(|datacenter| datacenter.until).any(|until| since.contains(&until))
+    }
+}
+
+fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
+
+impl Structure {
+    /// Whether other certificates or keys of monitors cannot be used than before.
+    pub(super) fn has_other_credential_faults(&self, sources: &Sources) -> bool {
+        !self.credentials.is_empty()
+            && compile::credential_faults(sources, &self.credentials).list() != self.credential_faults
+    }
+
+    /// The position of a pool's table.
+    pub(in crate::config) fn pool(&self, topology: &Topology, file: FileId, name: &str) -> Option<PoolId> {
+        let at = self.pools_of.binary_search_by_key(&file, |(file, _)| *file).ok()?;
+        let positions = self.pools_of[at].1.clone();
+        // Tables of a file are in order of name.
+        let found = topology.pools.get(positions.clone())?.binary_search_by(|pool| (*pool.name).cmp(name)).ok()?;
+        Some(PoolId((positions.start + found) as u32))
+    }
+
+    pub(in crate::config) fn users(&self, topology: &Topology) -> &Users {
+        self.users.get_or_init(|| Users::of(topology))
+    }
+}
+
+/// Which pools and services use each pool.
+#[derive(Debug)]
+pub(in crate::config) struct Users {
+    /// Pools and those that have them as members, in order.
+    pools: Vec<(PoolId, PoolId)>,
+    /// Pools and services that name them, in order.
+    services: Vec<(PoolId, ServiceId)>,
+}
+
+impl Users {
+    fn of(topology: &Topology) -> Self {
+        let mut pools = Vec::new();
+        for (pool, id) in topology.pools.iter().zip((0..).map(PoolId)) {
+            for member in &pool.members {
+                if let MemberKind::Pool(inner) = member.kind {
+                    pools.push((inner, id));
+                }
+            }
+        }
+        let mut services = Vec::with_capacity(topology.services.len());
+        for (service, id) in topology.services.iter().zip((0..).map(ServiceId)) {
+            services.push((service.pool, id));
+            if let OnAllDown::Pool(other) = service.on_all_down {
+                services.push((other, id));
+            }
+        }
+        pools.sort_unstable();
+        services.sort_unstable();
+        Self { pools, services }
+    }
+
+    /// A pool and all pools that it is in, however deep.
+    pub(in crate::config) fn above(&self, pool: PoolId) -> BTreeSet<PoolId> {
+        let (mut found, mut open) = (BTreeSet::new(), vec![pool]);
+        while let Some(pool) = open.pop() {
+            if found.insert(pool) {
+                open.extend(of(&self.pools, pool));
+            }
+        }
+        found
+    }
+
+    /// The services that name a pool.
+    pub(in crate::config) fn services(&self, pool: PoolId) -> impl Iterator<Item = ServiceId> {
+        of(&self.services, pool)
+    }
+}
+
+/// The users of a pool in a sorted list.
+fn of<T: Copy>(list: &[(PoolId, T)], pool: PoolId) -> impl Iterator<Item = T> {
+    let start = list.partition_point(|(used, _)| *used < pool);
+    list[start..].iter().take_while(move |(used, _)| *used == pool).map(|(_, user)| *user)
+}

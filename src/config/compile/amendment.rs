@@ -1,0 +1,329 @@
+//! Tables that differ from those of an earlier configuration, as domain values in its place.
+//!
+//! Checks of a table by itself run as in a full load, by the same code. Checks of other tables read some of what this one says:
+//!
+//! | what others read | where |
+//! |---|---|
+//! | the names that a table mentions, and so which tables are used and what is in what | `names`, `shape`, `regulation`, `services` |
+//! | a pool's policy, `strict`, `capacity`, `by`, `on-all-down`, `client-subnet` | `shape`, `regulation`, `services` |
+//! | the kind of each member, and the names that it answers | `zones`, `targets`, `circles`, `aliases` |
+//! | how many addresses members have and how many answer, unless these are few | `shape`, `services` |
+//! | a service's type and its pool | `zones`, `services` |
+//! | a datacenter's region, load, pace, and whether it has a location | `places`, `pools`, `shape` |
+//!
+//! Where any of these differs, it is no amendment. A check that reads more of another table belongs into this list.
+
+use std::collections::BTreeSet;
+
+use super::{Scope, content::PoolContents, datacenter, names::Names, places::Places, pools::Compiled, services, shape};
+use crate::{
+    config::{
+        Config, Structure,
+        place::{FileId, Place},
+        problems::Problems,
+        sources::Sources,
+        spec::{Chooser, DatacenterSpec, MemberTarget, OnAllDownSpec, PoolSpec, ServiceSpec, Specs},
+    },
+    steer::{
+        Amendment, DatacenterId, Endpoint, EndpointId, MemberKind, Pool, PoolId, Service, ServiceId, Target, Topology,
+    },
+};
+
+/// With so many addresses or names at most below a pool, no bound on the size of answers is near.
+const FEW: usize = 100;
+
+/// What is found wrong with a table as it was, and as it is.
+type Found<'p> = [&'p mut Problems; 2];
+
+/// The values of tables that differ.
+pub(in crate::config) struct Amending<'c> {
+    before: &'c Topology,
+    structure: &'c Structure,
+    scope: Scope<'c>,
+    changes: Amendment,
+    /// The pools among the tables that differ.
+    pools: BTreeSet<PoolId>,
+    /// Whether a pool answers more than before.
+    has_grown: bool,
+}
+
+impl<'c> Amending<'c> {
+    pub(in crate::config) fn new(before: &'c Topology, structure: &'c Structure) -> Self {
+        let mut none = Problems::default();
+        let mut scope = Scope {
+            places: Places::new(&structure.datacenters, std::iter::empty(), &mut none),
+            monitors: Names::new("monitor"),
+            loads: Names::new("load"),
+            pools: Names::new("pool"),
+            paces: structure.datacenters.iter().map(|spec| spec.pace).collect(),
+        };
+        // All names are known to be different, and nothing is reported of them.
+        for (index, monitor) in before.monitors.iter().enumerate() {
+            scope.monitors.define(&monitor.name, nowhere(), index, &mut none);
+        }
+        for (index, load) in before.loads.iter().enumerate() {
+            scope.loads.define(&load.name, nowhere(), index, &mut none);
+        }
+        Self { before, structure, scope, changes: Amendment::default(), pools: BTreeSet::new(), has_grown: false }
+    }
+
+    /// Takes over what a table says that said `was` before. `None` where other tables may depend on the difference.
+    pub(in crate::config) fn table(&mut self, file: FileId, was: &Specs, is: &Specs, found: Found<'_>) -> Option<()> {
+        if let ([was], [is]) = (&was.datacenters[..], &is.datacenters[..]) {
+            return self.datacenter(was, is);
+        }
+        if let ([was], [is]) = (&was.pools[..], &is.pools[..]) {
+            let id = self.structure.pool(self.before, file, &was.name.value)?;
+            return self.pool(id, was, is, found);
+        }
+        if let ([was], [is]) = (&was.services[..], &is.services[..]) {
+            return self.service(was, is, found);
+        }
+        None
+    }
+
+    fn datacenter(&mut self, was: &DatacenterSpec, is: &DatacenterSpec) -> Option<()> {
+        let known = &self.before.datacenters;
+        let at = known.binary_search_by(|known| known.name.cmp(&is.name.value)).ok()?;
+        let name = |spec: &Option<crate::config::place::At<Box<str>>>| spec.as_ref().map(|at| at.value.clone());
+        let is_alike = was.name.value == is.name.value
+            && name(&was.region) == name(&is.region)
+            && name(&was.load) == name(&is.load)
+            && was.has_location == is.has_location
+            && was.pace == is.pace;
+        let load = known[at].load;
+        (is_alike && datacenter(was, load) == known[at]).then_some(())?;
+        self.changes.datacenters.push((DatacenterId(at as u32), datacenter(is, load)));
+        Some(())
+    }
+
+    fn service(&mut self, was: &ServiceSpec, is: &ServiceSpec, found: Found<'_>) -> Option<()> {
+        let key = was.name.value.to_string();
+        let at = self.before.services.binary_search_by(|known| known.name.to_string().cmp(&key)).ok()?;
+        let before = &self.before.services[at];
+        let is_alike = was.name.value == is.name.value
+            && was.kind == is.kind
+            && fallback(was.on_all_down.as_ref()) == fallback(is.on_all_down.as_ref());
+        is_alike.then_some(())?;
+        match (&was.chooser, &is.chooser) {
+            (Chooser::Named(was), Chooser::Named(is)) if was.value == is.value => {}
+            (Chooser::Inline(was), Chooser::Inline(is)) => self.pool(before.pool, was, is, found)?,
+            _ => return None,
+        }
+        (self.service_of(was, was, before)? == *before).then_some(())?;
+        let now = self.service_of(was, is, before)?;
+        if now != *before {
+            self.changes.services.push((ServiceId(at as u32), now));
+        }
+        Some(())
+    }
+
+    /// A service whose table said `was`. `None` where its pool's table would have to be asked.
+    fn service_of(&mut self, was: &ServiceSpec, spec: &ServiceSpec, before: &Service) -> Option<Service> {
+        let is_inline = matches!(spec.chooser, Chooser::Inline(_));
+        let on_all_down = match (&was.on_all_down, &spec.on_all_down) {
+            (None, None) | (Some(OnAllDownSpec::Pool(_)), Some(OnAllDownSpec::Pool(_))) => before.on_all_down,
+            (Some(_), None) if !is_inline => return None,
+            (_, written) => services::on_all_down(written.as_ref(), &mut self.scope, &mut Problems::default()),
+        };
+        let inherited = match (was.client_subnet, spec.client_subnet) {
+            (None, None) => Some(before.client_subnet),
+            (Some(_), None) if !is_inline => return None,
+            _ => None,
+        };
+        Some(services::service(spec, before.zone, before.pool, on_all_down, inherited))
+    }
+
+    fn pool(&mut self, id: PoolId, was: &PoolSpec, is: &PoolSpec, found: Found<'_>) -> Option<()> {
+        let before = &*self.before.pools[id.index()];
+        (was.name.value == is.name.value && mentioned(was) == mentioned(is)).then_some(())?;
+        (read_by_others(was) == read_by_others(is)).then_some(())?;
+        let first = first_endpoint(before);
+        let [old_found, new_found] = found;
+        let (old, old_endpoints) = self.compiled(before, was, first, old_found)?;
+        let (new, new_endpoints) = self.compiled(before, is, first, new_found)?;
+        shape::check_members(is, &new, new_found);
+        let kept = self.before.endpoints.get(first..first + old_endpoints.len())?;
+        (old == *before && kept.iter().zip(&old_endpoints).all(|(kept, old)| **kept == *old)).then_some(())?;
+        let is_alike = new.members.len() == old.members.len()
+            && new.members.iter().zip(&old.members).all(|(new, old)| new.kind == old.kind)
+            && new_endpoints.len() == old_endpoints.len()
+            && new_endpoints.iter().zip(&old_endpoints).all(|(new, old)| is_alike(new, old));
+        is_alike.then_some(())?;
+        let answers = |pool: &Pool, endpoints: &[Endpoint]| {
+            (pool.answers, endpoints.iter().map(addresses_by_family).collect::<Vec<_>>())
+        };
+        if answers(&new, &new_endpoints) != answers(&old, &old_endpoints) {
+            self.check_growth(id, &new_endpoints)?;
+        }
+        if new != old || new_endpoints != old_endpoints {
+            self.pools.insert(id);
+        }
+        let endpoints = (first..).map(|at| EndpointId(at as u32)).zip(new_endpoints).zip(old_endpoints);
+        let differing = endpoints.filter(|((_, new), old)| new != old).map(|(new, _)| new);
+        self.changes.endpoints.extend(differing);
+        if new != old {
+            self.changes.pools.push((id, new));
+        }
+        Some(())
+    }
+
+    /// A pool whose endpoints start at the position `first`, and these.
+    fn compiled(
+        &mut self,
+        before: &Pool,
+        spec: &PoolSpec,
+        first: usize,
+        found: &mut Problems,
+    ) -> Option<(Pool, Vec<Endpoint>)> {
+        self.scope.pools = Names::new("pool");
+        for member in &before.members {
+            if let MemberKind::Pool(inner) = member.kind {
+                let name = &self.before.pools[inner.index()].name;
+                self.scope.pools.define(name, nowhere(), inner.index(), &mut Problems::default());
+            }
+        }
+        let mut compiled = Compiled::default();
+        let (mut pool, _) = compiled.pool(spec, &mut self.scope, found);
+        if found.has_errors() {
+            return None;
+        }
+        for member in &mut pool.members {
+            if let MemberKind::Endpoint(id) = &mut member.kind {
+                id.0 += first as u32;
+            }
+        }
+        Some((pool, compiled.endpoints.iter().map(|endpoint| Endpoint::clone(endpoint)).collect()))
+    }
+
+    /// `None` unless answers stay far below every bound on their size.
+    fn check_growth(&mut self, id: PoolId, endpoints: &[Endpoint]) -> Option<()> {
+        let topology = self.before;
+        let new: usize = endpoints.iter().map(records).sum();
+        for pool in self.structure.users(topology).above(id) {
+            let below = topology.endpoints_below(pool);
+            let below: Vec<&Endpoint> = below.iter().map(|id| &*topology.endpoints[id.index()]).collect();
+            // A CNAME stands alone in an answer.
+            let has_cname = below.iter().any(|endpoint| matches!(endpoint.target, Target::Cname(_)));
+            let old: usize = below.iter().map(|endpoint| records(endpoint)).sum();
+            (!has_cname && old + new <= FEW).then_some(())?;
+        }
+        // Of two pools that grow, each would be counted without the other.
+        (!std::mem::replace(&mut self.has_grown, true)).then_some(())
+    }
+
+    /// Puts the values into the configuration, and takes note of other content of zones.
+    pub(in crate::config) fn finish(self, config: &mut Config, structure: &Structure, sources: &Sources) {
+        let affected = self.affected_services();
+        let before = self.before;
+        if !self.changes.is_empty() {
+            config.topology = before.amended(self.changes).into();
+        }
+        if !affected.is_empty() {
+            let after = &config.topology;
+            let mut old = PoolContents::new(&before.pools, &before.endpoints);
+            let mut new = PoolContents::new(&after.pools, &after.endpoints);
+            for id in affected {
+                let (was, is) = (&before.services[id.index()], &after.services[id.index()]);
+                let serial = &mut config.zones[is.zone.index()].serial;
+                serial.subtract(old.of_service(was));
+                serial.add(new.of_service(is));
+            }
+        }
+        let newest = structure.zone_files.newest(sources);
+        config.zones.iter_mut().zip(newest).for_each(|(zone, newest)| zone.serial.changed(newest));
+    }
+
+    /// The services whose content may differ.
+    fn affected_services(&self) -> BTreeSet<ServiceId> {
+        let mut affected: BTreeSet<ServiceId> = self.changes.services.iter().map(|(id, _)| *id).collect();
+        for &pool in &self.pools {
+            let users = self.structure.users(self.before);
+            affected.extend(users.above(pool).into_iter().flat_map(|pool| users.services(pool)));
+        }
+        affected
+    }
+}
+
+/// The place of what is not reported.
+fn nowhere() -> Place {
+    Place::whole(FileId(0))
+}
+
+/// The position of a pool's first endpoint; its others follow.
+fn first_endpoint(pool: &Pool) -> usize {
+    let endpoints = pool.members.iter().filter_map(|member| match member.kind {
+        MemberKind::Endpoint(id) => Some(id.index()),
+        MemberKind::Pool(_) => None,
+    });
+    endpoints.min().unwrap_or_default()
+}
+
+/// Every name that a pool's table mentions, by where it stands.
+fn mentioned(spec: &PoolSpec) -> Vec<Option<&str>> {
+    fn name(at: Option<&crate::config::place::At<Box<str>>>) -> Option<&str> {
+        at.map(|at| &*at.value)
+    }
+    let mut names =
+        vec![name(spec.datacenter.as_ref()), name(spec.monitor.as_ref()), name(spec.regulation.load.as_ref())];
+    for member in spec.all_members() {
+        match &member.target {
+            MemberTarget::Pool(pool) => names.push(Some(&pool.value)),
+            MemberTarget::Endpoint(endpoint) => {
+                let of = [&endpoint.datacenter, &endpoint.monitor, &endpoint.load];
+                names.extend(of.map(|at| name(at.as_ref())));
+            }
+        }
+    }
+    names
+}
+
+/// What checks of other tables read of a pool's, beside names.
+fn read_by_others(spec: &PoolSpec) -> impl PartialEq + use<'_> {
+    (
+        spec.policy.value,
+        spec.rules.iter().map(|rule| (rule.strict.is_some(), rule.members.len())).collect::<Vec<_>>(),
+        spec.regulation.capacity.is_some(),
+        &spec.regulation.policy.by,
+        fallback(spec.on_all_down.as_ref()),
+        matches!(spec.on_all_down, Some(OnAllDownSpec::Empty)),
+        spec.client_subnet.map(|at| at.value),
+    )
+}
+
+/// The pool that an `on-all-down` names.
+fn fallback(written: Option<&OnAllDownSpec>) -> Option<&str> {
+    match written? {
+        OnAllDownSpec::Pool(name) => Some(&name.value),
+        OnAllDownSpec::All | OnAllDownSpec::Empty => None,
+    }
+}
+
+/// Whether checks of other tables see no difference between two endpoints.
+fn is_alike(new: &Endpoint, old: &Endpoint) -> bool {
+    let is_target_alike = match (&new.target, &old.target) {
+        (Target::Addresses(_), Target::Addresses(_)) => true,
+        (Target::Host(new), Target::Host(old)) => new.name == old.name,
+        (new, old) => new == old,
+    };
+    is_target_alike && new.datacenters == old.datacenters && new.monitor == old.monitor && new.load == old.load
+}
+
+fn addresses_by_family(endpoint: &Endpoint) -> (usize, usize) {
+    match &endpoint.target {
+        Target::Addresses(addresses) => {
+            let v4 = addresses.iter().filter(|address| address.is_ipv4()).count();
+            (v4, addresses.len() - v4)
+        }
+        Target::Cname(_) | Target::Alias(_) | Target::Host(_) => (0, 0),
+    }
+}
+
+/// How many records an endpoint may give an answer. An alias counts for the most that it may stand for.
+fn records(endpoint: &Endpoint) -> usize {
+    match &endpoint.target {
+        Target::Addresses(addresses) => addresses.len(),
+        Target::Alias(_) => FEW + 1,
+        Target::Cname(_) | Target::Host(_) => 1,
+    }
+}

@@ -1,0 +1,119 @@
+//! Which files zones are made of: the newest of them says when a zone was last changed.
+//!
+//! Most zones are made of the same few files, so that each set of files is kept once.
+
+use std::{sync::Arc, time::SystemTime};
+
+use hashbrown::HashMap;
+
+use crate::{
+    config::{
+        place::FileId,
+        sources::Sources,
+        spec::{PoolSpec, ServiceSpec},
+    },
+    steer::{MemberKind, Pool, PoolId, Service},
+};
+
+/// A set in [`FileSets`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct SetId(u32);
+
+/// Sets of files, each once.
+#[derive(Debug, Default)]
+struct FileSets {
+    list: Vec<Arc<[FileId]>>,
+    known: HashMap<Arc<[FileId]>, SetId>,
+}
+
+impl FileSets {
+    fn intern(&mut self, files: &[FileId]) -> SetId {
+        if let Some(known) = self.known.get(files) {
+            return *known;
+        }
+        let (id, set) = (SetId(self.list.len() as u32), Arc::from(files));
+        self.list.push(Arc::clone(&set));
+        self.known.insert(set, id);
+        id
+    }
+
+    fn union(&mut self, mut sets: Vec<SetId>) -> SetId {
+        sets.sort_unstable();
+        sets.dedup();
+        if let [only] = sets[..] {
+            return only;
+        }
+        let mut files: Vec<FileId> = sets.iter().flat_map(|set| self.list[set.0 as usize].iter().copied()).collect();
+        files.sort_unstable();
+        files.dedup();
+        self.intern(&files)
+    }
+}
+
+/// The files of each zone.
+#[derive(Debug, Default)]
+pub(in crate::config) struct ZoneFiles(Vec<Arc<[FileId]>>);
+
+impl ZoneFiles {
+    /// `of_zones` are the files that zones themselves are written in. To these come those of their services with all pools
+    /// below them.
+    pub(super) fn new(
+        of_zones: &[Vec<FileId>],
+        (pool_specs, pools): (&[&PoolSpec], &[Arc<Pool>]),
+        (specs, services): (&[ServiceSpec], &[Service]),
+    ) -> Self {
+        let mut sets = FileSets::default();
+        let mut of_pools = PoolFiles { specs: pool_specs, pools, known: vec![None; pools.len()] };
+        let mut of_zones: Vec<Vec<SetId>> =
+            of_zones.iter().map(|files| files.iter().map(|file| sets.intern(&[*file])).collect()).collect();
+        for (spec, service) in specs.iter().zip(services) {
+            let own = sets.intern(&[spec.name.place.file()]);
+            let all = &mut of_zones[service.zone.index()];
+            for set in [own, of_pools.of(service.pool, &mut sets)] {
+                // Services that stand together mostly have the same files.
+                if all.last() != Some(&set) {
+                    all.push(set);
+                }
+            }
+            if all.len() > sets.list.len() * 2 {
+                all.sort_unstable();
+                all.dedup();
+            }
+        }
+        let of_zones: Vec<SetId> = of_zones.into_iter().map(|all| sets.union(all)).collect();
+        Self(of_zones.into_iter().map(|set| Arc::clone(&sets.list[set.0 as usize])).collect())
+    }
+
+    /// By zone: when the newest of its files was last changed.
+    pub(in crate::config) fn newest<'z>(
+        &'z self,
+        sources: &'z Sources,
+    ) -> impl Iterator<Item = Option<SystemTime>> + 'z {
+        self.0.iter().map(|files| files.iter().filter_map(|file| sources.file(*file).modified).max())
+    }
+}
+
+/// The files of pools with all pools below them.
+struct PoolFiles<'p> {
+    specs: &'p [&'p PoolSpec],
+    pools: &'p [Arc<Pool>],
+    known: Vec<Option<SetId>>,
+}
+
+impl PoolFiles<'_> {
+    fn of(&mut self, id: PoolId, sets: &mut FileSets) -> SetId {
+        if let Some(known) = self.known[id.index()] {
+            return known;
+        }
+        let mut all = vec![sets.intern(&[self.specs[id.index()].name.place.file()])];
+        let pools = self.pools;
+        for member in &pools[id.index()].members {
+            if let MemberKind::Pool(child) = member.kind {
+                all.push(self.of(child, sets));
+            }
+        }
+        let set = sets.union(all);
+        self.known[id.index()] = Some(set);
+        set
+    }
+}

@@ -1,0 +1,111 @@
+//! The zones of a load: their records with the serials that follow from their content.
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::{
+    config::{SerialSource, ZoneConfig},
+    control::{
+        held::{Ground, Hold},
+        serials::{self, Earlier, History},
+        state::{SavedSerial, unix_now},
+    },
+    dns::Name,
+    steer::{ServiceId, Topology, ZoneId},
+    zone::Zones,
+};
+
+/// A zone in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::control) struct ZoneSummary {
+    pub serial: u32,
+    pub records: usize,
+    pub services: usize,
+}
+
+/// Zones that are ready to be answered from.
+pub(super) struct BuiltZones {
+    pub(super) zones: Arc<Zones>,
+    pub(super) summaries: Arc<[ZoneSummary]>,
+    pub(super) serials: HashMap<Name, SavedSerial>,
+}
+
+/// Zones in force, whose SOAs get the serials that `configs` ask for: records and names of services are the same.
+pub(super) fn with_serials(
+    zones: &Arc<Zones>,
+    summaries: &[ZoneSummary],
+    configs: &[ZoneConfig],
+    earlier: Option<&Earlier>,
+) -> BuiltZones {
+    let mut serials = serials::kept(earlier.map(|earlier| &earlier.serials), configs.len());
+    let mut summaries = summaries.to_vec();
+    let mut changed = Vec::new();
+    for ((config, summary), id) in configs.iter().zip(&mut summaries).zip((0..).map(ZoneId)) {
+        let serial = next_serial(config, earlier, &mut serials);
+        if serial != summary.serial {
+            changed.push((id, serial));
+            summary.serial = serial;
+        }
+    }
+    let zones = match changed[..] {
+        [] => Arc::clone(zones),
+        _ => Arc::new(zones.with_serials(&changed)),
+    };
+    BuiltZones { zones, summaries: summaries.into(), serials }
+}
+
+/// The serial of a zone, which is kept for the next load.
+fn next_serial(config: &ZoneConfig, earlier: Option<&Earlier>, kept: &mut HashMap<Name, SavedSerial>) -> u32 {
+    let history = History::of(&config.apex, earlier);
+    let serial = serials::serial(config.serial, history, unix_now() as u32);
+    if let SerialSource::FromContent { hash, .. } = config.serial {
+        let saved = SavedSerial { content: hash, serial };
+        match kept.get_mut(&config.apex) {
+            Some(known) => *known = saved,
+            None => drop(kept.insert(config.apex.clone(), saved)),
+        }
+    }
+    serial
+}
+
+/// Builds zones and gives each its serial.
+///
+/// # Errors
+/// Of each zone that cannot be: the file that defines it, and why.
+pub(super) fn build(
+    configs: &mut [ZoneConfig],
+    topology: &Topology,
+    earlier: Option<&Earlier>,
+) -> Result<BuiltZones, Vec<Hold>> {
+    let mut errors = Vec::new();
+    let mut built = Vec::with_capacity(configs.len());
+    let mut summaries = Vec::with_capacity(configs.len());
+    let mut kept = serials::kept(earlier.map(|earlier| &earlier.serials), configs.len());
+    for config in configs {
+        let serial = next_serial(config, earlier, &mut kept);
+        summaries.push(ZoneSummary { serial, records: config.record_count(), services: 0 });
+        match config.take_zone(serial) {
+            Ok(zone) => built.push(Arc::new(zone)),
+            Err(why) => {
+                errors.extend(why.into_iter().map(|why| format!("{}: {why}", config.origin)).map(|reason| Hold {
+                    path: config.origin.path.clone(),
+                    reason,
+                    ground: Ground::Itself,
+                }))
+            }
+        }
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let services: Vec<(Name, ZoneId, ServiceId)> = topology
+        .services
+        .iter()
+        .zip(0..)
+        .map(|(service, id)| (service.name.clone(), service.zone, ServiceId(id)))
+        .collect();
+    for (_, zone, _) in &services {
+        summaries[zone.index()].services += 1;
+    }
+    let zones = Arc::new(Zones::build(built, &services));
+    Ok(BuiltZones { zones, summaries: summaries.into(), serials: kept })
+}
