@@ -1,9 +1,11 @@
 //! What size costs, measured from outside on the real program, and on gdnsd and Knot where they can do the same.
 //!
-//! `cargo bench --bench scale [-- records|services|city|geographies|flapping|pressure]`. Each server is started as a process of its
-//! own; a table says when the first answer came, what CPU and memory that took, and the same for an edit of one line, at three
-//! sizes and with the growth per tenfold of size. Figures are medians of `PORTOLAN_BENCH_RUNS` (default 3) runs.
-//! `PORTOLAN_BENCH_MMDB=FILE` names the database of `city` and `geographies`, for which the one of the project is small.
+//! `cargo bench --bench scale [-- NAME...]`, where a name is `records`, `services`, `city`, `geographies`, `flapping`, `pressure`,
+//! `clients`, `weighted`, `answers` or `churn`. Each server is started as a process of its own; a table reports when the first
+//! answer came, what CPU and memory that took, and the same for edits, drains and dead members, at three sizes and with the
+//! growth per tenfold of size. Figures are medians of `PORTOLAN_BENCH_RUNS` (default 3) runs. `PORTOLAN_BENCH_MMDB=FILE` names the
+//! database of `city` and `geographies`, for which the one of the project is small. `PORTOLAN_BENCH_PROGRAM=FILE` is measured
+//! instead of the program that cargo builds, such as that of another commit.
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
 
 use std::{fs, io, path::Path, process::Command, time::Instant};
@@ -12,11 +14,17 @@ use peers::Peer;
 use process::{Figures, Server, Wanted, free_address};
 use table::Row;
 
+mod admin;
+mod answers;
+mod churn;
+mod clients;
 #[path = "../support/cores.rs"]
 mod cores;
 #[path = "../support/echo.rs"]
 mod echo;
+mod figures;
 mod flapping;
+mod fleet;
 mod geography;
 #[path = "../support/load.rs"]
 mod load;
@@ -24,11 +32,14 @@ mod peers;
 mod pressure;
 mod process;
 mod records;
+mod sampling;
 mod services;
 mod table;
 mod targets;
+mod trial;
 #[path = "../support/usage.rs"]
 mod usage;
+mod weighted;
 
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -45,6 +56,10 @@ fn main() -> io::Result<()> {
         ("geographies", geography::geographies),
         ("flapping", flapping::run),
         ("pressure", pressure::run),
+        ("clients", clients::run),
+        ("weighted", weighted::run),
+        ("answers", answers::run),
+        ("churn", churn::run),
     ] {
         if is_wanted(name) {
             println!("\n== {name}");
@@ -73,12 +88,16 @@ struct Edit {
     then: Wanted,
 }
 
+/// How often each case is measured.
+fn runs() -> usize {
+    std::env::var("PORTOLAN_BENCH_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(3)
+}
+
 /// Serves the cases with one server and prints what they cost.
 fn measure(peer: Peer, what: &str, cases: &[Case<'_>]) -> io::Result<()> {
-    let runs = std::env::var("PORTOLAN_BENCH_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(3);
     let mut rows = Vec::new();
     for case in cases {
-        let found: io::Result<Vec<_>> = (0..runs).map(|_| once(peer, case)).collect();
+        let found: io::Result<Vec<_>> = (0..runs()).map(|_| once(peer, case)).collect();
         match found {
             Ok(found) if found.iter().any(Option::is_none) => {
                 println!("\n{}: not installed, skipped", peer.name());

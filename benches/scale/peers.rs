@@ -18,6 +18,15 @@ pub(crate) enum Peer {
     Knot,
 }
 
+/// What was edited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TakeUp {
+    /// The server's own configuration.
+    Configuration,
+    /// The file of this zone.
+    Zone(&'static str),
+}
+
 impl Peer {
     /// What its table is called.
     pub(crate) fn name(self) -> &'static str {
@@ -51,15 +60,28 @@ impl Peer {
                 }
                 fs::write(directory.join("config"), options)
             }
-            Self::Knot => fs::write(
-                directory.join("knot.conf"),
-                format!(
+            Self::Knot => {
+                let weighted = directory.join("weighted.conf");
+                let (module, of_zone) = if weighted.exists() {
+                    let module = format!(
+                        "mod-geoip:\n  - id: weighted\n    config-file: {}\n    ttl: 30\n    mode: weighted\n",
+                        weighted.display()
+                    );
+                    (
+                        module,
+                        "    module: mod-geoip/weighted\n  - domain: other.example.\n    file: other.example.zone\n",
+                    )
+                } else {
+                    (String::new(), "")
+                };
+                let text = format!(
                     "server:\n  rundir: {at}\n  listen: {ip}@{port}\n  udp-workers: 1\n  tcp-workers: 1\n  background-workers: 1\n\
-                     database:\n  storage: {at}\nlog:\n  - target: stderr\n    any: error\n\
+                     database:\n  storage: {at}\nlog:\n  - target: stderr\n    any: error\n{module}\
                      template:\n  - id: default\n    storage: {at}/zones\n    journal-content: none\n    zonefile-sync: -1\n    \
-                     zonefile-load: whole\n    semantic-checks: off\nzone:\n  - domain: x.example.\n    file: x.example.zone\n"
-                ),
-            ),
+                     zonefile-load: whole\n    semantic-checks: off\nzone:\n  - domain: x.example.\n    file: x.example.zone\n{of_zone}"
+                );
+                fs::write(directory.join("knot.conf"), text)
+            }
         }
     }
 
@@ -67,7 +89,7 @@ impl Peer {
     pub(crate) fn command(self, directory: &Path) -> Command {
         match self {
             Self::Portolan => {
-                let mut command = Command::new(env!("CARGO_BIN_EXE_portolan"));
+                let mut command = Command::new(portolan());
                 command.args(["serve", "--config", "portolan.toml"]).current_dir(directory);
                 command.env("PORTOLAN_LOG", "error");
                 command
@@ -87,21 +109,31 @@ impl Peer {
 
     /// What makes it take up an edit, where it does not do so by itself.
     pub(crate) fn take_up(self, directory: &Path) -> Option<Command> {
-        match self {
-            Self::Portolan => None,
-            Self::Gdnsd { is_replaced: true } => {
+        let what = if self.is_replaced() { TakeUp::Configuration } else { TakeUp::Zone("x.example.") };
+        self.take_up_of(directory, what)
+    }
+
+    /// The command that makes it apply an edit of `what`, where it does not do so by itself.
+    pub(crate) fn take_up_of(self, directory: &Path, what: TakeUp) -> Option<Command> {
+        match (self, what) {
+            (Self::Portolan, _) => None,
+            (Self::Gdnsd { .. }, TakeUp::Configuration) => {
                 let mut command = Command::new(program("gdnsd"));
                 command.arg("-c").arg(directory).args(["-R", "start"]);
                 Some(command)
             }
-            Self::Gdnsd { is_replaced: false } => {
+            (Self::Gdnsd { .. }, TakeUp::Zone(_)) => {
                 let mut command = Command::new("gdnsdctl");
                 command.arg("-c").arg(directory).arg("reload-zones");
                 Some(command)
             }
-            Self::Knot => {
+            (Self::Knot, what) => {
                 let mut command = Command::new(program("knotc"));
-                command.arg("-c").arg(directory.join("knot.conf")).args(["zone-reload", "x.example."]);
+                command.arg("-c").arg(directory.join("knot.conf"));
+                match what {
+                    TakeUp::Configuration => command.arg("reload"),
+                    TakeUp::Zone(zone) => command.args(["zone-reload", zone]),
+                };
                 Some(command)
             }
         }
@@ -111,4 +143,9 @@ impl Peer {
     pub(crate) fn is_replaced(self) -> bool {
         self == Self::Gdnsd { is_replaced: true }
     }
+}
+
+/// The program that is measured: `PORTOLAN_BENCH_PROGRAM`, else the one that cargo builds.
+fn portolan() -> std::ffi::OsString {
+    std::env::var_os("PORTOLAN_BENCH_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_portolan").into())
 }

@@ -124,6 +124,9 @@ impl Server {
     pub(crate) fn wait_for_a_word(&mut self) -> io::Result<()> {
         let began = Instant::now();
         while self.socket.send(&question(0, "x")).and_then(|_| self.socket.recv(&mut [0; 512])).is_err() {
+            if let Some(status) = self.child.try_wait()? {
+                return Err(io::Error::other(format!("the server ended: {status}")));
+            }
             if began.elapsed() > PATIENCE {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "no word from the server"));
             }
@@ -145,6 +148,11 @@ impl Server {
     /// Resident now.
     pub(crate) fn resident_mib(&self) -> io::Result<f64> {
         memory_mib(self.id(), "VmRSS:")
+    }
+
+    /// The most resident since the start, or since [`forget_peak`](Self::forget_peak).
+    pub(crate) fn peak_mib(&self) -> io::Result<f64> {
+        memory_mib(self.id(), "VmHWM:")
     }
 
     /// CPU used so far.

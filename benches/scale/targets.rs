@@ -1,33 +1,45 @@
-//! HTTP targets on loopback addresses that say 200 or 500 as they are told, and tell when they said 500 first.
+//! HTTP targets on loopback addresses that answer 200 or 500 as they are told, and report when they answered otherwise first.
 
 use std::{
     io::{self, Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, TcpListener, TcpStream},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
         mpsc,
     },
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-/// What targets say: true for 500.
+/// Threads that answer probes. Several, so that a probe whose request is slow to come holds up no other.
+const THREADS: usize = 16;
+/// Targets of one third octet.
+const PER_OCTET: usize = 250;
+
+/// What targets answer: true for 500.
 pub(crate) type Switches = Arc<[AtomicBool]>;
 
 /// Many targets on one port.
 pub(crate) struct Targets {
-    /// Of all of them.
+    /// The port of all of them.
     pub(crate) port: u16,
     /// By target.
     pub(crate) is_down: Switches,
-    /// Which target changed its mind, and when a probe was told so.
+    /// Which target answered otherwise than before, and when the first probe got that answer.
     pub(crate) told: mpsc::Receiver<(usize, Instant)>,
+    answered: Arc<AtomicU64>,
 }
 
 /// The address of a target.
 pub(crate) fn address(target: usize) -> Ipv4Addr {
-    Ipv4Addr::new(127, 1, (target / 250) as u8, (target % 250 + 1) as u8)
+    Ipv4Addr::new(127, 1, (target / PER_OCTET) as u8, (target % PER_OCTET + 1) as u8)
+}
+
+/// The target of an address.
+fn target_of(address: Ipv4Addr) -> usize {
+    let [_, _, high, low] = address.octets();
+    usize::from(high) * PER_OCTET + usize::from(low) - 1
 }
 
 /// A file with so many services, each over one of the targets and else over the next, all probed by one monitor of these keys.
@@ -45,37 +57,67 @@ pub(crate) fn services(count: usize, targets: usize, ttl_secs: usize, monitor: &
     text
 }
 
+/// What a thread that answers probes works with.
+#[derive(Clone)]
+struct Desk {
+    is_down: Switches,
+    was_down: Switches,
+    tell: mpsc::Sender<(usize, Instant)>,
+    answered: Arc<AtomicU64>,
+}
+
 impl Targets {
-    /// Listens until the process ends, a thread for each.
+    /// Listens until the process ends.
     pub(crate) fn start(count: usize) -> io::Result<Self> {
-        let first = TcpListener::bind((address(0), 0))?;
-        let port = first.local_addr()?.port();
-        let is_down: Switches = (0..count).map(|_| AtomicBool::new(false)).collect();
+        // The wildcard: a listener for each of thousands of addresses would take a descriptor and a thread each.
+        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        let port = listener.local_addr()?.port();
+        let switches = || -> Switches { (0..count).map(|_| AtomicBool::new(false)).collect() };
         let (tell, told) = mpsc::channel();
-        let mut listeners = vec![first];
-        for target in 1..count {
-            listeners.push(TcpListener::bind(SocketAddr::from((address(target), port)))?);
+        let desk = Desk { is_down: switches(), was_down: switches(), tell, answered: Arc::default() };
+        for _ in 0..THREADS {
+            let (desk, listener) = (desk.clone(), listener.try_clone()?);
+            thread::spawn(move || listener.incoming().flatten().for_each(|stream| desk.serve(stream)));
         }
-        for (target, listener) in listeners.into_iter().enumerate() {
-            let (is_down, tell) = (Arc::clone(&is_down), tell.clone());
-            let serve = move || {
-                let mut said_down = false;
-                for stream in listener.incoming().flatten() {
-                    let down = is_down[target].load(Relaxed);
-                    // A probe that went away wants no reply.
-                    if answer(stream, down).is_ok() && down != said_down {
-                        said_down = down;
-                        let _ = tell.send((target, Instant::now()));
-                    }
-                }
-            };
-            thread::Builder::new().stack_size(64 << 10).spawn(serve)?;
+        Ok(Self { port, is_down: desk.is_down, told, answered: desk.answered })
+    }
+
+    /// How many probes were answered so far.
+    pub(crate) fn answered(&self) -> u64 {
+        self.answered.load(Relaxed)
+    }
+
+    /// Makes a target answer otherwise, and returns when the first probe got that answer.
+    pub(crate) fn turn_and_wait(&self, target: usize) -> io::Result<Instant> {
+        const LONGEST: Duration = Duration::from_secs(120);
+        self.told.try_iter().for_each(drop);
+        turn(&self.is_down, target);
+        loop {
+            match self.told.recv_timeout(LONGEST).map_err(io::Error::other)? {
+                (told, when) if told == target => return Ok(when),
+                _ => {}
+            }
         }
-        Ok(Self { port, is_down, told })
     }
 }
 
-/// Makes a target say otherwise from now on.
+impl Desk {
+    fn serve(&self, stream: TcpStream) {
+        let Ok(IpAddr::V4(address)) = stream.local_addr().map(|local| local.ip()) else { return };
+        let target = target_of(address);
+        let down = self.is_down[target].load(Relaxed);
+        // A probe that went away wants no reply.
+        if answer(stream, down).is_err() {
+            return;
+        }
+        self.answered.fetch_add(1, Relaxed);
+        if self.was_down[target].swap(down, Relaxed) != down {
+            let _ = self.tell.send((target, Instant::now()));
+        }
+    }
+}
+
+/// Makes a target answer otherwise from now on.
 pub(crate) fn turn(switches: &[AtomicBool], target: usize) {
     switches[target].fetch_xor(true, Relaxed);
 }

@@ -1,0 +1,183 @@
+//! Several of many endpoints in one answer: 3 of 500, 5 of 1,000, and all of 400, 2,000 and 4,000, which nearly fill a message.
+//! How long the start and a status change take, what that costs in memory, and what part of a core 500 endpoints take that
+//! change their status all the time.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    figures::{Figure, Measured, tabulate},
+    peers::Peer,
+    process::{Server, free_address},
+    sampling::{Answer, Sampler},
+    targets::{Targets, address, turn},
+};
+
+const NAME: &str = "all.x.example";
+/// The endpoint that goes down.
+const DEAD: usize = 7;
+/// How long the CPU of flapping endpoints is counted.
+const FLAPPING: Duration = Duration::from_secs(10);
+/// Answers over UDP without the dead endpoint until it counts as gone, as multiples of the answers in which it is expected once.
+const PATIENCE: usize = 12;
+
+/// How many of how many endpoints are in an answer.
+#[derive(Debug, Clone, Copy)]
+struct Draw {
+    /// `None` for all.
+    answers: Option<usize>,
+    endpoints: usize,
+}
+
+pub(crate) fn run() -> io::Result<()> {
+    for (what, draw) in [
+        ("endpoints, 3 of them answered", Draw { answers: Some(3), endpoints: 500 }),
+        ("endpoints, 5 of them answered", Draw { answers: Some(5), endpoints: 1_000 }),
+    ] {
+        let targets = Targets::start(draw.endpoints)?;
+        tabulate("portolan", what, &[draw.endpoints], |_| measure(draw, &targets))?;
+    }
+    let sizes = [400, 2_000, 4_000];
+    let targets = Targets::start(4_000)?;
+    tabulate("portolan", "endpoints, all of them answered", &sizes, |endpoints| {
+        measure(Draw { answers: None, endpoints }, &targets)
+    })
+}
+
+fn measure(draw: Draw, targets: &Targets) -> Measured {
+    let dns = free_address()?;
+    let directory = tempfile::tempdir()?;
+    write(directory.path(), dns, draw, targets.port)?;
+    let began = Instant::now();
+    let Some(server) = Server::start(&mut Peer::Portolan.command(directory.path()), dns)? else { return Ok(None) };
+    let mut asking = Asking { sampler: Sampler::new(dns, 1)?, draw };
+    asking.until_serving()?;
+    let mut figures = vec![
+        figure("start s", began.elapsed().as_secs_f64()),
+        figure("start, CPU s", server.cpu_secs()?),
+        figure("start, peak MiB", server.peak_mib()?),
+        figure("resident MiB", server.settled_mib()?),
+    ];
+    server.forget_peak()?;
+    let decided = targets.turn_and_wait(DEAD)?;
+    let gone = asking.until_gone()?;
+    targets.turn_and_wait(DEAD)?;
+    asking.until_back()?;
+    figures.push(figure("status change s", gone.saturating_duration_since(decided).as_secs_f64()));
+    figures.push(figure("status change, peak MiB", server.peak_mib()?));
+    if draw.endpoints == 500 {
+        let [rest, flapping] = shares(&server, targets)?;
+        figures.push(figure("core taken by probes alone", rest));
+        figures.push(figure("core taken while flapping", flapping));
+    }
+    Ok(Some(figures))
+}
+
+fn figure(heading: &'static str, value: f64) -> Figure {
+    Figure { heading, value: Some(value) }
+}
+
+/// The part of a core that the server takes at rest, and while endpoints go down and up.
+fn shares(server: &Server, targets: &Targets) -> io::Result<[f64; 2]> {
+    let share = || -> io::Result<f64> {
+        let (before, began) = (server.cpu_secs()?, Instant::now());
+        thread::sleep(FLAPPING);
+        Ok((server.cpu_secs()? - before) / began.elapsed().as_secs_f64())
+    };
+    let rest = share()?;
+    let (is_over, switches) = (AtomicBool::new(false), &targets.is_down);
+    let flapping = thread::scope(|scope| {
+        scope.spawn(|| flap(switches, &is_over));
+        let flapping = share();
+        is_over.store(true, Relaxed);
+        flapping
+    })?;
+    Ok([rest, flapping])
+}
+
+/// Ten times a second ten endpoints go down, for a second each: a fifth of them is down at any time.
+fn flap(switches: &[AtomicBool], is_over: &AtomicBool) {
+    let turned = |step: usize| (0..10).map(move |at| (step * 10 + at) % 500);
+    let mut step: usize = 0;
+    while !is_over.load(Relaxed) {
+        turned(step).for_each(|target| turn(switches, target));
+        if let Some(back) = step.checked_sub(10) {
+            turned(back).for_each(|target| turn(switches, target));
+        }
+        step += 1;
+        thread::sleep(Duration::from_millis(100));
+    }
+    switches.iter().for_each(|switch| switch.store(false, Relaxed));
+}
+
+/// Asks for the service: over TCP where its answer fits into no datagram.
+struct Asking {
+    sampler: Sampler,
+    draw: Draw,
+}
+
+impl Asking {
+    fn ask(&mut self) -> io::Result<Answer> {
+        match self.draw.answers {
+            Some(_) => self.sampler.ask(NAME, 0),
+            None => self.sampler.ask_over_tcp(NAME),
+        }
+    }
+
+    fn until_serving(&mut self) -> io::Result<()> {
+        let began = Instant::now();
+        let wanted = self.draw.answers.unwrap_or(self.draw.endpoints);
+        loop {
+            match self.ask() {
+                Ok(answer) if answer.addresses.len() == wanted => return Ok(()),
+                Err(error) if began.elapsed() > Duration::from_secs(120) => return Err(error),
+                _ => thread::sleep(Duration::from_millis(2)),
+            }
+        }
+    }
+
+    /// Returns when the last answer came that had the dead endpoint.
+    fn until_gone(&mut self) -> io::Result<Instant> {
+        let expected = self.draw.endpoints / self.draw.answers.unwrap_or(self.draw.endpoints);
+        let (mut last, mut clean) = (Instant::now(), 0);
+        while clean < expected * PATIENCE {
+            clean += 1;
+            if self.ask()?.names(&[address(DEAD)]) {
+                (last, clean) = (Instant::now(), 0);
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+        Ok(last)
+    }
+
+    fn until_back(&mut self) -> io::Result<()> {
+        while !self.ask()?.names(&[address(DEAD)]) {}
+        Ok(())
+    }
+}
+
+fn write(directory: &Path, dns: SocketAddr, draw: Draw, port: u16) -> io::Result<()> {
+    Peer::Portolan.prepare(directory, dns)?;
+    fs::create_dir_all(directory.join("zones"))?;
+    let answers = draw.answers.map_or_else(|| "\"all\"".to_owned(), |answers| answers.to_string());
+    let text = pool(NAME, &answers, draw.endpoints, "interval = \"1s\"\ntimeout = \"900ms\"", port);
+    fs::write(directory.join("zones/services.toml"), text)
+}
+
+/// A file with one service over so many endpoints, probed as these keys say. Each has a weight of its own.
+pub(crate) fn pool(name: &str, answers: &str, endpoints: usize, times: &str, port: u16) -> String {
+    let members: String = (0..endpoints)
+        .map(|at| format!("  {{ addresses = [\"{}\"], weight = {} }},\n", address(at), at % 5 + 1))
+        .collect();
+    format!(
+        "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@example.com\"\n\
+         [monitor.m]\nhttp = {{ path = \"/\", port = {port} }}\n{times}\nrise = 1\nfall = 1\n\
+         [service.\"{name}\"]\nttl = 30\nmonitor = \"m\"\nanswers = {answers}\nmembers = [\n{members}]\n"
+    )
+}

@@ -1,0 +1,185 @@
+//! Questions for some of many services, asked from several clients, until the answers are what a change makes of them.
+//!
+//! A removal counts as complete only when every sampled service was asked without one answer that still names what was
+//! removed; its time is that of the last answer that did.
+
+use std::{
+    io::{self, Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// The longest that a change may take.
+pub(crate) const LONGEST: Duration = Duration::from_secs(120);
+/// How long a reply is waited for before the question is asked again.
+const RETRY: Duration = Duration::from_millis(50);
+/// The pause after an answer that is not as wanted yet: the questions are not to take the server's cores from it.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// What a reply holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// The addresses of its A records, in their order.
+    pub(crate) addresses: Vec<Ipv4Addr>,
+    /// The TTL of the last of them.
+    pub(crate) ttl_secs: u32,
+}
+
+impl Answer {
+    /// Whether it holds one of these addresses.
+    pub(crate) fn names(&self, any: &[Ipv4Addr]) -> bool {
+        self.addresses.iter().any(|address| any.contains(address))
+    }
+}
+
+/// A socket that asks.
+pub(crate) struct Sampler {
+    socket: UdpSocket,
+    server: SocketAddr,
+    next_id: u16,
+    /// How many clients ask for each name, which are networks of their own to the server.
+    clients: u8,
+}
+
+impl Sampler {
+    pub(crate) fn new(server: SocketAddr, clients: u8) -> io::Result<Self> {
+        let socket = UdpSocket::bind(("127.0.0.1", 0))?;
+        socket.set_read_timeout(Some(RETRY))?;
+        socket.connect(server)?;
+        Ok(Self { socket, server, next_id: 1, clients })
+    }
+
+    /// Asks once, and again while no reply comes.
+    pub(crate) fn ask(&mut self, name: &str, client: u8) -> io::Result<Answer> {
+        let began = Instant::now();
+        let mut buffer = [0; 4096];
+        while began.elapsed() < LONGEST {
+            self.next_id = self.next_id.wrapping_add(1);
+            let question = question(self.next_id, name, client);
+            // A refused port of a server that starts is reported by the next call.
+            match self.socket.send(&question).and_then(|_| self.reply(&mut buffer)) {
+                Ok(length) => return Ok(answer(&buffer[..length]).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => thread::sleep(PAUSE),
+            }
+        }
+        Err(timed_out(name))
+    }
+
+    /// Waits for the reply to the last question; late replies to others are passed over.
+    fn reply(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let length = self.socket.recv(buffer)?;
+            if buffer[..2] == self.next_id.to_be_bytes() {
+                return Ok(length);
+            }
+        }
+    }
+
+    /// Asks over TCP, for answers that do not fit into a datagram.
+    pub(crate) fn ask_over_tcp(&mut self, name: &str) -> io::Result<Answer> {
+        self.next_id = self.next_id.wrapping_add(1);
+        let question = question(self.next_id, name, 0);
+        let mut stream = TcpStream::connect(self.server)?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.write_all(&[&(question.len() as u16).to_be_bytes()[..], &question].concat())?;
+        let mut length = [0; 2];
+        stream.read_exact(&mut length)?;
+        let mut reply = vec![0; usize::from(u16::from_be_bytes(length))];
+        stream.read_exact(&mut reply)?;
+        Ok(answer(&reply).unwrap_or_default())
+    }
+
+    /// Asks until an answer is as wanted; returns when that came.
+    pub(crate) fn until(&mut self, name: &str, is_wanted: impl Fn(&Answer) -> bool) -> io::Result<Instant> {
+        let began = Instant::now();
+        while began.elapsed() < LONGEST {
+            if is_wanted(&self.ask(name, 0)?) {
+                return Ok(Instant::now());
+            }
+            thread::sleep(PAUSE);
+        }
+        Err(timed_out(name))
+    }
+
+    /// Asks until no answer for any of the names holds one of the addresses, or nothing; returns when the last one did.
+    pub(crate) fn until_gone(&mut self, names: &[String], removed: &[Ipv4Addr]) -> io::Result<Instant> {
+        let began = Instant::now();
+        let (mut last, mut clean) = (began, 0);
+        let questions = names.len() * usize::from(self.clients);
+        for at in (0..questions).cycle() {
+            let answer = self.ask(&names[at % names.len()], (at / names.len()) as u8)?;
+            clean += 1;
+            if answer.addresses.is_empty() || answer.names(removed) {
+                (last, clean) = (Instant::now(), 0);
+                thread::sleep(PAUSE);
+            }
+            if clean == questions {
+                return Ok(last);
+            }
+            if began.elapsed() > LONGEST {
+                return Err(timed_out(&names[at % names.len()]));
+            }
+        }
+        Ok(last)
+    }
+
+    /// Asks until each of the names was answered with one of the addresses; returns when the last one was.
+    pub(crate) fn until_named(&mut self, names: &[String], added: &[Ipv4Addr]) -> io::Result<Instant> {
+        let began = Instant::now();
+        for name in names {
+            let mut client = 0_u8;
+            while !self.ask(name, client)?.names(added) {
+                client = client.wrapping_add(1);
+                if began.elapsed() > LONGEST {
+                    return Err(timed_out(name));
+                }
+                thread::sleep(PAUSE);
+            }
+        }
+        Ok(Instant::now())
+    }
+}
+
+fn timed_out(name: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("the answer for {name} did not change within {LONGEST:?}"))
+}
+
+/// A question for A of class IN with the client subnet 20.0.CLIENT.0/24, recursion not desired.
+fn question(id: u16, name: &str, client: u8) -> Vec<u8> {
+    let mut octets = super::process::question(id, name);
+    octets[11] = 1;
+    // OPT of RFC 6891 with room for 4,096 octets, and in it the option of RFC 7871.
+    octets.extend_from_slice(&[0, 0, 41, 16, 0, 0, 0, 0, 0, 0, 11, 0, 8, 0, 7, 0, 1, 24, 0, 20, 0, client]);
+    octets
+}
+
+/// The A records of a reply's answer section; `None` where it is cut short.
+fn answer(reply: &[u8]) -> Option<Answer> {
+    let count = u16::from_be_bytes([*reply.get(6)?, *reply.get(7)?]);
+    let mut at = past_name(reply, 12)? + 4;
+    let mut answer = Answer::default();
+    for _ in 0..count {
+        at = past_name(reply, at)?;
+        let [t0, t1, _, _, l0, l1, l2, l3, d0, d1] = *reply.get(at..)?.first_chunk()?;
+        let length = usize::from(u16::from_be_bytes([d0, d1]));
+        let data = reply.get(at + 10..at + 10 + length)?;
+        if let (1, Ok(address)) = (u16::from_be_bytes([t0, t1]), <[u8; 4]>::try_from(data)) {
+            answer.addresses.push(address.into());
+            answer.ttl_secs = u32::from_be_bytes([l0, l1, l2, l3]);
+        }
+        at += 10 + length;
+    }
+    Some(answer)
+}
+
+fn past_name(reply: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        match *reply.get(at)? {
+            0 => return Some(at + 1),
+            length if length >= 0xc0 => return Some(at + 2),
+            length => at += 1 + usize::from(length),
+        }
+    }
+}
