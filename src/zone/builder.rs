@@ -1,7 +1,8 @@
 //! From records, in any order, to a zone. Each record is checked as it comes; what concerns the whole is checked at the end.
 //!
 //! The records of one owner stand together in nearly every file, so that a node is laid out for good as soon as the next owner
-//! comes: building takes little more memory than the zone. Owners that come again are kept apart until the end.
+//! comes: building takes little more memory than the zone. Owners that come again are kept apart for a while, so that a file
+//! that is not in order of owners, such as one with all A records before all AAAA records, takes no more.
 
 use hashbrown::{HashMap, HashTable};
 
@@ -16,6 +17,14 @@ use super::{
     rrset,
 };
 use crate::dns::{LookupName, Name, Rtype};
+
+/// So many owners that come again are kept apart before the small ones are laid out. Where more than that are large, as many
+/// small ones.
+const MOST_APART: usize = 4096;
+/// Octets of RRsets up to which a node is small: it may be copied for each of its records.
+const SMALL_OCTETS: usize = 512;
+/// Octets that belong to no node are left in the arena up to this much, or an eighth of it, while records come.
+const LEFT_BEHIND_OCTETS: usize = 1 << 20;
 
 /// Collects the records of a zone.
 #[derive(Debug, Clone)]
@@ -32,6 +41,8 @@ pub struct ZoneBuilder {
     open: (u32, DraftNode),
     /// Nodes that came again: their RRsets are no more in the arena.
     again: HashMap<u32, DraftNode>,
+    /// The small ones of them are laid out when there are so many.
+    most_apart: usize,
     /// Octets of the arena that belong to no node any more.
     left_behind: usize,
     /// The rdata of the record that is being added, as it will be stored.
@@ -50,6 +61,7 @@ impl ZoneBuilder {
             index: HashTable::new(),
             open: (0, DraftNode::default()),
             again: HashMap::new(),
+            most_apart: MOST_APART,
             left_behind: 0,
             stored: Vec::new(),
         };
@@ -145,8 +157,12 @@ impl ZoneBuilder {
 
     /// Lays out every record that was added, so that [`nodes`](Self::nodes) sees it. More may be added afterwards.
     pub fn settle(&mut self) {
-        self.close();
-        self.store_again();
+        const LITTLE: usize = 16;
+        let again = std::mem::take(&mut self.again);
+        self.store_again(again);
+        if self.left_behind > self.arena.len() / LITTLE {
+            self.compact();
+        }
     }
 
     /// The names of the zone, those that exist only for names below them included; the apex first.
@@ -176,6 +192,8 @@ impl ZoneBuilder {
             return Err(errors);
         }
         self.settle();
+        // What only the builder needs goes before the zone's own index comes.
+        (self.index, self.again) = (HashTable::new(), HashMap::new());
         let Self { apex, client_subnet, whoami, mut arena, mut nodes, .. } = self;
         arena.shrink_to_fit();
         nodes.shrink_to_fit();
@@ -204,11 +222,14 @@ impl ZoneBuilder {
         if self.open.0 == number {
             return &mut self.open.1;
         }
+        if self.again.len() >= self.most_apart && !self.again.contains_key(&number) {
+            self.store_small();
+        }
         let (node, arena, left_behind) = (&mut self.nodes[number as usize], &self.arena, &mut self.left_behind);
         let apex = &self.apex;
         self.again.entry(number).or_insert_with(|| {
             let draft = DraftNode::of_stored(apex, sets_of(node, arena));
-            *left_behind += usize::from(node.name_octets) + node.sets_octets as usize;
+            *left_behind += node.sets_octets as usize;
             node.sets_octets = 0;
             draft
         })
@@ -241,27 +262,49 @@ impl ZoneBuilder {
         self.open.0 = NONE;
     }
 
-    /// Lays out the nodes that came again. What they left behind is dropped where it is more than little.
-    fn store_again(&mut self) {
-        const LITTLE: usize = 16;
-        for (number, draft) in self.again.drain() {
+    /// Lays out the small ones of the nodes that came again; large ones would be copied again and again.
+    fn store_small(&mut self) {
+        let is_small = |_: &u32, draft: &mut DraftNode| draft.stored_octets() <= SMALL_OCTETS;
+        let small: Vec<_> = self.again.extract_if(is_small).collect();
+        self.most_apart = self.again.len() + self.again.len().max(MOST_APART);
+        self.store_again(small);
+        if self.left_behind > LEFT_BEHIND_OCTETS.max(self.arena.len() / 8) {
+            self.compact();
+        }
+    }
+
+    /// Lays out nodes that came again behind all others.
+    fn store_again(&mut self, drafts: impl IntoIterator<Item = (u32, DraftNode)>) {
+        self.close();
+        // Its name will not be the last in the arena.
+        self.open.0 = NONE;
+        for (number, draft) in drafts {
             let node = &mut self.nodes[number as usize];
             let name_at = node.name_at as usize;
+            let name_octets = usize::from(node.name_octets);
+            self.left_behind += name_octets;
             node.name_at = self.arena.len() as u32;
-            self.arena.reserve(usize::from(node.name_octets) + draft.stored_octets());
-            self.arena.extend_from_within(name_at..name_at + usize::from(node.name_octets));
+            self.arena.reserve(name_octets + draft.stored_octets());
+            self.arena.extend_from_within(name_at..name_at + name_octets);
             store(node, &draft, &mut self.arena);
         }
-        if self.left_behind > self.arena.len() / LITTLE {
-            let mut arena = Vec::with_capacity(self.arena.len() - self.left_behind);
-            for node in &mut self.nodes {
-                let name_at = node.name_at as usize;
-                node.name_at = arena.len() as u32;
-                let octets = usize::from(node.name_octets) + node.sets_octets as usize;
-                arena.extend_from_slice(&self.arena[name_at..name_at + octets]);
-            }
-            self.arena = arena;
+    }
+
+    /// Drops from the arena what belongs to no node, in place: a second arena would double what a load takes.
+    fn compact(&mut self) {
+        let mut order: Vec<u32> = (0..self.nodes.len() as u32).collect();
+        order.sort_unstable_by_key(|&number| self.nodes[number as usize].name_at);
+        let mut end = 0;
+        for number in order {
+            let node = &mut self.nodes[number as usize];
+            let start = node.name_at as usize;
+            let octets = usize::from(node.name_octets) + node.sets_octets as usize;
+            self.arena.copy_within(start..start + octets, end);
+            node.name_at = end as u32;
+            end += octets;
         }
+        self.arena.truncate(end);
+        self.left_behind = 0;
     }
 
     fn find_node(&self, wire: &[u8]) -> Option<u32> {
