@@ -25,6 +25,7 @@ mod circles;
 mod content;
 mod credentials;
 mod files;
+mod fit;
 mod geo;
 mod monitors;
 mod names;

@@ -22,7 +22,7 @@ pub use error::{RecordError, ZoneError};
 pub(crate) use lookup::Lead;
 pub use lookup::{Finding, Outcome};
 pub use record::Record;
-pub use rrset::{Place, ReadyRecord, ReadyRrset};
+pub use rrset::{FIXED_OCTETS as RECORD_OCTETS, MAX_OCTETS as MOST_RRSET_OCTETS, Place, ReadyRecord, ReadyRrset};
 pub use zones::Zones;
 
 #[cfg(test)]

@@ -36,10 +36,10 @@ pub struct ReadyRecord<'z> {
 }
 
 pub(super) const HEADER_OCTETS: usize = 6;
-/// Owner, type, class, TTL, rdata length.
-pub(super) const FIXED_OCTETS: usize = 12;
+/// Octets of a record before its rdata: owner (a pointer), type, class, TTL, rdata length.
+pub const FIXED_OCTETS: usize = 12;
 /// Octets the records of one RRset may have: a message less header, question, and an ample OPT.
-pub(super) const MAX_OCTETS: usize = 65_535 - 12 - 259 - 264;
+pub const MAX_OCTETS: usize = 65_535 - 12 - 259 - 264;
 
 /// Owner pointers are filled in with this one and stay as they are for the question's own records.
 const TO_QUESTION: u16 = 0xc00c;

@@ -4,6 +4,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::{
     Scope,
+    fit::Fitting,
     names::duplicate,
     pools::Compiled,
     shape::{Fallbacks, Reach},
@@ -34,6 +35,7 @@ pub(super) fn compile(
     let next: Vec<Option<usize>> = all_pools.iter().map(|pool| fallback(pool.on_all_down.as_ref(), scope)).collect();
     let fallbacks = Fallbacks { specs: all_pools, compiled, next: &next };
     fallbacks.check_pools(problems);
+    let mut fitting = Fitting::new(all_pools, compiled, reach);
     let mut first_of: HashMap<&Name, Place> = HashMap::with_capacity(specs.services.len());
     let mut inline = specs.pools.len();
     let mut services = Vec::with_capacity(specs.services.len());
@@ -60,12 +62,14 @@ pub(super) fn compile(
         }
         let (Some(zone), Some(pool)) = (zone, pool) else { continue };
         check_name(spec, zone, zones, reach.get(pool).and_then(|reach| reach.first_cname), problems);
-        let others = match on_all_down {
-            OnAllDown::Pool(other) => reach.get(other.index()),
+        let other = match on_all_down {
+            OnAllDown::Pool(other) => Some(other.index()),
             OnAllDown::All | OnAllDown::Empty => None,
         };
-        let roots = reach.get(pool).into_iter().chain(others);
-        roots.for_each(|reach| check_endpoints(spec, reach, problems));
+        for root in [Some(pool), other].into_iter().flatten() {
+            reach.get(root).into_iter().for_each(|reach| check_endpoints(spec, reach, problems));
+            fitting.check(spec, root, problems);
+        }
         let inherited = all_pools.get(pool).and_then(|pool| Some(pool.client_subnet?.value));
         services.push(service(spec, zone, PoolId(pool as u32), on_all_down, inherited));
     }

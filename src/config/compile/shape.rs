@@ -1,6 +1,6 @@
 //! The shape of the pools together: no cycles, not too deep, not too wide, and each pool able to do what its policy says.
 
-use super::pools::Compiled;
+use super::{fit::Most, pools::Compiled};
 use crate::{
     config::{
         diagnostics::Quoted,
@@ -30,6 +30,8 @@ pub(super) struct Reach {
     /// Where the first host with a port is written, and the first endpoint that is none.
     pub(super) first_host: Option<Place>,
     pub(super) first_other: Option<Place>,
+    /// The most that one answer holds.
+    pub(super) most: Most,
     /// Whether an endpoint is in a datacenter that has a location; one that cannot be read has been reported.
     is_somewhere: bool,
 }
@@ -45,6 +47,7 @@ pub(super) fn check(
     for pool in children_first(specs, compiled, problems) {
         let at = pool.index();
         reach[at] = reach_of(&compiled.pools[at], &compiled.member_places[at], compiled, datacenters, &reach);
+        reach[at].most = Most::of_pool(&compiled.pools[at], compiled, &reach);
         check_size(specs[at], reach[at], problems);
         check_members(specs[at], &compiled.pools[at], problems);
         check_answers(specs[at], reach[at], problems);
@@ -225,6 +228,7 @@ fn member_reach(
                 first_cname: is_cname.then_some(place),
                 first_host: is_host.then_some(place),
                 first_other: (!is_host).then_some(place),
+                most: Most::default(),
                 is_somewhere: endpoint.datacenters.iter().any(|dc| datacenters[dc.index()].has_location),
             }
         }

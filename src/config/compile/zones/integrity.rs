@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use hashbrown::HashSet;
 
-use super::{Zones, locate, locate::Written, wording};
+use super::{super::fit::MOST_RECORDS, Zones, locate, locate::Written, wording};
 use crate::{
     config::{diagnostics::Diagnostic, hostname, problems::Problems, sources::Sources},
     dns::{Name, Rtype},
@@ -49,6 +49,8 @@ pub(super) enum What {
     Mapped,
     /// Records that are never answered, below that name, and how many names there are.
     Hidden { by: Name, by_type: Rtype, names: usize },
+    /// More records of one type than resolvers accept.
+    Many { records: u16 },
     /// NS records of a wildcard, which delegate nothing (RFC 4592 section 4.2).
     WildcardServers,
     /// A DS record at the apex, or at a name that is not delegated.
@@ -288,6 +290,7 @@ impl Pass<'_> {
                 continue;
             }
             for rrset in node.rrsets() {
+                self.check_count(node, rrset.rtype, rrset.count);
                 match rrset.rtype {
                     Rtype::NS | Rtype::MX | Rtype::SRV | Rtype::CNAME | Rtype::DNAME | Rtype::PTR => {
                         self.check_targets(node, rrset.rtype);
@@ -306,6 +309,13 @@ impl Pass<'_> {
         let hidden = hidden.list.into_iter().map(|(_, finding)| finding);
         for finding in hidden.chain(doubled) {
             self.note(Some(finding));
+        }
+    }
+
+    fn check_count(&mut self, node: DraftedNode<'_>, rtype: Rtype, records: u16) {
+        if u64::from(records) > MOST_RECORDS {
+            let finding = self.finding(node, None, What::Many { records });
+            self.note(finding.map(|finding| Finding { rtype, ..finding }));
         }
     }
 

@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::integrity::{Finding, Lack, What, written_once};
+use super::{
+    super::fit::CONSEQUENCE,
+    integrity::{Finding, Lack, What, written_once},
+};
 use crate::{
     config::hostname::Stray,
     dns::{Name, Rtype},
@@ -23,6 +26,10 @@ pub(super) fn of(finding: &Finding, apex: &Name, is_of_table: bool) -> (String, 
         What::Mapped => (
             format!("the AAAA of {owner} is an IPv4 address in IPv6 form (::ffff:...): no client reaches it"),
             "write an A record with the IPv4 address".into(),
+        ),
+        What::Many { records } => (
+            format!("{owner} has {records} {rtype} records: {CONSEQUENCE}"),
+            "remove some of them, or divide them among several names".into(),
         ),
         What::WildcardServers => (
             format!("the NS records of {owner} delegate nothing: a wildcard cannot be delegated"),
