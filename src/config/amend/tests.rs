@@ -212,6 +212,12 @@ fn an_edit_reads_the_tables_that_differ_and_those_alone() {
         ("name = \"one\"", "name = \"three\"", Some(1), "a member's name"),
         ("name = \"one\"", "name = \"two\"", None, "a member's name twice: an error"),
         ("bias = 10", "bias = 20", Some(1), "a bias"),
+        (
+            "client-subnet = true",
+            "client-subnet = false",
+            None,
+            "what services over the pool do, which are other tables",
+        ),
         ("spread = \"client\"", "spread = \"turn\"", Some(1), "how clients pick"),
         ("spread = \"client\"", "answers = 2", Some(1), "how many answer, of a few"),
         ("spread = \"client\"", "min-up = 2", Some(1), "when a pool is usable"),
@@ -329,7 +335,7 @@ const WORDS: [[&str; 3]; 8] = [
     ["spread = \"client\"", "spread = \"query\"", "answers = 2"],
     ["\"a-fra\"", "\"a-iad\"", "\"both\""],
     ["fra", "iad", "eu"],
-    ["true", "false", "1"],
+    ["client-subnet = true", "client-subnet = false", "answers = 1"],
 ];
 
 const INSERTED: [&str; 14] = [
