@@ -96,23 +96,22 @@ impl Drained {
     /// that has a member in it; so may one of a changed configuration, unless no answer named it before.
     fn watch(&mut self, before: &Snapshot, Published { snapshot, conditions, now }: Published<'_>) {
         let topology = &snapshot.topology;
-        let longest = |topology: &Topology| -> HashMap<Box<str>, u32> {
-            let ttl =
-                |services: &Vec<ServiceId>| services.iter().map(|id| topology.services[id.index()].ttl_secs).max();
-            let names = topology.datacenters.iter().map(|datacenter| datacenter.name.clone());
-            names.zip(topology.services_by_datacenter().iter().map(|services| ttl(services).unwrap_or(0))).collect()
-        };
         let drained = drained(topology, conditions);
-        let ttls = if drained.is_empty() { Vec::new() } else { vec![longest(&before.topology), longest(topology)] };
         let mut old = std::mem::take(&mut self.watches);
         for (id, state) in drained {
             let datacenter = &topology.datacenters[id.index()];
             let name = &datacenter.name;
             let known = old.remove(name);
-            let ttl = ttls.iter().filter_map(|ttls| ttls.get(name)).max().copied().unwrap_or(0);
             let cached_until = match &known {
                 Some(Watch { cached_until, effective: Some(_), .. }) => *cached_until,
-                _ => now + i64::from(ttl),
+                _ => {
+                    let longest = |topology: &Topology| {
+                        let at = topology.datacenters.iter().position(|datacenter| datacenter.name == *name)?;
+                        topology.longest_ttl_secs(DatacenterId(at as u32))
+                    };
+                    let longest = longest(&before.topology).max(longest(topology));
+                    now + i64::from(longest.unwrap_or(0))
+                }
             };
             let (effective, is_logged) = known.map_or((None, false), |watch| (watch.effective, watch.is_logged));
             let reason = datacenter.reason.clone();

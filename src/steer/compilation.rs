@@ -3,9 +3,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::{
-    chart::Chart, compiler::Compiler, conditions::Conditions, dependencies::Inputs, search::Search, survey::Surveys,
-};
+use super::{chart::Chart, compiler::Compiler, conditions::Conditions, search::Search, survey::Surveys};
 
 /// As many plans are searched before their atlases are made.
 const BATCH: usize = 1024;
@@ -73,12 +71,9 @@ impl Compilation {
             own.urgent = 0;
             return own;
         }
-        let inputs = |topology, conditions| Inputs { topology, conditions };
-        let before = inputs(base.compiler.topology(), &base.conditions);
-        let dependencies = &compiler.dependencies;
-        let changed = dependencies.changed_topology(before, inputs(compiler.topology(), &conditions));
         let mut is_stale = vec![false; compiler.plans().len()];
-        dependencies.plans_above(changed).iter().for_each(|plan| is_stale[*plan as usize] = true);
+        let touched = compiler.touched((&base.compiler, &base.conditions), &conditions);
+        touched.iter().for_each(|plan| is_stale[*plan as usize] = true);
         let mut by_plan = vec![None; compiler.plans().len()];
         for (at, plan) in compiler.plans().iter().enumerate() {
             let known = base.compiler.position(&plan.key);
@@ -94,8 +89,7 @@ impl Compilation {
 
     /// Goes on under newer conditions. What these touch is compiled first.
     pub fn follow(&mut self, conditions: Arc<Conditions>) {
-        let dependencies = &self.compiler.dependencies;
-        let touched = dependencies.plans_above(dependencies.changed(&self.conditions, &conditions));
+        let touched = self.compiler.touched((&self.compiler, &self.conditions), &conditions);
         self.conditions = conditions;
         if touched.is_empty() {
             return;

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     hash::{BuildHasher, RandomState},
-    sync::Arc,
+    sync::{Arc, Weak},
 };
 
 use hashbrown::HashTable;
@@ -32,8 +32,18 @@ pub struct Compiler {
     /// By service: its plan.
     plan_of: Box<[u32]>,
     known: KnownPlans,
-    pub(super) dependencies: Dependencies,
+    dependencies: Dependencies,
+    /// The compiler that it was made from, and the pools that its topology changes.
+    origin: Option<Origin>,
     pub(super) wheels: WheelStore,
+}
+
+/// What a compiler was made from.
+#[derive(Debug)]
+struct Origin {
+    compiler: Weak<Compiler>,
+    /// The pools that are written otherwise than there.
+    changed: Vec<PoolId>,
 }
 
 impl Compiler {
@@ -44,20 +54,51 @@ impl Compiler {
 
     /// Plans the services of the next topology. Its pools and endpoints are numbered after those of the previous one
     /// ([`super::Numbering`]), and the databases are the same: plans whose pools did not change are kept.
-    pub fn next(&self, topology: Arc<Topology>, databases: &Databases, surveys: &mut Surveys) -> Arc<Self> {
+    pub fn next(self: &Arc<Self>, topology: Arc<Topology>, databases: &Databases, surveys: &mut Surveys) -> Arc<Self> {
         let (old, conditions) = (&self.topology, Conditions::default());
-        let mut is_changed: Option<Vec<bool>> = None;
+        let mut changed: Option<(Vec<PoolId>, Vec<bool>)> = None;
         let wheels = self.wheels.clone();
         let kept = |key: &PlanKey, dependencies: &Dependencies| {
-            let is_changed = is_changed.get_or_insert_with(|| {
+            let (_, is_changed) = changed.get_or_insert_with(|| {
                 let inputs = |topology| Inputs { topology, conditions: &conditions };
-                dependencies.above(dependencies.changed_topology(inputs(old), inputs(&topology)))
+                let pools = dependencies.changed_topology(inputs(old), inputs(&topology));
+                let is_changed = dependencies.above(pools.iter().copied());
+                (pools, is_changed)
             });
             let plan = &self.plans[self.known.find(key, &self.plans)? as usize];
             let is_same = key.roots().iter().all(|root| !is_changed[root.index()]) && plan.holds_in(&topology, old);
             is_same.then(|| Arc::clone(plan))
         };
-        Arc::new(Self::build(Arc::clone(&topology), wheels, kept, databases, surveys))
+        let mut next = Self::build(Arc::clone(&topology), wheels, kept, databases, surveys);
+        next.origin = changed.map(|(changed, _)| Origin { compiler: Arc::downgrade(self), changed });
+        Arc::new(next)
+    }
+
+    /// The plans whose inputs differ from those of another compiler, under these conditions each, in ascending order. Numbers
+    /// of pools and endpoints are the same in both.
+    pub(super) fn touched(&self, before: (&Arc<Self>, &Conditions), now: &Conditions) -> Vec<u32> {
+        let (compiler, conditions) = before;
+        let dependencies = &self.dependencies;
+        if std::ptr::eq(&raw const **compiler, self) {
+            return dependencies.plans_above(dependencies.changed(conditions, now));
+        }
+        let (old, new) = (compiler.topology(), &self.topology);
+        let is_known = |origin: &&Origin| {
+            std::ptr::eq(origin.compiler.as_ptr(), Arc::as_ptr(compiler))
+                && Arc::ptr_eq(&old.probes_of, &new.probes_of)
+                && old.alias_of == new.alias_of
+        };
+        match self.origin.as_ref().filter(is_known) {
+            Some(origin) => {
+                let changed = dependencies.changed(conditions, now).into_iter();
+                dependencies.plans_above(changed.chain(origin.changed.iter().copied()))
+            }
+            None => {
+                let before = Inputs { topology: old, conditions };
+                let now = Inputs { topology: new, conditions: now };
+                dependencies.plans_above(dependencies.changed_topology(before, now))
+            }
+        }
     }
 
     fn build(
@@ -77,7 +118,7 @@ impl Compiler {
             kept(&key, &dependencies).unwrap_or_else(|| Arc::new(Plan::new(&topology, key, databases, surveys)))
         };
         let plans = keys.into_iter().map(&mut plan).collect();
-        Self { plans, plan_of, known, dependencies, wheels, topology }
+        Self { plans, plan_of, known, dependencies, origin: None, wheels, topology }
     }
 
     /// The topology that this compiler is for.

@@ -6,6 +6,7 @@ use std::{collections::HashMap, hash::Hash, sync::Arc};
 use super::{
     conditions::Conditions,
     pool::{MemberKind, Pool},
+    search::unramped,
     topology::{AliasId, DatacenterId, EndpointId, PoolId, ProbeId, Topology},
 };
 
@@ -152,8 +153,12 @@ impl Dependencies {
 
 /// Whether a datacenter has another state, or takes another part of its clients.
 fn has_other_state(at: usize, before: &Conditions, now: &Conditions) -> bool {
-    let part = |conditions: &Conditions| conditions.steering.datacenter_parts.get(&DatacenterId(at as u32)).copied();
-    before.datacenters.get(at) != now.datacenters.get(at) || part(before) != part(now)
+    let of = |conditions: &Conditions| {
+        let state = conditions.datacenters.get(at).copied().unwrap_or_default();
+        let ramp = conditions.steering.datacenter_parts.get(&DatacenterId(at as u32)).copied();
+        (state, ramp.unwrap_or_else(|| unramped(state)))
+    };
+    of(before) != of(now)
 }
 
 /// Whether an endpoint answers as it did: written alike, judged alike, resolved alike.

@@ -582,10 +582,7 @@ fn strictness(state: &State) -> u8 {
 /// The share of its clients that an endpoint keeps during a drain or a slow start: by its own state or by its datacenter's,
 /// the lesser of the two. A drain without a ramp leaves nothing.
 pub(super) fn part_of(topology: &Topology, conditions: &Conditions, id: EndpointId) -> Part {
-    let of_state = |state: State, ramp: Option<&Part>| {
-        let unramped = if state == State::Draining { Part::NONE } else { Part::FULL };
-        ramp.copied().unwrap_or(unramped)
-    };
+    let of_state = |state: State, ramp: Option<&Part>| ramp.copied().unwrap_or_else(|| unramped(state));
     let endpoint = &topology.endpoints[id.index()];
     let of_place = |at: &DatacenterId| {
         let state = conditions.datacenters.get(at.index()).copied().unwrap_or_default();
@@ -593,6 +590,11 @@ pub(super) fn part_of(topology: &Topology, conditions: &Conditions, id: Endpoint
     };
     let place = endpoint.datacenters.iter().map(of_place).max().unwrap_or_default();
     of_state(endpoint.state, conditions.steering.endpoint_parts.get(&id)).min(place)
+}
+
+/// The share of its clients that a state leaves to an endpoint which is not in a ramp.
+pub(super) fn unramped(state: State) -> Part {
+    if state == State::Draining { Part::NONE } else { Part::FULL }
 }
 
 /// How many members an answer of this pool is to have.

@@ -166,6 +166,38 @@ impl Topology {
         }
     }
 
+    /// The longest TTL of the services that have a member in a datacenter, in seconds; `None` where none has.
+    pub fn longest_ttl_secs(&self, datacenter: DatacenterId) -> Option<u32> {
+        let mut known = vec![None; self.pools.len()];
+        let mut longest = None;
+        for service in self.services.iter() {
+            if longest >= Some(service.ttl_secs) {
+                continue;
+            }
+            let other = match service.on_all_down {
+                OnAllDown::Pool(other) => Some(other),
+                OnAllDown::All | OnAllDown::Empty => None,
+            };
+            if std::iter::once(service.pool).chain(other).any(|pool| self.is_in(pool, datacenter, &mut known)) {
+                longest = Some(service.ttl_secs);
+            }
+        }
+        longest
+    }
+
+    /// Whether an endpoint below a pool is in a datacenter. Pools are at most 16 deep.
+    fn is_in(&self, pool: PoolId, datacenter: DatacenterId, known: &mut [Option<bool>]) -> bool {
+        if let Some(is_in) = known[pool.index()] {
+            return is_in;
+        }
+        let is_in = self.pools[pool.index()].members.iter().any(|member| match member.kind {
+            MemberKind::Endpoint(id) => self.endpoints[id.index()].datacenters.contains(&datacenter),
+            MemberKind::Pool(inner) => self.is_in(inner, datacenter, known),
+        });
+        known[pool.index()] = Some(is_in);
+        is_in
+    }
+
     /// For each datacenter: the services that have a member in it, in order.
     pub fn services_by_datacenter(&self) -> Vec<Vec<ServiceId>> {
         let mut of_pool: Vec<Option<BTreeSet<DatacenterId>>> = vec![None; self.pools.len()];

@@ -195,11 +195,20 @@ impl Table {
 }
 
 /// The slots of one topology's names.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Slots {
     topology: Arc<Topology>,
     services: Vec<u32>,
     datacenters: Vec<u32>,
+}
+
+/// Whether services and datacenters have the same names as those of `other`, in the same order.
+fn has_names_of(topology: &Topology, other: &Topology) -> bool {
+    let is_same_list = Arc::ptr_eq(&topology.services, &other.services);
+    let names =
+        |topology: &Topology| topology.datacenters.iter().map(|datacenter| datacenter.name.clone()).collect::<Vec<_>>();
+    let services = topology.services.iter().map(|service| &service.name);
+    names(topology) == names(other) && (is_same_list || services.eq(other.services.iter().map(|service| &service.name)))
 }
 
 /// The names that have a slot. The controller changes it (once a topology); the metrics page reads, and copies it only where
@@ -259,10 +268,15 @@ impl Counters {
     /// Gives every name of `topology` its slot. The controller calls this before it publishes a snapshot with a new
     /// topology, so that no shard has to do it: 100,000 services take some 10 ms.
     pub fn prepare(&self, topology: &Arc<Topology>) {
-        if !Arc::ptr_eq(&self.shared.slots.load().topology, topology) {
-            let slots = lock(&self.shared.registry).slots(topology);
-            self.shared.slots.store(Arc::new(slots));
+        let prepared = self.shared.slots.load();
+        if Arc::ptr_eq(&prepared.topology, topology) {
+            return;
         }
+        let slots = match has_names_of(topology, &prepared.topology) {
+            true => Slots { topology: Arc::clone(topology), ..Slots::clone(&prepared) },
+            false => lock(&self.shared.registry).slots(topology),
+        };
+        self.shared.slots.store(Arc::new(slots));
     }
 
     fn slots(&self, topology: &Arc<Topology>) -> Arc<Slots> {
