@@ -25,6 +25,7 @@ use portolan::{
     load::LoadReport,
     steer::{
         Compilation, Compiled, Compiler, Conditions, FeedId, Feedback, PoolId, ProbeId, Reading, Surveys, Topology,
+        Wheels,
     },
 };
 
@@ -92,6 +93,7 @@ struct World {
     topology: Arc<Topology>,
     compiler: Arc<Compiler>,
     surveys: Surveys,
+    wheels: Wheels,
     conditions: Conditions,
     compiled: Compiled,
 }
@@ -101,17 +103,16 @@ impl World {
         let mut surveys = Surveys::default();
         let compiler = Compiler::new(Arc::clone(&topology), &Databases::default(), &mut surveys);
         let conditions = Conditions::unknown(&topology, 0);
-        let mut compilation = Compilation::new(Arc::clone(&compiler), Arc::new(conditions.clone()));
-        compilation.run(&mut surveys, &mut || false);
-        let compiled = compilation.compiled().expect("all charts");
-        Self { topology, compiler, surveys, conditions, compiled }
+        let mut wheels = Wheels::default();
+        let compilation = Compilation::new(Arc::clone(&compiler), Arc::new(conditions.clone()));
+        let compiled = compilation.finish(&mut surveys, &mut wheels);
+        Self { topology, compiler, surveys, wheels, conditions, compiled }
     }
 
     fn follow(&mut self) {
         let conditions = Arc::new(self.conditions.clone());
-        let mut compilation = Compilation::after(&self.compiled, Arc::clone(&self.compiler), conditions);
-        compilation.run(&mut self.surveys, &mut || false);
-        self.compiled = compilation.compiled().expect("all charts");
+        let compilation = Compilation::after(&self.compiled, Arc::clone(&self.compiler), conditions);
+        self.compiled = compilation.finish(&mut self.surveys, &mut self.wheels);
     }
 
     /// Shares that no pool had before.

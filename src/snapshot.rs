@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Everything a query is answered from. Never changes; the next one shares what stayed the same.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     /// Counts up by one with each snapshot published.
     pub generation: u64,

@@ -165,12 +165,12 @@ fn snapshot() -> (tempfile::TempDir, Snapshot) {
     };
     let mut world = World::load(&locations, Colours::Plain).unwrap_or_else(|refusal| panic!("{}", refusal.rendered));
     let conditions = Conditions::unknown(&world.topology, 0);
-    let charts = world.compiler.compile(&conditions, &mut world.surveys);
+    let compiled = world.compiler.compile(&conditions, &mut world.surveys);
     let snapshot = Snapshot {
         generation: 1,
         zones: Arc::clone(&world.zones),
-        charts,
-        turn_counters: world.compiler.turn_counters(),
+        charts: compiled.charts(),
+        turn_counters: compiled.turn_counters(),
         identity: Arc::new(Identity {
             nsid: (*b"test").into(),
             cookies: Some(portolan::dns::CookieKeys {

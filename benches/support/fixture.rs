@@ -103,7 +103,7 @@ pub(crate) fn snapshot(hosts: u32) -> Snapshot {
     let topology = Arc::new(topology());
     let mut surveys = Surveys::default();
     let compiler = Compiler::new(Arc::clone(&topology), &databases, &mut surveys);
-    let charts = compiler.compile(&Conditions::unknown(&topology, 0), &mut surveys);
+    let charts = compiler.compile(&Conditions::unknown(&topology, 0), &mut surveys).charts();
     let services = [(name("www.gslb.example.com"), ZoneId(0), ServiceId(0))];
     Snapshot {
         zones: Arc::new(Zones::build(vec![Arc::new(zone(hosts))], &services)),

@@ -13,7 +13,7 @@ use std::{
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    steer::{Compilation, Compiled, Compiler, Conditions, Surveys},
+    steer::{Compilation, Compiled, Compiler, Conditions, Surveys, Wheels},
     transport::Metronome,
 };
 
@@ -41,6 +41,8 @@ pub(super) struct Adoption {
     pub compiler: Arc<Compiler>,
     pub conditions: Arc<Conditions>,
     pub surveys: Surveys,
+    /// What the wheels of the charts share.
+    pub wheels: Wheels,
 }
 
 type Reply = oneshot::Sender<Compiled>;
@@ -51,11 +53,16 @@ struct Orders {
     adopt: Option<(Box<Adoption>, Reply)>,
     follow: Option<Arc<Conditions>>,
     rehearse: Option<(Arc<Conditions>, Reply)>,
+    copy_wheels: Option<oneshot::Sender<Wheels>>,
 }
 
 impl Orders {
     fn is_empty(&self) -> bool {
-        !self.is_ended && self.adopt.is_none() && self.follow.is_none() && self.rehearse.is_none()
+        !self.is_ended
+            && self.adopt.is_none()
+            && self.follow.is_none()
+            && self.rehearse.is_none()
+            && self.copy_wheels.is_none()
     }
 }
 
@@ -125,6 +132,13 @@ impl CompileWorker {
         compiled
     }
 
+    /// Copies what the wheels share, for a load that compiles on its own thread. The tables themselves are shared.
+    pub(super) fn copy_wheels(&self) -> oneshot::Receiver<Wheels> {
+        let (reply, wheels) = oneshot::channel();
+        self.mailbox.leave(|orders| orders.copy_wheels = Some(reply));
+        wheels
+    }
+
     /// Waits for charts that were not seen yet; the newest ones. `None` where the worker has ended.
     pub(super) async fn product(&mut self) -> Option<Arc<Product>> {
         loop {
@@ -148,6 +162,7 @@ struct State {
     /// The latest complete charts.
     base: Compiled,
     surveys: Surveys,
+    wheels: Wheels,
     following: Option<Compilation>,
     rehearsal: Option<(Compilation, Reply)>,
 }
@@ -165,6 +180,10 @@ impl Worker {
                 self.adopt(*adoption, reply);
             }
             let Some(state) = &mut self.state else { continue };
+            if let Some(reply) = orders.copy_wheels {
+                // The load's thread is gone where the system had none.
+                let _ = reply.send(state.wheels.clone());
+            }
             state.take(orders.follow, orders.rehearse);
             let mailbox = &self.mailbox;
             if let Some(product) = state.work(&mut || !mailbox.lock().is_empty()) {
@@ -174,17 +193,17 @@ impl Worker {
     }
 
     /// Goes on with another compiler. It is not interrupted: until it is done, the controller waits, and what is in force serves on.
-    fn adopt(&mut self, Adoption { compiled, compiler, conditions, mut surveys }: Adoption, reply: Reply) {
-        let mut compilation = match compiled {
+    fn adopt(&mut self, adoption: Adoption, reply: Reply) {
+        let Adoption { compiled, compiler, conditions, mut surveys, mut wheels } = adoption;
+        let compilation = match compiled {
             Some(base) => Compilation::after(&base, compiler, conditions),
             None => Compilation::new(compiler, conditions),
         };
-        compilation.run(&mut surveys, &mut || false);
-        // What nobody is waiting for any more is not to come out as news.
+        let base = compilation.finish(&mut surveys, &mut wheels);
+        // Charts of the compiler before are no longer wanted.
         self.product.send_replace(None);
-        let Some(base) = compilation.compiled() else { return };
         surveys.prune();
-        self.state = Some(State { base: base.clone(), surveys, following: None, rehearsal: None });
+        self.state = Some(State { base: base.clone(), surveys, wheels, following: None, rehearsal: None });
         // The controller is gone where a signal ended the start.
         let _ = reply.send(base);
     }
@@ -210,8 +229,8 @@ impl State {
     /// Compiles until done or interrupted; charts to hand over.
     fn work(&mut self, is_interrupted: &mut dyn FnMut() -> bool) -> Option<Product> {
         if let Some(mut following) = self.following.take() {
-            following.run(&mut self.surveys, is_interrupted);
-            let compiled = following.compiled()?;
+            following.run(&mut self.surveys, &mut self.wheels, is_interrupted);
+            let compiled = following.compiled(&self.wheels)?;
             let is_complete = following.left() == 0;
             if is_complete {
                 self.base = compiled.clone();
@@ -222,8 +241,8 @@ impl State {
             return Some(Product { compiled, is_complete });
         }
         if let Some((mut rehearsal, reply)) = self.rehearsal.take() {
-            rehearsal.run(&mut self.surveys, is_interrupted);
-            match rehearsal.compiled().filter(|_| rehearsal.left() == 0) {
+            rehearsal.run(&mut self.surveys, &mut self.wheels, is_interrupted);
+            match rehearsal.compiled(&self.wheels).filter(|_| rehearsal.left() == 0) {
                 // Nobody waits where the client is gone.
                 Some(compiled) => _ = reply.send(compiled),
                 None => self.rehearsal = Some((rehearsal, reply)),
@@ -266,10 +285,9 @@ mod tests {
         let locations = Locations { zones: Some(directory.path().to_owned()), ..Locations::default() };
         let mut world = World::load(&locations, Colours::Plain).unwrap();
         let conditions = Arc::new(Conditions::unknown(&world.topology, 0));
-        let mut compilation = Compilation::new(Arc::clone(&world.compiler), conditions);
-        compilation.run(&mut world.surveys, &mut || false);
-        let base = compilation.compiled().unwrap();
-        (State { base, surveys: world.surveys, following: None, rehearsal: None }, directory)
+        let base = world.compiler.compile(&conditions, &mut world.surveys);
+        let (surveys, wheels) = (world.surveys, Wheels::default());
+        (State { base, surveys, wheels, following: None, rehearsal: None }, directory)
     }
 
     /// The conditions of `state` with `fra` drained, and the status of one service's second member.
@@ -338,8 +356,13 @@ mod tests {
         let compiler = Arc::clone(state.base.compiler());
         let drain = drained(&state, None);
         let before = state.base.charts();
-        let adopted =
-            worker.adopt(Adoption { compiled: Some(state.base), compiler, conditions, surveys: state.surveys });
+        let adopted = worker.adopt(Adoption {
+            compiled: Some(state.base),
+            compiler,
+            conditions,
+            surveys: state.surveys,
+            wheels: state.wheels,
+        });
         let adopted = adopted.blocking_recv().unwrap();
         assert_eq!(changed(&before, &adopted.charts()), 0, "nothing is compiled that is good already");
         worker.follow(drain);

@@ -306,7 +306,7 @@ mod tests {
 
         /// Publishes what the conditions come to.
         fn publish(&mut self, now: i64) -> Option<DrainStatus> {
-            let charts = self.compiler.compile(&self.conditions, &mut self.surveys);
+            let charts = self.compiler.compile(&self.conditions, &mut self.surveys).charts();
             let topology = Arc::clone(self.compiler.topology());
             let snapshot = Arc::new(Snapshot { charts, topology, ..Snapshot::default() });
             let before = std::mem::replace(&mut self.published, Arc::clone(&snapshot));

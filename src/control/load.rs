@@ -36,7 +36,7 @@ use crate::{
     dns::Name,
     geo::Databases,
     snapshot::{Identity, Snapshot},
-    steer::{Chart, Compilation, Compiled, Compiler, Conditions, Numbered, Numbering, Surveys, Topology},
+    steer::{Compilation, Compiled, Compiler, Conditions, Numbered, Numbering, Surveys, Topology, Wheels},
     zone::Zones,
 };
 
@@ -72,6 +72,8 @@ pub struct World {
     pub compiler: Arc<Compiler>,
     /// How the compiler's services divide the address space.
     pub surveys: Surveys,
+    /// What the charts' wheels share.
+    pub(super) wheels: Wheels,
     /// The charts, as far as the conditions are known; of a reload only.
     pub(super) compiled: Option<Compiled>,
     pub(super) databases: DatabaseFiles,
@@ -91,6 +93,8 @@ pub struct World {
 pub(super) struct Previous {
     pub databases: DatabaseFiles,
     pub surveys: Surveys,
+    /// What the wheels of the charts in force share.
+    pub wheels: Wheels,
     /// The charts that are in force or, after the check of a drain, those that will be: services that nothing changes for keep theirs.
     pub compiled: Option<Compiled>,
     /// `None` where they are lost.
@@ -223,27 +227,21 @@ impl World {
     /// The snapshot that a server would start with, and its conditions: nothing probed yet.
     pub fn first_snapshot(&mut self) -> (Snapshot, Conditions) {
         let conditions = Conditions::unknown(&self.topology, unix_now());
-        let charts = self.compiler.compile(&conditions, &mut self.surveys);
-        (self.snapshot(0, charts, &conditions, Arc::default()), conditions)
+        let compiled = self.compiler.compile(&conditions, &mut self.surveys);
+        (self.snapshot(0, &compiled, Arc::default()), conditions)
     }
 
-    /// The snapshot of `charts`, which were compiled under `conditions`.
-    pub(super) fn snapshot(
-        &self,
-        generation: u64,
-        charts: Vec<Arc<Chart>>,
-        conditions: &Conditions,
-        identity: Arc<Identity>,
-    ) -> Snapshot {
+    /// The snapshot of what was compiled.
+    pub(super) fn snapshot(&self, generation: u64, compiled: &Compiled, identity: Arc<Identity>) -> Snapshot {
         Snapshot {
             generation,
             zones: Arc::clone(&self.zones),
-            charts,
-            turn_counters: self.compiler.turn_counters(),
+            charts: compiled.charts(),
+            turn_counters: compiled.turn_counters(),
             identity,
             databases: Arc::clone(self.databases()),
             topology: Arc::clone(&self.topology),
-            standings: conditions.standings.clone().into(),
+            standings: compiled.conditions().standings.clone().into(),
         }
     }
 
@@ -478,13 +476,15 @@ impl Loading {
         let good = LastGood::of(selection.sources, &config.master_files, inventory, &self.previous.good);
         let surveys = std::mem::take(&mut self.previous.surveys);
         let mut surveys = if same_databases { surveys } else { Surveys::default() };
-        let (compiler, compilation) = compile(base.as_ref(), &topology, databases.databases(), &mut surveys);
+        let mut wheels = std::mem::take(&mut self.previous.wheels);
+        let known = databases.databases();
+        let (compiler, compiled, count) = compile(base.as_ref(), &topology, known, &mut surveys, &mut wheels);
         tracing::info!(
             zones = zones.list().len(),
             services = topology.services.len(),
             targets = topology.probes.len(),
             tables_read = config.making.tables_read(),
-            compiled = compilation.as_ref().map(Compilation::count),
+            services_compiled = compiled.as_ref().map(|_| count),
             ms = started.elapsed().as_millis() as u64,
             "configuration compiled"
         );
@@ -499,7 +499,8 @@ impl Loading {
             summaries,
             compiler,
             surveys,
-            compiled: compilation.and_then(|compilation| compilation.compiled()),
+            wheels,
+            compiled,
             databases,
             serials,
             good: Arc::new(good),
@@ -598,15 +599,16 @@ fn compile(
     topology: &Arc<Topology>,
     databases: &Databases,
     surveys: &mut Surveys,
-) -> (Arc<Compiler>, Option<Compilation>) {
+    wheels: &mut Wheels,
+) -> (Arc<Compiler>, Option<Compiled>, usize) {
     let Some(base) = base else {
-        return (Compiler::new(Arc::clone(topology), databases, surveys), None);
+        return (Compiler::new(Arc::clone(topology), databases, surveys), None, 0);
     };
     let compiler = base.compiler().next(Arc::clone(topology), databases, surveys);
     let conditions = base.conditions().carried(base.compiler().topology(), topology, unix_now());
-    let mut compilation = Compilation::after(base, Arc::clone(&compiler), Arc::new(conditions));
-    compilation.run(surveys, &mut || false);
-    (compiler, Some(compilation))
+    let compilation = Compilation::after(base, Arc::clone(&compiler), Arc::new(conditions));
+    let count = compilation.left();
+    (compiler, Some(compilation.finish(surveys, wheels)), count)
 }
 
 /// The databases named, and those found earlier in a directory that they have vanished from: a file that goes away takes

@@ -180,12 +180,12 @@ impl Draft {
         }
         let mut surveys = Surveys::default();
         let compiler = Compiler::new(Arc::clone(&topology), &self.databases, &mut surveys);
-        let charts = compiler.compile(&conditions, &mut surveys);
+        let compiled = compiler.compile(&conditions, &mut surveys);
         let snapshot = Snapshot {
             generation: 7,
             zones: Arc::new(Zones::build(vec![Arc::new(zone())], &services)),
-            charts,
-            turn_counters: compiler.turn_counters(),
+            charts: compiled.charts(),
+            turn_counters: compiled.turn_counters(),
             topology,
             ..Snapshot::default()
         };

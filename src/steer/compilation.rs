@@ -3,7 +3,13 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::{chart::Chart, compiler::Compiler, conditions::Conditions, search::Search, survey::Surveys};
+use super::{
+    chart::Chart,
+    compiler::Compiler,
+    conditions::Conditions,
+    search::{Search, Wheels},
+    survey::Surveys,
+};
 
 /// As many plans are searched before their atlases are made.
 const BATCH: usize = 1024;
@@ -16,12 +22,18 @@ pub struct Compiled {
     compiler: Arc<Compiler>,
     conditions: Arc<Conditions>,
     by_plan: Vec<Arc<Chart>>,
+    turn_counters: usize,
 }
 
 impl Compiled {
     /// Every service's chart, by [`super::ServiceId`].
     pub fn charts(&self) -> Vec<Arc<Chart>> {
         self.compiler.plan_of().iter().map(|&plan| Arc::clone(&self.by_plan[plan as usize])).collect()
+    }
+
+    /// The number of turn counters that the charts use.
+    pub fn turn_counters(&self) -> usize {
+        self.turn_counters
     }
 
     /// What compiled them.
@@ -109,10 +121,10 @@ impl Compilation {
     }
 
     /// Compiles stale plans until none is left, the urgent ones are done, or `is_interrupted`, which is asked after each, says so.
-    pub fn run(&mut self, surveys: &mut Surveys, is_interrupted: &mut dyn FnMut() -> bool) {
+    pub fn run(&mut self, surveys: &mut Surveys, wheels: &mut Wheels, is_interrupted: &mut dyn FnMut() -> bool) {
         let (compiler, conditions) = (Arc::clone(&self.compiler), Arc::clone(&self.conditions));
-        compiler.wheels.lock().prune();
-        let mut search = Search::new(compiler.topology(), &conditions, &compiler.wheels);
+        wheels.prune();
+        let mut search = Search::new(compiler.topology(), &conditions, wheels);
         while !self.stale.is_empty() && !self.run_batch(&mut search, surveys, is_interrupted) {}
     }
 
@@ -151,9 +163,24 @@ impl Compilation {
         self.compiled
     }
 
+    /// Compiles every plan that is left.
+    pub fn finish(mut self, surveys: &mut Surveys, wheels: &mut Wheels) -> Compiled {
+        while self.left() > 0 {
+            self.run(surveys, wheels, &mut || false);
+        }
+        let by_plan = self.by_plan.into_iter().flatten().collect();
+        Compiled {
+            compiler: self.compiler,
+            conditions: self.conditions,
+            by_plan,
+            turn_counters: wheels.turn_counters(),
+        }
+    }
+
     /// The charts as they are: of plans that are still to be compiled, those of before. `None` where one has none yet.
-    pub fn compiled(&self) -> Option<Compiled> {
+    pub fn compiled(&self, wheels: &Wheels) -> Option<Compiled> {
         let by_plan = self.by_plan.iter().cloned().collect::<Option<Vec<_>>>()?;
-        Some(Compiled { compiler: Arc::clone(&self.compiler), conditions: Arc::clone(&self.conditions), by_plan })
+        let (compiler, conditions) = (Arc::clone(&self.compiler), Arc::clone(&self.conditions));
+        Some(Compiled { compiler, conditions, by_plan, turn_counters: wheels.turn_counters() })
     }
 }

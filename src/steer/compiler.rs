@@ -11,14 +11,14 @@ use ipnet::IpNet;
 
 use super::{
     chart::{Chart, Family, Plight},
-    compilation::Compilation,
+    compilation::{Compilation, Compiled},
     conditions::Conditions,
     dependencies::{Dependencies, Inputs},
     plan::{Plan, PlanKey},
     policy::Tier,
     pool::{Member, Policy},
     recovery::{ClientGroup, Supply},
-    search::{Search, View, WheelStore},
+    search::{Search, View, Wheels},
     survey::{Survey, Surveys},
     topology::{PoolId, ProbeId, ServiceId, Topology},
 };
@@ -35,7 +35,6 @@ pub struct Compiler {
     dependencies: Dependencies,
     /// The compiler that it was made from, and the pools that its topology changes.
     origin: Option<Origin>,
-    pub(super) wheels: WheelStore,
 }
 
 /// What a compiler was made from.
@@ -49,7 +48,7 @@ struct Origin {
 impl Compiler {
     /// Plans every service of a topology.
     pub fn new(topology: Arc<Topology>, databases: &Databases, surveys: &mut Surveys) -> Arc<Self> {
-        Arc::new(Self::build(topology, WheelStore::default(), |_, _| None, databases, surveys))
+        Arc::new(Self::build(topology, |_, _| None, databases, surveys))
     }
 
     /// Plans the services of the next topology. Its pools and endpoints are numbered after those of the previous one
@@ -57,7 +56,6 @@ impl Compiler {
     pub fn next(self: &Arc<Self>, topology: Arc<Topology>, databases: &Databases, surveys: &mut Surveys) -> Arc<Self> {
         let (old, conditions) = (&self.topology, Conditions::default());
         let mut changed: Option<(Vec<PoolId>, Vec<bool>)> = None;
-        let wheels = self.wheels.clone();
         let kept = |key: &PlanKey, dependencies: &Dependencies| {
             let (_, is_changed) = changed.get_or_insert_with(|| {
                 let inputs = |topology| Inputs { topology, conditions: &conditions };
@@ -69,7 +67,7 @@ impl Compiler {
             let is_same = key.roots().iter().all(|root| !is_changed[root.index()]) && plan.holds_in(&topology, old);
             is_same.then(|| Arc::clone(plan))
         };
-        let mut next = Self::build(Arc::clone(&topology), wheels, kept, databases, surveys);
+        let mut next = Self::build(Arc::clone(&topology), kept, databases, surveys);
         next.origin = changed.map(|(changed, _)| Origin { compiler: Arc::downgrade(self), changed });
         Arc::new(next)
     }
@@ -103,7 +101,6 @@ impl Compiler {
 
     fn build(
         topology: Arc<Topology>,
-        wheels: WheelStore,
         mut kept: impl FnMut(&PlanKey, &Dependencies) -> Option<Arc<Plan>>,
         databases: &Databases,
         surveys: &mut Surveys,
@@ -118,7 +115,7 @@ impl Compiler {
             kept(&key, &dependencies).unwrap_or_else(|| Arc::new(Plan::new(&topology, key, databases, surveys)))
         };
         let plans = keys.into_iter().map(&mut plan).collect();
-        Self { plans, plan_of, known, dependencies, origin: None, wheels, topology }
+        Self { plans, plan_of, known, dependencies, origin: None, topology }
     }
 
     /// The topology that this compiler is for.
@@ -126,28 +123,17 @@ impl Compiler {
         &self.topology
     }
 
-    /// Tables of slots kept, those that no chart uses at present among them.
-    #[cfg(test)]
-    pub(super) fn slot_tables(&self) -> usize {
-        self.wheels.lock().slot_tables.len()
-    }
-
-    /// The number of turn counters that the charts made so far use.
-    pub fn turn_counters(&self) -> usize {
-        self.wheels.lock().turns.count()
-    }
-
-    /// Every service's chart, by [`ServiceId`].
-    pub fn compile(self: &Arc<Self>, conditions: &Conditions, surveys: &mut Surveys) -> Vec<Arc<Chart>> {
-        let mut compilation = Compilation::new(Arc::clone(self), Arc::new(conditions.clone()));
-        compilation.run(surveys, &mut || false);
-        compilation.compiled().map_or_else(Vec::new, |compiled| compiled.charts())
+    /// Every service's chart from nothing.
+    pub fn compile(self: &Arc<Self>, conditions: &Conditions, surveys: &mut Surveys) -> Compiled {
+        let wheels = &mut Wheels::default();
+        let compilation = Compilation::new(Arc::clone(self), Arc::new(conditions.clone()));
+        compilation.finish(surveys, wheels)
     }
 
     /// Of each of these pools, whether each member is usable for any client under these conditions, whatever ramps and
     /// feedback say. A member that was never judged is so only where none is known to be healthy.
     pub fn usable_members(&self, conditions: &Conditions, pools: &[PoolId]) -> Vec<Vec<bool>> {
-        let mut search = self.search(conditions);
+        let mut search = Search::asking(&self.topology, conditions);
         let mut tier = |member: &Member| -> Option<Tier> {
             let found = [Family::V4, Family::V6].map(|family| search.member(member, View::blind(family)));
             found.iter().filter(|finding| finding.choice.is_some()).map(|finding| finding.tier).min()
@@ -162,7 +148,7 @@ impl Compiler {
 
     /// How each of these groups of clients is served under these conditions, whatever ramps and feedback say.
     pub(super) fn supplies(&self, conditions: &Conditions, groups: &[ClientGroup]) -> Vec<Supply> {
-        let mut search = self.search(conditions);
+        let mut search = Search::asking(&self.topology, conditions);
         let supply = |group: &ClientGroup| Supply {
             share_back: search.share_back(group),
             is_served: search.is_served(group),
@@ -174,7 +160,7 @@ impl Compiler {
     /// The groups of clients that a service answers as if all members were up, because none that they are offered is usable.
     pub(super) fn groups_down(&self, conditions: &Conditions, service: ServiceId, chart: &Chart) -> Vec<ClientGroup> {
         let Some(plan) = self.plan(service) else { return Vec::new() };
-        let search = self.search(conditions);
+        let search = Search::asking(&self.topology, conditions);
         let mut groups = BTreeSet::new();
         for family in [Family::V4, Family::V6] {
             for at in chart.distress(family).iter().filter(|at| at.plight >= Plight::AllDown) {
@@ -220,10 +206,6 @@ impl Compiler {
 
     fn plan(&self, service: ServiceId) -> Option<&Plan> {
         self.plans.get(*self.plan_of.get(service.index())? as usize).map(|plan| &**plan)
-    }
-
-    fn search<'a>(&'a self, conditions: &'a Conditions) -> Search<'a> {
-        Search::new(&self.topology, conditions, &self.wheels)
     }
 }
 

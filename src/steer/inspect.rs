@@ -21,7 +21,7 @@ use super::{
     policy::{Finding, Reached},
     pool::{Member, MemberKind, Policy, Pool, Rule, Spread},
     preference::{Preferences, RuleKeys, Sight, Span, Specificity, biased_km, points},
-    search::{Quorum, Search, View, WheelStore, state_of},
+    search::{Quorum, Search, View, Wheels, state_of},
     survey::Surveys,
     topology::{DatacenterId, EndpointId, PoolId, ServiceId, Topology},
     wheel::Choice,
@@ -247,9 +247,14 @@ pub fn inspect(
     let within = within(&preferences, client.address);
     let sights = preferences.sights(client.location, &within);
     let spans = spans_at(preferences, databases, client.address);
-    let stores = WheelStore::default();
-    let mut inspector =
-        Inspector { topology, conditions, client, within: &within, search: Search::new(topology, conditions, &stores) };
+    let mut wheels = Wheels::default();
+    let mut inspector = Inspector {
+        topology,
+        conditions,
+        client,
+        within: &within,
+        search: Search::new(topology, conditions, &mut wheels),
+    };
     let published = key.published(topology);
     let mut attempts = Vec::new();
     let own_view = View { pools: &geographic, sights: &sights, ..View::blind(family) };

@@ -68,6 +68,7 @@ pub use pool::{
 pub use presence::{Cause, Others, Presence, Sighting, answered, answered_in, others};
 pub use recovery::{ClientGroup, Recovery, SavedRecovery};
 pub use resolved::Resolved;
+pub use search::Wheels;
 pub use service::{OnAllDown, Service};
 pub use survey::Surveys;
 pub use topology::{

@@ -2,12 +2,7 @@
 
 mod recovery;
 
-use std::{
-    collections::HashMap,
-    hash::Hasher,
-    net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, hash::Hasher, net::IpAddr, sync::Arc};
 
 use siphasher::sip::SipHasher13;
 
@@ -21,7 +16,7 @@ use super::{
     pool::{Answers, Member, MemberKind, MinUp, Policy, Pool, Spread},
     preference::{Sight, Span},
     resolved::UNKNOWN,
-    slots::{Filling, Picks, Recipe, SlotTables, Stake, steady_slots},
+    slots::{Filling, Picks, Recipe, SlotTables, Slots, Stake, steady_slots},
     topology::{AliasId, DatacenterId, EndpointId, PoolId, ProbeId, Topology},
     wheel::{Choice, Wheel},
 };
@@ -33,7 +28,7 @@ pub(super) use recovery::{Ability, Seen};
 const SPARE_TURNS: usize = 64;
 
 /// Turn counters by what is taken in turn: a wheel made anew counts on where the last one was, after a load as well.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct TurnCounters {
     known: HashMap<TurnKey, Arc<u32>>,
     /// Numbers given up, to be given again.
@@ -42,7 +37,7 @@ pub(super) struct TurnCounters {
 }
 
 /// The pool and its members in turn, by hashes of their names, and the family.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct TurnKey {
     pool: u64,
     family: Family,
@@ -53,25 +48,19 @@ struct TurnKey {
 /// what it came to.
 type WheelKey = (PoolId, Spread, Vec<(u16, u16, Part, usize)>);
 
-/// What wheels share, over compilations, loads and threads.
+/// What wheels share, over compilations and loads: all of it is known by content, nothing by its place in the topology.
 #[derive(Debug, Clone, Default)]
-pub(super) struct WheelStore(Arc<Mutex<Stores>>);
+pub struct Wheels {
+    pub(super) slot_tables: SlotTables,
+    pub(super) turns: TurnCounters,
+}
 
-impl WheelStore {
-    pub(super) fn lock(&self) -> MutexGuard<'_, Stores> {
-        // A panic while a table was added leaves no half of one behind.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl Wheels {
+    /// The number of turn counters in use.
+    pub fn turn_counters(&self) -> usize {
+        self.turns.count()
     }
-}
 
-/// What outlives one compilation, and a load as well: all of it is known by content, nothing by its place in the topology.
-#[derive(Debug, Default)]
-pub(super) struct Stores {
-    pub slot_tables: SlotTables,
-    pub turns: TurnCounters,
-}
-
-impl Stores {
     /// Forgets what no wheel uses any more, but for a few: endless flapping among many members must not fill the memory.
     pub(super) fn prune(&mut self) {
         self.slot_tables.prune();
@@ -139,7 +128,8 @@ impl View<'_> {
 pub(super) struct Search<'a> {
     topology: &'a Topology,
     conditions: &'a Conditions,
-    stores: &'a WheelStore,
+    /// Where wheels get their slots; `None` where it is only asked what is usable.
+    wheel_parts: Option<&'a mut Wheels>,
     /// By endpoint, family and plight, and whether it counts without an address of the family.
     endpoints: HashMap<(EndpointId, Family, Plight, bool), Finding>,
     /// By pool, family and plight, and whether members count without an address of the family, and whether all is by client: pools that geography has
@@ -174,8 +164,14 @@ pub(super) struct Election {
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(topology: &'a Topology, conditions: &'a Conditions, stores: &'a WheelStore) -> Self {
-        Self { topology, conditions, stores, endpoints: HashMap::new(), pools: HashMap::new(), wheels: HashMap::new() }
+    pub(super) fn new(topology: &'a Topology, conditions: &'a Conditions, wheels: &'a mut Wheels) -> Self {
+        Self { wheel_parts: Some(wheels), ..Self::asking(topology, conditions) }
+    }
+
+    /// A search that only asks what is usable: nothing can be drawn from its wheels.
+    pub(super) fn asking(topology: &'a Topology, conditions: &'a Conditions) -> Self {
+        let (endpoints, pools, wheels) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Self { topology, conditions, wheel_parts: None, endpoints, pools, wheels }
     }
 
     /// What a service comes to that turns to this pool, and the view that it was found in. A CNAME stands for every type
@@ -465,17 +461,19 @@ impl<'a> Search<'a> {
     ) -> Wheel {
         let pool = &self.topology.pools[id.index()];
         let stakes = self.stakes(id, spread, selection, parts);
-        let mut stores = self.stores.lock();
         let salt = stable_hash(pool.name.as_bytes());
+        let Some(parts) = self.wheel_parts.as_deref_mut() else {
+            return Wheel { spread, slots: Arc::new(Slots::undrawn()), choices, salt, turn: None, is_ranked: false };
+        };
         let turn = (spread == Spread::Turn).then(|| {
             let members = stakes.iter().flatten().map(|stake| stake.id).collect();
-            stores.turns.of(TurnKey { pool: salt, family, members })
+            parts.turns.of(TurnKey { pool: salt, family, members })
         });
         let filling = match spread {
             Spread::Client => Filling::Steady { slots: steady_slots(pool.members.len()) },
             Spread::Query | Spread::Turn => Filling::Exact,
         };
-        let slots = stores.slot_tables.of(Recipe::new(stakes, picks(pool), filling));
+        let slots = parts.slot_tables.of(Recipe::new(stakes, picks(pool), filling));
         let is_ranked = selection.is_ranked && slots.picks() > 1;
         Wheel { spread, slots, choices, salt, turn, is_ranked }
     }

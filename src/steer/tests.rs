@@ -103,8 +103,8 @@ impl Draft {
         let compiler = Compiler::new(Arc::clone(&topology), databases, &mut surveys);
         let conditions = Conditions::unknown(&topology, 0);
         let compiled = compiled(&compiler, &conditions, &mut surveys);
-        let mut bench =
-            Bench { topology, compiler, surveys, conditions, compiled, chart: Arc::default(), draws: Draws::new(7) };
+        let (wheels, chart, draws) = (Wheels::default(), Arc::default(), Draws::new(7));
+        let mut bench = Bench { topology, compiler, surveys, wheels, conditions, compiled, chart, draws };
         bench.compile();
         bench
     }
@@ -112,9 +112,7 @@ impl Draft {
 
 /// Every chart from nothing.
 fn compiled(compiler: &Arc<Compiler>, conditions: &Conditions, surveys: &mut Surveys) -> Compiled {
-    let mut compilation = Compilation::new(Arc::clone(compiler), Arc::new(conditions.clone()));
-    compilation.run(surveys, &mut || false);
-    compilation.compiled().unwrap()
+    compiler.compile(conditions, surveys)
 }
 
 /// A service under changing conditions.
@@ -122,6 +120,7 @@ struct Bench {
     topology: Arc<Topology>,
     compiler: Arc<Compiler>,
     surveys: Surveys,
+    wheels: Wheels,
     conditions: Conditions,
     compiled: Compiled,
     chart: Arc<Chart>,
@@ -138,15 +137,14 @@ impl Bench {
     /// Compiles what the conditions changed.
     fn follow(&mut self) {
         let (compiler, conditions) = (Arc::clone(&self.compiler), Arc::new(self.conditions.clone()));
-        let mut compilation = Compilation::after(&self.compiled, compiler, conditions);
-        compilation.run(&mut self.surveys, &mut || false);
-        self.compiled = compilation.compiled().unwrap();
+        let compilation = Compilation::after(&self.compiled, compiler, conditions);
+        self.compiled = compilation.finish(&mut self.surveys, &mut self.wheels);
         self.take_chart();
     }
 
     fn take_chart(&mut self) {
         self.chart = self.compiled.charts().remove(0);
-        self.draws.reserve_turns(self.compiler.turn_counters());
+        self.draws.reserve_turns(self.compiled.turn_counters());
     }
 
     fn probe(&self, address: &str) -> ProbeId {
@@ -231,11 +229,11 @@ fn endless_flapping_keeps_no_more_tables_and_turns_than_a_few() {
         let is_down = (round ^ round >> 1) >> turned & 1 == 1;
         let verdict = if is_down { Verdict::Down } else { Verdict::Up };
         bench.stand(&members[turned], Standing { verdict, flips_in_secs: None, ..Standing::default() });
-        bench.draws.reserve_turns(bench.compiler.turn_counters());
+        bench.draws.reserve_turns(bench.wheels.turn_counters());
         bench.ask();
     }
-    assert!(bench.compiler.slot_tables() < 80, "{}", bench.compiler.slot_tables());
-    assert!(bench.compiler.turn_counters() < 80, "{}", bench.compiler.turn_counters());
+    assert!(bench.wheels.slot_tables.len() < 80, "{}", bench.wheels.slot_tables.len());
+    assert!(bench.wheels.turn_counters() < 80, "{}", bench.wheels.turn_counters());
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::{
         status::{HeldStatus, RampStatus},
         watch::IMPATIENCE,
     },
-    steer::datacenter_states,
+    steer::{Wheels, datacenter_states},
     transport,
 };
 
@@ -52,6 +52,7 @@ impl Controller {
         let previous = Previous {
             databases: self.world.databases.clone(),
             surveys: self.world.surveys.clone(),
+            wheels: Wheels::default(),
             compiled: self.rehearsed.take().or_else(|| self.compiled.clone()),
             serials: Some(Earlier { serials: self.world.serials.clone(), completeness: Completeness::Whole }),
             good: Arc::clone(&self.world.good),
@@ -61,9 +62,13 @@ impl Controller {
         };
         let beat = self.metronome.beat();
         let (reply, loading) = oneshot::channel();
+        let wheels = self.worker.copy_wheels();
         let load = move || {
             // Threads that answer queries go first.
             let _ = rustix::process::setpriority_process(None, LOADING_NICENESS);
+            // The worker has ended where a panic ended it.
+            let wheels = wheels.blocking_recv().unwrap_or_default();
+            let previous = Previous { wheels, ..previous };
             // The receiver is gone when the server stops.
             let _ = reply.send(load::load(&locations, previous, impulse, Colours::Plain));
             drop(beat);

@@ -13,7 +13,7 @@ use crate::{
         state::unix_now,
     },
     snapshot::Snapshot,
-    steer::{Chart, Compiled, Conditions, Family, PoolId, ProbeId, ServiceId, combine},
+    steer::{Chart, Compiled, Family, PoolId, ProbeId, ServiceId, combine},
 };
 
 /// The log names this many services of each kind of change.
@@ -43,6 +43,7 @@ impl Controller {
             compiler: Arc::clone(&self.world.compiler),
             conditions: Arc::new(self.conditions.clone()),
             surveys: std::mem::replace(&mut self.world.surveys, for_loads),
+            wheels: std::mem::take(&mut self.world.wheels),
         };
         // Without an answer the worker has ended, and so will this task.
         if let Ok(compiled) = self.worker.adopt(adoption).await {
@@ -103,7 +104,7 @@ impl Controller {
         if product.is_complete {
             self.send_out(compiled.clone());
         } else {
-            let before = self.put_in_force(compiled.charts(), compiled.conditions());
+            let before = self.put_in_force(compiled);
             match self.unmixed {
                 Some(_) => self.retired.push(before),
                 None => self.unmixed = Some(before),
@@ -153,7 +154,7 @@ impl Controller {
     /// Publishes charts that were all compiled under their conditions.
     pub(super) fn send_out(&mut self, compiled: Compiled) {
         self.in_force = Arc::clone(compiled.conditions());
-        let last = self.put_in_force(compiled.charts(), &Arc::clone(&self.in_force));
+        let last = self.put_in_force(&compiled);
         let before = match self.unmixed.take() {
             Some(before) => {
                 self.retired.push(last);
@@ -196,16 +197,18 @@ impl Controller {
 
     /// Publishes the charts in force with the server's new identity.
     pub(super) fn send_out_again(&mut self) {
-        let (charts, conditions) = (self.snapshot().charts.clone(), Arc::clone(&self.in_force));
-        let before = self.put_in_force(charts, &conditions);
+        let now = self.snapshot();
+        let (generation, identity) = (now.generation + 1, Arc::clone(&self.identity));
+        let before = self.published.swap(Arc::new(Snapshot { generation, identity, ..Snapshot::clone(&now) }));
+        drop(now);
         self.retired.push(before);
         self.drop_retired();
     }
 
     /// Makes these charts what is answered from; the snapshot before.
-    fn put_in_force(&mut self, charts: Vec<Arc<Chart>>, conditions: &Conditions) -> Arc<Snapshot> {
+    fn put_in_force(&self, compiled: &Compiled) -> Arc<Snapshot> {
         let generation = self.published.load().generation + 1;
-        let snapshot = self.world.snapshot(generation, charts, conditions, Arc::clone(&self.identity));
+        let snapshot = self.world.snapshot(generation, compiled, Arc::clone(&self.identity));
         self.counters.prepare(&snapshot.topology);
         self.published.swap(Arc::new(snapshot))
     }

@@ -111,11 +111,11 @@ fn snapshot(world: &mut World, down: &[bool]) -> Snapshot {
         let verdict = if *is_down { Verdict::Down } else { Verdict::Up };
         *standing = Standing { verdict, flips_in_secs: None, ..Standing::default() };
     }
-    let charts = world.compiler.compile(&conditions, &mut world.surveys);
+    let compiled = world.compiler.compile(&conditions, &mut world.surveys);
     Snapshot {
         zones: Arc::clone(&world.zones),
-        charts,
-        turn_counters: world.compiler.turn_counters(),
+        charts: compiled.charts(),
+        turn_counters: compiled.turn_counters(),
         topology: Arc::clone(&world.topology),
         ..Snapshot::default()
     }

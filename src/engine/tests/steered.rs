@@ -79,7 +79,7 @@ fn snapshot(services: &[(&str, &[&str])]) -> Snapshot {
     let topology = Arc::new(Topology::new(Vec::new(), Vec::new(), endpoints, pools, list));
     let mut surveys = Surveys::default();
     let compiler = Compiler::new(Arc::clone(&topology), &Databases::default(), &mut surveys);
-    let charts = compiler.compile(&Conditions::unknown(&topology, 0), &mut surveys);
+    let charts = compiler.compile(&Conditions::unknown(&topology, 0), &mut surveys).charts();
     let zones = Zones::build(vec![Arc::new(zone("gslb.test.", ZONE))], &names);
     Snapshot { zones: Arc::new(zones), charts, ..Snapshot::default() }
 }

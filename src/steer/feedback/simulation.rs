@@ -134,7 +134,7 @@ impl World {
 
     /// The first one's share of answers as the compiled service has it.
     fn share(&mut self) -> f64 {
-        let charts = self.compiler.compile(&self.conditions, &mut self.surveys);
+        let charts = self.compiler.compile(&self.conditions, &mut self.surveys).charts();
         let shares = charts[0].shares(Family::V4, crate::geo::Area(0));
         shares.iter().filter(|(_, answer)| answer.rdata.texts() == ["192.0.2.0"]).map(|(share, _)| share).sum()
     }

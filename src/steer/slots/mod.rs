@@ -315,6 +315,11 @@ pub(super) struct Link {
 }
 
 impl Slots {
+    /// Slots that nothing is drawn from.
+    pub(super) fn undrawn() -> Self {
+        Self::Lookup(Lookup::of(Box::new([0]), 1))
+    }
+
     /// How many members an answer has.
     pub(super) fn picks(&self) -> usize {
         match self {

@@ -19,7 +19,7 @@ const BLOCK: usize = 64;
 pub(super) type Curve = Arc<[f64]>;
 
 /// Curves by the number of slots.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Curves(HashMap<usize, Curve>);
 
 impl Curves {

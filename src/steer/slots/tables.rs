@@ -8,7 +8,7 @@ use super::{Recipe, Slots, rendezvous::Curves};
 const SPARE: usize = 64;
 
 /// Every table in use, and a few that were.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::steer) struct SlotTables {
     known: HashMap<Recipe, Arc<Slots>>,
     curves: Curves,

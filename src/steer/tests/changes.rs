@@ -11,12 +11,15 @@ enum Item {
     Pool(usize),
 }
 
+/// Policy, spread, answers, and members with their weights.
+type ModelPool = (u8, u8, u32, Vec<(Item, u16)>);
+
 /// A configuration and its conditions, by name.
 #[derive(Debug, Clone)]
 struct Model {
     states: Vec<State>,
-    /// By number: policy, spread, answers, members with their weights. Members that are pools have a higher number.
-    pools: BTreeMap<usize, (u8, u8, u32, Vec<(Item, u16)>)>,
+    /// By number. Members that are pools have a higher number.
+    pools: BTreeMap<usize, ModelPool>,
     /// By number: the pool, the TTL, and the pool that answers when all is down.
     services: BTreeMap<usize, (usize, u32, Option<usize>)>,
     down: Vec<u8>,
@@ -104,6 +107,7 @@ impl Model {
 /// What serves: charts of the latest model.
 struct Serving {
     surveys: Surveys,
+    wheels: Wheels,
     compiled: Compiled,
 }
 
@@ -113,7 +117,7 @@ impl Serving {
         let mut surveys = Surveys::default();
         let compiler = Compiler::new(Arc::clone(&topology), &Databases::default(), &mut surveys);
         let compiled = compiled(&compiler, &model.conditions(&topology), &mut surveys);
-        Self { surveys, compiled }
+        Self { surveys, wheels: Wheels::default(), compiled }
     }
 
     /// Loads another model, as a reload does; how many plans were compiled for it.
@@ -124,8 +128,8 @@ impl Serving {
         let compiler = old.next(Arc::clone(&topology), &Databases::default(), &mut self.surveys);
         let conditions = Arc::new(model.conditions(&topology));
         let mut compilation = Compilation::after(&self.compiled, compiler, conditions);
-        compilation.run(&mut self.surveys, &mut || false);
-        self.compiled = compilation.compiled().unwrap();
+        compilation.run(&mut self.surveys, &mut self.wheels, &mut || false);
+        self.compiled = compilation.compiled(&self.wheels).unwrap();
         compilation.count()
     }
 
@@ -134,8 +138,8 @@ impl Serving {
         let compiler = Arc::clone(self.compiled.compiler());
         let conditions = Arc::new(model.conditions(compiler.topology()));
         let mut compilation = Compilation::after(&self.compiled, compiler, conditions);
-        compilation.run(&mut self.surveys, &mut || false);
-        self.compiled = compilation.compiled().unwrap();
+        compilation.run(&mut self.surveys, &mut self.wheels, &mut || false);
+        self.compiled = compilation.compiled(&self.wheels).unwrap();
         compilation.count()
     }
 
@@ -145,7 +149,7 @@ impl Serving {
     }
 
     /// The same from nothing, with the same numbers.
-    fn from_nothing(&self) -> Vec<String> {
+    fn compiled_afresh(&self) -> Vec<String> {
         let mut surveys = Surveys::default();
         let topology = Arc::clone(self.compiled.compiler().topology());
         let compiler = Compiler::new(topology, &Databases::default(), &mut surveys);
@@ -161,7 +165,7 @@ fn a_change_compiles_the_services_that_it_touches_and_no_other() {
         let mut serving = Serving::new(&model);
         change(&mut model);
         let count = serving.load(&model);
-        assert_eq!(serving.described(), serving.from_nothing());
+        assert_eq!(serving.described(), serving.compiled_afresh());
         count
     };
     for (change, wanted, why) in [
@@ -198,7 +202,7 @@ fn a_status_compiles_the_services_that_reach_the_target() {
     for (down, wanted) in [(vec![], 0), (vec![1], 2), (vec![1, 3], 2), (vec![3], 2), (vec![200], 2), (vec![], 0)] {
         model.down = down;
         assert_eq!(serving.follow(&model), wanted, "{:?}", model.down);
-        assert_eq!(serving.described(), serving.from_nothing());
+        assert_eq!(serving.described(), serving.compiled_afresh());
     }
 }
 
@@ -215,15 +219,15 @@ fn what_a_newer_change_touches_is_compiled_before_the_rest() {
     model.down = vec![3];
     let newer = Arc::new(Conditions { datacenters: model.states.clone(), ..model.conditions(compiler.topology()) });
     compilation.follow(newer);
-    compilation.run(&mut serving.surveys, &mut || false);
-    let charts = compilation.compiled().unwrap().charts();
+    compilation.run(&mut serving.surveys, &mut serving.wheels, &mut || false);
+    let charts = compilation.compiled(&serving.wheels).unwrap().charts();
     let is_new = |at: usize| !Arc::ptr_eq(&charts[at], &before[at]);
     assert_eq!([is_new(0), is_new(1), is_new(2)], [true, false, true], "services 0 and 2 reach the target");
     assert_eq!(compilation.left(), 1);
-    compilation.run(&mut serving.surveys, &mut || false);
-    serving.compiled = compilation.compiled().unwrap();
+    compilation.run(&mut serving.surveys, &mut serving.wheels, &mut || false);
+    serving.compiled = compilation.compiled(&serving.wheels).unwrap();
     assert_eq!((compilation.left(), compilation.count()), (0, 3));
-    assert_eq!(serving.described(), serving.from_nothing());
+    assert_eq!(serving.described(), serving.compiled_afresh());
 }
 
 /// One change of a model, by numbers that are taken as far as the model goes.
@@ -286,7 +290,7 @@ proptest! {
             } else {
                 serving.load(&model);
             }
-            prop_assert_eq!(serving.described(), serving.from_nothing());
+            prop_assert_eq!(serving.described(), serving.compiled_afresh());
         }
     }
 }
