@@ -340,11 +340,16 @@ impl Controller {
     }
 
     /// Publishes what the first round of probes came to.
-    fn end_first_round(&mut self, inbox: &mut Inbox) {
+    async fn end_first_round(&mut self, inbox: &mut Inbox) {
         while let Ok(report) = inbox.reports.try_recv() {
             self.record(&report);
         }
-        self.publish();
+        // Queries are answered from now on: not by charts of targets that were never judged.
+        let mut is_in_force = !self.publish();
+        while !is_in_force && let Some(product) = self.worker.product().await {
+            self.take_product(&product);
+            is_in_force = product.is_complete;
+        }
         let (judged, endpoints) = (self.ledger.judged(), self.ledger.len());
         tracing::info!(judged, endpoints, "first round of health checks done");
         if let Some(done) = self.first_round.take() {
@@ -393,7 +398,7 @@ impl Controller {
                 is_changed = self.credentials.looked() => if is_changed { self.reread_credentials().await },
                 loaded = joined(&mut self.loading) => self.take_up(loaded, &mut inbox).await,
                 rehearsed = self.rehearsals.done() => self.end_rehearsal(rehearsed),
-                () = &mut first_round, if self.first_round.is_some() => self.end_first_round(&mut inbox),
+                () = &mut first_round, if self.first_round.is_some() => self.end_first_round(&mut inbox).await,
                 () = sleep_until(wake.unwrap_or_else(TokioInstant::now)), if wake.is_some() => {}
             }
             self.keep_time(&inbox.canary).await;

@@ -69,8 +69,9 @@ impl Controller {
         self.worker.follow(Arc::new(self.conditions.clone()));
     }
 
-    /// Takes up what touched probes, aliases, load reports and recoveries come to.
-    pub(super) fn publish(&mut self) {
+    /// Makes the conditions what touched probes, aliases, load reports and recoveries come to. Whether that has the worker
+    /// compile anything.
+    pub(super) fn publish(&mut self) -> bool {
         let now = self.epoch.elapsed();
         // A combined probe follows its parts below; the ledger knows nothing of it.
         let combinations = &self.world.topology.combinations;
@@ -92,6 +93,7 @@ impl Controller {
         if is_changed {
             self.compile();
         }
+        is_changed
     }
 
     /// Publishes what the worker compiled.
