@@ -58,7 +58,7 @@ const ZONE: &str = "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nh
                     [monitor.m]\ntcp = { port = 80 }\n[load.lb]\nnginx = { url = \"http://{address}/stub_status\" }\n\
                     limit = 1000\n";
 
-/// What the services of these tables are steered by.
+/// The topology of a configuration with these tables.
 fn topology(tables: &str) -> Arc<Topology> {
     let directory = tempfile::tempdir().expect("a temporary directory");
     fs::write(directory.path().join("x.toml"), format!("{ZONE}{tables}")).expect("a file");
@@ -67,7 +67,7 @@ fn topology(tables: &str) -> Arc<Topology> {
     config.topology
 }
 
-/// A service over a pool with these keys and members of its own, a thousand times.
+/// A thousand services, each over a pool with these keys and members of its own.
 fn services(keys: &str, members: impl Fn(usize) -> Vec<String>) -> String {
     let mut tables = String::new();
     for pool in 0..POOLS {
@@ -125,7 +125,7 @@ impl World {
         }
     }
 
-    /// Turns over the verdict of the next endpoint.
+    /// Switches the verdict of the next endpoint between up and down.
     fn flap(&mut self, round: usize) {
         let probe = ProbeId((round % self.topology.probes.len()) as u32);
         let standing = &mut self.conditions.standings[probe.index()];
@@ -175,7 +175,7 @@ fn flap(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A service over a `load` pool of three endpoints, a thousand times.
+/// A thousand services, each over a `load` pool of three endpoints.
 fn load_pools(spread: &str) -> Arc<Topology> {
     let members = |pool| (0..3).map(|site| member(site, pool, ", load = \"lb\"")).collect();
     topology(&services(&format!("policy = \"load\"\nspread = \"{spread}\""), members))

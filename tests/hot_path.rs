@@ -141,7 +141,7 @@ _sip._tcp SRV 0 0 5060 mail
 big     TXT   "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
 "#;
 
-/// Services over so many members that their answers are drawn member by member, by every spread; and all of them.
+/// Services over so many members that answers are drawn member by member, by every spread; and services that answer all members.
 fn large() -> String {
     let members: Vec<String> = (1..=60).map(|host| format!("{{ addresses = [\"10.0.0.{host}\"] }}")).collect();
     let members = members.join(", ");

@@ -9,12 +9,12 @@ use std::{
 /// The longest that a reply may take.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Gets a document.
+/// Gets the document at a path.
 pub(crate) fn get(admin: SocketAddr, path: &str) -> io::Result<String> {
     request(admin, &format!("GET {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n"))
 }
 
-/// Asks for a change that needs no more than its path.
+/// Posts an empty JSON object to a path.
 pub(crate) fn post(admin: SocketAddr, path: &str) -> io::Result<String> {
     let head = format!("POST {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n");
     request(admin, &format!("{head}Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}"))

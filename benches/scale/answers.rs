@@ -1,6 +1,6 @@
 //! Several of many endpoints in one answer: 3 of 500, 5 of 1,000, and all of 400, 2,000 and 4,000, which nearly fill a message.
-//! How long the start and a status change take, what that costs in memory, and what part of a core 500 endpoints take that
-//! change their status all the time.
+//! Measures how long the start and a status change take, the memory of both, and the share of a core while 500 endpoints change
+//! their status all the time.
 
 use std::{
     fs, io,
@@ -24,10 +24,10 @@ const NAME: &str = "all.x.example";
 const DEAD: usize = 7;
 /// How long the CPU of flapping endpoints is counted.
 const FLAPPING: Duration = Duration::from_secs(10);
-/// Answers over UDP without the dead endpoint until it counts as gone, as multiples of the answers in which it is expected once.
-const PATIENCE: usize = 12;
+/// The dead endpoint counts as gone after this many times the answers in which it is expected once, all of them without it.
+const CLEAN_ANSWERS: usize = 12;
 
-/// How many of how many endpoints are in an answer.
+/// The number of endpoints, and how many of them one answer has.
 #[derive(Debug, Clone, Copy)]
 struct Draw {
     /// `None` for all.
@@ -146,7 +146,7 @@ impl Asking {
     fn until_gone(&mut self) -> io::Result<Instant> {
         let expected = self.draw.endpoints / self.draw.answers.unwrap_or(self.draw.endpoints);
         let (mut last, mut clean) = (Instant::now(), 0);
-        while clean < expected * PATIENCE {
+        while clean < expected * CLEAN_ANSWERS {
             clean += 1;
             if self.ask()?.names(&[address(DEAD)]) {
                 (last, clean) = (Instant::now(), 0);
@@ -170,7 +170,7 @@ fn write(directory: &Path, dns: SocketAddr, draw: Draw, port: u16) -> io::Result
     fs::write(directory.join("zones/services.toml"), text)
 }
 
-/// A file with one service over so many endpoints, probed as these keys say. Each has a weight of its own.
+/// A file with one service over so many endpoints, whose weights are 1 to 5. `times` are keys of the monitor.
 pub(crate) fn pool(name: &str, answers: &str, endpoints: usize, times: &str, port: u16) -> String {
     let members: String = (0..endpoints)
         .map(|at| format!("  {{ addresses = [\"{}\"], weight = {} }},\n", address(at), at % 5 + 1))

@@ -1,6 +1,6 @@
 //! Reloads every 0.8 s for 20 s: a service answers five of 200 probed endpoints, and each edit gives one of them another weight.
-//! Which of the probes due were made, how long `/healthz` takes to reply, and the latency of queries. The server is kept to
-//! core 0, targets and load to core 1.
+//! Measures how many of the probes due were made, how long `/healthz` takes to reply, and the latency of queries. The server is
+//! pinned to core 0, targets and load to core 1.
 
 use std::{
     fs, io,
@@ -38,7 +38,7 @@ pub(crate) fn run() -> io::Result<()> {
     tabulate("portolan", "endpoints, reloads every 0.8 s", &ENDPOINTS, measure)
 }
 
-/// Where a server answers.
+/// The addresses of a server.
 #[derive(Clone, Copy)]
 struct Addresses {
     dns: SocketAddr,
@@ -61,7 +61,7 @@ fn measure(endpoints: usize) -> Measured {
     Ok(Some(churned(directory, at, &targets, &texts)?))
 }
 
-/// The service, in which the first endpoint has a weight of its own.
+/// The file of the service, in which the first endpoint has this weight.
 fn text_of(endpoints: usize, weight: u32, port: u16) -> String {
     let times = format!("interval = \"{INTERVAL_SECS}s\"\ntimeout = \"900ms\"");
     pool(NAME, "5", endpoints, &times, port).replacen("weight = 1 }", &format!("weight = {weight} }}"), 1)

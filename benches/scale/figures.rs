@@ -13,7 +13,7 @@ pub(crate) struct Figure {
     pub(crate) value: Option<f64>,
 }
 
-/// What one run took: `None` where the server is not installed.
+/// The figures of one run; `None` where the server is not installed.
 pub(crate) type Measured = io::Result<Option<Vec<Figure>>>;
 
 /// A size, and the medians of its runs.

@@ -1,5 +1,5 @@
-//! Many services over twenty balancers, ten in each of two datacenters: each service has two balancers of both. What the
-//! `clients` and `weighted` benchmarks serve, as files of portolan, gdnsd and Knot.
+//! Many services over twenty balancers, ten in each of two datacenters: each service has two balancers of each. The
+//! `clients` and `weighted` benchmarks serve them, as files of portolan, gdnsd and Knot.
 
 use std::{
     fmt::{self, Write},
@@ -40,7 +40,7 @@ pub(crate) enum Version {
     Edited,
 }
 
-/// Services, and what probes their balancers.
+/// Services, and how their balancers are probed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fleet {
     pub(crate) kind: Kind,
@@ -52,7 +52,7 @@ pub(crate) struct Fleet {
 
 /// The TTL of an edited service's answers.
 pub(crate) const EDITED_TTL_SECS: u32 = 31;
-/// An address of the other zone's record before its edit and after it.
+/// The address of the other zone's record, before and after its edit.
 pub(crate) const OTHER: [Ipv4Addr; 2] = [Ipv4Addr::new(203, 0, 113, 1), Ipv4Addr::new(203, 0, 113, 2)];
 
 impl Fleet {
@@ -73,7 +73,7 @@ impl Fleet {
         (0..PER_DATACENTER).map(targets::address).collect()
     }
 
-    /// The services that are asked for, the first and the last of those that have a member among `addresses` included.
+    /// The names of at most [`SAMPLED`] services that have a member among `addresses`, the first and the last included.
     pub(crate) fn sample(&self, addresses: &[Ipv4Addr]) -> Vec<String> {
         let has_one =
             |service: &usize| Self::members(*service).iter().any(|&at| addresses.contains(&targets::address(at)));
@@ -115,13 +115,13 @@ impl Fleet {
                 fs::write(directory.join("weighted.conf"), lists)?;
                 let records = self.records(|service| format!("w{service} 30 A {}", targets::address(0)));
                 fs::write(directory.join("zones/x.example.zone"), zone(&records))?;
-                // Last: what it writes depends on whether there is a list of weights.
+                // Comes last: what it writes depends on whether there is a list of weights.
                 peer.prepare(directory, dns)
             }
         }
     }
 
-    /// Where a service is written, how it is written there, and how it is written once edited.
+    /// The file of a service, the service's text in it, and that text after the edit.
     pub(crate) fn edit(&self, peer: Peer, service: usize) -> (&'static str, String, String) {
         let [old, new] = [Version::First, Version::Edited].map(|version| match peer {
             Peer::Portolan => self.table(service, version),
@@ -194,7 +194,7 @@ pub(crate) enum State {
     Draining,
 }
 
-/// The datacenters' file with the first in a state.
+/// The text of the datacenters' file, with the first datacenter in this state.
 pub(crate) fn datacenters(state: State) -> String {
     let state = if state == State::Active { "active" } else { "draining" };
     format!("[datacenter.fra]\nstate = \"{state}\"\n[datacenter.iad]\nstate = \"active\"\n")
@@ -219,7 +219,7 @@ pub(crate) fn other_record(address: Ipv4Addr) -> String {
     format!("r A {address}\n")
 }
 
-/// Weights as at the start, or such that nearly all answers are the first member: neither gdnsd nor Knot knows a weight of 0,
+/// Weights as at the start, or such that nearly all answers are the first member: neither gdnsd nor Knot allows a weight of 0,
 /// and Knot's greatest is 255.
 fn weights(version: Version) -> [u32; 4] {
     match version {

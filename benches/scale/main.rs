@@ -4,8 +4,8 @@
 //! `clients`, `weighted`, `answers` or `churn`. Each server is started as a process of its own; a table reports when the first
 //! answer came, what CPU and memory that took, and the same for edits, drains and dead members, at three sizes and with the
 //! growth per tenfold of size. Figures are medians of `PORTOLAN_BENCH_RUNS` (default 3) runs. `PORTOLAN_BENCH_MMDB=FILE` names the
-//! database of `city` and `geographies`, for which the one of the project is small. `PORTOLAN_BENCH_PROGRAM=FILE` is measured
-//! instead of the program that cargo builds, such as that of another commit.
+//! database of `city` and `geographies`, for which the one of the project is small. `PORTOLAN_BENCH_PROGRAM=FILE` names a
+//! program to measure instead of the one that cargo builds, such as that of another commit.
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
 
 use std::{fs, io, path::Path, process::Command, time::Instant};

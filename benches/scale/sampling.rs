@@ -14,7 +14,7 @@ use std::{
 pub(crate) const LONGEST: Duration = Duration::from_secs(120);
 /// How long a reply is waited for before the question is asked again.
 const RETRY: Duration = Duration::from_millis(50);
-/// The pause after an answer that is not as wanted yet: the questions are not to take the server's cores from it.
+/// The pause after an answer that is not the wanted one yet, so that questions leave the cores to the server.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// What a reply holds.
@@ -33,12 +33,12 @@ impl Answer {
     }
 }
 
-/// A socket that asks.
+/// A socket that sends questions and receives replies.
 pub(crate) struct Sampler {
     socket: UdpSocket,
     server: SocketAddr,
     next_id: u16,
-    /// How many clients ask for each name, which are networks of their own to the server.
+    /// How many clients ask for each name. Each has a client subnet of its own.
     clients: u8,
 }
 
@@ -57,7 +57,7 @@ impl Sampler {
         while began.elapsed() < LONGEST {
             self.next_id = self.next_id.wrapping_add(1);
             let question = question(self.next_id, name, client);
-            // A refused port of a server that starts is reported by the next call.
+            // While the server starts, its port refuses datagrams; the next call reports that.
             match self.socket.send(&question).and_then(|_| self.reply(&mut buffer)) {
                 Ok(length) => return Ok(answer(&buffer[..length]).unwrap_or_default()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -67,7 +67,7 @@ impl Sampler {
         Err(timed_out(name))
     }
 
-    /// Waits for the reply to the last question; late replies to others are passed over.
+    /// Waits for the reply to the last question; late replies to earlier questions are skipped.
     fn reply(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let length = self.socket.recv(buffer)?;
@@ -103,7 +103,7 @@ impl Sampler {
         Err(timed_out(name))
     }
 
-    /// Asks until no answer for any of the names holds one of the addresses, or nothing; returns when the last one did.
+    /// Asks until each name has an answer with addresses, and with none of `removed`; returns the time of the last other answer.
     pub(crate) fn until_gone(&mut self, names: &[String], removed: &[Ipv4Addr]) -> io::Result<Instant> {
         let began = Instant::now();
         let (mut last, mut clean) = (began, 0);

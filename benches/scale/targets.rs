@@ -1,4 +1,4 @@
-//! HTTP targets on loopback addresses that answer 200 or 500 as they are told, and report when they answered otherwise first.
+//! HTTP targets on loopback addresses that answer 200 or 500, and report when a probe first got the other answer.
 
 use std::{
     io::{self, Read, Write},
@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Threads that answer probes. Several, so that a probe whose request is slow to come holds up no other.
+/// Threads that answer probes. Several, so that a probe whose request is slow to come delays no other.
 const THREADS: usize = 16;
 /// Targets of one third octet.
 const PER_OCTET: usize = 250;
@@ -26,7 +26,7 @@ pub(crate) struct Targets {
     pub(crate) port: u16,
     /// By target.
     pub(crate) is_down: Switches,
-    /// Which target answered otherwise than before, and when the first probe got that answer.
+    /// Receives each target whose answer changed, and when the first probe got the new answer.
     pub(crate) told: mpsc::Receiver<(usize, Instant)>,
     answered: Arc<AtomicU64>,
 }
@@ -57,7 +57,7 @@ pub(crate) fn services(count: usize, targets: usize, ttl_secs: usize, monitor: &
     text
 }
 
-/// What a thread that answers probes works with.
+/// What the threads that answer probes share.
 #[derive(Clone)]
 struct Desk {
     is_down: Switches,
@@ -69,7 +69,7 @@ struct Desk {
 impl Targets {
     /// Listens until the process ends.
     pub(crate) fn start(count: usize) -> io::Result<Self> {
-        // The wildcard: a listener for each of thousands of addresses would take a descriptor and a thread each.
+        // The wildcard address: a listener for each of thousands of addresses would take a descriptor and a thread each.
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
         let port = listener.local_addr()?.port();
         let switches = || -> Switches { (0..count).map(|_| AtomicBool::new(false)).collect() };
@@ -87,7 +87,7 @@ impl Targets {
         self.answered.load(Relaxed)
     }
 
-    /// Makes a target answer otherwise, and returns when the first probe got that answer.
+    /// Switches a target between 200 and 500; returns when the first probe got the new answer.
     pub(crate) fn turn_and_wait(&self, target: usize) -> io::Result<Instant> {
         const LONGEST: Duration = Duration::from_secs(120);
         self.told.try_iter().for_each(drop);
@@ -106,7 +106,7 @@ impl Desk {
         let Ok(IpAddr::V4(address)) = stream.local_addr().map(|local| local.ip()) else { return };
         let target = target_of(address);
         let down = self.is_down[target].load(Relaxed);
-        // A probe that went away wants no reply.
+        // The probe closed the connection before the reply.
         if answer(stream, down).is_err() {
             return;
         }
@@ -117,7 +117,7 @@ impl Desk {
     }
 }
 
-/// Makes a target answer otherwise from now on.
+/// Switches a target between 200 and 500.
 pub(crate) fn turn(switches: &[AtomicBool], target: usize) {
     switches[target].fetch_xor(true, Relaxed);
 }

@@ -64,7 +64,7 @@ pub(crate) fn measure(peer: Peer, fleet: Fleet, targets: &Targets) -> Measured {
     Ok(Some(trial.figures))
 }
 
-/// A running server and what is known of it so far.
+/// A running server and its figures so far.
 struct Trial<'t> {
     peer: Peer,
     fleet: Fleet,
@@ -73,10 +73,11 @@ struct Trial<'t> {
     sampler: Sampler,
     admin: SocketAddr,
     targets: &'t Targets,
-    /// Of all steps: the peak of memory over what was resident before.
+    /// The peak of memory divided by what was resident before: the largest of all steps.
     largest_peak: f64,
-    /// The process that a new one takes over from in a step, and what it had resident.
+    /// The process that a new one replaced, until the end of the step.
     replaced: Option<Server>,
+    /// The memory of that process.
     beside_mib: f64,
     figures: Vec<Figure>,
 }
@@ -100,7 +101,7 @@ impl Trial<'_> {
         Ok(())
     }
 
-    /// Times a change, from its end (a write) to `until`, and notes its peak of memory.
+    /// Times a change, from the end of `act` to the time that `until` returns, and notes the peak of memory.
     fn step(
         &mut self,
         heading: &'static str,
@@ -123,7 +124,7 @@ impl Trial<'_> {
         self.step("edit of another zone s", |trial| trial.edit_other(0), |trial| trial.until_other(1))?;
         if self.peer == Peer::Portolan {
             let comment = ("zones/services.toml", "edit of this comment: 0", "edit of this comment: 1");
-            // Nothing shows that a comment was read: a record that is edited right after it does.
+            // No answer shows that a comment was read; a record that is edited right after it does.
             let act =
                 |trial: &mut Self| trial.replace(comment.0, comment.1, comment.2).and_then(|()| trial.edit_other(1));
             self.step("edit of a comment s", act, |trial| trial.until_other(0))?;
@@ -237,7 +238,7 @@ impl Trial<'_> {
         fs::write(path, text.replacen(old, new, 1))
     }
 
-    /// Has an edit taken up by a server that does not watch its files.
+    /// Makes a server that does not watch its files apply an edit.
     fn take_up(&mut self, what: TakeUp) -> io::Result<()> {
         let Some(mut command) = self.peer.take_up_of(self.directory.path(), what) else { return Ok(()) };
         if what == TakeUp::Configuration && self.peer.is_replaced() {

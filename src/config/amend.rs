@@ -1,12 +1,12 @@
 //! Amendments: a configuration made from an earlier one, where files differ from the earlier ones in a few tables alone.
 //!
 //! A load reads every table of every file; of 100,000 services that takes seconds. An amendment finds the tables that differ
-//! (`edit`), reads and checks these, and takes everything else from the configuration before (`foundation`): an edit costs
-//! what it changes, and the comparison of the files.
+//! (`edit`), reads and checks these, and takes everything else from the configuration before (`foundation`). So an edit
+//! costs the reading of the tables that it changes, and the comparison of the files.
 //!
-//! It is an optimisation with a referee. Whatever it is not sure about is no amendment: then the load is made in full, which
-//! also reports all mistakes. An amended configuration equals a full load of the same files in everything that can be
-//! observed (`tests`). What a table may differ in is listed in `compile/amendment.rs`.
+//! It is an optimisation with a referee: an amended configuration equals a full load of the same files in everything that can be
+//! observed (`tests`). Where that is not certain, the load is made in full, which also reports all mistakes.
+//! `compile/amendment.rs` lists what of a table must not differ.
 
 use std::{path::Path, sync::Arc};
 
@@ -30,7 +30,7 @@ mod foundation;
 #[cfg(test)]
 mod tests;
 
-/// With more tables that differ than this, a load in full costs no more.
+/// Where more tables than this differ, a full load costs no more.
 const MOST_TABLES: usize = 10_000;
 
 /// Makes the configuration of `sources` from the one `before`; `None` where they may differ in more than a few tables.
@@ -82,7 +82,7 @@ pub(super) fn amend(before: &Config, sources: &Sources) -> Option<(Config, Diagn
     Some((config, diagnostics))
 }
 
-/// How the files of tables differ; `None` where others do, or where it is not certain.
+/// How the files of tables differ; `None` where files of another kind differ, or where the difference is not certain.
 fn edits(foundation: &Foundation, sources: &Sources, master_files: &[FileId]) -> Option<Vec<FileEdit>> {
     let mut edits = Vec::new();
     let mut tables = 0;
@@ -105,7 +105,7 @@ fn edits(foundation: &Foundation, sources: &Sources, master_files: &[FileId]) ->
     (tables <= MOST_TABLES).then_some(edits)
 }
 
-/// What a table says, and what is wrong with it by itself. `None` where anything forbids it.
+/// A table as written, and the problems of it alone. `None` where it cannot be read or has errors.
 fn read(table: &Table, context: Context<'_>) -> Option<(Specs, Problems)> {
     let mut problems = Problems::default();
     let specs = Specs::of_piece(&table.piece(), context, &mut problems)?;
@@ -119,7 +119,7 @@ fn read(table: &Table, context: Context<'_>) -> Option<(Specs, Problems)> {
 /// The warnings of the configuration before, as far as they stay, and those of tables that differ.
 struct Warnings<'e> {
     edits: &'e [FileEdit],
-    /// Of those before: which are in a table that differs.
+    /// For each warning of `before`: whether it is in a table that differs.
     replaced: Vec<bool>,
     before: &'e [Diagnostic],
     new: Vec<Diagnostic>,
@@ -131,8 +131,8 @@ impl<'e> Warnings<'e> {
         Self { edits, replaced: vec![false; before.len()], before, new: Vec::new() }
     }
 
-    /// Replaces the warnings of a table. `None` unless the checks of the table before explain all that was there: others may
-    /// depend on what other tables say.
+    /// Replaces the warnings of a table. `None` unless the checks of the old table alone give every warning that it had: any
+    /// other warning may depend on other tables.
     fn replace(&mut self, edit: &FileEdit, table: &TableEdit, old: Problems, new: Problems) -> Option<()> {
         if new.has_errors() || old.has_errors() {
             return None;

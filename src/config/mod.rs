@@ -85,8 +85,8 @@ pub enum Making {
         /// How many tables that is.
         tables: usize,
     },
-    /// Everything was taken from an earlier configuration but so many tables. Its zones have no records: they are those of the
-    /// earlier one, but for their serials.
+    /// All but so many tables were taken from an earlier configuration. The zones hold no records: those of the earlier
+    /// configuration's zones apply, perhaps with other serials.
     Amended {
         /// How many tables were read again.
         tables: usize,
@@ -125,8 +125,8 @@ impl Config {
         Ok((Self { foundation: Arc::new(foundation.with_warnings(&diagnostics)), ..config }, diagnostics))
     }
 
-    /// Makes the same of `sources` as [`Config::load`], from this configuration and the tables that differ; `None` where that
-    /// would not be certain. Its cost is that of comparing the files, and of the tables that differ.
+    /// Makes the configuration that [`Config::load`] makes of `sources`, but from this one and the tables that differ. `None`
+    /// where the result would not be certain. The cost is that of comparing the files and of reading the tables that differ.
     pub fn amend(&self, sources: &Sources) -> Option<(Self, Diagnostics)> {
         amend::amend(self, sources)
     }

@@ -53,7 +53,7 @@ pub(super) struct Specs {
     pub(super) broken: Vec<(&'static str, Box<str>)>,
     /// For each file that was read table by table: where its tables start, in order.
     pub(super) starts: Vec<(FileId, Box<[u32]>)>,
-    /// For each file of tables, in order: which of `pools` are its.
+    /// For each file of tables, in order: the range of its pools in `pools`.
     pub(super) pools_of: Vec<(FileId, Range<usize>)>,
     /// How many keys and values the tables have that were read.
     pub(super) values: usize,
@@ -161,7 +161,7 @@ impl Specs {
         Some((specs, problems))
     }
 
-    /// What one table of a text says that was cut into tables; `None` where it is not TOML, or too large to be parsed.
+    /// Reads one table that was cut out of a text; `None` where it is not TOML, or too large to be parsed.
     pub(super) fn of_piece(piece: &Piece<'_>, context: Context<'_>, problems: &mut Problems) -> Option<Self> {
         let kind = KINDS.into_iter().find(|kind| *kind == piece.kind)?;
         let mut specs = Self::default();

@@ -17,7 +17,7 @@ use crate::{
     transport::Metronome,
 };
 
-/// The handle to the worker. Dropped, it ends the thread.
+/// The handle to the worker. Dropping it ends the thread.
 #[derive(Debug)]
 pub(super) struct CompileWorker {
     mailbox: Arc<Mailbox>,
@@ -33,10 +33,10 @@ pub(super) struct Product {
     pub is_complete: bool,
 }
 
-/// What a worker is to go on from.
+/// What a worker is to start from.
 #[derive(Debug)]
 pub(super) struct Adoption {
-    /// Charts of the same compiler that are still good under the same conditions; `None` compiles every service.
+    /// Charts of the same compiler, perhaps under earlier conditions: only what differs is compiled. `None` compiles all.
     pub compiled: Option<Compiled>,
     pub compiler: Arc<Compiler>,
     pub conditions: Arc<Conditions>,
@@ -99,7 +99,7 @@ impl CompileWorker {
     /// Starts the thread, with nothing to compile yet.
     ///
     /// # Errors
-    /// The system has no thread.
+    /// The system cannot start the thread.
     pub(super) fn start(metronome: Metronome) -> std::io::Result<Self> {
         let mailbox = Arc::new(Mailbox::default());
         let (product, products) = watch::channel(None);
@@ -108,8 +108,8 @@ impl CompileWorker {
         Ok(Self { mailbox, products })
     }
 
-    /// Goes on with another compiler; what it compiles under the conditions, once every service is compiled. Orders that
-    /// are in progress are dropped.
+    /// Switches to another compiler. The receiver gets its charts under the conditions once every service is compiled. Orders in
+    /// progress are dropped.
     pub(super) fn adopt(&self, adoption: Adoption) -> oneshot::Receiver<Compiled> {
         let (reply, compiled) = oneshot::channel();
         self.mailbox.leave(|orders| {
@@ -139,7 +139,7 @@ impl CompileWorker {
         wheels
     }
 
-    /// Waits for charts that were not seen yet; the newest ones. `None` where the worker has ended.
+    /// Waits for charts that were not returned yet, and returns the newest ones. `None` where the worker has ended.
     pub(super) async fn product(&mut self) -> Option<Arc<Product>> {
         loop {
             self.products.changed().await.ok()?;
@@ -157,7 +157,7 @@ struct Worker {
     state: Option<State>,
 }
 
-/// What the worker goes on from, and what it is compiling.
+/// What the worker starts from, and what it is compiling.
 struct State {
     /// The latest complete charts.
     base: Compiled,
@@ -181,7 +181,7 @@ impl Worker {
             }
             let Some(state) = &mut self.state else { continue };
             if let Some(reply) = orders.copy_wheels {
-                // The load's thread is gone where the system had none.
+                // The receiver is gone where the system could not start the load's thread.
                 let _ = reply.send(state.wheels.clone());
             }
             state.take(orders.follow, orders.rehearse);
@@ -192,7 +192,7 @@ impl Worker {
         }
     }
 
-    /// Goes on with another compiler. It is not interrupted: until it is done, the controller waits, and what is in force serves on.
+    /// Switches to another compiler. This is not interrupted: the controller waits for it, and the charts in force keep serving.
     fn adopt(&mut self, adoption: Adoption, reply: Reply) {
         let Adoption { compiled, compiler, conditions, mut surveys, mut wheels } = adoption;
         let compilation = match compiled {
@@ -226,7 +226,7 @@ impl State {
         }
     }
 
-    /// Compiles until done or interrupted; charts to hand over.
+    /// Compiles until done or interrupted; returns charts to hand over.
     fn work(&mut self, is_interrupted: &mut dyn FnMut() -> bool) -> Option<Product> {
         if let Some(mut following) = self.following.take() {
             following.run(&mut self.surveys, &mut self.wheels, is_interrupted);
@@ -243,7 +243,7 @@ impl State {
         if let Some((mut rehearsal, reply)) = self.rehearsal.take() {
             rehearsal.run(&mut self.surveys, &mut self.wheels, is_interrupted);
             match rehearsal.compiled(&self.wheels).filter(|_| rehearsal.left() == 0) {
-                // Nobody waits where the client is gone.
+                // The receiver is gone where the client is.
                 Some(compiled) => _ = reply.send(compiled),
                 None => self.rehearsal = Some((rehearsal, reply)),
             }

@@ -1,4 +1,4 @@
-//! The controller's task: events come in, the charts they touch are compiled anew, one snapshot goes out.
+//! The controller's task: events come in, the compile worker makes the charts that they touch, one snapshot goes out.
 //!
 //! Verdicts and file changes that come close together become one snapshot. Loading files happens on a thread of its own;
 //! meanwhile verdicts are published as ever.
@@ -115,15 +115,15 @@ pub struct Controller {
     pub(super) world: World,
     /// The newest conditions. Charts that they touch may still be at the compile worker.
     conditions: Conditions,
-    /// The conditions under which the charts in force were compiled.
+    /// The conditions of `compiled`.
     pub(super) in_force: Arc<Conditions>,
-    /// The charts in force, every one of them compiled under the conditions in force.
+    /// The newest charts that were all compiled under the same conditions.
     compiled: Option<Compiled>,
-    /// What the last drain was checked by: charts that its edit will put in force.
+    /// The charts that the last drain was checked with, and that its edit will put in force.
     rehearsed: Option<Compiled>,
     worker: CompileWorker,
     rehearsals: Rehearsals,
-    /// What was asked for while charts in force were of different conditions.
+    /// Commands that wait until all charts in force are of the same conditions.
     deferred: Vec<Command>,
     pub(super) ledger: Ledger<ProbeKey>,
     pub(super) prober: Arc<Prober>,
@@ -170,12 +170,12 @@ pub struct Controller {
     credentials: Credentials,
     /// When to look again whether the files of those are whole.
     recheck_at: Option<TokioInstant>,
-    /// The services of which some clients find no usable member by the charts in force.
+    /// The services whose charts in force leave some clients without a usable member.
     troubled: BTreeSet<ServiceId>,
     /// Services in distress that the log was told of.
     distressed: BTreeMap<(Name, &'static str), (Plight, bool)>,
     published: Arc<ArcSwap<Snapshot>>,
-    /// The snapshot before the charts of different conditions that are in force, if they are.
+    /// The last snapshot whose charts were all of the same conditions, while the one in force mixes conditions.
     unmixed: Option<Arc<Snapshot>>,
     /// Snapshots that a shard may still hold. They end here: no query waits while all that is in one is dropped.
     retired: Vec<Arc<Snapshot>>,
@@ -217,7 +217,7 @@ impl Controller {
     /// Compiles the first snapshot with the verdicts of a previous run, starts probing, and runs on a task of its own.
     ///
     /// # Errors
-    /// The system has no thread for the compile worker.
+    /// The system cannot start the thread of the compile worker.
     pub async fn start(starting: Starting) -> io::Result<Started> {
         let Starting {
             locations,
@@ -344,7 +344,7 @@ impl Controller {
         while let Ok(report) = inbox.reports.try_recv() {
             self.record(&report);
         }
-        // Queries are answered from now on: not by charts of targets that were never judged.
+        // Queries are answered from now on, so that charts of the first verdicts must be in force.
         let mut is_in_force = !self.publish();
         while !is_in_force && let Some(product) = self.worker.product().await {
             self.take_product(&product);
@@ -367,7 +367,7 @@ impl Controller {
                 biased;
                 product = self.worker.product() => match product {
                     Some(product) => self.take_product(&product),
-                    // It panicked: no change can be published any more, as after a panic of this task.
+                    // The worker panicked: no change can be published any more, as after a panic of this task.
                     None => return,
                 },
                 Some(report) = inbox.reports.recv() => self.record(&report),
@@ -494,7 +494,7 @@ impl Controller {
 
     fn obey(&mut self, command: Command) {
         match command {
-            // The answers of some services are still those of other conditions: neither would explain them.
+            // Some charts in force are still of earlier conditions, which neither report would explain.
             Command::Status(..) | Command::Explain(..) if self.unmixed.is_some() => self.deferred.push(command),
             Command::Status(listing, reply) => {
                 let _ = reply.send(self.status(listing));

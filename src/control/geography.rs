@@ -78,7 +78,7 @@ pub(super) fn missing(topology: &Topology, coverage: &Coverage) -> Vec<String> {
     unmet.filter_map(|need| warning(need, topology, coverage)).collect()
 }
 
-/// Whether the pools of two topologies need the same, as they do mostly after an edit. Pools that both share are not read.
+/// Whether the pools of two topologies need the same geography, as they mostly do after an edit. Shared pools are not read.
 pub(super) fn is_alike(one: &Topology, other: &Topology) -> bool {
     let has_same_need = |(one, other): (&Arc<Pool>, &Arc<Pool>)| {
         Arc::ptr_eq(one, other) || one.name == other.name && one.policy == other.policy

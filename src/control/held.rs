@@ -70,7 +70,7 @@ pub(super) type Settled = (Config, Vec<String>);
 pub(super) struct Selection<'g> {
     good: &'g LastGood,
     pub sources: Sources,
-    /// The configuration that the good files make: what differs little is made from it.
+    /// The configuration of the last good files, which files that differ little from them amend.
     base: Option<Arc<Config>>,
     /// By [`FileId`].
     choices: Vec<Choice>,
@@ -184,7 +184,7 @@ impl<'g> Selection<'g> {
         self.load().map(|(config, warnings)| (config, warnings.lines().collect()))
     }
 
-    /// With the configuration that the last good set makes.
+    /// The same with the configuration of the last good set, to amend it.
     pub(super) fn based_on(self, base: Option<Arc<Config>>) -> Self {
         Self { base, ..self }
     }

@@ -48,7 +48,7 @@ impl Inventory {
         Self { zones: zones.into(), services: services.into(), credentials }
     }
 
-    /// Of a configuration that may have been made from the one that `before` is of.
+    /// The inventory of a configuration, which may be an amendment of the one that `before` describes.
     pub(super) fn following(before: &Self, config: &Config) -> Self {
         match config.making {
             // An amendment takes no name away and adds none.

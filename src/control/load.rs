@@ -60,13 +60,13 @@ pub struct World {
     pub warnings: Vec<String>,
     /// Those of the warnings that say which geography pools need and no loaded database has.
     pub geography: Vec<String>,
-    /// What steers, numbered so that what was there before keeps its numbers.
+    /// The configuration's topology, in which pools and endpoints that existed before keep their numbers.
     pub topology: Arc<Topology>,
-    /// How that follows from the configuration's.
+    /// How that is numbered, by position in the configuration's topology.
     numbering: Numbering,
     /// Static answers.
     pub zones: Arc<Zones>,
-    /// By [`crate::steer::ZoneId`].
+    /// The serial and the counts of each zone, by [`crate::steer::ZoneId`].
     pub(super) summaries: Arc<[ZoneSummary]>,
     /// Makes charts.
     pub compiler: Arc<Compiler>,
@@ -74,7 +74,7 @@ pub struct World {
     pub surveys: Surveys,
     /// What the charts' wheels share.
     pub(super) wheels: Wheels,
-    /// The charts, as far as the conditions are known; of a reload only.
+    /// The charts under the conditions that the load knew; `None` for the first load.
     pub(super) compiled: Option<Compiled>,
     pub(super) databases: DatabaseFiles,
     pub(super) serials: HashMap<Name, SavedSerial>,
@@ -95,13 +95,14 @@ pub(super) struct Previous {
     pub surveys: Surveys,
     /// What the wheels of the charts in force share.
     pub wheels: Wheels,
-    /// The charts that are in force or, after the check of a drain, those that will be: services that nothing changes for keep theirs.
+    /// The charts in force or, after the check of a drain, those that its edit will put in force. Services that the load does not
+    /// change keep theirs.
     pub compiled: Option<Compiled>,
     /// `None` where they are lost.
     pub serials: Option<Earlier>,
     /// Empty where nothing was applied before: then any error refuses the whole load.
     pub good: Arc<LastGood>,
-    /// What this process answers from, which is made of `good`; `None` before the first load.
+    /// The configuration in force, which is made of `good`; `None` before the first load.
     pub in_force: Option<InForce>,
     pub missing: Missing,
     /// Receives what the load depends on, and knows which files are open for writing.
@@ -245,7 +246,7 @@ impl World {
         }
     }
 
-    /// What a load of files that differ little from these goes on from.
+    /// What a load amends where its files differ little from these.
     pub(super) fn in_force(&self) -> InForce {
         InForce {
             config: Arc::clone(&self.config),

@@ -7,16 +7,16 @@ use super::{
     topology::Probes,
 };
 
-/// Parts in place of others. They refer to the same parts as those, and aliases stay the same.
+/// Parts that replace those of the same position. They refer to the same other parts as the replaced ones, and no alias differs.
 #[derive(Debug, Default)]
 pub struct Amendment {
-    /// Each with its position.
+    /// New datacenters, each with its position.
     pub datacenters: Vec<(DatacenterId, Datacenter)>,
-    /// Each with its position.
+    /// New endpoints, each with its position.
     pub endpoints: Vec<(EndpointId, Endpoint)>,
-    /// Each with its position.
+    /// New pools, each with its position.
     pub pools: Vec<(PoolId, Pool)>,
-    /// Each with its position.
+    /// New services, each with its position.
     pub services: Vec<(ServiceId, Service)>,
 }
 
@@ -29,7 +29,7 @@ impl Amendment {
 }
 
 impl Topology {
-    /// The same topology with other parts. What is probed and what reports its load is listed again only where it differs.
+    /// The same topology with other parts. Probes and feeds are listed again only where they differ.
     pub fn amended(&self, by: Amendment) -> Self {
         let mut amended = self.clone();
         let (mut has_other_probes, mut has_other_feeds) = (false, false);

@@ -1,5 +1,5 @@
-//! A compilation: charts made again for the plans that a change touches, and taken over for all others. It can be interrupted by a
-//! newer change, which then comes first.
+//! A compilation: new charts for the plans that a change touches, the earlier charts for all others. A newer change can interrupt
+//! it and is then compiled first.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -11,9 +11,9 @@ use super::{
     survey::Surveys,
 };
 
-/// As many plans are searched before their atlases are made.
+/// The most plans that are searched before their atlases are made.
 const BATCH: usize = 1024;
-/// As many atlases are made at once: each takes milliseconds with a large database.
+/// The most atlases that are made at once: each takes milliseconds with a large database.
 const FOLDS: usize = 16;
 
 /// Every service's chart, with what the charts were compiled from.
@@ -36,7 +36,7 @@ impl Compiled {
         self.turn_counters
     }
 
-    /// What compiled them.
+    /// The compiler that made the charts.
     pub fn compiler(&self) -> &Arc<Compiler> {
         &self.compiler
     }
@@ -47,7 +47,7 @@ impl Compiled {
     }
 }
 
-/// Charts under way to one set of conditions.
+/// A compilation in progress: charts for one set of conditions.
 #[derive(Debug)]
 pub struct Compilation {
     compiler: Arc<Compiler>,
@@ -57,20 +57,20 @@ pub struct Compilation {
     /// The plans to compile, the most urgent first.
     stale: VecDeque<u32>,
     is_stale: Vec<bool>,
-    /// How many of them the newest conditions ask for; 0 unless they came while others were being compiled.
+    /// How many plans at the front the newest conditions touch; 0 unless these came while others were being compiled.
     urgent: usize,
     compiled: usize,
 }
 
 impl Compilation {
-    /// Of every plan.
+    /// A compilation of every plan.
     pub fn new(compiler: Arc<Compiler>, conditions: Arc<Conditions>) -> Self {
         let count = compiler.plans().len();
         let (by_plan, stale) = (vec![None; count], (0..count as u32).collect());
         Self { compiler, conditions, by_plan, stale, is_stale: vec![true; count], urgent: 0, compiled: 0 }
     }
 
-    /// Of the plans that differ from `base` in anything that their charts depend on. The compiler is that of `base`, or was
+    /// A compilation of the plans that differ from `base` in what their charts depend on. The compiler is that of `base`, or was
     /// made from it by [`Compiler::next`].
     pub fn after(base: &Compiled, compiler: Arc<Compiler>, conditions: Arc<Conditions>) -> Self {
         if Arc::ptr_eq(&base.compiler, &compiler) {
@@ -99,7 +99,7 @@ impl Compilation {
         Self { compiler, conditions, by_plan, stale, is_stale, urgent: 0, compiled: 0 }
     }
 
-    /// Goes on under newer conditions. What these touch is compiled first.
+    /// Continues under newer conditions. The plans that these touch are compiled first.
     pub fn follow(&mut self, conditions: Arc<Conditions>) {
         let touched = self.compiler.touched((&self.compiler, &self.conditions), &conditions);
         self.conditions = conditions;
@@ -177,7 +177,7 @@ impl Compilation {
         }
     }
 
-    /// The charts as they are: of plans that are still to be compiled, those of before. `None` where one has none yet.
+    /// The charts so far; a plan that is still to be compiled has its earlier chart. `None` where a plan has no chart yet.
     pub fn compiled(&self, wheels: &Wheels) -> Option<Compiled> {
         let by_plan = self.by_plan.iter().cloned().collect::<Option<Vec<_>>>()?;
         let (compiler, conditions) = (Arc::clone(&self.compiler), Arc::clone(&self.conditions));

@@ -1,4 +1,4 @@
-//! The compiler: topology and geography to plans, and what of them a change touches.
+//! The compiler: makes plans of topology and geography, and finds the plans that a change touches.
 
 use std::{
     collections::BTreeSet,
@@ -41,7 +41,7 @@ pub struct Compiler {
 #[derive(Debug)]
 struct Origin {
     compiler: Weak<Compiler>,
-    /// The pools that are written otherwise than there.
+    /// The pools that differ from those of that compiler's topology.
     changed: Vec<PoolId>,
 }
 
@@ -72,8 +72,8 @@ impl Compiler {
         Arc::new(next)
     }
 
-    /// The plans whose inputs differ from those of another compiler, under these conditions each, in ascending order. Numbers
-    /// of pools and endpoints are the same in both.
+    /// The plans whose inputs differ from those of another compiler, each under its own conditions, in ascending order. Pools and
+    /// endpoints have the same numbers in both.
     pub(super) fn touched(&self, before: (&Arc<Self>, &Conditions), now: &Conditions) -> Vec<u32> {
         let (compiler, conditions) = before;
         let dependencies = &self.dependencies;

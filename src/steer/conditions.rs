@@ -60,8 +60,8 @@ impl Conditions {
         }
     }
 
-    /// What is known of the next topology before anything else is heard of it: what these conditions say of `from`, by name. Its
-    /// pools and endpoints are numbered after those of `from`.
+    /// The first conditions of the topology `to`: these conditions of `from`, found by name. Pools and endpoints of `to` are
+    /// numbered after those of `from`.
     pub fn carried(&self, from: &Topology, to: &Topology, now: i64) -> Self {
         let datacenters = datacenter_states(to, now);
         let steering = self.steering.carried((from, &self.datacenters), (to, &datacenters));
@@ -105,7 +105,7 @@ impl Conditions {
 }
 
 impl Steering {
-    /// The same of another topology. A datacenter whose state differs has its state's own part.
+    /// The same steering for another topology. A datacenter whose state differs gets the part of that state without a ramp.
     fn carried(&self, from: (&Topology, &[State]), to: (&Topology, &[State])) -> Self {
         let named = |(topology, states): (&Topology, &[State]), at: usize| {
             Some((topology.datacenters.get(at)?.name.clone(), states.get(at).copied()))

@@ -17,7 +17,7 @@ pub(super) struct Inputs<'a> {
     pub conditions: &'a Conditions,
 }
 
-/// Who uses each endpoint, pool, target, alias and datacenter of one topology.
+/// What uses each endpoint, pool, target, alias and datacenter of one topology.
 #[derive(Debug)]
 pub(super) struct Dependencies {
     /// By endpoint: the pool that it is a member of.
@@ -35,7 +35,7 @@ pub(super) struct Dependencies {
 }
 
 impl Dependencies {
-    /// Of a topology whose plans answer from these pools.
+    /// The dependencies in a topology; `roots` are the pools that each plan answers from.
     pub(super) fn new(topology: &Topology, roots: &[Vec<PoolId>]) -> Self {
         let Topology { endpoints, pools, .. } = topology;
         let mut pool_of = vec![PoolId(0); endpoints.len()];
@@ -118,7 +118,7 @@ impl Dependencies {
         pools
     }
 
-    /// The same where the topology differs, too. Ids are those of this topology; a pool or an endpoint is compared with
+    /// The same where the topology differs as well. Ids are those of this topology; a pool or an endpoint is compared with
     /// what had its id before ([`super::Numbering`]).
     pub(super) fn changed_topology(&self, before: Inputs<'_>, now: Inputs<'_>) -> Vec<PoolId> {
         let (old, new) = (before.topology, now.topology);
@@ -167,7 +167,7 @@ fn is_same_endpoint(id: EndpointId, before: Inputs<'_>, now: Inputs<'_>) -> bool
     let (Some(was), Some(is)) = (before.topology.endpoints.get(at), now.topology.endpoints.get(at)) else {
         return false;
     };
-    // Its monitor and its load source count by what they say, not by their positions.
+    // A monitor counts by its results, a load source by its reports: their positions may differ.
     let is_written_alike = Arc::ptr_eq(was, is)
         || was.name == is.name
             && was.target == is.target

@@ -107,7 +107,7 @@ pub struct InspectedMember {
     pub at: usize,
     /// Picked or not, and why.
     pub fate: Fate,
-    /// The share of the pool's answers that hold it, by the wheel's slots or by the law of its draws: 0 to 1.
+    /// The share of the pool's answers that hold it, counted in the wheel's slots or computed from its draws by weight: 0 to 1.
     pub share: f64,
     /// Only for when nothing else is usable, by weight 0 or by state.
     pub is_standby: bool,

@@ -1,8 +1,9 @@
 //! Steering: who may be answered (datacenters, endpoints, pools, services) and how that is compiled into wheels. Layer 2: pure.
 //!
-//! [`Topology`] is what is configured, [`Conditions`] what changes without an edit. [`Compiler`] searches each service's pools
-//! (`search`, `policy`) in every area that its preferences divide the world into (`preference`, `survey`), fills wheels (`slots`)
-//! and makes a [`Chart`], from which a query takes its [`Course`] and draws. [`inspect()`] keeps the steps of one such search
+//! [`Topology`] is what is configured, [`Conditions`] what changes without an edit. [`Compiler`] makes one `plan` for services
+//! with equal settings and finds the plans that a change touches (`dependencies`). A [`Compilation`] searches the pools of each
+//! such plan (`search`, `policy`) in every area that its preferences divide the world into (`preference`, `survey`), fills wheels
+//! (`slots`) and makes a [`Chart`], from which a query takes its [`Course`] and draws. [`inspect()`] keeps the steps of one such search
 //! for people.
 
 mod amended;

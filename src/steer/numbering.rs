@@ -1,4 +1,4 @@
-//! Numbering: pools and endpoints keep their numbers over loads, so that charts that name them stay valid when something else is
+//! Numbering: pools and endpoints keep their numbers across loads, so that charts that name them stay valid when something else is
 //! added or removed.
 
 use std::{
@@ -19,20 +19,20 @@ pub struct Numbering {
     endpoints: Vec<u32>,
 }
 
-/// A configuration as written and as numbered, from which one that differs little is numbered.
+/// A topology as written and as numbered. One that differs little shares its parts.
 #[derive(Debug, Clone, Copy)]
 pub struct Numbered<'a> {
-    /// With the positions in the files.
+    /// The topology whose ids are positions in the files.
     pub written: &'a Arc<Topology>,
-    /// With the numbers that charts use.
+    /// The topology whose ids are the numbers that charts use.
     pub numbered: &'a Arc<Topology>,
-    /// How the second follows from the first.
+    /// The numbering that makes `numbered` of `written`.
     pub numbering: &'a Numbering,
 }
 
 impl Numbering {
     /// The numbers that the pools and endpoints of `written` have in `old`, found by name. A new one gets the number of one that
-    /// is gone, or one behind all others. Where more are gone than new, the last ones get their numbers.
+    /// is gone, or one behind all others. Where fewer are new than gone, those with the highest numbers move into the free ones.
     pub fn after(written: &Topology, old: &Topology) -> Self {
         if has_names_of(written, old) {
             return Self::default();
@@ -99,7 +99,7 @@ fn has_names_of(written: &Topology, old: &Topology) -> bool {
         && written.endpoints.iter().zip(&old.endpoints).all(|(new, old)| Arc::ptr_eq(new, old) || new.name == old.name)
 }
 
-/// What identifies a pool over loads: its name, and how many pools before it have that name. An inline pool may have the name
+/// What identifies a pool across loads: its name, and how many pools before it have that name. An inline pool may have the name
 /// of a named one.
 fn names_of_pools(topology: &Topology) -> Vec<(&str, u32)> {
     let mut seen: HashMap<&str, u32> = HashMap::with_capacity(topology.pools.len());
@@ -112,7 +112,7 @@ fn names_of_pools(topology: &Topology) -> Vec<(&str, u32)> {
     names
 }
 
-/// What identifies an endpoint over loads: its pool, and its own name, which no other endpoint of that pool has.
+/// What identifies an endpoint across loads: its pool, and its own name, which no other endpoint of that pool has.
 fn names_of_endpoints(topology: &Topology) -> Vec<((&str, u32), &str)> {
     let mut names = vec![(("", 0), ""); topology.endpoints.len()];
     for (pool, name) in topology.pools.iter().zip(names_of_pools(topology)) {
@@ -125,7 +125,7 @@ fn names_of_endpoints(topology: &Topology) -> Vec<((&str, u32), &str)> {
     names
 }
 
-/// For each of `new`, its place: that of the same one in `old` where there is one, so far as the places go.
+/// The place of each of `new`: its place in `old`, unless it is not there or the place is beyond the last one; else a free place.
 fn places<K: Eq + std::hash::Hash>(new: &[K], old: &[K]) -> Vec<u32> {
     let known: HashMap<&K, u32> = old.iter().zip(0..).collect();
     let old_place = |key: &K| known.get(key).copied().filter(|place| (*place as usize) < new.len());

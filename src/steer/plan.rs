@@ -77,7 +77,7 @@ impl Plan {
         Self { key, survey, geographic, published, may_answer_cname }
     }
 
-    /// Whether it holds in another topology whose pools and endpoints below its roots are the same.
+    /// Whether the plan is valid in another topology whose pools and endpoints below its roots are the same.
     pub(super) fn holds_in(&self, other: &Topology, own: &Topology) -> bool {
         !self.published.has_aliases() || other.aliases == own.aliases
     }
@@ -182,7 +182,7 @@ struct Resolution {
 /// A pool that a service turns to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Attempt {
-    /// Which.
+    /// The pool to search.
     pub pool: PoolId,
     /// What it is searched for.
     pub within: Plight,

@@ -42,7 +42,7 @@ impl Published {
         Self { fixed: [*kind == Kind::Srv || holds(IpAddr::is_ipv4), holds(IpAddr::is_ipv6)], ipv6, aliases }
     }
 
-    /// Whether what an alias resolves to decides.
+    /// Whether the families depend on what aliases resolve to.
     pub(super) fn has_aliases(&self) -> bool {
         !self.aliases.is_empty()
     }

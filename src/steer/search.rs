@@ -24,10 +24,10 @@ use crate::health::Standing;
 
 pub(super) use recovery::{Ability, Seen};
 
-/// As many turn counters without a user are kept: a member that flaps comes back to them.
+/// Up to so many turn counters without a wheel are kept, for members that flap.
 const SPARE_TURNS: usize = 64;
 
-/// Turn counters by what is taken in turn: a wheel made anew counts on where the last one was, after a load as well.
+/// Turn counters by what is taken in turn: a new wheel continues where the last one was, also after a load.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TurnCounters {
     known: HashMap<TurnKey, Arc<u32>>,
@@ -48,7 +48,7 @@ struct TurnKey {
 /// what it came to.
 type WheelKey = (PoolId, Spread, Vec<(u16, u16, Part, usize)>);
 
-/// What wheels share, over compilations and loads: all of it is known by content, nothing by its place in the topology.
+/// What wheels share across compilations and loads. All of it is found by content, nothing by its position in the topology.
 #[derive(Debug, Clone, Default)]
 pub struct Wheels {
     pub(super) slot_tables: SlotTables,
@@ -128,7 +128,7 @@ impl View<'_> {
 pub(super) struct Search<'a> {
     topology: &'a Topology,
     conditions: &'a Conditions,
-    /// Where wheels get their slots; `None` where it is only asked what is usable.
+    /// Where wheels get their slots; `None` in a search that only finds what is usable.
     wheel_parts: Option<&'a mut Wheels>,
     /// By endpoint, family and plight, and whether it counts without an address of the family.
     endpoints: HashMap<(EndpointId, Family, Plight, bool), Finding>,
@@ -168,7 +168,7 @@ impl<'a> Search<'a> {
         Self { wheel_parts: Some(wheels), ..Self::asking(topology, conditions) }
     }
 
-    /// A search that only asks what is usable: nothing can be drawn from its wheels.
+    /// A search that only finds what is usable: nothing can be drawn from its wheels.
     pub(super) fn asking(topology: &'a Topology, conditions: &'a Conditions) -> Self {
         let (endpoints, pools, wheels) = (HashMap::new(), HashMap::new(), HashMap::new());
         Self { topology, conditions, wheel_parts: None, endpoints, pools, wheels }

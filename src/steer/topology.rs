@@ -124,7 +124,7 @@ impl Topology {
         Self::of_shared(datacenters, monitors, endpoints, pools, services)
     }
 
-    /// The same of endpoints and pools that others may share.
+    /// The same as [`Topology::new`], from endpoints and pools that other topologies may share.
     pub fn of_shared(
         datacenters: Vec<Datacenter>,
         monitors: Vec<Monitor>,

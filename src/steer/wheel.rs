@@ -1,4 +1,4 @@
-//! The wheel: one structure for every balancing method. A table of slots, each naming ready-made answers.
+//! The wheel: one structure for every balancing method. Slots over choices, each of which is a ready answer or another wheel.
 
 use std::{hash::Hasher, sync::Arc};
 
@@ -20,7 +20,7 @@ pub(super) struct Wheel {
     pub(super) slots: Arc<Slots>,
     /// What the slots name.
     pub(super) choices: Box<[Choice]>,
-    /// Sets this pool's draws by client apart from those of pools above and below it.
+    /// Keys the hash of clients by the pool, so that draws from pools above and below it, or of the same table, are independent.
     pub(super) salt: u64,
     /// The number of the shard's counter, for `turn`.
     pub(super) turn: Option<Arc<u32>>,

@@ -18,12 +18,12 @@ use super::{
 };
 use crate::dns::{LookupName, Name, Rtype};
 
-/// So many owners that come again are kept apart before the small ones are laid out. Where more than that are large, as many
-/// small ones.
+/// So many owners that come again are kept apart, beside large ones, before the small ones are laid out; where more are large, as
+/// many small ones as large ones.
 const MOST_APART: usize = 4096;
 /// Octets of RRsets up to which a node is small: it may be copied for each of its records.
 const SMALL_OCTETS: usize = 512;
-/// Octets that belong to no node are left in the arena up to this much, or an eighth of it, while records come.
+/// While records come, the arena is compacted once more octets than this, and more than an eighth of it, belong to no node.
 const LEFT_BEHIND_OCTETS: usize = 1 << 20;
 
 /// Collects the records of a zone.
@@ -39,9 +39,9 @@ pub struct ZoneBuilder {
     index: HashTable<u32>,
     /// The node whose records are coming at present.
     open: (u32, DraftNode),
-    /// Nodes that came again: their RRsets are no more in the arena.
+    /// Nodes that came again: their RRsets are no longer in the arena.
     again: HashMap<u32, DraftNode>,
-    /// The small ones of them are laid out when there are so many.
+    /// How many nodes `again` has when the small ones of them are laid out.
     most_apart: usize,
     /// Octets of the arena that belong to no node any more.
     left_behind: usize,
@@ -290,7 +290,7 @@ impl ZoneBuilder {
         }
     }
 
-    /// Drops from the arena what belongs to no node, in place: a second arena would double what a load takes.
+    /// Drops from the arena what belongs to no node, in place: a second arena would double the memory of a load.
     fn compact(&mut self) {
         let mut order: Vec<u32> = (0..self.nodes.len() as u32).collect();
         order.sort_unstable_by_key(|&number| self.nodes[number as usize].name_at);

@@ -85,7 +85,7 @@ impl Zones {
         built
     }
 
-    /// The same, where the SOA of some zones has another serial.
+    /// The same zones, of which some get another serial in their SOA.
     pub fn with_serials(&self, serials: &[(ZoneId, u32)]) -> Self {
         let mut zones = self.zones.clone();
         for (id, serial) in serials {

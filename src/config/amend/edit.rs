@@ -1,7 +1,7 @@
 //! How a file of tables differs from the one before: which tables have other octets, and by how much those behind them moved.
 //!
 //! What both texts begin and end with is compared as octets. Only the stretch between is cut into tables. Cutting starts
-//! and ends where a table starts that both texts have, so that nothing of either is inside of a string or a list there.
+//! and ends where a table starts that both texts have, so that neither place is inside of a string or a list.
 
 use std::{ops::Range, path::Path, sync::Arc};
 
@@ -56,12 +56,12 @@ impl Table {
         }
     }
 
-    /// The table, to be read.
+    /// The table as a piece of its text, for the reader.
     pub(super) fn piece(&self) -> Piece<'_> {
         Piece { kind: &self.kind, name: &self.name, range: self.range.clone(), values_end: self.values_end }
     }
 
-    /// From the header to the last value.
+    /// The range from the header to the last value.
     fn values(&self) -> Range<usize> {
         self.range.start..self.values_end
     }
@@ -83,7 +83,7 @@ impl FileEdit {
         let kept;
         let starts = match &old.starts {
             Some(starts) => &starts[..],
-            // A small file is read as a whole: it is cut now.
+            // A small file was read as a whole, so that it is cut into tables only now.
             None => {
                 let tables = pieces::sorted(pieces::cut(old_text)?)?;
                 let mut starts: Vec<u32> = tables.iter().map(|piece| piece.range.start as u32).collect();
@@ -106,7 +106,7 @@ impl FileEdit {
         Some(Self { file, old_octets, new_octets, old: old_range, new: new_range, tables, starts })
     }
 
-    /// The text before and the text now, to be read.
+    /// The old text and the new one, each with what the reader needs beside it.
     pub(super) fn texts<'e>(&'e self, sources: &'e Sources) -> [Option<Context<'e>>; 2] {
         let directory = sources.file(self.file).path.parent().unwrap_or(Path::new(""));
         [&self.old_octets, &self.new_octets].map(|octets| {
@@ -115,12 +115,12 @@ impl FileEdit {
         })
     }
 
-    /// The tables that say something else.
+    /// The tables whose content differs.
     pub(super) fn changed(&self) -> impl Iterator<Item = &TableEdit> {
         self.tables.iter().filter(|table| table.is_changed)
     }
 
-    /// A place of the old file in the new one; `None` where it is in a table that says something else.
+    /// A place of the old file in the new one; `None` where it is in a table whose content differs.
     pub(super) fn moved(&self, place: Place) -> Option<Place> {
         match self.table_at(place) {
             Some(table) if table.is_changed => None,
@@ -166,7 +166,7 @@ fn shifted(place: Place, old: usize, new: usize) -> Place {
     }
 }
 
-/// What two texts begin and end with alike, in octets.
+/// How many octets two texts share at their start, and at their end.
 struct Common {
     start: usize,
     end: usize,
@@ -184,7 +184,8 @@ impl Common {
     }
 }
 
-/// How many octets two texts share, from one of their ends; `at` gives a number of octets behind so many.
+/// How many octets two texts share, counted from one end. `at(text, skipped, length)` gives the `length` octets after `skipped`
+/// octets from that end.
 fn same_octets<'t>(old: &'t [u8], new: &'t [u8], at: impl Fn(&'t [u8], usize, usize) -> Option<&'t [u8]>) -> usize {
     let mut same = 0;
     // By whole blocks, which are compared as fast as they can be read, then by octets.
@@ -198,8 +199,8 @@ fn same_octets<'t>(old: &'t [u8], new: &'t [u8], at: impl Fn(&'t [u8], usize, us
     same
 }
 
-/// The stretch of the old text that holds every table with another octet: from the start of a table, or of the text, to that of
-/// another one, whose position in `starts` is the second value, or to the end.
+/// The stretch of the old text that holds every table that differs. It starts where a table or the text starts, and ends where
+/// another table starts or the text ends. The second value is the position of that other table in `starts`.
 fn stretch(starts: &[u32], same: &Common, octets: usize) -> (Range<usize>, usize) {
     // What is inserted in front of a header belongs to the table before.
     let first = starts.partition_point(|start| (*start as usize) < same.start).checked_sub(1);

@@ -20,12 +20,12 @@ use crate::{
     steer::{MemberKind, OnAllDown, PoolId, ServiceId, Topology},
 };
 
-/// What an amendment goes on from, beside the configuration's own values.
+/// What an amendment starts from, beside the configuration's own values.
 #[derive(Debug, Default)]
 pub(in crate::config) struct Foundation {
-    /// `None` of a configuration that has none: nothing is amended.
+    /// `None` in a default configuration, which cannot be amended.
     pub(super) structure: Option<Arc<Structure>>,
-    /// By [`FileId`].
+    /// The files as they were read, by [`FileId`].
     versions: Vec<Version>,
     pub(super) warnings: Vec<Diagnostic>,
     pub(super) are_warnings_omitted: bool,
@@ -47,25 +47,26 @@ pub(super) struct Version {
 /// What is the same in a configuration and in all amendments of it.
 #[derive(Debug)]
 pub(in crate::config) struct Structure {
-    /// Which files there are.
+    /// A hash of which files there are.
     pub(in crate::config) layout: u128,
     /// The paths that tables and master files name.
     pub(in crate::config) names: Arc<Mutex<BTreeSet<PathBuf>>>,
-    /// Of these, amendments change nothing that references to datacenters depend on.
+    /// Datacenters as written. Amendments change nothing of them that references to datacenters depend on.
     pub(in crate::config) datacenters: Vec<DatacenterSpec>,
     /// By monitor: the files that its TLS needs.
     pub(in crate::config) credentials: Vec<(Box<str>, Credential)>,
-    /// What is wrong with those.
+    /// The problems of those files.
     pub(in crate::config) credential_faults: Vec<Diagnostic>,
     /// For each file of tables, in order: the positions of its pools.
     pub(in crate::config) pools_of: Vec<(FileId, Range<usize>)>,
     pub(in crate::config) zone_files: ZoneFiles,
-    /// Once it was asked for.
+    /// Which pools and services use each pool. Filled when it is first needed.
     pub(in crate::config) users: OnceLock<Users>,
 }
 
 impl Foundation {
-    /// Of a configuration that was read as a whole. `starts` are those of the tables of files that were cut.
+    /// The foundation of a configuration that was read as a whole. `starts` are the places at which tables start, of files that
+    /// were cut into tables.
     pub(in crate::config) fn new(
         sources: &Sources,
         master_files: &[FileId],
@@ -88,7 +89,7 @@ impl Foundation {
         Self { structure: Some(Arc::new(structure)), versions, values, loaded: now(), ..Self::default() }
     }
 
-    /// With the warnings of the load.
+    /// The same with the warnings of the load.
     pub(in crate::config) fn with_warnings(self, found: &Diagnostics) -> Self {
         let warnings: Vec<Diagnostic> = found.iter().cloned().collect();
         Self { are_warnings_omitted: warnings.len() != found.count(), warnings, ..self }
@@ -109,7 +110,7 @@ impl Foundation {
         self.versions.get(file.index())
     }
 
-    /// Whether a file has the octets that it had.
+    /// Whether a file has the same octets as before.
     pub(super) fn has(&self, id: FileId, file: &SourceFile) -> bool {
         let (Some(Version { octets: Some(old), .. }), Ok(new)) = (self.version(id), &file.content) else {
             return false;
@@ -129,7 +130,7 @@ fn now() -> i64 {
 }
 
 impl Structure {
-    /// Whether other certificates or keys of monitors cannot be used than before.
+    /// Whether the certificates and keys of monitors that cannot be used are not the same as before.
     pub(super) fn has_other_credential_faults(&self, sources: &Sources) -> bool {
         !self.credentials.is_empty()
             && compile::credential_faults(sources, &self.credentials).list() != self.credential_faults
@@ -152,9 +153,9 @@ impl Structure {
 /// Which pools and services use each pool.
 #[derive(Debug)]
 pub(in crate::config) struct Users {
-    /// Pools and those that have them as members, in order.
+    /// Pairs of a pool and a pool that has it as a member, in order.
     pools: Vec<(PoolId, PoolId)>,
-    /// Pools and services that name them, in order.
+    /// Pairs of a pool and a service that names it, in order.
     services: Vec<(PoolId, ServiceId)>,
 }
 

@@ -315,7 +315,7 @@ fn texts_of_every_kind_are_amended_as_they_are_read() {
     }
 }
 
-/// What an edit by chance does at a place.
+/// What a random edit does at a place.
 #[derive(Debug, Clone)]
 enum Chance {
     Insert(&'static str),

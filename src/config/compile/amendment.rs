@@ -1,17 +1,17 @@
-//! Tables that differ from those of an earlier configuration, as domain values in its place.
+//! Compiles the tables that differ from those of an earlier configuration, and puts their values in place of the earlier ones.
 //!
 //! Checks of a table by itself run as in a full load, by the same code. Checks of other tables read some of what this one says:
 //!
 //! | what others read | where |
 //! |---|---|
-//! | the names that a table mentions, and so which tables are used and what is in what | `names`, `shape`, `regulation`, `services` |
+//! | the names that a table mentions, and so which tables are used and which pools contain which | `names`, `shape`, `regulation`, `services` |
 //! | a pool's policy, `strict`, `capacity`, `by`, `on-all-down`, `client-subnet` | `shape`, `regulation`, `services` |
 //! | the kind of each member, and the names that it answers | `zones`, `targets`, `circles`, `aliases` |
 //! | how many addresses members have and how many answer, unless these are few | `shape`, `services` |
 //! | a service's type and its pool | `zones`, `services` |
 //! | a datacenter's region, load, pace, and whether it has a location | `places`, `pools`, `shape` |
 //!
-//! Where any of these differs, it is no amendment. A check that reads more of another table belongs into this list.
+//! Where any of these differs, there is no amendment. A check that reads more of another table must be added to this list.
 
 use std::collections::BTreeSet;
 
@@ -29,10 +29,10 @@ use crate::{
     },
 };
 
-/// With so many addresses or names at most below a pool, no bound on the size of answers is near.
+/// With at most so many addresses and names below a pool, its answers are far below every bound on their size.
 const FEW: usize = 100;
 
-/// What is found wrong with a table as it was, and as it is.
+/// The problems of the old table and of the new one.
 type Found<'p> = [&'p mut Problems; 2];
 
 /// The values of tables that differ.
@@ -67,7 +67,7 @@ impl<'c> Amending<'c> {
         Self { before, structure, scope, changes: Amendment::default(), pools: BTreeSet::new(), has_grown: false }
     }
 
-    /// Takes over what a table says that said `was` before. `None` where other tables may depend on the difference.
+    /// Applies a table that changed from `was` to `is`. `None` where other tables may depend on the difference.
     pub(in crate::config) fn table(&mut self, file: FileId, was: &Specs, is: &Specs, found: Found<'_>) -> Option<()> {
         if let ([was], [is]) = (&was.datacenters[..], &is.datacenters[..]) {
             return self.datacenter(was, is);
@@ -118,7 +118,7 @@ impl<'c> Amending<'c> {
         Some(())
     }
 
-    /// A service whose table said `was`. `None` where its pool's table would have to be asked.
+    /// The service of `spec`, whose table was `was`. `None` where a value comes from its pool's table, which was not read.
     fn service_of(&mut self, was: &ServiceSpec, spec: &ServiceSpec, before: &Service) -> Option<Service> {
         let is_inline = matches!(spec.chooser, Chooser::Inline(_));
         let on_all_down = match (&was.on_all_down, &spec.on_all_down) {
@@ -168,7 +168,7 @@ impl<'c> Amending<'c> {
         Some(())
     }
 
-    /// A pool whose endpoints start at the position `first`, and these.
+    /// A pool and its endpoints, the first of which has the position `first`.
     fn compiled(
         &mut self,
         before: &Pool,
@@ -208,11 +208,11 @@ impl<'c> Amending<'c> {
             let old: usize = below.iter().map(|endpoint| records(endpoint)).sum();
             (!has_cname && old + new <= FEW).then_some(())?;
         }
-        // Of two pools that grow, each would be counted without the other.
+        // Where two pools grow, each would be checked without the growth of the other.
         (!std::mem::replace(&mut self.has_grown, true)).then_some(())
     }
 
-    /// Puts the values into the configuration, and takes note of other content of zones.
+    /// Puts the values into the configuration, and updates the content hashes of zones.
     pub(in crate::config) fn finish(self, config: &mut Config, structure: &Structure, sources: &Sources) {
         let affected = self.affected_services();
         let before = self.before;
@@ -245,7 +245,7 @@ impl<'c> Amending<'c> {
     }
 }
 
-/// The place of what is not reported.
+/// A place for what is never reported.
 fn nowhere() -> Place {
     Place::whole(FileId(0))
 }
@@ -278,7 +278,7 @@ fn mentioned(spec: &PoolSpec) -> Vec<Option<&str>> {
     names
 }
 
-/// What checks of other tables read of a pool's, beside names.
+/// What checks of other tables read of a pool's table, apart from names.
 fn read_by_others(spec: &PoolSpec) -> impl PartialEq + use<'_> {
     (
         spec.policy.value,

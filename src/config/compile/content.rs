@@ -1,4 +1,4 @@
-//! What a zone's serial follows: a hash of everything that can be answered in it. (When a file of it was last changed: `files`.)
+//! What a zone's serial follows: a hash of everything that can be answered in it. The time of the last change comes from `files`.
 //!
 //! States, reasons and forces are left out: they say who serves at the moment, not what is served; a drain is no new edition
 //! of the zone.

@@ -55,8 +55,8 @@ impl FileSets {
 pub(in crate::config) struct ZoneFiles(Vec<Arc<[FileId]>>);
 
 impl ZoneFiles {
-    /// `of_zones` are the files that zones themselves are written in. To these come those of their services with all pools
-    /// below them.
+    /// `of_zones` are the files that zones themselves are written in. The files of their services, and of all pools below those,
+    /// are added.
     pub(super) fn new(
         of_zones: &[Vec<FileId>],
         (pool_specs, pools): (&[&PoolSpec], &[Arc<Pool>]),
@@ -93,7 +93,7 @@ impl ZoneFiles {
     }
 }
 
-/// The files of pools with all pools below them.
+/// The files of each pool and of all pools below it.
 struct PoolFiles<'p> {
     specs: &'p [&'p PoolSpec],
     pools: &'p [Arc<Pool>],

@@ -1,7 +1,7 @@
 //! The largest answer of each service: whether it fits into a message, and whether resolvers accept that many records.
 //!
-//! The bound is of answers that the configuration can give while all members are healthy, so that an error is certain. An alias
-//! counts as one address of each family, since what it resolves to is not known here.
+//! Only answers that the configuration can give while all members are healthy are counted, so that an error is never false. An
+//! alias counts as one address of each family, since its addresses are not known here.
 
 use std::{cmp::Reverse, net::IpAddr};
 
@@ -20,7 +20,7 @@ use crate::{
     zone::{MOST_RRSET_OCTETS, RECORD_OCTETS},
 };
 
-/// So many records of one type in an answer are accepted by BIND as a resolver: its default of `max-records-per-type`.
+/// The most records of one type in an answer that BIND accepts as a resolver: its default of `max-records-per-type`.
 pub(super) const MOST_RECORDS: u64 = 100;
 /// What more records than that lead to.
 pub(super) const CONSEQUENCE: &str =
@@ -29,7 +29,7 @@ pub(super) const CONSEQUENCE: &str =
 /// Priority, weight and port of an SRV record.
 const SRV_NUMBERS_OCTETS: usize = 6;
 
-/// Records of one type in an answer.
+/// The size of the records of one type in an answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Size {
     records: u64,
@@ -48,7 +48,7 @@ enum Drawn {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Most([Size; 3]);
 
-/// A bound that an answer passes.
+/// A bound that an answer exceeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Bound {
     /// A message has no room for it.
@@ -58,7 +58,7 @@ enum Bound {
 }
 
 impl Bound {
-    /// The first that a size passes.
+    /// The first bound that a size exceeds.
     fn passed_by(size: Size) -> Option<Self> {
         [Self::Octets, Self::Records].into_iter().find(|&bound| size.passes(bound))
     }
@@ -115,14 +115,14 @@ impl Most {
         Self(Drawn::ALL.map(larger))
     }
 
-    /// Of an endpoint.
+    /// The records of an endpoint.
     fn of_endpoint(endpoint: &Endpoint) -> Self {
         let records =
             |drawn: Drawn| records_of(endpoint, drawn).fold(Size::default(), |sum, octets| sum.plus(one(octets)));
         Self(Drawn::ALL.map(records))
     }
 
-    /// Of a pool, whose inner pools are in `reach` already.
+    /// The largest answer of a pool, whose inner pools are in `reach` already.
     pub(super) fn of_pool(pool: &Pool, compiled: &Compiled, reach: &[Reach]) -> Self {
         let below = |member: &Member| match member.kind {
             MemberKind::Pool(inner) => reach[inner.index()].most,
@@ -133,7 +133,7 @@ impl Most {
             (_, Answers::Count(count)) => count.get() as usize,
         };
         if count == 1 {
-            // Most pools: their members need not be looked at together.
+            // Most pools answer one member: no sums are needed.
             return pool.members.iter().map(below).fold(Self::default(), Self::larger);
         }
         let sets = candidate_sets(pool, compiled);
@@ -171,7 +171,7 @@ fn records_of(endpoint: &Endpoint, drawn: Drawn) -> impl Iterator<Item = usize> 
 fn candidate_sets<'p>(pool: &'p Pool, compiled: &Compiled) -> Vec<Vec<&'p Member>> {
     let at = |positions: &[u32]| positions.iter().filter_map(|&at| pool.members.get(at as usize)).collect::<Vec<_>>();
     if let Policy::Geo { rules, default } = &pool.policy {
-        // A client of one rule alone gets its members, and those of `default` behind them.
+        // A client that one rule alone matches gets the rule's members, then those of `default`.
         let of_rules = rules.iter().map(|rule| {
             let default: &[u32] = if rule.strict || rule.members.is_empty() { &[] } else { default };
             at(&[&rule.members, default].concat())
@@ -196,7 +196,7 @@ fn largest_sum(sizes: impl Iterator<Item = Size>, count: usize) -> Size {
     sizes.into_iter().take(count).fold(Size::default(), Size::plus)
 }
 
-/// What an answer is too large by.
+/// What makes an answer too large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Culprit {
     /// A pool, which puts several members into one answer.
@@ -205,7 +205,7 @@ enum Culprit {
     Endpoint(EndpointId, Place),
 }
 
-/// An answer that passes a bound.
+/// An answer that exceeds a bound.
 #[derive(Debug, Clone, Copy)]
 struct Excess {
     drawn: Drawn,
@@ -214,7 +214,7 @@ struct Excess {
     culprit: Culprit,
 }
 
-/// The check of all services. What several of them share is reported once.
+/// The check of all services. A cause that several of them share is reported once.
 pub(super) struct Fitting<'c> {
     specs: &'c [&'c PoolSpec],
     compiled: &'c Compiled,
@@ -239,7 +239,7 @@ impl<'c> Fitting<'c> {
         }
     }
 
-    /// The same record that several members have is answered once.
+    /// Counts a record that several members have once, as an answer has it once.
     fn check_distinct(&mut self, service: &ServiceSpec, pool: usize, drawn: Drawn, problems: &mut Problems) {
         let most = self.distinct(pool, drawn).at_most(self.reach[pool].most.of(drawn));
         let Some(bound) = Bound::passed_by(most) else { return };
@@ -318,8 +318,8 @@ impl<'c> Fitting<'c> {
             Bound::Octets => problems.error(
                 place,
                 format!(
-                    "{what}, {octets} octets: a DNS message has room for {MOST_RRSET_OCTETS}, and without it the service \
-                     has no answer"
+                    "{what}, {octets} octets: a DNS message has room for {MOST_RRSET_OCTETS}, so that clients would get no \
+                     record at all"
                 ),
             ),
             Bound::Records => problems.warning(place, format!("{what}: {CONSEQUENCE}")),
@@ -349,7 +349,7 @@ mod tests {
     /// The most A and AAAA records that a message has room for.
     const FITTING: [usize; 2] = [4_062, 2_321];
 
-    /// The mistakes of a file, or what it is warned of.
+    /// The errors of a file, or its warnings.
     fn lines(text: &str) -> Vec<String> {
         let sources = Sources::from_texts(&Locations::default(), [("zones/x.toml", &*(ZONE.to_owned() + text))]);
         match Config::load(&sources) {
@@ -378,7 +378,7 @@ mod tests {
         let [v4, _] = FITTING;
         let found = lines(&service("answers = \"all\"", &members(v4 + 1, "10.", "")));
         let expected = "error: zones/x.toml:5:11: service \"w.x.example\" answers up to 4063 A records at once, 65008 octets: \
-                        a DNS message has room for 65000, and without it the service has no answer (help: answer fewer \
+                        a DNS message has room for 65000, so that clients would get no record at all (help: answer fewer \
                         members: for example, answers = 3)";
         assert_eq!(found, [expected]);
         let found = lines(&service("policy = \"all\"", &members(v4 + 1, "10.", "")));

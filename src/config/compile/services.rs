@@ -76,7 +76,7 @@ pub(super) fn compile(
     services
 }
 
-/// A service as a domain value; `inherited` is what its pool says of client subnets.
+/// A service as a domain value; `inherited` is the `client-subnet` of its pool.
 pub(super) fn service(
     spec: &ServiceSpec,
     zone: ZoneId,

@@ -13,7 +13,8 @@ use crate::{
 
 /// How many pools may be inside each other.
 const DEEPEST: u32 = 16;
-/// How many endpoints one pool may hold with all pools in it: a wheel numbers its members by 16 bits, and has no more slots.
+/// How many endpoints one pool may hold with all pools in it: a wheel numbers its members with 16 bits, and has at most
+/// 65,536 slots.
 const MOST_ENDPOINTS: u64 = 65_535;
 
 /// What is below a pool.

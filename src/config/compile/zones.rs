@@ -74,19 +74,19 @@ pub enum SerialSource {
 }
 
 impl SerialSource {
-    /// With one more part of the content.
+    /// Adds a part of the content to the hash.
     pub(super) fn add(&mut self, part: Content) {
         if let Self::FromContent { hash, .. } = self {
             *hash = hash.wrapping_add(part.0);
         }
     }
 
-    /// Without a part that was added.
+    /// Removes a part from the hash that was added to it.
     pub(super) fn subtract(&mut self, part: Content) {
         self.add(Content(part.0.wrapping_neg()));
     }
 
-    /// With the newest change of a file.
+    /// Sets when a file of the zone was last changed.
     pub(super) fn changed(&mut self, when: Option<SystemTime>) {
         if let Self::FromContent { newest, .. } = self {
             *newest = when;

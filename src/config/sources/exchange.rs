@@ -68,7 +68,7 @@ impl Sources {
         }
     }
 
-    /// Tells one list of files from another by their paths and by what each is for, whatever they hold.
+    /// A hash of which files there are, by their paths and roles, whatever their content.
     pub(in crate::config) fn layout(&self) -> u128 {
         let mut hasher = SipHasher13::new();
         for file in self.files.iter() {

@@ -1,4 +1,4 @@
-//! Drains by command: checked by charts that the worker compiles as if the drain were in force, then carried out as an edit.
+//! Drains by command: checked with charts that the worker compiles as if the drain were in force, then applied as an edit.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -20,7 +20,7 @@ type Reply = oneshot::Sender<Result<DrainReport, DrainError>>;
 pub(super) struct Rehearsals {
     /// Requests in the order in which they came; the first one is being checked.
     requests: VecDeque<(DrainRequest, Reply)>,
-    /// What comes of the first one.
+    /// Receives the charts of the first request.
     charts: Option<oneshot::Receiver<Compiled>>,
 }
 
@@ -58,10 +58,10 @@ impl Controller {
         }
     }
 
-    /// Goes on with the first request by the charts that it would lead to.
+    /// Continues the first request with the charts that it would put in force.
     pub(super) fn end_rehearsal(&mut self, rehearsed: Option<Compiled>) {
         self.rehearsals.charts = None;
-        // A load came between: the drain is checked again by what is in force now.
+        // After a load in between, the drain is checked again, with what is in force now.
         if let Some(rehearsed) = rehearsed.filter(|charts| Arc::ptr_eq(charts.compiler(), &self.world.compiler)) {
             self.carry_out(Some(rehearsed));
         }
@@ -73,7 +73,7 @@ impl Controller {
         let Some((request, reply)) = self.rehearsals.requests.pop_front() else { return };
         let charts = rehearsed.as_ref().map(Compiled::charts);
         match self.edit_state(&request, charts.as_deref()) {
-            // Nothing was edited: the snapshot in force has it all.
+            // Nothing was edited: the snapshot in force has that state already.
             Ok(report) if report.files.is_empty() => {
                 self.answer(Waiter::SetState(Box::new(report), reply), Ok(()));
             }
@@ -89,7 +89,7 @@ impl Controller {
         }
     }
 
-    /// Edits the files, unless that left a service without a usable member by the charts that it would lead to.
+    /// Edits the files, unless the charts that the edit would put in force leave a service without a usable member.
     fn edit_state(
         &mut self,
         request: &DrainRequest,
@@ -117,7 +117,7 @@ impl Controller {
         Ok(DrainReport { generation: 0, files, datacenters, outcomes, ramps: Vec::new(), distressed })
     }
 
-    /// Why a file that a drain edits is not in use as it is, so that an edit of it would have no effect.
+    /// The error for a file that a drain would edit and that is held: an edit of it would have no effect.
     fn held_file(&self, plan: &drain::DrainPlan) -> Option<DrainError> {
         let held = self.holding.status().into_iter().find(|held| plan.edits(&held.file))?;
         Some(DrainError::Held(held.file, held.errors))

@@ -19,9 +19,9 @@ use crate::{
 /// The log names this many services of each kind of change.
 const LOGGED: usize = 10;
 
-/// Drops a large value on a thread of its own: nothing waits while 100,000 charts are given back.
+/// Drops a large value on a thread of its own: nothing waits while 100,000 charts are freed.
 pub(super) fn discard<T: Send + 'static>(value: T) {
-    // Ends by itself, or with the runtime.
+    // The thread ends by itself, or with the runtime.
     drop(spawn_blocking(move || drop(value)));
 }
 
@@ -31,7 +31,7 @@ impl Controller {
         self.published.load_full()
     }
 
-    /// Has the worker go on with the compiler of the world, waits for its charts, and publishes them.
+    /// Switches the worker to the world's compiler, waits for its charts, and publishes them.
     pub(super) async fn adopt_charts(&mut self) {
         let _beat = self.metronome.beat();
         self.renew_conditions();
@@ -51,7 +51,7 @@ impl Controller {
         }
     }
 
-    /// Makes the conditions those of the ledger, of aliases, ramps and load reports.
+    /// Updates the conditions from the ledger, aliases, ramps and load reports.
     pub(super) fn renew_conditions(&mut self) {
         let now = self.epoch.elapsed();
         self.conditions.standings = self.keys.iter().map(|key| self.ledger.standing(key, now)).collect();
@@ -69,8 +69,8 @@ impl Controller {
         self.worker.follow(Arc::new(self.conditions.clone()));
     }
 
-    /// Makes the conditions what touched probes, aliases, load reports and recoveries come to. Whether that has the worker
-    /// compile anything.
+    /// Updates the conditions from touched probes, aliases, load reports and recoveries. Returns whether the worker has to
+    /// compile anything for that.
     pub(super) fn publish(&mut self) -> bool {
         let now = self.epoch.elapsed();
         // A combined probe follows its parts below; the ledger knows nothing of it.

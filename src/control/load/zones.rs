@@ -14,7 +14,7 @@ use crate::{
     zone::Zones,
 };
 
-/// A zone in numbers.
+/// The serial and the counts of a zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::control) struct ZoneSummary {
     pub serial: u32,
@@ -29,7 +29,7 @@ pub(super) struct BuiltZones {
     pub(super) serials: HashMap<Name, SavedSerial>,
 }
 
-/// Zones in force, whose SOAs get the serials that `configs` ask for: records and names of services are the same.
+/// The zones in force, with the serials of `configs` in their SOAs. Records and names of services are the same.
 pub(super) fn with_serials(
     zones: &Arc<Zones>,
     summaries: &[ZoneSummary],
@@ -70,7 +70,7 @@ fn next_serial(config: &ZoneConfig, earlier: Option<&Earlier>, kept: &mut HashMa
 /// Builds zones and gives each its serial.
 ///
 /// # Errors
-/// Of each zone that cannot be: the file that defines it, and why.
+/// For each zone that cannot be built: the file that defines it, and why.
 pub(super) fn build(
     configs: &mut [ZoneConfig],
     topology: &Topology,

@@ -5,7 +5,7 @@ use crate::steer::draws::Draws;
 
 /// So many slots are tried for one member of an answer before all of the remaining members are looked at.
 const TRIES: u32 = 8;
-/// Up to so many members, few octets hold which of them have been drawn.
+/// The words of 64 bits that hold which members have been drawn: of up to 1,024 members, and of up to 65,536.
 const FEW_WORDS: usize = 16;
 const MOST_WORDS: usize = 1 << 10;
 
@@ -21,7 +21,7 @@ pub(in crate::steer) enum Seed {
 }
 
 impl Seed {
-    /// The number of one draw, of which all bits are even. Draws of one answer have different ordinals.
+    /// The number of one draw, whose bits are all evenly distributed. Draws of one answer have different ordinals.
     #[inline(always)]
     fn number(self, ordinal: u32, draws: &mut Draws) -> u64 {
         match (self, ordinal) {
@@ -43,7 +43,7 @@ impl Seed {
 }
 
 impl Lookup {
-    /// Whether there is nothing to pick.
+    /// Whether there is only one slot.
     #[inline(always)]
     pub(in crate::steer) fn has_one_slot(&self) -> bool {
         self.mask == 0
@@ -97,7 +97,7 @@ impl Round {
     }
 }
 
-/// Which members have been drawn for an answer, a bit each.
+/// Which members have been drawn for an answer, one bit for each.
 struct Drawn<const WORDS: usize>([u64; WORDS]);
 
 impl<const WORDS: usize> Drawn<WORDS> {
@@ -125,8 +125,8 @@ impl Distinct {
             let member = match &self.members {
                 Members::Weighed(weights) => self.by_weight(weights, seed, &mut tried, draws, drawn),
                 Members::Contending(contenders, curve) => {
-                    // One slot for each place of the answer, and there the best of the remaining members: the place of a
-                    // member that goes is taken by another, and all other places keep theirs.
+                    // Each place of the answer has a slot of its own, which the best of the remaining members gets. So when a
+                    // member is removed, one other member replaces it, and the rest of the answer stays.
                     let slot = seed.number(tried, draws) as usize & (self.owners.len() - 1);
                     tried += 1;
                     let owner = self.owners[slot];

@@ -4,8 +4,8 @@
 //! as the rate, and the first ones are drawn. So a member's share is the integral over the time of its arrival, of the
 //! probability that fewer than `picks` others have arrived by then.
 
-/// Up to so many members times picks, shares are integrated; beyond, those are taken that have arrived at the time when `picks`
-/// are expected to have.
+/// Up to this product of members and picks, shares are integrated. Beyond, a share is the probability that the member has arrived
+/// by the time at which `picks` arrivals are expected.
 const MAX_INTEGRATED: usize = 1 << 14;
 
 /// The share of each member from 0 to 1; they add up to `picks`. Weights are above 0.
@@ -21,7 +21,7 @@ pub(super) fn shares(weights: Vec<f64>, picks: usize) -> Vec<f64> {
 }
 
 struct Race {
-    /// By member, so that `picks` arrivals are expected by the time 1.
+    /// The rate of each member, scaled so that `picks` arrivals are expected by the time 1.
     rates: Vec<f64>,
     picks: usize,
 }
@@ -67,7 +67,7 @@ impl Race {
         self.rates.iter().map(of).collect()
     }
 
-    /// The probability of each number of arrivals below `picks` by a time, without one member of a rate.
+    /// The probability of each number of arrivals below `picks` by a time, without one member that has this rate.
     fn arrivals(&self, time: f64, without: Option<f64>) -> Vec<f64> {
         let mut without = without;
         let mut counts = vec![0.0; self.picks];
@@ -86,7 +86,7 @@ impl Race {
         counts
     }
 
-    /// The probability that fewer than `picks` members have arrived, without one member of a rate.
+    /// The probability that fewer than `picks` members have arrived, without one member that has this rate.
     fn others(&self, rate: f64, time: f64, arrivals: &[f64]) -> f64 {
         let stays = (-rate * time).exp();
         if stays < 0.5 {

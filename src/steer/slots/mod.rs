@@ -4,13 +4,13 @@
 //! the order is drawn by weight. `weighted` is one group; `failover` is a group per member; `nearest` with a tie is one
 //! group for the tied and one for each that follows.
 //!
-//! Exact shares and least movement pull against each other. `query` and `turn` need exact shares: slots are quotas by
+//! Exact shares and least movement exclude each other. `query` and `turn` need exact shares: slots are quotas by
 //! largest remainder (`quotas`). `client` needs least movement: each slot goes to its members by weighted rendezvous
 //! (`rendezvous`), where a member's score depends on nothing but the slot, the member and its weight, so that a change moves
 //! only the slots it must.
 //!
-//! Slots know members by the hash of their names and nothing of the pool, so that equal pools share one table (`tables`). A
-//! client's draws from two pools are independent all the same: the hash that picks its slot is keyed by the pool's name.
+//! Slots depend on the hashes of their members' names and not on the pool, so that equal pools share one table (`tables`). A
+//! client's draws from two pools are still independent: the hash that picks its slot is keyed by the pool's name.
 
 mod draw;
 mod inclusion;
@@ -28,20 +28,20 @@ pub(super) use tables::SlotTables;
 
 use super::part::Part;
 
-/// The slots of a table whose ranked members take parts, where those cannot be counted out.
+/// The number of slots of a table whose ranked members take parts, where the parts cannot be made exact quotas.
 const PART_SLOTS: usize = 1 << 14;
 /// The most slots a table has (Maglev, NSDI 2016, finds 65537 enough for 1 % balance; a power of two spares the division).
 const MAX_SLOTS: usize = 1 << 16;
 /// The most entries of a table whose ranked members take parts: beyond, it has fewer slots.
 const MAX_PART_ENTRIES: usize = 1 << 20;
-/// The most members of a group of which an answer with all of them is in a drawn order. A larger group is answered from its
-/// first member on: ordering it would cost each query the square of its members.
+/// The most members of a group for which an answer with all of them is in a drawn order. A larger group is answered in the order
+/// written, from a drawn member on: drawing an order would cost each query the square of the number of members.
 const MAX_DRAWN_WHOLE: usize = 32;
 /// The most configured members of a pool for which `client` has [`FEWER_SLOTS`].
 const FEW_MEMBERS: usize = 512;
 const FEWER_SLOTS: usize = 1 << 15;
 
-/// A member as the slots see it.
+/// What slots depend on of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Stake {
     /// Stable over reloads, restarts and machines: a hash of the member's name.
@@ -62,7 +62,7 @@ pub(super) enum Picks {
 }
 
 impl Picks {
-    /// As a number of members, where there are so many.
+    /// The number of members in an answer, of so many that there are.
     pub(super) fn of(self, members: usize) -> usize {
         match self {
             Self::Count(count) => count.min(members),
@@ -78,24 +78,24 @@ pub(super) enum Filling {
     Exact,
     /// With least movement.
     Steady {
-        /// By the configured membership ([`steady_slots`]), so that health never changes their number.
+        /// The number of slots. It depends on the configured members ([`steady_slots`]), so that health never changes it.
         slots: usize,
     },
 }
 
 /// The number of slots for `client`, by the number of configured members.
 ///
-/// The member's ranks are a permutation of the slots, so that only interactions between members make its number of slots
-/// differ from its weight's share: the variance of a share is at most 1/6 over the slots (its worst case, half of all slots
-/// against many small members; 1/12 for two equal members), where independent scores have 1/4. With 32,768 slots one percent is
-/// 4.4 standard deviations in the worst case and 6.3 for equal members, with 65,536 slots 6.3 and more.
+/// A member's ranks are a permutation of the slots, so that its number of slots differs from the share of its weight only because
+/// of the other members. The variance of a share is at most 1/6 divided by the number of slots: in the worst case, one member
+/// with half of all slots against many small members. Two equal members have 1/12, independent scores 1/4. With 32,768 slots one
+/// percent is 4.4 standard deviations in the worst case and 6.3 for equal members; with 65,536 slots it is 6.3 and more.
 ///
 /// One boundary, far from the usual sizes of pools: the edit that crosses it moves clients to other slots.
 pub(super) fn steady_slots(configured_members: usize) -> usize {
     if configured_members <= FEW_MEMBERS { FEWER_SLOTS } else { MAX_SLOTS }
 }
 
-/// All that a table's content depends on. Recipes are equal where tables would be.
+/// All that a table's content depends on. Recipes are equal where the tables would be equal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Recipe {
     groups: Vec<Vec<Stake>>,
@@ -119,7 +119,7 @@ impl Recipe {
         recipe
     }
 
-    /// Leaves out what does not matter: common factors of weights, and names where nothing is filled by them.
+    /// Leaves out what does not matter: common factors of weights, and names where no slot depends on them.
     fn reduce(&mut self) {
         let names_matter = self.is_by_rendezvous();
         for group in &mut self.groups {
@@ -143,7 +143,7 @@ impl Recipe {
         takes_all(&self.groups) && self.groups.iter().all(|group| group.len() == 1)
     }
 
-    /// The shares of ranked members that take parts, where one is picked and their parts can be counted out.
+    /// The exact shares of ranked members that take parts, where one member is picked and each rank has one member.
     fn part_shares(&self) -> Option<Vec<Stake>> {
         (self.picks() == 1).then(|| quotas::ranked_shares(&self.groups)).flatten()
     }
@@ -192,7 +192,7 @@ impl Recipe {
         }
     }
 
-    /// A link for each group; members of groups of one, which follow one another, have one together.
+    /// A link for each group; successive groups of one member share a link.
     fn links(&self, curves: &mut Curves) -> Vec<Link> {
         let (mut links, mut first, mut open) = (Vec::new(), 0, self.picks());
         for run in self.groups.chunk_by(|a, b| a.len() == 1 && b.len() == 1) {
@@ -208,7 +208,7 @@ impl Recipe {
         links
     }
 
-    /// The slots of one group of which so many members are picked.
+    /// The slots of one group, of which `picks` members are picked.
     fn group(&self, group: &[Stake], picks: usize, curves: &mut Curves) -> Slots {
         let (owners, members) = match self.filling {
             Filling::Exact => {
@@ -242,7 +242,7 @@ pub(super) enum Slots {
     Chain(Box<[Link]>),
 }
 
-/// Slots of as many members as an answer has.
+/// Slots that each name all members of an answer.
 #[derive(Debug)]
 pub(super) struct Lookup {
     /// Slot-major, the first pick first.
@@ -285,7 +285,7 @@ impl Members {
         }
     }
 
-    /// By position in the group.
+    /// The weight of each member, by position in the group.
     fn weights(&self) -> Vec<f64> {
         match self {
             Self::Weighed(weights) => weights.iter().map(|&weight| f64::from(weight)).collect(),
@@ -298,7 +298,7 @@ impl Members {
     }
 }
 
-/// All members of one group, in the order written, from a drawn one on and round.
+/// All members of one group in the order written, from a drawn one on; after the last comes the first.
 #[derive(Debug)]
 pub(super) struct Round {
     /// The first member for each slot.

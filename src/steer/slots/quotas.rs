@@ -5,7 +5,7 @@ use crate::steer::part::Part;
 
 /// The most orders of members that are counted out one by one.
 const MAX_SEQUENCES: usize = 512;
-/// The greatest error of quotas against weights, as the chi-square statistic of one query: a tenth of a unit over 100,000.
+/// The greatest error of quotas against weights, as the chi-square statistic of one query: 0.1 after 100,000 queries.
 const QUOTA_ERROR: f64 = 1e-6;
 
 /// An order in which members can be drawn.
@@ -28,8 +28,8 @@ pub(super) fn interleaved(sequences: &[Sequence]) -> Box<[u16]> {
     order.flat_map(|index| sequences[usize::from(index)].members.iter().copied()).collect()
 }
 
-/// Of members ranked one by one, each of which takes a part of what those before it left: one group of equal rank in which
-/// they have the same shares. What no member takes is the first one's. `None` where members share a rank.
+/// One group of equal rank, whose members have the shares that they have as ranked members, each of which takes a part of what
+/// those before it left. The first member gets what no member takes. `None` where members share a rank.
 pub(super) fn ranked_shares(groups: &[Vec<Stake>]) -> Option<Vec<Stake>> {
     let ranked: Option<Vec<Stake>> =
         groups.iter().map(|group| if let [stake] = group[..] { Some(stake) } else { None }).collect();
@@ -66,7 +66,7 @@ pub(super) fn sequences(groups: &[Vec<Stake>], picks: usize) -> Option<Vec<Seque
 }
 
 impl Sequence {
-    /// This order with each member of a group that it does not hold behind it.
+    /// This order, followed by each member of a group that it does not have yet.
     fn longer(&self, group: &[Stake], positions: std::ops::Range<u16>) -> Vec<Self> {
         let first = positions.start;
         let weight = |member: u16| f64::from(group[usize::from(member - first)].weight);
@@ -80,7 +80,7 @@ impl Sequence {
     }
 }
 
-/// How many of the least sufficient power of two of slots each share gets, by largest remainder.
+/// How many slots each share gets, by largest remainder, of the least power of two of slots whose error is small enough.
 fn quotas(shares: &[f64]) -> Vec<u32> {
     let mut count = shares.len().next_power_of_two().min(MAX_SLOTS);
     if shares.len() == 1 {

@@ -1,15 +1,16 @@
 //! Least movement: each slot belongs to the member with the least score for it.
 //!
-//! A member's score is its *rank* for the slot, as an exponentially distributed number, over its weight: so the least score is
-//! each member's with the probability of its weight's share, and the order of the scores is that of drawing by weight without
-//! replacement (Efraimidis and Spirakis 2006). Ranks are a keyed permutation of the slots: each member has each rank once,
+//! A member's score is the exponentially distributed number of its *rank* for the slot, divided by its weight. So each member has
+//! the least score with the probability of its share of the weight, and the order of the scores is that of drawing by weight
+//! without replacement (Efraimidis and Spirakis 2006). Ranks are a keyed permutation of the slots: each member has each rank once,
 //! which makes shares more exact than independent numbers would.
 
 use std::{collections::HashMap, sync::Arc};
 
 use super::Stake;
 
-/// Up to so many members of so many different weights, all ranks of all slots are looked at; beyond, only those that matter.
+/// Up to so many members, of up to so many different weights, all ranks of all slots are compared; beyond, the lowest
+/// ranks first, until the slots are claimed.
 const FEW: usize = 32;
 const FEW_WEIGHTS: usize = 8;
 /// Slots whose ranks are found together.
@@ -75,8 +76,8 @@ impl Permutation {
         x.wrapping_mul(third) & self.mask
     }
 
-    /// Enters the ranks of one member for a block of slots where they are less than the least so far. The same steps for each
-    /// slot: the compiler makes vectors of them.
+    /// Enters the ranks of one member for a block of slots where they are less than the least so far. The steps are the
+    /// same for each slot, so that the compiler can vectorise them.
     #[inline(never)]
     fn compete(&self, first: u16, at: u16, least: &mut [u16; BLOCK], owners: &mut [u16; BLOCK]) {
         let ranks: [u16; BLOCK] = std::array::from_fn(|offset| self.rank(first.wrapping_add(offset as u16)));
@@ -118,7 +119,7 @@ fn words(number: u64) -> [u16; 4] {
     [0, 16, 32, 48].map(|shift| (number >> shift) as u16)
 }
 
-/// Neighbouring numbers become unlike ones (SplitMix64, Steele, Lea and Flood 2014).
+/// A mixing function: neighbouring numbers give unrelated ones (SplitMix64, Steele, Lea and Flood 2014).
 pub(super) fn mix(number: u64) -> u64 {
     let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -142,8 +143,8 @@ impl Contender {
         Self { permutation, member, inverse: 1.0 / f64::from(stake.weight.max(1)) }
     }
 
-    /// The members of a group by the hashes of their names: where scores are equal, the earlier one wins, whatever the order
-    /// written.
+    /// The members of a group, sorted by the hashes of their names. Where scores are equal, the earlier one wins, so that the
+    /// order written does not matter.
     pub(super) fn all(group: &[Stake], slots: usize) -> Box<[Self]> {
         let mut members: Vec<(&Stake, u16)> = group.iter().zip(0..).collect();
         members.sort_unstable_by_key(|(stake, _)| stake.id);
@@ -230,9 +231,9 @@ impl<'a> Claims<'a> {
     }
 
     /// Claims slots for every member, in order of its ranks, up to a limit of the score that is raised step by step. At the end
-    /// of a step, who owns a slot owns it for good: all other scores for it are above the limit. Each step claims about as
-    /// many slots as there are and leaves a fraction of 1/e of the open ones open. It ends where looking at every member for
-    /// what is left costs no more than another step.
+    /// of a step the owner of a slot is final: all other scores for the slot are above the limit. Each step makes about as many
+    /// claims as there are slots, and leaves 1/e of the open slots open. The steps end where comparing every member for the open
+    /// slots costs no more than another step.
     pub(super) fn claim_by_rank(&mut self) {
         let weight: f64 = self.contenders.iter().map(|contender| 1.0 / contender.inverse).sum();
         let inverses: Vec<Inverse> = self.contenders.iter().map(|contender| contender.permutation.inverse()).collect();
@@ -254,7 +255,7 @@ impl<'a> Claims<'a> {
         }
     }
 
-    /// Gives each slot without a claim to the member with the least.
+    /// Gives each slot without a claim to the member with the least score.
     pub(super) fn settle(&mut self) {
         for (least, slot) in self.least.iter_mut().zip(0..=u16::MAX).filter(|(least, _)| **least == Claim::NONE) {
             let claims = self.contenders.iter().zip(0..).map(|(contender, at)| contender.claim(slot, at, self.curve));
@@ -264,9 +265,9 @@ impl<'a> Claims<'a> {
 }
 
 /// The members of each slot, slot-major, where members take parts: each slot orders every group by score and keeps the first
-/// `picks` of those that take it. A member takes the slots whose ranks by another permutation are below its part: the same ones
-/// whatever other members there are, and of a greater part all of a lesser one, so that a ramp moves each slot once. Where too
-/// few take a slot, the first of the others must.
+/// `picks` of those that take it. A member takes the slots whose ranks by another permutation are below its part. These depend on
+/// no other member, and a greater part has all slots of a lesser one, so that a ramp moves each slot once. Where too few members
+/// take a slot, the first of the others get it.
 pub(super) fn by_parts(groups: &[Vec<Stake>], picks: usize, curve: &Curve) -> Box<[u16]> {
     let mut first = 0;
     let ranked: Vec<Vec<Partaker>> = groups

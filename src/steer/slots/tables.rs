@@ -1,13 +1,13 @@
-//! Tables by their recipes: all that are equal are one, over services, areas, compilations and loads.
+//! Tables by their recipes: equal recipes share one table, across services, areas, compilations and loads.
 
 use std::{collections::HashMap, sync::Arc};
 
 use super::{Recipe, Slots, rendezvous::Curves};
 
-/// As many tables without a user are kept: an endpoint that flaps comes back to them.
+/// Up to so many tables without a wheel are kept, for endpoints that flap.
 const SPARE: usize = 64;
 
-/// Every table in use, and a few that were.
+/// Every table in use, and a few that are no longer.
 #[derive(Debug, Clone, Default)]
 pub(in crate::steer) struct SlotTables {
     known: HashMap<Recipe, Arc<Slots>>,

@@ -387,7 +387,7 @@ fn a_part_of_one_of_two_tied_members_goes_to_the_other_one() {
     let mut tied = group(&[1, 1]);
     tied[0].part = Part::of(0.5);
     let slots = filled(&[tied, renamed(&[1], 1)], Picks::Count(1), STEADY);
-    // Of the half that it is willing to take, the other one wins half.
+    // It takes half of the slots, and of these the other member wins half.
     assert!(greatest_error(&slots.shares(3), &[0.25, 0.75, 0.0]) < 0.01, "{:?}", slots.shares(3));
 }
 

@@ -1,4 +1,4 @@
-//! Wheels: what equal pools share, and that their clients know nothing of it.
+//! Wheels: equal pools share tables, and the choices of their clients are independent.
 
 use super::*;
 use crate::steer::wheel::{Choice, Wheel};
