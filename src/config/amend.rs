@@ -77,7 +77,7 @@ pub(super) fn amend(before: &Config, sources: &Sources) -> Option<(Config, Diagn
         making: Making::Amended { tables },
         foundation: Arc::new(foundation.amended(sources, &edits, values, &diagnostics)),
     };
-    amending.finish(&mut config, structure, sources);
+    amending.finish(&mut config, sources);
     move_origins(&mut config, sources, &edits)?;
     Some((config, diagnostics))
 }

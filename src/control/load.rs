@@ -433,7 +433,6 @@ impl Loading {
         (mut config, warnings): Settled,
         missing: Missing,
     ) -> Result<Option<Loaded>, Refusal> {
-        let started = Instant::now();
         let is_left_out = |path: &PathBuf| self.beside.iter().any(|file| file.path == *path);
         let faulty = self.faulty_databases(&config);
         let mut paths = database_paths(&config, &self.previous.databases);
@@ -464,12 +463,7 @@ impl Loading {
             Ok(built) => built,
             Err(failed) => return self.hold_zones(failed, &selection).map(|()| None),
         };
-        let geography = match &self.previous.in_force {
-            Some(in_force) if same_databases && geography::is_alike(&in_force.config.topology, &topology) => {
-                in_force.geography.clone()
-            }
-            _ => geography::missing(&topology, &databases.databases().coverage()),
-        };
+        let geography = self.geography(&config, &databases);
         let removed = Removed::between(&self.previous.good.inventory, &inventory);
         // A running server's watch has received the footprint already.
         let is_first = self.previous.watch.is_none();
@@ -486,7 +480,7 @@ impl Loading {
             targets = topology.probes.len(),
             tables_read = config.making.tables_read(),
             services_compiled = compiled.as_ref().map(|_| count),
-            ms = started.elapsed().as_millis() as u64,
+            ms = self.started.elapsed().as_millis() as u64,
             "configuration compiled"
         );
         Ok(Some(Loaded::World(Box::new(World {
@@ -523,6 +517,17 @@ impl Loading {
         let InForce { config: written, topology: numbered, .. } = in_force;
         let known = Numbered { written: &written.topology, numbered, numbering: &in_force.numbering };
         (numbering.apply(&config.topology, Some(known)), numbering)
+    }
+
+    /// Which geography pools need that no database has.
+    fn geography(&self, config: &Config, databases: &DatabaseFiles) -> Vec<String> {
+        let same_databases = Arc::ptr_eq(databases.databases(), self.previous.databases.databases());
+        match &self.previous.in_force {
+            Some(in_force) if same_databases && geography::is_alike(&in_force.config.topology, &config.topology) => {
+                in_force.geography.clone()
+            }
+            _ => geography::missing(&config.topology, &databases.databases().coverage()),
+        }
     }
 
     /// Builds the zones of a configuration; those of an amended one are the zones in force, but for their serials.

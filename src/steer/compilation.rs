@@ -73,27 +73,16 @@ impl Compilation {
     /// A compilation of the plans that differ from `base` in what their charts depend on. The compiler is that of `base`, or was
     /// made from it by [`Compiler::next`].
     pub fn after(base: &Compiled, compiler: Arc<Compiler>, conditions: Arc<Conditions>) -> Self {
-        if Arc::ptr_eq(&base.compiler, &compiler) {
-            let by_plan = base.by_plan.iter().cloned().map(Some).collect();
-            let (stale, is_stale) = (VecDeque::new(), vec![false; compiler.plans().len()]);
-            let conditions_before = Arc::clone(&base.conditions);
-            let mut own =
-                Self { compiler, conditions: conditions_before, by_plan, stale, is_stale, urgent: 0, compiled: 0 };
-            own.follow(conditions);
-            own.urgent = 0;
-            return own;
-        }
         let mut is_stale = vec![false; compiler.plans().len()];
         let touched = compiler.touched((&base.compiler, &base.conditions), &conditions);
         touched.iter().for_each(|plan| is_stale[*plan as usize] = true);
-        let mut by_plan = vec![None; compiler.plans().len()];
+        let is_same_compiler = Arc::ptr_eq(&base.compiler, &compiler);
+        let mut by_plan = Vec::with_capacity(is_stale.len());
         for (at, plan) in compiler.plans().iter().enumerate() {
-            let known = base.compiler.position(&plan.key);
-            let known = known.filter(|known| Arc::ptr_eq(plan, &base.compiler.plans()[*known as usize]));
-            match known.filter(|_| !is_stale[at]) {
-                Some(known) => by_plan[at] = Some(Arc::clone(&base.by_plan[known as usize])),
-                None => is_stale[at] = true,
-            }
+            let known = if is_same_compiler { Some(at) } else { base.compiler.position_of(plan) };
+            let chart = known.map(|known| Arc::clone(&base.by_plan[known]));
+            is_stale[at] |= chart.is_none();
+            by_plan.push(chart);
         }
         let stale = (0..).zip(&is_stale).filter(|(_, is_stale)| **is_stale).map(|(at, _)| at).collect();
         Self { compiler, conditions, by_plan, stale, is_stale, urgent: 0, compiled: 0 }

@@ -199,9 +199,10 @@ impl Compiler {
         &self.plans
     }
 
-    /// The position of the plan with a key, if a service has it.
-    pub(super) fn position(&self, key: &PlanKey) -> Option<u32> {
-        self.known.find(key, &self.plans)
+    /// The position of a plan here, if it is one of these plans.
+    pub(super) fn position_of(&self, plan: &Arc<Plan>) -> Option<usize> {
+        let at = self.known.find(&plan.key, &self.plans)? as usize;
+        Arc::ptr_eq(plan, &self.plans[at]).then_some(at)
     }
 
     fn plan(&self, service: ServiceId) -> Option<&Plan> {

@@ -44,7 +44,7 @@ impl Numbering {
     }
 
     /// Whether each pool and endpoint has its position as its number.
-    pub fn is_by_position(&self) -> bool {
+    fn is_by_position(&self) -> bool {
         self.pools.is_empty() && self.endpoints.is_empty()
     }
 

@@ -59,10 +59,7 @@ impl PlanKey {
 
     /// The pools that the service may be answered from.
     pub(super) fn roots(&self) -> Vec<PoolId> {
-        match self.on_all_down {
-            OnAllDown::Pool(other) => vec![self.pool, other],
-            OnAllDown::All | OnAllDown::Empty => vec![self.pool],
-        }
+        std::iter::once(self.pool).chain(self.on_all_down.pool()).collect()
     }
 }
 

@@ -27,6 +27,23 @@ pub struct Service {
     pub client_subnet: bool,
 }
 
+impl Service {
+    /// The pools that it may be answered from: its own, and the one that `on-all-down` names.
+    pub fn roots(&self) -> impl Iterator<Item = PoolId> + use<> {
+        std::iter::once(self.pool).chain(self.on_all_down.pool())
+    }
+}
+
+impl OnAllDown {
+    /// The pool that answers instead of the service's own, if one does.
+    pub fn pool(self) -> Option<PoolId> {
+        match self {
+            Self::Pool(pool) => Some(pool),
+            Self::All | Self::Empty => None,
+        }
+    }
+}
+
 /// What a service answers when its pool is not usable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum OnAllDown {

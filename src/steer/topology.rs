@@ -174,11 +174,7 @@ impl Topology {
             if longest >= Some(service.ttl_secs) {
                 continue;
             }
-            let other = match service.on_all_down {
-                OnAllDown::Pool(other) => Some(other),
-                OnAllDown::All | OnAllDown::Empty => None,
-            };
-            if std::iter::once(service.pool).chain(other).any(|pool| self.is_in(pool, datacenter, &mut known)) {
+            if service.roots().any(|pool| self.is_in(pool, datacenter, &mut known)) {
                 longest = Some(service.ttl_secs);
             }
         }

@@ -17,7 +17,7 @@ use crate::{
         sources::{Role, SourceFile, Sources},
         spec::{DatacenterSpec, monitor::credentials::Credential},
     },
-    steer::{MemberKind, OnAllDown, PoolId, ServiceId, Topology},
+    steer::{MemberKind, PoolId, ServiceId, Topology},
 };
 
 /// What an amendment starts from, beside the configuration's own values.
@@ -171,10 +171,7 @@ impl Users {
         }
         let mut services = Vec::with_capacity(topology.services.len());
         for (service, id) in topology.services.iter().zip((0..).map(ServiceId)) {
-            services.push((service.pool, id));
-            if let OnAllDown::Pool(other) = service.on_all_down {
-                services.push((other, id));
-            }
+            services.extend(service.roots().map(|root| (root, id)));
         }
         pools.sort_unstable();
         services.sort_unstable();

@@ -213,9 +213,9 @@ impl<'c> Amending<'c> {
     }
 
     /// Puts the values into the configuration, and updates the content hashes of zones.
-    pub(in crate::config) fn finish(self, config: &mut Config, structure: &Structure, sources: &Sources) {
+    pub(in crate::config) fn finish(self, config: &mut Config, sources: &Sources) {
         let affected = self.affected_services();
-        let before = self.before;
+        let (before, structure) = (self.before, self.structure);
         if !self.changes.is_empty() {
             config.topology = before.amended(self.changes).into();
         }

@@ -66,8 +66,10 @@ fn longest_ttls(topology: &Topology, wanted: &HashSet<PoolId>) -> HashMap<PoolId
     }
     let mut by_root: HashMap<PoolId, u32> = HashMap::new();
     for service in topology.services.iter() {
-        let ttl = by_root.entry(service.pool).or_default();
-        *ttl = service.ttl_secs.max(*ttl);
+        for root in service.roots() {
+            let ttl = by_root.entry(root).or_default();
+            *ttl = service.ttl_secs.max(*ttl);
+        }
     }
     for (root, ttl_secs) in by_root {
         let ttl = Duration::from_secs(ttl_secs.into());
