@@ -164,6 +164,8 @@ struct State {
     surveys: Surveys,
     wheels: Wheels,
     following: Option<Compilation>,
+    /// The conditions of the next pass.
+    next: Option<Arc<Conditions>>,
     rehearsal: Option<(Compilation, Reply)>,
 }
 
@@ -203,7 +205,7 @@ impl Worker {
         // Charts of the compiler before are no longer wanted.
         self.product.send_replace(None);
         surveys.prune();
-        self.state = Some(State { base: base.clone(), surveys, wheels, following: None, rehearsal: None });
+        self.state = Some(State { base: base.clone(), surveys, wheels, following: None, next: None, rehearsal: None });
         // The controller is gone where a signal ended the start.
         let _ = reply.send(base);
     }
@@ -211,27 +213,48 @@ impl Worker {
 
 impl State {
     fn is_busy(&self) -> bool {
-        self.following.is_some() || self.rehearsal.is_some()
+        self.following.is_some() || self.next.is_some() || self.rehearsal.is_some()
     }
 
+    /// Takes orders. Conditions that touch few services come before the rest of the pass in progress; others wait for its
+    /// end, so that every pass ends, however fast conditions change.
     fn take(&mut self, follow: Option<Arc<Conditions>>, rehearse: Option<(Arc<Conditions>, Reply)>) {
-        let after = |base: &Compiled, conditions| Compilation::after(base, Arc::clone(base.compiler()), conditions);
-        match (&mut self.following, follow) {
-            (Some(following), Some(conditions)) => following.follow(conditions),
-            (None, Some(conditions)) => self.following = Some(after(&self.base, conditions)),
-            (_, None) => {}
+        if let Some(conditions) = follow {
+            let is_taken = match (&mut self.following, &self.rehearsal) {
+                (Some(following), _) => following.overtake(&conditions),
+                // A check of a drain goes on until it is done, but for a change of few services.
+                (None, Some(_)) => {
+                    let mut pass = self.pass(Arc::clone(self.base.conditions()));
+                    let is_taken = pass.overtake(&conditions);
+                    self.following = is_taken.then_some(pass);
+                    is_taken
+                }
+                (None, None) => false,
+            };
+            self.next = (!is_taken).then_some(conditions);
         }
         if let Some((conditions, reply)) = rehearse {
-            self.rehearsal = Some((after(&self.base, conditions), reply));
+            self.rehearsal = Some((self.pass(conditions), reply));
         }
     }
 
-    /// Compiles until done or interrupted; returns charts to hand over.
+    fn pass(&self, conditions: Arc<Conditions>) -> Compilation {
+        Compilation::after(&self.base, Arc::clone(self.base.compiler()), conditions)
+    }
+
+    /// Compiles until done or interrupted; returns charts to hand over. After each pass a drain that waits is checked.
     fn work(&mut self, is_interrupted: &mut dyn FnMut() -> bool) -> Option<Product> {
+        if self.following.is_none() && self.rehearsal.is_none() {
+            self.following = self.next.take().map(|conditions| self.pass(conditions));
+        }
         if let Some(mut following) = self.following.take() {
             following.run(&mut self.surveys, &mut self.wheels, is_interrupted);
-            let compiled = following.compiled(&self.wheels)?;
             let is_complete = following.left() == 0;
+            if !is_complete && !following.has_caught_up() {
+                self.following = Some(following);
+                return None;
+            }
+            let compiled = following.compiled(&self.wheels)?;
             if is_complete {
                 self.base = compiled.clone();
                 self.surveys.prune();
@@ -240,13 +263,12 @@ impl State {
             }
             return Some(Product { compiled, is_complete });
         }
-        if let Some((mut rehearsal, reply)) = self.rehearsal.take() {
-            rehearsal.run(&mut self.surveys, &mut self.wheels, is_interrupted);
-            match rehearsal.compiled(&self.wheels).filter(|_| rehearsal.left() == 0) {
-                // The receiver is gone where the client is.
-                Some(compiled) => _ = reply.send(compiled),
-                None => self.rehearsal = Some((rehearsal, reply)),
-            }
+        let (mut rehearsal, reply) = self.rehearsal.take()?;
+        rehearsal.run(&mut self.surveys, &mut self.wheels, is_interrupted);
+        match rehearsal.compiled(&self.wheels).filter(|_| rehearsal.left() == 0) {
+            // The receiver is gone where the client is.
+            Some(compiled) => _ = reply.send(compiled),
+            None => self.rehearsal = Some((rehearsal, reply)),
         }
         None
     }
@@ -266,18 +288,21 @@ mod tests {
 
     const SERVICES: usize = 40;
 
-    /// Forty services of two members each. The first members are in `fra` and have no monitor; the second ones are probed.
-    fn state() -> (State, tempfile::TempDir) {
+    /// Services of two members each. The first members are in `fra` and have no monitor; the second ones are probed.
+    fn state(services: usize) -> (State, tempfile::TempDir) {
         let directory = tempfile::tempdir().unwrap();
         let mut text = String::from(
             "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@example.com\"\n\
              [datacenter.fra]\n[datacenter.iad]\n[monitor.m]\ntcp = { port = 80 }\n",
         );
-        for at in 0..SERVICES {
+        for at in 0..services {
             writeln!(
                 text,
-                "[service.\"s{at:02}.x.example\"]\nmembers = [{{ addresses = [\"192.0.2.{at}\"], datacenter = \"fra\" }}, \
-                 {{ addresses = [\"198.51.100.{at}\"], datacenter = \"iad\", monitor = \"m\" }}]"
+                "[service.\"s{at:04}.x.example\"]\nmembers = [{{ addresses = [\"10.0.{}.{}\"], datacenter = \"fra\" }}, \
+                 {{ addresses = [\"198.51.100.{}\"], datacenter = \"iad\", monitor = \"m\" }}]",
+                at / 250,
+                at % 250,
+                at % SERVICES
             )
             .unwrap();
         }
@@ -287,7 +312,7 @@ mod tests {
         let conditions = Arc::new(Conditions::unknown(&world.topology, 0));
         let base = world.compiler.compile(&conditions, &mut world.surveys);
         let (surveys, wheels) = (world.surveys, Wheels::default());
-        (State { base, surveys, wheels, following: None, rehearsal: None }, directory)
+        (State { base, surveys, wheels, following: None, next: None, rehearsal: None }, directory)
     }
 
     /// The conditions of `state` with `fra` drained, and the status of one service's second member.
@@ -309,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_newer_order_is_handed_over_before_the_rest_of_the_older_one() {
-        let (mut state, _directory) = state();
+        let (mut state, _directory) = state(SERVICES);
         let before = state.base.charts();
         state.take(Some(drained(&state, None)), None);
         let mut count = 0;
@@ -332,8 +357,25 @@ mod tests {
     }
 
     #[test]
+    fn a_pass_ends_whatever_touches_many_services_meanwhile_and_a_drain_is_checked_after_it() {
+        let (mut state, _directory) = state(5000);
+        let before = state.base.charts();
+        state.take(Some(drained(&state, None)), None);
+        assert!(!state.work(&mut || true).unwrap().is_complete);
+        let back = Arc::clone(state.base.conditions());
+        let (reply, mut rehearsed) = oneshot::channel();
+        state.take(Some(Arc::clone(&back)), Some((drained(&state, None), reply)));
+        let product = state.work(&mut || false).unwrap();
+        assert_eq!((product.is_complete, changed(&before, &product.compiled.charts())), (true, 5000));
+        assert!(state.work(&mut || false).is_none() && rehearsed.try_recv().is_ok(), "before the next pass");
+        let product = state.work(&mut || false).unwrap();
+        assert_eq!((product.is_complete, product.compiled.conditions()), (true, &back));
+        assert!(!state.is_busy());
+    }
+
+    #[test]
     fn a_rehearsal_changes_nothing_that_is_in_force_and_gives_way_to_orders() {
-        let (mut state, _directory) = state();
+        let (mut state, _directory) = state(SERVICES);
         let before = state.base.charts();
         let (reply, mut rehearsed) = oneshot::channel();
         state.take(None, Some((drained(&state, None), reply)));
@@ -350,7 +392,7 @@ mod tests {
 
     #[test]
     fn a_worker_hands_over_what_was_ordered_last() {
-        let (state, _directory) = state();
+        let (state, _directory) = state(SERVICES);
         let mut worker = CompileWorker::start(Metronome::default()).unwrap();
         let conditions = Arc::clone(state.base.conditions());
         let compiler = Arc::clone(state.base.compiler());

@@ -460,6 +460,7 @@ impl Controller {
             self.reread_credentials().await;
         }
         self.credentials.look(now);
+        self.begin_rehearsal();
         self.rotate_cookies(now);
         if self.canary_at.is_some_and(|at| at <= now) {
             self.canary_at = Some(now + CANARY);

@@ -59,15 +59,22 @@ pub struct Compilation {
     is_stale: Vec<bool>,
     /// How many plans at the front the newest conditions touch; 0 unless these came while others were being compiled.
     urgent: usize,
+    /// How many more plans may come before others: each plan that had to wait adds one when it is compiled, so that what
+    /// waits gets half of the time at least.
+    credit: usize,
     compiled: usize,
 }
+
+/// So many plans may come before others at once.
+const CREDIT: usize = 4096;
 
 impl Compilation {
     /// A compilation of every plan.
     pub fn new(compiler: Arc<Compiler>, conditions: Arc<Conditions>) -> Self {
         let count = compiler.plans().len();
         let (by_plan, stale) = (vec![None; count], (0..count as u32).collect());
-        Self { compiler, conditions, by_plan, stale, is_stale: vec![true; count], urgent: 0, compiled: 0 }
+        let is_stale = vec![true; count];
+        Self { compiler, conditions, by_plan, stale, is_stale, urgent: 0, credit: CREDIT, compiled: 0 }
     }
 
     /// A compilation of the plans that differ from `base` in what their charts depend on. The compiler is that of `base`, or was
@@ -85,15 +92,20 @@ impl Compilation {
             by_plan.push(chart);
         }
         let stale = (0..).zip(&is_stale).filter(|(_, is_stale)| **is_stale).map(|(at, _)| at).collect();
-        Self { compiler, conditions, by_plan, stale, is_stale, urgent: 0, compiled: 0 }
+        Self { compiler, conditions, by_plan, stale, is_stale, urgent: 0, credit: CREDIT, compiled: 0 }
     }
 
-    /// Continues under newer conditions. The plans that these touch are compiled first.
-    pub fn follow(&mut self, conditions: Arc<Conditions>) {
-        let touched = self.compiler.touched((&self.compiler, &self.conditions), &conditions);
-        self.conditions = conditions;
+    /// Continues under newer conditions, and compiles the plans that these touch first. `false` where they touch so many
+    /// that the plans which wait already would wait for too long: nothing changes then.
+    pub fn overtake(&mut self, conditions: &Arc<Conditions>) -> bool {
+        let touched = self.compiler.touched((&self.compiler, &self.conditions), conditions);
+        if touched.len() > self.credit {
+            return false;
+        }
+        self.credit -= touched.len();
+        self.conditions = Arc::clone(conditions);
         if touched.is_empty() {
-            return;
+            return true;
         }
         let urgent: VecDeque<u32> = self.stale.drain(..self.urgent).collect();
         let mut is_first = vec![false; self.is_stale.len()];
@@ -107,6 +119,7 @@ impl Compilation {
             self.is_stale[plan as usize] = true;
             self.stale.push_front(plan);
         }
+        true
     }
 
     /// Compiles stale plans until none is left, the urgent ones are done, or `is_interrupted`, which is asked after each, says so.
@@ -130,7 +143,10 @@ impl Compilation {
             let Some(plan) = self.stale.pop_front() else { break };
             drafts.push((plan, self.compiler.plans()[plan as usize].draft(search, surveys)));
             let was_last_urgent = self.urgent == 1;
-            self.urgent = self.urgent.saturating_sub(1);
+            match self.urgent.checked_sub(1) {
+                Some(urgent) => self.urgent = urgent,
+                None => self.credit = CREDIT.min(self.credit + 1),
+            }
             is_over = is_interrupted() || was_last_urgent;
         }
         surveys.make_folds();
@@ -140,6 +156,11 @@ impl Compilation {
             self.by_plan[plan as usize] = Some(Arc::new(draft.chart(surveys)));
         }
         is_over
+    }
+
+    /// Whether none of the plans that are left is one that newer conditions put first.
+    pub fn has_caught_up(&self) -> bool {
+        self.urgent == 0
     }
 
     /// How many plans are still to be compiled.

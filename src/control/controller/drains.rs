@@ -42,9 +42,16 @@ impl Controller {
         self.begin_rehearsal();
     }
 
+    /// Whether files were edited, or are being read, that are not in force yet.
+    fn is_load_pending(&self) -> bool {
+        self.loading.is_some() || self.is_stale || !self.waiting_next.is_empty()
+    }
+
     /// Begins with the first request, unless it is being checked already.
-    fn begin_rehearsal(&mut self) {
+    pub(super) fn begin_rehearsal(&mut self) {
+        // What a load under way will put in force is not in the charts that a check starts from.
         while self.rehearsals.charts.is_none()
+            && !self.is_load_pending()
             && let Some((request, _)) = self.rehearsals.requests.front()
         {
             let planned = drain::plan(request, &self.world, &self.conditions);
@@ -62,7 +69,18 @@ impl Controller {
     pub(super) fn end_rehearsal(&mut self, rehearsed: Option<Compiled>) {
         self.rehearsals.charts = None;
         // After a load in between, the drain is checked again, with what is in force now.
-        if let Some(rehearsed) = rehearsed.filter(|charts| Arc::ptr_eq(charts.compiler(), &self.world.compiler)) {
+        let is_current = |charts: &Compiled| {
+            let planned = self
+                .rehearsals
+                .requests
+                .front()
+                .map(|(request, _)| drain::plan(request, &self.world, &self.conditions));
+            let states = |plan: drain::DrainPlan| plan.conditions(&self.conditions).datacenters;
+            Arc::ptr_eq(charts.compiler(), &self.world.compiler)
+                && !self.is_load_pending()
+                && planned.is_some_and(|plan| plan.is_ok_and(|plan| states(plan) == charts.conditions().datacenters))
+        };
+        if let Some(rehearsed) = rehearsed.filter(is_current) {
             self.carry_out(Some(rehearsed));
         }
         self.begin_rehearsal();
@@ -71,6 +89,10 @@ impl Controller {
     /// Edits the files as the first request says, and has them read.
     fn carry_out(&mut self, rehearsed: Option<Compiled>) {
         let Some((request, reply)) = self.rehearsals.requests.pop_front() else { return };
+        // The client has gone, and was told that nothing is known of its drain.
+        if reply.is_closed() {
+            return;
+        }
         let charts = rehearsed.as_ref().map(Compiled::charts);
         match self.edit_state(&request, charts.as_deref()) {
             // Nothing was edited: the snapshot in force has that state already.

@@ -218,7 +218,7 @@ fn what_a_newer_change_touches_is_compiled_before_the_rest() {
     assert_eq!(compilation.left(), 2, "services 0 and 1 have members in the datacenter");
     model.down = vec![3];
     let newer = Arc::new(Conditions { datacenters: model.states.clone(), ..model.conditions(compiler.topology()) });
-    compilation.follow(newer);
+    assert!(compilation.overtake(&newer));
     compilation.run(&mut serving.surveys, &mut serving.wheels, &mut || false);
     let charts = compilation.compiled(&serving.wheels).unwrap().charts();
     let is_new = |at: usize| !Arc::ptr_eq(&charts[at], &before[at]);
