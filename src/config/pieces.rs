@@ -1,6 +1,9 @@
 //! A file of tables, cut into its tables, so that each is parsed by itself: the tree of a large file takes thirty times its
 //! octets, and none of it is wanted once its table is read.
 //!
+//! Cutting does not check comments and blanks: the parser reads these too, each as part of the table before it, or as the
+//! text before the first table ([`heading`]).
+//!
 //! Cutting knows just enough TOML to find headers that are none of a string's or a list's, and gives up on whatever it does not
 //! know, on what is wrong, and on tables that belong together: those are for the parser to read, or to refuse, as a whole.
 //! It never gives up on tables with plain names that are each in one place, as nearly all are.
@@ -60,6 +63,11 @@ pub(super) fn cut<'t>(text: &'t str) -> Option<Vec<Piece<'t>>> {
         }
     }
     Some(pieces)
+}
+
+/// The text before the first of its tables: only blanks and comments. `pieces` are in the order of the text.
+pub(super) fn heading<'t>(text: &'t str, pieces: &[Piece<'_>]) -> &'t str {
+    &text[..pieces.first().map_or(text.len(), |first| first.range.start)]
 }
 
 /// Tables in order of kind and name; `None` where two have the same.

@@ -79,6 +79,11 @@ pub(super) struct Context<'c> {
     pub(super) directory: &'c Path,
 }
 
+/// Whether a part of a file is TOML by itself.
+pub(super) fn is_toml(text: &str) -> bool {
+    DeTable::parse_recoverable(text).1.is_empty()
+}
+
 impl Specs {
     /// Reads one file of tables.
     pub(super) fn read(&mut self, file: FileId, octets: &[u8], directory: &Path, problems: &mut Problems) {
@@ -92,7 +97,7 @@ impl Specs {
         let Context { file, text, .. } = context;
         let pieces = if text.len() > LARGE_OCTETS { pieces::cut(text) } else { None };
         let starts: Box<[u32]> = pieces.iter().flatten().map(|piece| piece.range.start as u32).collect();
-        if let Some(pieces) = pieces.and_then(pieces::sorted)
+        if let Some(pieces) = pieces.filter(|pieces| is_toml(pieces::heading(text, pieces))).and_then(pieces::sorted)
             && let Some((specs, found)) = self.of_pieces(&pieces, context)
         {
             self.append(specs);

@@ -2,6 +2,8 @@
 //!
 //! What both texts begin and end with is compared as octets. Only the stretch between is cut into tables. Cutting starts
 //! and ends where a table starts that both texts have, so that neither place is inside of a string or a list.
+//!
+//! The parser reads all of the new text that differs, also comments and blanks: these too may hold octets that are an error.
 
 use std::{ops::Range, path::Path, sync::Arc};
 
@@ -10,7 +12,7 @@ use crate::config::{
     pieces::{self, Piece},
     place::{FileId, Place},
     sources::{SourceFile, Sources},
-    spec::Context,
+    spec::{Context, MOST_TREE_OCTETS, is_toml},
 };
 
 /// The difference between two versions of a file with the same tables in the same order.
@@ -97,6 +99,7 @@ impl FileEdit {
         let new_range = old_range.start..(old_range.end + new_octets.len()).checked_sub(old_octets.len())?;
         let tables =
             tables(cut(old_text, &old_range)?, cut(new_text, &new_range)?, old_octets.as_slice(), &new_octets)?;
+        are_gaps_toml(&tables, &old_octets, new_text, &new_range).then_some(())?;
         let starts = old.starts.as_ref().map(|starts| {
             let before = starts.iter().copied().take_while(|start| (*start as usize) < old_range.start);
             let between = tables.iter().map(|table| table.new.range.start as u32);
@@ -235,4 +238,17 @@ fn tables(old: Vec<Table>, new: Vec<Table>, old_text: &[u8], new_text: &[u8]) ->
         is_same.then_some(TableEdit { old, new, is_changed })
     };
     old.into_iter().zip(new).map(pair).collect()
+}
+
+/// Whether the parser accepts what no table is read for: the text before the first table, and comments and blanks behind the
+/// values of tables whose values are the same.
+fn are_gaps_toml(tables: &[TableEdit], old_octets: &[u8], new_text: &str, stretch: &Range<usize>) -> bool {
+    let heading_end = tables.first().map_or(stretch.end, |table| table.new.range.start);
+    let is_accepted = |table: &TableEdit| {
+        let piece = &new_text[table.new.range.clone()];
+        table.is_changed
+            || old_octets[table.old.range.clone()] == *piece.as_bytes()
+            || piece.len() <= MOST_TREE_OCTETS && is_toml(piece)
+    };
+    is_toml(&new_text[stretch.start..heading_end]) && tables.iter().all(is_accepted)
 }

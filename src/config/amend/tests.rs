@@ -107,6 +107,37 @@ fn files() -> Files {
     ]
 }
 
+/// The same files and one with services that answer exactly as many records as resolvers accept.
+fn files_near_bounds() -> Files {
+    let addresses = |prefix: &str, numbers: std::ops::Range<u32>| {
+        numbers.map(|at| format!("\"{prefix}{at}\"")).collect::<Vec<_>>().join(", ")
+    };
+    let hosts: String = (1..=100).map(|at| format!("{{target=\"h.test\",port={at}}},\n")).collect();
+    let (many, six) = (addresses("10.0.0.", 1..100), addresses("2001:db8::", 1..102));
+    let text = format!(
+        "[service.\"six.y.test\"]\npool = \"six\"\nipv6 = false\n\
+         [service.\"late.y.test\"]\nmembers = [{{ addresses = [\"192.0.2.1\"] }}]\n\
+         on-all-down = {{ pool = \"six\" }}\nipv6 = false\n\
+         [service.\"many.y.test\"]\npool = \"many\"\nttl = 7\n\
+         [service.\"srv.y.test\"]\npool = \"srv\"\ntype = \"SRV\"\n\
+         [service.\"twice.y.test\"]\npool = \"twice\"\n\
+         [pool.many]\nanswers = \"all\"\nmembers = [\n\
+         {{ addresses = [\"192.0.2.1\"], weight = 0 }},\n\
+         {{ addresses = [\"192.0.2.2\"], state = \"standby\" }},\n\
+         {{ addresses = [\"192.0.2.3\"], weight = 5 }},\n\
+         {{ addresses = [{many}] }}]\n\
+         [pool.twice]\nanswers = \"all\"\nmembers = [\n\
+         {{ addresses = [\"192.0.2.3\"] }},\n\
+         {{ addresses = [\"192.0.2.3\"], weight = 3, name = \"again\" }},\n\
+         {{ addresses = [{many}] }}]\n\
+         [pool.six]\nmembers = [{{ addresses = [\"192.0.2.9\", {six}] }}]\n\
+         [pool.srv]\nanswers = \"all\"\nmembers = [\n{hosts}{{target=\"h.test\",port=100,name=\"again\"}}]\n",
+    );
+    let mut files = files();
+    files.push(("zones/e-near-bounds.toml", text, 1004));
+    files
+}
+
 fn sources(files: &Files) -> Sources {
     let mut sources =
         Sources::from_texts(&Locations::default(), files.iter().map(|(path, text, _)| (*path, text.as_str())));
@@ -248,6 +279,15 @@ fn an_edit_reads_the_tables_that_differ_and_those_alone() {
         ("\n[pool.a-iad]", "\n\n# more\n[pool.a-iad]", Some(0), "a comment between tables"),
         ("# first", "# the first", Some(1), "a comment inside of a table"),
         ("[zone.\"y.test\"]", "# second\n[zone.\"y.test\"]", Some(0), "a comment above a zone"),
+        ("# zones\n", "# zo\u{1}nes\n", None, "a control character above everything"),
+        ("# Pools.", "# Po\rols", None, "a bare CR above everything"),
+        ("# the other", "# the \u{7f}other", None, "DEL behind a header"),
+        ("\n[pool.a-iad]", "\n# mo\u{1}re\n[pool.a-iad]", None, "a control character between tables"),
+        ("\n[pool.a-iad]", "\r\n[pool.a-iad]", Some(0), "a line end of two octets"),
+        ("\n[pool.a-iad]", "\r[pool.a-iad]", None, "half of it"),
+        ("pool = \"loaded\"\n", "pool = \"loaded\"\n\r", None, "a bare CR at the end"),
+        ("pool = \"loaded\"\n", "pool = \"loaded\"\n# \r", None, "a bare CR at the end of a comment"),
+        ("pool = \"loaded\"\n", "pool = \"loaded\"\n#\u{7f}\n", None, "DEL at the end"),
         ("[pool.unused]", "[pool.used]", None, "another name"),
         (
             "[pool.unused]",
@@ -264,6 +304,35 @@ fn an_edit_reads_the_tables_that_differ_and_those_alone() {
     ] {
         let found = tables_read(&config, &edited(&base, old, new)).map(|(tables, _)| tables);
         assert_eq!(found, expected, "{why}: {old} -> {new}");
+    }
+}
+
+#[test]
+fn an_edit_that_may_pass_a_bound_on_answers_reads_everything() {
+    let base = files_near_bounds();
+    let (config, warnings) = load(&base).unwrap_or_else(|errors| panic!("{errors}"));
+    assert!(!warnings.to_string().contains("records at once"), "{warnings}");
+    for (old, new, passes, why) in [
+        ("weight = 0 }", "weight = 1 }", true, "a standby by weight becomes active"),
+        ("weight = 5 }", "weight = 0 }", false, "an active member becomes a standby"),
+        ("2.2\"], state = \"standby\"", "2.2\"], state = \"active\"", true, "a standby by state becomes active"),
+        ("[\"192.0.2.3\"], weight = 3", "[\"192.0.2.4\"], weight = 3", true, "an address of two members is one of one"),
+        ("six\"\nipv6 = false", "six\"\nipv6 = true", true, "the addresses of a pool are answered"),
+        ("six\" }\nipv6 = false", "six\" }\nipv6 = true", true, "the addresses of the fallback pool are answered"),
+        ("port=1}", "port=101}", false, "the port of an SRV target"),
+        ("port=100}", "port=101}", true, "the port of one of two equal SRV targets"),
+    ] {
+        let now = edited(&base, old, new);
+        assert!(tables_read(&config, &now).is_none(), "{why}");
+        let (_, warnings) = load(&now).unwrap();
+        assert_eq!(warnings.to_string().contains("records at once"), passes, "{why}: {warnings}");
+    }
+    for (old, new, why) in [
+        ("weight = 5 }", "weight = 6 }", "a weight that stays above 0"),
+        ("ttl = 7", "ttl = 8", "a TTL"),
+        ("state = \"active\"", "state = \"draining\"", "the state of a datacenter"),
+    ] {
+        assert_eq!(tables_read(&config, &edited(&base, old, new)).map(|(tables, _)| tables), Some(1), "{why}");
     }
 }
 
@@ -327,7 +396,7 @@ enum Chance {
 }
 
 /// Words that can stand for each other.
-const WORDS: [[&str; 3]; 8] = [
+const WORDS: [[&str; 3]; 10] = [
     ["active", "draining", "standby"],
     ["\"all\"", "\"empty\"", "\"never\""],
     ["192.0.2.1\"", "192.0.2.2\"", "2001:db8::7\""],
@@ -336,9 +405,11 @@ const WORDS: [[&str; 3]; 8] = [
     ["\"a-fra\"", "\"a-iad\"", "\"both\""],
     ["fra", "iad", "eu"],
     ["client-subnet = true", "client-subnet = false", "answers = 1"],
+    ["ipv6 = false", "ipv6 = true", "ttl = 7"],
+    ["weight = 5", "state = \"standby\"", "weight = 0"],
 ];
 
-const INSERTED: [&str; 14] = [
+const INSERTED: [&str; 19] = [
     "\n",
     "# comment\n",
     " ",
@@ -353,6 +424,12 @@ const INSERTED: [&str; 14] = [
     "a = 1\n",
     "reason = \"a [pool.b] \\n\"\n",
     "\t",
+    // Each is an error, even between tables.
+    "# a\u{1}b\n",
+    "# a\rb\n",
+    "#\u{7f}\n",
+    "# \r",
+    "\r",
 ];
 
 fn chance() -> impl Strategy<Value = (usize, usize, Chance)> {
@@ -362,7 +439,7 @@ fn chance() -> impl Strategy<Value = (usize, usize, Chance)> {
         6 => (0..WORDS.len() * 3).prop_map(Chance::Word),
         4 => (0..10_u8).prop_map(Chance::Digit),
     ];
-    (0..4_usize, 0..4096_usize, what)
+    (0..5_usize, 0..4096_usize, what)
 }
 
 fn apply(text: &mut String, at: usize, what: &Chance) {
@@ -405,7 +482,7 @@ proptest! {
         large in any::<bool>(),
         line_ends in any::<bool>(),
     ) {
-        let mut now = files();
+        let mut now = files_near_bounds();
         if large {
             now[0].1.insert_str(0, &format!("# {}\n", "x".repeat(66_000)));
         }

@@ -7,13 +7,14 @@
 //! | the names that a table mentions, and so which tables are used and which pools contain which | `names`, `shape`, `regulation`, `services` |
 //! | a pool's policy, `strict`, `capacity`, `by`, `on-all-down`, `client-subnet` | `shape`, `regulation`, `services` |
 //! | the kind of each member, and the names that it answers | `zones`, `targets`, `circles`, `aliases` |
-//! | how many addresses members have and how many answer, unless these are few | `shape`, `services` |
+//! | how many members answer, which of them are standbys (weight 0, or a state), their addresses (equal ones are answered once), the port of an SRV target: unless the records are few | `shape`, `fit` |
 //! | a service's type and its pool | `zones`, `services` |
+//! | a service's `ipv6`, unless the records below its pools are few | `fit` |
 //! | a datacenter's region, load, pace, and whether it has a location | `places`, `pools`, `shape` |
 //!
-//! Where any of these differs, there is no amendment. A check that reads more of another table must be added to this list.
+//! Where any of these differs, there is no amendment. A weight other than 0 may differ at any number of records. A check that reads more of another table must be added to this list.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Scope, content::PoolContents, datacenter, names::Names, places::Places, pools::Compiled, services, shape};
 use crate::{
@@ -43,8 +44,8 @@ pub(in crate::config) struct Amending<'c> {
     changes: Amendment,
     /// The pools among the tables that differ.
     pools: BTreeSet<PoolId>,
-    /// Whether a pool answers more than before.
-    has_grown: bool,
+    /// By pool: how many records its amended pools have more than before.
+    growth: BTreeMap<PoolId, usize>,
 }
 
 impl<'c> Amending<'c> {
@@ -64,7 +65,14 @@ impl<'c> Amending<'c> {
         for (index, load) in before.loads.iter().enumerate() {
             scope.loads.define(&load.name, nowhere(), index, &mut none);
         }
-        Self { before, structure, scope, changes: Amendment::default(), pools: BTreeSet::new(), has_grown: false }
+        Self {
+            before,
+            structure,
+            scope,
+            changes: Amendment::default(),
+            pools: BTreeSet::new(),
+            growth: BTreeMap::new(),
+        }
     }
 
     /// Applies a table that changed from `was` to `is`. `None` where other tables may depend on the difference.
@@ -110,6 +118,9 @@ impl<'c> Amending<'c> {
             (Chooser::Inline(was), Chooser::Inline(is)) => self.pool(before.pool, was, is, found)?,
             _ => return None,
         }
+        if was.ipv6 != is.ipv6 {
+            before.roots().all(|root| self.has_few_records(root)).then_some(())?;
+        }
         (self.service_of(was, was, before)? == *before).then_some(())?;
         let now = self.service_of(was, is, before)?;
         if now != *before {
@@ -150,11 +161,8 @@ impl<'c> Amending<'c> {
             && new_endpoints.len() == old_endpoints.len()
             && new_endpoints.iter().zip(&old_endpoints).all(|(new, old)| is_alike(new, old));
         is_alike.then_some(())?;
-        let answers = |pool: &Pool, endpoints: &[Endpoint]| {
-            (pool.answers, endpoints.iter().map(addresses_by_family).collect::<Vec<_>>())
-        };
-        if answers(&new, &new_endpoints) != answers(&old, &old_endpoints) {
-            self.check_growth(id, &new_endpoints)?;
+        if answered(&new, &new_endpoints) != answered(&old, &old_endpoints) {
+            self.check_growth(id, &old_endpoints, &new_endpoints)?;
         }
         if new != old || new_endpoints != old_endpoints {
             self.pools.insert(id);
@@ -197,19 +205,25 @@ impl<'c> Amending<'c> {
     }
 
     /// `None` unless answers stay far below every bound on their size.
-    fn check_growth(&mut self, id: PoolId, endpoints: &[Endpoint]) -> Option<()> {
-        let topology = self.before;
-        let new: usize = endpoints.iter().map(records).sum();
-        for pool in self.structure.users(topology).above(id) {
-            let below = topology.endpoints_below(pool);
-            let below: Vec<&Endpoint> = below.iter().map(|id| &*topology.endpoints[id.index()]).collect();
-            // A CNAME stands alone in an answer.
-            let has_cname = below.iter().any(|endpoint| matches!(endpoint.target, Target::Cname(_)));
-            let old: usize = below.iter().map(|endpoint| records(endpoint)).sum();
-            (!has_cname && old + new <= FEW).then_some(())?;
+    fn check_growth(&mut self, id: PoolId, old: &[Endpoint], new: &[Endpoint]) -> Option<()> {
+        let count = |endpoints: &[Endpoint]| endpoints.iter().map(records).sum::<usize>();
+        let more = count(new).saturating_sub(count(old));
+        for pool in self.structure.users(self.before).above(id) {
+            // Several pools of one amendment may grow below the same pool.
+            *self.growth.entry(pool).or_default() += more;
+            self.has_few_records(pool).then_some(())?;
         }
-        // Where two pools grow, each would be checked without the growth of the other.
-        (!std::mem::replace(&mut self.has_grown, true)).then_some(())
+        Some(())
+    }
+
+    /// Whether the records below a pool, with those that the amendment adds, are so few that no bound on answers matters.
+    fn has_few_records(&self, pool: PoolId) -> bool {
+        let below = self.before.endpoints_below(pool);
+        let below: Vec<&Endpoint> = below.iter().map(|id| &*self.before.endpoints[id.index()]).collect();
+        // A CNAME stands alone in an answer.
+        let has_cname = below.iter().any(|endpoint| matches!(endpoint.target, Target::Cname(_)));
+        let growth = self.growth.get(&pool).copied().unwrap_or_default();
+        !has_cname && below.iter().map(|endpoint| records(endpoint)).sum::<usize>() + growth <= FEW
     }
 
     /// Puts the values into the configuration, and updates the content hashes of zones.
@@ -309,14 +323,15 @@ fn is_alike(new: &Endpoint, old: &Endpoint) -> bool {
     is_target_alike && new.datacenters == old.datacenters && new.monitor == old.monitor && new.load == old.load
 }
 
-fn addresses_by_family(endpoint: &Endpoint) -> (usize, usize) {
-    match &endpoint.target {
-        Target::Addresses(addresses) => {
-            let v4 = addresses.iter().filter(|address| address.is_ipv4()).count();
-            (v4, addresses.len() - v4)
-        }
-        Target::Cname(_) | Target::Alias(_) | Target::Host(_) => (0, 0),
-    }
+/// What the size of a pool's answers depends on, except for what no amendment changes.
+fn answered<'p>(pool: &'p Pool, endpoints: &'p [Endpoint]) -> impl PartialEq + use<'p> {
+    let are_standbys: Vec<bool> = pool.members.iter().map(|member| member.weight == 0).collect();
+    let records = endpoints.iter().map(|endpoint| match &endpoint.target {
+        Target::Addresses(addresses) => (endpoint.state, &addresses[..], None),
+        Target::Host(host) => (endpoint.state, &[][..], Some(host.port)),
+        Target::Cname(_) | Target::Alias(_) => (endpoint.state, &[][..], None),
+    });
+    (pool.answers, are_standbys, records.collect::<Vec<_>>())
 }
 
 /// How many records an endpoint may give an answer. An alias counts for the most that it may stand for.
