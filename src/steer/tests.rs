@@ -130,7 +130,8 @@ struct Bench {
 impl Bench {
     /// Compiles from nothing.
     fn compile(&mut self) {
-        self.compiled = compiled(&self.compiler, &self.conditions, &mut self.surveys);
+        let compilation = Compilation::new(Arc::clone(&self.compiler), Arc::new(self.conditions.clone()));
+        self.compiled = compilation.finish(&mut self.surveys, &mut self.wheels);
         self.take_chart();
     }
 
