@@ -41,3 +41,8 @@ fn request(admin: SocketAddr, request: &str) -> io::Result<String> {
     }
     Ok(reply)
 }
+
+/// Probes that the server itself counts as late.
+pub(crate) fn late_probes(admin: SocketAddr) -> io::Result<f64> {
+    Ok(metric(&get(admin, "/metrics")?, "portolan_probes_late_total"))
+}

@@ -71,7 +71,7 @@ fn churned(directory: &Path, at: Addresses, targets: &Targets, texts: &[String; 
     let questions = [question(0, NAME)];
     let plan =
         Plan { source: Ipv4Addr::LOCALHOST, address: at.dns, questions: &questions, rate: RATE, duration: LENGTH };
-    let (answered, late, began) = (targets.answered(), late(at)?, Instant::now());
+    let (answered, late, began) = (targets.answered(), admin::late_probes(at.admin)?, Instant::now());
     let is_over = AtomicBool::new(false);
     let (outcome, edits, slowest) = thread::scope(|scope| {
         let edits = scope.spawn(|| edit(&directory.join(FILE), texts, &is_over));
@@ -87,7 +87,7 @@ fn churned(directory: &Path, at: Addresses, targets: &Targets, texts: &[String; 
     Ok([
         ("edits", edits as f64),
         ("probes made / due", (targets.answered() - answered) as f64 / due),
-        ("probes late", self::late(at)? - late),
+        ("probes late", self::admin::late_probes(at.admin)? - late),
         ("slowest /healthz ms", slowest.as_secs_f64() * 1e3),
         ("queries lost", outcome.lost as f64),
         ("query p50 us", micros(0.5)),
@@ -95,11 +95,6 @@ fn churned(directory: &Path, at: Addresses, targets: &Targets, texts: &[String; 
     ]
     .map(|(heading, value)| Figure { heading, value: Some(value) })
     .to_vec())
-}
-
-/// Probes that the server itself counts as late.
-fn late(at: Addresses) -> io::Result<f64> {
-    Ok(admin::metric(&admin::get(at.admin, "/metrics")?, "portolan_probes_late_total"))
 }
 
 fn edit(file: &Path, texts: &[String; 2], is_over: &AtomicBool) -> io::Result<usize> {

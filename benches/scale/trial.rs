@@ -283,5 +283,5 @@ fn late(trial: &Trial<'_>) -> io::Result<f64> {
     if trial.peer != Peer::Portolan {
         return Ok(0.0);
     }
-    Ok(admin::metric(&admin::get(trial.admin, "/metrics")?, "portolan_probes_late_total"))
+    admin::late_probes(trial.admin)
 }

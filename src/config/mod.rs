@@ -80,7 +80,7 @@ pub struct Config {
 /// How a configuration was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Making {
-    /// Everything was read.
+    /// From all tables of all files.
     Whole {
         /// How many tables that is.
         tables: usize,

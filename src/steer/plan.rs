@@ -108,7 +108,7 @@ impl Plan {
         for (at, sights) in every_sights.iter().enumerate() {
             let pools = &self.geographic;
             let spans = self.survey.as_ref().map_or(&[][..], |survey| survey.spans(at));
-            let by_client = self.key.kind.is_by_client();
+            let by_client = self.key.is_by_client();
             let view = View { pools, sights, spans, by_client, ..View::blind(family) };
             let Resolution { finding, plight: found_plight, pool, is_recovering } =
                 self.key.resolve(view, &self.published, search);

@@ -102,17 +102,12 @@ impl Draft {
         let mut surveys = Surveys::default();
         let compiler = Compiler::new(Arc::clone(&topology), databases, &mut surveys);
         let conditions = Conditions::unknown(&topology, 0);
-        let compiled = compiled(&compiler, &conditions, &mut surveys);
+        let compiled = compiler.compile(&conditions, &mut surveys);
         let (wheels, chart, draws) = (Wheels::default(), Arc::default(), Draws::new(7));
         let mut bench = Bench { topology, compiler, surveys, wheels, conditions, compiled, chart, draws };
         bench.compile();
         bench
     }
-}
-
-/// Every chart from nothing.
-fn compiled(compiler: &Arc<Compiler>, conditions: &Conditions, surveys: &mut Surveys) -> Compiled {
-    compiler.compile(conditions, surveys)
 }
 
 /// A service under changing conditions.
@@ -128,7 +123,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// Compiles from nothing.
+    /// Compiles every chart from nothing.
     fn compile(&mut self) {
         let compilation = Compilation::new(Arc::clone(&self.compiler), Arc::new(self.conditions.clone()));
         self.compiled = compilation.finish(&mut self.surveys, &mut self.wheels);

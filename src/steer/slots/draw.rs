@@ -12,7 +12,7 @@ const MOST_WORDS: usize = 1 << 10;
 /// What the slots of one answer are picked by.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::steer) enum Seed {
-    /// New random numbers.
+    /// A new random number for each draw.
     Random,
     /// A hash of the client.
     Client(u64),

@@ -57,7 +57,7 @@ pub(super) struct Stake {
 pub(super) enum Picks {
     /// This many, or as many as there are.
     Count(usize),
-    /// Every one.
+    /// Every member that is selected.
     All,
 }
 
@@ -76,7 +76,7 @@ impl Picks {
 pub(super) enum Filling {
     /// With exact shares, interleaved so that slots taken in turn spread each member evenly.
     Exact,
-    /// With least movement.
+    /// So that a change moves as few clients as it can.
     Steady {
         /// The number of slots. It depends on the configured members ([`steady_slots`]), so that health never changes it.
         slots: usize,
@@ -156,7 +156,7 @@ impl Recipe {
         self.picks.of(self.members())
     }
 
-    /// Fills the table.
+    /// Fills the table that this recipe describes.
     fn fill(&self, curves: &mut Curves) -> Slots {
         let picks = self.picks();
         if self.is_fixed() {
@@ -271,7 +271,7 @@ pub(super) struct Distinct {
 /// What draws among the remaining members where the owner of a slot has been drawn before.
 #[derive(Debug)]
 enum Members {
-    /// By their weights.
+    /// By the weights of the remaining members.
     Weighed(Box<[u32]>),
     /// By their scores for the slot; in order of preference where these are equal.
     Contending(Box<[Contender]>, Curve),

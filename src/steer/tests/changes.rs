@@ -116,7 +116,7 @@ impl Serving {
         let topology = Arc::new(model.topology());
         let mut surveys = Surveys::default();
         let compiler = Compiler::new(Arc::clone(&topology), &Databases::default(), &mut surveys);
-        let compiled = compiled(&compiler, &model.conditions(&topology), &mut surveys);
+        let compiled = compiler.compile(&model.conditions(&topology), &mut surveys);
         Self { surveys, wheels: Wheels::default(), compiled }
     }
 
@@ -126,18 +126,18 @@ impl Serving {
         let written = Arc::new(model.topology());
         let topology = Numbering::after(&written, old.topology()).apply(&written, None);
         let compiler = old.next(Arc::clone(&topology), &Databases::default(), &mut self.surveys);
-        let conditions = Arc::new(model.conditions(&topology));
-        let mut compilation = Compilation::after(&self.compiled, compiler, conditions);
-        compilation.run(&mut self.surveys, &mut self.wheels, &mut || false);
-        self.compiled = compilation.compiled(&self.wheels).unwrap();
-        compilation.count()
+        self.compile(compiler, model.conditions(&topology))
     }
 
     /// Follows a model's conditions; how many plans were compiled for it.
     fn follow(&mut self, model: &Model) -> usize {
         let compiler = Arc::clone(self.compiled.compiler());
-        let conditions = Arc::new(model.conditions(compiler.topology()));
-        let mut compilation = Compilation::after(&self.compiled, compiler, conditions);
+        let conditions = model.conditions(compiler.topology());
+        self.compile(compiler, conditions)
+    }
+
+    fn compile(&mut self, compiler: Arc<Compiler>, conditions: Conditions) -> usize {
+        let mut compilation = Compilation::after(&self.compiled, compiler, Arc::new(conditions));
         compilation.run(&mut self.surveys, &mut self.wheels, &mut || false);
         self.compiled = compilation.compiled(&self.wheels).unwrap();
         compilation.count()
@@ -153,7 +153,7 @@ impl Serving {
         let mut surveys = Surveys::default();
         let topology = Arc::clone(self.compiled.compiler().topology());
         let compiler = Compiler::new(topology, &Databases::default(), &mut surveys);
-        let compiled = compiled(&compiler, self.compiled.conditions(), &mut surveys);
+        let compiled = compiler.compile(self.compiled.conditions(), &mut surveys);
         compiled.charts().iter().map(|chart| format!("{chart:?}")).collect()
     }
 }
