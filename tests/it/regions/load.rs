@@ -77,7 +77,7 @@ fn a_region_that_grows_slow_is_sent_less() {
         return;
     }
     let (addresses, port) = (["127.0.33.1", "127.0.33.2"], free_port());
-    let (quick, slow) = (slowed(20), slowed(20));
+    let (quick, slow) = (slowed(60), slowed(60));
     let configuration = format!(
         "defaults\n  mode http\n  timeout connect 1s\n  timeout client 5s\n  timeout server 5s\n\
          frontend web\n  bind {}:{port}\n  default_backend be\nbackend be\n  server s1 127.0.0.1:{}\n",
@@ -90,12 +90,13 @@ fn a_region_that_grows_slow_is_sent_less() {
     let www = format!("policy = \"load\"\nby = \"response-time\"\nmonitor = \"web\"\nmembers = [{members}]\n");
     let site = site(&monitor, &www);
     let server = site.serve();
-    assert_asked(&server, addresses[0], 0.5);
-    slow.1.store(120, Relaxed);
+    // A machine that is busy delays the first replies, of either.
+    until_share(&server, "both are as quick", 0.5);
+    slow.1.store(170, Relaxed);
     server.until("the slow one has less", LONG, |server| first_share(server) < 0.4);
     assert!(asked(&server, addresses[0]) < 0.43);
     assert!(server.verdicts().iter().all(|(_, verdict)| verdict == "up"), "slow is not down");
-    slow.1.store(20, Relaxed);
+    slow.1.store(60, Relaxed);
     server.until("it gets its share back", LONG, |server| first_share(server) > 0.44);
 }
 
