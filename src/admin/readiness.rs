@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{api::held_texts, server::Serving};
 use crate::{
-    control::{Concern, ConfigurationStatus, MonitorFault, Status},
+    control::{Concern, ConfigurationStatus, MonitorFault, Status, failing_loads},
     listing,
 };
 
@@ -121,6 +121,7 @@ fn concerns_of(status: &Status) -> Vec<Concern> {
     }
     concerns.extend(fault_texts(&status.monitor_faults));
     concerns.extend(status.polls.of_loads());
+    concerns.extend(failing_loads(&status.loads, status.now));
     let (recovering, dark): (Vec<_>, Vec<_>) = status.distressed.iter().partition(|service| service.is_recovering);
     let dark_count = status.distressed_count.saturating_sub(recovering.len());
     for (services, count, what) in [

@@ -67,7 +67,7 @@ impl CertificateStatus {
 }
 
 /// A time in seconds since 1970 as reports show it: `2026-12-01 06:00:00 UTC`.
-fn moment(secs: i64) -> String {
+pub(super) fn moment(secs: i64) -> String {
     match jiff::Timestamp::from_second(secs) {
         Ok(moment) => moment.strftime("%F %T UTC").to_string(),
         Err(_) => format!("{secs} s after 1970"),

@@ -22,6 +22,7 @@
 //! | `watch` | tells when an edit is over |
 //! | `cookies` | the keys of server cookies, kept and rotated |
 //! | `edit` | a drain as an edit of a file |
+//! | `failing_loads` | load sources that give no report, in words |
 //! | `saver` | saves the last good set apart from the controller's task |
 //! | `serials` | serials of zones whose SOA is made here |
 //! | `state` | what survives a restart |
@@ -40,6 +41,7 @@ mod distress;
 mod drain;
 mod drained;
 mod edit;
+mod failing_loads;
 mod geography;
 mod handle;
 mod held;
@@ -63,6 +65,7 @@ mod watch;
 pub use controller::{Controller, Started, Starting};
 pub use databases::open_databases;
 pub use edit::{EditError, TableEdit, edit_tables};
+pub use failing_loads::failing_loads;
 pub use handle::{
     Darkened, Drain, DrainAct, DrainError, DrainOutcome, DrainReport, DrainRequest, Gone, Handle, Listing, ReloadError,
     ReloadReport, ReloadRequest,

@@ -34,7 +34,7 @@ pub(super) struct Regulator {
     /// By feed: the monitor of kind http whose replies carry it.
     carries: Vec<Option<Box<str>>>,
     /// By feed: why its latest poll brought no report.
-    failures: Vec<Option<String>>,
+    failures: Vec<Option<Failing>>,
     /// Polls that brought no report since the start.
     failed_polls: u64,
     /// Pools that go by their configured weights because of this.
@@ -42,6 +42,15 @@ pub(super) struct Regulator {
     /// What the log knows of ramps, spilling pools and holders.
     told: Told,
     epoch: Instant,
+}
+
+/// A feed whose latest poll brought no report.
+#[derive(Debug, Clone)]
+pub(super) struct Failing {
+    /// Why the latest poll brought none.
+    pub reason: String,
+    /// The end of the first poll since the last report, since the epoch.
+    pub since: Duration,
 }
 
 impl Regulator {
@@ -153,10 +162,11 @@ impl Regulator {
                 self.note(feed, Reading { report, at }, conditions);
             }
             Err(why) => {
-                if before.as_ref() != Some(&why) {
+                if before.as_ref().is_none_or(|before| before.reason != why) {
                     tracing::warn!(%load, monitor, endpoint, reason = %why, "no load report");
                 }
-                self.failures[feed.index()] = Some(why);
+                let since = before.map_or(at, |before| before.since);
+                self.failures[feed.index()] = Some(Failing { reason: why, since });
                 self.failed_polls += 1;
                 self.feedback.note_failure(feed);
             }
@@ -238,9 +248,9 @@ impl Regulator {
         self.feedback.report(self.epoch.elapsed())
     }
 
-    /// Why a feed's latest poll brought no report.
-    pub(super) fn failure(&self, feed: FeedId) -> Option<&str> {
-        self.failures[feed.index()].as_deref()
+    /// Why a feed's latest poll brought no report, and since when none did.
+    pub(super) fn failure(&self, feed: FeedId) -> Option<&Failing> {
+        self.failures[feed.index()].as_ref()
     }
 
     /// Polls that brought no report since the start.

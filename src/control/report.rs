@@ -186,12 +186,15 @@ fn loads(controller: &Controller) -> Vec<LoadStatus> {
         let Feed { load, target } = &topology.feeds.list[feed.id.index()];
         let source = &topology.loads[load.index()];
         let report = feed.reading.map(|reading| &reading.report);
+        let failure = controller.regulator.failure(feed.id);
         LoadStatus {
             load: source.name.to_string(),
             target: target.as_ref().map(target_text),
             age_secs: feed.reading.map(|reading| now.saturating_sub(reading.at).as_secs()),
             is_stale: feed.is_stale,
-            error: controller.regulator.failure(feed.id).map(str::to_owned),
+            error: failure.map(|failure| failure.reason.clone()),
+            failing_since: failure
+                .map(|failure| super::unix_now() - (now.saturating_sub(failure.since)).as_secs() as i64),
             connections: report.and_then(|report| report.connections),
             limit: report.and_then(|report| report.limit),
             servers: report.and_then(|report| report.servers).map(|servers| (servers.up, servers.total)),

@@ -365,7 +365,7 @@ pub struct AliasStatus {
 }
 
 /// What one load source says of one balancer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct LoadStatus {
     /// The source's name.
@@ -381,6 +381,9 @@ pub struct LoadStatus {
     /// Why the latest poll brought no report.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
+    /// Since when no poll has brought a report, where the latest brought none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub failing_since: Option<i64>,
     /// Connections now.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub connections: Option<f64>,

@@ -8,7 +8,7 @@
 //! | `http` | the admin address |
 //! | `balancers` | nginx and HAProxy |
 //! | `upstream` | Knot, in the place of a recursive resolver |
-//! | `aliases` `attacks` `bindings` `blind` `bounds` `certificates` `check` `control` `cookies` `failures` `files` `health` `held` `hostile` `loads` `logs` `monitors` `regions` `reload` `reports` `resolvers` `scenarios` `secrets` | the tests |
+//! | `aliases` `attacks` `bindings` `blind` `bounds` `certificates` `check` `control` `cookies` `failing_loads` `failures` `files` `health` `held` `hostile` `loads` `logs` `monitors` `regions` `reload` `reports` `resolvers` `scenarios` `secrets` | the tests |
 
 #![allow(
     dead_code,
@@ -30,6 +30,7 @@ mod certificates;
 mod check;
 mod control;
 mod cookies;
+mod failing_loads;
 mod failures;
 mod files;
 mod harness;

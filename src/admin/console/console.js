@@ -307,7 +307,8 @@ function showPools() {
 const isFailing = (load) => Boolean(load.error || load["is-stale"] || load.disagreement);
 
 function reportState(load) {
-  const notes = [load["is-stale"] ? "report expired" : null, load.error, load.disagreement].filter((note) => note);
+  const since = load["failing-since"] ? ` (since ${moment(load["failing-since"])})` : "";
+  const notes = [load["is-stale"] ? "report expired" : null, load.error ? load.error + since : null, load.disagreement].filter((note) => note);
   const first = load.error || load["is-stale"] ? ["bad", "✕ failing"] : load.disagreement ? ["warn", "▽ doubtful"]
     : load["age-secs"] === undefined ? ["unknown", "? none yet"] : ["good", "● current"];
   return [el("span", { class: `word ${first[0]}` }, first[1]), ...notes.map((note) => el("div", { class: first[0] }, note))];

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Paint, SHOWN_TARGETS, from_now};
+use super::{Paint, SHOWN_TARGETS, from_now, moment};
 use crate::{
     control::{LoadStatus, PoolStatus, RampStatus, Status},
     engine::percent,
@@ -39,7 +39,9 @@ fn loads(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
         if load.is_stale {
             write!(text, "  {}", paint.bad("too old to count"))?;
         }
-        for why in [&load.error, &load.disagreement].into_iter().flatten() {
+        let since = load.failing_since.map(|since| format!(" (since {})", moment(since))).unwrap_or_default();
+        let error = load.error.as_ref().map(|error| format!("{error}{since}"));
+        for why in [&error, &load.disagreement].into_iter().flatten() {
             write!(text, "  {}", paint.bad(why))?;
         }
         writeln!(text)?;
