@@ -7,6 +7,8 @@ use super::{
     equilibrium::{Member, equilibrium, reported},
     latency::Latency,
     measure::Measured,
+    relief::{Lesson, Relief},
+    transit::Transit,
 };
 use crate::steer::{
     part::Part,
@@ -23,12 +25,39 @@ pub(super) struct Balance {
     /// As configured; 0 is a standby, which has no share.
     weights: Vec<u16>,
     damper: Damper,
+    /// The shares that clients come by.
+    transit: Transit,
+    relief: Relief,
     /// By member: how slow it is against itself.
     pub(super) latencies: Vec<Latency>,
-    /// Shares are looked at no earlier than this.
+    /// Shares are looked at no earlier than this,
     due: Duration,
+    /// or than this while a member is full.
+    urgent_due: Duration,
     /// Why the configured weights rule, if they do.
     fallback: Option<Fallback>,
+}
+
+/// How often shares may change.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// Between two looks.
+    pub period: Duration,
+    /// The same while a member is full.
+    pub urgent_period: Duration,
+    /// The longest that an answer of the pool is kept.
+    pub ttl: Duration,
+    /// No report that counts is older.
+    pub stale_after: Duration,
+}
+
+/// What is known of a member.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    /// Its reports.
+    pub measured: Measured,
+    /// The moment whose load they tell of, at the latest.
+    pub of: Duration,
 }
 
 /// Why a pool goes by its configured weights.
@@ -42,9 +71,20 @@ pub enum Fallback {
 
 impl Balance {
     pub(super) fn new(policy: LoadPolicy, weights: Vec<u16>) -> Self {
-        let damper = Damper::new(configured(&weights));
+        let shares = configured(&weights);
         let latencies = vec![Latency::default(); weights.len()];
-        Self { policy, weights, damper, latencies, due: Duration::ZERO, fallback: None }
+        let (damper, transit) = (Damper::new(shares.clone()), Transit::new(shares));
+        Self {
+            policy,
+            weights,
+            damper,
+            transit,
+            relief: Relief::default(),
+            latencies,
+            due: Duration::ZERO,
+            urgent_due: Duration::ZERO,
+            fallback: None,
+        }
     }
 
     /// Goes on from the balance of the pool as it was; `now_at` says where each of its members is, if it is there still. Who is
@@ -56,10 +96,12 @@ impl Balance {
                 (shares[at], self.latencies[at]) = (*share, old.latencies[was_at]);
             }
         }
-        self.due = old.due;
+        (self.due, self.urgent_due) = (old.due, old.urgent_due);
         if old.weights().is_some() {
             self.damper = Damper::moving(normalized(shares, &self.weights));
         }
+        let was_at = |at: usize| (0..old.weights.len()).find(|&was_at| now_at(was_at) == Some(at));
+        self.transit = old.transit.moved(self.damper.shares(), was_at);
     }
 
     /// Goes on with the shares of an earlier life, where a member has one.
@@ -68,6 +110,7 @@ impl Balance {
         let is_share = |share: &f64| (0.0..=1.0).contains(share);
         let shares = saved.zip(home).map(|(saved, home)| saved.filter(is_share).unwrap_or(home)).collect();
         self.damper = Damper::moving(normalized(shares, &self.weights));
+        self.transit = Transit::new(self.damper.shares().to_vec());
     }
 
     /// Why the configured weights rule, if they do.
@@ -80,48 +123,81 @@ impl Balance {
         self.due
     }
 
+    /// The same where a report says that a member is full.
+    pub(super) fn urgent_due(&self) -> Duration {
+        self.urgent_due
+    }
+
     /// The shares at present.
     pub(super) fn shares(&self) -> &[f64] {
         self.damper.shares()
     }
 
-    /// Looks at the reports and moves a step. `measured` are the reports that are young enough, `usable` who
-    /// takes part. The next look is a `period` away.
-    pub(super) fn follow(&mut self, measured: &[Option<Measured>], usable: &[bool], period: Duration, now: Duration) {
-        self.due = now + period;
+    /// Looks at the reports and moves a step. `known` are the members whose reports are young enough, `usable` those that
+    /// take part.
+    pub(super) fn follow(&mut self, known: &[Option<Known>], usable: &[bool], pace: &Pace, now: Duration) {
+        let is_due = self.due <= now;
+        self.urgent_due = now + pace.urgent_period;
         let taking: Vec<usize> =
             (0..self.weights.len()).filter(|&at| self.weights[at] > 0 && usable.get(at) == Some(&true)).collect();
-        match self.members(&taking, measured) {
+        match self.members(&taking, known, pace.ttl) {
             Ok(members) => {
                 self.fallback = None;
-                // What those who are away had stays theirs: it is shared out by the wheel while they are.
-                let held: f64 = taking.iter().map(|&at| self.damper.shares()[at]).sum();
-                let of_all = |shares: Vec<f64>| {
-                    let mut all = self.damper.shares().to_vec();
-                    taking.iter().zip(shares).for_each(|(&at, share)| all[at] = share * held);
-                    all
-                };
-                let (wanted, reported) = (of_all(equilibrium(&members)), of_all(reported(&members)));
-                self.damper.step(&wanted, &reported);
+                if self.relieve(&taking, &members, now, pace.ttl) {
+                    self.due = now + pace.period;
+                } else if is_due {
+                    self.due = now + pace.period;
+                    let wanted = self.of_all(&taking, equilibrium(&members));
+                    self.damper.step(&wanted, &self.of_all(&taking, reported(&members)));
+                }
             }
-            Err(fallback) => {
+            Err(fallback) if is_due => {
+                self.due = now + pace.period;
                 self.fallback = Some(fallback);
                 self.damper.step_home(&configured(&self.weights));
             }
+            Err(_) => {}
         }
+        let oldest = now.saturating_sub(pace.ttl + pace.stale_after * 2);
+        self.transit.note(self.damper.shares(), now, oldest);
     }
 
-    fn members(&self, taking: &[usize], measured: &[Option<Measured>]) -> Result<Vec<Member>, Fallback> {
+    /// Takes from full members what others can take, without waiting until caches have followed the step before. Whether there is
+    /// anything to take.
+    fn relieve(&mut self, taking: &[usize], members: &[Member], now: Duration, ttl: Duration) -> bool {
+        let held = self.held(taking);
+        let present: Vec<f64> = taking.iter().map(|&at| self.damper.shares()[at] / held).collect();
+        let Some(wanted) = self.relief.shares(members, &present, now, ttl) else { return false };
+        self.damper.step_urgently(&self.of_all(taking, wanted));
+        true
+    }
+
+    /// Shares of those that take part, which add up to 1, as shares of all: what those that are away had stays theirs, and is
+    /// shared out by the wheel while they are.
+    fn of_all(&self, taking: &[usize], shares: Vec<f64>) -> Vec<f64> {
+        let held = self.held(taking);
+        let mut all = self.damper.shares().to_vec();
+        taking.iter().zip(shares).for_each(|(&at, share)| all[at] = share * held);
+        all
+    }
+
+    /// What those that take part have together; above 0.
+    fn held(&self, taking: &[usize]) -> f64 {
         let held: f64 = taking.iter().map(|&at| self.damper.shares()[at]).sum();
+        held.max(f64::MIN_POSITIVE)
+    }
+
+    fn members(&mut self, taking: &[usize], known: &[Option<Known>], ttl: Duration) -> Result<Vec<Member>, Fallback> {
         let weight_of = |at: usize| f64::from(self.weights[at]);
         let weights: f64 = taking.iter().map(|&at| weight_of(at)).sum();
-        let connections = |at: &usize| measured[*at].as_ref().and_then(|measured| measured.connections);
+        let connections = |at: &usize| known[*at].as_ref().and_then(|known| known.measured.connections);
         let all: f64 = taking.iter().filter_map(connections).sum();
         let knows_limits =
-            taking.iter().all(|&at| measured[at].as_ref().is_some_and(|measured| measured.limit.is_some()));
+            taking.iter().all(|&at| known[at].as_ref().is_some_and(|known| known.measured.limit.is_some()));
+        let relief = &mut self.relief;
         let member = |&at: &usize| {
             let number = at as u16;
-            let measured = measured[at].as_ref().ok_or(Fallback::NoReport(number))?;
+            let Known { measured, of } = known[at].as_ref().ok_or(Fallback::NoReport(number))?;
             // Limits count where all have one, or none: guesses and numbers do not mix.
             let measured = Measured { limit: measured.limit.filter(|_| knows_limits), ..*measured };
             let fair_capacity = (FAIR_TIMES * all * weight_of(at) / weights).max(1.0);
@@ -131,7 +207,11 @@ impl Balance {
             // A limit of connections weighs by itself; a guessed one holds the weight already.
             let is_weighed = self.policy.by == Measure::Connections && !knows_limits;
             let weight = if is_weighed { 1.0 } else { weight_of(at) * left };
-            Ok(Member { weight, share: self.damper.shares()[at] / held.max(f64::MIN_POSITIVE), demand })
+            let share_at = |at: usize| self.transit.share(at, ttl, *of);
+            let held: f64 = taking.iter().map(|&at| share_at(at)).sum();
+            let share = share_at(at) / held.max(f64::MIN_POSITIVE);
+            let Lesson { follows, may_exceed } = relief.learn(at, share, demand);
+            Ok(Member { weight, share, follows, may_exceed, demand })
         };
         taking.iter().map(member).collect()
     }

@@ -2,7 +2,8 @@
 //!
 //! DNS acts on resolvers' caches: what is changed now is seen a TTL later, so that steps are as rare as a TTL and as small as a
 //! tenth. Wanted shares are smoothed; shares at rest stay there until they are wrong by five points, and once they move they go
-//! all the way, lest they stop at the edge of the band and start again with each report.
+//! all the way, lest they stop at the edge of the band and start again with each report. Only what a full member must lose is
+//! urgent: it is not smoothed, and a step may be larger.
 
 /// Shares at rest stay there while each is wrong by less than this.
 const DEAD_BAND: f64 = 0.05;
@@ -10,6 +11,8 @@ const DEAD_BAND: f64 = 0.05;
 const REST: f64 = 0.004;
 /// The most that changes its owner in one step.
 pub(super) const STEP: f64 = 0.10;
+/// The same of an urgent step.
+const URGENT_STEP: f64 = 0.25;
 /// The weight of the newest report among all before it.
 const SMOOTHING: f64 = 0.35;
 
@@ -46,21 +49,27 @@ impl Damper {
         self.is_moving |= worst(&self.shares, reported) >= DEAD_BAND;
         if self.is_moving {
             let target = self.wanted.clone();
-            self.go(&target);
+            self.go(&target, STEP);
         }
+    }
+
+    /// One urgent step towards `wanted`, which adds up to 1.
+    pub(super) fn step_urgently(&mut self, wanted: &[f64]) {
+        self.wanted = wanted.to_vec();
+        self.go(wanted, URGENT_STEP);
     }
 
     /// One step towards shares that are not measured but known, such as the configured ones.
     pub(super) fn step_home(&mut self, wanted: &[f64]) {
         self.wanted = wanted.to_vec();
-        self.go(wanted);
+        self.go(wanted, STEP);
     }
 
-    fn go(&mut self, wanted: &[f64]) {
+    fn go(&mut self, wanted: &[f64], step: f64) {
         self.is_moving = worst(&self.shares, wanted) >= REST;
         // Each share that one loses another gains.
         let moved = self.shares.iter().zip(wanted).map(|(share, wanted)| (wanted - share).abs()).sum::<f64>() / 2.0;
-        let pace = if moved > STEP { STEP / moved } else { 1.0 };
+        let pace = if moved > step { step / moved } else { 1.0 };
         for (share, wanted) in self.shares.iter_mut().zip(wanted) {
             *share += pace * (wanted - *share);
         }

@@ -11,8 +11,12 @@
 pub(super) struct Member {
     /// Its configured weight, above 0.
     pub weight: f64,
-    /// Its share at present.
+    /// The share that its load comes from.
     pub share: f64,
+    /// The part of its load that follows its share, from 0 to 1: all of it but where reports have shown otherwise.
+    pub follows: f64,
+    /// Its load may be greater than what it reports.
+    pub may_exceed: bool,
     /// What its report says.
     pub demand: Demand,
 }
@@ -21,7 +25,12 @@ pub(super) struct Member {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Demand {
     /// Connections of a capacity: what is left of it counts.
-    Headroom { load: f64, capacity: f64 },
+    Headroom {
+        load: f64,
+        capacity: f64,
+        /// The capacity is a limit, and not a guess.
+        is_limit: bool,
+    },
     /// A gauge: nothing is taken below `soft`, all but the least at `hard`.
     Gauge { level: f64, soft: f64, hard: f64 },
     /// How many times its usual time a member takes to respond.
@@ -41,7 +50,7 @@ impl Demand {
     /// What is left for clients where load is so many times the present one.
     fn left(self, times: f64) -> f64 {
         match self {
-            Self::Headroom { load, capacity } => (capacity - load * times).max(capacity * LEAST),
+            Self::Headroom { load, capacity, .. } => (capacity - load * times).max(capacity * LEAST),
             Self::Gauge { level, soft, hard } => {
                 let excess = (level * times - soft) / (hard - soft);
                 1.0 - excess.clamp(0.0, 1.0) * (1.0 - LEAST)
@@ -51,11 +60,50 @@ impl Demand {
     }
 }
 
+impl Demand {
+    /// Whether the member has nothing left but the least: it is at its limit, at the hard mark of its gauge, or as slow as counts.
+    pub(super) fn is_full(self) -> bool {
+        match self {
+            Self::Headroom { load, capacity, is_limit } => is_limit && load >= capacity * (1.0 - LEAST),
+            Self::Gauge { level, hard, .. } => level >= hard,
+            Self::Slowness { times } => times >= SLOWEST,
+        }
+    }
+
+    /// The load in its own unit.
+    pub(super) fn load(self) -> f64 {
+        match self {
+            Self::Headroom { load, .. } => load,
+            Self::Gauge { level, .. } => level,
+            Self::Slowness { times } => times,
+        }
+    }
+
+    /// Whether the load is what a limit, or a gauge that is a share, lets it be at most.
+    pub(super) fn is_at_limit(self) -> bool {
+        self.of_limit().is_some_and(|part| (1.0 - LEAST..=1.0).contains(&part))
+    }
+
+    /// Whether the load is more than that, so that reports do not end there.
+    pub(super) fn is_above_limit(self) -> bool {
+        self.of_limit().is_some_and(|part| part > 1.0)
+    }
+
+    fn of_limit(self) -> Option<f64> {
+        match self {
+            Self::Headroom { load, capacity, is_limit } => is_limit.then_some(load / capacity),
+            Self::Gauge { level, hard, .. } => (hard <= 1.0).then_some(level),
+            Self::Slowness { .. } => None,
+        }
+    }
+}
+
 impl Member {
     /// The share that fits its own consequences where all that is left is worth `worth` a unit. Falls in no part as `worth`
     /// rises.
     fn share_at(&self, worth: f64) -> f64 {
-        let wanted = |share: f64| worth * self.weight * self.demand.left(share / self.share.max(LEAST_SHARE));
+        let times = |share: f64| 1.0 + self.follows * (share / self.share.max(LEAST_SHARE) - 1.0);
+        let wanted = |share: f64| worth * self.weight * self.demand.left(times(share));
         bisect(0.0, 1.0, |share| share >= wanted(share))
     }
 }
@@ -101,7 +149,13 @@ mod tests {
     use super::*;
 
     fn headroom(weight: f64, share: f64, load: f64, capacity: f64) -> Member {
-        Member { weight, share, demand: Demand::Headroom { load, capacity } }
+        Member {
+            weight,
+            share,
+            follows: 1.0,
+            may_exceed: false,
+            demand: Demand::Headroom { load, capacity, is_limit: true },
+        }
     }
 
     #[test]
@@ -132,14 +186,26 @@ mod tests {
 
     #[test]
     fn a_gauge_below_its_soft_mark_takes_nothing() {
-        let gauge = |level| Member { weight: 1.0, share: 0.5, demand: Demand::Gauge { level, soft: 0.7, hard: 0.9 } };
+        let gauge = |level| Member {
+            weight: 1.0,
+            share: 0.5,
+            follows: 1.0,
+            may_exceed: false,
+            demand: Demand::Gauge { level, soft: 0.7, hard: 0.9 },
+        };
         assert!((equilibrium(&[gauge(0.6), gauge(0.1)])[0] - 0.5).abs() < 1e-4);
         assert!(equilibrium(&[gauge(0.85), gauge(0.1)])[0] < 0.47);
     }
 
     #[test]
     fn twice_as_slow_as_usual_is_sent_less() {
-        let slow = |times| Member { weight: 1.0, share: 0.5, demand: Demand::Slowness { times } };
+        let slow = |times| Member {
+            weight: 1.0,
+            share: 0.5,
+            follows: 1.0,
+            may_exceed: false,
+            demand: Demand::Slowness { times },
+        };
         let shares = equilibrium(&[slow(2.0), slow(1.0)]);
         assert!(shares[0] < 0.45 && shares[0] > 0.3, "{shares:?}");
     }

@@ -60,7 +60,7 @@ impl Measured {
         match &policy.by {
             Measure::Connections => {
                 let capacity = self.limit.unwrap_or(fair_capacity * self.left);
-                Some((1.0, Demand::Headroom { load: self.connections?, capacity }))
+                Some((1.0, Demand::Headroom { load: self.connections?, capacity, is_limit: self.limit.is_some() }))
             }
             Measure::ResponseTime => Some((self.left, Demand::Slowness { times: times_usual? })),
             Measure::Gauge(_) => {

@@ -5,6 +5,8 @@
 //! | what the reports of one member come to | `measure` |
 //! | the shares at which reports would rest | `equilibrium` |
 //! | shares that follow slowly, and not for little | `damper` |
+//! | the shares that the clients of a moment were answered by | `transit` |
+//! | what a full member loses at once | `relief` |
 //! | one `load` pool | `balance` |
 //! | one pool with a capacity | `spill` |
 //! | one member against its own usual time | `latency` |
@@ -12,8 +14,8 @@
 //! | drains over a time and slow starts | `ramp`, `ramps` |
 //! | whether a balancer's word is what our probes find | `agreement` |
 //!
-//! Invariants: a pool's shares are looked at no more often than its longest TTL and twice its reports' interval; no step moves
-//! more than a tenth; a metric never empties a member; reports that are missing or old leave the configured weights.
+//! Invariants: a pool's shares are looked at no more often than its longest TTL and twice its reports' interval, and no step moves
+//! more than a tenth, but where a member is full; a metric never empties a member; reports that are missing or old leave the configured weights.
 
 mod agreement;
 mod balance;
@@ -25,11 +27,15 @@ mod measure;
 mod pools;
 mod ramp;
 mod ramps;
+mod relief;
 mod report;
 mod spill;
+mod transit;
 
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod urgency;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -155,7 +161,7 @@ impl Feedback {
     pub fn note(&mut self, feed: FeedId, reading: Reading, conditions: &Conditions) -> Option<Option<Disagreement>> {
         let at = feed.index();
         let (loaded, spilling) = &self.readers[at];
-        loaded.iter().for_each(|&at| self.loaded[at].note(feed, &reading));
+        loaded.iter().for_each(|&at| self.loaded[at].note(&self.topology, feed, &reading));
         spilling.iter().for_each(|&at| self.spilling[at].note(&reading));
         let found = compare(&self.topology, conditions, &self.endpoints_of_feed[at], &reading.report);
         let told = self.agreements[at].note(found, reading.at);

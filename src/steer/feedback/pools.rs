@@ -8,7 +8,8 @@ use std::{
 
 use super::{
     Reading,
-    balance::{Balance, Fallback},
+    balance::{Balance, Fallback, Known, Pace},
+    equilibrium::Demand,
     holder::Holder,
     latency::Latency,
     measure::Measured,
@@ -26,6 +27,10 @@ use crate::{
 
 /// How often a pool without reports is looked at.
 const IDLE_PERIOD: Duration = Duration::from_secs(5);
+/// While a member is full, shares may change so often within a TTL, which bounds what must be remembered of them.
+const URGENT_STEPS: u32 = 32;
+/// A latency is a mean of the latest, and tells of so many intervals ago.
+const LATENCY_INTERVALS: u32 = 3;
 
 /// The pools of a topology that feedback has a part in.
 pub(super) struct Watched {
@@ -52,9 +57,22 @@ impl Watched {
     /// How often a pool's shares may change: after its longest TTL, and after twice the interval of its reports, or of the
     /// probes that are timed where there are none.
     fn period(&self, topology: &Topology, id: PoolId, feeds: &[FeedId], timed: Option<Duration>) -> Duration {
+        self.ttl(id).max(Self::shortest_period(topology, feeds, timed))
+    }
+
+    /// How often a pool's shares may change while a member is full.
+    fn urgent_period(&self, topology: &Topology, id: PoolId, feeds: &[FeedId], timed: Option<Duration>) -> Duration {
+        (self.ttl(id) / URGENT_STEPS).max(Self::shortest_period(topology, feeds, timed))
+    }
+
+    /// Twice the interval of the reports, so that a step is seen before the next.
+    fn shortest_period(topology: &Topology, feeds: &[FeedId], timed: Option<Duration>) -> Duration {
         let interval = feeds.iter().map(|feed| source(topology, *feed).interval).chain(timed).max();
-        let ttl = self.longest_ttl.get(&id).copied().unwrap_or_default();
-        ttl.max(interval.map_or(IDLE_PERIOD, |interval| interval * 2)).max(Duration::from_secs(1))
+        interval.map_or(IDLE_PERIOD, |interval| interval * 2).max(Duration::from_secs(1))
+    }
+
+    fn ttl(&self, id: PoolId) -> Duration {
+        self.longest_ttl.get(&id).copied().unwrap_or_default()
     }
 }
 
@@ -116,9 +134,10 @@ pub(super) struct Loaded {
     feeds: Vec<Vec<FeedId>>,
     /// By member: whether a report told its response time.
     is_told: Vec<bool>,
-    period: Duration,
-    /// A latency older than this says nothing.
-    stale_after: Duration,
+    /// How often its shares may change. A latency older than `stale_after` says nothing.
+    pace: Pace,
+    /// By member: how long ago what its report tells of was, when that was read.
+    lags: Vec<Duration>,
     /// When the first reports must be in.
     grace: Option<Duration>,
     /// Until then nothing is looked at but for a report.
@@ -127,6 +146,8 @@ pub(super) struct Loaded {
     weights: Option<Arc<[u32]>>,
     /// A report came in since the last look.
     has_heard: bool,
+    /// It said that a member is full.
+    is_urgent: bool,
 }
 
 impl Loaded {
@@ -150,22 +171,35 @@ impl Loaded {
         let interval = |probe: ProbeId| topology.monitors[topology.probes[probe.index()].monitor.index()].interval;
         let probed = (0..pool.members.len()).flat_map(probes).map(interval).max();
         let is_timed = policy.by == Measure::ResponseTime;
-        let period = watched.period(topology, id, &feeds.concat(), probed.filter(|_| is_timed));
+        let timed = probed.filter(|_| is_timed);
         let reported = feeds.iter().flatten().map(|feed| source(topology, *feed).stale_after).max();
         let stale_after = probed.map(|interval| interval * 3).max(reported).unwrap_or(IDLE_PERIOD);
+        let pace = Pace {
+            period: watched.period(topology, id, &feeds.concat(), timed),
+            urgent_period: watched.urgent_period(topology, id, &feeds.concat(), timed),
+            ttl: watched.ttl(id),
+            stale_after,
+        };
+        let lag = |feeds: &Vec<FeedId>| {
+            let interval =
+                feeds.iter().map(|feed| source(topology, *feed).interval).max().or(timed).unwrap_or_default();
+            if is_timed { interval * LATENCY_INTERVALS } else { interval }
+        };
+        let lags = feeds.iter().map(lag).collect();
         let weights = balance.weights().map(Into::into);
         Self {
             id,
             balance,
             policy,
             feeds,
-            period,
+            pace,
+            lags,
             is_told,
-            stale_after,
             grace: None,
             held_until: Duration::ZERO,
             weights,
             has_heard: true,
+            is_urgent: false,
         }
     }
 
@@ -177,9 +211,12 @@ impl Loaded {
         timed.flat_map(|(at, member)| probes_below(topology, member.kind).into_iter().map(move |probe| (at, probe)))
     }
 
-    pub(super) fn note(&mut self, feed: FeedId, reading: &Reading) {
+    pub(super) fn note(&mut self, topology: &Topology, feed: FeedId, reading: &Reading) {
         self.has_heard = true;
-        for at in (0..self.feeds.len()).filter(|&at| self.feeds[at].contains(&feed)) {
+        for at in 0..self.feeds.len() {
+            if !self.feeds[at].contains(&feed) {
+                continue;
+            }
             if let Some(time) = reading.report.response_time {
                 // What a balancer measures and what a probe takes are not to be compared.
                 let latency = &mut self.balance.latencies[at];
@@ -187,8 +224,18 @@ impl Loaded {
                     *latency = Latency::default();
                 }
                 latency.note(time, reading.at);
+                self.note_slowness(at);
             }
         }
+        let source = source(topology, feed);
+        let measured = Measured::of(&[(&reading.report, source)], gauge(&self.policy.by));
+        let demand = measured.and_then(|measured| measured.demand(&self.policy, f64::INFINITY, None));
+        self.is_urgent |= demand.is_some_and(|(_, demand)| demand.is_full());
+    }
+
+    fn note_slowness(&mut self, member: usize) {
+        let times = self.balance.latencies[member].times_usual();
+        self.is_urgent |= times.is_some_and(|times| Demand::Slowness { times }.is_full());
     }
 
     pub(super) fn note_failure(&mut self) {
@@ -204,6 +251,7 @@ impl Loaded {
         if !self.is_told[member] {
             self.has_heard = true;
             self.balance.latencies[member].note(latency, now);
+            self.note_slowness(member);
         }
     }
 
@@ -214,25 +262,18 @@ impl Loaded {
         usable: &[bool],
         now: Duration,
     ) -> Option<Arc<[u32]>> {
-        let measured: Vec<Option<Measured>> = (0..self.feeds.len())
-            .map(|at| {
-                let reports = fresh(topology, readings, &self.feeds[at], now);
-                if self.policy.by == Measure::ResponseTime && !self.is_told[at] {
-                    return self.by_latency(at, &reports.unwrap_or_default(), now);
-                }
-                Measured::of(&reports?, gauge(&self.policy.by))
-            })
-            .collect();
-        self.has_heard = false;
+        let known: Vec<Option<Known>> =
+            (0..self.feeds.len()).map(|at| self.known(topology, readings, at, now)).collect();
+        (self.has_heard, self.is_urgent) = (false, false);
         // At the start, and after a reload that brings new sources, reports come in one by one: the first is not to be looked at
         // without the others.
-        let grace = *self.grace.get_or_insert(now + self.stale_after);
-        let is_missing = |at: usize| usable.get(at) == Some(&true) && measured[at].is_none();
-        if now < grace && (0..measured.len()).any(is_missing) {
+        let grace = *self.grace.get_or_insert(now + self.pace.stale_after);
+        let is_missing = |at: usize| usable.get(at) == Some(&true) && known[at].is_none();
+        if now < grace && (0..known.len()).any(is_missing) {
             self.held_until = grace;
             return self.weights.clone();
         }
-        self.balance.follow(&measured, usable, self.period, now);
+        self.balance.follow(&known, usable, &self.pace, now);
         let weights = self.balance.weights();
         if self.weights.as_deref() != weights.as_deref() {
             self.weights = weights.map(Into::into);
@@ -240,10 +281,22 @@ impl Loaded {
         self.weights.clone()
     }
 
+    /// What is known of a member.
+    fn known(&self, topology: &Topology, readings: &[Option<Reading>], at: usize, now: Duration) -> Option<Known> {
+        let reports = fresh(topology, readings, &self.feeds[at], now);
+        let (measured, read) = if self.policy.by == Measure::ResponseTime && !self.is_told[at] {
+            (self.by_latency(at, &reports.unwrap_or_default(), now)?, self.balance.latencies[at].at())
+        } else {
+            let oldest = self.feeds[at].iter().filter_map(|feed| Some(readings.get(feed.index())?.as_ref()?.at)).min();
+            (Measured::of(&reports?, gauge(&self.policy.by))?, oldest?)
+        };
+        Some(Known { measured, of: read.saturating_sub(self.lags[at]) })
+    }
+
     /// A member that is timed by its probes; its reports, if there are any, tell what is left of it.
     fn by_latency(&self, member: usize, reports: &[(&LoadReport, &LoadSource)], now: Duration) -> Option<Measured> {
         let latency: &Latency = &self.balance.latencies[member];
-        let is_fresh = latency.times_usual().is_some() && now.saturating_sub(latency.at()) <= self.stale_after;
+        let is_fresh = latency.times_usual().is_some() && now.saturating_sub(latency.at()) <= self.pace.stale_after;
         let unreported = Measured { connections: None, limit: None, left: 1.0, gauge: None, response_time: None };
         is_fresh.then(|| Measured::of(reports, None).unwrap_or(unreported))
     }
@@ -251,6 +304,7 @@ impl Loaded {
     /// When its shares are to be looked at; `None` while they rest as configured and no report comes in.
     pub(super) fn due(&self) -> Option<Duration> {
         let due = self.balance.due();
+        let due = if self.is_urgent { due.min(self.balance.urgent_due()) } else { due };
         match &self.weights {
             _ if self.has_heard => Some(due),
             // Within the grace only a report is a reason to look again.

@@ -278,3 +278,19 @@ fn reports_that_never_change_are_followed_to_the_shares_that_they_name() {
         assert!((settled - wanted).abs() <= 0.05, "{first} and {second} of 100: {settled}, not {wanted}");
     }
 }
+
+#[test]
+fn a_full_member_does_not_wait_until_caches_have_followed_each_step() {
+    let mut world = World::new(by(Measure::Gauge("cpu".into())), None, [1000.0, 1000.0]);
+    world.demand = 800.0;
+    world.run(20 * TTL_SECS);
+    world.capacities = [150.0, 1000.0];
+    let began = world.shares.len();
+    world.run(60 * TTL_SECS);
+    let settled = world.last(20).iter().sum::<f64>() / world.last(20).len() as f64;
+    let in_time = began + (3 * TTL_SECS + 2 * INTERVAL_SECS) as usize + LAG_SECS;
+    for (at, share) in world.shares.iter().enumerate().skip(in_time) {
+        assert!((share - settled).abs() <= 0.05, "{share} after {} s, not {settled}", at - began);
+    }
+    assert!(world.shares[began..].iter().all(|share| settled - share <= 0.05), "no overshoot");
+}

@@ -1,0 +1,155 @@
+//! Relief: what a full member is to lose at once.
+//!
+//! A member at its limit, or at the hard mark of its gauge, cannot wait until caches have followed one step before the next is
+//! taken. It need not: its load is the load of the shares that its clients came by ([`super::transit`]), so that the point of
+//! rest can be read from any report on the way. Two things are in doubt, and cost a member more than its reports say:
+//!
+//! - A limit that is reached and a processor that is never idle do not tell how much more waits. What they tell is a bound: the
+//!   member rests there or below. It gets a little less than that, as much as may be steered away without need.
+//! - Load may not follow shares at all. Then a level that stays while the share falls says so.
+//!
+//! Noise is no reason: a relief begins where a member is to lose much, or is for long, and goes on for little while it is full.
+
+use std::time::Duration;
+
+use super::equilibrium::{Demand, Member, equilibrium};
+
+/// A relief begins at once where a full member is to lose this part of its share, and this much of all clients or that part of its
+/// share;
+const LEAST_LOSS: f64 = 0.15;
+const MUCH_OF_ALL: f64 = 0.05;
+const MUCH_OF_OWN: f64 = 0.25;
+/// where it is less, once that has lasted for a TTL, and this long at least;
+const LEAST_WAIT: Duration = Duration::from_secs(10);
+/// once it has begun, it goes on where one is to lose this part of its share.
+const LEAST_STEP: f64 = 0.05;
+/// A full member that does not tell its excess gets so much less, as a share of all clients: no more than this is steered past the
+/// point of rest.
+const MARGIN: f64 = 0.03;
+/// No doubt costs a member more than this part of its share at once.
+const DOUBT: f64 = 0.4;
+/// What load does as its share falls is believed once the share has fallen by this part,
+const LEAST_FALL: f64 = 0.2;
+/// and where less than this part of the load follows.
+const MOST_FOLLOWING: f64 = 0.5;
+
+/// The relief of a pool's full members.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Relief {
+    /// It has begun, and some member has been full since.
+    is_on: bool,
+    /// Since when some full member is to lose `LEAST_LOSS` at each look.
+    since: Option<Duration>,
+    /// By member.
+    seen: Vec<Seen>,
+}
+
+/// What was seen of a member since it is full.
+#[derive(Debug, Clone, Default)]
+struct Seen {
+    /// Its share and its load at first.
+    first: Option<(f64, f64)>,
+    /// At the latest look it was not full.
+    has_paused: bool,
+    /// It reports what is above its limit, too.
+    tells_excess: bool,
+}
+
+/// What the reports of a full member come to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Lesson {
+    /// The part of its load that follows its share, from 0 to 1.
+    pub follows: f64,
+    /// Its load may be greater than what it reports.
+    pub may_exceed: bool,
+}
+
+impl Relief {
+    /// The shares that the members are to have at once, which add up to 1; `present` are theirs now. `None` where no member is full,
+    /// none is left to take anything, or it is too little to be urgent.
+    pub(super) fn shares(
+        &mut self,
+        members: &[Member],
+        present: &[f64],
+        now: Duration,
+        ttl: Duration,
+    ) -> Option<Vec<f64>> {
+        let is_full: Vec<bool> = members.iter().map(|member| member.demand.is_full()).collect();
+        if !(is_full.contains(&true) && is_full.contains(&false)) {
+            (self.is_on, self.since) = (false, None);
+            return None;
+        }
+        let full = || (0..members.len()).filter(|&at| is_full[at]);
+        let mut wanted = equilibrium(members);
+        let loses = |wanted: &[f64], at: usize, part: f64| present[at] - wanted[at] >= part * present[at];
+        self.is_on |= self.begins(full().map(|at| (present[at] - wanted[at], present[at])), now, ttl);
+        for at in full() {
+            let Member { share, follows, may_exceed, .. } = members[at];
+            if may_exceed {
+                wanted[at] -= MARGIN.min(DOUBT * wanted[at]);
+            }
+            if follows < 1.0 {
+                wanted[at] = wanted[at].max((1.0 - DOUBT) * share);
+            }
+            wanted[at] = wanted[at].min(present[at]);
+        }
+        share_out_rest(&mut wanted, &is_full);
+        (self.is_on && full().any(|at| loses(&wanted, at, LEAST_STEP))).then_some(wanted)
+    }
+
+    /// Whether a relief begins for one of these losses, each with the share that it is of. What lasts for a TTL is no accident of
+    /// which resolvers came; what is much need not wait for that.
+    fn begins(&mut self, losses: impl Iterator<Item = (f64, f64)>, now: Duration, ttl: Duration) -> bool {
+        let losses: Vec<(f64, f64)> = losses.filter(|(lost, of)| *lost >= LEAST_LOSS * of).collect();
+        if losses.is_empty() {
+            self.since = None;
+            return false;
+        }
+        let since = *self.since.get_or_insert(now);
+        let is_much = |(lost, of): &(f64, f64)| *lost >= MUCH_OF_ALL.min(MUCH_OF_OWN * of);
+        losses.iter().any(is_much) || now - since >= ttl.max(LEAST_WAIT)
+    }
+
+    /// Learns from a report of the member at this place, whose load comes from this share.
+    pub(super) fn learn(&mut self, at: usize, share: f64, demand: Demand) -> Lesson {
+        if self.seen.len() <= at {
+            self.seen.resize(at + 1, Seen::default());
+        }
+        self.seen[at].learn(share, demand)
+    }
+}
+
+impl Seen {
+    fn learn(&mut self, share: f64, demand: Demand) -> Lesson {
+        let certain = Lesson { follows: 1.0, may_exceed: false };
+        if !demand.is_full() {
+            // Reports that hover about the mark say the same for all that.
+            if std::mem::replace(&mut self.has_paused, true) {
+                *self = Self { has_paused: true, ..Self::default() };
+            }
+            return certain;
+        }
+        self.has_paused = false;
+        self.tells_excess |= demand.is_above_limit();
+        if demand.is_at_limit() && !self.tells_excess {
+            self.first = None;
+            return Lesson { may_exceed: true, ..certain };
+        }
+        let (first_share, first_load) = *self.first.get_or_insert((share, demand.load()));
+        let fall = if first_share > 0.0 { 1.0 - share / first_share } else { 0.0 };
+        if fall < LEAST_FALL {
+            return certain;
+        }
+        let follows = ((1.0 - demand.load() / first_load) / fall).max(0.0);
+        Lesson { follows: if follows < MOST_FOLLOWING { follows } else { 1.0 }, ..certain }
+    }
+}
+
+/// Gives those that are not full all that is left, in proportion to what they are to have.
+fn share_out_rest(wanted: &mut [f64], is_full: &[bool]) {
+    let sum = |wanted: &[f64], of_full: bool| -> f64 {
+        wanted.iter().zip(is_full).filter(|(_, is_full)| **is_full == of_full).map(|(share, _)| share).sum()
+    };
+    let times = (1.0 - sum(wanted, true)) / sum(wanted, false).max(f64::MIN_POSITIVE);
+    wanted.iter_mut().zip(is_full).filter(|(_, is_full)| !**is_full).for_each(|(share, _)| *share *= times);
+}
