@@ -259,6 +259,26 @@ impl Grid {
 }
 
 impl Division {
+    /// Joins areas of which the same is said now: `said` has an entry for each area, and what comes back one for each that is left,
+    /// numbered in order of first appearance. Special-purpose addresses stay apart from others.
+    pub fn joined<S: Eq + Hash + Clone>(&self, said: &[S]) -> (Self, Vec<S>) {
+        let mut areas: Vec<S> = Vec::new();
+        let mut known: HashMap<(&S, bool), u32, Seeded> = HashMap::default();
+        let mut join = |value: u32| {
+            if value == CARRIED {
+                return CARRIED;
+            }
+            let (said, is_special) = (&said[(value >> 1) as usize], value & 1 == 1);
+            let area = *known.entry((said, is_special)).or_insert_with(|| {
+                areas.push(said.clone());
+                areas.len() as u32 - 1
+            });
+            atlas::packed(area, is_special)
+        };
+        let values = self.values.iter().map(|&value| join(value)).collect();
+        (Self { values, area_count: areas.len() }, areas)
+    }
+
     /// Areas are numbered below this.
     pub fn area_count(&self) -> usize {
         self.area_count

@@ -13,6 +13,9 @@ use crate::geo::{Atlas, Databases, Division, Grid};
 /// With no more folds than this nothing is forgotten.
 const SPARE_FOLDS: usize = 16;
 
+/// Classes of loss that together hold less than this of a nearest member's clients are one.
+const LEAST_PART: f64 = 1.0 / 128.0;
+
 /// The world divided by one set of preferences.
 #[derive(Debug)]
 pub(super) struct Survey {
@@ -33,6 +36,7 @@ impl Survey {
             let within: Vec<_> = within.iter().map(|&at| named[at as usize]).collect();
             preferences.sights(location, &within)
         });
+        let (division, sights) = with_few_losses(&grid, division, sights);
         let spans = spans(&grid, &division, &sights);
         Self { grid, division, sights, spans }
     }
@@ -48,30 +52,73 @@ impl Survey {
     }
 }
 
-/// Areas that have the same nearest member of a pool, in order of what their clients would lose by going to the second, with
-/// the share of the addresses before them and with them. Addresses stand for clients: of those nobody knows the number.
-fn spans(grid: &Grid, division: &Division, sights: &[Sights]) -> Vec<Box<[Option<Span>]>> {
-    let loss_of = |sight: &Sight| match sight {
+/// What a sight says of who gives clients away: the nearest member, and the class of what its clients lose.
+fn loss_of(sight: &Sight) -> Option<(u16, u16)> {
+    match sight {
         Sight::Nearest { order, loss, .. } => order.first().copied().zip(*loss),
         Sight::Geo(_) => None,
-    };
-    if !sights.iter().flatten().any(|sight| loss_of(sight).is_some()) {
-        return Vec::new();
     }
-    // IPv6 has too many addresses that nobody uses: both families follow IPv4, and areas without any count a little.
+}
+
+/// By pool, nearest member and class of loss: the addresses of the areas. Addresses stand for clients: of those nobody knows the
+/// number. IPv6 has too many that nobody uses: both families follow IPv4, and areas without any count a little.
+fn weights(grid: &Grid, division: &Division, sights: &[Sights]) -> Weights {
     let addresses = grid.addresses(division).into_iter().map(|count| 1.0 + count);
-    let mut weights: BTreeMap<(usize, u16, u8), f64> = BTreeMap::new();
+    let mut weights = Weights::new();
     for (sights, addresses) in sights.iter().zip(addresses) {
         for (at, (first, loss)) in sights.iter().enumerate().filter_map(|(at, sight)| Some((at, loss_of(sight)?))) {
-            *weights.entry((at, first, loss)).or_default() += addresses;
+            *weights.entry((at, first)).or_default().entry(loss).or_default() += addresses;
         }
     }
-    let mut found: BTreeMap<(usize, u16, u8), Span> = BTreeMap::new();
-    for (&(at, first, loss), weight) in &weights {
-        let of_first = weights.range((at, first, 0)..=(at, first, u8::MAX));
-        let total: f64 = of_first.clone().map(|(_, weight)| weight).sum();
-        let before: f64 = of_first.take_while(|((.., other), _)| *other < loss).map(|(_, weight)| weight).sum();
-        found.insert((at, first, loss), Span { from: before / total, to: (before + weight) / total });
+    weights
+}
+
+/// By pool and nearest member, by class of loss.
+type Weights = BTreeMap<(usize, u16), BTreeMap<u16, f64>>;
+
+/// Joins neighbouring classes of loss while all that is joined holds less than `LEAST_PART` of the nearest member's clients: classes
+/// are fine so that clients leave in order of what they lose, and each costs an area at least.
+fn with_few_losses(grid: &Grid, division: Division, mut sights: Vec<Sights>) -> (Division, Vec<Sights>) {
+    if !sights.iter().flatten().any(|sight| loss_of(sight).is_some()) {
+        return (division, sights);
+    }
+    let mut joined: HashMap<(usize, u16, u16), u16> = HashMap::new();
+    for ((at, first), classes) in weights(grid, &division, &sights) {
+        let least = classes.values().sum::<f64>() * LEAST_PART;
+        let (mut head, mut held) = (0, f64::INFINITY);
+        for (loss, weight) in classes {
+            if held + weight > least {
+                (head, held) = (loss, 0.0);
+            }
+            held += weight;
+            joined.insert((at, first, loss), head);
+        }
+    }
+    for (at, sight) in sights.iter_mut().flat_map(|sights| sights.iter_mut().enumerate()) {
+        if let Sight::Nearest { order, loss: Some(loss), .. } = sight
+            && let Some(head) = order.first().and_then(|first| joined.get(&(at, *first, *loss)))
+        {
+            *loss = *head;
+        }
+    }
+    division.joined(&sights)
+}
+
+/// Areas that have the same nearest member of a pool, in order of what their clients would lose by going to the second, with
+/// the share of the addresses before them and with them.
+fn spans(grid: &Grid, division: &Division, sights: &[Sights]) -> Vec<Box<[Option<Span>]>> {
+    let weights = weights(grid, division, sights);
+    if weights.is_empty() {
+        return Vec::new();
+    }
+    let mut found: HashMap<(usize, u16, u16), Span> = HashMap::new();
+    for ((at, first), classes) in weights {
+        let total: f64 = classes.values().sum();
+        let mut before = 0.0;
+        for (loss, weight) in classes {
+            found.insert((at, first, loss), Span { from: before / total, to: (before + weight) / total });
+            before += weight;
+        }
     }
     let span = |(at, sight): (usize, &Sight)| {
         let (first, loss) = loss_of(sight)?;

@@ -165,52 +165,117 @@ fn a_pool_sheds_by_hand_to_the_next_choice() {
     assert_eq!(bench.shares(100).len(), 1, "nobody is shed to where nobody is");
 }
 
-/// Ten /8 networks on the equator, at 5 to 50 degrees east.
-fn equator() -> Databases {
-    let mut writer = Writer::builder("Equator-City").description(&[("en", "written by a test")]).build();
-    for step in 0..10_u32 {
-        let place = [("latitude", Value::from(0.0)), ("longitude", Value::from(f64::from(step) * 5.0 + 5.0))];
-        let network: ipnet::IpNet = format!("{}.0.0.0/8", 20 + step).parse().unwrap();
+/// A database of networks and their places: latitude and longitude.
+fn places(networks: impl IntoIterator<Item = (String, (f64, f64))>) -> Databases {
+    let mut writer = Writer::builder("Places-City").description(&[("en", "written by a test")]).build();
+    for (network, (latitude, longitude)) in networks {
+        let place = [("latitude", Value::from(latitude)), ("longitude", Value::from(longitude))];
+        let network: ipnet::IpNet = network.parse().unwrap();
         writer.insert_value(network, Value::map([("location", Value::map(place))])).unwrap();
     }
-    let database = Database::open("equator", writer.to_bytes().unwrap()).unwrap();
+    let database = Database::open("places", writer.to_bytes().unwrap()).unwrap();
     Databases::new(vec![Arc::new(database)])
+}
+
+/// Ten /8 networks on the equator, at 5 to 50 degrees east.
+fn equator() -> Databases {
+    places((0..10_u32).map(|step| (format!("{}.0.0.0/8", 20 + step), (0.0, f64::from(step) * 5.0 + 5.0))))
+}
+
+/// A `nearest` pool of two datacenters, of which the first may give clients away: `192.0.2.1` and `192.0.2.2`. The pool is the first
+/// one's.
+fn two_places(first: (f64, f64), second: (f64, f64), databases: &Databases) -> (Bench, PoolId) {
+    let mut draft = Draft::default();
+    for (name, (latitude, longitude)) in [("first", first), ("second", second)] {
+        let at = draft.datacenter(name, State::Active);
+        draft.datacenters[at.index()].location = Some(Coordinates::new(latitude, longitude).unwrap());
+    }
+    let first = draft.endpoint("192.0.2.1", Some(DatacenterId(0)));
+    let first = draft.pool(Policy::Weighted, &[(first, 1)]);
+    let second = draft.endpoint("192.0.2.2", Some(DatacenterId(1)));
+    let top = draft.pool(Policy::Nearest { tie: None }, &[(MemberKind::Pool(first), 1), (second, 1)]);
+    draft.pools[first.index()].regulation.keep = Part::of(0.99);
+    (draft.top_in(top, databases), first)
+}
+
+impl Bench {
+    /// The part of a /8's clients that gets `192.0.2.1`.
+    fn part_with_first(&mut self, network: u32) -> f64 {
+        let subnet = format!("{network}.1.2.0/24");
+        let count = (0..2000).filter(|_| self.ask_from(Family::V4, &subnet).0 == ["192.0.2.1"]).count();
+        count as f64 / 2000.0
+    }
+
+    /// Lets the pool keep so much of its clients, beside the 99 % that are configured.
+    fn keep(&mut self, pool: PoolId, keep: f64) {
+        self.conditions.steering.keeps.insert(pool, Part::of(keep / 0.99));
+        self.compile();
+    }
 }
 
 #[test]
 fn who_is_shed_from_the_nearest_loses_the_least_distance() {
-    let mut draft = Draft::default();
-    for (name, longitude) in [("west", 5.0), ("east", 50.0)] {
-        let at = draft.datacenter(name, State::Active);
-        draft.datacenters[at.index()].location = Some(Coordinates::new(0.0, longitude).unwrap());
-    }
-    let west = draft.endpoint("192.0.2.1", Some(DatacenterId(0)));
-    let west = draft.pool(Policy::Weighted, &[(west, 1)]);
-    let east = draft.endpoint("192.0.2.2", Some(DatacenterId(1)));
-    let top = draft.pool(Policy::Nearest { tie: None }, &[(MemberKind::Pool(west), 1), (east, 1)]);
-    draft.pools[west.index()].regulation.keep = Part::of(0.99);
-    let mut bench = draft.top_in(top, &equator());
-    // Networks 20 to 24 are nearest to the west, and 24 would lose least in the east; 21 and 22 lose about as much.
-    let share = |bench: &mut Bench, network: u32| {
-        let subnet = format!("{network}.1.2.0/24");
-        let to_west = (0..2000).filter(|_| bench.ask_from(Family::V4, &subnet).0 == ["192.0.2.1"]).count();
-        to_west as f64 / 2000.0
-    };
+    let (mut bench, west) = two_places((0.0, 5.0), (0.0, 50.0), &equator());
+    // Networks 20 to 24 are nearest to the west; the farther east, the less they lose in the east.
     for (keep, wanted) in [
         (1.0, [1.0, 1.0, 1.0, 1.0, 1.0]),
         (0.9, [1.0, 1.0, 1.0, 1.0, 0.5]),
         (0.7, [1.0, 1.0, 1.0, 0.5, 0.0]),
-        (0.4, [1.0, 0.5, 0.5, 0.0, 0.0]),
+        (0.5, [1.0, 1.0, 0.5, 0.0, 0.0]),
+        (0.4, [1.0, 1.0, 0.0, 0.0, 0.0]),
         (0.1, [0.5, 0.0, 0.0, 0.0, 0.0]),
     ] {
-        bench.conditions.steering.keeps.insert(west, Part::of(keep / 0.99));
-        bench.compile();
+        bench.keep(west, keep);
         for (network, wanted) in (20..).zip(wanted) {
-            let got = share(&mut bench, network);
+            let got = bench.part_with_first(network);
             assert!((got - wanted).abs() < 0.06, "keeping {keep}: network {network} went west by {got}, not {wanted}");
         }
-        assert_eq!(share(&mut bench, 27), 0.0);
+        assert_eq!(bench.part_with_first(27), 0.0);
     }
+}
+
+#[test]
+fn countries_that_lose_nearly_alike_leave_one_after_another() {
+    // London, Paris, Milan and Munich, all nearest to Frankfurt, lose 5,264, 5,718, 6,185 and 6,547 km in Ashburn.
+    let cities = [(51.51, -0.13), (48.86, 2.35), (45.46, 9.19), (48.14, 11.58)];
+    let networks = (20..).zip(cities).map(|(network, at): (u32, _)| (format!("{network}.0.0.0/8"), at));
+    let (mut bench, frankfurt) = two_places((50.11, 8.68), (39.04, -77.49), &places(networks));
+    for (keep, wanted) in [
+        (0.875, [0.5, 1.0, 1.0, 1.0]),
+        (0.75, [0.0, 1.0, 1.0, 1.0]),
+        (0.625, [0.0, 0.5, 1.0, 1.0]),
+        (0.5, [0.0, 0.0, 1.0, 1.0]),
+        (0.375, [0.0, 0.0, 0.5, 1.0]),
+        (0.25, [0.0, 0.0, 0.0, 1.0]),
+    ] {
+        bench.keep(frankfurt, keep);
+        let got = [20, 21, 22, 23].map(|network| bench.part_with_first(network));
+        let is_near = got.iter().zip(wanted).all(|(got, wanted): (&f64, f64)| (got - wanted).abs() < 0.06);
+        assert!(is_near, "keeping {keep}: {got:?}, not {wanted:?}");
+    }
+}
+
+#[test]
+fn losses_of_few_clients_are_told_apart_no_finer_than_a_128th_of_all() {
+    // 2,000 networks of a /16 each, all nearest to the first, whose losses differ by 4 to 5 km each.
+    let networks =
+        (0..2000_u32).map(|at| (format!("{}.{}.0.0/16", 20 + at / 250, at % 250), (0.0, f64::from(at) * 0.02)));
+    let (mut bench, first) = two_places((0.0, 0.0), (0.0, 90.0), &places(networks));
+    let areas = bench.compiler.survey(ServiceId(0)).unwrap().0.sights.len();
+    // Two neighbours together have more than that.
+    assert!((128..=256).contains(&areas), "{areas} areas");
+    let mixed = |bench: &mut Bench| {
+        let is_mixed = |at: &u32| {
+            let subnet = format!("{}.{}.2.0/24", 20 + at / 250, at % 250);
+            let answers: std::collections::BTreeSet<_> =
+                (0..40).map(|_| bench.ask_from(Family::V4, &subnet).0.remove(0)).collect();
+            answers.len() > 1
+        };
+        (0..2000).filter(is_mixed).count()
+    };
+    bench.keep(first, 0.5);
+    let count = mixed(&mut bench);
+    assert!((1..=16).contains(&count), "{count} of 2,000 networks are neither kept nor given away");
 }
 
 #[test]
