@@ -65,6 +65,7 @@ impl Distressed {
         let pool_name = |id: PoolId| &topology.pools[id.index()].name;
         match (self.plight, self.pool, service.on_all_down) {
             (Plight::OtherFamily, ..) => self.other_family(chart),
+            (_, None, _) if chart.is_unresolved() => "SERVFAIL: an alias was never resolved".to_owned(),
             (_, None, OnAllDown::Empty) => "NODATA (on-all-down = \"empty\")".to_owned(),
             (_, None, _) => "NODATA".to_owned(),
             (Plight::AllDown, Some(pool), _) if pool != service.pool => {

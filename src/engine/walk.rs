@@ -7,7 +7,7 @@ use super::{
     answer::Query,
     frame::Frame,
     referral::refer,
-    steered::{Drawn, draw},
+    steered::{self, Drawn, draw},
     whoami,
 };
 use crate::{
@@ -208,7 +208,7 @@ impl Walk<'_, '_> {
         }
         let owner = self.place(zone, self.name.label_count()).owner;
         match draw(self, service, owner, draws, frame)? {
-            Drawn::Nothing => Ok(None),
+            Drawn::Nothing => Ok(self.refuse_unresolved(service)),
             Drawn::Records => Ok(Some(Step::End(Rcode::NOERROR))),
             Drawn::Alias { target_at, target } => {
                 let is_new = self.hops + 1 < MAX_CHAIN && self.visit() && self.name.assemble(&[], target).is_ok();
@@ -219,6 +219,15 @@ impl Walk<'_, '_> {
                 Ok(Some(Step::Alias))
             }
         }
+    }
+
+    /// SERVFAIL where a service has nothing to answer but aliases that were never resolved: what it has of the type is not known, and
+    /// NODATA would be kept as if it were.
+    #[cold]
+    fn refuse_unresolved(&self, service: ServiceId) -> Option<Step> {
+        let chart = self.snapshot.charts.get(service.index())?;
+        let is_answered = self.rtype == Rtype::ANY || steered::family(chart, self.rtype).is_some();
+        (chart.is_unresolved() && is_answered).then_some(Step::End(Rcode::SERVFAIL))
     }
 
     /// Goes on to the next type that ANY of a service may be answered with; `false` after the last one.

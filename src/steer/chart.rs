@@ -63,6 +63,8 @@ pub struct Chart {
     pub(super) v6: FamilyChart,
     pub(super) may_answer_cname: bool,
     pub(super) kind: Kind,
+    pub(super) awaits_alias: bool,
+    pub(super) is_unresolved: bool,
 }
 
 /// A service's answers of one family.
@@ -212,6 +214,17 @@ impl Chart {
     /// Whether a client may be answered a CNAME, for whatever type it asks.
     pub fn may_answer_cname(&self) -> bool {
         self.may_answer_cname
+    }
+
+    /// Whether some alias of the service was never resolved: which families it has is not known.
+    pub fn awaits_alias(&self) -> bool {
+        self.awaits_alias
+    }
+
+    /// Whether nothing can be answered to any client, and aliases that were never resolved may be why: the name may well have
+    /// records.
+    pub fn is_unresolved(&self) -> bool {
+        self.is_unresolved
     }
 
     /// Whether any client can get records of a family, now or after a change of health.

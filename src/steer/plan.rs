@@ -83,12 +83,16 @@ impl Plan {
     pub(super) fn draft(&self, search: &mut Search<'_>, surveys: &mut Surveys) -> Draft {
         let (v4, v4_fold) = self.family(Family::V4, search, surveys);
         let (v6, v6_fold) = self.family(Family::V6, search, surveys);
+        let has_answers = [&v4, &v6].iter().any(|family| family.areas.iter().any(|reach| reach.choice.is_some()));
+        let awaits_alias = self.published.awaits_alias(search);
         let chart = Chart {
             ttl_secs: self.key.ttl_secs,
             v4,
             v6,
             may_answer_cname: self.may_answer_cname,
             kind: self.key.kind.clone(),
+            awaits_alias,
+            is_unresolved: awaits_alias && !has_answers,
         };
         Draft { chart, folds: [v4_fold, v6_fold] }
     }

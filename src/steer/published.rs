@@ -47,6 +47,11 @@ impl Published {
         !self.aliases.is_empty()
     }
 
+    /// Whether some alias was never resolved.
+    pub(super) fn awaits_alias(&self, search: &Search<'_>) -> bool {
+        self.aliases.iter().any(|&alias| search.is_unresolved(alias))
+    }
+
     /// Whether a family is published under the present conditions.
     pub(super) fn holds(&self, family: Family, search: &Search<'_>) -> bool {
         let (is_fixed, is_wanted) = match family {

@@ -329,6 +329,11 @@ impl<'a> Search<'a> {
         !self.conditions.resolved(alias).lacks(family)
     }
 
+    /// Whether nothing is known of an alias yet.
+    pub(super) fn is_unresolved(&self, alias: AliasId) -> bool {
+        self.conditions.resolved(alias).addresses().is_empty()
+    }
+
     /// Whether a rule with `strict = true` ends the search of a `geo` pool in the view's area.
     pub(super) fn is_strict(&self, id: PoolId, view: View<'_>) -> bool {
         let sight = view.pools.iter().position(|&at| at == id).and_then(|at| view.sights.get(at));

@@ -328,6 +328,9 @@ fn targets(words: &Words<'_>, endpoint: &InspectedEndpoint) -> Vec<TargetView> {
 pub(super) fn because(steering: &SteeringView, reply: &ReplyView) -> String {
     let Some(last) = steering.attempts.last() else { return String::new() };
     let prefix = last.why.as_ref().map(|why| format!("{why}; ")).unwrap_or_default();
+    if !last.is_answering && reply.rcode == "SERVFAIL" {
+        return "SERVFAIL: nothing is usable, and an alias was never resolved; see `portolan status`".to_owned();
+    }
     if !last.is_answering {
         return no_answer(steering, last);
     }

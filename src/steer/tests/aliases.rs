@@ -29,6 +29,7 @@ fn an_alias_is_answered_by_what_it_stands_for_and_no_longer_than_that_may_be_kep
         (&["2001:db8::3"], 20, &["192.0.2.9"], 20, "none of the family: the next choice"),
     ] {
         resolve(&mut bench, addresses, ttl_secs);
+        assert!(!bench.chart.is_unresolved(), "there is something to answer: {why}");
         assert_eq!((bench.ask(), bench.ttl()), (answers.iter().map(ToString::to_string).collect(), ttl), "{why}");
     }
 }
@@ -42,9 +43,11 @@ fn a_family_that_an_alias_does_not_have_is_no_distress() {
     let mut bench = draft.top(pool);
     let plights = |bench: &Bench| [Family::V4, Family::V6].map(|family| bench.chart.plight(family));
     assert_eq!(plights(&bench), [Plight::AllDown; 2], "nothing is known of it");
+    assert!(bench.chart.is_unresolved());
     assert_eq!(bench.ask(), [""; 0], "and nothing is made up");
     resolve(&mut bench, &["192.0.2.1"], 60);
     assert_eq!(plights(&bench), [Plight::None; 2]);
+    assert!(!bench.chart.is_unresolved());
     assert_eq!((bench.ask().len(), bench.ask_from(Family::V6, "8.8.8.0/24").0.len()), (1, 0));
 }
 
