@@ -235,7 +235,7 @@ impl Controller {
         let server = Arc::new(server);
         let (report, reports) = mpsc::channel(1024);
         let prober = Arc::new(Prober::start(probe_limits, epoch, report));
-        let (resolution, mut resolved) = mpsc::channel(64);
+        let (resolution, resolved) = mpsc::channel(64);
         let (reading, readings) = mpsc::channel(1024);
         let (commands, command_inbox) = mpsc::channel(64);
         let (settled, edits) = mpsc::channel(1);
@@ -321,7 +321,6 @@ impl Controller {
         controller.set_feeds().await;
         controller.regulator.restore(controller.state.feedback(), &mut controller.conditions);
         let restored = controller.restore_verdicts(now);
-        controller.first_resolution(&mut resolved).await;
         controller.adopt_charts().await;
         tokio::task::spawn_blocking(transport::give_memory_back);
         let published = Arc::clone(&controller.published);

@@ -1,4 +1,6 @@
-//! Aliases against a real name server whose zone changes, fails and comes back.
+//! Aliases against a real name server whose zone changes, fails and comes back, and against one that never answers.
+
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 use crate::{
     ask::Ask,
@@ -34,12 +36,14 @@ fn an_alias_follows_its_name_and_outlives_its_resolver() {
     let site = site(&upstream);
     let server = site.serve();
 
+    server.until_answers("gslb.test", &["192.0.2.1", "192.0.2.2"], LONG);
     // At the apex, beside SOA and NS, in both families; the TTL is the least of the chain's, the loopback address is not taken.
     let reply = server.ask(&Ask::new("gslb.test", "A"));
     assert_eq!((reply.answers(), reply.ttl()), (vec!["192.0.2.1".to_owned(), "192.0.2.2".to_owned()], 7));
     assert_eq!(server.ask(&Ask::new("gslb.test", "AAAA")).answers(), ["2001:db8::1"]);
     assert_eq!(server.ask(&Ask::new("gslb.test", "SOA")).answers().len(), 1);
     assert_eq!(server.addresses("spare.gslb.test"), ["192.0.2.99"], "a name that does not exist");
+    server.until_logged("alias=missing.lb.test");
     assert_eq!(server.metric("portolan_alias_failing", "alias=\"missing.lb.test\""), 1.0);
     assert_eq!(server.metric("portolan_alias_failing", "alias=\"eu.lb.test\""), 0.0);
 
@@ -76,4 +80,77 @@ fn an_alias_follows_its_name_and_outlives_its_resolver() {
     server.until("it is resolved again", 2 * LONG, |server| {
         server.metric("portolan_alias_failing", "alias=\"eu.lb.test\"") == 0.0
     });
+}
+
+/// A resolver that has not answered yet: what it is asked stays in its socket.
+struct Mute(UdpSocket);
+
+impl Mute {
+    fn start() -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(LONG)).unwrap();
+        Self(socket)
+    }
+
+    /// Takes the next question.
+    fn question(&self) -> (Vec<u8>, SocketAddr) {
+        let mut octets = [0; 512];
+        let (length, from) = self.0.recv_from(&mut octets).unwrap();
+        (octets[..length].to_vec(), from)
+    }
+
+    /// From now on it answers each question for A with this address, and others with nothing. Ends with the test's process.
+    fn answer(self, address: Ipv4Addr) {
+        self.0.set_read_timeout(None).unwrap();
+        std::thread::spawn(move || {
+            loop {
+                let (question, from) = self.question();
+                let name = question[12..].iter().position(|octet| *octet == 0).unwrap();
+                let mut reply = question[..12 + name + 5].to_vec();
+                let is_a = reply[12 + name + 2] == 1;
+                reply[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, u8::from(is_a), 0, 0, 0, 0]);
+                if is_a {
+                    reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+                    reply.extend(address.octets());
+                }
+                let _ = self.0.send_to(&reply, from);
+            }
+        });
+    }
+}
+
+#[test]
+fn an_alias_that_was_never_resolved_keeps_only_its_own_service_waiting() {
+    let resolver = Mute::start();
+    let zone = format!("{ZONE}[service.\"plain.gslb.test\"]\nmembers = [{{ addresses = [\"192.0.2.7\"] }}]\n");
+    let site = Site::new(&[("zones/gslb.toml", &zone)]);
+    let settings = site.read("portolan.toml");
+    let address = resolver.0.local_addr().unwrap();
+    site.write("portolan.toml", &format!("{settings}resolvers = [\"{address}\"]\n"));
+    let server = site.serve();
+    assert_eq!(server.addresses("plain.gslb.test"), ["192.0.2.7"]);
+    assert_eq!(server.addresses("spare.gslb.test"), ["192.0.2.99"], "the next member answers");
+    for rtype in ["A", "AAAA", "ANY"] {
+        let reply = server.ask(&Ask::new("gslb.test", rtype));
+        // At the apex ANY finds static records.
+        let wanted = if rtype == "ANY" { "NOERROR" } else { "SERVFAIL" };
+        assert_eq!((reply.rcode().as_str(), rtype), (wanted, rtype), "nothing is known of the name's addresses");
+    }
+    assert_eq!(server.ask(&Ask::new("gslb.test", "TXT")).rcode(), "NOERROR", "an alias has no such records");
+    assert!(!server.log().contains("not resolved"), "all this before the first attempt has ended: {}", server.log());
+    resolver.question();
+    let (_, text, _) = site.run(&[
+        "explain",
+        "gslb.test",
+        "--client",
+        "80.1.2.3",
+        "--server",
+        &format!("http://{}", server.admin.unwrap()),
+    ]);
+    assert!(text.contains("SERVFAIL: nothing is usable, and an alias was never resolved"), "{text}");
+
+    resolver.answer(Ipv4Addr::new(192, 0, 2, 1));
+    server.until_answers("gslb.test", &["192.0.2.1"], 2 * LONG);
+    assert_eq!(server.ask(&Ask::new("gslb.test", "AAAA")).rcode(), "NOERROR", "now it is known to have none");
+    assert!(!server.log().contains("service has no usable member"), "{}", server.log());
 }

@@ -22,8 +22,9 @@ use crate::{
 
 /// How often the files of a monitor that cannot work are looked at again.
 const RECHECK: Duration = Duration::from_secs(10);
-/// The start waits so long for aliases to be resolved.
-const FIRST_RESOLUTION: Duration = Duration::from_secs(5);
+/// A reload waits so long for new aliases to be resolved. A resolver that answers at all takes less, and no change of health is
+/// published meanwhile.
+const FIRST_RESOLUTION: Duration = Duration::from_secs(2);
 
 impl Controller {
     /// Makes the topology's probes what is probed, but for those that only disabled endpoints use. What another check of a
@@ -251,7 +252,7 @@ impl Controller {
             tokio::select! {
                 Some(report) = resolved.recv() => self.take_resolved(report),
                 () = sleep_until(end) => {
-                    tracing::warn!(aliases = self.aliases.awaited(), "aliases not resolved in time: serving without them");
+                    tracing::warn!(aliases = self.aliases.awaited(), "new aliases not resolved in time: applying the files without them");
                     break;
                 }
             }

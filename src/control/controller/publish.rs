@@ -231,7 +231,9 @@ impl Controller {
         let compiler = &self.world.compiler;
         let (mut now, mut new) = (BTreeMap::new(), Vec::new());
         let of = |id: &ServiceId| distress::of((*id, &charts[id.index()]), |_, _| true);
-        for one in self.troubled.iter().flat_map(of) {
+        // A start does not wait for aliases: what is not known within its first moments is no news.
+        let is_awaited = |id: &&ServiceId| charts[id.index()].awaits_alias() && !self.aliases.is_complete();
+        for one in self.troubled.iter().filter(|id| !is_awaited(id)).flat_map(of) {
             let service = &topology.services[one.service.index()];
             let key = (service.name.clone(), service.kind.records(one.family));
             let way = (one.plight, one.pool.is_some());
