@@ -212,15 +212,18 @@ fn loads(controller: &Controller) -> Vec<LoadStatus> {
 fn pools(controller: &mut Controller) -> Vec<PoolStatus> {
     let topology = Arc::clone(&controller.world.topology);
     let ids: Vec<PoolId> = controller.regulator.report().pools.iter().map(|report| report.id).collect();
-    let usable = controller.world.compiler.usable_members(&controller.in_force, &ids);
-    let status = |(report, usable): (PoolReport<'_>, Vec<bool>)| {
+    let shares = controller.world.compiler.member_shares(&controller.in_force, &ids);
+    let status = |(report, in_use): (PoolReport<'_>, Option<Vec<f64>>)| {
         let pool = &topology.pools[report.id.index()];
         let name = |at: usize| pool.members.get(at).map(|member| topology.member_name(member.kind).to_owned());
-        let in_use = match usable.contains(&true) {
-            true => usable,
-            false => answered_members(&topology, &controller.snapshot().charts, report.id),
+        let shares = match (report.shares, in_use) {
+            (None, _) => Vec::new(),
+            (Some(_), Some(in_use)) => in_use,
+            (Some(shares), None) => {
+                let is_answered = answered_members(&topology, &controller.snapshot().charts, report.id);
+                shares::shares_in_use(shares, &is_answered)
+            }
         };
-        let shares = shares::shares_in_use(report.shares.map_or(&[], |shares| shares), &in_use);
         PoolStatus {
             name: pool.name.to_string(),
             shares: shares.into_iter().enumerate().filter_map(|(at, share)| Some((name(at)?, share))).collect(),
@@ -231,7 +234,7 @@ fn pools(controller: &mut Controller) -> Vec<PoolStatus> {
             holder: report.holder.and_then(|at| name(usize::from(at))),
         }
     };
-    controller.regulator.report().pools.into_iter().zip(usable).map(status).collect()
+    controller.regulator.report().pools.into_iter().zip(shares).map(status).collect()
 }
 
 /// Which members of a pool are answered, by any service, though none is usable.

@@ -413,7 +413,8 @@ pub struct LoadStatus {
 pub struct PoolStatus {
     /// Its name.
     pub name: String,
-    /// Of a `load` pool: its members and their shares, from 0 to 1; 0 for a member that is not usable.
+    /// Of a `load` pool: its members and the share of its clients that each gets, from 0 to 1: by load reports, health, drains
+    /// and slow starts.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub shares: Vec<(String, f64)>,
     /// Why the configured weights rule, if they do.

@@ -130,6 +130,13 @@ impl Compiler {
         compilation.finish(surveys, wheels)
     }
 
+    /// For each of these pools, the share of its clients that each member gets, from 0 to 1; nothing where no member is usable.
+    pub fn member_shares(&self, conditions: &Conditions, pools: &[PoolId]) -> Vec<Option<Vec<f64>>> {
+        let mut search = Search::asking(&self.topology, conditions);
+        let mut of_pool = |&pool: &PoolId| search.shares(pool, Family::V4).or_else(|| search.shares(pool, Family::V6));
+        pools.iter().map(&mut of_pool).collect()
+    }
+
     /// Of each of these pools, whether each member is usable for any client under these conditions, whatever ramps and
     /// feedback say. A member that was never judged is so only where none is known to be healthy.
     pub fn usable_members(&self, conditions: &Conditions, pools: &[PoolId]) -> Vec<Vec<bool>> {

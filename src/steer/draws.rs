@@ -25,11 +25,13 @@ impl Draws {
         }
     }
 
-    /// The next turn of counter `index`, which wraps; 0 for a counter that no room was made for.
-    pub fn turn(&mut self, index: u32) -> u32 {
+    /// The next turn of counter `index`, below `cycle`, after which it begins again; of a `cycle` of 0 after 2^32 turns. 0 for
+    /// a counter that no room was made for.
+    pub fn turn(&mut self, index: u32, cycle: u32) -> u32 {
         match self.turns.get_mut(index as usize) {
             Some(counter) => {
-                let turn = *counter;
+                // A counter goes on where its weights were others, and its cycle longer.
+                let turn = if cycle > 0 && *counter >= cycle { 0 } else { *counter };
                 *counter = turn.wrapping_add(1);
                 turn
             }

@@ -323,7 +323,8 @@ impl Inspector<'_> {
         let election = self.search.elect(id, view);
         let finding = self.search.pool(id, view);
         let picked = election.selection.groups.concat();
-        let (shares, slots, picks) = shares_of(finding.choice.as_ref(), picked.len());
+        let chosen: Vec<usize> = picked.iter().map(|&at| identity(election.found[usize::from(at)].as_ref())).collect();
+        let (shares, slots, picks) = shares_of(finding.choice.as_ref(), &chosen);
         let sight = view.pools.iter().position(|&at| at == id).and_then(|at| view.sights.get(at));
         let offers = self.offers(pool, sight);
         let order = order(pool, sight, &offers);
@@ -569,12 +570,29 @@ impl Tally<'_> {
     }
 }
 
-/// Of a pool that picked so many members: the share of its answers that hold each, its slots and its picks.
-fn shares_of(choice: Option<&Choice>, picked: usize) -> (Vec<f64>, usize, usize) {
-    let Some(Choice::Wheel(wheel)) = choice.filter(|_| picked > 1) else {
-        return (vec![1.0; picked], 1, picked.min(1));
+/// The identity of what a member came to.
+fn identity(finding: Option<&Finding>) -> usize {
+    finding.and_then(|finding| finding.choice.as_ref()).map_or(0, Choice::identity)
+}
+
+/// Of a pool that picked members with these identities: the share of its answers that hold each, its slots and its picks.
+fn shares_of(choice: Option<&Choice>, picked: &[usize]) -> (Vec<f64>, usize, usize) {
+    let Some(Choice::Wheel(wheel)) = choice.filter(|_| picked.len() > 1) else {
+        return (vec![1.0; picked.len()], 1, picked.len().min(1));
     };
-    (wheel.slots.shares(picked), wheel.slots.count(), wheel.slots.picks())
+    if !wheel.is_layered {
+        return (wheel.slots.shares(picked.len()), wheel.slots.count(), wheel.slots.picks());
+    }
+    let (mut shares, mut slots, mut picks) = (vec![0.0; picked.len()], 1, 1);
+    for (layer, of_layer) in wheel.choices.iter().zip(wheel.slots.shares(wheel.choices.len())) {
+        let Choice::Wheel(layer) = layer else { continue };
+        (slots, picks) = (layer.slots.count().max(slots), layer.slots.picks());
+        for (choice, held) in layer.choices.iter().zip(layer.slots.shares(layer.choices.len())) {
+            let at = picked.iter().position(|&identity| identity == choice.identity());
+            at.into_iter().for_each(|at| shares[at] += of_layer * held);
+        }
+    }
+    (shares, slots, picks)
 }
 
 /// The datacenters of an endpoint, or of all endpoints below a pool, each once.

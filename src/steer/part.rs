@@ -34,11 +34,6 @@ impl Part {
         self == Self::NONE
     }
 
-    /// In steps of 1/1024.
-    pub(super) fn steps(self) -> u32 {
-        u32::from(self.0)
-    }
-
     /// This part of that part.
     pub fn times(self, other: Self) -> Self {
         match (self, other) {

@@ -1,5 +1,6 @@
 //! The search: what each pool of a tree comes to under given conditions, for one family and one area.
 
+mod layers;
 mod recovery;
 
 use std::{collections::HashMap, hash::Hasher, net::IpAddr, sync::Arc};
@@ -16,12 +17,13 @@ use super::{
     pool::{Answers, Member, MemberKind, MinUp, Policy, Pool, Spread},
     preference::{Sight, Span},
     resolved::UNKNOWN,
-    slots::{Filling, Picks, Recipe, SlotTables, Slots, Stake, steady_slots},
+    slots::{self, Filling, Picks, Recipe, SlotTables, Slots, Stake, steady_slots},
     topology::{AliasId, DatacenterId, EndpointId, PoolId, ProbeId, Topology},
     wheel::{Choice, Wheel},
 };
 use crate::health::Standing;
 
+use layers::Drawn;
 pub(super) use recovery::{Ability, Seen};
 
 /// Up to so many turn counters without a wheel are kept, for members that flap.
@@ -465,40 +467,54 @@ impl<'a> Search<'a> {
         choices: Box<[Choice]>,
     ) -> Wheel {
         let pool = &self.topology.pools[id.index()];
-        let stakes = self.stakes(id, spread, selection, parts);
+        let stakes = self.stakes(id, selection, parts);
         let salt = stable_hash(pool.name.as_bytes());
-        let Some(parts) = self.wheel_parts.as_deref_mut() else {
-            return Wheel { spread, slots: Arc::new(Slots::undrawn()), choices, salt, turn: None, is_ranked: false };
+        let filling = match spread {
+            Spread::Client => Filling::Steady { slots: steady_slots(pool.members.len()) },
+            Spread::Query => Filling::Exact,
+            Spread::Turn => Filling::Cycle,
         };
+        if let Filling::Steady { slots } = filling
+            && let Some(wheel) = self.layered(&stakes, &choices, &Drawn { picks: picks(pool), slots, salt })
+        {
+            return wheel;
+        }
+        let undrawn =
+            |slots| Wheel { spread, slots, choices, salt, turn: None, cycle: 0, is_ranked: false, is_layered: false };
+        let Some(parts) = self.wheel_parts.as_deref_mut() else { return undrawn(Arc::new(Slots::undrawn())) };
         let turn = (spread == Spread::Turn).then(|| {
             let members = stakes.iter().flatten().map(|stake| stake.id).collect();
             parts.turns.of(TurnKey { pool: salt, family, members })
         });
-        let filling = match spread {
-            Spread::Client => Filling::Steady { slots: steady_slots(pool.members.len()) },
-            Spread::Query | Spread::Turn => Filling::Exact,
-        };
         let slots = parts.slot_tables.of(Recipe::new(stakes, picks(pool), filling));
         let is_ranked = selection.is_ranked && slots.picks() > 1;
-        Wheel { spread, slots, choices, salt, turn, is_ranked }
+        let cycle = slots.cycle();
+        Wheel { turn, cycle, is_ranked, ..undrawn(slots) }
     }
 
-    /// The stakes of those selected. Where members are ranked, one that takes a part leaves the rest to those behind it; among
-    /// equals it has so much less weight.
-    fn stakes(&self, id: PoolId, spread: Spread, selection: &Selection, parts: &[Part]) -> Vec<Vec<Stake>> {
+    /// The share of a pool's clients that each of its members gets, from 0 to 1, where geography tells no clients apart; nothing
+    /// where no member is usable.
+    pub(super) fn shares(&mut self, id: PoolId, family: Family) -> Option<Vec<f64>> {
+        let Election { selection, parts, .. } = self.elect(id, View::blind(family));
+        let mut stakes = self.stakes(id, &selection, &parts);
+        slots::normalise(&mut stakes);
+        let mut shares = vec![0.0; parts.len()];
+        let members = selection.groups.iter().flatten();
+        members.zip(slots::shares(&stakes)).for_each(|(&member, share)| shares[usize::from(member)] = share);
+        (!stakes.is_empty()).then_some(shares)
+    }
+
+    /// The stakes of those selected, with what each takes of its share. `all` answers every member whole.
+    fn stakes(&self, id: PoolId, selection: &Selection, parts: &[Part]) -> Vec<Vec<Stake>> {
         let pool = &self.topology.pools[id.index()];
         let weights = self.conditions.steering.weights.get(&id);
         let stake = |&member: &u16| {
             let stake = configured_stake(self.topology, pool, member);
             let by_load = weights.and_then(|weights| weights.get(usize::from(member)).copied());
-            Stake { weight: by_load.unwrap_or(stake.weight).max(1), part: parts[usize::from(member)], ..stake }
+            let part = if pool.policy == Policy::All { Part::FULL } else { parts[usize::from(member)] };
+            Stake { weight: by_load.unwrap_or(stake.weight).max(1), part, ..stake }
         };
-        let mut stakes: Vec<Vec<Stake>> =
-            selection.groups.iter().map(|group| group.iter().map(stake).collect()).collect();
-        if !selection.is_ranked {
-            stakes.iter_mut().for_each(|group| weigh_parts(group, spread));
-        }
-        stakes
+        selection.groups.iter().map(|group| group.iter().map(stake).collect()).collect()
     }
 }
 
@@ -534,21 +550,6 @@ impl Count {
     fn add(&mut self, member: &Member) {
         self.members += 1;
         self.weight += u32::from(member.weight);
-    }
-}
-
-/// Makes of each part a lesser weight. By client the weights of who takes all must stay in proportion, or others' clients
-/// would move too; else they are cut to what a table of moderate size holds.
-fn weigh_parts(group: &mut [Stake], spread: Spread) {
-    if group.iter().all(|stake| stake.part.is_full()) {
-        return;
-    }
-    let weight = |stake: &Stake| stake.weight * stake.part.steps();
-    let total: f64 = group.iter().map(weight).map(f64::from).sum();
-    let cut = |weight: u32| (f64::from(weight) / total * f64::from(Part::WHOLE)).round() as u32;
-    for stake in group {
-        let weight = if spread == Spread::Client { weight(stake) } else { cut(weight(stake)) };
-        *stake = Stake { weight: weight.max(1), part: Part::FULL, ..*stake };
     }
 }
 

@@ -24,8 +24,12 @@ pub(super) struct Wheel {
     pub(super) salt: u64,
     /// The number of the shard's counter, for `turn`.
     pub(super) turn: Option<Arc<u32>>,
+    /// After how many turns they begin again; 0 where they go on and on.
+    pub(super) cycle: u32,
     /// Whether a slot names several choices, the better first.
     pub(super) is_ranked: bool,
+    /// Whether the choices are wheels over the pool's members, each for other clients, and not the members themselves.
+    pub(super) is_layered: bool,
 }
 
 /// What a slot can name.
@@ -103,7 +107,7 @@ impl Wheel {
     }
 
     fn take_turn(&self, draws: &mut Draws) -> u32 {
-        self.turn.as_deref().map_or(0, |&number| draws.turn(number))
+        self.turn.as_deref().map_or(0, |&number| draws.turn(number, self.cycle))
     }
 
     /// Of each choice, whether any answer holds it.

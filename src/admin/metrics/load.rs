@@ -46,7 +46,11 @@ fn pools(page: &mut Page<'_>, pools: &[PoolStatus]) -> fmt::Result {
     let shares = pools.iter().flat_map(|pool| {
         pool.shares.iter().map(|(member, share)| ([("pool", &*pool.name), ("member", &**member)], *share))
     });
-    page.levels("portolan_pool_share", "Of a load pool's member, 0 to 1, before health has its say.", shares)?;
+    page.levels(
+        "portolan_pool_share",
+        "Share of a load pool's clients that a member gets, 0 to 1, by load, health and ramps.",
+        shares,
+    )?;
     let by_load = pools.iter().filter(|pool| !pool.shares.is_empty());
     let configured = by_load.map(|pool| ([("pool", &*pool.name)], i64::from(pool.fallback.is_some())));
     page.gauges("portolan_pool_fallback", "1 while a load pool's configured weights rule.", configured)?;

@@ -18,18 +18,25 @@ pub(super) fn select(holder: Option<u16>, trickle: Option<f64>, wanted: usize, b
     ballot.ranked(&order, &[], wanted)
 }
 
-/// Leaves each usable member behind the first the share `trickle` of all clients: of what comes to a member, it takes all but
-/// what those behind it are to have.
+/// Leaves each usable member behind the first the share `trickle` of all clients, or its part of that: of what comes to a
+/// member, it takes its part of all but what those behind it are to have. What nobody takes goes to the member with the
+/// greatest part.
 fn spare(order: &[u16], trickle: f64, ballot: &mut Ballot<'_>) {
     let usable: Vec<u16> = order.iter().copied().filter(|&member| ballot.is_usable(member, Tier::Primary)).collect();
+    let parts: Vec<f64> = usable.iter().map(|&member| ballot.part(member).share()).collect();
+    let greatest = parts.iter().copied().fold(0.0, f64::max);
+    let Some(fullest) = parts.iter().position(|part| *part == greatest).filter(|_| greatest > 0.0) else { return };
     let mut left = 1.0;
+    let mut shares = Vec::with_capacity(parts.len());
+    for (part, behind) in parts.iter().zip((0..parts.len()).rev()) {
+        let share = part / greatest * (left - behind as f64 * trickle).max(0.0);
+        shares.push(share);
+        left -= share;
+    }
+    shares[fullest] += left;
     for (at, &member) in usable.iter().enumerate() {
-        let behind = (usable.len() - 1 - at) as f64 * trickle;
-        let part = ballot.part(member).times(Part::of((left - behind) / left));
-        ballot.parts[usize::from(member)] = part;
-        left *= 1.0 - part.share();
-        if left <= 0.0 {
-            return;
-        }
+        // Summed anew for each, so that the last one with a share takes exactly all that comes to it.
+        let coming: f64 = shares[at..].iter().sum();
+        ballot.parts[usize::from(member)] = Part::of(if coming > 0.0 { shares[at] / coming } else { 0.0 });
     }
 }

@@ -14,6 +14,7 @@
 
 mod draw;
 mod inclusion;
+mod parts;
 mod quotas;
 mod rendezvous;
 mod tables;
@@ -24,6 +25,7 @@ mod tests;
 use rendezvous::{Contender, Curve, Curves};
 
 pub(super) use draw::Seed;
+pub(super) use parts::{cuts, normalise, shares};
 pub(super) use tables::SlotTables;
 
 use super::part::Part;
@@ -48,7 +50,7 @@ pub(super) struct Stake {
     pub id: u64,
     /// Its share is this over the sum of its group. Never 0.
     pub weight: u32,
-    /// What it takes of the slots that come to it; the rest goes to the groups behind its own.
+    /// What it takes of its share (`parts`).
     pub part: Part,
 }
 
@@ -74,13 +76,28 @@ impl Picks {
 /// How slots are filled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Filling {
-    /// With exact shares, interleaved so that slots taken in turn spread each member evenly.
+    /// With exact shares, of a power of two of slots.
     Exact,
+    /// With exact shares, interleaved so that slots taken in turn spread each member evenly, of as many slots as a cycle of
+    /// turns needs.
+    Cycle,
     /// So that a change moves as few clients as it can.
     Steady {
         /// The number of slots. It depends on the configured members ([`steady_slots`]), so that health never changes it.
         slots: usize,
     },
+    /// Each slot to the first member that takes part for it: members are layers of clients, in ascending order of their parts.
+    Layers {
+        /// The number of slots.
+        slots: usize,
+    },
+}
+
+impl Filling {
+    /// By quotas, and not by hashes of names.
+    fn is_exact(self) -> bool {
+        matches!(self, Self::Exact | Self::Cycle)
+    }
 }
 
 /// The number of slots for `client`, by the number of configured members.
@@ -106,6 +123,13 @@ pub(super) struct Recipe {
 impl Recipe {
     /// `groups` have at most 65,535 members together, and at least one.
     pub(super) fn new(mut groups: Vec<Vec<Stake>>, picks: Picks, filling: Filling) -> Self {
+        parts::normalise(&mut groups);
+        if let [group] = &mut groups[..]
+            && filling.is_exact()
+            && !group.iter().all(|stake| stake.part.is_full())
+        {
+            *group = parts::weighed(std::slice::from_ref(group));
+        }
         if takes_all(&groups) {
             let mut open = picks.of(groups.iter().map(Vec::len).sum());
             groups.retain(|group| {
@@ -117,6 +141,12 @@ impl Recipe {
         let mut recipe = Self { groups, picks, filling };
         recipe.reduce();
         recipe
+    }
+
+    /// The layers of clients for whom members with these parts take part, in ascending order; the last is the whole.
+    pub(super) fn layers(cuts: &[Part], slots: usize) -> Self {
+        let layers = cuts.iter().map(|&part| Stake { id: 0, weight: 1, part }).collect();
+        Self { groups: vec![layers], picks: Picks::Count(1), filling: Filling::Layers { slots } }
     }
 
     /// Leaves out what does not matter: common factors of weights, and names where no slot depends on them.
@@ -134,18 +164,14 @@ impl Recipe {
     fn is_by_rendezvous(&self) -> bool {
         match self.filling {
             Filling::Steady { .. } => !self.is_fixed(),
-            Filling::Exact => !takes_all(&self.groups) && self.part_shares().is_none(),
+            Filling::Exact | Filling::Cycle => !takes_all(&self.groups) && self.picks() > 1,
+            Filling::Layers { .. } => false,
         }
     }
 
     /// Whether every query gets the same members in the same order.
     fn is_fixed(&self) -> bool {
         takes_all(&self.groups) && self.groups.iter().all(|group| group.len() == 1)
-    }
-
-    /// The exact shares of ranked members that take parts, where one member is picked and each rank has one member.
-    fn part_shares(&self) -> Option<Vec<Stake>> {
-        (self.picks() == 1).then(|| quotas::ranked_shares(&self.groups)).flatten()
     }
 
     fn members(&self) -> usize {
@@ -159,13 +185,22 @@ impl Recipe {
     /// Fills the table that this recipe describes.
     fn fill(&self, curves: &mut Curves) -> Slots {
         let picks = self.picks();
+        if let Filling::Layers { slots } = self.filling {
+            return Slots::Lookup(Lookup::of(rendezvous::layers(&self.groups[0], slots), 1));
+        }
         if self.is_fixed() {
             return Slots::Lookup(Lookup::of((0..picks).map(|at| at as u16).collect(), picks));
         }
-        if !takes_all(&self.groups) {
+        if !takes_all(&self.groups) && self.groups.len() > 1 {
             return self.fill_parts(curves);
         }
-        if let (Filling::Exact, Picks::Count(_)) = (self.filling, self.picks)
+        if let ([group], Filling::Cycle) = (&self.groups[..], self.filling)
+            && picks == 1
+        {
+            return Slots::Lookup(Lookup::of_cycle(&quotas::cycle(group)));
+        }
+        if let Picks::Count(_) = self.picks
+            && self.filling.is_exact()
             && let Some(sequences) = quotas::sequences(&self.groups, picks)
         {
             return Slots::Lookup(Lookup::of(quotas::interleaved(&sequences), picks));
@@ -177,19 +212,21 @@ impl Recipe {
         }
     }
 
+    /// Ranked members, some of which take parts.
     fn fill_parts(&self, curves: &mut Curves) -> Slots {
+        let picks = self.picks();
         let slots = match self.filling {
-            Filling::Steady { slots } => slots,
-            Filling::Exact => PART_SLOTS,
-        };
-        match (self.filling, self.part_shares()) {
-            (Filling::Exact, Some(shares)) => Slots::Lookup(Lookup::of(quotas::owners(&shares), 1)),
-            _ => {
-                let picks = self.picks();
-                let slots = slots.min((MAX_PART_ENTRIES / picks).max(1).next_power_of_two());
-                Slots::Lookup(Lookup::of(rendezvous::by_parts(&self.groups, picks, &curves.of(slots)), picks))
+            Filling::Exact if picks == 1 => {
+                return Slots::Lookup(Lookup::of(quotas::owners(&parts::weighed(&self.groups)), 1));
             }
-        }
+            Filling::Cycle if picks == 1 => {
+                return Slots::Lookup(Lookup::of_cycle(&quotas::cycle(&parts::weighed(&self.groups))));
+            }
+            Filling::Exact | Filling::Cycle => PART_SLOTS,
+            Filling::Steady { slots } | Filling::Layers { slots } => slots,
+        };
+        let slots = slots.min((MAX_PART_ENTRIES / picks).max(1).next_power_of_two());
+        Slots::Lookup(Lookup::of(rendezvous::by_parts(&self.groups, picks, &curves.of(slots)), picks))
     }
 
     /// A link for each group; successive groups of one member share a link.
@@ -211,19 +248,23 @@ impl Recipe {
     /// The slots of one group, of which `picks` members are picked.
     fn group(&self, group: &[Stake], picks: usize, curves: &mut Curves) -> Slots {
         let (owners, members) = match self.filling {
-            Filling::Exact => {
+            Filling::Exact | Filling::Cycle => {
                 let weights = group.iter().map(|stake| stake.weight).collect();
                 (quotas::owners(group), Members::Weighed(weights))
             }
-            Filling::Steady { slots } => {
+            Filling::Steady { slots } | Filling::Layers { slots } => {
                 let (contenders, curve) = (Contender::all(group, slots), curves.of(slots));
-                (rendezvous::owners(&contenders, &curve), Members::Contending(contenders, curve))
+                (rendezvous::thinned(group, &contenders, &curve), Members::Contending(contenders, curve))
             }
         };
         let is_whole = picks == group.len() && (self.picks == Picks::All || picks > MAX_DRAWN_WHOLE);
+        if is_whole && picks > 1 && self.filling == Filling::Cycle {
+            let cycle = quotas::cycle(group);
+            return Slots::Round(Round { owners: filled_up(&cycle), cycle: cycle.len(), members: group.len() });
+        }
         match picks {
             1 => Slots::Lookup(Lookup::of(owners, 1)),
-            _ if is_whole => Slots::Round(Round { owners, members: group.len() }),
+            _ if is_whole => Slots::Round(Round { cycle: owners.len(), owners, members: group.len() }),
             _ => Slots::Distinct(Distinct { owners, picks, members }),
         }
     }
@@ -250,12 +291,25 @@ pub(super) struct Lookup {
     picks: usize,
     /// The number of slots less one.
     mask: usize,
+    /// How many slots, from the first on, make one cycle of turns: all of them, but where the rest only fills the table up to
+    /// a power of two.
+    cycle: usize,
 }
 
 impl Lookup {
     fn of(table: Box<[u16]>, picks: usize) -> Self {
-        let mask = table.len() / picks - 1;
-        Self { table, picks, mask }
+        let cycle = table.len() / picks;
+        Self { table, picks, mask: cycle - 1, cycle }
+    }
+
+    /// Slots with one member each, of which turns come to those of the cycle only.
+    fn of_cycle(cycle: &[u16]) -> Self {
+        Self { cycle: cycle.len(), ..Self::of(filled_up(cycle), 1) }
+    }
+
+    /// The slots of the cycle, each of which has the same share of the answers.
+    fn used(&self) -> &[u16] {
+        &self.table[..self.cycle * self.picks]
     }
 }
 
@@ -303,6 +357,8 @@ impl Members {
 pub(super) struct Round {
     /// The first member for each slot.
     owners: Box<[u16]>,
+    /// How many slots make one cycle of turns.
+    cycle: usize,
     members: usize,
 }
 
@@ -333,9 +389,18 @@ impl Slots {
     /// The number of slots; of several groups, that of the group with most.
     pub(super) fn count(&self) -> usize {
         match self {
-            Self::Lookup(lookup) => lookup.mask + 1,
-            Self::Distinct(Distinct { owners, .. }) | Self::Round(Round { owners, .. }) => owners.len(),
+            Self::Lookup(lookup) => lookup.cycle,
+            Self::Distinct(distinct) => distinct.owners.len(),
+            Self::Round(round) => round.cycle,
             Self::Chain(links) => links.iter().map(|link| link.slots.count()).max().unwrap_or(1),
+        }
+    }
+
+    /// The number of turns after which they begin again; 0 where they go on and on.
+    pub(super) fn cycle(&self) -> u32 {
+        match self {
+            Self::Lookup(Lookup { cycle, .. }) | Self::Round(Round { cycle, .. }) => *cycle as u32,
+            Self::Distinct(_) | Self::Chain(_) => 0,
         }
     }
 
@@ -367,8 +432,8 @@ impl Slots {
     fn add_shares(&self, shares: &mut [f64]) {
         match self {
             Self::Lookup(lookup) => {
-                let one = 1.0 / (lookup.mask + 1) as f64;
-                lookup.table.iter().for_each(|&member| shares[usize::from(member)] += one);
+                let one = 1.0 / lookup.cycle as f64;
+                lookup.used().iter().for_each(|&member| shares[usize::from(member)] += one);
             }
             Self::Distinct(distinct) => {
                 let found = inclusion::shares(distinct.members.weights(), distinct.picks);
@@ -378,6 +443,11 @@ impl Slots {
             Self::Chain(links) => links.iter().for_each(|link| link.slots.add_shares(&mut shares[link.first.into()..])),
         }
     }
+}
+
+/// A cycle of slots repeated up to a power of two.
+fn filled_up(cycle: &[u16]) -> Box<[u16]> {
+    cycle.iter().copied().cycle().take(cycle.len().next_power_of_two()).collect()
 }
 
 /// Whether every member takes all that comes to it.

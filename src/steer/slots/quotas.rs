@@ -1,10 +1,11 @@
 //! Exact shares: slots by largest remainder, interleaved.
 
-use super::{MAX_SLOTS, Stake};
-use crate::steer::part::Part;
+use super::{MAX_SLOTS, Stake, gcd};
 
 /// The most orders of members that are counted out one by one.
 const MAX_SEQUENCES: usize = 512;
+/// The longest cycle of turns that is made as long as the weights add up to.
+const MAX_CYCLE: u64 = 1 << 12;
 /// The greatest error of quotas against weights, as the chi-square statistic of one query: 0.1 after 100,000 queries.
 const QUOTA_ERROR: f64 = 1e-6;
 
@@ -21,28 +22,20 @@ pub(super) fn owners(group: &[Stake]) -> Box<[u16]> {
     interleave(&quotas(&shares)).collect()
 }
 
+/// The member of each slot of a cycle of turns: as many slots as the weights add up to, divided by what they have in common,
+/// where that is a moderate number. So each member has exactly its share of a cycle.
+pub(super) fn cycle(group: &[Stake]) -> Box<[u16]> {
+    let divisor = group.iter().fold(0, |divisor, stake| gcd(divisor, stake.weight)).max(1);
+    let turns: Vec<u32> = group.iter().map(|stake| stake.weight / divisor).collect();
+    let count: u64 = turns.iter().copied().map(u64::from).sum();
+    if count <= MAX_CYCLE { interleave(&turns).collect() } else { owners(group) }
+}
+
 /// The members of each slot, slot-major.
 pub(super) fn interleaved(sequences: &[Sequence]) -> Box<[u16]> {
     let shares: Vec<f64> = sequences.iter().map(|sequence| sequence.probability).collect();
     let order = interleave(&quotas(&shares));
     order.flat_map(|index| sequences[usize::from(index)].members.iter().copied()).collect()
-}
-
-/// One group of equal rank, whose members have the shares that they have as ranked members, each of which takes a part of what
-/// those before it left. The first member gets what no member takes. `None` where members share a rank.
-pub(super) fn ranked_shares(groups: &[Vec<Stake>]) -> Option<Vec<Stake>> {
-    let ranked: Option<Vec<Stake>> =
-        groups.iter().map(|group| if let [stake] = group[..] { Some(stake) } else { None }).collect();
-    let mut left = 1.0;
-    let mut shares: Vec<f64> = Vec::new();
-    for stake in ranked.as_ref()? {
-        shares.push(left * stake.part.share());
-        left -= left * stake.part.share();
-    }
-    *shares.first_mut()? += left;
-    let quotas = largest_remainder(&shares, Part::WHOLE as usize);
-    let equals = ranked?.into_iter().zip(quotas);
-    Some(equals.map(|(stake, weight)| Stake { weight, part: Part::FULL, ..stake }).collect())
 }
 
 /// Every order in which `picks` members can be drawn, with its probability; `None` when there are too many to count out.
@@ -99,7 +92,8 @@ fn quotas(shares: &[f64]) -> Vec<u32> {
     }
 }
 
-fn largest_remainder(shares: &[f64], count: usize) -> Vec<u32> {
+/// How many of `count` slots each share gets.
+pub(super) fn largest_remainder(shares: &[f64], count: usize) -> Vec<u32> {
     let mut quotas: Vec<u32> = shares.iter().map(|share| (share * count as f64).floor() as u32).collect();
     let given: u32 = quotas.iter().sum();
     let mut by_remainder: Vec<usize> = (0..shares.len()).collect();

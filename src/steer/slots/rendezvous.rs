@@ -15,6 +15,8 @@ const FEW: usize = 32;
 const FEW_WEIGHTS: usize = 8;
 /// Slots whose ranks are found together.
 const BLOCK: usize = 64;
+/// Seeds the permutation that says which slots a member takes part for.
+const GROUP_SEED: u64 = 0x7061_7274;
 
 /// The score of each rank for a member of weight 1: ascending.
 pub(super) type Curve = Arc<[f64]>;
@@ -201,6 +203,31 @@ pub(super) fn owners(contenders: &[Contender], curve: &Curve) -> Box<[u16]> {
     claims.least.iter().map(|claim| contenders[claim.at()].member).collect()
 }
 
+/// The member of each slot of a group whose members may take parts. The owner by weight keeps a slot that it takes part for;
+/// any other slot goes to the next in the order of scores that does.
+pub(super) fn thinned(group: &[Stake], contenders: &[Contender], curve: &Curve) -> Box<[u16]> {
+    let mut owners = owners(contenders, curve);
+    if group.iter().all(|stake| stake.part.is_full()) {
+        return owners;
+    }
+    let willing: Vec<Willing> = group.iter().map(|stake| Willing::of_group(stake, curve.len())).collect();
+    for (owner, slot) in owners.iter_mut().zip(0..=u16::MAX) {
+        if !willing[usize::from(*owner)].takes(slot) {
+            let takers = contenders.iter().zip(0..).filter(|(one, _)| willing[usize::from(one.member)].takes(slot));
+            let least = takers.map(|(one, at)| one.claim(slot, at, curve)).min();
+            *owner = least.map_or(*owner, |claim| contenders[claim.at()].member);
+        }
+    }
+    owners
+}
+
+/// The layer of each slot: the first that takes part for it, or the last.
+pub(super) fn layers(layers: &[Stake], slots: usize) -> Box<[u16]> {
+    let willing: Vec<Willing> = layers.iter().map(|layer| Willing::of_group(layer, slots)).collect();
+    let layer = |slot| willing.iter().position(|layer| layer.takes(slot)).unwrap_or(willing.len() - 1);
+    (0..slots).map(|slot| layer(slot as u16) as u16).collect()
+}
+
 /// The least claim to each slot.
 pub(super) struct Claims<'a> {
     contenders: &'a [Contender],
@@ -264,16 +291,21 @@ impl<'a> Claims<'a> {
     }
 }
 
-/// The members of each slot, slot-major, where members take parts: each slot orders every group by score and keeps the first
-/// `picks` of those that take it. A member takes the slots whose ranks by another permutation are below its part. These depend on
-/// no other member, and a greater part has all slots of a lesser one, so that a ramp moves each slot once. Where too few members
-/// take a slot, the first of the others get it.
+/// The members of each slot, slot-major, where ranked members take parts: each slot orders every group by score and keeps the
+/// first `picks` of those that take part for it. Where too few members do, the first of the others get it.
 pub(super) fn by_parts(groups: &[Vec<Stake>], picks: usize, curve: &Curve) -> Box<[u16]> {
     let mut first = 0;
     let ranked: Vec<Vec<Partaker>> = groups
         .iter()
         .map(|group| {
-            let members = group.iter().zip(first..).map(|(stake, at)| Partaker::new(at, stake, curve)).collect();
+            let partaker = |(stake, at): (&Stake, u16)| Partaker {
+                contender: Contender::new(at, stake, curve.len()),
+                willing: match group.len() {
+                    1 => Willing::alone(stake, curve.len()),
+                    _ => Willing::of_group(stake, curve.len()),
+                },
+            };
+            let members = group.iter().zip(first..).map(partaker).collect();
             first += group.len() as u16;
             members
         })
@@ -288,7 +320,7 @@ pub(super) fn by_parts(groups: &[Vec<Stake>], picks: usize, curve: &Curve) -> Bo
             if table.len() == end {
                 break;
             }
-            let takers = group.iter().filter(|member| member.takes(slot) == is_willing);
+            let takers = group.iter().filter(|member| member.willing.takes(slot) == is_willing);
             claims.clear();
             claims.extend(takers.map(|member| member.contender.claim(slot, member.contender.member, curve)));
             claims.sort_unstable();
@@ -298,25 +330,37 @@ pub(super) fn by_parts(groups: &[Vec<Stake>], picks: usize, curve: &Curve) -> Bo
     table.into_boxed_slice()
 }
 
-/// A member that takes a part of the slots.
+/// A ranked member that takes a part of the slots.
 struct Partaker {
     contender: Contender,
-    willing: Permutation,
-    /// How many slots it takes.
+    willing: Willing,
+}
+
+/// The slots that a member takes part for: those whose ranks by a permutation are below its part. A greater part has all
+/// slots of a lesser one, so that a ramp moves each slot once.
+pub(super) struct Willing {
+    permutation: Permutation,
+    /// How many slots it takes part for.
     slots: usize,
 }
 
-impl Partaker {
-    fn new(at: u16, stake: &Stake, curve: &Curve) -> Self {
-        let slots = (stake.part.share() * curve.len() as f64).round() as usize;
-        Self {
-            contender: Contender::new(at, stake, curve.len()),
-            willing: Permutation::new(stake.id.rotate_left(32) ^ 0x7061_7274, curve.len()),
-            slots,
-        }
+impl Willing {
+    /// Of one member among several of equal rank: members with equal parts take part for the same slots.
+    pub(super) fn of_group(stake: &Stake, slots: usize) -> Self {
+        Self::new(GROUP_SEED, stake, slots)
     }
 
-    fn takes(&self, slot: u16) -> bool {
-        usize::from(self.willing.rank(slot)) < self.slots
+    /// Of a member that is alone in its rank: whether it takes a slot says nothing about the ranks behind it.
+    fn alone(stake: &Stake, slots: usize) -> Self {
+        Self::new(stake.id.rotate_left(32) ^ GROUP_SEED, stake, slots)
+    }
+
+    fn new(seed: u64, stake: &Stake, slots: usize) -> Self {
+        let taken = (stake.part.share() * slots as f64).round() as usize;
+        Self { permutation: Permutation::new(seed, slots), slots: taken }
+    }
+
+    pub(super) fn takes(&self, slot: u16) -> bool {
+        usize::from(self.permutation.rank(slot)) < self.slots
     }
 }

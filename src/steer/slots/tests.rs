@@ -1,5 +1,7 @@
 //! Properties of slots and draws: shares, independence, least movement, memory.
 
+mod parts;
+
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,

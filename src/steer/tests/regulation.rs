@@ -71,16 +71,55 @@ fn who_drains_without_a_ramp_gives_nothing_from_the_start() {
 }
 
 #[test]
-fn a_slow_starter_has_so_much_less_weight_among_its_equals() {
+fn a_slow_starter_has_its_part_of_its_share_among_its_equals() {
+    for spread in [Spread::Query, Spread::Turn] {
+        let mut draft = Draft::default();
+        let pool = draft.weighted(&[("192.0.2.1", 9), ("192.0.2.2", 1)]);
+        draft.pools[pool.index()].spread = spread;
+        let mut bench = draft.top(pool);
+        bench.draws.reserve_turns(bench.wheels.turn_counters() + 4);
+        bench.conditions.steering.endpoint_parts.insert(EndpointId(0), Part::of(0.25));
+        bench.compile();
+        let shares = bench.shares(100_000);
+        assert!((shares["192.0.2.1"] - 22.5).abs() < 0.5, "{shares:?}");
+        bench.down("192.0.2.2");
+        assert_eq!(bench.shares(100).len(), 1, "alone it takes all");
+    }
+}
+
+#[test]
+fn a_member_in_a_ramp_is_in_its_part_of_the_answers_and_the_others_of_an_answer_stay() {
     let mut draft = Draft::default();
-    let pool = draft.weighted(&[("192.0.2.1", 3), ("192.0.2.2", 3)]);
+    let pool =
+        draft.weighted(&[("192.0.2.1", 3), ("192.0.2.2", 1), ("192.0.2.3", 2), ("192.0.2.4", 1), ("192.0.2.5", 2)]);
+    draft.pools[pool.index()].spread = Spread::Client;
+    draft.pools[pool.index()].answers = Answers::Count(NonZeroU32::new(2).unwrap());
     let mut bench = draft.top(pool);
-    bench.conditions.steering.endpoint_parts.insert(EndpointId(0), Part::of(0.25));
-    bench.compile();
-    let shares = bench.shares(100_000);
-    assert!((shares["192.0.2.1"] - 20.0).abs() < 1.0, "{shares:?}");
-    bench.down("192.0.2.2");
-    assert_eq!(bench.shares(100).len(), 1, "alone it takes all");
+    let answers = |bench: &mut Bench| -> Vec<Vec<String>> {
+        let subnet = |at: u32| format!("{}.{}.{}.0/24", 20 + (at >> 16), at >> 8 & 255, at & 255);
+        (0..4000).map(|at| bench.ask_from(Family::V4, &subnet(at)).0).collect()
+    };
+    let first = "192.0.2.1".to_owned();
+    let whole = answers(&mut bench);
+    let held = |answers: &[Vec<String>]| answers.iter().filter(|answer| answer.contains(&first)).count() as f64;
+    let mut seen = vec![whole.clone()];
+    for part in [0.75, 0.5, 0.25] {
+        bench.conditions.steering.endpoint_parts.insert(EndpointId(0), Part::of(part));
+        bench.conditions.steering.endpoint_parts.insert(EndpointId(3), Part::of(0.5));
+        bench.compile();
+        let now = answers(&mut bench);
+        assert!((held(&now) / held(&whole) - part).abs() < 0.05, "{part}: {} of {}", held(&now), held(&whole));
+        seen.push(now);
+    }
+    for pair in seen[1..].windows(2) {
+        for (before, now) in pair[0].iter().zip(&pair[1]) {
+            if before.contains(&first) && !now.contains(&first) {
+                assert_eq!(before.iter().filter(|one| !now.contains(one)).count(), 1, "{before:?}, {now:?}");
+            } else {
+                assert_eq!(before, now);
+            }
+        }
+    }
 }
 
 #[test]
@@ -113,6 +152,30 @@ fn a_trickle_keeps_each_member_behind_the_first_proven() {
     bench.down("192.0.2.1");
     let shares = bench.shares(200_000);
     assert!((shares["192.0.2.2"] - 99.0).abs() < 0.2 && shares.len() == 2, "{shares:?}");
+}
+
+#[test]
+fn a_trickle_is_left_by_members_that_take_a_part_too() {
+    let mut draft = Draft::default();
+    let members: Vec<_> = (1..=3).map(|host| (draft.endpoint(&format!("192.0.2.{host}"), None), 1)).collect();
+    let pool = draft.pool(Policy::Failover, &members);
+    draft.pools[pool.index()].regulation.trickle = Some(0.02);
+    let mut bench = draft.top(pool);
+    for (parts, wanted, why) in [
+        ([1.0, 1.0, 0.5], [97.0, 2.0, 1.0], "what the last does not take of its trickle stays with the first"),
+        ([0.5, 1.0, 1.0], [48.0, 50.0, 2.0], "the second takes what the first leaves, and the last its trickle"),
+        ([0.5, 0.5, 0.5], [96.0, 2.0, 2.0], "equal parts are as none"),
+    ] {
+        for (at, part) in (0..).zip(parts) {
+            bench.conditions.steering.endpoint_parts.insert(EndpointId(at), Part::of(part));
+        }
+        bench.compile();
+        let shares = bench.shares(200_000);
+        for (host, wanted) in (1..).zip(wanted) {
+            let share = shares[&format!("192.0.2.{host}")];
+            assert!((share - wanted).abs() < 0.3, "{parts:?}: {shares:?}: {why}");
+        }
+    }
 }
 
 #[test]

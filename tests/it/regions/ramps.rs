@@ -83,8 +83,8 @@ fn a_drain_over_a_time_is_held_goes_on_and_outlives_restarts() {
         "{text}"
     );
     assert!(told(&site, &server, &["status"]).contains("held"));
-    // So much weight beside the other's.
-    let share = held / (1.0 + held);
+    // So much of its half.
+    let share = held / 2.0;
     assert_asked(&server, regions.fra, share);
 
     assert!(server.terminate().0.success());

@@ -1,0 +1,77 @@
+//! Layers: wheels of pools by client whose answers have several members, while some members take part for a share of the
+//! clients only.
+//!
+//! Each client has a layer, which says who takes part for it: a greater part has all clients of a lesser one. A layer draws
+//! as the pool does when the other members are gone. So a client whose answer holds a member that stops taking part gets one
+//! other in its place, and no other client notices.
+
+use std::sync::Arc;
+
+use super::{Choice, Search, Wheel};
+use crate::steer::{
+    part::Part,
+    pool::Spread,
+    slots::{Filling, Picks, Recipe, Stake, cuts, normalise},
+};
+
+/// The most layers of a wheel. Where members have more different parts, parts are rounded.
+const MOST: usize = 16;
+/// Makes a client's layer independent of its draws.
+const SALT: u64 = 0x6c61_7965_7273;
+
+/// A pool's only group, and how it is drawn from.
+pub(super) struct Drawn {
+    pub picks: Picks,
+    /// The number of slots of each layer.
+    pub slots: usize,
+    pub salt: u64,
+}
+
+impl Search<'_> {
+    /// The layered wheel of one group by client; `None` where it needs no layers.
+    pub(super) fn layered(&mut self, stakes: &[Vec<Stake>], choices: &[Choice], drawn: &Drawn) -> Option<Wheel> {
+        let [group] = stakes else { return None };
+        let is_drawn = matches!(drawn.picks, Picks::Count(count) if count > 1);
+        if !is_drawn || group.iter().all(|stake| stake.part.is_full()) {
+            return None;
+        }
+        let mut groups = [group.clone()];
+        normalise(&mut groups);
+        let [mut group] = groups;
+        if cuts(&group).len() > MOST {
+            group.iter_mut().for_each(|stake| stake.part = rounded(stake.part));
+        }
+        let cuts = cuts(&group);
+        if cuts.len() < 2 && group.iter().all(|stake| stake.part.is_full()) {
+            return None;
+        }
+        let tables = &mut self.wheel_parts.as_deref_mut()?.slot_tables;
+        let layer = |cut: &Part| {
+            let (taking, resting): (Vec<usize>, Vec<usize>) =
+                (0..group.len()).partition(|&member| group[member].part >= *cut);
+            let stakes = |members: &[usize]| -> Vec<Stake> {
+                members.iter().map(|&member| Stake { part: Part::FULL, ..group[member] }).collect()
+            };
+            // Those who take no part fill an answer up that would be short.
+            let mut groups = vec![stakes(&taking), stakes(&resting)];
+            groups.retain(|group| !group.is_empty());
+            let filling = Filling::Steady { slots: drawn.slots };
+            let slots = tables.of(Recipe::new(groups, drawn.picks, filling));
+            let choices = taking.iter().chain(&resting).map(|&member| choices[member].clone()).collect();
+            Choice::Wheel(Arc::new(by_client(slots, choices, drawn.salt)))
+        };
+        let layers: Box<[Choice]> = cuts.iter().map(layer).collect();
+        let slots = tables.of(Recipe::layers(&cuts, drawn.slots));
+        Some(Wheel { is_layered: true, ..by_client(slots, layers, drawn.salt ^ SALT) })
+    }
+}
+
+fn by_client(slots: Arc<crate::steer::slots::Slots>, choices: Box<[Choice]>, salt: u64) -> Wheel {
+    Wheel { spread: Spread::Client, slots, choices, salt, turn: None, cycle: 0, is_ranked: false, is_layered: false }
+}
+
+/// To one of [`MOST`] steps; never to nothing.
+fn rounded(part: Part) -> Part {
+    let steps = MOST as f64;
+    if part.is_none() { part } else { Part::of((part.share() * steps).round().max(1.0) / steps) }
+}
