@@ -18,7 +18,19 @@ impl Words<'_> {
         let terms = &member.terms;
         let ramp = terms.ramp.map(|ramped| self.ramped(ramped));
         let kept = terms.kept.map(|kept| self.kept(of, member, kept));
-        ramp.into_iter().chain(kept).collect()
+        let against = (ramp.is_some() || kept.is_some()).then(|| self.against(of)).flatten();
+        ramp.into_iter().chain(kept).chain(against).collect()
+    }
+
+    /// Where no member takes all: what parts are divided by.
+    fn against(&self, of: &InspectedPool) -> Option<String> {
+        let taken = |member: &InspectedMember| {
+            let ramp = member.terms.ramp.map_or(Part::FULL, |ramped| ramped.part);
+            ramp.times(member.terms.kept.map_or(Part::FULL, |kept| kept.here))
+        };
+        let greatest = picked(of).map(taken).max().filter(|greatest| !greatest.is_full() && !greatest.is_none())?;
+        let answers_all = matches!(self.pool(of).policy, Policy::All);
+        (!answers_all).then(|| format!("no member takes all: counts against {}", percent(greatest.share())))
     }
 
     /// `drain of fra: takes 40% of its share`.

@@ -11,7 +11,7 @@ use super::{Choice, Search, Wheel};
 use crate::steer::{
     part::Part,
     pool::Spread,
-    slots::{Filling, Picks, Recipe, Stake, cuts, normalise},
+    slots::{Filling, Picks, Recipe, Slots, Stake, cuts, normalise},
 };
 
 /// The most layers of a wheel. Where members have more different parts, parts are rounded.
@@ -41,10 +41,10 @@ impl Search<'_> {
         if cuts(&group).len() > MOST {
             group.iter_mut().for_each(|stake| stake.part = rounded(stake.part));
         }
-        let cuts = cuts(&group);
-        if cuts.len() < 2 && group.iter().all(|stake| stake.part.is_full()) {
+        if group.iter().all(|stake| stake.part.is_full()) {
             return None;
         }
+        let cuts = cuts(&group);
         let tables = &mut self.wheel_parts.as_deref_mut()?.slot_tables;
         let layer = |cut: &Part| {
             let (taking, resting): (Vec<usize>, Vec<usize>) =
@@ -66,7 +66,7 @@ impl Search<'_> {
     }
 }
 
-fn by_client(slots: Arc<crate::steer::slots::Slots>, choices: Box<[Choice]>, salt: u64) -> Wheel {
+fn by_client(slots: Arc<Slots>, choices: Box<[Choice]>, salt: u64) -> Wheel {
     Wheel { spread: Spread::Client, slots, choices, salt, turn: None, cycle: 0, is_ranked: false, is_layered: false }
 }
 
