@@ -79,6 +79,7 @@ fn topology() -> Topology {
         spread: Spread::Query,
         answers: Answers::Count(NonZeroU32::MIN),
         min_up: MinUp::Members(NonZeroU32::MIN),
+        families: Default::default(),
         members: members.collect(),
         regulation: Regulation::default(),
     };

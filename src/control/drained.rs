@@ -276,6 +276,7 @@ mod tests {
                 spread: Spread::Query,
                 answers: Answers::Count(std::num::NonZeroU32::MIN),
                 min_up: MinUp::Members(std::num::NonZeroU32::MIN),
+                families: Default::default(),
                 members: [2 * at, 2 * at + 1]
                     .map(|id| Member { kind: MemberKind::Endpoint(EndpointId(id)), weight: 1, bias: 0 })
                     .into(),

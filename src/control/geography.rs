@@ -122,6 +122,7 @@ mod tests {
             spread: Spread::Query,
             answers: Answers::Count(one),
             min_up: MinUp::Members(one),
+            families: Default::default(),
             members: Vec::new(),
             regulation: Regulation::default(),
         };

@@ -125,6 +125,7 @@ impl Draft {
             spread: Spread::Query,
             answers: Answers::Count(NonZeroU32::MIN),
             min_up: MinUp::Members(NonZeroU32::MIN),
+            families: Default::default(),
             members: members.iter().map(|&(kind, weight, bias)| Member { kind, weight, bias }).collect(),
             regulation: Regulation::default(),
         });

@@ -16,7 +16,7 @@ use super::{
     dependencies::{Dependencies, Inputs},
     plan::{Plan, PlanKey},
     policy::Tier,
-    pool::{Member, Policy},
+    pool::{Member, Policy, Pool},
     recovery::{ClientGroup, Supply},
     search::{Search, View, Wheels},
     survey::{Survey, Surveys},
@@ -141,14 +141,17 @@ impl Compiler {
     /// feedback say. A member that was never judged is so only where none is known to be healthy.
     pub fn usable_members(&self, conditions: &Conditions, pools: &[PoolId]) -> Vec<Vec<bool>> {
         let mut search = Search::asking(&self.topology, conditions);
-        let mut tier = |member: &Member| -> Option<Tier> {
-            let found = [Family::V4, Family::V6].map(|family| search.member(member, View::blind(family)));
+        let mut tier = |pool: &Pool, member: &Member| -> Option<Tier> {
+            let found = [Family::V4, Family::V6].map(|family| search.member(pool, member, View::blind(family)));
             found.iter().filter(|finding| finding.choice.is_some()).map(|finding| finding.tier).min()
         };
         let mut of_pool = |pool: &PoolId| {
-            let tiers: Vec<_> = self.topology.pools[pool.index()].members.iter().map(&mut tier).collect();
-            let is_any_known = tiers.iter().flatten().any(|tier| !tier.is_pending());
-            tiers.into_iter().map(|tier| tier.is_some_and(|tier| !(is_any_known && tier.is_pending()))).collect()
+            let pool = &self.topology.pools[pool.index()];
+            let tiers: Vec<_> = pool.members.iter().map(|member| tier(pool, member)).collect();
+            let is_any_whole = tiers.iter().flatten().any(|tier| !tier.is_halved());
+            let is_any_known = tiers.iter().flatten().any(|tier| !tier.is_pending() && !tier.is_halved());
+            let is_passed_over = |tier: Tier| is_any_whole && tier.is_halved() || is_any_known && tier.is_pending();
+            tiers.into_iter().map(|tier| tier.is_some_and(|tier| !is_passed_over(tier))).collect()
         };
         pools.iter().map(&mut of_pool).collect()
     }

@@ -198,6 +198,7 @@ fn is_same_pool(was: &Arc<Pool>, is: &Arc<Pool>) -> bool {
             && was.spread == is.spread
             && was.answers == is.answers
             && was.min_up == is.min_up
+            && was.families == is.families
             && was.members == is.members
             && old.keep == new.keep
             && old.trickle == new.trickle

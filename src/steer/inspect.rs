@@ -223,6 +223,8 @@ pub enum Pass {
     Standby,
     /// It was never judged, and others are known to be healthy.
     Pending,
+    /// Its other address family is down, and the pool takes families together.
+    OtherFamilyDown,
     /// The member at this position stands before it.
     Behind(usize),
     /// It is usable again, but clients stay with the member at this position.
@@ -328,7 +330,7 @@ impl Inspector<'_> {
         let sight = view.pools.iter().position(|&at| at == id).and_then(|at| view.sights.get(at));
         let offers = self.offers(pool, sight);
         let order = order(pool, sight, &offers);
-        let findings: Vec<Finding> = pool.members.iter().map(|member| self.search.member(member, view)).collect();
+        let findings: Vec<Finding> = pool.members.iter().map(|member| self.search.member(pool, member, view)).collect();
         let span = view.pools.iter().position(|&at| at == id).and_then(|at| view.spans.get(at).copied().flatten());
         let nearest =
             matches!(sight, Some(Sight::Nearest { .. })).then_some(order.first().copied().zip(span)).flatten();
@@ -528,6 +530,7 @@ impl Tally<'_> {
             _ if !self.meets_min_up => Pass::PoolBelowMinUp,
             Some(first) if self.terms[first].is_holder && at < first => Pass::Waiting(first),
             _ if self.yields(at) => Pass::Yielding,
+            Some(first) if finding.tier.is_halved() && !self.findings[first].tier.is_halved() => Pass::OtherFamilyDown,
             Some(first) if finding.tier.is_pending() && !self.findings[first].tier.is_pending() => Pass::Pending,
             Some(first) if finding.tier.is_standby() && !self.findings[first].tier.is_standby() => Pass::Standby,
             Some(first) => Pass::Behind(first),

@@ -63,8 +63,8 @@ pub use kind::{Binding, Kind};
 pub use numbering::{Numbered, Numbering};
 pub use part::Part;
 pub use pool::{
-    Answers, Capacity, Failback, Level, LoadPolicy, Measure, Member, MemberKind, MinUp, Pace, Policy, Pool, Regulation,
-    Rule, Spread, Tie,
+    Answers, Capacity, Failback, Families, Level, LoadPolicy, Measure, Member, MemberKind, MinUp, Pace, Policy, Pool,
+    Regulation, Rule, Spread, Tie,
 };
 pub use presence::{Cause, Others, Presence, Sighting, answered, answered_in, others};
 pub use recovery::{ClientGroup, Recovery, SavedRecovery};

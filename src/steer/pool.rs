@@ -22,6 +22,8 @@ pub struct Pool {
     pub answers: Answers,
     /// When the pool is usable at all.
     pub min_up: MinUp,
+    /// Whether a member needs all address families that it has.
+    pub families: Families,
     /// In the order written; never empty, but for a `geo` pool whose lists are all empty.
     /// For `geo`: the distinct members of all rules and of `default`.
     pub members: Vec<Member>,
@@ -229,6 +231,16 @@ pub enum Answers {
     Count(NonZeroU32),
     /// Every usable one.
     All,
+}
+
+/// Whether a member of which one address family is down still answers for the other one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Families {
+    /// It does: A and AAAA choose apart.
+    #[default]
+    Apart,
+    /// Only where no member has all families that it is configured with.
+    Together,
 }
 
 /// When a pool is usable.

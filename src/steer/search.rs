@@ -14,7 +14,7 @@ use super::{
     endpoint::{Force, Host, Target},
     part::Part,
     policy::{self, Ballot, Finding, Selection, Tier, Vista},
-    pool::{Answers, Member, MemberKind, MinUp, Policy, Pool, Spread},
+    pool::{Answers, Families, Member, MemberKind, MinUp, Policy, Pool, Spread},
     preference::{Sight, Span},
     resolved::UNKNOWN,
     slots::{self, Filling, Picks, Recipe, SlotTables, Slots, Stake, steady_slots},
@@ -251,7 +251,7 @@ impl<'a> Search<'a> {
             holder: self.conditions.steering.holders.get(&id).copied(),
         };
         let mut look = |at: usize| {
-            let finding = self.member(&pool.members[at], view);
+            let finding = self.member(pool, &pool.members[at], view);
             found[at] = Some(finding.clone());
             finding
         };
@@ -262,16 +262,35 @@ impl<'a> Search<'a> {
         Election { min_up, selection, found, parts, flips_in_secs }
     }
 
-    /// What a member comes to: its weight can make it a standby.
-    pub(super) fn member(&mut self, member: &Member, view: View<'_>) -> Finding {
-        let mut finding = match member.kind {
-            MemberKind::Endpoint(id) => self.endpoint(id, view),
-            MemberKind::Pool(id) => self.pool(id, view),
-        };
+    /// What a member of a pool comes to: its weight can make it a standby, and its other family can take it out of service.
+    pub(super) fn member(&mut self, pool: &Pool, member: &Member, view: View<'_>) -> Finding {
+        let mut finding = self.kind(member.kind, view);
         if member.weight == 0 {
             finding.tier = finding.tier.as_standby();
         }
+        let needs_all = pool.families == Families::Together && view.plight == Plight::None;
+        let other = View { family: view.family.other(), counts_other_family: false, ..view };
+        if needs_all && finding.choice.is_some() && self.has_family(member.kind, other) {
+            let found = self.kind(member.kind, other);
+            finding.flips_in_secs = finding.flips_in_secs.min(found.flips_in_secs);
+            finding.tier = if found.choice.is_none() { Tier::Halved } else { finding.tier };
+        }
         finding
+    }
+
+    fn kind(&mut self, kind: MemberKind, view: View<'_>) -> Finding {
+        match kind {
+            MemberKind::Endpoint(id) => self.endpoint(id, view),
+            MemberKind::Pool(id) => self.pool(id, view),
+        }
+    }
+
+    /// Whether an endpoint or a pool has members of the view's family, whatever their health and state.
+    fn has_family(&self, kind: MemberKind, view: View<'_>) -> bool {
+        match kind {
+            MemberKind::Pool(id) => self.may_offer(id, view),
+            MemberKind::Endpoint(id) => !self.lacks(id, view.family),
+        }
     }
 
     /// Whether enough members are usable, whatever their family; the seconds until a verdict could change that.
@@ -281,17 +300,23 @@ impl<'a> Search<'a> {
             return (Quorum::Met, u32::MAX);
         }
         let (mut healthy, mut usable, mut weight, mut flips) = (Count::default(), Count::default(), 0, u32::MAX);
+        let mut halved = Count::default();
         for member in &pool.members {
-            let either = [Family::V4, Family::V6].map(|family| self.member(member, View { family, ..view }));
+            let either = [Family::V4, Family::V6].map(|family| self.member(pool, member, View { family, ..view }));
             weight += u32::from(member.weight);
             flips = either.iter().map(|finding| finding.flips_in_secs).fold(flips, u32::min);
-            if either.iter().any(|finding| finding.choice.is_some()) {
-                usable.add(member);
+            let tiers = || either.iter().filter(|finding| finding.choice.is_some()).map(|finding| finding.tier);
+            match tiers().min() {
+                Some(Tier::Halved) => halved.add(member),
+                Some(_) => usable.add(member),
+                None => {}
             }
-            if either.iter().any(|finding| finding.choice.is_some() && !finding.tier.is_pending()) {
+            if tiers().any(|tier| !tier.is_pending() && !tier.is_halved()) {
                 healthy.add(member);
             }
         }
+        // Where no member has all of its families, those that have one count.
+        let (healthy, usable) = if usable.members == 0 { (halved, halved) } else { (healthy, usable) };
         let is_met = |count: Count| match pool.min_up {
             MinUp::Members(least) => count.members >= least.get(),
             MinUp::Share(least) => f64::from(count.weight) >= least * f64::from(weight),
@@ -352,11 +377,7 @@ impl<'a> Search<'a> {
         let pool = &self.topology.pools[id.index()];
         let at = view.pools.iter().position(|&at| at == id);
         let offered = policy::offered(pool, at.and_then(|at| view.sights.get(at)));
-        let may_answer = |kind: MemberKind| match kind {
-            MemberKind::Pool(inner) => self.may_offer(inner, view),
-            MemberKind::Endpoint(endpoint) => !self.lacks(endpoint, view.family),
-        };
-        offered.into_iter().any(|member| may_answer(pool.members[usize::from(member)].kind))
+        offered.into_iter().any(|member| self.has_family(pool.members[usize::from(member)].kind, view))
     }
 
     fn find_endpoint(&self, id: EndpointId, family: Family, plight: Plight, counts_empty: bool) -> Finding {

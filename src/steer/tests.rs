@@ -71,8 +71,8 @@ impl Draft {
         let members = members.iter().map(|&(kind, weight)| Member { kind, weight, bias: 0 }).collect();
         let min_up = MinUp::Members(NonZeroU32::MIN);
         let answers = Answers::Count(NonZeroU32::MIN);
-        let regulation = Regulation::default();
-        self.pools.push(Pool { name, policy, spread: Spread::Query, answers, min_up, members, regulation });
+        let (families, regulation) = (Families::default(), Regulation::default());
+        self.pools.push(Pool { name, policy, spread: Spread::Query, answers, min_up, families, members, regulation });
         PoolId(self.pools.len() as u32 - 1)
     }
 

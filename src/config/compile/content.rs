@@ -93,6 +93,7 @@ fn own_text(pool: &Pool, endpoints: &[Arc<Endpoint>]) -> Vec<u8> {
     put(&pool.spread);
     put(&pool.answers);
     put(&pool.min_up);
+    put(&pool.families);
     put(&pool.regulation);
     match &pool.policy {
         Policy::Geo { .. } | Policy::Nearest { .. } => put(&pool.policy),

@@ -93,6 +93,7 @@ impl Compiled {
             spread: spec.spread,
             answers: spec.answers.value,
             min_up: spec.min_up.map_or(MinUp::Members(std::num::NonZeroU32::MIN), |at| at.value),
+            families: spec.families,
             members: building.members,
             regulation: regulation::of_pool(spec, scope, problems),
         };

@@ -13,7 +13,7 @@ use crate::{
         reader::{Item, Subject, TableReader},
         values,
     },
-    steer::{Answers, MinUp, Spread, Tie},
+    steer::{Answers, Families, MinUp, Spread, Tie},
 };
 
 /// A pool as written.
@@ -24,6 +24,7 @@ pub(in crate::config) struct PoolSpec {
     pub(in crate::config) spread: Spread,
     pub(in crate::config) answers: At<Answers>,
     pub(in crate::config) min_up: Option<At<MinUp>>,
+    pub(in crate::config) families: Families,
     pub(in crate::config) tie: Option<Tie>,
     pub(in crate::config) datacenter: Option<At<Box<str>>>,
     pub(in crate::config) monitor: Option<At<Box<str>>>,
@@ -126,6 +127,7 @@ impl PoolSpec {
         let one = Answers::Count(NonZeroU32::MIN);
         let answers = table.optional("answers", problems, answers).unwrap_or(At::new(one, place));
         let min_up = table.optional("min-up", problems, min_up);
+        let families = table.optional("families", problems, families).unwrap_or_default();
         let datacenter = table.optional("datacenter", problems, super::reference);
         let monitor = table.optional("monitor", problems, super::reference);
         let regulation = RegulationSpec::read(table, policy.map(|policy| policy.value), problems);
@@ -144,21 +146,13 @@ impl PoolSpec {
         if let (Some(item), false, true) = (of_geo, is_geo, is_complete) {
             only_for(item, "geo", problems);
         }
-        match members {
-            Some(item) if is_geo => {
-                problems
-                    .error(item.place, format!("{}, whose policy is geo, has `members`", table.subject))
-                    .help("a geo pool's members stand in its `rules` and in `default`: write default = [ ... ] in place of members = [ ... ]");
-            }
-            None if !is_geo && is_complete && !is_of_member && of_geo.is_none() => {
+        match (members, is_geo) {
+            (Some(item), true) => refuse_members_of_geo(item, table.subject, problems),
+            (None, false) if is_complete && !is_of_member && of_geo.is_none() => {
                 problems.error(place, format!("{} has no `members`", table.subject)).help(MEMBERS_HELP);
             }
+            (None, true) if default.is_none() && !is_of_member => require_default(table, problems),
             _ => {}
-        }
-        if is_geo && default.is_none() && members.is_none() && !is_of_member {
-            problems
-                .error(place, format!("{}, whose policy is geo, has no `default`", table.subject))
-                .help("write default = [\"POOL\"] for clients that no rule matches; default = [] answers them nothing (NODATA)");
         }
         let mut list = |item: Option<Item<'_>>| item.and_then(|item| members_of(item, &mut is_complete, problems));
         let members = list(members.filter(|_| !is_geo));
@@ -173,6 +167,7 @@ impl PoolSpec {
             spread,
             answers,
             min_up,
+            families,
             tie,
             datacenter,
             monitor,
@@ -191,6 +186,18 @@ impl PoolSpec {
         let own = self.members.iter().flatten();
         own.chain(self.rules.iter().flat_map(|rule| &rule.members)).chain(&self.default)
     }
+}
+
+fn refuse_members_of_geo(item: Item<'_>, subject: Subject<'_>, problems: &mut Problems) {
+    problems
+        .error(item.place, format!("{subject}, whose policy is geo, has `members`"))
+        .help("a geo pool's members stand in its `rules` and in `default`: write default = [ ... ] in place of members = [ ... ]");
+}
+
+fn require_default(table: &TableReader<'_>, problems: &mut Problems) {
+    problems.error(table.place, format!("{}, whose policy is geo, has no `default`", table.subject)).help(
+        "write default = [\"POOL\"] for clients that no rule matches; default = [] answers them nothing (NODATA)",
+    );
 }
 
 /// Keys that only endpoints have.
@@ -288,6 +295,10 @@ fn min_up(item: Item<'_>, problems: &mut Problems) -> Option<At<MinUp>> {
         return None;
     };
     Some(At::new(MinUp::Share(share), item.place))
+}
+
+fn families(item: Item<'_>, problems: &mut Problems) -> Option<Families> {
+    item.word(&[("apart", Families::Apart), ("together", Families::Together)], problems)
 }
 
 fn tie(item: Item<'_>, problems: &mut Problems) -> Option<Tie> {

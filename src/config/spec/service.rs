@@ -31,7 +31,7 @@ pub(in crate::config) enum Chooser {
 const DEFAULT_TTL_SECS: u32 = 30;
 
 /// The keys of the inline form: with `pool` they have nothing to say.
-const INLINE_KEYS: [&str; 20] = [
+const INLINE_KEYS: [&str; 21] = [
     "members",
     "policy",
     "spread",
@@ -39,6 +39,7 @@ const INLINE_KEYS: [&str; 20] = [
     "monitor",
     "answers",
     "min-up",
+    "families",
     "rules",
     "default",
     "tie",

@@ -122,6 +122,9 @@ impl<'a> Words<'a> {
             (Pass::Pending, _) => {
                 "never judged: stands behind members known to be healthy until its first health check".to_owned()
             }
+            (Pass::OtherFamilyDown, _) => {
+                format!("its {} is down, and the pool keeps families together", family_word(self.family.other()))
+            }
             (Pass::Waiting(holder), _) => self.waiting(of, holder),
             (Pass::Yielding, _) => self.yielding(of, member),
             (Pass::NoRule, _) => "no rule offers it to this client".to_owned(),

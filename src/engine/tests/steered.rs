@@ -58,6 +58,7 @@ fn snapshot(services: &[(&str, &[&str])]) -> Snapshot {
             spread,
             answers,
             min_up,
+            families: Default::default(),
             members,
             regulation: Regulation::default(),
         });

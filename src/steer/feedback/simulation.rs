@@ -75,6 +75,7 @@ fn topology(policy: LoadPolicy, capacity: Option<crate::steer::Capacity>) -> Arc
         spread: Spread::Query,
         answers: Answers::Count(std::num::NonZeroU32::MIN),
         min_up: MinUp::Members(std::num::NonZeroU32::MIN),
+        families: Default::default(),
         members: members.into_iter().map(|kind| Member { kind, weight: 1, bias: 0 }).collect(),
         regulation,
     };

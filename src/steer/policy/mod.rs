@@ -32,30 +32,49 @@ pub(super) enum Tier {
     Pending,
     /// Weight 0 or standby, and never judged.
     PendingStandby,
+    /// Down in one of its address families, in a pool that takes families together.
+    Halved,
 }
 
 impl Tier {
     /// From the first picked to the last.
-    const ALL: [Self; 4] = [Self::Primary, Self::Standby, Self::Pending, Self::PendingStandby];
+    const ALL: [Self; 5] = [Self::Primary, Self::Standby, Self::Pending, Self::PendingStandby, Self::Halved];
 
     /// The same for a member that is a standby.
     pub(super) fn as_standby(self) -> Self {
-        if self.is_pending() { Self::PendingStandby } else { Self::Standby }
+        match self {
+            Self::Primary | Self::Standby => Self::Standby,
+            Self::Pending | Self::PendingStandby => Self::PendingStandby,
+            Self::Halved => Self::Halved,
+        }
     }
 
     /// The same for a member that was never judged.
     pub(super) fn as_pending(self) -> Self {
-        if self.is_standby() { Self::PendingStandby } else { Self::Pending }
+        match self {
+            Self::Primary | Self::Pending => Self::Pending,
+            Self::Standby | Self::PendingStandby => Self::PendingStandby,
+            Self::Halved => Self::Halved,
+        }
     }
 
     /// The same for a member that clients stay with although it is a standby.
     fn in_service(self) -> Self {
-        if self.is_pending() { Self::Pending } else { Self::Primary }
+        match self {
+            Self::Primary | Self::Standby => Self::Primary,
+            Self::Pending | Self::PendingStandby => Self::Pending,
+            Self::Halved => Self::Halved,
+        }
     }
 
     /// Only for when nothing else is usable.
     pub(super) fn is_standby(self) -> bool {
         matches!(self, Self::Standby | Self::PendingStandby)
+    }
+
+    /// Down in one of its address families, which counts as down.
+    pub(super) fn is_halved(self) -> bool {
+        self == Self::Halved
     }
 
     /// Never judged.

@@ -6,7 +6,7 @@ use crate::steer::{
     datacenter::State,
     endpoint::Force,
     policy,
-    pool::{Member, MemberKind, Policy},
+    pool::{Member, MemberKind, Policy, Pool},
     recovery::ClientGroup,
     topology::{EndpointId, PoolId},
 };
@@ -61,7 +61,7 @@ impl Search<'_> {
     pub(in crate::steer) fn share_back(&mut self, group: &ClientGroup) -> f64 {
         let pool = &self.topology.pools[group.pool.index()];
         let offered = group.members.iter().map(|&at| &pool.members[usize::from(at)]);
-        let members: Vec<Back> = offered.filter_map(|member| self.member_back(member)).collect();
+        let members: Vec<Back> = offered.filter_map(|member| self.member_back(pool, member)).collect();
         // One member serves all clients of such a group. Where it is not the one that all would be sent to as if everything
         // were up, there is nothing to protect, and they must not be sent to one that is down.
         let is_one_for_all = pool.policy == Policy::Failover || group.is_strict;
@@ -79,7 +79,7 @@ impl Search<'_> {
     /// Whether any member that a group is offered is usable, standbys among them.
     pub(in crate::steer) fn is_served(&mut self, group: &ClientGroup) -> bool {
         let pool = &self.topology.pools[group.pool.index()];
-        group.members.iter().any(|&at| self.is_usable(&pool.members[usize::from(at)], Plight::None))
+        group.members.iter().any(|&at| self.is_usable(pool, &pool.members[usize::from(at)], Plight::None))
     }
 
     /// Every endpoint below what a group is offered.
@@ -124,21 +124,21 @@ impl Search<'_> {
         }
     }
 
-    fn is_usable(&mut self, member: &Member, plight: Plight) -> bool {
-        let found = FAMILIES.map(|family| self.member(member, View { plight, ..View::blind(family) }));
+    fn is_usable(&mut self, pool: &Pool, member: &Member, plight: Plight) -> bool {
+        let found = FAMILIES.map(|family| self.member(pool, member, View { plight, ..View::blind(family) }));
         found.into_iter().any(|finding| finding.choice.is_some())
     }
 
     /// How much of a member is back; `None` where it would not be answered though it were healthy.
-    fn member_back(&mut self, member: &Member) -> Option<Back> {
+    fn member_back(&mut self, pool: &Pool, member: &Member) -> Option<Back> {
         let in_service = FAMILIES
-            .map(|family| self.member(member, View { plight: Plight::AllDown, ..View::blind(family) }))
+            .map(|family| self.member(pool, member, View { plight: Plight::AllDown, ..View::blind(family) }))
             .into_iter()
             .filter(|finding| finding.choice.is_some())
             .map(|finding| finding.tier)
             .min()?;
         let weight = if in_service.is_standby() { 0 } else { u32::from(member.weight) };
-        let is_usable = self.is_usable(member, Plight::None);
+        let is_usable = self.is_usable(pool, member, Plight::None);
         let share = match member.kind {
             MemberKind::Pool(id) if is_usable => {
                 let members = (0..self.topology.pools[id.index()].members.len() as u16).collect();

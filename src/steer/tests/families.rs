@@ -45,6 +45,83 @@ fn a_drained_datacenter_is_not_answered_for_ipv6_while_another_serves_ipv4() {
     assert_eq!((ask(&mut bench, V4), ask(&mut bench, V6)), (vec!["192.0.2.2".to_owned()], vec![]));
 }
 
+/// Two members with both families and one with IPv4 alone, in a pool of `policy` that takes families together.
+fn together(policy: Policy) -> Bench {
+    let mut draft = Draft::default();
+    let names = ["192.0.2.1+2001:db8::1", "192.0.2.2+2001:db8::2", "192.0.2.3"];
+    let members = names.map(|name| (draft.endpoint(name, None), 1));
+    let pool = draft.pool(policy, &members);
+    draft.pools[pool.index()].families = Families::Together;
+    draft.top(pool)
+}
+
+/// Every address that clients get in a family.
+fn all(bench: &mut Bench, family: Family) -> BTreeSet<String> {
+    (0..200).flat_map(|_| ask(bench, family)).collect()
+}
+
+#[test]
+fn a_member_with_a_dead_family_is_down_for_both_where_families_are_taken_together() {
+    let load = LoadPolicy { by: Measure::Connections, soft: 0.7, hard: 0.9 };
+    let geo = Policy::Geo { rules: Vec::new(), default: vec![0, 1, 2] };
+    let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+    for policy in
+        [Policy::Weighted, Policy::Load(load), Policy::All, Policy::Failover, Policy::Nearest { tie: None }, geo]
+    {
+        let is_ranked = matches!(policy, Policy::Failover | Policy::Nearest { .. } | Policy::Geo { .. });
+        let mut bench = together(policy.clone());
+        bench.down("2001:db8::1");
+        let v4: &[&str] = if is_ranked { &["192.0.2.2"] } else { &["192.0.2.2", "192.0.2.3"] };
+        assert_eq!(all(&mut bench, V4), names(v4), "{policy:?}: a member of one family is whole");
+        assert_eq!(all(&mut bench, V6), names(&["2001:db8::2"]), "{policy:?}");
+        bench.stand("2001:db8::1", Standing { verdict: Verdict::Up, ..Standing::default() });
+        bench.down("192.0.2.1");
+        assert_eq!(all(&mut bench, V6), names(&["2001:db8::2"]), "{policy:?}: the same for IPv4");
+        assert!(!all(&mut bench, V4).contains("192.0.2.1"), "{policy:?}");
+    }
+}
+
+#[test]
+fn where_no_member_has_all_of_its_families_they_count_apart() {
+    let mut draft = Draft::default();
+    let pool = draft.weighted(&[("192.0.2.1+2001:db8::1", 1), ("192.0.2.2+2001:db8::2", 1)]);
+    draft.pools[pool.index()].families = Families::Together;
+    draft.pools[pool.index()].min_up = MinUp::Members(NonZeroU32::new(2).unwrap());
+    let mut bench = draft.top(pool);
+    bench.down("2001:db8::1");
+    assert_eq!(plights(&bench), [Plight::AllDown; 2], "one member is too few");
+    bench.down("2001:db8::2");
+    assert_eq!(plights(&bench), [Plight::None, Plight::OtherFamily], "a dead family takes no service down");
+    assert_eq!(all(&mut bench, V4).len(), 2);
+}
+
+#[test]
+fn a_region_with_a_dead_family_gives_its_clients_to_the_next() {
+    for is_inner in [true, false] {
+        let mut draft = Draft::default();
+        let regions = ["192.0.2.1+2001:db8::1", "192.0.2.2+2001:db8::2"].map(|name| draft.weighted(&[(name, 1)]));
+        let top = draft.pool(Policy::Failover, &regions.map(|region| (MemberKind::Pool(region), 1)));
+        let at = if is_inner { regions[0] } else { top };
+        draft.pools[at.index()].families = Families::Together;
+        let mut bench = draft.top(top);
+        assert_eq!(ask(&mut bench, V4), ["192.0.2.1"]);
+        bench.down("2001:db8::1");
+        let both = (ask(&mut bench, V4), ask(&mut bench, V6));
+        assert_eq!(both, (vec!["192.0.2.2".to_owned()], vec!["2001:db8::2".to_owned()]), "in the region: {is_inner}");
+        bench.down("192.0.2.2");
+        bench.down("2001:db8::2");
+        assert_eq!(ask(&mut bench, V4), ["192.0.2.1"], "what is left of the first serves");
+    }
+}
+
+#[test]
+fn an_answer_is_cached_no_longer_than_until_the_other_family_may_change_it() {
+    let mut bench = together(Policy::Failover);
+    let standing = Standing { verdict: Verdict::Up, flips_in_secs: Some(7), ..Standing::default() };
+    bench.stand("2001:db8::1", standing);
+    assert_eq!((ask(&mut bench, V4), bench.ttl()), (vec!["192.0.2.1".to_owned()], 7));
+}
+
 #[test]
 fn the_answer_to_on_all_down_is_for_both_families_or_none() {
     let mut draft = Draft::default();
