@@ -255,22 +255,25 @@ fn answered_members(topology: &Topology, charts: &[Arc<Chart>], id: PoolId) -> V
 pub(super) fn ramps(controller: &Controller) -> Vec<RampStatus> {
     let now = controller.regulator.elapsed();
     let status = |ramp: RampReport<'_>| {
-        let (name, pool) = match ramp.key {
+        let (name, pool) = match &*ramp.key {
             RampKey::Datacenter(name) => (name, None),
-            RampKey::Endpoint(pool, name) => (name, Some(pool.to_string())),
+            RampKey::Endpoint(pool, name) | RampKey::Failback(pool, name) => (name, Some(pool.to_string())),
         };
         let ends = super::unix_now() + ramp.ends.saturating_sub(now).as_secs() as i64;
-        let kind = match ramp.goal.total_cmp(&ramp.at) {
-            Ordering::Less => "drain",
-            Ordering::Equal => "held-drain",
-            Ordering::Greater => "slow-start",
+        let kind = match (&*ramp.key, ramp.goal.total_cmp(&ramp.at)) {
+            (RampKey::Failback(..), _) => "failback",
+            (_, Ordering::Less) => "drain",
+            (_, Ordering::Equal) => "held-drain",
+            (_, Ordering::Greater) => "slow-start",
         };
         // As the answers have it, in steps.
         let at = Part::of(ramp.at).share();
         RampStatus { name: name.to_string(), pool, kind: kind.to_owned(), at, goal: ramp.goal, ends }
     };
     let mut ramps: Vec<_> = controller.regulator.report().ramps.into_iter().map(status).collect();
-    ramps.sort_by(|a, b| (&a.pool, &a.name).cmp(&(&b.pool, &b.name)));
+    ramps.sort_by(|a, b| (&a.pool, &a.name).cmp(&(&b.pool, &b.name)).then(a.at.total_cmp(&b.at)));
+    // Of a member that starts slowly while clients return to it, the lesser part counts.
+    ramps.dedup_by(|a, b| (&a.pool, &a.name) == (&b.pool, &b.name));
     ramps
 }
 

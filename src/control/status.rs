@@ -438,12 +438,12 @@ pub struct PoolStatus {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct RampStatus {
-    /// The datacenter, or the endpoint.
+    /// The datacenter, the endpoint, or the member that clients return to.
     pub name: String,
-    /// An endpoint's pool.
+    /// The pool of an endpoint or a member.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub pool: Option<String>,
-    /// `drain`, `held-drain` or `slow-start`.
+    /// `drain`, `held-drain`, `slow-start`, or `failback`: clients of a failover pool return to its member.
     #[serde(default)]
     pub kind: String,
     /// How much of its share it takes now, from 0 to 1.

@@ -30,13 +30,16 @@ impl Told {
         let mut under_way = BTreeMap::new();
         for ramp in &report.ramps {
             let goal = (ramp.goal * 1000.0).round() as u16;
-            under_way.insert(ramp.key.clone(), goal);
-            if self.ramps.get(ramp.key) == Some(&goal) {
+            under_way.insert(ramp.key.clone().into_owned(), goal);
+            if self.ramps.get(&*ramp.key) == Some(&goal) {
                 continue;
             }
-            let Subject { datacenter, pool, endpoint } = Subject::of(ramp.key);
+            let Subject { datacenter, pool, endpoint, member } = Subject::of(&ramp.key);
             let (share_percent, secs_left) = (percent(ramp.at), ramp.ends.saturating_sub(now).as_secs());
             match goal {
+                _ if member.is_some() => {
+                    tracing::info!(pool, member, share_percent, secs_left, "clients began to return after failback")
+                }
                 1..1000 if ramp.at == ramp.goal || secs_left == 0 => {
                     tracing::info!(datacenter, pool, endpoint, share_percent, "drain held")
                 }
@@ -57,8 +60,10 @@ impl Told {
             }
         }
         for (key, goal) in self.ramps.iter().filter(|(key, _)| !under_way.contains_key(*key)) {
-            let Subject { datacenter, pool, endpoint } = Subject::of(key);
+            let Subject { datacenter, pool, endpoint, member } = Subject::of(key);
             match feedback.ramp_at(key, now) {
+                Some(1.0..) if member.is_some() => tracing::info!(pool, member, "all clients returned after failback"),
+                _ if member.is_some() => tracing::info!(pool, member, "return of clients after failback interrupted"),
                 None => tracing::info!(datacenter, pool, endpoint, "gradual change no longer configured"),
                 Some(1.0..) => tracing::info!(datacenter, pool, endpoint, "full share reached"),
                 Some(_) if *goal == 1000 => tracing::info!(datacenter, pool, endpoint, "slow start interrupted"),
@@ -102,12 +107,13 @@ impl Told {
     }
 }
 
-/// The fields that name what a ramp moves: a datacenter, or an endpoint of a pool.
+/// The fields that name what a ramp moves: a datacenter, an endpoint of a pool, or the clients of a pool back to a member.
 #[derive(Default)]
 struct Subject<'a> {
     datacenter: Option<&'a str>,
     pool: Option<&'a str>,
     endpoint: Option<&'a str>,
+    member: Option<&'a str>,
 }
 
 impl<'a> Subject<'a> {
@@ -115,6 +121,7 @@ impl<'a> Subject<'a> {
         match key {
             RampKey::Datacenter(name) => Self { datacenter: Some(name), ..Self::default() },
             RampKey::Endpoint(pool, name) => Self { pool: Some(pool), endpoint: Some(name), ..Self::default() },
+            RampKey::Failback(pool, name) => Self { pool: Some(pool), member: Some(name), ..Self::default() },
         }
     }
 }

@@ -45,6 +45,19 @@ pub struct Steering {
     pub weights: HashMap<PoolId, Arc<[u32]>>,
     /// Of `failover` pools: the member that clients stay with although one before it is usable.
     pub holders: HashMap<PoolId, u16>,
+    /// Of `failover` pools: clients on their way back to a member that has recovered.
+    pub returns: HashMap<PoolId, Return>,
+}
+
+/// Clients of a `failover` pool on their way back, bit by bit, to a member that has recovered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Return {
+    /// The member that held them: it has those that have not returned yet.
+    pub from: u16,
+    /// The member that they return to.
+    pub to: u16,
+    /// What that member takes of its share.
+    pub part: Part,
 }
 
 impl Conditions {

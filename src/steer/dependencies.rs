@@ -212,6 +212,7 @@ fn regulated_otherwise(before: &Conditions, now: &Conditions) -> Vec<PoolId> {
     let mut pools: Vec<PoolId> = other_keys(&was.keeps, &is.keeps)
         .chain(other_keys(&was.weights, &is.weights))
         .chain(other_keys(&was.holders, &is.holders))
+        .chain(other_keys(&was.returns, &is.returns))
         .copied()
         .collect();
     let groups = before.recovering.keys().chain(now.recovering.keys());

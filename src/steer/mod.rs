@@ -46,13 +46,13 @@ pub use chart::{Answer, Authority, Chart, Course, Distress, Family, Plight, Rdat
 pub use combination::{Combination, combine};
 pub use compilation::{Compilation, Compiled};
 pub use compiler::Compiler;
-pub use conditions::{Conditions, Steering, datacenter_states, probed};
+pub use conditions::{Conditions, Return, Steering, datacenter_states, probed};
 pub use datacenter::{Datacenter, State};
 pub use draws::Draws;
 pub use endpoint::{Endpoint, Force, Host, Target};
 pub use feedback::{
     Disagreement, Fallback, FeedReport, Feedback, FeedbackReport, PoolReport, RampKey, RampReport, Reading,
-    SavedFeedback, SavedShares,
+    SavedFeedback, SavedReturn, SavedShares,
 };
 pub use feeds::{Feed, Feeds};
 pub use inspect::{

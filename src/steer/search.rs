@@ -13,7 +13,7 @@ use super::{
     datacenter::State,
     endpoint::{Force, Host, Target},
     part::Part,
-    policy::{self, Ballot, Finding, Selection, Tier, Vista},
+    policy::{self, Ballot, Finding, Past, Selection, Tier, Vista},
     pool::{Answers, Families, Member, MemberKind, MinUp, Policy, Pool, Spread},
     preference::{Sight, Span},
     resolved::UNKNOWN,
@@ -248,7 +248,10 @@ impl<'a> Search<'a> {
         let vista = Vista {
             sight: at.and_then(|at| view.sights.get(at)),
             span: at.and_then(|at| view.spans.get(at).copied().flatten()),
-            holder: self.conditions.steering.holders.get(&id).copied(),
+            past: Past {
+                holder: self.conditions.steering.holders.get(&id).copied(),
+                returning: self.conditions.steering.returns.get(&id).copied(),
+            },
         };
         let mut look = |at: usize| {
             let finding = self.member(pool, &pool.members[at], view);

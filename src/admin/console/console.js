@@ -258,7 +258,7 @@ function percent(share) {
   return `${Math.min(99.9, Math.max(0.1, share * 100)).toFixed(1)} %`;
 }
 
-const RAMPS = { drain: "▽ drain of ", "held-drain": "▽ drain held: ", "slow-start": "△ slow start of " };
+const RAMPS = { drain: "▽ drain of ", "held-drain": "▽ drain held: ", "slow-start": "△ slow start of ", failback: "△ clients return to " };
 
 function bar(share, level) {
   const whole = el("div", { class: "bar thin", "aria-hidden": "true" });
@@ -274,7 +274,7 @@ function showRamps() {
   byId("ramps-part").hidden = !rows.length;
   show("ramps", [rows, rows.length && status.now], () => rows.map((ramp) => el("tr", {},
     el("th", { scope: "row" }, RAMPS[ramp.kind] || `${ramp.kind} `, ramp.name, ramp.pool ? el("span", { class: "quiet" }, ` pool ${ramp.pool}`) : null),
-    el("td", {}, el("div", { class: "nowrap" }, `${percent(ramp.at)} of its full share`), bar(ramp.at, ramp.kind !== "slow-start")),
+    el("td", {}, el("div", { class: "nowrap" }, `${percent(ramp.at)} of its full share`), bar(ramp.at, !["slow-start", "failback"].includes(ramp.kind))),
     el("td", {}, `${percent(ramp.goal)} `, ramp.at === ramp.goal ? `(held; portolan drain ${ramp.name} --resume continues)` : time(ramp.ends, ahead(ramp.ends))))));
   return rows.length;
 }

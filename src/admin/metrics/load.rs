@@ -68,6 +68,10 @@ fn pools(page: &mut Page<'_>, pools: &[PoolStatus]) -> fmt::Result {
 fn ramps(page: &mut Page<'_>, ramps: &[RampStatus]) -> fmt::Result {
     let labels = |ramp: &'_ RampStatus| [("name", ramp.name.clone()), ("pool", ramp.pool.clone().unwrap_or_default())];
     let at = ramps.iter().map(|ramp| (labels(ramp), ramp.at));
-    page.levels("portolan_ramp_part", "What a datacenter or endpoint amid a drain or slow start takes.", at)?;
-    page.gauge("portolan_ramps", "Drains and slow starts under way.", ramps.len() as i64)
+    page.levels(
+        "portolan_ramp_part",
+        "Part of its share that a datacenter, endpoint or member gets during a drain, slow start or failback.",
+        at,
+    )?;
+    page.gauge("portolan_ramps", "Drains, slow starts and failbacks in progress.", ramps.len() as i64)
 }

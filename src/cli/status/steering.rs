@@ -15,7 +15,8 @@ pub(super) fn render(text: &mut String, status: &Status, paint: Paint) -> std::f
         writeln!(text, "\n{}", paint.strong("under way"))?;
         for ramp in &status.ramps {
             let of = ramp.pool.as_ref().map(|pool| format!(" of pool {pool}")).unwrap_or_default();
-            writeln!(text, "{}{of}: {}", ramp.name, ramp_text(ramp))?;
+            let what = if ramp.kind == "failback" { "clients return to " } else { "" };
+            writeln!(text, "{what}{}{of}: {}", ramp.name, ramp_text(ramp))?;
         }
     }
     Ok(())

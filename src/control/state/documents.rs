@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::steer::{RampKey, SavedFeedback, SavedRecovery};
+use crate::steer::{RampKey, SavedFeedback, SavedRecovery, SavedReturn};
 
 const ALIAS_VERSION: u32 = 1;
 const FEEDBACK_VERSION: u32 = 1;
@@ -52,6 +52,10 @@ struct FeedbackFile {
     /// Pools, and what they keep of their clients.
     #[serde(default)]
     keeps: Vec<(String, f64)>,
+    /// Failover pools whose clients are on their way back: the pool, the member that held them, the one that they return to,
+    /// and how many have returned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    returns: Vec<(String, String, String, f64)>,
 }
 
 /// Services that recover from an outage of all members.
@@ -107,11 +111,18 @@ pub(super) fn feedback(octets: &[u8]) -> Result<SavedFeedback, String> {
     let endpoints = file.endpoints.into_iter();
     let endpoints = endpoints.map(|(pool, endpoint, at)| (RampKey::Endpoint(pool.into(), endpoint.into()), at));
     let named = |members: Vec<(String, f64)>| members.into_iter().map(|(name, at)| (name.into(), at)).collect();
+    let returning = |(pool, from, to, at): (String, String, String, f64)| SavedReturn {
+        pool: pool.into(),
+        from: from.into(),
+        to: to.into(),
+        at,
+    };
     Ok(SavedFeedback {
         ramps: datacenters.chain(endpoints).collect(),
         holders: file.holders.into_iter().map(|(pool, member)| (pool.into(), member.into())).collect(),
         shares: file.shares.into_iter().map(|(pool, members)| (pool.into(), named(members))).collect(),
         keeps: file.keeps.into_iter().map(|(pool, keep)| (pool.into(), keep)).collect(),
+        returns: file.returns.into_iter().map(returning).collect(),
     })
 }
 
@@ -121,12 +132,16 @@ pub(super) fn of_feedback(saved: &SavedFeedback) -> Vec<u8> {
         match key {
             RampKey::Datacenter(name) => file.datacenters.push((name.to_string(), *at)),
             RampKey::Endpoint(pool, name) => file.endpoints.push((pool.to_string(), name.to_string(), *at)),
+            // Saved with the member that held the clients.
+            RampKey::Failback(..) => {}
         }
     }
     let named = |members: &[(Box<str>, f64)]| members.iter().map(|(name, at)| (name.to_string(), *at)).collect();
     file.shares = saved.shares.iter().map(|(pool, members)| (pool.to_string(), named(members))).collect();
     file.keeps = saved.keeps.iter().map(|(pool, keep)| (pool.to_string(), *keep)).collect();
     file.holders = saved.holders.iter().map(|(pool, member)| (pool.to_string(), member.to_string())).collect();
+    let returning = |one: &SavedReturn| (one.pool.to_string(), one.from.to_string(), one.to.to_string(), one.at);
+    file.returns = saved.returns.iter().map(returning).collect();
     text(&file)
 }
 

@@ -45,6 +45,11 @@ impl Words<'_> {
                 let endpoint = &self.topology.endpoints[id.index()];
                 (&endpoint.name, endpoint.state, None)
             }
+            RampedBy::Failback(id) => {
+                let pool = &self.topology.pools[id.index()].name;
+                let share = percent(ramped.part.share());
+                return format!("clients of {pool} return after failback: takes {share} of its share");
+            }
         };
         let what = match state {
             State::Draining if hold == Some(ramped.part) => "held drain",

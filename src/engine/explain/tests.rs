@@ -7,8 +7,8 @@ use crate::{
     engine::fixture::{DOWN, Draft, UP},
     health::{Standing, Verdict},
     steer::{
-        DatacenterId, EndpointId, Failback, Force, LoadPolicy, Measure, MinUp, OnAllDown, Part, Policy, PoolId, Rule,
-        State, Target,
+        DatacenterId, EndpointId, Failback, Families, Force, LoadPolicy, Measure, MinUp, OnAllDown, Part, Policy,
+        PoolId, Return, Rule, State, Target,
     },
 };
 
@@ -282,6 +282,29 @@ fn a_pool_below_its_min_up_says_so() {
     let explanation = ask(draft, "www", "A", Some("20.1.2.0/24"));
     let fra = &explanation.steps[0].steering.as_ref().unwrap().attempts[0].pool.members[0];
     assert_eq!((fra.name.as_str(), fra.reason.as_str()), ("web-fra", "below its min-up of 50% (423 km)"));
+}
+
+#[test]
+fn a_member_with_a_dead_family_says_so_where_the_pool_keeps_families_together() {
+    let mut draft = Draft::new();
+    draft.pool_named("web").families = Families::Together;
+    draft.stand("2001:db8::11", DOWN);
+    let explanation = ask(draft, "www", "A", Some("20.1.2.0/24"));
+    let members = &explanation.steps[0].steering.as_ref().unwrap().attempts[0].pool.members;
+    let reason = "its IPv6 is down, and the pool keeps families together (423 km)";
+    assert_eq!((members[0].name.as_str(), members[0].reason.as_str()), ("web-fra", reason));
+    assert!(members[1].is_answered, "{members:?}");
+}
+
+#[test]
+fn clients_on_their_way_back_are_told_with_where_the_others_still_are() {
+    let text = failover(|draft, pool| {
+        draft.steering.returns.insert(pool, Return { from: 1, to: 0, part: Part::of(0.25) });
+    });
+    let returned =
+        "25.0 %  first in order; clients of api.gslb.example.com return after failback: takes 25% of its share";
+    assert!(text.contains(returned), "{text}");
+    assert!(text.contains("75.0 %  takes what api-1 leaves"), "{text}");
 }
 
 #[test]

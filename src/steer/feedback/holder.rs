@@ -67,6 +67,16 @@ impl Holder {
         self.was_usable.iter_mut().zip(usable).for_each(|(was, &is)| *was |= is);
     }
 
+    /// Who holds the clients; nothing before any member was usable.
+    pub(super) fn member(&self) -> Option<u16> {
+        self.member
+    }
+
+    /// Of each member, whether it was ever usable.
+    pub(super) fn was_usable(&self) -> &[bool] {
+        &self.was_usable
+    }
+
     /// Gives the clients to the first usable member: an operator's word.
     pub(super) fn give_back(&mut self) {
         self.member = self.usable_since.iter().position(Option::is_some).map(|at| at as u16).or(self.member);

@@ -11,6 +11,7 @@
 //! | one pool with a capacity | `spill` |
 //! | one member against its own usual time | `latency` |
 //! | who holds the clients of a `failover` pool | `holder` |
+//! | how they go back | `held` |
 //! | drains over a time and slow starts | `ramp`, `ramps` |
 //! | whether a balancer's word is what our probes find | `agreement` |
 //!
@@ -21,6 +22,7 @@ mod agreement;
 mod balance;
 mod damper;
 mod equilibrium;
+mod held;
 mod holder;
 mod latency;
 mod measure;
@@ -46,7 +48,7 @@ use std::{
 pub use agreement::Disagreement;
 pub use balance::Fallback;
 pub use ramps::RampKey;
-pub use report::{FeedReport, FeedbackReport, PoolReport, RampReport, SavedFeedback, SavedShares};
+pub use report::{FeedReport, FeedbackReport, PoolReport, RampReport, SavedFeedback, SavedReturn, SavedShares};
 
 use super::{
     compiler::Compiler,
@@ -56,7 +58,8 @@ use super::{
 };
 use crate::load::LoadReport;
 use agreement::{Agreement, compare};
-use pools::{Held, Loaded, Spilling, Watched};
+use held::Held;
+use pools::{Loaded, Spilling, Watched};
 use ramps::Ramps;
 
 /// What was last read from a feed.
@@ -135,6 +138,7 @@ impl Feedback {
             keeps: keeps.collect(),
             weights: self.loaded.iter().filter_map(|one| Some((one.id, one.weights()?))).collect(),
             holders: self.held.iter().filter_map(|one| Some((one.id, one.holder()?))).collect(),
+            returns: self.held.iter().filter_map(|one| Some((one.id, one.returning()?))).collect(),
             ..Steering::default()
         }
     }
@@ -184,7 +188,11 @@ impl Feedback {
 
     /// How much of its share somebody takes, from 0 to 1; `None` of whom no ramp is followed.
     pub fn ramp_at(&self, key: &RampKey, now: Duration) -> Option<f64> {
-        self.ramps.at(key, now)
+        let RampKey::Failback(pool, member) = key else { return self.ramps.at(key, now) };
+        let held = self.held.iter().find(|held| self.topology.pools[held.id.index()].name == *pool)?;
+        let members = &self.topology.pools[held.id.index()].members;
+        let at = members.iter().position(|one| *self.topology.member_name(one.kind) == **member)?;
+        Some(held.returned_to(at as u16, now).unwrap_or(0.0))
     }
 
     /// Takes note of how long a probe that passed took.
@@ -225,6 +233,7 @@ impl Feedback {
         for (&at, usable) in held.iter().zip(&usable) {
             let one = &mut self.held[at];
             set(&mut steering.holders, one.id, one.follow(usable, now), &mut changed);
+            set(&mut steering.returns, one.id, one.returning(), &mut changed);
         }
         for (&at, usable) in loaded.iter().zip(&usable[held.len()..]) {
             let one = &mut self.loaded[at];

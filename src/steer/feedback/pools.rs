@@ -10,7 +10,6 @@ use super::{
     Reading,
     balance::{Balance, Fallback, Known, Pace},
     equilibrium::Demand,
-    holder::Holder,
     latency::Latency,
     measure::Measured,
     spill::Spill,
@@ -430,53 +429,7 @@ impl Spilling {
 }
 
 /// Where a member of an old pool is in the new one, by its name.
-fn moved_to(new: &Topology, id: PoolId, old: &Topology, old_id: PoolId, at: usize) -> Option<usize> {
+pub(super) fn moved_to(new: &Topology, id: PoolId, old: &Topology, old_id: PoolId, at: usize) -> Option<usize> {
     let name = old.member_name(old.pools[old_id.index()].members.get(at)?.kind);
     new.pools[id.index()].members.iter().position(|member| new.member_name(member.kind) == name)
-}
-
-/// A `failover` pool whose clients do not go back at once.
-#[derive(Debug)]
-pub(super) struct Held {
-    pub id: PoolId,
-    holder: Holder,
-    failback: Failback,
-}
-
-impl Held {
-    pub(super) fn new(topology: &Topology, id: PoolId, old_topology: &Topology, old: Option<Self>) -> Self {
-        let pool = &topology.pools[id.index()];
-        let count = pool.members.len();
-        let holder = old.map_or_else(
-            || Holder::new(count),
-            |old| old.holder.moved(count, |at| moved_to(topology, id, old_topology, old.id, at.into())),
-        );
-        Self { id, holder, failback: pool.regulation.failback }
-    }
-
-    pub(super) fn restore(&mut self, topology: &Topology, member: &str) {
-        let members = &topology.pools[self.id.index()].members;
-        if let Some(at) = members.iter().position(|one| topology.member_name(one.kind) == member) {
-            self.holder = Holder::restored(members.len(), at as u16);
-        }
-    }
-
-    pub(super) fn follow(&mut self, usable: &[bool], now: Duration) -> Option<u16> {
-        self.holder.follow(usable, self.failback, now);
-        self.holder.out_of_order()
-    }
-
-    pub(super) fn give_back(&mut self) -> bool {
-        let is_held = self.holder.out_of_order().is_some();
-        self.holder.give_back();
-        is_held
-    }
-
-    pub(super) fn holder(&self) -> Option<u16> {
-        self.holder.out_of_order()
-    }
-
-    pub(super) fn next_due(&self) -> Option<Duration> {
-        self.holder.next_due(self.failback)
-    }
 }

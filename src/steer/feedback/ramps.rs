@@ -19,6 +19,8 @@ pub enum RampKey {
     Datacenter(Box<str>),
     /// An endpoint's, and the pool that it is in.
     Endpoint(Box<str>, Box<str>),
+    /// That of a `failover` pool's clients on their way back, and the member that they return to.
+    Failback(Box<str>, Box<str>),
 }
 
 /// The ramps of one topology.

@@ -1,6 +1,6 @@
 //! What feedback says of itself, for people and for the state directory.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use super::{Disagreement, Fallback, Feedback, RampKey, Reading};
 use crate::steer::{
@@ -55,7 +55,7 @@ pub struct PoolReport<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct RampReport<'a> {
     /// Whose.
-    pub key: &'a RampKey,
+    pub key: Cow<'a, RampKey>,
     /// From 0 to 1.
     pub at: f64,
     /// Where it goes.
@@ -67,6 +67,19 @@ pub struct RampReport<'a> {
 /// The members of a pool, and the share of each, from 0 to 1.
 pub type SavedShares = Vec<(Box<str>, f64)>;
 
+/// A `failover` pool whose clients are on their way back. Names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SavedReturn {
+    /// The pool.
+    pub pool: Box<str>,
+    /// The member that held the clients.
+    pub from: Box<str>,
+    /// The member that they return to.
+    pub to: Box<str>,
+    /// How many have returned: from 0 to 1.
+    pub at: f64,
+}
+
 /// What must survive a restart.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SavedFeedback {
@@ -74,6 +87,8 @@ pub struct SavedFeedback {
     pub ramps: Vec<(RampKey, f64)>,
     /// Pools and the names of the members that hold their clients.
     pub holders: Vec<(Box<str>, Box<str>)>,
+    /// Pools whose clients are on their way back.
+    pub returns: Vec<SavedReturn>,
     /// `load` pools whose shares are not as configured: their members and the share of each, from 0 to 1.
     pub shares: Vec<(Box<str>, SavedShares)>,
     /// Pools that keep less than all of their clients: from 0 to 1.
@@ -108,19 +123,39 @@ impl Feedback {
         FeedbackReport {
             feeds: (0..self.readings.len()).map(feed).collect(),
             pools: loaded.chain(spilling).chain(held).collect(),
-            ramps: self.ramps.under_way(now).map(|(key, at, goal, ends)| RampReport { key, at, goal, ends }).collect(),
+            ramps: self.ramp_reports(now),
             disagreements: self.disagreements,
         }
+    }
+
+    fn ramp_reports(&self, now: Duration) -> Vec<RampReport<'_>> {
+        let ramps = self.ramps.under_way(now);
+        let ramps = ramps.map(|(key, at, goal, ends)| RampReport { key: Cow::Borrowed(key), at, goal, ends });
+        let returns = self.held.iter().filter_map(|one| {
+            let (to, at, ends) = one.progress(now)?;
+            let key = RampKey::Failback(self.topology.pools[one.id.index()].name.clone(), self.member(one.id, to)?);
+            Some(RampReport { key: Cow::Owned(key), at, goal: 1.0, ends })
+        });
+        ramps.chain(returns).collect()
+    }
+
+    /// The name of a pool's member.
+    fn member(&self, pool: PoolId, at: u16) -> Option<Box<str>> {
+        let member = self.topology.pools[pool.index()].members.get(usize::from(at))?;
+        Some(self.topology.member_name(member.kind).into())
     }
 
     /// What must survive a restart.
     pub fn saved(&self, now: Duration) -> SavedFeedback {
         let mut ramps: Vec<_> = self.ramps.unusual(now).map(|(key, at)| (key.clone(), at)).collect();
         ramps.sort_by(|a, b| a.0.cmp(&b.0));
-        let holder = |one: &super::pools::Held| {
-            let pool = &self.topology.pools[one.id.index()];
-            let member = pool.members.get(usize::from(one.holder()?))?;
-            Some((pool.name.clone(), self.topology.member_name(member.kind).into()))
+        let holder = |one: &super::Held| {
+            Some((self.topology.pools[one.id.index()].name.clone(), self.member(one.id, one.holder()?)?))
+        };
+        let returning = |one: &super::Held| {
+            let (from, (to, at, _)) = (one.returning()?.from, one.progress(now)?);
+            let pool = self.topology.pools[one.id.index()].name.clone();
+            Some(SavedReturn { pool, from: self.member(one.id, from)?, to: self.member(one.id, to)?, at })
         };
         let pool = |id: PoolId| &self.topology.pools[id.index()];
         let shares = |one: &super::pools::Loaded| {
@@ -132,6 +167,7 @@ impl Feedback {
         SavedFeedback {
             ramps,
             holders: self.held.iter().filter_map(holder).collect(),
+            returns: self.held.iter().filter_map(returning).collect(),
             shares: self.loaded.iter().filter_map(shares).collect(),
             keeps: spilling.map(|one| (pool(one.id).name.clone(), one.keep())).collect(),
         }
@@ -153,6 +189,10 @@ impl Feedback {
         for (pool, member) in saved.holders {
             let one = self.held.iter_mut().find(|one| self.topology.pools[one.id.index()].name == pool);
             one.into_iter().for_each(|one| one.restore(&self.topology, &member));
+        }
+        for SavedReturn { pool, from, to, at } in saved.returns {
+            let one = self.held.iter_mut().find(|one| self.topology.pools[one.id.index()].name == pool);
+            one.into_iter().for_each(|one| one.restore_return(&self.topology, (&from, &to), at.clamp(0.0, 1.0)));
         }
         self.steering()
     }

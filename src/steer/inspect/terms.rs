@@ -38,6 +38,8 @@ pub enum RampedBy {
     Datacenter(DatacenterId),
     /// An endpoint's own.
     Endpoint(EndpointId),
+    /// That of a `failover` pool's clients, which return to the member.
+    Failback(PoolId),
 }
 
 /// A member that keeps less than all of its clients.
@@ -68,17 +70,25 @@ impl Terming<'_> {
     pub(super) fn of(&self, at: usize, finding: &Finding) -> Terms {
         let pool = &self.topology.pools[self.id.index()];
         let steering = &self.conditions.steering;
-        let kind = pool.members[at].kind;
         let by_load =
             steering.weights.get(&self.id).and_then(|weights| Some((*weights.get(at)?, weights.iter().sum())));
         Terms {
-            ramp: (!finding.part.is_full())
-                .then(|| self.ramped_by(kind, finding.part).map(|by| Ramped { part: finding.part, by }))
-                .flatten(),
+            ramp: self.ramp(at, finding.part),
             kept: (!finding.keep.is_full()).then(|| self.kept(at, pool, finding.keep)),
             by_load,
             is_holder: steering.holders.get(&self.id) == Some(&(at as u16)),
         }
+    }
+
+    /// What a member takes amid a ramp of its own, or while clients return to it, whichever is less.
+    fn ramp(&self, at: usize, own: Part) -> Option<Ramped> {
+        let returning = self.conditions.steering.returns.get(&self.id).filter(|one| usize::from(one.to) == at);
+        if let Some(one) = returning.filter(|one| one.part < own) {
+            return Some(Ramped { part: one.part, by: RampedBy::Failback(self.id) });
+        }
+        let kind = self.topology.pools[self.id.index()].members[at].kind;
+        let by = if own.is_full() { None } else { self.ramped_by(kind, own) };
+        by.map(|by| Ramped { part: own, by })
     }
 
     fn kept(&self, at: usize, pool: &Pool, keep: Part) -> Kept {

@@ -1,17 +1,23 @@
 //! `failover`: the first usable member in the order written, but that clients may stay with another one for a while, and that
 //! those behind may get a trickle.
 
-use super::{Ballot, Selection, Tier};
+use super::{Ballot, Past, Selection, Tier};
 use crate::steer::part::Part;
 
-pub(super) fn select(holder: Option<u16>, trickle: Option<f64>, wanted: usize, ballot: &mut Ballot<'_>) -> Selection {
+pub(super) fn select(past: Past, trickle: Option<f64>, wanted: usize, ballot: &mut Ballot<'_>) -> Selection {
     let count = ballot.seen.len() as u16;
-    let others = (0..count).filter(|&member| Some(member) != holder);
-    let order: Vec<u16> = holder.into_iter().filter(|&member| member < count).chain(others).collect();
+    // Those whom the past puts first: the holder, or who clients return to and who still has the others.
+    let returning = past.returning.map_or([None, None], |one| [Some(one.to), Some(one.from)]);
+    let mut first: Vec<u16> = past.holder.into_iter().chain(returning.into_iter().flatten()).collect();
+    first.retain(|&member| member < count);
+    first.dedup();
     // Clients stay with a standby, too, until they are given back.
-    if let Some(&first) = holder.and(order.first()) {
-        ballot.promote(first);
+    first.iter().for_each(|&member| ballot.promote(member));
+    if let Some(returning) = past.returning {
+        ballot.limit(returning.to, returning.part);
     }
+    let others = (0..count).filter(|member| !first.contains(member));
+    let order: Vec<u16> = first.iter().copied().chain(others).collect();
     if let Some(trickle) = trickle {
         spare(&order, trickle, ballot);
     }

@@ -12,6 +12,7 @@ mod weighted;
 pub(super) use geo::Reached;
 
 use super::{
+    conditions::Return,
     part::Part,
     pool::{Policy, Pool},
     preference::{Sight, Span},
@@ -181,6 +182,15 @@ impl<'a> Ballot<'a> {
         self.parts[at] = finding.part.times(span.kept(finding.keep));
     }
 
+    /// Has a usable member take no more than a part.
+    fn limit(&mut self, member: u16, part: Part) {
+        let at = usize::from(member);
+        if at < self.seen.len() && self.tier(member).is_some() {
+            let finding = (self.look)(at);
+            self.parts[at] = finding.part.min(part).times(finding.keep);
+        }
+    }
+
     fn part(&self, member: u16) -> Part {
         self.parts[usize::from(member)]
     }
@@ -240,8 +250,17 @@ pub(super) struct Vista<'a> {
     pub sight: Option<&'a Sight>,
     /// Where the client's area stands among those that have the same nearest member.
     pub span: Option<Span>,
+    /// Which members of a `failover` pool had its clients before.
+    pub past: Past,
+}
+
+/// Which members of a `failover` pool its clients stay with, or return from.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Past {
     /// The member that clients stay with.
     pub holder: Option<u16>,
+    /// Clients on their way back.
+    pub returning: Option<Return>,
 }
 
 /// What a pool picks. `wanted` is how many members an answer is to have.
@@ -257,7 +276,7 @@ pub(super) fn select(pool: &Pool, vista: Vista<'_>, wanted: usize, ballot: &mut 
         }
         // Geography that no sight was made for has no say: the order written stands.
         (Policy::Failover | Policy::Nearest { .. } | Policy::Geo { .. }, _) => {
-            failover::select(vista.holder, pool.regulation.trickle, wanted, ballot)
+            failover::select(vista.past, pool.regulation.trickle, wanted, ballot)
         }
     }
 }

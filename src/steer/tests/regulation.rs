@@ -194,6 +194,33 @@ fn clients_stay_with_the_holder_while_it_is_usable_a_standby_too() {
 }
 
 #[test]
+fn clients_on_their_way_back_are_with_the_member_that_held_them_until_they_return() {
+    for (weight, trickle) in [(1, None), (0, None), (1, Some(0.01))] {
+        let mut draft = Draft::default();
+        let hosts = [("192.0.2.1", 1), ("192.0.2.2", 1), ("192.0.2.3", weight)];
+        let members = hosts.map(|(name, weight)| (draft.endpoint(name, None), weight));
+        let pool = draft.pool(Policy::Failover, &members);
+        draft.pools[pool.index()].regulation.trickle = trickle;
+        let mut bench = draft.top(pool);
+        let part = |share| Return { from: 2, to: 0, part: Part::of(share) };
+        bench.conditions.steering.returns.insert(pool, part(0.25));
+        bench.compile();
+        let shares = bench.shares(100_000);
+        assert!((shares["192.0.2.1"] - 25.0).abs() < 1.0 && (shares["192.0.2.3"] - 75.0).abs() < 1.5, "{shares:?}");
+        assert_eq!(shares.contains_key("192.0.2.2"), trickle.is_some(), "{shares:?}");
+        // The member has a slow start of its own, which is not as far.
+        bench.conditions.steering.endpoint_parts.insert(EndpointId(0), Part::of(0.1));
+        bench.compile();
+        let shares = bench.shares(100_000);
+        assert!((shares["192.0.2.1"] - 10.0).abs() < 1.0, "{shares:?}");
+        bench.conditions.steering.endpoint_parts.clear();
+        bench.down("192.0.2.3");
+        bench.down("192.0.2.2");
+        assert_eq!(bench.ask(), ["192.0.2.1"], "there is no other to be with");
+    }
+}
+
+#[test]
 fn a_load_pool_shares_by_what_reports_left_among_the_usable() {
     let policy = LoadPolicy { by: Measure::Connections, soft: 0.7, hard: 0.9 };
     let mut draft = Draft::default();

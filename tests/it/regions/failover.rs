@@ -48,6 +48,53 @@ fn after_a_manual_failover_clients_stay_until_an_operator_gives_them_back() {
     assert!(told(&site, &server, &["failback", WWW]).contains("no member holds"));
 }
 
+/// How many clients have returned after failback.
+fn returned(server: &Server) -> Option<f64> {
+    server.status().ramps.iter().find(|ramp| ramp.kind == "failback").map(|ramp| ramp.at)
+}
+
+#[test]
+fn after_a_failback_clients_return_bit_by_bit_over_the_slow_start() {
+    if !are_installed(&["haproxy", "nginx"]) {
+        return;
+    }
+    let mut regions = Regions::start(["127.0.45.1", "127.0.45.2"]);
+    let keys = "policy = \"failover\"\nfailback = \"manual\"\nslow-start = \"6s\"\n";
+    let site = regions.site(keys, &regions.members("", ""));
+    let server = site.serve();
+    assert_eq!(server.addresses(WWW), [regions.fra]);
+    fail_over(&mut regions, &server);
+    server.until("its own slow start is over", LONG, |server| server.status().ramps.is_empty());
+    server.stays("clients stay", Duration::from_millis(300), |server| asked(server, regions.fra) == 0.0);
+    told(&site, &server, &["failback", WWW]);
+    server.until_logged("clients began to return after failback");
+    let first = asked(&server, regions.fra);
+    assert!(first < 0.6, "{first} of the clients returned at once");
+    let text = told(&site, &server, &["status"]);
+    assert!(text.contains(&format!("clients return to {} of pool {WWW}: its share is ", regions.fra)), "{text}");
+    let text = told(&site, &server, &["explain", WWW, "--client", "192.0.2.1"]);
+    assert!(text.contains("return after failback: takes ") && text.contains("takes what"), "{text}");
+    let mut seen = Vec::new();
+    server.until("a third has returned", LONG, |server| {
+        seen.extend(returned(server));
+        returned(server).is_none_or(|at| at > 0.35)
+    });
+    assert!(server.terminate().0.success());
+
+    let server = site.serve();
+    let after = returned(&server).expect("the return goes on after a restart");
+    assert!(after > 0.3, "{after} after {seen:?}");
+    server.until("all have returned", LONG, |server| {
+        seen.extend(returned(server));
+        returned(server).is_none()
+    });
+    assert!(seen.is_sorted(), "{seen:?}");
+    seen.dedup();
+    assert!(seen.iter().filter(|at| (0.05..0.95).contains(*at)).count() >= 5, "{seen:?}");
+    server.until_logged("all clients returned after failback");
+    assert_asked(&server, regions.fra, 1.0);
+}
+
 #[test]
 fn after_a_time_that_a_member_must_prove_itself_clients_go_back() {
     if !are_installed(&["haproxy", "nginx"]) {
