@@ -111,6 +111,8 @@ pub struct InspectedMember {
     pub share: f64,
     /// Only for when nothing else is usable, by weight 0 or by state.
     pub is_standby: bool,
+    /// Its other address family is down, in a pool that takes families together.
+    pub is_halved: bool,
     /// What beside rank and weight decides on its share.
     pub terms: Terms,
     /// Kilometres to its nearest datacenter, and the same as its bias has it; for `nearest`, where both places are known.
@@ -355,6 +357,7 @@ impl Inspector<'_> {
                     fate: tally.fate(at, || self.cause(&content, view.family)),
                     share: picked.iter().position(|&m| usize::from(m) == at).map_or(0.0, |position| shares[position]),
                     is_standby: findings[at].tier.is_standby(),
+                    is_halved: findings[at].tier.is_halved(),
                     terms: terms[at],
                     distance_km: self.distance(pool, &pool.members[at]),
                     offer: offers[at].clone(),

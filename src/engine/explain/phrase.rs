@@ -38,8 +38,9 @@ impl<'a> Words<'a> {
     pub(super) fn reason(&self, of: &InspectedPool, member: &InspectedMember) -> String {
         match member.fate {
             Fate::Picked(pick) => {
+                let halved = || format!("its {} is down, and no member has all of its families", self.other_family());
                 let words = std::iter::once(self.pick(of, member, pick)).chain(self.terms(of, member));
-                words.collect::<Vec<_>>().join("; ")
+                words.chain(member.is_halved.then(halved)).collect::<Vec<_>>().join("; ")
             }
             Fate::PassedOver(pass @ Pass::Behind(_)) => self.pass(of, member, pass),
             Fate::PassedOver(pass) => {
@@ -47,6 +48,10 @@ impl<'a> Words<'a> {
                 self.pass(of, member, pass) + &away
             }
         }
+    }
+
+    fn other_family(&self) -> &'static str {
+        family_word(self.family.other())
     }
 
     fn pick(&self, of: &InspectedPool, member: &InspectedMember, pick: Pick) -> String {
@@ -123,7 +128,7 @@ impl<'a> Words<'a> {
                 "never judged: stands behind members known to be healthy until its first health check".to_owned()
             }
             (Pass::OtherFamilyDown, _) => {
-                format!("its {} is down, and the pool keeps families together", family_word(self.family.other()))
+                format!("its {} is down, and the pool keeps families together", self.other_family())
             }
             (Pass::Waiting(holder), _) => self.waiting(of, holder),
             (Pass::Yielding, _) => self.yielding(of, member),

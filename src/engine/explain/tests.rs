@@ -294,6 +294,13 @@ fn a_member_with_a_dead_family_says_so_where_the_pool_keeps_families_together() 
     let reason = "its IPv6 is down, and the pool keeps families together (423 km)";
     assert_eq!((members[0].name.as_str(), members[0].reason.as_str()), ("web-fra", reason));
     assert!(members[1].is_answered, "{members:?}");
+    let mut draft = Draft::new();
+    draft.pool_named("web").families = Families::Together;
+    draft.stand("2001:db8::11", DOWN);
+    draft.stand("2001:db8::21", DOWN);
+    let explanation = ask(draft, "www", "A", Some("20.1.2.0/24"));
+    let reason = &explanation.steps[0].steering.as_ref().unwrap().attempts[0].pool.members[0].reason;
+    assert!(reason.ends_with("; its IPv6 is down, and no member has all of its families"), "{reason}");
 }
 
 #[test]
