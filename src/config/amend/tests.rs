@@ -252,6 +252,7 @@ fn an_edit_reads_the_tables_that_differ_and_those_alone() {
         ("spread = \"client\"", "spread = \"turn\"", Some(1), "how clients pick"),
         ("spread = \"client\"", "answers = 2", Some(1), "how many answer, of a few"),
         ("spread = \"client\"", "min-up = 2", Some(1), "when a pool is usable"),
+        ("spread = \"client\"", "families = \"together\"", Some(1), "whether a member needs all of its families"),
         ("spread = \"client\"", "min-up = 3", None, "more than there are: an error"),
         ("spread = \"client\"", "policy = \"failover\"", None, "a policy"),
         ("country = [\"DE\", \"FR\"]", "country = [\"DE\"]", Some(1), "a geo rule"),

@@ -171,10 +171,13 @@ fn longest_slow_start(topology: &Topology, kind: MemberKind) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
+    use std::{num::NonZeroU32, sync::Arc};
 
     use super::*;
-    use crate::steer::{Answers, Endpoint, Member, MinUp, Pace, Policy, Pool, Regulation, Spread, State, Target};
+    use crate::steer::{
+        Answers, Datacenter, DatacenterId, Endpoint, Member, MinUp, Pace, Policy, Pool, Regulation, Spread, State,
+        Target,
+    };
 
     const SECOND: Duration = Duration::from_secs(1);
     const ALL: [bool; 3] = [true, true, true];
@@ -272,6 +275,24 @@ mod tests {
         assert_eq!((held.holder(), held.returning()), (Some(1), None), "it has to prove itself again");
         held.follow(&ALL, 70 * SECOND);
         assert!(held.returning().is_some() && part(&held) < 0.01);
+    }
+
+    #[test]
+    fn the_longest_slow_start_of_a_member_counts() {
+        let mut topology = topology(Failback::Manual);
+        let slow_start = |seconds| Pace { slow_start: seconds * SECOND, ..Pace::default() };
+        for (seconds, wanted, why) in [(30, 30, "its datacenter's"), (5, 10, "its own")] {
+            let place = Datacenter { name: "fra".into(), pace: slow_start(seconds), ..Datacenter::default() };
+            topology.datacenters = vec![place];
+            let endpoints = topology.endpoints.iter().map(|endpoint| {
+                let datacenters = vec![DatacenterId(0)];
+                Arc::new(Endpoint { datacenters, ..(**endpoint).clone() })
+            });
+            topology.endpoints = endpoints.collect();
+            let of = |kind| longest_slow_start(&topology, kind);
+            assert_eq!(of(MemberKind::Endpoint(EndpointId(0))), wanted * SECOND, "{why}");
+            assert_eq!(of(MemberKind::Pool(PoolId(0))), wanted * SECOND, "of any endpoint of a pool");
+        }
     }
 
     #[test]
