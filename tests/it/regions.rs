@@ -31,7 +31,7 @@ const PACE: &str = "interval = \"200ms\"\ntimeout = \"190ms\"\n";
 const TAKES: usize = 30;
 const SERVERS: usize = 4;
 /// As many questions make a share that is right within three points.
-const QUESTIONS: usize = 2000;
+const QUESTIONS: usize = 4000;
 
 /// Two regions at addresses and a port of their own: `fra` with HAProxy and four servers, `iad` with nginx.
 struct Regions {
