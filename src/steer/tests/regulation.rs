@@ -159,12 +159,12 @@ fn a_trickle_is_left_by_members_that_take_a_part_too() {
     let mut draft = Draft::default();
     let members: Vec<_> = (1..=3).map(|host| (draft.endpoint(&format!("192.0.2.{host}"), None), 1)).collect();
     let pool = draft.pool(Policy::Failover, &members);
-    draft.pools[pool.index()].regulation.trickle = Some(0.02);
+    draft.pools[pool.index()].regulation.trickle = Some(0.2);
     let mut bench = draft.top(pool);
     for (parts, wanted, why) in [
-        ([1.0, 1.0, 0.5], [97.0, 2.0, 1.0], "what the last does not take of its trickle stays with the first"),
-        ([0.5, 1.0, 1.0], [48.0, 50.0, 2.0], "the second takes what the first leaves, and the last its trickle"),
-        ([0.5, 0.5, 0.5], [96.0, 2.0, 2.0], "equal parts are as none"),
+        ([1.0, 1.0, 0.25], [75.0, 20.0, 5.0], "what the last does not take of its trickle stays with the first"),
+        ([0.5, 1.0, 1.0], [30.0, 50.0, 20.0], "the second takes what the first leaves, and the last its trickle"),
+        ([0.5, 0.5, 0.5], [60.0, 20.0, 20.0], "equal parts are as none"),
     ] {
         for (at, part) in (0..).zip(parts) {
             bench.conditions.steering.endpoint_parts.insert(EndpointId(at), Part::of(part));
@@ -173,7 +173,7 @@ fn a_trickle_is_left_by_members_that_take_a_part_too() {
         let shares = bench.shares(200_000);
         for (host, wanted) in (1..).zip(wanted) {
             let share = shares[&format!("192.0.2.{host}")];
-            assert!((share - wanted).abs() < 0.3, "{parts:?}: {shares:?}: {why}");
+            assert!((share - wanted).abs() < 0.5, "{parts:?}: {shares:?}: {why}");
         }
     }
 }
