@@ -44,7 +44,7 @@ pub(super) fn steering(world: &World<'_>, asked: &Asked<'_>) -> Option<SteeringV
     let vantage = Vantage { address, location: &found.location };
     let inspection = inspect(topology, world.conditions, world.databases, asked.service, family, vantage);
     let words = Words { topology, conditions: world.conditions, family };
-    let course = chart.course(family, Some(address), address);
+    let course = chart.course(family, Some(address), &address);
     let atlas = chart.atlas(family).filter(|_| chart.area_count(family) > 1);
     Some(SteeringView {
         records: match &service.kind {
@@ -54,7 +54,7 @@ pub(super) fn steering(world: &World<'_>, asked: &Asked<'_>) -> Option<SteeringV
         decided_by,
         location: location(&found, &inspection.within),
         areas: chart.area_count(family),
-        area: atlas.map(|atlas| atlas.locate(address).area.0),
+        area: atlas.map(|atlas| atlas.locate(&address).area.0),
         ttl: ttl(&words, service, course.ttl_secs, &inspection),
         attempts: attempts(&words, service, &inspection, asked.answers),
     })

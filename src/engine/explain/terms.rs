@@ -22,15 +22,15 @@ impl Words<'_> {
         ramp.into_iter().chain(kept).chain(against).collect()
     }
 
-    /// Where no member takes all: what parts are divided by.
+    /// Where the clients go that no member takes, if there are any.
     fn against(&self, of: &InspectedPool) -> Option<String> {
         let taken = |member: &InspectedMember| {
             let ramp = member.terms.ramp.map_or(Part::FULL, |ramped| ramped.part);
             ramp.times(member.terms.kept.map_or(Part::FULL, |kept| kept.here))
         };
-        let greatest = picked(of).map(taken).max().filter(|greatest| !greatest.is_full() && !greatest.is_none())?;
+        picked(of).map(taken).max().filter(|greatest| !greatest.is_full() && !greatest.is_none())?;
         let answers_all = matches!(self.pool(of).policy, Policy::All);
-        (!answers_all).then(|| format!("no member takes all: counts against {}", percent(greatest.share())))
+        (!answers_all).then(|| "no member takes all: the rest is shared in proportion".to_owned())
     }
 
     /// `drain of fra: takes 40% of its share`.

@@ -25,7 +25,7 @@ mod tests;
 use rendezvous::{Contender, Curve, Curves};
 
 pub(super) use draw::Seed;
-pub(super) use parts::{cuts, normalise, shares};
+pub(super) use parts::{cuts, normalise, raised, shares};
 pub(super) use tables::SlotTables;
 
 use super::part::Part;

@@ -1,12 +1,12 @@
-//! Parts: who gets which share where members take only a part of it, during a drain, a slow start, a shed or a spill.
+//! Parts: the shares of members that take only a part of theirs, during a drain, a slow start, a shed or a spill.
 //!
 //! A member with part p takes part for a share p of the clients. Within a group these are the same clients for every member:
 //! a greater part has all clients of a lesser one. Each client is shared by weight among the members that take part for it.
-//! So one member with share s and part p gets p·s, members with equal parts too, a member whose part has fallen to nothing is
-//! like one that is gone, and a part that changes moves nobody but clients that come to this member or leave it.
+//! It follows that a member with share s and part p gets p·s, if it is the only one with a part or all parts are equal. A member
+//! whose part is 0 is like one that is gone. A change of a part moves only clients that come to that member or leave it.
 //!
-//! What no member of a group takes goes to the group behind it. Parts count against the greatest part of all, so that
-//! somebody takes what comes.
+//! What no member of a group takes goes to the group behind it. What no group takes is shared by all groups in proportion to
+//! what they take, so that every client gets an answer.
 
 use super::{MAX_SLOTS, Stake, quotas::largest_remainder};
 use crate::steer::part::Part;
@@ -14,15 +14,42 @@ use crate::steer::part::Part;
 /// Weights made of shares add up to this, or to more where there are many members.
 const WEIGHT_STEPS: usize = 1 << 12;
 
-/// Divides all parts by the greatest, so that one member at least takes all that comes to it.
+/// Raises parts until all clients are taken, with each group's share in proportion to what it took before. In a single group
+/// this divides all parts by the greatest. If all parts are 0, all become whole.
 pub(in crate::steer) fn normalise(groups: &mut [Vec<Stake>]) {
-    let greatest = groups.iter().flatten().map(|stake| stake.part).max().unwrap_or_default();
-    if greatest.is_full() {
-        return;
+    let parts: Vec<f64> = groups.iter().map(|group| greatest(group).share()).collect();
+    let takes_none = parts.iter().all(|part| *part == 0.0);
+    for (group, (part, raised)) in groups.iter_mut().zip(parts.iter().zip(raised(&parts))) {
+        for stake in group.iter_mut().filter(|stake| takes_none || !stake.part.is_none()) {
+            stake.part = if takes_none { Part::FULL } else { Part::of(stake.part.share() * raised / part) };
+        }
     }
-    for stake in groups.iter_mut().flatten() {
-        stake.part = if greatest.is_none() { Part::FULL } else { Part::of(stake.part.share() / greatest.share()) };
+}
+
+/// The parts that ranked takers take, from 0 to 1 of what comes to each, once what nobody takes is shared by all in proportion to
+/// what they take. The last one that takes anything then takes all that comes to it. Unchanged where somebody takes all already,
+/// or nobody anything.
+pub(in crate::steer) fn raised(parts: &[f64]) -> Vec<f64> {
+    let untaken: f64 = parts.iter().map(|part| 1.0 - part).product();
+    let mut raised = parts.to_vec();
+    if untaken == 0.0 || untaken == 1.0 {
+        return raised;
     }
+    let (mut before, mut after) = (1.0, 1.0);
+    for (raised, part) in raised.iter_mut().zip(parts) {
+        let taken = before * part / (1.0 - untaken);
+        *raised = (taken / after).min(1.0);
+        before *= 1.0 - part;
+        after = f64::max(after - taken, f64::MIN_POSITIVE);
+    }
+    if let Some(last) = parts.iter().rposition(|part| *part > 0.0) {
+        raised[last] = 1.0;
+    }
+    raised
+}
+
+fn greatest(group: &[Stake]) -> Part {
+    group.iter().map(|stake| stake.part).max().unwrap_or(Part::NONE)
 }
 
 /// The share of each member among all clients, from 0 to 1, where an answer has one member. Parts are normalised.

@@ -52,12 +52,12 @@ fn a_ramp_of_a_heavy_member_goes_as_evenly_as_its_part() {
 }
 
 #[test]
-fn ranked_members_of_which_none_takes_all_count_against_the_greatest_part() {
+fn what_no_ranked_member_takes_is_shared_in_proportion_to_what_they_take() {
     for (parts, wanted, why) in [
         (vec![0.5, 1.0], vec![0.5, 0.5], "the second takes what the first leaves"),
-        (vec![0.6, 0.8], vec![0.75, 0.25], "the second takes all that comes to it"),
-        (vec![0.5, 0.5], vec![1.0, 0.0], "nobody is asked to take more than the first"),
-        (vec![0.2, 0.8, 0.4], vec![0.25, 0.75, 0.0], "what is left after the second is nothing"),
+        (vec![0.6, 0.8], vec![0.6 / 0.92, 0.32 / 0.92], "8 % are left"),
+        (vec![0.5, 0.5], vec![2.0 / 3.0, 1.0 / 3.0], "a quarter is left"),
+        (vec![0.2, 0.8, 0.4], vec![0.2 / 0.904, 0.64 / 0.904, 0.064 / 0.904], "9.6 % are left"),
         (vec![0.3], vec![1.0], "there is nobody else"),
     ] {
         let groups: Vec<Vec<Stake>> = parts
@@ -125,7 +125,7 @@ fn a_part_that_changes_moves_only_slots_that_come_to_the_member_or_leave_it() {
     };
     let mut before = filled(&parts);
     for _ in 0..60 {
-        // The last one always takes all: parts count against the greatest.
+        // The last one always takes all, so that no part is divided by another.
         let changed = random.usize(0..4);
         parts[changed] = random.f64();
         let now = filled(&parts);
