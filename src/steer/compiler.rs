@@ -16,7 +16,7 @@ use super::{
     dependencies::{Dependencies, Inputs},
     plan::{Plan, PlanKey},
     policy::Tier,
-    pool::{Member, Policy, Pool},
+    pool::Policy,
     recovery::{ClientGroup, Supply},
     search::{Search, View, Wheels},
     survey::{Survey, Surveys},
@@ -141,17 +141,24 @@ impl Compiler {
     /// feedback say. A member that was never judged is so only where none is known to be healthy.
     pub fn usable_members(&self, conditions: &Conditions, pools: &[PoolId]) -> Vec<Vec<bool>> {
         let mut search = Search::asking(&self.topology, conditions);
-        let mut tier = |pool: &Pool, member: &Member| -> Option<Tier> {
-            let found = [Family::V4, Family::V6].map(|family| search.member(pool, member, View::blind(family)));
-            found.iter().filter(|finding| finding.choice.is_some()).map(|finding| finding.tier).min()
-        };
         let mut of_pool = |pool: &PoolId| {
-            let pool = &self.topology.pools[pool.index()];
-            let tiers: Vec<_> = pool.members.iter().map(|member| tier(pool, member)).collect();
+            let tiers = search.member_tiers(*pool);
             let is_any_whole = tiers.iter().flatten().any(|tier| !tier.is_halved());
             let is_any_known = tiers.iter().flatten().any(|tier| !tier.is_pending() && !tier.is_halved());
             let is_passed_over = |tier: Tier| is_any_whole && tier.is_halved() || is_any_known && tier.is_pending();
             tiers.into_iter().map(|tier| tier.is_some_and(|tier| !is_passed_over(tier))).collect()
+        };
+        pools.iter().map(&mut of_pool).collect()
+    }
+
+    /// For each of these pools, the members that clients are answered with in either family: those of the best tier that has
+    /// any which is usable.
+    pub(super) fn serving_members(&self, conditions: &Conditions, pools: &[PoolId]) -> Vec<Vec<bool>> {
+        let mut search = Search::asking(&self.topology, conditions);
+        let mut of_pool = |pool: &PoolId| {
+            let tiers = search.member_tiers(*pool);
+            let best = tiers.iter().flatten().min().copied();
+            tiers.into_iter().map(|tier| tier.is_some() && tier == best).collect()
         };
         pools.iter().map(&mut of_pool).collect()
     }

@@ -219,10 +219,8 @@ impl<'a> Search<'a> {
         };
         let tier = found[usize::from(first)].as_ref().map_or(Tier::Primary, |finding| finding.tier);
         let tier = if min_up == Quorum::Pending { tier.as_pending() } else { tier };
-        let picked = || selection.groups.iter().flatten().filter_map(|&member| found[usize::from(member)].as_ref());
-        // Who has one member that takes all takes all: its others leave their rest to that one.
-        let part = picked().map(|finding| finding.part).max().unwrap_or_default();
-        let keep = picked().map(|finding| finding.keep).max().unwrap_or_default();
+        let taken = |of: fn(&Finding) -> Part| taken(&selection, |member| found[usize::from(member)].as_ref().map(of));
+        let (part, keep) = (taken(|finding| finding.part), taken(|finding| finding.keep));
         let keep = if view.plight == Plight::None { keep.times(self.own_keep(id)) } else { Part::FULL };
         let choice = self.choice(id, view, &selection, &parts, &found);
         Finding { choice, tier, part, keep, flips_in_secs, deliberate: false }
@@ -279,6 +277,16 @@ impl<'a> Search<'a> {
             finding.tier = if found.choice.is_none() { Tier::Halved } else { finding.tier };
         }
         finding
+    }
+
+    /// The tier of each member of a pool that is usable in either family.
+    pub(super) fn member_tiers(&mut self, pool: PoolId) -> Vec<Option<Tier>> {
+        let pool = &self.topology.pools[pool.index()];
+        let tier = |member: &Member| -> Option<Tier> {
+            let found = [Family::V4, Family::V6].map(|family| self.member(pool, member, View::blind(family)));
+            found.iter().filter(|finding| finding.choice.is_some()).map(|finding| finding.tier).min()
+        };
+        pool.members.iter().map(tier).collect()
     }
 
     fn kind(&mut self, kind: MemberKind, view: View<'_>) -> Finding {
@@ -540,6 +548,17 @@ impl<'a> Search<'a> {
         };
         selection.groups.iter().map(|group| group.iter().map(stake).collect()).collect()
     }
+}
+
+/// What the members of a pool take together if each takes a part. Members of one group take part for the same clients: the
+/// greatest part counts. To that each group behind adds what it takes of the rest.
+fn taken(selection: &Selection, part: impl Fn(u16) -> Option<Part>) -> Part {
+    let of_group = |group: &Vec<u16>| group.iter().filter_map(|&member| part(member)).max().unwrap_or_default();
+    let left = selection.groups.iter().map(of_group).try_fold(1.0, |left, part| {
+        // One that takes all leaves nothing, whatever rounding says.
+        if part.is_full() { None } else { Some(left * (1.0 - part.share())) }
+    });
+    left.map_or(Part::FULL, |left| Part::of(1.0 - left))
 }
 
 /// What is known of a target's health, from the best to the worst.

@@ -31,7 +31,8 @@ struct Draft {
     ignores_subnets: bool,
 }
 
-fn monitor() -> Monitor {
+/// A monitor that every test may use.
+pub(super) fn monitor() -> Monitor {
     Monitor {
         name: "tcp".into(),
         check: Check::Tcp(TcpCheck { port: 80 }),
@@ -161,7 +162,7 @@ impl Bench {
     fn ask_from(&mut self, family: Family, client: &str) -> (Vec<String>, u8, u32) {
         let subnet: ipnet::IpNet = client.parse().unwrap();
         let resolver: IpAddr = "9.9.9.9".parse().unwrap();
-        let course = self.chart.course(family, Some(subnet.addr()), resolver);
+        let course = self.chart.course(family, Some(subnet.addr()), &resolver);
         let mut texts = Vec::new();
         course.draw(&mut self.draws, &mut |answer| texts.extend(answer.rdata.texts()));
         (texts, course.scope, course.ttl_secs)

@@ -56,7 +56,7 @@ pub(super) struct Pace {
 pub(super) struct Known {
     /// Its reports.
     pub measured: Measured,
-    /// The moment whose load they tell of, at the latest.
+    /// The latest moment whose load the reports show.
     pub of: Duration,
 }
 

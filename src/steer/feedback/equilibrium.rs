@@ -61,7 +61,7 @@ impl Demand {
 }
 
 impl Demand {
-    /// Whether the member has nothing left but the least: it is at its limit, at the hard mark of its gauge, or as slow as counts.
+    /// Whether the member has nothing left: it is at its limit, at its gauge's hard mark, or `SLOWEST` times as slow as usual.
     pub(super) fn is_full(self) -> bool {
         match self {
             Self::Headroom { load, capacity, is_limit } => is_limit && load >= capacity * (1.0 - LEAST),
@@ -79,7 +79,7 @@ impl Demand {
         }
     }
 
-    /// Whether the load is what a limit, or a gauge that is a share, lets it be at most.
+    /// Whether the load is at its limit, or at 1 on a gauge from 0 to 1: the true load may be greater.
     pub(super) fn is_at_limit(self) -> bool {
         self.of_limit().is_some_and(|part| (1.0 - LEAST..=1.0).contains(&part))
     }
@@ -134,7 +134,7 @@ fn by_weight(members: &[Member]) -> Vec<f64> {
 }
 
 /// The least number between the two, about, at which `holds` does, which then holds for all greater ones.
-fn bisect(mut low: f64, mut high: f64, holds: impl Fn(f64) -> bool) -> f64 {
+pub(super) fn bisect(mut low: f64, mut high: f64, holds: impl Fn(f64) -> bool) -> f64 {
     for _ in 0..HALVINGS {
         let middle = (low + high) / 2.0;
         if holds(middle) { high = middle } else { low = middle }

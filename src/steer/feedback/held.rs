@@ -21,7 +21,7 @@ pub(super) struct Held {
     failback: Failback,
     /// By member: the longest slow start that applies to it.
     slow_starts: Vec<Duration>,
-    /// Who held the clients at the last look.
+    /// The member that held the clients at the last look.
     held_by: Option<u16>,
     returning: Option<Returning>,
     /// When clients on their way back take their next step.
@@ -87,7 +87,7 @@ impl Held {
         members.iter().position(|one| topology.member_name(one.kind) == name).map(|at| at as u16)
     }
 
-    /// Takes note of which members are usable at `now`: who holds the clients after it, where the order written does not say so.
+    /// Notes which members are usable at `now`. Returns the member that holds the clients, if a member before it is usable.
     pub(super) fn follow(&mut self, usable: &[bool], now: Duration) -> Option<u16> {
         let was_usable = self.holder.was_usable().to_vec();
         self.holder.follow(usable, self.failback, now);

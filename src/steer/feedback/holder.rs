@@ -67,7 +67,7 @@ impl Holder {
         self.was_usable.iter_mut().zip(usable).for_each(|(was, &is)| *was |= is);
     }
 
-    /// Who holds the clients; nothing before any member was usable.
+    /// The member that holds the clients; `None` before any member was usable.
     pub(super) fn member(&self) -> Option<u16> {
         self.member
     }

@@ -8,15 +8,15 @@
 //! | the shares that the clients of a moment were answered by | `transit` |
 //! | what a full member loses at once | `relief` |
 //! | one `load` pool | `balance` |
-//! | one pool with a capacity | `spill` |
+//! | pools with a capacity, and what they keep | `spilling`, `spill` |
 //! | one member against its own usual time | `latency` |
 //! | who holds the clients of a `failover` pool | `holder` |
 //! | how they go back | `held` |
 //! | drains over a time and slow starts | `ramp`, `ramps` |
 //! | whether a balancer's word is what our probes find | `agreement` |
 //!
-//! Invariants: a pool's shares are looked at no more often than its longest TTL and twice its reports' interval, and no step moves
-//! more than a tenth, but where a member is full; a metric never empties a member; reports that are missing or old leave the configured weights.
+//! Invariants: a pool's shares are changed no more often than its longest TTL and twice its reports' interval, and by a tenth at
+//! most, unless a member is full; a metric never empties a member; if reports are missing or old, the configured weights apply.
 
 mod agreement;
 mod balance;
@@ -32,6 +32,7 @@ mod ramps;
 mod relief;
 mod report;
 mod spill;
+mod spilling;
 mod transit;
 
 #[cfg(test)]
@@ -59,8 +60,9 @@ use super::{
 use crate::load::LoadReport;
 use agreement::{Agreement, compare};
 use held::Held;
-use pools::{Loaded, Spilling, Watched};
+use pools::{Loaded, Watched};
 use ramps::Ramps;
+use spilling::Spilling;
 
 /// What was last read from a feed.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,11 +82,13 @@ pub struct Feedback {
     agreements: Vec<Agreement>,
     /// By feed: whom it describes.
     endpoints_of_feed: Vec<Vec<super::EndpointId>>,
-    /// By feed: the pools of `loaded` and of `spilling` that go by it.
-    readers: Vec<(Vec<usize>, Vec<usize>)>,
+    /// By feed: the pools of `loaded` that go by it.
+    readers: Vec<Vec<usize>>,
+    /// By feed: the groups and pools of `spilling` that go by it.
+    spill_readers: Vec<Vec<(usize, usize)>>,
     disagreements: u64,
     loaded: Vec<Loaded>,
-    spilling: Vec<Spilling>,
+    spilling: Spilling,
     held: Vec<Held>,
     ramps: Ramps,
     /// By probe that a pool is measured by: the pool and the member.
@@ -100,8 +104,6 @@ impl Feedback {
         let by_name = |id: PoolId, old: &Topology| old.pools.get(id.index()).map(|pool| pool.name.clone());
         let mut loaded: HashMap<_, _> =
             self.loaded.drain(..).filter_map(|one| Some((by_name(one.id, &old)?, one))).collect();
-        let mut spilling: HashMap<_, _> =
-            self.spilling.drain(..).filter_map(|one| Some((by_name(one.id, &old)?, one))).collect();
         let mut held: HashMap<_, _> =
             self.held.drain(..).filter_map(|one| Some((by_name(one.id, &old)?, one))).collect();
         let name = |id: &PoolId| &topology.pools[id.index()].name;
@@ -110,20 +112,15 @@ impl Feedback {
             .iter()
             .map(|id| Loaded::new(topology, *id, &watched, loaded.remove(name(id)).map(|one| (&*old, one))))
             .collect();
-        self.spilling = watched
-            .spilling
-            .iter()
-            .map(|id| Spilling::new(topology, *id, &watched, spilling.remove(name(id))))
-            .collect();
+        self.spilling.adopt(topology, &watched, |id| by_name(id, &old));
         self.held = watched.held.iter().map(|id| Held::new(topology, *id, &old, held.remove(name(id)))).collect();
         self.ramps.adopt(topology, &old);
-        self.readers = vec![Default::default(); topology.feeds.list.len()];
+        let feeds = topology.feeds.list.len();
+        self.readers = vec![Vec::new(); feeds];
         for (at, one) in self.loaded.iter().enumerate() {
-            one.feeds().for_each(|feed| self.readers[feed.index()].0.push(at));
+            one.feeds().for_each(|feed| self.readers[feed.index()].push(at));
         }
-        for (at, one) in self.spilling.iter().enumerate() {
-            one.feeds().for_each(|feed| self.readers[feed.index()].1.push(at));
-        }
+        self.spill_readers = self.spilling.readers(feeds);
         self.timed.clear();
         for (at, one) in self.loaded.iter().enumerate() {
             one.probes(topology).for_each(|(member, probe)| self.timed.entry(probe).or_default().push((at, member)));
@@ -133,7 +130,7 @@ impl Feedback {
 
     /// What all comes to now, but for the ramps: those follow states and verdicts.
     fn steering(&self) -> Steering {
-        let keeps = self.spilling.iter().map(|one| (one.id, one.part())).filter(|(_, keep)| !keep.is_full());
+        let keeps = self.spilling.pools().map(|one| (one.id, one.part())).filter(|(_, keep)| !keep.is_full());
         Steering {
             keeps: keeps.collect(),
             weights: self.loaded.iter().filter_map(|one| Some((one.id, one.weights()?))).collect(),
@@ -164,9 +161,8 @@ impl Feedback {
     /// Takes note of a report. Whether a lasting disagreement with our probes began with it, or ended (`Some(None)`).
     pub fn note(&mut self, feed: FeedId, reading: Reading, conditions: &Conditions) -> Option<Option<Disagreement>> {
         let at = feed.index();
-        let (loaded, spilling) = &self.readers[at];
-        loaded.iter().for_each(|&at| self.loaded[at].note(&self.topology, feed, &reading));
-        spilling.iter().for_each(|&at| self.spilling[at].note(&reading));
+        self.readers[at].iter().for_each(|&at| self.loaded[at].note(&self.topology, feed, &reading));
+        self.spilling.note(&self.spill_readers[at], Some(&reading));
         let found = compare(&self.topology, conditions, &self.endpoints_of_feed[at], &reading.report);
         let told = self.agreements[at].note(found, reading.at);
         self.disagreements += u64::from(matches!(told, Some(Some(_))));
@@ -176,9 +172,8 @@ impl Feedback {
 
     /// Takes note that a feed brought nothing.
     pub fn note_failure(&mut self, feed: FeedId) {
-        let (loaded, spilling) = &self.readers[feed.index()];
-        loaded.iter().for_each(|&at| self.loaded[at].note_failure());
-        spilling.iter().for_each(|&at| self.spilling[at].note_failure());
+        self.readers[feed.index()].iter().for_each(|&at| self.loaded[at].note_failure());
+        self.spilling.note(&self.spill_readers[feed.index()], None);
     }
 
     /// Pools that go by their configured weights, and why.
@@ -229,6 +224,8 @@ impl Feedback {
         let ids = held.iter().map(|&at| self.held[at].id).chain(loaded.iter().map(|&at| self.loaded[at].id));
         let ids: Vec<PoolId> = ids.collect();
         let usable = if ids.is_empty() { Vec::new() } else { compiler.usable_members(conditions, &ids) };
+        let parents = self.spilling.parents_of_due(now);
+        let serving = if parents.is_empty() { Vec::new() } else { compiler.serving_members(conditions, &parents) };
         let steering = &mut conditions.steering;
         for (&at, usable) in held.iter().zip(&usable) {
             let one = &mut self.held[at];
@@ -239,9 +236,8 @@ impl Feedback {
             let one = &mut self.loaded[at];
             set(&mut steering.weights, one.id, one.follow(&topology, &self.readings, usable, now), &mut changed);
         }
-        for one in self.spilling.iter_mut().filter(|one| is_due(one.due())) {
-            let keep = one.follow(&topology, &self.readings, now);
-            set(&mut steering.keeps, one.id, (!keep.is_full()).then_some(keep), &mut changed);
+        for (id, keep) in self.spilling.follow(&topology, &self.readings, &serving, &steering.holders, now) {
+            set(&mut steering.keeps, id, (!keep.is_full()).then_some(keep), &mut changed);
         }
         let mut changed: Vec<PoolId> = changed.into_iter().collect();
         changed.sort_unstable();
@@ -278,8 +274,7 @@ impl Feedback {
     pub fn next_due(&self, now: Duration) -> Option<Duration> {
         let held = self.held.iter().filter_map(Held::next_due);
         let loaded = self.loaded.iter().filter_map(Loaded::due);
-        let spilling = self.spilling.iter().filter_map(Spilling::due);
-        held.chain(loaded).chain(spilling).chain(self.ramps.next_step()).min().map(|due| due.max(now))
+        held.chain(loaded).chain(self.spilling.next_due()).chain(self.ramps.next_step()).min().map(|due| due.max(now))
     }
 }
 

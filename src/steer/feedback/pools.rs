@@ -12,23 +12,21 @@ use super::{
     equilibrium::Demand,
     latency::Latency,
     measure::Measured,
-    spill::Spill,
 };
 use crate::{
     load::{LoadReport, LoadSource},
     steer::{
-        part::Part,
         plan::pools_below,
-        pool::{Capacity, Failback, LoadPolicy, Measure, MemberKind, Policy},
+        pool::{Failback, LoadPolicy, Measure, MemberKind, Policy},
         topology::{FeedId, PoolId, ProbeId, Topology},
     },
 };
 
 /// How often a pool without reports is looked at.
 const IDLE_PERIOD: Duration = Duration::from_secs(5);
-/// While a member is full, shares may change so often within a TTL, which bounds what must be remembered of them.
+/// The most changes of shares within a TTL while a member is full. It bounds the history that must be kept.
 const URGENT_STEPS: u32 = 32;
-/// A latency is a mean of the latest, and tells of so many intervals ago.
+/// A latency is a moving average: it shows the load of so many intervals ago.
 const LATENCY_INTERVALS: u32 = 3;
 
 /// The pools of a topology that feedback has a part in.
@@ -57,6 +55,12 @@ impl Watched {
     /// probes that are timed where there are none.
     fn period(&self, topology: &Topology, id: PoolId, feeds: &[FeedId], timed: Option<Duration>) -> Duration {
         self.ttl(id).max(Self::shortest_period(topology, feeds, timed))
+    }
+
+    /// How often what a pool keeps may change: when the last change has reached every cache, and a report that was begun after
+    /// that has come.
+    pub(super) fn seen_period(&self, topology: &Topology, id: PoolId, feeds: &[FeedId]) -> Duration {
+        self.ttl(id) + Self::shortest_period(topology, feeds, None)
     }
 
     /// How often a pool's shares may change while a member is full.
@@ -97,12 +101,12 @@ fn longest_ttls(topology: &Topology, wanted: &HashSet<PoolId>) -> HashMap<PoolId
     longest
 }
 
-fn source(topology: &Topology, feed: FeedId) -> &LoadSource {
+pub(super) fn source(topology: &Topology, feed: FeedId) -> &LoadSource {
     &topology.loads[topology.feeds.list[feed.index()].load.index()]
 }
 
 /// The reports of these feeds, if all of them are young enough.
-fn fresh<'a>(
+pub(super) fn fresh<'a>(
     topology: &'a Topology,
     readings: &'a [Option<Reading>],
     feeds: &[FeedId],
@@ -116,7 +120,7 @@ fn fresh<'a>(
     feeds.iter().map(one).collect()
 }
 
-fn gauge(by: &Measure) -> Option<&str> {
+pub(super) fn gauge(by: &Measure) -> Option<&str> {
     match by {
         Measure::Gauge(name) => Some(name),
         Measure::Connections | Measure::ResponseTime => None,
@@ -135,7 +139,7 @@ pub(super) struct Loaded {
     is_told: Vec<bool>,
     /// How often its shares may change. A latency older than `stale_after` says nothing.
     pace: Pace,
-    /// By member: how long ago what its report tells of was, when that was read.
+    /// By member: the age of the load that a report shows, at the time it is read.
     lags: Vec<Duration>,
     /// When the first reports must be in.
     grace: Option<Duration>,
@@ -348,84 +352,6 @@ fn probes_below(topology: &Topology, kind: MemberKind) -> Vec<ProbeId> {
     probes.sort_unstable();
     probes.dedup();
     probes
-}
-
-/// A pool with a capacity.
-#[derive(Debug)]
-pub(super) struct Spilling {
-    pub id: PoolId,
-    spill: Spill,
-    capacity: Capacity,
-    feeds: Vec<FeedId>,
-    latency: Latency,
-    period: Duration,
-    due: Duration,
-    /// The level and the target at the last look.
-    levels: Option<(f64, f64)>,
-    /// A report came in since the last look.
-    has_heard: bool,
-}
-
-impl Spilling {
-    pub(super) fn new(topology: &Topology, id: PoolId, watched: &Watched, old: Option<Self>) -> Self {
-        let capacity = topology.pools[id.index()].regulation.capacity.clone();
-        let Some(capacity) = capacity else { unreachable!("only pools with a capacity are watched for it") };
-        let feeds = topology.feeds.of_member(topology, MemberKind::Pool(id));
-        let period = watched.period(topology, id, &feeds, None);
-        let (spill, latency, due) = old.map_or_else(Default::default, |old| (old.spill, old.latency, old.due));
-        Self { id, spill, capacity, feeds, latency, period, due, levels: None, has_heard: false }
-    }
-
-    pub(super) fn note(&mut self, reading: &Reading) {
-        self.has_heard = true;
-        reading.report.response_time.into_iter().for_each(|time| self.latency.note(time, reading.at));
-    }
-
-    pub(super) fn note_failure(&mut self) {
-        self.has_heard = true;
-    }
-
-    /// What it goes by, each once.
-    pub(super) fn feeds(&self) -> impl Iterator<Item = FeedId> {
-        self.feeds.iter().copied()
-    }
-
-    pub(super) fn follow(&mut self, topology: &Topology, readings: &[Option<Reading>], now: Duration) -> Part {
-        let reports = fresh(topology, readings, &self.feeds, now).unwrap_or_default();
-        let measured = Measured::of(&reports, gauge(&self.capacity.by));
-        let levels = measured.and_then(|measured| measured.levels(&self.capacity, self.latency.times_usual()));
-        self.has_heard = false;
-        self.levels = levels.map(|(level, target, _)| (level, target));
-        self.due = now + self.period;
-        match levels {
-            Some((level, target, max)) => self.spill.step(level, target, max),
-            None => self.spill.step_home(),
-        }
-        self.part()
-    }
-
-    /// What it keeps of its clients.
-    pub(super) fn part(&self) -> Part {
-        Part::of(self.spill.keep())
-    }
-
-    /// When it is to be looked at; `None` while it keeps all and no report comes in.
-    pub(super) fn due(&self) -> Option<Duration> {
-        (self.has_heard || self.spill.keep() < 1.0).then_some(self.due)
-    }
-
-    pub(super) fn keep(&self) -> f64 {
-        self.spill.keep()
-    }
-
-    /// Goes on with what an earlier life kept.
-    pub(super) fn restore(&mut self, keep: f64) {
-        self.spill = Spill::restored(keep);
-    }
-
-    pub(super) fn levels(&self) -> Option<(f64, f64)> {
-        self.levels
-    }
 }
 
 /// Where a member of an old pool is in the new one, by its name.

@@ -1,36 +1,39 @@
-//! Relief: what a full member is to lose at once.
+//! Relief: how much share a full member loses without waiting for caches.
 //!
-//! A member at its limit, or at the hard mark of its gauge, cannot wait until caches have followed one step before the next is
-//! taken. It need not: its load is the load of the shares that its clients came by ([`super::transit`]), so that the point of
-//! rest can be read from any report on the way. Two things are in doubt, and cost a member more than its reports say:
+//! A member is full at its limit, or at the hard mark of its gauge. Usually a step waits until caches have followed the step
+//! before. A full member need not wait: each report is read as the load of the share that its clients were answered by
+//! ([`super::transit`]), so that every report shows where the member would rest.
 //!
-//! - A limit that is reached and a processor that is never idle do not tell how much more waits. What they tell is a bound: the
-//!   member rests there or below. It gets a little less than that, as much as may be steered away without need.
-//! - Load may not follow shares at all. Then a level that stays while the share falls says so.
+//! Two things are uncertain, and take more from a member than its reports suggest:
 //!
-//! Noise is no reason: a relief begins where a member is to lose much, or is for long, and goes on for little while it is full.
+//! - At a limit, or with a processor at 100 %, a report shows only the least that the load can be. So the member gets a small
+//!   margin less than the reports suggest.
+//! - Load may not follow the share at all. Then the level stays while the share falls.
+//!
+//! Noise starts no relief: one begins only if a loss is large or lasts. Once begun, small losses continue it.
 
 use std::time::Duration;
 
 use super::equilibrium::{Demand, Member, equilibrium};
 
-/// A relief begins at once where a full member is to lose this part of its share, and this much of all clients or that part of its
-/// share;
+/// No relief begins for a loss below this part of the member's share.
 const LEAST_LOSS: f64 = 0.15;
+/// A relief begins at once for a loss of this share of all clients,
 const MUCH_OF_ALL: f64 = 0.05;
+/// or of this part of the member's share.
 const MUCH_OF_OWN: f64 = 0.25;
-/// where it is less, once that has lasted for a TTL, and this long at least;
+/// A smaller loss must last for a TTL, and at least for this time.
 const LEAST_WAIT: Duration = Duration::from_secs(10);
-/// once it has begun, it goes on where one is to lose this part of its share.
+/// A relief that has begun continues while a full member is to lose this part of its share.
 const LEAST_STEP: f64 = 0.05;
-/// A full member that does not tell its excess gets so much less, as a share of all clients: no more than this is steered past the
-/// point of rest.
+/// What a full member gets less, as a share of all clients, if its reports do not show its excess. No more than this is steered
+/// away without need.
 const MARGIN: f64 = 0.03;
-/// No doubt costs a member more than this part of its share at once.
+/// The most that an uncertain report takes from a member in one step, as a part of its share.
 const DOUBT: f64 = 0.4;
-/// What load does as its share falls is believed once the share has fallen by this part,
+/// Whether load follows the share is judged only after the share has fallen by this part.
 const LEAST_FALL: f64 = 0.2;
-/// and where less than this part of the load follows.
+/// Load counts as following the share if at least this part of it does.
 const MOST_FOLLOWING: f64 = 0.5;
 
 /// The relief of a pool's full members.
@@ -97,8 +100,8 @@ impl Relief {
         (self.is_on && full().any(|at| loses(&wanted, at, LEAST_STEP))).then_some(wanted)
     }
 
-    /// Whether a relief begins for one of these losses, each with the share that it is of. What lasts for a TTL is no accident of
-    /// which resolvers came; what is much need not wait for that.
+    /// Whether a relief begins for one of these losses, each with the share that it is taken from. A large loss begins one at
+    /// once; a smaller one must last for a TTL, since it may depend on which resolvers asked.
     fn begins(&mut self, losses: impl Iterator<Item = (f64, f64)>, now: Duration, ttl: Duration) -> bool {
         let losses: Vec<(f64, f64)> = losses.filter(|(lost, of)| *lost >= LEAST_LOSS * of).collect();
         if losses.is_empty() {
@@ -123,7 +126,7 @@ impl Seen {
     fn learn(&mut self, share: f64, demand: Demand) -> Lesson {
         let certain = Lesson { follows: 1.0, may_exceed: false };
         if !demand.is_full() {
-            // Reports that hover about the mark say the same for all that.
+            // One report below the mark forgets nothing: reports may hover about it.
             if std::mem::replace(&mut self.has_paused, true) {
                 *self = Self { has_paused: true, ..Self::default() };
             }

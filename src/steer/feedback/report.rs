@@ -67,7 +67,7 @@ pub struct RampReport<'a> {
 /// The members of a pool, and the share of each, from 0 to 1.
 pub type SavedShares = Vec<(Box<str>, f64)>;
 
-/// A `failover` pool whose clients are on their way back. Names.
+/// A `failover` pool whose clients are on their way back, by the names of the pool and its members.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SavedReturn {
     /// The pool.
@@ -114,7 +114,7 @@ impl Feedback {
             fallback: one.fallback(),
             ..nothing(one.id)
         });
-        let spilling = self.spilling.iter().map(|one| PoolReport {
+        let spilling = self.spilling.pools().map(|one| PoolReport {
             keep: Some(one.keep()),
             levels: one.levels(),
             ..nothing(one.id)
@@ -163,7 +163,7 @@ impl Feedback {
             let names = pool(one.id).members.iter().map(|member| self.topology.member_name(member.kind).into());
             Some((pool(one.id).name.clone(), names.zip(one.shares().iter().copied()).collect()))
         };
-        let spilling = self.spilling.iter().filter(|one| one.keep() < 1.0);
+        let spilling = self.spilling.pools().filter(|one| one.keep() < 1.0);
         SavedFeedback {
             ramps,
             holders: self.held.iter().filter_map(holder).collect(),
@@ -183,8 +183,8 @@ impl Feedback {
             one.into_iter().for_each(|one| one.restore(&self.topology, &shares));
         }
         for (pool, keep) in saved.keeps {
-            let one = self.spilling.iter_mut().find(|one| self.topology.pools[one.id.index()].name == pool);
-            one.into_iter().for_each(|one| one.restore(keep));
+            let at = self.topology.pools.iter().position(|one| one.name == pool);
+            at.into_iter().for_each(|at| self.spilling.restore(PoolId(at as u32), keep));
         }
         for (pool, member) in saved.holders {
             let one = self.held.iter_mut().find(|one| self.topology.pools[one.id.index()].name == pool);

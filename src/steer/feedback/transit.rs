@@ -1,8 +1,8 @@
-//! Transit: which shares the clients of the moment were answered by.
+//! Transit: the shares by which the clients of a moment were answered.
 //!
 //! A resolver keeps an answer for its TTL, so the clients that come at any moment were answered by the shares of the last TTL,
-//! each moment of it alike. Load that is reported is the load of those shares. Whoever reads it as the load of the newest shares
-//! takes for excess what has been steered away already, and steers away too much.
+//! equally from each moment of it. A reported load is the load of those shares. If it were read as the load of the newest shares,
+//! clients that were steered away already would count as excess, and too many would be steered away.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -54,8 +54,8 @@ impl Transit {
         }
     }
 
-    /// The same for other members: `was_at` says where each of them was; a new one counts as having had its share of `shares` for
-    /// long, for a load that is not there yet says nothing.
+    /// The same for the members after a reload; `was_at` is the former position of each. A new member counts as having always had
+    /// its share of `shares`, since it has no load from before.
     pub(super) fn moved(&self, shares: &[f64], was_at: impl Fn(usize) -> Option<usize>) -> Self {
         let moved = |step: &Step| {
             let share =

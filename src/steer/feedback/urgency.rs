@@ -1,5 +1,5 @@
-//! A full member under a clock that only the test moves: shares, caches that keep answers for a TTL, and reports that come late, with
-//! noise, and may end at the limit.
+//! A full member under a clock that only the test moves: caches keep answers for a TTL; reports are late and noisy, and may be
+//! capped at the limit.
 
 use std::{collections::VecDeque, time::Duration};
 

@@ -6,7 +6,7 @@ use crate::steer::part::Part;
 
 pub(super) fn select(past: Past, trickle: Option<f64>, wanted: usize, ballot: &mut Ballot<'_>) -> Selection {
     let count = ballot.seen.len() as u16;
-    // Those whom the past puts first: the holder, or who clients return to and who still has the others.
+    // First the holder, or the member that clients return to and then the one that still has the others.
     let returning = past.returning.map_or([None, None], |one| [Some(one.to), Some(one.from)]);
     let mut first: Vec<u16> = past.holder.into_iter().chain(returning.into_iter().flatten()).collect();
     first.retain(|&member| member < count);

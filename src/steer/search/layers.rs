@@ -52,7 +52,7 @@ impl Search<'_> {
             let stakes = |members: &[usize]| -> Vec<Stake> {
                 members.iter().map(|&member| Stake { part: Part::FULL, ..group[member] }).collect()
             };
-            // Those who take no part fill an answer up that would be short.
+            // Members that take no part fill up an answer that would be too short.
             let mut groups = vec![stakes(&taking), stakes(&resting)];
             groups.retain(|group| !group.is_empty());
             let filling = Filling::Steady { slots: drawn.slots };
