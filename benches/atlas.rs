@@ -105,7 +105,7 @@ fn atlas(c: &mut Criterion) {
         ("locate/ipv6 random", &atlas, &ipv6[..]),
     ] {
         let mut next = addresses.iter().cycle();
-        c.bench_function(name, |b| b.iter(|| next.next().map(|&ip| atlas.locate(black_box(ip)))));
+        c.bench_function(name, |b| b.iter(|| next.next().map(|&ip| atlas.locate(&black_box(ip)))));
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn draw<'s>(
     let of_cname = || (walk.rtype != Rtype::ANY && chart.may_answer_cname()).then_some(Family::V4);
     let Some(family) = Family::asked_by(walk.rtype).or_else(of_cname) else { return Ok(Drawn::Nothing) };
     let subnet = walk.subnet();
-    let course = chart.course(family, subnet, walk.query.source);
+    let course = chart.course(family, subnet, &walk.query.source);
     if subnet.is_some() {
         frame.scope = frame.scope.max(course.scope);
     }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     dns::{ClientSubnet, Full, Header, LookupName, Rcode, ReplyWriter, Rtype, Section},
     snapshot::Snapshot,
-    steer::{Draws, ServiceId},
+    steer::{Chart, Draws, ServiceId},
     zone::{Finding, Node, Outcome, Place, ReadyRecord, ReadyRrset, Zone, hash},
 };
 
@@ -208,7 +208,7 @@ impl Walk<'_, '_> {
         }
         let owner = self.place(zone, self.name.label_count()).owner;
         match draw(self, service, owner, draws, frame)? {
-            Drawn::Nothing => Ok(self.refuse_unresolved(service)),
+            Drawn::Nothing => Ok(self.is_unknown(service).then_some(Step::End(Rcode::SERVFAIL))),
             Drawn::Records => Ok(Some(Step::End(Rcode::NOERROR))),
             Drawn::Alias { target_at, target } => {
                 let is_new = self.hops + 1 < MAX_CHAIN && self.visit() && self.name.assemble(&[], target).is_ok();
@@ -221,13 +221,17 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// SERVFAIL where a service has nothing to answer but aliases that were never resolved: what it has of the type is not known, and
-    /// NODATA would be kept as if it were.
+    /// Whether a service has nothing to answer but aliases that were never resolved. What it has of the type is not known then, and
+    /// NODATA would be kept as if it were: the answer is SERVFAIL.
+    #[inline]
+    fn is_unknown(&self, service: ServiceId) -> bool {
+        let chart = self.snapshot.charts.get(service.index());
+        chart.is_some_and(|chart| chart.is_unresolved() && self.may_have_type(chart))
+    }
+
     #[cold]
-    fn refuse_unresolved(&self, service: ServiceId) -> Option<Step> {
-        let chart = self.snapshot.charts.get(service.index())?;
-        let is_answered = self.rtype == Rtype::ANY || steered::family(chart, self.rtype).is_some();
-        (chart.is_unresolved() && is_answered).then_some(Step::End(Rcode::SERVFAIL))
+    fn may_have_type(&self, chart: &Chart) -> bool {
+        self.rtype == Rtype::ANY || steered::family(chart, self.rtype).is_some()
     }
 
     /// Goes on to the next type that ANY of a service may be answered with; `false` after the last one.

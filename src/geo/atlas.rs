@@ -82,8 +82,8 @@ impl Atlas {
 
     /// Where an address is. No allocation; about 20 ns.
     #[inline]
-    pub fn locate(&self, ip: IpAddr) -> Place {
-        let place = match ip {
+    pub fn locate(&self, ip: &IpAddr) -> Place {
+        let place = match *ip {
             IpAddr::V4(v4) => self.v4.find(u32::from(v4)).place(),
             IpAddr::V6(v6) => self.locate_v6(u128::from(v6)),
         };

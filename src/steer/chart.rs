@@ -194,14 +194,14 @@ const CLIENT_PREFIX_V6: u8 = 56;
 impl Chart {
     /// The course for a client: by `subnet` (the first address of what ECS says, prefix not 0), else by the `resolver`'s address.
     #[inline(always)]
-    pub fn course(&self, family: Family, subnet: Option<IpAddr>, resolver: IpAddr) -> Course<'_> {
+    pub fn course(&self, family: Family, subnet: Option<IpAddr>, resolver: &IpAddr) -> Course<'_> {
         let chart = self.family(family);
-        let ruling = chart.ruling(subnet, resolver);
+        let ruling = chart.ruling(subnet.as_ref(), resolver);
         let Some(reach) = chart.areas.get(ruling.area) else {
             let scope = ruling.scope;
             return Course { ttl_secs: self.ttl_secs, scope, keeps_order: false, choice: None, client: 0 };
         };
-        let (key, least) = if chart.by_client { ruling.client_key(subnet, resolver) } else { (0, 0) };
+        let (key, least) = if chart.by_client { ruling.client_key(subnet.as_ref(), resolver) } else { (0, 0) };
         Course {
             ttl_secs: self.ttl_secs.min(reach.flips_in_secs),
             scope: ruling.scope.max(least),
@@ -257,7 +257,7 @@ impl Chart {
         let chart = self.family(family);
         match &chart.atlas {
             _ if chart.ignores_subnets => Authority::Resolver,
-            Some(atlas) if atlas.locate(subnet).special => Authority::ResolverOfSpecial,
+            Some(atlas) if atlas.locate(&subnet).special => Authority::ResolverOfSpecial,
             _ => Authority::Subnet,
         }
     }
@@ -280,7 +280,7 @@ impl FamilyChart {
     /// the client's place: the resolver's address decides (RFC 7871 section 11.1). That answer holds for the special range
     /// around the subnet and for no client outside of it, or a resolver would give it to all of its clients.
     #[inline]
-    fn ruling(&self, subnet: Option<IpAddr>, resolver: IpAddr) -> Ruling {
+    fn ruling(&self, subnet: Option<&IpAddr>, resolver: &IpAddr) -> Ruling {
         let by_resolver = |area, scope| Ruling { area, scope, is_by_subnet: false };
         match (&self.atlas, subnet) {
             (Some(atlas), Some(subnet)) if !self.ignores_subnets => {
@@ -308,7 +308,7 @@ struct Ruling {
 impl Ruling {
     /// The prefix that a wheel picks by, as a number, and the least scope of an answer that it picked.
     #[inline]
-    fn client_key(&self, subnet: Option<IpAddr>, resolver: IpAddr) -> (u64, u8) {
+    fn client_key(&self, subnet: Option<&IpAddr>, resolver: &IpAddr) -> (u64, u8) {
         match subnet {
             Some(subnet) if self.is_by_subnet => client_key(subnet),
             _ => (client_key(resolver).0, 0),
@@ -318,12 +318,12 @@ impl Ruling {
 
 /// The client's prefix as a number, and the least scope of an answer chosen by it: /24 of IPv4 and /56 of IPv6, told apart
 /// by the top bit.
-fn client_key(client: IpAddr) -> (u64, u8) {
-    let v4_key = |address: Ipv4Addr| u64::from(address.to_bits() >> (32 - CLIENT_PREFIX_V4));
+fn client_key(client: &IpAddr) -> (u64, u8) {
+    let v4_key = |address: &Ipv4Addr| u64::from(address.to_bits() >> (32 - CLIENT_PREFIX_V4));
     match client {
         IpAddr::V4(address) => (v4_key(address), CLIENT_PREFIX_V4),
         IpAddr::V6(address) => match address.to_ipv4_mapped() {
-            Some(mapped) => (v4_key(mapped), 96 + CLIENT_PREFIX_V4),
+            Some(mapped) => (v4_key(&mapped), 96 + CLIENT_PREFIX_V4),
             None => ((address.to_bits() >> (128 - CLIENT_PREFIX_V6)) as u64 | 1 << 63, CLIENT_PREFIX_V6),
         },
     }

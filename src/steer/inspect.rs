@@ -309,7 +309,7 @@ fn spans_at(preferences: Preferences, databases: &Databases, client: IpAddr) -> 
 fn within(preferences: &Preferences, address: IpAddr) -> Vec<IpNet> {
     let named = preferences.named();
     let (atlas, of_area) = Atlas::survey(&Databases::default(), &named, |_, within| within.to_vec());
-    of_area[atlas.locate(address).area.0 as usize].iter().map(|&at| named[at as usize]).collect()
+    of_area[atlas.locate(&address).area.0 as usize].iter().map(|&at| named[at as usize]).collect()
 }
 
 struct Inspector<'a> {

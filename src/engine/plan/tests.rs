@@ -104,7 +104,7 @@ const TURNS: u32 = 64;
 fn counted(before: &Built, after: &Built, service: usize, clients: &[IpAddr]) -> f64 {
     let answers = |built: &Built, client: IpAddr| -> Vec<(String, f64)> {
         let world = built.world();
-        let course = world.snapshot.charts[ServiceId(service as u32).index()].course(Family::V4, None, client);
+        let course = world.snapshot.charts[ServiceId(service as u32).index()].course(Family::V4, None, &client);
         let mut seen = BTreeMap::new();
         let mut draws = Draws::new(3);
         draws.reserve_turns(world.snapshot.turn_counters);

@@ -28,7 +28,7 @@ pub(super) fn draw<'s>(
 ) -> Result<Drawn<'s>, Full> {
     frame.service.get_or_insert(service);
     let subnet = walk.subnet();
-    let courses = [Family::V4, Family::V6].map(|family| chart.course(family, subnet, walk.query.source));
+    let courses = [Family::V4, Family::V6].map(|family| chart.course(family, subnet, &walk.query.source));
     let is_drawn = binding.has_hints || chart.may_answer_cname();
     if subnet.is_some() && is_drawn {
         frame.scope = courses.iter().map(|course| course.scope).fold(frame.scope, u8::max);

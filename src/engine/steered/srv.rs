@@ -29,7 +29,7 @@ pub(super) fn draw<'s>(
         return Ok(Drawn::Nothing);
     }
     let subnet = walk.subnet();
-    let course = chart.course(Family::V4, subnet, walk.query.source);
+    let course = chart.course(Family::V4, subnet, &walk.query.source);
     if subnet.is_some() {
         frame.scope = frame.scope.max(course.scope);
     }

@@ -54,7 +54,7 @@ fn city_and_asn_databases_give_both() {
         } else {
             IpAddr::V6((0x2000 << 112 | random.u128(..) >> random.u32(3..60)).into())
         };
-        assert_eq!(areas[atlas.locate(ip).area.0 as usize], databases.lookup(ip).location, "{ip}");
+        assert_eq!(areas[atlas.locate(&ip).area.0 as usize], databases.lookup(ip).location, "{ip}");
     }
 }
 
@@ -134,7 +134,7 @@ fn a_continent_follows_from_the_country_where_no_database_has_one() {
     let location = databases.lookup(ip("1.0.0.1")).location;
     assert_eq!((location.continent.as_deref(), location.coordinates), (Some("AS"), at(36.0, 138.0)));
     let (atlas, areas) = Atlas::survey(&databases, &[], |location, _| location.continent.clone());
-    let place = atlas.locate(ip("1.0.0.1"));
+    let place = atlas.locate(&ip("1.0.0.1"));
     assert_eq!(areas[place.area.0 as usize].as_deref(), Some("AS"), "the survey says what a lookup says");
 }
 

@@ -14,7 +14,7 @@ fn course(bench: &Bench, client: &str, resolver: &str) -> (Vec<String>, u8) {
 }
 
 fn answer(chart: &Chart, client: IpAddr, resolver: IpAddr) -> (Vec<String>, u8) {
-    let course = chart.course(Family::V4, Some(client), resolver);
+    let course = chart.course(Family::V4, Some(client), &resolver);
     let mut texts = Vec::new();
     course.draw(&mut Draws::new(1), &mut |answer| texts.extend(answer.rdata.texts()));
     (texts, course.scope)

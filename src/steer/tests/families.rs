@@ -392,7 +392,7 @@ proptest! {
         for (client, matches) in [("8.8.8.8", true), ("9.9.9.9", false)] {
             let answered = [V4, V6].map(|family| {
                 let client = client.parse().unwrap();
-                let area = bench.chart.atlas(family).map_or(crate::geo::Area(0), |atlas| atlas.locate(client).area);
+                let area = bench.chart.atlas(family).map_or(crate::geo::Area(0), |atlas| atlas.locate(&client).area);
                 let shares = bench.chart.shares(family, area);
                 shares.into_iter().flat_map(|(_, answer)| answer.rdata.texts()).collect::<BTreeSet<_>>()
             });

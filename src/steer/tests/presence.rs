@@ -88,7 +88,7 @@ fn every_draw_is_of_a_datacenter_that_presence_found() {
             for family in [Family::V4, Family::V6] {
                 let mut drawn = std::collections::BTreeSet::new();
                 for _ in 0..200 {
-                    let course = bench.chart.course(family, None, "203.0.113.1".parse().unwrap());
+                    let course = bench.chart.course(family, None, &"203.0.113.1".parse().unwrap());
                     course.draw(&mut bench.draws, &mut |answer| drawn.extend(answer.datacenter));
                 }
                 let of_family = sightings.iter().filter(|one| one.family == family);
