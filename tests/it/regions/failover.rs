@@ -178,6 +178,112 @@ fn connections_above_a_target_send_the_excess_on_until_they_close() {
     );
 }
 
+/// Clients behind caches that each keep one connection open to where the last answer sent them.
+struct Caches {
+    port: u16,
+    connections: Vec<Option<(String, TcpStream)>>,
+}
+
+impl Caches {
+    fn new(count: usize, port: u16) -> Self {
+        Self { port, connections: (0..count).map(|_| None).collect() }
+    }
+
+    /// Each asks again, and goes where it is sent.
+    fn ask(&mut self, server: &Server) {
+        for connection in &mut self.connections {
+            let address = server.addresses(WWW).remove(0);
+            if connection.as_ref().is_none_or(|(at, _)| *at != address) {
+                *connection = None;
+                let mut stream = TcpStream::connect((address.as_str(), self.port)).unwrap();
+                write!(stream, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+                *connection = Some((address, stream));
+            }
+        }
+    }
+
+    fn at(&self, address: &str) -> usize {
+        self.connections.iter().flatten().filter(|(at, _)| at == address).count()
+    }
+}
+
+/// A server that takes connections, never answers, and hangs up when the client does: its port.
+fn holding_server() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let hold = |mut stream: TcpStream| _ = std::io::copy(&mut stream, &mut std::io::sink());
+    std::thread::spawn(move || {
+        listener.incoming().flatten().for_each(|stream| _ = std::thread::spawn(move || hold(stream)));
+    });
+    port
+}
+
+/// A HAProxy whose backend takes 100 connections, and counts them while clients hold them.
+fn holding_haproxy(address: &str, port: u16, statistics: u16) -> Balancer {
+    let configuration = format!(
+        "global\n  maxconn 500\ndefaults\n  mode tcp\n  timeout connect 1s\n  timeout client 60s\n  timeout server 60s\n\
+         frontend statistics\n  mode http\n  bind {address}:{statistics}\n  stats enable\n  stats uri /stats\n\
+         frontend web\n  bind {address}:{port}\n  default_backend be\n\
+         backend be\n  server s1 127.0.0.1:{0} maxconn 100\n",
+        holding_server()
+    );
+    Balancer::haproxy_with(&configuration, address, port)
+}
+
+/// Of so many connections the first choice is to have so many, with targets of 50 and a max of 70 for either region.
+fn assert_spills_evenly(addresses: [&str; 2], demand: usize, wanted: f64) {
+    let (port, statistics) = (free_port(), free_port());
+    let _haproxies = addresses.map(|address| holding_haproxy(address, port, statistics));
+    let region = |name: &str, address: &str| {
+        format!(
+            "[load.{name}]\nhaproxy = {{ url = \"http://{address}:{statistics}/stats;csv\", proxy = \"be\" }}\n{PACE}\
+             [pool.{name}]\nload = \"{name}\"\ncapacity = {{ target = \"50%\", max = \"70%\" }}\n\
+             members = [{{ addresses = [\"{address}\"] }}]\n"
+        )
+    };
+    // Without a monitor: on a busy machine its timeouts would move clients as well.
+    let tables = [region("fra", addresses[0]), region("iad", addresses[1])].concat();
+    let site = site(&tables, "policy = \"failover\"\nmembers = [\"fra\", \"iad\"]\n");
+    let server = site.serve();
+    let mut caches = Caches::new(demand, port);
+    let level = |server: &Server, name: &str| pool(server, name).level;
+    server.until("both report", LONG, |server| level(server, "fra").is_some() && level(server, "iad").is_some());
+    // The looks of four seconds on end, by the levels that they found.
+    let mut looks: Vec<f64> = Vec::new();
+    let mut last = None;
+    server.until(&format!("of {demand} the first choice has {wanted}"), LONG * 2, |server| {
+        caches.ask(server);
+        let found = (level(server, "fra"), level(server, "iad"));
+        if last.replace(found) != Some(found) {
+            looks.extend(found.0);
+        }
+        let newest = &looks[looks.len().saturating_sub(8)..];
+        let mean = newest.iter().sum::<f64>() / newest.len().max(1) as f64;
+        newest.len() == 8 && (mean - wanted).abs() < 5.0 && (caches.at(addresses[0]) as f64 - wanted).abs() < 18.0
+    });
+}
+
+#[test]
+fn two_full_regions_share_the_excess_evenly() {
+    if are_installed(&["haproxy"]) {
+        assert_spills_evenly(["127.0.42.1", "127.0.42.2"], 120, 60.0);
+    }
+}
+
+#[test]
+fn two_overloaded_regions_are_equally_overloaded() {
+    if are_installed(&["haproxy"]) {
+        assert_spills_evenly(["127.0.43.1", "127.0.43.2"], 160, 80.0);
+    }
+}
+
+#[test]
+fn beside_an_empty_region_a_full_one_keeps_its_target() {
+    if are_installed(&["haproxy"]) {
+        assert_spills_evenly(["127.0.44.1", "127.0.44.2"], 80, 50.0);
+    }
+}
+
 /// A server that takes connections and never answers.
 struct Mute {
     port: u16,
