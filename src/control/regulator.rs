@@ -10,7 +10,7 @@ use std::{
 use tokio::{sync::mpsc, time::Instant as TokioInstant};
 use tracing::field::display;
 
-use super::told::Told;
+use super::{state::unix_now, told::Told};
 use crate::{
     health::Check,
     load::{LoadReport, LoadSource},
@@ -49,8 +49,8 @@ pub(super) struct Regulator {
 pub(super) struct Failing {
     /// Why the latest poll brought none.
     pub reason: String,
-    /// The end of the first poll since the last report, since the epoch.
-    pub since: Duration,
+    /// The end of the first poll since the last report, in seconds since 1970.
+    pub since: i64,
 }
 
 impl Regulator {
@@ -165,7 +165,8 @@ impl Regulator {
                 if before.as_ref().is_none_or(|before| before.reason != why) {
                     tracing::warn!(%load, monitor, endpoint, reason = %why, "no load report");
                 }
-                let since = before.map_or(at, |before| before.since);
+                let age = self.epoch.elapsed().saturating_sub(at).as_secs();
+                let since = before.map_or_else(|| unix_now().saturating_sub_unsigned(age), |before| before.since);
                 self.failures[feed.index()] = Some(Failing { reason: why, since });
                 self.failed_polls += 1;
                 self.feedback.note_failure(feed);

@@ -193,8 +193,7 @@ fn loads(controller: &Controller) -> Vec<LoadStatus> {
             age_secs: feed.reading.map(|reading| now.saturating_sub(reading.at).as_secs()),
             is_stale: feed.is_stale,
             error: failure.map(|failure| failure.reason.clone()),
-            failing_since: failure
-                .map(|failure| super::unix_now() - (now.saturating_sub(failure.since)).as_secs() as i64),
+            failing_since: failure.map(|failure| failure.since),
             connections: report.and_then(|report| report.connections),
             limit: report.and_then(|report| report.limit),
             servers: report.and_then(|report| report.servers).map(|servers| (servers.up, servers.total)),
