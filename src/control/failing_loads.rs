@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use super::{certificates::moment, status::LoadStatus};
 use crate::listing;
 
-/// So many sources of one reason are named.
+/// The most sources that are named for one reason.
 const NAMED: usize = 3;
 
-/// One sentence for each reason, however many sources fail for it. Nothing of a source that was not polled yet, or whose latest
-/// poll brought a report that has not expired. `now` is in seconds since 1970.
+/// One sentence for each reason, however many sources fail because of it. A source is left out if it was not polled yet, or if
+/// its latest poll brought a report that has not expired. `now` is in seconds since 1970.
 pub fn failing_loads(loads: &[LoadStatus], now: i64) -> Vec<String> {
     let mut failing: BTreeMap<(&str, bool), Vec<(&LoadStatus, i64)>> = BTreeMap::new();
     for load in loads {
@@ -33,12 +33,12 @@ fn text(reason: &str, counts: bool, sources: &[(&LoadStatus, i64)]) -> String {
     };
     let names = listing::first_of(sources.iter().map(name), NAMED, sources.len());
     let since = moment(sources.iter().map(|(_, since)| *since).min().unwrap_or_default());
-    let (whose, give) = if sources.len() == 1 { ("load source", "gives") } else { ("load sources", "give") };
+    let (noun, has) = if sources.len() == 1 { ("load source", "has") } else { ("load sources", "have") };
     let effect = match counts {
         true => "pools keep the shares of the last report until it expires",
         false => "`load` pools use configured weights, and pools with a capacity keep all of their clients",
     };
-    format!("{whose} {names} {give} no report since {since}: {reason}; {effect}")
+    format!("{noun} {names} {has} given no report since {since}: {reason}; {effect}")
 }
 
 #[cfg(test)]
@@ -61,7 +61,7 @@ mod tests {
             (
                 vec![load("fra", Some(7), false, refused(NOW - 5))],
                 vec![
-                    "load source \"fra\" gives no report since 2027-01-15 07:59:55 UTC: connection refused; \
+                    "load source \"fra\" has given no report since 2027-01-15 07:59:55 UTC: connection refused; \
                      pools keep the shares of the last report until it expires",
                 ],
                 "the last report counts still",
@@ -69,7 +69,7 @@ mod tests {
             (
                 vec![load("fra", None, false, refused(NOW - 5)), load("iad", Some(90), true, refused(NOW - 60))],
                 vec![
-                    "load sources \"fra\", \"iad\" give no report since 2027-01-15 07:59:00 UTC: connection refused; \
+                    "load sources \"fra\", \"iad\" have given no report since 2027-01-15 07:59:00 UTC: connection refused; \
                      `load` pools use configured weights, and pools with a capacity keep all of their clients",
                 ],
                 "no report that counts, one sentence for one reason",
@@ -77,7 +77,7 @@ mod tests {
             (
                 vec![load("fra", Some(60), true, None)],
                 vec![
-                    "load source \"fra\" gives no report since 2027-01-15 07:59:00 UTC: no newer report came; \
+                    "load source \"fra\" has given no report since 2027-01-15 07:59:00 UTC: no newer report came; \
                      `load` pools use configured weights, and pools with a capacity keep all of their clients",
                 ],
                 "a header that no reply carries any more",

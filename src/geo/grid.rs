@@ -259,8 +259,8 @@ impl Grid {
 }
 
 impl Division {
-    /// Joins areas of which the same is said now: `said` has an entry for each area, and what comes back one for each that is left,
-    /// numbered in order of first appearance. Special-purpose addresses stay apart from others.
+    /// Joins the areas with equal values of `said`, which has one for each area. Returns the values of the areas that are left,
+    /// numbered in order of first appearance. Special-purpose addresses keep areas of their own.
     pub fn joined<S: Eq + Hash + Clone>(&self, said: &[S]) -> (Self, Vec<S>) {
         let mut areas: Vec<S> = Vec::new();
         let mut known: HashMap<(&S, bool), u32, Seeded> = HashMap::default();

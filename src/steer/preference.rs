@@ -242,8 +242,8 @@ fn nearest(members: &[Site], tie: TieKey, yields: bool, client: Option<Coordinat
     Sight::Nearest { order: ranked.iter().map(|(_, at)| *at).collect(), tied, loss: lost_km.map(loss) }
 }
 
-/// The class of a lost distance: each is 0.5 % wider than the one before, and the first is 125 m wide; some 1,350 up to the longest
-/// distance on Earth. What few clients lose is joined with its neighbours ([`super::survey`]).
+/// The class of a lost distance. The first class is 125 m wide and each next one 0.5 % wider: some 1,350 classes up to the
+/// longest distance on Earth. Classes with few clients are joined with their neighbours ([`super::survey`]).
 fn loss(km: f64) -> u16 {
     const FIRST_KM: f64 = 25.0;
     const RATIO: f64 = 1.005;

@@ -60,8 +60,8 @@ fn loss_of(sight: &Sight) -> Option<(u16, u16)> {
     }
 }
 
-/// By pool, nearest member and class of loss: the addresses of the areas. Addresses stand for clients: of those nobody knows the
-/// number. IPv6 has too many that nobody uses: both families follow IPv4, and areas without any count a little.
+/// By pool, nearest member and class of loss: the number of IPv4 addresses, which stands for the unknown number of clients. It is
+/// used for both families, since most IPv6 addresses are unused. An area without IPv4 addresses counts as one.
 fn weights(grid: &Grid, division: &Division, sights: &[Sights]) -> Weights {
     let addresses = grid.addresses(division).into_iter().map(|count| 1.0 + count);
     let mut weights = Weights::new();
@@ -76,8 +76,8 @@ fn weights(grid: &Grid, division: &Division, sights: &[Sights]) -> Weights {
 /// By pool and nearest member, by class of loss.
 type Weights = BTreeMap<(usize, u16), BTreeMap<u16, f64>>;
 
-/// Joins neighbouring classes of loss while all that is joined holds less than `LEAST_PART` of the nearest member's clients: classes
-/// are fine so that clients leave in order of what they lose, and each costs an area at least.
+/// Joins neighbouring classes of loss while they together hold less than `LEAST_PART` of the nearest member's clients. Classes
+/// are fine so that clients leave in the order of what they lose, but each class costs at least one area.
 fn with_few_losses(grid: &Grid, division: Division, mut sights: Vec<Sights>) -> (Division, Vec<Sights>) {
     if !sights.iter().flatten().any(|sight| loss_of(sight).is_some()) {
         return (division, sights);

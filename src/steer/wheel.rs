@@ -24,7 +24,7 @@ pub(super) struct Wheel {
     pub(super) salt: u64,
     /// The number of the shard's counter, for `turn`.
     pub(super) turn: Option<Arc<u32>>,
-    /// After how many turns they begin again; 0 where they go on and on.
+    /// The number of turns of one cycle; 0 if turns wrap only at 2^32.
     pub(super) cycle: u32,
     /// Whether a slot names several choices, the better first.
     pub(super) is_ranked: bool,

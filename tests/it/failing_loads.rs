@@ -66,7 +66,7 @@ fn a_load_source_that_fails_is_a_concern_until_it_reports_again_or_is_no_longer_
     let iad = "{ addresses = [\"192.0.2.2\"], load = \"iad\" }";
     let site = Site::new(&[("zones/example.org.toml", &zone(&format!("{fra}, {iad}")))]);
     let server = site.serve();
-    let fails = |load: &str| format!("load source \"{load}\" gives no report since ");
+    let fails = |load: &str| format!("load source \"{load}\" has given no report since ");
     server.until("the failing one is a concern", LONG, |server| concerns(server).len() == 1);
     let text = concerns(&server).remove(0);
     assert!(text.starts_with(&fails("iad")) && text.contains(" UTC: status 404"), "{text}");

@@ -22,8 +22,8 @@ use crate::{
 
 /// How often the files of a monitor that cannot work are looked at again.
 const RECHECK: Duration = Duration::from_secs(10);
-/// A reload waits so long for new aliases to be resolved. A resolver that answers at all takes less, and no change of health is
-/// published meanwhile.
+/// How long a reload waits for new aliases to be resolved. It is short because no change of health is published meanwhile, and a
+/// working resolver takes less.
 const FIRST_RESOLUTION: Duration = Duration::from_secs(2);
 
 impl Controller {

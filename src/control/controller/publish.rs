@@ -231,7 +231,7 @@ impl Controller {
         let compiler = &self.world.compiler;
         let (mut now, mut new) = (BTreeMap::new(), Vec::new());
         let of = |id: &ServiceId| distress::of((*id, &charts[id.index()]), |_, _| true);
-        // A start does not wait for aliases: what is not known within its first moments is no news.
+        // A start does not wait for aliases: until all were looked up once, services that wait for one are not reported.
         let is_awaited = |id: &&ServiceId| charts[id.index()].awaits_alias() && !self.aliases.is_complete();
         for one in self.troubled.iter().filter(|id| !is_awaited(id)).flat_map(of) {
             let service = &topology.services[one.service.index()];

@@ -80,7 +80,7 @@ impl Terming<'_> {
         }
     }
 
-    /// What a member takes amid a ramp of its own, or while clients return to it, whichever is less.
+    /// What a member takes during a ramp of its own or a return of clients to it, whichever is less.
     fn ramp(&self, at: usize, own: Part) -> Option<Ramped> {
         let returning = self.conditions.steering.returns.get(&self.id).filter(|one| usize::from(one.to) == at);
         if let Some(one) = returning.filter(|one| one.part < own) {
