@@ -286,14 +286,17 @@ mod tests {
     }
 
     #[test]
-    fn names_chosen_for_a_known_seed_make_no_long_run_under_a_random_one() {
+    fn names_chosen_for_a_known_seed_make_a_long_run_under_few_random_ones() {
         let names = flood(LOADS);
         assert!(Table::of(names.iter().map(|name| hash_by(LOADS, name))).is_none(), "the attack works");
         let mut random = fastrand::Rng::new();
-        for _ in 0..20 {
+        let mut makes_long_run = || {
             let seed = Seed::new([random.u64(..), random.u64(..)]);
-            assert!(Table::of(names.iter().map(|name| seed.hash(name))).is_some());
-        }
+            Table::of(names.iter().map(|name| seed.hash(name))).is_none()
+        };
+        // About two of a thousand: for those there are spare seeds.
+        let count = (0..100).filter(|_| makes_long_run()).count();
+        assert!(count <= 5, "{count} of 100 seeds");
     }
 
     #[test]
