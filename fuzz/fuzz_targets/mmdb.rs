@@ -12,7 +12,7 @@ fuzz_target!(|bytes: &[u8]| {
     let databases = Databases::new(vec![Arc::new(database)]);
     let (atlas, areas) = Atlas::survey(&databases, &[], |location, _| location.clone());
     for run in atlas.runs() {
-        let place = atlas.locate(run.first);
+        let place = atlas.locate(&run.first);
         assert_eq!(place.area, run.area);
         let said = &databases.lookup(run.first).location;
         assert_eq!(&areas[place.area.0 as usize], said);
