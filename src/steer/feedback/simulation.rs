@@ -37,7 +37,8 @@ struct World {
     reports: bool,
 }
 
-fn source() -> LoadSource {
+/// A balancer that reports its connections.
+pub(super) fn source() -> LoadSource {
     let page = Page {
         tls: false,
         host: Host::Name("lb.example.com".into()),

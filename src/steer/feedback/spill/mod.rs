@@ -118,16 +118,19 @@ impl Spill {
             (false, false) if inflow < 0.0 && self.keep < 1.0 => limited(towards(level), PASSING_STEP),
             (false, _) => self.keep,
         };
-        let keep = keep.clamp(LEAST, 1.0);
-        if keep > NEARLY_ALL { 1.0 } else { keep }
+        bounded(keep)
     }
 
     /// Goes a step back to keeping all: nothing is known of the load.
     fn step_home(&mut self) {
         self.deviation.restart();
-        let keep = self.keep + STEP;
-        self.keep = if keep > NEARLY_ALL { 1.0 } else { keep };
+        self.keep = bounded(self.keep + STEP);
     }
+}
+
+/// Never less than the least that a pool keeps, and nearly all is all.
+fn bounded(keep: f64) -> f64 {
+    if keep > NEARLY_ALL { 1.0 } else { keep.max(LEAST) }
 }
 
 /// One step of pools that look together: each with its load, if it is known, and who gives to whom. A pool that has nobody to give
@@ -168,7 +171,7 @@ pub(super) fn step(spills: &mut [&mut Spill], loads: &[Option<Load>], flows: &Fl
         set.iter().for_each(|&at| keeps[at] /= most);
     }
     for (at, (spill, keep)) in spills.iter_mut().zip(keeps).enumerate() {
-        spill.keep = if keep > NEARLY_ALL || !flows.gives(at) { 1.0 } else { keep.max(LEAST) };
+        spill.keep = if flows.gives(at) { bounded(keep) } else { 1.0 };
     }
 }
 

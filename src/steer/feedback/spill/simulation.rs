@@ -1,15 +1,15 @@
 //! Spill under a clock that only the test moves: regions of several sizes, resolvers that keep an answer for its TTL, balancers that
 //! report late.
 
-use std::{num::NonZeroU64, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use mmdb_writer::{Value, Writer};
 
-use super::super::{Feedback, Reading, SavedFeedback};
+use super::super::{Feedback, Reading, SavedFeedback, simulation};
 use crate::{
     geo::{Coordinates, Database, Databases},
     health::{Standing, Verdict},
-    load::{Host, LoadKind, LoadReport, LoadSource, Page},
+    load::{LoadReport, LoadSource},
     steer::{
         Answers, Capacity, Compiler, Conditions, Datacenter, DatacenterId, Endpoint, EndpointId, Family, FeedId, Level,
         LoadId, Measure, Member, MemberKind, MinUp, MonitorId, OnAllDown, Pace, Policy, Pool, PoolId, Regulation, Rule,
@@ -83,23 +83,11 @@ struct Resolver {
 }
 
 fn source(at: usize, times: Times) -> LoadSource {
-    let page = Page {
-        tls: false,
-        host: Host::Name("lb.example.com".into()),
-        port: 80,
-        path: "/".into(),
-        headers: Vec::new(),
-        verify: true,
-        authorities: None,
-    };
     LoadSource {
         name: format!("lb{at}").into(),
-        kind: LoadKind::Nginx(page),
         interval: Duration::from_secs(times.interval),
-        timeout: Duration::from_secs(2),
         stale_after: Duration::from_secs(3 * times.interval),
-        scales_by_servers: true,
-        limit: NonZeroU64::new(1),
+        ..simulation::source()
     }
 }
 
