@@ -27,6 +27,8 @@ use zones::{Question, Zone};
 
 mod message;
 mod peers;
+#[path = "../support/ports.rs"]
+mod ports;
 mod zones;
 
 const NS: u16 = 2;

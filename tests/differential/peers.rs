@@ -3,7 +3,7 @@
 use std::{
     fmt::Write,
     fs, io,
-    net::{SocketAddr, TcpListener, UdpSocket},
+    net::{SocketAddr, UdpSocket},
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -11,6 +11,7 @@ use std::{
 
 use crate::{
     message::{self, Edns, Reply},
+    ports::free_port,
     zones::{Question, Zone},
 };
 
@@ -35,7 +36,7 @@ impl Drop for Peer {
 impl Peer {
     /// Starts Knot over the master files in `directory`; `None` where it is not installed.
     pub(crate) fn knot(directory: &Path, zones: &[Zone]) -> io::Result<Option<Self>> {
-        let address = free_port()?;
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let run = directory.join("knot");
         fs::create_dir_all(&run)?;
         let (files, run_path) = (directory.display(), run.display());
@@ -56,7 +57,7 @@ impl Peer {
 
     /// Starts NSD over the master files in `directory`; `None` where it is not installed.
     pub(crate) fn nsd(directory: &Path, zones: &[Zone]) -> io::Result<Option<Self>> {
-        let address = free_port()?;
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let run = directory.join("nsd");
         fs::create_dir_all(&run)?;
         let (files, run_path) = (directory.display(), run.display());
@@ -134,17 +135,4 @@ impl Peer {
             }
         }
     }
-}
-
-/// An address that is free for UDP and TCP alike.
-fn free_port() -> io::Result<SocketAddr> {
-    let mut last = None;
-    for _ in 0..20 {
-        let address = UdpSocket::bind(("127.0.0.1", 0))?.local_addr()?;
-        match TcpListener::bind(address) {
-            Ok(_) => return Ok(address),
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(last.unwrap_or_else(|| io::Error::other("no port is free")))
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, SocketAddr, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -138,9 +138,4 @@ fn program(name: &str) -> Option<PathBuf> {
         .map(|directory| PathBuf::from(directory).join(name))
         .into_iter()
         .find(|path| path.is_file())
-}
-
-/// A port that nobody listens on at any of the loopback addresses.
-pub fn free_port() -> u16 {
-    TcpListener::bind(("0.0.0.0", 0)).unwrap().local_addr().unwrap().port()
 }

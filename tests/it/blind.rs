@@ -9,9 +9,9 @@ use std::{
 
 use crate::{
     ask::Deadline,
-    balancers::free_port,
     harness::{LONG, Server, Site, send_signal},
     health::{FILE, Target, W, zone},
+    ports::free_port,
 };
 
 /// A connection to the admin address that stays open.

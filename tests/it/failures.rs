@@ -6,8 +6,9 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_tim
 
 use crate::{
     ask::Ask,
-    balancers::{Balancer, Serves, are_installed, free_port},
+    balancers::{Balancer, Serves, are_installed},
     harness::{LONG, Server, Site},
+    ports::free_port,
 };
 
 /// interval x fall + timeout + 1 s, of [`MONITOR`].

@@ -11,8 +11,8 @@ use std::{
 };
 
 use crate::{
-    balancers::free_port,
     harness::{LONG, Server, Site},
+    ports::free_port,
 };
 
 pub const W: &str = "w.example.org";

@@ -20,8 +20,9 @@ use portolan::{
 use tokio::sync::mpsc;
 
 use crate::{
-    balancers::{Balancer, Serves, are_installed, free_port},
+    balancers::{Balancer, Serves, are_installed},
     harness::LONG,
+    ports::free_port,
 };
 
 /// What the sources of a configuration say, one after the other.

@@ -41,6 +41,8 @@ mod http;
 mod loads;
 mod logs;
 mod monitors;
+#[path = "../support/ports.rs"]
+mod ports;
 mod regions;
 mod reload;
 mod reports;

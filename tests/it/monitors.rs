@@ -3,9 +3,10 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use crate::{
-    balancers::{Balancer, Serves, are_installed, free_port},
+    balancers::{Balancer, Serves, are_installed},
     failures::{Authority, MONITOR, WWW, site},
     harness::{LONG, Server, Site},
+    ports::free_port,
 };
 
 /// The verdict of a monitor's target.

@@ -19,8 +19,9 @@ use std::{
 use portolan::control::PoolStatus;
 
 use crate::{
-    balancers::{Balancer, Serves, free_port},
+    balancers::{Balancer, Serves},
     harness::{Server, Site},
+    ports::free_port,
 };
 
 const WWW: &str = "www.example.org";

@@ -12,8 +12,8 @@ use hickory_proto::{op::Message, rr::RData};
 
 use crate::{
     ask::{Ask, Deadline, PATIENCE},
-    balancers::free_port,
     harness::{LONG, Server, Site},
+    ports::free_port,
 };
 
 /// As many questions are on their way at once.

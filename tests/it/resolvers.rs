@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{SocketAddr, UdpSocket},
+    net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::{
     ask::{Ask, Deadline},
     harness::{LONG, Server, Site},
+    ports::free_port,
 };
 
 const PROGRAM: &str = "/usr/sbin/unbound";
@@ -31,14 +32,16 @@ impl Unbound {
             return None;
         }
         let directory = tempfile::tempdir().unwrap();
-        let address = UdpSocket::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let path = directory.path().join("unbound.conf");
         fs::write(&path, configuration(address, server.address)).unwrap();
         let mut command = Command::new(PROGRAM);
-        command.arg("-d").arg("-c").arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let unbound = Self { address, child: command.spawn().unwrap(), _directory: directory };
+        command.arg("-d").arg("-c").arg(&path).stdin(Stdio::null()).stdout(Stdio::null());
+        let mut unbound = Self { address, child: command.spawn().unwrap(), _directory: directory };
         let deadline = Deadline::after(LONG);
         while Ask::new("localhost", "A").recursive().send(address).is_err() {
+            let ended = unbound.child.try_wait().unwrap();
+            assert!(ended.is_none(), "unbound ended: {ended:?}");
             assert!(deadline.tick(), "unbound does not answer");
         }
         Some(unbound)

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{SocketAddr, UdpSocket},
+    net::SocketAddr,
     path::PathBuf,
     process::{Child, Command, Stdio},
 };
@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::{
     ask::{Ask, Deadline},
     harness::{LONG, send_signal},
+    ports::free_port,
 };
 
 /// A name server at work over one zone. Killed when dropped.
@@ -29,7 +30,7 @@ impl Upstream {
             println!("skipped: knotd not installed (apt-get install knot)");
             return None;
         }
-        let address = UdpSocket::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let mut upstream = Self { address, directory: tempfile::tempdir().unwrap(), child: None, serial: 0 };
         let (run, ip, port) = (upstream.directory.path().display(), address.ip(), address.port());
         let configuration = format!(

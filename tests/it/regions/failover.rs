@@ -9,8 +9,9 @@ use std::{
 
 use super::{PACE, Regions, WWW, asked, assert_asked, pool, site, told};
 use crate::{
-    balancers::{Balancer, are_installed, free_port},
+    balancers::{Balancer, are_installed},
     harness::{LONG, Server},
+    ports::free_port,
 };
 
 /// Stops the primary until its clients have moved, and brings it back: until it is up.

@@ -12,8 +12,9 @@ use std::{
 
 use super::{PACE, Regions, WWW, asked, assert_asked, first_share, pool, site, told};
 use crate::{
-    balancers::{Balancer, Serves, are_installed, free_port},
+    balancers::{Balancer, Serves, are_installed},
     harness::{LONG, Server},
+    ports::free_port,
 };
 
 /// Of the first region, with half of its servers.
