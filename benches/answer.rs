@@ -1,5 +1,5 @@
-//! `engine::answer` by kind of query: what a shard spends on a datagram between receiving and sending; and what queries that come
-//! together save.
+//! `engine::answer` by kind of query: what a shard spends on a datagram between receiving and
+//! sending; and what queries that come together save.
 
 #[path = "support/fixture.rs"]
 mod fixture;
@@ -40,7 +40,10 @@ fn answers(criterion: &mut Criterion) {
         ("alias", request("alias.gslb.example.com", Rtype::A, &[])),
         ("referral", request("www.sub.gslb.example.com", Rtype::A, &[])),
         ("refused", request("www.example.net", Rtype::A, &[])),
-        ("127 labels that do not exist", request(&("a.".repeat(118) + "gslb.example.com"), Rtype::A, &[])),
+        (
+            "127 labels that do not exist",
+            request(&("a.".repeat(118) + "gslb.example.com"), Rtype::A, &[]),
+        ),
         ("64 KiB of empty records", flood(&[0; 11])),
         ("64 KiB of long names", flood(&[&b"\x01a".repeat(127)[..], &[0; 11]].concat())),
     ] {
@@ -58,8 +61,8 @@ fn answers(criterion: &mut Criterion) {
     }
 }
 
-/// Many names and clients, none of which is in a cache near by: each query alone, and so many at once. The time is that of a
-/// whole group; the rate is that of queries.
+/// Many names and clients, none of which is in a cache near by: each query alone, and so many at
+/// once. The time is that of a whole group; the rate is that of queries.
 fn groups(criterion: &mut Criterion) {
     const HOSTS: u32 = 300_000;
     let snapshot = snapshot(HOSTS);
@@ -73,7 +76,12 @@ fn groups(criterion: &mut Criterion) {
             request("www.gslb.example.com", Rtype::A, &subnet)
         })
         .collect();
-    let query = |message| Query { message, source: [198, 51, 100, 1].into(), transport: Transport::Udp, now_secs: 0 };
+    let query = |message| Query {
+        message,
+        source: [198, 51, 100, 1].into(),
+        transport: Transport::Udp,
+        now_secs: 0,
+    };
     let (mut draws, mut names_asked) = (Draws::new(1), Names::new());
     let mut replies = vec![[0; 1232]; GROUP];
     for (kind, messages) in [("names", &names), ("clients", &clients)] {

@@ -1,7 +1,8 @@
-//! Opening a database, surveying it for ten datacenters, folding the ranking into the nearest, and finding addresses.
+//! Opening a database, surveying it for ten datacenters, folding the ranking into the nearest, and
+//! finding addresses.
 //!
-//! With the sample of 4.1 million networks where it is present (`PORTOLAN_SHARED`), else with one written here, which is
-//! smaller: the first line says which.
+//! With the sample of 4.1 million networks where it is present (`PORTOLAN_SHARED`), else with one
+//! written here, which is smaller: the first line says which.
 
 use std::{hint::black_box, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -46,15 +47,20 @@ fn sample() -> Option<Vec<u8>> {
 /// 300,000 networks of /20 to /24 at one of 300 places each.
 fn synthetic() -> Vec<u8> {
     use mmdb_writer::{Value, Writer};
-    let mut writer = Writer::builder("Synthetic-City").description(&[("en", "written by a benchmark")]).build();
+    let mut writer =
+        Writer::builder("Synthetic-City").description(&[("en", "written by a benchmark")]).build();
     let mut random = fastrand::Rng::with_seed(1);
     for _ in 0..300_000 {
         let point = Value::map([
             ("latitude", Value::from(f64::from(random.i32(-60..70)))),
             ("longitude", Value::from(f64::from(random.i32(-9..9)) * 20.0)),
         ]);
-        let network = ipnet::Ipv4Net::new_assert(random.u32(1 << 24..0xdfff_ffff).into(), random.u8(20..=24)).trunc();
-        writer.insert_value(network, Value::map([("location", point)])).expect("any network may be written");
+        let network =
+            ipnet::Ipv4Net::new_assert(random.u32(1 << 24..0xdfff_ffff).into(), random.u8(20..=24))
+                .trunc();
+        writer
+            .insert_value(network, Value::map([("location", point)]))
+            .expect("any network may be written");
     }
     writer.to_bytes().expect("the writer writes what it was given")
 }
@@ -88,15 +94,21 @@ fn atlas(c: &mut Criterion) {
     let mut group = c.benchmark_group("atlas");
     group.sample_size(10).measurement_time(Duration::from_secs(3));
     group.bench_function("open", |b| {
-        b.iter_batched(|| bytes.clone(), |bytes| Database::open("bench", bytes), BatchSize::PerIteration);
+        b.iter_batched(
+            || bytes.clone(),
+            |bytes| Database::open("bench", bytes),
+            BatchSize::PerIteration,
+        );
     });
     group.bench_function("survey", |b| b.iter(survey));
     group.bench_function("fold", |b| b.iter(|| grid.fold(&division, black_box(&nearest))));
     group.finish();
 
     let mut random = fastrand::Rng::with_seed(7);
-    let anywhere: Vec<IpAddr> = (0..1 << 20).map(|_| IpAddr::V4(random.u32(1 << 24..0xdfff_ffff).into())).collect();
-    let ipv6: Vec<IpAddr> = (0..1 << 20).map(|_| IpAddr::V6((0x2a00 << 112 | random.u128(..) >> 12).into())).collect();
+    let anywhere: Vec<IpAddr> =
+        (0..1 << 20).map(|_| IpAddr::V4(random.u32(1 << 24..0xdfff_ffff).into())).collect();
+    let ipv6: Vec<IpAddr> =
+        (0..1 << 20).map(|_| IpAddr::V6((0x2a00 << 112 | random.u128(..) >> 12).into())).collect();
     for (name, atlas, addresses) in [
         ("locate/random", &atlas, &anywhere[..]),
         ("locate/warm", &atlas, &anywhere[..1024]),

@@ -1,5 +1,5 @@
-//! How long a large configuration takes to load, and what memory it takes: 100,000 services with three pools each (900,000
-//! lines of TOML), and 12,700 small zones.
+//! How long a large configuration takes to load, and what memory it takes: 100,000 services with
+//! three pools each (900,000 lines of TOML), and 12,700 small zones.
 //!
 //! `cargo bench --bench configuration`
 
@@ -21,7 +21,10 @@ fn main() {
     services(&directory.path().join("services"), 100_000);
     zones(&directory.path().join("zones"), 12_700);
     for name in ["services", "zones"] {
-        measure(name, &Locations { zones: Some(directory.path().join(name)), ..Locations::default() });
+        measure(
+            name,
+            &Locations { zones: Some(directory.path().join(name)), ..Locations::default() },
+        );
     }
 }
 
@@ -51,12 +54,16 @@ fn measure(name: &str, locations: &Locations) {
 
 fn services(directory: &std::path::Path, count: usize) {
     fs::create_dir_all(directory).expect("a directory");
-    let mut text =
-        String::from("[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@example.com\"\n");
+    let mut text = String::from(
+        "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@example.com\"\n",
+    );
     text.push_str("[monitor.web]\nhttp = { path = \"/\" }\n");
     for (index, datacenter) in ["fra", "iad"].into_iter().enumerate() {
-        writeln!(text, "[datacenter.{datacenter}]\nlocation = {{ latitude = {index}, longitude = 8 }}")
-            .expect("memory");
+        writeln!(
+            text,
+            "[datacenter.{datacenter}]\nlocation = {{ latitude = {index}, longitude = 8 }}"
+        )
+        .expect("memory");
     }
     fs::write(directory.join("base.toml"), &text).expect("a file");
     for part in 0..10 {
@@ -66,14 +73,20 @@ fn services(directory: &std::path::Path, count: usize) {
             for (site, datacenter) in ["fra", "iad"].into_iter().enumerate() {
                 writeln!(text, "[pool.w{service}-{datacenter}]\ndatacenter = \"{datacenter}\"\nmonitor = \"web\"")
                     .expect("memory");
-                writeln!(text, "members = [{{ addresses = [\"10.{site}.{}.{low}\"] }}]", high % 250).expect("memory");
+                writeln!(
+                    text,
+                    "members = [{{ addresses = [\"10.{site}.{}.{low}\"] }}]",
+                    high % 250
+                )
+                .expect("memory");
             }
             writeln!(
                 text,
                 "[pool.w{service}]\npolicy = \"nearest\"\nmembers = [\"w{service}-fra\", \"w{service}-iad\"]"
             )
             .expect("memory");
-            writeln!(text, "[service.\"w{service}.x.example\"]\npool = \"w{service}\"\nttl = 30").expect("memory");
+            writeln!(text, "[service.\"w{service}.x.example\"]\npool = \"w{service}\"\nttl = 30")
+                .expect("memory");
         }
         fs::write(directory.join(format!("part{part}.toml")), &text).expect("a file");
     }

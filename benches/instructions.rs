@@ -1,5 +1,6 @@
-//! Instructions of one `engine::answer`, by kind of query, counted by callgrind: figures that do not jitter, so that a change
-//! shows its cost. `benches/count` runs this and keeps the figures in `benches/results/instructions.txt`.
+//! Instructions of one `engine::answer`, by kind of query, counted by callgrind: figures that do
+//! not jitter, so that a change shows its cost. `benches/count` runs this and keeps the figures in
+//! `benches/results/instructions.txt`.
 
 #![expect(missing_docs, reason = "what the macros make has none")]
 
@@ -28,7 +29,8 @@ struct Desk {
 impl Desk {
     fn new(owner: &str, rtype: Rtype, options: &[u8]) -> Self {
         let message = request(owner, rtype, options);
-        let mut desk = Self { snapshot: snapshot(10_000), draws: Draws::new(1), message, out: vec![0; 1232] };
+        let mut desk =
+            Self { snapshot: snapshot(10_000), draws: Draws::new(1), message, out: vec![0; 1232] };
         desk.answer();
         desk
     }
@@ -41,7 +43,8 @@ impl Desk {
             transport: Transport::Udp,
             now_secs: 0,
         };
-        answer(&self.snapshot, &query, &mut self.draws, &mut self.out).map_or(0, |reply| reply.length)
+        answer(&self.snapshot, &query, &mut self.draws, &mut self.out)
+            .map_or(0, |reply| reply.length)
     }
 }
 

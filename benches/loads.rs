@@ -1,8 +1,10 @@
-//! What 1,000 load sources at an interval of 5 s cost: CPU and memory of the poller alone, late rounds.
+//! What 1,000 load sources at an interval of 5 s cost: CPU and memory of the poller alone, late
+//! rounds.
 //!
-//! `cargo bench --bench loads [-- nginx|haproxy|prometheus|json]` starts itself once more as the balancers: one listener under
-//! 1,000 addresses of 127.0.0.0/8. HAProxy's page has 100 servers, the Prometheus page is 1,000 series of 80 octets. It is a
-//! measurement of half a minute each, not a criterion loop.
+//! `cargo bench --bench loads [-- nginx|haproxy|prometheus|json]` starts itself once more as the
+//! balancers: one listener under 1,000 addresses of 127.0.0.0/8. HAProxy's page has 100 servers,
+//! the Prometheus page is 1,000 series of 80 octets. It is a measurement of half a minute each, not
+//! a criterion loop.
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
 
 #[path = "support/usage.rs"]
@@ -36,8 +38,10 @@ const KINDS: [&str; 4] = ["nginx", "haproxy", "prometheus", "json"];
 type Failed<T> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Failed<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     if let Some(kind) = arguments.iter().find_map(|argument| argument.strip_prefix("serve=")) {
         return runtime.block_on(serve(kind));
     }
@@ -60,8 +64,10 @@ impl Drop for Balancers {
 }
 
 async fn measure(kind: &str) -> Failed<()> {
-    let mut child =
-        Command::new(std::env::current_exe()?).arg(format!("serve={kind}")).stdout(Stdio::piped()).spawn()?;
+    let mut child = Command::new(std::env::current_exe()?)
+        .arg(format!("serve={kind}"))
+        .stdout(Stdio::piped())
+        .spawn()?;
     let mut line = String::new();
     BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
     let _balancers = Balancers(child);
@@ -71,7 +77,8 @@ async fn measure(kind: &str) -> Failed<()> {
         .collect();
 
     let (readings, mut inbox) = mpsc::channel(4096);
-    let limits = Limits { in_flight: NonZeroUsize::new(512).ok_or("no limit")?, further_descriptors: 0 };
+    let limits =
+        Limits { in_flight: NonZeroUsize::new(512).ok_or("no limit")?, further_descriptors: 0 };
     let poller = Poller::start(limits, Instant::now(), readings);
     poller.set(keys).await;
     let feed = tokio::spawn(async move {
@@ -122,10 +129,14 @@ fn source(kind: &str, port: u16) -> Failed<LoadSource> {
         "haproxy" => LoadKind::Haproxy(Haproxy::Page { page, proxy: Some("www".into()) }),
         "prometheus" => {
             let selector = |text: &str| text.parse().map_err(|error| format!("{text}: {error}"));
-            let connections = selector("bench_current_sessions{proxy=\"www\",server!=\"server-7\"}")?;
+            let connections =
+                selector("bench_current_sessions{proxy=\"www\",server!=\"server-7\"}")?;
             LoadKind::Prometheus { page, wanted: wanted(connections) }
         }
-        _ => LoadKind::Json { page, wanted: wanted("/stats/active".parse().map_err(|error| format!("{error}"))?) },
+        _ => LoadKind::Json {
+            page,
+            wanted: wanted("/stats/active".parse().map_err(|error| format!("{error}"))?),
+        },
     };
     Ok(LoadSource {
         name: "bench".into(),
@@ -187,7 +198,8 @@ async fn serve(kind: &str) -> Failed<()> {
     let listener = socket.listen(8192)?;
     println!("{}", listener.local_addr()?.port());
     let body = body(kind);
-    let reply: Arc<str> = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into();
+    let reply: Arc<str> =
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into();
     loop {
         let (stream, _) = listener.accept().await?;
         tokio::spawn(answer(stream, Arc::clone(&reply)));

@@ -1,7 +1,8 @@
 //! What 10,000 targets at an interval of 5 s cost: late rounds, CPU and memory of the prober alone.
 //!
-//! `cargo bench --bench probes [-- tcp|http|https|hang]` starts itself once more as the targets: one listener per kind, under
-//! 10,000 addresses of 127.0.0.0/8. It is a measurement of half a minute each, not a criterion loop.
+//! `cargo bench --bench probes [-- tcp|http|https|hang]` starts itself once more as the targets:
+//! one listener per kind, under 10,000 addresses of 127.0.0.0/8. It is a measurement of half a
+//! minute each, not a criterion loop.
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
 
 #[path = "support/usage.rs"]
@@ -36,8 +37,10 @@ const MEASURED: Duration = Duration::from_secs(20);
 type Failed<T> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Failed<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     if let Some(kind) = arguments.iter().find_map(|argument| argument.strip_prefix("serve=")) {
         return runtime.block_on(serve(kind));
     }
@@ -60,8 +63,10 @@ impl Drop for Targets {
 }
 
 async fn measure(kind: &str) -> Failed<()> {
-    let mut child =
-        Command::new(std::env::current_exe()?).arg(format!("serve={kind}")).stdout(Stdio::piped()).spawn()?;
+    let mut child = Command::new(std::env::current_exe()?)
+        .arg(format!("serve={kind}"))
+        .stdout(Stdio::piped())
+        .spawn()?;
     let mut line = String::new();
     BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
     let _targets = Targets(child);
@@ -70,11 +75,16 @@ async fn measure(kind: &str) -> Failed<()> {
 
     let idle_kib = memory_kib(id(), "VmRSS:")?;
     let (reports, mut inbox) = mpsc::channel(4096);
-    let limits = Limits { in_flight: NonZeroUsize::new(8192).ok_or("no limit")?, further_descriptors: 0 };
+    let limits =
+        Limits { in_flight: NonZeroUsize::new(8192).ok_or("no limit")?, further_descriptors: 0 };
     let epoch = Instant::now();
     let prober = Prober::start(limits, epoch, reports);
     let mut ledger = Ledger::new(false);
-    let target = |key: &ProbeKey| Target { key: key.clone(), monitor: Arc::clone(&key.monitor), start: Start::Unknown };
+    let target = |key: &ProbeKey| Target {
+        key: key.clone(),
+        monitor: Arc::clone(&key.monitor),
+        start: Start::Unknown,
+    };
     ledger.set(keys.iter().map(target), epoch.elapsed());
     prober.set(keys).await;
     let feed = tokio::spawn(async move {
@@ -163,18 +173,23 @@ async fn serve(kind: &str) -> Failed<()> {
 
 fn acceptor() -> Failed<TlsAcceptor> {
     let key = KeyPair::generate()?;
-    let certificate = CertificateParams::new(vec!["www.example.com".to_owned()])?.self_signed(&key)?;
-    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key.into())?;
+    let certificate =
+        CertificateParams::new(vec!["www.example.com".to_owned()])?.self_signed(&key)?;
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(
+        rustls::crypto::ring::default_provider(),
+    ))
+    .with_safe_default_protocol_versions()?
+    .with_no_client_auth()
+    .with_single_cert(vec![certificate.der().clone()], key.into())?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 async fn reply(mut stream: impl AsyncRead + AsyncWrite + Unpin, is_mute: bool) {
     let mut request = [0; 1024];
     while let Ok(1..) = stream.read(&mut request).await {
-        if !is_mute && stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.is_err() {
+        if !is_mute
+            && stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.is_err()
+        {
             return;
         }
     }

@@ -1,9 +1,12 @@
-//! What wheels cost: pools compiled from nothing, after a change of health and after load reports, their memory, and one look
-//! at the reports of 1,000 pools.
+//! What wheels cost: pools compiled from nothing, after a change of health and after load reports,
+//! their memory, and one look at the reports of 1,000 pools.
 //!
 //! `cargo bench --bench steering`
 
-#![expect(unsafe_code, reason = "a global allocator is an unsafe trait; this one counts and hands on")]
+#![expect(
+    unsafe_code,
+    reason = "a global allocator is an unsafe trait; this one counts and hands on"
+)]
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -24,8 +27,8 @@ use portolan::{
     health::{Standing, Verdict},
     load::LoadReport,
     steer::{
-        Compilation, Compiled, Compiler, Conditions, FeedId, Feedback, PoolId, ProbeId, Reading, Surveys, Topology,
-        Wheels,
+        Compilation, Compiled, Compiler, Conditions, FeedId, Feedback, PoolId, ProbeId, Reading,
+        Surveys, Topology, Wheels,
     },
 };
 
@@ -36,7 +39,8 @@ struct Counting;
 
 static OCTETS: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: every call goes to the system's allocator as it came; counting touches one atomic and does not allocate.
+// SAFETY: every call goes to the system's allocator as it came; counting touches one atomic and
+// does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         OCTETS.fetch_add(layout.size(), Relaxed);
@@ -72,7 +76,8 @@ fn services(keys: &str, members: impl Fn(usize) -> Vec<String>) -> String {
     let mut tables = String::new();
     for pool in 0..POOLS {
         let members = members(pool).join(", ");
-        writeln!(tables, "[service.\"s{pool}.x.example\"]\n{keys}\nmembers = [{members}]").expect("memory");
+        writeln!(tables, "[service.\"s{pool}.x.example\"]\n{keys}\nmembers = [{members}]")
+            .expect("memory");
     }
     tables
 }
@@ -111,7 +116,8 @@ impl World {
 
     fn follow(&mut self) {
         let conditions = Arc::new(self.conditions.clone());
-        let compilation = Compilation::after(&self.compiled, Arc::clone(&self.compiler), conditions);
+        let compilation =
+            Compilation::after(&self.compiled, Arc::clone(&self.compiler), conditions);
         self.compiled = compilation.finish(&mut self.surveys, &mut self.wheels);
     }
 
@@ -121,7 +127,10 @@ impl World {
         for id in &pools {
             let first = 100 + (id.0 * 7 + round * 13) % 500;
             let second = (1024 - first) / 2;
-            self.conditions.steering.weights.insert(*id, [first, second, 1024 - first - second].as_slice().into());
+            self.conditions
+                .steering
+                .weights
+                .insert(*id, [first, second, 1024 - first - second].as_slice().into());
         }
     }
 
@@ -138,7 +147,9 @@ impl World {
 fn compile(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("compile");
     group.sample_size(10);
-    let of_four = |site: usize| move |pool: usize| (0..4).map(|at| member(at + site, pool, "")).collect::<Vec<_>>();
+    let of_four = |site: usize| {
+        move |pool: usize| (0..4).map(|at| member(at + site, pool, "")).collect::<Vec<_>>()
+    };
     for (name, tables) in [
         ("1,000 client pools of 4, equal", services("spread = \"client\"", |_| of_four(0)(7))),
         ("1,000 client pools of 4, different", services("spread = \"client\"", of_four(0))),
@@ -213,8 +224,11 @@ fn follow(criterion: &mut Criterion) {
             |now| {
                 for feed in 0..feeds {
                     let connections = f64::from((feed * 37 + now.as_secs() as u32 * 11) % 900);
-                    let report =
-                        LoadReport { connections: Some(connections), limit: Some(1000.0), ..LoadReport::default() };
+                    let report = LoadReport {
+                        connections: Some(connections),
+                        limit: Some(1000.0),
+                        ..LoadReport::default()
+                    };
                     feedback.note(FeedId(feed), Reading { report, at: now }, &world.conditions);
                 }
                 feedback.follow(&world.compiler, &mut world.conditions, false, now)

@@ -1,6 +1,7 @@
 //! The daemon's life, from its files to its last answer.
 //!
-//! Files, sockets, the admin API, the first round of probes, shards and listeners; then signals until the stop.
+//! Files, sockets, the admin API, the first round of probes, shards and listeners; then signals
+//! until the stop.
 
 use std::{
     fmt, io,
@@ -21,12 +22,14 @@ use tokio::{
 use crate::{
     admin,
     config::{Colours, HttpsSettings, Locations, ServerSettings, TlsSettings, outline},
-    control::{Controller, Handle, ReloadError, ReloadRequest, Started, Starting, StateDirectory, World},
+    control::{
+        Controller, Handle, ReloadError, ReloadRequest, Started, Starting, StateDirectory, World,
+    },
     files, probe,
     snapshot::Identity,
     transport::{
-        self, BindError, Bound, Certificate, CertificateError, Certificates, Cores, Counters, Descriptors,
-        HttpsResource, Limits, Metronome, Shards, StartError, Streams,
+        self, BindError, Bound, Certificate, CertificateError, Certificates, Cores, Counters,
+        Descriptors, HttpsResource, Limits, Metronome, Shards, StartError, Streams,
     },
 };
 
@@ -64,7 +67,10 @@ impl fmt::Display for ServeError {
             Self::Certificate(error) => error.fmt(f),
             Self::Start(error) => error.fmt(f),
             Self::System(what, error) => write!(f, "cannot {what}: {error}"),
-            Self::Died(what) => write!(f, "{what} died; the log says why. Ending, so that whoever watches restarts us"),
+            Self::Died(what) => write!(
+                f,
+                "{what} died; the log says why. Ending, so that whoever watches restarts us"
+            ),
         }
     }
 }
@@ -79,13 +85,19 @@ fn system(what: &'static str) -> impl Fn(io::Error) -> ServeError {
 ///
 /// # Errors
 /// [`ServeError`] says what kept the server from starting, or made it end.
-pub fn serve(locations: Locations, colours: Colours, announce: &mut dyn FnMut(&str)) -> Result<(), ServeError> {
+pub fn serve(
+    locations: Locations,
+    colours: Colours,
+    announce: &mut dyn FnMut(&str),
+) -> Result<(), ServeError> {
     let descriptors = transport::raise_descriptor_limit();
-    files::reserve_descriptors(FILE_DESCRIPTORS.min(usize::try_from(descriptors / 8).unwrap_or(FILE_DESCRIPTORS)));
+    files::reserve_descriptors(
+        FILE_DESCRIPTORS.min(usize::try_from(descriptors / 8).unwrap_or(FILE_DESCRIPTORS)),
+    );
     transport::keep_large_blocks_apart();
     let saved = StateDirectory::at(outline(&locations).0.state);
-    let world =
-        World::start(&locations, &saved, colours).map_err(|refusal| ServeError::Configuration(refusal.rendered))?;
+    let world = World::start(&locations, &saved, colours)
+        .map_err(|refusal| ServeError::Configuration(refusal.rendered))?;
     let settings = world.config.server.clone();
     let mut sockets = Sockets::bind(&settings)?;
     let shares = Descriptors::share_out(descriptors, Descriptors::open_now());
@@ -113,22 +125,25 @@ pub fn serve(locations: Locations, colours: Colours, announce: &mut dyn FnMut(&s
     let state = StateDirectory::open(settings.state.clone());
     runtime.block_on(async {
         let mut signals = Signals::listen()?;
-        let started = start(locations, world, state, shares, metronome.clone(), sockets.certificates.clone());
+        let started =
+            start(locations, world, state, shares, metronome.clone(), sockets.certificates.clone());
         let (Started { handle, first_round }, counters) = tokio::select! {
             started = started => started.map_err(system("start the compile thread"))?,
             // No client is served yet, so that none is left without its answer.
             () = signals.until_stop() => return Ok(()),
         };
-        let office = Office::start(sockets.admin.take(), shares.admin, &handle, &counters, &metronome)?;
+        let office =
+            Office::start(sockets.admin.take(), shares.admin, &handle, &counters, &metronome)?;
         if !is_over(first_round, &handle, &mut signals).await {
             office.stop().await;
             handle.stop().await;
             return Ok(());
         }
         let limits = Limits::of_connections(shares.clients);
-        let streams =
-            Streams::new(handle.published(), &counters, limits).map_err(system("start the stream threads"))?;
-        let mut server = Server::start(sockets, streams, office, &settings, &cores, &handle, &counters)?;
+        let streams = Streams::new(handle.published(), &counters, limits)
+            .map_err(system("start the stream threads"))?;
+        let mut server =
+            Server::start(sockets, streams, office, &settings, &cores, &handle, &counters)?;
         server.announce(announce);
         let ended = server.run(&handle, &mut signals).await;
         server.stop(&handle).await;
@@ -136,12 +151,18 @@ pub fn serve(locations: Locations, colours: Colours, announce: &mut dyn FnMut(&s
     })
 }
 
-/// Waits for the first round of probes, which the controller bounds. `false` where a signal says to stop before its end.
-async fn is_over(round: Option<oneshot::Receiver<()>>, handle: &Handle, signals: &mut Signals) -> bool {
+/// Waits for the first round of probes, which the controller bounds. `false` where a signal says to
+/// stop before its end.
+async fn is_over(
+    round: Option<oneshot::Receiver<()>>,
+    handle: &Handle,
+    signals: &mut Signals,
+) -> bool {
     let Some(mut round) = round else { return true };
     loop {
         tokio::select! {
-            // An error means that the controller has gone: the last snapshot is served all the same.
+            // An error means that the controller has gone: the last snapshot is served all the
+            // same.
             _ = &mut round => return true,
             sign = signals.next() => match sign {
                 Sign::Stop => return false,
@@ -178,7 +199,8 @@ async fn start(
 
 /// The configured NSID, else the host's name.
 fn nsid(settings: &ServerSettings) -> Box<[u8]> {
-    let host_name = || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().into();
+    let host_name =
+        || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().into();
     let text: Box<str> = settings.nsid.clone().unwrap_or_else(host_name);
     text.into_boxed_bytes()
 }
@@ -200,13 +222,17 @@ struct Secure {
 
 impl Secure {
     fn bind(settings: &TlsSettings, certificates: &mut Certificates) -> Result<Self, ServeError> {
-        let certificate = certificates.load(&settings.certificate, &settings.key).map_err(ServeError::Certificate)?;
+        let certificate = certificates
+            .load(&settings.certificate, &settings.key)
+            .map_err(ServeError::Certificate)?;
         let listeners = transport::bind_streams(&settings.listen).map_err(ServeError::Bind)?;
         Ok(Self { listeners, certificate })
     }
 
     fn config(&self, protocols: &[&[u8]]) -> Result<Arc<rustls::ServerConfig>, ServeError> {
-        self.certificate.server_config(protocols).map_err(|error| system("set up TLS")(io::Error::other(error)))
+        self.certificate
+            .server_config(protocols)
+            .map_err(|error| system("set up TLS")(io::Error::other(error)))
     }
 
     /// Serves DNS over TLS.
@@ -242,7 +268,9 @@ impl HttpsSockets {
     fn serve(self, secure: Secure, streams: &mut Streams) -> Result<(), ServeError> {
         let config = secure.config(self.resource.protocols())?;
         let Secure { listeners, certificate } = secure;
-        streams.serve_https(listeners, config, self.resource).map_err(system("serve a listener"))?;
+        streams
+            .serve_https(listeners, config, self.resource)
+            .map_err(system("serve a listener"))?;
         if !self.datagrams.is_empty() {
             streams.serve_http3(self.datagrams, &certificate).map_err(system("serve HTTP/3"))?;
         }
@@ -257,7 +285,8 @@ impl Sockets {
         let shards = settings.threads.map_or_else(cores, NonZeroUsize::get);
         let dns = transport::bind(&settings.listen, shards).map_err(ServeError::Bind)?;
         let mut certificates = Certificates::default();
-        let tls = settings.tls.as_ref().map(|tls| Secure::bind(tls, &mut certificates)).transpose()?;
+        let tls =
+            settings.tls.as_ref().map(|tls| Secure::bind(tls, &mut certificates)).transpose()?;
         let https = settings.https.as_ref().map(|https| {
             let secure = Secure::bind(&https.tls, &mut certificates)?;
             let sockets = HttpsSockets::bind(https, &secure.listeners)?;
@@ -298,7 +327,8 @@ impl Office {
         counters: &Counters,
         metronome: &Metronome,
     ) -> Result<Self, ServeError> {
-        let (is_alive, is_listening) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
+        let (is_alive, is_listening) =
+            (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
         let lines = named("admin", listener.as_slice());
         let reading = |flag: &Arc<AtomicBool>| {
             let flag = Arc::clone(flag);
@@ -363,7 +393,8 @@ impl Server {
         if let Err(error) = transport::wake_promptly() {
             tracing::debug!(%error, "shards keep the default time slice: queries may wait during a compilation");
         }
-        let shards = transport::serve_udp(dns.udp, cores, published, counters).map_err(ServeError::Start)?;
+        let shards =
+            transport::serve_udp(dns.udp, cores, published, counters).map_err(ServeError::Start)?;
         lines.extend(office.lines.iter().cloned());
         office.is_listening.store(true, Relaxed);
         tracing::info!(
@@ -422,7 +453,8 @@ fn named(kind: &str, listeners: &[TcpListener]) -> Vec<String> {
         .collect()
 }
 
-/// Reloads while everything else goes on, certificates included. Each error is logged where it is found.
+/// Reloads while everything else goes on, certificates included. Each error is logged where it is
+/// found.
 fn reload(handle: Handle) {
     tracing::info!("reload requested by SIGHUP");
     tokio::spawn(async move {
@@ -493,7 +525,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let config = directory.path().join("portolan.toml");
         std::fs::write(&config, "").unwrap();
-        let (mut settings, _) = crate::config::outline(&Locations { config: Some(config), ..Locations::default() });
+        let (mut settings, _) =
+            crate::config::outline(&Locations { config: Some(config), ..Locations::default() });
         settings.listen = vec!["127.0.0.1:0".parse().unwrap()];
         settings.admin = taken.local_addr().ok();
         assert!(Sockets::bind(&settings).unwrap().admin.is_none());

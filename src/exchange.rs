@@ -1,7 +1,8 @@
-//! One DNS query and its reply, seen from the client (RFC 1035 section 4.2; RFC 5452 on what makes a reply ours).
+//! One DNS query and its reply, seen from the client (RFC 1035 section 4.2; RFC 5452 on what makes
+//! a reply ours).
 //!
-//! Over UDP each query has a socket, a port and an id of its own, and a datagram that does not answer it is ignored. Who waits
-//! how long, and what a reply must say, is up to the caller.
+//! Over UDP each query has a socket, a port and an id of its own, and a datagram that does not
+//! answer it is ignored. Who waits how long, and what a reply must say, is up to the caller.
 
 use std::{
     fmt, io,
@@ -85,8 +86,8 @@ impl From<io::Error> for ExchangeError {
     }
 }
 
-/// Sends `query` over UDP and waits, without a time limit, for the reply to it. `is_asked` says whether a question is the
-/// query's.
+/// Sends `query` over UDP and waits, without a time limit, for the reply to it. `is_asked` says
+/// whether a question is the query's.
 ///
 /// # Errors
 /// [`ExchangeError`]; a closed port is an error of the network.
@@ -95,7 +96,8 @@ pub async fn over_udp(
     server: SocketAddr,
     is_asked: impl Fn(&op::Query) -> bool,
 ) -> Result<Message, ExchangeError> {
-    let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let any: IpAddr =
+        if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).await?;
     // The kernel drops datagrams of other senders, and reports closed ports.
     socket.connect(server).await?;
@@ -103,7 +105,10 @@ pub async fn over_udp(
     let mut octets = [0; 4096];
     loop {
         let length = socket.recv(&mut octets).await?;
-        let Some(reply) = octets.get(..length).filter(|reply| reply.get(..2) == query.get(..2)) else { continue };
+        let Some(reply) = octets.get(..length).filter(|reply| reply.get(..2) == query.get(..2))
+        else {
+            continue;
+        };
         match Message::from_vec(reply) {
             Ok(message) if is_reply(&message, &is_asked) => return Ok(message),
             Ok(_) => {}
@@ -126,11 +131,13 @@ pub async fn over_tcp(
     let length = stream.read_u16().await?;
     let mut reply = vec![0; usize::from(length)];
     stream.read_exact(&mut reply).await?;
-    let is_ours = |message: &Message| reply.get(..2) == query.get(..2) && is_reply(message, &is_asked);
+    let is_ours =
+        |message: &Message| reply.get(..2) == query.get(..2) && is_reply(message, &is_asked);
     Message::from_vec(&reply).ok().filter(is_ours).ok_or(ExchangeError::NotDns)
 }
 
-/// Whether a message answers the question. Some errors come without one (RFC 5625 section 4.1 and servers at large).
+/// Whether a message answers the question. Some errors come without one (RFC 5625 section 4.1 and
+/// servers at large).
 fn is_reply(message: &Message, is_asked: impl Fn(&op::Query) -> bool) -> bool {
     let is_about_it = match &message.queries[..] {
         [] => message.metadata.response_code != ResponseCode::NoError,

@@ -1,5 +1,5 @@
-//! Reads files within a bound: an endless device, a FIFO or a growing file is an error. A reserve of descriptors keeps
-//! this possible while clients hold all others (`spare`). Layer 5.
+//! Reads files within a bound: an endless device, a FIFO or a growing file is an error. A reserve
+//! of descriptors keeps this possible while clients hold all others (`spare`). Layer 5.
 
 use std::{
     fs::{self, File, Metadata, OpenOptions},
@@ -26,8 +26,8 @@ pub enum Links {
 /// # Errors
 /// An error of the system, or the file is not a regular one, or a link where these are refused.
 pub fn open(path: &Path, links: Links) -> io::Result<(File, Metadata)> {
-    // To open anything else may block or have an effect. If it replaces the file after this check, O_NONBLOCK keeps the
-    // opening from blocking, and the opened file is checked again.
+    // To open anything else may block or have an effect. If it replaces the file after this check,
+    // O_NONBLOCK keeps the opening from blocking, and the opened file is checked again.
     let (found, no_link) = match links {
         Links::Followed => (fs::metadata(path)?, 0),
         Links::Refused => (fs::symlink_metadata(path)?, libc::O_NOFOLLOW),
@@ -44,7 +44,9 @@ pub fn open(path: &Path, links: Links) -> io::Result<(File, Metadata)> {
 fn regular(found: &Metadata) -> io::Result<()> {
     match found.file_type() {
         kind if kind.is_file() => Ok(()),
-        kind if kind.is_symlink() => Err(io::Error::other("it is a symbolic link, which is not followed here")),
+        kind if kind.is_symlink() => {
+            Err(io::Error::other("it is a symbolic link, which is not followed here"))
+        }
         _ => Err(io::Error::other("it is not a regular file")),
     }
 }
@@ -77,7 +79,8 @@ pub fn read_opened(file: File, found: &Metadata, most_octets: u64) -> io::Result
 /// # Errors
 /// An error of [`read`], or the file is not UTF-8.
 pub fn read_text(path: &Path, most_octets: u64) -> io::Result<String> {
-    String::from_utf8(read(path, Links::Followed, most_octets)?).map_err(|_| io::Error::other("it is not UTF-8"))
+    String::from_utf8(read(path, Links::Followed, most_octets)?)
+        .map_err(|_| io::Error::other("it is not UTF-8"))
 }
 
 #[cfg(test)]
@@ -91,7 +94,10 @@ mod tests {
         fs::write(&path, "12345").unwrap();
         assert_eq!(read(&path, Links::Refused, 5).unwrap(), b"12345");
         assert_eq!(read_text(&path, 9).unwrap(), "12345");
-        assert_eq!(read(&path, Links::Followed, 4).unwrap_err().to_string(), "it has more than 4 octets");
+        assert_eq!(
+            read(&path, Links::Followed, 4).unwrap_err().to_string(),
+            "it has more than 4 octets"
+        );
     }
 
     #[test]

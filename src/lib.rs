@@ -1,11 +1,14 @@
-//! portolan: an authoritative DNS server that steers each client to the datacenter that suits it best.
+//! portolan: an authoritative DNS server that steers each client to the datacenter that suits it
+//! best.
 //!
-//! One idea carries everything: an answer is a pure function of an immutable [`snapshot::Snapshot`],
-//! the question and the client. Health results, drains, edited files and new GeoIP databases never
-//! touch a query: each makes a new snapshot, and one atomic pointer swap publishes it.
+//! One idea carries everything: an answer is a pure function of an immutable
+//! [`snapshot::Snapshot`], the question and the client. Health results, drains, edited files and
+//! new GeoIP databases never touch a query: each makes a new snapshot, and one atomic pointer swap
+//! publishes it.
 //!
-//! The modules are layers; each imports only from layers below its own, and in layers 7 and 8 also from those to its left
-//! (`tests/layering.rs`). Layers 1 to 4 and [`engine`] are pure: time, randomness and octets are arguments.
+//! The modules are layers; each imports only from layers below its own, and in layers 7 and 8 also
+//! from those to its left (`tests/layering.rs`). Layers 1 to 4 and [`engine`] are pure: time,
+//! randomness and octets are arguments.
 //!
 //! | layer | modules |
 //! |---|---|

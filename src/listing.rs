@@ -29,7 +29,9 @@ mod tests {
 
     #[test]
     fn a_list_says_how_much_of_it_is_left_out() {
-        for (most, count, text) in [(3, 3, "1, 2, 3"), (2, 3, "1, 2 and 1 more"), (3, 5, "1, 2, 3 and 2 more")] {
+        for (most, count, text) in
+            [(3, 3, "1, 2, 3"), (2, 3, "1, 2 and 1 more"), (3, 5, "1, 2, 3 and 2 more")]
+        {
             assert_eq!(first_of([1, 2, 3], most, count), text);
         }
         assert_eq!(first_of([0; 0], 3, 0), "");

@@ -1,8 +1,9 @@
-//! Text that operators, files and peers wrote, made safe to display: control sequences are escaped ([`escaped`]),
-//! passwords in URLs are cut ([`redacted`]).
+//! Text that operators, files and peers wrote, made safe to display: control sequences are escaped
+//! ([`escaped`]), passwords in URLs are cut ([`redacted`]).
 //!
-//! Each place where text leaves the program goes through these: diagnostics of files, log records, what commands print,
-//! and what the admin API answers. Both functions return the text itself where there is nothing to do.
+//! Each place where text leaves the program goes through these: diagnostics of files, log records,
+//! what commands print, and what the admin API answers. Both functions return the text itself where
+//! there is nothing to do.
 
 mod json;
 mod secrets;
@@ -12,8 +13,9 @@ use std::{borrow::Cow, fmt::Write as _};
 pub use json::safe_json;
 pub use secrets::{redacted, secrets};
 
-/// Whether a terminal interprets the character, or shows the text after it differently: control characters (C0, DEL and
-/// C1), line and paragraph separators, bidirectional controls, and characters without width.
+/// Whether a terminal interprets the character, or shows the text after it differently: control
+/// characters (C0, DEL and C1), line and paragraph separators, bidirectional controls, and
+/// characters without width.
 pub fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -38,8 +40,8 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().fold(String::with_capacity(text.len() + 16), escape))
 }
 
-/// A text of several lines for a terminal: line ends stay, and so do the program's own colours where `is_coloured`.
-/// Everything else unprintable is escaped.
+/// A text of several lines for a terminal: line ends stay, and so do the program's own colours
+/// where `is_coloured`. Everything else unprintable is escaped.
 pub fn escaped_lines(text: &str, is_coloured: bool) -> Cow<'_, str> {
     let is_interpreted = |c: char| c != '\n' && is_unprintable(c);
     if !text.contains(is_interpreted) {
@@ -51,7 +53,8 @@ pub fn escaped_lines(text: &str, is_coloured: bool) -> Cow<'_, str> {
         let (before, from) = rest.split_at(at);
         clean.push_str(before);
         let colour = if is_coloured { colour_octets(from) } else { 0 };
-        let length = if colour > 0 { colour } else { from.chars().next().map_or(0, char::len_utf8) };
+        let length =
+            if colour > 0 { colour } else { from.chars().next().map_or(0, char::len_utf8) };
         let (taken, tail) = from.split_at(length);
         if colour > 0 {
             clean.push_str(taken);
@@ -68,11 +71,13 @@ pub fn escaped_lines(text: &str, is_coloured: bool) -> Cow<'_, str> {
 /// (ECMA-48 SGR: `ESC [ digits ; ... m`); 0 where it starts with none.
 fn colour_octets(text: &str) -> usize {
     let Some(parameters) = text.strip_prefix("\u{1b}[") else { return 0 };
-    let end = parameters.find(|c: char| !c.is_ascii_digit() && c != ';').unwrap_or(parameters.len());
+    let end =
+        parameters.find(|c: char| !c.is_ascii_digit() && c != ';').unwrap_or(parameters.len());
     if parameters[end..].starts_with('m') { "\u{1b}[".len() + end + 1 } else { 0 }
 }
 
-/// JSON text whose strings hold nothing unprintable, with the same meaning: such characters are written as `\u009b`.
+/// JSON text whose strings hold nothing unprintable, with the same meaning: such characters are
+/// written as `\u009b`.
 pub fn escaped_json(json: &str) -> Cow<'_, str> {
     // What JSON itself escapes is not there any more, and a line end is between values.
     let is_interpreted = |c: char| c != '\n' && is_unprintable(c);
@@ -82,7 +87,8 @@ pub fn escaped_json(json: &str) -> Cow<'_, str> {
     let mut clean = String::with_capacity(json.len() + 16);
     for c in json.chars() {
         if is_interpreted(c) {
-            // All unprintable characters have at most four hexadecimal digits. Writing to a string cannot fail.
+            // All unprintable characters have at most four hexadecimal digits. Writing to a string
+            // cannot fail.
             let _ = write!(clean, "\\u{:04x}", u32::from(c));
         } else {
             clean.push(c);

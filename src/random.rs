@@ -1,7 +1,8 @@
 //! Randomness for what must not be guessed: keys, and ids and tokens by which a reply is known.
 //!
-//! It comes from the kernel's getrandom(2) alone. There is no substitute made of times or addresses: where the kernel
-//! gives none, the caller does without. For spreading work, where a guess does no harm, the project uses `fastrand`.
+//! It comes from the kernel's getrandom(2) alone. There is no substitute made of times or
+//! addresses: where the kernel gives none, the caller does without. For spreading work, where a
+//! guess does no harm, the project uses `fastrand`.
 
 use std::io;
 
@@ -10,7 +11,8 @@ use rustix::{
     rand::{GetRandomFlags, getrandom},
 };
 
-/// `N` random octets. On a system that has only just started this may block until the kernel has collected randomness.
+/// `N` random octets. On a system that has only just started this may block until the kernel has
+/// collected randomness.
 ///
 /// # Errors
 /// The kernel gives none: it is older than Linux 3.17, or a filter of system calls forbids it.
@@ -44,7 +46,9 @@ mod tests {
         let [first, second] = [octets::<64>().unwrap(), octets::<64>().unwrap()];
         assert_ne!(first, second);
         assert!(
-            [first, second].iter().all(|octets| octets.chunks(16).all(|chunk| chunk.iter().any(|octet| *octet != 0)))
+            [first, second]
+                .iter()
+                .all(|octets| octets.chunks(16).all(|chunk| chunk.iter().any(|octet| *octet != 0)))
         );
     }
 }

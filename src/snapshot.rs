@@ -1,4 +1,5 @@
-//! The snapshot: everything a query is answered from, immutable, published by one pointer swap. Layer 4.
+//! The snapshot: everything a query is answered from, immutable, published by one pointer swap.
+//! Layer 4.
 
 use std::sync::Arc;
 
@@ -19,15 +20,18 @@ pub struct Snapshot {
     pub zones: Arc<Zones>,
     /// The compiled services, by [`crate::steer::ServiceId`].
     pub charts: Vec<Arc<Chart>>,
-    /// How many turn counters the charts use; shards make room for them when they take up the snapshot.
+    /// How many turn counters the charts use; shards make room for them when they take up the
+    /// snapshot.
     pub turn_counters: usize,
     /// What the server says of itself.
     pub identity: Arc<Identity>,
     /// The databases that the charts were compiled with; read by `whoami` alone.
     pub databases: Arc<Databases>,
-    /// What the charts were compiled from; for `explain`, `whoami` and the admin API, read by no other query.
+    /// What the charts were compiled from; for `explain`, `whoami` and the admin API, read by no
+    /// other query.
     pub topology: Arc<Topology>,
-    /// The health the charts were compiled with, by [`crate::steer::ProbeId`]; for the same readers.
+    /// The health the charts were compiled with, by [`crate::steer::ProbeId`]; for the same
+    /// readers.
     pub standings: Arc<[Standing]>,
 }
 

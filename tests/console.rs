@@ -1,9 +1,14 @@
-//! The console in a real browser: what an operator sees of a status document, and of a server that is gone.
+//! The console in a real browser: what an operator sees of a status document, and of a server that
+//! is gone.
 //!
-//! A small HTTP server plays portolan's part: the page's own files, and prepared documents. Without chromium the tests say
-//! so and pass.
+//! A small HTTP server plays portolan's part: the page's own files, and prepared documents. Without
+//! chromium the tests say so and pass.
 
-#![allow(clippy::print_stderr, clippy::unwrap_used, reason = "a test says why it skips, and may panic")]
+#![allow(
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test says why it skips, and may panic"
+)]
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -54,10 +59,11 @@ fn a_page_whose_server_is_gone_is_grey_and_says_how_old_its_data_is() {
     assert!(page.contains("✕ all down"), "the last data stays readable");
 }
 
-/// The page as the browser has it after some rounds, when the server answers so many requests for documents; `None`
-/// without a browser.
+/// The page as the browser has it after some rounds, when the server answers so many requests for
+/// documents; `None` without a browser.
 fn page(documents: usize) -> Option<String> {
-    let browser = BROWSERS.into_iter().find(|name| Command::new(name).arg("--version").output().is_ok());
+    let browser =
+        BROWSERS.into_iter().find(|name| Command::new(name).arg("--version").output().is_ok());
     let Some(browser) = browser else {
         eprintln!("skipped: none of {BROWSERS:?} is installed");
         return None;
@@ -115,7 +121,8 @@ fn totals() -> Value {
     json!({ "transports": { "udp": transport }, "rcodes": {}, "rtypes": {}, "services": {}, "datacenters": {} })
 }
 
-/// A status document: one datacenter active with dead targets, one drain held, one drained, one drained and still answered.
+/// A status document: one datacenter active with dead targets, one drain held, one drained, one
+/// drained and still answered.
 fn status() -> Value {
     const NOW: i64 = 1_800_000_000;
     let datacenter = |name: &str, state: &str, health: &str, up: usize, down: usize| {

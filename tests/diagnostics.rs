@@ -1,5 +1,6 @@
-//! What each mistake in a configuration looks like. Every file of `tests/diagnostics/` is a conversation: a sentence, the files
-//! of a configuration, and after `--- output` exactly what is shown. `PORTOLAN_BLESS=1` writes down what is shown now.
+//! What each mistake in a configuration looks like. Every file of `tests/diagnostics/` is a
+//! conversation: a sentence, the files of a configuration, and after `--- output` exactly what is
+//! shown. `PORTOLAN_BLESS=1` writes down what is shown now.
 
 use std::{fmt::Write as _, fs, path::Path};
 
@@ -8,7 +9,8 @@ use portolan::config::{Colours, Config, Locations, Sources};
 #[test]
 fn every_mistake_is_shown_where_it_was_made_and_how_to_mend_it() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/diagnostics");
-    let mut cases: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut cases: Vec<_> =
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     cases.sort();
     assert!(cases.len() > 50);
     let mut wrong = String::new();
@@ -34,10 +36,13 @@ fn a_mistake_looks_the_same_in_a_large_file() {
         let text = fs::read_to_string(case.unwrap().path()).unwrap();
         let (input, _) = text.split_once("--- output\n").unwrap();
         let shown = |count| {
-            let padded = |(path, text): (_, &str)| (path, text.trim_end_matches('\n').to_owned() + &remarks(count));
+            let padded = |(path, text): (_, &str)| {
+                (path, text.trim_end_matches('\n').to_owned() + &remarks(count))
+            };
             let is_tables = |path: &str| path.ends_with(".toml");
-            let files =
-                files(input).map(|file| if is_tables(file.0) { padded(file) } else { (file.0, file.1.to_owned()) });
+            let files = files(input).map(|file| {
+                if is_tables(file.0) { padded(file) } else { (file.0, file.1.to_owned()) }
+            });
             let files: Vec<(&str, String)> = files.collect();
             lines(files.iter().map(|(path, text)| (*path, &**text)))
         };

@@ -1,6 +1,10 @@
-//! No query allocates once its shard is warm: counted by the allocator itself, for every way an answer can come about.
+//! No query allocates once its shard is warm: counted by the allocator itself, for every way an
+//! answer can come about.
 
-#![expect(unsafe_code, reason = "a global allocator is an unsafe trait; this one counts and hands on")]
+#![expect(
+    unsafe_code,
+    reason = "a global allocator is an unsafe trait; this one counts and hands on"
+)]
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -20,7 +24,8 @@ use portolan::{
     steer::{Conditions, Draws},
 };
 
-/// The system's allocator with a count per thread, so that the test harness' own threads do not matter.
+/// The system's allocator with a count per thread, so that the test harness' own threads do not
+/// matter.
 struct Counting;
 
 thread_local! {
@@ -32,7 +37,8 @@ fn count() {
     let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
 }
 
-// SAFETY: every call goes to the system's allocator as it came; counting touches one `Cell` and does not allocate.
+// SAFETY: every call goes to the system's allocator as it came; counting touches one `Cell` and
+// does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
@@ -141,29 +147,38 @@ _sip._tcp SRV 0 0 5060 mail
 big     TXT   "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
 "#;
 
-/// Services over so many members that answers are drawn member by member, by every spread; and services that answer all members.
+/// Services over so many members that answers are drawn member by member, by every spread; and
+/// services that answer all members.
 fn large() -> String {
-    let members: Vec<String> = (1..=60).map(|host| format!("{{ addresses = [\"10.0.0.{host}\"] }}")).collect();
+    let members: Vec<String> =
+        (1..=60).map(|host| format!("{{ addresses = [\"10.0.0.{host}\"] }}")).collect();
     let members = members.join(", ");
-    let service = |name: &str, keys: &str| format!("[service.\"{name}.example.org\"]\n{keys}\nmembers = [{members}]\n");
+    let service = |name: &str, keys: &str| {
+        format!("[service.\"{name}.example.org\"]\n{keys}\nmembers = [{members}]\n")
+    };
     ["query", "client", "turn"]
         .map(|spread| {
             service(&format!("three-{spread}"), &format!("spread = \"{spread}\"\nanswers = 3"))
-                + &service(&format!("all-{spread}"), &format!("spread = \"{spread}\"\nanswers = \"all\""))
+                + &service(
+                    &format!("all-{spread}"),
+                    &format!("spread = \"{spread}\"\nanswers = \"all\""),
+                )
         })
         .concat()
 }
 
 fn snapshot() -> (tempfile::TempDir, Snapshot) {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    fs::write(directory.path().join("tables.toml"), format!("{TABLES}{}", large())).expect("written");
+    fs::write(directory.path().join("tables.toml"), format!("{TABLES}{}", large()))
+        .expect("written");
     fs::write(directory.path().join("example.org.zone"), RECORDS).expect("written");
     let locations = Locations {
         zones: Some(directory.path().into()),
         geoip: vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("geoip/world-country.mmdb")],
         ..Locations::default()
     };
-    let mut world = World::load(&locations, Colours::Plain).unwrap_or_else(|refusal| panic!("{}", refusal.rendered));
+    let mut world = World::load(&locations, Colours::Plain)
+        .unwrap_or_else(|refusal| panic!("{}", refusal.rendered));
     let conditions = Conditions::unknown(&world.topology, 0);
     let compiled = world.compiler.compile(&conditions, &mut world.surveys);
     let snapshot = Snapshot {
@@ -205,7 +220,11 @@ fn queries() -> Vec<(&'static str, Vec<u8>, Option<Rcode>)> {
     let everything = [&american[..], &cookie, &nsid].concat();
     vec![
         ("nearest, A, a subnet of IPv4", request("nearest.example.org", Rtype::A, &american), OK),
-        ("nearest, AAAA, a subnet of IPv6", request("nearest.example.org", Rtype::AAAA, &european), OK),
+        (
+            "nearest, AAAA, a subnet of IPv6",
+            request("nearest.example.org", Rtype::AAAA, &european),
+            OK,
+        ),
         ("nearest, no subnet", request("nearest.example.org", Rtype::A, &[]), OK),
         ("nearest, every option", request("nearest.example.org", Rtype::A, &everything), OK),
         ("nearest, mixed case", request("NeArEsT.eXaMpLe.OrG", Rtype::A, &american), OK),
@@ -225,10 +244,18 @@ fn queries() -> Vec<(&'static str, Vec<u8>, Option<Rcode>)> {
         ("static", request("host.example.org", Rtype::A, &[]), OK),
         ("static, with additional records", request("example.org", Rtype::MX, &[]), OK),
         ("SRV", request("_sip._tcp.example.org", Rtype::SRV, &[]), OK),
-        ("chosen SRV, with additional records", request("_sips._tcp.example.org", Rtype::SRV, &american), OK),
+        (
+            "chosen SRV, with additional records",
+            request("_sips._tcp.example.org", Rtype::SRV, &american),
+            OK,
+        ),
         ("HTTPS with hints", request("https.example.org", Rtype::HTTPS, &american), OK),
         ("an A record beside it", request("https.example.org", Rtype::A, &american), OK),
-        ("HTTPS behind a chosen CNAME", request("https-cname.example.org", Rtype::HTTPS, &american), OK),
+        (
+            "HTTPS behind a chosen CNAME",
+            request("https-cname.example.org", Rtype::HTTPS, &american),
+            OK,
+        ),
         ("SOA", request("example.org", Rtype::SOA, &cookie), OK),
         ("ANY", request("host.example.org", Rtype::ANY, &[]), OK),
         ("ANY of a service", request("nearest.example.org", Rtype::ANY, &everything), OK),
@@ -243,8 +270,16 @@ fn queries() -> Vec<(&'static str, Vec<u8>, Option<Rcode>)> {
         ("DNAME", request("x.dname.example.org", Rtype::A, &[]), Some(Rcode::NXDOMAIN)),
         ("referral with glue", request("www.child.example.org", Rtype::A, &[]), OK),
         ("a name of nobody's", request("www.example.net", Rtype::A, &[]), Some(Rcode::REFUSED)),
-        ("host bits after the subnet", request("nearest.example.org", Rtype::A, &host_bits), Some(Rcode::FORMERR)),
-        ("a name cut short", request("host.example.org", Rtype::A, &[])[..20].into(), Some(Rcode::FORMERR)),
+        (
+            "host bits after the subnet",
+            request("nearest.example.org", Rtype::A, &host_bits),
+            Some(Rcode::FORMERR),
+        ),
+        (
+            "a name cut short",
+            request("host.example.org", Rtype::A, &[])[..20].into(),
+            Some(Rcode::FORMERR),
+        ),
         ("a header alone", vec![0; 12], Some(Rcode::FORMERR)),
         ("too short for a header", vec![0; 5], None),
         ("a response", [&[0, 0, 0x80], &[0_u8; 9][..]].concat(), None),
@@ -258,7 +293,8 @@ fn no_answer_allocates_once_its_shard_is_warm() {
     let mut draws = Draws::new(1);
     draws.reserve_turns(snapshot.turn_counters);
     let mut out = vec![0; 65_535];
-    let sources = [IpAddr::V4(Ipv4Addr::new(198, 41, 0, 4)), "2001:500:2f::f".parse().expect("an address")];
+    let sources =
+        [IpAddr::V4(Ipv4Addr::new(198, 41, 0, 4)), "2001:500:2f::f".parse().expect("an address")];
     for (what, message, expected) in &queries() {
         for source in sources {
             for transport in [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Https] {
@@ -270,7 +306,10 @@ fn no_answer_allocates_once_its_shard_is_warm() {
                     let _ = std::hint::black_box(answer(&snapshot, &query, &mut draws, &mut out));
                 }
                 let allocations = ALLOCATIONS.with(Cell::get) - before;
-                assert_eq!(allocations, 0, "{what}, from {source}, {transport:?}: in {TIMES} answers");
+                assert_eq!(
+                    allocations, 0,
+                    "{what}, from {source}, {transport:?}: in {TIMES} answers"
+                );
             }
         }
     }
@@ -288,22 +327,31 @@ fn a_group_answers_as_each_query_would_be_answered_alone_and_does_not_allocate()
     for size in [1, 2, 7, GROUP] {
         // Every query meets every other sort of neighbour before long.
         for round in 0..20 * queries.len() {
-            let asked: Vec<_> =
-                (0..size).map(|place| &queries[(round * size + place * place) % queries.len()]).collect();
-            let query =
-                |message| Query { message, source: [198, 41, 0, 4].into(), transport: Transport::Udp, now_secs: 1 };
+            let asked: Vec<_> = (0..size)
+                .map(|place| &queries[(round * size + place * place) % queries.len()])
+                .collect();
+            let query = |message| Query {
+                message,
+                source: [198, 41, 0, 4].into(),
+                transport: Transport::Udp,
+                now_secs: 1,
+            };
             let mut lengths = [None; GROUP];
             let before = ALLOCATIONS.with(Cell::get);
             let mut group = Group::new(&mut names);
             for ((place, (_, message, _)), out) in asked.iter().enumerate().zip(&mut replies) {
                 let _ = group.add(place, query(message), out);
             }
-            group.answer(&snapshot, &mut together, |place, reply| lengths[place] = Some(reply.length));
+            group.answer(&snapshot, &mut together, |place, reply| {
+                lengths[place] = Some(reply.length)
+            });
             drop(group);
             assert_eq!(ALLOCATIONS.with(Cell::get) - before, 0);
             for ((place, (what, message, _)), reply) in asked.iter().enumerate().zip(&replies) {
                 let mut out = [0; 1232];
-                let length = answer(&snapshot, &query(message), &mut alone, &mut out).ok().map(|reply| reply.length);
+                let length = answer(&snapshot, &query(message), &mut alone, &mut out)
+                    .ok()
+                    .map(|reply| reply.length);
                 assert_eq!(lengths[place], length, "{what}");
                 let length = length.unwrap_or(0);
                 assert_eq!(reply[..length], out[..length], "{what}");

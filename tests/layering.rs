@@ -1,6 +1,7 @@
 //! The walls between the modules: who may import whom, and what the pure modules must not know.
 //!
-//! Reads `src/` as text, without its comments, strings and tests. Names every offence as `file:line`.
+//! Reads `src/` as text, without its comments, strings and tests. Names every offence as
+//! `file:line`.
 
 use std::{
     collections::BTreeMap,
@@ -60,7 +61,8 @@ const IMPURE: [(&str, &str); 18] = [
     ("eprintln", "output is the command line's"),
 ];
 
-/// Modules that a query passes through: they do not log either. (`steer` tells of a survey, which takes long.)
+/// Modules that a query passes through: they do not log either. (`steer` tells of a survey, which
+/// takes long.)
 const ON_THE_WAY: [&str; 5] = ["dns", "geo", "zone", "snapshot", "engine"];
 
 /// The one module that may hold `unsafe`.
@@ -88,19 +90,37 @@ fn unsafe_stands_in_transport_alone() {
 fn an_import_from_above_is_found_in_every_form() {
     for (text, expected, why) in [
         ("use crate::engine::answer;", vec![(1, "engine")], "a plain path"),
-        ("use crate::{\n    dns::Name,\n    control::{self, World},\n};", vec![(3, "control")], "a tree"),
+        (
+            "use crate::{\n    dns::Name,\n    control::{self, World},\n};",
+            vec![(3, "control")],
+            "a tree",
+        ),
         ("fn f() {\n    crate::app::serve()\n}", vec![(2, "app")], "a path in code"),
         ("use super::super::zone::Zone;", vec![(1, "zone")], "a way up to the root"),
         ("pub(crate) use crate::steer::Chart;", vec![(1, "steer")], "its own layer, and beside it"),
         ("use crate::nowhere::Thing;", vec![(1, "nowhere")], "a module that has no layer"),
-        ("use crate::dns::Name;\nuse crate::geo::Atlas;", vec![(2, "geo")], "the same layer, another module"),
-        ("/* crate::app */ // crate::app\n/// [`crate::app`]\nconst A: &str = \"crate::app\";", vec![], "not code"),
-        ("#[cfg(test)]\nmod tests {\n    use crate::control::World;\n}", vec![], "tests may use everything"),
+        (
+            "use crate::dns::Name;\nuse crate::geo::Atlas;",
+            vec![(2, "geo")],
+            "the same layer, another module",
+        ),
+        (
+            "/* crate::app */ // crate::app\n/// [`crate::app`]\nconst A: &str = \"crate::app\";",
+            vec![],
+            "not code",
+        ),
+        (
+            "#[cfg(test)]\nmod tests {\n    use crate::control::World;\n}",
+            vec![],
+            "tests may use everything",
+        ),
         ("use super::name::Name;\nuse crate::dns::Rcode;", vec![], "its own module"),
     ] {
         let source = Source::new("dns", "src/dns/sample.rs", text);
-        let found: Vec<_> =
-            imports_from_above(&source).into_iter().map(|offence| (offence.line, offence.what)).collect();
+        let found: Vec<_> = imports_from_above(&source)
+            .into_iter()
+            .map(|offence| (offence.line, offence.what))
+            .collect();
         let found: Vec<_> = found.iter().map(|(line, what)| (*line, what.as_str())).collect();
         assert_eq!(found, expected, "{why}");
     }
@@ -113,15 +133,22 @@ fn an_impurity_is_found_wherever_it_hides() {
         ("fn f() { let _ = std::fs::read(\"x\"); }", vec![1], "in code"),
         ("struct S(std::sync::Mutex<u8>);", vec![1], "in a type"),
         ("fn f() { tracing::info!(\"x\"); }", vec![1], "a log on the way of a query"),
-        ("// std::fs, Instant\nconst X: char = 'x';\nfn f<'fs>(_: &'fs str) {}", vec![], "no code, a lifetime"),
+        (
+            "// std::fs, Instant\nconst X: char = 'x';\nfn f<'fs>(_: &'fs str) {}",
+            vec![],
+            "no code, a lifetime",
+        ),
         ("const X: &str = r#\"Mutex \"quoted\" fs\"#;", vec![], "a raw string"),
         ("fn f(fs_type: u8) {}", vec![], "part of a longer word"),
     ] {
-        let found: Vec<usize> =
-            impurities(&Source::new("engine", "src/engine/sample.rs", text)).iter().map(|found| found.line).collect();
+        let found: Vec<usize> = impurities(&Source::new("engine", "src/engine/sample.rs", text))
+            .iter()
+            .map(|found| found.line)
+            .collect();
         assert_eq!(found, expected, "{why}");
     }
-    let elsewhere = Source::new("control", "src/control/sample.rs", "use std::{fs, time::Instant};");
+    let elsewhere =
+        Source::new("control", "src/control/sample.rs", "use std::{fs, time::Instant};");
     assert!(impurities(&elsewhere).is_empty(), "the control side may have both");
     let steer = Source::new("steer", "src/steer/sample.rs", "unsafe fn f() {}");
     assert_eq!(unsafe_elsewhere(&steer).len(), 1);
@@ -164,7 +191,12 @@ impl Source {
     }
 
     fn offence(&self, word: &Word, why: impl Into<String>) -> Offence {
-        Offence { path: self.path.clone(), line: word.line, what: word.text.clone(), why: why.into() }
+        Offence {
+            path: self.path.clone(),
+            line: word.line,
+            what: word.text.clone(),
+            why: why.into(),
+        }
     }
 }
 
@@ -180,7 +212,9 @@ fn sources() -> Vec<Source> {
             let module = path.trim_start_matches("src/").split(['/', '.']).next()?;
             let is_test = path.contains("/tests/") || path.ends_with("/tests.rs");
             let is_root = ["lib", "main"].contains(&module);
-            (!is_test && !is_root).then(|| Source::new(module, path, &fs::read_to_string(file).expect("a source file")))
+            (!is_test && !is_root).then(|| {
+                Source::new(module, path, &fs::read_to_string(file).expect("a source file"))
+            })
         })
         .collect();
     assert!(sources.len() > 50, "only {} files: are these the sources?", sources.len());
@@ -205,22 +239,32 @@ fn imports_from_above(source: &Source) -> Vec<Offence> {
     let places: BTreeMap<&str, (usize, usize)> = LAYERS
         .iter()
         .enumerate()
-        .flat_map(|(row, layer)| layer.modules.iter().enumerate().map(move |(column, module)| (*module, (row, column))))
+        .flat_map(|(row, layer)| {
+            layer.modules.iter().enumerate().map(move |(column, module)| (*module, (row, column)))
+        })
         .collect();
     let Some(&(row, column)) = places.get(source.module.as_str()) else {
         let line = Word { text: source.module.clone(), line: 1 };
-        return vec![source.offence(&line, "a module without a layer: add it to the tables here and in src/lib.rs")];
+        return vec![source.offence(
+            &line,
+            "a module without a layer: add it to the tables here and in src/lib.rs",
+        )];
     };
     let why = |target: &str| match places.get(target) {
         _ if target == source.module => None,
         None => Some("a module without a layer, or an item of the root".to_owned()),
-        Some(&(above, _)) if above > row => Some(format!("layer {} must not know layer {}", row + 1, above + 1)),
-        Some(&(same, left)) if same == row && !(LAYERS[row].leans_left && left < column) => {
-            Some(format!("{} and {target} stand beside each other in layer {}", source.module, row + 1))
+        Some(&(above, _)) if above > row => {
+            Some(format!("layer {} must not know layer {}", row + 1, above + 1))
         }
+        Some(&(same, left)) if same == row && !(LAYERS[row].leans_left && left < column) => Some(
+            format!("{} and {target} stand beside each other in layer {}", source.module, row + 1),
+        ),
         Some(_) => None,
     };
-    imported(source).into_iter().filter_map(|word| Some(source.offence(word, why(&word.text)?))).collect()
+    imported(source)
+        .into_iter()
+        .filter_map(|word| Some(source.offence(word, why(&word.text)?)))
+        .collect()
 }
 
 /// The top modules that paths name, each with its place.
@@ -232,7 +276,8 @@ fn imported(source: &Source) -> Vec<&Word> {
         let after = match words[start].text.as_str() {
             "crate" if is_path_start => start + 1,
             "super" if is_path_start => {
-                let supers = words[start..].chunks(2).take_while(|pair| pair[0].text == "super").count();
+                let supers =
+                    words[start..].chunks(2).take_while(|pair| pair[0].text == "super").count();
                 if supers < source.depth {
                     continue;
                 }
@@ -283,7 +328,12 @@ fn impurities(source: &Source) -> Vec<Offence> {
 
 fn unsafe_elsewhere(source: &Source) -> Vec<Offence> {
     let is_unsafe = |word: &&Word| source.module != UNSAFE && word.text == "unsafe";
-    source.words.iter().filter(is_unsafe).map(|word| source.offence(word, "unsafe stands in transport alone")).collect()
+    source
+        .words
+        .iter()
+        .filter(is_unsafe)
+        .map(|word| source.offence(word, "unsafe stands in transport alone"))
+        .collect()
 }
 
 // Reading Rust, as far as it takes
@@ -326,7 +376,9 @@ fn is_of_word(c: char) -> bool {
 
 /// How many octets at the start are a comment, a string, a character or a lifetime.
 fn skipped(rest: &str) -> usize {
-    let to = |end: &str, from: usize| rest[from..].find(end).map_or(rest.len(), |at| from + at + end.len());
+    let to = |end: &str, from: usize| {
+        rest[from..].find(end).map_or(rest.len(), |at| from + at + end.len())
+    };
     if rest.starts_with("//") {
         return rest.find('\n').unwrap_or(rest.len());
     }
@@ -344,7 +396,11 @@ fn skipped(rest: &str) -> usize {
     }
     let Some(after) = rest.strip_prefix('\'') else { return 0 };
     let is_character = after.starts_with('\\') || after.chars().nth(1) == Some('\'');
-    if is_character { quoted(rest, 1, '\'') } else { 1 + after.find(|c| !is_of_word(c)).unwrap_or(after.len()) }
+    if is_character {
+        quoted(rest, 1, '\'')
+    } else {
+        1 + after.find(|c| !is_of_word(c)).unwrap_or(after.len())
+    }
 }
 
 /// Where a quotation ends that may hold escapes.

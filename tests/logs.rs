@@ -1,13 +1,15 @@
 //! The log's records, judged by the source: every call of a `tracing` macro in `src/`.
 //!
-//! A record is a fixed phrase with typed fields. None of its fields bears a name that the logger uses itself, for a JSON
-//! record would have that key twice; none is written by `Debug`, whose form is nobody's contract.
+//! A record is a fixed phrase with typed fields. None of its fields bears a name that the logger
+//! uses itself, for a JSON record would have that key twice; none is written by `Debug`, whose form
+//! is nobody's contract.
 
 use std::{fs, path::Path};
 
 const MACROS: [&str; 6] = ["trace", "debug", "info", "warn", "error", "event"];
 /// Names that the logger uses for what every record has.
-const RESERVED: [&str; 9] = ["target", "level", "message", "timestamp", "time", "span", "spans", "module", "parent"];
+const RESERVED: [&str; 9] =
+    ["target", "level", "message", "timestamp", "time", "span", "spans", "module", "parent"];
 
 #[test]
 fn every_record_is_a_fixed_phrase_with_typed_fields() {
@@ -16,26 +18,69 @@ fn every_record_is_a_fixed_phrase_with_typed_fields() {
     each_source(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut |path, text| {
         for call in calls_of(code_of(text)) {
             calls += 1;
-            offences.extend(offences_of(&call).into_iter().map(|what| format!("{path}:{}: {what}", call.line)));
+            offences.extend(
+                offences_of(&call).into_iter().map(|what| format!("{path}:{}: {what}", call.line)),
+            );
         }
     });
     assert!(calls > 50, "only {calls} calls: are these the sources?");
-    assert!(offences.is_empty(), "{} records break a rule:\n{}", offences.len(), offences.join("\n"));
+    assert!(
+        offences.is_empty(),
+        "{} records break a rule:\n{}",
+        offences.len(),
+        offences.join("\n")
+    );
 }
 
 #[test]
 fn an_offence_is_found_in_every_form() {
     for (text, expected, why) in [
         (r#"tracing::info!("stopping");"#, vec![], "a phrase alone"),
-        (r#"tracing::warn!(pool = %p.name, %error, secs, host = f("a, b"), "no report");"#, vec![], "typed fields"),
-        (r#"tracing::warn!(target = %key, "x");"#, vec!["`target` is the logger's own name"], "reserved"),
-        (r#"tracing::warn!(%target, "x");"#, vec!["`target` is the logger's own name"], "reserved, in short form"),
-        (r#"tracing::warn!(target: "a", "x");"#, vec!["`target` is the logger's own name"], "another module's name"),
-        (r#"tracing::error!(?source, "x");"#, vec!["`source` is written by Debug"], "the short form"),
-        (r#"tracing::error!(source = ?peer, "x");"#, vec!["`source` is written by Debug"], "the long form"),
-        (r#"tracing::error!(a = format!("{b:?}"), "x");"#, vec!["`a` is written by Debug"], "by format!"),
-        (r#"tracing::error!(a, "a {} panicked", b);"#, vec!["the phrase is not fixed"], "arguments"),
-        (r#"tracing::error!(a, "a {b} panicked");"#, vec!["the phrase is not fixed"], "captured arguments"),
+        (
+            r#"tracing::warn!(pool = %p.name, %error, secs, host = f("a, b"), "no report");"#,
+            vec![],
+            "typed fields",
+        ),
+        (
+            r#"tracing::warn!(target = %key, "x");"#,
+            vec!["`target` is the logger's own name"],
+            "reserved",
+        ),
+        (
+            r#"tracing::warn!(%target, "x");"#,
+            vec!["`target` is the logger's own name"],
+            "reserved, in short form",
+        ),
+        (
+            r#"tracing::warn!(target: "a", "x");"#,
+            vec!["`target` is the logger's own name"],
+            "another module's name",
+        ),
+        (
+            r#"tracing::error!(?source, "x");"#,
+            vec!["`source` is written by Debug"],
+            "the short form",
+        ),
+        (
+            r#"tracing::error!(source = ?peer, "x");"#,
+            vec!["`source` is written by Debug"],
+            "the long form",
+        ),
+        (
+            r#"tracing::error!(a = format!("{b:?}"), "x");"#,
+            vec!["`a` is written by Debug"],
+            "by format!",
+        ),
+        (
+            r#"tracing::error!(a, "a {} panicked", b);"#,
+            vec!["the phrase is not fixed"],
+            "arguments",
+        ),
+        (
+            r#"tracing::error!(a, "a {b} panicked");"#,
+            vec!["the phrase is not fixed"],
+            "captured arguments",
+        ),
         (r#"tracing::error!(a, b);"#, vec!["there is no phrase"], "fields alone"),
         (r#"tracing::event!(Level::INFO, a = 1, "x");"#, vec![], "a level is not a field"),
         ("// tracing::info!(?a);\n", vec![], "a comment"),
@@ -68,11 +113,14 @@ struct Call<'a> {
 }
 
 fn calls_of(text: &str) -> Vec<Call<'_>> {
-    let is_commented = |at: usize| text[..at].lines().last().is_some_and(|line| line.trim_start().starts_with("//"));
+    let is_commented = |at: usize| {
+        text[..at].lines().last().is_some_and(|line| line.trim_start().starts_with("//"))
+    };
     let call = |(at, _): (usize, &str)| {
         let rest = &text[at + "tracing::".len()..];
         let (name, after) = rest.split_once('!')?;
-        let inside = after.strip_prefix('(').filter(|_| MACROS.contains(&name) && !is_commented(at))?;
+        let inside =
+            after.strip_prefix('(').filter(|_| MACROS.contains(&name) && !is_commented(at))?;
         let arguments = arguments_of(inside);
         let is_level = |argument: &&str| name == "event" && argument.contains("Level::");
         let arguments = arguments.into_iter().filter(|argument| !is_level(argument)).collect();
@@ -112,7 +160,8 @@ fn offences_of(call: &Call<'_>) -> Vec<String> {
     let Some(phrase) = call.arguments.iter().position(|argument| argument.starts_with('"')) else {
         return vec!["there is no phrase".to_owned()];
     };
-    let mut offences: Vec<String> = call.arguments[..phrase].iter().filter_map(|field| offence_of(field)).collect();
+    let mut offences: Vec<String> =
+        call.arguments[..phrase].iter().filter_map(|field| offence_of(field)).collect();
     if phrase + 1 < call.arguments.len() || call.arguments[phrase].contains('{') {
         offences.push("the phrase is not fixed".to_owned());
     }
@@ -125,7 +174,9 @@ fn offence_of(field: &str) -> Option<String> {
     if RESERVED.contains(&name) {
         return Some(format!("`{name}` is the logger's own name"));
     }
-    let is_debug =
-        field.starts_with('?') || value.starts_with('?') || value.contains(":?}") || value.contains("debug(");
+    let is_debug = field.starts_with('?')
+        || value.starts_with('?')
+        || value.contains(":?}")
+        || value.contains("debug(");
     is_debug.then(|| format!("`{name}` is written by Debug"))
 }

@@ -1,7 +1,8 @@
 //! Whether all servers say the same: nobody is measured who answers something else.
 //!
-//! Compared are the response code, AA, the answer's records with their TTLs in any order, and the SOA record of a negative answer.
-//! Sizes, other sections' records and ECS scopes may differ; the latter are reported.
+//! Compared are the response code, AA, the answer's records with their TTLs in any order, and the
+//! SOA record of a negative answer. Sizes, other sections' records and ECS scopes may differ; the
+//! latter are reported.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -29,7 +30,8 @@ use crate::{
 
 /// Different questions of each workload that are put to everyone.
 const SAMPLE: usize = 200;
-/// How often the weighted name is asked, and how far its shares may be off: five standard deviations and more.
+/// How often the weighted name is asked, and how far its shares may be off: five standard
+/// deviations and more.
 const DRAWS: usize = 3_000;
 const TOLERANCE: f64 = 0.05;
 /// No database knows it (RFC 2544).
@@ -66,7 +68,11 @@ impl Voice<'_> {
 ///
 /// # Errors
 /// One is mute or they disagree: who said what to which question.
-pub(crate) fn compare(workload: Workload, questions: &[Question], voices: &[Voice<'_>]) -> Failed<Vec<Manner>> {
+pub(crate) fn compare(
+    workload: Workload,
+    questions: &[Question],
+    voices: &[Voice<'_>],
+) -> Failed<Vec<Manner>> {
     if workload == Workload::Weighted {
         return voices.iter().map(shares).collect();
     }
@@ -118,17 +124,23 @@ fn shares(voice: &Voice<'_>) -> Failed<Manner> {
     for _ in 0..DRAWS {
         let reply = ask(voice, &question)?;
         let expected = |member: &(Ipv4Addr, u32)| {
-            reply.text == format!("noerror, authoritative\n{WEIGHTED}. {STEERED_TTL} in a {}", member.0)
+            reply.text
+                == format!("noerror, authoritative\n{WEIGHTED}. {STEERED_TTL} in a {}", member.0)
         };
         let member = MEMBERS.iter().position(expected);
-        counts[member.ok_or_else(|| format!("{} said to {question}:\n{}", voice.label, reply.text))?] += 1;
+        counts[member
+            .ok_or_else(|| format!("{} said to {question}:\n{}", voice.label, reply.text))?] += 1;
         octets.push(reply.octets as f64);
     }
     let weights: u32 = MEMBERS.iter().map(|(_, weight)| weight).sum();
     for (count, (address, weight)) in counts.into_iter().zip(MEMBERS) {
         let (share, wanted) = (count as f64 / DRAWS as f64, f64::from(weight) / f64::from(weights));
         if (share - wanted).abs() > TOLERANCE {
-            return Err(format!("{} gives {address} a share of {share:.3}, not {wanted:.3}", voice.label).into());
+            return Err(format!(
+                "{} gives {address} a share of {share:.3}, not {wanted:.3}",
+                voice.label
+            )
+            .into());
         }
     }
     Ok(Manner { scope: None, octets: statistics::median(&octets).unwrap_or_default() })
@@ -144,13 +156,17 @@ struct Reply {
 fn ask(voice: &Voice<'_>, question: &Question) -> Failed<Reply> {
     let octets = exchange(voice.source(question), voice.address, &question.message())
         .map_err(|error| format!("{} to {question}: {error}", voice.label))?;
-    let message = Message::from_vec(&octets).map_err(|error| format!("{} to {question}: {error}", voice.label))?;
+    let message = Message::from_vec(&octets)
+        .map_err(|error| format!("{} to {question}: {error}", voice.label))?;
     let mut answers: Vec<String> = message.answers.iter().map(line).collect();
     answers.sort();
-    let negative = message.authorities.iter().filter(|record| record.record_type() == RecordType::SOA);
+    let negative =
+        message.authorities.iter().filter(|record| record.record_type() == RecordType::SOA);
     let rcode = format!("{:?}", message.metadata.response_code).to_lowercase();
-    let authority = if message.metadata.authoritative { "authoritative" } else { "not authoritative" };
-    let lines = [format!("{rcode}, {authority}")].into_iter().chain(answers).chain(negative.map(line));
+    let authority =
+        if message.metadata.authoritative { "authoritative" } else { "not authoritative" };
+    let lines =
+        [format!("{rcode}, {authority}")].into_iter().chain(answers).chain(negative.map(line));
     let subnet = message.edns.as_ref().and_then(|edns| edns.option(EdnsCode::Subnet));
     let scope = match subnet {
         Some(EdnsOption::Subnet(subnet)) => Some(subnet.scope_prefix()),
@@ -168,7 +184,11 @@ fn line(record: &Record) -> String {
 ///
 /// # Errors
 /// Nothing came.
-pub(crate) fn exchange(source: Ipv4Addr, server: SocketAddr, message: &[u8]) -> io::Result<Vec<u8>> {
+pub(crate) fn exchange(
+    source: Ipv4Addr,
+    server: SocketAddr,
+    message: &[u8],
+) -> io::Result<Vec<u8>> {
     let socket = UdpSocket::bind((source, 0))?;
     socket.connect(server)?;
     socket.set_read_timeout(Some(Duration::from_secs(2)))?;

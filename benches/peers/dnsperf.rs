@@ -11,7 +11,8 @@ use std::{
 
 use crate::Failed;
 
-/// Enough to keep every server busy, and few enough that no socket buffer of the default size overflows.
+/// Enough to keep every server busy, and few enough that no socket buffer of the default size
+/// overflows.
 const OUTSTANDING: u32 = 100;
 const CLIENTS: u32 = 4;
 
@@ -27,20 +28,37 @@ pub(crate) struct Score {
 ///
 /// # Errors
 /// dnsperf is not there, or failed, or said what cannot be read.
-pub(crate) fn run(source: Ipv4Addr, address: SocketAddr, questions: &Path, duration: Duration) -> Failed<Score> {
+pub(crate) fn run(
+    source: Ipv4Addr,
+    address: SocketAddr,
+    questions: &Path,
+    duration: Duration,
+) -> Failed<Score> {
     let output = Command::new("dnsperf")
         .args(["-B", "-f", "inet", "-m", "udp", "-T", "1"])
         .args(["-a", &source.to_string()])
         .args(["-s".as_ref(), OsStr::new(&address.ip().to_string())])
         .args(["-p".as_ref(), OsStr::new(&address.port().to_string())])
-        .args(["-c", &CLIENTS.to_string(), "-q", &OUTSTANDING.to_string(), "-l", &duration.as_secs_f64().to_string()])
+        .args([
+            "-c",
+            &CLIENTS.to_string(),
+            "-q",
+            &OUTSTANDING.to_string(),
+            "-l",
+            &duration.as_secs_f64().to_string(),
+        ])
         .args(["-d".as_ref(), questions.as_os_str()])
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| io::Error::new(error.kind(), format!("dnsperf: {error}; Debian has it in `dnsperf`")))?;
+        .map_err(|error| {
+            io::Error::new(error.kind(), format!("dnsperf: {error}; Debian has it in `dnsperf`"))
+        })?;
     let text = String::from_utf8_lossy(&output.stdout);
     let score = read(&text).filter(|_| output.status.success());
-    score.ok_or_else(|| format!("dnsperf: {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr)).into())
+    score.ok_or_else(|| {
+        format!("dnsperf: {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr))
+            .into()
+    })
 }
 
 fn read(text: &str) -> Option<Score> {

@@ -28,7 +28,11 @@ impl Entrant {
     }
 
     /// What it has to say about a workload, if anything.
-    pub(crate) fn voice<'a>(&'a self, workload: Workload, sources: &'a Sources) -> Option<Voice<'a>> {
+    pub(crate) fn voice<'a>(
+        &'a self,
+        workload: Workload,
+        sources: &'a Sources,
+    ) -> Option<Voice<'a>> {
         let sources = match self.reach(workload) {
             Reach::Whole => None,
             Reach::SourceAddress => Some(sources),
@@ -50,12 +54,15 @@ pub(crate) fn enter(options: &Options, sources: &Sources, site: &Path) -> Failed
         }
     }
     let mut entrants = Vec::new();
-    for contender in contenders.into_iter().filter(|contender| options.wants(contender.kind, &contender.label)) {
+    for contender in
+        contenders.into_iter().filter(|contender| options.wants(contender.kind, &contender.label))
+    {
         match contender.version() {
             Err(missing) => println!("skipped {missing}"),
             Ok(version) => {
                 println!("starting {} {version}", contender.label);
-                let database = if contender.needs_sources() { &sources.database } else { &options.database };
+                let database =
+                    if contender.needs_sources() { &sources.database } else { &options.database };
                 let server = contender.start(site, database)?;
                 entrants.push(Entrant { contender, version, server });
             }

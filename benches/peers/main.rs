@@ -1,8 +1,10 @@
-//! portolan beside its peers on the same wire: gdnsd, Knot DNS, PowerDNS, BIND, and a bare echo as the floor.
+//! portolan beside its peers on the same wire: gdnsd, Knot DNS, PowerDNS, BIND, and a bare echo as
+//! the floor.
 //!
-//! `cargo bench --bench peers` starts each of them as a plain process on a loopback port, with the same zones and the same GeoIP
-//! database, makes sure that all give the same answers to the same questions, and then measures them in turn, round after round.
-//! `benches/README.md` says what it needs, what the figures mean and how each server is configured.
+//! `cargo bench --bench peers` starts each of them as a plain process on a loopback port, with the
+//! same zones and the same GeoIP database, makes sure that all give the same answers to the same
+//! questions, and then measures them in turn, round after round. `benches/README.md` says what it
+//! needs, what the figures mean and how each server is configured.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is its purpose")]
 
 mod agree;
@@ -65,8 +67,11 @@ fn run() -> Failed<()> {
     cores::move_to_load_core()?;
     let site = tempfile::tempdir()?;
     let clients = workload::clients(&options.database)?;
-    let tasks: Vec<Task> =
-        options.workloads().into_iter().map(|workload| Task::new(workload, &clients, &site)).collect::<Failed<_>>()?;
+    let tasks: Vec<Task> = options
+        .workloads()
+        .into_iter()
+        .map(|workload| Task::new(workload, &clients, &site))
+        .collect::<Failed<_>>()?;
     let sources = Sources::new(&options.database, &clients, site.path())?;
     let entrants = entrants::enter(&options, &sources, site.path())?;
     let manners = agree(&tasks, &entrants, &sources)?;
@@ -116,8 +121,14 @@ fn agree(tasks: &[Task], entrants: &[Entrant], sources: &Sources) -> Failed<Mann
     Ok(manners)
 }
 
-/// Everyone in turn under each workload, and all of that again, so that what disturbs the machine for a while disturbs all alike.
-fn measure(options: &Options, tasks: &[Task], entrants: &[Entrant], placed: Ipv4Addr) -> Failed<Vec<Sample>> {
+/// Everyone in turn under each workload, and all of that again, so that what disturbs the machine
+/// for a while disturbs all alike.
+fn measure(
+    options: &Options,
+    tasks: &[Task],
+    entrants: &[Entrant],
+    placed: Ipv4Addr,
+) -> Failed<Vec<Sample>> {
     let mut samples = Vec::new();
     for round in 1..=options.rounds {
         println!("round {round} of {}", options.rounds);
@@ -144,11 +155,17 @@ fn measure(options: &Options, tasks: &[Task], entrants: &[Entrant], placed: Ipv4
 }
 
 /// Medians and spreads, and what is to be known beside.
-fn summarise(options: &Options, entrants: &[Entrant], manners: Manners, samples: Vec<Sample>) -> Failed<Report> {
+fn summarise(
+    options: &Options,
+    entrants: &[Entrant],
+    manners: Manners,
+    samples: Vec<Sample>,
+) -> Failed<Report> {
     let mut cells = Vec::new();
     for workload in options.workloads() {
         for entrant in entrants {
-            let is_of = |sample: &&Sample| sample.workload == workload && sample.server == entrant.label();
+            let is_of =
+                |sample: &&Sample| sample.workload == workload && sample.server == entrant.label();
             let mine: Vec<&Sample> = samples.iter().filter(is_of).collect();
             cells.push(Cell {
                 workload,
@@ -161,12 +178,21 @@ fn summarise(options: &Options, entrants: &[Entrant], manners: Manners, samples:
     }
     let server = |entrant: &Entrant| -> Failed<Server> {
         let resident_mib = entrant.server.resident_kib()? as f64 / 1024.0;
-        Ok(Server { label: entrant.label().to_owned(), version: entrant.version.clone(), resident_mib })
+        Ok(Server {
+            label: entrant.label().to_owned(),
+            version: entrant.version.clone(),
+            resident_mib,
+        })
     };
     let database = options.database.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok(Report {
         machine: Machine::here(),
-        settings: Settings { rounds: options.rounds, seconds: options.seconds, rate: options.rate, database },
+        settings: Settings {
+            rounds: options.rounds,
+            seconds: options.seconds,
+            rate: options.rate,
+            database,
+        },
         servers: entrants.iter().map(server).collect::<Failed<_>>()?,
         cells,
         samples,

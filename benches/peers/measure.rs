@@ -80,29 +80,53 @@ impl Drive<'_> {
     ///
     /// # Errors
     /// It is gone, or dnsperf failed.
-    pub(crate) fn measure(&self, label: &str, round: u32, source: Ipv4Addr, server: &Running) -> Failed<Sample> {
+    pub(crate) fn measure(
+        &self,
+        label: &str,
+        round: u32,
+        source: Ipv4Addr,
+        server: &Running,
+    ) -> Failed<Sample> {
         dnsperf::run(source, server.address, self.file, WARM_UP)?;
         let saturated = self.saturate(source, server)?;
         let paced = self.pace(source, server)?;
         let resident_kib = server.resident_kib()?;
-        Ok(Sample { server: label.to_owned(), workload: self.workload, round, saturated, paced, resident_kib })
+        Ok(Sample {
+            server: label.to_owned(),
+            workload: self.workload,
+            round,
+            saturated,
+            paced,
+            resident_kib,
+        })
     }
 
     fn saturate(&self, source: Ipv4Addr, server: &Running) -> Failed<Saturated> {
         let before = server.usage()?;
         let score = dnsperf::run(source, server.address, self.file, self.duration)?;
         let cost = Cost::of(server.usage()? - before, score.completed);
-        Ok(Saturated { per_second: score.per_second, completed: score.completed, lost: score.lost, cost })
+        Ok(Saturated {
+            per_second: score.per_second,
+            completed: score.completed,
+            lost: score.lost,
+            cost,
+        })
     }
 
     fn pace(&self, source: Ipv4Addr, server: &Running) -> Failed<Paced> {
-        let plan =
-            |duration| Plan { source, address: server.address, questions: self.messages, rate: self.rate, duration };
+        let plan = |duration| Plan {
+            source,
+            address: server.address,
+            questions: self.messages,
+            rate: self.rate,
+            duration,
+        };
         plan(WARM_UP).run()?;
         let before = server.usage()?;
         let outcome = plan(self.duration).run()?;
         let cost = Cost::of(server.usage()? - before, outcome.sent - outcome.lost);
-        let at = |latency: &Histogram<u64>, quantile| latency.value_at_quantile(quantile) as f64 / 1e3;
+        let at =
+            |latency: &Histogram<u64>, quantile| latency.value_at_quantile(quantile) as f64 / 1e3;
         Ok(Paced {
             sent: outcome.sent,
             lost: outcome.lost,

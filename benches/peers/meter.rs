@@ -1,4 +1,5 @@
-//! What a process has used, out of `/proc`: CPU of all its threads and children, and resident memory.
+//! What a process has used, out of `/proc`: CPU of all its threads and children, and resident
+//! memory.
 
 use std::{fs, io, ops::Sub, time::Duration};
 
@@ -15,7 +16,8 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
-    /// Of a process with its threads and living descendants: some servers fork, and then the work is their children's.
+    /// Of a process with its threads and living descendants: some servers fork, and then the work
+    /// is their children's.
     ///
     /// # Errors
     /// The process is gone.
@@ -28,7 +30,9 @@ impl Usage {
             for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
                 let text = fs::read_to_string(thread?.path().join("schedstat"))?;
                 let run = text.split_whitespace().next().and_then(|field| field.parse().ok());
-                let run = run.ok_or_else(|| io::Error::other("the kernel says nothing of a thread's run time"))?;
+                let run = run.ok_or_else(|| {
+                    io::Error::other("the kernel says nothing of a thread's run time")
+                })?;
                 usage.total += Duration::from_nanos(run);
             }
         }
@@ -60,7 +64,8 @@ impl Sub for Usage {
     }
 }
 
-/// Resident memory of a process and its descendants, in KiB; pages that they share count once for each.
+/// Resident memory of a process and its descendants, in KiB; pages that they share count once for
+/// each.
 ///
 /// # Errors
 /// The process is gone.

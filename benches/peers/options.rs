@@ -19,19 +19,22 @@ pub(crate) struct Options {
     /// Queries per second at which latency is measured: below what the slowest server can do.
     #[arg(long, default_value_t = 10_000)]
     pub(crate) rate: u32,
-    /// These servers only: portolan, gdnsd, knot, powerdns, bind, echo, or labels given by --portolan.
+    /// These servers only: portolan, gdnsd, knot, powerdns, bind, echo, or labels given by
+    /// --portolan.
     #[arg(long, value_delimiter = ',')]
     pub(crate) only: Vec<String>,
     /// These workloads only.
     #[arg(long, value_delimiter = ',')]
     pub(crate) workload: Vec<Workload>,
-    /// A portolan to measure, as PATH or LABEL=PATH; may be repeated.  [default: the one that cargo has just built]
+    /// A portolan to measure, as PATH or LABEL=PATH; may be repeated.  [default: the one that cargo
+    /// has just built]
     #[arg(long, value_name = "[LABEL=]PATH", value_parser = labelled)]
     pub(crate) portolan: Vec<(String, PathBuf)>,
     /// A GeoIP database of MaxMind's form, with continents.
     #[arg(long, value_parser = absolute, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/geoip/world-country.mmdb"))]
     pub(crate) database: PathBuf,
-    /// Where the report is written.  [default: benches/results for a run of everything; else it is only printed]
+    /// Where the report is written.  [default: benches/results for a run of everything; else it is
+    /// only printed]
     #[arg(long)]
     pub(crate) output: Option<PathBuf>,
     /// What `cargo bench` always gives.

@@ -1,4 +1,5 @@
-//! The report as a picture: for each workload, what a query costs on the left and how long it takes on the right.
+//! The report as a picture: for each workload, what a query costs on the left and how long it takes
+//! on the right.
 
 use std::fmt::Write;
 
@@ -45,10 +46,15 @@ impl Axis {
     /// Values worth a line: powers of ten, or six even steps at most.
     fn ticks(&self) -> Vec<f64> {
         let step = match self.is_logarithmic {
-            true => return (0..8).map(|power| 10_f64.powi(power)).filter(|tick| self.holds(*tick)).collect(),
-            false => {
-                [0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0].into_iter().find(|step| self.most / step <= 6.0)
+            true => {
+                return (0..8)
+                    .map(|power| 10_f64.powi(power))
+                    .filter(|tick| self.holds(*tick))
+                    .collect();
             }
+            false => [0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0]
+                .into_iter()
+                .find(|step| self.most / step <= 6.0),
         };
         let step = step.unwrap_or(self.most);
         (0..=6).map(|index| f64::from(index) * step).filter(|tick| self.holds(*tick)).collect()
@@ -98,7 +104,12 @@ fn axes(report: &Report) -> (Axis, Axis) {
         report.cells.iter().filter_map(|cell| cell.figures.as_ref()).map(figure).fold(1.0, f64::max)
     };
     let least = |figure: fn(&Figures) -> f64| {
-        report.cells.iter().filter_map(|cell| cell.figures.as_ref()).map(figure).fold(f64::MAX, f64::min)
+        report
+            .cells
+            .iter()
+            .filter_map(|cell| cell.figures.as_ref())
+            .map(figure)
+            .fold(f64::MAX, f64::min)
     };
     let cost = Axis {
         left: 110.0,
@@ -124,14 +135,24 @@ fn head(report: &Report, cost: &Axis, latency: &Axis) -> String {
         "{} · one core for the server, one for the load · medians of rounds ({}), lines from least to most",
         report.machine.processor, report.settings.rounds
     );
-    text(&mut body, 20.0, 28.0, 18, INK, "start", "<tspan font-weight=\"600\">portolan beside its peers</tspan>");
+    text(
+        &mut body,
+        20.0,
+        28.0,
+        18,
+        INK,
+        "start",
+        "<tspan font-weight=\"600\">portolan beside its peers</tspan>",
+    );
     text(&mut body, 20.0, 47.0, 12, FAINT, "start", &subtitle);
     text(&mut body, cost.left, 78.0, 12, INK, "start", "CPU per query, as fast as it goes:");
     swatch(&mut body, cost.left + 220.0, USER, "user");
     swatch(&mut body, cost.left + 275.0, SYSTEM, "system");
     let title = format!("Latency at {} queries/s:", report.settings.rate);
     text(&mut body, latency.left, 78.0, 12, INK, "start", &title);
-    for (left, mark, name) in [(188.0, Mark::P50, "p50"), (236.0, Mark::P99, "p99"), (280.0, Mark::P999, "p99.9")] {
+    for (left, mark, name) in
+        [(188.0, Mark::P50, "p50"), (236.0, Mark::P99, "p99"), (280.0, Mark::P999, "p99.9")]
+    {
         mark.draw(&mut body, latency.left + left, 74.0);
         text(&mut body, latency.left + left + 9.0, 78.0, 12, INK, "start", name);
     }
@@ -140,7 +161,10 @@ fn head(report: &Report, cost: &Axis, latency: &Axis) -> String {
 }
 
 fn swatch(body: &mut String, left: f64, colour: &str, name: &str) {
-    let _ = writeln!(body, "<rect x=\"{left}\" y=\"68\" width=\"11\" height=\"11\" fill=\"{colour}\"/>");
+    let _ = writeln!(
+        body,
+        "<rect x=\"{left}\" y=\"68\" width=\"11\" height=\"11\" fill=\"{colour}\"/>"
+    );
     text(body, left + 15.0, 78.0, 12, INK, "start", name);
 }
 
@@ -163,28 +187,40 @@ fn row(body: &mut String, cell: &Cell, top: f64, cost: &Axis, latency: &Axis) {
         return;
     };
     bars(body, figures, top, cost);
-    let label = format!("{:.2} µs · {:.0} k/s", figures.cost.median, figures.per_second.median / 1e3);
+    let label =
+        format!("{:.2} µs · {:.0} k/s", figures.cost.median, figures.per_second.median / 1e3);
     text(body, cost.at(figures.cost.most) + 8.0, base, 11, INK, "start", &label);
     marks(body, figures, top + 9.0, latency);
 }
 
 fn bars(body: &mut String, figures: &Figures, top: f64, axis: &Axis) {
     let Spread { median, least, most } = figures.cost;
-    // Medians of parts need not add up to the median of the whole, which is what the bar's end shows.
-    let middle = axis.at(median * figures.user.median / (figures.user.median + figures.system.median));
+    // Medians of parts need not add up to the median of the whole, which is what the bar's end
+    // shows.
+    let middle =
+        axis.at(median * figures.user.median / (figures.user.median + figures.system.median));
     let (start, end, y) = (axis.left, axis.at(median), top + 2.0);
     for (left, right, colour) in [(start, middle, USER), (middle, end, SYSTEM)] {
         let width = right - left;
-        let _ =
-            writeln!(body, "<rect x=\"{left:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"14\" fill=\"{colour}\"/>");
+        let _ = writeln!(
+            body,
+            "<rect x=\"{left:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"14\" fill=\"{colour}\"/>"
+        );
     }
     let (least, most, y) = (axis.at(least), axis.at(most), top + 9.0);
-    let _ = writeln!(body, "<path d=\"M{least:.1} {y:.1}H{most:.1}\" stroke=\"{INK}\" stroke-width=\"1.5\"/>");
+    let _ = writeln!(
+        body,
+        "<path d=\"M{least:.1} {y:.1}H{most:.1}\" stroke=\"{INK}\" stroke-width=\"1.5\"/>"
+    );
 }
 
 fn marks(body: &mut String, figures: &Figures, y: f64, axis: &Axis) {
-    let [p50, p99, p999] = [figures.p50, figures.p99, figures.p999].map(|spread| axis.at(spread.median));
-    let _ = writeln!(body, "<path d=\"M{p50:.1} {y:.1}H{p999:.1}\" stroke=\"{SYSTEM}\" stroke-width=\"3\"/>");
+    let [p50, p99, p999] =
+        [figures.p50, figures.p99, figures.p999].map(|spread| axis.at(spread.median));
+    let _ = writeln!(
+        body,
+        "<path d=\"M{p50:.1} {y:.1}H{p999:.1}\" stroke=\"{SYSTEM}\" stroke-width=\"3\"/>"
+    );
     for (mark, x) in [(Mark::P50, p50), (Mark::P99, p99), (Mark::P999, p999)] {
         mark.draw(body, x, y);
     }
@@ -204,14 +240,20 @@ impl Mark {
     fn draw(self, body: &mut String, x: f64, y: f64) {
         let width = match self {
             Self::P50 => {
-                let _ = writeln!(body, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4.5\" fill=\"{USER}\"/>");
+                let _ = writeln!(
+                    body,
+                    "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4.5\" fill=\"{USER}\"/>"
+                );
                 return;
             }
             Self::P99 => 3.5,
             Self::P999 => 1.0,
         };
         let (top, bottom) = (y - 6.0, y + 6.0);
-        let _ = writeln!(body, "<path d=\"M{x:.1} {top:.1}V{bottom:.1}\" stroke=\"{USER}\" stroke-width=\"{width}\"/>");
+        let _ = writeln!(
+            body,
+            "<path d=\"M{x:.1} {top:.1}V{bottom:.1}\" stroke=\"{USER}\" stroke-width=\"{width}\"/>"
+        );
     }
 }
 

@@ -4,7 +4,9 @@ use std::{fmt::Write, fs, io, path::Path};
 
 use serde::Serialize;
 
-use crate::{agree::Manner, measure::Sample, plot, servers::Reach, statistics::Spread, workload::Workload};
+use crate::{
+    agree::Manner, measure::Sample, plot, servers::Reach, statistics::Spread, workload::Workload,
+};
 
 /// A generator with a core of its own is not late by so much.
 const TOO_LATE_US: f64 = 1000.0;
@@ -75,7 +77,8 @@ pub(crate) struct Figures {
 impl Figures {
     /// Of what a server did under a workload, if it did anything.
     pub(crate) fn of(samples: &[&Sample]) -> Option<Self> {
-        let spread = |figure: fn(&Sample) -> f64| Spread::of(samples.iter().map(|sample| figure(sample)));
+        let spread =
+            |figure: fn(&Sample) -> f64| Spread::of(samples.iter().map(|sample| figure(sample)));
         Some(Self {
             per_second: spread(|sample| sample.saturated.per_second)?,
             lost: samples.iter().map(|sample| sample.saturated.lost).sum(),
@@ -97,7 +100,8 @@ impl Machine {
     pub(crate) fn here() -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let processors = read("/proc/cpuinfo");
-        let model = processors.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
+        let model =
+            processors.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
         Self {
             processor: model.trim_start_matches([' ', '\t', ':']).to_owned(),
             // What is available to this thread is one core, to which it has moved.
@@ -160,7 +164,8 @@ impl Report {
 
     /// Says so if the machine did other things meanwhile.
     fn warning(&self, text: &mut String) {
-        let late = self.samples.iter().filter(|sample| sample.paced.behind_us > TOO_LATE_US).count();
+        let late =
+            self.samples.iter().filter(|sample| sample.paced.behind_us > TOO_LATE_US).count();
         if late > 0 {
             let _ = write!(
                 text,
@@ -242,7 +247,8 @@ impl Report {
         for cell in &self.cells {
             let Some(Manner { scope, octets }) = cell.manner else { continue };
             let scope = scope.map_or_else(|| "–".to_owned(), |scope| format!("{scope:.0}"));
-            let _ = writeln!(text, "| {} | {} | {octets:.0} | {scope} |", cell.workload, cell.server);
+            let _ =
+                writeln!(text, "| {} | {} | {octets:.0} | {scope} |", cell.workload, cell.server);
         }
         text.push_str(
             "\nFigures are medians over the rounds, with the least and the most in parentheses. CPU is all that the server's \

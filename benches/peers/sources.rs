@@ -1,7 +1,8 @@
 //! Clients by source address, for a server that looks at nothing else.
 //!
-//! All traffic here is from loopback, which no database places. So such a server gets a copy of the database that has each client's
-//! record once more under an address of 127.1.0.0/16, and is asked from there.
+//! All traffic here is from loopback, which no database places. So such a server gets a copy of the
+//! database that has each client's record once more under an address of 127.1.0.0/16, and is asked
+//! from there.
 
 use std::{
     collections::HashMap,
@@ -38,7 +39,8 @@ impl Sources {
         let version = if reader.metadata().ip_version == 4 { IpVersion::V4 } else { IpVersion::V6 };
         // The original may have networks of its own where IPv4 is repeated within IPv6.
         let kind = reader.metadata().database_type.clone();
-        let mut writer = Writer::builder(kind).ip_version(version).ipv4_aliasing(Ipv4Aliasing::Disabled).build();
+        let mut writer =
+            Writer::builder(kind).ip_version(version).ipv4_aliasing(Ipv4Aliasing::Disabled).build();
         for network in reader.networks(WithinOptions::default())? {
             let network = network?;
             if let Some(record) = network.decode::<Value>()? {
@@ -56,7 +58,8 @@ impl Sources {
         Ok(Self { database: copy, by_client })
     }
 
-    /// Where a question for a client comes from; for those of no known place, an address that has none either.
+    /// Where a question for a client comes from; for those of no known place, an address that has
+    /// none either.
     pub(crate) fn of(&self, client: Ipv4Addr) -> Ipv4Addr {
         self.by_client.get(&client).copied().unwrap_or(Ipv4Addr::LOCALHOST)
     }

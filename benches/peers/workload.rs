@@ -1,4 +1,5 @@
-//! The kinds of questions, and the questions themselves, octet for octet: every server is sent the same ones in the same order.
+//! The kinds of questions, and the questions themselves, octet for octet: every server is sent the
+//! same ones in the same order.
 
 use std::{
     fmt, fs, io,
@@ -26,7 +27,8 @@ const SEED: u64 = 7871;
 pub(crate) enum Workload {
     /// A of 500 plain names.
     Static,
-    /// A of a name that is answered by the client's continent; each query bears a client subnet (/24).
+    /// A of a name that is answered by the client's continent; each query bears a client subnet
+    /// (/24).
     Geo,
     /// Two in ten plain A, four geographic A and two AAAA with client subnets, two NXDOMAIN.
     Mixed,
@@ -37,7 +39,8 @@ pub(crate) enum Workload {
 }
 
 impl Workload {
-    pub(crate) const ALL: [Self; 5] = [Self::Static, Self::Geo, Self::Mixed, Self::Many, Self::Weighted];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Static, Self::Geo, Self::Mixed, Self::Many, Self::Weighted];
 
     /// As options name it.
     pub(crate) fn name(self) -> &'static str {
@@ -55,7 +58,9 @@ impl Workload {
         match self {
             Self::Static => "Static: A of 500 plain names",
             Self::Geo => "Geo + ECS: A by the continent of the query's client subnet",
-            Self::Mixed => "Mixed: 40 % geo A, 20 % geo AAAA (with ECS), 20 % static A, 20 % NXDOMAIN",
+            Self::Mixed => {
+                "Mixed: 40 % geo A, 20 % geo AAAA (with ECS), 20 % static A, 20 % NXDOMAIN"
+            }
             Self::Many => "100,000 names: A of plain names in no order",
             Self::Weighted => "Weighted: A of a name with two members, 3 to 1",
         }
@@ -66,7 +71,9 @@ impl Workload {
         let mut random = fastrand::Rng::with_seed(SEED);
         let zone = if self == Self::Many { LARGE } else { STEERED };
         let hosts: Vec<String> = zone::hosts(zone).map(|host| host.name).collect();
-        let host = |random: &mut fastrand::Rng| Question::new(&hosts[random.usize(..hosts.len())], Kind::A);
+        let host = |random: &mut fastrand::Rng| {
+            Question::new(&hosts[random.usize(..hosts.len())], Kind::A)
+        };
         let geo = |random: &mut fastrand::Rng, kind| Question {
             subnet: Some(clients[random.usize(..clients.len())]),
             ..Question::new(GEO, kind)
@@ -151,7 +158,8 @@ impl fmt::Display for Question {
     }
 }
 
-/// Clients as they come from everywhere: addresses drawn evenly from all that the database places, cut to /24.
+/// Clients as they come from everywhere: addresses drawn evenly from all that the database places,
+/// cut to /24.
 ///
 /// # Errors
 /// The database cannot be read.
@@ -162,7 +170,8 @@ pub(crate) fn clients(database: &Path) -> Failed<Vec<Ipv4Addr>> {
     while clients.len() < CLIENTS {
         let address = Ipv4Addr::from(random.u32(..) & 0xffff_ff00);
         let place = reader.lookup(IpAddr::V4(address))?;
-        let continent: Option<&str> = place.decode_path(&[PathElement::Key("continent"), PathElement::Key("code")])?;
+        let continent: Option<&str> =
+            place.decode_path(&[PathElement::Key("continent"), PathElement::Key("code")])?;
         if continent.is_some() {
             clients.push(address);
         }

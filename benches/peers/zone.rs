@@ -1,4 +1,5 @@
-//! What every server is to serve: one zone that steers and one that is large, in words from which each configuration is written.
+//! What every server is to serve: one zone that steers and one that is large, in words from which
+//! each configuration is written.
 
 use std::{
     fmt::Write,
@@ -45,7 +46,11 @@ pub(crate) const DATACENTERS: [Datacenter; 5] = [
     datacenter(5, "syd", &["OC"]),
 ];
 
-const fn datacenter(number: u8, name: &'static str, continents: &'static [&'static str]) -> Datacenter {
+const fn datacenter(
+    number: u8,
+    name: &'static str,
+    continents: &'static [&'static str],
+) -> Datacenter {
     let ipv6 = Ipv6Addr::new(0x2001, 0xdb8, number as u16, 0, 0, 0, 0, 1);
     Datacenter { name, ipv4: Ipv4Addr::new(198, 51, 100, number), ipv6, continents }
 }

@@ -17,7 +17,10 @@ pub(crate) fn get(admin: SocketAddr, path: &str) -> io::Result<String> {
 /// Posts an empty JSON object to a path.
 pub(crate) fn post(admin: SocketAddr, path: &str) -> io::Result<String> {
     let head = format!("POST {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n");
-    request(admin, &format!("{head}Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}"))
+    request(
+        admin,
+        &format!("{head}Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}"),
+    )
 }
 
 /// The sum of a metric's series.
@@ -37,7 +40,10 @@ fn request(admin: SocketAddr, request: &str) -> io::Result<String> {
     stream.read_to_end(&mut reply)?;
     let reply = String::from_utf8_lossy(&reply).into_owned();
     if !reply.starts_with("HTTP/1.1 200") {
-        return Err(io::Error::other(format!("the admin API replied {}", reply.lines().next().unwrap_or_default())));
+        return Err(io::Error::other(format!(
+            "the admin API replied {}",
+            reply.lines().next().unwrap_or_default()
+        )));
     }
     Ok(reply)
 }

@@ -1,6 +1,6 @@
-//! Several of many endpoints in one answer: 3 of 500, 5 of 1,000, and all of 400, 2,000 and 4,000, which nearly fill a message.
-//! Measures how long the start and a status change take, the memory of both, and the share of a core while 500 endpoints change
-//! their status all the time.
+//! Several of many endpoints in one answer: 3 of 500, 5 of 1,000, and all of 400, 2,000 and 4,000,
+//! which nearly fill a message. Measures how long the start and a status change take, the memory of
+//! both, and the share of a core while 500 endpoints change their status all the time.
 
 use std::{
     fs, io,
@@ -24,7 +24,8 @@ const NAME: &str = "all.x.example";
 const DEAD: usize = 7;
 /// How long the CPU of flapping endpoints is counted.
 const FLAPPING: Duration = Duration::from_secs(10);
-/// The dead endpoint counts as gone after this many times the answers in which it is expected once, all of them without it.
+/// The dead endpoint counts as gone after this many times the answers in which it is expected once,
+/// all of them without it.
 const CLEAN_ANSWERS: usize = 12;
 
 /// The number of endpoints, and how many of them one answer has.
@@ -55,7 +56,9 @@ fn measure(draw: Draw, targets: &Targets) -> Measured {
     let directory = tempfile::tempdir()?;
     write(directory.path(), dns, draw, targets.port)?;
     let began = Instant::now();
-    let Some(server) = Server::start(&mut Peer::Portolan.command(directory.path()), dns)? else { return Ok(None) };
+    let Some(server) = Server::start(&mut Peer::Portolan.command(directory.path()), dns)? else {
+        return Ok(None);
+    };
     let mut asking = Asking { sampler: Sampler::new(dns, 1)?, draw };
     asking.until_serving()?;
     let mut figures = vec![
@@ -101,7 +104,8 @@ fn shares(server: &Server, targets: &Targets) -> io::Result<[f64; 2]> {
     Ok([rest, flapping])
 }
 
-/// Ten times a second ten endpoints go down, for a second each: a fifth of them is down at any time.
+/// Ten times a second ten endpoints go down, for a second each: a fifth of them is down at any
+/// time.
 fn flap(switches: &[AtomicBool], is_over: &AtomicBool) {
     let turned = |step: usize| (0..10).map(move |at| (step * 10 + at) % 500);
     let mut step: usize = 0;
@@ -170,7 +174,8 @@ fn write(directory: &Path, dns: SocketAddr, draw: Draw, port: u16) -> io::Result
     fs::write(directory.join("zones/services.toml"), text)
 }
 
-/// A file with one service over so many endpoints, whose weights are 1 to 5. `times` are keys of the monitor.
+/// A file with one service over so many endpoints, whose weights are 1 to 5. `times` are keys of
+/// the monitor.
 pub(crate) fn pool(name: &str, answers: &str, endpoints: usize, times: &str, port: u16) -> String {
     let members: String = (0..endpoints)
         .map(|at| format!("  {{ addresses = [\"{}\"], weight = {} }},\n", address(at), at % 5 + 1))

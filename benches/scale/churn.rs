@@ -1,6 +1,7 @@
-//! Reloads every 0.8 s for 20 s: a service answers five of 200 probed endpoints, and each edit gives one of them another weight.
-//! Measures how many of the probes due were made, how long `/healthz` takes to reply, and the latency of queries. The server is
-//! pinned to core 0, targets and load to core 1.
+//! Reloads every 0.8 s for 20 s: a service answers five of 200 probed endpoints, and each edit
+//! gives one of them another weight. Measures how many of the probes due were made, how long
+//! `/healthz` takes to reply, and the latency of queries. The server is pinned to core 0, targets
+//! and load to core 1.
 
 use std::{
     fs, io,
@@ -51,11 +52,14 @@ fn measure(endpoints: usize) -> Measured {
     let directory = tempfile::tempdir()?;
     let directory = directory.path();
     fs::create_dir_all(directory.join("zones"))?;
-    let text = format!("[server]\nlisten = [\"{}\"]\nadmin = \"{}\"\nthreads = 1\n", at.dns, at.admin);
+    let text =
+        format!("[server]\nlisten = [\"{}\"]\nadmin = \"{}\"\nthreads = 1\n", at.dns, at.admin);
     fs::write(directory.join("portolan.toml"), text)?;
     let texts = [1, 9].map(|weight| text_of(endpoints, weight, targets.port));
     fs::write(directory.join(FILE), &texts[0])?;
-    let Some(server) = Server::start_apart(&mut Peer::Portolan.command(directory), at.dns)? else { return Ok(None) };
+    let Some(server) = Server::start_apart(&mut Peer::Portolan.command(directory), at.dns)? else {
+        return Ok(None);
+    };
     Sampler::new(at.dns, 1)?.until(NAME, |answer| !answer.addresses.is_empty())?;
     server.settled_mib()?;
     Ok(Some(churned(directory, at, &targets, &texts)?))
@@ -64,14 +68,29 @@ fn measure(endpoints: usize) -> Measured {
 /// The file of the service, in which the first endpoint has this weight.
 fn text_of(endpoints: usize, weight: u32, port: u16) -> String {
     let times = format!("interval = \"{INTERVAL_SECS}s\"\ntimeout = \"900ms\"");
-    pool(NAME, "5", endpoints, &times, port).replacen("weight = 1 }", &format!("weight = {weight} }}"), 1)
+    pool(NAME, "5", endpoints, &times, port).replacen(
+        "weight = 1 }",
+        &format!("weight = {weight} }}"),
+        1,
+    )
 }
 
-fn churned(directory: &Path, at: Addresses, targets: &Targets, texts: &[String; 2]) -> io::Result<Vec<Figure>> {
+fn churned(
+    directory: &Path,
+    at: Addresses,
+    targets: &Targets,
+    texts: &[String; 2],
+) -> io::Result<Vec<Figure>> {
     let questions = [question(0, NAME)];
-    let plan =
-        Plan { source: Ipv4Addr::LOCALHOST, address: at.dns, questions: &questions, rate: RATE, duration: LENGTH };
-    let (answered, late, began) = (targets.answered(), admin::late_probes(at.admin)?, Instant::now());
+    let plan = Plan {
+        source: Ipv4Addr::LOCALHOST,
+        address: at.dns,
+        questions: &questions,
+        rate: RATE,
+        duration: LENGTH,
+    };
+    let (answered, late, began) =
+        (targets.answered(), admin::late_probes(at.admin)?, Instant::now());
     let is_over = AtomicBool::new(false);
     let (outcome, edits, slowest) = thread::scope(|scope| {
         let edits = scope.spawn(|| edit(&directory.join(FILE), texts, &is_over));
@@ -81,8 +100,10 @@ fn churned(directory: &Path, at: Addresses, targets: &Targets, texts: &[String; 
         (outcome, edits.join(), slowest.join())
     });
     let panicked = |_| io::Error::other("a thread panicked");
-    let (outcome, edits, slowest) = (outcome?, edits.map_err(panicked)??, slowest.map_err(panicked)??);
-    let due = began.elapsed().as_secs_f64() / f64::from(INTERVAL_SECS) * targets.is_down.len() as f64;
+    let (outcome, edits, slowest) =
+        (outcome?, edits.map_err(panicked)??, slowest.map_err(panicked)??);
+    let due =
+        began.elapsed().as_secs_f64() / f64::from(INTERVAL_SECS) * targets.is_down.len() as f64;
     let micros = |quantile| outcome.latency.value_at_quantile(quantile) as f64 / 1e3;
     Ok([
         ("edits", edits as f64),

@@ -1,4 +1,5 @@
-//! Figures of one server at several sizes: a line for each figure, a column for each size, and the growth between sizes.
+//! Figures of one server at several sizes: a line for each figure, a column for each size, and the
+//! growth between sizes.
 
 use std::io;
 

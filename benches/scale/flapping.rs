@@ -1,5 +1,5 @@
-//! 100,000 services over 300 probed targets: how long from the probe that decides to the answer that shows it, and what the
-//! latency of queries is while targets go up and down all the time.
+//! 100,000 services over 300 probed targets: how long from the probe that decides to the answer
+//! that shows it, and what the latency of queries is while targets go up and down all the time.
 
 use std::{
     fs, io,
@@ -36,9 +36,15 @@ pub(crate) fn run() -> io::Result<()> {
     write(directory, targets.port)?;
     Peer::Portolan.prepare(directory, address)?;
     let started = Instant::now();
-    let Some(mut server) = Server::start_apart(&mut Peer::Portolan.command(directory), address)? else { return Ok(()) };
+    let Some(mut server) = Server::start_apart(&mut Peer::Portolan.command(directory), address)?
+    else {
+        return Ok(());
+    };
     server.wait_for(&wanted(0, 0))?;
-    println!("\nportolan: {SERVICES} services over {TARGETS} targets answer after {:.2?}", started.elapsed());
+    println!(
+        "\nportolan: {SERVICES} services over {TARGETS} targets answer after {:.2?}",
+        started.elapsed()
+    );
     react(&targets, &mut server)?;
     latency(&targets, address)
 }
@@ -77,8 +83,15 @@ fn react(targets: &Targets, server: &mut Server) -> io::Result<()> {
 
 /// Latency at rest and while targets turn, in turns.
 fn latency(targets: &Targets, address: SocketAddr) -> io::Result<()> {
-    let questions: Vec<_> = (0..1000).map(|at| question(0, &format!("s{}.x.example", at * 97))).collect();
-    let plan = Plan { source: Ipv4Addr::LOCALHOST, address, questions: &questions, rate: RATE, duration: ROUND };
+    let questions: Vec<_> =
+        (0..1000).map(|at| question(0, &format!("s{}.x.example", at * 97))).collect();
+    let plan = Plan {
+        source: Ipv4Addr::LOCALHOST,
+        address,
+        questions: &questions,
+        rate: RATE,
+        duration: ROUND,
+    };
     let mut ratios = Vec::new();
     for _ in 0..ROUNDS {
         let rest = plan.run()?;
@@ -92,14 +105,18 @@ fn latency(targets: &Targets, address: SocketAddr) -> io::Result<()> {
         let changes = targets.told.try_iter().count();
         println!("  at rest   {}", shown(&rest));
         println!("  flapping  {}; {changes} probes decided", shown(&flapping));
-        ratios.push(flapping.latency.value_at_quantile(0.99) as f64 / rest.latency.value_at_quantile(0.99) as f64);
+        ratios.push(
+            flapping.latency.value_at_quantile(0.99) as f64
+                / rest.latency.value_at_quantile(0.99) as f64,
+        );
     }
     ratios.sort_by(f64::total_cmp);
     println!("  p99 flapping / at rest, median of {ROUNDS}: {:.2}", ratios[ROUNDS / 2]);
     Ok(())
 }
 
-/// Ten times a second three targets go down, for a second each: a tenth of them is down at any time.
+/// Ten times a second three targets go down, for a second each: a tenth of them is down at any
+/// time.
 fn flap(switches: &[AtomicBool], is_over: &AtomicBool) {
     let turned = |step: usize| (0..3).map(move |at| (step * 3 + at) * 7 % TARGETS);
     let mut step = 0;

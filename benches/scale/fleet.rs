@@ -1,5 +1,6 @@
-//! Many services over twenty balancers, ten in each of two datacenters: each service has two balancers of each. The
-//! `clients` and `weighted` benchmarks serve them, as files of portolan, gdnsd and Knot.
+//! Many services over twenty balancers, ten in each of two datacenters: each service has two
+//! balancers of each. The `clients` and `weighted` benchmarks serve them, as files of portolan,
+//! gdnsd and Knot.
 
 use std::{
     fmt::{self, Write},
@@ -53,7 +54,8 @@ pub(crate) struct Fleet {
 /// The TTL of an edited service's answers.
 pub(crate) const EDITED_TTL_SECS: u32 = 31;
 /// The address of the other zone's record, before and after its edit.
-pub(crate) const OTHER: [Ipv4Addr; 2] = [Ipv4Addr::new(203, 0, 113, 1), Ipv4Addr::new(203, 0, 113, 2)];
+pub(crate) const OTHER: [Ipv4Addr; 2] =
+    [Ipv4Addr::new(203, 0, 113, 1), Ipv4Addr::new(203, 0, 113, 2)];
 
 impl Fleet {
     /// The name of a service.
@@ -73,23 +75,32 @@ impl Fleet {
         (0..PER_DATACENTER).map(targets::address).collect()
     }
 
-    /// The names of at most [`SAMPLED`] services that have a member among `addresses`, the first and the last included.
+    /// The names of at most [`SAMPLED`] services that have a member among `addresses`, the first
+    /// and the last included.
     pub(crate) fn sample(&self, addresses: &[Ipv4Addr]) -> Vec<String> {
-        let has_one =
-            |service: &usize| Self::members(*service).iter().any(|&at| addresses.contains(&targets::address(at)));
+        let has_one = |service: &usize| {
+            Self::members(*service).iter().any(|&at| addresses.contains(&targets::address(at)))
+        };
         let all: Vec<usize> = (0..self.services).filter(has_one).collect();
         let count = SAMPLED.min(all.len());
         let last = all.len().saturating_sub(1);
         (0..count).map(|at| Self::name(all[at * last / count.saturating_sub(1).max(1)])).collect()
     }
 
-    /// How many clients ask for each sampled service. With one random address in an answer many questions are needed.
+    /// How many clients ask for each sampled service. With one random address in an answer many
+    /// questions are needed.
     pub(crate) fn clients(&self) -> u8 {
         if self.kind == Kind::Weighted { 16 } else { 4 }
     }
 
     /// Writes all files of a server.
-    pub(crate) fn write(&self, peer: Peer, directory: &Path, dns: SocketAddr, admin: SocketAddr) -> io::Result<()> {
+    pub(crate) fn write(
+        &self,
+        peer: Peer,
+        directory: &Path,
+        dns: SocketAddr,
+        admin: SocketAddr,
+    ) -> io::Result<()> {
         fs::create_dir_all(directory.join("zones"))?;
         let zone = |record: &str| {
             format!(
@@ -99,21 +110,26 @@ impl Fleet {
         fs::write(directory.join(other_zone(peer)), zone(&other_record(OTHER[0])))?;
         match peer {
             Peer::Portolan => {
-                let text = format!("[server]\nlisten = [\"{dns}\"]\nadmin = \"{admin}\"\nthreads = 1\n");
+                let text =
+                    format!("[server]\nlisten = [\"{dns}\"]\nadmin = \"{admin}\"\nthreads = 1\n");
                 fs::write(directory.join("portolan.toml"), text)?;
                 fs::write(directory.join(DATACENTERS), datacenters(State::Active))?;
                 fs::write(directory.join(SERVICES), self.tables().map_err(io::Error::other)?)
             }
             Peer::Gdnsd { .. } => {
                 fs::write(directory.join("plugins"), self.plugins().map_err(io::Error::other)?)?;
-                let records = self.records(|service| format!("w{service} 30 DYNA weighted!w{service}"));
+                let records =
+                    self.records(|service| format!("w{service} 30 DYNA weighted!w{service}"));
                 fs::write(directory.join("zones/x.example"), zone(&records))?;
                 peer.prepare(directory, dns)
             }
             Peer::Knot => {
-                let lists = (0..self.services).map(|service| knot_list(service, Version::First)).collect::<String>();
+                let lists = (0..self.services)
+                    .map(|service| knot_list(service, Version::First))
+                    .collect::<String>();
                 fs::write(directory.join("weighted.conf"), lists)?;
-                let records = self.records(|service| format!("w{service} 30 A {}", targets::address(0)));
+                let records =
+                    self.records(|service| format!("w{service} 30 A {}", targets::address(0)));
                 fs::write(directory.join("zones/x.example.zone"), zone(&records))?;
                 // Comes last: what it writes depends on whether there is a list of weights.
                 peer.prepare(directory, dns)
@@ -141,7 +157,11 @@ impl Fleet {
             "# an edit of this comment: 0\n[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@example.com\"\n",
         );
         writeln!(text, "[monitor.m]\nhttp = {{ path = \"/\", port = {} }}", self.port)?;
-        writeln!(text, "interval = \"{}s\"\ntimeout = \"900ms\"\nrise = 1\nfall = 1", self.interval_secs)?;
+        writeln!(
+            text,
+            "interval = \"{}s\"\ntimeout = \"900ms\"\nrise = 1\nfall = 1",
+            self.interval_secs
+        )?;
         (0..self.services).for_each(|service| text.push_str(&self.table(service, Version::First)));
         Ok(text)
     }
@@ -168,7 +188,9 @@ impl Fleet {
             })
             .collect();
         let name = Self::name(service);
-        format!("[service.\"{name}\"]\nttl = {ttl}\n{keys}monitor = \"m\"\nmembers = [\n{members}]\n")
+        format!(
+            "[service.\"{name}\"]\nttl = {ttl}\n{keys}monitor = \"m\"\nmembers = [\n{members}]\n"
+        )
     }
 
     fn records(&self, record: impl Fn(usize) -> String) -> String {
@@ -181,7 +203,8 @@ impl Fleet {
              up_thresh => 1, ok_thresh => 1, down_thresh => 1 }} }}\nplugins => {{ weighted => {{ service_types => web\n",
             self.port, self.interval_secs
         );
-        (0..self.services).for_each(|service| text.push_str(&gdnsd_resource(service, Version::First)));
+        (0..self.services)
+            .for_each(|service| text.push_str(&gdnsd_resource(service, Version::First)));
         text.push_str("} }\n");
         Ok(text)
     }
@@ -219,8 +242,8 @@ pub(crate) fn other_record(address: Ipv4Addr) -> String {
     format!("r A {address}\n")
 }
 
-/// Weights as at the start, or such that nearly all answers are the first member: neither gdnsd nor Knot allows a weight of 0,
-/// and Knot's greatest is 255.
+/// Weights as at the start, or such that nearly all answers are the first member: neither gdnsd nor
+/// Knot allows a weight of 0, and Knot's greatest is 255.
 fn weights(version: Version) -> [u32; 4] {
     match version {
         Version::First => [1, 2, 3, 4],
@@ -230,14 +253,16 @@ fn weights(version: Version) -> [u32; 4] {
 
 fn gdnsd_resource(service: usize, version: Version) -> String {
     let members = Fleet::members(service).into_iter().zip(weights(version));
-    let members: String =
-        members.map(|(at, weight)| format!("m{at} => [ {}, {weight} ] ", targets::address(at))).collect();
+    let members: String = members
+        .map(|(at, weight)| format!("m{at} => [ {}, {weight} ] ", targets::address(at)))
+        .collect();
     format!("w{service} => {{ {members}}}\n")
 }
 
 fn knot_list(service: usize, version: Version) -> String {
     let members = Fleet::members(service).into_iter().zip(weights(version));
-    let members: String =
-        members.map(|(at, weight)| format!("  - weight: {weight}\n    A: {}\n", targets::address(at))).collect();
+    let members: String = members
+        .map(|(at, weight)| format!("  - weight: {weight}\n    A: {}\n", targets::address(at)))
+        .collect();
     format!("{}:\n{members}", Fleet::name(service))
 }

@@ -1,5 +1,5 @@
-//! Geography by distance: one service over 10, 25 and 50 datacenters; and 10, 50 and 200 services over 50 datacenters, each
-//! with a geography of its own.
+//! Geography by distance: one service over 10, 25 and 50 datacenters; and 10, 50 and 200 services
+//! over 50 datacenters, each with a geography of its own.
 
 use std::{fmt::Write, fs, io, net::Ipv4Addr, path::Path};
 
@@ -61,49 +61,65 @@ fn address(datacenter: usize) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(FIRST) + datacenter as u32)
 }
 
-/// A geography has all datacenters, or where there are several ten of them, a tenth of the geographies each ten.
+/// A geography has all datacenters, or where there are several ten of them, a tenth of the
+/// geographies each ten.
 fn members(geography: usize, datacenters: usize, geographies: usize) -> Vec<usize> {
     if geographies == 1 {
         return (0..datacenters).collect();
     }
-    // The first is in each, so that every service has the same first answer; steps from 1 make each set another.
+    // The first is in each, so that every service has the same first answer; steps from 1 make each
+    // set another.
     let step = 1 + geography % 7;
-    std::iter::once(0).chain((0..9).map(|at| 1 + (geography / 7 * 3 + at * step) % (datacenters - 1))).fold(
-        Vec::new(),
-        |mut list, member| {
+    std::iter::once(0)
+        .chain((0..9).map(|at| 1 + (geography / 7 * 3 + at * step) % (datacenters - 1)))
+        .fold(Vec::new(), |mut list, member| {
             if !list.contains(&member) {
                 list.push(member);
             }
             list
-        },
-    )
+        })
 }
 
-fn write(directory: &Path, peer: Peer, database: &str, datacenters: usize, geographies: usize) -> io::Result<()> {
+fn write(
+    directory: &Path,
+    peer: Peer,
+    database: &str,
+    datacenters: usize,
+    geographies: usize,
+) -> io::Result<()> {
     let zones = directory.join("zones");
     fs::create_dir_all(&zones)?;
     match peer {
         Peer::Gdnsd { .. } => {
-            let plugins = gdnsd_plugins(database, datacenters, geographies).map_err(io::Error::other)?;
+            let plugins =
+                gdnsd_plugins(database, datacenters, geographies).map_err(io::Error::other)?;
             fs::write(directory.join("plugins"), plugins)?;
             let mut zone = String::from(
                 "$TTL 300\n@ SOA ns1.example.com. h.example.com. 1 3600 900 1209600 60\n@ NS ns1.example.com.\n",
             );
             for geography in 0..geographies {
-                writeln!(zone, "w{geography} 30 DYNA geoip!w{geography}").map_err(io::Error::other)?;
+                writeln!(zone, "w{geography} 30 DYNA geoip!w{geography}")
+                    .map_err(io::Error::other)?;
             }
             fs::write(zones.join("x.example"), zone)
         }
         _ => {
-            fs::write(directory.join("geoip.toml"), format!("[geoip]\ndatabases = [\"{database}\"]\n"))?;
-            fs::write(zones.join("all.toml"), tables(datacenters, geographies).map_err(io::Error::other)?)
+            fs::write(
+                directory.join("geoip.toml"),
+                format!("[geoip]\ndatabases = [\"{database}\"]\n"),
+            )?;
+            fs::write(
+                zones.join("all.toml"),
+                tables(datacenters, geographies).map_err(io::Error::other)?,
+            )
         }
     }
 }
 
 fn tables(datacenters: usize, geographies: usize) -> Result<String, std::fmt::Error> {
-    let mut text =
-        String::from("[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@example.com\"\n");
+    let mut text = String::from(
+        "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@example.com\"\n",
+    );
     for datacenter in 0..datacenters {
         let (latitude, longitude) = place(datacenter);
         writeln!(
@@ -114,14 +130,22 @@ fn tables(datacenters: usize, geographies: usize) -> Result<String, std::fmt::Er
     for geography in 0..geographies {
         writeln!(text, "[service.\"w{geography}.x.example\"]\npolicy = \"nearest\"\nmembers = [")?;
         for member in members(geography, datacenters, geographies) {
-            writeln!(text, "  {{ datacenter = \"d{member}\", addresses = [\"{}\"] }},", address(member))?;
+            writeln!(
+                text,
+                "  {{ datacenter = \"d{member}\", addresses = [\"{}\"] }},",
+                address(member)
+            )?;
         }
         text.push_str("]\n");
     }
     Ok(text)
 }
 
-fn gdnsd_plugins(database: &str, datacenters: usize, geographies: usize) -> Result<String, std::fmt::Error> {
+fn gdnsd_plugins(
+    database: &str,
+    datacenters: usize,
+    geographies: usize,
+) -> Result<String, std::fmt::Error> {
     let mut text = String::from("plugins => { geoip => {\nmaps => {\n");
     for geography in 0..geographies {
         let members = members(geography, datacenters, geographies);

@@ -1,11 +1,14 @@
-//! What size costs, measured from outside on the real program, and on gdnsd and Knot where they can do the same.
+//! What size costs, measured from outside on the real program, and on gdnsd and Knot where they can
+//! do the same.
 //!
-//! `cargo bench --bench scale [-- NAME...]`, where a name is `records`, `services`, `city`, `geographies`, `flapping`, `pressure`,
-//! `clients`, `weighted`, `answers` or `churn`. Each server is started as a process of its own; a table reports when the first
-//! answer came, what CPU and memory that took, and the same for edits, drains and dead members, at three sizes and with the
-//! growth per tenfold of size. Figures are medians of `PORTOLAN_BENCH_RUNS` (default 3) runs. `PORTOLAN_BENCH_MMDB=FILE` names the
-//! database of `city` and `geographies`, for which the one of the project is small. `PORTOLAN_BENCH_PROGRAM=FILE` names a
-//! program to measure instead of the one that cargo builds, such as that of another commit.
+//! `cargo bench --bench scale [-- NAME...]`, where a name is `records`, `services`, `city`,
+//! `geographies`, `flapping`, `pressure`, `clients`, `weighted`, `answers` or `churn`. Each server
+//! is started as a process of its own; a table reports when the first answer came, what CPU and
+//! memory that took, and the same for edits, drains and dead members, at three sizes and with the
+//! growth per tenfold of size. Figures are medians of `PORTOLAN_BENCH_RUNS` (default 3) runs.
+//! `PORTOLAN_BENCH_MMDB=FILE` names the database of `city` and `geographies`, for which the one of
+//! the project is small. `PORTOLAN_BENCH_PROGRAM=FILE` names a program to measure instead of the
+//! one that cargo builds, such as that of another commit.
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
 
 use std::{fs, io, path::Path, process::Command, time::Instant};
@@ -42,13 +45,15 @@ mod usage;
 mod weighted;
 
 fn main() -> io::Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     if let [echo, address] = &arguments[..]
         && echo == "echo"
     {
         return echo::serve(address);
     }
-    let is_wanted = |name: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == name);
+    let is_wanted =
+        |name: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == name);
     for (name, run) in [
         ("records", records::run as fn() -> io::Result<()>),
         ("services", services::run),
@@ -80,7 +85,8 @@ struct Case<'c> {
     edit: Option<Edit>,
 }
 
-/// A file in the directory, what stands there, what is to stand there, and the answer that shows it.
+/// A file in the directory, what stands there, what is to stand there, and the answer that shows
+/// it.
 struct Edit {
     file: &'static str,
     old: String,
@@ -103,7 +109,9 @@ fn measure(peer: Peer, what: &str, cases: &[Case<'_>]) -> io::Result<()> {
                 println!("\n{}: not installed, skipped", peer.name());
                 return Ok(());
             }
-            Ok(found) => rows.extend(table::median(&found.into_iter().flatten().collect::<Vec<_>>())),
+            Ok(found) => {
+                rows.extend(table::median(&found.into_iter().flatten().collect::<Vec<_>>()))
+            }
             // Larger cases would take even longer.
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 println!("\n{}, {} {what}: {error}", peer.name(), case.size);
@@ -123,7 +131,9 @@ fn once(peer: Peer, case: &Case<'_>) -> io::Result<Option<Row>> {
     (case.write)(directory)?;
     peer.prepare(directory, address)?;
     let began = Instant::now();
-    let Some(mut server) = Server::start(&mut peer.command(directory), address)? else { return Ok(None) };
+    let Some(mut server) = Server::start(&mut peer.command(directory), address)? else {
+        return Ok(None);
+    };
     let start = server.figures(&case.first, began, 0.0)?;
     let settled_mib = server.settled_mib()?;
     let edit = match &case.edit {
@@ -146,7 +156,9 @@ fn edited(peer: Peer, directory: &Path, server: &mut Server, edit: &Edit) -> io:
     match peer.take_up(directory) {
         None => server.figures(&edit.then, since, cpu_before),
         Some(mut command) if peer.is_replaced() => {
-            let Some(mut next) = Server::start(&mut command, server.address()?)? else { return Ok(Figures::default()) };
+            let Some(mut next) = Server::start(&mut command, server.address()?)? else {
+                return Ok(Figures::default());
+            };
             // Both are in memory until the new one has taken over: the peak is of both together.
             let old_mib = server.resident_mib()?;
             let figures = next.figures(&edit.then, since, 0.0)?;

@@ -9,7 +9,8 @@ use super::process::program;
 pub(crate) enum Peer {
     /// This project's.
     Portolan,
-    /// gdnsd: `gdnsdctl reload-zones` for zones; for anything else a new daemon takes over from the old one.
+    /// gdnsd: `gdnsdctl reload-zones` for zones; for anything else a new daemon takes over from the
+    /// old one.
     Gdnsd {
         /// Whether the edit is of the configuration.
         is_replaced: bool,
@@ -37,12 +38,14 @@ impl Peer {
         }
     }
 
-    /// Writes what is said of listening and of directories. A case's own `config` of gdnsd is completed.
+    /// Writes what is said of listening and of directories. A case's own `config` of gdnsd is
+    /// completed.
     pub(crate) fn prepare(self, directory: &Path, address: SocketAddr) -> io::Result<()> {
         let (ip, port, at) = (address.ip(), address.port(), directory.display());
         match self {
             Self::Portolan => {
-                let text = format!("[server]\nlisten = [\"{address}\"]\nadmin = false\nthreads = 1\n");
+                let text =
+                    format!("[server]\nlisten = [\"{address}\"]\nadmin = false\nthreads = 1\n");
                 let case = fs::read_to_string(directory.join("geoip.toml")).unwrap_or_default();
                 fs::write(directory.join("portolan.toml"), text + &case)
             }
@@ -109,7 +112,8 @@ impl Peer {
 
     /// What makes it take up an edit, where it does not do so by itself.
     pub(crate) fn take_up(self, directory: &Path) -> Option<Command> {
-        let what = if self.is_replaced() { TakeUp::Configuration } else { TakeUp::Zone("x.example.") };
+        let what =
+            if self.is_replaced() { TakeUp::Configuration } else { TakeUp::Zone("x.example.") };
         self.take_up_of(directory, what)
     }
 
@@ -147,5 +151,6 @@ impl Peer {
 
 /// The program that is measured: `PORTOLAN_BENCH_PROGRAM`, else the one that cargo builds.
 fn portolan() -> std::ffi::OsString {
-    std::env::var_os("PORTOLAN_BENCH_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_portolan").into())
+    std::env::var_os("PORTOLAN_BENCH_PROGRAM")
+        .unwrap_or_else(|| env!("CARGO_BIN_EXE_portolan").into())
 }

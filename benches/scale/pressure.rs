@@ -1,6 +1,6 @@
-//! Latency of queries while the control side has all hands full: everything reloaded again and again, 10,000 targets probed,
-//! metrics scraped. Against the same queries at rest but for the probes, and to a bare echo, in turns: what the echo's queries
-//! take is this machine's.
+//! Latency of queries while the control side has all hands full: everything reloaded again and
+//! again, 10,000 targets probed, metrics scraped. Against the same queries at rest but for the
+//! probes, and to a bare echo, in turns: what the echo's queries take is this machine's.
 
 use std::{
     fs,
@@ -26,7 +26,8 @@ const SERVICES: usize = 20_000;
 const TARGETS: usize = 10_000;
 const ROUND: Duration = Duration::from_secs(10);
 const ROUNDS: usize = 3;
-/// Queries a second: `PORTOLAN_BENCH_RATE`, or about half of what one slow core answers beside its control side.
+/// Queries a second: `PORTOLAN_BENCH_RATE`, or about half of what one slow core answers beside its
+/// control side.
 const RATE: u32 = 40_000;
 const FILE: &str = "zones/services.toml";
 const EDITS: usize = 5;
@@ -46,19 +47,33 @@ pub(crate) fn run() -> io::Result<()> {
     write(&directory.join(FILE), 30, port)?;
     let text = format!("[server]\nlisten = [\"{dns}\"]\nadmin = \"{admin}\"\nthreads = 1\n");
     fs::write(directory.join("portolan.toml"), text)?;
-    let Some(mut server) = Server::start_apart(&mut Peer::Portolan.command(directory), dns)? else { return Ok(()) };
+    let Some(mut server) = Server::start_apart(&mut Peer::Portolan.command(directory), dns)? else {
+        return Ok(());
+    };
     server.wait_for(&Wanted { name: "s0.x.example".to_owned(), address: address(0) })?;
     println!("\nportolan: {SERVICES} services over {TARGETS} targets");
     latency(directory, (dns, admin), port)
 }
 
 fn latency(directory: &Path, (dns, admin): (SocketAddr, SocketAddr), port: u16) -> io::Result<()> {
-    let rate = std::env::var("PORTOLAN_BENCH_RATE").ok().and_then(|rate| rate.parse().ok()).unwrap_or(RATE);
-    let questions: Vec<_> = (0..1000).map(|at| question(0, &format!("s{}.x.example", at * 17))).collect();
-    let plan = Plan { source: Ipv4Addr::LOCALHOST, address: dns, questions: &questions, rate, duration: ROUND };
+    let rate = std::env::var("PORTOLAN_BENCH_RATE")
+        .ok()
+        .and_then(|rate| rate.parse().ok())
+        .unwrap_or(RATE);
+    let questions: Vec<_> =
+        (0..1000).map(|at| question(0, &format!("s{}.x.example", at * 17))).collect();
+    let plan = Plan {
+        source: Ipv4Addr::LOCALHOST,
+        address: dns,
+        questions: &questions,
+        rate,
+        duration: ROUND,
+    };
     let at = free_address()?;
     let mut echo = Command::new(std::env::current_exe()?);
-    let Some(mut echo) = Server::start_apart(echo.args(["echo", &at.to_string()]), at)? else { return Ok(()) };
+    let Some(mut echo) = Server::start_apart(echo.args(["echo", &at.to_string()]), at)? else {
+        return Ok(());
+    };
     echo.wait_for_a_word()?;
     let floor = Plan { address: at, ..plan };
     for _ in 0..ROUNDS {
@@ -79,7 +94,8 @@ fn latency(directory: &Path, (dns, admin): (SocketAddr, SocketAddr), port: u16) 
     Ok(())
 }
 
-/// Puts another file in the place of the services' every two seconds, with other TTLs: every service is another.
+/// Puts another file in the place of the services' every two seconds, with other TTLs: every
+/// service is another.
 fn edit(directory: &Path, is_over: &AtomicBool) -> io::Result<usize> {
     let mut edits = 0;
     let mut due = Instant::now();

@@ -1,4 +1,5 @@
-//! A name server as a process of its own, measured from outside: when it answers, what CPU and memory it took.
+//! A name server as a process of its own, measured from outside: when it answers, what CPU and
+//! memory it took.
 
 use std::{
     fs, io,
@@ -61,7 +62,10 @@ impl Server {
     }
 
     /// The same on the core of servers, by a thread of the load's.
-    pub(crate) fn start_apart(command: &mut Command, address: SocketAddr) -> io::Result<Option<Self>> {
+    pub(crate) fn start_apart(
+        command: &mut Command,
+        address: SocketAddr,
+    ) -> io::Result<Option<Self>> {
         Self::start_by(cores::spawn_server, command, address)
     }
 
@@ -87,8 +91,14 @@ impl Server {
         self.child.id()
     }
 
-    /// Waits for an answer and says what it took since `since`, when the process had used `cpu_before`.
-    pub(crate) fn figures(&mut self, wanted: &Wanted, since: Instant, cpu_before: f64) -> io::Result<Figures> {
+    /// Waits for an answer and says what it took since `since`, when the process had used
+    /// `cpu_before`.
+    pub(crate) fn figures(
+        &mut self,
+        wanted: &Wanted,
+        since: Instant,
+        cpu_before: f64,
+    ) -> io::Result<Figures> {
         self.wait_for(wanted)?;
         let wall_secs = since.elapsed().as_secs_f64();
         Ok(Figures {
@@ -108,7 +118,11 @@ impl Server {
             // Refused while the server does not listen yet, and that shows at the next call.
             let sent = self.socket.send(&question(self.next_id, &wanted.name));
             match sent.and_then(|_| self.socket.recv(&mut buffer)) {
-                Ok(length) if buffer[..length].windows(4).any(|four| four == wanted.address.octets()) => return Ok(()),
+                Ok(length)
+                    if buffer[..length].windows(4).any(|four| four == wanted.address.octets()) =>
+                {
+                    return Ok(());
+                }
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => std::thread::sleep(PACE),
@@ -117,13 +131,21 @@ impl Server {
                 return Err(io::Error::other(format!("the server ended: {status}")));
             }
         }
-        Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer for {} within {PATIENCE:?}", wanted.name)))
+        Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("no answer for {} within {PATIENCE:?}", wanted.name),
+        ))
     }
 
     /// Sends a question until something comes back.
     pub(crate) fn wait_for_a_word(&mut self) -> io::Result<()> {
         let began = Instant::now();
-        while self.socket.send(&question(0, "x")).and_then(|_| self.socket.recv(&mut [0; 512])).is_err() {
+        while self
+            .socket
+            .send(&question(0, "x"))
+            .and_then(|_| self.socket.recv(&mut [0; 512]))
+            .is_err()
+        {
             if let Some(status) = self.child.try_wait()? {
                 return Err(io::Error::other(format!("the server ended: {status}")));
             }

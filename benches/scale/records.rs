@@ -9,8 +9,12 @@ const EDITED: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 77);
 pub(crate) fn run() -> io::Result<()> {
     let sizes = [10_000, 100_000, 1_000_000];
     for peer in [Peer::Portolan, Peer::Gdnsd { is_replaced: false }, Peer::Knot] {
-        let writers: Vec<_> = sizes.iter().map(|&size| move |directory: &Path| write(directory, peer, size)).collect();
-        let cases: Vec<_> = sizes.iter().zip(&writers).map(|(&size, write)| case(peer, size, write)).collect();
+        let writers: Vec<_> = sizes
+            .iter()
+            .map(|&size| move |directory: &Path| write(directory, peer, size))
+            .collect();
+        let cases: Vec<_> =
+            sizes.iter().zip(&writers).map(|(&size, write)| case(peer, size, write)).collect();
         measure(peer, "records", &cases)?;
     }
     Ok(())
@@ -46,8 +50,9 @@ fn address(record: usize) -> Ipv4Addr {
 
 fn write(directory: &Path, peer: Peer, count: usize) -> io::Result<()> {
     fs::create_dir_all(directory.join("zones"))?;
-    let mut text =
-        String::from("$TTL 300\n@ SOA ns1.example.com. h.example.com. 1 3600 900 1209600 60\n@ NS ns1.example.com.\n");
+    let mut text = String::from(
+        "$TTL 300\n@ SOA ns1.example.com. h.example.com. 1 3600 900 1209600 60\n@ NS ns1.example.com.\n",
+    );
     for record in 0..count {
         writeln!(text, "h{record} A {}", address(record)).map_err(io::Error::other)?;
     }

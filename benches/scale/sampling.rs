@@ -1,7 +1,8 @@
-//! Questions for some of many services, asked from several clients, until the answers are what a change makes of them.
+//! Questions for some of many services, asked from several clients, until the answers are what a
+//! change makes of them.
 //!
-//! A removal counts as complete only when every sampled service was asked without one answer that still names what was
-//! removed; its time is that of the last answer that did.
+//! A removal counts as complete only when every sampled service was asked without one answer that
+//! still names what was removed; its time is that of the last answer that did.
 
 use std::{
     io::{self, Read, Write},
@@ -14,7 +15,8 @@ use std::{
 pub(crate) const LONGEST: Duration = Duration::from_secs(120);
 /// How long a reply is waited for before the question is asked again.
 const RETRY: Duration = Duration::from_millis(50);
-/// The pause after an answer that is not the wanted one yet, so that questions leave the cores to the server.
+/// The pause after an answer that is not the wanted one yet, so that questions leave the cores to
+/// the server.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// What a reply holds.
@@ -92,7 +94,11 @@ impl Sampler {
     }
 
     /// Asks until an answer is as wanted; returns when that came.
-    pub(crate) fn until(&mut self, name: &str, is_wanted: impl Fn(&Answer) -> bool) -> io::Result<Instant> {
+    pub(crate) fn until(
+        &mut self,
+        name: &str,
+        is_wanted: impl Fn(&Answer) -> bool,
+    ) -> io::Result<Instant> {
         let began = Instant::now();
         while began.elapsed() < LONGEST {
             if is_wanted(&self.ask(name, 0)?) {
@@ -103,8 +109,13 @@ impl Sampler {
         Err(timed_out(name))
     }
 
-    /// Asks until each name has an answer with addresses, and with none of `removed`; returns the time of the last other answer.
-    pub(crate) fn until_gone(&mut self, names: &[String], removed: &[Ipv4Addr]) -> io::Result<Instant> {
+    /// Asks until each name has an answer with addresses, and with none of `removed`; returns the
+    /// time of the last other answer.
+    pub(crate) fn until_gone(
+        &mut self,
+        names: &[String],
+        removed: &[Ipv4Addr],
+    ) -> io::Result<Instant> {
         let began = Instant::now();
         let (mut last, mut clean) = (began, 0);
         let questions = names.len() * usize::from(self.clients);
@@ -125,8 +136,13 @@ impl Sampler {
         Ok(last)
     }
 
-    /// Asks until each of the names was answered with one of the addresses; returns when the last one was.
-    pub(crate) fn until_named(&mut self, names: &[String], added: &[Ipv4Addr]) -> io::Result<Instant> {
+    /// Asks until each of the names was answered with one of the addresses; returns when the last
+    /// one was.
+    pub(crate) fn until_named(
+        &mut self,
+        names: &[String],
+        added: &[Ipv4Addr],
+    ) -> io::Result<Instant> {
         let began = Instant::now();
         for name in names {
             let mut client = 0_u8;
@@ -143,7 +159,10 @@ impl Sampler {
 }
 
 fn timed_out(name: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, format!("the answer for {name} did not change within {LONGEST:?}"))
+    io::Error::new(
+        io::ErrorKind::TimedOut,
+        format!("the answer for {name} did not change within {LONGEST:?}"),
+    )
 }
 
 /// A question for A of class IN with the client subnet 20.0.CLIENT.0/24, recursion not desired.
@@ -151,7 +170,9 @@ fn question(id: u16, name: &str, client: u8) -> Vec<u8> {
     let mut octets = super::process::question(id, name);
     octets[11] = 1;
     // OPT of RFC 6891 with room for 4,096 octets, and in it the option of RFC 7871.
-    octets.extend_from_slice(&[0, 0, 41, 16, 0, 0, 0, 0, 0, 0, 11, 0, 8, 0, 7, 0, 1, 24, 0, 20, 0, client]);
+    octets.extend_from_slice(&[
+        0, 0, 41, 16, 0, 0, 0, 0, 0, 0, 11, 0, 8, 0, 7, 0, 1, 24, 0, 20, 0, client,
+    ]);
     octets
 }
 

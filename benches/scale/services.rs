@@ -1,6 +1,7 @@
-//! Services of three pools each, two datacenters and the nearest of them: 1,000, 10,000 and 100,000, in one file.
-//! For gdnsd each is a resource of its geoip plugin over one map, by continent: by distance it takes City databases alone.
-//! Nothing is probed: that has benchmarks of its own.
+//! Services of three pools each, two datacenters and the nearest of them: 1,000, 10,000 and
+//! 100,000, in one file. For gdnsd each is a resource of its geoip plugin over one map, by
+//! continent: by distance it takes City databases alone. Nothing is probed: that has benchmarks of
+//! its own.
 
 use std::{fmt::Write, fs, io, net::Ipv4Addr, path::Path};
 
@@ -11,8 +12,12 @@ const EDITED: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 77);
 pub(crate) fn run() -> io::Result<()> {
     let sizes = [1_000, 10_000, 100_000];
     for peer in [Peer::Portolan, Peer::Gdnsd { is_replaced: true }] {
-        let writers: Vec<_> = sizes.iter().map(|&size| move |directory: &Path| write(directory, peer, size)).collect();
-        let cases: Vec<_> = sizes.iter().zip(&writers).map(|(&size, write)| case(peer, size, write)).collect();
+        let writers: Vec<_> = sizes
+            .iter()
+            .map(|&size| move |directory: &Path| write(directory, peer, size))
+            .collect();
+        let cases: Vec<_> =
+            sizes.iter().zip(&writers).map(|(&size, write)| case(peer, size, write)).collect();
         measure(peer, "services", &cases)?;
     }
     println!("\nKnot: its geoip module has lists by name, no pools; skipped");
@@ -24,7 +29,9 @@ fn case<'c>(peer: Peer, size: usize, write: &'c dyn Fn(&Path) -> io::Result<()>)
     let name = format!("w{middle}.x.example");
     // A client on loopback has no place: it gets the first of the two.
     let (old, new) = match peer {
-        Peer::Gdnsd { .. } => (format!("fra => {} ", address(0, middle)), format!("fra => {EDITED} ")),
+        Peer::Gdnsd { .. } => {
+            (format!("fra => {} ", address(0, middle)), format!("fra => {EDITED} "))
+        }
         _ => (format!("\"{}\"", address(0, middle)), format!("\"{EDITED}\"")),
     };
     let file = if peer == Peer::Portolan { "zones/services.toml" } else { "plugins" };
@@ -46,11 +53,17 @@ fn write(directory: &Path, peer: Peer, count: usize) -> io::Result<()> {
     let database = super::geography::small_database();
     match peer {
         Peer::Gdnsd { .. } => {
-            fs::write(directory.join("plugins"), gdnsd_plugins(count, &database).map_err(io::Error::other)?)?;
+            fs::write(
+                directory.join("plugins"),
+                gdnsd_plugins(count, &database).map_err(io::Error::other)?,
+            )?;
             fs::write(zones.join("x.example"), gdnsd_zone(count).map_err(io::Error::other)?)
         }
         _ => {
-            fs::write(directory.join("geoip.toml"), format!("[geoip]\ndatabases = [\"{database}\"]\n"))?;
+            fs::write(
+                directory.join("geoip.toml"),
+                format!("[geoip]\ndatabases = [\"{database}\"]\n"),
+            )?;
             fs::write(zones.join("services.toml"), tables(count).map_err(io::Error::other)?)
         }
     }
@@ -67,7 +80,10 @@ fn tables(count: usize) -> Result<String, std::fmt::Error> {
             writeln!(text, "[pool.w{service}-{datacenter}]\ndatacenter = \"{datacenter}\"")?;
             writeln!(text, "members = [{{ addresses = [\"{}\"] }}]", address(site, service))?;
         }
-        writeln!(text, "[pool.w{service}]\npolicy = \"nearest\"\nmembers = [\"w{service}-fra\", \"w{service}-iad\"]")?;
+        writeln!(
+            text,
+            "[pool.w{service}]\npolicy = \"nearest\"\nmembers = [\"w{service}-fra\", \"w{service}-iad\"]"
+        )?;
         writeln!(text, "[service.\"w{service}.x.example\"]\npool = \"w{service}\"\nttl = 30")?;
     }
     Ok(text)
@@ -90,8 +106,9 @@ fn gdnsd_plugins(count: usize, database: &str) -> Result<String, std::fmt::Error
 }
 
 fn gdnsd_zone(count: usize) -> Result<String, std::fmt::Error> {
-    let mut text =
-        String::from("$TTL 300\n@ SOA ns1.example.com. h.example.com. 1 3600 900 1209600 60\n@ NS ns1.example.com.\n");
+    let mut text = String::from(
+        "$TTL 300\n@ SOA ns1.example.com. h.example.com. 1 3600 900 1209600 60\n@ NS ns1.example.com.\n",
+    );
     for service in 0..count {
         writeln!(text, "w{service} 30 DYNA geoip!w{service}")?;
     }

@@ -39,13 +39,21 @@ pub(crate) fn median(rows: &[Row]) -> Option<Row> {
 /// Prints a server's rows below a heading.
 pub(crate) fn print(server: &str, what: &str, rows: &[Row]) {
     println!("\n{server}");
-    println!("  {what:>12}   start s   CPU s   peak MiB   resident MiB   edit s   CPU s   peak MiB   of resident");
+    println!(
+        "  {what:>12}   start s   CPU s   peak MiB   resident MiB   edit s   CPU s   peak MiB   of resident"
+    );
     for row in rows {
         let Figures { wall_secs, cpu_secs, peak_mib, .. } = row.start;
-        print!("  {:>12}   {wall_secs:7.3}   {cpu_secs:5.2}   {peak_mib:8.1}   {:12.1}", row.size, row.settled_mib);
+        print!(
+            "  {:>12}   {wall_secs:7.3}   {cpu_secs:5.2}   {peak_mib:8.1}   {:12.1}",
+            row.size, row.settled_mib
+        );
         match row.edit {
             Some(Figures { wall_secs, cpu_secs, peak_mib, .. }) => {
-                println!("   {wall_secs:6.3}   {cpu_secs:5.2}   {peak_mib:8.1}   {:11.2}", peak_mib / row.settled_mib);
+                println!(
+                    "   {wall_secs:6.3}   {cpu_secs:5.2}   {peak_mib:8.1}   {:11.2}",
+                    peak_mib / row.settled_mib
+                );
             }
             None => println!(),
         }
@@ -53,7 +61,9 @@ pub(crate) fn print(server: &str, what: &str, rows: &[Row]) {
     for pair in rows.windows(2) {
         let ratio = pair[1].size as f64 / pair[0].size as f64;
         // Per tenfold of size: 10 is linear.
-        let growth = |of: fn(&Row) -> f64| 10_f64.powf((of(&pair[1]) / of(&pair[0]).max(1e-9)).log10() / ratio.log10());
+        let growth = |of: fn(&Row) -> f64| {
+            10_f64.powf((of(&pair[1]) / of(&pair[0]).max(1e-9)).log10() / ratio.log10())
+        };
         println!(
             "  {} -> {}, per tenfold: start x{:.1}, CPU x{:.1}, resident x{:.1}",
             pair[0].size,

@@ -1,4 +1,5 @@
-//! HTTP targets on loopback addresses that answer 200 or 500, and report when a probe first got the other answer.
+//! HTTP targets on loopback addresses that answer 200 or 500, and report when a probe first got the
+//! other answer.
 
 use std::{
     io::{self, Read, Write},
@@ -12,7 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Threads that answer probes. Several, so that a probe whose request is slow to come delays no other.
+/// Threads that answer probes. Several, so that a probe whose request is slow to come delays no
+/// other.
 const THREADS: usize = 16;
 /// Targets of one third octet.
 const PER_OCTET: usize = 250;
@@ -42,7 +44,8 @@ fn target_of(address: Ipv4Addr) -> usize {
     usize::from(high) * PER_OCTET + usize::from(low) - 1
 }
 
-/// A file with so many services, each over one of the targets and else over the next, all probed by one monitor of these keys.
+/// A file with so many services, each over one of the targets and else over the next, all probed by
+/// one monitor of these keys.
 pub(crate) fn services(count: usize, targets: usize, ttl_secs: usize, monitor: &str) -> String {
     let mut text = format!(
         "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@example.com\"\n[monitor.m]\n{monitor}\n"
@@ -69,15 +72,19 @@ struct Desk {
 impl Targets {
     /// Listens until the process ends.
     pub(crate) fn start(count: usize) -> io::Result<Self> {
-        // The wildcard address: a listener for each of thousands of addresses would take a descriptor and a thread each.
+        // The wildcard address: a listener for each of thousands of addresses would take a
+        // descriptor and a thread each.
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
         let port = listener.local_addr()?.port();
         let switches = || -> Switches { (0..count).map(|_| AtomicBool::new(false)).collect() };
         let (tell, told) = mpsc::channel();
-        let desk = Desk { is_down: switches(), was_down: switches(), tell, answered: Arc::default() };
+        let desk =
+            Desk { is_down: switches(), was_down: switches(), tell, answered: Arc::default() };
         for _ in 0..THREADS {
             let (desk, listener) = (desk.clone(), listener.try_clone()?);
-            thread::spawn(move || listener.incoming().flatten().for_each(|stream| desk.serve(stream)));
+            thread::spawn(move || {
+                listener.incoming().flatten().for_each(|stream| desk.serve(stream))
+            });
         }
         Ok(Self { port, is_down: desk.is_down, told, answered: desk.answered })
     }
@@ -126,5 +133,7 @@ fn answer(mut stream: TcpStream, is_down: bool) -> io::Result<()> {
     let mut request = [0; 2048];
     let _ = stream.read(&mut request)?;
     let status = if is_down { "500 Down" } else { "200 OK" };
-    stream.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").as_bytes())
+    stream.write_all(
+        format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").as_bytes(),
+    )
 }

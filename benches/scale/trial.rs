@@ -1,5 +1,5 @@
-//! One run of a fleet: a server is started, its files are edited, a datacenter is drained and given back by file and by API, and
-//! a balancer dies, each until the sampled answers show it.
+//! One run of a fleet: a server is started, its files are edited, a datacenter is drained and given
+//! back by file and by API, and a balancer dies, each until the sampled answers show it.
 
 use std::{
     fs, io,
@@ -14,8 +14,8 @@ use super::{
     admin,
     figures::{Figure, Measured},
     fleet::{
-        BALANCERS, DATACENTERS, EDITED_TTL_SECS, Fleet, Kind, OTHER, State, datacenters, gdnsd_states, other_record,
-        other_zone,
+        BALANCERS, DATACENTERS, EDITED_TTL_SECS, Fleet, Kind, OTHER, State, datacenters,
+        gdnsd_states, other_record, other_zone,
     },
     peers::{Peer, TakeUp},
     process::{Server, free_address},
@@ -34,7 +34,9 @@ pub(crate) fn measure(peer: Peer, fleet: Fleet, targets: &Targets) -> Measured {
     let directory = tempfile::tempdir()?;
     fleet.write(peer, directory.path(), dns, admin)?;
     let began = Instant::now();
-    let Some(server) = Server::start(&mut peer.command(directory.path()), dns)? else { return Ok(None) };
+    let Some(server) = Server::start(&mut peer.command(directory.path()), dns)? else {
+        return Ok(None);
+    };
     let sampler = Sampler::new(dns, fleet.clients())?;
     let mut trial = Trial {
         peer,
@@ -101,7 +103,8 @@ impl Trial<'_> {
         Ok(())
     }
 
-    /// Times a change, from the end of `act` to the time that `until` returns, and notes the peak of memory.
+    /// Times a change, from the end of `act` to the time that `until` returns, and notes the peak
+    /// of memory.
     fn step(
         &mut self,
         heading: &'static str,
@@ -121,12 +124,18 @@ impl Trial<'_> {
     }
 
     fn edits(&mut self) -> io::Result<()> {
-        self.step("edit of another zone s", |trial| trial.edit_other(0), |trial| trial.until_other(1))?;
+        self.step(
+            "edit of another zone s",
+            |trial| trial.edit_other(0),
+            |trial| trial.until_other(1),
+        )?;
         if self.peer == Peer::Portolan {
-            let comment = ("zones/services.toml", "edit of this comment: 0", "edit of this comment: 1");
+            let comment =
+                ("zones/services.toml", "edit of this comment: 0", "edit of this comment: 1");
             // No answer shows that a comment was read; a record that is edited right after it does.
-            let act =
-                |trial: &mut Self| trial.replace(comment.0, comment.1, comment.2).and_then(|()| trial.edit_other(1));
+            let act = |trial: &mut Self| {
+                trial.replace(comment.0, comment.1, comment.2).and_then(|()| trial.edit_other(1))
+            };
             self.step("edit of a comment s", act, |trial| trial.until_other(0))?;
         }
         let middle = self.fleet.services / 2;
@@ -159,12 +168,19 @@ impl Trial<'_> {
                 return Ok(Instant::now());
             }
         }
-        Err(io::Error::new(io::ErrorKind::TimedOut, format!("the weights of {name} did not change")))
+        Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("the weights of {name} did not change"),
+        ))
     }
 
     /// Edits the other zone's record from one of its addresses to the other.
     fn edit_other(&mut self, from: usize) -> io::Result<()> {
-        self.replace(other_zone(self.peer), &other_record(OTHER[from]), &other_record(OTHER[1 - from]))
+        self.replace(
+            other_zone(self.peer),
+            &other_record(OTHER[from]),
+            &other_record(OTHER[1 - from]),
+        )
     }
 
     fn until_other(&mut self, to: usize) -> io::Result<Instant> {
@@ -240,7 +256,9 @@ impl Trial<'_> {
 
     /// Makes a server that does not watch its files apply an edit.
     fn take_up(&mut self, what: TakeUp) -> io::Result<()> {
-        let Some(mut command) = self.peer.take_up_of(self.directory.path(), what) else { return Ok(()) };
+        let Some(mut command) = self.peer.take_up_of(self.directory.path(), what) else {
+            return Ok(());
+        };
         if what == TakeUp::Configuration && self.peer.is_replaced() {
             let address = self.server.address()?;
             if let Some(next) = Server::start(&mut command, address)? {
@@ -271,7 +289,8 @@ impl Clock {
             return Ok(());
         }
         let made = trial.targets.answered() - self.answered;
-        let due = self.since.elapsed().as_secs_f64() / f64::from(trial.fleet.interval_secs) * BALANCERS as f64;
+        let due = self.since.elapsed().as_secs_f64() / f64::from(trial.fleet.interval_secs)
+            * BALANCERS as f64;
         trial.note("probes made / due", Some(made as f64 / due));
         trial.note("probes late", Some(late(trial)? - self.late));
         Ok(())

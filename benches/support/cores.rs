@@ -18,7 +18,10 @@ const LOAD: usize = 1;
 /// There is no such core.
 pub(crate) fn move_to_load_core() -> io::Result<()> {
     move_to(LOAD).map_err(|error| {
-        io::Error::new(error.kind(), format!("this takes two cores, one for the server and one for the load: {error}"))
+        io::Error::new(
+            error.kind(),
+            format!("this takes two cores, one for the server and one for the load: {error}"),
+        )
     })
 }
 

@@ -1,7 +1,7 @@
 //! The floor: receives datagrams and sends them back, as fast as this kernel lets a thread do it.
 //!
-//! What an answer costs beyond this is the server's own; nothing that uses the same system calls can cost less. It looks at no
-//! octet and counts nothing.
+//! What an answer costs beyond this is the server's own; nothing that uses the same system calls
+//! can cost less. It looks at no octet and counts nothing.
 #![expect(unsafe_code, reason = "recvmmsg and sendmmsg have no safe form")]
 
 use std::{io, mem, net::UdpSocket, os::fd::AsRawFd, ptr};
@@ -32,7 +32,8 @@ pub(crate) fn serve(address: &str) -> io::Result<()> {
     loop {
         for index in 0..BATCH {
             slices[index].iov_len = OCTETS;
-            messages[index].msg_hdr.msg_namelen = mem::size_of::<libc::sockaddr_in>() as libc::socklen_t;
+            messages[index].msg_hdr.msg_namelen =
+                mem::size_of::<libc::sockaddr_in>() as libc::socklen_t;
         }
         let received = receive(&socket, &mut messages)?;
         for index in 0..received {
@@ -46,8 +47,11 @@ pub(crate) fn serve(address: &str) -> io::Result<()> {
 fn receive(socket: &UdpSocket, messages: &mut [libc::mmsghdr]) -> io::Result<usize> {
     let flags = libc::MSG_WAITFORONE as _;
     let length = messages.len() as libc::c_uint;
-    // SAFETY: each header points to an address, a slice and a buffer that outlive this call, with their true lengths.
-    let count = unsafe { libc::recvmmsg(socket.as_raw_fd(), messages.as_mut_ptr(), length, flags, ptr::null_mut()) };
+    // SAFETY: each header points to an address, a slice and a buffer that outlive this call, with
+    // their true lengths.
+    let count = unsafe {
+        libc::recvmmsg(socket.as_raw_fd(), messages.as_mut_ptr(), length, flags, ptr::null_mut())
+    };
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
@@ -55,8 +59,14 @@ fn receive(socket: &UdpSocket, messages: &mut [libc::mmsghdr]) -> io::Result<usi
 fn send(socket: &UdpSocket, mut messages: &mut [libc::mmsghdr]) -> io::Result<()> {
     while !messages.is_empty() {
         // SAFETY: as in `receive`; the lengths are those of what was received.
-        let count =
-            unsafe { libc::sendmmsg(socket.as_raw_fd(), messages.as_mut_ptr(), messages.len() as libc::c_uint, 0) };
+        let count = unsafe {
+            libc::sendmmsg(
+                socket.as_raw_fd(),
+                messages.as_mut_ptr(),
+                messages.len() as libc::c_uint,
+                0,
+            )
+        };
         let sent = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
         messages = &mut messages[sent..];
     }

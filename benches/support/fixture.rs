@@ -1,4 +1,5 @@
-//! What the benchmarks of `engine::answer` share: a zone, a service over real geography, and questions.
+//! What the benchmarks of `engine::answer` share: a zone, a service over real geography, and
+//! questions.
 
 use std::{fs, num::NonZeroU32, path::Path, sync::Arc};
 
@@ -7,9 +8,9 @@ use portolan::{
     geo::{Coordinates, Database, Databases},
     snapshot::{Identity, Snapshot},
     steer::{
-        Answers, Compiler, Conditions, Datacenter, DatacenterId, Endpoint, EndpointId, Kind, Member, MemberKind, MinUp,
-        OnAllDown, Pace, Policy, Pool, PoolId, Regulation, Service, ServiceId, Spread, State, Surveys, Target,
-        Topology, ZoneId,
+        Answers, Compiler, Conditions, Datacenter, DatacenterId, Endpoint, EndpointId, Kind,
+        Member, MemberKind, MinUp, OnAllDown, Pace, Policy, Pool, PoolId, Regulation, Service,
+        ServiceId, Spread, State, Surveys, Target, Topology, ZoneId,
     },
     zone::{Record, Zone, ZoneBuilder, Zones},
 };
@@ -39,7 +40,9 @@ fn zone(hosts: u32) -> Zone {
         let record = Record { owner: name(owner), rtype, ttl_secs: 300, rdata: rdata.into() };
         builder.add(record).expect("a record that fits");
     };
-    let soa = [name("ns1.gslb.example.com").as_wire(), name("host.example.com").as_wire(), &[0; 20]].concat();
+    let soa =
+        [name("ns1.gslb.example.com").as_wire(), name("host.example.com").as_wire(), &[0; 20]]
+            .concat();
     add("gslb.example.com", Rtype::SOA, &soa);
     add("gslb.example.com", Rtype::NS, name("ns1.gslb.example.com").as_wire());
     add("alias.gslb.example.com", Rtype::CNAME, name("host1.gslb.example.com").as_wire());
@@ -53,11 +56,12 @@ fn zone(hosts: u32) -> Zone {
 
 /// One service over the nearest of ten datacenters, with real geography.
 fn topology() -> Topology {
-    let datacenters = PLACES.iter().enumerate().map(|(number, &(latitude, longitude))| Datacenter {
-        name: format!("dc{number}").into(),
-        location: Some(Coordinates::new(latitude, longitude).expect("a place on Earth")),
-        ..Datacenter::default()
-    });
+    let datacenters =
+        PLACES.iter().enumerate().map(|(number, &(latitude, longitude))| Datacenter {
+            name: format!("dc{number}").into(),
+            location: Some(Coordinates::new(latitude, longitude).expect("a place on Earth")),
+            ..Datacenter::default()
+        });
     let endpoints = (0..PLACES.len() as u8).map(|number| Endpoint {
         name: format!("lb{number}").into(),
         target: Target::Addresses(vec![[192, 0, 2, number].into()]),
@@ -99,7 +103,8 @@ fn topology() -> Topology {
 /// What the questions of the benchmarks are answered from, with so many hosts (`host0` and so on).
 pub(crate) fn snapshot(hosts: u32) -> Snapshot {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("geoip/world-country.mmdb");
-    let database = fs::read(path).ok().and_then(|bytes| Database::open("world-country", bytes).ok());
+    let database =
+        fs::read(path).ok().and_then(|bytes| Database::open("world-country", bytes).ok());
     let databases = Databases::new(database.map(Arc::new).into_iter().collect());
     let topology = Arc::new(topology());
     let mut surveys = Surveys::default();

@@ -1,8 +1,9 @@
 //! Open-loop load: queries on a fixed schedule, each reply timed from when its query was due.
 //!
-//! A query that goes out late because the server, or this loop, was busy still counts from its place in the schedule, so that a
-//! stall shows in every query that it held up and not in one alone (coordinated omission). One thread sends and receives on
-//! nonblocking sockets without sleeping: it wants a core of its own, and holds 50,000 queries a second.
+//! A query that goes out late because the server, or this loop, was busy still counts from its
+//! place in the schedule, so that a stall shows in every query that it held up and not in one alone
+//! (coordinated omission). One thread sends and receives on nonblocking sockets without sleeping:
+//! it wants a core of its own, and holds 50,000 queries a second.
 
 use std::{
     io,
@@ -38,7 +39,8 @@ pub(crate) struct Outcome {
     pub(crate) sent: u64,
     /// Sent and not answered.
     pub(crate) lost: u64,
-    /// The longest that a query went out after it was due. Much of it and the figures speak of this machine, not of the server.
+    /// The longest that a query went out after it was due. Much of it and the figures speak of this
+    /// machine, not of the server.
     pub(crate) behind: Duration,
     /// From due to answered, in nanoseconds.
     pub(crate) latency: Histogram<u64>,
@@ -53,11 +55,14 @@ impl Plan<'_> {
         if self.questions.is_empty() || self.rate == 0 {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "nothing to send"));
         }
-        let mut lanes = (0..SOCKETS).map(|_| Lane::open(self.source, self.address)).collect::<io::Result<Vec<_>>>()?;
+        let mut lanes = (0..SOCKETS)
+            .map(|_| Lane::open(self.source, self.address))
+            .collect::<io::Result<Vec<_>>>()?;
         let total = (self.duration.as_secs_f64() * f64::from(self.rate)) as u64;
         let start = Instant::now();
         let due = |index: u64| Duration::from_nanos(index * 1_000_000_000 / u64::from(self.rate));
-        let mut outcome = Outcome { sent: 0, lost: 0, behind: Duration::ZERO, latency: histogram() };
+        let mut outcome =
+            Outcome { sent: 0, lost: 0, behind: Duration::ZERO, latency: histogram() };
         let end = due(total) + PATIENCE;
         loop {
             let now = start.elapsed();
@@ -97,7 +102,8 @@ impl Lane {
         Ok(Self { socket, waiting: vec![None; 1 << 16], next: 0, buffer: [0; 4096] })
     }
 
-    /// A send that fails is a query that is lost; whoever waited under the same ID until now is lost, too.
+    /// A send that fails is a query that is lost; whoever waited under the same ID until now is
+    /// lost, too.
     fn send(&mut self, question: &[u8], due: Duration) {
         let message = &mut self.buffer[..question.len()];
         message.copy_from_slice(question);

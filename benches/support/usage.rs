@@ -14,7 +14,8 @@ pub(crate) fn cpu_times(pid: u32) -> io::Result<[Duration; 2]> {
     // The 14th and 15th field; the second is a name in parentheses that may hold anything.
     let mut fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11);
     let mut next = || -> io::Result<Duration> {
-        let ticks: f64 = fields.next().and_then(|field| field.parse().ok()).ok_or_else(unreadable)?;
+        let ticks: f64 =
+            fields.next().and_then(|field| field.parse().ok()).ok_or_else(unreadable)?;
         Ok(Duration::from_secs_f64(ticks / TICKS_PER_SECOND))
     };
     Ok([next()?, next()?])

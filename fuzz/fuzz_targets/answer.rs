@@ -1,4 +1,5 @@
-//! Any octets as a request: no panic, no reply to a response, every reply of bounded size and well-formed.
+//! Any octets as a request: no panic, no reply to a response, every reply of bounded size and
+//! well-formed.
 //!
 //! The first octet chooses the transport, the rest is the message.
 
@@ -42,7 +43,8 @@ static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| {
 
 fuzz_target!(|input: &[u8]| {
     let Some((&choice, message)) = input.split_first() else { return };
-    let (transport, most) = if choice & 1 == 0 { (Transport::Udp, 1232) } else { (Transport::Tcp, 65_535) };
+    let (transport, most) =
+        if choice & 1 == 0 { (Transport::Udp, 1232) } else { (Transport::Tcp, 65_535) };
     let query = Query { message, source: [192, 0, 2, 99].into(), transport, now_secs: 0 };
     let mut out = vec![0; 65_535];
     match answer(&SNAPSHOT, &query, &mut Draws::new(1), &mut out) {
@@ -51,7 +53,10 @@ fuzz_target!(|input: &[u8]| {
             match Message::from_vec(&out[..reply.length]) {
                 Ok(decoded) => assert_eq!(decoded.truncation, reply.tally.truncated),
                 // A client subnet of a family that the decoder does not know is echoed as it came.
-                Err(error) => assert!(error.to_string().contains("address family"), "a reply that decodes: {error}"),
+                Err(error) => assert!(
+                    error.to_string().contains("address family"),
+                    "a reply that decodes: {error}"
+                ),
             }
         }
         Err(Ignored::Short) => assert!(message.len() < 12),

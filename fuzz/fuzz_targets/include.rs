@@ -1,7 +1,8 @@
-//! Any octets as master files that include each other: no panic, no copy of a file, every place inside the file that it names, and
-//! never more than the budget.
+//! Any octets as master files that include each other: no panic, no copy of a file, every place
+//! inside the file that it names, and never more than the budget.
 //!
-//! Octets of 0xff separate the files. The first is the zone's own, the others are `f1`, `f2` and so on.
+//! Octets of 0xff separate the files. The first is the zone's own, the others are `f1`, `f2` and so
+//! on.
 
 #![no_main]
 
@@ -19,8 +20,10 @@ const GENERATED: u64 = 1 << 10;
 const RECORDS: u64 = 1 << 18;
 
 fuzz_target!(|input: &[u8]| {
-    let files: Vec<Arc<Vec<u8>>> = input.split(|&octet| octet == 0xff).map(|text| Arc::new(text.to_vec())).collect();
-    let of_name = |path: &str| path.strip_prefix('f').and_then(|at| files.get(at.parse::<usize>().ok()?));
+    let files: Vec<Arc<Vec<u8>>> =
+        input.split(|&octet| octet == 0xff).map(|text| Arc::new(text.to_vec())).collect();
+    let of_name =
+        |path: &str| path.strip_prefix('f').and_then(|at| files.get(at.parse::<usize>().ok()?));
     let origin = Name::root().child(b"example").expect("a short label");
     let mut budget = Budget::new(TEXT, GENERATED, RECORDS);
     let mut taken = 0;
@@ -28,9 +31,16 @@ fuzz_target!(|input: &[u8]| {
         let bytes = of_name(path).ok_or_else(|| format!("there is no file {path}"))?;
         Ok(IncludedFile { path: path.to_owned(), bytes: Arc::clone(bytes) })
     };
-    let read = master::parse_each(&files[0], &origin, Some(300), &mut include, &mut budget, &mut |entry| {
-        taken += (entry.record.owner.as_wire().len() + entry.record.rdata.len() + 64) as u64;
-    });
+    let read = master::parse_each(
+        &files[0],
+        &origin,
+        Some(300),
+        &mut include,
+        &mut budget,
+        &mut |entry| {
+            taken += (entry.record.owner.as_wire().len() + entry.record.rdata.len() + 64) as u64;
+        },
+    );
     assert!(taken <= RECORDS);
     assert_eq!(read.is_cut, budget.is_passed());
     let texts: u64 = read.included.iter().map(|file| file.bytes.len() as u64).sum();

@@ -1,5 +1,6 @@
-//! Any octets at all as a balancer's page, in every format and cut anywhere: a report that can be true, or a reason; never a
-//! panic, never long. The first octet chooses the format, the second where the pages are cut.
+//! Any octets at all as a balancer's page, in every format and cut anywhere: a report that can be
+//! true, or a reason; never a panic, never long. The first octet chooses the format, the second
+//! where the pages are cut.
 
 #![no_main]
 
@@ -24,7 +25,8 @@ static SOURCES: LazyLock<Vec<LoadSource>> = LazyLock::new(|| {
         r#"json = { url = "http://192.0.2.1/", connections = "/a/0", limit = "/b", response-time = "/c~1d" }"#,
         "orca = {}",
     ];
-    let tables: String = kinds.iter().enumerate().map(|(at, kind)| format!("[load.l{at}]\n{kind}\n")).collect();
+    let tables: String =
+        kinds.iter().enumerate().map(|(at, kind)| format!("[load.l{at}]\n{kind}\n")).collect();
     std::fs::write(directory.join("loads.toml"), tables).expect("a file");
     let locations = Locations { zones: Some(directory.clone()), ..Locations::default() };
     let (config, _) = Config::load(&Sources::read(&locations)).expect("a good configuration");

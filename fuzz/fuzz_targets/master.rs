@@ -1,4 +1,5 @@
-//! Any octets as a master file: no panic, every place inside the text, and a record's octets read back as the same record.
+//! Any octets as a master file: no panic, every place inside the text, and a record's octets read
+//! back as the same record.
 
 #![no_main]
 
@@ -25,8 +26,13 @@ fuzz_target!(|text: &[u8]| {
     for entry in file.entries.iter().take(10) {
         let record = &entry.record;
         let dot = if record.owner.is_root() { "" } else { "." };
-        let mut line =
-            format!("{}{dot} {} {} \\# {} ", record.owner, record.ttl_secs, record.rtype, record.rdata.len());
+        let mut line = format!(
+            "{}{dot} {} {} \\# {} ",
+            record.owner,
+            record.ttl_secs,
+            record.rtype,
+            record.rdata.len()
+        );
         for octet in &record.rdata {
             write!(line, "{octet:02x}").expect("a string takes everything");
         }

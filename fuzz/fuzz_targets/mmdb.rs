@@ -1,4 +1,5 @@
-//! Any octets at all as a GeoIP database: refused, or read, surveyed and folded; never a panic, never long.
+//! Any octets at all as a GeoIP database: refused, or read, surveyed and folded; never a panic,
+//! never long.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! Any text as a whole zones directory: it ends in errors that can be shown, or in a snapshot that answers every query with a reply
-//! that decodes.
+//! Any text as a whole zones directory: it ends in errors that can be shown, or in a snapshot that
+//! answers every query with a reply that decodes.
 //!
 //! Lines `---` separate the files: two of tables, two zones, and one that they may include.
 
@@ -16,8 +16,13 @@ use portolan::{
     steer::Draws,
 };
 
-const FILES: [&str; 5] =
-    ["zones/a.toml", "zones/b.toml", "zones/x.test.zone", "zones/sub/y.x.test.zone", "zones/sub/part.inc"];
+const FILES: [&str; 5] = [
+    "zones/a.toml",
+    "zones/b.toml",
+    "zones/x.test.zone",
+    "zones/sub/y.x.test.zone",
+    "zones/sub/part.inc",
+];
 
 fuzz_target!(|text: &str| {
     let files = FILES.into_iter().zip(text.split("\n---\n"));
@@ -32,11 +37,16 @@ fuzz_target!(|text: &str| {
     };
     // What shows only now is a mistake as well: a zone without SOA, say.
     let Ok(mut world) = World::of(sources, config, &warnings) else { return };
-    let names: Vec<Name> = world.topology.services.iter().map(|service| service.name.clone()).take(5).collect();
+    let names: Vec<Name> =
+        world.topology.services.iter().map(|service| service.name.clone()).take(5).collect();
     let (snapshot, _) = world.first_snapshot();
-    let apexes: Vec<Name> = snapshot.zones.list().iter().map(|zone| zone.apex.clone()).take(5).collect();
+    let apexes: Vec<Name> =
+        snapshot.zones.list().iter().map(|zone| zone.apex.clone()).take(5).collect();
     for name in names.iter().chain(&apexes) {
-        for name in [Some(name.clone()), name.child(b"absent").ok(), name.child(b"www").ok()].into_iter().flatten() {
+        for name in [Some(name.clone()), name.child(b"absent").ok(), name.child(b"www").ok()]
+            .into_iter()
+            .flatten()
+        {
             for rtype in [Rtype::A, Rtype::AAAA, Rtype::ANY, Rtype::NS, Rtype::SOA, Rtype::DS] {
                 ask(&snapshot, &name, rtype);
             }
@@ -45,9 +55,21 @@ fuzz_target!(|text: &str| {
 });
 
 fn ask(snapshot: &Snapshot, name: &Name, rtype: Rtype) {
-    let message = [&[0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], name.as_wire(), &rtype.0.to_be_bytes(), &[0, 1]].concat();
-    let query = Query { message: &message, source: [192, 0, 2, 99].into(), transport: Transport::Tcp, now_secs: 0 };
+    let message = [
+        &[0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0][..],
+        name.as_wire(),
+        &rtype.0.to_be_bytes(),
+        &[0, 1],
+    ]
+    .concat();
+    let query = Query {
+        message: &message,
+        source: [192, 0, 2, 99].into(),
+        transport: Transport::Tcp,
+        now_secs: 0,
+    };
     let mut out = vec![0; 65_535];
-    let reply = answer(snapshot, &query, &mut Draws::new(1), &mut out).expect("a well-formed query");
+    let reply =
+        answer(snapshot, &query, &mut Draws::new(1), &mut out).expect("a well-formed query");
     Message::from_vec(&out[..reply.length]).expect("a reply that decodes");
 }

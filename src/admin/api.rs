@@ -29,7 +29,8 @@ use axum::{
     http::{
         HeaderMap, HeaderName, HeaderValue, StatusCode,
         header::{
-            ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+            ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+            X_CONTENT_TYPE_OPTIONS,
         },
     },
     middleware::map_response,
@@ -51,8 +52,8 @@ use super::{
 };
 use crate::{
     control::{
-        Drain, DrainAct, DrainError, DrainRequest, Gone, HeldStatus, Listing, ReloadError, ReloadReport, ReloadRequest,
-        Status,
+        Drain, DrainAct, DrainError, DrainRequest, Gone, HeldStatus, Listing, ReloadError,
+        ReloadReport, ReloadRequest, Status,
     },
     dns::{NameError, UnknownRtype},
     engine::Request,
@@ -60,7 +61,8 @@ use crate::{
     printable::safe_json,
 };
 
-/// How long `/readyz` and `/metrics` wait for the controller before they go without it: it may be compiling.
+/// How long `/readyz` and `/metrics` wait for the controller before they go without it: it may be
+/// compiling.
 const DETAIL_PATIENCE: Duration = Duration::from_millis(500);
 const METRICS_PATIENCE: Duration = Duration::from_secs(4);
 
@@ -96,11 +98,19 @@ pub(super) fn router(serving: Serving) -> Router {
         totals: Rationed::new(),
     };
     Router::new()
-        .route("/", get(async || console("text/html; charset=utf-8", include_str!("console/console.html"))))
-        .route("/console.css", get(async || console("text/css; charset=utf-8", include_str!("console/console.css"))))
+        .route(
+            "/",
+            get(async || console("text/html; charset=utf-8", include_str!("console/console.html"))),
+        )
+        .route(
+            "/console.css",
+            get(async || console("text/css; charset=utf-8", include_str!("console/console.css"))),
+        )
         .route(
             "/console.js",
-            get(async || console("text/javascript; charset=utf-8", include_str!("console/console.js"))),
+            get(async || {
+                console("text/javascript; charset=utf-8", include_str!("console/console.js"))
+            }),
         )
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -114,9 +124,14 @@ pub(super) fn router(serving: Serving) -> Router {
         .route("/api/v1/datacenters/{name}/pause", post(pause))
         .route("/api/v1/datacenters/{name}/resume", post(resume))
         .route("/api/v1/pools/{name}/failback", post(failback))
-        .fallback(async || Fault::new(StatusCode::NOT_FOUND, "there is nothing here; / is the console"))
+        .fallback(async || {
+            Fault::new(StatusCode::NOT_FOUND, "there is nothing here; / is the console")
+        })
         .method_not_allowed_fallback(async || {
-            Fault::new(StatusCode::METHOD_NOT_ALLOWED, "documents are read with GET, changes are asked for with POST")
+            Fault::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "documents are read with GET, changes are asked for with POST",
+            )
         })
         .layer(map_response(move |mut response: Response| {
             response.headers_mut().insert(SERVER_HEADER, name.clone());
@@ -131,8 +146,8 @@ fn server_name(serving: &Serving) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("{}"))
 }
 
-/// Why a request was not done, as the client gets it: a JSON document with `message` and, where there is more to say,
-/// `error`.
+/// Why a request was not done, as the client gets it: a JSON document with `message` and, where
+/// there is more to say, `error`.
 #[derive(Debug)]
 pub struct Fault {
     status: StatusCode,
@@ -190,9 +205,9 @@ impl From<DrainError> for Fault {
     fn from(error: DrainError) -> Self {
         let status = match error {
             DrainError::Unknown(..) => StatusCode::NOT_FOUND,
-            DrainError::Distress(_) | DrainError::NotDraining(_) | DrainError::NotInService { .. } => {
-                StatusCode::CONFLICT
-            }
+            DrainError::Distress(_)
+            | DrainError::NotDraining(_)
+            | DrainError::NotInService { .. } => StatusCode::CONFLICT,
             DrainError::Invalid(_) => StatusCode::BAD_REQUEST,
             DrainError::Edit(_) => StatusCode::INTERNAL_SERVER_ERROR,
             DrainError::Held(..) | DrainError::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -210,7 +225,14 @@ fn json_octets(document: &impl Serialize) -> Vec<u8> {
 
 /// A document that is not to be kept, for it is old the next moment.
 fn document(media_type: &'static str, text: impl IntoResponse) -> Response {
-    ([(CONTENT_TYPE, media_type), (CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")], text)
+    (
+        [
+            (CONTENT_TYPE, media_type),
+            (CACHE_CONTROL, "no-store"),
+            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ],
+        text,
+    )
         .into_response()
 }
 
@@ -230,7 +252,8 @@ async fn healthz(State(office): Shared) -> Response {
     if (office.serving.is_alive)() {
         document("text/plain; charset=utf-8", "ok\n")
     } else {
-        Fault::new(StatusCode::SERVICE_UNAVAILABLE, "a thread that answers queries has died").into_response()
+        Fault::new(StatusCode::SERVICE_UNAVAILABLE, "a thread that answers queries has died")
+            .into_response()
     }
 }
 
@@ -276,9 +299,15 @@ struct Wanted {
     full: bool,
 }
 
-async fn status(State(office): Shared, wanted: Result<Query<Wanted>, QueryRejection>) -> Result<Response, Fault> {
+async fn status(
+    State(office): Shared,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+) -> Result<Response, Fault> {
     let Query(wanted) = wanted.map_err(|why| {
-        Fault::new(StatusCode::BAD_REQUEST, format!("{}; ask with ?full=true or without a query", why.body_text()))
+        Fault::new(
+            StatusCode::BAD_REQUEST,
+            format!("{}; ask with ?full=true or without a query", why.body_text()),
+        )
     })?;
     let text = if wanted.full {
         let full = async || {
@@ -303,7 +332,10 @@ async fn totals(State(office): Shared) -> Result<Response, Fault> {
         .take(async || {
             let counters = counters.clone();
             office
-                .aside(move || serde_json::to_vec(&DocumentTotals::new(&counters.collect())).unwrap_or_default())
+                .aside(move || {
+                    serde_json::to_vec(&DocumentTotals::new(&counters.collect()))
+                        .unwrap_or_default()
+                })
                 .await
         })
         .await?;
@@ -330,20 +362,35 @@ impl Question {
         let name = self.name.parse().map_err(|why: NameError| wrong("name", &self.name, &why))?;
         let rtype = self.rtype.as_deref().unwrap_or("A");
         let rtype = rtype.parse().map_err(|why: UnknownRtype| wrong("type", rtype, &why))?;
-        let client = self.client.parse().map_err(|why: AddrParseError| wrong("client", &self.client, &why))?;
+        let client = self
+            .client
+            .parse()
+            .map_err(|why: AddrParseError| wrong("client", &self.client, &why))?;
         let subnet = self.subnet.as_deref().filter(|subnet| !subnet.is_empty());
-        let prefix = |text: &str| text.parse().map_err(|why: ipnet::AddrParseError| wrong("subnet", text, &why));
-        Ok(Request { name, rtype, client, subnet: subnet.map(prefix).transpose()?, seed: fastrand::u64(..) })
+        let prefix = |text: &str| {
+            text.parse().map_err(|why: ipnet::AddrParseError| wrong("subnet", text, &why))
+        };
+        Ok(Request {
+            name,
+            rtype,
+            client,
+            subnet: subnet.map(prefix).transpose()?,
+            seed: fastrand::u64(..),
+        })
     }
 }
 
-async fn explain(State(office): Shared, question: Result<Query<Question>, QueryRejection>) -> Result<Response, Fault> {
+async fn explain(
+    State(office): Shared,
+    question: Result<Query<Question>, QueryRejection>,
+) -> Result<Response, Fault> {
     let Query(question) = question.map_err(|why| {
         let what = "ask with ?name=www.example.com&type=A&client=192.0.2.1&subnet=198.51.100.0/24";
         Fault::new(StatusCode::BAD_REQUEST, format!("{}; {what}", why.body_text()))
     })?;
     let explained = office.serving.handle.explain(question.request()?).await?;
-    let explanation = explained.map_err(|not_ours| Fault::new(StatusCode::NOT_FOUND, not_ours.to_string()))?;
+    let explanation =
+        explained.map_err(|not_ours| Fault::new(StatusCode::NOT_FOUND, not_ours.to_string()))?;
     Ok(document(JSON_TYPE, json_octets(&explanation)))
 }
 
@@ -357,9 +404,13 @@ pub struct ReloadBody {
 
 async fn reload(State(office): Shared, author: Author, body: Bytes) -> Result<Response, Fault> {
     let body: ReloadBody = read_body(&body, r#"{"accept-removal": true}"#)?;
-    let request = if body.accept_removal { ReloadRequest::AcceptRemoval } else { ReloadRequest::Apply };
+    let request =
+        if body.accept_removal { ReloadRequest::AcceptRemoval } else { ReloadRequest::Apply };
     let handle = office.serving.handle.clone();
-    let change = Change::new(if body.accept_removal { "reload accepting removals" } else { "reload" }, author);
+    let change = Change::new(
+        if body.accept_removal { "reload accepting removals" } else { "reload" },
+        author,
+    );
     change.log_request(None);
     let report = to_its_end(async move {
         let result = handle.reload(request).await;
@@ -367,14 +418,23 @@ async fn reload(State(office): Shared, author: Author, body: Bytes) -> Result<Re
         result
     });
     let report = report.await??;
-    if report.is_complete() { Ok(document(JSON_TYPE, json_octets(&report))) } else { Err(not_all_in_use(&report)) }
+    if report.is_complete() {
+        Ok(document(JSON_TYPE, json_octets(&report)))
+    } else {
+        Err(not_all_in_use(&report))
+    }
 }
 
 /// Part of the files is in use: a client that looks at the status alone must not take it for all.
 fn not_all_in_use(report: &ReloadReport) -> Fault {
     const SHOWN: usize = 20;
     let mut held = held_texts(&report.held);
-    held.extend(report.certificates.iter().map(|error| format!("the certificate read before stays in use: {error}")));
+    held.extend(
+        report
+            .certificates
+            .iter()
+            .map(|error| format!("the certificate read before stays in use: {error}")),
+    );
     let more = held.len().saturating_sub(SHOWN);
     let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
     let message = format!(
@@ -393,10 +453,11 @@ pub(super) fn held_texts(held: &[HeldStatus]) -> Vec<String> {
     let mut groups: Vec<(&HeldStatus, Vec<&str>)> = Vec::new();
     let mut by_reason: HashMap<(bool, &[String]), usize> = HashMap::new();
     for file in held {
-        let at = *by_reason.entry((file.is_left_out, file.errors.as_slice())).or_insert_with(|| {
-            groups.push((file, Vec::new()));
-            groups.len() - 1
-        });
+        let at =
+            *by_reason.entry((file.is_left_out, file.errors.as_slice())).or_insert_with(|| {
+                groups.push((file, Vec::new()));
+                groups.len() - 1
+            });
         groups[at].1.push(&file.file);
     }
     groups.into_iter().map(|(first, files)| held_text(first, &files)).collect()
@@ -408,9 +469,14 @@ fn held_text(first: &HeldStatus, files: &[&str]) -> String {
     const ERRORS: usize = 3;
     let more = first.errors.len().saturating_sub(ERRORS);
     let more = if more > 0 { format!("; and {more} more errors") } else { String::new() };
-    let errors = first.errors.iter().take(ERRORS).map(String::as_str).collect::<Vec<_>>().join("; ");
+    let errors =
+        first.errors.iter().take(ERRORS).map(String::as_str).collect::<Vec<_>>().join("; ");
     let are = if files.len() == 1 { "is" } else { "are" };
-    format!("{} {are} {}: {errors}{more}", listing::first_of(files, FILES, files.len()), first.in_use())
+    format!(
+        "{} {are} {}: {errors}{more}",
+        listing::first_of(files, FILES, files.len()),
+        first.in_use()
+    )
 }
 
 /// The body of a drain; an empty one says nothing of all this.
@@ -419,7 +485,8 @@ fn held_text(first: &HeldStatus, files: &[&str]) -> String {
 pub struct StateChange {
     /// Duration of the drain in seconds; if absent, until `undrain`.
     pub for_secs: Option<u64>,
-    /// Over how many seconds clients leave; without it as the datacenter's `drain-over` says, or at once.
+    /// Over how many seconds clients leave; without it as the datacenter's `drain-over` says, or at
+    /// once.
     pub over_secs: Option<u64>,
     /// Reason for the drain, shown with the state: one line of at most 200 octets.
     pub reason: Option<String>,
@@ -438,20 +505,36 @@ async fn drain(
     office.set_state(DrainRequest { datacenter, act }, author).await
 }
 
-async fn undrain(State(office): Shared, Path(datacenter): Path<String>, author: Author) -> Result<Response, Fault> {
+async fn undrain(
+    State(office): Shared,
+    Path(datacenter): Path<String>,
+    author: Author,
+) -> Result<Response, Fault> {
     office.set_state(DrainRequest { datacenter, act: DrainAct::Undrain }, author).await
 }
 
-async fn pause(State(office): Shared, Path(datacenter): Path<String>, author: Author) -> Result<Response, Fault> {
+async fn pause(
+    State(office): Shared,
+    Path(datacenter): Path<String>,
+    author: Author,
+) -> Result<Response, Fault> {
     office.set_state(DrainRequest { datacenter, act: DrainAct::Pause }, author).await
 }
 
-async fn resume(State(office): Shared, Path(datacenter): Path<String>, author: Author) -> Result<Response, Fault> {
+async fn resume(
+    State(office): Shared,
+    Path(datacenter): Path<String>,
+    author: Author,
+) -> Result<Response, Fault> {
     office.set_state(DrainRequest { datacenter, act: DrainAct::Resume }, author).await
 }
 
 /// Gives the clients of a `failover` pool back to its first usable member.
-async fn failback(State(office): Shared, Path(pool): Path<String>, author: Author) -> Result<Response, Fault> {
+async fn failback(
+    State(office): Shared,
+    Path(pool): Path<String>,
+    author: Author,
+) -> Result<Response, Fault> {
     let handle = office.serving.handle.clone();
     let change = Change::of_pool("failback", &pool, author);
     change.log_request(None);
@@ -459,7 +542,9 @@ async fn failback(State(office): Shared, Path(pool): Path<String>, author: Autho
     let was_held = to_its_end(async move {
         let result = match handle.give_back(asked).await {
             Ok(Some(was_held)) => Ok(was_held),
-            Ok(None) => Err(Fault::new(StatusCode::NOT_FOUND, format!("there is no pool {pool:?}"))),
+            Ok(None) => {
+                Err(Fault::new(StatusCode::NOT_FOUND, format!("there is no pool {pool:?}")))
+            }
             Err(gone) => Err(gone.into()),
         };
         change.log_result(result.as_ref().map(|_| None));
@@ -473,12 +558,18 @@ fn state_change(body: &[u8]) -> Result<StateChange, Fault> {
 }
 
 /// The body of a change; an empty one has every default.
-fn read_body<T: Default + serde::de::DeserializeOwned>(body: &[u8], example: &str) -> Result<T, Fault> {
+fn read_body<T: Default + serde::de::DeserializeOwned>(
+    body: &[u8],
+    example: &str,
+) -> Result<T, Fault> {
     if body.is_empty() {
         return Ok(T::default());
     }
     serde_json::from_slice(body).map_err(|error| {
-        Fault::new(StatusCode::BAD_REQUEST, format!("{error}; the body is a JSON object such as {example}"))
+        Fault::new(
+            StatusCode::BAD_REQUEST,
+            format!("{error}; the body is a JSON object such as {example}"),
+        )
     })
 }
 
@@ -520,7 +611,11 @@ impl Office {
     async fn set_state(&self, request: DrainRequest, author: Author) -> Result<Response, Fault> {
         let handle = self.serving.handle.clone();
         let change = Change::of_datacenter(request.act.word(), &request.datacenter, author);
-        change.log_request(if let DrainAct::Drain(drain) = &request.act { Some(drain) } else { None });
+        change.log_request(if let DrainAct::Drain(drain) = &request.act {
+            Some(drain)
+        } else {
+            None
+        });
         let report = to_its_end(async move {
             let result = handle.set_state(request).await;
             change.log_result(result.as_ref().map(|report| Some(report.generation)));
@@ -530,12 +625,18 @@ impl Office {
     }
 }
 
-/// Runs a change to its end even if the client goes away meanwhile: it is never left half asked for.
-async fn to_its_end<T: Send + 'static>(change: impl Future<Output = T> + Send + 'static) -> Result<T, Fault> {
+/// Runs a change to its end even if the client goes away meanwhile: it is never left half asked
+/// for.
+async fn to_its_end<T: Send + 'static>(
+    change: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Fault> {
     tokio::spawn(change).await.map_err(|_| broken())
 }
 
 /// The thread panicked, which the log tells.
 fn broken() -> Fault {
-    Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "this request met a defect of the server; the log has more")
+    Fault::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "this request met a defect of the server; the log has more",
+    )
 }

@@ -1,8 +1,8 @@
-//! The audit trail: two log records for each change that is requested over the admin API. The first says what is requested
-//! and by whom, before anything changes; the second says the result.
+//! The audit trail: two log records for each change that is requested over the admin API. The first
+//! says what is requested and by whom, before anything changes; the second says the result.
 //!
-//! The user is what the client claims in `X-Portolan-User`, and the user agent likewise: the admin API has no accounts.
-//! Only the address of the peer is known for certain.
+//! The user is what the client claims in `X-Portolan-User`, and the user agent likewise: the admin
+//! API has no accounts. Only the address of the peer is known for certain.
 
 use std::{convert::Infallible, fmt::Display, net::SocketAddr};
 
@@ -96,13 +96,24 @@ impl Change {
     /// Logs the result: the generation that has it, where there is a new one.
     pub(super) fn log_result<E: Display>(&self, result: Result<Option<u64>, &E>) {
         let Author { peer, user, .. } = &self.author;
-        let (action, datacenter, pool) = (self.action, self.datacenter.as_deref(), self.pool.as_deref());
+        let (action, datacenter, pool) =
+            (self.action, self.datacenter.as_deref(), self.pool.as_deref());
         let (peer, user) = (peer.map(display), user.as_deref());
         match result {
             Ok(generation) => {
-                tracing::info!(action, datacenter, pool, peer, user, generation, "operator request done");
+                tracing::info!(
+                    action,
+                    datacenter,
+                    pool,
+                    peer,
+                    user,
+                    generation,
+                    "operator request done"
+                );
             }
-            Err(error) => tracing::warn!(action, datacenter, pool, peer, user, %error, "operator request refused"),
+            Err(error) => {
+                tracing::warn!(action, datacenter, pool, peer, user, %error, "operator request refused")
+            }
         }
     }
 }

@@ -1,19 +1,23 @@
 //! The guard: turns away what a web page of somebody else could send.
 //!
-//! A browser on the operator's machine reaches the loopback address, and with it any page the operator looks at. Two things
-//! keep such a page out:
+//! A browser on the operator's machine reaches the loopback address, and with it any page the
+//! operator looks at. Two things keep such a page out:
 //!
-//! - DNS rebinding: the page's own name is made to resolve to this address, so that the browser takes this server for the
-//!   page's own. But then the `Host` header holds that name. A name that an attacker can point anywhere is not accepted;
-//!   an address or `localhost` is, for nobody can rebind those.
-//! - Cross-site requests: a form or a script of another origin may send a POST without asking, as long as its content type
-//!   is one of a form's. One that says `application/json` is asked for first (CORS preflight), and this server never agrees.
+//! - DNS rebinding: the page's own name is made to resolve to this address, so that the browser
+//!   takes this server for the page's own. But then the `Host` header holds that name. A name that
+//!   an attacker can point anywhere is not accepted; an address or `localhost` is, for nobody can
+//!   rebind those.
+//! - Cross-site requests: a form or a script of another origin may send a POST without asking, as
+//!   long as its content type is one of a form's. One that says `application/json` is asked for
+//!   first (CORS preflight), and this server never agrees.
 //!
-//! Whoever opens the admin address to a network may read under any name; changes need an address or `localhost` always.
-//! Machines that ask whether the server is well, Prometheus and load balancers, ask under whatever name they were
-//! given; under a name that an attacker may have pointed here `/readyz` returns readiness and nothing else.
+//! Whoever opens the admin address to a network may read under any name; changes need an address or
+//! `localhost` always. Machines that ask whether the server is well, Prometheus and load balancers,
+//! ask under whatever name they were given; under a name that an attacker may have pointed here
+//! `/readyz` returns readiness and nothing else.
 //!
-//! Before all that the Host header has to be one (RFC 9112 section 3.2): what may be read depends on it.
+//! Before all that the Host header has to be one (RFC 9112 section 3.2): what may be read depends
+//! on it.
 
 use std::net::IpAddr;
 
@@ -45,7 +49,8 @@ pub(super) fn check<B>(request: &Request<B>, local: IpAddr) -> Result<HostKind, 
     check_host(request)?;
     let host_kind = if names_an_address(request) { HostKind::Address } else { HostKind::Name };
     let is_change = is_change(request.method());
-    let is_private = local.to_canonical().is_loopback() && !FOR_MACHINES.contains(&request.uri().path());
+    let is_private =
+        local.to_canonical().is_loopback() && !FOR_MACHINES.contains(&request.uri().path());
     if (is_change || is_private) && host_kind == HostKind::Name {
         return Err(Fault::new(
             StatusCode::MISDIRECTED_REQUEST,
@@ -66,9 +71,13 @@ pub(super) fn check<B>(request: &Request<B>, local: IpAddr) -> Result<HostKind, 
 fn check_host<B>(request: &Request<B>) -> Result<(), Fault> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let why = match (hosts.next(), hosts.next()) {
-        (None, _) if request.version() == Version::HTTP_11 => "an HTTP/1.1 request needs a Host header",
+        (None, _) if request.version() == Version::HTTP_11 => {
+            "an HTTP/1.1 request needs a Host header"
+        }
         (Some(_), Some(_)) => "more than one Host header",
-        (Some(host), None) if !host.to_str().is_ok_and(is_host) => "the Host header is not HOST or HOST:PORT",
+        (Some(host), None) if !host.to_str().is_ok_and(is_host) => {
+            "the Host header is not HOST or HOST:PORT"
+        }
         _ => return Ok(()),
     };
     Err(Fault::new(StatusCode::BAD_REQUEST, format!("{why} (RFC 9112 section 3.2)")))
@@ -87,7 +96,8 @@ fn is_host(text: &str) -> bool {
 }
 
 fn is_port(text: &str) -> bool {
-    text.is_empty() || text.bytes().all(|octet| octet.is_ascii_digit()) && text.parse::<u16>().is_ok()
+    text.is_empty()
+        || text.bytes().all(|octet| octet.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
 /// Whether a request of this method may change anything.
@@ -97,7 +107,8 @@ pub(super) fn is_change(method: &Method) -> bool {
 
 /// Requests without a host come from no browser.
 fn names_an_address<B>(request: &Request<B>) -> bool {
-    let headers = request.headers().get_all(HOST).iter().map(|host| host.to_str().unwrap_or_default());
+    let headers =
+        request.headers().get_all(HOST).iter().map(|host| host.to_str().unwrap_or_default());
     request.uri().authority().map(Authority::as_str).into_iter().chain(headers).all(is_address)
 }
 
@@ -110,7 +121,10 @@ fn is_address(host: &str) -> bool {
 }
 
 fn is_json<B>(request: &Request<B>) -> bool {
-    let Some(value) = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
+    let Some(value) = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok())
+    else {
+        return false;
+    };
     let essence = value.split(';').next().unwrap_or_default();
     essence.trim().eq_ignore_ascii_case("application/json")
 }
@@ -159,7 +173,12 @@ mod tests {
             (Version::HTTP_11, &["localhost:80a"], Some(400), "no port"),
             (Version::HTTP_11, &["localhost:65536"], Some(400), "a port that there is not"),
             (Version::HTTP_11, &[":8053"], Some(400), "a port alone"),
-            (Version::HTTP_11, &[""], Some(421), "an empty host, which is valid and names no address"),
+            (
+                Version::HTTP_11,
+                &[""],
+                Some(421),
+                "an empty host, which is valid and names no address",
+            ),
         ] {
             let mut request = Request::builder().version(version).uri("/api/v1/status");
             for host in hosts {
@@ -177,13 +196,28 @@ mod tests {
             ("GET", LOOPBACK, "localhost", None, None, "an operator's browser"),
             ("GET", LOOPBACK, "attacker.example", None, Some(421), "rebinding"),
             ("GET", "192.0.2.7", "dns1.example.com:8053", None, None, "opened to a network"),
-            ("POST", "192.0.2.7", "dns1.example.com:8053", json, Some(421), "a change under a name"),
+            (
+                "POST",
+                "192.0.2.7",
+                "dns1.example.com:8053",
+                json,
+                Some(421),
+                "a change under a name",
+            ),
             ("POST", LOOPBACK, "127.0.0.1:8053", json, None, "portolan drain"),
-            ("POST", LOOPBACK, "127.0.0.1:8053", Some("text/plain"), Some(415), "a form of another origin"),
+            (
+                "POST",
+                LOOPBACK,
+                "127.0.0.1:8053",
+                Some("text/plain"),
+                Some(415),
+                "a form of another origin",
+            ),
             ("POST", LOOPBACK, "127.0.0.1:8053", None, Some(415), "a request without a type"),
             ("DELETE", LOOPBACK, "attacker.example", None, Some(421), "any other method"),
         ] {
-            let mut request = Request::builder().method(method).uri("/api/v1/reload").header(HOST, host);
+            let mut request =
+                Request::builder().method(method).uri("/api/v1/reload").header(HOST, host);
             if let Some(content_type) = content_type {
                 request = request.header(CONTENT_TYPE, content_type);
             }
@@ -202,7 +236,8 @@ mod tests {
             ("GET", "/api/v1/status", false),
             ("GET", "/metrics/../api/v1/status", false),
         ] {
-            let request = Request::builder().method(method).uri(path).header(HOST, "dns1.example.com:8053");
+            let request =
+                Request::builder().method(method).uri(path).header(HOST, "dns1.example.com:8053");
             let outcome = check(&request.body(()).unwrap(), LOOPBACK.parse().unwrap());
             assert_eq!(outcome.is_ok(), is_read, "{method} {path}");
         }

@@ -1,7 +1,8 @@
 //! Metrics: everything that is counted and known, as Prometheus reads it.
 //!
-//! Counts are summed over all writers when somebody asks. Labels take their values from the configuration and from fixed
-//! lists, never from queries, so that no client can make the page longer.
+//! Counts are summed over all writers when somebody asks. Labels take their values from the
+//! configuration and from fixed lists, never from queries, so that no client can make the page
+//! longer.
 
 mod load;
 mod page;
@@ -32,7 +33,12 @@ struct Everything {
 }
 
 /// The page. 100,000 services and 10,000 targets make some 10 MB.
-pub(super) fn text(totals: Totals, generation: u64, is_alive: bool, status: Option<Arc<Status>>) -> String {
+pub(super) fn text(
+    totals: Totals,
+    generation: u64,
+    is_alive: bool,
+    status: Option<Arc<Status>>,
+) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Everything { totals, generation, is_alive, status }));
     let mut text = String::new();
@@ -82,7 +88,8 @@ impl Format {
     }
 }
 
-/// The page in the older format: there a counter's family bears the suffix of its samples, and no mark ends the page.
+/// The page in the older format: there a counter's family bears the suffix of its samples, and no
+/// mark ends the page.
 pub(super) fn classic(page: &str) -> String {
     let mut text = String::with_capacity(page.len() + 4096);
     let mut lines = page.lines().peekable();
@@ -92,7 +99,9 @@ pub(super) fn classic(page: &str) -> String {
             .or_else(|| line.strip_prefix("# TYPE "))
             .map(|rest| &line[..7 + rest.find(' ').unwrap_or(rest.len())]);
         let is_counter = line.ends_with(" counter")
-            || lines.peek().is_some_and(|next| next.starts_with("# TYPE ") && next.ends_with(" counter"));
+            || lines
+                .peek()
+                .is_some_and(|next| next.starts_with("# TYPE ") && next.ends_with(" counter"));
         match family {
             _ if line == "# EOF" => continue,
             Some(family) if is_counter => {

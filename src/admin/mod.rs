@@ -14,11 +14,12 @@
 //! | `metrics`, `totals` | what was counted, for Prometheus and for the console |
 //! | `console/` | the page for people |
 //!
-//! Invariants: nothing here answers DNS or is waited for by what does; a client, however hostile, costs a bounded amount of
-//! memory and of time; whatever changes the server goes through [`crate::control::Handle`].
+//! Invariants: nothing here answers DNS or is waited for by what does; a client, however hostile,
+//! costs a bounded amount of memory and of time; whatever changes the server goes through
+//! [`crate::control::Handle`].
 //!
-//! There are no passwords: the address is a loopback one unless the configuration says otherwise, and then the network has
-//! to keep strangers out.
+//! There are no passwords: the address is a loopback one unless the configuration says otherwise,
+//! and then the network has to keep strangers out.
 
 mod api;
 mod audit;

@@ -1,7 +1,8 @@
-//! Pace: at most so many steps a second, with a burst before it bites. Whoever is too fast waits; nobody is turned away.
+//! Pace: at most so many steps a second, with a burst before it bites. Whoever is too fast waits;
+//! nobody is turned away.
 //!
-//! A client sends its next request only when the last was answered, so that waiting slows a flood down to what the pace
-//! allows, and with few connections nobody waits long.
+//! A client sends its next request only when the last was answered, so that waiting slows a flood
+//! down to what the pace allows, and with few connections nobody waits long.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
-//! A stream that gives up on a client who does not read: once a reply waits to be sent, it has to be gone within a bounded
-//! time. Without this a client who asks for a large document and never reads would keep it in memory.
+//! A stream that gives up on a client who does not read: once a reply waits to be sent, it has to
+//! be gone within a bounded time. Without this a client who asks for a large document and never
+//! reads would keep it in memory.
 
 use std::{
     future::Future,
@@ -20,7 +21,8 @@ use tokio::{
 pub(super) struct Patient {
     stream: TcpStream,
     patience: Duration,
-    /// Runs from the first write that had to wait until everything is sent; hyper flushes only then.
+    /// Runs from the first write that had to wait until everything is sent; hyper flushes only
+    /// then.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
@@ -30,7 +32,11 @@ impl Patient {
     }
 
     /// What a write came to, or that time is up.
-    fn bounded(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn bounded(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         if written.is_pending() {
             let patience = self.patience;
             let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(patience)));
@@ -46,13 +52,21 @@ impl Patient {
 }
 
 impl AsyncRead for Patient {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Patient {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.bounded(cx, written)
     }

@@ -1,7 +1,9 @@
-//! Rations: expensive documents, made once for all who ask at the same time and no more often than the server can spare.
+//! Rations: expensive documents, made once for all who ask at the same time and no more often than
+//! the server can spare.
 //!
-//! What a caller gets was begun after it asked, so that a document never contradicts the reply to an earlier request. Only
-//! once making documents took more than a fifth of the time lately, callers get the last one made.
+//! What a caller gets was begun after it asked, so that a document never contradicts the reply to
+//! an earlier request. Only once making documents took more than a fifth of the time lately,
+//! callers get the last one made.
 
 use std::time::Duration;
 
@@ -79,7 +81,8 @@ mod tests {
     fn work_is_rested_from_five_times_as_long() {
         let start = Instant::now();
         let mut debt = Debt { work: Duration::from_millis(600), as_of: start };
-        let states = [0, 400, 499, 500].map(|ms| debt.is_too_high(start + Duration::from_millis(ms)));
+        let states =
+            [0, 400, 499, 500].map(|ms| debt.is_too_high(start + Duration::from_millis(ms)));
         assert_eq!(states, [true, true, true, false]);
     }
 
@@ -109,7 +112,8 @@ mod tests {
         let second = ration.take(async || Ok::<_, Infallible>(2));
         let third = ration.take(async || Ok::<_, Infallible>(3));
         // Polled in this order: both others wait before the first is let go on.
-        let (first, second, third, ()) = tokio::join!(biased; first, second, third, async { have_asked.notify_one() });
+        let (first, second, third, ()) =
+            tokio::join!(biased; first, second, third, async { have_asked.notify_one() });
         assert_eq!((first, second, third), (Ok(1), Ok(2), Ok(2)));
     }
 

@@ -1,5 +1,5 @@
-//! Readiness: what `/readyz` says. Whoever decides by it whether this server gets queries needs one bit; whoever looks at it
-//! wants to know what is wrong even while it serves.
+//! Readiness: what `/readyz` says. Whoever decides by it whether this server gets queries needs one
+//! bit; whoever looks at it wants to know what is wrong even while it serves.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,8 @@ use crate::{
     listing,
 };
 
-/// As many held files, or groups of files that are held for the same reason, are concerns of their own.
+/// As many held files, or groups of files that are held for the same reason, are concerns of their
+/// own.
 const LISTED: usize = 20;
 
 /// What `/readyz` says. Only `is-ready` decides the HTTP status: newest files that are refused,
@@ -38,7 +39,10 @@ impl Readiness {
         let (is_alive, is_listening) = ((serving.is_alive)(), (serving.is_listening)());
         let concerns = concerns(serving, status);
         Self {
-            is_ready: generation > 0 && is_alive && is_listening && !serving.handle.unchecked().is_blind(),
+            is_ready: generation > 0
+                && is_alive
+                && is_listening
+                && !serving.handle.unchecked().is_blind(),
             generation,
             concerns: concerns.into_iter().map(|concern| concern.text).collect(),
             configuration: status.map(|status| status.configuration.clone()),
@@ -53,7 +57,10 @@ pub(super) fn concerns(serving: &Serving, status: Option<&Status>) -> Vec<Concer
         concerns.push(Concern { text: waiting(status), is_grave: true });
     }
     if !(serving.is_alive)() {
-        concerns.push(Concern { text: "a thread that answers queries has died".to_owned(), is_grave: true });
+        concerns.push(Concern {
+            text: "a thread that answers queries has died".to_owned(),
+            is_grave: true,
+        });
     }
     if let Some(text) = serving.handle.unchecked().of_targets() {
         concerns.push(Concern { text, is_grave: true });
@@ -61,7 +68,8 @@ pub(super) fn concerns(serving: &Serving, status: Option<&Status>) -> Vec<Concer
     match status {
         Some(status) => concerns.extend(concerns_of(status)),
         None => {
-            let text = "the controller does not answer now; queries are answered all the same".to_owned();
+            let text =
+                "the controller does not answer now; queries are answered all the same".to_owned();
             concerns.push(Concern { text, is_grave: false });
         }
     }
@@ -71,9 +79,12 @@ pub(super) fn concerns(serving: &Serving, status: Option<&Status>) -> Vec<Concer
 
 /// What the start waits for before DNS queries are answered.
 fn waiting(status: Option<&Status>) -> String {
-    let progress = status.map(|status| format!(", {} of {}", status.checker.judged, status.checker.targets));
+    let progress =
+        status.map(|status| format!(", {} of {}", status.checker.judged, status.checker.targets));
     let progress = progress.unwrap_or_default();
-    format!("waiting for the first round of health checks{progress}: DNS queries are answered after it, within 5 s")
+    format!(
+        "waiting for the first round of health checks{progress}: DNS queries are answered after it, within 5 s"
+    )
 }
 
 /// One concern for each error, however many monitors have it.
@@ -83,9 +94,15 @@ fn fault_texts(faults: &[MonitorFault]) -> Vec<String> {
         monitors.entry(error).or_default().push(monitor);
     }
     let text = |(error, monitors): (&str, Vec<&str>)| match monitors[..] {
-        [monitor] => format!("monitor {monitor:?} judges nothing, its targets keep their status: {error}"),
+        [monitor] => {
+            format!("monitor {monitor:?} judges nothing, its targets keep their status: {error}")
+        }
         _ => {
-            let names = listing::first_of(monitors.iter().map(|name| format!("{name:?}")), 3, monitors.len());
+            let names = listing::first_of(
+                monitors.iter().map(|name| format!("{name:?}")),
+                3,
+                monitors.len(),
+            );
             format!("monitors {names} judge nothing, their targets keep their status: {error}")
         }
     };
@@ -98,31 +115,42 @@ fn concerns_of(status: &Status) -> Vec<Concern> {
     let held = held_texts(&status.held);
     concerns.extend(held.iter().take(LISTED).cloned());
     if let Some(more) = held.len().checked_sub(LISTED).filter(|more| *more > 0) {
-        concerns.push(format!("{more} more about files that are not in use; `portolan status --json` names all"));
+        concerns.push(format!(
+            "{more} more about files that are not in use; `portolan status --json` names all"
+        ));
     }
     let errors = &status.configuration.errors;
     if let Some(first) = errors.first().filter(|_| status.held.is_empty()) {
         let more = errors.len() - 1;
         let more = if more > 0 { format!("; and {more} more errors") } else { String::new() };
-        concerns
-            .push(format!("the newest files are refused, and the configuration before stays in use: {first}{more}"));
+        concerns.push(format!(
+            "the newest files are refused, and the configuration before stays in use: {first}{more}"
+        ));
     }
     if let Some(why) = &status.unsaved {
-        concerns.push(format!("state is not saved, so that a restart would begin without it: {why}"));
+        concerns
+            .push(format!("state is not saved, so that a restart would begin without it: {why}"));
     }
     concerns.extend(status.configuration.geography.iter().cloned());
     for database in &status.databases {
         if let Some(error) = &database.error {
-            concerns.push(format!("database {}: the newest file is not in use: {error}", database.path));
+            concerns.push(format!(
+                "database {}: the newest file is not in use: {error}",
+                database.path
+            ));
         }
     }
     if status.checker.doubt == "suspecting" {
-        grave.push("most targets failed at once: verdicts are frozen, the fault may be this server's own".to_owned());
+        grave.push(
+            "most targets failed at once: verdicts are frozen, the fault may be this server's own"
+                .to_owned(),
+        );
     }
     concerns.extend(fault_texts(&status.monitor_faults));
     concerns.extend(status.polls.of_loads());
     concerns.extend(failing_loads(&status.loads, status.now));
-    let (recovering, dark): (Vec<_>, Vec<_>) = status.distressed.iter().partition(|service| service.is_recovering);
+    let (recovering, dark): (Vec<_>, Vec<_>) =
+        status.distressed.iter().partition(|service| service.is_recovering);
     let dark_count = status.distressed_count.saturating_sub(recovering.len());
     for (services, count, what) in [
         (dark, dark_count, "no usable member for"),
@@ -134,8 +162,10 @@ fn concerns_of(status: &Status) -> Vec<Concern> {
         let names = services.iter().map(|service| service.subject());
         grave.push(format!("{what} {}", listing::first_of(names, 3, count)));
     }
-    let certificates = status.certificates.iter().filter_map(|certificate| certificate.concern(status.now));
+    let certificates =
+        status.certificates.iter().filter_map(|certificate| certificate.concern(status.now));
     let concern = |is_grave: bool| move |text: String| Concern { text, is_grave };
-    let others = grave.into_iter().map(concern(true)).chain(concerns.into_iter().map(concern(false)));
+    let others =
+        grave.into_iter().map(concern(true)).chain(concerns.into_iter().map(concern(false)));
     others.chain(certificates).collect()
 }

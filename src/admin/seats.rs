@@ -1,8 +1,8 @@
 //! Seats: how many connections there may be, and who goes when there are too many.
 //!
-//! A new connection is always let in. Where that makes too many, of one client or in all, the one goes that has waited
-//! longest without a request being answered: whoever opens connections and leaves them loses those, and an operator who
-//! comes now is served.
+//! A new connection is always let in. Where that makes too many, of one client or in all, the one
+//! goes that has waited longest without a request being answered: whoever opens connections and
+//! leaves them loses those, and an operator who comes now is served.
 
 use std::{
     collections::HashMap,
@@ -73,7 +73,9 @@ impl Seats {
             table.evict(|_| true);
         }
         let id = table.tick();
-        table.seats.insert(id, Seat { client, progress: id, is_busy: false, leave: Arc::clone(&leave) });
+        table
+            .seats
+            .insert(id, Seat { client, progress: id, is_busy: false, leave: Arc::clone(&leave) });
         Guest { seats: Arc::clone(self), id, leave }
     }
 }
@@ -87,7 +89,10 @@ impl Table {
     /// Ends the connection that waits longest; one whose request is being answered only if all are.
     fn evict(&mut self, is_candidate: impl Fn(&Seat) -> bool) {
         let candidates = self.seats.iter().filter(|(_, seat)| is_candidate(seat));
-        let Some((&id, _)) = candidates.min_by_key(|(_, seat)| (seat.is_busy, seat.progress)) else { return };
+        let Some((&id, _)) = candidates.min_by_key(|(_, seat)| (seat.is_busy, seat.progress))
+        else {
+            return;
+        };
         if let Some(seat) = self.seats.remove(&id) {
             seat.leave.notify_one();
         }

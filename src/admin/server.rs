@@ -1,6 +1,7 @@
 //! The server: accepts connections up to a maximum number, and hands each request to the endpoints.
 //!
-//! hyper's own builder stands in for `axum::serve`, which bounds neither the time nor the size of a request's head.
+//! hyper's own builder stands in for `axum::serve`, which bounds neither the time nor the size of a
+//! request's head.
 
 use std::{
     convert::Infallible,
@@ -85,9 +86,11 @@ pub struct Serving {
     pub counters: Counters,
     /// Beats while a large text is made.
     pub metronome: Metronome,
-    /// Whether every thread that answers queries lives. Called for each `/healthz` and each page of metrics.
+    /// Whether every thread that answers queries lives. Called for each `/healthz` and each page of
+    /// metrics.
     pub is_alive: Box<dyn Fn() -> bool + Send + Sync>,
-    /// Whether DNS queries are answered: not before the first round of health checks. Called for each `/readyz`.
+    /// Whether DNS queries are answered: not before the first round of health checks. Called for
+    /// each `/readyz`.
     pub is_listening: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
@@ -146,8 +149,14 @@ impl Desk {
     }
 }
 
-async fn accept(listener: TcpListener, most: usize, desk: Arc<Desk>, mut stopped: watch::Receiver<bool>) {
-    // A closing connection holds its descriptor for a moment: at `most` connections, the next one waits for it.
+async fn accept(
+    listener: TcpListener,
+    most: usize,
+    desk: Arc<Desk>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    // A closing connection holds its descriptor for a moment: at `most` connections, the next one
+    // waits for it.
     let seats = Seats::new((most - most / ENDING_SHARE).max(1), CONNECTIONS_PER_CLIENT);
     let descriptors = Arc::new(Semaphore::new(most.max(1)));
     let mut pace = Pace::new(STEPS_A_SECOND, STEPS_AT_ONCE, Instant::now());
@@ -166,7 +175,8 @@ async fn accept(listener: TcpListener, most: usize, desk: Arc<Desk>, mut stopped
                 let guest = Arc::new(seats.enter(client.ip()));
                 // The semaphore is never closed.
                 let descriptor = Arc::clone(&descriptors).acquire_owned().await.ok();
-                let conversation = converse(stream, client, guest, Arc::clone(&desk), stopped.clone());
+                let conversation =
+                    converse(stream, client, guest, Arc::clone(&desk), stopped.clone());
                 connections.spawn(async move {
                     conversation.await;
                     drop(descriptor);
@@ -256,24 +266,32 @@ async fn accepted(request: Request<Incoming>, local: IpAddr) -> Result<Request<B
     if !guard::is_change(&head.method) {
         return Ok(Request::from_parts(head, Body::empty()));
     }
-    let too_large = || Fault::new(StatusCode::PAYLOAD_TOO_LARGE, format!("a body has at most {BODY_OCTETS} octets"));
+    let too_large = || {
+        Fault::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("a body has at most {BODY_OCTETS} octets"),
+        )
+    };
     if body.size_hint().lower() > BODY_OCTETS as u64 {
         return Err(too_large());
     }
     let read = timeout(BODY_PATIENCE, Limited::new(body, BODY_OCTETS).collect()).await;
-    let read = read.map_err(|_| Fault::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))?;
+    let read =
+        read.map_err(|_| Fault::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))?;
     // A body that broke off is answered to nobody.
     let body: Bytes = read.map_err(|_| too_large())?.to_bytes();
     Ok(Request::from_parts(head, body.into()))
 }
 
 async fn routed(request: Request<Body>, router: Router) -> Response<Body> {
-    let patience = if guard::is_change(request.method()) { CHANGE_PATIENCE } else { ANSWER_PATIENCE };
+    let patience =
+        if guard::is_change(request.method()) { CHANGE_PATIENCE } else { ANSWER_PATIENCE };
     match timeout(patience, TowerToHyperService::new(router).call(request)).await {
         Ok(Ok(answered)) => answered,
         Ok(Err(never)) => match never {},
         Err(_) => {
-            let why = "the server did not get to it in time; a change that was asked for may still come";
+            let why =
+                "the server did not get to it in time; a change that was asked for may still come";
             Fault::new(StatusCode::GATEWAY_TIMEOUT, why).into_response()
         }
     }

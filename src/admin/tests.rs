@@ -80,8 +80,12 @@ impl Site {
         for (name, text) in files {
             fs::write(directory.path().join("zones").join(name), text).unwrap();
         }
-        let locations = Locations { config: Some(directory.path().join("portolan.toml")), ..Locations::default() };
-        let world = World::load(&locations, Colours::Plain).map_err(|refusal| refusal.rendered).unwrap();
+        let locations = Locations {
+            config: Some(directory.path().join("portolan.toml")),
+            ..Locations::default()
+        };
+        let world =
+            World::load(&locations, Colours::Plain).map_err(|refusal| refusal.rendered).unwrap();
         let counters = Counters::new();
         let Started { handle, first_round } = Controller::start(Starting {
             locations,
@@ -138,7 +142,8 @@ impl Site {
 
     /// The metrics as Prometheus asks for them.
     async fn open_metrics(&self) -> Response {
-        let accept = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2";
+        let accept =
+            "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2";
         self.client.get(self.url("/metrics")).header("accept", accept).send().await.unwrap()
     }
 
@@ -152,8 +157,13 @@ impl Site {
         let bound = transport::bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
         let address = bound.local_addresses()[0];
         (
-            transport::serve_udp(bound.udp, &Cores::share_out(1, false), self.handle.published(), &self.counters)
-                .unwrap(),
+            transport::serve_udp(
+                bound.udp,
+                &Cores::share_out(1, false),
+                self.handle.published(),
+                &self.counters,
+            )
+            .unwrap(),
             address,
         )
     }

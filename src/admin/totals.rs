@@ -46,7 +46,11 @@ impl DocumentTotals {
             transports: BTreeMap::new(),
             rcodes: BTreeMap::new(),
             types: BTreeMap::new(),
-            datacenters: totals.datacenters.iter().map(|(name, count)| (name.to_string(), *count)).collect(),
+            datacenters: totals
+                .datacenters
+                .iter()
+                .map(|(name, count)| (name.to_string(), *count))
+                .collect(),
         };
         for transport in &totals.transports {
             let word = transport.transport.word().to_owned();

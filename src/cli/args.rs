@@ -27,7 +27,8 @@ pub struct Arguments {
     /// Print one JSON document.
     #[arg(long, global = true)]
     pub json: bool,
-    /// The form of `serve`'s log on stderr. PORTOLAN_LOG selects its records (`debug`; `info,portolan::probe=debug`).
+    /// The form of `serve`'s log on stderr. PORTOLAN_LOG selects its records (`debug`;
+    /// `info,portolan::probe=debug`).
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 }
@@ -110,7 +111,8 @@ impl Files {
 /// `check`.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// The directory that holds portolan.toml or zones/, or a zones directory itself [default: the working directory].
+    /// The directory that holds portolan.toml or zones/, or a zones directory itself [default: the
+    /// working directory].
     #[arg(value_name = "DIR", conflicts_with_all = ["config", "zones"])]
     pub directory: Option<PathBuf>,
     /// Exit with code 1 on warnings, too.
@@ -147,8 +149,9 @@ pub struct Explain {
     /// The EDNS Client Subnet that the resolver sends along.
     #[arg(long, value_name = "PREFIX", value_parser = prefix)]
     pub subnet: Option<IpNet>,
-    /// Ask the running server at this URL or host:port [default: PORTOLAN_SERVER, else the configured admin address; where
-    /// none answers, or with --zones or --geoip, the files, with all monitors unknown].
+    /// Ask the running server at this URL or host:port [default: PORTOLAN_SERVER, else the
+    /// configured admin address; where none answers, or with --zones or --geoip, the files, with
+    /// all monitors unknown].
     #[arg(long, value_name = "URL")]
     pub server: Option<String>,
     #[command(flatten)]
@@ -181,7 +184,8 @@ pub struct Locate {
 /// Which running server to talk to.
 #[derive(Debug, Clone, Args)]
 pub struct Remote {
-    /// The server's admin address, a URL or host:port [default: that of the configuration, else http://127.0.0.1:8053].
+    /// The server's admin address, a URL or host:port [default: that of the configuration, else
+    /// http://127.0.0.1:8053].
     #[arg(long, value_name = "URL", env = "PORTOLAN_SERVER", hide_env_values = true)]
     pub server: Option<String>,
     /// The configuration file that names the admin address.
@@ -197,7 +201,8 @@ pub struct Drain {
     /// For how long; then it is in service again.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub duration: Option<Duration>,
-    /// Over how long clients leave, a few at a time, each once; 0s: at once, whatever `drain-over` says.
+    /// Over how long clients leave, a few at a time, each once; 0s: at once, whatever `drain-over`
+    /// says.
     #[arg(long, value_name = "DURATION", value_parser = any_duration)]
     pub over: Option<Duration>,
     /// Hold a drain that goes on over a time where it is now.
@@ -244,25 +249,37 @@ pub struct Reload {
     pub remote: Remote,
 }
 
-/// A prefix; an address alone is a prefix of all its bits, and host bits are taken as zero, as a resolver sends them.
+/// A prefix; an address alone is a prefix of all its bits, and host bits are taken as zero, as a
+/// resolver sends them.
 fn prefix(text: &str) -> Result<IpNet, String> {
     let parsed = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-    parsed.map(|prefix| prefix.trunc()).map_err(|_| "not a prefix; write 192.0.2.0/24 or 2001:db8::/56".to_owned())
+    parsed
+        .map(|prefix| prefix.trunc())
+        .map_err(|_| "not a prefix; write 192.0.2.0/24 or 2001:db8::/56".to_owned())
 }
 
 fn percent(text: &str) -> Result<f64, String> {
-    let share = text.trim_end_matches('%').parse::<f64>().ok().filter(|share| (0.0..=100.0).contains(share));
+    let share = text
+        .trim_end_matches('%')
+        .parse::<f64>()
+        .ok()
+        .filter(|share| (0.0..=100.0).contains(share));
     share.ok_or_else(|| "not a share; write 10%".to_owned())
 }
 
 /// `2h`, `90m`, `1h30m`, `45s`.
 fn duration(text: &str) -> Result<Duration, String> {
-    any_duration(text).and_then(|parsed| if parsed.as_secs() > 0 { Ok(parsed) } else { Err(NO_DURATION.to_owned()) })
+    any_duration(text).and_then(|parsed| {
+        if parsed.as_secs() > 0 { Ok(parsed) } else { Err(NO_DURATION.to_owned()) }
+    })
 }
 
 /// The same, or `0s`.
 fn any_duration(text: &str) -> Result<Duration, String> {
-    let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|parsed| Duration::try_from(parsed).ok());
+    let parsed = text
+        .parse::<jiff::SignedDuration>()
+        .ok()
+        .and_then(|parsed| Duration::try_from(parsed).ok());
     parsed.ok_or_else(|| NO_DURATION.to_owned())
 }
 

@@ -32,15 +32,17 @@ pub(super) fn run(check: &Check, output: &Output) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    // What the files say fits together; whether databases and certificates can be read and all of it compiles is known by
-    // doing it.
+    // What the files say fits together; whether databases and certificates can be read and all of
+    // it compiles is known by doing it.
     let Certified { mut errors, warnings: expiring } = Certified::of(&config.server, unix_now());
     let mut rendered: String = errors.iter().map(|error| format!("error: {error}\n")).collect();
     let summary = Summary::new(&config, unix_now());
     let known: Vec<String> = found.lines().collect();
     let mut others = expiring;
     match World::of(sources, config, &found) {
-        Ok(world) => others.extend(world.warnings.into_iter().filter(|warning| !known.contains(warning))),
+        Ok(world) => {
+            others.extend(world.warnings.into_iter().filter(|warning| !known.contains(warning)))
+        }
         Err(refusal) => {
             errors.extend(refusal.lines);
             rendered.push_str(&refusal.rendered);
@@ -48,7 +50,9 @@ pub(super) fn run(check: &Check, output: &Output) -> ExitCode {
     }
     if !errors.is_empty() {
         if output.json {
-            output.document(&json!({ "valid": false, "checked": checked.to_json(), "errors": errors }));
+            output.document(
+                &json!({ "valid": false, "checked": checked.to_json(), "errors": errors }),
+            );
         } else {
             output.message(rendered.trim_end());
             output.message(&checked.to_string());
@@ -70,7 +74,8 @@ pub(super) fn run(check: &Check, output: &Output) -> ExitCode {
         output.line(&checked.to_string());
         output.line(summary.to_string().trim_end());
         if !is_valid {
-            output.message(&format!("{}, and --strict allows none", number_of(warnings, "warning")));
+            output
+                .message(&format!("{}, and --strict allows none", number_of(warnings, "warning")));
         }
     }
     if is_valid { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -85,11 +90,14 @@ struct Checked {
 
 impl Checked {
     fn of(sources: &Sources) -> Self {
-        let shown = |role| sources.files().iter().find(|file| file.role == role).map(|file| file.shown.to_string());
+        let shown = |role| {
+            sources.files().iter().find(|file| file.role == role).map(|file| file.shown.to_string())
+        };
         let is_of_zones = |extension: &std::ffi::OsStr| {
             extension.eq_ignore_ascii_case("toml") || extension.eq_ignore_ascii_case("zone")
         };
-        let below = sources.files().iter().filter(|file| matches!(file.role, Role::Tables | Role::Master));
+        let below =
+            sources.files().iter().filter(|file| matches!(file.role, Role::Tables | Role::Master));
         Self {
             config: shown(Role::Settings),
             zones: shown(Role::Directory).unwrap_or_default(),
@@ -114,7 +122,8 @@ impl fmt::Display for Checked {
 
 /// How many errors and warnings there are.
 fn counts(found: &Diagnostics) -> String {
-    let warnings = found.iter().filter(|diagnostic| diagnostic.severity == Severity::Warning).count();
+    let warnings =
+        found.iter().filter(|diagnostic| diagnostic.severity == Severity::Warning).count();
     let errors = number_of(found.count() - warnings, "error");
     if warnings == 0 { errors } else { format!("{errors}, {}", number_of(warnings, "warning")) }
 }
@@ -136,11 +145,17 @@ impl Certified {
         let of_https = settings.https.as_ref().map(|https| &https.tls);
         let mut certificates = Certificates::default();
         let load = |tls: &TlsSettings| certificates.load(&tls.certificate, &tls.key).err();
-        let mut errors: Vec<_> =
-            settings.tls.iter().chain(of_https).filter_map(load).map(|error| error.to_string()).collect();
+        let mut errors: Vec<_> = settings
+            .tls
+            .iter()
+            .chain(of_https)
+            .filter_map(load)
+            .map(|error| error.to_string())
+            .collect();
         errors.dedup();
         let states = certificates.states().into_iter().map(CertificateStatus::from);
-        let warnings = states.filter_map(|state| state.concern(now)).map(|concern| concern.text).collect();
+        let warnings =
+            states.filter_map(|state| state.concern(now)).map(|concern| concern.text).collect();
         Self { errors, warnings }
     }
 }

@@ -1,4 +1,5 @@
-//! `drain`, `undrain`, `failback`: changes on a running server, and what holds after them in the snapshot in force.
+//! `drain`, `undrain`, `failback`: changes on a running server, and what holds after them in the
+//! snapshot in force.
 
 use std::process::ExitCode;
 
@@ -37,22 +38,34 @@ pub(super) fn undrain(undrain: &Undrain, output: &Output) -> ExitCode {
 
 pub(super) fn failback(failback: &Failback, output: &Output) -> ExitCode {
     let path = format!("/api/v1/pools/{}/failback", encoded(&failback.pool));
-    let answered: Answered<serde_json::Value> = match ask(&failback.remote, &path, Some(&StateChange::default())) {
-        Ok(answered) => answered,
-        Err(error) => return error.report(output),
-    };
+    let answered: Answered<serde_json::Value> =
+        match ask(&failback.remote, &path, Some(&StateChange::default())) {
+            Ok(answered) => answered,
+            Err(error) => return error.report(output),
+        };
     if output.json {
         output.document(&answered);
         return ExitCode::SUCCESS;
     }
-    let was_held = answered.document.get("given-back").and_then(serde_json::Value::as_bool) == Some(true);
-    let what = if was_held { "clients go back to the first usable member" } else { "no member holds its clients back" };
+    let was_held =
+        answered.document.get("given-back").and_then(serde_json::Value::as_bool) == Some(true);
+    let what = if was_held {
+        "clients go back to the first usable member"
+    } else {
+        "no member holds its clients back"
+    };
     output.line(&answered.source());
     output.line(&format!("{}: {what}", failback.pool));
     ExitCode::SUCCESS
 }
 
-fn set_state(remote: &Remote, datacenter: &str, verb: &str, change: &StateChange, output: &Output) -> ExitCode {
+fn set_state(
+    remote: &Remote,
+    datacenter: &str,
+    verb: &str,
+    change: &StateChange,
+    output: &Output,
+) -> ExitCode {
     let path = format!("/api/v1/datacenters/{}/{verb}", encoded(datacenter));
     let answered: Answered<DrainReport> = match ask(remote, &path, Some(change)) {
         Ok(answered) => answered,
@@ -71,10 +84,14 @@ fn set_state(remote: &Remote, datacenter: &str, verb: &str, change: &StateChange
         still_answered(outcome).iter().for_each(|line| output.line(line));
     }
     for Darkened { subject, answers } in report.distressed.iter().take(SHOWN) {
-        output.message(&format!("warning: no usable member for {subject} once drained: answered with {answers}"));
+        output.message(&format!(
+            "warning: no usable member for {subject} once drained: answered with {answers}"
+        ));
     }
     if let Some(more) = report.distressed.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-        output.message(&format!("warning: no usable member for {more} more; `portolan status --json` lists all"));
+        output.message(&format!(
+            "warning: no usable member for {more} more; `portolan status --json` lists all"
+        ));
     }
     ExitCode::SUCCESS
 }
@@ -92,18 +109,28 @@ fn outcome_text(outcome: &DrainOutcome, report: &DrainReport) -> String {
             format!("{name}: {}{}", effective_text(drain), planned_end(outcome))
         }
         ("draining", Some(ramp), _) => {
-            format!("{name}: draining, not effective yet: {}{}", status::ramp_text(ramp), planned_end(outcome))
+            format!(
+                "{name}: draining, not effective yet: {}{}",
+                status::ramp_text(ramp),
+                planned_end(outcome)
+            )
         }
-        ("active", Some(ramp), _) => format!("{name}: coming back into service: {}", status::ramp_text(ramp)),
+        ("active", Some(ramp), _) => {
+            format!("{name}: coming back into service: {}", status::ramp_text(ramp))
+        }
         ("active", None, _) if outcome.answered_count > 0 => {
             format!("{name}: in service: {} name it", answers(outcome.answered_count))
         }
-        ("active", None, _) if outcome.services == 0 => format!("{name}: active; no service has a member in it"),
+        ("active", None, _) if outcome.services == 0 => {
+            format!("{name}: active; no service has a member in it")
+        }
         ("active", None, _) if outcome.targets == 0 => format!(
             "{name}: active, but no answer names it: other members come first; `portolan explain NAME` says why"
         ),
         ("active", None, _) => {
-            format!("{name}: active, but no answer names it; `portolan status` shows the health of its targets")
+            format!(
+                "{name}: active, but no answer names it; `portolan status` shows the health of its targets"
+            )
         }
         _ => format!(
             "{name}: {state}, not effective: {} still name it{}",
@@ -125,9 +152,12 @@ fn effective_text(drain: DrainStatus) -> String {
 
 /// `; until 2026-12-01 06:00:00 UTC, then active ("kernel upgrade")`.
 fn planned_end(outcome: &DrainOutcome) -> String {
-    let until =
-        outcome.until.map(|until| format!("; until {}, then active", status::moment(until))).unwrap_or_default();
-    let reason = outcome.reason.as_deref().map(|reason| format!(" ({reason:?})")).unwrap_or_default();
+    let until = outcome
+        .until
+        .map(|until| format!("; until {}, then active", status::moment(until)))
+        .unwrap_or_default();
+    let reason =
+        outcome.reason.as_deref().map(|reason| format!(" ({reason:?})")).unwrap_or_default();
     until + &reason
 }
 
@@ -141,8 +171,11 @@ fn answers(count: usize) -> String {
 /// The names and types that are still answered from a drained datacenter; a ramp has its own line.
 fn still_answered(outcome: &DrainOutcome) -> Vec<String> {
     let all = &outcome.still_answered;
-    let mut lines: Vec<String> =
-        all.iter().take(SHOWN).map(|still| format!("  {} {}: {}", still.service, still.rtype, still.why)).collect();
+    let mut lines: Vec<String> = all
+        .iter()
+        .take(SHOWN)
+        .map(|still| format!("  {} {}: {}", still.service, still.rtype, still.why))
+        .collect();
     if all.len() > SHOWN {
         lines.push(format!("  and {} more; `portolan status --json` lists all", all.len() - SHOWN));
     }

@@ -46,7 +46,9 @@ pub(super) fn explain(explain: &Explain, output: &Output) -> ExitCode {
         Ok(Sourced { source, explanation }) => {
             output.line(&match source {
                 Source::Server(server) => format!("from the running {}", remote::source(&server)),
-                Source::Files { because } => format!("from the files, with every monitor unknown: {because}"),
+                Source::Files { because } => {
+                    format!("from the files, with every monitor unknown: {because}")
+                }
             });
             let explanation = remote::for_people(explanation);
             output.line(engine::render_text(&explanation, output.is_coloured()).trim_end());
@@ -56,14 +58,16 @@ pub(super) fn explain(explain: &Explain, output: &Output) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// From the running server, if one answers; else from the files. A server that answers with an error is not passed over, nor one
-/// that `--server` names.
+/// From the running server, if one answers; else from the files. A server that answers with an
+/// error is not passed over, nor one that `--server` names.
 fn sourced(explain: &Explain, output: &Output) -> Result<Sourced, String> {
     let from_files = |because: String| {
         let explanation = from_files(explain, output)?;
         Ok(Sourced { source: Source::Files { because }, explanation })
     };
-    if explain.server.is_none() && (explain.files.zones.is_some() || !explain.files.geoip.is_empty()) {
+    if explain.server.is_none()
+        && (explain.files.zones.is_some() || !explain.files.geoip.is_empty())
+    {
         return from_files("--zones or --geoip names them".to_owned());
     }
     let named = || std::env::var("PORTOLAN_SERVER").ok().filter(|server| !server.is_empty());
@@ -71,11 +75,15 @@ fn sourced(explain: &Explain, output: &Output) -> Result<Sourced, String> {
         Some(server) => server_url(&server).map_err(|error| error.to_string())?,
         None => match remote::configured_url(&explain.files.locations()) {
             Ok(url) => url,
-            Err(error) => return from_files(error.to_string().lines().next().unwrap_or_default().to_owned()),
+            Err(error) => {
+                return from_files(error.to_string().lines().next().unwrap_or_default().to_owned());
+            }
         },
     };
     match from_server(explain, &url) {
-        Ok(Answered { server, document }) => Ok(Sourced { source: Source::Server(server), explanation: document }),
+        Ok(Answered { server, document }) => {
+            Ok(Sourced { source: Source::Server(server), explanation: document })
+        }
         Err(RemoteError::Unreachable(url, why)) if explain.server.is_none() => {
             from_files(format!("no server answers at {url} ({why})"))
         }
@@ -87,7 +95,11 @@ fn from_files(explain: &Explain, output: &Output) -> Result<Explanation, String>
     let loaded = World::load(&explain.files.locations(), output.message_colours());
     let mut world = loaded.map_err(|refusal| refusal.rendered)?;
     let (snapshot, conditions) = world.first_snapshot();
-    let seen = engine::World { snapshot: &snapshot, databases: world.databases(), conditions: &conditions };
+    let seen = engine::World {
+        snapshot: &snapshot,
+        databases: world.databases(),
+        conditions: &conditions,
+    };
     let request = Request {
         name: explain.name.clone(),
         rtype: explain.rtype,
@@ -100,8 +112,14 @@ fn from_files(explain: &Explain, output: &Output) -> Result<Explanation, String>
 
 fn from_server(explain: &Explain, url: &str) -> Result<Answered<Explanation>, RemoteError> {
     let (name, rtype, client) = (encoded(&explain.name.to_string()), explain.rtype, explain.client);
-    let subnet = explain.subnet.map(|subnet| format!("&subnet={}", encoded(&subnet.to_string()))).unwrap_or_default();
-    let path = format!("/api/v1/explain?name={name}&type={rtype}&client={}{subnet}", encoded(&client.to_string()));
+    let subnet = explain
+        .subnet
+        .map(|subnet| format!("&subnet={}", encoded(&subnet.to_string())))
+        .unwrap_or_default();
+    let path = format!(
+        "/api/v1/explain?name={name}&type={rtype}&client={}{subnet}",
+        encoded(&client.to_string())
+    );
     ask_at(url, &path, None)
 }
 
@@ -118,10 +136,19 @@ pub(super) fn plan(plan: &Plan, output: &Output) -> ExitCode {
     };
     let (old_snapshot, old_conditions) = before.first_snapshot();
     let (new_snapshot, new_conditions) = after.first_snapshot();
-    let was = engine::World { snapshot: &old_snapshot, databases: before.databases(), conditions: &old_conditions };
-    let is = engine::World { snapshot: &new_snapshot, databases: after.databases(), conditions: &new_conditions };
+    let was = engine::World {
+        snapshot: &old_snapshot,
+        databases: before.databases(),
+        conditions: &old_conditions,
+    };
+    let is = engine::World {
+        snapshot: &new_snapshot,
+        databases: after.databases(),
+        conditions: &new_conditions,
+    };
     let planned = engine::plan(&was, &is);
-    let violations = planned.violations(&Rules { max_moved_percent: plan.max_moved, ..Rules::default() });
+    let violations =
+        planned.violations(&Rules { max_moved_percent: plan.max_moved, ..Rules::default() });
     if output.json {
         output.document(&serde_json::json!({ "plan": planned, "violations": violations }));
     } else {

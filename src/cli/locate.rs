@@ -20,7 +20,12 @@ pub(super) fn run(locate: &Locate, output: &Output) -> ExitCode {
     let findings: Vec<(IpAddr, Finding<'_>)> =
         locate.addresses.iter().map(|&address| (address, databases.lookup(address))).collect();
     if output.json {
-        output.document(&findings.iter().map(|(address, finding)| document(*address, finding)).collect::<Vec<_>>());
+        output.document(
+            &findings
+                .iter()
+                .map(|(address, finding)| document(*address, finding))
+                .collect::<Vec<_>>(),
+        );
         return ExitCode::SUCCESS;
     }
     for (address, finding) in &findings {
@@ -30,7 +35,8 @@ pub(super) fn run(locate: &Locate, output: &Output) -> ExitCode {
 }
 
 fn text(address: IpAddr, finding: &Finding<'_>, databases: &Databases) -> String {
-    let carried = finding.carried.map(|carried| format!(", which carries {carried}")).unwrap_or_default();
+    let carried =
+        finding.carried.map(|carried| format!(", which carries {carried}")).unwrap_or_default();
     let mut lines = vec![format!("{address}{carried}: {}", described(&finding.location))];
     lines.push(format!("  network      {}", finding.network));
     let location = &finding.location;
@@ -41,9 +47,15 @@ fn text(address: IpAddr, finding: &Finding<'_>, databases: &Databases) -> String
     };
     row("continent", location.continent.as_deref().map(str::to_owned));
     row("country", location.country.as_deref().map(str::to_owned));
-    row("subdivision", (!location.subdivisions.is_empty()).then(|| location.subdivisions.join(", ")));
+    row(
+        "subdivision",
+        (!location.subdivisions.is_empty()).then(|| location.subdivisions.join(", ")),
+    );
     row("city", location.city.as_deref().map(str::to_owned));
-    row("coordinates", location.coordinates.map(|at| format!("{:.4}, {:.4}", at.latitude(), at.longitude())));
+    row(
+        "coordinates",
+        location.coordinates.map(|at| format!("{:.4}, {:.4}", at.latitude(), at.longitude())),
+    );
     row(
         "asn",
         location.asn.map(|asn| match &location.organization {
@@ -55,7 +67,13 @@ fn text(address: IpAddr, finding: &Finding<'_>, databases: &Databases) -> String
         for source in &finding.sources {
             row(
                 "says",
-                Some(format!("{} ({}): {} {}", source.label, source.kind, source.network, described(source.location))),
+                Some(format!(
+                    "{} ({}): {} {}",
+                    source.label,
+                    source.kind,
+                    source.network,
+                    described(source.location)
+                )),
             );
         }
     }

@@ -1,8 +1,9 @@
 //! The log of `serve`: its records on stderr, and how `PORTOLAN_LOG` selects them.
 //!
-//! One record is one line, whatever its fields hold: a reason, a reply or a user agent can neither forge a record nor
-//! send control characters to a terminal. Passwords in URLs are cut. Text records are a fixed phrase and `name=value`
-//! pairs (logfmt); JSON records are flat objects without duplicate keys.
+//! One record is one line, whatever its fields hold: a reason, a reply or a user agent can neither
+//! forge a record nor send control characters to a terminal. Passwords in URLs are cut. Text
+//! records are a fixed phrase and `name=value` pairs (logfmt); JSON records are flat objects
+//! without duplicate keys.
 
 use std::{
     env,
@@ -45,7 +46,8 @@ const OWN_KEYS: [&str; 4] = ["timestamp", "level", "message", "target"];
 pub(super) fn start(format: LogFormat) -> Result<(), FilterError> {
     let directives = env::var_os(VARIABLE).unwrap_or_default();
     let filter = filter(&directives.to_string_lossy())?;
-    let records = Records { format, is_coloured: format == LogFormat::Text && io::stderr().is_terminal() };
+    let records =
+        Records { format, is_coloured: format == LogFormat::Text && io::stderr().is_terminal() };
     let layer = tracing_subscriber::fmt::layer().event_format(records).with_writer(io::stderr);
     // A second subscriber cannot be set, and there is none: this runs once.
     let _ = tracing_subscriber::registry().with(filter).with(layer).try_init();
@@ -72,16 +74,20 @@ impl fmt::Display for FilterError {
 
 /// Selects records by directives, separated by commas; without any, portolan's from `info` up.
 ///
-/// A bare level applies to portolan alone. Libraries log only where a directive names them: they repeat what clients
-/// send, so that a client could fill the log and choose its words.
+/// A bare level applies to portolan alone. Libraries log only where a directive names them: they
+/// repeat what clients send, so that a client could fill the log and choose its words.
 fn filter(directives: &str) -> Result<Targets, FilterError> {
     let mut targets = Targets::new().with_target(OWN, LevelFilter::INFO);
-    for directive in directives.split(',').map(str::trim).filter(|directive| !directive.is_empty()) {
+    for directive in directives.split(',').map(str::trim).filter(|directive| !directive.is_empty())
+    {
         let (module, level) = directive.split_once('=').unwrap_or((OWN, directive));
         let (module, level) = (module.trim(), level.trim());
-        let is_path = !module.is_empty() && module.chars().all(|c| c.is_ascii_alphanumeric() || "_-:".contains(c));
+        let is_path = !module.is_empty()
+            && module.chars().all(|c| c.is_ascii_alphanumeric() || "_-:".contains(c));
         match level.parse::<LevelFilter>() {
-            Ok(level_filter) if is_path && !level.is_empty() => targets = targets.with_target(module, level_filter),
+            Ok(level_filter) if is_path && !level.is_empty() => {
+                targets = targets.with_target(module, level_filter)
+            }
             _ => return Err(FilterError { directive: directive.to_owned() }),
         }
     }
@@ -99,7 +105,12 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let mut moment = String::new();
         SystemTime.format_time(&mut Writer::new(&mut moment))?;
         let record = Record::new(moment, event);
@@ -124,8 +135,13 @@ impl Record {
     fn new(moment: String, event: &Event<'_>) -> Self {
         let metadata = event.metadata();
         let (phrase, fields) = (String::new(), Vec::new());
-        let mut record =
-            Self { moment, level: *metadata.level(), module: metadata.target().to_owned(), phrase, fields };
+        let mut record = Self {
+            moment,
+            level: *metadata.level(),
+            module: metadata.target().to_owned(),
+            phrase,
+            fields,
+        };
         event.record(&mut record);
         record
     }
@@ -140,7 +156,9 @@ impl Record {
             // A record of the `log` crate says its place in fields.
             ("log.target", Value::String(module)) => self.module = module,
             (name, _) if name.starts_with("log.") => {}
-            (name, value) if self.fields.iter().all(|(known, _)| *known != name) => self.fields.push((name, value)),
+            (name, value) if self.fields.iter().all(|(known, _)| *known != name) => {
+                self.fields.push((name, value))
+            }
             _ => {}
         }
     }
@@ -229,7 +247,8 @@ impl Visit for Record {
 
 /// A value of a text record: as it is where it is one plain word, else in quotes.
 fn quoted(text: &str) -> String {
-    let is_plain = |c: char| !(c.is_whitespace() || matches!(c, '"' | '=' | '\\') || is_unprintable(c));
+    let is_plain =
+        |c: char| !(c.is_whitespace() || matches!(c, '"' | '=' | '\\') || is_unprintable(c));
     if !text.is_empty() && text.chars().all(is_plain) {
         return text.to_owned();
     }
@@ -269,7 +288,13 @@ mod tests {
         for (directives, module, level, is_logged, why) in [
             ("", "portolan::app", Level::INFO, true, "the default"),
             ("", "portolan::app", Level::DEBUG, false, "the default"),
-            ("", "hickory_server::server::h2_handler", Level::ERROR, false, "clients choose its words"),
+            (
+                "",
+                "hickory_server::server::h2_handler",
+                Level::ERROR,
+                false,
+                "clients choose its words",
+            ),
             ("debug", "portolan::app", Level::DEBUG, true, "a bare level"),
             ("debug", "hickory_net::h2", Level::ERROR, false, "a library"),
             ("debug", "rustls::conn", Level::DEBUG, false, "a library of the log crate"),
@@ -278,11 +303,27 @@ mod tests {
             ("h2=debug", "h2::codec", Level::DEBUG, true, "a library by name"),
             ("h2=debug", "portolan::app", Level::INFO, true, "portolan as by default beside it"),
             ("portolan::probe=debug", "portolan::probe::tcp", Level::DEBUG, true, "a module"),
-            ("portolan::probe=debug", "portolan::app", Level::INFO, true, "the other modules as by default"),
-            (" warn , portolan::probe=trace,", "portolan::app", Level::INFO, false, "blanks and a last comma"),
+            (
+                "portolan::probe=debug",
+                "portolan::app",
+                Level::INFO,
+                true,
+                "the other modules as by default",
+            ),
+            (
+                " warn , portolan::probe=trace,",
+                "portolan::app",
+                Level::INFO,
+                false,
+                "blanks and a last comma",
+            ),
         ] {
             let filter = filter(directives).unwrap();
-            assert_eq!(filter.would_enable(module, &level), is_logged, "{directives:?}, {module}: {why}");
+            assert_eq!(
+                filter.would_enable(module, &level),
+                is_logged,
+                "{directives:?}, {module}: {why}"
+            );
         }
     }
 
@@ -380,7 +421,9 @@ mod tests {
         let sink = Sink::default();
         let writer = sink.clone();
         let records = Records { format, is_coloured: false };
-        let layer = tracing_subscriber::fmt::layer().event_format(records).with_writer(move || writer.clone());
+        let layer = tracing_subscriber::fmt::layer()
+            .event_format(records)
+            .with_writer(move || writer.clone());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), act);
         let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
         let time = match format {

@@ -33,7 +33,8 @@ use crate::app;
 
 /// Runs the command line of this process.
 ///
-/// Exit codes: 0 done; 1 bad configuration, a name that is not ours, a refusal; 2 bad usage; 3 (`plan`) a rule forbids it.
+/// Exit codes: 0 done; 1 bad configuration, a name that is not ours, a refusal; 2 bad usage; 3
+/// (`plan`) a rule forbids it.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let output = Output::new(&arguments);
@@ -43,7 +44,9 @@ pub fn run() -> ExitCode {
                 output.fail(&error);
                 return ExitCode::from(2);
             }
-            let served = app::serve(files.locations(), output.message_colours(), &mut |line| output.line(line));
+            let served = app::serve(files.locations(), output.message_colours(), &mut |line| {
+                output.line(line)
+            });
             match served {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => output.fail(&error),

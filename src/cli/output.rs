@@ -31,14 +31,20 @@ impl Output {
 
     /// How messages on stderr are coloured. With `--json` they stand in the document, too: plain.
     pub(super) fn message_colours(&self) -> Colours {
-        if !self.json && self.colours(io::stderr().is_terminal()) { Colours::Ansi } else { Colours::Plain }
+        if !self.json && self.colours(io::stderr().is_terminal()) {
+            Colours::Ansi
+        } else {
+            Colours::Plain
+        }
     }
 
     fn colours(&self, is_terminal: bool) -> bool {
         match self.colour {
             Colour::Always => true,
             Colour::Never => false,
-            Colour::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            Colour::Auto => {
+                is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            }
         }
     }
 
@@ -65,7 +71,8 @@ impl Output {
         let _ = writeln!(io::stderr().lock(), "{}", shown(message.trim_end(), is_coloured));
     }
 
-    /// A message that ends the command; with `--json` the document says it, for whoever reads stdout only.
+    /// A message that ends the command; with `--json` the document says it, for whoever reads
+    /// stdout only.
     pub(super) fn fail(&self, error: &dyn fmt::Display) -> ExitCode {
         let text = error.to_string();
         if self.json {

@@ -30,7 +30,8 @@ const USER_AGENT: &str = concat!("portolan/", env!("CARGO_PKG_VERSION"));
 pub(super) enum RemoteError {
     /// No server answers at this URL.
     Unreachable(String, String),
-    /// The certificate of the server at this URL cannot be verified: this host has no CA certificates.
+    /// The certificate of the server at this URL cannot be verified: this host has no CA
+    /// certificates.
     NoRoots(String),
     /// The configuration does not say where its server is asked.
     Nowhere(String),
@@ -78,8 +79,12 @@ impl fmt::Display for RemoteError {
                  `ca-certificates`, or name the server by an http:// URL"
             ),
             Self::Nowhere(why) => f.write_str(why),
-            Self::Foreign(url, why) => write!(f, "what answers at {url} is not this version of portolan: {why}"),
-            Self::Refused(refusal) => write!(f, "{}\n  {}", refusal.message, source(&refusal.server)),
+            Self::Foreign(url, why) => {
+                write!(f, "what answers at {url} is not this version of portolan: {why}")
+            }
+            Self::Refused(refusal) => {
+                write!(f, "{}\n  {}", refusal.message, source(&refusal.server))
+            }
         }
     }
 }
@@ -93,7 +98,8 @@ pub(super) struct Answered<T> {
 }
 
 impl<T: Serialize + DeserializeOwned> Answered<T> {
-    /// The same with each text on one line and without control sequences: a reason can forge no line of a report.
+    /// The same with each text on one line and without control sequences: a reason can forge no
+    /// line of a report.
     pub(super) fn for_people(self) -> Self {
         Self { document: for_people(self.document), ..self }
     }
@@ -192,25 +198,33 @@ pub(super) fn ask_at<T: DeserializeOwned>(
     body: Option<Vec<u8>>,
 ) -> Result<Answered<T>, RemoteError> {
     let shown = redacted(base).into_owned();
-    let unreachable = |why: &dyn fmt::Display| RemoteError::Unreachable(shown.clone(), why.to_string());
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| unreachable(&error))?;
+    let unreachable =
+        |why: &dyn fmt::Display| RemoteError::Unreachable(shown.clone(), why.to_string());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| unreachable(&error))?;
     let roots = if base.starts_with("https:") { system_roots(base)? } else { Vec::new() };
     runtime.block_on(async {
         let client = client(roots).map_err(|error| unreachable(&root_cause(&error)))?;
         let url = format!("{base}{path}");
         let request = match body {
-            Some(body) => {
-                client.post(url).header("content-type", "application/json").header(USER_HEADER, user()).body(body)
-            }
+            Some(body) => client
+                .post(url)
+                .header("content-type", "application/json")
+                .header(USER_HEADER, user())
+                .body(body),
             None => client.get(url),
         };
         let response = request.send().await.map_err(|error| unreachable(&root_cause(&error)))?;
         let is_success = response.status().is_success();
-        let server =
-            response.headers().get(SERVER_HEADER).and_then(|text| serde_json::from_slice(text.as_bytes()).ok());
+        let server = response
+            .headers()
+            .get(SERVER_HEADER)
+            .and_then(|text| serde_json::from_slice(text.as_bytes()).ok());
         let octets = response.bytes().await.map_err(|error| unreachable(&root_cause(&error)))?;
-        let server: Option<ServerStatus> = server.map(|server| ServerStatus { url: Some(shown.clone()), ..server });
+        let server: Option<ServerStatus> =
+            server.map(|server| ServerStatus { url: Some(shown.clone()), ..server });
         let foreign = |why: String| RemoteError::Foreign(shown.clone(), why);
         match server {
             Some(server) if !is_success => {
@@ -227,26 +241,34 @@ pub(super) fn ask_at<T: DeserializeOwned>(
     })
 }
 
-/// A client that trusts `roots` alone. With none it speaks plain HTTP, which needs no CA certificates: by itself reqwest loads
-/// the system's for every client, and fails where there are none.
+/// A client that trusts `roots` alone. With none it speaks plain HTTP, which needs no CA
+/// certificates: by itself reqwest loads the system's for every client, and fails where there are
+/// none.
 fn client(roots: Vec<Certificate>) -> reqwest::Result<reqwest::Client> {
-    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).connect_timeout(CONNECT_PATIENCE);
+    let client =
+        reqwest::Client::builder().no_proxy().timeout(PATIENCE).connect_timeout(CONNECT_PATIENCE);
     client.user_agent(USER_AGENT).tls_certs_only(roots).build()
 }
 
 /// The system's CA certificates, for the server at an `https` URL.
 fn system_roots(base: &str) -> Result<Vec<Certificate>, RemoteError> {
     let found = rustls_native_certs::load_native_certs().certs;
-    let is_usable = |certificate: &CertificateDer<'_>| rustls::RootCertStore::empty().add(certificate.clone()).is_ok();
-    let roots: Vec<_> =
-        found.iter().filter(|at| is_usable(at)).filter_map(|at| Certificate::from_der(at).ok()).collect();
+    let is_usable = |certificate: &CertificateDer<'_>| {
+        rustls::RootCertStore::empty().add(certificate.clone()).is_ok()
+    };
+    let roots: Vec<_> = found
+        .iter()
+        .filter(|at| is_usable(at))
+        .filter_map(|at| Certificate::from_der(at).ok())
+        .collect();
     if roots.is_empty() { Err(RemoteError::NoRoots(base.to_owned())) } else { Ok(roots) }
 }
 
-/// The user of this process for the server's log; of `sudo`, the one behind it. Characters that no header may hold are
-/// left out.
+/// The user of this process for the server's log; of `sudo`, the one behind it. Characters that no
+/// header may hold are left out.
 fn user() -> String {
-    let names = ["SUDO_USER", "USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
+    let names =
+        ["SUDO_USER", "USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
     // cron and systemd set none of them.
     let uid = || format!("uid:{}", rustix::process::getuid().as_raw());
     let name = names.into_iter().find(|name| !name.is_empty()).unwrap_or_else(uid);
@@ -256,8 +278,12 @@ fn user() -> String {
 /// The server's own words in an error's document, and what else it says there.
 fn refusal(octets: &[u8]) -> (String, serde_json::Value) {
     let mut document: serde_json::Value = serde_json::from_slice(octets).unwrap_or_default();
-    let words = document.get("message").or_else(|| document.get("error")).and_then(serde_json::Value::as_str);
-    let words = words.map_or_else(|| String::from_utf8_lossy(octets).trim().to_owned(), str::to_owned);
+    let words = document
+        .get("message")
+        .or_else(|| document.get("error"))
+        .and_then(serde_json::Value::as_str);
+    let words =
+        words.map_or_else(|| String::from_utf8_lossy(octets).trim().to_owned(), str::to_owned);
     (words, document.get_mut("error").map(serde_json::Value::take).unwrap_or_default())
 }
 
@@ -265,7 +291,9 @@ fn refusal(octets: &[u8]) -> (String, serde_json::Value) {
 fn base_url(remote: &Remote) -> Result<String, RemoteError> {
     match remote.server.as_deref().filter(|server| !server.trim().is_empty()) {
         Some(server) => server_url(server),
-        None => configured_url(&Locations { config: remote.config.clone(), ..Locations::default() }),
+        None => {
+            configured_url(&Locations { config: remote.config.clone(), ..Locations::default() })
+        }
     }
 }
 
@@ -305,7 +333,8 @@ fn without_password(server: &str) -> String {
     }
 }
 
-/// What was written, as a URL: `http://gslb1:8053`, `gslb1:8053`, `gslb1`, `[2001:db8::1]:8053` and `2001:db8::1` are all meant.
+/// What was written, as a URL: `http://gslb1:8053`, `gslb1:8053`, `gslb1`, `[2001:db8::1]:8053` and
+/// `2001:db8::1` are all meant.
 fn url_of(server: &str) -> String {
     let server = server.trim().trim_end_matches('/');
     if server.contains("://") {
@@ -332,7 +361,11 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 pub(super) fn encoded(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes()
-        .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .map(
+            |byte| {
+                if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+            },
+        )
         .collect()
 }
 
@@ -367,7 +400,9 @@ mod tests {
             let error = ask_at::<Status>(&url, "/", None).unwrap_err().to_string();
             assert!(error.contains("no portolan answers at http://***@127.0.0.1"), "{error}");
         }
-        for wrong in ["ada:hunter2@gslb1:99999", "ftp://ada:hunter2@gslb1", "http://gslb1:x/?token=hunter2"] {
+        for wrong in
+            ["ada:hunter2@gslb1:99999", "ftp://ada:hunter2@gslb1", "http://gslb1:x/?token=hunter2"]
+        {
             let error = server_url(wrong).unwrap_err().to_string();
             assert!(error.contains("names no server") && !error.contains("hunter2"), "{error}");
         }
@@ -402,9 +437,15 @@ mod tests {
             base_url(&remote).map_err(|error| error.to_string())
         };
         assert_eq!(url("[server]\n"), Ok("http://127.0.0.1:8053".to_owned()));
-        assert_eq!(url("[server]\nadmin = \"192.0.2.1:9000\"\n"), Ok("http://192.0.2.1:9000".to_owned()));
+        assert_eq!(
+            url("[server]\nadmin = \"192.0.2.1:9000\"\n"),
+            Ok("http://192.0.2.1:9000".to_owned())
+        );
         let error = url("[server]\nadmin = false\n").unwrap_err();
-        assert!(error.contains("portolan.toml has no admin address") && error.contains("--server"), "{error}");
+        assert!(
+            error.contains("portolan.toml has no admin address") && error.contains("--server"),
+            "{error}"
+        );
         for broken in ["[server\n", "[server]\nadmin = \"nowhere\"\n"] {
             let error = url(broken).unwrap_err();
             assert!(error.contains("the admin address is not known"), "{error}");

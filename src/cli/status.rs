@@ -15,7 +15,8 @@ use crate::{
 const SHOWN_TARGETS: usize = 20;
 /// As many zones are shown.
 const SHOWN_ZONES: usize = 20;
-/// As many services are shown of those without a usable member, and of each drained datacenter that is still answered.
+/// As many services are shown of those without a usable member, and of each drained datacenter that
+/// is still answered.
 const SHOWN_SERVICES: usize = 20;
 /// As many warnings are shown.
 const SHOWN_WARNINGS: usize = 20;
@@ -68,9 +69,14 @@ fn head(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
     let is_refused = !status.configuration.errors.is_empty();
     let word = if !status.is_listening {
         paint.bad("starting: DNS queries are not answered before the first round of health checks")
-    } else if is_refused || status.checker.doubt == "suspecting" || status.checker.checks.unchecked > 0 {
+    } else if is_refused
+        || status.checker.doubt == "suspecting"
+        || status.checker.checks.unchecked > 0
+    {
         paint.bad("serving, but someone must act")
-    } else if !status.concerns.is_empty() || status.targets.iter().any(|target| target.verdict == "down") {
+    } else if !status.concerns.is_empty()
+        || status.targets.iter().any(|target| target.verdict == "down")
+    {
         paint.warn("serving, with failures")
     } else {
         paint.good("serving")
@@ -96,7 +102,10 @@ fn held(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
     for file in status.held.iter().take(SHOWN_HELD) {
         writeln!(text, "  {} since {}: {}", file.file, moment(file.since), file.in_use())?;
         // A removal that waits is written once, above.
-        let mut errors = file.errors.iter().filter(|error| Some(*error) != status.configuration.removal.as_ref());
+        let mut errors = file
+            .errors
+            .iter()
+            .filter(|error| Some(*error) != status.configuration.removal.as_ref());
         errors.try_for_each(|error| writeln!(text, "    {error}"))?;
     }
     match status.held.len().checked_sub(SHOWN_HELD) {
@@ -109,28 +118,58 @@ fn troubles(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Resul
     let configuration = &status.configuration;
     held(text, status, paint)?;
     if let Some(refused) = configuration.refused.filter(|_| status.held.is_empty()) {
-        let heading = format!("the newest files are refused since {}; the ones before stay in use:", moment(refused));
+        let heading = format!(
+            "the newest files are refused since {}; the ones before stay in use:",
+            moment(refused)
+        );
         writeln!(text, "\n{}", paint.bad(&heading))?;
         configuration.errors.iter().try_for_each(|error| writeln!(text, "  {error}"))?;
     }
     if let Some(why) = &status.unsaved {
-        writeln!(text, "\n{} {why}", paint.bad("state is not saved, and a restart would begin without it:"))?;
+        writeln!(
+            text,
+            "\n{} {why}",
+            paint.bad("state is not saved, and a restart would begin without it:")
+        )?;
     }
-    for database in status.databases.iter().filter_map(|database| Some((&database.path, database.error.as_ref()?))) {
-        writeln!(text, "\n{} {}: {}", paint.bad("GeoIP database refused:"), database.0, database.1)?;
+    for database in status
+        .databases
+        .iter()
+        .filter_map(|database| Some((&database.path, database.error.as_ref()?)))
+    {
+        writeln!(
+            text,
+            "\n{} {}: {}",
+            paint.bad("GeoIP database refused:"),
+            database.0,
+            database.1
+        )?;
     }
     let unchecked = [status.checker.checks.of_targets(), status.polls.of_loads()];
     unchecked.iter().flatten().try_for_each(|why| writeln!(text, "\n{}", paint.bad(why)))?;
-    for concern in status.certificates.iter().filter_map(|certificate| certificate.concern(status.now)) {
-        writeln!(text, "\n{}", if concern.is_grave { paint.bad(&concern.text) } else { paint.warn(&concern.text) })?;
+    for concern in
+        status.certificates.iter().filter_map(|certificate| certificate.concern(status.now))
+    {
+        writeln!(
+            text,
+            "\n{}",
+            if concern.is_grave { paint.bad(&concern.text) } else { paint.warn(&concern.text) }
+        )?;
     }
     if status.checker.doubt == "suspecting" {
         let why = "most targets fail at once: verdicts are frozen, for the fault may be this server's own network";
         writeln!(text, "\n{}", paint.bad(why))?;
     }
     if !status.monitor_faults.is_empty() {
-        writeln!(text, "\n{}", paint.bad("monitors that judge nothing; their targets keep their status"))?;
-        status.monitor_faults.iter().try_for_each(|fault| writeln!(text, "  {}: {}", fault.monitor, fault.error))?;
+        writeln!(
+            text,
+            "\n{}",
+            paint.bad("monitors that judge nothing; their targets keep their status")
+        )?;
+        status
+            .monitor_faults
+            .iter()
+            .try_for_each(|fault| writeln!(text, "  {}: {}", fault.monitor, fault.error))?;
     }
     if !status.distressed.is_empty() {
         let is_recovering = status.distressed.iter().any(|service| service.is_recovering);
@@ -148,7 +187,11 @@ fn troubles(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Resul
     }
     if !configuration.warnings.is_empty() {
         writeln!(text, "\n{}", paint.warn("warnings"))?;
-        configuration.warnings.iter().take(SHOWN_WARNINGS).try_for_each(|warning| writeln!(text, "  {warning}"))?;
+        configuration
+            .warnings
+            .iter()
+            .take(SHOWN_WARNINGS)
+            .try_for_each(|warning| writeln!(text, "  {warning}"))?;
         and_more(text, configuration.warnings.len().saturating_sub(SHOWN_WARNINGS), "warnings")?;
     }
     Ok(())
@@ -158,11 +201,16 @@ fn datacenters(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Re
     if status.datacenters.is_empty() {
         return Ok(());
     }
-    let width =
-        |of: fn(&DatacenterStatus) -> usize, least: usize| status.datacenters.iter().map(of).fold(least, usize::max);
+    let width = |of: fn(&DatacenterStatus) -> usize, least: usize| {
+        status.datacenters.iter().map(of).fold(least, usize::max)
+    };
     let name = width(|datacenter| datacenter.name.chars().count(), 10);
-    let region = width(|datacenter| datacenter.region.as_deref().unwrap_or_default().chars().count(), 6);
-    let header = format!("{:<name$}  {:<region$}  {:<8}  {:>8}  health", "datacenter", "region", "state", "services");
+    let region =
+        width(|datacenter| datacenter.region.as_deref().unwrap_or_default().chars().count(), 6);
+    let header = format!(
+        "{:<name$}  {:<region$}  {:<8}  {:>8}  health",
+        "datacenter", "region", "state", "services"
+    );
     writeln!(text, "\n{}", paint.strong(&header))?;
     for datacenter in &status.datacenters {
         let shown = format!("{:<8}", datacenter.state);
@@ -179,13 +227,24 @@ fn datacenters(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Re
             verdicts(datacenter, paint)
         )?;
         if datacenter.state != "active" {
-            let reason = datacenter.reason.as_deref().map(|reason| format!("  {reason:?}")).unwrap_or_default();
-            let until = datacenter.until.map(|until| format!("  until {}", moment(until))).unwrap_or_default();
+            let reason = datacenter
+                .reason
+                .as_deref()
+                .map(|reason| format!("  {reason:?}"))
+                .unwrap_or_default();
+            let until = datacenter
+                .until
+                .map(|until| format!("  until {}", moment(until)))
+                .unwrap_or_default();
             write!(text, "{reason}{until}")?;
         }
         if let Some(drain) = datacenter.drain {
             let expires = expiry(drain.expires - status.now);
-            write!(text, "  effective since {}, last cached answer {expires}", moment(drain.effective))?;
+            write!(
+                text,
+                "  effective since {}, last cached answer {expires}",
+                moment(drain.effective)
+            )?;
         }
         writeln!(text)?;
         still_answered(text, &StillListed::of(datacenter), paint)?;
@@ -218,9 +277,12 @@ fn still_answered(text: &mut String, still: &StillListed<'_>, paint: Paint) -> s
     if still.count == 0 {
         return Ok(());
     }
-    let (name, state, plural) = (still.datacenter, still.state, if still.count == 1 { "" } else { "s" });
-    let heading =
-        format!("  {name} is {state}, but {} name{plural} and type{plural} are still answered from it:", still.count);
+    let (name, state, plural) =
+        (still.datacenter, still.state, if still.count == 1 { "" } else { "s" });
+    let heading = format!(
+        "  {name} is {state}, but {} name{plural} and type{plural} are still answered from it:",
+        still.count
+    );
     writeln!(text, "{}", paint.warn(&heading))?;
     for StillAnswered { service, rtype, why } in still.list.iter().take(SHOWN_SERVICES) {
         writeln!(text, "    {service} {rtype}: {why}")?;
@@ -255,16 +317,19 @@ fn targets(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result
     if status.targets.is_empty() {
         return Ok(());
     }
-    let (failing, well): (Vec<_>, Vec<_>) =
-        status.targets.iter().partition(|target| target.verdict == "down" || target.flips_in_secs.is_some());
+    let (failing, well): (Vec<_>, Vec<_>) = status
+        .targets
+        .iter()
+        .partition(|target| target.verdict == "down" || target.flips_in_secs.is_some());
     let shown = failing.iter().chain(well.iter().take(SHOWN_TARGETS)).copied();
     let monitor = shown.clone().map(|target| target.monitor.chars().count()).fold(7, usize::max);
     let address = shown.clone().map(|target| target.target.chars().count()).fold(6, usize::max);
-    let places = |target: &TargetStatus| match (target.datacenters.is_empty(), target.part_of.is_empty()) {
-        (false, _) => target.datacenters.join(","),
-        (true, false) => format!("part of {}", target.part_of.join(",")),
-        (true, true) => "-".to_owned(),
-    };
+    let places =
+        |target: &TargetStatus| match (target.datacenters.is_empty(), target.part_of.is_empty()) {
+            (false, _) => target.datacenters.join(","),
+            (true, false) => format!("part of {}", target.part_of.join(",")),
+            (true, true) => "-".to_owned(),
+        };
     let place = shown.clone().map(|target| places(target).chars().count()).fold(10, usize::max);
     let header = format!(
         "{:<monitor$}  {:<address$}  {:<place$}  {:<8}  last probe",
@@ -280,7 +345,9 @@ fn targets(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result
         };
         let last = target.last.as_deref().unwrap_or("none yet");
         let latency = target.latency_ms.map(|ms| format!(" ({ms} ms)")).unwrap_or_default();
-        let since = target.since.map(|since| format!(", {} for {}", target.verdict, span(status.now - since)));
+        let since = target
+            .since
+            .map(|since| format!(", {} for {}", target.verdict, span(status.now - since)));
         // Without a verdict there is none that could change; it counts as up after a while.
         let flips = target.flips_in_secs.filter(|_| target.verdict != "unknown");
         let flips = flips.map(|secs| format!(", may flip in {secs} s")).unwrap_or_default();
@@ -304,14 +371,23 @@ fn aliases(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result
     if status.aliases.is_empty() {
         return Ok(());
     }
-    let (failing, well): (Vec<_>, Vec<_>) = status.aliases.iter().partition(|alias| alias.error.is_some());
+    let (failing, well): (Vec<_>, Vec<_>) =
+        status.aliases.iter().partition(|alias| alias.error.is_some());
     let shown = failing.iter().chain(well.iter().take(SHOWN_TARGETS)).copied();
     let name = shown.clone().map(|alias| alias.name.chars().count()).fold(5, usize::max);
     writeln!(text, "\n{}", paint.strong(&format!("{:<name$}  addresses", "alias")))?;
     for alias in shown {
-        let addresses = if alias.addresses.is_empty() { "none yet".to_owned() } else { alias.addresses.join(", ") };
-        let resolved = alias.resolved.map(|at| format!(", resolved {}", from_now(at - status.now))).unwrap_or_default();
-        let error = alias.error.as_ref().map(|why| format!("  {}", paint.bad(why))).unwrap_or_default();
+        let addresses = if alias.addresses.is_empty() {
+            "none yet".to_owned()
+        } else {
+            alias.addresses.join(", ")
+        };
+        let resolved = alias
+            .resolved
+            .map(|at| format!(", resolved {}", from_now(at - status.now)))
+            .unwrap_or_default();
+        let error =
+            alias.error.as_ref().map(|why| format!("  {}", paint.bad(why))).unwrap_or_default();
         writeln!(text, "{:<name$}  {addresses}{resolved}{error}", alias.name)?;
     }
     let hidden = well.len().saturating_sub(SHOWN_TARGETS);
@@ -335,10 +411,19 @@ fn inventory(text: &mut String, status: &Status) -> std::fmt::Result {
     }
     for database in &status.databases {
         let built = i64::try_from(database.built).map(moment).unwrap_or_default();
-        writeln!(text, "GeoIP {}: {}, {} networks, built {built}", database.path, database.kind, database.networks)?;
+        writeln!(
+            text,
+            "GeoIP {}: {}, {} networks, built {built}",
+            database.path, database.kind, database.networks
+        )?;
     }
     for certificate in &status.certificates {
-        writeln!(text, "certificate {} {}", certificate.certificate, certificate.expiry(status.now))?;
+        writeln!(
+            text,
+            "certificate {} {}",
+            certificate.certificate,
+            certificate.expiry(status.now)
+        )?;
     }
     Ok(())
 }

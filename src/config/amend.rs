@@ -1,12 +1,15 @@
-//! Amendments: a configuration made from an earlier one, where files differ from the earlier ones in a few tables alone.
+//! Amendments: a configuration made from an earlier one, where files differ from the earlier ones
+//! in a few tables alone.
 //!
-//! A load reads every table of every file; of 100,000 services that takes seconds. An amendment finds the tables that differ
-//! (`edit`), reads and checks these, and takes everything else from the configuration before (`foundation`). So an edit
-//! costs the reading of the tables that it changes, and the comparison of the files.
+//! A load reads every table of every file; of 100,000 services that takes seconds. An amendment
+//! finds the tables that differ (`edit`), reads and checks these, and takes everything else from
+//! the configuration before (`foundation`). So an edit costs the reading of the tables that it
+//! changes, and the comparison of the files.
 //!
-//! It is an optimisation with a referee: an amended configuration equals a full load of the same files in everything that can be
-//! observed (`tests`). Where that is not certain, the load is made in full, which also reports all mistakes.
-//! `compile/amendment.rs` lists what of a table must not differ.
+//! It is an optimisation with a referee: an amended configuration equals a full load of the same
+//! files in everything that can be observed (`tests`). Where that is not certain, the load is made
+//! in full, which also reports all mistakes. `compile/amendment.rs` lists what of a table must not
+//! differ.
 
 use std::{path::Path, sync::Arc};
 
@@ -33,7 +36,8 @@ mod tests;
 /// Where more tables than this differ, a full load costs no more.
 const MOST_TABLES: usize = 10_000;
 
-/// Makes the configuration of `sources` from the one `before`; `None` where they may differ in more than a few tables.
+/// Makes the configuration of `sources` from the one `before`; `None` where they may differ in more
+/// than a few tables.
 pub(super) fn amend(before: &Config, sources: &Sources) -> Option<(Config, Diagnostics)> {
     let foundation = &*before.foundation;
     let structure = foundation.structure.as_ref()?;
@@ -59,7 +63,11 @@ pub(super) fn amend(before: &Config, sources: &Sources) -> Option<(Config, Diagn
     }
     let tables = edits.iter().map(|edit| edit.changed().count()).sum();
     let mut problems = Problems::default();
-    let settings = settings::read(&sources.locations, sources.config.map(|id| (id, sources.file(id))), &mut problems);
+    let settings = settings::read(
+        &sources.locations,
+        sources.config.map(|id| (id, sources.file(id))),
+        &mut problems,
+    );
     let geoip = compile::databases(sources, &settings, &mut problems);
     if problems.has_errors() || structure.has_other_credential_faults(sources) {
         return None;
@@ -82,8 +90,13 @@ pub(super) fn amend(before: &Config, sources: &Sources) -> Option<(Config, Diagn
     Some((config, diagnostics))
 }
 
-/// How the files of tables differ; `None` where files of another kind differ, or where the difference is not certain.
-fn edits(foundation: &Foundation, sources: &Sources, master_files: &[FileId]) -> Option<Vec<FileEdit>> {
+/// How the files of tables differ; `None` where files of another kind differ, or where the
+/// difference is not certain.
+fn edits(
+    foundation: &Foundation,
+    sources: &Sources,
+    master_files: &[FileId],
+) -> Option<Vec<FileEdit>> {
     let mut edits = Vec::new();
     let mut tables = 0;
     for (id, file) in sources.entries() {
@@ -131,9 +144,15 @@ impl<'e> Warnings<'e> {
         Self { edits, replaced: vec![false; before.len()], before, new: Vec::new() }
     }
 
-    /// Replaces the warnings of a table. `None` unless the checks of the old table alone give every warning that it had: any
-    /// other warning may depend on other tables.
-    fn replace(&mut self, edit: &FileEdit, table: &TableEdit, old: Problems, new: Problems) -> Option<()> {
+    /// Replaces the warnings of a table. `None` unless the checks of the old table alone give every
+    /// warning that it had: any other warning may depend on other tables.
+    fn replace(
+        &mut self,
+        edit: &FileEdit,
+        table: &TableEdit,
+        old: Problems,
+        new: Problems,
+    ) -> Option<()> {
         if new.has_errors() || old.has_errors() {
             return None;
         }
@@ -154,9 +173,12 @@ impl<'e> Warnings<'e> {
             return None;
         }
         let mut list = self.new;
-        for (warning, _) in self.before.iter().zip(&self.replaced).filter(|(_, is_replaced)| !**is_replaced) {
+        for (warning, _) in
+            self.before.iter().zip(&self.replaced).filter(|(_, is_replaced)| !**is_replaced)
+        {
             let place = |place| moved(self.edits, place);
-            let others = warning.others.iter().map(|(other, text)| Some((place(*other)?, text.clone())));
+            let others =
+                warning.others.iter().map(|(other, text)| Some((place(*other)?, text.clone())));
             list.push(Diagnostic {
                 place: place(warning.place)?,
                 others: others.collect::<Option<_>>()?,
@@ -167,7 +189,8 @@ impl<'e> Warnings<'e> {
     }
 }
 
-/// A place in the files before, as a place in the files now; `None` where it is in a table that differs.
+/// A place in the files before, as a place in the files now; `None` where it is in a table that
+/// differs.
 fn moved(edits: &[FileEdit], place: Place) -> Option<Place> {
     match edits.iter().find(|edit| edit.file == place.file()) {
         Some(edit) => edit.moved(place),
@@ -177,7 +200,8 @@ fn moved(edits: &[FileEdit], place: Place) -> Option<Place> {
 
 /// Moves the places of zones and datacenters that are behind an edit in their file.
 fn move_origins(config: &mut Config, sources: &Sources, edits: &[FileEdit]) -> Option<()> {
-    let by_path: HashMap<&Path, &FileEdit> = edits.iter().map(|edit| (&*sources.file(edit.file).path, edit)).collect();
+    let by_path: HashMap<&Path, &FileEdit> =
+        edits.iter().map(|edit| (&*sources.file(edit.file).path, edit)).collect();
     let zones = config.zones.iter_mut().map(|zone| &mut zone.origin);
     for origin in zones.chain(&mut config.datacenter_origins) {
         let Some(edit) = by_path.get(&*origin.path) else { continue };

@@ -1,7 +1,8 @@
-//! From specifications to domain values: names become positions, and what does not fit together is reported.
+//! From specifications to domain values: names become positions, and what does not fit together is
+//! reported.
 //!
-//! Each step goes on after a mistake with what is left, so that one run finds all of them; only a run without any error
-//! yields a configuration.
+//! Each step goes on after a mistake with what is left, so that one run finds all of them; only a
+//! run without any error yields a configuration.
 
 use std::sync::{Arc, OnceLock};
 
@@ -96,25 +97,44 @@ pub(super) fn compile(
 
     let is_followable = monitors::check(&specs, &mut scope.monitors, problems);
     let all_pools = with_inline(&specs);
-    let loads: Vec<_> =
-        specs.datacenters.iter().map(|spec| regulation::load(&mut scope, spec.load.as_ref(), problems)).collect();
+    let loads: Vec<_> = specs
+        .datacenters
+        .iter()
+        .map(|spec| regulation::load(&mut scope, spec.load.as_ref(), problems))
+        .collect();
     let compiled = pools::compile(&all_pools, &mut scope, problems);
-    regulation::Checking { specs: &specs, pools: &all_pools, compiled: &compiled, loads: &loads }.run(problems);
+    regulation::Checking { specs: &specs, pools: &all_pools, compiled: &compiled, loads: &loads }
+        .run(problems);
     let reach = shape::check(&all_pools, &compiled, &specs.datacenters, problems);
     let has_nameless = broken_of(&specs, "zone").next().is_some();
-    let mut zones =
-        zones::compile(sources, &specs.zones, &specs.delegates, &wanted_names(&specs), has_nameless, problems);
+    let mut zones = zones::compile(
+        sources,
+        &specs.zones,
+        &specs.delegates,
+        &wanted_names(&specs),
+        has_nameless,
+        problems,
+    );
     aliases::check(&all_pools, &zones, problems);
     zones::check_whoami(&specs.zones, &specs.services, &zones, problems);
-    let services = services::compile(&specs, &all_pools, &compiled, &reach, &zones, &mut scope, problems);
+    let services =
+        services::compile(&specs, &all_pools, &compiled, &reach, &zones, &mut scope, problems);
     // After an error what seems unused may be what the mistake meant.
     if !problems.has_errors() {
         scope.monitors.warn_unused("no endpoint and no pool uses it: it probes nothing", problems);
-        scope.loads.warn_unused("no pool, endpoint or datacenter names it: it is not polled", problems);
+        scope
+            .loads
+            .warn_unused("no pool, endpoint or datacenter names it: it is not polled", problems);
         scope.pools.warn_unused("no service and no pool uses it: it answers nobody", problems);
         zones.settle();
-        let served = zones::Served::new(&services, |service| circles::may_answer_cname(service, &reach));
-        zones.warn(sources, &served, &zones::Written::new(&specs.zones, &specs.delegates), problems);
+        let served =
+            zones::Served::new(&services, |service| circles::may_answer_cname(service, &reach));
+        zones.warn(
+            sources,
+            &served,
+            &zones::Written::new(&specs.zones, &specs.delegates),
+            problems,
+        );
         targets::warn(&all_pools, &zones, &served, problems);
         services::warn_of_client_subnet(&specs, &all_pools, &compiled, &services, problems);
         circles::warn((&zones, &served), (&all_pools, &compiled, &reach), &services, problems);
@@ -125,7 +145,11 @@ pub(super) fn compile(
         zones.add_services(&services, &mut PoolContents::new(&compiled.pools, &compiled.endpoints));
         let pools = (&all_pools[..], &compiled.pools[..]);
         zone_files = ZoneFiles::new(&zones.files, pools, (&specs.services, &services));
-        zones.list.iter_mut().zip(zone_files.newest(sources)).for_each(|(zone, newest)| zone.serial.changed(newest));
+        zones
+            .list
+            .iter_mut()
+            .zip(zone_files.newest(sources))
+            .for_each(|(zone, newest)| zone.serial.changed(newest));
     }
 
     let master_files = std::mem::take(&mut zones.master_files);
@@ -134,8 +158,10 @@ pub(super) fn compile(
     // Most of what was written is in domain values by now: a large configuration is not held twice.
     specs.pools = Vec::new();
     specs.services = Vec::new();
-    let datacenter_origins = specs.datacenters.iter().map(|dc| Origin::new(sources, dc.name.place)).collect();
-    let datacenters = specs.datacenters.iter().zip(&loads).map(|(spec, load)| datacenter(spec, *load)).collect();
+    let datacenter_origins =
+        specs.datacenters.iter().map(|dc| Origin::new(sources, dc.name.place)).collect();
+    let datacenters =
+        specs.datacenters.iter().zip(&loads).map(|(spec, load)| datacenter(spec, *load)).collect();
     // What leads back to itself is an error by now, and is not to be followed on the way out.
     let monitors = if is_followable { specs.monitors } else { Vec::new() };
     let monitors = monitors.into_iter().map(|monitor| monitor.value).collect();
@@ -154,7 +180,14 @@ pub(super) fn compile(
         server: settings.server,
         geoip,
         topology: Arc::new(
-            Topology::of_shared(datacenters, monitors, compiled.endpoints, compiled.pools, services).with_loads(loads),
+            Topology::of_shared(
+                datacenters,
+                monitors,
+                compiled.endpoints,
+                compiled.pools,
+                services,
+            )
+            .with_loads(loads),
         ),
         zones: zones.list,
         datacenter_origins,
@@ -162,7 +195,8 @@ pub(super) fn compile(
         making: Making::Whole { tables },
         foundation: Arc::default(),
     };
-    let foundation = Foundation::new(sources, &config.master_files, structure, specs.starts, specs.values);
+    let foundation =
+        Foundation::new(sources, &config.master_files, structure, specs.starts, specs.values);
     (config, foundation)
 }
 
@@ -183,7 +217,10 @@ fn datacenter(spec: &DatacenterSpec, load: Option<LoadId>) -> Datacenter {
 }
 
 /// What is wrong with the monitors' certificates and keys.
-pub(super) fn credential_faults(sources: &Sources, credentials: &[(Box<str>, Credential)]) -> Problems {
+pub(super) fn credential_faults(
+    sources: &Sources,
+    credentials: &[(Box<str>, Credential)],
+) -> Problems {
     let mut problems = Problems::default();
     problems.begin_checking();
     credentials::check_files(sources, credentials, &mut problems);
@@ -212,13 +249,19 @@ fn with_inline(specs: &Specs) -> Vec<&PoolSpec> {
     specs.pools.iter().chain(inline).collect()
 }
 
-pub(super) fn databases(sources: &Sources, settings: &Settings, problems: &mut Problems) -> Vec<Database> {
+pub(super) fn databases(
+    sources: &Sources,
+    settings: &Settings,
+    problems: &mut Problems,
+) -> Vec<Database> {
     let named = settings.databases.as_deref().unwrap_or_default();
     let from_flags = !sources.locations.geoip.is_empty();
     let mut list = Vec::new();
     if let Some((directory, reason)) = &sources.databases.unlisted {
-        let what = format!("the database directory {} cannot be listed: {reason}", directory.display());
-        let help = format!("{}; or name the files with [geoip] databases", reason.remedy_outside_zones());
+        let what =
+            format!("the database directory {} cannot be listed: {reason}", directory.display());
+        let help =
+            format!("{}; or name the files with [geoip] databases", reason.remedy_outside_zones());
         if sources.tolerated == ToleratedDatabases::None {
             problems.error(sources.place_of_databases(), what).help(help);
         } else {
@@ -230,12 +273,12 @@ pub(super) fn databases(sources: &Sources, settings: &Settings, problems: &mut P
     for (index, (path, reason)) in sources.databases.files.iter().enumerate() {
         let place = if from_flags { None } else { named.get(index).map(|at| at.place) };
         let origin = place.map(|place| Origin::new(sources, place).to_string());
-        let least = if place.is_some() { ToleratedDatabases::All } else { ToleratedDatabases::Unnamed };
+        let least =
+            if place.is_some() { ToleratedDatabases::All } else { ToleratedDatabases::Unnamed };
         let mut fault = None;
         if let Some(reason) = reason {
             let what = format!("there is no database file {}: {reason}", path.display());
-            let help =
-                "name an .mmdb file; the path is relative to portolan.toml, that of --geoip to the working directory";
+            let help = "name an .mmdb file; the path is relative to portolan.toml, that of --geoip to the working directory";
             if sources.tolerated >= least {
                 let at = origin.as_ref().map(|origin| format!("{origin}: ")).unwrap_or_default();
                 let line = format!("{at}{what} (help: {help})");
@@ -265,10 +308,17 @@ pub(super) fn read_specs(sources: &Sources, problems: &mut Problems) -> Specs {
         }
         match &file.content {
             Ok(octets) => {
-                specs.read(id, octets, file.path.parent().unwrap_or(std::path::Path::new("")), problems);
+                specs.read(
+                    id,
+                    octets,
+                    file.path.parent().unwrap_or(std::path::Path::new("")),
+                    problems,
+                );
             }
             Err(reason) => {
-                problems.error(Place::whole(id), format!("the file cannot be read: {reason}")).help(reason.remedy());
+                problems
+                    .error(Place::whole(id), format!("the file cannot be read: {reason}"))
+                    .help(reason.remedy());
                 problems.mute(id);
             }
         }
@@ -276,7 +326,8 @@ pub(super) fn read_specs(sources: &Sources, problems: &mut Problems) -> Specs {
     specs
 }
 
-/// Reports that a directory, or an entry of one, could not be read: which zones it holds is not known.
+/// Reports that a directory, or an entry of one, could not be read: which zones it holds is not
+/// known.
 fn unread_directory(id: FileId, is_root: bool, reason: &Unreadable, problems: &mut Problems) {
     let place = Place::whole(id);
     match reason {

@@ -1,4 +1,5 @@
-//! Which names a file defines, read without checking anything else: a load that fails asks which file took a name away.
+//! Which names a file defines, read without checking anything else: a load that fails asks which
+//! file took a name away.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +15,8 @@ use crate::dns::Name;
 /// A name that files define or refer to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Definition {
-    /// `pool`, `monitor`, `zone`, ...; a region is a `datacenter`, because either can stand where one is named.
+    /// `pool`, `monitor`, `zone`, ...; a region is a `datacenter`, because either can stand where
+    /// one is named.
     pub kind: &'static str,
     /// As it is compared: domain names in lower case without the final dot.
     pub name: Box<str>,
@@ -29,11 +31,13 @@ impl Definition {
         let is_domain = matches!(kind, "zone" | "service" | "delegate");
         let ascii = hostname::ascii(written).filter(|_| is_domain);
         let domain = ascii.and_then(|ascii| ascii.parse::<Name>().ok());
-        let name = domain.map_or_else(|| written.to_owned(), |name| name.to_string().to_ascii_lowercase());
+        let name =
+            domain.map_or_else(|| written.to_owned(), |name| name.to_string().to_ascii_lowercase());
         Self { kind, name: name.into() }
     }
 
-    /// Whether defining `self` gives `wanted` what it lacks. A service or delegation lacks any zone that it is in.
+    /// Whether defining `self` gives `wanted` what it lacks. A service or delegation lacks any zone
+    /// that it is in.
     pub fn provides(&self, wanted: &Self) -> bool {
         let is_below = || {
             let above = wanted.name.strip_suffix(&*self.name);
@@ -73,12 +77,16 @@ fn of_tables(text: &str) -> BTreeSet<Definition> {
 fn of_tree(text: &str, found: &mut BTreeSet<Definition>) {
     let (root, _errors) = DeTable::parse_recoverable(text);
     for kind in KINDS {
-        let Some(DeValue::Table(tables)) = root.get_ref().get(kind).map(toml::Spanned::get_ref) else { continue };
+        let Some(DeValue::Table(tables)) = root.get_ref().get(kind).map(toml::Spanned::get_ref)
+        else {
+            continue;
+        };
         for (name, table) in tables {
             found.insert(Definition::new(kind, name.get_ref()));
             if let DeValue::Table(keys) = table.get_ref()
                 && kind == "datacenter"
-                && let Some(DeValue::String(region)) = keys.get("region").map(toml::Spanned::get_ref)
+                && let Some(DeValue::String(region)) =
+                    keys.get("region").map(toml::Spanned::get_ref)
             {
                 found.insert(Definition::new(kind, region));
             }
@@ -88,7 +96,8 @@ fn of_tree(text: &str, found: &mut BTreeSet<Definition>) {
 
 /// A file `NAME.zone` is the zone NAME, `root.zone` the root.
 fn zone_of_file(file: &SourceFile) -> Option<Definition> {
-    let is_zone = file.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zone"));
+    let is_zone =
+        file.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zone"));
     let stem = file.path.file_stem().and_then(|stem| stem.to_str()).filter(|_| is_zone)?;
     Some(Definition::new("zone", if stem == "root" { "." } else { stem }))
 }
@@ -107,7 +116,9 @@ mod tests {
             definitions(&SourceFile::with_content(Path::new(path), role, None, text.to_vec()))
         };
         let tables = file("zones/a.toml", Role::Tables, text);
-        for (kind, name) in [("pool", "web"), ("datacenter", "fra"), ("datacenter", "eu"), ("zone", "example.org")] {
+        for (kind, name) in
+            [("pool", "web"), ("datacenter", "fra"), ("datacenter", "eu"), ("zone", "example.org")]
+        {
             assert!(tables.contains(&Definition::new(kind, name)), "{kind} {name}: {tables:?}");
         }
         let zone = file("zones/example.net.zone", Role::Master, b"");
@@ -121,8 +132,14 @@ mod tests {
     fn a_large_file_defines_the_same_names() {
         let text = "[zone.\"Example.ORG.\"]\n[datacenter.fra]\nregion = \"eu\"\n[pool.web]\nmembers = []\n";
         let large = format!("{text}# {}\n", "x".repeat(MOST_TREE_OCTETS));
-        let of =
-            |text: &str| definitions(&SourceFile::with_content(Path::new("a.toml"), Role::Tables, None, text.into()));
+        let of = |text: &str| {
+            definitions(&SourceFile::with_content(
+                Path::new("a.toml"),
+                Role::Tables,
+                None,
+                text.into(),
+            ))
+        };
         assert_eq!(of(&large), of(text));
         assert_eq!(of(text).len(), 4);
     }

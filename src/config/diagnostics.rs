@@ -1,5 +1,6 @@
-//! What is wrong with the files, for people and for programs: the whole list of one run, each with its place, what and how
-//! to mend. Nothing that a file holds reaches a terminal or a log raw: control characters are escaped on the way in.
+//! What is wrong with the files, for people and for programs: the whole list of one run, each with
+//! its place, what and how to mend. Nothing that a file holds reaches a terminal or a log raw:
+//! control characters are escaped on the way in.
 
 use std::{fmt, sync::Arc};
 
@@ -123,10 +124,14 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// In the order of files and of lines, errors before warnings; exact repetitions once. `omitted` more were found and not kept.
+    /// In the order of files and of lines, errors before warnings; exact repetitions once.
+    /// `omitted` more were found and not kept.
     pub(super) fn new(files: Arc<[SourceFile]>, mut list: Vec<Diagnostic>, omitted: usize) -> Self {
         list.sort_by_cached_key(|d| {
-            let file = files.get(d.place.file().index()).map(|file| file.shown.clone()).unwrap_or_default();
+            let file = files
+                .get(d.place.file().index())
+                .map(|file| file.shown.clone())
+                .unwrap_or_default();
             (d.severity == Severity::Warning, file, d.place, d.message.clone())
         });
         list.dedup();
@@ -155,13 +160,14 @@ impl Diagnostics {
         self.count() == 0
     }
 
-    /// Where a diagnostic is, as `file:line:column`, or `file` where it is about a file as such. Lines and columns count
-    /// from 1, columns in characters.
+    /// Where a diagnostic is, as `file:line:column`, or `file` where it is about a file as such.
+    /// Lines and columns count from 1, columns in characters.
     pub fn position(&self, place: Place) -> Position<'_> {
         position(&self.files, place)
     }
 
-    /// Each as a compiler shows it: the line, a caret, the help. Ends in a newline unless there is nothing.
+    /// Each as a compiler shows it: the line, a caret, the help. Ends in a newline unless there is
+    /// nothing.
     pub fn render(&self, colours: Colours) -> String {
         let mut text = String::new();
         for diagnostic in &self.list {
@@ -181,7 +187,8 @@ impl Diagnostics {
 
     /// One of them on one line.
     pub fn line(&self, diagnostic: &Diagnostic) -> String {
-        let help = diagnostic.help.as_ref().map(|help| format!(" (help: {help})")).unwrap_or_default();
+        let help =
+            diagnostic.help.as_ref().map(|help| format!(" (help: {help})")).unwrap_or_default();
         format!("{}: {}{help}", self.position(diagnostic.place), diagnostic.message)
     }
 
@@ -190,7 +197,8 @@ impl Diagnostics {
         self.list.iter().filter(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
-    /// For programs: a list of objects with `severity`, `file`, `line`, `column`, `message`, `help`, `others`.
+    /// For programs: a list of objects with `severity`, `file`, `line`, `column`, `message`,
+    /// `help`, `others`.
     pub fn to_json(&self) -> serde_json::Value {
         let position = |place: Place| {
             let position = self.position(place);

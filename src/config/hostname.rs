@@ -1,7 +1,8 @@
-//! Domain names as tables write them: absolute, with letters of any language (RFC 5890), checked for what cannot be meant.
+//! Domain names as tables write them: absolute, with letters of any language (RFC 5890), checked
+//! for what cannot be meant.
 //!
-//! DNS itself allows any octet in a label. A character that no host name has is a warning, unless a backslash in front of it says
-//! that it is meant; a space and a control character are errors.
+//! DNS itself allows any octet in a label. A character that no host name has is a warning, unless a
+//! backslash in front of it says that it is meant; a space and a control character are errors.
 
 use std::{
     borrow::Cow,
@@ -21,14 +22,19 @@ pub(super) fn reference(text: At<&str>, what: &str, problems: &mut Problems) -> 
     let name = read(text, what, problems)?;
     if text.value.trim_end_matches('.').parse::<IpAddr>().is_ok() {
         let help = match what {
-            "nameserver" => "write the server's name, and an A or AAAA record of that name in the zone that holds it",
+            "nameserver" => {
+                "write the server's name, and an A or AAAA record of that name in the zone that holds it"
+            }
             "cname" | "alias" => "write addresses = [...] in its place",
             _ => "write a name that has the address",
         };
         problems
             .warning(
                 text.place,
-                format!("{what} {} is an address, where DNS has a name: no client can follow it", Quoted(text.value)),
+                format!(
+                    "{what} {} is an address, where DNS has a name: no client can follow it",
+                    Quoted(text.value)
+                ),
             )
             .help(help);
     }
@@ -38,7 +44,10 @@ pub(super) fn reference(text: At<&str>, what: &str, problems: &mut Problems) -> 
 fn read(text: At<&str>, what: &str, problems: &mut Problems) -> Option<At<Name>> {
     if text.value == "@" {
         problems
-            .error(text.place, format!("{what} \"@\" is no name: it stands for the zone in master files alone"))
+            .error(
+                text.place,
+                format!("{what} \"@\" is no name: it stands for the zone in master files alone"),
+            )
             .help("write the whole name, such as \"ns1.example.com\"");
         return None;
     }
@@ -70,14 +79,18 @@ fn impossible(text: &str) -> Option<&'static str> {
     }
 }
 
-/// The name with its letters outside of ASCII as A-labels (RFC 5890, UTS 46), as resolvers ask for it.
+/// The name with its letters outside of ASCII as A-labels (RFC 5890, UTS 46), as resolvers ask for
+/// it.
 fn ascii_of<'t>(text: At<&'t str>, what: &str, problems: &mut Problems) -> Option<Cow<'t, str>> {
     let ascii = ascii(text.value);
     if ascii.is_none() {
         problems
             .error(
                 text.place,
-                format!("{what} {} holds characters that no internationalised name has", Quoted(text.value)),
+                format!(
+                    "{what} {} holds characters that no internationalised name has",
+                    Quoted(text.value)
+                ),
             )
             .help("write the name as registered, or its A-labels: xn--...");
     }
@@ -92,15 +105,19 @@ pub(super) fn ascii(text: &str) -> Option<Cow<'_, str>> {
     idna::domain_to_ascii(text).ok().map(Into::into)
 }
 
-/// Warns of a URL, a port and characters that no host name has. `None` where a path makes the name one of no zone.
+/// Warns of a URL, a port and characters that no host name has. `None` where a path makes the name
+/// one of no zone.
 fn warn_of_characters(text: At<&str>, what: &str, problems: &mut Problems) -> Option<()> {
     const NOBODY: &str = "no client asks for that name";
     if let Some((_, rest)) = text.value.split_once("://") {
         let host = host_of(rest);
         let message = format!("{what} {} is a URL: {NOBODY}", Quoted(text.value));
         let is_name = host.len() == rest.trim_end_matches('/').len();
-        let diagnostic =
-            if is_name { problems.warning(text.place, message) } else { problems.error(text.place, message) };
+        let diagnostic = if is_name {
+            problems.warning(text.place, message)
+        } else {
+            problems.error(text.place, message)
+        };
         diagnostic.help(format!("write the host name alone: \"{host}\""));
         return is_name.then_some(());
     }
@@ -109,19 +126,33 @@ fn warn_of_characters(text: At<&str>, what: &str, problems: &mut Problems) -> Op
     let stray = text.value.chars().find(|c| !is_plain(*c));
     if let (Some(stray), false, false) = (stray, is_address, text.value.contains('\\')) {
         let host = text.value.split(stray).next().unwrap_or_default();
-        let is_port = stray == ':' && text.value[host.len() + 1..].bytes().all(|byte| byte.is_ascii_digit());
+        let is_port =
+            stray == ':' && text.value[host.len() + 1..].bytes().all(|byte| byte.is_ascii_digit());
         // The port is behind the zone's name, so that what a table defines is in no zone.
         if is_port && what.starts_with("the ") {
             problems
-                .error(text.place, format!("{what} {} has a port: DNS has names of hosts alone", Quoted(text.value)))
+                .error(
+                    text.place,
+                    format!(
+                        "{what} {} has a port: DNS has names of hosts alone",
+                        Quoted(text.value)
+                    ),
+                )
                 .help(format!("leave the port away: \"{host}\""));
             return None;
         }
         let help = match is_port {
             true => format!("leave the port away: \"{host}\""),
-            false => format!("names of hosts have letters, digits and hyphens; write \\\\{stray} where it is meant"),
+            false => format!(
+                "names of hosts have letters, digits and hyphens; write \\\\{stray} where it is meant"
+            ),
         };
-        problems.warning(text.place, format!("{what} {} holds \"{stray}\": {NOBODY}", Quoted(text.value))).help(help);
+        problems
+            .warning(
+                text.place,
+                format!("{what} {} holds \"{stray}\": {NOBODY}", Quoted(text.value)),
+            )
+            .help(help);
     }
     Some(())
 }
@@ -133,10 +164,12 @@ fn host_of(rest: &str) -> &str {
     host.split(':').next().unwrap_or_default()
 }
 
-/// The address that a name in a zone was written as: `192.0.2.1` is the name `192.0.2.1.example.com` in a master file.
+/// The address that a name in a zone was written as: `192.0.2.1` is the name
+/// `192.0.2.1.example.com` in a master file.
 pub(super) fn as_address(name: &Name, apex: &Name) -> Option<IpAddr> {
-    let text =
-        |labels: &[&[u8]]| labels.iter().map(|label| String::from_utf8_lossy(label)).collect::<Vec<_>>().join(".");
+    let text = |labels: &[&[u8]]| {
+        labels.iter().map(|label| String::from_utf8_lossy(label)).collect::<Vec<_>>().join(".")
+    };
     let labels: Vec<&[u8]> = name.labels().collect();
     let own = match name.is_at_or_below(apex) && !apex.is_root() {
         true => &labels[..labels.len() - apex.label_count()],
@@ -145,7 +178,9 @@ pub(super) fn as_address(name: &Name, apex: &Name) -> Option<IpAddr> {
     match own.len() {
         1 => text(own).parse::<Ipv6Addr>().ok().map(IpAddr::V6),
         // In a reverse zone, and there alone, four numbers are a name as any other.
-        4 if !apex.to_string().ends_with("in-addr.arpa") => text(own).parse::<Ipv4Addr>().ok().map(IpAddr::V4),
+        4 if !apex.to_string().ends_with("in-addr.arpa") => {
+            text(own).parse::<Ipv4Addr>().ok().map(IpAddr::V4)
+        }
         _ => None,
     }
 }
@@ -172,18 +207,25 @@ pub(super) fn stray(name: &Name, apex: &Name) -> Option<Stray> {
     if let Some((_, rest)) = labels.join(".").split_once("://") {
         let host = host_of(rest);
         let is_relative = !host.contains('.') && own < name.label_count();
-        return Some(Stray::Url(if is_relative { format!("{host}.{apex}.") } else { format!("{host}.") }));
+        return Some(Stray::Url(if is_relative {
+            format!("{host}.{apex}.")
+        } else {
+            format!("{host}.")
+        }));
     }
     let port = |label: &str| {
         let (host, port) = label.split_once(':')?;
-        port.parse().ok().filter(|_| !host.is_empty() && port.bytes().all(|octet| octet.is_ascii_digit()))
+        port.parse()
+            .ok()
+            .filter(|_| !host.is_empty() && port.bytes().all(|octet| octet.is_ascii_digit()))
     };
     labels.iter().find_map(|label| port(label)).map(Stray::Port)
 }
 
 /// Whether a name has no characters but those of hosts' names.
 pub(super) fn is_plain(name: &Name) -> bool {
-    let is_plain = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'*');
+    let is_plain =
+        |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'*');
     name.labels().all(|label| label.iter().all(is_plain))
 }
 
@@ -193,7 +235,8 @@ pub(super) fn a_labels(wire: &[u8]) -> Option<String> {
         return None;
     }
     let name = Name::from_wire(wire).ok()?;
-    let labels: Option<Vec<&str>> = name.labels().map(|label| std::str::from_utf8(label).ok()).collect();
+    let labels: Option<Vec<&str>> =
+        name.labels().map(|label| std::str::from_utf8(label).ok()).collect();
     idna::domain_to_ascii(&labels?.join(".")).ok()
 }
 
@@ -222,7 +265,10 @@ mod tests {
 
     #[test]
     fn octets_beyond_ascii_have_a_labels_where_they_are_text() {
-        assert_eq!(a_labels("\u{7}b\u{fc}cher\u{1}x\u{0}".as_bytes()).as_deref(), Some("xn--bcher-kva.x"));
+        assert_eq!(
+            a_labels("\u{7}b\u{fc}cher\u{1}x\u{0}".as_bytes()).as_deref(),
+            Some("xn--bcher-kva.x")
+        );
         assert_eq!(a_labels(b"\x02\xff\xfe\x01x\0"), None);
         assert_eq!(a_labels(b"\x03www\x01x\0"), None);
     }

@@ -44,10 +44,12 @@ pub use nearest::Nearest;
 pub use outline::{admin_address, outline};
 pub use pieces::table_range;
 pub use place::{FileId, Place};
-pub use settings::{Canary, Database, DatabaseFault, HttpsSettings, Locations, ServerSettings, TlsSettings};
+pub use settings::{
+    Canary, Database, DatabaseFault, HttpsSettings, Locations, ServerSettings, TlsSettings,
+};
 pub use sources::{
-    Footprint, Kind, Role, SourceFile, Sources, Stamp, ToleratedDatabases, Trace, Unreadable, is_database, is_ignored,
-    is_master, is_tables,
+    Footprint, Kind, Role, SourceFile, Sources, Stamp, ToleratedDatabases, Trace, Unreadable,
+    is_database, is_ignored, is_master, is_tables,
 };
 pub use spec::MOST_TREE_OCTETS;
 pub use summary::Summary;
@@ -85,8 +87,8 @@ pub enum Making {
         /// How many tables that is.
         tables: usize,
     },
-    /// All but so many tables were taken from an earlier configuration. The zones hold no records: those of the earlier
-    /// configuration's zones apply, perhaps with other serials.
+    /// All but so many tables were taken from an earlier configuration. The zones hold no records:
+    /// those of the earlier configuration's zones apply, perhaps with other serials.
     Amended {
         /// How many tables were read again.
         tables: usize,
@@ -122,11 +124,15 @@ impl Config {
         if has_errors {
             return Err(diagnostics);
         }
-        Ok((Self { foundation: Arc::new(foundation.with_warnings(&diagnostics)), ..config }, diagnostics))
+        Ok((
+            Self { foundation: Arc::new(foundation.with_warnings(&diagnostics)), ..config },
+            diagnostics,
+        ))
     }
 
-    /// Makes the configuration that [`Config::load`] makes of `sources`, but from this one and the tables that differ. `None`
-    /// where the result would not be certain. The cost is that of comparing the files and of reading the tables that differ.
+    /// Makes the configuration that [`Config::load`] makes of `sources`, but from this one and the
+    /// tables that differ. `None` where the result would not be certain. The cost is that of
+    /// comparing the files and of reading the tables that differ.
     pub fn amend(&self, sources: &Sources) -> Option<(Self, Diagnostics)> {
         amend::amend(self, sources)
     }
@@ -147,7 +153,8 @@ pub struct Origin {
 
 impl Origin {
     fn new(sources: &Sources, place: Place) -> Self {
-        let (line, column) = diagnostics::position(&sources.files, place).line_column.unwrap_or((1, 1));
+        let (line, column) =
+            diagnostics::position(&sources.files, place).line_column.unwrap_or((1, 1));
         let path = sources.file(place.file()).path.clone();
         Self { path, span: place.span().unwrap_or(0..0), line, column }
     }

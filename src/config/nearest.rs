@@ -1,6 +1,7 @@
 //! The name that a misspelt name was meant to be: the nearest by edit distance, if one is near.
 
-/// Finds nearest names, and stops looking after so many comparisons that a file full of mistakes stays cheap.
+/// Finds nearest names, and stops looking after so many comparisons that a file full of mistakes
+/// stays cheap.
 #[derive(Debug)]
 pub struct Nearest {
     comparisons_left: usize,
@@ -16,8 +17,13 @@ impl Default for Nearest {
 const LONGEST: usize = 128;
 
 impl Nearest {
-    /// The known name nearest to `name`, at most a third of its length away; of equally near ones the first.
-    pub fn among<'n>(&mut self, name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    /// The known name nearest to `name`, at most a third of its length away; of equally near ones
+    /// the first.
+    pub fn among<'n>(
+        &mut self,
+        name: &str,
+        known: impl Iterator<Item = &'n str>,
+    ) -> Option<&'n str> {
         let name = name.to_lowercase();
         if name.len() > LONGEST {
             return None;
@@ -33,8 +39,10 @@ impl Nearest {
             }
             self.comparisons_left -= 1;
             let candidate_lower = candidate.to_lowercase();
-            // A word that was cut short or lengthened is near however much is missing: drain, draining.
-            let is_stem = name.len() >= 3 && (candidate_lower.starts_with(&name) || name.starts_with(&candidate_lower));
+            // A word that was cut short or lengthened is near however much is missing: drain,
+            // draining.
+            let is_stem = name.len() >= 3
+                && (candidate_lower.starts_with(&name) || name.starts_with(&candidate_lower));
             let distance = if is_stem { 1 } else { edit_distance(&name, &candidate_lower) };
             if distance <= farthest && best.is_none_or(|(least, _)| distance < least) {
                 best = Some((distance, candidate));

@@ -10,19 +10,28 @@ use super::{
 };
 use crate::files::{self, Links};
 
-/// How the server runs and which databases it has, by `portolan.toml` and flags. What is wrong in them has its default here.
+/// How the server runs and which databases it has, by `portolan.toml` and flags. What is wrong in
+/// them has its default here.
 pub fn outline(locations: &Locations) -> (ServerSettings, Vec<PathBuf>) {
     let mut footprint = Footprint::default();
     let path = locations.config_path();
     let is_there = locations.config.is_some() || disk::may_exist(&path);
     let file = is_there.then(|| disk::read_file(&path, Role::Settings, &mut footprint.links).file);
     let paths = settings::paths(locations, file.as_ref());
-    let server =
-        settings::read(locations, file.as_ref().map(|file| (FileId(0), file)), &mut Problems::default()).server;
-    (server, disk::databases(&paths, &mut footprint).files.into_iter().map(|(path, _)| path).collect())
+    let server = settings::read(
+        locations,
+        file.as_ref().map(|file| (FileId(0), file)),
+        &mut Problems::default(),
+    )
+    .server;
+    (
+        server,
+        disk::databases(&paths, &mut footprint).files.into_iter().map(|(path, _)| path).collect(),
+    )
 }
 
-/// The admin address that the configuration names, or the default one; `None` where it says that there is none.
+/// The admin address that the configuration names, or the default one; `None` where it says that
+/// there is none.
 ///
 /// # Errors
 /// Why it is not known: the file cannot be read, or has errors that may be about it.

@@ -1,12 +1,13 @@
-//! A file of tables, cut into its tables, so that each is parsed by itself: the tree of a large file takes thirty times its
-//! octets, and none of it is wanted once its table is read.
+//! A file of tables, cut into its tables, so that each is parsed by itself: the tree of a large
+//! file takes thirty times its octets, and none of it is wanted once its table is read.
 //!
-//! Cutting does not check comments and blanks: the parser reads these too, each as part of the table before it, or as the
-//! text before the first table ([`heading`]).
+//! Cutting does not check comments and blanks: the parser reads these too, each as part of the
+//! table before it, or as the text before the first table ([`heading`]).
 //!
-//! Cutting knows just enough TOML to find headers that are none of a string's or a list's, and gives up on whatever it does not
-//! know, on what is wrong, and on tables that belong together: those are for the parser to read, or to refuse, as a whole.
-//! It never gives up on tables with plain names that are each in one place, as nearly all are.
+//! Cutting knows just enough TOML to find headers that are none of a string's or a list's, and
+//! gives up on whatever it does not know, on what is wrong, and on tables that belong together:
+//! those are for the parser to read, or to refuse, as a whole. It never gives up on tables with
+//! plain names that are each in one place, as nearly all are.
 
 use std::ops::Range;
 
@@ -25,15 +26,16 @@ pub(super) struct Piece<'t> {
     pub(super) values_end: usize,
 }
 
-/// Where a table `[kind.name]` is in a text, with the tables inside of it; `None` where it is not there, or has more
-/// octets than are parsed at once, or the text cannot be cut.
+/// Where a table `[kind.name]` is in a text, with the tables inside of it; `None` where it is not
+/// there, or has more octets than are parsed at once, or the text cannot be cut.
 pub fn table_range(text: &str, kind: &str, name: &str) -> Option<Range<usize>> {
     let pieces = sorted(cut(text)?)?;
     let table = pieces.into_iter().find(|piece| piece.kind == kind && piece.name == name)?;
     (table.range.len() <= MOST_TREE_OCTETS).then_some(table.range)
 }
 
-/// Cuts a text into tables `[kind.name]`, in the order of the text. `None` where it is to be read as a whole.
+/// Cuts a text into tables `[kind.name]`, in the order of the text. `None` where it is to be read
+/// as a whole.
 pub(super) fn cut<'t>(text: &'t str) -> Option<Vec<Piece<'t>>> {
     let mut pieces: Vec<Piece<'t>> = Vec::new();
     // A byte-order mark is none of the first table's.
@@ -65,7 +67,8 @@ pub(super) fn cut<'t>(text: &'t str) -> Option<Vec<Piece<'t>>> {
     Some(pieces)
 }
 
-/// The text before the first of its tables: only blanks and comments. `pieces` are in the order of the text.
+/// The text before the first of its tables: only blanks and comments. `pieces` are in the order of
+/// the text.
 pub(super) fn heading<'t>(text: &'t str, pieces: &[Piece<'_>]) -> &'t str {
     &text[..pieces.first().map_or(text.len(), |first| first.range.start)]
 }
@@ -116,7 +119,8 @@ impl<'t> Scan<'t> {
         }
     }
 
-    /// Reads `[kind.name]`, or `[kind.name.more]` and `[[kind.name.more]]`, which are inside of a table.
+    /// Reads `[kind.name]`, or `[kind.name.more]` and `[[kind.name.more]]`, which are inside of a
+    /// table.
     fn header(&mut self) -> Option<(&'t str, &'t str, bool)> {
         self.take(b'[')?;
         let is_list = self.take(b'[').is_some();
@@ -213,7 +217,9 @@ mod tests {
         cut(text).and_then(sorted).map(|pieces| {
             pieces
                 .iter()
-                .map(|piece| format!("{}.{}: {}", piece.kind, piece.name, &text[piece.range.clone()]))
+                .map(|piece| {
+                    format!("{}.{}: {}", piece.kind, piece.name, &text[piece.range.clone()])
+                })
                 .collect()
         })
     }

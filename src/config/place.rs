@@ -1,5 +1,5 @@
-//! Where something is written: a file and the octets in it. Everything a specification holds remembers its place, so that
-//! each mistake is shown where it was made.
+//! Where something is written: a file and the octets in it. Everything a specification holds
+//! remembers its place, so that each mistake is shown where it was made.
 
 use std::ops::Range;
 

@@ -1,4 +1,5 @@
-//! The list that reading and checking write to. It is bounded: the first thousand mistakes are kept, the rest counted.
+//! The list that reading and checking write to. It is bounded: the first thousand mistakes are
+//! kept, the rest counted.
 
 use std::collections::HashSet;
 
@@ -65,7 +66,12 @@ impl Problems {
         self.note(Severity::Warning, place, message)
     }
 
-    fn note(&mut self, severity: Severity, place: Place, message: impl AsRef<str>) -> &mut Diagnostic {
+    fn note(
+        &mut self,
+        severity: Severity,
+        place: Place,
+        message: impl AsRef<str>,
+    ) -> &mut Diagnostic {
         let list = match severity {
             Severity::Error => &mut self.errors,
             Severity::Warning => &mut self.warnings,
@@ -108,7 +114,8 @@ impl Problems {
         self.muted.insert(file);
     }
 
-    /// Whether a file could not be read as a whole: a name that seems to mean nothing may be defined there.
+    /// Whether a file could not be read as a whole: a name that seems to mean nothing may be
+    /// defined there.
     pub(super) fn has_unread_files(&self) -> bool {
         !self.muted.is_empty()
     }
@@ -131,7 +138,11 @@ impl Problems {
     }
 
     /// The known name that a misspelt one was meant to be, if one is near.
-    pub(super) fn nearest<'n>(&mut self, name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    pub(super) fn nearest<'n>(
+        &mut self,
+        name: &str,
+        known: impl Iterator<Item = &'n str>,
+    ) -> Option<&'n str> {
         self.nearest.among(name, known)
     }
 

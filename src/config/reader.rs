@@ -1,5 +1,6 @@
-//! Reading TOML tables by hand, so that one run finds every mistake: each key is asked for with the type it must have, and
-//! what was never asked for is unknown. (Deserializers stop at the first mistake.)
+//! Reading TOML tables by hand, so that one run finds every mistake: each key is asked for with the
+//! type it must have, and what was never asked for is unknown. (Deserializers stop at the first
+//! mistake.)
 
 use std::fmt;
 
@@ -96,7 +97,12 @@ impl<'t> TableReader<'t> {
     }
 
     /// The value of a key that must be there.
-    pub(super) fn required(&mut self, key: &'static str, help: &str, problems: &mut Problems) -> Option<Item<'t>> {
+    pub(super) fn required(
+        &mut self,
+        key: &'static str,
+        help: &str,
+        problems: &mut Problems,
+    ) -> Option<Item<'t>> {
         let item = self.item(key);
         if item.is_none() {
             problems.error(self.place, format!("{} has no `{key}`", self.subject)).help(help);
@@ -119,18 +125,30 @@ impl<'t> TableReader<'t> {
         let (stretch, subject) = (self.stretch, self.subject);
         self.table.iter().map(move |(key, value)| {
             let name = At::new(&**key.get_ref(), stretch.place(key.span()));
-            (name, Item { key: "", subject, place: stretch.place(value.span()), stretch, value: value.get_ref() })
+            (
+                name,
+                Item {
+                    key: "",
+                    subject,
+                    place: stretch.place(value.span()),
+                    stretch,
+                    value: value.get_ref(),
+                },
+            )
         })
     }
 
-    /// Reports every key that was never asked for. What the table seemed to lack, which is reported at its own place, is taken
-    /// back if such a key can have been meant to say it. Returns where they are, and the known key that each is near to.
+    /// Reports every key that was never asked for. What the table seemed to lack, which is reported
+    /// at its own place, is taken back if such a key can have been meant to say it. Returns where
+    /// they are, and the known key that each is near to.
     pub(super) fn finish(self, problems: &mut Problems) -> Vec<Stray<'t>> {
         let mut strays = Vec::new();
         if self.found == self.table.len() {
             return strays;
         }
-        for (key, value) in self.table.iter().filter(|(key, _)| !self.known.contains(&&**key.get_ref())) {
+        for (key, value) in
+            self.table.iter().filter(|(key, _)| !self.known.contains(&&**key.get_ref()))
+        {
             let place = self.stretch.place(key.span());
             let message = format!("{} has no key {}", self.subject, Quoted(key.get_ref()));
             let near = problems.nearest(key.get_ref(), self.known.iter().copied());
@@ -142,9 +160,9 @@ impl<'t> TableReader<'t> {
                     }
                     format!("did you mean {}?", Quoted(near))
                 }
-                None => {
-                    problems.retract(self.place).unwrap_or_else(|| format!("the keys are {}", self.known.join(", ")))
-                }
+                None => problems
+                    .retract(self.place)
+                    .unwrap_or_else(|| format!("the keys are {}", self.known.join(", "))),
             };
             problems.error(place, message).help(help);
         }
@@ -153,7 +171,11 @@ impl<'t> TableReader<'t> {
 }
 
 /// The root of a file, or of a part of it.
-pub(super) fn root<'t>(table: &'t Spanned<DeTable<'t>>, stretch: Stretch, kind: &'static str) -> TableReader<'t> {
+pub(super) fn root<'t>(
+    table: &'t Spanned<DeTable<'t>>,
+    stretch: Stretch,
+    kind: &'static str,
+) -> TableReader<'t> {
     TableReader::new(table.get_ref(), Subject { kind, name: "" }, stretch.place(0..0), stretch)
 }
 
@@ -163,7 +185,8 @@ impl<'t> Item<'t> {
         format!("`{}` of {}", self.key, self.subject)
     }
 
-    /// Reports a value of another type. `help` says what to write where the value itself does not show what was meant.
+    /// Reports a value of another type. `help` says what to write where the value itself does not
+    /// show what was meant.
     fn mismatch<T>(&self, wanted: &str, help: &str, problems: &mut Problems) -> Option<T> {
         let found = match self.value {
             DeValue::String(_) => "a string",
@@ -175,13 +198,17 @@ impl<'t> Item<'t> {
             DeValue::Table(_) => "a table",
         };
         let help = self.meant(wanted).unwrap_or_else(|| help.to_owned());
-        problems.error(self.place, format!("{} must be {wanted}, not {found}", self.what())).help(help);
+        problems
+            .error(self.place, format!("{} must be {wanted}, not {found}", self.what()))
+            .help(help);
         None
     }
 
-    /// How to write the same value as the type that is wanted; `None` where that is not plain from the value.
+    /// How to write the same value as the type that is wanted; `None` where that is not plain from
+    /// the value.
     fn meant(&self, wanted: &str) -> Option<String> {
-        let without_quotes = |value: &dyn fmt::Display| Some(format!("write it without quotes: {value}"));
+        let without_quotes =
+            |value: &dyn fmt::Display| Some(format!("write it without quotes: {value}"));
         match (self.value, wanted) {
             (DeValue::String(text), "a whole number") => {
                 let number = text.trim().trim_end_matches('%').trim_end().parse::<i64>().ok()?;
@@ -232,7 +259,13 @@ impl<'t> Item<'t> {
     }
 
     /// A whole number from `least` to `most`; `help` says why those, or what to do instead.
-    pub(super) fn integer(self, least: i64, most: i64, help: &str, problems: &mut Problems) -> Option<At<i64>> {
+    pub(super) fn integer(
+        self,
+        least: i64,
+        most: i64,
+        help: &str,
+        problems: &mut Problems,
+    ) -> Option<At<i64>> {
         let DeValue::Integer(integer) = self.value else {
             return self.mismatch("a whole number", help, problems);
         };
@@ -245,7 +278,8 @@ impl<'t> Item<'t> {
                     _ if integer.as_str().starts_with('-') => format!("the minimum is {least}"),
                     _ => format!("the maximum is {most}"),
                 };
-                let message = format!("{} has {} {}; {limit}", self.subject, self.key, integer.as_str());
+                let message =
+                    format!("{} has {} {}; {limit}", self.subject, self.key, integer.as_str());
                 problems.error(self.place, message).help(help);
                 None
             }
@@ -255,9 +289,9 @@ impl<'t> Item<'t> {
     /// A number with or without a fraction.
     pub(super) fn number(self, problems: &mut Problems) -> Option<f64> {
         match self.value {
-            DeValue::Integer(integer) => {
-                i64::from_str_radix(integer.as_str(), integer.radix()).ok().map(|value| value as f64)
-            }
+            DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix())
+                .ok()
+                .map(|value| value as f64),
             DeValue::Float(float) => float.as_str().parse().ok(),
             _ => self.mismatch("a number", "write a number without quotes", problems),
         }
@@ -274,7 +308,11 @@ impl<'t> Item<'t> {
                 };
                 Some(array.iter().map(element).collect())
             }
-            _ => self.mismatch(&format!("a list of {wanted}"), "write a list in square brackets: [ ... ]", problems),
+            _ => self.mismatch(
+                &format!("a list of {wanted}"),
+                "write a list in square brackets: [ ... ]",
+                problems,
+            ),
         }
     }
 
@@ -285,21 +323,34 @@ impl<'t> Item<'t> {
     }
 
     /// A table that describes `subject`.
-    pub(super) fn table(self, subject: Subject<'t>, problems: &mut Problems) -> Option<TableReader<'t>> {
+    pub(super) fn table(
+        self,
+        subject: Subject<'t>,
+        problems: &mut Problems,
+    ) -> Option<TableReader<'t>> {
         match self.value {
-            DeValue::Table(table) => Some(TableReader::new(table, subject, self.place, self.stretch)),
+            DeValue::Table(table) => {
+                Some(TableReader::new(table, subject, self.place, self.stretch))
+            }
             _ => self.mismatch("a table", "write it as { key = value, ... }", problems),
         }
     }
 
     /// One of a few words.
-    pub(super) fn word<T: Copy>(self, words: &[(&'static str, T)], problems: &mut Problems) -> Option<T> {
+    pub(super) fn word<T: Copy>(
+        self,
+        words: &[(&'static str, T)],
+        problems: &mut Problems,
+    ) -> Option<T> {
         if !self.is_text() {
-            let list = words.iter().map(|(word, _)| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
-            problems.error(self.place, format!("{} must be a word in quotes", self.what())).help(match words {
-                [_] => format!("the only word here is {list}"),
-                _ => format!("it is one of {list}"),
-            });
+            let list =
+                words.iter().map(|(word, _)| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
+            problems.error(self.place, format!("{} must be a word in quotes", self.what())).help(
+                match words {
+                    [_] => format!("the only word here is {list}"),
+                    _ => format!("it is one of {list}"),
+                },
+            );
             return None;
         }
         let text = self.text(problems)?;
@@ -351,7 +402,9 @@ impl<'t> Item<'t> {
     /// A number, for keys that take a string of digits with a unit.
     pub(super) fn as_number(&self) -> Option<f64> {
         match self.value {
-            DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix()).ok().map(|n| n as f64),
+            DeValue::Integer(integer) => {
+                i64::from_str_radix(integer.as_str(), integer.radix()).ok().map(|n| n as f64)
+            }
             DeValue::Float(float) => float.as_str().parse().ok(),
             _ => None,
         }
@@ -361,10 +414,14 @@ impl<'t> Item<'t> {
     pub(super) fn numbers(&self) -> Vec<f64> {
         match self.value {
             DeValue::Array(array) => {
-                let number = |value: &'t Spanned<DeValue<'t>>| Item { value: value.get_ref(), ..*self }.as_number();
+                let number = |value: &'t Spanned<DeValue<'t>>| {
+                    Item { value: value.get_ref(), ..*self }.as_number()
+                };
                 array.iter().filter_map(number).collect()
             }
-            DeValue::String(text) => text.split(',').filter_map(|part| part.trim().parse().ok()).collect(),
+            DeValue::String(text) => {
+                text.split(',').filter_map(|part| part.trim().parse().ok()).collect()
+            }
             _ => Vec::new(),
         }
     }
@@ -372,7 +429,9 @@ impl<'t> Item<'t> {
     /// A moment, as the text of a TOML offset date-time.
     pub(super) fn moment(self, problems: &mut Problems) -> Option<String> {
         match self.value {
-            DeValue::Datetime(moment) if moment.date.is_some() && moment.offset.is_some() => Some(moment.to_string()),
+            DeValue::Datetime(moment) if moment.date.is_some() && moment.offset.is_some() => {
+                Some(moment.to_string())
+            }
             DeValue::Datetime(moment) => {
                 let message = format!("{} must name day, time and offset", self.what());
                 let written = written_moment(&moment.to_string());
@@ -397,10 +456,16 @@ impl<'t> Item<'t> {
 /// A moment as TOML writes it.
 pub(super) const SAMPLE_MOMENT: &str = "2030-01-31T06:00:00Z";
 
-/// The moment that a text means, as TOML writes it; without an offset it is in UTC. A sample where it means none.
+/// The moment that a text means, as TOML writes it; without an offset it is in UTC. A sample where
+/// it means none.
 fn written_moment(text: &str) -> String {
     let with_offset = || text.parse::<jiff::Timestamp>().ok();
-    let without =
-        || text.parse::<jiff::civil::DateTime>().ok().and_then(|civil| jiff::tz::Offset::UTC.to_timestamp(civil).ok());
-    with_offset().or_else(without).map_or_else(|| SAMPLE_MOMENT.to_owned(), |moment| moment.to_string())
+    let without = || {
+        text.parse::<jiff::civil::DateTime>()
+            .ok()
+            .and_then(|civil| jiff::tz::Offset::UTC.to_timestamp(civil).ok())
+    };
+    with_offset()
+        .or_else(without)
+        .map_or_else(|| SAMPLE_MOMENT.to_owned(), |moment| moment.to_string())
 }

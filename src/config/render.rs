@@ -1,7 +1,7 @@
 //! A diagnostic as a compiler shows it: the line, a caret under the words, the help.
 //!
-//! Only the marked lines are handed to the renderer, and of a very long line none: a file may be one line of 60 MB.
-//! Passwords of URLs in them are shown as stars.
+//! Only the marked lines are handed to the renderer, and of a very long line none: a file may be
+//! one line of 60 MB. Passwords of URLs in them are shown as stars.
 
 use annotate_snippets::{Annotation, AnnotationKind, Element, Level, Origin, Renderer, Snippet};
 
@@ -16,7 +16,12 @@ use crate::printable::{is_unprintable, secrets};
 const LONGEST_LINE: usize = 400;
 
 /// Appends the diagnostic to `out`, without a final newline.
-pub(super) fn render(files: &[SourceFile], diagnostic: &Diagnostic, colours: Colours, out: &mut String) {
+pub(super) fn render(
+    files: &[SourceFile],
+    diagnostic: &Diagnostic,
+    colours: Colours,
+    out: &mut String,
+) {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -40,8 +45,14 @@ pub(super) fn render(files: &[SourceFile], diagnostic: &Diagnostic, colours: Col
     out.push_str(&renderer.render(&[group]));
 }
 
-/// The first line of a place with its octets marked; the position alone where there is no line to show.
-fn excerpt<'d>(files: &'d [SourceFile], place: Place, kind: AnnotationKind, label: Option<&'d str>) -> Element<'d> {
+/// The first line of a place with its octets marked; the position alone where there is no line to
+/// show.
+fn excerpt<'d>(
+    files: &'d [SourceFile],
+    place: Place,
+    kind: AnnotationKind,
+    label: Option<&'d str>,
+) -> Element<'d> {
     let at = position(files, place);
     let Some((line, column)) = at.line_column else {
         return Origin::path(at.file).into();
@@ -62,7 +73,11 @@ fn line_of(files: &[SourceFile], place: Place) -> Option<(String, usize, usize)>
     let start = span.start.min(octets.len());
     let (_, line_start) = file.line_at(start);
     let longest = octets.len().min(line_start + LONGEST_LINE + 1);
-    let line_end = octets.get(start..longest)?.iter().position(|&b| b == b'\n').map_or(longest, |at| start + at);
+    let line_end = octets
+        .get(start..longest)?
+        .iter()
+        .position(|&b| b == b'\n')
+        .map_or(longest, |at| start + at);
     if line_end - line_start > LONGEST_LINE {
         return None;
     }

@@ -17,7 +17,8 @@ use super::{
     spec, syntax,
 };
 
-/// What the command line says about files and addresses. Everything it leaves out comes from `portolan.toml` or is default.
+/// What the command line says about files and addresses. Everything it leaves out comes from
+/// `portolan.toml` or is default.
 #[derive(Debug, Clone, Default)]
 pub struct Locations {
     /// Where `portolan.toml`, `zones` and `geoip` are looked for; `None` for the working directory.
@@ -33,7 +34,8 @@ pub struct Locations {
 }
 
 impl Locations {
-    /// Finds out what a directory is that is to be checked: one that holds `portolan.toml` or `zones/`, or else a zones directory.
+    /// Finds out what a directory is that is to be checked: one that holds `portolan.toml` or
+    /// `zones/`, or else a zones directory.
     ///
     /// # Errors
     /// In words, where it is no directory.
@@ -57,11 +59,13 @@ impl Locations {
 
     /// Where `portolan.toml` is, whether it exists or not.
     pub fn config_path(&self) -> PathBuf {
-        let in_directory = || self.directory.as_deref().unwrap_or(Path::new("")).join(DEFAULT_CONFIG);
+        let in_directory =
+            || self.directory.as_deref().unwrap_or(Path::new("")).join(DEFAULT_CONFIG);
         self.config.clone().unwrap_or_else(in_directory)
     }
 
-    /// The directory that paths in `portolan.toml` are relative to; empty for the working directory.
+    /// The directory that paths in `portolan.toml` are relative to; empty for the working
+    /// directory.
     fn base(&self) -> PathBuf {
         self.config_path().parent().map(Path::to_path_buf).unwrap_or_default()
     }
@@ -84,7 +88,8 @@ pub struct ServerSettings {
     pub state: PathBuf,
     /// The NSID (RFC 5001), at most 128 octets; `None` for the host name.
     pub nsid: Option<Box<str>>,
-    /// Targets outside of the service by which the server tells its own network's failure from everybody else's.
+    /// Targets outside of the service by which the server tells its own network's failure from
+    /// everybody else's.
     pub canaries: Vec<Canary>,
     /// Who resolves aliases; empty for the system's resolvers.
     pub resolvers: Vec<SocketAddr>,
@@ -167,7 +172,8 @@ pub struct Database {
     pub origin: Option<String>,
     /// The same as a place.
     pub place: Option<Place>,
-    /// Why it is left out, where the configuration is valid without it; see [`super::Sources::tolerate_databases`].
+    /// Why it is left out, where the configuration is valid without it; see
+    /// [`super::Sources::tolerate_databases`].
     pub fault: Option<DatabaseFault>,
 }
 
@@ -180,10 +186,12 @@ pub struct DatabaseFault {
     pub is_passing: bool,
 }
 
-const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8053);
+const DEFAULT_ADMIN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8053);
 /// Where resolvers answer whose port is not written.
 const DNS_PORT: u16 = 53;
-const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 5300);
+const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 5300);
 
 /// What `portolan.toml` says, with places where more is to be checked.
 pub(super) struct Settings {
@@ -200,7 +208,8 @@ pub(super) struct Paths {
     pub(super) default_databases: PathBuf,
 }
 
-/// The paths that flags and `portolan.toml` name; what is wrong with the file is reported later, when it is read in earnest.
+/// The paths that flags and `portolan.toml` name; what is wrong with the file is reported later,
+/// when it is read in earnest.
 pub(super) fn paths(locations: &Locations, config: Option<&SourceFile>) -> Paths {
     let base = locations.base();
     let settings = read(locations, config.map(|file| (FileId(0), file)), &mut Problems::default());
@@ -213,7 +222,11 @@ pub(super) fn paths(locations: &Locations, config: Option<&SourceFile>) -> Paths
 }
 
 /// Reads `portolan.toml`, or makes the defaults where there is none.
-pub(super) fn read(locations: &Locations, config: Option<(FileId, &SourceFile)>, problems: &mut Problems) -> Settings {
+pub(super) fn read(
+    locations: &Locations,
+    config: Option<(FileId, &SourceFile)>,
+    problems: &mut Problems,
+) -> Settings {
     let base = locations.base();
     let mut settings = Settings { server: defaults(&base), zones: None, databases: None };
     let Some((id, file)) = config else {
@@ -274,7 +287,9 @@ impl Settings {
             self.databases = table
                 .item("databases")
                 .and_then(|item| item.texts("paths", problems))
-                .map(|texts| texts.into_iter().map(|text| text.map(|path| base.join(path))).collect());
+                .map(|texts| {
+                    texts.into_iter().map(|text| text.map(|path| base.join(path))).collect()
+                });
             table.finish(problems);
         }
         root.finish(problems);
@@ -282,15 +297,23 @@ impl Settings {
 
     fn server(&mut self, mut table: TableReader<'_>, base: &Path, problems: &mut Problems) {
         let server = &mut self.server;
-        let path = |item: Item<'_>, problems: &mut Problems| item.text(problems).map(|text| base.join(text.value));
+        let path = |item: Item<'_>, problems: &mut Problems| {
+            item.text(problems).map(|text| base.join(text.value))
+        };
         if let Some(listen) = table.optional("listen", problems, listen) {
             server.listen = listen;
         }
         server.threads = table.optional("threads", problems, |item, problems| {
-            let threads = item.integer(1, 1024, "it counts UDP shards; leave it away for one per core", problems)?;
+            let threads = item.integer(
+                1,
+                1024,
+                "it counts UDP shards; leave it away for one per core",
+                problems,
+            )?;
             usize::try_from(threads.value).ok().and_then(NonZeroUsize::new)
         });
-        server.socket_affinity = table.optional("socket-affinity", problems, Item::boolean).unwrap_or(false);
+        server.socket_affinity =
+            table.optional("socket-affinity", problems, Item::boolean).unwrap_or(false);
         self.zones = table.optional("zones", problems, path);
         if let Some(item) = table.item("admin") {
             server.admin = admin(item, problems);
@@ -311,7 +334,9 @@ impl Settings {
         server.https = table.optional("https", problems, |item, problems| {
             let mut table = item.table(Subject { kind: "`https`", name: "" }, problems)?;
             let tls = tls(&mut table, base, problems);
-            let path = table.item("path").map_or(Some("/dns-query".into()), |item| https_path(item, problems));
+            let path = table
+                .item("path")
+                .map_or(Some("/dns-query".into()), |item| https_path(item, problems));
             let http1 = table.optional("http1", problems, Item::boolean).unwrap_or(true);
             let h3 = table.optional("h3", problems, Item::boolean).unwrap_or(false);
             table.finish(problems);
@@ -333,7 +358,9 @@ fn listen(item: Item<'_>, problems: &mut Problems) -> Option<Vec<SocketAddr>> {
     for text in texts {
         let address = socket_address(text, item, problems)?;
         if address.port() != 0 && list.contains(&address) {
-            problems.error(text.place, format!("{} is listed twice", Quoted(text.value))).help("leave one away");
+            problems
+                .error(text.place, format!("{} is listed twice", Quoted(text.value)))
+                .help("leave one away");
         }
         list.push(address);
     }
@@ -344,7 +371,14 @@ fn socket_address(text: At<&str>, item: Item<'_>, problems: &mut Problems) -> Op
     let address = text.value.parse();
     if address.is_err() {
         problems
-            .error(text.place, format!("{} has {}, which is no address with a port", item.what(), Quoted(text.value)))
+            .error(
+                text.place,
+                format!(
+                    "{} has {}, which is no address with a port",
+                    item.what(),
+                    Quoted(text.value)
+                ),
+            )
             .help("write it as \"127.0.0.1:5300\", \"0.0.0.0:53\" or \"[::]:53\"");
     }
     address.ok()
@@ -372,7 +406,9 @@ fn admin(item: Item<'_>, problems: &mut Problems) -> Option<SocketAddr> {
 fn nsid(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
     let text = item.text(problems)?;
     if text.value.len() > 128 {
-        problems.error(text.place, "`nsid` is longer than 128 octets").help("it goes into replies: keep it short");
+        problems
+            .error(text.place, "`nsid` is longer than 128 octets")
+            .help("it goes into replies: keep it short");
         return None;
     }
     Some(text.value.into())
@@ -386,14 +422,17 @@ fn canaries(item: Item<'_>, problems: &mut Problems) -> Option<Vec<Canary>> {
 fn canary(text: At<&str>, problems: &mut Problems) -> Option<Canary> {
     let canary = text.value.rsplit_once(':').and_then(|(host, port)| {
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let is_host = host.parse::<std::net::IpAddr>().is_ok() || host.parse::<crate::dns::Name>().is_ok();
+        let is_host =
+            host.parse::<std::net::IpAddr>().is_ok() || host.parse::<crate::dns::Name>().is_ok();
         let port = port.parse().ok().filter(|&port: &u16| port != 0)?;
         (is_host && !host.contains(char::is_whitespace)).then(|| Canary { host: host.into(), port })
     });
     if canary.is_none() {
         problems
             .error(text.place, format!("canary {} is no host with a port", Quoted(text.value)))
-            .help("write it as \"192.0.2.1:443\", \"[2001:db8::1]:443\" or \"www.example.com:443\"");
+            .help(
+                "write it as \"192.0.2.1:443\", \"[2001:db8::1]:443\" or \"www.example.com:443\"",
+            );
     }
     canary
 }
@@ -424,16 +463,25 @@ fn resolver(text: At<&str>, problems: &mut Problems) -> Option<SocketAddr> {
 }
 
 fn tls(table: &mut TableReader<'_>, base: &Path, problems: &mut Problems) -> Option<TlsSettings> {
-    const HELP: &str = "write { listen = [\"0.0.0.0:853\"], certificate = \"cert.pem\", key = \"key.pem\" }";
-    let addresses = table.required("listen", HELP, problems).and_then(|item| listen(item, problems));
-    let certificate = table.required("certificate", HELP, problems).and_then(|item| item.text(problems));
+    const HELP: &str =
+        "write { listen = [\"0.0.0.0:853\"], certificate = \"cert.pem\", key = \"key.pem\" }";
+    let addresses =
+        table.required("listen", HELP, problems).and_then(|item| listen(item, problems));
+    let certificate =
+        table.required("certificate", HELP, problems).and_then(|item| item.text(problems));
     let key = table.required("key", HELP, problems).and_then(|item| item.text(problems));
-    Some(TlsSettings { listen: addresses?, certificate: base.join(certificate?.value), key: base.join(key?.value) })
+    Some(TlsSettings {
+        listen: addresses?,
+        certificate: base.join(certificate?.value),
+        key: base.join(key?.value),
+    })
 }
 
 fn https_path(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
     let text = item.text(problems)?;
-    if text.value.starts_with('/') && text.value.bytes().all(|b| b.is_ascii_graphic() && !b"?#{}".contains(&b)) {
+    if text.value.starts_with('/')
+        && text.value.bytes().all(|b| b.is_ascii_graphic() && !b"?#{}".contains(&b))
+    {
         return Some(text.value.into());
     }
     problems

@@ -1,9 +1,10 @@
-//! The files of a configuration, read into memory: the only step that touches the disk. Everything after it is pure.
+//! The files of a configuration, read into memory: the only step that touches the disk. Everything
+//! after it is pure.
 //!
-//! Whatever lies below the zones directory is read, within bounds, because which files a zone includes shows only later.
-//! What cannot be read (a FIFO, a device, 64 MiB and more) is kept with the reason. It is an error if the file is one of
-//! tables, or a zone, or if something names it. A directory that cannot be listed is always an error: which zones are
-//! missing then is not known.
+//! Whatever lies below the zones directory is read, within bounds, because which files a zone
+//! includes shows only later. What cannot be read (a FIFO, a device, 64 MiB and more) is kept with
+//! the reason. It is an error if the file is one of tables, or a zone, or if something names it. A
+//! directory that cannot be listed is always an error: which zones are missing then is not known.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -90,7 +91,8 @@ pub struct SourceFile {
     pub modified: Option<SystemTime>,
     /// What it is for.
     pub role: Role,
-    /// Its octets, or why there are none. They are shared, never copied: by loads, by the last good set, by includes.
+    /// Its octets, or why there are none. They are shared, never copied: by loads, by the last good
+    /// set, by includes.
     pub content: Result<Arc<Vec<u8>>, Unreadable>,
     /// Where its lines start, once it was asked for.
     lines: OnceLock<Lines>,
@@ -101,8 +103,8 @@ pub struct SourceFile {
 pub enum Role {
     /// `portolan.toml`.
     Settings,
-    /// The zones directory itself. Also, with the reason in place of content, a directory below it that cannot be listed
-    /// and an entry whose kind is not known: what lies there is then unknown.
+    /// The zones directory itself. Also, with the reason in place of content, a directory below it
+    /// that cannot be listed and an entry whose kind is not known: what lies there is then unknown.
     Directory,
     /// `*.toml` below the zones directory.
     Tables,
@@ -113,7 +115,12 @@ pub enum Role {
 }
 
 impl SourceFile {
-    fn new(path: &Path, role: Role, modified: Option<SystemTime>, content: Result<Vec<u8>, Unreadable>) -> Self {
+    fn new(
+        path: &Path,
+        role: Role,
+        modified: Option<SystemTime>,
+        content: Result<Vec<u8>, Unreadable>,
+    ) -> Self {
         let (shown, content) = (escaped(&readable(path)).into(), content.map(Arc::new));
         Self { path: path.to_path_buf(), shown, modified, role, content, lines: OnceLock::new() }
     }
@@ -139,8 +146,8 @@ impl SourceFile {
 }
 
 impl Sources {
-    /// Reads every file of a configuration. Never fails as such: a file that cannot be read is an error of [`super::Config::load`],
-    /// beside all the others.
+    /// Reads every file of a configuration. Never fails as such: a file that cannot be read is an
+    /// error of [`super::Config::load`], beside all the others.
     pub fn read(locations: &Locations) -> Self {
         let config_path = locations.config_path();
         let is_there = locations.config.is_some() || disk::may_exist(&config_path);
@@ -150,21 +157,34 @@ impl Sources {
             Some(ReadFile { file, trace }) => (Some(file), trace),
             None => (None, Trace::missing(&config_path, Kind::File)),
         };
-        Self::at_one_moment(locations, settings, Footprint { traces: vec![trace], links, ..Footprint::default() })
+        Self::at_one_moment(
+            locations,
+            settings,
+            Footprint { traces: vec![trace], links, ..Footprint::default() },
+        )
     }
 
     /// Reads every file but `portolan.toml`, which is given: it says where the others are.
     pub fn read_with(locations: &Locations, settings: Option<SourceFile>) -> Self {
         let mut footprint = Footprint::default();
         // The one on the disk matters as before: once it is repaired, it is used.
-        footprint.traces.push(Trace::of(&locations.config_path(), Kind::File, &mut footprint.links));
+        footprint.traces.push(Trace::of(
+            &locations.config_path(),
+            Kind::File,
+            &mut footprint.links,
+        ));
         Self::at_one_moment(locations, settings, footprint)
     }
 
-    fn at_one_moment(locations: &Locations, settings: Option<SourceFile>, footprint: Footprint) -> Self {
+    fn at_one_moment(
+        locations: &Locations,
+        settings: Option<SourceFile>,
+        footprint: Footprint,
+    ) -> Self {
         let mut sources = Self::read_once(locations, settings.clone(), footprint.clone());
         for _ in 1..READINGS {
-            // A link or a directory was swapped meanwhile: parts of two versions are no configuration.
+            // A link or a directory was swapped meanwhile: parts of two versions are no
+            // configuration.
             if sources.footprint.is_of_one_moment() {
                 break;
             }
@@ -176,7 +196,11 @@ impl Sources {
         sources
     }
 
-    fn read_once(locations: &Locations, settings: Option<SourceFile>, mut footprint: Footprint) -> Self {
+    fn read_once(
+        locations: &Locations,
+        settings: Option<SourceFile>,
+        mut footprint: Footprint,
+    ) -> Self {
         let mut files: Vec<SourceFile> = settings.into_iter().collect();
         let config = files.first().map(|_| FileId(0));
         let paths = settings::paths(locations, files.first());
@@ -186,10 +210,14 @@ impl Sources {
         Self::new(files, config, zones, locations.clone(), databases, Arc::new(footprint))
     }
 
-    /// Files that are nowhere on the disk: the built-in samples, or a test's. `zones/` is the zones directory; no database
-    /// is looked for, each that is named counts as present.
-    pub fn from_texts<'t>(locations: &Locations, texts: impl IntoIterator<Item = (&'t str, &'t str)>) -> Self {
-        let mut files = vec![SourceFile::new(Path::new("zones"), Role::Directory, None, Ok(Vec::new()))];
+    /// Files that are nowhere on the disk: the built-in samples, or a test's. `zones/` is the zones
+    /// directory; no database is looked for, each that is named counts as present.
+    pub fn from_texts<'t>(
+        locations: &Locations,
+        texts: impl IntoIterator<Item = (&'t str, &'t str)>,
+    ) -> Self {
+        let mut files =
+            vec![SourceFile::new(Path::new("zones"), Role::Directory, None, Ok(Vec::new()))];
         let mut config = None;
         for (path, text) in texts {
             let role = match path {
@@ -204,7 +232,10 @@ impl Sources {
         }
         let paths = settings::paths(locations, config.map(|id| &files[id.index()]));
         let named = paths.databases.unwrap_or_default();
-        let databases = FoundDatabases { files: named.into_iter().map(|path| (path, None)).collect(), unlisted: None };
+        let databases = FoundDatabases {
+            files: named.into_iter().map(|path| (path, None)).collect(),
+            unlisted: None,
+        };
         Self::new(files, config, FileId(0), locations.clone(), databases, Arc::default())
     }
 
@@ -244,7 +275,8 @@ impl Sources {
         self.config = config;
     }
 
-    /// The same, where monitors of the last good set use these certificates and keys: one that broke meanwhile is no error.
+    /// The same, where monitors of the last good set use these certificates and keys: one that
+    /// broke meanwhile is no error.
     pub fn with_credentials_in_use(self, in_use: Arc<BTreeSet<PathBuf>>) -> Self {
         Self { in_use, ..self }
     }
@@ -253,11 +285,14 @@ impl Sources {
         self.in_use.contains(credential)
     }
 
-    /// The octets of a certificate or key, which need not be below the zones directory: at most 1 MiB.
+    /// The octets of a certificate or key, which need not be below the zones directory: at most 1
+    /// MiB.
     pub(super) fn octets_at(&self, path: &Path) -> Result<Arc<Vec<u8>>, Unreadable> {
         match self.by_path.get(&normal(path)) {
             Some(id) => match &self.file(*id).content {
-                Ok(octets) if octets.len() as u64 > disk::LARGEST_CREDENTIAL => Err(Unreadable::LargerThanOneMebibyte),
+                Ok(octets) if octets.len() as u64 > disk::LARGEST_CREDENTIAL => {
+                    Err(Unreadable::LargerThanOneMebibyte)
+                }
                 content => content.clone(),
             },
             None => disk::read_credential(path).inspect_err(|reason| {
@@ -281,8 +316,8 @@ impl Sources {
         &self.files
     }
 
-    /// Treats files as unreadable that a program has open and has written to: half of a file is never used. `open` has their
-    /// paths without links.
+    /// Treats files as unreadable that a program has open and has written to: half of a file is
+    /// never used. `open` has their paths without links.
     pub fn leave_out_open(&mut self, open: &BTreeSet<PathBuf>) {
         let traces = self.footprint.traces.iter().chain(&self.footprint.others);
         let open: HashSet<&Path> =
@@ -298,18 +333,25 @@ impl Sources {
         }
     }
 
-    /// Every path that the configuration depends on as it was read. Files other than tables and zones count if something has
-    /// named them, so that this is complete once the configuration was checked.
+    /// Every path that the configuration depends on as it was read. Files other than tables and
+    /// zones count if something has named them, so that this is complete once the configuration was
+    /// checked.
     pub fn footprint(&self) -> Footprint {
         let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
         let mut footprint = Footprint::clone(&self.footprint);
         let others = std::mem::take(&mut footprint.others);
-        footprint.traces.extend(others.into_iter().filter(|trace| named.contains(&normal(&trace.path))));
-        let found: HashSet<PathBuf> = footprint.traces.iter().map(|trace| normal(&trace.path)).collect();
+        footprint
+            .traces
+            .extend(others.into_iter().filter(|trace| named.contains(&normal(&trace.path))));
+        let found: HashSet<PathBuf> =
+            footprint.traces.iter().map(|trace| normal(&trace.path)).collect();
         let mut links = BTreeSet::new();
-        // Beyond the bounds and in directories that cannot be listed, files that are there are not found either.
-        let is_complete = self.files.iter().all(|file| file.role != Role::Directory || file.content.is_ok());
-        let is_missing = |path: &Path| self.is_missing_below_zones(path) && (is_complete || !path.exists());
+        // Beyond the bounds and in directories that cannot be listed, files that are there are not
+        // found either.
+        let is_complete =
+            self.files.iter().all(|file| file.role != Role::Directory || file.content.is_ok());
+        let is_missing =
+            |path: &Path| self.is_missing_below_zones(path) && (is_complete || !path.exists());
         let missing = named.iter().filter(|path| !found.contains(*path) && is_missing(path));
         let missing: Vec<Trace> = missing.map(|path| Trace::absent(path, &mut links)).collect();
         footprint.traces.extend(missing);
@@ -334,18 +376,20 @@ impl Sources {
         &self.files[self.zones.index()].path
     }
 
-    /// Says which databases are in use. A file of them that is missing now, or a directory that cannot be listed, is no
-    /// error then: they stay in use.
+    /// Says which databases are in use. A file of them that is missing now, or a directory that
+    /// cannot be listed, is no error then: they stay in use.
     pub fn keep_databases(&mut self, in_use: Vec<PathBuf>) {
         self.databases.keep(in_use);
     }
 
-    /// Where a mistake of a database is shown that nothing names: `portolan.toml`, or the zones directory.
+    /// Where a mistake of a database is shown that nothing names: `portolan.toml`, or the zones
+    /// directory.
     pub fn place_of_databases(&self) -> Place {
         Place::whole(self.config.unwrap_or(self.zones))
     }
 
-    /// Databases of this kind are left out if they cannot be used, with [`super::Database::fault`] instead of an error.
+    /// Databases of this kind are left out if they cannot be used, with [`super::Database::fault`]
+    /// instead of an error.
     pub fn tolerate_databases(&mut self, which: ToleratedDatabases) {
         self.tolerated = self.tolerated.max(which);
     }
@@ -366,10 +410,13 @@ impl Sources {
         })
     }
 
-    /// Why [`Sources::find`] finds nothing: there is no such file, or this load leaves it out because of errors.
+    /// Why [`Sources::find`] finds nothing: there is no such file, or this load leaves it out
+    /// because of errors.
     pub(super) fn why_not_found(&self, path: &str, directory: &Path) -> String {
-        let paths = [directory, self.zones_directory()].map(|directory| normal(&directory.join(path)));
-        let is_left_out = |file: &SourceFile| file.role == Role::Absent && paths.contains(&normal(&file.path));
+        let paths =
+            [directory, self.zones_directory()].map(|directory| normal(&directory.join(path)));
+        let is_left_out =
+            |file: &SourceFile| file.role == Role::Absent && paths.contains(&normal(&file.path));
         match self.files.iter().any(is_left_out) {
             true => format!(
                 "{} is not in use because of errors in it or about it, which `portolan check` reports",
@@ -385,14 +432,18 @@ impl Sources {
         if leads_up { None } else { self.find(path, directory) }
     }
 
-    /// An absolute path of something below the zones directory, as the files there are named: `--config` may be relative.
+    /// An absolute path of something below the zones directory, as the files there are named:
+    /// `--config` may be relative.
     fn below_zones(&self, path: &Path) -> Option<PathBuf> {
         let zones = normal(&std::path::absolute(self.zones_directory()).ok()?);
         Some(self.zones_directory().join(path.strip_prefix(zones).ok()?))
     }
 
     pub(super) fn ids(&self, role: Role) -> impl Iterator<Item = FileId> {
-        (0u32..).zip(self.files.iter()).filter(move |(_, file)| file.role == role).map(|(id, _)| FileId(id))
+        (0u32..)
+            .zip(self.files.iter())
+            .filter(move |(_, file)| file.role == role)
+            .map(|(id, _)| FileId(id))
     }
 
     pub(super) fn file(&self, id: FileId) -> &SourceFile {
@@ -400,7 +451,8 @@ impl Sources {
     }
 }
 
-/// The path as text. Octets that are not UTF-8 are shown as numbers, so that two such names are not shown as one.
+/// The path as text. Octets that are not UTF-8 are shown as numbers, so that two such names are not
+/// shown as one.
 fn readable(path: &Path) -> String {
     let mut text = String::new();
     for chunk in path.as_os_str().as_bytes().utf8_chunks() {
@@ -410,14 +462,16 @@ fn readable(path: &Path) -> String {
     text
 }
 
-/// The path without `.` and with `..` resolved by name alone. Links need no thought here: only files below the zones
-/// directory are in the table.
+/// The path without `.` and with `..` resolved by name alone. Links need no thought here: only
+/// files below the zones directory are in the table.
 fn normal(path: &Path) -> PathBuf {
     let mut parts = PathBuf::new();
     for part in path.components() {
         match part {
             Component::CurDir => {}
-            Component::ParentDir if matches!(parts.components().next_back(), Some(Component::Normal(_))) => {
+            Component::ParentDir
+                if matches!(parts.components().next_back(), Some(Component::Normal(_))) =>
+            {
                 parts.pop();
             }
             part => parts.push(part),

@@ -1,4 +1,5 @@
-//! Specifications: the tables as written, each value with its place, before anything is looked up. One file per kind.
+//! Specifications: the tables as written, each value with its place, before anything is looked up.
+//! One file per kind.
 
 use std::{collections::HashSet, ops::Range, path::Path};
 
@@ -49,7 +50,8 @@ pub(super) struct Specs {
     pub(super) loads: Vec<At<crate::load::LoadSource>>,
     pub(super) pools: Vec<PoolSpec>,
     pub(super) services: Vec<ServiceSpec>,
-    /// Names of tables that could not be read: that a reference to one finds nothing is no mistake of its own.
+    /// Names of tables that could not be read: that a reference to one finds nothing is no mistake
+    /// of its own.
     pub(super) broken: Vec<(&'static str, Box<str>)>,
     /// For each file that was read table by table: where its tables start, in order.
     pub(super) starts: Vec<(FileId, Box<[u32]>)>,
@@ -65,7 +67,8 @@ const KINDS: [&str; 7] = ["datacenter", "zone", "delegate", "monitor", "load", "
 const LARGE_OCTETS: usize = 64 << 10;
 /// Maximum number of octets that are parsed at once: their tree takes up to 75 times the memory.
 pub const MOST_TREE_OCTETS: usize = 4 << 20;
-/// How many keys and values all tables may have. Each takes up to 500 octets while a configuration is put together.
+/// How many keys and values all tables may have. Each takes up to 500 octets while a configuration
+/// is put together.
 pub(super) const MOST_VALUES: usize = 1 << 23;
 /// What a file of tables is called in messages.
 const FILE: &str = "a file of zones/";
@@ -86,7 +89,13 @@ pub(super) fn is_toml(text: &str) -> bool {
 
 impl Specs {
     /// Reads one file of tables.
-    pub(super) fn read(&mut self, file: FileId, octets: &[u8], directory: &Path, problems: &mut Problems) {
+    pub(super) fn read(
+        &mut self,
+        file: FileId,
+        octets: &[u8],
+        directory: &Path,
+        problems: &mut Problems,
+    ) {
         let Some(text) = utf8(file, octets, problems) else { return };
         let before = self.pools.len();
         self.read_text(Context { file, text, directory }, problems);
@@ -96,8 +105,10 @@ impl Specs {
     fn read_text(&mut self, context: Context<'_>, problems: &mut Problems) {
         let Context { file, text, .. } = context;
         let pieces = if text.len() > LARGE_OCTETS { pieces::cut(text) } else { None };
-        let starts: Box<[u32]> = pieces.iter().flatten().map(|piece| piece.range.start as u32).collect();
-        if let Some(pieces) = pieces.filter(|pieces| is_toml(pieces::heading(text, pieces))).and_then(pieces::sorted)
+        let starts: Box<[u32]> =
+            pieces.iter().flatten().map(|piece| piece.range.start as u32).collect();
+        if let Some(pieces) =
+            pieces.filter(|pieces| is_toml(pieces::heading(text, pieces))).and_then(pieces::sorted)
             && let Some((specs, found)) = self.of_pieces(&pieces, context)
         {
             self.append(specs);
@@ -119,7 +130,10 @@ impl Specs {
             self.read_tables(&mut root, context, problems);
             // Tables of a misspelt kind are not missing where they are referred to.
             for stray in root.finish(problems) {
-                let names = stray.near.into_iter().flat_map(|kind| stray.names().map(move |name| (kind, name.into())));
+                let names = stray
+                    .near
+                    .into_iter()
+                    .flat_map(|kind| stray.names().map(move |name| (kind, name.into())));
                 self.broken.extend(names);
             }
         } else {
@@ -133,11 +147,15 @@ impl Specs {
         if self.values <= MOST_VALUES {
             return;
         }
-        let message = format!("the tables of all files have more than {MOST_VALUES} keys and values together");
+        let message = format!(
+            "the tables of all files have more than {MOST_VALUES} keys and values together"
+        );
         let diagnostic = problems.error(Place::whole(file), message);
         // Other files may have grown.
         diagnostic.stage = Stage::Checking;
-        diagnostic.help("take tables out of this file, or serve some of the services from another server");
+        diagnostic.help(
+            "take tables out of this file, or serve some of the services from another server",
+        );
         problems.mute(file);
     }
 
@@ -146,10 +164,13 @@ impl Specs {
         self.values > MOST_VALUES
     }
 
-    /// What the tables of a file say, one after the other; `None` where one is not TOML, or very large: these are
-    /// reported in the order of the file.
+    /// What the tables of a file say, one after the other; `None` where one is not TOML, or very
+    /// large: these are reported in the order of the file.
     fn of_pieces(&self, pieces: &[Piece<'_>], context: Context<'_>) -> Option<(Self, Problems)> {
-        if !pieces.iter().all(|piece| KINDS.contains(&piece.kind) && piece.range.len() <= MOST_TREE_OCTETS) {
+        if !pieces
+            .iter()
+            .all(|piece| KINDS.contains(&piece.kind) && piece.range.len() <= MOST_TREE_OCTETS)
+        {
             return None;
         }
         let (mut specs, mut problems) = (Self::default(), Problems::default());
@@ -166,8 +187,13 @@ impl Specs {
         Some((specs, problems))
     }
 
-    /// Reads one table that was cut out of a text; `None` where it is not TOML, or too large to be parsed.
-    pub(super) fn of_piece(piece: &Piece<'_>, context: Context<'_>, problems: &mut Problems) -> Option<Self> {
+    /// Reads one table that was cut out of a text; `None` where it is not TOML, or too large to be
+    /// parsed.
+    pub(super) fn of_piece(
+        piece: &Piece<'_>,
+        context: Context<'_>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let kind = KINDS.into_iter().find(|kind| *kind == piece.kind)?;
         let mut specs = Self::default();
         if piece.range.len() > MOST_TREE_OCTETS {
@@ -177,7 +203,8 @@ impl Specs {
         Some(specs)
     }
 
-    /// Reads a table that was cut out of a text, unless there is no room for its keys and values. `None` where it is not TOML.
+    /// Reads a table that was cut out of a text, unless there is no room for its keys and values.
+    /// `None` where it is not TOML.
     fn read_piece(
         &mut self,
         kind: &'static str,
@@ -192,7 +219,8 @@ impl Specs {
         }
         self.values += count_values(table.get_ref());
         if self.values <= room {
-            let mut root = reader::root(&table, Stretch::new(context.file, piece.range.start), FILE);
+            let mut root =
+                reader::root(&table, Stretch::new(context.file, piece.range.start), FILE);
             self.read_kind(kind, &mut root, context, problems);
         }
         Some(())
@@ -222,7 +250,12 @@ impl Specs {
         self.values += other.values;
     }
 
-    fn read_tables(&mut self, root: &mut TableReader<'_>, context: Context<'_>, problems: &mut Problems) {
+    fn read_tables(
+        &mut self,
+        root: &mut TableReader<'_>,
+        context: Context<'_>,
+        problems: &mut Problems,
+    ) {
         KINDS.into_iter().for_each(|kind| self.read_kind(kind, root, context, problems));
     }
 
@@ -237,7 +270,9 @@ impl Specs {
         self.tables(root, kind, context, problems, |specs, name, table, problems| {
             let directory = context.directory;
             let is_read = match kind {
-                "datacenter" => push(&mut specs.datacenters, DatacenterSpec::read(name, table, problems)),
+                "datacenter" => {
+                    push(&mut specs.datacenters, DatacenterSpec::read(name, table, problems))
+                }
                 "zone" => push(&mut specs.zones, ZoneSpec::read(name, table, problems)),
                 "delegate" => push(&mut specs.delegates, DelegateSpec::read(name, table, problems)),
                 "monitor" => specs.read_monitor(name, table, directory, problems),
@@ -262,7 +297,8 @@ impl Specs {
         let monitor = monitor::read(name, table, directory, &mut mentions, problems);
         let monitor::Mentions { parts, credentials } = mentions;
         self.parts.extend(parts.into_iter().map(|part| (name.value.into(), part)));
-        self.credentials.extend(credentials.into_iter().map(|credential| (name.value.into(), credential)));
+        self.credentials
+            .extend(credentials.into_iter().map(|credential| (name.value.into(), credential)));
         push(&mut self.monitors, monitor)
     }
 
@@ -284,35 +320,52 @@ impl Specs {
             return;
         }
         let Some(tables) = item.table(Subject { kind, name: "" }, problems) else { return };
-        // A table whose name is in quotes and of which a part has it without them: neither says what is meant as a whole.
+        // A table whose name is in quotes and of which a part has it without them: neither says
+        // what is meant as a whole.
         let mut split: HashSet<String> = HashSet::new();
         for (name, item) in tables.entries().filter(|(_, item)| item.is_table()) {
-            header::unquoted(kind, name, item, context.text, &mut Problems::default(), &mut |whole, _, _| {
-                if whole.value != name.value && tables.has(whole.value) {
-                    split.insert(whole.value.to_owned());
-                }
-            });
+            header::unquoted(
+                kind,
+                name,
+                item,
+                context.text,
+                &mut Problems::default(),
+                &mut |whole, _, _| {
+                    if whole.value != name.value && tables.has(whole.value) {
+                        split.insert(whole.value.to_owned());
+                    }
+                },
+            );
         }
         for (name, item) in tables.entries() {
             if !item.is_table() {
-                problems.error(name.place, format!("{kind} {} must be a table", Quoted(name.value))).help(format!(
-                    "write {} once, in single brackets, and its keys below",
-                    header::of(kind, name.value)
-                ));
+                problems
+                    .error(name.place, format!("{kind} {} must be a table", Quoted(name.value)))
+                    .help(format!(
+                        "write {} once, in single brackets, and its keys below",
+                        header::of(kind, name.value)
+                    ));
                 self.broken.push((kind, name.value.into()));
                 continue;
             }
-            header::unquoted(kind, name, item, context.text, problems, &mut |name, item, problems| {
-                if split.contains(name.value) {
-                    self.broken.push((kind, name.value.into()));
-                    return;
-                }
-                let subject = Subject { kind, name: name.value };
-                let Some(mut table) = item.table(subject, problems) else { return };
-                // Of a whole table that lacks something, its name is what is shown.
-                table.place = name.place;
-                read(self, name, table, problems);
-            });
+            header::unquoted(
+                kind,
+                name,
+                item,
+                context.text,
+                problems,
+                &mut |name, item, problems| {
+                    if split.contains(name.value) {
+                        self.broken.push((kind, name.value.into()));
+                        return;
+                    }
+                    let subject = Subject { kind, name: name.value };
+                    let Some(mut table) = item.table(subject, problems) else { return };
+                    // Of a whole table that lacks something, its name is what is shown.
+                    table.place = name.place;
+                    read(self, name, table, problems);
+                },
+            );
         }
     }
 }
@@ -322,7 +375,9 @@ fn count_values(table: &DeTable<'_>) -> usize {
     fn inside(value: &DeValue<'_>) -> usize {
         match value {
             DeValue::Table(table) => count_values(table),
-            DeValue::Array(array) => array.len() + array.iter().map(|value| inside(value.get_ref())).sum::<usize>(),
+            DeValue::Array(array) => {
+                array.len() + array.iter().map(|value| inside(value.get_ref())).sum::<usize>()
+            }
             _ => 0,
         }
     }
@@ -361,19 +416,20 @@ pub(super) const LONGEST_TTL_SECS: i64 = (1 << 31) - 1;
 
 /// A TTL: a whole number of seconds, or a duration such as `"5m"`.
 pub(super) fn ttl(item: Item<'_>, problems: &mut Problems) -> Option<u32> {
-    const HELP: &str =
-        "write seconds or a duration: 300 and \"5m\" are five minutes; 2147483647 is the most (RFC 2181 section 8)";
+    const HELP: &str = "write seconds or a duration: 300 and \"5m\" are five minutes; 2147483647 is the most (RFC 2181 section 8)";
     if !item.is_text() {
         let ttl = item.integer(0, LONGEST_TTL_SECS, HELP, problems)?;
         return u32::try_from(ttl.value).ok();
     }
     let text = item.text(problems)?;
-    let duration = values::parse_duration(text.value).filter(|duration| duration.subsec_nanos() == 0);
+    let duration =
+        values::parse_duration(text.value).filter(|duration| duration.subsec_nanos() == 0);
     let secs = duration.and_then(|duration| i64::try_from(duration.as_secs()).ok());
     if let Some(secs) = secs.filter(|secs| *secs <= LONGEST_TTL_SECS) {
         return u32::try_from(secs).ok();
     }
-    let message = format!("{} has {} {}, which is no TTL", item.subject, item.key, Quoted(text.value));
+    let message =
+        format!("{} has {} {}, which is no TTL", item.subject, item.key, Quoted(text.value));
     let help = match text.value.trim().parse::<u32>() {
         Ok(secs) => format!("write {secs} without quotes, or with its unit: \"{secs}s\""),
         Err(_) => HELP.to_owned(),
@@ -395,7 +451,8 @@ mod tests {
 
     #[test]
     fn tables_with_more_values_than_may_be_kept_are_one_error_of_all_files() {
-        let pool = |name: &str| format!("[pool.{name}]\nmembers = [{{ addresses = [\"192.0.2.1\"] }}]\n");
+        let pool =
+            |name: &str| format!("[pool.{name}]\nmembers = [{{ addresses = [\"192.0.2.1\"] }}]\n");
         let large = format!("# {}\n{}{}", "x".repeat(LARGE_OCTETS), pool("a"), pool("b"));
         // A key for the kind, the name, the members, one member, its addresses, one address: six.
         for (text, values) in [(pool("a"), 6), (large, 12)] {
@@ -403,7 +460,9 @@ mod tests {
             assert_eq!(read(&mut specs, &text), []);
             assert!(!specs.are_full());
             let mut specs = Specs { values: MOST_VALUES - values + 1, ..Specs::default() };
-            let expected = format!("the tables of all files have more than {MOST_VALUES} keys and values together");
+            let expected = format!(
+                "the tables of all files have more than {MOST_VALUES} keys and values together"
+            );
             assert_eq!(read(&mut specs, &text), [(expected, Stage::Checking)]);
             assert!(specs.are_full() && specs.pools.len() < values / 6);
         }
@@ -411,11 +470,18 @@ mod tests {
 
     #[test]
     fn a_file_that_is_too_large_to_be_parsed_whole_has_its_own_mistakes_reported() {
-        let filler = (0..200_000).map(|n| format!("[pool.p{n}]\nmembers = []\n")).collect::<String>();
+        let filler =
+            (0..200_000).map(|n| format!("[pool.p{n}]\nmembers = []\n")).collect::<String>();
         assert!(filler.len() > MOST_TREE_OCTETS);
         for (text, expected) in [
-            (format!("{filler}[pool.x]\nttl = yes\n"), "\"yes\" is neither a number nor a text in quotes"),
-            (format!("{filler}[pool.p7]\n"), "the file has more than 4 MiB and cannot be read table by table"),
+            (
+                format!("{filler}[pool.x]\nttl = yes\n"),
+                "\"yes\" is neither a number nor a text in quotes",
+            ),
+            (
+                format!("{filler}[pool.p7]\n"),
+                "the file has more than 4 MiB and cannot be read table by table",
+            ),
             (format!("{filler}<<<<<<< ours\n"), syntax::CONFLICT),
         ] {
             let found = read(&mut Specs::default(), &text);

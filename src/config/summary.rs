@@ -1,5 +1,5 @@
-//! What a configuration would serve, for `check`: zones with their records and services, what each service chooses among, and
-//! how many services depend on each datacenter.
+//! What a configuration would serve, for `check`: zones with their records and services, what each
+//! service chooses among, and how many services depend on each datacenter.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -71,7 +71,11 @@ impl Summary {
         for service in topology.services.iter() {
             let reach = Reach::of(topology, service.pool);
             reach.datacenters.iter().for_each(|datacenter| depending[datacenter.index()] += 1);
-            services[service.zone.index()].push(ServiceSummary::new(topology, service, reach.endpoints));
+            services[service.zone.index()].push(ServiceSummary::new(
+                topology,
+                service,
+                reach.endpoints,
+            ));
         }
         let zones = config.zones.iter().zip(services).map(|(zone, services)| ZoneSummary {
             name: zone.apex.to_string(),
@@ -85,7 +89,11 @@ impl Summary {
             region: datacenter.region.as_deref().map(str::to_owned),
             state: state.word(),
             // The reason of a state that has ended says nothing about the one in force.
-            reason: datacenter.reason.as_deref().map(str::to_owned).filter(|_| state == datacenter.state),
+            reason: datacenter
+                .reason
+                .as_deref()
+                .map(str::to_owned)
+                .filter(|_| state == datacenter.state),
             ended: (state != datacenter.state).then(|| datacenter.state.word()),
             services,
         });
@@ -95,11 +103,16 @@ impl Summary {
             monitors: topology.monitors.len(),
             loads: topology.feeds.list.iter().map(|feed| feed.load).collect::<BTreeSet<_>>().len(),
             feeds: topology.feeds.list.len(),
-            probes: topology.combinations.iter().filter(|combination| combination.is_none()).count(),
+            probes: topology
+                .combinations
+                .iter()
+                .filter(|combination| combination.is_none())
+                .count(),
         }
     }
 
-    /// For programs: an object with `zones`, `datacenters`, `monitors`, `probes`, `loads` and `feeds`.
+    /// For programs: an object with `zones`, `datacenters`, `monitors`, `probes`, `loads` and
+    /// `feeds`.
     pub fn to_json(&self) -> Value {
         let service = |service: &ServiceSummary| {
             json!({
@@ -183,7 +196,13 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for zone in self.zones.iter().take(SHOWN_ZONES) {
             let (records, services) = (zone.records, zone.services.len());
-            write!(f, "zone {}: {}, {}", zone.name, count(records, "record"), count(services, "service"))?;
+            write!(
+                f,
+                "zone {}: {}, {}",
+                zone.name,
+                count(records, "record"),
+                count(services, "service")
+            )?;
             match zone.delegations {
                 0 => writeln!(f)?,
                 some => writeln!(f, ", {}", count(some, "delegation"))?,
@@ -199,9 +218,15 @@ impl fmt::Display for Summary {
             writeln!(f, "and {} more", count(self.zones.len() - SHOWN_ZONES, "zone"))?;
         }
         for datacenter in &self.datacenters {
-            let region = datacenter.region.as_ref().map(|region| format!(" in {region}")).unwrap_or_default();
-            let reason = datacenter.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-            let ended = datacenter.ended.map(|state| format!(" (the `until` of its {state} has passed)"));
+            let region = datacenter
+                .region
+                .as_ref()
+                .map(|region| format!(" in {region}"))
+                .unwrap_or_default();
+            let reason =
+                datacenter.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+            let ended =
+                datacenter.ended.map(|state| format!(" (the `until` of its {state} has passed)"));
             let ended = ended.unwrap_or_default();
             writeln!(
                 f,
@@ -218,7 +243,12 @@ impl fmt::Display for Summary {
         write!(f, "{}, {}", count(self.monitors, "monitor"), count(self.probes, "target"))?;
         match self.loads {
             0 => writeln!(f),
-            some => writeln!(f, ", {} reporting on {}", count(some, "load source"), count(self.feeds, "balancer")),
+            some => writeln!(
+                f,
+                ", {} reporting on {}",
+                count(some, "load source"),
+                count(self.feeds, "balancer")
+            ),
         }
     }
 }
@@ -227,7 +257,8 @@ impl fmt::Display for ServiceSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = listing::first_of(&self.members, SHOWN_MEMBERS, self.members.len());
         let rtype = self.rtype.map(|rtype| format!(" {rtype}")).unwrap_or_default();
-        let pool = if self.pool == self.name { String::new() } else { format!(" pool {}", self.pool) };
+        let pool =
+            if self.pool == self.name { String::new() } else { format!(" pool {}", self.pool) };
         writeln!(
             f,
             "  {}{rtype}{pool} {} ttl {}: {shown} ({})",

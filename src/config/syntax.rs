@@ -1,8 +1,8 @@
 //! Syntax errors of TOML files: one for each mistake, with what to write instead.
 //!
-//! The parser goes on after a mistake, and what it then finds mostly follows from the first: a list that is not closed swallows
-//! every table behind it. So a file with errors is parsed again section by section, from one header to the next, and of
-//! each line only the first error is reported.
+//! The parser goes on after a mistake, and what it then finds mostly follows from the first: a list
+//! that is not closed swallows every table behind it. So a file with errors is parsed again section
+//! by section, from one header to the next, and of each line only the first error is reported.
 
 use std::ops::Range;
 
@@ -19,10 +19,10 @@ use super::{
 /// How many syntax errors of one file are reported.
 const SHOWN: usize = 20;
 /// The first words of table headers, of the zones directory's files and of `portolan.toml`.
-const HEADS: [&str; 9] = ["datacenter", "zone", "delegate", "monitor", "load", "pool", "service", "server", "geoip"];
+const HEADS: [&str; 9] =
+    ["datacenter", "zone", "delegate", "monitor", "load", "pool", "service", "server", "geoip"];
 pub(super) const CONFLICT: &str = "the marks of a merge conflict stand here";
-const CONFLICT_HELP: &str =
-    "keep what is to hold of the two versions, and remove the lines that start with <<<<<<<, ======= and >>>>>>>";
+const CONFLICT_HELP: &str = "keep what is to hold of the two versions, and remove the lines that start with <<<<<<<, ======= and >>>>>>>";
 const NO_TOML: &str = "the file is not valid TOML; see https://toml.io";
 
 /// Quotes that a word processor writes.
@@ -36,7 +36,12 @@ struct Mistake {
 }
 
 /// Reports what the parser found wrong in a file; nothing else is to be reported of it.
-pub(super) fn report(file: FileId, errors: &[toml::de::Error], text: &str, problems: &mut Problems) {
+pub(super) fn report(
+    file: FileId,
+    errors: &[toml::de::Error],
+    text: &str,
+    problems: &mut Problems,
+) {
     let Some(first) = errors.first() else { return };
     if let Some(span) = conflict(text) {
         problems.error(Place::new(file, span), CONFLICT).help(CONFLICT_HELP);
@@ -56,8 +61,8 @@ pub(super) fn report(file: FileId, errors: &[toml::de::Error], text: &str, probl
     problems.mute(file);
 }
 
-/// Reports what is wrong in a file that is too large to be parsed as a whole, and cannot be read table by table;
-/// nothing else is to be reported of it.
+/// Reports what is wrong in a file that is too large to be parsed as a whole, and cannot be read
+/// table by table; nothing else is to be reported of it.
 pub(super) fn report_large(file: FileId, text: &str, problems: &mut Problems) {
     if let Some(span) = conflict(text) {
         problems.error(Place::new(file, span), CONFLICT).help(CONFLICT_HELP);
@@ -65,19 +70,27 @@ pub(super) fn report_large(file: FileId, text: &str, problems: &mut Problems) {
     }
     let sections = sections(text);
     let is_small = |range: &&Range<usize>| range.len() <= MOST_TREE_OCTETS;
-    let mistakes: Vec<Mistake> =
-        sections.iter().filter(is_small).flat_map(|range| of_section(text, range.clone())).take(SHOWN).collect();
+    let mistakes: Vec<Mistake> = sections
+        .iter()
+        .filter(is_small)
+        .flat_map(|range| of_section(text, range.clone()))
+        .take(SHOWN)
+        .collect();
     for Mistake { span, message, help } in &mistakes {
         problems.error(Place::new(file, span.clone()), message).help(help);
     }
-    let (most, large) = (MOST_TREE_OCTETS >> 20, sections.iter().find(|range| range.len() > MOST_TREE_OCTETS));
+    let (most, large) =
+        (MOST_TREE_OCTETS >> 20, sections.iter().find(|range| range.len() > MOST_TREE_OCTETS));
     if let Some(range) = large {
-        let message = format!("more than {most} MiB follow until the next table; one table may have {most} MiB");
+        let message = format!(
+            "more than {most} MiB follow until the next table; one table may have {most} MiB"
+        );
         problems
             .error(Place::new(file, range.start..range.start + 1), message)
             .help("split the table, or close the string or array that is still open before the next table");
     } else if mistakes.is_empty() {
-        let message = format!("the file has more than {most} MiB and cannot be read table by table");
+        let message =
+            format!("the file has more than {most} MiB and cannot be read table by table");
         problems.error(Place::whole(file), message).help(
             "give each table one header, with all its keys below it; the kinds are [datacenter.NAME], [delegate.NAME], \
              [load.NAME], [monitor.NAME], [pool.NAME], [service.NAME] and [zone.NAME]; or split the file",
@@ -121,7 +134,8 @@ fn is_header(line: &str) -> bool {
     let Some(rest) = line.trim_start().strip_prefix('[') else { return false };
     let rest = rest.trim_start_matches(['[', ' ', '\t', '"', '\'']);
     HEADS.iter().any(|head| {
-        rest.strip_prefix(head).is_some_and(|tail| tail.trim_start_matches(['"', '\'', ' ']).starts_with(['.', ']']))
+        rest.strip_prefix(head)
+            .is_some_and(|tail| tail.trim_start_matches(['"', '\'', ' ']).starts_with(['.', ']']))
     })
 }
 
@@ -138,7 +152,9 @@ fn of_section(text: &str, range: Range<usize>) -> Vec<Mistake> {
     for error in &errors {
         let span = span_of(error, section);
         // Whatever follows a list or table that is not closed was read as a part of it.
-        if opened.is_some_and(|at| span.start > at) && !error.message().starts_with("invalid basic string") {
+        if opened.is_some_and(|at| span.start > at)
+            && !error.message().starts_with("invalid basic string")
+        {
             continue;
         }
         let span = range.start + span.start..range.start + span.end;
@@ -187,7 +203,8 @@ fn first_left_open(section: &str) -> Option<usize> {
             b'[' | b'{' => open.push(at),
             b']' | b'}' => drop(open.pop()),
             b'#' => drop(octets.by_ref().find(|(_, octet)| *octet == b'\n')),
-            // Strings over several lines are read as several strings: they are rare, and only the mark would be wrong.
+            // Strings over several lines are read as several strings: they are rare, and only the
+            // mark would be wrong.
             quote @ (b'"' | b'\'') => {
                 let mut is_escaped = false;
                 let is_end = |octet: u8| octet == quote || octet == b'\n';
@@ -212,11 +229,16 @@ fn second_header(text: &str, span: &Range<usize>) -> Option<Mistake> {
     }
     let header = line[..line.find(']').map_or(line.len(), |at| at + 1)].trim();
     let header_start = start + (line.len() - line.trim_start().len());
-    let first = text.lines().position(|other| other.trim_start().starts_with(header)).map_or(1, |index| index + 1);
+    let first = text
+        .lines()
+        .position(|other| other.trim_start().starts_with(header))
+        .map_or(1, |index| index + 1);
     Some(Mistake {
         span: header_start..header_start + header.len(),
         message: format!("{header} is defined twice in this file"),
-        help: format!("the first is in line {first}: write all keys below one of the two headers, or rename one"),
+        help: format!(
+            "the first is in line {first}: write all keys below one of the two headers, or rename one"
+        ),
     })
 }
 
@@ -239,19 +261,29 @@ fn mistake(text: &str, span: Range<usize>, message: &str) -> Mistake {
         ),
         "duplicate key" => {
             let key = text.get(span.clone()).unwrap_or_default();
-            let message = format!("the key {} is defined twice in this table", Quoted(key.trim_matches(['"', '\''])));
+            let message = format!(
+                "the key {} is defined twice in this table",
+                Quoted(key.trim_matches(['"', '\'']))
+            );
             (message, "remove one of the two".to_owned())
         }
-        _ if message.starts_with("cannot recurse") => {
-            ("lists and tables are more than 80 deep inside each other".to_owned(), NO_TOML.to_owned())
-        }
-        "missing comma between array elements" | "missing comma between key-value pairs" => {
-            ("a comma is missing in front of this".to_owned(), "write a comma between two elements".to_owned())
-        }
-        "invalid basic string" | "invalid literal string" => {
-            ("a text is not closed on this line".to_owned(), "write the closing quote behind it".to_owned())
-        }
-        "string values must be quoted" | "invalid float" | "invalid integer" | "invalid value" | "invalid boolean"
+        _ if message.starts_with("cannot recurse") => (
+            "lists and tables are more than 80 deep inside each other".to_owned(),
+            NO_TOML.to_owned(),
+        ),
+        "missing comma between array elements" | "missing comma between key-value pairs" => (
+            "a comma is missing in front of this".to_owned(),
+            "write a comma between two elements".to_owned(),
+        ),
+        "invalid basic string" | "invalid literal string" => (
+            "a text is not closed on this line".to_owned(),
+            "write the closing quote behind it".to_owned(),
+        ),
+        "string values must be quoted"
+        | "invalid float"
+        | "invalid integer"
+        | "invalid value"
+        | "invalid boolean"
             if !word.is_empty() =>
         {
             let message = format!("{} is neither a number nor a text in quotes", Quoted(word));
@@ -260,15 +292,21 @@ fn mistake(text: &str, span: Range<usize>, message: &str) -> Mistake {
         "unexpected leading zero" => {
             let number = word.trim_start_matches('0');
             let number = if number.is_empty() { "0" } else { number };
-            ("a number starts with a zero".to_owned(), format!("write it without that zero: {number}"))
+            (
+                "a number starts with a zero".to_owned(),
+                format!("write it without that zero: {number}"),
+            )
         }
-        "unclosed table" | "unclosed array table" => {
-            ("the header of a table is not closed".to_owned(), "write ] at the end of the header".to_owned())
-        }
+        "unclosed table" | "unclosed array table" => (
+            "the header of a table is not closed".to_owned(),
+            "write ] at the end of the header".to_owned(),
+        ),
         "invalid unquoted key" | "key with no value" if first == ':' || before.ends_with(':') => {
             ("a key is followed by a colon".to_owned(), "write = between key and value".to_owned())
         }
-        "key with no value" => ("a key has no value".to_owned(), "write the value behind it: key = value".to_owned()),
+        "key with no value" => {
+            ("a key has no value".to_owned(), "write the value behind it: key = value".to_owned())
+        }
         "invalid unquoted key" => (
             format!("\"{first}\" cannot stand in a name without quotes"),
             "put the whole name into quotes: [service.\"www.example.com\"]".to_owned(),
@@ -294,7 +332,9 @@ fn help_with_bare(key: &str, word: &str) -> String {
     let is = |words: &[&str]| words.iter().any(|other| word.eq_ignore_ascii_case(other));
     let number = word.strip_suffix('%').filter(|number| number.parse::<u32>().is_ok());
     match number {
-        _ if key == "state" => "write one of \"active\", \"standby\", \"draining\", \"disabled\"".to_owned(),
+        _ if key == "state" => {
+            "write one of \"active\", \"standby\", \"draining\", \"disabled\"".to_owned()
+        }
         _ if key == "until" => format!("write a date and time without quotes: {SAMPLE_MOMENT}"),
         Some(number) if key == "weight" => format!("write the number alone: {number}"),
         _ if is(&["true", "yes", "on"]) => "write true".to_owned(),
@@ -305,12 +345,19 @@ fn help_with_bare(key: &str, word: &str) -> String {
 
 /// The word around a place: what a person would read as one value.
 fn word_at(text: &str, at: usize) -> &str {
-    let is_end = |c: char| c.is_whitespace() || matches!(c, ',' | '[' | ']' | '{' | '}' | '=' | '#' | '"' | '\'');
+    let is_end = |c: char| {
+        c.is_whitespace() || matches!(c, ',' | '[' | ']' | '{' | '}' | '=' | '#' | '"' | '\'')
+    };
     let Some((before, after)) = text.split_at_checked(at) else { return "" };
     if after.starts_with([',', ':']) {
         return &after[..1];
     }
-    let start = before.char_indices().rev().take_while(|(_, c)| !is_end(*c)).last().map_or(at, |(index, _)| index);
+    let start = before
+        .char_indices()
+        .rev()
+        .take_while(|(_, c)| !is_end(*c))
+        .last()
+        .map_or(at, |(index, _)| index);
     let end = after.find(is_end).map_or(text.len(), |index| at + index);
     &text[start..end]
 }

@@ -1,7 +1,9 @@
 //! Good configurations and what becomes of them.
 
 use super::*;
-use crate::steer::{Answers, EndpointId, MemberKind, MinUp, OnAllDown, Policy, PoolId, Spread, State, Target, Tie};
+use crate::steer::{
+    Answers, EndpointId, MemberKind, MinUp, OnAllDown, Policy, PoolId, Spread, State, Target, Tie,
+};
 
 fn load(texts: &[(&str, &str)]) -> Config {
     let sources = Sources::from_texts(&Locations::default(), texts.iter().copied());
@@ -67,7 +69,8 @@ fn services_and_zones_are_in_alphabetical_order() {
     let config = load_tables(&tables);
     let zones: Vec<String> = config.zones.iter().map(|zone| zone.apex.to_string()).collect();
     assert_eq!(zones, ["a-long-name.test", "ab.test", "b.test", "c.test", "x.example"]);
-    let services: Vec<String> = config.topology.services.iter().map(|service| service.name.to_string()).collect();
+    let services: Vec<String> =
+        config.topology.services.iter().map(|service| service.name.to_string()).collect();
     assert_eq!(services, ["a-long-name.x.example", "ab.x.example", "b.x.example", "c.x.example"]);
 }
 
@@ -78,8 +81,7 @@ fn the_samples_have_nothing_to_warn_of() {
     assert!(warnings.is_empty(), "{warnings}");
 }
 
-const ZONE: &str =
-    "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"host.master@example.com\"\n";
+const ZONE: &str = "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"host.master@example.com\"\n";
 
 fn load_tables(tables: &str) -> Config {
     load(&[("zones/x.toml", &format!("{ZONE}{tables}"))])
@@ -141,11 +143,19 @@ fn every_key_of_a_pool_becomes_its_domain_value() {
     assert_eq!((&*b.name, b.datacenters.len()), ("b", 1));
     assert_eq!(b.target, Target::Cname("cdn.example.net".parse().unwrap()));
     let service = &topology.services[0];
-    assert_eq!((service.name.to_string().as_str(), service.ttl_secs, service.ipv6), ("www.x.example", 7, false));
+    assert_eq!(
+        (service.name.to_string().as_str(), service.ttl_secs, service.ipv6),
+        ("www.x.example", 7, false)
+    );
     assert_eq!((service.pool, service.on_all_down), (PoolId(1), OnAllDown::Pool(PoolId(0))));
     let monitor = &topology.monitors[0];
     assert_eq!(
-        (monitor.interval.as_secs(), monitor.timeout.as_secs(), monitor.rise.get(), monitor.fall.get()),
+        (
+            monitor.interval.as_secs(),
+            monitor.timeout.as_secs(),
+            monitor.rise.get(),
+            monitor.fall.get()
+        ),
         (90, 2, 2, 3)
     );
     let crate::health::Check::Http(check) = &monitor.check else { panic!() };
@@ -174,7 +184,10 @@ fn a_geo_pool_shares_members_among_its_rules() {
     let pool = &config.topology.pools[1];
     assert_eq!(pool.members.len(), 2);
     let Policy::Geo { rules, default } = &pool.policy else { panic!() };
-    assert_eq!((&rules[0].members[..], &rules[1].members[..], &default[..]), (&[0, 1][..], &[1][..], &[0][..]));
+    assert_eq!(
+        (&rules[0].members[..], &rules[1].members[..], &default[..]),
+        (&[0, 1][..], &[1][..], &[0][..])
+    );
     assert_eq!((&*rules[0].countries[0], &*rules[1].continents[0]), ("DE", "EU"));
 }
 
@@ -186,7 +199,10 @@ fn the_hostmaster_becomes_an_rname_with_its_dots_escaped() {
     let rest = &soa.stored()["ns1.example.com".len() + 2..];
     let rname = b"\x0bhost.master\x07example\x03com\x00";
     assert_eq!(&rest[..rname.len()], rname);
-    assert_eq!(rest[rname.len()..], [0, 0, 0, 7, 0, 0, 14, 16, 0, 0, 3, 132, 0, 18, 117, 0, 0, 0, 0, 60]);
+    assert_eq!(
+        rest[rname.len()..],
+        [0, 0, 0, 7, 0, 0, 14, 16, 0, 0, 3, 132, 0, 18, 117, 0, 0, 0, 0, 60]
+    );
 }
 
 #[test]
@@ -212,8 +228,11 @@ fn a_master_file_that_nothing_names_is_a_zone_as_it_stands() {
         ("zones/part.zone", "www IN A 192.0.2.1\n"),
         ("zones/root.zone", soa),
     ]);
-    let apexes: Vec<_> =
-        config.zones.iter().map(|zone| (zone.apex.to_string(), zone.serial, zone.record_count())).collect();
+    let apexes: Vec<_> = config
+        .zones
+        .iter()
+        .map(|zone| (zone.apex.to_string(), zone.serial, zone.record_count()))
+        .collect();
     let own = SerialSource::Own(42);
     assert_eq!(apexes, [(".".into(), own, 3), ("a\\.b.example".into(), own, 3)]);
 }
@@ -258,9 +277,16 @@ fn flags_go_before_the_file_and_the_file_before_the_defaults() {
     assert_eq!(config.server.canaries, [Canary { host: "2001:db8::1".into(), port: 443 }]);
     assert_eq!(config.geoip[0].path.to_str(), Some("etc/a.mmdb"));
     assert_eq!(config.geoip[0].origin.as_deref(), Some("portolan.toml:7:14"));
-    let flags = Locations { listen: vec!["127.0.0.1:0".parse().unwrap()], geoip: vec!["b.mmdb".into()], ..locations };
+    let flags = Locations {
+        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        geoip: vec!["b.mmdb".into()],
+        ..locations
+    };
     let config = settings(&flags);
-    assert_eq!((config.server.listen, config.geoip[0].path.to_str()), (flags.listen, Some("b.mmdb")));
+    assert_eq!(
+        (config.server.listen, config.geoip[0].path.to_str()),
+        (flags.listen, Some("b.mmdb"))
+    );
     assert_eq!(load(&[]).server.listen, ["127.0.0.1:5300".parse().unwrap()]);
 }
 
@@ -353,13 +379,18 @@ mod disk {
         fs::write(directory.path().join("secret"), "www IN A 192.0.2.1\n").unwrap();
         let secret = directory.path().join("secret");
         fs::write(zones.join("inside"), "www IN A 192.0.2.1\n").unwrap();
-        for path in
-            ["../secret", secret.to_str().unwrap(), "/dev/zero", ".", zones.to_str().unwrap(), "../zones/inside"]
-        {
+        for path in [
+            "../secret",
+            secret.to_str().unwrap(),
+            "/dev/zero",
+            ".",
+            zones.to_str().unwrap(),
+            "../zones/inside",
+        ] {
             fs::write(zones.join("x.example.zone"), format!("$INCLUDE {path}\n")).unwrap();
             let errors = outcome(directory.path()).unwrap_err();
-            let is_refused =
-                errors.contains("below the zones directory") && errors.starts_with("zones/x.example.zone:1:");
+            let is_refused = errors.contains("below the zones directory")
+                && errors.starts_with("zones/x.example.zone:1:");
             assert!(is_refused, "{path}: {errors}");
             assert!(errors.contains("without `..`"), "{path}: {errors}");
         }
@@ -371,13 +402,22 @@ mod disk {
         let sources = Sources::from_texts(&Locations::default(), text);
         let absolute = std::path::absolute("zones/sub/x.zone").unwrap();
         for directory in ["zones", "zones/sub"] {
-            assert!(sources.find_included(absolute.to_str().unwrap(), std::path::Path::new(directory)).is_some());
+            assert!(
+                sources
+                    .find_included(absolute.to_str().unwrap(), std::path::Path::new(directory))
+                    .is_some()
+            );
         }
         let outside = std::path::absolute("zones-other/sub/x.zone").unwrap();
-        assert!(sources.find_included(outside.to_str().unwrap(), std::path::Path::new("zones")).is_none());
+        assert!(
+            sources
+                .find_included(outside.to_str().unwrap(), std::path::Path::new("zones"))
+                .is_none()
+        );
     }
 
-    const ZONE: &str = "@ 300 SOA ns1.example.net. h.example.net. 1 2 3 4 5\n@ 300 NS ns1.example.net.\n";
+    const ZONE: &str =
+        "@ 300 SOA ns1.example.net. h.example.net. 1 2 3 4 5\n@ 300 NS ns1.example.net.\n";
 
     fn zone_names(directory: &std::path::Path) -> Vec<String> {
         let config = outcome(directory).unwrap();
@@ -393,7 +433,11 @@ mod disk {
         fs::create_dir_all(&elsewhere).unwrap();
         fs::write(elsewhere.join("linked.test.zone"), ZONE).unwrap();
         fs::write(elsewhere.join("included"), "www 300 A 192.0.2.1\n").unwrap();
-        fs::write(directory.path().join("elsewhere/file.test.zone"), format!("{ZONE}$INCLUDE include\n")).unwrap();
+        fs::write(
+            directory.path().join("elsewhere/file.test.zone"),
+            format!("{ZONE}$INCLUDE include\n"),
+        )
+        .unwrap();
         symlink("../elsewhere/deeper", zones.join("directory")).unwrap();
         symlink("../elsewhere/file.test.zone", zones.join("file.test.zone")).unwrap();
         symlink(elsewhere.join("included"), zones.join("include")).unwrap();
@@ -437,7 +481,8 @@ mod disk {
     fn a_link_that_every_user_may_replace_is_refused() {
         use std::os::unix::fs::PermissionsExt as _;
         let directory = tempfile::tempdir().unwrap();
-        let (zones, elsewhere) = (directory.path().join("zones"), directory.path().join("elsewhere"));
+        let (zones, elsewhere) =
+            (directory.path().join("zones"), directory.path().join("elsewhere"));
         fs::create_dir(&zones).unwrap();
         fs::create_dir(&elsewhere).unwrap();
         fs::write(elsewhere.join("x.test.zone"), ZONE).unwrap();
@@ -445,7 +490,10 @@ mod disk {
         let mode = |mode| fs::set_permissions(&zones, fs::Permissions::from_mode(mode)).unwrap();
         mode(0o777);
         let errors = outcome(directory.path()).unwrap_err();
-        assert!(errors.starts_with("zones/shared: ") && errors.contains("every user may replace it"), "{errors}");
+        assert!(
+            errors.starts_with("zones/shared: ") && errors.contains("every user may replace it"),
+            "{errors}"
+        );
         assert!(errors.contains("chmod o-w"), "{errors}");
         for safe in [0o1777, 0o775] {
             mode(safe);
@@ -459,7 +507,10 @@ mod disk {
         fs::create_dir(directory.path().join("zones")).unwrap();
         fs::write(directory.path().join("portolan.toml"), "").unwrap();
         let geoip = directory.path().join("geoip");
-        let locations = Locations { config: Some(directory.path().join("portolan.toml")), ..Locations::default() };
+        let locations = Locations {
+            config: Some(directory.path().join("portolan.toml")),
+            ..Locations::default()
+        };
         let load = |in_use: &[&str]| {
             let mut sources = Sources::read(&locations);
             sources.keep_databases(in_use.iter().map(|name| geoip.join(name)).collect());
@@ -474,7 +525,10 @@ mod disk {
         assert!(errors.contains("geoip cannot be listed: Too many levels"), "{errors}");
         let databases = load(&["city.mmdb"]).unwrap();
         let fault = databases[0].fault.clone().unwrap();
-        assert!(databases[0].path == geoip && fault.line.contains("cannot be listed: Too many levels"), "{fault:?}");
+        assert!(
+            databases[0].path == geoip && fault.line.contains("cannot be listed: Too many levels"),
+            "{fault:?}"
+        );
         assert_eq!((&databases[1].path, &databases[1].fault), (&geoip.join("city.mmdb"), &None));
     }
 }
@@ -489,7 +543,8 @@ mod mutations {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(300))]
 
-        /// Cuts, swaps and foreign bytes at random places: whatever comes, it ends in a configuration or in errors that show.
+        /// Cuts, swaps and foreign bytes at random places: whatever comes, it ends in a
+        /// configuration or in errors that show.
         #[test]
         fn a_mutated_configuration_never_panics(
             edits in prop::collection::vec((any::<prop::sample::Index>(), 0usize..40, "\\PC{0,6}|[\\[\\]{}\"=.,#\n\u{0}-]{0,4}"), 1..6)
@@ -525,7 +580,15 @@ fn a_state_whose_end_has_passed_is_summed_up_as_active() {
     );
     let at = |now: i64| Summary::new(&config, now).to_string();
     let until = 1_796_104_800;
-    assert!(at(until - 1).contains("datacenter fra: draining (kernel upgrade),"), "{}", at(until - 1));
-    assert!(at(until).contains("datacenter fra: active (the `until` of its draining has passed),"), "{}", at(until));
+    assert!(
+        at(until - 1).contains("datacenter fra: draining (kernel upgrade),"),
+        "{}",
+        at(until - 1)
+    );
+    assert!(
+        at(until).contains("datacenter fra: active (the `until` of its draining has passed),"),
+        "{}",
+        at(until)
+    );
     assert_eq!(Summary::new(&config, until).to_json()["datacenters"][0]["state"], "active");
 }

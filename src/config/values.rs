@@ -1,5 +1,5 @@
-//! The small languages inside strings: durations, shares, names, prefixes, mail addresses. Each either becomes the value it
-//! means or is reported at its place.
+//! The small languages inside strings: durations, shares, names, prefixes, mail addresses. Each
+//! either becomes the value it means or is reported at its place.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -19,14 +19,21 @@ pub(super) fn duration(
     problems: &mut Problems,
 ) -> Option<At<Duration>> {
     if let Some(seconds) = item.as_number() {
-        let found = if seconds.fract() == 0.0 { "a whole number" } else { "a number with a fraction" };
-        let message = format!("{} must be a string with a number and its unit, not {found}", item.what());
+        let found =
+            if seconds.fract() == 0.0 { "a whole number" } else { "a number with a fraction" };
+        let message =
+            format!("{} must be a string with a number and its unit, not {found}", item.what());
         problems.error(item.place, message).help(with_unit(seconds, least, most));
         return None;
     }
     let text = item.text(problems)?;
     let Some(value) = parse_duration(text.value) else {
-        let message = format!("{} has {} {}, which is no duration", item.subject, item.key, Quoted(text.value));
+        let message = format!(
+            "{} has {} {}, which is no duration",
+            item.subject,
+            item.key,
+            Quoted(text.value)
+        );
         let help = match text.value.trim().parse() {
             Ok(seconds) => with_unit(seconds, least, most),
             Err(_) => "write a number and its unit: \"500ms\", \"5s\", \"1m30s\"".to_owned(),
@@ -40,23 +47,28 @@ pub(super) fn duration(
         _ => return Some(At::new(value, text.place)),
     };
     let shown = shown_duration(if value < least { least } else { most });
-    let message = format!("{} has {} {}; the {limit} is {shown}", item.subject, item.key, Quoted(text.value));
+    let message =
+        format!("{} has {} {}; the {limit} is {shown}", item.subject, item.key, Quoted(text.value));
     problems.error(text.place, message).help(help);
     None
 }
 
-/// Reads `1w2d12h30m15s500ms` and its parts; `None` where the text is something else or is too long.
+/// Reads `1w2d12h30m15s500ms` and its parts; `None` where the text is something else or is too
+/// long.
 pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     const DAY_SECS: u64 = 86_400;
     let (mut rest, mut total) = (text.trim(), Duration::ZERO);
-    // Days and weeks are always 24 hours and 7 days here: the parser below knows only units up to hours.
+    // Days and weeks are always 24 hours and 7 days here: the parser below knows only units up to
+    // hours.
     for (unit, unit_secs) in [('w', 7 * DAY_SECS), ('d', DAY_SECS)] {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let (number, tail) = rest.split_at(digits);
         if let Some(tail) = tail.strip_prefix(unit)
             && !tail.starts_with(|next: char| next.is_alphabetic())
         {
-            total = total.checked_add(Duration::from_secs(number.parse::<u64>().ok()?.checked_mul(unit_secs)?))?;
+            total = total.checked_add(Duration::from_secs(
+                number.parse::<u64>().ok()?.checked_mul(unit_secs)?,
+            ))?;
             rest = tail.trim_start();
         }
     }
@@ -66,9 +78,11 @@ pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     total.checked_add(jiff::fmt::friendly::SpanParser::new().parse_unsigned_duration(rest).ok()?)
 }
 
-/// How to write a number of seconds: `"2s"`, `"500ms"`; where that is out of bounds, a sample and the bounds.
+/// How to write a number of seconds: `"2s"`, `"500ms"`; where that is out of bounds, a sample and
+/// the bounds.
 fn with_unit(seconds: f64, least: Duration, most: Duration) -> String {
-    let meant = Duration::try_from_secs_f64(seconds).ok().filter(|meant| (least..=most).contains(meant));
+    let meant =
+        Duration::try_from_secs_f64(seconds).ok().filter(|meant| (least..=most).contains(meant));
     match meant {
         Some(meant) => format!("write the unit, in quotes: \"{}\"", shown_duration(meant)),
         None => format!(
@@ -91,12 +105,13 @@ pub(super) fn shown_duration(duration: Duration) -> String {
 }
 
 /// How a name of a table is written. [`name_fault`] is the same as a rule.
-pub(super) const NAME_HELP: &str =
-    "use letters, digits, hyphens, underscores, dots and colons; start and end with a letter, a digit or an underscore";
+pub(super) const NAME_HELP: &str = "use letters, digits, hyphens, underscores, dots and colons; start and end with a letter, a digit or an underscore";
 
 /// A name that other tables refer to, and that commands, metrics and URLs of the admin API hold.
 pub(super) fn name(name: At<&str>, kind: &str, problems: &mut Problems) -> Option<At<Box<str>>> {
-    let Some(fault) = name_fault(name.value) else { return Some(At::new(name.value.into(), name.place)) };
+    let Some(fault) = name_fault(name.value) else {
+        return Some(At::new(name.value.into(), name.place));
+    };
     let message = format!("the name of {kind} {} {fault}", Quoted(name.value));
     problems.error(name.place, message).help(NAME_HELP);
     None
@@ -144,8 +159,7 @@ pub(super) fn name_fault(text: &str) -> Option<String> {
 const LONGEST_REASON: usize = 200;
 
 /// How a reason is written. [`reason_fault`] is the same as a rule.
-pub const REASON_HELP: &str =
-    "write one line of at most 200 octets without control or invisible characters, such as \"kernel upgrade\"";
+pub const REASON_HELP: &str = "write one line of at most 200 octets without control or invisible characters, such as \"kernel upgrade\"";
 
 /// Why a text cannot be the reason for a datacenter's state,
 /// which is shown on terminals, in the log and in the console.
@@ -175,18 +189,23 @@ pub(super) fn address(text: At<&str>, whose: &str, problems: &mut Problems) -> O
     let Ok(address) = text.value.parse::<IpAddr>() else {
         let message = format!("{whose} has address {}, which is no IP address", Quoted(text.value));
         let help = match text.value {
-            value if value.contains('/') => "leave the prefix length away: an endpoint is one address",
+            value if value.contains('/') => {
+                "leave the prefix length away: an endpoint is one address"
+            }
             value if value.parse::<std::net::SocketAddr>().is_ok() => {
                 "leave the port away: DNS answers addresses; the monitor names the port to probe"
             }
-            _ => "write an address such as 192.0.2.1 or 2001:db8::1; for a name, use cname = \"...\"",
+            _ => {
+                "write an address such as 192.0.2.1 or 2001:db8::1; for a name, use cname = \"...\""
+            }
         };
         problems.error(text.place, message).help(help);
         return None;
     };
     let is_broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
     if address.is_unspecified() || address.is_multicast() || is_broadcast {
-        let message = format!("{whose} has address {}, to which nobody can connect", Quoted(text.value));
+        let message =
+            format!("{whose} has address {}, to which nobody can connect", Quoted(text.value));
         problems.error(text.place, message).help("write the address that clients connect to");
         return None;
     }
@@ -212,7 +231,10 @@ pub(super) fn prefix(text: At<&str>, problems: &mut Problems) -> Option<At<IpNet
         Ok(net) if net == net.trunc() => Some(At::new(net, text.place)),
         Ok(net) => {
             problems
-                .error(text.place, format!("the prefix {} has bits set after its length", Quoted(text.value)))
+                .error(
+                    text.place,
+                    format!("the prefix {} has bits set after its length", Quoted(text.value)),
+                )
                 .help(format!("the network is {}", net.trunc()));
             None
         }
@@ -220,7 +242,9 @@ pub(super) fn prefix(text: At<&str>, problems: &mut Problems) -> Option<At<IpNet
             let message = format!("{} is no prefix", Quoted(text.value));
             let help = match text.value.parse::<IpAddr>() {
                 Ok(address) => format!("for this one address write {}", IpNet::from(address)),
-                Err(_) => "write a network and its length: \"203.0.113.0/24\" or \"2001:db8::/32\"".into(),
+                Err(_) => {
+                    "write a network and its length: \"203.0.113.0/24\" or \"2001:db8::/32\"".into()
+                }
             };
             problems.error(text.place, message).help(help);
             None
@@ -234,7 +258,8 @@ pub(super) fn share(text: &str, most: f64) -> Option<f64> {
     (percent > 0.0 && percent <= most).then_some(percent / 100.0)
 }
 
-/// The SOA's RNAME for a mail address: the first label is the local part, its dots escaped (RFC 1035 section 8).
+/// The SOA's RNAME for a mail address: the first label is the local part, its dots escaped (RFC
+/// 1035 section 8).
 pub(super) fn hostmaster(text: At<&str>, problems: &mut Problems) -> Option<At<Name>> {
     let name = text.value.rsplit_once('@').and_then(|(local, domain)| {
         let domain: Name = domain.parse().ok()?;
@@ -283,7 +308,10 @@ const NOT_COUNTRIES: [(&str, &str); 18] = [
     ("EN", "England is part of \"GB\"; to tell it apart write subdivision = [\"GB-ENG\"]"),
     ("EU", "the European Union is no country; for the continent write continent = [\"EU\"]"),
     ("AP", "Asia and the Pacific are no country; write continent = [\"AS\", \"OC\"]"),
-    ("AN", "the Netherlands Antilles are \"BQ\", \"CW\" and \"SX\" today; for Antarctica write \"AQ\""),
+    (
+        "AN",
+        "the Netherlands Antilles are \"BQ\", \"CW\" and \"SX\" today; for Antarctica write \"AQ\"",
+    ),
     ("SU", "the Soviet Union has ended; Russia is \"RU\""),
     ("CS", "today that is \"RS\" (Serbia) and \"ME\" (Montenegro), or \"CZ\" and \"SK\""),
     ("YU", "today that is \"RS\" (Serbia) and \"ME\" (Montenegro)"),
@@ -298,8 +326,8 @@ const NOT_COUNTRIES: [(&str, &str); 18] = [
     ("KO", "South Korea is \"KR\""),
 ];
 
-/// Whether a country code in upper case can match anybody. A code of no country that a database may use all the same, as
-/// ISO 3166-1 leaves some to users, is only warned about.
+/// Whether a country code in upper case can match anybody. A code of no country that a database may
+/// use all the same, as ISO 3166-1 leaves some to users, is only warned about.
 fn check_country(code: &str, text: At<&str>, problems: &mut Problems) -> bool {
     if crate::geo::is_country(code) {
         return true;
@@ -357,7 +385,11 @@ mod tests {
             ("d", None),
             ("99999999999999999999w", None),
         ] {
-            assert_eq!(parse_duration(text).map(|duration| duration.as_secs_f64()), secs, "{text:?}");
+            assert_eq!(
+                parse_duration(text).map(|duration| duration.as_secs_f64()),
+                secs,
+                "{text:?}"
+            );
         }
     }
 }

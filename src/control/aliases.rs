@@ -1,7 +1,7 @@
 //! What aliases stand for: the last good answer of each, and what is wrong where resolving fails.
 //!
-//! A failure changes no address. A family that alone fails keeps what it had; a name that is gone, or has no address at all,
-//! keeps everything: a resolver's mishap must not become an outage.
+//! A failure changes no address. A family that alone fails keeps what it had; a name that is gone,
+//! or has no address at all, keeps everything: a resolver's mishap must not become an outage.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -16,11 +16,12 @@ use crate::{
     steer::{Resolved, Topology},
 };
 
-/// How long answers may be cached that hold what may be out of date, in seconds (RFC 8767 section 5.11); it is as long as the
-/// longest pause between two attempts.
+/// How long answers may be cached that hold what may be out of date, in seconds (RFC 8767 section
+/// 5.11); it is as long as the longest pause between two attempts.
 const STALE_TTL_SECS: u32 = 30;
 
-/// That an alias is still resolved is saved so often, in seconds: what was saved long ago is not used.
+/// That an alias is still resolved is saved so often, in seconds: what was saved long ago is not
+/// used.
 const SAVED_SECS: i64 = 3600;
 
 /// What is known of every alias.
@@ -63,9 +64,16 @@ impl Aliases {
         for SavedAlias { name, addresses, resolved } in saved {
             let Ok(name) = name.parse::<Name>() else { continue };
             let Some(known) = self.known.get_mut(&name) else { continue };
-            let (v4, v6) = addresses.into_iter().filter(|&address| is_fit(address)).partition(IpAddr::is_ipv4);
-            *known =
-                Known { v4, v6, ttl_secs: STALE_TTL_SECS, resolved: Some(resolved), saved: resolved, failure: None };
+            let (v4, v6) =
+                addresses.into_iter().filter(|&address| is_fit(address)).partition(IpAddr::is_ipv4);
+            *known = Known {
+                v4,
+                v6,
+                ttl_secs: STALE_TTL_SECS,
+                resolved: Some(resolved),
+                saved: resolved,
+                failure: None,
+            };
             if !known.is_empty() {
                 self.awaited.remove(&name);
             }
@@ -99,10 +107,11 @@ impl Aliases {
         is_due
     }
 
-    /// What each stands for, in the topology's order. TTLs above `longest_secs` have no effect and count as that, so that
-    /// resolvers' ageing caches are no change.
+    /// What each stands for, in the topology's order. TTLs above `longest_secs` have no effect and
+    /// count as that, so that resolvers' ageing caches are no change.
     pub(super) fn resolved(&self, topology: &Topology) -> Vec<Arc<Resolved>> {
-        let longest_secs = topology.services.iter().map(|service| service.ttl_secs).max().unwrap_or_default();
+        let longest_secs =
+            topology.services.iter().map(|service| service.ttl_secs).max().unwrap_or_default();
         let resolved = |alias| {
             self.known.get(alias).map_or_else(Arc::default, |known| {
                 let addresses = known.v4.iter().chain(&known.v6).copied().collect();
@@ -158,7 +167,12 @@ impl Known {
     }
 
     /// Applies what was found. Whether the alias is resolved by it.
-    fn take(&mut self, v4: Result<Answered, Failure>, v6: Result<Answered, Failure>, now: i64) -> bool {
+    fn take(
+        &mut self,
+        v4: Result<Answered, Failure>,
+        v6: Result<Answered, Failure>,
+        now: i64,
+    ) -> bool {
         let failure = [&v4, &v6].into_iter().find_map(|family| family.as_ref().err().cloned());
         if let Some(Failure::NoSuchName(_)) = failure {
             self.ttl_secs = self.ttl_secs.min(STALE_TTL_SECS);
@@ -203,7 +217,8 @@ fn say(alias: &Name, known: &Known, failure: &Option<String>, before: &(Vec<IpAd
         _ => {}
     }
     if (&known.v4, &known.v6) != (&before.0, &before.1) {
-        let addresses: Vec<String> = known.v4.iter().chain(&known.v6).map(ToString::to_string).collect();
+        let addresses: Vec<String> =
+            known.v4.iter().chain(&known.v6).map(ToString::to_string).collect();
         tracing::info!(%alias, addresses = addresses.join(","), "alias addresses changed");
     }
 }
@@ -227,11 +242,19 @@ mod tests {
         aliases.set(std::slice::from_ref(&alias));
         assert!(!aliases.is_complete());
         let resolver: std::net::SocketAddr = "192.0.2.53:53".parse().unwrap();
-        let failed = || Err(Failure::Resolvers([Reply { server: resolver, said: Said::Nothing }].into()));
+        let failed =
+            || Err(Failure::Resolvers([Reply { server: resolver, said: Said::Nothing }].into()));
         for (v4, v6, addresses, ttl, error, why) in [
             (failed(), failed(), &[][..], None, true, "never resolved"),
             (found(&[], 0), found(&[], 0), &[], None, true, "a name without any address"),
-            (found(&["192.0.2.1"], 60), found(&[], 0), &["192.0.2.1"], Some(60), false, "one family"),
+            (
+                found(&["192.0.2.1"], 60),
+                found(&[], 0),
+                &["192.0.2.1"],
+                Some(60),
+                false,
+                "one family",
+            ),
             (failed(), failed(), &["192.0.2.1"], Some(30), true, "the resolver is gone"),
             (
                 found(&["192.0.2.2"], 20),
@@ -241,7 +264,14 @@ mod tests {
                 false,
                 "both",
             ),
-            (found(&["192.0.2.3"], 60), failed(), &["192.0.2.3", "2001:db8::2"], Some(30), true, "one of them fails"),
+            (
+                found(&["192.0.2.3"], 60),
+                failed(),
+                &["192.0.2.3", "2001:db8::2"],
+                Some(30),
+                true,
+                "one of them fails",
+            ),
             (
                 Err(Failure::NoSuchName(resolver)),
                 found(&[], 0),
@@ -250,8 +280,22 @@ mod tests {
                 true,
                 "the name is gone",
             ),
-            (found(&[], 0), found(&[], 0), &["192.0.2.3", "2001:db8::2"], Some(30), true, "all addresses are gone"),
-            (found(&[], 0), found(&["2001:db8::4"], 7), &["2001:db8::4"], Some(7), false, "one family is gone"),
+            (
+                found(&[], 0),
+                found(&[], 0),
+                &["192.0.2.3", "2001:db8::2"],
+                Some(30),
+                true,
+                "all addresses are gone",
+            ),
+            (
+                found(&[], 0),
+                found(&["2001:db8::4"], 7),
+                &["2001:db8::4"],
+                Some(7),
+                false,
+                "one family is gone",
+            ),
         ] {
             aliases.take(Report { alias: alias.clone(), v4, v6 }, NOW);
             assert!(aliases.is_complete());
@@ -275,7 +319,10 @@ mod tests {
             addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
             resolved: NOW,
         };
-        aliases.restore(vec![saved("other.example.net", &["192.0.2.9"]), saved("lb.example.net", &["127.0.0.1"])]);
+        aliases.restore(vec![
+            saved("other.example.net", &["192.0.2.9"]),
+            saved("lb.example.net", &["127.0.0.1"]),
+        ]);
         assert!(!aliases.is_complete(), "nothing of it is fit");
         aliases.restore(vec![saved("LB.example.net", &["127.0.0.1", "192.0.2.1"])]);
         assert!(aliases.is_complete());

@@ -1,5 +1,5 @@
-//! Canaries: targets outside of the service, asked only while the checker doubts itself. One that answers shows that this
-//! server's own network is up.
+//! Canaries: targets outside of the service, asked only while the checker doubts itself. One that
+//! answers shows that this server's own network is up.
 
 use std::time::Duration;
 

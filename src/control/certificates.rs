@@ -1,4 +1,5 @@
-//! The certificates of DNS over TLS and HTTPS in the status document, and what an operator has to know of them.
+//! The certificates of DNS over TLS and HTTPS in the status document, and what an operator has to
+//! know of them.
 
 use super::status::{CertificateStatus, Concern};
 use crate::transport::CertificateState;
@@ -22,15 +23,16 @@ impl From<CertificateState> for CertificateStatus {
 }
 
 impl CertificateStatus {
-    /// What an operator has to know of it at `now` (seconds since 1970): the files on disk cannot be used, or the
-    /// certificate in use has expired or soon will. Nothing while all is well.
+    /// What an operator has to know of it at `now` (seconds since 1970): the files on disk cannot
+    /// be used, or the certificate in use has expired or soon will. Nothing while all is well.
     pub fn concern(&self, now: i64) -> Option<Concern> {
         let left = self.expires.map(|expires| expires.saturating_sub(now));
         let is_expired = left.is_some_and(|left| left <= 0);
         let is_soon = left.is_some_and(|left| left <= SOON_SECS);
         let text = match (&self.error, self.since) {
             (Some(error), since) => {
-                let since = since.map(|since| format!(" since {}", moment(since))).unwrap_or_default();
+                let since =
+                    since.map(|since| format!(" since {}", moment(since))).unwrap_or_default();
                 format!(
                     "certificate files {} cannot be used{since}: {error}; the certificate read before stays in use and {}",
                     self.certificate,
@@ -38,7 +40,11 @@ impl CertificateStatus {
                 )
             }
             (None, _) if is_expired || is_soon => {
-                format!("{} {}: renew it; new files are used within seconds", self.subject(), self.expiry(now))
+                format!(
+                    "{} {}: renew it; new files are used within seconds",
+                    self.subject(),
+                    self.expiry(now)
+                )
             }
             (None, _) => return None,
         };
@@ -50,9 +56,12 @@ impl CertificateStatus {
         format!("certificate {}", self.certificate)
     }
 
-    /// When the certificate in use expires, as reports show it: `expires 2026-12-01 06:00:00 UTC (in 3 days)`.
+    /// When the certificate in use expires, as reports show it: `expires 2026-12-01 06:00:00 UTC
+    /// (in 3 days)`.
     pub fn expiry(&self, now: i64) -> String {
-        let Some(expires) = self.expires else { return "has no expiry that can be read".to_owned() };
+        let Some(expires) = self.expires else {
+            return "has no expiry that can be read".to_owned();
+        };
         let at = moment(expires);
         let days = |secs: i64| match secs / 86_400 {
             0 => "less than a day".to_owned(),
@@ -61,7 +70,9 @@ impl CertificateStatus {
         };
         match expires.saturating_sub(now) {
             left @ 1.. => format!("expires {at} (in {})", days(left)),
-            left => format!("expired {at} ({} ago), and clients refuse it", days(left.saturating_neg())),
+            left => {
+                format!("expired {at} ({} ago), and clients refuse it", days(left.saturating_neg()))
+            }
         }
     }
 }
@@ -108,8 +119,13 @@ mod tests {
             (None, None, None, "", "nothing to report"),
         ] {
             let since = error.is_some().then_some(NOW - 60);
-            let status =
-                CertificateStatus { certificate: "chain.pem".into(), expires, error, since, ..Default::default() };
+            let status = CertificateStatus {
+                certificate: "chain.pem".into(),
+                expires,
+                error,
+                since,
+                ..Default::default()
+            };
             let concern = status.concern(NOW);
             assert_eq!(concern.as_ref().map(|concern| concern.is_grave), is_grave, "{why}");
             let text = concern.map(|concern| concern.text).unwrap_or_default();

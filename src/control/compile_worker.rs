@@ -1,9 +1,9 @@
-//! The compile worker: a thread that compiles charts, so that the controller's task, health checks and the admin server never
-//! wait for it.
+//! The compile worker: a thread that compiles charts, so that the controller's task, health checks
+//! and the admin server never wait for it.
 //!
-//! The controller leaves orders in a mailbox, in which a newer order of a kind replaces the older one. The worker looks into
-//! the mailbox after each service that it compiled. What a newer order touches comes first, and is handed over
-//! before the rest is done.
+//! The controller leaves orders in a mailbox, in which a newer order of a kind replaces the older
+//! one. The worker looks into the mailbox after each service that it compiled. What a newer order
+//! touches comes first, and is handed over before the rest is done.
 
 use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -36,7 +36,8 @@ pub(super) struct Product {
 /// What a worker is to start from.
 #[derive(Debug)]
 pub(super) struct Adoption {
-    /// Charts of the same compiler, perhaps under earlier conditions: only what differs is compiled. `None` compiles all.
+    /// Charts of the same compiler, perhaps under earlier conditions: only what differs is
+    /// compiled. `None` compiles all.
     pub compiled: Option<Compiled>,
     pub compiler: Arc<Compiler>,
     pub conditions: Arc<Conditions>,
@@ -108,13 +109,16 @@ impl CompileWorker {
         Ok(Self { mailbox, products })
     }
 
-    /// Switches to another compiler. The receiver gets its charts under the conditions once every service is compiled. Orders in
-    /// progress are dropped.
+    /// Switches to another compiler. The receiver gets its charts under the conditions once every
+    /// service is compiled. Orders in progress are dropped.
     pub(super) fn adopt(&self, adoption: Adoption) -> oneshot::Receiver<Compiled> {
         let (reply, compiled) = oneshot::channel();
         self.mailbox.leave(|orders| {
-            *orders =
-                Orders { adopt: Some((Box::new(adoption), reply)), is_ended: orders.is_ended, ..Orders::default() };
+            *orders = Orders {
+                adopt: Some((Box::new(adoption), reply)),
+                is_ended: orders.is_ended,
+                ..Orders::default()
+            };
         });
         compiled
     }
@@ -124,22 +128,24 @@ impl CompileWorker {
         self.mailbox.leave(|orders| orders.follow = Some(conditions));
     }
 
-    /// Compiles under conditions that are not in force, apart from all else. The sender is dropped where a later order
-    /// takes its place.
+    /// Compiles under conditions that are not in force, apart from all else. The sender is dropped
+    /// where a later order takes its place.
     pub(super) fn rehearse(&self, conditions: Arc<Conditions>) -> oneshot::Receiver<Compiled> {
         let (reply, compiled) = oneshot::channel();
         self.mailbox.leave(|orders| orders.rehearse = Some((conditions, reply)));
         compiled
     }
 
-    /// Copies what the wheels share, for a load that compiles on its own thread. The tables themselves are shared.
+    /// Copies what the wheels share, for a load that compiles on its own thread. The tables
+    /// themselves are shared.
     pub(super) fn copy_wheels(&self) -> oneshot::Receiver<Wheels> {
         let (reply, wheels) = oneshot::channel();
         self.mailbox.leave(|orders| orders.copy_wheels = Some(reply));
         wheels
     }
 
-    /// Waits for charts that were not returned yet, and returns the newest ones. `None` where the worker has ended.
+    /// Waits for charts that were not returned yet, and returns the newest ones. `None` where the
+    /// worker has ended.
     pub(super) async fn product(&mut self) -> Option<Arc<Product>> {
         loop {
             self.products.changed().await.ok()?;
@@ -173,7 +179,11 @@ impl Worker {
     fn run(mut self) {
         loop {
             let is_idle = self.state.as_ref().is_none_or(|state| !state.is_busy());
-            let orders = if is_idle { self.mailbox.wait() } else { std::mem::take(&mut *self.mailbox.lock()) };
+            let orders = if is_idle {
+                self.mailbox.wait()
+            } else {
+                std::mem::take(&mut *self.mailbox.lock())
+            };
             if orders.is_ended {
                 return;
             }
@@ -194,7 +204,8 @@ impl Worker {
         }
     }
 
-    /// Switches to another compiler. This is not interrupted: the controller waits for it, and the charts in force keep serving.
+    /// Switches to another compiler. This is not interrupted: the controller waits for it, and the
+    /// charts in force keep serving.
     fn adopt(&mut self, adoption: Adoption, reply: Reply) {
         let Adoption { compiled, compiler, conditions, mut surveys, mut wheels } = adoption;
         let compilation = match compiled {
@@ -205,7 +216,14 @@ impl Worker {
         // Charts of the compiler before are no longer wanted.
         self.product.send_replace(None);
         surveys.prune();
-        self.state = Some(State { base: base.clone(), surveys, wheels, following: None, next: None, rehearsal: None });
+        self.state = Some(State {
+            base: base.clone(),
+            surveys,
+            wheels,
+            following: None,
+            next: None,
+            rehearsal: None,
+        });
         // The controller is gone where a signal ended the start.
         let _ = reply.send(base);
     }
@@ -216,9 +234,13 @@ impl State {
         self.following.is_some() || self.next.is_some() || self.rehearsal.is_some()
     }
 
-    /// Takes orders. Conditions that touch few services come before the rest of the pass in progress; others wait for its
-    /// end, so that every pass ends, however fast conditions change.
-    fn take(&mut self, follow: Option<Arc<Conditions>>, rehearse: Option<(Arc<Conditions>, Reply)>) {
+    /// Takes orders. Conditions that touch few services come before the rest of the pass in
+    /// progress; others wait for its end, so that every pass ends, however fast conditions change.
+    fn take(
+        &mut self,
+        follow: Option<Arc<Conditions>>,
+        rehearse: Option<(Arc<Conditions>, Reply)>,
+    ) {
         if let Some(conditions) = follow {
             let is_taken = match (&mut self.following, &self.rehearsal) {
                 (Some(following), _) => following.overtake(&conditions),
@@ -242,7 +264,8 @@ impl State {
         Compilation::after(&self.base, Arc::clone(self.base.compiler()), conditions)
     }
 
-    /// Compiles until done or interrupted; returns charts to hand over. After each pass a drain that waits is checked.
+    /// Compiles until done or interrupted; returns charts to hand over. After each pass a drain
+    /// that waits is checked.
     fn work(&mut self, is_interrupted: &mut dyn FnMut() -> bool) -> Option<Product> {
         if self.following.is_none() && self.rehearsal.is_none() {
             self.following = self.next.take().map(|conditions| self.pass(conditions));
@@ -288,7 +311,8 @@ mod tests {
 
     const SERVICES: usize = 40;
 
-    /// Services of two members each. The first members are in `fra` and have no monitor; the second ones are probed.
+    /// Services of two members each. The first members are in `fra` and have no monitor; the second
+    /// ones are probed.
     fn state(services: usize) -> (State, tempfile::TempDir) {
         let directory = tempfile::tempdir().unwrap();
         let mut text = String::from(
@@ -307,7 +331,8 @@ mod tests {
             .unwrap();
         }
         std::fs::write(directory.path().join("x.toml"), text).unwrap();
-        let locations = Locations { zones: Some(directory.path().to_owned()), ..Locations::default() };
+        let locations =
+            Locations { zones: Some(directory.path().to_owned()), ..Locations::default() };
         let mut world = World::load(&locations, Colours::Plain).unwrap();
         let conditions = Arc::new(Conditions::unknown(&world.topology, 0));
         let base = world.compiler.compile(&conditions, &mut world.surveys);
@@ -322,8 +347,13 @@ mod tests {
         if let Some(at) = down {
             let topology = state.base.compiler().topology();
             let target = format!("198.51.100.{at}");
-            let probe = topology.probes.iter().position(|probe| probe.target.to_string() == target).unwrap();
-            conditions.standings[probe] = Standing { verdict: Verdict::Down, ..Standing::default() };
+            let probe = topology
+                .probes
+                .iter()
+                .position(|probe| probe.target.to_string() == target)
+                .unwrap();
+            conditions.standings[probe] =
+                Standing { verdict: Verdict::Down, ..Standing::default() };
         }
         Arc::new(conditions)
     }
@@ -343,16 +373,26 @@ mod tests {
             count == 10
         };
         let product = state.work(&mut is_tenth).unwrap();
-        assert_eq!((product.is_complete, changed(&before, &product.compiled.charts())), (false, 10));
+        assert_eq!(
+            (product.is_complete, changed(&before, &product.compiled.charts())),
+            (false, 10)
+        );
         // The last service, which the drain has not reached yet, and whose other member fails now.
         let last = SERVICES - 1;
         state.take(Some(drained(&state, Some(last))), None);
         let product = state.work(&mut || false).unwrap();
         let charts = product.compiled.charts();
         assert_eq!((product.is_complete, changed(&before, &charts)), (false, 11));
-        assert_eq!(charts[last].plight(crate::steer::Family::V4), Plight::AllDown, "it has no other member");
+        assert_eq!(
+            charts[last].plight(crate::steer::Family::V4),
+            Plight::AllDown,
+            "it has no other member"
+        );
         let product = state.work(&mut || false).unwrap();
-        assert_eq!((product.is_complete, changed(&before, &product.compiled.charts())), (true, SERVICES));
+        assert_eq!(
+            (product.is_complete, changed(&before, &product.compiled.charts())),
+            (true, SERVICES)
+        );
         assert!(!state.is_busy());
     }
 
@@ -366,8 +406,14 @@ mod tests {
         let (reply, mut rehearsed) = oneshot::channel();
         state.take(Some(Arc::clone(&back)), Some((drained(&state, None), reply)));
         let product = state.work(&mut || false).unwrap();
-        assert_eq!((product.is_complete, changed(&before, &product.compiled.charts())), (true, 5000));
-        assert!(state.work(&mut || false).is_none() && rehearsed.try_recv().is_ok(), "before the next pass");
+        assert_eq!(
+            (product.is_complete, changed(&before, &product.compiled.charts())),
+            (true, 5000)
+        );
+        assert!(
+            state.work(&mut || false).is_none() && rehearsed.try_recv().is_ok(),
+            "before the next pass"
+        );
         let product = state.work(&mut || false).unwrap();
         assert_eq!((product.is_complete, product.compiled.conditions()), (true, &back));
         assert!(!state.is_busy());
@@ -379,12 +425,19 @@ mod tests {
         let before = state.base.charts();
         let (reply, mut rehearsed) = oneshot::channel();
         state.take(None, Some((drained(&state, None), reply)));
-        assert!(state.work(&mut || true).is_none() && rehearsed.try_recv().is_err(), "interrupted after one service");
+        assert!(
+            state.work(&mut || true).is_none() && rehearsed.try_recv().is_err(),
+            "interrupted after one service"
+        );
         let mut conditions = Conditions::clone(&drained(&state, Some(3)));
         conditions.datacenters.clone_from(&state.base.conditions().datacenters);
         state.take(Some(Arc::new(conditions)), None);
         let product = state.work(&mut || false).unwrap();
-        assert_eq!((product.is_complete, changed(&before, &product.compiled.charts())), (true, 1), "no drain");
+        assert_eq!(
+            (product.is_complete, changed(&before, &product.compiled.charts())),
+            (true, 1),
+            "no drain"
+        );
         assert!(state.work(&mut || false).is_none());
         assert_eq!(changed(&before, &rehearsed.try_recv().unwrap().charts()), SERVICES);
         assert!(!state.is_busy());
@@ -406,10 +459,17 @@ mod tests {
             wheels: state.wheels,
         });
         let adopted = adopted.blocking_recv().unwrap();
-        assert_eq!(changed(&before, &adopted.charts()), 0, "nothing is compiled that is good already");
+        assert_eq!(
+            changed(&before, &adopted.charts()),
+            0,
+            "nothing is compiled that is good already"
+        );
         worker.follow(drain);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let product = runtime.block_on(worker.product()).unwrap();
-        assert_eq!((product.is_complete, changed(&before, &product.compiled.charts())), (true, SERVICES));
+        assert_eq!(
+            (product.is_complete, changed(&before, &product.compiled.charts())),
+            (true, SERVICES)
+        );
     }
 }

@@ -1,7 +1,8 @@
-//! The controller's task: events come in, the compile worker makes the charts that they touch, one snapshot goes out.
+//! The controller's task: events come in, the compile worker makes the charts that they touch, one
+//! snapshot goes out.
 //!
-//! Verdicts and file changes that come close together become one snapshot. Loading files happens on a thread of its own;
-//! meanwhile verdicts are published as ever.
+//! Verdicts and file changes that come close together become one snapshot. Loading files happens on
+//! a thread of its own; meanwhile verdicts are published as ever.
 //!
 //! | what it owns, its start, its loop, its commands | here |
 //! |---|---|
@@ -61,7 +62,9 @@ use crate::{
     probe::{Limits, LoadReading, ProbeKey, Prober, Report},
     resolve::{self, Resolver},
     snapshot::{Identity, Snapshot},
-    steer::{Compiled, Conditions, Plight, ProbeId, Recovery, ServiceId, Topology, datacenter_states},
+    steer::{
+        Compiled, Conditions, Plight, ProbeId, Recovery, ServiceId, Topology, datacenter_states,
+    },
     transport::{self, Certificates, Counters, Metronome},
 };
 
@@ -102,7 +105,8 @@ pub struct Starting {
 pub struct Started {
     /// The way to it.
     pub handle: Handle,
-    /// Ends once the first round of probes is over; absent where a previous run left verdicts, or nothing is probed.
+    /// Ends once the first round of probes is over; absent where a previous run left verdicts, or
+    /// nothing is probed.
     pub first_round: Option<oneshot::Receiver<()>>,
 }
 
@@ -136,7 +140,8 @@ pub struct Controller {
     touched: HashSet<ProbeId>,
     /// An operator gave clients back since the last snapshot.
     is_given_back: bool,
-    /// Told when the first round of probes is over; until then outcomes are collected, not published one by one.
+    /// Told when the first round of probes is over; until then outcomes are collected, not
+    /// published one by one.
     first_round: Option<oneshot::Sender<()>>,
     publish_at: Option<TokioInstant>,
     save_at: Option<TokioInstant>,
@@ -175,9 +180,11 @@ pub struct Controller {
     /// Services in distress that the log was told of.
     distressed: BTreeMap<(Name, &'static str), (Plight, bool)>,
     published: Arc<ArcSwap<Snapshot>>,
-    /// The last snapshot whose charts were all of the same conditions, while the one in force mixes conditions.
+    /// The last snapshot whose charts were all of the same conditions, while the one in force mixes
+    /// conditions.
     unmixed: Option<Arc<Snapshot>>,
-    /// Snapshots that a shard may still hold. They end here: no query waits while all that is in one is dropped.
+    /// Snapshots that a shard may still hold. They end here: no query waits while all that is in
+    /// one is dropped.
     retired: Vec<Arc<Snapshot>>,
     identity: Arc<Identity>,
     /// Missing where the kernel gave no randomness.
@@ -214,7 +221,8 @@ struct Inbox {
 }
 
 impl Controller {
-    /// Compiles the first snapshot with the verdicts of a previous run, starts probing, and runs on a task of its own.
+    /// Compiles the first snapshot with the verdicts of a previous run, starts probing, and runs on
+    /// a task of its own.
     ///
     /// # Errors
     /// The system cannot start the thread of the compile worker.
@@ -231,7 +239,12 @@ impl Controller {
             certificates,
         } = starting;
         let epoch = Instant::now();
-        let server = ServerStatus { node: identity.node(), pid: std::process::id(), started: unix_now(), url: None };
+        let server = ServerStatus {
+            node: identity.node(),
+            pid: std::process::id(),
+            started: unix_now(),
+            url: None,
+        };
         let server = Arc::new(server);
         let (report, reports) = mpsc::channel(1024);
         let prober = Arc::new(Prober::start(probe_limits, epoch, report));
@@ -243,7 +256,10 @@ impl Controller {
         let now = unix_now();
         let home = Home::of(&locations);
         let cookies = Cookies::open(&mut state, now);
-        let identity = Identity { cookies: cookies.as_ref().map(|cookies| cookies.keys().clone()), ..identity };
+        let identity = Identity {
+            cookies: cookies.as_ref().map(|cookies| cookies.keys().clone()),
+            ..identity
+        };
         let mut controller = Self {
             conditions: Conditions::unknown(&world.topology, now),
             ledger: Ledger::new(!world.config.server.canaries.is_empty()),
@@ -324,12 +340,22 @@ impl Controller {
         controller.adopt_charts().await;
         tokio::task::spawn_blocking(transport::give_memory_back);
         let published = Arc::clone(&controller.published);
-        let handle = Handle { commands, published, server, checks: controller.prober.counts(), certificates };
-        let inbox = Inbox { commands: command_inbox, reports, resolved, readings, edits, canaries, canary };
+        let handle = Handle {
+            commands,
+            published,
+            server,
+            checks: controller.prober.counts(),
+            certificates,
+        };
+        let inbox =
+            Inbox { commands: command_inbox, reports, resolved, readings, edits, canaries, canary };
         let footprint = std::mem::take(&mut controller.world.footprint);
         controller.watch.begin(footprint).await;
         let first_round = (restored == 0 && !controller.ledger.is_empty()).then(|| {
-            tracing::info!(endpoints = controller.ledger.len(), "waiting for the first round of health checks");
+            tracing::info!(
+                endpoints = controller.ledger.len(),
+                "waiting for the first round of health checks"
+            );
             let (done, first_round) = oneshot::channel();
             controller.first_round = Some(done);
             first_round
@@ -366,7 +392,8 @@ impl Controller {
                 biased;
                 product = self.worker.product() => match product {
                     Some(product) => self.take_product(&product),
-                    // The worker panicked: no change can be published any more, as after a panic of this task.
+                    // The worker panicked: no change can be published any more, as after a panic of
+                    // this task.
                     None => return,
                 },
                 Some(report) = inbox.reports.recv() => self.record(&report),
@@ -408,10 +435,17 @@ impl Controller {
     fn wake_at(&self) -> Option<TokioInstant> {
         let lapse = drain::next_lapse(&self.world.topology, &self.conditions, unix_now())
             .map(|secs| TokioInstant::now() + Duration::from_secs(secs));
-        let pending_end = self.ledger.next_pending_end().map(|end| TokioInstant::from_std(self.epoch + end));
-        let recovered = self.recovery.next_due().map(|due| TokioInstant::from_std(self.epoch + due));
+        let pending_end =
+            self.ledger.next_pending_end().map(|end| TokioInstant::from_std(self.epoch + end));
+        let recovered =
+            self.recovery.next_due().map(|due| TokioInstant::from_std(self.epoch + due));
         let is_serving = self.first_round.is_none();
-        let publish_at = self.publish_at.into_iter().chain(self.regulator.wake_at()).min().filter(|_| is_serving);
+        let publish_at = self
+            .publish_at
+            .into_iter()
+            .chain(self.regulator.wake_at())
+            .min()
+            .filter(|_| is_serving);
         [
             publish_at,
             self.save_at,
@@ -467,7 +501,8 @@ impl Controller {
         }
     }
 
-    /// Saves all again after a while if something could not be saved, or is gone: the disk may have room by now.
+    /// Saves all again after a while if something could not be saved, or is gone: the disk may have
+    /// room by now.
     fn save_again(&mut self, now: TokioInstant) {
         if self.save_again_at > now {
             return;
@@ -494,15 +529,19 @@ impl Controller {
 
     fn obey(&mut self, command: Command) {
         match command {
-            // Some charts in force are still of earlier conditions, which neither report would explain.
-            Command::Status(..) | Command::Explain(..) if self.unmixed.is_some() => self.deferred.push(command),
+            // Some charts in force are still of earlier conditions, which neither report would
+            // explain.
+            Command::Status(..) | Command::Explain(..) if self.unmixed.is_some() => {
+                self.deferred.push(command)
+            }
             Command::Status(listing, reply) => {
                 let _ = reply.send(self.status(listing));
             }
             Command::Explain(request, reply) => {
                 let snapshot = self.published.load();
                 let databases = self.world.databases();
-                let world = engine::World { snapshot: &snapshot, databases, conditions: &self.in_force };
+                let world =
+                    engine::World { snapshot: &snapshot, databases, conditions: &self.in_force };
                 let _ = reply.send(engine::explain(&world, &request));
             }
             Command::GiveBack(pool, reply) => {

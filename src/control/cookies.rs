@@ -1,6 +1,8 @@
-//! The keys of server cookies: made of the kernel's randomness, kept in the state directory, rotated once a day.
+//! The keys of server cookies: made of the kernel's randomness, kept in the state directory,
+//! rotated once a day.
 //!
-//! RFC 7873 section 7.1 wants a key to make cookies for no longer than 26 hours, and forbids more than 36 days.
+//! RFC 7873 section 7.1 wants a key to make cookies for no longer than 26 hours, and forbids more
+//! than 36 days.
 
 use std::time::Duration;
 
@@ -42,8 +44,8 @@ struct CookieFile {
 }
 
 impl Cookies {
-    /// The keys of the state directory, rotated if that is due, or new ones. `None` where there are none and the kernel
-    /// gives no randomness: then clients get no cookies.
+    /// The keys of the state directory, rotated if that is due, or new ones. `None` where there are
+    /// none and the kernel gives no randomness: then clients get no cookies.
     pub(super) fn open(state: &mut StateDirectory, now: i64) -> Option<Self> {
         let saved = state.cookies().and_then(|octets| Self::decode(&octets, now));
         let is_new = saved.is_none();
@@ -75,7 +77,9 @@ impl Cookies {
 
     /// How long until it is to be looked at again whether a rotation is due.
     pub(super) fn due_in(this: Option<&Self>, now: i64) -> Duration {
-        let due_in = |cookies: &Self| u64::try_from(cookies.rotated + PERIOD_SECS - now).ok().map(Duration::from_secs);
+        let due_in = |cookies: &Self| {
+            u64::try_from(cookies.rotated + PERIOD_SECS - now).ok().map(Duration::from_secs)
+        };
         this.and_then(due_in).filter(|left| !left.is_zero()).map_or(LOOK, |left| left.min(LOOK))
     }
 
@@ -113,20 +117,29 @@ impl Cookies {
             return Some(Self { keys, rotated: now });
         }
         let read = || -> Option<Self> {
-            let file: CookieFile =
-                serde_json::from_slice(octets).ok().filter(|file: &CookieFile| file.version == VERSION)?;
+            let file: CookieFile = serde_json::from_slice(octets)
+                .ok()
+                .filter(|file: &CookieFile| file.version == VERSION)?;
             let key = |text: &str| CookieKey::try_from(HEXLOWER.decode(text.as_bytes()).ok()?).ok();
             let previous = match file.previous {
                 Some(text) => Some(key(&text)?),
                 None => None,
             };
             let rotated_secs = file.rotated as u32;
-            let keys = CookieKeys { current: key(&file.current)?, next: key(&file.next)?, previous, rotated_secs };
+            let keys = CookieKeys {
+                current: key(&file.current)?,
+                next: key(&file.next)?,
+                previous,
+                rotated_secs,
+            };
             Some(Self { keys, rotated: file.rotated })
         };
         let cookies = read();
         if cookies.is_none() {
-            tracing::warn!(file = COOKIE_KEY, "saved cookie keys are malformed and not used: new ones are made");
+            tracing::warn!(
+                file = COOKIE_KEY,
+                "saved cookie keys are malformed and not used: new ones are made"
+            );
         }
         cookies
     }
@@ -160,30 +173,50 @@ mod tests {
         let again = Cookies::open(&mut state, 1000 + DAY - 1).unwrap();
         assert_eq!(again.keys, first.keys, "a restart within the day");
         let rotated = Cookies::open(&mut state, 1000 + DAY).unwrap();
-        assert_eq!((rotated.keys.previous, rotated.keys.current), (Some(first.keys.current), first.keys.next));
-        assert_eq!(Cookies::open(&mut state, 1001 + DAY).unwrap().keys, rotated.keys, "the rotation was kept");
+        assert_eq!(
+            (rotated.keys.previous, rotated.keys.current),
+            (Some(first.keys.current), first.keys.next)
+        );
+        assert_eq!(
+            Cookies::open(&mut state, 1001 + DAY).unwrap().keys,
+            rotated.keys,
+            "the rotation was kept"
+        );
         use std::os::unix::fs::PermissionsExt;
-        let mode = std::fs::metadata(directory.path().join("cookie.key")).unwrap().permissions().mode();
+        let mode =
+            std::fs::metadata(directory.path().join("cookie.key")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]
     fn a_rotation_is_due_after_a_day_or_where_its_time_makes_no_sense() {
-        for (age, is_due) in [(0, false), (DAY - 1, false), (DAY, true), (100 * DAY, true), (-300, false), (-301, true)]
-        {
+        for (age, is_due) in [
+            (0, false),
+            (DAY - 1, false),
+            (DAY, true),
+            (100 * DAY, true),
+            (-300, false),
+            (-301, true),
+        ] {
             let mut cookies = Cookies::new(Ok([7; 32]), 1_000_000).unwrap();
             assert_eq!(cookies.rotate_if_due(1_000_000 + age), is_due, "{age} s");
         }
         let cookies = Cookies::new(Ok([7; 32]), 1_000_000).unwrap();
         for (age, secs) in [(0, 3600), (DAY - 10, 10), (DAY + 10, 3600)] {
-            assert_eq!(Cookies::due_in(Some(&cookies), 1_000_000 + age), Duration::from_secs(secs), "{age} s");
+            assert_eq!(
+                Cookies::due_in(Some(&cookies), 1_000_000 + age),
+                Duration::from_secs(secs),
+                "{age} s"
+            );
         }
     }
 
     #[test]
     fn the_key_of_an_older_version_stays_the_current_one_and_garbage_is_replaced() {
         assert_eq!(Cookies::decode(&[7; 16], 5).unwrap().keys.current, [7; 16]);
-        for garbage in [&b""[..], b"{}", &[7; 17], br#"{"version":1,"rotated":1,"current":"07","next":"07"}"#] {
+        for garbage in
+            [&b""[..], b"{}", &[7; 17], br#"{"version":1,"rotated":1,"current":"07","next":"07"}"#]
+        {
             assert!(Cookies::decode(garbage, 5).is_none(), "{garbage:?}");
         }
     }

@@ -1,4 +1,5 @@
-//! The GeoIP files: opened once, opened anew when they change, and the old one kept where the new one is no good.
+//! The GeoIP files: opened once, opened anew when they change, and the old one kept where the new
+//! one is no good.
 
 use std::{
     fmt, fs,
@@ -68,7 +69,8 @@ impl From<std::io::Error> for OpenError {
     }
 }
 
-const HELP: &str = "name a MaxMind DB file (GeoLite2, GeoIP2, DB-IP, IPinfo) under [geoip] databases";
+const HELP: &str =
+    "name a MaxMind DB file (GeoLite2, GeoIP2, DB-IP, IPinfo) under [geoip] databases";
 
 impl fmt::Display for DatabaseProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -77,10 +79,12 @@ impl fmt::Display for DatabaseProblem {
 }
 
 impl DatabaseProblem {
-    /// As a mistake of the file that names the database at `place`, or of the configuration as such.
+    /// As a mistake of the file that names the database at `place`, or of the configuration as
+    /// such.
     pub(super) fn diagnostics(&self, sources: &Sources, place: Option<Place>) -> Diagnostics {
         let place = place.unwrap_or_else(|| sources.place_of_databases());
-        let message = format!("the database {} cannot be used: {}", self.path.display(), self.why.text);
+        let message =
+            format!("the database {} cannot be used: {}", self.path.display(), self.why.text);
         Diagnostics::late(sources, place, &message, HELP)
     }
 
@@ -100,8 +104,8 @@ impl DatabaseFiles {
         self.files.iter()
     }
 
-    /// What is to be used from now on for `paths`. Files that did not change are not read; one that is no good any more
-    /// stays in use as it was.
+    /// What is to be used from now on for `paths`. Files that did not change are not read; one that
+    /// is no good any more stays in use as it was.
     pub(super) fn refreshed(&self, paths: &[PathBuf]) -> Result<Self, Vec<DatabaseProblem>> {
         let mut files = Vec::new();
         let mut problems = Vec::new();
@@ -116,7 +120,10 @@ impl DatabaseFiles {
             return Err(problems);
         }
         let is_same = files.len() == self.files.len()
-            && files.iter().zip(&self.files).all(|(new, old)| Arc::ptr_eq(&new.database, &old.database));
+            && files
+                .iter()
+                .zip(&self.files)
+                .all(|(new, old)| Arc::ptr_eq(&new.database, &old.database));
         let databases = if is_same {
             Arc::clone(&self.databases)
         } else {
@@ -152,7 +159,12 @@ fn refreshed(path: &Path, old: Option<&DatabaseFile>) -> Result<DatabaseFile, Op
             if old.error.as_ref() != Some(&why.text) {
                 tracing::error!(file = %path.display(), error = %why.text, "GeoIP database refused: the previous one stays in use");
             }
-            Ok(DatabaseFile { stamp, error: Some(why.text), is_passing: why.is_passing, ..old.clone() })
+            Ok(DatabaseFile {
+                stamp,
+                error: Some(why.text),
+                is_passing: why.is_passing,
+                ..old.clone()
+            })
         }
     }
 }
@@ -188,6 +200,8 @@ fn open(path: &Path) -> Result<Database, OpenError> {
 pub fn open_databases(locations: &Locations) -> Result<Arc<Databases>, String> {
     let (_, paths) = crate::config::outline(locations);
     let opened = DatabaseFiles::default().refreshed(&paths);
-    let files = opened.map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    let files = opened.map_err(|problems| {
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    })?;
     Ok(Arc::clone(files.databases()))
 }

@@ -1,11 +1,15 @@
-//! Distress in words: whose clients find no usable member of a service in one family, and what they are answered instead. Read
-//! from the compiled charts, so that every report says the same and says what queries get.
+//! Distress in words: whose clients find no usable member of a service in one family, and what they
+//! are answered instead. Read from the compiled charts, so that every report says the same and says
+//! what queries get.
 
 use std::fmt::Display;
 
 use crate::{
     listing,
-    steer::{Chart, Compiler, Distress, Family, OnAllDown, Plight, PoolId, Service, ServiceId, answered_in},
+    steer::{
+        Chart, Compiler, Distress, Family, OnAllDown, Plight, PoolId, Service, ServiceId,
+        answered_in,
+    },
 };
 
 /// Clients of one service and one family that are answered in the same way without a usable member.
@@ -29,12 +33,23 @@ pub(super) fn of(
 ) -> Vec<Distressed> {
     let mut found: Vec<Distressed> = Vec::new();
     for family in [Family::V4, Family::V6] {
-        for distress in chart.distress(family).iter().filter(|distress| is_wanted(family, distress)) {
+        for distress in chart.distress(family).iter().filter(|distress| is_wanted(family, distress))
+        {
             let Distress { plight, pool, is_recovering, .. } = *distress;
             let way = (family, plight, pool, is_recovering);
-            match found.iter_mut().find(|one| (one.family, one.plight, one.pool, one.is_recovering) == way) {
+            match found
+                .iter_mut()
+                .find(|one| (one.family, one.plight, one.pool, one.is_recovering) == way)
+            {
                 Some(known) => known.areas.push(*distress),
-                None => found.push(Distressed { service, family, plight, pool, is_recovering, areas: vec![*distress] }),
+                None => found.push(Distressed {
+                    service,
+                    family,
+                    plight,
+                    pool,
+                    is_recovering,
+                    areas: vec![*distress],
+                }),
             }
         }
     }
@@ -45,7 +60,12 @@ impl Distressed {
     /// `www.example.com AAAA (country DE)`.
     pub(super) fn subject(&self, compiler: &Compiler) -> String {
         let service = self.service(compiler);
-        subject_text(&service.name, service.kind.records(self.family), &self.clients(compiler), CLIENTS)
+        subject_text(
+            &service.name,
+            service.kind.records(self.family),
+            &self.clients(compiler),
+            CLIENTS,
+        )
     }
 
     /// Whose clients they are; nothing where they are all of the service's.
@@ -65,7 +85,9 @@ impl Distressed {
         let pool_name = |id: PoolId| &topology.pools[id.index()].name;
         match (self.plight, self.pool, service.on_all_down) {
             (Plight::OtherFamily, ..) => self.other_family(chart),
-            (_, None, _) if chart.is_unresolved() => "SERVFAIL: an alias was never resolved".to_owned(),
+            (_, None, _) if chart.is_unresolved() => {
+                "SERVFAIL: an alias was never resolved".to_owned()
+            }
             (_, None, OnAllDown::Empty) => "NODATA (on-all-down = \"empty\")".to_owned(),
             (_, None, _) => "NODATA".to_owned(),
             (Plight::AllDown, Some(pool), _) if pool != service.pool => {
@@ -79,7 +101,9 @@ impl Distressed {
                 format!("{names}, as if up: pool {} has no usable member either", pool_name(other))
             }
             (Plight::AllDown, Some(_), _) => format!("{names}, as if up (on-all-down = \"all\")"),
-            (Plight::Drained, ..) => format!("{names}, draining or forced down: no other member is left"),
+            (Plight::Drained, ..) => {
+                format!("{names}, draining or forced down: no other member is left")
+            }
             (Plight::Disabled, ..) => format!("{names}, disabled: no other member is left"),
             (Plight::None, ..) => "usable members".to_owned(),
         }
@@ -106,11 +130,19 @@ const MEMBERS: usize = 3;
 /// As many kinds of clients are named.
 const CLIENTS: usize = 3;
 
-/// `www.example.com AAAA (country DE; country AT and 2 more)`, with the first clients, `most` of them; no brackets for all clients.
-pub(super) fn subject_text(name: impl Display, rtype: &str, clients: &[String], most: usize) -> String {
+/// `www.example.com AAAA (country DE; country AT and 2 more)`, with the first clients, `most` of
+/// them; no brackets for all clients.
+pub(super) fn subject_text(
+    name: impl Display,
+    rtype: &str,
+    clients: &[String],
+    most: usize,
+) -> String {
     match clients.len() {
         0 => format!("{name} {rtype}"),
-        count if count > most => format!("{name} {rtype} ({} and {} more)", clients[..most].join("; "), count - most),
+        count if count > most => {
+            format!("{name} {rtype} ({} and {} more)", clients[..most].join("; "), count - most)
+        }
         _ => format!("{name} {rtype} ({})", clients.join("; ")),
     }
 }

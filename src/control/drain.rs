@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     config::{Nearest, Origin, REASON_HELP, reason_fault},
-    steer::{Chart, Compiler, Conditions, Datacenter, DatacenterId, Distress, Pace, ServiceId, State, Topology},
+    steer::{
+        Chart, Compiler, Conditions, Datacenter, DatacenterId, Distress, Pace, ServiceId, State,
+        Topology,
+    },
 };
 
 /// The edits that a request comes to.
@@ -32,7 +35,11 @@ enum Step {
 }
 
 /// Which tables `request` edits, and how.
-pub(super) fn plan(request: &DrainRequest, world: &World, conditions: &Conditions) -> Result<DrainPlan, DrainError> {
+pub(super) fn plan(
+    request: &DrainRequest,
+    world: &World,
+    conditions: &Conditions,
+) -> Result<DrainPlan, DrainError> {
     if let DrainAct::Drain(drain) = &request.act {
         check(drain, unix_now()).map_err(DrainError::Invalid)?;
     }
@@ -52,7 +59,10 @@ pub(super) fn plan(request: &DrainRequest, world: &World, conditions: &Condition
             Err(Unchanged::Refused(error)) => {
                 let why = match &error {
                     DrainError::NotInService { state, origin, .. } => {
-                        format!("not drained, its table is as it was: {}", not_in_service(state, origin))
+                        format!(
+                            "not drained, its table is as it was: {}",
+                            not_in_service(state, origin)
+                        )
                     }
                     error => error.to_string(),
                 };
@@ -61,7 +71,8 @@ pub(super) fn plan(request: &DrainRequest, world: &World, conditions: &Condition
             }
         }
     }
-    // Of a region those are drained that can be; a request that no datacenter can follow is refused.
+    // Of a region those are drained that can be; a request that no datacenter can follow is
+    // refused.
     match (refusals.len() == datacenters.len(), refusals.into_iter().next()) {
         (true, Some(refusal)) => Err(refusal),
         _ => Ok(DrainPlan { datacenters, by_file }),
@@ -80,7 +91,10 @@ fn check(drain: &Drain, now: i64) -> Result<(), String> {
     }
     let longest_over = Pace::LONGEST.as_secs();
     if let Some(secs) = drain.over_secs.filter(|secs| *secs > longest_over) {
-        return Err(format!("`over-secs` is {secs}; the maximum is {longest_over} ({} days)", longest_over / DAY_SECS));
+        return Err(format!(
+            "`over-secs` is {secs}; the maximum is {longest_over} ({} days)",
+            longest_over / DAY_SECS
+        ));
     }
     let last = jiff::Timestamp::MAX.as_second().saturating_sub(now).unsigned_abs();
     match drain.for_secs {
@@ -95,13 +109,16 @@ fn check(drain: &Drain, now: i64) -> Result<(), String> {
 /// The datacenter of this name, else those of the region.
 fn chosen(wanted: &str, topology: &Topology) -> Result<Vec<DatacenterId>, DrainError> {
     let all = || topology.datacenters.iter().zip((0..).map(DatacenterId));
-    let by_name: Vec<_> = all().filter(|(datacenter, _)| *datacenter.name == *wanted).map(|(_, id)| id).collect();
+    let by_name: Vec<_> =
+        all().filter(|(datacenter, _)| *datacenter.name == *wanted).map(|(_, id)| id).collect();
     let is_in_region = |datacenter: &Datacenter| datacenter.region.as_deref() == Some(wanted);
-    let by_region = || all().filter(|(datacenter, _)| is_in_region(datacenter)).map(|(_, id)| id).collect();
+    let by_region =
+        || all().filter(|(datacenter, _)| is_in_region(datacenter)).map(|(_, id)| id).collect();
     let chosen: Vec<_> = if by_name.is_empty() { by_region() } else { by_name };
     if chosen.is_empty() {
         let names = topology.datacenters.iter();
-        let names = names.flat_map(|datacenter| [Some(&*datacenter.name), datacenter.region.as_deref()]);
+        let names =
+            names.flat_map(|datacenter| [Some(&*datacenter.name), datacenter.region.as_deref()]);
         let nearest = Nearest::default().among(wanted, names.flatten()).map(str::to_owned);
         return Err(DrainError::Unknown(wanted.to_owned(), nearest));
     }
@@ -142,7 +159,9 @@ impl<'a> Subject<'a> {
             DrainAct::Drain(drain) => (self.drain(drain)?, State::Draining),
             DrainAct::Undrain => (self.undrain()?, State::Active),
             DrainAct::Pause | DrainAct::Resume if self.state != State::Draining => {
-                return Err(Unchanged::Refused(DrainError::NotDraining(self.datacenter.name.to_string())));
+                return Err(Unchanged::Refused(DrainError::NotDraining(
+                    self.datacenter.name.to_string(),
+                )));
             }
             DrainAct::Resume => (TableEdit::default().hold(None), State::Draining),
             DrainAct::Pause => (TableEdit::default().hold(Some(1.0 - self.part)), State::Draining),
@@ -155,17 +174,24 @@ impl<'a> Subject<'a> {
         let until = drain.for_secs.map(|secs| unix_now().saturating_add_unsigned(secs));
         match self.state {
             State::Active => {
-                let edit = TableEdit::state(State::Draining).reason(drain.reason.as_deref()).until(until);
+                let edit =
+                    TableEdit::state(State::Draining).reason(drain.reason.as_deref()).until(until);
                 Ok(edit.hold(None).over(drain.over_secs))
             }
             State::Draining => {
                 let mut edit = TableEdit::default();
-                edit = drain.reason.as_deref().map_or(edit.clone(), |reason| edit.reason(Some(reason)));
+                edit = drain
+                    .reason
+                    .as_deref()
+                    .map_or(edit.clone(), |reason| edit.reason(Some(reason)));
                 edit = until.map_or(edit.clone(), |until| edit.until(Some(until)));
                 // Whoever names a pace wants it to go on.
-                edit = drain.over_secs.map_or(edit.clone(), |secs| edit.over(Some(secs)).hold(None));
+                edit =
+                    drain.over_secs.map_or(edit.clone(), |secs| edit.over(Some(secs)).hold(None));
                 match edit.is_empty() {
-                    true => Err(Unchanged::Already("already draining; nothing was edited".to_owned())),
+                    true => {
+                        Err(Unchanged::Already("already draining; nothing was edited".to_owned()))
+                    }
                     false => Ok(edit),
                 }
             }
@@ -179,8 +205,12 @@ impl<'a> Subject<'a> {
 
     fn undrain(&self) -> Result<TableEdit, Unchanged> {
         match self.state {
-            State::Draining => Ok(TableEdit::state(State::Active).reason(None).until(None).hold(None).over(None)),
-            State::Active => Err(Unchanged::Already("not drained: its state is active; nothing was edited".to_owned())),
+            State::Draining => {
+                Ok(TableEdit::state(State::Active).reason(None).until(None).hold(None).over(None))
+            }
+            State::Active => Err(Unchanged::Already(
+                "not drained: its state is active; nothing was edited".to_owned(),
+            )),
             State::Standby | State::Disabled => Err(Unchanged::Already(format!(
                 "not drained: its state is {} in {}; nothing was edited. To put it into service, set state = \"active\" there",
                 self.state.word(),
@@ -223,23 +253,32 @@ impl DrainPlan {
     /// Edits the files; which ones.
     pub(super) fn carry_out(&self) -> Result<Vec<String>, EditError> {
         for (path, edits) in &self.by_file {
-            let edits: Vec<(&str, &TableEdit)> = edits.iter().map(|(name, edit)| (name.as_str(), edit)).collect();
+            let edits: Vec<(&str, &TableEdit)> =
+                edits.iter().map(|(name, edit)| (name.as_str(), edit)).collect();
             edit_tables(path, &edits)?;
         }
         Ok(self.by_file.keys().map(|path| path.display().to_string()).collect())
     }
 }
 
-/// What has usable members by the charts `before` and none by those `after`: service, type and clients, and what they are answered with.
-pub(super) fn newly_distressed(compiler: &Compiler, before: &[Arc<Chart>], after: &[Arc<Chart>]) -> Vec<Darkened> {
+/// What has usable members by the charts `before` and none by those `after`: service, type and
+/// clients, and what they are answered with.
+pub(super) fn newly_distressed(
+    compiler: &Compiler,
+    before: &[Arc<Chart>],
+    after: &[Arc<Chart>],
+) -> Vec<Darkened> {
     let mut found = Vec::new();
     let pairs = (0..).map(ServiceId).zip(before.iter().zip(after));
     for (id, (was, is)) in pairs.filter(|(_, (was, is))| !Arc::ptr_eq(was, is)) {
-        let is_new = |family, there: &Distress| !was.distress(family).iter().any(|known| known.area == there.area);
+        let is_new = |family, there: &Distress| {
+            !was.distress(family).iter().any(|known| known.area == there.area)
+        };
         let darkened = distress::of((id, is), is_new).into_iter();
-        found.extend(
-            darkened.map(|one| Darkened { subject: one.subject(compiler), answers: one.answers(compiler, is) }),
-        );
+        found.extend(darkened.map(|one| Darkened {
+            subject: one.subject(compiler),
+            answers: one.answers(compiler, is),
+        }));
     }
     found
 }
@@ -267,8 +306,14 @@ fn moment(secs: i64) -> Option<jiff::Timestamp> {
 
 /// How many seconds until the next datacenter's state ends by its `until`.
 pub(super) fn next_lapse(topology: &Topology, conditions: &Conditions, now: i64) -> Option<u64> {
-    let is_open = |at: usize| conditions.datacenters.get(at).is_some_and(|state| *state != State::Active);
-    let untils = topology.datacenters.iter().enumerate().filter(|(at, _)| is_open(*at)).filter_map(|(_, d)| d.until);
+    let is_open =
+        |at: usize| conditions.datacenters.get(at).is_some_and(|state| *state != State::Active);
+    let untils = topology
+        .datacenters
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| is_open(*at))
+        .filter_map(|(_, d)| d.until);
     // The clock may be set while we wait: look again each minute.
     untils.map(|until| (until - now).clamp(0, 60) as u64).min()
 }
@@ -287,15 +332,35 @@ mod tests {
             (Drain { for_secs: Some(1), ..drain() }, "", "the shortest"),
             (Drain { for_secs: Some(0), ..drain() }, "would end at once", "none"),
             (Drain { for_secs: Some(calendar), ..drain() }, "", "the last moment of the calendar"),
-            (Drain { for_secs: Some(calendar + 1), ..drain() }, "after the year 9999", "one second more"),
+            (
+                Drain { for_secs: Some(calendar + 1), ..drain() },
+                "after the year 9999",
+                "one second more",
+            ),
             (Drain { for_secs: Some(u64::MAX), ..drain() }, "after the year 9999", "an overflow"),
             (Drain { over_secs: Some(Pace::LONGEST.as_secs()), ..drain() }, "", "the longest ramp"),
-            (Drain { over_secs: Some(u64::MAX), ..drain() }, "the maximum is 604800 (7 days)", "a longer one"),
+            (
+                Drain { over_secs: Some(u64::MAX), ..drain() },
+                "the maximum is 604800 (7 days)",
+                "a longer one",
+            ),
             (Drain { reason: Some("Wartung, Köln".into()), ..drain() }, "", "a reason"),
             (Drain { reason: Some("x".repeat(200)), ..drain() }, "", "the longest"),
-            (Drain { reason: Some("x".repeat(201)), ..drain() }, "has 201 octets; the maximum is 200", "a longer one"),
-            (Drain { reason: Some("a\u{1b}[2J".into()), ..drain() }, "holds the control character \\u{1b}", "ESC"),
-            (Drain { reason: Some("a\nforged".into()), ..drain() }, "holds the control character \\n", "a second line"),
+            (
+                Drain { reason: Some("x".repeat(201)), ..drain() },
+                "has 201 octets; the maximum is 200",
+                "a longer one",
+            ),
+            (
+                Drain { reason: Some("a\u{1b}[2J".into()), ..drain() },
+                "holds the control character \\u{1b}",
+                "ESC",
+            ),
+            (
+                Drain { reason: Some("a\nforged".into()), ..drain() },
+                "holds the control character \\n",
+                "a second line",
+            ),
             (
                 Drain { reason: Some("a\u{202e}b".into()), ..drain() },
                 "holds the invisible character \\u{202e}",

@@ -1,9 +1,10 @@
-//! Drained datacenters: which answers of the snapshot in force still name one, since when none does, and how long caches keep
-//! the answers that did.
+//! Drained datacenters: which answers of the snapshot in force still name one, since when none
+//! does, and how long caches keep the answers that did.
 //!
-//! Follows each snapshot as it is published and knows nothing of how a drain is stored. A datacenter is watched while its
-//! state is draining or disabled. Only charts that differ from those of the snapshot before are read, so that a change of
-//! one service costs nothing for the 100,000 others.
+//! Follows each snapshot as it is published and knows nothing of how a drain is stored. A
+//! datacenter is watched while its state is draining or disabled. Only charts that differ from
+//! those of the snapshot before are read, so that a change of one service costs nothing for the
+//! 100,000 others.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -14,7 +15,9 @@ use super::status::DrainStatus;
 use crate::{
     listing,
     snapshot::Snapshot,
-    steer::{Cause, Chart, Conditions, DatacenterId, Presence, ServiceId, Sighting, State, Topology},
+    steer::{
+        Cause, Chart, Conditions, DatacenterId, Presence, ServiceId, Sighting, State, Topology,
+    },
 };
 
 /// The log names this many services.
@@ -61,13 +64,16 @@ impl Drained {
     pub(super) fn still_answered(&self, name: &str) -> impl Iterator<Item = (ServiceId, Sighting)> {
         let id = self.watches.get(name).map(|watch| watch.id);
         let of = move |sighting: &&Sighting| Some(sighting.datacenter) == id;
-        self.still.iter().flat_map(move |(service, found)| found.iter().filter(of).map(|found| (*service, *found)))
+        self.still.iter().flat_map(move |(service, found)| {
+            found.iter().filter(of).map(|found| (*service, *found))
+        })
     }
 
     /// Follows a snapshot that was just published after `before`.
     pub(super) fn follow(&mut self, before: &Snapshot, published: Published<'_>) {
         let topology = &published.snapshot.topology;
-        let is_same = Arc::ptr_eq(&before.topology, topology) && self.watches_what(topology, published.conditions);
+        let is_same = Arc::ptr_eq(&before.topology, topology)
+            && self.watches_what(topology, published.conditions);
         if is_same && self.watches.is_empty() {
             return;
         }
@@ -92,8 +98,9 @@ impl Drained {
             })
     }
 
-    /// Makes the drained and disabled datacenters the watched ones. One that is new may be in caches because of any service
-    /// that has a member in it; so may one of a changed configuration, unless no answer named it before.
+    /// Makes the drained and disabled datacenters the watched ones. One that is new may be in
+    /// caches because of any service that has a member in it; so may one of a changed
+    /// configuration, unless no answer named it before.
     fn watch(&mut self, before: &Snapshot, Published { snapshot, conditions, now }: Published<'_>) {
         let topology = &snapshot.topology;
         let drained = drained(topology, conditions);
@@ -106,25 +113,37 @@ impl Drained {
                 Some(Watch { cached_until, effective: Some(_), .. }) => *cached_until,
                 _ => {
                     let longest = |topology: &Topology| {
-                        let at = topology.datacenters.iter().position(|datacenter| datacenter.name == *name)?;
+                        let at = topology
+                            .datacenters
+                            .iter()
+                            .position(|datacenter| datacenter.name == *name)?;
                         topology.longest_ttl_secs(DatacenterId(at as u32))
                     };
                     let longest = longest(&before.topology).max(longest(topology));
                     now + i64::from(longest.unwrap_or(0))
                 }
             };
-            let (effective, is_logged) = known.map_or((None, false), |watch| (watch.effective, watch.is_logged));
+            let (effective, is_logged) =
+                known.map_or((None, false), |watch| (watch.effective, watch.is_logged));
             let reason = datacenter.reason.clone();
             let watch = Watch { id, state, reason, cached_until, effective, is_logged };
             self.watches.insert(name.clone(), watch);
         }
-        for name in old.into_keys().filter(|name| topology.datacenters.iter().any(|place| place.name == *name)) {
+        for name in old
+            .into_keys()
+            .filter(|name| topology.datacenters.iter().any(|place| place.name == *name))
+        {
             tracing::info!(datacenter = %name, "datacenter is no longer drained or disabled");
         }
     }
 
-    /// Reads the charts of services that `is_wanted` names; each chart once, however many services share it.
-    fn look(&mut self, Published { snapshot, conditions, .. }: Published<'_>, is_wanted: impl Fn(usize) -> bool) {
+    /// Reads the charts of services that `is_wanted` names; each chart once, however many services
+    /// share it.
+    fn look(
+        &mut self,
+        Published { snapshot, conditions, .. }: Published<'_>,
+        is_wanted: impl Fn(usize) -> bool,
+    ) {
         let watched: BTreeSet<DatacenterId> = self.watches.values().map(|watch| watch.id).collect();
         if watched.is_empty() {
             return;
@@ -132,7 +151,8 @@ impl Drained {
         let presence = Presence::new(&snapshot.topology, conditions, |id| watched.contains(&id));
         let mut known: HashMap<*const Chart, Vec<Sighting>> = HashMap::new();
         for (at, chart) in snapshot.charts.iter().enumerate().filter(|(at, _)| is_wanted(*at)) {
-            let found = known.entry(Arc::as_ptr(chart)).or_insert_with(|| presence.sightings(chart));
+            let found =
+                known.entry(Arc::as_ptr(chart)).or_insert_with(|| presence.sightings(chart));
             if !found.is_empty() {
                 self.still.insert(ServiceId(at as u32), found.clone());
             }
@@ -140,9 +160,14 @@ impl Drained {
     }
 
     /// Reads the charts that changed; the services and datacenters that are no longer answered.
-    fn look_again(&mut self, before: &Snapshot, published: Published<'_>) -> Vec<(ServiceId, Sighting)> {
+    fn look_again(
+        &mut self,
+        before: &Snapshot,
+        published: Published<'_>,
+    ) -> Vec<(ServiceId, Sighting)> {
         let charts = &published.snapshot.charts;
-        let has_changed = |at: usize| !before.charts.get(at).is_some_and(|old| Arc::ptr_eq(old, &charts[at]));
+        let has_changed =
+            |at: usize| !before.charts.get(at).is_some_and(|old| Arc::ptr_eq(old, &charts[at]));
         let mut old = Vec::new();
         self.still.retain(|service, found| {
             let is_kept = !has_changed(service.index());
@@ -161,11 +186,19 @@ impl Drained {
         old
     }
 
-    /// Notes which watches became effective with this snapshot and which no longer are; the log has both.
-    fn settle(&mut self, ceased: &[(ServiceId, Sighting)], Published { snapshot, now, .. }: Published<'_>) {
-        let ttl = |service: &ServiceId| i64::from(snapshot.topology.services[service.index()].ttl_secs);
+    /// Notes which watches became effective with this snapshot and which no longer are; the log has
+    /// both.
+    fn settle(
+        &mut self,
+        ceased: &[(ServiceId, Sighting)],
+        Published { snapshot, now, .. }: Published<'_>,
+    ) {
+        let ttl =
+            |service: &ServiceId| i64::from(snapshot.topology.services[service.index()].ttl_secs);
         for (name, watch) in &mut self.watches {
-            for (service, _) in ceased.iter().filter(|(_, sighting)| sighting.datacenter == watch.id) {
+            for (service, _) in
+                ceased.iter().filter(|(_, sighting)| sighting.datacenter == watch.id)
+            {
                 watch.cached_until = watch.cached_until.max(now + ttl(service));
             }
             let of = |one: &Sighting| one.datacenter == watch.id;
@@ -180,7 +213,11 @@ impl Drained {
             let stuck = self.still.iter().filter(|(_, found)| found.iter().any(last_left));
             let stuck: Vec<(ServiceId, Sighting)> = stuck
                 .flat_map(|(service, found)| {
-                    found.iter().filter(|one| last_left(one)).map(|one| (*service, *one)).collect::<Vec<_>>()
+                    found
+                        .iter()
+                        .filter(|one| last_left(one))
+                        .map(|one| (*service, *one))
+                        .collect::<Vec<_>>()
                 })
                 .collect();
             if !stuck.is_empty() && !watch.is_logged {
@@ -215,7 +252,8 @@ fn drained(topology: &Topology, conditions: &Conditions) -> Vec<(DatacenterId, S
     with_id.filter(|(_, state)| matches!(state, State::Draining | State::Disabled)).collect()
 }
 
-/// The first services and types, and how many more there are: `www.example.com A, www.example.com AAAA and 3 more`.
+/// The first services and types, and how many more there are: `www.example.com A, www.example.com
+/// AAAA and 3 more`.
 fn named(topology: &Topology, stuck: &[(ServiceId, Sighting)]) -> String {
     let name = |(id, sighting): &(ServiceId, Sighting)| {
         let service = &topology.services[id.index()];
@@ -233,8 +271,9 @@ mod tests {
         geo::Databases,
         health::{Check, Monitor, TcpCheck},
         steer::{
-            Answers, Compiler, Datacenter, Endpoint, EndpointId, Kind, Member, MemberKind, MinUp, MonitorId, OnAllDown,
-            Pace, Part, Policy, Pool, PoolId, Regulation, Service, Spread, Surveys, Target, ZoneId,
+            Answers, Compiler, Datacenter, Endpoint, EndpointId, Kind, Member, MemberKind, MinUp,
+            MonitorId, OnAllDown, Pace, Part, Policy, Pool, PoolId, Regulation, Service, Spread,
+            Surveys, Target, ZoneId,
         },
     };
 
@@ -251,7 +290,8 @@ mod tests {
 
     impl Bench {
         fn new() -> Self {
-            let places = ["fra", "iad"].map(|name| Datacenter { name: name.into(), ..Datacenter::default() });
+            let places = ["fra", "iad"]
+                .map(|name| Datacenter { name: name.into(), ..Datacenter::default() });
             let monitor = Monitor {
                 name: "tcp".into(),
                 check: Check::Tcp(TcpCheck { port: 80 }),
@@ -278,7 +318,11 @@ mod tests {
                 min_up: MinUp::Members(std::num::NonZeroU32::MIN),
                 families: Default::default(),
                 members: [2 * at, 2 * at + 1]
-                    .map(|id| Member { kind: MemberKind::Endpoint(EndpointId(id)), weight: 1, bias: 0 })
+                    .map(|id| Member {
+                        kind: MemberKind::Endpoint(EndpointId(id)),
+                        weight: 1,
+                        bias: 0,
+                    })
                     .into(),
                 regulation: Regulation::default(),
             };
@@ -300,9 +344,16 @@ mod tests {
                 (0..2).map(service).collect(),
             ));
             let mut surveys = Surveys::default();
-            let compiler = Compiler::new(Arc::clone(&topology), &Databases::default(), &mut surveys);
+            let compiler =
+                Compiler::new(Arc::clone(&topology), &Databases::default(), &mut surveys);
             let conditions = Conditions::unknown(&topology, 0);
-            Self { compiler, surveys, conditions, published: Arc::default(), drained: Drained::default() }
+            Self {
+                compiler,
+                surveys,
+                conditions,
+                published: Arc::default(),
+                drained: Drained::default(),
+            }
         }
 
         /// Publishes what the conditions come to.
@@ -311,7 +362,10 @@ mod tests {
             let topology = Arc::clone(self.compiler.topology());
             let snapshot = Arc::new(Snapshot { charts, topology, ..Snapshot::default() });
             let before = std::mem::replace(&mut self.published, Arc::clone(&snapshot));
-            self.drained.follow(&before, Published { snapshot: &snapshot, conditions: &self.conditions, now });
+            self.drained.follow(
+                &before,
+                Published { snapshot: &snapshot, conditions: &self.conditions, now },
+            );
             self.drained.effective("fra")
         }
 
@@ -335,16 +389,25 @@ mod tests {
         assert_eq!(bench.publish(1000), None);
         assert_eq!(bench.still(), [ServiceId(1)], "the long one has not left yet");
         bench.ramp(Part::NONE, 0);
-        let effective = |at: i64| Some(DrainStatus { effective: at, longest_ttl: 300, expires: at + 300 });
+        let effective =
+            |at: i64| Some(DrainStatus { effective: at, longest_ttl: 300, expires: at + 300 });
         assert_eq!(bench.publish(2000), effective(2000));
         assert_eq!((bench.publish(2500), bench.still()), (effective(2000), vec![]), "it stays so");
         bench.ramp(Part::of(0.5), 0);
-        assert_eq!((bench.publish(3000), bench.still()), (None, vec![ServiceId(1)]), "answers name it again");
+        assert_eq!(
+            (bench.publish(3000), bench.still()),
+            (None, vec![ServiceId(1)]),
+            "answers name it again"
+        );
         bench.ramp(Part::NONE, 0);
         assert_eq!(bench.publish(4000), effective(4000));
         bench.conditions.datacenters[0] = State::Active;
         bench.conditions.steering = crate::steer::Steering::default();
-        assert_eq!((bench.publish(5000), bench.still()), (None, vec![]), "it is not drained any more");
+        assert_eq!(
+            (bench.publish(5000), bench.still()),
+            (None, vec![]),
+            "it is not drained any more"
+        );
     }
 
     #[test]
@@ -353,7 +416,11 @@ mod tests {
         bench.publish(100);
         bench.conditions.datacenters[0] = State::Draining;
         bench.ramp(Part::of(0.5), 2);
-        assert_eq!((bench.publish(1000), bench.still()), (None, vec![ServiceId(0)]), "the long one has left");
+        assert_eq!(
+            (bench.publish(1000), bench.still()),
+            (None, vec![ServiceId(0)]),
+            "the long one has left"
+        );
         bench.ramp(Part::NONE, 2);
         let expected = DrainStatus { effective: 9000, longest_ttl: 30, expires: 9030 };
         assert_eq!(bench.publish(9000), Some(expected));

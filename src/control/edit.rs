@@ -1,10 +1,11 @@
-//! Edits of a datacenter's table in its file. All else stays: comments, order, line ends, byte-order mark, owner and mode.
+//! Edits of a datacenter's table in its file. All else stays: comments, order, line ends,
+//! byte-order mark, owner and mode.
 //!
-//! A link is followed to the file that it names and stays a link. A save by another program between reading and replacing is
-//! noticed, and the edit is made again on top of it.
+//! A link is followed to the file that it names and stays a link. A save by another program between
+//! reading and replacing is noticed, and the edit is made again on top of it.
 //!
-//! The file is replaced by rename, or written in place where it cannot be: it has other hard links, something is mounted on it,
-//! or its owner and extended attributes cannot be given to a new file.
+//! The file is replaced by rename, or written in place where it cannot be: it has other hard links,
+//! something is mounted on it, or its owner and extended attributes cannot be given to a new file.
 
 use std::{
     fmt,
@@ -66,7 +67,8 @@ impl TableEdit {
         self.with("until", until.map(Into::into))
     }
 
-    /// Over how many seconds a drain goes: 0 is at once; `None` leaves it to the datacenter's `drain-over`.
+    /// Over how many seconds a drain goes: 0 is at once; `None` leaves it to the datacenter's
+    /// `drain-over`.
     pub fn over(self, secs: Option<u64>) -> Self {
         self.with("draining-over", secs.map(|secs| format!("{secs}s").into()))
     }
@@ -74,11 +76,13 @@ impl TableEdit {
     /// Where a drain is held: the share of clients drained, from 0 to 1; `None` lets it go on.
     pub fn hold(self, drained: Option<f64>) -> Self {
         // Never 0 %, which would be no drain at all.
-        let text = drained.map(|drained| format!("{}%", ((drained * 1000.0).round() / 10.0).clamp(0.1, 100.0)));
+        let text = drained
+            .map(|drained| format!("{}%", ((drained * 1000.0).round() / 10.0).clamp(0.1, 100.0)));
         self.with("drain-hold", text.map(Into::into))
     }
 
-    /// Only where the table has this state now: else the file has changed since the edit was decided.
+    /// Only where the table has this state now: else the file has changed since the edit was
+    /// decided.
     pub fn if_state(self, expected: State) -> Self {
         Self { expected: Some(expected), ..self }
     }
@@ -116,9 +120,16 @@ impl fmt::Display for EditError {
                 write!(f, "cannot edit {}: {error}; {}", path.display(), remedy::of_writing(error))
             }
             Self::Malformed(path, error) => {
-                write!(f, "cannot edit {}: it is not valid TOML now: {}", path.display(), error.message())
+                write!(
+                    f,
+                    "cannot edit {}: it is not valid TOML now: {}",
+                    path.display(),
+                    error.message()
+                )
             }
-            Self::Missing(path, name) => write!(f, "{} holds no [datacenter.{name}] any more", path.display()),
+            Self::Missing(path, name) => {
+                write!(f, "{} holds no [datacenter.{name}] any more", path.display())
+            }
             Self::Changed(path, name) => write!(
                 f,
                 "{}: the state of {name} was edited and that is not applied yet; nothing was edited: try again in a second, \
@@ -138,7 +149,8 @@ impl fmt::Display for EditError {
 
 impl std::error::Error for EditError {}
 
-/// Makes the tables of `datacenters` in the file at `path` say `edit`. A link is followed to the file it names.
+/// Makes the tables of `datacenters` in the file at `path` say `edit`. A link is followed to the
+/// file it names.
 ///
 /// # Errors
 /// [`EditError`]; the file then stands as it was, or as another program has saved it meanwhile.
@@ -163,13 +175,15 @@ fn edit_beside_others(
         if edited == text {
             return Ok(());
         }
-        let replacement = Replacement::prepare(&target, &original, edited.as_bytes()).map_err(io_error)?;
+        let replacement =
+            Replacement::prepare(&target, &original, edited.as_bytes()).map_err(io_error)?;
         meanwhile();
         if !is_still(&target, &text) {
             continue;
         }
         replacement.put().map_err(io_error)?;
-        // A program that writes in place may have done so between the look and the replacement: its text is in the old file.
+        // A program that writes in place may have done so between the look and the replacement: its
+        // text is in the old file.
         let late = content(&mut original).unwrap_or_default();
         if late == text || late == edited {
             return Ok(());
@@ -190,11 +204,17 @@ fn content(file: &mut File) -> io::Result<String> {
 }
 
 fn is_still(path: &Path, text: &str) -> bool {
-    files::read(path, files::Links::Followed, text.len() as u64).is_ok_and(|now| now == text.as_bytes())
+    files::read(path, files::Links::Followed, text.len() as u64)
+        .is_ok_and(|now| now == text.as_bytes())
 }
 
-/// The text of a file with its tables edited. Of a large file only the tables themselves are parsed, as by a load.
-fn edited(path: &Path, text: &str, datacenters: &[(&str, &TableEdit)]) -> Result<String, EditError> {
+/// The text of a file with its tables edited. Of a large file only the tables themselves are
+/// parsed, as by a load.
+fn edited(
+    path: &Path,
+    text: &str,
+    datacenters: &[(&str, &TableEdit)],
+) -> Result<String, EditError> {
     if text.len() <= MOST_TREE_OCTETS {
         return edited_whole(path, text, datacenters);
     }
@@ -208,7 +228,11 @@ fn edited(path: &Path, text: &str, datacenters: &[(&str, &TableEdit)]) -> Result
     Ok(whole)
 }
 
-fn edited_whole(path: &Path, text: &str, datacenters: &[(&str, &TableEdit)]) -> Result<String, EditError> {
+fn edited_whole(
+    path: &Path,
+    text: &str,
+    datacenters: &[(&str, &TableEdit)],
+) -> Result<String, EditError> {
     let body = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let mut document: DocumentMut =
         body.parse().map_err(|error| EditError::Malformed(path.to_owned(), Box::new(error)))?;
@@ -239,11 +263,15 @@ struct Replacement<'a> {
 }
 
 impl<'a> Replacement<'a> {
-    /// Writes the file beside the old one. Where this process may not create it there or give it to the same owner, or where
-    /// the file has other hard links, the old file is written in place instead.
+    /// Writes the file beside the old one. Where this process may not create it there or give it to
+    /// the same owner, or where the file has other hard links, the old file is written in place
+    /// instead.
     fn prepare(target: &'a Path, original: &File, octets: &'a [u8]) -> io::Result<Self> {
         let metadata = original.metadata()?;
-        let name = target.file_name().ok_or_else(|| io::Error::other("not a file name"))?.to_string_lossy();
+        let name = target
+            .file_name()
+            .ok_or_else(|| io::Error::other("not a file name"))?
+            .to_string_lossy();
         let temporary = target.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
         let replacement = Self { target, octets, temporary: Some(temporary) };
         match (metadata.nlink(), &replacement.temporary) {
@@ -260,8 +288,11 @@ impl<'a> Replacement<'a> {
     }
 
     fn put(mut self) -> io::Result<()> {
-        let Some(temporary) = self.temporary.take() else { return write_in_place(self.target, self.octets) };
-        let renamed = fs::rename(&temporary, self.target).inspect_err(|_| _ = fs::remove_file(&temporary));
+        let Some(temporary) = self.temporary.take() else {
+            return write_in_place(self.target, self.octets);
+        };
+        let renamed =
+            fs::rename(&temporary, self.target).inspect_err(|_| _ = fs::remove_file(&temporary));
         match renamed {
             // Something is mounted on the file, such as a single file that a container is given.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EXDEV)) => {
@@ -273,7 +304,8 @@ impl<'a> Replacement<'a> {
 }
 
 fn write_in_place(path: &Path, octets: &[u8]) -> io::Result<()> {
-    let mut file = files::with_spare_descriptors(|| File::options().write(true).truncate(true).open(path))?;
+    let mut file =
+        files::with_spare_descriptors(|| File::options().write(true).truncate(true).open(path))?;
     file.write_all(octets)?;
     file.sync_all()
 }
@@ -371,7 +403,8 @@ mod tests {
 
     #[test]
     fn a_table_of_a_large_file_is_edited_by_itself_and_every_other_octet_stays() {
-        let pools: String = (0..200_000).map(|number| format!("[pool.p{number}]\nmembers = []\n")).collect();
+        let pools: String =
+            (0..200_000).map(|number| format!("[pool.p{number}]\nmembers = []\n")).collect();
         let (_directory, path) = file(&format!("{TABLES}{pools}"));
         assert!(pools.len() > MOST_TREE_OCTETS);
         edit_tables(&path, &[("fra", &TableEdit::state(State::Draining))]).unwrap();
@@ -384,15 +417,21 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("datacenters.toml");
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
-        let refused = edit_tables(&path, &[("fra", &TableEdit::state(State::Draining))]).unwrap_err();
+        let refused =
+            edit_tables(&path, &[("fra", &TableEdit::state(State::Draining))]).unwrap_err();
         assert!(refused.to_string().contains("not a regular file"), "{refused}");
     }
 
     #[test]
     fn reason_and_end_are_written_beside_the_state() {
         let reason = Some("kernel \"upgrade\"");
-        let text =
-            edited("iad", &TableEdit::state(State::Draining).reason(reason).until(Some(1_796_104_800)).over(Some(600)));
+        let text = edited(
+            "iad",
+            &TableEdit::state(State::Draining)
+                .reason(reason)
+                .until(Some(1_796_104_800))
+                .over(Some(600)),
+        );
         let document: toml::Table = text.parse().unwrap();
         let iad = &document["datacenter"]["iad"];
         assert_eq!(iad["state"].as_str(), Some("draining"));
@@ -432,7 +471,8 @@ mod tests {
     fn line_ends_and_the_byte_order_mark_stay_as_they_were() {
         let drained = |text: &str| {
             let (_directory, path) = file(text);
-            edit_tables(&path, &[("iad", &TableEdit::state(State::Draining).reason(Some("test")))]).unwrap();
+            edit_tables(&path, &[("iad", &TableEdit::state(State::Draining).reason(Some("test")))])
+                .unwrap();
             fs::read_to_string(path).unwrap()
         };
         let end = "region = \"us\"\nstate = \"draining\"\nreason = \"test\"\n";
@@ -441,7 +481,11 @@ mod tests {
         for (before, after, reason) in [
             (TABLES.to_owned(), wanted.clone(), "Unix"),
             (windows(TABLES), windows(&wanted), "Windows"),
-            (format!("\u{feff}{}", windows(TABLES)), format!("\u{feff}{}", windows(&wanted)), "Windows, with a mark"),
+            (
+                format!("\u{feff}{}", windows(TABLES)),
+                format!("\u{feff}{}", windows(&wanted)),
+                "Windows, with a mark",
+            ),
             (
                 TABLES.replacen('\n', "\r\n", 2),
                 windows(TABLES.split_inclusive('\n').take(2).collect::<String>().as_str())
@@ -463,7 +507,8 @@ mod tests {
         let lines: Vec<&str> = TABLES.lines().collect();
         for mix in 0..1_u32 << lines.len() {
             let end = |at: usize| ends[(mix >> at & 1) as usize];
-            let text: String = lines.iter().enumerate().map(|(at, line)| format!("{line}{}", end(at))).collect();
+            let text: String =
+                lines.iter().enumerate().map(|(at, line)| format!("{line}{}", end(at))).collect();
             let (_directory, path) = file(&text);
             let drain = TableEdit::state(State::Draining).reason(Some("test"));
             edit_tables(&path, &[("fra", &drain)]).unwrap();
@@ -495,7 +540,8 @@ mod tests {
             (libc::EROFS, "read-only"),
             (libc::ENOSPC, "make room"),
         ] {
-            let text = EditError::Io("a.toml".into(), io::Error::from_raw_os_error(code)).to_string();
+            let text =
+                EditError::Io("a.toml".into(), io::Error::from_raw_os_error(code)).to_string();
             assert!(text.contains(words), "{text}");
         }
     }
@@ -509,15 +555,22 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         // Only root may give a file away.
         let is_given_away = chown(&path, Some(1000), Some(1000)).is_ok();
-        let owner =
-            |path: &Path| fs::metadata(path).map(|found| (found.uid(), found.gid(), found.mode() & 0o7777)).unwrap();
+        let owner = |path: &Path| {
+            fs::metadata(path)
+                .map(|found| (found.uid(), found.gid(), found.mode() & 0o7777))
+                .unwrap()
+        };
         let before = owner(&path);
         assert!(!is_given_away || before.0 == 1000);
         edit_tables(&link, &[("fra", &TableEdit::state(State::Draining))]).unwrap();
         assert_eq!(owner(&path), before);
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert!(fs::read_to_string(&path).unwrap().contains("draining"));
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "nothing is left beside the file");
+        assert_eq!(
+            fs::read_dir(directory.path()).unwrap().count(),
+            2,
+            "nothing is left beside the file"
+        );
     }
 
     #[test]

@@ -8,8 +8,9 @@ use crate::listing;
 /// The most sources that are named for one reason.
 const NAMED: usize = 3;
 
-/// One sentence for each reason, however many sources fail because of it. A source is left out if it was not polled yet, or if
-/// its latest poll brought a report that has not expired. `now` is in seconds since 1970.
+/// One sentence for each reason, however many sources fail because of it. A source is left out if
+/// it was not polled yet, or if its latest poll brought a report that has not expired. `now` is in
+/// seconds since 1970.
 pub fn failing_loads(loads: &[LoadStatus], now: i64) -> Vec<String> {
     let mut failing: BTreeMap<(&str, bool), Vec<(&LoadStatus, i64)>> = BTreeMap::new();
     for load in loads {
@@ -33,10 +34,13 @@ fn text(reason: &str, counts: bool, sources: &[(&LoadStatus, i64)]) -> String {
     };
     let names = listing::first_of(sources.iter().map(name), NAMED, sources.len());
     let since = moment(sources.iter().map(|(_, since)| *since).min().unwrap_or_default());
-    let (noun, has) = if sources.len() == 1 { ("load source", "has") } else { ("load sources", "have") };
+    let (noun, has) =
+        if sources.len() == 1 { ("load source", "has") } else { ("load sources", "have") };
     let effect = match counts {
         true => "pools keep the shares of the last report until it expires",
-        false => "`load` pools use configured weights, and pools with a capacity keep all of their clients",
+        false => {
+            "`load` pools use configured weights, and pools with a capacity keep all of their clients"
+        }
     };
     format!("{noun} {names} {has} given no report since {since}: {reason}; {effect}")
 }
@@ -47,9 +51,21 @@ mod tests {
 
     const NOW: i64 = 1_800_000_000;
 
-    fn load(name: &str, age_secs: Option<u64>, is_stale: bool, error: Option<(&str, i64)>) -> LoadStatus {
+    fn load(
+        name: &str,
+        age_secs: Option<u64>,
+        is_stale: bool,
+        error: Option<(&str, i64)>,
+    ) -> LoadStatus {
         let (error, failing_since) = error.map(|(error, since)| (error.to_owned(), since)).unzip();
-        LoadStatus { load: name.to_owned(), age_secs, is_stale, error, failing_since, ..LoadStatus::default() }
+        LoadStatus {
+            load: name.to_owned(),
+            age_secs,
+            is_stale,
+            error,
+            failing_since,
+            ..LoadStatus::default()
+        }
     }
 
     #[test]
@@ -67,7 +83,10 @@ mod tests {
                 "the last report counts still",
             ),
             (
-                vec![load("fra", None, false, refused(NOW - 5)), load("iad", Some(90), true, refused(NOW - 60))],
+                vec![
+                    load("fra", None, false, refused(NOW - 5)),
+                    load("iad", Some(90), true, refused(NOW - 60)),
+                ],
                 vec![
                     "load sources \"fra\", \"iad\" have given no report since 2027-01-15 07:59:00 UTC: connection refused; \
                      `load` pools use configured weights, and pools with a capacity keep all of their clients",

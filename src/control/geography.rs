@@ -1,4 +1,5 @@
-//! Which geography pools need that no loaded database has: such a pool treats all clients alike, and nothing else would say so.
+//! Which geography pools need that no loaded database has: such a pool treats all clients alike,
+//! and nothing else would say so.
 
 use std::sync::Arc;
 
@@ -72,13 +73,15 @@ fn has_rule(pool: &Pool, is: fn(&Rule) -> bool) -> bool {
     matches!(&pool.policy, Policy::Geo { rules, .. } if rules.iter().any(is))
 }
 
-/// A warning for each kind of geography that pools need and the databases lack, with the pools by name.
+/// A warning for each kind of geography that pools need and the databases lack, with the pools by
+/// name.
 pub(super) fn missing(topology: &Topology, coverage: &Coverage) -> Vec<String> {
     let unmet = NEEDS.iter().filter(|need| !(need.is_met)(coverage));
     unmet.filter_map(|need| warning(need, topology, coverage)).collect()
 }
 
-/// Whether the pools of two topologies need the same geography, as they mostly do after an edit. Shared pools are not read.
+/// Whether the pools of two topologies need the same geography, as they mostly do after an edit.
+/// Shared pools are not read.
 pub(super) fn is_alike(one: &Topology, other: &Topology) -> bool {
     let has_same_need = |(one, other): (&Arc<Pool>, &Arc<Pool>)| {
         Arc::ptr_eq(one, other) || one.name == other.name && one.policy == other.policy
@@ -87,7 +90,8 @@ pub(super) fn is_alike(one: &Topology, other: &Topology) -> bool {
 }
 
 fn warning(need: &Need, topology: &Topology, coverage: &Coverage) -> Option<String> {
-    let names: Vec<&str> = topology.pools.iter().filter(|pool| (need.is_of)(pool)).map(|pool| &*pool.name).collect();
+    let names: Vec<&str> =
+        topology.pools.iter().filter(|pool| (need.is_of)(pool)).map(|pool| &*pool.name).collect();
     if names.is_empty() {
         return None;
     }
@@ -97,7 +101,9 @@ fn warning(need: &Need, topology: &Topology, coverage: &Coverage) -> Option<Stri
         0 => "no GeoIP database is loaded".to_owned(),
         _ => format!("no loaded GeoIP database has {lacks}"),
     };
-    Some(format!("pool {shown}: {has}, and {whose}: {follows} (help: name {remedy} in `databases` of [geoip])"))
+    Some(format!(
+        "pool {shown}: {has}, and {whose}: {follows} (help: name {remedy} in `databases` of [geoip])"
+    ))
 }
 
 #[cfg(test)]
@@ -142,20 +148,53 @@ mod tests {
         let country = || geo(Rule { countries: vec!["DE".into()], ..Rule::default() });
         let continent = || geo(Rule { continents: vec!["EU".into()], ..Rule::default() });
         let subnet = geo(Rule { subnets: vec!["10.0.0.0/8".parse().unwrap()], ..Rule::default() });
-        let country_only =
-            Coverage { databases: 1, has_countries: true, has_continents: true, has_coordinates: true, ..NOTHING };
+        let country_only = Coverage {
+            databases: 1,
+            has_countries: true,
+            has_continents: true,
+            has_coordinates: true,
+            ..NOTHING
+        };
         let asn_only = Coverage { databases: 1, has_asns: true, ..NOTHING };
         for (policies, coverage, wanted, why) in [
-            (vec![nearest(), asn()], NOTHING, &["policy nearest", "rules by asn"][..], "nothing is loaded"),
-            (vec![nearest(), country(), continent()], country_only, &[], "countries have built-in coordinates"),
-            (vec![subdivision(), asn()], country_only, &["rules by asn", "rules by subdivision"], "not in there"),
-            (vec![nearest(), asn()], asn_only, &["policy nearest"], "an ASN database knows no places"),
-            (vec![country(), continent()], asn_only, &["rules by country", "rules by continent"], "nor these"),
+            (
+                vec![nearest(), asn()],
+                NOTHING,
+                &["policy nearest", "rules by asn"][..],
+                "nothing is loaded",
+            ),
+            (
+                vec![nearest(), country(), continent()],
+                country_only,
+                &[],
+                "countries have built-in coordinates",
+            ),
+            (
+                vec![subdivision(), asn()],
+                country_only,
+                &["rules by asn", "rules by subdivision"],
+                "not in there",
+            ),
+            (
+                vec![nearest(), asn()],
+                asn_only,
+                &["policy nearest"],
+                "an ASN database knows no places",
+            ),
+            (
+                vec![country(), continent()],
+                asn_only,
+                &["rules by country", "rules by continent"],
+                "nor these",
+            ),
             (vec![subnet, Policy::Failover], NOTHING, &[], "prefixes need no database"),
         ] {
             let found = missing(&topology(policies), &coverage);
             assert_eq!(found.len(), wanted.len(), "{why}: {found:?}");
-            assert!(found.iter().zip(wanted).all(|(line, want)| line.contains(want)), "{why}: {found:?}");
+            assert!(
+                found.iter().zip(wanted).all(|(line, want)| line.contains(want)),
+                "{why}: {found:?}"
+            );
         }
     }
 

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    status::{CertificateStatus, DrainStatus, HeldStatus, RampStatus, ServerStatus, Status, StillAnswered},
+    status::{
+        CertificateStatus, DrainStatus, HeldStatus, RampStatus, ServerStatus, Status, StillAnswered,
+    },
     unchecked::UncheckedStatus,
 };
 use crate::{
@@ -126,7 +128,8 @@ impl DrainAct {
 pub struct Drain {
     /// For how many seconds; without it until somebody ends it.
     pub for_secs: Option<u64>,
-    /// Over how many seconds clients leave; without it as the datacenter's `drain-over` says, or at once.
+    /// Over how many seconds clients leave; without it as the datacenter's `drain-over` says, or at
+    /// once.
     pub over_secs: Option<u64>,
     /// Reason for the drain, shown with the state: one line of at most 200 octets.
     pub reason: Option<String>,
@@ -164,7 +167,8 @@ pub struct Darkened {
     pub answers: String,
 }
 
-/// What holds of a datacenter after a drain, an undrain, a pause or a resume, read from the snapshot in force.
+/// What holds of a datacenter after a drain, an undrain, a pause or a resume, read from the
+/// snapshot in force.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct DrainOutcome {
@@ -217,9 +221,11 @@ pub enum DrainError {
     Invalid(String),
     /// The file cannot be edited.
     Edit(String),
-    /// The file of its table is held at its last good content for these reasons. Nothing was edited.
+    /// The file of its table is held at its last good content for these reasons. Nothing was
+    /// edited.
     Held(String, Vec<String>),
-    /// The file was edited, but has these errors, or the configuration as a whole has: nothing changed.
+    /// The file was edited, but has these errors, or the configuration as a whole has: nothing
+    /// changed.
     Refused(Vec<String>),
     /// The server is stopping.
     Gone,
@@ -248,9 +254,15 @@ impl fmt::Display for DrainError {
                     more => write!(f, ", and {more} more; --json has all"),
                 }
             }
-            Self::NotDraining(name) => write!(f, "{name} is not draining: there is nothing to pause or to resume"),
+            Self::NotDraining(name) => {
+                write!(f, "{name} is not draining: there is nothing to pause or to resume")
+            }
             Self::NotInService { datacenter, state, origin } => {
-                write!(f, "{datacenter} is not in service: {}; nothing was edited", not_in_service(state, origin))
+                write!(
+                    f,
+                    "{datacenter} is not in service: {}; nothing was edited",
+                    not_in_service(state, origin)
+                )
             }
             Self::Edit(why) => f.write_str(why),
             Self::Invalid(why) => write!(f, "{why}; nothing was edited"),
@@ -340,7 +352,8 @@ impl Handle {
     /// [`Gone`] once the controller has stopped.
     pub async fn status(&self, listing: Listing) -> Result<Status, Gone> {
         let mut status = self.ask(|reply| Command::Status(listing, reply)).await?;
-        status.certificates = self.certificates.states().into_iter().map(CertificateStatus::from).collect();
+        status.certificates =
+            self.certificates.states().into_iter().map(CertificateStatus::from).collect();
         Ok(status)
     }
 
@@ -360,8 +373,8 @@ impl Handle {
         self.ask(|reply| Command::SetState(request, reply)).await.unwrap_or(Err(DrainError::Gone))
     }
 
-    /// Gives the clients of a `failover` pool back to its first usable member. `None` where no pool has this name, else
-    /// whether others held them.
+    /// Gives the clients of a `failover` pool back to its first usable member. `None` where no pool
+    /// has this name, else whether others held them.
     ///
     /// # Errors
     /// [`Gone`] once the controller has stopped.
@@ -369,15 +382,18 @@ impl Handle {
         self.ask(|reply| Command::GiveBack(pool, reply)).await
     }
 
-    /// Reads all files again, certificates included; returns once what they say is in use. Files with errors are held,
-    /// and the report names them.
+    /// Reads all files again, certificates included; returns once what they say is in use. Files
+    /// with errors are held, and the report names them.
     ///
     /// # Errors
     /// [`ReloadError`] says why nothing changed, except for certificates.
     pub async fn reload(&self, request: ReloadRequest) -> Result<ReloadReport, ReloadError> {
         let certificates = self.certificates.clone();
         let certificates = tokio::task::spawn_blocking(move || certificates.reload());
-        let report = self.ask(|reply| Command::Reload(request, reply)).await.unwrap_or(Err(ReloadError::Gone))?;
+        let report = self
+            .ask(|reply| Command::Reload(request, reply))
+            .await
+            .unwrap_or(Err(ReloadError::Gone))?;
         // A panic is in the log; the state of each certificate is in the status document.
         Ok(ReloadReport { certificates: certificates.await.unwrap_or_default(), ..report })
     }

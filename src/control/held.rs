@@ -1,21 +1,25 @@
-//! Held files: which files of a load that fails stay at their last good content, so that everything else applies.
+//! Held files: which files of a load that fails stay at their last good content, so that everything
+//! else applies.
 //!
-//! The rule. An attempt starts from the new files. When it fails, each error is charged to files that differ from their
-//! last good content, and those are held: they are replaced by that content, and a new file without one is left out. Then
-//! the load is tried again. The first of these steps that charges any file decides an attempt:
+//! The rule. An attempt starts from the new files. When it fails, each error is charged to files
+//! that differ from their last good content, and those are held: they are replaced by that content,
+//! and a new file without one is left out. Then the load is tried again. The first of these steps
+//! that charges any file decides an attempt:
 //!
-//! 1. An error of one file by itself (syntax, a wrong value, no permission) is charged to that file. The errors of others may
-//!    follow from it.
+//! 1. An error of one file by itself (syntax, a wrong value, no permission) is charged to that
+//!    file. The errors of others may follow from it.
 //! 2. A name that nothing defines is charged to the changed files that defined it last.
-//! 3. Any other error is charged to the changed files that it names. Of a name that is defined twice, these are the files that
-//!    did not define it before.
-//! 4. An error that names no changed file is charged to the changed files that took a name or a file away.
+//! 3. Any other error is charged to the changed files that it names. Of a name that is defined
+//!    twice, these are the files that did not define it before.
+//! 4. An error that names no changed file is charged to the changed files that took a name or a
+//!    file away.
 //! 5. Else every changed file is held: what remains is the last good set, which is known to load.
 //!
-//! Afterwards each file that was held for errors of steps 2 to 5 is tried once more with all others held. Those that load
-//! are released together, and the rule starts again from there.
+//! Afterwards each file that was held for errors of steps 2 to 5 is tried once more with all others
+//! held. Those that load are released together, and the rule starts again from there.
 //!
-//! What loads may lack zones and services that files define which cannot be used. Those are kept: `names`.
+//! What loads may lack zones and services that files define which cannot be used. Those are kept:
+//! `names`.
 
 mod names;
 
@@ -27,8 +31,8 @@ use std::{
 
 use super::lastgood::LastGood;
 use crate::config::{
-    Config, Definition, Diagnostic, Diagnostics, FileId, NameFault, Role, SourceFile, Sources, Stage,
-    ToleratedDatabases, Unreadable, definitions,
+    Config, Definition, Diagnostic, Diagnostics, FileId, NameFault, Role, SourceFile, Sources,
+    Stage, ToleratedDatabases, Unreadable, definitions,
 };
 
 /// Maximum number of attempts: a load that still fails after them holds every changed file.
@@ -37,10 +41,12 @@ const ATTEMPTS: usize = 32;
 const RELEASES: usize = 16;
 /// Maximum number of errors that are kept of one file.
 const LINES: usize = 20;
-/// Maximum number of errors that are kept of all files that are held for the same errors, besides one of each file.
+/// Maximum number of errors that are kept of all files that are held for the same errors, besides
+/// one of each file.
 const LINES_OF_ALL: usize = 20_000;
 /// Goes before the errors of files that need one that is gone.
-const GONE: &str = "the file is gone, and others need what it defined (put it back, or change them)";
+const GONE: &str =
+    "the file is gone, and others need what it defined (put it back, or change them)";
 
 /// A file that is not in use as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +91,8 @@ enum Choice {
     Same,
     /// The new one. An absent file is new where a good one has disappeared.
     New,
-    /// The last good one, without a reason of its own: it has just disappeared, or its directory cannot be read.
+    /// The last good one, without a reason of its own: it has just disappeared, or its directory
+    /// cannot be read.
     Kept,
     /// The last good one, because of these errors.
     Held { new: SourceFile, errors: Vec<String>, ground: Ground },
@@ -119,11 +126,20 @@ struct Change {
 }
 
 impl<'g> Selection<'g> {
-    /// The new files, and a place for each that has disappeared. `is_kept` says which of the latter are used all the same.
-    pub(super) fn new(mut sources: Sources, good: &'g LastGood, is_kept: impl Fn(&Path) -> bool) -> Self {
+    /// The new files, and a place for each that has disappeared. `is_kept` says which of the latter
+    /// are used all the same.
+    pub(super) fn new(
+        mut sources: Sources,
+        good: &'g LastGood,
+        is_kept: impl Fn(&Path) -> bool,
+    ) -> Self {
         sources.share_octets(|path| good.file(path));
-        let found: BTreeSet<&Path> =
-            sources.files().iter().filter(|file| file.role != Role::Directory).map(|file| &*file.path).collect();
+        let found: BTreeSet<&Path> = sources
+            .files()
+            .iter()
+            .filter(|file| file.role != Role::Directory)
+            .map(|file| &*file.path)
+            .collect();
         let gone: Vec<(PathBuf, Role)> = good
             .files
             .iter()
@@ -131,8 +147,12 @@ impl<'g> Selection<'g> {
             .map(|(path, good)| (path.clone(), good.role))
             .collect();
         drop(found);
-        let unread: Vec<PathBuf> =
-            sources.files().iter().filter(|file| is_unread_directory(file)).map(|file| file.path.clone()).collect();
+        let unread: Vec<PathBuf> = sources
+            .files()
+            .iter()
+            .filter(|file| is_unread_directory(file))
+            .map(|file| file.path.clone())
+            .collect();
         let sources = sources.with_absent(gone);
         let choice = |file: &SourceFile| match file.role {
             Role::Directory if file.content.is_ok() => Choice::Same,
@@ -146,7 +166,9 @@ impl<'g> Selection<'g> {
         let kept: Vec<FileId> = selection
             .sources
             .entries()
-            .filter(|(_, file)| file.role == Role::Absent && (is_hidden(&file.path) || is_kept(&file.path)))
+            .filter(|(_, file)| {
+                file.role == Role::Absent && (is_hidden(&file.path) || is_kept(&file.path))
+            })
             .map(|(id, _)| id)
             .collect();
         let versions = kept.iter().map(|id| (*id, selection.last_good(*id))).collect();
@@ -159,7 +181,8 @@ impl<'g> Selection<'g> {
 
     /// The changed files in use that took any of these names away.
     pub(super) fn removers(&self, names: &BTreeSet<Definition>) -> Vec<PathBuf> {
-        let takes = |file: &FileId| self.change(*file).removed.iter().any(|name| names.contains(name));
+        let takes =
+            |file: &FileId| self.change(*file).removed.iter().any(|name| names.contains(name));
         let path = |file: FileId| self.sources.files()[file.index()].path.clone();
         self.changed().filter(takes).map(path).collect()
     }
@@ -167,13 +190,18 @@ impl<'g> Selection<'g> {
     /// Holds for those of `paths` whose new version is in use.
     pub(super) fn holds(&self, paths: &[PathBuf], reason: &str, ground: Ground) -> Vec<Hold> {
         let paths: BTreeSet<&PathBuf> = paths.iter().collect();
-        self.holds_of_all(reason, ground).into_iter().filter(|hold| paths.contains(&hold.path)).collect()
+        self.holds_of_all(reason, ground)
+            .into_iter()
+            .filter(|hold| paths.contains(&hold.path))
+            .collect()
     }
 
     /// Holds for every changed file.
     pub(super) fn holds_of_all(&self, reason: &str, ground: Ground) -> Vec<Hold> {
         let path = |file: FileId| self.sources.files()[file.index()].path.clone();
-        self.changed().map(|file| Hold { path: path(file), reason: reason.to_owned(), ground }).collect()
+        self.changed()
+            .map(|file| Hold { path: path(file), reason: reason.to_owned(), ground })
+            .collect()
     }
 
     /// The new files as they are.
@@ -205,10 +233,13 @@ impl<'g> Selection<'g> {
         self.sources.entries().any(is_other)
     }
 
-    /// Whether the `portolan.toml` that was read is the one that was applied, or there is none and was none.
+    /// Whether the `portolan.toml` that was read is the one that was applied, or there is none and
+    /// was none.
     pub(super) fn has_settings_applied(&self) -> bool {
         let settings = self.sources.entries().filter(|(_, file)| file.role == Role::Settings);
-        settings.map(|(id, _)| &self.choices[id.index()]).all(|choice| matches!(choice, Choice::Same))
+        settings
+            .map(|(id, _)| &self.choices[id.index()])
+            .all(|choice| matches!(choice, Choice::Same))
     }
 
     /// The `portolan.toml` that is held.
@@ -230,7 +261,8 @@ impl<'g> Selection<'g> {
 
     /// Holds these files.
     pub(super) fn hold(&mut self, holds: &[Hold]) {
-        let ids: HashMap<&Path, FileId> = self.sources.entries().map(|(id, file)| (&*file.path, id)).collect();
+        let ids: HashMap<&Path, FileId> =
+            self.sources.entries().map(|(id, file)| (&*file.path, id)).collect();
         let charge = |hold: &Hold| {
             let file = *ids.get(&*hold.path)?;
             Some(Charge { file, error: hold.reason.clone(), ground: hold.ground })
@@ -264,7 +296,10 @@ impl<'g> Selection<'g> {
             Choice::Held { new, errors, ground } => Some(HeldFile {
                 path: new.path.clone(),
                 errors: match *ground != Ground::Removal && new.role == Role::Absent {
-                    true => errors.iter().map(|error| format!("{}: {GONE}: {error}", new.shown)).collect(),
+                    true => errors
+                        .iter()
+                        .map(|error| format!("{}: {GONE}: {error}", new.shown))
+                        .collect(),
                     false => errors.clone(),
                 },
                 is_passing: is_passing || new.content.as_ref().is_err_and(Unreadable::is_passing),
@@ -272,7 +307,8 @@ impl<'g> Selection<'g> {
             }),
             Choice::Same | Choice::New | Choice::Kept => None,
         };
-        let mut held: Vec<HeldFile> = self.choices.iter().zip(self.sources.files()).filter_map(held).collect();
+        let mut held: Vec<HeldFile> =
+            self.choices.iter().zip(self.sources.files()).filter_map(held).collect();
         held.sort_by(|a, b| a.path.cmp(&b.path));
         held
     }
@@ -292,7 +328,11 @@ impl<'g> Selection<'g> {
             self.charge(charges);
         }
         let rest = "the load still failed after many attempts; see the errors of the other files";
-        let all = self.changed().map(|file| Charge { file, error: self.line(file, rest), ground: Ground::Others });
+        let all = self.changed().map(|file| Charge {
+            file,
+            error: self.line(file, rest),
+            ground: Ground::Others,
+        });
         let all = all.collect();
         self.charge(all);
         self.load().map(|(config, warnings)| (config, warnings.lines().collect()))
@@ -301,9 +341,15 @@ impl<'g> Selection<'g> {
     // Charging errors to files
 
     fn charges(&self, found: &Diagnostics) -> Vec<Charge> {
-        let own = found.errors().filter(|error| error.stage == Stage::Reading && self.is_new(error.place.file()));
+        let own = found
+            .errors()
+            .filter(|error| error.stage == Stage::Reading && self.is_new(error.place.file()));
         let own: Vec<Charge> = own
-            .map(|error| Charge { file: error.place.file(), error: found.line(error), ground: Ground::Itself })
+            .map(|error| Charge {
+                file: error.place.file(),
+                error: found.line(error),
+                ground: Ground::Itself,
+            })
             .collect();
         if !own.is_empty() {
             return own;
@@ -311,18 +357,27 @@ impl<'g> Selection<'g> {
         let changes: Vec<Change> = self.changed().map(|file| self.change(file)).collect();
         let charge = |error: &Diagnostic, files: Vec<FileId>| {
             let line = found.line(error);
-            files.into_iter().map(move |file| Charge { file, error: line.clone(), ground: Ground::Others })
+            files.into_iter().map(move |file| Charge {
+                file,
+                error: line.clone(),
+                ground: Ground::Others,
+            })
         };
-        let removed: Vec<Charge> = found.errors().flat_map(|error| charge(error, removers(error, &changes))).collect();
+        let removed: Vec<Charge> =
+            found.errors().flat_map(|error| charge(error, removers(error, &changes))).collect();
         if !removed.is_empty() {
             return removed;
         }
-        let named: Vec<Charge> = found.errors().flat_map(|error| charge(error, self.named(error, &changes))).collect();
+        let named: Vec<Charge> =
+            found.errors().flat_map(|error| charge(error, self.named(error, &changes))).collect();
         if !named.is_empty() {
             return named;
         }
-        let added: BTreeSet<&Definition> = changes.iter().flat_map(|change| &change.added).collect();
-        let takes = |change: &&Change| change.is_missing || change.removed.iter().any(|name| !added.contains(name));
+        let added: BTreeSet<&Definition> =
+            changes.iter().flat_map(|change| &change.added).collect();
+        let takes = |change: &&Change| {
+            change.is_missing || change.removed.iter().any(|name| !added.contains(name))
+        };
         let takers: Vec<FileId> = changes.iter().filter(takes).map(|change| change.file).collect();
         let suspects = if takers.is_empty() { self.changed().collect() } else { takers };
         let lines = (LINES_OF_ALL / suspects.len().max(1)).clamp(1, LINES);
@@ -337,7 +392,9 @@ impl<'g> Selection<'g> {
         files.sort_unstable();
         files.dedup();
         if let Some(NameFault::Duplicate(name)) = &error.name {
-            let adds = |file: &FileId| changes.iter().any(|change| change.file == *file && change.added.contains(name));
+            let adds = |file: &FileId| {
+                changes.iter().any(|change| change.file == *file && change.added.contains(name))
+            };
             let adders: Vec<FileId> = files.iter().copied().filter(adds).collect();
             if !adders.is_empty() {
                 return adders;
@@ -372,10 +429,12 @@ impl<'g> Selection<'g> {
             self.sources.tolerate_databases(ToleratedDatabases::All);
         }
         for (file, new) in files.into_iter().zip(new) {
-            self.choices[file.index()] = Choice::Held { new, errors: Vec::new(), ground: Ground::Others };
+            self.choices[file.index()] =
+                Choice::Held { new, errors: Vec::new(), ground: Ground::Others };
         }
         for Charge { file, error, ground } in charges {
-            if let Choice::Held { errors, ground: strongest, .. } = &mut self.choices[file.index()] {
+            if let Choice::Held { errors, ground: strongest, .. } = &mut self.choices[file.index()]
+            {
                 *strongest = ground.max(*strongest);
                 if errors.len() < LINES && !errors.contains(&error) {
                     errors.push(error);
@@ -388,7 +447,9 @@ impl<'g> Selection<'g> {
     fn releasable(&mut self) -> Vec<FileId> {
         let doubtful: Vec<FileId> = self
             .ids()
-            .filter(|id| matches!(self.choices[id.index()], Choice::Held { ground: Ground::Others, .. }))
+            .filter(|id| {
+                matches!(self.choices[id.index()], Choice::Held { ground: Ground::Others, .. })
+            })
             .collect();
         if doubtful.len() > RELEASES {
             return Vec::new();
@@ -432,7 +493,11 @@ impl<'g> Selection<'g> {
                 SourceFile::with_content(&file.path, Role::Directory, None, Vec::new())
             }
             Role::Directory => SourceFile::absent(&file.path),
-            _ => self.good.file(&file.path).cloned().unwrap_or_else(|| SourceFile::absent(&file.path)),
+            _ => self
+                .good
+                .file(&file.path)
+                .cloned()
+                .unwrap_or_else(|| SourceFile::absent(&file.path)),
         }
     }
 

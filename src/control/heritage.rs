@@ -1,12 +1,15 @@
-//! Heritage: what a reload hands on of the health status of targets, so that an edited monitor forgets nothing.
+//! Heritage: what a reload hands on of the health status of targets, so that an edited monitor
+//! forgets nothing.
 //!
-//! A target that was probed before with an equal monitor keeps everything; the ledger sees to that. For any other, the first
-//! of these rules that finds a predecessor decides:
+//! A target that was probed before with an equal monitor keeps everything; the ledger sees to that.
+//! For any other, the first of these rules that finds a predecessor decides:
 //!
-//! 1. The same check of the same target, under another name or with other times: verdict, counts and outcome go on.
-//! 2. The same target under the monitor's name: the verdict stays until the first outcome of the new check.
-//! 3. The same target of the same endpoint (pool and endpoint by name), whose `monitor` was changed: as rule 2. The parts of a
-//!    combined monitor follow it, too.
+//! 1. The same check of the same target, under another name or with other times: verdict, counts
+//!    and outcome go on.
+//! 2. The same target under the monitor's name: the verdict stays until the first outcome of the
+//!    new check.
+//! 3. The same target of the same endpoint (pool and endpoint by name), whose `monitor` was
+//!    changed: as rule 2. The parts of a combined monitor follow it, too.
 //! 4. Otherwise the target was never judged.
 
 use std::collections::HashMap;
@@ -30,8 +33,13 @@ pub(super) struct Heritage<'a> {
 }
 
 impl<'a> Heritage<'a> {
-    /// The probes of `topology`, by their keys and standings; both are in the order of the topology's list.
-    pub(super) fn of(topology: &'a Topology, keys: &'a [ProbeKey], standings: &'a [Standing]) -> Self {
+    /// The probes of `topology`, by their keys and standings; both are in the order of the
+    /// topology's list.
+    pub(super) fn of(
+        topology: &'a Topology,
+        keys: &'a [ProbeKey],
+        standings: &'a [Standing],
+    ) -> Self {
         let ids = || keys.iter().zip((0..).map(ProbeId));
         Self {
             topology,
@@ -68,7 +76,9 @@ impl<'a> Heritage<'a> {
             for probe in new.probes_of[id.index()].iter().flatten() {
                 let target = &new.probes[probe.index()].target;
                 let is_it = |old: &&ProbeId| self.topology.probes[old.index()].target == *target;
-                if let Some(old) = self.topology.probes_of[old_id.index()].iter().flatten().find(is_it) {
+                if let Some(old) =
+                    self.topology.probes_of[old_id.index()].iter().flatten().find(is_it)
+                {
                     hand_on(new, *probe, &self.inherited(*old), starts);
                 }
             }
@@ -84,7 +94,12 @@ impl<'a> Heritage<'a> {
 }
 
 /// Gives a start to a probe that has none, and to the parts that it is combined of.
-fn hand_on(topology: &Topology, probe: ProbeId, start: &Start<ProbeKey>, starts: &mut [Start<ProbeKey>]) {
+fn hand_on(
+    topology: &Topology,
+    probe: ProbeId,
+    start: &Start<ProbeKey>,
+    starts: &mut [Start<ProbeKey>],
+) {
     if starts[probe.index()] == Start::Unknown {
         starts[probe.index()] = start.clone();
     }
@@ -132,7 +147,11 @@ mod tests {
             "#
         );
         let sources = Sources::from_texts(&Locations::default(), [("zones/x.toml", text.as_str())]);
-        let topology = Config::load(&sources).map_err(|found| found.lines().collect::<Vec<_>>()).unwrap().0.topology;
+        let topology = Config::load(&sources)
+            .map_err(|found| found.lines().collect::<Vec<_>>())
+            .unwrap()
+            .0
+            .topology;
         let monitors: Vec<_> = topology.monitors.iter().cloned().map(Arc::new).collect();
         let key = |probe: &crate::steer::Probe| ProbeKey {
             monitor: Arc::clone(&monitors[probe.monitor.index()]),
@@ -148,16 +167,27 @@ mod tests {
         let down = Standing { verdict: Verdict::Down, ..Standing::default() };
         let standings = [down];
         let heritage = Heritage::of(&old, &old_keys, &standings);
-        let (continued, inherited) = (Start::Continued(old_keys[0].clone()), Start::Inherited(Verdict::Down));
+        let (continued, inherited) =
+            (Start::Continued(old_keys[0].clone()), Start::Inherited(Verdict::Down));
         for (monitors, monitor, start, why) in [
             ("[monitor.a]\nhttp = { port = 80 }", "a", &continued, "nothing was edited"),
-            ("[monitor.a]\nhttp = { port = 80 }\ninterval = \"9s\"", "a", &continued, "an interval"),
+            (
+                "[monitor.a]\nhttp = { port = 80 }\ninterval = \"9s\"",
+                "a",
+                &continued,
+                "an interval",
+            ),
             ("[monitor.b]\nhttp = { port = 80 }", "b", &continued, "a name"),
             ("[monitor.b]\nhttp = { port = 80 }\nfall = 7", "b", &continued, "a name and a number"),
             ("[monitor.a]\nhttp = { port = 81 }", "a", &inherited, "a port"),
             ("[monitor.a]\nhttp = { path = \"/x\" }", "a", &inherited, "a path"),
             ("[monitor.a]\ntcp = { port = 80 }", "a", &inherited, "a kind"),
-            ("[monitor.b]\nhttp = { port = 81 }", "b", &inherited, "a name and a port: it is the same endpoint"),
+            (
+                "[monitor.b]\nhttp = { port = 81 }",
+                "b",
+                &inherited,
+                "a name and a port: it is the same endpoint",
+            ),
         ] {
             let (new, keys) = probes(monitors, monitor);
             assert_eq!(heritage.starts(&new, &keys), std::slice::from_ref(start), "{why}");
@@ -171,7 +201,8 @@ mod tests {
         let combined = "[monitor.a]\nhttp = { port = 80 }\n[monitor.b]\ntcp = { port = 22 }\n[monitor.c]\ncombine = { all = [\"a\", \"b\"] }";
         let (new, keys) = probes(combined, "c");
         let starts = Heritage::of(&old, &old_keys, &[up]).starts(&new, &keys);
-        let of = |name: &str| &starts[keys.iter().position(|key| &*key.monitor.name == name).unwrap()];
+        let of =
+            |name: &str| &starts[keys.iter().position(|key| &*key.monitor.name == name).unwrap()];
         assert_eq!(of("a"), &Start::Continued(old_keys[0].clone()));
         assert_eq!(of("b"), &Start::Inherited(Verdict::Up));
     }
@@ -180,7 +211,13 @@ mod tests {
     fn what_was_never_judged_and_what_is_new_is_unknown() {
         let (old, old_keys) = probes("[monitor.a]\nhttp = { port = 80 }", "a");
         let (new, keys) = probes("[monitor.a]\nhttp = { port = 81 }", "a");
-        assert_eq!(Heritage::of(&old, &old_keys, &[Standing::default()]).starts(&new, &keys), [Start::Unknown]);
-        assert_eq!(Heritage::of(&Topology::default(), &[], &[]).starts(&new, &keys), [Start::Unknown]);
+        assert_eq!(
+            Heritage::of(&old, &old_keys, &[Standing::default()]).starts(&new, &keys),
+            [Start::Unknown]
+        );
+        assert_eq!(
+            Heritage::of(&Topology::default(), &[], &[]).starts(&new, &keys),
+            [Start::Unknown]
+        );
     }
 }

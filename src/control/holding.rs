@@ -1,4 +1,5 @@
-//! Files that are not in use as they are: since when and why, what the log says of them, and when to read them again.
+//! Files that are not in use as they are: since when and why, what the log says of them, and when
+//! to read them again.
 
 use std::{
     collections::BTreeMap,
@@ -8,8 +9,8 @@ use std::{
 
 use super::{held::HeldFile, load::Outlook, status::HeldStatus};
 
-/// The first repetition of a load that failed for a passing reason comes after this long; each further one after twice as
-/// long as the one before.
+/// The first repetition of a load that failed for a passing reason comes after this long; each
+/// further one after twice as long as the one before.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
 /// As many held files are logged one by one.
@@ -27,8 +28,10 @@ impl Holding {
     /// Takes note of a load. Whether a file is held that was not, or for another reason.
     pub(super) fn note(&mut self, outlook: Outlook, now: i64) -> bool {
         let before = std::mem::replace(&mut self.outlook, outlook);
-        let held: BTreeMap<&Path, &HeldFile> = self.outlook.held.iter().map(|file| (&*file.path, file)).collect();
-        let was_held: BTreeMap<&Path, &HeldFile> = before.held.iter().map(|file| (&*file.path, file)).collect();
+        let held: BTreeMap<&Path, &HeldFile> =
+            self.outlook.held.iter().map(|file| (&*file.path, file)).collect();
+        let was_held: BTreeMap<&Path, &HeldFile> =
+            before.held.iter().map(|file| (&*file.path, file)).collect();
         for file in before.held.iter().filter(|file| !held.contains_key(&*file.path)) {
             let since = self.since.get(&file.path).map_or(0, |since| now - since);
             if file.path.symlink_metadata().is_ok() {
@@ -41,12 +44,14 @@ impl Holding {
         for path in held.keys() {
             self.since.entry(path.to_path_buf()).or_insert(now);
         }
-        let is_news = |file: &&HeldFile| was_held.get(&*file.path).is_none_or(|before| before != file);
+        let is_news =
+            |file: &&HeldFile| was_held.get(&*file.path).is_none_or(|before| before != file);
         let news: Vec<&HeldFile> = held.into_values().filter(is_news).collect();
         let removal = self.outlook.removal.as_ref();
         // One record says it for all files that are held because of it.
-        let is_said =
-            |file: &&&HeldFile| removal.is_none_or(|removal| file.errors.as_slice() != std::slice::from_ref(removal));
+        let is_said = |file: &&&HeldFile| {
+            removal.is_none_or(|removal| file.errors.as_slice() != std::slice::from_ref(removal))
+        };
         log(&news.iter().filter(is_said).copied().collect::<Vec<_>>());
         if let Some(removal) = removal
             && before.removal.as_ref() != Some(removal)
@@ -63,7 +68,8 @@ impl Holding {
 
     /// Why files are held, one line each.
     pub(super) fn errors(&self) -> Vec<String> {
-        let mut errors: Vec<String> = self.outlook.held.iter().flat_map(|file| file.errors.iter().cloned()).collect();
+        let mut errors: Vec<String> =
+            self.outlook.held.iter().flat_map(|file| file.errors.iter().cloned()).collect();
         errors.dedup();
         errors
     }
@@ -130,7 +136,10 @@ mod tests {
     fn a_file_is_held_since_it_was_held_first() {
         let mut holding = Holding::default();
         assert!(holding.note(outlook(&[("a", "one")]), 100));
-        assert!(holding.note(outlook(&[("a", "two"), ("b", "one")]), 200), "another error, another file");
+        assert!(
+            holding.note(outlook(&[("a", "two"), ("b", "one")]), 200),
+            "another error, another file"
+        );
         assert!(!holding.note(outlook(&[("a", "two"), ("b", "one")]), 300));
         let since: Vec<i64> = holding.status().iter().map(|file| file.since).collect();
         assert_eq!(since, [100, 200]);

@@ -1,7 +1,8 @@
-//! The last good set: every file that the configuration in force was made of, with the content that was applied.
+//! The last good set: every file that the configuration in force was made of, with the content that
+//! was applied.
 //!
-//! A file that breaks or disappears is held at this content. Files that no load reads are not in the set. The octets of a
-//! file that did not change are shared from one set to the next.
+//! A file that breaks or disappears is held at this content. Files that no load reads are not in
+//! the set. The octets of a file that did not change are shared from one set to the next.
 
 mod saved;
 
@@ -33,14 +34,16 @@ pub(super) struct Inventory {
     pub zones: Arc<[Name]>,
     /// Shared like the zones.
     pub services: Arc<[Name]>,
-    /// Certificates and keys of its monitors. One that breaks later is no error of the files that name it.
+    /// Certificates and keys of its monitors. One that breaks later is no error of the files that
+    /// name it.
     pub credentials: Arc<BTreeSet<PathBuf>>,
 }
 
 impl Inventory {
     pub(super) fn of(config: &Config) -> Self {
         let mut zones: Vec<Name> = config.zones.iter().map(|zone| zone.apex.clone()).collect();
-        let mut services: Vec<Name> = config.topology.services.iter().map(|service| service.name.clone()).collect();
+        let mut services: Vec<Name> =
+            config.topology.services.iter().map(|service| service.name.clone()).collect();
         zones.sort();
         services.sort();
         let credentials = config.topology.monitors.iter().flat_map(|at| at.check.credentials());
@@ -48,7 +51,8 @@ impl Inventory {
         Self { zones: zones.into(), services: services.into(), credentials }
     }
 
-    /// The inventory of a configuration, which may be an amendment of the one that `before` describes.
+    /// The inventory of a configuration, which may be an amendment of the one that `before`
+    /// describes.
     pub(super) fn following(before: &Self, config: &Config) -> Self {
         match config.making {
             // An amendment takes no name away and adds none.
@@ -59,8 +63,14 @@ impl Inventory {
 }
 
 impl LastGood {
-    /// The set of a configuration that was made of `sources`; `read` are the master files among them that zones are made of.
-    pub(super) fn of(sources: Sources, read: &[FileId], inventory: Inventory, previous: &Self) -> Self {
+    /// The set of a configuration that was made of `sources`; `read` are the master files among
+    /// them that zones are made of.
+    pub(super) fn of(
+        sources: Sources,
+        read: &[FileId],
+        inventory: Inventory,
+        previous: &Self,
+    ) -> Self {
         let read: HashSet<usize> = read.iter().map(|id| id.index()).collect();
         let kept = |(index, file): (usize, SourceFile)| {
             if !is_read(&read, index, &file) || file.content.is_err() {
@@ -81,12 +91,17 @@ impl LastGood {
         self.files.is_empty()
     }
 
-    /// Whether `sources`, of which `read` are the master files that zones are made of, come to the same set.
+    /// Whether `sources`, of which `read` are the master files that zones are made of, come to the
+    /// same set.
     pub(super) fn is_made_of(&self, sources: &Sources, read: &[FileId]) -> bool {
         let read: HashSet<usize> = read.iter().map(|id| id.index()).collect();
         let mut count = 0;
-        let is_same =
-            sources.files().iter().enumerate().filter(|(index, file)| is_read(&read, *index, file)).all(|(_, file)| {
+        let is_same = sources
+            .files()
+            .iter()
+            .enumerate()
+            .filter(|(index, file)| is_read(&read, *index, file))
+            .all(|(_, file)| {
                 count += 1;
                 self.has(file)
             });
@@ -120,7 +135,9 @@ fn is_read(read: &HashSet<usize>, index: usize, file: &SourceFile) -> bool {
 
 /// Whether two versions of a file are the same: most share their octets.
 fn is_same(one: &SourceFile, other: &SourceFile) -> bool {
-    let is_shared = |one: &Arc<Vec<u8>>, other: &Arc<Vec<u8>>| Arc::ptr_eq(one, other) || one == other;
-    let has_same_octets = matches!((&one.content, &other.content), (Ok(one), Ok(other)) if is_shared(one, other));
+    let is_shared =
+        |one: &Arc<Vec<u8>>, other: &Arc<Vec<u8>>| Arc::ptr_eq(one, other) || one == other;
+    let has_same_octets =
+        matches!((&one.content, &other.content), (Ok(one), Ok(other)) if is_shared(one, other));
     one.role == other.role && has_same_octets
 }

@@ -1,10 +1,11 @@
 //! Line ends of an edited file: what was not edited stays octet for octet.
 
-/// The longest lists of lines, multiplied, that are compared line by line: 4 million steps take some milliseconds.
+/// The longest lists of lines, multiplied, that are compared line by line: 4 million steps take
+/// some milliseconds.
 const MOST_STEPS: usize = 4_000_000;
 
-/// `edited` with the line ends of `original`: a line that stayed, or whose value was edited, keeps its own; a new one gets the
-/// first line's.
+/// `edited` with the line ends of `original`: a line that stayed, or whose value was edited, keeps
+/// its own; a new one gets the first line's.
 pub(super) fn with_line_ends(edited: &str, original: &str) -> String {
     let new: Vec<&str> = edited.split_inclusive('\n').map(bare).collect();
     let old: Vec<&str> = original.split_inclusive('\n').collect();
@@ -14,7 +15,8 @@ pub(super) fn with_line_ends(edited: &str, original: &str) -> String {
     let mut text = String::with_capacity(edited.len() + new.len());
     for (at, (line, end)) in new.iter().zip(ends).enumerate() {
         text += line;
-        text += if last == Some(at) { "" } else { end.filter(|end| !end.is_empty()).unwrap_or(usual) };
+        text +=
+            if last == Some(at) { "" } else { end.filter(|end| !end.is_empty()).unwrap_or(usual) };
     }
     text
 }
@@ -30,7 +32,8 @@ fn ends<'o>(new: &[&str], old: &[&'o str]) -> Vec<Option<&'o str>> {
     [own(&old[..head]), middle, own(&old[old.len() - tail..])].concat()
 }
 
-/// The same between the first and the last line that differ: by the longest common subsequence, and between its lines by key.
+/// The same between the first and the last line that differ: by the longest common subsequence, and
+/// between its lines by key.
 fn middle_ends<'o>(new: &[&str], old: &[&'o str]) -> Vec<Option<&'o str>> {
     let mut ends = vec![None; new.len()];
     let (mut at, mut from) = (0, 0);
@@ -101,6 +104,10 @@ mod tests {
         let expected = "a = 1\r\nstate = \"draining\"\nnew = 1\r\n[b]\r\nstate = \"draining\"\r\n";
         assert_eq!(with_line_ends(edited, original), expected);
         assert_eq!(with_line_ends("a = 2", "a = 1"), "a = 2", "without a line end");
-        assert_eq!(with_line_ends("a = 1\nb = 1\n", "a = 1"), "a = 1\nb = 1\n", "a line after one without an end");
+        assert_eq!(
+            with_line_ends("a = 1\nb = 1\n", "a = 1"),
+            "a = 1\nb = 1\n",
+            "a line after one without an end"
+        );
     }
 }

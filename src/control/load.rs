@@ -1,4 +1,5 @@
-//! From files to a world: everything that a reload does, apart from the controller's task and from every query.
+//! From files to a world: everything that a reload does, apart from the controller's task and from
+//! every query.
 //!
 //! | step | where |
 //! |---|---|
@@ -30,13 +31,15 @@ use super::{
 };
 use crate::{
     config::{
-        Colours, Config, Database, DatabaseFault, Diagnostics, Footprint, Locations, Making, Role, Sources,
-        ToleratedDatabases,
+        Colours, Config, Database, DatabaseFault, Diagnostics, Footprint, Locations, Making, Role,
+        Sources, ToleratedDatabases,
     },
     dns::Name,
     geo::Databases,
     snapshot::{Identity, Snapshot},
-    steer::{Compilation, Compiled, Compiler, Conditions, Numbered, Numbering, Surveys, Topology, Wheels},
+    steer::{
+        Compilation, Compiled, Compiler, Conditions, Numbered, Numbering, Surveys, Topology, Wheels,
+    },
     zone::Zones,
 };
 
@@ -46,7 +49,8 @@ pub(super) use zones::ZoneSummary;
 /// A load that still fails after so many choices of files is refused.
 const CHOICES: usize = 5;
 /// What to do where there is no zone to serve.
-const NO_ZONE: &str = "put NAME.zone or a *.toml file with [zone.\"NAME\"] there, or name another directory";
+const NO_ZONE: &str =
+    "put NAME.zone or a *.toml file with [zone.\"NAME\"] there, or name another directory";
 /// What to do about a removal that is held.
 const ACCEPT_REMOVAL: &str = "restore the files; or, if this is intended, run `portolan reload --accept-removal`, \
                               or send SIGHUP twice within 10 seconds";
@@ -60,7 +64,8 @@ pub struct World {
     pub warnings: Vec<String>,
     /// Those of the warnings that say which geography pools need and no loaded database has.
     pub geography: Vec<String>,
-    /// The configuration's topology, in which pools and endpoints that existed before keep their numbers.
+    /// The configuration's topology, in which pools and endpoints that existed before keep their
+    /// numbers.
     pub topology: Arc<Topology>,
     /// How that is numbered, by position in the configuration's topology.
     numbering: Numbering,
@@ -95,8 +100,8 @@ pub(super) struct Previous {
     pub surveys: Surveys,
     /// What the wheels of the charts in force share.
     pub wheels: Wheels,
-    /// The charts in force or, after the check of a drain, those that its edit will put in force. Services that the load does not
-    /// change keep theirs.
+    /// The charts in force or, after the check of a drain, those that its edit will put in force.
+    /// Services that the load does not change keep theirs.
     pub compiled: Option<Compiled>,
     /// `None` where they are lost.
     pub serials: Option<Earlier>,
@@ -136,10 +141,11 @@ pub(super) enum Impulse {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Outlook {
     pub held: Vec<HeldFile>,
-    /// What the files as they are would remove, and why that waits for an operator; `None` where nothing waits.
+    /// What the files as they are would remove, and why that waits for an operator; `None` where
+    /// nothing waits.
     pub removal: Option<String>,
-    /// Two signals accept it. They never take away names that an unusable file may define: whoever signals may believe that
-    /// file to be fixed.
+    /// Two signals accept it. They never take away names that an unusable file may define: whoever
+    /// signals may believe that file to be fixed.
     pub may_be_signalled: bool,
     pub missing: Missing,
 }
@@ -154,7 +160,8 @@ impl Outlook {
 /// What came of reading the files.
 #[derive(Debug)]
 pub(super) enum Loaded {
-    /// They say what they said before. Of the databases, which stay in use too, the newest files may be refused.
+    /// They say what they said before. Of the databases, which stay in use too, the newest files
+    /// may be refused.
     Unchanged(DatabaseFiles, Outlook),
     /// A new world.
     World(Box<World>),
@@ -173,7 +180,11 @@ pub struct Refusal {
 
 impl Refusal {
     fn of(found: &Diagnostics, sources: &Sources, colours: Colours) -> Self {
-        Self { lines: found.lines().collect(), rendered: found.render(colours), is_passing: sources.is_passing() }
+        Self {
+            lines: found.lines().collect(),
+            rendered: found.render(colours),
+            is_passing: sources.is_passing(),
+        }
     }
 
     pub(super) fn plain(lines: Vec<String>) -> Self {
@@ -194,14 +205,19 @@ impl World {
         }
     }
 
-    /// Reads and compiles what a server starts with. A file with errors is held at the last good content that an earlier run
-    /// left in the state directory.
+    /// Reads and compiles what a server starts with. A file with errors is held at the last good
+    /// content that an earlier run left in the state directory.
     ///
     /// # Errors
     /// Every mistake of every file, where no last good content makes up for it.
-    pub fn start(locations: &Locations, state: &StateDirectory, colours: Colours) -> Result<Self, Refusal> {
+    pub fn start(
+        locations: &Locations,
+        state: &StateDirectory,
+        colours: Colours,
+    ) -> Result<Self, Refusal> {
         let good = state.last_good(&Home::of(locations)).unwrap_or_default();
-        let previous = Previous { good: Arc::new(good), serials: state.serials(), ..Previous::default() };
+        let previous =
+            Previous { good: Arc::new(good), serials: state.serials(), ..Previous::default() };
         // Files that disappeared while no server ran are not waited for.
         match load(locations, previous, Impulse::Operator, colours)? {
             Loaded::World(world) => Ok(*world),
@@ -214,14 +230,20 @@ impl World {
     /// # Errors
     /// What shows only now: databases that cannot be read, say.
     pub fn of(sources: Sources, config: Config, warnings: &Diagnostics) -> Result<Self, Refusal> {
-        let mut loading =
-            Loading::new(&sources.locations().clone(), Previous::default(), Impulse::Edit, Colours::Plain);
+        let mut loading = Loading::new(
+            &sources.locations().clone(),
+            Previous::default(),
+            Impulse::Edit,
+            Colours::Plain,
+        );
         let good = Arc::default();
         let selection = Selection::new(sources, &good, |_| false);
         let settled = (config, warnings.lines().collect());
         match loading.finish(selection, settled, Missing::default())? {
             Some(Loaded::World(world)) => Ok(*world),
-            Some(Loaded::Unchanged(..)) | None => unreachable!("nothing was read before, and nothing can be held"),
+            Some(Loaded::Unchanged(..)) | None => {
+                unreachable!("nothing was read before, and nothing can be held")
+            }
         }
     }
 
@@ -233,7 +255,12 @@ impl World {
     }
 
     /// The snapshot of what was compiled.
-    pub(super) fn snapshot(&self, generation: u64, compiled: &Compiled, identity: Arc<Identity>) -> Snapshot {
+    pub(super) fn snapshot(
+        &self,
+        generation: u64,
+        compiled: &Compiled,
+        identity: Arc<Identity>,
+    ) -> Snapshot {
         Snapshot {
             generation,
             zones: Arc::clone(&self.zones),
@@ -274,7 +301,8 @@ struct Loading {
     settings: SettingsVersion,
     /// Files that have to be held for what showed only after they had been chosen.
     holds: Vec<Hold>,
-    /// What is held beside the files of the selection: the settings, and databases that cannot be used.
+    /// What is held beside the files of the selection: the settings, and databases that cannot be
+    /// used.
     beside: Vec<HeldFile>,
     /// Why the files would remove too much, if they would.
     excess: Option<String>,
@@ -289,8 +317,8 @@ enum SettingsVersion {
     LastGood,
 }
 
-/// Reads the files and makes a world of them. Files that cannot be used are held at their last good content, where
-/// there is one.
+/// Reads the files and makes a world of them. Files that cannot be used are held at their last good
+/// content, where there is one.
 ///
 /// # Errors
 /// Nothing was applied before and there is a mistake; or the last good set does not load either.
@@ -307,7 +335,9 @@ pub(super) fn load(
         }
     }
     let lines = loading.holds.into_iter().map(|hold| hold.reason);
-    Err(Refusal::plain(lines.chain(loading.beside.into_iter().flat_map(|file| file.errors)).collect()))
+    Err(Refusal::plain(
+        lines.chain(loading.beside.into_iter().flat_map(|file| file.errors)).collect(),
+    ))
 }
 
 impl Loading {
@@ -331,14 +361,21 @@ impl Loading {
         let sources = self.read();
         let good = Arc::clone(&self.previous.good);
         let missing = Missing::at(self.started, &self.previous.missing, &good, &sources);
-        // What an operator has asked for, or is in another directory, does not come back in a moment.
-        let waits = self.impulse == Impulse::Edit && !self.is_other_directory(sources.zones_directory());
+        // What an operator has asked for, or is in another directory, does not come back in a
+        // moment.
+        let waits =
+            self.impulse == Impulse::Edit && !self.is_other_directory(sources.zones_directory());
         let missing = if waits { missing } else { missing.ended(self.started) };
-        let mut selection = Selection::new(sources, &good, |path| waits && missing.has_grace(path, self.started))
-            .based_on(self.previous.in_force.as_ref().map(|in_force| Arc::clone(&in_force.config)));
+        let mut selection =
+            Selection::new(sources, &good, |path| waits && missing.has_grace(path, self.started))
+                .based_on(
+                    self.previous.in_force.as_ref().map(|in_force| Arc::clone(&in_force.config)),
+                );
         if !good.is_empty() {
-            let is_applied = self.settings == SettingsVersion::LastGood || selection.has_settings_applied();
-            let tolerated = if is_applied { ToleratedDatabases::All } else { ToleratedDatabases::Unnamed };
+            let is_applied =
+                self.settings == SettingsVersion::LastGood || selection.has_settings_applied();
+            let tolerated =
+                if is_applied { ToleratedDatabases::All } else { ToleratedDatabases::Unnamed };
             selection.sources.tolerate_databases(tolerated);
         }
         selection.hold(&self.holds);
@@ -359,7 +396,8 @@ impl Loading {
             self.beside.extend(selection.held_settings());
             return Ok(None);
         }
-        let (settled, kept) = settled.map_err(|found| Refusal::of(&found, &selection.sources, self.colours))?;
+        let (settled, kept) =
+            settled.map_err(|found| Refusal::of(&found, &selection.sources, self.colours))?;
         if self.holds_removal(&selection, &settled.0)? {
             return Ok(None);
         }
@@ -367,7 +405,8 @@ impl Loading {
         self.finish(selection, settled, missing)
     }
 
-    /// Why another zones directory than before, which `portolan.toml` names now, cannot be read, if it cannot.
+    /// Why another zones directory than before, which `portolan.toml` names now, cannot be read, if
+    /// it cannot.
     fn unread_other_zones(&self, sources: &Sources) -> Option<String> {
         let directory = sources.zones_directory();
         let root = sources.files().iter().find(|file| file.path == directory)?;
@@ -375,12 +414,15 @@ impl Loading {
         let settings = self.locations.config_path();
         let (settings, directory) = (settings.display(), directory.display());
         let help = reason.remedy_outside_zones();
-        Some(format!("{settings}: the zones directory {directory} cannot be read: {reason} (help: {help})"))
+        Some(format!(
+            "{settings}: the zones directory {directory} cannot be read: {reason} (help: {help})"
+        ))
     }
 
     /// Whether nothing of the last good set is in this zones directory.
     fn is_other_directory(&self, zones: &Path) -> bool {
-        let mut files = self.previous.good.files.values().filter(|good| good.role != Role::Settings).peekable();
+        let mut files =
+            self.previous.good.files.values().filter(|good| good.role != Role::Settings).peekable();
         files.peek().is_some() && files.all(|good| !good.path.starts_with(zones))
     }
 
@@ -389,34 +431,51 @@ impl Loading {
         let mut open = self.open_files();
         let mut sources = match self.settings {
             SettingsVersion::Newest => Sources::read(&self.locations),
-            SettingsVersion::LastGood => Sources::read_with(&self.locations, self.previous.good.settings().cloned()),
+            SettingsVersion::LastGood => {
+                Sources::read_with(&self.locations, self.previous.good.settings().cloned())
+            }
         };
         open.extend(self.open_files());
         sources.leave_out_open(&open);
-        sources.keep_databases(self.previous.databases.iter().map(|file| file.path.clone()).collect());
+        sources
+            .keep_databases(self.previous.databases.iter().map(|file| file.path.clone()).collect());
         sources.with_credentials_in_use(self.previous.good.inventory.credentials.clone())
     }
 
     /// The files that programs have open and have written to.
     fn open_files(&self) -> BTreeSet<PathBuf> {
-        self.previous.watch.as_ref().map(|watch| BTreeSet::clone(&watch.open_files())).unwrap_or_default()
+        self.previous
+            .watch
+            .as_ref()
+            .map(|watch| BTreeSet::clone(&watch.open_files()))
+            .unwrap_or_default()
     }
 
     /// Whether the files would remove too much, so that those that do have to be held.
-    fn holds_removal(&mut self, selection: &Selection<'_>, config: &Config) -> Result<bool, Refusal> {
+    fn holds_removal(
+        &mut self,
+        selection: &Selection<'_>,
+        config: &Config,
+    ) -> Result<bool, Refusal> {
         if self.impulse == Impulse::AcceptRemoval || self.excess.is_some() {
             return Ok(false);
         }
         let before = &self.previous.good.inventory;
         let after = Inventory::following(before, config);
         let removed = Removed::between(before, &after);
-        let Some(excess) = removed.excess(before, &after, RemovalLimits::default()) else { return Ok(false) };
-        let reason =
-            format!("the files would remove too much, so that nothing is removed: {excess} (help: {ACCEPT_REMOVAL})");
-        // Where the settings name another directory, they are what removes: edits of the one in use are followed.
+        let Some(excess) = removed.excess(before, &after, RemovalLimits::default()) else {
+            return Ok(false);
+        };
+        let reason = format!(
+            "the files would remove too much, so that nothing is removed: {excess} (help: {ACCEPT_REMOVAL})"
+        );
+        // Where the settings name another directory, they are what removes: edits of the one in use
+        // are followed.
         let is_moved = self.is_other_directory(selection.sources.zones_directory());
         let by_settings = if is_moved { selection.holds_of_settings(&reason) } else { Vec::new() };
-        let removers = || selection.holds(&selection.removers(&removed.definitions()), &reason, Ground::Removal);
+        let removers = || {
+            selection.holds(&selection.removers(&removed.definitions()), &reason, Ground::Removal)
+        };
         let holds = if by_settings.is_empty() { removers() } else { by_settings };
         if holds.is_empty() {
             return Err(Refusal::plain(vec![reason]));
@@ -439,9 +498,12 @@ impl Loading {
         paths.retain(|path| !is_left_out(path) && !faulty.iter().any(|file| file.path == *path));
         let databases = match self.previous.databases.refreshed(&paths) {
             Ok(databases) => databases,
-            Err(problems) => return self.hold_databases(problems, &selection, &config).map(|()| None),
+            Err(problems) => {
+                return self.hold_databases(problems, &selection, &config).map(|()| None);
+            }
         };
-        let same_databases = Arc::ptr_eq(databases.databases(), self.previous.databases.databases());
+        let same_databases =
+            Arc::ptr_eq(databases.databases(), self.previous.databases.databases());
         let mut held = selection.held();
         held.append(&mut self.beside.clone());
         held.extend(faulty);
@@ -454,7 +516,9 @@ impl Loading {
         }
         if self.previous.good.is_empty() && config.zones.is_empty() {
             let directory = selection.sources.zones_directory().display();
-            return Err(Refusal::plain(vec![format!("{directory}: no zone is defined there (help: {NO_ZONE})")]));
+            return Err(Refusal::plain(vec![format!(
+                "{directory}: no zone is defined there (help: {NO_ZONE})"
+            )]));
         }
         let inventory = Inventory::following(&self.previous.good.inventory, &config);
         let base = self.previous.compiled.take().filter(|_| same_databases);
@@ -468,12 +532,14 @@ impl Loading {
         // A running server's watch has received the footprint already.
         let is_first = self.previous.watch.is_none();
         let footprint = if is_first { selection.sources.footprint() } else { Footprint::default() };
-        let good = LastGood::of(selection.sources, &config.master_files, inventory, &self.previous.good);
+        let good =
+            LastGood::of(selection.sources, &config.master_files, inventory, &self.previous.good);
         let surveys = std::mem::take(&mut self.previous.surveys);
         let mut surveys = if same_databases { surveys } else { Surveys::default() };
         let mut wheels = std::mem::take(&mut self.previous.wheels);
         let known = databases.databases();
-        let (compiler, compiled, count) = compile(base.as_ref(), &topology, known, &mut surveys, &mut wheels);
+        let (compiler, compiled, count) =
+            compile(base.as_ref(), &topology, known, &mut surveys, &mut wheels);
         tracing::info!(
             zones = zones.list().len(),
             services = topology.services.len(),
@@ -515,36 +581,45 @@ impl Loading {
             Making::Whole { .. } => Numbering::after(&config.topology, base.compiler().topology()),
         };
         let InForce { config: written, topology: numbered, .. } = in_force;
-        let known = Numbered { written: &written.topology, numbered, numbering: &in_force.numbering };
+        let known =
+            Numbered { written: &written.topology, numbered, numbering: &in_force.numbering };
         (numbering.apply(&config.topology, Some(known)), numbering)
     }
 
     /// Which geography pools need that no database has.
     fn geography(&self, config: &Config, databases: &DatabaseFiles) -> Vec<String> {
-        let same_databases = Arc::ptr_eq(databases.databases(), self.previous.databases.databases());
+        let same_databases =
+            Arc::ptr_eq(databases.databases(), self.previous.databases.databases());
         match &self.previous.in_force {
-            Some(in_force) if same_databases && geography::is_alike(&in_force.config.topology, &config.topology) => {
+            Some(in_force)
+                if same_databases
+                    && geography::is_alike(&in_force.config.topology, &config.topology) =>
+            {
                 in_force.geography.clone()
             }
             _ => geography::missing(&config.topology, &databases.databases().coverage()),
         }
     }
 
-    /// Builds the zones of a configuration; those of an amended one are the zones in force, but for their serials.
+    /// Builds the zones of a configuration; those of an amended one are the zones in force, but for
+    /// their serials.
     fn zones(&self, config: &mut Config) -> Result<BuiltZones, Vec<Hold>> {
         let earlier = self.previous.serials.as_ref();
         match (config.making, &self.previous.in_force) {
-            (Making::Amended { .. }, Some(in_force)) => {
-                Ok(zones::with_serials(&in_force.zones, &in_force.summaries, &config.zones, earlier))
-            }
+            (Making::Amended { .. }, Some(in_force)) => Ok(zones::with_serials(
+                &in_force.zones,
+                &in_force.summaries,
+                &config.zones,
+                earlier,
+            )),
             (Making::Amended { .. } | Making::Whole { .. }, _) => {
                 zones::build(&mut config.zones, &config.topology, earlier)
             }
         }
     }
 
-    /// Databases that cannot be used and were not in use: the settings that name them are held, and those that were found are
-    /// left out.
+    /// Databases that cannot be used and were not in use: the settings that name them are held, and
+    /// those that were found are left out.
     fn hold_databases(
         &mut self,
         problems: Vec<DatabaseProblem>,
@@ -553,11 +628,19 @@ impl Loading {
     ) -> Result<(), Refusal> {
         let mut refused = Refusal::plain(Vec::new());
         for problem in problems {
-            let named = config.geoip.iter().find(|database| database.path == problem.path && database.place.is_some());
-            let found = problem.diagnostics(&selection.sources, named.and_then(|database| database.place));
+            let named = config
+                .geoip
+                .iter()
+                .find(|database| database.path == problem.path && database.place.is_some());
+            let found =
+                problem.diagnostics(&selection.sources, named.and_then(|database| database.place));
             let line = found.to_string();
             let has_earlier = !self.previous.good.is_empty();
-            let holds = if named.is_some() && has_earlier { selection.holds_of_settings(&line) } else { Vec::new() };
+            let holds = if named.is_some() && has_earlier {
+                selection.holds_of_settings(&line)
+            } else {
+                Vec::new()
+            };
             let is_passing = problem.is_passing();
             if !holds.is_empty() {
                 self.holds.extend(holds);
@@ -566,15 +649,22 @@ impl Loading {
                 refused.rendered += &found.render(self.colours);
                 refused.is_passing |= is_passing;
             } else {
-                self.beside.push(HeldFile { path: problem.path, errors: vec![line], is_passing, is_left_out: true });
+                self.beside.push(HeldFile {
+                    path: problem.path,
+                    errors: vec![line],
+                    is_passing,
+                    is_left_out: true,
+                });
             }
         }
         if refused.lines.is_empty() { Ok(()) } else { Err(refused) }
     }
 
-    /// Databases that are left out, as files that are not in use. Those that are in use already stay in use.
+    /// Databases that are left out, as files that are not in use. Those that are in use already
+    /// stay in use.
     fn faulty_databases(&self, config: &Config) -> Vec<HeldFile> {
-        let in_use = |path: &PathBuf| self.previous.databases.iter().any(|file| file.path.starts_with(path));
+        let in_use =
+            |path: &PathBuf| self.previous.databases.iter().any(|file| file.path.starts_with(path));
         let held = |database: &Database| {
             let DatabaseFault { line, is_passing } = database.fault.clone()?;
             let (path, is_left_out) = (database.path.clone(), !in_use(&database.path));
@@ -589,17 +679,27 @@ impl Loading {
         }
         let before = self.holds.len();
         for zone in &failed {
-            let named = selection.holds(std::slice::from_ref(&zone.path), &zone.reason, Ground::Itself);
-            let holds = if named.is_empty() { selection.holds_of_all(&zone.reason, Ground::Others) } else { named };
+            let named =
+                selection.holds(std::slice::from_ref(&zone.path), &zone.reason, Ground::Itself);
+            let holds = if named.is_empty() {
+                selection.holds_of_all(&zone.reason, Ground::Others)
+            } else {
+                named
+            };
             self.holds.extend(holds);
         }
         let has_progress = self.holds.len() > before;
-        if has_progress { Ok(()) } else { Err(Refusal::plain(failed.into_iter().map(|zone| zone.reason).collect())) }
+        if has_progress {
+            Ok(())
+        } else {
+            Err(Refusal::plain(failed.into_iter().map(|zone| zone.reason).collect()))
+        }
     }
 }
 
-/// A compiler for the next topology, and its charts, of which those of services that nothing changed for are those of `base`.
-/// Conditions that changed meanwhile are for the controller to follow. Without `base` nothing is compiled yet.
+/// A compiler for the next topology, and its charts, of which those of services that nothing
+/// changed for are those of `base`. Conditions that changed meanwhile are for the controller to
+/// follow. Without `base` nothing is compiled yet.
 fn compile(
     base: Option<&Compiled>,
     topology: &Arc<Topology>,
@@ -617,10 +717,11 @@ fn compile(
     (compiler, Some(compilation.finish(surveys, wheels)), count)
 }
 
-/// The databases named, and those found earlier in a directory that they have vanished from: a file that goes away takes
-/// nobody's geography with it.
+/// The databases named, and those found earlier in a directory that they have vanished from: a file
+/// that goes away takes nobody's geography with it.
 fn database_paths(config: &Config, in_use: &DatabaseFiles) -> Vec<PathBuf> {
-    let mut paths: Vec<PathBuf> = config.geoip.iter().map(|database| database.path.clone()).collect();
+    let mut paths: Vec<PathBuf> =
+        config.geoip.iter().map(|database| database.path.clone()).collect();
     let is_by_name = config.geoip.iter().any(|database| database.origin.is_some());
     if !is_by_name {
         paths.extend(

@@ -1,4 +1,5 @@
-//! The controller: the one owner of everything that changes, and the only one that publishes a snapshot. Layer 6.
+//! The controller: the one owner of everything that changes, and the only one that publishes a
+//! snapshot. Layer 6.
 //!
 //! | file | what |
 //! |---|---|
@@ -67,14 +68,14 @@ pub use databases::open_databases;
 pub use edit::{EditError, TableEdit, edit_tables};
 pub use failing_loads::failing_loads;
 pub use handle::{
-    Darkened, Drain, DrainAct, DrainError, DrainOutcome, DrainReport, DrainRequest, Gone, Handle, Listing, ReloadError,
-    ReloadReport, ReloadRequest,
+    Darkened, Drain, DrainAct, DrainError, DrainOutcome, DrainReport, DrainRequest, Gone, Handle,
+    Listing, ReloadError, ReloadReport, ReloadRequest,
 };
 pub use load::{Refusal, World};
 pub use state::{StateDirectory, unix_now};
 pub use status::{
-    AliasStatus, CertificateStatus, CheckerStatus, Concern, ConfigurationStatus, DatabaseStatus, DatacenterStatus,
-    DistressedService, DrainStatus, HeldStatus, LoadStatus, MonitorFault, PoolStatus, RampStatus, ServerStatus, Status,
-    StillAnswered, TargetStatus, ZoneStatus,
+    AliasStatus, CertificateStatus, CheckerStatus, Concern, ConfigurationStatus, DatabaseStatus,
+    DatacenterStatus, DistressedService, DrainStatus, HeldStatus, LoadStatus, MonitorFault,
+    PoolStatus, RampStatus, ServerStatus, Status, StillAnswered, TargetStatus, ZoneStatus,
 };
 pub use unchecked::UncheckedStatus;

@@ -1,5 +1,5 @@
-//! The regulator: load reports are polled and taken in, ramps and feedback go on, and what they come to goes into the
-//! conditions. The controller publishes it.
+//! The regulator: load reports are polled and taken in, ramps and feedback go on, and what they
+//! come to goes into the conditions. The controller publishes it.
 
 use std::{
     collections::HashMap,
@@ -16,8 +16,8 @@ use crate::{
     load::{LoadReport, LoadSource},
     probe::{Limits, LoadKey, LoadReading, Poller, ProbeKey, Report, Tally},
     steer::{
-        Compiler, Conditions, Disagreement, EndpointId, Fallback, Feed, FeedId, Feedback, FeedbackReport, PoolId,
-        ProbeId, ProbeTarget, Reading, SavedFeedback, Topology,
+        Compiler, Conditions, Disagreement, EndpointId, Fallback, Feed, FeedId, Feedback,
+        FeedbackReport, PoolId, ProbeId, ProbeTarget, Reading, SavedFeedback, Topology,
     },
 };
 
@@ -93,7 +93,9 @@ impl Regulator {
                         _ => None,
                     };
                     let key = LoadKey { source: Arc::clone(source), target };
-                    if let Some(failure) = old.get(&key).and_then(|at| old_failures[at.index()].clone()) {
+                    if let Some(failure) =
+                        old.get(&key).and_then(|at| old_failures[at.index()].clone())
+                    {
                         self.failures[id.index()] = Some(failure);
                         self.feedback.note_failure(id);
                     }
@@ -122,7 +124,8 @@ impl Regulator {
         self.settle(feed, (&reading.key.to_string(), None), (read, reading.at), conditions);
     }
 
-    /// Takes in what a health check says beside its outcome: how long it took, and what the reply carries.
+    /// Takes in what a health check says beside its outcome: how long it took, and what the reply
+    /// carries.
     pub(super) fn hear(&mut self, probe: ProbeId, report: &Report, conditions: &Conditions) {
         if report.outcome.is_pass() {
             self.feedback.note_latency(probe, report.outcome.latency, report.at);
@@ -131,7 +134,8 @@ impl Regulator {
             return;
         }
         for feed in self.carried.get(&report.key.target).cloned().unwrap_or_default() {
-            let source = Arc::clone(&self.sources[self.topology.feeds.list[feed.index()].load.index()]);
+            let source =
+                Arc::clone(&self.sources[self.topology.feeds.list[feed.index()].load.index()]);
             let read = match &report.outcome.load_metrics {
                 Some(metrics) => source.read_header(metrics).map_err(|fault| fault.to_string()),
                 None if self.carries[feed.index()].as_ref() == Some(&report.key.monitor.name) => {
@@ -152,7 +156,8 @@ impl Regulator {
         (read, at): (Result<LoadReport, String>, Duration),
         conditions: &Conditions,
     ) {
-        let (monitor, endpoint) = target.map(|key| (display(&key.monitor.name), display(&key.target))).unzip();
+        let (monitor, endpoint) =
+            target.map(|key| (display(&key.monitor.name), display(&key.target))).unzip();
         let before = self.failures[feed.index()].take();
         match read {
             Ok(report) => {
@@ -166,7 +171,8 @@ impl Regulator {
                     tracing::warn!(%load, monitor, endpoint, reason = %why, "no load report");
                 }
                 let age = self.epoch.elapsed().saturating_sub(at).as_secs();
-                let since = before.map_or_else(|| unix_now().saturating_sub_unsigned(age), |before| before.since);
+                let since = before
+                    .map_or_else(|| unix_now().saturating_sub_unsigned(age), |before| before.since);
                 self.failures[feed.index()] = Some(Failing { reason: why, since });
                 self.failed_polls += 1;
                 self.feedback.note_failure(feed);
@@ -188,7 +194,12 @@ impl Regulator {
     }
 
     /// Looks at all whose time has come; the pools for which anything differs.
-    pub(super) fn follow(&mut self, compiler: &Compiler, conditions: &mut Conditions, has_news: bool) -> Vec<PoolId> {
+    pub(super) fn follow(
+        &mut self,
+        compiler: &Compiler,
+        conditions: &mut Conditions,
+        has_news: bool,
+    ) -> Vec<PoolId> {
         let changed = self.feedback.follow(compiler, conditions, has_news, self.epoch.elapsed());
         let now: HashMap<PoolId, Fallback> = self.feedback.fallbacks().collect();
         for (id, fallback) in &now {
@@ -219,7 +230,9 @@ impl Regulator {
             member.map_or("", |member| self.topology.member_name(member.kind)).to_owned()
         };
         match fallback {
-            Fallback::NoReport(at) => format!("member {:?} has no load report that is young enough", member(at)),
+            Fallback::NoReport(at) => {
+                format!("member {:?} has no load report that is young enough", member(at))
+            }
             Fallback::NoMeasure(at) => {
                 format!("the load report of member {:?} lacks what the pool goes by", member(at))
             }
@@ -238,7 +251,8 @@ impl Regulator {
         self.feedback.next_due(now).is_some_and(|due| due <= now)
     }
 
-    /// Gives the clients of a `failover` pool back; `None` where there is no such pool, else whether it held any.
+    /// Gives the clients of a `failover` pool back; `None` where there is no such pool, else
+    /// whether it held any.
     pub(super) fn give_back(&mut self, pool: &str) -> Option<bool> {
         let at = self.topology.pools.iter().position(|one| *one.name == *pool)?;
         Some(self.feedback.give_back(PoolId(at as u32)))
@@ -276,7 +290,9 @@ fn carries(topology: &Topology) -> Vec<Option<Box<str>>> {
     for (feed, endpoints) in carries.iter_mut().zip(topology.feeds.endpoints_of(topology)) {
         let monitor = |id: &EndpointId| topology.endpoints[id.index()].monitor;
         let monitor = endpoints.iter().find_map(monitor).map(|id| &topology.monitors[id.index()]);
-        *feed = monitor.filter(|monitor| matches!(monitor.check, Check::Http(_))).map(|monitor| monitor.name.clone());
+        *feed = monitor
+            .filter(|monitor| matches!(monitor.check, Check::Http(_)))
+            .map(|monitor| monitor.name.clone());
     }
     carries
 }

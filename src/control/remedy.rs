@@ -8,12 +8,18 @@ pub(super) fn of_writing(error: &io::Error) -> &'static str {
         Some(libc::EACCES | libc::EPERM) => {
             "the server's user needs to write to it and to its directory (chown, chmod)"
         }
-        Some(libc::EMFILE) => "raise the server's limit of open files (ulimit -Hn, LimitNOFILE= of systemd)",
+        Some(libc::EMFILE) => {
+            "raise the server's limit of open files (ulimit -Hn, LimitNOFILE= of systemd)"
+        }
         Some(libc::ENFILE) => "raise the host's limit of open files (sysctl fs.file-max)",
         Some(libc::ENOENT) => "put the file back, or make the directory that it is to be in",
-        Some(libc::ENOTDIR) => "a file is in the place of a directory above it: move that file away",
+        Some(libc::ENOTDIR) => {
+            "a file is in the place of a directory above it: move that file away"
+        }
         Some(libc::EISDIR) => "a directory is in its place: move that directory away",
-        Some(libc::EROFS) => "its file system is read-only: mount it for writing, or let it have another place",
+        Some(libc::EROFS) => {
+            "its file system is read-only: mount it for writing, or let it have another place"
+        }
         Some(libc::ENOSPC | libc::EDQUOT) => "make room on its file system",
         Some(libc::EIO | libc::ESTALE | libc::ENOTCONN | libc::ETIMEDOUT) => {
             "repair its file system (the kernel's log has more)"

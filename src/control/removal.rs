@@ -1,8 +1,10 @@
-//! What goes away with an edit: files that disappear, and zones and services that nothing defines any more.
+//! What goes away with an edit: files that disappear, and zones and services that nothing defines
+//! any more.
 //!
-//! A file that disappears keeps its last good content for [`GRACE`]: many tools replace a file by removing it and writing it
-//! again. A load that removes too much at once is not applied until an operator accepts it: an empty directory is more
-//! often a volume that is not mounted than a decision.
+//! A file that disappears keeps its last good content for [`GRACE`]: many tools replace a file by
+//! removing it and writing it again. A load that removes too much at once is not applied until an
+//! operator accepts it: an empty directory is more often a volume that is not mounted than a
+//! decision.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,28 +24,41 @@ pub(super) const GRACE: Duration = Duration::from_secs(3);
 /// As many names are shown.
 const SHOWN: usize = 10;
 
-/// Files of the last good set that have disappeared, and when the grace of each ends. Those that are held stay here after that.
+/// Files of the last good set that have disappeared, and when the grace of each ends. Those that
+/// are held stay here after that.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Missing(BTreeMap<PathBuf, Instant>);
 
 impl Missing {
-    /// The files of the last good set that are missing at `now`. A file whose names are defined by another one was renamed, and
-    /// is none of them. Should that other one turn out not to be usable, the names are kept all the same (`held::names`).
+    /// The files of the last good set that are missing at `now`. A file whose names are defined by
+    /// another one was renamed, and is none of them. Should that other one turn out not to be
+    /// usable, the names are kept all the same (`held::names`).
     pub(super) fn at(now: Instant, before: &Self, good: &LastGood, sources: &Sources) -> Self {
         let found: BTreeSet<&Path> = sources.files().iter().map(|file| &*file.path).collect();
-        let gone: Vec<&SourceFile> =
-            good.files.iter().filter(|(path, _)| !found.contains(&***path)).map(|(_, good)| &**good).collect();
+        let gone: Vec<&SourceFile> = good
+            .files
+            .iter()
+            .filter(|(path, _)| !found.contains(&***path))
+            .map(|(_, good)| &**good)
+            .collect();
         if gone.is_empty() {
             return Self::default();
         }
-        let is_changed = |file: &&SourceFile| matches!(file.role, Role::Tables | Role::Master) && !good.has(file);
-        let moved: BTreeSet<Definition> = sources.files().iter().filter(is_changed).flat_map(definitions).collect();
-        let is_renamed = |file: &&SourceFile| definitions(file).iter().any(|name| moved.contains(name));
-        let end = |file: &SourceFile| (file.path.clone(), before.0.get(&file.path).copied().unwrap_or(now + GRACE));
+        let is_changed = |file: &&SourceFile| {
+            matches!(file.role, Role::Tables | Role::Master) && !good.has(file)
+        };
+        let moved: BTreeSet<Definition> =
+            sources.files().iter().filter(is_changed).flat_map(definitions).collect();
+        let is_renamed =
+            |file: &&SourceFile| definitions(file).iter().any(|name| moved.contains(name));
+        let end = |file: &SourceFile| {
+            (file.path.clone(), before.0.get(&file.path).copied().unwrap_or(now + GRACE))
+        };
         Self(gone.into_iter().filter(|file| !is_renamed(file)).map(end).collect())
     }
 
-    /// The same where nothing is waited for: what is held from now on is held until an operator accepts it.
+    /// The same where nothing is waited for: what is held from now on is held until an operator
+    /// accepts it.
     pub(super) fn ended(self, now: Instant) -> Self {
         Self(self.0.into_iter().map(|(path, end)| (path, end.min(now))).collect())
     }
@@ -84,17 +99,31 @@ pub(super) struct Removed {
 impl Removed {
     /// What `before` has and `after` has not.
     pub(super) fn between(before: &Inventory, after: &Inventory) -> Self {
-        Self { zones: missing(&before.zones, &after.zones), services: missing(&before.services, &after.services) }
+        Self {
+            zones: missing(&before.zones, &after.zones),
+            services: missing(&before.services, &after.services),
+        }
     }
 
     /// Why an operator has to accept the removal first, if so.
-    pub(super) fn excess(&self, before: &Inventory, after: &Inventory, limits: RemovalLimits) -> Option<String> {
+    pub(super) fn excess(
+        &self,
+        before: &Inventory,
+        after: &Inventory,
+        limits: RemovalLimits,
+    ) -> Option<String> {
         if !before.zones.is_empty() && after.zones.is_empty() {
-            return Some(format!("no zone would be left of {}: {}", before.zones.len(), list(&self.zones)));
+            return Some(format!(
+                "no zone would be left of {}: {}",
+                before.zones.len(),
+                list(&self.zones)
+            ));
         }
-        let is_excessive = |gone: usize, of: usize| gone >= limits.least && gone * 100 > of * limits.percent;
+        let is_excessive =
+            |gone: usize, of: usize| gone >= limits.least && gone * 100 > of * limits.percent;
         let text = |kind: &str, gone: &[Name], of: usize| {
-            is_excessive(gone.len(), of).then(|| format!("{} of {of} {kind} would go: {}", gone.len(), list(gone)))
+            is_excessive(gone.len(), of)
+                .then(|| format!("{} of {of} {kind} would go: {}", gone.len(), list(gone)))
         };
         text("zones", &self.zones, before.zones.len())
             .or_else(|| text("services", &self.services, before.services.len()))
@@ -103,7 +132,8 @@ impl Removed {
     /// The names as files define them.
     pub(super) fn definitions(&self) -> BTreeSet<Definition> {
         let zones = self.zones.iter().map(|name| Definition::new("zone", &name.to_string()));
-        let services = self.services.iter().map(|name| Definition::new("service", &name.to_string()));
+        let services =
+            self.services.iter().map(|name| Definition::new("service", &name.to_string()));
         zones.chain(services).collect()
     }
 }
@@ -151,7 +181,8 @@ mod tests {
             ((1, 20), (1, 9), true, "services count by themselves"),
             ((1, 1000), (1, 501), false, "less than half of many"),
         ] {
-            let (before, after) = (inventory(zones, services), inventory(zones_left, services_left));
+            let (before, after) =
+                (inventory(zones, services), inventory(zones_left, services_left));
             let removed = Removed::between(&before, &after);
             let excess = removed.excess(&before, &after, RemovalLimits::default());
             assert_eq!(excess.is_some(), is_held, "{why}: {excess:?}");
@@ -176,7 +207,8 @@ mod tests {
         let first = Missing::at(start, &Missing::default(), &good, &now);
         assert!(first.has_grace(path, start) && !first.has_grace(path, end));
         assert_eq!(first.next_end(start), Some(end));
-        let later = Missing::at(end, &Missing::at(start + GRACE / 2, &first, &good, &now), &good, &now);
+        let later =
+            Missing::at(end, &Missing::at(start + GRACE / 2, &first, &good, &now), &good, &now);
         assert!(!later.has_grace(path, end), "it is counted from the first time");
         assert_eq!(later.next_end(end), None);
         let ended = Missing::at(start, &first.ended(start), &good, &now);
@@ -185,9 +217,16 @@ mod tests {
 
     #[test]
     fn a_file_that_was_renamed_is_not_missed() {
-        let good =
-            LastGood::of(tables(&[("zones/a.toml", "[pool.a]")]), &[], Inventory::default(), &LastGood::default());
+        let good = LastGood::of(
+            tables(&[("zones/a.toml", "[pool.a]")]),
+            &[],
+            Inventory::default(),
+            &LastGood::default(),
+        );
         let renamed = tables(&[("zones/b.toml", "[pool.a]")]);
-        assert_eq!(Missing::at(Instant::now(), &Missing::default(), &good, &renamed), Missing::default());
+        assert_eq!(
+            Missing::at(Instant::now(), &Missing::default(), &good, &renamed),
+            Missing::default()
+        );
     }
 }

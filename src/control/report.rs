@@ -16,8 +16,8 @@ use super::{
     distress::{self, Distressed},
     handle::Listing,
     status::{
-        CheckerStatus, DatabaseStatus, DistressedService, LoadStatus, MonitorFault, PoolStatus, RampStatus, Status,
-        TargetStatus, ZoneStatus,
+        CheckerStatus, DatabaseStatus, DistressedService, LoadStatus, MonitorFault, PoolStatus,
+        RampStatus, Status, TargetStatus, ZoneStatus,
     },
 };
 use crate::{
@@ -25,8 +25,9 @@ use crate::{
     probe::ProbeKey,
     snapshot::Snapshot,
     steer::{
-        Chart, Combination, DatacenterId, Family, Feed, FeedReport, Member, MemberKind, Part, PoolId, PoolReport,
-        ProbeId, ProbeTarget, RampKey, RampReport, Service, ServiceId, Topology, answered, probed,
+        Chart, Combination, DatacenterId, Family, Feed, FeedReport, Member, MemberKind, Part,
+        PoolId, PoolReport, ProbeId, ProbeTarget, RampKey, RampReport, Service, ServiceId,
+        Topology, answered, probed,
     },
 };
 
@@ -97,7 +98,10 @@ pub(super) fn status(controller: &mut Controller, snapshot: &Snapshot, listing: 
         monitor_faults: controller
             .faults
             .iter()
-            .map(|(monitor, failure)| MonitorFault { monitor: monitor.to_string(), error: failure.to_string() })
+            .map(|(monitor, failure)| MonitorFault {
+                monitor: monitor.to_string(),
+                error: failure.to_string(),
+            })
             .collect(),
         aliases: controller.aliases.status(),
         loads: loads(controller),
@@ -130,7 +134,10 @@ fn targets(controller: &Controller) -> Vec<TargetStatus> {
     let topology = &controller.world.topology;
     let mut places: Vec<Vec<DatacenterId>> = vec![Vec::new(); topology.probes.len()];
     for (endpoint, probes) in topology.endpoints.iter().zip(topology.probes_of.iter()) {
-        probes.iter().flatten().for_each(|probe| places[probe.index()].extend(&endpoint.datacenters));
+        probes
+            .iter()
+            .flatten()
+            .for_each(|probe| places[probe.index()].extend(&endpoint.datacenters));
     }
     let mut part_of: BTreeMap<ProbeId, Vec<String>> = BTreeMap::new();
     for (combination, key) in topology.combinations.iter().zip(&controller.keys) {
@@ -145,7 +152,10 @@ fn targets(controller: &Controller) -> Vec<TargetStatus> {
         let key = &controller.keys[id.index()];
         let combination = topology.combinations[id.index()].as_ref();
         TargetStatus {
-            datacenters: places.iter().map(|at| topology.datacenters[at.index()].name.to_string()).collect(),
+            datacenters: places
+                .iter()
+                .map(|at| topology.datacenters[at.index()].name.to_string())
+                .collect(),
             part_of: part_of.get(&id).cloned().unwrap_or_default(),
             ..match combination {
                 Some(combination) => combined_target(controller, key, id, combination),
@@ -159,8 +169,13 @@ fn targets(controller: &Controller) -> Vec<TargetStatus> {
 fn target(controller: &Controller, key: &ProbeKey, id: ProbeId, is_probed: bool) -> TargetStatus {
     let now = controller.epoch.elapsed();
     let last = controller.ledger.last_outcome(key);
-    let since = controller.ledger.since(key).map(|since| super::unix_now() - (now - since).as_secs() as i64);
-    let not_probed = || (!is_probed).then(|| "not probed: every endpoint that it decides on is disabled".to_owned());
+    let since = controller
+        .ledger
+        .since(key)
+        .map(|since| super::unix_now() - (now - since).as_secs() as i64);
+    let not_probed = || {
+        (!is_probed).then(|| "not probed: every endpoint that it decides on is disabled".to_owned())
+    };
     TargetStatus {
         verdict: controller.in_force.standings[id.index()].verdict.word().to_owned(),
         since,
@@ -172,7 +187,11 @@ fn target(controller: &Controller, key: &ProbeKey, id: ProbeId, is_probed: bool)
 }
 
 fn named_target(key: &ProbeKey) -> TargetStatus {
-    TargetStatus { monitor: key.monitor.name.to_string(), target: target_text(&key.target), ..TargetStatus::default() }
+    TargetStatus {
+        monitor: key.monitor.name.to_string(),
+        target: target_text(&key.target),
+        ..TargetStatus::default()
+    }
 }
 
 pub(super) fn target_text(target: &ProbeTarget) -> String {
@@ -196,9 +215,15 @@ fn loads(controller: &Controller) -> Vec<LoadStatus> {
             failing_since: failure.map(|failure| failure.since),
             connections: report.and_then(|report| report.connections),
             limit: report.and_then(|report| report.limit),
-            servers: report.and_then(|report| report.servers).map(|servers| (servers.up, servers.total)),
-            capacity_left: report.map(|report| source.capacity_left(report)).filter(|left| *left < 1.0),
-            response_ms: report.and_then(|report| report.response_time).map(|time| time.as_secs_f64() * 1e3),
+            servers: report
+                .and_then(|report| report.servers)
+                .map(|servers| (servers.up, servers.total)),
+            capacity_left: report
+                .map(|report| source.capacity_left(report))
+                .filter(|left| *left < 1.0),
+            response_ms: report
+                .and_then(|report| report.response_time)
+                .map(|time| time.as_secs_f64() * 1e3),
             gauges: report.map_or_else(Default::default, |report| {
                 report.gauges.iter().map(|(name, value)| (name.to_string(), *value)).collect()
             }),
@@ -210,22 +235,30 @@ fn loads(controller: &Controller) -> Vec<LoadStatus> {
 
 fn pools(controller: &mut Controller) -> Vec<PoolStatus> {
     let topology = Arc::clone(&controller.world.topology);
-    let ids: Vec<PoolId> = controller.regulator.report().pools.iter().map(|report| report.id).collect();
+    let ids: Vec<PoolId> =
+        controller.regulator.report().pools.iter().map(|report| report.id).collect();
     let shares = controller.world.compiler.member_shares(&controller.in_force, &ids);
     let status = |(report, in_use): (PoolReport<'_>, Option<Vec<f64>>)| {
         let pool = &topology.pools[report.id.index()];
-        let name = |at: usize| pool.members.get(at).map(|member| topology.member_name(member.kind).to_owned());
+        let name = |at: usize| {
+            pool.members.get(at).map(|member| topology.member_name(member.kind).to_owned())
+        };
         let shares = match (report.shares, in_use) {
             (None, _) => Vec::new(),
             (Some(_), Some(in_use)) => in_use,
             (Some(shares), None) => {
-                let is_answered = answered_members(&topology, &controller.snapshot().charts, report.id);
+                let is_answered =
+                    answered_members(&topology, &controller.snapshot().charts, report.id);
                 shares::shares_in_use(shares, &is_answered)
             }
         };
         PoolStatus {
             name: pool.name.to_string(),
-            shares: shares.into_iter().enumerate().filter_map(|(at, share)| Some((name(at)?, share))).collect(),
+            shares: shares
+                .into_iter()
+                .enumerate()
+                .filter_map(|(at, share)| Some((name(at)?, share)))
+                .collect(),
             fallback: report.fallback.map(|why| controller.regulator.fallback_text(report.id, why)),
             keep: report.keep,
             level: report.levels.map(|(level, _)| level),
@@ -240,8 +273,10 @@ fn pools(controller: &mut Controller) -> Vec<PoolStatus> {
 fn answered_members(topology: &Topology, charts: &[Arc<Chart>], id: PoolId) -> Vec<bool> {
     let mut endpoints = BTreeSet::new();
     let turns_to = |service: &Service| topology.pools_below(service.pool).contains(&id);
-    for (_, chart) in topology.services.iter().zip(charts).filter(|(service, _)| turns_to(service)) {
-        endpoints.extend([Family::V4, Family::V6].iter().flat_map(|family| answered(chart, *family)));
+    for (_, chart) in topology.services.iter().zip(charts).filter(|(service, _)| turns_to(service))
+    {
+        endpoints
+            .extend([Family::V4, Family::V6].iter().flat_map(|family| answered(chart, *family)));
     }
     let is_answered = |member: &Member| match member.kind {
         MemberKind::Endpoint(endpoint) => endpoints.contains(&endpoint),
@@ -256,7 +291,9 @@ pub(super) fn ramps(controller: &Controller) -> Vec<RampStatus> {
     let status = |ramp: RampReport<'_>| {
         let (name, pool) = match &*ramp.key {
             RampKey::Datacenter(name) => (name, None),
-            RampKey::Endpoint(pool, name) | RampKey::Failback(pool, name) => (name, Some(pool.to_string())),
+            RampKey::Endpoint(pool, name) | RampKey::Failback(pool, name) => {
+                (name, Some(pool.to_string()))
+            }
         };
         let ends = super::unix_now() + ramp.ends.saturating_sub(now).as_secs() as i64;
         let kind = match (&*ramp.key, ramp.goal.total_cmp(&ramp.at)) {
@@ -267,7 +304,14 @@ pub(super) fn ramps(controller: &Controller) -> Vec<RampStatus> {
         };
         // As the answers have it, in steps.
         let at = Part::of(ramp.at).share();
-        RampStatus { name: name.to_string(), pool, kind: kind.to_owned(), at, goal: ramp.goal, ends }
+        RampStatus {
+            name: name.to_string(),
+            pool,
+            kind: kind.to_owned(),
+            at,
+            goal: ramp.goal,
+            ends,
+        }
     };
     let mut ramps: Vec<_> = controller.regulator.report().ramps.into_iter().map(status).collect();
     ramps.sort_by(|a, b| (&a.pool, &a.name).cmp(&(&b.pool, &b.name)).then(a.at.total_cmp(&b.at)));
@@ -277,14 +321,22 @@ pub(super) fn ramps(controller: &Controller) -> Vec<RampStatus> {
 }
 
 /// A target of a combined monitor: it has no probe of its own to tell of.
-fn combined_target(controller: &Controller, key: &ProbeKey, id: ProbeId, combination: &Combination) -> TargetStatus {
+fn combined_target(
+    controller: &Controller,
+    key: &ProbeKey,
+    id: ProbeId,
+    combination: &Combination,
+) -> TargetStatus {
     let standings = &controller.in_force.standings;
     let standing = standings[id.index()];
-    let (usable, parts, least) = (combination.usable(standings), combination.parts.len(), combination.least);
+    let (usable, parts, least) =
+        (combination.usable(standings), combination.parts.len(), combination.least);
     TargetStatus {
         verdict: standing.verdict.word().to_owned(),
         last: match standing.verdict {
-            Verdict::Down => Some(format!("{usable} of {parts} parts are up or unknown, want {least}")),
+            Verdict::Down => {
+                Some(format!("{usable} of {parts} parts are up or unknown, want {least}"))
+            }
             Verdict::Up => Some(format!("ok; {usable} of {parts} parts are up or unknown")),
             Verdict::Unknown => None,
         },

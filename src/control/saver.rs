@@ -1,4 +1,5 @@
-//! Saves the last good set apart from the controller's task: a large one takes seconds to reach the disk.
+//! Saves the last good set apart from the controller's task: a large one takes seconds to reach the
+//! disk.
 
 use std::sync::Arc;
 

@@ -1,12 +1,17 @@
-//! Serials of zones whose SOA is made here (RFC 1982): they follow the content, grow, and agree between servers with equal files.
+//! Serials of zones whose SOA is made here (RFC 1982): they follow the content, grow, and agree
+//! between servers with equal files.
 
 use std::{collections::HashMap, time::SystemTime};
 
 use super::state::SavedSerial;
 use crate::{config::SerialSource, dns::Name};
 
-/// The serials that are kept beside those of the zones in use: a zone that comes back goes on from the one that it had.
-pub(super) fn kept(saved: Option<&HashMap<Name, SavedSerial>>, zones: usize) -> HashMap<Name, SavedSerial> {
+/// The serials that are kept beside those of the zones in use: a zone that comes back goes on from
+/// the one that it had.
+pub(super) fn kept(
+    saved: Option<&HashMap<Name, SavedSerial>>,
+    zones: usize,
+) -> HashMap<Name, SavedSerial> {
     const MOST_REMOVED: usize = 100_000;
     saved.filter(|saved| saved.len() <= zones + MOST_REMOVED).cloned().unwrap_or_default()
 }
@@ -23,7 +28,8 @@ pub(super) struct Earlier {
 pub(super) enum Completeness {
     /// No: they are those in use.
     Whole,
-    /// They were whole at this time, in seconds since 1970. Later runs could not write to the state directory, if there were any.
+    /// They were whole at this time, in seconds since 1970. Later runs could not write to the state
+    /// directory, if there were any.
     Until(u32),
     /// Yes: the run that saved them was killed, or could not save everything.
     Unknown,
@@ -58,9 +64,10 @@ impl History {
     }
 }
 
-/// The SOA's serial at `now`: the file's own, or the one that this content had before. New content gets the time at which its
-/// newest file was written, so that servers with equal files agree, and always more than before (RFC 1982). Where earlier
-/// serials are lost, or a later one may have been answered than was saved, only the clock is certain to be ahead of them.
+/// The SOA's serial at `now`: the file's own, or the one that this content had before. New content
+/// gets the time at which its newest file was written, so that servers with equal files agree, and
+/// always more than before (RFC 1982). Where earlier serials are lost, or a later one may have been
+/// answered than was saved, only the clock is certain to be ahead of them.
 pub(super) fn serial(source: SerialSource, history: History, now: u32) -> u32 {
     let (hash, newest) = match source {
         SerialSource::Own(serial) => return serial,
@@ -72,7 +79,9 @@ pub(super) fn serial(source: SerialSource, history: History, now: u32) -> u32 {
     let written = written.map_or(now, |written| written.min(now));
     match history {
         // The same content again, after other content that was not saved.
-        History::Until(old, time) if old.content == hash && written > time => later(old.serial, written),
+        History::Until(old, time) if old.content == hash && written > time => {
+            later(old.serial, written)
+        }
         History::Known(old) | History::Until(old, _) if old.content == hash => old.serial,
         History::Known(old) | History::Until(old, _) => later(old.serial.wrapping_add(1), written),
         History::Stale(old) if old.content == hash => later(old.serial, now),
@@ -103,7 +112,8 @@ mod tests {
     fn a_serial_follows_the_content_and_never_goes_back() {
         let content = |hash, secs| SerialSource::FromContent { hash, newest: at(secs) };
         let old = SavedSerial { content: 1, serial: 1000 };
-        let (known, until, stale) = (History::Known(old), History::Until(old, 2500), History::Stale(old));
+        let (known, until, stale) =
+            (History::Known(old), History::Until(old, 2500), History::Stale(old));
         let now = 3000;
         for (source, history, serial_then, why) in [
             (content(1, 2000), History::New, 2000, "a new zone"),
@@ -118,8 +128,18 @@ mod tests {
             (content(2, 500), known, 1001, "changed to an older file"),
             (content(2, 9000), known, now, "changed to a file from the future"),
             (content(1, 2000), until, 1000, "the same after a clean stop"),
-            (content(1, 2700), until, 2700, "written again after the stop: other content may have been served between"),
-            (content(2, 2700), until, 2700, "edited after the stop: servers with equal files agree"),
+            (
+                content(1, 2700),
+                until,
+                2700,
+                "written again after the stop: other content may have been served between",
+            ),
+            (
+                content(2, 2700),
+                until,
+                2700,
+                "edited after the stop: servers with equal files agree",
+            ),
             (content(1, 2000), stale, now, "a later serial may have been served and not saved"),
             (content(2, 2000), stale, now, "the same with other content"),
             (SerialSource::Own(7), known, 7, "the file's own word"),
@@ -127,7 +147,11 @@ mod tests {
             assert_eq!(serial(source, history, now), serial_then, "{why}");
         }
         let ahead = History::Stale(SavedSerial { content: 1, serial: now + 9 });
-        assert_eq!(serial(content(1, 2000), ahead, now), now + 9, "the saved one, where the clock is behind it");
+        assert_eq!(
+            serial(content(1, 2000), ahead, now),
+            now + 9,
+            "the saved one, where the clock is behind it"
+        );
     }
 
     /// What happens to a server, a second or more apart.
@@ -154,8 +178,9 @@ mod tests {
     }
 
     proptest! {
-        /// The property of serials: whatever becomes of the state directory and of the server, they never go back. (A run that
-        /// cannot write from its start on leaves no trace: its edits must not be dated back.)
+        /// The property of serials: whatever becomes of the state directory and of the server, they
+        /// never go back. (A run that cannot write from its start on leaves no trace: its edits
+        /// must not be dated back.)
         #[test]
         fn a_serial_never_goes_back_whatever_could_be_saved(events in proptest::collection::vec((event(), 1..5_u32), 1..40)) {
             let apex: Name = "x.test".parse().unwrap();

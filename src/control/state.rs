@@ -1,5 +1,6 @@
-//! The state directory: what must survive a restart. Every file is replaced whole, by rename; a file that cannot be read is
-//! a warning and an empty start, one that cannot be written a warning and nothing more.
+//! The state directory: what must survive a restart. Every file is replaced whole, by rename; a
+//! file that cannot be read is a warning and an empty start, one that cannot be written a warning
+//! and nothing more.
 //!
 //! | file | step |
 //! |---|---|
@@ -44,7 +45,8 @@ const RECOVERIES: &str = "recoveries.json";
 /// The file of cookie keys.
 pub(super) const COOKIE_KEY: &str = "cookie.key";
 const LAST_GOOD: &str = "last-good";
-/// Holds the time at which a run ended that had saved all of its state; there is none while one runs.
+/// Holds the time at which a run ended that had saved all of its state; there is none while one
+/// runs.
 const CLEAN_STOP: &str = "clean-stop";
 /// No file here is ever larger; one that is, is not ours.
 const MAX_OCTETS: u64 = 64 << 20;
@@ -68,7 +70,8 @@ pub struct SavedSerial {
 }
 
 impl StateDirectory {
-    /// Makes the directory where there is none. One that cannot be made or written is degraded to a warning.
+    /// Makes the directory where there is none. One that cannot be made or written is degraded to a
+    /// warning.
     pub fn open(path: PathBuf) -> Self {
         let state = Self::at(path);
         state.faults.note("", directory::make(&state.path));
@@ -124,16 +127,25 @@ impl StateDirectory {
     }
 
     /// Keeps the verdicts for the next run.
-    pub fn save_verdicts(&mut self, verdicts: impl IntoIterator<Item = (SavedKey, SavedVerdict)>, now: i64) {
+    pub fn save_verdicts(
+        &mut self,
+        verdicts: impl IntoIterator<Item = (SavedKey, SavedVerdict)>,
+        now: i64,
+    ) {
         self.write(VERDICTS, saved::encode(verdicts, now).as_bytes());
     }
 
     /// The serials that zones had. `None` where they are lost, or none was ever saved.
     pub(super) fn serials(&self) -> Option<Earlier> {
-        let decode = |octets: &[u8]| serde_json::from_slice(octets).map_err(|error| error.to_string());
-        let serials: HashMap<String, SavedSerial> = self.decoded(SERIALS, "new serials follow the clock", decode)?;
-        let stopped = self.read(CLEAN_STOP).and_then(|octets| std::str::from_utf8(&octets).ok()?.trim().parse().ok());
-        let serials = serials.into_iter().filter_map(|(apex, serial)| Some((apex.parse().ok()?, serial)));
+        let decode =
+            |octets: &[u8]| serde_json::from_slice(octets).map_err(|error| error.to_string());
+        let serials: HashMap<String, SavedSerial> =
+            self.decoded(SERIALS, "new serials follow the clock", decode)?;
+        let stopped = self
+            .read(CLEAN_STOP)
+            .and_then(|octets| std::str::from_utf8(&octets).ok()?.trim().parse().ok());
+        let serials =
+            serials.into_iter().filter_map(|(apex, serial)| Some((apex.parse().ok()?, serial)));
         let completeness = stopped.map_or(Completeness::Unknown, Completeness::Until);
         Some(Earlier { serials: serials.collect(), completeness })
     }
@@ -152,10 +164,12 @@ impl StateDirectory {
 
     /// Ramps and holders of a previous run.
     pub fn feedback(&self) -> SavedFeedback {
-        self.decoded(FEEDBACK, "ramps and failovers start as configured", documents::feedback).unwrap_or_default()
+        self.decoded(FEEDBACK, "ramps and failovers start as configured", documents::feedback)
+            .unwrap_or_default()
     }
 
-    /// Whether there is no such file and nothing to write to it. Then it is neither unsaved nor lost.
+    /// Whether there is no such file and nothing to write to it. Then it is neither unsaved nor
+    /// lost.
     fn stays_absent(&self, name: &str, is_empty: bool) -> bool {
         let stays_absent = is_empty && !self.path.join(name).exists();
         if stays_absent {
@@ -263,14 +277,17 @@ impl StateDirectory {
 
 /// Whether a file of this name is one that a run of this program made.
 fn is_ours(name: &str) -> bool {
-    const NAMES: [&str; 8] = [VERDICTS, SERIALS, ALIASES, FEEDBACK, RECOVERIES, COOKIE_KEY, LAST_GOOD, CLEAN_STOP];
+    const NAMES: [&str; 8] =
+        [VERDICTS, SERIALS, ALIASES, FEEDBACK, RECOVERIES, COOKIE_KEY, LAST_GOOD, CLEAN_STOP];
     let of_temporary = || NAMES.iter().any(|known| file::is_temporary_of(name, known));
     NAMES.contains(&name) || of_temporary()
 }
 
 /// Seconds since 1970-01-01T00:00:00Z.
 pub fn unix_now() -> i64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs() as i64)
 }
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
@@ -289,11 +306,16 @@ mod tests {
     fn what_is_saved_is_read_back_and_leaves_no_partial_file() {
         let directory = tempfile::tempdir().unwrap();
         let mut state = StateDirectory::open(directory.path().join("state"));
-        let serials = HashMap::from([("example.com".parse().unwrap(), SavedSerial { content: 7, serial: 9 })]);
+        let serials = HashMap::from([(
+            "example.com".parse().unwrap(),
+            SavedSerial { content: 7, serial: 9 },
+        )]);
         state.save_serials(&serials);
         assert_eq!(state.serials().unwrap().serials, serials);
-        let names: Vec<_> =
-            fs::read_dir(directory.path().join("state")).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let names: Vec<_> = fs::read_dir(directory.path().join("state"))
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
         assert!(names.iter().all(|name| !name.to_string_lossy().ends_with(".tmp")), "{names:?}");
     }
 
@@ -307,9 +329,18 @@ mod tests {
             resolved,
         };
         let now = 1_800_000_000;
-        state.save_aliases(vec![alias("a", now - 60), alias("b", now - 30 * 86_400), alias("c", now + 86_400)]);
+        state.save_aliases(vec![
+            alias("a", now - 60),
+            alias("b", now - 30 * 86_400),
+            alias("c", now + 86_400),
+        ]);
         assert_eq!(state.aliases(now), [alias("a", now - 60)]);
-        for damaged in [&b"{\"version\":1,\"aliases\":["[..], b"{\"version\":2,\"aliases\":[]}", b"[]", b"\xff"] {
+        for damaged in [
+            &b"{\"version\":1,\"aliases\":["[..],
+            b"{\"version\":2,\"aliases\":[]}",
+            b"[]",
+            b"\xff",
+        ] {
             fs::write(directory.path().join(ALIASES), damaged).unwrap();
             assert_eq!(state.aliases(now), []);
         }
@@ -349,7 +380,8 @@ mod tests {
     fn serials_are_complete_after_a_stop_that_saved_all_and_until_the_next_start() {
         let directory = tempfile::tempdir().unwrap();
         let open = || StateDirectory::open(directory.path().join("state"));
-        let completeness = || StateDirectory::at(directory.path().join("state")).serials().unwrap().completeness;
+        let completeness =
+            || StateDirectory::at(directory.path().join("state")).serials().unwrap().completeness;
         let mut state = open();
         state.save_serials(&HashMap::new());
         assert_eq!(completeness(), Completeness::Unknown, "it runs, or was killed");
@@ -367,7 +399,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut state = StateDirectory::open(directory.path().join("state"));
         let (pool, members, left) = ("web".into(), Vec::new(), Duration::from_secs(9));
-        state.save_recoveries(vec![SavedRecovery { pool, members, is_strict: false, left }], SystemTime::now());
+        state.save_recoveries(
+            vec![SavedRecovery { pool, members, is_strict: false, left }],
+            SystemTime::now(),
+        );
         fs::remove_file(state.path().join(RECOVERIES)).unwrap();
         assert!(state.faults().is_any_lost());
         state.save_recoveries(Vec::new(), SystemTime::now());
@@ -390,15 +425,22 @@ mod tests {
     fn the_newest_failure_is_reported_with_its_remedy() {
         let directory = tempfile::tempdir().unwrap();
         let state = StateDirectory::open(directory.path().to_owned());
-        let fail = |name: &str, code| state.faults.note(name, Err(io::Error::from_raw_os_error(code)));
+        let fail =
+            |name: &str, code| state.faults.note(name, Err(io::Error::from_raw_os_error(code)));
         fail(COOKIE_KEY, libc::ENOSPC);
         assert!(state.faults().text().unwrap().contains("make room"));
         fail(SERIALS, libc::EROFS);
         let text = state.faults().text().unwrap();
-        assert!(text.contains("serials.json: Read-only") && text.ends_with("and 1 more file"), "{text}");
+        assert!(
+            text.contains("serials.json: Read-only") && text.ends_with("and 1 more file"),
+            "{text}"
+        );
         fail(COOKIE_KEY, libc::ENOTDIR);
         let text = state.faults().text().unwrap();
-        assert!(text.contains("cookie.key: Not a directory") && text.contains("move that file away"), "{text}");
+        assert!(
+            text.contains("cookie.key: Not a directory") && text.contains("move that file away"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What the server says of itself: the document behind `/api/v1/status`, `portolan status`, `/readyz` and the metrics.
+//! What the server says of itself: the document behind `/api/v1/status`, `portolan status`,
+//! `/readyz` and the metrics.
 
 use serde::{Deserialize, Serialize};
 
@@ -44,7 +45,8 @@ pub struct Status {
     pub datacenters: Vec<DatacenterStatus>,
     /// How many services there are.
     pub services: usize,
-    /// Names, types and clients for which nothing is usable, in order of name; of a short document the first 100.
+    /// Names, types and clients for which nothing is usable, in order of name; of a short document
+    /// the first 100.
     pub distressed: Vec<DistressedService>,
     /// How many there are.
     #[serde(default)]
@@ -108,7 +110,8 @@ pub struct MonitorFault {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ServerStatus {
-    /// What its NSID says (RFC 5001): `id` of the configuration, else the host name; in hexadecimal where it is not text.
+    /// What its NSID says (RFC 5001): `id` of the configuration, else the host name; in hexadecimal
+    /// where it is not text.
     pub node: String,
     /// The id of its process.
     pub pid: u32,
@@ -132,9 +135,11 @@ pub struct ConfigurationStatus {
     /// Since when files are not in use as they are: all of them, or those in `held`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub refused: Option<i64>,
-    /// Why they are not in use; empty while all are. One line each: `file:line:column: what (help)`.
+    /// Why they are not in use; empty while all are. One line each: `file:line:column: what
+    /// (help)`.
     pub errors: Vec<String>,
-    /// What the files would remove if an operator accepted it, and why a load does not remove it by itself.
+    /// What the files would remove if an operator accepted it, and why a load does not remove it by
+    /// itself.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub removal: Option<String>,
     /// What is in use and looks wrong.
@@ -162,7 +167,11 @@ pub struct HeldStatus {
 impl HeldStatus {
     /// What is in use in its place.
     pub fn in_use(&self) -> &'static str {
-        if self.is_left_out { "left out, since it has no earlier content" } else { "held at its last good content" }
+        if self.is_left_out {
+            "left out, since it has no earlier content"
+        } else {
+            "held at its last good content"
+        }
     }
 }
 
@@ -239,12 +248,12 @@ pub struct DatacenterStatus {
     pub file: String,
     /// Services with a member in it.
     pub services: usize,
-    /// Health, whatever the state: `all-up`, `some-down`, `all-down`, `unknown` (some targets have no verdict yet, none is
-    /// down) or `no-targets`.
+    /// Health, whatever the state: `all-up`, `some-down`, `all-down`, `unknown` (some targets have
+    /// no verdict yet, none is down) or `no-targets`.
     #[serde(default)]
     pub health: String,
-    /// Targets of its endpoints whose verdict is up. A target that several endpoints share counts once; of a combined monitor
-    /// the combined target counts, not its parts.
+    /// Targets of its endpoints whose verdict is up. A target that several endpoints share counts
+    /// once; of a combined monitor the combined target counts, not its parts.
     pub up: usize,
     /// Targets of its endpoints whose verdict is down.
     pub down: usize,
@@ -253,8 +262,8 @@ pub struct DatacenterStatus {
     /// It is drained or disabled, and no answer of the snapshot in force names it.
     #[serde(default)]
     pub effective: bool,
-    /// While it is drained or disabled: names and types whose answers name it all the same, in order of name; of a short
-    /// document the first 100.
+    /// While it is drained or disabled: names and types whose answers name it all the same, in
+    /// order of name; of a short document the first 100.
     #[serde(default)]
     pub still_answered: Vec<StillAnswered>,
     /// How many there are.
@@ -413,8 +422,8 @@ pub struct LoadStatus {
 pub struct PoolStatus {
     /// Its name.
     pub name: String,
-    /// Of a `load` pool: its members and the share of its clients that each gets, from 0 to 1: by load reports, health, drains
-    /// and slow starts.
+    /// Of a `load` pool: its members and the share of its clients that each gets, from 0 to 1: by
+    /// load reports, health, drains and slow starts.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub shares: Vec<(String, f64)>,
     /// Why the configured weights rule, if they do.
@@ -443,7 +452,8 @@ pub struct RampStatus {
     /// The pool of an endpoint or a member.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub pool: Option<String>,
-    /// `drain`, `held-drain`, `slow-start`, or `failback`: clients of a failover pool return to its member.
+    /// `drain`, `held-drain`, `slow-start`, or `failback`: clients of a failover pool return to its
+    /// member.
     #[serde(default)]
     pub kind: String,
     /// How much of its share it takes now, from 0 to 1.

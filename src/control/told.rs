@@ -1,4 +1,5 @@
-//! What the log was told of ramps, spilling pools and holders: each is told when it begins and when it ends, and not in between.
+//! What the log was told of ramps, spilling pools and holders: each is told when it begins and when
+//! it ends, and not in between.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,16 +36,37 @@ impl Told {
                 continue;
             }
             let Subject { datacenter, pool, endpoint, member } = Subject::of(&ramp.key);
-            let (share_percent, secs_left) = (percent(ramp.at), ramp.ends.saturating_sub(now).as_secs());
+            let (share_percent, secs_left) =
+                (percent(ramp.at), ramp.ends.saturating_sub(now).as_secs());
             match goal {
                 _ if member.is_some() => {
-                    tracing::info!(pool, member, share_percent, secs_left, "clients began to return after failback")
+                    tracing::info!(
+                        pool,
+                        member,
+                        share_percent,
+                        secs_left,
+                        "clients began to return after failback"
+                    )
                 }
                 1..1000 if ramp.at == ramp.goal || secs_left == 0 => {
                     tracing::info!(datacenter, pool, endpoint, share_percent, "drain held")
                 }
-                0 => tracing::info!(datacenter, pool, endpoint, share_percent, secs_left, "gradual drain started"),
-                1000 => tracing::info!(datacenter, pool, endpoint, share_percent, secs_left, "slow start started"),
+                0 => tracing::info!(
+                    datacenter,
+                    pool,
+                    endpoint,
+                    share_percent,
+                    secs_left,
+                    "gradual drain started"
+                ),
+                1000 => tracing::info!(
+                    datacenter,
+                    pool,
+                    endpoint,
+                    share_percent,
+                    secs_left,
+                    "slow start started"
+                ),
                 _ => {
                     let held_percent = percent(ramp.goal);
                     tracing::info!(
@@ -62,11 +84,22 @@ impl Told {
         for (key, goal) in self.ramps.iter().filter(|(key, _)| !under_way.contains_key(*key)) {
             let Subject { datacenter, pool, endpoint, member } = Subject::of(key);
             match feedback.ramp_at(key, now) {
-                Some(1.0..) if member.is_some() => tracing::info!(pool, member, "all clients returned after failback"),
-                _ if member.is_some() => tracing::info!(pool, member, "return of clients after failback interrupted"),
-                None => tracing::info!(datacenter, pool, endpoint, "gradual change no longer configured"),
+                Some(1.0..) if member.is_some() => {
+                    tracing::info!(pool, member, "all clients returned after failback")
+                }
+                _ if member.is_some() => {
+                    tracing::info!(pool, member, "return of clients after failback interrupted")
+                }
+                None => tracing::info!(
+                    datacenter,
+                    pool,
+                    endpoint,
+                    "gradual change no longer configured"
+                ),
                 Some(1.0..) => tracing::info!(datacenter, pool, endpoint, "full share reached"),
-                Some(_) if *goal == 1000 => tracing::info!(datacenter, pool, endpoint, "slow start interrupted"),
+                Some(_) if *goal == 1000 => {
+                    tracing::info!(datacenter, pool, endpoint, "slow start interrupted")
+                }
                 Some(_) => tracing::info!(datacenter, pool, endpoint, "gradual drain finished"),
             }
         }
@@ -94,7 +127,9 @@ impl Told {
         for one in &report.pools {
             let pool = &topology.pools[one.id.index()];
             let member = one.holder.and_then(|at| pool.members.get(usize::from(at)));
-            let Some(holder) = member.map(|member| topology.member_name(member.kind)) else { continue };
+            let Some(holder) = member.map(|member| topology.member_name(member.kind)) else {
+                continue;
+            };
             if self.holders.get(&pool.name).is_none_or(|told| **told != *holder) {
                 tracing::info!(pool = %pool.name, member = %holder, "failover pool stays with this member until failback");
             }
@@ -107,7 +142,8 @@ impl Told {
     }
 }
 
-/// The fields that name what a ramp moves: a datacenter, an endpoint of a pool, or the clients of a pool back to a member.
+/// The fields that name what a ramp moves: a datacenter, an endpoint of a pool, or the clients of a
+/// pool back to a member.
 #[derive(Default)]
 struct Subject<'a> {
     datacenter: Option<&'a str>,
@@ -120,8 +156,12 @@ impl<'a> Subject<'a> {
     fn of(key: &'a RampKey) -> Self {
         match key {
             RampKey::Datacenter(name) => Self { datacenter: Some(name), ..Self::default() },
-            RampKey::Endpoint(pool, name) => Self { pool: Some(pool), endpoint: Some(name), ..Self::default() },
-            RampKey::Failback(pool, name) => Self { pool: Some(pool), member: Some(name), ..Self::default() },
+            RampKey::Endpoint(pool, name) => {
+                Self { pool: Some(pool), endpoint: Some(name), ..Self::default() }
+            }
+            RampKey::Failback(pool, name) => {
+                Self { pool: Some(pool), member: Some(name), ..Self::default() }
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Unchecked targets and load sources in words: how many, why, what follows and what to do. Every report says the same.
+//! Unchecked targets and load sources in words: how many, why, what follows and what to do. Every
+//! report says the same.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::probe::{NoResult, Tally};
 
-/// Health checks, or polls of load sources, that give no result for reasons that lie in this server or its system.
+/// Health checks, or polls of load sources, that give no result for reasons that lie in this server
+/// or its system.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct UncheckedStatus {
@@ -57,7 +59,9 @@ impl UncheckedStatus {
         if self.unchecked == 0 {
             return None;
         }
-        let present = NoResult::ALL.into_iter().filter_map(|reason| Some((reason, self.reasons.get(reason.word())?)));
+        let present = NoResult::ALL
+            .into_iter()
+            .filter_map(|reason| Some((reason, self.reasons.get(reason.word())?)));
         let reasons: Vec<String> =
             present.clone().map(|(reason, count)| format!("{}: {count}", phrase(reason))).collect();
         let remedies: Vec<&str> = present.map(|(reason, _)| remedy(reason)).collect();
@@ -70,8 +74,8 @@ impl UncheckedStatus {
     }
 }
 
-/// Why checks gave no result. No target is unchecked because of [`NoResult::Monitor`] or [`NoResult::Alias`]: those two
-/// reasons have concerns of their own, and never reach these texts.
+/// Why checks gave no result. No target is unchecked because of [`NoResult::Monitor`] or
+/// [`NoResult::Alias`]: those two reasons have concerns of their own, and never reach these texts.
 fn phrase(reason: NoResult) -> &'static str {
     match reason {
         NoResult::Descriptors => "no file descriptors",
@@ -95,7 +99,9 @@ fn remedy(reason: NoResult) -> &'static str {
         NoResult::Memory => "free memory, or raise the memory limit of this service",
         NoResult::Processes => "raise the limit of processes (`TasksMax=` of the systemd unit)",
         NoResult::Starved => "find what keeps this server from running, or give it more CPU",
-        NoResult::Late => "give this server more CPU, raise its limit of open files, or lengthen the intervals",
+        NoResult::Late => {
+            "give this server more CPU, raise its limit of open files, or lengthen the intervals"
+        }
         NoResult::Internal => "report the error of the log as a bug",
         NoResult::Monitor | NoResult::Alias => "see the log",
     }
@@ -108,15 +114,28 @@ mod tests {
     fn status(all: u64, reasons: &[(NoResult, u64)]) -> UncheckedStatus {
         let reasons: BTreeMap<_, _> =
             reasons.iter().map(|(reason, count)| (reason.word().to_owned(), *count)).collect();
-        UncheckedStatus { all, unchecked: reasons.values().sum(), reasons, ..UncheckedStatus::default() }
+        UncheckedStatus {
+            all,
+            unchecked: reasons.values().sum(),
+            reasons,
+            ..UncheckedStatus::default()
+        }
     }
 
     #[test]
-    fn a_server_is_blind_with_more_than_half_of_its_targets_unchecked_and_says_why_and_what_to_do() {
-        for (all, unchecked, is_blind) in [(0, 0, false), (1, 1, true), (2, 1, false), (3, 2, true), (20, 10, false)] {
-            assert_eq!(status(all, &[(NoResult::Late, unchecked)]).is_blind(), is_blind, "{unchecked} of {all}");
+    fn a_server_is_blind_with_more_than_half_of_its_targets_unchecked_and_says_why_and_what_to_do()
+    {
+        for (all, unchecked, is_blind) in
+            [(0, 0, false), (1, 1, true), (2, 1, false), (3, 2, true), (20, 10, false)]
+        {
+            assert_eq!(
+                status(all, &[(NoResult::Late, unchecked)]).is_blind(),
+                is_blind,
+                "{unchecked} of {all}"
+            );
         }
-        let text = status(20, &[(NoResult::Descriptors, 9), (NoResult::Starved, 3)]).of_targets().unwrap();
+        let text =
+            status(20, &[(NoResult::Descriptors, 9), (NoResult::Starved, 3)]).of_targets().unwrap();
         assert_eq!(
             text,
             "failover is blind: the last two or more health checks of 12 of 20 targets gave no result \
@@ -126,7 +145,9 @@ mod tests {
              find what keeps this server from running, or give it more CPU"
         );
         assert!(!status(20, &[(NoResult::Starved, 3)]).of_targets().unwrap().contains("not ready"));
-        assert!(status(3, &[(NoResult::Ports, 1)]).of_loads().unwrap().contains("1 of 3 load sources"));
+        assert!(
+            status(3, &[(NoResult::Ports, 1)]).of_loads().unwrap().contains("1 of 3 load sources")
+        );
         assert_eq!(status(20, &[]).of_targets(), None);
     }
 }

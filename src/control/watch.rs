@@ -8,9 +8,10 @@
 //! | what is mounted on a file | `mounts` |
 //! | when an edit is complete | `settle` |
 //!
-//! The footprint of each load (`config::Footprint`) says what to watch. Kernel events report most edits within milliseconds.
-//! The patrol reports what causes no event: a link or a mount that is swapped above a directory, a file system without
-//! events (NFS, FUSE), a directory for which the kernel has no watch left.
+//! The footprint of each load (`config::Footprint`) says what to watch. Kernel events report most
+//! edits within milliseconds. The patrol reports what causes no event: a link or a mount that is
+//! swapped above a directory, a file system without events (NFS, FUSE), a directory for which the
+//! kernel has no watch left.
 
 mod events;
 mod mounts;
@@ -54,7 +55,8 @@ impl Watch {
         Self { orders, open }
     }
 
-    /// Watches what a load depended on, instead of what was watched before. Differences since that load are reported.
+    /// Watches what a load depended on, instead of what was watched before. Differences since that
+    /// load are reported.
     pub(super) fn follow(&self, footprint: Footprint) {
         // The patrol ends with the last watch.
         let _ = self.orders.send(Order { footprint, begun: None });
@@ -68,7 +70,8 @@ impl Watch {
         let _ = wait.await;
     }
 
-    /// The files that programs have open and have written to, without links. Each causes a report when it is closed.
+    /// The files that programs have open and have written to, without links. Each causes a report
+    /// when it is closed.
     pub(super) fn open_files(&self) -> Arc<BTreeSet<PathBuf>> {
         self.open.load_full()
     }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// A response code, extended ones included (RFC 6895 section 2.3): 12 bits, of which the upper 8 travel in OPT.
+/// A response code, extended ones included (RFC 6895 section 2.3): 12 bits, of which the upper 8
+/// travel in OPT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Rcode(pub u16);
 

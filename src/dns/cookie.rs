@@ -1,4 +1,5 @@
-//! Interoperable server cookies (RFC 7873, RFC 9018 section 4), and the keys that they are made with.
+//! Interoperable server cookies (RFC 7873, RFC 9018 section 4), and the keys that they are made
+//! with.
 //!
 //! Keys rotate in the stages of RFC 9018 section 5: a key is known as the next one before
 //! cookies are made with it, so that servers that share the keys need not rotate at the same
@@ -33,17 +34,25 @@ pub struct CookieKeys {
 
 impl fmt::Debug for CookieKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CookieKeys").field("rotated_secs", &self.rotated_secs).finish_non_exhaustive()
+        f.debug_struct("CookieKeys")
+            .field("rotated_secs", &self.rotated_secs)
+            .finish_non_exhaustive()
     }
 }
 
 impl CookieKeys {
     /// The keys after a rotation at `now_secs`; `fresh` is the next one from now on.
     pub fn rotated(&self, fresh: CookieKey, now_secs: u32) -> Self {
-        Self { current: self.next, next: fresh, previous: Some(self.current), rotated_secs: now_secs }
+        Self {
+            current: self.next,
+            next: fresh,
+            previous: Some(self.current),
+            rotated_secs: now_secs,
+        }
     }
 
-    /// The server cookie for a client: version 1, the time, and a keyed hash of client cookie, time and address.
+    /// The server cookie for a client: version 1, the time, and a keyed hash of client cookie, time
+    /// and address.
     pub fn server_cookie(&self, client_cookie: [u8; 8], source: IpAddr, now_secs: u32) -> [u8; 16] {
         let mut cookie = [0; 16];
         let (head, tail) = cookie.split_at_mut(8);
@@ -53,12 +62,19 @@ impl CookieKeys {
         cookie
     }
 
-    /// Whether `cookie` is one that these keys made for this client within the last hour. Then the client receives what
-    /// is sent to its address. The hashes are compared in constant time.
-    pub fn verify(&self, client_cookie: [u8; 8], cookie: &[u8], source: IpAddr, now_secs: u32) -> bool {
+    /// Whether `cookie` is one that these keys made for this client within the last hour. Then the
+    /// client receives what is sent to its address. The hashes are compared in constant time.
+    pub fn verify(
+        &self,
+        client_cookie: [u8; 8],
+        cookie: &[u8],
+        source: IpAddr,
+        now_secs: u32,
+    ) -> bool {
         let Some((head, tail)) = cookie.split_first_chunk::<8>() else { return false };
         let Ok(tail) = <[u8; 8]>::try_from(tail) else { return false };
-        // The three octets behind the version are not looked at, but hashed as they came (RFC 9018 section 4.2).
+        // The three octets behind the version are not looked at, but hashed as they came (RFC 9018
+        // section 4.2).
         let &[version, _, _, _, a, b, c, d] = head;
         let made_secs = u32::from_be_bytes([a, b, c, d]);
         if version != VERSION || !is_within(made_secs, now_secs, MAX_AGE_SECS) {
@@ -67,7 +83,8 @@ impl CookieKeys {
         let given = u64::from_le_bytes(tail);
         let is_of = |key: &CookieKey| hash(key, client_cookie, head, source) ^ given == 0;
         // Whoever got hold of a previous key cannot use it beyond its time.
-        let previous = self.previous.filter(|_| is_within(made_secs, self.rotated_secs, u32::MAX / 2));
+        let previous =
+            self.previous.filter(|_| is_within(made_secs, self.rotated_secs, u32::MAX / 2));
         is_of(&self.current) | is_of(&self.next) | previous.is_some_and(|key| is_of(&key))
     }
 }
@@ -75,7 +92,8 @@ impl CookieKeys {
 /// Whether a time lies at most so long before another, or a little
 /// after it. Serial number arithmetic (RFC 1982): distances wrap.
 fn is_within(made_secs: u32, now_secs: u32, max_age_secs: u32) -> bool {
-    now_secs.wrapping_sub(made_secs) <= max_age_secs || made_secs.wrapping_sub(now_secs) <= MAX_LEAD_SECS
+    now_secs.wrapping_sub(made_secs) <= max_age_secs
+        || made_secs.wrapping_sub(now_secs) <= MAX_LEAD_SECS
 }
 
 fn hash(key: &CookieKey, client_cookie: [u8; 8], head: &[u8], source: IpAddr) -> u64 {
@@ -94,7 +112,12 @@ mod tests {
     use super::*;
 
     fn keys(current: u128) -> CookieKeys {
-        CookieKeys { current: current.to_be_bytes(), next: [9; 16], previous: None, rotated_secs: 0 }
+        CookieKeys {
+            current: current.to_be_bytes(),
+            next: [9; 16],
+            previous: None,
+            rotated_secs: 0,
+        }
     }
 
     #[test]
@@ -105,7 +128,14 @@ mod tests {
         let other_version = [&[2], &cookie[1..]].concat();
         for (client, cookie, source, now, expected, why) in [
             (client, &cookie[..], source, made, true, "its own"),
-            (client, &cookie, source, made.wrapping_add(3600), true, "an hour old, over the end of the 32 bits"),
+            (
+                client,
+                &cookie,
+                source,
+                made.wrapping_add(3600),
+                true,
+                "an hour old, over the end of the 32 bits",
+            ),
             (client, &cookie, source, made.wrapping_add(3601), false, "too old"),
             (client, &cookie, source, made - 300, true, "our clock was set back"),
             (client, &cookie, source, made - 301, false, "from the future"),
@@ -125,27 +155,67 @@ mod tests {
         let (first, client, source) = (keys(7), [1; 8], IpAddr::from([192, 0, 2, 1]));
         let rotation = 100_000;
         let rotated = first.rotated([8; 16], rotation);
-        assert_eq!((rotated.current, rotated.next, rotated.previous), (first.next, [8; 16], Some(first.current)));
+        assert_eq!(
+            (rotated.current, rotated.next, rotated.previous),
+            (first.next, [8; 16], Some(first.current))
+        );
         let by = |keys: &CookieKeys, made: u32| keys.server_cookie(client, source, made);
         for (cookie, now, expected, why) in [
             (by(&first, rotation - 10), rotation + 10, true, "made before the rotation"),
             (by(&first, rotation - 10), rotation + 3590, true, "until it is an hour old"),
             (by(&first, rotation - 10), rotation + 3591, false, "and no longer"),
-            (by(&first, rotation + 250), rotation + 250, true, "by a server whose clock is a little behind"),
-            (by(&first, rotation + 301), rotation + 301, false, "by an attacker who has an old key"),
+            (
+                by(&first, rotation + 250),
+                rotation + 250,
+                true,
+                "by a server whose clock is a little behind",
+            ),
+            (
+                by(&first, rotation + 301),
+                rotation + 301,
+                false,
+                "by an attacker who has an old key",
+            ),
             (by(&rotated, rotation), rotation, true, "by the current key"),
         ] {
             assert_eq!(rotated.verify(client, &cookie, source, now), expected, "{why}");
         }
-        assert!(first.verify(client, &by(&rotated, rotation), source, rotation), "by a server that rotated earlier");
+        assert!(
+            first.verify(client, &by(&rotated, rotation), source, rotation),
+            "by a server that rotated earlier"
+        );
     }
 
     /// RFC 9018 appendix A: key, client cookie, source, time and server cookie.
     const VECTORS: [(u128, u64, &str, u32, u128); 4] = [
-        (KEY, 0x2464_c4ab_cf10_c957, "198.51.100.100", 1_559_731_985, 0x0100_0000_5cf7_9f11_1f81_30c3_eee2_9480),
-        (KEY, 0x2464_c4ab_cf10_c957, "198.51.100.100", 1_559_734_385, 0x0100_0000_5cf7_a871_d4a5_64a1_442a_ca77),
-        (KEY, 0xfc93_fc62_807d_db86, "203.0.113.203", 1_559_734_700, 0x0100_0000_5cf7_a9ac_f73a_7810_aca2_381e),
-        (NEW_KEY, 0x2268_1ab9_7d52_c298, V6, 1_559_741_961, 0x0100_0000_5cf7_c609_a6bb_79d1_6625_507a),
+        (
+            KEY,
+            0x2464_c4ab_cf10_c957,
+            "198.51.100.100",
+            1_559_731_985,
+            0x0100_0000_5cf7_9f11_1f81_30c3_eee2_9480,
+        ),
+        (
+            KEY,
+            0x2464_c4ab_cf10_c957,
+            "198.51.100.100",
+            1_559_734_385,
+            0x0100_0000_5cf7_a871_d4a5_64a1_442a_ca77,
+        ),
+        (
+            KEY,
+            0xfc93_fc62_807d_db86,
+            "203.0.113.203",
+            1_559_734_700,
+            0x0100_0000_5cf7_a9ac_f73a_7810_aca2_381e,
+        ),
+        (
+            NEW_KEY,
+            0x2268_1ab9_7d52_c298,
+            V6,
+            1_559_741_961,
+            0x0100_0000_5cf7_c609_a6bb_79d1_6625_507a,
+        ),
     ];
     const KEY: u128 = 0xe5e9_73e5_a6b2_a43f_48e7_dc84_9e37_bfcf;
     const OLD_KEY: u128 = 0xdd3b_df93_44b6_78b1_85a6_f5cb_60fc_a715;
@@ -165,12 +235,20 @@ mod tests {
     #[test]
     fn cookies_of_rfc_9018_appendix_a_are_verified_with_reserved_octets_and_after_a_rotation() {
         let reserved = 0x01ab_cdef_5cf7_8f71_a314_227b_6679_ebf5_u128.to_be_bytes();
-        let (client, source) = (0xfc93_fc62_807d_db86_u64.to_be_bytes(), IpAddr::from([203, 0, 113, 203]));
-        assert!(keys(KEY).verify(client, &reserved, source, 0x5cf7_8f71 + 1800), "A.3: hashed as they came");
-        assert!(!keys(KEY).verify(client, &reserved, source, 1_559_734_700), "A.3: more than an hour old");
+        let (client, source) =
+            (0xfc93_fc62_807d_db86_u64.to_be_bytes(), IpAddr::from([203, 0, 113, 203]));
+        assert!(
+            keys(KEY).verify(client, &reserved, source, 0x5cf7_8f71 + 1800),
+            "A.3: hashed as they came"
+        );
+        assert!(
+            !keys(KEY).verify(client, &reserved, source, 1_559_734_700),
+            "A.3: more than an hour old"
+        );
         let before = 0x0100_0000_5cf7_c579_2655_6bd0_934c_72f8_u128.to_be_bytes();
         let (client, now) = (0x2268_1ab9_7d52_c298_u64.to_be_bytes(), 1_559_741_961);
-        let rotated = CookieKeys { next: NEW_KEY.to_be_bytes(), ..keys(OLD_KEY) }.rotated([0; 16], now - 60);
+        let rotated =
+            CookieKeys { next: NEW_KEY.to_be_bytes(), ..keys(OLD_KEY) }.rotated([0; 16], now - 60);
         assert!(rotated.verify(client, &before, V6.parse().unwrap(), now), "A.4");
     }
 

@@ -41,11 +41,18 @@ impl<'m> Edns<'m> {
     pub(super) fn new(class: u16, ttl: [u8; 4]) -> Self {
         let [_, version, flags, _] = ttl;
         let dnssec_ok = flags & 0x80 != 0;
-        Self { udp_payload: class, version, dnssec_ok, subnet: None, cookie: None, wants_nsid: false }
+        Self {
+            udp_payload: class,
+            version,
+            dnssec_ok,
+            subnet: None,
+            cookie: None,
+            wants_nsid: false,
+        }
     }
 
-    /// Reads the options. Unknown ones, TCP keepalive and padding among them, are passed over, and so are those of another EDNS
-    /// version. Where one is malformed none counts.
+    /// Reads the options. Unknown ones, TCP keepalive and padding among them, are passed over, and
+    /// so are those of another EDNS version. Where one is malformed none counts.
     #[inline(always)]
     pub(super) fn read_options(&mut self, octets: &'m [u8]) -> Result<(), Malformed> {
         let read = if self.version == 0 { self.read_each_option(octets) } else { Ok(()) };
@@ -62,7 +69,9 @@ impl<'m> Edns<'m> {
             let (data, tail) = tail.split_at_checked(usize::from(length)).ok_or(Malformed)?;
             match code {
                 OPTION_NSID => self.wants_nsid = true,
-                OPTION_CLIENT_SUBNET if self.subnet.is_none() => self.subnet = Some(ClientSubnet::read(data)?),
+                OPTION_CLIENT_SUBNET if self.subnet.is_none() => {
+                    self.subnet = Some(ClientSubnet::read(data)?)
+                }
                 OPTION_COOKIE if self.cookie.is_none() => self.cookie = Some(Cookie::read(data)?),
                 _ => {}
             }
@@ -71,12 +80,21 @@ impl<'m> Edns<'m> {
         if rest.is_empty() { Ok(()) } else { Err(Malformed) }
     }
 
-    /// What the reply's OPT record carries: `nsid` if the client asked for it, and a cookie if the client sent one and
-    /// `gives_cookies` returns true. `gives_cookies` is called only if the client sent a cookie.
-    pub fn echo<'e>(&'e self, nsid: &'e [u8], gives_cookies: impl FnOnce() -> bool) -> EdnsEcho<'e> {
+    /// What the reply's OPT record carries: `nsid` if the client asked for it, and a cookie if the
+    /// client sent one and `gives_cookies` returns true. `gives_cookies` is called only if the
+    /// client sent a cookie.
+    pub fn echo<'e>(
+        &'e self,
+        nsid: &'e [u8],
+        gives_cookies: impl FnOnce() -> bool,
+    ) -> EdnsEcho<'e> {
         let nsid = if self.wants_nsid { nsid } else { &[] };
         let subnet = self.subnet.as_ref().map_or(0, |subnet| OPTION_OCTETS + subnet.octets().len());
-        let cookie = if self.cookie.is_some() && gives_cookies() { OPTION_OCTETS + COOKIE_OCTETS } else { 0 };
+        let cookie = if self.cookie.is_some() && gives_cookies() {
+            OPTION_OCTETS + COOKIE_OCTETS
+        } else {
+            0
+        };
         let nsid_octets = if nsid.is_empty() { 0 } else { OPTION_OCTETS + nsid.len() };
         let options_octets = (nsid_octets + subnet + cookie) as u16;
         EdnsEcho { edns: self, nsid, has_subnet: subnet != 0, options_octets }
@@ -87,13 +105,17 @@ impl<'m> Cookie<'m> {
     /// Eight octets of the client's, and perhaps 8 to 32 of a server's (RFC 7873 section 5.2.2).
     fn read(data: &'m [u8]) -> Result<Self, Malformed> {
         match data.len() {
-            8 | 16..=40 => data.split_first_chunk().map(|(client, server)| Self { client, server }).ok_or(Malformed),
+            8 | 16..=40 => data
+                .split_first_chunk()
+                .map(|(client, server)| Self { client, server })
+                .ok_or(Malformed),
             _ => Err(Malformed),
         }
     }
 }
 
-/// What the reply's OPT record carries, decided before the answer is written so that room is kept for it.
+/// What the reply's OPT record carries, decided before the answer is written so that room is kept
+/// for it.
 #[derive(Debug, Clone, Copy)]
 pub struct EdnsEcho<'e> {
     edns: &'e Edns<'e>,
@@ -102,7 +124,8 @@ pub struct EdnsEcho<'e> {
     options_octets: u16,
 }
 
-/// Octets of an OPT record without options: the root, type, payload size, upper rcode bits, version, flags, length.
+/// Octets of an OPT record without options: the root, type, payload size, upper rcode bits,
+/// version, flags, length.
 const FIXED_OCTETS: usize = 11;
 /// Octets of an option without its data.
 const OPTION_OCTETS: usize = 4;
@@ -110,7 +133,8 @@ const OPTION_OCTETS: usize = 4;
 const COOKIE_OCTETS: usize = 24;
 
 impl EdnsEcho<'_> {
-    /// The payload size that replies announce, and the most they have over UDP: what passes any path unfragmented.
+    /// The payload size that replies announce, and the most they have over UDP: what passes any
+    /// path unfragmented.
     pub const UDP_PAYLOAD: u16 = 1232;
 
     /// Leaves the client subnet out: the zone does not use it.
@@ -126,8 +150,9 @@ impl EdnsEcho<'_> {
         FIXED_OCTETS + usize::from(self.options_octets)
     }
 
-    /// Writes the OPT record: upper rcode bits, version 0, DO as asked, the options. `scope` goes into the client subnet, and what
-    /// `server_cookie` makes of the client's cookie stands behind that; `None` where the server gives none.
+    /// Writes the OPT record: upper rcode bits, version 0, DO as asked, the options. `scope` goes
+    /// into the client subnet, and what `server_cookie` makes of the client's cookie stands behind
+    /// that; `None` where the server gives none.
     ///
     /// # Errors
     /// [`Full`] where the room is less than [`EdnsEcho::octets`].
@@ -141,8 +166,10 @@ impl EdnsEcho<'_> {
         let [size_high, size_low] = Self::UDP_PAYLOAD.to_be_bytes();
         let flags = if self.edns.dnssec_ok { 0x80 } else { 0 };
         let [length_high, length_low] = self.options_octets.to_be_bytes();
-        let (fixed, mut options) = writer.claim(self.octets())?.split_first_chunk_mut().ok_or(Full)?;
-        *fixed = [0, 0, 41, size_high, size_low, extended_rcode, 0, flags, 0, length_high, length_low];
+        let (fixed, mut options) =
+            writer.claim(self.octets())?.split_first_chunk_mut().ok_or(Full)?;
+        *fixed =
+            [0, 0, 41, size_high, size_low, extended_rcode, 0, flags, 0, length_high, length_low];
         if !self.nsid.is_empty() {
             (_, options) = put_option(options, OPTION_NSID, self.nsid)?;
         }
@@ -169,7 +196,11 @@ impl EdnsEcho<'_> {
 
 /// Puts an option at the front of `out`; hands out its data and the rest.
 #[inline]
-fn put_option<'o>(out: &'o mut [u8], code: u16, data: &[u8]) -> Result<(&'o mut [u8], &'o mut [u8]), Full> {
+fn put_option<'o>(
+    out: &'o mut [u8],
+    code: u16,
+    data: &[u8],
+) -> Result<(&'o mut [u8], &'o mut [u8]), Full> {
     let ([a, b], [c, d]) = (code.to_be_bytes(), (data.len() as u16).to_be_bytes());
     let (head, rest) = out.split_first_chunk_mut().ok_or(Full)?;
     *head = [a, b, c, d];
@@ -191,7 +222,11 @@ mod tests {
     fn a_cookie_has_eight_octets_or_sixteen_to_forty() {
         for length in 0..=60_usize {
             let option = [&[0, 10, 0, length as u8][..], &vec![7; length]].concat();
-            assert_eq!(read(&option).is_ok(), length == 8 || (16..=40).contains(&length), "{length}");
+            assert_eq!(
+                read(&option).is_ok(),
+                length == 8 || (16..=40).contains(&length),
+                "{length}"
+            );
         }
     }
 

@@ -56,7 +56,14 @@ impl<'m> Record<'m> {
         let &[a, b, _, _, c, d, e, f, g, h] = chunk::<10>(message, at)?;
         let end = at + 10 + usize::from(u16::from_be_bytes([g, h]));
         let rdata = message.get(at + 10..end).ok_or(Malformed)?;
-        Ok((Self { rtype: Rtype(u16::from_be_bytes([a, b])), ttl_secs: u32::from_be_bytes([c, d, e, f]), rdata }, end))
+        Ok((
+            Self {
+                rtype: Rtype(u16::from_be_bytes([a, b])),
+                ttl_secs: u32::from_be_bytes([c, d, e, f]),
+                rdata,
+            },
+            end,
+        ))
     }
 }
 

@@ -1,8 +1,10 @@
-//! The name being looked up: on the stack, lower-cased, with the place of each label, so that every suffix is a slice.
+//! The name being looked up: on the stack, lower-cased, with the place of each label, so that every
+//! suffix is a slice.
 
 use super::name::{Name, NameError};
 
-/// A name in lower-cased uncompressed wire form that knows where its labels start. Reused along a chain of aliases; never allocates.
+/// A name in lower-cased uncompressed wire form that knows where its labels start. Reused along a
+/// chain of aliases; never allocates.
 #[derive(Clone)]
 pub struct LookupName {
     octets: [u8; Name::MAX_OCTETS],
@@ -18,17 +20,19 @@ impl LookupName {
         Self { octets: [0; Name::MAX_OCTETS], starts: [0; 128], length: 1, labels: 0 }
     }
 
-    /// Becomes the uncompressed name (a question holds no other) at `at` of `message`, and gives the offset that follows it.
+    /// Becomes the uncompressed name (a question holds no other) at `at` of `message`, and gives
+    /// the offset that follows it.
     ///
     /// # Errors
-    /// [`NameError::BadWire`] where the message ends early or the name holds a pointer; [`NameError::LongName`] over 255 octets. The
-    /// name is then of no use.
+    /// [`NameError::BadWire`] where the message ends early or the name holds a pointer;
+    /// [`NameError::LongName`] over 255 octets. The name is then of no use.
     pub fn read(&mut self, message: &[u8], at: usize) -> Result<usize, NameError> {
         let end = self.append(message.get(at..).ok_or(NameError::BadWire)?)?;
         Ok(at + end)
     }
 
-    /// Becomes `labels` (whole labels without the root) followed by `suffix` (an uncompressed name).
+    /// Becomes `labels` (whole labels without the root) followed by `suffix` (an uncompressed
+    /// name).
     ///
     /// # Errors
     /// As [`LookupName::read`]; the name is then the root.
@@ -68,7 +72,8 @@ impl LookupName {
             }
         }
         let end = at + 1;
-        let (target, wire) = self.octets.get_mut(..end).zip(wire.get(..end)).ok_or(NameError::LongName)?;
+        let (target, wire) =
+            self.octets.get_mut(..end).zip(wire.get(..end)).ok_or(NameError::LongName)?;
         copy_lowercase(target, wire);
         self.length = end as u8;
         self.labels = labels as u8;
@@ -85,7 +90,8 @@ impl LookupName {
         usize::from(self.labels)
     }
 
-    /// Where the suffix of the last `labels` labels starts, in octets from the name's start. `labels` above the count means all.
+    /// Where the suffix of the last `labels` labels starts, in octets from the name's start.
+    /// `labels` above the count means all.
     pub fn suffix_start(&self, labels: usize) -> usize {
         let skipped = self.label_count().saturating_sub(labels);
         self.starts.get(skipped).map_or(0, |&start| usize::from(start))
@@ -102,7 +108,8 @@ impl LookupName {
     }
 }
 
-/// Copies a name, lower-cased; both are of one length. Length octets are below 64, where no letter is.
+/// Copies a name, lower-cased; both are of one length. Length octets are below 64, where no letter
+/// is.
 #[inline]
 fn copy_lowercase(target: &mut [u8], wire: &[u8]) {
     if !copy_in_chunks::<16>(target, wire) && !copy_in_chunks::<8>(target, wire) {
@@ -110,7 +117,8 @@ fn copy_lowercase(target: &mut [u8], wire: &[u8]) {
     }
 }
 
-/// By so many octets at once: all whole chunks, then the last octets, which may be of a chunk already. `false` where there are too few.
+/// By so many octets at once: all whole chunks, then the last octets, which may be of a chunk
+/// already. `false` where there are too few.
 #[inline]
 fn copy_in_chunks<const N: usize>(target: &mut [u8], wire: &[u8]) -> bool {
     let (targets, _) = target.as_chunks_mut::<N>();
@@ -179,7 +187,10 @@ mod tests {
         assert_eq!(longest.len(), 255);
         let mut name = LookupName::root();
         assert_eq!(name.read(&longest, 0), Ok(255));
-        assert_eq!((name.label_count(), name.suffix(127).len(), name.suffix(1)), (127, 255, &b"\x01a\0"[..]));
+        assert_eq!(
+            (name.label_count(), name.suffix(127).len(), name.suffix(1)),
+            (127, 255, &b"\x01a\0"[..])
+        );
         let too_long = [&b"\x01a".repeat(126)[..], b"\x02aa\0"].concat();
         assert_eq!(name.read(&too_long, 0), Err(NameError::LongName));
     }

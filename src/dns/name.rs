@@ -1,9 +1,11 @@
-//! Domain names in wire format (RFC 1035 section 3.1), as owners and keys: lower-cased, uncompressed.
+//! Domain names in wire format (RFC 1035 section 3.1), as owners and keys: lower-cased,
+//! uncompressed.
 
 use std::{fmt, str::FromStr};
 
-/// A domain name, absolute, in lower-cased uncompressed wire form (RFC 4034 section 6.2): length octets and labels, and the
-/// root's zero at the end; 1 to 255 octets. Order is by wire bytes and has no DNS meaning.
+/// A domain name, absolute, in lower-cased uncompressed wire form (RFC 4034 section 6.2): length
+/// octets and labels, and the root's zero at the end; 1 to 255 octets. Order is by wire bytes and
+/// has no DNS meaning.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name(Box<[u8]>);
 
@@ -53,7 +55,8 @@ impl Name {
     /// Reads uncompressed wire bytes, all of them, and lower-cases them.
     ///
     /// # Errors
-    /// [`NameError::BadWire`] unless the bytes are exactly one uncompressed name; [`NameError::LongName`] over 255 octets.
+    /// [`NameError::BadWire`] unless the bytes are exactly one uncompressed name;
+    /// [`NameError::LongName`] over 255 octets.
     pub fn from_wire(wire: &[u8]) -> Result<Self, NameError> {
         let mut at = 0;
         loop {
@@ -108,7 +111,8 @@ impl Name {
     /// `label` in front of this name.
     ///
     /// # Errors
-    /// [`NameError::LongLabel`] or [`NameError::LongName`]; [`NameError::EmptyLabel`] for an empty label.
+    /// [`NameError::LongLabel`] or [`NameError::LongName`]; [`NameError::EmptyLabel`] for an empty
+    /// label.
     pub fn child(&self, label: &[u8]) -> Result<Self, NameError> {
         let length = match label.len() {
             0 => return Err(NameError::EmptyLabel),
@@ -146,8 +150,8 @@ impl Name {
 impl FromStr for Name {
     type Err = NameError;
 
-    /// Reads presentation format (RFC 1035 section 5.1, escapes included). Every name is taken as absolute,
-    /// with or without the final dot.
+    /// Reads presentation format (RFC 1035 section 5.1, escapes included). Every name is taken as
+    /// absolute, with or without the final dot.
     fn from_str(text: &str) -> Result<Self, NameError> {
         if text.is_empty() {
             return Err(NameError::Empty);
@@ -212,7 +216,9 @@ impl fmt::Display for Name {
             }
             for &byte in label {
                 match byte {
-                    b'.' | b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$' => write!(f, "\\{}", char::from(byte))?,
+                    b'.' | b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$' => {
+                        write!(f, "\\{}", char::from(byte))?
+                    }
                     b'!'..=b'~' => write!(f, "{}", char::from(byte))?,
                     _ => write!(f, "\\{byte:03}")?,
                 }
@@ -270,7 +276,8 @@ mod tests {
 
     #[test]
     fn a_name_is_below_its_ancestors_only() {
-        let below = |a: &str, b: &str| a.parse::<Name>().unwrap().is_at_or_below(&b.parse().unwrap());
+        let below =
+            |a: &str, b: &str| a.parse::<Name>().unwrap().is_at_or_below(&b.parse().unwrap());
         assert!(below("www.example.com", "example.com"));
         assert!(below("example.com", "example.com"));
         assert!(below("example.com", "."));

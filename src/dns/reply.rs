@@ -1,4 +1,5 @@
-//! Writing a reply: octets into a given buffer, up to a given limit, with the counts of the header kept.
+//! Writing a reply: octets into a given buffer, up to a given limit, with the counts of the header
+//! kept.
 
 use super::request::Header;
 
@@ -17,7 +18,8 @@ pub enum Section {
     Additional,
 }
 
-/// A reply in the making. Writes past the limit fail and leave nothing half written but what the caller rewinds.
+/// A reply in the making. Writes past the limit fail and leave nothing half written but what the
+/// caller rewinds.
 #[derive(Debug)]
 pub struct ReplyWriter<'o> {
     out: &'o mut [u8],
@@ -34,7 +36,8 @@ pub struct Mark {
 }
 
 impl<'o> ReplyWriter<'o> {
-    /// Starts after the header, which [`ReplyWriter::finish`] writes. No more than `limit` octets will be written.
+    /// Starts after the header, which [`ReplyWriter::finish`] writes. No more than `limit` octets
+    /// will be written.
     pub fn new(out: &'o mut [u8], limit: usize) -> Self {
         let limit = limit.min(out.len());
         Self { out, at: Header::OCTETS, limit, counts: [0; 3] }
@@ -155,7 +158,8 @@ impl<'o> ReplyWriter<'o> {
         self.counts = mark.counts;
     }
 
-    /// Writes the header and says how many octets the message has; 0 where the buffer has no room for a header.
+    /// Writes the header and says how many octets the message has; 0 where the buffer has no room
+    /// for a header.
     pub fn finish(&mut self, id: u16, flags: u16, questions: u16) -> usize {
         let [answer, authority, additional] = self.counts;
         let Some(header) = self.out.first_chunk_mut::<{ Header::OCTETS }>() else { return 0 };

@@ -1,4 +1,5 @@
-//! Reading a request: header, question, additional section (RFC 1035 section 4.1). Bounded by the message's length, no allocation.
+//! Reading a request: header, question, additional section (RFC 1035 section 4.1). Bounded by the
+//! message's length, no allocation.
 
 use super::{code::Opcode, edns::Edns, lookup_name::LookupName, rtype::Rtype};
 
@@ -70,7 +71,8 @@ impl Question {
     /// The Internet class.
     pub const CLASS_IN: u16 = 1;
 
-    /// Reads the first question, which follows the header; QNAME goes into `name`, lower-cased, and the message keeps it as written.
+    /// Reads the first question, which follows the header; QNAME goes into `name`, lower-cased, and
+    /// the message keeps it as written.
     ///
     /// # Errors
     /// [`Malformed`] where it ends early or its name is no uncompressed name.
@@ -85,7 +87,8 @@ impl Question {
 /// A TSIG record (RFC 8945 section 4.2) as far as refusing it needs.
 #[derive(Debug, Clone, Copy)]
 pub struct Tsig<'m> {
-    /// The key's name and then the algorithm's, uncompressed; `None` where the message compresses one of them.
+    /// The key's name and then the algorithm's, uncompressed; `None` where the message compresses
+    /// one of them.
     pub names: Option<(&'m [u8], &'m [u8])>,
     /// The six octets of time signed and the two of fudge.
     pub time_and_fudge: [u8; 8],
@@ -120,12 +123,13 @@ impl<'m> Tsig<'m> {
 /// What the additional section of a request says, as far as it could be read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Additional<'m> {
-    /// The OPT record; without options where one of them is malformed, so that the reply can still have its own.
+    /// The OPT record; without options where one of them is malformed, so that the reply can still
+    /// have its own.
     pub edns: Option<Edns<'m>>,
     /// Where the message has a TSIG record.
     pub tsig_at: Option<u16>,
-    /// A record ends early, octets are left over, there are two OPT records, OPT's owner is not the root, an option is malformed, or
-    /// a TSIG record is not the last.
+    /// A record ends early, octets are left over, there are two OPT records, OPT's owner is not the
+    /// root, an option is malformed, or a TSIG record is not the last.
     pub is_malformed: bool,
 }
 
@@ -139,7 +143,12 @@ impl<'m> Additional<'m> {
     }
 
     #[inline(always)]
-    fn read_records(&mut self, message: &'m [u8], mut at: usize, count: u16) -> Result<(), Malformed> {
+    fn read_records(
+        &mut self,
+        message: &'m [u8],
+        mut at: usize,
+        count: u16,
+    ) -> Result<(), Malformed> {
         for _ in 0..count {
             if self.tsig_at.is_some() {
                 return Err(Malformed);
@@ -166,7 +175,8 @@ impl<'m> Additional<'m> {
     }
 }
 
-/// The offset that follows the name at `at`. Pointers are not followed: nothing here needs what they point to.
+/// The offset that follows the name at `at`. Pointers are not followed: nothing here needs what
+/// they point to.
 #[inline]
 pub(super) fn skip_name(message: &[u8], at: usize) -> Result<usize, Malformed> {
     // The owner of OPT.

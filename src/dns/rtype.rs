@@ -2,7 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
-/// A record type. Any 16-bit number is one; those without a mnemonic here are written `TYPEn` (RFC 3597).
+/// A record type. Any 16-bit number is one; those without a mnemonic here are written `TYPEn` (RFC
+/// 3597).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Rtype(pub u16);
 

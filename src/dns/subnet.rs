@@ -15,36 +15,47 @@ impl<'m> ClientSubnet<'m> {
     /// Reads the option's octets.
     ///
     /// # Errors
-    /// [`Malformed`] for an unknown family, a prefix longer than the address, a scope, an address of another length than the
-    /// prefix needs, or address bits beyond the prefix (RFC 7871 sections 6 and 7.1.2). Family 0 is taken with prefix 0 alone.
+    /// [`Malformed`] for an unknown family, a prefix longer than the address, a scope, an address
+    /// of another length than the prefix needs, or address bits beyond the prefix (RFC 7871
+    /// sections 6 and 7.1.2). Family 0 is taken with prefix 0 alone.
     #[inline]
     pub(super) fn read(octets: &'m [u8]) -> Result<Self, Malformed> {
-        let &[family_high, family_low, source, scope, ref address @ ..] = octets else { return Err(Malformed) };
+        let &[family_high, family_low, source, scope, ref address @ ..] = octets else {
+            return Err(Malformed);
+        };
         if scope != 0 || address.len() != usize::from(source).div_ceil(8) {
             return Err(Malformed);
         }
-        let is_malformed = match (u16::from_be_bytes([family_high, family_low]), source) {
-            (0..=2, 0) => false,
-            (1, 1..=32) => v4(address).is_none_or(|bits| bits.checked_shl(u32::from(source)).unwrap_or(0) != 0),
-            (2, 1..=128) => v6(address).is_none_or(|bits| bits.checked_shl(u32::from(source)).unwrap_or(0) != 0),
-            _ => true,
-        };
+        let is_malformed =
+            match (u16::from_be_bytes([family_high, family_low]), source) {
+                (0..=2, 0) => false,
+                (1, 1..=32) => v4(address)
+                    .is_none_or(|bits| bits.checked_shl(u32::from(source)).unwrap_or(0) != 0),
+                (2, 1..=128) => v6(address)
+                    .is_none_or(|bits| bits.checked_shl(u32::from(source)).unwrap_or(0) != 0),
+                _ => true,
+            };
         if is_malformed { Err(Malformed) } else { Ok(Self { octets }) }
     }
 
-    /// The first address of the network to tailor the answer to; `None` for source prefix length 0: the client wants no tailoring
-    /// (RFC 7871 section 7.1.2).
+    /// The first address of the network to tailor the answer to; `None` for source prefix length 0:
+    /// the client wants no tailoring (RFC 7871 section 7.1.2).
     #[inline]
     pub fn address(&self) -> Option<IpAddr> {
         // Of the family the second octet says all: only families below 3 were read.
         match *self.octets {
-            [_, 1, 1..=u8::MAX, _, ref address @ ..] => v4(address).map(|bits| Ipv4Addr::from_bits(bits).into()),
-            [_, 2, 1..=u8::MAX, _, ref address @ ..] => v6(address).map(|bits| Ipv6Addr::from_bits(bits).into()),
+            [_, 1, 1..=u8::MAX, _, ref address @ ..] => {
+                v4(address).map(|bits| Ipv4Addr::from_bits(bits).into())
+            }
+            [_, 2, 1..=u8::MAX, _, ref address @ ..] => {
+                v6(address).map(|bits| Ipv6Addr::from_bits(bits).into())
+            }
             _ => None,
         }
     }
 
-    /// The network: its first address and the length of its prefix; `None` where there is no [`ClientSubnet::address`].
+    /// The network: its first address and the length of its prefix; `None` where there is no
+    /// [`ClientSubnet::address`].
     pub fn network(&self) -> Option<(IpAddr, u8)> {
         let &[_, _, source, ..] = self.octets else { return None };
         Some((self.address()?, source))
@@ -84,7 +95,11 @@ mod tests {
     fn what_rfc_7871_forbids_is_malformed() {
         for (why, octets, address) in [
             ("a /24", &b"\0\x01\x18\0\xc0\0\x02"[..], Ok(Some("192.0.2.0"))),
-            ("a /20 with its last octet's host bits zero", b"\0\x01\x14\0\xc0\0\x10", Ok(Some("192.0.16.0"))),
+            (
+                "a /20 with its last octet's host bits zero",
+                b"\0\x01\x14\0\xc0\0\x10",
+                Ok(Some("192.0.16.0")),
+            ),
             ("a /56", b"\0\x02\x38\0\x20\x01\x0d\xb8\0\0\x01", Ok(Some("2001:db8:0:100::"))),
             ("no tailoring", b"\0\x01\0\0", Ok(None)),
             ("no tailoring, no family", b"\0\0\0\0", Ok(None)),

@@ -1,12 +1,13 @@
-//! The addresses of names that a reply mentions (RFC 1035 section 3.3.9, RFC 2782): a courtesy that never pushes an answer out.
+//! The addresses of names that a reply mentions (RFC 1035 section 3.3.9, RFC 2782): a courtesy that
+//! never pushes an answer out.
 
 use crate::{
     dns::{Full, LookupName, ReplyWriter, Rtype, Section},
     zone::{Place, ReadyRrset, Zone},
 };
 
-/// Writes the static addresses of the names that NS, MX and SRV records point to, as far as they are in the zone and fit.
-/// `start` is where the message has the RRset.
+/// Writes the static addresses of the names that NS, MX and SRV records point to, as far as they
+/// are in the zone and fit. `start` is where the message has the RRset.
 #[inline]
 pub(super) fn push_additional(
     zone: &Zone,
@@ -21,7 +22,13 @@ pub(super) fn push_additional(
 }
 
 #[inline(never)]
-fn push_mentioned(zone: &Zone, rrset: &ReadyRrset<'_>, start: usize, place: Place, writer: &mut ReplyWriter<'_>) {
+fn push_mentioned(
+    zone: &Zone,
+    rrset: &ReadyRrset<'_>,
+    start: usize,
+    place: Place,
+    writer: &mut ReplyWriter<'_>,
+) {
     let mut name = LookupName::root();
     for record in rrset.records() {
         record.name(zone.apex.as_wire(), &mut name);

@@ -80,13 +80,19 @@ pub enum Ignored {
     Response,
 }
 
-/// Answers one request into `out`, which holds at least 65535 octets for streams and 1232 for datagrams.
+/// Answers one request into `out`, which holds at least 65535 octets for streams and 1232 for
+/// datagrams.
 ///
 /// No allocation, no lock, no clock. A chain of at most 16 aliases is followed.
 ///
 /// # Errors
 /// [`Ignored`] says why nothing is to be sent.
-pub fn answer(snapshot: &Snapshot, query: &Query<'_>, draws: &mut Draws, out: &mut [u8]) -> Result<Reply, Ignored> {
+pub fn answer(
+    snapshot: &Snapshot,
+    query: &Query<'_>,
+    draws: &mut Draws,
+    out: &mut [u8],
+) -> Result<Reply, Ignored> {
     let mut name = LookupName::root();
     let parsed = Parsed::read(*query, &mut name)?;
     let lead = parsed.lead(&snapshot.zones, &name);

@@ -1,7 +1,8 @@
 //! Explain: the answer one client gets and each step of why.
 //!
-//! The reply is the engine's own, made from a real query with a client subnet and decoded again; the steps are read from the
-//! snapshot's zones and charts and from an inspection of the same search that made the charts. Pure, like the engine.
+//! The reply is the engine's own, made from a real query with a client subnet and decoded again;
+//! the steps are read from the snapshot's zones and charts and from an inspection of the same
+//! search that made the charts. Pure, like the engine.
 
 mod phrase;
 mod steering;
@@ -33,8 +34,8 @@ pub(super) use phrase::thousands;
 pub(super) use terms::short;
 pub use text::render_text;
 pub use view::{
-    AttemptView, DatacenterView, DecidedByView, Explanation, LocationView, MemberView, PoolView, QuestionView,
-    RecordView, ReplyView, SteeringView, StepView, TargetView, TtlView,
+    AttemptView, DatacenterView, DecidedByView, Explanation, LocationView, MemberView, PoolView,
+    QuestionView, RecordView, ReplyView, SteeringView, StepView, TargetView, TtlView,
 };
 
 /// What is explained, or compared: a snapshot and what its charts were compiled from.
@@ -87,15 +88,19 @@ impl fmt::Display for NotOurs {
 
 impl std::error::Error for NotOurs {}
 
-/// Explains the answer to a question. For people: it searches the service's pools anew, about a millisecond.
+/// Explains the answer to a question. For people: it searches the service's pools anew, about a
+/// millisecond.
 ///
 /// # Errors
 /// [`NotOurs`] where no zone holds the name: such a question is refused.
 pub fn explain(world: &World<'_>, request: &Request) -> Result<Explanation, NotOurs> {
     let snapshot = world.snapshot;
-    let request = &Request { subnet: request.subnet.map(|subnet| subnet.trunc()), ..request.clone() };
-    let first =
-        snapshot.zones.find(&LookupName::from(&request.name), request.rtype).ok_or_else(|| not_ours(world, request))?;
+    let request =
+        &Request { subnet: request.subnet.map(|subnet| subnet.trunc()), ..request.clone() };
+    let first = snapshot
+        .zones
+        .find(&LookupName::from(&request.name), request.rtype)
+        .ok_or_else(|| not_ours(world, request))?;
     // A zone that does not look at client subnets neither echoes one.
     let subnet = request.subnet.filter(|_| first.zone.client_subnet);
     let reply = reply(snapshot, request, subnet);
@@ -124,7 +129,8 @@ fn reply(snapshot: &Snapshot, request: &Request, subnet: Option<IpNet>) -> Reply
     draws.reserve_turns(snapshot.turn_counters);
     let message = message(request);
     let mut out = vec![0; usize::from(u16::MAX)];
-    let query = Query { message: &message, source: request.client, transport: Transport::Tcp, now_secs: 0 };
+    let query =
+        Query { message: &message, source: request.client, transport: Transport::Tcp, now_secs: 0 };
     let length = answer(snapshot, &query, &mut draws, &mut out).map_or(0, |reply| reply.length);
     let message = Message::from_vec(&out[..length]).unwrap_or_else(|_| Message::query());
     let edns = message.edns.as_ref().and_then(|edns| edns.option(EdnsCode::Subnet));
@@ -176,7 +182,8 @@ fn record(record: &ReplyRecord) -> RecordView {
 fn rdata(data: &RData) -> String {
     match data {
         RData::TXT(txt) => {
-            let quoted = txt.txt_data.iter().map(|string| format!("{:?}", String::from_utf8_lossy(string)));
+            let quoted =
+                txt.txt_data.iter().map(|string| format!("{:?}", String::from_utf8_lossy(string)));
             quoted.collect::<Vec<_>>().join(" ")
         }
         other => other.to_string(),
@@ -201,10 +208,17 @@ fn scope_words(subnet: Option<IpNet>, scope: Option<u8>) -> String {
 }
 
 /// Follows the names that the reply follows.
-fn steps(world: &World<'_>, request: &Request, first: &Finding<'_>, reply: &ReplyView) -> Vec<StepView> {
-    let mut steps = vec![step(world, request, &request.name, Some(first), reply, first.zone.client_subnet)];
+fn steps(
+    world: &World<'_>,
+    request: &Request,
+    first: &Finding<'_>,
+    reply: &ReplyView,
+) -> Vec<StepView> {
+    let mut steps =
+        vec![step(world, request, &request.name, Some(first), reply, first.zone.client_subnet)];
     let mut name = request.name.clone();
-    let aliases: Vec<&RecordView> = reply.answers.iter().filter(|record| record.rtype == "CNAME").collect();
+    let aliases: Vec<&RecordView> =
+        reply.answers.iter().filter(|record| record.rtype == "CNAME").collect();
     if matches!(request.rtype, Rtype::CNAME | Rtype::ANY) {
         return steps;
     }
@@ -215,7 +229,14 @@ fn steps(world: &World<'_>, request: &Request, first: &Finding<'_>, reply: &Repl
         .filter(|_| steps.len() <= aliases.len())
     {
         let finding = world.snapshot.zones.find(&LookupName::from(&target), request.rtype);
-        steps.push(step(world, request, &target, finding.as_ref(), reply, first.zone.client_subnet));
+        steps.push(step(
+            world,
+            request,
+            &target,
+            finding.as_ref(),
+            reply,
+            first.zone.client_subnet,
+        ));
         name = target;
     }
     steps
@@ -230,13 +251,17 @@ fn step(
     client_subnet: bool,
 ) -> StepView {
     let Some(finding) = finding else {
-        let (kind, means) = ("elsewhere".to_owned(), "in none of our zones: its resolver goes on from here".to_owned());
+        let (kind, means) = (
+            "elsewhere".to_owned(),
+            "in none of our zones: its resolver goes on from here".to_owned(),
+        );
         return StepView { name: name.to_string(), zone: None, kind, means, steering: None };
     };
     let (kind, means) = standing(name, request.rtype, finding, reply);
     let steering = match finding.outcome {
         Outcome::Exists { service: Some(service), .. } if kind == "service" => {
-            let asked = steering::Asked { service, request, client_subnet, answers: &reply.answers };
+            let asked =
+                steering::Asked { service, request, client_subnet, answers: &reply.answers };
             steering::steering(world, &asked)
         }
         _ => None,
@@ -246,12 +271,20 @@ fn step(
 }
 
 /// How a name stands in its zone: a word and a phrase.
-fn standing(name: &Name, rtype: Rtype, finding: &Finding<'_>, reply: &ReplyView) -> (&'static str, String) {
-    let node_name =
-        |node: &Node<'_>| Name::from_wire(node.name()).map_or_else(|_| String::new(), |name| name.to_string());
+fn standing(
+    name: &Name,
+    rtype: Rtype,
+    finding: &Finding<'_>,
+    reply: &ReplyView,
+) -> (&'static str, String) {
+    let node_name = |node: &Node<'_>| {
+        Name::from_wire(node.name()).map_or_else(|_| String::new(), |name| name.to_string())
+    };
     match finding.outcome {
         Outcome::Missing => ("missing", "does not exist".to_owned()),
-        Outcome::Delegated(cut) => ("delegation", format!("delegated at {}: a referral", node_name(&cut))),
+        Outcome::Delegated(cut) => {
+            ("delegation", format!("delegated at {}: a referral", node_name(&cut)))
+        }
         Outcome::Redirected(owner) => {
             ("dname", format!("below {}, whose DNAME gives it another name", node_name(&owner)))
         }
@@ -260,20 +293,29 @@ fn standing(name: &Name, rtype: Rtype, finding: &Finding<'_>, reply: &ReplyView)
             let target = reply
                 .answers
                 .iter()
-                .find(|record| record.rtype == "CNAME" && record.name.parse::<Name>().as_ref() == Ok(name))
+                .find(|record| {
+                    record.rtype == "CNAME" && record.name.parse::<Name>().as_ref() == Ok(name)
+                })
                 .map(|record| record.rdata.clone());
             let has_type = node.is_some_and(|node| node.rrset(rtype).is_some());
             let is_empty = node.is_none_or(|node| node.rrsets().next().is_none());
             let stands = if is_wildcard { "a wildcard stands for it; " } else { "" };
             match (service, target) {
-                (_, Some(target)) if alias => ("alias", format!("{stands}an alias of {}", without_dot(&target))),
-                (Some(_), _) if !has_type => ("service", format!("{stands}a service")),
-                _ if has_type && is_wildcard => ("wildcard", format!("{stands}it has static {rtype} records")),
-                _ if has_type => ("static", format!("has static {rtype} records")),
-                _ if node.is_some_and(|node| node.is_whoami()) => {
-                    ("whoami", "tells each client how it is seen, in a TXT record with TTL 0".to_owned())
+                (_, Some(target)) if alias => {
+                    ("alias", format!("{stands}an alias of {}", without_dot(&target)))
                 }
-                _ if is_empty => ("empty", "exists for the names below it; has no records".to_owned()),
+                (Some(_), _) if !has_type => ("service", format!("{stands}a service")),
+                _ if has_type && is_wildcard => {
+                    ("wildcard", format!("{stands}it has static {rtype} records"))
+                }
+                _ if has_type => ("static", format!("has static {rtype} records")),
+                _ if node.is_some_and(|node| node.is_whoami()) => (
+                    "whoami",
+                    "tells each client how it is seen, in a TXT record with TTL 0".to_owned(),
+                ),
+                _ if is_empty => {
+                    ("empty", "exists for the names below it; has no records".to_owned())
+                }
                 _ => ("static", format!("{stands}it exists and has no {rtype} records")),
             }
         }

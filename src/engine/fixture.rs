@@ -11,9 +11,10 @@ use crate::{
     health::{Check, Monitor, Standing, TcpCheck, Verdict},
     snapshot::Snapshot,
     steer::{
-        Answers, Compiler, Conditions, Datacenter, DatacenterId, Endpoint, EndpointId, Kind, Member, MemberKind, MinUp,
-        MonitorId, OnAllDown, Pace, Policy, Pool, PoolId, ProbeTarget, Regulation, Rule, Service, ServiceId, Spread,
-        State, Steering, Surveys, Target, Topology, ZoneId,
+        Answers, Compiler, Conditions, Datacenter, DatacenterId, Endpoint, EndpointId, Kind,
+        Member, MemberKind, MinUp, MonitorId, OnAllDown, Pace, Policy, Pool, PoolId, ProbeTarget,
+        Regulation, Rule, Service, ServiceId, Spread, State, Steering, Surveys, Target, Topology,
+        ZoneId,
     },
     zone::{Record, ZoneBuilder, Zones},
 };
@@ -44,11 +45,14 @@ impl Built {
     }
 }
 
-pub(super) const UP: Standing = Standing { verdict: Verdict::Up, flips_in_secs: None, is_pending: false };
-pub(super) const DOWN: Standing = Standing { verdict: Verdict::Down, flips_in_secs: None, is_pending: false };
+pub(super) const UP: Standing =
+    Standing { verdict: Verdict::Up, flips_in_secs: None, is_pending: false };
+pub(super) const DOWN: Standing =
+    Standing { verdict: Verdict::Down, flips_in_secs: None, is_pending: false };
 
 impl Draft {
-    /// `www` (nearest of two pools), `geo` (by country), `api` (failover with a standby), `sticky` (by client), `moved` (a CNAME).
+    /// `www` (nearest of two pools), `geo` (by country), `api` (failover with a standby), `sticky`
+    /// (by client), `moved` (a CNAME).
     pub(super) fn new() -> Self {
         let mut draft = Self {
             datacenters: vec![
@@ -68,11 +72,16 @@ impl Draft {
         let web_fra = draft.pool("web-fra", Policy::Weighted, &[(lb1, 3, 0), (lb2, 1, 0)]);
         let iad = draft.endpoint("192.0.2.21", &["192.0.2.21", "2001:db8::21"], 1);
         let web_iad = draft.pool("web-iad", Policy::Weighted, &[(iad, 1, 0)]);
-        let web = draft.pool("web", Policy::Nearest { tie: None }, &[(web_fra, 1, 0), (web_iad, 1, 25)]);
+        let web =
+            draft.pool("web", Policy::Nearest { tie: None }, &[(web_fra, 1, 0), (web_iad, 1, 25)]);
         let by_country = Policy::Geo {
             rules: vec![
                 Rule { countries: vec!["JP".into()], members: vec![1, 0], ..Rule::default() },
-                Rule { subnets: vec!["10.9.0.0/16".parse().unwrap()], members: vec![1], ..Rule::default() },
+                Rule {
+                    subnets: vec!["10.9.0.0/16".parse().unwrap()],
+                    members: vec![1],
+                    ..Rule::default()
+                },
             ],
             default: vec![0],
         };
@@ -80,22 +89,30 @@ impl Draft {
         let first = draft.endpoint("api-1", &["192.0.2.31"], 0);
         let second = draft.endpoint("api-2", &["192.0.2.32"], 1);
         let spare = draft.endpoint("api-3", &["192.0.2.33"], 2);
-        let api = draft.pool("api.gslb.example.com", Policy::Failover, &[(first, 1, 0), (second, 1, 0), (spare, 0, 0)]);
-        let equals: Vec<_> =
-            (0..4).map(|at| draft.endpoint(&format!("s{at}"), &[&format!("192.0.2.4{at}")], at % 2)).collect();
+        let api = draft.pool(
+            "api.gslb.example.com",
+            Policy::Failover,
+            &[(first, 1, 0), (second, 1, 0), (spare, 0, 0)],
+        );
+        let equals: Vec<_> = (0..4)
+            .map(|at| draft.endpoint(&format!("s{at}"), &[&format!("192.0.2.4{at}")], at % 2))
+            .collect();
         let equals: Vec<_> = equals.into_iter().map(|member| (member, 1, 0)).collect();
         let sticky = draft.pool("sticky", Policy::Weighted, &equals);
         draft.pools[id(sticky)].spread = Spread::Client;
         let cdn = draft.cname("cdn", "www.gslb.example.com");
         let moved = draft.pool("moved.gslb.example.com", Policy::Weighted, &[(cdn, 1, 0)]);
-        for (name, pool) in [("www", web), ("geo", by_country), ("api", api), ("sticky", sticky), ("moved", moved)] {
+        for (name, pool) in
+            [("www", web), ("geo", by_country), ("api", api), ("sticky", sticky), ("moved", moved)]
+        {
             draft.service(name, pool);
         }
         draft
     }
 
     fn endpoint(&mut self, name: &str, addresses: &[&str], datacenter: usize) -> MemberKind {
-        let target = Target::Addresses(addresses.iter().map(|address| address.parse().unwrap()).collect());
+        let target =
+            Target::Addresses(addresses.iter().map(|address| address.parse().unwrap()).collect());
         self.push_endpoint(name, target, vec![DatacenterId(datacenter as u32)])
     }
 
@@ -103,7 +120,12 @@ impl Draft {
         self.push_endpoint(name, Target::Cname(target.parse().unwrap()), Vec::new())
     }
 
-    fn push_endpoint(&mut self, name: &str, target: Target, datacenters: Vec<DatacenterId>) -> MemberKind {
+    fn push_endpoint(
+        &mut self,
+        name: &str,
+        target: Target,
+        datacenters: Vec<DatacenterId>,
+    ) -> MemberKind {
         let monitor = matches!(target, Target::Addresses(_)).then_some(MonitorId(0));
         self.endpoints.push(Endpoint {
             name: name.into(),
@@ -118,7 +140,12 @@ impl Draft {
         MemberKind::Endpoint(EndpointId(self.endpoints.len() as u32 - 1))
     }
 
-    fn pool(&mut self, name: &str, policy: Policy, members: &[(MemberKind, u16, i8)]) -> MemberKind {
+    fn pool(
+        &mut self,
+        name: &str,
+        policy: Policy,
+        members: &[(MemberKind, u16, i8)],
+    ) -> MemberKind {
         self.pools.push(Pool {
             name: name.into(),
             policy,
@@ -126,7 +153,10 @@ impl Draft {
             answers: Answers::Count(NonZeroU32::MIN),
             min_up: MinUp::Members(NonZeroU32::MIN),
             families: Default::default(),
-            members: members.iter().map(|&(kind, weight, bias)| Member { kind, weight, bias }).collect(),
+            members: members
+                .iter()
+                .map(|&(kind, weight, bias)| Member { kind, weight, bias })
+                .collect(),
             regulation: Regulation::default(),
         });
         MemberKind::Pool(PoolId(self.pools.len() as u32 - 1))
@@ -168,8 +198,13 @@ impl Draft {
             .enumerate()
             .map(|(at, service)| (service.name.clone(), service.zone, ServiceId(at as u32)))
             .collect();
-        let topology =
-            Arc::new(Topology::new(self.datacenters, vec![monitor()], self.endpoints, self.pools, self.services));
+        let topology = Arc::new(Topology::new(
+            self.datacenters,
+            vec![monitor()],
+            self.endpoints,
+            self.pools,
+            self.services,
+        ));
         let mut conditions = Conditions::unknown(&topology, 0);
         for (address, standing) in self.standings {
             let target = ProbeTarget::Address(address.parse().unwrap());
@@ -221,7 +256,9 @@ fn zone() -> crate::zone::Zone {
     let mut builder = ZoneBuilder::new("gslb.example.com".parse().unwrap());
     let name = |text: &str| text.parse::<Name>().unwrap();
     let numbers = [7_u32, 1, 2, 3, 60].map(u32::to_be_bytes).concat();
-    let soa = [name("ns1.example.com").as_wire(), name("hostmaster.example.com").as_wire(), &numbers].concat();
+    let soa =
+        [name("ns1.example.com").as_wire(), name("hostmaster.example.com").as_wire(), &numbers]
+            .concat();
     let records = [
         ("gslb.example.com", Rtype::SOA, soa),
         ("gslb.example.com", Rtype::NS, name("ns1.example.com").as_wire().to_vec()),
@@ -232,21 +269,27 @@ fn zone() -> crate::zone::Zone {
         ("sub.gslb.example.com", Rtype::NS, name("ns.sub.example.net").as_wire().to_vec()),
     ];
     for (owner, rtype, rdata) in records {
-        builder.add(Record { owner: name(owner), rtype, ttl_secs: 300, rdata: rdata.into() }).unwrap();
+        builder
+            .add(Record { owner: name(owner), rtype, ttl_secs: 300, rdata: rdata.into() })
+            .unwrap();
     }
     builder.finish().unwrap()
 }
 
 /// Germany in 20/8 and 2a00::/16, the United States in 30/8, Japan in 40/8.
 pub(super) fn databases() -> Databases {
-    let mut writer = Writer::builder("Test-City").description(&[("en", "written by a test")]).build();
+    let mut writer =
+        Writer::builder("Test-City").description(&[("en", "written by a test")]).build();
     for (network, continent, country, latitude, longitude) in [
         ("20.0.0.0/8", "EU", "DE", 52.52, 13.4),
         ("2a00::/16", "EU", "DE", 52.52, 13.4),
         ("30.0.0.0/8", "NA", "US", 41.88, -87.63),
         ("40.0.0.0/8", "AS", "JP", 35.68, 139.69),
     ] {
-        let location = Value::map([("latitude", Value::from(latitude)), ("longitude", Value::from(longitude))]);
+        let location = Value::map([
+            ("latitude", Value::from(latitude)),
+            ("longitude", Value::from(longitude)),
+        ]);
         let record = Value::map([
             ("continent", Value::map([("code", Value::from(continent))])),
             ("country", Value::map([("iso_code", Value::from(country))])),

@@ -5,7 +5,10 @@ use super::{
     parsed::Parsed,
 };
 use crate::{
-    dns::{Cookie, CookieKeys, EdnsEcho, Flags, Full, Mark, Opcode, Rcode, ReplyWriter, Rtype, Section, Tsig},
+    dns::{
+        Cookie, CookieKeys, EdnsEcho, Flags, Full, Mark, Opcode, Rcode, ReplyWriter, Rtype,
+        Section, Tsig,
+    },
     snapshot::Identity,
     steer::{DatacenterId, ServiceId},
 };
@@ -16,8 +19,8 @@ pub(super) struct Frame<'o, 'q> {
     pub(super) is_authoritative: bool,
     /// The greatest scope of what was tailored (RFC 7871 section 7.2.1).
     pub(super) scope: u8,
-    /// A negative answer lives no longer than this, in seconds: a service that has no record of the type at present may have
-    /// one when its answers expire.
+    /// A negative answer lives no longer than this, in seconds: a service that has no record of the
+    /// type at present may have one when its answers expire.
     pub(super) negative_ttl_secs: u32,
     pub(super) service: Option<ServiceId>,
     pub(super) datacenter: Option<DatacenterId>,
@@ -33,8 +36,14 @@ impl<'o, 'q> Frame<'o, 'q> {
     /// Writes the question as it came and keeps room for OPT.
     #[inline]
     pub(super) fn new(identity: &'q Identity, parsed: &'q Parsed<'q>, out: &'o mut [u8]) -> Self {
-        let edns = parsed.edns.as_ref().map(|edns| edns.echo(&identity.nsid, || identity.cookies.is_some()));
-        let payload = parsed.edns.as_ref().map_or(512, |edns| edns.udp_payload.clamp(512, EdnsEcho::UDP_PAYLOAD));
+        let edns = parsed
+            .edns
+            .as_ref()
+            .map(|edns| edns.echo(&identity.nsid, || identity.cookies.is_some()));
+        let payload = parsed
+            .edns
+            .as_ref()
+            .map_or(512, |edns| edns.udp_payload.clamp(512, EdnsEcho::UDP_PAYLOAD));
         let limit = match parsed.query.transport {
             Transport::Udp => usize::from(payload),
             Transport::Tcp | Transport::Tls | Transport::Https => usize::from(u16::MAX),
@@ -76,15 +85,16 @@ impl<'o, 'q> Frame<'o, 'q> {
         self.is_truncated = true;
     }
 
-    /// Whether the sender is known to receive what is sent to its address: it completed a handshake, or has a server
-    /// cookie of ours. Without one, or with an invalid one, a query is answered all the same and a fresh cookie sent
-    /// (RFC 7873 sections 5.2.3 to 5.2.5).
+    /// Whether the sender is known to receive what is sent to its address: it completed a
+    /// handshake, or has a server cookie of ours. Without one, or with an invalid one, a query is
+    /// answered all the same and a fresh cookie sent (RFC 7873 sections 5.2.3 to 5.2.5).
     #[cold]
     fn is_sender_proven(&self) -> bool {
         let Parsed { query: Query { transport, source, now_secs, .. }, edns, .. } = self.parsed;
         let sent = edns.as_ref().and_then(|edns| edns.cookie).zip(self.identity.cookies.as_ref());
-        let is_own =
-            |(cookie, keys): (Cookie<'_>, &CookieKeys)| keys.verify(*cookie.client, cookie.server, *source, *now_secs);
+        let is_own = |(cookie, keys): (Cookie<'_>, &CookieKeys)| {
+            keys.verify(*cookie.client, cookie.server, *source, *now_secs)
+        };
         *transport != Transport::Udp || sent.is_some_and(is_own)
     }
 
@@ -103,7 +113,8 @@ impl<'o, 'q> Frame<'o, 'q> {
     pub(super) fn refuse_key(&mut self) -> Rcode {
         let Parsed { query, tsig_at, .. } = self.parsed;
         let tsig = tsig_at.and_then(|at| Tsig::at(query.message, at).ok());
-        // A key name that is compressed cannot be repeated as it stands; the code alone says enough.
+        // A key name that is compressed cannot be repeated as it stands; the code alone says
+        // enough.
         let Some((tsig, (key, algorithm))) = tsig.and_then(|tsig| Some((tsig, tsig.names?))) else {
             return Rcode::NOTAUTH;
         };
@@ -133,11 +144,18 @@ impl<'o, 'q> Frame<'o, 'q> {
 
     /// Writes OPT and the header.
     pub(super) fn finish(&mut self, rcode: Rcode) -> Reply {
-        // Its room was kept; only a buffer below 512 octets can refuse, and then a reply without OPT is all there is.
+        // Its room was kept; only a buffer below 512 octets can refuse, and then a reply without
+        // OPT is all there is.
         let _ = self.push_edns((rcode.0 >> 4) as u8);
         let flags = self.header_flags(rcode);
         let length = self.writer.finish(self.parsed.id, flags, u16::from(self.has_question));
-        let &mut Self { service, datacenter, is_truncated: truncated, parsed: &Parsed { rtype, .. }, .. } = self;
+        let &mut Self {
+            service,
+            datacenter,
+            is_truncated: truncated,
+            parsed: &Parsed { rtype, .. },
+            ..
+        } = self;
         Reply { length, tally: Tally { rtype, rcode, service, datacenter, truncated } }
     }
 
@@ -148,11 +166,13 @@ impl<'o, 'q> Frame<'o, 'q> {
         self.writer.release(edns.octets());
         let &Query { source, now_secs, .. } = &self.parsed.query;
         // Always a fresh one: RFC 9018 section 4.3 wants that after half an hour at the latest.
-        let cookie = |client| Some(self.identity.cookies.as_ref()?.server_cookie(client, source, now_secs));
+        let cookie =
+            |client| Some(self.identity.cookies.as_ref()?.server_cookie(client, source, now_secs));
         edns.write(&mut self.writer, extended_rcode, self.scope, cookie)
     }
 
-    /// QR, the opcode, AA and TC as found; RD copied for a QUERY; all others clear, as NSD and Knot do.
+    /// QR, the opcode, AA and TC as found; RD copied for a QUERY; all others clear, as NSD and Knot
+    /// do.
     fn header_flags(&self, rcode: Rcode) -> u16 {
         let asked = self.parsed.flags;
         let copied = if asked.opcode() == Opcode::QUERY { Flags::RD } else { 0 };

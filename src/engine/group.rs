@@ -1,9 +1,11 @@
 //! Queries answered together, so that what they read of memory comes together, too.
 //!
-//! A name among a hundred thousand and an address among all are seldom in a cache, least of all behind a system call that moved
-//! a batch of packets through it; and one look-up's readings wait for each other: table, node, records. Those of different
-//! queries do not. So the first reading of all goes before the second of any: short loops, of which the processor runs
-//! many turns at a time. What they read is then read again, from the cache, by the code that answers any single query.
+//! A name among a hundred thousand and an address among all are seldom in a cache, least of all
+//! behind a system call that moved a batch of packets through it; and one look-up's readings wait
+//! for each other: table, node, records. Those of different queries do not. So the first reading of
+//! all goes before the second of any: short loops, of which the processor runs many turns at a
+//! time. What they read is then read again, from the cache, by the code that answers any single
+//! query.
 
 use std::{array, hint::black_box};
 
@@ -64,7 +66,8 @@ impl<'n, 'm> Group<'n, 'm> {
         Self { names: &mut names.0, members: Each::new() }
     }
 
-    /// Takes one more query, whose reply goes into `out`, which is as [`super::answer()`] wants it. `mark` says whose it is.
+    /// Takes one more query, whose reply goes into `out`, which is as [`super::answer()`] wants it.
+    /// `mark` says whose it is.
     ///
     /// # Errors
     /// [`Ignored`] says why nothing is to be sent.
@@ -77,24 +80,36 @@ impl<'n, 'm> Group<'n, 'm> {
         Ok(())
     }
 
-    /// Answers all, as [`super::answer()`] would, in the order in which they came; `each` is told the mark and the reply.
-    pub fn answer(&mut self, snapshot: &Snapshot, draws: &mut Draws, mut each: impl FnMut(usize, Reply)) {
+    /// Answers all, as [`super::answer()`] would, in the order in which they came; `each` is told
+    /// the mark and the reply.
+    pub fn answer(
+        &mut self,
+        snapshot: &Snapshot,
+        draws: &mut Draws,
+        mut each: impl FnMut(usize, Reply),
+    ) {
         let zones = &*snapshot.zones;
         // Whoever comes alone has nobody to share the waiting with.
         let is_alone = self.members.len() == 1;
         if !is_alone {
             fetch(self.members.iter().map(|member| zones.first_cell(member.parsed.hashed)));
         }
-        let leads: Each<_> = self.pairs().map(|(member, name)| member.parsed.lead(zones, name)).collect();
+        let leads: Each<_> =
+            self.pairs().map(|(member, name)| member.parsed.lead(zones, name)).collect();
         if !is_alone {
             fetch_names(&self.members, &*self.names, &leads);
         }
-        let findings: Each<_> =
-            self.pairs().zip(&leads).map(|((member, name), &lead)| member.parsed.follow(zones, name, lead)).collect();
+        let findings: Each<_> = self
+            .pairs()
+            .zip(&leads)
+            .map(|((member, name), &lead)| member.parsed.follow(zones, name, lead))
+            .collect();
         if !is_alone {
             fetch_places(snapshot, &self.members, &findings);
         }
-        for ((member, name), &finding) in self.members.iter_mut().zip(&mut *self.names).zip(&findings) {
+        for ((member, name), &finding) in
+            self.members.iter_mut().zip(&mut *self.names).zip(&findings)
+        {
             let reply = member.parsed.answer(snapshot, name, finding, draws, member.out);
             each(member.mark, reply);
         }
@@ -113,17 +128,22 @@ fn fetch<T: Into<u32>>(readings: impl Iterator<Item = T>) {
 
 /// Fetches the names, with their records.
 fn fetch_names(members: &[Member<'_>], names: &[LookupName], leads: &[Lead<'_>]) {
-    let leads = members.iter().zip(names).zip(leads).map(|((member, name), &lead)| (lead, name, member.parsed.hashed));
+    let leads = members
+        .iter()
+        .zip(names)
+        .zip(leads)
+        .map(|((member, name), &lead)| (lead, name, member.parsed.hashed));
     fetch(leads.clone().map(|(lead, _, hashed)| lead.first_cell(hashed)));
     let octets: Each<_> = leads.map(|(lead, name, hashed)| lead.octets(name, hashed)).collect();
     fetch(octets.iter().flat_map(|octets| [octets.first(), octets.last()]).flatten().copied());
 }
 
-/// Fetches that part of the atlases where the clients are. What else services answer than addresses (SRV, HTTPS, CNAME) is rare, and
-/// not fetched ahead.
+/// Fetches that part of the atlases where the clients are. What else services answer than addresses
+/// (SRV, HTTPS, CNAME) is rare, and not fetched ahead.
 fn fetch_places(snapshot: &Snapshot, members: &[Member<'_>], findings: &[Option<Finding<'_>>]) {
     let lead = |(member, finding): (&Member<'_>, &Option<Finding<'_>>)| {
-        let atlas = chart(snapshot, finding.as_ref()?)?.atlas(Family::asked_by(member.parsed.rtype)?)?;
+        let atlas =
+            chart(snapshot, finding.as_ref()?)?.atlas(Family::asked_by(member.parsed.rtype)?)?;
         Some((atlas, atlas.lead(member.parsed.client())))
     };
     let leads: Each<_> = members.iter().zip(findings).filter_map(lead).collect();

@@ -8,13 +8,16 @@ use super::{
     walk::walk,
 };
 use crate::{
-    dns::{Additional, ClientSubnet, Edns, Flags, Header, LookupName, Opcode, Question, Rcode, Rtype},
+    dns::{
+        Additional, ClientSubnet, Edns, Flags, Header, LookupName, Opcode, Question, Rcode, Rtype,
+    },
     snapshot::Snapshot,
     steer::Draws,
     zone::{self, Finding, Lead, Zones},
 };
 
-/// A query as far as it could be read. The name asked for is beside it: it is large, and whoever answers many has room for it.
+/// A query as far as it could be read. The name asked for is beside it: it is large, and whoever
+/// answers many has room for it.
 #[derive(Debug)]
 pub(super) struct Parsed<'m> {
     pub(super) query: Query<'m>,
@@ -34,7 +37,8 @@ pub(super) struct Parsed<'m> {
 }
 
 impl<'m> Parsed<'m> {
-    /// Reads a query, and the name asked for into `name`, which is of no use where there is no question.
+    /// Reads a query, and the name asked for into `name`, which is of no use where there is no
+    /// question.
     ///
     /// # Errors
     /// [`Ignored`] says why nothing is to be sent.
@@ -44,7 +48,8 @@ impl<'m> Parsed<'m> {
         if header.flags.has(Flags::QR) {
             return Err(Ignored::Response);
         }
-        let question = (header.counts[0] == 1).then(|| Question::read(query.message, name).ok()).flatten();
+        let question =
+            (header.counts[0] == 1).then(|| Question::read(query.message, name).ok()).flatten();
         let hashed = question.map_or(0, |_| zone::hash(name.as_wire()));
         let additional = read_additional(query.message, &header, question.as_ref());
         let objection = objection(&header, question.as_ref(), &additional);
@@ -77,7 +82,12 @@ impl<'m> Parsed<'m> {
     }
 
     /// Looks the name up to the end.
-    pub(super) fn follow<'s>(&self, zones: &'s Zones, name: &LookupName, lead: Lead<'s>) -> Option<Finding<'s>> {
+    pub(super) fn follow<'s>(
+        &self,
+        zones: &'s Zones,
+        name: &LookupName,
+        lead: Lead<'s>,
+    ) -> Option<Finding<'s>> {
         zones.follow(lead, (name, self.hashed), self.rtype)
     }
 
@@ -92,7 +102,15 @@ impl<'m> Parsed<'m> {
     ) -> Reply {
         let mut frame = Frame::new(&snapshot.identity, self, out);
         let rcode = match self.objection {
-            None => walk(snapshot, &self.query, self.rtype, self.subnet(), (name, finding), draws, &mut frame),
+            None => walk(
+                snapshot,
+                &self.query,
+                self.rtype,
+                self.subnet(),
+                (name, finding),
+                draws,
+                &mut frame,
+            ),
             Some(Rcode::NOTAUTH) => frame.refuse_key(),
             Some(rcode) => rcode,
         };
@@ -100,9 +118,14 @@ impl<'m> Parsed<'m> {
     }
 }
 
-/// The additional section; nothing where it cannot be reached, because other records stand in front or the question is malformed.
+/// The additional section; nothing where it cannot be reached, because other records stand in front
+/// or the question is malformed.
 #[inline(always)]
-fn read_additional<'m>(message: &'m [u8], header: &Header, question: Option<&Question>) -> Additional<'m> {
+fn read_additional<'m>(
+    message: &'m [u8],
+    header: &Header,
+    question: Option<&Question>,
+) -> Additional<'m> {
     let [questions, answers, authority, additional] = header.counts;
     let start = question.map_or(Header::OCTETS, |question| question.end);
     let is_reachable = questions == u16::from(question.is_some()) && answers == 0 && authority == 0;
@@ -110,12 +133,20 @@ fn read_additional<'m>(message: &'m [u8], header: &Header, question: Option<&Que
 }
 
 /// Why a request gets no answer to its question, in the order in which the reasons weigh.
-fn objection(header: &Header, question: Option<&Question>, additional: &Additional<'_>) -> Option<Rcode> {
+fn objection(
+    header: &Header,
+    question: Option<&Question>,
+    additional: &Additional<'_>,
+) -> Option<Rcode> {
     if header.flags.opcode() != Opcode::QUERY {
         return Some(Rcode::NOTIMP);
     }
     let Some(question) = question else {
-        return Some(if asks_for_a_cookie(header, additional) { Rcode::NOERROR } else { Rcode::FORMERR });
+        return Some(if asks_for_a_cookie(header, additional) {
+            Rcode::NOERROR
+        } else {
+            Rcode::FORMERR
+        });
     };
     let [_, answers, authority, _] = header.counts;
     // An IXFR brings the SOA it has (RFC 1995 section 3).
@@ -136,7 +167,8 @@ fn objection(header: &Header, question: Option<&Question>, additional: &Addition
     matches!(question.rtype, Rtype::AXFR | Rtype::IXFR).then_some(Rcode::REFUSED)
 }
 
-/// Whether a request has no question because it asks for nothing but a server cookie (RFC 7873 section 5.4).
+/// Whether a request has no question because it asks for nothing but a server cookie (RFC 7873
+/// section 5.4).
 fn asks_for_a_cookie(header: &Header, additional: &Additional<'_>) -> bool {
     let has_cookie = additional.edns.is_some_and(|edns| edns.cookie.is_some());
     header.counts[0] == 0 && has_cookie && !additional.is_malformed && additional.tsig_at.is_none()

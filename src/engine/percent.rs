@@ -1,4 +1,5 @@
-//! Percentages in reports: never rounded to nothing or to all. What reads `0%` is nothing, and what reads `100%` is all of it.
+//! Percentages in reports: never rounded to nothing or to all. What reads `0%` is nothing, and what
+//! reads `100%` is all of it.
 
 /// More digits than this are not shown.
 const MOST_DIGITS: usize = 4;
@@ -8,7 +9,11 @@ pub fn percent(share: f64) -> String {
     let percent = share * 100.0;
     let least = if percent < 9.95 { 1 } else { 0 };
     let number = number(percent, least);
-    let number = if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { &number };
+    let number = if number.contains('.') {
+        number.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        &number
+    };
     format!("{number}%")
 }
 
@@ -17,7 +22,8 @@ pub(super) fn percent_in_column(percent: f64) -> String {
     format!("{} %", number(percent, 1))
 }
 
-/// With as few digits after the point as tell it apart from 0 and from 100, and not fewer than `least`.
+/// With as few digits after the point as tell it apart from 0 and from 100, and not fewer than
+/// `least`.
 fn number(percent: f64, least: usize) -> String {
     // Sums of shares miss their end by this much.
     const ERROR: f64 = 1e-9;
@@ -27,9 +33,14 @@ fn number(percent: f64, least: usize) -> String {
     if (percent - 100.0).abs() < ERROR {
         return "100".to_owned();
     }
-    let is_end = |text: &String| text.parse::<f64>().is_ok_and(|shown| shown == 0.0 || shown == 100.0);
-    let shown = (least..=MOST_DIGITS).map(|digits| format!("{percent:.digits$}")).find(|text| !is_end(text));
-    shown.unwrap_or_else(|| if percent < 50.0 { "<0.0001".to_owned() } else { ">99.9999".to_owned() })
+    let is_end =
+        |text: &String| text.parse::<f64>().is_ok_and(|shown| shown == 0.0 || shown == 100.0);
+    let shown = (least..=MOST_DIGITS)
+        .map(|digits| format!("{percent:.digits$}"))
+        .find(|text| !is_end(text));
+    shown.unwrap_or_else(
+        || if percent < 50.0 { "<0.0001".to_owned() } else { ">99.9999".to_owned() },
+    )
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Plan: what a change would move: who, how much, where.
 //!
-//! Two worlds are compared service by service, by name. What areas are answered comes from the charts themselves; how many
-//! clients are in each pair of areas comes from walking the two atlases side by side. Pure, like the engine.
+//! Two worlds are compared service by service, by name. What areas are answered comes from the
+//! charts themselves; how many clients are in each pair of areas comes from walking the two atlases
+//! side by side. Pure, like the engine.
 //!
-//! Worlds are compared as they come to rest: a drain over a time counts at its end, and no load report has its say.
+//! Worlds are compared as they come to rest: a drain over a time counts at its end, and no load
+//! report has its say.
 
 mod assumptions;
 mod census;
@@ -17,7 +19,9 @@ use std::{
 };
 
 pub use text::render_plan;
-pub use view::{BasisView, CountryView, DatacenterChange, FlowView, Plan, ServiceChange, ShiftView};
+pub use view::{
+    BasisView, CountryView, DatacenterChange, FlowView, Plan, ServiceChange, ShiftView,
+};
 
 use self::{
     census::{Census, Clients},
@@ -53,8 +57,16 @@ pub fn plan(before: &World<'_>, after: &World<'_>) -> Plan {
         basis: basis(&mut census),
         assumptions: assumptions::assumptions(after),
         datacenters: datacenters(before, after),
-        added: is.keys().filter(|name| !was.contains_key(*name)).map(|name| name.to_string()).collect(),
-        removed: was.keys().filter(|name| !is.contains_key(*name)).map(|name| name.to_string()).collect(),
+        added: is
+            .keys()
+            .filter(|name| !was.contains_key(*name))
+            .map(|name| name.to_string())
+            .collect(),
+        removed: was
+            .keys()
+            .filter(|name| !is.contains_key(*name))
+            .map(|name| name.to_string())
+            .collect(),
         ..Plan::default()
     };
     for (name, (old, old_chart)) in &was {
@@ -62,17 +74,24 @@ pub fn plan(before: &World<'_>, after: &World<'_>) -> Plan {
         // Services that share their charts change alike.
         let key = (Arc::as_ptr(old_chart).addr(), Arc::as_ptr(new_chart).addr());
         let sides = [(*old_chart, before), (*new_chart, after)];
-        let [left, right] = sides.map(|(chart, world)| Side { chart, topology: &world.snapshot.topology });
+        let [left, right] =
+            sides.map(|(chart, world)| Side { chart, topology: &world.snapshot.topology });
         let shifts = known.entry(key).or_insert_with(|| shifts(left, right, &mut census)).clone();
         let ttl_secs = (old.ttl_secs != new.ttl_secs).then_some((old.ttl_secs, new.ttl_secs));
         let loses_all = loses_all(old_chart, new_chart);
         if shifts.is_empty() && ttl_secs.is_none() && loses_all.is_empty() {
             plan.unchanged += 1;
         } else {
-            plan.changed.push(ServiceChange { name: name.to_string(), shifts, ttl_secs, loses_all });
+            plan.changed.push(ServiceChange {
+                name: name.to_string(),
+                shifts,
+                ttl_secs,
+                loses_all,
+            });
         }
     }
-    plan.changed.sort_by(|a, b| b.moved_percent().total_cmp(&a.moved_percent()).then(a.name.cmp(&b.name)));
+    plan.changed
+        .sort_by(|a, b| b.moved_percent().total_cmp(&a.moved_percent()).then(a.name.cmp(&b.name)));
     plan
 }
 
@@ -89,8 +108,14 @@ impl Plan {
         let mut violations = Vec::new();
         for change in &self.changed {
             let name = &change.name;
-            let over = |shift: &&ShiftView| rules.max_moved_percent.is_some_and(|most| shift.moved_percent > most);
-            let worst = change.shifts.iter().filter(over).max_by(|a, b| a.moved_percent.total_cmp(&b.moved_percent));
+            let over = |shift: &&ShiftView| {
+                rules.max_moved_percent.is_some_and(|most| shift.moved_percent > most)
+            };
+            let worst = change
+                .shifts
+                .iter()
+                .filter(over)
+                .max_by(|a, b| a.moved_percent.total_cmp(&b.moved_percent));
             if let (Some(shift), Some(most)) = (worst, rules.max_moved_percent) {
                 violations.push(format!(
                     "{name}: {} of its {} clients would get another {} answer; at most {most} % may",
@@ -103,7 +128,9 @@ impl Plan {
                 continue;
             }
             for records in &change.loses_all {
-                violations.push(format!("{name}: nothing usable would be left for some clients' {records} records"));
+                violations.push(format!(
+                    "{name}: nothing usable would be left for some clients' {records} records"
+                ));
             }
             for shift in &change.shifts {
                 if let Some(flow) = shift.flows.iter().find(|flow| flow.to == NOTHING) {
@@ -132,7 +159,11 @@ fn loses_all(before: &Chart, after: &Chart) -> Vec<String> {
         was_well && after.plight(family) > Plight::None
     };
     let types = [Family::V4, Family::V6].map(|family| (family, after.kind().records(family)));
-    types.into_iter().filter(|(family, _)| loses(*family)).map(|(_, records)| records.to_owned()).collect()
+    types
+        .into_iter()
+        .filter(|(family, _)| loses(*family))
+        .map(|(_, records)| records.to_owned())
+        .collect()
 }
 
 fn basis(census: &mut Census) -> BasisView {
@@ -158,7 +189,9 @@ fn datacenters(before: &World<'_>, after: &World<'_>) -> Vec<DatacenterChange> {
     let (was, is) = (states(before), states(after));
     let names: std::collections::BTreeSet<&String> = was.keys().chain(is.keys()).collect();
     let change = |name: &&String| {
-        let state = |of: &BTreeMap<String, (String, Option<String>)>| of.get(*name).map(|(state, _)| state.clone());
+        let state = |of: &BTreeMap<String, (String, Option<String>)>| {
+            of.get(*name).map(|(state, _)| state.clone())
+        };
         let reason = is.get(*name).and_then(|(_, reason)| reason.clone());
         DatacenterChange { name: (*name).clone(), before: state(&was), after: state(&is), reason }
     };

@@ -1,4 +1,5 @@
-//! Referrals: the NS records of a cut, and the addresses without which they lead nowhere (RFC 1034 section 4.2.1, RFC 9471).
+//! Referrals: the NS records of a cut, and the addresses without which they lead nowhere (RFC 1034
+//! section 4.2.1, RFC 9471).
 
 use super::{additional::push_addresses, frame::Frame};
 use crate::{
@@ -6,9 +7,15 @@ use crate::{
     zone::{Node, Place, Zone},
 };
 
-/// Writes a referral. Glue in the delegated zone must be there whole, or the reply is truncated; other glue comes where it fits.
+/// Writes a referral. Glue in the delegated zone must be there whole, or the reply is truncated;
+/// other glue comes where it fits.
 #[inline(never)]
-pub(super) fn refer(zone: &Zone, cut: Node<'_>, place: Place, frame: &mut Frame<'_, '_>) -> Result<(), Full> {
+pub(super) fn refer(
+    zone: &Zone,
+    cut: Node<'_>,
+    place: Place,
+    frame: &mut Frame<'_, '_>,
+) -> Result<(), Full> {
     let Some(servers) = cut.rrset(Rtype::NS) else { return Ok(()) };
     let writer = &mut frame.writer;
     let start = writer.position();
@@ -20,7 +27,8 @@ pub(super) fn refer(zone: &Zone, cut: Node<'_>, place: Place, frame: &mut Frame<
             server.name(zone.apex.as_wire(), &mut name);
             let is_in_domain = name.suffix(cut.label_count()) == cut.name();
             if is_in_domain == in_domain {
-                let pushed = push_addresses(zone, &name, start + server.name_offset(), place.apex, writer);
+                let pushed =
+                    push_addresses(zone, &name, start + server.name_offset(), place.apex, writer);
                 if is_in_domain {
                     pushed?;
                 }

@@ -22,7 +22,8 @@ pub(super) enum Drawn<'s> {
     Alias { target_at: u16, target: &'s [u8] },
 }
 
-/// Draws and writes a service's answer to the question's type; `owner` is where the message has the name.
+/// Draws and writes a service's answer to the question's type; `owner` is where the message has the
+/// name.
 pub(super) fn draw<'s>(
     walk: &Walk<'s, '_>,
     service: ServiceId,
@@ -41,7 +42,9 @@ pub(super) fn draw<'s>(
     }
     // For ANY, the walk asks for one type after the other.
     let of_cname = || (walk.rtype != Rtype::ANY && chart.may_answer_cname()).then_some(Family::V4);
-    let Some(family) = Family::asked_by(walk.rtype).or_else(of_cname) else { return Ok(Drawn::Nothing) };
+    let Some(family) = Family::asked_by(walk.rtype).or_else(of_cname) else {
+        return Ok(Drawn::Nothing);
+    };
     let subnet = walk.subnet();
     let course = chart.course(family, subnet, &walk.query.source);
     if subnet.is_some() {
@@ -114,7 +117,9 @@ impl<'s> Steered<'s> {
         }
         let pushed = match rdata {
             Rdata::A(addresses) if self.rtype == Rtype::A => self.push_addresses(writer, addresses),
-            Rdata::Aaaa(addresses) if self.rtype == Rtype::AAAA => self.push_addresses(writer, addresses),
+            Rdata::Aaaa(addresses) if self.rtype == Rtype::AAAA => {
+                self.push_addresses(writer, addresses)
+            }
             Rdata::Cname(target) if self.count == 0 => self.push_cname(writer, target),
             _ => Ok(()),
         };
@@ -141,7 +146,8 @@ impl<'s> Steered<'s> {
             if written.chunks_exact(head.len() + N).any(|record| record.ends_with(address)) {
                 continue;
             }
-            let (front, rdata) = writer.claim(head.len() + N)?.split_first_chunk_mut().ok_or(Full)?;
+            let (front, rdata) =
+                writer.claim(head.len() + N)?.split_first_chunk_mut().ok_or(Full)?;
             *front = head;
             *rdata.first_chunk_mut().ok_or(Full)? = *address;
             self.count += 1;

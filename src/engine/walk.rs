@@ -20,8 +20,8 @@ use crate::{
 /// How many aliases are followed, those of services and DNAMEs included.
 pub(super) const MAX_CHAIN: usize = 16;
 
-/// Answers a question that is ours to look at, given what the lookup of its name found; the sections go into the frame's writer.
-/// `subnet` is the client subnet, where one came.
+/// Answers a question that is ours to look at, given what the lookup of its name found; the
+/// sections go into the frame's writer. `subnet` is the client subnet, where one came.
 pub(super) fn walk(
     snapshot: &Snapshot,
     query: &Query<'_>,
@@ -32,7 +32,8 @@ pub(super) fn walk(
     frame: &mut Frame<'_, '_>,
 ) -> Rcode {
     let whole_at = Header::OCTETS as u16;
-    let mut walk = Walk { snapshot, query, rtype, subnet, name, whole_at, apex: None, hops: 0, trail: None };
+    let mut walk =
+        Walk { snapshot, query, rtype, subnet, name, whole_at, apex: None, hops: 0, trail: None };
     match walk.run(finding, draws, frame) {
         Ok(rcode) => rcode,
         Err(Full) => {
@@ -53,7 +54,8 @@ pub(super) struct Walk<'s, 'q> {
     name: &'q mut LookupName,
     /// Where the message has it: labels up to the apex's or to the root.
     whole_at: u16,
-    /// Where the message has the apex of the zone of that name, where the name ends in a pointer to it.
+    /// Where the message has the apex of the zone of that name, where the name ends in a pointer to
+    /// it.
     apex: Option<Apex>,
     hops: usize,
     /// What was passed; nothing until the first alias, which most names are not.
@@ -75,7 +77,8 @@ struct Trail {
 }
 
 impl Trail {
-    const EMPTY: Self = Self { visited: [0; MAX_CHAIN], redirected: [(u32::MAX, u32::MAX); MAX_CHAIN] };
+    const EMPTY: Self =
+        Self { visited: [0; MAX_CHAIN], redirected: [(u32::MAX, u32::MAX); MAX_CHAIN] };
 }
 
 /// What a step leads to.
@@ -98,7 +101,12 @@ impl Walk<'_, '_> {
         self.subnet
     }
 
-    fn run(&mut self, first: Option<Finding<'_>>, draws: &mut Draws, frame: &mut Frame<'_, '_>) -> Result<Rcode, Full> {
+    fn run(
+        &mut self,
+        first: Option<Finding<'_>>,
+        draws: &mut Draws,
+        frame: &mut Frame<'_, '_>,
+    ) -> Result<Rcode, Full> {
         let Some(mut finding) = first else { return Ok(Rcode::REFUSED) };
         frame.is_authoritative = true;
         if !finding.zone.client_subnet {
@@ -117,7 +125,12 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn step(&mut self, finding: &Finding<'_>, draws: &mut Draws, frame: &mut Frame<'_, '_>) -> Result<Step, Full> {
+    fn step(
+        &mut self,
+        finding: &Finding<'_>,
+        draws: &mut Draws,
+        frame: &mut Frame<'_, '_>,
+    ) -> Result<Step, Full> {
         let zone = finding.zone;
         match finding.outcome {
             Outcome::Exists { node, service, .. } => {
@@ -140,7 +153,8 @@ impl Walk<'_, '_> {
                 Ok(Step::End(Rcode::NOERROR))
             }
             Outcome::Delegated(cut) => {
-                // What was answered before the cut is ours; a bare referral is not (RFC 1034 section 4.3.1).
+                // What was answered before the cut is ours; a bare referral is not (RFC 1034
+                // section 4.3.1).
                 frame.is_authoritative = self.hops > 0;
                 refer(zone, cut, self.place(zone, cut.label_count()), frame)?;
                 Ok(Step::End(Rcode::NOERROR))
@@ -168,7 +182,8 @@ impl Walk<'_, '_> {
                 smallest(node)
             }
             rtype => node.rrsets().find(|rrset| {
-                rrset.rtype == rtype || rrset.rtype == Rtype::CNAME && rtype != Rtype::RRSIG && rtype != Rtype::NSEC
+                rrset.rtype == rtype
+                    || rrset.rtype == Rtype::CNAME && rtype != Rtype::RRSIG && rtype != Rtype::NSEC
             }),
         };
         let Some(rrset) = found else {
@@ -203,7 +218,11 @@ impl Walk<'_, '_> {
         draws: &mut Draws,
         frame: &mut Frame<'_, '_>,
     ) -> Result<Option<Step>, Full> {
-        if self.trail.as_ref().is_some_and(|trail| trail.visited.contains(&hash(self.name.as_wire()))) {
+        if self
+            .trail
+            .as_ref()
+            .is_some_and(|trail| trail.visited.contains(&hash(self.name.as_wire())))
+        {
             return Ok(Some(Step::End(Rcode::NOERROR)));
         }
         let owner = self.place(zone, self.name.label_count()).owner;
@@ -211,7 +230,9 @@ impl Walk<'_, '_> {
             Drawn::Nothing => Ok(self.is_unknown(service).then_some(Step::End(Rcode::SERVFAIL))),
             Drawn::Records => Ok(Some(Step::End(Rcode::NOERROR))),
             Drawn::Alias { target_at, target } => {
-                let is_new = self.hops + 1 < MAX_CHAIN && self.visit() && self.name.assemble(&[], target).is_ok();
+                let is_new = self.hops + 1 < MAX_CHAIN
+                    && self.visit()
+                    && self.name.assemble(&[], target).is_ok();
                 if !is_new || self.rtype == Rtype::CNAME {
                     return Ok(Some(Step::End(Rcode::NOERROR)));
                 }
@@ -221,8 +242,8 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Whether a service has nothing to answer but aliases that were never resolved. What it has of the type is not known then, and
-    /// NODATA would be kept as if it were: the answer is SERVFAIL.
+    /// Whether a service has nothing to answer but aliases that were never resolved. What it has of
+    /// the type is not known then, and NODATA would be kept as if it were: the answer is SERVFAIL.
     #[inline]
     fn is_unknown(&self, service: ServiceId) -> bool {
         let chart = self.snapshot.charts.get(service.index());
@@ -234,7 +255,8 @@ impl Walk<'_, '_> {
         self.rtype == Rtype::ANY || steered::family(chart, self.rtype).is_some()
     }
 
-    /// Goes on to the next type that ANY of a service may be answered with; `false` after the last one.
+    /// Goes on to the next type that ANY of a service may be answered with; `false` after the last
+    /// one.
     #[cold]
     fn try_next_type(&mut self, frame: &mut Frame<'_, '_>) -> bool {
         self.rtype = match self.rtype {
@@ -254,13 +276,22 @@ impl Walk<'_, '_> {
 
     /// Answers from what the server sees of the client, where the name is the zone's `whoami`.
     #[cold]
-    fn answer_whoami(&mut self, place: Place, frame: &mut Frame<'_, '_>) -> Result<Option<Step>, Full> {
+    fn answer_whoami(
+        &mut self,
+        place: Place,
+        frame: &mut Frame<'_, '_>,
+    ) -> Result<Option<Step>, Full> {
         whoami::answer(self, place.owner, frame).map(|()| Some(Step::End(Rcode::NOERROR)))
     }
 
     /// Rewrites a name below a DNAME (RFC 6672 section 3.1).
     #[cold]
-    fn redirect(&mut self, finding: &Finding<'_>, owner: Node<'_>, frame: &mut Frame<'_, '_>) -> Result<Step, Full> {
+    fn redirect(
+        &mut self,
+        finding: &Finding<'_>,
+        owner: Node<'_>,
+        frame: &mut Frame<'_, '_>,
+    ) -> Result<Step, Full> {
         let zone = finding.zone;
         let Some(rrset) = owner.rrset(Rtype::DNAME) else { return Ok(Step::End(Rcode::SERVFAIL)) };
         let Some(record) = rrset.records().next() else { return Ok(Step::End(Rcode::SERVFAIL)) };
@@ -278,7 +309,8 @@ impl Walk<'_, '_> {
         if rewritten.assemble(self.name.prefix(owner.label_count()), target.as_wire()).is_err() {
             return Ok(Step::End(Rcode::YXDOMAIN));
         }
-        let target_at = push_cname(&mut frame.writer, place.owner, rrset.ttl_secs(), rewritten.as_wire())?;
+        let target_at =
+            push_cname(&mut frame.writer, place.owner, rrset.ttl_secs(), rewritten.as_wire())?;
         frame.writer.count(Section::Answer, 1);
         *self.name = rewritten;
         self.moved(target_at, None);
@@ -288,8 +320,8 @@ impl Walk<'_, '_> {
         Ok(if is_end { Step::End(Rcode::NOERROR) } else { Step::Alias })
     }
 
-    /// Notes that the name is an alias; `false` where it was one before, so that its record is written already, or the chain
-    /// is too long.
+    /// Notes that the name is an alias; `false` where it was one before, so that its record is
+    /// written already, or the chain is too long.
     fn visit(&mut self) -> bool {
         let here = hash(self.name.as_wire());
         let trail = self.trail.get_or_insert(Trail::EMPTY);
@@ -348,13 +380,19 @@ impl Walk<'_, '_> {
     }
 }
 
-/// The RRset that ANY is answered with: a CNAME, else the smallest; of equals the first (RFC 8482 section 4.1).
+/// The RRset that ANY is answered with: a CNAME, else the smallest; of equals the first (RFC 8482
+/// section 4.1).
 fn smallest(node: Node<'_>) -> Option<ReadyRrset<'_>> {
     node.rrsets().min_by_key(|rrset| (rrset.rtype != Rtype::CNAME, rrset.octets()))
 }
 
 /// Writes a CNAME record and says where its target starts.
-pub(super) fn push_cname(writer: &mut ReplyWriter<'_>, owner: u16, ttl_secs: u32, target: &[u8]) -> Result<u16, Full> {
+pub(super) fn push_cname(
+    writer: &mut ReplyWriter<'_>,
+    owner: u16,
+    ttl_secs: u32,
+    target: &[u8],
+) -> Result<u16, Full> {
     push_fixed(writer, owner, Rtype::CNAME, ttl_secs, target.len() as u16)?;
     let at = writer.position() as u16;
     writer.push(target)?;
@@ -372,7 +410,8 @@ pub(super) fn push_fixed(
     writer.push_array(fixed(owner, rtype, ttl_secs, length))
 }
 
-/// What stands in front of a record's rdata: owner as a pointer, type, class, TTL, length (RFC 1035 section 3.2.1).
+/// What stands in front of a record's rdata: owner as a pointer, type, class, TTL, length (RFC 1035
+/// section 3.2.1).
 #[inline]
 pub(super) fn fixed(owner: u16, rtype: Rtype, ttl_secs: u32, length: u16) -> [u8; 12] {
     let [[a, b], [c, d], [k, l]] = [0xc000 | owner, rtype.0, length].map(u16::to_be_bytes);

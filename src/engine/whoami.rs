@@ -1,9 +1,9 @@
 //! `whoami` of a zone: a TXT record that tells a client how this server sees it.
 //!
-//! The record has one character-string for each fact, `name=value`, in a fixed order; what is not known is left out. It is
-//! for this client alone: TTL 0, and the scope of a client subnet is the whole address (RFC 7871 section 7.2.1), so that no
-//! resolver gives it to another client. Like every answer it is a function of snapshot, question and client, and allocates
-//! nothing.
+//! The record has one character-string for each fact, `name=value`, in a fixed order; what is not
+//! known is left out. It is for this client alone: TTL 0, and the scope of a client subnet is the
+//! whole address (RFC 7871 section 7.2.1), so that no resolver gives it to another client. Like
+//! every answer it is a function of snapshot, question and client, and allocates nothing.
 
 use std::{
     fmt::{self, Write as _},
@@ -30,7 +30,11 @@ const TTL_SECS: u32 = 0;
 ///
 /// # Errors
 /// [`Full`] where it does not fit.
-pub(super) fn answer(walk: &Walk<'_, '_>, owner: u16, frame: &mut Frame<'_, '_>) -> Result<(), Full> {
+pub(super) fn answer(
+    walk: &Walk<'_, '_>,
+    owner: u16,
+    frame: &mut Frame<'_, '_>,
+) -> Result<(), Full> {
     let subnet = walk.client_subnet().and_then(|subnet| subnet.network());
     let client = subnet.map_or(walk.query.source, |(address, _)| address);
     if subnet.is_some() {
@@ -46,7 +50,8 @@ pub(super) fn answer(walk: &Walk<'_, '_>, owner: u16, frame: &mut Frame<'_, '_>)
         facts.push(format_args!("client-subnet={address}/{length}"))?;
     }
     // Services go by the resolver's place where the subnet says nothing of the client's.
-    let says_nothing = |client| is_special_purpose(client) && walk.snapshot.databases.view(client).is_unknown();
+    let says_nothing =
+        |client| is_special_purpose(client) && walk.snapshot.databases.view(client).is_unknown();
     let client = if subnet.is_some() && says_nothing(client) {
         facts.push(format_args!("placed-by=source"))?;
         walk.query.source
@@ -117,7 +122,10 @@ impl Facts<'_, '_> {
                 }
             }
         }
-        nearest.iter().flatten().try_for_each(|(km, name)| self.push(format_args!("nearest={name} {km:.0} km")))
+        nearest
+            .iter()
+            .flatten()
+            .try_for_each(|(km, name)| self.push(format_args!("nearest={name} {km:.0} km")))
     }
 
     /// The server's identifier: as text, else in hexadecimal.
@@ -149,7 +157,9 @@ impl fmt::Write for CharacterString {
         let free = self.octets.get_mut(usize::from(self.length)..).unwrap_or_default();
         let most = text.len().min(free.len());
         let taken = (0..=most).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-        free.iter_mut().zip(text.as_bytes().get(..taken).unwrap_or_default()).for_each(|(to, from)| *to = *from);
+        free.iter_mut()
+            .zip(text.as_bytes().get(..taken).unwrap_or_default())
+            .for_each(|(to, from)| *to = *from);
         self.length += taken as u8;
         if taken < text.len() { Err(fmt::Error) } else { Ok(()) }
     }

@@ -1,8 +1,9 @@
 //! Descriptors in reserve for files.
 //!
-//! Clients' connections can take every descriptor that the process may have, and a server that cannot open its files then can
-//! follow no edit and no drain. So some descriptors are taken at the start and held; each time that the system refuses to
-//! open a file for want of one, one of them is given up for it. They are taken again after each reading.
+//! Clients' connections can take every descriptor that the process may have, and a server that
+//! cannot open its files then can follow no edit and no drain. So some descriptors are taken at the
+//! start and held; each time that the system refuses to open a file for want of one, one of them is
+//! given up for it. They are taken again after each reading.
 
 use std::{
     fs::File,
@@ -41,7 +42,8 @@ pub fn replenish_descriptors() {
     }
 }
 
-/// What `open` comes to. As long as it fails because the process has no descriptor left, one of the reserve is given up for it.
+/// What `open` comes to. As long as it fails because the process has no descriptor left, one of the
+/// reserve is given up for it.
 ///
 /// # Errors
 /// The error of the last call of `open`.
@@ -75,7 +77,8 @@ mod tests {
         });
         assert_eq!(opened.unwrap(), "opened");
         assert!(spare().held.is_empty());
-        let out_of_reserve = with_spare_descriptors(|| Err::<(), _>(io::Error::from_raw_os_error(libc::EMFILE)));
+        let out_of_reserve =
+            with_spare_descriptors(|| Err::<(), _>(io::Error::from_raw_os_error(libc::EMFILE)));
         assert_eq!(out_of_reserve.unwrap_err().raw_os_error(), Some(libc::EMFILE));
         replenish_descriptors();
         assert_eq!(spare().held.len(), 2);

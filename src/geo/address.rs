@@ -1,5 +1,5 @@
-//! Addresses as numbers, so that one piece of code walks, sweeps and searches both families; and the IPv6 addresses that
-//! carry an IPv4 address, which are judged by what they carry.
+//! Addresses as numbers, so that one piece of code walks, sweeps and searches both families; and
+//! the IPv6 addresses that carry an IPv4 address, which are judged by what they carry.
 
 use std::{
     fmt::Debug,
@@ -14,8 +14,9 @@ pub(super) trait Address: Copy + Ord + Debug + 'static {
     const WIDTH: u8;
     const MIN: Self;
     const MAX: Self;
-    /// The blocks that an index is worth keeping for, in order: all of IPv4; of IPv6 those that the registries hand out
-    /// from, a /12 each (IANA's unicast assignments; 2000::/12 has 2001:200::/23 and its like).
+    /// The blocks that an index is worth keeping for, in order: all of IPv4; of IPv6 those that the
+    /// registries hand out from, a /12 each (IANA's unicast assignments; 2000::/12 has
+    /// 2001:200::/23 and its like).
     const WINDOWS: &'static [Self];
     /// The length of each window.
     const WINDOW_LENGTH: u8;
@@ -31,7 +32,8 @@ pub(super) trait Address: Copy + Ord + Debug + 'static {
     fn preceding(self) -> Option<Self>;
     /// How many leading bits the two share.
     fn shared_bits(self, other: Self) -> u8;
-    /// How many whole steps of `2^shift` lie between `base` and this, which is not below it. The caller keeps it in range.
+    /// How many whole steps of `2^shift` lie between `base` and this, which is not below it. The
+    /// caller keeps it in range.
     fn steps_above(self, base: Self, shift: u8) -> usize;
     /// `base + step * 2^shift`, or `None` past the end of the space.
     fn at_step(base: Self, step: usize, shift: u8) -> Option<Self>;
@@ -95,7 +97,9 @@ macro_rules! address {
             }
             #[inline]
             fn at_step(base: Self, step: usize, shift: u8) -> Option<Self> {
-                let distance = (step as u128).checked_shl(u32::from(shift)).filter(|d| d >> shift == step as u128)?;
+                let distance = (step as u128)
+                    .checked_shl(u32::from(shift))
+                    .filter(|d| d >> shift == step as u128)?;
                 base.checked_add(Self::try_from(distance).ok()?)
             }
             fn to_ip(self) -> IpAddr {
@@ -135,12 +139,14 @@ address!(
 /// How an IPv6 address carries an IPv4 address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Carriage {
-    /// `::ffff:0:0/96` (RFC 4291 section 2.5.5.2): the last 32 bits. What a dual-stack socket shows for an IPv4 client.
+    /// `::ffff:0:0/96` (RFC 4291 section 2.5.5.2): the last 32 bits. What a dual-stack socket shows
+    /// for an IPv4 client.
     Mapped,
     /// `2002::/16` (RFC 3056 section 2): the 32 bits after the first 16.
     SixToFour,
-    /// `2001::/32` (RFC 4380 section 4): the client's own address is the last 32 bits, inverted so that no middlebox
-    /// rewrites it. The bits between name the relay and the port and say nothing of where the client is.
+    /// `2001::/32` (RFC 4380 section 4): the client's own address is the last 32 bits, inverted so
+    /// that no middlebox rewrites it. The bits between name the relay and the port and say nothing
+    /// of where the client is.
     Teredo,
 }
 
@@ -174,8 +180,9 @@ impl Carriage {
         }
     }
 
-    /// The length, in the IPv6 address, of the prefix that holds `length` bits of the IPv4 address: never less than the
-    /// block's own, because its neighbours are not IPv4. Inverting bits (Teredo) keeps prefixes prefixes.
+    /// The length, in the IPv6 address, of the prefix that holds `length` bits of the IPv4 address:
+    /// never less than the block's own, because its neighbours are not IPv4. Inverting bits
+    /// (Teredo) keeps prefixes prefixes.
     pub(super) fn prefix_length(self, length: u8) -> u8 {
         match self {
             Self::Mapped => 96 + length,
@@ -193,7 +200,8 @@ pub(super) fn carried(address: u128) -> Option<(u32, Carriage)> {
     Some((carriage.unload(address), carriage))
 }
 
-/// The prefix as lookups see it: one that lies in a block that carries IPv4, as the IPv4 prefix it carries, where it is one.
+/// The prefix as lookups see it: one that lies in a block that carries IPv4, as the IPv4 prefix it
+/// carries, where it is one.
 pub(super) fn as_looked_up(prefix: IpNet) -> IpNet {
     let IpNet::V6(v6) = prefix else { return prefix };
     let unload = |v6: Ipv6Net| {
@@ -201,7 +209,8 @@ pub(super) fn as_looked_up(prefix: IpNet) -> IpNet {
         let length = match carriage {
             Carriage::Mapped => v6.prefix_len().checked_sub(96)?,
             Carriage::SixToFour => v6.prefix_len().checked_sub(16)?,
-            // Only a prefix that fixes all of the relay's part says something of the client, and that is no client's prefix.
+            // Only a prefix that fixes all of the relay's part says something of the client, and
+            // that is no client's prefix.
             Carriage::Teredo => return None,
         };
         Ipv4Net::new(Ipv4Addr::from(address), length).ok()
@@ -227,7 +236,10 @@ mod tests {
         assert_eq!(carried(v6("::ffff:192.0.2.45")), Some((v4, Carriage::Mapped)));
         assert_eq!(carried(v6("2002:c000:22d:1::1")), Some((v4, Carriage::SixToFour)));
         // The example of RFC 4380 section 4, as widely quoted: client 192.0.2.45 behind port 40000.
-        assert_eq!(carried(v6("2001:0:4136:e378:8000:63bf:3fff:fdd2")), Some((v4, Carriage::Teredo)));
+        assert_eq!(
+            carried(v6("2001:0:4136:e378:8000:63bf:3fff:fdd2")),
+            Some((v4, Carriage::Teredo))
+        );
         assert_eq!(carried(v6("2001:db8::1")), None);
         assert_eq!(carried(v6("::192.0.2.45")), None);
     }

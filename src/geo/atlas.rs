@@ -1,7 +1,9 @@
-//! The atlas: every address of both families in its area, and the widest prefix around it that stays in that area.
+//! The atlas: every address of both families in its area, and the widest prefix around it that
+//! stays in that area.
 //!
-//! Invariants: the runs cover both spaces; neighbouring runs differ; blocks of IPv6 that carry IPv4 are runs of their own
-//! that no scope crosses, because their addresses are judged by the IPv4 runs.
+//! Invariants: the runs cover both spaces; neighbouring runs differ; blocks of IPv6 that carry IPv4
+//! are runs of their own that no scope crosses, because their addresses are judged by the IPv4
+//! runs.
 
 use std::net::IpAddr;
 
@@ -19,7 +21,8 @@ pub(super) fn packed(area: u32, is_special: bool) -> u32 {
     area << 1 | u32::from(is_special)
 }
 
-/// A set of addresses that are all answered by the same preferences. A position in what [`Atlas::survey`] returned.
+/// A set of addresses that are all answered by the same preferences. A position in what
+/// [`Atlas::survey`] returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Area(pub u32);
 
@@ -38,12 +41,13 @@ pub struct Atlas {
 pub struct Place {
     /// Its area.
     pub area: Area,
-    /// The length of the widest prefix around the address, in its own family, that lies wholly in one run of the area: the
-    /// ECS SCOPE PREFIX-LENGTH (RFC 7871 section 7.2.1). 0 where the atlas is all one area, but for special addresses:
-    /// these are judged by their resolver's address, so that their scope never leaves the special range.
+    /// The length of the widest prefix around the address, in its own family, that lies wholly in
+    /// one run of the area: the ECS SCOPE PREFIX-LENGTH (RFC 7871 section 7.2.1). 0 where the atlas
+    /// is all one area, but for special addresses: these are judged by their resolver's address, so
+    /// that their scope never leaves the special range.
     pub scope: u8,
-    /// A special-purpose address (RFC 6890) that no named prefix contains and no database knows: it says nothing of where a
-    /// client is.
+    /// A special-purpose address (RFC 6890) that no named prefix contains and no database knows: it
+    /// says nothing of where a client is.
     pub special: bool,
 }
 
@@ -107,7 +111,9 @@ impl Atlas {
     /// What [`Atlas::locate`] will read of an address after its first look.
     #[inline]
     pub(crate) fn lead(&self, ip: IpAddr) -> Lead {
-        let v4 = |address| self.v4.cell(address).map_or_else(Lead::Block, |spot| Lead::Nowhere(spot.value));
+        let v4 = |address| {
+            self.v4.cell(address).map_or_else(Lead::Block, |spot| Lead::Nowhere(spot.value))
+        };
         match ip {
             IpAddr::V4(address) => v4(u32::from(address)),
             IpAddr::V6(address) => match carried(u128::from(address)) {
@@ -117,7 +123,8 @@ impl Atlas {
         }
     }
 
-    /// Follows a lead that this atlas gave: what it leads to is in the cache afterwards. The number means nothing.
+    /// Follows a lead that this atlas gave: what it leads to is in the cache afterwards. The number
+    /// means nothing.
     #[inline]
     pub(crate) fn follow(&self, lead: Lead) -> u32 {
         match lead {
@@ -164,15 +171,20 @@ impl Atlas {
 
     /// The atlas in which area `a` has become area `map[a]`.
     pub(super) fn fold(&self, map: &[u32]) -> Self {
-        fn mapped<K: Address>(runs: impl Iterator<Item = Found<K>>, value: impl Fn(u32) -> u32) -> Sorted<K> {
+        fn mapped<K: Address>(
+            runs: impl Iterator<Item = Found<K>>,
+            value: impl Fn(u32) -> u32,
+        ) -> Sorted<K> {
             let mut builder = super::runs::RunsBuilder::new();
             runs.for_each(|run| builder.push(run.first, value(run.value)));
             builder.finish()
         }
         assert!(map.len() >= self.area_count, "every area needs one to become");
-        let values: Vec<u32> = map.iter().flat_map(|&to| [packed(to, false), packed(to, true)]).collect();
+        let values: Vec<u32> =
+            map.iter().flat_map(|&to| [packed(to, false), packed(to, true)]).collect();
         let value = |value: u32| if value == CARRIED { CARRIED } else { values[value as usize] };
-        let area_count = map[..self.area_count].iter().max().map_or(0, |&highest| highest as usize + 1);
+        let area_count =
+            map[..self.area_count].iter().max().map_or(0, |&highest| highest as usize + 1);
         Self::of_runs(mapped(self.v4.iter(), value), mapped(self.v6.iter(), value), area_count)
     }
 }
@@ -195,7 +207,11 @@ fn run<K: Address>(found: Found<K>) -> Option<Run> {
 }
 
 fn only_area(v4: &Blocks, v6: &Runs<u128>) -> Option<Area> {
-    let mut areas = v4.iter().map(|f| f.value).chain(v6.iter().map(|f| f.value)).filter(|&value| value != CARRIED);
+    let mut areas = v4
+        .iter()
+        .map(|f| f.value)
+        .chain(v6.iter().map(|f| f.value))
+        .filter(|&value| value != CARRIED);
     let first = areas.next()? >> 1;
     areas.all(|value| value >> 1 == first).then_some(Area(first))
 }

@@ -1,11 +1,13 @@
-//! The runs of IPv4, laid out so that a lookup touches two cache lines: a block's cell, and the block.
+//! The runs of IPv4, laid out so that a lookup touches two cache lines: a block's cell, and the
+//! block.
 //!
-//! A block is a /16. One that lies in a single run is said by its cell alone, and so is a whole /8 by the cell above: with
-//! the value stands the scope, which is the same for every address in there. Any other block is a short sorted list of the
-//! runs in it: the low half of an address, and a value. A scope inside such a block never leaves it, so that its
-//! neighbours are not looked at.
+//! A block is a /16. One that lies in a single run is said by its cell alone, and so is a whole /8
+//! by the cell above: with the value stands the scope, which is the same for every address in
+//! there. Any other block is a short sorted list of the runs in it: the low half of an address, and
+//! a value. A scope inside such a block never leaves it, so that its neighbours are not looked at.
 //!
-//! Invariants: the pieces of a block start at its first address and ascend; a block of one piece is a cell.
+//! Invariants: the pieces of a block start at its first address and ascend; a block of one piece is
+//! a cell.
 
 use super::runs::{Found, Sorted, joined};
 
@@ -31,14 +33,15 @@ pub(super) enum Blocks {
 pub(super) struct Table<P> {
     /// By first octet: a whole /8, or the position of its page.
     root: Box<[u32; FAN]>,
-    /// By second octet: a whole /16, or the position in `pieces` of its block, a head and its pieces.
+    /// By second octet: a whole /16, or the position in `pieces` of its block, a head and its
+    /// pieces.
     pages: Box<[[u32; FAN]]>,
     pieces: Box<[P]>,
     runs: u32,
 }
 
-/// A part of a run in one block: where it starts there, and its value. Or, at the front of a block, how many follow the
-/// first one.
+/// A part of a run in one block: where it starts there, and its value. Or, at the front of a block,
+/// how many follow the first one.
 pub(super) trait Piece: Copy {
     fn new(low: u32, value: u32) -> Self;
     fn low(self) -> u32;
@@ -73,7 +76,8 @@ impl Piece for u64 {
     }
 }
 
-/// The value of an address's run, and the length of the widest prefix around the address that lies in the run.
+/// The value of an address's run, and the length of the widest prefix around the address that lies
+/// in the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Spot {
     pub(super) value: u32,
@@ -84,7 +88,8 @@ impl Spot {
     /// As a cell.
     ///
     /// # Panics
-    /// Where an atlas has more than 33 million areas. Each is a record of a database, whose file is at most 4 GiB.
+    /// Where an atlas has more than 33 million areas. Each is a record of a database, whose file is
+    /// at most 4 GiB.
     fn cell(self) -> u32 {
         assert!(self.value < WHOLE >> SCOPE_BITS, "an area's number fits into a cell");
         WHOLE | self.value << SCOPE_BITS | u32::from(self.scope)
@@ -100,7 +105,11 @@ impl Spot {
 impl Blocks {
     /// The same runs, laid out.
     pub(super) fn of(runs: &Sorted<u32>) -> Self {
-        if runs.values_fit_16_bits() { Self::Narrow(Table::of(runs)) } else { Self::Wide(Table::of(runs)) }
+        if runs.values_fit_16_bits() {
+            Self::Narrow(Table::of(runs))
+        } else {
+            Self::Wide(Table::of(runs))
+        }
     }
 
     /// The run that an address is in. No allocation.
@@ -164,7 +173,12 @@ impl<P: Piece> Table<P> {
         });
         let Layout { pages, pieces } = layout;
         let runs = runs.len() as u32;
-        Self { root: Box::new(root), pages: pages.into_boxed_slice(), pieces: pieces.into_boxed_slice(), runs }
+        Self {
+            root: Box::new(root),
+            pages: pages.into_boxed_slice(),
+            pieces: pieces.into_boxed_slice(),
+            runs,
+        }
     }
 
     #[inline]
@@ -210,8 +224,12 @@ impl<P: Piece> Table<P> {
         };
         (0..FAN as u32).flat_map(move |octet| {
             let (first, cell) = (octet << 24, self.root[octet as usize]);
-            let page = if whole(first, cell).is_some() { &[][..] } else { &self.pages[cell as usize][..] };
-            let blocks = page.iter().zip(0_u32..).flat_map(move |(&cell, n)| of_block(first | n << LOW_BITS, cell));
+            let page =
+                if whole(first, cell).is_some() { &[][..] } else { &self.pages[cell as usize][..] };
+            let blocks = page
+                .iter()
+                .zip(0_u32..)
+                .flat_map(move |(&cell, n)| of_block(first | n << LOW_BITS, cell));
             whole(first, cell).into_iter().chain(blocks)
         })
     }
@@ -224,8 +242,8 @@ impl<P: Piece> Table<P> {
 /// How many pieces of a block start at or below an address.
 #[inline]
 fn pieces_up_to<P: Piece>(block: &[P], low: u32) -> usize {
-    // Few pieces are counted sooner than searched: counting reads them all at once, and each step of a search waits for the
-    // one before it.
+    // Few pieces are counted sooner than searched: counting reads them all at once, and each step
+    // of a search waits for the one before it.
     const FEW: usize = 64;
     if block.len() <= FEW {
         block.iter().map(|piece| u32::from(piece.low() <= low)).sum::<u32>() as usize
@@ -303,7 +321,8 @@ mod tests {
     use super::*;
     use crate::geo::runs::RunsBuilder;
 
-    /// Runs that start at these addresses, besides the first one; each has its position, times `step`, for a value.
+    /// Runs that start at these addresses, besides the first one; each has its position, times
+    /// `step`, for a value.
     fn sorted(starts: &[u32], step: u32) -> Sorted<u32> {
         let mut starts = [&[0], starts].concat();
         starts.sort_unstable();
@@ -314,7 +333,8 @@ mod tests {
     }
 
     fn naive(runs: &Sorted<u32>, address: u32) -> Spot {
-        let found = (0..runs.len()).map(|run| runs.at(run)).find(|run| run.last >= address).unwrap();
+        let found =
+            (0..runs.len()).map(|run| runs.at(run)).find(|run| run.last >= address).unwrap();
         Spot { value: found.value, scope: found.scope(address) }
     }
 

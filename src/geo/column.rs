@@ -1,4 +1,5 @@
-//! A column of small numbers, stored as narrowly as they allow: half the memory for nearly every real database and atlas.
+//! A column of small numbers, stored as narrowly as they allow: half the memory for nearly every
+//! real database and atlas.
 
 /// Numbers in order; two octets each until one needs more.
 #[derive(Debug, Clone)]
@@ -74,7 +75,10 @@ mod tests {
         for value in [0, 65_535, 65_536, u32::MAX, 7] {
             column.push(value);
         }
-        assert_eq!((0..5).map(|i| column.at(i)).collect::<Vec<_>>(), [0, 65_535, 65_536, u32::MAX, 7]);
+        assert_eq!(
+            (0..5).map(|i| column.at(i)).collect::<Vec<_>>(),
+            [0, 65_535, 65_536, u32::MAX, 7]
+        );
         assert!(matches!(column, Column::Wide(_)));
     }
 }

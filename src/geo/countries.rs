@@ -1,10 +1,12 @@
-//! The countries of ISO 3166-1: the continent and coordinates of each, for databases that name a country and no more.
+//! The countries of ISO 3166-1: the continent and coordinates of each, for databases that name a
+//! country and no more.
 //!
-//! Coordinates are those of the CIA World Factbook ("geographic coordinates", a work of the United States government and so in
-//! the public domain), rounded to a hundredth of a degree: about the middle of the country. Where hardly anybody lives in the
-//! middle (Russia, Canada, Australia, Brazil and others), they are those of the capital or of the largest city, so that
-//! `nearest` measures from where clients are. Continents are as GeoNames and the databases have them. `XK` (Kosovo) is not in
-//! ISO 3166-1, but databases use it.
+//! Coordinates are those of the CIA World Factbook ("geographic coordinates", a work of the United
+//! States government and so in the public domain), rounded to a hundredth of a degree: about the
+//! middle of the country. Where hardly anybody lives in the middle (Russia, Canada, Australia,
+//! Brazil and others), they are those of the capital or of the largest city, so that `nearest`
+//! measures from where clients are. Continents are as GeoNames and the databases have them. `XK`
+//! (Kosovo) is not in ISO 3166-1, but databases use it.
 //!
 //! Invariant: sorted by code.
 
@@ -284,7 +286,8 @@ pub(super) fn continent(code: &str) -> Option<&'static str> {
 
 /// Where a country is.
 pub(super) fn coordinates(code: &str) -> Option<Coordinates> {
-    country(code).and_then(|&(_, _, latitude, longitude)| Coordinates::new(latitude, longitude).ok())
+    country(code)
+        .and_then(|&(_, _, latitude, longitude)| Coordinates::new(latitude, longitude).ok())
 }
 
 #[cfg(test)]
@@ -293,19 +296,28 @@ mod tests {
 
     #[test]
     fn every_country_is_found_on_a_continent_and_never_at_zero_zero() {
-        assert_eq!(COUNTRIES.len(), 249 + 1, "ISO 3166-1 has 249 codes, and XK is in use beside them");
+        assert_eq!(
+            COUNTRIES.len(),
+            249 + 1,
+            "ISO 3166-1 has 249 codes, and XK is in use beside them"
+        );
         assert!(COUNTRIES.is_sorted_by(|a, b| a.0 < b.0));
         for (code, ..) in COUNTRIES {
             let place = coordinates(code).unwrap_or_else(|| panic!("{code} has no coordinates"));
             assert!(place.latitude() != 0.0 || place.longitude() != 0.0, "{code}");
-            assert!(["AF", "AN", "AS", "EU", "NA", "OC", "SA"].contains(&continent(code).unwrap()), "{code}");
+            assert!(
+                ["AF", "AN", "AS", "EU", "NA", "OC", "SA"].contains(&continent(code).unwrap()),
+                "{code}"
+            );
         }
         assert_eq!((continent("DE"), continent("UK"), coordinates("??")), (Some("EU"), None, None));
     }
 
     #[test]
     fn neighbours_are_near_and_the_far_is_far() {
-        let km = |one: &str, other: &str| coordinates(one).unwrap().distance_km(coordinates(other).unwrap());
+        let km = |one: &str, other: &str| {
+            coordinates(one).unwrap().distance_km(coordinates(other).unwrap())
+        };
         for (one, other, least, most) in [
             ("DE", "FR", 500.0, 1000.0),
             ("US", "CA", 1000.0, 2000.0),

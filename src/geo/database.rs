@@ -1,8 +1,9 @@
-//! A GeoIP database: a MaxMind DB file checked from end to end and kept as the list of its networks.
+//! A GeoIP database: a MaxMind DB file checked from end to end and kept as the list of its
+//! networks.
 //!
-//! `maxminddb` reads the metadata and the records; the tree is walked by [`tree`](super::tree). The file's bytes are not
-//! kept: the networks alone take less than half of them, serve lookups, and make every later atlas without the file,
-//! which may meanwhile be gone or broken.
+//! `maxminddb` reads the metadata and the records; the tree is walked by [`tree`](super::tree). The
+//! file's bytes are not kept: the networks alone take less than half of them, serve lookups, and
+//! make every later atlas without the file, which may meanwhile be gone or broken.
 
 use std::{
     fmt,
@@ -30,8 +31,8 @@ pub(super) const UNKNOWN: u32 = 0;
 /// How often a long walk tells how far it is, in networks.
 const REPORT_EVERY: u64 = 1 << 18;
 
-/// What reading all records may cost, per octet of the file. Real City records share names and cost up to 5; a file made
-/// to cost more would make its reader spend seconds.
+/// What reading all records may cost, per octet of the file. Real City records share names and cost
+/// up to 5; a file made to cost more would make its reader spend seconds.
 const COST_PER_OCTET: u64 = 64;
 
 /// How far a long walk is.
@@ -127,11 +128,12 @@ impl From<TreeFault> for Fault {
 }
 
 impl Database {
-    /// Checks and takes in a whole MaxMind DB file of MaxMind's, DB-IP's or IPinfo's shape. `label` names it in messages.
-    /// Takes about 30 ns a network.
+    /// Checks and takes in a whole MaxMind DB file of MaxMind's, DB-IP's or IPinfo's shape. `label`
+    /// names it in messages. Takes about 30 ns a network.
     ///
     /// # Errors
-    /// [`DatabaseError`] for a file that is broken anywhere in its tree, in its metadata, or in a part of a record that is used.
+    /// [`DatabaseError`] for a file that is broken anywhere in its tree, in its metadata, or in a
+    /// part of a record that is used.
     pub fn open(label: &str, bytes: Vec<u8>) -> Result<Self, DatabaseError> {
         Self::open_watched(label, bytes, &mut |_| {})
     }
@@ -140,7 +142,11 @@ impl Database {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_watched(label: &str, bytes: Vec<u8>, watch: &mut dyn FnMut(Progress)) -> Result<Self, DatabaseError> {
+    pub fn open_watched(
+        label: &str,
+        bytes: Vec<u8>,
+        watch: &mut dyn FnMut(Progress),
+    ) -> Result<Self, DatabaseError> {
         let bytes = metadata::with_optional_keys(bytes);
         read(label, &bytes, watch).map_err(|fault| DatabaseError { label: label.into(), fault })
     }
@@ -150,7 +156,8 @@ impl Database {
         &self.label
     }
 
-    /// The database type of the metadata: `GeoLite2-City`, `DBIP-Country-Lite`, `ipinfo generic_lite.mmdb`, ...
+    /// The database type of the metadata: `GeoLite2-City`, `DBIP-Country-Lite`, `ipinfo
+    /// generic_lite.mmdb`, ...
     pub fn kind(&self) -> &str {
         &self.kind
     }
@@ -160,7 +167,8 @@ impl Database {
         self.build_epoch
     }
 
-    /// Networks of both families, known or not; what an IPv6 database repeats of IPv4 is counted once.
+    /// Networks of both families, known or not; what an IPv6 database repeats of IPv4 is counted
+    /// once.
     pub fn network_count(&self) -> usize {
         self.v4.len() + self.v6.len()
     }
@@ -170,11 +178,13 @@ impl Database {
         self.locations.len() - 1
     }
 
-    /// What it says of an address, and the network it says it of: for an IPv6 address that carries an IPv4 address, the
-    /// IPv4 network. About 100 ns.
+    /// What it says of an address, and the network it says it of: for an IPv6 address that carries
+    /// an IPv4 address, the IPv4 network. About 100 ns.
     pub fn lookup(&self, ip: IpAddr) -> (&Location, IpNet) {
         let ip = match ip {
-            IpAddr::V6(v6) => carried(u128::from(v6)).map_or(ip, |(v4, _)| IpAddr::V4(Ipv4Addr::from(v4))),
+            IpAddr::V6(v6) => {
+                carried(u128::from(v6)).map_or(ip, |(v4, _)| IpAddr::V4(Ipv4Addr::from(v4)))
+            }
             IpAddr::V4(_) => ip,
         };
         let (record, network) = match ip {
@@ -204,7 +214,9 @@ impl Database {
 
     /// Memory held, in octets; names of places are reckoned at 16 each.
     pub fn memory_bytes(&self) -> usize {
-        self.v4.memory_bytes() + self.v6.memory_bytes() + self.locations.capacity() * (size_of::<Location>() + 4 * 16)
+        self.v4.memory_bytes()
+            + self.v6.memory_bytes()
+            + self.locations.capacity() * (size_of::<Location>() + 4 * 16)
     }
 }
 
@@ -235,7 +247,8 @@ fn read(label: &str, bytes: &[u8], watch: &mut dyn FnMut(Progress)) -> Result<Da
 
     let mut v6 = Leaves::with_capacity(0);
     if is_ipv6 {
-        // Whatever hangs below a block that carries IPv4 is never asked for: such addresses are looked up as IPv4.
+        // Whatever hangs below a block that carries IPv4 is never asked for: such addresses are
+        // looked up as IPv4.
         let is_ipv4 = |start: u128, length: u8, node: u32| {
             length > 0 && node == ipv4_root
                 || (start, length) == (0, 96)
@@ -251,7 +264,8 @@ fn read(label: &str, bytes: &[u8], watch: &mut dyn FnMut(Progress)) -> Result<Da
     }
 
     let locations = records.finish();
-    // Vendors leave type and description empty. A file without places as well is more likely damaged than meant.
+    // Vendors leave type and description empty. A file without places as well is more likely
+    // damaged than meant.
     if metadata.description.is_empty() && locations.len() == 1 {
         return Err(Fault::Nothing);
     }
@@ -271,11 +285,23 @@ struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    fn new(reader: &'a Reader<&'a [u8]>, cost_left: u64, watch: &'a mut dyn FnMut(Progress)) -> Self {
+    fn new(
+        reader: &'a Reader<&'a [u8]>,
+        cost_left: u64,
+        watch: &'a mut dyn FnMut(Progress),
+    ) -> Self {
         let mut by_location = HashMap::default();
         by_location.insert(Location::default(), UNKNOWN);
         let last = (None, UNKNOWN);
-        Self { reader, by_offset: HashMap::default(), by_location, last, cost_left, networks: 0, watch }
+        Self {
+            reader,
+            by_offset: HashMap::default(),
+            by_location,
+            last,
+            cost_left,
+            networks: 0,
+            watch,
+        }
     }
 
     /// The number of the record at `offset`, which `start` was found to have.
@@ -283,7 +309,10 @@ impl<'a> Records<'a> {
     fn of<K: Address>(&mut self, start: K, length: u8, offset: Option<u32>) -> Result<u32, Fault> {
         self.networks += 1;
         if self.networks.is_multiple_of(REPORT_EVERY) {
-            (self.watch)(Progress { networks: self.networks, records: self.by_offset.len() as u32 });
+            (self.watch)(Progress {
+                networks: self.networks,
+                records: self.by_offset.len() as u32,
+            });
         }
         if self.last.0 == offset {
             return Ok(self.last.1);
@@ -302,7 +331,10 @@ impl<'a> Records<'a> {
         let broken = |error: MaxMindDbError| Fault::Record(network, reason(&error));
         let found = self.reader.lookup(ip).map_err(broken)?;
         if found.offset() != Some(offset as usize) {
-            return Err(Fault::Record(network, "it is not the one that its address leads to".into()));
+            return Err(Fault::Record(
+                network,
+                "it is not the one that its address leads to".into(),
+            ));
         }
         let Some(decoded) = found.decode::<Record>().map_err(broken)? else {
             return Err(Fault::Record(network, "it is not there".into()));
@@ -326,9 +358,12 @@ impl<'a> Records<'a> {
 /// The crate's words, on one line and without what the message around them says already.
 fn reason(error: &MaxMindDbError) -> Box<str> {
     let text = match error {
-        MaxMindDbError::InvalidDatabase { message, offset: Some(offset) } => format!("{message} (at octet {offset})"),
+        MaxMindDbError::InvalidDatabase { message, offset: Some(offset) } => {
+            format!("{message} (at octet {offset})")
+        }
         MaxMindDbError::InvalidDatabase { message, offset: None } => message.clone(),
-        MaxMindDbError::Decoding { message, .. } | MaxMindDbError::ResourceLimit { message, .. } => message.clone(),
+        MaxMindDbError::Decoding { message, .. }
+        | MaxMindDbError::ResourceLimit { message, .. } => message.clone(),
         other => other.to_string(),
     };
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect::<String>().into()

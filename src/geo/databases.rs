@@ -10,7 +10,8 @@ use ipnet::IpNet;
 
 use super::{Coordinates, Database, Location, address::carried, countries};
 
-/// Databases in order of precedence: for each field the first that has it wins. With none, nothing is known of anybody.
+/// Databases in order of precedence: for each field the first that has it wins. With none, nothing
+/// is known of anybody.
 #[derive(Debug, Clone, Default)]
 pub struct Databases {
     list: Vec<Arc<Database>>,
@@ -84,12 +85,14 @@ impl Databases {
         &self.list
     }
 
-    /// What they say of an address; each database's word apart and all together. For people: about a microsecond.
+    /// What they say of an address; each database's word apart and all together. For people: about
+    /// a microsecond.
     pub fn lookup(&self, ip: IpAddr) -> Finding<'_> {
         let carried = carried_by(ip);
         let ip = carried.map_or(ip, IpAddr::V4);
         let sources: Vec<_> = self.list.iter().map(|database| source(database, ip)).collect();
-        let mut location = sources.iter().fold(Location::default(), |all, source| merged(&all, source.location));
+        let mut location =
+            sources.iter().fold(Location::default(), |all, source| merged(&all, source.location));
         self.complete(&mut location);
         let network = sources.iter().map(|source| source.network).max_by_key(IpNet::prefix_len);
         let network = network.unwrap_or_else(|| whole(ip));
@@ -115,7 +118,8 @@ impl Databases {
             }
             view.continent = view.continent.or(location.continent.as_deref());
             view.country = view.country.or(location.country.as_deref());
-            view.subdivision = view.subdivision.or(location.subdivisions.first().map(|code| &**code));
+            view.subdivision =
+                view.subdivision.or(location.subdivisions.first().map(|code| &**code));
             view.city = view.city.or(location.city.as_deref());
             view.coordinates = view.coordinates.or(location.coordinates);
             view.asn = view.asn.or(location.asn);
@@ -149,8 +153,10 @@ impl Databases {
         Coverage {
             databases: self.list.len(),
             has_countries: locations().any(|location| location.country.is_some()),
-            has_continents: locations().any(|location| location.continent.is_some() || location.country.is_some()),
-            has_coordinates: locations().any(|location| location.coordinates.is_some() || location.country.is_some()),
+            has_continents: locations()
+                .any(|location| location.continent.is_some() || location.country.is_some()),
+            has_coordinates: locations()
+                .any(|location| location.coordinates.is_some() || location.country.is_some()),
             has_subdivisions: locations().any(|location| !location.subdivisions.is_empty()),
             has_asns: locations().any(|location| location.asn.is_some()),
         }
@@ -189,16 +195,29 @@ fn whole(ip: IpAddr) -> IpNet {
 
 fn source(database: &Database, ip: IpAddr) -> Source<'_> {
     let (location, network) = database.lookup(ip);
-    Source { label: database.label(), kind: database.kind(), build_epoch: database.build_epoch(), location, network }
+    Source {
+        label: database.label(),
+        kind: database.kind(),
+        build_epoch: database.build_epoch(),
+        location,
+        network,
+    }
 }
 
 /// Field by field, `first`'s where it has one.
 pub(super) fn merged(first: &Location, second: &Location) -> Location {
-    let or = |first: &Option<Box<str>>, second: &Option<Box<str>>| first.as_ref().or(second.as_ref()).cloned();
+    let or = |first: &Option<Box<str>>, second: &Option<Box<str>>| {
+        first.as_ref().or(second.as_ref()).cloned()
+    };
     Location {
         continent: or(&first.continent, &second.continent),
         country: or(&first.country, &second.country),
-        subdivisions: if first.subdivisions.is_empty() { &second.subdivisions } else { &first.subdivisions }.clone(),
+        subdivisions: if first.subdivisions.is_empty() {
+            &second.subdivisions
+        } else {
+            &first.subdivisions
+        }
+        .clone(),
         city: or(&first.city, &second.city),
         coordinates: first.coordinates.or(second.coordinates),
         asn: first.asn.or(second.asn),
@@ -206,12 +225,12 @@ pub(super) fn merged(first: &Location, second: &Location) -> Location {
     }
 }
 
-/// A country's coordinates: those of a record of the country as a whole (no city, no subdivision before none), the first
-/// by precedence and address; or the only ones that are known in it. Countries with neither have none: the middle of
-/// several cities may be far from all of them.
+/// A country's coordinates: those of a record of the country as a whole (no city, no subdivision
+/// before none), the first by precedence and address; or the only ones that are known in it.
+/// Countries with neither have none: the middle of several cities may be far from all of them.
 fn country_coordinates(list: &[Arc<Database>]) -> BTreeMap<Box<str>, Coordinates> {
-    /// The best so far, by how much of a whole country it is of: 2 country, 1 subdivision, 0 city; and whether it is the
-    /// only one of its kind.
+    /// The best so far, by how much of a whole country it is of: 2 country, 1 subdivision, 0 city;
+    /// and whether it is the only one of its kind.
     struct Best {
         rank: u8,
         coordinates: Coordinates,
@@ -219,7 +238,9 @@ fn country_coordinates(list: &[Arc<Database>]) -> BTreeMap<Box<str>, Coordinates
     }
     let mut best: BTreeMap<Box<str>, Best> = BTreeMap::new();
     for location in list.iter().flat_map(|database| database.locations()) {
-        let (Some(country), Some(coordinates)) = (&location.country, location.coordinates) else { continue };
+        let (Some(country), Some(coordinates)) = (&location.country, location.coordinates) else {
+            continue;
+        };
         let rank = match (&location.city, &*location.subdivisions) {
             (Some(_), _) => 0,
             (None, [_, ..]) => 1,
@@ -231,5 +252,8 @@ fn country_coordinates(list: &[Arc<Database>]) -> BTreeMap<Box<str>, Coordinates
             None => drop(best.insert(country.clone(), Best { rank, coordinates, is_only: true })),
         }
     }
-    best.into_iter().filter(|(_, known)| known.rank > 0 || known.is_only).map(|(c, b)| (c, b.coordinates)).collect()
+    best.into_iter()
+        .filter(|(_, known)| known.rank > 0 || known.is_only)
+        .map(|(c, b)| (c, b.coordinates))
+        .collect()
 }

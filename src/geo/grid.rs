@@ -1,8 +1,9 @@
-//! The grid: all addresses in cells, within which the databases say one thing and the same named prefixes hold.
+//! The grid: all addresses in cells, within which the databases say one thing and the same named
+//! prefixes hold.
 //!
-//! One sweep over all networks finds the cells, and counts the addresses of each. Whoever tells places apart then looks at cells,
-//! of which there are thousands, and not at networks, of which there are millions; and atlases are made of what became of the
-//! cells, many in one sweep.
+//! One sweep over all networks finds the cells, and counts the addresses of each. Whoever tells
+//! places apart then looks at cells, of which there are thousands, and not at networks, of which
+//! there are millions; and atlases are made of what became of the cells, many in one sweep.
 
 use std::{hash::Hash, net::IpAddr};
 
@@ -70,7 +71,8 @@ impl Grid {
     /// Of all that the databases tell apart, and these prefixes. About 10 ns a network.
     pub fn new(databases: &Databases, named: Vec<IpNet>) -> Self {
         let mut classes = Classes::new();
-        let (v4, v6) = (Overlay::<u32>::new(&named, &mut classes), Overlay::<u128>::new(&named, &mut classes));
+        let (v4, v6) =
+            (Overlay::<u32>::new(&named, &mut classes), Overlay::<u128>::new(&named, &mut classes));
         let mut joint = Joint::new(databases);
         let mut numbers = Numbers::default();
         let mut cells: Vec<Cell> = Vec::new();
@@ -101,12 +103,13 @@ impl Grid {
         &self.named
     }
 
-    /// Joins all cells for which `classify` says the same into areas, numbered in order of first appearance (IPv4 first), and
-    /// returns what it said of each.
+    /// Joins all cells for which `classify` says the same into areas, numbered in order of first
+    /// appearance (IPv4 first), and returns what it said of each.
     ///
-    /// `named` are those of the grid's prefixes that count, all of them or some, each once; `classify` gets the location and the
-    /// positions in `named` of all that contain the cell, longest first, and is called once for each distinct pair.
-    /// Special-purpose addresses that none of them contains and no database knows are areas of their own, whatever it says.
+    /// `named` are those of the grid's prefixes that count, all of them or some, each once;
+    /// `classify` gets the location and the positions in `named` of all that contain the cell,
+    /// longest first, and is called once for each distinct pair. Special-purpose addresses that
+    /// none of them contains and no database knows are areas of their own, whatever it says.
     pub fn divide<S: Eq + Hash + Clone>(
         &self,
         named: &[IpNet],
@@ -126,7 +129,8 @@ impl Grid {
             .classes
             .iter()
             .map(|class| {
-                let list: Vec<u32> = class.named.iter().filter_map(|&at| own[at as usize]).collect();
+                let list: Vec<u32> =
+                    class.named.iter().filter_map(|&at| own[at as usize]).collect();
                 let next = lists.len() as u32;
                 let number = *lists.entry_ref(&list).or_insert(next);
                 let is_special = class.is_special && list.is_empty();
@@ -174,8 +178,9 @@ impl Grid {
         atlases.pop().unwrap_or_else(|| unreachable!("one was asked for"))
     }
 
-    /// Of each division the atlas in which area `a` has become area `map[a]`; neighbours that are alike then are one. Special
-    /// addresses stay apart from others. A sweep for every sixteen: about 5 ns a network, and 1 ns for each.
+    /// Of each division the atlas in which area `a` has become area `map[a]`; neighbours that are
+    /// alike then are one. Special addresses stay apart from others. A sweep for every sixteen:
+    /// about 5 ns a network, and 1 ns for each.
     ///
     /// # Panics
     /// Where a map is shorter than [`area_count`](Division::area_count).
@@ -188,18 +193,25 @@ impl Grid {
         let mut values = vec![CARRIED; self.cells.len() * width];
         for (at, (division, map)) in wanted.iter().enumerate() {
             assert!(map.len() >= division.area_count, "every area needs one to become");
-            for (cell, &value) in division.values.iter().enumerate().filter(|(_, value)| **value != CARRIED) {
-                values[cell * width + at] = atlas::packed(map[(value >> 1) as usize], value & 1 == 1);
+            for (cell, &value) in
+                division.values.iter().enumerate().filter(|(_, value)| **value != CARRIED)
+            {
+                values[cell * width + at] =
+                    atlas::packed(map[(value >> 1) as usize], value & 1 == 1);
             }
         }
         let leaves = self.databases.list().iter().map(|database| database.v4()).collect();
         let v4 = self.runs(&self.v4, leaves, &values, width);
         let leaves = self.databases.list().iter().map(|database| database.v6()).collect();
         let v6 = self.runs(&self.v6, leaves, &values, width);
-        let counts = wanted
-            .iter()
-            .map(|(division, map)| map[..division.area_count].iter().max().map_or(0, |&highest| highest as usize + 1));
-        v4.into_iter().zip(v6).zip(counts).map(|((v4, v6), count)| Atlas::of_runs(v4, v6, count)).collect()
+        let counts = wanted.iter().map(|(division, map)| {
+            map[..division.area_count].iter().max().map_or(0, |&highest| highest as usize + 1)
+        });
+        v4.into_iter()
+            .zip(v6)
+            .zip(counts)
+            .map(|((v4, v6), count)| Atlas::of_runs(v4, v6, count))
+            .collect()
     }
 
     /// The runs that each column of `values`, which has a row for each cell, makes of one family.
@@ -216,7 +228,10 @@ impl Grid {
             let cell = self.numbers.of(class, self.joint.of(cursors));
             if cell != last {
                 let row = &values[cell as usize * width..][..width];
-                builders.iter_mut().zip(row).for_each(|(builder, &value)| builder.push(start, value));
+                builders
+                    .iter_mut()
+                    .zip(row)
+                    .for_each(|(builder, &value)| builder.push(start, value));
                 last = cell;
             }
         });
@@ -242,7 +257,11 @@ impl Grid {
                 let address = u128::from(v6);
                 carried(address).map_or_else(
                     || {
-                        let records = self.databases.list().iter().map(|database| database.v6().find(address).0);
+                        let records = self
+                            .databases
+                            .list()
+                            .iter()
+                            .map(|database| database.v6().find(address).0);
                         self.numbers.of(self.v6.class_at(address), self.joint.of_records(records))
                     },
                     |(v4, _)| self.cell_of_v4(v4),
@@ -259,8 +278,9 @@ impl Grid {
 }
 
 impl Division {
-    /// Joins the areas with equal values of `said`, which has one for each area. Returns the values of the areas that are left,
-    /// numbered in order of first appearance. Special-purpose addresses keep areas of their own.
+    /// Joins the areas with equal values of `said`, which has one for each area. Returns the values
+    /// of the areas that are left, numbered in order of first appearance. Special-purpose addresses
+    /// keep areas of their own.
     pub fn joined<S: Eq + Hash + Clone>(&self, said: &[S]) -> (Self, Vec<S>) {
         let mut areas: Vec<S> = Vec::new();
         let mut known: HashMap<(&S, bool), u32, Seeded> = HashMap::default();
@@ -310,8 +330,8 @@ impl Numbers {
     }
 }
 
-/// Walks all networks of one family and the overlay side by side, in address order: `piece` gets the first and the last address,
-/// the class, and the databases' records.
+/// Walks all networks of one family and the overlay side by side, in address order: `piece` gets
+/// the first and the last address, the class, and the databases' records.
 fn sweep<'l, K: Address>(
     overlay: &Overlay<K>,
     leaves: Vec<&'l Leaves<K>>,

@@ -59,7 +59,10 @@ impl Joint {
             joint = before;
         }
         records.push(joint);
-        let said = list.iter().zip(records.iter().rev()).map(|(database, &record)| database.location(record));
+        let said = list
+            .iter()
+            .zip(records.iter().rev())
+            .map(|(database, &record)| database.location(record));
         let mut location = said.fold(Location::default(), |all, next| merged(&all, next));
         databases.complete(&mut location);
         location

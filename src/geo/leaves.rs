@@ -1,5 +1,6 @@
-//! A database's networks in address order, as little as can be kept of a search tree: for each network its length and
-//! its record. The address follows from the lengths before it; every 64th is kept so that a lookup can start near.
+//! A database's networks in address order, as little as can be kept of a search tree: for each
+//! network its length and its record. The address follows from the lengths before it; every 64th is
+//! kept so that a lookup can start near.
 //!
 //! Invariant: the networks cover the whole space without gap or overlap.
 
@@ -19,7 +20,11 @@ pub(super) struct Leaves<K> {
 impl<K: Address> Leaves<K> {
     /// Room for `count` networks; what is not used is given back by [`finish`](Self::finish).
     pub(super) fn with_capacity(count: usize) -> Self {
-        Self { lengths: Vec::with_capacity(count), records: Column::with_capacity(count), marks: Vec::new() }
+        Self {
+            lengths: Vec::with_capacity(count),
+            records: Column::with_capacity(count),
+            marks: Vec::new(),
+        }
     }
 
     /// One network for the whole space.
@@ -64,11 +69,19 @@ impl<K: Address> Leaves<K> {
 
     fn cursor_at(&self, position: usize, start: K) -> Cursor<'_, K> {
         let length = self.lengths[position];
-        Cursor { leaves: self, position, last: start.last_of(length), length, record: self.records.at(position) }
+        Cursor {
+            leaves: self,
+            position,
+            last: start.last_of(length),
+            length,
+            record: self.records.at(position),
+        }
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        self.lengths.capacity() + self.records.memory_bytes() + self.marks.capacity() * size_of::<K>()
+        self.lengths.capacity()
+            + self.records.memory_bytes()
+            + self.marks.capacity() * size_of::<K>()
     }
 }
 
@@ -88,7 +101,10 @@ impl<K: Address> Cursor<'_, K> {
     #[inline]
     pub(super) fn advance(&mut self) -> bool {
         let next = self.position + 1;
-        let (Some(&length), Some(start)) = (self.leaves.lengths.get(next), self.last.following()) else { return false };
+        let (Some(&length), Some(start)) = (self.leaves.lengths.get(next), self.last.following())
+        else {
+            return false;
+        };
         self.position = next;
         self.length = length;
         self.last = start.last_of(length);
@@ -103,7 +119,8 @@ mod tests {
 
     #[test]
     fn every_address_is_found_in_its_network() {
-        // 200 networks of /32, then what is left in ever larger ones: what a tree with one deep corner looks like.
+        // 200 networks of /32, then what is left in ever larger ones: what a tree with one deep
+        // corner looks like.
         let mut leaves = Leaves::<u32>::with_capacity(0);
         let mut start = 0u32;
         for record in 0..256 {

@@ -13,7 +13,8 @@ pub struct Location {
     pub subdivisions: Box<[Box<str>]>,
     /// The city's English name; shown, never decided on.
     pub city: Option<Box<str>>,
-    /// Of the network, else of its country, by the databases or by a built-in table; never (0, 0) for "unknown".
+    /// Of the network, else of its country, by the databases or by a built-in table; never (0, 0)
+    /// for "unknown".
     pub coordinates: Option<Coordinates>,
     /// The autonomous system that announces the network.
     pub asn: Option<u32>,

@@ -1,5 +1,5 @@
-//! Keys of a MaxMind DB file's metadata that the format makes optional and `maxminddb` demands: `description` and `languages`.
-//! A file without them gets them, empty, in memory.
+//! Keys of a MaxMind DB file's metadata that the format makes optional and `maxminddb` demands:
+//! `description` and `languages`. A file without them gets them, empty, in memory.
 
 use maxminddb::Reader;
 
@@ -10,7 +10,8 @@ const MAP: u8 = 0xe0;
 /// With so many entries their number is not in the control octet alone.
 const MANY: u8 = 29;
 /// Each optional key with the octets of an empty entry: a string, and an empty map or array.
-const OPTIONAL: [(&str, &[u8]); 2] = [("description", b"\x4bdescription\xe0"), ("languages", b"\x49languages\x00\x04")];
+const OPTIONAL: [(&str, &[u8]); 2] =
+    [("description", b"\x4bdescription\xe0"), ("languages", b"\x49languages\x00\x04")];
 
 /// The octets of a file with the optional keys that its metadata lacks.
 pub(super) fn with_optional_keys(mut bytes: Vec<u8>) -> Vec<u8> {
@@ -26,7 +27,9 @@ pub(super) fn with_optional_keys(mut bytes: Vec<u8>) -> Vec<u8> {
 
 /// Puts an entry in front of the others.
 fn add(bytes: &mut Vec<u8>, entry: &[u8]) {
-    let Some(marker) = bytes.windows(MARKER.len()).rposition(|window| window == MARKER) else { return };
+    let Some(marker) = bytes.windows(MARKER.len()).rposition(|window| window == MARKER) else {
+        return;
+    };
     let at = marker + MARKER.len();
     if let Some(control) = bytes.get_mut(at)
         && *control >= MAP

@@ -1,8 +1,10 @@
-//! Geography: coordinates, what a database says of an address, and the atlas compiled from both. Layer 1: pure; bytes come in as arguments.
+//! Geography: coordinates, what a database says of an address, and the atlas compiled from both.
+//! Layer 1: pure; bytes come in as arguments.
 //!
-//! [`Database::open`] checks a file and keeps its networks; [`Databases`] reads several as one; a [`Grid`] joins them, the
-//! prefixes that rules name and the special-purpose addresses into cells; a [`Division`] of it joins cells into areas; a fold
-//! makes areas one that are answered alike, so that each answer gets the widest scope for which it holds, and is an [`Atlas`].
+//! [`Database::open`] checks a file and keeps its networks; [`Databases`] reads several as one; a
+//! [`Grid`] joins them, the prefixes that rules name and the special-purpose addresses into cells;
+//! a [`Division`] of it joins cells into areas; a fold makes areas one that are answered alike, so
+//! that each answer gets the widest scope for which it holds, and is an [`Atlas`].
 
 mod address;
 mod atlas;

@@ -1,5 +1,6 @@
-//! What is known of addresses before any database is asked: which named prefixes contain them, and whether they are
-//! special-purpose or carry IPv4. Laid over the databases' networks when an atlas is surveyed.
+//! What is known of addresses before any database is asked: which named prefixes contain them, and
+//! whether they are special-purpose or carry IPv4. Laid over the databases' networks when an atlas
+//! is surveyed.
 
 use hashbrown::HashMap;
 use ipnet::IpNet;
@@ -64,11 +65,15 @@ impl<K: Address> Overlay<K> {
     /// Of the prefixes of this family among `named`.
     pub(super) fn new(named: &[IpNet], classes: &mut Classes) -> Self {
         let mut prefixes: Vec<(K, u8, Mark)> = marks(named)
-            .filter_map(|(prefix, mark)| K::of_prefix(&prefix).map(|(first, length)| (first, length, mark)))
+            .filter_map(|(prefix, mark)| {
+                K::of_prefix(&prefix).map(|(first, length)| (first, length, mark))
+            })
             .collect();
-        // Wider before narrower where both start: each then opens inside those that are open already.
+        // Wider before narrower where both start: each then opens inside those that are open
+        // already.
         prefixes.sort_by_key(|&(first, length, _)| (first, length));
-        let mut sweep = Sweep { open: Vec::new(), stretches: Vec::new(), next: Some(K::MIN), classes };
+        let mut sweep =
+            Sweep { open: Vec::new(), stretches: Vec::new(), next: Some(K::MIN), classes };
         for (first, length, mark) in prefixes {
             sweep.close_below(Some(first));
             sweep.reach(first.preceding());
@@ -89,7 +94,8 @@ impl<K: Address> Overlay<K> {
 fn marks(named: &[IpNet]) -> impl Iterator<Item = (IpNet, Mark)> {
     // Backwards, so that of equal prefixes the first is innermost.
     let named = named.iter().enumerate().rev();
-    let named = named.map(|(position, prefix)| (as_looked_up(prefix.trunc()), Mark::Named(position as u32)));
+    let named = named
+        .map(|(position, prefix)| (as_looked_up(prefix.trunc()), Mark::Named(position as u32)));
     let special = special::blocks().map(|block| (block, Mark::Special));
     let carried = Carriage::ALL.into_iter().map(|carriage| {
         let (first, length) = carriage.block();

@@ -1,13 +1,16 @@
-//! One record of a database, decoded: the shapes of MaxMind (City, Country, ASN), DB-IP (the same, without subdivision
-//! codes) and IPinfo (a flat map of strings) in one table, [`Spot::child`].
+//! One record of a database, decoded: the shapes of MaxMind (City, Country, ASN), DB-IP (the same,
+//! without subdivision codes) and IPinfo (a flat map of strings) in one table, [`Spot::child`].
 //!
-//! A record is read whole, not only what is used of it, so that a broken one is found when the file is opened. What
-//! vendors fill and nobody here reads (names in other languages, the registered country, traits) is passed over: it is
-//! most of a City record, and other readers take such a file.
+//! A record is read whole, not only what is used of it, so that a broken one is found when the file
+//! is opened. What vendors fill and nobody here reads (names in other languages, the registered
+//! country, traits) is passed over: it is most of a City record, and other readers take such a
+//! file.
 
 use std::fmt;
 
-use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
 use super::{Coordinates, Location};
 
@@ -67,7 +70,9 @@ impl Spot {
             (Self::Root, "location") => Self::Location,
             (Self::Root, "subdivisions") => Self::Subdivisions,
             (Self::Root, "autonomous_system_number" | "asn") => Self::Asn,
-            (Self::Root, "autonomous_system_organization" | "as_name" | "name") => Self::Organization,
+            (Self::Root, "autonomous_system_organization" | "as_name" | "name") => {
+                Self::Organization
+            }
             (Self::Root, "continent_code") | (Self::Continent, "code") => Self::ContinentCode,
             (Self::Root, "country_code") | (Self::Country, "iso_code") => Self::CountryCode,
             (Self::Root, "region_code") | (Self::Subdivision, "iso_code") => Self::SubdivisionCode,
@@ -76,7 +81,9 @@ impl Spot {
             (Self::City, "names") => Self::CityNames,
             (Self::CityNames, "en") => Self::CityName,
             (Self::CityNames, _) => Self::Passed,
-            (Self::Root, "registered_country" | "represented_country" | "postal" | "traits") => Self::Passed,
+            (Self::Root, "registered_country" | "represented_country" | "postal" | "traits") => {
+                Self::Passed
+            }
             (Self::Continent | Self::Country | Self::Subdivision, "names") => Self::Passed,
             _ => Self::Other,
         }
@@ -86,14 +93,21 @@ impl Spot {
 impl Fields {
     fn text(&mut self, spot: Spot, text: &str) {
         match spot {
-            // IPinfo's flat files have a code or a name under these keys, by product; the codes tell themselves apart.
-            Spot::Continent | Spot::ContinentCode => self.continent = continent(text).or(self.continent.take()),
-            Spot::Country | Spot::CountryCode => self.country = country(text).or(self.country.take()),
+            // IPinfo's flat files have a code or a name under these keys, by product; the codes
+            // tell themselves apart.
+            Spot::Continent | Spot::ContinentCode => {
+                self.continent = continent(text).or(self.continent.take())
+            }
+            Spot::Country | Spot::CountryCode => {
+                self.country = country(text).or(self.country.take())
+            }
             Spot::SubdivisionCode => self.subdivisions.extend(subdivision(text)),
             Spot::City | Spot::CityName => self.city = shown(text),
             Spot::Latitude => self.latitude = text.trim().parse().ok(),
             Spot::Longitude => self.longitude = text.trim().parse().ok(),
-            Spot::Asn => self.asn = text.trim_start_matches("AS").parse().ok().filter(|&asn| asn != 0),
+            Spot::Asn => {
+                self.asn = text.trim_start_matches("AS").parse().ok().filter(|&asn| asn != 0)
+            }
             Spot::Organization => self.organization = shown(text),
             _ => {}
         }
@@ -116,8 +130,8 @@ impl Fields {
 }
 
 impl Record {
-    /// What the record says of a place. Codes that are none and points that are not on Earth are left out; (0, 0) is how
-    /// some databases write that they do not know.
+    /// What the record says of a place. Codes that are none and points that are not on Earth are
+    /// left out; (0, 0) is how some databases write that they do not know.
     pub(super) fn into_location(self) -> Location {
         let fields = self.fields;
         let in_country = |code: &str| match &fields.country {
@@ -125,7 +139,8 @@ impl Record {
             Some(country) => Some(format!("{country}-{code}").into_boxed_str()),
             None => None,
         };
-        let subdivisions = fields.subdivisions.iter().rev().filter_map(|code| in_country(code)).collect();
+        let subdivisions =
+            fields.subdivisions.iter().rev().filter_map(|code| in_country(code)).collect();
         let coordinates = match (fields.latitude, fields.longitude) {
             (Some(latitude), Some(longitude)) if latitude != 0.0 || longitude != 0.0 => {
                 // Adding zero makes -0.0 into 0.0: the same point, and by its bits the same key.
@@ -155,7 +170,8 @@ fn country(text: &str) -> Option<Box<str>> {
 }
 
 fn subdivision(text: &str) -> Option<Box<str>> {
-    let is_code = (1..=6).contains(&text.len()) && text.bytes().all(|o| o.is_ascii_alphanumeric() || o == b'-');
+    let is_code = (1..=6).contains(&text.len())
+        && text.bytes().all(|o| o.is_ascii_alphanumeric() || o == b'-');
     is_code.then(|| text.to_ascii_uppercase().into())
 }
 
@@ -298,8 +314,13 @@ mod tests {
             (Some(64500), Some("DE"), Some("EU"))
         );
         assert_eq!(lite.organization.as_deref(), Some("Example"));
-        let standard = read(r#"{"city":"Berlin","region_code":"BE","country":"de","lat":"52.5","lng":"13.4"}"#);
-        assert_eq!((&*standard.subdivisions, standard.city.as_deref()), (&["DE-BE".into()][..], Some("Berlin")));
+        let standard = read(
+            r#"{"city":"Berlin","region_code":"BE","country":"de","lat":"52.5","lng":"13.4"}"#,
+        );
+        assert_eq!(
+            (&*standard.subdivisions, standard.city.as_deref()),
+            (&["DE-BE".into()][..], Some("Berlin"))
+        );
         assert_eq!(standard.coordinates, Coordinates::new(52.5, 13.4).ok());
     }
 
@@ -323,7 +344,9 @@ mod tests {
     #[test]
     fn a_record_that_is_no_map_is_refused() {
         for json in ["[]", "[{}]"] {
-            assert!(serde_json::from_str::<Record>(json).unwrap_err().to_string().contains("not a map"));
+            assert!(
+                serde_json::from_str::<Record>(json).unwrap_err().to_string().contains("not a map")
+            );
         }
     }
 }

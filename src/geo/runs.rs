@@ -1,11 +1,13 @@
-//! Sorted runs of addresses over a whole address space, each with one value; for IPv6 with an index to find the run of an address.
+//! Sorted runs of addresses over a whole address space, each with one value; for IPv6 with an index
+//! to find the run of an address.
 //!
 //! Invariants: the first run starts at the first address; neighbours differ in value.
 
 use super::{address::Address, column::Column};
 
-/// Runs per index entry of a window, as a power of two: an entry costs four octets, a step of the search about two
-/// nanoseconds. Most IPv6 runs crowd into two of the six windows, so that all windows are made fine enough for those.
+/// Runs per index entry of a window, as a power of two: an entry costs four octets, a step of the
+/// search about two nanoseconds. Most IPv6 runs crowd into two of the six windows, so that all
+/// windows are made fine enough for those.
 const RUNS_PER_ENTRY_BITS: u32 = 2;
 /// The most index bits of a window: 4 MiB.
 const INDEX_BITS_LIMIT: u32 = 20;
@@ -21,7 +23,8 @@ pub(super) struct Sorted<K> {
 #[derive(Debug, Clone)]
 pub(super) struct Runs<K> {
     sorted: Sorted<K>,
-    /// For each window, for each step through it: the run that its first address is in; one more for the window's end.
+    /// For each window, for each step through it: the run that its first address is in; one more
+    /// for the window's end.
     index: Box<[u32]>,
     shift: u8,
 }
@@ -86,7 +89,9 @@ impl<K: Address> Sorted<K> {
 }
 
 /// The runs of ascending pieces, which cover the space; neighbours that are alike become one.
-pub(super) fn joined<K: Address>(pieces: impl Iterator<Item = (K, u32)>) -> impl Iterator<Item = Found<K>> {
+pub(super) fn joined<K: Address>(
+    pieces: impl Iterator<Item = (K, u32)>,
+) -> impl Iterator<Item = Found<K>> {
     let mut pieces = pieces.peekable();
     std::iter::from_fn(move || {
         let (first, value) = pieces.next()?;
@@ -103,13 +108,17 @@ fn index<K: Address>(starts: &[K]) -> (Box<[u32]>, u8) {
     let shift = K::WIDTH - K::WINDOW_LENGTH - bits as u8;
     let mut run = 0;
     let mut run_of = |address: Option<K>| {
-        while starts.get(run + 1).is_some_and(|&start| address.is_none_or(|address| start <= address)) {
+        while starts
+            .get(run + 1)
+            .is_some_and(|&start| address.is_none_or(|address| start <= address))
+        {
             run += 1;
         }
         run as u32
     };
     let windows = K::WINDOWS.iter();
-    let steps = windows.flat_map(|&window| (0..=1usize << bits).map(move |step| K::at_step(window, step, shift)));
+    let steps = windows
+        .flat_map(|&window| (0..=1usize << bits).map(move |step| K::at_step(window, step, shift)));
     (steps.map(&mut run_of).collect(), shift)
 }
 
@@ -155,13 +164,15 @@ impl<K: Address> Runs<K> {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        self.sorted.starts.capacity() * size_of::<K>() + self.sorted.values.memory_bytes() + self.index.len() * 4
+        self.sorted.starts.capacity() * size_of::<K>()
+            + self.sorted.values.memory_bytes()
+            + self.index.len() * 4
     }
 }
 
 impl<K: Address> Found<K> {
-    /// The length of the widest prefix around `address` that lies in this run: one bit more than what the address shares
-    /// with the nearer of the two addresses just outside.
+    /// The length of the widest prefix around `address` that lies in this run: one bit more than
+    /// what the address shares with the nearer of the two addresses just outside.
     #[inline]
     pub(super) fn scope(&self, address: K) -> u8 {
         let below = self.first.preceding().map_or(0, |outside| address.shared_bits(outside) + 1);

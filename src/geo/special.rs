@@ -1,13 +1,15 @@
-//! Special-purpose addresses: those that are no client's place on the Internet (RFC 6890 and the IANA registries it set
-//! up, as of 2025). The atlas marks those that neither a rule nor a database knows: a client subnet in one of them says nothing
-//! of where the client is, and the resolver's address chooses instead (RFC 7871 section 11.3). Such an answer is for this
-//! resolver's clients in the special range alone: its scope is never wider than that range.
+//! Special-purpose addresses: those that are no client's place on the Internet (RFC 6890 and the
+//! IANA registries it set up, as of 2025). The atlas marks those that neither a rule nor a database
+//! knows: a client subnet in one of them says nothing of where the client is, and the resolver's
+//! address chooses instead (RFC 7871 section 11.3). Such an answer is for this resolver's clients
+//! in the special range alone: its scope is never wider than that range.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// The blocks, as text so that they read like the registries; disjoint or nested, in no order that matters.
+/// The blocks, as text so that they read like the registries; disjoint or nested, in no order that
+/// matters.
 const BLOCKS: &[&str] = &[
     "0.0.0.0/8",       // this network, RFC 791
     "10.0.0.0/8",      // private, RFC 1918

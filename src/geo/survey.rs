@@ -7,13 +7,14 @@ use ipnet::IpNet;
 use super::{Atlas, Databases, Grid, Location};
 
 impl Atlas {
-    /// Joins all networks for which `classify` says the same into areas, numbered in order of first appearance (IPv4
-    /// first), and returns what it said of each.
+    /// Joins all networks for which `classify` says the same into areas, numbered in order of first
+    /// appearance (IPv4 first), and returns what it said of each.
     ///
-    /// `classify` gets the location and the positions in `named` of all prefixes that contain the network, longest first;
-    /// it is called once for each distinct pair. Special-purpose addresses that no named prefix contains are areas of
-    /// their own, whatever it says. A named prefix inside a block of IPv6 that carries IPv4 names the IPv4 prefix.
-    /// About 15 ns a network; who divides the world more than once keeps the [`Grid`].
+    /// `classify` gets the location and the positions in `named` of all prefixes that contain the
+    /// network, longest first; it is called once for each distinct pair. Special-purpose addresses
+    /// that no named prefix contains are areas of their own, whatever it says. A named prefix
+    /// inside a block of IPv6 that carries IPv4 names the IPv4 prefix. About 15 ns a network; who
+    /// divides the world more than once keeps the [`Grid`].
     pub fn survey<S: Eq + Hash + Clone>(
         databases: &Databases,
         named: &[IpNet],

@@ -1,8 +1,8 @@
 //! The search tree of a MaxMind DB file, walked once in address order.
 //!
-//! The bytes come from anywhere, so every step is checked: nodes and records in range, no deeper than an address is
-//! long, no more nodes visited than there are. The last makes cycles and trees that share branches end early: a sound
-//! tree has each node once.
+//! The bytes come from anywhere, so every step is checked: nodes and records in range, no deeper
+//! than an address is long, no more nodes visited than there are. The last makes cycles and trees
+//! that share branches end early: a sound tree has each node once.
 
 use super::address::Address;
 
@@ -42,7 +42,11 @@ impl<'a> Tree<'a> {
     ///
     /// # Errors
     /// [`TreeFault::Separator`] where the tree and the separator are not what the metadata says.
-    pub(super) fn new(file: &'a [u8], node_count: u32, record_bits: u16) -> Result<Self, TreeFault> {
+    pub(super) fn new(
+        file: &'a [u8],
+        node_count: u32,
+        record_bits: u16,
+    ) -> Result<Self, TreeFault> {
         let size = (node_count as usize) * usize::from(record_bits) / 4;
         let nodes = file.get(..size).ok_or(TreeFault::Separator)?;
         let separator = file.get(size..size + SEPARATOR).ok_or(TreeFault::Separator)?;
@@ -53,8 +57,8 @@ impl<'a> Tree<'a> {
         Ok(Self { nodes, node_count, record_bits, records_length, visited: 0 })
     }
 
-    /// Where the IPv4 space begins: the root, or in an IPv6 tree what is found below 96 zero bits (or before, where the
-    /// tree ends sooner).
+    /// Where the IPv4 space begins: the root, or in an IPv6 tree what is found below 96 zero bits
+    /// (or before, where the tree ends sooner).
     pub(super) fn ipv4_root(&self, is_ipv6: bool) -> u32 {
         let mut pointer = 0;
         for _ in 0..if is_ipv6 { 96 } else { 0 } {
@@ -66,30 +70,37 @@ impl<'a> Tree<'a> {
         pointer
     }
 
-    /// The two pointers of a node. 28 bits: each one's top four bits share the middle octet, the left one's first.
+    /// The two pointers of a node. 28 bits: each one's top four bits share the middle octet, the
+    /// left one's first.
     #[inline]
     fn children(&self, node: u32) -> (u32, u32) {
         let node = node as usize;
         match self.record_bits {
             24 => match self.nodes.get(node * 6..node * 6 + 6) {
-                Some(&[a, b, c, d, e, f]) => (u32::from_be_bytes([0, a, b, c]), u32::from_be_bytes([0, d, e, f])),
-                _ => (u32::MAX, u32::MAX),
-            },
-            28 => match self.nodes.get(node * 7..node * 7 + 7) {
-                Some(&[a, b, c, mid, d, e, f]) => {
-                    (u32::from_be_bytes([mid >> 4, a, b, c]), u32::from_be_bytes([mid & 15, d, e, f]))
+                Some(&[a, b, c, d, e, f]) => {
+                    (u32::from_be_bytes([0, a, b, c]), u32::from_be_bytes([0, d, e, f]))
                 }
                 _ => (u32::MAX, u32::MAX),
             },
+            28 => match self.nodes.get(node * 7..node * 7 + 7) {
+                Some(&[a, b, c, mid, d, e, f]) => (
+                    u32::from_be_bytes([mid >> 4, a, b, c]),
+                    u32::from_be_bytes([mid & 15, d, e, f]),
+                ),
+                _ => (u32::MAX, u32::MAX),
+            },
             _ => match self.nodes.get(node * 8..node * 8 + 8) {
-                Some(&[a, b, c, d, e, f, g, h]) => (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])),
+                Some(&[a, b, c, d, e, f, g, h]) => {
+                    (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]))
+                }
                 _ => (u32::MAX, u32::MAX),
             },
         }
     }
 
-    /// Walks all networks below `root` in address order. `leaf` gets each one's first address, length and the offset of
-    /// its record; a branch that `is_elsewhere` (by first address, length and node) is not entered and has no record.
+    /// Walks all networks below `root` in address order. `leaf` gets each one's first address,
+    /// length and the offset of its record; a branch that `is_elsewhere` (by first address, length
+    /// and node) is not entered and has no record.
     ///
     /// # Errors
     /// A [`TreeFault`], or what `leaf` returns.
@@ -106,12 +117,14 @@ impl<'a> Tree<'a> {
                 self.visit(depth == K::WIDTH)?;
                 let (left, right) = self.children(pointer);
                 depth += 1;
-                let half = start.with_bits(K::host_bits(depth - 1).without_bits(K::host_bits(depth)));
+                let half =
+                    start.with_bits(K::host_bits(depth - 1).without_bits(K::host_bits(depth)));
                 right_hand.push((right, half, depth));
                 pointer = left;
                 continue;
             }
-            let record = if pointer <= self.node_count { None } else { Some(self.record_offset(pointer)?) };
+            let record =
+                if pointer <= self.node_count { None } else { Some(self.record_offset(pointer)?) };
             leaf(start, depth, record)?;
             match right_hand.pop() {
                 Some(next) => (pointer, start, depth) = next,

@@ -52,7 +52,8 @@ pub struct HttpCheck {
     pub path: Box<str>,
     /// The TCP port.
     pub port: u16,
-    /// The Host header and, over TLS, the name in SNI and in the certificate; default: the target itself.
+    /// The Host header and, over TLS, the name in SNI and in the certificate; default: the target
+    /// itself.
     pub host: Option<Box<str>>,
     /// Further headers, which replace those that a probe sends of itself.
     pub headers: Vec<(Box<str>, Box<str>)>,
@@ -60,7 +61,8 @@ pub struct HttpCheck {
     pub request_body: Option<Box<str>>,
     /// The one version that is spoken.
     pub version: HttpVersion,
-    /// How many redirects are followed, to the same origin at the same address; one more is a reply like any other.
+    /// How many redirects are followed, to the same origin at the same address; one more is a reply
+    /// like any other.
     pub redirects: u8,
     /// The status codes that pass.
     pub status: Vec<StatusRange>,
@@ -147,7 +149,8 @@ pub struct GrpcCheck {
     pub port: u16,
     /// The service asked after; empty: the server as such.
     pub service: Box<str>,
-    /// The authority, and over TLS the name in SNI and in the certificate; default: the target itself.
+    /// The authority, and over TLS the name in SNI and in the certificate; default: the target
+    /// itself.
     pub host: Option<Box<str>>,
     /// Speak TLS, in this way.
     pub tls: Option<TlsTerms>,
@@ -155,7 +158,8 @@ pub struct GrpcCheck {
     pub proxy_protocol: Option<ProxyProtocol>,
 }
 
-/// A DNS query and what the reply must hold. Numbers are those of the protocol (RFC 1035, RFC 6895).
+/// A DNS query and what the reply must hold. Numbers are those of the protocol (RFC 1035, RFC
+/// 6895).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DnsCheck {
     /// The UDP or TCP port.
@@ -164,7 +168,8 @@ pub struct DnsCheck {
     pub name: Box<[u8]>,
     /// The type asked for.
     pub rtype: u16,
-    /// The rdata of records of that type that the answer must hold, each in wire form; it may hold others.
+    /// The rdata of records of that type that the answer must hold, each in wire form; it may hold
+    /// others.
     pub answers: Vec<Box<[u8]>>,
     /// The response code that passes.
     pub rcode: u16,
@@ -190,7 +195,8 @@ pub struct CombineCheck {
     pub of: Vec<Box<str>>,
 }
 
-/// How TLS is spoken with a target, and whom to trust. Paths are absolute or relative to the working directory.
+/// How TLS is spoken with a target, and whom to trust. Paths are absolute or relative to the
+/// working directory.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TlsTerms {
     /// Fail where the certificate is not valid for the name.
@@ -235,7 +241,8 @@ pub enum OnExpiry {
     Warn,
 }
 
-/// A version of the PROXY protocol, by which a balancer tells a target whose connection it forwards; here it is our own.
+/// A version of the PROXY protocol, by which a balancer tells a target whose connection it
+/// forwards; here it is our own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ProxyProtocol {
     /// A line of text.

@@ -1,6 +1,6 @@
-//! The ledger: the trackers of all targets, and the doubt over all of them. One owner feeds it outcomes and publishes
-//! the standings; nothing in it blocks, and each outcome costs the same however many targets there are (a freeze, a
-//! thaw and a confirmation walk them once).
+//! The ledger: the trackers of all targets, and the doubt over all of them. One owner feeds it
+//! outcomes and publishes the standings; nothing in it blocks, and each outcome costs the same
+//! however many targets there are (a freeze, a thaw and a confirmation walk them once).
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use super::{Doubt, Doubts, Monitor, Outcome, Standing, Tracker, Verdict, doubt::Census, pending::Pending};
+use super::{
+    Doubt, Doubts, Monitor, Outcome, Standing, Tracker, Verdict, doubt::Census, pending::Pending,
+};
 
 /// The trackers of all targets by key `K`: one (monitor, target).
 #[derive(Debug)]
@@ -18,7 +20,8 @@ pub struct Ledger<K> {
     census: Census,
     doubt: Doubt,
     has_canaries: bool,
-    /// Changes to down that a doubt would take back, oldest first, each with the end of its interval.
+    /// Changes to down that a doubt would take back, oldest first, each with the end of its
+    /// interval.
     recent_downs: VecDeque<(Duration, K)>,
     pending: Pending<K>,
 }
@@ -48,9 +51,11 @@ pub struct Target<K> {
 pub enum Start<K> {
     /// It was never judged.
     Unknown,
-    /// The same check judged it under this key, with other times or another name: verdict, counts and outcome are kept.
+    /// The same check judged it under this key, with other times or another name: verdict, counts
+    /// and outcome are kept.
     Continued(K),
-    /// Another check came to this verdict, which is kept until the first outcome; that one decides at once.
+    /// Another check came to this verdict, which is kept until the first outcome; that one decides
+    /// at once.
     Inherited(Verdict),
 }
 
@@ -79,7 +84,8 @@ pub struct Turn<K> {
 pub struct Effect<K> {
     /// Verdicts that changed: usually none or one; many after a freeze, a thaw or a confirmation.
     pub turns: Vec<Turn<K>>,
-    /// Whether the target's [`Standing`] changed without a change of verdict, so that TTLs want to follow.
+    /// Whether the target's [`Standing`] changed without a change of verdict, so that TTLs want to
+    /// follow.
     pub is_nearer_or_farther: bool,
     /// Whether the ledger began or ceased to doubt itself.
     pub doubts: Option<Doubts>,
@@ -104,22 +110,29 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         }
     }
 
-    /// Makes `targets` the targets from `now` on. Those known keep their trackers; new ones start as they say.
+    /// Makes `targets` the targets from `now` on. Those known keep their trackers; new ones start
+    /// as they say.
     pub fn set(&mut self, targets: impl IntoIterator<Item = Target<K>>, now: Duration) {
         let mut old = std::mem::take(&mut self.entries);
         let is_frozen = self.doubt.is_frozen();
-        let (known, new): (Vec<_>, Vec<_>) = targets.into_iter().partition(|target| old.contains_key(&target.key));
+        let (known, new): (Vec<_>, Vec<_>) =
+            targets.into_iter().partition(|target| old.contains_key(&target.key));
         // New ones first: they may go on where a key left off that is known as well.
         self.entries = new
             .into_iter()
-            .map(|target| (target.key, Entry::new(target.monitor, target.start, &old, is_frozen, now)))
+            .map(|target| {
+                (target.key, Entry::new(target.monitor, target.start, &old, is_frozen, now))
+            })
             .collect();
-        let keep =
-            |Target { key, monitor, .. }| old.remove_entry(&key).map(|(key, entry)| (key, Entry { monitor, ..entry }));
+        let keep = |Target { key, monitor, .. }| {
+            old.remove_entry(&key).map(|(key, entry)| (key, Entry { monitor, ..entry }))
+        };
         self.entries.extend(known.into_iter().filter_map(keep));
         self.recent_downs.retain(|(_, key)| self.entries.contains_key(key));
         let waiting = self.entries.iter().filter(|(_, entry)| entry.is_pending(now));
-        self.pending.set(waiting.map(|(key, entry)| (entry.pending_until, key.clone())).collect::<Vec<_>>());
+        self.pending.set(
+            waiting.map(|(key, entry)| (entry.pending_until, key.clone())).collect::<Vec<_>>(),
+        );
         self.take_census();
     }
 
@@ -128,11 +141,16 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         self.pending.next_end()
     }
 
-    /// The targets that have waited long enough for a first outcome by `now`; each is returned once. They count as up.
+    /// The targets that have waited long enough for a first outcome by `now`; each is returned
+    /// once. They count as up.
     pub fn end_pending(&mut self, now: Duration) -> Vec<K> {
         let mut ended = Vec::new();
         while let Some(key) = self.pending.pop(now) {
-            if self.entries.get(&key).is_some_and(|entry| entry.tracker.verdict() == Verdict::Unknown) {
+            if self
+                .entries
+                .get(&key)
+                .is_some_and(|entry| entry.tracker.verdict() == Verdict::Unknown)
+            {
                 ended.push(key);
             }
         }
@@ -144,7 +162,8 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         self.has_canaries = has_canaries;
     }
 
-    /// Gives each target without outcomes what a previous run knew of it, and says of how many that run knew anything.
+    /// Gives each target without outcomes what a previous run knew of it, and says of how many that
+    /// run knew anything.
     pub fn restore(&mut self, saved: impl Fn(&K) -> Option<Memory>) -> usize {
         let mut restored = 0;
         for (key, entry) in self.entries.iter_mut().filter(|(_, entry)| entry.last.is_none()) {
@@ -164,14 +183,16 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         self.entries.get(key).is_some_and(|entry| entry.tracker.is_restored_down())
     }
 
-    /// Makes a verdict of a previous run yield to the target's next outcome: its service has nothing better.
+    /// Makes a verdict of a previous run yield to the target's next outcome: its service has
+    /// nothing better.
     pub fn distrust(&mut self, key: &K) {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.tracker.distrust();
         }
     }
 
-    /// Counts an outcome that came in at `now`. A key that is not (or no longer) in the ledger changes nothing.
+    /// Counts an outcome that came in at `now`. A key that is not (or no longer) in the ledger
+    /// changes nothing.
     pub fn record(&mut self, key: &K, outcome: Outcome, now: Duration) -> Effect<K> {
         let mut effect = Effect::default();
         let before = self.standing(key, now);
@@ -184,7 +205,9 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         let is_first_pass = ripe == Some(Verdict::Up) && before.verdict == Verdict::Unknown;
         match self.doubt {
             // Unknown counts as up: to say so changes nothing that is frozen.
-            Doubt::Suspecting { .. } if is_first_pass => self.turn(key, Verdict::Up, now, &mut effect),
+            Doubt::Suspecting { .. } if is_first_pass => {
+                self.turn(key, Verdict::Up, now, &mut effect)
+            }
             Doubt::Suspecting { .. } => self.reconsider(passed, now, &mut effect),
             Doubt::Trusting | Doubt::Convinced => {
                 if let Some(verdict) = ripe {
@@ -192,7 +215,9 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
                 }
             }
         }
-        if self.doubt == Doubt::Convinced && !self.census.is_suspect(self.census.failing + self.census.down) {
+        if self.doubt == Doubt::Convinced
+            && !self.census.is_suspect(self.census.failing + self.census.down)
+        {
             self.doubt = Doubt::Trusting;
         }
         effect.is_nearer_or_farther = effect.turns.is_empty() && before != self.standing(key, now);
@@ -217,17 +242,23 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         let flips_in = match self.doubt {
             // The first outcome may come at any time; by then at the latest the rank changes.
             _ if is_pending => Some(entry.pending_until - now),
-            // Beyond the hold the flip waits for a canary, perhaps for hours: not a reason to ask clients back each second.
+            // Beyond the hold the flip waits for a canary, perhaps for hours: not a reason to ask
+            // clients back each second.
             Doubt::Suspecting { until, .. } if entry.tracker.is_failing() => {
                 until.checked_sub(now).filter(|rest| !rest.is_zero())
             }
             Doubt::Suspecting { .. } => None,
             Doubt::Trusting | Doubt::Convinced => {
-                let latency = entry.last.as_ref().map_or(Duration::ZERO, |(outcome, _)| outcome.latency);
+                let latency =
+                    entry.last.as_ref().map_or(Duration::ZERO, |(outcome, _)| outcome.latency);
                 entry.tracker.flips_in(&entry.monitor, latency)
             }
         };
-        Standing { verdict, flips_in_secs: flips_in.map(|time| whole_secs(time).max(1)), is_pending }
+        Standing {
+            verdict,
+            flips_in_secs: flips_in.map(|time| whole_secs(time).max(1)),
+            is_pending,
+        }
     }
 
     /// How many targets there are.
@@ -255,7 +286,8 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         self.entries.get(key)?.last.as_ref()
     }
 
-    /// When a target's verdict was settled; `None` while it is unknown, or of a previous run or another check.
+    /// When a target's verdict was settled; `None` while it is unknown, or of a previous run or
+    /// another check.
     pub fn since(&self, key: &K) -> Option<Duration> {
         self.entries.get(key)?.tracker.since()
     }
@@ -267,10 +299,18 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
 
     /// All targets with their verdicts and since when, in no order: what is to be saved.
     pub fn verdicts(&self) -> impl Iterator<Item = (&K, Verdict, Option<Duration>)> {
-        self.entries.iter().map(|(key, entry)| (key, entry.tracker.verdict(), entry.tracker.since()))
+        self.entries
+            .iter()
+            .map(|(key, entry)| (key, entry.tracker.verdict(), entry.tracker.since()))
     }
 
-    fn turn_unless_suspect(&mut self, key: &K, verdict: Verdict, now: Duration, effect: &mut Effect<K>) {
+    fn turn_unless_suspect(
+        &mut self,
+        key: &K,
+        verdict: Verdict,
+        now: Duration,
+        effect: &mut Effect<K>,
+    ) {
         let Some(entry) = self.entries.get(key) else { return };
         let is_loss = verdict == Verdict::Down && entry.tracker.verdict() == Verdict::Up;
         let window = entry.monitor.interval + entry.monitor.interval / 10;
@@ -286,15 +326,21 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
 
     fn freeze(&mut self, now: Duration, effect: &mut Effect<K>) {
         for (_, key) in std::mem::take(&mut self.recent_downs) {
-            let entry = self.entries.get_mut(&key).filter(|entry| entry.tracker.verdict() == Verdict::Down);
+            let entry =
+                self.entries.get_mut(&key).filter(|entry| entry.tracker.verdict() == Verdict::Down);
             let Some(entry) = entry else { continue };
             entry.tracker.take_back(&entry.monitor, now);
             effect.turns.push(Turn { key, from: Verdict::Down, to: Verdict::Up });
         }
         self.take_census();
         let hold = self.entries.values().filter(|entry| entry.tracker.is_failing());
-        let hold = hold.map(|entry| entry.monitor.interval * u32::from(entry.monitor.fall.get())).max();
-        self.doubt = Doubt::Suspecting { since: now, until: now + hold.unwrap_or_default(), canary_answered: false };
+        let hold =
+            hold.map(|entry| entry.monitor.interval * u32::from(entry.monitor.fall.get())).max();
+        self.doubt = Doubt::Suspecting {
+            since: now,
+            until: now + hold.unwrap_or_default(),
+            canary_answered: false,
+        };
         effect.doubts = Some(Doubts::Frozen);
     }
 
@@ -370,7 +416,8 @@ impl Entry {
         now: Duration,
     ) -> Self {
         let pending_until = now + Pending::<K>::longest(&monitor);
-        let fresh = |tracker| Self { monitor: Arc::clone(&monitor), tracker, last: None, pending_until };
+        let fresh =
+            |tracker| Self { monitor: Arc::clone(&monitor), tracker, last: None, pending_until };
         match start {
             Start::Unknown | Start::Inherited(Verdict::Unknown) => fresh(Tracker::default()),
             Start::Continued(key) => match old.get(&key) {

@@ -11,8 +11,9 @@ pub struct Outcome {
     pub result: Result<(), Failure>,
     /// From the probe's start to its end; never much above the monitor's timeout.
     pub latency: Duration,
-    /// What the target said of its load beside the pass: the value of the reply's `endpoint-load-metrics` header (ORCA), at
-    /// most [`Outcome::MAX_LOAD_METRICS_OCTETS`]. Not looked into: whoever uses it parses it.
+    /// What the target said of its load beside the pass: the value of the reply's
+    /// `endpoint-load-metrics` header (ORCA), at most [`Outcome::MAX_LOAD_METRICS_OCTETS`]. Not
+    /// looked into: whoever uses it parses it.
     pub load_metrics: Option<Box<str>>,
     /// What an operator should know although the probe passed.
     pub note: Option<Note>,
@@ -70,14 +71,18 @@ impl fmt::Display for Expiring {
             Self::Certificate { days: 0 } => f.write_str("certificate expires in less than a day"),
             Self::Certificate { days: 1 } => f.write_str("certificate expires in 1 day"),
             Self::Certificate { days } => write!(f, "certificate expires in {days} days"),
-            Self::Chain { within_days: ..=1 } => f.write_str("a certificate of the chain expires within a day"),
-            Self::Chain { within_days } => write!(f, "a certificate of the chain expires within {within_days} days"),
+            Self::Chain { within_days: ..=1 } => {
+                f.write_str("a certificate of the chain expires within a day")
+            }
+            Self::Chain { within_days } => {
+                write!(f, "a certificate of the chain expires within {within_days} days")
+            }
         }
     }
 }
 
-/// Why a probe failed. The text is what an operator reads in `status` and in the log; what the target sent is never
-/// quoted in it.
+/// Why a probe failed. The text is what an operator reads in `status` and in the log; what the
+/// target sent is never quoted in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// No complete answer within this.
@@ -101,7 +106,8 @@ pub enum Failure {
     Body,
     /// The first 64 KiB of the body do not match the wanted pattern.
     BodyPattern,
-    /// The end of the body is not where the reply announced it: a malformed chunk, or another length than the announced one.
+    /// The end of the body is not where the reply announced it: a malformed chunk, or another
+    /// length than the announced one.
     BodyFraming,
     /// A redirect that is not followed: to another host, port or scheme, or to no address at all.
     Redirect,
@@ -148,9 +154,11 @@ pub enum Failure {
     CertificateUntrusted,
     /// The certificate is bad in this other way.
     CertificateBad(Box<str>),
-    /// There is no TLS connection, for this reason: the target's alert, or what this side cannot accept.
+    /// There is no TLS connection, for this reason: the target's alert, or what this side cannot
+    /// accept.
     Tls(Box<str>),
-    /// The monitor itself cannot work, whatever the target: its authorities cannot be read, its host is no name.
+    /// The monitor itself cannot work, whatever the target: its authorities cannot be read, its
+    /// host is no name.
     Monitor(Box<str>),
     /// The monitor cannot work: it trusts the system's authorities, and there are none.
     NoSystemAuthorities,
@@ -159,23 +167,36 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether a delay of this server can cause the failure: its timeout passed while it did not run, a target that
-    /// waited for it closed the connection or reported a timeout, or the network was not up yet after a suspension. A
-    /// refused connection, or any status other than 408, always counts.
+    /// Whether a delay of this server can cause the failure: its timeout passed while it did not
+    /// run, a target that waited for it closed the connection or reported a timeout, or the network
+    /// was not up yet after a suspension. A refused connection, or any status other than 408,
+    /// always counts.
     pub fn is_affected_by_delay(&self) -> bool {
         match self {
-            Self::TimedOut(_) | Self::Closed | Self::Unreachable | Self::Unresolved | Self::BodyFraming => true,
+            Self::TimedOut(_)
+            | Self::Closed
+            | Self::Unreachable
+            | Self::Unresolved
+            | Self::BodyFraming => true,
             Self::Tls(_) | Self::Connection(_) => true,
             // A program has timeouts of its own.
             Self::ExitCode(_) | Self::Signal(_) => true,
             // Request Timeout, and its equivalents of gRPC.
             Self::Status { got, .. } => *got == 408,
-            Self::GrpcStatus(status) => matches!(*status, "DEADLINE_EXCEEDED" | "CANCELLED" | "UNAVAILABLE"),
-            Self::Refused | Self::Redirect | Self::LongHead | Self::Body | Self::BodyPattern => false,
+            Self::GrpcStatus(status) => {
+                matches!(*status, "DEADLINE_EXCEEDED" | "CANCELLED" | "UNAVAILABLE")
+            }
+            Self::Refused | Self::Redirect | Self::LongHead | Self::Body | Self::BodyPattern => {
+                false
+            }
             Self::NotHttp | Self::NotHttp2 | Self::NotGrpc | Self::NotServing(_) => false,
             Self::NotDns | Self::Rcode { .. } | Self::Answer | Self::Truncated => false,
-            Self::CertificateExpired | Self::CertificateNotYetValid | Self::CertificateForOtherName => false,
-            Self::CertificateExpires(_) | Self::CertificateUntrusted | Self::CertificateBad(_) => false,
+            Self::CertificateExpired
+            | Self::CertificateNotYetValid
+            | Self::CertificateForOtherName => false,
+            Self::CertificateExpires(_) | Self::CertificateUntrusted | Self::CertificateBad(_) => {
+                false
+            }
             Self::ClientCertificate(_) | Self::Monitor(_) | Self::NoSystemAuthorities => false,
         }
     }
@@ -258,15 +279,23 @@ mod tests {
     #[test]
     fn a_failure_reads_as_a_person_would_say_it() {
         let ranges: Box<[_]> =
-            [StatusRange { first: 200, last: 299 }, StatusRange { first: 401, last: 401 }].into_iter().collect();
+            [StatusRange { first: 200, last: 299 }, StatusRange { first: 401, last: 401 }]
+                .into_iter()
+                .collect();
         for (failure, text) in [
             (Failure::Status { got: 503, want: ranges }, "status 503, want 200-299, 401"),
             (Failure::TimedOut(Duration::from_secs(2)), "no complete answer within 2s"),
             (Failure::TimedOut(Duration::from_millis(1500)), "no complete answer within 1500ms"),
             (Failure::Refused, "connection refused"),
             (Failure::CertificateExpired, "certificate expired"),
-            (Failure::CertificateExpires(Expiring::Certificate { days: 5 }), "certificate expires in 5 days"),
-            (Failure::CertificateExpires(Expiring::Certificate { days: 0 }), "certificate expires in less than a day"),
+            (
+                Failure::CertificateExpires(Expiring::Certificate { days: 5 }),
+                "certificate expires in 5 days",
+            ),
+            (
+                Failure::CertificateExpires(Expiring::Certificate { days: 0 }),
+                "certificate expires in less than a day",
+            ),
             (
                 Failure::CertificateExpires(Expiring::Chain { within_days: 14 }),
                 "a certificate of the chain expires within 14 days",

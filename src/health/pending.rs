@@ -1,14 +1,16 @@
 //! Targets that were never judged, in the order in which they stop waiting for it.
 //!
-//! A target that is new to the ledger ranks below every target known to be healthy until its first outcome, for at most
-//! one interval plus timeout. By then a probe has had its time: where it has no outcome, none may ever come (an ICMP
-//! monitor without the privilege to send), and the target counts as up again.
+//! A target that is new to the ledger ranks below every target known to be healthy until its first
+//! outcome, for at most one interval plus timeout. By then a probe has had its time: where it has
+//! no outcome, none may ever come (an ICMP monitor without the privilege to send), and the target
+//! counts as up again.
 
 use std::{collections::VecDeque, time::Duration};
 
 use super::Monitor;
 
-/// The ends of all waits, soonest first. Targets that were judged meanwhile are passed by when their time comes.
+/// The ends of all waits, soonest first. Targets that were judged meanwhile are passed by when
+/// their time comes.
 #[derive(Debug)]
 pub(super) struct Pending<K> {
     ends: VecDeque<(Duration, K)>,

@@ -1,9 +1,11 @@
-//! Verdicts that survive a restart, as a file's text. Reading and writing the file belongs to the caller.
+//! Verdicts that survive a restart, as a file's text. Reading and writing the file belongs to the
+//! caller.
 //!
-//! A saved verdict belongs to one (monitor, target). On reading, the target's monitor is found by what it checks, whatever
-//! its name and its times, and else by its name: a monitor that was edited between two runs keeps the status of its targets
-//! until its first outcome, as one edited during a run does. The file is trusted with nothing: one that is too large, cut
-//! off, of another version or from the future is refused whole, and every target starts unknown.
+//! A saved verdict belongs to one (monitor, target). On reading, the target's monitor is found by
+//! what it checks, whatever its name and its times, and else by its name: a monitor that was edited
+//! between two runs keeps the status of its targets until its first outcome, as one edited during a
+//! run does. The file is trusted with nothing: one that is too large, cut off, of another version
+//! or from the future is refused whole, and every target starts unknown.
 
 use std::{collections::HashMap, fmt, hash::Hash};
 
@@ -66,9 +68,13 @@ impl SavedVerdicts {
     /// What is known of a target: by the same check, else by the check that had the monitor's name.
     pub fn of(&self, key: &SavedKey) -> Option<Memory> {
         let target = || key.target.clone();
-        let same = self.by_check.get(&(key.check, target())).or_else(|| self.by_monitor.get(&(key.monitor, target())));
+        let same = self
+            .by_check
+            .get(&(key.check, target()))
+            .or_else(|| self.by_monitor.get(&(key.monitor, target())));
         let other = || self.by_name.get(&(key.name.clone(), target()));
-        same.map(|verdict| Memory::SameCheck(*verdict)).or_else(|| other().map(|verdict| Memory::OtherCheck(*verdict)))
+        same.map(|verdict| Memory::SameCheck(*verdict))
+            .or_else(|| other().map(|verdict| Memory::OtherCheck(*verdict)))
     }
 
     /// Whether the previous run knew nothing.
@@ -106,9 +112,13 @@ pub enum SavedError {
 impl fmt::Display for SavedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLarge(octets) => write!(f, "the file has {octets} octets; at most {MAX_OCTETS} are read"),
+            Self::TooLarge(octets) => {
+                write!(f, "the file has {octets} octets; at most {MAX_OCTETS} are read")
+            }
             Self::Malformed(why) => write!(f, "the file is cut off or damaged: {why}"),
-            Self::Version(version) => write!(f, "the file has version {version}; this program reads version {VERSION}"),
+            Self::Version(version) => {
+                write!(f, "the file has version {version}; this program reads version {VERSION}")
+            }
             Self::Future(secs) => write!(f, "the file is dated {secs} s into the future"),
         }
     }
@@ -144,15 +154,16 @@ enum VerdictWord {
     Down,
 }
 
-/// A number that stays the same while a monitor, or what it checks, does, over restarts of the same program.
+/// A number that stays the same while a monitor, or what it checks, does, over restarts of the same
+/// program.
 pub fn fingerprint(content: &impl Hash) -> u64 {
     let mut hasher = SipHasher13::new();
     content.hash(&mut hasher);
     std::hash::Hasher::finish(&hasher)
 }
 
-/// The text of a file that holds `verdicts`, in order of key so that equal verdicts make equal files. `now` is in seconds
-/// since 1970-01-01T00:00:00Z.
+/// The text of a file that holds `verdicts`, in order of key so that equal verdicts make equal
+/// files. `now` is in seconds since 1970-01-01T00:00:00Z.
 pub fn encode(verdicts: impl IntoIterator<Item = (SavedKey, SavedVerdict)>, now: i64) -> String {
     let mut verdicts: Vec<_> = verdicts.into_iter().collect();
     verdicts.sort_by(|a, b| a.0.cmp(&b.0));
@@ -169,7 +180,8 @@ pub fn encode(verdicts: impl IntoIterator<Item = (SavedKey, SavedVerdict)>, now:
         })
         .collect();
     let file = FileSpec { version: VERSION, saved_at: now, verdicts };
-    // Numbers, strings and unit variants always encode; an empty file is refused on reading, as it should be.
+    // Numbers, strings and unit variants always encode; an empty file is refused on reading, as it
+    // should be.
     serde_json::to_string(&file).unwrap_or_default()
 }
 
@@ -181,7 +193,8 @@ pub fn decode(octets: &[u8], now: i64) -> Result<SavedVerdicts, SavedError> {
     if octets.len() > MAX_OCTETS {
         return Err(SavedError::TooLarge(octets.len()));
     }
-    let file: FileSpec = serde_json::from_slice(octets).map_err(|error| SavedError::Malformed(error.to_string()))?;
+    let file: FileSpec =
+        serde_json::from_slice(octets).map_err(|error| SavedError::Malformed(error.to_string()))?;
     if file.version != VERSION {
         return Err(SavedError::Version(file.version));
     }
@@ -217,13 +230,29 @@ mod tests {
         for (change, memory, why) in [
             (monitor(2, 3), Some(Memory::SameCheck(Verdict::Down)), "the same monitor"),
             (monitor(1, 9), Some(Memory::SameCheck(Verdict::Down)), "other times"),
-            (Monitor { name: "new".into(), ..monitor(2, 3) }, Some(Memory::SameCheck(Verdict::Down)), "another name"),
-            (Monitor { check: port(81), ..monitor(2, 3) }, Some(Memory::OtherCheck(Verdict::Down)), "another check"),
-            (Monitor { name: "new".into(), check: port(81), ..monitor(2, 3) }, None, "another monitor"),
+            (
+                Monitor { name: "new".into(), ..monitor(2, 3) },
+                Some(Memory::SameCheck(Verdict::Down)),
+                "another name",
+            ),
+            (
+                Monitor { check: port(81), ..monitor(2, 3) },
+                Some(Memory::OtherCheck(Verdict::Down)),
+                "another check",
+            ),
+            (
+                Monitor { name: "new".into(), check: port(81), ..monitor(2, 3) },
+                None,
+                "another monitor",
+            ),
         ] {
             assert_eq!(read.of(&SavedKey::of(&change, "192.0.2.1".into())), memory, "{why}");
         }
-        assert_eq!(read.of(&SavedKey::of(&monitor(2, 3), "192.0.2.9".into())), None, "another target");
+        assert_eq!(
+            read.of(&SavedKey::of(&monitor(2, 3), "192.0.2.9".into())),
+            None,
+            "another target"
+        );
     }
 
     #[test]
@@ -233,7 +262,10 @@ mod tests {
             r#"{{"version":1,"saved-at":{NOW},"verdicts":[{{"monitor":{},"target":"192.0.2.1","verdict":"up","since":{NOW}}}]}}"#,
             key.monitor
         );
-        assert_eq!(decode(text.as_bytes(), NOW).unwrap().of(&key), Some(Memory::SameCheck(Verdict::Up)));
+        assert_eq!(
+            decode(text.as_bytes(), NOW).unwrap().of(&key),
+            Some(Memory::SameCheck(Verdict::Up))
+        );
     }
 
     #[test]

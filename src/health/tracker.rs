@@ -1,7 +1,8 @@
 //! One target's tracker: outcomes in a row turn into a verdict.
 //!
-//! `rise` and `fall` alone bound flapping: from up to down and back takes at least `rise + fall` outcomes, and where
-//! both are above 1 a target that flips with every probe keeps the verdict it has. There is no further hold time.
+//! `rise` and `fall` alone bound flapping: from up to down and back takes at least `rise + fall`
+//! outcomes, and where both are above 1 a target that flips with every probe keeps the verdict it
+//! has. There is no further hold time.
 //!
 //! Where a verdict comes from decides what its first contrary outcome does:
 //!
@@ -18,8 +19,9 @@ use super::{Monitor, Verdict};
 
 /// Counts the outcomes of one target that speak against its verdict.
 ///
-/// Counting and changing are two steps, so that the [`super::Ledger`] can hold a change back: [`Tracker::count`] says which
-/// verdict the target is ripe for, [`Tracker::settle`] makes it so. A change held back stays ripe while the outcomes stay.
+/// Counting and changing are two steps, so that the [`super::Ledger`] can hold a change back:
+/// [`Tracker::count`] says which verdict the target is ripe for, [`Tracker::settle`] makes it so. A
+/// change held back stays ripe while the outcomes stay.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tracker {
     verdict: Verdict,
@@ -41,12 +43,14 @@ enum Basis {
 }
 
 impl Tracker {
-    /// A tracker that starts with the verdict of a previous run. It takes `rise` passes or `fall` failures to change it.
+    /// A tracker that starts with the verdict of a previous run. It takes `rise` passes or `fall`
+    /// failures to change it.
     pub fn restored(verdict: Verdict) -> Self {
         Self { verdict, basis: Basis::PreviousRun, ..Self::default() }
     }
 
-    /// A tracker that starts with the verdict that another check of the target came to, until its own first outcome.
+    /// A tracker that starts with the verdict that another check of the target came to, until its
+    /// own first outcome.
     pub fn inherited(verdict: Verdict) -> Self {
         Self { verdict, basis: Basis::OtherCheck, ..Self::default() }
     }
@@ -56,7 +60,8 @@ impl Tracker {
         self.verdict
     }
 
-    /// When the verdict was settled; `None` for unknown and for one of a previous run or of another check.
+    /// When the verdict was settled; `None` for unknown and for one of a previous run or of another
+    /// check.
     pub fn since(&self) -> Option<Duration> {
         self.since
     }
@@ -105,9 +110,15 @@ impl Tracker {
         *self = Self { verdict, since: Some(now), against: 0, basis: Basis::Outcomes };
     }
 
-    /// Goes back to up after a change to down that is doubted; ripe as before, so that the next pass clears it.
+    /// Goes back to up after a change to down that is doubted; ripe as before, so that the next
+    /// pass clears it.
     pub fn take_back(&mut self, monitor: &Monitor, now: Duration) {
-        *self = Self { verdict: Verdict::Up, since: Some(now), against: monitor.fall.get(), basis: Basis::Outcomes };
+        *self = Self {
+            verdict: Verdict::Up,
+            since: Some(now),
+            against: monitor.fall.get(),
+            basis: Basis::Outcomes,
+        };
     }
 
     /// Asks for one more outcome of a change that was held back, before it is ripe again.
@@ -123,8 +134,9 @@ impl Tracker {
         (self.against >= self.enough(next, monitor)).then_some(next)
     }
 
-    /// While outcomes against the verdict are counted: the least time until it could flip, counted from the latest outcome,
-    /// which took `latency`. Probes start up to a tenth of the interval early, and the next may end at once.
+    /// While outcomes against the verdict are counted: the least time until it could flip, counted
+    /// from the latest outcome, which took `latency`. Probes start up to a tenth of the interval
+    /// early, and the next may end at once.
     pub fn flips_in(&self, monitor: &Monitor, latency: Duration) -> Option<Duration> {
         if self.against == 0 {
             return None;
@@ -231,7 +243,10 @@ pub(crate) mod tests {
         feed(&mut tracker, true, &monitor);
         assert_eq!(tracker.flips_in(&monitor, Duration::ZERO), None);
         feed(&mut tracker, false, &monitor);
-        assert_eq!(tracker.flips_in(&monitor, Duration::from_secs(2)), Some(Duration::from_secs(7)));
+        assert_eq!(
+            tracker.flips_in(&monitor, Duration::from_secs(2)),
+            Some(Duration::from_secs(7))
+        );
         feed(&mut tracker, false, &monitor);
         assert_eq!(tracker.flips_in(&monitor, Duration::ZERO), Some(Duration::from_millis(4500)));
     }

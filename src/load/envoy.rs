@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::{Fault, LoadReport, Memory, Selector, Servers, prometheus::Series, report::response_time};
+use super::{
+    Fault, LoadReport, Memory, Selector, Servers, prometheus::Series, report::response_time,
+};
 
 /// The page's metrics of a cluster, in the order in which [`report`] takes them.
 const METRICS: [&str; 8] = [
@@ -31,8 +33,8 @@ pub(super) fn series<'s>(cluster: &str) -> Series<'s> {
     }))
 }
 
-/// The report. Remaining connections are published only where the circuit breaker tracks them; with those that are open they
-/// make the limit.
+/// The report. Remaining connections are published only where the circuit breaker tracks them; with
+/// those that are open they make the limit.
 ///
 /// # Errors
 /// The cluster is not there, or its numbers cannot be true.
@@ -46,8 +48,14 @@ pub(super) fn report(series: Series<'_>, memory: &mut Memory) -> Result<LoadRepo
     let mean = sum.zip(count).and_then(|(sum, count)| memory.mean_since(sum, count));
     Ok(LoadReport {
         connections: connections.or(requests),
-        limit: connections.zip(remaining).map(|(open, remaining)| open + remaining).filter(|limit| *limit != 0.0),
-        servers: healthy.zip(total).map(|(up, total)| Servers::from_numbers(up, total)).transpose()?,
+        limit: connections
+            .zip(remaining)
+            .map(|(open, remaining)| open + remaining)
+            .filter(|limit| *limit != 0.0),
+        servers: healthy
+            .zip(total)
+            .map(|(up, total)| Servers::from_numbers(up, total))
+            .transpose()?,
         response_time: median.or(mean).map(|millis| response_time(millis / MILLIS)).transpose()?,
         gauges: requests.map(|requests| ("requests".into(), requests)).into_iter().collect(),
         ..LoadReport::default()
@@ -98,7 +106,10 @@ mod tests {
         let page = page(0, 0)
             + "envoy_cluster_upstream_rq_time{envoy_cluster_name=\"web\",quantile=\"0.5\"} 7\n\
                envoy_cluster_upstream_rq_time{envoy_cluster_name=\"web\",quantile=\"0.99\"} 700\n";
-        assert_eq!(read(&page, &mut Memory::default()).unwrap().response_time, Some(Duration::from_millis(7)));
+        assert_eq!(
+            read(&page, &mut Memory::default()).unwrap().response_time,
+            Some(Duration::from_millis(7))
+        );
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// Why there is no report. The text is what an operator reads in `status` and in the log; what was received is never quoted
-/// in it.
+/// Why there is no report. The text is what an operator reads in `status` and in the log; what was
+/// received is never quoted in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// It is not in the form that it should have.
@@ -64,7 +64,9 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotA(form) => write!(f, "what came is not {form}"),
-            Self::LongLine => write!(f, "a line is longer than {} KiB", super::lines::LONGEST >> 10),
+            Self::LongLine => {
+                write!(f, "a line is longer than {} KiB", super::lines::LONGEST >> 10)
+            }
             Self::LongPage(most) => write!(f, "the page is longer than {} KiB", most >> 10),
             Self::Cut => f.write_str("the page was cut off before its end"),
             Self::TooMany(most, what) => write!(f, "there are more than {most} {what}"),
@@ -84,13 +86,19 @@ mod tests {
     #[test]
     fn a_fault_reads_as_a_person_would_say_it() {
         for (fault, text) in [
-            (Fault::NotA("HAProxy's statistics in CSV"), "what came is not HAProxy's statistics in CSV"),
+            (
+                Fault::NotA("HAProxy's statistics in CSV"),
+                "what came is not HAProxy's statistics in CSV",
+            ),
             (Fault::LongLine, "a line is longer than 64 KiB"),
             (Fault::LongPage(4 << 20), "the page is longer than 4096 KiB"),
             (Fault::TooMany(4096, "servers"), "there are more than 4096 servers"),
             (Fault::Missing("`limit`".into()), "nothing there for `limit`"),
             (Fault::NotNumber("`cpu`".into()), "what is there for `cpu` is no number"),
-            (Fault::Absurd(Quantity::Connections, "is negative"), "the number of connections is negative"),
+            (
+                Fault::Absurd(Quantity::Connections, "is negative"),
+                "the number of connections is negative",
+            ),
         ] {
             assert_eq!(fault.to_string(), text);
         }

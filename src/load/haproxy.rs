@@ -1,7 +1,9 @@
-//! HAProxy: `show stat` in CSV, over HTTP or its socket, and from the socket also `show servers state`.
+//! HAProxy: `show stat` in CSV, over HTTP or its socket, and from the socket also `show servers
+//! state`.
 //!
-//! Columns are found by their names: releases add some. What a server's weight would be without its agent stands only in
-//! `show servers state`; without that the highest weight that the server had has to do (see [`Memory`]).
+//! Columns are found by their names: releases add some. What a server's weight would be without its
+//! agent stands only in `show servers state`; without that the highest weight that the server had
+//! has to do (see [`Memory`]).
 
 use std::{
     borrow::Cow,
@@ -81,7 +83,10 @@ struct Columns {
 impl Columns {
     fn new(mut wanted: Vec<Option<Column>>) -> Self {
         let end = |wanted: &[Option<Column>], is: fn(&Column) -> bool| {
-            wanted.iter().rposition(|column| column.as_ref().is_some_and(is)).map_or(0, |last| last + 1)
+            wanted
+                .iter()
+                .rposition(|column| column.as_ref().is_some_and(is))
+                .map_or(0, |last| last + 1)
         };
         let of_servers = end(&wanted, |column| !matches!(column, Column::ResponseTime));
         wanted.truncate(end(&wanted, |_| true));
@@ -141,7 +146,10 @@ struct Server {
 impl Statistics {
     /// Keeps one proxy, or all backends.
     pub(super) fn new(proxy: Option<&str>) -> Self {
-        Self { tables: Tables { wanted: proxy.map(Into::into), ..Tables::default() }, ..Self::default() }
+        Self {
+            tables: Tables { wanted: proxy.map(Into::into), ..Tables::default() },
+            ..Self::default()
+        }
     }
 
     /// Takes the next octets.
@@ -153,13 +161,15 @@ impl Statistics {
         lines.feed(octets, |line| tables.line(line))
     }
 
-    /// Whether so many replies of the socket came, each to its end. What follows the last line end counts as cut off.
+    /// Whether so many replies of the socket came, each to its end. What follows the last line end
+    /// counts as cut off.
     pub(super) fn holds_replies(&self, count: usize) -> bool {
         let replies = &self.tables.replies;
         replies.whole >= count && !replies.is_open && self.lines.is_at_line_start()
     }
 
-    /// Whether everything fed so far was whole lines and whole proxies: the backend's own row comes after its servers'.
+    /// Whether everything fed so far was whole lines and whole proxies: the backend's own row comes
+    /// after its servers'.
     pub(super) fn is_whole(&self) -> bool {
         let is_whole = |proxy: &Proxy| proxy.servers.is_empty() || proxy.backend.is_some();
         self.lines.is_at_line_start() && self.tables.proxies.values().all(is_whole)
@@ -201,8 +211,11 @@ impl Tables {
             return Ok(());
         }
         match &self.section {
-            // A row after the empty line that ends the statistics: what should stand between them is missing.
-            Section::None if self.was_there && line.matches(',').count() >= FEWEST_COMMAS => Err(Fault::Cut),
+            // A row after the empty line that ends the statistics: what should stand between them
+            // is missing.
+            Section::None if self.was_there && line.matches(',').count() >= FEWEST_COMMAS => {
+                Err(Fault::Cut)
+            }
             Section::None => Ok(()),
             Section::Statistics(columns) => {
                 let row = row(&line, columns)?;
@@ -228,7 +241,8 @@ impl Tables {
     }
 
     fn keep(&mut self, row: Row<'_>) -> Result<(), Fault> {
-        if row.proxy.is_empty() || row.proxy.len() > LONGEST_NAME || row.server.len() > LONGEST_NAME {
+        if row.proxy.is_empty() || row.proxy.len() > LONGEST_NAME || row.server.len() > LONGEST_NAME
+        {
             return Err(FORM);
         }
         if self.wanted.as_deref().is_some_and(|wanted| wanted != row.proxy) {
@@ -236,7 +250,9 @@ impl Tables {
         }
         let count = self.proxies.len();
         let proxy = match self.proxies.entry(row.proxy.into()) {
-            Entry::Vacant(_) if count >= MOST_PROXIES => return Err(Fault::TooMany(MOST_PROXIES, "proxies")),
+            Entry::Vacant(_) if count >= MOST_PROXIES => {
+                return Err(Fault::TooMany(MOST_PROXIES, "proxies"));
+            }
             entry => entry.or_default(),
         };
         let side = |sessions| Side {
@@ -249,8 +265,12 @@ impl Tables {
         };
         // Servers may be called like the rows of the proxy itself; their kind cannot be mistaken.
         match (row.kind.map(|kind| kind as i64), &*row.server) {
-            (Some(0), _) | (None, "FRONTEND") => proxy.frontend = Some(side(row.sessions.ok_or(FORM)?)),
-            (Some(1), _) | (None, "BACKEND") => proxy.backend = Some(side(row.sessions.ok_or(FORM)?)),
+            (Some(0), _) | (None, "FRONTEND") => {
+                proxy.frontend = Some(side(row.sessions.ok_or(FORM)?))
+            }
+            (Some(1), _) | (None, "BACKEND") => {
+                proxy.backend = Some(side(row.sessions.ok_or(FORM)?))
+            }
             // A row without name or status is no server: it would count as one that is down.
             (Some(2) | None, _) if row.server.is_empty() || row.status.is_empty() => {}
             (Some(2) | None, _) => {
@@ -274,17 +294,25 @@ impl Tables {
 
     fn report(self, memory: &mut Memory) -> Result<LoadReport, Fault> {
         let chosen = self.chosen()?;
-        let sides = || chosen.iter().filter_map(|(_, proxy)| proxy.backend.as_ref().or(proxy.frontend.as_ref()));
+        let sides = || {
+            chosen
+                .iter()
+                .filter_map(|(_, proxy)| proxy.backend.as_ref().or(proxy.frontend.as_ref()))
+        };
         let slowest = sides().filter_map(|side| side.response_millis).reduce(f64::max);
         let queued = sides().filter_map(|side| side.queued).reduce(|a, b| a + b);
-        let servers: Vec<_> =
-            chosen.iter().flat_map(|(name, proxy)| proxy.servers.iter().map(move |server| (*name, server))).collect();
+        let servers: Vec<_> = chosen
+            .iter()
+            .flat_map(|(name, proxy)| proxy.servers.iter().map(move |server| (*name, server)))
+            .collect();
         let report = LoadReport {
             connections: Some(sides().map(|side| side.sessions).sum()),
             limit: chosen.iter().map(|(_, proxy)| proxy.limit()).sum(),
             servers: count(&servers),
             capacity_share: self.capacity_share(&servers, memory),
-            response_time: slowest.map(|millis| super::report::response_time(millis / 1000.0)).transpose()?,
+            response_time: slowest
+                .map(|millis| super::report::response_time(millis / 1000.0))
+                .transpose()?,
             gauges: queued.map(|queued| ("queue".into(), queued)).into_iter().collect(),
         };
         Ok(report)
@@ -294,12 +322,18 @@ impl Tables {
     fn chosen(&self) -> Result<Vec<(&str, &Proxy)>, Fault> {
         let all = || self.proxies.iter().map(|(name, proxy)| (&**name, proxy));
         if self.wanted.is_some() {
-            let chosen: Vec<_> =
-                all().filter(|(_, proxy)| proxy.backend.is_some() || proxy.frontend.is_some()).collect();
-            return if chosen.is_empty() { Err(Fault::Missing("`proxy`".into())) } else { Ok(chosen) };
+            let chosen: Vec<_> = all()
+                .filter(|(_, proxy)| proxy.backend.is_some() || proxy.frontend.is_some())
+                .collect();
+            return if chosen.is_empty() {
+                Err(Fault::Missing("`proxy`".into()))
+            } else {
+                Ok(chosen)
+            };
         }
         let backends: Vec<_> = all().filter(|(_, proxy)| proxy.backend.is_some()).collect();
-        let serving: Vec<_> = backends.iter().filter(|(_, proxy)| !proxy.servers.is_empty()).copied().collect();
+        let serving: Vec<_> =
+            backends.iter().filter(|(_, proxy)| !proxy.servers.is_empty()).copied().collect();
         match (serving.is_empty(), backends.is_empty()) {
             (false, _) => Ok(serving),
             (true, false) => Ok(backends),
@@ -322,14 +356,16 @@ impl Tables {
         }
         memory.keep_servers(|name| seen.contains(name));
         let left: f64 = serving(servers).filter_map(|(_, server)| server.weight).sum();
-        // An operator may raise a weight above the configured one, and backups may weigh more than those they stand in for.
+        // An operator may raise a weight above the configured one, and backups may weigh more than
+        // those they stand in for.
         (whole > 0.0).then(|| (left / whole).min(1.0))
     }
 }
 
 impl Proxy {
-    /// What its servers take together, where each has a limit; else its own limit as a frontend; else that of the backend,
-    /// which HAProxy makes up as a tenth of the frontends' limits where it is not configured.
+    /// What its servers take together, where each has a limit; else its own limit as a frontend;
+    /// else that of the backend, which HAProxy makes up as a tenth of the frontends' limits where
+    /// it is not configured.
     fn limit(&self) -> Option<f64> {
         let active = self.servers.iter().filter(|server| !server.is_backup);
         let of_servers: Option<f64> = active.map(|server| server.limit).sum();
@@ -339,7 +375,9 @@ impl Proxy {
 }
 
 /// Servers that take requests: backups only where no other does.
-fn serving<'s>(servers: &'s [(&'s str, &'s Server)]) -> impl Iterator<Item = &'s (&'s str, &'s Server)> {
+fn serving<'s>(
+    servers: &'s [(&'s str, &'s Server)],
+) -> impl Iterator<Item = &'s (&'s str, &'s Server)> {
     let are_backups = !servers.iter().any(|(_, server)| server.is_usable && !server.is_backup);
     servers.iter().filter(move |(_, server)| server.is_usable && server.is_backup == are_backups)
 }
@@ -351,8 +389,8 @@ fn count(servers: &[(&str, &Server)]) -> Option<Servers> {
     Some(Servers { up: count(up)?, total: count(total)? }).filter(|_| total > 0)
 }
 
-/// Whether new requests go to a server in this state: `UP`, `UP 1/2` (failing checks) and `no check`, not `DOWN`, `DOWN 1/2`,
-/// `DRAIN`, `NOLB` (only those that it already knows) and `MAINT`.
+/// Whether new requests go to a server in this state: `UP`, `UP 1/2` (failing checks) and `no
+/// check`, not `DOWN`, `DOWN 1/2`, `DRAIN`, `NOLB` (only those that it already knows) and `MAINT`.
 fn takes_requests(status: &str) -> bool {
     status == "UP" || status.starts_with("UP ") || status == "no check"
 }
@@ -364,13 +402,17 @@ fn path(proxy: &str, server: &str) -> Box<str> {
 /// What follows a line that starts with `# `.
 fn section(header: &str) -> Section {
     let names: Vec<_> = header.split(',').collect();
-    if names.contains(&"pxname") && ["svname", "scur", "status"].iter().all(|name| names.contains(name)) {
+    if names.contains(&"pxname")
+        && ["svname", "scur", "status"].iter().all(|name| names.contains(name))
+    {
         return Section::Statistics(Columns::new(names.into_iter().map(column).collect()));
     }
     let names: Vec<_> = header.split(' ').collect();
     let at = |wanted: &str| names.iter().position(|name| *name == wanted);
     match (at("be_name"), at("srv_name"), at("srv_iweight")) {
-        (Some(proxy), Some(server), Some(weight)) => Section::ServersState(StateColumns { proxy, server, weight }),
+        (Some(proxy), Some(server), Some(weight)) => {
+            Section::ServersState(StateColumns { proxy, server, weight })
+        }
         _ => Section::None,
     }
 }
@@ -399,7 +441,8 @@ fn row<'t>(line: &'t str, columns: &Columns) -> Result<Row<'t>, Fault> {
         if at >= columns.of_servers && row.kind == Some(2.0) {
             break;
         }
-        // What is left away at the end is empty; a header of many columns must not make short lines dear.
+        // What is left away at the end is empty; a header of many columns must not make short lines
+        // dear.
         if rest.is_empty() {
             break;
         }
@@ -459,7 +502,11 @@ mod tests {
 
     const HEADER: &str = "# pxname,svname,qcur,qmax,scur,smax,slim,stot,status,weight,act,bck,type,rtime,last_chk,\n";
 
-    fn read_with(page: &str, proxy: Option<&str>, memory: &mut Memory) -> Result<LoadReport, Fault> {
+    fn read_with(
+        page: &str,
+        proxy: Option<&str>,
+        memory: &mut Memory,
+    ) -> Result<LoadReport, Fault> {
         let mut statistics = Statistics::new(proxy);
         statistics.feed(page.as_bytes())?;
         let report = statistics.finish(memory)?;
@@ -472,7 +519,9 @@ mod tests {
     }
 
     fn server(proxy: &str, name: &str, status: &str, weight: u32, limit: &str) -> String {
-        format!("{proxy},{name},0,0,0,0,{limit},9,{status},{weight},1,0,2,3,\"Layer4, \"\"timeout\"\"\",\n")
+        format!(
+            "{proxy},{name},0,0,0,0,{limit},9,{status},{weight},1,0,2,3,\"Layer4, \"\"timeout\"\"\",\n"
+        )
     }
 
     #[test]
@@ -488,23 +537,41 @@ mod tests {
         ]
         .concat();
         let report = read(&rows, Some("www")).unwrap();
-        assert_eq!((report.connections, report.limit), (Some(6.0), Some(100.0)), "what the servers take together");
+        assert_eq!(
+            (report.connections, report.limit),
+            (Some(6.0), Some(100.0)),
+            "what the servers take together"
+        );
         assert_eq!(report.servers, Some(Servers { up: 2, total: 4 }));
         assert_eq!(report.capacity_share, Some(0.5), "150 of 300");
         assert_eq!(report.response_time, Some(Duration::from_millis(12)));
         assert_eq!(report.gauges.get("queue"), Some(&4.0));
         assert_eq!(read(&rows, Some("shop")), Err(Fault::Missing("`proxy`".into())));
         let all = read(&rows, None).unwrap();
-        assert_eq!(all.connections, Some(6.0), "a backend without servers is the statistics page or the like");
+        assert_eq!(
+            all.connections,
+            Some(6.0),
+            "a backend without servers is the statistics page or the like"
+        );
     }
 
     #[test]
     fn limits_are_the_servers_own_then_the_frontends_then_the_backends() {
-        let row = |name: &str, limit: &str, kind: u8| format!("www,{name},0,0,1,1,{limit},1,UP,1,1,0,{kind},0,,\n");
+        let row = |name: &str, limit: &str, kind: u8| {
+            format!("www,{name},0,0,1,1,{limit},1,UP,1,1,0,{kind},0,,\n")
+        };
         let (front, back) = (row("FRONTEND", "200", 0), row("BACKEND", "20", 1));
         for (rows, expected, why) in [
-            (vec![server("www", "a", "UP", 1, "30"), front.clone(), back.clone()], Some(30.0), "the servers' own"),
-            (vec![server("www", "a", "UP", 1, ""), front.clone(), back.clone()], Some(200.0), "one has none"),
+            (
+                vec![server("www", "a", "UP", 1, "30"), front.clone(), back.clone()],
+                Some(30.0),
+                "the servers' own",
+            ),
+            (
+                vec![server("www", "a", "UP", 1, ""), front.clone(), back.clone()],
+                Some(200.0),
+                "one has none",
+            ),
             (vec![server("www", "a", "UP", 1, "0"), back.clone()], Some(20.0), "zero is none"),
             (vec![row("BACKEND", "", 1)], None, "none at all"),
             (vec![front], Some(200.0), "a frontend alone"),
@@ -529,7 +596,8 @@ mod tests {
             ("MAINT (via www/a)", false),
             ("MAINT (resolution)", false),
         ] {
-            let rows = server("www", "a", status, 10, "") + "www,BACKEND,0,0,0,0,0,0,UP,1,1,0,1,0,,\n";
+            let rows =
+                server("www", "a", status, 10, "") + "www,BACKEND,0,0,0,0,0,0,UP,1,1,0,1,0,,\n";
             let servers = read(&rows, None).unwrap().servers;
             assert_eq!(servers, Some(Servers { up: is_up.into(), total: 1 }), "{status}");
         }
@@ -538,9 +606,15 @@ mod tests {
     #[test]
     fn a_row_without_name_or_status_is_no_server() {
         let back = "www,BACKEND,0,0,0,0,0,0,UP,1,1,0,1,0,,\n";
-        for row in [server("www", "", "UP", 10, ""), server("www", "b", "", 10, ""), "www,b\n".to_owned()] {
+        for row in
+            [server("www", "", "UP", 10, ""), server("www", "b", "", 10, ""), "www,b\n".to_owned()]
+        {
             let rows = [&server("www", "a", "UP", 10, ""), &*row, back].concat();
-            assert_eq!(read(&rows, None).unwrap().servers, Some(Servers { up: 1, total: 1 }), "{row}");
+            assert_eq!(
+                read(&rows, None).unwrap().servers,
+                Some(Servers { up: 1, total: 1 }),
+                "{row}"
+            );
         }
     }
 
@@ -549,10 +623,22 @@ mod tests {
         let backup = "www,z,0,0,0,0,,9,UP,10,0,1,2,3,,\n";
         let back = "www,BACKEND,0,0,0,0,0,0,UP,1,1,0,1,0,,\n";
         let both = read(&[&server("www", "a", "UP", 10, ""), backup, back].concat(), None).unwrap();
-        assert_eq!((both.servers, both.capacity_share), (Some(Servers { up: 1, total: 1 }), Some(1.0)));
-        let alone = [&server("www", "a", "DOWN", 20, ""), &server("www", "b", "DOWN", 20, ""), backup, back].concat();
+        assert_eq!(
+            (both.servers, both.capacity_share),
+            (Some(Servers { up: 1, total: 1 }), Some(1.0))
+        );
+        let alone = [
+            &server("www", "a", "DOWN", 20, ""),
+            &server("www", "b", "DOWN", 20, ""),
+            backup,
+            back,
+        ]
+        .concat();
         let alone = read(&alone, None).unwrap();
-        assert_eq!((alone.servers, alone.capacity_share), (Some(Servers { up: 1, total: 2 }), Some(0.25)));
+        assert_eq!(
+            (alone.servers, alone.capacity_share),
+            (Some(Servers { up: 1, total: 2 }), Some(0.25))
+        );
     }
 
     #[test]
@@ -563,8 +649,9 @@ mod tests {
         };
         let state = "\n1\n# be_id be_name srv_id srv_name srv_addr srv_uweight srv_iweight\n\
                      4 www 1 a 192.0.2.1 100 100\n4 www 2 b 192.0.2.2 50 100\n4 api 2 b 192.0.2.2 50 300\n\n";
-        let share =
-            |page: String, memory: &mut Memory| read_with(&page, Some("www"), memory).unwrap().capacity_share.unwrap();
+        let share = |page: String, memory: &mut Memory| {
+            read_with(&page, Some("www"), memory).unwrap().capacity_share.unwrap()
+        };
         let memory = &mut Memory::default();
         assert_eq!(share(page(50) + state, memory), 0.75, "150 of 200");
         assert_eq!(share(page(50), memory), 1.0, "nothing higher was seen");
@@ -582,7 +669,10 @@ mod tests {
         for _ in 0..200 {
             statistics.feed("x,\n".repeat(5_000).as_bytes()).unwrap();
         }
-        assert_eq!(statistics.finish(&mut Memory::default()), Err(Fault::Missing("`proxy`".into())));
+        assert_eq!(
+            statistics.finish(&mut Memory::default()),
+            Err(Fault::Missing("`proxy`".into()))
+        );
     }
 
     #[test]
@@ -604,7 +694,8 @@ mod tests {
         assert_eq!(negative.unwrap_err().to_string(), "the number of connections is negative");
         let long = server("www", &"x".repeat(257), "UP", 1, "");
         assert_eq!(read(&long, None), Err(FORM), "a name that nobody gives");
-        let many: String = (0..5000).map(|index| server("www", &index.to_string(), "UP", 1, "")).collect();
+        let many: String =
+            (0..5000).map(|index| server("www", &index.to_string(), "UP", 1, "")).collect();
         assert_eq!(read(&many, None), Err(Fault::TooMany(MOST_SERVERS, "servers")));
     }
 }

@@ -39,8 +39,12 @@ impl FromStr for Pointer {
 impl fmt::Display for BadPointer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NoSlash => "a JSON pointer starts with a slash: \"/stats/active\", \"/servers/0/load\"",
-            Self::LoneTilde => "in a JSON pointer `~` is written `~0` and a slash in a name `~1` (RFC 6901)",
+            Self::NoSlash => {
+                "a JSON pointer starts with a slash: \"/stats/active\", \"/servers/0/load\""
+            }
+            Self::LoneTilde => {
+                "in a JSON pointer `~` is written `~0` and a slash in a name `~1` (RFC 6901)"
+            }
         })
     }
 }
@@ -57,11 +61,13 @@ pub(super) fn read(octets: &[u8], wanted: &Wanted<Pointer>) -> Result<LoadReport
     })
 }
 
-/// A number, or a text that is one as JSON writes it: JavaScript and protobuf write long numbers as texts, and so do many
-/// exporters. A unit is not read.
+/// A number, or a text that is one as JSON writes it: JavaScript and protobuf write long numbers as
+/// texts, and so do many exporters. A unit is not read.
 pub(super) fn number(value: &Value) -> Option<f64> {
     match value {
-        Value::String(text) => serde_json::from_str::<serde_json::Number>(text.trim()).ok()?.as_f64(),
+        Value::String(text) => {
+            serde_json::from_str::<serde_json::Number>(text.trim()).ok()?.as_f64()
+        }
         value => value.as_f64(),
     }
 }
@@ -103,7 +109,11 @@ mod tests {
         let wanted = Wanted { connections: at("/x"), ..nothing_wanted() };
         for (text, number) in [("7", 7.0), (" 12.5 ", 12.5), ("1e3", 1000.0), ("-0", 0.0)] {
             let document = format!("{{\"x\": \"{text}\"}}");
-            assert_eq!(read(document.as_bytes(), &wanted).unwrap().connections, Some(number), "{text}");
+            assert_eq!(
+                read(document.as_bytes(), &wanted).unwrap().connections,
+                Some(number),
+                "{text}"
+            );
         }
     }
 
@@ -123,7 +133,11 @@ mod tests {
             ("{\"x\": 1e999}", "/x", "what came is not JSON"),
         ] {
             let wanted = Wanted { connections: at(pointer), ..nothing_wanted() };
-            assert_eq!(read(document.as_bytes(), &wanted).unwrap_err().to_string(), fault, "{document}");
+            assert_eq!(
+                read(document.as_bytes(), &wanted).unwrap_err().to_string(),
+                fault,
+                "{document}"
+            );
         }
         let whole = Wanted { connections: at(""), ..nothing_wanted() };
         assert_eq!(read(b"17", &whole).unwrap().connections, Some(17.0), "the whole document");

@@ -13,7 +13,8 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Takes the next octets and gives out each line that they complete, without its end (LF or CRLF).
+    /// Takes the next octets and gives out each line that they complete, without its end (LF or
+    /// CRLF).
     ///
     /// # Errors
     /// A line is too long, or what `each` says.
@@ -51,7 +52,10 @@ impl Lines {
     ///
     /// # Errors
     /// What `each` says.
-    pub(super) fn finish(&mut self, mut each: impl FnMut(&[u8]) -> Result<(), Fault>) -> Result<(), Fault> {
+    pub(super) fn finish(
+        &mut self,
+        mut each: impl FnMut(&[u8]) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         match std::mem::take(&mut self.pending) {
             line if line.is_empty() => Ok(()),
             line => each(without_return(&line)),
@@ -110,6 +114,9 @@ mod tests {
         let fed = (0..).find(|_| lines.feed(&piece, |_| Ok(())).is_err()).unwrap();
         assert_eq!(fed, LONGEST / 1000);
         let long = vec![b'x'; LONGEST + 1];
-        assert_eq!(Lines::default().feed(&[&long[..], b"\n"].concat(), |_| Ok(())), Err(Fault::LongLine));
+        assert_eq!(
+            Lines::default().feed(&[&long[..], b"\n"].concat(), |_| Ok(())),
+            Err(Fault::LongLine)
+        );
     }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 /// What is remembered of one source. The poller keeps it; readers look at it and write it.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
-    /// The highest weight that each server had, by `proxy/server`. HAProxy's CSV shows only the weight in force; against this
-    /// one is seen how much of it an agent took away.
+    /// The highest weight that each server had, by `proxy/server`. HAProxy's CSV shows only the
+    /// weight in force; against this one is seen how much of it an agent took away.
     weights: BTreeMap<Box<str>, f64>,
     /// A histogram's sum and count: only what came since is a response time of now.
     requests: Option<(f64, f64)>,
@@ -32,7 +32,8 @@ impl Memory {
         self.weights.retain(|server, _| is_there(server));
     }
 
-    /// The mean of what a histogram counted since the poll before; `None` where it counted nothing, or started anew.
+    /// The mean of what a histogram counted since the poll before; `None` where it counted nothing,
+    /// or started anew.
     pub(super) fn mean_since(&mut self, sum: f64, count: f64) -> Option<f64> {
         let (old_sum, old_count) = self.requests.replace((sum, count))?;
         (count > old_count && sum >= old_sum).then(|| (sum - old_sum) / (count - old_count))

@@ -1,8 +1,9 @@
-//! ORCA (Open Request Cost Aggregation): a load report in the header `endpoint-load-metrics` of a response.
+//! ORCA (Open Request Cost Aggregation): a load report in the header `endpoint-load-metrics` of a
+//! response.
 //!
-//! The header says its form: `TEXT cpu_utilization=0.3, named_metrics.queue=4` or `JSON {"cpu_utilization": 0.3}`. Older
-//! headers hold the same without the word. The names are those of `xds.data.orca.v3.OrcaLoadReport`, in JSON also in camel
-//! case. The binary form is refused.
+//! The header says its form: `TEXT cpu_utilization=0.3, named_metrics.queue=4` or `JSON
+//! {"cpu_utilization": 0.3}`. Older headers hold the same without the word. The names are those of
+//! `xds.data.orca.v3.OrcaLoadReport`, in JSON also in camel case. The binary form is refused.
 
 use serde_json::Value;
 
@@ -75,7 +76,8 @@ fn put(name: &str, number: f64, report: &mut LoadReport) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A metric under the name that the application gave it. It never takes the place of one that has a meaning.
+/// A metric under the name that the application gave it. It never takes the place of one that has a
+/// meaning.
 fn put_named(name: &str, number: f64, report: &mut LoadReport) -> Result<(), Fault> {
     let name = match name.split_once('.') {
         // What one request cost says nothing of the whole.
@@ -83,7 +85,10 @@ fn put_named(name: &str, number: f64, report: &mut LoadReport) -> Result<(), Fau
         Some(("named_metrics" | "namedMetrics" | "utilization", name)) => name,
         _ => name,
     };
-    if name.is_empty() || name.len() > LONGEST_GAUGE_NAME || !name.bytes().all(|octet| octet.is_ascii_graphic()) {
+    if name.is_empty()
+        || name.len() > LONGEST_GAUGE_NAME
+        || !name.bytes().all(|octet| octet.is_ascii_graphic())
+    {
         return Err(FORM);
     }
     if report.gauges.len() >= MOST_GAUGES {
@@ -104,7 +109,8 @@ mod tests {
 
     #[test]
     fn every_form_says_the_same() {
-        let expected = [("cpu".to_owned(), 0.3), ("memory".to_owned(), 0.8), ("queue".to_owned(), 4.0)];
+        let expected =
+            [("cpu".to_owned(), 0.3), ("memory".to_owned(), 0.8), ("queue".to_owned(), 4.0)];
         for value in [
             "TEXT cpu_utilization=0.3, mem_utilization=0.8, named_metrics.queue=4",
             "TEXT cpu_utilization:0.3,mem_utilization:0.8,utilization.queue:4,",
@@ -118,13 +124,22 @@ mod tests {
             assert_eq!(gauges(value), expected, "{value}");
         }
         let rates = "TEXT rps_fractional=10.5,eps=1,application_utilization=0.9";
-        assert_eq!(gauges(rates), [("application".to_owned(), 0.9), ("eps".to_owned(), 1.0), ("rps".to_owned(), 10.5)]);
+        assert_eq!(
+            gauges(rates),
+            [("application".to_owned(), 0.9), ("eps".to_owned(), 1.0), ("rps".to_owned(), 10.5)]
+        );
     }
 
     #[test]
     fn a_named_metric_does_not_pass_for_the_processor() {
-        assert_eq!(gauges("TEXT cpu_utilization=0.9,named_metrics.cpu=0.1"), [("cpu".to_owned(), 0.9)]);
-        assert_eq!(gauges("TEXT named_metrics.cpu=0.1,cpu_utilization=0.9"), [("cpu".to_owned(), 0.9)]);
+        assert_eq!(
+            gauges("TEXT cpu_utilization=0.9,named_metrics.cpu=0.1"),
+            [("cpu".to_owned(), 0.9)]
+        );
+        assert_eq!(
+            gauges("TEXT named_metrics.cpu=0.1,cpu_utilization=0.9"),
+            [("cpu".to_owned(), 0.9)]
+        );
     }
 
     #[test]

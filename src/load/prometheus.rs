@@ -1,7 +1,7 @@
 //! The Prometheus text exposition format, and selectors of series in it.
 //!
-//! Lines whose metric nobody wants are passed by without being looked into: a page of 4 MiB costs a few milliseconds and no
-//! memory.
+//! Lines whose metric nobody wants are passed by without being looked into: a page of 4 MiB costs a
+//! few milliseconds and no memory.
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
@@ -9,7 +9,8 @@ use super::{Fault, LoadReport, Wanted, lines::Lines};
 
 const FORM: Fault = Fault::NotA("a page in the Prometheus text format");
 
-/// Which series of a page, and how they become one number: `max(queue_depth{queue="in", host!="old"})`.
+/// Which series of a page, and how they become one number: `max(queue_depth{queue="in",
+/// host!="old"})`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Selector {
     /// How several series become one number.
@@ -59,7 +60,9 @@ impl fmt::Display for BadSelector {
             Self::Metric => "it starts with the name of a metric: my_queue_depth{queue=\"in\"}",
             Self::Labels => "labels are written as {name=\"value\", other!=\"value\"}",
             Self::Pattern => "labels are compared by = and != alone; patterns are not read",
-            Self::Rest => "after the labels nothing follows; sum(...) and max(...) go around all of it",
+            Self::Rest => {
+                "after the labels nothing follows; sum(...) and max(...) go around all of it"
+            }
         })
     }
 }
@@ -89,7 +92,11 @@ impl FromStr for Selector {
                     "!=" => false,
                     _ => return Err(BadSelector::Pattern),
                 };
-                matchers.push(Matcher { label: label.name.into_owned().into(), value: label.value.into(), is_equal });
+                matchers.push(Matcher {
+                    label: label.name.into_owned().into(),
+                    value: label.value.into(),
+                    is_equal,
+                });
                 Ok(())
             })
             .unwrap_or(Err(BadSelector::Labels))?,
@@ -104,7 +111,9 @@ impl FromStr for Selector {
 
 fn aggregate(text: &str) -> (Aggregate, &str) {
     for (word, aggregate) in [("sum", Aggregate::Sum), ("max", Aggregate::Max)] {
-        let inner = text.strip_prefix(word).and_then(|rest| rest.trim_start().strip_prefix('(')?.strip_suffix(')'));
+        let inner = text
+            .strip_prefix(word)
+            .and_then(|rest| rest.trim_start().strip_prefix('(')?.strip_suffix(')'));
         if let Some(inner) = inner {
             return (aggregate, inner.trim());
         }
@@ -121,7 +130,9 @@ impl Selector {
 
     fn is_of(&self, labels: &[Label<'_>]) -> bool {
         self.matchers.iter().all(|matcher| {
-            let found = labels.iter().find(|label| *label.name == *matcher.label && !label.operator.is_empty());
+            let found = labels
+                .iter()
+                .find(|label| *label.name == *matcher.label && !label.operator.is_empty());
             (found.map_or("", |label| &*label.value) == &*matcher.value) == matcher.is_equal
         })
     }
@@ -205,7 +216,8 @@ fn read_line(line: &[u8], found: &mut [(Cow<'_, Selector>, Option<f64>)]) -> Res
     if line.starts_with(b"{") {
         return read_quoted(line, found);
     }
-    if metric.is_empty() || !found.iter().any(|(selector, _)| selector.metric.as_bytes() == metric) {
+    if metric.is_empty() || !found.iter().any(|(selector, _)| selector.metric.as_bytes() == metric)
+    {
         return Ok(());
     }
     let rest = std::str::from_utf8(rest).map_err(|_| FORM)?;
@@ -214,10 +226,14 @@ fn read_line(line: &[u8], found: &mut [(Cow<'_, Selector>, Option<f64>)]) -> Res
     Ok(())
 }
 
-/// A line whose metric's name stands in quotation marks among the labels, as Prometheus 3 writes names that are not plain.
+/// A line whose metric's name stands in quotation marks among the labels, as Prometheus 3 writes
+/// names that are not plain.
 fn read_quoted(line: &[u8], found: &mut [(Cow<'_, Selector>, Option<f64>)]) -> Result<(), Fault> {
     let is_plain = |selector: &Selector| selector.metric.chars().all(is_of_metric);
-    if found.iter().all(|(selector, _)| is_plain(selector) && !holds(line, selector.metric.as_bytes())) {
+    if found
+        .iter()
+        .all(|(selector, _)| is_plain(selector) && !holds(line, selector.metric.as_bytes()))
+    {
         return Ok(());
     }
     let line = std::str::from_utf8(line).map_err(|_| FORM)?;
@@ -232,7 +248,12 @@ fn holds(line: &[u8], text: &[u8]) -> bool {
 }
 
 /// Adds a sample to what each selector of its series found.
-fn add(metric: &[u8], labels: &[Label<'_>], value: f64, found: &mut [(Cow<'_, Selector>, Option<f64>)]) {
+fn add(
+    metric: &[u8],
+    labels: &[Label<'_>],
+    value: f64,
+    found: &mut [(Cow<'_, Selector>, Option<f64>)],
+) {
     // Not a number is how exporters say that there is nothing to say.
     if value.is_nan() {
         return;
@@ -268,7 +289,8 @@ struct Label<'t> {
     value: Cow<'t, str>,
 }
 
-/// Reads labels up to the closing brace and yields what follows it; `None` where they are not written as they should.
+/// Reads labels up to the closing brace and yields what follows it; `None` where they are not
+/// written as they should.
 fn each_label<'t, E>(
     mut text: &'t str,
     mut each: impl FnMut(Label<'t>) -> Result<(), E>,
@@ -281,20 +303,23 @@ fn each_label<'t, E>(
         let (name, rest) = match text.strip_prefix('"') {
             Some(inner) => quoted(inner)?,
             None => {
-                let (name, rest) = text.split_at(text.find(|c: char| !is_of_metric(c)).filter(|&end| end > 0)?);
+                let (name, rest) =
+                    text.split_at(text.find(|c: char| !is_of_metric(c)).filter(|&end| end > 0)?);
                 (name.into(), rest)
             }
         };
         let is_quoted = text.starts_with('"');
         let rest = rest.trim_start();
-        let (operator, value, rest) = match ["=~", "!~", "!=", "="].into_iter().find(|word| rest.starts_with(word)) {
-            None if is_quoted => ("", Cow::Borrowed(""), rest),
-            None => return None,
-            Some(word) => {
-                let (value, rest) = quoted(rest.strip_prefix(word)?.trim_start().strip_prefix('"')?)?;
-                (word, value, rest)
-            }
-        };
+        let (operator, value, rest) =
+            match ["=~", "!~", "!=", "="].into_iter().find(|word| rest.starts_with(word)) {
+                None if is_quoted => ("", Cow::Borrowed(""), rest),
+                None => return None,
+                Some(word) => {
+                    let (value, rest) =
+                        quoted(rest.strip_prefix(word)?.trim_start().strip_prefix('"')?)?;
+                    (word, value, rest)
+                }
+            };
         if let Err(error) = each(Label { name, operator, value }) {
             return Some(Err(error));
         }
@@ -357,7 +382,11 @@ mod tests {
             (" sum( x_sessions{proxy!=\"api\"} ) ", Some(12.0), "not this one"),
             ("x_sessions{proxy=\"web\"}", Some(12.0), "one of them"),
             ("x_sessions{zone=\"\"}", Some(12.0), "a label that is not there is empty"),
-            ("x_sessions{zone=\"a \\\"b\\\"\"}", Some(30.0), "escapes, and a timestamp after the value"),
+            (
+                "x_sessions{zone=\"a \\\"b\\\"\"}",
+                Some(30.0),
+                "escapes, and a timestamp after the value",
+            ),
             ("x_sessions{proxy=\"web\", zone=\"x\"}", None, "all conditions hold"),
             ("x_plain", Some(7.0), "no labels"),
             ("x_plain{}", Some(7.0), "no conditions"),
@@ -394,7 +423,16 @@ mod tests {
 
     #[test]
     fn a_line_of_a_wanted_metric_must_be_readable_and_others_need_not() {
-        for line in ["x", "x{", "x{a}", "x{a=\"b\" 1", "x{a=\"b\"c=\"d\"} 1", "x{a=\"b\"} one", "x{a=\"\\", "x{} "] {
+        for line in [
+            "x",
+            "x{",
+            "x{a}",
+            "x{a=\"b\" 1",
+            "x{a=\"b\"c=\"d\"} 1",
+            "x{a=\"b\"} one",
+            "x{a=\"\\",
+            "x{} ",
+        ] {
             assert_eq!(value("x", line), Err(FORM), "{line}");
             assert_eq!(value("y", line), Ok(None), "{line}");
         }

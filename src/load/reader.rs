@@ -16,7 +16,8 @@ const MOST_OCTETS: usize = 4 << 20;
 /// How the end of a page is known where the transport does not announce it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// The connection ended, whole or cut: a whole page ends with a whole line, and with what its form ends with.
+    /// The connection ended, whole or cut: a whole page ends with a whole line, and with what its
+    /// form ends with.
     Closed,
     /// By the page itself: OpenMetrics ends with a line `# EOF`.
     Marked,
@@ -82,7 +83,8 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// Says that what was fed is all, and how the transport knows. Not to be asked for where the transport announces the end.
+    /// Says that what was fed is all, and how the transport knows. Not to be asked for where the
+    /// transport announces the end.
     ///
     /// # Errors
     /// [`Fault::Cut`]: it is a part only.
@@ -90,7 +92,9 @@ impl<'s> Reader<'s> {
         let is_whole = match (&self.form, end) {
             (Form::Haproxy(statistics), End::Replies(count)) => statistics.holds_replies(count),
             (Form::Haproxy(statistics), End::Closed) => statistics.is_whole(),
-            (Form::Envoy(series) | Form::Prometheus(series, _), End::Marked) => series.is_marked_as_whole(),
+            (Form::Envoy(series) | Form::Prometheus(series, _), End::Marked) => {
+                series.is_marked_as_whole()
+            }
             (_, End::Marked) => true,
             (Form::Envoy(series) | Form::Prometheus(series, _), _) => series.is_at_line_start(),
             (Form::StubStatus(page), _) => page.ends_with(b"\n"),

@@ -13,11 +13,13 @@ pub struct LoadReport {
     pub limit: Option<f64>,
     /// The servers behind it.
     pub servers: Option<Servers>,
-    /// What is left of the whole capacity, 0 to 1: the effective weights of usable servers over the weights of all.
+    /// What is left of the whole capacity, 0 to 1: the effective weights of usable servers over the
+    /// weights of all.
     pub capacity_share: Option<f64>,
     /// How long a request takes.
     pub response_time: Option<Duration>,
-    /// Other numbers by name: `cpu` and `memory` as shares where 1 is all, `queue`, and what the source names.
+    /// Other numbers by name: `cpu` and `memory` as shares where 1 is all, `queue`, and what the
+    /// source names.
     pub gauges: BTreeMap<Box<str>, f64>,
 }
 
@@ -50,7 +52,9 @@ impl LoadReport {
         within(Quantity::Limit, self.limit, MOST_CONNECTIONS)?;
         match self.limit {
             Some(0.0) => return Err(Fault::Absurd(Quantity::Limit, "is zero")),
-            Some(limit) if limit < 1.0 => return Err(Fault::Absurd(Quantity::Limit, "is less than one")),
+            Some(limit) if limit < 1.0 => {
+                return Err(Fault::Absurd(Quantity::Limit, "is less than one"));
+            }
             _ => {}
         }
         if self.servers.is_some_and(|servers| servers.up > servers.total) {
@@ -103,7 +107,11 @@ fn within(quantity: Quantity, value: Option<f64>, most: f64) -> Result<(), Fault
 
 fn whole(value: f64) -> Result<u32, Fault> {
     within(Quantity::Servers, Some(value), f64::from(u32::MAX))?;
-    if value.fract() == 0.0 { Ok(value as u32) } else { Err(Fault::Absurd(Quantity::Servers, "is not whole")) }
+    if value.fract() == 0.0 {
+        Ok(value as u32)
+    } else {
+        Err(Fault::Absurd(Quantity::Servers, "is not whole"))
+    }
 }
 
 /// A response time of this many seconds.
@@ -125,11 +133,17 @@ mod tests {
 
     #[test]
     fn what_cannot_be_true_is_told_with_its_reason() {
-        let of = |connections: f64| LoadReport { connections: Some(connections), ..LoadReport::default() };
+        let of = |connections: f64| LoadReport {
+            connections: Some(connections),
+            ..LoadReport::default()
+        };
         let limit = |limit: f64| LoadReport { limit: Some(limit), ..LoadReport::default() };
-        let share = |share: f64| LoadReport { capacity_share: Some(share), ..LoadReport::default() };
-        let slow = LoadReport { response_time: Some(Duration::from_secs(3601)), ..LoadReport::default() };
-        let servers = LoadReport { servers: Some(Servers { up: 3, total: 2 }), ..LoadReport::default() };
+        let share =
+            |share: f64| LoadReport { capacity_share: Some(share), ..LoadReport::default() };
+        let slow =
+            LoadReport { response_time: Some(Duration::from_secs(3601)), ..LoadReport::default() };
+        let servers =
+            LoadReport { servers: Some(Servers { up: 3, total: 2 }), ..LoadReport::default() };
         for (report, text) in [
             (of(-1.0), "the number of connections is negative"),
             (of(f64::NAN), "the number of connections is not finite"),
@@ -147,7 +161,9 @@ mod tests {
         ] {
             assert_eq!(report.check().unwrap_err().to_string(), text);
         }
-        for report in [LoadReport::default(), of(0.0), of(1e12), limit(1.0), share(0.0), gauge("x", -3.0)] {
+        for report in
+            [LoadReport::default(), of(0.0), of(1e12), limit(1.0), share(0.0), gauge("x", -3.0)]
+        {
             assert_eq!(report.check(), Ok(()), "{report:?}");
         }
     }

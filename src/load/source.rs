@@ -83,7 +83,8 @@ pub struct Page {
     pub host: Host,
     /// The TCP port.
     pub port: u16,
-    /// The request target, starting with `/`; `{address}` in it stands for the address of whom the source is attached to.
+    /// The request target, starting with `/`; `{address}` in it stands for the address of whom the
+    /// source is attached to.
     pub path: Box<str>,
     /// Headers to send.
     pub headers: Vec<Header>,
@@ -173,8 +174,8 @@ impl LoadSource {
         self.settle(orca::read(value)?)
     }
 
-    /// The share of the whole capacity that is left by what the report says of servers; 1 where it says nothing, or the source
-    /// does not go by it.
+    /// The share of the whole capacity that is left by what the report says of servers; 1 where it
+    /// says nothing, or the source does not go by it.
     pub fn capacity_left(&self, report: &LoadReport) -> f64 {
         let share_up = || report.servers.and_then(super::Servers::share_up);
         match self.scales_by_servers {

@@ -62,12 +62,20 @@ mod tests {
 
     #[test]
     fn another_page_is_told_so() {
-        for cut in ["Active connections: 5 \n", "Active connections: 5 \nserver accepts handled requests\n 1 1 1 \n"] {
+        for cut in [
+            "Active connections: 5 \n",
+            "Active connections: 5 \nserver accepts handled requests\n 1 1 1 \n",
+        ] {
             assert_eq!(read(cut.as_bytes()), Err(Fault::Cut), "{cut}");
         }
-        for page in
-            ["", "<html>404</html>", "Active connections: many", "Active connections: -1", "Reading: 1 X: 2", "\u{0}"]
-        {
+        for page in [
+            "",
+            "<html>404</html>",
+            "Active connections: many",
+            "Active connections: -1",
+            "Reading: 1 X: 2",
+            "\u{0}",
+        ] {
             assert_eq!(read(page.as_bytes()), Err(FORM), "{page}");
         }
     }

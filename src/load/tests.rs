@@ -1,4 +1,5 @@
-//! What holds for every format: no octets do harm, however they are cut, and no absurd report comes out.
+//! What holds for every format: no octets do harm, however they are cut, and no absurd report comes
+//! out.
 
 use std::{num::NonZeroU64, time::Duration};
 
@@ -83,7 +84,10 @@ fn samples() -> Vec<(LoadSource, &'static str)> {
             source(LoadKind::Prometheus { page: page(), wanted: prometheus }),
             "# HELP x X\nx{proxy=\"www\",y=\"\\\"\"} 12 17\ncpu 0.5\ncpu{a=\"b\"} 0.7\nup 1\nall 2\n",
         ),
-        (source(LoadKind::Json { page: page(), wanted: json }), "{\"a\": [12, 3], \"t\": 0.2, \"q\": -1.5e2}"),
+        (
+            source(LoadKind::Json { page: page(), wanted: json }),
+            "{\"a\": [12, 3], \"t\": 0.2, \"q\": -1.5e2}",
+        ),
     ]
 }
 
@@ -100,7 +104,11 @@ fn a_report_is_the_same_however_its_page_is_cut() {
     for (source, page) in samples() {
         let whole = read(&source, page.as_bytes(), page.len()).unwrap();
         for pieces in 1..page.len() {
-            assert_eq!(read(&source, page.as_bytes(), pieces), Ok(whole.clone()), "{source:?} by {pieces}");
+            assert_eq!(
+                read(&source, page.as_bytes(), pieces),
+                Ok(whole.clone()),
+                "{source:?} by {pieces}"
+            );
         }
     }
 }
@@ -109,7 +117,8 @@ fn a_report_is_the_same_however_its_page_is_cut() {
 fn a_page_that_ends_with_its_connection_is_whole_or_cut() {
     let [(haproxy, _), _, _, (prometheus, _), _] = &samples()[..] else { panic!("five samples") };
     let header = "# pxname,svname,qcur,scur,slim,stot,status,weight,bck,type,rtime,last_chk\n";
-    let (front, back) = ("www,FRONTEND,,7,200,50,OPEN,,,0,,\n", "www,BACKEND,4,6,20,50,UP,100,0,1,12,\n");
+    let (front, back) =
+        ("www,FRONTEND,,7,200,50,OPEN,,,0,,\n", "www,BACKEND,4,6,20,50,UP,100,0,1,12,\n");
     let server = |name: &str| format!("www,{name},0,3,30,9,UP,100,0,2,3,\n");
     let (a, b) = (server("a"), server("b"));
     let text = |parts: &[&str]| [&[header], parts].concat().concat();
@@ -181,7 +190,11 @@ fn a_header_makes_a_report_and_an_absurd_one_does_not() {
 
 #[test]
 fn an_address_stands_in_host_and_path() {
-    let page = Page { host: Host::Name("metrics.example".into()), path: "/of/{address}?x={address}".into(), ..page() };
+    let page = Page {
+        host: Host::Name("metrics.example".into()),
+        path: "/of/{address}?x={address}".into(),
+        ..page()
+    };
     assert!(page.is_per_address());
     assert_eq!(page.path_for("192.0.2.1".parse().ok()), "/of/192.0.2.1?x=192.0.2.1");
     let secret = Header { name: "authorization".into(), value: "Basic c2VjcmV0".into() };
@@ -190,21 +203,23 @@ fn an_address_stands_in_host_and_path() {
 
 fn mutated() -> impl Strategy<Value = (usize, Vec<u8>, usize)> {
     let edits = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 0..12);
-    (0..samples().len(), edits, any::<prop::sample::Index>(), 1..40_usize).prop_map(|(kind, edits, end, pieces)| {
-        let mut octets = samples()[kind].1.as_bytes().to_vec();
-        for (at, octet, how) in edits {
-            let at = at.index(octets.len().max(1)).min(octets.len());
-            match how {
-                0 => octets.insert(at, octet),
-                1 if at < octets.len() => _ = octets.remove(at),
-                2 if at < octets.len() => octets[at] = octet,
-                // What means something somewhere.
-                _ => octets.insert(at, b"\n,\"{}[]#-e9=\\ "[usize::from(octet) % 14]),
+    (0..samples().len(), edits, any::<prop::sample::Index>(), 1..40_usize).prop_map(
+        |(kind, edits, end, pieces)| {
+            let mut octets = samples()[kind].1.as_bytes().to_vec();
+            for (at, octet, how) in edits {
+                let at = at.index(octets.len().max(1)).min(octets.len());
+                match how {
+                    0 => octets.insert(at, octet),
+                    1 if at < octets.len() => _ = octets.remove(at),
+                    2 if at < octets.len() => octets[at] = octet,
+                    // What means something somewhere.
+                    _ => octets.insert(at, b"\n,\"{}[]#-e9=\\ "[usize::from(octet) % 14]),
+                }
             }
-        }
-        octets.truncate(end.index(octets.len() + 1).max(octets.len() / 2));
-        (kind, octets, pieces)
-    })
+            octets.truncate(end.index(octets.len() + 1).max(octets.len() / 2));
+            (kind, octets, pieces)
+        },
+    )
 }
 
 proptest! {

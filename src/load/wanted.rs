@@ -81,15 +81,24 @@ impl<P> Wanted<P> {
             (For::ResponseTime, &self.response_time),
         ];
         let single = single.into_iter().filter_map(|(what, place)| Some((what, place.as_ref()?)));
-        let servers = self.servers.iter().flat_map(|(up, total)| [(For::ServersUp, up), (For::ServersTotal, total)]);
-        single.chain(servers).chain(self.gauges.iter().map(|(name, place)| (For::Gauge(name), place)))
+        let servers = self
+            .servers
+            .iter()
+            .flat_map(|(up, total)| [(For::ServersUp, up), (For::ServersTotal, total)]);
+        single
+            .chain(servers)
+            .chain(self.gauges.iter().map(|(name, place)| (For::Gauge(name), place)))
     }
 
-    /// The report, `value` being what stands at a place: nothing, something that is no number, or a number.
+    /// The report, `value` being what stands at a place: nothing, something that is no number, or a
+    /// number.
     ///
     /// # Errors
     /// Something wanted is not there, no number, or absurd.
-    pub(super) fn report(&self, mut value: impl FnMut(&P) -> Option<Option<f64>>) -> Result<LoadReport, Fault> {
+    pub(super) fn report(
+        &self,
+        mut value: impl FnMut(&P) -> Option<Option<f64>>,
+    ) -> Result<LoadReport, Fault> {
         let mut report = LoadReport::default();
         let mut up = 0.0;
         for (what, place) in self.each() {
@@ -100,7 +109,8 @@ impl<P> Wanted<P> {
                 For::Limit => report.limit = Some(number),
                 For::Cpu => _ = report.gauges.insert("cpu".into(), self.cpu_unit.share(number)),
                 For::ResponseTime => {
-                    report.response_time = Some(report::response_time(self.response_time_unit.secs(number))?);
+                    report.response_time =
+                        Some(report::response_time(self.response_time_unit.secs(number))?);
                 }
                 For::ServersUp => up = number,
                 For::ServersTotal => report.servers = Some(Servers::from_numbers(up, number)?),

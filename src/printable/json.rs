@@ -1,10 +1,12 @@
-//! JSON documents made safe to show: each string is treated by itself, so that the document stays JSON.
+//! JSON documents made safe to show: each string is treated by itself, so that the document stays
+//! JSON.
 
 use std::borrow::Cow;
 
 use super::{escaped_json, redacted};
 
-/// The same document, without the secrets of URLs in its strings and without unprintable characters.
+/// The same document, without the secrets of URLs in its strings and without unprintable
+/// characters.
 pub fn safe_json(json: &str) -> Cow<'_, str> {
     match redacted_strings(json) {
         Cow::Borrowed(json) => escaped_json(json),

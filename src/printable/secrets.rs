@@ -7,8 +7,16 @@ use std::{borrow::Cow, ops::Range};
 const CUT: &str = "***";
 
 /// In the name of a parameter whose value is secret.
-const SECRET_WORDS: [&str; 8] =
-    ["token", "passw", "passphrase", "secret", "credential", "signature", "authorization", "apikey"];
+const SECRET_WORDS: [&str; 8] = [
+    "token",
+    "passw",
+    "passphrase",
+    "secret",
+    "credential",
+    "signature",
+    "authorization",
+    "apikey",
+];
 /// The last word of such a name.
 const SECRET_ENDS: [&str; 6] = ["key", "pass", "pwd", "auth", "sig", "jwt"];
 
@@ -21,7 +29,8 @@ pub fn redacted(text: &str) -> Cow<'_, str> {
     let mut clean = String::with_capacity(text.len());
     let mut done = 0;
     for secret in found {
-        // A secret ends and starts at ASCII characters or at the text's ends, which are boundaries of characters.
+        // A secret ends and starts at ASCII characters or at the text's ends, which are boundaries
+        // of characters.
         clean.push_str(&text[done..secret.start]);
         clean.push_str(CUT);
         done = secret.end;
@@ -30,15 +39,17 @@ pub fn redacted(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// Where the secrets of URLs are in a text, in order and apart from each other: for a caller that must keep lengths.
-/// Takes time in proportion to the text, whatever it holds.
+/// Where the secrets of URLs are in a text, in order and apart from each other: for a caller that
+/// must keep lengths. Takes time in proportion to the text, whatever it holds.
 pub fn secrets(text: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut without_at = 0;
     let mut at = 0;
     while at < text.len() {
         let secret = match text[at] {
-            b':' if text[at..].starts_with(b"://") => user_information(text, at + 3, &mut without_at),
+            b':' if text[at..].starts_with(b"://") => {
+                user_information(text, at + 3, &mut without_at)
+            }
             b'?' | b'&' | b';' | b'#' => parameter(text, at + 1),
             _ => None,
         };
@@ -48,8 +59,8 @@ pub fn secrets(text: &[u8]) -> Vec<Range<usize>> {
     found
 }
 
-/// The user information of the authority that starts at `start`, without its `@`. An earlier search found no `@` from
-/// there to `without_at`, so that nothing is searched twice.
+/// The user information of the authority that starts at `start`, without its `@`. An earlier search
+/// found no `@` from there to `without_at`, so that nothing is searched twice.
 fn user_information(text: &[u8], start: usize, without_at: &mut usize) -> Option<Range<usize>> {
     let rest = &text[start..];
     let last_at = |part: &[u8]| part.iter().rposition(|&octet| octet == b'@');
@@ -58,7 +69,8 @@ fn user_information(text: &[u8], start: usize, without_at: &mut usize) -> Option
     let end = match last_at(authority) {
         Some(end) => end,
         None if is_host_and_port(authority) || start < *without_at => return None,
-        // A password with a slash in it, which should be percent-encoded: what stands before it is no host and port.
+        // A password with a slash in it, which should be percent-encoded: what stands before it is
+        // no host and port.
         None => {
             let url = &rest[..rest.iter().position(|&octet| ends_url(octet)).unwrap_or(rest.len())];
             let Some(end) = last_at(url) else {
@@ -88,16 +100,23 @@ fn parameter(text: &[u8], start: usize) -> Option<Range<usize>> {
     let length = text[start..].iter().take_while(|octet| is_of_name(octet)).count();
     let (name, rest) = text[start..].split_at(length);
     let value = rest.strip_prefix(b"=")?;
-    let length = value.iter().position(|&octet| ends_url(octet) || b"&;#".contains(&octet)).unwrap_or(value.len());
+    let length = value
+        .iter()
+        .position(|&octet| ends_url(octet) || b"&;#".contains(&octet))
+        .unwrap_or(value.len());
     let begin = start + name.len() + 1;
     (length > 0 && is_secret(name)).then(|| begin..begin + length)
 }
 
 fn is_secret(name: &[u8]) -> bool {
-    let name: String =
-        name.iter().filter(|octet| octet.is_ascii_alphanumeric()).map(|&octet| char::from(octet)).collect();
+    let name: String = name
+        .iter()
+        .filter(|octet| octet.is_ascii_alphanumeric())
+        .map(|&octet| char::from(octet))
+        .collect();
     let name = name.to_ascii_lowercase();
-    SECRET_WORDS.iter().any(|word| name.contains(word)) || SECRET_ENDS.iter().any(|end| name.ends_with(end))
+    SECRET_WORDS.iter().any(|word| name.contains(word))
+        || SECRET_ENDS.iter().any(|end| name.ends_with(end))
 }
 
 /// Whether an octet cannot be part of a URL in running text.
@@ -112,13 +131,29 @@ mod tests {
     #[test]
     fn passwords_in_urls_are_cut_and_nothing_else() {
         for (text, expected, why) in [
-            ("http://ada:hunter2@192.0.2.1:8404/stats;csv", "http://***@192.0.2.1:8404/stats;csv", "user and password"),
+            (
+                "http://ada:hunter2@192.0.2.1:8404/stats;csv",
+                "http://***@192.0.2.1:8404/stats;csv",
+                "user and password",
+            ),
             ("https://ghp_0123@example.com/", "https://***@example.com/", "a token as the user"),
-            ("no portolan at http://a:b@h: refused", "no portolan at http://***@h: refused", "in a sentence"),
-            ("\"http://a:p@ss@h/\" and 'http://c:d@i'", "\"http://***@h/\" and 'http://***@i'", "an @ in it; two URLs"),
+            (
+                "no portolan at http://a:b@h: refused",
+                "no portolan at http://***@h: refused",
+                "in a sentence",
+            ),
+            (
+                "\"http://a:p@ss@h/\" and 'http://c:d@i'",
+                "\"http://***@h/\" and 'http://***@i'",
+                "an @ in it; two URLs",
+            ),
             ("http://a:p/w?d@h/", "http://***@h/", "characters that should be percent-encoded"),
             ("http://h/?token=abc&x=1", "http://h/?token=***&x=1", "a parameter"),
-            ("/stats?x=1&API_Key=a%20b;pwd=c#d", "/stats?x=1&API_Key=***;pwd=***#d", "without a scheme, any case"),
+            (
+                "/stats?x=1&API_Key=a%20b;pwd=c#d",
+                "/stats?x=1&API_Key=***;pwd=***#d",
+                "without a scheme, any case",
+            ),
             (
                 "http://h/?X-Amz-Signature=0a&access_token=1",
                 "http://h/?X-Amz-Signature=***&access_token=***",
@@ -126,10 +161,18 @@ mod tests {
             ),
             ("http://h/#access_token=1", "http://h/#access_token=***", "a fragment"),
             ("http://Köln:geheimß@h/?secret=ß", "http://***@h/?secret=***", "not ASCII"),
-            ("http://h:8404/stats;csv?scope=@a", "http://h:8404/stats;csv?scope=@a", "an @ behind the host"),
+            (
+                "http://h:8404/stats;csv?scope=@a",
+                "http://h:8404/stats;csv?scope=@a",
+                "an @ behind the host",
+            ),
             ("http://[2001:db8::1]/@x", "http://[2001:db8::1]/@x", "an IPv6 address"),
             ("http://{address}:8404/x?csv", "http://{address}:8404/x?csv", "a placeholder"),
-            ("key = \"key.pem\"; token=1 is it? key: no", "key = \"key.pem\"; token=1 is it? key: no", "no URL"),
+            (
+                "key = \"key.pem\"; token=1 is it? key: no",
+                "key = \"key.pem\"; token=1 is it? key: no",
+                "no URL",
+            ),
             ("mail hostmaster@example.com", "mail hostmaster@example.com", "a mail address"),
             ("http://@h/?key=", "http://@h/?key=", "empty"),
             ("://", "://", "next to nothing"),
@@ -141,7 +184,12 @@ mod tests {
     #[test]
     fn a_long_text_of_beginnings_of_urls_is_searched_once() {
         // 2 MB, which would take minutes if each beginning were followed to the end of the text.
-        for text in ["://a:x/".repeat(300_000), "://".repeat(700_000), "?key".repeat(500_000), "&".repeat(2_000_000)] {
+        for text in [
+            "://a:x/".repeat(300_000),
+            "://".repeat(700_000),
+            "?key".repeat(500_000),
+            "&".repeat(2_000_000),
+        ] {
             assert!(secrets(text.as_bytes()).is_empty());
             assert_eq!(secrets(format!("{text} http://a:b@h").as_bytes()).len(), 1);
         }

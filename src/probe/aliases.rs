@@ -49,10 +49,13 @@ impl AliasAddresses {
         });
     }
 
-    /// What a name stands for. An alias that is not resolved is waited for, but no longer than `longest`.
+    /// What a name stands for. An alias that is not resolved is waited for, but no longer than
+    /// `longest`.
     pub(super) async fn of(&self, name: &Name, longest: Duration) -> Known {
         let mut changes = self.0.subscribe();
-        let is_known = |known: &HashMap<Name, Arc<[IpAddr]>>| known.get(name).is_none_or(|found| !found.is_empty());
+        let is_known = |known: &HashMap<Name, Arc<[IpAddr]>>| {
+            known.get(name).is_none_or(|found| !found.is_empty())
+        };
         match timeout(longest, changes.wait_for(is_known)).await {
             Ok(Ok(known)) => known.get(name).cloned().map_or(Known::Other, Known::Addresses),
             Ok(Err(_)) | Err(_) => Known::Unresolved,
@@ -66,10 +69,14 @@ mod tests {
 
     #[tokio::test]
     async fn an_alias_is_waited_for_until_it_is_resolved_and_other_names_are_not() {
-        let (aliases, lb): (_, Name) = (AliasAddresses::default(), "lb.example.net".parse().unwrap());
+        let (aliases, lb): (_, Name) =
+            (AliasAddresses::default(), "lb.example.net".parse().unwrap());
         aliases.set(std::slice::from_ref(&lb));
         assert_eq!(aliases.of(&lb, Duration::from_millis(1)).await, Known::Unresolved);
-        assert_eq!(aliases.of(&"www.example.net".parse().unwrap(), Duration::MAX).await, Known::Other);
+        assert_eq!(
+            aliases.of(&"www.example.net".parse().unwrap(), Duration::MAX).await,
+            Known::Other
+        );
         let (waiting, addresses) = (aliases.clone(), vec![IpAddr::from([192, 0, 2, 1])]);
         let of_lb = lb.clone();
         let found = tokio::spawn(async move { waiting.of(&of_lb, Duration::from_secs(60)).await });

@@ -1,4 +1,5 @@
-//! One attempt: a target, its deadline, and what came of it, told apart from what was our own doing.
+//! One attempt: a target, its deadline, and what came of it, told apart from what was our own
+//! doing.
 
 use std::{
     io,
@@ -87,15 +88,18 @@ impl Checker {
     pub(super) fn new(monitor: &Monitor, aliases: AliasAddresses, further: Arc<Semaphore>) -> Self {
         let (port, kind) = match &monitor.check {
             Check::Tcp(check) => (check.port, Ok(Kind::Tcp)),
-            Check::Http(check) => (check.port, HttpProbe::new(check).map(|probe| Kind::Http(Box::new(probe)))),
+            Check::Http(check) => {
+                (check.port, HttpProbe::new(check).map(|probe| Kind::Http(Box::new(probe))))
+            }
             Check::Tls(check) => (check.port, TlsProbe::new(check).map(Kind::Tls)),
             Check::Grpc(check) => (check.port, GrpcProbe::new(check).map(Kind::Grpc)),
             Check::Dns(check) => (check.port, DnsProbe::new(check).map(Kind::Dns)),
             Check::Icmp => (0, Ok(Kind::Icmp(IcmpProbe))),
             // The controller has only its parts probed.
-            Check::Combine(_) => {
-                (0, Err(Failure::Monitor("it is a combination, of which the parts are probed".into())))
-            }
+            Check::Combine(_) => (
+                0,
+                Err(Failure::Monitor("it is a combination, of which the parts are probed".into())),
+            ),
             Check::Exec(check) => (0, ExecProbe::new(check, &monitor.name).map(Kind::Exec)),
         };
         Self { port, kind, aliases, further }
@@ -151,8 +155,8 @@ impl Checker {
 /// Checks a target once.
 ///
 /// # Errors
-/// [`NoResult`] where the failure is, or may be, due to this process: the monitor cannot work, a resource is missing,
-/// or the process did not run for most of the time that the target had.
+/// [`NoResult`] where the failure is, or may be, due to this process: the monitor cannot work, a
+/// resource is missing, or the process did not run for most of the time that the target had.
 pub(super) async fn attempt(
     checker: &Arc<Checker>,
     key: &ProbeKey,
@@ -176,7 +180,9 @@ pub(super) async fn attempt(
     });
     let Timed { ended, latency, .. } = timed?;
     match ended {
-        Some(Ok(Pass { load_metrics, note })) => Ok(Outcome { load_metrics, note, ..Outcome::new(Ok(()), latency) }),
+        Some(Ok(Pass { load_metrics, note })) => {
+            Ok(Outcome { load_metrics, note, ..Outcome::new(Ok(()), latency) })
+        }
         Some(Err(Trouble::Target(failure))) => Ok(Outcome::new(Err(failure), latency)),
         Some(Err(Trouble::Ours(reason, error))) => {
             tracing::debug!(%monitor, endpoint = %key.target, reason = reason.word(), %error, "probe not possible");
@@ -192,7 +198,11 @@ fn is_affected_by_delay(probed: &Result<Pass, Trouble>) -> bool {
 }
 
 /// Probes a target; `known` are the addresses of one that is an alias.
-async fn probe(checker: &Arc<Checker>, target: &ProbeTarget, known: Option<Arc<[IpAddr]>>) -> Result<Pass, Trouble> {
+async fn probe(
+    checker: &Arc<Checker>,
+    target: &ProbeTarget,
+    known: Option<Arc<[IpAddr]>>,
+) -> Result<Pass, Trouble> {
     let literal = target.to_string();
     // A program is told the target as it is configured, and resolves for itself what is a name.
     if let Ok(Kind::Exec(program)) = &checker.kind {
@@ -202,8 +212,13 @@ async fn probe(checker: &Arc<Checker>, target: &ProbeTarget, known: Option<Arc<[
         ProbeTarget::Address(address) => SocketAddr::new(*address, checker.port),
         ProbeTarget::Host(_) => {
             let addresses: Vec<SocketAddr> = match known {
-                Some(known) => known.iter().map(|address| SocketAddr::new(*address, checker.port)).collect(),
-                None => lookup_host((&*literal, checker.port)).await.map_err(Trouble::of_resolution)?.collect(),
+                Some(known) => {
+                    known.iter().map(|address| SocketAddr::new(*address, checker.port)).collect()
+                }
+                None => lookup_host((&*literal, checker.port))
+                    .await
+                    .map_err(Trouble::of_resolution)?
+                    .collect(),
             };
             return probe_any(checker, literal, addresses).await;
         }
@@ -211,10 +226,15 @@ async fn probe(checker: &Arc<Checker>, target: &ProbeTarget, known: Option<Arc<[
     checker.probe(&literal, address).await
 }
 
-/// Probes a name's addresses side by side, so that one that hangs leaves the others their time; one after the other as
-/// far as descriptors are short. One that passes is enough. Otherwise an address that could not be probed leaves the
-/// target without a result, for it may be the one that works; else the failure that came last is reported.
-async fn probe_any(checker: &Arc<Checker>, host: String, addresses: Vec<SocketAddr>) -> Result<Pass, Trouble> {
+/// Probes a name's addresses side by side, so that one that hangs leaves the others their time; one
+/// after the other as far as descriptors are short. One that passes is enough. Otherwise an address
+/// that could not be probed leaves the target without a result, for it may be the one that works;
+/// else the failure that came last is reported.
+async fn probe_any(
+    checker: &Arc<Checker>,
+    host: String,
+    addresses: Vec<SocketAddr>,
+) -> Result<Pass, Trouble> {
     let mut waiting = addresses.into_iter().take(MOST_ADDRESSES);
     let mut attempts = JoinSet::new();
     // With each attempt goes the right to its descriptor; the first has that of the probe.

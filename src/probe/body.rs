@@ -1,7 +1,7 @@
 //! A reply's body: read up to a bound, and searched.
 //!
-//! A reply passes only if its body ends as the reply announced, or if the first 64 KiB of it arrived. A wanted text that was found
-//! is enough, so that a check can pass on an endless stream.
+//! A reply passes only if its body ends as the reply announced, or if the first 64 KiB of it
+//! arrived. A wanted text that was found is enough, so that a check can pass on an endless stream.
 
 use std::{pin::Pin, task::Poll};
 
@@ -26,14 +26,22 @@ impl Reply {
     /// The next octets; `None` at the end.
     pub(super) async fn next(&mut self) -> Option<Result<Bytes, Trouble>> {
         match self {
-            Self::Two(stream) => Some(stream.data().await?.map_err(|error| http2::trouble_in_body(&error))),
+            Self::Two(stream) => {
+                Some(stream.data().await?.map_err(|error| http2::trouble_in_body(&error)))
+            }
             Self::One(body) => {
-                let frame = std::future::poll_fn(|context| match Pin::new(&mut *body).poll_frame(context) {
-                    // Trailers are not octets of the body.
-                    Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame.into_data().unwrap_or_default()))),
-                    Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(http1::trouble_of(error)))),
-                    Poll::Ready(None) => Poll::Ready(None),
-                    Poll::Pending => Poll::Pending,
+                let frame = std::future::poll_fn(|context| {
+                    match Pin::new(&mut *body).poll_frame(context) {
+                        // Trailers are not octets of the body.
+                        Poll::Ready(Some(Ok(frame))) => {
+                            Poll::Ready(Some(Ok(frame.into_data().unwrap_or_default())))
+                        }
+                        Poll::Ready(Some(Err(error))) => {
+                            Poll::Ready(Some(Err(http1::trouble_of(error))))
+                        }
+                        Poll::Ready(None) => Poll::Ready(None),
+                        Poll::Pending => Poll::Pending,
+                    }
                 });
                 frame.await
             }
@@ -69,11 +77,13 @@ impl Wanted {
     pub(super) fn new(check: &HttpCheck) -> Result<Self, Failure> {
         let text = check.body.clone().filter(|text| !text.is_empty());
         let pattern = check.body_regex.as_deref().map(pattern).transpose();
-        let pattern = pattern.map_err(|error| Failure::Monitor(format!("its body-regex: {error}").into()))?;
+        let pattern =
+            pattern.map_err(|error| Failure::Monitor(format!("its body-regex: {error}").into()))?;
         Ok(Self { text, pattern })
     }
 
-    /// Reads until the text was found, or to the bound. Without a condition, reads to the end or to the bound.
+    /// Reads until the text was found, or to the bound. Without a condition, reads to the end or to
+    /// the bound.
     ///
     /// # Errors
     /// What is missing, or why the body could not be read.
@@ -90,7 +100,8 @@ impl Wanted {
             let room = BODY_OCTETS - read.len();
             read.extend(octets?.iter().take(room));
             if is_missing {
-                is_missing = !read.split_at(searched).1.windows(wanted.len()).any(|window| window == wanted);
+                is_missing =
+                    !read.split_at(searched).1.windows(wanted.len()).any(|window| window == wanted);
             }
             // A pattern may be anchored to the end, so that only all of the body can tell.
             if !is_missing && self.pattern.is_none() {

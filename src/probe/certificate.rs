@@ -57,9 +57,10 @@ fn expiring(
     security: &Security,
 ) -> Result<Option<Expiring>, Failure> {
     let now = UnixTime::now();
-    let own = chain.first().ok_or_else(|| Failure::Tls("the target showed no certificate".into()))?;
-    let (_, own) =
-        x509_parser::parse_x509_certificate(own).map_err(|error| Failure::CertificateBad(error.to_string().into()))?;
+    let own =
+        chain.first().ok_or_else(|| Failure::Tls("the target showed no certificate".into()))?;
+    let (_, own) = x509_parser::parse_x509_certificate(own)
+        .map_err(|error| Failure::CertificateBad(error.to_string().into()))?;
     let left_secs = own.validity().not_after.timestamp().saturating_sub_unsigned(now.as_secs());
     if left_secs < i64::try_from(within.as_secs()).unwrap_or(i64::MAX) {
         return Ok(Some(Expiring::Certificate { days: left_secs.div_euclid(SECS_PER_DAY) }));

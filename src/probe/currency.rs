@@ -1,10 +1,11 @@
 //! Check history: whether the health status of a target rests on recent results.
 //!
-//! A check of each target is due once per interval. A target is **unchecked** once two due checks in a row gave no
-//! result for a reason that lies in this process ([`NoResult`]), until the next result. Rounds are counted and not
-//! time, so that nothing is reported falsely: a new target has missed none, a reload keeps the counts, and a process
-//! that was suspended, however long, misses one round of each target. Failures are results: while verdicts are frozen
-//! by a doubt every target is checked.
+//! A check of each target is due once per interval. A target is **unchecked** once two due checks
+//! in a row gave no result for a reason that lies in this process ([`NoResult`]), until the next
+//! result. Rounds are counted and not time, so that nothing is reported falsely: a new target has
+//! missed none, a reload keeps the counts, and a process that was suspended, however long, misses
+//! one round of each target. Failures are results: while verdicts are frozen by a doubt every
+//! target is checked.
 
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use super::no_result::{ByReason, NoResult};
 
 /// Number of due checks in a row without a result that makes a target unchecked.
 const MOST_MISSED: u32 = 2;
-/// A period ends once no target has been unchecked for this time: one that comes and goes is reported once.
+/// A period ends once no target has been unchecked for this time: one that comes and goes is
+/// reported once.
 const QUIET: Duration = Duration::from_secs(10);
 
 /// What is known of one target's due checks since its latest result.
@@ -44,7 +46,8 @@ impl CheckHistory {
         self.reason.filter(|_| self.missed >= MOST_MISSED)
     }
 
-    /// Nothing else being known, a target whose due check has waited to be started for so long is unchecked.
+    /// Nothing else being known, a target whose due check has waited to be started for so long is
+    /// unchecked.
     pub(super) fn longest_wait(interval: Duration) -> Duration {
         interval * MOST_MISSED
     }

@@ -75,8 +75,12 @@ impl DnsProbe {
             return Err(Failure::Rcode { got: name(got), want: name(want) });
         }
         let rtype = RecordType::from(self.check.rtype);
-        let holds =
-            |wanted: &RData| reply.answers.iter().any(|record| record.record_type() == rtype && record.data == *wanted);
+        let holds = |wanted: &RData| {
+            reply
+                .answers
+                .iter()
+                .any(|record| record.record_type() == rtype && record.data == *wanted)
+        };
         match self.wanted.iter().all(holds) {
             true => Ok(()),
             false if reply.metadata.truncation => Err(Failure::Truncated),

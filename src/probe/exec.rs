@@ -44,9 +44,15 @@ impl ExecProbe {
     /// # Errors
     /// [`Failure::Monitor`] where no program is named.
     pub(super) fn new(check: &ExecCheck, monitor: &str) -> Result<Self, Failure> {
-        let (program, arguments) =
-            check.argv.split_first().ok_or_else(|| Failure::Monitor("its argv names no program".into()))?;
-        Ok(Self { program: program.clone(), arguments: arguments.to_vec(), monitor: monitor.into() })
+        let (program, arguments) = check
+            .argv
+            .split_first()
+            .ok_or_else(|| Failure::Monitor("its argv names no program".into()))?;
+        Ok(Self {
+            program: program.clone(),
+            arguments: arguments.to_vec(),
+            monitor: monitor.into(),
+        })
     }
 
     /// Runs the program for the target, whose own name or address as text is `literal`.
@@ -56,7 +62,8 @@ impl ExecProbe {
     pub(super) async fn probe(&self, literal: &str) -> Result<Pass, Trouble> {
         // Before the program starts, so that its end is not missed.
         let mut ends = signal(SignalKind::child())?;
-        let mut child = self.command(literal).spawn().map_err(|error| self.trouble_of_starting(error))?;
+        let mut child =
+            self.command(literal).spawn().map_err(|error| self.trouble_of_starting(error))?;
         // Declared after the child and so dropped before it, which reaps it.
         let group = Group::of(&child);
         let (mut out, mut err) = (Vec::new(), Vec::new());
@@ -136,7 +143,10 @@ impl Group {
     fn has_ended(&self) -> io::Result<bool> {
         let Some(leader) = self.0 else { return Ok(true) };
         loop {
-            match waitid(WaitId::Pid(leader), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG) {
+            match waitid(
+                WaitId::Pid(leader),
+                WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG,
+            ) {
                 Ok(ended) => return Ok(ended.is_some()),
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),

@@ -1,4 +1,5 @@
-//! gRPC: one call of the health checking protocol (`grpc.health.v1.Health/Check`), which is two messages of one field each.
+//! gRPC: one call of the health checking protocol (`grpc.health.v1.Health/Check`), which is two
+//! messages of one field each.
 
 use std::net::SocketAddr;
 
@@ -62,7 +63,8 @@ impl GrpcProbe {
     /// # Errors
     /// Why no probe of this check can pass.
     pub(super) fn new(check: &GrpcCheck) -> Result<Self, Failure> {
-        let security = check.tls.as_ref().map(|terms| Security::new(terms, &[b"h2"])).transpose()?;
+        let security =
+            check.tls.as_ref().map(|terms| Security::new(terms, &[b"h2"])).transpose()?;
         Ok(Self { check: check.clone(), message: request(&check.service).into(), security })
     }
 
@@ -93,7 +95,8 @@ impl GrpcProbe {
         let uri = Uri::builder().scheme(scheme).authority(host).path_and_query(CALL).build();
         let mut request = Request::new(self.message.clone());
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = uri.map_err(|_| Failure::Monitor("its host is no authority".into()))?;
+        *request.uri_mut() =
+            uri.map_err(|_| Failure::Monitor("its host is no authority".into()))?;
         for (name, value) in [
             (CONTENT_TYPE, "application/grpc"),
             (TE, "trailers"),
@@ -109,7 +112,9 @@ async fn judge(reply: Response<RecvStream>) -> Result<Pass, Trouble> {
     let (head, mut body) = reply.into_parts();
     let got = head.status.as_u16();
     if got != 200 {
-        return Err(Failure::Status { got, want: [StatusRange { first: 200, last: 200 }].into() }.into());
+        return Err(
+            Failure::Status { got, want: [StatusRange { first: 200, last: 200 }].into() }.into()
+        );
     }
     let is_grpc = |value: &HeaderValue| value.as_bytes().starts_with(b"application/grpc");
     if !head.headers.get(CONTENT_TYPE).is_some_and(is_grpc) {
@@ -146,10 +151,13 @@ async fn judge(reply: Response<RecvStream>) -> Result<Pass, Trouble> {
 
 /// The status of the call itself.
 fn check_status(headers: &HeaderMap) -> Result<(), Failure> {
-    let status = headers.get(GRPC_STATUS).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let status =
+        headers.get(GRPC_STATUS).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     match status {
         Some(0) => Ok(()),
-        Some(status) => Err(Failure::GrpcStatus(STATUS.get(status).copied().unwrap_or("of no name"))),
+        Some(status) => {
+            Err(Failure::GrpcStatus(STATUS.get(status).copied().unwrap_or("of no name")))
+        }
         None => Err(Failure::NotGrpc),
     }
 }
@@ -228,7 +236,11 @@ mod tests {
             (b"\x01\0\0\0\x02\x08\x01", None, "compressed, which was not offered"),
             (b"\0\0\0\0\x03\x08\x01", None, "cut off"),
             (b"\0\0\0\0\x02\x08\x80", None, "a number cut off"),
-            (b"\0\0\0\0\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", None, "a number without an end"),
+            (
+                b"\0\0\0\0\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+                None,
+                "a number without an end",
+            ),
             (b"\0\0\0\0\x07\x12\xff\xff\xff\xff\x0f\x08", None, "a length beyond the message"),
             (b"", None, "nothing"),
         ] {

@@ -1,12 +1,13 @@
 //! HTTP and HTTPS: a request on a fresh connection, and what the reply must be.
 //!
-//! On hyper's connection, not on reqwest's client: reqwest 0.13 reads a reply's head of up to 417,792 octets, sets no linger
-//! on its sockets (each probe would leave a port in TIME_WAIT on one side), and pins an address to a name only for a whole
-//! client, of which 10,000 targets would need 10,000.
+//! On hyper's connection, not on reqwest's client: reqwest 0.13 reads a reply's head of up to
+//! 417,792 octets, sets no linger on its sockets (each probe would leave a port in TIME_WAIT on one
+//! side), and pins an address to a name only for a whole client, of which 10,000 targets would need
+//! 10,000.
 //!
-//! Nothing is reused, decompressed or sent through a proxy. A redirect is followed only where the check says how many, and
-//! only to the origin that was asked, at the address that was asked. A target costs at most 16 KiB of head and 64 KiB of body
-//! for each request.
+//! Nothing is reused, decompressed or sent through a proxy. A redirect is followed only where the
+//! check says how many, and only to the origin that was asked, at the address that was asked. A
+//! target costs at most 16 KiB of head and 64 KiB of body for each request.
 
 use std::net::SocketAddr;
 
@@ -14,7 +15,10 @@ use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode, Uri,
     body::Bytes,
-    header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT},
+    header::{
+        ACCEPT, ACCEPT_ENCODING, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION,
+        USER_AGENT,
+    },
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -71,7 +75,11 @@ impl HttpProbe {
                 .map_err(|_| Failure::Monitor("its method is none".into()))?,
             headers: headers(check)?,
             wanted: Wanted::new(check)?,
-            security: check.tls.as_ref().map(|terms| Security::new(terms, &[protocol])).transpose()?,
+            security: check
+                .tls
+                .as_ref()
+                .map(|terms| Security::new(terms, &[protocol]))
+                .transpose()?,
         })
     }
 
@@ -99,7 +107,12 @@ impl HttpProbe {
         }
     }
 
-    async fn ask(&self, errand: &Errand, literal: &str, address: SocketAddr) -> Result<Heard, Trouble> {
+    async fn ask(
+        &self,
+        errand: &Errand,
+        literal: &str,
+        address: SocketAddr,
+    ) -> Result<Heard, Trouble> {
         let host = match &self.check.host {
             Some(host) => host.to_string(),
             None => authority(literal, address, self.check.tls.is_some()),
@@ -111,7 +124,9 @@ impl HttpProbe {
         let name = tls::server_name(self.check.host.as_deref(), literal)?;
         let stream = proxy::open(address, self.check.proxy_protocol).await?;
         let secured = security.secure(name, stream).await?;
-        if self.check.version == HttpVersion::Two && secured.get_ref().1.alpn_protocol() != Some(b"h2") {
+        if self.check.version == HttpVersion::Two
+            && secured.get_ref().1.alpn_protocol() != Some(b"h2")
+        {
             return Err(Failure::NotHttp2.into());
         }
         self.exchange(errand, &host, Tolerant(secured)).await
@@ -124,11 +139,17 @@ impl HttpProbe {
         match self.check.version {
             HttpVersion::One => {
                 let request = self.request(errand, host)?.map(Full::new);
-                http1::exchange(stream, request, |reply| self.judge(errand, host, reply.map(Reply::One))).await
+                http1::exchange(stream, request, |reply| {
+                    self.judge(errand, host, reply.map(Reply::One))
+                })
+                .await
             }
             HttpVersion::Two => {
                 let request = self.request(errand, host)?;
-                http2::exchange(stream, request, |reply| self.judge(errand, host, reply.map(Reply::Two))).await
+                http2::exchange(stream, request, |reply| {
+                    self.judge(errand, host, reply.map(Reply::Two))
+                })
+                .await
             }
         }
     }
@@ -141,13 +162,17 @@ impl HttpProbe {
         match self.check.version {
             HttpVersion::One => {
                 *request.uri_mut() = errand.path.parse().map_err(no_target)?;
-                let host = HeaderValue::from_str(host).map_err(|_| Failure::Monitor(no_host.into()))?;
+                let host =
+                    HeaderValue::from_str(host).map_err(|_| Failure::Monitor(no_host.into()))?;
                 // First of all (RFC 9110 section 7.2).
                 request.headers_mut().insert(HOST, host);
                 request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             HttpVersion::Two => {
-                let uri = Uri::builder().scheme(self.scheme()).authority(host).path_and_query(&*errand.path);
+                let uri = Uri::builder()
+                    .scheme(self.scheme())
+                    .authority(host)
+                    .path_and_query(&*errand.path);
                 *request.uri_mut() = uri.build().map_err(|_| Failure::Monitor(no_host.into()))?;
             }
         }
@@ -159,7 +184,12 @@ impl HttpProbe {
         if self.check.tls.is_some() { "https" } else { "http" }
     }
 
-    async fn judge(&self, errand: &Errand, host: &str, reply: Response<Reply>) -> Result<Heard, Trouble> {
+    async fn judge(
+        &self,
+        errand: &Errand,
+        host: &str,
+        reply: Response<Reply>,
+    ) -> Result<Heard, Trouble> {
         let (head, body) = reply.into_parts();
         if errand.redirects_left > 0
             && let Some(location) = redirect_of(head.status, &head.headers)
@@ -175,13 +205,20 @@ impl HttpProbe {
     }
 
     /// The errand that a redirect makes of this one (RFC 9110 section 15.4).
-    fn follow(&self, errand: &Errand, host: &str, status: StatusCode, location: &[u8]) -> Result<Errand, Failure> {
+    fn follow(
+        &self,
+        errand: &Errand,
+        host: &str,
+        status: StatusCode,
+        location: &[u8],
+    ) -> Result<Errand, Failure> {
         let location = std::str::from_utf8(location).map_err(|_| Failure::Redirect)?;
         let origin = Origin { scheme: self.scheme(), host, port: self.check.port };
         let path = redirected(location, origin, &errand.path).ok_or(Failure::Redirect)?;
         let redirects_left = errand.redirects_left - 1;
-        let is_repeated = matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT)
-            || matches!(errand.method, Method::GET | Method::HEAD);
+        let is_repeated =
+            matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT)
+                || matches!(errand.method, Method::GET | Method::HEAD);
         Ok(match is_repeated {
             true => Errand { path, redirects_left, ..errand.clone() },
             false => Errand { method: Method::GET, path, body: Bytes::new(), redirects_left },
@@ -192,7 +229,10 @@ impl HttpProbe {
 /// What every request carries beside its host.
 fn headers(check: &HttpCheck) -> Result<HeaderMap, Failure> {
     let mut headers = HeaderMap::new();
-    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("portolan/", env!("CARGO_PKG_VERSION"))));
+    headers.insert(
+        USER_AGENT,
+        HeaderValue::from_static(concat!("portolan/", env!("CARGO_PKG_VERSION"))),
+    );
     headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     for (name, value) in &check.headers {
@@ -218,7 +258,8 @@ fn load_metrics(headers: &HeaderMap) -> Option<Box<str>> {
     (text.len() <= Outcome::MAX_LOAD_METRICS_OCTETS).then(|| text.into())
 }
 
-/// The target as a Host header names it (RFC 9110 section 7.2): an IPv6 address in brackets, a port that is not the scheme's.
+/// The target as a Host header names it (RFC 9110 section 7.2): an IPv6 address in brackets, a port
+/// that is not the scheme's.
 pub(super) fn authority(literal: &str, address: SocketAddr, is_tls: bool) -> String {
     let host = if literal.contains(':') { format!("[{literal}]") } else { literal.to_owned() };
     match (address.port(), is_tls) {

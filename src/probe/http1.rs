@@ -1,7 +1,8 @@
 //! HTTP/1.1 (RFC 9112): one exchange on a fresh connection.
 //!
-//! A reply is read leniently (`normal`): old forms and invalid header fields do not make a working server look down. What decides where the body ends is read strictly (RFC 9112 section 6.3): a wrong length, two
-//! different lengths or a malformed chunk are failures.
+//! A reply is read leniently (`normal`): old forms and invalid header fields do not make a working
+//! server look down. What decides where the body ends is read strictly (RFC 9112 section 6.3): a
+//! wrong length, two different lengths or a malformed chunk are failures.
 
 mod normal;
 
@@ -18,7 +19,8 @@ use super::{attempt::Trouble, tls};
 use crate::health::Failure;
 use normal::{HEAD_OCTETS, LongHead, Normal};
 
-/// The most that hyper holds of a reply: a head in its normal form, which may have a few octets more than it came with.
+/// The most that hyper holds of a reply: a head in its normal form, which may have a few octets
+/// more than it came with.
 const BUFFER_OCTETS: usize = HEAD_OCTETS + 1024;
 
 /// Sends a request and lets `hear` make something of the reply.
@@ -40,7 +42,8 @@ where
         .handshake(TokioIo::new(Normal::new(stream)))
         .await
         .map_err(trouble_of)?;
-    let exchange = async move { hear(sender.send_request(request).await.map_err(trouble_of)?).await };
+    let exchange =
+        async move { hear(sender.send_request(request).await.map_err(trouble_of)?).await };
     drive(connection, exchange).await
 }
 
@@ -57,7 +60,8 @@ pub(super) async fn drive<T>(connection: impl Future, exchange: impl Future<Outp
 
 /// What an error of hyper says of the target.
 pub(super) fn trouble_of(error: hyper::Error) -> Trouble {
-    // A head that is too large is told by `normal`: what is too large here is the announced length, or the number of lengths.
+    // A head that is too large is told by `normal`: what is too large here is the announced length,
+    // or the number of lengths.
     if error.is_parse() || error.is_parse_too_large() {
         return Failure::NotHttp.into();
     }
@@ -67,17 +71,22 @@ pub(super) fn trouble_of(error: hyper::Error) -> Trouble {
             if io.get_ref().is_some_and(|inner| inner.is::<LongHead>()) {
                 return Failure::LongHead.into();
             }
-            return if is_of_chunks(io) { Failure::BodyFraming.into() } else { tls::trouble_of(io) };
+            return if is_of_chunks(io) {
+                Failure::BodyFraming.into()
+            } else {
+                tls::trouble_of(io)
+            };
         }
         source = inner.source();
     }
     Failure::Closed.into()
 }
 
-/// Whether hyper made this error itself because it cannot read a chunk. Errors of the operating system have a number, and those of
-/// TLS hold an error of rustls.
+/// Whether hyper made this error itself because it cannot read a chunk. Errors of the operating
+/// system have a number, and those of TLS hold an error of rustls.
 fn is_of_chunks(error: &std::io::Error) -> bool {
-    let is_malformed = matches!(error.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData);
+    let is_malformed =
+        matches!(error.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData);
     let is_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
     is_malformed && error.raw_os_error().is_none() && !is_tls
 }

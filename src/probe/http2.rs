@@ -1,6 +1,7 @@
 //! HTTP/2 (RFC 9113): one exchange on a fresh connection, for HTTP and for gRPC.
 //!
-//! On `h2` itself, not on hyper's client: that hands the connection to a task of its own, which outlives a probe that ends.
+//! On `h2` itself, not on hyper's client: that hands the connection to a task of its own, which
+//! outlives a probe that ends.
 
 use h2::{RecvStream, client::Builder};
 use hyper::{Request, Response, body::Bytes};
@@ -40,8 +41,9 @@ where
     let exchange = async move {
         let mut sender = sender.ready().await.map_err(|error| trouble_of(&error))?;
         let is_empty = body.is_empty();
-        let (reply, mut sending) =
-            sender.send_request(Request::from_parts(head, ()), is_empty).map_err(|error| trouble_of(&error))?;
+        let (reply, mut sending) = sender
+            .send_request(Request::from_parts(head, ()), is_empty)
+            .map_err(|error| trouble_of(&error))?;
         if !is_empty {
             sending.send_data(body, true).map_err(|error| trouble_of(&error))?;
         }
@@ -60,7 +62,8 @@ pub(super) fn trouble_in_body(error: &h2::Error) -> Trouble {
     trouble_or(error, Failure::BodyFraming)
 }
 
-/// The target may have ended the stream or the connection itself; else what it sent breaks the protocol, which is `broken`.
+/// The target may have ended the stream or the connection itself; else what it sent breaks the
+/// protocol, which is `broken`.
 fn trouble_or(error: &h2::Error, broken: Failure) -> Trouble {
     match error.get_io() {
         Some(error) => tls::trouble_of(error),

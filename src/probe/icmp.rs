@@ -1,7 +1,8 @@
 //! ICMP: an echo that is replied to (RFC 792, RFC 4443).
 //!
-//! Over the kernel's own ping sockets, which need no privilege where `net.ipv4.ping_group_range` holds our group, else over a
-//! raw socket. Where the kernel permits neither, the monitor cannot work: it judges nothing, and it is reported.
+//! Over the kernel's own ping sockets, which need no privilege where `net.ipv4.ping_group_range`
+//! holds our group, else over a raw socket. Where the kernel permits neither, the monitor cannot
+//! work: it judges nothing, and it is reported.
 
 use std::{
     io,
@@ -71,7 +72,8 @@ impl IcmpProbe {
     }
 }
 
-/// An echo request. Over a ping socket the kernel puts in its own identifier, and for IPv6 the checksum always.
+/// An echo request. Over a ping socket the kernel puts in its own identifier, and for IPv6 the
+/// checksum always.
 fn request(address: IpAddr, token: Token) -> Vec<u8> {
     let kind = if address.is_ipv4() { ECHO_REQUEST_V4 } else { ECHO_REQUEST_V6 };
     let mut packet = vec![kind, 0, 0, 0, 0, 0, 0, 1];
@@ -81,19 +83,25 @@ fn request(address: IpAddr, token: Token) -> Vec<u8> {
     packet
 }
 
-/// Whether a packet replies to our request. A raw IPv4 socket hands over the IP header, too, and what is for others.
+/// Whether a packet replies to our request. A raw IPv4 socket hands over the IP header, too, and
+/// what is for others.
 fn is_reply(address: IpAddr, packet: &[u8], token: Token) -> bool {
     let (reply, header) = match (address, packet.first()) {
-        (IpAddr::V4(_), Some(first)) if first >> 4 == 4 => (ECHO_REPLY_V4, usize::from(first & 15) * 4),
+        (IpAddr::V4(_), Some(first)) if first >> 4 == 4 => {
+            (ECHO_REPLY_V4, usize::from(first & 15) * 4)
+        }
         (IpAddr::V4(_), _) => (ECHO_REPLY_V4, 0),
         (IpAddr::V6(_), _) => (ECHO_REPLY_V6, 0),
     };
-    packet.get(header..).is_some_and(|echo| echo.starts_with(&[reply, 0]) && echo.get(8..) == Some(&token))
+    packet
+        .get(header..)
+        .is_some_and(|echo| echo.starts_with(&[reply, 0]) && echo.get(8..) == Some(&token))
 }
 
 /// The internet checksum (RFC 1071) of an even number of octets.
 fn checksum(packet: &[u8]) -> u16 {
-    let sum: u32 = packet.chunks_exact(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
+    let sum: u32 =
+        packet.chunks_exact(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
     let folded = (sum & 0xffff) + (sum >> 16);
     !((folded & 0xffff) + (folded >> 16)) as u16
 }

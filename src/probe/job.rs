@@ -1,4 +1,5 @@
-//! Jobs: what the scheduler does once per interval for each of its keys. Probes are one, polls of load reports the other.
+//! Jobs: what the scheduler does once per interval for each of its keys. Probes are one, polls of
+//! load reports the other.
 
 use std::{fmt, future::Future, hash::Hash, sync::Arc, time::Duration};
 

@@ -1,15 +1,18 @@
-//! Health checks and load reports: asks each target of each monitor, and each load source, once per interval and reports
-//! what came of it. Layer 5, on tokio.
+//! Health checks and load reports: asks each target of each monitor, and each load source, once per
+//! interval and reports what came of it. Layer 5, on tokio.
 //!
-//! One task (`scheduler`) owns the timetable (`schedule`) of a job (`job`: probes, or polls of load sources); each probe is a
-//! task of its own with its own deadline, so no target ever waits for another. What one probe does is in a file per kind: `http`,
-//! `tcp`, `certificate` (TLS), `grpc`, `dns`, `icmp`, `exec`; what one poll does is in `poll`. Outcomes go to the controller over
-//! a bounded channel as [`Report`]s; verdicts are made of them in [`crate::health::Ledger`], never here.
+//! One task (`scheduler`) owns the timetable (`schedule`) of a job (`job`: probes, or polls of load
+//! sources); each probe is a task of its own with its own deadline, so no target ever waits for
+//! another. What one probe does is in a file per kind: `http`, `tcp`, `certificate` (TLS), `grpc`,
+//! `dns`, `icmp`, `exec`; what one poll does is in `poll`. Outcomes go to the controller over a
+//! bounded channel as [`Report`]s; verdicts are made of them in [`crate::health::Ledger`], never
+//! here.
 //!
-//! Invariants: at most one probe per [`ProbeKey`] at a time; the number of probes started in any second depends on the
-//! configuration alone, not on what the targets answer (but for a few more attempts where this process lacks a
-//! resource); a failure that may be due to a loss of this process' own time is discarded (`stopwatch`), and a target of
-//! which too many checks gave no result is reported as unchecked (`currency`).
+//! Invariants: at most one probe per [`ProbeKey`] at a time; the number of probes started in any
+//! second depends on the configuration alone, not on what the targets answer (but for a few more
+//! attempts where this process lacks a resource); a failure that may be due to a loss of this
+//! process' own time is discarded (`stopwatch`), and a target of which too many checks gave no
+//! result is reported as unchecked (`currency`).
 
 mod aliases;
 mod attempt;
@@ -53,7 +56,8 @@ use crate::{
     steer::ProbeTarget,
 };
 
-/// What is probed: one target with one monitor, by content. Two configurations that hold an equal key mean the same probe.
+/// What is probed: one target with one monitor, by content. Two configurations that hold an equal
+/// key mean the same probe.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ProbeKey {
     /// With what.

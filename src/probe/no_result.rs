@@ -16,14 +16,16 @@ pub enum NoResult {
     Processes,
     /// The check failed while this process was suspended or short of processor time.
     Starved,
-    /// The check was not started in time: too many others were running, the previous one had not ended, or this process
-    /// did not run.
+    /// The check was not started in time: too many others were running, the previous one had not
+    /// ended, or this process did not run.
     Late,
     /// The task of the check panicked.
     Internal,
-    /// The monitor cannot work, whatever its target does: an operator reads of it as a fault of the monitor.
+    /// The monitor cannot work, whatever its target does: an operator reads of it as a fault of the
+    /// monitor.
     Monitor,
-    /// The target is an alias that was never resolved: an operator reads of it as a fault of the alias.
+    /// The target is an alias that was never resolved: an operator reads of it as a fault of the
+    /// alias.
     Alias,
 }
 
@@ -56,7 +58,8 @@ impl NoResult {
         }
     }
 
-    /// The reason for an error of the operating system that no target can cause; `None` for all other errors.
+    /// The reason for an error of the operating system that no target can cause; `None` for all
+    /// other errors.
     pub(super) fn of(error: &io::Error) -> Option<Self> {
         match error.raw_os_error()? {
             libc::EMFILE | libc::ENFILE => Some(Self::Descriptors),
@@ -75,13 +78,14 @@ impl NoResult {
         }
     }
 
-    /// Whether a failed resolution of a name is due to a lack of descriptors. The C library does not say: without a
-    /// descriptor it reports a temporary failure of the resolver.
+    /// Whether a failed resolution of a name is due to a lack of descriptors. The C library does
+    /// not say: without a descriptor it reports a temporary failure of the resolver.
     pub(super) fn of_resolution(error: &io::Error) -> Option<Self> {
         Self::of(error).or_else(|| Self::of(&File::open("/dev/null").err()?))
     }
 
-    /// Whether the process lacks a resource, so that the check is worth another attempt before its next turn.
+    /// Whether the process lacks a resource, so that the check is worth another attempt before its
+    /// next turn.
     pub(super) fn is_shortage(self) -> bool {
         matches!(self, Self::Descriptors | Self::Ports | Self::Memory | Self::Processes)
     }
@@ -148,7 +152,8 @@ mod tests {
             counts.add(reason, count);
         }
         assert!(counts.iter().map(|(_, count)| count).eq(1..=NoResult::ALL.len() as u64));
-        let words: std::collections::HashSet<_> = NoResult::ALL.iter().map(|reason| reason.word()).collect();
+        let words: std::collections::HashSet<_> =
+            NoResult::ALL.iter().map(|reason| reason.word()).collect();
         assert_eq!(words.len(), NoResult::ALL.len());
         let mut counts = ByReason::default();
         counts.add(NoResult::Descriptors, 9);

@@ -30,24 +30,27 @@ use crate::{
 pub struct Prober(Scheduled<Probing>);
 
 impl Prober {
-    /// Starts the task, with nothing to probe yet, on the runtime of the caller. Reports carry the time since `epoch`.
+    /// Starts the task, with nothing to probe yet, on the runtime of the caller. Reports carry the
+    /// time since `epoch`.
     pub fn start(limits: Limits, epoch: std::time::Instant, reports: mpsc::Sender<Report>) -> Self {
         Self(Scheduled::start(limits, epoch, reports))
     }
 
-    /// Makes `keys` what is probed. A key probed before keeps its place in the timetable; the probes of one that is gone
-    /// end unreported, but for a report already on its way. Reads the authorities that monitors name anew.
+    /// Makes `keys` what is probed. A key probed before keeps its place in the timetable; the
+    /// probes of one that is gone end unreported, but for a report already on its way. Reads the
+    /// authorities that monitors name anew.
     pub async fn set(&self, keys: Vec<ProbeKey>) {
         self.0.set(keys).await;
     }
 
-    /// The monitors of the latest [`Prober::set`] that cannot work, by name, and why: a file that they need is broken. They judge
-    /// nothing.
+    /// The monitors of the latest [`Prober::set`] that cannot work, by name, and why: a file that
+    /// they need is broken. They judge nothing.
     pub fn faults(&self) -> Vec<(Box<str>, Failure)> {
         self.0.job().faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Makes `aliases` the names that are probed at the addresses given by [`Prober::note_alias`], and at no others.
+    /// Makes `aliases` the names that are probed at the addresses given by [`Prober::note_alias`],
+    /// and at no others.
     pub fn set_aliases(&self, aliases: &[Name]) {
         self.0.job().aliases.set(aliases);
     }
@@ -57,8 +60,8 @@ impl Prober {
         self.0.job().aliases.note(alias, addresses);
     }
 
-    /// Waits until each target of the latest [`Prober::set`] was probed once, but no longer than their starts and the longest of
-    /// their timeouts take, and never longer than 5 s.
+    /// Waits until each target of the latest [`Prober::set`] was probed once, but no longer than
+    /// their starts and the longest of their timeouts take, and never longer than 5 s.
     pub async fn first_round(&self) {
         self.0.first_round().await;
     }
@@ -106,21 +109,32 @@ impl Job for Probing {
         let ready = keys
             .into_iter()
             .map(|key| {
-                let new = || Arc::new(Checker::new(&key.monitor, self.aliases.clone(), Arc::clone(&self.further)));
+                let new = || {
+                    Arc::new(Checker::new(
+                        &key.monitor,
+                        self.aliases.clone(),
+                        Arc::clone(&self.further),
+                    ))
+                };
                 let checker = checkers.entry(Arc::clone(&key.monitor)).or_insert_with(new);
                 let checker = Arc::clone(checker);
                 (key, checker)
             })
             .collect();
-        let fault =
-            |(monitor, checker): (&Arc<Monitor>, &Arc<Checker>)| Some((monitor.name.clone(), checker.fault()?.clone()));
+        let fault = |(monitor, checker): (&Arc<Monitor>, &Arc<Checker>)| {
+            Some((monitor.name.clone(), checker.fault()?.clone()))
+        };
         let mut faults: Vec<_> = checkers.iter().filter_map(fault).collect();
         faults.sort_by(|a, b| a.0.cmp(&b.0));
         *self.faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
         ready
     }
 
-    async fn run(key: &ProbeKey, checker: &Arc<Checker>, stopwatch: &Stopwatch<'_>) -> Result<Outcome, NoResult> {
+    async fn run(
+        key: &ProbeKey,
+        checker: &Arc<Checker>,
+        stopwatch: &Stopwatch<'_>,
+    ) -> Result<Outcome, NoResult> {
         attempt(checker, key, stopwatch).await
     }
 
@@ -142,7 +156,11 @@ impl Job for Probing {
                 "health checks give no result: dead endpoints stay in service"
             ),
             Change::Ended { lasted } => {
-                tracing::info!(targets = all, secs = lasted.as_secs(), "all endpoints are checked again");
+                tracing::info!(
+                    targets = all,
+                    secs = lasted.as_secs(),
+                    "all endpoints are checked again"
+                );
             }
         }
     }

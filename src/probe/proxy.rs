@@ -1,4 +1,5 @@
-//! The PROXY protocol (versions 1 and 2 of HAProxy's specification): the header with which a connection says whose it is.
+//! The PROXY protocol (versions 1 and 2 of HAProxy's specification): the header with which a
+//! connection says whose it is.
 //!
 //! It names this connection's own ends, not `UNKNOWN` or `LOCAL`, which some servers refuse.
 
@@ -22,7 +23,10 @@ const TCP_OVER_IPV6: u8 = 0x21;
 ///
 /// # Errors
 /// Why there is no connection.
-pub(super) async fn open(address: SocketAddr, version: Option<ProxyProtocol>) -> Result<TcpStream, Trouble> {
+pub(super) async fn open(
+    address: SocketAddr,
+    version: Option<ProxyProtocol>,
+) -> Result<TcpStream, Trouble> {
     let mut stream = tcp::open(address).await?;
     if let Some(version) = version {
         let header = header(version, stream.local_addr()?, stream.peer_addr()?);
@@ -37,10 +41,18 @@ fn header(version: ProxyProtocol, from: SocketAddr, to: SocketAddr) -> Vec<u8> {
         ProxyProtocol::V1 => {
             let family = if from.is_ipv4() { "TCP4" } else { "TCP6" };
             // Writing to a vector does not fail.
-            let _ = write!(header, "PROXY {family} {} {} {} {}\r\n", from.ip(), to.ip(), from.port(), to.port());
+            let _ = write!(
+                header,
+                "PROXY {family} {} {} {} {}\r\n",
+                from.ip(),
+                to.ip(),
+                from.port(),
+                to.port()
+            );
         }
         ProxyProtocol::V2 => {
-            let (family, length) = if from.is_ipv4() { (TCP_OVER_IPV4, 12_u16) } else { (TCP_OVER_IPV6, 36) };
+            let (family, length) =
+                if from.is_ipv4() { (TCP_OVER_IPV4, 12_u16) } else { (TCP_OVER_IPV6, 36) };
             header.extend(SIGNATURE);
             header.extend([PROXY, family]);
             header.extend(length.to_be_bytes());
@@ -65,8 +77,14 @@ mod tests {
     fn a_header_names_both_ends_of_the_connection() {
         let v4 = ("192.0.2.1:50000".parse().unwrap(), "192.0.2.2:443".parse().unwrap());
         let v6 = ("[2001:db8::1]:50000".parse().unwrap(), "[2001:db8::2]:443".parse().unwrap());
-        assert_eq!(header(ProxyProtocol::V1, v4.0, v4.1), b"PROXY TCP4 192.0.2.1 192.0.2.2 50000 443\r\n");
-        assert_eq!(header(ProxyProtocol::V1, v6.0, v6.1), b"PROXY TCP6 2001:db8::1 2001:db8::2 50000 443\r\n");
+        assert_eq!(
+            header(ProxyProtocol::V1, v4.0, v4.1),
+            b"PROXY TCP4 192.0.2.1 192.0.2.2 50000 443\r\n"
+        );
+        assert_eq!(
+            header(ProxyProtocol::V1, v6.0, v6.1),
+            b"PROXY TCP6 2001:db8::1 2001:db8::2 50000 443\r\n"
+        );
         let binary = header(ProxyProtocol::V2, v4.0, v4.1);
         assert_eq!(binary[..16], *b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c");
         assert_eq!(binary[16..], [192, 0, 2, 1, 192, 0, 2, 2, 0xc3, 0x50, 0x01, 0xbb]);

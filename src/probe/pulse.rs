@@ -1,4 +1,5 @@
-//! The pulse: how long this process did not run. A stopped or starved checker sees timeouts that are its own.
+//! The pulse: how long this process did not run. A stopped or starved checker sees timeouts that
+//! are its own.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -41,7 +42,8 @@ impl Pulse {
         self.last_nanos.store(now, Relaxed);
     }
 
-    /// All time lost until `now`, a stop that has only just ended included: whoever wakes first sees it.
+    /// All time lost until `now`, a stop that has only just ended included: whoever wakes first
+    /// sees it.
     pub(super) fn lost(&self, now: Instant) -> Duration {
         let pending = excess(self.since_epoch(now), self.last_nanos.load(Relaxed));
         Duration::from_nanos(self.lost_nanos.load(Relaxed) + pending)

@@ -1,8 +1,10 @@
-//! Redirects: where one leads, as long as it stays with the origin that was asked (RFC 9110 section 10.2.2, RFC 3986 section 5).
+//! Redirects: where one leads, as long as it stays with the origin that was asked (RFC 9110 section
+//! 10.2.2, RFC 3986 section 5).
 
 use std::fmt::Write;
 
-/// The origin that was asked. A redirect may name it by either port: a server behind another port knows one of them only.
+/// The origin that was asked. A redirect may name it by either port: a server behind another port
+/// knows one of them only.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin<'o> {
     /// `http` or `https`.
@@ -13,7 +15,8 @@ pub(super) struct Origin<'o> {
     pub(super) port: u16,
 }
 
-/// The request target that `location` means in a reply to a request for `path`; `None` if it is of another origin or is no URL.
+/// The request target that `location` means in a reply to a request for `path`; `None` if it is of
+/// another origin or is no URL.
 pub(super) fn redirected(location: &str, origin: Origin<'_>, path: &str) -> Option<Box<str>> {
     let location = location.split('#').next().unwrap_or_default();
     let target = match location.split_once("://") {
@@ -30,7 +33,8 @@ pub(super) fn redirected(location: &str, origin: Origin<'_>, path: &str) -> Opti
 }
 
 fn is_scheme(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"+-.".contains(&octet))
+    !text.is_empty()
+        && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"+-.".contains(&octet))
 }
 
 impl Origin<'_> {
@@ -58,7 +62,8 @@ impl Origin<'_> {
     }
 }
 
-/// A reference without an authority, resolved against the request target that it answers (RFC 3986 section 5.2.2).
+/// A reference without an authority, resolved against the request target that it answers (RFC 3986
+/// section 5.2.2).
 fn resolved(reference: &str, base: &str) -> String {
     let path = base.split('?').next().unwrap_or_default();
     match reference.as_bytes().first() {
@@ -91,8 +96,8 @@ fn without_dots(target: &str) -> String {
     format!("/{}{query}", kept.join("/"))
 }
 
-/// A target with blanks and octets beyond ASCII percent-encoded, as clients do for servers that do not; `None` if it holds a
-/// control character.
+/// A target with blanks and octets beyond ASCII percent-encoded, as clients do for servers that do
+/// not; `None` if it holds a control character.
 fn encoded(target: &str) -> Option<Box<str>> {
     let mut encoded = String::with_capacity(target.len());
     for octet in target.bytes() {
@@ -141,7 +146,11 @@ mod tests {
             ("/a\r\nX: y", None, "more than a line"),
             ("file:///etc/passwd", None, "a file"),
         ] {
-            assert_eq!(redirected(location, PLAIN, "/health/check?q").as_deref(), target, "{why}: {location}");
+            assert_eq!(
+                redirected(location, PLAIN, "/health/check?q").as_deref(),
+                target,
+                "{why}: {location}"
+            );
         }
         let address = Origin { scheme: "https", host: "[2001:db8::1]:8443", port: 8443 };
         assert_eq!(redirected("https://[2001:db8::1]:8443/x", address, "/").as_deref(), Some("/x"));

@@ -1,20 +1,22 @@
 //! The timetable: when each target is next due. Pure arithmetic; the scheduler brings the clock.
 //!
-//! Each target has a fixed phase within its interval and starts at `origin + phase + n × interval`, each start moved by up to
-//! ±5 % of the interval at random: from one start to the next that is ±10 %. As the jitter is around a fixed grid it never
-//! adds up, so targets once spread stay spread. Phases come from the golden ratio's low-discrepancy sequence (Weyl): each new
-//! target falls into one of the widest gaps, whatever was added or taken away before.
+//! Each target has a fixed phase within its interval and starts at `origin + phase + n × interval`,
+//! each start moved by up to ±5 % of the interval at random: from one start to the next that is ±10
+//! %. As the jitter is around a fixed grid it never adds up, so targets once spread stay spread.
+//! Phases come from the golden ratio's low-discrepancy sequence (Weyl): each new target falls into
+//! one of the widest gaps, whatever was added or taken away before.
 //!
-//! New targets do not wait for their phase: a [`Round`] of first probes goes before it, so that a configuration is judged soon
-//! after it starts. The round takes 2 s at most, unless that would be a herd: it never starts more than 100 probes a second, or
-//! 1.6 times as many as the new targets need for good, whichever is more.
+//! New targets do not wait for their phase: a [`Round`] of first probes goes before it, so that a
+//! configuration is judged soon after it starts. The round takes 2 s at most, unless that would be
+//! a herd: it never starts more than 100 probes a second, or 1.6 times as many as the new targets
+//! need for good, whichever is more.
 
 use std::time::Duration;
 
 /// First probes started per second, where targets are few or their intervals long.
 const FIRST_PER_SEC: f64 = 100.0;
-/// First probes started, as a multiple of the rate of all later ones. A round is followed by the ordinary rate, so that any
-/// second has less than twice as many as another.
+/// First probes started, as a multiple of the rate of all later ones. A round is followed by the
+/// ordinary rate, so that any second has less than twice as many as another.
 const FIRST_OF_MEAN: f64 = 1.6;
 
 /// One target's place in the timetable. Times are since an epoch of the caller's.
@@ -83,9 +85,12 @@ pub(super) struct Round {
 impl Round {
     /// A round of targets with these intervals.
     pub(super) fn of(intervals: impl Iterator<Item = Duration>) -> Self {
-        let (count, mean) = intervals
-            .fold((0.0, 0.0), |(count, mean), interval| (count + 1.0, mean + 1.0 / interval.as_secs_f64().max(1e-3)));
-        Self { span: Duration::from_secs_f64(count / f64::max(FIRST_PER_SEC, FIRST_OF_MEAN * mean)) }
+        let (count, mean) = intervals.fold((0.0, 0.0), |(count, mean), interval| {
+            (count + 1.0, mean + 1.0 / interval.as_secs_f64().max(1e-3))
+        });
+        Self {
+            span: Duration::from_secs_f64(count / f64::max(FIRST_PER_SEC, FIRST_OF_MEAN * mean)),
+        }
     }
 
     /// How long the first start of a target may take.
@@ -106,11 +111,14 @@ impl Phases {
         let share = self.next_share();
         let span = round.span(interval);
         let first = now + span.mul_f64(share);
-        // Phases follow the round in the same order, so that its starts and the next ones never come together.
+        // Phases follow the round in the same order, so that its starts and the next ones never
+        // come together.
         let phase = now + span + interval.mul_f64(share);
-        // Two starts are never closer than the timeout, so that a target never has two probes at once.
+        // Two starts are never closer than the timeout, so that a target never has two probes at
+        // once.
         let jitter = (interval / 20).min(interval.saturating_sub(timeout) / 2);
-        // A phase that follows closely is left out, so that no gap is longer than the interval and a tenth.
+        // A phase that follows closely is left out, so that no gap is longer than the interval and
+        // a tenth.
         let next = if phase - first > interval / 10 { phase } else { phase + interval };
         (Slot { interval, jitter, next, has_skipped: false }, first)
     }
@@ -141,7 +149,8 @@ mod tests {
         let mut starts = Vec::new();
         let round = Round::of(std::iter::repeat_n(interval, count));
         for _ in 0..count {
-            let (mut slot, mut due) = phases.place(interval, interval * 2 / 5, round, Duration::ZERO);
+            let (mut slot, mut due) =
+                phases.place(interval, interval * 2 / 5, round, Duration::ZERO);
             while due < horizon {
                 let now = match sleep {
                     Some((from, to)) if (from..to).contains(&due) => to,
@@ -173,7 +182,8 @@ mod tests {
     #[test]
     fn a_thousand_targets_are_no_herd_from_the_first_second_on() {
         let starts = starts(1000, 10 * SECOND, 100 * SECOND, None);
-        // The first round and the rest: one probe of each target more than its interval alone would ask for.
+        // The first round and the rest: one probe of each target more than its interval alone would
+        // ask for.
         assert!((10_300..=10_500).contains(&starts.len()), "{}", starts.len());
         assert!(most_within(&starts, SECOND) <= 190, "{}", most_within(&starts, SECOND));
         let most = most_within(&starts, Duration::from_millis(100));
@@ -186,12 +196,17 @@ mod tests {
         assert!(most_within(&starts, SECOND) <= 200, "{}", most_within(&starts, SECOND));
         let most = most_within(&starts, Duration::from_millis(100));
         assert!(most <= 40, "{most}");
-        assert_eq!(starts.iter().filter(|start| (20 * SECOND..50 * SECOND).contains(*start)).count(), 0);
+        assert_eq!(
+            starts.iter().filter(|start| (20 * SECOND..50 * SECOND).contains(*start)).count(),
+            0
+        );
     }
 
     #[test]
     fn gaps_stay_within_a_tenth_of_the_interval() {
-        for (interval, timeout) in [(10 * SECOND, 2 * SECOND), (SECOND, SECOND / 2), (SECOND, SECOND * 99 / 100)] {
+        for (interval, timeout) in
+            [(10 * SECOND, 2 * SECOND), (SECOND, SECOND / 2), (SECOND, SECOND * 99 / 100)]
+        {
             let (mut phases, mut random) = (Phases::default(), fastrand::Rng::with_seed(2));
             let round = Round::of(std::iter::repeat_n(interval, 100));
             let (mut slot, _) = phases.place(interval, timeout, round, Duration::ZERO);
@@ -221,14 +236,18 @@ mod tests {
                 let (slot, first) = phases.place(interval, 2 * SECOND, round, SECOND);
                 assert!(first - SECOND <= longest, "{why}: {first:?}");
                 let gap = slot.next - first;
-                assert!(gap >= interval / 10 && gap <= interval * 11 / 10, "{why}: {index}: {gap:?}");
+                assert!(
+                    gap >= interval / 10 && gap <= interval * 11 / 10,
+                    "{why}: {index}: {gap:?}"
+                );
             }
         }
     }
 
     #[test]
     fn a_round_missed_is_left_out_once() {
-        let mut slot = Slot { interval: SECOND, jitter: Duration::ZERO, next: SECOND, has_skipped: false };
+        let mut slot =
+            Slot { interval: SECOND, jitter: Duration::ZERO, next: SECOND, has_skipped: false };
         assert_eq!(slot.judge(SECOND, SECOND + SECOND / 100), Due::Start);
         assert_eq!(slot.judge(SECOND, 2 * SECOND), Due::Skip);
         assert_eq!(slot.judge(SECOND, 2 * SECOND), Due::StartLate);
@@ -237,7 +256,8 @@ mod tests {
 
     #[test]
     fn no_round_is_left_out_by_a_checker_that_is_always_a_little_late() {
-        let mut slot = Slot { interval: SECOND, jitter: Duration::ZERO, next: SECOND, has_skipped: false };
+        let mut slot =
+            Slot { interval: SECOND, jitter: Duration::ZERO, next: SECOND, has_skipped: false };
         for _ in 0..5 {
             assert_eq!(slot.judge(SECOND, SECOND + SECOND / 5), Due::StartLate);
         }

@@ -30,7 +30,8 @@ const LONGEST_FIRST_ROUND: Duration = Duration::from_secs(5);
 
 /// How many more attempts a due check has while the process lacks a resource for it.
 const RETRIES: u32 = 3;
-/// The first of them comes after this part of the interval, each later one after twice as long as the one before.
+/// The first of them comes after this part of the interval, each later one after twice as long as
+/// the one before.
 const FIRST_RETRY: u32 = 16;
 /// How often overdue checks are counted while all places are taken.
 const COUNT_OVERDUE: Duration = Duration::from_secs(1);
@@ -38,8 +39,8 @@ const COUNT_OVERDUE: Duration = Duration::from_secs(1);
 /// What a scheduler may use.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Probes at once, each of one descriptor. Enough is the sum of `timeout / interval` over all targets: below that,
-    /// probes are late when all targets hang.
+    /// Probes at once, each of one descriptor. Enough is the sum of `timeout / interval` over all
+    /// targets: below that, probes are late when all targets hang.
     pub in_flight: NonZeroUsize,
     /// Descriptors that probes may have beyond that one: for the
     /// further addresses of names, and for the pipes of programs.
@@ -80,8 +81,13 @@ impl<J: Job> std::fmt::Debug for Command<J> {
 }
 
 impl<J: Job> Scheduled<J> {
-    /// Starts the task, with nothing to do yet, on the runtime of the caller. Reports carry the time since `epoch`.
-    pub(super) fn start(limits: Limits, epoch: std::time::Instant, reports: mpsc::Sender<J::Report>) -> Self {
+    /// Starts the task, with nothing to do yet, on the runtime of the caller. Reports carry the
+    /// time since `epoch`.
+    pub(super) fn start(
+        limits: Limits,
+        epoch: std::time::Instant,
+        reports: mpsc::Sender<J::Report>,
+    ) -> Self {
         let (commands, inbox) = mpsc::channel(4);
         let counters = Arc::new(Counters::default());
         let shared = Shared {
@@ -94,7 +100,8 @@ impl<J: Job> Scheduled<J> {
         Self { commands, counters, job: Arc::new(J::new(limits)) }
     }
 
-    /// Makes `keys` what it is done for. A key that was there before keeps its place in the timetable.
+    /// Makes `keys` what it is done for. A key that was there before keeps its place in the
+    /// timetable.
     pub(super) async fn set(&self, keys: Vec<J::Key>) {
         let job = Arc::clone(&self.job);
         let ready = tokio::task::spawn_blocking(move || job.prepare(keys)).await;
@@ -107,8 +114,8 @@ impl<J: Job> Scheduled<J> {
         }
     }
 
-    /// Waits until each target of the latest [`Self::set`] was probed once, but no longer than their starts and the longest of
-    /// their timeouts take, and never longer than 5 s.
+    /// Waits until each target of the latest [`Self::set`] was probed once, but no longer than
+    /// their starts and the longest of their timeouts take, and never longer than 5 s.
     pub(super) async fn first_round(&self) {
         let (done, wait) = oneshot::channel();
         if self.commands.send(Command::FirstRound(done)).await.is_ok() {
@@ -165,8 +172,11 @@ impl<R> Shared<R> {
         starved_before: u32,
     ) -> Result<(), NoResult> {
         let stopwatch = Stopwatch::new(&self.pulse, starved_before);
-        let outcome = J::run(&key, &ready, &stopwatch).await.inspect_err(|reason| self.counters.discard(*reason))?;
-        let count = if J::is_pass(&outcome) { &self.counters.passed } else { &self.counters.failed };
+        let outcome = J::run(&key, &ready, &stopwatch)
+            .await
+            .inspect_err(|reason| self.counters.discard(*reason))?;
+        let count =
+            if J::is_pass(&outcome) { &self.counters.passed } else { &self.counters.failed };
         count.fetch_add(1, Relaxed);
         let report = J::report(key, outcome, self.now());
         // Nobody listens while the program stops.
@@ -294,8 +304,10 @@ impl<J: Job> Scheduler<J> {
             self.add(key, ready, round, now);
         }
         let awaited = self.items.values().filter(|item| item.is_waited_for);
-        let longest =
-            awaited.clone().map(|item| J::pace(&item.key)).map(|pace| round.span(pace.interval) + pace.timeout);
+        let longest = awaited
+            .clone()
+            .map(|item| J::pace(&item.key))
+            .map(|pace| round.span(pace.interval) + pace.timeout);
         self.first_round.until = now + longest.max().unwrap_or_default().min(LONGEST_FIRST_ROUND);
         self.first_round.missing = awaited.count();
     }
@@ -311,7 +323,10 @@ impl<J: Job> Scheduler<J> {
         let (slot, first) = self.phases.place(pace.interval, pace.timeout, round, now);
         self.serials.insert(key.clone(), serial);
         let (history, short) = (CheckHistory::default(), 0);
-        self.items.insert(serial, Item { key, ready, slot, running: None, history, short, is_waited_for: true });
+        self.items.insert(
+            serial,
+            Item { key, ready, slot, running: None, history, short, is_waited_for: true },
+        );
         self.due.push(Reverse((first, serial, Turn::Regular)));
     }
 
@@ -351,9 +366,12 @@ impl<J: Job> Scheduler<J> {
 
     /// Starts a check, unless it is running.
     fn spawn(&mut self, serial: Serial) {
-        let Some(item) = self.items.get_mut(&serial).filter(|item| item.running.is_none()) else { return };
+        let Some(item) = self.items.get_mut(&serial).filter(|item| item.running.is_none()) else {
+            return;
+        };
         self.shared.counters.started.fetch_add(1, Relaxed);
-        let (key, ready, starved) = (item.key.clone(), Arc::clone(&item.ready), item.history.starved());
+        let (key, ready, starved) =
+            (item.key.clone(), Arc::clone(&item.ready), item.history.starved());
         let check = self.shared.clone().run_and_report::<J>(key, ready, starved);
         item.running = Some(self.probes.spawn(async move { (serial, check.await) }));
     }
@@ -363,7 +381,9 @@ impl<J: Job> Scheduler<J> {
             Ok(ended) => ended,
             Err(error) if error.is_cancelled() => return,
             Err(error) => {
-                let is_it = |item: &Item<J>| item.running.as_ref().is_some_and(|probe| probe.id() == error.id());
+                let is_it = |item: &Item<J>| {
+                    item.running.as_ref().is_some_and(|probe| probe.id() == error.id())
+                };
                 let found = self.items.iter().find(|(_, item)| is_it(item));
                 let task = found.map(|(_, item)| display(&item.key));
                 tracing::error!(job = J::WORD, task, %error, "scheduled task panicked; it runs again at its next turn");
@@ -383,8 +403,9 @@ impl<J: Job> Scheduler<J> {
         }
     }
 
-    /// Notes that a check gave no result. Where the process lacks a resource, it is attempted again soon: the target
-    /// keeps its status for as long as that is missing, and must not for an interval longer.
+    /// Notes that a check gave no result. Where the process lacks a resource, it is attempted again
+    /// soon: the target keeps its status for as long as that is missing, and must not for an
+    /// interval longer.
     fn end_without_result(&mut self, serial: Serial, reason: NoResult) {
         let Some(item) = self.items.get_mut(&serial) else { return };
         let attempt = item.short;
@@ -413,7 +434,8 @@ impl<J: Job> Scheduler<J> {
     /// one longer than an unchecked item has waited for a result.
     fn follow_overdue(&mut self) {
         let now = self.shared.now();
-        let is_waiting = self.is_full() && self.due.peek().is_some_and(|Reverse((due, ..))| *due <= now);
+        let is_waiting =
+            self.is_full() && self.due.peek().is_some_and(|Reverse((due, ..))| *due <= now);
         if !is_waiting {
             self.full_since = None;
             return self.unchecked.note_overdue(0);
@@ -425,10 +447,13 @@ impl<J: Job> Scheduler<J> {
         }
         self.count_overdue_at = now + COUNT_OVERDUE;
         let is_overdue = |Reverse((due, serial, turn)): &&Reverse<(Duration, Serial, Turn)>| {
-            let item =
-                self.items.get(serial).filter(|item| *turn == Turn::Regular && item.history.unchecked().is_none());
+            let item = self
+                .items
+                .get(serial)
+                .filter(|item| *turn == Turn::Regular && item.history.unchecked().is_none());
             item.is_some_and(|item| {
-                full_for.min(now.saturating_sub(*due)) >= CheckHistory::longest_wait(J::pace(&item.key).interval)
+                full_for.min(now.saturating_sub(*due))
+                    >= CheckHistory::longest_wait(J::pace(&item.key).interval)
             })
         };
         self.unchecked.note_overdue(self.due.iter().filter(is_overdue).count() as u64);

@@ -1,14 +1,17 @@
-//! The stopwatch: gives each attempt its whole timeout, counted in time during which this process ran.
+//! The stopwatch: gives each attempt its whole timeout, counted in time during which this process
+//! ran.
 //!
-//! A process that was suspended or short of CPU causes timeouts and closed connections itself. So the time that the
-//! process lost ([`Pulse`]) is added to the deadline, up to [`EXTENSION`] times the timeout from the start. A target
-//! that does not answer before that deadline has failed, however busy the machine was.
+//! A process that was suspended or short of CPU causes timeouts and closed connections itself. So
+//! the time that the process lost ([`Pulse`]) is added to the deadline, up to [`EXTENSION`] times
+//! the timeout from the start. A target that does not answer before that deadline has failed,
+//! however busy the machine was.
 //!
-//! An attempt is inconclusive where the loss may still have caused its failure: the process ran for less than the
-//! timeout, or a connection was closed during a loss. It is repeated at once; after two inconclusive attempts the check
-//! is discarded. After [`MOST_STARVED`] discarded checks of a target in a row its failures count, so that a lasting
-//! lack of CPU does not keep a dead target in service. A target that is alive passes in the meantime: the kernel
-//! completes connections and keeps replies whether this process runs or not.
+//! An attempt is inconclusive where the loss may still have caused its failure: the process ran for
+//! less than the timeout, or a connection was closed during a loss. It is repeated at once; after
+//! two inconclusive attempts the check is discarded. After [`MOST_STARVED`] discarded checks of a
+//! target in a row its failures count, so that a lasting lack of CPU does not keep a dead target in
+//! service. A target that is alive passes in the meantime: the kernel completes connections and
+//! keeps replies whether this process runs or not.
 
 use std::time::Duration;
 
@@ -44,13 +47,14 @@ pub(super) struct Timed<T> {
 }
 
 impl<'a> Stopwatch<'a> {
-    /// A stopwatch for a target whose latest `starved_before` checks in a row were discarded as starved.
+    /// A stopwatch for a target whose latest `starved_before` checks in a row were discarded as
+    /// starved.
     pub(super) fn new(pulse: &'a Pulse, starved_before: u32) -> Self {
         Self { pulse, starved_before }
     }
 
-    /// Makes attempts until one is conclusive. `is_affected` says of an end whether a delay of this process can have
-    /// caused it; that an attempt's time was over always can.
+    /// Makes attempts until one is conclusive. `is_affected` says of an end whether a delay of this
+    /// process can have caused it; that an attempt's time was over always can.
     ///
     /// # Errors
     /// [`NoResult::Starved`] where none is conclusive.
@@ -63,7 +67,8 @@ impl<'a> Stopwatch<'a> {
         let mut left = ATTEMPTS;
         loop {
             let timed = self.attempt(timeout, attempt()).await;
-            let is_conclusive = !timed.is_starved || timed.ended.as_ref().is_some_and(|end| !is_affected(end));
+            let is_conclusive =
+                !timed.is_starved || timed.ended.as_ref().is_some_and(|end| !is_affected(end));
             left -= 1;
             if is_conclusive || left == 0 && self.starved_before >= MOST_STARVED {
                 return Ok(timed);
@@ -109,7 +114,8 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_millis(100);
     const ALWAYS: fn(&()) -> bool = |()| true;
 
-    /// What comes of checks that never end while the pulse does not beat, as in a process that does not run.
+    /// What comes of checks that never end while the pulse does not beat, as in a process that does
+    /// not run.
     async fn without_pulse(starved_before: u32) -> Result<Timed<()>, NoResult> {
         Stopwatch::new(&Pulse::new(), starved_before).time(TIMEOUT, pending, ALWAYS).await
     }
@@ -175,7 +181,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_attempt_that_ends_in_time_has_its_own_latency() {
-        let timed = Stopwatch::new(&Pulse::new(), 0).time(TIMEOUT, || ready(()), ALWAYS).await.unwrap();
+        let timed =
+            Stopwatch::new(&Pulse::new(), 0).time(TIMEOUT, || ready(()), ALWAYS).await.unwrap();
         assert!(timed.ended.is_some() && timed.latency < TIMEOUT);
     }
 }

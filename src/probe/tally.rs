@@ -14,7 +14,8 @@ pub struct Tally {
     pub started: u64,
     /// Of these, later than their time allows.
     pub late: u64,
-    /// Rounds left out because the process slept through them, or the probe before had not yet been reported.
+    /// Rounds left out because the process slept through them, or the probe before had not yet been
+    /// reported.
     pub skipped: u64,
     /// Number of passes reported.
     pub passed: u64,
@@ -28,7 +29,8 @@ pub struct Tally {
     pub unmade: ByReason,
     /// Targets that are probed.
     pub targets: usize,
-    /// Of these, targets that are unchecked now: two due probes in a row gave no result. By the latest reason.
+    /// Of these, targets that are unchecked now: two due probes in a row gave no result. By the
+    /// latest reason.
     pub unchecked: ByReason,
 }
 

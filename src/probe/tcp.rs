@@ -13,7 +13,8 @@ use crate::health::Failure;
 /// The kernel holds at most about twice this of what a target sends and nobody reads.
 const RECEIVE_BUFFER_OCTETS: u32 = 32 * 1024;
 
-/// Opens a connection. Dropped, it is reset: thousands of probes a second would otherwise leave their ports in TIME_WAIT.
+/// Opens a connection. Dropped, it is reset: thousands of probes a second would otherwise leave
+/// their ports in TIME_WAIT.
 ///
 /// # Errors
 /// Why there is no connection.
@@ -46,9 +47,10 @@ impl From<io::Error> for Trouble {
             | Kind::BrokenPipe
             | Kind::UnexpectedEof
             | Kind::NotConnected => Failure::Closed,
-            Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NetworkDown | Kind::PermissionDenied => {
-                Failure::Unreachable
-            }
+            Kind::HostUnreachable
+            | Kind::NetworkUnreachable
+            | Kind::NetworkDown
+            | Kind::PermissionDenied => Failure::Unreachable,
             kind => Failure::Connection(kind),
         })
     }
@@ -60,8 +62,8 @@ impl Trouble {
         Self::Ours(NoResult::Internal, error)
     }
 
-    /// The trouble of a target whose addresses were probed one after the other. An address that could not be probed may
-    /// be one that works, so that the target has not failed.
+    /// The trouble of a target whose addresses were probed one after the other. An address that
+    /// could not be probed may be one that works, so that the target has not failed.
     pub(super) fn and(self, later: Self) -> Self {
         match self {
             Self::Ours(..) => self,
@@ -69,8 +71,9 @@ impl Trouble {
         }
     }
 
-    /// The trouble of probing this address. The system has one error for "no local port left" and for "no source
-    /// address", as on a host without IPv6: the second means that there is no route to the target.
+    /// The trouble of probing this address. The system has one error for "no local port left" and
+    /// for "no source address", as on a host without IPv6: the second means that there is no route
+    /// to the target.
     pub(super) fn at(self, address: SocketAddr) -> Self {
         match self {
             Self::Ours(NoResult::Ports, _) if !has_source(address) => Failure::Unreachable.into(),
@@ -89,11 +92,13 @@ impl Trouble {
 
 /// Whether the system has an address of its own from which it reaches another. Sends nothing.
 fn has_source(address: SocketAddr) -> bool {
-    let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let any: IpAddr =
+        if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let unreachable = [libc::EADDRNOTAVAIL, libc::ENETUNREACH, libc::EAFNOSUPPORT];
     let connected = std::net::UdpSocket::bind((any, 0)).and_then(|socket| socket.connect(address));
     // Any other error is a lack of a descriptor or of memory, and says nothing of the way.
-    !connected.is_err_and(|error| error.raw_os_error().is_some_and(|code| unreachable.contains(&code)))
+    !connected
+        .is_err_and(|error| error.raw_os_error().is_some_and(|code| unreachable.contains(&code)))
 }
 
 #[cfg(test)]
@@ -109,14 +114,23 @@ mod tests {
         let refused = || Trouble::from(Failure::Refused);
         assert!(matches!(refused().and(no_port()), Trouble::Ours(NoResult::Ports, _)));
         assert!(matches!(no_port().and(refused()), Trouble::Ours(NoResult::Ports, _)));
-        assert!(matches!(refused().and(Failure::Closed.into()), Trouble::Target(Failure::Closed)), "the later one");
+        assert!(
+            matches!(refused().and(Failure::Closed.into()), Trouble::Target(Failure::Closed)),
+            "the later one"
+        );
     }
 
     #[test]
     fn a_host_without_ipv6_has_no_way_to_an_address_of_it_and_no_lack_of_ports() {
-        assert!(matches!(no_port().at("127.0.0.1:80".parse().unwrap()), Trouble::Ours(NoResult::Ports, _)));
+        assert!(matches!(
+            no_port().at("127.0.0.1:80".parse().unwrap()),
+            Trouble::Ours(NoResult::Ports, _)
+        ));
         let address = "[::1]:80".parse().unwrap();
         let has_ipv6 = std::net::UdpSocket::bind("[::1]:0").is_ok();
-        assert_eq!(matches!(no_port().at(address), Trouble::Target(Failure::Unreachable)), !has_ipv6);
+        assert_eq!(
+            matches!(no_port().at(address), Trouble::Target(Failure::Unreachable)),
+            !has_ipv6
+        );
     }
 }

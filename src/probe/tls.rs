@@ -1,7 +1,7 @@
 //! TLS for probes and polls: what to trust, the handshake, and what a failed one means.
 //!
-//! TLS 1.2 and 1.3 with ECDHE, as rustls speaks them. A target that offers only TLS 1.1 or RSA key exchange fails, and the failure
-//! quotes its alert (`words`).
+//! TLS 1.2 and 1.3 with ECDHE, as rustls speaks them. A target that offers only TLS 1.1 or RSA key
+//! exchange fails, and the failure quotes its alert (`words`).
 
 mod algorithms;
 mod stream;
@@ -61,19 +61,25 @@ impl ResolvesClientCert for Nobody {
 }
 
 impl Security {
-    /// Reads the files that the terms name: not for an async task. Of `protocols` (ALPN) the target chooses one.
+    /// Reads the files that the terms name: not for an async task. Of `protocols` (ALPN) the target
+    /// chooses one.
     ///
     /// # Errors
-    /// [`Failure::Monitor`] where a file cannot be used, or nothing is trusted: no probe of the check can pass.
+    /// [`Failure::Monitor`] where a file cannot be used, or nothing is trusted: no probe of the
+    /// check can pass.
     pub(super) fn new(terms: &TlsTerms, protocols: &[&[u8]]) -> Result<Self, Failure> {
         let unusable = |error: &dyn std::fmt::Display| Failure::Monitor(error.to_string().into());
-        let provider = if terms.verify { algorithms::provider() } else { algorithms::any_provider() };
+        let provider =
+            if terms.verify { algorithms::provider() } else { algorithms::any_provider() };
         let verifier: Arc<dyn ServerCertVerifier> = if terms.verify {
             let (roots, named) = match &terms.authorities {
                 Some(path) => authorities_in(path)?,
                 None => (system_roots()?, Vec::new()),
             };
-            Arc::new(Verifier::new(roots, named, Arc::clone(&provider)).map_err(|error| unusable(&error))?)
+            Arc::new(
+                Verifier::new(roots, named, Arc::clone(&provider))
+                    .map_err(|error| unusable(&error))?,
+            )
         } else {
             Arc::new(AnyCertificate)
         };
@@ -87,13 +93,17 @@ impl Security {
             Some(files) => {
                 let (chain, key) = identity_in(files)?;
                 builder.with_client_auth_cert(chain, key).map_err(|error| {
-                    let files = format!("{} and {}", files.certificate.display(), files.key.display());
-                    Failure::Monitor(format!("cannot use the client certificate in {files}: {error}").into())
+                    let files =
+                        format!("{} and {}", files.certificate.display(), files.key.display());
+                    Failure::Monitor(
+                        format!("cannot use the client certificate in {files}: {error}").into(),
+                    )
                 })?
             }
         };
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-        // A resumed session is not asked for its certificate again: one that expires would go on passing.
+        // A resumed session is not asked for its certificate again: one that expires would go on
+        // passing.
         config.resumption = Resumption::disabled();
         let has_identity = terms.client_certificate.is_some();
         Ok(Self { config: Arc::new(config), verifier, has_identity })
@@ -113,32 +123,44 @@ impl Security {
             true => Arc::clone(&self.config),
             false => {
                 let mut config = ClientConfig::clone(&self.config);
-                config.client_auth_cert_resolver = Arc::clone(&nobody) as Arc<dyn ResolvesClientCert>;
+                config.client_auth_cert_resolver =
+                    Arc::clone(&nobody) as Arc<dyn ResolvesClientCert>;
                 Arc::new(config)
             }
         };
-        TlsConnector::from(config).connect(name.clone(), stream).await.map_err(|error| match tls_error(&error) {
-            Some(inner) if nobody.was_asked.load(Relaxed) => {
-                words::asked_in_vain(inner, words::failure_of(inner, Some(&name))).into()
+        TlsConnector::from(config).connect(name.clone(), stream).await.map_err(|error| {
+            match tls_error(&error) {
+                Some(inner) if nobody.was_asked.load(Relaxed) => {
+                    words::asked_in_vain(inner, words::failure_of(inner, Some(&name))).into()
+                }
+                Some(inner) => words::failure_of(inner, Some(&name)).into(),
+                None => trouble_of(&error),
             }
-            Some(inner) => words::failure_of(inner, Some(&name)).into(),
-            None => trouble_of(&error),
         })
     }
 
     /// Whether the chain will have expired by `time`, as a client would judge it then.
-    pub(super) fn has_expired_by(&self, time: UnixTime, chain: &[CertificateDer<'_>], name: &ServerName<'_>) -> bool {
+    pub(super) fn has_expired_by(
+        &self,
+        time: UnixTime,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+    ) -> bool {
         let Some((own, between)) = chain.split_first() else { return false };
         let judged = self.verifier.verify_server_cert(own, between, name, &[], time);
         judged.is_err_and(|error| words::failure_of(&error, None) == Failure::CertificateExpired)
     }
 }
 
-/// The name that a target must have a certificate for: `host`, or its own name or address `literal`.
+/// The name that a target must have a certificate for: `host`, or its own name or address
+/// `literal`.
 ///
 /// # Errors
 /// [`Failure::Monitor`] where no certificate can be for that.
-pub(super) fn server_name(host: Option<&str>, literal: &str) -> Result<ServerName<'static>, Failure> {
+pub(super) fn server_name(
+    host: Option<&str>,
+    literal: &str,
+) -> Result<ServerName<'static>, Failure> {
     ServerName::try_from(host.unwrap_or(literal).to_owned())
         .map_err(|_| Failure::Monitor("its host cannot stand in a certificate".into()))
 }
@@ -162,42 +184,62 @@ fn tls_error(error: &std::io::Error) -> Option<&rustls::Error> {
 /// The largest file of certificates or keys that is read, in octets.
 const MOST_OCTETS: u64 = 1 << 20;
 
-fn identity_in(own: &ClientCertificate) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Failure> {
+fn identity_in(
+    own: &ClientCertificate,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Failure> {
     let broken = |what: &str, path: &Path, error: &dyn std::fmt::Display| {
-        Failure::Monitor(format!("cannot read the client {what} in {}: {error}", path.display()).into())
+        Failure::Monitor(
+            format!("cannot read the client {what} in {}: {error}", path.display()).into(),
+        )
     };
-    let certificate = |error: &dyn std::fmt::Display| broken("certificate", &own.certificate, error);
-    let octets = files::read(&own.certificate, Links::Followed, MOST_OCTETS).map_err(|error| certificate(&error))?;
+    let certificate =
+        |error: &dyn std::fmt::Display| broken("certificate", &own.certificate, error);
+    let octets = files::read(&own.certificate, Links::Followed, MOST_OCTETS)
+        .map_err(|error| certificate(&error))?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&octets).collect();
     let chain: Vec<CertificateDer<'static>> = chain.map_err(|error| certificate(&error))?;
     if chain.is_empty() {
         return Err(certificate(&"the file holds no certificate"));
     }
-    let octets =
-        files::read(&own.key, Links::Followed, MOST_OCTETS).map_err(|error| broken("key", &own.key, &error))?;
-    let key = PrivateKeyDer::from_pem_slice(&octets).map_err(|error| broken("key", &own.key, &error))?;
+    let octets = files::read(&own.key, Links::Followed, MOST_OCTETS)
+        .map_err(|error| broken("key", &own.key, &error))?;
+    let key =
+        PrivateKeyDer::from_pem_slice(&octets).map_err(|error| broken("key", &own.key, &error))?;
     Ok((chain, key))
 }
 
 /// The certificates of a file: as authorities, and as what they are.
 fn authorities_in(path: &Path) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), Failure> {
     let broken = |error: &dyn std::fmt::Display| {
-        Failure::Monitor(format!("cannot read the authorities in {}: {error}", path.display()).into())
+        Failure::Monitor(
+            format!("cannot read the authorities in {}: {error}", path.display()).into(),
+        )
     };
     let (mut roots, mut named) = (RootCertStore::empty(), Vec::new());
     let octets = files::read(path, Links::Followed, MOST_OCTETS).map_err(|error| broken(&error))?;
     for certificate in CertificateDer::pem_slice_iter(&octets) {
         let certificate: CertificateDer<'static> = certificate.map_err(|error| broken(&error))?;
-        roots.add(certificate.clone()).map_err(|_| broken(&"the file holds a certificate that is not X.509"))?;
+        roots
+            .add(certificate.clone())
+            .map_err(|_| broken(&"the file holds a certificate that is not X.509"))?;
         named.push(certificate);
     }
-    if roots.is_empty() { Err(broken(&"the file holds no certificate")) } else { Ok((roots, named)) }
+    if roots.is_empty() {
+        Err(broken(&"the file holds no certificate"))
+    } else {
+        Ok((roots, named))
+    }
 }
 
 /// The system's authorities. That there are none is a warning of the configuration.
 fn system_roots() -> Result<RootCertStore, Failure> {
     let mut roots = RootCertStore::empty();
-    let (_, refused) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    tracing::debug!(certificates = roots.len(), unusable = refused, "system CA certificates loaded");
+    let (_, refused) =
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    tracing::debug!(
+        certificates = roots.len(),
+        unusable = refused,
+        "system CA certificates loaded"
+    );
     if roots.is_empty() { Err(Failure::NoSystemAuthorities) } else { Ok(roots) }
 }

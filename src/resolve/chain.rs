@@ -1,6 +1,7 @@
 //! What a reply says of a name: its CNAME chain followed to addresses (RFC 1034 section 3.6.2).
 //!
-//! Records may stand in any order. Only those on the chain count; what else a reply holds is ignored.
+//! Records may stand in any order. Only those on the chain count; what else a reply holds is
+//! ignored.
 
 use std::net::IpAddr;
 
@@ -25,11 +26,17 @@ pub(super) enum End {
     Name(Name, u32),
 }
 
-/// Follows the chain from `owner`. `visited` are the names on the chain so far, those of earlier replies among them.
+/// Follows the chain from `owner`. `visited` are the names on the chain so far, those of earlier
+/// replies among them.
 ///
 /// # Errors
 /// The chain is a loop or too long.
-pub(super) fn follow(reply: &Message, owner: &Name, rtype: RecordType, visited: &mut Vec<Name>) -> Result<End, Said> {
+pub(super) fn follow(
+    reply: &Message,
+    owner: &Name,
+    rtype: RecordType,
+    visited: &mut Vec<Name>,
+) -> Result<End, Said> {
     let (mut owner, mut ttl_secs, mut has_link) = (owner, u32::MAX, false);
     loop {
         visited.push(owner.clone());
@@ -43,8 +50,11 @@ pub(super) fn follow(reply: &Message, owner: &Name, rtype: RecordType, visited: 
             Some((target, _)) if visited.contains(target) => return Err(Said::Loop),
             Some(_) if visited.len() > MOST_LINKS => return Err(Said::LongChain),
             Some((target, ttl)) => (owner, ttl_secs, has_link) = (target, ttl_secs.min(ttl), true),
-            // The SOA record says that the name is known and has no such record (RFC 2308 section 2.2).
-            None if !has_link || is_negative(reply) => return Ok(End::Nothing(nothing(reply, owner, visited))),
+            // The SOA record says that the name is known and has no such record (RFC 2308 section
+            // 2.2).
+            None if !has_link || is_negative(reply) => {
+                return Ok(End::Nothing(nothing(reply, owner, visited)));
+            }
             None => return Ok(End::Name(owner.clone(), ttl_secs)),
         }
     }

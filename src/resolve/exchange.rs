@@ -1,5 +1,5 @@
-//! One question to one resolver: over UDP with EDNS, without it where the resolver fails on that, over TCP where the reply does not
-//! fit (RFC 6891 section 6.2.2).
+//! One question to one resolver: over UDP with EDNS, without it where the resolver fails on that,
+//! over TCP where the reply does not fit (RFC 6891 section 6.2.2).
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -43,7 +43,11 @@ enum Edns {
 ///
 /// # Errors
 /// What the resolver said instead of an answer.
-pub(super) async fn ask(question: &Question, server: SocketAddr, deadline: Instant) -> Result<Message, Said> {
+pub(super) async fn ask(
+    question: &Question,
+    server: SocketAddr,
+    deadline: Instant,
+) -> Result<Message, Said> {
     let first = within(deadline, question.over_udp(server, Edns::With)).await;
     let reply = match first.and_then(judged) {
         // Old servers and middleboxes answer EDNS with an error or not at all.
@@ -67,7 +71,11 @@ pub(super) async fn ask(question: &Question, server: SocketAddr, deadline: Insta
 ///
 /// # Errors
 /// What the resolver said instead of an answer.
-pub(super) async fn ask_over_tcp(question: &Question, server: SocketAddr, deadline: Instant) -> Result<Message, Said> {
+pub(super) async fn ask_over_tcp(
+    question: &Question,
+    server: SocketAddr,
+    deadline: Instant,
+) -> Result<Message, Said> {
     within(deadline, question.over_tcp(server)).await.and_then(judged)
 }
 
@@ -92,12 +100,13 @@ fn judged(reply: Message) -> Result<Message, Said> {
     }
 }
 
-/// Whether a server that does not resolve the name says so by an empty reply: a referral (RFC 1034 section 4.3.1), or neither
-/// recursion nor authority.
+/// Whether a server that does not resolve the name says so by an empty reply: a referral (RFC 1034
+/// section 4.3.1), or neither recursion nor authority.
 fn is_lame(reply: &Message) -> bool {
     let refers = reply.authorities.iter().any(|record| record.record_type() == RecordType::NS);
     let resolves = reply.metadata.recursion_available || reply.metadata.authoritative;
-    let is_empty = reply.answers.is_empty() && !chain::is_negative(reply) && !reply.metadata.truncation;
+    let is_empty =
+        reply.answers.is_empty() && !chain::is_negative(reply) && !reply.metadata.truncation;
     is_empty && (refers || !resolves)
 }
 

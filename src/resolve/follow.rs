@@ -1,4 +1,5 @@
-//! One alias followed: resolved, reported, and resolved again when what was found may no longer be kept.
+//! One alias followed: resolved, reported, and resolved again when what was found may no longer be
+//! kept.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -7,16 +8,18 @@ use tokio::sync::{Semaphore, mpsc};
 use super::{Report, lookup::lookup};
 use crate::dns::Name;
 
-/// Records that may be kept shorter are kept this long: some names have a TTL of 0, and nobody wants a query a second.
+/// Records that may be kept shorter are kept this long: some names have a TTL of 0, and nobody
+/// wants a query a second.
 pub(super) const LEAST: Duration = Duration::from_secs(5);
-/// Records that may be kept longer are looked at so often: a day's TTL is no promise that the address stays.
+/// Records that may be kept longer are looked at so often: a day's TTL is no promise that the
+/// address stays.
 const MOST: Duration = Duration::from_secs(3600);
 /// After a failure: at first so soon, since most are gone at once,
 const RETRY: Duration = Duration::from_secs(1);
 /// then twice as long each time, up to this.
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
-/// How much longer a wait may become, so that aliases of one age spread out. Never shorter: a resolver still has the record then,
-/// and would give it with a second left to live.
+/// How much longer a wait may become, so that aliases of one age spread out. Never shorter: a
+/// resolver still has the record then, and would give it with a second left to live.
 const JITTER: f64 = 0.1;
 
 /// Resolves an alias until nobody listens any more.
@@ -70,7 +73,11 @@ mod tests {
         ] {
             assert_eq!(pause(ttl_secs, failures, 0.0), Duration::from_secs(secs), "{why}");
             let longest = pause(ttl_secs, failures, 1.0);
-            assert!(longest > Duration::from_secs(secs) && longest <= Duration::from_secs(secs).mul_f64(1.11), "{why}");
+            assert!(
+                longest > Duration::from_secs(secs)
+                    && longest <= Duration::from_secs(secs).mul_f64(1.11),
+                "{why}"
+            );
         }
     }
 }

@@ -19,7 +19,8 @@ use crate::dns::Name;
 
 /// How long both families may take together, retries included.
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
-/// As many addresses of a family are taken, the least ones: more would not fit into an answer over UDP.
+/// As many addresses of a family are taken, the least ones: more would not fit into an answer over
+/// UDP.
 pub(super) const MOST_ADDRESSES: usize = 64;
 
 /// Asks for both families.
@@ -44,18 +45,19 @@ async fn both(alias: &Name, configured: &[SocketAddr]) -> Result<(Family, Family
         }
         servers = servers::of_system()?;
     }
-    let name =
-        ResolverName::from_bytes(alias.as_wire()).map_err(|error| Failure::Settings(error.to_string().into()))?;
+    let name = ResolverName::from_bytes(alias.as_wire())
+        .map_err(|error| Failure::Settings(error.to_string().into()))?;
     let deadline = Instant::now() + DEADLINE;
     let a = family(&servers, name.clone(), RecordType::A, deadline);
     let aaaa = family(&servers, name, RecordType::AAAA, deadline);
     Ok(tokio::join!(a, aaaa))
 }
 
-/// A name that has addresses of one family exists: NXDOMAIN for the other one is a server's fault (RFC 4074 section 4.2), and means
-/// that there are none.
+/// A name that has addresses of one family exists: NXDOMAIN for the other one is a server's fault
+/// (RFC 4074 section 4.2), and means that there are none.
 fn reconciled(v4: Family, v6: Family) -> (Family, Family) {
-    let has_addresses = |family: &Family| family.as_ref().is_ok_and(|answered| !answered.addresses.is_empty());
+    let has_addresses =
+        |family: &Family| family.as_ref().is_ok_and(|answered| !answered.addresses.is_empty());
     match (v4, v6) {
         (v4, Err(Failure::NoSuchName(_))) if has_addresses(&v4) => (v4, Ok(Answered::default())),
         (Err(Failure::NoSuchName(_)), v6) if has_addresses(&v6) => (Ok(Answered::default()), v6),
@@ -64,7 +66,12 @@ fn reconciled(v4: Family, v6: Family) -> (Family, Family) {
 }
 
 /// The addresses of one family. A chain that a reply leaves open is asked for further.
-async fn family(servers: &[SocketAddr], mut name: ResolverName, rtype: RecordType, deadline: Instant) -> Family {
+async fn family(
+    servers: &[SocketAddr],
+    mut name: ResolverName,
+    rtype: RecordType,
+    deadline: Instant,
+) -> Family {
     let (mut ttl_secs, mut visited) = (u32::MAX, Vec::new());
     loop {
         let question = Question { name, rtype };
@@ -75,9 +82,15 @@ async fn family(servers: &[SocketAddr], mut name: ResolverName, rtype: RecordTyp
         let failed = |said| Failure::Resolvers([Reply { server, said }].into());
         match chain::follow(&reply, &question.name, rtype, &mut visited).map_err(failed)? {
             End::Addresses(addresses, ttl) => {
-                return answered(addresses, ttl.min(ttl_secs)).map_err(|unfit| failed(Said::Unfit(unfit)));
+                return answered(addresses, ttl.min(ttl_secs))
+                    .map_err(|unfit| failed(Said::Unfit(unfit)));
             }
-            End::Nothing(said) => return Ok(Answered { nothing: Some(Reply { server, said }), ..Answered::default() }),
+            End::Nothing(said) => {
+                return Ok(Answered {
+                    nothing: Some(Reply { server, said }),
+                    ..Answered::default()
+                });
+            }
             // The name itself is visited again as the first one of the next reply.
             End::Name(next, ttl) => {
                 visited.pop();
@@ -114,7 +127,8 @@ async fn ask_each(
 /// # Errors
 /// None of several is fit: the first.
 fn answered(found: Vec<IpAddr>, ttl_secs: u32) -> Result<Answered, IpAddr> {
-    let mut addresses: Vec<IpAddr> = found.iter().copied().filter(|&address| is_fit(address)).collect();
+    let mut addresses: Vec<IpAddr> =
+        found.iter().copied().filter(|&address| is_fit(address)).collect();
     match found.first() {
         Some(&unfit) if addresses.is_empty() => return Err(unfit),
         _ => {}
@@ -125,8 +139,8 @@ fn answered(found: Vec<IpAddr>, ttl_secs: u32) -> Result<Answered, IpAddr> {
     Ok(Answered { addresses, ttl_secs, nothing: None })
 }
 
-/// Whether a client may be sent to an address that others answered. Private ones may be meant; those of this host, of this
-/// link and of nobody are mistakes or attacks.
+/// Whether a client may be sent to an address that others answered. Private ones may be meant;
+/// those of this host, of this link and of nobody are mistakes or attacks.
 pub fn is_fit(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
@@ -134,7 +148,10 @@ pub fn is_fit(address: IpAddr) -> bool {
             first != 0 && first < 224 && !v4.is_loopback() && !v4.is_link_local()
         }
         IpAddr::V6(v6) => {
-            let is_special = v6.is_unspecified() || v6.is_loopback() || v6.is_multicast() || v6.is_unicast_link_local();
+            let is_special = v6.is_unspecified()
+                || v6.is_loopback()
+                || v6.is_multicast()
+                || v6.is_unicast_link_local();
             !is_special && v6.to_ipv4_mapped().is_none()
         }
     }
@@ -170,7 +187,9 @@ mod tests {
 
     #[test]
     fn a_rotated_answer_is_the_same_and_an_endless_one_is_cut() {
-        let parse = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>();
+        let parse = |texts: &[&str]| {
+            texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>()
+        };
         let one = answered(parse(&["192.0.2.2", "192.0.2.1", "0.0.0.0"]), 60);
         assert_eq!(one, answered(parse(&["192.0.2.1", "192.0.2.2", "192.0.2.2"]), 60));
         assert_eq!(answered(parse(&["0.0.0.0"]), 60), Err("0.0.0.0".parse().unwrap()));

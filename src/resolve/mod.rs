@@ -1,13 +1,15 @@
-//! Aliases resolved: asks a recursive resolver for the addresses of each alias, again and again, and reports what it says.
-//! Layer 5, on tokio.
+//! Aliases resolved: asks a recursive resolver for the addresses of each alias, again and again,
+//! and reports what it says. Layer 5, on tokio.
 //!
-//! One small task per alias (`follow`) asks for both families (`lookup`), reports, and waits as long as the answer may be
-//! kept. One question to one resolver is `exchange`; what its reply says of the name is `chain`; which resolvers the system has is
-//! `servers`. Nothing is judged here but what no client could connect to; what stays in use when resolving fails is decided in
+//! One small task per alias (`follow`) asks for both families (`lookup`), reports, and waits as
+//! long as the answer may be kept. One question to one resolver is `exchange`; what its reply says
+//! of the name is `chain`; which resolvers the system has is `servers`. Nothing is judged here but
+//! what no client could connect to; what stays in use when resolving fails is decided in
 //! [`crate::control`].
 //!
-//! Invariants: at most `AT_ONCE` aliases are asked for at a time, each within `lookup::DEADLINE`; an alias is asked for at
-//! most every `follow::LEAST` while that succeeds; a list of addresses has at most `lookup::MOST_ADDRESSES` of a family.
+//! Invariants: at most `AT_ONCE` aliases are asked for at a time, each within `lookup::DEADLINE`;
+//! an alias is asked for at most every `follow::LEAST` while that succeeds; a list of addresses has
+//! at most `lookup::MOST_ADDRESSES` of a family.
 
 mod chain;
 mod exchange;
@@ -58,7 +60,8 @@ pub struct Answered {
     pub nothing: Option<Reply>,
 }
 
-/// Why a family's addresses are not known. The text names the resolvers that were asked and what they said.
+/// Why a family's addresses are not known. The text names the resolvers that were asked and what
+/// they said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// The name does not exist (NXDOMAIN), says this resolver.
@@ -101,7 +104,8 @@ pub enum Said {
     Empty,
     /// Records of other names alone.
     OtherNames,
-    /// A referral to other servers, or an empty reply without authority: it does not resolve the name.
+    /// A referral to other servers, or an empty reply without authority: it does not resolve the
+    /// name.
     Lame,
     /// Addresses that no client can connect to; the first of them.
     Unfit(IpAddr),
@@ -114,7 +118,9 @@ pub enum Said {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoSuchName(server) => write!(f, "the name does not exist (NXDOMAIN from resolver {server})"),
+            Self::NoSuchName(server) => {
+                write!(f, "the name does not exist (NXDOMAIN from resolver {server})")
+            }
             Self::UnfitOfHosts(address) => {
                 write!(f, "/etc/hosts has {address} for the name, which no client can connect to")
             }
@@ -142,19 +148,30 @@ impl fmt::Display for Reply {
             Said::Garbage => f.write_str("answers with a message that is not DNS"),
             Said::Loop => f.write_str("answers with CNAME records that lead in a circle"),
             Said::LongChain => {
-                write!(f, "answers with a chain of more than {} CNAME records, which is too long", chain::MOST_LINKS)
+                write!(
+                    f,
+                    "answers with a chain of more than {} CNAME records, which is too long",
+                    chain::MOST_LINKS
+                )
             }
-            Said::DeadEnd => f.write_str("answers with a CNAME record to a name that has no address"),
+            Said::DeadEnd => {
+                f.write_str("answers with a CNAME record to a name that has no address")
+            }
             Said::NoData => f.write_str("answers that the name has no address (NODATA)"),
             Said::Empty => f.write_str("answers without any record"),
             Said::OtherNames => f.write_str("answers with records of other names alone"),
-            Said::Lame => f.write_str("does not resolve the name: it refers to other servers or answers nothing"),
+            Said::Lame => f.write_str(
+                "does not resolve the name: it refers to other servers or answers nothing",
+            ),
             Said::Unfit(address) => write!(f, "answers {address}, which no client can connect to"),
-            Said::Truncated(None) => {
-                f.write_str("answers that its reply does not fit into UDP, and does not answer over TCP")
-            }
+            Said::Truncated(None) => f.write_str(
+                "answers that its reply does not fit into UDP, and does not answer over TCP",
+            ),
             Said::Truncated(Some(kind)) => {
-                write!(f, "answers that its reply does not fit into UDP, and cannot be asked over TCP: {kind}")
+                write!(
+                    f,
+                    "answers that its reply does not fit into UDP, and cannot be asked over TCP: {kind}"
+                )
             }
             Said::Error(kind) => write!(f, "cannot be asked: {kind}"),
         }
@@ -166,7 +183,11 @@ impl Report {
     pub fn reason(&self) -> String {
         let of = |family: &Result<Answered, Failure>| match family {
             Err(failure) => Some(failure.to_string()),
-            Ok(answered) => answered.nothing.as_ref().filter(|_| answered.addresses.is_empty()).map(Reply::to_string),
+            Ok(answered) => answered
+                .nothing
+                .as_ref()
+                .filter(|_| answered.addresses.is_empty())
+                .map(Reply::to_string),
         };
         match (of(&self.v4), of(&self.v6)) {
             (Some(v4), Some(v6)) if v4 == v6 => v4,
@@ -177,10 +198,15 @@ impl Report {
         }
     }
 
-    /// How long what was found may be kept, in seconds; `None` where a family failed or there is no address at all.
+    /// How long what was found may be kept, in seconds; `None` where a family failed or there is no
+    /// address at all.
     pub fn ttl_secs(&self) -> Option<u32> {
         let (Ok(v4), Ok(v6)) = (&self.v4, &self.v6) else { return None };
-        [v4, v6].into_iter().filter(|answered| !answered.addresses.is_empty()).map(|answered| answered.ttl_secs).min()
+        [v4, v6]
+            .into_iter()
+            .filter(|answered| !answered.addresses.is_empty())
+            .map(|answered| answered.ttl_secs)
+            .min()
     }
 }
 
@@ -200,8 +226,9 @@ impl Resolver {
         Self { tasks: HashMap::new(), servers: Arc::default(), permits, reports }
     }
 
-    /// Makes `aliases` what is resolved, by asking `servers`, or the system's resolvers where there are none. What was resolved
-    /// before goes on undisturbed, unless the servers are others. Called on a runtime of tokio.
+    /// Makes `aliases` what is resolved, by asking `servers`, or the system's resolvers where there
+    /// are none. What was resolved before goes on undisturbed, unless the servers are others.
+    /// Called on a runtime of tokio.
     pub fn set(&mut self, aliases: &[Name], servers: &[SocketAddr]) {
         if *self.servers != *servers {
             self.stop();

@@ -1,7 +1,8 @@
-//! Which resolvers to ask where the configuration names none: those of `/etc/resolv.conf`; and what `/etc/hosts` says.
+//! Which resolvers to ask where the configuration names none: those of `/etc/resolv.conf`; and what
+//! `/etc/hosts` says.
 //!
-//! Of `resolv.conf` only `nameserver` lines are read (resolv.conf(5)). An alias is a full name, so `search` and `domain` do not
-//! matter, whatever they hold.
+//! Of `resolv.conf` only `nameserver` lines are read (resolv.conf(5)). An alias is a full name, so
+//! `search` and `domain` do not matter, whatever they hold.
 
 use std::{
     fs,
@@ -51,13 +52,16 @@ fn nameserver(line: &str) -> Option<SocketAddr> {
     let address = words.next().filter(|word| *word == "nameserver").and_then(|_| words.next())?;
     match address.split_once('%') {
         None => Some((address.parse::<IpAddr>().ok()?, PORT).into()),
-        Some((address, zone)) => Some(SocketAddrV6::new(address.parse().ok()?, PORT, 0, interface(zone)?).into()),
+        Some((address, zone)) => {
+            Some(SocketAddrV6::new(address.parse().ok()?, PORT, 0, interface(zone)?).into())
+        }
     }
 }
 
 /// An interface's index by its number or its name.
 fn interface(zone: &str) -> Option<u32> {
-    let of_name = || fs::read_to_string(format!("/sys/class/net/{zone}/ifindex")).ok()?.trim().parse().ok();
+    let of_name =
+        || fs::read_to_string(format!("/sys/class/net/{zone}/ifindex")).ok()?.trim().parse().ok();
     zone.parse().ok().or_else(of_name)
 }
 
@@ -79,17 +83,31 @@ mod tests {
 
     #[test]
     fn name_servers_are_read_whatever_else_the_file_holds() {
-        let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        let addresses = |texts: &[&str]| {
+            texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<SocketAddr>>()
+        };
         for (text, expected, why) in [
-            ("search foo_bar..x\nnameserver 127.0.0.9\n", &["127.0.0.9:53"][..], "a search word that is no name"),
-            ("nameserver 192.0.2.1 # one\n nameserver\t2001:db8::1\n", &["192.0.2.1:53", "[2001:db8::1]:53"], "two"),
+            (
+                "search foo_bar..x\nnameserver 127.0.0.9\n",
+                &["127.0.0.9:53"][..],
+                "a search word that is no name",
+            ),
+            (
+                "nameserver 192.0.2.1 # one\n nameserver\t2001:db8::1\n",
+                &["192.0.2.1:53", "[2001:db8::1]:53"],
+                "two",
+            ),
             ("nameserver fe80::1%7\n", &["[fe80::1%7]:53"], "an address with its interface"),
             (
                 "nameserver here\noptions edns0 trust-ad\nnameserver 192.0.2.1\n",
                 &["192.0.2.1:53"],
                 "a line that is wrong",
             ),
-            ("nameserver 192.0.2.1\n".repeat(9).leak(), &["192.0.2.1:53"; 3], "more than there is time for"),
+            (
+                "nameserver 192.0.2.1\n".repeat(9).leak(),
+                &["192.0.2.1:53"; 3],
+                "more than there is time for",
+            ),
             ("# nothing\n", &["127.0.0.1:53"], "none: one on this host"),
         ] {
             assert_eq!(named_in(text), addresses(expected), "{why}");
@@ -100,7 +118,10 @@ mod tests {
     fn the_hosts_file_has_addresses_of_both_families() {
         let text = "127.0.0.1 localhost\n192.0.2.1\tLB.example.net lb # lb2\n2001:db8::1 lb.example.net\nbroken lb.example.net\n";
         let of = |name: &str| hosts_in(text, &name.parse().unwrap());
-        assert_eq!(of("lb.example.net"), ["192.0.2.1".parse::<IpAddr>().unwrap(), "2001:db8::1".parse().unwrap()]);
+        assert_eq!(
+            of("lb.example.net"),
+            ["192.0.2.1".parse::<IpAddr>().unwrap(), "2001:db8::1".parse().unwrap()]
+        );
         assert!(of("lb2").is_empty(), "a comment");
     }
 }

@@ -64,13 +64,18 @@ fn reply(query: &[u8], is_tcp: bool, say: &dyn Fn(Asked) -> Say) -> Option<Vec<u
     let say = say(Asked { rtype, has_edns: query[11] > 0, is_tcp });
     let count = |records: &[Vec<u8>]| (records.len() as u16).to_be_bytes();
     let flags = [0x81 | u8::from(say.is_truncated) << 1, u8::from(!say.is_lame) << 7 | say.rcode];
-    let header = [&query[..2], &flags, &[0, 1], &count(&say.answers), &count(&say.authorities), &[0, 0]].concat();
-    let message = [&header[..], &query[12..end], &say.answers.concat(), &say.authorities.concat()].concat();
+    let header =
+        [&query[..2], &flags, &[0, 1], &count(&say.answers), &count(&say.authorities), &[0, 0]]
+            .concat();
+    let message =
+        [&header[..], &query[12..end], &say.answers.concat(), &say.authorities.concat()].concat();
     (!say.is_silent).then_some(message)
 }
 
 /// A resolver over UDP and TCP; and how many queries came.
-async fn resolver(say: impl Fn(Asked) -> Say + Send + Sync + Clone + 'static) -> (SocketAddr, Arc<AtomicUsize>) {
+async fn resolver(
+    say: impl Fn(Asked) -> Say + Send + Sync + Clone + 'static,
+) -> (SocketAddr, Arc<AtomicUsize>) {
     let (udp, tcp) = loop {
         let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         if let Ok(tcp) = TcpListener::bind(udp.local_addr().unwrap()).await {
@@ -94,7 +99,10 @@ async fn resolver(say: impl Fn(Asked) -> Say + Send + Sync + Clone + 'static) ->
             let mut query = vec![0; usize::from(length)];
             stream.read_exact(&mut query).await.unwrap();
             if let Some(reply) = reply(&query, true, &also) {
-                stream.write_all(&[&(reply.len() as u16).to_be_bytes()[..], &reply].concat()).await.unwrap();
+                stream
+                    .write_all(&[&(reply.len() as u16).to_be_bytes()[..], &reply].concat())
+                    .await
+                    .unwrap();
             }
         }
     });
@@ -117,11 +125,17 @@ async fn a_name_with_one_family_keeps_it_when_the_other_one_is_nxdomain() {
     };
     let (server, _) = resolver(only_a).await;
     let report = resolve(&[server]).await;
-    assert_eq!((found(&report.v4), found(&report.v6)), (vec!["198.51.100.8".to_owned()], Vec::new()));
+    assert_eq!(
+        (found(&report.v4), found(&report.v6)),
+        (vec!["198.51.100.8".to_owned()], Vec::new())
+    );
     assert_eq!(report.ttl_secs(), Some(60));
     let (server, _) = resolver(|_| Say { rcode: 3, ..Say::default() }).await;
     let report = resolve(&[server]).await;
-    assert_eq!((&report.v4, &report.v6), (&Err(Failure::NoSuchName(server)), &Err(Failure::NoSuchName(server))));
+    assert_eq!(
+        (&report.v4, &report.v6),
+        (&Err(Failure::NoSuchName(server)), &Err(Failure::NoSuchName(server)))
+    );
 }
 
 #[tokio::test]
@@ -140,16 +154,29 @@ async fn a_chain_is_followed_in_any_order_and_nothing_beside_it_counts() {
         };
         let (server, _) = resolver(say).await;
         let report = resolve(&[server]).await;
-        assert_eq!((found(&report.v4), report.ttl_secs()), (vec!["198.51.100.4".to_owned()], Some(30)));
+        assert_eq!(
+            (found(&report.v4), report.ttl_secs()),
+            (vec!["198.51.100.4".to_owned()], Some(30))
+        );
     }
     // The chain ends at a name without addresses: known to have none.
-    let dead_end = move |_| Say { answers: vec![first.clone()], authorities: vec![soa("ex")], ..Say::default() };
+    let dead_end = move |_| Say {
+        answers: vec![first.clone()],
+        authorities: vec![soa("ex")],
+        ..Say::default()
+    };
     let (server, _) = resolver(dead_end).await;
     assert!(found(&resolve(&[server]).await.v4).is_empty());
-    let circle = |_| Say { answers: vec![cname("lb.ex", 1, "b.ex"), cname("b.ex", 1, "lb.ex")], ..Say::default() };
+    let circle = |_| Say {
+        answers: vec![cname("lb.ex", 1, "b.ex"), cname("b.ex", 1, "lb.ex")],
+        ..Say::default()
+    };
     let (server, _) = resolver(circle).await;
     let failure = resolve(&[server]).await.v4.unwrap_err().to_string();
-    assert_eq!(failure, format!("resolver {server} answers with CNAME records that lead in a circle"));
+    assert_eq!(
+        failure,
+        format!("resolver {server} answers with CNAME records that lead in a circle")
+    );
 }
 
 #[tokio::test]
@@ -161,7 +188,11 @@ async fn a_resolver_that_fails_on_edns_is_asked_without_it() {
             _ => Say { answers: vec![a("lb.ex", 60, 1)], ..Say::default() },
         };
         let (server, _) = resolver(say).await;
-        assert_eq!(found(&resolve(&[server]).await.v4), ["198.51.100.1"], "code {rcode}, silent: {is_silent}");
+        assert_eq!(
+            found(&resolve(&[server]).await.v4),
+            ["198.51.100.1"],
+            "code {rcode}, silent: {is_silent}"
+        );
     }
 }
 
@@ -169,7 +200,9 @@ async fn a_resolver_that_fails_on_edns_is_asked_without_it() {
 async fn a_truncated_reply_is_asked_for_over_tcp() {
     let say = |asked: Asked| match asked {
         Asked { rtype: AAAA, .. } => Say::default(),
-        Asked { is_tcp: false, .. } => Say { is_truncated: true, answers: vec![a("lb.ex", 60, 1)], ..Say::default() },
+        Asked { is_tcp: false, .. } => {
+            Say { is_truncated: true, answers: vec![a("lb.ex", 60, 1)], ..Say::default() }
+        }
         _ => Say { answers: (1..=40).map(|last| a("lb.ex", 60, last)).collect(), ..Say::default() },
     };
     let (server, _) = resolver(say).await;
@@ -184,7 +217,10 @@ async fn the_next_resolver_is_asked_and_a_failure_says_what_each_one_said() {
     assert_eq!(found(&resolve(&[bad, broken, good]).await.v4), ["198.51.100.1"]);
     assert_eq!(asked.load(Relaxed), 2, "once for each family");
     let failure = resolve(&[bad, broken]).await.v4.unwrap_err().to_string();
-    assert_eq!(failure, format!("resolver {bad} answers REFUSED, resolver {broken} answers SERVFAIL"));
+    assert_eq!(
+        failure,
+        format!("resolver {bad} answers REFUSED, resolver {broken} answers SERVFAIL")
+    );
 }
 
 fn ns(owner: &str) -> Vec<u8> {
@@ -200,19 +236,22 @@ async fn a_resolver_that_does_not_resolve_is_passed_over() {
         (Say { is_lame: true, ..Say::default() }, "an empty reply without recursion"),
     ] {
         let (lame, _) = resolver(move |_| say.clone()).await;
-        let (good, _) = resolver(|_| Say { answers: vec![a("lb.ex", 60, 1)], ..Say::default() }).await;
+        let (good, _) =
+            resolver(|_| Say { answers: vec![a("lb.ex", 60, 1)], ..Say::default() }).await;
         let report = resolve(&[lame, good]).await;
         assert_eq!(found(&report.v4), ["198.51.100.1"], "{why}");
         let reason = resolve(&[lame]).await.reason();
-        let expected =
-            format!("resolver {lame} does not resolve the name: it refers to other servers or answers nothing");
+        let expected = format!(
+            "resolver {lame} does not resolve the name: it refers to other servers or answers nothing"
+        );
         assert_eq!(reason, expected, "{why}");
     }
 }
 
 #[tokio::test]
 async fn whatever_keeps_a_name_from_being_resolved_is_said_with_the_resolver() {
-    let cnames = |count: u32| (0..count).map(|at| cname(&name_at(at), 60, &name_at(at + 1))).collect();
+    let cnames =
+        |count: u32| (0..count).map(|at| cname(&name_at(at), 60, &name_at(at + 1))).collect();
     fn name_at(at: u32) -> String {
         if at == 0 { "lb.ex".to_owned() } else { format!("c{at}.ex") }
     }
@@ -220,9 +259,21 @@ async fn whatever_keeps_a_name_from_being_resolved_is_said_with_the_resolver() {
     for (answers, authorities, expected) in [
         (vec![], vec![soa("ex")], "resolver R answers that the name has no address (NODATA)"),
         (vec![], vec![], "resolver R answers without any record"),
-        (vec![a("other.ex", 60, 9)], vec![], "resolver R answers with records of other names alone"),
-        (cnames(1), vec![soa("ex")], "resolver R answers with a CNAME record to a name that has no address"),
-        (cnames(20), vec![], "resolver R answers with a chain of more than 16 CNAME records, which is too long"),
+        (
+            vec![a("other.ex", 60, 9)],
+            vec![],
+            "resolver R answers with records of other names alone",
+        ),
+        (
+            cnames(1),
+            vec![soa("ex")],
+            "resolver R answers with a CNAME record to a name that has no address",
+        ),
+        (
+            cnames(20),
+            vec![],
+            "resolver R answers with a chain of more than 16 CNAME records, which is too long",
+        ),
         (
             vec![loopback],
             vec![],
@@ -230,7 +281,11 @@ async fn whatever_keeps_a_name_from_being_resolved_is_said_with_the_resolver() {
              address (NODATA)",
         ),
     ] {
-        let say = move |_| Say { answers: answers.clone(), authorities: authorities.clone(), ..Say::default() };
+        let say = move |_| Say {
+            answers: answers.clone(),
+            authorities: authorities.clone(),
+            ..Say::default()
+        };
         let (server, _) = resolver(say).await;
         let report = resolve(&[server]).await;
         assert_eq!(report.reason(), expected.replace("resolver R", &format!("resolver {server}")));
@@ -245,7 +300,10 @@ async fn the_family_that_alone_fails_is_named() {
         _ => Say { rcode: 2, ..Say::default() },
     };
     let (server, _) = resolver(say).await;
-    assert_eq!(resolve(&[server]).await.reason(), format!("AAAA: resolver {server} answers SERVFAIL"));
+    assert_eq!(
+        resolve(&[server]).await.reason(),
+        format!("AAAA: resolver {server} answers SERVFAIL")
+    );
 }
 
 #[tokio::test]

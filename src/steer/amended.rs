@@ -1,13 +1,15 @@
-//! A topology that differs from another one in values of a few parts: everything else is shared with it.
+//! A topology that differs from another one in values of a few parts: everything else is shared
+//! with it.
 
 use std::sync::Arc;
 
 use super::{
-    Datacenter, DatacenterId, Endpoint, EndpointId, Feeds, Pool, PoolId, Service, ServiceId, Target, Topology,
-    topology::Probes,
+    Datacenter, DatacenterId, Endpoint, EndpointId, Feeds, Pool, PoolId, Service, ServiceId,
+    Target, Topology, topology::Probes,
 };
 
-/// Parts that replace those of the same position. They refer to the same other parts as the replaced ones, and no alias differs.
+/// Parts that replace those of the same position. They refer to the same other parts as the
+/// replaced ones, and no alias differs.
 #[derive(Debug, Default)]
 pub struct Amendment {
     /// New datacenters, each with its position.
@@ -29,7 +31,8 @@ impl Amendment {
 }
 
 impl Topology {
-    /// The same topology with other parts. Probes and feeds are listed again only where they differ.
+    /// The same topology with other parts. Probes and feeds are listed again only where they
+    /// differ.
     pub fn amended(&self, by: Amendment) -> Self {
         let mut amended = self.clone();
         let (mut has_other_probes, mut has_other_feeds) = (false, false);
@@ -55,7 +58,8 @@ impl Topology {
             by.services.into_iter().for_each(|(id, service)| services[id.index()] = service);
         }
         if has_other_probes {
-            let Probes { probes, combinations, probes_of } = Probes::of(&amended.monitors, &amended.endpoints);
+            let Probes { probes, combinations, probes_of } =
+                Probes::of(&amended.monitors, &amended.endpoints);
             amended = Self { probes, combinations, probes_of, ..amended };
         }
         if has_other_feeds {

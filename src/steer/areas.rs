@@ -1,4 +1,5 @@
-//! Areas in words: which clients one area of a service's survey is about, for people who must decide by it.
+//! Areas in words: which clients one area of a service's survey is about, for people who must
+//! decide by it.
 
 use super::{
     compiler::Compiler,
@@ -12,9 +13,9 @@ use crate::listing;
 const KEYS: usize = 4;
 
 impl Compiler {
-    /// Whose clients these areas of a service's survey ([`super::Chart::distress`]) are, each once: by the rule of a `geo` pool
-    /// that matches them, or by the member that is nearest to them. Nothing where the service tells no places apart, or where
-    /// the areas are all that there are.
+    /// Whose clients these areas of a service's survey ([`super::Chart::distress`]) are, each once:
+    /// by the rule of a `geo` pool that matches them, or by the member that is nearest to them.
+    /// Nothing where the service tells no places apart, or where the areas are all that there are.
     pub fn area_words(&self, service: ServiceId, areas: &[u32]) -> Vec<String> {
         let Some((survey, geographic)) = self.survey(service) else { return Vec::new() };
         if areas.len() == survey.sights.len() {
@@ -22,8 +23,11 @@ impl Compiler {
         }
         let mut words = Vec::new();
         for sights in areas.iter().filter_map(|&area| survey.sights.get(area as usize)) {
-            let Some(word) =
-                geographic.iter().zip(sights).next().map(|(&pool, sight)| word(self.topology(), pool, sight))
+            let Some(word) = geographic
+                .iter()
+                .zip(sights)
+                .next()
+                .map(|(&pool, sight)| word(self.topology(), pool, sight))
             else {
                 continue;
             };
@@ -42,10 +46,12 @@ fn word(topology: &Topology, id: PoolId, sight: &Sight) -> String {
             Some(&rule) => rule_words(&rules[usize::from(rule)]),
             None => "clients that no rule matches".to_owned(),
         },
-        (Sight::Nearest { order, .. }, _) => match order.first().and_then(|&at| pool.members.get(usize::from(at))) {
-            Some(member) => format!("clients nearest to {}", topology.member_name(member.kind)),
-            None => "all clients".to_owned(),
-        },
+        (Sight::Nearest { order, .. }, _) => {
+            match order.first().and_then(|&at| pool.members.get(usize::from(at))) {
+                Some(member) => format!("clients nearest to {}", topology.member_name(member.kind)),
+                None => "all clients".to_owned(),
+            }
+        }
         (Sight::Geo(_), _) => "all clients".to_owned(),
     }
 }
@@ -60,6 +66,8 @@ fn rule_words(rule: &Rule) -> String {
         ("country", texts(&rule.countries)),
         ("continent", texts(&rule.continents)),
     ];
-    let words = |(key, codes): &(&str, Vec<String>)| format!("{key} {}", listing::first_of(codes, KEYS, codes.len()));
+    let words = |(key, codes): &(&str, Vec<String>)| {
+        format!("{key} {}", listing::first_of(codes, KEYS, codes.len()))
+    };
     keys.iter().filter(|(_, codes)| !codes.is_empty()).map(words).collect::<Vec<_>>().join("; ")
 }

@@ -1,4 +1,5 @@
-//! The chart: a service compiled for the query path. Client to area, area to wheel, wheel to slot, slot to ready answer.
+//! The chart: a service compiled for the query path. Client to area, area to wheel, wheel to slot,
+//! slot to ready answer.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -70,7 +71,8 @@ pub struct Chart {
 /// A service's answers of one family.
 #[derive(Debug, Default)]
 pub(super) struct FamilyChart {
-    /// Client to area; absent where nothing of the client has a part, and then there is at most one area.
+    /// Client to area; absent where nothing of the client has a part, and then there is at most one
+    /// area.
     pub atlas: Option<Arc<Atlas>>,
     /// By area of `atlas`.
     pub areas: Box<[Reach]>,
@@ -133,14 +135,16 @@ pub enum Authority {
     Subnet,
     /// The resolver's address: the service does not look at subnets.
     Resolver,
-    /// The resolver's address: the subnet is special-purpose, and neither a rule nor a database knows it.
+    /// The resolver's address: the subnet is special-purpose, and neither a rule nor a database
+    /// knows it.
     ResolverOfSpecial,
 }
 
 /// One endpoint's part of an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// Counted as answered; of an endpoint that names a region, the first datacenter of those that are most in service.
+    /// Counted as answered; of an endpoint that names a region, the first datacenter of those that
+    /// are most in service.
     pub datacenter: Option<DatacenterId>,
     /// The endpoint, for reports: no query reads it.
     pub endpoint: EndpointId,
@@ -179,7 +183,8 @@ pub struct SrvRdata {
 pub struct Course<'a> {
     /// The TTL of every record drawn from here, in seconds.
     pub ttl_secs: u32,
-    /// ECS SCOPE PREFIX-LENGTH (RFC 7871 section 7.2.1), in the family of the subnet asked with; 0 where no subnet decided.
+    /// ECS SCOPE PREFIX-LENGTH (RFC 7871 section 7.2.1), in the family of the subnet asked with; 0
+    /// where no subnet decided.
     pub scope: u8,
     /// Whether the order of the answer is one of preference.
     pub keeps_order: bool,
@@ -187,21 +192,30 @@ pub struct Course<'a> {
     client: u64,
 }
 
-/// The client prefix that `spread = "client"` keeps together, and the least scope of an answer chosen by it.
+/// The client prefix that `spread = "client"` keeps together, and the least scope of an answer
+/// chosen by it.
 const CLIENT_PREFIX_V4: u8 = 24;
 const CLIENT_PREFIX_V6: u8 = 56;
 
 impl Chart {
-    /// The course for a client: by `subnet` (the first address of what ECS says, prefix not 0), else by the `resolver`'s address.
+    /// The course for a client: by `subnet` (the first address of what ECS says, prefix not 0),
+    /// else by the `resolver`'s address.
     #[inline(always)]
     pub fn course(&self, family: Family, subnet: Option<IpAddr>, resolver: &IpAddr) -> Course<'_> {
         let chart = self.family(family);
         let ruling = chart.ruling(subnet.as_ref(), resolver);
         let Some(reach) = chart.areas.get(ruling.area) else {
             let scope = ruling.scope;
-            return Course { ttl_secs: self.ttl_secs, scope, keeps_order: false, choice: None, client: 0 };
+            return Course {
+                ttl_secs: self.ttl_secs,
+                scope,
+                keeps_order: false,
+                choice: None,
+                client: 0,
+            };
         };
-        let (key, least) = if chart.by_client { ruling.client_key(subnet.as_ref(), resolver) } else { (0, 0) };
+        let (key, least) =
+            if chart.by_client { ruling.client_key(subnet.as_ref(), resolver) } else { (0, 0) };
         Course {
             ttl_secs: self.ttl_secs.min(reach.flips_in_secs),
             scope: ruling.scope.max(least),
@@ -221,8 +235,8 @@ impl Chart {
         self.awaits_alias
     }
 
-    /// Whether nothing can be answered to any client, and aliases that were never resolved may be why: the name may well have
-    /// records.
+    /// Whether nothing can be answered to any client, and aliases that were never resolved may be
+    /// why: the name may well have records.
     pub fn is_unresolved(&self) -> bool {
         self.is_unresolved
     }
@@ -252,7 +266,8 @@ impl Chart {
         &self.family(family).distress
     }
 
-    /// Whether the subnet that came with a query decides for a client, or the resolver's address for one of these reasons.
+    /// Whether the subnet that came with a query decides for a client, or the resolver's address
+    /// for one of these reasons.
     pub fn authority(&self, family: Family, subnet: IpAddr) -> Authority {
         let chart = self.family(family);
         match &chart.atlas {
@@ -262,7 +277,8 @@ impl Chart {
         }
     }
 
-    /// The atlas of one family, folded to this service's answers; absent where one answer serves every client.
+    /// The atlas of one family, folded to this service's answers; absent where one answer serves
+    /// every client.
     pub fn atlas(&self, family: Family) -> Option<&Arc<Atlas>> {
         self.family(family).atlas.as_ref()
     }
@@ -276,9 +292,10 @@ impl Chart {
 }
 
 impl FamilyChart {
-    /// What decides for a client. Of a special-purpose subnet that neither a rule nor a database knows, nothing follows about
-    /// the client's place: the resolver's address decides (RFC 7871 section 11.1). That answer holds for the special range
-    /// around the subnet and for no client outside of it, or a resolver would give it to all of its clients.
+    /// What decides for a client. Of a special-purpose subnet that neither a rule nor a database
+    /// knows, nothing follows about the client's place: the resolver's address decides (RFC 7871
+    /// section 11.1). That answer holds for the special range around the subnet and for no client
+    /// outside of it, or a resolver would give it to all of its clients.
     #[inline]
     fn ruling(&self, subnet: Option<&IpAddr>, resolver: &IpAddr) -> Ruling {
         let by_resolver = |area, scope| Ruling { area, scope, is_by_subnet: false };
@@ -299,14 +316,16 @@ impl FamilyChart {
 /// What decides for a client.
 struct Ruling {
     area: usize,
-    /// How far the area goes around the subnet; 0 where no subnet came, or where every client gets the same.
+    /// How far the area goes around the subnet; 0 where no subnet came, or where every client gets
+    /// the same.
     scope: u8,
     /// The subnet decides, and not the resolver's address.
     is_by_subnet: bool,
 }
 
 impl Ruling {
-    /// The prefix that a wheel picks by, as a number, and the least scope of an answer that it picked.
+    /// The prefix that a wheel picks by, as a number, and the least scope of an answer that it
+    /// picked.
     #[inline]
     fn client_key(&self, subnet: Option<&IpAddr>, resolver: &IpAddr) -> (u64, u8) {
         match subnet {
@@ -316,15 +335,17 @@ impl Ruling {
     }
 }
 
-/// The client's prefix as a number, and the least scope of an answer chosen by it: /24 of IPv4 and /56 of IPv6, told apart
-/// by the top bit.
+/// The client's prefix as a number, and the least scope of an answer chosen by it: /24 of IPv4 and
+/// /56 of IPv6, told apart by the top bit.
 fn client_key(client: &IpAddr) -> (u64, u8) {
     let v4_key = |address: &Ipv4Addr| u64::from(address.to_bits() >> (32 - CLIENT_PREFIX_V4));
     match client {
         IpAddr::V4(address) => (v4_key(address), CLIENT_PREFIX_V4),
         IpAddr::V6(address) => match address.to_ipv4_mapped() {
             Some(mapped) => (v4_key(&mapped), 96 + CLIENT_PREFIX_V4),
-            None => ((address.to_bits() >> (128 - CLIENT_PREFIX_V6)) as u64 | 1 << 63, CLIENT_PREFIX_V6),
+            None => {
+                ((address.to_bits() >> (128 - CLIENT_PREFIX_V6)) as u64 | 1 << 63, CLIENT_PREFIX_V6)
+            }
         },
     }
 }
@@ -335,8 +356,8 @@ impl<'a> Course<'a> {
         self.choice.is_none()
     }
 
-    /// Draws the endpoints of one answer and hands each to `each`, in the order of the answer; none at all means NODATA.
-    /// A CNAME comes alone.
+    /// Draws the endpoints of one answer and hands each to `each`, in the order of the answer; none
+    /// at all means NODATA. A CNAME comes alone.
     pub fn draw<F: FnMut(&'a Answer)>(&self, draws: &mut Draws, each: &mut F) {
         if let Some(choice) = self.choice {
             choice.draw(self.client, draws, each);
@@ -345,7 +366,8 @@ impl<'a> Course<'a> {
 }
 
 impl Rdata {
-    /// Whether there is no record: the endpoint has no address of the family, and is in the answer to keep a CNAME company.
+    /// Whether there is no record: the endpoint has no address of the family, and is in the answer
+    /// to keep a CNAME company.
     pub(super) fn is_empty(&self) -> bool {
         match self {
             Self::A(addresses) => addresses.is_empty(),
@@ -357,11 +379,15 @@ impl Rdata {
     /// As texts, in the order of the answer.
     pub fn texts(&self) -> Vec<String> {
         match self {
-            Self::A(addresses) => addresses.iter().map(|a| Ipv4Addr::from(*a).to_string()).collect(),
-            Self::Aaaa(addresses) => addresses.iter().map(|a| Ipv6Addr::from(*a).to_string()).collect(),
-            Self::Cname(wire) => {
-                crate::dns::Name::from_wire(wire).map(|name| vec![name.to_string()]).unwrap_or_default()
+            Self::A(addresses) => {
+                addresses.iter().map(|a| Ipv4Addr::from(*a).to_string()).collect()
             }
+            Self::Aaaa(addresses) => {
+                addresses.iter().map(|a| Ipv6Addr::from(*a).to_string()).collect()
+            }
+            Self::Cname(wire) => crate::dns::Name::from_wire(wire)
+                .map(|name| vec![name.to_string()])
+                .unwrap_or_default(),
             Self::Srv(srv) => {
                 let host = |name: crate::dns::Name| vec![format!("{name}:{}", srv.port)];
                 crate::dns::Name::from_wire(&srv.target).map(host).unwrap_or_default()

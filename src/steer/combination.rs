@@ -13,8 +13,9 @@ pub struct Combination {
 }
 
 impl Combination {
-    /// The standing that follows from those of the parts. An unknown part counts as up; a verdict that depends on it is
-    /// unknown itself, and pending while the parts that are not pending are too few.
+    /// The standing that follows from those of the parts. An unknown part counts as up; a verdict
+    /// that depends on it is unknown itself, and pending while the parts that are not pending are
+    /// too few.
     pub fn standing(&self, standings: &[Standing]) -> Standing {
         let parts = || self.parts.iter().filter_map(|part| standings.get(part.index()));
         let count = |is_it: fn(Verdict) -> bool| parts().filter(|part| is_it(part.verdict)).count();
@@ -34,7 +35,8 @@ impl Combination {
         flips.sort_unstable();
         let judged = parts().filter(|part| part.verdict.is_usable() && !part.is_pending).count();
         let is_pending = verdict == Verdict::Unknown && judged < least;
-        let first_wait = || parts().filter(|part| part.is_pending).filter_map(|part| part.flips_in_secs).min();
+        let first_wait =
+            || parts().filter(|part| part.is_pending).filter_map(|part| part.flips_in_secs).min();
         let flips_in_secs = if is_pending { first_wait() } else { flips.get(missing).copied() };
         Standing { verdict, flips_in_secs, is_pending }
     }
@@ -79,21 +81,35 @@ mod tests {
             (1, vec![(Up, Some(3)), (Up, Some(9))], Up, Some(9), "any: when the last goes"),
             (2, vec![(Up, None), (Down, None)], Down, None, "all: one is not enough"),
             (2, vec![(Up, Some(3)), (Up, Some(9))], Up, Some(3), "all: when the first goes"),
-            (2, vec![(Down, Some(3)), (Down, Some(9))], Down, Some(9), "all: when the last is back"),
+            (
+                2,
+                vec![(Down, Some(3)), (Down, Some(9))],
+                Down,
+                Some(9),
+                "all: when the last is back",
+            ),
             (2, vec![(Up, None), (Unknown, None)], Unknown, None, "hangs on what is unknown"),
             (2, vec![(Up, None), (Unknown, None), (Up, None)], Up, None, "does not"),
             (2, vec![(Up, Some(2)), (Up, Some(5)), (Up, None)], Up, Some(5), "two of three"),
-            (2, vec![(Up, Some(2)), (Down, Some(1)), (Down, Some(7))], Down, Some(1), "one more is enough"),
+            (
+                2,
+                vec![(Up, Some(2)), (Down, Some(1)), (Down, Some(7))],
+                Down,
+                Some(1),
+                "one more is enough",
+            ),
         ] {
             let standings: Vec<_> = parts.into_iter().map(standing).collect();
-            let combination = Combination { least, parts: (0..standings.len() as u32).map(ProbeId).collect() };
+            let combination =
+                Combination { least, parts: (0..standings.len() as u32).map(ProbeId).collect() };
             assert_eq!(combination.standing(&standings), standing((verdict, flips)), "{why}");
         }
     }
 
     #[test]
     fn a_combination_is_pending_while_it_depends_on_a_part_never_judged() {
-        let pending = Standing { verdict: Verdict::Unknown, flips_in_secs: Some(7), is_pending: true };
+        let pending =
+            Standing { verdict: Verdict::Unknown, flips_in_secs: Some(7), is_pending: true };
         let (up, late) = (standing((Verdict::Up, None)), Standing::default());
         for (least, parts, is_pending, why) in [
             (1, [up, pending], false, "any: one is up"),

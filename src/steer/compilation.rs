@@ -1,5 +1,5 @@
-//! A compilation: new charts for the plans that a change touches, the earlier charts for all others. A newer change can interrupt
-//! it and is then compiled first.
+//! A compilation: new charts for the plans that a change touches, the earlier charts for all
+//! others. A newer change can interrupt it and is then compiled first.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -28,7 +28,11 @@ pub struct Compiled {
 impl Compiled {
     /// Every service's chart, by [`super::ServiceId`].
     pub fn charts(&self) -> Vec<Arc<Chart>> {
-        self.compiler.plan_of().iter().map(|&plan| Arc::clone(&self.by_plan[plan as usize])).collect()
+        self.compiler
+            .plan_of()
+            .iter()
+            .map(|&plan| Arc::clone(&self.by_plan[plan as usize]))
+            .collect()
     }
 
     /// The number of turn counters that the charts use.
@@ -57,10 +61,11 @@ pub struct Compilation {
     /// The plans to compile, the most urgent first.
     stale: VecDeque<u32>,
     is_stale: Vec<bool>,
-    /// How many plans at the front the newest conditions touch; 0 unless these came while others were being compiled.
+    /// How many plans at the front the newest conditions touch; 0 unless these came while others
+    /// were being compiled.
     urgent: usize,
-    /// How many more plans may come before others: each plan that had to wait adds one when it is compiled, so that what
-    /// waits gets half of the time at least.
+    /// How many more plans may come before others: each plan that had to wait adds one when it is
+    /// compiled, so that what waits gets half of the time at least.
     credit: usize,
     compiled: usize,
 }
@@ -74,11 +79,20 @@ impl Compilation {
         let count = compiler.plans().len();
         let (by_plan, stale) = (vec![None; count], (0..count as u32).collect());
         let is_stale = vec![true; count];
-        Self { compiler, conditions, by_plan, stale, is_stale, urgent: 0, credit: CREDIT, compiled: 0 }
+        Self {
+            compiler,
+            conditions,
+            by_plan,
+            stale,
+            is_stale,
+            urgent: 0,
+            credit: CREDIT,
+            compiled: 0,
+        }
     }
 
-    /// A compilation of the plans that differ from `base` in what their charts depend on. The compiler is that of `base`, or was
-    /// made from it by [`Compiler::next`].
+    /// A compilation of the plans that differ from `base` in what their charts depend on. The
+    /// compiler is that of `base`, or was made from it by [`Compiler::next`].
     pub fn after(base: &Compiled, compiler: Arc<Compiler>, conditions: Arc<Conditions>) -> Self {
         let mut is_stale = vec![false; compiler.plans().len()];
         let touched = compiler.touched((&base.compiler, &base.conditions), &conditions);
@@ -91,12 +105,23 @@ impl Compilation {
             is_stale[at] |= chart.is_none();
             by_plan.push(chart);
         }
-        let stale = (0..).zip(&is_stale).filter(|(_, is_stale)| **is_stale).map(|(at, _)| at).collect();
-        Self { compiler, conditions, by_plan, stale, is_stale, urgent: 0, credit: CREDIT, compiled: 0 }
+        let stale =
+            (0..).zip(&is_stale).filter(|(_, is_stale)| **is_stale).map(|(at, _)| at).collect();
+        Self {
+            compiler,
+            conditions,
+            by_plan,
+            stale,
+            is_stale,
+            urgent: 0,
+            credit: CREDIT,
+            compiled: 0,
+        }
     }
 
-    /// Continues under newer conditions, and compiles the plans that these touch first. `false` where they touch so many
-    /// that the plans which wait already would wait for too long: nothing changes then.
+    /// Continues under newer conditions, and compiles the plans that these touch first. `false`
+    /// where they touch so many that the plans which wait already would wait for too long: nothing
+    /// changes then.
     pub fn overtake(&mut self, conditions: &Arc<Conditions>) -> bool {
         let touched = self.compiler.touched((&self.compiler, &self.conditions), conditions);
         if touched.len() > self.credit {
@@ -122,8 +147,14 @@ impl Compilation {
         true
     }
 
-    /// Compiles stale plans until none is left, the urgent ones are done, or `is_interrupted`, which is asked after each, says so.
-    pub fn run(&mut self, surveys: &mut Surveys, wheels: &mut Wheels, is_interrupted: &mut dyn FnMut() -> bool) {
+    /// Compiles stale plans until none is left, the urgent ones are done, or `is_interrupted`,
+    /// which is asked after each, says so.
+    pub fn run(
+        &mut self,
+        surveys: &mut Surveys,
+        wheels: &mut Wheels,
+        is_interrupted: &mut dyn FnMut() -> bool,
+    ) {
         let (compiler, conditions) = (Arc::clone(&self.compiler), Arc::clone(&self.conditions));
         wheels.prune();
         let mut search = Search::new(compiler.topology(), &conditions, wheels);
@@ -168,7 +199,8 @@ impl Compilation {
         self.stale.len()
     }
 
-    /// How many plans were compiled so far; a plan whose conditions changed meanwhile counts each time.
+    /// How many plans were compiled so far; a plan whose conditions changed meanwhile counts each
+    /// time.
     pub fn count(&self) -> usize {
         self.compiled
     }
@@ -187,7 +219,8 @@ impl Compilation {
         }
     }
 
-    /// The charts so far; a plan that is still to be compiled has its earlier chart. `None` where a plan has no chart yet.
+    /// The charts so far; a plan that is still to be compiled has its earlier chart. `None` where a
+    /// plan has no chart yet.
     pub fn compiled(&self, wheels: &Wheels) -> Option<Compiled> {
         let by_plan = self.by_plan.iter().cloned().collect::<Option<Vec<_>>>()?;
         let (compiler, conditions) = (Arc::clone(&self.compiler), Arc::clone(&self.conditions));

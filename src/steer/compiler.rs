@@ -24,7 +24,8 @@ use super::{
 };
 use crate::geo::Databases;
 
-/// Makes charts of one topology. Services that differ in nothing but their name share a plan, and so a chart.
+/// Makes charts of one topology. Services that differ in nothing but their name share a plan, and
+/// so a chart.
 #[derive(Debug)]
 pub struct Compiler {
     topology: Arc<Topology>,
@@ -51,9 +52,15 @@ impl Compiler {
         Arc::new(Self::build(topology, |_, _| None, databases, surveys))
     }
 
-    /// Plans the services of the next topology. Its pools and endpoints are numbered after those of the previous one
-    /// ([`super::Numbering`]), and the databases are the same: plans whose pools did not change are kept.
-    pub fn next(self: &Arc<Self>, topology: Arc<Topology>, databases: &Databases, surveys: &mut Surveys) -> Arc<Self> {
+    /// Plans the services of the next topology. Its pools and endpoints are numbered after those of
+    /// the previous one ([`super::Numbering`]), and the databases are the same: plans whose pools
+    /// did not change are kept.
+    pub fn next(
+        self: &Arc<Self>,
+        topology: Arc<Topology>,
+        databases: &Databases,
+        surveys: &mut Surveys,
+    ) -> Arc<Self> {
         let (old, conditions) = (&self.topology, Conditions::default());
         let mut changed: Option<(Vec<PoolId>, Vec<bool>)> = None;
         let kept = |key: &PlanKey, dependencies: &Dependencies| {
@@ -64,16 +71,18 @@ impl Compiler {
                 (pools, is_changed)
             });
             let plan = &self.plans[self.known.find(key, &self.plans)? as usize];
-            let is_same = key.roots().iter().all(|root| !is_changed[root.index()]) && plan.holds_in(&topology, old);
+            let is_same = key.roots().iter().all(|root| !is_changed[root.index()])
+                && plan.holds_in(&topology, old);
             is_same.then(|| Arc::clone(plan))
         };
         let mut next = Self::build(Arc::clone(&topology), kept, databases, surveys);
-        next.origin = changed.map(|(changed, _)| Origin { compiler: Arc::downgrade(self), changed });
+        next.origin =
+            changed.map(|(changed, _)| Origin { compiler: Arc::downgrade(self), changed });
         Arc::new(next)
     }
 
-    /// The plans whose inputs differ from those of another compiler, each under its own conditions, in ascending order. Pools and
-    /// endpoints have the same numbers in both.
+    /// The plans whose inputs differ from those of another compiler, each under its own conditions,
+    /// in ascending order. Pools and endpoints have the same numbers in both.
     pub(super) fn touched(&self, before: (&Arc<Self>, &Conditions), now: &Conditions) -> Vec<u32> {
         let (compiler, conditions) = before;
         let dependencies = &self.dependencies;
@@ -108,11 +117,16 @@ impl Compiler {
         surveys.prepare(named_prefixes(&topology), databases);
         let mut known = KnownPlans::default();
         let mut keys: Vec<PlanKey> = Vec::new();
-        let plan_of = topology.services.iter().map(|service| known.add(PlanKey::of(service), &mut keys)).collect();
+        let plan_of = topology
+            .services
+            .iter()
+            .map(|service| known.add(PlanKey::of(service), &mut keys))
+            .collect();
         let roots: Vec<Vec<PoolId>> = keys.iter().map(PlanKey::roots).collect();
         let dependencies = Dependencies::new(&topology, &roots);
         let mut plan = |key: PlanKey| {
-            kept(&key, &dependencies).unwrap_or_else(|| Arc::new(Plan::new(&topology, key, databases, surveys)))
+            kept(&key, &dependencies)
+                .unwrap_or_else(|| Arc::new(Plan::new(&topology, key, databases, surveys)))
         };
         let plans = keys.into_iter().map(&mut plan).collect();
         Self { plans, plan_of, known, dependencies, origin: None, topology }
@@ -130,30 +144,44 @@ impl Compiler {
         compilation.finish(surveys, wheels)
     }
 
-    /// For each of these pools, the share of its clients that each member gets, from 0 to 1; nothing where no member is usable.
-    pub fn member_shares(&self, conditions: &Conditions, pools: &[PoolId]) -> Vec<Option<Vec<f64>>> {
+    /// For each of these pools, the share of its clients that each member gets, from 0 to 1;
+    /// nothing where no member is usable.
+    pub fn member_shares(
+        &self,
+        conditions: &Conditions,
+        pools: &[PoolId],
+    ) -> Vec<Option<Vec<f64>>> {
         let mut search = Search::asking(&self.topology, conditions);
-        let mut of_pool = |&pool: &PoolId| search.shares(pool, Family::V4).or_else(|| search.shares(pool, Family::V6));
+        let mut of_pool = |&pool: &PoolId| {
+            search.shares(pool, Family::V4).or_else(|| search.shares(pool, Family::V6))
+        };
         pools.iter().map(&mut of_pool).collect()
     }
 
-    /// Of each of these pools, whether each member is usable for any client under these conditions, whatever ramps and
-    /// feedback say. A member that was never judged is so only where none is known to be healthy.
+    /// Of each of these pools, whether each member is usable for any client under these conditions,
+    /// whatever ramps and feedback say. A member that was never judged is so only where none is
+    /// known to be healthy.
     pub fn usable_members(&self, conditions: &Conditions, pools: &[PoolId]) -> Vec<Vec<bool>> {
         let mut search = Search::asking(&self.topology, conditions);
         let mut of_pool = |pool: &PoolId| {
             let tiers = search.member_tiers(*pool);
             let is_any_whole = tiers.iter().flatten().any(|tier| !tier.is_halved());
-            let is_any_known = tiers.iter().flatten().any(|tier| !tier.is_pending() && !tier.is_halved());
-            let is_passed_over = |tier: Tier| is_any_whole && tier.is_halved() || is_any_known && tier.is_pending();
+            let is_any_known =
+                tiers.iter().flatten().any(|tier| !tier.is_pending() && !tier.is_halved());
+            let is_passed_over =
+                |tier: Tier| is_any_whole && tier.is_halved() || is_any_known && tier.is_pending();
             tiers.into_iter().map(|tier| tier.is_some_and(|tier| !is_passed_over(tier))).collect()
         };
         pools.iter().map(&mut of_pool).collect()
     }
 
-    /// For each of these pools, the members that clients are answered with in either family: those of the best tier that has
-    /// any which is usable.
-    pub(super) fn serving_members(&self, conditions: &Conditions, pools: &[PoolId]) -> Vec<Vec<bool>> {
+    /// For each of these pools, the members that clients are answered with in either family: those
+    /// of the best tier that has any which is usable.
+    pub(super) fn serving_members(
+        &self,
+        conditions: &Conditions,
+        pools: &[PoolId],
+    ) -> Vec<Vec<bool>> {
         let mut search = Search::asking(&self.topology, conditions);
         let mut of_pool = |pool: &PoolId| {
             let tiers = search.member_tiers(*pool);
@@ -163,7 +191,8 @@ impl Compiler {
         pools.iter().map(&mut of_pool).collect()
     }
 
-    /// How each of these groups of clients is served under these conditions, whatever ramps and feedback say.
+    /// How each of these groups of clients is served under these conditions, whatever ramps and
+    /// feedback say.
     pub(super) fn supplies(&self, conditions: &Conditions, groups: &[ClientGroup]) -> Vec<Supply> {
         let mut search = Search::asking(&self.topology, conditions);
         let supply = |group: &ClientGroup| Supply {
@@ -174,14 +203,21 @@ impl Compiler {
         groups.iter().map(supply).collect()
     }
 
-    /// The groups of clients that a service answers as if all members were up, because none that they are offered is usable.
-    pub(super) fn groups_down(&self, conditions: &Conditions, service: ServiceId, chart: &Chart) -> Vec<ClientGroup> {
+    /// The groups of clients that a service answers as if all members were up, because none that
+    /// they are offered is usable.
+    pub(super) fn groups_down(
+        &self,
+        conditions: &Conditions,
+        service: ServiceId,
+        chart: &Chart,
+    ) -> Vec<ClientGroup> {
         let Some(plan) = self.plan(service) else { return Vec::new() };
         let search = Search::asking(&self.topology, conditions);
         let mut groups = BTreeSet::new();
         for family in [Family::V4, Family::V6] {
             for at in chart.distress(family).iter().filter(|at| at.plight >= Plight::AllDown) {
-                let sights = plan.survey.as_ref().and_then(|survey| survey.sights.get(at.area as usize));
+                let sights =
+                    plan.survey.as_ref().and_then(|survey| survey.sights.get(at.area as usize));
                 let sights = sights.map_or(&[][..], |sights| sights);
                 let view = View { pools: &plan.geographic, sights, ..View::blind(family) };
                 let group = search.client_group(plan.key.own_pool(), view);
@@ -200,8 +236,8 @@ impl Compiler {
         self.plan_of.iter().enumerate().filter(of_plans).map(|(at, _)| ServiceId(at as u32))
     }
 
-    /// The survey of a service, and the geographic pools that its sights are of, in that order; nothing where the service tells
-    /// no places apart.
+    /// The survey of a service, and the geographic pools that its sights are of, in that order;
+    /// nothing where the service tells no places apart.
     pub(super) fn survey(&self, service: ServiceId) -> Option<(&Survey, &[PoolId])> {
         let plan = self.plan(service)?;
         Some((plan.survey.as_deref()?, &plan.geographic))
@@ -248,7 +284,9 @@ impl KnownPlans {
     }
 
     fn find(&self, key: &PlanKey, plans: &[Arc<Plan>]) -> Option<u32> {
-        self.positions.find(self.hasher.hash_one(key), |&at| plans[at as usize].key == *key).copied()
+        self.positions
+            .find(self.hasher.hash_one(key), |&at| plans[at as usize].key == *key)
+            .copied()
     }
 }
 

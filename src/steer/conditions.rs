@@ -1,4 +1,5 @@
-//! Conditions: what changes without an edit. Health, the hour, what aliases stand for, ramps and feedback, as values.
+//! Conditions: what changes without an edit. Health, the hour, what aliases stand for, ramps and
+//! feedback, as values.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -26,20 +27,21 @@ pub struct Conditions {
     pub aliases: Vec<Arc<Resolved>>,
     /// What ramps and feedback come to.
     pub steering: Steering,
-    /// Groups of clients whose members were all down and of which too few are back: all are answered as before. Each with the
-    /// seconds that this lasts at most ([`super::Recovery`]).
+    /// Groups of clients whose members were all down and of which too few are back: all are
+    /// answered as before. Each with the seconds that this lasts at most ([`super::Recovery`]).
     pub recovering: BTreeMap<ClientGroup, u32>,
 }
 
-/// What ramps and feedback come to at one moment. Whoever is not named takes its full part, its weight as configured, and the
-/// order written.
+/// What ramps and feedback come to at one moment. Whoever is not named takes its full part, its
+/// weight as configured, and the order written.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Steering {
     /// Datacenters amid a drain or a slow start.
     pub datacenter_parts: HashMap<DatacenterId, Part>,
     /// Endpoints amid a drain or a slow start.
     pub endpoint_parts: HashMap<EndpointId, Part>,
-    /// Pools that keep less than all of their clients because they are loaded beyond their capacity.
+    /// Pools that keep less than all of their clients because they are loaded beyond their
+    /// capacity.
     pub keeps: HashMap<PoolId, Part>,
     /// Of `load` pools: each member's weight, out of 1024 together.
     pub weights: HashMap<PoolId, Arc<[u32]>>,
@@ -73,12 +75,13 @@ impl Conditions {
         }
     }
 
-    /// The first conditions of the topology `to`: these conditions of `from`, found by name. Pools and endpoints of `to` are
-    /// numbered after those of `from`.
+    /// The first conditions of the topology `to`: these conditions of `from`, found by name. Pools
+    /// and endpoints of `to` are numbered after those of `from`.
     pub fn carried(&self, from: &Topology, to: &Topology, now: i64) -> Self {
         let datacenters = datacenter_states(to, now);
         let steering = self.steering.carried((from, &self.datacenters), (to, &datacenters));
-        let recovering = self.recovering.iter().filter(|(group, _)| group.pool.index() < to.pools.len());
+        let recovering =
+            self.recovering.iter().filter(|(group, _)| group.pool.index() < to.pools.len());
         Self {
             standings: self.carried_standings(from, to),
             aliases: self.carried_aliases(from, to),
@@ -93,18 +96,33 @@ impl Conditions {
             (topology.monitors[probe.monitor.index()].name.clone(), probe.target.clone())
         };
         let is_same = from.probes == to.probes
-            && from.monitors.iter().map(|monitor| &monitor.name).eq(to.monitors.iter().map(|monitor| &monitor.name));
+            && from
+                .monitors
+                .iter()
+                .map(|monitor| &monitor.name)
+                .eq(to.monitors.iter().map(|monitor| &monitor.name));
         if is_same {
             return self.standings.clone();
         }
-        let known: HashMap<(Box<str>, ProbeTarget), Standing> =
-            from.probes.iter().zip(&self.standings).map(|(probe, standing)| (key(from, probe), *standing)).collect();
-        to.probes.iter().map(|probe| known.get(&key(to, probe)).copied().unwrap_or_default()).collect()
+        let known: HashMap<(Box<str>, ProbeTarget), Standing> = from
+            .probes
+            .iter()
+            .zip(&self.standings)
+            .map(|(probe, standing)| (key(from, probe), *standing))
+            .collect();
+        to.probes
+            .iter()
+            .map(|probe| known.get(&key(to, probe)).copied().unwrap_or_default())
+            .collect()
     }
 
     fn carried_aliases(&self, from: &Topology, to: &Topology) -> Vec<Arc<Resolved>> {
-        let known: HashMap<&Name, &Arc<Resolved>> = from.aliases.iter().zip(&self.aliases).collect();
-        to.aliases.iter().map(|alias| known.get(alias).map(|at| Arc::clone(at)).unwrap_or_default()).collect()
+        let known: HashMap<&Name, &Arc<Resolved>> =
+            from.aliases.iter().zip(&self.aliases).collect();
+        to.aliases
+            .iter()
+            .map(|alias| known.get(alias).map(|at| Arc::clone(at)).unwrap_or_default())
+            .collect()
     }
 
     /// What an alias stands for.
@@ -118,7 +136,8 @@ impl Conditions {
 }
 
 impl Steering {
-    /// The same steering for another topology. A datacenter whose state differs gets the part of that state without a ramp.
+    /// The same steering for another topology. A datacenter whose state differs gets the part of
+    /// that state without a ramp.
     fn carried(&self, from: (&Topology, &[State]), to: (&Topology, &[State])) -> Self {
         let named = |(topology, states): (&Topology, &[State]), at: usize| {
             Some((topology.datacenters.get(at)?.name.clone(), states.get(at).copied()))
@@ -133,12 +152,14 @@ impl Steering {
     fn at_rest(topology: &Topology, states: &[State]) -> Self {
         let held = topology.datacenters.iter().zip(states).zip((0..).map(DatacenterId));
         let held = held.filter(|((_, state), _)| **state == State::Draining);
-        let datacenter_parts = held.filter_map(|((datacenter, _), id)| Some((id, datacenter.drain_hold?))).collect();
+        let datacenter_parts =
+            held.filter_map(|((datacenter, _), id)| Some((id, datacenter.drain_hold?))).collect();
         Self { datacenter_parts, ..Self::default() }
     }
 }
 
-/// Each datacenter's state at `now` (seconds since 1970): as written, or active once its `until` has passed.
+/// Each datacenter's state at `now` (seconds since 1970): as written, or active once its `until`
+/// has passed.
 pub fn datacenter_states(topology: &Topology, now: i64) -> Vec<State> {
     let lapsed = |until: Option<i64>| until.is_some_and(|until| until <= now);
     let state = |datacenter: &super::Datacenter| {
@@ -147,7 +168,8 @@ pub fn datacenter_states(topology: &Topology, now: i64) -> Vec<State> {
     topology.datacenters.iter().map(state).collect()
 }
 
-/// For each probe, whether to probe: not where all its endpoints are disabled. Of a combined one its parts are probed.
+/// For each probe, whether to probe: not where all its endpoints are disabled. Of a combined one
+/// its parts are probed.
 pub fn probed(topology: &Topology, conditions: &Conditions) -> Vec<bool> {
     let mut is_probed = vec![false; topology.probes.len()];
     for (probes, id) in topology.probes_of.iter().zip((0..).map(EndpointId)) {

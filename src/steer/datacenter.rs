@@ -44,12 +44,15 @@ pub struct Datacenter {
     pub reason: Option<Box<str>>,
     /// When the state ends, in seconds since 1970-01-01T00:00:00Z.
     pub until: Option<i64>,
-    /// What the datacenter's balancer says of its load; for endpoints that have no report of their own.
+    /// What the datacenter's balancer says of its load; for endpoints that have no report of their
+    /// own.
     pub load: Option<LoadId>,
     /// How fast clients come and go.
     pub pace: Pace,
-    /// Where a drain stops until an operator lets it go on: what the datacenter keeps of its clients meanwhile.
+    /// Where a drain stops until an operator lets it go on: what the datacenter keeps of its
+    /// clients meanwhile.
     pub drain_hold: Option<Part>,
-    /// What an operator lets it keep of its clients while it is active: less than all of them under `shed`.
+    /// What an operator lets it keep of its clients while it is active: less than all of them under
+    /// `shed`.
     pub keep: Part,
 }

@@ -1,5 +1,5 @@
-//! What depends on what: from targets, aliases and datacenters over endpoints and pools to plans. The compiler follows these
-//! lists from what changed to what it must compile again.
+//! What depends on what: from targets, aliases and datacenters over endpoints and pools to plans.
+//! The compiler follows these lists from what changed to what it must compile again.
 
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 
@@ -10,7 +10,8 @@ use super::{
     topology::{AliasId, DatacenterId, EndpointId, PoolId, ProbeId, Topology},
 };
 
-/// What charts are compiled from: the configuration, and the conditions that change without an edit.
+/// What charts are compiled from: the configuration, and the conditions that change without an
+/// edit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Inputs<'a> {
     pub topology: &'a Topology,
@@ -40,7 +41,10 @@ impl Dependencies {
         let Topology { endpoints, pools, .. } = topology;
         let mut pool_of = vec![PoolId(0); endpoints.len()];
         for (pool, id) in pools.iter().zip((0..).map(PoolId)) {
-            pool.members.iter().filter_map(|member| endpoint_of(member.kind)).for_each(|at| pool_of[at.index()] = id);
+            pool.members
+                .iter()
+                .filter_map(|member| endpoint_of(member.kind))
+                .for_each(|at| pool_of[at.index()] = id);
         }
         let inner = |(pool, at): (&Arc<Pool>, u32)| -> Vec<(u32, u32)> {
             let pools = pool.members.iter().filter_map(|member| match member.kind {
@@ -50,15 +54,21 @@ impl Dependencies {
             pools.map(|inner| (inner, at)).collect()
         };
         let parents: Vec<(u32, u32)> = pools.iter().zip(0..).flat_map(inner).collect();
-        let plans = roots.iter().zip(0..).flat_map(|(roots, plan)| roots.iter().map(move |root| (root.0, plan)));
+        let plans = roots
+            .iter()
+            .zip(0..)
+            .flat_map(|(roots, plan)| roots.iter().map(move |root| (root.0, plan)));
         let plans: Vec<(u32, u32)> = plans.collect();
         let probed = topology.probes_of.iter().zip(0..);
-        let probed = probed.flat_map(|(probes, at)| probes.iter().flatten().map(move |probe| (probe.0, at)));
+        let probed =
+            probed.flat_map(|(probes, at)| probes.iter().flatten().map(move |probe| (probe.0, at)));
         let probed: Vec<(u32, u32)> = probed.collect();
-        let aliased = topology.alias_of.iter().zip(0..).filter_map(|(alias, at)| Some(((*alias)?.0, at)));
+        let aliased =
+            topology.alias_of.iter().zip(0..).filter_map(|(alias, at)| Some(((*alias)?.0, at)));
         let aliased: Vec<(u32, u32)> = aliased.collect();
         let placed = endpoints.iter().zip(0..);
-        let placed = placed.flat_map(|(endpoint, at)| endpoint.datacenters.iter().map(move |place| (place.0, at)));
+        let placed = placed
+            .flat_map(|(endpoint, at)| endpoint.datacenters.iter().map(move |place| (place.0, at)));
         let placed: Vec<(u32, u32)> = placed.collect();
         Self {
             pool_of: pool_of.into_boxed_slice(),
@@ -91,14 +101,15 @@ impl Dependencies {
     pub(super) fn plans_above(&self, pools: impl IntoIterator<Item = PoolId>) -> Vec<u32> {
         let is_above = self.above(pools);
         let pools = is_above.iter().enumerate().filter(|(_, is_above)| **is_above);
-        let mut plans: Vec<u32> = pools.flat_map(|(pool, _)| self.plans.at(pool)).copied().collect();
+        let mut plans: Vec<u32> =
+            pools.flat_map(|(pool, _)| self.plans.at(pool)).copied().collect();
         plans.sort_unstable();
         plans.dedup();
         plans
     }
 
-    /// The pools whose own inputs differ between two sets of conditions of this topology: a member's health, state, part or
-    /// addresses, or what regulates the pool itself.
+    /// The pools whose own inputs differ between two sets of conditions of this topology: a
+    /// member's health, state, part or addresses, or what regulates the pool itself.
     pub(super) fn changed(&self, before: &Conditions, now: &Conditions) -> Vec<PoolId> {
         let mut endpoints: Vec<u32> = Vec::new();
         let differing = |at: &usize| before.standings.get(*at) != now.standings.get(*at);
@@ -109,25 +120,31 @@ impl Dependencies {
         endpoints.extend(aliases.flat_map(|at| self.of_alias.at(at)));
         let places = (0..self.of_datacenter.count()).filter(|at| has_other_state(*at, before, now));
         endpoints.extend(places.flat_map(|at| self.of_datacenter.at(at)));
-        endpoints.extend(other_keys(&before.steering.endpoint_parts, &now.steering.endpoint_parts).map(|id| id.0));
+        endpoints.extend(
+            other_keys(&before.steering.endpoint_parts, &now.steering.endpoint_parts)
+                .map(|id| id.0),
+        );
         let mut pools: Vec<PoolId> =
             endpoints.into_iter().filter_map(|at| self.pool_of.get(at as usize).copied()).collect();
-        pools.extend(regulated_otherwise(before, now).into_iter().filter(|pool| pool.index() < self.parents.count()));
+        pools.extend(
+            regulated_otherwise(before, now)
+                .into_iter()
+                .filter(|pool| pool.index() < self.parents.count()),
+        );
         pools.sort_unstable();
         pools.dedup();
         pools
     }
 
-    /// The same where the topology differs as well. Ids are those of this topology; a pool or an endpoint is compared with
-    /// what had its id before ([`super::Numbering`]).
+    /// The same where the topology differs as well. Ids are those of this topology; a pool or an
+    /// endpoint is compared with what had its id before ([`super::Numbering`]).
     pub(super) fn changed_topology(&self, before: Inputs<'_>, now: Inputs<'_>) -> Vec<PoolId> {
         let (old, new) = (before.topology, now.topology);
         let is_other_place = |at: usize| {
-            let same = old
-                .datacenters
-                .get(at)
-                .zip(new.datacenters.get(at))
-                .is_some_and(|(was, is)| was.name == is.name && was.location == is.location && was.keep == is.keep);
+            let same =
+                old.datacenters.get(at).zip(new.datacenters.get(at)).is_some_and(|(was, is)| {
+                    was.name == is.name && was.location == is.location && was.keep == is.keep
+                });
             !same || has_other_state(at, before.conditions, now.conditions)
         };
         let other_places: Vec<bool> = (0..new.datacenters.len()).map(is_other_place).collect();
@@ -135,7 +152,9 @@ impl Dependencies {
         for (at, pool) in self.pool_of.iter().enumerate() {
             let id = EndpointId(at as u32);
             let places = &new.endpoints[at].datacenters;
-            if !is_same_endpoint(id, before, now) || places.iter().any(|place| other_places[place.index()]) {
+            if !is_same_endpoint(id, before, now)
+                || places.iter().any(|place| other_places[place.index()])
+            {
                 is_changed[pool.index()] = true;
             }
         }
@@ -147,7 +166,12 @@ impl Dependencies {
                 *is_changed = true;
             }
         }
-        (0..).map(PoolId).zip(is_changed).filter(|(_, is_changed)| *is_changed).map(|(pool, _)| pool).collect()
+        (0..)
+            .map(PoolId)
+            .zip(is_changed)
+            .filter(|(_, is_changed)| *is_changed)
+            .map(|(pool, _)| pool)
+            .collect()
     }
 }
 
@@ -164,7 +188,8 @@ fn has_other_state(at: usize, before: &Conditions, now: &Conditions) -> bool {
 /// Whether an endpoint answers as it did: written alike, judged alike, resolved alike.
 fn is_same_endpoint(id: EndpointId, before: Inputs<'_>, now: Inputs<'_>) -> bool {
     let at = id.index();
-    let (Some(was), Some(is)) = (before.topology.endpoints.get(at), now.topology.endpoints.get(at)) else {
+    let (Some(was), Some(is)) = (before.topology.endpoints.get(at), now.topology.endpoints.get(at))
+    else {
         return false;
     };
     // A monitor counts by its results, a load source by its reports: their positions may differ.
@@ -180,13 +205,18 @@ fn is_same_endpoint(id: EndpointId, before: Inputs<'_>, now: Inputs<'_>) -> bool
     };
     let is_judged_alike = || {
         let (old, new) = (&before.topology.probes_of[at], &now.topology.probes_of[at]);
-        old.iter().chain(new).all(Option::is_none) && old.len() == new.len() || standings(before) == standings(now)
+        old.iter().chain(new).all(Option::is_none) && old.len() == new.len()
+            || standings(before) == standings(now)
     };
     let resolved = |inputs: Inputs<'_>| {
-        inputs.topology.alias_of[at].map(|alias: AliasId| inputs.conditions.aliases.get(alias.index()).cloned())
+        inputs.topology.alias_of[at]
+            .map(|alias: AliasId| inputs.conditions.aliases.get(alias.index()).cloned())
     };
     let part = |inputs: Inputs<'_>| inputs.conditions.steering.endpoint_parts.get(&id).copied();
-    is_written_alike && is_judged_alike() && resolved(before) == resolved(now) && part(before) == part(now)
+    is_written_alike
+        && is_judged_alike()
+        && resolved(before) == resolved(now)
+        && part(before) == part(now)
 }
 
 /// Whether two pools with equal members choose alike.
@@ -206,7 +236,8 @@ fn is_same_pool(was: &Arc<Pool>, is: &Arc<Pool>) -> bool {
             && old.capacity == new.capacity
 }
 
-/// The pools that are regulated differently: other shares, another holder, or another state of recovery.
+/// The pools that are regulated differently: other shares, another holder, or another state of
+/// recovery.
 fn regulated_otherwise(before: &Conditions, now: &Conditions) -> Vec<PoolId> {
     let (was, is) = (&before.steering, &now.steering);
     let mut pools: Vec<PoolId> = other_keys(&was.keeps, &is.keeps)
@@ -217,7 +248,9 @@ fn regulated_otherwise(before: &Conditions, now: &Conditions) -> Vec<PoolId> {
         .collect();
     let groups = before.recovering.keys().chain(now.recovering.keys());
     pools.extend(
-        groups.filter(|group| before.recovering.get(group) != now.recovering.get(group)).map(|group| group.pool),
+        groups
+            .filter(|group| before.recovering.get(group) != now.recovering.get(group))
+            .map(|group| group.pool),
     );
     pools
 }
@@ -227,7 +260,8 @@ fn other_keys<'m, K: Eq + Hash, V: PartialEq>(
     before: &'m HashMap<K, V>,
     now: &'m HashMap<K, V>,
 ) -> impl Iterator<Item = &'m K> {
-    let differing = before.iter().filter(|(key, value)| now.get(key) != Some(*value)).map(|(key, _)| key);
+    let differing =
+        before.iter().filter(|(key, value)| now.get(key) != Some(*value)).map(|(key, _)| key);
     differing.chain(now.keys().filter(|key| !before.contains_key(key)))
 }
 

@@ -18,15 +18,16 @@ impl Draws {
         self.random.u64(..)
     }
 
-    /// Makes room for counters `0..count`; the only allocation, and only where a snapshot has more than any before it.
+    /// Makes room for counters `0..count`; the only allocation, and only where a snapshot has more
+    /// than any before it.
     pub fn reserve_turns(&mut self, count: usize) {
         if self.turns.len() < count {
             self.turns.resize(count, 0);
         }
     }
 
-    /// The next turn of counter `index`, below `cycle`, after which it begins again; of a `cycle` of 0 after 2^32 turns. 0 for
-    /// a counter that no room was made for.
+    /// The next turn of counter `index`, below `cycle`, after which it begins again; of a `cycle`
+    /// of 0 after 2^32 turns. 0 for a counter that no room was made for.
     pub fn turn(&mut self, index: u32, cycle: u32) -> u32 {
         match self.turns.get_mut(index as usize) {
             Some(counter) => {

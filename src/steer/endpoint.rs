@@ -16,7 +16,8 @@ pub struct Endpoint {
     pub name: Box<str>,
     /// What an answer holds.
     pub target: Target,
-    /// Its datacenter; all datacenters of a region where the endpoint names a region; empty where it names none.
+    /// Its datacenter; all datacenters of a region where the endpoint names a region; empty where
+    /// it names none.
     pub datacenters: Vec<DatacenterId>,
     /// What probes it, each address by itself.
     pub monitor: Option<MonitorId>,
@@ -37,7 +38,8 @@ pub enum Target {
     Addresses(Vec<IpAddr>),
     /// A CNAME record, for every type.
     Cname(Name),
-    /// The addresses that this name has, which change without an edit ([`super::Conditions::aliases`]).
+    /// The addresses that this name has, which change without an edit
+    /// ([`super::Conditions::aliases`]).
     Alias(Name),
     /// A host and a port: what an SRV record names.
     Host(Host),

@@ -47,7 +47,10 @@ impl Feeds {
         for (endpoint, id) in topology.endpoints.iter().zip((0..).map(EndpointId)) {
             let Some(load) = endpoint.load else { continue };
             let of = if reports_by_target(load) {
-                targets(&endpoint.target).into_iter().map(|target| feed(load, Some(target))).collect()
+                targets(&endpoint.target)
+                    .into_iter()
+                    .map(|target| feed(load, Some(target)))
+                    .collect()
             } else {
                 vec![feed(load, None)]
             };
@@ -66,8 +69,8 @@ impl Feeds {
         feeds
     }
 
-    /// The feeds that describe a member, each once: a pool's own, else those of all below it; an endpoint's own, else those of
-    /// its datacenters.
+    /// The feeds that describe a member, each once: a pool's own, else those of all below it; an
+    /// endpoint's own, else those of its datacenters.
     pub fn of_member(&self, topology: &Topology, kind: MemberKind) -> Vec<FeedId> {
         if self.list.is_empty() {
             return Vec::new();
@@ -78,13 +81,17 @@ impl Feeds {
             match kind {
                 MemberKind::Pool(id) => match self.of_pool.get(&id) {
                     Some(own) => found.extend(own),
-                    None => open.extend(topology.pools[id.index()].members.iter().map(|member| member.kind)),
+                    None => open.extend(
+                        topology.pools[id.index()].members.iter().map(|member| member.kind),
+                    ),
                 },
                 MemberKind::Endpoint(id) => match self.of_endpoint.get(&id) {
                     Some(own) => found.extend(own),
                     None => {
                         let places = &topology.endpoints[id.index()].datacenters;
-                        found.extend(places.iter().filter_map(|at| self.of_datacenter.get(at)).flatten());
+                        found.extend(
+                            places.iter().filter_map(|at| self.of_datacenter.get(at)).flatten(),
+                        );
                     }
                 },
             }
@@ -94,7 +101,8 @@ impl Feeds {
         found
     }
 
-    /// The endpoints that each feed describes by their own word, by their pool's or by their datacenter's.
+    /// The endpoints that each feed describes by their own word, by their pool's or by their
+    /// datacenter's.
     pub fn endpoints_of(&self, topology: &Topology) -> Vec<Vec<EndpointId>> {
         let mut endpoints: Vec<Vec<EndpointId>> = vec![Vec::new(); self.list.len()];
         if self.list.is_empty() {
@@ -103,7 +111,12 @@ impl Feeds {
         for (pool, id) in topology.pools.iter().zip((0..).map(PoolId)) {
             for member in &pool.members {
                 let MemberKind::Endpoint(endpoint) = member.kind else { continue };
-                let own = self.of_endpoint.get(&endpoint).into_iter().chain(self.of_pool.get(&id)).flatten();
+                let own = self
+                    .of_endpoint
+                    .get(&endpoint)
+                    .into_iter()
+                    .chain(self.of_pool.get(&id))
+                    .flatten();
                 let places = &topology.endpoints[endpoint.index()].datacenters;
                 let of_places = places.iter().filter_map(|at| self.of_datacenter.get(at)).flatten();
                 own.chain(of_places).for_each(|feed| endpoints[feed.index()].push(endpoint));
@@ -115,7 +128,9 @@ impl Feeds {
 
 fn targets(target: &Target) -> Vec<ProbeTarget> {
     match target {
-        Target::Addresses(addresses) => addresses.iter().map(|&address| ProbeTarget::Address(address)).collect(),
+        Target::Addresses(addresses) => {
+            addresses.iter().map(|&address| ProbeTarget::Address(address)).collect()
+        }
         Target::Cname(name) | Target::Alias(name) => vec![ProbeTarget::Host(name.clone())],
         Target::Host(host) => vec![ProbeTarget::Host(host.name.clone())],
     }

@@ -1,7 +1,9 @@
-//! Inspection: the tree of pools as the compiler searches it for one client, kept for people to read.
+//! Inspection: the tree of pools as the compiler searches it for one client, kept for people to
+//! read.
 //!
-//! Nothing is decided here. Every pick comes from the same [`Search`], the same policies and the same preferences as the
-//! service's chart; this file only keeps what they looked at, and names the cause where something was not picked.
+//! Nothing is decided here. Every pick comes from the same [`Search`], the same policies and the
+//! same preferences as the service's chart; this file only keeps what they looked at, and names the
+//! cause where something was not picked.
 
 mod terms;
 
@@ -49,7 +51,8 @@ pub struct Inspection {
     pub attempts: Vec<InspectedAttempt>,
     /// The least time until a verdict that the answer hangs on could flip, in seconds.
     pub flips_in_secs: Option<u32>,
-    /// All members are answered, although some are usable again: too few are, after an outage of all.
+    /// All members are answered, although some are usable again: too few are, after an outage of
+    /// all.
     pub is_recovering: bool,
 }
 
@@ -58,11 +61,13 @@ pub struct Inspection {
 pub struct InspectedAttempt {
     /// How far the service had gone by then.
     pub plight: Plight,
-    /// What the tree was searched for: past [`Plight::None`], members count whatever their probes say.
+    /// What the tree was searched for: past [`Plight::None`], members count whatever their probes
+    /// say.
     pub within: Plight,
     /// The pool.
     pub tree: InspectedPool,
-    /// Nothing in it is usable for the family asked for, and something is for the other one: NODATA.
+    /// Nothing in it is usable for the family asked for, and something is for the other one:
+    /// NODATA.
     pub serves_other_family: bool,
 }
 
@@ -87,7 +92,8 @@ pub struct InspectedPool {
     pub spread: Spread,
     /// Slots of its wheel; 1 where it has but one thing to answer.
     pub slots: usize,
-    /// Every member: in order of distance for `nearest`, of the matching rules for `geo`, else as written.
+    /// Every member: in order of distance for `nearest`, of the matching rules for `geo`, else as
+    /// written.
     pub members: Vec<InspectedMember>,
 }
 
@@ -107,7 +113,8 @@ pub struct InspectedMember {
     pub at: usize,
     /// Picked or not, and why.
     pub fate: Fate,
-    /// The share of the pool's answers that hold it, counted in the wheel's slots or computed from its draws by weight: 0 to 1.
+    /// The share of the pool's answers that hold it, counted in the wheel's slots or computed from
+    /// its draws by weight: 0 to 1.
     pub share: f64,
     /// Only for when nothing else is usable, by weight 0 or by state.
     pub is_standby: bool,
@@ -115,7 +122,8 @@ pub struct InspectedMember {
     pub is_halved: bool,
     /// What beside rank and weight decides on its share.
     pub terms: Terms,
-    /// Kilometres to its nearest datacenter, and the same as its bias has it; for `nearest`, where both places are known.
+    /// Kilometres to its nearest datacenter, and the same as its bias has it; for `nearest`, where
+    /// both places are known.
     pub distance_km: Option<(f64, f64)>,
     /// The rule of a `geo` pool that offers it to this client.
     pub offer: Option<Offer>,
@@ -145,7 +153,8 @@ pub struct InspectedEndpoint {
     pub state_of: Option<DatacenterId>,
     /// The operator forced it down.
     pub is_forced_down: bool,
-    /// Each of its addresses, or those that its alias has now, with the standing where it is probed; none for a CNAME.
+    /// Each of its addresses, or those that its alias has now, with the standing where it is
+    /// probed; none for a CNAME.
     pub addresses: Vec<(Option<IpAddr>, Option<Standing>)>,
 }
 
@@ -190,7 +199,8 @@ pub enum Pick {
     Tied,
     /// An answer has several members, and it is next.
     Next,
-    /// Those before it leave something, amid a drain or a slow start, or because they shed or spill.
+    /// Those before it leave something, amid a drain or a slow start, or because they shed or
+    /// spill.
     Rest,
     /// It stands behind others, and a trickle of clients keeps it proven.
     Trickle,
@@ -263,12 +273,21 @@ pub fn inspect(
     let mut attempts = Vec::new();
     let own_view = View { pools: &geographic, sights: &sights, ..View::blind(family) };
     let is_strict = inspector.search.is_strict(key.own_pool(), own_view);
-    let recovering = inspector.search.recovering(key.own_pool(), own_view).filter(|_| key.fails_open(is_strict));
+    let recovering =
+        inspector.search.recovering(key.own_pool(), own_view).filter(|_| key.fails_open(is_strict));
     let mut flips_in_secs = recovering.unwrap_or(u32::MAX);
     for Attempt { pool, within, plight } in key.attempts() {
         let by_client = key.is_by_client();
         let (pools, sights, spans) = (&geographic[..], &sights[..], &spans[..]);
-        let view = View { family, plight: within, pools, sights, spans, counts_other_family: false, by_client };
+        let view = View {
+            family,
+            plight: within,
+            pools,
+            sights,
+            spans,
+            counts_other_family: false,
+            by_client,
+        };
         if pool != key.own_pool() && is_strict {
             continue;
         }
@@ -276,7 +295,8 @@ pub fn inspect(
         let tree = inspector.pool(pool, view);
         flips_in_secs = flips_in_secs.min(found.flips_in_secs);
         let is_passed_over = plight == Plight::None && recovering.is_some();
-        let mut ends = tree.is_usable && !is_passed_over || plight == Plight::None && tree.is_deliberate;
+        let mut ends =
+            tree.is_usable && !is_passed_over || plight == Plight::None && tree.is_deliberate;
         let mut serves_other_family = false;
         if !ends
             && !is_passed_over
@@ -295,8 +315,8 @@ pub fn inspect(
     Inspection { within, attempts, flips_in_secs, is_recovering: recovering.is_some() }
 }
 
-/// Where a client's area stands among those that have the same nearest member. Only a survey of the whole world can tell,
-/// which is made where some member gives clients away.
+/// Where a client's area stands among those that have the same nearest member. Only a survey of the
+/// whole world can tell, which is made where some member gives clients away.
 fn spans_at(preferences: Preferences, databases: &Databases, client: IpAddr) -> Vec<Option<Span>> {
     if !preferences.may_yield() {
         return Vec::new();
@@ -308,7 +328,8 @@ fn spans_at(preferences: Preferences, databases: &Databases, client: IpAddr) -> 
 /// The named prefixes that hold an address, longest first, as a survey has them.
 fn within(preferences: &Preferences, address: IpAddr) -> Vec<IpNet> {
     let named = preferences.named();
-    let (atlas, of_area) = Atlas::survey(&Databases::default(), &named, |_, within| within.to_vec());
+    let (atlas, of_area) =
+        Atlas::survey(&Databases::default(), &named, |_, within| within.to_vec());
     of_area[atlas.locate(&address).area.0 as usize].iter().map(|&at| named[at as usize]).collect()
 }
 
@@ -327,17 +348,25 @@ impl Inspector<'_> {
         let election = self.search.elect(id, view);
         let finding = self.search.pool(id, view);
         let picked = election.selection.groups.concat();
-        let chosen: Vec<usize> = picked.iter().map(|&at| identity(election.found[usize::from(at)].as_ref())).collect();
+        let chosen: Vec<usize> =
+            picked.iter().map(|&at| identity(election.found[usize::from(at)].as_ref())).collect();
         let (shares, slots, picks) = shares_of(finding.choice.as_ref(), &chosen);
         let sight = view.pools.iter().position(|&at| at == id).and_then(|at| view.sights.get(at));
         let offers = self.offers(pool, sight);
         let order = order(pool, sight, &offers);
-        let findings: Vec<Finding> = pool.members.iter().map(|member| self.search.member(pool, member, view)).collect();
-        let span = view.pools.iter().position(|&at| at == id).and_then(|at| view.spans.get(at).copied().flatten());
-        let nearest =
-            matches!(sight, Some(Sight::Nearest { .. })).then_some(order.first().copied().zip(span)).flatten();
+        let findings: Vec<Finding> =
+            pool.members.iter().map(|member| self.search.member(pool, member, view)).collect();
+        let span = view
+            .pools
+            .iter()
+            .position(|&at| at == id)
+            .and_then(|at| view.spans.get(at).copied().flatten());
+        let nearest = matches!(sight, Some(Sight::Nearest { .. }))
+            .then_some(order.first().copied().zip(span))
+            .flatten();
         let terming = Terming { topology, conditions: self.conditions, id, nearest };
-        let terms: Vec<Terms> = findings.iter().enumerate().map(|(at, finding)| terming.of(at, finding)).collect();
+        let terms: Vec<Terms> =
+            findings.iter().enumerate().map(|(at, finding)| terming.of(at, finding)).collect();
         let tally = Tally {
             pool,
             terms: &terms,
@@ -355,7 +384,10 @@ impl Inspector<'_> {
                 InspectedMember {
                     at,
                     fate: tally.fate(at, || self.cause(&content, view.family)),
-                    share: picked.iter().position(|&m| usize::from(m) == at).map_or(0.0, |position| shares[position]),
+                    share: picked
+                        .iter()
+                        .position(|&m| usize::from(m) == at)
+                        .map_or(0.0, |position| shares[position]),
                     is_standby: findings[at].tier.is_standby(),
                     is_halved: findings[at].tier.is_halved(),
                     terms: terms[at],
@@ -390,21 +422,33 @@ impl Inspector<'_> {
     fn endpoint(&self, id: EndpointId) -> InspectedEndpoint {
         let endpoint = &self.topology.endpoints[id.index()];
         let state = state_of(self.topology, self.conditions, id);
-        let has_state = |id: &&DatacenterId| self.conditions.datacenters.get(id.index()) == Some(&state);
+        let has_state =
+            |id: &&DatacenterId| self.conditions.datacenters.get(id.index()) == Some(&state);
         let probes = &self.topology.probes_of[id.index()];
         let addresses = match &endpoint.target {
             Target::Cname(_) | Target::Host(_) => vec![None],
             Target::Addresses(addresses) => addresses.iter().copied().map(Some).collect(),
             Target::Alias(_) => {
-                let resolved = self.topology.alias_of[id.index()].map(|alias| self.conditions.resolved(alias));
-                resolved.into_iter().flat_map(|resolved| resolved.addresses()).copied().map(Some).collect()
+                let resolved =
+                    self.topology.alias_of[id.index()].map(|alias| self.conditions.resolved(alias));
+                resolved
+                    .into_iter()
+                    .flat_map(|resolved| resolved.addresses())
+                    .copied()
+                    .map(Some)
+                    .collect()
             }
         };
         let standing = |probe: &Option<_>| probe.map(|probe| self.conditions.standing(Some(probe)));
         InspectedEndpoint {
             id,
             state,
-            state_of: endpoint.datacenters.iter().filter(|_| endpoint.state != state).find(has_state).copied(),
+            state_of: endpoint
+                .datacenters
+                .iter()
+                .filter(|_| endpoint.state != state)
+                .find(has_state)
+                .copied(),
             is_forced_down: endpoint.force == Some(Force::Down),
             // An alias has one probe, whatever it resolves to.
             addresses: addresses
@@ -417,20 +461,28 @@ impl Inspector<'_> {
     /// For each member of a `geo` pool: the most specific key that offers it.
     fn offers(&self, pool: &Pool, sight: Option<&Sight>) -> Vec<Option<Offer>> {
         let mut offers = vec![None; pool.members.len()];
-        let (Policy::Geo { rules, default }, Some(Sight::Geo(matching))) = (&pool.policy, sight) else { return offers };
+        let (Policy::Geo { rules, default }, Some(Sight::Geo(matching))) = (&pool.policy, sight)
+        else {
+            return offers;
+        };
         let reached = Reached::of(rules, matching);
         for rule in reached.rules() {
             let offer = self.offer(rule);
             rule.members.iter().for_each(|&member| fill(&mut offers[member as usize], &offer));
         }
         let default = if reached.last_word().is_none() { &default[..] } else { &[] };
-        default.iter().for_each(|&member| fill(&mut offers[member as usize], &Some(Offer::Default)));
+        default
+            .iter()
+            .for_each(|&member| fill(&mut offers[member as usize], &Some(Offer::Default)));
         offers
     }
 
-    /// The key of the rule that ends a `geo` pool's search for this client: by `strict`, or because it has no members.
+    /// The key of the rule that ends a `geo` pool's search for this client: by `strict`, or because
+    /// it has no members.
     fn last_word(&self, pool: &Pool, sight: Option<&Sight>) -> Option<LastWord> {
-        let (Policy::Geo { rules, .. }, Some(Sight::Geo(matching))) = (&pool.policy, sight) else { return None };
+        let (Policy::Geo { rules, .. }, Some(Sight::Geo(matching))) = (&pool.policy, sight) else {
+            return None;
+        };
         let rule = Reached::of(rules, matching).last_word()?;
         Some(LastWord { offer: self.offer(rule)?, is_strict: !rule.members.is_empty() })
     }
@@ -439,13 +491,15 @@ impl Inspector<'_> {
         let location = self.client.location;
         Some(match RuleKeys::of(rule).specificity(location, self.within)? {
             Specificity::Subnet(length) => {
-                let fits = |prefix: &&IpNet| prefix.prefix_len() == length && rule.subnets.contains(prefix);
+                let fits = |prefix: &&IpNet| {
+                    prefix.prefix_len() == length && rule.subnets.contains(prefix)
+                };
                 Offer::Subnet(*self.within.iter().find(fits)?)
             }
             Specificity::Asn => Offer::Asn(location.asn?),
-            Specificity::Subdivision(_) => {
-                Offer::Subdivision(location.subdivisions.iter().find(|code| rule.subdivisions.contains(code))?.clone())
-            }
+            Specificity::Subdivision(_) => Offer::Subdivision(
+                location.subdivisions.iter().find(|code| rule.subdivisions.contains(code))?.clone(),
+            ),
             Specificity::Country => Offer::Country(location.country.clone()?),
             Specificity::Continent => Offer::Continent(location.continent.clone()?),
         })
@@ -457,7 +511,8 @@ impl Inspector<'_> {
         }
         let client = self.client.location.coordinates?;
         let points = points(self.topology, member);
-        (!points.is_empty()).then(|| (biased_km(&points, 0, client), biased_km(&points, member.bias, client)))
+        (!points.is_empty())
+            .then(|| (biased_km(&points, 0, client), biased_km(&points, member.bias, client)))
     }
 
     /// Why a member that came to nothing did.
@@ -470,7 +525,8 @@ impl Inspector<'_> {
         if inspected.addresses.is_empty() {
             return Pass::Unresolved;
         }
-        let of_family = |address: Option<IpAddr>| address.is_none_or(|address| family.holds(address));
+        let of_family =
+            |address: Option<IpAddr>| address.is_none_or(|address| family.holds(address));
         if !inspected.addresses.iter().any(|(address, _)| of_family(*address)) {
             return Pass::NoAddress;
         }
@@ -490,10 +546,13 @@ fn fill(place: &mut Option<Offer>, offer: &Option<Offer>) {
     }
 }
 
-/// The order in which a pool's members are shown, which is also that in which a ranking policy tries them.
+/// The order in which a pool's members are shown, which is also that in which a ranking policy
+/// tries them.
 fn order(pool: &Pool, sight: Option<&Sight>, offers: &[Option<Offer>]) -> Vec<usize> {
     let mut order: Vec<usize> = match (&pool.policy, sight) {
-        (Policy::Nearest { .. }, Some(Sight::Nearest { order, .. })) => order.iter().map(|&at| at.into()).collect(),
+        (Policy::Nearest { .. }, Some(Sight::Nearest { order, .. })) => {
+            order.iter().map(|&at| at.into()).collect()
+        }
         (Policy::Geo { rules, default }, Some(Sight::Geo(matching))) => {
             Reached::of(rules, matching).order(default).into_iter().map(usize::from).collect()
         }
@@ -526,16 +585,23 @@ impl Tally<'_> {
             return Fate::Picked(self.pick(at, group));
         }
         let finding = &self.findings[at];
-        let is_offered = !matches!(self.pool.policy, Policy::Geo { .. }) || self.offers[at].is_some();
+        let is_offered =
+            !matches!(self.pool.policy, Policy::Geo { .. }) || self.offers[at].is_some();
         Fate::PassedOver(match self.first_picked() {
             _ if !is_offered => Pass::NoRule,
             _ if finding.choice.is_none() => cause(),
             _ if !self.meets_min_up => Pass::PoolBelowMinUp,
             Some(first) if self.terms[first].is_holder && at < first => Pass::Waiting(first),
             _ if self.yields(at) => Pass::Yielding,
-            Some(first) if finding.tier.is_halved() && !self.findings[first].tier.is_halved() => Pass::OtherFamilyDown,
-            Some(first) if finding.tier.is_pending() && !self.findings[first].tier.is_pending() => Pass::Pending,
-            Some(first) if finding.tier.is_standby() && !self.findings[first].tier.is_standby() => Pass::Standby,
+            Some(first) if finding.tier.is_halved() && !self.findings[first].tier.is_halved() => {
+                Pass::OtherFamilyDown
+            }
+            Some(first) if finding.tier.is_pending() && !self.findings[first].tier.is_pending() => {
+                Pass::Pending
+            }
+            Some(first) if finding.tier.is_standby() && !self.findings[first].tier.is_standby() => {
+                Pass::Standby
+            }
             Some(first) => Pass::Behind(first),
             None => Pass::Unusable,
         })
@@ -563,7 +629,8 @@ impl Tally<'_> {
 
     /// Whether a usable member gives away every client like this one.
     fn yields(&self, at: usize) -> bool {
-        self.findings[at].choice.is_some() && self.terms[at].kept.is_some_and(|kept| kept.here.is_none())
+        self.findings[at].choice.is_some()
+            && self.terms[at].kept.is_some_and(|kept| kept.here.is_none())
     }
 
     /// Whether a member of an earlier group would take all that comes to it.
@@ -581,7 +648,8 @@ fn identity(finding: Option<&Finding>) -> usize {
     finding.and_then(|finding| finding.choice.as_ref()).map_or(0, Choice::identity)
 }
 
-/// Of a pool that picked members with these identities: the share of its answers that hold each, its slots and its picks.
+/// Of a pool that picked members with these identities: the share of its answers that hold each,
+/// its slots and its picks.
 fn shares_of(choice: Option<&Choice>, picked: &[usize]) -> (Vec<f64>, usize, usize) {
     let Some(Choice::Wheel(wheel)) = choice.filter(|_| picked.len() > 1) else {
         return (vec![1.0; picked.len()], 1, picked.len().min(1));
@@ -607,8 +675,12 @@ fn datacenters_of(topology: &Topology, kind: MemberKind) -> Vec<DatacenterId> {
     let mut open = vec![kind];
     while let Some(kind) = open.pop() {
         match kind {
-            MemberKind::Pool(id) => open.extend(topology.pools[id.index()].members.iter().map(|member| member.kind)),
-            MemberKind::Endpoint(id) => datacenters.extend(&topology.endpoints[id.index()].datacenters),
+            MemberKind::Pool(id) => {
+                open.extend(topology.pools[id.index()].members.iter().map(|member| member.kind))
+            }
+            MemberKind::Endpoint(id) => {
+                datacenters.extend(&topology.endpoints[id.index()].datacenters)
+            }
         }
     }
     datacenters.sort_unstable();
@@ -617,13 +689,14 @@ fn datacenters_of(topology: &Topology, kind: MemberKind) -> Vec<DatacenterId> {
 }
 
 impl Chart {
-    /// How many areas the answers of one family divide clients into; 0 where the family is not published.
+    /// How many areas the answers of one family divide clients into; 0 where the family is not
+    /// published.
     pub fn area_count(&self, family: Family) -> usize {
         self.family(family).areas.len()
     }
 
-    /// What an area's clients are answered, each endpoint with its share of the places in answers; the shares add up to 1,
-    /// or there are none, which is NODATA.
+    /// What an area's clients are answered, each endpoint with its share of the places in answers;
+    /// the shares add up to 1, or there are none, which is NODATA.
     pub fn shares(&self, family: Family, area: Area) -> Vec<(f64, &Answer)> {
         let mut shares = Vec::new();
         let reach = self.family(family).areas.get(area.0 as usize);

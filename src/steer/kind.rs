@@ -11,7 +11,8 @@ pub enum Kind {
     /// A and AAAA.
     #[default]
     Addresses,
-    /// SRV (RFC 2782): every endpoint is a host and a port. Its chart has them in the place of IPv4.
+    /// SRV (RFC 2782): every endpoint is a host and a port. Its chart has them in the place of
+    /// IPv4.
     Srv,
     /// A and AAAA, and beside them the record that says how to connect (RFC 9460).
     Binding(Arc<Binding>),
@@ -22,10 +23,12 @@ pub enum Kind {
 pub struct Binding {
     /// HTTPS or SVCB.
     pub rtype: Rtype,
-    /// The rdata up to the hints: SvcPriority, TargetName, and the parameters whose keys are below theirs, in rising order.
+    /// The rdata up to the hints: SvcPriority, TargetName, and the parameters whose keys are below
+    /// theirs, in rising order.
     pub front: Box<[u8]>,
-    /// Whether the client's addresses are in it. Every draw of such a service is then by the client's prefix, whatever its
-    /// pools say: else A, AAAA and the hints, which are asked for one after the other, would name different endpoints.
+    /// Whether the client's addresses are in it. Every draw of such a service is then by the
+    /// client's prefix, whatever its pools say: else A, AAAA and the hints, which are asked for one
+    /// after the other, would name different endpoints.
     pub has_hints: bool,
 }
 

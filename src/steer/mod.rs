@@ -1,10 +1,12 @@
-//! Steering: who may be answered (datacenters, endpoints, pools, services) and how that is compiled into wheels. Layer 2: pure.
+//! Steering: who may be answered (datacenters, endpoints, pools, services) and how that is compiled
+//! into wheels. Layer 2: pure.
 //!
-//! [`Topology`] is what is configured, [`Conditions`] what changes without an edit. [`Compiler`] makes one `plan` for services
-//! with equal settings and finds the plans that a change touches (`dependencies`). A [`Compilation`] searches the pools of each
-//! such plan (`search`, `policy`) in every area that its preferences divide the world into (`preference`, `survey`), fills wheels
-//! (`slots`) and makes a [`Chart`], from which a query takes its [`Course`] and draws. [`inspect()`] keeps the steps of one such search
-//! for people.
+//! [`Topology`] is what is configured, [`Conditions`] what changes without an edit. [`Compiler`]
+//! makes one `plan` for services with equal settings and finds the plans that a change touches
+//! (`dependencies`). A [`Compilation`] searches the pools of each such plan (`search`, `policy`) in
+//! every area that its preferences divide the world into (`preference`, `survey`), fills wheels
+//! (`slots`) and makes a [`Chart`], from which a query takes its [`Course`] and draws.
+//! [`inspect()`] keeps the steps of one such search for people.
 
 mod amended;
 mod areas;
@@ -51,20 +53,20 @@ pub use datacenter::{Datacenter, State};
 pub use draws::Draws;
 pub use endpoint::{Endpoint, Force, Host, Target};
 pub use feedback::{
-    Disagreement, Fallback, FeedReport, Feedback, FeedbackReport, PoolReport, RampKey, RampReport, Reading,
-    SavedFeedback, SavedReturn, SavedShares,
+    Disagreement, Fallback, FeedReport, Feedback, FeedbackReport, PoolReport, RampKey, RampReport,
+    Reading, SavedFeedback, SavedReturn, SavedShares,
 };
 pub use feeds::{Feed, Feeds};
 pub use inspect::{
-    Content, Fate, InspectedAttempt, InspectedEndpoint, InspectedMember, InspectedPool, Inspection, Kept, LastWord,
-    Offer, Pass, Pick, Ramped, RampedBy, Terms, Vantage, inspect,
+    Content, Fate, InspectedAttempt, InspectedEndpoint, InspectedMember, InspectedPool, Inspection,
+    Kept, LastWord, Offer, Pass, Pick, Ramped, RampedBy, Terms, Vantage, inspect,
 };
 pub use kind::{Binding, Kind};
 pub use numbering::{Numbered, Numbering};
 pub use part::Part;
 pub use pool::{
-    Answers, Capacity, Failback, Families, Level, LoadPolicy, Measure, Member, MemberKind, MinUp, Pace, Policy, Pool,
-    Regulation, Rule, Spread, Tie,
+    Answers, Capacity, Failback, Families, Level, LoadPolicy, Measure, Member, MemberKind, MinUp,
+    Pace, Policy, Pool, Regulation, Rule, Spread, Tie,
 };
 pub use presence::{Cause, Others, Presence, Sighting, answered, answered_in, others};
 pub use recovery::{ClientGroup, Recovery, SavedRecovery};
@@ -73,6 +75,6 @@ pub use search::Wheels;
 pub use service::{OnAllDown, Service};
 pub use survey::Surveys;
 pub use topology::{
-    AliasId, DatacenterId, EndpointId, FeedId, LoadId, MonitorId, PoolId, Probe, ProbeId, ProbeTarget, ServiceId,
-    Topology, ZoneId,
+    AliasId, DatacenterId, EndpointId, FeedId, LoadId, MonitorId, PoolId, Probe, ProbeId,
+    ProbeTarget, ServiceId, Topology, ZoneId,
 };

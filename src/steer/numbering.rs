@@ -1,5 +1,5 @@
-//! Numbering: pools and endpoints keep their numbers across loads, so that charts that name them stay valid when something else is
-//! added or removed.
+//! Numbering: pools and endpoints keep their numbers across loads, so that charts that name them
+//! stay valid when something else is added or removed.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,7 +12,8 @@ use super::{
     topology::{EndpointId, PoolId, Topology},
 };
 
-/// The numbers of pools and endpoints by their positions in the files; empty where each has its position.
+/// The numbers of pools and endpoints by their positions in the files; empty where each has its
+/// position.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Numbering {
     pools: Vec<u32>,
@@ -31,8 +32,9 @@ pub struct Numbered<'a> {
 }
 
 impl Numbering {
-    /// The numbers that the pools and endpoints of `written` have in `old`, found by name. A new one gets the number of one that
-    /// is gone, or one behind all others. Where fewer are new than gone, those with the highest numbers move into the free ones.
+    /// The numbers that the pools and endpoints of `written` have in `old`, found by name. A new
+    /// one gets the number of one that is gone, or one behind all others. Where fewer are new than
+    /// gone, those with the highest numbers move into the free ones.
     pub fn after(written: &Topology, old: &Topology) -> Self {
         if has_names_of(written, old) {
             return Self::default();
@@ -48,7 +50,8 @@ impl Numbering {
         self.pools.is_empty() && self.endpoints.is_empty()
     }
 
-    /// `written` with these numbers; what it shares with `base` as written is shared as numbered, too.
+    /// `written` with these numbers; what it shares with `base` as written is shared as numbered,
+    /// too.
     pub fn apply(&self, written: &Arc<Topology>, base: Option<Numbered<'_>>) -> Arc<Topology> {
         if self.is_by_position() {
             return Arc::clone(written);
@@ -71,7 +74,9 @@ impl Numbering {
     }
 
     fn pool(&self, at: usize, pool: &Arc<Pool>, base: Option<Numbered<'_>>) -> Arc<Pool> {
-        let known = base.filter(|base| base.written.pools.get(at).is_some_and(|known| Arc::ptr_eq(known, pool)));
+        let known = base.filter(|base| {
+            base.written.pools.get(at).is_some_and(|known| Arc::ptr_eq(known, pool))
+        });
         if let Some(base) = known {
             return Arc::clone(&base.numbered.pools[self.pools[at] as usize]);
         }
@@ -79,7 +84,9 @@ impl Numbering {
         let renumber = |member: &mut Member| {
             member.kind = match member.kind {
                 MemberKind::Pool(id) => MemberKind::Pool(PoolId(self.pools[id.index()])),
-                MemberKind::Endpoint(id) => MemberKind::Endpoint(EndpointId(self.endpoints[id.index()])),
+                MemberKind::Endpoint(id) => {
+                    MemberKind::Endpoint(EndpointId(self.endpoints[id.index()]))
+                }
             };
         };
         pool.members.iter_mut().for_each(renumber);
@@ -96,11 +103,15 @@ fn has_names_of(written: &Topology, old: &Topology) -> bool {
     written.pools.len() == old.pools.len()
         && written.endpoints.len() == old.endpoints.len()
         && written.pools.iter().zip(&old.pools).all(is_same_pool)
-        && written.endpoints.iter().zip(&old.endpoints).all(|(new, old)| Arc::ptr_eq(new, old) || new.name == old.name)
+        && written
+            .endpoints
+            .iter()
+            .zip(&old.endpoints)
+            .all(|(new, old)| Arc::ptr_eq(new, old) || new.name == old.name)
 }
 
-/// What identifies a pool across loads: its name, and how many pools before it have that name. An inline pool may have the name
-/// of a named one.
+/// What identifies a pool across loads: its name, and how many pools before it have that name. An
+/// inline pool may have the name of a named one.
 fn names_of_pools(topology: &Topology) -> Vec<(&str, u32)> {
     let mut seen: HashMap<&str, u32> = HashMap::with_capacity(topology.pools.len());
     let mut names = Vec::with_capacity(topology.pools.len());
@@ -112,7 +123,8 @@ fn names_of_pools(topology: &Topology) -> Vec<(&str, u32)> {
     names
 }
 
-/// What identifies an endpoint across loads: its pool, and its own name, which no other endpoint of that pool has.
+/// What identifies an endpoint across loads: its pool, and its own name, which no other endpoint of
+/// that pool has.
 fn names_of_endpoints(topology: &Topology) -> Vec<((&str, u32), &str)> {
     let mut names = vec![(("", 0), ""); topology.endpoints.len()];
     for (pool, name) in topology.pools.iter().zip(names_of_pools(topology)) {
@@ -125,7 +137,8 @@ fn names_of_endpoints(topology: &Topology) -> Vec<((&str, u32), &str)> {
     names
 }
 
-/// The place of each of `new`: its place in `old`, unless it is not there or the place is beyond the last one; else a free place.
+/// The place of each of `new`: its place in `old`, unless it is not there or the place is beyond
+/// the last one; else a free place.
 fn places<K: Eq + std::hash::Hash>(new: &[K], old: &[K]) -> Vec<u32> {
     let known: HashMap<&K, u32> = old.iter().zip(0..).collect();
     let old_place = |key: &K| known.get(key).copied().filter(|place| (*place as usize) < new.len());

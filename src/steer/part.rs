@@ -1,7 +1,8 @@
-//! Parts: how much of what it would get a member takes, while it starts slowly, drains over a time, sheds or spills.
+//! Parts: how much of what it would get a member takes, while it starts slowly, drains over a time,
+//! sheds or spills.
 
-/// A part of a whole in steps of 1/1024: coarse enough that small changes make no new wheels, fine enough that nobody sees
-/// a step.
+/// A part of a whole in steps of 1/1024: coarse enough that small changes make no new wheels, fine
+/// enough that nobody sees a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Part(u16);
 
@@ -13,7 +14,8 @@ impl Part {
     /// Nothing.
     pub const NONE: Self = Self(0);
 
-    /// The nearest part to a share from 0 to 1; what lies outside counts as 0 or 1. Never 0 for a share above 0.
+    /// The nearest part to a share from 0 to 1; what lies outside counts as 0 or 1. Never 0 for a
+    /// share above 0.
     pub fn of(share: f64) -> Self {
         let steps = (share.clamp(0.0, 1.0) * f64::from(Self::WHOLE)).round() as u16;
         Self(if share > 0.0 { steps.max(1) } else { 0 })

@@ -1,4 +1,5 @@
-//! Plans: what services with equal settings have in common, and what they resolve to in each area under given conditions.
+//! Plans: what services with equal settings have in common, and what they resolve to in each area
+//! under given conditions.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -64,17 +65,26 @@ impl PlanKey {
 }
 
 impl Plan {
-    /// Surveys what the services need of the world; the slow part, and the only one that reads the databases.
-    pub(super) fn new(topology: &Topology, key: PlanKey, databases: &Databases, surveys: &mut Surveys) -> Self {
+    /// Surveys what the services need of the world; the slow part, and the only one that reads the
+    /// databases.
+    pub(super) fn new(
+        topology: &Topology,
+        key: PlanKey,
+        databases: &Databases,
+        surveys: &mut Surveys,
+    ) -> Self {
         let (preferences, geographic) = Preferences::of(topology, &key.roots());
-        let is_cname = |endpoint: &EndpointId| matches!(topology.endpoints[endpoint.index()].target, Target::Cname(_));
+        let is_cname = |endpoint: &EndpointId| {
+            matches!(topology.endpoints[endpoint.index()].target, Target::Cname(_))
+        };
         let may_answer_cname = endpoints_below(topology, &key.roots()).iter().any(is_cname);
         let published = key.published(topology);
         let survey = surveys.survey(preferences, databases);
         Self { key, survey, geographic, published, may_answer_cname }
     }
 
-    /// Whether the plan is valid in another topology whose pools and endpoints below its roots are the same.
+    /// Whether the plan is valid in another topology whose pools and endpoints below its roots are
+    /// the same.
     pub(super) fn holds_in(&self, other: &Topology, own: &Topology) -> bool {
         !self.published.has_aliases() || other.aliases == own.aliases
     }
@@ -83,7 +93,8 @@ impl Plan {
     pub(super) fn draft(&self, search: &mut Search<'_>, surveys: &mut Surveys) -> Draft {
         let (v4, v4_fold) = self.family(Family::V4, search, surveys);
         let (v6, v6_fold) = self.family(Family::V6, search, surveys);
-        let has_answers = [&v4, &v6].iter().any(|family| family.areas.iter().any(|reach| reach.choice.is_some()));
+        let has_answers =
+            [&v4, &v6].iter().any(|family| family.areas.iter().any(|reach| reach.choice.is_some()));
         let awaits_alias = self.published.awaits_alias(search);
         let chart = Chart {
             ttl_secs: self.key.ttl_secs,
@@ -98,11 +109,17 @@ impl Plan {
     }
 
     /// What the service comes to in one family, but for its atlas.
-    fn family(&self, family: Family, search: &mut Search<'_>, surveys: &mut Surveys) -> (FamilyChart, Option<FoldId>) {
+    fn family(
+        &self,
+        family: Family,
+        search: &mut Search<'_>,
+        surveys: &mut Surveys,
+    ) -> (FamilyChart, Option<FoldId>) {
         if !self.published.holds(family, search) {
             return (FamilyChart::default(), None);
         }
-        // Areas that come to the same choice become one: that is what gives each answer its widest scope.
+        // Areas that come to the same choice become one: that is what gives each answer its widest
+        // scope.
         let mut areas: Vec<Reach> = Vec::new();
         let mut number_of: HashMap<usize, u32> = HashMap::new();
         let mut map = Vec::new();
@@ -120,20 +137,32 @@ impl Plan {
             let identity = finding.choice.as_ref().map_or(0, Choice::identity);
             let number = *number_of.entry(identity).or_insert_with(|| {
                 let keeps_order = finding.choice.as_ref().is_some_and(Choice::keeps_order);
-                areas.push(Reach { choice: finding.choice.clone(), flips_in_secs: u32::MAX, keeps_order });
+                areas.push(Reach {
+                    choice: finding.choice.clone(),
+                    flips_in_secs: u32::MAX,
+                    keeps_order,
+                });
                 areas.len() as u32 - 1
             });
             let flips_in_secs = &mut areas[number as usize].flips_in_secs;
             *flips_in_secs = finding.flips_in_secs.min(*flips_in_secs);
             map.push(number);
             if found_plight != Plight::None {
-                distress.push(Distress { area: at as u32, reach: number, plight: found_plight, pool, is_recovering });
+                distress.push(Distress {
+                    area: at as u32,
+                    reach: number,
+                    plight: found_plight,
+                    pool,
+                    is_recovering,
+                });
             }
         }
-        let by_client = areas.iter().any(|reach| reach.choice.as_ref().is_some_and(Choice::spreads_by_client));
+        let by_client =
+            areas.iter().any(|reach| reach.choice.as_ref().is_some_and(Choice::spreads_by_client));
         let fold = match &self.survey {
             Some(survey) if areas.len() > 1 => Some(surveys.fold(survey, &map)),
-            // One answer for all, but drawn by the client's prefix: special-purpose prefixes still say nothing.
+            // One answer for all, but drawn by the client's prefix: special-purpose prefixes still
+            // say nothing.
             _ if by_client => {
                 let undivided = surveys.undivided();
                 Some(surveys.fold(&undivided, &vec![0; undivided.sights.len()]))
@@ -206,9 +235,15 @@ impl PlanKey {
     }
 
     /// What the service comes to in one area.
-    fn resolve(&self, view: View<'_>, published: &Published, search: &mut Search<'_>) -> Resolution {
+    fn resolve(
+        &self,
+        view: View<'_>,
+        published: &Published,
+        search: &mut Search<'_>,
+    ) -> Resolution {
         let mut found = self.search(view, published, search);
-        // An area that the family has no member for is NODATA by configuration, whatever the health.
+        // An area that the family has no member for is NODATA by configuration, whatever the
+        // health.
         if found.plight != Plight::None && !search.may_offer(self.pool, view) {
             found.plight = Plight::None;
         }
@@ -228,10 +263,17 @@ impl PlanKey {
             let (found, _) = search.service(pool, view);
             flips_in_secs = flips_in_secs.min(found.flips_in_secs);
             let is_passed_over = plight == Plight::None && recovering.is_some();
-            if found.choice.is_some() && !is_passed_over || plight == Plight::None && found.deliberate {
+            if found.choice.is_some() && !is_passed_over
+                || plight == Plight::None && found.deliberate
+            {
                 let pool = found.choice.is_some().then_some(pool);
                 let is_recovering = recovering.is_some() && plight == Plight::AllDown;
-                return Resolution { finding: Finding { flips_in_secs, ..found }, plight, pool, is_recovering };
+                return Resolution {
+                    finding: Finding { flips_in_secs, ..found },
+                    plight,
+                    pool,
+                    is_recovering,
+                };
             }
             if is_passed_over {
                 continue;
@@ -249,8 +291,8 @@ impl PlanKey {
         Resolution { finding, plight: Plight::AllDown, pool: None, is_recovering: false }
     }
 
-    /// Whether clients are answered all members as if they were up as soon as none is usable. A strict rule turns to no other
-    /// pool before that.
+    /// Whether clients are answered all members as if they were up as soon as none is usable. A
+    /// strict rule turns to no other pool before that.
     pub(super) fn fails_open(&self, is_strict: bool) -> bool {
         match self.on_all_down {
             OnAllDown::All => true,
@@ -276,9 +318,11 @@ pub(super) fn pools_below(topology: &Topology, roots: &[PoolId]) -> Vec<PoolId> 
     let mut open = roots.to_vec();
     while let Some(id) = open.pop() {
         if seen.insert(id) {
-            open.extend(topology.pools[id.index()].members.iter().filter_map(|member| match member.kind {
-                MemberKind::Pool(inner) => Some(inner),
-                MemberKind::Endpoint(_) => None,
+            open.extend(topology.pools[id.index()].members.iter().filter_map(|member| {
+                match member.kind {
+                    MemberKind::Pool(inner) => Some(inner),
+                    MemberKind::Endpoint(_) => None,
+                }
             }));
         }
     }

@@ -40,7 +40,8 @@ pub struct Regulation {
     pub capacity: Option<Capacity>,
     /// What an operator lets the pool keep of its clients: less than all of them under `shed`.
     pub keep: Part,
-    /// Of `failover`: the share of clients that each member behind the first gets all the same, so that it stays proven.
+    /// Of `failover`: the share of clients that each member behind the first gets all the same, so
+    /// that it stays proven.
     pub trickle: Option<f64>,
     /// Of `failover`: when clients go back to a member that has recovered.
     pub failback: Failback,
@@ -62,7 +63,8 @@ pub struct Capacity {
 pub enum Level {
     /// In the measure's own unit: connections, or what a gauge counts.
     Amount(f64),
-    /// Of what the report says is the most (its limit of connections; 1 for a gauge that is a share): 0.8 for `80%`.
+    /// Of what the report says is the most (its limit of connections; 1 for a gauge that is a
+    /// share): 0.8 for `80%`.
     Share(f64),
 }
 
@@ -88,7 +90,8 @@ impl Measure {
     }
 }
 
-/// When clients of a `failover` pool go back to a member that stands before the one they were moved to.
+/// When clients of a `failover` pool go back to a member that stands before the one they were moved
+/// to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Failback {
     /// As soon as it is usable.
@@ -206,7 +209,8 @@ pub struct Rule {
     pub countries: Vec<Box<str>>,
     /// Upper case: `EU`.
     pub continents: Vec<Box<str>>,
-    /// Indices into the pool's `members`, tried in order. Where there is none, the rule's clients get NODATA.
+    /// Indices into the pool's `members`, tried in order. Where there is none, the rule's clients
+    /// get NODATA.
     pub members: Vec<u32>,
     /// Its clients never get another rule's members nor those of `default`, whatever the health.
     pub strict: bool,

@@ -1,7 +1,9 @@
-//! Preferences: what of a client's location can change a service's answer, and what a location makes of it.
+//! Preferences: what of a client's location can change a service's answer, and what a location
+//! makes of it.
 //!
-//! A service's preferences are those of every `nearest` and `geo` pool in its tree. Services with equal preferences share
-//! one survey of the world. Ranks are over members, not over health: a verdict never makes a survey anew.
+//! A service's preferences are those of every `nearest` and `geo` pool in its tree. Services with
+//! equal preferences share one survey of the world. Ranks are over members, not over health: a
+//! verdict never makes a survey anew.
 
 use ipnet::IpNet;
 
@@ -12,13 +14,15 @@ use super::{
 };
 use crate::geo::{Coordinates, Location};
 
-/// What of a client's location can change an answer. By pool, in the order in which the tree is walked.
+/// What of a client's location can change an answer. By pool, in the order in which the tree is
+/// walked.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Preferences(Vec<Preference>);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Preference {
-    /// Distances to the members; and how much farther the second nearest is, where the nearest may give clients away.
+    /// Distances to the members; and how much farther the second nearest is, where the nearest may
+    /// give clients away.
     Nearest { members: Vec<Site>, tie: TieKey, yields: bool },
     /// The keys of the rules.
     Geo { rules: Vec<RuleKeys> },
@@ -57,16 +61,18 @@ pub(super) enum Sight {
         order: Box<[u16]>,
         /// For each rank: how many of the next ranks tie with it. Empty where the pool has no tie.
         tied: Box<[u16]>,
-        /// How much distance a client loses who goes to the second member instead of the first, in classes of [`loss`].
-        /// `None` where that is not known, or where no member gives clients away.
+        /// How much distance a client loses who goes to the second member instead of the first, in
+        /// classes of [`loss`]. `None` where that is not known, or where no member gives clients
+        /// away.
         loss: Option<u16>,
     },
     /// Of a `geo` pool: the rules that match, most specific first.
     Geo(Box<[u16]>),
 }
 
-/// Where an area stands among all areas that have the same nearest member, in order of the distance that their clients would
-/// lose by going to the second: as shares of those areas' addresses, from 0 to 1.
+/// Where an area stands among all areas that have the same nearest member, in order of the distance
+/// that their clients would lose by going to the second: as shares of those areas' addresses, from
+/// 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Span {
     pub from: f64,
@@ -89,7 +95,8 @@ impl Span {
 pub(super) type Sights = Box<[Sight]>;
 
 impl Preferences {
-    /// The preferences of a tree (or of several, a service's pool and its `on-all-down` pool), and which pool each is of.
+    /// The preferences of a tree (or of several, a service's pool and its `on-all-down` pool), and
+    /// which pool each is of.
     pub(super) fn of(topology: &Topology, roots: &[PoolId]) -> (Self, Vec<PoolId>) {
         let mut pools = Vec::new();
         let mut open: Vec<PoolId> = roots.iter().rev().copied().collect();
@@ -118,12 +125,15 @@ impl Preferences {
 
     /// Whether some nearest member may have to give clients away although it is usable.
     pub(super) fn may_yield(&self) -> bool {
-        self.0.iter().any(|preference| matches!(preference, Preference::Nearest { yields: true, .. }))
+        self.0
+            .iter()
+            .any(|preference| matches!(preference, Preference::Nearest { yields: true, .. }))
     }
 
     /// The prefixes that rules name, each once.
     pub(super) fn named(&self) -> Vec<IpNet> {
-        let mut named: Vec<IpNet> = self.rules().flat_map(|rule| rule.subnets.iter().copied()).collect();
+        let mut named: Vec<IpNet> =
+            self.rules().flat_map(|rule| rule.subnets.iter().copied()).collect();
         named.sort_unstable();
         named.dedup();
         named
@@ -136,7 +146,8 @@ impl Preferences {
         })
     }
 
-    /// What a location makes of every pool. `within` are the named prefixes that hold it, longest first.
+    /// What a location makes of every pool. `within` are the named prefixes that hold it, longest
+    /// first.
     pub(super) fn sights(&self, location: &Location, within: &[IpNet]) -> Sights {
         self.0.iter().map(|preference| preference.sight(location, within)).collect()
     }
@@ -159,17 +170,24 @@ impl Preference {
                     Some(Tie::Kilometres(km)) => TieKey::Kilometres(km.to_bits()),
                 },
             }),
-            Policy::Geo { rules, .. } => Some(Self::Geo { rules: rules.iter().map(RuleKeys::of).collect() }),
+            Policy::Geo { rules, .. } => {
+                Some(Self::Geo { rules: rules.iter().map(RuleKeys::of).collect() })
+            }
             Policy::Weighted | Policy::Failover | Policy::All | Policy::Load(_) => None,
         }
     }
 
     fn sight(&self, location: &Location, within: &[IpNet]) -> Sight {
         match self {
-            Self::Nearest { members, tie, yields } => nearest(members, *tie, *yields, location.coordinates),
+            Self::Nearest { members, tie, yields } => {
+                nearest(members, *tie, *yields, location.coordinates)
+            }
             Self::Geo { rules } => {
-                let specific = |(at, rule): (usize, &RuleKeys)| Some((rule.specificity(location, within)?, at as u16));
-                let mut matching: Vec<(Specificity, u16)> = rules.iter().enumerate().filter_map(specific).collect();
+                let specific = |(at, rule): (usize, &RuleKeys)| {
+                    Some((rule.specificity(location, within)?, at as u16))
+                };
+                let mut matching: Vec<(Specificity, u16)> =
+                    rules.iter().enumerate().filter_map(specific).collect();
                 matching.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
                 Sight::Geo(matching.into_iter().map(|(_, at)| at).collect())
             }
@@ -201,13 +219,16 @@ impl RuleKeys {
 
     /// By the most specific of the rule's keys that fits; `None` where none does.
     pub(super) fn specificity(&self, location: &Location, within: &[IpNet]) -> Option<Specificity> {
-        let holds =
-            |codes: &[Box<str>], code: &Option<Box<str>>| code.as_ref().is_some_and(|code| codes.contains(code));
+        let holds = |codes: &[Box<str>], code: &Option<Box<str>>| {
+            code.as_ref().is_some_and(|code| codes.contains(code))
+        };
         if let Some(prefix) = within.iter().find(|prefix| self.subnets.contains(prefix)) {
             Some(Specificity::Subnet(prefix.prefix_len()))
         } else if location.asn.is_some_and(|asn| self.asns.contains(&asn)) {
             Some(Specificity::Asn)
-        } else if let Some(at) = location.subdivisions.iter().position(|code| self.subdivisions.contains(code)) {
+        } else if let Some(at) =
+            location.subdivisions.iter().position(|code| self.subdivisions.contains(code))
+        {
             Some(Specificity::Subdivision((location.subdivisions.len() - 1 - at).min(255) as u8))
         } else if holds(&self.countries, &location.country) {
             Some(Specificity::Country)
@@ -221,7 +242,9 @@ impl RuleKeys {
 
 /// Members by biased distance, those of equal distance (or of none) in the order written.
 fn nearest(members: &[Site], tie: TieKey, yields: bool, client: Option<Coordinates>) -> Sight {
-    let distance = |site: &Site| client.map_or(f64::INFINITY, |client| biased_km(&site.points, site.bias, client));
+    let distance = |site: &Site| {
+        client.map_or(f64::INFINITY, |client| biased_km(&site.points, site.bias, client))
+    };
     let mut ranked: Vec<(f64, u16)> = members.iter().map(distance).zip(0..).collect();
     ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     let limit = |nearest_km: f64| match tie {
@@ -232,18 +255,26 @@ fn nearest(members: &[Site], tie: TieKey, yields: bool, client: Option<Coordinat
     let tied_at = |rank: usize| {
         let nearest_km = ranked[rank].0;
         let limit = limit(nearest_km).filter(|limit| limit.is_finite());
-        limit.map_or(0, |limit| ranked[rank + 1..].iter().take_while(|(km, _)| *km <= limit).count() as u16)
+        limit.map_or(0, |limit| {
+            ranked[rank + 1..].iter().take_while(|(km, _)| *km <= limit).count() as u16
+        })
     };
-    let tied = if tie == TieKey::None { Box::default() } else { (0..ranked.len()).map(tied_at).collect() };
+    let tied =
+        if tie == TieKey::None { Box::default() } else { (0..ranked.len()).map(tied_at).collect() };
     let lost_km = match ranked[..] {
         [(nearest, _), (second, _), ..] if yields && second.is_finite() => Some(second - nearest),
         _ => None,
     };
-    Sight::Nearest { order: ranked.iter().map(|(_, at)| *at).collect(), tied, loss: lost_km.map(loss) }
+    Sight::Nearest {
+        order: ranked.iter().map(|(_, at)| *at).collect(),
+        tied,
+        loss: lost_km.map(loss),
+    }
 }
 
-/// The class of a lost distance. The first class is 125 m wide and each next one 0.5 % wider: some 1,350 classes up to the
-/// longest distance on Earth. Classes with few clients are joined with their neighbours ([`super::survey`]).
+/// The class of a lost distance. The first class is 125 m wide and each next one 0.5 % wider: some
+/// 1,350 classes up to the longest distance on Earth. Classes with few clients are joined with
+/// their neighbours ([`super::survey`]).
 fn loss(km: f64) -> u16 {
     const FIRST_KM: f64 = 25.0;
     const RATIO: f64 = 1.005;
@@ -264,7 +295,12 @@ fn may_yield(topology: &Topology, member: &Member) -> bool {
             }
             MemberKind::Endpoint(id) => {
                 let keep = |at: &super::DatacenterId| topology.datacenters[at.index()].keep;
-                if topology.endpoints[id.index()].datacenters.iter().map(keep).any(|keep| !keep.is_full()) {
+                if topology.endpoints[id.index()]
+                    .datacenters
+                    .iter()
+                    .map(keep)
+                    .any(|keep| !keep.is_full())
+                {
                     return true;
                 }
             }
@@ -273,14 +309,16 @@ fn may_yield(topology: &Topology, member: &Member) -> bool {
     false
 }
 
-/// The distance to the nearest of `points` as `nearest` sees it: with Route 53's bias. Infinite where there is no point.
+/// The distance to the nearest of `points` as `nearest` sees it: with Route 53's bias. Infinite
+/// where there is no point.
 pub(super) fn biased_km(points: &[Coordinates], bias: i8, client: Coordinates) -> f64 {
     let km = points.iter().map(|point| point.distance_km(client)).fold(f64::INFINITY, f64::min);
     let bias = f64::from(bias) / 100.0;
     if bias >= 0.0 { km * (1.0 - bias) } else { km / (1.0 + bias) }
 }
 
-/// Where a member is: the coordinates of its datacenters, of all its endpoints' where it is a pool. Each point once.
+/// Where a member is: the coordinates of its datacenters, of all its endpoints' where it is a pool.
+/// Each point once.
 pub(super) fn points(topology: &Topology, member: &Member) -> Vec<Coordinates> {
     let mut points = Vec::new();
     let mut open = vec![member.kind];
@@ -309,7 +347,8 @@ mod tests {
     }
 
     fn order(members: &[Site], tie: TieKey, client: Option<(f64, f64)>) -> (Vec<u16>, Vec<u16>) {
-        let client = client.map(|(latitude, longitude)| Coordinates::new(latitude, longitude).unwrap());
+        let client =
+            client.map(|(latitude, longitude)| Coordinates::new(latitude, longitude).unwrap());
         match nearest(members, tie, false, client) {
             Sight::Nearest { order, tied, .. } => (order.into_vec(), tied.into_vec()),
             Sight::Geo(_) => unreachable!("nearest makes no geo sight"),
@@ -325,29 +364,51 @@ mod tests {
     #[test]
     fn bias_draws_clients_near_or_pushes_them_off() {
         let client = Some((0.0, 0.0));
-        assert_eq!(order(&[site(0.0, 10.0, 0), site(0.0, 12.0, 25)], TieKey::None, client).0, [1, 0]);
-        assert_eq!(order(&[site(0.0, 10.0, -25), site(0.0, 12.0, 0)], TieKey::None, client).0, [1, 0]);
-        assert_eq!(order(&[site(0.0, 10.0, 0), site(0.0, -10.0, 0)], TieKey::None, client).0, [0, 1]);
+        assert_eq!(
+            order(&[site(0.0, 10.0, 0), site(0.0, 12.0, 25)], TieKey::None, client).0,
+            [1, 0]
+        );
+        assert_eq!(
+            order(&[site(0.0, 10.0, -25), site(0.0, 12.0, 0)], TieKey::None, client).0,
+            [1, 0]
+        );
+        assert_eq!(
+            order(&[site(0.0, 10.0, 0), site(0.0, -10.0, 0)], TieKey::None, client).0,
+            [0, 1]
+        );
     }
 
     #[test]
     fn a_client_without_coordinates_gets_the_order_written_and_no_ties() {
         let members = [site(10.0, 10.0, 0), site(0.0, 0.0, 0)];
-        assert_eq!(order(&members, TieKey::Share(0.5_f64.to_bits()), None), (vec![0, 1], vec![0, 0]));
+        assert_eq!(
+            order(&members, TieKey::Share(0.5_f64.to_bits()), None),
+            (vec![0, 1], vec![0, 0])
+        );
     }
 
     #[test]
     fn a_tie_counts_from_whoever_is_nearest_among_the_usable() {
         let members = [site(0.0, 10.0, 0), site(0.0, 10.4, 0), site(0.0, 10.8, 0)];
-        assert_eq!(order(&members, TieKey::Share(0.05_f64.to_bits()), Some((0.0, 0.0))).1, [1, 1, 0]);
-        assert_eq!(order(&members, TieKey::Kilometres(100.0_f64.to_bits()), Some((0.0, 0.0))).1, [2, 1, 0]);
+        assert_eq!(
+            order(&members, TieKey::Share(0.05_f64.to_bits()), Some((0.0, 0.0))).1,
+            [1, 1, 0]
+        );
+        assert_eq!(
+            order(&members, TieKey::Kilometres(100.0_f64.to_bits()), Some((0.0, 0.0))).1,
+            [2, 1, 0]
+        );
     }
 
     #[test]
     fn the_narrowest_subdivision_of_a_record_comes_before_the_wider_ones() {
-        let subdivision = |code: &str| RuleKeys::of(&Rule { subdivisions: vec![code.into()], ..Rule::default() });
+        let subdivision =
+            |code: &str| RuleKeys::of(&Rule { subdivisions: vec![code.into()], ..Rule::default() });
         let rules = vec![subdivision("GB-ENG"), subdivision("GB-WBK"), subdivision("GB-SCT")];
-        let location = Location { subdivisions: ["GB-WBK".into(), "GB-ENG".into()].into(), ..Location::default() };
+        let location = Location {
+            subdivisions: ["GB-WBK".into(), "GB-ENG".into()].into(),
+            ..Location::default()
+        };
         assert_eq!(Preference::Geo { rules }.sight(&location, &[]), Sight::Geo([1, 0].into()));
     }
 
@@ -369,6 +430,9 @@ mod tests {
             ..Location::default()
         };
         let within = ["203.0.113.128/25".parse().unwrap(), "203.0.113.0/24".parse().unwrap()];
-        assert_eq!(Preference::Geo { rules }.sight(&location, &within), Sight::Geo([3, 2, 4, 1, 0].into()));
+        assert_eq!(
+            Preference::Geo { rules }.sight(&location, &within),
+            Sight::Geo([3, 2, 4, 1, 0].into())
+        );
     }
 }

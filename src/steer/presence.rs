@@ -1,8 +1,10 @@
-//! Presence: which datacenters the answers of a compiled service name, and why a drained one is among them.
+//! Presence: which datacenters the answers of a compiled service name, and why a drained one is
+//! among them.
 //!
-//! A drain is effective once no answer in the snapshot names the datacenter. That is read from the charts themselves, never
-//! from the state that was asked for: a drained datacenter answers on while nothing else is left, and while its ramp is in
-//! progress. Pure; its cost is a walk over the chart. Services that share a chart share the result.
+//! A drain is effective once no answer in the snapshot names the datacenter. That is read from the
+//! charts themselves, never from the state that was asked for: a drained datacenter answers on
+//! while nothing else is left, and while its ramp is in progress. Pure; its cost is a walk over the
+//! chart. Services that share a chart share the result.
 
 use std::collections::BTreeSet;
 
@@ -25,13 +27,15 @@ pub struct Sighting {
     pub datacenter: DatacenterId,
     /// The family of the addresses.
     pub family: Family,
-    /// It is the service's HTTPS or SVCB record, in which the addresses are hints, or the CNAME in its place.
+    /// It is the service's HTTPS or SVCB record, in which the addresses are hints, or the CNAME in
+    /// its place.
     pub is_binding: bool,
     /// An endpoint of the datacenter that is answered.
     pub endpoint: EndpointId,
     /// Why that endpoint is answered.
     pub cause: Cause,
-    /// Groups of clients that get equal answers, of which this many are answered with the datacenter.
+    /// Groups of clients that get equal answers, of which this many are answered with the
+    /// datacenter.
     pub areas: u32,
     /// All groups of clients of this family.
     pub all_areas: u32,
@@ -56,11 +60,13 @@ pub enum Cause {
     LastLeft,
     /// It is disabled, and not even a drained member is left to answer with.
     LastDisabled,
-    /// A drain takes its clients away over a time, or is held: it still receives this share of them, from 0 to 1.
+    /// A drain takes its clients away over a time, or is held: it still receives this share of
+    /// them, from 0 to 1.
     Ramp(f64),
 }
 
-/// Finds datacenters in the answers of charts that were compiled from one topology under one set of conditions.
+/// Finds datacenters in the answers of charts that were compiled from one topology under one set of
+/// conditions.
 #[derive(Debug)]
 pub struct Presence<'a> {
     topology: &'a Topology,
@@ -71,12 +77,18 @@ pub struct Presence<'a> {
 
 impl<'a> Presence<'a> {
     /// Looks for the datacenters that `is_watched` names.
-    pub fn new(topology: &'a Topology, conditions: &'a Conditions, is_watched: impl Fn(DatacenterId) -> bool) -> Self {
-        let watched = (0..topology.datacenters.len() as u32).map(|at| is_watched(DatacenterId(at))).collect();
+    pub fn new(
+        topology: &'a Topology,
+        conditions: &'a Conditions,
+        is_watched: impl Fn(DatacenterId) -> bool,
+    ) -> Self {
+        let watched =
+            (0..topology.datacenters.len() as u32).map(|at| is_watched(DatacenterId(at))).collect();
         Self { topology, conditions, watched }
     }
 
-    /// The watched datacenters that a chart's answers name: each once per record type, A before AAAA before HTTPS or SVCB.
+    /// The watched datacenters that a chart's answers name: each once per record type, A before
+    /// AAAA before HTTPS or SVCB.
     pub fn sightings(&self, chart: &Chart) -> Vec<Sighting> {
         let mut found = Vec::new();
         for family in [Family::V4, Family::V6] {
@@ -119,7 +131,15 @@ impl<'a> Presence<'a> {
             Some(_) => {}
             None => {
                 let is_binding = false;
-                found.push(Sighting { datacenter, family, is_binding, endpoint, cause, areas: 0, all_areas: 0 });
+                found.push(Sighting {
+                    datacenter,
+                    family,
+                    is_binding,
+                    endpoint,
+                    cause,
+                    areas: 0,
+                    all_areas: 0,
+                });
             }
         }
     }
@@ -131,7 +151,8 @@ impl<'a> Presence<'a> {
         }
     }
 
-    /// A choice that no slot names is never answered. The slots are read only where a choice matters.
+    /// A choice that no slot names is never answered. The slots are read only where a choice
+    /// matters.
     fn visit_wheel(&self, wheel: &Wheel, found: &mut Vec<Seen>) {
         let mut named = None;
         for (at, choice) in wheel.choices.iter().enumerate() {
@@ -146,7 +167,8 @@ impl<'a> Presence<'a> {
     fn seen(&self, answer: &Answer) -> Option<Seen> {
         let datacenter = answer.datacenter?;
         let is_watched = self.watched.get(datacenter.index()).is_some_and(|is_watched| *is_watched);
-        (is_watched && !answer.rdata.is_empty()).then_some(Seen { datacenter, endpoint: answer.endpoint })
+        (is_watched && !answer.rdata.is_empty())
+            .then_some(Seen { datacenter, endpoint: answer.endpoint })
     }
 
     fn cause(&self, endpoint: EndpointId) -> Cause {
@@ -168,7 +190,8 @@ struct Seen {
     endpoint: EndpointId,
 }
 
-/// The members of a service that are not in a datacenter and have addresses of a family, by why they are not answered.
+/// The members of a service that are not in a datacenter and have addresses of a family, by why
+/// they are not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Others {
     /// Their probes fail.
@@ -181,23 +204,31 @@ pub struct Others {
     pub disabled: usize,
     /// Aliases that were never resolved.
     pub unresolved: usize,
-    /// They are usable, and a rule, the order of a `failover`, `min-up` or the other family keeps them from being answered
-    /// here.
+    /// They are usable, and a rule, the order of a `failover`, `min-up` or the other family keeps
+    /// them from being answered here.
     pub usable: usize,
 }
 
-/// Counts the members that a service could answer with instead of a datacenter's. For reports: it walks the service's pools.
-pub fn others(topology: &Topology, conditions: &Conditions, service: ServiceId, sighting: &Sighting) -> Others {
+/// Counts the members that a service could answer with instead of a datacenter's. For reports: it
+/// walks the service's pools.
+pub fn others(
+    topology: &Topology,
+    conditions: &Conditions,
+    service: ServiceId,
+    sighting: &Sighting,
+) -> Others {
     let roots = PlanKey::of(&topology.services[service.index()]).roots();
     let mut others = Others::default();
     for id in endpoints_below(topology, &roots) {
         let endpoint = &topology.endpoints[id.index()];
-        let is_elsewhere = place_of(topology, conditions, id).is_none_or(|(place, _)| place != sighting.datacenter);
+        let is_elsewhere = place_of(topology, conditions, id)
+            .is_none_or(|(place, _)| place != sighting.datacenter);
         let has_family = match &endpoint.target {
-            Target::Addresses(addresses) => addresses.iter().any(|&address| sighting.family.holds(address)),
-            Target::Alias(_) => {
-                topology.alias_of[id.index()].is_some_and(|alias| !conditions.resolved(alias).lacks(sighting.family))
+            Target::Addresses(addresses) => {
+                addresses.iter().any(|&address| sighting.family.holds(address))
             }
+            Target::Alias(_) => topology.alias_of[id.index()]
+                .is_some_and(|alias| !conditions.resolved(alias).lacks(sighting.family)),
             Target::Cname(_) | Target::Host(_) => true,
         };
         if is_elsewhere && has_family {
@@ -208,19 +239,28 @@ pub fn others(topology: &Topology, conditions: &Conditions, service: ServiceId, 
 }
 
 impl Others {
-    fn count_of(&mut self, topology: &Topology, conditions: &Conditions, id: EndpointId, family: Family) -> &mut usize {
+    fn count_of(
+        &mut self,
+        topology: &Topology,
+        conditions: &Conditions,
+        id: EndpointId,
+        family: Family,
+    ) -> &mut usize {
         let endpoint = &topology.endpoints[id.index()];
         let is_usable = |probe: &Option<ProbeId>| conditions.standing(*probe).verdict.is_usable();
         let probes = &topology.probes_of[id.index()];
         let is_up = endpoint.force == Some(Force::Up)
             || match &endpoint.target {
-                Target::Addresses(addresses) => {
-                    addresses.iter().zip(probes).any(|(address, probe)| family.holds(*address) && is_usable(probe))
+                Target::Addresses(addresses) => addresses
+                    .iter()
+                    .zip(probes)
+                    .any(|(address, probe)| family.holds(*address) && is_usable(probe)),
+                Target::Cname(_) | Target::Alias(_) | Target::Host(_) => {
+                    probes.iter().all(is_usable)
                 }
-                Target::Cname(_) | Target::Alias(_) | Target::Host(_) => probes.iter().all(is_usable),
             };
-        let is_resolved =
-            topology.alias_of[id.index()].is_none_or(|at| !conditions.resolved(at).addresses().is_empty());
+        let is_resolved = topology.alias_of[id.index()]
+            .is_none_or(|at| !conditions.resolved(at).addresses().is_empty());
         match (state_of(topology, conditions, id), endpoint.force) {
             (State::Disabled, _) => &mut self.disabled,
             (State::Draining, _) => &mut self.drained,
@@ -237,14 +277,20 @@ pub fn answered(chart: &Chart, family: Family) -> BTreeSet<EndpointId> {
     answered_in(chart, family, 0..chart.family(family).areas.len() as u32)
 }
 
-/// The endpoints that a chart answers in one family, in the areas at these positions ([`super::Distress::reach`]).
-pub fn answered_in(chart: &Chart, family: Family, reaches: impl Iterator<Item = u32>) -> BTreeSet<EndpointId> {
+/// The endpoints that a chart answers in one family, in the areas at these positions
+/// ([`super::Distress::reach`]).
+pub fn answered_in(
+    chart: &Chart,
+    family: Family,
+    reaches: impl Iterator<Item = u32>,
+) -> BTreeSet<EndpointId> {
     fn visit(choice: &Choice, found: &mut BTreeSet<EndpointId>) {
         match choice {
             Choice::Answer(answer) if answer.rdata.is_empty() => {}
             Choice::Answer(answer) => _ = found.insert(answer.endpoint),
             Choice::Wheel(wheel) => {
-                let named = wheel.choices.iter().zip(wheel.named()).filter(|(_, is_named)| *is_named);
+                let named =
+                    wheel.choices.iter().zip(wheel.named()).filter(|(_, is_named)| *is_named);
                 named.for_each(|(choice, _)| visit(choice, found));
             }
         }

@@ -1,8 +1,9 @@
 //! The families that a service publishes, and what holds them together.
 //!
-//! A and AAAA choose apart, but a service is down only when neither family has a usable member. While one has, the other
-//! one's answer without a usable member is NODATA, so that clients use the working family at once. Both families therefore
-//! stop at the same stage of a search, and `on-all-down` applies to both or to none.
+//! A and AAAA choose apart, but a service is down only when neither family has a usable member.
+//! While one has, the other one's answer without a usable member is NODATA, so that clients use the
+//! working family at once. Both families therefore stop at the same stage of a search, and
+//! `on-all-down` applies to both or to none.
 
 use std::net::IpAddr;
 
@@ -18,7 +19,8 @@ use super::{
 /// The families that a service publishes, by the members of its own pool.
 #[derive(Debug)]
 pub(super) struct Published {
-    /// By family: whether a fixed address or a CNAME belongs to it. An SRV service has its hosts in the place of IPv4.
+    /// By family: whether a fixed address or a CNAME belongs to it. An SRV service has its hosts in
+    /// the place of IPv4.
     fixed: [bool; 2],
     /// `ipv6 = false` publishes no AAAA.
     ipv6: bool,
@@ -28,7 +30,12 @@ pub(super) struct Published {
 
 impl Published {
     /// Of a service's own pool, given every endpoint below it.
-    pub(super) fn of(topology: &Topology, kind: &Kind, ipv6: bool, endpoints: &[EndpointId]) -> Self {
+    pub(super) fn of(
+        topology: &Topology,
+        kind: &Kind,
+        ipv6: bool,
+        endpoints: &[EndpointId],
+    ) -> Self {
         let holds = |is_family: fn(&IpAddr) -> bool| {
             endpoints.iter().any(|endpoint| match &topology.endpoints[endpoint.index()].target {
                 Target::Addresses(addresses) => addresses.iter().any(is_family),
@@ -36,10 +43,15 @@ impl Published {
                 Target::Alias(_) | Target::Host(_) => false,
             })
         };
-        let mut aliases: Vec<_> = endpoints.iter().filter_map(|id| topology.alias_of[id.index()]).collect();
+        let mut aliases: Vec<_> =
+            endpoints.iter().filter_map(|id| topology.alias_of[id.index()]).collect();
         aliases.sort_unstable();
         aliases.dedup();
-        Self { fixed: [*kind == Kind::Srv || holds(IpAddr::is_ipv4), holds(IpAddr::is_ipv6)], ipv6, aliases }
+        Self {
+            fixed: [*kind == Kind::Srv || holds(IpAddr::is_ipv4), holds(IpAddr::is_ipv6)],
+            ipv6,
+            aliases,
+        }
     }
 
     /// Whether the families depend on what aliases resolve to.
@@ -61,8 +73,14 @@ impl Published {
         is_wanted && (is_fixed || self.aliases.iter().any(|&alias| search.may_have(alias, family)))
     }
 
-    /// What the family that `view` does not ask for comes to in `pool`; `None` where that family is not published.
-    pub(super) fn other_family(&self, pool: PoolId, view: View<'_>, search: &mut Search<'_>) -> Option<Finding> {
+    /// What the family that `view` does not ask for comes to in `pool`; `None` where that family is
+    /// not published.
+    pub(super) fn other_family(
+        &self,
+        pool: PoolId,
+        view: View<'_>,
+        search: &mut Search<'_>,
+    ) -> Option<Finding> {
         let family = view.family.other();
         self.holds(family, search).then(|| search.pool(pool, View { family, ..view }))
     }

@@ -1,20 +1,23 @@
-//! Recovery from "everything is down": clients that are answered all members because none was usable go on getting all until
-//! enough of them are back. Otherwise the first member that recovers gets the clients of all.
+//! Recovery from "everything is down": clients that are answered all members because none was
+//! usable go on getting all until enough of them are back. Otherwise the first member that recovers
+//! gets the clients of all.
 //!
 //! | phase of a group of clients | begins | ends |
 //! |---|---|---|
 //! | dark | no member is usable, so that all are answered | a member is usable again |
 //! | recovering | a member is usable, but less than half of the members by weight | half are, or `rise` × interval has passed, or none is again |
 //!
-//! A group is the clients of a service's pool that are offered the same members: all clients, or those of the areas for
-//! which a `geo` pool offers the same ones. A strict rule's clients are one.
+//! A group is the clients of a service's pool that are offered the same members: all clients, or
+//! those of the areas for which a `geo` pool offers the same ones. A strict rule's clients are one.
 //!
-//! Only health begins it and only health is waited for. It is over at once where clients are served without a member that
-//! the outage took: by a standby, or by a member that an operator has just put into service.
+//! Only health begins it and only health is waited for. It is over at once where clients are served
+//! without a member that the outage took: by a standby, or by a member that an operator has just
+//! put into service.
 //!
-//! It applies to services that answer all members when none is usable, and whose tree of pools divides clients among members.
-//! A `failover` over endpoints does not: one member takes all clients there anyway. Where `min-up` is configured, that is the
-//! threshold, for which the pool itself waits. Pure: the time comes in as the time since an epoch of the caller's.
+//! It applies to services that answer all members when none is usable, and whose tree of pools
+//! divides clients among members. A `failover` over endpoints does not: one member takes all
+//! clients there anyway. Where `min-up` is configured, that is the threshold, for which the pool
+//! itself waits. Pure: the time comes in as the time since an epoch of the caller's.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -82,7 +85,8 @@ pub struct Recovery {
 #[derive(Debug)]
 struct Outage {
     phase: Phase,
-    /// The endpoints that it took, by [`name_hash`]; empty after a restart, until they were looked at.
+    /// The endpoints that it took, by [`name_hash`]; empty after a restart, until they were looked
+    /// at.
     lost: HashSet<u64>,
 }
 
@@ -135,23 +139,32 @@ impl Recovery {
         self.outages.iter().filter_map(saved).collect()
     }
 
-    /// Moves every outage on to what `conditions` say at `now`, and writes into them which groups are recovering. Returns the
-    /// pools for which that changed.
-    pub fn follow(&mut self, compiler: &Compiler, conditions: &mut Conditions, now: Duration) -> Vec<PoolId> {
+    /// Moves every outage on to what `conditions` say at `now`, and writes into them which groups
+    /// are recovering. Returns the pools for which that changed.
+    pub fn follow(
+        &mut self,
+        compiler: &Compiler,
+        conditions: &mut Conditions,
+        now: Duration,
+    ) -> Vec<PoolId> {
         let groups: Vec<ClientGroup> = self.outages.keys().cloned().collect();
         let topology = Arc::clone(&self.topology);
         for (group, supply) in groups.iter().zip(compiler.supplies(conditions, &groups)) {
             let Some(outage) = self.outages.get_mut(group) else { continue };
-            match hold(&topology, group).and_then(|hold| outage.phase_after(&topology, &supply, hold, now)) {
+            match hold(&topology, group)
+                .and_then(|hold| outage.phase_after(&topology, &supply, hold, now))
+            {
                 Some(phase) => outage.phase = phase,
                 None => _ = self.outages.remove(group),
             }
         }
         let recovering = self.outages.iter().filter(|(_, outage)| outage.phase != Phase::Dark);
-        let recovering = recovering.map(|(group, _)| (group.clone(), hold_secs(&topology, group))).collect();
+        let recovering =
+            recovering.map(|(group, _)| (group.clone(), hold_secs(&topology, group))).collect();
         let before = std::mem::replace(&mut conditions.recovering, recovering);
         let after = &conditions.recovering;
-        let is_changed = |group: &&ClientGroup| before.contains_key(*group) != after.contains_key(*group);
+        let is_changed =
+            |group: &&ClientGroup| before.contains_key(*group) != after.contains_key(*group);
         let mut changed: Vec<_> =
             before.keys().chain(after.keys()).filter(is_changed).map(|group| group.pool).collect();
         changed.sort_unstable();
@@ -159,7 +172,8 @@ impl Recovery {
         changed
     }
 
-    /// Looks which clients of these services, of which some found nothing usable, are offered no usable member at all.
+    /// Looks which clients of these services, of which some found nothing usable, are offered no
+    /// usable member at all.
     pub fn note_dark<'c>(
         &mut self,
         compiler: &Compiler,
@@ -170,11 +184,14 @@ impl Recovery {
         let mut new = Vec::new();
         for (service, chart) in services {
             let groups = compiler.groups_down(conditions, service, chart);
-            let is_new = |group: &ClientGroup| !self.outages.contains_key(group) && hold(&topology, group).is_some();
+            let is_new = |group: &ClientGroup| {
+                !self.outages.contains_key(group) && hold(&topology, group).is_some()
+            };
             new.extend(groups.into_iter().filter(is_new));
         }
         let supplies = compiler.supplies(conditions, &new);
-        for (group, supply) in new.into_iter().zip(supplies).filter(|(_, supply)| !supply.is_served) {
+        for (group, supply) in new.into_iter().zip(supplies).filter(|(_, supply)| !supply.is_served)
+        {
             let lost = supply.endpoints.iter().filter(|seen| seen.ability != Ability::Withheld);
             let lost = lost.map(|seen| name_hash(&topology, seen)).collect();
             self.outages.insert(group, Outage { phase: Phase::Dark, lost });
@@ -192,8 +209,15 @@ impl Recovery {
 }
 
 impl Outage {
-    /// The phase that follows from how the clients are served now; `None` where the outage and the recovery are over.
-    fn phase_after(&mut self, topology: &Topology, supply: &Supply, hold: Duration, now: Duration) -> Option<Phase> {
+    /// The phase that follows from how the clients are served now; `None` where the outage and the
+    /// recovery are over.
+    fn phase_after(
+        &mut self,
+        topology: &Topology,
+        supply: &Supply,
+        hold: Duration,
+        now: Duration,
+    ) -> Option<Phase> {
         if self.lost.is_empty() {
             self.lost.extend(supply.endpoints.iter().map(|seen| name_hash(topology, seen)));
         }
@@ -218,26 +242,37 @@ impl Outage {
 
 /// An endpoint by its name and its pool's, which a reload keeps.
 fn name_hash(topology: &Topology, seen: &Seen) -> u64 {
-    let (pool, endpoint) = (&topology.pools[seen.pool.index()], &topology.endpoints[seen.endpoint.index()]);
+    let (pool, endpoint) =
+        (&topology.pools[seen.pool.index()], &topology.endpoints[seen.endpoint.index()]);
     stable_hash([pool.name.as_bytes(), b"/", endpoint.name.as_bytes()].concat().as_slice())
 }
 
 /// The group that is offered these members of a pool, as far as there still are any.
-fn group_of(topology: &Topology, pool: &str, members: &[&str], is_strict: bool) -> Option<ClientGroup> {
+fn group_of(
+    topology: &Topology,
+    pool: &str,
+    members: &[&str],
+    is_strict: bool,
+) -> Option<ClientGroup> {
     let id = topology.pools.iter().position(|at| *at.name == *pool)?;
     let of_pool = &topology.pools[id].members;
-    let position = |name: &&str| of_pool.iter().position(|member| topology.member_name(member.kind) == *name);
-    let members: Box<[u16]> = members.iter().filter_map(position).filter_map(|at| u16::try_from(at).ok()).collect();
+    let position =
+        |name: &&str| of_pool.iter().position(|member| topology.member_name(member.kind) == *name);
+    let members: Box<[u16]> =
+        members.iter().filter_map(position).filter_map(|at| u16::try_from(at).ok()).collect();
     (!members.is_empty()).then_some(ClientGroup { pool: PoolId(id as u32), members, is_strict })
 }
 
-/// How long a group recovers at most: the longest `rise` × interval of the monitors below what it is offered. `None` where
-/// recovery does not apply.
+/// How long a group recovers at most: the longest `rise` × interval of the monitors below what it
+/// is offered. `None` where recovery does not apply.
 fn hold(topology: &Topology, group: &ClientGroup) -> Option<Duration> {
     let one = MinUp::Members(std::num::NonZeroU32::MIN);
     let pool = &topology.pools[group.pool.index()];
-    let kinds: Vec<MemberKind> =
-        group.members.iter().filter_map(|&at| Some(pool.members.get(usize::from(at))?.kind)).collect();
+    let kinds: Vec<MemberKind> = group
+        .members
+        .iter()
+        .filter_map(|&at| Some(pool.members.get(usize::from(at))?.kind))
+        .collect();
     let inner: Vec<PoolId> = kinds
         .iter()
         .filter_map(|kind| match kind {
@@ -247,7 +282,8 @@ fn hold(topology: &Topology, group: &ClientGroup) -> Option<Duration> {
         .collect();
     let below = pools_below(topology, &inner);
     // Clients of a strict rule are one group, and its members a failover.
-    let divides_itself = pool.policy != Policy::Failover && !group.is_strict && pool.members.len() > 1;
+    let divides_itself =
+        pool.policy != Policy::Failover && !group.is_strict && pool.members.len() > 1;
     let divides = |id: &PoolId| {
         let pool = &topology.pools[id.index()];
         pool.policy != Policy::Failover && pool.members.len() > 1
@@ -255,12 +291,20 @@ fn hold(topology: &Topology, group: &ClientGroup) -> Option<Duration> {
     if pool.min_up != one || !(divides_itself || below.iter().any(divides)) {
         return None;
     }
-    let members = below.iter().flat_map(|id| &topology.pools[id.index()].members).map(|member| member.kind);
+    let members =
+        below.iter().flat_map(|id| &topology.pools[id.index()].members).map(|member| member.kind);
     let monitors = kinds.iter().copied().chain(members).filter_map(|kind| match kind {
-        MemberKind::Endpoint(id) => Some(&topology.monitors[topology.endpoints[id.index()].monitor?.index()]),
+        MemberKind::Endpoint(id) => {
+            Some(&topology.monitors[topology.endpoints[id.index()].monitor?.index()])
+        }
         MemberKind::Pool(_) => None,
     });
-    Some(monitors.map(|monitor| monitor.interval * u32::from(monitor.rise.get())).max().unwrap_or_default())
+    Some(
+        monitors
+            .map(|monitor| monitor.interval * u32::from(monitor.rise.get()))
+            .max()
+            .unwrap_or_default(),
+    )
 }
 
 fn hold_secs(topology: &Topology, group: &ClientGroup) -> u32 {

@@ -1,10 +1,12 @@
-//! What an alias stands for at the moment, as a value. Who resolves it, and when, is no concern of steering.
+//! What an alias stands for at the moment, as a value. Who resolves it, and when, is no concern of
+//! steering.
 
 use std::net::IpAddr;
 
 use super::chart::Family;
 
-/// How long what is answered instead of an alias that was never resolved may be cached, in seconds: it is tried again soon.
+/// How long what is answered instead of an alias that was never resolved may be cached, in seconds:
+/// it is tried again soon.
 const UNRESOLVED_SECS: u32 = 5;
 
 /// What an alias stands for.
@@ -18,8 +20,8 @@ pub struct Resolved {
 pub(super) static UNKNOWN: Resolved = Resolved { addresses: Vec::new(), ttl_secs: UNRESOLVED_SECS };
 
 impl Resolved {
-    /// Sorts the addresses: resolvers rotate them, and a rotation is no change. `ttl_secs` counts as 1 at least; without an
-    /// address nothing is known, which is the default.
+    /// Sorts the addresses: resolvers rotate them, and a rotation is no change. `ttl_secs` counts
+    /// as 1 at least; without an address nothing is known, which is the default.
     pub fn new(mut addresses: Vec<IpAddr>, ttl_secs: u32) -> Self {
         if addresses.is_empty() {
             return Self::default();
@@ -34,7 +36,8 @@ impl Resolved {
         &self.addresses
     }
 
-    /// Answers that hold the addresses, or are given for want of them, are not to be cached longer, in seconds; at least 1.
+    /// Answers that hold the addresses, or are given for want of them, are not to be cached longer,
+    /// in seconds; at least 1.
     pub fn ttl_secs(&self) -> u32 {
         self.ttl_secs
     }

@@ -1,4 +1,5 @@
-//! The search: what each pool of a tree comes to under given conditions, for one family and one area.
+//! The search: what each pool of a tree comes to under given conditions, for one family and one
+//! area.
 
 mod layers;
 mod recovery;
@@ -29,7 +30,8 @@ pub(super) use recovery::{Ability, Seen};
 /// Up to so many turn counters without a wheel are kept, for members that flap.
 const SPARE_TURNS: usize = 64;
 
-/// Turn counters by what is taken in turn: a new wheel continues where the last one was, also after a load.
+/// Turn counters by what is taken in turn: a new wheel continues where the last one was, also after
+/// a load.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TurnCounters {
     known: HashMap<TurnKey, Arc<u32>>,
@@ -46,11 +48,12 @@ struct TurnKey {
     members: Vec<u64>,
 }
 
-/// A pool, how a client picks from it, and of each member selected: its group, its position, what it takes, and the identity of
-/// what it came to.
+/// A pool, how a client picks from it, and of each member selected: its group, its position, what
+/// it takes, and the identity of what it came to.
 type WheelKey = (PoolId, Spread, Vec<(u16, u16, Part, usize)>);
 
-/// What wheels share across compilations and loads. All of it is found by content, nothing by its position in the topology.
+/// What wheels share across compilations and loads. All of it is found by content, nothing by its
+/// position in the topology.
 #[derive(Debug, Clone, Default)]
 pub struct Wheels {
     pub(super) slot_tables: SlotTables,
@@ -63,7 +66,8 @@ impl Wheels {
         self.turns.count()
     }
 
-    /// Forgets what no wheel uses any more, but for a few: endless flapping among many members must not fill the memory.
+    /// Forgets what no wheel uses any more, but for a few: endless flapping among many members must
+    /// not fill the memory.
     pub(super) fn prune(&mut self) {
         self.slot_tables.prune();
         self.turns.prune();
@@ -97,7 +101,8 @@ impl TurnCounters {
     }
 }
 
-/// What a pool is searched with beside its members: what the client's area makes of the geographic pools.
+/// What a pool is searched with beside its members: what the client's area makes of the geographic
+/// pools.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View<'a> {
     pub family: Family,
@@ -107,7 +112,8 @@ pub(super) struct View<'a> {
     pub sights: &'a [Sight],
     /// Where the area stands among those with the same nearest member, by pool; may be empty.
     pub spans: &'a [Option<Span>],
-    /// Members without an address of the family count too, and come to NODATA. So it must be where a CNAME may be answered.
+    /// Members without an address of the family count too, and come to NODATA. So it must be where
+    /// a CNAME may be answered.
     pub counts_other_family: bool,
     /// Every wheel picks by the client's prefix, whatever its pool's spread.
     pub by_client: bool,
@@ -117,7 +123,15 @@ impl View<'_> {
     /// What anybody sees who is not told apart by geography, while all is well.
     pub(super) fn blind(family: Family) -> Self {
         let (pools, sights, spans) = (&[][..], &[][..], &[][..]);
-        View { family, plight: Plight::None, pools, sights, spans, counts_other_family: false, by_client: false }
+        View {
+            family,
+            plight: Plight::None,
+            pools,
+            sights,
+            spans,
+            counts_other_family: false,
+            by_client: false,
+        }
     }
 
     /// How a client picks from a pool's wheel.
@@ -134,8 +148,8 @@ pub(super) struct Search<'a> {
     wheel_parts: Option<&'a mut Wheels>,
     /// By endpoint, family and plight, and whether it counts without an address of the family.
     endpoints: HashMap<(EndpointId, Family, Plight, bool), Finding>,
-    /// By pool, family and plight, and whether members count without an address of the family, and whether all is by client: pools that geography has
-    /// no part in.
+    /// By pool, family and plight, and whether members count without an address of the family, and
+    /// whether all is by client: pools that geography has no part in.
     pools: HashMap<(PoolId, Family, Plight, bool, bool), Finding>,
     wheels: HashMap<WheelKey, Arc<Wheel>>,
 }
@@ -166,7 +180,11 @@ pub(super) struct Election {
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(topology: &'a Topology, conditions: &'a Conditions, wheels: &'a mut Wheels) -> Self {
+    pub(super) fn new(
+        topology: &'a Topology,
+        conditions: &'a Conditions,
+        wheels: &'a mut Wheels,
+    ) -> Self {
         Self { wheel_parts: Some(wheels), ..Self::asking(topology, conditions) }
     }
 
@@ -176,9 +194,10 @@ impl<'a> Search<'a> {
         Self { topology, conditions, wheel_parts: None, endpoints, pools, wheels }
     }
 
-    /// What a service comes to that turns to this pool, and the view that it was found in. A CNAME stands for every type
-    /// (RFC 1034 section 3.6.2): it is answered for one family only where members of the other do not come before it,
-    /// lest resolvers that keep it follow it for those too.
+    /// What a service comes to that turns to this pool, and the view that it was found in. A CNAME
+    /// stands for every type (RFC 1034 section 3.6.2): it is answered for one family only where
+    /// members of the other do not come before it, lest resolvers that keep it follow it for those
+    /// too.
     pub(super) fn service<'v>(&mut self, pool: PoolId, view: View<'v>) -> (Finding, View<'v>) {
         let found = self.pool(pool, view);
         if !found.choice.as_ref().is_some_and(Choice::may_be_cname) {
@@ -219,9 +238,12 @@ impl<'a> Search<'a> {
         };
         let tier = found[usize::from(first)].as_ref().map_or(Tier::Primary, |finding| finding.tier);
         let tier = if min_up == Quorum::Pending { tier.as_pending() } else { tier };
-        let taken = |of: fn(&Finding) -> Part| taken(&selection, |member| found[usize::from(member)].as_ref().map(of));
+        let taken = |of: fn(&Finding) -> Part| {
+            taken(&selection, |member| found[usize::from(member)].as_ref().map(of))
+        };
         let (part, keep) = (taken(|finding| finding.part), taken(|finding| finding.keep));
-        let keep = if view.plight == Plight::None { keep.times(self.own_keep(id)) } else { Part::FULL };
+        let keep =
+            if view.plight == Plight::None { keep.times(self.own_keep(id)) } else { Part::FULL };
         let choice = self.choice(id, view, &selection, &parts, &found);
         Finding { choice, tier, part, keep, flips_in_secs, deliberate: false }
     }
@@ -257,13 +279,15 @@ impl<'a> Search<'a> {
             finding
         };
         let mut ballot = Ballot::new(pool.members.len(), &mut look);
-        let selection = policy::select(pool, vista, picks(pool).of(pool.members.len()), &mut ballot);
+        let selection =
+            policy::select(pool, vista, picks(pool).of(pool.members.len()), &mut ballot);
         let flips_in_secs = ballot.flips_in_secs().min(min_up_flips);
         let parts = ballot.into_parts();
         Election { min_up, selection, found, parts, flips_in_secs }
     }
 
-    /// What a member of a pool comes to: its weight can make it a standby, and its other family can take it out of service.
+    /// What a member of a pool comes to: its weight can make it a standby, and its other family can
+    /// take it out of service.
     pub(super) fn member(&mut self, pool: &Pool, member: &Member, view: View<'_>) -> Finding {
         let mut finding = self.kind(member.kind, view);
         if member.weight == 0 {
@@ -283,8 +307,13 @@ impl<'a> Search<'a> {
     pub(super) fn member_tiers(&mut self, pool: PoolId) -> Vec<Option<Tier>> {
         let pool = &self.topology.pools[pool.index()];
         let tier = |member: &Member| -> Option<Tier> {
-            let found = [Family::V4, Family::V6].map(|family| self.member(pool, member, View::blind(family)));
-            found.iter().filter(|finding| finding.choice.is_some()).map(|finding| finding.tier).min()
+            let found = [Family::V4, Family::V6]
+                .map(|family| self.member(pool, member, View::blind(family)));
+            found
+                .iter()
+                .filter(|finding| finding.choice.is_some())
+                .map(|finding| finding.tier)
+                .min()
         };
         pool.members.iter().map(tier).collect()
     }
@@ -296,7 +325,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Whether an endpoint or a pool has members of the view's family, whatever their health and state.
+    /// Whether an endpoint or a pool has members of the view's family, whatever their health and
+    /// state.
     fn has_family(&self, kind: MemberKind, view: View<'_>) -> bool {
         match kind {
             MemberKind::Pool(id) => self.may_offer(id, view),
@@ -304,19 +334,24 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Whether enough members are usable, whatever their family; the seconds until a verdict could change that.
+    /// Whether enough members are usable, whatever their family; the seconds until a verdict could
+    /// change that.
     fn min_up(&mut self, pool: &Pool, view: View<'_>) -> (Quorum, u32) {
         let one = MinUp::Members(std::num::NonZeroU32::MIN);
         if pool.min_up == one || view.plight != Plight::None {
             return (Quorum::Met, u32::MAX);
         }
-        let (mut healthy, mut usable, mut weight, mut flips) = (Count::default(), Count::default(), 0, u32::MAX);
+        let (mut healthy, mut usable, mut weight, mut flips) =
+            (Count::default(), Count::default(), 0, u32::MAX);
         let mut halved = Count::default();
         for member in &pool.members {
-            let either = [Family::V4, Family::V6].map(|family| self.member(pool, member, View { family, ..view }));
+            let either = [Family::V4, Family::V6]
+                .map(|family| self.member(pool, member, View { family, ..view }));
             weight += u32::from(member.weight);
             flips = either.iter().map(|finding| finding.flips_in_secs).fold(flips, u32::min);
-            let tiers = || either.iter().filter(|finding| finding.choice.is_some()).map(|finding| finding.tier);
+            let tiers = || {
+                either.iter().filter(|finding| finding.choice.is_some()).map(|finding| finding.tier)
+            };
             match tiers().min() {
                 Some(Tier::Halved) => halved.add(member),
                 Some(_) => usable.add(member),
@@ -327,7 +362,8 @@ impl<'a> Search<'a> {
             }
         }
         // Where no member has all of its families, those that have one count.
-        let (healthy, usable) = if usable.members == 0 { (halved, halved) } else { (healthy, usable) };
+        let (healthy, usable) =
+            if usable.members == 0 { (halved, halved) } else { (healthy, usable) };
         let is_met = |count: Count| match pool.min_up {
             MinUp::Members(least) => count.members >= least.get(),
             MinUp::Share(least) => f64::from(count.weight) >= least * f64::from(weight),
@@ -356,13 +392,16 @@ impl<'a> Search<'a> {
     /// Whether an endpoint has addresses, and none is of the family.
     fn lacks(&self, id: EndpointId, family: Family) -> bool {
         match (&self.topology.endpoints[id.index()].target, self.topology.alias_of[id.index()]) {
-            (Target::Addresses(addresses), _) => !addresses.iter().any(|&address| family.holds(address)),
+            (Target::Addresses(addresses), _) => {
+                !addresses.iter().any(|&address| family.holds(address))
+            }
             (Target::Alias(_), Some(alias)) => self.conditions.resolved(alias).lacks(family),
             (Target::Cname(_) | Target::Alias(_) | Target::Host(_), _) => false,
         }
     }
 
-    /// Whether an alias may come to addresses of the family: it has some, or nothing is known of it yet.
+    /// Whether an alias may come to addresses of the family: it has some, or nothing is known of it
+    /// yet.
     pub(super) fn may_have(&self, alias: AliasId, family: Family) -> bool {
         !self.conditions.resolved(alias).lacks(family)
     }
@@ -383,20 +422,33 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Whether a pool has members of the view's family that it offers in the view's area, whatever their health and state.
+    /// Whether a pool has members of the view's family that it offers in the view's area, whatever
+    /// their health and state.
     pub(super) fn may_offer(&self, id: PoolId, view: View<'_>) -> bool {
         let pool = &self.topology.pools[id.index()];
         let at = view.pools.iter().position(|&at| at == id);
         let offered = policy::offered(pool, at.and_then(|at| view.sights.get(at)));
-        offered.into_iter().any(|member| self.has_family(pool.members[usize::from(member)].kind, view))
+        offered
+            .into_iter()
+            .any(|member| self.has_family(pool.members[usize::from(member)].kind, view))
     }
 
-    fn find_endpoint(&self, id: EndpointId, family: Family, plight: Plight, counts_empty: bool) -> Finding {
+    fn find_endpoint(
+        &self,
+        id: EndpointId,
+        family: Family,
+        plight: Plight,
+        counts_empty: bool,
+    ) -> Finding {
         let endpoint = &self.topology.endpoints[id.index()];
         let state = state_of(self.topology, self.conditions, id);
         let is_open = match state {
-            State::Active | State::Standby => endpoint.force != Some(Force::Down) || plight >= Plight::Drained,
-            State::Draining => plight >= Plight::Drained || !part_of(self.topology, self.conditions, id).is_none(),
+            State::Active | State::Standby => {
+                endpoint.force != Some(Force::Down) || plight >= Plight::Drained
+            }
+            State::Draining => {
+                plight >= Plight::Drained || !part_of(self.topology, self.conditions, id).is_none()
+            }
             State::Disabled => plight == Plight::Disabled,
         };
         if !is_open {
@@ -409,7 +461,8 @@ impl<'a> Search<'a> {
                 return Trust::Healthy;
             }
             let standing = self.conditions.standing(probe);
-            flips_in_secs = standing.flips_in_secs.map_or(flips_in_secs, |secs| flips_in_secs.min(secs));
+            flips_in_secs =
+                standing.flips_in_secs.map_or(flips_in_secs, |secs| flips_in_secs.min(secs));
             Trust::of(standing)
         };
         let probes = &self.topology.probes_of[id.index()];
@@ -417,7 +470,8 @@ impl<'a> Search<'a> {
             Target::Cname(name) => (Some(Rdata::Cname(name.as_wire().into())), judge(probes[0])),
             Target::Host(Host { name, port, priority, weight }) => {
                 let (priority, weight, port) = (*priority, *weight, *port);
-                let rdata = Rdata::Srv(SrvRdata { priority, weight, port, target: name.as_wire().into() });
+                let rdata =
+                    Rdata::Srv(SrvRdata { priority, weight, port, target: name.as_wire().into() });
                 (Some(rdata), judge(probes[0]))
             }
             Target::Alias(_) => {
@@ -425,26 +479,42 @@ impl<'a> Search<'a> {
                 let alias = self.topology.alias_of[id.index()];
                 let resolved = alias.map_or(&UNKNOWN, |alias| self.conditions.resolved(alias));
                 flips_in_secs = flips_in_secs.min(resolved.ttl_secs());
-                let has_some = resolved.addresses().iter().any(|&address| counts_empty || family.holds(address));
+                let has_some = resolved
+                    .addresses()
+                    .iter()
+                    .any(|&address| counts_empty || family.holds(address));
                 (has_some.then(|| rdata_of(resolved.addresses(), family)), trust)
             }
             Target::Addresses(addresses) => {
-                let of_family = addresses.iter().zip(probes).filter(|(at, _)| counts_empty || family.holds(**at));
-                let judged: Vec<(IpAddr, Trust)> = of_family.map(|(at, probe)| (*at, judge(*probe))).collect();
+                let of_family = addresses
+                    .iter()
+                    .zip(probes)
+                    .filter(|(at, _)| counts_empty || family.holds(**at));
+                let judged: Vec<(IpAddr, Trust)> =
+                    of_family.map(|(at, probe)| (*at, judge(*probe))).collect();
                 // Addresses never judged are answered only where none is known to be healthy.
                 let best = judged.iter().map(|(_, trust)| *trust).min().unwrap_or(Trust::Down);
-                let answered: Vec<IpAddr> =
-                    judged.into_iter().filter(|(_, trust)| *trust == best).map(|(at, _)| at).collect();
+                let answered: Vec<IpAddr> = judged
+                    .into_iter()
+                    .filter(|(_, trust)| *trust == best)
+                    .map(|(at, _)| at)
+                    .collect();
                 (Some(rdata_of(&answered, family)), best)
             }
         };
         let rdata = rdata.filter(|_| trust != Trust::Down);
         let tier = if state == State::Standby { Tier::Standby } else { Tier::Primary };
-        let datacenter = place_of(self.topology, self.conditions, id).map(|(datacenter, _)| datacenter);
+        let datacenter =
+            place_of(self.topology, self.conditions, id).map(|(datacenter, _)| datacenter);
         Finding {
-            choice: rdata.map(|rdata| Choice::Answer(Arc::new(Answer { datacenter, endpoint: id, rdata }))),
+            choice: rdata
+                .map(|rdata| Choice::Answer(Arc::new(Answer { datacenter, endpoint: id, rdata }))),
             tier: if trust == Trust::Pending { tier.as_pending() } else { tier },
-            part: if plight == Plight::None { part_of(self.topology, self.conditions, id) } else { Part::FULL },
+            part: if plight == Plight::None {
+                part_of(self.topology, self.conditions, id)
+            } else {
+                Part::FULL
+            },
             keep: if plight == Plight::None { self.keep_of(id) } else { Part::FULL },
             flips_in_secs,
             deliberate: false,
@@ -467,7 +537,9 @@ impl<'a> Search<'a> {
         found: &[Option<Finding>],
     ) -> Option<Choice> {
         let groups = &selection.groups;
-        let chosen = |member: u16| found[usize::from(member)].as_ref().and_then(|finding| finding.choice.as_ref());
+        let chosen = |member: u16| {
+            found[usize::from(member)].as_ref().and_then(|finding| finding.choice.as_ref())
+        };
         if let [group] = &groups[..]
             && let [member] = group[..]
         {
@@ -475,7 +547,12 @@ impl<'a> Search<'a> {
         }
         let identity = |(at, group): (usize, &Vec<u16>)| -> Vec<(u16, u16, Part, usize)> {
             let of = |&member: &u16| {
-                (at as u16, member, parts[usize::from(member)], chosen(member).map_or(0, Choice::identity))
+                (
+                    at as u16,
+                    member,
+                    parts[usize::from(member)],
+                    chosen(member).map_or(0, Choice::identity),
+                )
             };
             group.iter().map(of).collect()
         };
@@ -484,7 +561,8 @@ impl<'a> Search<'a> {
         if let Some(wheel) = self.wheels.get(&key) {
             return Some(Choice::Wheel(Arc::clone(wheel)));
         }
-        let choices: Option<Box<[Choice]>> = groups.iter().flatten().map(|&member| chosen(member).cloned()).collect();
+        let choices: Option<Box<[Choice]>> =
+            groups.iter().flatten().map(|&member| chosen(member).cloned()).collect();
         let wheel = Arc::new(self.wheel(id, (view.family, spread), selection, parts, choices?));
         self.wheels.insert(key, Arc::clone(&wheel));
         Some(Choice::Wheel(wheel))
@@ -507,13 +585,24 @@ impl<'a> Search<'a> {
             Spread::Turn => Filling::Cycle,
         };
         if let Filling::Steady { slots } = filling
-            && let Some(wheel) = self.layered(&stakes, &choices, &Drawn { picks: picks(pool), slots, salt })
+            && let Some(wheel) =
+                self.layered(&stakes, &choices, &Drawn { picks: picks(pool), slots, salt })
         {
             return wheel;
         }
-        let undrawn =
-            |slots| Wheel { spread, slots, choices, salt, turn: None, cycle: 0, is_ranked: false, is_layered: false };
-        let Some(parts) = self.wheel_parts.as_deref_mut() else { return undrawn(Arc::new(Slots::undrawn())) };
+        let undrawn = |slots| Wheel {
+            spread,
+            slots,
+            choices,
+            salt,
+            turn: None,
+            cycle: 0,
+            is_ranked: false,
+            is_layered: false,
+        };
+        let Some(parts) = self.wheel_parts.as_deref_mut() else {
+            return undrawn(Arc::new(Slots::undrawn()));
+        };
         let turn = (spread == Spread::Turn).then(|| {
             let members = stakes.iter().flatten().map(|stake| stake.id).collect();
             parts.turns.of(TurnKey { pool: salt, family, members })
@@ -524,36 +613,43 @@ impl<'a> Search<'a> {
         Wheel { turn, cycle, is_ranked, ..undrawn(slots) }
     }
 
-    /// The share of a pool's clients that each of its members gets, from 0 to 1, where geography tells no clients apart; nothing
-    /// where no member is usable.
+    /// The share of a pool's clients that each of its members gets, from 0 to 1, where geography
+    /// tells no clients apart; nothing where no member is usable.
     pub(super) fn shares(&mut self, id: PoolId, family: Family) -> Option<Vec<f64>> {
         let Election { selection, parts, .. } = self.elect(id, View::blind(family));
         let mut stakes = self.stakes(id, &selection, &parts);
         slots::normalise(&mut stakes);
         let mut shares = vec![0.0; parts.len()];
         let members = selection.groups.iter().flatten();
-        members.zip(slots::shares(&stakes)).for_each(|(&member, share)| shares[usize::from(member)] = share);
+        members
+            .zip(slots::shares(&stakes))
+            .for_each(|(&member, share)| shares[usize::from(member)] = share);
         (!stakes.is_empty()).then_some(shares)
     }
 
-    /// The stakes of those selected, with what each takes of its share. `all` answers every member whole.
+    /// The stakes of those selected, with what each takes of its share. `all` answers every member
+    /// whole.
     fn stakes(&self, id: PoolId, selection: &Selection, parts: &[Part]) -> Vec<Vec<Stake>> {
         let pool = &self.topology.pools[id.index()];
         let weights = self.conditions.steering.weights.get(&id);
         let stake = |&member: &u16| {
             let stake = configured_stake(self.topology, pool, member);
             let by_load = weights.and_then(|weights| weights.get(usize::from(member)).copied());
-            let part = if pool.policy == Policy::All { Part::FULL } else { parts[usize::from(member)] };
+            let part =
+                if pool.policy == Policy::All { Part::FULL } else { parts[usize::from(member)] };
             Stake { weight: by_load.unwrap_or(stake.weight).max(1), part, ..stake }
         };
         selection.groups.iter().map(|group| group.iter().map(stake).collect()).collect()
     }
 }
 
-/// What the members of a pool take together if each takes a part. Members of one group take part for the same clients: the
-/// greatest part counts. To that each group behind adds what it takes of the rest.
+/// What the members of a pool take together if each takes a part. Members of one group take part
+/// for the same clients: the greatest part counts. To that each group behind adds what it takes of
+/// the rest.
 fn taken(selection: &Selection, part: impl Fn(u16) -> Option<Part>) -> Part {
-    let of_group = |group: &Vec<u16>| group.iter().filter_map(|&member| part(member)).max().unwrap_or_default();
+    let of_group = |group: &Vec<u16>| {
+        group.iter().filter_map(|&member| part(member)).max().unwrap_or_default()
+    };
     let left = selection.groups.iter().map(of_group).try_fold(1.0, |left, part| {
         // One that takes all leaves nothing, whatever rounding says.
         if part.is_full() { None } else { Some(left * (1.0 - part.share())) }
@@ -601,7 +697,11 @@ fn configured_stake(topology: &Topology, pool: &Pool, member: u16) -> Stake {
     let member = &pool.members[usize::from(member)];
     let name = topology.member_name(member.kind);
     // Standbys share alike whether they are so by weight 0 or by state.
-    Stake { id: stable_hash(name.as_bytes()), weight: u32::from(member.weight).max(1), part: Part::FULL }
+    Stake {
+        id: stable_hash(name.as_bytes()),
+        weight: u32::from(member.weight).max(1),
+        part: Part::FULL,
+    }
 }
 
 /// An endpoint's state: its own or its datacenter's, the stricter of the two.
@@ -610,8 +710,13 @@ pub(super) fn state_of(topology: &Topology, conditions: &Conditions, id: Endpoin
     std::cmp::max_by_key(topology.endpoints[id.index()].state, place, strictness)
 }
 
-/// An endpoint's datacenter and that one's state. Of a region's datacenters the first with the mildest state counts.
-pub(super) fn place_of(topology: &Topology, conditions: &Conditions, id: EndpointId) -> Option<(DatacenterId, State)> {
+/// An endpoint's datacenter and that one's state. Of a region's datacenters the first with the
+/// mildest state counts.
+pub(super) fn place_of(
+    topology: &Topology,
+    conditions: &Conditions,
+    id: EndpointId,
+) -> Option<(DatacenterId, State)> {
     let datacenters = topology.endpoints[id.index()].datacenters.iter();
     let with_state = |id: &DatacenterId| Some((*id, *conditions.datacenters.get(id.index())?));
     datacenters.filter_map(with_state).min_by_key(|(_, state)| strictness(state))
@@ -626,10 +731,11 @@ fn strictness(state: &State) -> u8 {
     }
 }
 
-/// The share of its clients that an endpoint keeps during a drain or a slow start: by its own state or by its datacenter's,
-/// the lesser of the two. A drain without a ramp leaves nothing.
+/// The share of its clients that an endpoint keeps during a drain or a slow start: by its own state
+/// or by its datacenter's, the lesser of the two. A drain without a ramp leaves nothing.
 pub(super) fn part_of(topology: &Topology, conditions: &Conditions, id: EndpointId) -> Part {
-    let of_state = |state: State, ramp: Option<&Part>| ramp.copied().unwrap_or_else(|| unramped(state));
+    let of_state =
+        |state: State, ramp: Option<&Part>| ramp.copied().unwrap_or_else(|| unramped(state));
     let endpoint = &topology.endpoints[id.index()];
     let of_place = |at: &DatacenterId| {
         let state = conditions.datacenters.get(at.index()).copied().unwrap_or_default();

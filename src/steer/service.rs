@@ -23,7 +23,8 @@ pub struct Service {
     pub on_all_down: OnAllDown,
     /// Whether AAAA is published.
     pub ipv6: bool,
-    /// Whether a client subnet decides; if not, the resolver's address does, and every answer has scope 0.
+    /// Whether a client subnet decides; if not, the resolver's address does, and every answer has
+    /// scope 0.
     pub client_subnet: bool,
 }
 

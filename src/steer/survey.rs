@@ -1,4 +1,5 @@
-//! Surveys: the world divided by one set of preferences. Kept over reloads: only new preferences or new databases need one.
+//! Surveys: the world divided by one set of preferences. Kept over reloads: only new preferences or
+//! new databases need one.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -24,8 +25,8 @@ pub(super) struct Survey {
     division: Division,
     /// What each area makes of the preferences' pools.
     pub sights: Vec<Sights>,
-    /// By area, by pool: where the area stands among those of the same nearest member. Empty where no member gives clients
-    /// away.
+    /// By area, by pool: where the area stands among those of the same nearest member. Empty where
+    /// no member gives clients away.
     spans: Vec<Box<[Option<Span>]>>,
 }
 
@@ -52,7 +53,8 @@ impl Survey {
     }
 }
 
-/// What a sight says of who gives clients away: the nearest member, and the class of what its clients lose.
+/// What a sight says of who gives clients away: the nearest member, and the class of what its
+/// clients lose.
 fn loss_of(sight: &Sight) -> Option<(u16, u16)> {
     match sight {
         Sight::Nearest { order, loss, .. } => order.first().copied().zip(*loss),
@@ -60,13 +62,16 @@ fn loss_of(sight: &Sight) -> Option<(u16, u16)> {
     }
 }
 
-/// By pool, nearest member and class of loss: the number of IPv4 addresses, which stands for the unknown number of clients. It is
-/// used for both families, since most IPv6 addresses are unused. An area without IPv4 addresses counts as one.
+/// By pool, nearest member and class of loss: the number of IPv4 addresses, which stands for the
+/// unknown number of clients. It is used for both families, since most IPv6 addresses are unused.
+/// An area without IPv4 addresses counts as one.
 fn weights(grid: &Grid, division: &Division, sights: &[Sights]) -> Weights {
     let addresses = grid.addresses(division).into_iter().map(|count| 1.0 + count);
     let mut weights = Weights::new();
     for (sights, addresses) in sights.iter().zip(addresses) {
-        for (at, (first, loss)) in sights.iter().enumerate().filter_map(|(at, sight)| Some((at, loss_of(sight)?))) {
+        for (at, (first, loss)) in
+            sights.iter().enumerate().filter_map(|(at, sight)| Some((at, loss_of(sight)?)))
+        {
             *weights.entry((at, first)).or_default().entry(loss).or_default() += addresses;
         }
     }
@@ -76,9 +81,14 @@ fn weights(grid: &Grid, division: &Division, sights: &[Sights]) -> Weights {
 /// By pool and nearest member, by class of loss.
 type Weights = BTreeMap<(usize, u16), BTreeMap<u16, f64>>;
 
-/// Joins neighbouring classes of loss while they together hold less than `LEAST_PART` of the nearest member's clients. Classes
-/// are fine so that clients leave in the order of what they lose, but each class costs at least one area.
-fn with_few_losses(grid: &Grid, division: Division, mut sights: Vec<Sights>) -> (Division, Vec<Sights>) {
+/// Joins neighbouring classes of loss while they together hold less than `LEAST_PART` of the
+/// nearest member's clients. Classes are fine so that clients leave in the order of what they lose,
+/// but each class costs at least one area.
+fn with_few_losses(
+    grid: &Grid,
+    division: Division,
+    mut sights: Vec<Sights>,
+) -> (Division, Vec<Sights>) {
     if !sights.iter().flatten().any(|sight| loss_of(sight).is_some()) {
         return (division, sights);
     }
@@ -104,8 +114,8 @@ fn with_few_losses(grid: &Grid, division: Division, mut sights: Vec<Sights>) -> 
     division.joined(&sights)
 }
 
-/// Areas that have the same nearest member of a pool, in order of what their clients would lose by going to the second, with
-/// the share of the addresses before them and with them.
+/// Areas that have the same nearest member of a pool, in order of what their clients would lose by
+/// going to the second, with the share of the addresses before them and with them.
 fn spans(grid: &Grid, division: &Division, sights: &[Sights]) -> Vec<Box<[Option<Span>]>> {
     let weights = weights(grid, division, sights);
     if weights.is_empty() {
@@ -116,7 +126,10 @@ fn spans(grid: &Grid, division: &Division, sights: &[Sights]) -> Vec<Box<[Option
         let total: f64 = classes.values().sum();
         let mut before = 0.0;
         for (loss, weight) in classes {
-            found.insert((at, first, loss), Span { from: before / total, to: (before + weight) / total });
+            found.insert(
+                (at, first, loss),
+                Span { from: before / total, to: (before + weight) / total },
+            );
             before += weight;
         }
     }
@@ -159,13 +172,18 @@ impl Surveys {
         named.sort_unstable();
         named.dedup();
         if self.grid.as_ref().is_none_or(|grid| grid.named() != named) {
-            // A named prefix more or less changes nothing for those who do not name it: their surveys stay.
+            // A named prefix more or less changes nothing for those who do not name it: their
+            // surveys stay.
             self.grid = Some(Arc::new(Grid::new(databases, named)));
         }
     }
 
     /// The survey of `preferences`, made now where it is new; `None` where geography has no part.
-    pub(super) fn survey(&mut self, preferences: Preferences, databases: &Databases) -> Option<Arc<Survey>> {
+    pub(super) fn survey(
+        &mut self,
+        preferences: Preferences,
+        databases: &Databases,
+    ) -> Option<Arc<Survey>> {
         if preferences.is_empty() {
             return None;
         }
@@ -182,11 +200,15 @@ impl Surveys {
         Some(survey)
     }
 
-    /// The world undivided but for its special-purpose addresses: for services that pick by the client's prefix and by
-    /// nothing else of it.
+    /// The world undivided but for its special-purpose addresses: for services that pick by the
+    /// client's prefix and by nothing else of it.
     pub(super) fn undivided(&mut self) -> Arc<Survey> {
-        let made =
-            || Arc::new(Survey::new(Arc::new(Grid::new(&Databases::default(), Vec::new())), &Preferences::default()));
+        let made = || {
+            Arc::new(Survey::new(
+                Arc::new(Grid::new(&Databases::default(), Vec::new())),
+                &Preferences::default(),
+            ))
+        };
         Arc::clone(self.undivided.get_or_insert_with(made))
     }
 
@@ -208,10 +230,14 @@ impl Surveys {
 
     /// Makes all folds that were asked for since; those of one grid in few sweeps.
     pub(super) fn make_folds(&mut self) {
-        let mut open: Vec<&mut Fold> = self.folds.iter_mut().filter(|fold| fold.atlas.is_none()).collect();
+        let mut open: Vec<&mut Fold> =
+            self.folds.iter_mut().filter(|fold| fold.atlas.is_none()).collect();
         open.sort_by_key(|fold| Arc::as_ptr(&fold.survey.grid).addr());
-        for folds in open.chunk_by_mut(|one, other| Arc::ptr_eq(&one.survey.grid, &other.survey.grid)) {
-            let wanted: Vec<_> = folds.iter().map(|fold| (&fold.survey.division, &*fold.map)).collect();
+        for folds in
+            open.chunk_by_mut(|one, other| Arc::ptr_eq(&one.survey.grid, &other.survey.grid))
+        {
+            let wanted: Vec<_> =
+                folds.iter().map(|fold| (&fold.survey.division, &*fold.map)).collect();
             let made = folds[0].survey.grid.folds(&wanted);
             folds.iter_mut().zip(made).for_each(|(fold, atlas)| fold.atlas = Some(Arc::new(atlas)));
         }
@@ -228,11 +254,17 @@ impl Surveys {
         Self { folds: Vec::new(), made: 0, fold_of: HashMap::new(), ..self.clone() }
     }
 
-    /// Forgets what nothing uses any more. A few folds are kept all the same: what flaps comes back to them.
+    /// Forgets what nothing uses any more. A few folds are kept all the same: what flaps comes back
+    /// to them.
     pub fn prune(&mut self) {
         if self.folds.len() > SPARE_FOLDS {
-            self.folds.retain(|fold| fold.atlas.as_ref().is_some_and(|atlas| Arc::strong_count(atlas) > 1));
-            let keys = self.folds.iter().map(|fold| (Arc::as_ptr(&fold.survey).addr(), Arc::clone(&fold.map)));
+            self.folds.retain(|fold| {
+                fold.atlas.as_ref().is_some_and(|atlas| Arc::strong_count(atlas) > 1)
+            });
+            let keys = self
+                .folds
+                .iter()
+                .map(|fold| (Arc::as_ptr(&fold.survey).addr(), Arc::clone(&fold.map)));
             self.fold_of = keys.zip(0..).collect();
             self.made = self.folds.len();
         }

@@ -1,4 +1,5 @@
-//! What services come to: pools of every policy under every condition, through the compiler and out of the chart.
+//! What services come to: pools of every policy under every condition, through the compiler and out
+//! of the chart.
 
 use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU32, sync::Arc};
 
@@ -50,7 +51,8 @@ impl Draft {
         DatacenterId(self.datacenters.len() as u32 - 1)
     }
 
-    /// An endpoint named by its addresses, which are separated by `+`; by one label for a CNAME into example.net.
+    /// An endpoint named by its addresses, which are separated by `+`; by one label for a CNAME
+    /// into example.net.
     fn endpoint(&mut self, addresses: &str, datacenter: Option<DatacenterId>) -> MemberKind {
         let parsed: Result<_, _> = addresses.split('+').map(str::parse).collect();
         let cname = || Target::Cname(format!("{addresses}.example.net").parse().unwrap());
@@ -69,17 +71,28 @@ impl Draft {
 
     fn pool(&mut self, policy: Policy, members: &[(MemberKind, u16)]) -> PoolId {
         let name = format!("pool-{}", self.pools.len()).into();
-        let members = members.iter().map(|&(kind, weight)| Member { kind, weight, bias: 0 }).collect();
+        let members =
+            members.iter().map(|&(kind, weight)| Member { kind, weight, bias: 0 }).collect();
         let min_up = MinUp::Members(NonZeroU32::MIN);
         let answers = Answers::Count(NonZeroU32::MIN);
         let (families, regulation) = (Families::default(), Regulation::default());
-        self.pools.push(Pool { name, policy, spread: Spread::Query, answers, min_up, families, members, regulation });
+        self.pools.push(Pool {
+            name,
+            policy,
+            spread: Spread::Query,
+            answers,
+            min_up,
+            families,
+            members,
+            regulation,
+        });
         PoolId(self.pools.len() as u32 - 1)
     }
 
     /// A weighted pool of endpoints.
     fn weighted(&mut self, members: &[(&str, u16)]) -> PoolId {
-        let members: Vec<_> = members.iter().map(|&(name, weight)| (self.endpoint(name, None), weight)).collect();
+        let members: Vec<_> =
+            members.iter().map(|&(name, weight)| (self.endpoint(name, None), weight)).collect();
         self.pool(Policy::Weighted, &members)
     }
 
@@ -98,14 +111,20 @@ impl Draft {
             ipv6: !self.hides_ipv6,
             client_subnet: !self.ignores_subnets,
         };
-        let topology =
-            Arc::new(Topology::new(self.datacenters, vec![monitor()], self.endpoints, self.pools, vec![service]));
+        let topology = Arc::new(Topology::new(
+            self.datacenters,
+            vec![monitor()],
+            self.endpoints,
+            self.pools,
+            vec![service],
+        ));
         let mut surveys = Surveys::default();
         let compiler = Compiler::new(Arc::clone(&topology), databases, &mut surveys);
         let conditions = Conditions::unknown(&topology, 0);
         let compiled = compiler.compile(&conditions, &mut surveys);
         let (wheels, chart, draws) = (Wheels::default(), Arc::default(), Draws::new(7));
-        let mut bench = Bench { topology, compiler, surveys, wheels, conditions, compiled, chart, draws };
+        let mut bench =
+            Bench { topology, compiler, surveys, wheels, conditions, compiled, chart, draws };
         bench.compile();
         bench
     }
@@ -126,14 +145,16 @@ struct Bench {
 impl Bench {
     /// Compiles every chart from nothing.
     fn compile(&mut self) {
-        let compilation = Compilation::new(Arc::clone(&self.compiler), Arc::new(self.conditions.clone()));
+        let compilation =
+            Compilation::new(Arc::clone(&self.compiler), Arc::new(self.conditions.clone()));
         self.compiled = compilation.finish(&mut self.surveys, &mut self.wheels);
         self.take_chart();
     }
 
     /// Compiles what the conditions changed.
     fn follow(&mut self) {
-        let (compiler, conditions) = (Arc::clone(&self.compiler), Arc::new(self.conditions.clone()));
+        let (compiler, conditions) =
+            (Arc::clone(&self.compiler), Arc::new(self.conditions.clone()));
         let compilation = Compilation::after(&self.compiled, compiler, conditions);
         self.compiled = compilation.finish(&mut self.surveys, &mut self.wheels);
         self.take_chart();
@@ -156,7 +177,10 @@ impl Bench {
     }
 
     fn down(&mut self, address: &str) {
-        self.stand(address, Standing { verdict: Verdict::Down, flips_in_secs: None, ..Standing::default() });
+        self.stand(
+            address,
+            Standing { verdict: Verdict::Down, flips_in_secs: None, ..Standing::default() },
+        );
     }
 
     fn ask_from(&mut self, family: Family, client: &str) -> (Vec<String>, u8, u32) {
@@ -194,7 +218,10 @@ fn shares_are_the_weights_within_one_percent() {
     let pool = draft.weighted(&[("192.0.2.1", 3), ("192.0.2.2", 1), ("192.0.2.3", 0)]);
     let mut bench = draft.top(pool);
     let shares = bench.shares(100_000);
-    assert!((shares["192.0.2.1"] - 75.0).abs() < 1.0 && (shares["192.0.2.2"] - 25.0).abs() < 1.0, "{shares:?}");
+    assert!(
+        (shares["192.0.2.1"] - 75.0).abs() < 1.0 && (shares["192.0.2.2"] - 25.0).abs() < 1.0,
+        "{shares:?}"
+    );
     assert!(!shares.contains_key("192.0.2.3"));
 }
 
@@ -221,11 +248,15 @@ fn endless_flapping_keeps_no_more_tables_and_turns_than_a_few() {
     draft.pools[pool.index()].spread = Spread::Turn;
     let mut bench = draft.top(pool);
     for round in 1..400_u32 {
-        // Counting in Gray's code: each step turns one target over, and no set of targets comes twice.
+        // Counting in Gray's code: each step turns one target over, and no set of targets comes
+        // twice.
         let turned = round.trailing_zeros() as usize;
         let is_down = (round ^ round >> 1) >> turned & 1 == 1;
         let verdict = if is_down { Verdict::Down } else { Verdict::Up };
-        bench.stand(&members[turned], Standing { verdict, flips_in_secs: None, ..Standing::default() });
+        bench.stand(
+            &members[turned],
+            Standing { verdict, flips_in_secs: None, ..Standing::default() },
+        );
         bench.draws.reserve_turns(bench.wheels.turn_counters());
         bench.ask();
     }
@@ -240,7 +271,10 @@ fn a_cname_is_answered_for_no_family_while_members_of_the_other_come_before_it()
     let pool = draft.pool(Policy::Failover, &[(first, 1), (second, 1)]);
     let mut bench = draft.top(pool);
     assert_eq!(bench.ask(), ["192.0.2.1"]);
-    assert!(bench.ask_from(Family::V6, "8.8.8.0/24").0.is_empty(), "a resolver would follow the CNAME for A as well");
+    assert!(
+        bench.ask_from(Family::V6, "8.8.8.0/24").0.is_empty(),
+        "a resolver would follow the CNAME for A as well"
+    );
     bench.down("192.0.2.1");
     assert_eq!(bench.ask(), ["sorry.example.net"]);
     assert_eq!(bench.ask_from(Family::V6, "8.8.8.0/24").0, ["sorry.example.net"]);
@@ -249,7 +283,8 @@ fn a_cname_is_answered_for_no_family_while_members_of_the_other_come_before_it()
 #[test]
 fn members_of_a_family_come_before_a_cname_whatever_the_other_family_has() {
     let mut draft = Draft::default();
-    let members = ["192.0.2.1", "192.0.2.2+2001:db8::2", "sorry"].map(|name| (draft.endpoint(name, None), 1));
+    let members =
+        ["192.0.2.1", "192.0.2.2+2001:db8::2", "sorry"].map(|name| (draft.endpoint(name, None), 1));
     let pool = draft.pool(Policy::Failover, &members);
     let mut bench = draft.top(pool);
     assert_eq!(bench.ask(), ["192.0.2.1"]);
@@ -273,7 +308,8 @@ fn failover_takes_the_first_usable_in_order_and_nested_pools_count_whole() {
     let first = draft.weighted(&[("192.0.2.1", 1), ("192.0.2.2", 1)]);
     let second = draft.weighted(&[("192.0.2.3", 1)]);
     draft.pools[first.index()].min_up = MinUp::Share(0.6);
-    let top = draft.pool(Policy::Failover, &[(MemberKind::Pool(first), 1), (MemberKind::Pool(second), 1)]);
+    let top = draft
+        .pool(Policy::Failover, &[(MemberKind::Pool(first), 1), (MemberKind::Pool(second), 1)]);
     let mut bench = draft.top(top);
     assert_ne!(bench.ask(), ["192.0.2.3"]);
     bench.down("192.0.2.1");
@@ -306,7 +342,10 @@ fn when_nothing_is_usable_a_service_may_answer_nodata_or_from_another_pool() {
     let sorry = draft.weighted(&[("192.0.2.9+2001:db8::9", 1)]);
     draft.on_all_down = OnAllDown::Pool(sorry);
     let mut bench = draft.top(pool);
-    assert!(bench.ask_from(Family::V6, "8.8.8.0/24").0.is_empty(), "a service without AAAA has none from elsewhere");
+    assert!(
+        bench.ask_from(Family::V6, "8.8.8.0/24").0.is_empty(),
+        "a service without AAAA has none from elsewhere"
+    );
     bench.down("192.0.2.1");
     assert_eq!(bench.ask(), ["192.0.2.9"]);
     bench.down("192.0.2.9");
@@ -316,8 +355,10 @@ fn when_nothing_is_usable_a_service_may_answer_nodata_or_from_another_pool() {
 #[test]
 fn a_drain_takes_a_datacenter_out_everywhere_but_never_the_last_one() {
     let mut draft = Draft::default();
-    let (fra, iad) = (draft.datacenter("fra", State::Draining), draft.datacenter("iad", State::Active));
-    let members = [(draft.endpoint("192.0.2.1", Some(fra)), 1), (draft.endpoint("192.0.2.2", Some(iad)), 1)];
+    let (fra, iad) =
+        (draft.datacenter("fra", State::Draining), draft.datacenter("iad", State::Active));
+    let members =
+        [(draft.endpoint("192.0.2.1", Some(fra)), 1), (draft.endpoint("192.0.2.2", Some(iad)), 1)];
     let pool = draft.pool(Policy::Weighted, &members);
     let mut bench = draft.top(pool);
     assert_eq!(bench.shares(100).keys().collect::<Vec<_>>(), ["192.0.2.2"]);
@@ -346,7 +387,8 @@ fn the_operators_word_wins_over_the_probes() {
 #[test]
 fn two_answers_are_distinct_and_each_member_has_its_share_of_them() {
     let mut draft = Draft::default();
-    let pool = draft.weighted(&[("192.0.2.1", 1), ("192.0.2.2", 1), ("192.0.2.3", 1), ("192.0.2.4", 1)]);
+    let pool =
+        draft.weighted(&[("192.0.2.1", 1), ("192.0.2.2", 1), ("192.0.2.3", 1), ("192.0.2.4", 1)]);
     draft.pools[pool.index()].answers = Answers::Count(NonZeroU32::new(2).unwrap());
     let mut bench = draft.top(pool);
     for _ in 0..100 {
@@ -363,7 +405,8 @@ fn two_answers_are_distinct_and_each_member_has_its_share_of_them() {
 #[test]
 fn all_answers_every_usable_member_in_the_order_written() {
     let mut draft = Draft::default();
-    let members: Vec<_> = ["192.0.2.3", "192.0.2.1", "192.0.2.2"].map(|a| (draft.endpoint(a, None), 1)).into();
+    let members: Vec<_> =
+        ["192.0.2.3", "192.0.2.1", "192.0.2.2"].map(|a| (draft.endpoint(a, None), 1)).into();
     let pool = draft.pool(Policy::All, &members);
     let mut bench = draft.top(pool);
     assert_eq!(bench.ask(), ["192.0.2.3", "192.0.2.1", "192.0.2.2"]);
@@ -378,7 +421,11 @@ fn for_each_type_only_members_with_such_an_address_count() {
     let mut bench = draft.top(pool);
     assert_eq!(bench.ask_from(Family::V6, "8.8.8.0/24").0, ["2001:db8::2"]);
     bench.down("2001:db8::2");
-    assert_eq!(bench.shares(100).len(), 2, "an address that fails says nothing of the other family");
+    assert_eq!(
+        bench.shares(100).len(),
+        2,
+        "an address that fails says nothing of the other family"
+    );
 }
 
 #[test]
@@ -389,7 +436,8 @@ fn a_client_keeps_its_endpoint_and_moves_only_when_that_goes() {
     let pool = draft.weighted(&members);
     draft.pools[pool.index()].spread = Spread::Client;
     let mut bench = draft.top(pool);
-    let clients: Vec<String> = (0..5000).map(|at| format!("20.{}.{}.0/24", at / 256, at % 256)).collect();
+    let clients: Vec<String> =
+        (0..5000).map(|at| format!("20.{}.{}.0/24", at / 256, at % 256)).collect();
     let ask = |bench: &mut Bench, client: &String| bench.ask_from(Family::V4, client);
     let before: Vec<_> = clients.iter().map(|client| ask(&mut bench, client)).collect();
     assert!(before.iter().all(|(_, scope, _)| *scope == 24));
@@ -411,7 +459,8 @@ fn a_sticky_choice_of_pools_over_random_endpoints_keeps_both_promises() {
     let mut draft = Draft::default();
     let left = draft.weighted(&[("192.0.2.1", 1), ("192.0.2.2", 1)]);
     let right = draft.weighted(&[("192.0.2.3", 1), ("192.0.2.4", 1)]);
-    let top = draft.pool(Policy::Weighted, &[(MemberKind::Pool(left), 1), (MemberKind::Pool(right), 1)]);
+    let top =
+        draft.pool(Policy::Weighted, &[(MemberKind::Pool(left), 1), (MemberKind::Pool(right), 1)]);
     draft.pools[top.index()].spread = Spread::Client;
     let mut bench = draft.top(top);
     let shares = bench.shares(1000);
@@ -430,15 +479,23 @@ fn the_ttl_is_lowered_while_a_verdict_that_matters_is_about_to_flip() {
     assert_eq!(bench.ttl(), 30, "the answer does not hang on the second while the first is up");
     bench.stand("192.0.2.1", shaky(Verdict::Up));
     assert_eq!(bench.ttl(), 5);
-    bench.stand("192.0.2.2", Standing { verdict: Verdict::Up, flips_in_secs: None, ..Standing::default() });
+    bench.stand(
+        "192.0.2.2",
+        Standing { verdict: Verdict::Up, flips_in_secs: None, ..Standing::default() },
+    );
     bench.stand("192.0.2.1", shaky(Verdict::Down));
-    assert_eq!((bench.ask(), bench.ttl()), (vec!["192.0.2.2".to_owned()], 5), "the first may soon be back");
+    assert_eq!(
+        (bench.ask(), bench.ttl()),
+        (vec!["192.0.2.2".to_owned()], 5),
+        "the first may soon be back"
+    );
 }
 
 /// A geo pool over endpoints `192.0.2.N`: each rule is (subnet, members).
 fn geo_bench(rules: &[(&str, &[u32])], default: &[u32], members: u8) -> Bench {
     let mut draft = Draft::default();
-    let endpoints: Vec<_> = (0..members).map(|at| (draft.endpoint(&format!("192.0.2.{at}"), None), 1)).collect();
+    let endpoints: Vec<_> =
+        (0..members).map(|at| (draft.endpoint(&format!("192.0.2.{at}"), None), 1)).collect();
     let rule = |(subnet, members): &(&str, &[u32])| Rule {
         subnets: vec![subnet.parse().unwrap()],
         members: members.to_vec(),
@@ -490,7 +547,11 @@ fn a_rule_without_members_is_nodata_for_its_clients_and_ends_the_search() {
     assert_eq!(bench.ask(), ["192.0.2.1"]);
     assert_eq!(bench.chart.plight(Family::V4), Plight::None, "the operator's will is no distress");
     bench.down("192.0.2.1");
-    assert_eq!(bench.ask(), ["192.0.2.1"], "not the default: the search ends at the rule, and on-all-down decides");
+    assert_eq!(
+        bench.ask(),
+        ["192.0.2.1"],
+        "not the default: the search ends at the rule, and on-all-down decides"
+    );
 }
 
 #[test]
@@ -498,8 +559,12 @@ fn a_strict_rule_gives_its_clients_nothing_but_its_own_members() {
     for on_all_down in [0, 1, 2] {
         let mut draft = Draft::default();
         let members = ["192.0.2.0", "192.0.2.1"].map(|name| (draft.endpoint(name, None), 1));
-        let rule =
-            Rule { subnets: vec!["8.8.8.0/24".parse().unwrap()], members: vec![1], strict: true, ..Rule::default() };
+        let rule = Rule {
+            subnets: vec!["8.8.8.0/24".parse().unwrap()],
+            members: vec![1],
+            strict: true,
+            ..Rule::default()
+        };
         let pool = draft.pool(Policy::Geo { rules: vec![rule], default: vec![0] }, &members);
         let sorry = draft.weighted(&[("192.0.2.9", 1)]);
         draft.on_all_down = [OnAllDown::All, OnAllDown::Empty, OnAllDown::Pool(sorry)][on_all_down];

@@ -1,4 +1,5 @@
-//! The topology: every datacenter, monitor, endpoint, pool and service of one configuration, by index.
+//! The topology: every datacenter, monitor, endpoint, pool and service of one configuration, by
+//! index.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -7,7 +8,9 @@ use std::{
     sync::Arc,
 };
 
-use super::{Combination, Datacenter, Endpoint, Feeds, MemberKind, OnAllDown, Pool, Service, Target};
+use super::{
+    Combination, Datacenter, Endpoint, Feeds, MemberKind, OnAllDown, Pool, Service, Target,
+};
 use crate::{
     dns::Name,
     health::{Check, Monitor},
@@ -61,7 +64,8 @@ pub struct Topology {
     pub monitors: Vec<Monitor>,
     /// In order of name.
     pub loads: Vec<LoadSource>,
-    /// Pool by pool, in the order written. Shared by the topologies of successive loads, as far as equal.
+    /// Pool by pool, in the order written. Shared by the topologies of successive loads, as far as
+    /// equal.
     pub endpoints: Vec<Arc<Endpoint>>,
     /// Named pools and the inline pools of services. Shared like the endpoints.
     pub pools: Vec<Arc<Pool>>,
@@ -69,9 +73,11 @@ pub struct Topology {
     pub services: Arc<Vec<Service>>,
     /// What is probed: each (monitor, target) once, however many endpoints share it.
     pub probes: Arc<Vec<Probe>>,
-    /// For each probe of a combined monitor: what it is made of. Parts stand before what is made of them.
+    /// For each probe of a combined monitor: what it is made of. Parts stand before what is made of
+    /// them.
     pub combinations: Arc<Vec<Option<Combination>>>,
-    /// For each endpoint, for each of its addresses (or its one CNAME or alias): the probe, where it is monitored.
+    /// For each endpoint, for each of its addresses (or its one CNAME or alias): the probe, where
+    /// it is monitored.
     pub probes_of: Arc<Vec<Vec<Option<ProbeId>>>>,
     /// What load reports describe: each (source, target) once, however many members share it.
     pub feeds: Arc<Feeds>,
@@ -95,8 +101,8 @@ pub struct Probe {
 pub enum ProbeTarget {
     /// An address of an endpoint.
     Address(IpAddr),
-    /// The name that an endpoint stands for. An alias is probed at the addresses that it was resolved to; any other name is
-    /// resolved by the system's resolver at each probe.
+    /// The name that an endpoint stands for. An alias is probed at the addresses that it was
+    /// resolved to; any other name is resolved by the system's resolver at each probe.
     Host(Name),
 }
 
@@ -110,8 +116,8 @@ impl fmt::Display for ProbeTarget {
 }
 
 impl Topology {
-    /// Puts the parts together and lists what there is to probe. The parts refer to each other by position. Without load
-    /// sources: who has some sets them.
+    /// Puts the parts together and lists what there is to probe. The parts refer to each other by
+    /// position. Without load sources: who has some sets them.
     pub fn new(
         datacenters: Vec<Datacenter>,
         monitors: Vec<Monitor>,
@@ -166,7 +172,8 @@ impl Topology {
         }
     }
 
-    /// The longest TTL of the services that have a member in a datacenter, in seconds; `None` where none has.
+    /// The longest TTL of the services that have a member in a datacenter, in seconds; `None` where
+    /// none has.
     pub fn longest_ttl_secs(&self, datacenter: DatacenterId) -> Option<u32> {
         let mut known = vec![None; self.pools.len()];
         let mut longest = None;
@@ -187,7 +194,9 @@ impl Topology {
             return is_in;
         }
         let is_in = self.pools[pool.index()].members.iter().any(|member| match member.kind {
-            MemberKind::Endpoint(id) => self.endpoints[id.index()].datacenters.contains(&datacenter),
+            MemberKind::Endpoint(id) => {
+                self.endpoints[id.index()].datacenters.contains(&datacenter)
+            }
             MemberKind::Pool(inner) => self.is_in(inner, datacenter, known),
         });
         known[pool.index()] = Some(is_in);
@@ -229,7 +238,9 @@ impl Topology {
         let mut datacenters = BTreeSet::new();
         for member in &self.pools[pool.index()].members {
             match member.kind {
-                MemberKind::Endpoint(id) => datacenters.extend(&self.endpoints[id.index()].datacenters),
+                MemberKind::Endpoint(id) => {
+                    datacenters.extend(&self.endpoints[id.index()].datacenters)
+                }
                 MemberKind::Pool(inner) => datacenters.extend(self.datacenters_below(inner, known)),
             }
         }
@@ -267,22 +278,30 @@ impl Probes {
     /// The probes of all endpoints, in the order in which endpoints name them first.
     pub(super) fn of(monitors: &[Monitor], endpoints: &[Arc<Endpoint>]) -> Self {
         let mut register = Register::new(monitors);
-        let mut probe_of =
-            |monitor: Option<MonitorId>, target: ProbeTarget| Some(register.add(Probe { monitor: monitor?, target }));
+        let mut probe_of = |monitor: Option<MonitorId>, target: ProbeTarget| {
+            Some(register.add(Probe { monitor: monitor?, target }))
+        };
         let probes_of = endpoints
             .iter()
             .map(|endpoint| match &endpoint.target {
-                Target::Addresses(addresses) => {
-                    addresses.iter().map(|&a| probe_of(endpoint.monitor, ProbeTarget::Address(a))).collect()
-                }
+                Target::Addresses(addresses) => addresses
+                    .iter()
+                    .map(|&a| probe_of(endpoint.monitor, ProbeTarget::Address(a)))
+                    .collect(),
                 Target::Cname(name) | Target::Alias(name) => {
                     vec![probe_of(endpoint.monitor, ProbeTarget::Host(name.clone()))]
                 }
-                Target::Host(host) => vec![probe_of(endpoint.monitor, ProbeTarget::Host(host.name.clone()))],
+                Target::Host(host) => {
+                    vec![probe_of(endpoint.monitor, ProbeTarget::Host(host.name.clone()))]
+                }
             })
             .collect();
         let Register { probes, combinations, .. } = register;
-        Self { probes: Arc::new(probes), combinations: Arc::new(combinations), probes_of: Arc::new(probes_of) }
+        Self {
+            probes: Arc::new(probes),
+            combinations: Arc::new(combinations),
+            probes_of: Arc::new(probes_of),
+        }
     }
 }
 
@@ -297,8 +316,18 @@ struct Register<'m> {
 
 impl<'m> Register<'m> {
     fn new(monitors: &'m [Monitor]) -> Self {
-        let by_name = monitors.iter().zip((0..).map(MonitorId)).map(|(monitor, id)| (&*monitor.name, id)).collect();
-        Self { monitors, by_name, known: HashMap::new(), probes: Vec::new(), combinations: Vec::new() }
+        let by_name = monitors
+            .iter()
+            .zip((0..).map(MonitorId))
+            .map(|(monitor, id)| (&*monitor.name, id))
+            .collect();
+        Self {
+            monitors,
+            by_name,
+            known: HashMap::new(),
+            probes: Vec::new(),
+            combinations: Vec::new(),
+        }
     }
 
     fn add(&mut self, probe: Probe) -> ProbeId {

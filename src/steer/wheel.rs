@@ -1,4 +1,5 @@
-//! The wheel: one structure for every balancing method. Slots over choices, each of which is a ready answer or another wheel.
+//! The wheel: one structure for every balancing method. Slots over choices, each of which is a
+//! ready answer or another wheel.
 
 use std::{hash::Hasher, sync::Arc};
 
@@ -11,7 +12,8 @@ use super::{
     slots::{Seed, Slots},
 };
 
-/// A pool compiled: slots over choices. A choice may be another pool's wheel, which then draws in its own way.
+/// A pool compiled: slots over choices. A choice may be another pool's wheel, which then draws in
+/// its own way.
 #[derive(Debug)]
 pub(super) struct Wheel {
     /// How a client picks its slot.
@@ -20,7 +22,8 @@ pub(super) struct Wheel {
     pub(super) slots: Arc<Slots>,
     /// What the slots name.
     pub(super) choices: Box<[Choice]>,
-    /// Keys the hash of clients by the pool, so that draws from pools above and below it, or of the same table, are independent.
+    /// Keys the hash of clients by the pool, so that draws from pools above and below it, or of the
+    /// same table, are independent.
     pub(super) salt: u64,
     /// The number of the shard's counter, for `turn`.
     pub(super) turn: Option<Arc<u32>>,
@@ -28,7 +31,8 @@ pub(super) struct Wheel {
     pub(super) cycle: u32,
     /// Whether a slot names several choices, the better first.
     pub(super) is_ranked: bool,
-    /// Whether the choices are wheels over the pool's members, each for other clients, and not the members themselves.
+    /// Whether the choices are wheels over the pool's members, each for other clients, and not the
+    /// members themselves.
     pub(super) is_layered: bool,
 }
 
@@ -54,7 +58,9 @@ impl Choice {
     pub(super) fn spreads_by_client(&self) -> bool {
         match self {
             Self::Answer(_) => false,
-            Self::Wheel(wheel) => wheel.spread == Spread::Client || wheel.choices.iter().any(Self::spreads_by_client),
+            Self::Wheel(wheel) => {
+                wheel.spread == Spread::Client || wheel.choices.iter().any(Self::spreads_by_client)
+            }
         }
     }
 
@@ -74,8 +80,14 @@ impl Choice {
         }
     }
 
-    /// Draws endpoints for the client whose masked prefix is `client`, and hands each to `each` in the order drawn.
-    pub(super) fn draw<'a, F: FnMut(&'a Answer)>(&'a self, client: u64, draws: &mut Draws, each: &mut F) {
+    /// Draws endpoints for the client whose masked prefix is `client`, and hands each to `each` in
+    /// the order drawn.
+    pub(super) fn draw<'a, F: FnMut(&'a Answer)>(
+        &'a self,
+        client: u64,
+        draws: &mut Draws,
+        each: &mut F,
+    ) {
         match self {
             Self::Answer(answer) => each(answer),
             Self::Wheel(wheel) => wheel.draw(client, draws, each),
@@ -92,7 +104,9 @@ impl Wheel {
                 Spread::Client => Seed::Client(self.hash(client)),
                 Spread::Turn => Seed::Turn(self.take_turn(draws)),
             };
-            let each = &mut |choice, draws: &mut Draws| self.choices[usize::from(choice)].draw(client, draws, each);
+            let each = &mut |choice, draws: &mut Draws| {
+                self.choices[usize::from(choice)].draw(client, draws, each)
+            };
             return self.slots.draw(seed, draws, each);
         };
         let number = match self.spread {

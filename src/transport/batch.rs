@@ -1,8 +1,12 @@
 //! Datagrams in batches: recvmmsg and sendmmsg, with the address that each was sent to.
 //!
-//! It knows datagrams, addresses and descriptors, and nothing of DNS. Everything it hands to the kernel lies in a [`Batch`],
-//! whose buffers never move while a call runs; what the kernel writes is read back only as far as the kernel says it wrote.
-#![expect(unsafe_code, reason = "recvmmsg and sendmmsg have no safe wrapper that carries control messages")]
+//! It knows datagrams, addresses and descriptors, and nothing of DNS. Everything it hands to the
+//! kernel lies in a [`Batch`], whose buffers never move while a call runs; what the kernel writes
+//! is read back only as far as the kernel says it wrote.
+#![expect(
+    unsafe_code,
+    reason = "recvmmsg and sendmmsg have no safe wrapper that carries control messages"
+)]
 
 use std::{
     io, mem,
@@ -16,11 +20,13 @@ use libc::{c_int, c_uint};
 
 /// How many datagrams one call receives or sends at most.
 pub(super) const BATCH: usize = 64;
-/// The longest datagram that is read whole. Queries are far shorter; EDNS padding and many options fit.
+/// The longest datagram that is read whole. Queries are far shorter; EDNS padding and many options
+/// fit.
 pub(super) const QUERY_OCTETS: usize = 4096;
 /// The longest reply: the EDNS buffer size of DNS Flag Day 2020.
 pub(super) const REPLY_OCTETS: usize = 1232;
-/// From one query's buffer to the next: not a multiple of 4096, or the first octets of all would share a few lines of the cache.
+/// From one query's buffer to the next: not a multiple of 4096, or the first octets of all would
+/// share a few lines of the cache.
 const QUERY_STRIDE: usize = QUERY_OCTETS + 192;
 /// Room for PKTINFO of either family, with its header.
 const CONTROL_OCTETS: usize = 64;
@@ -59,8 +65,8 @@ struct Envelope {
     local: Local,
 }
 
-/// Buffers for one batch of datagrams and their replies. A reply goes where its datagram came from, from the address that
-/// was asked.
+/// Buffers for one batch of datagrams and their replies. A reply goes where its datagram came from,
+/// from the address that was asked.
 pub(super) struct Batch {
     peers: Box<[PeerName; BATCH]>,
     controls: Box<[Control; BATCH]>,
@@ -89,7 +95,8 @@ pub(super) struct Datagram<'a> {
     pub(super) index: usize,
     /// What it says.
     pub(super) message: &'a [u8],
-    /// Who sent it; `None` where no reply can be sent there: the kernel told no address, or the port is 0.
+    /// Who sent it; `None` where no reply can be sent there: the kernel told no address, or the
+    /// port is 0.
     pub(super) source: Option<IpAddr>,
     /// It was longer than [`QUERY_OCTETS`].
     pub(super) is_cut: bool,
@@ -109,7 +116,8 @@ pub(super) struct Outgoing {
 impl Batch {
     pub(super) fn new() -> Self {
         // SAFETY: all four are plain integers and pointers, for which zero is a value.
-        let (peer, control, header, vector) = unsafe { (mem::zeroed(), mem::zeroed(), mem::zeroed(), mem::zeroed()) };
+        let (peer, control, header, vector) =
+            unsafe { (mem::zeroed(), mem::zeroed(), mem::zeroed(), mem::zeroed()) };
         let envelope = Envelope { peer_octets: 0, octets: 0, is_cut: false, local: Local::Bound };
         Self {
             peers: Box::new([peer; BATCH]),
@@ -123,7 +131,8 @@ impl Batch {
         }
     }
 
-    /// Receives what is there, without waiting; at most [`BATCH`], and less where few came last. Returns how many.
+    /// Receives what is there, without waiting; at most [`BATCH`], and less where few came last.
+    /// Returns how many.
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] where nothing is there; whatever else recvmmsg says.
@@ -132,7 +141,8 @@ impl Batch {
         let control_octets = if notes == Notes::Local { CONTROL_OCTETS } else { 0 };
         for index in 0..width {
             let query = &mut self.queries[index];
-            self.vectors[index] = libc::iovec { iov_base: query.as_mut_ptr().cast(), iov_len: QUERY_OCTETS };
+            self.vectors[index] =
+                libc::iovec { iov_base: query.as_mut_ptr().cast(), iov_len: QUERY_OCTETS };
             let header = &mut self.headers[index].msg_hdr;
             header.msg_name = (&raw mut self.peers[index]).cast();
             header.msg_namelen = mem::size_of::<PeerName>() as libc::socklen_t;
@@ -142,8 +152,9 @@ impl Batch {
             header.msg_controllen = control_octets as _;
             header.msg_flags = 0;
         }
-        // SAFETY: the first `width` headers point to buffers of `self`, with their true lengths, which live and stay in
-        // place until the call returns; no other reference to them is used meanwhile.
+        // SAFETY: the first `width` headers point to buffers of `self`, with their true lengths,
+        // which live and stay in place until the call returns; no other reference to them is used
+        // meanwhile.
         let count = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
@@ -167,11 +178,16 @@ impl Batch {
             peer_octets: header.msg_hdr.msg_namelen,
             octets: (header.msg_len as usize).min(QUERY_OCTETS),
             is_cut: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
-            local: if header.msg_hdr.msg_controllen == 0 { Local::Bound } else { local(&header.msg_hdr) },
+            local: if header.msg_hdr.msg_controllen == 0 {
+                Local::Bound
+            } else {
+                local(&header.msg_hdr)
+            },
         };
     }
 
-    /// Some of the datagrams last received: those of a range below what [`Batch::receive`] returned.
+    /// Some of the datagrams last received: those of a range below what [`Batch::receive`]
+    /// returned.
     pub(super) fn datagrams(&mut self, range: Range<usize>) -> impl Iterator<Item = Datagram<'_>> {
         let Self { envelopes, peers, queries, replies, .. } = self;
         replies[range.clone()].iter_mut().zip(range).map(|(reply, index)| {
@@ -192,18 +208,26 @@ impl Batch {
         self.datagrams(0..count).any(|datagram| datagram.message == message)
     }
 
-    /// Sends these replies, without waiting; returns how many of them, from the first on, were taken.
+    /// Sends these replies, without waiting; returns how many of them, from the first on, were
+    /// taken.
     ///
     /// # Errors
-    /// What was wrong with the first of them; [`io::ErrorKind::WouldBlock`] where the socket's buffer is full.
-    pub(super) fn send(&mut self, socket: BorrowedFd<'_>, outgoing: &[Outgoing]) -> io::Result<usize> {
+    /// What was wrong with the first of them; [`io::ErrorKind::WouldBlock`] where the socket's
+    /// buffer is full.
+    pub(super) fn send(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        outgoing: &[Outgoing],
+    ) -> io::Result<usize> {
         let count = outgoing.len().min(BATCH);
         for (place, &Outgoing { index, octets }) in outgoing.iter().enumerate().take(count) {
             let envelope = self.envelopes[index];
             let header = &mut self.headers[place].msg_hdr;
             let reply = &mut self.replies[index];
-            self.vectors[place] =
-                libc::iovec { iov_base: reply.as_mut_ptr().cast(), iov_len: octets.min(REPLY_OCTETS) };
+            self.vectors[place] = libc::iovec {
+                iov_base: reply.as_mut_ptr().cast(),
+                iov_len: octets.min(REPLY_OCTETS),
+            };
             header.msg_name = (&raw mut self.peers[index]).cast();
             header.msg_namelen = envelope.peer_octets;
             header.msg_iov = &raw mut self.vectors[place];
@@ -215,21 +239,40 @@ impl Batch {
                 Local::V4(info) => {
                     // The source only: an interface here would overrule the routing table.
                     let info = libc::in_pktinfo { ipi_ifindex: 0, ..info };
-                    put_control(header, &mut self.controls[index], libc::IPPROTO_IP, libc::IP_PKTINFO, info);
+                    put_control(
+                        header,
+                        &mut self.controls[index],
+                        libc::IPPROTO_IP,
+                        libc::IP_PKTINFO,
+                        info,
+                    );
                 }
                 Local::V6(mut info) => {
-                    // A link-local address means nothing without its link; any other goes where the routing table says.
+                    // A link-local address means nothing without its link; any other goes where the
+                    // routing table says.
                     if !Ipv6Addr::from(info.ipi6_addr.s6_addr).is_unicast_link_local() {
                         info.ipi6_ifindex = 0;
                     }
-                    put_control(header, &mut self.controls[index], libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
+                    put_control(
+                        header,
+                        &mut self.controls[index],
+                        libc::IPPROTO_IPV6,
+                        libc::IPV6_PKTINFO,
+                        info,
+                    );
                 }
             }
         }
-        // SAFETY: the first `count` headers point to buffers of `self`, with lengths within them, which live and stay in
-        // place until the call returns. The kernel reads them, and writes how much it sent of each into the headers.
+        // SAFETY: the first `count` headers point to buffers of `self`, with lengths within them,
+        // which live and stay in place until the call returns. The kernel reads them, and writes
+        // how much it sent of each into the headers.
         let sent = unsafe {
-            libc::sendmmsg(socket.as_raw_fd(), self.headers.as_mut_ptr(), count as c_uint, libc::MSG_DONTWAIT)
+            libc::sendmmsg(
+                socket.as_raw_fd(),
+                self.headers.as_mut_ptr(),
+                count as c_uint,
+                libc::MSG_DONTWAIT,
+            )
         };
         usize::try_from(sent).map_err(|_| io::Error::last_os_error())
     }
@@ -238,10 +281,12 @@ impl Batch {
 /// The address of ours that the control messages of a received datagram name.
 fn local(header: &libc::msghdr) -> Local {
     let mut local = Local::Bound;
-    // SAFETY: the header is as the kernel left it: its control pointer and length span initialised octets of a [`Control`],
-    // which is aligned for `cmsghdr`; the CMSG functions stay within that length.
+    // SAFETY: the header is as the kernel left it: its control pointer and length span initialised
+    // octets of a [`Control`], which is aligned for `cmsghdr`; the CMSG functions stay within that
+    // length.
     let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
-    // SAFETY: `next` is null or points to a whole control message within the buffer, by CMSG_FIRSTHDR and CMSG_NXTHDR.
+    // SAFETY: `next` is null or points to a whole control message within the buffer, by
+    // CMSG_FIRSTHDR and CMSG_NXTHDR.
     while let Some(control) = unsafe { next.as_ref() } {
         // SAFETY: as above; the content follows its header.
         let content = unsafe { libc::CMSG_DATA(next) };
@@ -263,13 +308,20 @@ fn local(header: &libc::msghdr) -> Local {
 }
 
 /// Writes one control message and points the header to it.
-fn put_control<T: Copy>(header: &mut libc::msghdr, control: &mut Control, level: c_int, kind: c_int, content: T) {
+fn put_control<T: Copy>(
+    header: &mut libc::msghdr,
+    control: &mut Control,
+    level: c_int,
+    kind: c_int,
+    content: T,
+) {
     let octets = mem::size_of::<T>() as c_uint;
     header.msg_control = control.0.as_mut_ptr().cast();
     // SAFETY: computes a number.
     header.msg_controllen = unsafe { libc::CMSG_SPACE(octets) } as _;
-    // SAFETY: the buffer is aligned for `cmsghdr`, and its 64 octets hold a header and either PKTINFO (at most 20), so
-    // that CMSG_FIRSTHDR is its start and CMSG_DATA with `T` behind it lies inside.
+    // SAFETY: the buffer is aligned for `cmsghdr`, and its 64 octets hold a header and either
+    // PKTINFO (at most 20), so that CMSG_FIRSTHDR is its start and CMSG_DATA with `T` behind it
+    // lies inside.
     unsafe {
         let message = libc::CMSG_FIRSTHDR(header);
         (*message).cmsg_level = level;
@@ -285,7 +337,8 @@ fn source(peer: &PeerName, octets: libc::socklen_t) -> Option<IpAddr> {
     if octets < mem::size_of::<libc::sa_family_t>() {
         return None;
     }
-    // SAFETY: the union is initialised (zero at first, then by the kernel), and every field is of plain integers.
+    // SAFETY: the union is initialised (zero at first, then by the kernel), and every field is of
+    // plain integers.
     match c_int::from(unsafe { peer.family }) {
         libc::AF_INET if octets >= mem::size_of::<libc::sockaddr_in>() => {
             // SAFETY: as above.

@@ -1,8 +1,8 @@
 //! Binding: all sockets of the listening addresses, before threads start and privileges go.
 //!
-//! An address is bound twice: once to TCP, which only one process can have, and once a shard to UDP with SO_REUSEPORT,
-//! which the kernel would also let another process of the same user join. So UDP is first tried without it: a port that is
-//! taken is an error, never shared in silence.
+//! An address is bound twice: once to TCP, which only one process can have, and once a shard to UDP
+//! with SO_REUSEPORT, which the kernel would also let another process of the same user join. So UDP
+//! is first tried without it: a port that is taken is an error, never shared in silence.
 
 use std::{
     fmt, io,
@@ -33,17 +33,19 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// The addresses in the order asked for, with the ports that port 0 became; the same for UDP and TCP.
+    /// The addresses in the order asked for, with the ports that port 0 became; the same for UDP
+    /// and TCP.
     pub fn local_addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Each shard gets what its own core receives, instead of the clients that a hash of their addresses gives it. Only where the
-    /// network card spreads what it receives over those cores does that spread the work.
+    /// Each shard gets what its own core receives, instead of the clients that a hash of their
+    /// addresses gives it. Only where the network card spreads what it receives over those cores
+    /// does that spread the work.
     ///
     /// # Errors
-    /// Shards have no cores of their own, or the kernel cannot do it. At the address that it was refused for, and those after it,
-    /// clients are spread as without it.
+    /// Shards have no cores of their own, or the kernel cannot do it. At the address that it was
+    /// refused for, and those after it, clients are spread as without it.
     pub fn keep_to_receiving_cores(&self, cores: &Cores) -> io::Result<()> {
         if !cores.is_pinned {
             let cores = cores.shards.len();
@@ -51,11 +53,15 @@ impl Bound {
                 1 => format!(
                     "one shard gets everything (help: set `threads` to {cores}, or leave `socket-affinity` away)"
                 ),
-                shards => format!("{shards} shards share {cores} cores (help: write `threads`, at most {cores})"),
+                shards => format!(
+                    "{shards} shards share {cores} cores (help: write `threads`, at most {cores})"
+                ),
             }));
         }
         let first_shard = self.udp.first().into_iter().flatten();
-        first_shard.map(AsFd::as_fd).try_for_each(|socket| syscall::choose_socket_by_core(socket, &cores.shards))
+        first_shard
+            .map(AsFd::as_fd)
+            .try_for_each(|socket| syscall::choose_socket_by_core(socket, &cores.shards))
     }
 }
 
@@ -99,17 +105,22 @@ impl std::error::Error for BindError {
     }
 }
 
-/// Binds every address to TCP and, once for each of at least one shard, to UDP. Port 0 becomes a free port, the same for both.
+/// Binds every address to TCP and, once for each of at least one shard, to UDP. Port 0 becomes a
+/// free port, the same for both.
 ///
 /// # Errors
 /// The first address that cannot be had; then nothing stays bound.
 pub fn bind(listen: &[SocketAddr], shards: usize) -> Result<Bound, BindError> {
-    let mut bound =
-        Bound { udp: (0..shards.max(1)).map(|_| Vec::new()).collect(), tcp: Vec::new(), addresses: Vec::new() };
+    let mut bound = Bound {
+        udp: (0..shards.max(1)).map(|_| Vec::new()).collect(),
+        tcp: Vec::new(),
+        addresses: Vec::new(),
+    };
     for &address in listen {
         let (listener, local) = bind_pair(address)?;
         for sockets in &mut bound.udp {
-            let socket = udp_socket(local, Sharing::Shards).map_err(|cause| refused(address, "udp", cause))?;
+            let socket = udp_socket(local, Sharing::Shards)
+                .map_err(|cause| refused(address, "udp", cause))?;
             sockets.push(socket);
         }
         bound.tcp.push(listener);
@@ -123,7 +134,10 @@ pub fn bind(listen: &[SocketAddr], shards: usize) -> Result<Bound, BindError> {
 /// # Errors
 /// The first address that cannot be had; then nothing stays bound.
 pub fn bind_streams(listen: &[SocketAddr]) -> Result<Vec<TcpListener>, BindError> {
-    listen.iter().map(|&address| tcp_listener(address).map_err(|cause| refused(address, "tcp", cause))).collect()
+    listen
+        .iter()
+        .map(|&address| tcp_listener(address).map_err(|cause| refused(address, "tcp", cause)))
+        .collect()
 }
 
 /// Binds addresses for HTTP/3: the ports that [`bind_streams`] got, for UDP.
@@ -168,7 +182,8 @@ fn tcp_listener(address: SocketAddr) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    // A restart must not wait for the old connections' TIME_WAIT; a second listener is refused all the same.
+    // A restart must not wait for the old connections' TIME_WAIT; a second listener is refused all
+    // the same.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -200,12 +215,18 @@ fn udp_socket(address: SocketAddr, sharing: Sharing) -> io::Result<UdpSocket> {
 fn set_datagram_options(socket: &Socket, address: IpAddr) -> io::Result<()> {
     let fd = socket.as_fd();
     let (level, mtu_discover, omit, packet_info) = match address {
-        IpAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT, libc::IP_PKTINFO),
-        IpAddr::V6(_) => {
-            (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT, libc::IPV6_RECVPKTINFO)
+        IpAddr::V4(_) => {
+            (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT, libc::IP_PKTINFO)
         }
+        IpAddr::V6(_) => (
+            libc::IPPROTO_IPV6,
+            libc::IPV6_MTU_DISCOVER,
+            libc::IPV6_PMTUDISC_OMIT,
+            libc::IPV6_RECVPKTINFO,
+        ),
     };
-    // Forged "fragmentation needed" must not make us fragment (RFC 9715 section 3.1); a kernel without it still serves.
+    // Forged "fragmentation needed" must not make us fragment (RFC 9715 section 3.1); a kernel
+    // without it still serves.
     let _ = syscall::set_option(fd, level, mtu_discover, omit);
     if notes(address) == Notes::Local {
         syscall::set_option(fd, level, packet_info, 1)?;
@@ -213,8 +234,8 @@ fn set_datagram_options(socket: &Socket, address: IpAddr) -> io::Result<()> {
     Ok(())
 }
 
-/// What a socket bound to this address has to tell with each datagram. One address is the source of every reply by itself;
-/// several must be told apart.
+/// What a socket bound to this address has to tell with each datagram. One address is the source of
+/// every reply by itself; several must be told apart.
 pub(super) fn notes(address: IpAddr) -> Notes {
     let is_link_local = matches!(address, IpAddr::V6(v6) if Ipv6Addr::is_unicast_link_local(&v6));
     if address.is_unspecified() || is_link_local { Notes::Local } else { Notes::None }

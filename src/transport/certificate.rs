@@ -1,4 +1,5 @@
-//! The certificate of the encrypted transports: read from PEM files, checked, and replaced when the files change.
+//! The certificate of the encrypted transports: read from PEM files, checked, and replaced when the
+//! files change.
 //!
 //! | file | step |
 //! |---|---|
@@ -7,8 +8,9 @@
 //! | `renewal` | failed attempts: how many, since when, which are logged |
 //! | `registry` | all certificates of the process |
 //!
-//! An attempt that fails changes nothing, and the next one follows at the next tick, until the files can be used: a
-//! pair of which only one file is new, or a directory that is not mounted yet, needs no second change.
+//! An attempt that fails changes nothing, and the next one follows at the next tick, until the
+//! files can be used: a pair of which only one file is new, or a directory that is not mounted yet,
+//! needs no second change.
 
 mod error;
 mod files;
@@ -40,7 +42,8 @@ pub use renewal::RenewalFailure;
 
 use self::{files::States, renewal::Renewal};
 
-/// A certificate chain and its key, as the files last had them whole. New handshakes use the newest; connections keep theirs.
+/// A certificate chain and its key, as the files last had them whole. New handshakes use the
+/// newest; connections keep theirs.
 #[derive(Debug)]
 pub struct Certificate {
     chain: PathBuf,
@@ -104,7 +107,8 @@ impl Certificate {
         }))
     }
 
-    /// Reads the files now, changed or not, and logs the result. Returns whether there is a new certificate.
+    /// Reads the files now, changed or not, and logs the result. Returns whether there is a new
+    /// certificate.
     ///
     /// # Errors
     /// What is wrong with which file, and the remedy; the certificate in use stays.
@@ -112,8 +116,9 @@ impl Certificate {
         self.attempt(Attempt::Always)
     }
 
-    /// Reads the files if they changed since they were last read, or could not be used at the last attempt. Returns
-    /// whether there is a new certificate. The result is logged, the same error at most once an hour.
+    /// Reads the files if they changed since they were last read, or could not be used at the last
+    /// attempt. Returns whether there is a new certificate. The result is logged, the same error at
+    /// most once an hour.
     ///
     /// # Errors
     /// What is wrong with which file, and the remedy; the certificate in use stays.
@@ -154,7 +159,10 @@ impl Certificate {
     ///
     /// # Errors
     /// rustls has no protocol version that its provider supports.
-    pub fn server_config(self: &Arc<Self>, protocols: &[&[u8]]) -> Result<Arc<ServerConfig>, rustls::Error> {
+    pub fn server_config(
+        self: &Arc<Self>,
+        protocols: &[&[u8]],
+    ) -> Result<Arc<ServerConfig>, rustls::Error> {
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
@@ -166,7 +174,10 @@ impl Certificate {
     fn attempt(&self, attempt: Attempt) -> Result<bool, CertificateError> {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let is_failing = self.renewal().failure.is_some();
-        if attempt == Attempt::IfChanged && !is_failing && *read == files::states(&self.chain, &self.key) {
+        if attempt == Attempt::IfChanged
+            && !is_failing
+            && *read == files::states(&self.chain, &self.key)
+        {
             return Ok(false);
         }
         match files::read_pair(&self.chain, &self.key) {
@@ -216,8 +227,12 @@ impl Certificate {
 
 impl InUse {
     fn new(certified: CertifiedKey) -> Self {
-        let own = certified.cert.first().and_then(|own| x509_parser::parse_x509_certificate(own).ok());
-        Self { expires: own.map(|(_, own)| own.validity().not_after.timestamp()), key: Arc::new(certified) }
+        let own =
+            certified.cert.first().and_then(|own| x509_parser::parse_x509_certificate(own).ok());
+        Self {
+            expires: own.map(|(_, own)| own.validity().not_after.timestamp()),
+            key: Arc::new(certified),
+        }
     }
 }
 

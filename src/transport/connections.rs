@@ -1,4 +1,5 @@
-//! The connection table: how many connections of clients there may be, and which end when there are too many.
+//! The connection table: how many connections of clients there may be, and which end when there are
+//! too many.
 //!
 //! The server accepts every new connection. Where that makes too many, for one client or in all,
 //! it evicts the connections without progress for longest: an attacker that opens connections and
@@ -25,7 +26,8 @@ use tokio::{
 const EVICTED_SHARE: usize = 64;
 /// At most 1/8 of all connections may be evicted ones that have not ended yet.
 const LEAVING_SHARE: usize = 8;
-/// How long a connection that is to end may go on writing; an evicted one, not at all: it made no progress.
+/// How long a connection that is to end may go on writing; an evicted one, not at all: it made no
+/// progress.
 const GRACE: Duration = Duration::from_secs(1);
 /// How often a part of full buffers is asked for again, and the pause before each attempt.
 const ROOM_TRIES: usize = 20;
@@ -41,7 +43,8 @@ pub struct Limits {
     /// The longest wait for the next whole message or request; a
     /// quarter of it while more than half of `connections` are open.
     pub idle: Duration,
-    /// The longest time from the accepted connection to its first whole message or request, the TLS handshake included.
+    /// The longest time from the accepted connection to its first whole message or request, the TLS
+    /// handshake included.
     pub first: Duration,
     /// The longest wait for a client to make room for more replies.
     pub write: Duration,
@@ -118,7 +121,8 @@ struct Slot {
     is_refused: AtomicBool,
     /// Requests of HTTP that have begun.
     requests: AtomicU64,
-    /// Replies of HTTP that wait to be written, and since when none of them was, in milliseconds from `ConnectionTable::started`.
+    /// Replies of HTTP that wait to be written, and since when none of them was, in milliseconds
+    /// from `ConnectionTable::started`.
     unsent: AtomicUsize,
     unsent_since_ms: AtomicU64,
 }
@@ -145,8 +149,8 @@ impl ConnectionTable {
         self.started.elapsed().as_millis() as u64
     }
 
-    /// Adds a new connection, for which others may be evicted. Waits while evicted connections hold every
-    /// place.
+    /// Adds a new connection, for which others may be evicted. Waits while evicted connections hold
+    /// every place.
     pub(super) async fn enter(self: &Arc<Self>, address: IpAddr) -> Permit {
         let (number, slot) = self.insert(client_of(address));
         let mut permit = Permit { connections: Arc::clone(self), number, slot, _place: None };
@@ -169,7 +173,11 @@ impl ConnectionTable {
             unsent_since_ms: AtomicU64::new(0),
         });
         let mut table = self.table();
-        if table.clients.get(&client).is_some_and(|&count| count >= self.limits.connections_per_client) {
+        if table
+            .clients
+            .get(&client)
+            .is_some_and(|&count| count >= self.limits.connections_per_client)
+        {
             table.evict(|slot| slot.client == client);
         } else if table.staying >= self.full {
             table.evict(|_| true);
@@ -210,7 +218,8 @@ impl ConnectionTable {
 }
 
 impl Table {
-    /// Evicts one in 64 of those that may be, so that a flood of connections does not search the whole table for each.
+    /// Evicts one in 64 of those that may be, so that a flood of connections does not search the
+    /// whole table for each.
     fn evict(&mut self, may_end: impl Fn(&Slot) -> bool) {
         let may_end = |slot: &Slot| !slot.is_leaving.load(Relaxed) && may_end(slot);
         let mut candidates: Vec<(u64, u64)> = self
@@ -230,7 +239,8 @@ impl Table {
         }
     }
 
-    /// Evicts connections that buffer something, unless earlier ones are about to give their part back.
+    /// Evicts connections that buffer something, unless earlier ones are about to give their part
+    /// back.
     fn evict_for_room(&mut self) {
         let buffers = |slot: &Slot| slot.buffered.load(Relaxed) > 0;
         if !self.slots.values().any(|slot| slot.is_leaving.load(Relaxed) && buffers(slot)) {
@@ -256,7 +266,8 @@ impl Table {
     }
 }
 
-/// The client that a connection is counted for: an IPv4 address, or the /64 that an IPv6 host has to itself.
+/// The client that a connection is counted for: an IPv4 address, or the /64 that an IPv6 host has
+/// to itself.
 pub fn client_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
@@ -290,7 +301,8 @@ impl Permit {
         self.slot.has_progressed.load(Relaxed)
     }
 
-    /// When [`Permit::made_progress`] was last called; before that, when the connection was accepted.
+    /// When [`Permit::made_progress`] was last called; before that, when the connection was
+    /// accepted.
     pub(super) fn last_progress(&self) -> Instant {
         self.connections.started + Duration::from_millis(self.slot.progress_ms.load(Relaxed))
     }
@@ -322,7 +334,11 @@ impl Permit {
     /// The longest wait for the next message.
     pub(super) fn idle(&self) -> Duration {
         let limits = &self.connections.limits;
-        if self.connections.count() > limits.connections / 2 { limits.idle / 4 } else { limits.idle }
+        if self.connections.count() > limits.connections / 2 {
+            limits.idle / 4
+        } else {
+            limits.idle
+        }
     }
 
     /// Waits until this connection is to end.
@@ -353,7 +369,11 @@ impl Permit {
 
     /// An allowance for buffers, empty at first.
     pub(super) fn allowance(&self) -> Allowance {
-        Allowance { connections: Arc::clone(&self.connections), slot: Arc::clone(&self.slot), octets: 0 }
+        Allowance {
+            connections: Arc::clone(&self.connections),
+            slot: Arc::clone(&self.slot),
+            octets: 0,
+        }
     }
 }
 
@@ -459,7 +479,11 @@ mod tests {
         for last in 0..8 {
             permits.push(table.enter(client(last)).await);
         }
-        assert_eq!(permits.iter().filter(|permit| permit.is_leaving()).count(), 1, "8 is full from 7 on");
+        assert_eq!(
+            permits.iter().filter(|permit| permit.is_leaving()).count(),
+            1,
+            "8 is full from 7 on"
+        );
         let waiting = table.enter(client(9));
         tokio::pin!(waiting);
         let is_pending = |entered: std::task::Poll<_>| entered.is_pending();
@@ -471,7 +495,9 @@ mod tests {
     }
 
     /// Polls the future once.
-    async fn futures_poll<F: Future>(mut future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
+    async fn futures_poll<F: Future>(
+        mut future: std::pin::Pin<&mut F>,
+    ) -> std::task::Poll<F::Output> {
         std::future::poll_fn(|cx| std::task::Poll::Ready(future.as_mut().poll(cx))).await
     }
 
@@ -489,7 +515,8 @@ mod tests {
     #[test]
     fn one_client_has_a_fifth_of_a_small_table() {
         let limits = |connections| {
-            let Limits { connections, connections_per_client, .. } = Limits::of_connections(connections);
+            let Limits { connections, connections_per_client, .. } =
+                Limits::of_connections(connections);
             (connections, connections_per_client)
         };
         assert_eq!([100_000, 400, 3].map(limits), [(10_000, 2_000), (400, 80), (3, 1)]);

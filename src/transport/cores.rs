@@ -2,8 +2,8 @@
 
 use super::syscall;
 
-/// How many cores must be left over for the control side to be kept to them. On fewer it would be worse off than it is where it
-/// goes wherever a shard pauses.
+/// How many cores must be left over for the control side to be kept to them. On fewer it would be
+/// worse off than it is where it goes wherever a shard pauses.
 const ENOUGH_LEFT: usize = 2;
 
 /// Who runs on which core.
@@ -17,9 +17,10 @@ pub struct Cores {
 }
 
 impl Cores {
-    /// Shares out the cores that this process may use among so many shards and the control side. A shard alone goes where the
-    /// scheduler puts it, as do all where there are more of them than cores, and where their number was not chosen and is not
-    /// that of the cores: then a quota made it, and the cores are others' as well.
+    /// Shares out the cores that this process may use among so many shards and the control side. A
+    /// shard alone goes where the scheduler puts it, as do all where there are more of them than
+    /// cores, and where their number was not chosen and is not that of the cores: then a quota made
+    /// it, and the cores are others' as well.
     pub fn share_out(shards: usize, is_chosen: bool) -> Self {
         let cores = syscall::cores().unwrap_or_default();
         if is_chosen || cores.len() == shards {
@@ -38,7 +39,8 @@ impl Cores {
         Self { shards: cores, is_pinned: true, rest: if has_rest { rest } else { Vec::new() } }
     }
 
-    /// Keeps the calling thread, and those that it starts from now on, to the cores that shards leave over, where there are any.
+    /// Keeps the calling thread, and those that it starts from now on, to the cores that shards
+    /// leave over, where there are any.
     pub fn keep_off_shards(&self) {
         if self.rest.is_empty() {
             return;

@@ -1,12 +1,15 @@
-//! Counters: what came in and how each message ended, kept per writer and summed when somebody asks.
+//! Counters: what came in and how each message ended, kept per writer and summed when somebody
+//! asks.
 //!
-//! Every UDP shard writes cells of its own, so that counting is a load and a store of a cache line nobody else touches;
-//! the streams of one transport share cells. A message that came in ends in exactly one of: answered (by rcode), ignored
-//! (by reason), send error. The sum of the ends equals `received` whenever no message is under way.
+//! Every UDP shard writes cells of its own, so that counting is a load and a store of a cache line
+//! nobody else touches; the streams of one transport share cells. A message that came in ends in
+//! exactly one of: answered (by rcode), ignored (by reason), send error. The sum of the ends equals
+//! `received` whenever no message is under way.
 //!
-//! Services and datacenters come and go with reloads. [`Counters::prepare`] gives each name a slot that it keeps for the
-//! life of the process; a writer takes up the slots of a topology when it first meets it, never per query. It waits for nobody
-//! to do so, unless it is so late that the next topology is prepared already: a shard must not stand behind a metrics page.
+//! Services and datacenters come and go with reloads. [`Counters::prepare`] gives each name a slot
+//! that it keeps for the life of the process; a writer takes up the slots of a topology when it
+//! first meets it, never per query. It waits for nobody to do so, unless it is so late that the
+//! next topology is prepared already: a shard must not stand behind a metrics page.
 
 use std::{
     array,
@@ -145,7 +148,8 @@ impl ConnectionEvent {
     }
 }
 
-/// One writer's cells. Aligned so that two writers never share a cache line (128: adjacent lines are fetched in pairs).
+/// One writer's cells. Aligned so that two writers never share a cache line (128: adjacent lines
+/// are fetched in pairs).
 #[derive(Debug)]
 #[repr(align(128))]
 pub(super) struct Cells {
@@ -163,7 +167,8 @@ pub(super) struct Cells {
     datacenters: Table,
 }
 
-/// Cells by slot that grow without moving: part `k` holds `64 << k` cells, so that a reader never sees a cell go away.
+/// Cells by slot that grow without moving: part `k` holds `64 << k` cells, so that a reader never
+/// sees a cell go away.
 #[derive(Debug, Default)]
 struct Table {
     parts: [OnceLock<Box<[AtomicU64]>>; 26],
@@ -178,7 +183,9 @@ impl Table {
 
     /// Makes room for slots `0..count`, so that counting does not allocate.
     fn reserve(&self, count: usize) {
-        let Some(last) = count.checked_sub(1).and_then(|last| u32::try_from(last).ok()) else { return };
+        let Some(last) = count.checked_sub(1).and_then(|last| u32::try_from(last).ok()) else {
+            return;
+        };
         for (index, part) in self.parts.iter().enumerate().take(Self::position(last).0 + 1) {
             part.get_or_init(|| (0..64_usize << index).map(|_| AtomicU64::new(0)).collect());
         }
@@ -205,14 +212,16 @@ struct Slots {
 /// Whether services and datacenters have the same names as those of `other`, in the same order.
 fn has_names_of(topology: &Topology, other: &Topology) -> bool {
     let is_same_list = Arc::ptr_eq(&topology.services, &other.services);
-    let names =
-        |topology: &Topology| topology.datacenters.iter().map(|datacenter| datacenter.name.clone()).collect::<Vec<_>>();
+    let names = |topology: &Topology| {
+        topology.datacenters.iter().map(|datacenter| datacenter.name.clone()).collect::<Vec<_>>()
+    };
     let services = topology.services.iter().map(|service| &service.name);
-    names(topology) == names(other) && (is_same_list || services.eq(other.services.iter().map(|service| &service.name)))
+    names(topology) == names(other)
+        && (is_same_list || services.eq(other.services.iter().map(|service| &service.name)))
 }
 
-/// The names that have a slot. The controller changes it (once a topology); the metrics page reads, and copies it only where
-/// both do so at once.
+/// The names that have a slot. The controller changes it (once a topology); the metrics page reads,
+/// and copies it only where both do so at once.
 #[derive(Debug, Default)]
 struct Registry {
     services: Arc<HashMap<Name, u32>>,
@@ -222,9 +231,11 @@ struct Registry {
 impl Registry {
     fn slots(&mut self, topology: &Arc<Topology>) -> Slots {
         let services = Arc::make_mut(&mut self.services);
-        let services = topology.services.iter().map(|service| slot_of(services, &service.name)).collect();
+        let services =
+            topology.services.iter().map(|service| slot_of(services, &service.name)).collect();
         let datacenters = Arc::make_mut(&mut self.datacenters);
-        let datacenters = topology.datacenters.iter().map(|dc| slot_of(datacenters, &dc.name)).collect();
+        let datacenters =
+            topology.datacenters.iter().map(|dc| slot_of(datacenters, &dc.name)).collect();
         Slots { topology: Arc::clone(topology), services, datacenters }
     }
 }
@@ -265,8 +276,9 @@ impl Counters {
         Self::default()
     }
 
-    /// Gives every name of `topology` its slot. The controller calls this before it publishes a snapshot with a new
-    /// topology, so that no shard has to do it: 100,000 services take some 10 ms.
+    /// Gives every name of `topology` its slot. The controller calls this before it publishes a
+    /// snapshot with a new topology, so that no shard has to do it: 100,000 services take some 10
+    /// ms.
     pub fn prepare(&self, topology: &Arc<Topology>) {
         let prepared = self.shared.slots.load();
         if Arc::ptr_eq(&prepared.topology, topology) {
@@ -284,7 +296,8 @@ impl Counters {
         if Arc::ptr_eq(&prepared.topology, topology) {
             return prepared;
         }
-        // The next topology is prepared and this one still answers: whoever meets it first only now is late.
+        // The next topology is prepared and this one still answers: whoever meets it first only now
+        // is late.
         Arc::new(lock(&self.shared.registry).slots(topology))
     }
 
@@ -309,10 +322,13 @@ impl Counters {
         for one in &cells {
             totals.of_mut(one.transport).add(one);
         }
-        let sum = |table: fn(&Cells) -> &Table, slot| cells.iter().map(|one| table(one).read(slot)).sum();
-        totals.services = names(&services).map(|(name, slot)| (name, sum(|one| &one.services, slot))).collect();
-        totals.datacenters =
-            names(&datacenters).map(|(name, slot)| (name, sum(|one| &one.datacenters, slot))).collect();
+        let sum =
+            |table: fn(&Cells) -> &Table, slot| cells.iter().map(|one| table(one).read(slot)).sum();
+        totals.services =
+            names(&services).map(|(name, slot)| (name, sum(|one| &one.services, slot))).collect();
+        totals.datacenters = names(&datacenters)
+            .map(|(name, slot)| (name, sum(|one| &one.datacenters, slot)))
+            .collect();
         totals
     }
 
@@ -445,14 +461,16 @@ impl Recorder {
         }
     }
 
-    /// The kernel dropped so many datagrams because the socket's buffer was full. They were never received.
+    /// The kernel dropped so many datagrams because the socket's buffer was full. They were never
+    /// received.
     pub(super) fn kernel_dropped(&self, count: u32) {
         self.writers.add(&self.cells.kernel_drops, u64::from(count));
     }
 
     /// An HTTP response with this status was handed over.
     pub(super) fn responded(&self, status: u16) {
-        let place = STATUSES.iter().position(|&counted| counted == status).unwrap_or(STATUSES.len());
+        let place =
+            STATUSES.iter().position(|&counted| counted == status).unwrap_or(STATUSES.len());
         self.writers.add(&self.cells.statuses[place], 1);
     }
 
@@ -495,7 +513,10 @@ mod tests {
             ipv6: true,
             client_subnet: true,
         };
-        Arc::new(Topology { services: Arc::new(services.iter().map(service).collect()), ..Topology::default() })
+        Arc::new(Topology {
+            services: Arc::new(services.iter().map(service).collect()),
+            ..Topology::default()
+        })
     }
 
     fn answered_by(service: u32) -> Tally {
@@ -511,9 +532,12 @@ mod tests {
     #[test]
     fn a_service_keeps_its_count_when_a_reload_moves_it() {
         let counters = Counters::new();
-        let (mut shard, mut other) = (counters.recorder(Transport::Udp), counters.recorder(Transport::Udp));
-        let (before, after) =
-            (topology(&["b.example", "c.example"]), topology(&["a.example", "c.example", "d.example"]));
+        let (mut shard, mut other) =
+            (counters.recorder(Transport::Udp), counters.recorder(Transport::Udp));
+        let (before, after) = (
+            topology(&["b.example", "c.example"]),
+            topology(&["a.example", "c.example", "d.example"]),
+        );
         shard.adopt(&before);
         shard.received(2);
         shard.answered(&answered_by(0));
@@ -526,9 +550,15 @@ mod tests {
         other.adopt(&before);
         other.received(1);
         other.answered(&answered_by(1));
-        let counted: Vec<_> =
-            counters.collect().services.into_iter().map(|(name, count)| (name.to_string(), count)).collect();
-        let named = |name: &str| counted.iter().find(|(n, _)| n.trim_end_matches('.') == name).map(|(_, count)| *count);
+        let counted: Vec<_> = counters
+            .collect()
+            .services
+            .into_iter()
+            .map(|(name, count)| (name.to_string(), count))
+            .collect();
+        let named = |name: &str| {
+            counted.iter().find(|(n, _)| n.trim_end_matches('.') == name).map(|(_, count)| *count)
+        };
         assert_eq!(
             [named("a.example"), named("b.example"), named("c.example"), named("d.example")],
             [Some(0), Some(1), Some(3), Some(0)]
@@ -554,6 +584,9 @@ mod tests {
         connection.answered(&answered_by(0));
         drop(connection);
         let totals = counters.collect();
-        assert_eq!((totals.of(Transport::Tcp).send_errors, totals.of(Transport::Tcp).ended()), (2, 3));
+        assert_eq!(
+            (totals.of(Transport::Tcp).send_errors, totals.of(Transport::Tcp).ended()),
+            (2, 3)
+        );
     }
 }

@@ -26,7 +26,8 @@ pub struct Descriptors {
 }
 
 impl Descriptors {
-    /// Shares out `limit` descriptors, of which so many are `open`: listeners, logs, the reserve for files.
+    /// Shares out `limit` descriptors, of which so many are `open`: listeners, logs, the reserve
+    /// for files.
     pub fn share_out(limit: u64, open: u64) -> Self {
         let left = limit.saturating_sub(open + OWN);
         let admin = (left / 8).clamp(1, MOST_ADMIN);
@@ -36,7 +37,12 @@ impl Descriptors {
         let polls = (left / 8).clamp(1, MOST_PROBES / 8);
         let probes = left.saturating_sub(polls).clamp(1, MOST_PROBES);
         let number = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
-        Self { admin: number(admin), probes: number(probes), polls: number(polls), clients: number(clients) }
+        Self {
+            admin: number(admin),
+            probes: number(probes),
+            polls: number(polls),
+            clients: number(clients),
+        }
     }
 
     /// What this process has open now; an estimate where `/proc` is missing.

@@ -1,4 +1,5 @@
-//! The way from every transport into the engine, on which a panic costs one message and nothing else.
+//! The way from every transport into the engine, on which a panic costs one message and nothing
+//! else.
 
 use std::{
     net::IpAddr,
@@ -50,8 +51,8 @@ pub(super) fn add<'m>(
 
 /// Does what asks the engine; `None` where that panicked.
 pub(super) fn shielded<T>(work: impl FnOnce() -> T) -> Option<T> {
-    // Unwind safe: the snapshot is immutable; draws, counters and lists of replies are whole at every moment; a name or a reply
-    // that was begun is overwritten, or not looked up and not sent.
+    // Unwind safe: the snapshot is immutable; draws, counters and lists of replies are whole at
+    // every moment; a name or a reply that was begun is overwritten, or not looked up and not sent.
     catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
@@ -61,27 +62,38 @@ pub(super) fn panicked(transport: Transport, source: Option<IpAddr>) -> Silence 
     static PANICS: Throttle = Throttle::new();
     if let Some(unsaid) = PANICS.admit() {
         let client = source.map(tracing::field::display);
-        tracing::error!(client, transport = transport.word(), suppressed = unsaid, "answering a query panicked");
+        tracing::error!(
+            client,
+            transport = transport.word(),
+            suppressed = unsaid,
+            "answering a query panicked"
+        );
     }
     Silence::Panicked
 }
 
-/// Logs that answering a group panicked. It counts as nothing: whose message it was is found by answering one by one.
+/// Logs that answering a group panicked. It counts as nothing: whose message it was is found by
+/// answering one by one.
 #[cold]
 pub(super) fn panicked_together() {
     static PANICS: Throttle = Throttle::new();
     if let Some(unsaid) = PANICS.admit() {
-        tracing::error!(suppressed = unsaid, "answering a group of queries panicked: each is answered alone");
+        tracing::error!(
+            suppressed = unsaid,
+            "answering a group of queries panicked: each is answered alone"
+        );
     }
 }
 
 /// Seconds since 1970, modulo 2^32.
 pub(super) fn now_secs() -> u32 {
-    // Truncation is what server cookies want (RFC 9018 section 4.3); a clock before 1970 reads as 1970.
+    // Truncation is what server cookies want (RFC 9018 section 4.3); a clock before 1970 reads as
+    // 1970.
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as u32)
 }
 
-/// Lets at most one message a second through, for log lines that a peer or a fault could repeat without end.
+/// Lets at most one message a second through, for log lines that a peer or a fault could repeat
+/// without end.
 #[derive(Debug)]
 pub(super) struct Throttle {
     /// The second the last line was let through, from the first use on, plus one.
@@ -94,7 +106,8 @@ impl Throttle {
         Self { last: AtomicU64::new(0), unsaid: AtomicU64::new(0) }
     }
 
-    /// `Some` with the number of lines held back before this one, or `None` to hold this one back, too.
+    /// `Some` with the number of lines held back before this one, or `None` to hold this one back,
+    /// too.
     pub(super) fn admit(&self) -> Option<u64> {
         static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
         let second = START.get_or_init(Instant::now).elapsed().as_secs() + 1;

@@ -1,11 +1,13 @@
-//! The queue of TLS handshakes: what they compute, they compute on threads of their own, one after the other.
+//! The queue of TLS handshakes: what they compute, they compute on threads of their own, one after
+//! the other.
 //!
-//! A handshake costs the server a signature, 0.1 ms with ECDSA P-256 and 5 ms with RSA-4096, for a hello that costs the
-//! client nothing. So each step of a handshake that has something to compute takes a turn. There are as many turns as
-//! threads, and these have a low scheduling weight: a flood of hellos takes processor time from other handshakes,
-//! hardly from queries and never from health checks. Turns are granted in the order of arrival. Where too many wait, of
-//! one client or in all, the handshake that has waited longest ends, so that the wait is bounded and a single client
-//! cannot keep others waiting.
+//! A handshake costs the server a signature, 0.1 ms with ECDSA P-256 and 5 ms with RSA-4096, for a
+//! hello that costs the client nothing. So each step of a handshake that has something to compute
+//! takes a turn. There are as many turns as threads, and these have a low scheduling weight: a
+//! flood of hellos takes processor time from other handshakes, hardly from queries and never from
+//! health checks. Turns are granted in the order of arrival. Where too many wait, of one client or
+//! in all, the handshake that has waited longest ends, so that the wait is bounded and a single
+//! client cannot keep others waiting.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -64,8 +66,8 @@ impl Handshakes {
         &self.threads
     }
 
-    /// Drives a handshake of this client to its end, each step in its turn; `None` where it was ended for others. `handshake` computes
-    /// nothing before its first poll.
+    /// Drives a handshake of this client to its end, each step in its turn; `None` where it was
+    /// ended for others. `handshake` computes nothing before its first poll.
     pub(super) async fn drive<F>(&self, client: IpAddr, handshake: F) -> Option<F::Output>
     where
         F: Future + Send + 'static,
@@ -74,7 +76,8 @@ impl Handshakes {
         let mut handshake = Box::pin(handshake);
         let progress = Arc::new(Progress::default());
         loop {
-            // Taken before the step is on the threads: so no more steps are there than threads, and the others wait in the queue.
+            // Taken before the step is on the threads: so no more steps are there than threads, and
+            // the others wait in the queue.
             let turn = self.queue.turn(client).await?;
             let waker = Waker::from(Arc::clone(&progress));
             let step = self.threads.spawn(async move {
@@ -92,7 +95,8 @@ impl Handshakes {
     }
 }
 
-/// Wakes the driver of a handshake when its client has sent or read something, also when that happens during a step.
+/// Wakes the driver of a handshake when its client has sent or read something, also when that
+/// happens during a step.
 #[derive(Debug, Default)]
 struct Progress(Notify);
 
@@ -240,18 +244,23 @@ mod tests {
     async fn crowded(bounds: Bounds, clients: &[u8]) -> (Turn, Vec<oneshot::Receiver<Turn>>) {
         let queue = Queue::new(bounds);
         let turn = queue.turn(client(0)).await.unwrap();
-        let waiting = clients.iter().map(|&last| queue.state().wait(client(last), bounds)).collect();
+        let waiting =
+            clients.iter().map(|&last| queue.state().wait(client(last), bounds)).collect();
         (turn, waiting)
     }
 
     /// Which of them wait no longer, without a turn.
     fn ended(waiting: &mut [oneshot::Receiver<Turn>]) -> Vec<bool> {
-        waiting.iter_mut().map(|turn| matches!(turn.try_recv(), Err(oneshot::error::TryRecvError::Closed))).collect()
+        waiting
+            .iter_mut()
+            .map(|turn| matches!(turn.try_recv(), Err(oneshot::error::TryRecvError::Closed)))
+            .collect()
     }
 
     #[tokio::test]
     async fn turns_are_granted_in_the_order_of_arrival_and_past_handshakes_that_ended() {
-        let (turn, mut waiting) = crowded(Bounds { turns: 1, waiting: 9, waiting_per_client: 9 }, &[1, 2, 3]).await;
+        let (turn, mut waiting) =
+            crowded(Bounds { turns: 1, waiting: 9, waiting_per_client: 9 }, &[1, 2, 3]).await;
         drop(waiting.remove(0));
         drop(turn);
         let second = waiting.remove(0).await.unwrap();
@@ -266,13 +275,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_with_too_many_waiting_handshakes_loses_its_oldest() {
-        let (_turn, mut waiting) = crowded(Bounds { turns: 1, waiting: 9, waiting_per_client: 2 }, &[7, 1, 1, 1]).await;
+        let (_turn, mut waiting) =
+            crowded(Bounds { turns: 1, waiting: 9, waiting_per_client: 2 }, &[7, 1, 1, 1]).await;
         assert_eq!(ended(&mut waiting), [false, true, false, false]);
     }
 
     #[tokio::test]
     async fn with_too_many_waiting_in_all_the_oldest_ends() {
-        let (_turn, mut waiting) = crowded(Bounds { turns: 1, waiting: 2, waiting_per_client: 2 }, &[1, 2, 3]).await;
+        let (_turn, mut waiting) =
+            crowded(Bounds { turns: 1, waiting: 2, waiting_per_client: 2 }, &[1, 2, 3]).await;
         assert_eq!(ended(&mut waiting), [true, false, false]);
     }
 
@@ -281,12 +292,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_step_of_a_handshake_takes_a_turn_and_gives_it_back_while_it_waits_for_its_client() {
-        let handshakes = Arc::new(handshakes(Bounds { turns: 1, waiting: 2, waiting_per_client: 2 }));
+    async fn each_step_of_a_handshake_takes_a_turn_and_gives_it_back_while_it_waits_for_its_client()
+    {
+        let handshakes =
+            Arc::new(handshakes(Bounds { turns: 1, waiting: 2, waiting_per_client: 2 }));
         let (send, hello) = oneshot::channel();
         let driving = Arc::clone(&handshakes);
-        let handshake =
-            tokio::spawn(async move { driving.drive(client(1), async move { hello.await.unwrap() }).await });
+        let handshake = tokio::spawn(async move {
+            driving.drive(client(1), async move { hello.await.unwrap() }).await
+        });
         // The only turn is free although the handshake has not ended.
         drop(handshakes.queue.turn(client(2)).await.unwrap());
         send.send(5).unwrap();
@@ -296,18 +310,24 @@ mod tests {
 
     #[tokio::test]
     async fn a_handshake_computes_nothing_before_its_turn_and_the_oldest_that_waits_ends() {
-        let handshakes = Arc::new(handshakes(Bounds { turns: 1, waiting: 9, waiting_per_client: 2 }));
+        let handshakes =
+            Arc::new(handshakes(Bounds { turns: 1, waiting: 9, waiting_per_client: 2 }));
         let turn = handshakes.queue.turn(client(2)).await.unwrap();
         let begun = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let drives: Vec<_> = (0..3)
             .map(|_| {
                 let (driving, begun) = (Arc::clone(&handshakes), Arc::clone(&begun));
-                let handshake = async move { begun.fetch_add(1, std::sync::atomic::Ordering::Relaxed) };
+                let handshake =
+                    async move { begun.fetch_add(1, std::sync::atomic::Ordering::Relaxed) };
                 tokio::spawn(async move { driving.drive(client(1), handshake).await })
             })
             .collect();
         let mut drives = drives.into_iter();
-        assert_eq!(drives.next().unwrap().await.unwrap(), None, "the oldest of three, where two may wait");
+        assert_eq!(
+            drives.next().unwrap().await.unwrap(),
+            None,
+            "the oldest of three, where two may wait"
+        );
         assert_eq!(begun.load(std::sync::atomic::Ordering::Relaxed), 0);
         drop(turn);
         for drive in drives {

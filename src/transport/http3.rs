@@ -1,11 +1,14 @@
-//! DNS over HTTP/3 through hickory-server's listener: the adapter to the one [`crate::engine::answer`].
+//! DNS over HTTP/3 through hickory-server's listener: the adapter to the one
+//! [`crate::engine::answer`].
 //!
-//! hickory-server hands over the request's octets; the engine answers them as on any transport; its reply is decoded and its
-//! records handed back, because hickory-server encodes replies itself. Nothing is decided here.
+//! hickory-server hands over the request's octets; the engine answers them as on any transport; its
+//! reply is decoded and its records handed back, because hickory-server encodes replies itself.
+//! Nothing is decided here.
 //!
-//! Off by default, because hickory-server bounds less than [`super::https`] does: it takes POST requests on any path,
-//! 100 on a connection, and bounds their time, but not the number of connections, and its handshakes wait for each
-//! other. So it runs on the threads of handshakes, whose low weight keeps what it costs from everything else.
+//! Off by default, because hickory-server bounds less than [`super::https`] does: it takes POST
+//! requests on any path, 100 on a connection, and bounds their time, but not the number of
+//! connections, and its handshakes wait for each other. So it runs on the threads of handshakes,
+//! whose low weight keeps what it costs from everything else.
 
 use std::{io, net::UdpSocket as StdUdpSocket, pin::Pin, sync::Arc, time::Duration};
 
@@ -39,7 +42,8 @@ impl std::fmt::Debug for Http3 {
 }
 
 impl Http3 {
-    /// Serves DNS over HTTP/3 on these sockets. To be called within the tokio runtime that serves it.
+    /// Serves DNS over HTTP/3 on these sockets. To be called within the tokio runtime that serves
+    /// it.
     ///
     /// # Errors
     /// A socket that tokio cannot use.
@@ -78,7 +82,8 @@ pub(super) struct Adapter {
 }
 
 impl RequestHandler for Adapter {
-    // Written out as `async_trait` would: the trait asks for boxed futures, and one function is no reason for a dependency.
+    // Written out as `async_trait` would: the trait asks for boxed futures, and one function is no
+    // reason for a dependency.
     fn handle_request<'s, 'r, 'f, R, T>(
         &'s self,
         request: &'r Request,
@@ -96,13 +101,23 @@ impl RequestHandler for Adapter {
 }
 
 impl Adapter {
-    async fn reply(&self, request: &Request, response_handle: impl ResponseHandler) -> ResponseInfo {
+    async fn reply(
+        &self,
+        request: &Request,
+        response_handle: impl ResponseHandler,
+    ) -> ResponseInfo {
         let mut recorder = self.context.recorder.share();
         let mut answered = None;
         // Why there is no reply is counted.
-        let _ = answer_stream(&self.context, &mut recorder, request.as_slice(), request.src().ip(), |octets, tally| {
-            answered = Some((Message::from_vec(octets), tally));
-        });
+        let _ = answer_stream(
+            &self.context,
+            &mut recorder,
+            request.as_slice(),
+            request.src().ip(),
+            |octets, tally| {
+                answered = Some((Message::from_vec(octets), tally));
+            },
+        );
         let silence = ResponseInfo::from(hickory_proto::op::Header {
             metadata: Metadata::response_from_request(&request.metadata),
             counts: Default::default(),

@@ -31,8 +31,8 @@ use super::{
 /// Requests in progress at once on an HTTP/2 connection, which
 /// is what clients take for granted (RFC 9113 section 6.5.2).
 const CONCURRENT_STREAMS: u32 = 100;
-/// Octets of a request's line and headers together. A GET with the longest query needs 87 KiB; padded queries of
-/// clients (RFC 8467) need about 700 octets.
+/// Octets of a request's line and headers together. A GET with the longest query needs 87 KiB;
+/// padded queries of clients (RFC 8467) need about 700 octets.
 const HEAD_OCTETS: u32 = 16 << 10;
 const HEADERS: usize = 64;
 /// Octets of bodies that a client may send ahead of what was read, on a stream and on a connection.
@@ -40,7 +40,8 @@ const STREAM_WINDOW_OCTETS: u32 = 16 << 10;
 const CONNECTION_WINDOW_OCTETS: u32 = 64 << 10;
 /// Octets of replies that HTTP/2 buffers for a stream at once.
 const SEND_BUFFER_OCTETS: usize = 16 << 10;
-/// Streams that a client has reset, and those reset because of its errors, before its connection ends (CVE-2023-44487).
+/// Streams that a client has reset, and those reset because of its errors, before its connection
+/// ends (CVE-2023-44487).
 const RESET_STREAMS: usize = 20;
 /// What a request in progress takes from the shared buffers, besides its body and reply.
 const REQUEST_OCTETS: usize = 4 << 10;
@@ -61,7 +62,8 @@ impl HttpsResource {
     }
 }
 
-/// Serves one connection until it ends, and counts how it did. Its first request must be complete by `first`.
+/// Serves one connection until it ends, and counts how it did. Its first request must be complete
+/// by `first`.
 pub(super) async fn serve_https(
     stream: SecureStream,
     source: IpAddr,
@@ -71,8 +73,12 @@ pub(super) async fn serve_https(
     first: Instant,
 ) {
     let opened = Instant::now();
-    let exchange =
-        Exchange { source, context: Arc::clone(context), resource: Arc::clone(resource), permit: Arc::clone(permit) };
+    let exchange = Exchange {
+        source,
+        context: Arc::clone(context),
+        resource: Arc::clone(resource),
+        permit: Arc::clone(permit),
+    };
     let builder = builder(resource);
     let service = service_fn(move |request| exchange.clone().answer(request));
     let stream = TokioIo::new(stream.counting_requests(permit));
@@ -81,7 +87,8 @@ pub(super) async fn serve_https(
     loop {
         tokio::select! {
             biased;
-            // How it ended is the client's business: replies that were not taken are counted one by one.
+            // How it ended is the client's business: replies that were not taken are counted one by
+            // one.
             _ = connection.as_mut() => return,
             () = permit.told_to_leave() => break,
             () = sleep_until(deadline.due(permit)) => {}
@@ -133,7 +140,11 @@ struct Deadline {
 impl Deadline {
     /// The next moment at which the connection may have to end.
     fn due(&self, permit: &Permit) -> Instant {
-        let due = if permit.has_progressed() { permit.last_progress() + permit.idle() } else { self.first };
+        let due = if permit.has_progressed() {
+            permit.last_progress() + permit.idle()
+        } else {
+            self.first
+        };
         let unsent = permit.unsent_since().map(|since| since + permit.limits().write);
         unsent.map_or(due, |unsent| due.min(unsent)).min(self.oldest)
     }
@@ -167,7 +178,9 @@ impl Exchange {
         let mut share = BufferShare { allowance: self.permit.allowance() };
         share.hold(0).await?;
         let reading = request::read(request, &self.resource.path, &mut share);
-        let message = timeout(self.permit.limits().idle, reading).await.map_err(|_| Refusal::BODY_TOO_LATE)?;
+        let message = timeout(self.permit.limits().idle, reading)
+            .await
+            .map_err(|_| Refusal::BODY_TOO_LATE)?;
         self.permit.made_progress();
         let message = message?;
         let mut recorder = self.context.recorder.share();
@@ -195,6 +208,10 @@ impl BufferShare {
     /// # Errors
     /// All connections together buffer as much as they may.
     async fn hold(&mut self, octets: usize) -> Result<(), Refusal> {
-        if self.allowance.set_soon(REQUEST_OCTETS + octets).await { Ok(()) } else { Err(Refusal::NO_ROOM) }
+        if self.allowance.set_soon(REQUEST_OCTETS + octets).await {
+            Ok(())
+        } else {
+            Err(Refusal::NO_ROOM)
+        }
     }
 }

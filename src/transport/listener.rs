@@ -1,8 +1,10 @@
-//! Listeners of TCP, TLS and HTTPS: accept a connection, enter it in the connection table, serve it.
+//! Listeners of TCP, TLS and HTTPS: accept a connection, enter it in the connection table, serve
+//! it.
 //!
-//! One task for each listener and for each connection, on threads of their own: whatever clients do, health checks and
-//! the controller run elsewhere. When the system has no descriptor for another connection, the listener evicts
-//! connections and waits longer after each failure in a row; it never spins, fills the log or stops.
+//! One task for each listener and for each connection, on threads of their own: whatever clients
+//! do, health checks and the controller run elsewhere. When the system has no descriptor for
+//! another connection, the listener evicts connections and waits longer after each failure in a
+//! row; it never spins, fills the log or stops.
 
 use std::{
     io,
@@ -77,12 +79,22 @@ impl Streams {
     ///
     /// # Errors
     /// The system starts no threads.
-    pub fn new(snapshots: &Arc<ArcSwap<Snapshot>>, counters: &Counters, limits: Limits) -> io::Result<Self> {
-        let streams =
-            Builder::new_multi_thread().worker_threads(THREADS).thread_name("streams").enable_all().build()?;
+    pub fn new(
+        snapshots: &Arc<ArcSwap<Snapshot>>,
+        counters: &Counters,
+        limits: Limits,
+    ) -> io::Result<Self> {
+        let streams = Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .thread_name("streams")
+            .enable_all()
+            .build()?;
         let (computing, handshakes) = Handshakes::start()?;
-        let runtimes =
-            Runtimes { threads: streams.handle().clone(), streams: Some(streams), handshakes: Some(computing) };
+        let runtimes = Runtimes {
+            threads: streams.handle().clone(),
+            streams: Some(streams),
+            handshakes: Some(computing),
+        };
         Ok(Self {
             snapshots: Arc::clone(snapshots),
             counters: counters.clone(),
@@ -107,7 +119,11 @@ impl Streams {
     ///
     /// # Errors
     /// A listener that tokio cannot use.
-    pub fn serve_tls(&mut self, listeners: Vec<StdListener>, config: Arc<ServerConfig>) -> io::Result<()> {
+    pub fn serve_tls(
+        &mut self,
+        listeners: Vec<StdListener>,
+        config: Arc<ServerConfig>,
+    ) -> io::Result<()> {
         let tls = self.tls(config);
         self.serve(listeners, Transport::Tls, Protocol::Tls(tls))
     }
@@ -130,7 +146,11 @@ impl Streams {
     ///
     /// # Errors
     /// A socket that tokio cannot use.
-    pub fn serve_http3(&mut self, sockets: Vec<UdpSocket>, certificate: &Arc<Certificate>) -> io::Result<()> {
+    pub fn serve_http3(
+        &mut self,
+        sockets: Vec<UdpSocket>,
+        certificate: &Arc<Certificate>,
+    ) -> io::Result<()> {
         let context = self.context(Transport::Https);
         let _entered = self.handshakes.threads().enter();
         self.http3 = Some(Http3::serve(sockets, certificate, context)?);
@@ -146,7 +166,12 @@ impl Streams {
         Tls { config, handshakes: Arc::clone(&self.handshakes) }
     }
 
-    fn serve(&mut self, listeners: Vec<StdListener>, transport: Transport, protocol: Protocol) -> io::Result<()> {
+    fn serve(
+        &mut self,
+        listeners: Vec<StdListener>,
+        transport: Transport,
+        protocol: Protocol,
+    ) -> io::Result<()> {
         let context = Arc::new(self.context(transport));
         let threads = &self.runtimes.threads;
         let _entered = threads.enter();
@@ -169,13 +194,15 @@ impl Streams {
         self.connections.count()
     }
 
-    /// Octets that connections buffer at this moment, of those that [`Limits::buffered_octets`] bounds.
+    /// Octets that connections buffer at this moment, of those that [`Limits::buffered_octets`]
+    /// bounds.
     pub fn buffered_octets(&self) -> usize {
         self.connections.buffered_octets()
     }
 
-    /// Waits until a listener ends, which none does before [`Streams::stop`] unless it is broken: then this process no
-    /// longer answers in full and should end. Waits for ever where there are no listeners.
+    /// Waits until a listener ends, which none does before [`Streams::stop`] unless it is broken:
+    /// then this process no longer answers in full and should end. Waits for ever where there are
+    /// no listeners.
     pub async fn failed(&mut self) {
         let http3_failed = async {
             match &mut self.http3 {
@@ -252,7 +279,8 @@ impl Listener {
         let permit = Arc::new(self.connections.enter(source).await);
         let first = Instant::now() + permit.limits().first;
         let open = Open::new(Arc::clone(&self.context), permit);
-        // A task of its own for each protocol: that of TCP is not to have room for the state of HTTP.
+        // A task of its own for each protocol: that of TCP is not to have room for the state of
+        // HTTP.
         match self.protocol.clone() {
             Protocol::Tcp => tasks.spawn(async move {
                 serve_stream(stream, source, &open.context, &open.permit, first).await;
@@ -264,7 +292,8 @@ impl Listener {
             }),
             Protocol::Https(tls, resource) => tasks.spawn(async move {
                 if let Some(stream) = open.accept_tls(&tls, stream, source, first).await {
-                    serve_https(stream, source, &open.context, &resource, &open.permit, first).await;
+                    serve_https(stream, source, &open.context, &resource, &open.permit, first)
+                        .await;
                 }
             }),
         };
@@ -299,7 +328,13 @@ impl Open {
     }
 
     /// The TLS connection, if the handshake ends by `first`; else counts why not.
-    async fn accept_tls(&self, tls: &Tls, stream: TcpStream, source: IpAddr, first: Instant) -> Option<SecureStream> {
+    async fn accept_tls(
+        &self,
+        tls: &Tls,
+        stream: TcpStream,
+        source: IpAddr,
+        first: Instant,
+    ) -> Option<SecureStream> {
         let event = tokio::select! {
             accepted = tls.accept(stream, source, self.permit.allowance()) => match accepted {
                 Ok(stream) => return Some(stream),

@@ -1,10 +1,13 @@
-//! The metronome: while the control side computes, something wakes on every shard's core all the time.
+//! The metronome: while the control side computes, something wakes on every shard's core all the
+//! time.
 //!
-//! Linux looks at who should run when somebody wakes, and else at its tick, every 4 ms. A shard that has just worked off a batch
-//! beside a thread that computes is ahead of its share by some microseconds, so that the next datagram, which comes within those,
-//! wakes it in vain: it then waits until the tick, though its share has long come round. Any other thread that wakes makes the
-//! scheduler look again. On a core without anything that computes it is of no use, so it beats only meanwhile; that takes five to
-//! eight percent of each core on a virtual machine, where a timer is dear.
+//! Linux looks at who should run when somebody wakes, and else at its tick, every 4 ms. A shard
+//! that has just worked off a batch beside a thread that computes is ahead of its share by some
+//! microseconds, so that the next datagram, which comes within those, wakes it in vain: it then
+//! waits until the tick, though its share has long come round. Any other thread that wakes makes
+//! the scheduler look again. On a core without anything that computes it is of no use, so it beats
+//! only meanwhile; that takes five to eight percent of each core on a virtual machine, where a
+//! timer is dear.
 
 use std::{
     sync::{Arc, Condvar, Mutex, PoisonError},
@@ -18,8 +21,8 @@ const PERIOD: Duration = Duration::from_micros(200);
 /// It keeps nothing on its stack.
 const STACK_OCTETS: usize = 64 << 10;
 
-/// Wakes the scheduler up while somebody holds a [`Beat`]. Cheap to clone; its threads end with the last of them. The default has
-/// no threads.
+/// Wakes the scheduler up while somebody holds a [`Beat`]. Cheap to clone; its threads end with the
+/// last of them. The default has no threads.
 #[derive(Debug, Clone, Default)]
 pub struct Metronome {
     /// Whoever holds one may be heard.
@@ -74,14 +77,16 @@ impl Shared {
 }
 
 impl Metronome {
-    /// Starts a thread for each core on which shards run, unless nothing else does. Where the system gives none, shards wait longer.
+    /// Starts a thread for each core on which shards run, unless nothing else does. Where the
+    /// system gives none, shards wait longer.
     pub fn start(cores: &Cores) -> Self {
         if cores.are_apart() {
             return Self::default();
         }
         let shared = Arc::new(Shared::default());
         for &core in &cores.shards {
-            let thread = thread::Builder::new().name(format!("beat-{core}")).stack_size(STACK_OCTETS);
+            let thread =
+                thread::Builder::new().name(format!("beat-{core}")).stack_size(STACK_OCTETS);
             let own = Arc::clone(&shared);
             if let Err(error) = thread.spawn(move || own.wake_on(core)) {
                 tracing::debug!(%error, core, "core not woken during computations: its shard may wait for a time slice");

@@ -1,7 +1,7 @@
 //! Transports: sockets in front of the engine. Layer 6.
 //!
-//! Each transport receives messages, hands them to [`crate::engine`] with the current snapshot, and sends the replies;
-//! none builds a reply of its own.
+//! Each transport receives messages, hands them to [`crate::engine`] with the current snapshot, and
+//! sends the replies; none builds a reply of its own.
 //!
 //! | file | step |
 //! |---|---|
@@ -41,7 +41,9 @@ mod totals;
 mod udp;
 
 pub use bind::{BindError, Bound, bind, bind_datagrams, bind_streams};
-pub use certificate::{Certificate, CertificateError, CertificateState, Certificates, RenewalFailure};
+pub use certificate::{
+    Certificate, CertificateError, CertificateState, Certificates, RenewalFailure,
+};
 pub use connections::{Limits, client_of};
 pub use cores::Cores;
 pub use counters::{ConnectionEvent, Counters, Silence};
@@ -49,6 +51,8 @@ pub use descriptors::Descriptors;
 pub use https::HttpsResource;
 pub use listener::Streams;
 pub use metronome::{Beat, Metronome};
-pub use syscall::{give_memory_back, keep_large_blocks_apart, raise_descriptor_limit, wake_promptly};
+pub use syscall::{
+    give_memory_back, keep_large_blocks_apart, raise_descriptor_limit, wake_promptly,
+};
 pub use totals::{Totals, TransportTotals};
 pub use udp::{Shards, StartError, serve as serve_udp};

@@ -1,9 +1,10 @@
 //! TLS for the stream transports: the handshake, within bounds, and the stream that it gives.
 //!
-//! A TLS library buffers what a client sends until a whole message of the handshake or a whole record is in, and what
-//! the client does not read. Neither is bounded by the sizes of DNS messages. So [`Metered`] counts the octets that
-//! came in and have not become a message yet: a hello has a bound, and whatever a connection holds beyond a small
-//! message is taken from the buffers that all connections share.
+//! A TLS library buffers what a client sends until a whole message of the handshake or a whole
+//! record is in, and what the client does not read. Neither is bounded by the sizes of DNS
+//! messages. So [`Metered`] counts the octets that came in and have not become a message yet: a
+//! hello has a bound, and whatever a connection holds beyond a small message is taken from the
+//! buffers that all connections share.
 
 use std::{
     io,
@@ -27,8 +28,8 @@ use super::{
 
 /// The longest hello, in octets. One with post-quantum key shares has about 1,800.
 const HELLO_OCTETS: usize = 16 << 10;
-/// The most octets between two deliveries of plaintext: two records of the greatest length (RFC 8446 section 5.2), and
-/// what was read ahead of them.
+/// The most octets between two deliveries of plaintext: two records of the greatest length (RFC
+/// 8446 section 5.2), and what was read ahead of them.
 const RECORD_OCTETS: usize = 40 << 10;
 /// Octets that a connection may hold without a part of the shared buffers.
 const SMALL_OCTETS: usize = 2 << 10;
@@ -55,7 +56,14 @@ impl Tls {
         source: IpAddr,
         allowance: Allowance,
     ) -> Result<SecureStream, NoHandshake> {
-        let metered = Metered { stream, held: 0, bound: HELLO_OCTETS, unfinished: 0, is_stalled: false, allowance };
+        let metered = Metered {
+            stream,
+            held: 0,
+            bound: HELLO_OCTETS,
+            unfinished: 0,
+            is_stalled: false,
+            allowance,
+        };
         let hello = LazyConfigAcceptor::new(Acceptor::default(), metered);
         let mut hello = hello.await.map_err(|_| NoHandshake::Failed)?;
         let config = Arc::clone(&self.config);
@@ -63,7 +71,9 @@ impl Tls {
         hello.io.bound = RECORD_OCTETS;
         // The signature is computed when the stream is made: within the step, not here.
         let handshake = async move {
-            hello.into_stream_with(config, |session| session.set_buffer_limit(Some(UNSENT_OCTETS))).await
+            hello
+                .into_stream_with(config, |session| session.set_buffer_limit(Some(UNSENT_OCTETS)))
+                .await
         };
         let driven = self.handshakes.drive(client_of(source), handshake).await;
         let tls = driven.ok_or(NoHandshake::Displaced)?.map_err(|_| NoHandshake::Failed)?;
@@ -123,7 +133,11 @@ impl SecureStream {
 }
 
 impl AsyncRead for SecureStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.tls).poll_read(cx, buf))?;
         let octets = buf.filled().len() - before;
@@ -135,7 +149,11 @@ impl AsyncRead for SecureStream {
 }
 
 impl AsyncWrite for SecureStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.tls).poll_write(cx, buf);
         self.meter_unsent()?;
         written
@@ -171,7 +189,10 @@ impl Metered {
     fn read(&mut self, octets: usize) -> io::Result<()> {
         self.held += octets;
         if self.held > self.bound {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "TLS message exceeds its octet bound"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "TLS message exceeds its octet bound",
+            ));
         }
         self.count()
     }
@@ -195,7 +216,11 @@ impl Metered {
 }
 
 impl AsyncRead for Metered {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let octets = buf.filled().len() - before;
@@ -204,7 +229,11 @@ impl AsyncRead for Metered {
 }
 
 impl AsyncWrite for Metered {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 

@@ -1,8 +1,10 @@
-//! One stream connection: messages with a two-octet length (RFC 1035 section 4.2.2, RFC 7766), over TCP or TLS.
+//! One stream connection: messages with a two-octet length (RFC 1035 section 4.2.2, RFC 7766), over
+//! TCP or TLS.
 //!
-//! Reads what is there, answers every whole message in it in order (pipelining, RFC 7766 section 6.2.1.1), and writes the
-//! replies together. It does not read on while replies wait to be written, so that a client that never reads costs one
-//! buffer, a time limit and then nothing. Buffers grow with what came in, never with what a length claims.
+//! Reads what is there, answers every whole message in it in order (pipelining, RFC 7766 section
+//! 6.2.1.1), and writes the replies together. It does not read on while replies wait to be written,
+//! so that a client that never reads costs one buffer, a time limit and then nothing. Buffers grow
+//! with what came in, never with what a length claims.
 
 use std::{cell::RefCell, io, net::IpAddr, sync::Arc};
 
@@ -44,7 +46,8 @@ pub(super) struct StreamContext {
 }
 
 thread_local! {
-    /// The draws of this thread, and room for the reply being written: answering never awaits, so one a thread is enough.
+    /// The draws of this thread, and room for the reply being written: answering never awaits, so
+    /// one a thread is enough.
     static SCRATCH: RefCell<(Draws, Box<[u8]>)> =
         RefCell::new((Draws::new(fastrand::u64(..)), vec![0; MESSAGE_OCTETS].into_boxed_slice()));
 }
@@ -63,7 +66,8 @@ pub(super) fn answer_stream(
     let snapshot = context.snapshots.load();
     recorder.received(1);
     recorder.adopt(&snapshot.topology);
-    let query = Query { message, source, transport: context.transport, now_secs: guard::now_secs() };
+    let query =
+        Query { message, source, transport: context.transport, now_secs: guard::now_secs() };
     SCRATCH.with_borrow_mut(|(draws, out)| {
         draws.reserve_turns(snapshot.turn_counters);
         match guard::answer(&snapshot, &query, draws, out) {
@@ -94,9 +98,15 @@ enum End {
     Empty,
 }
 
-/// Serves one connection until it ends, and counts how it did. Its first message must be complete by `first`.
-pub(super) async fn serve_stream<S>(stream: S, source: IpAddr, context: &StreamContext, permit: &Permit, first: Instant)
-where
+/// Serves one connection until it ends, and counts how it did. Its first message must be complete
+/// by `first`.
+pub(super) async fn serve_stream<S>(
+    stream: S,
+    source: IpAddr,
+    context: &StreamContext,
+    permit: &Permit,
+    first: Instant,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut connection = Connection {
@@ -157,8 +167,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         }
     }
 
-    /// Reads until `input` starts with a whole message that has octets: one without is no progress. The time limit is
-    /// for all of it: octets that drip in do not extend it.
+    /// Reads until `input` starts with a whole message that has octets: one without is no progress.
+    /// The time limit is for all of it: octets that drip in do not extend it.
     async fn read_message(&mut self, deadline: Instant) -> Result<(), End> {
         loop {
             self.drop_empty_messages()?;
@@ -201,7 +211,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             return Ok(());
         }
         let wanted = (self.input.len() * 2).clamp(FIRST_OCTETS, FRAME_OCTETS);
-        if wanted > FIRST_OCTETS && !self.allowance.set_soon(wanted + self.output.capacity()).await {
+        if wanted > FIRST_OCTETS && !self.allowance.set_soon(wanted + self.output.capacity()).await
+        {
             return Err(End::NoRoom);
         }
         self.input.reserve_exact(wanted - self.input.len());
@@ -214,12 +225,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         while let Some(message) = whole_message(&self.input[done..]) {
             let (tallies, output) = (&mut self.tallies, &mut self.output);
             // A message without a reply is counted; the others are answered all the same.
-            let _ = answer_stream(self.context, &mut self.recorder, message, self.source, |reply, tally| {
-                // A reply is at most 65535 octets, which the scratch it was written to sees to.
-                output.extend_from_slice(&(reply.len() as u16).to_be_bytes());
-                output.extend_from_slice(reply);
-                tallies.push(tally);
-            });
+            let _ = answer_stream(
+                self.context,
+                &mut self.recorder,
+                message,
+                self.source,
+                |reply, tally| {
+                    // A reply is at most 65535 octets, which the scratch it was written to sees to.
+                    output.extend_from_slice(&(reply.len() as u16).to_be_bytes());
+                    output.extend_from_slice(reply);
+                    tallies.push(tally);
+                },
+            );
             done += 2 + message.len();
             if self.output.len() >= WRITE_OCTETS {
                 self.write().await?;

@@ -1,4 +1,5 @@
-//! The system calls that std, socket2 and tokio lack: poll, socket options, affinity, limits, memory. Datagrams are in `batch`.
+//! The system calls that std, socket2 and tokio lack: poll, socket options, affinity, limits,
+//! memory. Datagrams are in `batch`.
 #![expect(
     unsafe_code,
     reason = "poll, socket options, affinity, limits and the allocator have no safe wrapper that does what is needed"
@@ -28,8 +29,8 @@ impl<'a> Waiter<'a> {
         Self { polled, descriptors: std::marker::PhantomData }
     }
 
-    /// Waits, at most so many milliseconds; however long it takes where that is negative. Says whether something is ready: not
-    /// where the time was up or a signal came.
+    /// Waits, at most so many milliseconds; however long it takes where that is negative. Says
+    /// whether something is ready: not where the time was up or a signal came.
     ///
     /// # Errors
     /// What poll says: out of memory.
@@ -45,13 +46,17 @@ impl<'a> Waiter<'a> {
 
 /// Waits until the socket takes more to send, at most so many milliseconds.
 pub(super) fn wait_writable(socket: BorrowedFd<'_>, timeout_ms: c_int) -> io::Result<bool> {
-    poll(&mut [libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLOUT, revents: 0 }], timeout_ms)
+    poll(
+        &mut [libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLOUT, revents: 0 }],
+        timeout_ms,
+    )
 }
 
 /// Whether one of them is ready.
 fn poll(polled: &mut [libc::pollfd], timeout_ms: c_int) -> io::Result<bool> {
     // SAFETY: pointer and length are those of one slice of `pollfd`; poll keeps neither.
-    let ready = unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, timeout_ms) };
+    let ready =
+        unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, timeout_ms) };
     if ready >= 0 {
         return Ok(ready > 0);
     }
@@ -66,7 +71,12 @@ fn poll(polled: &mut [libc::pollfd], timeout_ms: c_int) -> io::Result<bool> {
 ///
 /// # Errors
 /// What setsockopt says: mostly that the kernel does not know the option.
-pub(super) fn set_option(socket: BorrowedFd<'_>, level: c_int, option: c_int, value: c_int) -> io::Result<()> {
+pub(super) fn set_option(
+    socket: BorrowedFd<'_>,
+    level: c_int,
+    option: c_int,
+    value: c_int,
+) -> io::Result<()> {
     // SAFETY: the pointer is to one `c_int`, whose size is told; the kernel copies it.
     let result = unsafe {
         libc::setsockopt(
@@ -80,9 +90,9 @@ pub(super) fn set_option(socket: BorrowedFd<'_>, level: c_int, option: c_int, va
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Has the kernel choose among the sockets that share an address by the core that it receives a datagram on: the socket at place
-/// `i`, in the order they were bound in, gets what comes in on `cores[i]`. What comes in on other cores is spread as without it.
-/// To be told to one of them.
+/// Has the kernel choose among the sockets that share an address by the core that it receives a
+/// datagram on: the socket at place `i`, in the order they were bound in, gets what comes in on
+/// `cores[i]`. What comes in on other cores is spread as without it. To be told to one of them.
 ///
 /// # Errors
 /// What setsockopt says: a kernel before Linux 4.5 does not know the option.
@@ -93,8 +103,11 @@ pub(super) fn choose_socket_by_core(socket: BorrowedFd<'_>, cores: &[usize]) -> 
         jf: skip_if_other,
         k: operand,
     };
-    let mut program =
-        vec![step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, (libc::SKF_AD_OFF + libc::SKF_AD_CPU) as u32)];
+    let mut program = vec![step(
+        libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
+        0,
+        (libc::SKF_AD_OFF + libc::SKF_AD_CPU) as u32,
+    )];
     for (place, &core) in cores.iter().enumerate() {
         program.push(step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, core as u32));
         program.push(step(libc::BPF_RET | libc::BPF_K, 0, place as u32));
@@ -103,8 +116,8 @@ pub(super) fn choose_socket_by_core(socket: BorrowedFd<'_>, cores: &[usize]) -> 
     program.push(step(libc::BPF_RET | libc::BPF_K, 0, u32::MAX));
     let length = program.len().try_into().map_err(|_| io::ErrorKind::InvalidInput)?;
     let program = libc::sock_fprog { len: length, filter: program.as_mut_ptr() };
-    // SAFETY: the program and its length are those of one vector, which lives until the call returns; the kernel checks and
-    // copies it.
+    // SAFETY: the program and its length are those of one vector, which lives until the call
+    // returns; the kernel checks and copies it.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
@@ -117,7 +130,8 @@ pub(super) fn choose_socket_by_core(socket: BorrowedFd<'_>, cores: &[usize]) -> 
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// How many datagrams a socket has dropped since it was opened, modulo 2^32: its receive buffer was full.
+/// How many datagrams a socket has dropped since it was opened, modulo 2^32: its receive buffer was
+/// full.
 ///
 /// # Errors
 /// What getsockopt says: a kernel before Linux 4.12 does not know the option.
@@ -126,7 +140,8 @@ pub(super) fn drops(socket: BorrowedFd<'_>) -> io::Result<u32> {
     const DROPS: usize = 8;
     let mut counts = [0_u32; DROPS + 1];
     let mut octets = mem::size_of_val(&counts) as libc::socklen_t;
-    // SAFETY: the pointer is to `counts`, whose length is told; the kernel writes no more than that, and how much it wrote.
+    // SAFETY: the pointer is to `counts`, whose length is told; the kernel writes no more than
+    // that, and how much it wrote.
     let result = unsafe {
         libc::getsockopt(
             socket.as_raw_fd(),
@@ -146,14 +161,17 @@ pub(super) fn drops(socket: BorrowedFd<'_>) -> io::Result<u32> {
 pub(super) fn cores() -> io::Result<Vec<usize>> {
     let mut set = MaybeUninit::<libc::cpu_set_t>::zeroed();
     // SAFETY: the set is as long as told, and zero is a value of it.
-    let result = unsafe { libc::sched_getaffinity(0, mem::size_of::<libc::cpu_set_t>(), set.as_mut_ptr()) };
+    let result =
+        unsafe { libc::sched_getaffinity(0, mem::size_of::<libc::cpu_set_t>(), set.as_mut_ptr()) };
     if result != 0 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: initialised with zeros and then by the kernel.
     let set = unsafe { set.assume_init() };
     // SAFETY: CPU_ISSET reads one bit of the set; the index is below its size.
-    Ok((0..libc::CPU_SETSIZE as usize).filter(|&core| unsafe { libc::CPU_ISSET(core, &set) }).collect())
+    Ok((0..libc::CPU_SETSIZE as usize)
+        .filter(|&core| unsafe { libc::CPU_ISSET(core, &set) })
+        .collect())
 }
 
 /// Keeps the calling thread on these cores.
@@ -164,7 +182,8 @@ pub(super) fn keep_to(cores: &[usize]) -> io::Result<()> {
     if cores.iter().any(|&core| core >= libc::CPU_SETSIZE as usize) {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    // SAFETY: zero is a value of the set; CPU_SET sets one bit, below its size; the kernel reads as many octets as told.
+    // SAFETY: zero is a value of the set; CPU_SET sets one bit, below its size; the kernel reads as
+    // many octets as told.
     let result = unsafe {
         let mut set: libc::cpu_set_t = mem::zeroed();
         cores.iter().for_each(|&core| libc::CPU_SET(core, &mut set));
@@ -173,9 +192,9 @@ pub(super) fn keep_to(cores: &[usize]) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Asks the scheduler to let the calling thread, and those that it starts from now on, run for a short while only, but soon: a
-/// thread that wakes then goes before one that computes, instead of waiting until that has had its three milliseconds. On
-/// kernels before 6.12 nothing comes of it.
+/// Asks the scheduler to let the calling thread, and those that it starts from now on, run for a
+/// short while only, but soon: a thread that wakes then goes before one that computes, instead of
+/// waiting until that has had its three milliseconds. On kernels before 6.12 nothing comes of it.
 ///
 /// # Errors
 /// What sched_getattr or sched_setattr says.
@@ -207,7 +226,8 @@ pub fn wake_promptly() -> io::Result<()> {
     };
     let own = 0;
     // SAFETY: the kernel writes as many octets as it is told that there are.
-    let result = unsafe { libc::syscall(libc::SYS_sched_getattr, own, &raw mut attributes, SIZE, 0) };
+    let result =
+        unsafe { libc::syscall(libc::SYS_sched_getattr, own, &raw mut attributes, SIZE, 0) };
     if result != 0 {
         return Err(io::Error::last_os_error());
     }
@@ -221,9 +241,9 @@ pub fn wake_promptly() -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Large blocks of memory are asked of the kernel one by one from now on, grow there without being copied, and go back to it
-/// when they are freed. By itself the allocator learns from a large block to keep those to come. Where it is not glibc's nothing
-/// happens.
+/// Large blocks of memory are asked of the kernel one by one from now on, grow there without being
+/// copied, and go back to it when they are freed. By itself the allocator learns from a large block
+/// to keep those to come. Where it is not glibc's nothing happens.
 pub fn keep_large_blocks_apart() {
     #[cfg(target_env = "gnu")]
     // SAFETY: sets a number of the allocator, under its own lock.
@@ -233,8 +253,9 @@ pub fn keep_large_blocks_apart() {
     }
 }
 
-/// Gives the kernel what memory is free: much is after files were loaded. Takes some milliseconds for each 100 MB, in which
-/// others who want memory wait. Where the allocator is not glibc's nothing happens.
+/// Gives the kernel what memory is free: much is after files were loaded. Takes some milliseconds
+/// for each 100 MB, in which others who want memory wait. Where the allocator is not glibc's
+/// nothing happens.
 pub fn give_memory_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: looks at what is free alone, under the allocator's own locks.

@@ -1,4 +1,5 @@
-//! Totals: what the counters of all writers sum up to, for the metrics page, the status and the tests.
+//! Totals: what the counters of all writers sum up to, for the metrics page, the status and the
+//! tests.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -22,7 +23,11 @@ pub struct Totals {
 impl Default for Totals {
     fn default() -> Self {
         let transports = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Https];
-        Self { transports: transports.map(TransportTotals::new), services: Vec::new(), datacenters: Vec::new() }
+        Self {
+            transports: transports.map(TransportTotals::new),
+            services: Vec::new(),
+            datacenters: Vec::new(),
+        }
     }
 }
 
@@ -59,8 +64,8 @@ pub struct TransportTotals {
     pub silent: [u64; Silence::ALL.len()],
     /// Replies the system would not send, or the client would not take.
     pub send_errors: u64,
-    /// Datagrams the kernel dropped before this program saw them; not part of `received`. Asked for every second while
-    /// datagrams come, and once after them.
+    /// Datagrams the kernel dropped before this program saw them; not part of `received`. Asked for
+    /// every second while datagrams come, and once after them.
     pub kernel_drops: u64,
     /// Replies with TC.
     pub truncated: u64,
@@ -92,7 +97,8 @@ impl TransportTotals {
         let each = |sums: &mut [u64], cells: &[AtomicU64]| {
             sums.iter_mut().zip(cells).for_each(|(sum, cell)| *sum += cell.load(Relaxed));
         };
-        // The ends first, `received` last: whoever waits for the sum to be complete never sees it too early.
+        // The ends first, `received` last: whoever waits for the sum to be complete never sees it
+        // too early.
         each(&mut self.answered, &cells.answered);
         each(&mut self.silent, &cells.silent);
         each(&mut self.types, &cells.types);

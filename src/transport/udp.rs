@@ -1,11 +1,12 @@
 //! UDP: one thread a shard. Receive a batch, answer it from one snapshot, send the replies.
 //!
-//! A shard serves all listening addresses by polling its sockets, so that the number of threads follows the cores and not
-//! the addresses; while datagrams keep coming a batch costs two system calls. Sockets of different shards share a port
-//! by SO_REUSEPORT and the kernel spreads clients over them, or by the core that receives.
+//! A shard serves all listening addresses by polling its sockets, so that the number of threads
+//! follows the cores and not the addresses; while datagrams keep coming a batch costs two system
+//! calls. Sockets of different shards share a port by SO_REUSEPORT and the kernel spreads clients
+//! over them, or by the core that receives.
 //!
-//! Invariants: a query waits for nothing, allocates nothing and reads no clock (one reading serves a batch); every datagram
-//! received ends in one counter; a panic is logged and the shard goes on.
+//! Invariants: a query waits for nothing, allocates nothing and reads no clock (one reading serves
+//! a batch); every datagram received ends in one counter; a panic is logged and the shard goes on.
 
 use std::{
     fmt, io,
@@ -39,7 +40,8 @@ const BATCHES_A_TURN: usize = 16;
 const LAST_BATCHES: usize = 1024;
 /// How often the kernel is asked at least what it dropped, in milliseconds, while queries come.
 const DROPS_EVERY_MS: i32 = 1000;
-/// How long a full send buffer may hold up a shard, in milliseconds, before its replies count as failed.
+/// How long a full send buffer may hold up a shard, in milliseconds, before its replies count as
+/// failed.
 const SEND_PATIENCE_MS: i32 = 20;
 
 /// The running shards. Dropping it stops them without waiting.
@@ -86,7 +88,8 @@ pub fn serve(
             snapshots: Arc::clone(snapshots),
             recorder: counters.recorder(Transport::Udp),
         };
-        let thread = thread::Builder::new().name(format!("udp-{index}")).spawn(move || shard.live(core));
+        let thread =
+            thread::Builder::new().name(format!("udp-{index}")).spawn(move || shard.live(core));
         running.threads.push(thread.map_err(StartError)?);
     }
     Ok(running)
@@ -98,7 +101,8 @@ impl Shards {
         self.threads.len()
     }
 
-    /// Answers what was received, then ends the shards. Waits for them: at most a few hundred milliseconds.
+    /// Answers what was received, then ends the shards. Waits for them: at most a few hundred
+    /// milliseconds.
     pub fn stop(self) {
         drop(self.stop);
         for thread in self.threads {
@@ -107,7 +111,8 @@ impl Shards {
         }
     }
 
-    /// Whether every shard still runs. False means that this process no longer answers in full and should end.
+    /// Whether every shard still runs. False means that this process no longer answers in full and
+    /// should end.
     pub fn are_alive(&self) -> bool {
         !self.threads.iter().any(JoinHandle::is_finished)
     }
@@ -155,21 +160,26 @@ impl Shard {
             tracing::debug!(core, %error, "shard not pinned to its core");
         }
         loop {
-            // Unwind safe: all that outlives the loop are sockets, and counters that are whole at every moment.
+            // Unwind safe: all that outlives the loop are sockets, and counters that are whole at
+            // every moment.
             match catch_unwind(AssertUnwindSafe(|| self.run())) {
                 Ok(End::Stopped) => return,
-                Ok(End::Broken(error)) => tracing::error!(%error, "shard cannot wait for datagrams: it is restarted"),
+                Ok(End::Broken(error)) => {
+                    tracing::error!(%error, "shard cannot wait for datagrams: it is restarted")
+                }
                 Err(_) => tracing::error!("shard panicked: it is restarted"),
             }
             self.recorder.abandon();
-            // Whatever broke the loop at once may do so again: go on, but not at the cost of a core.
+            // Whatever broke the loop at once may do so again: go on, but not at the cost of a
+            // core.
             thread::sleep(Duration::from_millis(10));
         }
     }
 
     fn run(&mut self) -> End {
         let Self { sockets, stopped, snapshots, recorder } = self;
-        let clones: Result<Vec<UdpSocket>, _> = sockets.iter().map(|intake| intake.socket.try_clone()).collect();
+        let clones: Result<Vec<UdpSocket>, _> =
+            sockets.iter().map(|intake| intake.socket.try_clone()).collect();
         let clones = match clones {
             Ok(clones) => clones,
             Err(error) => return End::Broken(error),
@@ -232,8 +242,9 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// Receives, answers and sends until nothing is there, or so many batches. While answers were made more has mostly come: to
-    /// look costs less than to wait for being told. A query that came alone is seldom followed.
+    /// Receives, answers and sends until nothing is there, or so many batches. While answers were
+    /// made more has mostly come: to look costs less than to wait for being told. A query that came
+    /// alone is seldom followed.
     fn serve(&mut self, intake: &mut Intake, batches: usize) {
         for _ in 0..batches {
             let count = match self.batch.receive(intake.socket.as_fd(), intake.notes) {
@@ -274,22 +285,28 @@ impl<'a> Desk<'a> {
         (self.now_secs, self.has_served) = (now_secs, true);
         self.answers.clear();
         #[cfg(test)]
-        assert!(!self.batch.holds(count, super::tests::POISON_FOR_THE_SHARD), "a test asks for this panic");
+        assert!(
+            !self.batch.holds(count, super::tests::POISON_FOR_THE_SHARD),
+            "a test asks for this panic"
+        );
         let Self { names, batch, draws, answers, recorder, .. } = self;
         let together = || {
             for first in (0..count).step_by(GROUP) {
                 let mut group = Group::new(names);
                 for datagram in batch.datagrams(first..count.min(first + GROUP)) {
                     let index = datagram.index;
-                    let added =
-                        open(datagram, now_secs).and_then(|(query, reply)| guard::add(&mut group, index, query, reply));
+                    let added = open(datagram, now_secs)
+                        .and_then(|(query, reply)| guard::add(&mut group, index, query, reply));
                     if let Err(silence) = added {
                         answers.settle(index, Err(silence), recorder);
                     }
                 }
                 group.answer(snapshot, draws, |index, reply| {
                     #[cfg(test)]
-                    assert!(reply.tally.rtype != super::tests::POISON_FOR_THE_GROUP, "a test asks for this panic");
+                    assert!(
+                        reply.tally.rtype != super::tests::POISON_FOR_THE_GROUP,
+                        "a test asks for this panic"
+                    );
                     answers.settle(index, Ok(reply), recorder);
                 });
             }
@@ -304,8 +321,8 @@ impl<'a> Desk<'a> {
             if answers.is_settled[index] {
                 continue;
             }
-            let answered =
-                open(datagram, now_secs).and_then(|(query, reply)| guard::answer(snapshot, &query, draws, reply));
+            let answered = open(datagram, now_secs)
+                .and_then(|(query, reply)| guard::answer(snapshot, &query, draws, reply));
             answers.settle(index, answered, recorder);
         }
     }
@@ -317,7 +334,9 @@ impl<'a> Desk<'a> {
         while done < self.answers.outgoing.len() {
             match self.batch.send(socket.as_fd(), &self.answers.outgoing[done..]) {
                 Ok(sent) => {
-                    self.answers.tallies[done..done + sent].iter().for_each(|tally| self.recorder.answered(tally));
+                    self.answers.tallies[done..done + sent]
+                        .iter()
+                        .for_each(|tally| self.recorder.answered(tally));
                     done += sent;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -347,7 +366,11 @@ struct Answers {
 
 impl Answers {
     fn new() -> Self {
-        Self { outgoing: Vec::with_capacity(BATCH), tallies: Vec::with_capacity(BATCH), is_settled: [false; BATCH] }
+        Self {
+            outgoing: Vec::with_capacity(BATCH),
+            tallies: Vec::with_capacity(BATCH),
+            is_settled: [false; BATCH],
+        }
     }
 
     fn clear(&mut self) {

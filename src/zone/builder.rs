@@ -1,8 +1,10 @@
-//! From records, in any order, to a zone. Each record is checked as it comes; what concerns the whole is checked at the end.
+//! From records, in any order, to a zone. Each record is checked as it comes; what concerns the
+//! whole is checked at the end.
 //!
-//! The records of one owner stand together in nearly every file, so that a node is laid out for good as soon as the next owner
-//! comes: building takes little more memory than the zone. Owners that come again are kept apart for a while, so that a file
-//! that is not in order of owners, such as one with all A records before all AAAA records, takes no more.
+//! The records of one owner stand together in nearly every file, so that a node is laid out for
+//! good as soon as the next owner comes: building takes little more memory than the zone. Owners
+//! that come again are kept apart for a while, so that a file that is not in order of owners, such
+//! as one with all A records before all AAAA records, takes no more.
 
 use hashbrown::{HashMap, HashTable};
 
@@ -18,12 +20,13 @@ use super::{
 };
 use crate::dns::{LookupName, Name, Rtype};
 
-/// So many owners that come again are kept apart, beside large ones, before the small ones are laid out; where more are large, as
-/// many small ones as large ones.
+/// So many owners that come again are kept apart, beside large ones, before the small ones are laid
+/// out; where more are large, as many small ones as large ones.
 const MOST_APART: usize = 4096;
 /// Octets of RRsets up to which a node is small: it may be copied for each of its records.
 const SMALL_OCTETS: usize = 512;
-/// While records come, the arena is compacted once more octets than this, and more than an eighth of it, belong to no node.
+/// While records come, the arena is compacted once more octets than this, and more than an eighth
+/// of it, belong to no node.
 const LEFT_BEHIND_OCTETS: usize = 1 << 20;
 
 /// Collects the records of a zone.
@@ -35,7 +38,8 @@ pub struct ZoneBuilder {
     /// Names and, after each, its RRsets, as the zone will have them.
     arena: Vec<u8>,
     nodes: Vec<StoredNode>,
-    /// By the hash for loads: the seed of queries may be known to a client that measures reply times.
+    /// By the hash for loads: the seed of queries may be known to a client that measures reply
+    /// times.
     index: HashTable<u32>,
     /// The node whose records are coming at present.
     open: (u32, DraftNode),
@@ -74,7 +78,8 @@ impl ZoneBuilder {
         self.client_subnet = is_used;
     }
 
-    /// Makes a name of the zone, which has no records, the one whose TXT record tells a client how it is seen.
+    /// Makes a name of the zone, which has no records, the one whose TXT record tells a client how
+    /// it is seen.
     pub fn whoami(&mut self, name: &Name) {
         self.whoami = match self.known_node(name.as_wire()) {
             Some(node) => node,
@@ -85,7 +90,8 @@ impl ZoneBuilder {
         };
     }
 
-    /// Takes a record. One that is there already is taken silently; of different TTLs in one RRset the lowest counts (RFC 2181 section 5.2).
+    /// Takes a record. One that is there already is taken silently; of different TTLs in one RRset
+    /// the lowest counts (RFC 2181 section 5.2).
     ///
     /// # Errors
     /// [`RecordError`] says why the record cannot be there; the zone is as it was.
@@ -143,7 +149,9 @@ impl ZoneBuilder {
 
     /// At how many names below the apex there are NS records.
     pub fn delegation_count(&self) -> usize {
-        (1..self.nodes.len() as u32).filter(|&node| self.types_of(node).any(|rtype| rtype == Rtype::NS)).count()
+        (1..self.nodes.len() as u32)
+            .filter(|&node| self.types_of(node).any(|rtype| rtype == Rtype::NS))
+            .count()
     }
 
     fn types_of(&self, node: u32) -> impl Iterator<Item = Rtype> {
@@ -152,10 +160,14 @@ impl ZoneBuilder {
             Some(_) => &[],
             None => sets_of(&self.nodes[node as usize], &self.arena),
         };
-        draft.into_iter().flat_map(DraftNode::types).chain(rrset::stored(stored).map(|rrset| rrset.rtype))
+        draft
+            .into_iter()
+            .flat_map(DraftNode::types)
+            .chain(rrset::stored(stored).map(|rrset| rrset.rtype))
     }
 
-    /// Lays out every record that was added, so that [`nodes`](Self::nodes) sees it. More may be added afterwards.
+    /// Lays out every record that was added, so that [`nodes`](Self::nodes) sees it. More may be
+    /// added afterwards.
     pub fn settle(&mut self) {
         const LITTLE: usize = 16;
         let again = std::mem::take(&mut self.again);
@@ -170,7 +182,8 @@ impl ZoneBuilder {
         (0..self.nodes.len() as u32).map(|number| DraftedNode { builder: self, number })
     }
 
-    /// The node of a name in wire form; records added since the last [`settle`](Self::settle) may be missing from it.
+    /// The node of a name in wire form; records added since the last [`settle`](Self::settle) may
+    /// be missing from it.
     pub fn node(&self, wire: &[u8]) -> Option<DraftedNode<'_>> {
         self.find_node(wire).map(|number| DraftedNode { builder: self, number })
     }
@@ -225,7 +238,8 @@ impl ZoneBuilder {
         if self.again.len() >= self.most_apart && !self.again.contains_key(&number) {
             self.store_small();
         }
-        let (node, arena, left_behind) = (&mut self.nodes[number as usize], &self.arena, &mut self.left_behind);
+        let (node, arena, left_behind) =
+            (&mut self.nodes[number as usize], &self.arena, &mut self.left_behind);
         let apex = &self.apex;
         self.again.entry(number).or_insert_with(|| {
             let draft = DraftNode::of_stored(apex, sets_of(node, arena));
@@ -262,7 +276,8 @@ impl ZoneBuilder {
         self.open.0 = NONE;
     }
 
-    /// Lays out the small ones of the nodes that came again; large ones would be copied again and again.
+    /// Lays out the small ones of the nodes that came again; large ones would be copied again and
+    /// again.
     fn store_small(&mut self) {
         let is_small = |_: &u32, draft: &mut DraftNode| draft.stored_octets() <= SMALL_OCTETS;
         let small: Vec<_> = self.again.extract_if(is_small).collect();
@@ -290,7 +305,8 @@ impl ZoneBuilder {
         }
     }
 
-    /// Drops from the arena what belongs to no node, in place: a second arena would double the memory of a load.
+    /// Drops from the arena what belongs to no node, in place: a second arena would double the
+    /// memory of a load.
     fn compact(&mut self) {
         let mut order: Vec<u32> = (0..self.nodes.len() as u32).collect();
         order.sort_unstable_by_key(|&number| self.nodes[number as usize].name_at);
@@ -314,7 +330,8 @@ impl ZoneBuilder {
 
     /// As [`find_node`](Self::find_node); most records have the owner of the one before.
     fn known_node(&self, wire: &[u8]) -> Option<u32> {
-        let open = self.nodes.get(self.open.0 as usize).filter(|node| name_of(node, &self.arena) == wire);
+        let open =
+            self.nodes.get(self.open.0 as usize).filter(|node| name_of(node, &self.arena) == wire);
         if open.is_some() { Some(self.open.0) } else { self.find_node(wire) }
     }
 
@@ -370,13 +387,16 @@ impl<'b> DraftedNode<'b> {
         rrset::stored(sets_of(&self.builder.nodes[self.number as usize], &self.builder.arena))
     }
 
-    /// The names that the records of one of its RRsets lead to (NS, CNAME, DNAME, PTR, MX, SRV), in wire form and lower case.
+    /// The names that the records of one of its RRsets lead to (NS, CNAME, DNAME, PTR, MX, SRV), in
+    /// wire form and lower case.
     pub fn targets(self, rtype: Rtype) -> impl Iterator<Item = Vec<u8>> {
         let rrset = self.rrsets().find(|rrset| rrset.rtype == rtype);
         let apex = &self.builder.apex;
         rrset.into_iter().flat_map(move |rrset| {
-            let targets: Vec<_> =
-                rrset.records().filter_map(|record| rdata::target(apex, rtype, record.stored())).collect();
+            let targets: Vec<_> = rrset
+                .records()
+                .filter_map(|record| rdata::target(apex, rtype, record.stored()))
+                .collect();
             targets
         })
     }
@@ -397,7 +417,8 @@ fn sets_of<'a>(node: &StoredNode, arena: &'a [u8]) -> &'a [u8] {
     &arena[node.name_at as usize + usize::from(node.name_octets)..][..node.sets_octets as usize]
 }
 
-/// Tells each node what it is, and where the zone's own data ends above it; parents before children.
+/// Tells each node what it is, and where the zone's own data ends above it; parents before
+/// children.
 fn set_barriers(zone: &mut Zone) {
     for number in 0..zone.nodes.len() {
         let node = &zone.nodes[number];
@@ -433,5 +454,7 @@ fn set_barriers(zone: &mut Zone) {
 /// The last number of an SOA.
 fn minimum(soa: &rrset::ReadyRrset<'_>) -> u32 {
     let record = soa.records().next();
-    record.and_then(|record| record.stored().last_chunk::<4>()).map_or(0, |minimum| u32::from_be_bytes(*minimum))
+    record
+        .and_then(|record| record.stored().last_chunk::<4>())
+        .map_or(0, |minimum| u32::from_be_bytes(*minimum))
 }

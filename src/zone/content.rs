@@ -1,4 +1,5 @@
-//! A zone's content, as compact as it is fast: names and ready RRsets in one arena, nodes of 16 octets, a hash table of numbers.
+//! A zone's content, as compact as it is fast: names and ready RRsets in one arena, nodes of 16
+//! octets, a hash table of numbers.
 
 use super::{hash::hash, index::Index, rrset::ReadyRrset};
 use crate::dns::{LookupName, Name, Rtype};
@@ -8,9 +9,11 @@ use crate::dns::{LookupName, Name, Rtype};
 pub struct Zone {
     /// The name the zone starts at.
     pub apex: Name,
-    /// Whether the zone's services look at EDNS Client Subnet; where not, the option is neither read nor echoed.
+    /// Whether the zone's services look at EDNS Client Subnet; where not, the option is neither
+    /// read nor echoed.
     pub client_subnet: bool,
-    /// Seconds that a negative answer lives: the lesser of the SOA record's TTL and its MINIMUM (RFC 2308 section 5).
+    /// Seconds that a negative answer lives: the lesser of the SOA record's TTL and its MINIMUM
+    /// (RFC 2308 section 5).
     pub(super) negative_ttl_secs: u32,
     pub(super) apex_labels: usize,
     pub(super) arena: Box<[u8]>,
@@ -20,7 +23,8 @@ pub struct Zone {
     pub(super) label_counts: u128,
     /// Whether any name is a wildcard.
     pub(super) has_wildcards: bool,
-    /// The node whose TXT record tells a client how it is seen: without records of its own. `NONE` where there is none.
+    /// The node whose TXT record tells a client how it is seen: without records of its own. `NONE`
+    /// where there is none.
     pub(super) whoami: u32,
 }
 
@@ -28,7 +32,8 @@ pub struct Zone {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct StoredNode {
     pub(super) name_at: u32,
-    /// The node, this one or above, where the zone's own data ends: the topmost cut at or above this node, or DNAME above it.
+    /// The node, this one or above, where the zone's own data ends: the topmost cut at or above
+    /// this node, or DNAME above it.
     pub(super) barrier: u32,
     pub(super) sets_octets: u32,
     pub(super) name_octets: u8,
@@ -77,7 +82,9 @@ impl Zone {
 
     /// As [`Zone::node`], for the wire form of a name with so many labels.
     pub(super) fn wire_node(&self, wire: &[u8], labels: usize) -> Option<Node<'_>> {
-        (self.label_counts >> labels & 1 == 1).then(|| self.node_of_wire(wire, hash(wire))).flatten()
+        (self.label_counts >> labels & 1 == 1)
+            .then(|| self.node_of_wire(wire, hash(wire)))
+            .flatten()
     }
 
     pub(super) fn name_of(&self, number: u32) -> &[u8] {
@@ -112,10 +119,12 @@ impl Zone {
             .unwrap_or(self.apex_node())
     }
 
-    /// The node that has the addresses of a name: its own even where it is occluded by a cut (glue), or a wildcard's; `None` where the
-    /// name is outside the zone or has none.
+    /// The node that has the addresses of a name: its own even where it is occluded by a cut
+    /// (glue), or a wildcard's; `None` where the name is outside the zone or has none.
     pub fn address_node(&self, name: &LookupName) -> Option<Node<'_>> {
-        if name.label_count() < self.apex_labels || name.suffix(self.apex_labels) != self.apex.as_wire() {
+        if name.label_count() < self.apex_labels
+            || name.suffix(self.apex_labels) != self.apex.as_wire()
+        {
             return None;
         }
         let closest = self.closest(name);
@@ -176,12 +185,19 @@ impl Zone {
         const NUMBERS: usize = 20;
         let soa = self.soa().and_then(|soa| soa.records().next()).map(|record| record.stored());
         // Rdata ends in five numbers, of which the serial is the first (RFC 1035 section 3.3.13).
-        let at = soa.map(|rdata| rdata.as_ptr_range().end.addr() - self.arena.as_ptr().addr() - NUMBERS);
+        let at =
+            soa.map(|rdata| rdata.as_ptr_range().end.addr() - self.arena.as_ptr().addr() - NUMBERS);
         let mut arena = self.arena.clone();
         if let Some(stored) = at.and_then(|at| arena.get_mut(at..at + 4)) {
             stored.copy_from_slice(&serial.to_be_bytes());
         }
-        Self { apex: self.apex.clone(), arena, nodes: self.nodes.clone(), index: self.index.clone(), ..*self }
+        Self {
+            apex: self.apex.clone(),
+            arena,
+            nodes: self.nodes.clone(),
+            index: self.index.clone(),
+            ..*self
+        }
     }
 
     /// The SOA. Every zone has one.
@@ -267,7 +283,8 @@ impl<'z> Node<'z> {
         self.zone.whoami == self.number
     }
 
-    /// What stands between the zone's own data and a name whose closest node this is: a cut, or a DNAME above the name.
+    /// What stands between the zone's own data and a name whose closest node this is: a cut, or a
+    /// DNAME above the name.
     pub(super) fn barrier_for(self, is_exact: bool) -> Option<Self> {
         let node = self.stored();
         if node.barrier != NONE {

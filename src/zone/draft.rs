@@ -6,8 +6,8 @@ use super::{
 };
 use crate::dns::{Name, Rtype};
 
-/// How many types one owner may have, as in BIND (`max-types-per-name`): every record that is added and every query for
-/// the owner looks at one type after the other.
+/// How many types one owner may have, as in BIND (`max-types-per-name`): every record that is added
+/// and every query for the owner looks at one type after the other.
 pub(super) const MOST_TYPES: usize = 100;
 /// Emptied RRsets that are kept.
 const SPARE: usize = 8;
@@ -63,7 +63,13 @@ impl DraftNode {
     }
 
     /// Takes a record: its rdata as stored, and the octets it has when written without pointers.
-    pub(super) fn add(&mut self, rtype: Rtype, ttl_secs: u32, stored: &[u8], octets: usize) -> Result<(), Refusal> {
+    pub(super) fn add(
+        &mut self,
+        rtype: Rtype,
+        ttl_secs: u32,
+        stored: &[u8],
+        octets: usize,
+    ) -> Result<(), Refusal> {
         self.check(rtype, stored)?;
         let rrset = match self.rrsets.iter().position(|rrset| rrset.rtype == rtype) {
             Some(at) => &mut self.rrsets[at],
@@ -141,7 +147,8 @@ impl DraftRrset {
     }
 
     fn add(&mut self, ttl_secs: u32, stored: &[u8], octets: usize) -> Result<(), Refusal> {
-        // Once full it is never searched again, or a file of a million records in one RRset would take forever to refuse.
+        // Once full it is never searched again, or a file of a million records in one RRset would
+        // take forever to refuse.
         if self.is_full {
             return Err(Refusal::Large);
         }
@@ -161,11 +168,14 @@ impl DraftRrset {
     fn push(&mut self, stored: &[u8], octets: usize) {
         self.octets += rrset::FIXED_OCTETS + octets;
         self.count += 1;
-        rrset::store_record(&mut self.records, self.rtype, self.ttl_secs, |out| out.extend_from_slice(stored));
+        rrset::store_record(&mut self.records, self.rtype, self.ttl_secs, |out| {
+            out.extend_from_slice(stored)
+        });
     }
 
     fn has(&self, stored: &[u8]) -> bool {
-        rrset::records(&self.records, self.rtype).any(|known| rdata::is_same(self.rtype, known.stored(), stored))
+        rrset::records(&self.records, self.rtype)
+            .any(|known| rdata::is_same(self.rtype, known.stored(), stored))
     }
 }
 

@@ -69,10 +69,18 @@ impl fmt::Display for RecordError {
             Self::CnameAndOther { owner, other } => {
                 write!(f, "{owner} has a CNAME and a {other}; a name with a CNAME has nothing else")
             }
-            Self::Second { owner, rtype } => write!(f, "{owner} has two {rtype} records; it may have one"),
-            Self::SoaBelowApex { owner } => write!(f, "{owner} has an SOA; only the zone's apex has one"),
-            Self::NoData { rtype } => write!(f, "{rtype} is a type for questions and protocol, not for data"),
-            Self::BadRdata { owner, rtype } => write!(f, "the {rtype} record of {owner} has malformed data"),
+            Self::Second { owner, rtype } => {
+                write!(f, "{owner} has two {rtype} records; it may have one")
+            }
+            Self::SoaBelowApex { owner } => {
+                write!(f, "{owner} has an SOA; only the zone's apex has one")
+            }
+            Self::NoData { rtype } => {
+                write!(f, "{rtype} is a type for questions and protocol, not for data")
+            }
+            Self::BadRdata { owner, rtype } => {
+                write!(f, "the {rtype} record of {owner} has malformed data")
+            }
             Self::LargeRrset { owner, rtype } => {
                 write!(f, "the {rtype} records of {owner} are together too large for one message")
             }

@@ -1,8 +1,9 @@
 //! The hash of names. One computed hash of a name serves every table that the name is looked up in.
 //!
-//! The seeds belong to the process. With public seeds, a zone file of 3 MB could hold names that all fall into one run
-//! of cells, and each query for an absent name would read the whole run, on threads that all zones share. So nothing
-//! may depend on a hash across runs: not the order of anything, not an answer.
+//! The seeds belong to the process. With public seeds, a zone file of 3 MB could hold names that
+//! all fall into one run of cells, and each query for an absent name would read the whole run, on
+//! threads that all zones share. So nothing may depend on a hash across runs: not the order of
+//! anything, not an answer.
 
 use std::{hash::Hasher as _, sync::OnceLock};
 
@@ -45,7 +46,8 @@ impl Seed {
 /// Without a call they are fixed, for tests and benchmarks.
 ///
 /// # Errors
-/// A name was hashed or seeds were set before: the tables that exist depend on the earlier seeds, which stay in force.
+/// A name was hashed or seeds were set before: the tables that exist depend on the earlier seeds,
+/// which stay in force.
 pub fn set_hash_seeds(random: [[u64; 2]; 4]) -> Result<(), SeedsInUse> {
     SEEDS_OF_PROCESS.set(random.map(Seed::new)).map_err(|_| SeedsInUse)
 }
@@ -67,7 +69,8 @@ fn seeds() -> &'static [Seed; SEEDS] {
     SEEDS_OF_PROCESS.get_or_init(fixed_seeds)
 }
 
-/// The first is that of all versions without seeds of the process: benchmarks find the same collisions as ever.
+/// The first is that of all versions without seeds of the process: benchmarks find the same
+/// collisions as ever.
 #[cold]
 fn fixed_seeds() -> [Seed; SEEDS] {
     let first = Seed { own: 0x7841_88ec_8322_0de7, shared: SharedSeed::global_fixed().clone() };

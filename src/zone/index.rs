@@ -1,8 +1,10 @@
-//! From a name to its number, for names that no longer change; nearly every search costs one cache line.
+//! From a name to its number, for names that no longer change; nearly every search costs one cache
+//! line.
 //!
-//! Cells in open addressing with linear probing, at most two in three used. A cell is a number and, in the bits that no number
-//! needs, bits of the hash, so that hardly any name is read in vain: of a million, one in two thousand or so. Where the first
-//! cell of a hash lies is known without reading any other, and so it can be fetched ahead.
+//! Cells in open addressing with linear probing, at most two in three used. A cell is a number and,
+//! in the bits that no number needs, bits of the hash, so that hardly any name is read in vain: of
+//! a million, one in two thousand or so. Where the first cell of a hash lies is known without
+//! reading any other, and so it can be fetched ahead.
 //!
 //! A search is bounded whatever the names are. No run of used cells is longer than
 //! [`LONGEST_RUN`]: names that make a longer one under the seed of queries are hashed by a spare
@@ -11,8 +13,9 @@
 
 use super::hash::{SPARE, hash, hash_by};
 
-/// The longest run of used cells. A search reads one cell more at most, 2 KiB in all. Among 2^21 cells, a random seed
-/// makes a longer run once in 2^32 times: a run of k cells starts at a given cell with a probability of e^(-0.072 k).
+/// The longest run of used cells. A search reads one cell more at most, 2 KiB in all. Among 2^21
+/// cells, a random seed makes a longer run once in 2^32 times: a run of k cells starts at a given
+/// cell with a probability of e^(-0.072 k).
 const LONGEST_RUN: usize = 512;
 
 /// Numbers from 0 on by name.
@@ -54,7 +57,10 @@ impl Index {
         }
         for seed in SPARE {
             if let Some(table) = Table::of(names.clone().map(|name| hash_by(seed, name))) {
-                return Self { table: Table::without_cells(), fallback: Fallback::Spare(seed, Box::new(table)) };
+                return Self {
+                    table: Table::without_cells(),
+                    fallback: Fallback::Spare(seed, Box::new(table)),
+                };
             }
         }
         let mut sorted: Vec<(&[u8], u32)> = names.zip(0..).collect();
@@ -66,7 +72,12 @@ impl Index {
 
     /// The number of a name with this hash; `name_of` gives the name of a number.
     #[inline]
-    pub(super) fn find<'n>(&self, wire: &[u8], hash: u64, name_of: impl Fn(u32) -> &'n [u8]) -> Option<u32> {
+    pub(super) fn find<'n>(
+        &self,
+        wire: &[u8],
+        hash: u64,
+        name_of: impl Fn(u32) -> &'n [u8],
+    ) -> Option<u32> {
         match self.table.find(hash, |number| name_of(number) == wire) {
             Search::Ended(number) => number,
             Search::NoCells => self.find_by_fallback(wire, name_of),
@@ -76,7 +87,12 @@ impl Index {
     /// A number whose name probably is this one, without reading any
     /// name as a rule: `None` only where the name has no number.
     #[inline]
-    pub(super) fn find_probable<'n>(&self, wire: &[u8], hash: u64, name_of: impl Fn(u32) -> &'n [u8]) -> Option<u32> {
+    pub(super) fn find_probable<'n>(
+        &self,
+        wire: &[u8],
+        hash: u64,
+        name_of: impl Fn(u32) -> &'n [u8],
+    ) -> Option<u32> {
         match self.table.find(hash, |_| true) {
             Search::Ended(number) => number,
             Search::NoCells => self.find_by_fallback(wire, name_of),
@@ -87,10 +103,12 @@ impl Index {
     fn find_by_fallback<'n>(&self, wire: &[u8], name_of: impl Fn(u32) -> &'n [u8]) -> Option<u32> {
         match &self.fallback {
             Fallback::Nothing => None,
-            Fallback::Spare(seed, table) => match table.find(hash_by(*seed, wire), |number| name_of(number) == wire) {
-                Search::Ended(number) => number,
-                Search::NoCells => None,
-            },
+            Fallback::Spare(seed, table) => {
+                match table.find(hash_by(*seed, wire), |number| name_of(number) == wire) {
+                    Search::Ended(number) => number,
+                    Search::NoCells => None,
+                }
+            }
             Fallback::Sorted(numbers) => {
                 let found = numbers.binary_search_by(|&number| name_of(number).cmp(wire));
                 found.ok().map(|at| numbers[at])
@@ -135,11 +153,16 @@ enum Search {
 }
 
 impl Table {
-    /// `None` where a run of used cells is longer than [`LONGEST_RUN`]. Takes no more than that many steps for a hash.
+    /// `None` where a run of used cells is longer than [`LONGEST_RUN`]. Takes no more than that
+    /// many steps for a hash.
     fn of(hashes: impl ExactSizeIterator<Item = u64>) -> Option<Self> {
-        let count = u32::try_from(hashes.len()).ok().filter(|&count| count < EMPTY).expect("numbers have 32 bits");
+        let count = u32::try_from(hashes.len())
+            .ok()
+            .filter(|&count| count < EMPTY)
+            .expect("numbers have 32 bits");
         let number_mask = u32::MAX.checked_shr(count.leading_zeros()).unwrap_or(0);
-        let cells = vec![EMPTY; (count as usize * 3 / 2 + 1).next_power_of_two()].into_boxed_slice();
+        let cells =
+            vec![EMPTY; (count as usize * 3 / 2 + 1).next_power_of_two()].into_boxed_slice();
         let mut table = Self { cells, number_mask };
         for (number, hash) in (0..count).zip(hashes) {
             let free = table.free_cell(hash)?;
@@ -163,7 +186,8 @@ impl Table {
         None
     }
 
-    /// How many used cells stand in a row, at most. The row goes on from the last cell to the first.
+    /// How many used cells stand in a row, at most. The row goes on from the last cell to the
+    /// first.
     fn longest_run(&self) -> usize {
         let (mut longest, mut run) = (0, 0);
         // The first cells twice, for the run that the end of the table cuts in two.
@@ -180,7 +204,8 @@ impl Table {
     fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Search {
         let tag = self.tag(hash);
         let mut at = self.home(hash);
-        // The check of the bound, which a read of a cell has anyway, also finds a table without cells.
+        // The check of the bound, which a read of a cell has anyway, also finds a table without
+        // cells.
         while let Some(&cell) = self.cells.get(at) {
             if cell == EMPTY {
                 return Search::Ended(None);
@@ -288,7 +313,10 @@ mod tests {
     #[test]
     fn names_chosen_for_a_known_seed_make_a_long_run_under_few_random_ones() {
         let names = flood(LOADS);
-        assert!(Table::of(names.iter().map(|name| hash_by(LOADS, name))).is_none(), "the attack works");
+        assert!(
+            Table::of(names.iter().map(|name| hash_by(LOADS, name))).is_none(),
+            "the attack works"
+        );
         let mut random = fastrand::Rng::new();
         let mut makes_long_run = || {
             let seed = Seed::new([random.u64(..), random.u64(..)]);

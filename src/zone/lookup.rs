@@ -1,4 +1,5 @@
-//! Looking a name up: RFC 1034 section 4.3.2 as amended by RFC 4592 (wildcards) and RFC 6672 (DNAME).
+//! Looking a name up: RFC 1034 section 4.3.2 as amended by RFC 4592 (wildcards) and RFC 6672
+//! (DNAME).
 
 use super::{
     content::{Node, Zone, wildcard_of},
@@ -24,7 +25,8 @@ pub struct Finding<'z> {
 /// How a name stands in its zone.
 #[derive(Debug, Clone, Copy)]
 pub enum Outcome<'z> {
-    /// It exists, or a wildcard stands for it: its static records, and the service that chooses its others.
+    /// It exists, or a wildcard stands for it: its static records, and the service that chooses its
+    /// others.
     Exists {
         /// The node with the static records; `None` where it exists for services alone.
         node: Option<Node<'z>>,
@@ -46,14 +48,16 @@ pub enum Outcome<'z> {
 pub(crate) enum Lead<'z> {
     /// No zone holds the name.
     Outside,
-    /// It looks like this name, which exists for a service, as far as the index tells: most likely it is that.
+    /// It looks like this name, which exists for a service, as far as the index tells: most likely
+    /// it is that.
     Steered(&'z SteeredName),
     /// The innermost zone that holds it; services do not know it.
     Zone(ZoneId, &'z Zone),
 }
 
 impl<'z> Lead<'z> {
-    /// The first that will be read to follow this lead of a name with that hash. What it says means nothing.
+    /// The first that will be read to follow this lead of a name with that hash. What it says means
+    /// nothing.
     #[inline]
     pub(crate) fn first_cell(self, hashed: u64) -> u32 {
         match self {
@@ -68,7 +72,9 @@ impl<'z> Lead<'z> {
     pub(crate) fn octets(self, name: &LookupName, hashed: u64) -> &'z [u8] {
         match self {
             Self::Steered(steered) => steered.wire(),
-            Self::Zone(_, zone) => zone.probable_node(name.as_wire(), hashed).map_or(&[], Node::octets),
+            Self::Zone(_, zone) => {
+                zone.probable_node(name.as_wire(), hashed).map_or(&[], Node::octets)
+            }
             Self::Outside => &[],
         }
     }
@@ -77,8 +83,9 @@ impl<'z> Lead<'z> {
 impl Zones {
     /// Looks a name up in the innermost zone that holds it; `None` where no zone does.
     ///
-    /// For DS the zone above an apex is responsible, where we serve it (RFC 4035 section 3.1.4.1). No allocation; as many table
-    /// look-ups as the name has labels at most, one for a service's name and three for any other that exists; some more for DS.
+    /// For DS the zone above an apex is responsible, where we serve it (RFC 4035 section 3.1.4.1).
+    /// No allocation; as many table look-ups as the name has labels at most, one for a service's
+    /// name and three for any other that exists; some more for DS.
     pub fn find(&self, name: &LookupName, rtype: Rtype) -> Option<Finding<'_>> {
         let hashed = hash(name.as_wire());
         self.follow(self.lead(name, hashed), (name, hashed), rtype)
@@ -90,7 +97,9 @@ impl Zones {
         let labels = name.label_count();
         match self.probably_steered(name, hashed) {
             Some(steered) => Lead::Steered(steered),
-            None => self.zone_of(name, labels).map_or(Lead::Outside, |(id, zone)| Lead::Zone(id, zone)),
+            None => {
+                self.zone_of(name, labels).map_or(Lead::Outside, |(id, zone)| Lead::Zone(id, zone))
+            }
         }
     }
 
@@ -104,10 +113,13 @@ impl Zones {
     ) -> Option<Finding<'z>> {
         match lead {
             Lead::Outside => None,
-            Lead::Steered(steered) if steered.wire() == name.as_wire() && !(steered.is_apex && rtype == Rtype::DS) => {
+            Lead::Steered(steered)
+                if steered.wire() == name.as_wire() && !(steered.is_apex && rtype == Rtype::DS) =>
+            {
                 let zone = self.zone(steered.zone);
                 let node = steered.node.map(|number| Node { zone, number });
-                let outcome = Outcome::Exists { node, service: steered.service, is_wildcard: false };
+                let outcome =
+                    Outcome::Exists { node, service: steered.service, is_wildcard: false };
                 Some(Finding { zone, zone_id: steered.zone, outcome })
             }
             Lead::Zone(zone_id, zone) if rtype != Rtype::DS => {
@@ -135,7 +147,8 @@ impl Zones {
         Some(Finding { zone, zone_id, outcome })
     }
 
-    /// How a name stands in a zone whose `closest` node is at or above it; `steered` is what services make of it.
+    /// How a name stands in a zone whose `closest` node is at or above it; `steered` is what
+    /// services make of it.
     fn find_at<'z>(
         &'z self,
         closest: Node<'z>,
@@ -145,15 +158,24 @@ impl Zones {
     ) -> Outcome<'z> {
         let is_exact = closest.label_count() == name.label_count();
         if let Some(barrier) = closest.barrier_for(is_exact) {
-            let is_ds_at_cut = rtype == Rtype::DS && is_exact && barrier.number() == closest.number();
+            let is_ds_at_cut =
+                rtype == Rtype::DS && is_exact && barrier.number() == closest.number();
             if is_ds_at_cut {
                 return Outcome::Exists { node: Some(closest), service: None, is_wildcard: false };
             }
-            return if barrier.is_cut() { Outcome::Delegated(barrier) } else { Outcome::Redirected(barrier) };
+            return if barrier.is_cut() {
+                Outcome::Delegated(barrier)
+            } else {
+                Outcome::Redirected(barrier)
+            };
         }
         if is_exact || steered.is_some() {
             let service = steered.and_then(|steered| steered.service);
-            return Outcome::Exists { node: is_exact.then_some(closest), service, is_wildcard: false };
+            return Outcome::Exists {
+                node: is_exact.then_some(closest),
+                service,
+                is_wildcard: false,
+            };
         }
         let may_be_expanded = closest.zone.has_wildcards || self.has_steered_wildcards;
         if may_be_expanded { self.expand(name, closest) } else { Outcome::Missing }
@@ -179,7 +201,8 @@ impl Zones {
         let steered = self.steered(wildcard, encloser_labels + 1, || hash(wildcard));
         match (node, steered) {
             (None, None) => Outcome::Missing,
-            // NS records of a wildcard are undefined (RFC 4592 section 4.2); like NSD we answer them and delegate nothing.
+            // NS records of a wildcard are undefined (RFC 4592 section 4.2); like NSD we answer
+            // them and delegate nothing.
             (_, steered) => {
                 let service = steered.and_then(|steered| steered.service);
                 Outcome::Exists { node, service, is_wildcard: true }

@@ -1,13 +1,15 @@
-//! Master files: the text of a zone, read into records (RFC 1035 section 5, RFC 2308 section 4, RFC 3597).
+//! Master files: the text of a zone, read into records (RFC 1035 section 5, RFC 2308 section 4, RFC
+//! 3597).
 //!
-//! `lexer` cuts the text into entries, `directive` reads those with a `$`, and what is left are records, whose rdata
-//! `layout` reads field by field. Files are never opened here: the caller hands over the text and a function that yields what
-//! `$INCLUDE` names, and so decides which files a zone may reach. Whether the records make a zone is for the zone builder to
-//! say; here an owner may lie anywhere.
+//! `lexer` cuts the text into entries, `directive` reads those with a `$`, and what is left are
+//! records, whose rdata `layout` reads field by field. Files are never opened here: the caller
+//! hands over the text and a function that yields what `$INCLUDE` names, and so decides which files
+//! a zone may reach. Whether the records make a zone is for the zone builder to say; here an owner
+//! may lie anywhere.
 //!
-//! One run reports every error, each with its file, line and column. The work is bounded whatever the text says: eight
-//! files deep, 1,000 files, 100 errors, and what `budget` says of text, generated records and memory. The first of the
-//! bounds of `budget` that is met ends the reading.
+//! One run reports every error, each with its file, line and column. The work is bounded whatever
+//! the text says: eight files deep, 1,000 files, 100 errors, and what `budget` says of text,
+//! generated records and memory. The first of the bounds of `budget` that is met ends the reading.
 
 use std::{ops::Range, sync::Arc};
 
@@ -55,14 +57,17 @@ const INCLUDE_HELP: &str = "put the file below the zones directory, readable for
 pub struct MasterFile {
     /// The records, in the order they were written in.
     pub entries: Vec<Entry>,
-    /// The files that were included, in the order they were reached; [`Position::file`] counts them from 1.
+    /// The files that were included, in the order they were reached; [`Position::file`] counts them
+    /// from 1.
     pub included: Vec<IncludedFile>,
-    /// What is wrong, in the order it was found; if anything is, the records are not the zone that was meant.
+    /// What is wrong, in the order it was found; if anything is, the records are not the zone that
+    /// was meant.
     pub errors: Vec<MasterError>,
-    /// The first `$ORIGIN` that repeats the origin in force because its name lacks the final dot: where the name is, and the
-    /// octets of that file.
+    /// The first `$ORIGIN` that repeats the origin in force because its name lacks the final dot:
+    /// where the name is, and the octets of that file.
     pub doubled_origin: Option<(Position, Range<usize>)>,
-    /// Whether the reading ended early, at a bound. Where that was met by an earlier zone, there is no error here.
+    /// Whether the reading ended early, at a bound. Where that was met by an earlier zone, there is
+    /// no error here.
     pub is_cut: bool,
 }
 
@@ -112,17 +117,26 @@ pub struct MasterError {
     pub is_of_load: bool,
 }
 
-/// Yields the file that an $INCLUDE names, or says why it is not to be had. It gets the path as it is written.
+/// Yields the file that an $INCLUDE names, or says why it is not to be had. It gets the path as it
+/// is written.
 pub type Include<'i> = dyn FnMut(&str) -> Result<IncludedFile, String> + 'i;
 
-/// Reads a master file. Relative names are completed with `origin` until the file says $ORIGIN. A record without a TTL
-/// has that of $TTL, else `default_ttl_secs`, else that of the record before, else 3,600 seconds.
+/// Reads a master file. Relative names are completed with `origin` until the file says $ORIGIN. A
+/// record without a TTL has that of $TTL, else `default_ttl_secs`, else that of the record before,
+/// else 3,600 seconds.
 ///
 /// A million short records take less than a second.
-pub fn parse(text: &[u8], origin: &Name, default_ttl_secs: Option<u32>, include: &mut Include<'_>) -> MasterFile {
+pub fn parse(
+    text: &[u8],
+    origin: &Name,
+    default_ttl_secs: Option<u32>,
+    include: &mut Include<'_>,
+) -> MasterFile {
     let mut entries = Vec::new();
     let mut budget = Budget::of_load();
-    let file = parse_each(text, origin, default_ttl_secs, include, &mut budget, &mut |entry| entries.push(entry));
+    let file = parse_each(text, origin, default_ttl_secs, include, &mut budget, &mut |entry| {
+        entries.push(entry)
+    });
     MasterFile { entries, ..file }
 }
 
@@ -140,15 +154,21 @@ pub fn parse_each(
         return MasterFile { is_cut: true, ..MasterFile::default() };
     }
     let budgets = Budgets { zone: Budget::of_zone(), load: budget };
-    let mut reader = Reader { include, take, result: MasterFile::default(), path: Vec::new(), budgets };
-    let state =
-        State { origin: origin.as_wire().to_vec(), owner: Owner::Missing, default_ttl_secs, last_ttl_secs: None };
+    let mut reader =
+        Reader { include, take, result: MasterFile::default(), path: Vec::new(), budgets };
+    let state = State {
+        origin: origin.as_wire().to_vec(),
+        owner: Owner::Missing,
+        default_ttl_secs,
+        last_ttl_secs: None,
+    };
     reader.first_file(text, state);
     let is_cut = reader.budgets.are_passed();
     MasterFile { is_cut, ..reader.result }
 }
 
-/// What a record takes from those before it. A file that is included starts with a copy, and what it changes ends with it.
+/// What a record takes from those before it. A file that is included starts with a copy, and what
+/// it changes ends with it.
 #[derive(Clone)]
 struct State {
     /// In wire form, as written.
@@ -163,7 +183,8 @@ struct State {
 enum Owner {
     /// No record came before.
     Missing,
-    /// The owner before could not be read, which was reported: its records are checked and left out.
+    /// The owner before could not be read, which was reported: its records are checked and left
+    /// out.
     Unreadable,
     /// The owner of the record before.
     Known(Name),
@@ -203,7 +224,9 @@ impl Reader<'_, '_, '_> {
                 Ok(Some(_)) if remedy::is_conflict(&tokens[0]) => {
                     return self.tell(source, remedy::conflict(&tokens[0]));
                 }
-                Ok(Some(_)) if directive::is_directive(&tokens[0]) => self.directive(source, &tokens, &mut state),
+                Ok(Some(_)) if directive::is_directive(&tokens[0]) => {
+                    self.directive(source, &tokens, &mut state)
+                }
                 Ok(Some(start)) => self
                     .entry(source, start, &tokens, &mut state)
                     .map_err(|problem| remedy::of_entry(problem, start, &tokens)),
@@ -227,7 +250,12 @@ impl Reader<'_, '_, '_> {
         }
     }
 
-    fn directive(&mut self, source: Source<'_>, tokens: &[Token<'_>], state: &mut State) -> Result<(), Problem> {
+    fn directive(
+        &mut self,
+        source: Source<'_>,
+        tokens: &[Token<'_>],
+        state: &mut State,
+    ) -> Result<(), Problem> {
         match directive::read(&mut Fields::new(tokens, &state.origin), &state.origin)? {
             Directive::Origin(origin) => {
                 if is_doubled(&origin, &state.origin) && self.result.doubled_origin.is_none() {
@@ -255,10 +283,13 @@ impl Reader<'_, '_, '_> {
         }
         if self.result.included.len() >= MAX_INCLUDED {
             let message = format!("the zone includes more than {MAX_INCLUDED} files");
-            return Err(Problem::new(spot, message).help("put the records of several files into one"));
+            return Err(
+                Problem::new(spot, message).help("put the records of several files into one")
+            );
         }
         let included = (self.include)(path);
-        let included = included.map_err(|message| Problem::new(spot, message).help(INCLUDE_HELP))?;
+        let included =
+            included.map_err(|message| Problem::new(spot, message).help(INCLUDE_HELP))?;
         let IncludedFile { path, bytes } = included.clone();
         if self.path.contains(&path) {
             let message = format!("{path} includes itself: {} -> {path}", self.path.join(" -> "));
@@ -277,7 +308,12 @@ impl Reader<'_, '_, '_> {
     }
 
     /// Reads the records of a $GENERATE, each of which stands where the directive does.
-    fn generate(&mut self, source: Source<'_>, series: &Series, state: &mut State) -> Result<(), Problem> {
+    fn generate(
+        &mut self,
+        source: Source<'_>,
+        series: &Series,
+        state: &mut State,
+    ) -> Result<(), Problem> {
         let excess = |excess| Problem::of_excess(series.spot, excess);
         self.budgets.take(Resource::Generated, series.length()).map_err(excess)?;
         for text in series.texts() {
@@ -322,10 +358,11 @@ impl Reader<'_, '_, '_> {
             ));
         }
         let unread = fields;
-        let (ttl_secs, rtype) = read_ttl_and_type(&mut fields).map_err(|problem| match &state.owner {
-            Owner::Known(owner) => help_for_type(problem, owner, unread),
-            Owner::Missing | Owner::Unreadable => problem,
-        })?;
+        let (ttl_secs, rtype) =
+            read_ttl_and_type(&mut fields).map_err(|problem| match &state.owner {
+                Owner::Known(owner) => help_for_type(problem, owner, unread),
+                Owner::Missing | Owner::Unreadable => problem,
+            })?;
         let mut rdata = Vec::new();
         layout::read_rdata(rtype, &mut fields, &mut rdata)?;
         if rdata.len() > 65535 {
@@ -334,7 +371,8 @@ impl Reader<'_, '_, '_> {
                 format!("the rdata has {} octets; the maximum is 65535", rdata.len()),
             ));
         }
-        let inherited = state.default_ttl_secs.or(state.last_ttl_secs).unwrap_or(LAST_RESORT_TTL_SECS);
+        let inherited =
+            state.default_ttl_secs.or(state.last_ttl_secs).unwrap_or(LAST_RESORT_TTL_SECS);
         state.last_ttl_secs = ttl_secs.or(state.last_ttl_secs);
         if let Owner::Known(owner) = &state.owner {
             let taken = self.budgets.take_record(owner.as_wire().len(), rdata.len());
@@ -347,17 +385,21 @@ impl Reader<'_, '_, '_> {
     }
 }
 
-/// Whether a name is an origin that was completed with itself, both in wire form: `x.test.x.test` under `x.test`.
+/// Whether a name is an origin that was completed with itself, both in wire form: `x.test.x.test`
+/// under `x.test`.
 fn is_doubled(name: &[u8], origin: &[u8]) -> bool {
     let labels = &origin[..origin.len() - 1];
     let is_twice = |front: &[u8]| front.eq_ignore_ascii_case(labels);
-    !labels.is_empty() && name.len() == labels.len() + origin.len() && is_twice(&name[..labels.len()])
+    !labels.is_empty()
+        && name.len() == labels.len() + origin.len()
+        && is_twice(&name[..labels.len()])
 }
 
 fn read_owner(fields: &mut Fields<'_, '_>) -> Result<Name, Problem> {
     let mut wire = Vec::with_capacity(64);
     fields.name("owner", &mut wire)?;
-    Name::from_wire(&wire).map_err(|error| fields.wrong(format!("the owner is not a domain name: {error}")))
+    Name::from_wire(&wire)
+        .map_err(|error| fields.wrong(format!("the owner is not a domain name: {error}")))
 }
 
 /// Reads the TTL and the class, in either order and each of them or not, and the type.
@@ -382,16 +424,20 @@ fn read_ttl_and_type(fields: &mut Fields<'_, '_>) -> Result<(Option<u32>, Rtype)
         let rtype: Rtype = word.parse().map_err(|error| {
             let problem = fields.wrong(format!("{word:?} is {error}"));
             if word.parse::<std::net::IpAddr>().is_ok() {
-                return problem.help("the type of the record is missing: A or AAAA stands before an address");
+                return problem
+                    .help("the type of the record is missing: A or AAAA stands before an address");
             }
             match remedy::nearest_type(word) {
                 Some(near) => problem.help(format!("did you mean {near}?")),
                 None => problem,
             }
         })?;
-        // RFC 6895 section 3.1: OPT and the types from 128 to 255 but SPF and the EUIs are not data of zones.
+        // RFC 6895 section 3.1: OPT and the types from 128 to 255 but SPF and the EUIs are not data
+        // of zones.
         return match rtype.0 {
-            0 | 41 | 128..=255 => Err(fields.wrong(format!("type {rtype} does not stand in zones"))),
+            0 | 41 | 128..=255 => {
+                Err(fields.wrong(format!("type {rtype} does not stand in zones")))
+            }
             _ => Ok((ttl_secs, rtype)),
         };
     }
@@ -406,7 +452,9 @@ fn is_class(word: &str, fields: &Fields<'_, '_>) -> Result<bool, Problem> {
     let is_numbered = word.get(..5).is_some_and(|head| head.eq_ignore_ascii_case("CLASS"))
         && word.get(5..).is_some_and(|number| number.parse::<u16>().is_ok());
     if is_numbered || ["CH", "HS", "CS", "NONE"].iter().any(is) {
-        return Err(fields.wrong(format!("class {word} is not served here")).help("the class of every record is IN"));
+        return Err(fields
+            .wrong(format!("class {word} is not served here"))
+            .help("the class of every record is IN"));
     }
     Ok(false)
 }
@@ -424,7 +472,11 @@ impl Source<'_> {
         let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         // Octets that continue a UTF-8 character are no characters of their own.
         let characters = before[line_start..].iter().filter(|&&byte| byte & 0xc0 != 0x80).count();
-        Position { file: self.file, line: spot.line, column: u32::try_from(characters + 1).unwrap_or(u32::MAX) }
+        Position {
+            file: self.file,
+            line: spot.line,
+            column: u32::try_from(characters + 1).unwrap_or(u32::MAX),
+        }
     }
 
     fn error(self, problem: Problem) -> MasterError {

@@ -1,4 +1,5 @@
-//! Zones: static records, the nodes they make, and how a name is looked up among them (RFC 1034 section 4.3.2). Layer 3: pure.
+//! Zones: static records, the nodes they make, and how a name is looked up among them (RFC 1034
+//! section 4.3.2). Layer 3: pure.
 
 mod builder;
 mod content;
@@ -22,7 +23,9 @@ pub use error::{RecordError, ZoneError};
 pub(crate) use lookup::Lead;
 pub use lookup::{Finding, Outcome};
 pub use record::Record;
-pub use rrset::{FIXED_OCTETS as RECORD_OCTETS, MAX_OCTETS as MOST_RRSET_OCTETS, Place, ReadyRecord, ReadyRrset};
+pub use rrset::{
+    FIXED_OCTETS as RECORD_OCTETS, MAX_OCTETS as MOST_RRSET_OCTETS, Place, ReadyRecord, ReadyRrset,
+};
 pub use zones::Zones;
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
-//! Rdata as a zone checks it and stores it: where the names in it are, and which of them are compressed (RFC 3597 section 4).
+//! Rdata as a zone checks it and stores it: where the names in it are, and which of them are
+//! compressed (RFC 3597 section 4).
 
 use crate::dns::{Name, Rtype};
 
-/// Octets in front of the first name of the types whose names are compressed, and how many names follow; RFC 1035's own types alone.
+/// Octets in front of the first name of the types whose names are compressed, and how many names
+/// follow; RFC 1035's own types alone.
 pub(super) fn compressible(rtype: Rtype) -> Option<(usize, usize)> {
     match rtype {
         Rtype::NS | Rtype::CNAME | Rtype::PTR => Some((0, 1)),
@@ -42,7 +44,8 @@ pub(super) fn is_well_formed(rtype: Rtype, rdata: &[u8]) -> bool {
     }
 }
 
-/// Whether two well-formed rdata of a type are one record: the case of names does not count (RFC 4343 section 3).
+/// Whether two well-formed rdata of a type are one record: the case of names does not count (RFC
+/// 4343 section 3).
 pub(super) fn is_same(rtype: Rtype, one: &[u8], other: &[u8]) -> bool {
     if one == other {
         return true;
@@ -60,7 +63,9 @@ pub(super) fn is_same(rtype: Rtype, one: &[u8], other: &[u8]) -> bool {
         (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
         _ => false,
     };
-    is_same_name && one.get(..names.start) == other.get(..names.start) && one.get(names.end..) == other.get(names.end..)
+    is_same_name
+        && one.get(..names.start) == other.get(..names.start)
+        && one.get(names.end..) == other.get(names.end..)
 }
 
 /// The octets of the uncompressed name at the front.
@@ -84,7 +89,8 @@ pub(super) fn labels_length(stored: &[u8]) -> usize {
     at
 }
 
-/// Appends rdata as it is stored: a compressible name in the zone ends in a pointer to be filled in, all else stays as it is.
+/// Appends rdata as it is stored: a compressible name in the zone ends in a pointer to be filled
+/// in, all else stays as it is.
 ///
 /// Names in the root zone stay whole: a pointer is longer than the root.
 pub(super) fn store(apex: &Name, rtype: Rtype, rdata: &[u8], out: &mut Vec<u8>) {
@@ -121,7 +127,8 @@ pub(super) fn unstored_length(apex: &Name, rtype: Rtype, stored: &[u8]) -> usize
     octets
 }
 
-/// The name that stored rdata leads to, whole and in lower case; `None` for a type that leads to none.
+/// The name that stored rdata leads to, whole and in lower case; `None` for a type that leads to
+/// none.
 pub(super) fn target(apex: &Name, rtype: Rtype, stored: &[u8]) -> Option<Vec<u8>> {
     let skip = match rtype {
         Rtype::NS | Rtype::CNAME | Rtype::DNAME | Rtype::PTR => 0,

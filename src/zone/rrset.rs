@@ -1,12 +1,15 @@
-//! Ready RRsets: the octets of a section, stored so that answering is copying them and filling in pointers.
+//! Ready RRsets: the octets of a section, stored so that answering is copying them and filling in
+//! pointers.
 //!
-//! A stored RRset is type, count and length (two octets each) and then its records: owner as a pointer to the question name, type,
-//! class, TTL, rdata length, rdata. Names that end in the zone's apex end in a pointer to wherever the message has the apex.
+//! A stored RRset is type, count and length (two octets each) and then its records: owner as a
+//! pointer to the question name, type, class, TTL, rdata length, rdata. Names that end in the
+//! zone's apex end in a pointer to wherever the message has the apex.
 
 use super::rdata::{additional_name_at, compressible, labels_length};
 use crate::dns::{Full, LookupName, ReplyWriter, Rtype};
 
-/// Where a message has the name that is being answered and the apex of its zone, in octets from the message's start.
+/// Where a message has the name that is being answered and the apex of its zone, in octets from the
+/// message's start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// The owner.
@@ -45,7 +48,12 @@ pub const MAX_OCTETS: usize = 65_535 - 12 - 259 - 264;
 const TO_QUESTION: u16 = 0xc00c;
 
 /// Appends one record as stored, apart from its rdata, which `rdata` appends.
-pub(super) fn store_record(out: &mut Vec<u8>, rtype: Rtype, ttl_secs: u32, rdata: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn store_record(
+    out: &mut Vec<u8>,
+    rtype: Rtype,
+    ttl_secs: u32,
+    rdata: impl FnOnce(&mut Vec<u8>),
+) {
     out.extend_from_slice(&TO_QUESTION.to_be_bytes());
     out.extend_from_slice(&rtype.0.to_be_bytes());
     out.extend_from_slice(&[0, 1]);
@@ -108,11 +116,21 @@ impl<'z> ReadyRrset<'z> {
     ///
     /// # Errors
     /// As [`ReadyRrset::write`].
-    pub fn write_with_ttl(&self, writer: &mut ReplyWriter<'_>, place: Place, ttl_secs: u32) -> Result<(), Full> {
+    pub fn write_with_ttl(
+        &self,
+        writer: &mut ReplyWriter<'_>,
+        place: Place,
+        ttl_secs: u32,
+    ) -> Result<(), Full> {
         self.write_patched(writer, place, Some(ttl_secs))
     }
 
-    fn write_patched(&self, writer: &mut ReplyWriter<'_>, place: Place, ttl_secs: Option<u32>) -> Result<(), Full> {
+    fn write_patched(
+        &self,
+        writer: &mut ReplyWriter<'_>,
+        place: Place,
+        ttl_secs: Option<u32>,
+    ) -> Result<(), Full> {
         let records = writer.push_to_patch(self.records)?;
         let names = compressible(self.rtype);
         let owner = 0xc000 | place.owner;
@@ -142,7 +160,10 @@ impl<'z> ReadyRrset<'z> {
 
     /// The TTL, in seconds; all records of an RRset have the same.
     pub fn ttl_secs(&self) -> u32 {
-        self.records.get(6..10).and_then(|ttl| ttl.first_chunk()).map_or(0, |ttl| u32::from_be_bytes(*ttl))
+        self.records
+            .get(6..10)
+            .and_then(|ttl| ttl.first_chunk())
+            .map_or(0, |ttl| u32::from_be_bytes(*ttl))
     }
 
     /// How many octets the records have as stored, which is at most what they have when written.
@@ -167,7 +188,8 @@ fn fill_in(mut rdata: &mut [u8], names: usize, apex: u16) {
 }
 
 impl<'z> ReadyRecord<'z> {
-    /// Where in the record's rdata the name starts that [`ReadyRecord::name`] reads, in octets from the RRset's first record.
+    /// Where in the record's rdata the name starts that [`ReadyRecord::name`] reads, in octets from
+    /// the RRset's first record.
     pub fn name_offset(&self) -> usize {
         self.offset + FIXED_OCTETS + self.name_at()
     }
@@ -176,7 +198,8 @@ impl<'z> ReadyRecord<'z> {
         additional_name_at(self.rtype).unwrap_or(0)
     }
 
-    /// Reads the name that the record points to (CNAME, DNAME, NS, PTR, MX, SRV) into `name`, lower-cased. `apex` is the zone's.
+    /// Reads the name that the record points to (CNAME, DNAME, NS, PTR, MX, SRV) into `name`,
+    /// lower-cased. `apex` is the zone's.
     pub fn name(&self, apex: &[u8], name: &mut LookupName) {
         let stored = self.stored.get(self.name_at()..).unwrap_or(&[0]);
         let (labels, end) = stored.split_at(labels_length(stored));
@@ -187,7 +210,8 @@ impl<'z> ReadyRecord<'z> {
     /// Whether the name is written as labels in the zone and a pointer to the apex.
     pub fn is_compressed(&self) -> bool {
         let stored = self.stored.get(self.name_at()..).unwrap_or(&[]);
-        compressible(self.rtype).is_some() && stored.get(labels_length(stored)).is_some_and(|&octet| octet != 0)
+        compressible(self.rtype).is_some()
+            && stored.get(labels_length(stored)).is_some_and(|&octet| octet != 0)
     }
 
     /// The rdata as stored.

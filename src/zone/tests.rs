@@ -65,9 +65,21 @@ fn what_cannot_be_in_a_zone_is_refused_with_its_reason() {
         ),
         (None, soa(301), RecordError::Second { owner: name("example.com"), rtype: Rtype::SOA }),
         (None, Record { owner: www(), ..soa(300) }, RecordError::SoaBelowApex { owner: www() }),
-        (None, record("www.example.com", Rtype::OPT, b""), RecordError::NoData { rtype: Rtype::OPT }),
-        (None, record("www.example.com", Rtype::ANY, b""), RecordError::NoData { rtype: Rtype::ANY }),
-        (None, record("www.example.com", Rtype::A, b"abc"), RecordError::BadRdata { owner: www(), rtype: Rtype::A }),
+        (
+            None,
+            record("www.example.com", Rtype::OPT, b""),
+            RecordError::NoData { rtype: Rtype::OPT },
+        ),
+        (
+            None,
+            record("www.example.com", Rtype::ANY, b""),
+            RecordError::NoData { rtype: Rtype::ANY },
+        ),
+        (
+            None,
+            record("www.example.com", Rtype::A, b"abc"),
+            RecordError::BadRdata { owner: www(), rtype: Rtype::A },
+        ),
         (
             Some(record("www.example.com", Rtype::TXT, &[0; 60_000])),
             record("www.example.com", Rtype::TXT, &[0; 6_000]),
@@ -87,7 +99,10 @@ fn a_name_has_at_most_a_hundred_types_and_takes_more_records_of_each() {
     let mut builder = builder();
     let of_type = |rtype: u16, octet: u8| record("www.example.com", Rtype(rtype), &[octet]);
     (1000..1100).for_each(|rtype| builder.add(of_type(rtype, 1)).unwrap());
-    assert_eq!(builder.add(of_type(1100, 1)), Err(RecordError::ManyTypes { owner: name("www.example.com") }));
+    assert_eq!(
+        builder.add(of_type(1100, 1)),
+        Err(RecordError::ManyTypes { owner: name("www.example.com") })
+    );
     (1000..1100).for_each(|rtype| builder.add(of_type(rtype, 2)).unwrap());
     builder.add(record("a.example.com", Rtype(1100), &[1])).unwrap();
     let zone = builder.finish().unwrap();
@@ -105,11 +120,14 @@ fn a_zone_needs_an_soa_and_ns() {
 fn equal_records_are_one_and_the_lowest_ttl_counts() {
     let mut builder = builder();
     for (ttl_secs, last) in [(60, 1), (30, 2), (90, 1), (50, 2)] {
-        builder.add(Record { ttl_secs, ..record("www.example.com", Rtype::A, &[192, 0, 2, last]) }).unwrap();
+        builder
+            .add(Record { ttl_secs, ..record("www.example.com", Rtype::A, &[192, 0, 2, last]) })
+            .unwrap();
     }
     builder.add(soa(300)).unwrap();
     let zone = builder.finish().unwrap();
-    let rrset = zone.node(&LookupName::from(&name("WWW.example.com"))).unwrap().rrset(Rtype::A).unwrap();
+    let rrset =
+        zone.node(&LookupName::from(&name("WWW.example.com"))).unwrap().rrset(Rtype::A).unwrap();
     assert_eq!((rrset.count, rrset.ttl_secs()), (2, 30));
     assert_eq!(rrset.records().map(|record| record.stored()[3]).collect::<Vec<_>>(), [1, 2]);
 }
@@ -128,12 +146,16 @@ fn the_order_of_records_does_not_matter() {
         let mut builder = ZoneBuilder::new(name("example.com"));
         records.into_iter().for_each(|record| builder.add(record).unwrap());
         assert_eq!(builder.delegation_count(), 3);
-        assert!(builder.has_records(&name("b.a.example.com")) && !builder.has_records(&name("b.example.com")));
+        assert!(
+            builder.has_records(&name("b.a.example.com"))
+                && !builder.has_records(&name("b.example.com"))
+        );
         let zone = builder.finish().unwrap();
         owners.map(|owner| {
             let node = zone.node(&LookupName::from(&name(owner))).unwrap();
             let rdata = |rrset: ReadyRrset<'_>| {
-                let mut rdata: Vec<_> = rrset.records().map(|record| record.stored().to_vec()).collect();
+                let mut rdata: Vec<_> =
+                    rrset.records().map(|record| record.stored().to_vec()).collect();
                 rdata.sort();
                 (rrset.rtype, rrset.count, rdata)
             };
@@ -164,8 +186,9 @@ fn a_settled_builder_shows_every_name_and_where_its_records_lead() {
         builder.settle();
     }
     let www = builder.node(name("www.example.com").as_wire()).unwrap();
-    let targets =
-        |rtype| -> Vec<String> { www.targets(rtype).map(|wire| Name::from_wire(&wire).unwrap().to_string()).collect() };
+    let targets = |rtype| -> Vec<String> {
+        www.targets(rtype).map(|wire| Name::from_wire(&wire).unwrap().to_string()).collect()
+    };
     assert_eq!(targets(Rtype::MX), ["mail.example.com", "example.com"]);
     assert_eq!(targets(Rtype::SRV), ["sip.test"]);
     assert!(www.has(Rtype::SRV) && !www.has(Rtype::A) && targets(Rtype::A).is_empty());
@@ -188,14 +211,22 @@ fn names_in_rdata_are_compared_without_case_and_the_rest_with_it() {
             builder.add(record("www.example.com", rtype, &[front, name].concat())).unwrap();
         }
         let zone = builder.finish().unwrap();
-        let rrset = zone.node(&LookupName::from(&name("www.example.com"))).unwrap().rrset(rtype).unwrap();
+        let rrset =
+            zone.node(&LookupName::from(&name("www.example.com"))).unwrap().rrset(rtype).unwrap();
         assert_eq!(rrset.count == 1, is_one, "{rtype}");
     }
     let mut builder = builder();
     builder.add(record("www.example.com", Rtype::MX, b"\0\x41\0")).unwrap();
     builder.add(record("www.example.com", Rtype::MX, b"\0\x61\0")).unwrap();
     let zone = builder.finish().unwrap();
-    assert_eq!(zone.node(&LookupName::from(&name("www.example.com"))).unwrap().rrset(Rtype::MX).unwrap().count, 2);
+    assert_eq!(
+        zone.node(&LookupName::from(&name("www.example.com")))
+            .unwrap()
+            .rrset(Rtype::MX)
+            .unwrap()
+            .count,
+        2
+    );
 }
 
 #[test]
@@ -212,9 +243,11 @@ fn negative_answers_live_for_the_lesser_of_ttl_and_minimum() {
 fn a_zone_tells_how_a_name_stands_in_it() {
     let mut builder = builder();
     let target = name("a.test");
-    for (owner, rtype) in
-        [("cut.example.com", Rtype::NS), ("d.example.com", Rtype::DNAME), ("x.cut.example.com", Rtype::NS)]
-    {
+    for (owner, rtype) in [
+        ("cut.example.com", Rtype::NS),
+        ("d.example.com", Rtype::DNAME),
+        ("x.cut.example.com", Rtype::NS),
+    ] {
         builder.add(record(owner, rtype, target.as_wire())).unwrap();
     }
     let zone = builder.finish().unwrap();
@@ -228,7 +261,10 @@ fn a_zone_tells_how_a_name_stands_in_it() {
     ] {
         assert_eq!(zone.standpoint(&name(owner)), expected, "{owner}");
     }
-    assert!(zone.holds(&name("d.example.com"), Rtype::DNAME) && !zone.holds(&name("d.example.com"), Rtype::A));
+    assert!(
+        zone.holds(&name("d.example.com"), Rtype::DNAME)
+            && !zone.holds(&name("d.example.com"), Rtype::A)
+    );
     assert_eq!(zone.types(&name("cut.example.com")), [Rtype::NS]);
     assert_eq!(zone.types(&name("new.example.com")), []);
 }
@@ -237,7 +273,9 @@ fn a_zone_tells_how_a_name_stands_in_it() {
 fn a_small_record_costs_few_octets() {
     let mut builder = builder();
     for number in 0..20_000_u32 {
-        builder.add(record(&format!("host{number}.example.com"), Rtype::A, &number.to_be_bytes())).unwrap();
+        builder
+            .add(record(&format!("host{number}.example.com"), Rtype::A, &number.to_be_bytes()))
+            .unwrap();
     }
     let zone = builder.finish().unwrap();
     let each = zone.memory_octets() / 20_000;
@@ -266,7 +304,8 @@ fn records_in_any_order_come_to_the_zone_that_they_come_to_by_owner() {
     const OWNERS: u32 = 12_000;
     let owner = |at: u32| format!("h{at}.example.com");
     let a = |at: u32| record(&owner(at), Rtype::A, &at.to_be_bytes());
-    let txt = |at: u32, text: u8| record(&owner(at), Rtype::TXT, &[&[200][..], &[text; 200]].concat());
+    let txt =
+        |at: u32, text: u8| record(&owner(at), Rtype::TXT, &[&[200][..], &[text; 200]].concat());
     let of_owner = |at: u32| {
         // Every hundredth is too large to be copied for each of its records.
         let texts = if at.is_multiple_of(100) { 4 } else { 1 };
@@ -275,8 +314,11 @@ fn records_in_any_order_come_to_the_zone_that_they_come_to_by_owner() {
     let sorted: Vec<Record> = (0..OWNERS).flat_map(of_owner).collect();
     // By type, by number within each owner, and scattered.
     let mut by_type = sorted.clone();
-    by_type.sort_by_key(|record| (record.rtype.0, record.rdata.get(1).copied().filter(|_| record.rtype == Rtype::TXT)));
-    let scattered: Vec<Record> = (0..sorted.len()).map(|at| sorted[at * 7919 % sorted.len()].clone()).collect();
+    by_type.sort_by_key(|record| {
+        (record.rtype.0, record.rdata.get(1).copied().filter(|_| record.rtype == Rtype::TXT))
+    });
+    let scattered: Vec<Record> =
+        (0..sorted.len()).map(|at| sorted[at * 7919 % sorted.len()].clone()).collect();
     assert_ne!(sorted.len() % 7919, 0);
     let zone_of = |records: &[Record]| {
         let mut builder = builder();
@@ -290,7 +332,8 @@ fn records_in_any_order_come_to_the_zone_that_they_come_to_by_owner() {
             .into_iter()
             .filter_map(|rtype| node.rrset(rtype))
             .map(|rrset| {
-                let mut records: Vec<_> = rrset.records().map(|record| record.stored().to_vec()).collect();
+                let mut records: Vec<_> =
+                    rrset.records().map(|record| record.stored().to_vec()).collect();
                 records.sort();
                 (rrset.rtype, records)
             })

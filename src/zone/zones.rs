@@ -14,7 +14,8 @@ use crate::{
     steer::{ServiceId, ZoneId},
 };
 
-/// Every zone served, and where services are in them. Made anew when a zone or the list of services changes, not for a verdict.
+/// Every zone served, and where services are in them. Made anew when a zone or the list of services
+/// changes, not for a verdict.
 #[derive(Debug, Default)]
 pub struct Zones {
     zones: Vec<Arc<Zone>>,
@@ -40,7 +41,8 @@ struct Level {
     only: Option<u32>,
 }
 
-/// A name that exists for a service: its own, or one between it and static names. All that a lookup wants to know of it.
+/// A name that exists for a service: its own, or one between it and static names. All that a lookup
+/// wants to know of it.
 #[derive(Debug)]
 pub(crate) struct SteeredName {
     name: Name,
@@ -60,8 +62,9 @@ impl SteeredName {
 }
 
 impl Zones {
-    /// Puts zones and services together. `services` are in the zones that hold them, by position in `zones`; a service at or below a
-    /// delegation or below a DNAME cannot be reached and is left out, and so is a zone whose apex another one has.
+    /// Puts zones and services together. `services` are in the zones that hold them, by position in
+    /// `zones`; a service at or below a delegation or below a DNAME cannot be reached and is left
+    /// out, and so is a zone whose apex another one has.
     pub fn build(zones: Vec<Arc<Zone>>, services: &[(Name, ZoneId, ServiceId)]) -> Self {
         let mut built = Self { zones, ..Self::default() };
         built.apexes = Index::of(built.zones.iter().map(|zone| zone.apex.as_wire()));
@@ -76,7 +79,8 @@ impl Zones {
         let (mut known, mut steered) = (HashTable::new(), Vec::with_capacity(services.len()));
         for (name, zone, service) in services {
             let Some(zone) = built.zones.get(zone.index()).cloned() else { continue };
-            if name.is_at_or_below(&zone.apex) && zone.standpoint(name) == Standpoint::Authoritative {
+            if name.is_at_or_below(&zone.apex) && zone.standpoint(name) == Standpoint::Authoritative
+            {
                 built.insert_service(&mut steered, &mut known, name, &zone, *service);
             }
         }
@@ -131,7 +135,9 @@ impl Zones {
                     self.has_steered_wildcards |= is_wildcard(suffix);
                     steered.push(SteeredName { name, service, zone: innermost, node, is_apex });
                     self.steered_label_counts |= 1 << labels;
-                    known.insert_unique(known_by, at, |&at| hash_by(LOADS, steered[at as usize].wire()));
+                    known.insert_unique(known_by, at, |&at| {
+                        hash_by(LOADS, steered[at as usize].wire())
+                    });
                 }
             }
         }
@@ -142,16 +148,19 @@ impl Zones {
         &self.zones
     }
 
-    /// The innermost zone with an apex of at most `most_labels` labels that holds a name, and its number.
+    /// The innermost zone with an apex of at most `most_labels` labels that holds a name, and its
+    /// number.
     pub(super) fn zone_of(&self, name: &LookupName, most_labels: usize) -> Option<(ZoneId, &Zone)> {
-        let number = self.levels.iter().skip_while(|level| level.labels > most_labels).find_map(|level| {
-            let suffix = name.suffix(level.labels);
-            let apex_of = |number: u32| self.zones[number as usize].apex.as_wire();
-            match level.only {
-                Some(number) => (apex_of(number) == suffix).then_some(number),
-                None => self.apexes.find(suffix, hash(suffix), apex_of),
-            }
-        })?;
+        let number = self.levels.iter().skip_while(|level| level.labels > most_labels).find_map(
+            |level| {
+                let suffix = name.suffix(level.labels);
+                let apex_of = |number: u32| self.zones[number as usize].apex.as_wire();
+                match level.only {
+                    Some(number) => (apex_of(number) == suffix).then_some(number),
+                    None => self.apexes.find(suffix, hash(suffix), apex_of),
+                }
+            },
+        )?;
         Some((ZoneId(number), &self.zones[number as usize]))
     }
 
@@ -160,24 +169,33 @@ impl Zones {
         &self.zones[id.index()]
     }
 
-    /// The first that [`Zones::lead`] will read for a name with that hash. What it says means nothing.
+    /// The first that [`Zones::lead`] will read for a name with that hash. What it says means
+    /// nothing.
     #[inline]
     pub(crate) fn first_cell(&self, hashed: u64) -> u32 {
         self.services.first_cell(hashed)
     }
 
-    /// The name known to services that most likely is this one; `None` where services do not know the name.
+    /// The name known to services that most likely is this one; `None` where services do not know
+    /// the name.
     #[inline]
     pub(super) fn probably_steered(&self, name: &LookupName, hashed: u64) -> Option<&SteeredName> {
         let is_possible = self.steered_label_counts >> name.label_count() & 1 == 1;
         let name_of = |at: u32| self.steered[at as usize].wire();
-        let at = is_possible.then(|| self.services.find_probable(name.as_wire(), hashed, name_of)).flatten()?;
+        let at = is_possible
+            .then(|| self.services.find_probable(name.as_wire(), hashed, name_of))
+            .flatten()?;
         Some(&self.steered[at as usize])
     }
 
     /// What services make of a name with so many labels: `None` where it does not exist for them.
     #[inline]
-    pub(super) fn steered(&self, wire: &[u8], labels: usize, hashed: impl FnOnce() -> u64) -> Option<&SteeredName> {
+    pub(super) fn steered(
+        &self,
+        wire: &[u8],
+        labels: usize,
+        hashed: impl FnOnce() -> u64,
+    ) -> Option<&SteeredName> {
         if self.steered_label_counts >> labels & 1 == 0 {
             return None;
         }

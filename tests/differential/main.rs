@@ -1,8 +1,10 @@
-//! Knot and NSD as referees: for random static zones, `engine::answer` must agree with one of them on every question.
+//! Knot and NSD as referees: for random static zones, `engine::answer` must agree with one of them
+//! on every question.
 //!
-//! Agreement is of rcode, AA, TC, the answer and the authority section as sets, the order of the aliases in an answer, and the
-//! glue that a referral must have (RFC 9471). Where the referees differ from each other, either is right; how often they do is
-//! printed. `PORTOLAN_SEED` chooses other zones, `PORTOLAN_ZONES` how many.
+//! Agreement is of rcode, AA, TC, the answer and the authority section as sets, the order of the
+//! aliases in an answer, and the glue that a referral must have (RFC 9471). Where the referees
+//! differ from each other, either is right; how often they do is printed. `PORTOLAN_SEED` chooses
+//! other zones, `PORTOLAN_ZONES` how many.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs, reason = "a test's own modules")]
 
@@ -35,15 +37,26 @@ const NS: u16 = 2;
 const CNAME: u16 = 5;
 const DNAME: u16 = 39;
 /// The branches of the lookup, each of which the questions must reach.
-const BRANCHES: &[&str] =
-    &["refused", "yxdomain", "truncated", "referral", "dname", "alias", "alias chain", "data", "nodata", "nxdomain"];
+const BRANCHES: &[&str] = &[
+    "refused",
+    "yxdomain",
+    "truncated",
+    "referral",
+    "dname",
+    "alias",
+    "alias chain",
+    "data",
+    "nodata",
+    "nxdomain",
+];
 /// How many disagreements are printed.
 const SHOWN: usize = 10;
 
 #[test]
 fn static_zones_are_answered_as_knot_or_nsd_answer_them() {
-    let number =
-        |variable: &str, default| env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
+    let number = |variable: &str, default| {
+        env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    };
     let seed = number("PORTOLAN_SEED", 9471);
     let mut rng = Rng::with_seed(seed);
     let zones = zones::generate(&mut rng, number("PORTOLAN_ZONES", 30) as usize);
@@ -63,16 +76,27 @@ fn static_zones_are_answered_as_knot_or_nsd_answer_them() {
     for peer in &mut peers {
         zones.iter().for_each(|zone| peer.wait_until_it_serves(zone));
     }
-    let mut trial = Trial { snapshot: snapshot(&zones), peers, asked: 0, split: 0, wrong: 0, census: BTreeMap::new() };
+    let mut trial = Trial {
+        snapshot: snapshot(&zones),
+        peers,
+        asked: 0,
+        split: 0,
+        wrong: 0,
+        census: BTreeMap::new(),
+    };
     for zone in &zones {
         for question in zones::questions(&mut rng, zone) {
             let edns = [Edns::No, Edns::Plain, Edns::DnssecOk][rng.usize(0..3)];
             trial.compare(zone, &question, edns);
         }
     }
-    println!("seed {seed}: {} questions, referees at odds in {}: {:?}", trial.asked, trial.split, trial.census);
+    println!(
+        "seed {seed}: {} questions, referees at odds in {}: {:?}",
+        trial.asked, trial.split, trial.census
+    );
     assert_eq!(trial.wrong, 0, "disagreements, seed {seed}");
-    let missed: Vec<_> = BRANCHES.iter().filter(|branch| !trial.census.contains_key(*branch)).collect();
+    let missed: Vec<_> =
+        BRANCHES.iter().filter(|branch| !trial.census.contains_key(*branch)).collect();
     assert!(missed.is_empty(), "no question reached {missed:?}, seed {seed}");
 }
 
@@ -85,7 +109,9 @@ fn snapshot(zones: &[Zone]) -> Snapshot {
     let mut built = Vec::new();
     for zone in zones {
         let apex: Name = zone.apex.parse().unwrap();
-        let file = master::parse(zone.text.as_bytes(), &apex, None, &mut |_| Err("no files here".to_owned()));
+        let file = master::parse(zone.text.as_bytes(), &apex, None, &mut |_| {
+            Err("no files here".to_owned())
+        });
         assert_eq!(file.errors, []);
         let mut builder = ZoneBuilder::new(apex);
         for entry in file.entries {
@@ -110,13 +136,15 @@ struct Trial {
 impl Trial {
     fn compare(&mut self, zone: &Zone, question: &Question, edns: Edns) {
         let ours = self.answer(question, edns);
-        let theirs: Vec<Reply> = self.peers.iter_mut().map(|peer| peer.ask(question, edns)).collect();
+        let theirs: Vec<Reply> =
+            self.peers.iter_mut().map(|peer| peer.ask(question, edns)).collect();
         self.asked += 1;
         *self.census.entry(branch(question, &ours)).or_default() += 1;
         if theirs.windows(2).any(|pair| objection(&pair[0], &pair[1]).is_some()) {
             self.split += 1;
         }
-        let mut objections: Vec<String> = theirs.iter().map_while(|theirs| objection(&ours, theirs)).collect();
+        let mut objections: Vec<String> =
+            theirs.iter().map_while(|theirs| objection(&ours, theirs)).collect();
         if objections.len() < theirs.len() {
             objections.clear();
         }
@@ -145,7 +173,8 @@ impl Trial {
         let query = Query { message: &request, source, transport: Transport::Udp, now_secs: 0 };
         let mut out = [0; 1232];
         let reply = engine::answer(&self.snapshot, &query, &mut Draws::new(1), &mut out).unwrap();
-        message::read(&out[..reply.length]).unwrap_or_else(|| panic!("no well-formed reply to {question:?}"))
+        message::read(&out[..reply.length])
+            .unwrap_or_else(|| panic!("no well-formed reply to {question:?}"))
     }
 }
 
@@ -180,7 +209,8 @@ fn self_objection(question: &Question, edns: Edns, ours: &Reply) -> Option<Strin
     if ours.question != [&*message::wire(&question.name), &[high, low, 0, 1]].concat() {
         return Some("the question is not the one asked".to_owned());
     }
-    let all: Vec<&Record> = ours.answer.iter().chain(&ours.authority).chain(&ours.additional).collect();
+    let all: Vec<&Record> =
+        ours.answer.iter().chain(&ours.authority).chain(&ours.additional).collect();
     if all.iter().collect::<BTreeSet<_>>().len() != all.len() {
         return Some("a record stands in the reply twice".to_owned());
     }
@@ -220,16 +250,22 @@ fn aliases(reply: &Reply) -> Vec<(&[u8], u16)> {
     reply.answer.iter().filter(is_alias).map(|record| (&*record.owner, record.rtype)).collect()
 }
 
-/// The authority section, but the NS records that may go with any answer (RFC 1034 section 4.3.2 asks for none).
+/// The authority section, but the NS records that may go with any answer (RFC 1034 section 4.3.2
+/// asks for none).
 fn authority(reply: &Reply) -> BTreeSet<&Record> {
-    let is_extra = |record: &Record| record.rtype == NS && reply.is_authoritative && !reply.answer.is_empty();
+    let is_extra =
+        |record: &Record| record.rtype == NS && reply.is_authoritative && !reply.answer.is_empty();
     reply.authority.iter().filter(|record| !is_extra(record)).collect()
 }
 
 /// The glue a referral must have: addresses of servers at or below the cut (RFC 9471 section 3.1).
 fn glue(reply: &Reply) -> Vec<&Record> {
-    let cuts: Vec<&[u8]> = reply.authority.iter().filter(|ns| ns.rtype == NS).map(|ns| &*ns.owner).collect();
-    if reply.authority.iter().any(|record| record.rtype == 6) || cuts.is_empty() || reply.is_authoritative {
+    let cuts: Vec<&[u8]> =
+        reply.authority.iter().filter(|ns| ns.rtype == NS).map(|ns| &*ns.owner).collect();
+    if reply.authority.iter().any(|record| record.rtype == 6)
+        || cuts.is_empty()
+        || reply.is_authoritative
+    {
         return Vec::new();
     }
     let is_below = |record: &&Record| cuts.iter().any(|cut| record.owner.ends_with(cut));

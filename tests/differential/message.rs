@@ -1,5 +1,5 @@
-//! Requests out and replies in, read with a reader of the test's own: what `portolan` writes is not read with what it is
-//! made of.
+//! Requests out and replies in, read with a reader of the test's own: what `portolan` writes is not
+//! read with what it is made of.
 
 use std::fmt;
 
@@ -167,9 +167,11 @@ impl fmt::Display for Reply {
         let flag = |is_set, word| if is_set { word } else { "" };
         let (aa, tc) = (flag(self.is_authoritative, " aa"), flag(self.is_truncated, " tc"));
         writeln!(f, "    rcode {}{aa}{tc} edns {:?}", self.rcode, self.edns)?;
-        for (section, records) in
-            [("answer", &self.answer), ("authority", &self.authority), ("additional", &self.additional)]
-        {
+        for (section, records) in [
+            ("answer", &self.answer),
+            ("authority", &self.authority),
+            ("additional", &self.additional),
+        ] {
             for record in records {
                 writeln!(f, "    {section:<10} {record}")?;
             }
@@ -180,7 +182,8 @@ impl fmt::Display for Reply {
 
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = TYPES.iter().find(|(rtype, _)| *rtype == self.rtype).map_or("TYPE", |(_, word)| word);
+        let known =
+            TYPES.iter().find(|(rtype, _)| *rtype == self.rtype).map_or("TYPE", |(_, word)| word);
         write!(f, "{} {} {known} {}", dotted(&self.owner), self.ttl_secs, self.rdata.escape_ascii())
     }
 }

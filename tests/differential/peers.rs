@@ -15,7 +15,8 @@ use crate::{
     zones::{Question, Zone},
 };
 
-/// How often a question is asked before a peer counts as dead; a peer that starts takes some of them.
+/// How often a question is asked before a peer counts as dead; a peer that starts takes some of
+/// them.
 const TRIES: u32 = 300;
 
 /// A name server that is asked the same questions.
@@ -68,7 +69,8 @@ impl Peer {
              logfile: \"{run_path}/log\"\n  rrl-ratelimit: 0\n  rrl-whitelist-ratelimit: 0\nremote-control:\n  control-enable: no\n"
         );
         for zone in zones {
-            let _infallible = write!(text, "zone:\n  name: {0}.\n  zonefile: {0}.zone\n", zone.apex);
+            let _infallible =
+                write!(text, "zone:\n  name: {0}.\n  zonefile: {0}.zone\n", zone.apex);
         }
         let path = run.join("nsd.conf");
         fs::write(&path, text)?;
@@ -82,9 +84,16 @@ impl Peer {
         configuration: &Path,
         address: SocketAddr,
     ) -> io::Result<Option<Self>> {
-        let on_path = ["/usr/sbin", "/usr/local/sbin"].map(|folder| Path::new(folder).join(program));
-        let program = on_path.iter().find(|path| path.exists()).map_or(Path::new(program), |path| path);
-        let process = match Command::new(program).args(arguments).arg(configuration).stdin(Stdio::null()).spawn() {
+        let on_path =
+            ["/usr/sbin", "/usr/local/sbin"].map(|folder| Path::new(folder).join(program));
+        let program =
+            on_path.iter().find(|path| path.exists()).map_or(Path::new(program), |path| path);
+        let process = match Command::new(program)
+            .args(arguments)
+            .arg(configuration)
+            .stdin(Stdio::null())
+            .spawn()
+        {
             Ok(process) => process,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
@@ -95,11 +104,14 @@ impl Peer {
         Ok(Some(Self { name, process, socket, next_id: 1 }))
     }
 
-    /// Asks until the peer answers: one that still starts refuses the datagram, loses it or says SERVFAIL.
+    /// Asks until the peer answers: one that still starts refuses the datagram, loses it or says
+    /// SERVFAIL.
     pub(crate) fn wait_until_it_serves(&mut self, zone: &Zone) {
         let soa = Question { name: zone.apex.clone(), rtype: 6 };
         for _ in 0..TRIES {
-            let ready = self.try_ask(&soa, Edns::No).is_some_and(|reply| reply.rcode == 0 && reply.is_authoritative);
+            let ready = self
+                .try_ask(&soa, Edns::No)
+                .is_some_and(|reply| reply.rcode == 0 && reply.is_authoritative);
             if ready {
                 return;
             }
@@ -121,13 +133,16 @@ impl Peer {
         self.next_id = self.next_id.wrapping_add(1);
         let id = self.next_id;
         let mut buffer = [0; 65535];
-        // A refused datagram fails at once: waiting for a reply that cannot come is what paces the tries.
+        // A refused datagram fails at once: waiting for a reply that cannot come is what paces the
+        // tries.
         let _refused = self.socket.send(&message::request(id, question, edns));
         loop {
             match self.socket.recv(&mut buffer) {
                 Ok(length) if buffer[..length].starts_with(&id.to_be_bytes()) => {
                     let reply = message::read(&buffer[..length]);
-                    return Some(reply.unwrap_or_else(|| panic!("{} sends what is no reply: {question:?}", self.name)));
+                    return Some(reply.unwrap_or_else(|| {
+                        panic!("{} sends what is no reply: {question:?}", self.name)
+                    }));
                 }
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}

@@ -1,7 +1,8 @@
 //! Random static zones that hit every branch of the lookup, and the questions to ask of them.
 //!
-//! Labels come from a small alphabet, so that names collide, nest, leave empty non-terminals between them and stand under
-//! wildcards, cuts and DNAMEs. What the peers refuse to load (CNAME and other data, records below a DNAME) is not made here.
+//! Labels come from a small alphabet, so that names collide, nest, leave empty non-terminals
+//! between them and stand under wildcards, cuts and DNAMEs. What the peers refuse to load (CNAME
+//! and other data, records below a DNAME) is not made here.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,7 +28,8 @@ pub(crate) struct Question {
     pub(crate) rtype: u16,
 }
 
-/// The types that are asked for: those in the zones, one that is nowhere, and the ones with rules of their own.
+/// The types that are asked for: those in the zones, one that is nowhere, and the ones with rules
+/// of their own.
 pub(crate) const TYPES: [(u16, &str); 11] = [
     (1, "A"),
     (2, "NS"),
@@ -42,7 +44,8 @@ pub(crate) const TYPES: [(u16, &str); 11] = [
     (65280, "TYPE65280"),
 ];
 
-/// Zones `z0.test`, `z1.test` and so on; every third has a child zone of its own below one of its cuts.
+/// Zones `z0.test`, `z1.test` and so on; every third has a child zone of its own below one of its
+/// cuts.
 pub(crate) fn generate(rng: &mut Rng, count: usize) -> Vec<Zone> {
     let mut zones = Vec::new();
     for number in 0..count {
@@ -50,7 +53,10 @@ pub(crate) fn generate(rng: &mut Rng, count: usize) -> Vec<Zone> {
         let mut draft = Draft::new(&apex);
         draft.fill(rng);
         if number % 3 == 1 {
-            draft.add_dname(&format!("short.{apex}"), &format!("a-target-that-is-longer-than-its-owner.{apex}."));
+            draft.add_dname(
+                &format!("short.{apex}"),
+                &format!("a-target-that-is-longer-than-its-owner.{apex}."),
+            );
         }
         if number % 3 == 0 {
             let child = format!("child.{apex}");
@@ -87,7 +93,12 @@ impl Draft {
     }
 
     fn add(&mut self, owner: &str, rtype: &'static str, rdata: &str) {
-        self.records.entry(owner.to_owned()).or_default().entry(rtype).or_default().insert(rdata.to_owned());
+        self.records
+            .entry(owner.to_owned())
+            .or_default()
+            .entry(rtype)
+            .or_default()
+            .insert(rdata.to_owned());
     }
 
     /// Adds random records, each only where it may stand.
@@ -97,7 +108,8 @@ impl Draft {
             let target = self.random_target(rng);
             let octet = rng.u8(..);
             match rng.u8(0..23) {
-                22 => (0..octet).for_each(|host| self.add_beside(&owner, "A", &format!("198.51.100.{host}"))),
+                22 => (0..octet)
+                    .for_each(|host| self.add_beside(&owner, "A", &format!("198.51.100.{host}"))),
                 0..6 => self.add_beside(&owner, "A", &format!("192.0.2.{octet}")),
                 6..8 => self.add_beside(&owner, "AAAA", &format!("2001:db8::{octet:x}")),
                 8..10 => self.add_beside(&owner, "TXT", &format!("\"text {octet}\"")),
@@ -135,7 +147,9 @@ impl Draft {
     }
 
     fn is_below_dname(&self, owner: &str) -> bool {
-        self.records.iter().any(|(name, types)| types.contains_key("DNAME") && is_below(owner, name))
+        self.records
+            .iter()
+            .any(|(name, types)| types.contains_key("DNAME") && is_below(owner, name))
     }
 
     /// Adds data, but not where a CNAME stands.
@@ -153,7 +167,8 @@ impl Draft {
 
     /// Adds a DNAME, but not at a cut, a wildcard or a CNAME, and only where nothing is below.
     fn add_dname(&mut self, owner: &str, target: &str) {
-        let is_free = !["CNAME", "DNAME"].iter().any(|rtype| self.has(owner, rtype)) && !self.is_below_dname(owner);
+        let is_free = !["CNAME", "DNAME"].iter().any(|rtype| self.has(owner, rtype))
+            && !self.is_below_dname(owner);
         let is_cut = *owner != self.apex && self.has(owner, "NS");
         let has_children = self.records.keys().any(|name| is_below(name, owner));
         if is_free && !is_cut && !has_children && !owner.contains('*') {
@@ -163,7 +178,8 @@ impl Draft {
 
     /// Adds a delegation: glue below the cut, a sibling's glue, or a server elsewhere; often a DS.
     fn add_cut(&mut self, rng: &mut Rng, owner: &str, sibling: &str) {
-        let is_free = !["CNAME", "DNAME"].iter().any(|rtype| self.has(owner, rtype)) && !self.is_below_dname(owner);
+        let is_free = !["CNAME", "DNAME"].iter().any(|rtype| self.has(owner, rtype))
+            && !self.is_below_dname(owner);
         if !is_free || *owner == self.apex || owner.starts_with('*') {
             return;
         }
@@ -207,7 +223,8 @@ fn is_below(name: &str, ancestor: &str) -> bool {
     name.strip_suffix(ancestor).is_some_and(|front| front.ends_with('.'))
 }
 
-/// Every owner, every name between it and the apex, names beside and below them, each with every type.
+/// Every owner, every name between it and the apex, names beside and below them, each with every
+/// type.
 pub(crate) fn questions(rng: &mut Rng, zone: &Zone) -> Vec<Question> {
     let mut names = BTreeSet::from([format!("outside-of-{}", zone.apex)]);
     for owner in &zone.owners {
@@ -222,6 +239,11 @@ pub(crate) fn questions(rng: &mut Rng, zone: &Zone) -> Vec<Question> {
     }
     // Long enough that a DNAME may make them too long (YXDOMAIN).
     let long = ["l".repeat(63), "l".repeat(63), "l".repeat(63), "l".repeat(35)].join(".");
-    names.extend(zone.owners.iter().map(|owner| format!("{long}.{owner}")).filter(|name| name.len() < 254));
-    names.into_iter().flat_map(|name| TYPES.map(|(rtype, _)| Question { name: name.clone(), rtype })).collect()
+    names.extend(
+        zone.owners.iter().map(|owner| format!("{long}.{owner}")).filter(|name| name.len() < 254),
+    );
+    names
+        .into_iter()
+        .flat_map(|name| TYPES.map(|(rtype, _)| Question { name: name.clone(), rtype }))
+        .collect()
 }

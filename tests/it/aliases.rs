@@ -1,4 +1,5 @@
-//! Aliases against a real name server whose zone changes, fails and comes back, and against one that never answers.
+//! Aliases against a real name server whose zone changes, fails and comes back, and against one
+//! that never answers.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
@@ -20,8 +21,7 @@ policy = "failover"
 members = [{ alias = "missing.lb.test" }, { addresses = ["192.0.2.99"] }]
 "#;
 
-const FIRST: &str =
-    "eu 7 CNAME real\nreal 20 A 192.0.2.2\nreal 20 A 192.0.2.1\nreal 20 A 127.0.0.1\nreal 20 AAAA 2001:db8::1\n";
+const FIRST: &str = "eu 7 CNAME real\nreal 20 A 192.0.2.2\nreal 20 A 192.0.2.1\nreal 20 A 127.0.0.1\nreal 20 AAAA 2001:db8::1\n";
 
 fn site(upstream: &Upstream) -> Site {
     let site = Site::new(&[("zones/gslb.toml", ZONE)]);
@@ -37,9 +37,13 @@ fn an_alias_follows_its_name_and_outlives_its_resolver() {
     let server = site.serve();
 
     server.until_answers("gslb.test", &["192.0.2.1", "192.0.2.2"], LONG);
-    // At the apex, beside SOA and NS, in both families; the TTL is the least of the chain's, the loopback address is not taken.
+    // At the apex, beside SOA and NS, in both families; the TTL is the least of the chain's, the
+    // loopback address is not taken.
     let reply = server.ask(&Ask::new("gslb.test", "A"));
-    assert_eq!((reply.answers(), reply.ttl()), (vec!["192.0.2.1".to_owned(), "192.0.2.2".to_owned()], 7));
+    assert_eq!(
+        (reply.answers(), reply.ttl()),
+        (vec!["192.0.2.1".to_owned(), "192.0.2.2".to_owned()], 7)
+    );
     assert_eq!(server.ask(&Ask::new("gslb.test", "AAAA")).answers(), ["2001:db8::1"]);
     assert_eq!(server.ask(&Ask::new("gslb.test", "SOA")).answers().len(), 1);
     assert_eq!(server.addresses("spare.gslb.test"), ["192.0.2.99"], "a name that does not exist");
@@ -47,26 +51,31 @@ fn an_alias_follows_its_name_and_outlives_its_resolver() {
     assert_eq!(server.metric("portolan_alias_failing", "alias=\"missing.lb.test\""), 1.0);
     assert_eq!(server.metric("portolan_alias_failing", "alias=\"eu.lb.test\""), 0.0);
 
-    // Another answer is taken up when the old one may no longer be kept; a name that appears, within the retries.
+    // Another answer is taken up when the old one may no longer be kept; a name that appears,
+    // within the retries.
     upstream.serve("eu 20 A 192.0.2.3\nmissing 20 A 192.0.2.4\n");
     server.until_answers("gslb.test", &["192.0.2.3"], LONG);
     server.until_answers("spare.gslb.test", &["192.0.2.4"], 2 * LONG);
     assert!(server.ask(&Ask::new("gslb.test", "AAAA")).answers().is_empty());
 
-    // The resolver goes away: the last good answer stays, with a shorter TTL, and everybody is told.
+    // The resolver goes away: the last good answer stays, with a shorter TTL, and everybody is
+    // told.
     upstream.serve("eu 1 A 192.0.2.3\nmissing 1 A 192.0.2.4\n");
     server.until("the short TTL is taken up", 3 * LONG, |server| {
         let aliases = server.status().aliases;
         aliases.iter().all(|alias| alias.ttl == Some(1))
     });
     upstream.stop();
-    server
-        .until("an alias fails", LONG, |server| server.metric("portolan_alias_failing", "alias=\"eu.lb.test\"") == 1.0);
+    server.until("an alias fails", LONG, |server| {
+        server.metric("portolan_alias_failing", "alias=\"eu.lb.test\"") == 1.0
+    });
     assert_eq!(server.addresses("gslb.test"), ["192.0.2.3"]);
-    let (_, text, _) = site.run(&["status", "--server", &format!("http://{}", server.admin.unwrap())]);
+    let (_, text, _) =
+        site.run(&["status", "--server", &format!("http://{}", server.admin.unwrap())]);
     assert!(text.contains("eu.lb.test") && text.contains("192.0.2.3, resolved "), "{text}");
     let arguments = ["explain", "gslb.test", "--client", "80.1.2.3", "--server"];
-    let (_, text, _) = site.run(&[&arguments[..], &[&format!("http://{}", server.admin.unwrap())]].concat());
+    let (_, text, _) =
+        site.run(&[&arguments[..], &[&format!("http://{}", server.admin.unwrap())]].concat());
     assert!(text.contains("alias eu.lb.test: 192.0.2.3"), "{text}");
 
     // It outlives a restart while the resolver is still away.
@@ -99,7 +108,8 @@ impl Mute {
         (octets[..length].to_vec(), from)
     }
 
-    /// From now on it answers each question for A with this address, and others with nothing. Ends with the test's process.
+    /// From now on it answers each question for A with this address, and others with nothing. Ends
+    /// with the test's process.
     fn answer(self, address: Ipv4Addr) {
         self.0.set_read_timeout(None).unwrap();
         std::thread::spawn(move || {
@@ -122,7 +132,9 @@ impl Mute {
 #[test]
 fn an_alias_that_was_never_resolved_keeps_only_its_own_service_waiting() {
     let resolver = Mute::start();
-    let zone = format!("{ZONE}[service.\"plain.gslb.test\"]\nmembers = [{{ addresses = [\"192.0.2.7\"] }}]\n");
+    let zone = format!(
+        "{ZONE}[service.\"plain.gslb.test\"]\nmembers = [{{ addresses = [\"192.0.2.7\"] }}]\n"
+    );
     let site = Site::new(&[("zones/gslb.toml", &zone)]);
     let settings = site.read("portolan.toml");
     let address = resolver.0.local_addr().unwrap();
@@ -134,10 +146,22 @@ fn an_alias_that_was_never_resolved_keeps_only_its_own_service_waiting() {
         let reply = server.ask(&Ask::new("gslb.test", rtype));
         // At the apex ANY finds static records.
         let wanted = if rtype == "ANY" { "NOERROR" } else { "SERVFAIL" };
-        assert_eq!((reply.rcode().as_str(), rtype), (wanted, rtype), "nothing is known of the name's addresses");
+        assert_eq!(
+            (reply.rcode().as_str(), rtype),
+            (wanted, rtype),
+            "nothing is known of the name's addresses"
+        );
     }
-    assert_eq!(server.ask(&Ask::new("gslb.test", "TXT")).rcode(), "NOERROR", "an alias has no such records");
-    assert!(!server.log().contains("not resolved"), "all this before the first attempt has ended: {}", server.log());
+    assert_eq!(
+        server.ask(&Ask::new("gslb.test", "TXT")).rcode(),
+        "NOERROR",
+        "an alias has no such records"
+    );
+    assert!(
+        !server.log().contains("not resolved"),
+        "all this before the first attempt has ended: {}",
+        server.log()
+    );
     resolver.question();
     let (_, text, _) = site.run(&[
         "explain",
@@ -147,10 +171,17 @@ fn an_alias_that_was_never_resolved_keeps_only_its_own_service_waiting() {
         "--server",
         &format!("http://{}", server.admin.unwrap()),
     ]);
-    assert!(text.contains("SERVFAIL: nothing is usable, and an alias was never resolved"), "{text}");
+    assert!(
+        text.contains("SERVFAIL: nothing is usable, and an alias was never resolved"),
+        "{text}"
+    );
 
     resolver.answer(Ipv4Addr::new(192, 0, 2, 1));
     server.until_answers("gslb.test", &["192.0.2.1"], 2 * LONG);
-    assert_eq!(server.ask(&Ask::new("gslb.test", "AAAA")).rcode(), "NOERROR", "now it is known to have none");
+    assert_eq!(
+        server.ask(&Ask::new("gslb.test", "AAAA")).rcode(),
+        "NOERROR",
+        "now it is known to have none"
+    );
     assert!(!server.log().contains("service has no usable member"), "{}", server.log());
 }

@@ -1,5 +1,5 @@
-//! Questions out, replies in, over plain sockets. Requests are written octet by octet, because many are wrong on purpose; replies
-//! are read by hickory-proto, which did not write them.
+//! Questions out, replies in, over plain sockets. Requests are written octet by octet, because many
+//! are wrong on purpose; replies are read by hickory-proto, which did not write them.
 
 use std::{
     io::{self, Read, Write},
@@ -116,7 +116,8 @@ impl Ask {
     /// Asks; a lost datagram is sent again, and a mute server is an error.
     pub fn send(&self, server: SocketAddr) -> io::Result<Reply> {
         if self.tcp {
-            return over_tcp(server, &self.message(4711)).and_then(|octets| self.read(4711, octets));
+            return over_tcp(server, &self.message(4711))
+                .and_then(|octets| self.read(4711, octets));
         }
         let socket = UdpSocket::bind(("127.0.0.1", 0))?;
         socket.connect(server)?;
@@ -136,7 +137,8 @@ impl Ask {
 
     fn read(&self, id: u16, octets: Vec<u8>) -> io::Result<Reply> {
         let wrong = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
-        let message = Message::from_vec(&octets).map_err(|error| wrong(format!("{error}: {octets:02x?}")))?;
+        let message =
+            Message::from_vec(&octets).map_err(|error| wrong(format!("{error}: {octets:02x?}")))?;
         if message.metadata.id != id {
             return Err(wrong(format!("a reply to {} for {id}", message.metadata.id)));
         }
@@ -180,14 +182,20 @@ impl Reply {
     /// The ECS option: source prefix, scope, address.
     pub fn subnet(&self) -> Option<(u8, u8, IpAddr)> {
         match self.message.edns.as_ref()?.option(EdnsCode::Subnet)? {
-            EdnsOption::Subnet(subnet) => Some((subnet.source_prefix(), subnet.scope_prefix(), subnet.addr())),
+            EdnsOption::Subnet(subnet) => {
+                Some((subnet.source_prefix(), subnet.scope_prefix(), subnet.addr()))
+            }
             _ => None,
         }
     }
 
     /// An option's octets.
     pub fn option(&self, code: u16) -> Option<Vec<u8>> {
-        self.message.edns.as_ref()?.option(EdnsCode::from(code)).and_then(|option| Vec::try_from(option).ok())
+        self.message
+            .edns
+            .as_ref()?
+            .option(EdnsCode::from(code))
+            .and_then(|option| Vec::try_from(option).ok())
     }
 }
 

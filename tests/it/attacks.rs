@@ -1,4 +1,5 @@
-//! Attacks that take from the server what health checks, drains and other clients need: descriptors, processor time.
+//! Attacks that take from the server what health checks, drains and other clients need:
+//! descriptors, processor time.
 
 use std::{
     io::{Read, Write},
@@ -55,7 +56,8 @@ fn certificate(site: &Site) {
     site.write("key.pem", &made.signing_key.serialize_pem());
 }
 
-/// Opens connections that say nothing as long as it lives, each as soon as the last one is open, and holds the newest.
+/// Opens connections that say nothing as long as it lives, each as soon as the last one is open,
+/// and holds the newest.
 struct Flood {
     stop: Option<mpsc::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -69,7 +71,9 @@ impl Flood {
             let mut connections = std::collections::VecDeque::new();
             // The other end is dropped to stop it.
             while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
-                if let Ok(mut connection) = TcpStream::connect_timeout(&at, Duration::from_millis(100)) {
+                if let Ok(mut connection) =
+                    TcpStream::connect_timeout(&at, Duration::from_millis(100))
+                {
                     let _ = connection.write_all(&first);
                     connections.push_back(connection);
                 }
@@ -92,7 +96,9 @@ impl Drop for Flood {
 fn healthz(server: &Server) -> String {
     let mut stream = TcpStream::connect_timeout(&server.admin.unwrap(), PATIENCE).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .unwrap();
     let mut page = String::new();
     let _ = stream.read_to_string(&mut page);
     page.lines().next().unwrap_or_default().to_owned()
@@ -104,7 +110,13 @@ fn connections_of_clients_take_no_descriptor_from_health_checks_admin_and_drains
     let site = site(&targets);
     certificate(&site);
     let mut command = Command::new("prlimit");
-    command.args(["--nofile=400:400", env!("CARGO_BIN_EXE_portolan"), "serve", "--config", "portolan.toml"]);
+    command.args([
+        "--nofile=400:400",
+        env!("CARGO_BIN_EXE_portolan"),
+        "serve",
+        "--config",
+        "portolan.toml",
+    ]);
     command.args(["--listen", "127.0.0.1:0"]).current_dir(site.path("."));
     let server = Server::start(command).unwrap();
     server.until_answers(WWW, &["127.0.71.1"], LONG);
@@ -125,7 +137,10 @@ fn connections_of_clients_take_no_descriptor_from_health_checks_admin_and_drains
     let [dead, _alive] = targets;
     drop(dead);
     server.until_answers(WWW, &["127.0.71.2"], VERDICT);
-    assert_eq!(server.metric("portolan_connections_total", "transport=\"https\",event=\"accept-failed\""), 0.0);
+    assert_eq!(
+        server.metric("portolan_connections_total", "transport=\"https\",event=\"accept-failed\""),
+        0.0
+    );
 }
 
 /// A recorded hello with a key share that the server takes: it answers each copy with a signature.
@@ -136,7 +151,9 @@ fn hello() -> Vec<u8> {
         .unwrap()
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
-    let mut client = rustls::ClientConnection::new(Arc::new(config), "ns1.example.net".try_into().unwrap()).unwrap();
+    let mut client =
+        rustls::ClientConnection::new(Arc::new(config), "ns1.example.net".try_into().unwrap())
+            .unwrap();
     let mut hello = Vec::new();
     client.write_tls(&mut hello).unwrap();
     hello
@@ -148,7 +165,17 @@ fn handshakes_of_clients_delay_no_verdict_and_no_answer() {
     let site = site(&targets);
     // RSA-4096: some 5 ms of a core for each hello.
     let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "rsa:4096", "-nodes", "-days", "9", "-subj", "/CN=ns1.example.net"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:4096",
+            "-nodes",
+            "-days",
+            "9",
+            "-subj",
+            "/CN=ns1.example.net",
+        ])
         .args(["-keyout", "key.pem", "-out", "cert.pem"])
         .current_dir(site.path("."))
         .output();

@@ -87,11 +87,12 @@ impl Balancer {
         Self::start(command, directory, address, port)
     }
 
-    /// Starts HAProxy with a configuration of the test's own, in which `{directory}` stands for the directory that
-    /// [`Balancer::path`] looks into, and waits until it listens.
+    /// Starts HAProxy with a configuration of the test's own, in which `{directory}` stands for the
+    /// directory that [`Balancer::path`] looks into, and waits until it listens.
     pub fn haproxy_with(configuration: &str, address: &str, port: u16) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let configuration = configuration.replace("{directory}", directory.path().to_str().unwrap());
+        let configuration =
+            configuration.replace("{directory}", directory.path().to_str().unwrap());
         let path = directory.path().join("haproxy.cfg");
         fs::write(&path, configuration).unwrap();
         let mut command = Command::new(program("haproxy").unwrap());
@@ -105,7 +106,12 @@ impl Balancer {
     }
 
     fn start(mut command: Command, directory: TempDir, address: &str, port: u16) -> Self {
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let mut balancer = Self { child, directory };
         let address = SocketAddr::new(address.parse::<IpAddr>().unwrap(), port);
         let deadline = Deadline::after(LONG);

@@ -32,7 +32,14 @@ members = [{ target = "sip.example.net", port = 5060, priority = 7, weight = 9 }
 fn kdig(server: &Server, name: &str, rtype: &str, subnet: &str) -> Option<Vec<String>> {
     let (ip, port) = (server.address.ip().to_string(), server.address.port().to_string());
     let mut command = Command::new("kdig");
-    command.arg(format!("@{ip}")).args(["-p", &port, name, rtype, "+short", &format!("+subnet={subnet}")]);
+    command.arg(format!("@{ip}")).args([
+        "-p",
+        &port,
+        name,
+        rtype,
+        "+short",
+        &format!("+subnet={subnet}"),
+    ]);
     let Ok(output) = command.output() else {
         println!("skipped: kdig not installed (apt-get install knot-dnsutils)");
         return None;
@@ -50,16 +57,28 @@ fn what_a_client_reads_names_the_same_endpoint_in_every_type() {
         let subnet = format!("80.1.{network}.0/24");
         let ask = |name, rtype| kdig(&server, name, rtype, &subnet);
         let Some(https) = ask("www.example.org", "HTTPS") else { return };
-        let (v4, v6) = (ask("www.example.org", "A").unwrap(), ask("www.example.org", "AAAA").unwrap());
+        let (v4, v6) =
+            (ask("www.example.org", "A").unwrap(), ask("www.example.org", "AAAA").unwrap());
         let expected = format!("1 . alpn=h2,h3 port=8443 ipv4hint={} ipv6hint={}", v4[0], v6[0]);
         assert_eq!(https, [expected]);
         let svcb = ask("_dns.example.org", "SVCB").unwrap();
-        assert_eq!(svcb, [format!("1 . alpn=dot ipv4hint={} ipv6hint={}", v4[0], v6[0])], "the same pool");
+        assert_eq!(
+            svcb,
+            [format!("1 . alpn=dot ipv4hint={} ipv6hint={}", v4[0], v6[0])],
+            "the same pool"
+        );
         seen.insert(v4);
     }
     assert!(seen.len() > 1, "clients are spread");
-    assert_eq!(kdig(&server, "_sip._tcp.example.org", "SRV", "80.1.2.0/24").unwrap(), ["7 9 5060 sip.example.net."]);
+    assert_eq!(
+        kdig(&server, "_sip._tcp.example.org", "SRV", "80.1.2.0/24").unwrap(),
+        ["7 9 5060 sip.example.net."]
+    );
     let arguments = ["explain", "www.example.org", "HTTPS", "--client", "80.1.2.3", "--server"];
-    let (code, text, _) = site.run(&[&arguments[..], &[&format!("http://{}", server.admin.unwrap())]].concat());
-    assert!(code == 0 && text.contains("each client keeps its slot") && text.contains("ipv4hint="), "{text}");
+    let (code, text, _) =
+        site.run(&[&arguments[..], &[&format!("http://{}", server.admin.unwrap())]].concat());
+    assert!(
+        code == 0 && text.contains("each client keeps its slot") && text.contains("ipv4hint="),
+        "{text}"
+    );
 }

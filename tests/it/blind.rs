@@ -1,4 +1,5 @@
-//! Health checks that cannot be made, or while the process hardly runs: what operators read, and what still works.
+//! Health checks that cannot be made, or while the process hardly runs: what operators read, and
+//! what still works.
 
 use std::{
     io::{Read, Write},
@@ -35,8 +36,9 @@ impl Admin {
             reply.extend(&octets[..length]);
             let text = String::from_utf8_lossy(&reply);
             let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-            let announced =
-                head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            let announced = head.lines().find_map(|line| {
+                line.to_lowercase().strip_prefix("content-length: ")?.parse().ok()
+            });
             if announced.is_some_and(|octets: usize| body.len() >= octets) {
                 return (head.split_whitespace().nth(1).unwrap().parse().unwrap(), body.to_owned());
             }
@@ -48,7 +50,9 @@ impl Admin {
 fn a_server_that_can_open_no_socket_for_its_health_checks_says_so_is_not_ready_and_recovers() {
     let (port, hosts) = (free_port(), [Ipv4Addr::new(127, 0, 71, 1), Ipv4Addr::new(127, 0, 71, 2)]);
     let _targets = hosts.map(|host| Target::at(host, port, true));
-    let monitors = format!("[monitor.m]\nhttp = {{ port = {port} }}\ninterval = \"500ms\"\ntimeout = \"400ms\"\n");
+    let monitors = format!(
+        "[monitor.m]\nhttp = {{ port = {port} }}\ninterval = \"500ms\"\ntimeout = \"400ms\"\n"
+    );
     let [first, second] = hosts.map(|host| host.to_string());
     let site = Site::new(&[(FILE, &zone(&monitors, &[(&first, "m"), (&second, "m")]))]);
     let server = site.serve();
@@ -60,9 +64,12 @@ fn a_server_that_can_open_no_socket_for_its_health_checks_says_so_is_not_ready_a
         readiness = admin.readiness();
         readiness.0 == 503 && readiness.1.contains("2 of 2 targets")
     });
-    for words in
-        ["\"is-ready\":false", "failover is blind: ", "(no file descriptors: 2)", "raise the limit of open files"]
-    {
+    for words in [
+        "\"is-ready\":false",
+        "failover is blind: ",
+        "(no file descriptors: 2)",
+        "raise the limit of open files",
+    ] {
         assert!(readiness.1.contains(words), "{words}: {}", readiness.1);
     }
     assert_eq!(server.addresses(W), [first.as_str()], "status stays as it was");
@@ -81,8 +88,9 @@ fn a_server_that_can_open_no_socket_for_its_health_checks_says_so_is_not_ready_a
 fn a_process_that_was_suspended_takes_no_target_down_and_is_not_blind_afterwards() {
     let (port, hosts) = (free_port(), [Ipv4Addr::new(127, 0, 72, 1), Ipv4Addr::new(127, 0, 72, 2)]);
     let targets = hosts.map(|host| Target::at(host, port, true));
-    let monitors =
-        format!("[monitor.m]\nhttp = {{ port = {port} }}\ninterval = \"500ms\"\ntimeout = \"400ms\"\nfall = 1\n");
+    let monitors = format!(
+        "[monitor.m]\nhttp = {{ port = {port} }}\ninterval = \"500ms\"\ntimeout = \"400ms\"\nfall = 1\n"
+    );
     let [first, second] = hosts.map(|host| host.to_string());
     let site = Site::new(&[(FILE, &zone(&monitors, &[(&first, "m"), (&second, "m")]))]);
     let server = site.serve();
@@ -107,15 +115,19 @@ fn a_process_that_was_suspended_takes_no_target_down_and_is_not_blind_afterwards
 fn a_target_that_hangs_leaves_service_although_the_process_hardly_runs() {
     let (port, hosts) = (free_port(), [Ipv4Addr::new(127, 0, 73, 1), Ipv4Addr::new(127, 0, 73, 2)]);
     let [hanging, _good] = hosts.map(|host| Target::at(host, port, true));
-    let monitors =
-        format!("[monitor.m]\nhttp = {{ port = {port} }}\ninterval = \"500ms\"\ntimeout = \"300ms\"\nfall = 2\n");
+    let monitors = format!(
+        "[monitor.m]\nhttp = {{ port = {port} }}\ninterval = \"500ms\"\ntimeout = \"300ms\"\nfall = 2\n"
+    );
     let [first, second] = hosts.map(|host| host.to_string());
     let site = Site::new(&[(FILE, &zone(&monitors, &[(&first, "m"), (&second, "m")]))]);
     let server = site.serve();
-    server.until("both are up", LONG, |server| server.verdicts().iter().all(|(_, verdict)| verdict == "up"));
+    server.until("both are up", LONG, |server| {
+        server.verdicts().iter().all(|(_, verdict)| verdict == "up")
+    });
     let (pid, is_over) = (server.pid(), AtomicBool::new(false));
     std::thread::scope(|scope| {
-        // Stopped for most of the time, in pieces that are longer than what a busy machine does to a process.
+        // Stopped for most of the time, in pieces that are longer than what a busy machine does to
+        // a process.
         scope.spawn(|| {
             while !is_over.load(SeqCst) {
                 send_signal(pid, libc::SIGSTOP);

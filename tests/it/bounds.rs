@@ -1,5 +1,5 @@
-//! Files that ask for more than a server has: refused within a bound of memory, with the bound in the message, while
-//! everything else is served.
+//! Files that ask for more than a server has: refused within a bound of memory, with the bound in
+//! the message, while everything else is served.
 
 use std::{
     fs::{self, File},
@@ -17,14 +17,19 @@ const MEMORY: u64 = 1 << 30;
 fn bounded(site: &Site, arguments: &[&str]) -> Command {
     let mut command = Command::new("prlimit");
     command.args([&format!("--data={MEMORY}"), env!("CARGO_BIN_EXE_portolan")]).args(arguments);
-    command.current_dir(site.path("")).env_remove("PORTOLAN_SERVER").env("NO_COLOR", "1").env("PORTOLAN_LOG", "info");
+    command
+        .current_dir(site.path(""))
+        .env_remove("PORTOLAN_SERVER")
+        .env("NO_COLOR", "1")
+        .env("PORTOLAN_LOG", "info");
     command
 }
 
 /// Runs `check`: its exit code and what it reports.
 fn check(site: &Site) -> (i32, String) {
     let output = bounded(site, &["check"]).stdin(Stdio::null()).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned()
+        + &String::from_utf8_lossy(&output.stdout);
     (output.status.code().unwrap_or(-1), text)
 }
 
@@ -36,7 +41,9 @@ fn write_repeated(site: &Site, path: &str, octets: &[u8], times: usize) -> io::R
 }
 
 fn zone(address: &str) -> String {
-    format!("@ 300 SOA ns1.example.net. h.example.net. 1 2 3 4 5\n@ 300 NS ns1.example.net.\nw 300 A {address}\n")
+    format!(
+        "@ 300 SOA ns1.example.net. h.example.net. 1 2 3 4 5\n@ 300 NS ns1.example.net.\nw 300 A {address}\n"
+    )
 }
 
 /// 60 MB of comments.
@@ -47,9 +54,13 @@ fn write_large(site: &Site) {
 
 #[test]
 fn a_server_serves_on_when_an_edited_zone_includes_a_large_file_a_thousand_times() {
-    let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1")), ("zones/y.test.zone", &zone("192.0.2.2"))]);
+    let site = Site::new(&[
+        ("zones/x.test.zone", &zone("192.0.2.1")),
+        ("zones/y.test.zone", &zone("192.0.2.2")),
+    ]);
     write_large(&site);
-    let serve = || bounded(&site, &["serve", "--config", "portolan.toml", "--listen", "127.0.0.1:0"]);
+    let serve =
+        || bounded(&site, &["serve", "--config", "portolan.toml", "--listen", "127.0.0.1:0"]);
     let server = Server::start(serve()).unwrap();
     site.replace("zones/x.test.zone", &(zone("192.0.2.3") + &"$INCLUDE large.inc\n".repeat(1000)));
     let error = "zones/x.test.zone:8:10: zones/large.inc (60 MiB) is too much: the files of this zone have more than 256 MiB together \
@@ -68,7 +79,10 @@ fn a_server_serves_on_when_an_edited_zone_includes_a_large_file_a_thousand_times
 
 #[test]
 fn a_zone_that_includes_a_large_file_a_thousand_times_is_one_error_of_a_check() {
-    let site = Site::new(&[("zones/x.test.zone", &(zone("192.0.2.3") + &"$INCLUDE large.inc\n".repeat(1000)))]);
+    let site = Site::new(&[(
+        "zones/x.test.zone",
+        &(zone("192.0.2.3") + &"$INCLUDE large.inc\n".repeat(1000)),
+    )]);
     write_large(&site);
     let (code, text) = check(&site);
     assert_eq!(code, 1, "{text}");
@@ -86,13 +100,21 @@ fn tables_whose_tree_would_take_gigabytes_are_refused_before_they_are_parsed() {
             30 << 20,
             "more than 4 MiB follow until the next table; one table may have 4 MiB",
         ),
-        ("", "[pool.x]\n", 6 << 20, "the file has more than 4 MiB and cannot be read table by table"),
+        (
+            "",
+            "[pool.x]\n",
+            6 << 20,
+            "the file has more than 4 MiB and cannot be read table by table",
+        ),
     ] {
         write_repeated(&site, "zones/a.toml", part.as_bytes(), times).unwrap();
         let text = [head.as_bytes(), &fs::read(site.path("zones/a.toml")).unwrap()].concat();
         fs::write(site.path("zones/a.toml"), text).unwrap();
         let (code, text) = check(&site);
-        assert!(code == 1 && text.contains(error) && text.contains("zones/a.toml"), "{code}: {text}");
+        assert!(
+            code == 1 && text.contains(error) && text.contains("zones/a.toml"),
+            "{code}: {text}"
+        );
     }
 }
 

@@ -7,8 +7,7 @@ use super::harness::{LONG, Server, Site};
 const TLS: &str = "tls = { listen = [\"127.0.0.1:0\"], certificate = \"chain.pem\", key = \"key.pem\" }\n\
                    https = { listen = [\"127.0.0.1:0\"], certificate = \"chain.pem\", key = \"key.pem\" }\n";
 
-const ZONE: &str =
-    "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"hostmaster@example.com\"\n";
+const ZONE: &str = "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"hostmaster@example.com\"\n";
 
 /// A site that serves over TLS and HTTPS, with a certificate of this year's end.
 fn site(until: i32) -> Site {
@@ -42,8 +41,13 @@ fn a_half_renewed_certificate_is_reported_everywhere_and_used_once_it_is_whole()
 
     let (code, text) = asked(&site, &server, "reload");
     assert_eq!(code, 1, "{text}");
-    assert!(text.contains("the certificate read before stays in use: key.pem: not the key of"), "{text}");
-    server.until_logged("certificate not replaced: the previous one stays in use certificate=chain.pem");
+    assert!(
+        text.contains("the certificate read before stays in use: key.pem: not the key of"),
+        "{text}"
+    );
+    server.until_logged(
+        "certificate not replaced: the previous one stays in use certificate=chain.pem",
+    );
     let (_, text) = asked(&site, &server, "status");
     assert!(text.contains("certificate files chain.pem cannot be used since 20"), "{text}");
     assert!(text.contains("certificate chain.pem expires 2097-01-01 00:00:00 UTC"), "{text}");
@@ -54,8 +58,15 @@ fn a_half_renewed_certificate_is_reported_everywhere_and_used_once_it_is_whole()
     // By SIGHUP or by the next tick, whichever is first.
     server.signal(libc::SIGHUP);
     server.until_logged("certificate replaced certificate=chain.pem expires=2098-01-01T00:00:00Z");
-    server.until("the concern ends", LONG, |server| !asked(&site, server, "status").1.contains("cannot be used"));
-    assert_eq!(server.log().matches("certificate replaced").count(), 1, "one certificate for both: {}", server.log());
+    server.until("the concern ends", LONG, |server| {
+        !asked(&site, server, "status").1.contains("cannot be used")
+    });
+    assert_eq!(
+        server.log().matches("certificate replaced").count(),
+        1,
+        "one certificate for both: {}",
+        server.log()
+    );
     assert_eq!(asked(&site, &server, "reload").0, 0);
 }
 
@@ -67,16 +78,26 @@ fn a_fifo_in_place_of_a_certificate_refuses_the_start_and_does_not_hold_it() {
     let refused = site.serve_with(&[]).err().unwrap();
     assert!(refused.contains("chain.pem: cannot read it: it is not a regular file"), "{refused}");
     let (code, _, err) = site.run(&["check"]);
-    assert!(code == 1 && err.contains("chain.pem: cannot read it: it is not a regular file"), "{err}");
+    assert!(
+        code == 1 && err.contains("chain.pem: cannot read it: it is not a regular file"),
+        "{err}"
+    );
 }
 
 #[test]
 fn a_certificate_that_has_expired_is_a_warning_of_check_and_the_first_concern() {
     let site = site(2020);
     let (code, _, err) = site.run(&["check"]);
-    assert!(code == 0 && err.contains("warning: certificate chain.pem expired 2020-01-01"), "{code} {err}");
+    assert!(
+        code == 0 && err.contains("warning: certificate chain.pem expired 2020-01-01"),
+        "{code} {err}"
+    );
     assert_eq!(site.run(&["check", "--strict"]).0, 1);
     let server = site.serve();
     let (_, text) = asked(&site, &server, "status");
-    assert!(text.contains("certificate chain.pem expired 2020-01-01") && text.contains("clients refuse it"), "{text}");
+    assert!(
+        text.contains("certificate chain.pem expired 2020-01-01")
+            && text.contains("clients refuse it"),
+        "{text}"
+    );
 }

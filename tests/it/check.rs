@@ -4,8 +4,7 @@ use std::fs;
 
 use super::harness::Site;
 
-const ZONE: &str =
-    "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"hostmaster@example.com\"\n";
+const ZONE: &str = "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"hostmaster@example.com\"\n";
 
 #[test]
 fn a_directory_to_check_holds_everything_or_is_a_zones_directory() {
@@ -17,14 +16,19 @@ fn a_directory_to_check_holds_everything_or_is_a_zones_directory() {
         assert_eq!(code, 0, "{arguments:?}: {out}{err}");
         out.lines().take(2).map(str::to_owned).collect::<Vec<_>>()
     };
-    let own = ["checked 1 file in zones, and portolan.toml", "zone x.example: 2 records, 0 services"];
+    let own =
+        ["checked 1 file in zones, and portolan.toml", "zone x.example: 2 records, 0 services"];
     assert_eq!(shown(&["check"]), own);
     assert_eq!(shown(&["check", "."])[1], own[1], "the directory of portolan.toml");
     let other = "zone z.example: 2 records, 0 services";
     let without = "checked 1 file in other/zones; there is no portolan.toml, so its defaults hold";
     assert_eq!(shown(&["check", "other"]), [without, other], "a directory that holds zones");
     let beside = "checked 1 file in other/zones, and portolan.toml";
-    assert_eq!(shown(&["check", "other/zones"]), [beside, other], "a zones directory, beside our portolan.toml");
+    assert_eq!(
+        shown(&["check", "other/zones"]),
+        [beside, other],
+        "a zones directory, beside our portolan.toml"
+    );
     for arguments in [["check", "nowhere"], ["check", "zones/x.toml"]] {
         let (code, out, err) = site.run(&arguments);
         assert!(code == 1 && err.contains(arguments[1]), "{arguments:?}: {code} {out}{err}");
@@ -39,7 +43,8 @@ fn a_warning_fails_a_strict_check_alone() {
     let (code, out, err) = site.run(&["check", "--strict"]);
     assert!(code == 1 && err.contains("1 warning, and --strict allows none"), "{code} {out}{err}");
     let (code, out, err) = site.run(&["check", "--strict", "--json"]);
-    let document: serde_json::Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{err}"));
+    let document: serde_json::Value =
+        serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{err}"));
     assert_eq!((code, &document["valid"]), (1, &false.into()));
     assert_eq!(document["diagnostics"][0]["severity"], "warning");
     assert_eq!(document["checked"]["files"], 1);
@@ -48,9 +53,15 @@ fn a_warning_fails_a_strict_check_alone() {
 #[test]
 fn a_database_that_cannot_be_used_is_an_error_on_the_line_that_names_it() {
     let site = Site::new(&[("zones/x.toml", ZONE), ("geoip/bad.mmdb", "no database")]);
-    site.write("portolan.toml", "[geoip]\ndatabases = [\n  \"geoip/world.mmdb\",\n  \"geoip/bad.mmdb\",\n]\n");
+    site.write(
+        "portolan.toml",
+        "[geoip]\ndatabases = [\n  \"geoip/world.mmdb\",\n  \"geoip/bad.mmdb\",\n]\n",
+    );
     let (code, out, err) = site.run(&["check"]);
-    assert!(code == 1 && err.contains("the database geoip/bad.mmdb cannot be used"), "{code} {out}{err}");
+    assert!(
+        code == 1 && err.contains("the database geoip/bad.mmdb cannot be used"),
+        "{code} {out}{err}"
+    );
     assert!(err.contains("portolan.toml:4:3") && err.contains("help: "), "{err}");
     assert_eq!(err.matches("error: ").count(), 1, "{err}");
 }

@@ -51,7 +51,8 @@ fn a_drain_answers_within_a_second_however_it_is_saved() {
 #[test]
 fn a_drain_answers_within_a_second_when_kubernetes_swaps_a_link() {
     let site = Site::new(&[(ZONE, zone())]);
-    // As a ConfigMap is mounted: files are links into `..data`, which is a link to a directory of one version.
+    // As a ConfigMap is mounted: files are links into `..data`, which is a link to a directory of
+    // one version.
     for (version, state) in [("..1", "active"), ("..2", "draining")] {
         site.write(&format!("zones/map/{version}/datacenters.toml"), &places(state));
     }
@@ -82,7 +83,10 @@ fn the_commands_drain_and_undrain_and_keep_every_comment() {
     assert!(code == 0 && out.contains("draining") && out.contains("kernel upgrade"), "{out}");
     let (code, _, err) = run(&["drain", "iad"]);
     assert!(code == 1 && err.contains(WWW) && err.contains("--force"), "{code} {err}");
-    assert!(!site.read(PLACES).contains("latitude = 38.95, longitude = -77.45 }\nstate"), "a refusal edits nothing");
+    assert!(
+        !site.read(PLACES).contains("latitude = 38.95, longitude = -77.45 }\nstate"),
+        "a refusal edits nothing"
+    );
     assert_eq!(run(&["drain", "iad", "--force"]).0, 0);
     // Rule: a name never goes dark by a drain.
     assert_eq!(server.ask(&Ask::new(WWW, "A")).answers().len(), 1);
@@ -120,7 +124,9 @@ fn a_file_written_piece_by_piece_is_never_adopted_in_part() {
     let site = site();
     let mut old = zone().to_owned();
     for number in 0..20 {
-        old += &format!("[service.\"s{number}.example.org\"]\nmembers = [{{ addresses = [\"192.0.2.10\"] }}]\n");
+        old += &format!(
+            "[service.\"s{number}.example.org\"]\nmembers = [{{ addresses = [\"192.0.2.10\"] }}]\n"
+        );
     }
     site.write(ZONE, &old);
     let server = site.serve();
@@ -146,23 +152,32 @@ fn a_broken_database_changes_nothing_and_a_good_one_is_taken_up() {
     let site = site();
     site.edit(ZONE, "failover", "nearest");
     let server = site.serve();
-    let american = |server: &crate::harness::Server| server.ask(&Ask::new(WWW, "A").subnet("8.1.2.0/24")).answers();
+    let american = |server: &crate::harness::Server| {
+        server.ask(&Ask::new(WWW, "A").subnet("8.1.2.0/24")).answers()
+    };
     assert_eq!(american(&server), ["192.0.2.2"]);
     fs::write(site.path("geoip/new"), &world()[..700]).unwrap();
     fs::rename(site.path("geoip/new"), site.path("geoip/world.mmdb")).unwrap();
-    server.until("the error is shown", LONG, |server| server.http("/readyz").1.contains("world.mmdb"));
+    server.until("the error is shown", LONG, |server| {
+        server.http("/readyz").1.contains("world.mmdb")
+    });
     assert_eq!(american(&server), ["192.0.2.2"]);
     fs::remove_file(site.path("geoip/world.mmdb")).unwrap();
     server.signal(libc::SIGHUP);
     server.stays("the old database", AT_ONCE, |server| american(server) == ["192.0.2.2"]);
     // The new one has no America: its clients are nowhere and get the first member.
-    let mut writer = mmdb_writer::Writer::builder("GeoLite2-City").description(&[("en", "made up")]).build();
-    let nowhere =
-        mmdb_writer::Value::map([("continent", mmdb_writer::Value::map([("code", mmdb_writer::Value::from("EU"))]))]);
+    let mut writer =
+        mmdb_writer::Writer::builder("GeoLite2-City").description(&[("en", "made up")]).build();
+    let nowhere = mmdb_writer::Value::map([(
+        "continent",
+        mmdb_writer::Value::map([("code", mmdb_writer::Value::from("EU"))]),
+    )]);
     writer.insert_value("80.0.0.0/8".parse::<ipnet::IpNet>().unwrap(), nowhere).unwrap();
     fs::write(site.path("geoip/new"), writer.to_bytes().unwrap()).unwrap();
     fs::rename(site.path("geoip/new"), site.path("geoip/world.mmdb")).unwrap();
-    server.until("the new one is in use", Duration::from_secs(5), |server| american(server) == ["192.0.2.1"]);
+    server.until("the new one is in use", Duration::from_secs(5), |server| {
+        american(server) == ["192.0.2.1"]
+    });
     assert!(server.status().databases.iter().all(|database| database.error.is_none()));
 }
 
@@ -173,7 +188,8 @@ fn sighup_reads_the_files_anew() {
     let before = server.status().configuration.reloads;
     site.write(PLACES, &places("draining"));
     server.signal(libc::SIGHUP);
-    server.until("it was taken up", AT_ONCE, |server| server.status().configuration.reloads > before);
+    server
+        .until("it was taken up", AT_ONCE, |server| server.status().configuration.reloads > before);
     assert_eq!(server.addresses(WWW), ["192.0.2.2"]);
 }
 
@@ -211,10 +227,16 @@ fn verdicts_survive_a_restart() {
     let site = site();
     site.write(ZONE, &probed());
     let server = site.serve();
-    server.until("both are down", LONG, |server| server.verdicts().iter().all(|(_, verdict)| verdict == "down"));
+    server.until("both are down", LONG, |server| {
+        server.verdicts().iter().all(|(_, verdict)| verdict == "down")
+    });
     assert!(server.terminate().0.success());
     let server = site.serve();
-    assert!(server.verdicts().iter().all(|(_, verdict)| verdict == "down"), "{:?}", server.verdicts());
+    assert!(
+        server.verdicts().iter().all(|(_, verdict)| verdict == "down"),
+        "{:?}",
+        server.verdicts()
+    );
 }
 
 #[test]
@@ -242,7 +264,8 @@ fn what_keeps_it_from_starting_is_told_with_the_exit_code_of_its_kind() {
     let site = site();
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let holder = UdpSocket::bind(taken).unwrap();
-    let (code, _, err) = site.run(&["serve", "--config", "portolan.toml", "--listen", &taken.to_string()]);
+    let (code, _, err) =
+        site.run(&["serve", "--config", "portolan.toml", "--listen", &taken.to_string()]);
     drop(holder);
     assert!(code == 1 && err.contains(&taken.to_string()), "{code} {err}");
     let (code, _, err) = site.run(&["serve", "--lisen", "127.0.0.1:0"]);
@@ -264,13 +287,17 @@ fn zones_that_went_away_and_came_back_are_followed_again() {
     let site = site();
     let server = site.serve();
     fs::rename(site.path("zones"), site.path("away")).unwrap();
-    server.until("the loss is told", LONG, |server| server.http("/readyz").1.contains("cannot be read"));
+    server.until("the loss is told", LONG, |server| {
+        server.http("/readyz").1.contains("cannot be read")
+    });
     assert_eq!(server.addresses(WWW), ["192.0.2.1"]);
     fs::create_dir(site.path("zones")).unwrap();
     for file in ["datacenters.toml", "example.org.toml"] {
         fs::copy(site.path(&format!("away/{file}")), site.path(&format!("zones/{file}"))).unwrap();
     }
-    server.until("they are back", LONG, |server| !server.http("/readyz").1.contains("cannot be read"));
+    server.until("they are back", LONG, |server| {
+        !server.http("/readyz").1.contains("cannot be read")
+    });
     site.write(PLACES, &places("draining"));
     server.until_answers(WWW, &["192.0.2.2"], LONG);
 }
@@ -323,7 +350,8 @@ fn with_json_a_failure_is_one_document_too() {
 #[test]
 fn check_refuses_a_certificate_that_serve_would_refuse() {
     let site = site();
-    let tls = "tls = { listen = [\"127.0.0.1:0\"], certificate = \"none.pem\", key = \"none.pem\" }\n";
+    let tls =
+        "tls = { listen = [\"127.0.0.1:0\"], certificate = \"none.pem\", key = \"none.pem\" }\n";
     site.write("portolan.toml", &format!("{}{tls}", site.read("portolan.toml")));
     let (code, out, err) = site.run(&["check"]);
     assert!(code == 1 && err.contains("none.pem"), "{code} {out}{err}");

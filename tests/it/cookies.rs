@@ -11,7 +11,8 @@ use crate::{
 
 const CLIENT: [u8; 8] = *b"a client";
 
-/// A query that a client is answered whole only if its server cookie, made with this key now, is valid.
+/// A query that a client is answered whole only if its server cookie, made with this key now, is
+/// valid.
 fn is_valid(server: &Server, key: u8) -> bool {
     let keys = CookieKeys { current: [key; 16], next: [0; 16], previous: None, rotated_secs: 0 };
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
@@ -20,7 +21,8 @@ fn is_valid(server: &Server, key: u8) -> bool {
 
 fn is_accepted(server: &Server, cookie: &[u8]) -> bool {
     let option = (10, [&CLIENT[..], cookie].concat());
-    let reply = server.ask(&Ask::new("big.example.org", "ANY").edns(|edns| edns.options.push(option)));
+    let reply =
+        server.ask(&Ask::new("big.example.org", "ANY").edns(|edns| edns.options.push(option)));
     !reply.answers().is_empty()
 }
 
@@ -42,15 +44,21 @@ fn cookies_are_valid_over_a_rotation_of_their_keys_which_a_restart_knows_of() {
     let server = site.serve();
     let before = server.metric("portolan_generation", "");
     assert!(is_valid(&server, 0x11), "the current key");
-    assert!(is_valid(&server, 0x22), "the next key, with which another server may make cookies already");
+    assert!(
+        is_valid(&server, 0x22),
+        "the next key, with which another server may make cookies already"
+    );
     assert!(!is_valid(&server, 0x33), "no key of this server");
     let keys = CookieKeys { current: [0x11; 16], next: [0; 16], previous: None, rotated_secs: 0 };
     let early = keys.server_cookie(CLIENT, IpAddr::from([127, 0, 0, 1]), now as u32);
     server.until("the keys are rotated", LONG, |_| {
         let file = site.read("state/cookie.key");
-        file.contains(&format!("\"previous\":\"{current}\"")) && file.contains(&format!("\"current\":\"{next}\""))
+        file.contains(&format!("\"previous\":\"{current}\""))
+            && file.contains(&format!("\"current\":\"{next}\""))
     });
-    server.until("one publication", LONG, |server| server.metric("portolan_generation", "") == before + 1.0);
+    server.until("one publication", LONG, |server| {
+        server.metric("portolan_generation", "") == before + 1.0
+    });
     assert!(is_accepted(&server, &early), "made before the rotation");
     assert!(is_valid(&server, 0x22) && !is_valid(&server, 0x33));
     assert!(server.terminate().0.success());

@@ -18,7 +18,8 @@ pub const MONITOR: &str = "interval = \"500ms\"\ntimeout = \"400ms\"\nrise = 2\n
 
 /// A zone whose service `www` fails over along `addresses`, all probed by `check`.
 pub fn site(check: &str, addresses: &[&str]) -> Site {
-    let members: String = addresses.iter().map(|address| format!("  {{ addresses = [\"{address}\"] }},\n")).collect();
+    let members: String =
+        addresses.iter().map(|address| format!("  {{ addresses = [\"{address}\"] }},\n")).collect();
     let zone = format!(
         "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n\
          [monitor.web]\n{check}\n{MONITOR}\
@@ -69,7 +70,13 @@ fn when_haproxy_has_no_backend_left_its_503_moves_clients_on() {
     drop(first);
     let first = Balancer::haproxy(addresses[0], port, false);
     server.until_answers(WWW, &addresses[1..], MOVES_WITHIN);
-    let last = server.status().targets.into_iter().find(|target| target.target == addresses[0]).unwrap().last;
+    let last = server
+        .status()
+        .targets
+        .into_iter()
+        .find(|target| target.target == addresses[0])
+        .unwrap()
+        .last;
     assert!(last.as_ref().is_some_and(|last| last.contains("503")), "{last:?}");
     drop(first);
     let _first = Balancer::haproxy(addresses[0], port, true);
@@ -86,11 +93,19 @@ fn when_everything_is_down_the_answer_is_as_if_all_were_up() {
     let site = site(&http(port), &addresses);
     let server = site.serve();
     drop(balancers);
-    server.until("both are down", LONG, |server| server.verdicts().iter().all(|(_, verdict)| verdict == "down"));
-    server.until("both are answered", LONG, |server| server.addresses("all.example.org").len() == 2);
+    server.until("both are down", LONG, |server| {
+        server.verdicts().iter().all(|(_, verdict)| verdict == "down")
+    });
+    server
+        .until("both are answered", LONG, |server| server.addresses("all.example.org").len() == 2);
     assert_eq!(server.addresses(WWW), [addresses[0]]);
     let status = server.status();
-    assert_eq!(status.distressed.first().map(|service| service.rtype.as_str()), Some("A"), "{:?}", status.distressed);
+    assert_eq!(
+        status.distressed.first().map(|service| service.rtype.as_str()),
+        Some("A"),
+        "{:?}",
+        status.distressed
+    );
 }
 
 #[test]
@@ -105,13 +120,18 @@ fn when_most_targets_fail_at_once_the_checker_doubts_itself_first() {
     let server = site.serve();
     assert_eq!(server.addresses("all.example.org").len(), 4);
     balancers.truncate(1);
-    // Three of four fail together: nothing is believed for interval x fall, then the world is taken to be so.
-    server.until("the checker doubts itself", LONG, |server| server.status().checker.doubt == "suspecting");
+    // Three of four fail together: nothing is believed for interval x fall, then the world is taken
+    // to be so.
+    server.until("the checker doubts itself", LONG, |server| {
+        server.status().checker.doubt == "suspecting"
+    });
     assert_eq!(server.addresses("all.example.org").len(), 4);
     assert_eq!(server.status().checker.freezes, 1);
     server.until_answers("all.example.org", &addresses[..1], LONG);
     assert_eq!(server.status().checker.doubt, "convinced");
-    balancers.extend(addresses[1..].iter().map(|address| Balancer::nginx(address, port, Serves::Health)));
+    balancers.extend(
+        addresses[1..].iter().map(|address| Balancer::nginx(address, port, Serves::Health)),
+    );
     server.until("all are back", LONG, |server| server.addresses("all.example.org").len() == 4);
 }
 
@@ -144,10 +164,13 @@ fn balancers_that_want_a_proxy_header_are_up_with_one_and_down_without() {
         ("proxy-protocol = \"v2\"", ["up", "up", "down"]),
         ("redirects = 0", ["down", "down", "up"]),
     ] {
-        let check = format!("http = {{ path = \"/healthz\", port = {port}, body-regex = '^ok$', {key} }}");
+        let check =
+            format!("http = {{ path = \"/healthz\", port = {port}, body-regex = '^ok$', {key} }}");
         let site = site(&check, &addresses);
         let server = site.serve();
-        let judged = |server: &Server| server.verdicts().into_iter().map(|(_, verdict)| verdict).collect::<Vec<_>>();
+        let judged = |server: &Server| {
+            server.verdicts().into_iter().map(|(_, verdict)| verdict).collect::<Vec<_>>()
+        };
         server.until("each has its verdict", LONG, |server| judged(server) == verdicts);
     }
 }
@@ -160,7 +183,8 @@ fn a_balancer_that_speaks_http2_without_tls_is_asked_so() {
     let (port, addresses) = (free_port(), ["127.0.19.1", "127.0.19.2"]);
     let _second = Balancer::haproxy_bound(addresses[0], port, true, "proto h2");
     let _first = Balancer::haproxy_bound(addresses[1], port, true, "proto h1");
-    let check = format!("http = {{ path = \"/healthz\", port = {port}, body = \"ok\", version = \"2\" }}");
+    let check =
+        format!("http = {{ path = \"/healthz\", port = {port}, body = \"ok\", version = \"2\" }}");
     let site = site(&check, &addresses);
     let server = site.serve();
     server.until_answers(WWW, &addresses[..1], LONG);
@@ -184,10 +208,13 @@ fn an_https_monitor_believes_no_certificate_that_is_expired_or_anothers() {
     let _balancers: Vec<_> = addresses
         .iter()
         .zip(&certificates)
-        .map(|(address, (certificate, key))| Balancer::nginx(address, port, Serves::Tls { certificate, key }))
+        .map(|(address, (certificate, key))| {
+            Balancer::nginx(address, port, Serves::Tls { certificate, key })
+        })
         .collect();
-    let check =
-        format!("https = {{ path = \"/healthz\", port = {port}, host = \"www.example.org\", ca = \"ca.pem\" }}");
+    let check = format!(
+        "https = {{ path = \"/healthz\", port = {port}, host = \"www.example.org\", ca = \"ca.pem\" }}"
+    );
     let site = site(&check, &addresses);
     site.write("zones/ca.pem", &authority.certificate);
     let server = site.serve();
@@ -237,7 +264,8 @@ impl Authority {
     /// A certificate for `name` that ends with a year; and its key.
     pub fn sign(&self, name: &str, until: i32) -> (String, String) {
         let mut parameters = CertificateParams::new([name.to_owned()]).unwrap();
-        (parameters.not_before, parameters.not_after) = (date_time_ymd(1999, 1, 1), date_time_ymd(until, 1, 1));
+        (parameters.not_before, parameters.not_after) =
+            (date_time_ymd(1999, 1, 1), date_time_ymd(until, 1, 1));
         let key = KeyPair::generate().unwrap();
         (parameters.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
     }
@@ -245,7 +273,8 @@ impl Authority {
 
 #[test]
 fn a_datacenter_that_is_disabled_until_a_time_is_probed_again_from_then_on() {
-    let since_1970 = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let since_1970 =
+        std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap();
     let until = jiff::Timestamp::from_second(since_1970.as_secs() as i64 + 3).unwrap();
     let zone = format!(
         "[datacenter.fra]\nstate = \"disabled\"\nuntil = {until}\n\

@@ -1,4 +1,5 @@
-//! How files are watched and read: noise beside them, links, directories that cannot be listed, no descriptors left.
+//! How files are watched and read: noise beside them, links, directories that cannot be listed, no
+//! descriptors left.
 
 use std::{
     fs::{self, OpenOptions},
@@ -21,7 +22,9 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 const SWAPPED: Duration = Duration::from_secs(3);
 
 fn zone(address: &str) -> String {
-    format!("@ 300 SOA ns1.example.net. h.example.net. 1 2 3 4 5\n@ 300 NS ns1.example.net.\nw 300 A {address}\n")
+    format!(
+        "@ 300 SOA ns1.example.net. h.example.net. 1 2 3 4 5\n@ 300 NS ns1.example.net.\nw 300 A {address}\n"
+    )
 }
 
 /// Makes `link` lead to `target` in one step, as git-sync does.
@@ -37,11 +40,17 @@ fn unprivileged(site: &Site, arguments: &[&str]) -> Command {
     let program = site.path("portolan");
     fs::copy(env!("CARGO_BIN_EXE_portolan"), &program).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let is_root =
-        Path::new("/proc/self").metadata().is_ok_and(|found| std::os::unix::fs::MetadataExt::uid(&found) == 0);
+    let is_root = Path::new("/proc/self")
+        .metadata()
+        .is_ok_and(|found| std::os::unix::fs::MetadataExt::uid(&found) == 0);
     let mut command = Command::new(if is_root { "setpriv" } else { "env" });
     if is_root {
-        let owned = Command::new("chown").arg("-R").arg(NOBODY.to_string()).arg(site.path("")).status().unwrap();
+        let owned = Command::new("chown")
+            .arg("-R")
+            .arg(NOBODY.to_string())
+            .arg(site.path(""))
+            .status()
+            .unwrap();
         assert!(owned.success());
         command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
     }
@@ -59,7 +68,11 @@ fn a_log_that_is_written_all_the_time_delays_neither_an_edit_nor_a_signal() {
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
-            let mut log = OpenOptions::new().create(true).append(true).open(site.path("zones/access.log")).unwrap();
+            let mut log = OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(site.path("zones/access.log"))
+                .unwrap();
             while !is_over.load(Relaxed) {
                 log.write_all(b"a line\n").unwrap();
                 thread::yield_now();
@@ -69,7 +82,9 @@ fn a_log_that_is_written_all_the_time_delays_neither_an_edit_nor_a_signal() {
         site.write("zones/x.test.zone", &zone("192.0.2.2"));
         server.until_answers(NAME, &["192.0.2.2"], AT_ONCE);
         server.signal(libc::SIGHUP);
-        server.until("the signal is obeyed", AT_ONCE, |server| server.log().contains("reload by SIGHUP applied"));
+        server.until("the signal is obeyed", AT_ONCE, |server| {
+            server.log().contains("reload by SIGHUP applied")
+        });
         site.replace("zones/x.test.zone", &zone("192.0.2.3"));
         server.until_answers(NAME, &["192.0.2.3"], AT_ONCE);
         is_over.store(true, Relaxed);
@@ -78,9 +93,13 @@ fn a_log_that_is_written_all_the_time_delays_neither_an_edit_nor_a_signal() {
 
 #[test]
 fn a_file_that_stays_open_half_written_delays_no_other_edit_and_is_not_used() {
-    let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1")), ("zones/y.test.zone", &zone("192.0.2.7"))]);
+    let site = Site::new(&[
+        ("zones/x.test.zone", &zone("192.0.2.1")),
+        ("zones/y.test.zone", &zone("192.0.2.7")),
+    ]);
     let server = site.serve();
-    let mut file = OpenOptions::new().write(true).truncate(true).open(site.path("zones/y.test.zone")).unwrap();
+    let mut file =
+        OpenOptions::new().write(true).truncate(true).open(site.path("zones/y.test.zone")).unwrap();
     // Half of the file is a zone without the name that is asked for.
     let new = zone("192.0.2.8");
     let (half, rest) = new.split_at(new.find("w 300").unwrap());
@@ -88,11 +107,15 @@ fn a_file_that_stays_open_half_written_delays_no_other_edit_and_is_not_used() {
     site.replace("zones/x.test.zone", &zone("192.0.2.2"));
     server.until_answers(NAME, &["192.0.2.2"], AT_ONCE);
     assert_eq!(server.addresses("w.y.test"), ["192.0.2.7"]);
-    server.until("it is a concern", LONG, |server| server.http("/readyz").1.contains("open for writing"));
+    server.until("it is a concern", LONG, |server| {
+        server.http("/readyz").1.contains("open for writing")
+    });
     file.write_all(rest.as_bytes()).unwrap();
     drop(file);
     server.until_answers("w.y.test", &["192.0.2.8"], AT_ONCE);
-    server.until("it is no concern", LONG, |server| !server.http("/readyz").1.contains("open for writing"));
+    server.until("it is no concern", LONG, |server| {
+        !server.http("/readyz").1.contains("open for writing")
+    });
 }
 
 #[test]
@@ -115,7 +138,10 @@ fn a_link_above_the_zones_is_followed_each_time_that_it_is_swapped() {
 
 #[test]
 fn a_linked_directory_and_linked_configuration_are_followed_when_they_are_swapped() {
-    let site = Site::new(&[("away/1/x.test.zone", &zone("192.0.2.1")), ("away/2/x.test.zone", &zone("192.0.2.2"))]);
+    let site = Site::new(&[
+        ("away/1/x.test.zone", &zone("192.0.2.1")),
+        ("away/2/x.test.zone", &zone("192.0.2.2")),
+    ]);
     site.write("other/x.test.zone", &zone("192.0.2.3"));
     let settings = site.read("portolan.toml");
     site.write("conf/1", &settings);
@@ -139,7 +165,12 @@ fn a_linked_directory_and_linked_configuration_are_followed_when_they_are_swappe
 fn edits_are_followed_where_the_kernel_has_no_watch_left() {
     let none_left = "echo 0 > /proc/sys/user/max_inotify_watches && exec \"$@\"";
     let enter = ["-Ur", "sh", "-c", none_left, "sh"];
-    if !Command::new("unshare").args(enter).arg("true").status().is_ok_and(|status| status.success()) {
+    if !Command::new("unshare")
+        .args(enter)
+        .arg("true")
+        .status()
+        .is_ok_and(|status| status.success())
+    {
         println!("skipped: this user may not make a user namespace");
         return;
     }
@@ -158,19 +189,29 @@ fn edits_are_followed_where_the_kernel_has_no_watch_left() {
 
 #[test]
 fn a_directory_that_may_not_be_read_is_an_error_of_check_and_start_by_name() {
-    let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1")), ("zones/sub/y.test.zone", &zone("192.0.2.2"))]);
+    let site = Site::new(&[
+        ("zones/x.test.zone", &zone("192.0.2.1")),
+        ("zones/sub/y.test.zone", &zone("192.0.2.2")),
+    ]);
     for directory in ["zones", "zones/sub"] {
         let mut check = unprivileged(&site, &["check", "--config", "portolan.toml"]);
         fs::set_permissions(site.path(directory), fs::Permissions::from_mode(0o000)).unwrap();
         let output = check.stdin(Stdio::null()).output().unwrap();
-        let shown = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        let shown = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{shown}");
-        assert!(shown.contains("Permission denied") && shown.contains("which zones it holds is not known"), "{shown}");
         assert!(
-            shown.contains(&format!("{directory}\n")) && shown.contains("let the server's user read it"),
+            shown.contains("Permission denied")
+                && shown.contains("which zones it holds is not known"),
             "{shown}"
         );
-        let refused = Server::start(unprivileged(&site, &SERVE)).err().expect("the start is refused");
+        assert!(
+            shown.contains(&format!("{directory}\n"))
+                && shown.contains("let the server's user read it"),
+            "{shown}"
+        );
+        let refused =
+            Server::start(unprivileged(&site, &SERVE)).err().expect("the start is refused");
         assert!(refused.contains("Permission denied"), "{refused}");
         fs::set_permissions(site.path(directory), fs::Permissions::from_mode(0o755)).unwrap();
     }
@@ -181,10 +222,14 @@ fn zones_that_may_no_longer_be_read_are_answered_on_and_followed_when_they_may_b
     let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
     let server = Server::start(unprivileged(&site, &SERVE)).unwrap();
     fs::set_permissions(site.path("zones"), fs::Permissions::from_mode(0o000)).unwrap();
-    server.until("the concern", LONG, |server| server.http("/readyz").1.contains("Permission denied"));
+    server.until("the concern", LONG, |server| {
+        server.http("/readyz").1.contains("Permission denied")
+    });
     assert_eq!(server.addresses(NAME), ["192.0.2.1"]);
     fs::set_permissions(site.path("zones"), fs::Permissions::from_mode(0o755)).unwrap();
-    server.until("no concern", LONG, |server| !server.http("/readyz").1.contains("Permission denied"));
+    server.until("no concern", LONG, |server| {
+        !server.http("/readyz").1.contains("Permission denied")
+    });
     site.write("zones/x.test.zone", &zone("192.0.2.2"));
     server.until_answers(NAME, &["192.0.2.2"], LONG);
 }
@@ -206,7 +251,9 @@ fn idle_connections_that_take_every_descriptor_do_not_keep_an_edit_from_being_ap
     let places = "[datacenter.fra]\nstate = \"active\"\n";
     let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1")), ("zones/dc.toml", places)]);
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 64; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_portolan")]).args(SERVE);
+    command
+        .args(["-c", "ulimit -n 64; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_portolan")])
+        .args(SERVE);
     command.current_dir(site.path("")).env("NO_COLOR", "1").env("PORTOLAN_LOG", "info");
     let server = Server::start(command).unwrap();
     let connect = |address| TcpStream::connect(address).unwrap();
@@ -243,12 +290,20 @@ fn a_database_that_cannot_be_used_delays_no_other_edit_and_no_restart() {
         assert!(concerns.contains(why), "{concerns}");
     };
     for (databases, why) in [
-        ("[\"gone.mmdb\"]", "portolan.toml:6:14: there is no database file gone.mmdb: No such file"),
+        (
+            "[\"gone.mmdb\"]",
+            "portolan.toml:6:14: there is no database file gone.mmdb: No such file",
+        ),
         ("[\"zones\"]", "portolan.toml:6:14: there is no database file zones: it is a directory"),
-        ("[\"portolan.toml\"]", "portolan.toml:6:14: the database portolan.toml cannot be used: not a MaxMind"),
+        (
+            "[\"portolan.toml\"]",
+            "portolan.toml:6:14: the database portolan.toml cannot be used: not a MaxMind",
+        ),
     ] {
         site.write("portolan.toml", &format!("{good}[geoip]\ndatabases = {databases}\n"));
-        server.until("the concern", LONG, |server| server.http("/readyz").1.contains("portolan.toml is held"));
+        server.until("the concern", LONG, |server| {
+            server.http("/readyz").1.contains("portolan.toml is held")
+        });
         follows(&server, why);
         assert!(server.terminate().0.success());
         server = site.serve();
@@ -258,9 +313,14 @@ fn a_database_that_cannot_be_used_delays_no_other_edit_and_no_restart() {
     }
     site.write("portolan.toml", &good);
     fs::write(site.path("geoip"), "a file").unwrap();
-    server.until("the concern", LONG, |server| server.http("/readyz").1.contains("geoip cannot be listed"));
+    server.until("the concern", LONG, |server| {
+        server.http("/readyz").1.contains("geoip cannot be listed")
+    });
     follows(&server, "geoip is left out");
-    assert!(!server.http("/readyz").1.contains("zones directory"), "its remedy is about another directory");
+    assert!(
+        !server.http("/readyz").1.contains("zones directory"),
+        "its remedy is about another directory"
+    );
     fs::remove_file(site.path("geoip")).unwrap();
     server.until("no concern", LONG, |server| server.http("/readyz").1.contains("\"concerns\":[]"));
 }
@@ -269,7 +329,10 @@ fn a_database_that_cannot_be_used_delays_no_other_edit_and_no_restart() {
 fn a_database_that_was_in_use_and_is_gone_at_a_restart_is_left_out() {
     let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
     fs::write(site.path("a.mmdb"), crate::harness::world()).unwrap();
-    site.write("portolan.toml", &format!("{}[geoip]\ndatabases = [\"a.mmdb\"]\n", site.read("portolan.toml")));
+    site.write(
+        "portolan.toml",
+        &format!("{}[geoip]\ndatabases = [\"a.mmdb\"]\n", site.read("portolan.toml")),
+    );
     assert!(site.serve().terminate().0.success());
     for broken in [None, Some("no database")] {
         fs::remove_file(site.path("a.mmdb")).unwrap();
@@ -279,10 +342,15 @@ fn a_database_that_was_in_use_and_is_gone_at_a_restart_is_left_out() {
         let server = site.serve();
         assert_eq!(server.addresses(NAME), ["192.0.2.1"]);
         let concerns = server.http("/readyz").1;
-        assert!(concerns.contains("a.mmdb is left out") && concerns.contains("portolan.toml:6:14: "), "{concerns}");
+        assert!(
+            concerns.contains("a.mmdb is left out") && concerns.contains("portolan.toml:6:14: "),
+            "{concerns}"
+        );
         assert_eq!(server.metric("portolan_held_files", ""), 1.0);
         fs::write(site.path("a.mmdb"), crate::harness::world()).unwrap();
-        server.until("it is used again", LONG, |server| server.http("/readyz").1.contains("\"concerns\":[]"));
+        server.until("it is used again", LONG, |server| {
+            server.http("/readyz").1.contains("\"concerns\":[]")
+        });
     }
 }
 
@@ -299,13 +367,19 @@ fn a_database_directory_that_could_not_be_looked_for_is_looked_for_again() {
     server.until("no concern", LONG, |server| server.http("/readyz").1.contains("\"concerns\":[]"));
 }
 
-/// The program in a mount namespace of its own, which is left to the tests by `nsenter`; `None` where that is not permitted.
+/// The program in a mount namespace of its own, which is left to the tests by `nsenter`; `None`
+/// where that is not permitted.
 fn in_a_namespace(site: &Site, before: &str) -> Option<Server> {
     let script = format!("{before} && exec \"$@\"");
     let mut command = Command::new("unshare");
     command.args(["-m", "sh", "-c", &script, "sh", env!("CARGO_BIN_EXE_portolan")]).args(SERVE);
-    command.current_dir(site.path("")).env("NO_COLOR", "1").env("PORTOLAN_LOG", "info").env_remove("PORTOLAN_SERVER");
-    let is_permitted = Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|status| status.success());
+    command
+        .current_dir(site.path(""))
+        .env("NO_COLOR", "1")
+        .env("PORTOLAN_LOG", "info")
+        .env_remove("PORTOLAN_SERVER");
+    let is_permitted =
+        Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|status| status.success());
     if !is_permitted {
         println!("skipped: this user may not mount");
         return None;
@@ -320,11 +394,16 @@ fn a_file_that_is_mounted_on_another_is_followed_and_edited_in_place() {
                    [service.\"w.y.test\"]\npolicy = \"failover\"\nmembers = [\n\
                    { datacenter = \"fra\", addresses = [\"192.0.2.1\"] },\n\
                    { datacenter = \"iad\", addresses = [\"192.0.2.2\"] },\n]\n";
-    let site =
-        Site::new(&[("zones/x.test.zone", &zone("192.0.2.1")), ("zones/y.toml", service), ("zones/dc.toml", "")]);
+    let site = Site::new(&[
+        ("zones/x.test.zone", &zone("192.0.2.1")),
+        ("zones/y.toml", service),
+        ("zones/dc.toml", ""),
+    ]);
     site.write("host/dc.toml", PLACES);
     site.write("host/x.test.zone", &zone("192.0.2.7"));
-    let Some(server) = in_a_namespace(&site, "mount --bind host/dc.toml zones/dc.toml") else { return };
+    let Some(server) = in_a_namespace(&site, "mount --bind host/dc.toml zones/dc.toml") else {
+        return;
+    };
     assert_eq!(server.addresses("w.y.test"), ["192.0.2.1"]);
     // Edited by its other name, which no event of the mounted one tells.
     site.write("host/dc.toml", &PLACES.replace("active", "draining"));
@@ -339,8 +418,10 @@ fn a_file_that_is_mounted_on_another_is_followed_and_edited_in_place() {
     server.until_answers("w.y.test", &["192.0.2.2"], AT_ONCE);
     // Mounted and taken away while it runs.
     let enter = |arguments: &[&str]| {
-        let entered =
-            Command::new("nsenter").args(["-m", "-t", &server.pid().to_string(), "--"]).args(arguments).status();
+        let entered = Command::new("nsenter")
+            .args(["-m", "-t", &server.pid().to_string(), "--"])
+            .args(arguments)
+            .status();
         assert!(entered.unwrap().success());
     };
     let path = |relative: &str| site.path(relative).display().to_string();

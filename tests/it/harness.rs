@@ -24,10 +24,14 @@ pub struct Site {
 }
 
 impl Site {
-    /// With a configuration that picks free ports and the given files; a database of made-up geography lies in `geoip/`.
+    /// With a configuration that picks free ports and the given files; a database of made-up
+    /// geography lies in `geoip/`.
     pub fn new(files: &[(&str, &str)]) -> Self {
         let site = Self { directory: tempfile::tempdir().unwrap() };
-        site.write("portolan.toml", "[server]\nadmin = \"127.0.0.1:0\"\nthreads = 1\nnsid = \"test\"\n");
+        site.write(
+            "portolan.toml",
+            "[server]\nadmin = \"127.0.0.1:0\"\nthreads = 1\nnsid = \"test\"\n",
+        );
         fs::create_dir_all(site.path("zones")).unwrap();
         fs::create_dir_all(site.path("geoip")).unwrap();
         fs::write(site.path("geoip/world.mmdb"), world()).unwrap();
@@ -89,7 +93,8 @@ impl Site {
 
     /// The same with more arguments; what it said if it ended instead.
     pub fn serve_with(&self, arguments: &[&str]) -> Result<Server, String> {
-        let mut command = self.command(&["serve", "--config", "portolan.toml", "--listen", "127.0.0.1:0"]);
+        let mut command =
+            self.command(&["serve", "--config", "portolan.toml", "--listen", "127.0.0.1:0"]);
         command.args(arguments).env("PORTOLAN_LOG", "info");
         Server::start(command)
     }
@@ -125,7 +130,15 @@ impl Server {
         });
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut server = Self { child, stdout, address, admin: None, https: None, log, log_reader: Some(log_reader) };
+        let mut server = Self {
+            child,
+            stdout,
+            address,
+            admin: None,
+            https: None,
+            log,
+            log_reader: Some(log_reader),
+        };
         // The lines come in one order, the admin address last.
         while server.admin.is_none() {
             let mut line = String::new();
@@ -146,7 +159,8 @@ impl Server {
 
     /// Asks one question; the server must reply.
     pub fn ask(&self, ask: &Ask) -> Reply {
-        ask.send(self.address).unwrap_or_else(|error| panic!("{} {}: {error}\n{}", ask.name, ask.rtype, self.log()))
+        ask.send(self.address)
+            .unwrap_or_else(|error| panic!("{} {}: {error}\n{}", ask.name, ask.rtype, self.log()))
     }
 
     /// The data of the answer to a question for addresses.
@@ -154,8 +168,14 @@ impl Server {
         self.ask(&Ask::new(name, "A")).answers()
     }
 
-    /// Waits until `is_so`; panics with `what` and the log if it takes longer than `patience`. How long it took.
-    pub fn until(&self, what: &str, patience: Duration, mut is_so: impl FnMut(&Self) -> bool) -> Duration {
+    /// Waits until `is_so`; panics with `what` and the log if it takes longer than `patience`. How
+    /// long it took.
+    pub fn until(
+        &self,
+        what: &str,
+        patience: Duration,
+        mut is_so: impl FnMut(&Self) -> bool,
+    ) -> Duration {
         let (start, deadline) = (Instant::now(), Deadline::after(patience));
         while !is_so(self) {
             assert!(deadline.tick(), "not within {patience:?}: {what}\n{}", self.log());
@@ -165,7 +185,9 @@ impl Server {
 
     /// Waits until the answers to `name` are these.
     pub fn until_answers(&self, name: &str, expected: &[&str], patience: Duration) -> Duration {
-        self.until(&format!("{name} is {expected:?}"), patience, |server| server.addresses(name) == expected)
+        self.until(&format!("{name} is {expected:?}"), patience, |server| {
+            server.addresses(name) == expected
+        })
     }
 
     /// Watches for so long that something stays so.
@@ -218,7 +240,8 @@ impl Server {
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
-    /// Bounds the numbers of descriptors that the process may open from now on; it may be raised again up to 4096.
+    /// Bounds the numbers of descriptors that the process may open from now on; it may be raised
+    /// again up to 4096.
     pub fn limit_descriptors(&self, count: u32) {
         let to = [format!("--pid={}", self.pid()), format!("--nofile={count}:4096")];
         assert!(Command::new("prlimit").args(to).status().unwrap().success());
@@ -239,21 +262,28 @@ impl Drop for Server {
 
 /// Sends a signal to a process of ours.
 pub fn send_signal(pid: u32, signal: i32) {
-    let sent = Command::new("kill").arg(format!("-{signal}")).arg(pid.to_string()).status().unwrap();
+    let sent =
+        Command::new("kill").arg(format!("-{signal}")).arg(pid.to_string()).status().unwrap();
     assert!(sent.success());
 }
 
-/// Made-up geography: Germany, the USA and Japan have networks of known sizes; one network knows its country alone.
+/// Made-up geography: Germany, the USA and Japan have networks of known sizes; one network knows
+/// its country alone.
 pub fn world() -> Vec<u8> {
     use mmdb_writer::{Value, Writer};
     let place = |country: &str, continent: &str, at: Option<(f64, f64)>| {
         let code = |code: &str| Value::map([("iso_code", Value::from(code))]);
-        let mut record =
-            vec![("country", code(country)), ("continent", Value::map([("code", Value::from(continent))]))];
+        let mut record = vec![
+            ("country", code(country)),
+            ("continent", Value::map([("code", Value::from(continent))])),
+        ];
         if let Some((latitude, longitude)) = at {
             record.push((
                 "location",
-                Value::map([("latitude", Value::from(latitude)), ("longitude", Value::from(longitude))]),
+                Value::map([
+                    ("latitude", Value::from(latitude)),
+                    ("longitude", Value::from(longitude)),
+                ]),
             ));
         }
         Value::map(record)
@@ -261,7 +291,8 @@ pub fn world() -> Vec<u8> {
     let berlin = place("DE", "EU", Some((52.52, 13.40)));
     let ashburn = place("US", "NA", Some((39.04, -77.49)));
     let tokyo = place("JP", "AS", Some((35.68, 139.69)));
-    let mut writer = Writer::builder("GeoLite2-City").description(&[("en", "made up for tests")]).build();
+    let mut writer =
+        Writer::builder("GeoLite2-City").description(&[("en", "made up for tests")]).build();
     for (network, record) in [
         ("80.0.0.0/8", &berlin),
         ("8.0.0.0/8", &ashburn),

@@ -17,7 +17,8 @@ use crate::{
 
 pub const W: &str = "w.example.org";
 
-/// A web server that answers or says nothing, as the test wants it. It counts the probes that it has seen.
+/// A web server that answers or says nothing, as the test wants it. It counts the probes that it
+/// has seen.
 pub struct Target {
     pub answers: Arc<AtomicBool>,
     seen: Arc<AtomicUsize>,
@@ -48,7 +49,8 @@ fn serve(mut stream: TcpStream, answers: bool) {
     let mut request = [0; 4096];
     let _ = stream.read(&mut request);
     if answers {
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+        let _ = stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
     } else {
         // Until the probe gives up.
         let _ = stream.read(&mut request);
@@ -59,7 +61,9 @@ fn serve(mut stream: TcpStream, answers: bool) {
 pub fn zone(monitors: &str, members: &[(&str, &str)]) -> String {
     let members: Vec<_> = members
         .iter()
-        .map(|(address, monitor)| format!("{{ addresses = [\"{address}\"], monitor = \"{monitor}\" }}"))
+        .map(|(address, monitor)| {
+            format!("{{ addresses = [\"{address}\"], monitor = \"{monitor}\" }}")
+        })
         .collect();
     let members = members.join(", ");
     format!(
@@ -81,7 +85,8 @@ fn an_edited_monitor_keeps_the_status_of_its_targets() {
     let deads = ports.map(|port| Target::at(dead, port, false));
     let _goods = ports.map(|port| Target::at(good, port, true));
     let (dead, good) = (dead.to_string(), good.to_string());
-    let with = |name: &str, check: &str| zone(&monitor(name, check), &[(&dead, name), (&good, name)]);
+    let with =
+        |name: &str, check: &str| zone(&monitor(name, check), &[(&dead, name), (&good, name)]);
     let http = |port: u16| format!("http = {{ port = {port} }}");
     let site = Site::new(&[(FILE, &with("m", &http(ports[0])))]);
     let server = site.serve();
@@ -114,7 +119,9 @@ fn a_new_member_stands_behind_one_that_is_known_to_be_healthy() {
     let monitors = monitor("m", &format!("http = {{ port = {port} }}"));
     let site = Site::new(&[(FILE, &zone(&monitors, &[(&good, "m")]))]);
     let server = site.serve();
-    server.until("the only member is up", LONG, |server| server.verdicts().iter().all(|(_, verdict)| verdict == "up"));
+    server.until("the only member is up", LONG, |server| {
+        server.verdicts().iter().all(|(_, verdict)| verdict == "up")
+    });
     site.write(FILE, &zone(&monitors, &[(&new, "m"), (&good, "m")]));
     server.until("the new member is judged", LONG, |server| {
         assert_eq!(server.addresses(W), [good.as_str()]);
@@ -133,7 +140,9 @@ fn after_a_restart_one_failure_removes_no_member_and_fall_failures_do() {
     let monitors = monitor("m", &format!("http = {{ port = {port} }}\nfall = 3"));
     let site = Site::new(&[(FILE, &zone(&monitors, &[(&first, "m"), (&second, "m")]))]);
     let server = site.serve();
-    server.until("both are up", LONG, |server| server.verdicts().iter().all(|(_, verdict)| verdict == "up"));
+    server.until("both are up", LONG, |server| {
+        server.verdicts().iter().all(|(_, verdict)| verdict == "up")
+    });
     assert!(server.terminate().0.success());
     target.answers.store(false, SeqCst);
     let seen = target.seen();
@@ -149,7 +158,8 @@ fn a_first_start_waits_for_its_first_round_no_longer_than_the_timeout_and_says_s
     let port = free_port();
     let _targets = (Target::at(dead, port, false), Target::at(good, port, true));
     let (dead, good) = (dead.to_string(), good.to_string());
-    let monitors = format!("[monitor.m]\nhttp = {{ port = {port} }}\ninterval = \"30s\"\ntimeout = \"2s\"\n");
+    let monitors =
+        format!("[monitor.m]\nhttp = {{ port = {port} }}\ninterval = \"30s\"\ntimeout = \"2s\"\n");
     let site = Site::new(&[(FILE, &zone(&monitors, &[(&dead, "m"), (&good, "m")]))]);
     let admin = std::net::SocketAddr::from(([127, 0, 0, 1], free_port()));
     site.write("portolan.toml", &format!("[server]\nadmin = \"{admin}\"\nthreads = 1\n"));
@@ -168,14 +178,18 @@ fn a_first_start_waits_for_its_first_round_no_longer_than_the_timeout_and_says_s
         assert!(readyz(admin).contains("200 OK"));
         assert!(server.terminate().0.success());
         let server = site.serve();
-        assert!(!server.log().contains("waiting for the first round"), "with saved status it serves at once");
+        assert!(
+            !server.log().contains("waiting for the first round"),
+            "with saved status it serves at once"
+        );
     });
 }
 
 /// The whole reply; nothing while the address is not listened on.
 fn readyz(admin: std::net::SocketAddr) -> String {
     let Ok(mut stream) = TcpStream::connect(admin) else { return String::new() };
-    let _ = stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let _ =
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     let mut reply = String::new();
     let _ = stream.read_to_string(&mut reply);
     reply
@@ -183,7 +197,9 @@ fn readyz(admin: std::net::SocketAddr) -> String {
 
 #[test]
 fn a_certificate_file_that_breaks_later_stops_the_judgement_and_no_other_edit() {
-    let certificate = || rcgen::generate_simple_self_signed(vec!["www.example.org".to_owned()]).unwrap().cert.pem();
+    let certificate = || {
+        rcgen::generate_simple_self_signed(vec!["www.example.org".to_owned()]).unwrap().cert.pem()
+    };
     let zone = zone(&monitor("m", "https = { port = 1, ca = \"ca.pem\" }"), &[("127.0.65.1", "m")]);
     let site = Site::new(&[(FILE, &zone), ("zones/ca.pem", &certificate())]);
     let server = site.serve();
@@ -192,7 +208,11 @@ fn a_certificate_file_that_breaks_later_stops_the_judgement_and_no_other_edit() 
     server.until_answers(W, &["127.0.65.2"], LONG);
     let faults = server.status().monitor_faults;
     assert!(faults.len() == 1 && faults[0].error.contains("ca.pem"), "{faults:?}");
-    assert!(server.http("/readyz").1.contains("monitor \\\"m\\\" judges nothing"), "{}", server.http("/readyz").1);
+    assert!(
+        server.http("/readyz").1.contains("monitor \\\"m\\\" judges nothing"),
+        "{}",
+        server.http("/readyz").1
+    );
     let (code, out, said) = site.run(&["check", "--config", "portolan.toml"]);
     let said = out + &said;
     assert_ne!(code, 0, "a configuration that cannot work from the start is refused");
@@ -200,30 +220,42 @@ fn a_certificate_file_that_breaks_later_stops_the_judgement_and_no_other_edit() 
     assert!(server.terminate().0.success());
     let server = site.serve();
     assert_eq!(server.addresses(W), ["127.0.65.2"], "a start goes on from the last good set");
-    assert!(server.http("/readyz").1.contains("monitor \\\"m\\\" judges nothing"), "{}", server.http("/readyz").1);
+    assert!(
+        server.http("/readyz").1.contains("monitor \\\"m\\\" judges nothing"),
+        "{}",
+        server.http("/readyz").1
+    );
     site.write("zones/ca.pem", &certificate());
-    server.until("the monitor works again", LONG, |server| server.status().monitor_faults.is_empty());
+    server
+        .until("the monitor works again", LONG, |server| server.status().monitor_faults.is_empty());
 }
 
 #[test]
 fn a_system_without_ca_certificates_is_said_once_with_the_remedy() {
     let monitors = monitor("m", "https = { port = 1 }") + &monitor("n", "https = { port = 2 }");
     let site = Site::new(&[(FILE, &zone(&monitors, &[("127.0.65.1", "m"), ("127.0.65.2", "n")]))]);
-    let mut command = site.command(&["serve", "--config", "portolan.toml", "--listen", "127.0.0.1:0"]);
+    let mut command =
+        site.command(&["serve", "--config", "portolan.toml", "--listen", "127.0.0.1:0"]);
     command.env("SSL_CERT_FILE", site.path("none.pem")).env("SSL_CERT_DIR", site.path("none"));
     let server = Server::start(command).unwrap();
     server.until("the faults", LONG, |server| server.status().monitor_faults.len() == 2);
     let readiness = server.http("/readyz").1;
     assert!(readiness.contains("monitors \\\"m\\\", \\\"n\\\" judge nothing"), "{readiness}");
     assert!(!server.log().contains("monitor judges nothing"), "{}", server.log());
-    assert_eq!(server.log().matches("no TLS target can be verified").count(), 1, "{}", server.log());
+    assert_eq!(
+        server.log().matches("no TLS target can be verified").count(),
+        1,
+        "{}",
+        server.log()
+    );
     assert!(server.log().contains("install the package `ca-certificates`"), "{}", server.log());
     assert_eq!(server.addresses(W), ["127.0.65.1"], "no target is down for what this host lacks");
 }
 
 #[test]
 fn commands_reach_a_server_over_plain_http_on_a_host_without_ca_certificates() {
-    let site = Site::new(&[(FILE, &zone(&monitor("m", "tcp = { port = 1 }"), &[("127.0.66.1", "m")]))]);
+    let site =
+        Site::new(&[(FILE, &zone(&monitor("m", "tcp = { port = 1 }"), &[("127.0.66.1", "m")]))]);
     let server = site.serve();
     let run = |url: &str| {
         let mut command = site.command(&["status", "--server", url]);

@@ -40,7 +40,11 @@ fn other(address: &str) -> String {
 }
 
 fn site() -> Site {
-    Site::new(&[(PLACES, &places("active")), (ZONE, &zone("192.0.2.1")), (OTHER, &other("192.0.2.7"))])
+    Site::new(&[
+        (PLACES, &places("active")),
+        (ZONE, &zone("192.0.2.1")),
+        (OTHER, &other("192.0.2.7")),
+    ])
 }
 
 fn concerns(server: &Server) -> String {
@@ -68,11 +72,17 @@ fn drains_by_edit_and_by_command_work_while_a_colleagues_file_is_broken() {
     assert!(concerns(&server).contains("other.toml:5:"), "{}", concerns(&server));
     assert_eq!(server.metric("portolan_held_files", ""), 1.0);
     let held = server.status().held;
-    assert!(held[0].file.ends_with("other.toml") && held[0].errors[0].contains("192.0.2.300"), "{held:?}");
+    assert!(
+        held[0].file.ends_with("other.toml") && held[0].errors[0].contains("192.0.2.300"),
+        "{held:?}"
+    );
     let (code, out, _) = site.run(&["status", "--server", &url]);
     assert!(code == 0 && out.contains("other.toml since") && out.contains("192.0.2.300"), "{out}");
     let (code, _, err) = site.run(&["reload", "--server", &url]);
-    assert!(code == 1 && err.contains("generation") && err.contains("other.toml:5:"), "{code} {err}");
+    assert!(
+        code == 1 && err.contains("generation") && err.contains("other.toml:5:"),
+        "{code} {err}"
+    );
     assert_eq!(site.run(&["check", "--config", "portolan.toml"]).0, 1, "check is strict");
     // Once it is fixed it applies.
     site.write(OTHER, &other("192.0.2.8"));
@@ -95,14 +105,24 @@ fn a_start_with_a_broken_file_serves_its_last_good_content() {
         site.edit(OTHER, "192.0.2", "198.51.100");
         let server = site.serve();
         assert_eq!(server.addresses(WWW), ["192.0.2.9"], "the last good content");
-        assert!(!server.addresses("www.example.net").contains(&"192.0.2.7".to_owned()), "the others are new");
-        assert!(concerns(&server).contains("example.org.toml:") && server.log().contains("ERROR"), "{}", server.log());
+        assert!(
+            !server.addresses("www.example.net").contains(&"192.0.2.7".to_owned()),
+            "the others are new"
+        );
+        assert!(
+            concerns(&server).contains("example.org.toml:") && server.log().contains("ERROR"),
+            "{}",
+            server.log()
+        );
         site.edit(OTHER, "198.51.100", "192.0.2");
         server.until_answers("www.example.net", &["192.0.2.7"], AT_ONCE);
     }
     fs::remove_dir_all(site.path("state")).unwrap();
     let refused = site.serve_with(&[]).err().unwrap();
-    assert!(refused.contains("example.org.toml:1:"), "without a last good set the start is refused: {refused}");
+    assert!(
+        refused.contains("example.org.toml:1:"),
+        "without a last good set the start is refused: {refused}"
+    );
 }
 
 #[test]
@@ -112,7 +132,10 @@ fn a_damaged_or_foreign_last_good_set_is_a_warning() {
     let set = fs::read(site.path("state/last-good")).unwrap();
     fs::write(site.path("state/last-good"), &set[..set.len() / 2]).unwrap();
     let (status, log) = site.serve().terminate();
-    assert!(status.success() && log.contains("WARN") && log.contains("cut off or damaged"), "{log}");
+    assert!(
+        status.success() && log.contains("WARN") && log.contains("cut off or damaged"),
+        "{log}"
+    );
     fs::create_dir(site.path("elsewhere")).unwrap();
     fs::write(site.path("elsewhere/example.org.toml"), "[zone").unwrap();
     let refused = site.serve_with(&["--zones", "elsewhere"]).err().unwrap();
@@ -140,7 +163,9 @@ fn settings_that_name_a_zones_directory_without_zones_are_held() {
     let server = site.serve();
     let good = site.read("portolan.toml");
     fs::create_dir(site.path("empty")).unwrap();
-    for (directory, why) in [("nowhere", "directory nowhere cannot be read"), ("empty", "no zone would be left of 2")] {
+    for (directory, why) in
+        [("nowhere", "directory nowhere cannot be read"), ("empty", "no zone would be left of 2")]
+    {
         site.write("portolan.toml", &format!("{good}zones = \"{directory}\"\n"));
         server.until("it is held", LONG, |server| concerns(server).contains(why));
         assert!(concerns(&server).contains("portolan.toml is held"), "{}", concerns(&server));
@@ -150,7 +175,8 @@ fn settings_that_name_a_zones_directory_without_zones_are_held() {
         server.until_answers(WWW, &["192.0.2.1"], AT_ONCE);
         assert_eq!(server.metric("portolan_held_files", ""), 1.0);
         site.write("portolan.toml", &good);
-        server.until("nothing is held", LONG, |server| concerns(server).contains("\"concerns\":[]"));
+        server
+            .until("nothing is held", LONG, |server| concerns(server).contains("\"concerns\":[]"));
     }
 }
 
@@ -200,7 +226,8 @@ fn emptied_zones_are_held_until_an_operator_accepts_that() {
 #[test]
 fn half_of_many_zones_gone_is_held_and_a_second_sighup_accepts_it() {
     let site = site();
-    let plain = "@ 300 SOA ns1 h 7 3600 600 86400 300\n@ 300 NS ns1.example.com.\n@ 300 A 192.0.2.80\n";
+    let plain =
+        "@ 300 SOA ns1 h 7 3600 600 86400 300\n@ 300 NS ns1.example.com.\n@ 300 A 192.0.2.80\n";
     let file = |number: usize| format!("zones/z{number}.test.zone");
     (0..20).for_each(|number| site.write(&file(number), plain));
     let server = site.serve();
@@ -212,7 +239,11 @@ fn half_of_many_zones_gone_is_held_and_a_second_sighup_accepts_it() {
     assert_eq!(server.addresses("z0.test"), ["192.0.2.80"]);
     let listed = concerns(&server);
     let listed = listed.split("\"configuration\"").next().unwrap();
-    assert_eq!(listed.matches("15 of 22 zones would go").count(), 1, "one concern for all files: {listed}");
+    assert_eq!(
+        listed.matches("15 of 22 zones would go").count(),
+        1,
+        "one concern for all files: {listed}"
+    );
     // Everything else applies.
     site.write(PLACES, &places("draining"));
     server.until_answers(WWW, &["192.0.2.2"], AT_ONCE);
@@ -272,27 +303,36 @@ fn state_that_cannot_be_saved_is_a_concern_until_it_can() {
     let files = ["cookie.key", "last-good", "serials.json", "verdicts.json"];
     assert!(files.iter().all(|file| site.path("state").join(file).exists()));
     fs::remove_dir_all(site.path("state")).unwrap();
-    server.until("it is saved again", LONG, |_| files.iter().all(|file| site.path("state").join(file).exists()));
+    server.until("it is saved again", LONG, |_| {
+        files.iter().all(|file| site.path("state").join(file).exists())
+    });
     server.until_logged("state files are gone");
 }
 
 #[test]
 fn a_name_that_moves_into_a_file_that_cannot_be_used_is_answered_throughout() {
     let site = site();
-    let plain = "@ 300 SOA ns1 h 7 3600 600 86400 300\n@ 300 NS ns1.example.com.\n@ 300 A 192.0.2.80\n";
+    let plain =
+        "@ 300 SOA ns1 h 7 3600 600 86400 300\n@ 300 NS ns1.example.com.\n@ 300 A 192.0.2.80\n";
     site.write("zones/x.test.zone", plain);
     let server = site.serve();
-    let all =
-        |server: &Server| [WWW, "www.example.net", "x.test"].map(|name| server.addresses(name).len()) == [1, 1, 1];
+    let all = |server: &Server| {
+        [WWW, "www.example.net", "x.test"].map(|name| server.addresses(name).len()) == [1, 1, 1]
+    };
     // Into a new file with an error, while a drain elsewhere applies.
     site.write("zones/new.toml", &format!("{}[broken", other("192.0.2.7")));
     site.write(OTHER, "# moved\n");
-    server.until("the removal waits", LONG, |server| server.metric("portolan_removal_held", "") == 1.0);
+    server.until("the removal waits", LONG, |server| {
+        server.metric("portolan_removal_held", "") == 1.0
+    });
     site.write(PLACES, &places("draining"));
     server.until_answers(WWW, &["192.0.2.2"], AT_ONCE);
     server.stays("the zone that was cut and pasted", GRACE + AT_ONCE, all);
     let concerns = concerns(&server);
-    assert!(concerns.contains("zone example.net") && concerns.contains("zones/new.toml, which cannot"), "{concerns}");
+    assert!(
+        concerns.contains("zone example.net") && concerns.contains("zones/new.toml, which cannot"),
+        "{concerns}"
+    );
     // Whoever signals twice believes the file to be fixed, and takes no name away.
     for count in 1..=3 {
         server.signal(libc::SIGHUP);
@@ -308,15 +348,23 @@ fn a_name_that_moves_into_a_file_that_cannot_be_used_is_answered_throughout() {
     assert!(all(&server), "{}", server.log());
     site.write("zones/new.toml", &other("192.0.2.8"));
     server.until_answers("www.example.net", &["192.0.2.8"], AT_ONCE);
-    server.until("what is removed for good is removed", LONG, |server| server.addresses("x.test").is_empty());
+    server.until("what is removed for good is removed", LONG, |server| {
+        server.addresses("x.test").is_empty()
+    });
     assert!(self::concerns(&server).contains("\"concerns\":[]"), "{}", self::concerns(&server));
     // A move while the copy is still open: the grace is not waived.
     fs::create_dir(site.path("zones/sub")).unwrap();
-    let mut copy = OpenOptions::new().create_new(true).append(true).open(site.path("zones/sub/new.toml")).unwrap();
+    let mut copy = OpenOptions::new()
+        .create_new(true)
+        .append(true)
+        .open(site.path("zones/sub/new.toml"))
+        .unwrap();
     let text = other("192.0.2.9");
     copy.write_all(&text.as_bytes()[..text.len() / 2]).unwrap();
     fs::remove_file(site.path("zones/new.toml")).unwrap();
-    server.stays("a slow copy", GRACE + AT_ONCE, |server| server.addresses("www.example.net") == ["192.0.2.8"]);
+    server.stays("a slow copy", GRACE + AT_ONCE, |server| {
+        server.addresses("www.example.net") == ["192.0.2.8"]
+    });
     copy.write_all(&text.as_bytes()[text.len() / 2..]).unwrap();
     drop(copy);
     server.until_answers("www.example.net", &["192.0.2.9"], AT_ONCE);
@@ -325,8 +373,13 @@ fn a_name_that_moves_into_a_file_that_cannot_be_used_is_answered_throughout() {
     site.write("zones/sub/new.toml", "[broken");
     server.until_logged("zones/sub/new.toml");
     fs::remove_file(site.path(ZONE)).unwrap();
-    server.stays("a zone without a file", GRACE + AT_ONCE, |server| server.addresses(WWW).len() == 1);
+    server
+        .stays("a zone without a file", GRACE + AT_ONCE, |server| server.addresses(WWW).len() == 1);
     let (code, _, err) = site.run(&["reload", "--accept-removal", "--server", &url]);
     assert!(code == 1 && server.addresses(WWW).is_empty(), "{err}");
-    assert_eq!(server.addresses("www.example.net"), ["192.0.2.9"], "the broken file itself is held");
+    assert_eq!(
+        server.addresses("www.example.net"),
+        ["192.0.2.9"],
+        "the broken file itself is held"
+    );
 }

@@ -85,8 +85,9 @@ fn mutated_datagrams_get_a_reply_or_none_and_cost_nothing() {
     let growth = server.resident_kib().saturating_sub(before);
     assert!(growth < GROWTH_KIB, "{growth} KiB");
     let udp = |name| server.metric(name, "transport=\"udp\"");
-    let ends =
-        udp("portolan_replies_total") + udp("portolan_messages_ignored_total") + udp("portolan_send_errors_total");
+    let ends = udp("portolan_replies_total")
+        + udp("portolan_messages_ignored_total")
+        + udp("portolan_send_errors_total");
     assert_eq!(udp("portolan_messages_received_total"), ends);
 }
 
@@ -101,7 +102,9 @@ fn a_response_gets_no_reply() {
     for _ in 0..100 {
         socket.send(&response).unwrap();
     }
-    server.until("all are counted", LONG, |server| server.metric("portolan_messages_ignored_total", "udp") == 100.0);
+    server.until("all are counted", LONG, |server| {
+        server.metric("portolan_messages_ignored_total", "udp") == 100.0
+    });
     socket.set_nonblocking(true).unwrap();
     assert!(socket.recv(&mut [0; 512]).is_err());
 }
@@ -133,7 +136,8 @@ fn idle_and_lying_connections_leave_others_alone_and_leave_nothing_behind() {
     let growth = server.resident_kib().saturating_sub(resident);
     assert!(growth < GROWTH_KIB, "{growth} KiB");
     drop(connections);
-    server.until("their sockets are closed", LONG, |server| server.descriptors() <= descriptors + 1);
+    server
+        .until("their sockets are closed", LONG, |server| server.descriptors() <= descriptors + 1);
     answers(&server);
 }
 
@@ -144,7 +148,8 @@ fn many_questions_on_one_connection_are_all_answered() {
     let mut stream = TcpStream::connect_timeout(&server.address, PATIENCE).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     // RFC 7766 section 6.2.1.1: pipelined; the replies may come in any order.
-    let questions: Vec<u8> = (0..50).flat_map(|id| framed(&Ask::new(WWW, "A").message(id))).collect();
+    let questions: Vec<u8> =
+        (0..50).flat_map(|id| framed(&Ask::new(WWW, "A").message(id))).collect();
     stream.write_all(&questions).unwrap();
     let mut ids: Vec<u16> = (0..50)
         .map(|_| read_framed(&mut stream).unwrap())

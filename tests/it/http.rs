@@ -19,7 +19,8 @@ impl Server {
         write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
         let mut reply = String::new();
         stream.read_to_string(&mut reply).unwrap();
-        let (head, body) = reply.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{path}: {reply:?}"));
+        let (head, body) =
+            reply.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{path}: {reply:?}"));
         (head.split_whitespace().nth(1).unwrap().parse().unwrap(), body.to_owned())
     }
 

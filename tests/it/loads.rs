@@ -38,15 +38,22 @@ impl Watch {
         let sources = Sources::from_texts(&Locations::default(), [("zones/x.toml", &*text)]);
         let (config, _) = Config::load(&sources).unwrap_or_else(|errors| panic!("{errors}"));
         let (readings, inbox) = mpsc::channel(16);
-        let poller =
-            Poller::start(Limits { in_flight: NonZeroUsize::MIN, further_descriptors: 0 }, Instant::now(), readings);
+        let poller = Poller::start(
+            Limits { in_flight: NonZeroUsize::MIN, further_descriptors: 0 },
+            Instant::now(),
+            readings,
+        );
         let source = Arc::new(config.topology.loads[0].clone());
         poller.set(vec![LoadKey::new(source, address.parse().unwrap())]).await;
         Self { _poller: poller, inbox }
     }
 
     /// Waits for a report of which `is_so` holds.
-    async fn until(&mut self, what: &str, mut is_so: impl FnMut(&LoadReport) -> bool) -> LoadReport {
+    async fn until(
+        &mut self,
+        what: &str,
+        mut is_so: impl FnMut(&LoadReport) -> bool,
+    ) -> LoadReport {
         let mut last = None;
         let found = tokio::time::timeout(LONG, async {
             loop {
@@ -84,7 +91,8 @@ fn mute(address: &str) -> u16 {
     port
 }
 
-/// HAProxy with four servers: up, with an agent, down, in maintenance; its statistics on one port, its service on another.
+/// HAProxy with four servers: up, with an agent, down, in maintenance; its statistics on one port,
+/// its service on another.
 struct Region {
     balancer: Balancer,
     address: &'static str,
@@ -113,15 +121,24 @@ impl Region {
     }
 
     fn csv(&self) -> String {
-        format!("haproxy = {{ url = \"http://{{address}}:{}/stats;csv\", proxy = \"www\" }}", self.statistics)
+        format!(
+            "haproxy = {{ url = \"http://{{address}}:{}/stats;csv\", proxy = \"www\" }}",
+            self.statistics
+        )
     }
 
     fn socket(&self) -> String {
-        format!("haproxy = {{ socket = \"{}\", proxy = \"www\" }}", self.balancer.path("admin.sock").display())
+        format!(
+            "haproxy = {{ socket = \"{}\", proxy = \"www\" }}",
+            self.balancer.path("admin.sock").display()
+        )
     }
 
     fn metrics(&self, keys: &str) -> String {
-        format!("prometheus = {{ url = \"http://{{address}}:{}/metrics\", {keys} }}", self.statistics)
+        format!(
+            "prometheus = {{ url = \"http://{{address}}:{}/metrics\", {keys} }}",
+            self.statistics
+        )
     }
 
     /// What an operator types at the socket.
@@ -154,16 +171,26 @@ async fn haproxy_tells_its_load_over_http_and_over_its_socket() {
         return;
     }
     let region = Region::start("127.0.12.1");
-    let mut watches =
-        [Watch::start(&region.csv(), region.address).await, Watch::start(&region.socket(), region.address).await];
+    let mut watches = [
+        Watch::start(&region.csv(), region.address).await,
+        Watch::start(&region.socket(), region.address).await,
+    ];
     for watch in &mut watches {
-        let whole = watch.until("half of the weights serve", |report| report.capacity_share == Some(0.5)).await;
-        assert_eq!((whole.servers, whole.limit), (servers(2, 4), Some(120.0)), "one is down, one in maintenance");
+        let whole = watch
+            .until("half of the weights serve", |report| report.capacity_share == Some(0.5))
+            .await;
+        assert_eq!(
+            (whole.servers, whole.limit),
+            (servers(2, 4), Some(120.0)),
+            "one is down, one in maintenance"
+        );
         assert_eq!(whole.connections, Some(0.0));
     }
     region.percent.store(50, Relaxed);
     for watch in &mut watches {
-        let report = watch.until("the agent halves its weight", |report| report.capacity_share == Some(0.375)).await;
+        let report = watch
+            .until("the agent halves its weight", |report| report.capacity_share == Some(0.375))
+            .await;
         assert_eq!(report.servers, servers(2, 4));
     }
     let requests = region.requests(5);
@@ -178,7 +205,8 @@ async fn haproxy_tells_its_load_over_http_and_over_its_socket() {
     }
     region.percent.store(0, Relaxed);
     for watch in &mut watches {
-        let report = watch.until("the agent wants nothing", |report| report.servers == servers(0, 4)).await;
+        let report =
+            watch.until("the agent wants nothing", |report| report.servers == servers(0, 4)).await;
         assert_eq!(report.capacity_share, Some(0.0));
     }
 }
@@ -197,7 +225,8 @@ async fn haproxys_own_prometheus_page_is_read_by_selectors() {
                 gauges = { queue = \"max(haproxy_server_current_queue)\" }";
     let mut watch = Watch::start(&region.metrics(keys), region.address).await;
     let _requests = region.requests(3);
-    let is_settled = |report: &LoadReport| report.connections == Some(3.0) && report.servers == servers(2, 4);
+    let is_settled =
+        |report: &LoadReport| report.connections == Some(3.0) && report.servers == servers(2, 4);
     let report = watch.until("three sessions on two servers", is_settled).await;
     assert_eq!(report.limit, Some(200.0));
     assert_eq!(report.gauges.get("queue"), Some(&0.0));
@@ -211,7 +240,8 @@ async fn nginx_tells_its_connections() {
     }
     let (address, port) = ("127.0.12.3", free_port());
     let _nginx = Balancer::nginx(address, port, Serves::Health);
-    let load = format!("nginx = {{ url = \"http://{{address}}:{port}/stub_status\" }}\nlimit = 512");
+    let load =
+        format!("nginx = {{ url = \"http://{{address}}:{port}/stub_status\" }}\nlimit = 512");
     let mut watch = Watch::start(&load, address).await;
     let report = watch.until("our own poll alone", |report| report.connections == Some(1.0)).await;
     assert_eq!(report.limit, Some(512.0));

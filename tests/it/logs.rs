@@ -21,14 +21,21 @@ fn a_hostile_reason_stays_in_its_record_of_text() {
     let site = Site::new(&[("zones/places.toml", PLACES), ("zones/example.org.toml", ZONE)]);
     let server = site.serve();
     let url = format!("http://{}", server.admin.unwrap());
-    let (code, out, err) = site.run(&["drain", "fra", "--force", "--reason", HOSTILE_REASON, "--server", &url]);
+    let (code, out, err) =
+        site.run(&["drain", "fra", "--force", "--reason", HOSTILE_REASON, "--server", &url]);
     assert_eq!(code, 1, "{out}{err}");
-    assert!(err.contains("the reason holds the control character \\n") && !err.contains('\u{1b}'), "{err}");
+    assert!(
+        err.contains("the reason holds the control character \\n") && !err.contains('\u{1b}'),
+        "{err}"
+    );
     server.until_logged("operator request refused");
     assert!(!site.read("zones/places.toml").contains("draining"), "nothing is edited");
     let (_, log) = server.terminate();
     assert!(!log.contains("\nERROR") && !log.contains('\u{1b}'), "{log}");
-    let record = log.lines().find(|line| line.contains("operator request received")).expect("the audit record");
+    let record = log
+        .lines()
+        .find(|line| line.contains("operator request received"))
+        .expect("the audit record");
     for part in [
         " INFO operator request received action=drain datacenter=fra peer=127.0.0.1:",
         " user_agent=portolan/",
@@ -49,16 +56,22 @@ fn every_json_record_is_an_object_without_duplicate_keys() {
     server.until_logged("health status changed");
     server.until_logged("\"frra\"");
     let (_, log) = server.terminate();
-    let records: Vec<Record> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let records: Vec<Record> =
+        log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     let find = |phrase: &str, level: &str| {
-        let is_it = |record: &&Record| record.text("message") == phrase && record.text("level") == level;
+        let is_it =
+            |record: &&Record| record.text("message") == phrase && record.text("level") == level;
         records.iter().find(is_it).unwrap_or_else(|| panic!("no {level} {phrase:?}:\n{log}"))
     };
     let down = find("health status changed", "WARN");
-    assert_eq!((down.text("endpoint"), down.text("monitor"), down.text("to")), ("127.0.0.1", "web", "down"));
+    assert_eq!(
+        (down.text("endpoint"), down.text("monitor"), down.text("to")),
+        ("127.0.0.1", "web", "down")
+    );
     assert!(down.text("target").starts_with("portolan::"), "the module that logs");
     assert_eq!(find("operator request received", "INFO").text("reason"), HOSTILE_REASON);
-    let refused = records.iter().filter(|record| record.text("message") == "operator request refused");
+    let refused =
+        records.iter().filter(|record| record.text("message") == "operator request refused");
     let refused: Vec<&str> = refused.map(|record| record.text("datacenter")).collect();
     assert_eq!(refused, ["fra", "frra"], "the reason, and a datacenter that there is not");
 }
@@ -66,7 +79,8 @@ fn every_json_record_is_an_object_without_duplicate_keys() {
 #[test]
 fn debug_shows_portolan_and_not_its_libraries() {
     let site = Site::new(&[("zones/places.toml", PLACES), ("zones/example.org.toml", ZONE)]);
-    let mut command = site.command(&["serve", "--config", "portolan.toml", "--listen", "127.0.0.1:0"]);
+    let mut command =
+        site.command(&["serve", "--config", "portolan.toml", "--listen", "127.0.0.1:0"]);
     command.args(["--log-format", "json"]).env("PORTOLAN_LOG", "debug");
     let server = crate::harness::Server::start(command).unwrap();
     let (code, _) = server.http("/readyz");
@@ -82,11 +96,15 @@ fn debug_shows_portolan_and_not_its_libraries() {
 #[test]
 fn a_filter_that_cannot_be_parsed_ends_the_start_with_the_remedy() {
     let site = Site::new(&[("zones/places.toml", PLACES), ("zones/example.org.toml", ZONE)]);
-    let mut command = site.command(&["serve", "--config", "portolan.toml", "--listen", "127.0.0.1:0"]);
+    let mut command =
+        site.command(&["serve", "--config", "portolan.toml", "--listen", "127.0.0.1:0"]);
     let output = command.env("PORTOLAN_LOG", "debgu").output().unwrap();
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{err}");
-    assert!(err.starts_with("error: PORTOLAN_LOG: \"debgu\"") && err.contains("help: the levels are"), "{err}");
+    assert!(
+        err.starts_with("error: PORTOLAN_LOG: \"debgu\"") && err.contains("help: the levels are"),
+        "{err}"
+    );
 }
 
 /// A JSON record; to read one with a duplicate key is an error.

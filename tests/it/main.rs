@@ -1,4 +1,5 @@
-//! End-to-end tests: the real program on free ports in a directory of its own, real sockets, real balancers.
+//! End-to-end tests: the real program on free ports in a directory of its own, real sockets, real
+//! balancers.
 //!
 //! | file | what it is |
 //! |---|---|

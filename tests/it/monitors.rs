@@ -12,7 +12,10 @@ use crate::{
 /// The verdict of a monitor's target.
 fn verdict(server: &Server, monitor: &str, target: &str) -> Option<String> {
     let targets = server.status().targets;
-    targets.into_iter().find(|status| status.monitor == monitor && status.target == target).map(|status| status.verdict)
+    targets
+        .into_iter()
+        .find(|status| status.monitor == monitor && status.target == target)
+        .map(|status| status.verdict)
 }
 
 #[test]
@@ -37,13 +40,19 @@ fn a_combined_monitor_follows_its_parts_and_is_shown_beside_them() {
     assert_eq!(verdict(&server, "web", addresses[0]).as_deref(), Some("up"));
     let last = |server: &Server| {
         let targets = server.status().targets;
-        targets.into_iter().find(|status| status.monitor == "web").and_then(|status| status.last).unwrap_or_default()
+        targets
+            .into_iter()
+            .find(|status| status.monitor == "web")
+            .and_then(|status| status.last)
+            .unwrap_or_default()
     };
     assert_eq!(last(&server), "ok; 2 of 2 parts are up or unknown");
     assert_eq!(verdict(&server, "gone", addresses[0]).as_deref(), Some("down"));
     drop(first);
     server.until_answers(WWW, &addresses[1..], LONG);
-    for (monitor, expected) in [("port", "down"), ("page", "up"), ("either", "down"), ("web", "down")] {
+    for (monitor, expected) in
+        [("port", "down"), ("page", "up"), ("either", "down"), ("web", "down")]
+    {
         assert_eq!(verdict(&server, monitor, addresses[0]).as_deref(), Some(expected), "{monitor}");
     }
     assert_eq!(last(&server), "1 of 2 parts are up or unknown, want 2");
@@ -64,7 +73,10 @@ fn a_name_server_is_asked_for_records_over_udp_and_tcp() {
     let port = asked.address.port();
     for (keys, expected) in [
         ("name = \"www.static.example\", answer = [\"192.0.2.2\"]", "up"),
-        ("name = \"www.static.example\", answer = [\"192.0.2.2\", \"192.0.2.1\"], tcp = true", "up"),
+        (
+            "name = \"www.static.example\", answer = [\"192.0.2.2\", \"192.0.2.1\"], tcp = true",
+            "up",
+        ),
         ("name = \"static.example\", type = \"MX\", answer = [\"10 mail.STATIC.example.\"]", "up"),
         ("name = \"static.example\", type = \"SOA\"", "up"),
         ("name = \"www.static.example\", answer = [\"192.0.2.9\"]", "down"),
@@ -74,7 +86,9 @@ fn a_name_server_is_asked_for_records_over_udp_and_tcp() {
     ] {
         let site = site(&format!("dns = {{ port = {port}, {keys} }}"), &["127.0.0.1"]);
         let server = site.serve();
-        server.until("it is judged", LONG, |server| verdict(server, "web", "127.0.0.1").as_deref() == Some(expected));
+        server.until("it is judged", LONG, |server| {
+            verdict(server, "web", "127.0.0.1").as_deref() == Some(expected)
+        });
     }
 }
 
@@ -97,7 +111,8 @@ fn a_program_judges_and_ends_with_the_server() {
     let (status, log) = server.terminate();
     assert!(status.success(), "{log}");
     let sleeper = fs::read_to_string(pid).unwrap();
-    let cmdline = fs::read(Path::new("/proc").join(sleeper.trim()).join("cmdline")).unwrap_or_default();
+    let cmdline =
+        fs::read(Path::new("/proc").join(sleeper.trim()).join("cmdline")).unwrap_or_default();
     assert!(!cmdline.starts_with(b"sleep\x00600"), "what the program started outlives it");
 }
 
@@ -111,8 +126,10 @@ fn a_certificate_that_expires_soon_is_told_of_and_may_count_as_up() {
     let year = jiff::Timestamp::now().strftime("%Y").to_string().parse::<i32>().unwrap();
     let soon = authority.sign("www.example.org", year + 1);
     let late = authority.sign("www.example.org", year + 9);
-    let _first = Balancer::nginx(addresses[0], port, Serves::Tls { certificate: &soon.0, key: &soon.1 });
-    let _second = Balancer::nginx(addresses[1], port, Serves::Tls { certificate: &late.0, key: &late.1 });
+    let _first =
+        Balancer::nginx(addresses[0], port, Serves::Tls { certificate: &soon.0, key: &soon.1 });
+    let _second =
+        Balancer::nginx(addresses[1], port, Serves::Tls { certificate: &late.0, key: &late.1 });
     for (then, verdicts) in [("warn", ["up", "up"]), ("fail", ["down", "up"])] {
         let check = format!(
             "tls = {{ port = {port}, host = \"www.example.org\", ca = \"ca.pem\", expires-within = \"400d\", on-expiry = \"{then}\" }}"
@@ -154,7 +171,8 @@ fn a_program_that_goes_missing_later_stops_the_judgement() {
         server.metric("portolan_probes_started_total", "") > started + 8.0
     });
     write();
-    server.until("the monitor works again", LONG, |server| server.status().monitor_faults.is_empty());
+    server
+        .until("the monitor works again", LONG, |server| server.status().monitor_faults.is_empty());
     assert_eq!(server.addresses("all.example.org"), ["127.0.0.2"]);
 }
 
@@ -166,12 +184,23 @@ fn a_ca_file_that_is_replaced_is_read_again_without_a_reload() {
     let (old, new) = (Authority::new(), Authority::new());
     let (port, address) = (free_port(), "127.0.22.1");
     let (certificate, key) = new.sign("www.example.org", 2100);
-    let _balancer = Balancer::nginx(address, port, Serves::Tls { certificate: &certificate, key: &key });
-    let site = site(&format!("tls = {{ port = {port}, host = \"www.example.org\", ca = \"ca.pem\" }}"), &[address]);
+    let _balancer =
+        Balancer::nginx(address, port, Serves::Tls { certificate: &certificate, key: &key });
+    let site = site(
+        &format!("tls = {{ port = {port}, host = \"www.example.org\", ca = \"ca.pem\" }}"),
+        &[address],
+    );
     site.write("zones/ca.pem", &old.certificate);
     let server = site.serve();
-    server.until("it is down", LONG, |server| verdict(server, "web", address).as_deref() == Some("down"));
+    server.until("it is down", LONG, |server| {
+        verdict(server, "web", address).as_deref() == Some("down")
+    });
     site.replace("zones/ca.pem", &new.certificate);
-    server.until("it is up", LONG, |server| verdict(server, "web", address).as_deref() == Some("up"));
-    assert_eq!(server.status().configuration.reloads, 0, "a certificate is no file of the configuration");
+    server
+        .until("it is up", LONG, |server| verdict(server, "web", address).as_deref() == Some("up"));
+    assert_eq!(
+        server.status().configuration.reloads,
+        0,
+        "a certificate is no file of the configuration"
+    );
 }

@@ -1,5 +1,6 @@
-//! Regions with balancers of their own behind one service: a real HAProxy with real servers behind it is one, a real nginx the
-//! other. What happens to them moves clients, and what an operator says does.
+//! Regions with balancers of their own behind one service: a real HAProxy with real servers behind
+//! it is one, a real nginx the other. What happens to them moves clients, and what an operator says
+//! does.
 //!
 //! | file | what it proves |
 //! |---|---|
@@ -34,7 +35,8 @@ const SERVERS: usize = 4;
 /// As many questions make a share that is right within three points.
 const QUESTIONS: usize = 4000;
 
-/// Two regions at addresses and a port of their own: `fra` with HAProxy and four servers, `iad` with nginx.
+/// Two regions at addresses and a port of their own: `fra` with HAProxy and four servers, `iad`
+/// with nginx.
 struct Regions {
     fra: &'static str,
     iad: &'static str,
@@ -49,10 +51,15 @@ struct Regions {
 
 impl Regions {
     fn start([fra, iad]: [&'static str; 2]) -> Self {
-        let (port, statistics, origins) = (free_port(), free_port(), [(); SERVERS].map(|()| free_port()));
+        let (port, statistics, origins) =
+            (free_port(), free_port(), [(); SERVERS].map(|()| free_port()));
         let servers = Vec::new();
-        let mut regions = Self { fra, iad, port, statistics, origins, servers, haproxy: None, nginx: None };
-        regions.servers = origins.iter().map(|&origin| Some(Balancer::nginx(fra, origin, Serves::Health))).collect();
+        let mut regions =
+            Self { fra, iad, port, statistics, origins, servers, haproxy: None, nginx: None };
+        regions.servers = origins
+            .iter()
+            .map(|&origin| Some(Balancer::nginx(fra, origin, Serves::Health)))
+            .collect();
         regions.start_haproxy();
         regions.nginx = Some(Balancer::nginx(iad, port, Serves::Health));
         regions
@@ -82,7 +89,8 @@ impl Regions {
     }
 
     fn revive(&mut self, server: usize) {
-        self.servers[server - 1] = Some(Balancer::nginx(self.fra, self.origins[server - 1], Serves::Health));
+        self.servers[server - 1] =
+            Some(Balancer::nginx(self.fra, self.origins[server - 1], Serves::Health));
     }
 
     /// What an operator types at HAProxy's socket.

@@ -22,7 +22,8 @@ const VERSIONS: u8 = 10;
 
 /// Version `version`: its number is the third octet of every address.
 fn zone(version: u8, port: u16) -> String {
-    let addresses: Vec<String> = (1..=20).map(|host| format!("\"192.0.{version}.{host}\"")).collect();
+    let addresses: Vec<String> =
+        (1..=20).map(|host| format!("\"192.0.{version}.{host}\"")).collect();
     format!(
         "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\nrecords = \"records\"\n\
          [service.\"steered.example.org\"]\nmembers = [{{ addresses = [{}] }}]\n\
@@ -40,7 +41,8 @@ fn records(version: u8) -> String {
 #[test]
 fn no_query_is_lost_and_no_rrset_mixes_versions_while_all_changes() {
     let port = free_port();
-    let site = Site::new(&[("zones/example.org.toml", &zone(0, port)), ("zones/records", &records(0))]);
+    let site =
+        Site::new(&[("zones/example.org.toml", &zone(0, port)), ("zones/records", &records(0))]);
     let server = site.serve();
     let (seen, is_over) = (AtomicU8::new(0), AtomicBool::new(false));
     let generation = server.status().generation;
@@ -57,7 +59,8 @@ fn no_query_is_lost_and_no_rrset_mixes_versions_while_all_changes() {
         });
         for version in 1..=VERSIONS {
             // A verdict changes as often as the files do.
-            let _listener = (version % 2 == 0).then(|| TcpListener::bind(("127.0.22.1", port)).unwrap());
+            let _listener =
+                (version % 2 == 0).then(|| TcpListener::bind(("127.0.22.1", port)).unwrap());
             site.replace("zones/records", &records(version));
             site.replace("zones/example.org.toml", &zone(version, port));
             let expected: &[&str] = if version % 2 == 0 { &["127.0.22.1"] } else { &["192.0.2.2"] };
@@ -69,11 +72,16 @@ fn no_query_is_lost_and_no_rrset_mixes_versions_while_all_changes() {
     });
     let status = server.status();
     // A verdict that comes with an edit is in the same snapshot as it.
-    assert!(status.generation > generation + u64::from(VERSIONS), "{} {generation}", status.generation);
+    assert!(
+        status.generation > generation + u64::from(VERSIONS),
+        "{} {generation}",
+        status.generation
+    );
     assert!(server.metric("portolan_replies_by_type_total", "transport=\"udp\"") >= sent as f64);
     let udp = |name| server.metric(name, "transport=\"udp\"");
-    let ends =
-        udp("portolan_replies_total") + udp("portolan_messages_ignored_total") + udp("portolan_send_errors_total");
+    let ends = udp("portolan_replies_total")
+        + udp("portolan_messages_ignored_total")
+        + udp("portolan_send_errors_total");
     assert_eq!(udp("portolan_messages_received_total"), ends);
     assert_eq!(udp("portolan_kernel_drops_total"), 0.0);
 }
@@ -85,7 +93,8 @@ fn client(server: SocketAddr) -> UdpSocket {
     socket
 }
 
-/// Asks for the static and the steered RRset in turn; each reply must be whole and of one version. The newest version seen.
+/// Asks for the static and the steered RRset in turn; each reply must be whole and of one version.
+/// The newest version seen.
 fn burst(socket: &UdpSocket, sent: u64) -> u8 {
     for id in 0..BURST {
         let name = ["static.example.org", "steered.example.org"][usize::from(id % 2)];
@@ -93,7 +102,8 @@ fn burst(socket: &UdpSocket, sent: u64) -> u8 {
     }
     let (mut newest, mut buffer) = (0, [0; 2048]);
     for _ in 0..BURST {
-        let length = socket.recv(&mut buffer).unwrap_or_else(|error| panic!("lost after {sent}: {error}"));
+        let length =
+            socket.recv(&mut buffer).unwrap_or_else(|error| panic!("lost after {sent}: {error}"));
         let reply = Message::from_vec(&buffer[..length]).unwrap();
         let versions: Vec<u8> = reply
             .answers
@@ -116,7 +126,9 @@ fn over_100_000_queries_each_share_is_within_a_hundredth_of_its_weight() {
     let members: String = weights
         .iter()
         .zip(1..)
-        .map(|(weight, host)| format!("{{ addresses = [\"192.0.2.{host}\"], weight = {weight} }}, "))
+        .map(|(weight, host)| {
+            format!("{{ addresses = [\"192.0.2.{host}\"], weight = {weight} }}, ")
+        })
         .collect();
     let zone = format!(
         "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n\

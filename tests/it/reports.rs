@@ -1,4 +1,5 @@
-//! Every report of a drain, of `status` and of the metrics agrees with what queries are answered at the same moment.
+//! Every report of a drain, of `status` and of the metrics agrees with what queries are answered at
+//! the same moment.
 
 use std::collections::BTreeSet;
 
@@ -52,13 +53,18 @@ fn document(site: &Site, server: &Server, arguments: &[&str]) -> Value {
     serde_json::from_str(&out).unwrap()
 }
 
-/// The names and types that some of many queries are answered from `fra`, and how many replies were.
+/// The names and types that some of many queries are answered from `fra`, and how many replies
+/// were.
 fn asked(server: &Server) -> (BTreeSet<(String, String)>, usize) {
     let (mut named, mut replies) = (BTreeSet::new(), 0);
-    for name in ["both", "first", "new", "only", "older"].map(|label| format!("{label}.example.org")) {
+    for name in
+        ["both", "first", "new", "only", "older"].map(|label| format!("{label}.example.org"))
+    {
         for rtype in ["A", "AAAA"] {
             for number in 0..QUERIES {
-                let answers = server.ask(&Ask::new(&name, rtype).subnet(&format!("8.0.{number}.0/24"))).answers();
+                let answers = server
+                    .ask(&Ask::new(&name, rtype).subnet(&format!("8.0.{number}.0/24")))
+                    .answers();
                 if answers.iter().any(|address| FRA.contains(&address.as_str())) {
                     named.insert((name.clone(), rtype.to_owned()));
                     replies += 1;
@@ -71,12 +77,18 @@ fn asked(server: &Server) -> (BTreeSet<(String, String)>, usize) {
 
 fn listed(list: &Value) -> BTreeSet<(String, String)> {
     let text = |entry: &Value, key: &str| entry[key].as_str().unwrap().to_owned();
-    list.as_array().unwrap().iter().map(|entry| (text(entry, "service"), text(entry, "type"))).collect()
+    list.as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| (text(entry, "service"), text(entry, "type")))
+        .collect()
 }
 
-/// Compares what `status` and the metrics say of `fra` with what queries are answered; what they all say.
+/// Compares what `status` and the metrics say of `fra` with what queries are answered; what they
+/// all say.
 fn agreed(site: &Site, server: &Server) -> BTreeSet<(String, String)> {
-    let answers = || server.metric("portolan_datacenter_answers_total", "datacenter=\"fra\"") as usize;
+    let answers =
+        || server.metric("portolan_datacenter_answers_total", "datacenter=\"fra\"") as usize;
     let before = answers();
     let (named, replies) = asked(server);
     assert_eq!(answers() - before, replies, "the metrics count the replies that name it");
@@ -100,7 +112,10 @@ fn agreed(site: &Site, server: &Server) -> BTreeSet<(String, String)> {
 }
 
 fn names(pairs: &[(&str, &str)]) -> BTreeSet<(String, String)> {
-    pairs.iter().map(|(label, rtype)| (format!("{label}.example.org"), (*rtype).to_owned())).collect()
+    pairs
+        .iter()
+        .map(|(label, rtype)| (format!("{label}.example.org"), (*rtype).to_owned()))
+        .collect()
 }
 
 #[test]
@@ -111,19 +126,33 @@ fn drain_status_and_metrics_agree_with_what_queries_are_answered() {
     assert_eq!(all.len(), 8, "{all:?}");
 
     let (code, _, err) = run(&site, &server, &["drain", "fra"]);
-    assert!(code == 1 && err.contains("new.example.org") && err.contains("only.example.org"), "{err}");
+    assert!(
+        code == 1 && err.contains("new.example.org") && err.contains("only.example.org"),
+        "{err}"
+    );
     assert!(err.contains("node test") && !site.read(PLACES).contains("draining"), "{err}");
     let (_, out, _) = run(&site, &server, &["drain", "fra", "--json"]);
     let refused: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(refused["server"]["node"], "test", "{refused}");
-    assert!(refused["detail"]["distress"].as_array().is_some_and(|all| all.len() >= 2), "{refused}");
+    assert!(
+        refused["detail"]["distress"].as_array().is_some_and(|all| all.len() >= 2),
+        "{refused}"
+    );
 
     // Forced: what has no other member is answered on, and every report says so.
-    let report = document(&site, &server, &["drain", "fra", "--force", "--reason", "move", "--for", "2h"]);
+    let report =
+        document(&site, &server, &["drain", "fra", "--force", "--reason", "move", "--for", "2h"]);
     let stuck = names(&[("new", "AAAA"), ("only", "A"), ("only", "AAAA")]);
     let outcome = &report["outcomes"][0];
-    assert_eq!((outcome["effective"].as_bool(), listed(&outcome["still-answered"])), (Some(false), stuck.clone()));
-    assert_eq!(report["datacenters"][0][1], Value::Null, "no expiry before it is effective: {report}");
+    assert_eq!(
+        (outcome["effective"].as_bool(), listed(&outcome["still-answered"])),
+        (Some(false), stuck.clone())
+    );
+    assert_eq!(
+        report["datacenters"][0][1],
+        Value::Null,
+        "no expiry before it is effective: {report}"
+    );
     assert_eq!(report["server"]["node"], "test");
     assert_eq!(agreed(&site, &server), stuck);
     server.until_logged("answers still name a drained datacenter");
@@ -146,10 +175,17 @@ fn drain_status_and_metrics_agree_with_what_queries_are_answered() {
     let status = document(&site, &server, &["status"]);
     let drain = &status["datacenters"][0]["drain"];
     assert_eq!(drain["longest-ttl"], 20, "{drain}");
-    assert_eq!(drain["expires"].as_i64(), drain["effective"].as_i64().map(|effective| effective + 20), "{drain}");
+    assert_eq!(
+        drain["expires"].as_i64(),
+        drain["effective"].as_i64().map(|effective| effective + 20),
+        "{drain}"
+    );
 
     let (code, text, _) = run(&site, &server, &["undrain", "fra"]);
-    assert!(code == 0 && text.contains("fra: in service: the answers of 8 names and types name it"), "{text}");
+    assert!(
+        code == 0 && text.contains("fra: in service: the answers of 8 names and types name it"),
+        "{text}"
+    );
     assert_eq!(agreed(&site, &server).len(), 8, "new.example.org A is iad's alone");
 }
 
@@ -236,7 +272,9 @@ fn what_is_answered_without_a_usable_member_is_said_by_type_and_clients() {
     let port = listener.local_addr().unwrap().port();
     let site = Site::new(&[(ZONE, &DARK.replace("PORT", &port.to_string()))]);
     let server = site.serve();
-    server.until("the probed members are down", LONG, |server| server.log().matches("to=down").count() == 4);
+    server.until("the probed members are down", LONG, |server| {
+        server.log().matches("to=down").count() == 4
+    });
     let said: Vec<(String, String)> =
         server.status().distressed.iter().map(|one| (one.subject(), one.plight.clone())).collect();
     let expected = [
@@ -251,7 +289,11 @@ fn what_is_answered_without_a_usable_member_is_said_by_type_and_clients() {
     let from = |name: &str, rtype: &str, subnet: &str| {
         let mut found = BTreeSet::new();
         for _ in 0..QUERIES {
-            found.extend(server.ask(&Ask::new(&format!("{name}.example.org"), rtype).subnet(subnet)).answers());
+            found.extend(
+                server
+                    .ask(&Ask::new(&format!("{name}.example.org"), rtype).subnet(subnet))
+                    .answers(),
+            );
         }
         found.into_iter().collect::<Vec<_>>().join(" ")
     };
@@ -290,10 +332,17 @@ fn the_https_record_of_a_drained_datacenter_is_named_as_well() {
 #[test]
 fn a_ramp_and_a_held_drain_are_not_effective() {
     let site = site();
-    site.edit(ZONE, ", ]\n", ", { datacenter = \"iad\", addresses = [\"192.0.2.2\", \"2001:db8::2\"] }]\n");
+    site.edit(
+        ZONE,
+        ", ]\n",
+        ", { datacenter = \"iad\", addresses = [\"192.0.2.2\", \"2001:db8::2\"] }]\n",
+    );
     let server = site.serve();
     let (code, text, err) = run(&site, &server, &["drain", "fra", "--force", "--over", "60s"]);
-    assert!(code == 0 && text.contains("draining, not effective yet: its share is "), "{text}{err}");
+    assert!(
+        code == 0 && text.contains("draining, not effective yet: its share is "),
+        "{text}{err}"
+    );
     assert!(text.contains("its share is ") && !text.contains("expires"), "{text}");
     assert_eq!(agreed(&site, &server).len(), 8);
     let (code, text, err) = run(&site, &server, &["drain", "fra", "--pause"]);
@@ -306,7 +355,12 @@ fn a_ramp_and_a_held_drain_are_not_effective() {
     // A second drain keeps what it does not name: the pace and the hold.
     document(&site, &server, &["drain", "fra", "--reason", "why"]);
     let text = site.read(PLACES);
-    assert!(held.contains("drain-hold") && text.contains("drain-hold") && text.contains("draining-over"), "{text}");
+    assert!(
+        held.contains("drain-hold")
+            && text.contains("drain-hold")
+            && text.contains("draining-over"),
+        "{text}"
+    );
     document(&site, &server, &["drain", "fra", "--over", "0s"]);
     document(&site, &server, &["drain", "fra", "--resume"]);
     assert_eq!(agreed(&site, &server), BTreeSet::new());
@@ -320,11 +374,19 @@ fn what_is_not_in_service_cannot_be_drained_nor_undrained() {
     for (name, state) in [("off", "disabled"), ("spare", "standby")] {
         let (code, _, err) = run(&site, &server, &["drain", name, "--for", "3s"]);
         assert_eq!(code, 1, "{err}");
-        assert!(err.contains(&format!("its state is {state} in ")) && err.contains("datacenters.toml:"), "{err}");
+        assert!(
+            err.contains(&format!("its state is {state} in ")) && err.contains("datacenters.toml:"),
+            "{err}"
+        );
         assert!(err.contains("state = \""), "it says what to do instead: {err}");
         let (code, text, err) = run(&site, &server, &["undrain", name]);
         assert_eq!(code, 0, "{err}");
-        assert!(text.contains("not drained") && !text.contains("in service:") && !text.contains("edited z"), "{text}");
+        assert!(
+            text.contains("not drained")
+                && !text.contains("in service:")
+                && !text.contains("edited z"),
+            "{text}"
+        );
     }
     let (code, text, _) = run(&site, &server, &["undrain", "iad"]);
     assert!(code == 0 && text.contains("iad: not drained: its state is active"), "{text}");
@@ -342,14 +404,22 @@ fn what_is_not_in_service_cannot_be_drained_nor_undrained() {
 #[test]
 fn a_drain_that_ends_leaves_the_datacenter_in_service() {
     let site = site();
-    site.edit(ZONE, ", ]\n", ", { datacenter = \"iad\", addresses = [\"192.0.2.2\", \"2001:db8::2\"] }]\n");
+    site.edit(
+        ZONE,
+        ", ]\n",
+        ", { datacenter = \"iad\", addresses = [\"192.0.2.2\", \"2001:db8::2\"] }]\n",
+    );
     let server = site.serve();
     document(&site, &server, &["drain", "fra", "--force", "--for", "1s"]);
-    server.until("fra is in service again", LONG, |server| server.status().datacenters[0].state == "active");
+    server.until("fra is in service again", LONG, |server| {
+        server.status().datacenters[0].state == "active"
+    });
     assert_eq!(agreed(&site, &server).len(), 8);
     let (code, text, _) = site.run(&["check", "--config", "portolan.toml"]);
     assert!(
-        code == 0 && text.contains("datacenter fra in eu: active (the `until` of its draining has passed)"),
+        code == 0
+            && text
+                .contains("datacenter fra in eu: active (the `until` of its draining has passed)"),
         "{text}"
     );
 }
@@ -370,7 +440,8 @@ fn explain_says_in_its_first_line_whether_a_server_or_the_files_answer() {
     let (code, text, err) = asked(Some(&admin), &[]);
     let first = text.lines().next().unwrap_or_default();
     assert!(
-        code == Some(0) && first.starts_with(&format!("from the running server http://{admin}: node test")),
+        code == Some(0)
+            && first.starts_with(&format!("from the running server http://{admin}: node test")),
         "{text}{err}"
     );
     let (_, text, _) = asked(Some(&admin), &["--json"]);
@@ -382,13 +453,23 @@ fn explain_says_in_its_first_line_whether_a_server_or_the_files_answer() {
     let mut command = site.command(&["explain", "www.elsewhere.net", "--client", "8.0.0.1"]);
     let output = command.env("PORTOLAN_SERVER", &admin).output().unwrap();
     let err = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.code() == Some(1) && err.contains("www.elsewhere.net") && err.contains("node test"), "{err}");
+    assert!(
+        output.status.code() == Some(1)
+            && err.contains("www.elsewhere.net")
+            && err.contains("node test"),
+        "{err}"
+    );
     // The configured address is port 0: no server answers there.
     let (code, text, err) = asked(None, &[]);
     assert!(code == Some(0) && text.starts_with("from the files"), "{text}{err}");
     let (_, text, _) = asked(None, &["--json"]);
     let json: Value = serde_json::from_str(&text).unwrap();
-    assert!(json["source"]["files"]["because"].as_str().is_some_and(|why| why.contains("no server answers")), "{json}");
+    assert!(
+        json["source"]["files"]["because"]
+            .as_str()
+            .is_some_and(|why| why.contains("no server answers")),
+        "{json}"
+    );
     // A server that --server names is not replaced by files.
     let (code, _, err) = asked(None, &["--server", "127.0.0.1:1"]);
     assert!(code == Some(1) && err.contains("no portolan answers at http://127.0.0.1:1"), "{err}");
@@ -398,7 +479,10 @@ fn explain_says_in_its_first_line_whether_a_server_or_the_files_answer() {
 fn a_configuration_without_an_admin_address_is_no_reason_to_ask_another_server() {
     let site = site();
     site.write("portolan.toml", "[server]\nadmin = false\n");
-    for arguments in [&["status", "--config", "portolan.toml"][..], &["drain", "fra", "--config", "portolan.toml"]] {
+    for arguments in [
+        &["status", "--config", "portolan.toml"][..],
+        &["drain", "fra", "--config", "portolan.toml"],
+    ] {
         let (code, _, err) = site.run(arguments);
         assert!(code == 1 && err.contains("portolan.toml has no admin address"), "{err}");
     }

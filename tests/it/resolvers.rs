@@ -1,4 +1,5 @@
-//! Real resolvers in front of the server, with a cache by client subnet: what they keep is right for whom they give it to.
+//! Real resolvers in front of the server, with a cache by client subnet: what they keep is right
+//! for whom they give it to.
 
 use std::{
     fs,
@@ -50,7 +51,8 @@ impl Unbound {
     /// What a client of that network gets.
     fn addresses(&self, name: &str, network: &str) -> Vec<String> {
         let ask = Ask::new(name, "A").recursive().subnet(network);
-        let reply = ask.send(self.address).unwrap_or_else(|error| panic!("{name} for {network}: {error}"));
+        let reply =
+            ask.send(self.address).unwrap_or_else(|error| panic!("{name} for {network}: {error}"));
         assert_eq!(reply.rcode(), "NOERROR", "{name} for {network}");
         reply.answers()
     }
@@ -101,7 +103,8 @@ rules = [{ country = ["DE"], members = ["eu"] }, { country = ["US"], members = [
 default = ["office"]
 "#;
 
-/// Networks that no public database knows (RFC 6890): a resolver may send them of clients whose address it translates.
+/// Networks that no public database knows (RFC 6890): a resolver may send them of clients whose
+/// address it translates.
 const SPECIAL: [&str; 7] = [
     "10.1.2.0/24",
     "100.64.7.0/24",
@@ -121,7 +124,8 @@ fn what_a_resolver_keeps_for_a_special_network_is_given_to_no_public_client() {
         assert_eq!(unbound.addresses("some.lb.test", network), [""; 0], "{network}");
         assert_eq!(unbound.addresses("all.lb.test", network), ["192.0.2.3"], "{network}");
     }
-    for (network, address) in [("80.1.2.0/24", "192.0.2.1"), ("8.1.2.0/24", "192.0.2.2"), ("2a00:1::/48", "192.0.2.1")]
+    for (network, address) in
+        [("80.1.2.0/24", "192.0.2.1"), ("8.1.2.0/24", "192.0.2.2"), ("2a00:1::/48", "192.0.2.1")]
     {
         for name in ["some.lb.test", "all.lb.test"] {
             assert_eq!(unbound.addresses(name, network), [address], "{name} for {network}");

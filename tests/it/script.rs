@@ -1,4 +1,5 @@
-//! Scenarios as text: the files of a site, then steps, each below a comment that names the rule it shows.
+//! Scenarios as text: the files of a site, then steps, each below a comment that names the rule it
+//! shows.
 //!
 //! ```text
 //! --- zones/example.org.zone
@@ -11,12 +12,14 @@
 //!   scope 0
 //! ```
 //!
-//! Steps: `query NAME TYPE [+tcp] [+do] [+edns] [+subnet=P] [+option=CODE:HEX] [+version=N] [+payload=N] [+class=N] [+opcode=N]
-//! [+within=SECONDS] [+times=N]`; `edit FILE` with a line `- old` and a line `+ new`; `remove FILE`; `rename FROM TO`.
+//! Steps: `query NAME TYPE [+tcp] [+do] [+edns] [+subnet=P] [+option=CODE:HEX] [+version=N]
+//! [+payload=N] [+class=N] [+opcode=N] [+within=SECONDS] [+times=N]`; `edit FILE` with a line `-
+//! old` and a line `+ new`; `remove FILE`; `rename FROM TO`.
 //!
-//! Expected of each reply: rcode and flags (`aa`, `tc`); whole records as `answer`, `authority`, `additional` (sets; `*` stands for
-//! any word), or `data` for the answer's rdata alone; `among A B` for rdata of which every one shows up in the course of
-//! `+times` and nothing else does; `ttl N`; `scope N`; `option CODE HEX`; `at-most OCTETS`. A section that is not named is empty.
+//! Expected of each reply: rcode and flags (`aa`, `tc`); whole records as `answer`, `authority`,
+//! `additional` (sets; `*` stands for any word), or `data` for the answer's rdata alone; `among A
+//! B` for rdata of which every one shows up in the course of `+times` and nothing else does; `ttl
+//! N`; `scope N`; `option CODE HEX`; `at-most OCTETS`. A section that is not named is empty.
 
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
@@ -35,7 +38,13 @@ pub fn play(path: &Path) {
     let server = site.serve();
     for step in &scenario.steps {
         if let Err(why) = step.play(&site, &server) {
-            panic!("{}:{}: {}\n{why}\n{}", path.display(), step.line, step.words.join(" "), server.log());
+            panic!(
+                "{}:{}: {}\n{why}\n{}",
+                path.display(),
+                step.line,
+                step.words.join(" "),
+                server.log()
+            );
         }
     }
 }
@@ -54,9 +63,11 @@ struct Step<'t> {
 
 impl<'t> Scenario<'t> {
     fn read(text: &'t str) -> Self {
-        let (files, steps_text) = text.split_once("--- steps\n").expect("a scenario has `--- steps`");
+        let (files, steps_text) =
+            text.split_once("--- steps\n").expect("a scenario has `--- steps`");
         let first_line = files.lines().count() + 2;
-        let files = files.split("--- ").skip(1).map(|file| file.split_once('\n').unwrap()).collect();
+        let files =
+            files.split("--- ").skip(1).map(|file| file.split_once('\n').unwrap()).collect();
         let (mut steps, mut rule): (Vec<Step<'t>>, &str) = (Vec::new(), "");
         for (line, number) in steps_text.lines().zip(first_line..) {
             match line.trim() {
@@ -64,8 +75,15 @@ impl<'t> Scenario<'t> {
                 comment if comment.starts_with('#') => rule = comment,
                 below if line.starts_with(' ') => steps.last_mut().unwrap().below.push(below),
                 step => {
-                    assert!(rule.contains("RFC ") || rule.contains("Rule"), "line {number}: no rule above {step}");
-                    steps.push(Step { line: number, words: step.split_whitespace().collect(), below: Vec::new() });
+                    assert!(
+                        rule.contains("RFC ") || rule.contains("Rule"),
+                        "line {number}: no rule above {step}"
+                    );
+                    steps.push(Step {
+                        line: number,
+                        words: step.split_whitespace().collect(),
+                        below: Vec::new(),
+                    });
                 }
             }
         }
@@ -78,17 +96,27 @@ impl Step<'_> {
         match self.words[..] {
             ["query", name, rtype, ref options @ ..] => self.query(server, name, rtype, options),
             ["edit", file] => {
-                let line = |sign| self.below.iter().find_map(|line| line.strip_prefix(sign)).unwrap().trim();
+                let line = |sign| {
+                    self.below.iter().find_map(|line| line.strip_prefix(sign)).unwrap().trim()
+                };
                 site.edit(file, line("- "), line("+ "));
                 Ok(())
             }
             ["remove", file] => fs::remove_file(site.path(file)).map_err(|error| error.to_string()),
-            ["rename", from, to] => fs::rename(site.path(from), site.path(to)).map_err(|error| error.to_string()),
+            ["rename", from, to] => {
+                fs::rename(site.path(from), site.path(to)).map_err(|error| error.to_string())
+            }
             _ => Err("no such step".into()),
         }
     }
 
-    fn query(&self, server: &Server, name: &str, rtype: &str, options: &[&str]) -> Result<(), String> {
+    fn query(
+        &self,
+        server: &Server,
+        name: &str,
+        rtype: &str,
+        options: &[&str],
+    ) -> Result<(), String> {
         let mut ask = Ask::new(name, rtype);
         let (mut patience, mut times) = (Duration::ZERO, 1);
         for option in options {
@@ -145,7 +173,8 @@ impl Step<'_> {
     fn check(&self, reply: &Reply) -> Result<(), String> {
         let metadata = &reply.message.metadata;
         let flags = [(metadata.authoritative, " aa"), (metadata.truncation, " tc")];
-        let set: String = flags.into_iter().filter_map(|(is_set, flag)| is_set.then_some(flag)).collect();
+        let set: String =
+            flags.into_iter().filter_map(|(is_set, flag)| is_set.then_some(flag)).collect();
         let head = reply.rcode() + &set;
         let expected = self.below.first().ok_or("a query expects a rcode")?;
         if head != *expected {
@@ -165,9 +194,15 @@ impl Step<'_> {
                 "at-most" => reply.length <= value.parse().unwrap(),
                 "option" => {
                     let (code, hex) = value.split_once(' ').unwrap_or((value, ""));
-                    let found = reply.option(code.parse().unwrap()).map(|found| HEXLOWER_PERMISSIVE.encode(&found));
+                    let found = reply
+                        .option(code.parse().unwrap())
+                        .map(|found| HEXLOWER_PERMISSIVE.encode(&found));
                     found.is_some_and(|found| {
-                        if let Some(start) = hex.strip_suffix('*') { found.starts_with(start) } else { found == hex }
+                        if let Some(start) = hex.strip_suffix('*') {
+                            found.starts_with(start)
+                        } else {
+                            found == hex
+                        }
                     })
                 }
                 "no-option" => reply.option(value.parse().unwrap()).is_none(),
@@ -194,8 +229,13 @@ impl Step<'_> {
     }
 
     /// A section against its lines, as sets.
-    fn check_records(&self, key: &str, records: &[hickory_proto::rr::Record]) -> Result<(), String> {
-        let mut expected: Vec<&str> = self.below.iter().filter_map(|line| line.strip_prefix(key)).collect();
+    fn check_records(
+        &self,
+        key: &str,
+        records: &[hickory_proto::rr::Record],
+    ) -> Result<(), String> {
+        let mut expected: Vec<&str> =
+            self.below.iter().filter_map(|line| line.strip_prefix(key)).collect();
         for found in records.iter().map(line) {
             let at = expected.iter().position(|expected| is_like(&found, expected));
             expected.remove(at.ok_or_else(|| format!("unexpected {key}{found}"))?);
@@ -214,10 +254,18 @@ fn is_like(found: &str, expected: &str) -> bool {
 /// A reply for people.
 fn shown(reply: &Reply) -> String {
     let message = &reply.message;
-    let sections =
-        [("answer", &message.answers), ("authority", &message.authorities), ("additional", &message.additionals)];
-    let lines = sections
-        .into_iter()
-        .flat_map(|(section, records)| records.iter().map(move |record| format!("  {section} {}\n", line(record))));
-    format!("reply: {}\n{}  subnet {:?}\n", reply.rcode(), lines.collect::<String>(), reply.subnet())
+    let sections = [
+        ("answer", &message.answers),
+        ("authority", &message.authorities),
+        ("additional", &message.additionals),
+    ];
+    let lines = sections.into_iter().flat_map(|(section, records)| {
+        records.iter().map(move |record| format!("  {section} {}\n", line(record)))
+    });
+    format!(
+        "reply: {}\n{}  subnet {:?}\n",
+        reply.rcode(),
+        lines.collect::<String>(),
+        reply.subnet()
+    )
 }

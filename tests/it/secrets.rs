@@ -8,9 +8,11 @@ use super::harness::{Server, Site};
 fn no_command_prints_the_password_of_the_server_that_it_is_given() {
     let site = Site::new(&[]);
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    for server in
-        [format!("http://ada:hunter2@{closed}"), format!("ada:hunter2@{closed}"), "ada:hunter2@h:x".to_owned()]
-    {
+    for server in [
+        format!("http://ada:hunter2@{closed}"),
+        format!("ada:hunter2@{closed}"),
+        "ada:hunter2@h:x".to_owned(),
+    ] {
         for arguments in [
             &["status", "--server", &server][..],
             &["status", "--json", "--server", &server],
@@ -19,31 +21,40 @@ fn no_command_prints_the_password_of_the_server_that_it_is_given() {
         ] {
             let (code, out, err) = site.run(arguments);
             let text = out + &err;
-            assert!(code != 0 && text.contains("error") && !text.contains("hunter2"), "{arguments:?}: {text}");
+            assert!(
+                code != 0 && text.contains("error") && !text.contains("hunter2"),
+                "{arguments:?}: {text}"
+            );
         }
     }
     for command in ["status", "drain", "reload"] {
-        let help = site.command(&[command, "--help"]).env("PORTOLAN_SERVER", "http://ada:hunter2@h").output().unwrap();
+        let help = site
+            .command(&[command, "--help"])
+            .env("PORTOLAN_SERVER", "http://ada:hunter2@h")
+            .output()
+            .unwrap();
         let help = String::from_utf8(help.stdout).unwrap();
         assert!(help.contains("PORTOLAN_SERVER") && !help.contains("hunter2"), "{help}");
     }
 }
 
-const ZONE: &str =
-    "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"hostmaster@example.com\"\n";
+const ZONE: &str = "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"hostmaster@example.com\"\n";
 
 #[test]
 fn the_state_directory_is_the_users_alone_whatever_the_umask() {
     let site = Site::new(&[("zones/x.toml", ZONE)]);
     let mut command = Command::new("sh");
     command.args(["-c", "umask 0; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_portolan")]);
-    command.args(["serve", "--config", "portolan.toml", "--listen", "127.0.0.1:0"]).current_dir(site.path(""));
+    command
+        .args(["serve", "--config", "portolan.toml", "--listen", "127.0.0.1:0"])
+        .current_dir(site.path(""));
     let server = Server::start(command).unwrap();
     let (ended, log) = server.terminate();
     assert!(ended.success(), "{log}");
     let mode = |path: std::path::PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
     assert_eq!(mode(site.path("state")), 0o700);
-    let files: Vec<_> = fs::read_dir(site.path("state")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let files: Vec<_> =
+        fs::read_dir(site.path("state")).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(files.iter().any(|path| path.ends_with("cookie.key")), "{files:?}");
     files.into_iter().for_each(|path| assert_eq!(mode(path.clone()), 0o600, "{}", path.display()));
 }

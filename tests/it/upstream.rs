@@ -1,4 +1,5 @@
-//! Knot, in the place of a recursive resolver: to a stub an authoritative server that answers at once is as good.
+//! Knot, in the place of a recursive resolver: to a stub an authoritative server that answers at
+//! once is as good.
 
 use std::{
     fs,
@@ -31,7 +32,8 @@ impl Upstream {
             return None;
         }
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let mut upstream = Self { address, directory: tempfile::tempdir().unwrap(), child: None, serial: 0 };
+        let mut upstream =
+            Self { address, directory: tempfile::tempdir().unwrap(), child: None, serial: 0 };
         let (run, ip, port) = (upstream.directory.path().display(), address.ip(), address.port());
         let configuration = format!(
             "server:\n  rundir: \"{run}\"\n  listen: {ip}@{port}\n  udp-workers: 1\n  tcp-workers: 1\n  background-workers: 1\n\
@@ -58,7 +60,12 @@ impl Upstream {
     pub fn start(&mut self) {
         let path = self.directory.path().join("knot.conf");
         let mut command = Command::new(PROGRAM);
-        command.arg("-c").arg(path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .arg("-c")
+            .arg(path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         self.child = Some(command.spawn().unwrap());
         self.wait();
     }
@@ -72,7 +79,10 @@ impl Upstream {
 
     fn write(&mut self, records: &str) {
         self.serial += 1;
-        let text = format!("@ 5 SOA ns h {} 3600 600 86400 5\n@ 5 NS ns\nns 5 A 192.0.2.53\n{records}", self.serial);
+        let text = format!(
+            "@ 5 SOA ns h {} 3600 600 86400 5\n@ 5 NS ns\nns 5 A 192.0.2.53\n{records}",
+            self.serial
+        );
         fs::write(self.directory.path().join("zone"), text).unwrap();
     }
 

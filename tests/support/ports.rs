@@ -1,8 +1,8 @@
 //! Ports for servers that a test starts by their configuration, where port 0 is not possible.
 //!
-//! A port that the kernel chose and that was closed again can be taken by any socket that the tests open
-//! before the server binds it. So the ports are below those that the kernel chooses from (32768 upwards),
-//! and no two calls return the same.
+//! A port that the kernel chose and that was closed again can be taken by any socket that the tests
+//! open before the server binds it. So the ports are below those that the kernel chooses from
+//! (32768 upwards), and no two calls return the same.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},

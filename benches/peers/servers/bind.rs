@@ -1,4 +1,5 @@
-//! BIND: a view for each datacenter, matched by `geoip continent`. It looks at the source address alone, and has no weights.
+//! BIND: a view for each datacenter, matched by `geoip continent`. It looks at the source address
+//! alone, and has no weights.
 
 use std::{fmt::Write, os::unix::fs::symlink};
 
@@ -35,12 +36,17 @@ fn prepare(ground: &Ground) -> Failed<Vec<String>> {
         port = ground.address.port(),
         address = ground.address.ip(),
     );
-    // The first view that matches serves: the one for everyone comes last. The large zone is loaded once, for all.
+    // The first view that matches serves: the one for everyone comes last. The large zone is loaded
+    // once, for all.
     let (default, others) = (&DATACENTERS[0], &DATACENTERS[1..]);
     for place in others.iter().chain([default]) {
         let clients = match place.name == default.name {
             true => "any; ".to_owned(),
-            false => place.continents.iter().map(|continent| format!("geoip continent {continent}; ")).collect(),
+            false => place
+                .continents
+                .iter()
+                .map(|continent| format!("geoip continent {continent}; "))
+                .collect(),
         };
         let large = match place.name == others[0].name {
             true => format!("type primary; file \"{LARGE}.zone\";"),
@@ -52,7 +58,10 @@ fn prepare(ground: &Ground) -> Failed<Vec<String>> {
              zone {LARGE} {{ {large} }};\n}};\n",
             name = place.name,
         );
-        let steered = format!("{GEO}. {STEERED_TTL} A {}\n{GEO}. {STEERED_TTL} AAAA {}\n", place.ipv4, place.ipv6);
+        let steered = format!(
+            "{GEO}. {STEERED_TTL} A {}\n{GEO}. {STEERED_TTL} AAAA {}\n",
+            place.ipv4, place.ipv6
+        );
         ground.write(&format!("{}.zone", place.name), &(zone::master_file(STEERED) + &steered))?;
     }
     ground.write("named.conf", &text)?;

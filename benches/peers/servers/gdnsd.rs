@@ -29,7 +29,9 @@ fn prepare(ground: &Ground) -> Failed<Vec<String>> {
         ground.path("state"),
     );
     ground.write("config", &(options + &plugins(ground)))?;
-    let steered = format!("{GEO}. {STEERED_TTL} DYNA geoip!geo\n{WEIGHTED}. {STEERED_TTL} DYNA weighted!weighted\n");
+    let steered = format!(
+        "{GEO}. {STEERED_TTL} DYNA geoip!geo\n{WEIGHTED}. {STEERED_TTL} DYNA weighted!weighted\n"
+    );
     ground.write(&format!("zones/{STEERED}"), &(zone::master_file(STEERED) + &steered))?;
     ground.write(&format!("zones/{LARGE}"), &zone::master_file(LARGE))?;
     std::fs::create_dir_all(ground.path("run"))?;
@@ -54,7 +56,8 @@ fn plugins(ground: &Ground) -> String {
         .zip(MEMBERS)
         .map(|(number, (address, weight))| format!("      m{number} => [ {address}, {weight} ]\n"))
         .collect();
-    // Without a check there must be `service_types => up`, or every datacenter counts as unmonitored in another way.
+    // Without a check there must be `service_types => up`, or every datacenter counts as
+    // unmonitored in another way.
     format!(
         "plugins => {{\n  geoip => {{\n    maps => {{\n      world => {{\n        geoip2_db => \"{}\"\n        \
          datacenters => [ {names} ]\n        map => {{ {map} default => [ {} ] }}\n      }}\n    }}\n    \

@@ -1,4 +1,5 @@
-//! Knot DNS: `mod-geoip` twice, as `geodb` and as `weighted`. Zone records of the steered names answer clients of no known place.
+//! Knot DNS: `mod-geoip` twice, as `geodb` and as `weighted`. Zone records of the steered names
+//! answer clients of no known place.
 
 use std::fmt::Write;
 
@@ -58,8 +59,13 @@ fn geo() -> String {
     let mut text = format!("{GEO}:\n");
     for place in &DATACENTERS {
         for continent in place.continents {
-            // The semicolon ends the key's one field; without it the line is read as something else.
-            let _ = writeln!(text, "  - geo: \"{continent};\"\n    A: {}\n    AAAA: {}", place.ipv4, place.ipv6);
+            // The semicolon ends the key's one field; without it the line is read as something
+            // else.
+            let _ = writeln!(
+                text,
+                "  - geo: \"{continent};\"\n    A: {}\n    AAAA: {}",
+                place.ipv4, place.ipv6
+            );
         }
     }
     text

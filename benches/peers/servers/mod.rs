@@ -1,7 +1,8 @@
-//! Who takes part, a file each: what a server's configuration is, how it is started, and what it cannot do.
+//! Who takes part, a file each: what a server's configuration is, how it is started, and what it
+//! cannot do.
 //!
-//! A server runs in a directory of its own as a plain process with one worker thread on core 0, on a free loopback port, and logs
-//! no queries. It is ready when it answers for both zones.
+//! A server runs in a directory of its own as a plain process with one worker thread on core 0, on
+//! a free loopback port, and logs no queries. It is ready when it answers for both zones.
 
 mod bind;
 mod echo;
@@ -76,7 +77,10 @@ pub(crate) fn all(portolans: Vec<(String, PathBuf)>) -> Failed<Vec<Contender>> {
     ]);
     let mut labels = HashSet::new();
     match contenders.iter().find(|contender| !labels.insert(&contender.label)) {
-        Some(twice) => Err(format!("two servers are called {}: --portolan LABEL=PATH names them", twice.label).into()),
+        Some(twice) => {
+            Err(format!("two servers are called {}: --portolan LABEL=PATH names them", twice.label)
+                .into())
+        }
         None => Ok(contenders),
     }
 }
@@ -109,13 +113,23 @@ impl Contender {
 
     /// What the program says of its version; why it cannot run where it is missing.
     pub(crate) fn version(&self) -> Result<String, String> {
-        let output = Command::new(&self.program).args(self.version).stdin(Stdio::null()).output().map_err(|error| {
-            format!("{}: {}: {error}; Debian has it in: {}", self.label, self.program.display(), self.packages)
-        })?;
+        let output =
+            Command::new(&self.program).args(self.version).stdin(Stdio::null()).output().map_err(
+                |error| {
+                    format!(
+                        "{}: {}: {error}; Debian has it in: {}",
+                        self.label,
+                        self.program.display(),
+                        self.packages
+                    )
+                },
+            )?;
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8_lossy(&text).into_owned();
         let mut words = text.split_whitespace();
-        let version = words.find(|word| word.starts_with(|first: char| first.is_ascii_digit()) && word.contains('.'));
+        let version = words.find(|word| {
+            word.starts_with(|first: char| first.is_ascii_digit()) && word.contains('.')
+        });
         Ok(version.unwrap_or("").trim_end_matches([',', ')']).to_owned())
     }
 
@@ -125,7 +139,8 @@ impl Contender {
     /// It ended, or did not answer in time: with its log.
     pub(crate) fn start(&self, site: &Path, database: &Path) -> Failed<Running> {
         let address = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        let ground = Ground { directory: site.join(&self.label), address, database: database.to_owned() };
+        let ground =
+            Ground { directory: site.join(&self.label), address, database: database.to_owned() };
         fs::create_dir_all(&ground.directory)?;
         let arguments = (self.prepare)(&ground)?;
         let log = ground.directory.join("log");
@@ -141,7 +156,11 @@ impl Contender {
             .stderr(File::options().append(true).open(&log)?);
         let child = cores::spawn_server(&mut command)?;
         let mut running = Running { child, address };
-        let zones = if (self.reach)(Workload::Static) == Reach::Echo { &[][..] } else { &[zone::STEERED, zone::LARGE] };
+        let zones = if (self.reach)(Workload::Static) == Reach::Echo {
+            &[][..]
+        } else {
+            &[zone::STEERED, zone::LARGE]
+        };
         running.until_ready(zones).map_err(|error| {
             let log = fs::read_to_string(&log).unwrap_or_default();
             format!("{}: {error}; Debian has it in: {}\n{log}", self.label, self.packages)
@@ -170,9 +189,15 @@ impl Running {
         let start = Instant::now();
         let is_answered = |zone| {
             let host = zone::hosts(zone).last().map(|host| host.name).unwrap_or_default();
-            let reply = agree::exchange(Ipv4Addr::LOCALHOST, self.address, &Question::new(&host, Kind::A).message());
+            let reply = agree::exchange(
+                Ipv4Addr::LOCALHOST,
+                self.address,
+                &Question::new(&host, Kind::A).message(),
+            );
             // QR is set, the code is NOERROR, and there is an answer.
-            reply.is_ok_and(|reply| reply.len() > 12 && reply[2] >= 0x80 && reply[3] & 15 == 0 && reply[7] == 1)
+            reply.is_ok_and(|reply| {
+                reply.len() > 12 && reply[2] >= 0x80 && reply[3] & 15 == 0 && reply[7] == 1
+            })
         };
         while !zones.iter().all(|zone| is_answered(zone)) {
             if let Ok(Some(status)) = self.child.try_wait() {

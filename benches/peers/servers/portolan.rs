@@ -42,7 +42,11 @@ fn steered() -> String {
             "[pool.{}]\nmembers = [{{ addresses = [\"{}\", \"{}\"] }}]",
             place.name, place.ipv4, place.ipv6
         );
-        let _ = writeln!(rules, "  {{ continent = {:?}, members = [\"{}\"] }},", place.continents, place.name);
+        let _ = writeln!(
+            rules,
+            "  {{ continent = {:?}, members = [\"{}\"] }},",
+            place.continents, place.name
+        );
     }
     let _ = writeln!(
         text,

@@ -1,5 +1,5 @@
-//! PowerDNS with its geoip backend alone: all names in YAML, services by `%cn`. Its caches are as they are by default;
-//! weighted answers and those for a client subnet stay right with them.
+//! PowerDNS with its geoip backend alone: all names in YAML, services by `%cn`. Its caches are as
+//! they are by default; weighted answers and those for a client subnet stay right with them.
 
 use std::fmt::Write;
 
@@ -7,8 +7,8 @@ use super::{Contender, Ground, Reach};
 use crate::{
     Failed,
     zone::{
-        self, DATACENTERS, GEO, Host, LARGE, MEMBERS, NAMESERVER, NAMESERVER_ADDRESS, SOA, STEERED, STEERED_TTL, TTL,
-        WEIGHTED,
+        self, DATACENTERS, GEO, Host, LARGE, MEMBERS, NAMESERVER, NAMESERVER_ADDRESS, SOA, STEERED,
+        STEERED_TTL, TTL, WEIGHTED,
     },
 };
 
@@ -73,7 +73,10 @@ fn steered() -> String {
     }
     let _ = writeln!(text, "    {WEIGHTED}:");
     for (address, weight) in MEMBERS {
-        let _ = writeln!(text, "    - a: {{ content: {address}, weight: {weight}, ttl: {STEERED_TTL} }}");
+        let _ = writeln!(
+            text,
+            "    - a: {{ content: {address}, weight: {weight}, ttl: {STEERED_TTL} }}"
+        );
     }
     text + &format!("  services:\n    {GEO}: [ '%cn.{GEO}', 'default.{GEO}' ]\n")
 }

@@ -41,17 +41,23 @@ fn each(
 }
 
 fn ends(page: &mut Page<'_>, transports: &[TransportTotals]) -> fmt::Result {
-    each(page, transports, "portolan_messages_received", "Messages that came in.", |one| one.received)?;
+    each(page, transports, "portolan_messages_received", "Messages that came in.", |one| {
+        one.received
+    })?;
     let ignored = transports.iter().flat_map(|one| {
-        let labels = |silence: Silence| [("transport", one.transport.word()), ("reason", silence.word())];
+        let labels =
+            |silence: Silence| [("transport", one.transport.word()), ("reason", silence.word())];
         Silence::ALL.map(|silence| (labels(silence), one.silent_for(silence)))
     });
     page.counters("portolan_messages_ignored", "Messages that got no reply.", ignored)?;
-    each(page, transports, "portolan_send_errors", "Replies that could not be sent.", |one| one.send_errors)?;
+    each(page, transports, "portolan_send_errors", "Replies that could not be sent.", |one| {
+        one.send_errors
+    })?;
     let drops = "Datagrams that the kernel dropped because the receive buffer was full; not part of those received.";
     each(page, transports, "portolan_kernel_drops", drops, |one| one.kernel_drops)?;
     let events = transports.iter().flat_map(|one| {
-        let labels = |event: ConnectionEvent| [("transport", one.transport.word()), ("event", event.word())];
+        let labels =
+            |event: ConnectionEvent| [("transport", one.transport.word()), ("event", event.word())];
         ConnectionEvent::ALL.map(|event| (labels(event), one.connections_that(event)))
     });
     page.counters(
@@ -69,7 +75,8 @@ fn ends(page: &mut Page<'_>, transports: &[TransportTotals]) -> fmt::Result {
 
 fn replies(page: &mut Page<'_>, transports: &[TransportTotals]) -> fmt::Result {
     let rcodes = transports.iter().flat_map(|one| {
-        let labels = |rcode| [("transport", one.transport.word().to_owned()), ("rcode", rcode_word(rcode))];
+        let labels =
+            |rcode| [("transport", one.transport.word().to_owned()), ("rcode", rcode_word(rcode))];
         // Codes without a name are shown once they occur.
         let is_shown = |rcode, count| count > 0 || Rcode(rcode).mnemonic().is_some();
         (0..)
@@ -79,7 +86,8 @@ fn replies(page: &mut Page<'_>, transports: &[TransportTotals]) -> fmt::Result {
     });
     page.counters("portolan_replies", "Replies sent, by response code.", rcodes)?;
     let types = transports.iter().flat_map(|one| {
-        let labels = |rtype| [("transport", one.transport.word().to_owned()), ("type", rtype_word(rtype))];
+        let labels =
+            |rtype| [("transport", one.transport.word().to_owned()), ("type", rtype_word(rtype))];
         one.by_type().map(move |(rtype, count)| (labels(rtype), count)).collect::<Vec<_>>()
     });
     page.counters("portolan_replies_by_type", "Replies sent, by the type asked for.", types)?;

@@ -17,13 +17,13 @@ async fn exchange(site: &Site, request: &[u8]) -> String {
     String::from_utf8_lossy(&reply).into_owned()
 }
 
-const DRAIN: &str =
-    "POST /api/v1/datacenters/fra/drain HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+const DRAIN: &str = "POST /api/v1/datacenters/fra/drain HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
 
 #[tokio::test]
 async fn a_body_that_says_it_is_too_large_is_refused_unread() {
     let site = Site::start().await;
-    let reply = exchange(&site, format!("{DRAIN}Content-Length: 1073741824\r\n\r\n").as_bytes()).await;
+    let reply =
+        exchange(&site, format!("{DRAIN}Content-Length: 1073741824\r\n\r\n").as_bytes()).await;
     assert!(reply.starts_with("HTTP/1.1 413 "), "{reply}");
 }
 
@@ -31,14 +31,17 @@ async fn a_body_that_says_it_is_too_large_is_refused_unread() {
 async fn a_body_that_turns_out_too_large_is_refused() {
     let site = Site::start().await;
     let chunk = format!("1000\r\n{}\r\n", " ".repeat(0x1000)).repeat(5);
-    let reply = exchange(&site, format!("{DRAIN}Transfer-Encoding: chunked\r\n\r\n{chunk}").as_bytes()).await;
+    let reply =
+        exchange(&site, format!("{DRAIN}Transfer-Encoding: chunked\r\n\r\n{chunk}").as_bytes())
+            .await;
     assert!(reply.starts_with("HTTP/1.1 413 "), "{reply}");
 }
 
 #[tokio::test]
 async fn a_head_that_is_too_large_is_refused() {
     let site = Site::start().await;
-    let long = format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: {}", "x".repeat(16 << 10));
+    let long =
+        format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: {}", "x".repeat(16 << 10));
     assert!(exchange(&site, long.as_bytes()).await.starts_with("HTTP/1.1 431 "));
     let many = format!("GET /healthz HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(65));
     assert!(exchange(&site, many.as_bytes()).await.starts_with("HTTP/1.1 431 "));
@@ -51,7 +54,10 @@ async fn a_request_of_http_1_1_without_exactly_one_host_is_refused() {
     let site = Site::start().await;
     for (head, code) in [
         ("GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n", 400),
-        ("GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\nConnection: close\r\n\r\n", 400),
+        (
+            "GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+            400,
+        ),
         ("GET /healthz HTTP/1.1\r\nHost: a/b\r\nConnection: close\r\n\r\n", 400),
         ("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 200),
         ("GET /healthz HTTP/1.0\r\n\r\n", 200),
@@ -65,7 +71,9 @@ async fn a_request_of_http_1_1_without_exactly_one_host_is_refused() {
 async fn what_is_not_http_is_refused() {
     let site = Site::start().await;
     assert!(
-        exchange(&site, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n").await.starts_with("HTTP/1.1 400 ")
+        exchange(&site, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
+            .await
+            .starts_with("HTTP/1.1 400 ")
     );
 }
 
@@ -98,7 +106,10 @@ async fn a_flood_is_slowed_down_and_others_are_served() {
                 let mut stream = TcpStream::connect(address).await.unwrap();
                 let mut reply = [0; 4096];
                 loop {
-                    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+                    stream
+                        .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                        .await
+                        .unwrap();
                     assert!(stream.read(&mut reply).await.unwrap() > 0);
                 }
             })

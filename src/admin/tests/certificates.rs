@@ -25,8 +25,11 @@ async fn certificate_files_that_cannot_be_used_are_a_concern_until_a_reload_find
     let (chain, key) = write(&directory, 2098);
     let mut certificates = Certificates::default();
     certificates.load(&chain, &key).unwrap();
-    let site =
-        Site::start_with_certificates(&[("datacenters.toml", DATACENTERS), ("zone.toml", ZONE)], certificates).await;
+    let site = Site::start_with_certificates(
+        &[("datacenters.toml", DATACENTERS), ("zone.toml", ZONE)],
+        certificates,
+    )
+    .await;
     let is_about_certificates = |concern: &String| concern.contains("certificate");
     assert!(!concerns(&site).await.iter().any(is_about_certificates));
 
@@ -34,7 +37,10 @@ async fn certificate_files_that_cannot_be_used_are_a_concern_until_a_reload_find
     let (code, fault) = document(site.post("/api/v1/reload", "").send().await.unwrap()).await;
     assert_eq!(code, 422, "{fault}");
     let message = fault["message"].as_str().unwrap();
-    assert!(message.contains("the certificate read before stays in use") && message.contains("key.pem"), "{message}");
+    assert!(
+        message.contains("the certificate read before stays in use") && message.contains("key.pem"),
+        "{message}"
+    );
     let concerns_now = concerns(&site).await;
     let concern = concerns_now.iter().find(|concern| is_about_certificates(concern)).unwrap();
     for part in [
@@ -62,8 +68,11 @@ async fn a_certificate_that_has_expired_is_the_gravest_concern() {
     let (chain, key) = write(&directory, 2020);
     let mut certificates = Certificates::default();
     certificates.load(&chain, &key).unwrap();
-    let site =
-        Site::start_with_certificates(&[("datacenters.toml", DATACENTERS), ("zone.toml", ZONE)], certificates).await;
+    let site = Site::start_with_certificates(
+        &[("datacenters.toml", DATACENTERS), ("zone.toml", ZONE)],
+        certificates,
+    )
+    .await;
     let (_, status) = document(site.get("/api/v1/status").await).await;
     let status: Status = serde_json::from_value(status).unwrap();
     let first = &status.concerns[0];

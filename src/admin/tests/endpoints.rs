@@ -43,16 +43,26 @@ async fn a_held_file_is_shown_and_does_not_end_readiness() {
     let (code, fault) = document(site.post("/api/v1/reload", "").send().await.unwrap()).await;
     assert_eq!(code, 422);
     let refused = fault["error"]["refused"].as_array().unwrap();
-    assert!(refused.iter().any(|line| line.as_str().unwrap().contains("datacenters.toml:2")), "{refused:?}");
+    assert!(
+        refused.iter().any(|line| line.as_str().unwrap().contains("datacenters.toml:2")),
+        "{refused:?}"
+    );
     let (code, ready) = document(site.get("/readyz").await).await;
     let ready: Readiness = serde_json::from_value(ready).unwrap();
     assert_eq!((code, ready.is_ready), (200, true));
-    let is_held = |concern: &String| concern.contains("held") && concern.contains("datacenters.toml:2");
+    let is_held =
+        |concern: &String| concern.contains("held") && concern.contains("datacenters.toml:2");
     assert!(ready.concerns.iter().any(is_held), "{ready:?}");
-    assert_eq!(fault["error"]["held"][0]["file"], site.zone_file("datacenters.toml").to_str().unwrap());
+    assert_eq!(
+        fault["error"]["held"][0]["file"],
+        site.zone_file("datacenters.toml").to_str().unwrap()
+    );
     assert!(!ready.configuration.unwrap().errors.is_empty());
     let samples = exposition::read(&site.open_metrics().await.text().await.unwrap()).unwrap();
-    assert_eq!((samples["portolan_configuration_refused"], samples["portolan_held_files"]), (1.0, 1.0));
+    assert_eq!(
+        (samples["portolan_configuration_refused"], samples["portolan_held_files"]),
+        (1.0, 1.0)
+    );
     assert!(samples["portolan_reload_failures_total"] >= 1.0);
 }
 
@@ -61,7 +71,11 @@ async fn readyz_and_metrics_do_without_a_controller() {
     let site = Site::start().await;
     site.handle.stop().await;
     let (code, ready) = document(site.get("/readyz").await).await;
-    assert_eq!((code, ready["is-ready"].as_bool()), (200, Some(true)), "the last snapshot serves on");
+    assert_eq!(
+        (code, ready["is-ready"].as_bool()),
+        (200, Some(true)),
+        "the last snapshot serves on"
+    );
     assert_eq!(site.get("/api/v1/status").await.status(), 503);
     let samples = exposition::read(&site.open_metrics().await.text().await.unwrap()).unwrap();
     assert_eq!(samples["portolan_controller_answers"], 0.0);
@@ -72,17 +86,25 @@ async fn readyz_and_metrics_do_without_a_controller() {
 #[tokio::test]
 async fn status_is_the_controllers_own() {
     let site = Site::start().await;
-    let status: Status = serde_json::from_slice(&site.get("/api/v1/status").await.bytes().await.unwrap()).unwrap();
+    let status: Status =
+        serde_json::from_slice(&site.get("/api/v1/status").await.bytes().await.unwrap()).unwrap();
     let expected = site.handle.status(Listing::Full).await.unwrap();
-    assert!(status.concerns[0].text.contains("no GeoIP database is loaded"), "{:?}", status.concerns);
+    assert!(
+        status.concerns[0].text.contains("no GeoIP database is loaded"),
+        "{:?}",
+        status.concerns
+    );
     assert_eq!(Status { now: expected.now, concerns: Vec::new(), ..status }, expected);
 }
 
 #[tokio::test]
 async fn a_reload_says_the_generation_that_answers_follow() {
     let site = Site::start().await;
-    fs::write(site.zone_file("more.toml"), "[datacenter.sin]\nlocation = { latitude = 1.35, longitude = 103.82 }\n")
-        .unwrap();
+    fs::write(
+        site.zone_file("more.toml"),
+        "[datacenter.sin]\nlocation = { latitude = 1.35, longitude = 103.82 }\n",
+    )
+    .unwrap();
     let (code, reloaded) = document(site.post("/api/v1/reload", "").send().await.unwrap()).await;
     assert_eq!(code, 200);
     assert_eq!(reloaded["generation"], site.handle.published().load().generation);
@@ -94,7 +116,8 @@ async fn a_reload_says_the_generation_that_answers_follow() {
 async fn a_drain_edits_the_file_and_its_end_restores_it() {
     let site = Site::start().await;
     let body = r#"{"reason": "kernel upgrade", "for-secs": 7200}"#;
-    let (code, report) = document(site.post("/api/v1/datacenters/fra/drain", body).send().await.unwrap()).await;
+    let (code, report) =
+        document(site.post("/api/v1/datacenters/fra/drain", body).send().await.unwrap()).await;
     assert_eq!(code, 200, "{report}");
     let report: DrainReport = serde_json::from_value(report).unwrap();
     assert_eq!(report.generation, site.handle.published().load().generation);
@@ -103,7 +126,8 @@ async fn a_drain_edits_the_file_and_its_end_restores_it() {
     assert!(text.contains("draining") && text.contains("kernel upgrade"), "{text}");
     let (_, status) = document(site.get("/api/v1/status").await).await;
     assert_eq!(status["datacenters"][0]["state"], "draining");
-    let (code, _) = document(site.post("/api/v1/datacenters/fra/undrain", "").send().await.unwrap()).await;
+    let (code, _) =
+        document(site.post("/api/v1/datacenters/fra/undrain", "").send().await.unwrap()).await;
     assert_eq!(code, 200);
     let (_, status) = document(site.get("/api/v1/status").await).await;
     assert_eq!(status["datacenters"][0]["state"], "active");
@@ -112,18 +136,25 @@ async fn a_drain_edits_the_file_and_its_end_restores_it() {
 #[tokio::test]
 async fn a_drain_that_cannot_be_says_why() {
     let site = Site::start().await;
-    let (code, fault) = document(site.post("/api/v1/datacenters/fre/drain", "{}").send().await.unwrap()).await;
+    let (code, fault) =
+        document(site.post("/api/v1/datacenters/fre/drain", "{}").send().await.unwrap()).await;
     let error: DrainError = serde_json::from_value(fault["error"].clone()).unwrap();
     assert_eq!((code, error), (404, DrainError::Unknown("fre".to_owned(), Some("fra".to_owned()))));
-    let (code, _) = document(site.post("/api/v1/datacenters/fra/drain", "").send().await.unwrap()).await;
+    let (code, _) =
+        document(site.post("/api/v1/datacenters/fra/drain", "").send().await.unwrap()).await;
     assert_eq!(code, 200);
-    let (code, fault) = document(site.post("/api/v1/datacenters/iad/drain", "").send().await.unwrap()).await;
+    let (code, fault) =
+        document(site.post("/api/v1/datacenters/iad/drain", "").send().await.unwrap()).await;
     let error: DrainError = serde_json::from_value(fault["error"].clone()).unwrap();
     let DrainError::Distress(darkened) = &error else { panic!("{error:?}") };
     assert_eq!((code, &*darkened[0].subject, darkened.len()), (409, "www.gslb.example.com A", 1));
-    assert!(darkened[0].answers.contains("draining or forced down: no other member is left"), "{error}");
+    assert!(
+        darkened[0].answers.contains("draining or forced down: no other member is left"),
+        "{error}"
+    );
     assert_eq!(fault["message"], error.to_string());
-    let forced = site.post("/api/v1/datacenters/iad/drain", r#"{"force": true}"#).send().await.unwrap();
+    let forced =
+        site.post("/api/v1/datacenters/iad/drain", r#"{"force": true}"#).send().await.unwrap();
     assert_eq!(forced.status(), 200);
     let (_, status) = document(site.get("/api/v1/status").await).await;
     assert_eq!(status["distressed"][0]["name"], "www.gslb.example.com");
@@ -134,20 +165,28 @@ async fn a_drain_works_beside_a_held_file_and_is_refused_in_one() {
     let site = Site::start().await;
     fs::write(site.zone_file("broken.toml"), "[datacenter.fra]\n").unwrap();
     let drain = async |verb: &str| {
-        document(site.post(&format!("/api/v1/datacenters/fra/{verb}"), "").send().await.unwrap()).await
+        document(site.post(&format!("/api/v1/datacenters/fra/{verb}"), "").send().await.unwrap())
+            .await
     };
     assert_eq!(drain("drain").await.0, 200);
     assert_eq!(drain("undrain").await.0, 200);
-    let broken = fs::read_to_string(site.zone_file("datacenters.toml")).unwrap() + "[datacenter.ams]\nlocation = 7\n";
+    let broken = fs::read_to_string(site.zone_file("datacenters.toml")).unwrap()
+        + "[datacenter.ams]\nlocation = 7\n";
     fs::write(site.zone_file("datacenters.toml"), &broken).unwrap();
     let (code, fault) = drain("drain").await;
     assert_eq!(code, 422, "{fault}");
-    assert!(matches!(serde_json::from_value(fault["error"].clone()).unwrap(), DrainError::Refused(_)), "{fault}");
+    assert!(
+        matches!(serde_json::from_value(fault["error"].clone()).unwrap(), DrainError::Refused(_)),
+        "{fault}"
+    );
     // The server knows by now that the file is held: it is not edited again.
     fs::write(site.zone_file("datacenters.toml"), &broken).unwrap();
     let (code, fault) = drain("drain").await;
     assert_eq!(code, 422, "{fault}");
-    assert!(matches!(serde_json::from_value(fault["error"].clone()).unwrap(), DrainError::Held(..)), "{fault}");
+    assert!(
+        matches!(serde_json::from_value(fault["error"].clone()).unwrap(), DrainError::Held(..)),
+        "{fault}"
+    );
     assert!(fault["message"].as_str().unwrap().contains("datacenters.toml:"), "{fault}");
     assert_eq!(fs::read_to_string(site.zone_file("datacenters.toml")).unwrap(), broken);
 }
@@ -161,7 +200,8 @@ async fn a_body_that_is_not_understood_changes_nothing() {
         ("{", "not JSON"),
         ("[[[[", "not an object"),
     ] {
-        let (code, fault) = document(site.post("/api/v1/datacenters/fra/drain", body).send().await.unwrap()).await;
+        let (code, fault) =
+            document(site.post("/api/v1/datacenters/fra/drain", body).send().await.unwrap()).await;
         assert_eq!(code, 400, "{why}");
         assert!(fault["message"].as_str().unwrap().contains("for-secs"), "{why}: {fault}");
     }
@@ -172,9 +212,11 @@ async fn a_body_that_is_not_understood_changes_nothing() {
 async fn what_is_counted_equals_what_was_asked() {
     let site = Site::start().await;
     let (shards, server) = site.serve_dns();
-    for (name, rtype, count) in
-        [("www.gslb.example.com", 1, 7), ("nothing.gslb.example.com", 1, 3), ("www.example.org", 28, 2)]
-    {
+    for (name, rtype, count) in [
+        ("www.gslb.example.com", 1, 7),
+        ("nothing.gslb.example.com", 1, 3),
+        ("www.example.org", 28, 2),
+    ] {
         (0..count).for_each(|_| ask(server, name, rtype));
     }
     shards.stop();
@@ -196,7 +238,9 @@ async fn what_is_counted_equals_what_was_asked() {
     ] {
         assert_eq!(samples.get(sample), Some(&count), "{sample}");
     }
-    let sum = |prefix: &str| samples.iter().filter(|(name, _)| name.starts_with(prefix)).map(|(_, n)| n).sum::<f64>();
+    let sum = |prefix: &str| {
+        samples.iter().filter(|(name, _)| name.starts_with(prefix)).map(|(_, n)| n).sum::<f64>()
+    };
     assert_eq!(sum("portolan_replies_total{"), 12.0);
     assert_eq!(sum("portolan_replies_by_type_total{"), 12.0);
     assert_eq!(sum("portolan_datacenter_answers_total{"), 7.0);
@@ -214,22 +258,33 @@ async fn names_with_odd_characters_leave_the_metrics_readable() {
     let site = Site::start_with(&[("datacenters.toml", DATACENTERS), ("zone.toml", &zone)]).await;
     let text = site.open_metrics().await.text().await.unwrap();
     let samples = exposition::read(&text).unwrap();
-    assert!(samples.keys().any(|name| name.starts_with("portolan_service_answers_total{service=\"a")), "{text}");
+    assert!(
+        samples.keys().any(|name| name.starts_with("portolan_service_answers_total{service=\"a")),
+        "{text}"
+    );
 }
 
 #[tokio::test]
 async fn verdicts_are_told_by_monitor_and_target() {
-    // Nobody listens on the port: it was just free, and stays bound to a socket that does not listen.
-    let refusing = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    // Nobody listens on the port: it was just free, and stays bound to a socket that does not
+    // listen.
+    let refusing =
+        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     refusing.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     let port = refusing.local_addr().unwrap().as_socket().unwrap().port();
-    let monitor = format!("[monitor.web]\ntcp = {{ port = {port} }}\ninterval = \"1s\"\ntimeout = \"500ms\"\n");
+    let monitor = format!(
+        "[monitor.web]\ntcp = {{ port = {port} }}\ninterval = \"1s\"\ntimeout = \"500ms\"\n"
+    );
     let zone = ZONE
         .replace("policy ", "monitor = \"web\"\npolicy ")
         .replace("192.0.2.11", "127.0.0.1")
         .replace("192.0.2.21", "127.0.0.2");
-    let site =
-        Site::start_with(&[("datacenters.toml", DATACENTERS), ("zone.toml", &zone), ("monitor.toml", &monitor)]).await;
+    let site = Site::start_with(&[
+        ("datacenters.toml", DATACENTERS),
+        ("zone.toml", &zone),
+        ("monitor.toml", &monitor),
+    ])
+    .await;
     let samples = exposition::read(&site.open_metrics().await.text().await.unwrap()).unwrap();
     assert_eq!(samples[r#"portolan_target_up{monitor="web",target="127.0.0.1"}"#], 0.0);
     assert_eq!(samples[r#"portolan_targets{verdict="down"}"#], 2.0);
@@ -239,13 +294,16 @@ async fn verdicts_are_told_by_monitor_and_target() {
 #[tokio::test]
 async fn prometheus_gets_the_format_that_it_asks_for() {
     let site = Site::start().await;
-    let media_type = |response: Response| response.headers()["content-type"].to_str().unwrap().to_owned();
+    let media_type =
+        |response: Response| response.headers()["content-type"].to_str().unwrap().to_owned();
     assert!(media_type(site.get("/metrics").await).starts_with("text/plain; version=0.0.4"));
     let response = site.open_metrics().await;
     assert!(media_type(response).starts_with("application/openmetrics-text; version=1.0.0"));
     let text = site.get("/metrics").await.text().await.unwrap();
     assert!(
-        text.contains("# TYPE portolan_messages_received_total counter\nportolan_messages_received_total{"),
+        text.contains(
+            "# TYPE portolan_messages_received_total counter\nportolan_messages_received_total{"
+        ),
         "{text}"
     );
     assert!(text.contains("# HELP portolan_messages_received_total "), "{text}");
@@ -258,7 +316,12 @@ async fn the_console_loads_nothing_from_elsewhere() {
     for path in ["/", "/console.css", "/console.js"] {
         let response = site.get(path).await;
         assert_eq!(response.status(), 200, "{path}");
-        assert!(response.headers()["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
+        assert!(
+            response.headers()["content-security-policy"]
+                .to_str()
+                .unwrap()
+                .starts_with("default-src 'none'")
+        );
         let text = response.text().await.unwrap();
         assert!(text.len() > 500, "{path}");
         for absolute in ["http://", "https://", "//cdn", "innerHTML"] {
@@ -286,12 +349,16 @@ async fn what_is_not_there_is_said_in_json() {
 #[tokio::test]
 async fn readyz_under_a_foreign_name_tells_readiness_alone() {
     let site = Site::start().await;
-    let asked = |host: &'static str| site.client.get(site.url("/readyz")).header("host", host).send();
+    let asked =
+        |host: &'static str| site.client.get(site.url("/readyz")).header("host", host).send();
     let (code, ready) = document(asked("attacker.example").await.unwrap()).await;
     assert_eq!((code, ready), (200, json!({ "is-ready": true })));
     let (code, ready) = document(asked("localhost").await.unwrap()).await;
     assert_eq!(code, 200);
-    assert!(ready["generation"].as_u64().is_some() && ready["concerns"].as_array().is_some(), "{ready}");
+    assert!(
+        ready["generation"].as_u64().is_some() && ready["concerns"].as_array().is_some(),
+        "{ready}"
+    );
     site.is_listening.store(false, Relaxed);
     let (code, ready) = document(asked("attacker.example").await.unwrap()).await;
     assert_eq!((code, ready), (503, json!({ "is-ready": false })));
@@ -307,10 +374,14 @@ async fn a_reason_with_a_control_sequence_and_a_drain_beyond_the_calendar_are_re
         (r#"{"for-secs": 0}"#, "would end at once"),
         (r#"{"over-secs": 18446744073709551615}"#, "the maximum is 604800 (7 days)"),
     ] {
-        let (code, fault) = document(site.post("/api/v1/datacenters/fra/drain", body).send().await.unwrap()).await;
+        let (code, fault) =
+            document(site.post("/api/v1/datacenters/fra/drain", body).send().await.unwrap()).await;
         let message = fault["message"].as_str().unwrap();
         assert_eq!(code, 400, "{body}: {message}");
-        assert!(message.contains(wanted) && message.ends_with("nothing was edited"), "{body}: {message}");
+        assert!(
+            message.contains(wanted) && message.ends_with("nothing was edited"),
+            "{body}: {message}"
+        );
     }
     assert_eq!(fs::read_to_string(site.zone_file("datacenters.toml")).unwrap(), DATACENTERS);
 }
@@ -319,7 +390,10 @@ async fn a_reason_with_a_control_sequence_and_a_drain_beyond_the_calendar_are_re
 async fn a_foreign_page_changes_nothing() {
     let site = Site::start().await;
     let drain = || site.client.post(site.url("/api/v1/datacenters/fra/drain"));
-    assert_eq!(drain().header("content-type", "text/plain").body("{}").send().await.unwrap().status(), 415);
+    assert_eq!(
+        drain().header("content-type", "text/plain").body("{}").send().await.unwrap().status(),
+        415
+    );
     assert_eq!(
         drain()
             .header("content-type", "application/json")
@@ -342,9 +416,13 @@ async fn load_reports_shares_and_ramps_are_told_in_the_metrics() {
     let mut status = site.handle.status(Listing::Full).await.unwrap();
     let load = |text: Value| serde_json::from_value(text).unwrap();
     status.loads = vec![
-        load(json!({ "load": "fra", "age-secs": 3, "is-stale": false, "connections": 120.5, "limit": 1000.0,
-            "servers": [3, 4], "response-ms": 12.5, "disagreement": "they differ" })),
-        load(json!({ "load": "iad", "target": "192.0.2.21", "is-stale": false, "error": "connection refused" })),
+        load(
+            json!({ "load": "fra", "age-secs": 3, "is-stale": false, "connections": 120.5, "limit": 1000.0,
+            "servers": [3, 4], "response-ms": 12.5, "disagreement": "they differ" }),
+        ),
+        load(
+            json!({ "load": "iad", "target": "192.0.2.21", "is-stale": false, "error": "connection refused" }),
+        ),
     ];
     status.pools = serde_json::from_value(json!([
         { "name": "web", "shares": [["web-fra", 0.75], ["web-iad", 0.25]], "fallback": "no report" },

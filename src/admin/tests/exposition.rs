@@ -1,9 +1,10 @@
-//! A strict reader of the metrics page, as the OpenMetrics text format has it: families one after the other, each sample under
-//! its own family, no label set twice.
+//! A strict reader of the metrics page, as the OpenMetrics text format has it: families one after
+//! the other, each sample under its own family, no label set twice.
 
 use std::collections::{BTreeMap, HashSet};
 
-/// Samples by name and labels, as written: `portolan_replies_total{transport="udp",rcode="NOERROR"}`.
+/// Samples by name and labels, as written:
+/// `portolan_replies_total{transport="udp",rcode="NOERROR"}`.
 pub(super) type Samples = BTreeMap<String, f64>;
 
 /// Reads a page.
@@ -24,16 +25,22 @@ pub(super) fn read(text: &str) -> Result<Samples, String> {
             kind.clear();
         } else if let Some(rest) = line.strip_prefix("# TYPE ") {
             kind = match rest.split_once(' ') {
-                Some((name, kind)) if name == family && ["counter", "gauge"].contains(&kind) => kind.to_owned(),
+                Some((name, kind)) if name == family && ["counter", "gauge"].contains(&kind) => {
+                    kind.to_owned()
+                }
                 _ => return Err(wrong("not this family's type")),
             };
         } else {
             let suffix = if kind == "counter" { "_total" } else { "" };
             let rest = line.strip_prefix(&family).and_then(|rest| rest.strip_prefix(suffix));
-            let rest = rest.filter(|_| !kind.is_empty()).ok_or_else(|| wrong("not this family's sample"))?;
+            let rest = rest
+                .filter(|_| !kind.is_empty())
+                .ok_or_else(|| wrong("not this family's sample"))?;
             let after = labels(rest).ok_or_else(|| wrong("bad labels"))?;
-            let value =
-                after.strip_prefix(' ').and_then(|value| value.parse().ok()).ok_or_else(|| wrong("bad value"))?;
+            let value = after
+                .strip_prefix(' ')
+                .and_then(|value| value.parse().ok())
+                .ok_or_else(|| wrong("bad value"))?;
             if samples.insert(line[..line.len() - after.len()].to_owned(), value).is_some() {
                 return Err(wrong("a sample twice"));
             }
@@ -82,7 +89,10 @@ fn the_reader_refuses_what_prometheus_would() {
         ("a_total{b=\"c\"} 1\n# EOF\n", "a sample of no family"),
         ("# HELP a Help.\n# TYPE a counter\na 1\n# EOF\n", "a counter without its suffix"),
         ("# HELP a Help.\n# TYPE a gauge\na{b=\"\"c\"} 1\n# EOF\n", "a quote that is not escaped"),
-        ("# HELP a Help.\n# TYPE a gauge\na{b=\"\n\"} 1\n# EOF\n", "a line break that is not escaped"),
+        (
+            "# HELP a Help.\n# TYPE a gauge\na{b=\"\n\"} 1\n# EOF\n",
+            "a line break that is not escaped",
+        ),
         ("# HELP a Help.\n# TYPE a gauge\na{b=\"c\"} 1\na{b=\"c\"} 1\n# EOF\n", "a sample twice"),
         ("# HELP a Help.\n# TYPE a gauge\na{b=\"c\",b=\"d\"} 1\n# EOF\n", "a label twice"),
         ("# HELP a Help.\n# TYPE a gauge\na 1\n", "no end"),

@@ -26,7 +26,8 @@ fn loads(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
     if status.loads.is_empty() {
         return Ok(());
     }
-    let is_failing = |load: &&LoadStatus| load.error.is_some() || load.is_stale || load.disagreement.is_some();
+    let is_failing =
+        |load: &&LoadStatus| load.error.is_some() || load.is_stale || load.disagreement.is_some();
     let (failing, well): (Vec<_>, Vec<_>) = status.loads.iter().partition(is_failing);
     let shown = failing.iter().chain(well.iter().take(SHOWN_TARGETS)).copied();
     let name = |load: &LoadStatus| match &load.target {
@@ -40,7 +41,10 @@ fn loads(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
         if load.is_stale {
             write!(text, "  {}", paint.bad("too old to count"))?;
         }
-        let since = load.failing_since.map(|since| format!(" (since {})", moment(since))).unwrap_or_default();
+        let since = load
+            .failing_since
+            .map(|since| format!(" (since {})", moment(since)))
+            .unwrap_or_default();
         let error = load.error.as_ref().map(|error| format!("{error}{since}"));
         for why in [&error, &load.disagreement].into_iter().flatten() {
             write!(text, "  {}", paint.bad(why))?;
@@ -86,15 +90,29 @@ fn pools(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
     writeln!(text, "\n{}", paint.strong(&format!("{:<width$}  steering", "pool")))?;
     for pool in shown.iter().take(SHOWN_TARGETS) {
         let mut parts = Vec::new();
-        let shares = pool.shares.iter().map(|(member, share)| format!("{member} {}", percent(*share)));
+        let shares =
+            pool.shares.iter().map(|(member, share)| format!("{member} {}", percent(*share)));
         let shares: Vec<String> = shares.collect();
         parts.extend((!shares.is_empty()).then(|| shares.join(", ")));
         parts.extend(pool.keep.filter(|keep| *keep < 1.0).map(|keep| {
-            let level = pool.level.zip(pool.target).map(|(level, target)| format!(", load {level} of {target} wanted"));
-            format!("spills {} to the next choice{}", percent(1.0 - keep), level.unwrap_or_default())
+            let level = pool
+                .level
+                .zip(pool.target)
+                .map(|(level, target)| format!(", load {level} of {target} wanted"));
+            format!(
+                "spills {} to the next choice{}",
+                percent(1.0 - keep),
+                level.unwrap_or_default()
+            )
         }));
-        parts.extend(pool.holder.as_ref().map(|holder| format!("clients stay with {holder} until failback")));
-        parts.extend(pool.fallback.as_ref().map(|why| paint.warn(&format!("configured weights rule: {why}"))));
+        parts.extend(
+            pool.holder.as_ref().map(|holder| format!("clients stay with {holder} until failback")),
+        );
+        parts.extend(
+            pool.fallback
+                .as_ref()
+                .map(|why| paint.warn(&format!("configured weights rule: {why}"))),
+        );
         writeln!(text, "{:<width$}  {}", pool.name, parts.join("; "))?;
     }
     let hidden = shown.len().saturating_sub(SHOWN_TARGETS);
@@ -104,7 +122,8 @@ fn pools(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
     Ok(())
 }
 
-/// `its share is 40%, and 0% in 6 m`; `its share is held at 40%`. What it takes of a service depends on who else is there.
+/// `its share is 40%, and 0% in 6 m`; `its share is held at 40%`. What it takes of a service
+/// depends on who else is there.
 pub(in crate::cli) fn ramp_text(ramp: &RampStatus) -> String {
     let left = ramp.ends - crate::control::unix_now();
     if ramp.kind == "held-drain" || left <= 0 && ramp.goal > 0.0 && ramp.goal < 1.0 {

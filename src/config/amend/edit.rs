@@ -1,9 +1,12 @@
-//! How a file of tables differs from the one before: which tables have other octets, and by how much those behind them moved.
+//! How a file of tables differs from the one before: which tables have other octets, and by how
+//! much those behind them moved.
 //!
-//! What both texts begin and end with is compared as octets. Only the stretch between is cut into tables. Cutting starts
-//! and ends where a table starts that both texts have, so that neither place is inside of a string or a list.
+//! What both texts begin and end with is compared as octets. Only the stretch between is cut into
+//! tables. Cutting starts and ends where a table starts that both texts have, so that neither place
+//! is inside of a string or a list.
 //!
-//! The parser reads all of the new text that differs, also comments and blanks: these too may hold octets that are an error.
+//! The parser reads all of the new text that differs, also comments and blanks: these too may hold
+//! octets that are an error.
 
 use std::{ops::Range, path::Path, sync::Arc};
 
@@ -60,7 +63,12 @@ impl Table {
 
     /// The table as a piece of its text, for the reader.
     pub(super) fn piece(&self) -> Piece<'_> {
-        Piece { kind: &self.kind, name: &self.name, range: self.range.clone(), values_end: self.values_end }
+        Piece {
+            kind: &self.kind,
+            name: &self.name,
+            range: self.range.clone(),
+            values_end: self.values_end,
+        }
     }
 
     /// The range from the header to the last value.
@@ -72,14 +80,17 @@ impl Table {
 impl TableEdit {
     /// Whether a place of the old file is in the table.
     pub(super) fn held(&self, file: FileId, place: Place) -> bool {
-        place.file() == file && place.span().is_some_and(|span| self.old.range.contains(&span.start))
+        place.file() == file
+            && place.span().is_some_and(|span| self.old.range.contains(&span.start))
     }
 }
 
 impl FileEdit {
-    /// Compares two versions of a file. `None` where they have other tables, or cannot be cut into tables.
+    /// Compares two versions of a file. `None` where they have other tables, or cannot be cut into
+    /// tables.
     pub(super) fn between(file: FileId, old: &Version, new: &SourceFile) -> Option<Self> {
-        let (old_octets, new_octets) = (Arc::clone(old.octets.as_ref()?), Arc::clone(new.content.as_ref().ok()?));
+        let (old_octets, new_octets) =
+            (Arc::clone(old.octets.as_ref()?), Arc::clone(new.content.as_ref().ok()?));
         let new_text = std::str::from_utf8(&new_octets).ok()?;
         let old_text = std::str::from_utf8(&old_octets).ok()?;
         let kept;
@@ -88,7 +99,8 @@ impl FileEdit {
             // A small file was read as a whole, so that it is cut into tables only now.
             None => {
                 let tables = pieces::sorted(pieces::cut(old_text)?)?;
-                let mut starts: Vec<u32> = tables.iter().map(|piece| piece.range.start as u32).collect();
+                let mut starts: Vec<u32> =
+                    tables.iter().map(|piece| piece.range.start as u32).collect();
                 starts.sort_unstable();
                 kept = starts;
                 &kept[..]
@@ -96,14 +108,22 @@ impl FileEdit {
         };
         let same = Common::of(&old_octets, &new_octets);
         let (old_range, behind) = stretch(starts, &same, old_octets.len());
-        let new_range = old_range.start..(old_range.end + new_octets.len()).checked_sub(old_octets.len())?;
-        let tables =
-            tables(cut(old_text, &old_range)?, cut(new_text, &new_range)?, old_octets.as_slice(), &new_octets)?;
+        let new_range =
+            old_range.start..(old_range.end + new_octets.len()).checked_sub(old_octets.len())?;
+        let tables = tables(
+            cut(old_text, &old_range)?,
+            cut(new_text, &new_range)?,
+            old_octets.as_slice(),
+            &new_octets,
+        )?;
         are_gaps_toml(&tables, &old_octets, new_text, &new_range).then_some(())?;
         let starts = old.starts.as_ref().map(|starts| {
-            let before = starts.iter().copied().take_while(|start| (*start as usize) < old_range.start);
+            let before =
+                starts.iter().copied().take_while(|start| (*start as usize) < old_range.start);
             let between = tables.iter().map(|table| table.new.range.start as u32);
-            let after = starts[behind..].iter().map(|start| (*start as usize - old_range.end + new_range.end) as u32);
+            let after = starts[behind..]
+                .iter()
+                .map(|start| (*start as usize - old_range.end + new_range.end) as u32);
             before.chain(between).chain(after).collect()
         });
         Some(Self { file, old_octets, new_octets, old: old_range, new: new_range, tables, starts })
@@ -136,8 +156,8 @@ impl FileEdit {
     pub(super) fn moved_name(&self, place: Place) -> Option<Place> {
         let Some(table) = self.table_at(place) else { return Some(self.moved_outside(place)) };
         // A header may be written with other blanks, or with quotes.
-        let is_same =
-            header(&self.old_octets[table.old.range.clone()]) == header(&self.new_octets[table.new.range.clone()]);
+        let is_same = header(&self.old_octets[table.old.range.clone()])
+            == header(&self.new_octets[table.new.range.clone()]);
         is_same.then(|| shifted(place, table.old.range.start, table.new.range.start))
     }
 
@@ -187,9 +207,13 @@ impl Common {
     }
 }
 
-/// How many octets two texts share, counted from one end. `at(text, skipped, length)` gives the `length` octets after `skipped`
-/// octets from that end.
-fn same_octets<'t>(old: &'t [u8], new: &'t [u8], at: impl Fn(&'t [u8], usize, usize) -> Option<&'t [u8]>) -> usize {
+/// How many octets two texts share, counted from one end. `at(text, skipped, length)` gives the
+/// `length` octets after `skipped` octets from that end.
+fn same_octets<'t>(
+    old: &'t [u8],
+    new: &'t [u8],
+    at: impl Fn(&'t [u8], usize, usize) -> Option<&'t [u8]>,
+) -> usize {
     let mut same = 0;
     // By whole blocks, which are compared as fast as they can be read, then by octets.
     for length in [4096, 64, 1] {
@@ -202,8 +226,9 @@ fn same_octets<'t>(old: &'t [u8], new: &'t [u8], at: impl Fn(&'t [u8], usize, us
     same
 }
 
-/// The stretch of the old text that holds every table that differs. It starts where a table or the text starts, and ends where
-/// another table starts or the text ends. The second value is the position of that other table in `starts`.
+/// The stretch of the old text that holds every table that differs. It starts where a table or the
+/// text starts, and ends where another table starts or the text ends. The second value is the
+/// position of that other table in `starts`.
 fn stretch(starts: &[u32], same: &Common, octets: usize) -> (Range<usize>, usize) {
     // What is inserted in front of a header belongs to the table before.
     let first = starts.partition_point(|start| (*start as usize) < same.start).checked_sub(1);
@@ -215,12 +240,14 @@ fn stretch(starts: &[u32], same: &Common, octets: usize) -> (Range<usize>, usize
     (start..end, behind)
 }
 
-/// The tables of a stretch; `None` where it cannot be cut, or where the next table does not start on a line of its own.
+/// The tables of a stretch; `None` where it cannot be cut, or where the next table does not start
+/// on a line of its own.
 fn cut(text: &str, stretch: &Range<usize>) -> Option<Vec<Table>> {
     let part = text.get(stretch.clone())?;
     let is_last = stretch.end == text.len();
     let ends_in_line = part.trim_end_matches([' ', '\t']).ends_with('\n');
-    let starts_text = part.is_empty() || stretch.start == 0 && part.trim_matches([' ', '\t', '\u{feff}']).is_empty();
+    let starts_text = part.is_empty()
+        || stretch.start == 0 && part.trim_matches([' ', '\t', '\u{feff}']).is_empty();
     if !is_last && !ends_in_line && !starts_text {
         return None;
     }
@@ -228,7 +255,12 @@ fn cut(text: &str, stretch: &Range<usize>) -> Option<Vec<Table>> {
 }
 
 /// Pairs the tables of two stretches; `None` where they are not the same ones.
-fn tables(old: Vec<Table>, new: Vec<Table>, old_text: &[u8], new_text: &[u8]) -> Option<Vec<TableEdit>> {
+fn tables(
+    old: Vec<Table>,
+    new: Vec<Table>,
+    old_text: &[u8],
+    new_text: &[u8],
+) -> Option<Vec<TableEdit>> {
     if old.len() != new.len() {
         return None;
     }
@@ -240,9 +272,14 @@ fn tables(old: Vec<Table>, new: Vec<Table>, old_text: &[u8], new_text: &[u8]) ->
     old.into_iter().zip(new).map(pair).collect()
 }
 
-/// Whether the parser accepts what no table is read for: the text before the first table, and comments and blanks behind the
-/// values of tables whose values are the same.
-fn are_gaps_toml(tables: &[TableEdit], old_octets: &[u8], new_text: &str, stretch: &Range<usize>) -> bool {
+/// Whether the parser accepts what no table is read for: the text before the first table, and
+/// comments and blanks behind the values of tables whose values are the same.
+fn are_gaps_toml(
+    tables: &[TableEdit],
+    old_octets: &[u8],
+    new_text: &str,
+    stretch: &Range<usize>,
+) -> bool {
     let heading_end = tables.first().map_or(stretch.end, |table| table.new.range.start);
     let is_accepted = |table: &TableEdit| {
         let piece = &new_text[table.new.range.clone()];

@@ -1,4 +1,5 @@
-//! What a configuration keeps for amendments of it: the texts that it was made of, and what stays the same in all of them.
+//! What a configuration keeps for amendments of it: the texts that it was made of, and what stays
+//! the same in all of them.
 
 use std::{
     collections::BTreeSet,
@@ -51,7 +52,8 @@ pub(in crate::config) struct Structure {
     pub(in crate::config) layout: u128,
     /// The paths that tables and master files name.
     pub(in crate::config) names: Arc<Mutex<BTreeSet<PathBuf>>>,
-    /// Datacenters as written. Amendments change nothing of them that references to datacenters depend on.
+    /// Datacenters as written. Amendments change nothing of them that references to datacenters
+    /// depend on.
     pub(in crate::config) datacenters: Vec<DatacenterSpec>,
     /// By monitor: the files that its TLS needs.
     pub(in crate::config) credentials: Vec<(Box<str>, Credential)>,
@@ -65,8 +67,8 @@ pub(in crate::config) struct Structure {
 }
 
 impl Foundation {
-    /// The foundation of a configuration that was read as a whole. `starts` are the places at which tables start, of files that
-    /// were cut into tables.
+    /// The foundation of a configuration that was read as a whole. `starts` are the places at which
+    /// tables start, of files that were cut into tables.
     pub(in crate::config) fn new(
         sources: &Sources,
         master_files: &[FileId],
@@ -80,13 +82,22 @@ impl Foundation {
                 Role::Master => master_files.binary_search(&id).is_ok(),
                 Role::Directory | Role::Absent => false,
             };
-            Version { octets: file.content.as_ref().ok().filter(|_| is_read).cloned(), starts: None }
+            Version {
+                octets: file.content.as_ref().ok().filter(|_| is_read).cloned(),
+                starts: None,
+            }
         };
         let mut versions: Vec<Version> = sources.entries().map(version).collect();
         for (file, starts) in starts {
             versions[file.index()].starts = Some(starts.into());
         }
-        Self { structure: Some(Arc::new(structure)), versions, values, loaded: now(), ..Self::default() }
+        Self {
+            structure: Some(Arc::new(structure)),
+            versions,
+            values,
+            loaded: now(),
+            ..Self::default()
+        }
     }
 
     /// The same with the warnings of the load.
@@ -96,7 +107,13 @@ impl Foundation {
     }
 
     /// The same after edits.
-    pub(super) fn amended(&self, sources: &Sources, edits: &[FileEdit], values: usize, found: &Diagnostics) -> Self {
+    pub(super) fn amended(
+        &self,
+        sources: &Sources,
+        edits: &[FileEdit],
+        values: usize,
+        found: &Diagnostics,
+    ) -> Self {
         let mut versions = self.versions.clone();
         for edit in edits {
             let octets = sources.file(edit.file).content.as_ref().ok().cloned();
@@ -112,7 +129,8 @@ impl Foundation {
 
     /// Whether a file has the same octets as before.
     pub(super) fn has(&self, id: FileId, file: &SourceFile) -> bool {
-        let (Some(Version { octets: Some(old), .. }), Ok(new)) = (self.version(id), &file.content) else {
+        let (Some(Version { octets: Some(old), .. }), Ok(new)) = (self.version(id), &file.content)
+        else {
             return false;
         };
         Arc::ptr_eq(old, new) || old == new
@@ -121,7 +139,12 @@ impl Foundation {
     /// Whether the state of a datacenter has ended since: a full load warns of that.
     pub(super) fn has_state_ended(&self, config: &Config) -> bool {
         let since = self.loaded - 1..=now() + 1;
-        config.topology.datacenters.iter().filter_map(|datacenter| datacenter.until).any(|until| since.contains(&until))
+        config
+            .topology
+            .datacenters
+            .iter()
+            .filter_map(|datacenter| datacenter.until)
+            .any(|until| since.contains(&until))
     }
 }
 
@@ -130,18 +153,29 @@ fn now() -> i64 {
 }
 
 impl Structure {
-    /// Whether the certificates and keys of monitors that cannot be used are not the same as before.
+    /// Whether the certificates and keys of monitors that cannot be used are not the same as
+    /// before.
     pub(super) fn has_other_credential_faults(&self, sources: &Sources) -> bool {
         !self.credentials.is_empty()
-            && compile::credential_faults(sources, &self.credentials).list() != self.credential_faults
+            && compile::credential_faults(sources, &self.credentials).list()
+                != self.credential_faults
     }
 
     /// The position of a pool's table.
-    pub(in crate::config) fn pool(&self, topology: &Topology, file: FileId, name: &str) -> Option<PoolId> {
+    pub(in crate::config) fn pool(
+        &self,
+        topology: &Topology,
+        file: FileId,
+        name: &str,
+    ) -> Option<PoolId> {
         let at = self.pools_of.binary_search_by_key(&file, |(file, _)| *file).ok()?;
         let positions = self.pools_of[at].1.clone();
         // Tables of a file are in order of name.
-        let found = topology.pools.get(positions.clone())?.binary_search_by(|pool| (*pool.name).cmp(name)).ok()?;
+        let found = topology
+            .pools
+            .get(positions.clone())?
+            .binary_search_by(|pool| (*pool.name).cmp(name))
+            .ok()?;
         Some(PoolId((positions.start + found) as u32))
     }
 

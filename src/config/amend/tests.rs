@@ -139,14 +139,25 @@ fn files_near_bounds() -> Files {
 }
 
 fn sources(files: &Files) -> Sources {
-    let mut sources =
-        Sources::from_texts(&Locations::default(), files.iter().map(|(path, text, _)| (*path, text.as_str())));
+    let mut sources = Sources::from_texts(
+        &Locations::default(),
+        files.iter().map(|(path, text, _)| (*path, text.as_str())),
+    );
     let versions: Vec<_> = sources
         .entries()
         .filter_map(|(id, file)| {
-            let (path, text, written) = files.iter().find(|(path, ..)| Path::new(path) == file.path)?;
+            let (path, text, written) =
+                files.iter().find(|(path, ..)| Path::new(path) == file.path)?;
             let written = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(*written));
-            Some((id, SourceFile::with_content(Path::new(path), file.role, written, text.clone().into_bytes())))
+            Some((
+                id,
+                SourceFile::with_content(
+                    Path::new(path),
+                    file.role,
+                    written,
+                    text.clone().into_bytes(),
+                ),
+            ))
         })
         .collect();
     sources.exchange(versions);
@@ -161,11 +172,21 @@ fn load(files: &Files) -> Result<(Config, Diagnostics), Diagnostics> {
 fn observed(config: &Config, warnings: &Diagnostics) -> Vec<String> {
     let topology = &config.topology;
     let feeds_of = |pool: &crate::steer::Pool| {
-        pool.members.iter().map(|member| topology.feeds.of_member(topology, member.kind)).collect::<Vec<_>>()
+        pool.members
+            .iter()
+            .map(|member| topology.feeds.of_member(topology, member.kind))
+            .collect::<Vec<_>>()
     };
     let zone = |zone: &crate::config::ZoneConfig| {
         let serial: SerialSource = zone.serial;
-        (zone.apex.clone(), zone.client_subnet, zone.whoami.clone(), serial, zone.origin.clone(), zone.record_count())
+        (
+            zone.apex.clone(),
+            zone.client_subnet,
+            zone.whoami.clone(),
+            serial,
+            zone.origin.clone(),
+            zone.record_count(),
+        )
     };
     vec![
         format!("{:?}", topology.datacenters),
@@ -196,7 +217,8 @@ fn edited(files: &Files, old: &str, new: &str) -> Files {
     files
 }
 
-/// How many tables an edit reads again, `None` where everything is. Whatever is amended equals a full load.
+/// How many tables an edit reads again, `None` where everything is. Whatever is amended equals a
+/// full load.
 fn tables_read(base: &Config, files: &Files) -> Option<(usize, Config)> {
     let amended = base.amend(&sources(files));
     match (amended, load(files)) {
@@ -217,7 +239,12 @@ fn an_edit_reads_the_tables_that_differ_and_those_alone() {
     for (old, new, expected, why) in [
         ("ttl = 30", "ttl = 60", Some(1), "a service's TTL"),
         ("ttl = 30", "ipv6 = false", Some(1), "a service's flag in place of another"),
-        ("on-all-down = \"all\"", "on-all-down = \"empty\"", Some(1), "what a service answers at the end"),
+        (
+            "on-all-down = \"all\"",
+            "on-all-down = \"empty\"",
+            Some(1),
+            "what a service answers at the end",
+        ),
         ("on-all-down = \"all\"", "", None, "the pool's word for it, which is in another table"),
         ("on-all-down = \"all\"", "on-all-down = { pool = \"names\" }", None, "another pool"),
         ("pool = \"both\"\nttl", "pool = \"rules\"\nttl", None, "another pool"),
@@ -230,7 +257,12 @@ fn an_edit_reads_the_tables_that_differ_and_those_alone() {
             "no weight at all: an error",
         ),
         ("192.0.2.2\"", "192.0.2.3\"", Some(1), "an address"),
-        ("[\"192.0.2.2\"]", "[\"192.0.2.1\"], name = \"n\"", Some(1), "an address twice, which makes a warning"),
+        (
+            "[\"192.0.2.2\"]",
+            "[\"192.0.2.1\"], name = \"n\"",
+            Some(1),
+            "an address twice, which makes a warning",
+        ),
         (
             "{ name = \"two\", addresses = [\"198.51.100.1\"]",
             "{ name = \"two\", addresses = [\"198.51.100.2\"]",
@@ -252,7 +284,12 @@ fn an_edit_reads_the_tables_that_differ_and_those_alone() {
         ("spread = \"client\"", "spread = \"turn\"", Some(1), "how clients pick"),
         ("spread = \"client\"", "answers = 2", Some(1), "how many answer, of a few"),
         ("spread = \"client\"", "min-up = 2", Some(1), "when a pool is usable"),
-        ("spread = \"client\"", "families = \"together\"", Some(1), "whether a member needs all of its families"),
+        (
+            "spread = \"client\"",
+            "families = \"together\"",
+            Some(1),
+            "whether a member needs all of its families",
+        ),
         ("spread = \"client\"", "min-up = 3", None, "more than there are: an error"),
         ("spread = \"client\"", "policy = \"failover\"", None, "a policy"),
         ("country = [\"DE\", \"FR\"]", "country = [\"DE\"]", Some(1), "a geo rule"),
@@ -267,11 +304,21 @@ fn an_edit_reads_the_tables_that_differ_and_those_alone() {
         ("sip1.example.com", "sip3.example.com", None, "another name"),
         ("cdn.example.net", "cdn.example.com", None, "another name"),
         ("state = \"active\"", "state = \"draining\"\nreason = \"fibre\"", Some(1), "a drain"),
-        ("state = \"active\"", "shed = \"20%\"\ndrain-hold = \"50%\"", Some(1), "a part of a drain"),
+        (
+            "state = \"active\"",
+            "shed = \"20%\"\ndrain-hold = \"50%\"",
+            Some(1),
+            "a part of a drain",
+        ),
         ("state = \"active\"", "slow-start = \"1m\"", None, "a pace, which its endpoints have"),
         ("latitude = 50.11", "latitude = 50.12", Some(1), "a location"),
         ("region = \"eu\"", "", None, "a region"),
-        ("until = 2020-01-01T00:00:00Z\nstate = \"draining\"", "", Some(1), "the end of a drain that had ended"),
+        (
+            "until = 2020-01-01T00:00:00Z\nstate = \"draining\"",
+            "",
+            Some(1),
+            "the end of a drain that had ended",
+        ),
         ("interval = \"7s\"", "interval = \"8s\"", None, "a monitor"),
         ("hostmaster = \"h@y.test\"", "hostmaster = \"i@y.test\"", None, "a zone"),
         ("# zones\n", "", Some(0), "a comment above everything"),
@@ -283,11 +330,21 @@ fn an_edit_reads_the_tables_that_differ_and_those_alone() {
         ("# zones\n", "# zo\u{1}nes\n", None, "a control character above everything"),
         ("# Pools.", "# Po\rols", None, "a bare CR above everything"),
         ("# the other", "# the \u{7f}other", None, "DEL behind a header"),
-        ("\n[pool.a-iad]", "\n# mo\u{1}re\n[pool.a-iad]", None, "a control character between tables"),
+        (
+            "\n[pool.a-iad]",
+            "\n# mo\u{1}re\n[pool.a-iad]",
+            None,
+            "a control character between tables",
+        ),
         ("\n[pool.a-iad]", "\r\n[pool.a-iad]", Some(0), "a line end of two octets"),
         ("\n[pool.a-iad]", "\r[pool.a-iad]", None, "half of it"),
         ("pool = \"loaded\"\n", "pool = \"loaded\"\n\r", None, "a bare CR at the end"),
-        ("pool = \"loaded\"\n", "pool = \"loaded\"\n# \r", None, "a bare CR at the end of a comment"),
+        (
+            "pool = \"loaded\"\n",
+            "pool = \"loaded\"\n# \r",
+            None,
+            "a bare CR at the end of a comment",
+        ),
         ("pool = \"loaded\"\n", "pool = \"loaded\"\n#\u{7f}\n", None, "DEL at the end"),
         ("[pool.unused]", "[pool.used]", None, "another name"),
         (
@@ -316,10 +373,25 @@ fn an_edit_that_may_pass_a_bound_on_answers_reads_everything() {
     for (old, new, passes, why) in [
         ("weight = 0 }", "weight = 1 }", true, "a standby by weight becomes active"),
         ("weight = 5 }", "weight = 0 }", false, "an active member becomes a standby"),
-        ("2.2\"], state = \"standby\"", "2.2\"], state = \"active\"", true, "a standby by state becomes active"),
-        ("[\"192.0.2.3\"], weight = 3", "[\"192.0.2.4\"], weight = 3", true, "an address of two members is one of one"),
+        (
+            "2.2\"], state = \"standby\"",
+            "2.2\"], state = \"active\"",
+            true,
+            "a standby by state becomes active",
+        ),
+        (
+            "[\"192.0.2.3\"], weight = 3",
+            "[\"192.0.2.4\"], weight = 3",
+            true,
+            "an address of two members is one of one",
+        ),
         ("six\"\nipv6 = false", "six\"\nipv6 = true", true, "the addresses of a pool are answered"),
-        ("six\" }\nipv6 = false", "six\" }\nipv6 = true", true, "the addresses of the fallback pool are answered"),
+        (
+            "six\" }\nipv6 = false",
+            "six\" }\nipv6 = true",
+            true,
+            "the addresses of the fallback pool are answered",
+        ),
         ("port=1}", "port=101}", false, "the port of an SRV target"),
         ("port=100}", "port=101}", true, "the port of one of two equal SRV targets"),
     ] {
@@ -333,7 +405,11 @@ fn an_edit_that_may_pass_a_bound_on_answers_reads_everything() {
         ("ttl = 7", "ttl = 8", "a TTL"),
         ("state = \"active\"", "state = \"draining\"", "the state of a datacenter"),
     ] {
-        assert_eq!(tables_read(&config, &edited(&base, old, new)).map(|(tables, _)| tables), Some(1), "{why}");
+        assert_eq!(
+            tables_read(&config, &edited(&base, old, new)).map(|(tables, _)| tables),
+            Some(1),
+            "{why}"
+        );
     }
 }
 
@@ -342,9 +418,12 @@ fn edits_of_several_tables_and_files_are_one_amendment() {
     let base = files();
     let (config, _) = load(&base).unwrap();
     let mut now = base;
-    for (old, new) in
-        [("weight = 7", "weight = 8"), ("bias = 10", "bias = -3"), ("ttl = 30", "ttl = 31"), ("active", "draining")]
-    {
+    for (old, new) in [
+        ("weight = 7", "weight = 8"),
+        ("bias = 10", "bias = -3"),
+        ("ttl = 30", "ttl = 31"),
+        ("active", "draining"),
+    ] {
         now = edited(&now, old, new);
     }
     assert_eq!(tables_read(&config, &now).map(|(tables, _)| tables), Some(4));
@@ -363,7 +442,9 @@ fn texts_of_every_kind_are_amended_as_they_are_read() {
         ("a file that is read table by table", Box::new(move |text| format!("{long}{text}"))),
         (
             "strings of several lines",
-            Box::new(|text| text.replace("\"draining\"", "\"draining\"\nreason = \"\"\"\\\n[pool.no]\"\"\"")),
+            Box::new(|text| {
+                text.replace("\"draining\"", "\"draining\"\nreason = \"\"\"\\\n[pool.no]\"\"\"")
+            }),
         ),
     ];
     for (why, kind) in kinds {
@@ -378,7 +459,8 @@ fn texts_of_every_kind_are_amended_as_they_are_read() {
             ("active", "standby"),
         ] {
             now = edited(&now, old, new);
-            let (tables, amended) = tables_read(&config, &now).unwrap_or_else(|| panic!("{why}: {old}"));
+            let (tables, amended) =
+                tables_read(&config, &now).unwrap_or_else(|| panic!("{why}: {old}"));
             assert_eq!(tables, 1, "{why}");
             config = amended;
         }
@@ -455,7 +537,8 @@ fn apply(text: &mut String, at: usize, what: &Chance) {
             text.insert_str(line, octets);
         }
         Chance::Delete(octets) => {
-            let end = text[at..].char_indices().nth(*octets).map_or(text.len(), |(end, _)| at + end);
+            let end =
+                text[at..].char_indices().nth(*octets).map_or(text.len(), |(end, _)| at + end);
             text.replace_range(at..end, "");
         }
         Chance::Word(word) => {
@@ -476,7 +559,8 @@ fn apply(text: &mut String, at: usize, what: &Chance) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
-    /// The property of amendments: whatever is edited, an amended configuration equals a full load of the same files.
+    /// The property of amendments: whatever is edited, an amended configuration equals a full load
+    /// of the same files.
     #[test]
     fn whatever_is_amended_equals_a_full_load(
         steps in proptest::collection::vec(proptest::collection::vec(chance(), 1..3), 1..6),

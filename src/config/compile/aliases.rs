@@ -16,13 +16,16 @@ pub(super) fn names<'s>(pools: &[&'s PoolSpec]) -> Vec<&'s Name> {
     written(pools).map(|(name, _)| name).collect()
 }
 
-/// Reports aliases that we answer for ourselves. What a zone of ours delegates is answered by others.
+/// Reports aliases that we answer for ourselves. What a zone of ours delegates is answered by
+/// others.
 pub(super) fn check(pools: &[&PoolSpec], zones: &Zones, problems: &mut Problems) {
     for (name, place) in written(pools) {
         let Some(zone) = zones.innermost(name) else { continue };
         let is_cut = |rtype| rtype == Rtype::NS;
-        let is_delegated = zones.cut_above(zone, name).is_some_and(|(_, taken)| is_cut(taken.rtype))
-            || !zones.is_apex(zone, name) && zones.taken(zone, name).any(|taken| is_cut(taken.rtype));
+        let is_delegated =
+            zones.cut_above(zone, name).is_some_and(|(_, taken)| is_cut(taken.rtype))
+                || !zones.is_apex(zone, name)
+                    && zones.taken(zone, name).any(|taken| is_cut(taken.rtype));
         if is_delegated {
             continue;
         }

@@ -1,6 +1,8 @@
-//! Compiles the tables that differ from those of an earlier configuration, and puts their values in place of the earlier ones.
+//! Compiles the tables that differ from those of an earlier configuration, and puts their values in
+//! place of the earlier ones.
 //!
-//! Checks of a table by itself run as in a full load, by the same code. Checks of other tables read some of what this one says:
+//! Checks of a table by itself run as in a full load, by the same code. Checks of other tables read
+//! some of what this one says:
 //!
 //! | what others read | where |
 //! |---|---|
@@ -12,25 +14,33 @@
 //! | a service's `ipv6`, unless the records below its pools are few | `fit` |
 //! | a datacenter's region, load, pace, and whether it has a location | `places`, `pools`, `shape` |
 //!
-//! Where any of these differs, there is no amendment. A weight other than 0 may differ at any number of records. A check that reads more of another table must be added to this list.
+//! Where any of these differs, there is no amendment. A weight other than 0 may differ at any
+//! number of records. A check that reads more of another table must be added to this list.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Scope, content::PoolContents, datacenter, names::Names, places::Places, pools::Compiled, services, shape};
+use super::{
+    Scope, content::PoolContents, datacenter, names::Names, places::Places, pools::Compiled,
+    services, shape,
+};
 use crate::{
     config::{
         Config, Structure,
         place::{FileId, Place},
         problems::Problems,
         sources::Sources,
-        spec::{Chooser, DatacenterSpec, MemberTarget, OnAllDownSpec, PoolSpec, ServiceSpec, Specs},
+        spec::{
+            Chooser, DatacenterSpec, MemberTarget, OnAllDownSpec, PoolSpec, ServiceSpec, Specs,
+        },
     },
     steer::{
-        Amendment, DatacenterId, Endpoint, EndpointId, MemberKind, Pool, PoolId, Service, ServiceId, Target, Topology,
+        Amendment, DatacenterId, Endpoint, EndpointId, MemberKind, Pool, PoolId, Service,
+        ServiceId, Target, Topology,
     },
 };
 
-/// With at most so many addresses and names below a pool, its answers are far below every bound on their size.
+/// With at most so many addresses and names below a pool, its answers are far below every bound on
+/// their size.
 const FEW: usize = 100;
 
 /// The problems of the old table and of the new one.
@@ -75,8 +85,15 @@ impl<'c> Amending<'c> {
         }
     }
 
-    /// Applies a table that changed from `was` to `is`. `None` where other tables may depend on the difference.
-    pub(in crate::config) fn table(&mut self, file: FileId, was: &Specs, is: &Specs, found: Found<'_>) -> Option<()> {
+    /// Applies a table that changed from `was` to `is`. `None` where other tables may depend on the
+    /// difference.
+    pub(in crate::config) fn table(
+        &mut self,
+        file: FileId,
+        was: &Specs,
+        is: &Specs,
+        found: Found<'_>,
+    ) -> Option<()> {
         if let ([was], [is]) = (&was.datacenters[..], &is.datacenters[..]) {
             return self.datacenter(was, is);
         }
@@ -93,7 +110,9 @@ impl<'c> Amending<'c> {
     fn datacenter(&mut self, was: &DatacenterSpec, is: &DatacenterSpec) -> Option<()> {
         let known = &self.before.datacenters;
         let at = known.binary_search_by(|known| known.name.cmp(&is.name.value)).ok()?;
-        let name = |spec: &Option<crate::config::place::At<Box<str>>>| spec.as_ref().map(|at| at.value.clone());
+        let name = |spec: &Option<crate::config::place::At<Box<str>>>| {
+            spec.as_ref().map(|at| at.value.clone())
+        };
         let is_alike = was.name.value == is.name.value
             && name(&was.region) == name(&is.region)
             && name(&was.load) == name(&is.load)
@@ -107,7 +126,8 @@ impl<'c> Amending<'c> {
 
     fn service(&mut self, was: &ServiceSpec, is: &ServiceSpec, found: Found<'_>) -> Option<()> {
         let key = was.name.value.to_string();
-        let at = self.before.services.binary_search_by(|known| known.name.to_string().cmp(&key)).ok()?;
+        let at =
+            self.before.services.binary_search_by(|known| known.name.to_string().cmp(&key)).ok()?;
         let before = &self.before.services[at];
         let is_alike = was.name.value == is.name.value
             && was.kind == is.kind
@@ -115,7 +135,9 @@ impl<'c> Amending<'c> {
         is_alike.then_some(())?;
         match (&was.chooser, &is.chooser) {
             (Chooser::Named(was), Chooser::Named(is)) if was.value == is.value => {}
-            (Chooser::Inline(was), Chooser::Inline(is)) => self.pool(before.pool, was, is, found)?,
+            (Chooser::Inline(was), Chooser::Inline(is)) => {
+                self.pool(before.pool, was, is, found)?
+            }
             _ => return None,
         }
         if was.ipv6 != is.ipv6 {
@@ -129,13 +151,23 @@ impl<'c> Amending<'c> {
         Some(())
     }
 
-    /// The service of `spec`, whose table was `was`. `None` where a value comes from its pool's table, which was not read.
-    fn service_of(&mut self, was: &ServiceSpec, spec: &ServiceSpec, before: &Service) -> Option<Service> {
+    /// The service of `spec`, whose table was `was`. `None` where a value comes from its pool's
+    /// table, which was not read.
+    fn service_of(
+        &mut self,
+        was: &ServiceSpec,
+        spec: &ServiceSpec,
+        before: &Service,
+    ) -> Option<Service> {
         let is_inline = matches!(spec.chooser, Chooser::Inline(_));
         let on_all_down = match (&was.on_all_down, &spec.on_all_down) {
-            (None, None) | (Some(OnAllDownSpec::Pool(_)), Some(OnAllDownSpec::Pool(_))) => before.on_all_down,
+            (None, None) | (Some(OnAllDownSpec::Pool(_)), Some(OnAllDownSpec::Pool(_))) => {
+                before.on_all_down
+            }
             (Some(_), None) if !is_inline => return None,
-            (_, written) => services::on_all_down(written.as_ref(), &mut self.scope, &mut Problems::default()),
+            (_, written) => {
+                services::on_all_down(written.as_ref(), &mut self.scope, &mut Problems::default())
+            }
         };
         let inherited = match (was.client_subnet, spec.client_subnet) {
             (None, None) => Some(before.client_subnet),
@@ -155,7 +187,8 @@ impl<'c> Amending<'c> {
         let (new, new_endpoints) = self.compiled(before, is, first, new_found)?;
         shape::check_members(is, &new, new_found);
         let kept = self.before.endpoints.get(first..first + old_endpoints.len())?;
-        (old == *before && kept.iter().zip(&old_endpoints).all(|(kept, old)| **kept == *old)).then_some(())?;
+        (old == *before && kept.iter().zip(&old_endpoints).all(|(kept, old)| **kept == *old))
+            .then_some(())?;
         let is_alike = new.members.len() == old.members.len()
             && new.members.iter().zip(&old.members).all(|(new, old)| new.kind == old.kind)
             && new_endpoints.len() == old_endpoints.len()
@@ -167,7 +200,8 @@ impl<'c> Amending<'c> {
         if new != old || new_endpoints != old_endpoints {
             self.pools.insert(id);
         }
-        let endpoints = (first..).map(|at| EndpointId(at as u32)).zip(new_endpoints).zip(old_endpoints);
+        let endpoints =
+            (first..).map(|at| EndpointId(at as u32)).zip(new_endpoints).zip(old_endpoints);
         let differing = endpoints.filter(|((_, new), old)| new != old).map(|(new, _)| new);
         self.changes.endpoints.extend(differing);
         if new != old {
@@ -216,10 +250,12 @@ impl<'c> Amending<'c> {
         Some(())
     }
 
-    /// Whether the records below a pool, with those that the amendment adds, are so few that no bound on answers matters.
+    /// Whether the records below a pool, with those that the amendment adds, are so few that no
+    /// bound on answers matters.
     fn has_few_records(&self, pool: PoolId) -> bool {
         let below = self.before.endpoints_below(pool);
-        let below: Vec<&Endpoint> = below.iter().map(|id| &*self.before.endpoints[id.index()]).collect();
+        let below: Vec<&Endpoint> =
+            below.iter().map(|id| &*self.before.endpoints[id.index()]).collect();
         // A CNAME stands alone in an answer.
         let has_cname = below.iter().any(|endpoint| matches!(endpoint.target, Target::Cname(_)));
         let growth = self.growth.get(&pool).copied().unwrap_or_default();
@@ -250,7 +286,8 @@ impl<'c> Amending<'c> {
 
     /// The services whose content may differ.
     fn affected_services(&self) -> BTreeSet<ServiceId> {
-        let mut affected: BTreeSet<ServiceId> = self.changes.services.iter().map(|(id, _)| *id).collect();
+        let mut affected: BTreeSet<ServiceId> =
+            self.changes.services.iter().map(|(id, _)| *id).collect();
         for &pool in &self.pools {
             let users = self.structure.users(self.before);
             affected.extend(users.above(pool).into_iter().flat_map(|pool| users.services(pool)));
@@ -278,8 +315,11 @@ fn mentioned(spec: &PoolSpec) -> Vec<Option<&str>> {
     fn name(at: Option<&crate::config::place::At<Box<str>>>) -> Option<&str> {
         at.map(|at| &*at.value)
     }
-    let mut names =
-        vec![name(spec.datacenter.as_ref()), name(spec.monitor.as_ref()), name(spec.regulation.load.as_ref())];
+    let mut names = vec![
+        name(spec.datacenter.as_ref()),
+        name(spec.monitor.as_ref()),
+        name(spec.regulation.load.as_ref()),
+    ];
     for member in spec.all_members() {
         match &member.target {
             MemberTarget::Pool(pool) => names.push(Some(&pool.value)),
@@ -296,7 +336,10 @@ fn mentioned(spec: &PoolSpec) -> Vec<Option<&str>> {
 fn read_by_others(spec: &PoolSpec) -> impl PartialEq + use<'_> {
     (
         spec.policy.value,
-        spec.rules.iter().map(|rule| (rule.strict.is_some(), rule.members.len())).collect::<Vec<_>>(),
+        spec.rules
+            .iter()
+            .map(|rule| (rule.strict.is_some(), rule.members.len()))
+            .collect::<Vec<_>>(),
         spec.regulation.capacity.is_some(),
         &spec.regulation.policy.by,
         fallback(spec.on_all_down.as_ref()),
@@ -320,7 +363,10 @@ fn is_alike(new: &Endpoint, old: &Endpoint) -> bool {
         (Target::Host(new), Target::Host(old)) => new.name == old.name,
         (new, old) => new == old,
     };
-    is_target_alike && new.datacenters == old.datacenters && new.monitor == old.monitor && new.load == old.load
+    is_target_alike
+        && new.datacenters == old.datacenters
+        && new.monitor == old.monitor
+        && new.load == old.load
 }
 
 /// What the size of a pool's answers depends on, except for what no amendment changes.
@@ -334,7 +380,8 @@ fn answered<'p>(pool: &'p Pool, endpoints: &'p [Endpoint]) -> impl PartialEq + u
     (pool.answers, are_standbys, records.collect::<Vec<_>>())
 }
 
-/// How many records an endpoint may give an answer. An alias counts for the most that it may stand for.
+/// How many records an endpoint may give an answer. An alias counts for the most that it may stand
+/// for.
 fn records(endpoint: &Endpoint) -> usize {
     match &endpoint.target {
         Target::Addresses(addresses) => addresses.len(),

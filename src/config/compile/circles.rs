@@ -1,4 +1,5 @@
-//! Services whose CNAMEs lead back to themselves, by other services and by static CNAMEs of the zones served here.
+//! Services whose CNAMEs lead back to themselves, by other services and by static CNAMEs of the
+//! zones served here.
 //!
 //! A circle through static records alone is found with the zones (`zones::integrity`).
 
@@ -34,7 +35,8 @@ struct Names<'c> {
 
 /// Whether a service may answer a CNAME. `reach` is that of each pool.
 pub(super) fn may_answer_cname(service: &Service, reach: &[Reach]) -> bool {
-    let has = |pool: PoolId| reach.get(pool.index()).is_some_and(|reach| reach.first_cname.is_some());
+    let has =
+        |pool: PoolId| reach.get(pool.index()).is_some_and(|reach| reach.first_cname.is_some());
     has(service.pool) || matches!(service.on_all_down, OnAllDown::Pool(other) if has(other))
 }
 
@@ -45,7 +47,8 @@ pub(super) fn warn(
     services: &[Service],
     problems: &mut Problems,
 ) {
-    let of_interest: Vec<&Service> = services.iter().filter(|service| may_answer_cname(service, reach)).collect();
+    let of_interest: Vec<&Service> =
+        services.iter().filter(|service| may_answer_cname(service, reach)).collect();
     let by_name = of_interest.iter().map(|service| (&service.name, *service)).collect();
     let names = Names { zones, served, pools, compiled, services: by_name };
     for service in of_interest {
@@ -89,17 +92,20 @@ impl Names<'_> {
                     found.push((name.clone(), endpoint.target_place));
                 }
             }
-            let inner = self.compiled.pools[pool.index()].members.iter().filter_map(|member| match member.kind {
-                MemberKind::Pool(inner) => Some(inner),
-                MemberKind::Endpoint(_) => None,
-            });
+            let inner =
+                self.compiled.pools[pool.index()].members.iter().filter_map(|member| match member
+                    .kind
+                {
+                    MemberKind::Pool(inner) => Some(inner),
+                    MemberKind::Endpoint(_) => None,
+                });
             open.extend(inner);
         }
         found
     }
 
-    /// Whether a name leads to the first one of the path, which then holds the whole circle. A circle that holds a service with a
-    /// lesser name is reported there.
+    /// Whether a name leads to the first one of the path, which then holds the whole circle. A
+    /// circle that holds a service with a lesser name is reported there.
     fn leads_back(&self, name: &Name, path: &mut Vec<Name>, seen: &mut HashSet<Name>) -> bool {
         let Some(source) = self.zones.source_of(self.served, name) else {
             return self.is_redirected_back(name, path, seen);
@@ -117,9 +123,10 @@ impl Names<'_> {
                 self.cnames(service).iter().any(|(target, _)| self.leads_back(target, path, seen))
             }
             Some(_) => false,
-            None => {
-                self.zones.cname_of(self.served, name).is_some_and(|(_, target)| self.leads_back(&target, path, seen))
-            }
+            None => self
+                .zones
+                .cname_of(self.served, name)
+                .is_some_and(|(_, target)| self.leads_back(&target, path, seen)),
         };
         if !leads_back {
             path.pop();
@@ -128,7 +135,12 @@ impl Names<'_> {
     }
 
     /// The same of a name below a DNAME.
-    fn is_redirected_back(&self, name: &Name, path: &mut Vec<Name>, seen: &mut HashSet<Name>) -> bool {
+    fn is_redirected_back(
+        &self,
+        name: &Name,
+        path: &mut Vec<Name>,
+        seen: &mut HashSet<Name>,
+    ) -> bool {
         let Some((_, next)) = self.zones.redirect_of(name) else { return false };
         if path.len() > LONGEST || !seen.insert(name.clone()) {
             return false;

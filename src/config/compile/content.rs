@@ -1,7 +1,8 @@
-//! What a zone's serial follows: a hash of everything that can be answered in it. The time of the last change comes from `files`.
+//! What a zone's serial follows: a hash of everything that can be answered in it. The time of the
+//! last change comes from `files`.
 //!
-//! States, reasons and forces are left out: they say who serves at the moment, not what is served; a drain is no new edition
-//! of the zone.
+//! States, reasons and forces are left out: they say who serves at the moment, not what is served;
+//! a drain is no new edition of the zone.
 
 use std::{hash::Hasher as _, sync::Arc};
 
@@ -17,7 +18,8 @@ use crate::{
 pub(super) struct Content(pub(super) u64);
 
 impl Content {
-    /// Adds a part, which may come in pieces. Sums do not mind the order, which means nothing in a zone.
+    /// Adds a part, which may come in pieces. Sums do not mind the order, which means nothing in a
+    /// zone.
     fn add_pieces(&mut self, pieces: &[&[u8]]) {
         let mut hasher = SipHasher13::new();
         pieces.iter().for_each(|piece| hasher.write(piece));
@@ -46,7 +48,8 @@ impl<'t> PoolContents<'t> {
         Self { pools, endpoints, known: vec![None; pools.len()] }
     }
 
-    /// The content of a pool with all pools in it. Pools form no cycle and are not deep: other configurations are refused.
+    /// The content of a pool with all pools in it. Pools form no cycle and are not deep: other
+    /// configurations are refused.
     pub(super) fn of(&mut self, id: PoolId) -> Content {
         if let Some(known) = self.known[id.index()] {
             return known;

@@ -1,8 +1,8 @@
-//! Credentials: the certificates and keys that monitors name are there, are PEM, and belong together. A monitor without them
-//! can judge nothing.
+//! Credentials: the certificates and keys that monitors name are there, are PEM, and belong
+//! together. A monitor without them can judge nothing.
 //!
-//! A file that a running server already uses may break later. That must not hold up the edits of other files, so it is a
-//! warning then, and the monitor judges nothing until it is fixed.
+//! A file that a running server already uses may break later. That must not hold up the edits of
+//! other files, so it is a warning then, and the monitor judges nothing until it is fixed.
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
@@ -40,11 +40,16 @@ struct Fault {
     help: String,
 }
 
-/// What was found in the files of one credential: which of them is at fault, what is wrong and how to fix it.
+/// What was found in the files of one credential: which of them is at fault, what is wrong and how
+/// to fix it.
 type Checked = Result<(), (usize, String, String)>;
 
 /// Reports every monitor whose certificates or key cannot be used.
-pub(super) fn check_files(sources: &Sources, credentials: &[(Box<str>, Credential)], problems: &mut Problems) {
+pub(super) fn check_files(
+    sources: &Sources,
+    credentials: &[(Box<str>, Credential)],
+    problems: &mut Problems,
+) {
     // A thousand monitors may name one file, which is read and checked once.
     let mut known: HashMap<Vec<&Path>, Checked> = HashMap::new();
     for (monitor, credential) in credentials {
@@ -52,19 +57,24 @@ pub(super) fn check_files(sources: &Sources, credentials: &[(Box<str>, Credentia
             Credential::Authorities(path) => vec![path],
             Credential::Client(Client { certificate, key }) => vec![certificate, key],
         };
-        let checked = known.entry(paths.iter().map(|path| &*path.value).collect()).or_insert_with(|| {
-            let checked = match credential {
-                Credential::Authorities(path) => authorities(sources, path),
-                Credential::Client(Client { certificate, key }) => client(sources, certificate, key),
-            };
-            let which = |place| paths.iter().position(|path| path.place == place).unwrap_or_default();
-            checked.map_err(|Fault { place, what, help }| (which(place), what, help))
-        });
+        let checked =
+            known.entry(paths.iter().map(|path| &*path.value).collect()).or_insert_with(|| {
+                let checked = match credential {
+                    Credential::Authorities(path) => authorities(sources, path),
+                    Credential::Client(Client { certificate, key }) => {
+                        client(sources, certificate, key)
+                    }
+                };
+                let which =
+                    |place| paths.iter().position(|path| path.place == place).unwrap_or_default();
+                checked.map_err(|Fault { place, what, help }| (which(place), what, help))
+            });
         let Err((which, what, help)) = checked else { continue };
         let place = paths[*which].place;
         let message = format!("monitor {} cannot work: {what}", Quoted(monitor));
         if paths.iter().any(|path| sources.is_in_use(&path.value)) {
-            let message = format!("{message}; it judges nothing, and its targets keep their status");
+            let message =
+                format!("{message}; it judges nothing, and its targets keep their status");
             problems.warning(place, message).help(help);
         } else {
             problems.error(place, message).help(help);
@@ -72,10 +82,15 @@ pub(super) fn check_files(sources: &Sources, credentials: &[(Box<str>, Credentia
     }
 }
 
-/// Warns once where monitors trust the system's authorities and there are none. The package may be installed later.
+/// Warns once where monitors trust the system's authorities and there are none. The package may be
+/// installed later.
 pub(super) fn check_system(specs: &Specs, problems: &mut Problems) {
     let trusts_system = |monitor: &&At<Monitor>| {
-        monitor.value.check.tls_terms().is_some_and(|terms| terms.verify && terms.authorities.is_none())
+        monitor
+            .value
+            .check
+            .tls_terms()
+            .is_some_and(|terms| terms.verify && terms.authorities.is_none())
     };
     let monitors: Vec<_> = specs.monitors.iter().filter(trusts_system).collect();
     let Some(first) = monitors.first() else { return };
@@ -85,8 +100,12 @@ pub(super) fn check_system(specs: &Specs, problems: &mut Problems) {
     }
     let names = monitors.iter().map(|monitor| Quoted(&monitor.value.name).to_string());
     let names = listing::first_of(names, 3, monitors.len());
-    let what = format!("no TLS target can be verified: this system has no CA certificates; judging nothing: {names}");
-    problems.warning(first.place, what).help("install the package `ca-certificates`, or name a file by `ca`");
+    let what = format!(
+        "no TLS target can be verified: this system has no CA certificates; judging nothing: {names}"
+    );
+    problems
+        .warning(first.place, what)
+        .help("install the package `ca-certificates`, or name a file by `ca`");
 }
 
 fn authorities(sources: &Sources, path: &At<Box<Path>>) -> Result<(), Fault> {
@@ -95,13 +114,21 @@ fn authorities(sources: &Sources, path: &At<Box<Path>>) -> Result<(), Fault> {
     for certificate in chain {
         roots.add(certificate).map_err(|_| {
             let what = format!("{} holds a certificate that is not X.509", shown(path));
-            fault(path, what, "replace the file with one that openssl x509 -in FILE -noout -text can show")
+            fault(
+                path,
+                what,
+                "replace the file with one that openssl x509 -in FILE -noout -text can show",
+            )
         })?;
     }
     Ok(())
 }
 
-fn client(sources: &Sources, certificate: &At<Box<Path>>, key: &At<Box<Path>>) -> Result<(), Fault> {
+fn client(
+    sources: &Sources,
+    certificate: &At<Box<Path>>,
+    key: &At<Box<Path>>,
+) -> Result<(), Fault> {
     let chain = certificates(sources, certificate, "the client certificate")?;
     let octets = octets(sources, key, "the key of the client certificate")?;
     let private = PrivateKeyDer::from_pem_slice(&octets).map_err(|error| {
@@ -132,13 +159,21 @@ fn client(sources: &Sources, certificate: &At<Box<Path>>, key: &At<Box<Path>>) -
 }
 
 /// The certificates of a PEM file: one at least.
-fn certificates(sources: &Sources, path: &At<Box<Path>>, what: &str) -> Result<Vec<CertificateDer<'static>>, Fault> {
+fn certificates(
+    sources: &Sources,
+    path: &At<Box<Path>>,
+    what: &str,
+) -> Result<Vec<CertificateDer<'static>>, Fault> {
     let octets = octets(sources, path, what)?;
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&octets).collect();
     match read {
-        Ok(chain) if chain.is_empty() => Err(fault(path, format!("{} holds no certificate", shown(path)), PEM)),
+        Ok(chain) if chain.is_empty() => {
+            Err(fault(path, format!("{} holds no certificate", shown(path)), PEM))
+        }
         Ok(chain) => Ok(chain.into_iter().map(CertificateDer::into_owned).collect()),
-        Err(error) => Err(fault(path, format!("{} is damaged: {}", shown(path), reason(&error)), PEM)),
+        Err(error) => {
+            Err(fault(path, format!("{} is damaged: {}", shown(path), reason(&error)), PEM))
+        }
     }
 }
 
@@ -146,10 +181,17 @@ fn certificates(sources: &Sources, path: &At<Box<Path>>, what: &str) -> Result<V
 fn reason(error: &pem::Error) -> String {
     match error {
         pem::Error::MissingSectionEnd { end_marker } => {
-            format!("the line -----END {}----- is missing", String::from_utf8_lossy(end_marker).trim_matches('-'))
+            format!(
+                "the line -----END {}----- is missing",
+                String::from_utf8_lossy(end_marker).trim_matches('-')
+            )
         }
-        pem::Error::IllegalSectionStart { .. } => "a -----BEGIN line does not end in five hyphens".to_owned(),
-        pem::Error::Base64Decode(_) => "what stands between its BEGIN and END lines is not base64".to_owned(),
+        pem::Error::IllegalSectionStart { .. } => {
+            "a -----BEGIN line does not end in five hyphens".to_owned()
+        }
+        pem::Error::Base64Decode(_) => {
+            "what stands between its BEGIN and END lines is not base64".to_owned()
+        }
         error => error.to_string(),
     }
 }

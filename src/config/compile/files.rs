@@ -43,7 +43,8 @@ impl FileSets {
         if let [only] = sets[..] {
             return only;
         }
-        let mut files: Vec<FileId> = sets.iter().flat_map(|set| self.list[set.0 as usize].iter().copied()).collect();
+        let mut files: Vec<FileId> =
+            sets.iter().flat_map(|set| self.list[set.0 as usize].iter().copied()).collect();
         files.sort_unstable();
         files.dedup();
         self.intern(&files)
@@ -55,8 +56,8 @@ impl FileSets {
 pub(in crate::config) struct ZoneFiles(Vec<Arc<[FileId]>>);
 
 impl ZoneFiles {
-    /// `of_zones` are the files that zones themselves are written in. The files of their services, and of all pools below those,
-    /// are added.
+    /// `of_zones` are the files that zones themselves are written in. The files of their services,
+    /// and of all pools below those, are added.
     pub(super) fn new(
         of_zones: &[Vec<FileId>],
         (pool_specs, pools): (&[&PoolSpec], &[Arc<Pool>]),
@@ -64,8 +65,10 @@ impl ZoneFiles {
     ) -> Self {
         let mut sets = FileSets::default();
         let mut of_pools = PoolFiles { specs: pool_specs, pools, known: vec![None; pools.len()] };
-        let mut of_zones: Vec<Vec<SetId>> =
-            of_zones.iter().map(|files| files.iter().map(|file| sets.intern(&[*file])).collect()).collect();
+        let mut of_zones: Vec<Vec<SetId>> = of_zones
+            .iter()
+            .map(|files| files.iter().map(|file| sets.intern(&[*file])).collect())
+            .collect();
         for (spec, service) in specs.iter().zip(services) {
             let own = sets.intern(&[spec.name.place.file()]);
             let all = &mut of_zones[service.zone.index()];
@@ -89,7 +92,9 @@ impl ZoneFiles {
         &'z self,
         sources: &'z Sources,
     ) -> impl Iterator<Item = Option<SystemTime>> + 'z {
-        self.0.iter().map(|files| files.iter().filter_map(|file| sources.file(*file).modified).max())
+        self.0
+            .iter()
+            .map(|files| files.iter().filter_map(|file| sources.file(*file).modified).max())
     }
 }
 

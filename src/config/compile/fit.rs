@@ -1,7 +1,9 @@
-//! The largest answer of each service: whether it fits into a message, and whether resolvers accept that many records.
+//! The largest answer of each service: whether it fits into a message, and whether resolvers accept
+//! that many records.
 //!
-//! Only answers that the configuration can give while all members are healthy are counted, so that an error is never false. An
-//! alias counts as one address of each family, since its addresses are not known here.
+//! Only answers that the configuration can give while all members are healthy are counted, so that
+//! an error is never false. An alias counts as one address of each family, since its addresses are
+//! not known here.
 
 use std::{cmp::Reverse, net::IpAddr};
 
@@ -16,15 +18,17 @@ use crate::{
         spec::{PolicyWord, PoolSpec, ServiceSpec},
     },
     dns::{Name, Rtype},
-    steer::{Answers, Endpoint, EndpointId, Host, Kind, Member, MemberKind, Policy, Pool, State, Target},
+    steer::{
+        Answers, Endpoint, EndpointId, Host, Kind, Member, MemberKind, Policy, Pool, State, Target,
+    },
     zone::{MOST_RRSET_OCTETS, RECORD_OCTETS},
 };
 
-/// The most records of one type in an answer that BIND accepts as a resolver: its default of `max-records-per-type`.
+/// The most records of one type in an answer that BIND accepts as a resolver: its default of
+/// `max-records-per-type`.
 pub(super) const MOST_RECORDS: u64 = 100;
 /// What more records than that lead to.
-pub(super) const CONSEQUENCE: &str =
-    "resolvers with BIND 9.18.28 or later answer SERVFAIL for more than 100 records of one type (max-records-per-type)";
+pub(super) const CONSEQUENCE: &str = "resolvers with BIND 9.18.28 or later answer SERVFAIL for more than 100 records of one type (max-records-per-type)";
 
 /// Priority, weight and port of an SRV record.
 const SRV_NUMBERS_OCTETS: usize = 6;
@@ -88,7 +92,8 @@ impl Drawn {
 
 impl Size {
     fn plus(self, other: Self) -> Self {
-        let (records, octets) = (self.records.saturating_add(other.records), self.octets.saturating_add(other.octets));
+        let (records, octets) =
+            (self.records.saturating_add(other.records), self.octets.saturating_add(other.octets));
         Self { records, octets }
     }
 
@@ -111,14 +116,17 @@ impl Most {
 
     /// The larger of each type.
     fn larger(self, other: Self) -> Self {
-        let larger = |drawn: Drawn| std::cmp::max_by_key(self.of(drawn), other.of(drawn), |size| size.octets);
+        let larger = |drawn: Drawn| {
+            std::cmp::max_by_key(self.of(drawn), other.of(drawn), |size| size.octets)
+        };
         Self(Drawn::ALL.map(larger))
     }
 
     /// The records of an endpoint.
     fn of_endpoint(endpoint: &Endpoint) -> Self {
-        let records =
-            |drawn: Drawn| records_of(endpoint, drawn).fold(Size::default(), |sum, octets| sum.plus(one(octets)));
+        let records = |drawn: Drawn| {
+            records_of(endpoint, drawn).fold(Size::default(), |sum, octets| sum.plus(one(octets)))
+        };
         Self(Drawn::ALL.map(records))
     }
 
@@ -138,7 +146,9 @@ impl Most {
         }
         let sets = candidate_sets(pool, compiled);
         let largest = |drawn: Drawn| {
-            let sums = sets.iter().map(|set| largest_sum(set.iter().map(|member| below(member).of(drawn)), count));
+            let sums = sets
+                .iter()
+                .map(|set| largest_sum(set.iter().map(|member| below(member).of(drawn)), count));
             sums.max_by_key(|size| size.octets).unwrap_or_default()
         };
         Self(Drawn::ALL.map(largest))
@@ -154,10 +164,16 @@ fn records_of(endpoint: &Endpoint, drawn: Drawn) -> impl Iterator<Item = usize> 
     const A_OCTETS: usize = 4;
     const AAAA_OCTETS: usize = 16;
     let addresses = match (&endpoint.target, drawn) {
-        (Target::Addresses(addresses), Drawn::A) => addresses.iter().filter(|address| address.is_ipv4()).count(),
-        (Target::Addresses(addresses), Drawn::Aaaa) => addresses.iter().filter(|address| address.is_ipv6()).count(),
+        (Target::Addresses(addresses), Drawn::A) => {
+            addresses.iter().filter(|address| address.is_ipv4()).count()
+        }
+        (Target::Addresses(addresses), Drawn::Aaaa) => {
+            addresses.iter().filter(|address| address.is_ipv6()).count()
+        }
         (Target::Alias(_), Drawn::A | Drawn::Aaaa) | (Target::Host(_), Drawn::Srv) => 1,
-        (Target::Addresses(_) | Target::Alias(_), Drawn::Srv) | (Target::Cname(_), _) | (Target::Host(_), _) => 0,
+        (Target::Addresses(_) | Target::Alias(_), Drawn::Srv)
+        | (Target::Cname(_), _)
+        | (Target::Host(_), _) => 0,
     };
     let octets = match (&endpoint.target, drawn) {
         (Target::Host(Host { name, .. }), _) => SRV_NUMBERS_OCTETS + name.as_wire().len(),
@@ -169,11 +185,14 @@ fn records_of(endpoint: &Endpoint, drawn: Drawn) -> impl Iterator<Item = usize> 
 
 /// Members that one answer may draw from together. Standbys answer only where no other member does.
 fn candidate_sets<'p>(pool: &'p Pool, compiled: &Compiled) -> Vec<Vec<&'p Member>> {
-    let at = |positions: &[u32]| positions.iter().filter_map(|&at| pool.members.get(at as usize)).collect::<Vec<_>>();
+    let at = |positions: &[u32]| {
+        positions.iter().filter_map(|&at| pool.members.get(at as usize)).collect::<Vec<_>>()
+    };
     if let Policy::Geo { rules, default } = &pool.policy {
         // A client that one rule alone matches gets the rule's members, then those of `default`.
         let of_rules = rules.iter().map(|rule| {
-            let default: &[u32] = if rule.strict || rule.members.is_empty() { &[] } else { default };
+            let default: &[u32] =
+                if rule.strict || rule.members.is_empty() { &[] } else { default };
             at(&[&rule.members, default].concat())
         });
         return of_rules.chain([at(default)]).collect();
@@ -224,7 +243,11 @@ pub(super) struct Fitting<'c> {
 }
 
 impl<'c> Fitting<'c> {
-    pub(super) fn new(specs: &'c [&'c PoolSpec], compiled: &'c Compiled, reach: &'c [Reach]) -> Self {
+    pub(super) fn new(
+        specs: &'c [&'c PoolSpec],
+        compiled: &'c Compiled,
+        reach: &'c [Reach],
+    ) -> Self {
         Self { specs, compiled, reach, checked: HashSet::new(), reported: HashSet::new() }
     }
 
@@ -240,7 +263,13 @@ impl<'c> Fitting<'c> {
     }
 
     /// Counts a record that several members have once, as an answer has it once.
-    fn check_distinct(&mut self, service: &ServiceSpec, pool: usize, drawn: Drawn, problems: &mut Problems) {
+    fn check_distinct(
+        &mut self,
+        service: &ServiceSpec,
+        pool: usize,
+        drawn: Drawn,
+        problems: &mut Problems,
+    ) {
         let most = self.distinct(pool, drawn).at_most(self.reach[pool].most.of(drawn));
         let Some(bound) = Bound::passed_by(most) else { return };
         let excess = Excess { drawn, bound, most, culprit: self.culprit(pool, drawn, bound) };
@@ -253,11 +282,14 @@ impl<'c> Fitting<'c> {
     fn culprit(&self, mut pool: usize, drawn: Drawn, bound: Bound) -> Culprit {
         // Pools in a circle, which is an error of its own, are not followed for ever.
         for _ in 0..self.specs.len() {
-            let members = self.compiled.pools[pool].members.iter().zip(&self.compiled.member_places[pool]);
+            let members =
+                self.compiled.pools[pool].members.iter().zip(&self.compiled.member_places[pool]);
             let mut large = members.filter_map(|(member, &place)| match member.kind {
-                MemberKind::Pool(inner) => {
-                    self.reach[inner.index()].most.of(drawn).passes(bound).then_some(Culprit::Pool(inner.index()))
-                }
+                MemberKind::Pool(inner) => self.reach[inner.index()]
+                    .most
+                    .of(drawn)
+                    .passes(bound)
+                    .then_some(Culprit::Pool(inner.index())),
                 MemberKind::Endpoint(id) => {
                     let most = Most::of_endpoint(&self.compiled.endpoints[id.index()]);
                     most.of(drawn).passes(bound).then_some(Culprit::Endpoint(id, place))
@@ -290,16 +322,20 @@ impl<'c> Fitting<'c> {
                 let endpoint = &self.compiled.endpoints[id.index()];
                 let is_new = match &endpoint.target {
                     Target::Addresses(of_endpoint) => {
-                        let of_family = of_endpoint.iter().filter(|at| at.is_ipv4() == (drawn == Drawn::A));
+                        let of_family =
+                            of_endpoint.iter().filter(|at| at.is_ipv4() == (drawn == Drawn::A));
                         let new = of_family.filter(|at| addresses.insert(**at)).count();
-                        size = records_of(endpoint, drawn).take(new).fold(size, |sum, octets| sum.plus(one(octets)));
+                        size = records_of(endpoint, drawn)
+                            .take(new)
+                            .fold(size, |sum, octets| sum.plus(one(octets)));
                         continue;
                     }
                     Target::Host(host) => hosts.insert((&host.name, host.port)),
                     Target::Alias(_) | Target::Cname(_) => true,
                 };
                 if is_new {
-                    size = records_of(endpoint, drawn).fold(size, |sum, octets| sum.plus(one(octets)));
+                    size =
+                        records_of(endpoint, drawn).fold(size, |sum, octets| sum.plus(one(octets)));
                 }
             }
         }
@@ -313,7 +349,8 @@ impl<'c> Fitting<'c> {
             Culprit::Endpoint(_, place) => (place, "divide its addresses among several endpoints"),
         };
         let (name, rtype) = (service.name.value.to_string(), drawn.rtype());
-        let what = format!("service {} answers up to {records} {rtype} records at once", Quoted(&name));
+        let what =
+            format!("service {} answers up to {records} {rtype} records at once", Quoted(&name));
         let diagnostic = match bound {
             Bound::Octets => problems.error(
                 place,
@@ -331,9 +368,10 @@ impl<'c> Fitting<'c> {
     fn remedy(&self, pool: usize) -> (Place, &'static str) {
         let spec = self.specs[pool];
         match spec.policy.value {
-            PolicyWord::All => {
-                (spec.policy.place, "answer fewer members: policy = \"weighted\" and, for example, answers = 3")
-            }
+            PolicyWord::All => (
+                spec.policy.place,
+                "answer fewer members: policy = \"weighted\" and, for example, answers = 3",
+            ),
             _ => (spec.answers.place, "answer fewer members: for example, answers = 3"),
         }
     }
@@ -351,7 +389,10 @@ mod tests {
 
     /// The errors of a file, or its warnings.
     fn lines(text: &str) -> Vec<String> {
-        let sources = Sources::from_texts(&Locations::default(), [("zones/x.toml", &*(ZONE.to_owned() + text))]);
+        let sources = Sources::from_texts(
+            &Locations::default(),
+            [("zones/x.toml", &*(ZONE.to_owned() + text))],
+        );
         match Config::load(&sources) {
             Ok((_, warnings)) => warnings.lines().collect(),
             Err(errors) => errors.lines().map(|line| format!("error: {line}")).collect(),
@@ -382,7 +423,10 @@ mod tests {
                         members: for example, answers = 3)";
         assert_eq!(found, [expected]);
         let found = lines(&service("policy = \"all\"", &members(v4 + 1, "10.", "")));
-        assert!(found[0].contains("zones/x.toml:5:10") && found[0].contains("policy = \"weighted\""), "{found:?}");
+        assert!(
+            found[0].contains("zones/x.toml:5:10") && found[0].contains("policy = \"weighted\""),
+            "{found:?}"
+        );
     }
 
     #[test]
@@ -390,12 +434,20 @@ mod tests {
         let [v4, v6] = FITTING;
         let all = |members: &str| service("answers = \"all\"", members);
         let nested = |count: usize| {
-            let pool = format!("[pool.all]\npolicy = \"all\"\nmembers = [\n{}]\n", members(count, "10.", ""));
-            pool + &service("answers = 2", "\"all\", { addresses = [\"192.0.2.1\"] }, { addresses = [\"192.0.2.2\"] }")
+            let pool = format!(
+                "[pool.all]\npolicy = \"all\"\nmembers = [\n{}]\n",
+                members(count, "10.", "")
+            );
+            pool + &service(
+                "answers = 2",
+                "\"all\", { addresses = [\"192.0.2.1\"] }, { addresses = [\"192.0.2.2\"] }",
+            )
         };
         let geo = |count: usize| {
-            let rule =
-                format!("{{ country = [\"DE\"], members = [{}] }}", members(count, "10.", "").replace('\n', " "));
+            let rule = format!(
+                "{{ country = [\"DE\"], members = [{}] }}",
+                members(count, "10.", "").replace('\n', " ")
+            );
             format!(
                 "[service.\"w.x.example\"]\npolicy = \"geo\"\nanswers = \"all\"\nrules = [{rule}]\n\
                  default = [{{ addresses = [\"192.0.2.1\"] }}]\n"
@@ -441,17 +493,27 @@ mod tests {
             (nested(v4), false, "the largest member and one more, which does not fit"),
             (geo(v4 - 1), true, "a rule and the default"),
             (geo(v4), false, "a rule and the default, which does not fit"),
-            (two_pools(["2001:db8::", "2001:db8::"]), true, "an address of two members is answered once"),
+            (
+                two_pools(["2001:db8::", "2001:db8::"]),
+                true,
+                "an address of two members is answered once",
+            ),
             (two_pools(["2001:db8::", "2001:db9::"]), false, "addresses of two pools"),
         ] {
             let found = lines(&text);
-            assert_eq!(!found.iter().any(|line| line.starts_with("error:")), fits, "{why}: {found:?}");
+            assert_eq!(
+                !found.iter().any(|line| line.starts_with("error:")),
+                fits,
+                "{why}: {found:?}"
+            );
         }
     }
 
     #[test]
     fn srv_records_count_with_their_targets() {
-        let target = |at: usize| format!("h{at:03}.{}.{}.{}.example", "a".repeat(60), "b".repeat(60), "c".repeat(60));
+        let target = |at: usize| {
+            format!("h{at:03}.{}.{}.{}.example", "a".repeat(60), "b".repeat(60), "c".repeat(60))
+        };
         let members = |count: usize| -> String {
             (0..count).map(|at| format!("{{ target = \"{}\", port = 1 }},\n", target(at))).collect()
         };

@@ -1,5 +1,5 @@
-//! Rules of `geo` pools. The most specific one wins, whatever the order; so two rules that are equally specific for a client
-//! must not both match it.
+//! Rules of `geo` pools. The most specific one wins, whatever the order; so two rules that are
+//! equally specific for a client must not both match it.
 
 use hashbrown::HashMap;
 

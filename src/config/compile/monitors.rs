@@ -10,7 +10,11 @@ const DEEPEST: usize = 16;
 type Parts = [Vec<(usize, Place)>];
 
 /// Looks up every part and checks their shape. Whether that is such that it can be followed.
-pub(super) fn check<'s>(specs: &'s Specs, monitors: &mut Names<'s>, problems: &mut Problems) -> bool {
+pub(super) fn check<'s>(
+    specs: &'s Specs,
+    monitors: &mut Names<'s>,
+    problems: &mut Problems,
+) -> bool {
     let mut parts = vec![Vec::new(); specs.monitors.len()];
     for (whole, part) in &specs.parts {
         let found = monitors.find(part, problems);
@@ -23,20 +27,25 @@ pub(super) fn check<'s>(specs: &'s Specs, monitors: &mut Names<'s>, problems: &m
     let Some(order) = parts_first(specs, &parts, problems) else { return false };
     let mut depths = vec![0; parts.len()];
     for monitor in order {
-        depths[monitor] = 1 + parts[monitor].iter().map(|(part, _)| depths[*part]).max().unwrap_or_default();
+        depths[monitor] =
+            1 + parts[monitor].iter().map(|(part, _)| depths[*part]).max().unwrap_or_default();
         // Told once, of the monitor where the bound is first passed.
         if depths[monitor] == DEEPEST + 1 {
             let whole = &specs.monitors[monitor];
             let name = Quoted(&whole.value.name);
             problems
-                .error(whole.place, format!("monitors are more than {DEEPEST} deep inside each other below {name}"))
+                .error(
+                    whole.place,
+                    format!("monitors are more than {DEEPEST} deep inside each other below {name}"),
+                )
                 .help("name the inner monitors' parts directly");
         }
     }
     depths.into_iter().all(|depth| depth <= DEEPEST)
 }
 
-/// The monitors so that each comes after its parts; `None` where there are cycles, which are reported.
+/// The monitors so that each comes after its parts; `None` where there are cycles, which are
+/// reported.
 fn parts_first(specs: &Specs, parts: &Parts, problems: &mut Problems) -> Option<Vec<usize>> {
     #[derive(Clone, Copy, PartialEq)]
     enum Mark {
@@ -70,8 +79,14 @@ fn parts_first(specs: &Specs, parts: &Parts, problems: &mut Problems) -> Option<
                 }
                 Mark::Open => {
                     has_cycle = true;
-                    let from = path.iter().position(|(monitor, _)| *monitor == part).unwrap_or_default();
-                    report_cycle(specs, path.iter().skip(from).map(|(monitor, _)| *monitor), place, problems);
+                    let from =
+                        path.iter().position(|(monitor, _)| *monitor == part).unwrap_or_default();
+                    report_cycle(
+                        specs,
+                        path.iter().skip(from).map(|(monitor, _)| *monitor),
+                        place,
+                        problems,
+                    );
                 }
             }
         }
@@ -79,9 +94,15 @@ fn parts_first(specs: &Specs, parts: &Parts, problems: &mut Problems) -> Option<
     (!has_cycle).then_some(order)
 }
 
-fn report_cycle(specs: &Specs, cycle: impl Iterator<Item = usize>, place: Place, problems: &mut Problems) {
+fn report_cycle(
+    specs: &Specs,
+    cycle: impl Iterator<Item = usize>,
+    place: Place,
+    problems: &mut Problems,
+) {
     const SHOWN: usize = 12;
-    let mut names: Vec<&str> = cycle.take(SHOWN).map(|monitor| &*specs.monitors[monitor].value.name).collect();
+    let mut names: Vec<&str> =
+        cycle.take(SHOWN).map(|monitor| &*specs.monitors[monitor].value.name).collect();
     if names.len() == SHOWN {
         names.push("...");
     }

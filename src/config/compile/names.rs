@@ -27,11 +27,23 @@ pub(super) struct Names<'s> {
 
 impl<'s> Names<'s> {
     pub(super) fn new(kind: &'static str) -> Self {
-        Self { kind, known: HashMap::new(), broken: HashSet::new(), used: HashSet::new(), sorted: None }
+        Self {
+            kind,
+            known: HashMap::new(),
+            broken: HashSet::new(),
+            used: HashSet::new(),
+            sorted: None,
+        }
     }
 
     /// Gives a name a meaning; a second one is an error that shows both places.
-    pub(super) fn define(&mut self, name: &'s str, place: Place, index: usize, problems: &mut Problems) {
+    pub(super) fn define(
+        &mut self,
+        name: &'s str,
+        place: Place,
+        index: usize,
+        problems: &mut Problems,
+    ) {
         match self.known.get(name) {
             None => {
                 self.known.insert(name, (index, place));
@@ -80,14 +92,17 @@ impl<'s> Names<'s> {
             let message = format!("there is no {} {}", self.kind, Quoted(&name.value));
             let otherwise = define(self.kind, &name.value);
             let missing = NameFault::Missing(Definition::new(self.kind, &name.value));
-            problems.unknown(name.place, message, &name.value, known.iter().copied(), &otherwise).about(missing);
+            problems
+                .unknown(name.place, message, &name.value, known.iter().copied(), &otherwise)
+                .about(missing);
         }
         None
     }
 
     /// Warns of each name that nothing referred to.
     pub(super) fn warn_unused(&self, why: &str, problems: &mut Problems) {
-        let mut unused: Vec<_> = self.known.iter().filter(|(_, (index, _))| !self.used.contains(index)).collect();
+        let mut unused: Vec<_> =
+            self.known.iter().filter(|(_, (index, _))| !self.used.contains(index)).collect();
         unused.sort_unstable_by_key(|(_, (_, place))| *place);
         for (name, (_, place)) in unused {
             problems
@@ -101,9 +116,13 @@ impl<'s> Names<'s> {
 pub(super) fn define(kind: &str, name: &str) -> String {
     let header = header::of(kind, name);
     match kind {
-        _ if name_fault(name).is_some() => format!("write the name of a table [{kind}.NAME]: {NAME_HELP}"),
+        _ if name_fault(name).is_some() => {
+            format!("write the name of a table [{kind}.NAME]: {NAME_HELP}")
+        }
         "pool" if name.parse::<std::net::IpAddr>().is_ok() => {
-            format!("for an address write members = [{{ addresses = [\"{name}\"] }}]; text in quotes is a pool's name")
+            format!(
+                "for an address write members = [{{ addresses = [\"{name}\"] }}]; text in quotes is a pool's name"
+            )
         }
         "pool" => {
             let host = match name.contains('.') && name.parse::<Name>().is_ok() {
@@ -112,9 +131,15 @@ pub(super) fn define(kind: &str, name: &str) -> String {
             };
             format!("define it: {header} with members = [{{ addresses = [\"192.0.2.1\"] }}]{host}")
         }
-        "monitor" => format!("define it: {header} with tcp = {{ port = 443 }}, or http = {{ path = \"/healthz\" }}"),
-        "load" => format!("define it: {header} with nginx = {{ url = \"http://192.0.2.1/stub_status\" }}"),
-        _ => format!("define it: {header} with location = {{ latitude = 50.11, longitude = 8.68 }}"),
+        "monitor" => format!(
+            "define it: {header} with tcp = {{ port = 443 }}, or http = {{ path = \"/healthz\" }}"
+        ),
+        "load" => {
+            format!("define it: {header} with nginx = {{ url = \"http://192.0.2.1/stub_status\" }}")
+        }
+        _ => {
+            format!("define it: {header} with location = {{ latitude = 50.11, longitude = 8.68 }}")
+        }
     }
 }
 

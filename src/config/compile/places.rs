@@ -35,7 +35,9 @@ impl<'s> Places<'s> {
         for (index, spec) in specs.iter().enumerate() {
             let Some(region) = &spec.region else { continue };
             let members = places.regions.entry(&region.value).or_default();
-            if let (true, Some(place)) = (members.is_empty(), places.datacenters.contains(&region.value)) {
+            if let (true, Some(place)) =
+                (members.is_empty(), places.datacenters.contains(&region.value))
+            {
                 problems
                     .error(region.place, format!("{} names both a datacenter and a region", Quoted(&region.value)))
                     .also(place, "the datacenter")
@@ -47,23 +49,35 @@ impl<'s> Places<'s> {
     }
 
     /// The datacenters that a name stands for: itself, or all of a region.
-    pub(super) fn find(&mut self, name: &At<Box<str>>, problems: &mut Problems) -> Vec<DatacenterId> {
+    pub(super) fn find(
+        &mut self,
+        name: &At<Box<str>>,
+        problems: &mut Problems,
+    ) -> Vec<DatacenterId> {
         if let Some(region) = self.regions.get(&*name.value) {
             return region.clone();
         }
         if self.datacenters.contains(&name.value).is_some() {
-            return self.datacenters.find(name, problems).map(|index| DatacenterId(index as u32)).into_iter().collect();
+            return self
+                .datacenters
+                .find(name, problems)
+                .map(|index| DatacenterId(index as u32))
+                .into_iter()
+                .collect();
         }
         // The table of a datacenter that could not be read may have named the region.
         if self.datacenters.has_broken() || problems.has_unread_files() {
             return Vec::new();
         }
-        let mut known: Vec<_> = self.datacenters.all().chain(self.regions.keys().copied()).collect();
+        let mut known: Vec<_> =
+            self.datacenters.all().chain(self.regions.keys().copied()).collect();
         known.sort_unstable();
         let message = format!("there is no datacenter or region {}", Quoted(&name.value));
         let otherwise = define("datacenter", &name.value);
         let missing = NameFault::Missing(Definition::new("datacenter", &name.value));
-        problems.unknown(name.place, message, &name.value, known.into_iter(), &otherwise).about(missing);
+        problems
+            .unknown(name.place, message, &name.value, known.into_iter(), &otherwise)
+            .about(missing);
         Vec::new()
     }
 }

@@ -13,7 +13,8 @@ use crate::{
         spec::{EndpointSpec, MemberSpec, MemberTarget, PaceSpec, PolicyWord, PoolSpec},
     },
     steer::{
-        DatacenterId, Endpoint, EndpointId, Host, Member, MemberKind, MinUp, MonitorId, Policy, Pool, PoolId, Target,
+        DatacenterId, Endpoint, EndpointId, Host, Member, MemberKind, MinUp, MonitorId, Policy,
+        Pool, PoolId, Target,
     },
 };
 
@@ -36,7 +37,11 @@ struct Inherited {
 /// Members by the name that must be theirs alone.
 type Seen<'s> = HashMap<(bool, &'s str), (usize, Place)>;
 
-pub(super) fn compile(specs: &[&PoolSpec], scope: &mut Scope<'_>, problems: &mut Problems) -> Compiled {
+pub(super) fn compile(
+    specs: &[&PoolSpec],
+    scope: &mut Scope<'_>,
+    problems: &mut Problems,
+) -> Compiled {
     let mut compiled = Compiled {
         pools: Vec::with_capacity(specs.len()),
         endpoints: Vec::with_capacity(specs.len()),
@@ -59,7 +64,10 @@ impl Compiled {
         problems: &mut Problems,
     ) -> (Pool, Vec<Place>) {
         let inherited = Inherited {
-            datacenters: spec.datacenter.as_ref().map_or(Vec::new(), |name| scope.places.find(name, problems)),
+            datacenters: spec
+                .datacenter
+                .as_ref()
+                .map_or(Vec::new(), |name| scope.places.find(name, problems)),
             monitor: spec.monitor.as_ref().and_then(|name| monitor(scope, name, problems)),
             pace: spec.regulation.pace,
         };
@@ -80,9 +88,11 @@ impl Compiled {
             PolicyWord::All => Policy::All,
             PolicyWord::Geo => {
                 geo::check_rules(&spec.rules, problems);
-                let mut list =
-                    |members: &'s [MemberSpec]| self.list(members, &inherited, &mut building, scope, problems);
-                let rules = spec.rules.iter().map(|rule| geo::rule(rule, list(&rule.members))).collect();
+                let mut list = |members: &'s [MemberSpec]| {
+                    self.list(members, &inherited, &mut building, scope, problems)
+                };
+                let rules =
+                    spec.rules.iter().map(|rule| geo::rule(rule, list(&rule.members))).collect();
                 Policy::Geo { rules, default: list(&spec.default) }
             }
         };
@@ -100,9 +110,16 @@ impl Compiled {
         (pool, building.places)
     }
 
-    /// Two members with one address are one target: its clients add up, and a drain of one of the two ends nothing.
-    fn warn_of_equal_addresses(&self, spec: &PoolSpec, building: &Building<'_>, problems: &mut Problems) {
-        let mut places_of: HashMap<IpAddr, Vec<Place>> = HashMap::with_capacity(building.members.len());
+    /// Two members with one address are one target: its clients add up, and a drain of one of the
+    /// two ends nothing.
+    fn warn_of_equal_addresses(
+        &self,
+        spec: &PoolSpec,
+        building: &Building<'_>,
+        problems: &mut Problems,
+    ) {
+        let mut places_of: HashMap<IpAddr, Vec<Place>> =
+            HashMap::with_capacity(building.members.len());
         for (member, &place) in building.members.iter().zip(&building.places) {
             let MemberKind::Endpoint(id) = member.kind else { continue };
             let Target::Addresses(addresses) = &self.endpoints[id.index()].target else { continue };
@@ -148,7 +165,9 @@ impl Compiled {
     ) -> Vec<u32> {
         let mut list: Vec<u32> = Vec::with_capacity(members.len());
         for member in members {
-            let Some(index) = self.member(member, inherited, building, scope, problems) else { continue };
+            let Some(index) = self.member(member, inherited, building, scope, problems) else {
+                continue;
+            };
             if list.contains(&(index as u32)) {
                 twice(member, building, index, problems);
             }
@@ -175,7 +194,9 @@ impl Compiled {
             return self.check_same(spec, inherited, first, scope, problems).then_some(index);
         }
         let kind = match &spec.target {
-            MemberTarget::Pool(name) => MemberKind::Pool(PoolId(scope.pools.find(name, problems)? as u32)),
+            MemberTarget::Pool(name) => {
+                MemberKind::Pool(PoolId(scope.pools.find(name, problems)? as u32))
+            }
             MemberTarget::Endpoint(endpoint) => {
                 let endpoint = self.endpoint(endpoint, spec.weight, inherited, scope, problems);
                 self.endpoints.push(Arc::new(endpoint));
@@ -205,8 +226,10 @@ impl Compiled {
             Some(name) => monitor(scope, name, problems),
             None => inherited.monitor,
         };
-        let pace =
-            datacenters.iter().map(|at| scope.paces[at.index()]).fold(spec.pace.or(inherited.pace), PaceSpec::or);
+        let pace = datacenters
+            .iter()
+            .map(|at| scope.paces[at.index()])
+            .fold(spec.pace.or(inherited.pace), PaceSpec::or);
         Endpoint {
             name: spec.name.value.clone(),
             target: match spec.target.clone() {
@@ -222,7 +245,8 @@ impl Compiled {
         }
     }
 
-    /// Two endpoints of one pool with one name must be one and the same, listed in two rules of a `geo` pool.
+    /// Two endpoints of one pool with one name must be one and the same, listed in two rules of a
+    /// `geo` pool.
     fn check_same(
         &self,
         spec: &MemberSpec,
@@ -231,12 +255,18 @@ impl Compiled {
         scope: &mut Scope<'_>,
         problems: &mut Problems,
     ) -> bool {
-        let (MemberTarget::Endpoint(endpoint), MemberKind::Endpoint(id)) = (&spec.target, first.kind) else {
+        let (MemberTarget::Endpoint(endpoint), MemberKind::Endpoint(id)) =
+            (&spec.target, first.kind)
+        else {
             return true;
         };
-        let is_same = self.endpoint(endpoint, spec.weight, inherited, scope, problems) == *self.endpoints[id.index()];
+        let is_same = self.endpoint(endpoint, spec.weight, inherited, scope, problems)
+            == *self.endpoints[id.index()];
         if !is_same {
-            let message = format!("two different endpoints of a pool are called {}", Quoted(&endpoint.name.value));
+            let message = format!(
+                "two different endpoints of a pool are called {}",
+                Quoted(&endpoint.name.value)
+            );
             problems
                 .error(spec.place, message)
                 .also(first_place, "the first one")

@@ -14,12 +14,20 @@ use crate::{
 };
 
 /// The load source that a table names.
-pub(super) fn load(scope: &mut Scope<'_>, name: Option<&At<Box<str>>>, problems: &mut Problems) -> Option<LoadId> {
+pub(super) fn load(
+    scope: &mut Scope<'_>,
+    name: Option<&At<Box<str>>>,
+    problems: &mut Problems,
+) -> Option<LoadId> {
     scope.loads.find(name?, problems).map(|index| LoadId(index as u32))
 }
 
 /// What a pool's table says, with names as positions.
-pub(super) fn of_pool(spec: &PoolSpec, scope: &mut Scope<'_>, problems: &mut Problems) -> Regulation {
+pub(super) fn of_pool(
+    spec: &PoolSpec,
+    scope: &mut Scope<'_>,
+    problems: &mut Problems,
+) -> Regulation {
     let spec = &spec.regulation;
     Regulation {
         load: load(scope, spec.load.as_ref(), problems),
@@ -40,7 +48,8 @@ pub(super) struct Checking<'a> {
 }
 
 impl Checking<'_> {
-    /// Reports who goes by reports that nobody makes, and sources that are attached where they cannot be asked.
+    /// Reports who goes by reports that nobody makes, and sources that are attached where they
+    /// cannot be asked.
     pub(super) fn run(&self, problems: &mut Problems) {
         for (at, spec) in self.pools.iter().enumerate() {
             self.attachment(spec, at, problems);
@@ -80,7 +89,8 @@ impl Checking<'_> {
                 }
                 MemberKind::Endpoint(id) => {
                     let endpoint = &self.compiled.endpoints[id.index()];
-                    let has_load = |at: &crate::steer::DatacenterId| self.loads[at.index()].is_some();
+                    let has_load =
+                        |at: &crate::steer::DatacenterId| self.loads[at.index()].is_some();
                     if endpoint.load.is_some() || endpoint.datacenters.iter().any(has_load) {
                         return true;
                     }
@@ -96,10 +106,16 @@ impl Checking<'_> {
         let mut seen = std::collections::HashSet::new();
         while let Some(kind) = open.pop() {
             match kind {
-                MemberKind::Endpoint(id) if self.compiled.endpoints[id.index()].monitor.is_some() => return true,
+                MemberKind::Endpoint(id)
+                    if self.compiled.endpoints[id.index()].monitor.is_some() =>
+                {
+                    return true;
+                }
                 MemberKind::Endpoint(_) => {}
                 MemberKind::Pool(id) if seen.insert(id) => {
-                    open.extend(self.compiled.pools[id.index()].members.iter().map(|member| member.kind));
+                    open.extend(
+                        self.compiled.pools[id.index()].members.iter().map(|member| member.kind),
+                    );
                 }
                 MemberKind::Pool(_) => {}
             }
@@ -110,7 +126,9 @@ impl Checking<'_> {
     /// Each member of a `load` pool has somebody to say what its load is.
     fn members(&self, spec: &PoolSpec, at: usize, problems: &mut Problems) {
         let pool = &self.compiled.pools[at];
-        let (Policy::Load(policy), PolicyWord::Load) = (&pool.policy, spec.policy.value) else { return };
+        let (Policy::Load(policy), PolicyWord::Load) = (&pool.policy, spec.policy.value) else {
+            return;
+        };
         for (member, &place) in pool.members.iter().zip(&self.compiled.member_places[at]) {
             let is_timed = policy.by == Measure::ResponseTime && self.is_probed(member.kind);
             if is_timed || self.reports(member.kind) {
@@ -122,12 +140,18 @@ impl Checking<'_> {
             };
             let help = match policy.by {
                 Measure::ResponseTime => "give it a `monitor`, whose probes are timed, or a `load`",
-                _ => "add load = \"NAME\" to it, to its endpoints or to their datacenter, and define [load.NAME]",
+                _ => {
+                    "add load = \"NAME\" to it, to its endpoints or to their datacenter, and define [load.NAME]"
+                }
             };
             problems
                 .error(
                     place,
-                    format!("nothing reports the load of member {} of pool {}", Quoted(name), Quoted(&spec.name.value)),
+                    format!(
+                        "nothing reports the load of member {} of pool {}",
+                        Quoted(name),
+                        Quoted(&spec.name.value)
+                    ),
                 )
                 .help(help);
         }
@@ -148,7 +172,13 @@ impl Checking<'_> {
         }
     }
 
-    fn endpoint(&self, endpoint: &Endpoint, source: &LoadSource, place: Place, problems: &mut Problems) {
+    fn endpoint(
+        &self,
+        endpoint: &Endpoint,
+        source: &LoadSource,
+        place: Place,
+        problems: &mut Problems,
+    ) {
         let (name, load) = (Quoted(&endpoint.name), Quoted(&source.name));
         if source.is_per_address() && !matches!(endpoint.target, Target::Addresses(_)) {
             problems
@@ -156,7 +186,10 @@ impl Checking<'_> {
                 .help("give the endpoint `addresses`, or write the balancer's own host into the source's URL");
         }
         let is_http = |id: crate::steer::MonitorId| {
-            matches!(self.specs.monitors.get(id.index()).map(|at| &at.value.check), Some(Check::Http(_)))
+            matches!(
+                self.specs.monitors.get(id.index()).map(|at| &at.value.check),
+                Some(Check::Http(_))
+            )
         };
         if !source.is_polled() && !endpoint.monitor.is_some_and(is_http) {
             problems

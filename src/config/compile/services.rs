@@ -22,7 +22,8 @@ use crate::{
     steer::{Kind, MemberKind, OnAllDown, PoolId, Service, ZoneId},
 };
 
-/// The services, in the order of their specifications; those that cannot be are left out and reported.
+/// The services, in the order of their specifications; those that cannot be are left out and
+/// reported.
 pub(super) fn compile(
     specs: &Specs,
     all_pools: &[&PoolSpec],
@@ -32,7 +33,8 @@ pub(super) fn compile(
     scope: &mut Scope<'_>,
     problems: &mut Problems,
 ) -> Vec<Service> {
-    let next: Vec<Option<usize>> = all_pools.iter().map(|pool| fallback(pool.on_all_down.as_ref(), scope)).collect();
+    let next: Vec<Option<usize>> =
+        all_pools.iter().map(|pool| fallback(pool.on_all_down.as_ref(), scope)).collect();
     let fallbacks = Fallbacks { specs: all_pools, compiled, next: &next };
     fallbacks.check_pools(problems);
     let mut fitting = Fitting::new(all_pools, compiled, reach);
@@ -53,7 +55,8 @@ pub(super) fn compile(
             first_of.insert(&spec.name.value, spec.name.place);
         }
         let zone = zone_of(spec, zones, problems);
-        let written = spec.on_all_down.as_ref().or_else(|| all_pools.get(pool?)?.on_all_down.as_ref());
+        let written =
+            spec.on_all_down.as_ref().or_else(|| all_pools.get(pool?)?.on_all_down.as_ref());
         let on_all_down = on_all_down(written, scope, problems);
         if let (Some(OnAllDownSpec::Pool(name)), OnAllDown::Pool(other), Some(pool)) =
             (&spec.on_all_down, on_all_down, pool)
@@ -61,7 +64,13 @@ pub(super) fn compile(
             fallbacks.check_service(pool, other.index(), name.place, problems);
         }
         let (Some(zone), Some(pool)) = (zone, pool) else { continue };
-        check_name(spec, zone, zones, reach.get(pool).and_then(|reach| reach.first_cname), problems);
+        check_name(
+            spec,
+            zone,
+            zones,
+            reach.get(pool).and_then(|reach| reach.first_cname),
+            problems,
+        );
         let other = match on_all_down {
             OnAllDown::Pool(other) => Some(other.index()),
             OnAllDown::All | OnAllDown::Empty => None,
@@ -96,8 +105,8 @@ pub(super) fn service(
     }
 }
 
-/// Warns of pools with `client-subnet = false` that services reach only through other pools: the key is read of the pool that a
-/// service names.
+/// Warns of pools with `client-subnet = false` that services reach only through other pools: the
+/// key is read of the pool that a service names.
 pub(super) fn warn_of_client_subnet(
     specs: &Specs,
     all_pools: &[&PoolSpec],
@@ -109,9 +118,10 @@ pub(super) fn warn_of_client_subnet(
     let mut ineffective: Vec<usize> = (0..specs.pools.len()).filter(|&pool| is_off(pool)).collect();
     ineffective.retain(|&pool| services.iter().all(|service| service.pool.index() != pool));
     for pool in ineffective {
-        let (Some(written), Some(service)) =
-            (all_pools[pool].client_subnet, services.iter().find(|service| reaches(service, pool, compiled)))
-        else {
+        let (Some(written), Some(service)) = (
+            all_pools[pool].client_subnet,
+            services.iter().find(|service| reaches(service, pool, compiled)),
+        ) else {
             continue;
         };
         let name = Quoted(&all_pools[pool].name.value);
@@ -139,9 +149,11 @@ fn reaches(service: &Service, sought: usize, compiled: &Compiled) -> bool {
             return true;
         }
         if seen.insert(pool) {
-            open.extend(compiled.pools[pool.index()].members.iter().filter_map(|member| match member.kind {
-                MemberKind::Pool(inner) => Some(inner),
-                MemberKind::Endpoint(_) => None,
+            open.extend(compiled.pools[pool.index()].members.iter().filter_map(|member| {
+                match member.kind {
+                    MemberKind::Pool(inner) => Some(inner),
+                    MemberKind::Endpoint(_) => None,
+                }
             }));
         }
     }
@@ -153,7 +165,9 @@ fn answers(spec: &ServiceSpec, rtype: Rtype) -> bool {
     match spec.kind {
         Kind::Addresses => matches!(rtype, Rtype::A | Rtype::AAAA),
         Kind::Srv => rtype == Rtype::SRV,
-        Kind::Binding(ref binding) => rtype == binding.rtype || matches!(rtype, Rtype::A | Rtype::AAAA),
+        Kind::Binding(ref binding) => {
+            rtype == binding.rtype || matches!(rtype, Rtype::A | Rtype::AAAA)
+        }
     }
 }
 
@@ -169,9 +183,16 @@ fn check_endpoints(spec: &ServiceSpec, reach: &Reach, problems: &mut Problems) {
         }
         (Kind::Addresses | Kind::Binding(_), Some(host), _) => {
             problems
-                .error(host, format!("service \"{name}\" answers addresses, and this endpoint has a `target`"))
+                .error(
+                    host,
+                    format!(
+                        "service \"{name}\" answers addresses, and this endpoint has a `target`"
+                    ),
+                )
                 .also(*place, "the service")
-                .help("write type = \"SRV\" in the service, or `addresses`, `cname` or `alias` here");
+                .help(
+                    "write type = \"SRV\" in the service, or `addresses`, `cname` or `alias` here",
+                );
         }
         _ => {}
     }
@@ -185,9 +206,10 @@ pub(super) fn on_all_down(
     match written {
         None | Some(OnAllDownSpec::All) => OnAllDown::All,
         Some(OnAllDownSpec::Empty) => OnAllDown::Empty,
-        Some(OnAllDownSpec::Pool(name)) => {
-            scope.pools.find(name, problems).map_or(OnAllDown::All, |index| OnAllDown::Pool(PoolId(index as u32)))
-        }
+        Some(OnAllDownSpec::Pool(name)) => scope
+            .pools
+            .find(name, problems)
+            .map_or(OnAllDown::All, |index| OnAllDown::Pool(PoolId(index as u32))),
     }
 }
 
@@ -204,7 +226,8 @@ fn zone_of(spec: &ServiceSpec, zones: &Zones, problems: &mut Problems) -> Option
     let At { value: name, place } = &spec.name;
     let zone = zones.innermost(name);
     if zone.is_none() && !zones.may_be_unread(name) && !problems.has_unread_files() {
-        let diagnostic = problems.error(*place, format!("service \"{name}\" is in none of the zones"));
+        let diagnostic =
+            problems.error(*place, format!("service \"{name}\" is in none of the zones"));
         diagnostic.about(NameFault::Missing(Definition::new("zone", &name.to_string())));
         match zones.list.is_empty() {
             true => diagnostic.help(format!(
@@ -223,7 +246,13 @@ fn zone_of(spec: &ServiceSpec, zones: &Zones, problems: &mut Problems) -> Option
 }
 
 /// Whether static records leave the name to a service.
-fn check_name(spec: &ServiceSpec, zone: ZoneId, zones: &Zones, cname: Option<Place>, problems: &mut Problems) {
+fn check_name(
+    spec: &ServiceSpec,
+    zone: ZoneId,
+    zones: &Zones,
+    cname: Option<Place>,
+    problems: &mut Problems,
+) {
     let At { value: name, place } = &spec.name;
     if let Some((cut, taken)) = zones.cut_above(zone, name) {
         let what = match taken.rtype {
@@ -237,15 +266,22 @@ fn check_name(spec: &ServiceSpec, zone: ZoneId, zones: &Zones, cname: Option<Pla
     }
     let mut conflict = |taken: Taken, why: &str| {
         problems
-            .error(*place, format!("service \"{name}\" is on a name that has static {} records", taken.rtype))
+            .error(
+                *place,
+                format!("service \"{name}\" is on a name that has static {} records", taken.rtype),
+            )
             .also(taken.place, "the static record")
             .help(format!("{why}: remove one of the two"));
     };
     for taken in zones.taken(zone, name) {
         match taken.rtype {
             Rtype::CNAME => conflict(taken, "a CNAME stands alone at its name"),
-            Rtype::NS if !zones.is_apex(zone, name) => conflict(taken, "a delegation hands the name to other servers"),
-            rtype if cname.is_none() && answers(spec, rtype) => conflict(taken, "the service answers that type"),
+            Rtype::NS if !zones.is_apex(zone, name) => {
+                conflict(taken, "a delegation hands the name to other servers")
+            }
+            rtype if cname.is_none() && answers(spec, rtype) => {
+                conflict(taken, "the service answers that type")
+            }
             _ if cname.is_some() && !zones.is_apex(zone, name) => {
                 conflict(taken, "the service may answer a CNAME, which stands alone at its name");
             }

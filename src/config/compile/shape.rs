@@ -1,4 +1,5 @@
-//! The shape of the pools together: no cycles, not too deep, not too wide, and each pool able to do what its policy says.
+//! The shape of the pools together: no cycles, not too deep, not too wide, and each pool able to do
+//! what its policy says.
 
 use super::{fit::Most, pools::Compiled};
 use crate::{
@@ -13,8 +14,8 @@ use crate::{
 
 /// How many pools may be inside each other.
 const DEEPEST: u32 = 16;
-/// How many endpoints one pool may hold with all pools in it: a wheel numbers its members with 16 bits, and has at most
-/// 65,536 slots.
+/// How many endpoints one pool may hold with all pools in it: a wheel numbers its members with 16
+/// bits, and has at most 65,536 slots.
 const MOST_ENDPOINTS: u64 = 65_535;
 
 /// What is below a pool.
@@ -33,11 +34,13 @@ pub(super) struct Reach {
     pub(super) first_other: Option<Place>,
     /// The most that one answer holds.
     pub(super) most: Most,
-    /// Whether an endpoint is in a datacenter that has a location; one that cannot be read has been reported.
+    /// Whether an endpoint is in a datacenter that has a location; one that cannot be read has been
+    /// reported.
     is_somewhere: bool,
 }
 
-/// Checks all pools; yields what is below each, children before parents being no concern of the caller.
+/// Checks all pools; yields what is below each, children before parents being no concern of the
+/// caller.
 pub(super) fn check(
     specs: &[&PoolSpec],
     compiled: &Compiled,
@@ -47,7 +50,13 @@ pub(super) fn check(
     let mut reach = vec![Reach::default(); specs.len()];
     for pool in children_first(specs, compiled, problems) {
         let at = pool.index();
-        reach[at] = reach_of(&compiled.pools[at], &compiled.member_places[at], compiled, datacenters, &reach);
+        reach[at] = reach_of(
+            &compiled.pools[at],
+            &compiled.member_places[at],
+            compiled,
+            datacenters,
+            &reach,
+        );
         reach[at].most = Most::of_pool(&compiled.pools[at], compiled, &reach);
         check_size(specs[at], reach[at], problems);
         check_members(specs[at], &compiled.pools[at], problems);
@@ -67,7 +76,11 @@ pub(super) fn check(
 }
 
 /// The pools so that each comes after those in it; cycles are reported and cut.
-fn children_first(specs: &[&PoolSpec], compiled: &Compiled, problems: &mut Problems) -> Vec<PoolId> {
+fn children_first(
+    specs: &[&PoolSpec],
+    compiled: &Compiled,
+    problems: &mut Problems,
+) -> Vec<PoolId> {
     #[derive(Clone, Copy, PartialEq)]
     enum Mark {
         New,
@@ -100,7 +113,8 @@ fn children_first(specs: &[&PoolSpec], compiled: &Compiled, problems: &mut Probl
                 }
                 Mark::Open => {
                     let place = compiled.member_places[*pool][*next - 1];
-                    let from = path.iter().position(|(pool, _)| *pool == child.index()).unwrap_or(0);
+                    let from =
+                        path.iter().position(|(pool, _)| *pool == child.index()).unwrap_or(0);
                     let names: Vec<_> = path[from..].iter().map(|(pool, _)| *pool).collect();
                     report_cycle(specs, &names, place, problems);
                 }
@@ -124,7 +138,8 @@ fn report_cycle(specs: &[&PoolSpec], cycle: &[usize], place: Place, problems: &m
         .help("take one of the pools out of the other's members");
 }
 
-/// Where the `on-all-down` of a pool or a service leads back to the pool that it is to stand in for.
+/// Where the `on-all-down` of a pool or a service leads back to the pool that it is to stand in
+/// for.
 pub(super) struct Fallbacks<'c> {
     pub(super) specs: &'c [&'c PoolSpec],
     pub(super) compiled: &'c Compiled,
@@ -159,7 +174,13 @@ impl Fallbacks<'_> {
     }
 
     /// Reports a service whose own `on-all-down` is the pool that it has anyway.
-    pub(super) fn check_service(&self, pool: usize, other: usize, place: Place, problems: &mut Problems) {
+    pub(super) fn check_service(
+        &self,
+        pool: usize,
+        other: usize,
+        place: Place,
+        problems: &mut Problems,
+    ) {
         if self.is_nothing_but(other, pool, 0) {
             self.report(&[pool, other], pool, place, problems);
         }
@@ -184,7 +205,9 @@ impl Fallbacks<'_> {
             MemberKind::Endpoint(_) => false,
         };
         pool == sought
-            || depth < DEEPEST && !members.is_empty() && members.iter().all(|member| leads_there(member.kind))
+            || depth < DEEPEST
+                && !members.is_empty()
+                && members.iter().all(|member| leads_there(member.kind))
     }
 }
 
@@ -230,7 +253,10 @@ fn member_reach(
                 first_host: is_host.then_some(place),
                 first_other: (!is_host).then_some(place),
                 most: Most::default(),
-                is_somewhere: endpoint.datacenters.iter().any(|dc| datacenters[dc.index()].has_location),
+                is_somewhere: endpoint
+                    .datacenters
+                    .iter()
+                    .any(|dc| datacenters[dc.index()].has_location),
             }
         }
     }
@@ -241,7 +267,10 @@ fn check_size(spec: &PoolSpec, reach: Reach, problems: &mut Problems) {
     // Told once, of the pool where the bound is first passed.
     if reach.depth == DEEPEST + 1 {
         problems
-            .error(spec.name.place, format!("pools are more than {DEEPEST} deep inside each other below pool {name}"))
+            .error(
+                spec.name.place,
+                format!("pools are more than {DEEPEST} deep inside each other below pool {name}"),
+            )
             .help("name the inner pools' endpoints directly");
     }
     if reach.endpoints > MOST_ENDPOINTS {
@@ -270,7 +299,10 @@ pub(super) fn check_members(spec: &PoolSpec, pool: &Pool, problems: &mut Problem
         problems
             .error(
                 min_up.place,
-                format!("pool {} has {count} members and wants {least} of them up", Quoted(&spec.name.value)),
+                format!(
+                    "pool {} has {count} members and wants {least} of them up",
+                    Quoted(&spec.name.value)
+                ),
             )
             .help(format!("it could never be used; `min-up` is at most {count}"));
     }
@@ -284,8 +316,8 @@ pub(super) fn check_members(spec: &PoolSpec, pool: &Pool, problems: &mut Problem
 
 /// A CNAME stands alone at its name (RFC 1034 section 3.6.2), so it cannot share an answer.
 fn check_answers(spec: &PoolSpec, reach: Reach, problems: &mut Problems) {
-    let puts_several =
-        spec.policy.value == PolicyWord::All || spec.answers.value != Answers::Count(std::num::NonZeroU32::MIN);
+    let puts_several = spec.policy.value == PolicyWord::All
+        || spec.answers.value != Answers::Count(std::num::NonZeroU32::MIN);
     if let (true, true, Some(cname)) = (puts_several, reach.endpoints > 1, reach.first_cname) {
         let name = Quoted(&spec.name.value);
         let message = match reach.cnames == reach.endpoints {
@@ -300,12 +332,14 @@ fn check_answers(spec: &PoolSpec, reach: Reach, problems: &mut Problems) {
     }
 }
 
-/// A pool that holds a `geo` pool turns to its next member where that one comes to nothing, so that a strict rule inside could
-/// not keep its promise.
+/// A pool that holds a `geo` pool turns to its next member where that one comes to nothing, so that
+/// a strict rule inside could not keep its promise.
 fn check_strict(specs: &[&PoolSpec], pool: &Pool, places: &[Place], problems: &mut Problems) {
     for (member, &place) in pool.members.iter().zip(places) {
         let MemberKind::Pool(inner) = member.kind else { continue };
-        let Some(strict) = specs[inner.index()].rules.iter().find_map(|rule| rule.strict) else { continue };
+        let Some(strict) = specs[inner.index()].rules.iter().find_map(|rule| rule.strict) else {
+            continue;
+        };
         let (inner, outer) = (Quoted(&specs[inner.index()].name.value), Quoted(&pool.name));
         problems
             .error(place, format!("pool {inner} has a strict rule, and pool {outer} would send its clients elsewhere"))
@@ -335,7 +369,9 @@ fn check_nearest(
             MemberKind::Endpoint(id) => &compiled.endpoints[id.index()].name,
         };
         // That its datacenter does not exist has been told.
-        if spec.all_members().any(|member| member.place == place && names_datacenter(&member.target))
+        if spec
+            .all_members()
+            .any(|member| member.place == place && names_datacenter(&member.target))
             && is_unplaced(member.kind, compiled)
         {
             continue;

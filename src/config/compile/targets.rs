@@ -1,4 +1,5 @@
-//! Hosts and CNAMEs of endpoints that lie in the zones served here: that they exist and have an address.
+//! Hosts and CNAMEs of endpoints that lie in the zones served here: that they exist and have an
+//! address.
 
 use super::zones::{Served, Zones};
 use crate::{
@@ -20,9 +21,14 @@ pub(super) fn warn(pools: &[&PoolSpec], zones: &Zones, served: &Served, problems
         };
         if let Some(written_once) = zones.doubled(served, name) {
             problems
-                .warning(endpoint.target_place, format!("the {key} {name} ends in the zone's name twice"))
+                .warning(
+                    endpoint.target_place,
+                    format!("the {key} {name} ends in the zone's name twice"),
+                )
                 .help(format!("names in *.toml files are absolute: write \"{written_once}\""));
-        } else if let (Target::Host(_), Some((message, help))) = (&endpoint.target, zones.host_fault(served, name)) {
+        } else if let (Target::Host(_), Some((message, help))) =
+            (&endpoint.target, zones.host_fault(served, name))
+        {
             problems.warning(endpoint.target_place, message).help(help);
         }
     }

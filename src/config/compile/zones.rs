@@ -1,4 +1,5 @@
-//! Zones: those of tables, with a master file or without, and the master files that are zones as they stand.
+//! Zones: those of tables, with a master file or without, and the master files that are zones as
+//! they stand.
 
 use std::{collections::HashSet, path::Path, time::SystemTime};
 
@@ -68,7 +69,8 @@ pub enum SerialSource {
     FromContent {
         /// Of the static records and of the services in the zone; the same on every machine.
         hash: u64,
-        /// When a file that defines the zone was last changed; a good serial where none was given before.
+        /// When a file that defines the zone was last changed; a good serial where none was given
+        /// before.
         newest: Option<SystemTime>,
     },
 }
@@ -100,8 +102,8 @@ impl ZoneConfig {
         self.refused.extend(self.builder.add(record).err());
     }
 
-    /// The zone. `serial` goes into the SOA where that is not the master file's own. What it is made of goes into it: a second
-    /// call makes no zone.
+    /// The zone. `serial` goes into the SOA where that is not the master file's own. What it is
+    /// made of goes into it: a second call makes no zone.
     ///
     /// # Errors
     /// What of it cannot be in a zone, or is missing, in words.
@@ -151,7 +153,8 @@ pub(super) struct Zones {
     pub(super) master_files: Vec<FileId>,
 }
 
-/// Zones that are defined and could not be read, which is reported where they are: what lies in them is not outside of every zone.
+/// Zones that are defined and could not be read, which is reported where they are: what lies in
+/// them is not outside of every zone.
 #[derive(Default)]
 struct Unread {
     apexes: Vec<Name>,
@@ -178,7 +181,8 @@ struct Draft {
     files: Vec<FileId>,
 }
 
-/// Reads the master files and makes the zones. What static records hold is told of `wanted` names and those above them.
+/// Reads the master files and makes the zones. What static records hold is told of `wanted` names
+/// and those above them.
 pub(super) fn compile(
     sources: &Sources,
     specs: &[ZoneSpec],
@@ -190,7 +194,8 @@ pub(super) fn compile(
     let mut unread = Unread { apexes: Vec::new(), has_nameless };
     let cuts = delegates.iter().map(|spec| spec.name.value.clone()).collect();
     let of_tables = specs.iter().map(|spec| &spec.apex.value).collect();
-    let reading = Reading { sources, wanted: Wanted { names: with_ancestors(wanted), cuts }, of_tables };
+    let reading =
+        Reading { sources, wanted: Wanted { names: with_ancestors(wanted), cuts }, of_tables };
     let mut used = HashSet::new();
     let mut budget = Budget::of_load();
     let mut drafts = Vec::with_capacity(specs.len());
@@ -212,8 +217,15 @@ pub(super) fn compile(
     drafts.sort_by_cached_key(|draft| (draft.zone.apex.to_string(), draft.place));
     for pair in drafts.windows(2) {
         if pair[0].zone.apex == pair[1].zone.apex {
-            let diagnostic = duplicate("zone", &pair[0].zone.apex.to_string(), pair[1].place, pair[0].place, problems);
-            let plain = pair.iter().find(|draft| sources.file(draft.place.file()).role == Role::Master);
+            let diagnostic = duplicate(
+                "zone",
+                &pair[0].zone.apex.to_string(),
+                pair[1].place,
+                pair[0].place,
+                problems,
+            );
+            let plain =
+                pair.iter().find(|draft| sources.file(draft.place.file()).role == Role::Master);
             if let Some(plain) = plain
                 && let Some(file) = sources.file(plain.place.file()).path.file_name()
             {
@@ -280,11 +292,17 @@ fn with_ancestors(wanted: &[&Name]) -> hashbrown::HashSet<Name> {
 
 impl Reading<'_> {
     /// The zone of a table.
-    fn table_zone(&self, spec: &ZoneSpec, master: Option<Master>, problems: &mut Problems) -> Option<Draft> {
+    fn table_zone(
+        &self,
+        spec: &ZoneSpec,
+        master: Option<Master>,
+        problems: &mut Problems,
+    ) -> Option<Draft> {
         let has_file = spec.records.is_some();
         let mut entries = match master {
             Some(master) => master,
-            // The file was named and is not to be had: nothing more can be said of the zone's authority.
+            // The file was named and is not to be had: nothing more can be said of the zone's
+            // authority.
             None if has_file => return None,
             None => Master::none(&spec.apex.value),
         };
@@ -309,7 +327,8 @@ impl Reading<'_> {
         problems: &mut Problems,
     ) -> Vec<FileId> {
         let is_zone_file = |id: &FileId| disk::is_master(&self.sources.file(*id).path);
-        let candidates = self.sources.ids(Role::Master).filter(|id| is_zone_file(id) && !used.contains(id));
+        let candidates =
+            self.sources.ids(Role::Master).filter(|id| is_zone_file(id) && !used.contains(id));
         let mut read = Vec::new();
         let mut kept = 0;
         for id in candidates {
@@ -318,14 +337,20 @@ impl Reading<'_> {
             kept += own.kept();
             read.push((id, draft, own));
         }
-        // Which of them others include shows only now. Two that include each other are both told of their circle.
+        // Which of them others include shows only now. Two that include each other are both told of
+        // their circle.
         let includes: HashSet<(FileId, FileId)> = read
             .iter()
-            .flat_map(|(id, draft, _)| draft.iter().flat_map(|(_, included)| included.iter().map(|i| (*id, *i))))
+            .flat_map(|(id, draft, _)| {
+                draft.iter().flat_map(|(_, included)| included.iter().map(|i| (*id, *i)))
+            })
             .collect();
-        let is_one_way = |&&(by, what): &&(FileId, FileId)| by != what && !includes.contains(&(what, by));
-        let included: HashSet<FileId> = includes.iter().filter(is_one_way).map(|&(_, what)| what).collect();
-        let files = read.iter().map(|(id, ..)| *id).chain(includes.iter().map(|&(_, what)| what)).collect();
+        let is_one_way =
+            |&&(by, what): &&(FileId, FileId)| by != what && !includes.contains(&(what, by));
+        let included: HashSet<FileId> =
+            includes.iter().filter(is_one_way).map(|&(_, what)| what).collect();
+        let files =
+            read.iter().map(|(id, ..)| *id).chain(includes.iter().map(|&(_, what)| what)).collect();
         for (id, draft, own) in read {
             if included.contains(&id) {
                 continue;
@@ -351,7 +376,12 @@ impl Reading<'_> {
     }
 
     /// The zone of a file, whose name is the zone's, and what it includes.
-    fn plain_zone(&self, id: FileId, budget: &mut Budget, problems: &mut Problems) -> Option<(Draft, Vec<FileId>)> {
+    fn plain_zone(
+        &self,
+        id: FileId,
+        budget: &mut Budget,
+        problems: &mut Problems,
+    ) -> Option<(Draft, Vec<FileId>)> {
         let file = self.sources.file(id);
         let place = Place::new(id, 0..0);
         let Some(apex) = self.plain_apex(id) else {
@@ -361,10 +391,13 @@ impl Reading<'_> {
             return None;
         };
         if let Err(reason) = &file.content {
-            problems.error(Place::whole(id), format!("the master file cannot be read: {reason}")).help(reason.remedy());
+            problems
+                .error(Place::whole(id), format!("the master file cannot be read: {reason}"))
+                .help(reason.remedy());
             return None;
         }
-        let mut master = Master::read(self.sources, id, &apex, None, &self.wanted, budget, problems);
+        let mut master =
+            Master::read(self.sources, id, &apex, None, &self.wanted, budget, problems);
         let included = master.included.clone();
         if !self.of_tables.contains(&apex) {
             authority::check_plain(self.sources, &apex, place, &mut master, problems);
@@ -469,9 +502,9 @@ impl Zones {
         while !self.is_apex(zone, &below) {
             let above = below.parent()?;
             let is_apex = self.is_apex(zone, &above);
-            let cut = self
-                .taken(zone, &above)
-                .find(|taken| taken.rtype == Rtype::DNAME || (taken.rtype == Rtype::NS && !is_apex));
+            let cut = self.taken(zone, &above).find(|taken| {
+                taken.rtype == Rtype::DNAME || (taken.rtype == Rtype::NS && !is_apex)
+            });
             if let Some(taken) = cut {
                 found = Some((above.clone(), taken));
             }

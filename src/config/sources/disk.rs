@@ -30,8 +30,8 @@ const LARGEST_TOTAL: u64 = 512 << 20;
 /// How often a file that changes while it is read is read again.
 const ATTEMPTS: usize = 5;
 
-/// How long ago a file must have been changed to be taken as complete. A program that truncates a file and writes it again
-/// leaves it empty for a moment.
+/// How long ago a file must have been changed to be taken as complete. A program that truncates a
+/// file and writes it again leaves it empty for a moment.
 const SETTLED: Duration = Duration::from_millis(30);
 
 /// A file that was read, and what that depended on.
@@ -41,9 +41,15 @@ pub(in crate::config) struct ReadFile {
 }
 
 /// Reads one file, whatever directory it is in. Links on the way go into `links`.
-pub(in crate::config) fn read_file(path: &Path, role: Role, links: &mut BTreeSet<PathBuf>) -> ReadFile {
+pub(in crate::config) fn read_file(
+    path: &Path,
+    role: Role,
+    links: &mut BTreeSet<PathBuf>,
+) -> ReadFile {
     let bound = match role {
-        Role::Settings => Bound { octets: LARGEST_SETTINGS, reason: Unreadable::LargerThanOneMebibyte },
+        Role::Settings => {
+            Bound { octets: LARGEST_SETTINGS, reason: Unreadable::LargerThanOneMebibyte }
+        }
         _ => Bound::of_zone_file(LARGEST_FILE),
     };
     match links::resolve(path, links) {
@@ -83,10 +89,17 @@ fn read_place(place: &Place, role: Role, bound: &Bound) -> ReadFile {
         Ok((octets, metadata)) => (Ok(octets), Some(metadata)),
         Err(reason) => (Err(reason), fs::metadata(real).ok()),
     };
-    let modified = found.as_ref().filter(|_| content.is_ok()).and_then(|found| found.modified().ok());
+    let modified =
+        found.as_ref().filter(|_| content.is_ok()).and_then(|found| found.modified().ok());
     let stamp = found.as_ref().map(Stamp::from);
     let file = SourceFile::new(path, role, modified, content);
-    let trace = Trace { path: path.clone(), real: real.clone(), kind: Kind::File, is_link: *is_link, stamp };
+    let trace = Trace {
+        path: path.clone(),
+        real: real.clone(),
+        kind: Kind::File,
+        is_link: *is_link,
+        stamp,
+    };
     ReadFile { file, trace }
 }
 
@@ -106,7 +119,8 @@ fn read_regular(path: &Path, role: Role, bound: &Bound) -> Result<(Vec<u8>, Meta
         if !is_same || octets.len() as u64 != after.len() {
             continue;
         }
-        // Of a file that is not read by its name, a log say, its user alone needs to know that it is complete.
+        // Of a file that is not read by its name, a log say, its user alone needs to know that it
+        // is complete.
         let is_by_name = role == Role::Settings || is_tables(path) || is_master(path);
         match until_settled(&after).filter(|_| is_by_name) {
             Some(rest) => std::thread::sleep(rest),
@@ -122,10 +136,12 @@ fn until_settled(found: &Metadata) -> Option<Duration> {
     SETTLED.checked_sub(age).filter(|rest| !rest.is_zero())
 }
 
-/// Opens a regular file. Nothing else is opened, which may wait or do something; should one be put in its place at that moment,
-/// the opening does not wait, and it is seen.
+/// Opens a regular file. Nothing else is opened, which may wait or do something; should one be put
+/// in its place at that moment, the opening does not wait, and it is seen.
 fn open_regular(path: &Path) -> Result<File, Unreadable> {
-    let refused = |found: &Metadata| other_than_file(found).map_or(Ok(()), |what| Err(Unreadable::NotAFile(what)));
+    let refused = |found: &Metadata| {
+        other_than_file(found).map_or(Ok(()), |what| Err(Unreadable::NotAFile(what)))
+    };
     refused(&fs::metadata(path)?)?;
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(libc::O_NONBLOCK);
@@ -134,8 +150,8 @@ fn open_regular(path: &Path) -> Result<File, Unreadable> {
     Ok(file)
 }
 
-/// Whether something may be at `path`: only the system's word that nothing is there counts as absence. A directory that may
-/// not be searched hides a file, and does not remove it.
+/// Whether something may be at `path`: only the system's word that nothing is there counts as
+/// absence. A directory that may not be searched hides a file, and does not remove it.
 pub(in crate::config) fn may_exist(path: &Path) -> bool {
     !matches!(fs::symlink_metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound)
 }
@@ -152,7 +168,8 @@ fn other_than_file(metadata: &Metadata) -> Option<&'static str> {
     }
 }
 
-/// Reads a zones directory: itself first, then what of it cannot be listed, then what lies below it, in the order of paths.
+/// Reads a zones directory: itself first, then what of it cannot be listed, then what lies below
+/// it, in the order of paths.
 pub(super) fn read_directory(root: &Path, files: &mut Vec<SourceFile>, footprint: &mut Footprint) {
     let directory = |path: &Path, content| SourceFile::new(path, Role::Directory, None, content);
     let content = match fs::metadata(root) {
@@ -171,8 +188,11 @@ pub(super) fn read_directory(root: &Path, files: &mut Vec<SourceFile>, footprint
     files.extend(walked.failures.into_iter().map(|(path, reason)| directory(&path, Err(reason))));
     let mut found = walked.files;
     let mut left = LARGEST_TOTAL;
-    // Tables first, then master files: should the bound on the total be met, it is better met by a file that nothing names.
-    found.sort_by_cached_key(|place| (!is_tables(&place.path), !is_master(&place.path), place.path.clone()));
+    // Tables first, then master files: should the bound on the total be met, it is better met by a
+    // file that nothing names.
+    found.sort_by_cached_key(|place| {
+        (!is_tables(&place.path), !is_master(&place.path), place.path.clone())
+    });
     for place in found {
         let ReadFile { file, trace } =
             read_place(&place, role_of(&place.path), &Bound::of_zone_file(left.min(LARGEST_FILE)));
@@ -206,14 +226,16 @@ fn role_of(path: &Path) -> Role {
 /// The databases of a configuration.
 #[derive(Debug, Clone, Default)]
 pub(in crate::config) struct FoundDatabases {
-    /// Those that are named, else those in `geoip/`; each with the reason why it is no file, if it is none.
+    /// Those that are named, else those in `geoip/`; each with the reason why it is no file, if it
+    /// is none.
     pub(in crate::config) files: Vec<(PathBuf, Option<Unreadable>)>,
     /// `geoip/`, where it is there and cannot be listed.
     pub(in crate::config) unlisted: Option<(PathBuf, Unreadable)>,
 }
 
 impl FoundDatabases {
-    /// Counts databases that are in use as present, whatever became of their files: they stay in use.
+    /// Counts databases that are in use as present, whatever became of their files: they stay in
+    /// use.
     pub(in crate::config) fn keep(&mut self, in_use: Vec<PathBuf>) {
         for (path, reason) in &mut self.files {
             if in_use.contains(path) {
@@ -239,11 +261,19 @@ pub(in crate::config) fn databases(paths: &Paths, footprint: &mut Footprint) -> 
     match listed_databases(directory) {
         Ok(found) => {
             let files = found.into_iter().map(&mut look).collect();
-            footprint.traces.push(Trace::of(directory, Kind::DatabaseDirectory, &mut footprint.links));
+            footprint.traces.push(Trace::of(
+                directory,
+                Kind::DatabaseDirectory,
+                &mut footprint.links,
+            ));
             FoundDatabases { files, unlisted: None }
         }
         Err(error) => {
-            footprint.traces.push(Trace::of(directory, Kind::DatabaseDirectory, &mut footprint.links));
+            footprint.traces.push(Trace::of(
+                directory,
+                Kind::DatabaseDirectory,
+                &mut footprint.links,
+            ));
             // The directory is optional.
             let is_absent = error.kind() == io::ErrorKind::NotFound && !may_exist(directory);
             let unlisted = (!is_absent).then(|| (directory.clone(), error.into()));
@@ -263,7 +293,8 @@ fn database(path: &Path, footprint: &mut Footprint) -> Result<(), Unreadable> {
 
 /// The paths of a directory that end in `.mmdb`, in order.
 fn listed_databases(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = with_spare_descriptors(|| fs::read_dir(directory))?.map(|entry| entry.map(|entry| entry.path()));
+    let entries = with_spare_descriptors(|| fs::read_dir(directory))?
+        .map(|entry| entry.map(|entry| entry.path()));
     let mut found = entries.collect::<io::Result<Vec<_>>>()?;
     found.retain(|path| is_database(path) && !path.is_dir());
     found.sort();

@@ -1,5 +1,6 @@
-//! Files of a configuration exchanged for other versions of them: how a load replaces a broken file by its last good
-//! content. Each file keeps its [`FileId`], so that places stay valid from one attempt to the next.
+//! Files of a configuration exchanged for other versions of them: how a load replaces a broken file
+//! by its last good content. Each file keeps its [`FileId`], so that places stay valid from one
+//! attempt to the next.
 
 use std::{
     collections::BTreeSet,
@@ -17,7 +18,12 @@ use crate::config::place::FileId;
 
 impl SourceFile {
     /// A file with this content.
-    pub fn with_content(path: &Path, role: Role, modified: Option<SystemTime>, octets: Vec<u8>) -> Self {
+    pub fn with_content(
+        path: &Path,
+        role: Role,
+        modified: Option<SystemTime>,
+        octets: Vec<u8>,
+    ) -> Self {
         Self::new(path, role, modified, Ok(octets))
     }
 
@@ -28,34 +34,52 @@ impl SourceFile {
 }
 
 impl Sources {
-    /// Adds a place for each of these files, which do not exist now, where reading the directory would have put it.
+    /// Adds a place for each of these files, which do not exist now, where reading the directory
+    /// would have put it.
     pub fn with_absent(self, absent: impl IntoIterator<Item = (PathBuf, Role)>) -> Self {
-        let (locations, databases, zones) = (self.locations.clone(), self.databases.clone(), self.zones);
-        let (directory, footprint) = (self.zones_directory().to_owned(), Arc::clone(&self.footprint));
-        let (in_use, is_passing, tolerated) = (Arc::clone(&self.in_use), Arc::clone(&self.is_passing), self.tolerated);
+        let (locations, databases, zones) =
+            (self.locations.clone(), self.databases.clone(), self.zones);
+        let (directory, footprint) =
+            (self.zones_directory().to_owned(), Arc::clone(&self.footprint));
+        let (in_use, is_passing, tolerated) =
+            (Arc::clone(&self.in_use), Arc::clone(&self.is_passing), self.tolerated);
         let existing = self.into_files().into_iter().map(|file| (file.role, file));
         let absent = absent.into_iter().map(|(path, role)| (role, SourceFile::absent(&path)));
         let mut all: Vec<(Role, SourceFile)> = existing.chain(absent).collect();
         all.sort_by(|(a, left), (b, right)| (rank(*a), &left.path).cmp(&(rank(*b), &right.path)));
         let files: Vec<SourceFile> = all.into_iter().map(|(_, file)| file).collect();
         let position = |is_it: &dyn Fn(&SourceFile) -> bool| {
-            files.iter().position(is_it).map(|index| FileId(u32::try_from(index).unwrap_or(u32::MAX)))
+            files
+                .iter()
+                .position(is_it)
+                .map(|index| FileId(u32::try_from(index).unwrap_or(u32::MAX)))
         };
         let config = position(&|file| file.role == Role::Settings);
-        let zones = position(&|file| file.role == Role::Directory && file.path == directory).unwrap_or(zones);
-        Self { in_use, is_passing, tolerated, ..Self::new(files, config, zones, locations, databases, footprint) }
+        let zones = position(&|file| file.role == Role::Directory && file.path == directory)
+            .unwrap_or(zones);
+        Self {
+            in_use,
+            is_passing,
+            tolerated,
+            ..Self::new(files, config, zones, locations, databases, footprint)
+        }
     }
 
-    /// Exchanges files for other versions of them. Returns what stood there before, in the same order.
+    /// Exchanges files for other versions of them. Returns what stood there before, in the same
+    /// order.
     pub fn exchange(&mut self, versions: Vec<(FileId, SourceFile)>) -> Vec<SourceFile> {
         // Nothing else refers to the files between two attempts, so that nothing is copied.
         let files = Arc::make_mut(&mut self.files);
-        let before = versions.into_iter().map(|(id, file)| std::mem::replace(&mut files[id.index()], file)).collect();
+        let before = versions
+            .into_iter()
+            .map(|(id, file)| std::mem::replace(&mut files[id.index()], file))
+            .collect();
         self.index();
         before
     }
 
-    /// Shares the octets of files that have not changed with `earlier` versions of them, which are in memory anyway.
+    /// Shares the octets of files that have not changed with `earlier` versions of them, which are
+    /// in memory anyway.
     pub fn share_octets<'f>(&mut self, earlier: impl Fn(&Path) -> Option<&'f SourceFile>) {
         // Nothing shares the files before they are checked.
         for file in Arc::get_mut(&mut self.files).into_iter().flatten() {
@@ -75,7 +99,11 @@ impl Sources {
             let path = file.path.as_os_str().as_bytes();
             hasher.write(&path.len().to_ne_bytes());
             hasher.write(path);
-            hasher.write(&[rank(file.role), u8::from(file.role == Role::Absent), u8::from(file.content.is_ok())]);
+            hasher.write(&[
+                rank(file.role),
+                u8::from(file.role == Role::Absent),
+                u8::from(file.content.is_ok()),
+            ]);
         }
         hasher.finish128().as_u128()
     }

@@ -1,4 +1,5 @@
-//! The footprint of a reading: every path that it depended on, and the state of each at that moment.
+//! The footprint of a reading: every path that it depended on, and the state of each at that
+//! moment.
 //!
 //! A comparison with the present shows whether another reading would give another result.
 
@@ -28,12 +29,14 @@ impl Stamp {
         fs::metadata(path).ok().map(|found| Self::from(&found))
     }
 
-    /// Whether it is the same file or directory, whatever is in it. A directory on which a volume is mounted is another.
+    /// Whether it is the same file or directory, whatever is in it. A directory on which a volume
+    /// is mounted is another.
     pub fn is_same_object(&self, other: &Self) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
     }
 
-    /// Whether nothing was written to it. Inode numbers are left out: some file systems make them up at each look.
+    /// Whether nothing was written to it. Inode numbers are left out: some file systems make them
+    /// up at each look.
     pub fn has_same_content(&self, other: &Self) -> bool {
         (self.device, self.octets, self.modified, self.changed)
             == (other.device, other.octets, other.modified, other.changed)
@@ -110,7 +113,9 @@ impl Trace {
     pub(super) fn absent(path: &Path, links: &mut BTreeSet<PathBuf>) -> Self {
         let directory = path.parent().and_then(|directory| links::resolve(directory, links).ok());
         match (directory, path.file_name()) {
-            (Some(directory), Some(name)) => Self { real: directory.join(name), ..Self::missing(path, Kind::File) },
+            (Some(directory), Some(name)) => {
+                Self { real: directory.join(name), ..Self::missing(path, Kind::File) }
+            }
             _ => Self::missing(path, Kind::File),
         }
     }
@@ -137,7 +142,8 @@ pub struct Footprint {
 }
 
 impl Footprint {
-    /// Whether every path still leads to what was read. If not, what was read may be parts of two versions.
+    /// Whether every path still leads to what was read. If not, what was read may be parts of two
+    /// versions.
     pub(in crate::config) fn is_of_one_moment(&self) -> bool {
         let matters = |trace: &&Trace| trace.kind != Kind::File || trace.is_link;
         self.traces.iter().filter(matters).all(Trace::leads_to_the_same)

@@ -1,5 +1,5 @@
-//! Where the lines of a file start, found by counting line feeds from the nearest mark. There is a mark for each 4 KiB:
-//! a start for each line of 64 MiB of empty lines would take 256 MiB.
+//! Where the lines of a file start, found by counting line feeds from the nearest mark. There is a
+//! mark for each 4 KiB: a start for each line of 64 MiB of empty lines would take 256 MiB.
 
 /// How many octets lie between two marks.
 const BLOCK: usize = 4096;
@@ -33,7 +33,10 @@ impl Lines {
             Some(last) => block * BLOCK + last + 1,
             // The last block with a line feed before this one.
             None => match self.before.partition_point(|&mark| mark < before).checked_sub(1) {
-                Some(block) => block * BLOCK + last_line_feed(self.block(text, block)).map_or(0, |last| last + 1),
+                Some(block) => {
+                    block * BLOCK
+                        + last_line_feed(self.block(text, block)).map_or(0, |last| last + 1)
+                }
                 None => 0,
             },
         };
@@ -71,16 +74,30 @@ mod tests {
     fn lines_are_found_as_by_counting_from_the_start() {
         let long = [&b"a\nb\n"[..], &[b'x'; 3 * BLOCK], b"\n\nlast"].concat();
         let filled = [&[b'y'; BLOCK - 1][..], b"\n", &[b'z'; BLOCK], b"\n"].concat();
-        for text in [&b""[..], b"\n", b"one", b"one\ntwo\n", &[b'\n'; 3 * BLOCK + 1], &long, &filled] {
+        for text in
+            [&b""[..], b"\n", b"one", b"one\ntwo\n", &[b'\n'; 3 * BLOCK + 1], &long, &filled]
+        {
             let lines = Lines::of(text);
             let mut starts = vec![0];
-            starts.extend((1..).zip(text).filter(|(_, octet)| **octet == b'\n').map(|(after, _)| after));
+            starts.extend(
+                (1..).zip(text).filter(|(_, octet)| **octet == b'\n').map(|(after, _)| after),
+            );
             for at in 0..=text.len() + 1 {
                 let line = starts.partition_point(|&start| start <= at.min(text.len()));
-                assert_eq!(lines.line_at(text, at), (line, starts[line - 1]), "{at} of {}", text.len());
+                assert_eq!(
+                    lines.line_at(text, at),
+                    (line, starts[line - 1]),
+                    "{at} of {}",
+                    text.len()
+                );
             }
             for (line, &start) in (1..).zip(&starts) {
-                assert_eq!(lines.start_of(text, line), Some(start), "line {line} of {}", text.len());
+                assert_eq!(
+                    lines.start_of(text, line),
+                    Some(start),
+                    "line {line} of {}",
+                    text.len()
+                );
             }
             assert_eq!(lines.start_of(text, starts.len() + 1), None);
             assert_eq!(lines.start_of(text, 0), None);

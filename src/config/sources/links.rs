@@ -1,7 +1,7 @@
 //! Symbolic links: where a path leads in the end, and through which links.
 //!
-//! Links are followed wherever they lead, except those that every user of the host may replace: that user could choose what
-//! the server answers.
+//! Links are followed wherever they lead, except those that every user of the host may replace:
+//! that user could choose what the server answers.
 
 use std::{
     collections::BTreeSet,
@@ -16,7 +16,8 @@ use super::unreadable::Unreadable;
 /// As many links are followed for one path, as the kernel does.
 const MOST_LINKS: usize = 40;
 
-/// The path without links that `path` leads to. Every link on the way, by its own path without links, goes into `passed`.
+/// The path without links that `path` leads to. Every link on the way, by its own path without
+/// links, goes into `passed`.
 ///
 /// # Errors
 /// Nothing is there, the links lead in a circle, or one of them is not safe.
@@ -76,11 +77,13 @@ fn steps(path: &Path) -> Vec<Step> {
     steps
 }
 
-/// Whether every user may replace entries of this directory: it is writable for others, without the sticky bit.
+/// Whether every user may replace entries of this directory: it is writable for others, without the
+/// sticky bit.
 fn is_open_to_everybody(directory: &Path) -> bool {
     const OTHERS_WRITE: u32 = 0o002;
     const STICKY: u32 = 0o1000;
-    fs::metadata(directory).is_ok_and(|found| found.mode() & (OTHERS_WRITE | STICKY) == OTHERS_WRITE)
+    fs::metadata(directory)
+        .is_ok_and(|found| found.mode() & (OTHERS_WRITE | STICKY) == OTHERS_WRITE)
 }
 
 #[cfg(test)]

@@ -18,7 +18,8 @@ pub enum Unreadable {
     TooLarge,
     /// More than 1 MiB, which is the most for `portolan.toml`, a certificate or a key.
     LargerThanOneMebibyte,
-    /// A program has it open and has written to it, or it was written to each time that it was read.
+    /// A program has it open and has written to it, or it was written to each time that it was
+    /// read.
     KeepsChanging,
     /// The zones directory holds more than a million files; those from here on were not read.
     TooMany,
@@ -29,8 +30,8 @@ pub enum Unreadable {
 }
 
 impl Unreadable {
-    /// Whether the same read can succeed later although the file is not changed: the system was short of something, or a
-    /// volume or a permission is about to come back.
+    /// Whether the same read can succeed later although the file is not changed: the system was
+    /// short of something, or a volume or a permission is about to come back.
     pub fn is_passing(&self) -> bool {
         const PASSING: [i32; 8] = [
             libc::EMFILE,
@@ -49,7 +50,8 @@ impl Unreadable {
         }
     }
 
-    /// What an operator can do about a path that is not below the zones directory: `portolan.toml`, a database.
+    /// What an operator can do about a path that is not below the zones directory: `portolan.toml`,
+    /// a database.
     pub fn remedy_outside_zones(&self) -> &'static str {
         match self {
             Self::Io(Some(libc::ENOENT), _) => "put it back, or name another path",
@@ -58,8 +60,12 @@ impl Unreadable {
             Self::NotAFile(_) => "put a regular file in its place, or name another path",
             Self::NotADirectory => "put a directory in its place, or remove it",
             Self::TooLarge => "it may have 64 MiB: remove what does not belong there",
-            Self::LargerThanOneMebibyte => "remove what does not belong there, or name another path",
-            Self::KeepsChanging | Self::TooMany | Self::TooDeep | Self::UnsafeLink(_) => self.remedy(),
+            Self::LargerThanOneMebibyte => {
+                "remove what does not belong there, or name another path"
+            }
+            Self::KeepsChanging | Self::TooMany | Self::TooDeep | Self::UnsafeLink(_) => {
+                self.remedy()
+            }
         }
     }
 
@@ -72,19 +78,33 @@ impl Unreadable {
             Self::Io(Some(libc::EMFILE), _) => {
                 "raise the server's limit of open files (ulimit -Hn, LimitNOFILE= of systemd)"
             }
-            Self::Io(Some(libc::ENFILE), _) => "raise the host's limit of open files (sysctl fs.file-max)",
+            Self::Io(Some(libc::ENFILE), _) => {
+                "raise the host's limit of open files (sysctl fs.file-max)"
+            }
             Self::Io(Some(libc::ELOOP), _) => "the links lead in a circle: remove one of them",
             Self::Io(Some(libc::ENOENT), _) => {
                 "if it is a symbolic link, make its target, or remove the link; if it was just removed, nothing is to be done"
             }
-            Self::Io(..) => "repair the file system or the path, or move the entry out of the zones directory",
-            Self::NotAFile(_) => "replace it by a regular file, or move it out of the zones directory",
+            Self::Io(..) => {
+                "repair the file system or the path, or move the entry out of the zones directory"
+            }
+            Self::NotAFile(_) => {
+                "replace it by a regular file, or move it out of the zones directory"
+            }
             Self::NotADirectory => "name a directory with --zones DIR or `zones` of [server]",
-            Self::TooLarge => "split the file, or move what is not zone data out of the zones directory",
-            Self::LargerThanOneMebibyte => "remove what does not belong there, or name another file",
-            Self::KeepsChanging => "finish writing it, or save it by renaming a complete file over it",
+            Self::TooLarge => {
+                "split the file, or move what is not zone data out of the zones directory"
+            }
+            Self::LargerThanOneMebibyte => {
+                "remove what does not belong there, or name another file"
+            }
+            Self::KeepsChanging => {
+                "finish writing it, or save it by renaming a complete file over it"
+            }
             Self::TooMany => "move what is not zone data out of the zones directory",
-            Self::TooDeep => "move the directory up, or remove the link that leads down again and again",
+            Self::TooDeep => {
+                "move the directory up, or remove the link that leads down again and again"
+            }
             Self::UnsafeLink(_) => {
                 "take the write permission of others from that directory (chmod o-w), or set its sticky bit"
             }
@@ -98,15 +118,27 @@ impl fmt::Display for Unreadable {
             Self::Io(_, text) => f.write_str(text),
             Self::NotAFile(what) => write!(f, "it is {what}, not a regular file"),
             Self::NotADirectory => f.write_str("it is a file where a directory is wanted"),
-            Self::TooLarge => f.write_str("it is too large: one file may have 64 MiB, all together 512 MiB"),
-            Self::LargerThanOneMebibyte => f.write_str("it is larger than 1 MiB, which is the most for such a file"),
-            Self::KeepsChanging => f.write_str("it is open for writing, or was written to each time that it was read"),
-            Self::TooMany => {
-                f.write_str("the zones directory holds more than a million files; none after these is read")
+            Self::TooLarge => {
+                f.write_str("it is too large: one file may have 64 MiB, all together 512 MiB")
             }
-            Self::TooDeep => f.write_str("it is more than 32 levels below the zones directory; nothing in it is read"),
+            Self::LargerThanOneMebibyte => {
+                f.write_str("it is larger than 1 MiB, which is the most for such a file")
+            }
+            Self::KeepsChanging => {
+                f.write_str("it is open for writing, or was written to each time that it was read")
+            }
+            Self::TooMany => f.write_str(
+                "the zones directory holds more than a million files; none after these is read",
+            ),
+            Self::TooDeep => f.write_str(
+                "it is more than 32 levels below the zones directory; nothing in it is read",
+            ),
             Self::UnsafeLink(directory) => {
-                write!(f, "it is a symbolic link in {}, where every user may replace it", directory.display())
+                write!(
+                    f,
+                    "it is a symbolic link in {}, where every user may replace it",
+                    directory.display()
+                )
             }
         }
     }

@@ -1,10 +1,12 @@
 //! The walk over the zones directory: which files there are.
 //!
-//! Nothing is left out in silence. A directory that cannot be listed, an entry whose kind the system does not tell, and
-//! whatever exceeds a bound is a failure with its path: a missing entry would look like a zone that the operator removed.
+//! Nothing is left out in silence. A directory that cannot be listed, an entry whose kind the
+//! system does not tell, and whatever exceeds a bound is a failure with its path: a missing entry
+//! would look like a zone that the operator removed.
 //!
-//! Links are resolved once, at the start of the walk and where one is met, and everything is then read by its path without
-//! links: a link that is swapped meanwhile does not lead from one version into another.
+//! Links are resolved once, at the start of the walk and where one is met, and everything is then
+//! read by its path without links: a link that is swapped meanwhile does not lead from one version
+//! into another.
 
 use std::{
     collections::HashSet,
@@ -67,9 +69,12 @@ struct Walk<'f> {
 
 impl<'f> Walk<'f> {
     fn bounded(root: &Path, most_files: usize, footprint: &'f mut Footprint) -> Found {
-        let mut walk = Self { footprint, seen: HashSet::new(), most_files, found: Found::default() };
+        let mut walk =
+            Self { footprint, seen: HashSet::new(), most_files, found: Found::default() };
         match resolve(root, &mut walk.footprint.links) {
-            Ok(real) => walk.directory(&Place { path: root.to_path_buf(), real, is_link: false }, 0),
+            Ok(real) => {
+                walk.directory(&Place { path: root.to_path_buf(), real, is_link: false }, 0)
+            }
             Err(reason) => {
                 walk.footprint.traces.push(Trace::unread(root, Kind::ZoneDirectory, &reason));
                 walk.fail(root, reason);
@@ -137,18 +142,28 @@ impl<'f> Walk<'f> {
         entries
     }
 
-    /// Follows a link. One whose target cannot be examined may have led to a directory, whose zones are missing then; only
-    /// where its name says that it is a file is that left to the reading of the file.
+    /// Follows a link. One whose target cannot be examined may have led to a directory, whose zones
+    /// are missing then; only where its name says that it is a file is that left to the reading of
+    /// the file.
     fn link(&mut self, place: Place, linked: &mut Vec<Place>) {
         let followed = resolve(&place.real, &mut self.footprint.links).and_then(|real| {
-            Ok((fs::metadata(&real)?.is_dir(), Place { path: place.path.clone(), real, is_link: true }))
+            Ok((
+                fs::metadata(&real)?.is_dir(),
+                Place { path: place.path.clone(), real, is_link: true },
+            ))
         });
         match followed {
             Ok((true, target)) => linked.push(target),
             Ok((false, target)) => self.file(target),
-            Err(Unreadable::Io(..)) if is_tables(&place.path) || is_master(&place.path) => self.file(place),
+            Err(Unreadable::Io(..)) if is_tables(&place.path) || is_master(&place.path) => {
+                self.file(place)
+            }
             Err(reason) => {
-                self.footprint.traces.push(Trace::unread(&place.real, Kind::ZoneDirectory, &reason));
+                self.footprint.traces.push(Trace::unread(
+                    &place.real,
+                    Kind::ZoneDirectory,
+                    &reason,
+                ));
                 self.fail(&place.path, reason);
             }
         }
@@ -170,7 +185,8 @@ impl<'f> Walk<'f> {
     }
 }
 
-/// Whether a file or directory of this name is never read: hidden ones, and what editors leave behind.
+/// Whether a file or directory of this name is never read: hidden ones, and what editors leave
+/// behind.
 pub fn is_ignored(name: &str) -> bool {
     name.starts_with('.') || name.ends_with('~') || name.ends_with(".bak")
 }
@@ -213,7 +229,9 @@ mod tests {
         let gone = root.path().join("gone");
         let found = walk(&gone, &mut Footprint::default());
         assert!(found.files.is_empty());
-        assert!(matches!(&found.failures[..], [(path, Unreadable::Io(Some(libc::ENOENT), _))] if *path == gone));
+        assert!(
+            matches!(&found.failures[..], [(path, Unreadable::Io(Some(libc::ENOENT), _))] if *path == gone)
+        );
     }
 
     #[test]
@@ -227,7 +245,8 @@ mod tests {
         let mut footprint = Footprint::default();
         walk(&root.join("current/zones"), &mut footprint);
         let below = |path: &Path| path.strip_prefix(&root).unwrap().display().to_string();
-        let traces: Vec<_> = footprint.traces.iter().map(|trace| (below(&trace.path), below(&trace.real))).collect();
+        let traces: Vec<_> =
+            footprint.traces.iter().map(|trace| (below(&trace.path), below(&trace.real))).collect();
         let expected = [
             ("current/zones", "releases/1/zones"),
             ("current/zones/sub", "releases/1/zones/sub"),

@@ -32,14 +32,18 @@ pub(in crate::config) struct DatacenterSpec {
 }
 
 impl DatacenterSpec {
-    pub(super) fn read(name: At<&str>, mut table: TableReader<'_>, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(
+        name: At<&str>,
+        mut table: TableReader<'_>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let spec = Self {
             name: values::name(name, "datacenter", problems)?,
             has_location: table.has("location"),
             location: table.optional("location", problems, location),
-            region: table
-                .optional("region", problems, super::reference)
-                .and_then(|region| values::name(At::new(&region.value, region.place), "region", problems)),
+            region: table.optional("region", problems, super::reference).and_then(|region| {
+                values::name(At::new(&region.value, region.place), "region", problems)
+            }),
             state: table.optional("state", problems, state).unwrap_or_default(),
             reason: table.optional("reason", problems, values::reason),
             until: table.optional("until", problems, until),
@@ -47,7 +51,11 @@ impl DatacenterSpec {
             pace: {
                 let subject = table.subject;
                 let pace = PaceSpec::read(&mut table, subject, problems);
-                pace.draining(table.optional("draining-over", problems, super::regulation::draining_over))
+                pace.draining(table.optional(
+                    "draining-over",
+                    problems,
+                    super::regulation::draining_over,
+                ))
             },
             drain_hold: table.optional("drain-hold", problems, super::regulation::shed),
             keep: table.optional("shed", problems, super::regulation::shed).unwrap_or_default(),
@@ -59,12 +67,14 @@ impl DatacenterSpec {
 
 /// The state of a datacenter or an endpoint.
 pub(super) fn state(item: Item<'_>, problems: &mut Problems) -> Option<State> {
-    let words = [State::Active, State::Standby, State::Draining, State::Disabled].map(|state| (state.word(), state));
+    let words = [State::Active, State::Standby, State::Draining, State::Disabled]
+        .map(|state| (state.word(), state));
     item.word(&words, problems)
 }
 
 fn location(item: Item<'_>, problems: &mut Problems) -> Option<Coordinates> {
-    const HELP: &str = "write location = { latitude = 50.11, longitude = 8.68 }, in degrees north and east";
+    const HELP: &str =
+        "write location = { latitude = 50.11, longitude = 8.68 }, in degrees north and east";
     let subject = Subject { kind: "the location of", name: item.subject.name };
     if !item.is_table() {
         let help = match item.numbers()[..] {
@@ -78,11 +88,15 @@ fn location(item: Item<'_>, problems: &mut Problems) -> Option<Coordinates> {
     }
     let mut table = item.table(subject, problems)?;
     if !table.has("latitude") && !table.has("longitude") {
-        problems.error(table.place, format!("{subject} has neither `latitude` nor `longitude`")).help(HELP);
+        problems
+            .error(table.place, format!("{subject} has neither `latitude` nor `longitude`"))
+            .help(HELP);
         return None;
     }
-    let latitude = table.required("latitude", HELP, problems).and_then(|item| item.number(problems));
-    let longitude = table.required("longitude", HELP, problems).and_then(|item| item.number(problems));
+    let latitude =
+        table.required("latitude", HELP, problems).and_then(|item| item.number(problems));
+    let longitude =
+        table.required("longitude", HELP, problems).and_then(|item| item.number(problems));
     let place: Place = table.place;
     table.finish(problems);
     match Coordinates::new(latitude?, longitude?) {

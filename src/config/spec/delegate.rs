@@ -25,16 +25,22 @@ pub(in crate::config) struct DelegateSpec {
     pub(in crate::config) ttl_secs: u32,
 }
 
-/// What a delegation's TTL is where none is written, in seconds: it changes as seldom as name servers move.
+/// What a delegation's TTL is where none is written, in seconds: it changes as seldom as name
+/// servers move.
 const DEFAULT_TTL_SECS: u32 = 3600;
 
 const HELP: &str = "write nameservers = [\"ns1.example.net\"]: who answers for the name";
 
 impl DelegateSpec {
-    pub(super) fn read(name: At<&str>, mut table: TableReader<'_>, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(
+        name: At<&str>,
+        mut table: TableReader<'_>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let at_name = hostname::defined(name, "the delegated name", problems);
-        let nameservers =
-            table.required("nameservers", HELP, problems).and_then(|item| zone::nameservers(item, problems));
+        let nameservers = table
+            .required("nameservers", HELP, problems)
+            .and_then(|item| zone::nameservers(item, problems));
         let glue = table.item("glue").map_or(Some(Vec::new()), |item| glue(item, problems));
         let ttl_secs = table.optional("ttl", problems, super::ttl).unwrap_or(DEFAULT_TTL_SECS);
         table.finish(problems);
@@ -63,7 +69,8 @@ fn addresses_of(name: At<&str>, item: Item<'_>, problems: &mut Problems) -> Opti
         no_address(name.place, &whose, problems);
         return None;
     }
-    let read: Vec<_> = texts.into_iter().map(|text| values::address(text, &whose, problems)).collect();
+    let read: Vec<_> =
+        texts.into_iter().map(|text| values::address(text, &whose, problems)).collect();
     read.into_iter().map(|address| address.map(|address| address.value)).collect()
 }
 

@@ -44,9 +44,12 @@ impl EndpointSpec {
         let datacenter = table.optional("datacenter", problems, super::reference);
         let monitor = table.optional("monitor", problems, super::reference);
         let state = table
-            .optional("state", problems, |item, problems| super::datacenter::state(item.about(subject), problems))
+            .optional("state", problems, |item, problems| {
+                super::datacenter::state(item.about(subject), problems)
+            })
             .unwrap_or_default();
-        let force = table.optional("force", problems, |item, problems| force(item.about(subject), problems));
+        let force = table
+            .optional("force", problems, |item, problems| force(item.about(subject), problems));
         let load = table.optional("load", problems, super::reference);
         let pace = PaceSpec::read(table, subject, problems);
         let (target, place) = target?;
@@ -54,13 +57,25 @@ impl EndpointSpec {
             Some(name) => values::name(name, "endpoint", problems)?,
             None => At::new(default_name(&target), place),
         };
-        Some(Self { name, target, target_place: place, datacenter, monitor, state, force, load, pace })
+        Some(Self {
+            name,
+            target,
+            target_place: place,
+            datacenter,
+            monitor,
+            state,
+            force,
+            load,
+            pace,
+        })
     }
 }
 
 fn default_name(target: &Target) -> Box<str> {
     match target {
-        Target::Addresses(addresses) => addresses.first().map(IpAddr::to_string).unwrap_or_default().into(),
+        Target::Addresses(addresses) => {
+            addresses.first().map(IpAddr::to_string).unwrap_or_default().into()
+        }
         Target::Cname(name) | Target::Alias(name) => name.to_string().into(),
         Target::Host(host) => format!("{}:{}", host.name, host.port).into(),
     }
@@ -71,7 +86,11 @@ fn force(item: Item<'_>, problems: &mut Problems) -> Option<Force> {
 }
 
 /// `addresses`, `cname`, `alias` or `target`: exactly one.
-fn target<'t>(table: &mut TableReader<'t>, name: &'t str, problems: &mut Problems) -> Option<(Target, Place)> {
+fn target<'t>(
+    table: &mut TableReader<'t>,
+    name: &'t str,
+    problems: &mut Problems,
+) -> Option<(Target, Place)> {
     let addresses = table.item("addresses");
     let cname = table.item("cname");
     let alias = table.item("alias");
@@ -80,7 +99,8 @@ fn target<'t>(table: &mut TableReader<'t>, name: &'t str, problems: &mut Problem
         "" => table.subject,
         name => Subject { kind: "endpoint", name },
     };
-    let [port, priority] = ["port", "priority"].map(|key| table.item(key).map(|item| item.about(subject)));
+    let [port, priority] =
+        ["port", "priority"].map(|key| table.item(key).map(|item| item.about(subject)));
     let whose = match name {
         "" => format!("an endpoint of {}", table.subject),
         name => format!("endpoint {}", Quoted(name)),
@@ -102,7 +122,8 @@ fn target<'t>(table: &mut TableReader<'t>, name: &'t str, problems: &mut Problem
         return None;
     }
     if let Some(item) = host {
-        return host_of(item, port, priority, &whose, problems).map(|host| (Target::Host(host), item.place));
+        return host_of(item, port, priority, &whose, problems)
+            .map(|host| (Target::Host(host), item.place));
     }
     match (addresses, cname, alias) {
         (Some(item), None, None) => {
@@ -110,7 +131,9 @@ fn target<'t>(table: &mut TableReader<'t>, name: &'t str, problems: &mut Problem
         }
         (None, Some(item), None) => named(item, Target::Cname, problems),
         (None, None, Some(item)) => named(item, Target::Alias, problems),
-        (Some(one), Some(other), _) | (Some(one), None, Some(other)) | (None, Some(one), Some(other)) => {
+        (Some(one), Some(other), _)
+        | (Some(one), None, Some(other))
+        | (None, Some(one), Some(other)) => {
             problems
                 .error(other.place, format!("{whose} has both `{}` and `{}`", one.key, other.key))
                 .help("make two members of it");
@@ -142,7 +165,8 @@ fn host_of(
             .error(item.place, format!("{whose} has a `target` and no `port`"))
             .help("an SRV record names both: target = \"sip1.example.com\", port = 5060");
     }
-    let port = port.and_then(|item| number(item, 1, "it is where the service is at the target", problems));
+    let port =
+        port.and_then(|item| number(item, 1, "it is where the service is at the target", problems));
     let priority = priority.map_or(Some(0), |item| number(item, 0, PRIORITY, problems));
     // The weight is the member's, which is read later.
     Some(Host { name: name?.value, port: port?, priority: priority?, weight: 0 })

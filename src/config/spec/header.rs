@@ -1,6 +1,8 @@
-//! Headers of tables whose names hold dots: `[service.www.example.com]` for `[service."www.example.com"]`.
+//! Headers of tables whose names hold dots: `[service.www.example.com]` for
+//! `[service."www.example.com"]`.
 //!
-//! TOML takes each dot for a table in a table. What was meant is read all the same, so that the missing quotes are the one error.
+//! TOML takes each dot for a table in a table. What was meant is read all the same, so that the
+//! missing quotes are the one error.
 
 use crate::config::{
     place::At,
@@ -23,7 +25,8 @@ fn table_keys(kind: &str) -> &'static [&'static str] {
 /// The keys whose lists may be written as headers in double brackets.
 const LISTS: [&str; 3] = ["members", "rules", "default"];
 
-/// A header with the keys that stood behind the name, in double brackets where the last one is a list.
+/// A header with the keys that stood behind the name, in double brackets where the last one is a
+/// list.
 fn with_rest(header: String, rest: Option<&str>) -> String {
     match rest.filter(|rest| !rest.is_empty()) {
         Some(rest) if LISTS.iter().any(|list| rest.ends_with(list)) => {
@@ -60,7 +63,8 @@ pub(super) fn sample(kind: &str) -> String {
     }
 }
 
-/// Hands `read` the table, or those that were meant where the dots of their names are outside of quotes.
+/// Hands `read` the table, or those that were meant where the dots of their names are outside of
+/// quotes.
 pub(super) fn unquoted(
     kind: &'static str,
     name: At<&str>,
@@ -80,7 +84,8 @@ pub(super) fn unquoted(
     for (key, item) in table.entries() {
         if is_part_of_name(&key, &item) { parts.push((key, item)) } else { has_own_keys = true }
     }
-    // A misspelt key that is a table looks the same: where the table has keys of its own, it is one.
+    // A misspelt key that is a table looks the same: where the table has keys of its own, it is
+    // one.
     if has_own_keys || parts.is_empty() {
         return read(name, item, problems);
     }
@@ -91,8 +96,14 @@ pub(super) fn unquoted(
             .is_none_or(|table| !table.entries().any(|(key, item)| is_part_of_name(&key, &item)));
         if is_leaf {
             problems
-                .error(key.place, format!("the name of this {kind} holds dots and is not in quotes"))
-                .help(format!("write {}", with_rest(of(kind, &whole.value), after_in_header(text, &key))));
+                .error(
+                    key.place,
+                    format!("the name of this {kind} holds dots and is not in quotes"),
+                )
+                .help(format!(
+                    "write {}",
+                    with_rest(of(kind, &whole.value), after_in_header(text, &key))
+                ));
         }
         unquoted(kind, At::new(&whole.value, key.place), item, text, problems, read);
     }
@@ -100,7 +111,9 @@ pub(super) fn unquoted(
 
 /// Whether a key stands in the header of a table, behind a dot.
 fn is_in_header(text: &str, key: &At<&str>) -> bool {
-    let Some(before) = key.place.span().and_then(|span| text.get(..span.start)) else { return false };
+    let Some(before) = key.place.span().and_then(|span| text.get(..span.start)) else {
+        return false;
+    };
     let line = &before[before.rfind('\n').map_or(0, |at| at + 1)..];
     line.trim_start().starts_with('[') && line.trim_end().ends_with('.')
 }

@@ -1,4 +1,5 @@
-//! `type` of a service: which records it answers, and what a binding says of how to connect (RFC 9460).
+//! `type` of a service: which records it answers, and what a binding says of how to connect (RFC
+//! 9460).
 
 use std::sync::Arc;
 
@@ -19,16 +20,18 @@ const ALPN: u16 = 1;
 const PORT: u16 = 3;
 /// The port of HTTPS, which goes without saying.
 const HTTPS_PORT: u16 = 443;
-/// Octets that all protocols may have together: a record has to fit into a datagram beside its hints.
+/// Octets that all protocols may have together: a record has to fit into a datagram beside its
+/// hints.
 const MOST_ALPN_OCTETS: usize = 255;
 
 /// Reads `type` and the keys that belong to it; `None` where they are wrong.
 pub(super) fn read(table: &mut TableReader<'_>, problems: &mut Problems) -> Option<Kind> {
     let rtype = match table.item("type") {
         None => None,
-        Some(item) => {
-            Some(item.word(&[("SRV", Rtype::SRV), ("HTTPS", Rtype::HTTPS), ("SVCB", Rtype::SVCB)], problems)?)
-        }
+        Some(item) => Some(item.word(
+            &[("SRV", Rtype::SRV), ("HTTPS", Rtype::HTTPS), ("SVCB", Rtype::SVCB)],
+            problems,
+        )?),
     };
     let [alpn, port, hints] = ["alpn", "port", "hints"].map(|key| table.item(key));
     match rtype {
@@ -48,10 +51,19 @@ pub(super) fn read(table: &mut TableReader<'_>, problems: &mut Problems) -> Opti
     }
 }
 
-fn binding(rtype: Rtype, [alpn, port, hints]: [Option<Item<'_>>; 3], problems: &mut Problems) -> Option<Kind> {
+fn binding(
+    rtype: Rtype,
+    [alpn, port, hints]: [Option<Item<'_>>; 3],
+    problems: &mut Problems,
+) -> Option<Kind> {
     let alpn = alpn.map_or(Some(Vec::new()), |item| protocols(item, problems));
     let port = port.map_or(Some(None), |item| {
-        let port = item.integer(1, 65_535, "it is where clients connect to; 443 where none is written", problems)?;
+        let port = item.integer(
+            1,
+            65_535,
+            "it is where clients connect to; 443 where none is written",
+            problems,
+        )?;
         u16::try_from(port.value).ok().map(Some)
     });
     let has_hints = hints.map_or(Some(true), |item| item.boolean(problems));
@@ -80,7 +92,10 @@ fn protocols(item: Item<'_>, problems: &mut Problems) -> Option<Vec<u8>> {
     for text in texts {
         let fault = match text.value {
             name if names.contains(&name) => "is listed twice",
-            name if name.is_empty() || name.len() > 255 || !name.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            name if name.is_empty()
+                || name.len() > 255
+                || !name.bytes().all(|byte| byte.is_ascii_graphic()) =>
+            {
                 "is no protocol"
             }
             name => {

@@ -39,8 +39,10 @@ pub(super) fn read(
     let at_name = values::name(name, "load", problems);
     let kind = the_kind(&mut table, problems);
     let interval = table.item("interval").map(|item| duration(item, SHORTEST_INTERVAL, problems));
-    let timeout = table.item("timeout").map(|item| duration(item, Duration::from_millis(1), problems));
-    let stale_after = table.item("stale-after").map(|item| duration(item, SHORTEST_INTERVAL, problems));
+    let timeout =
+        table.item("timeout").map(|item| duration(item, Duration::from_millis(1), problems));
+    let stale_after =
+        table.item("stale-after").map(|item| duration(item, SHORTEST_INTERVAL, problems));
     let limit = table.item("limit").map(|item| limit(item, problems));
     let scaling = table.item("scale-by-servers");
     let written = scaling.and_then(|item| item.boolean(problems));
@@ -80,7 +82,12 @@ fn duration(item: Item<'_>, least: Duration, problems: &mut Problems) -> Option<
 }
 
 fn limit(item: Item<'_>, problems: &mut Problems) -> Option<NonZeroU64> {
-    let limit = item.integer(1, MOST_CONNECTIONS, "it counts the connections that the balancer can take", problems)?;
+    let limit = item.integer(
+        1,
+        MOST_CONNECTIONS,
+        "it counts the connections that the balancer can take",
+        problems,
+    )?;
     u64::try_from(limit.value).ok().and_then(NonZeroU64::new)
 }
 
@@ -115,20 +122,31 @@ fn the_kind<'t>(table: &mut TableReader<'t>, problems: &mut Problems) -> Option<
         [] => {
             problems
                 .error(table.place, format!("{} does not say what to read", table.subject))
-                .help(format!("add one of {}: nginx = {{ url = \"http://192.0.2.1/stub_status\" }}", KINDS.join(", ")));
+                .help(format!(
+                    "add one of {}: nginx = {{ url = \"http://192.0.2.1/stub_status\" }}",
+                    KINDS.join(", ")
+                ));
             None
         }
         [item] => Some(item),
         [first, second, ..] => {
             problems
-                .error(second.place, format!("{} has both `{}` and `{}`", table.subject, first.key, second.key))
+                .error(
+                    second.place,
+                    format!("{} has both `{}` and `{}`", table.subject, first.key, second.key),
+                )
                 .help("a load source has one kind: make two of it");
             None
         }
     }
 }
 
-fn load_kind(item: Item<'_>, keys: &mut PageKeys<'_>, directory: &Path, problems: &mut Problems) -> Option<LoadKind> {
+fn load_kind(
+    item: Item<'_>,
+    keys: &mut PageKeys<'_>,
+    directory: &Path,
+    problems: &mut Problems,
+) -> Option<LoadKind> {
     let kind = match item.key {
         "haproxy" => "`haproxy` of load",
         "nginx" => "`nginx` of load",
@@ -146,14 +164,14 @@ fn load_kind(item: Item<'_>, keys: &mut PageKeys<'_>, directory: &Path, problems
         }
         "envoy" => envoy(&mut table, keys, directory, problems),
         "prometheus" => {
-            let help =
-                "write prometheus = { url = \"http://192.0.2.1:9100/metrics\", connections = \"my_connections\" }";
+            let help = "write prometheus = { url = \"http://192.0.2.1:9100/metrics\", connections = \"my_connections\" }";
             let page = keys.page(&mut table, help, directory, problems);
             let wanted = wanted::selectors(&mut table, problems);
             page.zip(wanted).map(|(page, wanted)| LoadKind::Prometheus { page: page.value, wanted })
         }
         "json" => {
-            let help = "write json = { url = \"http://192.0.2.1/status\", connections = \"/active\" }";
+            let help =
+                "write json = { url = \"http://192.0.2.1/status\", connections = \"/active\" }";
             let page = keys.page(&mut table, help, directory, problems);
             let wanted = wanted::pointers(&mut table, problems);
             page.zip(wanted).map(|(page, wanted)| LoadKind::Json { page: page.value, wanted })
@@ -170,8 +188,7 @@ fn haproxy(
     directory: &Path,
     problems: &mut Problems,
 ) -> Option<Haproxy> {
-    let help =
-        "write haproxy = { url = \"http://192.0.2.1:8404/stats;csv\" } or { socket = \"/run/haproxy/admin.sock\" }";
+    let help = "write haproxy = { url = \"http://192.0.2.1:8404/stats;csv\" } or { socket = \"/run/haproxy/admin.sock\" }";
     let socket = table.item("socket");
     if let (Some(item), true) = (socket, table.has("url")) {
         table.item("url");
@@ -184,7 +201,9 @@ fn haproxy(
         let path = item.text(problems)?;
         let proxy = name(table, "proxy", problems)?;
         if path.value.is_empty() {
-            problems.error(path.place, format!("{} has an empty `socket`", table.subject)).help(help);
+            problems
+                .error(path.place, format!("{} has an empty `socket`", table.subject))
+                .help(help);
             return None;
         }
         return Some(Haproxy::Socket { path: directory.join(path.value).into(), proxy });
@@ -215,14 +234,21 @@ fn envoy(
     let (page, cluster) = (page?, cluster?);
     if !page.value.path.contains("prometheus") {
         problems
-            .warning(page.place, format!("{} has a url that does not ask for the Prometheus format", table.subject))
+            .warning(
+                page.place,
+                format!("{} has a url that does not ask for the Prometheus format", table.subject),
+            )
             .help("nothing else is read: \"http://192.0.2.1:9901/stats?format=prometheus\"");
     }
     Some(LoadKind::Envoy { page: page.value, cluster })
 }
 
 /// A name that the balancer knows; `None` after a mistake.
-fn name(table: &mut TableReader<'_>, key: &'static str, problems: &mut Problems) -> Option<Option<Box<str>>> {
+fn name(
+    table: &mut TableReader<'_>,
+    key: &'static str,
+    problems: &mut Problems,
+) -> Option<Option<Box<str>>> {
     let Some(item) = table.item(key) else { return Some(None) };
     let text = item.text(problems)?;
     if text.value.is_empty() {

@@ -42,7 +42,8 @@ pub(super) struct Mentions {
     pub(super) credentials: Vec<Credential>,
 }
 
-/// Reads a monitor. `directory` is that of the file, for paths in it; what it refers to is added to `mentions`.
+/// Reads a monitor. `directory` is that of the file, for paths in it; what it refers to is added to
+/// `mentions`.
 pub(super) fn read(
     name: At<&str>,
     mut table: TableReader<'_>,
@@ -55,10 +56,12 @@ pub(super) fn read(
     if table.has("combine") {
         combine::refuse_times(&mut table, problems);
     }
-    let interval =
-        table.item("interval").map(|item| values::duration(item, SHORTEST_INTERVAL, LONGEST_INTERVAL, problems));
-    let timeout =
-        table.item("timeout").map(|item| values::duration(item, Duration::from_millis(1), LONGEST_INTERVAL, problems));
+    let interval = table
+        .item("interval")
+        .map(|item| values::duration(item, SHORTEST_INTERVAL, LONGEST_INTERVAL, problems));
+    let timeout = table
+        .item("timeout")
+        .map(|item| values::duration(item, Duration::from_millis(1), LONGEST_INTERVAL, problems));
     let rise = threshold(&mut table, "rise", 2, problems);
     let fall = threshold(&mut table, "fall", 3, problems);
     let (subject, place) = (table.subject, table.place);
@@ -89,8 +92,14 @@ pub(super) fn read(
         return None;
     }
     let (at_name, check) = (at_name?, check?);
-    let monitor =
-        Monitor { name: at_name.value, check, interval: interval_or_default, timeout, rise: rise?, fall: fall? };
+    let monitor = Monitor {
+        name: at_name.value,
+        check,
+        interval: interval_or_default,
+        timeout,
+        rise: rise?,
+        fall: fall?,
+    };
     Some(At::new(monitor, place))
 }
 
@@ -118,7 +127,10 @@ fn check(
         [] => {
             problems
                 .error(table.place, format!("{} does not say what to probe", table.subject))
-                .help(format!("add http = {{ path = \"/healthz\" }} or another of {}", KINDS.join(", ")));
+                .help(format!(
+                    "add http = {{ path = \"/healthz\" }} or another of {}",
+                    KINDS.join(", ")
+                ));
             None
         }
         [item] => match item.key {
@@ -133,7 +145,10 @@ fn check(
         },
         [first, second, ..] => {
             problems
-                .error(second.place, format!("{} has both `{}` and `{}`", table.subject, first.key, second.key))
+                .error(
+                    second.place,
+                    format!("{} has both `{}` and `{}`", table.subject, first.key, second.key),
+                )
                 .help("a monitor has one kind: make two monitors of it");
             None
         }
@@ -141,19 +156,25 @@ fn check(
 }
 
 fn tcp_check(item: Item<'_>, problems: &mut Problems) -> Option<TcpCheck> {
-    let mut table = item.table(Subject { kind: "`tcp` of monitor", name: item.subject.name }, problems)?;
-    let port =
-        table.required("port", "write tcp = { port = 443 }", problems).and_then(|item| terms::port(item, problems));
+    let mut table =
+        item.table(Subject { kind: "`tcp` of monitor", name: item.subject.name }, problems)?;
+    let port = table
+        .required("port", "write tcp = { port = 443 }", problems)
+        .and_then(|item| terms::port(item, problems));
     table.finish(problems);
     Some(TcpCheck { port: port? })
 }
 
 /// `icmp = {}`: there is nothing to choose.
 fn icmp_check(item: Item<'_>, problems: &mut Problems) -> Option<Check> {
-    let table = item.table(Subject { kind: "`icmp` of monitor", name: item.subject.name }, problems)?;
+    let table =
+        item.table(Subject { kind: "`icmp` of monitor", name: item.subject.name }, problems)?;
     if let Some((key, _)) = table.entries().next() {
         problems
-            .error(key.place, format!("{} has no key {}, nor any other", table.subject, Quoted(key.value)))
+            .error(
+                key.place,
+                format!("{} has no key {}, nor any other", table.subject, Quoted(key.value)),
+            )
             .help("there is nothing to choose about an echo: write icmp = {}");
     }
     Some(Check::Icmp)

@@ -38,7 +38,8 @@ pub(in crate::config) struct PoolSpec {
     pub(in crate::config) rules: Vec<RuleSpec>,
     /// Of `geo`.
     pub(in crate::config) default: Vec<MemberSpec>,
-    /// Whether every member that was written could be read: only then do their number and weights mean anything.
+    /// Whether every member that was written could be read: only then do their number and weights
+    /// mean anything.
     pub(in crate::config) is_complete: bool,
 }
 
@@ -93,16 +94,21 @@ pub(in crate::config) enum OnAllDownSpec {
 /// What a rule of a `geo` pool is called in messages.
 const RULE: &str = "a rule of";
 
-const MEMBERS_HELP: &str =
-    "write members = [ { addresses = [\"192.0.2.1\"] } ] or the names of pools: members = [\"web-fra\", \"web-iad\"]";
+const MEMBERS_HELP: &str = "write members = [ { addresses = [\"192.0.2.1\"] } ] or the names of pools: members = [\"web-fra\", \"web-iad\"]";
 
 impl PoolSpec {
-    pub(super) fn read(name: At<&str>, mut table: TableReader<'_>, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(
+        name: At<&str>,
+        mut table: TableReader<'_>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let at_name = values::name(name, "pool", problems)?;
         let on_all_down = table.optional("on-all-down", problems, on_all_down);
-        let client_subnet =
-            table.item("client-subnet").and_then(|item| Some(At::new(item.boolean(problems)?, item.place)));
-        let spec = Self { client_subnet, ..Self::read_keys(at_name, &mut table, on_all_down, problems) };
+        let client_subnet = table
+            .item("client-subnet")
+            .and_then(|item| Some(At::new(item.boolean(problems)?, item.place)));
+        let spec =
+            Self { client_subnet, ..Self::read_keys(at_name, &mut table, on_all_down, problems) };
         table.finish(problems);
         Some(spec)
     }
@@ -138,7 +144,8 @@ impl PoolSpec {
         let tie = tie_item
             .filter(|_| matches!(policy.value, PolicyWord::Nearest) || !is_complete)
             .and_then(|item| tie(item, problems));
-        let (members, rules, default) = (table.item("members"), table.item("rules"), table.item("default"));
+        let (members, rules, default) =
+            (table.item("members"), table.item("rules"), table.item("default"));
         if let (Some(item), true) = (tie_item, policy.value != PolicyWord::Nearest && is_complete) {
             only_for(item, "nearest", problems);
         }
@@ -149,12 +156,16 @@ impl PoolSpec {
         match (members, is_geo) {
             (Some(item), true) => refuse_members_of_geo(item, table.subject, problems),
             (None, false) if is_complete && !is_of_member && of_geo.is_none() => {
-                problems.error(place, format!("{} has no `members`", table.subject)).help(MEMBERS_HELP);
+                problems
+                    .error(place, format!("{} has no `members`", table.subject))
+                    .help(MEMBERS_HELP);
             }
             (None, true) if default.is_none() && !is_of_member => require_default(table, problems),
             _ => {}
         }
-        let mut list = |item: Option<Item<'_>>| item.and_then(|item| members_of(item, &mut is_complete, problems));
+        let mut list = |item: Option<Item<'_>>| {
+            item.and_then(|item| members_of(item, &mut is_complete, problems))
+        };
         let members = list(members.filter(|_| !is_geo));
         let default = list(default.filter(|_| is_geo)).unwrap_or_default();
         let rules = match rules.filter(|_| is_geo) {
@@ -203,7 +214,8 @@ fn require_default(table: &TableReader<'_>, problems: &mut Problems) {
 /// Keys that only endpoints have.
 const ENDPOINT_KEYS: [&str; 4] = ["addresses", "cname", "alias", "target"];
 
-/// Reports a key of an endpoint that stands in the table of a pool or a service. Whether there is one.
+/// Reports a key of an endpoint that stands in the table of a pool or a service. Whether there is
+/// one.
 pub(super) fn refuse_endpoint_keys(table: &mut TableReader<'_>, problems: &mut Problems) -> bool {
     let Some(key) = ENDPOINT_KEYS.into_iter().find(|key| table.has(key)) else { return false };
     // Whatever else of an endpoint is there belongs to the same mistake.
@@ -224,7 +236,8 @@ pub(super) fn refuse_endpoint_keys(table: &mut TableReader<'_>, problems: &mut P
     true
 }
 
-/// Reports `rules` or `default` without `members` and without a policy: `geo` was forgotten. Whether it was.
+/// Reports `rules` or `default` without `members` and without a policy: `geo` was forgotten.
+/// Whether it was.
 fn refuse_rules_without_policy(table: &mut TableReader<'_>, problems: &mut Problems) -> bool {
     if table.has("members") {
         return false;
@@ -236,18 +249,26 @@ fn refuse_rules_without_policy(table: &mut TableReader<'_>, problems: &mut Probl
         return true;
     }
     problems
-        .error(item.place, format!("{} has `{}`, and its policy is not geo", item.subject, item.key))
+        .error(
+            item.place,
+            format!("{} has `{}`, and its policy is not geo", item.subject, item.key),
+        )
         .help("add policy = \"geo\"");
     true
 }
 
 pub(super) fn only_for(item: Item<'_>, policy: &str, problems: &mut Problems) {
-    problems.error(item.place, format!("{} has `{}`, and its policy is not {policy}", item.subject, item.key)).help(
-        match policy {
-            "geo" => "write policy = \"geo\", or `members` in place of `rules` and `default`".to_owned(),
+    problems
+        .error(
+            item.place,
+            format!("{} has `{}`, and its policy is not {policy}", item.subject, item.key),
+        )
+        .help(match policy {
+            "geo" => {
+                "write policy = \"geo\", or `members` in place of `rules` and `default`".to_owned()
+            }
             _ => format!("write policy = \"{policy}\", or leave `{}` away", item.key),
-        },
-    );
+        });
 }
 
 fn policy_word(item: Item<'_>, problems: &mut Problems) -> Option<At<PolicyWord>> {
@@ -263,7 +284,10 @@ fn policy_word(item: Item<'_>, problems: &mut Problems) -> Option<At<PolicyWord>
 }
 
 fn spread(item: Item<'_>, problems: &mut Problems) -> Option<Spread> {
-    item.word(&[("query", Spread::Query), ("client", Spread::Client), ("turn", Spread::Turn)], problems)
+    item.word(
+        &[("query", Spread::Query), ("client", Spread::Client), ("turn", Spread::Turn)],
+        problems,
+    )
 }
 
 fn answers(item: Item<'_>, problems: &mut Problems) -> Option<At<Answers>> {
@@ -276,14 +300,20 @@ fn answers(item: Item<'_>, problems: &mut Problems) -> Option<At<Answers>> {
         }
         return item.word(&[("all", Answers::All)], problems).map(|word| At::new(word, item.place));
     }
-    let count = item.integer(1, 1000, "it counts endpoints in one answer; \"all\" means every usable one", problems)?;
+    let count = item.integer(
+        1,
+        1000,
+        "it counts endpoints in one answer; \"all\" means every usable one",
+        problems,
+    )?;
     let count = u32::try_from(count.value).ok().and_then(NonZeroU32::new)?;
     Some(At::new(Answers::Count(count), item.place))
 }
 
 fn min_up(item: Item<'_>, problems: &mut Problems) -> Option<At<MinUp>> {
     if !item.is_text() {
-        let count = item.integer(1, 65_536, "it counts members; a share is written \"50%\"", problems)?;
+        let count =
+            item.integer(1, 65_536, "it counts members; a share is written \"50%\"", problems)?;
         let count = u32::try_from(count.value).ok().and_then(NonZeroU32::new)?;
         return Some(At::new(MinUp::Members(count), item.place));
     }
@@ -302,7 +332,8 @@ fn families(item: Item<'_>, problems: &mut Problems) -> Option<Families> {
 }
 
 fn tie(item: Item<'_>, problems: &mut Problems) -> Option<Tie> {
-    const HELP: &str = "write how much farther than the nearest still counts as near: \"5%\" or \"100km\"";
+    const HELP: &str =
+        "write how much farther than the nearest still counts as near: \"5%\" or \"100km\"";
     if item.as_number().is_some() {
         problems.error(item.place, format!("{} has no unit", item.what())).help(HELP);
         return None;
@@ -314,7 +345,9 @@ fn tie(item: Item<'_>, problems: &mut Problems) -> Option<Tie> {
     };
     let tie = values::share(text.value, 1000.0).map(Tie::Share).or_else(kilometres);
     if tie.is_none() {
-        problems.error(text.place, format!("{} has tie {}", item.subject, Quoted(text.value))).help(HELP);
+        problems
+            .error(text.place, format!("{} has tie {}", item.subject, Quoted(text.value)))
+            .help(HELP);
     }
     tie
 }
@@ -335,7 +368,8 @@ pub(super) fn on_all_down(item: Item<'_>, problems: &mut Problems) -> Option<OnA
         let all = item.word(&WORDS, problems)?;
         return Some(if all { OnAllDownSpec::All } else { OnAllDownSpec::Empty });
     }
-    let mut table = item.table(Subject { kind: "`on-all-down` of", name: item.subject.name }, problems)?;
+    let mut table =
+        item.table(Subject { kind: "`on-all-down` of", name: item.subject.name }, problems)?;
     let pool = table.required("pool", "write on-all-down = { pool = \"NAME\" }", problems);
     let pool = pool.and_then(|item| super::reference(item, problems));
     table.finish(problems);
@@ -343,7 +377,11 @@ pub(super) fn on_all_down(item: Item<'_>, problems: &mut Problems) -> Option<OnA
 }
 
 /// A list of members. Those that cannot be read are left out, and the list is then not complete.
-fn members_of(item: Item<'_>, is_complete: &mut bool, problems: &mut Problems) -> Option<Vec<MemberSpec>> {
+fn members_of(
+    item: Item<'_>,
+    is_complete: &mut bool,
+    problems: &mut Problems,
+) -> Option<Vec<MemberSpec>> {
     let Some(items) = item.list("members", problems) else {
         *is_complete = false;
         return None;
@@ -361,11 +399,19 @@ fn members_of(item: Item<'_>, is_complete: &mut bool, problems: &mut Problems) -
 fn member(item: Item<'_>, problems: &mut Problems) -> Option<MemberSpec> {
     if item.is_text() {
         let name = super::reference(item, problems)?;
-        return Some(MemberSpec { place: item.place, target: MemberTarget::Pool(name), weight: 1, bias: 0 });
+        return Some(MemberSpec {
+            place: item.place,
+            target: MemberTarget::Pool(name),
+            weight: 1,
+            bias: 0,
+        });
     }
     if !item.is_table() {
         problems
-            .error(item.place, format!("a member of {} must be a pool's name or a table", item.subject))
+            .error(
+                item.place,
+                format!("a member of {} must be a pool's name or a table", item.subject),
+            )
             .help("write \"POOL\", { pool = \"POOL\", ... } or { addresses = [ ... ], ... }");
         return None;
     }
@@ -373,7 +419,8 @@ fn member(item: Item<'_>, problems: &mut Problems) -> Option<MemberSpec> {
     let pool = table.item("pool");
     let target = match pool {
         Some(item) => super::reference(item, problems).map(MemberTarget::Pool),
-        None => EndpointSpec::read(&mut table, problems).map(|endpoint| MemberTarget::Endpoint(Box::new(endpoint))),
+        None => EndpointSpec::read(&mut table, problems)
+            .map(|endpoint| MemberTarget::Endpoint(Box::new(endpoint))),
     };
     // Weights and biases are reported under the member's own name, which is read by now.
     let name = match &target {
@@ -428,16 +475,28 @@ fn rule(item: Item<'_>, is_complete: &mut bool, problems: &mut Problems) -> Opti
         keys += 1;
         item.list("numbers", problems).unwrap_or_default()
     });
-    const HELP: &str = "write members = [\"POOL\"]: the pools to try, in order; members = [] answers NODATA";
+    const HELP: &str =
+        "write members = [\"POOL\"]: the pools to try, in order; members = [] answers NODATA";
     let members = table.required("members", HELP, problems);
     let strict = table.item("strict").filter(|item| item.boolean(problems) == Some(true));
     let rule = RuleSpec {
         subnets: subnets.into_iter().filter_map(|text| values::prefix(text, problems)).collect(),
         asns: asns.into_iter().flatten().filter_map(|item| asn(item, problems)).collect(),
-        subdivisions: subdivisions.into_iter().filter_map(|text| values::subdivision(text, problems)).collect(),
-        countries: countries.into_iter().filter_map(|text| values::country(text, problems)).collect(),
-        continents: continents.into_iter().filter_map(|text| values::continent(text, problems)).collect(),
-        members: members.and_then(|item| members_of(item, is_complete, problems)).unwrap_or_default(),
+        subdivisions: subdivisions
+            .into_iter()
+            .filter_map(|text| values::subdivision(text, problems))
+            .collect(),
+        countries: countries
+            .into_iter()
+            .filter_map(|text| values::country(text, problems))
+            .collect(),
+        continents: continents
+            .into_iter()
+            .filter_map(|text| values::continent(text, problems))
+            .collect(),
+        members: members
+            .and_then(|item| members_of(item, is_complete, problems))
+            .unwrap_or_default(),
         strict: strict.map(|item| item.place),
     };
     if keys == 0 {
@@ -450,6 +509,11 @@ fn rule(item: Item<'_>, is_complete: &mut bool, problems: &mut Problems) -> Opti
 }
 
 fn asn(item: Item<'_>, problems: &mut Problems) -> Option<At<u32>> {
-    let number = item.integer(1, i64::from(u32::MAX), "it is the number of an autonomous system: 64500", problems)?;
+    let number = item.integer(
+        1,
+        i64::from(u32::MAX),
+        "it is the number of an autonomous system: 64500",
+        problems,
+    )?;
     u32::try_from(number.value).ok().map(|asn| At::new(asn, number.place))
 }

@@ -1,5 +1,5 @@
-//! The keys that shift clients from one choice to the next: load, capacity, shedding, trickle, failback, and how fast clients
-//! come and go.
+//! The keys that shift clients from one choice to the next: load, capacity, shedding, trickle,
+//! failback, and how fast clients come and go.
 
 use std::{
     sync::{Arc, LazyLock},
@@ -61,9 +61,14 @@ pub(in crate::config) struct PaceSpec {
 
 impl PaceSpec {
     /// The keys in a table; `subject` is whose they are.
-    pub(super) fn read<'t>(table: &mut TableReader<'t>, subject: Subject<'t>, problems: &mut Problems) -> Self {
-        let mut ramp =
-            |key: &'static str| table.optional(key, problems, |item, problems| ramp(item.about(subject), problems));
+    pub(super) fn read<'t>(
+        table: &mut TableReader<'t>,
+        subject: Subject<'t>,
+        problems: &mut Problems,
+    ) -> Self {
+        let mut ramp = |key: &'static str| {
+            table.optional(key, problems, |item, problems| ramp(item.about(subject), problems))
+        };
         Self { slow_start: ramp("slow-start"), drain_over: ramp("drain-over") }
     }
 
@@ -74,11 +79,17 @@ impl PaceSpec {
 
     /// What is not written here is as it is there.
     pub(in crate::config) fn or(self, other: Self) -> Self {
-        Self { slow_start: self.slow_start.or(other.slow_start), drain_over: self.drain_over.or(other.drain_over) }
+        Self {
+            slow_start: self.slow_start.or(other.slow_start),
+            drain_over: self.drain_over.or(other.drain_over),
+        }
     }
 
     pub(in crate::config) fn pace(self) -> Pace {
-        Pace { slow_start: self.slow_start.unwrap_or_default(), drain_over: self.drain_over.unwrap_or_default() }
+        Pace {
+            slow_start: self.slow_start.unwrap_or_default(),
+            drain_over: self.drain_over.unwrap_or_default(),
+        }
     }
 }
 
@@ -86,14 +97,20 @@ fn ramp(item: Item<'_>, problems: &mut Problems) -> Option<Duration> {
     values::duration(item, SHORTEST, LONGEST, problems).map(|time| time.value)
 }
 
-/// Over how long the drain under way goes: `portolan drain --over` writes it, and its end takes it out.
+/// Over how long the drain under way goes: `portolan drain --over` writes it, and its end takes it
+/// out.
 pub(super) fn draining_over(item: Item<'_>, problems: &mut Problems) -> Option<Duration> {
     values::duration(item, Duration::ZERO, Pace::LONGEST, problems).map(|time| time.value)
 }
 
 impl RegulationSpec {
-    /// The keys in a pool's table, or in a service's; `policy` is the pool's, where that could be read.
-    pub(super) fn read(table: &mut TableReader<'_>, policy: Option<PolicyWord>, problems: &mut Problems) -> Arc<Self> {
+    /// The keys in a pool's table, or in a service's; `policy` is the pool's, where that could be
+    /// read.
+    pub(super) fn read(
+        table: &mut TableReader<'_>,
+        policy: Option<PolicyWord>,
+        problems: &mut Problems,
+    ) -> Arc<Self> {
         let load = table.optional("load", problems, super::reference);
         let capacity = table.item("capacity").and_then(|item| {
             let place = item.place;
@@ -102,8 +119,8 @@ impl RegulationSpec {
         let keep = table.optional("shed", problems, shed).unwrap_or_default();
         let trickle = of_policy(table, "trickle", PolicyWord::Failover, policy, problems);
         let failback = of_policy(table, "failback", PolicyWord::Failover, policy, problems);
-        let [by, soft, hard] =
-            ["by", "soft", "hard"].map(|key| of_policy(table, key, PolicyWord::Load, policy, problems));
+        let [by, soft, hard] = ["by", "soft", "hard"]
+            .map(|key| of_policy(table, key, PolicyWord::Load, policy, problems));
         let spec = Self {
             load,
             capacity,
@@ -127,7 +144,11 @@ fn of_policy<'t>(
 ) -> Option<Item<'t>> {
     let item = table.item(key)?;
     if policy.is_some_and(|policy| policy != only) {
-        super::pool::only_for(item, if only == PolicyWord::Load { "load" } else { "failover" }, problems);
+        super::pool::only_for(
+            item,
+            if only == PolicyWord::Load { "load" } else { "failover" },
+            problems,
+        );
         return None;
     }
     Some(item)
@@ -142,7 +163,10 @@ pub(super) fn shed(item: Item<'_>, problems: &mut Problems) -> Option<Part> {
 pub(super) fn share(item: Item<'_>, most: f64, problems: &mut Problems) -> Option<f64> {
     if !item.is_text() {
         problems
-            .error(item.place, format!("{} must be a share, in quotes and with its sign", item.what()))
+            .error(
+                item.place,
+                format!("{} must be a share, in quotes and with its sign", item.what()),
+            )
             .help(format!("write a share above 0% and of at most {most}%: \"1%\""));
         return None;
     }
@@ -157,15 +181,16 @@ pub(super) fn share(item: Item<'_>, most: f64, problems: &mut Problems) -> Optio
 }
 
 fn failback(item: Item<'_>, problems: &mut Problems) -> Option<Failback> {
-    const HELP: &str =
-        "write \"auto\", \"manual\", or how long a member must have been usable: \"after 10m\" (from 1s to 168h)";
+    const HELP: &str = "write \"auto\", \"manual\", or how long a member must have been usable: \"after 10m\" (from 1s to 168h)";
     if item.as_number().is_some() {
         problems.error(item.place, format!("{} is no number", item.what())).help(HELP);
         return None;
     }
     let text = item.text(problems)?;
     let after = text.value.strip_prefix("after ");
-    let wait = |text: &str| jiff::fmt::friendly::SpanParser::new().parse_unsigned_duration(text.trim_start()).ok();
+    let wait = |text: &str| {
+        jiff::fmt::friendly::SpanParser::new().parse_unsigned_duration(text.trim_start()).ok()
+    };
     let failback = match (text.value, after.and_then(wait)) {
         ("auto", _) => Some(Failback::Auto),
         ("manual", _) => Some(Failback::Manual),
@@ -173,14 +198,17 @@ fn failback(item: Item<'_>, problems: &mut Problems) -> Option<Failback> {
         _ => None,
     };
     if failback.is_none() {
-        problems.error(text.place, format!("{} has failback {}", item.subject, Quoted(text.value))).help(HELP);
+        problems
+            .error(text.place, format!("{} has failback {}", item.subject, Quoted(text.value)))
+            .help(HELP);
     }
     failback
 }
 
 fn capacity(item: Item<'_>, problems: &mut Problems) -> Option<Capacity> {
     const HELP: &str = "write capacity = { target = \"80%\", max = \"95%\" }, or numbers of what is measured: { target = 800, max = 1000 }";
-    let mut table = item.table(Subject { kind: "the capacity of", name: item.subject.name }, problems)?;
+    let mut table =
+        item.table(Subject { kind: "the capacity of", name: item.subject.name }, problems)?;
     let by = table.optional("by", problems, measure).unwrap_or(Measure::Connections);
     let target = table.required("target", HELP, problems).and_then(|item| level(item, problems));
     let max = table.required("max", HELP, problems).and_then(|item| level(item, problems));
@@ -188,7 +216,9 @@ fn capacity(item: Item<'_>, problems: &mut Problems) -> Option<Capacity> {
     table.finish(problems);
     let (target, max) = (target?, max?);
     let is_below = match (target, max) {
-        (Level::Amount(target), Level::Amount(max)) | (Level::Share(target), Level::Share(max)) => target <= max,
+        (Level::Amount(target), Level::Amount(max)) | (Level::Share(target), Level::Share(max)) => {
+            target <= max
+        }
         (Level::Share(_), Level::Amount(_)) | (Level::Amount(_), Level::Share(_)) => true,
     };
     if !is_below {
@@ -209,9 +239,9 @@ fn level(item: Item<'_>, problems: &mut Problems) -> Option<Level> {
     if number > 0.0 && number.is_finite() {
         return Some(Level::Amount(number));
     }
-    problems
-        .error(item.place, format!("{} must be above 0", item.what()))
-        .help("write a number of what is measured, 800, or a share of the most that is reported, \"80%\"");
+    problems.error(item.place, format!("{} must be above 0", item.what())).help(
+        "write a number of what is measured, 800, or a share of the most that is reported, \"80%\"",
+    );
     None
 }
 
@@ -237,7 +267,8 @@ fn load_policy(
     let by = by.unwrap_or(Measure::Connections);
     let written = [soft, hard];
     let [low, high] = written.map(|item| item.and_then(|item| mark(item, problems)));
-    let soft_or_default = low.unwrap_or_else(|| high.map_or(DEFAULT_SOFT, |hard| DEFAULT_SOFT.min(hard * 0.8)));
+    let soft_or_default =
+        low.unwrap_or_else(|| high.map_or(DEFAULT_SOFT, |hard| DEFAULT_SOFT.min(hard * 0.8)));
     let hard_or_default = high.unwrap_or(DEFAULT_HARD);
     for item in written.into_iter().flatten().filter(|_| has_no_marks) {
         problems
@@ -269,6 +300,7 @@ fn mark(item: Item<'_>, problems: &mut Problems) -> Option<f64> {
 
 /// A mark as people write it, and whether somebody did.
 fn mark_text(mark: f64, written: Option<f64>) -> String {
-    let text = if mark <= 1.0 { format!("{}%", (mark * 1000.0).round() / 10.0) } else { mark.to_string() };
+    let text =
+        if mark <= 1.0 { format!("{}%", (mark * 1000.0).round() / 10.0) } else { mark.to_string() };
     if written.is_some() { text } else { format!("{text} (the default)") }
 }

@@ -1,4 +1,5 @@
-//! `[service."NAME"]`: a name whose answer is chosen per client, with a pool's name or with members inline.
+//! `[service."NAME"]`: a name whose answer is chosen per client, with a pool's name or with members
+//! inline.
 
 use super::{OnAllDownSpec, PoolSpec, kind, pool};
 use crate::{
@@ -56,7 +57,11 @@ const INLINE_KEYS: [&str; 21] = [
 ];
 
 impl ServiceSpec {
-    pub(super) fn read(name: At<&str>, mut table: TableReader<'_>, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(
+        name: At<&str>,
+        mut table: TableReader<'_>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let at_name = hostname::defined(name, "the service's name", problems);
         let ttl_secs = table.optional("ttl", problems, super::ttl).unwrap_or(DEFAULT_TTL_SECS);
         let on_all_down = table.optional("on-all-down", problems, pool::on_all_down);
@@ -65,19 +70,35 @@ impl ServiceSpec {
         if let (Some(Kind::Srv), Some(item)) = (&kind, ipv6) {
             problems
                 .error(item.place, format!("{} has `ipv6`, and is of type SRV", item.subject))
-                .help("leave it away: an SRV record names hosts, which have addresses of their own");
+                .help(
+                    "leave it away: an SRV record names hosts, which have addresses of their own",
+                );
         }
         let ipv6 = ipv6.and_then(|item| item.boolean(problems)).unwrap_or(true);
-        let client_subnet = table.optional("client-subnet", problems, |item, problems| item.boolean(problems));
+        let client_subnet =
+            table.optional("client-subnet", problems, |item, problems| item.boolean(problems));
         // Its inline pool has the name in the form in which answers and reports have it.
-        let shown = at_name.as_ref().map_or_else(|| name.value.to_owned(), |name| name.value.to_string());
+        let shown =
+            at_name.as_ref().map_or_else(|| name.value.to_owned(), |name| name.value.to_string());
         let chooser = chooser(At::new(shown.into(), name.place), &mut table, problems);
         table.finish(problems);
-        Some(Self { name: at_name?, chooser: chooser?, ttl_secs, on_all_down, ipv6, client_subnet, kind: kind? })
+        Some(Self {
+            name: at_name?,
+            chooser: chooser?,
+            ttl_secs,
+            on_all_down,
+            ipv6,
+            client_subnet,
+            kind: kind?,
+        })
     }
 }
 
-fn chooser(name: At<Box<str>>, table: &mut TableReader<'_>, problems: &mut Problems) -> Option<Chooser> {
+fn chooser(
+    name: At<Box<str>>,
+    table: &mut TableReader<'_>,
+    problems: &mut Problems,
+) -> Option<Chooser> {
     let Some(pool) = table.item("pool") else {
         if INLINE_KEYS.iter().all(|key| !table.has(key)) {
             table.item("members");
@@ -96,7 +117,9 @@ fn chooser(name: At<Box<str>>, table: &mut TableReader<'_>, problems: &mut Probl
         if let Some(item) = table.item(key) {
             problems
                 .error(item.place, format!("{} has both `pool` and `{key}`", table.subject))
-                .help(format!("write `{key}` in the pool, or leave `pool` away and write the members here"));
+                .help(format!(
+                    "write `{key}` in the pool, or leave `pool` away and write the members here"
+                ));
         }
     }
     super::reference(pool, problems).map(Chooser::Named)

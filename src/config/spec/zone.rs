@@ -24,7 +24,8 @@ pub(in crate::config) struct ZoneSpec {
     pub(in crate::config) client_subnet: bool,
     /// The absolute name whose TXT record tells clients how they are seen.
     pub(in crate::config) whoami: Option<At<Name>>,
-    /// Where `nameservers` and `hostmaster` are written, right or wrong, or a key that can have been meant to be them.
+    /// Where `nameservers` and `hostmaster` are written, right or wrong, or a key that can have
+    /// been meant to be them.
     pub(in crate::config) written_nameservers: Option<Place>,
     pub(in crate::config) written_hostmaster: Option<Place>,
 }
@@ -35,20 +36,32 @@ pub(in crate::config) const DEFAULT_TTL_SECS: u32 = 300;
 const DEFAULT_NEGATIVE_TTL_SECS: u32 = 60;
 
 impl ZoneSpec {
-    pub(super) fn read(name: At<&str>, mut table: TableReader<'_>, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(
+        name: At<&str>,
+        mut table: TableReader<'_>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let apex = hostname::defined(name, "the zone's name", problems);
-        let [written_nameservers, written_hostmaster] = ["nameservers", "hostmaster"].map(|key| table.item(key));
+        let [written_nameservers, written_hostmaster] =
+            ["nameservers", "hostmaster"].map(|key| table.item(key));
         let nameservers = written_nameservers.and_then(|item| nameservers(item, problems));
-        let hostmaster = written_hostmaster.and_then(|item| values::hostmaster(item.text(problems)?, problems));
+        let hostmaster =
+            written_hostmaster.and_then(|item| values::hostmaster(item.text(problems)?, problems));
         let ttl_secs = table.optional("ttl", problems, super::ttl).unwrap_or(DEFAULT_TTL_SECS);
-        let negative_ttl_secs =
-            table.optional("negative-ttl", problems, super::ttl).unwrap_or(DEFAULT_NEGATIVE_TTL_SECS);
+        let negative_ttl_secs = table
+            .optional("negative-ttl", problems, super::ttl)
+            .unwrap_or(DEFAULT_NEGATIVE_TTL_SECS);
         let records = table.optional("records", problems, super::reference);
-        let client_subnet = table.optional("client-subnet", problems, Item::boolean).unwrap_or(true);
-        let whoami = table.item("whoami").zip(apex.as_ref()).and_then(|(item, apex)| whoami(item, apex, problems));
+        let client_subnet =
+            table.optional("client-subnet", problems, Item::boolean).unwrap_or(true);
+        let whoami = table
+            .item("whoami")
+            .zip(apex.as_ref())
+            .and_then(|(item, apex)| whoami(item, apex, problems));
         let strays = table.finish(problems);
         let written = |item: Option<Item<'_>>, key| {
-            item.map(|item| item.place).or_else(|| strays.iter().find_map(|stray| stray.instead_of(key)))
+            item.map(|item| item.place)
+                .or_else(|| strays.iter().find_map(|stray| stray.instead_of(key)))
         };
         Some(Self {
             apex: apex?,
@@ -80,7 +93,10 @@ fn whoami(item: Item<'_>, apex: &At<Name>, problems: &mut Problems) -> Option<At
             problems
                 .error(
                     text.place,
-                    format!("`whoami` of zone \"{apex}\" is {}, which is outside the zone", Quoted(text.value)),
+                    format!(
+                        "`whoami` of zone \"{apex}\" is {}, which is outside the zone",
+                        Quoted(text.value)
+                    ),
                 )
                 .help("write a name without the zone, such as whoami = \"whoami\"");
             None
@@ -98,7 +114,8 @@ pub(super) fn nameservers(item: Item<'_>, problems: &mut Problems) -> Option<At<
     }
     let mut names: Vec<At<Name>> = Vec::with_capacity(texts.len());
     // Each is read before any is missed.
-    let read: Vec<_> = texts.into_iter().map(|text| hostname::reference(text, "nameserver", problems)).collect();
+    let read: Vec<_> =
+        texts.into_iter().map(|text| hostname::reference(text, "nameserver", problems)).collect();
     for name in read {
         let name = name?;
         if names.iter().any(|known| known.value == name.value) {

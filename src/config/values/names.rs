@@ -22,7 +22,10 @@ fn tables(name: &str) -> [(&'static str, String); 6] {
         ("monitor", format!("[monitor.{name}]\ntcp = {{ port = 443 }}\n")),
         ("load", format!("[load.{name}]\nnginx = {{ url = \"http://192.0.2.1/\" }}\n")),
         ("pool", format!("[pool.{name}]\nmembers = [{{ addresses = [\"192.0.2.1\"] }}]\n")),
-        ("endpoint", format!("[pool.a]\nmembers = [{{ name = {name}, addresses = [\"192.0.2.1\"] }}]\n")),
+        (
+            "endpoint",
+            format!("[pool.a]\nmembers = [{{ name = {name}, addresses = [\"192.0.2.1\"] }}]\n"),
+        ),
     ]
 }
 
@@ -38,9 +41,11 @@ fn quoted(text: &str) -> String {
 
 #[test]
 fn a_name_may_hold_each_character_that_the_help_allows_and_no_other() {
-    // The characters of ASCII that are neither letters nor digits, as the words of the help have them.
+    // The characters of ASCII that are neither letters nor digits, as the words of the help have
+    // them.
     let words = [("hyphen", '-'), ("underscore", '_'), ("dot", '.'), ("colon", ':')];
-    let allowed: Vec<char> = words.iter().filter(|(word, _)| NAME_HELP.contains(word)).map(|(_, c)| *c).collect();
+    let allowed: Vec<char> =
+        words.iter().filter(|(word, _)| NAME_HELP.contains(word)).map(|(_, c)| *c).collect();
     assert_eq!(allowed.len(), words.len());
     let others = ['ß', 'Ж', '京', '٣', '\u{a0}', '\u{200b}', '\u{202e}', '\u{9b}', '🦀', '–', '∕'];
     for c in (0..128).map(char::from).chain(others) {
@@ -48,7 +53,10 @@ fn a_name_may_hold_each_character_that_the_help_allows_and_no_other() {
         for (kind, text) in tables(&quoted(&format!("a{c}b"))) {
             let errors = errors(&text);
             assert_eq!(errors.is_empty(), is_allowed, "{kind} with {c:?}: {errors:?}");
-            assert!(errors.iter().all(|error| error.contains(NAME_HELP)), "{kind} with {c:?}: {errors:?}");
+            assert!(
+                errors.iter().all(|error| error.contains(NAME_HELP)),
+                "{kind} with {c:?}: {errors:?}"
+            );
         }
     }
 }
@@ -70,7 +78,12 @@ fn a_name_starts_and_ends_as_the_help_says() {
     ] {
         assert_eq!(name_fault(name).is_none(), is_name, "{why}: {name:?}");
         for (kind, text) in tables(&quoted(name)) {
-            assert_eq!(errors(&text).is_empty(), is_name, "{kind}, {why}: {name:?}: {:?}", errors(&text));
+            assert_eq!(
+                errors(&text).is_empty(),
+                is_name,
+                "{kind}, {why}: {name:?}: {:?}",
+                errors(&text)
+            );
         }
     }
     let longest = "x".repeat(LONGEST_NAME);
@@ -80,11 +93,19 @@ fn a_name_starts_and_ends_as_the_help_says() {
 #[test]
 fn the_names_of_services_hold_letters_digits_hyphens_and_dots() {
     let service = |name: &str| {
-        format!("[service.{}]\nmembers = [{{ addresses = [\"192.0.2.1\"] }}]\n", quoted(&format!("{name}.x.example")))
+        format!(
+            "[service.{}]\nmembers = [{{ addresses = [\"192.0.2.1\"] }}]\n",
+            quoted(&format!("{name}.x.example"))
+        )
     };
-    for (label, is_name) in
-        [("a-b", true), ("a.b", true), ("a1", true), ("_sip._tcp", true), ("a b", false), ("a\tb", false)]
-    {
+    for (label, is_name) in [
+        ("a-b", true),
+        ("a.b", true),
+        ("a1", true),
+        ("_sip._tcp", true),
+        ("a b", false),
+        ("a\tb", false),
+    ] {
         assert_eq!(errors(&service(label)).is_empty(), is_name, "{label:?}");
     }
 }

@@ -1,7 +1,8 @@
-//! Certificates and keys of monitors: looked at every few seconds, and read again when one of them has changed.
+//! Certificates and keys of monitors: looked at every few seconds, and read again when one of them
+//! has changed.
 //!
-//! They are no files of the configuration: a change of one is no load. Looking happens off the controller's task, since a
-//! file system may hang.
+//! They are no files of the configuration: a change of one is no load. Looking happens off the
+//! controller's task, since a file system may hang.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,7 +28,8 @@ pub(super) struct Credentials {
 type Stamps = BTreeMap<PathBuf, Option<Stamp>>;
 
 impl Credentials {
-    /// Notes the files of the topology's monitors as they are now: to be called before they are read.
+    /// Notes the files of the topology's monitors as they are now: to be called before they are
+    /// read.
     pub(super) async fn note(&mut self, topology: &Topology) {
         let files = topology.monitors.iter().flat_map(|monitor| monitor.check.credentials());
         let files: BTreeSet<PathBuf> = files.map(Path::to_owned).collect();

@@ -1,4 +1,5 @@
-//! Drains by command: checked with charts that the worker compiles as if the drain were in force, then applied as an edit.
+//! Drains by command: checked with charts that the worker compiles as if the drain were in force,
+//! then applied as an edit.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -25,8 +26,8 @@ pub(super) struct Rehearsals {
 }
 
 impl Rehearsals {
-    /// Waits for the charts of the first request; `None` where the worker dropped them for a later order. Never ends while
-    /// nothing is being checked.
+    /// Waits for the charts of the first request; `None` where the worker dropped them for a later
+    /// order. Never ends while nothing is being checked.
     pub(super) async fn done(&mut self) -> Option<Compiled> {
         match &mut self.charts {
             Some(charts) => charts.await.ok(),
@@ -56,7 +57,10 @@ impl Controller {
         {
             let planned = drain::plan(request, &self.world, &self.conditions);
             match planned {
-                Ok(plan) if matches!(request.act, DrainAct::Drain(_)) && self.held_file(&plan).is_none() => {
+                Ok(plan)
+                    if matches!(request.act, DrainAct::Drain(_))
+                        && self.held_file(&plan).is_none() =>
+                {
                     let conditions = Arc::new(plan.conditions(&self.conditions));
                     self.rehearsals.charts = Some(self.worker.rehearse(conditions));
                 }
@@ -78,7 +82,9 @@ impl Controller {
             let states = |plan: drain::DrainPlan| plan.conditions(&self.conditions).datacenters;
             Arc::ptr_eq(charts.compiler(), &self.world.compiler)
                 && !self.is_load_pending()
-                && planned.is_some_and(|plan| plan.is_ok_and(|plan| states(plan) == charts.conditions().datacenters))
+                && planned.is_some_and(|plan| {
+                    plan.is_ok_and(|plan| states(plan) == charts.conditions().datacenters)
+                })
         };
         if let Some(rehearsed) = rehearsed.filter(is_current) {
             self.carry_out(Some(rehearsed));
@@ -111,7 +117,8 @@ impl Controller {
         }
     }
 
-    /// Edits the files, unless the charts that the edit would put in force leave a service without a usable member.
+    /// Edits the files, unless the charts that the edit would put in force leave a service without
+    /// a usable member.
     fn edit_state(
         &mut self,
         request: &DrainRequest,
@@ -122,7 +129,8 @@ impl Controller {
             return Err(held);
         }
         let charts = &self.published.load().charts;
-        let newly = |after: &[Arc<Chart>]| drain::newly_distressed(&self.world.compiler, charts, after);
+        let newly =
+            |after: &[Arc<Chart>]| drain::newly_distressed(&self.world.compiler, charts, after);
         let distressed: Vec<Darkened> = rehearsed.map(newly).unwrap_or_default();
         let is_forced = matches!(&request.act, DrainAct::Drain(drain) if drain.force);
         if !distressed.is_empty() && !is_forced {
@@ -136,10 +144,18 @@ impl Controller {
             ..DrainOutcome::default()
         };
         let outcomes = plan.steps().map(outcome).collect();
-        Ok(DrainReport { generation: 0, files, datacenters, outcomes, ramps: Vec::new(), distressed })
+        Ok(DrainReport {
+            generation: 0,
+            files,
+            datacenters,
+            outcomes,
+            ramps: Vec::new(),
+            distressed,
+        })
     }
 
-    /// The error for a file that a drain would edit and that is held: an edit of it would have no effect.
+    /// The error for a file that a drain would edit and that is held: an edit of it would have no
+    /// effect.
     fn held_file(&self, plan: &drain::DrainPlan) -> Option<DrainError> {
         let held = self.holding.status().into_iter().find(|held| plan.edits(&held.file))?;
         Some(DrainError::Held(held.file, held.errors))

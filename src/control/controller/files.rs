@@ -24,8 +24,8 @@ use crate::{
     transport,
 };
 
-/// Of the thread that reads and compiles the files. A third of the weight of others: on a host that has nothing to give it still
-/// gets its files read.
+/// Of the thread that reads and compiles the files. A third of the weight of others: on a host that
+/// has nothing to give it still gets its files read.
 const LOADING_NICENESS: i32 = 5;
 /// The second SIGHUP within this time accepts a removal; both must come after it was held.
 const SECOND_SIGNAL: Duration = Duration::from_secs(10);
@@ -33,7 +33,8 @@ const SECOND_SIGNAL: Duration = Duration::from_secs(10);
 const LOGGED: usize = 100;
 
 impl Controller {
-    /// Reloads when files that are open for writing are closed, but soon in any case: without them then.
+    /// Reloads when files that are open for writing are closed, but soon in any case: without them
+    /// then.
     pub(super) fn reload_soon(&mut self) {
         let latest = TokioInstant::now() + IMPATIENCE;
         self.reload_at = Some(self.reload_at.map_or(latest, |at| at.min(latest)));
@@ -54,7 +55,10 @@ impl Controller {
             surveys: self.world.surveys.clone(),
             wheels: Wheels::default(),
             compiled: self.rehearsed.take().or_else(|| self.compiled.clone()),
-            serials: Some(Earlier { serials: self.world.serials.clone(), completeness: Completeness::Whole }),
+            serials: Some(Earlier {
+                serials: self.world.serials.clone(),
+                completeness: Completeness::Whole,
+            }),
             good: Arc::clone(&self.world.good),
             in_force: Some(self.world.in_force()),
             missing: self.holding.outlook().missing.clone(),
@@ -77,7 +81,9 @@ impl Controller {
             Ok(_ends_by_itself) => self.loading = Some(loading),
             Err(error) => {
                 self.retry();
-                let outcome = Err(self.fail(format!("the system has no thread to read the files with: {error}")));
+                let outcome =
+                    Err(self
+                        .fail(format!("the system has no thread to read the files with: {error}")));
                 self.answer_all(&outcome);
             }
         }
@@ -100,7 +106,11 @@ impl Controller {
         self.impulse = self.impulse.max(impulse);
     }
 
-    pub(super) async fn take_up(&mut self, loaded: Option<Result<Loaded, Refusal>>, inbox: &mut Inbox) {
+    pub(super) async fn take_up(
+        &mut self,
+        loaded: Option<Result<Loaded, Refusal>>,
+        inbox: &mut Inbox,
+    ) {
         let _beat = self.metronome.beat();
         self.loading = None;
         let outcome = match loaded {
@@ -119,7 +129,8 @@ impl Controller {
                 self.refuse(&refusal);
                 Err(refusal.lines)
             }
-            None => Err(self.fail("reading the files met a defect of the server; the log has more".to_owned())),
+            None => Err(self
+                .fail("reading the files met a defect of the server; the log has more".to_owned())),
         };
         self.answer_all(&outcome);
         let has_waiters = !self.waiting_next.is_empty() && !self.watch.is_being_written();
@@ -130,7 +141,8 @@ impl Controller {
 
     /// Takes note of which files are held after a load, and plans when to read them again.
     pub(super) fn note_outlook(&mut self, outlook: Outlook) {
-        let is_passing = outlook.is_passing() || self.world.databases.iter().any(|file| file.is_passing);
+        let is_passing =
+            outlook.is_passing() || self.world.databases.iter().any(|file| file.is_passing);
         let grace_ends = outlook.missing.next_end(Instant::now()).map(TokioInstant::from_std);
         if outlook.removal != self.configuration.removal {
             self.signalled = None;
@@ -154,7 +166,8 @@ impl Controller {
         self.reload_at = Some(TokioInstant::now() + self.holding.next_retry());
     }
 
-    /// The files may be as they should, and are not in use all the same. Returns what to reply to those who wait.
+    /// The files may be as they should, and are not in use all the same. Returns what to reply to
+    /// those who wait.
     fn fail(&mut self, reason: String) -> Vec<String> {
         if self.configuration.errors != [reason.clone()] {
             tracing::error!(%reason, "load failed: the previous configuration stays in force");
@@ -186,7 +199,12 @@ impl Controller {
         match waiter {
             Waiter::Reload(reply) => {
                 let removal = self.holding.outlook().removal.clone();
-                let report = outcome.map(|()| ReloadReport { generation, held, removal, certificates: Vec::new() });
+                let report = outcome.map(|()| ReloadReport {
+                    generation,
+                    held,
+                    removal,
+                    certificates: Vec::new(),
+                });
                 let _ = reply.send(report.map_err(ReloadError::Refused));
             }
             Waiter::SetState(mut report, reply) => {
@@ -200,7 +218,9 @@ impl Controller {
                     for (name, drain) in &mut report.datacenters {
                         *drain = self.drained.effective(name);
                     }
-                    let is_named = |ramp: &RampStatus| report.datacenters.iter().any(|(name, _)| *name == ramp.name);
+                    let is_named = |ramp: &RampStatus| {
+                        report.datacenters.iter().any(|(name, _)| *name == ramp.name)
+                    };
                     report.outcomes = std::mem::take(&mut report.outcomes)
                         .into_iter()
                         .map(|outcome| report::outcome(self, outcome))
@@ -218,7 +238,8 @@ impl Controller {
         world.warnings.extend(waiting.iter().map(|key| {
             format!("`{key}` of `server` has changed: it takes effect at the next start (help: restart the server)")
         }));
-        // A new alias is asked for before anything is answered by it: what is in use serves on meanwhile.
+        // A new alias is asked for before anything is answered by it: what is in use serves on
+        // meanwhile.
         self.set_aliases(&world.topology.aliases, &world.config.server.resolvers);
         self.first_resolution(&mut inbox.resolved).await;
         discard(std::mem::replace(&mut self.world, world));
@@ -233,7 +254,11 @@ impl Controller {
         self.configuration.warnings = self.world.warnings.clone();
         self.configuration.geography = self.world.geography.clone();
         let generation = self.published.load().generation;
-        tracing::info!(generation, services = self.world.topology.services.len(), "configuration applied");
+        tracing::info!(
+            generation,
+            services = self.world.topology.services.len(),
+            "configuration applied"
+        );
         self.log_removed();
         self.log_warnings();
         self.save_files();
@@ -258,7 +283,9 @@ impl Controller {
 
     /// What clients no longer find is said by name.
     pub(super) fn log_removed(&self) {
-        for (kind, names) in [("zone", &self.world.removed.zones), ("service", &self.world.removed.services)] {
+        for (kind, names) in
+            [("zone", &self.world.removed.zones), ("service", &self.world.removed.services)]
+        {
             for name in names.iter().take(LOGGED) {
                 tracing::warn!(kind, %name, "removed from the configuration: queries for it are no longer answered");
             }

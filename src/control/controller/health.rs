@@ -22,13 +22,13 @@ use crate::{
 
 /// How often the files of a monitor that cannot work are looked at again.
 const RECHECK: Duration = Duration::from_secs(10);
-/// How long a reload waits for new aliases to be resolved. It is short because no change of health is published meanwhile, and a
-/// working resolver takes less.
+/// How long a reload waits for new aliases to be resolved. It is short because no change of health
+/// is published meanwhile, and a working resolver takes less.
 const FIRST_RESOLUTION: Duration = Duration::from_secs(2);
 
 impl Controller {
-    /// Makes the topology's probes what is probed, but for those that only disabled endpoints use. What another check of a
-    /// target came to is kept until the new check has an outcome.
+    /// Makes the topology's probes what is probed, but for those that only disabled endpoints use.
+    /// What another check of a target came to is kept until the new check has an outcome.
     pub(super) async fn set_targets(&mut self) {
         let topology = Arc::clone(&self.world.topology);
         let monitors: Vec<Arc<Monitor>> = topology.monitors.iter().cloned().map(Arc::new).collect();
@@ -45,7 +45,11 @@ impl Controller {
         let active: Vec<Target<ProbeKey>> = std::iter::zip(&keys, starts)
             .zip(probed(&topology, &self.conditions))
             .filter(|(_, is_probed)| *is_probed)
-            .map(|((key, start), _)| Target { key: key.clone(), monitor: Arc::clone(&key.monitor), start })
+            .map(|((key, start), _)| Target {
+                key: key.clone(),
+                monitor: Arc::clone(&key.monitor),
+                start,
+            })
             .collect();
         self.ids = keys.iter().cloned().zip((0..).map(ProbeId)).collect();
         self.keys = keys;
@@ -67,10 +71,13 @@ impl Controller {
         self.note_faults();
     }
 
-    /// Notes that a monitor could not work on a target, or `None`: that it could. Such an outcome judges nothing.
+    /// Notes that a monitor could not work on a target, or `None`: that it could. Such an outcome
+    /// judges nothing.
     fn note_broken(&mut self, key: &ProbeKey, failure: Option<&Failure>) {
         let is_changed = match failure {
-            Some(failure) => self.broken.insert(key.clone(), failure.clone()).as_ref() != Some(failure),
+            Some(failure) => {
+                self.broken.insert(key.clone(), failure.clone()).as_ref() != Some(failure)
+            }
             None => self.broken.remove(key).is_some(),
         };
         if is_changed {
@@ -78,20 +85,26 @@ impl Controller {
         }
     }
 
-    /// Logs which monitors cannot work any more, and which can again. While there are any, their files are looked at again.
+    /// Logs which monitors cannot work any more, and which can again. While there are any, their
+    /// files are looked at again.
     fn note_faults(&mut self) {
         let mut faults = self.prober.faults();
         let is_unreadable = !faults.is_empty();
-        faults.extend(self.broken.iter().map(|(key, failure)| (key.monitor.name.clone(), failure.clone())));
+        faults.extend(
+            self.broken.iter().map(|(key, failure)| (key.monitor.name.clone(), failure.clone())),
+        );
         faults.sort_by(|a, b| (&a.0, a.1.to_string()).cmp(&(&b.0, b.1.to_string())));
         faults.dedup();
-        // The want of the system's authorities is a warning of the configuration: once, and not for each monitor.
-        let is_news =
-            |fault: &&(Box<str>, Failure)| !self.faults.contains(fault) && fault.1 != Failure::NoSystemAuthorities;
+        // The want of the system's authorities is a warning of the configuration: once, and not for
+        // each monitor.
+        let is_news = |fault: &&(Box<str>, Failure)| {
+            !self.faults.contains(fault) && fault.1 != Failure::NoSystemAuthorities
+        };
         for (monitor, error) in faults.iter().filter(is_news) {
             tracing::error!(%monitor, %error, "monitor judges nothing, its targets keep their status");
         }
-        let is_fixed = |(monitor, _): &&(Box<str>, Failure)| !faults.iter().any(|(other, _)| other == monitor);
+        let is_fixed =
+            |(monitor, _): &&(Box<str>, Failure)| !faults.iter().any(|(other, _)| other == monitor);
         for (monitor, _) in self.faults.iter().filter(is_fixed) {
             tracing::info!(%monitor, "monitor works again");
         }
@@ -123,7 +136,8 @@ impl Controller {
     /// Whether a service that a probe has a part in has nothing usable.
     fn is_needed(&self, probe: ProbeId) -> bool {
         let charts = &self.snapshot().charts;
-        let is_down = |service: ServiceId| charts.get(service.index()).is_some_and(|chart| chart.is_down());
+        let is_down =
+            |service: ServiceId| charts.get(service.index()).is_some_and(|chart| chart.is_down());
         self.world.compiler.services_of(probe).any(is_down)
     }
 
@@ -133,7 +147,10 @@ impl Controller {
             return;
         }
         self.note_broken(&report.key, None);
-        let had_note = self.ledger.last_outcome(&report.key).is_some_and(|(outcome, _)| outcome.note.is_some());
+        let had_note = self
+            .ledger
+            .last_outcome(&report.key)
+            .is_some_and(|(outcome, _)| outcome.note.is_some());
         if let Some(note) = report.outcome.note.as_ref().filter(|_| !had_note) {
             tracing::warn!(monitor = %report.key.monitor.name, endpoint = %report.key.target, %note, "probe passed with a warning");
         }
@@ -165,7 +182,10 @@ impl Controller {
 
     pub(super) fn follow(&mut self, effect: &Effect<ProbeKey>, key: Option<&ProbeKey>) {
         for turn in &effect.turns {
-            let last = self.ledger.last_outcome(&turn.key).map(|(outcome, _)| report::outcome_text(outcome));
+            let last = self
+                .ledger
+                .last_outcome(&turn.key)
+                .map(|(outcome, _)| report::outcome_text(outcome));
             log_turn(&turn.key, turn.from, turn.to, last.as_deref());
             self.touch(&turn.key);
             self.save_at.get_or_insert_with(|| TokioInstant::now() + SAVE);
@@ -178,7 +198,8 @@ impl Controller {
         match effect.doubts {
             Some(Doubts::Frozen) => {
                 self.freezes += 1;
-                self.canary_at = (!self.world.config.server.canaries.is_empty()).then(TokioInstant::now);
+                self.canary_at =
+                    (!self.world.config.server.canaries.is_empty()).then(TokioInstant::now);
                 tracing::error!(
                     help = "most endpoints failed at once: check this server's own network",
                     "health status frozen"
@@ -215,12 +236,16 @@ impl Controller {
         self.save_at = None;
         let now = unix_now();
         let elapsed = self.epoch.elapsed();
-        let since = |since: Option<Duration>| since.map_or(now, |since| now - (elapsed - since).as_secs() as i64);
+        let since = |since: Option<Duration>| {
+            since.map_or(now, |since| now - (elapsed - since).as_secs() as i64)
+        };
         let verdicts: Vec<_> = self
             .ledger
             .verdicts()
             .filter(|(_, verdict, _)| *verdict != Verdict::Unknown)
-            .map(|(key, verdict, settled)| (key.saved(), SavedVerdict { verdict, since: since(settled) }))
+            .map(|(key, verdict, settled)| {
+                (key.saved(), SavedVerdict { verdict, since: since(settled) })
+            })
             .collect();
         self.state.save_verdicts(verdicts, now);
         self.state.save_feedback(&self.regulator.saved());
@@ -246,7 +271,10 @@ impl Controller {
     }
 
     /// Waits until every alias was asked for that no earlier life knows of. Probes go on meanwhile.
-    pub(super) async fn first_resolution(&mut self, resolved: &mut mpsc::Receiver<resolve::Report>) {
+    pub(super) async fn first_resolution(
+        &mut self,
+        resolved: &mut mpsc::Receiver<resolve::Report>,
+    ) {
         let end = TokioInstant::now() + FIRST_RESOLUTION;
         while !self.aliases.is_complete() {
             tokio::select! {
@@ -273,7 +301,8 @@ impl Controller {
     pub(super) fn follow_aliases(&mut self) -> Vec<AliasId> {
         let resolved = self.aliases.resolved(&self.world.topology);
         let old = std::mem::replace(&mut self.conditions.aliases, resolved);
-        let changed = |(at, new): (usize, &Arc<_>)| (old.get(at) != Some(new)).then_some(AliasId(at as u32));
+        let changed =
+            |(at, new): (usize, &Arc<_>)| (old.get(at) != Some(new)).then_some(AliasId(at as u32));
         self.conditions.aliases.iter().enumerate().filter_map(changed).collect()
     }
 

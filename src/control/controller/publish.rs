@@ -54,7 +54,8 @@ impl Controller {
     /// Updates the conditions from the ledger, aliases, ramps and load reports.
     pub(super) fn renew_conditions(&mut self) {
         let now = self.epoch.elapsed();
-        self.conditions.standings = self.keys.iter().map(|key| self.ledger.standing(key, now)).collect();
+        self.conditions.standings =
+            self.keys.iter().map(|key| self.ledger.standing(key, now)).collect();
         combine(&self.world.topology, &mut self.conditions.standings);
         self.touched.clear();
         self.follow_aliases();
@@ -69,17 +70,19 @@ impl Controller {
         self.worker.follow(Arc::new(self.conditions.clone()));
     }
 
-    /// Updates the conditions from touched probes, aliases, load reports and recoveries. Returns whether the worker has to
-    /// compile anything for that.
+    /// Updates the conditions from touched probes, aliases, load reports and recoveries. Returns
+    /// whether the worker has to compile anything for that.
     pub(super) fn publish(&mut self) -> bool {
         let now = self.epoch.elapsed();
         // A combined probe follows its parts below; the ledger knows nothing of it.
         let combinations = &self.world.topology.combinations;
-        let touched: Vec<ProbeId> = self.touched.drain().filter(|id| combinations[id.index()].is_none()).collect();
+        let touched: Vec<ProbeId> =
+            self.touched.drain().filter(|id| combinations[id.index()].is_none()).collect();
         let mut is_changed = false;
         for id in touched {
             let standing = self.ledger.standing(&self.keys[id.index()], now);
-            is_changed |= std::mem::replace(&mut self.conditions.standings[id.index()], standing) != standing;
+            is_changed |=
+                std::mem::replace(&mut self.conditions.standings[id.index()], standing) != standing;
         }
         self.publish_at = None;
         is_changed |= !self.combine().is_empty();
@@ -114,9 +117,11 @@ impl Controller {
         }
     }
 
-    /// Moves services that recover from an outage of all members on; those pools for which that changed.
+    /// Moves services that recover from an outage of all members on; those pools for which that
+    /// changed.
     fn follow_recovery(&mut self) -> Vec<PoolId> {
-        let changed = self.recovery.follow(&self.world.compiler, &mut self.conditions, self.epoch.elapsed());
+        let changed =
+            self.recovery.follow(&self.world.compiler, &mut self.conditions, self.epoch.elapsed());
         for id in &changed {
             let pool = &self.world.topology.pools[id.index()].name;
             let groups = self.conditions.recovering.iter().filter(|(group, _)| group.pool == *id);
@@ -145,7 +150,8 @@ impl Controller {
         let before = self.conditions.standings.clone();
         let combined = combine(&self.world.topology, &mut self.conditions.standings);
         for id in &combined {
-            let (from, to) = (before[id.index()].verdict, self.conditions.standings[id.index()].verdict);
+            let (from, to) =
+                (before[id.index()].verdict, self.conditions.standings[id.index()].verdict);
             if from != to {
                 health::log_turn(&self.keys[id.index()], from, to, Some("combined from its parts"));
             }
@@ -188,8 +194,10 @@ impl Controller {
         let is_kept = |at: usize, chart: &Arc<Chart>| {
             is_same_topology && before.charts.get(at).is_some_and(|old| Arc::ptr_eq(old, chart))
         };
-        for (at, chart) in now.charts.iter().enumerate().filter(|(at, chart)| !is_kept(*at, chart)) {
-            let is_troubled = [Family::V4, Family::V6].iter().any(|family| !chart.distress(*family).is_empty());
+        for (at, chart) in now.charts.iter().enumerate().filter(|(at, chart)| !is_kept(*at, chart))
+        {
+            let is_troubled =
+                [Family::V4, Family::V6].iter().any(|family| !chart.distress(*family).is_empty());
             match is_troubled {
                 true => self.troubled.insert(ServiceId(at as u32)),
                 false => self.troubled.remove(&ServiceId(at as u32)),
@@ -201,7 +209,11 @@ impl Controller {
     pub(super) fn send_out_again(&mut self) {
         let now = self.snapshot();
         let (generation, identity) = (now.generation + 1, Arc::clone(&self.identity));
-        let before = self.published.swap(Arc::new(Snapshot { generation, identity, ..Snapshot::clone(&now) }));
+        let before = self.published.swap(Arc::new(Snapshot {
+            generation,
+            identity,
+            ..Snapshot::clone(&now)
+        }));
         drop(now);
         self.retired.push(before);
         self.drop_retired();
@@ -224,15 +236,17 @@ impl Controller {
         }
     }
 
-    /// Tells the log which services and types ran out of usable members or are answered in another way since, and which have
-    /// some again.
+    /// Tells the log which services and types ran out of usable members or are answered in another
+    /// way since, and which have some again.
     fn say_distress(&mut self, charts: &[Arc<Chart>]) {
         let topology = &self.world.topology;
         let compiler = &self.world.compiler;
         let (mut now, mut new) = (BTreeMap::new(), Vec::new());
         let of = |id: &ServiceId| distress::of((*id, &charts[id.index()]), |_, _| true);
-        // A start does not wait for aliases: until all were looked up once, services that wait for one are not reported.
-        let is_awaited = |id: &&ServiceId| charts[id.index()].awaits_alias() && !self.aliases.is_complete();
+        // A start does not wait for aliases: until all were looked up once, services that wait for
+        // one are not reported.
+        let is_awaited =
+            |id: &&ServiceId| charts[id.index()].awaits_alias() && !self.aliases.is_complete();
         for one in self.troubled.iter().filter(|id| !is_awaited(id)).flat_map(of) {
             let service = &topology.services[one.service.index()];
             let key = (service.name.clone(), service.kind.records(one.family));
@@ -244,8 +258,10 @@ impl Controller {
             now.entry(key).or_insert(way);
         }
         for one in new.iter().take(LOGGED) {
-            let (service, chart) = (&topology.services[one.service.index()], &charts[one.service.index()]);
-            let (rtype, clients) = (service.kind.records(one.family), one.clients(compiler).join("; "));
+            let (service, chart) =
+                (&topology.services[one.service.index()], &charts[one.service.index()]);
+            let (rtype, clients) =
+                (service.kind.records(one.family), one.clients(compiler).join("; "));
             let clients = (!clients.is_empty()).then_some(clients);
             let answers = one.answers(compiler, chart);
             tracing::warn!(service = %service.name, rtype, clients, answers, "service has no usable member");

@@ -1,11 +1,14 @@
-//! Names that wait: while a file cannot be used, zones and services that it may define are not removed.
+//! Names that wait: while a file cannot be used, zones and services that it may define are not
+//! removed.
 //!
-//! A zone that is cut out of one file and pasted into another one has moved. If the other file is broken, half copied, open or
-//! not readable, the first file alone looks like a removal. So whatever removes a zone or service is held as a whole as long as
-//! a file that may define it cannot be used: until that file is fixed or removed, or an operator accepts the removal.
+//! A zone that is cut out of one file and pasted into another one has moved. If the other file is
+//! broken, half copied, open or not readable, the first file alone looks like a removal. So
+//! whatever removes a zone or service is held as a whole as long as a file that may define it
+//! cannot be used: until that file is fixed or removed, or an operator accepts the removal.
 //!
-//! What a file that cannot be used may define: a file of tables and a directory, anything; `NAME.zone`, that zone and names in
-//! it; another master file, any record; `portolan.toml`, nothing. What its text seems to say does not matter: it may be cut off.
+//! What a file that cannot be used may define: a file of tables and a directory, anything;
+//! `NAME.zone`, that zone and names in it; another master file, any record; `portolan.toml`,
+//! nothing. What its text seems to say does not matter: it may be cut off.
 
 use std::collections::BTreeSet;
 
@@ -29,12 +32,14 @@ struct Waiting {
 }
 
 impl Selection<'_> {
-    /// Finds versions that load together and lack no zone or service that a file may define which cannot be used. Also why
-    /// names are kept, if any are.
+    /// Finds versions that load together and lack no zone or service that a file may define which
+    /// cannot be used. Also why names are kept, if any are.
     ///
     /// # Errors
     /// The last good set does not load either.
-    pub(in crate::control) fn settle_keeping_names(&mut self) -> Result<(Settled, Option<String>), Diagnostics> {
+    pub(in crate::control) fn settle_keeping_names(
+        &mut self,
+    ) -> Result<(Settled, Option<String>), Diagnostics> {
         let mut settled = self.settle()?;
         let mut why = None;
         for step in 0.. {
@@ -58,21 +63,31 @@ impl Selection<'_> {
         if unusable.is_empty() || self.has_other_settings() || self.changed().next().is_none() {
             return None;
         }
-        let may_be_defined = |name: &Definition| unusable.iter().any(|file| self.may_define(*file, name));
-        let removed =
-            Removed::between(&self.good.inventory, &Inventory::following(&self.good.inventory, config)).definitions();
+        let may_be_defined =
+            |name: &Definition| unusable.iter().any(|file| self.may_define(*file, name));
+        let removed = Removed::between(
+            &self.good.inventory,
+            &Inventory::following(&self.good.inventory, config),
+        )
+        .definitions();
         let names: BTreeSet<Definition> = removed.into_iter().filter(may_be_defined).collect();
-        let takes = |file: &FileId| self.change(*file).removed.iter().any(|name| names.contains(name));
+        let takes =
+            |file: &FileId| self.change(*file).removed.iter().any(|name| names.contains(name));
         let takers = self.changed().filter(takes).collect();
-        let unusable =
-            unusable.iter().copied().filter(|file| names.iter().any(|name| self.may_define(*file, name))).collect();
+        let unusable = unusable
+            .iter()
+            .copied()
+            .filter(|file| names.iter().any(|name| self.may_define(*file, name)))
+            .collect();
         if names.is_empty() { None } else { Some(Waiting { names, takers, unusable }) }
     }
 
     /// The held files of whose new version it is not known what it defines.
     fn unusable(&self) -> impl Iterator<Item = FileId> {
         self.ids().filter(|id| match &self.choices[id.index()] {
-            Choice::Held { new, ground, .. } => *ground != Ground::Removal && new.role != Role::Absent,
+            Choice::Held { new, ground, .. } => {
+                *ground != Ground::Removal && new.role != Role::Absent
+            }
             Choice::Same | Choice::New | Choice::Kept => false,
         })
     }
@@ -86,7 +101,9 @@ impl Selection<'_> {
         let names = waiting.names.iter().map(|name| format!("{} {}", name.kind, name.name));
         let shown = |file: &FileId| match &self.choices[file.index()] {
             Choice::Held { new, .. } => new.shown.to_string(),
-            Choice::Same | Choice::New | Choice::Kept => self.sources.files()[file.index()].shown.to_string(),
+            Choice::Same | Choice::New | Choice::Kept => {
+                self.sources.files()[file.index()].shown.to_string()
+            }
         };
         let (count, files) = (waiting.names.len(), waiting.unusable.len());
         format!(
@@ -150,16 +167,22 @@ mod tests {
         )
     }
 
-    /// The files where each zone lies in the file that `layout` says, if any; a file without a zone does not exist.
+    /// The files where each zone lies in the file that `layout` says, if any; a file without a zone
+    /// does not exist.
     fn files(layout: &[Option<usize>], places: &str) -> Vec<(String, String)> {
-        let text = |file| (0..ZONES).filter(|number| layout[*number] == Some(file)).map(zone).collect::<String>();
+        let text = |file| {
+            (0..ZONES).filter(|number| layout[*number] == Some(file)).map(zone).collect::<String>()
+        };
         let tables = (0..FILES).map(|file| (format!("zones/f{file}.toml"), text(file)));
         let places = ("zones/places.toml".to_owned(), places.to_owned());
         std::iter::once(places).chain(tables.filter(|(_, text)| !text.is_empty())).collect()
     }
 
     fn sources(files: &[(String, String)]) -> Sources {
-        Sources::from_texts(&Locations::default(), files.iter().map(|(path, text)| (path.as_str(), text.as_str())))
+        Sources::from_texts(
+            &Locations::default(),
+            files.iter().map(|(path, text)| (path.as_str(), text.as_str())),
+        )
     }
 
     fn good(files: &[(String, String)]) -> LastGood {
@@ -189,8 +212,9 @@ mod tests {
     }
 
     proptest! {
-        /// The property of names: while a file cannot be used, no zone and no service disappears, and a drain in another file
-        /// applies. Once all can be used, there is exactly what the files define.
+        /// The property of names: while a file cannot be used, no zone and no service disappears,
+        /// and a drain in another file applies. Once all can be used, there is exactly what the
+        /// files define.
         #[test]
         fn no_name_disappears_while_a_file_cannot_be_used(
             before in layout(),
@@ -226,15 +250,21 @@ mod tests {
         assert_eq!(config.zones.len(), 2);
         let kept = kept.unwrap();
         assert!(kept.starts_with("service www.z0.test, zone z0.test are kept: "), "{kept}");
-        assert!(kept.contains("zones/f1.toml, which cannot be used") && kept.contains("--accept-removal"), "{kept}");
-        let held: Vec<_> = selection.held().into_iter().map(|file| (file.path, file.errors)).collect();
+        assert!(
+            kept.contains("zones/f1.toml, which cannot be used")
+                && kept.contains("--accept-removal"),
+            "{kept}"
+        );
+        let held: Vec<_> =
+            selection.held().into_iter().map(|file| (file.path, file.errors)).collect();
         assert_eq!(held[0], ("zones/f0.toml".into(), vec![kept]));
         assert_eq!(held[1].0, Path::new("zones/f1.toml"));
     }
 
     #[test]
     fn a_file_that_cannot_be_used_keeps_only_names_that_it_may_define() {
-        let file = |path: &str, role| SourceFile::with_content(Path::new(path), role, None, Vec::new());
+        let file =
+            |path: &str, role| SourceFile::with_content(Path::new(path), role, None, Vec::new());
         let zone = |name| Definition::new("zone", name);
         let www = Definition::new("service", "www.x.test");
         for (path, role, name, may, why) in [

@@ -7,9 +7,11 @@ use crate::{config::Locations, control::lastgood::Inventory};
 
 type Files<'t> = Vec<(&'t str, &'t str)>;
 
-const ZONE: &str = "[zone.\"x.test\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@x.test\"\n";
+const ZONE: &str =
+    "[zone.\"x.test\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@x.test\"\n";
 const PLACES: &str = "[datacenter.fra]\nstate = \"active\"\n[datacenter.iad]\n";
-const POOLS: &str = "[pool.web]\nmembers = [{ datacenter = \"fra\", addresses = [\"192.0.2.1\"] }]\n";
+const POOLS: &str =
+    "[pool.web]\nmembers = [{ datacenter = \"fra\", addresses = [\"192.0.2.1\"] }]\n";
 const SERVICE: &str = "[service.\"www.x.test\"]\npool = \"web\"\n";
 
 fn sources(files: &[(&str, &str)]) -> Sources {
@@ -58,8 +60,14 @@ fn a_file_with_errors_is_held_and_a_drain_in_another_applies() {
     for (broken, why) in [
         ("[pool.web]\nmembers = [{ addresses = [\"192.0.2.1\" }]\n", "syntax"),
         ("[pool.web]\nmembers = [{ addresses = [\"192.0.2.300\"] }]\n", "a value"),
-        ("[pool.web]\nmembers = [{ datacenter = \"ams\", addresses = [\"192.0.2.1\"] }]\n", "a name never defined"),
-        ("[pool.other]\nmembers = [{ addresses = [\"192.0.2.1\"] }]\n", "a name that the service needs is gone"),
+        (
+            "[pool.web]\nmembers = [{ datacenter = \"ams\", addresses = [\"192.0.2.1\"] }]\n",
+            "a name never defined",
+        ),
+        (
+            "[pool.other]\nmembers = [{ addresses = [\"192.0.2.1\"] }]\n",
+            "a name that the service needs is gone",
+        ),
         ("\u{0}", "no text"),
     ] {
         let files = with(base(), &[("zones/pools.toml", broken), ("zones/places.toml", &draining)]);
@@ -92,10 +100,16 @@ fn a_name_may_move_between_files_and_takes_no_file_with_it_where_one_half_is_bro
     assert_eq!(held(&good(&base()), &with(base(), &both)).0, [] as [&str; 0]);
     // The file that the pool moves to is broken: the one that it moved from stays.
     let broken = [both[0], ("zones/service.toml", "[service.\"www.x.test\"\n[pool.web]\n")];
-    assert_eq!(held(&good(&base()), &with(base(), &broken)).0, ["zones/pools.toml", "zones/service.toml"]);
+    assert_eq!(
+        held(&good(&base()), &with(base(), &broken)).0,
+        ["zones/pools.toml", "zones/service.toml"]
+    );
     // The file that it moves from is broken: the second definition waits.
     let half = [("zones/pools.toml", "[pool.web"), both[1]];
-    assert_eq!(held(&good(&base()), &with(base(), &half)).0, ["zones/pools.toml", "zones/service.toml"]);
+    assert_eq!(
+        held(&good(&base()), &with(base(), &half)).0,
+        ["zones/pools.toml", "zones/service.toml"]
+    );
 }
 
 #[test]
@@ -108,12 +122,19 @@ fn of_a_name_defined_twice_only_the_file_that_added_it_is_held() {
         ("zones/a.toml", "[pool.new]\nmembers = [{ addresses = [\"192.0.2.2\"] }]\n"),
         ("zones/b.toml", "[pool.new]\nmembers = [{ addresses = [\"192.0.2.3\"] }]\n"),
     ];
-    assert_eq!(held(&good(&base()), &with(base(), &new)).0, ["zones/a.toml", "zones/b.toml"], "neither is preferred");
+    assert_eq!(
+        held(&good(&base()), &with(base(), &new)).0,
+        ["zones/a.toml", "zones/b.toml"],
+        "neither is preferred"
+    );
 }
 
 #[test]
 fn a_file_named_by_an_error_that_another_caused_is_released() {
-    let master = ("zones/x.test.zone", "@ 300 SOA ns1 h 7 3600 600 86400 300\n@ 300 NS ns1\nns1 300 A 192.0.2.53\n");
+    let master = (
+        "zones/x.test.zone",
+        "@ 300 SOA ns1 h 7 3600 600 86400 300\n@ 300 NS ns1\nns1 300 A 192.0.2.53\n",
+    );
     let files = with(base(), &[("zones/zone.toml", ""), master]);
     let conflict = format!("{}www 300 A 192.0.2.80\n", master.1);
     let edited = SERVICE.to_owned() + "ttl = 7\n";
@@ -129,8 +150,11 @@ fn a_new_file_with_errors_is_left_out_and_reported_so() {
     let files = with(base(), &[("zones/new.toml", "[pool.x"), ("zones/pools.toml", "[pool.web")]);
     let mut selection = Selection::new(sources(&files), &good, |_| false);
     let (config, _) = selection.settle().unwrap_or_else(|errors| panic!("{errors}"));
-    let held: Vec<_> =
-        selection.held().into_iter().map(|file| (file.path.display().to_string(), file.is_left_out)).collect();
+    let held: Vec<_> = selection
+        .held()
+        .into_iter()
+        .map(|file| (file.path.display().to_string(), file.is_left_out))
+        .collect();
     assert_eq!(held, [("zones/new.toml".to_owned(), true), ("zones/pools.toml".to_owned(), false)]);
     assert_eq!(config.topology.pools.len(), 1);
 }
@@ -139,24 +163,36 @@ fn a_new_file_with_errors_is_left_out_and_reported_so() {
 fn what_is_said_of_a_file_that_is_gone_or_of_a_directory_is_true() {
     let nested = with(base(), &[("zones/service.toml", ""), ("zones/sub/service.toml", SERVICE)]);
     let good = good(&nested);
-    let mut unread = SourceFile::with_content(Path::new("zones/sub"), Role::Directory, None, Vec::new());
+    let mut unread =
+        SourceFile::with_content(Path::new("zones/sub"), Role::Directory, None, Vec::new());
     unread.content = Err(Unreadable::from(std::io::Error::from_raw_os_error(libc::EACCES)));
     let files = with(nested, &[("zones/sub/service.toml", "x"), ("zones/places.toml", "")]);
     let mut sources = sources(&files);
-    let file = sources.entries().find(|(_, file)| file.path == Path::new("zones/sub/service.toml")).unwrap().0;
+    let file = sources
+        .entries()
+        .find(|(_, file)| file.path == Path::new("zones/sub/service.toml"))
+        .unwrap()
+        .0;
     sources.exchange(vec![(file, unread)]);
     let mut selection = Selection::new(sources, &good, |_| false);
     selection.settle().unwrap_or_else(|errors| panic!("{errors}"));
     let held = selection.held();
     let [places, sub] = &held[..] else { panic!("{held:?}") };
-    assert!(places.errors[0].starts_with("zones/places.toml: the file is gone, and others need"), "{held:?}");
-    assert!(sub.path == Path::new("zones/sub") && !sub.is_left_out, "it has earlier content: {held:?}");
+    assert!(
+        places.errors[0].starts_with("zones/places.toml: the file is gone, and others need"),
+        "{held:?}"
+    );
+    assert!(
+        sub.path == Path::new("zones/sub") && !sub.is_left_out,
+        "it has earlier content: {held:?}"
+    );
 }
 
 #[test]
 fn a_directory_that_cannot_be_read_keeps_the_files_below_it() {
     let good = good(&base());
-    let mut unread = SourceFile::with_content(Path::new("zones"), Role::Directory, None, Vec::new());
+    let mut unread =
+        SourceFile::with_content(Path::new("zones"), Role::Directory, None, Vec::new());
     unread.content = Err(Unreadable::from(std::io::Error::from_raw_os_error(libc::EMFILE)));
     let mut sources = sources(&[]);
     let root = sources.entries().next().unwrap().0;
@@ -180,16 +216,21 @@ enum Edit {
     UnknownName,
 }
 
-const EDITS: [Edit; 6] = [Edit::None, Edit::Harmless, Edit::Syntax, Edit::Value, Edit::Gone, Edit::UnknownName];
+const EDITS: [Edit; 6] =
+    [Edit::None, Edit::Harmless, Edit::Syntax, Edit::Value, Edit::Gone, Edit::UnknownName];
 
 /// As many regions, each with a file of pools and a file of services, over one file of datacenters.
 const REGIONS: usize = 3;
 
 fn region(number: usize) -> [(String, String); 2] {
-    let pools =
-        format!("[pool.p{number}]\nmembers = [{{ datacenter = \"fra\", addresses = [\"192.0.2.{number}\"] }}]\n");
+    let pools = format!(
+        "[pool.p{number}]\nmembers = [{{ datacenter = \"fra\", addresses = [\"192.0.2.{number}\"] }}]\n"
+    );
     let services = format!("[service.\"s{number}.x.test\"]\npool = \"p{number}\"\nttl = 30\n");
-    [(format!("zones/pools{number}.toml"), pools), (format!("zones/services{number}.toml"), services)]
+    [
+        (format!("zones/pools{number}.toml"), pools),
+        (format!("zones/services{number}.toml"), services),
+    ]
 }
 
 fn edited(text: &str, edit: Edit) -> Option<String> {
@@ -199,7 +240,9 @@ fn edited(text: &str, edit: Edit) -> Option<String> {
         Edit::Syntax => format!("{text}[broken"),
         Edit::Value => text.replace("192.0.2.", "192.0.2.999").replace("ttl = 30", "ttl = -1"),
         Edit::Gone => return None,
-        Edit::UnknownName => text.replace("\"fra\"", "\"nowhere\"").replace("pool = \"p", "pool = \"unknown"),
+        Edit::UnknownName => {
+            text.replace("\"fra\"", "\"nowhere\"").replace("pool = \"p", "pool = \"unknown")
+        }
     })
 }
 
@@ -211,7 +254,11 @@ fn essence(config: &Config) -> String {
         .iter()
         .map(|service| {
             let pool = &topology.pools[service.pool.index()];
-            let targets: Vec<_> = topology.endpoints.iter().map(|endpoint| format!("{:?}", endpoint.target)).collect();
+            let targets: Vec<_> = topology
+                .endpoints
+                .iter()
+                .map(|endpoint| format!("{:?}", endpoint.target))
+                .collect();
             format!("{} {} {} {}", service.name, service.ttl_secs, pool.name, targets.len())
         })
         .chain(topology.endpoints.iter().map(|endpoint| format!("{:?}", endpoint.target)))
@@ -222,7 +269,8 @@ fn essence(config: &Config) -> String {
 }
 
 proptest! {
-    /// The property of held files: broken files count as if they had not been touched, and nothing else waits for them.
+    /// The property of held files: broken files count as if they had not been touched, and nothing
+    /// else waits for them.
     #[test]
     fn a_load_with_broken_files_equals_a_load_with_their_last_good_content(
         edits in proptest::collection::vec(0..EDITS.len(), 2 * REGIONS),
@@ -242,7 +290,8 @@ proptest! {
             now.extend(edited(text, edit).map(|text| (path.clone(), text)));
             expected.extend(edited(text, if is_broken { Edit::None } else { edit }).map(|text| (path.clone(), text)));
         }
-        // A service of an unknown pool does not need its old one as long as it is held: what it needed before is needed.
+        // A service of an unknown pool does not need its old one as long as it is held: what it
+        // needed before is needed.
         let mut selection = Selection::new(borrow(&now), &good, |_| false);
         let (config, _) = selection.settle().unwrap();
         let (wanted, _) = Config::load(&borrow(&expected)).unwrap();

@@ -1,7 +1,8 @@
 //! The last good set in the state directory: one file, replaced as a whole.
 //!
-//! A line `portolan-last-good 1 LENGTH`, a JSON document of LENGTH octets that describes the files, their contents one after
-//! the other, and a checksum of all that. A file that is cut, damaged or of other locations is not used.
+//! A line `portolan-last-good 1 LENGTH`, a JSON document of LENGTH octets that describes the files,
+//! their contents one after the other, and a checksum of all that. A file that is cut, damaged or
+//! of other locations is not used.
 
 use std::{
     collections::BTreeSet,
@@ -77,7 +78,9 @@ impl fmt::Display for SavedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Damaged(what) => f.write_str(what),
-            Self::Foreign(home) => write!(f, "it is of the files that {} names", home.config.display()),
+            Self::Foreign(home) => {
+                write!(f, "it is of the files that {} names", home.config.display())
+            }
         }
     }
 }
@@ -85,10 +88,14 @@ impl fmt::Display for SavedError {
 impl std::error::Error for SavedError {}
 
 impl Home {
-    /// Paths are absolute, and links in them are not followed: another release behind the same link is the same home.
+    /// Paths are absolute, and links in them are not followed: another release behind the same link
+    /// is the same home.
     pub(in crate::control) fn of(locations: &Locations) -> Self {
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        Self { config: absolute(&locations.config_path()), zones: locations.zones.as_deref().map(absolute) }
+        Self {
+            config: absolute(&locations.config_path()),
+            zones: locations.zones.as_deref().map(absolute),
+        }
     }
 }
 
@@ -145,8 +152,8 @@ pub(in crate::control) fn write(set: &LastGood, home: &Home, to: impl Write) -> 
     to.inner.flush()
 }
 
-/// Reads a set of `home` from the octets of its file. Each file's content is taken from their end, so that hardly more
-/// than the set is in memory at any time.
+/// Reads a set of `home` from the octets of its file. Each file's content is taken from their end,
+/// so that hardly more than the set is in memory at any time.
 ///
 /// # Errors
 /// [`SavedError`] says why it is not used.
@@ -154,18 +161,22 @@ pub(in crate::control) fn read(mut octets: Vec<u8>, home: &Home) -> Result<LastG
     let damaged = SavedError::Damaged;
     let start = octets.strip_prefix(MAGIC.as_bytes()).ok_or(damaged("it has another form"))?;
     let end = start.iter().position(|octet| *octet == b'\n').ok_or(damaged("it is cut off"))?;
-    let length = std::str::from_utf8(&start[..end]).ok().and_then(|text| text.parse::<usize>().ok());
+    let length =
+        std::str::from_utf8(&start[..end]).ok().and_then(|text| text.parse::<usize>().ok());
     let length = length.ok_or(damaged("it has another form"))?;
-    let (signed, sum) = octets.split_last_chunk::<CHECKSUM_OCTETS>().ok_or(damaged("it is cut off"))?;
+    let (signed, sum) =
+        octets.split_last_chunk::<CHECKSUM_OCTETS>().ok_or(damaged("it is cut off"))?;
     let mut hasher = SipHasher13::new();
     hasher.write(signed);
     if hasher.finish128().as_u128().to_be_bytes() != *sum {
         return Err(damaged("its checksum is wrong: it is cut off or damaged"));
     }
     let start = MAGIC.len() + end + 1;
-    let (document, contents) = signed[start..].split_at_checked(length).ok_or(damaged("it is cut off"))?;
+    let (document, contents) =
+        signed[start..].split_at_checked(length).ok_or(damaged("it is cut off"))?;
     let (mut at, contents_octets) = (start + length, contents.len());
-    let document: Document = serde_json::from_slice(document).map_err(|_| damaged("its description is malformed"))?;
+    let document: Document =
+        serde_json::from_slice(document).map_err(|_| damaged("its description is malformed"))?;
     if document.home != *home {
         return Err(SavedError::Foreign(Box::new(document.home)));
     }
@@ -222,10 +233,12 @@ mod tests {
     }
 
     fn saved() -> (LastGood, Vec<u8>) {
-        let texts = [("portolan.toml", "[server]\n"), ("zones/a.toml", "[pool.a]\n"), ("zones/b.toml", "")];
+        let texts =
+            [("portolan.toml", "[server]\n"), ("zones/a.toml", "[pool.a]\n"), ("zones/b.toml", "")];
         let names = |text: &str| [text.parse().unwrap()].into();
         let credentials = Arc::new(["ca.pem".into()].into());
-        let inventory = Inventory { zones: names("x.test"), services: names("www.x.test"), credentials };
+        let inventory =
+            Inventory { zones: names("x.test"), services: names("www.x.test"), credentials };
         let sources = Sources::from_texts(&Locations::default(), texts);
         let set = LastGood::of(sources, &[], inventory, &LastGood::default());
         let mut octets = Vec::new();
@@ -239,7 +252,10 @@ mod tests {
         let read = read(octets, &home("zones")).unwrap();
         assert_eq!(read.inventory, set.inventory);
         let contents = |set: &LastGood| {
-            set.files.values().map(|good| (good.path.clone(), good.role, good.octets().to_vec())).collect::<Vec<_>>()
+            set.files
+                .values()
+                .map(|good| (good.path.clone(), good.role, good.octets().to_vec()))
+                .collect::<Vec<_>>()
         };
         assert_eq!(contents(&read), contents(&set));
     }

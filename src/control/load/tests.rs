@@ -5,11 +5,11 @@ use std::fs;
 use super::*;
 use crate::control::serials::Completeness;
 
-const ZONE: &str = "[zone.\"x.test\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@x.test\"\n";
+const ZONE: &str =
+    "[zone.\"x.test\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@x.test\"\n";
 const SERVICES: &str = "[service.\"www.x.test\"]\npool = \"web\"\nttl = 30\n[service.\"api.x.test\"]\npool = \"web\"\n";
 const PLACES: &str = "# the places\n[datacenter.fra]\nstate = \"active\"\n[datacenter.iad]\n";
-const POOLS: &str =
-    "[pool.web]\nmembers = [{ addresses = [\"192.0.2.1\"], datacenter = \"fra\" }, { addresses = [\"192.0.2.2\"] }]\n";
+const POOLS: &str = "[pool.web]\nmembers = [{ addresses = [\"192.0.2.1\"], datacenter = \"fra\" }, { addresses = [\"192.0.2.2\"] }]\n";
 
 /// A zones directory, and the world that was made of it last.
 struct Site {
@@ -36,7 +36,10 @@ impl Site {
     fn previous(&self) -> Previous {
         Previous {
             databases: self.world.databases.clone(),
-            serials: Some(Earlier { serials: self.world.serials.clone(), completeness: Completeness::Whole }),
+            serials: Some(Earlier {
+                serials: self.world.serials.clone(),
+                completeness: Completeness::Whole,
+            }),
             good: Arc::clone(&self.world.good),
             in_force: Some(self.world.in_force()),
             ..Previous::default()
@@ -50,7 +53,8 @@ impl Site {
         }
     }
 
-    /// Loads what differs. The result equals that of a load which knows nothing but the serials and the last good files.
+    /// Loads what differs. The result equals that of a load which knows nothing but the serials and
+    /// the last good files.
     fn reload(&mut self) -> Making {
         let world = self.load(self.previous());
         let referee = self.load(Previous { in_force: None, ..self.previous() });
@@ -58,12 +62,17 @@ impl Site {
         let origins = |world: &World| format!("{:?}", world.config.datacenter_origins);
         let zones = |world: &World| {
             let list = world.zones.list().iter();
-            let zones = list.map(|zone| (zone.apex.clone(), zone.serial(), zone.node_count())).collect::<Vec<_>>();
+            let zones = list
+                .map(|zone| (zone.apex.clone(), zone.serial(), zone.node_count()))
+                .collect::<Vec<_>>();
             (zones, world.summaries.to_vec(), world.serials.clone())
         };
         let outlook = |world: &World| (world.outlook.held.clone(), world.outlook.removal.clone());
         let topology = |world: &World| {
-            format!("{:?} {:?} {:?}", world.topology.datacenters, world.topology.pools, world.topology.services)
+            format!(
+                "{:?} {:?} {:?}",
+                world.topology.datacenters, world.topology.pools, world.topology.services
+            )
         };
         assert_eq!(topology(&world), topology(&referee));
         assert_eq!(origins(&world), origins(&referee));
@@ -117,7 +126,8 @@ fn a_drain_reads_the_datacenters_table_and_leaves_zones_and_pools_shared() {
 #[test]
 fn a_datacenter_is_found_in_its_file_after_an_amendment_moved_it() {
     let mut site = site();
-    let text = PLACES.replace("# the places\n", "# the places\n# of this network, each\n# with a state\n");
+    let text =
+        PLACES.replace("# the places\n", "# the places\n# of this network, each\n# with a state\n");
     site.write("c-places.toml", &text);
     assert_eq!(site.reload(), Making::Amended { tables: 0 });
     let origins = &site.world.config.datacenter_origins;
@@ -154,6 +164,7 @@ fn a_new_table_is_a_load_in_full_and_the_next_edit_an_amendment_of_that() {
 fn files_that_say_what_they_said_are_no_load() {
     let site = site();
     site.write("b-services.toml", SERVICES);
-    let loaded = load(&locations(site.directory.path()), site.previous(), Impulse::Edit, Colours::Plain);
+    let loaded =
+        load(&locations(site.directory.path()), site.previous(), Impulse::Edit, Colours::Plain);
     assert!(matches!(loaded, Ok(Loaded::Unchanged(..))), "{loaded:?}");
 }

@@ -29,7 +29,8 @@ pub(super) struct BuiltZones {
     pub(super) serials: HashMap<Name, SavedSerial>,
 }
 
-/// The zones in force, with the serials of `configs` in their SOAs. Records and names of services are the same.
+/// The zones in force, with the serials of `configs` in their SOAs. Records and names of services
+/// are the same.
 pub(super) fn with_serials(
     zones: &Arc<Zones>,
     summaries: &[ZoneSummary],
@@ -54,7 +55,11 @@ pub(super) fn with_serials(
 }
 
 /// The serial of a zone, which is kept for the next load.
-fn next_serial(config: &ZoneConfig, earlier: Option<&Earlier>, kept: &mut HashMap<Name, SavedSerial>) -> u32 {
+fn next_serial(
+    config: &ZoneConfig,
+    earlier: Option<&Earlier>,
+    kept: &mut HashMap<Name, SavedSerial>,
+) -> u32 {
     let history = History::of(&config.apex, earlier);
     let serial = serials::serial(config.serial, history, unix_now() as u32);
     if let SerialSource::FromContent { hash, .. } = config.serial {
@@ -85,13 +90,13 @@ pub(super) fn build(
         summaries.push(ZoneSummary { serial, records: config.record_count(), services: 0 });
         match config.take_zone(serial) {
             Ok(zone) => built.push(Arc::new(zone)),
-            Err(why) => {
-                errors.extend(why.into_iter().map(|why| format!("{}: {why}", config.origin)).map(|reason| Hold {
+            Err(why) => errors.extend(
+                why.into_iter().map(|why| format!("{}: {why}", config.origin)).map(|reason| Hold {
                     path: config.origin.path.clone(),
                     reason,
                     ground: Ground::Itself,
-                }))
-            }
+                }),
+            ),
         }
     }
     if !errors.is_empty() {

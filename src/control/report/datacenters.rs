@@ -1,5 +1,5 @@
-//! Reports on datacenters: state, health, and which answers still name one that is drained. All of it is read from the
-//! snapshot in force.
+//! Reports on datacenters: state, health, and which answers still name one that is drained. All of
+//! it is read from the snapshot in force.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -16,7 +16,8 @@ use crate::{
     engine::percent,
     health::Verdict,
     steer::{
-        Cause, Chart, Datacenter, DatacenterId, Others, Presence, ProbeId, ServiceId, Sighting, State, Topology, others,
+        Cause, Chart, Datacenter, DatacenterId, Others, Presence, ProbeId, ServiceId, Sighting,
+        State, Topology, others,
     },
 };
 
@@ -27,7 +28,8 @@ pub(super) fn datacenters(controller: &Controller, listing: Listing) -> Vec<Data
     let status = |(at, datacenter): (usize, &Datacenter)| {
         let verdicts = counts(controller, &targets[at]);
         let drain = controller.drained.effective(&datacenter.name);
-        let (still_answered, still_answered_count) = still_answered(controller, &datacenter.name, listing);
+        let (still_answered, still_answered_count) =
+            still_answered(controller, &datacenter.name, listing);
         DatacenterStatus {
             name: datacenter.name.to_string(),
             region: datacenter.region.as_deref().map(str::to_owned),
@@ -63,7 +65,9 @@ fn targets_by_datacenter(topology: &Topology) -> Vec<BTreeSet<ProbeId>> {
 /// How many targets have each verdict, by [`Verdict`].
 fn counts(controller: &Controller, targets: &BTreeSet<ProbeId>) -> [usize; 3] {
     let mut counts = [0; 3];
-    targets.iter().for_each(|id| counts[controller.in_force.standings[id.index()].verdict as usize] += 1);
+    targets
+        .iter()
+        .for_each(|id| counts[controller.in_force.standings[id.index()].verdict as usize] += 1);
     counts
 }
 
@@ -79,7 +83,11 @@ fn health(counts: &[usize; 3]) -> &'static str {
 }
 
 /// The services and types whose answers name a drained datacenter, and how many there are.
-fn still_answered(controller: &Controller, name: &str, listing: Listing) -> (Vec<StillAnswered>, usize) {
+fn still_answered(
+    controller: &Controller,
+    name: &str,
+    listing: Listing,
+) -> (Vec<StillAnswered>, usize) {
     let topology = &controller.world.topology;
     let shown = match listing {
         Listing::Short => LISTED,
@@ -101,7 +109,11 @@ fn still_answered(controller: &Controller, name: &str, listing: Listing) -> (Vec
 pub(in crate::control) fn outcome(controller: &Controller, asked: DrainOutcome) -> DrainOutcome {
     let topology = &controller.world.topology;
     let ids = (0..).map(DatacenterId);
-    let found = topology.datacenters.iter().zip(ids).find(|(datacenter, _)| *datacenter.name == *asked.datacenter);
+    let found = topology
+        .datacenters
+        .iter()
+        .zip(ids)
+        .find(|(datacenter, _)| *datacenter.name == *asked.datacenter);
     let Some((datacenter, id)) = found else { return asked };
     let state = controller.in_force.datacenters[id.index()];
     let (still_answered, _) = still_answered(controller, &datacenter.name, Listing::Full);
@@ -111,7 +123,11 @@ pub(in crate::control) fn outcome(controller: &Controller, asked: DrainOutcome) 
         reason: datacenter.reason.as_deref().map(str::to_owned).filter(|_| state != State::Active),
         until: datacenter.until.filter(|_| state != State::Active),
         effective: controller.drained.effective(&datacenter.name).is_some(),
-        answered_count: if is_watched { still_answered.len() } else { answered_count(controller, id) },
+        answered_count: if is_watched {
+            still_answered.len()
+        } else {
+            answered_count(controller, id)
+        },
         still_answered,
         services: topology.services_by_datacenter()[id.index()].len(),
         targets: targets_by_datacenter(topology)[id.index()].len(),
@@ -121,10 +137,12 @@ pub(in crate::control) fn outcome(controller: &Controller, asked: DrainOutcome) 
 
 /// How many names and types have answers that name a datacenter.
 fn answered_count(controller: &Controller, wanted: DatacenterId) -> usize {
-    let presence = Presence::new(&controller.world.topology, &controller.in_force, |id| id == wanted);
+    let presence =
+        Presence::new(&controller.world.topology, &controller.in_force, |id| id == wanted);
     let mut known: HashMap<*const Chart, usize> = HashMap::new();
-    let mut count =
-        |chart: &Arc<Chart>| *known.entry(Arc::as_ptr(chart)).or_insert_with(|| presence.sightings(chart).len());
+    let mut count = |chart: &Arc<Chart>| {
+        *known.entry(Arc::as_ptr(chart)).or_insert_with(|| presence.sightings(chart).len())
+    };
     controller.snapshot().charts.iter().map(&mut count).sum()
 }
 
@@ -139,10 +157,15 @@ fn why(controller: &Controller, service: ServiceId, sighting: &Sighting) -> Stri
             let is_held = datacenter.drain_hold.is_some_and(|hold| hold.share() == part);
             match (others.usable, is_held) {
                 (0, _) => {
-                    format!("no other member can take its clients over: {}", others_text(&others, &datacenter.name))
+                    format!(
+                        "no other member can take its clients over: {}",
+                        others_text(&others, &datacenter.name)
+                    )
                 }
                 (_, true) => format!("the drain is held: {} of its share is left", percent(part)),
-                (_, false) => format!("the drain is in progress: {} of its share is left", percent(part)),
+                (_, false) => {
+                    format!("the drain is in progress: {} of its share is left", percent(part))
+                }
             }
         }
         Cause::LastLeft | Cause::LastDisabled => {
@@ -169,8 +192,11 @@ fn others_text(others: &Others, datacenter: &str) -> String {
         (unresolved, "not resolved yet"),
         (usable, "usable for other clients or in the other address family"),
     ];
-    let parts: Vec<String> =
-        counted.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    let parts: Vec<String> = counted
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
     match parts.is_empty() {
         true => format!("every member with such records is in {datacenter}"),
         false => format!("of the members elsewhere {}", parts.join(", ")),

@@ -1,6 +1,7 @@
 //! The shares of `load` pools as reports show them: of the members that are answered.
 
-/// Shares of a `load` pool as the members that are answered divide them among themselves; evenly where none of those has one.
+/// Shares of a `load` pool as the members that are answered divide them among themselves; evenly
+/// where none of those has one.
 pub(super) fn shares_in_use(shares: &[f64], is_answered: &[bool]) -> Vec<f64> {
     let kept = |(share, is_answered): (&f64, &bool)| if *is_answered { *share } else { 0.0 };
     let in_use: Vec<f64> = shares.iter().zip(is_answered).map(kept).collect();
@@ -25,6 +26,10 @@ mod tests {
         assert_eq!(shares_in_use(&[0.5, 0.25, 0.25], &[false, true, true]), [0.0, 0.5, 0.5]);
         assert_eq!(shares_in_use(&[0.5, 0.25, 0.25], &[false, false, true]), [0.0, 0.0, 1.0]);
         assert_eq!(shares_in_use(&[0.5, 0.5], &[false, false]), [0.0, 0.0], "none is answered");
-        assert_eq!(shares_in_use(&[1.0, 0.0, 0.0], &[false, true, true]), [0.0, 0.5, 0.5], "no load was known");
+        assert_eq!(
+            shares_in_use(&[1.0, 0.0, 0.0], &[false, true, true]),
+            [0.0, 0.5, 0.5],
+            "no load was known"
+        );
     }
 }

@@ -1,8 +1,9 @@
 //! The state directory itself: made with mode 0700, and no other user's to write.
 //!
-//! Files in it are trusted, and the key of cookies is secret. So a directory with wider rights is tightened where all
-//! that it holds is of this program. One that holds anything else may be shared on purpose (`state = "."`, `/tmp`): it
-//! stays as it is, and a warning names the remedy if others can write to it.
+//! Files in it are trusted, and the key of cookies is secret. So a directory with wider rights is
+//! tightened where all that it holds is of this program. One that holds anything else may be shared
+//! on purpose (`state = "."`, `/tmp`): it stays as it is, and a warning names the remedy if others
+//! can write to it.
 
 use std::{
     fs::{self, DirBuilder, Permissions},
@@ -46,7 +47,9 @@ pub(super) fn tighten(path: &Path, is_ours: &dyn Fn(&str) -> bool) {
     }
     let tightened = match holds_only(path, is_ours) {
         Ok(true) => fs::set_permissions(path, Permissions::from_mode(MODE)),
-        Ok(false) => Err(io::Error::other("it holds files of other programs, so that its mode was not changed")),
+        Ok(false) => Err(io::Error::other(
+            "it holds files of other programs, so that its mode was not changed",
+        )),
         Err(error) => Err(error),
     };
     let directory = path.display();
@@ -67,7 +70,8 @@ pub(super) fn tighten(path: &Path, is_ours: &dyn Fn(&str) -> bool) {
     }
 }
 
-/// Takes from other users whatever rights they have to our files: a copy or a restore may have given them some.
+/// Takes from other users whatever rights they have to our files: a copy or a restore may have
+/// given them some.
 pub(super) fn tighten_files(path: &Path, is_ours: &dyn Fn(&str) -> bool) {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     for entry in entries.filter(|entry| is_ours(&entry.file_name().to_string_lossy())) {
@@ -123,7 +127,10 @@ mod tests {
             fs::set_permissions(root.path().join(name), Permissions::from_mode(0o644)).unwrap();
         }
         tighten_files(root.path(), &is_ours);
-        assert_eq!([mode(&root.path().join("serials.json")), mode(&root.path().join("zones"))], [0o600, 0o644]);
+        assert_eq!(
+            [mode(&root.path().join("serials.json")), mode(&root.path().join("zones"))],
+            [0o600, 0o644]
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! What the files of the state directory say: aliases, ramps and holders, recoveries. Each is a JSON object with a
-//! `version`; one of another version is refused as a whole.
+//! What the files of the state directory say: aliases, ramps and holders, recoveries. Each is a
+//! JSON object with a `version`; one of another version is refused as a whole.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -52,8 +52,8 @@ struct FeedbackFile {
     /// Pools, and what they keep of their clients.
     #[serde(default)]
     keeps: Vec<(String, f64)>,
-    /// Failover pools whose clients are on their way back: the pool, the member that held them, the one that they return to,
-    /// and how many have returned.
+    /// Failover pools whose clients are on their way back: the pool, the member that held them, the
+    /// one that they return to, and how many have returned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     returns: Vec<(String, String, String, f64)>,
 }
@@ -85,7 +85,9 @@ fn versioned<T: DeserializeOwned>(octets: &[u8], version: u32) -> Result<T, Stri
     let found: Version = serde_json::from_slice(octets).map_err(|error| error.to_string())?;
     match found.version == version {
         true => serde_json::from_slice(octets).map_err(|error| error.to_string()),
-        false => Err(format!("it has version {}; this program reads version {version}", found.version)),
+        false => {
+            Err(format!("it has version {}; this program reads version {version}", found.version))
+        }
     }
 }
 
@@ -97,7 +99,9 @@ fn text(document: &impl Serialize) -> Vec<u8> {
 /// Aliases at `now` (seconds since 1970), less those resolved too long ago.
 pub(super) fn aliases(octets: &[u8], now: i64) -> Result<Vec<SavedAlias>, String> {
     let file: AliasFile = versioned(octets, ALIAS_VERSION)?;
-    let is_recent = |alias: &SavedAlias| (now - ALIAS_AGE_SECS..=now + ALIAS_TOLERANCE_SECS).contains(&alias.resolved);
+    let is_recent = |alias: &SavedAlias| {
+        (now - ALIAS_AGE_SECS..=now + ALIAS_TOLERANCE_SECS).contains(&alias.resolved)
+    };
     Ok(file.aliases.into_iter().filter(is_recent).collect())
 }
 
@@ -107,10 +111,14 @@ pub(super) fn of_aliases(aliases: Vec<SavedAlias>) -> Vec<u8> {
 
 pub(super) fn feedback(octets: &[u8]) -> Result<SavedFeedback, String> {
     let file: FeedbackFile = versioned(octets, FEEDBACK_VERSION)?;
-    let datacenters = file.datacenters.into_iter().map(|(name, at)| (RampKey::Datacenter(name.into()), at));
+    let datacenters =
+        file.datacenters.into_iter().map(|(name, at)| (RampKey::Datacenter(name.into()), at));
     let endpoints = file.endpoints.into_iter();
-    let endpoints = endpoints.map(|(pool, endpoint, at)| (RampKey::Endpoint(pool.into(), endpoint.into()), at));
-    let named = |members: Vec<(String, f64)>| members.into_iter().map(|(name, at)| (name.into(), at)).collect();
+    let endpoints =
+        endpoints.map(|(pool, endpoint, at)| (RampKey::Endpoint(pool.into(), endpoint.into()), at));
+    let named = |members: Vec<(String, f64)>| {
+        members.into_iter().map(|(name, at)| (name.into(), at)).collect()
+    };
     let returning = |(pool, from, to, at): (String, String, String, f64)| SavedReturn {
         pool: pool.into(),
         from: from.into(),
@@ -119,8 +127,16 @@ pub(super) fn feedback(octets: &[u8]) -> Result<SavedFeedback, String> {
     };
     Ok(SavedFeedback {
         ramps: datacenters.chain(endpoints).collect(),
-        holders: file.holders.into_iter().map(|(pool, member)| (pool.into(), member.into())).collect(),
-        shares: file.shares.into_iter().map(|(pool, members)| (pool.into(), named(members))).collect(),
+        holders: file
+            .holders
+            .into_iter()
+            .map(|(pool, member)| (pool.into(), member.into()))
+            .collect(),
+        shares: file
+            .shares
+            .into_iter()
+            .map(|(pool, members)| (pool.into(), named(members)))
+            .collect(),
         keeps: file.keeps.into_iter().map(|(pool, keep)| (pool.into(), keep)).collect(),
         returns: file.returns.into_iter().map(returning).collect(),
     })
@@ -131,16 +147,24 @@ pub(super) fn of_feedback(saved: &SavedFeedback) -> Vec<u8> {
     for (key, at) in &saved.ramps {
         match key {
             RampKey::Datacenter(name) => file.datacenters.push((name.to_string(), *at)),
-            RampKey::Endpoint(pool, name) => file.endpoints.push((pool.to_string(), name.to_string(), *at)),
+            RampKey::Endpoint(pool, name) => {
+                file.endpoints.push((pool.to_string(), name.to_string(), *at))
+            }
             // Saved with the member that held the clients.
             RampKey::Failback(..) => {}
         }
     }
-    let named = |members: &[(Box<str>, f64)]| members.iter().map(|(name, at)| (name.to_string(), *at)).collect();
-    file.shares = saved.shares.iter().map(|(pool, members)| (pool.to_string(), named(members))).collect();
+    let named = |members: &[(Box<str>, f64)]| {
+        members.iter().map(|(name, at)| (name.to_string(), *at)).collect()
+    };
+    file.shares =
+        saved.shares.iter().map(|(pool, members)| (pool.to_string(), named(members))).collect();
     file.keeps = saved.keeps.iter().map(|(pool, keep)| (pool.to_string(), *keep)).collect();
-    file.holders = saved.holders.iter().map(|(pool, member)| (pool.to_string(), member.to_string())).collect();
-    let returning = |one: &SavedReturn| (one.pool.to_string(), one.from.to_string(), one.to.to_string(), one.at);
+    file.holders =
+        saved.holders.iter().map(|(pool, member)| (pool.to_string(), member.to_string())).collect();
+    let returning = |one: &SavedReturn| {
+        (one.pool.to_string(), one.from.to_string(), one.to.to_string(), one.at)
+    };
     file.returns = saved.returns.iter().map(returning).collect();
     text(&file)
 }
@@ -149,7 +173,8 @@ pub(super) fn of_feedback(saved: &SavedFeedback) -> Vec<u8> {
 pub(super) fn recoveries(octets: &[u8], now_ms: i64) -> Result<Vec<SavedRecovery>, String> {
     let file: RecoveryFile = versioned(octets, RECOVERY_VERSION)?;
     let restored = |spec: RecoverySpec| {
-        let left_ms = u64::try_from(spec.until_ms.saturating_sub(now_ms)).ok().filter(|left| *left > 0)?;
+        let left_ms =
+            u64::try_from(spec.until_ms.saturating_sub(now_ms)).ok().filter(|left| *left > 0)?;
         Some(SavedRecovery {
             pool: spec.pool.into(),
             members: spec.members.into_iter().map(Into::into).collect(),
@@ -167,5 +192,8 @@ pub(super) fn of_recoveries(saved: Vec<SavedRecovery>, now_ms: i64) -> Vec<u8> {
         is_strict: saved.is_strict,
         until_ms: now_ms.saturating_add(i64::try_from(saved.left.as_millis()).unwrap_or(i64::MAX)),
     };
-    text(&RecoveryFile { version: RECOVERY_VERSION, recoveries: saved.into_iter().map(spec).collect() })
+    text(&RecoveryFile {
+        version: RECOVERY_VERSION,
+        recoveries: saved.into_iter().map(spec).collect(),
+    })
 }

@@ -9,7 +9,8 @@ use std::{
 
 use crate::{control::remedy, listing};
 
-/// What became of the latest attempts to save, by file. Cheap to clone; all clones are the same list.
+/// What became of the latest attempts to save, by file. Cheap to clone; all clones are the same
+/// list.
 #[derive(Debug, Clone)]
 pub(in crate::control) struct Faults {
     directory: PathBuf,
@@ -67,7 +68,9 @@ impl Faults {
     pub(in crate::control) fn is_any_lost(&self) -> bool {
         let is_gone = |name: &String| {
             let found = self.directory.join(name).symlink_metadata();
-            found.is_err_and(|error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
+            found.is_err_and(|error| {
+                matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+            })
         };
         let saved = self.list().saved.clone();
         saved.iter().any(is_gone)
@@ -80,7 +83,9 @@ impl Faults {
         let path = self.directory.join(name);
         Some(match list.failed.len() - 1 {
             0 => format!("{}: {error}", path.display()),
-            more => format!("{}: {error}, and {}", path.display(), listing::counted(more, "more file")),
+            more => {
+                format!("{}: {error}, and {}", path.display(), listing::counted(more, "more file"))
+            }
         })
     }
 }

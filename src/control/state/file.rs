@@ -12,10 +12,14 @@ use crate::files::with_spare_descriptors;
 /// The server's user alone.
 const MODE: u32 = 0o600;
 
-/// Replaces a file by one of mode 0600 that is whole and on the disk, with what `write` writes. Where that fails, the
-/// old one stays and nothing is left over.
-pub(super) fn replace_by(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    let name = path.file_name().ok_or_else(|| io::Error::other("not a file name"))?.to_string_lossy();
+/// Replaces a file by one of mode 0600 that is whole and on the disk, with what `write` writes.
+/// Where that fails, the old one stays and nothing is left over.
+pub(super) fn replace_by(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
+    let name =
+        path.file_name().ok_or_else(|| io::Error::other("not a file name"))?.to_string_lossy();
     let temporary = path.with_file_name(temporary_name(&name, std::process::id()));
     let written = write_new(&temporary, write).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
@@ -30,9 +34,12 @@ fn temporary_name(name: &str, process: u32) -> String {
 
 /// Whether `found` is the name of a temporary file that a process made for the file `name`.
 pub(super) fn is_temporary_of(found: &str, name: &str) -> bool {
+    let process = found
+        .strip_prefix('.')
+        .and_then(|found| found.strip_prefix(name))
+        .and_then(|found| found.strip_prefix('.'));
     let process =
-        found.strip_prefix('.').and_then(|found| found.strip_prefix(name)).and_then(|found| found.strip_prefix('.'));
-    let process = process.and_then(|rest| rest.strip_suffix(".tmp")).and_then(|process| process.parse().ok());
+        process.and_then(|rest| rest.strip_suffix(".tmp")).and_then(|process| process.parse().ok());
     process.is_some_and(|process| temporary_name(name, process) == found)
 }
 

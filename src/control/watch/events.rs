@@ -38,10 +38,16 @@ pub(super) fn signs(event: Event, scope: &Scope) -> Vec<Sign> {
 /// What an event of this kind says about one path.
 fn sign(kind: EventKind, path: PathBuf, scope: &Scope) -> Option<Sign> {
     match kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => scope.counts(&path).then_some(Sign::Closed(path)),
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
+            scope.counts(&path).then_some(Sign::Closed(path))
+        }
         EventKind::Access(_) => None,
-        EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any) => scope.counts(&path).then_some(Sign::Written(path)),
-        EventKind::Create(CreateKind::File) => scope.counts_as_entry(&path).then_some(Sign::Created(path)),
+        EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any) => {
+            scope.counts(&path).then_some(Sign::Written(path))
+        }
+        EventKind::Create(CreateKind::File) => {
+            scope.counts_as_entry(&path).then_some(Sign::Created(path))
+        }
         _ => scope.counts_as_entry(&path).then_some(Sign::Changed(path)),
     }
 }
@@ -55,8 +61,13 @@ mod tests {
 
     #[test]
     fn an_event_about_a_path_that_counts_is_a_sign_and_no_other_is() {
-        let zones =
-            Trace { path: "/z".into(), real: "/z".into(), kind: Kind::ZoneDirectory, is_link: false, stamp: None };
+        let zones = Trace {
+            path: "/z".into(),
+            real: "/z".into(),
+            kind: Kind::ZoneDirectory,
+            is_link: false,
+            stamp: None,
+        };
         let scope = Scope::of(&Footprint { traces: vec![zones], ..Footprint::default() });
         let signs = |kind, path: &str| signs(Event::new(kind).add_path(path.into()), &scope);
         let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
@@ -70,8 +81,16 @@ mod tests {
             (closed(AccessMode::Read), "/z/a.toml", vec![]),
             (renamed, "/z/a.zone", vec![Sign::Changed("/z/a.zone".into())]),
             (renamed, "/z/access.log.1", vec![]),
-            (EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any)), "/z", vec![Sign::Changed("/z".into())]),
-            (EventKind::Create(CreateKind::File), "/z/a.toml", vec![Sign::Created("/z/a.toml".into())]),
+            (
+                EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any)),
+                "/z",
+                vec![Sign::Changed("/z".into())],
+            ),
+            (
+                EventKind::Create(CreateKind::File),
+                "/z/a.toml",
+                vec![Sign::Created("/z/a.toml".into())],
+            ),
         ] {
             assert_eq!(signs(kind, path), expected, "{kind:?} {path}");
         }

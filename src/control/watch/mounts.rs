@@ -1,6 +1,8 @@
 //! What is mounted where, as this process sees it (proc(5), `/proc/PID/mountinfo`).
 
-use std::{collections::BTreeSet, ffi::OsString, fs, os::unix::ffi::OsStringExt as _, path::PathBuf};
+use std::{
+    collections::BTreeSet, ffi::OsString, fs, os::unix::ffi::OsStringExt as _, path::PathBuf,
+};
 
 /// One mount.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,7 +15,8 @@ pub(super) struct Mount {
 
 /// All mounts; none where the system does not say.
 pub(super) fn mounts() -> BTreeSet<Mount> {
-    let list = crate::files::with_spare_descriptors(|| fs::read("/proc/self/mountinfo")).unwrap_or_default();
+    let list = crate::files::with_spare_descriptors(|| fs::read("/proc/self/mountinfo"))
+        .unwrap_or_default();
     list.split(|octet| *octet == b'\n').filter_map(mount).collect()
 }
 
@@ -53,6 +56,9 @@ mod tests {
         let line = br"36 35 98:0 /a /mnt/with\040blank\134 rw,noatime master:1 - ext3 /dev/root rw";
         assert_eq!(mount(line), Some(Mount { at: r"/mnt/with blank\".into(), number: 36 }));
         assert_eq!(mount(b""), None);
-        assert!(mounts().iter().any(|mount| mount.at == std::path::Path::new("/")), "the root is mounted");
+        assert!(
+            mounts().iter().any(|mount| mount.at == std::path::Path::new("/")),
+            "the root is mounted"
+        );
     }
 }

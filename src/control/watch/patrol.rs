@@ -1,13 +1,15 @@
-//! The patrol: one thread that asks the kernel for events of the directories in scope, and once a second compares paths with
-//! what the last load read.
+//! The patrol: one thread that asks the kernel for events of the directories in scope, and once a
+//! second compares paths with what the last load read.
 //!
-//! What is compared is as little as the file system permits. Where the kernel reports events, whether each directory, and
-//! each path that leads through a link, still leads to the same place: that costs one `stat` for each. Files are compared by
-//! size and times where the kernel does not report what happens to them: on NFS and other network file systems, on FUSE, where
-//! no watch is left, and where a file is mounted on the path, which is edited by another path. While there are few files, all
-//! are compared so: one of them may have a second hard link. A difference counts once it has stayed the same from one round
-//! to the next. That something was mounted on a file, or taken away, is read from the kernel's list of mounts. Rounds use at
-//! most 4 % of one core: the more paths there are, the longer the pause between them.
+//! What is compared is as little as the file system permits. Where the kernel reports events,
+//! whether each directory, and each path that leads through a link, still leads to the same place:
+//! that costs one `stat` for each. Files are compared by size and times where the kernel does not
+//! report what happens to them: on NFS and other network file systems, on FUSE, where no watch is
+//! left, and where a file is mounted on the path, which is edited by another path. While there are
+//! few files, all are compared so: one of them may have a second hard link. A difference counts
+//! once it has stayed the same from one round to the next. That something was mounted on a file, or
+//! taken away, is read from the kernel's list of mounts. Rounds use at most 4 % of one core: the
+//! more paths there are, the longer the pause between them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -54,7 +56,8 @@ pub(super) struct Patrol {
     signs: mpsc::Sender<Sign>,
     scope: Arc<ArcSwap<Scope>>,
     kernel: Option<RecommendedWatcher>,
-    /// Directories that the kernel watches, and which directory that was: another one may have their path by now.
+    /// Directories that the kernel watches, and which directory that was: another one may have
+    /// their path by now.
     watched: BTreeMap<PathBuf, Option<Stamp>>,
     glances: Vec<Glance>,
     /// What was mounted at the last round.
@@ -94,7 +97,11 @@ impl By {
 
 impl Patrol {
     /// Starts the thread. It ends when nothing can send orders any more.
-    pub(super) fn start(orders: Receiver<Order>, signs: mpsc::Sender<Sign>, scope: Arc<ArcSwap<Scope>>) {
+    pub(super) fn start(
+        orders: Receiver<Order>,
+        signs: mpsc::Sender<Sign>,
+        scope: Arc<ArcSwap<Scope>>,
+    ) {
         let kernel = kernel(signs.clone(), Arc::clone(&scope));
         let (watched, glances) = (BTreeMap::new(), Vec::new());
         let patrol = Self { signs, scope, kernel, watched, glances, mounts: mounts() };
@@ -128,7 +135,8 @@ impl Patrol {
         }
     }
 
-    /// Watches what a load depended on, and compares what was changed since in directories that were not watched before.
+    /// Watches what a load depended on, and compares what was changed since in directories that
+    /// were not watched before.
     fn follow(&mut self, footprint: Footprint) {
         let scope = Scope::of(&footprint);
         let directories = scope.directories();
@@ -144,13 +152,20 @@ impl Patrol {
             }
         }
         if !new.is_empty() {
-            tracing::debug!(directories = new.len(), watched = self.watched.len(), "watching directories");
+            tracing::debug!(
+                directories = new.len(),
+                watched = self.watched.len(),
+                "watching directories"
+            );
         }
         let mut glances = missed(&footprint, &new);
-        let are_few = footprint.traces.iter().filter(|trace| trace.kind == Kind::File).count() <= FEW_FILES;
+        let are_few =
+            footprint.traces.iter().filter(|trace| trace.kind == Kind::File).count() <= FEW_FILES;
         let mounted: BTreeSet<PathBuf> = mounts().into_iter().map(|mount| mount.at).collect();
         let is_compared = |path: &Path| are_few || mounted.contains(path);
-        glances.extend(footprint.traces.into_iter().filter_map(|trace| self.glance(trace, is_compared)));
+        glances.extend(
+            footprint.traces.into_iter().filter_map(|trace| self.glance(trace, is_compared)),
+        );
         self.glances = glances;
     }
 
@@ -158,8 +173,9 @@ impl Patrol {
         let is_kept = |path: &PathBuf, stamp: &Option<Stamp>| {
             wanted.get(path).is_some_and(|now| now.is_some() && By::Object.is_same(*now, *stamp))
         };
-        let (kept, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            std::mem::take(&mut self.watched).into_iter().partition(|(path, stamp)| is_kept(path, stamp));
+        let (kept, gone): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut self.watched)
+            .into_iter()
+            .partition(|(path, stamp)| is_kept(path, stamp));
         self.watched = kept;
         for path in gone.keys() {
             if let Some(kernel) = &mut self.kernel {
@@ -184,9 +200,11 @@ impl Patrol {
         }
     }
 
-    /// How a path is compared from now on; `None` where the kernel reports everything that can happen to it.
+    /// How a path is compared from now on; `None` where the kernel reports everything that can
+    /// happen to it.
     fn glance(&self, trace: Trace, is_compared: impl Fn(&Path) -> bool) -> Option<Glance> {
-        let directory = if trace.kind == Kind::File { trace.real.parent() } else { Some(&*trace.real) };
+        let directory =
+            if trace.kind == Kind::File { trace.real.parent() } else { Some(&*trace.real) };
         let has_events = directory.is_some_and(|directory| self.watched.contains_key(directory));
         let by = match (has_events, trace.kind) {
             (false, _) => By::Content,
@@ -202,7 +220,11 @@ impl Patrol {
         for glance in &mut glances {
             if glance.look(Stamp::of(&glance.path)) {
                 let path = glance.real.clone();
-                self.report(if glance.by == By::Object { Sign::Changed(path) } else { Sign::Differs(path) });
+                self.report(if glance.by == By::Object {
+                    Sign::Changed(path)
+                } else {
+                    Sign::Differs(path)
+                });
             }
         }
         self.glances = glances;
@@ -213,7 +235,8 @@ impl Patrol {
     fn compare_mounts(&mut self) {
         let now = mounts();
         let scope = self.scope.load();
-        for mount in now.symmetric_difference(&self.mounts).filter(|mount| scope.counts(&mount.at)) {
+        for mount in now.symmetric_difference(&self.mounts).filter(|mount| scope.counts(&mount.at))
+        {
             self.report(Sign::Changed(mount.at.clone()));
         }
         self.mounts = now;
@@ -232,8 +255,8 @@ impl Glance {
             self.new = None;
             return false;
         }
-        // A file that is being written differs from one round to the next. One that is gone, or another file by now, was
-        // renamed, which is complete at once.
+        // A file that is being written differs from one round to the next. One that is gone, or
+        // another file by now, was renamed, which is complete at once.
         let is_other = match (now, self.known) {
             (Some(now), Some(known)) => !now.is_same_object(&known),
             (now, _) => now.is_none(),
@@ -249,13 +272,16 @@ impl Glance {
     }
 }
 
-/// What was written to newly watched directories after the load read them and before the watch began. It is reported if it
-/// stays the same for a round: a file that is still being written is reported by the kernel when it is closed.
+/// What was written to newly watched directories after the load read them and before the watch
+/// began. It is reported if it stays the same for a round: a file that is still being written is
+/// reported by the kernel when it is closed.
 fn missed(footprint: &Footprint, new: &[PathBuf]) -> Vec<Glance> {
     let is_new = |path: &Path| new.binary_search_by(|directory| (**directory).cmp(path)).is_ok();
     let glance = |trace: &Trace| {
-        let directory = if trace.kind == Kind::File { trace.real.parent() } else { Some(&*trace.real) };
-        let now = directory.filter(|directory| is_new(directory)).map(|_| Stamp::of(&trace.path))?;
+        let directory =
+            if trace.kind == Kind::File { trace.real.parent() } else { Some(&*trace.real) };
+        let now =
+            directory.filter(|directory| is_new(directory)).map(|_| Stamp::of(&trace.path))?;
         let (path, real) = (trace.path.clone(), trace.real.clone());
         let glance = Glance { path, real, by: By::Content, known: trace.stamp, new: None };
         (!By::Content.is_same(now, trace.stamp)).then_some(glance)
@@ -263,8 +289,8 @@ fn missed(footprint: &Footprint, new: &[PathBuf]) -> Vec<Glance> {
     if new.is_empty() { Vec::new() } else { footprint.traces.iter().filter_map(glance).collect() }
 }
 
-/// Whether the kernel reports all changes of this directory: a file system of another host, or of a program, changes by
-/// itself.
+/// Whether the kernel reports all changes of this directory: a file system of another host, or of a
+/// program, changes by itself.
 fn has_events(directory: &Path) -> bool {
     const NFS: u64 = 0x6969;
     const SMB: u64 = 0x517b;
@@ -280,7 +306,8 @@ fn has_events(directory: &Path) -> bool {
     const GFS2: u64 = 0x0116_1970;
     const LUSTRE: u64 = 0x0bd0_0bd0;
     const VBOXSF: u64 = 0x786f_4256;
-    const WITHOUT: [u64; 14] = [NFS, SMB, SMB2, CIFS, FUSE, NINE_P, CEPH, AFS, CODA, NCP, OCFS2, GFS2, LUSTRE, VBOXSF];
+    const WITHOUT: [u64; 14] =
+        [NFS, SMB, SMB2, CIFS, FUSE, NINE_P, CEPH, AFS, CODA, NCP, OCFS2, GFS2, LUSTRE, VBOXSF];
     // The kernel's type is signed on some architectures; the magic numbers are 32 bits wide.
     let kind = rustix::fs::statfs(directory).map(|found| found.f_type as u64 & 0xffff_ffff);
     kind.is_ok_and(|kind| !WITHOUT.contains(&kind))
@@ -291,11 +318,14 @@ fn kernel(signs: mpsc::Sender<Sign>, scope: Arc<ArcSwap<Scope>>) -> Option<Recom
         // What does not count is dropped here, so that a busy log does not fill the queue.
         Ok(event) => {
             for sign in events::signs(event, &scope.load()) {
-                // Never dropped: the kernel reports only once that a file was closed. The queue is emptied without waiting.
+                // Never dropped: the kernel reports only once that a file was closed. The queue is
+                // emptied without waiting.
                 let _ = signs.blocking_send(sign);
             }
         }
-        Err(error) => tracing::warn!(%error, "events of files were lost; paths are compared each second all the same"),
+        Err(error) => {
+            tracing::warn!(%error, "events of files were lost; paths are compared each second all the same")
+        }
     };
     match RecommendedWatcher::new(handler, notify::Config::default()) {
         Ok(watcher) => Some(watcher),
@@ -329,9 +359,19 @@ mod tests {
     fn content_that_differs_counts_once_it_stays_the_same_for_a_round() {
         let directory = tempfile::tempdir().unwrap();
         let [old, half, whole] = stamps(directory.path());
-        let mut glance = Glance { path: "file".into(), real: "/file".into(), by: By::Content, known: old, new: None };
+        let mut glance = Glance {
+            path: "file".into(),
+            real: "/file".into(),
+            by: By::Content,
+            known: old,
+            new: None,
+        };
         let reports = [old, half, whole, whole, whole, None, old].map(|now| glance.look(now));
-        assert_eq!(reports, [false, false, false, true, false, true, false], "a file that is gone counts at once");
+        assert_eq!(
+            reports,
+            [false, false, false, true, false, true, false],
+            "a file that is gone counts at once"
+        );
         assert!(glance.look(old), "it is back");
     }
 
@@ -343,7 +383,8 @@ mod tests {
             fs::write(path(name), name.repeat(name.len())).unwrap();
             Stamp::of(&path(name))
         });
-        let mut glance = Glance { path: "a".into(), real: "/a".into(), by: By::Content, known: one, new: None };
+        let mut glance =
+            Glance { path: "a".into(), real: "/a".into(), by: By::Content, known: one, new: None };
         assert_eq!([two, two].map(|now| glance.look(now)), [true, false]);
     }
 
@@ -355,7 +396,13 @@ mod tests {
             fs::create_dir(path(name)).unwrap();
             Stamp::of(&path(name))
         });
-        let mut glance = Glance { path: "zones".into(), real: "/zones".into(), by: By::Object, known: one, new: None };
+        let mut glance = Glance {
+            path: "zones".into(),
+            real: "/zones".into(),
+            by: By::Object,
+            known: one,
+            new: None,
+        };
         let reports = [one, two, two, one, None, None, one].map(|now| glance.look(now));
         assert_eq!(reports, [false, true, false, true, true, false, true]);
     }

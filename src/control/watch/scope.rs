@@ -1,4 +1,5 @@
-//! The scope of the watch: which paths a load would read. Everything else, such as a log below `zones/`, is no edit.
+//! The scope of the watch: which paths a load would read. Everything else, such as a log below
+//! `zones/`, is no edit.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -11,7 +12,8 @@ use crate::config::{Footprint, Kind, is_database, is_ignored, is_master, is_tabl
 /// Which paths count. All are without links, as kernel events name them.
 #[derive(Debug, Default)]
 pub(super) struct Scope {
-    /// Files, directories and links that the last load depended on, and files that it looked for and did not find.
+    /// Files, directories and links that the last load depended on, and files that it looked for
+    /// and did not find.
     exact: HashSet<PathBuf>,
     /// Directories whose tables, master files and directories count.
     zones: HashSet<PathBuf>,
@@ -21,7 +23,8 @@ pub(super) struct Scope {
 
 impl Scope {
     pub(super) fn of(footprint: &Footprint) -> Self {
-        let mut scope = Self { exact: footprint.links.iter().cloned().collect(), ..Self::default() };
+        let mut scope =
+            Self { exact: footprint.links.iter().cloned().collect(), ..Self::default() };
         for trace in &footprint.traces {
             match trace.kind {
                 Kind::ZoneDirectory => _ = scope.zones.insert(trace.real.clone()),
@@ -46,7 +49,8 @@ impl Scope {
         self.counts_by_name(path) || self.exact.contains(path)
     }
 
-    /// Whether it counts that an entry came, went or got another name: also directories, and links, which may lead to one.
+    /// Whether it counts that an entry came, went or got another name: also directories, and links,
+    /// which may lead to one.
     pub(super) fn counts_as_entry(&self, path: &Path) -> bool {
         self.counts(path) || (self.is_in(&self.zones, path) && is_directory_or_link(path))
     }
@@ -77,8 +81,13 @@ mod tests {
     fn only_what_a_load_would_read_counts() {
         let directory = tempfile::tempdir().unwrap();
         let zones = fs::canonicalize(directory.path()).unwrap();
-        let trace =
-            |path: &Path, kind| Trace { path: path.into(), real: path.into(), kind, is_link: false, stamp: None };
+        let trace = |path: &Path, kind| Trace {
+            path: path.into(),
+            real: path.into(),
+            kind,
+            is_link: false,
+            stamp: None,
+        };
         let footprint = Footprint {
             traces: vec![
                 trace(&zones, Kind::ZoneDirectory),
@@ -114,10 +123,17 @@ mod tests {
         fs::write(zones.join("file"), "").unwrap();
         fs::create_dir(zones.join("directory")).unwrap();
         symlink("nowhere", zones.join("link")).unwrap();
-        for (name, counts) in [("file", false), ("directory", true), ("link", true), ("gone", false)] {
+        for (name, counts) in
+            [("file", false), ("directory", true), ("link", true), ("gone", false)]
+        {
             assert_eq!(scope.counts_as_entry(&zones.join(name)), counts, "{name}");
         }
         let directories = ["/etc/portolan", "/srv", "/srv/geoip"].map(PathBuf::from);
-        assert!(directories.iter().chain([&zones]).all(|directory| scope.directories().contains(directory)));
+        assert!(
+            directories
+                .iter()
+                .chain([&zones])
+                .all(|directory| scope.directories().contains(directory))
+        );
     }
 }

@@ -1,8 +1,9 @@
 //! When an edit is complete.
 //!
-//! An edit is complete when nothing has happened for a moment and the file is closed, as far as the kernel says: a file that is
-//! written piece by piece is never used in part. A file that stays open delays only itself. Edits of others are reported
-//! meanwhile, and the load leaves the open one out.
+//! An edit is complete when nothing has happened for a moment and the file is closed, as far as the
+//! kernel says: a file that is written piece by piece is never used in part. A file that stays open
+//! delays only itself. Edits of others are reported meanwhile, and the load leaves the open one
+//! out.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -22,11 +23,13 @@ use super::{events::Sign, scope::Scope};
 
 /// Nothing has happened for this long: the edit is complete.
 const QUIET: Duration = Duration::from_millis(50);
-/// A new file that nothing was written to for this long was not made to be written to (a link, say).
+/// A new file that nothing was written to for this long was not made to be written to (a link,
+/// say).
 const NEWBORN: Duration = Duration::from_millis(300);
 /// A complete edit is reported after this long, however much goes on elsewhere.
 pub(in crate::control) const IMPATIENCE: Duration = Duration::from_millis(500);
-/// A file that stays open without being written to is reported after this long: it is left out, and that is an error.
+/// A file that stays open without being written to is reported after this long: it is left out, and
+/// that is an error.
 const ABANDONED: Duration = Duration::from_secs(5);
 /// The same for a file that is written to without a pause.
 const ENDLESS: Duration = Duration::from_secs(30);
@@ -97,7 +100,11 @@ impl Pending {
         let complete = match (self.complete, born) {
             (Some((first, last)), born) => {
                 let (quiet, latest) = (last + QUIET, first + IMPATIENCE);
-                let at = if self.is_any_awaited() { latest } else { born.map_or(quiet, |born| quiet.max(born)) };
+                let at = if self.is_any_awaited() {
+                    latest
+                } else {
+                    born.map_or(quiet, |born| quiet.max(born))
+                };
                 Some(at.min(latest))
             }
             (None, born) => born,
@@ -155,7 +162,9 @@ pub(super) async fn run(
             }
         }
         // Stored only when it differs: a large file is written in many pieces.
-        if pending.open.len() + pending.newborn.len() != open.load().len() || pending.open_files() != **open.load() {
+        if pending.open.len() + pending.newborn.len() != open.load().len()
+            || pending.open_files() != **open.load()
+        {
             open.store(Arc::new(pending.open_files()));
         }
     }
@@ -205,7 +214,11 @@ mod tests {
         assert_eq!(pending.due_at(), Some(overdue));
         pending.report(overdue);
         assert_eq!(pending.due_at(), None, "once");
-        assert_eq!(pending.open_files(), BTreeSet::from([PathBuf::from(A)]), "it is still not to be read");
+        assert_eq!(
+            pending.open_files(),
+            BTreeSet::from([PathBuf::from(A)]),
+            "it is still not to be read"
+        );
         pending.note(Sign::Changed(B.into()), after(overdue, 100));
         assert_eq!(pending.due_at(), Some(after(overdue, 100) + QUIET));
     }

@@ -82,7 +82,8 @@ fn plain(root: &Path) {
 async fn an_edit_is_reported_although_a_log_is_written_all_the_time() {
     let mut site = Site::new("zones", plain).await;
     site.begin().await;
-    let mut log = OpenOptions::new().create(true).append(true).open(site.path("zones/access.log")).unwrap();
+    let mut log =
+        OpenOptions::new().create(true).append(true).open(site.path("zones/access.log")).unwrap();
     log.write_all(b"line\n").unwrap();
     fs::write(site.path("zones/a.toml"), "").unwrap();
     let writing = async {
@@ -191,7 +192,8 @@ async fn what_stays_unreadable_is_not_reported_again_and_again() {
     use std::os::unix::fs::PermissionsExt as _;
     let mut site = Site::new("zones", |root| {
         plain(root);
-        // A link that every user may replace, a named directory, a named file that is hidden, a link to nowhere.
+        // A link that every user may replace, a named directory, a named file that is hidden, a
+        // link to nowhere.
         fs::create_dir_all(root.join("zones/open")).unwrap();
         symlink("../../away", root.join("zones/open/link")).unwrap();
         fs::set_permissions(root.join("zones/open"), fs::Permissions::from_mode(0o777)).unwrap();

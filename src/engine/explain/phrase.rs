@@ -3,8 +3,9 @@
 use crate::{
     dns::Name,
     steer::{
-        Conditions, Content, DatacenterId, Family, Fate, InspectedEndpoint, InspectedMember, InspectedPool, Member,
-        MemberKind, MinUp, Offer, Pass, Pick, Plight, Policy, Pool, Resolved, Spread, State, Topology,
+        Conditions, Content, DatacenterId, Family, Fate, InspectedEndpoint, InspectedMember,
+        InspectedPool, Member, MemberKind, MinUp, Offer, Pass, Pick, Plight, Policy, Pool,
+        Resolved, Spread, State, Topology,
     },
 };
 
@@ -38,13 +39,22 @@ impl<'a> Words<'a> {
     pub(super) fn reason(&self, of: &InspectedPool, member: &InspectedMember) -> String {
         match member.fate {
             Fate::Picked(pick) => {
-                let halved = || format!("its {} is down, and no member has all of its families", self.other_family());
-                let words = std::iter::once(self.pick(of, member, pick)).chain(self.terms(of, member));
+                let halved = || {
+                    format!(
+                        "its {} is down, and no member has all of its families",
+                        self.other_family()
+                    )
+                };
+                let words =
+                    std::iter::once(self.pick(of, member, pick)).chain(self.terms(of, member));
                 words.chain(member.is_halved.then(halved)).collect::<Vec<_>>().join("; ")
             }
             Fate::PassedOver(pass @ Pass::Behind(_)) => self.pass(of, member, pass),
             Fate::PassedOver(pass) => {
-                let away = member.distance_km.map(|(km, _)| format!(" ({})", kilometres(km))).unwrap_or_default();
+                let away = member
+                    .distance_km
+                    .map(|(km, _)| format!(" ({})", kilometres(km)))
+                    .unwrap_or_default();
                 self.pass(of, member, pass) + &away
             }
         }
@@ -58,7 +68,9 @@ impl<'a> Words<'a> {
         let pool = self.pool(of);
         let rank = match (&pool.policy, &member.offer, member.distance_km) {
             (Policy::Nearest { .. }, _, Some(distance)) => distance_words(distance),
-            (Policy::Nearest { .. }, ..) if pick != Pick::Rest => return self.unplaced(pick).to_owned(),
+            (Policy::Nearest { .. }, ..) if pick != Pick::Rest => {
+                return self.unplaced(pick).to_owned();
+            }
             (_, Some(offer), _) => offer_words(offer),
             _ => String::new(),
         };
@@ -159,7 +171,8 @@ impl<'a> Words<'a> {
             [] => "nothing in it for this client".to_owned(),
             [(cause, _)] => cause.clone(),
             several => {
-                let words: Vec<String> = several.iter().map(|(cause, count)| format!("{count} {cause}")).collect();
+                let words: Vec<String> =
+                    several.iter().map(|(cause, count)| format!("{count} {cause}")).collect();
                 format!("nothing usable: {}", words.join(", "))
             }
         }
@@ -168,7 +181,9 @@ impl<'a> Words<'a> {
     fn count_causes(&self, pool: &InspectedPool, causes: &mut Vec<(String, usize)>) {
         for member in &pool.members {
             match (&member.content, member.fate) {
-                (Content::Pool(inner), Fate::PassedOver(Pass::Unusable)) => self.count_causes(inner, causes),
+                (Content::Pool(inner), Fate::PassedOver(Pass::Unusable)) => {
+                    self.count_causes(inner, causes)
+                }
                 (_, Fate::PassedOver(pass)) => {
                     let cause = self.pass(pool, member, pass);
                     match causes.iter_mut().find(|(known, _)| *known == cause) {
@@ -184,7 +199,8 @@ impl<'a> Words<'a> {
     /// `fra is draining: kernel upgrade, until 2026-12-01T06:00:00Z`.
     fn datacenter_state(&self, id: DatacenterId) -> String {
         let datacenter = &self.topology.datacenters[id.index()];
-        let state = self.conditions.datacenters.get(id.index()).copied().unwrap_or(datacenter.state);
+        let state =
+            self.conditions.datacenters.get(id.index()).copied().unwrap_or(datacenter.state);
         let mut words = format!("{} is {}", datacenter.name, state.word());
         if let Some(reason) = &datacenter.reason {
             words += &format!(": {reason}");

@@ -8,8 +8,8 @@ use super::{
     Request, World,
     phrase::{Words, instant, min_up_words, offer_words, spread_word},
     view::{
-        AttemptView, DatacenterView, DecidedByView, LocationView, MemberView, PoolView, RecordView, ReplyView,
-        SteeringView, TargetView, TtlView,
+        AttemptView, DatacenterView, DecidedByView, LocationView, MemberView, PoolView, RecordView,
+        ReplyView, SteeringView, TargetView, TtlView,
     },
 };
 use crate::{
@@ -17,9 +17,9 @@ use crate::{
     engine::steered::family,
     geo::Finding,
     steer::{
-        Authority, Chart, Content, DatacenterId, Family, Fate, InspectedAttempt, InspectedEndpoint, InspectedMember,
-        InspectedPool, Inspection, Kind, LastWord, OnAllDown, Part, Plight, Service, ServiceId, State, Target, Vantage,
-        inspect,
+        Authority, Chart, Content, DatacenterId, Family, Fate, InspectedAttempt, InspectedEndpoint,
+        InspectedMember, InspectedPool, Inspection, Kind, LastWord, OnAllDown, Part, Plight,
+        Service, ServiceId, State, Target, Vantage, inspect,
     },
 };
 
@@ -42,13 +42,16 @@ pub(super) fn steering(world: &World<'_>, asked: &Asked<'_>) -> Option<SteeringV
     let (address, decided_by) = decided_by(chart, family, asked);
     let found = world.databases.lookup(address);
     let vantage = Vantage { address, location: &found.location };
-    let inspection = inspect(topology, world.conditions, world.databases, asked.service, family, vantage);
+    let inspection =
+        inspect(topology, world.conditions, world.databases, asked.service, family, vantage);
     let words = Words { topology, conditions: world.conditions, family };
     let course = chart.course(family, Some(address), &address);
     let atlas = chart.atlas(family).filter(|_| chart.area_count(family) > 1);
     Some(SteeringView {
         records: match &service.kind {
-            Kind::Binding(binding) if binding.rtype == asked.request.rtype => binding.rtype.to_string(),
+            Kind::Binding(binding) if binding.rtype == asked.request.rtype => {
+                binding.rtype.to_string()
+            }
             kind => kind.records(family).to_owned(),
         },
         decided_by,
@@ -143,14 +146,19 @@ fn ttl(words: &Words<'_>, service: &Service, secs: u32, inspection: &Inspection)
         let tree = |attempt: &InspectedAttempt| flipping_target(words, &attempt.tree, secs);
         let (target, verdict) = inspection.attempts.iter().find_map(tree)?;
         Some(match verdict {
-            "unknown" => format!("{target} was never judged; its first health check is due within {secs} s"),
+            "unknown" => {
+                format!("{target} was never judged; its first health check is due within {secs} s")
+            }
             "down" => format!("{target} is down and may be up in {secs} s"),
             _ => format!("{target} is up and may be down in {secs} s"),
         })
     };
     let aging = || {
         let secs = inspection.flips_in_secs?;
-        let alias = inspection.attempts.iter().find_map(|attempt| aging_alias(words, &attempt.tree, secs))?;
+        let alias = inspection
+            .attempts
+            .iter()
+            .find_map(|attempt| aging_alias(words, &attempt.tree, secs))?;
         Some(format!("what {alias} stands for may change in {secs} s"))
     };
     let lowered_because = (secs < service.ttl_secs).then(|| flipping().or_else(aging)).flatten();
@@ -158,15 +166,20 @@ fn ttl(words: &Words<'_>, service: &Service, secs: u32, inspection: &Inspection)
 }
 
 /// An address below a pool whose verdict may flip in so many seconds.
-fn flipping_target(words: &Words<'_>, pool: &InspectedPool, secs: u32) -> Option<(String, &'static str)> {
+fn flipping_target(
+    words: &Words<'_>,
+    pool: &InspectedPool,
+    secs: u32,
+) -> Option<(String, &'static str)> {
     pool.members.iter().find_map(|member| match &member.content {
         Content::Pool(inner) => flipping_target(words, inner, secs),
-        Content::Endpoint(endpoint) => {
-            targets(words, endpoint).into_iter().zip(&endpoint.addresses).find_map(|(target, (_, standing))| {
+        Content::Endpoint(endpoint) => targets(words, endpoint)
+            .into_iter()
+            .zip(&endpoint.addresses)
+            .find_map(|(target, (_, standing))| {
                 let standing = standing.filter(|standing| standing.flips_in_secs == Some(secs))?;
                 Some((target.target, standing.verdict.word()))
-            })
-        }
+            }),
     })
 }
 
@@ -181,7 +194,12 @@ fn aging_alias<'a>(words: &Words<'a>, pool: &InspectedPool, secs: u32) -> Option
     })
 }
 
-fn attempts(words: &Words<'_>, service: &Service, inspection: &Inspection, answers: &[RecordView]) -> Vec<AttemptView> {
+fn attempts(
+    words: &Words<'_>,
+    service: &Service,
+    inspection: &Inspection,
+    answers: &[RecordView],
+) -> Vec<AttemptView> {
     let last = inspection.attempts.len() - 1;
     let view = |(at, attempt): (usize, &InspectedAttempt)| {
         let is_answering = at == last && attempt.tree.is_usable;
@@ -196,7 +214,12 @@ fn attempts(words: &Words<'_>, service: &Service, inspection: &Inspection, answe
 }
 
 /// Why the service turns to a pool that is not its own in good health.
-fn why(words: &Words<'_>, service: &Service, inspection: &Inspection, attempt: &InspectedAttempt) -> Option<String> {
+fn why(
+    words: &Words<'_>,
+    service: &Service,
+    inspection: &Inspection,
+    attempt: &InspectedAttempt,
+) -> Option<String> {
     let is_own = attempt.tree.id == service.pool;
     Some(match (attempt.plight, service.on_all_down) {
         (Plight::None | Plight::OtherFamily, _) => return None,
@@ -220,8 +243,12 @@ fn why(words: &Words<'_>, service: &Service, inspection: &Inspection, attempt: &
 
 /// What kept the members of a pool out that are answered because nothing else is left.
 fn drained_words(pool: &InspectedPool) -> &'static str {
-    let is_forced = any_endpoint(pool, &|endpoint| endpoint.is_forced_down && endpoint.state != State::Disabled);
-    let drains = any_endpoint(pool, &|endpoint| endpoint.state == State::Draining && !endpoint.is_forced_down);
+    let is_forced = any_endpoint(pool, &|endpoint| {
+        endpoint.is_forced_down && endpoint.state != State::Disabled
+    });
+    let drains = any_endpoint(pool, &|endpoint| {
+        endpoint.state == State::Draining && !endpoint.is_forced_down
+    });
     match (is_forced, drains) {
         (true, false) => "members that are forced down",
         (true, true) => "members that drain or are forced down",
@@ -248,17 +275,28 @@ fn pool(words: &Words<'_>, inspected: &InspectedPool, answers: &[RecordView]) ->
         ends_at: inspected.last_word.as_ref().map(last_word),
         picks: inspected.picks,
         slots: inspected.slots,
-        members: inspected.members.iter().map(|found| member(words, inspected, found, answers)).collect(),
+        members: inspected
+            .members
+            .iter()
+            .map(|found| member(words, inspected, found, answers))
+            .collect(),
     }
 }
 
-fn member(words: &Words<'_>, of: &InspectedPool, found: &InspectedMember, answers: &[RecordView]) -> MemberView {
+fn member(
+    words: &Words<'_>,
+    of: &InspectedPool,
+    found: &InspectedMember,
+    answers: &[RecordView],
+) -> MemberView {
     let configured = &words.pool(of).members[found.at];
     let is_picked = matches!(found.fate, Fate::Picked(_));
     // A member that was passed over holds none of the answer, even if it has the same addresses.
     let answers = if is_picked { answers } else { &[] };
     let (state, targets, inner) = match &found.content {
-        Content::Endpoint(endpoint) => (Some(endpoint.state.word().to_owned()), targets(words, endpoint), None),
+        Content::Endpoint(endpoint) => {
+            (Some(endpoint.state.word().to_owned()), targets(words, endpoint), None)
+        }
         Content::Pool(inner) => (None, Vec::new(), Some(pool(words, inner, answers))),
     };
     let is_answer = |target: &TargetView| {
@@ -267,7 +305,9 @@ fn member(words: &Words<'_>, of: &InspectedPool, found: &InspectedMember, answer
         words.any(|word| word.strip_suffix('.').unwrap_or(word) == target.target)
     };
     let is_answered = targets.iter().any(is_answer)
-        || inner.as_ref().is_some_and(|inner| inner.members.iter().any(|member| member.is_answered));
+        || inner
+            .as_ref()
+            .is_some_and(|inner| inner.members.iter().any(|member| member.is_answered));
     MemberView {
         name: words.member_name(configured).to_owned(),
         is_picked,
@@ -303,28 +343,35 @@ fn datacenter(words: &Words<'_>, id: DatacenterId) -> DatacenterView {
     DatacenterView {
         name: configured.name.to_string(),
         state: state.word().to_owned(),
-        reason: configured.reason.as_ref().filter(|_| is_as_written).map(|reason| reason.to_string()),
+        reason: configured
+            .reason
+            .as_ref()
+            .filter(|_| is_as_written)
+            .map(|reason| reason.to_string()),
         until: configured.until.filter(|_| is_as_written).and_then(instant),
     }
 }
 
 fn targets(words: &Words<'_>, endpoint: &InspectedEndpoint) -> Vec<TargetView> {
     let configured = &words.topology.endpoints[endpoint.id.index()];
-    let view = |(address, standing): &(Option<IpAddr>, Option<crate::health::Standing>)| TargetView {
-        target: match (address, &configured.target) {
-            (Some(address), _) => address.to_string(),
-            (None, Target::Cname(name)) => name.to_string(),
-            (None, Target::Host(host)) => host.name.to_string(),
-            (None, Target::Addresses(_) | Target::Alias(_)) => String::new(),
-        },
-        is_of_family: address.is_none_or(|address| address.is_ipv4() == (words.family == Family::V4)),
-        verdict: standing.map(|standing| standing.verdict.word().to_owned()),
-        flips_in_secs: standing.and_then(|standing| standing.flips_in_secs),
-    };
+    let view =
+        |(address, standing): &(Option<IpAddr>, Option<crate::health::Standing>)| TargetView {
+            target: match (address, &configured.target) {
+                (Some(address), _) => address.to_string(),
+                (None, Target::Cname(name)) => name.to_string(),
+                (None, Target::Host(host)) => host.name.to_string(),
+                (None, Target::Addresses(_) | Target::Alias(_)) => String::new(),
+            },
+            is_of_family: address
+                .is_none_or(|address| address.is_ipv4() == (words.family == Family::V4)),
+            verdict: standing.map(|standing| standing.verdict.word().to_owned()),
+            flips_in_secs: standing.and_then(|standing| standing.flips_in_secs),
+        };
     endpoint.addresses.iter().map(view).collect()
 }
 
-/// The one thing that decided: of the pools on the way to the answer, the last one that had a choice to make by place.
+/// The one thing that decided: of the pools on the way to the answer, the last one that had a
+/// choice to make by place.
 pub(super) fn because(steering: &SteeringView, reply: &ReplyView) -> String {
     let Some(last) = steering.attempts.last() else { return String::new() };
     let prefix = last.why.as_ref().map(|why| format!("{why}; ")).unwrap_or_default();
@@ -338,19 +385,27 @@ pub(super) fn because(steering: &SteeringView, reply: &ReplyView) -> String {
     let mut pool = Some(&last.pool);
     while let Some(at) = pool {
         let answered = || at.members.iter().find(|member| member.is_answered);
-        let Some(member) = answered().or_else(|| at.members.iter().find(|member| member.is_picked)) else { break };
+        let Some(member) = answered().or_else(|| at.members.iter().find(|member| member.is_picked))
+        else {
+            break;
+        };
         path.push((at, member));
         pool = member.pool.as_ref();
     }
-    let decides = |(at, member): &&(&PoolView, &MemberView)| at.members.len() > 1 && !member.reason.is_empty();
+    let decides = |(at, member): &&(&PoolView, &MemberView)| {
+        at.members.len() > 1 && !member.reason.is_empty()
+    };
     let decisive = path.iter().find(decides).or(path.first());
     match decisive {
         Some((at, member)) if at.picks > 1 && at.policy == "all" => {
             format!("{prefix}pool {}: {}", at.name, member.reason)
         }
         Some((at, member)) => {
-            let before = at.members.first().filter(|first| !first.is_picked && first.name != member.name);
-            let before = before.map(|first| format!("; {}: {}", first.name, first.reason)).unwrap_or_default();
+            let before =
+                at.members.first().filter(|first| !first.is_picked && first.name != member.name);
+            let before = before
+                .map(|first| format!("; {}: {}", first.name, first.reason))
+                .unwrap_or_default();
             format!("{prefix}{}, {}{before}{}", member.name, member.reason, rcode_words(reply))
         }
         None => prefix,
@@ -365,18 +420,26 @@ fn no_answer(steering: &SteeringView, last: &AttemptView) -> String {
     let records = &steering.records;
     let (family, other) = if records == "AAAA" { ("IPv6", "IPv4") } else { ("IPv4", "IPv6") };
     if !any_target(&last.pool, &|_, _| true, &|target| target.is_of_family) {
-        return format!("no member has an {family} address: no {records} records, whatever the health");
+        return format!(
+            "no member has an {family} address: no {records} records, whatever the health"
+        );
     }
     if steering.areas == 0 {
         return "the service has ipv6 = false: it publishes no AAAA records".to_owned();
     }
-    if let Some(rule) =
-        last.pool.ends_at.as_ref().filter(|_| !last.pool.members.iter().any(|member| member.rule.is_some()))
+    if let Some(rule) = last
+        .pool
+        .ends_at
+        .as_ref()
+        .filter(|_| !last.pool.members.iter().any(|member| member.rule.is_some()))
     {
         return format!("NODATA by pool {}: the search ends at {rule}", last.pool.name);
     }
     if last.pool.policy == "geo" && !last.pool.members.iter().any(|member| member.rule.is_some()) {
-        return format!("no rule of pool {} matches this client, and its default is empty", last.pool.name);
+        return format!(
+            "no rule of pool {} matches this client, and its default is empty",
+            last.pool.name
+        );
     }
     if !any_target(&last.pool, &is_offered, &|target| target.is_of_family) {
         return format!("NODATA for {records}: no member for this client has an {family} address");
@@ -397,13 +460,16 @@ fn is_offered(pool: &PoolView, member: &MemberView) -> bool {
     pool.policy != "geo" || member.rule.is_some()
 }
 
-/// Whether a target below those members of a pool, and of pools in it, that `counts` has the property.
+/// Whether a target below those members of a pool, and of pools in it, that `counts` has the
+/// property.
 fn any_target(
     pool: &PoolView,
     counts: &dyn Fn(&PoolView, &MemberView) -> bool,
     is: &dyn Fn(&TargetView) -> bool,
 ) -> bool {
-    let inner = |member: &MemberView| member.pool.as_ref().is_some_and(|inner| any_target(inner, counts, is));
+    let inner = |member: &MemberView| {
+        member.pool.as_ref().is_some_and(|inner| any_target(inner, counts, is))
+    };
     let mut counted = pool.members.iter().filter(|member| counts(pool, member));
     counted.any(|member| member.targets.iter().any(is) || inner(member))
 }

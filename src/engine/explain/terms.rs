@@ -5,7 +5,10 @@ use std::time::Duration;
 use super::phrase::{Words, picked};
 use crate::{
     engine::percent::percent,
-    steer::{Content, Failback, InspectedMember, InspectedPool, Kept, Part, Policy, Pool, Ramped, RampedBy, State},
+    steer::{
+        Content, Failback, InspectedMember, InspectedPool, Kept, Part, Policy, Pool, Ramped,
+        RampedBy, State,
+    },
 };
 
 impl Words<'_> {
@@ -28,7 +31,10 @@ impl Words<'_> {
             let ramp = member.terms.ramp.map_or(Part::FULL, |ramped| ramped.part);
             ramp.times(member.terms.kept.map_or(Part::FULL, |kept| kept.here))
         };
-        picked(of).map(taken).max().filter(|greatest| !greatest.is_full() && !greatest.is_none())?;
+        picked(of)
+            .map(taken)
+            .max()
+            .filter(|greatest| !greatest.is_full() && !greatest.is_none())?;
         let answers_all = matches!(self.pool(of).policy, Policy::All);
         (!answers_all).then(|| "no member takes all: the rest is shared in proportion".to_owned())
     }
@@ -38,7 +44,12 @@ impl Words<'_> {
         let (whose, state, hold) = match ramped.by {
             RampedBy::Datacenter(id) => {
                 let datacenter = &self.topology.datacenters[id.index()];
-                let state = self.conditions.datacenters.get(id.index()).copied().unwrap_or(datacenter.state);
+                let state = self
+                    .conditions
+                    .datacenters
+                    .get(id.index())
+                    .copied()
+                    .unwrap_or(datacenter.state);
                 (&datacenter.name, state, datacenter.drain_hold)
             }
             RampedBy::Endpoint(id) => {
@@ -48,7 +59,9 @@ impl Words<'_> {
             RampedBy::Failback(id) => {
                 let pool = &self.topology.pools[id.index()].name;
                 let share = percent(ramped.part.share());
-                return format!("clients of {pool} return after failback: takes {share} of its share");
+                return format!(
+                    "clients of {pool} return after failback: takes {share} of its share"
+                );
             }
         };
         let what = match state {
@@ -63,7 +76,8 @@ impl Words<'_> {
         let given = percent(1.0 - kept.keep.share());
         let verb = if kept.is_spilling { "loaded above its target: spills" } else { "sheds" };
         let Some((from, to)) = kept.stands else {
-            let is_unplaced = matches!(self.pool(of).policy, Policy::Nearest { .. }) && member.distance_km.is_none();
+            let is_unplaced = matches!(self.pool(of).policy, Policy::Nearest { .. })
+                && member.distance_km.is_none();
             let evenly = if is_unplaced { ", evenly among clients of no known place" } else { "" };
             return format!("{verb} {given} of its clients{evenly}");
         };
@@ -80,14 +94,21 @@ impl Words<'_> {
     }
 
     /// Of a pool that shares by weight: `weight 3 of 4`, and what load reports make of it.
-    pub(super) fn weight(&self, of: &InspectedPool, member: &InspectedMember, picked: u32) -> String {
+    pub(super) fn weight(
+        &self,
+        of: &InspectedPool,
+        member: &InspectedMember,
+        picked: u32,
+    ) -> String {
         let pool = self.pool(of);
         let weight = pool.members[member.at].weight;
         match (&pool.policy, member.terms.by_load) {
             (Policy::Load(policy), Some((by_load, all))) => {
                 format!("weight {weight}, by load ({}) {by_load} of {all}", policy.by.word())
             }
-            (Policy::Load(_), None) => format!("weight {weight} of {picked}, as configured: no load report changes it"),
+            (Policy::Load(_), None) => {
+                format!("weight {weight} of {picked}, as configured: no load report changes it")
+            }
             _ => format!("weight {weight} of {picked}"),
         }
     }
@@ -116,7 +137,8 @@ impl Words<'_> {
     /// Whose rest a member takes: of those before it that do not take all.
     pub(super) fn rest(&self, of: &InspectedPool, member: &InspectedMember) -> String {
         let shown = of.members.iter().position(|other| other.at == member.at).unwrap_or_default();
-        let gives = |other: &&InspectedMember| other.terms.ramp.is_some() || other.terms.kept.is_some();
+        let gives =
+            |other: &&InspectedMember| other.terms.ramp.is_some() || other.terms.kept.is_some();
         let names: Vec<&str> = of.members[..shown]
             .iter()
             .filter(gives)
@@ -132,7 +154,9 @@ impl Words<'_> {
     pub(super) fn yielding(&self, of: &InspectedPool, member: &InspectedMember) -> String {
         let words = member.terms.kept.map(|kept| self.kept(of, member, kept));
         let is_pool = matches!(member.content, Content::Pool(_));
-        words.unwrap_or_else(|| format!("{} gives its clients away", if is_pool { "the pool" } else { "it" }))
+        words.unwrap_or_else(|| {
+            format!("{} gives its clients away", if is_pool { "the pool" } else { "it" })
+        })
     }
 }
 

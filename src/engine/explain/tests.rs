@@ -7,8 +7,8 @@ use crate::{
     engine::fixture::{DOWN, Draft, UP},
     health::{Standing, Verdict},
     steer::{
-        DatacenterId, EndpointId, Failback, Families, Force, LoadPolicy, Measure, MinUp, OnAllDown, Part, Policy,
-        PoolId, Return, Rule, State, Target,
+        DatacenterId, EndpointId, Failback, Families, Force, LoadPolicy, Measure, MinUp, OnAllDown,
+        Part, Policy, PoolId, Return, Rule, State, Target,
     },
 };
 
@@ -16,7 +16,13 @@ fn ask(draft: Draft, name: &str, rtype: &str, subnet: Option<&str>) -> Explanati
     ask_from(draft, name, rtype, "30.1.2.3", subnet)
 }
 
-fn ask_from(draft: Draft, name: &str, rtype: &str, client: &str, subnet: Option<&str>) -> Explanation {
+fn ask_from(
+    draft: Draft,
+    name: &str,
+    rtype: &str,
+    client: &str,
+    subnet: Option<&str>,
+) -> Explanation {
     let request = Request {
         name: format!("{name}.gslb.example.com").parse().unwrap(),
         rtype: rtype.parse().unwrap(),
@@ -37,7 +43,11 @@ fn the_nearest_is_told_with_who_shares_and_who_is_farther() {
     draft.stand("192.0.2.11", UP);
     let explanation = ask(draft, "www", "A", Some("20.1.2.0/24"));
     insta::assert_snapshot!(text(&explanation));
-    assert_eq!(explanation.reply.scope, Some(5), "the unknown around Germany gets the first member, the same answer");
+    assert_eq!(
+        explanation.reply.scope,
+        Some(5),
+        "the unknown around Germany gets the first member, the same answer"
+    );
 }
 
 #[test]
@@ -95,8 +105,14 @@ fn a_member_that_waits_says_for_whom_and_how_long() {
         draft.pools[id.index()].regulation.failback = Failback::After(Duration::from_secs(600));
         draft.steering.holders.insert(id, 2);
     });
-    assert!(shown.contains("usable, but clients stay with api-3 until failback (after 10m)"), "{shown}");
-    assert!(shown.contains("because api-3, clients stay with it until failback (after 10m)"), "{shown}");
+    assert!(
+        shown.contains("usable, but clients stay with api-3 until failback (after 10m)"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("because api-3, clients stay with it until failback (after 10m)"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -108,13 +124,19 @@ fn load_reports_are_told_beside_the_weights_they_change() {
         draft
     };
     let configured = text(&ask(draft(), "www", "A", Some("20.1.2.0/24")));
-    assert!(configured.contains("weight 3 of 4, as configured: no load report changes it"), "{configured}");
+    assert!(
+        configured.contains("weight 3 of 4, as configured: no load report changes it"),
+        "{configured}"
+    );
     let mut draft = draft();
     let id = draft.pool_id("web-fra");
     draft.steering.weights.insert(id, [512_u32, 512].as_slice().into());
     let explanation = ask(draft, "www", "A", Some("20.1.2.0/24"));
     insta::assert_snapshot!(text(&explanation));
-    let fra = explanation.steps[0].steering.as_ref().unwrap().attempts[0].pool.members[0].pool.as_ref().unwrap();
+    let fra = explanation.steps[0].steering.as_ref().unwrap().attempts[0].pool.members[0]
+        .pool
+        .as_ref()
+        .unwrap();
     assert_eq!((fra.members[0].weight, fra.members[0].weight_by_load), (3, Some(512)));
 }
 
@@ -131,10 +153,17 @@ fn a_spill_says_where_this_client_stands_among_those_that_go() {
     insta::assert_snapshot!(text(&spilling(0.8)));
     let gone = spilling(0.001);
     let web = &gone.steps[0].steering.as_ref().unwrap().attempts[0].pool;
-    assert!(web.members[0].reason.contains("loaded above its target: spills"), "{}", web.members[0].reason);
+    assert!(
+        web.members[0].reason.contains("loaded above its target: spills"),
+        "{}",
+        web.members[0].reason
+    );
     let json = serde_json::to_value(&gone).unwrap();
     let member = &json["steps"][0]["steering"]["attempts"][0]["pool"]["members"][0];
-    assert!(member["keeps-percent"].is_number() && member["keeps-here-percent"].is_number(), "{member}");
+    assert!(
+        member["keeps-percent"].is_number() && member["keeps-here-percent"].is_number(),
+        "{member}"
+    );
 }
 
 #[test]
@@ -144,8 +173,16 @@ fn a_pool_that_sheds_all_by_hand_says_so() {
     let explanation = ask(draft, "www", "A", Some("20.1.2.0/24"));
     let web = &explanation.steps[0].steering.as_ref().unwrap().attempts[0].pool;
     assert_eq!(explanation.reply.answers[0].rdata, "192.0.2.21");
-    assert!(web.members[0].reason.contains("sheds 100% of its clients"), "{}", web.members[0].reason);
-    assert!(web.members[1].reason.contains("takes what web-fra leaves"), "{}", web.members[1].reason);
+    assert!(
+        web.members[0].reason.contains("sheds 100% of its clients"),
+        "{}",
+        web.members[0].reason
+    );
+    assert!(
+        web.members[1].reason.contains("takes what web-fra leaves"),
+        "{}",
+        web.members[1].reason
+    );
 }
 
 #[test]
@@ -191,14 +228,22 @@ fn nodata_for_one_family_names_the_family_that_is_served() {
 #[test]
 fn a_family_that_no_member_for_the_client_has_is_not_called_unusable() {
     let mut draft = Draft::new();
-    let Target::Addresses(of_iad) = &mut draft.endpoints[2].target else { unreachable!("iad has addresses") };
+    let Target::Addresses(of_iad) = &mut draft.endpoints[2].target else {
+        unreachable!("iad has addresses")
+    };
     of_iad.retain(|address| address.is_ipv4());
-    let rule =
-        |country: &str, member| Rule { countries: vec![country.into()], members: vec![member], ..Rule::default() };
+    let rule = |country: &str, member| Rule {
+        countries: vec![country.into()],
+        members: vec![member],
+        ..Rule::default()
+    };
     draft.pool_named("by-country").policy =
         Policy::Geo { rules: vec![rule("DE", 0), rule("JP", 1)], default: Vec::new() };
     let explanation = ask(draft, "geo", "AAAA", Some("40.1.2.0/24"));
-    assert_eq!(explanation.because, "NODATA for AAAA: no member for this client has an IPv6 address");
+    assert_eq!(
+        explanation.because,
+        "NODATA for AAAA: no member for this client has an IPv6 address"
+    );
 }
 
 #[test]
@@ -218,14 +263,23 @@ fn members_that_are_forced_down_are_not_called_draining() {
     let mut draft = Draft::new();
     draft.endpoints[..3].iter_mut().for_each(|endpoint| endpoint.force = Some(Force::Down));
     let because = ask(draft, "www", "A", Some("20.1.2.0/24")).because;
-    assert!(because.starts_with("nothing but members that are forced down is left: they are answered"), "{because}");
+    assert!(
+        because.starts_with("nothing but members that are forced down is left: they are answered"),
+        "{because}"
+    );
     let mut draft = Draft::new();
     draft.endpoints[0].force = Some(Force::Down);
     draft.datacenters[0].state = State::Draining;
     let explanation = ask(draft, "www", "A", Some("20.1.2.0/24"));
     let web = &explanation.steps[0].steering.as_ref().unwrap().attempts[0].pool;
-    let fra = web.members.iter().find(|member| member.name == "web-fra").unwrap().pool.as_ref().unwrap();
-    assert_eq!(fra.members[0].reason.split(" (").next(), Some("forced down by the operator"), "{:?}", fra.members);
+    let fra =
+        web.members.iter().find(|member| member.name == "web-fra").unwrap().pool.as_ref().unwrap();
+    assert_eq!(
+        fra.members[0].reason.split(" (").next(),
+        Some("forced down by the operator"),
+        "{:?}",
+        fra.members
+    );
 }
 
 #[test]
@@ -265,7 +319,10 @@ fn a_service_that_answers_an_alias_of_another_is_followed_too() {
 #[test]
 fn a_ttl_that_is_lowered_names_the_verdict_that_may_flip() {
     let mut draft = Draft::new();
-    draft.stand("192.0.2.31", Standing { verdict: Verdict::Up, flips_in_secs: Some(6), ..Standing::default() });
+    draft.stand(
+        "192.0.2.31",
+        Standing { verdict: Verdict::Up, flips_in_secs: Some(6), ..Standing::default() },
+    );
     let explanation = ask(draft, "api", "A", None);
     assert_eq!(explanation.reply.answers[0].ttl, 6);
     let ttl = &explanation.steps[0].steering.as_ref().unwrap().ttl;
@@ -281,7 +338,10 @@ fn a_pool_below_its_min_up_says_so() {
     draft.stand("2001:db8::11", DOWN);
     let explanation = ask(draft, "www", "A", Some("20.1.2.0/24"));
     let fra = &explanation.steps[0].steering.as_ref().unwrap().attempts[0].pool.members[0];
-    assert_eq!((fra.name.as_str(), fra.reason.as_str()), ("web-fra", "below its min-up of 50% (423 km)"));
+    assert_eq!(
+        (fra.name.as_str(), fra.reason.as_str()),
+        ("web-fra", "below its min-up of 50% (423 km)")
+    );
 }
 
 #[test]
@@ -299,8 +359,12 @@ fn a_member_with_a_dead_family_says_so_where_the_pool_keeps_families_together() 
     draft.stand("2001:db8::11", DOWN);
     draft.stand("2001:db8::21", DOWN);
     let explanation = ask(draft, "www", "A", Some("20.1.2.0/24"));
-    let reason = &explanation.steps[0].steering.as_ref().unwrap().attempts[0].pool.members[0].reason;
-    assert!(reason.ends_with("; its IPv6 is down, and no member has all of its families"), "{reason}");
+    let reason =
+        &explanation.steps[0].steering.as_ref().unwrap().attempts[0].pool.members[0].reason;
+    assert!(
+        reason.ends_with("; its IPv6 is down, and no member has all of its families"),
+        "{reason}"
+    );
 }
 
 #[test]
@@ -308,8 +372,7 @@ fn clients_on_their_way_back_are_told_with_where_the_others_still_are() {
     let text = failover(|draft, pool| {
         draft.steering.returns.insert(pool, Return { from: 1, to: 0, part: Part::of(0.25) });
     });
-    let returned =
-        "25.0 %  first in order; clients of api.gslb.example.com return after failback: takes 25% of its share";
+    let returned = "25.0 %  first in order; clients of api.gslb.example.com return after failback: takes 25% of its share";
     assert!(text.contains(returned), "{text}");
     assert!(text.contains("75.0 %  takes what api-1 leaves"), "{text}");
 }
@@ -317,7 +380,10 @@ fn clients_on_their_way_back_are_told_with_where_the_others_still_are() {
 #[test]
 fn a_type_that_no_member_has_an_address_for_is_nodata_whatever_the_health() {
     let explanation = ask(Draft::new(), "api", "AAAA", None);
-    assert_eq!(explanation.because, "no member has an IPv6 address: no AAAA records, whatever the health");
+    assert_eq!(
+        explanation.because,
+        "no member has an IPv6 address: no AAAA records, whatever the health"
+    );
 }
 
 #[test]
@@ -348,7 +414,10 @@ fn a_name_in_no_zone_is_not_ours() {
         seed: 1,
     };
     let refused = explain(&Draft::new().build().world(), &request).unwrap_err();
-    assert_eq!(refused.to_string(), "www.example.org is in none of the 1 zones served here (gslb.example.com)");
+    assert_eq!(
+        refused.to_string(),
+        "www.example.org is in none of the 1 zones served here (gslb.example.com)"
+    );
 }
 
 #[test]
@@ -357,7 +426,11 @@ fn json_keeps_every_word() {
         for name in ["www", "geo", "sticky", "alias", "plain", "nope"] {
             let explanation = ask(Draft::new(), name, "A", Some(subnet));
             let json = serde_json::to_string(&explanation).unwrap();
-            assert_eq!(serde_json::from_str::<Explanation>(&json).unwrap(), explanation, "{name} {subnet}");
+            assert_eq!(
+                serde_json::from_str::<Explanation>(&json).unwrap(),
+                explanation,
+                "{name} {subnet}"
+            );
         }
     }
 }

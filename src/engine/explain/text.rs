@@ -1,6 +1,9 @@
 //! An explanation as text: the answer first, then why, then what was passed over and why.
 
-use super::view::{AttemptView, Explanation, LocationView, MemberView, PoolView, RecordView, SteeringView, StepView};
+use super::view::{
+    AttemptView, Explanation, LocationView, MemberView, PoolView, RecordView, SteeringView,
+    StepView,
+};
 use crate::engine::percent::percent_in_column;
 
 /// How words are set off.
@@ -11,7 +14,11 @@ struct Ink {
 
 impl Ink {
     fn paint(self, code: &str, words: &str) -> String {
-        if self.is_on && !words.is_empty() { format!("\x1b[{code}m{words}\x1b[0m") } else { words.to_owned() }
+        if self.is_on && !words.is_empty() {
+            format!("\x1b[{code}m{words}\x1b[0m")
+        } else {
+            words.to_owned()
+        }
     }
 
     fn strong(self, words: &str) -> String {
@@ -61,13 +68,18 @@ fn step_words(step: &StepView) -> String {
 /// The question and the records.
 fn headline(explanation: &Explanation, ink: Ink) -> Vec<String> {
     let question = &explanation.question;
-    let subnet = question.subnet.as_ref().map(|subnet| format!(" for {subnet}")).unwrap_or_default();
-    let mut lines =
-        vec![format!("{} {} from {}{subnet}", question.name, question.rtype, question.client), String::new()];
+    let subnet =
+        question.subnet.as_ref().map(|subnet| format!(" for {subnet}")).unwrap_or_default();
+    let mut lines = vec![
+        format!("{} {} from {}{subnet}", question.name, question.rtype, question.client),
+        String::new(),
+    ];
     let reply = &explanation.reply;
     if reply.answers.is_empty() {
         let what = match reply.rcode.as_str() {
-            "NOERROR" if reply.is_authoritative => "NODATA: the name exists and has no such records",
+            "NOERROR" if reply.is_authoritative => {
+                "NODATA: the name exists and has no such records"
+            }
             "NOERROR" => "a referral",
             "NXDOMAIN" => "NXDOMAIN: the name does not exist",
             other => other,
@@ -107,7 +119,9 @@ fn push_steering(steering: &SteeringView, ink: Ink, lines: &mut Vec<String>) {
     lines.push(field(
         "areas",
         &match (steering.area, steering.areas) {
-            (Some(area), areas) => format!("area {area} of {areas}: other places get other answers"),
+            (Some(area), areas) => {
+                format!("area {area} of {areas}: other places get other answers")
+            }
             (None, 0) => "none: no answer of this type is published".to_owned(),
             (None, _) => "one: every place gets the same answer at this moment".to_owned(),
         },
@@ -127,13 +141,24 @@ fn place(location: &LocationView) -> String {
     // The code of a subdivision has its country in it.
     let country = location.country.as_ref().filter(|_| location.subdivisions.is_empty());
     let wide = country.into_iter().chain(&location.continent);
-    let named: Vec<&str> = location.city.iter().chain(&location.subdivisions).chain(wide).map(String::as_str).collect();
-    parts.push(if named.is_empty() { "unknown to the databases".to_owned() } else { named.join(", ") });
+    let named: Vec<&str> = location
+        .city
+        .iter()
+        .chain(&location.subdivisions)
+        .chain(wide)
+        .map(String::as_str)
+        .collect();
+    parts.push(if named.is_empty() {
+        "unknown to the databases".to_owned()
+    } else {
+        named.join(", ")
+    });
     if let (Some(latitude), Some(longitude)) = (location.latitude, location.longitude) {
         parts.push(format!("{latitude:.2}, {longitude:.2}"));
     }
     if let Some(asn) = location.asn {
-        let organization = location.organization.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+        let organization =
+            location.organization.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
         parts.push(format!("AS{asn}{organization}"));
     }
     if !location.databases.is_empty() {
@@ -159,12 +184,19 @@ fn push_attempt(attempt: &AttemptView, ink: Ink, lines: &mut Vec<String>) {
 /// A pool's line, its members in a table, and below it the pools among them that were picked.
 fn push_pool(pool: &PoolView, indent: usize, ink: Ink, lines: &mut Vec<String>) {
     let margin = " ".repeat(indent);
-    lines.push(format!("{margin}{} {}", ink.strong(&format!("pool {}", pool.name)), ink.faint(&pool_words(pool))));
-    let column =
-        |of: &dyn Fn(&MemberView) -> String| pool.members.iter().map(|m| of(m).chars().count()).max().unwrap_or(0);
-    let (name_width, place_width, target_width) = (column(&|m| m.name.clone()), column(&datacenters), column(&targets));
+    lines.push(format!(
+        "{margin}{} {}",
+        ink.strong(&format!("pool {}", pool.name)),
+        ink.faint(&pool_words(pool))
+    ));
+    let column = |of: &dyn Fn(&MemberView) -> String| {
+        pool.members.iter().map(|m| of(m).chars().count()).max().unwrap_or(0)
+    };
+    let (name_width, place_width, target_width) =
+        (column(&|m| m.name.clone()), column(&datacenters), column(&targets));
     for member in &pool.members {
-        let percent = if member.is_picked { percent_in_column(member.percent) } else { String::new() };
+        let percent =
+            if member.is_picked { percent_in_column(member.percent) } else { String::new() };
         let (name, place, target) = (&member.name, datacenters(member), targets(member));
         let mut line = format!("{name:name_width$}");
         for (words, width) in [(place, place_width), (target, target_width)] {
@@ -176,13 +208,26 @@ fn push_pool(pool: &PoolView, indent: usize, ink: Ink, lines: &mut Vec<String>) 
         let share = format!("{percent:>6}");
         lines.push(match (member.is_answered, member.is_picked) {
             (true, _) => {
-                format!("{margin}{} {}", ink.good(&format!("{mark} {line} {share} ")), ink.good(&member.reason))
+                format!(
+                    "{margin}{} {}",
+                    ink.good(&format!("{mark} {line} {share} ")),
+                    ink.good(&member.reason)
+                )
             }
             (false, true) => format!("{margin}{mark} {line} {share}  {}", member.reason),
-            (false, false) => format!("{margin}{}  {}", ink.faint(&format!("{mark} {line} {share}")), member.reason),
+            (false, false) => format!(
+                "{margin}{}  {}",
+                ink.faint(&format!("{mark} {line} {share}")),
+                member.reason
+            ),
         });
     }
-    for inner in pool.members.iter().filter(|member| member.is_picked).filter_map(|member| member.pool.as_ref()) {
+    for inner in pool
+        .members
+        .iter()
+        .filter(|member| member.is_picked)
+        .filter_map(|member| member.pool.as_ref())
+    {
         push_pool(inner, indent + 2, ink, lines);
     }
 }
@@ -223,17 +268,21 @@ fn datacenters(member: &MemberView) -> String {
         [one] if one.state == "active" => one.name.clone(),
         [one] => format!("{} {}", one.name, one.state),
         several => {
-            let names: Vec<&str> = several.iter().map(|datacenter| datacenter.name.as_str()).collect();
+            let names: Vec<&str> =
+                several.iter().map(|datacenter| datacenter.name.as_str()).collect();
             names.join("+")
         }
     }
 }
 
-/// `192.0.2.11 up, 192.0.2.12 down`, of the family asked for; for an alias with its name before them.
+/// `192.0.2.11 up, 192.0.2.12 down`, of the family asked for; for an alias with its name before
+/// them.
 fn targets(member: &MemberView) -> String {
-    let shown = member.targets.iter().filter(|target| target.is_of_family).map(|target| match &target.verdict {
-        Some(verdict) => format!("{} {verdict}", target.target),
-        None => target.target.clone(),
+    let shown = member.targets.iter().filter(|target| target.is_of_family).map(|target| {
+        match &target.verdict {
+            Some(verdict) => format!("{} {verdict}", target.target),
+            None => target.target.clone(),
+        }
     });
     let shown = shown.collect::<Vec<_>>().join(", ");
     match &member.alias {

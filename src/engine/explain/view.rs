@@ -1,4 +1,5 @@
-//! An explanation as people and programs read it: words and numbers only, so that it survives JSON and the server's version.
+//! An explanation as people and programs read it: words and numbers only, so that it survives JSON
+//! and the server's version.
 
 use serde::{Deserialize, Serialize};
 
@@ -72,7 +73,8 @@ pub struct StepView {
     pub name: String,
     /// The apex of the zone that holds it; absent for the target of an alias that leaves our zones.
     pub zone: Option<String>,
-    /// `service`, `static`, `alias`, `wildcard`, `whoami`, `empty`, `delegation`, `dname`, `missing` or `elsewhere`.
+    /// `service`, `static`, `alias`, `wildcard`, `whoami`, `empty`, `delegation`, `dname`,
+    /// `missing` or `elsewhere`.
     pub kind: String,
     /// The same in a phrase.
     pub means: String,
@@ -165,7 +167,8 @@ pub struct AttemptView {
     pub why: Option<String>,
     /// It answers.
     pub is_answering: bool,
-    /// It has nothing usable of the type asked for, and something for the other address family: NODATA.
+    /// It has nothing usable of the type asked for, and something for the other address family:
+    /// NODATA.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub serves_other_family: bool,
     /// The pool.

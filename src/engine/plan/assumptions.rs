@@ -13,11 +13,19 @@ pub(super) fn assumptions(after: &World<'_>) -> Vec<String> {
     let topology = &after.snapshot.topology;
     let states = topology.datacenters.iter().zip(&after.conditions.datacenters);
     let drains = states.filter(|(_, state)| **state == State::Draining);
-    let mut sentences: Vec<String> = drains.filter_map(|(datacenter, _)| drain(datacenter)).collect();
-    let count = |is_one: fn(&Pool) -> bool| topology.pools.iter().filter(|pool| is_one(pool)).count();
+    let mut sentences: Vec<String> =
+        drains.filter_map(|(datacenter, _)| drain(datacenter)).collect();
+    let count =
+        |is_one: fn(&Pool) -> bool| topology.pools.iter().filter(|pool| is_one(pool)).count();
     for (number, what) in [
-        (count(|pool| matches!(pool.policy, Policy::Load(_))), "of policy load: shown by the configured weights"),
-        (count(|pool| pool.regulation.capacity.is_some()), "with a capacity: shown as if nothing spilled"),
+        (
+            count(|pool| matches!(pool.policy, Policy::Load(_))),
+            "of policy load: shown by the configured weights",
+        ),
+        (
+            count(|pool| pool.regulation.capacity.is_some()),
+            "with a capacity: shown as if nothing spilled",
+        ),
     ] {
         match number {
             0 => {}
@@ -35,7 +43,9 @@ fn drain(datacenter: &Datacenter) -> Option<String> {
             let gone = percent(1.0 - part.share());
             Some(format!("{name}: its drain is held, shown with {gone} of its clients gone"))
         }
-        (None, over) if !over.is_zero() => Some(format!("{name} drains over {}: shown at its end", short(over))),
+        (None, over) if !over.is_zero() => {
+            Some(format!("{name} drains over {}: shown at its end", short(over)))
+        }
         _ => None,
     }
 }

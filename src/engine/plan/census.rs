@@ -1,4 +1,5 @@
-//! The census: how many clients each pair of areas has, by country. Two atlases are walked run by run, never by address.
+//! The census: how many clients each pair of areas has, by country. Two atlases are walked run by
+//! run, never by address.
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
@@ -46,7 +47,8 @@ pub(super) struct Cell {
     pub(super) addresses: u128,
 }
 
-/// Who is counted: the networks whose country a database knows, or all where none knows any. Special-purpose addresses never.
+/// Who is counted: the networks whose country a database knows, or all where none knows any.
+/// Special-purpose addresses never.
 pub(super) struct Census {
     atlas: Atlas,
     /// By area of the census.
@@ -67,9 +69,12 @@ struct Piece {
 
 impl Census {
     pub(super) fn new(databases: &Databases) -> Self {
-        let (atlas, countries) = Atlas::survey(databases, &[], |location, _| location.country.clone());
+        let (atlas, countries) =
+            Atlas::survey(databases, &[], |location, _| location.country.clone());
         let knows = |clients: Clients| {
-            atlas.runs().any(|run| clients.holds(&run) && !run.special && countries[run.area.0 as usize].is_some())
+            atlas.runs().any(|run| {
+                clients.holds(&run) && !run.special && countries[run.area.0 as usize].is_some()
+            })
         };
         let is_by_country = Clients::BOTH.map(knows);
         Self { atlas, countries, is_by_country, overlaps: HashMap::new() }
@@ -98,7 +103,8 @@ impl Census {
         if let Some(known) = self.overlaps.get(&key) {
             return Arc::clone(known);
         }
-        let cells = Arc::new(self.walk(before.map(|atlas| &**atlas), after.map(|atlas| &**atlas), clients));
+        let cells =
+            Arc::new(self.walk(before.map(|atlas| &**atlas), after.map(|atlas| &**atlas), clients));
         self.overlaps.insert(key, Arc::clone(&cells));
         cells
     }
@@ -119,14 +125,16 @@ impl Census {
                 first = last + 1;
             }
         }
-        let cell = |((before, after, country), addresses)| Cell { before, after, country, addresses };
+        let cell =
+            |((before, after, country), addresses)| Cell { before, after, country, addresses };
         let mut cells: Vec<Cell> = counted.into_iter().map(cell).collect();
         cells.sort_unstable_by_key(|cell| (cell.before, cell.after, cell.country));
         cells
     }
 
     fn counts(&self, piece: &Piece, clients: Clients) -> bool {
-        !piece.is_special && (!self.is_by_country(clients) || self.countries[piece.area as usize].is_some())
+        !piece.is_special
+            && (!self.is_by_country(clients) || self.countries[piece.area as usize].is_some())
     }
 }
 
@@ -168,6 +176,11 @@ fn pieces<'a>(atlas: Option<&'a Atlas>, clients: Clients) -> Box<dyn Iterator<It
     };
     match atlas {
         Some(atlas) => Box::new(atlas.runs().filter(move |run| clients.holds(run)).map(piece)),
-        None => Box::new(std::iter::once(Piece { first: 0, last: clients.last(), area: 0, is_special: false })),
+        None => Box::new(std::iter::once(Piece {
+            first: 0,
+            last: clients.last(),
+            area: 0,
+            is_special: false,
+        })),
     }
 }

@@ -33,13 +33,16 @@ pub(super) struct Side<'a> {
 impl Side<'_> {
     /// What each area is answered. A family that is not published answers nothing, in area 0.
     fn distributions(&self, family: Family) -> Vec<Distribution> {
-        (0..self.chart.area_count(family).max(1) as u32).map(|area| self.distribution(family, Area(area))).collect()
+        (0..self.chart.area_count(family).max(1) as u32)
+            .map(|area| self.distribution(family, Area(area)))
+            .collect()
     }
 
     fn distribution(&self, family: Family, area: Area) -> Distribution {
         let mut distribution = Distribution::new();
         for (share, answer) in self.chart.shares(family, area) {
-            let datacenter = answer.datacenter.map_or(NOWHERE, |id| &self.topology.datacenters[id.index()].name);
+            let datacenter =
+                answer.datacenter.map_or(NOWHERE, |id| &self.topology.datacenters[id.index()].name);
             let mut records = answer.rdata.texts();
             records.sort();
             *distribution.entry((datacenter.to_owned(), records.join(" "))).or_default() += share;
@@ -73,7 +76,8 @@ impl Change {
         let (mut lost, mut gained) = (excess(before, after), excess(after, before));
         let moved = lost.values().sum();
         let mut flows = BTreeMap::new();
-        // Who can stay in a datacenter and only changes its endpoint does; the rest goes to the gainers in proportion.
+        // Who can stay in a datacenter and only changes its endpoint does; the rest goes to the
+        // gainers in proportion.
         for (datacenter, less) in &mut lost {
             if let Some(more) = gained.get_mut(datacenter) {
                 let stays = less.min(*more);
@@ -117,7 +121,10 @@ pub(super) fn shifts(before: Side<'_>, after: Side<'_>, census: &mut Census) -> 
 fn shift(
     was: &[Distribution],
     is: &[Distribution],
-    (before, after): (Option<&std::sync::Arc<crate::geo::Atlas>>, Option<&std::sync::Arc<crate::geo::Atlas>>),
+    (before, after): (
+        Option<&std::sync::Arc<crate::geo::Atlas>>,
+        Option<&std::sync::Arc<crate::geo::Atlas>>,
+    ),
     records: &str,
     clients: Clients,
     census: &mut Census,
@@ -140,19 +147,24 @@ fn shift(
             touched += addresses;
             moved += addresses * change.moved;
             country.1 += addresses * change.moved;
-            change.flows.iter().for_each(|(way, share)| *flows.entry(way.clone()).or_default() += addresses * share);
+            change.flows.iter().for_each(|(way, share)| {
+                *flows.entry(way.clone()).or_default() += addresses * share
+            });
         }
     }
     if moved <= 0.0 {
         return None;
     }
     let percent = |part: f64| rounded(100.0 * part / total);
-    let mut flows: Vec<FlowView> =
-        flows.into_iter().map(|((from, to), share)| FlowView { from, to, percent: percent(share) }).collect();
+    let mut flows: Vec<FlowView> = flows
+        .into_iter()
+        .map(|((from, to), share)| FlowView { from, to, percent: percent(share) })
+        .collect();
     flows.sort_by(|a, b| b.percent.total_cmp(&a.percent));
     let named = |(at, (all, moved)): (u32, (f64, f64))| {
         let country = census.countries[at as usize].as_ref()?.to_string();
-        (moved > 0.0).then(|| (moved, CountryView { country, percent: rounded(100.0 * moved / all) }))
+        (moved > 0.0)
+            .then(|| (moved, CountryView { country, percent: rounded(100.0 * moved / all) }))
     };
     let mut countries: Vec<(f64, CountryView)> = countries.into_iter().filter_map(named).collect();
     countries.sort_by(|a, b| b.0.total_cmp(&a.0));

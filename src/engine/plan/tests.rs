@@ -17,7 +17,8 @@ fn compare(before: Draft, after: Draft) -> Plan {
 
 fn drained(name: &str) -> Draft {
     let mut draft = Draft::new();
-    let datacenter = draft.datacenters.iter_mut().find(|datacenter| &*datacenter.name == name).unwrap();
+    let datacenter =
+        draft.datacenters.iter_mut().find(|datacenter| &*datacenter.name == name).unwrap();
     datacenter.state = State::Draining;
     datacenter.reason = Some("kernel upgrade".into());
     draft
@@ -27,7 +28,10 @@ fn drained(name: &str) -> Draft {
 fn nothing_moves_between_equal_worlds() {
     let plan = compare(Draft::new(), Draft::new());
     assert_eq!((plan.changed.len(), plan.unchanged), (0, 5));
-    assert_eq!(plan.violations(&Rules { max_moved_percent: Some(0.0), never_empty: true }), Vec::<String>::new());
+    assert_eq!(
+        plan.violations(&Rules { max_moved_percent: Some(0.0), never_empty: true }),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
@@ -69,7 +73,8 @@ fn rules_forbid_what_moves_too_many() {
     let www = plan.changed.iter().find(|change| change.name == "www.gslb.example.com").unwrap();
     let moved = www.moved_percent();
     assert!(moved > 10.0 && moved < 100.0);
-    let forbid = |most| plan.violations(&Rules { max_moved_percent: Some(most), never_empty: false });
+    let forbid =
+        |most| plan.violations(&Rules { max_moved_percent: Some(most), never_empty: false });
     assert!(forbid(10.0).iter().any(|sentence| sentence.starts_with("www.gslb.example.com: ")));
     assert_eq!(forbid(100.0), Vec::<String>::new());
 }
@@ -80,8 +85,10 @@ fn a_service_left_with_nothing_usable_is_forbidden() {
     after.datacenters[1].state = State::Draining;
     let sentences = compare(Draft::new(), after).violations(&Rules::default());
     assert!(
-        sentences
-            .contains(&"www.gslb.example.com: nothing usable would be left for some clients' A records".to_owned()),
+        sentences.contains(
+            &"www.gslb.example.com: nothing usable would be left for some clients' A records"
+                .to_owned()
+        ),
         "{sentences:?}"
     );
 }
@@ -104,7 +111,11 @@ const TURNS: u32 = 64;
 fn counted(before: &Built, after: &Built, service: usize, clients: &[IpAddr]) -> f64 {
     let answers = |built: &Built, client: IpAddr| -> Vec<(String, f64)> {
         let world = built.world();
-        let course = world.snapshot.charts[ServiceId(service as u32).index()].course(Family::V4, None, &client);
+        let course = world.snapshot.charts[ServiceId(service as u32).index()].course(
+            Family::V4,
+            None,
+            &client,
+        );
         let mut seen = BTreeMap::new();
         let mut draws = Draws::new(3);
         draws.reserve_turns(world.snapshot.turn_counters);
@@ -117,9 +128,14 @@ fn counted(before: &Built, after: &Built, service: usize, clients: &[IpAddr]) ->
     };
     let mut moved = 0.0;
     for &client in clients {
-        let (was, is): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            (answers(before, client).into_iter().collect(), answers(after, client).into_iter().collect());
-        moved += was.iter().map(|(key, share)| (share - is.get(key).copied().unwrap_or(0.0)).max(0.0)).sum::<f64>();
+        let (was, is): (BTreeMap<_, _>, BTreeMap<_, _>) = (
+            answers(before, client).into_iter().collect(),
+            answers(after, client).into_iter().collect(),
+        );
+        moved += was
+            .iter()
+            .map(|(key, share)| (share - is.get(key).copied().unwrap_or(0.0)).max(0.0))
+            .sum::<f64>();
     }
     100.0 * moved / clients.len() as f64
 }
@@ -129,7 +145,9 @@ fn the_moved_share_is_what_a_count_over_addresses_finds() {
     // Every 2^16th address of the networks with a country.
     let clients: Vec<IpAddr> = [20_u32, 30, 40]
         .into_iter()
-        .flat_map(|octet| (0..256).map(move |at| IpAddr::V4(Ipv4Addr::from(octet << 24 | at << 16 | 7))))
+        .flat_map(|octet| {
+            (0..256).map(move |at| IpAddr::V4(Ipv4Addr::from(octet << 24 | at << 16 | 7)))
+        })
         .collect();
     // Slots in turn give each member its exact share over a cycle.
     let draft = || {
@@ -145,19 +163,28 @@ fn the_moved_share_is_what_a_count_over_addresses_finds() {
     down.stand("192.0.2.21", DOWN);
     let mut drained = draft();
     drained.datacenters[0].state = State::Draining;
-    for (after, reason) in
-        [(biased, "bias"), (reweighted, "weights"), (down, "a datacenter down"), (drained, "a drain")]
-    {
+    for (after, reason) in [
+        (biased, "bias"),
+        (reweighted, "weights"),
+        (down, "a datacenter down"),
+        (drained, "a drain"),
+    ] {
         let (before, after) = (draft().build(), after.build());
         let plan = plan(&before.world(), &after.world());
         for (at, name) in ["www.gslb.example.com", "geo.gslb.example.com"].into_iter().enumerate() {
             let of_a = |change: &ServiceChange| {
-                let shift = change.shifts.iter().find(|shift| shift.records == "A" && shift.clients == "IPv4");
+                let shift = change
+                    .shifts
+                    .iter()
+                    .find(|shift| shift.records == "A" && shift.clients == "IPv4");
                 shift.map_or(0.0, |shift| shift.moved_percent)
             };
             let planned = plan.changed.iter().find(|change| change.name == name).map_or(0.0, of_a);
             let found = counted(&before, &after, at, &clients);
-            assert!((planned - found).abs() < 0.001, "{reason}, {name}: planned {planned}, counted {found}");
+            assert!(
+                (planned - found).abs() < 0.001,
+                "{reason}, {name}: planned {planned}, counted {found}"
+            );
         }
     }
 }

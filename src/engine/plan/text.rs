@@ -10,7 +10,9 @@ const FLOWS: usize = 4;
 
 /// The plan as text, with ANSI colours or without.
 pub fn render_plan(plan: &Plan, color: bool) -> String {
-    let paint = |code: &str, words: &str| if color { format!("\x1b[{code}m{words}\x1b[0m") } else { words.to_owned() };
+    let paint = |code: &str, words: &str| {
+        if color { format!("\x1b[{code}m{words}\x1b[0m") } else { words.to_owned() }
+    };
     let mut lines = vec![paint("1", &headline(plan))];
     for datacenter in &plan.datacenters {
         lines.push(format!("  datacenter {}", datacenter_words(datacenter)));
@@ -24,7 +26,10 @@ pub fn render_plan(plan: &Plan, color: bool) -> String {
         push_change(change, &mut lines, &paint);
     }
     if plan.changed.len() > SERVICES {
-        lines.push(format!("... and {} services more, which move less", plan.changed.len() - SERVICES));
+        lines.push(format!(
+            "... and {} services more, which move less",
+            plan.changed.len() - SERVICES
+        ));
     }
     lines.push(String::new());
     lines.extend(plan.assumptions.iter().map(|sentence| paint("2", sentence)));
@@ -37,8 +42,13 @@ fn headline(plan: &Plan) -> String {
     if plan.changed.is_empty() {
         return format!("nothing moves: {all} services answer as before");
     }
-    let (name, most) = plan.changed.first().map_or(("", 0.0), |change| (&change.name, change.moved_percent()));
-    format!("{} of {all} services change; most clients move in {name}: {}", plan.changed.len(), percent_in_column(most))
+    let (name, most) =
+        plan.changed.first().map_or(("", 0.0), |change| (&change.name, change.moved_percent()));
+    format!(
+        "{} of {all} services change; most clients move in {name}: {}",
+        plan.changed.len(),
+        percent_in_column(most)
+    )
 }
 
 fn datacenter_words(change: &DatacenterChange) -> String {
@@ -50,25 +60,38 @@ fn datacenter_words(change: &DatacenterChange) -> String {
     }
 }
 
-fn push_change(change: &ServiceChange, lines: &mut Vec<String>, paint: &dyn Fn(&str, &str) -> String) {
+fn push_change(
+    change: &ServiceChange,
+    lines: &mut Vec<String>,
+    paint: &dyn Fn(&str, &str) -> String,
+) {
     for records in &change.loses_all {
-        lines
-            .push(paint("31", &format!("  {records:<6} nothing usable is left for some clients: on-all-down answers")));
+        lines.push(paint(
+            "31",
+            &format!("  {records:<6} nothing usable is left for some clients: on-all-down answers"),
+        ));
     }
     if let Some((before, after)) = change.ttl_secs {
         lines.push(format!("  ttl    {before} s -> {after} s"));
     }
     for (at, shift) in change.shifts.iter().enumerate() {
         // Both types mostly move alike; that is said once.
-        let is_alike = |other: &&ShiftView| ShiftView { records: shift.records.clone(), ..(*other).clone() } == *shift;
+        let is_alike = |other: &&ShiftView| {
+            ShiftView { records: shift.records.clone(), ..(*other).clone() } == *shift
+        };
         if change.shifts[..at].iter().any(|other| is_alike(&other)) {
             continue;
         }
-        let records: Vec<&str> = change.shifts.iter().filter(is_alike).map(|other| other.records.as_str()).collect();
+        let records: Vec<&str> =
+            change.shifts.iter().filter(is_alike).map(|other| other.records.as_str()).collect();
         lines.push(shift_words(shift, &records.join(" ")));
         for flow in shift.flows.iter().take(FLOWS) {
             let to = if flow.to == flow.from { "other endpoints there" } else { flow.to.as_str() };
-            lines.push(format!("         {:>7}  {} -> {to}", percent_in_column(flow.percent), flow.from));
+            lines.push(format!(
+                "         {:>7}  {} -> {to}",
+                percent_in_column(flow.percent),
+                flow.from
+            ));
         }
         let countries: Vec<String> = shift
             .countries
@@ -88,11 +111,16 @@ fn shift_words(shift: &ShiftView, records: &str) -> String {
     } else {
         format!(", among {} whose shares change", percent_in_column(*touched_percent))
     };
-    format!("  {records:<6} {} of {clients} clients move{touched}", percent_in_column(*moved_percent))
+    format!(
+        "  {records:<6} {} of {clients} clients move{touched}",
+        percent_in_column(*moved_percent)
+    )
 }
 
 fn basis_words(basis: &BasisView) -> String {
-    let of = |is_by_country: bool| if is_by_country { "in networks of a known country" } else { "of public networks" };
+    let of = |is_by_country: bool| {
+        if is_by_country { "in networks of a known country" } else { "of public networks" }
+    };
     format!(
         "weighed by {} IPv4 addresses {}, {} IPv6 /48s {}",
         thousands(basis.ipv4_addresses),

@@ -59,7 +59,8 @@ pub struct ServiceChange {
     pub shifts: Vec<ShiftView>,
     /// The TTL before and after, where it changes.
     pub ttl_secs: Option<(u32, u32)>,
-    /// Record types for which some clients would be left with nothing usable, where all have something now.
+    /// Record types for which some clients would be left with nothing usable, where all have
+    /// something now.
     pub loses_all: Vec<String>,
 }
 

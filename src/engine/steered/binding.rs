@@ -1,4 +1,5 @@
-//! HTTPS and SVCB records of a service (RFC 9460): how to connect, and as hints the very addresses that the client gets.
+//! HTTPS and SVCB records of a service (RFC 9460): how to connect, and as hints the very addresses
+//! that the client gets.
 
 use super::Drawn;
 use crate::{
@@ -17,7 +18,8 @@ const PARAMETER_OCTETS: usize = 4;
 const IPV4HINT: u8 = 4;
 const IPV6HINT: u8 = 6;
 
-/// Draws both families and writes the record; a CNAME where the draw comes to one, and nothing where the name has no address.
+/// Draws both families and writes the record; a CNAME where the draw comes to one, and nothing
+/// where the name has no address.
 #[cold]
 pub(super) fn draw<'s>(
     walk: &Walk<'s, '_>,
@@ -28,7 +30,8 @@ pub(super) fn draw<'s>(
 ) -> Result<Drawn<'s>, Full> {
     frame.service.get_or_insert(service);
     let subnet = walk.subnet();
-    let courses = [Family::V4, Family::V6].map(|family| chart.course(family, subnet, &walk.query.source));
+    let courses =
+        [Family::V4, Family::V6].map(|family| chart.course(family, subnet, &walk.query.source));
     let is_drawn = binding.has_hints || chart.may_answer_cname();
     if subnet.is_some() && is_drawn {
         frame.scope = courses.iter().map(|course| course.scope).fold(frame.scope, u8::max);
@@ -52,7 +55,8 @@ pub(super) fn draw<'s>(
                 frame.writer.rewind(mark);
                 let target_at = push_cname(&mut frame.writer, owner, ttl_secs, target)?;
                 frame.writer.count(Section::Answer, 1);
-                frame.datacenter = frame.datacenter.or(hints.first.and_then(|answer| answer.datacenter));
+                frame.datacenter =
+                    frame.datacenter.or(hints.first.and_then(|answer| answer.datacenter));
                 return Ok(Drawn::Alias { target_at, target });
             }
             if !binding.has_hints {
@@ -96,7 +100,9 @@ impl<'s> Hints<'s> {
             self.first = self.first.or(Some(answer));
             outcome = outcome.and_then(|()| match &answer.rdata {
                 Rdata::A(addresses) if key == IPV4HINT => push_addresses(writer, start, addresses),
-                Rdata::Aaaa(addresses) if key == IPV6HINT => push_addresses(writer, start, addresses),
+                Rdata::Aaaa(addresses) if key == IPV6HINT => {
+                    push_addresses(writer, start, addresses)
+                }
                 Rdata::Cname(target) => {
                     cname = cname.or(Some(&**target));
                     Ok(())

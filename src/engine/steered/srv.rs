@@ -12,7 +12,8 @@ use crate::{
     zone::Zones,
 };
 
-/// Owner, type, class, TTL and length before the rdata; priority, weight and port before the target.
+/// Owner, type, class, TTL and length before the rdata; priority, weight and port before the
+/// target.
 const FIXED_OCTETS: usize = 12;
 const NUMBERS_OCTETS: usize = 6;
 
@@ -75,13 +76,17 @@ impl Hosts {
         let written = writer.written_from(self.start);
         let is_written = records(written).any(|at| {
             let rest = written.get(at + FIXED_OCTETS + 4..).unwrap_or_default();
-            rest.starts_with(&srv.port.to_be_bytes()) && rest.get(2..).is_some_and(|rest| rest.starts_with(&srv.target))
+            rest.starts_with(&srv.port.to_be_bytes())
+                && rest.get(2..).is_some_and(|rest| rest.starts_with(&srv.target))
         });
         if is_written {
             return Ok(());
         }
         // Where an answer's order means something, clients keep it by the priorities.
-        let least = self.last_priority.filter(|_| self.keeps_order).map_or(0, |last| last.saturating_add(1));
+        let least = self
+            .last_priority
+            .filter(|_| self.keeps_order)
+            .map_or(0, |last| last.saturating_add(1));
         let priority = srv.priority.max(least);
         self.last_priority = Some(priority);
         let length = NUMBERS_OCTETS + srv.target.len();
@@ -101,7 +106,10 @@ impl Hosts {
             let Some(length) = rdata_length(writer.written_from(at)) else { return };
             let name_at = at + FIXED_OCTETS + NUMBERS_OCTETS;
             at += FIXED_OCTETS + length;
-            let wire = writer.written_from(name_at).get(..length.saturating_sub(NUMBERS_OCTETS)).unwrap_or_default();
+            let wire = writer
+                .written_from(name_at)
+                .get(..length.saturating_sub(NUMBERS_OCTETS))
+                .unwrap_or_default();
             let mut name = LookupName::root();
             if name.assemble(&[], wire).is_err() {
                 return;

@@ -1,4 +1,5 @@
-//! HTTPS and SVCB records (RFC 9460): whatever happens, they name the addresses that A and AAAA give the same client.
+//! HTTPS and SVCB records (RFC 9460): whatever happens, they name the addresses that A and AAAA
+//! give the same client.
 
 use std::{fs, net::IpAddr, path::Path, sync::Arc};
 
@@ -100,7 +101,8 @@ fn world() -> World {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("tables.toml"), TABLES).unwrap();
     let geoip = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("geoip/world-country.mmdb")];
-    let locations = Locations { zones: Some(directory.path().into()), geoip, ..Locations::default() };
+    let locations =
+        Locations { zones: Some(directory.path().into()), geoip, ..Locations::default() };
     World::load(&locations, Colours::Plain).unwrap_or_else(|refusal| panic!("{}", refusal.rendered))
 }
 
@@ -143,7 +145,8 @@ fn ask(snapshot: &Snapshot, draws: &mut Draws, name: &str, rtype: Rtype, client:
     };
     let opt = [&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, option.len() as u8][..], &option].concat();
     let message = request(&format!("{name}.example.org"), rtype, &opt);
-    let query = Query { message: &message, source: client.source, transport: Transport::Udp, now_secs: 0 };
+    let query =
+        Query { message: &message, source: client.source, transport: Transport::Udp, now_secs: 0 };
     let mut out = [0; 1232];
     let length = answer(snapshot, &query, draws, &mut out).unwrap().length;
     let message = Message::from_vec(&out[..length]).unwrap();
@@ -179,7 +182,9 @@ impl Answer {
     fn hints(&self, wanted: SvcParamKey) -> Vec<IpAddr> {
         let parameters = self.binding().into_iter().flat_map(|svcb| &svcb.svc_params);
         let addresses = |(_, value): &(SvcParamKey, SvcParamValue)| match value {
-            SvcParamValue::Ipv4Hint(hint) => hint.0.iter().map(|a| IpAddr::from(a.0)).collect::<Vec<_>>(),
+            SvcParamValue::Ipv4Hint(hint) => {
+                hint.0.iter().map(|a| IpAddr::from(a.0)).collect::<Vec<_>>()
+            }
             SvcParamValue::Ipv6Hint(hint) => hint.0.iter().map(|a| IpAddr::from(a.0)).collect(),
             _ => Vec::new(),
         };
@@ -197,7 +202,11 @@ fn check(snapshot: &Snapshot, name: &str, rtype: Rtype, client: Client, seed: u6
     draws.reserve_turns(snapshot.turn_counters);
     let mut ask = |rtype| ask(snapshot, &mut draws, name, rtype, client);
     let (https, v4, v6) = (ask(rtype), ask(Rtype::A), ask(Rtype::AAAA));
-    assert_eq!((ask(Rtype::AAAA), ask(Rtype::A), ask(rtype)), (v6, v4, https), "{name} {client:?}: asked again");
+    assert_eq!(
+        (ask(Rtype::AAAA), ask(Rtype::A), ask(rtype)),
+        (v6, v4, https),
+        "{name} {client:?}: asked again"
+    );
     let (https, v4, v6) = (ask(rtype), ask(Rtype::A), ask(Rtype::AAAA));
     let why = format!("{name} {client:?}: {https:?} {v4:?} {v6:?}");
     if v4.is_cname() {
@@ -210,7 +219,11 @@ fn check(snapshot: &Snapshot, name: &str, rtype: Rtype, client: Client, seed: u6
     assert_eq!(https.hints(SvcParamKey::Ipv6Hint), v6.addresses(), "{why}");
     assert_eq!(https.scope, v4.scope.max(v6.scope), "the narrower: {why}");
     if !is_nothing {
-        assert_eq!(https.ttl(), [v4.ttl(), v6.ttl()].into_iter().flatten().min(), "the lesser: {why}");
+        assert_eq!(
+            https.ttl(),
+            [v4.ttl(), v6.ttl()].into_iter().flatten().min(),
+            "the lesser: {why}"
+        );
     }
     let keys: Vec<u16> = https
         .binding()
@@ -229,7 +242,13 @@ fn a_binding_says_how_to_connect() {
     let client = Client { source: [8, 8, 8, 8].into(), subnet: Some([81, 2, 69, 0].into()) };
     let texts = |name, rtype| {
         let reply = ask(&snapshot, &mut Draws::new(1), name, rtype, client);
-        reply.message.answers.iter().map(|record| record.data.to_string()).collect::<Vec<_>>().join(" / ")
+        reply
+            .message
+            .answers
+            .iter()
+            .map(|record| record.data.to_string())
+            .collect::<Vec<_>>()
+            .join(" / ")
     };
     let nearest = texts("nearest", Rtype::HTTPS);
     assert!(nearest.starts_with("1 . alpn=h2,h3, port=8443 ipv4hint=192.0.2."), "{nearest}");
@@ -244,19 +263,29 @@ fn without_hints_the_spread_stays_as_written() {
     let snapshot = snapshot(&mut world, &[]);
     let client = Client { source: [8, 8, 8, 8].into(), subnet: None };
     let mut draws = Draws::new(7);
-    let mut seen: Vec<_> = (0..50).map(|_| ask(&snapshot, &mut draws, "plain", Rtype::A, client).addresses()).collect();
+    let mut seen: Vec<_> = (0..50)
+        .map(|_| ask(&snapshot, &mut draws, "plain", Rtype::A, client).addresses())
+        .collect();
     seen.sort();
     seen.dedup();
     assert!(seen.len() > 1, "each query draws");
     let subnet = Client { subnet: Some([81, 2, 69, 0].into()), ..client };
-    assert_eq!(ask(&snapshot, &mut draws, "plain", Rtype::HTTPS, subnet).scope, 0, "the same for everybody");
+    assert_eq!(
+        ask(&snapshot, &mut draws, "plain", Rtype::HTTPS, subnet).scope,
+        0,
+        "the same for everybody"
+    );
 }
 
 fn clients() -> impl Strategy<Value = Client> {
     let address = || {
         // Half of the IPv6 addresses are where addresses are given out.
-        let v6 = (any::<u128>(), any::<bool>()).prop_map(|(bits, real)| if real { bits >> 3 | 1 << 125 } else { bits });
-        prop_oneof![any::<u32>().prop_map(|bits| IpAddr::V4(bits.into())), v6.prop_map(|bits| IpAddr::V6(bits.into()))]
+        let v6 = (any::<u128>(), any::<bool>())
+            .prop_map(|(bits, real)| if real { bits >> 3 | 1 << 125 } else { bits });
+        prop_oneof![
+            any::<u32>().prop_map(|bits| IpAddr::V4(bits.into())),
+            v6.prop_map(|bits| IpAddr::V6(bits.into()))
+        ]
     };
     let subnet = prop::option::weighted(
         0.8,
@@ -276,7 +305,10 @@ fn a_and_aaaa_and_the_hints_never_disagree_for_one_client() {
     let healths = prop::collection::vec(any::<bool>(), probes);
     let seldom = prop::collection::vec(prop::bool::weighted(0.15), probes);
     let all_down = Just(vec![true; probes]);
-    let strategy = (prop_oneof![healths, seldom, all_down], prop::collection::vec((clients(), any::<u64>()), 40));
+    let strategy = (
+        prop_oneof![healths, seldom, all_down],
+        prop::collection::vec((clients(), any::<u64>()), 40),
+    );
     let world = std::cell::RefCell::new(&mut world);
     let result = runner.run(&strategy, |(down, clients)| {
         let snapshot = snapshot(&mut world.borrow_mut(), &down);

@@ -1,4 +1,5 @@
-//! Requests that no honest client sends: whatever comes, the reply is well-formed, of bounded size, or none.
+//! Requests that no honest client sends: whatever comes, the reply is well-formed, of bounded size,
+//! or none.
 
 use std::sync::LazyLock;
 
@@ -13,7 +14,8 @@ use crate::{
     steer::Draws,
 };
 
-static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| snapshot(&[("example.com.", EXAMPLE), (".", "")]));
+static SNAPSHOT: LazyLock<Snapshot> =
+    LazyLock::new(|| snapshot(&[("example.com.", EXAMPLE), (".", "")]));
 
 const NAMES: [&str; 9] = [
     "www.example.com",
@@ -31,7 +33,8 @@ const NAMES: [&str; 9] = [
 fn check(message: &[u8], transport: Transport) {
     match ask(&SNAPSHOT, message, transport) {
         Ok((reply, tally)) => {
-            let decoded = Message::from_vec(&reply).unwrap_or_else(|error| panic!("{error}: {reply:?}"));
+            let decoded =
+                Message::from_vec(&reply).unwrap_or_else(|error| panic!("{error}: {reply:?}"));
             assert_eq!(reply[..2], message[..2], "the id");
             assert_eq!(reply[2] & 0xf8, 0x80 | message[2] & 0x78, "QR and the opcode");
             assert!(reply.len() <= if transport == Transport::Udp { 1232 } else { 65_535 });
@@ -61,22 +64,26 @@ fn mutated() -> impl Strategy<Value = Vec<u8>> {
     let rtype = prop_oneof![Just(1_u16), Just(28), Just(255), Just(15), 0..300_u16];
     let edits = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
     let cut = prop::option::weighted(0.2, any::<prop::sample::Index>());
-    (prop::sample::select(&NAMES[..]), rtype, options, edits, cut).prop_map(|(name, rtype, options, edits, cut)| {
-        let options: Vec<u8> = options
-            .iter()
-            .flat_map(|(code, data)| [&code.to_be_bytes(), &(data.len() as u16).to_be_bytes(), &data[..]].concat())
-            .collect();
-        let opt = [&OPT[..9], &(options.len() as u16).to_be_bytes(), &options].concat();
-        let mut message = request(name, Rtype(rtype), &opt);
-        for (at, value) in edits {
-            let at = at.index(message.len());
-            message[at] = value;
-        }
-        if let Some(cut) = cut {
-            message.truncate(cut.index(message.len()));
-        }
-        message
-    })
+    (prop::sample::select(&NAMES[..]), rtype, options, edits, cut).prop_map(
+        |(name, rtype, options, edits, cut)| {
+            let options: Vec<u8> = options
+                .iter()
+                .flat_map(|(code, data)| {
+                    [&code.to_be_bytes(), &(data.len() as u16).to_be_bytes(), &data[..]].concat()
+                })
+                .collect();
+            let opt = [&OPT[..9], &(options.len() as u16).to_be_bytes(), &options].concat();
+            let mut message = request(name, Rtype(rtype), &opt);
+            for (at, value) in edits {
+                let at = at.index(message.len());
+                message[at] = value;
+            }
+            if let Some(cut) = cut {
+                message.truncate(cut.index(message.len()));
+            }
+            message
+        },
+    )
 }
 
 proptest! {

@@ -143,12 +143,17 @@ fn a_child_zone_wins_at_and_below_its_apex() {
         ("other.com", Rtype::A, "No Error |  | com. 5 NS ns.com. | ns.com. 5 A 192.0.2.8"),
         (".", Rtype::NS, "No Error aa | . 3600 NS ns.elsewhere.test. |  | "),
         ("test", Rtype::A, "Non-Existent Domain aa |  | . 300 SOA ns. host. 7 1 2 3 300 | "),
-        ("sub.example.com", Rtype::NS, "No Error aa | sub.example.com. 3600 NS ns.elsewhere.test. |  | "),
+        (
+            "sub.example.com",
+            Rtype::NS,
+            "No Error aa | sub.example.com. 3600 NS ns.elsewhere.test. |  | ",
+        ),
     ] {
         let (reply, _) = ask(&snapshot, &request(name, rtype, &[]), Transport::Udp).unwrap();
         assert_eq!(shown(&reply), expected, "{name} {rtype}");
     }
-    let (reply, _) = ask(&snapshot, &request("sub.example.com", Rtype::DS, &[]), Transport::Udp).unwrap();
+    let (reply, _) =
+        ask(&snapshot, &request("sub.example.com", Rtype::DS, &[]), Transport::Udp).unwrap();
     // Header, question, and the DS record of the parent: its rdata are four octets.
     assert_eq!(reply.len(), 12 + 21 + 12 + 4);
 }

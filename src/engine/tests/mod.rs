@@ -20,7 +20,8 @@ mod protocol;
 mod steered;
 mod whoami;
 
-/// Wire form of rdata from words: names end in a dot, `@4` an IPv4 address, `#n` 16 bits, `%n` 32 bits, other words are text.
+/// Wire form of rdata from words: names end in a dot, `@4` an IPv4 address, `#n` 16 bits, `%n` 32
+/// bits, other words are text.
 pub(super) fn rdata(words: &str) -> Box<[u8]> {
     let mut out = Vec::new();
     for word in words.split_whitespace() {
@@ -48,11 +49,14 @@ pub(super) fn snapshot(zones: &[(&str, &str)]) -> Snapshot {
 pub(super) fn zone(apex: &str, lines: &str) -> Zone {
     let mut builder = ZoneBuilder::new(apex.parse().unwrap());
     let suffix = if apex == "." { "" } else { apex };
-    let own = format!("{apex} 3600 SOA ns.{suffix} host.{suffix} %7 %1 %2 %3 %300\n{apex} 3600 NS ns.elsewhere.test.");
+    let own = format!(
+        "{apex} 3600 SOA ns.{suffix} host.{suffix} %7 %1 %2 %3 %300\n{apex} 3600 NS ns.elsewhere.test."
+    );
     for line in own.lines().chain(lines.lines()).map(str::trim).filter(|line| !line.is_empty()) {
         let mut words = line.splitn(4, ' ');
         let mut word = || words.next().unwrap();
-        let (owner, ttl_secs, rtype) = (word().parse().unwrap(), word().parse().unwrap(), word().parse().unwrap());
+        let (owner, ttl_secs, rtype) =
+            (word().parse().unwrap(), word().parse().unwrap(), word().parse().unwrap());
         builder.add(Record { owner, rtype, ttl_secs, rdata: rdata(word()) }).unwrap();
     }
     builder.finish().unwrap()
@@ -69,7 +73,11 @@ pub(super) fn request(name: &str, rtype: Rtype, rest: &[u8]) -> Vec<u8> {
 /// An OPT record of 4096 octets and nothing else.
 pub(super) const OPT: &[u8] = b"\0\0\x29\x10\0\0\0\0\0\0\0";
 
-pub(super) fn ask(snapshot: &Snapshot, message: &[u8], transport: Transport) -> Result<(Vec<u8>, Tally), Ignored> {
+pub(super) fn ask(
+    snapshot: &Snapshot,
+    message: &[u8],
+    transport: Transport,
+) -> Result<(Vec<u8>, Tally), Ignored> {
     let mut out = vec![0; 65_535];
     let query = Query { message, source: [192, 0, 2, 99].into(), transport, now_secs: 0 };
     let reply = answer(snapshot, &query, &mut Draws::new(1), &mut out)?;
@@ -77,12 +85,15 @@ pub(super) fn ask(snapshot: &Snapshot, message: &[u8], transport: Transport) -> 
     Ok((out, reply.tally))
 }
 
-/// A reply in words: code, flags, then each section's records (hickory shows a DNAME's rdata as base64).
+/// A reply in words: code, flags, then each section's records (hickory shows a DNAME's rdata as
+/// base64).
 pub(super) fn shown(reply: &[u8]) -> String {
     let message = Message::from_vec(reply).unwrap();
     let records = |records: &[HickoryRecord]| {
-        let mut lines: Vec<_> =
-            records.iter().map(|r| format!("{} {} {} {}", r.name, r.ttl, r.record_type(), r.data)).collect();
+        let mut lines: Vec<_> = records
+            .iter()
+            .map(|r| format!("{} {} {} {}", r.name, r.ttl, r.record_type(), r.data))
+            .collect();
         lines.sort();
         lines.join(", ")
     };
@@ -90,5 +101,8 @@ pub(super) fn shown(reply: &[u8]) -> String {
     let truncated = if message.truncation { " tc" } else { "" };
     let (answers, authorities, additionals) =
         (records(&message.answers), records(&message.authorities), records(&message.additionals));
-    format!("{}{authoritative}{truncated} | {answers} | {authorities} | {additionals}", message.response_code)
+    format!(
+        "{}{authoritative}{truncated} | {answers} | {authorities} | {additionals}",
+        message.response_code
+    )
 }

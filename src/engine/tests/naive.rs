@@ -1,4 +1,5 @@
-//! Lookup against a model written straight from RFC 1034 section 4.3.2, RFC 4592 and RFC 6672, over random small zones.
+//! Lookup against a model written straight from RFC 1034 section 4.3.2, RFC 4592 and RFC 6672, over
+//! random small zones.
 
 use std::collections::BTreeSet;
 
@@ -115,13 +116,16 @@ fn engine(rows: &Rows, name: &str, rtype: Rtype) -> Outcome {
         rtype => format!("{owner}. 5 {rtype} {value}.\n"),
     };
     let zone = zone("z.", &rows.iter().map(line).collect::<String>());
-    let snapshot = Snapshot { zones: Zones::build(vec![zone.into()], &[]).into(), ..Snapshot::default() };
+    let snapshot =
+        Snapshot { zones: Zones::build(vec![zone.into()], &[]).into(), ..Snapshot::default() };
     let (reply, _) = ask(&snapshot, &request(name, rtype, &[]), Transport::Tcp).unwrap();
     let message = Message::from_vec(&reply).unwrap();
     let text = |name: &hickory_proto::rr::Name| name.to_string().trim_end_matches('.').to_owned();
     let rtype_of = |record: &hickory_proto::rr::Record| Rtype(record.record_type().into());
     let value = |record: &hickory_proto::rr::Record| match rtype_of(record) {
-        Rtype::A | Rtype::CNAME | Rtype::NS => record.data.to_string().trim_end_matches('.').to_owned(),
+        Rtype::A | Rtype::CNAME | Rtype::NS => {
+            record.data.to_string().trim_end_matches('.').to_owned()
+        }
         _ => String::new(),
     };
     Outcome {
@@ -139,29 +143,35 @@ fn names() -> impl Strategy<Value = String> {
 }
 
 fn rows() -> impl Strategy<Value = Rows> {
-    let rtypes =
-        prop::sample::select(&[Rtype::A, Rtype::A, Rtype::CNAME, Rtype::CNAME, Rtype::NS, Rtype::DNAME, Rtype::DS][..]);
-    prop::collection::vec((names(), rtypes, prop_oneof![9 => names(), 1 => Just("elsewhere".to_owned())]), 0..10)
-        .prop_map(|drafts| {
-            let own = |rtype, value: &str| ("z".to_owned(), rtype, value.to_owned());
-            let mut rows = vec![own(Rtype::SOA, ""), own(Rtype::NS, "ns.elsewhere.test")];
-            for (owner, rtype, target) in drafts {
-                let value = match rtype {
-                    Rtype::A => "192.0.2.1".to_owned(),
-                    Rtype::DS => String::new(),
-                    _ => target,
-                };
-                // Beside a CNAME there is nothing, and there is one CNAME and one DNAME.
-                let clashes = rows.iter().any(|row| {
-                    row.0 == owner
-                        && (row.1 == Rtype::CNAME || rtype == Rtype::CNAME || row.1 == rtype && rtype != Rtype::NS)
-                });
-                if !clashes {
-                    rows.push((owner, rtype, value));
-                }
+    let rtypes = prop::sample::select(
+        &[Rtype::A, Rtype::A, Rtype::CNAME, Rtype::CNAME, Rtype::NS, Rtype::DNAME, Rtype::DS][..],
+    );
+    prop::collection::vec(
+        (names(), rtypes, prop_oneof![9 => names(), 1 => Just("elsewhere".to_owned())]),
+        0..10,
+    )
+    .prop_map(|drafts| {
+        let own = |rtype, value: &str| ("z".to_owned(), rtype, value.to_owned());
+        let mut rows = vec![own(Rtype::SOA, ""), own(Rtype::NS, "ns.elsewhere.test")];
+        for (owner, rtype, target) in drafts {
+            let value = match rtype {
+                Rtype::A => "192.0.2.1".to_owned(),
+                Rtype::DS => String::new(),
+                _ => target,
+            };
+            // Beside a CNAME there is nothing, and there is one CNAME and one DNAME.
+            let clashes = rows.iter().any(|row| {
+                row.0 == owner
+                    && (row.1 == Rtype::CNAME
+                        || rtype == Rtype::CNAME
+                        || row.1 == rtype && rtype != Rtype::NS)
+            });
+            if !clashes {
+                rows.push((owner, rtype, value));
             }
-            rows
-        })
+        }
+        rows
+    })
 }
 
 proptest! {

@@ -8,7 +8,8 @@ use crate::{
     zone::Zones,
 };
 
-const KEYS: CookieKeys = CookieKeys { current: [7; 16], next: [8; 16], previous: None, rotated_secs: 0 };
+const KEYS: CookieKeys =
+    CookieKeys { current: [7; 16], next: [8; 16], previous: None, rotated_secs: 0 };
 
 fn example() -> Snapshot {
     snapshot(&[("example.com.", EXAMPLE)])
@@ -49,7 +50,11 @@ fn what_cannot_be_answered_is_told_why() {
         ("RFC 8906 3.1.4 unknown opcode", with(2, 15 << 3), Rcode::NOTIMP),
         ("NOTIFY", with(2, 4 << 3), Rcode::NOTIMP),
         ("UPDATE", with(2, 5 << 3), Rcode::NOTIMP),
-        ("a header alone, unknown opcode", vec![0, 1, 0x78, 0, 0, 0, 0, 0, 0, 0, 0, 0], Rcode::NOTIMP),
+        (
+            "a header alone, unknown opcode",
+            vec![0, 1, 0x78, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            Rcode::NOTIMP,
+        ),
         ("a header alone", vec![0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], Rcode::FORMERR),
         ("no question", with(5, 0), Rcode::FORMERR),
         ("RFC 7873 5.4 no question but for a cookie", cookie_alone(&[7; 8]), Rcode::NOERROR),
@@ -61,7 +66,11 @@ fn what_cannot_be_answered_is_told_why() {
         ("more additional records than there are", with(11, 2), Rcode::FORMERR),
         ("octets after the last record", [&base[..], b"x"].concat(), Rcode::FORMERR),
         ("a pointer in the question", with(12, 0xc0), Rcode::FORMERR),
-        ("RFC 6891 6.1.1 two OPT", request("www.example.com", Rtype::A, &[OPT, OPT].concat()), Rcode::FORMERR),
+        (
+            "RFC 6891 6.1.1 two OPT",
+            request("www.example.com", Rtype::A, &[OPT, OPT].concat()),
+            Rcode::FORMERR,
+        ),
         ("CHAOS", with(class, 3), Rcode::REFUSED),
         ("class ANY", with(class, 255), Rcode::REFUSED),
         ("AXFR", query(Rtype::AXFR), Rcode::REFUSED),
@@ -73,8 +82,16 @@ fn what_cannot_be_answered_is_told_why() {
             request("www.example.com", Rtype::A, &opt(b"\0\x08\0\x07\0\x01\x17\0\xc0\0\x01")),
             Rcode::FORMERR,
         ),
-        ("RFC 7873 5.2.2 length", request("www.example.com", Rtype::A, &opt(b"\0\x0a\0\x01x")), Rcode::FORMERR),
-        ("an unknown option", request("www.example.com", Rtype::A, &opt(b"\xff\0\0\x01x")), Rcode::NOERROR),
+        (
+            "RFC 7873 5.2.2 length",
+            request("www.example.com", Rtype::A, &opt(b"\0\x0a\0\x01x")),
+            Rcode::FORMERR,
+        ),
+        (
+            "an unknown option",
+            request("www.example.com", Rtype::A, &opt(b"\xff\0\0\x01x")),
+            Rcode::NOERROR,
+        ),
     ] {
         assert_eq!(rcode(&message), expected, "{why}");
     }
@@ -104,7 +121,9 @@ fn flags_are_copied_set_and_cleared_as_the_rfcs_say() {
 
 #[test]
 fn opt_is_answered_with_opt() {
-    let ask_with = |opt: &[u8]| ask(&example(), &request("www.example.com", Rtype::A, opt), Transport::Udp).unwrap();
+    let ask_with = |opt: &[u8]| {
+        ask(&example(), &request("www.example.com", Rtype::A, opt), Transport::Udp).unwrap()
+    };
     let (reply, _) = ask_with(b"\0\0\x29\x10\0\0\0\x80\0\0\0");
     assert!(reply.ends_with(b"\0\0\x29\x04\xd0\0\0\x80\0\0\0"), "DO is copied: {reply:?}");
     let (reply, _) = ask_with(b"\0\0\x29\x10\0\0\0\x7f\xff\0\0");
@@ -119,14 +138,23 @@ fn options_are_answered_where_they_were_asked_for() {
     let identity = Identity { nsid: (*b"fra-1").into(), cookies: Some(KEYS) }.into();
     let snapshot = Snapshot { identity, ..example() };
     let ask_with = |options: &[u8]| {
-        ask(&snapshot, &request("www.example.com", Rtype::A, &opt(options)), Transport::Udp).unwrap().0
+        ask(&snapshot, &request("www.example.com", Rtype::A, &opt(options)), Transport::Udp)
+            .unwrap()
+            .0
     };
     assert!(ask_with(b"\0\x03\0\0").ends_with(b"\0\x09\0\x03\0\x05fra-1"), "RFC 5001");
     assert!(ask_with(b"").ends_with(b"\0\0"), "no identifier unasked");
     let reply = ask_with(b"\0\x0a\0\x08abcdefgh");
-    assert_eq!(reply[reply.len() - 28..reply.len() - 12], *b"\0\x0a\0\x18abcdefgh\x01\0\0\0", "RFC 9018");
+    assert_eq!(
+        reply[reply.len() - 28..reply.len() - 12],
+        *b"\0\x0a\0\x18abcdefgh\x01\0\0\0",
+        "RFC 9018"
+    );
     let reply = ask_with(b"\0\x08\0\x07\0\x01\x18\0\xc0\0\x02");
-    assert!(reply.ends_with(b"\0\x08\0\x07\0\x01\x18\0\xc0\0\x02"), "RFC 7871: static records have scope 0");
+    assert!(
+        reply.ends_with(b"\0\x08\0\x07\0\x01\x18\0\xc0\0\x02"),
+        "RFC 7871: static records have scope 0"
+    );
 }
 
 #[test]
@@ -141,7 +169,8 @@ fn a_server_without_cookie_keys_sends_no_cookie() {
 fn a_zone_without_client_subnet_does_not_echo_it() {
     let mut zone = zone("example.com.", EXAMPLE);
     zone.client_subnet = false;
-    let snapshot = Snapshot { zones: Zones::build(vec![zone.into()], &[]).into(), ..Snapshot::default() };
+    let snapshot =
+        Snapshot { zones: Zones::build(vec![zone.into()], &[]).into(), ..Snapshot::default() };
     let message = request("www.example.com", Rtype::A, &opt(b"\0\x08\0\x07\0\x01\x18\0\xc0\0\x02"));
     let (reply, _) = ask(&snapshot, &message, Transport::Udp).unwrap();
     assert!(reply.ends_with(b"\0\0\x29\x04\xd0\0\0\0\0\0\0"));
@@ -152,14 +181,19 @@ fn a_signed_request_is_told_that_its_key_is_unknown() {
     let tsig =
         b"\x03key\0\0\xfa\0\xff\0\0\0\0\0\x1a\x03alg\0\0\0\x01\x02\x03\x04\x01\x2c\0\x04mac!\x12\x34\0\0\0\0\0\0";
     let tsig = [&tsig[..13], &[0, 25], &tsig[15..15 + 25]].concat();
-    let (reply, tally) = ask(&example(), &request("www.example.com", Rtype::A, &tsig), Transport::Udp).unwrap();
+    let (reply, tally) =
+        ask(&example(), &request("www.example.com", Rtype::A, &tsig), Transport::Udp).unwrap();
     assert_eq!(tally.rcode, Rcode::NOTAUTH);
-    assert!(reply.ends_with(b"\0\x15\x03alg\0\0\0\x01\x02\x03\x04\x01\x2c\0\0\x12\x34\0\x11\0\0"), "{reply:?}");
+    assert!(
+        reply.ends_with(b"\0\x15\x03alg\0\0\0\x01\x02\x03\x04\x01\x2c\0\0\x12\x34\0\x11\0\0"),
+        "{reply:?}"
+    );
 }
 
 #[test]
 fn what_does_not_fit_a_datagram_is_truncated_to_nothing() {
-    let lines: String = (0..60).map(|number| format!("big.example.com. 5 A @192.0.2.{number}\n")).collect();
+    let lines: String =
+        (0..60).map(|number| format!("big.example.com. 5 A @192.0.2.{number}\n")).collect();
     let snapshot = snapshot(&[("example.com.", &lines)]);
     let question = 12 + 21;
     for (opt, transport, length) in [
@@ -168,7 +202,8 @@ fn what_does_not_fit_a_datagram_is_truncated_to_nothing() {
         (b"\0\0\x29\xff\xff\0\0\0\0\0\0", Transport::Udp, question + 60 * 16 + 11),
         (b"", Transport::Tcp, question + 60 * 16),
     ] {
-        let (reply, tally) = ask(&snapshot, &request("big.example.com", Rtype::A, opt), transport).unwrap();
+        let (reply, tally) =
+            ask(&snapshot, &request("big.example.com", Rtype::A, opt), transport).unwrap();
         assert_eq!((reply.len(), tally.truncated), (length, length < 500), "{opt:?} {transport:?}");
         assert_eq!(shown(&reply).contains("tc"), tally.truncated);
     }
@@ -182,8 +217,10 @@ fn additional_records_never_push_the_answer_out() {
         })
         .collect();
     let snapshot = snapshot(&[("example.com.", &lines)]);
-    let (reply, tally) = ask(&snapshot, &request("example.com", Rtype::MX, OPT), Transport::Udp).unwrap();
-    let counts = [u16::from_be_bytes([reply[6], reply[7]]), u16::from_be_bytes([reply[10], reply[11]])];
+    let (reply, tally) =
+        ask(&snapshot, &request("example.com", Rtype::MX, OPT), Transport::Udp).unwrap();
+    let counts =
+        [u16::from_be_bytes([reply[6], reply[7]]), u16::from_be_bytes([reply[10], reply[11]])];
     assert!(reply.len() <= 1232 && !tally.truncated && counts[0] == 40, "{counts:?}");
     assert!(counts[1] > 1 && counts[1] < 40);
 }
@@ -207,7 +244,8 @@ fn glue_that_a_referral_needs_is_whole_or_the_reply_is_truncated() {
 #[test]
 fn any_has_512_octets_at_most_where_the_sender_may_be_forged() {
     let long = "x".repeat(200);
-    let addresses: String = (1..=40).map(|host| format!("many.example.com. 60 A @192.0.2.{host}\n")).collect();
+    let addresses: String =
+        (1..=40).map(|host| format!("many.example.com. 60 A @192.0.2.{host}\n")).collect();
     let zone = format!(
         "{addresses}many.example.com. 60 TXT {long} {long} {long}\nbig.example.com. 60 TXT {long} {long} {long}\n\
          few.example.com. 60 TXT {long} {long} {long}\nfew.example.com. 60 A @192.0.2.1"
@@ -216,7 +254,8 @@ fn any_has_512_octets_at_most_where_the_sender_may_be_forged() {
     let snapshot = Snapshot { identity, ..super::snapshot(&[("example.com.", &zone)]) };
     let client = [1, 2, 3, 4, 5, 6, 7, 8];
     let server = |source: [u8; 4]| KEYS.server_cookie(client, source.into(), 0);
-    let cookie = |server: &[u8]| opt(&[&[0, 10, 0, 8 + server.len() as u8][..], &client, server].concat());
+    let cookie =
+        |server: &[u8]| opt(&[&[0, 10, 0, 8 + server.len() as u8][..], &client, server].concat());
     let (own, foreign) = (cookie(&server([192, 0, 2, 99])), cookie(&server([192, 0, 2, 98])));
     for (why, name, options, transport, expected) in [
         ("the smallest fits", "few", OPT, Transport::Udp, Some(1)),

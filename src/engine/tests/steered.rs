@@ -11,8 +11,9 @@ use crate::{
     geo::Databases,
     snapshot::Snapshot,
     steer::{
-        Answers, Compiler, Conditions, Endpoint, EndpointId, Kind, Member, MemberKind, MinUp, OnAllDown, Pace, Policy,
-        Pool, PoolId, Regulation, Rule, Service, ServiceId, Spread, State, Surveys, Target, Topology, ZoneId,
+        Answers, Compiler, Conditions, Endpoint, EndpointId, Kind, Member, MemberKind, MinUp,
+        OnAllDown, Pace, Policy, Pool, PoolId, Regulation, Rule, Service, ServiceId, Spread, State,
+        Surveys, Target, Topology, ZoneId,
     },
     zone::Zones,
 };
@@ -24,14 +25,17 @@ const ZONE: &str = "
     cut.gslb.test. 60 NS ns.elsewhere.test.
 ";
 
-/// Services, each an owner and the endpoints of a pool that answers all of them: addresses joined by `+`, or a name.
+/// Services, each an owner and the endpoints of a pool that answers all of them: addresses joined
+/// by `+`, or a name.
 fn snapshot(services: &[(&str, &[&str])]) -> Snapshot {
     let (mut endpoints, mut pools, mut list) = (Vec::new(), Vec::new(), Vec::new());
     for (owner, members) in services {
         let first = endpoints.len() as u32;
         for text in *members {
-            let addresses = text.split('+').map(str::parse::<IpAddr>).collect::<Result<Vec<_>, _>>();
-            let target = addresses.map_or_else(|_| Target::Cname(text.parse().unwrap()), Target::Addresses);
+            let addresses =
+                text.split('+').map(str::parse::<IpAddr>).collect::<Result<Vec<_>, _>>();
+            let target =
+                addresses.map_or_else(|_| Target::Cname(text.parse().unwrap()), Target::Addresses);
             let (datacenters, monitor, state, force) = (Vec::new(), None, State::Active, None);
             endpoints.push(Endpoint {
                 name: (*text).into(),
@@ -45,13 +49,23 @@ fn snapshot(services: &[(&str, &[&str])]) -> Snapshot {
             });
         }
         let members = (first..endpoints.len() as u32)
-            .map(|number| Member { kind: MemberKind::Endpoint(EndpointId(number)), weight: 1, bias: 0 })
+            .map(|number| Member {
+                kind: MemberKind::Endpoint(EndpointId(number)),
+                weight: 1,
+                bias: 0,
+            })
             .collect::<Vec<_>>();
         let is_geo = *owner == "geo.gslb.test";
         // The first member for one network, the second for all others.
-        let rule = Rule { subnets: vec!["203.0.113.0/24".parse().unwrap()], members: vec![0], ..Rule::default() };
-        let policy = if is_geo { Policy::Geo { rules: vec![rule], default: vec![1] } } else { Policy::All };
-        let (spread, min_up, answers) = (Spread::Query, MinUp::Members(NonZeroU32::MIN), Answers::All);
+        let rule = Rule {
+            subnets: vec!["203.0.113.0/24".parse().unwrap()],
+            members: vec![0],
+            ..Rule::default()
+        };
+        let policy =
+            if is_geo { Policy::Geo { rules: vec![rule], default: vec![1] } } else { Policy::All };
+        let (spread, min_up, answers) =
+            (Spread::Query, MinUp::Members(NonZeroU32::MIN), Answers::All);
         pools.push(Pool {
             name: (*owner).into(),
             policy,
@@ -75,8 +89,11 @@ fn snapshot(services: &[(&str, &[&str])]) -> Snapshot {
             client_subnet: true,
         });
     }
-    let names: Vec<(Name, ZoneId, ServiceId)> =
-        list.iter().zip(0..).map(|(service, number)| (service.name.clone(), ZoneId(0), ServiceId(number))).collect();
+    let names: Vec<(Name, ZoneId, ServiceId)> = list
+        .iter()
+        .zip(0..)
+        .map(|(service, number)| (service.name.clone(), ZoneId(0), ServiceId(number)))
+        .collect();
     let topology = Arc::new(Topology::new(Vec::new(), Vec::new(), endpoints, pools, list));
     let mut surveys = Surveys::default();
     let compiler = Compiler::new(Arc::clone(&topology), &Databases::default(), &mut surveys);
@@ -151,7 +168,9 @@ fn services_answer_among_static_names() {
 
 #[test]
 fn an_alias_to_itself_ends() {
-    let (reply, tally) = ask(&snapshot(SERVICES), &request("round.gslb.test", Rtype::A, &[]), Transport::Udp).unwrap();
+    let (reply, tally) =
+        ask(&snapshot(SERVICES), &request("round.gslb.test", Rtype::A, &[]), Transport::Udp)
+            .unwrap();
     assert_eq!(tally.rcode, Rcode::NOERROR);
     assert!(Message::from_vec(&reply).unwrap().answers.len() <= 16);
 }
@@ -159,7 +178,8 @@ fn an_alias_to_itself_ends() {
 #[test]
 fn a_service_below_a_cut_is_not_reached() {
     let snapshot = snapshot(&[("x.cut.gslb.test", &["192.0.2.1"])]);
-    let (reply, _) = ask(&snapshot, &request("x.cut.gslb.test", Rtype::A, &[]), Transport::Udp).unwrap();
+    let (reply, _) =
+        ask(&snapshot, &request("x.cut.gslb.test", Rtype::A, &[]), Transport::Udp).unwrap();
     assert_eq!(shown(&reply), "No Error |  | cut.gslb.test. 60 NS ns.elsewhere.test. | ");
 }
 
@@ -169,9 +189,21 @@ fn the_scope_is_that_of_what_was_tailored() {
     for (why, name, subnet, address, scope) in [
         ("the rule's network", "geo.gslb.test", &b"\0\x01\x18\0\xcb\0\x71"[..], "192.0.2.6", 24),
         ("a narrower network", "geo.gslb.test", b"\0\x01\x20\0\xcb\0\x71\x05", "192.0.2.6", 24),
-        ("another network: as far as it is another", "geo.gslb.test", b"\0\x01\x18\0\xcb\0\x70", "192.0.2.7", 24),
+        (
+            "another network: as far as it is another",
+            "geo.gslb.test",
+            b"\0\x01\x18\0\xcb\0\x70",
+            "192.0.2.7",
+            24,
+        ),
         ("no tailoring", "geo.gslb.test", b"\0\x01\0\0", "192.0.2.7", 0),
-        ("a service without geography", "deep.er.gslb.test", b"\0\x01\x18\0\xcb\0\x71", "192.0.2.4", 0),
+        (
+            "a service without geography",
+            "deep.er.gslb.test",
+            b"\0\x01\x18\0\xcb\0\x71",
+            "192.0.2.4",
+            0,
+        ),
         ("a static name", "static.gslb.test", b"\0\x01\x18\0\xcb\0\x71", "192.0.2.200", 0),
     ] {
         let options = [&[0, 8, 0, subnet.len() as u8], subnet].concat();
@@ -179,7 +211,11 @@ fn the_scope_is_that_of_what_was_tailored() {
         let (reply, _) = ask(&snapshot, &request(name, Rtype::A, &opt), Transport::Udp).unwrap();
         let mut echo = options.clone();
         echo[7] = scope;
-        assert!(reply.ends_with(&echo), "{why}: {:?} instead of {echo:?}", &reply[reply.len() - echo.len()..]);
+        assert!(
+            reply.ends_with(&echo),
+            "{why}: {:?} instead of {echo:?}",
+            &reply[reply.len() - echo.len()..]
+        );
         let message = Message::from_vec(&reply).unwrap();
         assert_eq!(message.answers[0].data.to_string(), address, "{why}");
     }
@@ -188,7 +224,8 @@ fn the_scope_is_that_of_what_was_tailored() {
 #[test]
 fn a_reply_tells_which_service_chose() {
     let snapshot = snapshot(SERVICES);
-    let service = |name| ask(&snapshot, &request(name, Rtype::A, &[]), Transport::Udp).unwrap().1.service;
+    let service =
+        |name| ask(&snapshot, &request(name, Rtype::A, &[]), Transport::Udp).unwrap().1.service;
     assert_eq!(service("twice.gslb.test"), Some(ServiceId(1)));
     assert_eq!(service("toservice.gslb.test"), Some(ServiceId(0)));
     assert_eq!(service("static.gslb.test"), None);

@@ -31,14 +31,21 @@ fn datacenter(name: &str, latitude: f64, longitude: f64) -> Datacenter {
 fn snapshot(nsid: &[u8]) -> Snapshot {
     let apex: Name = "example.com".parse().unwrap();
     let mut builder = ZoneBuilder::new(apex.clone());
-    for (rtype, words) in
-        [(Rtype::SOA, "ns.example.net. host.example.net. %7 %1 %2 %3 %300"), (Rtype::NS, "ns.example.net.")]
-    {
-        builder.add(Record { owner: apex.clone(), rtype, ttl_secs: 60, rdata: rdata(words) }).unwrap();
+    for (rtype, words) in [
+        (Rtype::SOA, "ns.example.net. host.example.net. %7 %1 %2 %3 %300"),
+        (Rtype::NS, "ns.example.net."),
+    ] {
+        builder
+            .add(Record { owner: apex.clone(), rtype, ttl_secs: 60, rdata: rdata(words) })
+            .unwrap();
     }
     builder.whoami(&"whoami.example.com".parse().unwrap());
-    let below =
-        Record { owner: "*.example.com".parse().unwrap(), rtype: Rtype::A, ttl_secs: 60, rdata: rdata("@192.0.2.1") };
+    let below = Record {
+        owner: "*.example.com".parse().unwrap(),
+        rtype: Rtype::A,
+        ttl_secs: 60,
+        rdata: rdata("@192.0.2.1"),
+    };
     builder.add(below).unwrap();
     let zones = Zones::build(vec![Arc::new(builder.finish().unwrap())], &[]);
     let datacenters = vec![
@@ -52,7 +59,12 @@ fn snapshot(nsid: &[u8]) -> Snapshot {
         zones: Arc::new(zones),
         identity: Arc::new(Identity {
             nsid: nsid.into(),
-            cookies: Some(crate::dns::CookieKeys { current: [7; 16], next: [8; 16], previous: None, rotated_secs: 0 }),
+            cookies: Some(crate::dns::CookieKeys {
+                current: [7; 16],
+                next: [8; 16],
+                previous: None,
+                rotated_secs: 0,
+            }),
         }),
         databases: Arc::new(Databases::new(vec![Arc::new(berlin())])),
         topology: Arc::new(topology),
@@ -67,10 +79,14 @@ fn berlin() -> Database {
         ("continent", Value::map([("code", Value::from("EU"))])),
         ("country", code("DE")),
         ("subdivisions", Value::Array(vec![code("BE")])),
-        ("location", Value::map([("latitude", Value::from(52.52)), ("longitude", Value::from(13.4))])),
+        (
+            "location",
+            Value::map([("latitude", Value::from(52.52)), ("longitude", Value::from(13.4))]),
+        ),
         ("autonomous_system_number", Value::from(64_500_u32)),
     ]);
-    let mut writer = Writer::builder("GeoLite2-City").description(&[("en", "made up for tests")]).build();
+    let mut writer =
+        Writer::builder("GeoLite2-City").description(&[("en", "made up for tests")]).build();
     writer.insert_value("198.51.100.0/24".parse::<ipnet::IpNet>().unwrap(), record).unwrap();
     Database::open("berlin", writer.to_bytes().unwrap()).unwrap()
 }
@@ -88,8 +104,12 @@ const NETWORK: [u8; 22] = *b"\0\0\x29\x10\0\0\0\0\0\0\x0b\0\x08\0\x07\0\x01\x18\
 #[test]
 fn a_private_network_is_placed_where_its_resolver_is_as_by_services() {
     const PRIVATE: [u8; 22] = *b"\0\0\x29\x10\0\0\0\0\0\0\x0b\0\x08\0\x07\0\x01\x18\0\x0a\x09\x09";
-    let (reply, _) =
-        ask(&snapshot(b"fra-1"), &request("whoami.example.com", Rtype::TXT, &PRIVATE), Transport::Udp).unwrap();
+    let (reply, _) = ask(
+        &snapshot(b"fra-1"),
+        &request("whoami.example.com", Rtype::TXT, &PRIVATE),
+        Transport::Udp,
+    )
+    .unwrap();
     let strings = strings(&reply);
     assert_eq!(strings[2..4], ["client-subnet=10.9.9.0/24", "placed-by=source"]);
     assert!(strings[4].starts_with("area=") && !strings[4].contains("10."), "{strings:?}");
@@ -97,8 +117,12 @@ fn a_private_network_is_placed_where_its_resolver_is_as_by_services() {
 
 #[test]
 fn a_client_is_told_how_it_is_seen() {
-    let (reply, _) =
-        ask(&snapshot(b"fra-1"), &request("whoami.example.com", Rtype::TXT, &NETWORK), Transport::Udp).unwrap();
+    let (reply, _) = ask(
+        &snapshot(b"fra-1"),
+        &request("whoami.example.com", Rtype::TXT, &NETWORK),
+        Transport::Udp,
+    )
+    .unwrap();
     assert_eq!(
         strings(&reply),
         [
@@ -117,13 +141,17 @@ fn a_client_is_told_how_it_is_seen() {
             "node=fra-1",
         ]
     );
-    assert!(reply.ends_with(b"\0\x08\0\x07\0\x01\x18\x20\xc6\x33\x64"), "the scope is the whole address");
+    assert!(
+        reply.ends_with(b"\0\x08\0\x07\0\x01\x18\x20\xc6\x33\x64"),
+        "the scope is the whole address"
+    );
 }
 
 #[test]
 fn without_a_subnet_the_source_is_the_client() {
     let (reply, _) =
-        ask(&snapshot(b"\0\xff"), &request("WhoAmI.example.com", Rtype::TXT, &[]), Transport::Tcp).unwrap();
+        ask(&snapshot(b"\0\xff"), &request("WhoAmI.example.com", Rtype::TXT, &[]), Transport::Tcp)
+            .unwrap();
     let strings = strings(&reply);
     assert_eq!((&*strings[0], &*strings[1]), ("source=192.0.2.99", "transport=tcp"));
     let network: ipnet::IpNet = strings[2].strip_prefix("area=").unwrap().parse().unwrap();
@@ -136,11 +164,18 @@ fn whoami_is_a_name_with_a_txt_record_and_nothing_else() {
     const SOA: &str = "example.com. 60 SOA ns.example.net. host.example.net. 7 1 2 3 300";
     for (why, name, rtype, expected) in [
         ("another type", "whoami.example.com", Rtype::A, format!("No Error aa |  | {SOA} | ")),
-        ("a name below it", "x.whoami.example.com", Rtype::TXT, format!("Non-Existent Domain aa |  | {SOA} | ")),
+        (
+            "a name below it",
+            "x.whoami.example.com",
+            Rtype::TXT,
+            format!("Non-Existent Domain aa |  | {SOA} | "),
+        ),
     ] {
         let (reply, _) = ask(&snapshot(b""), &request(name, rtype, &[]), Transport::Udp).unwrap();
         assert_eq!(shown(&reply), expected, "{why}");
     }
-    let (reply, _) = ask(&snapshot(b""), &request("whoami.example.com", Rtype::ANY, &[]), Transport::Udp).unwrap();
+    let (reply, _) =
+        ask(&snapshot(b""), &request("whoami.example.com", Rtype::ANY, &[]), Transport::Udp)
+            .unwrap();
     assert_eq!(strings(&reply)[0], "source=192.0.2.99", "ANY");
 }

@@ -44,17 +44,20 @@ const GOLDEN: &str = include_str!("broken.txt");
 fn metadata_without_optional_keys_is_accepted() {
     const MARKER: &[u8] = b"\xab\xcd\xefMaxMind.com";
     // A map of seven entries, up to the last two, which are as the writer has them.
-    const ENTRIES: &[u8] = b"\xe7\x5bbinary_format_major_version\xa1\x02\x5bbinary_format_minor_version\xa0\
+    const ENTRIES: &[u8] =
+        b"\xe7\x5bbinary_format_major_version\xa1\x02\x5bbinary_format_minor_version\xa0\
         \x4bbuild_epoch\x04\x02\x6b\x0c\xb7\x94\x4ddatabase_type\x47Country\x4aip_version\xa1\x06";
     let whole = bytes("Country", &[("192.0.2.0/24", country("DE"))]);
-    let find = |wanted: &[u8]| whole.windows(wanted.len()).rposition(|window| window == wanted).unwrap();
+    let find =
+        |wanted: &[u8]| whole.windows(wanted.len()).rposition(|window| window == wanted).unwrap();
     let counts = &whole[find(b"\x4anode_count")..];
     assert!(
         counts.windows(11).any(|window| window == b"record_size"),
         "the last two entries: {}",
         counts.escape_ascii()
     );
-    let database = Database::open("db", [&whole[..find(MARKER)], MARKER, ENTRIES, counts].concat()).unwrap();
+    let database =
+        Database::open("db", [&whole[..find(MARKER)], MARKER, ENTRIES, counts].concat()).unwrap();
     let (location, _) = database.lookup("192.0.2.1".parse().unwrap());
     assert_eq!(location.country.as_deref(), Some("DE"));
 }

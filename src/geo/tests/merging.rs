@@ -30,9 +30,10 @@ fn place(code: &str, city: Option<&str>, point: Option<(f64, f64)>) -> Value {
 
 #[test]
 fn city_and_asn_databases_give_both() {
-    let (Some(city), Some(asn)) =
-        (sample("maxmind-test/GeoIP2-City-Test.mmdb"), sample("maxmind-test/GeoLite2-ASN-Test.mmdb"))
-    else {
+    let (Some(city), Some(asn)) = (
+        sample("maxmind-test/GeoIP2-City-Test.mmdb"),
+        sample("maxmind-test/GeoLite2-ASN-Test.mmdb"),
+    ) else {
         return;
     };
     let databases = databases(&[open("city", city), open("asn", asn)]);
@@ -42,7 +43,8 @@ fn city_and_asn_databases_give_both() {
     assert_eq!(*finding.location.subdivisions, ["SE-E".into()]);
     assert_eq!(finding.location.asn, Some(29518));
     assert_eq!(finding.network, "89.160.20.112/28".parse().unwrap());
-    let words: Vec<_> = finding.sources.iter().map(|s| (s.label, s.kind, s.network.to_string())).collect();
+    let words: Vec<_> =
+        finding.sources.iter().map(|s| (s.label, s.kind, s.network.to_string())).collect();
     assert_eq!(words[0], ("city", "GeoIP2-City", "89.160.20.112/28".to_owned()));
     assert_eq!((words[1].0, words[1].1), ("asn", "GeoLite2-ASN"));
 
@@ -60,19 +62,28 @@ fn city_and_asn_databases_give_both() {
 
 #[test]
 fn each_lookup_agrees_with_the_maxminddb_reader() {
-    for name in ["world-country.mmdb", "maxmind-test/GeoIP2-City-Test.mmdb", "maxmind-test/GeoIP2-Country-Test.mmdb"] {
+    for name in [
+        "world-country.mmdb",
+        "maxmind-test/GeoIP2-City-Test.mmdb",
+        "maxmind-test/GeoIP2-Country-Test.mmdb",
+    ] {
         let Some(bytes) = sample(name) else { return };
         let reader = Reader::from_source(bytes.clone()).unwrap();
         let database = open(name, bytes);
-        let networks: Vec<_> =
-            reader.networks(Default::default()).unwrap().map(|n| n.unwrap().network().unwrap()).collect();
+        let networks: Vec<_> = reader
+            .networks(Default::default())
+            .unwrap()
+            .map(|n| n.unwrap().network().unwrap())
+            .collect();
         let mut random = fastrand::Rng::with_seed(5);
         for _ in 0..5000 {
             let ip = random.choice(&networks).unwrap().ip();
             let ip = if random.bool() { ip } else { IpAddr::V4(random.u32(..).into()) };
             // The reader iterates IPv4 as ::/96, which nobody's address is in.
             let ip = match ip {
-                IpAddr::V6(v6) if u128::from(v6) >> 32 == 0 => IpAddr::V4((u128::from(v6) as u32).into()),
+                IpAddr::V6(v6) if u128::from(v6) >> 32 == 0 => {
+                    IpAddr::V4((u128::from(v6) as u32).into())
+                }
                 other => other,
             };
             let theirs = reader.lookup(ip).unwrap();
@@ -80,7 +91,8 @@ fn each_lookup_agrees_with_the_maxminddb_reader() {
             if network.addr().is_ipv4() != ip.is_ipv4() {
                 continue;
             }
-            let country: Option<String> = theirs.decode_path(&path!["country", "iso_code"]).unwrap();
+            let country: Option<String> =
+                theirs.decode_path(&path!["country", "iso_code"]).unwrap();
             assert_eq!(location.country.as_deref(), country.as_deref(), "{name}: {ip}");
             assert_eq!(network.to_string(), theirs.network().unwrap().to_string(), "{name}: {ip}");
         }
@@ -92,10 +104,16 @@ fn for_each_field_the_first_database_that_has_it_wins() {
     let first = written("First", &[("1.0.0.0/24", place("DE", None, None))]);
     let second = written("Second", &[("1.0.0.0/16", place("FR", Some("Paris"), None))]);
     let location = databases(&[first.clone(), second.clone()]).lookup(ip("1.0.0.1")).location;
-    assert_eq!((location.country.as_deref(), location.city.as_deref()), (Some("DE"), Some("Paris")));
+    assert_eq!(
+        (location.country.as_deref(), location.city.as_deref()),
+        (Some("DE"), Some("Paris"))
+    );
     let both = databases(&[first, second]);
     let beside = both.lookup(ip("1.0.1.1"));
-    assert_eq!((beside.location.country.as_deref(), beside.network), (Some("FR"), "1.0.1.0/24".parse().unwrap()));
+    assert_eq!(
+        (beside.location.country.as_deref(), beside.network),
+        (Some("FR"), "1.0.1.0/24".parse().unwrap())
+    );
 }
 
 #[test]
@@ -123,7 +141,11 @@ fn a_client_without_coordinates_is_at_its_countrys() {
         ("1.0.0.1", at(50.9, 6.9), "its own"),
         ("9.0.0.1", None, "nobody knows it"),
     ] {
-        assert_eq!(databases.lookup(ip(address)).location.coordinates, expected, "{address}: {reason}");
+        assert_eq!(
+            databases.lookup(ip(address)).location.coordinates,
+            expected,
+            "{address}: {reason}"
+        );
     }
 }
 
@@ -132,19 +154,34 @@ fn a_continent_follows_from_the_country_where_no_database_has_one() {
     let record = Value::map([("country", Value::map([("iso_code", Value::from("JP"))]))]);
     let databases = databases(&[written("Country", &[("1.0.0.0/24", record)])]);
     let location = databases.lookup(ip("1.0.0.1")).location;
-    assert_eq!((location.continent.as_deref(), location.coordinates), (Some("AS"), at(36.0, 138.0)));
+    assert_eq!(
+        (location.continent.as_deref(), location.coordinates),
+        (Some("AS"), at(36.0, 138.0))
+    );
     let (atlas, areas) = Atlas::survey(&databases, &[], |location, _| location.continent.clone());
     let place = atlas.locate(&ip("1.0.0.1"));
-    assert_eq!(areas[place.area.0 as usize].as_deref(), Some("AS"), "the survey says what a lookup says");
+    assert_eq!(
+        areas[place.area.0 as usize].as_deref(),
+        Some("AS"),
+        "the survey says what a lookup says"
+    );
 }
 
 #[test]
 fn a_database_without_description_or_type_is_read() {
-    for (kind, description) in [("Example", &[][..]), ("", &[("en", "written by a test")]), ("", &[])] {
+    for (kind, description) in
+        [("Example", &[][..]), ("", &[("en", "written by a test")]), ("", &[])]
+    {
         let mut writer = Writer::builder(kind).description(description).build();
-        writer.insert_value("1.0.0.0/24".parse::<ipnet::IpNet>().unwrap(), place("DE", None, None)).unwrap();
+        writer
+            .insert_value("1.0.0.0/24".parse::<ipnet::IpNet>().unwrap(), place("DE", None, None))
+            .unwrap();
         let database = Database::open("db", writer.to_bytes().unwrap()).unwrap();
-        assert_eq!(database.lookup(ip("1.0.0.1")).0.country.as_deref(), Some("DE"), "{kind:?} {description:?}");
+        assert_eq!(
+            database.lookup(ip("1.0.0.1")).0.country.as_deref(),
+            Some("DE"),
+            "{kind:?} {description:?}"
+        );
     }
 }
 
@@ -153,15 +190,25 @@ fn db_ip_files_are_read_as_they_are_written() {
     let record = Value::map([
         ("continent", Value::map([("code", Value::from("EU"))])),
         ("country", Value::map([("iso_code", Value::from("CH"))])),
-        ("subdivisions", Value::array([Value::map([("names", Value::map([("en", Value::from("Zurich"))]))])])),
+        (
+            "subdivisions",
+            Value::array([Value::map([("names", Value::map([("en", Value::from("Zurich"))]))])]),
+        ),
         ("city", Value::map([("names", Value::map([("en", Value::from("Winterthur"))]))])),
-        ("location", Value::map([("latitude", Value::from(47.5)), ("longitude", Value::from(8.75))])),
+        (
+            "location",
+            Value::map([("latitude", Value::from(47.5)), ("longitude", Value::from(8.75))]),
+        ),
     ]);
-    let database = written("DBIP-City-Lite", &[("2a02:168::/32", record.clone()), ("77.56.0.0/14", record)]);
+    let database =
+        written("DBIP-City-Lite", &[("2a02:168::/32", record.clone()), ("77.56.0.0/14", record)]);
     for address in ["2a02:168::1", "77.57.1.1"] {
         let (location, _) = database.lookup(ip(address));
         assert_eq!((location.country.as_deref(), location.subdivisions.len()), (Some("CH"), 0));
-        assert_eq!((location.city.as_deref(), location.coordinates), (Some("Winterthur"), at(47.5, 8.75)));
+        assert_eq!(
+            (location.city.as_deref(), location.coordinates),
+            (Some("Winterthur"), at(47.5, 8.75))
+        );
     }
 }
 
@@ -176,8 +223,16 @@ fn ipinfo_files_are_read_as_they_are_written() {
         ("continent", "Asia"),
         ("continent_code", "AS"),
     ];
-    let city = [("city", "Osaka"), ("country", "JP"), ("lat", "34.69"), ("lng", "135.50"), ("region", "Osaka")];
-    let map = |fields: &[(&'static str, &'static str)]| Value::map(fields.iter().map(|&(k, v)| (k, Value::from(v))));
+    let city = [
+        ("city", "Osaka"),
+        ("country", "JP"),
+        ("lat", "34.69"),
+        ("lng", "135.50"),
+        ("region", "Osaka"),
+    ];
+    let map = |fields: &[(&'static str, &'static str)]| {
+        Value::map(fields.iter().map(|&(k, v)| (k, Value::from(v))))
+    };
     let lite = written("ipinfo lite", &[("1.0.16.0/20", map(&lite))]);
     let city = written("ipinfo standard_location.mmdb", &[("1.0.16.0/24", map(&city))]);
     let location = databases(&[lite, city]).lookup(ip("1.0.16.7")).location;
@@ -199,7 +254,10 @@ fn an_address_that_carries_ipv4_is_looked_up_as_that() {
     for carrier in ["::ffff:8.8.8.8", "2002:808:808::1", "2001:0:102:304:0:0:f7f7:f7f7"] {
         let finding = databases.lookup(ip(carrier));
         assert_eq!(finding.location.country.as_deref(), Some("US"), "{carrier}");
-        assert_eq!((finding.network, finding.carried), ("8.8.8.0/24".parse().unwrap(), Some([8, 8, 8, 8].into())));
+        assert_eq!(
+            (finding.network, finding.carried),
+            ("8.8.8.0/24".parse().unwrap(), Some([8, 8, 8, 8].into()))
+        );
     }
 }
 
@@ -221,9 +279,11 @@ fn an_ipv6_tree_that_ends_above_ipv4_says_the_same_of_all_of_it() {
 fn long_work_says_how_far_it_is() {
     let Some(bytes) = sample("world-country.mmdb") else { return };
     let mut steps: Vec<Progress> = Vec::new();
-    let database = Database::open_watched("world", bytes, &mut |progress| steps.push(progress)).unwrap();
+    let database =
+        Database::open_watched("world", bytes, &mut |progress| steps.push(progress)).unwrap();
     assert!(
-        steps.len() as u64 == database.network_count() as u64 >> 18 && steps.is_sorted_by_key(|step| step.networks)
+        steps.len() as u64 == database.network_count() as u64 >> 18
+            && steps.is_sorted_by_key(|step| step.networks)
     );
 }
 

@@ -1,4 +1,5 @@
-//! Tests of geography as a whole, over the sample databases where they are present and over ones written here.
+//! Tests of geography as a whole, over the sample databases where they are present and over ones
+//! written here.
 
 mod broken;
 mod merging;

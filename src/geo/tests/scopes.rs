@@ -17,10 +17,14 @@ struct Model {
 impl Model {
     /// What the classification says of an address, and whether it is special.
     fn value(&self, ip: IpAddr) -> (u32, bool) {
-        let mut around: Vec<u32> =
-            (0..self.named.len() as u32).filter(|&n| self.named[n as usize].contains(&ip)).collect();
+        let mut around: Vec<u32> = (0..self.named.len() as u32)
+            .filter(|&n| self.named[n as usize].contains(&ip))
+            .collect();
         around.sort_by_key(|&n| std::cmp::Reverse(self.named[n as usize].prefix_len()));
-        (self.said(&around), around.is_empty() && special::blocks().any(|block| block.contains(&ip)))
+        (
+            self.said(&around),
+            around.is_empty() && special::blocks().any(|block| block.contains(&ip)),
+        )
     }
 
     fn said(&self, named: &[u32]) -> u32 {
@@ -31,7 +35,10 @@ impl Model {
     fn edges<K: Address>(&self) -> Vec<K> {
         let blocks = special::blocks().chain(self.named.iter().copied());
         let prefixes = blocks.filter_map(|prefix| K::of_prefix(&prefix));
-        prefixes.flat_map(|(first, length)| [Some(first), first.last_of(length).following()]).flatten().collect()
+        prefixes
+            .flat_map(|(first, length)| [Some(first), first.last_of(length).following()])
+            .flatten()
+            .collect()
     }
 
     fn survey(&self) -> (Atlas, Vec<u32>) {
@@ -43,31 +50,56 @@ impl Model {
 }
 
 /// The atlas agrees with the model at `address`, and its scope is the widest that holds there.
-fn check<K: Address>(atlas: &Atlas, value: impl Fn(IpAddr) -> (u32, bool), edges: &[K], address: K) {
+fn check<K: Address>(
+    atlas: &Atlas,
+    value: impl Fn(IpAddr) -> (u32, bool),
+    edges: &[K],
+    address: K,
+) {
     let place = atlas.locate(&address.to_ip());
     let here = value(address.to_ip());
     assert_eq!((place.area.0, place.special), here, "{}", address.to_ip());
     let holds = |length: u8| {
-        let (first, last) = (address.without_bits(K::host_bits(length)), address.with_bits(K::host_bits(length)));
+        let (first, last) =
+            (address.without_bits(K::host_bits(length)), address.with_bits(K::host_bits(length)));
         let inside = edges.iter().copied().filter(|&edge| first <= edge && edge <= last);
         inside.chain([first, last]).all(|inside| value(inside.to_ip()) == here)
     };
     assert!(holds(place.scope), "{}/{} is not all alike", address.to_ip(), place.scope);
-    assert!(place.scope == 0 || !holds(place.scope - 1), "{}/{} could be wider", address.to_ip(), place.scope);
+    assert!(
+        place.scope == 0 || !holds(place.scope - 1),
+        "{}/{} could be wider",
+        address.to_ip(),
+        place.scope
+    );
 }
 
 /// Prefixes crowded into a few corners, so that they nest, touch and cross special blocks.
 fn v4_prefixes() -> impl Strategy<Value = Vec<IpNet>> {
-    let corner = prop::sample::select(vec![0x0a00_0000u32, 0xc000_0200, 0x0100_0000, 0, 0xffff_ff00, 0x7f00_0000]);
-    let prefix =
-        (corner, any::<u16>(), 0..=32u8).prop_map(|(corner, low, length)| (corner ^ u32::from(low)).prefix(length));
+    let corner = prop::sample::select(vec![
+        0x0a00_0000u32,
+        0xc000_0200,
+        0x0100_0000,
+        0,
+        0xffff_ff00,
+        0x7f00_0000,
+    ]);
+    let prefix = (corner, any::<u16>(), 0..=32u8)
+        .prop_map(|(corner, low, length)| (corner ^ u32::from(low)).prefix(length));
     prop::collection::vec(prefix, 0..12)
 }
 
 fn v6_prefixes() -> impl Strategy<Value = Vec<IpNet>> {
-    let corner = prop::sample::select(vec![0x2001_0db8u128 << 96, 0x2a00 << 112, 0xfc00 << 112, 0xffff << 112]);
-    let prefix = (corner, any::<u16>(), 0..6u32, 17..=128u8)
-        .prop_map(|(corner, bits, place, length)| (corner ^ u128::from(bits) << (16 * place)).prefix(length));
+    let corner = prop::sample::select(vec![
+        0x2001_0db8u128 << 96,
+        0x2a00 << 112,
+        0xfc00 << 112,
+        0xffff << 112,
+    ]);
+    let prefix =
+        (corner, any::<u16>(), 0..6u32, 17..=128u8).prop_map(|(corner, bits, place, length)| {
+            (corner ^ u128::from(bits) << (16 * place)).prefix(length)
+        });
     prop::collection::vec(prefix, 0..12)
 }
 
@@ -95,7 +127,8 @@ proptest! {
         let (atlas, areas) = model.survey();
         let mut edges: Vec<u128> = model.edges();
         let near: Vec<u128> = edges.iter().flat_map(|&edge| [Some(edge), edge.preceding()]).flatten().collect();
-        // Neighbours of the blocks that carry IPv4 keep out of them: give the model those edges, and a value of their own inside.
+        // Neighbours of the blocks that carry IPv4 keep out of them: give the model those edges,
+        // and a value of their own inside.
         let carrying: Vec<IpNet> = ["::ffff:0:0/96", "2001::/32", "2002::/16"].map(|block| block.parse().unwrap()).into();
         edges.extend(carrying.iter().filter_map(u128::of_prefix).map(|(first, _)| first));
         let value = |ip: IpAddr| {
@@ -162,7 +195,8 @@ fn atlases_made_together_are_those_made_one_by_one() {
     let named: Vec<IpNet> = (0..50u8).map(|at| format!("1.{at}.0.0/16").parse().unwrap()).collect();
     let grid = Grid::new(&Databases::default(), named.clone());
     let (division, areas) = grid.divide(&named, |_, within| within.to_vec());
-    let maps: Vec<Vec<u32>> = (1..40).map(|step| (0..areas.len() as u32).map(|area| area / step).collect()).collect();
+    let maps: Vec<Vec<u32>> =
+        (1..40).map(|step| (0..areas.len() as u32).map(|area| area / step).collect()).collect();
     let wanted: Vec<_> = maps.iter().map(|map| (&division, &map[..])).collect();
     for (together, map) in grid.folds(&wanted).iter().zip(&maps) {
         assert!(together.runs().eq(grid.atlas(&division).fold(map).runs()));
@@ -177,13 +211,24 @@ fn an_atlas_of_one_area_has_scope_zero_but_for_special_addresses() {
     for ip in ["8.8.8.8", "2a00::1", "::ffff:8.8.8.8", "2002:808:808::"] {
         assert_eq!(whole.locate(&ip.parse().unwrap()).scope, 0, "{ip}");
     }
-    for (ip, scope) in
-        [("10.0.0.1", 8), ("100.64.0.1", 10), ("fc00::1", 7), ("fe80::1", 9), ("::ffff:192.168.0.1", 112)]
-    {
+    for (ip, scope) in [
+        ("10.0.0.1", 8),
+        ("100.64.0.1", 10),
+        ("fc00::1", 7),
+        ("fe80::1", 9),
+        ("::ffff:192.168.0.1", 112),
+    ] {
         let place = whole.locate(&ip.parse().unwrap());
-        assert_eq!((place.special, place.scope), (true, scope), "{ip}: its own range, since the resolver decides");
+        assert_eq!(
+            (place.special, place.scope),
+            (true, scope),
+            "{ip}: its own range, since the resolver decides"
+        );
     }
-    assert_eq!(Atlas::whole().locate(&"8.8.8.8".parse().unwrap()), whole.locate(&"8.8.8.8".parse().unwrap()));
+    assert_eq!(
+        Atlas::whole().locate(&"8.8.8.8".parse().unwrap()),
+        whole.locate(&"8.8.8.8".parse().unwrap())
+    );
 }
 
 #[test]
@@ -197,22 +242,35 @@ fn an_ipv6_address_that_carries_ipv4_is_where_the_ipv4_address_is() {
         ("2001:0:102:304:0:0:f7f7:f7f7", 96 + 24, "Teredo: the last 32 bits, inverted"),
     ] {
         let place = atlas.locate(&ip.parse().unwrap());
-        assert_eq!((&areas[place.area.0 as usize][..], place.scope), (&[0][..], scope), "{ip}: {reason}");
+        assert_eq!(
+            (&areas[place.area.0 as usize][..], place.scope),
+            (&[0][..], scope),
+            "{ip}: {reason}"
+        );
     }
     let beside = atlas.locate(&"2003::1".parse().unwrap());
-    assert_eq!((&areas[beside.area.0 as usize][..], beside.scope), (&[1][..], 16), "not over 2002::/16");
+    assert_eq!(
+        (&areas[beside.area.0 as usize][..], beside.scope),
+        (&[1][..], 16),
+        "not over 2002::/16"
+    );
     assert_eq!(atlas.locate(&"2001:1::1".parse().unwrap()).scope, 47 - 15, "not over 2001::/32");
 }
 
 #[test]
 fn named_prefixes_are_told_longest_first_and_reach_into_special_blocks() {
-    let named = ["10.0.0.0/8", "10.1.0.0/16", "0.0.0.0/0", "10.1.0.0/16"].map(|prefix| prefix.parse().unwrap());
+    let named = ["10.0.0.0/8", "10.1.0.0/16", "0.0.0.0/0", "10.1.0.0/16"]
+        .map(|prefix| prefix.parse().unwrap());
     let (atlas, areas) = Atlas::survey(&Databases::default(), &named, |_, named| named.to_vec());
     for (ip, expected, scope) in
         [("10.1.2.3", &[1, 3, 0, 2][..], 16), ("10.2.2.3", &[0, 2], 15), ("127.0.0.1", &[2], 2)]
     {
         let place = atlas.locate(&ip.parse().unwrap());
-        assert_eq!((&areas[place.area.0 as usize][..], place.special, place.scope), (expected, false, scope), "{ip}");
+        assert_eq!(
+            (&areas[place.area.0 as usize][..], place.special, place.scope),
+            (expected, false, scope),
+            "{ip}"
+        );
     }
     assert!(atlas.locate(&"fe80::1".parse().unwrap()).special);
 }
@@ -221,15 +279,23 @@ fn named_prefixes_are_told_longest_first_and_reach_into_special_blocks() {
 fn special_addresses_are_areas_of_their_own_whatever_is_said_of_them() {
     let (atlas, areas) = Atlas::survey(&Databases::default(), &[], |_, _| "same");
     assert_eq!(areas, ["same", "same"]);
-    for (ip, special) in [("10.0.0.1", true), ("11.0.0.1", false), ("::1", true), ("2a00::1", false), ("ff02::1", true)]
-    {
+    for (ip, special) in [
+        ("10.0.0.1", true),
+        ("11.0.0.1", false),
+        ("::1", true),
+        ("2a00::1", false),
+        ("ff02::1", true),
+    ] {
         assert_eq!(atlas.locate(&ip.parse().unwrap()).special, special, "{ip}");
     }
 }
 
 #[test]
 fn runs_cover_all_of_ipv4_once() {
-    let (atlas, _) = Atlas::survey(&Databases::default(), &["192.0.2.0/25".parse().unwrap()], |_, named| named.len());
+    let (atlas, _) =
+        Atlas::survey(&Databases::default(), &["192.0.2.0/25".parse().unwrap()], |_, named| {
+            named.len()
+        });
     let v4: Vec<_> = atlas.runs().filter(|run| run.first.is_ipv4()).collect();
     assert_eq!(v4.iter().map(|run| run.addresses).sum::<u128>(), 1 << 32);
     assert!(v4.windows(2).all(|pair| pair[0].last < pair[1].first));
@@ -237,7 +303,8 @@ fn runs_cover_all_of_ipv4_once() {
     assert_eq!(v6, u128::MAX - (1 << 112) - (1 << 96) - (1 << 32) + 1);
 }
 
-/// Hops from network to network through a prefix, as long as `hops` lasts; whether the location is the same throughout.
+/// Hops from network to network through a prefix, as long as `hops` lasts; whether the location is
+/// the same throughout.
 fn is_alike(databases: &Databases, prefix: IpNet, location: &Location, hops: &mut u32) -> bool {
     let mut ip = prefix.network();
     loop {

@@ -3,7 +3,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::health::{Failure, tracker::tests::monitor};
 
-/// A ledger over numbered targets, each probed once per interval of 5 s, under a clock that only the test moves.
+/// A ledger over numbered targets, each probed once per interval of 5 s, under a clock that only
+/// the test moves.
 struct World {
     ledger: Ledger<usize>,
     targets: usize,
@@ -103,7 +104,8 @@ fn with_fall_1_the_downs_before_the_doubt_are_taken_back() {
 #[test]
 fn verdicts_of_a_previous_run_survive_a_start_without_network() {
     let mut world = World::new(10, 2, 3, false);
-    let saved = |&key: &usize| Some(Memory::SameCheck(if key == 0 { Verdict::Down } else { Verdict::Up }));
+    let saved =
+        |&key: &usize| Some(Memory::SameCheck(if key == 0 { Verdict::Down } else { Verdict::Up }));
     assert_eq!(world.ledger.restore(saved), 10);
     for _ in 0..2 {
         assert_eq!(world.round(|_| false), []);
@@ -134,7 +136,8 @@ fn an_edited_check_keeps_the_verdict_until_its_first_outcome() {
     let mut world = World::new(2, 2, 3, false);
     world.round(|key| key == 0);
     let edited = Arc::new(monitor(2, 3));
-    let inherited = |key| target(key + 10, &edited, Start::Inherited([Verdict::Up, Verdict::Down][key]));
+    let inherited =
+        |key| target(key + 10, &edited, Start::Inherited([Verdict::Up, Verdict::Down][key]));
     world.ledger.set([0, 1].map(inherited), world.now);
     let verdict = |world: &World, key| world.ledger.standing(&key, world.now).verdict;
     assert_eq!([10, 11].map(|key| verdict(&world, key)), [Verdict::Up, Verdict::Down]);
@@ -162,7 +165,10 @@ fn an_edit_of_a_monitor_during_a_freeze_does_not_end_it() {
     (0..3).for_each(|_| drop(world.round(|_| false)));
     assert!(world.ledger.doubt().is_frozen());
     let edited = Arc::new(monitor(2, 3));
-    world.ledger.set((0..10).map(|key| target(key + 10, &edited, Start::Inherited(Verdict::Up))), world.now);
+    world.ledger.set(
+        (0..10).map(|key| target(key + 10, &edited, Start::Inherited(Verdict::Up))),
+        world.now,
+    );
     let effect = world.ledger.record(&10, outcome(false), world.now);
     assert_eq!((effect.doubts, world.down()), (None, 0));
     assert!(world.ledger.doubt().is_frozen());
@@ -181,7 +187,9 @@ fn a_target_never_judged_is_pending_for_one_interval_and_timeout_at_most() {
     assert!(world.ledger.end_pending(secs(6)).is_empty());
     assert_eq!(world.ledger.end_pending(secs(7)), [1], "no outcome came: it counts as up again");
     assert!(!world.ledger.standing(&1, secs(7)).is_pending);
-    world.ledger.set([0, 1].map(|key| target(key, &Arc::new(monitor(2, 3)), Start::Unknown)), secs(9));
+    world
+        .ledger
+        .set([0, 1].map(|key| target(key, &Arc::new(monitor(2, 3)), Start::Unknown)), secs(9));
     assert_eq!(world.ledger.next_pending_end(), None, "a reload does not begin another wait");
 }
 
@@ -190,7 +198,9 @@ fn a_previous_run_is_asked_only_of_what_is_probed() {
     let mut world = World::new(3, 2, 3, false);
     let saved = |&key: &usize| (key < 2).then_some(Memory::SameCheck(Verdict::Down));
     assert_eq!(world.ledger.restore(saved), 2);
-    world.ledger.set((0..2).map(|key| target(key, &Arc::new(monitor(2, 3)), Start::Unknown)), world.now);
+    world
+        .ledger
+        .set((0..2).map(|key| target(key, &Arc::new(monitor(2, 3)), Start::Unknown)), world.now);
     assert_eq!(world.down(), 2);
 }
 
@@ -240,7 +250,10 @@ fn a_new_set_keeps_the_trackers_of_known_targets() {
     let shared = Arc::new(monitor(2, 3));
     world.ledger.set([0, 1, 7].map(|key| target(key, &shared, Start::Unknown)), world.now);
     let verdict = |key| world.ledger.standing(&key, world.now).verdict;
-    assert_eq!([0, 1, 2, 7].map(verdict), [Verdict::Down, Verdict::Up, Verdict::Unknown, Verdict::Unknown]);
+    assert_eq!(
+        [0, 1, 2, 7].map(verdict),
+        [Verdict::Down, Verdict::Up, Verdict::Unknown, Verdict::Unknown]
+    );
 }
 
 #[test]
@@ -256,8 +269,8 @@ fn a_standing_says_when_the_verdict_could_flip() {
 }
 
 proptest! {
-    /// Whatever the targets do: the census that the ledger keeps is the one that a walk over all trackers finds,
-    /// and while verdicts are frozen none changes for the worse.
+    /// Whatever the targets do: the census that the ledger keeps is the one that a walk over all
+    /// trackers finds, and while verdicts are frozen none changes for the worse.
     #[test]
     fn the_census_is_exact_and_a_freeze_is_one(
         fall in 1u8..4, rise in 1u8..4, targets in 1usize..12,

@@ -1,9 +1,11 @@
-//! What a reply says, in the one form that hyper reads (RFC 9112): between the connection and hyper.
+//! What a reply says, in the one form that hyper reads (RFC 9112): between the connection and
+//! hyper.
 //!
-//! RFC 9112 lets a recipient accept more than hyper does: several blanks in the status line, a later minor version, folded lines,
-//! white space before a colon, bare line feeds, and in trailers the same. Of the head only the fields that a probe or a poll looks at are
-//! kept, so that neither the number of the others nor what is wrong with them matters; trailers are dropped. Where the body ends
-//! is hyper's to judge: a chunk that is malformed is handed on as it came.
+//! RFC 9112 lets a recipient accept more than hyper does: several blanks in the status line, a
+//! later minor version, folded lines, white space before a colon, bare line feeds, and in trailers
+//! the same. Of the head only the fields that a probe or a poll looks at are kept, so that neither
+//! the number of the others nor what is wrong with them matters; trailers are dropped. Where the
+//! body ends is hyper's to judge: a chunk that is malformed is handed on as it came.
 
 use std::{
     fmt, io,
@@ -84,7 +86,11 @@ impl<S> Normal<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Normal<S> {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
             let rest = &this.ready[this.at..];
@@ -114,7 +120,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Normal<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Normal<S> {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().inner).poll_write(context, octets)
     }
 
@@ -235,7 +245,9 @@ impl Reply {
         }
         let line = self.line().unwrap_or_default();
         let digits = line.iter().take_while(|octet| octet.is_ascii_hexdigit()).count();
-        let size = std::str::from_utf8(&line[..digits]).ok().and_then(|text| u64::from_str_radix(text, 16).ok());
+        let size = std::str::from_utf8(&line[..digits])
+            .ok()
+            .and_then(|text| u64::from_str_radix(text, 16).ok());
         self.part = match size {
             None => Part::Plain,
             Some(0) => Part::Trailers(0),
@@ -257,8 +269,10 @@ struct Head {
 impl Head {
     /// `None` where the status line is none.
     fn of(raw: &[u8]) -> Option<Self> {
-        let mut lines = raw.split(|&octet| octet == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-        let mut words = lines.next()?.split(|octet| b" \t".contains(octet)).filter(|word| !word.is_empty());
+        let mut lines =
+            raw.split(|&octet| octet == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        let mut words =
+            lines.next()?.split(|octet| b" \t".contains(octet)).filter(|word| !word.is_empty());
         let minor = words.next()?.strip_prefix(b"HTTP/1.")?;
         let status = words.next().filter(|word| word.len() == 3)?;
         let status: u16 = std::str::from_utf8(status).ok()?.parse().ok()?;
@@ -266,8 +280,14 @@ impl Head {
             return None;
         }
         let fields = fields(lines);
-        let codings = fields.iter().rev().find(|(name, _)| name == b"transfer-encoding").map(|(_, value)| value);
-        let last = codings.and_then(|codings| codings.rsplit(|&octet| octet == b',').next()).map(<[u8]>::trim_ascii);
+        let codings = fields
+            .iter()
+            .rev()
+            .find(|(name, _)| name == b"transfer-encoding")
+            .map(|(_, value)| value);
+        let last = codings
+            .and_then(|codings| codings.rsplit(|&octet| octet == b',').next())
+            .map(<[u8]>::trim_ascii);
         // A reply of HTTP/1.0 with a transfer coding is read by the coding (RFC 9112 section 6.1).
         let minor = if minor == b"0" && codings.is_none() { 0 } else { 1 };
         let mut octets = format!("HTTP/1.{minor} {status:03} \r\n").into_bytes();
@@ -275,7 +295,11 @@ impl Head {
             octets.extend([name, &b": "[..], value, b"\r\n"].concat());
         }
         octets.extend_from_slice(b"\r\n");
-        Some(Self { octets, status, is_chunked: last.is_some_and(|last| last.eq_ignore_ascii_case(b"chunked")) })
+        Some(Self {
+            octets,
+            status,
+            is_chunked: last.is_some_and(|last| last.eq_ignore_ascii_case(b"chunked")),
+        })
     }
 }
 
@@ -292,7 +316,10 @@ fn fields<'l>(lines: impl Iterator<Item = &'l [u8]>) -> Vec<(Vec<u8>, Vec<u8>)> 
         }
         let colon = line.iter().position(|&octet| octet == b':').unwrap_or(line.len());
         let (name, value) = line.split_at(colon);
-        fields.push((name.trim_ascii_end().to_ascii_lowercase(), value.get(1..).unwrap_or_default().to_vec()));
+        fields.push((
+            name.trim_ascii_end().to_ascii_lowercase(),
+            value.get(1..).unwrap_or_default().to_vec(),
+        ));
     }
     fields.retain(|(name, _)| KEPT.contains(&&name[..]));
     for (_, value) in &mut fields {
@@ -325,7 +352,11 @@ mod tests {
     }
 
     impl AsyncRead for Pieces {
-        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            into: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
             let this = self.get_mut();
             let end = (this.at + this.most.min(into.remaining())).min(this.octets.len());
             into.put_slice(&this.octets[this.at..end]);
@@ -341,7 +372,11 @@ mod tests {
     #[tokio::test]
     async fn a_reply_has_one_form_however_it_arrives() {
         for (reply, expected, why) in [
-            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "HTTP/1.1 200 \r\ncontent-length: 2\r\n\r\nok", "plain"),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+                "HTTP/1.1 200 \r\ncontent-length: 2\r\n\r\nok",
+                "plain",
+            ),
             (
                 "\r\nHTTP/1.2  200  OK\nContent-Length\t: 2\n\nok",
                 "HTTP/1.1 200 \r\ncontent-length: 2\r\n\r\nok",
@@ -372,7 +407,11 @@ mod tests {
             ),
         ] {
             for octets in [1, 2, 3, 7, 4096] {
-                assert_eq!(normal(reply.as_bytes(), octets).await.unwrap(), expected, "{why}, {octets} at a time");
+                assert_eq!(
+                    normal(reply.as_bytes(), octets).await.unwrap(),
+                    expected,
+                    "{why}, {octets} at a time"
+                );
             }
         }
     }
@@ -383,7 +422,11 @@ mod tests {
             let start = "HTTP/1.1 200 OK\r\nX: ";
             let head = format!("{start}{}\r\n\r\n", "a".repeat(length - start.len() - 4));
             for octets in [1000, 4096] {
-                assert_eq!(normal(head.as_bytes(), octets).await.is_ok(), is_read, "{length}, {octets} at a time");
+                assert_eq!(
+                    normal(head.as_bytes(), octets).await.is_ok(),
+                    is_read,
+                    "{length}, {octets} at a time"
+                );
             }
         }
     }

@@ -4,15 +4,16 @@ use std::fmt;
 
 use crate::{health::Failure, load::Fault};
 
-/// Why a poll brought no report. The text is what an operator reads in `status` and in the log; what was received is never
-/// quoted in it.
+/// Why a poll brought no report. The text is what an operator reads in `status` and in the log;
+/// what was received is never quoted in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LoadFailure {
     /// The balancer did not answer as it should.
     Balancer(Failure),
     /// It answered, and what it said is no report, or an absurd one.
     Report(Fault),
-    /// The source itself cannot work, whatever the balancer: its authorities cannot be read, its socket is not there.
+    /// The source itself cannot work, whatever the balancer: its authorities cannot be read, its
+    /// socket is not there.
     Source(Box<str>),
 }
 

@@ -1,9 +1,10 @@
 //! Polls of load sources: asks each once per interval and reports what it says of itself.
 //!
-//! A poll is a connection of its own (`page` over HTTP, `socket` to HAProxy), within the source's timeout. What comes is read
-//! as it arrives by the source's [`crate::load::Reader`], which bounds what is read and what is held; nothing is followed or
-//! decompressed. Connections are not kept: at 200 polls a second opening them costs less than one part in a hundred of a core,
-//! and an idle connection to each balancer would have to be watched.
+//! A poll is a connection of its own (`page` over HTTP, `socket` to HAProxy), within the source's
+//! timeout. What comes is read as it arrives by the source's [`crate::load::Reader`], which bounds
+//! what is read and what is held; nothing is followed or decompressed. Connections are not kept: at
+//! 200 polls a second opening them costs less than one part in a hundred of a core, and an idle
+//! connection to each balancer would have to be watched.
 
 mod failure;
 mod page;
@@ -77,21 +78,26 @@ pub struct LoadReading {
 pub struct Poller(Scheduled<Polling>);
 
 impl Poller {
-    /// Starts the task, with nothing to poll yet, on the runtime of the caller. Readings carry the time since `epoch`. Each
-    /// poll holds one open file, and what its reader keeps, which is 4 MiB of a hostile page at
-    /// most and some KiB of others.
-    pub fn start(limits: Limits, epoch: std::time::Instant, readings: mpsc::Sender<LoadReading>) -> Self {
+    /// Starts the task, with nothing to poll yet, on the runtime of the caller. Readings carry the
+    /// time since `epoch`. Each poll holds one open file, and what its reader keeps, which is 4 MiB
+    /// of a hostile page at most and some KiB of others.
+    pub fn start(
+        limits: Limits,
+        epoch: std::time::Instant,
+        readings: mpsc::Sender<LoadReading>,
+    ) -> Self {
         Self(Scheduled::start(limits, epoch, readings))
     }
 
-    /// Makes `keys` what is polled; sources that are not polled are left out. A key polled before keeps its place in the
-    /// timetable; the polls of one that is gone end unreported, but for a reading already on its way. Reads the authorities
-    /// that sources name anew.
+    /// Makes `keys` what is polled; sources that are not polled are left out. A key polled before
+    /// keeps its place in the timetable; the polls of one that is gone end unreported, but for a
+    /// reading already on its way. Reads the authorities that sources name anew.
     pub async fn set(&self, keys: Vec<LoadKey>) {
         self.0.set(keys).await;
     }
 
-    /// Waits until each of the latest [`Poller::set`] was polled once, but no longer than the longest of their intervals.
+    /// Waits until each of the latest [`Poller::set`] was polled once, but no longer than the
+    /// longest of their intervals.
     pub async fn first_round(&self) {
         self.0.first_round().await;
     }
@@ -105,8 +111,8 @@ impl Poller {
 /// Polling load sources.
 #[derive(Debug, Default)]
 struct Polling {
-    /// What is remembered of each key. Written by the key's poll, of which there is one at a time; the table itself by
-    /// [`Job::prepare`].
+    /// What is remembered of each key. Written by the key's poll, of which there is one at a time;
+    /// the table itself by [`Job::prepare`].
     memories: Mutex<HashMap<LoadKey, Arc<Mutex<Memory>>>>,
 }
 
@@ -143,17 +149,23 @@ impl Job for Polling {
         let polled = keys.into_iter().filter(|key| key.source.is_polled());
         polled
             .map(|key| {
-                let asker = pages
-                    .entry(Arc::clone(&key.source))
-                    .or_insert_with(|| key.source.page().map(|page| Arc::new(PageAsker::new(page))));
-                let memory = memories.entry(key.clone()).or_insert_with(|| old.remove(&key).unwrap_or_default());
+                let asker = pages.entry(Arc::clone(&key.source)).or_insert_with(|| {
+                    key.source.page().map(|page| Arc::new(PageAsker::new(page)))
+                });
+                let memory = memories
+                    .entry(key.clone())
+                    .or_insert_with(|| old.remove(&key).unwrap_or_default());
                 let ready = Ready { page: asker.clone(), memory: Arc::clone(memory) };
                 (key, Arc::new(ready))
             })
             .collect()
     }
 
-    async fn run(key: &LoadKey, ready: &Arc<Ready>, stopwatch: &Stopwatch<'_>) -> Result<Self::Outcome, NoResult> {
+    async fn run(
+        key: &LoadKey,
+        ready: &Arc<Ready>,
+        stopwatch: &Stopwatch<'_>,
+    ) -> Result<Self::Outcome, NoResult> {
         let (load, endpoint) = (&key.source.name, key.target.map(display));
         let timeout = key.source.timeout;
         let timed = stopwatch.time(timeout, || poll(key, ready), is_affected_by_delay).await.inspect_err(|_| {
@@ -189,7 +201,11 @@ impl Job for Polling {
                 "load sources cannot be polled: pools keep their shares, then use configured weights"
             ),
             Change::Ended { lasted } => {
-                tracing::info!(loads = all, secs = lasted.as_secs(), "all load sources are polled again");
+                tracing::info!(
+                    loads = all,
+                    secs = lasted.as_secs(),
+                    "all load sources are polled again"
+                );
             }
         }
     }

@@ -1,4 +1,5 @@
-//! Pages over HTTP and HTTPS: one GET on a fresh connection, its body fed to a reader as it arrives.
+//! Pages over HTTP and HTTPS: one GET on a fresh connection, its body fed to a reader as it
+//! arrives.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,8 +8,8 @@ use hyper::{
     Request, Response,
     body::{Bytes, Incoming},
     header::{
-        ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
-        TRANSFER_ENCODING, USER_AGENT,
+        ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap,
+        HeaderName, HeaderValue, TRANSFER_ENCODING, USER_AGENT,
     },
 };
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
@@ -52,15 +53,23 @@ impl PageAsker {
     ///
     /// # Errors
     /// Why there is no page, or none that can be read.
-    pub(super) async fn read<'s>(&self, target: Option<IpAddr>, reader: Reader<'s>) -> Result<Reader<'s>, Stop> {
+    pub(super) async fn read<'s>(
+        &self,
+        target: Option<IpAddr>,
+        reader: Reader<'s>,
+    ) -> Result<Reader<'s>, Stop> {
         if self.page.is_per_address() && target.is_none() {
-            return Err(LoadFailure::Source("its url wants the address of an endpoint".into()).into());
+            return Err(
+                LoadFailure::Source("its url wants the address of an endpoint".into()).into()
+            );
         }
         let port = self.page.port;
         let literal = match (&self.page.host, target) {
             (Host::Name(name), _) => name.to_string(),
             (Host::Address(address), _) => address.to_string(),
-            (Host::Attached, target) => target.map(|address| address.to_string()).unwrap_or_default(),
+            (Host::Attached, target) => {
+                target.map(|address| address.to_string()).unwrap_or_default()
+            }
         };
         let stream = match literal.parse() {
             Ok(address) => open(SocketAddr::new(address, port)).await.map_err(stop_of)?,
@@ -74,19 +83,23 @@ impl PageAsker {
         http1::exchange(secured, request, hear).await
     }
 
-    fn request(&self, literal: &str, target: Option<IpAddr>) -> Result<Request<Full<Bytes>>, LoadFailure> {
+    fn request(
+        &self,
+        literal: &str,
+        target: Option<IpAddr>,
+    ) -> Result<Request<Full<Bytes>>, LoadFailure> {
         let mut request = Request::new(Full::default());
-        *request.uri_mut() = self
-            .page
-            .path_for(target)
-            .parse()
-            .map_err(|_| LoadFailure::Source("the path of its url is no request target".into()))?;
+        *request.uri_mut() =
+            self.page.path_for(target).parse().map_err(|_| {
+                LoadFailure::Source("the path of its url is no request target".into())
+            })?;
         *request.headers_mut() = self.headers.clone();
         if !self.headers.contains_key(HOST) {
             // Only the port of this address is looked at.
             let address = SocketAddr::from(([0, 0, 0, 0], self.page.port));
-            let host = HeaderValue::from_str(&authority(literal, address, self.page.tls))
-                .map_err(|_| LoadFailure::Source("its host cannot stand in a Host header".into()))?;
+            let host = HeaderValue::from_str(&authority(literal, address, self.page.tls)).map_err(
+                |_| LoadFailure::Source("its host cannot stand in a Host header".into()),
+            )?;
             request.headers_mut().insert(HOST, host);
         }
         Ok(request)
@@ -96,8 +109,14 @@ impl PageAsker {
 /// What every request carries beside its host.
 fn headers(page: &Page) -> Result<HeaderMap, LoadFailure> {
     let mut headers = HeaderMap::new();
-    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("portolan/", env!("CARGO_PKG_VERSION"))));
-    headers.insert(ACCEPT, HeaderValue::from_static("text/plain;version=0.0.4, application/json, */*;q=0.5"));
+    headers.insert(
+        USER_AGENT,
+        HeaderValue::from_static(concat!("portolan/", env!("CARGO_PKG_VERSION"))),
+    );
+    headers.insert(
+        ACCEPT,
+        HeaderValue::from_static("text/plain;version=0.0.4, application/json, */*;q=0.5"),
+    );
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     for header in &page.headers {
@@ -113,12 +132,17 @@ fn headers(page: &Page) -> Result<HeaderMap, LoadFailure> {
 
 /// The page's side of TLS, as a probe of it would have.
 fn security(page: &Page) -> Result<Security, Failure> {
-    let terms = TlsTerms { verify: page.verify, authorities: page.authorities.clone(), client_certificate: None };
+    let terms = TlsTerms {
+        verify: page.verify,
+        authorities: page.authorities.clone(),
+        client_certificate: None,
+    };
     Security::new(&terms, &[b"http/1.1"])
 }
 
-/// Opens a connection. Dropped, it is reset and leaves no port in TIME_WAIT. The kernel sizes the buffer: what comes is read
-/// at once, and a long page from far away must not wait for a small window.
+/// Opens a connection. Dropped, it is reset and leaves no port in TIME_WAIT. The kernel sizes the
+/// buffer: what comes is read at once, and a long page from far away must not wait for a small
+/// window.
 async fn open(address: SocketAddr) -> Result<TcpStream, Trouble> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_zero_linger()?;
@@ -139,7 +163,10 @@ async fn open_any(host: &str, port: u16) -> Result<TcpStream, Trouble> {
     Err(trouble)
 }
 
-async fn hear<'s>(response: Response<Incoming>, mut reader: Reader<'s>) -> Result<Reader<'s>, Stop> {
+async fn hear<'s>(
+    response: Response<Incoming>,
+    mut reader: Reader<'s>,
+) -> Result<Reader<'s>, Stop> {
     let got = response.status().as_u16();
     if !(GOOD.first..=GOOD.last).contains(&got) {
         return Err(Failure::Status { got, want: vec![GOOD].into() }.into());
@@ -167,7 +194,8 @@ fn is_open_metrics(headers: &HeaderMap) -> bool {
     kind.to_ascii_lowercase().starts_with(b"application/openmetrics-text")
 }
 
-/// Whether the head says where the body ends (RFC 9112 section 6.3); else the end of the connection is its end.
+/// Whether the head says where the body ends (RFC 9112 section 6.3); else the end of the connection
+/// is its end.
 fn is_end_announced(headers: &HeaderMap) -> bool {
     let codings = headers.get_all(TRANSFER_ENCODING).iter().next_back().map(HeaderValue::as_bytes);
     match codings {

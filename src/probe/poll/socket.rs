@@ -10,7 +10,8 @@ use tokio::{
 use super::{LoadFailure, Stop, stop_of};
 use crate::load::{End, Reader};
 
-/// The statistics, then what weights the configuration gives to servers. HAProxy closes after the last.
+/// The statistics, then what weights the configuration gives to servers. HAProxy closes after the
+/// last.
 const COMMANDS: &[u8] = b"show stat;show servers state\n";
 /// Each of them is answered to an empty line, so that a cut page is known.
 const REPLIES: End = End::Replies(2);
@@ -20,7 +21,8 @@ const REPLIES: End = End::Replies(2);
 /// # Errors
 /// Why it says nothing, or nothing that can be read.
 pub(super) async fn read<'s>(path: &Path, mut reader: Reader<'s>) -> Result<Reader<'s>, Stop> {
-    let mut stream = UnixStream::connect(path).await.map_err(|error| stop_of_opening(path, error))?;
+    let mut stream =
+        UnixStream::connect(path).await.map_err(|error| stop_of_opening(path, error))?;
     stream.write_all(COMMANDS).await.map_err(stop_of_io)?;
     let mut octets = vec![0; 16 << 10];
     loop {
@@ -36,8 +38,12 @@ pub(super) async fn read<'s>(path: &Path, mut reader: Reader<'s>) -> Result<Read
 fn stop_of_opening(path: &Path, error: io::Error) -> Stop {
     let path = path.display();
     match error.kind() {
-        io::ErrorKind::NotFound => LoadFailure::Source(format!("there is no socket {path}").into()).into(),
-        io::ErrorKind::PermissionDenied => LoadFailure::Source(format!("no permission to open {path}").into()).into(),
+        io::ErrorKind::NotFound => {
+            LoadFailure::Source(format!("there is no socket {path}").into()).into()
+        }
+        io::ErrorKind::PermissionDenied => {
+            LoadFailure::Source(format!("no permission to open {path}").into()).into()
+        }
         _ => stop_of_io(error),
     }
 }

@@ -64,7 +64,8 @@ fn json(page: Page) -> LoadKind {
     LoadKind::Json { page, wanted: wanted("/x".parse().unwrap()) }
 }
 
-/// Polls while the pulse beats, until there is a result: on a starved machine not every poll has one.
+/// Polls while the pulse beats, until there is a result: on a starved machine not every poll has
+/// one.
 async fn ask(kind: LoadKind) -> Result<LoadReport, LoadFailure> {
     ask_key(LoadKey { source: Arc::new(source(kind)), target: None }).await
 }
@@ -85,7 +86,8 @@ async fn ask_key(key: LoadKey) -> Result<LoadReport, LoadFailure> {
     }
 }
 
-/// Says the first, then the second for as long as it is read; with a pause between octets where it drips.
+/// Says the first, then the second for as long as it is read; with a pause between octets where it
+/// drips.
 #[derive(Debug, Clone, Copy)]
 struct Act {
     first: &'static str,
@@ -105,7 +107,8 @@ fn drip(first: &'static str) -> Act {
     Act { first, then: "x", drips: true }
 }
 
-/// A balancer that plays one act for every request. Its buffers are small, so that what nobody reads cannot be written.
+/// A balancer that plays one act for every request. Its buffers are small, so that what nobody
+/// reads cannot be written.
 async fn serve(act: Act) -> (SocketAddr, Arc<AtomicUsize>) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_send_buffer_size(8 * 1024).unwrap();
@@ -138,16 +141,31 @@ async fn serve(act: Act) -> (SocketAddr, Arc<AtomicUsize>) {
 #[tokio::test]
 async fn each_behaviour_has_its_failure_within_the_timeout_and_the_bounds() {
     const HEAD: &str = "HTTP/1.1 200 OK\r\n\r\n";
-    const LINE: &str = "y{a=\"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\"} 1\n";
-    const SPACES: &str = "                                                                                ";
+    const LINE: &str =
+        "y{a=\"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\"} 1\n";
+    const SPACES: &str =
+        "                                                                                ";
     let late = || LoadFailure::Balancer(Failure::TimedOut(TIMEOUT));
-    let status = |got| LoadFailure::Balancer(Failure::Status { got, want: vec![page::GOOD].into() });
+    let status =
+        |got| LoadFailure::Balancer(Failure::Status { got, want: vec![page::GOOD].into() });
     let is_prometheus = |act, failure, why| (act, true, failure, why);
     let is_json = |act, failure, why| (act, false, failure, why);
     for (act, is_prometheus, failure, why) in [
-        is_prometheus(endless(HEAD, LINE), LoadFailure::Report(Fault::LongPage(4 << 20)), "an endless page"),
-        is_prometheus(endless(HEAD, SPACES), LoadFailure::Report(Fault::LongLine), "an endless line"),
-        is_json(endless(HEAD, SPACES), LoadFailure::Report(Fault::LongPage(256 << 10)), "an endless document"),
+        is_prometheus(
+            endless(HEAD, LINE),
+            LoadFailure::Report(Fault::LongPage(4 << 20)),
+            "an endless page",
+        ),
+        is_prometheus(
+            endless(HEAD, SPACES),
+            LoadFailure::Report(Fault::LongLine),
+            "an endless line",
+        ),
+        is_json(
+            endless(HEAD, SPACES),
+            LoadFailure::Report(Fault::LongPage(256 << 10)),
+            "an endless document",
+        ),
         is_prometheus(
             endless("HTTP/1.1 200 OK\r\n", "a: b\r\n"),
             LoadFailure::Balancer(Failure::LongHead),
@@ -161,12 +179,22 @@ async fn each_behaviour_has_its_failure_within_the_timeout_and_the_bounds() {
             "a chunk for each octet",
         ),
         is_prometheus(
-            say("HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n"),
+            say(
+                "HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n",
+            ),
             status(302),
             "a redirect is not followed",
         ),
-        is_prometheus(say("HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n"), status(401), "not allowed"),
-        is_prometheus(say("\u{0}\u{1}\u{2}garbage"), LoadFailure::Balancer(Failure::NotHttp), "garbage"),
+        is_prometheus(
+            say("HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n"),
+            status(401),
+            "not allowed",
+        ),
+        is_prometheus(
+            say("\u{0}\u{1}\u{2}garbage"),
+            LoadFailure::Balancer(Failure::NotHttp),
+            "garbage",
+        ),
         is_prometheus(say(""), LoadFailure::Balancer(Failure::Closed), "closed"),
         is_prometheus(
             say("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx 1\n"),
@@ -188,7 +216,11 @@ async fn each_behaviour_has_its_failure_within_the_timeout_and_the_bounds() {
             LoadFailure::Report(Fault::Missing("`connections`".into())),
             "a page for people",
         ),
-        is_json(say("HTTP/1.1 200 OK\r\n\r\nx 1\n"), LoadFailure::Report(Fault::NotA("JSON")), "another format"),
+        is_json(
+            say("HTTP/1.1 200 OK\r\n\r\nx 1\n"),
+            LoadFailure::Report(Fault::NotA("JSON")),
+            "another format",
+        ),
         is_json(
             say("HTTP/1.1 200 OK\r\n\r\n{\"x\": \"many\"}"),
             LoadFailure::Report(Fault::NotNumber("`connections`".into())),
@@ -196,12 +228,16 @@ async fn each_behaviour_has_its_failure_within_the_timeout_and_the_bounds() {
         ),
     ] {
         let (address, written) = serve(act).await;
-        let kind = if is_prometheus { prometheus(page(address, "/")) } else { json(page(address, "/")) };
+        let kind =
+            if is_prometheus { prometheus(page(address, "/")) } else { json(page(address, "/")) };
         let start = std::time::Instant::now();
         let result = ask(kind).await;
         let is_slow = result == Err(late());
         // A busy machine may not read four MiB in time; that ends the poll as well.
-        assert!(result == Err(failure) || (is_slow && why == "an endless page"), "{why}: {result:?}");
+        assert!(
+            result == Err(failure) || (is_slow && why == "an endless page"),
+            "{why}: {result:?}"
+        );
         assert!(start.elapsed() < 20 * TIMEOUT, "{why}: {:?}", start.elapsed());
         assert!(written.load(Relaxed) < 8 << 20, "{why}: {} written", written.load(Relaxed));
     }
@@ -212,7 +248,10 @@ async fn a_report_comes_whatever_way_the_body_is_sent() {
     for (reply, why) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{\"x\": 12}", "a length"),
         ("HTTP/1.1 200 OK\r\n\r\n{\"x\": 12}", "until the end"),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{\"x\"\r\n5\r\n: 12}\r\n0\r\n\r\n", "chunks"),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{\"x\"\r\n5\r\n: 12}\r\n0\r\n\r\n",
+            "chunks",
+        ),
         ("HTTP/1.0 203 Fine\r\n\r\n{\"x\": 12}", "an old server"),
     ] {
         let (address, _) = serve(say(reply)).await;
@@ -230,7 +269,10 @@ async fn a_closed_port_is_refused_and_a_missing_socket_named() {
     let path = std::path::Path::new("/nonexistent/haproxy.sock");
     let missing = LoadKind::Haproxy(Haproxy::Socket { path: path.into(), proxy: None });
     let failure = ask(missing).await.unwrap_err().to_string();
-    assert_eq!(failure, "the load source cannot work: there is no socket /nonexistent/haproxy.sock");
+    assert_eq!(
+        failure,
+        "the load source cannot work: there is no socket /nonexistent/haproxy.sock"
+    );
 }
 
 #[tokio::test]
@@ -248,26 +290,37 @@ async fn the_request_carries_what_is_configured_and_the_address_where_it_stands(
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{\"x\": 1}").await.unwrap();
         String::from_utf8(request[..octets].to_vec()).unwrap()
     };
-    let (request, report) = tokio::join!(server, ask_key(LoadKey::new(Arc::clone(&source), address.ip())));
+    let (request, report) =
+        tokio::join!(server, ask_key(LoadKey::new(Arc::clone(&source), address.ip())));
     assert_eq!(report.unwrap().connections, Some(1.0));
     assert!(request.starts_with("GET /of/127.0.0.1?a=b HTTP/1.1\r\n"), "{request}");
-    for header in [format!("host: {address}\r\n"), "authorization: Basic eDp5\r\n".into(), "connection: close".into()] {
+    for header in [
+        format!("host: {address}\r\n"),
+        "authorization: Basic eDp5\r\n".into(),
+        "connection: close".into(),
+    ] {
         assert!(request.contains(&header), "{header} in {request}");
     }
     let nobody = ask_key(LoadKey { source, target: None }).await.unwrap_err();
-    assert_eq!(nobody.to_string(), "the load source cannot work: its url wants the address of an endpoint");
+    assert_eq!(
+        nobody.to_string(),
+        "the load source cannot work: its url wants the address of an endpoint"
+    );
 }
 
 #[tokio::test]
 async fn over_tls_the_certificate_is_looked_at() {
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();
-    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key.into())
-        .unwrap();
+    let certificate =
+        CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(
+        rustls::crypto::ring::default_provider(),
+    ))
+    .with_safe_default_protocol_versions()
+    .unwrap()
+    .with_no_client_auth()
+    .with_single_cert(vec![certificate.der().clone()], key.into())
+    .unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -275,7 +328,9 @@ async fn over_tls_the_certificate_is_looked_at() {
         while let Ok((stream, _)) = listener.accept().await {
             if let Ok(mut stream) = acceptor.accept(stream).await {
                 let _ = stream.read(&mut [0; 4096]).await;
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{\"x\": 1}").await;
+                let _ = stream
+                    .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{\"x\": 1}")
+                    .await;
                 let _ = stream.shutdown().await;
             }
         }
@@ -285,11 +340,17 @@ async fn over_tls_the_certificate_is_looked_at() {
     let secured = Page { tls: true, ..page(address, "/") };
     let trusted = Page { authorities: Some(authorities.path().into()), ..secured.clone() };
     assert_eq!(ask(json(trusted.clone())).await.unwrap().connections, Some(1.0));
-    assert_eq!(ask(json(Page { verify: false, ..secured.clone() })).await.unwrap().connections, Some(1.0));
+    assert_eq!(
+        ask(json(Page { verify: false, ..secured.clone() })).await.unwrap().connections,
+        Some(1.0)
+    );
     assert_eq!(ask(json(secured)).await, Err(LoadFailure::Balancer(Failure::CertificateUntrusted)));
     std::fs::write(authorities.path(), "").unwrap();
     let failure = ask(json(trusted)).await.unwrap_err().to_string();
-    assert!(failure.starts_with("the load source cannot work: cannot read the authorities in"), "{failure}");
+    assert!(
+        failure.starts_with("the load source cannot work: cannot read the authorities in"),
+        "{failure}"
+    );
 }
 
 #[tokio::test]
@@ -297,7 +358,9 @@ async fn a_socket_is_read_to_its_end_and_an_endless_one_to_its_bound() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("haproxy.sock");
     let listener = UnixListener::bind(&path).unwrap();
-    let kind = || LoadKind::Haproxy(Haproxy::Socket { path: path.clone().into(), proxy: Some("www".into()) });
+    let kind = || {
+        LoadKind::Haproxy(Haproxy::Socket { path: path.clone().into(), proxy: Some("www".into()) })
+    };
     let good = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut request = vec![0; 4096];
@@ -341,11 +404,14 @@ async fn each_source_is_read_once_per_interval_and_remembers_what_was() {
         for weight in [100, 50, 25].into_iter().chain(std::iter::repeat(10)) {
             let Ok((mut stream, _)) = listener.accept().await else { return };
             let _ = stream.read(&mut [0; 4096]).await;
-            let page = format!("# pxname,svname,scur,status,weight\nwww,a,3,UP,{weight}\nwww,BACKEND,3,UP,{weight}\n");
+            let page = format!(
+                "# pxname,svname,scur,status,weight\nwww,a,3,UP,{weight}\nwww,BACKEND,3,UP,{weight}\n"
+            );
             let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\n\r\n{page}").as_bytes()).await;
         }
     });
-    let mut haproxy = source(LoadKind::Haproxy(Haproxy::Page { page: page(address, "/;csv"), proxy: None }));
+    let mut haproxy =
+        source(LoadKind::Haproxy(Haproxy::Page { page: page(address, "/;csv"), proxy: None }));
     (haproxy.interval, haproxy.timeout) = (3 * TIMEOUT, 2 * TIMEOUT);
     let orca = LoadKey { source: Arc::new(source(LoadKind::Orca)), target: None };
     let key = LoadKey { source: Arc::new(haproxy), target: None };

@@ -61,9 +61,17 @@ async fn a_reply_must_be_ours_and_hold_what_is_wanted() {
         (|query| vec![reply(query, [QR, 0], &[OTHER])], Err(Failure::Answer), "another record"),
         (|query| vec![reply(query, [QR, 0], &[])], Err(Failure::Answer), "no record"),
         (|query| vec![reply(query, [QR | TC, 0], &[])], Err(Failure::Truncated), "truncated"),
-        (|query| vec![reply(query, [QR | TC, 0], &[ONE])], Ok(()), "truncated behind what is wanted"),
+        (
+            |query| vec![reply(query, [QR | TC, 0], &[ONE])],
+            Ok(()),
+            "truncated behind what is wanted",
+        ),
         (|query| vec![reply(query, [QR, 3], &[])], Err(rcode("NXDOMAIN")), "no such name"),
-        (|query| vec![[&query[..2], &[QR, 5], &[0; 8]].concat()], Err(rcode("REFUSED")), "an error without question"),
+        (
+            |query| vec![[&query[..2], &[QR, 5], &[0; 8]].concat()],
+            Err(rcode("REFUSED")),
+            "an error without question",
+        ),
         (|query| vec![reply(query, [0, 0], &[ONE])], late(), "our own query back"),
         (
             |query| {
@@ -103,7 +111,11 @@ async fn a_reply_must_be_ours_and_hold_what_is_wanted() {
     let socket = UdpSocket::bind((LOOPBACK, 0)).await.unwrap();
     let address = socket.local_addr().unwrap();
     drop(socket);
-    assert_eq!(ask(Check::Dns(dns(address.port())), address).await, Err(Failure::Refused), "a closed port");
+    assert_eq!(
+        ask(Check::Dns(dns(address.port())), address).await,
+        Err(Failure::Refused),
+        "a closed port"
+    );
 }
 
 #[tokio::test]

@@ -19,20 +19,43 @@ async fn a_program_passes_that_ends_with_code_0() {
         (&["false"], Err(Failure::ExitCode(1)), "another code"),
         (&["sh", "-c", "exit 3"], Err(Failure::ExitCode(3)), "another still"),
         (&["sh", "-c", "kill -TERM $$"], Err(Failure::Signal(15)), "a signal"),
-        (&["sh", "-c", "test $1 = 127.0.0.1", "sh", "{address}"], Ok(()), "the target as an argument"),
-        (&["sh", "-c", "test $PORTOLAN_TARGET/$PORTOLAN_MONITOR = 127.0.0.1/web"], Ok(()), "and in the environment"),
-        (&["sh", "-c", "test -z \"$CARGO_MANIFEST_DIR$HOME\""], Ok(()), "which holds nothing of ours"),
+        (
+            &["sh", "-c", "test $1 = 127.0.0.1", "sh", "{address}"],
+            Ok(()),
+            "the target as an argument",
+        ),
+        (
+            &["sh", "-c", "test $PORTOLAN_TARGET/$PORTOLAN_MONITOR = 127.0.0.1/web"],
+            Ok(()),
+            "and in the environment",
+        ),
+        (
+            &["sh", "-c", "test -z \"$CARGO_MANIFEST_DIR$HOME\""],
+            Ok(()),
+            "which holds nothing of ours",
+        ),
         (&["test", "$HOME", "=", "$HOME"], Ok(()), "no shell looks at the arguments"),
-        (&["sh", "-c", "cat; exec >&- 2>&-; exit 4"], Err(Failure::ExitCode(4)), "nothing to read, output closed"),
+        (
+            &["sh", "-c", "cat; exec >&- 2>&-; exit 4"],
+            Err(Failure::ExitCode(4)),
+            "nothing to read, output closed",
+        ),
         (&["sleep", "60"], Err(Failure::TimedOut(TIMEOUT)), "never ends"),
         (&["yes"], Err(Failure::TimedOut(TIMEOUT)), "writes without an end"),
-        (&["sh", "-c", "head -c 5000000 /dev/zero"], Ok(()), "5 MB, of which it waits for none to be kept"),
+        (
+            &["sh", "-c", "head -c 5000000 /dev/zero"],
+            Ok(()),
+            "5 MB, of which it waits for none to be kept",
+        ),
     ] {
         assert_eq!(run(argv).await, result, "{why}: {argv:?}");
     }
     for program in ["/nonexistent/check", "/etc/passwd", "/"] {
         let failure = run(&[program]).await.unwrap_err();
-        assert!(failure.to_string().starts_with("the monitor cannot work: cannot run /"), "{failure}");
+        assert!(
+            failure.to_string().starts_with("the monitor cannot work: cannot run /"),
+            "{failure}"
+        );
     }
 }
 

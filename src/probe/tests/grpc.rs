@@ -5,7 +5,13 @@ use tonic_health::ServingStatus;
 use super::*;
 
 fn grpc(port: u16, service: &str) -> Check {
-    Check::Grpc(GrpcCheck { port, service: service.into(), host: None, tls: None, proxy_protocol: None })
+    Check::Grpc(GrpcCheck {
+        port,
+        service: service.into(),
+        host: None,
+        tls: None,
+        proxy_protocol: None,
+    })
 }
 
 #[tokio::test]
@@ -14,10 +20,16 @@ async fn a_real_health_server_passes_while_its_service_serves() {
     let address = listener.local_addr().unwrap();
     let (reporter, health) = tonic_health::server::health_reporter();
     let incoming = tonic::transport::server::TcpIncoming::from(listener);
-    tokio::spawn(tonic::transport::Server::builder().add_service(health).serve_with_incoming(incoming));
+    tokio::spawn(
+        tonic::transport::Server::builder().add_service(health).serve_with_incoming(incoming),
+    );
     assert_eq!(ask(grpc(address.port(), ""), address).await, Ok(()), "the server as such");
     let unknown = Err(Failure::GrpcStatus("NOT_FOUND"));
-    assert_eq!(ask(grpc(address.port(), "web"), address).await, unknown, "a service of that name is not there");
+    assert_eq!(
+        ask(grpc(address.port(), "web"), address).await,
+        unknown,
+        "a service of that name is not there"
+    );
     for (status, result) in [
         (ServingStatus::Serving, Ok(())),
         (ServingStatus::NotServing, Err(Failure::NotServing("NOT_SERVING"))),
@@ -39,8 +51,13 @@ struct Words {
     trailer: Option<&'static str>,
 }
 
-const GOOD: Words =
-    Words { status: 200, kind: "application/grpc", message: b"\0\0\0\0\x02\x08\x01", times: 1, trailer: Some("0") };
+const GOOD: Words = Words {
+    status: 200,
+    kind: "application/grpc",
+    message: b"\0\0\0\0\x02\x08\x01",
+    times: 1,
+    trailer: Some("0"),
+};
 
 async fn serve_words(words: Words) -> SocketAddr {
     let listener = listen(LOOPBACK);
@@ -49,8 +66,12 @@ async fn serve_words(words: Words) -> SocketAddr {
         while let Ok((stream, _)) = listener.accept().await {
             let Ok(mut connection) = h2::server::handshake(stream).await else { continue };
             while let Some(Ok((_, mut reply))) = connection.accept().await {
-                let head = hyper::Response::builder().status(words.status).header("content-type", words.kind);
-                let Ok(mut sending) = reply.send_response(head.body(()).unwrap(), false) else { continue };
+                let head = hyper::Response::builder()
+                    .status(words.status)
+                    .header("content-type", words.kind);
+                let Ok(mut sending) = reply.send_response(head.body(()).unwrap(), false) else {
+                    continue;
+                };
                 for _ in 0..words.times {
                     let _ = sending.send_data(words.message.into(), false);
                 }
@@ -69,8 +90,16 @@ async fn serve_words(words: Words) -> SocketAddr {
 async fn what_is_no_health_server_fails_with_what_it_is() {
     for (words, result, why) in [
         (GOOD, Ok(()), "good"),
-        (Words { trailer: Some("12"), ..GOOD }, Err(Failure::GrpcStatus("UNIMPLEMENTED")), "no such call"),
-        (Words { trailer: Some("99"), ..GOOD }, Err(Failure::GrpcStatus("of no name")), "no such status"),
+        (
+            Words { trailer: Some("12"), ..GOOD },
+            Err(Failure::GrpcStatus("UNIMPLEMENTED")),
+            "no such call",
+        ),
+        (
+            Words { trailer: Some("99"), ..GOOD },
+            Err(Failure::GrpcStatus("of no name")),
+            "no such status",
+        ),
         (Words { trailer: Some("x"), ..GOOD }, Err(Failure::NotGrpc), "a status that is none"),
         (Words { trailer: None, ..GOOD }, Err(Failure::NotGrpc), "no status"),
         (Words { kind: "text/html", ..GOOD }, Err(Failure::NotGrpc), "a web page"),
@@ -86,7 +115,8 @@ async fn what_is_no_health_server_fails_with_what_it_is() {
         let address = serve_words(words).await;
         assert_eq!(ask(grpc(address.port(), "web"), address).await, result, "{why}");
     }
-    let status = Failure::Status { got: 503, want: vec![StatusRange { first: 200, last: 200 }].into() };
+    let status =
+        Failure::Status { got: 503, want: vec![StatusRange { first: 200, last: 200 }].into() };
     let address = serve_words(Words { status: 503, ..GOOD }).await;
     assert_eq!(ask(grpc(address.port(), "web"), address).await, Err(status));
     for (act, failure) in [

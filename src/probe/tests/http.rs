@@ -4,8 +4,10 @@ use super::*;
 
 #[tokio::test]
 async fn each_behaviour_has_its_outcome_and_ends_by_the_timeout() {
-    const LONG_LINE: &str = "x-filler: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy";
-    let status = |got| Failure::Status { got, want: vec![StatusRange { first: 200, last: 299 }].into() };
+    const LONG_LINE: &str =
+        "x-filler: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy";
+    let status =
+        |got| Failure::Status { got, want: vec![StatusRange { first: 200, last: 299 }].into() };
     let late = || Failure::TimedOut(TIMEOUT);
     let body = Some("fine");
     for (act, body, result, why) in [
@@ -18,15 +20,30 @@ async fn each_behaviour_has_its_outcome_and_ends_by_the_timeout() {
             Ok(()),
             "204 has no body, whatever it says",
         ),
-        (Act::Say("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n"), None, Err(status(304)), "nor has 304"),
+        (
+            Act::Say("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n"),
+            None,
+            Err(status(304)),
+            "nor has 304",
+        ),
         (
             Act::Say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nfi\r\n2\r\nne\r\n"),
             body,
             Ok(()),
             "text over two chunks, found before the end",
         ),
-        (Act::Say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong"), body, Err(Failure::Body), "wrong body"),
-        (Act::Say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), body, Err(Failure::Body), "empty body"),
+        (
+            Act::Say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong"),
+            body,
+            Err(Failure::Body),
+            "wrong body",
+        ),
+        (
+            Act::Say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+            body,
+            Err(Failure::Body),
+            "empty body",
+        ),
         (Act::Say("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"), None, Err(status(500)), "500"),
         (
             Act::Say("HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\n\r\n"),
@@ -46,7 +63,12 @@ async fn each_behaviour_has_its_outcome_and_ends_by_the_timeout() {
         (Act::Reset, None, Err(Failure::Closed), "reset"),
         (Act::Hang, None, Err(late()), "never replies"),
         (Act::Drip("HTTP/1.1 200 OK\r\nx: "), None, Err(late()), "an octet at a time"),
-        (Act::Drip("HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n"), body, Err(late()), "a body an octet at a time"),
+        (
+            Act::Drip("HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n"),
+            body,
+            Err(late()),
+            "a body an octet at a time",
+        ),
         (
             Act::Drip("HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n"),
             None,
@@ -65,8 +87,18 @@ async fn each_behaviour_has_its_outcome_and_ends_by_the_timeout() {
             Err(Failure::Body),
             "endless body",
         ),
-        (Act::Endless("HTTP/1.1 200 OK\r\n", LONG_LINE), None, Err(Failure::LongHead), "endless header"),
-        (Act::Endless("HTTP/1.1 200 OK\r\n", "a: b\r\n"), None, Err(Failure::LongHead), "endless headers"),
+        (
+            Act::Endless("HTTP/1.1 200 OK\r\n", LONG_LINE),
+            None,
+            Err(Failure::LongHead),
+            "endless header",
+        ),
+        (
+            Act::Endless("HTTP/1.1 200 OK\r\n", "a: b\r\n"),
+            None,
+            Err(Failure::LongHead),
+            "endless headers",
+        ),
         (
             Act::Endless("HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n"),
             None,
@@ -123,22 +155,31 @@ async fn the_request_names_the_host_or_else_the_target() {
 #[tokio::test]
 async fn what_a_reply_says_of_load_is_handed_on_with_the_outcome() {
     let ask_with = async |value: &str| {
-        let reply = format!("HTTP/1.1 200 OK\r\nEndpoint-Load-Metrics: {value}\r\nContent-Length: 0\r\n\r\n");
+        let reply = format!(
+            "HTTP/1.1 200 OK\r\nEndpoint-Load-Metrics: {value}\r\nContent-Length: 0\r\n\r\n"
+        );
         let (address, _) = serve(Act::Say(reply.leak())).await;
-        let outcome = ask_target(Check::Http(http(address.port())), ProbeTarget::Address(address.ip())).await;
+        let outcome =
+            ask_target(Check::Http(http(address.port())), ProbeTarget::Address(address.ip())).await;
         assert_eq!(outcome.result, Ok(()));
         outcome.load_metrics
     };
-    assert_eq!(ask_with("TEXT cpu_utilization=0.3").await.as_deref(), Some("TEXT cpu_utilization=0.3"));
+    assert_eq!(
+        ask_with("TEXT cpu_utilization=0.3").await.as_deref(),
+        Some("TEXT cpu_utilization=0.3")
+    );
     assert_eq!(ask_with(&"x".repeat(4096)).await.map(|text| text.len()), Some(4096));
     assert_eq!(ask_with(&"x".repeat(4097)).await, None, "too long");
     let (address, _) = serve(Act::Say(OK)).await;
-    let outcome = ask_target(Check::Http(http(address.port())), ProbeTarget::Address(address.ip())).await;
+    let outcome =
+        ask_target(Check::Http(http(address.port())), ProbeTarget::Address(address.ip())).await;
     assert_eq!(outcome.load_metrics, None);
 }
 
 /// Answers each connection with the next of `replies`, and hands over what was asked.
-async fn converse(replies: &'static [&'static str]) -> (SocketAddr, tokio::task::JoinHandle<Vec<String>>) {
+async fn converse(
+    replies: &'static [&'static str],
+) -> (SocketAddr, tokio::task::JoinHandle<Vec<String>>) {
     let listener = listen(LOOPBACK);
     let address = listener.local_addr().unwrap();
     let serving = tokio::spawn(async move {
@@ -169,7 +210,8 @@ async fn a_request_is_sent_as_the_check_says() {
     assert_eq!(ask(Check::Http(check), address).await, Ok(()));
     let request = &requests.await.unwrap()[0];
     assert!(request.starts_with("POST /healthz HTTP/1.1\r\n"), "{request}");
-    for line in ["x-probe: 1", "user-agent: checker", "content-length: 13", "host: www.example.com"] {
+    for line in ["x-probe: 1", "user-agent: checker", "content-length: 13", "host: www.example.com"]
+    {
         assert!(request.contains(&format!("{line}\r\n")), "{line}: {request}");
     }
     assert!(request.ends_with("\r\n\r\n{\"deep\":true}"), "{request}");
@@ -178,11 +220,15 @@ async fn a_request_is_sent_as_the_check_says() {
 #[tokio::test]
 async fn redirects_are_followed_to_the_same_origin_and_only_as_often_as_asked() {
     const THERE: &str = "HTTP/1.1 302 Found\r\nLocation: /ready\r\nContent-Length: 0\r\n\r\n";
-    const SAME: &str = "HTTP/1.1 301 Moved\r\nLocation: http://www.example.com/ready\r\nContent-Length: 0\r\n\r\n";
+    const SAME: &str =
+        "HTTP/1.1 301 Moved\r\nLocation: http://www.example.com/ready\r\nContent-Length: 0\r\n\r\n";
     const AWAY: &str = "HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/latest/\r\nContent-Length: 0\r\n\r\n";
-    const LOOPBACK_URL: &str = "HTTP/1.1 307 Away\r\nLocation: http://127.0.0.1/\r\nContent-Length: 0\r\n\r\n";
-    const SECURED: &str = "HTTP/1.1 308 Up\r\nLocation: https://www.example.com/\r\nContent-Length: 0\r\n\r\n";
-    let status = |got| Failure::Status { got, want: vec![StatusRange { first: 200, last: 299 }].into() };
+    const LOOPBACK_URL: &str =
+        "HTTP/1.1 307 Away\r\nLocation: http://127.0.0.1/\r\nContent-Length: 0\r\n\r\n";
+    const SECURED: &str =
+        "HTTP/1.1 308 Up\r\nLocation: https://www.example.com/\r\nContent-Length: 0\r\n\r\n";
+    let status =
+        |got| Failure::Status { got, want: vec![StatusRange { first: 200, last: 299 }].into() };
     for (replies, redirects, result, why) in [
         (&[THERE, OK][..], 1, Ok(()), "one is followed"),
         (&[SAME, THERE, OK], 2, Ok(()), "two are"),
@@ -198,7 +244,9 @@ async fn redirects_are_followed_to_the_same_origin_and_only_as_often_as_asked() 
         assert_eq!(ask(Check::Http(check), address).await, result, "{why}");
         let requests = requests.await.unwrap();
         assert_eq!(requests.len(), replies.len(), "{why}");
-        let is_ready = |request: &String| request.starts_with("GET /ready HTTP/1.1\r\nhost: www.example.com\r\n");
+        let is_ready = |request: &String| {
+            request.starts_with("GET /ready HTTP/1.1\r\nhost: www.example.com\r\n")
+        };
         assert!(requests.iter().skip(1).all(is_ready), "{why}: {requests:?}");
     }
 }
@@ -213,11 +261,16 @@ async fn a_body_is_matched_by_text_and_pattern() {
         (Some("no"), Some("yes"), Err(Failure::Body)),
     ] {
         let (address, _) = serve(Act::Say(READY)).await;
-        let check = HttpCheck { body: body.map(Into::into), body_regex: regex.map(Into::into), ..http(address.port()) };
+        let check = HttpCheck {
+            body: body.map(Into::into),
+            body_regex: regex.map(Into::into),
+            ..http(address.port())
+        };
         assert_eq!(ask(Check::Http(check), address).await, result, "{body:?} {regex:?}");
     }
     // A pattern for which backtracking would take for ever, over a body without an end.
-    let (address, written) = serve(Act::Endless("HTTP/1.1 200 OK\r\n\r\n", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")).await;
+    let (address, written) =
+        serve(Act::Endless("HTTP/1.1 200 OK\r\n\r\n", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")).await;
     let check = HttpCheck { body_regex: Some("(a*)*b".into()), ..http(address.port()) };
     assert_eq!(ask(Check::Http(check), address).await, Err(Failure::BodyPattern));
     assert!(written.load(Relaxed) < 256 * 1024);
@@ -235,14 +288,20 @@ async fn serve_http2(body: &'static str, times: usize) -> SocketAddr {
     address
 }
 
-pub(super) async fn answer_http2(stream: impl AsyncRead + AsyncWrite + Unpin, body: &'static str, times: usize) {
+pub(super) async fn answer_http2(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    body: &'static str,
+    times: usize,
+) {
     let Ok(mut connection) = h2::server::handshake(stream).await else { return };
     while let Some(Ok((request, mut reply))) = connection.accept().await {
-        let is_expected = request.uri().authority().is_some_and(|authority| authority == "www.example.com")
-            && request.uri().path() == "/healthz"
-            && !request.headers().contains_key("host");
+        let is_expected =
+            request.uri().authority().is_some_and(|authority| authority == "www.example.com")
+                && request.uri().path() == "/healthz"
+                && !request.headers().contains_key("host");
         let status = if is_expected { 200 } else { 400 };
-        let head = hyper::Response::builder().status(status).header("endpoint-load-metrics", "TEXT a=1");
+        let head =
+            hyper::Response::builder().status(status).header("endpoint-load-metrics", "TEXT a=1");
         let Ok(mut sending) = reply.send_response(head.body(()).unwrap(), false) else { return };
         for _ in 0..times {
             let _ = sending.send_data(body.into(), false);
@@ -254,7 +313,8 @@ pub(super) async fn answer_http2(stream: impl AsyncRead + AsyncWrite + Unpin, bo
 #[tokio::test]
 async fn http2_is_spoken_with_prior_knowledge_and_by_alpn() {
     let address = serve_http2("all fine", 1).await;
-    let check = HttpCheck { version: HttpVersion::Two, body: Some("fine".into()), ..http(address.port()) };
+    let check =
+        HttpCheck { version: HttpVersion::Two, body: Some("fine".into()), ..http(address.port()) };
     let outcome = ask_target(Check::Http(check.clone()), ProbeTarget::Address(address.ip())).await;
     assert_eq!((outcome.result, outcome.load_metrics.as_deref()), (Ok(()), Some("TEXT a=1")));
     let other = HttpCheck { body: Some("text".into()), ..check.clone() };

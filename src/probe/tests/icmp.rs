@@ -6,10 +6,13 @@ use super::*;
 
 #[tokio::test]
 async fn an_echo_is_replied_to_by_what_is_there() {
-    for (address, domain, protocol) in
-        [(LOOPBACK, Domain::IPV4, Protocol::ICMPV4), ("::1".parse().unwrap(), Domain::IPV6, Protocol::ICMPV6)]
-    {
-        let may = [Type::DGRAM, Type::RAW].into_iter().any(|kind| Socket::new(domain, kind, Some(protocol)).is_ok());
+    for (address, domain, protocol) in [
+        (LOOPBACK, Domain::IPV4, Protocol::ICMPV4),
+        ("::1".parse().unwrap(), Domain::IPV6, Protocol::ICMPV6),
+    ] {
+        let may = [Type::DGRAM, Type::RAW]
+            .into_iter()
+            .any(|kind| Socket::new(domain, kind, Some(protocol)).is_ok());
         if !may || address.is_ipv6() && std::net::TcpListener::bind("[::1]:0").is_err() {
             println!("skipped: no ICMP to {address} here");
             continue;
@@ -20,7 +23,10 @@ async fn an_echo_is_replied_to_by_what_is_there() {
 
 #[tokio::test]
 async fn where_no_echo_may_be_sent_the_monitor_cannot_work_and_its_target_is_not_judged() {
-    let key = ProbeKey { monitor: Arc::new(monitor(Check::Icmp)), target: ProbeTarget::Address(LOOPBACK) };
+    let key = ProbeKey {
+        monitor: Arc::new(monitor(Check::Icmp)),
+        target: ProbeTarget::Address(LOOPBACK),
+    };
     let checker = checker_of(&key);
     let may = [Type::DGRAM, Type::RAW]
         .into_iter()

@@ -14,12 +14,28 @@ async fn a_reply_whose_announced_body_does_not_come_fails() {
     let chunked = |chunks: &str| Act::Cut(format!("{CHUNKED}{chunks}").leak());
     for (act, result, why) in [
         (Act::Cut(LENGTH), Err(Failure::Closed), "nothing of it"),
-        (Act::Cut(format!("{LENGTH}{}", "x".repeat(60_000)).leak()), Err(Failure::Closed), "a part of it"),
-        (Act::Cut(format!("{LENGTH}{}", "x".repeat(70_000)).leak()), Ok(()), "as much of it as is read"),
-        (Act::Say(LENGTH), Err(Failure::TimedOut(TIMEOUT)), "nothing, and the connection stays open"),
+        (
+            Act::Cut(format!("{LENGTH}{}", "x".repeat(60_000)).leak()),
+            Err(Failure::Closed),
+            "a part of it",
+        ),
+        (
+            Act::Cut(format!("{LENGTH}{}", "x".repeat(70_000)).leak()),
+            Ok(()),
+            "as much of it as is read",
+        ),
+        (
+            Act::Say(LENGTH),
+            Err(Failure::TimedOut(TIMEOUT)),
+            "nothing, and the connection stays open",
+        ),
         (chunked("5\r\nhello\r\n0\r\n\r\n"), Ok(()), "chunks to their end"),
         (chunked("5;a=b\r\nhello\r\n0\r\nx: y\r\n\r\n"), Ok(()), "with an extension and a trailer"),
-        (chunked("5\r\nhello\r\n0\r\nx : y\r\n  z\r\n\r\n"), Ok(()), "with a trailer of an old form"),
+        (
+            chunked("5\r\nhello\r\n0\r\nx : y\r\n  z\r\n\r\n"),
+            Ok(()),
+            "with a trailer of an old form",
+        ),
         (chunked("5\nhello\n0\n\n"), Ok(()), "with bare line feeds"),
         (chunked("5\r\nhello\r\n"), Err(Failure::Closed), "no last chunk"),
         (chunked("5\r\nhel"), Err(Failure::Closed), "a chunk cut off"),
@@ -45,7 +61,12 @@ async fn where_a_body_ends_is_decided_as_rfc_9112_section_6_3_says() {
         ("Content-Length: 4, 4\r\n", "fine", Ok(()), "the same in one field"),
         ("Content-Length: 4, 5\r\n", "fine", Err(Failure::NotHttp), "two lengths"),
         ("Content-Length: +4\r\n", "fine", Err(Failure::NotHttp), "no length"),
-        ("Content-Length: 18446744073709551615\r\n", "fine", Err(Failure::NotHttp), "more than anything has"),
+        (
+            "Content-Length: 18446744073709551615\r\n",
+            "fine",
+            Err(Failure::NotHttp),
+            "more than anything has",
+        ),
         ("Transfer-Encoding: gzip\r\n", "fine", Ok(()), "to the end of the connection"),
         ("", "fine", Ok(()), "to the end of the connection without any header"),
     ] {
@@ -63,7 +84,10 @@ async fn a_head_that_a_recipient_may_accept_is_accepted() {
     let tiny = "a:\n".repeat(4000);
     let wide = format!("x-wide: {}\r\n", "y".repeat(15_000));
     for (head, why) in [
-        ("HTTP/1.1 200 OK\r\nx-folded: one\r\n  two\r\n\tthree\r\n", "obsolete line folding (RFC 9112 section 5.2)"),
+        (
+            "HTTP/1.1 200 OK\r\nx-folded: one\r\n  two\r\n\tthree\r\n",
+            "obsolete line folding (RFC 9112 section 5.2)",
+        ),
         ("HTTP/1.1 200 OK\r\nServer : old\r\n", "white space before the colon (section 5.1)"),
         ("HTTP/1.1 200 OK\r\nx bad name: 1\r\nno colon\r\n", "fields that are none"),
         ("HTTP/1.1 200 OK\nServer: old\n", "bare line feeds (section 2.2)"),
@@ -74,15 +98,25 @@ async fn a_head_that_a_recipient_may_accept_is_accepted() {
         ("HTTP/1.1 200 \r\n", "an empty one"),
         ("HTTP/1.1 200 C'est tr\u{e8}s bien\r\n", "one beyond ASCII"),
         ("HTTP/1.0 200 OK\r\n", "HTTP/1.0"),
-        ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n", "an interim reply (RFC 9110 section 15.2)"),
-        ("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102 Wait\r\n\r\nHTTP/1.1 200 OK\r\n", "two of them"),
+        (
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n",
+            "an interim reply (RFC 9110 section 15.2)",
+        ),
+        (
+            "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102 Wait\r\n\r\nHTTP/1.1 200 OK\r\n",
+            "two of them",
+        ),
         ("\r\nHTTP/1.1 200 OK\r\n", "an empty line first"),
         (&*format!("HTTP/1.1 200 OK\r\n{many}").leak(), "1500 fields"),
         (&*format!("HTTP/1.1 200 OK\n{tiny}").leak(), "4000 tiny fields"),
         (&*format!("HTTP/1.1 200 OK\r\n{wide}").leak(), "a field of 15,000 octets"),
     ] {
         let act = Act::Cut(format!("{head}Content-Length: 4\r\n\r\nfine").leak());
-        assert_eq!(ask_http(act, HttpCheck { body: Some("fine".into()), ..http(0) }).await, Ok(()), "{why}");
+        assert_eq!(
+            ask_http(act, HttpCheck { body: Some("fine".into()), ..http(0) }).await,
+            Ok(()),
+            "{why}"
+        );
     }
 }
 
@@ -126,8 +160,12 @@ mod frame {
 
     /// Literal fields without indexing (RFC 7541 section 6.2.2).
     fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
-        let text = |text: &str| [&[u8::try_from(text.len()).unwrap()][..], text.as_bytes()].concat();
-        fields.iter().flat_map(|(name, value)| [vec![0], text(name), text(value)].concat()).collect()
+        let text =
+            |text: &str| [&[u8::try_from(text.len()).unwrap()][..], text.as_bytes()].concat();
+        fields
+            .iter()
+            .flat_map(|(name, value)| [vec![0], text(name), text(value)].concat())
+            .collect()
     }
 
     pub(super) fn head(more: &[(&str, &str)]) -> Vec<u8> {
@@ -159,7 +197,8 @@ fn holds_request(octets: &[u8]) -> bool {
         if kind == 1 {
             return true;
         }
-        rest = rest.get(9 + u32::from_be_bytes([0, high, middle, low]) as usize..).unwrap_or_default();
+        rest =
+            rest.get(9 + u32::from_be_bytes([0, high, middle, low]) as usize..).unwrap_or_default();
     }
     false
 }
@@ -194,7 +233,12 @@ async fn over_http2_a_reply_must_end_its_stream() {
     for (frames, then_closes, result, why) in [
         (vec![head(), frame::last_data(b"fine")], false, Ok(()), "END_STREAM"),
         (vec![length("4"), frame::last_data(b"fine")], true, Ok(()), "with the announced length"),
-        (vec![length("100"), frame::last_data(b"fine")], false, Err(Failure::BodyFraming), "with another length"),
+        (
+            vec![length("100"), frame::last_data(b"fine")],
+            false,
+            Err(Failure::BodyFraming),
+            "with another length",
+        ),
         (
             vec![head(), frame::data(b"fine"), frame::reset(h2::Reason::INTERNAL_ERROR)],
             false,
@@ -207,7 +251,12 @@ async fn over_http2_a_reply_must_end_its_stream() {
             Err(Failure::Closed),
             "RST_STREAM without an error before the end",
         ),
-        (vec![head(), frame::data(b"fine")], true, Err(Failure::Closed), "the connection ends before the stream"),
+        (
+            vec![head(), frame::data(b"fine")],
+            true,
+            Err(Failure::Closed),
+            "the connection ends before the stream",
+        ),
         (vec![head(), frame::data(b"fine")], false, Err(late()), "no END_STREAM"),
     ] {
         let address = serve_frames(&frames, then_closes).await;
@@ -224,14 +273,36 @@ async fn a_grpc_reply_must_end_with_its_status() {
     for (frames, then_closes, result, why) in [
         (vec![frame::data(SERVING), status()], false, Ok(()), "a whole reply"),
         (vec![frame::last_data(SERVING)], false, Err(Failure::NotGrpc), "no status"),
-        (vec![frame::data(&SERVING[..6]), status()], false, Err(Failure::NotGrpc), "half a message"),
-        (vec![frame::data(SERVING), frame::reset(h2::Reason::CANCEL)], false, Err(Failure::Closed), "RST_STREAM"),
-        (vec![frame::data(SERVING)], true, Err(Failure::Closed), "the connection ends before the stream"),
+        (
+            vec![frame::data(&SERVING[..6]), status()],
+            false,
+            Err(Failure::NotGrpc),
+            "half a message",
+        ),
+        (
+            vec![frame::data(SERVING), frame::reset(h2::Reason::CANCEL)],
+            false,
+            Err(Failure::Closed),
+            "RST_STREAM",
+        ),
+        (
+            vec![frame::data(SERVING)],
+            true,
+            Err(Failure::Closed),
+            "the connection ends before the stream",
+        ),
         (vec![frame::data(SERVING)], false, Err(late()), "no end"),
     ] {
-        let frames = [&[frame::head(&[("content-type", "application/grpc")])][..], &frames].concat();
+        let frames =
+            [&[frame::head(&[("content-type", "application/grpc")])][..], &frames].concat();
         let address = serve_frames(&frames, then_closes).await;
-        let check = GrpcCheck { port: address.port(), service: "".into(), host: None, tls: None, proxy_protocol: None };
+        let check = GrpcCheck {
+            port: address.port(),
+            service: "".into(),
+            host: None,
+            tls: None,
+            proxy_protocol: None,
+        };
         assert_eq!(ask(Check::Grpc(check), address).await, result, "{why}");
     }
 }

@@ -39,8 +39,9 @@ use super::{
 };
 use crate::{
     health::{
-        Check, ClientCertificate, DnsCheck, ExecCheck, Expiring, Expiry, Failure, GrpcCheck, HttpCheck, HttpVersion,
-        Monitor, Note, OnExpiry, Outcome, StatusRange, TcpCheck, TlsCheck, TlsTerms,
+        Check, ClientCertificate, DnsCheck, ExecCheck, Expiring, Expiry, Failure, GrpcCheck,
+        HttpCheck, HttpVersion, Monitor, Note, OnExpiry, Outcome, StatusRange, TcpCheck, TlsCheck,
+        TlsTerms,
     },
     steer::ProbeTarget,
 };
@@ -60,7 +61,12 @@ fn monitor(check: Check) -> Monitor {
 }
 
 fn http(port: u16) -> HttpCheck {
-    HttpCheck { path: "/healthz".into(), port, host: Some("www.example.com".into()), ..HttpCheck::default() }
+    HttpCheck {
+        path: "/healthz".into(),
+        port,
+        host: Some("www.example.com".into()),
+        ..HttpCheck::default()
+    }
 }
 
 fn trusting(authorities: &Path) -> TlsTerms {
@@ -80,7 +86,8 @@ fn checker_of(key: &ProbeKey) -> Arc<Checker> {
     checker_within(key, AliasAddresses::default(), 64)
 }
 
-/// Probes while the pulse beats, until there is an outcome: on a starved machine not every attempt has one.
+/// Probes while the pulse beats, until there is an outcome: on a starved machine not every attempt
+/// has one.
 async fn ask_target(check: Check, target: ProbeTarget) -> Outcome {
     let key = ProbeKey { monitor: Arc::new(monitor(check)), target };
     let pulse = Pulse::new();
@@ -204,10 +211,12 @@ async fn tcp_passes_where_a_connection_opens_over_ipv4_ipv6_and_a_name() {
 async fn an_alias_is_probed_at_the_addresses_that_it_stands_for() {
     let listener = listen(LOOPBACK);
     let check = Check::Tcp(TcpCheck { port: listener.local_addr().unwrap().port() });
-    let (aliases, alias): (_, crate::dns::Name) = (AliasAddresses::default(), "lb.invalid".parse().unwrap());
+    let (aliases, alias): (_, crate::dns::Name) =
+        (AliasAddresses::default(), "lb.invalid".parse().unwrap());
     aliases.set(std::slice::from_ref(&alias));
     aliases.note(&alias, vec![LOOPBACK]);
-    let key = ProbeKey { monitor: Arc::new(monitor(check)), target: ProbeTarget::Host(alias.clone()) };
+    let key =
+        ProbeKey { monitor: Arc::new(monitor(check)), target: ProbeTarget::Host(alias.clone()) };
     let (checker, pulse) = (checker_within(&key, aliases.clone(), 64), Pulse::new());
     let stopwatch = Stopwatch::new(&pulse, 0);
     let outcome = attempt(&checker, &key, &stopwatch).await.unwrap();
@@ -221,10 +230,12 @@ async fn an_alias_is_probed_at_the_addresses_that_it_stands_for() {
 async fn the_addresses_of_a_name_are_probed_one_after_the_other_where_descriptors_are_short() {
     let listener = listen(LOOPBACK);
     let check = Check::Tcp(TcpCheck { port: listener.local_addr().unwrap().port() });
-    let (aliases, alias): (_, crate::dns::Name) = (AliasAddresses::default(), "lb.invalid".parse().unwrap());
+    let (aliases, alias): (_, crate::dns::Name) =
+        (AliasAddresses::default(), "lb.invalid".parse().unwrap());
     aliases.set(std::slice::from_ref(&alias));
     // Nothing listens at the first four.
-    let addresses = [9, 8, 7, 6].map(|last| IpAddr::from([127, 0, 0, last])).into_iter().chain([LOOPBACK]);
+    let addresses =
+        [9, 8, 7, 6].map(|last| IpAddr::from([127, 0, 0, last])).into_iter().chain([LOOPBACK]);
     aliases.note(&alias, addresses.collect());
     let key = ProbeKey { monitor: Arc::new(monitor(check)), target: ProbeTarget::Host(alias) };
     for further in [0, 1, 64] {
@@ -240,7 +251,10 @@ async fn a_tcp_probe_leaves_no_port_in_time_wait() {
     let address = listener.local_addr().unwrap();
     assert_eq!(ask(Check::Tcp(TcpCheck { port: address.port() }), address).await, Ok(()));
     let (mut stream, _) = listener.accept().await.unwrap();
-    assert_eq!(stream.read(&mut [0]).await.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    assert_eq!(
+        stream.read(&mut [0]).await.unwrap_err().kind(),
+        std::io::ErrorKind::ConnectionReset
+    );
 }
 
 #[tokio::test]
@@ -258,12 +272,17 @@ async fn a_failure_while_the_process_did_not_run_is_no_outcome() {
         assert_eq!(attempt(&checker, &key, &stopwatch).await, Err(NoResult::Starved));
     }
     let outcome = attempt(&checker, &key, &Stopwatch::new(&pulse, 2)).await;
-    assert_eq!(outcome.unwrap().result, Err(Failure::TimedOut(TIMEOUT)), "one that lasts keeps no dead target");
+    assert_eq!(
+        outcome.unwrap().result,
+        Err(Failure::TimedOut(TIMEOUT)),
+        "one that lasts keeps no dead target"
+    );
 }
 
 #[tokio::test]
 async fn what_a_target_said_itself_counts_however_little_the_process_ran() {
-    let (address, _) = serve(Act::Say("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")).await;
+    let (address, _) =
+        serve(Act::Say("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")).await;
     let key = ProbeKey {
         monitor: Arc::new(monitor(Check::Http(http(address.port())))),
         target: ProbeTarget::Address(address.ip()),
@@ -284,7 +303,10 @@ async fn what_a_target_said_itself_counts_however_little_the_process_ran() {
 fn a_want_of_files_is_not_the_targets_fault() {
     use super::attempt::Trouble;
     for code in [libc::EMFILE, libc::ENFILE, libc::EADDRNOTAVAIL] {
-        assert!(matches!(Trouble::from(std::io::Error::from_raw_os_error(code)), Trouble::Ours(..)), "{code}");
+        assert!(
+            matches!(Trouble::from(std::io::Error::from_raw_os_error(code)), Trouble::Ours(..)),
+            "{code}"
+        );
     }
     let unreachable = Trouble::from(std::io::Error::from_raw_os_error(libc::ENETUNREACH));
     assert!(matches!(unreachable, Trouble::Target(Failure::Unreachable)));

@@ -18,7 +18,8 @@ fn start_prober() -> (Prober, mpsc::Receiver<Report>) {
 #[tokio::test]
 async fn each_target_is_reported_once_per_interval_and_the_first_round_can_be_awaited() {
     let (up, down) = (listen(LOOPBACK), listen(LOOPBACK));
-    let (up_key, down_key) = (key_of(up.local_addr().unwrap(), 100), key_of(down.local_addr().unwrap(), 100));
+    let (up_key, down_key) =
+        (key_of(up.local_addr().unwrap(), 100), key_of(down.local_addr().unwrap(), 100));
     drop(down);
     let (prober, mut inbox) = start_prober();
     prober.first_round().await;
@@ -28,7 +29,8 @@ async fn each_target_is_reported_once_per_interval_and_the_first_round_can_be_aw
     let (mut ups, mut downs) = (Vec::new(), Vec::new());
     while ups.len() < 6 || downs.len() < 6 {
         let report = inbox.recv().await.unwrap();
-        let (seen, is_up) = if report.key == up_key { (&mut ups, true) } else { (&mut downs, false) };
+        let (seen, is_up) =
+            if report.key == up_key { (&mut ups, true) } else { (&mut downs, false) };
         assert_eq!(report.outcome.is_pass(), is_up);
         seen.push(report.at);
     }
@@ -39,7 +41,8 @@ async fn each_target_is_reported_once_per_interval_and_the_first_round_can_be_aw
 #[tokio::test]
 async fn a_target_that_is_gone_is_not_probed_and_one_that_stays_keeps_its_time() {
     let (stays, goes) = (listen(LOOPBACK), listen(LOOPBACK));
-    let (stays_key, goes_key) = (key_of(stays.local_addr().unwrap(), 200), key_of(goes.local_addr().unwrap(), 200));
+    let (stays_key, goes_key) =
+        (key_of(stays.local_addr().unwrap(), 200), key_of(goes.local_addr().unwrap(), 200));
     let (prober, mut inbox) = start_prober();
     prober.set(vec![stays_key.clone(), goes_key]).await;
     prober.first_round().await;
@@ -108,10 +111,13 @@ async fn a_report_that_nobody_takes_stops_only_its_own_target() {
 async fn a_monitor_that_cannot_work_judges_nothing_and_is_named() {
     let listener = listen(LOOPBACK);
     let mut key = key_of(listener.local_addr().unwrap(), 50);
-    let terms =
-        TlsTerms { authorities: Some(std::path::Path::new("/nonexistent/ca.pem").into()), ..TlsTerms::default() };
+    let terms = TlsTerms {
+        authorities: Some(std::path::Path::new("/nonexistent/ca.pem").into()),
+        ..TlsTerms::default()
+    };
     let port = listener.local_addr().unwrap().port();
-    let check = Check::Tls(TlsCheck { port, host: None, terms, expiry: None, proxy_protocol: None });
+    let check =
+        Check::Tls(TlsCheck { port, host: None, terms, expiry: None, proxy_protocol: None });
     key.monitor = Arc::new(Monitor { check, ..(*key.monitor).clone() });
     let (prober, mut inbox) = start_prober();
     prober.set(vec![key.clone()]).await;

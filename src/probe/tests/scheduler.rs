@@ -12,7 +12,8 @@ use crate::probe::{
     scheduler::Scheduled,
 };
 
-/// A key whose checks lack a descriptor, panic or hang, as long as the test says so; else they pass.
+/// A key whose checks lack a descriptor, panic or hang, as long as the test says so; else they
+/// pass.
 #[derive(Debug, Clone)]
 struct Key(&'static str, Duration, Arc<Script>);
 
@@ -96,7 +97,8 @@ fn key(name: &'static str, interval: Duration) -> (Key, Arc<Script>) {
 
 fn start(in_flight: usize) -> (Scheduled<Scripted>, mpsc::Receiver<&'static str>) {
     let (reports, inbox) = mpsc::channel(1024);
-    let limits = Limits { in_flight: NonZeroUsize::new(in_flight).unwrap(), further_descriptors: 64 };
+    let limits =
+        Limits { in_flight: NonZeroUsize::new(in_flight).unwrap(), further_descriptors: 64 };
     (Scheduled::start(limits, std::time::Instant::now(), reports), inbox)
 }
 
@@ -147,7 +149,10 @@ async fn a_check_for_which_a_resource_is_missing_is_attempted_again_before_its_n
     }
     script.is_short.store(false, Relaxed);
     assert_eq!(inbox.recv().await, Some("short"));
-    assert!(start.elapsed() < Duration::from_secs(8), "an attempt after a sixteenth of the interval");
+    assert!(
+        start.elapsed() < Duration::from_secs(8),
+        "an attempt after a sixteenth of the interval"
+    );
     assert_eq!(script.attempts.load(Relaxed), 2);
 }
 

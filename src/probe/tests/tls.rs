@@ -17,10 +17,12 @@ async fn serve_tls(change: impl Fn(&mut CertificateParams), is_self_signed: bool
     let authority_key = KeyPair::generate().unwrap();
     let authority_pem = authority.self_signed(&authority_key).unwrap().pem();
     let issuer = Issuer::new(authority, authority_key);
-    let mut leaf = CertificateParams::new(vec!["www.example.com".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    let mut leaf =
+        CertificateParams::new(vec!["www.example.com".to_owned(), "127.0.0.1".to_owned()]).unwrap();
     change(&mut leaf);
     let key = KeyPair::generate().unwrap();
-    let leaf = if is_self_signed { leaf.self_signed(&key) } else { leaf.signed_by(&key, &issuer) }.unwrap();
+    let leaf = if is_self_signed { leaf.self_signed(&key) } else { leaf.signed_by(&key, &issuer) }
+        .unwrap();
     serve_chain(vec![leaf.der().clone()], key, &authority_pem, None).await
 }
 
@@ -40,7 +42,9 @@ pub(super) fn acceptor(
         Some(authority) => {
             let mut roots = rustls::RootCertStore::empty();
             roots.add(authority).unwrap();
-            let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider).build().unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider)
+                .build()
+                .unwrap();
             builder.with_client_cert_verifier(verifier)
         }
     };
@@ -76,7 +80,8 @@ async fn certificates_are_judged_by_time_name_and_authority() {
     type Change = fn(&mut CertificateParams);
     let expired: Change = |leaf| leaf.not_after = date_time_ymd(2020, 1, 1);
     let early: Change = |leaf| leaf.not_before = date_time_ymd(2200, 1, 1);
-    let other: Change = |leaf| *leaf = CertificateParams::new(vec!["other.example".to_owned()]).unwrap();
+    let other: Change =
+        |leaf| *leaf = CertificateParams::new(vec!["other.example".to_owned()]).unwrap();
     let same: Change = |_| {};
     for (change, is_self_signed, result) in [
         (same, false, Ok(())),
@@ -90,8 +95,12 @@ async fn certificates_are_judged_by_time_name_and_authority() {
         assert_eq!(ask(Check::Http(check.clone()), server.address).await, result);
         let by_address = HttpCheck { host: None, ..check.clone() };
         let is_named = change as usize != other as usize;
-        assert_eq!(ask(Check::Http(by_address), server.address).await.is_ok(), result.is_ok() && is_named);
-        let unverified = HttpCheck { tls: Some(TlsTerms { verify: false, ..TlsTerms::default() }), ..check };
+        assert_eq!(
+            ask(Check::Http(by_address), server.address).await.is_ok(),
+            result.is_ok() && is_named
+        );
+        let unverified =
+            HttpCheck { tls: Some(TlsTerms { verify: false, ..TlsTerms::default() }), ..check };
         assert_eq!(ask(Check::Http(unverified), server.address).await, Ok(()), "verify = false");
     }
 }
@@ -128,7 +137,8 @@ fn in_days(days: i64) -> rcgen::CertificateParams {
     let mut parameters = CertificateParams::new(vec!["www.example.com".to_owned()]).unwrap();
     let epoch = date_time_ymd(1970, 1, 1);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    parameters.not_after = epoch + now + Duration::from_secs(days.unsigned_abs() * 24 * 3600 + 3600);
+    parameters.not_after =
+        epoch + now + Duration::from_secs(days.unsigned_abs() * 24 * 3600 + 3600);
     parameters
 }
 
@@ -149,9 +159,10 @@ async fn a_certificate_that_expires_soon_fails_or_is_told() {
 
 #[tokio::test]
 async fn a_handshake_judges_the_chain_whatever_the_time_left() {
-    for (change, is_self_signed, failure) in
-        [(None, true, Failure::CertificateUntrusted), (Some("other.example"), false, Failure::CertificateForOtherName)]
-    {
+    for (change, is_self_signed, failure) in [
+        (None, true, Failure::CertificateUntrusted),
+        (Some("other.example"), false, Failure::CertificateForOtherName),
+    ] {
         let rename = |leaf: &mut CertificateParams| {
             if let Some(name) = change {
                 *leaf = CertificateParams::new(vec![name.to_owned()]).unwrap();
@@ -171,7 +182,11 @@ async fn a_handshake_judges_the_chain_whatever_the_time_left() {
     assert_eq!(ask(Check::Tls(check.clone()), address).await, Err(not_tls()), "not TLS");
     let (address, _) = serve(Act::Hang).await;
     let check = TlsCheck { port: address.port(), ..check };
-    assert_eq!(ask(Check::Tls(check), address).await, Err(Failure::TimedOut(TIMEOUT)), "never answers");
+    assert_eq!(
+        ask(Check::Tls(check), address).await,
+        Err(Failure::TimedOut(TIMEOUT)),
+        "never answers"
+    );
 }
 
 #[tokio::test]
@@ -204,7 +219,10 @@ async fn a_target_that_wants_a_certificate_gets_ours_and_is_not_passed_without_i
     let authority_certificate = authority.self_signed(&authority_key).unwrap();
     let issuer = Issuer::new(authority, authority_key);
     let key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(vec!["www.example.com".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let leaf = CertificateParams::new(vec!["www.example.com".to_owned()])
+        .unwrap()
+        .signed_by(&key, &issuer)
+        .unwrap();
     let der = leaf.der().clone();
     let own_key = key.serialize_pem();
     let trusted = authority_certificate.der().clone();
@@ -215,7 +233,8 @@ async fn a_target_that_wants_a_certificate_gets_ours_and_is_not_passed_without_i
     std::fs::write(at("own.key"), own_key).unwrap();
     std::fs::write(at("empty.pem"), "").unwrap();
     let with = |certificate: &str| {
-        let client_certificate = ClientCertificate { certificate: at(certificate).into(), key: at("own.key").into() };
+        let client_certificate =
+            ClientCertificate { certificate: at(certificate).into(), key: at("own.key").into() };
         let terms = trusting(server.authorities.path());
         let terms = TlsTerms { client_certificate: Some(client_certificate), ..terms };
         Check::Http(HttpCheck { tls: Some(terms), ..http(server.address.port()) })
@@ -226,7 +245,10 @@ async fn a_target_that_wants_a_certificate_gets_ours_and_is_not_passed_without_i
     let failure = ask(with("none.pem"), server.address).await.unwrap_err();
     assert!(failure.to_string().contains("none.pem"), "{failure}");
     let without = Check::Http(https(server.address.port(), server.authorities.path()));
-    assert_eq!(ask(without, server.address).await, Err(Failure::ClientCertificate("certificate_required".into())));
+    assert_eq!(
+        ask(without, server.address).await,
+        Err(Failure::ClientCertificate("certificate_required".into()))
+    );
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! TLS: certificates and algorithms of servers as they are found, with `openssl s_server` where only OpenSSL makes them.
+//! TLS: certificates and algorithms of servers as they are found, with `openssl s_server` where
+//! only OpenSSL makes them.
 
 use std::process::{Child, Command, Stdio};
 
@@ -15,17 +16,25 @@ async fn serve_own(change: impl Fn(&mut CertificateParams)) -> tls::TlsServer {
 
 #[tokio::test]
 async fn a_target_that_is_its_own_authority_passes_where_ca_holds_its_certificate() {
-    let authority = |own: &mut CertificateParams| own.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority =
+        |own: &mut CertificateParams| own.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let no_authority = |own: &mut CertificateParams| own.is_ca = IsCa::ExplicitNoCa;
-    for (server, why) in [(serve_own(authority).await, "CA:TRUE"), (serve_own(no_authority).await, "CA:FALSE")] {
+    for (server, why) in
+        [(serve_own(authority).await, "CA:TRUE"), (serve_own(no_authority).await, "CA:FALSE")]
+    {
         let check = https(server.address.port(), server.authorities.path());
         assert_eq!(ask(Check::Http(check.clone()), server.address).await, Ok(()), "{why}");
         let other = HttpCheck { host: Some("other.example".into()), ..check };
-        assert_eq!(ask(Check::Http(other), server.address).await, Err(Failure::CertificateForOtherName), "{why}");
+        assert_eq!(
+            ask(Check::Http(other), server.address).await,
+            Err(Failure::CertificateForOtherName),
+            "{why}"
+        );
         let stranger = serve_own(authority).await;
         let check = https(server.address.port(), stranger.authorities.path());
         let failure = ask(Check::Http(check), server.address).await.unwrap_err();
-        let is_refused = matches!(failure, Failure::CertificateUntrusted | Failure::CertificateBad(_));
+        let is_refused =
+            matches!(failure, Failure::CertificateUntrusted | Failure::CertificateBad(_));
         assert!(is_refused, "{why}, but another certificate is named: {failure}");
     }
     let expired = |own: &mut CertificateParams| {
@@ -48,7 +57,10 @@ async fn a_body_until_the_end_of_the_connection_needs_no_close_notify() {
         ),
     ] {
         let key = KeyPair::generate().unwrap();
-        let own = CertificateParams::new(vec!["www.example.com".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let own = CertificateParams::new(vec!["www.example.com".to_owned()])
+            .unwrap()
+            .self_signed(&key)
+            .unwrap();
         let acceptor = tls::acceptor(vec![own.der().clone()], key, None, &[]);
         let listener = listen(LOOPBACK);
         let address = listener.local_addr().unwrap();
@@ -100,7 +112,9 @@ fn openssl(directory: &Path, arguments: &str) -> bool {
 /// A server with `own.pem` and `own.key` of `directory`, and these further arguments.
 async fn s_server(directory: &Path, arguments: &str) -> Openssl {
     let port = listen(LOOPBACK).local_addr().unwrap().port();
-    let line = format!("s_server -quiet -www -accept 127.0.0.1:{port} -cert own.pem -key own.key {arguments}");
+    let line = format!(
+        "s_server -quiet -www -accept 127.0.0.1:{port} -cert own.pem -key own.key {arguments}"
+    );
     let mut child = Command::new("openssl")
         .args(line.trim_end().split(' '))
         .current_dir(directory)
@@ -125,8 +139,11 @@ async fn ask_openssl(directory: &Path, arguments: &str, terms: TlsTerms) -> Resu
 
 /// Makes `own.key` and a self-signed `own.pem` by these arguments; whether this OpenSSL can.
 fn make_own(directory: &Path, key: &str, certificate: &str) -> bool {
-    let request = format!("req -x509 -key own.key -out own.pem -days 30 -subj /CN=www.example.com {certificate}");
-    openssl(directory, &format!("genpkey -out own.key {key}")) && openssl(directory, request.trim_end())
+    let request = format!(
+        "req -x509 -key own.key -out own.pem -days 30 -subj /CN=www.example.com {certificate}"
+    );
+    openssl(directory, &format!("genpkey -out own.key {key}"))
+        && openssl(directory, request.trim_end())
 }
 
 const RSA_1024: &str = "-algorithm RSA -pkeyopt rsa_keygen_bits:1024";
@@ -143,9 +160,11 @@ async fn without_verification_any_certificate_will_do() {
     let Some(directory) = openssl_directory() else { return };
     let directory = directory.path();
     let any = || TlsTerms { verify: false, ..TlsTerms::default() };
-    for (key, why) in
-        [(RSA_1024.to_owned(), "RSA with 1024 bits"), (curve("P-521"), "P-521"), (curve("P-256"), "P-256")]
-    {
+    for (key, why) in [
+        (RSA_1024.to_owned(), "RSA with 1024 bits"),
+        (curve("P-521"), "P-521"),
+        (curve("P-256"), "P-256"),
+    ] {
         assert!(make_own(directory, &key, SAN), "{why}");
         for version in ["-tls1_3", "-tls1_2"] {
             let arguments = format!("{version} -cipher DEFAULT:@SECLEVEL=0");
@@ -154,7 +173,11 @@ async fn without_verification_any_certificate_will_do() {
     }
     assert!(make_own(directory, "-algorithm ED448", SAN));
     for version in ["-tls1_3", "-tls1_2"] {
-        assert_eq!(ask_openssl(directory, version, any()).await, Ok(()), "Ed448, which cannot be verified {version}");
+        assert_eq!(
+            ask_openssl(directory, version, any()).await,
+            Ok(()),
+            "Ed448, which cannot be verified {version}"
+        );
     }
     assert!(make_own(directory, RSA_PSS, SAN));
     assert_eq!(ask_openssl(directory, "-tls1_3", any()).await, Ok(()), "a key for RSA-PSS alone");
@@ -179,9 +202,21 @@ async fn certificates_that_openssl_makes_are_verified() {
     for (key, certificate, why) in [
         (RSA_2048.to_owned(), "", "`openssl req -x509`: CA:TRUE and a common name alone"),
         (RSA_2048.to_owned(), SAN, "with an alternative name"),
-        (curve("P-256"), "-addext subjectAltName=DNS:www.example.com -sha512", "P-256 with SHA-512"),
-        (curve("P-384"), "-addext subjectAltName=DNS:www.example.com -sha512", "P-384 with SHA-512"),
-        (curve("P-521"), "-addext subjectAltName=DNS:www.example.com -sha512", "P-521 with SHA-512"),
+        (
+            curve("P-256"),
+            "-addext subjectAltName=DNS:www.example.com -sha512",
+            "P-256 with SHA-512",
+        ),
+        (
+            curve("P-384"),
+            "-addext subjectAltName=DNS:www.example.com -sha512",
+            "P-384 with SHA-512",
+        ),
+        (
+            curve("P-521"),
+            "-addext subjectAltName=DNS:www.example.com -sha512",
+            "P-521 with SHA-512",
+        ),
     ] {
         assert!(make_own(directory, &key, certificate), "{why}");
         for version in ["-tls1_3", "-tls1_2"] {
@@ -201,22 +236,42 @@ async fn chains_signed_by_ecdsa_of_any_curve_and_hash_are_verified() {
     for name in ["P-256", "P-384", "P-521"] {
         let key = curve(name);
         assert!(openssl(directory, &format!("genpkey -out ca.key {key}")));
-        assert!(openssl(directory, "req -x509 -key ca.key -out ca.pem -days 30 -subj /CN=authority"));
+        assert!(openssl(
+            directory,
+            "req -x509 -key ca.key -out ca.pem -days 30 -subj /CN=authority"
+        ));
         assert!(openssl(directory, &format!("genpkey -out own.key {key}")));
-        assert!(openssl(directory, &format!("req -new -key own.key -out own.csr -subj /CN=own {SAN}")));
+        assert!(openssl(
+            directory,
+            &format!("req -new -key own.key -out own.csr -subj /CN=own {SAN}")
+        ));
         for hash in ["-sha256", "-sha384", "-sha512"] {
             let signing = "x509 -req -in own.csr -CA ca.pem -CAkey ca.key -out own.pem -days 30 -copy_extensions copy";
             assert!(openssl(directory, &format!("{signing} {hash}")));
             let terms = trusting(&directory.join("ca.pem"));
-            assert_eq!(ask_openssl(directory, "-tls1_3", terms.clone()).await, Ok(()), "{name} {hash}");
+            assert_eq!(
+                ask_openssl(directory, "-tls1_3", terms.clone()).await,
+                Ok(()),
+                "{name} {hash}"
+            );
             let scheme = format!("-tls1_2 -sigalgs ECDSA+SHA{}", &hash[4..]);
-            assert_eq!(ask_openssl(directory, &scheme, terms).await, Ok(()), "{name} {hash} in the handshake, too");
+            assert_eq!(
+                ask_openssl(directory, &scheme, terms).await,
+                Ok(()),
+                "{name} {hash} in the handshake, too"
+            );
         }
         // Another key's signature is none.
         assert!(openssl(directory, &format!("genpkey -out stranger.key {key}")));
-        assert!(openssl(directory, "req -x509 -key stranger.key -out stranger.pem -days 30 -subj /CN=authority"));
-        let failure = ask_openssl(directory, "-tls1_3", trusting(&directory.join("stranger.pem"))).await.unwrap_err();
-        let is_refused = matches!(failure, Failure::CertificateUntrusted | Failure::CertificateBad(_));
+        assert!(openssl(
+            directory,
+            "req -x509 -key stranger.key -out stranger.pem -days 30 -subj /CN=authority"
+        ));
+        let failure = ask_openssl(directory, "-tls1_3", trusting(&directory.join("stranger.pem")))
+            .await
+            .unwrap_err();
+        let is_refused =
+            matches!(failure, Failure::CertificateUntrusted | Failure::CertificateBad(_));
         assert!(is_refused, "{name}: {failure}");
     }
 }
@@ -228,7 +283,10 @@ async fn a_failed_handshake_quotes_the_alert() {
     assert!(make_own(directory, RSA_2048, SAN));
     let any = || TlsTerms { verify: false, ..TlsTerms::default() };
     for (arguments, text) in [
-        ("-tls1_1 -cipher ALL:@SECLEVEL=0", "protocol_version: it may speak TLS 1.1 or older alone"),
+        (
+            "-tls1_1 -cipher ALL:@SECLEVEL=0",
+            "protocol_version: it may speak TLS 1.1 or older alone",
+        ),
         (
             "-tls1_2 -cipher AES128-GCM-SHA256",
             "handshake_failure: nothing in common, such as where it offers RSA key exchange or old ciphers alone",
@@ -249,8 +307,11 @@ async fn a_target_that_wants_a_certificate_is_told_of_whatever_its_alert() {
     let directory = directory.path();
     assert!(make_own(directory, RSA_2048, SAN));
     let any = || TlsTerms { verify: false, ..TlsTerms::default() };
-    for (version, alert) in [("-tls1_3", "certificate_required"), ("-tls1_2", "handshake_failure")] {
-        let failure = ask_openssl(directory, &format!("{version} -Verify 1 -verify_return_error"), any()).await;
+    for (version, alert) in [("-tls1_3", "certificate_required"), ("-tls1_2", "handshake_failure")]
+    {
+        let failure =
+            ask_openssl(directory, &format!("{version} -Verify 1 -verify_return_error"), any())
+                .await;
         assert_eq!(failure, Err(Failure::ClientCertificate(alert.into())), "{version}");
     }
 }
@@ -262,7 +323,10 @@ async fn what_an_authority_has_signed_itself_passes_in_old_forms_too() {
     let terms = || trusting(&directory.join("ca.pem"));
     let authority = |name: &str| {
         assert!(openssl(directory, &format!("genpkey -out ca.key {RSA_2048}")));
-        assert!(openssl(directory, &format!("req -x509 -key ca.key -out ca.pem -days 30 -subj /CN={name}")));
+        assert!(openssl(
+            directory,
+            &format!("req -x509 -key ca.key -out ca.pem -days 30 -subj /CN={name}")
+        ));
     };
     authority("authority");
     assert!(openssl(directory, &format!("genpkey -out own.key {RSA_2048}")));

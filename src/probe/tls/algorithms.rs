@@ -1,21 +1,24 @@
-//! Signature algorithms for certificates and handshakes: those of ring, and what ring lacks of ECDSA.
+//! Signature algorithms for certificates and handshakes: those of ring, and what ring lacks of
+//! ECDSA.
 //!
-//! ring verifies ECDSA over P-256 and P-384 with SHA-256 and SHA-384 alone. Certificates of P-521 and signatures with SHA-512 are
-//! verified here with RustCrypto's curves (FIPS 186-5 section 6; RFC 8446 section 4.2.3 names the schemes). Signatures by RSA keys that
-//! are for RSA-PSS alone are those of ring under another name; rustls takes them over TLS 1.3.
+//! ring verifies ECDSA over P-256 and P-384 with SHA-256 and SHA-384 alone. Certificates of P-521
+//! and signatures with SHA-512 are verified here with RustCrypto's curves (FIPS 186-5 section 6;
+//! RFC 8446 section 4.2.3 names the schemes). Signatures by RSA keys that are for RSA-PSS alone are
+//! those of ring under another name; rustls takes them over TLS 1.3.
 //!
-//! Over TLS 1.2 a server shows a certificate of P-521 only to a client that also exchanges keys over it (RFC 8422 section 5.1), so
-//! that is the last of the groups.
+//! Over TLS 1.2 a server shows a certificate of P-521 only to a client that also exchanges keys
+//! over it (RFC 8422 section 5.1), so that is the last of the groups.
 
 use std::sync::{Arc, LazyLock};
 
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use p521::elliptic_curve::{ecdh::diffie_hellman, sec1::ToSec1Point};
 use rustls::{
-    CipherSuiteCommon, Error, NamedGroup, PeerMisbehaved, SignatureScheme, SupportedCipherSuite, Tls12CipherSuite,
+    CipherSuiteCommon, Error, NamedGroup, PeerMisbehaved, SignatureScheme, SupportedCipherSuite,
+    Tls12CipherSuite,
     crypto::{
-        ActiveKeyExchange, CryptoProvider, GetRandomFailed, SecureRandom, SharedSecret, SupportedKxGroup,
-        WebPkiSupportedAlgorithms, ring,
+        ActiveKeyExchange, CryptoProvider, GetRandomFailed, SecureRandom, SharedSecret,
+        SupportedKxGroup, WebPkiSupportedAlgorithms, ring,
     },
     pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, alg_id},
 };
@@ -55,9 +58,13 @@ static PSS_SHA256: RsaPss = RsaPss { hash: Hash::Sha256 };
 static PSS_SHA384: RsaPss = RsaPss { hash: Hash::Sha384 };
 static PSS_SHA512: RsaPss = RsaPss { hash: Hash::Sha512 };
 
-/// rsa_pss_pss_sha256, rsa_pss_pss_sha384 and rsa_pss_pss_sha512 (RFC 8446 section 4.2.3), which rustls has no names for.
-pub(super) const PSS_SCHEMES: [SignatureScheme; 3] =
-    [SignatureScheme::Unknown(0x0809), SignatureScheme::Unknown(0x080a), SignatureScheme::Unknown(0x080b)];
+/// rsa_pss_pss_sha256, rsa_pss_pss_sha384 and rsa_pss_pss_sha512 (RFC 8446 section 4.2.3), which
+/// rustls has no names for.
+pub(super) const PSS_SCHEMES: [SignatureScheme; 3] = [
+    SignatureScheme::Unknown(0x0809),
+    SignatureScheme::Unknown(0x080a),
+    SignatureScheme::Unknown(0x080b),
+];
 
 static P256_SHA512: Ecdsa = Ecdsa { curve: Curve::P256, hash: Hash::Sha512 };
 static P384_SHA512: Ecdsa = Ecdsa { curve: Curve::P384, hash: Hash::Sha512 };
@@ -67,7 +74,8 @@ static P521_SHA512: Ecdsa = Ecdsa { curve: Curve::P521, hash: Hash::Sha512 };
 
 type Algorithms = &'static [&'static dyn SignatureVerificationAlgorithm];
 
-/// What a handshake may be signed with beside ring's schemes. TLS 1.3 ties a scheme to the first curve, TLS 1.2 to none.
+/// What a handshake may be signed with beside ring's schemes. TLS 1.3 ties a scheme to the first
+/// curve, TLS 1.2 to none.
 static SCHEMES: [(SignatureScheme, Algorithms); 6] = [
     (SignatureScheme::ECDSA_NISTP256_SHA256, &[&P521_SHA256]),
     (SignatureScheme::ECDSA_NISTP384_SHA384, &[&P521_SHA384]),
@@ -81,14 +89,16 @@ static SCHEMES: [(SignatureScheme, Algorithms); 6] = [
 pub(super) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
         let mut provider = ring::default_provider();
-        provider.signature_verification_algorithms = extended(provider.signature_verification_algorithms);
+        provider.signature_verification_algorithms =
+            extended(provider.signature_verification_algorithms);
         provider.kx_groups.push(&Secp521r1);
         Arc::new(provider)
     });
     Arc::clone(&PROVIDER)
 }
 
-/// The same for targets whose signatures are not looked at: over TLS 1.2 they may sign by Ed448, too (RFC 8422 section 5.1.1).
+/// The same for targets whose signatures are not looked at: over TLS 1.2 they may sign by Ed448,
+/// too (RFC 8422 section 5.1.1).
 pub(super) fn any_provider() -> Arc<CryptoProvider> {
     static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
         let mut provider = CryptoProvider::clone(&provider());
@@ -104,7 +114,8 @@ pub(super) fn any_provider() -> Arc<CryptoProvider> {
     Arc::clone(&PROVIDER)
 }
 
-/// A cipher suite with one more way to sign. rustls wants suites to live for ever: the only caller leaks each once.
+/// A cipher suite with one more way to sign. rustls wants suites to live for ever: the only caller
+/// leaks each once.
 fn signed_by_ed448(suite: &Tls12CipherSuite) -> Tls12CipherSuite {
     let CipherSuiteCommon { suite: name, hash_provider, confidentiality_limit, .. } = suite.common;
     Tls12CipherSuite {
@@ -131,7 +142,12 @@ fn extended(of_ring: WebPkiSupportedAlgorithms) -> WebPkiSupportedAlgorithms {
 }
 
 impl SignatureVerificationAlgorithm for Ecdsa {
-    fn verify_signature(&self, public_key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
+    fn verify_signature(
+        &self,
+        public_key: &[u8],
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), InvalidSignature> {
         self.verified(public_key, &self.hash.digest(message), signature).ok_or(InvalidSignature)
     }
 
@@ -161,18 +177,27 @@ impl RsaPss {
             Hash::Sha512 => SignatureScheme::RSA_PSS_SHA512,
         };
         let mapping = ring::default_provider().signature_verification_algorithms.mapping;
-        mapping.iter().find(|(scheme, _)| *scheme == wanted).and_then(|(_, algorithms)| algorithms.first().copied())
+        mapping
+            .iter()
+            .find(|(scheme, _)| *scheme == wanted)
+            .and_then(|(_, algorithms)| algorithms.first().copied())
     }
 }
 
 impl SignatureVerificationAlgorithm for RsaPss {
-    fn verify_signature(&self, public_key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
+    fn verify_signature(
+        &self,
+        public_key: &[u8],
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), InvalidSignature> {
         self.ordinary().ok_or(InvalidSignature)?.verify_signature(public_key, message, signature)
     }
 
     /// id-RSASSA-PSS without parameters: the key may be used with any of them.
     fn public_key_alg_id(&self) -> AlgorithmIdentifier {
-        const ANY_PSS: [u8; 11] = [0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a];
+        const ANY_PSS: [u8; 11] =
+            [0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a];
         AlgorithmIdentifier::from_slice(&ANY_PSS)
     }
 
@@ -200,7 +225,8 @@ impl Ecdsa {
             Curve::P256 => verified!(p256, public_key, digest, signature),
             Curve::P384 => verified!(p384, public_key, digest, signature),
             Curve::P521 => {
-                // The curve's code refuses digests of less than half of its size; as numbers they are what they are.
+                // The curve's code refuses digests of less than half of its size; as numbers they
+                // are what they are.
                 let mut padded = [0; P521_OCTETS];
                 padded.get_mut(P521_OCTETS - digest.len()..)?.copy_from_slice(digest);
                 verified!(p521, public_key, &padded, signature)
@@ -243,7 +269,8 @@ impl SupportedKxGroup for Secp521r1 {
 
 impl ActiveKeyExchange for Exchange {
     fn complete(self: Box<Self>, point: &[u8]) -> Result<SharedSecret, Error> {
-        let theirs = p521::PublicKey::from_sec1_bytes(point).map_err(|_| PeerMisbehaved::InvalidKeyShare)?;
+        let theirs =
+            p521::PublicKey::from_sec1_bytes(point).map_err(|_| PeerMisbehaved::InvalidKeyShare)?;
         let shared = diffie_hellman(self.secret.to_nonzero_scalar(), theirs.as_affine());
         Ok(SharedSecret::from(shared.raw_secret_bytes().as_slice()))
     }
@@ -257,7 +284,8 @@ impl ActiveKeyExchange for Exchange {
     }
 }
 
-/// A random number below the order of the curve, which is barely less than 2^521: nearly the first one is.
+/// A random number below the order of the curve, which is barely less than 2^521: nearly the first
+/// one is.
 fn secret(random: &dyn SecureRandom) -> Result<p521::SecretKey, GetRandomFailed> {
     loop {
         let mut octets = [0; P521_OCTETS];

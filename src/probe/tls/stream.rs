@@ -1,7 +1,8 @@
 //! A secured connection whose end need not be announced.
 //!
-//! Many small servers close the connection without `close_notify` (RFC 8446 section 6.1). Where the length of a body is announced,
-//! HTTP itself finds that it is cut; where the end of the connection is the end of the body, this is the end.
+//! Many small servers close the connection without `close_notify` (RFC 8446 section 6.1). Where the
+//! length of a body is announced, HTTP itself finds that it is cut; where the end of the connection
+//! is the end of the body, this is the end.
 
 use std::{
     io,
@@ -20,16 +21,26 @@ use tokio_rustls::client::TlsStream;
 pub(in crate::probe) struct Tolerant(pub(in crate::probe) TlsStream<TcpStream>);
 
 impl AsyncRead for Tolerant {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match Pin::new(&mut self.get_mut().0).poll_read(context, buffer) {
-            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Poll::Ready(Ok(()))
+            }
             other => other,
         }
     }
 }
 
 impl AsyncWrite for Tolerant {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().0).poll_write(context, octets)
     }
 

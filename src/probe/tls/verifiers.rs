@@ -23,10 +23,12 @@ use super::{algorithms::PSS_SCHEMES, words::Refusal};
 
 /// Trusts what authorities signed (RFC 5280), and certificates that the operator named as they are.
 ///
-/// Path validation refuses a certificate of an authority as a server's own, and anything older than X.509 v3. Where an authority
-/// that the operator named has signed such a one itself, its signature, validity, name and purpose are verified here. What
-/// `openssl req -x509` makes is both a server's certificate and its own authority, so a target that shows a certificate octet for
-/// octet as the operator named it needs no path: only its validity, its name and the handshake's signature count.
+/// Path validation refuses a certificate of an authority as a server's own, and anything older than
+/// X.509 v3. Where an authority that the operator named has signed such a one itself, its
+/// signature, validity, name and purpose are verified here. What `openssl req -x509` makes is both
+/// a server's certificate and its own authority, so a target that shows a certificate octet for
+/// octet as the operator named it needs no path: only its validity, its name and the handshake's
+/// signature count.
 #[derive(Debug)]
 pub(super) struct Verifier {
     authorities: Arc<WebPkiServerVerifier>,
@@ -44,7 +46,9 @@ impl Verifier {
         named: Vec<CertificateDer<'static>>,
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, rustls::client::VerifierBuilderError> {
-        let authorities = WebPkiServerVerifier::builder_with_provider(roots.into(), Arc::clone(&provider)).build()?;
+        let authorities =
+            WebPkiServerVerifier::builder_with_provider(roots.into(), Arc::clone(&provider))
+                .build()?;
         Ok(Self { authorities, named, provider })
     }
 
@@ -52,7 +56,8 @@ impl Verifier {
         self.named.iter().any(|named| named.as_ref() == certificate.as_ref())
     }
 
-    /// Whether the key of a certificate of any version made this signature. `most` algorithms of the scheme are tried.
+    /// Whether the key of a certificate of any version made this signature. `most` algorithms of
+    /// the scheme are tried.
     fn verify_with_key(
         &self,
         message: &[u8],
@@ -65,8 +70,12 @@ impl Verifier {
         let key = SubjectPublicKeyInfoDer::from(certificate.public_key().raw);
         let key = RawPublicKeyEntity::try_from(&key).map_err(|_| CertificateError::BadEncoding)?;
         let schemes = self.provider.signature_verification_algorithms.mapping;
-        let algorithms = schemes.iter().find(|(scheme, _)| *scheme == signed.scheme).map_or(&[][..], |(_, all)| all);
-        let is_valid = |algorithm| key.verify_signature(algorithm, message, signed.signature()).is_ok();
+        let algorithms = schemes
+            .iter()
+            .find(|(scheme, _)| *scheme == signed.scheme)
+            .map_or(&[][..], |(_, all)| all);
+        let is_valid =
+            |algorithm| key.verify_signature(algorithm, message, signed.signature()).is_ok();
         match algorithms.iter().take(most).any(|&algorithm| is_valid(algorithm)) {
             true => Ok(HandshakeSignatureValid::assertion()),
             false if is_short_rsa(der) => Err(Refusal::ShortRsaKey.into()),
@@ -79,14 +88,21 @@ impl Verifier {
         self.named.iter().any(|named| {
             let Ok(authority) = parsed(named) else { return false };
             let is_issuer = authority.subject().as_raw() == certificate.issuer().as_raw();
-            is_issuer && !has_name_constraints(&authority) && self.is_signed_by(certificate, &authority)
+            is_issuer
+                && !has_name_constraints(&authority)
+                && self.is_signed_by(certificate, &authority)
         })
     }
 
-    fn is_signed_by(&self, certificate: &X509Certificate<'_>, authority: &X509Certificate<'_>) -> bool {
+    fn is_signed_by(
+        &self,
+        certificate: &X509Certificate<'_>,
+        authority: &X509Certificate<'_>,
+    ) -> bool {
         let key = SubjectPublicKeyInfoDer::from(authority.public_key().raw);
         let Ok(key) = RawPublicKeyEntity::try_from(&key) else { return false };
-        let (message, signature) = (certificate.tbs_certificate.as_ref(), &certificate.signature_value.data);
+        let (message, signature) =
+            (certificate.tbs_certificate.as_ref(), &certificate.signature_value.data);
         let mut algorithms = self.provider.signature_verification_algorithms.all.iter();
         algorithms.any(|algorithm| key.verify_signature(*algorithm, message, signature).is_ok())
     }
@@ -107,13 +123,17 @@ impl ServerCertVerifier for Verifier {
             is_for(own, &certificate, name)?;
             return Ok(ServerCertVerified::assertion());
         }
-        let error = match self.authorities.verify_server_cert(own, between, name, ocsp_response, now) {
-            Ok(verified) => return Ok(verified),
-            Err(error) => error,
-        };
+        let error =
+            match self.authorities.verify_server_cert(own, between, name, ocsp_response, now) {
+                Ok(verified) => return Ok(verified),
+                Err(error) => error,
+            };
         let certificate = parsed(own)?;
         let is_refused_by_form = is_chain_error(&error, |error| {
-            matches!(error, webpki::Error::CaUsedAsEndEntity | webpki::Error::UnsupportedCertVersion)
+            matches!(
+                error,
+                webpki::Error::CaUsedAsEndEntity | webpki::Error::UnsupportedCertVersion
+            )
         });
         if is_refused_by_form && self.has_signed(&certificate) {
             let has_names = matches!(certificate.subject_alternative_name(), Ok(Some(_)));
@@ -127,7 +147,9 @@ impl ServerCertVerifier for Verifier {
         }
         let is_short = || [own].into_iter().chain(between).chain(&self.named).any(is_short_rsa);
         match error {
-            Error::InvalidCertificate(CertificateError::BadSignature) if is_short() => Err(Refusal::ShortRsaKey.into()),
+            Error::InvalidCertificate(CertificateError::BadSignature) if is_short() => {
+                Err(Refusal::ShortRsaKey.into())
+            }
             error => Err(error),
         }
     }
@@ -141,8 +163,13 @@ impl ServerCertVerifier for Verifier {
         if self.is_named(certificate) || EndEntityCert::try_from(certificate).is_err() {
             return self.verify_with_key(message, certificate, signed, usize::MAX);
         }
-        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
-            .map_err(|error| told_of_short_key(error, certificate))
+        verify_tls12_signature(
+            message,
+            certificate,
+            signed,
+            &self.provider.signature_verification_algorithms,
+        )
+        .map_err(|error| told_of_short_key(error, certificate))
     }
 
     fn verify_tls13_signature(
@@ -155,8 +182,13 @@ impl ServerCertVerifier for Verifier {
             // TLS 1.3 ties each scheme to one algorithm, the first.
             return self.verify_with_key(message, certificate, signed, 1);
         }
-        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
-            .map_err(|error| told_of_short_key(error, certificate))
+        verify_tls13_signature(
+            message,
+            certificate,
+            signed,
+            &self.provider.signature_verification_algorithms,
+        )
+        .map_err(|error| told_of_short_key(error, certificate))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -165,19 +197,23 @@ impl ServerCertVerifier for Verifier {
 }
 
 fn parsed<'c>(certificate: &'c CertificateDer<'_>) -> Result<X509Certificate<'c>, Error> {
-    let parsed = x509_parser::parse_x509_certificate(certificate).map_err(|_| CertificateError::BadEncoding)?;
+    let parsed = x509_parser::parse_x509_certificate(certificate)
+        .map_err(|_| CertificateError::BadEncoding)?;
     Ok(parsed.1)
 }
 
 /// Whether an error of path validation is such a one.
 fn is_chain_error(error: &Error, is_it: impl Fn(&webpki::Error) -> bool) -> bool {
     match error {
-        Error::InvalidCertificate(CertificateError::Other(other)) => other.0.downcast_ref().is_some_and(is_it),
+        Error::InvalidCertificate(CertificateError::Other(other)) => {
+            other.0.downcast_ref().is_some_and(is_it)
+        }
         _ => false,
     }
 }
 
-/// ring verifies no RSA signature by a key of less than 2048 bits, and says no more than that it is wrong.
+/// ring verifies no RSA signature by a key of less than 2048 bits, and says no more than that it is
+/// wrong.
 fn is_short_rsa(certificate: &CertificateDer<'_>) -> bool {
     let Ok(certificate) = parsed(certificate) else { return false };
     matches!(certificate.public_key().parsed(), Ok(PublicKey::RSA(key)) if key.key_size() < 2048)
@@ -196,7 +232,8 @@ fn has_name_constraints(certificate: &X509Certificate<'_>) -> bool {
     !matches!(certificate.name_constraints(), Ok(None))
 }
 
-/// What path validation looks at besides, for a certificate that it does not take: extensions and the key's purpose.
+/// What path validation looks at besides, for a certificate that it does not take: extensions and
+/// the key's purpose.
 fn is_for_servers(certificate: &X509Certificate<'_>) -> Result<(), Error> {
     let is_known = |extension: &X509Extension<'_>| {
         matches!(
@@ -229,14 +266,21 @@ fn is_in_time(certificate: &X509Certificate<'_>, now: UnixTime) -> Result<(), Er
     Ok(())
 }
 
-/// Compares the name with the certificate's alternative names; without any, with its common name (RFC 6125 section 6.4.4). What
-/// an authority has signed needs alternative names, unless it is of a version that has none.
-fn is_for(der: &CertificateDer<'_>, certificate: &X509Certificate<'_>, name: &ServerName<'_>) -> Result<(), Error> {
+/// Compares the name with the certificate's alternative names; without any, with its common name
+/// (RFC 6125 section 6.4.4). What an authority has signed needs alternative names, unless it is of
+/// a version that has none.
+fn is_for(
+    der: &CertificateDer<'_>,
+    certificate: &X509Certificate<'_>,
+    name: &ServerName<'_>,
+) -> Result<(), Error> {
     let is_for = if matches!(certificate.subject_alternative_name(), Ok(Some(_))) {
-        EndEntityCert::try_from(der).is_ok_and(|own| own.verify_is_valid_for_subject_name(name).is_ok())
+        EndEntityCert::try_from(der)
+            .is_ok_and(|own| own.verify_is_valid_for_subject_name(name).is_ok())
     } else {
         let wanted = name.to_str();
-        let mut common = certificate.subject().iter_common_name().filter_map(|common| common.as_str().ok());
+        let mut common =
+            certificate.subject().iter_common_name().filter_map(|common| common.as_str().ok());
         common.any(|common| common.eq_ignore_ascii_case(&wanted))
     };
     if is_for { Ok(()) } else { Err(CertificateError::NotValidForName.into()) }
@@ -244,8 +288,9 @@ fn is_for(der: &CertificateDer<'_>, certificate: &X509Certificate<'_>, name: &Se
 
 /// Trusts any certificate, for `verify = false`.
 ///
-/// It does not look at the handshake's signature either: an attacker who could forge that could as well show another certificate, and so
-/// keys and algorithms that this process cannot verify do no harm.
+/// It does not look at the handshake's signature either: an attacker who could forge that could as
+/// well show another certificate, and so keys and algorithms that this process cannot verify do no
+/// harm.
 #[derive(Debug)]
 pub(super) struct AnyCertificate;
 

@@ -1,8 +1,11 @@
-//! What errors of TLS and of certificates mean, in an operator's words. What the target sent is not quoted, but for its alert.
+//! What errors of TLS and of certificates mean, in an operator's words. What the target sent is not
+//! quoted, but for its alert.
 
 use std::fmt;
 
-use rustls::{AlertDescription, CertificateError, PeerIncompatible, PeerMisbehaved, pki_types::ServerName};
+use rustls::{
+    AlertDescription, CertificateError, PeerIncompatible, PeerMisbehaved, pki_types::ServerName,
+};
 
 use crate::health::Failure;
 
@@ -70,15 +73,19 @@ fn failure_of_certificate(bad: &CertificateError) -> Failure {
     match bad {
         Bad::Expired | Bad::ExpiredContext { .. } => Failure::CertificateExpired,
         Bad::NotValidYet | Bad::NotValidYetContext { .. } => Failure::CertificateNotYetValid,
-        Bad::NotValidForName | Bad::NotValidForNameContext { .. } => Failure::CertificateForOtherName,
+        Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
+            Failure::CertificateForOtherName
+        }
         Bad::UnknownIssuer => Failure::CertificateUntrusted,
-        Bad::Other(other) => match (other.0.downcast_ref::<webpki::Error>(), other.0.downcast_ref::<Refusal>()) {
-            // No authority that is trusted has signed it.
-            (Some(webpki::Error::CaUsedAsEndEntity), _) => Failure::CertificateUntrusted,
-            (Some(error), _) => Failure::CertificateBad(chain_text(error).into()),
-            (_, Some(refusal)) => Failure::CertificateBad(refusal.to_string().into()),
-            (None, None) => Failure::CertificateBad("it cannot be verified".into()),
-        },
+        Bad::Other(other) => {
+            match (other.0.downcast_ref::<webpki::Error>(), other.0.downcast_ref::<Refusal>()) {
+                // No authority that is trusted has signed it.
+                (Some(webpki::Error::CaUsedAsEndEntity), _) => Failure::CertificateUntrusted,
+                (Some(error), _) => Failure::CertificateBad(chain_text(error).into()),
+                (_, Some(refusal)) => Failure::CertificateBad(refusal.to_string().into()),
+                (None, None) => Failure::CertificateBad("it cannot be verified".into()),
+            }
+        }
         bad => Failure::CertificateBad(certificate_text(bad).into()),
     }
 }
@@ -94,7 +101,9 @@ fn certificate_text(bad: &CertificateError) -> &'static str {
         | Bad::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
             "it is signed with an algorithm that is not accepted, such as SHA-1 or Ed448"
         }
-        Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => "its extended key usage does not allow a server",
+        Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => {
+            "its extended key usage does not allow a server"
+        }
         _ => "it cannot be verified",
     }
 }
@@ -103,9 +112,13 @@ fn certificate_text(bad: &CertificateError) -> &'static str {
 fn chain_text(error: &webpki::Error) -> &'static str {
     use webpki::Error as Chain;
     match error {
-        Chain::UnsupportedCertVersion => "it is not of X.509 version 3, and `ca` does not hold what signed it",
+        Chain::UnsupportedCertVersion => {
+            "it is not of X.509 version 3, and `ca` does not hold what signed it"
+        }
         Chain::UnsupportedCriticalExtension => "it has a critical extension that is not known here",
-        Chain::NameConstraintViolation => "an authority of its chain is not allowed to sign for the name",
+        Chain::NameConstraintViolation => {
+            "an authority of its chain is not allowed to sign for the name"
+        }
         Chain::PathLenConstraintViolated => "its chain is longer than an authority of it allows",
         Chain::EndEntityUsedAsCa => "a certificate of its chain is not allowed to sign others",
         Chain::MaximumNameConstraintComparisonsExceeded
@@ -131,7 +144,9 @@ fn alert_text(alert: AlertDescription, name: Option<&ServerName<'_>>) -> String 
             ": nothing in common, such as where it offers RSA key exchange or old ciphers alone"
         }
         Alert::UnrecognisedName if asks_without_name => ": it wants a name, write `host`",
-        Alert::UnrecognisedName => ": it does not know the monitor's `host`, or its own name where none is written",
+        Alert::UnrecognisedName => {
+            ": it does not know the monitor's `host`, or its own name where none is written"
+        }
         Alert::NoApplicationProtocol => ": it does not offer this version of HTTP",
         Alert::InternalError if asks_without_name => ": if it wants a name, write `host`",
         _ => "",
@@ -177,10 +192,13 @@ fn is_about_our_certificate(alert: AlertDescription) -> bool {
     )
 }
 
-/// The same failure of a target that has asked for a certificate and was shown none: over TLS 1.2 its alert may be any.
+/// The same failure of a target that has asked for a certificate and was shown none: over TLS 1.2
+/// its alert may be any.
 pub(super) fn asked_in_vain(error: &rustls::Error, failure: Failure) -> Failure {
     match error {
-        rustls::Error::AlertReceived(alert) => Failure::ClientCertificate(alert_name(*alert).into()),
+        rustls::Error::AlertReceived(alert) => {
+            Failure::ClientCertificate(alert_name(*alert).into())
+        }
         _ => failure,
     }
 }
@@ -203,14 +221,20 @@ mod tests {
         ] {
             assert_eq!(alert_name(alert), name);
         }
-        let (address, host) = ("192.0.2.1".try_into().unwrap(), "www.example.com".try_into().unwrap());
+        let (address, host) =
+            ("192.0.2.1".try_into().unwrap(), "www.example.com".try_into().unwrap());
         assert!(alert_text(Alert::UnrecognisedName, Some(&address)).ends_with("write `host`"));
-        assert!(alert_text(Alert::UnrecognisedName, Some(&host)).contains("does not know the monitor's `host`"));
+        assert!(
+            alert_text(Alert::UnrecognisedName, Some(&host))
+                .contains("does not know the monitor's `host`")
+        );
     }
 
     #[test]
     fn no_error_is_told_as_the_program_holds_it() {
-        let other = |error: webpki::Error| CertificateError::Other(rustls::OtherError(std::sync::Arc::new(error)));
+        let other = |error: webpki::Error| {
+            CertificateError::Other(rustls::OtherError(std::sync::Arc::new(error)))
+        };
         for error in [
             CertificateError::BadEncoding.into(),
             CertificateError::BadSignature.into(),
@@ -223,9 +247,12 @@ mod tests {
             rustls::Error::General("X".to_owned()),
         ] {
             let text = failure_of(&error, None).to_string();
-            let is_plain =
-                |word: &str| word.chars().skip(1).all(|c| !c.is_uppercase()) || word.contains(['1', '-', '.']);
-            let is_known = |word: &str| ["TLS", "RSA", "X.509", "HTTP"].iter().any(|known| word.starts_with(known));
+            let is_plain = |word: &str| {
+                word.chars().skip(1).all(|c| !c.is_uppercase()) || word.contains(['1', '-', '.'])
+            };
+            let is_known = |word: &str| {
+                ["TLS", "RSA", "X.509", "HTTP"].iter().any(|known| word.starts_with(known))
+            };
             assert!(text.split([' ', ':']).all(|word| is_plain(word) || is_known(word)), "{text}");
         }
     }

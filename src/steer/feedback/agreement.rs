@@ -1,8 +1,9 @@
 //! Agreement: whether a balancer's word on its servers is what our own probes find.
 //!
-//! A balancer that says that all of its servers are down while our probe passes hides an outage behind an error page; one that
-//! says that they are up while our probe fails has a problem in front of it, or our monitor asks the wrong thing. Neither
-//! changes an answer: health is what probes say. But somebody should look.
+//! A balancer that says that all of its servers are down while our probe passes hides an outage
+//! behind an error page; one that says that they are up while our probe fails has a problem in
+//! front of it, or our monitor asks the wrong thing. Neither changes an answer: health is what
+//! probes say. But somebody should look.
 
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use crate::{
     },
 };
 
-/// Both must differ for so long, and for as many reports: verdicts need some probes, reports are seconds old.
+/// Both must differ for so long, and for as many reports: verdicts need some probes, reports are
+/// seconds old.
 const LASTING: Duration = Duration::from_secs(30);
 const LASTING_REPORTS: u32 = 3;
 
@@ -32,7 +34,9 @@ impl Disagreement {
     /// In words.
     pub fn text(self) -> &'static str {
         match self {
-            Self::OnlyOursUp => "our probes pass, but the balancer says that none of its servers is up",
+            Self::OnlyOursUp => {
+                "our probes pass, but the balancer says that none of its servers is up"
+            }
             Self::OnlyTheirsUp => "our probes fail, but the balancer says that servers are up",
         }
     }
@@ -46,8 +50,13 @@ pub(super) struct Agreement {
 }
 
 impl Agreement {
-    /// Takes note of a report. Whether a lasting disagreement began (`Some(Some)`) or ended (`Some(None)`) with it.
-    pub(super) fn note(&mut self, found: Option<Disagreement>, now: Duration) -> Option<Option<Disagreement>> {
+    /// Takes note of a report. Whether a lasting disagreement began (`Some(Some)`) or ended
+    /// (`Some(None)`) with it.
+    pub(super) fn note(
+        &mut self,
+        found: Option<Disagreement>,
+        now: Duration,
+    ) -> Option<Option<Disagreement>> {
         let Some(found) = found else {
             self.since = None;
             return std::mem::take(&mut self.is_lasting).then_some(None);
@@ -69,7 +78,8 @@ impl Agreement {
     }
 }
 
-/// What a report and the probes of `endpoints` differ in. Nothing where one of the two has nothing to say.
+/// What a report and the probes of `endpoints` differ in. Nothing where one of the two has nothing
+/// to say.
 pub(super) fn compare(
     topology: &Topology,
     conditions: &Conditions,
@@ -78,7 +88,8 @@ pub(super) fn compare(
 ) -> Option<Disagreement> {
     let theirs = report.servers.filter(|servers| servers.total > 0)?.up > 0;
     let probes = endpoints.iter().flat_map(|id| topology.probes_of[id.index()].iter().flatten());
-    let verdicts: Vec<Verdict> = probes.map(|&probe| conditions.standing(Some(probe)).verdict).collect();
+    let verdicts: Vec<Verdict> =
+        probes.map(|&probe| conditions.standing(Some(probe)).verdict).collect();
     let ours = verdicts.contains(&Verdict::Up);
     if !ours && !verdicts.contains(&Verdict::Down) {
         return None;

@@ -15,7 +15,8 @@ use crate::steer::{
     pool::{LoadPolicy, Measure},
 };
 
-/// Where nobody says how many connections it can take, each counts as able to take so many times its fair share of all.
+/// Where nobody says how many connections it can take, each counts as able to take so many times
+/// its fair share of all.
 const FAIR_TIMES: f64 = 2.0;
 
 /// The shares of a `load` pool.
@@ -87,8 +88,9 @@ impl Balance {
         }
     }
 
-    /// Goes on from the balance of the pool as it was; `now_at` says where each of its members is, if it is there still. Who is
-    /// new starts with the share of its weight. Shares that were as configured are so again.
+    /// Goes on from the balance of the pool as it was; `now_at` says where each of its members is,
+    /// if it is there still. Who is new starts with the share of its weight. Shares that were as
+    /// configured are so again.
     pub(super) fn go_on_from(&mut self, old: &Self, now_at: impl Fn(usize) -> Option<usize>) {
         let mut shares = configured(&self.weights);
         for (was_at, share) in old.damper.shares().iter().enumerate() {
@@ -108,7 +110,8 @@ impl Balance {
     pub(super) fn restore(&mut self, saved: impl Iterator<Item = Option<f64>>) {
         let home = configured(&self.weights);
         let is_share = |share: &f64| (0.0..=1.0).contains(share);
-        let shares = saved.zip(home).map(|(saved, home)| saved.filter(is_share).unwrap_or(home)).collect();
+        let shares =
+            saved.zip(home).map(|(saved, home)| saved.filter(is_share).unwrap_or(home)).collect();
         self.damper = Damper::moving(normalized(shares, &self.weights));
         self.transit = Transit::new(self.damper.shares().to_vec());
     }
@@ -133,13 +136,20 @@ impl Balance {
         self.damper.shares()
     }
 
-    /// Looks at the reports and moves a step. `known` are the members whose reports are young enough, `usable` those that
-    /// take part.
-    pub(super) fn follow(&mut self, known: &[Option<Known>], usable: &[bool], pace: &Pace, now: Duration) {
+    /// Looks at the reports and moves a step. `known` are the members whose reports are young
+    /// enough, `usable` those that take part.
+    pub(super) fn follow(
+        &mut self,
+        known: &[Option<Known>],
+        usable: &[bool],
+        pace: &Pace,
+        now: Duration,
+    ) {
         let is_due = self.due <= now;
         self.urgent_due = now + pace.urgent_period;
-        let taking: Vec<usize> =
-            (0..self.weights.len()).filter(|&at| self.weights[at] > 0 && usable.get(at) == Some(&true)).collect();
+        let taking: Vec<usize> = (0..self.weights.len())
+            .filter(|&at| self.weights[at] > 0 && usable.get(at) == Some(&true))
+            .collect();
         match self.members(&taking, known, pace.ttl) {
             Ok(members) => {
                 self.fallback = None;
@@ -162,9 +172,15 @@ impl Balance {
         self.transit.note(self.damper.shares(), now, oldest);
     }
 
-    /// Takes from full members what others can take, without waiting until caches have followed the step before. Whether there is
-    /// anything to take.
-    fn relieve(&mut self, taking: &[usize], members: &[Member], now: Duration, ttl: Duration) -> bool {
+    /// Takes from full members what others can take, without waiting until caches have followed the
+    /// step before. Whether there is anything to take.
+    fn relieve(
+        &mut self,
+        taking: &[usize],
+        members: &[Member],
+        now: Duration,
+        ttl: Duration,
+    ) -> bool {
         let held = self.held(taking);
         let present: Vec<f64> = taking.iter().map(|&at| self.damper.shares()[at] / held).collect();
         let Some(wanted) = self.relief.shares(members, &present, now, ttl) else { return false };
@@ -172,8 +188,8 @@ impl Balance {
         true
     }
 
-    /// Shares of those that take part, which add up to 1, as shares of all: what those that are away had stays theirs, and is
-    /// shared out by the wheel while they are.
+    /// Shares of those that take part, which add up to 1, as shares of all: what those that are
+    /// away had stays theirs, and is shared out by the wheel while they are.
     fn of_all(&self, taking: &[usize], shares: Vec<f64>) -> Vec<f64> {
         let held = self.held(taking);
         let mut all = self.damper.shares().to_vec();
@@ -187,13 +203,20 @@ impl Balance {
         held.max(f64::MIN_POSITIVE)
     }
 
-    fn members(&mut self, taking: &[usize], known: &[Option<Known>], ttl: Duration) -> Result<Vec<Member>, Fallback> {
+    fn members(
+        &mut self,
+        taking: &[usize],
+        known: &[Option<Known>],
+        ttl: Duration,
+    ) -> Result<Vec<Member>, Fallback> {
         let weight_of = |at: usize| f64::from(self.weights[at]);
         let weights: f64 = taking.iter().map(|&at| weight_of(at)).sum();
-        let connections = |at: &usize| known[*at].as_ref().and_then(|known| known.measured.connections);
+        let connections =
+            |at: &usize| known[*at].as_ref().and_then(|known| known.measured.connections);
         let all: f64 = taking.iter().filter_map(connections).sum();
-        let knows_limits =
-            taking.iter().all(|&at| known[at].as_ref().is_some_and(|known| known.measured.limit.is_some()));
+        let knows_limits = taking
+            .iter()
+            .all(|&at| known[at].as_ref().is_some_and(|known| known.measured.limit.is_some()));
         let relief = &mut self.relief;
         let member = |&at: &usize| {
             let number = at as u16;
@@ -216,10 +239,12 @@ impl Balance {
         taking.iter().map(member).collect()
     }
 
-    /// Each member's weight, out of 1024 together; who has a weight at all has one still. `None` while they are as configured.
+    /// Each member's weight, out of 1024 together; who has a weight at all has one still. `None`
+    /// while they are as configured.
     pub(super) fn weights(&self) -> Option<Vec<u32>> {
         let shares = self.damper.shares();
-        let differs = |(share, home): (&f64, f64)| (share - home).abs() > 0.5 / f64::from(Part::WHOLE);
+        let differs =
+            |(share, home): (&f64, f64)| (share - home).abs() > 0.5 / f64::from(Part::WHOLE);
         let has_moved = shares.iter().zip(configured(&self.weights)).any(differs);
         let of = |(share, &weight): (&f64, &u16)| {
             let steps = (share * f64::from(Part::WHOLE)).round() as u32;
@@ -248,7 +273,10 @@ mod tests {
     use super::*;
 
     fn balance(weights: &[u16]) -> Balance {
-        Balance::new(LoadPolicy { by: Measure::Connections, soft: 0.7, hard: 0.9 }, weights.to_vec())
+        Balance::new(
+            LoadPolicy { by: Measure::Connections, soft: 0.7, hard: 0.9 },
+            weights.to_vec(),
+        )
     }
 
     #[test]
@@ -261,7 +289,10 @@ mod tests {
         let mut joined = balance(&[1, 1, 1]);
         joined.go_on_from(&old, Some);
         let shares = joined.shares();
-        assert!((shares[1] / shares[0] - 9.0).abs() < 1e-9 && (shares[2] - 0.25).abs() < 1e-9, "{shares:?}");
+        assert!(
+            (shares[1] / shares[0] - 9.0).abs() < 1e-9 && (shares[2] - 0.25).abs() < 1e-9,
+            "{shares:?}"
+        );
         let mut reweighed = balance(&[4, 1]);
         reweighed.go_on_from(&old, Some);
         assert_eq!(reweighed.shares(), [0.1, 0.9], "weights pull by steps, too");

@@ -1,8 +1,9 @@
 //! The damper: shares follow what is wanted slowly, and not at all where the difference is small.
 //!
-//! DNS acts on resolvers' caches: what is changed now is seen a TTL later, so that steps are as rare as a TTL and as small as a
-//! tenth. Wanted shares are smoothed; shares at rest stay there until they are wrong by five points, and once they move they go
-//! all the way, lest they stop at the edge of the band and start again with each report. Only what a full member must lose is
+//! DNS acts on resolvers' caches: what is changed now is seen a TTL later, so that steps are as
+//! rare as a TTL and as small as a tenth. Wanted shares are smoothed; shares at rest stay there
+//! until they are wrong by five points, and once they move they go all the way, lest they stop at
+//! the edge of the band and start again with each report. Only what a full member must lose is
 //! urgent: it is not smoothed, and a step may be larger.
 
 /// Shares at rest stay there while each is wrong by less than this.
@@ -40,8 +41,8 @@ impl Damper {
         &self.shares
     }
 
-    /// One step towards `wanted`, which adds up to 1. Shares at rest are held against `reported`: what reports would have
-    /// if no load followed.
+    /// One step towards `wanted`, which adds up to 1. Shares at rest are held against `reported`:
+    /// what reports would have if no load followed.
     pub(super) fn step(&mut self, wanted: &[f64], reported: &[f64]) {
         for (smooth, wanted) in self.wanted.iter_mut().zip(wanted) {
             *smooth += SMOOTHING * (wanted - *smooth);
@@ -68,7 +69,13 @@ impl Damper {
     fn go(&mut self, wanted: &[f64], step: f64) {
         self.is_moving = worst(&self.shares, wanted) >= REST;
         // Each share that one loses another gains.
-        let moved = self.shares.iter().zip(wanted).map(|(share, wanted)| (wanted - share).abs()).sum::<f64>() / 2.0;
+        let moved = self
+            .shares
+            .iter()
+            .zip(wanted)
+            .map(|(share, wanted)| (wanted - share).abs())
+            .sum::<f64>()
+            / 2.0;
         let pace = if moved > step { step / moved } else { 1.0 };
         for (share, wanted) in self.shares.iter_mut().zip(wanted) {
             *share += pace * (wanted - *share);
@@ -91,7 +98,8 @@ mod tests {
         for _ in 0..40 {
             let before = damper.shares().to_vec();
             damper.step(&[0.0, 0.5, 0.5], &[0.0, 0.5, 0.5]);
-            let moved: f64 = before.iter().zip(damper.shares()).map(|(a, b)| (a - b).abs()).sum::<f64>() / 2.0;
+            let moved: f64 =
+                before.iter().zip(damper.shares()).map(|(a, b)| (a - b).abs()).sum::<f64>() / 2.0;
             assert!(moved <= STEP + 1e-9, "{moved}");
         }
         assert!(damper.shares()[0] < 0.02, "{:?}", damper.shares());

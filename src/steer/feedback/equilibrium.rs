@@ -1,10 +1,11 @@
 //! Equilibrium: the shares at which a pool would rest if each member's load followed its share.
 //!
-//! Shares that merely follow headroom overshoot: at 90 % of capacity a point of share is worth nine points of headroom, and a
-//! report comes a cache lifetime late. So each report is read as a point on a line: a member that now has share `c` and load
-//! `l` would at share `s` have `l · s / c`. The shares that fit their own consequences are where the pool is steered to. Where
-//! load does not follow (half of it may come past the DNS), the next report says so, and the point of rest is the same: shares
-//! in proportion to what is reported to be left.
+//! Shares that merely follow headroom overshoot: at 90 % of capacity a point of share is worth nine
+//! points of headroom, and a report comes a cache lifetime late. So each report is read as a point
+//! on a line: a member that now has share `c` and load `l` would at share `s` have `l · s / c`. The
+//! shares that fit their own consequences are where the pool is steered to. Where load does not
+//! follow (half of it may come past the DNS), the next report says so, and the point of rest is the
+//! same: shares in proportion to what is reported to be left.
 
 /// What is known of one member.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -13,7 +14,8 @@ pub(super) struct Member {
     pub weight: f64,
     /// The share that its load comes from.
     pub share: f64,
-    /// The part of its load that follows its share, from 0 to 1: all of it but where reports have shown otherwise.
+    /// The part of its load that follows its share, from 0 to 1: all of it but where reports have
+    /// shown otherwise.
     pub follows: f64,
     /// Its load may be greater than what it reports.
     pub may_exceed: bool,
@@ -37,7 +39,8 @@ pub(super) enum Demand {
     Slowness { times: f64 },
 }
 
-/// A member that is full keeps this much of its weight: a metric never empties one, only health and drains do.
+/// A member that is full keeps this much of its weight: a metric never empties one, only health and
+/// drains do.
 const LEAST: f64 = 0.02;
 /// The slowest counts as so many times slower than usual.
 const SLOWEST: f64 = 20.0;
@@ -50,7 +53,9 @@ impl Demand {
     /// What is left for clients where load is so many times the present one.
     fn left(self, times: f64) -> f64 {
         match self {
-            Self::Headroom { load, capacity, .. } => (capacity - load * times).max(capacity * LEAST),
+            Self::Headroom { load, capacity, .. } => {
+                (capacity - load * times).max(capacity * LEAST)
+            }
             Self::Gauge { level, soft, hard } => {
                 let excess = (level * times - soft) / (hard - soft);
                 1.0 - excess.clamp(0.0, 1.0) * (1.0 - LEAST)
@@ -61,10 +66,13 @@ impl Demand {
 }
 
 impl Demand {
-    /// Whether the member has nothing left: it is at its limit, at its gauge's hard mark, or `SLOWEST` times as slow as usual.
+    /// Whether the member has nothing left: it is at its limit, at its gauge's hard mark, or
+    /// `SLOWEST` times as slow as usual.
     pub(super) fn is_full(self) -> bool {
         match self {
-            Self::Headroom { load, capacity, is_limit } => is_limit && load >= capacity * (1.0 - LEAST),
+            Self::Headroom { load, capacity, is_limit } => {
+                is_limit && load >= capacity * (1.0 - LEAST)
+            }
             Self::Gauge { level, hard, .. } => level >= hard,
             Self::Slowness { times } => times >= SLOWEST,
         }
@@ -79,7 +87,8 @@ impl Demand {
         }
     }
 
-    /// Whether the load is at its limit, or at 1 on a gauge from 0 to 1: the true load may be greater.
+    /// Whether the load is at its limit, or at 1 on a gauge from 0 to 1: the true load may be
+    /// greater.
     pub(super) fn is_at_limit(self) -> bool {
         self.of_limit().is_some_and(|part| (1.0 - LEAST..=1.0).contains(&part))
     }
@@ -99,8 +108,8 @@ impl Demand {
 }
 
 impl Member {
-    /// The share that fits its own consequences where all that is left is worth `worth` a unit. Falls in no part as `worth`
-    /// rises.
+    /// The share that fits its own consequences where all that is left is worth `worth` a unit.
+    /// Falls in no part as `worth` rises.
     fn share_at(&self, worth: f64) -> f64 {
         let times = |share: f64| 1.0 + self.follows * (share / self.share.max(LEAST_SHARE) - 1.0);
         let wanted = |share: f64| worth * self.weight * self.demand.left(times(share));
@@ -113,9 +122,11 @@ pub(super) fn equilibrium(members: &[Member]) -> Vec<f64> {
     let sum_at = |worth: f64| members.iter().map(|member| member.share_at(worth)).sum::<f64>();
     // Nobody wants less than the least that is left of its weight.
     let least = |member: &Member| member.weight * member.demand.left(f64::INFINITY);
-    let most_worth = members.iter().map(|member| 1.0 / least(member).max(f64::MIN_POSITIVE)).fold(0.0, f64::max);
+    let most_worth =
+        members.iter().map(|member| 1.0 / least(member).max(f64::MIN_POSITIVE)).fold(0.0, f64::max);
     // By its logarithm: capacities may be a handful or millions.
-    let worth = bisect(-60.0, 0.0, |halvings| sum_at(most_worth * halvings.exp2()) >= 1.0).exp2() * most_worth;
+    let worth = bisect(-60.0, 0.0, |halvings| sum_at(most_worth * halvings.exp2()) >= 1.0).exp2()
+        * most_worth;
     let shares: Vec<f64> = members.iter().map(|member| member.share_at(worth)).collect();
     let sum: f64 = shares.iter().sum();
     if sum > 0.0 { shares.iter().map(|share| share / sum).collect() } else { by_weight(members) }
@@ -123,7 +134,8 @@ pub(super) fn equilibrium(members: &[Member]) -> Vec<f64> {
 
 /// The shares by what is reported to be left, as if no load followed; they add up to 1.
 pub(super) fn reported(members: &[Member]) -> Vec<f64> {
-    let left: Vec<f64> = members.iter().map(|member| member.weight * member.demand.left(1.0)).collect();
+    let left: Vec<f64> =
+        members.iter().map(|member| member.weight * member.demand.left(1.0)).collect();
     let sum: f64 = left.iter().sum();
     if sum > 0.0 { left.iter().map(|left| left / sum).collect() } else { by_weight(members) }
 }
@@ -133,7 +145,8 @@ fn by_weight(members: &[Member]) -> Vec<f64> {
     members.iter().map(|member| member.weight / sum).collect()
 }
 
-/// The least number between the two, about, at which `holds` does, which then holds for all greater ones.
+/// The least number between the two, about, at which `holds` does, which then holds for all greater
+/// ones.
 pub(super) fn bisect(mut low: f64, mut high: f64, holds: impl Fn(f64) -> bool) -> f64 {
     for _ in 0..HALVINGS {
         let middle = (low + high) / 2.0;
@@ -161,8 +174,10 @@ mod tests {
     #[test]
     fn load_that_follows_shares_rests_where_all_are_equally_full() {
         for (share, total) in [(0.5, 900.0), (0.2, 500.0), (0.9, 100.0)] {
-            let members =
-                [headroom(1.0, share, share * total, 700.0), headroom(1.0, 1.0 - share, (1.0 - share) * total, 300.0)];
+            let members = [
+                headroom(1.0, share, share * total, 700.0),
+                headroom(1.0, 1.0 - share, (1.0 - share) * total, 300.0),
+            ];
             let shares = equilibrium(&members);
             assert!((shares[0] - 0.7).abs() < 1e-3, "{share} {total}: {shares:?}");
         }
@@ -173,7 +188,10 @@ mod tests {
         // Reports that never change: shares are carried along step by step.
         let mut shares = vec![0.5, 0.5];
         for _ in 0..200 {
-            shares = equilibrium(&[headroom(1.0, shares[0], 50.0, 100.0), headroom(1.0, shares[1], 0.0, 100.0)]);
+            shares = equilibrium(&[
+                headroom(1.0, shares[0], 50.0, 100.0),
+                headroom(1.0, shares[1], 0.0, 100.0),
+            ]);
         }
         assert!((shares[0] - 1.0 / 3.0).abs() < 1e-3, "{shares:?}");
     }

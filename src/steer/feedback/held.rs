@@ -1,7 +1,9 @@
-//! A `failover` pool whose clients do not go back at once: the member that holds them, and their way back.
+//! A `failover` pool whose clients do not go back at once: the member that holds them, and their
+//! way back.
 //!
-//! A slow start that runs while clients stay with the holder protects nobody. So it begins when they begin to return: the member
-//! that they return to gets its share bit by bit, and the rest stays with the member that held them.
+//! A slow start that runs while clients stay with the holder protects nobody. So it begins when
+//! they begin to return: the member that they return to gets its share bit by bit, and the rest
+//! stays with the member that held them.
 
 use std::time::Duration;
 
@@ -39,10 +41,16 @@ struct Returning {
 }
 
 impl Held {
-    pub(super) fn new(topology: &Topology, id: PoolId, old_topology: &Topology, old: Option<Self>) -> Self {
+    pub(super) fn new(
+        topology: &Topology,
+        id: PoolId,
+        old_topology: &Topology,
+        old: Option<Self>,
+    ) -> Self {
         let pool = &topology.pools[id.index()];
         let count = pool.members.len();
-        let slow_starts = pool.members.iter().map(|member| longest_slow_start(topology, member.kind)).collect();
+        let slow_starts =
+            pool.members.iter().map(|member| longest_slow_start(topology, member.kind)).collect();
         let new = Self {
             id,
             holder: Holder::new(count),
@@ -54,8 +62,9 @@ impl Held {
         };
         let Some(old) = old else { return new };
         let now_at = |at: u16| moved_to(topology, id, old_topology, old.id, at.into());
-        let moved =
-            |one: Returning| Some(Returning { from: now_at(one.from)? as u16, to: now_at(one.to)? as u16, ..one });
+        let moved = |one: Returning| {
+            Some(Returning { from: now_at(one.from)? as u16, to: now_at(one.to)? as u16, ..one })
+        };
         Self {
             holder: old.holder.moved(count, now_at),
             held_by: old.held_by.and_then(now_at).map(|at| at as u16),
@@ -73,12 +82,21 @@ impl Held {
         }
     }
 
-    /// Goes on where the previous run ended: with clients on their way back, of whom the share `at` has returned.
-    pub(super) fn restore_return(&mut self, topology: &Topology, (from, to): (&str, &str), at: f64) {
-        if let (Some(from), Some(to)) = (self.member_at(topology, from), self.member_at(topology, to)) {
+    /// Goes on where the previous run ended: with clients on their way back, of whom the share `at`
+    /// has returned.
+    pub(super) fn restore_return(
+        &mut self,
+        topology: &Topology,
+        (from, to): (&str, &str),
+        at: f64,
+    ) {
+        if let (Some(from), Some(to)) =
+            (self.member_at(topology, from), self.member_at(topology, to))
+        {
             self.holder = Holder::restored(self.slow_starts.len(), to);
             self.held_by = Some(to);
-            self.returning = Some(Returning { from, to, ramp: Ramp::resting(at), part: Part::of(at) });
+            self.returning =
+                Some(Returning { from, to, ramp: Ramp::resting(at), part: Part::of(at) });
         }
     }
 
@@ -87,14 +105,17 @@ impl Held {
         members.iter().position(|one| topology.member_name(one.kind) == name).map(|at| at as u16)
     }
 
-    /// Notes which members are usable at `now`. Returns the member that holds the clients, if a member before it is usable.
+    /// Notes which members are usable at `now`. Returns the member that holds the clients, if a
+    /// member before it is usable.
     pub(super) fn follow(&mut self, usable: &[bool], now: Duration) -> Option<u16> {
         let was_usable = self.holder.was_usable().to_vec();
         self.holder.follow(usable, self.failback, now);
         let (before, holder) = (self.held_by, self.holder.member());
         self.held_by = holder;
         match (before, holder) {
-            (Some(from), Some(to)) if to < from && usable[usize::from(from)] && was_usable[usize::from(to)] => {
+            (Some(from), Some(to))
+                if to < from && usable[usize::from(from)] && was_usable[usize::from(to)] =>
+            {
                 self.begin(from, to);
             }
             _ => self.returning = self.returning.filter(|one| Some(one.to) == holder),
@@ -103,14 +124,16 @@ impl Held {
         self.holder.out_of_order()
     }
 
-    /// Clients begin to return. Where they were on their way back to yet another member, they come from the one that has more.
+    /// Clients begin to return. Where they were on their way back to yet another member, they come
+    /// from the one that has more.
     fn begin(&mut self, from: u16, to: u16) {
         let from = match self.returning {
             Some(one) if one.to == from && one.part.share() < 0.5 => one.from,
             _ => from,
         };
         let is_slow = !self.slow_starts[usize::from(to)].is_zero();
-        self.returning = is_slow.then(|| Returning { from, to, ramp: Ramp::resting(0.0), part: Part::NONE });
+        self.returning =
+            is_slow.then(|| Returning { from, to, ramp: Ramp::resting(0.0), part: Part::NONE });
     }
 
     fn step(&mut self, now: Duration) {
@@ -123,7 +146,8 @@ impl Held {
         self.next_step = self.next_step.filter(|_| self.returning.is_some());
     }
 
-    /// Gives the clients to the first usable member. `false` where no member holds them against the order written.
+    /// Gives the clients to the first usable member. `false` where no member holds them against the
+    /// order written.
     pub(super) fn give_back(&mut self) -> bool {
         let is_held = self.holder.out_of_order().is_some();
         self.holder.give_back();
@@ -145,7 +169,8 @@ impl Held {
         self.returning.map(|one| (one.to, one.ramp.at(now), one.ramp.ends()))
     }
 
-    /// How much of its share a member takes that clients went back to; `None` where they are with another one.
+    /// How much of its share a member takes that clients went back to; `None` where they are with
+    /// another one.
     pub(super) fn returned_to(&self, member: u16, now: Duration) -> Option<f64> {
         (self.held_by == Some(member)).then(|| self.returning.map_or(1.0, |one| one.ramp.at(now)))
     }
@@ -155,17 +180,20 @@ impl Held {
     }
 }
 
-/// The longest slow start of an endpoint: its own, or of a datacenter that it is in. Of a pool: of any endpoint below it, so
-/// that none gets its clients faster than it is to.
+/// The longest slow start of an endpoint: its own, or of a datacenter that it is in. Of a pool: of
+/// any endpoint below it, so that none gets its clients faster than it is to.
 fn longest_slow_start(topology: &Topology, kind: MemberKind) -> Duration {
     let of_endpoint = |id: EndpointId| {
         let endpoint = &topology.endpoints[id.index()];
-        let places = endpoint.datacenters.iter().map(|at| topology.datacenters[at.index()].pace.slow_start);
+        let places =
+            endpoint.datacenters.iter().map(|at| topology.datacenters[at.index()].pace.slow_start);
         places.fold(endpoint.pace.slow_start, Duration::max)
     };
     match kind {
         MemberKind::Endpoint(id) => of_endpoint(id),
-        MemberKind::Pool(id) => topology.endpoints_below(id).into_iter().map(of_endpoint).max().unwrap_or_default(),
+        MemberKind::Pool(id) => {
+            topology.endpoints_below(id).into_iter().map(of_endpoint).max().unwrap_or_default()
+        }
     }
 }
 
@@ -175,8 +203,8 @@ mod tests {
 
     use super::*;
     use crate::steer::{
-        Answers, Datacenter, DatacenterId, Endpoint, Member, MinUp, Pace, Policy, Pool, Regulation, Spread, State,
-        Target,
+        Answers, Datacenter, DatacenterId, Endpoint, Member, MinUp, Pace, Policy, Pool, Regulation,
+        Spread, State, Target,
     };
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -192,7 +220,10 @@ mod tests {
             state: State::Active,
             force: None,
             load: None,
-            pace: Pace { slow_start: if host == 1 { 10 * SECOND } else { Duration::ZERO }, ..Pace::default() },
+            pace: Pace {
+                slow_start: if host == 1 { 10 * SECOND } else { Duration::ZERO },
+                ..Pace::default()
+            },
         };
         let member = |at| Member { kind: MemberKind::Endpoint(EndpointId(at)), weight: 1, bias: 0 };
         let pool = Pool {
@@ -205,7 +236,13 @@ mod tests {
             members: (0..3).map(member).collect(),
             regulation: Regulation { failback, ..Regulation::default() },
         };
-        Topology::new(Vec::new(), Vec::new(), (1..=3).map(endpoint).collect(), vec![pool], Vec::new())
+        Topology::new(
+            Vec::new(),
+            Vec::new(),
+            (1..=3).map(endpoint).collect(),
+            vec![pool],
+            Vec::new(),
+        )
     }
 
     /// The pool after its first member failed, and its clients went to the second.
@@ -229,16 +266,28 @@ mod tests {
             let topology = topology(failback);
             let mut held = failed_over(&topology, failback);
             held.follow(&ALL, 30 * SECOND);
-            assert_eq!((held.holder(), held.returning()), (Some(1), None), "{failback:?}: all still stay");
+            assert_eq!(
+                (held.holder(), held.returning()),
+                (Some(1), None),
+                "{failback:?}: all still stay"
+            );
             held.give_back();
             held.follow(&ALL, 31 * SECOND);
-            assert_eq!(held.returning().map(|one| (one.from, one.to)), Some((1, 0)), "{failback:?}");
+            assert_eq!(
+                held.returning().map(|one| (one.from, one.to)),
+                Some((1, 0)),
+                "{failback:?}"
+            );
             assert!(part(&held) < 0.01);
             for second in 32..41 {
                 assert!(held.next_due().is_some_and(|due| due <= second * SECOND));
                 held.follow(&ALL, second * SECOND);
                 let wanted = f64::from(second - 31) / 10.0;
-                assert!((part(&held) - wanted).abs() < 0.01, "{failback:?}: {} after {second} s", part(&held));
+                assert!(
+                    (part(&held) - wanted).abs() < 0.01,
+                    "{failback:?}: {} after {second} s",
+                    part(&held)
+                );
             }
             held.follow(&ALL, 41 * SECOND);
             assert_eq!(
@@ -272,7 +321,11 @@ mod tests {
         held.follow(&[false, true, true], 37 * SECOND);
         assert_eq!((held.holder(), held.returning()), (None, None));
         held.follow(&ALL, 40 * SECOND);
-        assert_eq!((held.holder(), held.returning()), (Some(1), None), "it has to prove itself again");
+        assert_eq!(
+            (held.holder(), held.returning()),
+            (Some(1), None),
+            "it has to prove itself again"
+        );
         held.follow(&ALL, 70 * SECOND);
         assert!(held.returning().is_some() && part(&held) < 0.01);
     }
@@ -282,7 +335,11 @@ mod tests {
         let mut topology = topology(Failback::Manual);
         let slow_start = |seconds| Pace { slow_start: seconds * SECOND, ..Pace::default() };
         for (seconds, wanted, why) in [(30, 30, "its datacenter's"), (5, 10, "its own")] {
-            let place = Datacenter { name: "fra".into(), pace: slow_start(seconds), ..Datacenter::default() };
+            let place = Datacenter {
+                name: "fra".into(),
+                pace: slow_start(seconds),
+                ..Datacenter::default()
+            };
             topology.datacenters = vec![place];
             let endpoints = topology.endpoints.iter().map(|endpoint| {
                 let datacenters = vec![DatacenterId(0)];
@@ -291,7 +348,11 @@ mod tests {
             topology.endpoints = endpoints.collect();
             let of = |kind| longest_slow_start(&topology, kind);
             assert_eq!(of(MemberKind::Endpoint(EndpointId(0))), wanted * SECOND, "{why}");
-            assert_eq!(of(MemberKind::Pool(PoolId(0))), wanted * SECOND, "of any endpoint of a pool");
+            assert_eq!(
+                of(MemberKind::Pool(PoolId(0))),
+                wanted * SECOND,
+                "of any endpoint of a pool"
+            );
         }
     }
 

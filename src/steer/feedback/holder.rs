@@ -1,4 +1,5 @@
-//! The holder of a `failover` pool: the member that clients stay with when one before it is usable again.
+//! The holder of a `failover` pool: the member that clients stay with when one before it is usable
+//! again.
 
 use std::time::Duration;
 
@@ -25,11 +26,14 @@ impl Holder {
         Self { member, was_usable: vec![true; members], ..Self::new(members) }
     }
 
-    /// The same over other members; `now_at` says where each of the old ones is, if it is there still.
+    /// The same over other members; `now_at` says where each of the old ones is, if it is there
+    /// still.
     pub(super) fn moved(&self, members: usize, now_at: impl Fn(u16) -> Option<usize>) -> Self {
         let mut moved = Self::new(members);
         moved.member = self.member.and_then(&now_at).map(|at| at as u16);
-        for (old, (since, was_usable)) in (0_u16..).zip(self.usable_since.iter().zip(&self.was_usable)) {
+        for (old, (since, was_usable)) in
+            (0_u16..).zip(self.usable_since.iter().zip(&self.was_usable))
+        {
             if let Some(at) = now_at(old) {
                 (moved.usable_since[at], moved.was_usable[at]) = (*since, *was_usable);
             }
@@ -43,15 +47,19 @@ impl Holder {
             *since = if is_usable { since.or(Some(now)) } else { None };
         }
         let first = usable.iter().position(|&is_usable| is_usable).map(|at| at as u16);
-        let is_held = self.member.is_some_and(|member| usable.get(usize::from(member)) == Some(&true));
+        let is_held =
+            self.member.is_some_and(|member| usable.get(usize::from(member)) == Some(&true));
         match (self.member, first) {
-            // Where nobody is usable the pool comes to nothing, and whoever recovers first will hold it.
+            // Where nobody is usable the pool comes to nothing, and whoever recovers first will
+            // hold it.
             (_, None) => {}
             (Some(holder), Some(first)) if is_held && first < holder => {
                 let waits = |at: usize, since: &Option<Duration>| match failback {
                     _ if !self.was_usable[at] => false,
                     Failback::Auto => false,
-                    Failback::After(time) => since.is_none_or(|since| now.saturating_sub(since) < time),
+                    Failback::After(time) => {
+                        since.is_none_or(|since| now.saturating_sub(since) < time)
+                    }
                     Failback::Manual => true,
                 };
                 let proven = self.usable_since[..usize::from(holder)]
@@ -79,7 +87,8 @@ impl Holder {
 
     /// Gives the clients to the first usable member: an operator's word.
     pub(super) fn give_back(&mut self) {
-        self.member = self.usable_since.iter().position(Option::is_some).map(|at| at as u16).or(self.member);
+        self.member =
+            self.usable_since.iter().position(Option::is_some).map(|at| at as u16).or(self.member);
     }
 
     /// The holder, where a member before it is usable; else the order written says it all.
@@ -130,7 +139,9 @@ mod tests {
     fn a_break_starts_the_time_anew() {
         let mut holder = Holder::new(2);
         let failback = Failback::After(30 * SECOND);
-        for (second, first) in [(0, true), (1, false), (10, true), (35, false), (36, true), (60, true)] {
+        for (second, first) in
+            [(0, true), (1, false), (10, true), (35, false), (36, true), (60, true)]
+        {
             holder.follow(&[first, true], failback, second * SECOND);
         }
         assert_eq!(holder.member, Some(1));

@@ -48,7 +48,9 @@ mod tests {
 
     fn fed(times: &[(u64, u64)]) -> f64 {
         let mut latency = Latency::default();
-        times.iter().for_each(|&(secs, ms)| latency.note(Duration::from_millis(ms), Duration::from_secs(secs)));
+        times.iter().for_each(|&(secs, ms)| {
+            latency.note(Duration::from_millis(ms), Duration::from_secs(secs))
+        });
         latency.times_usual().unwrap()
     }
 
@@ -62,9 +64,11 @@ mod tests {
 
     #[test]
     fn what_lasts_becomes_usual_and_recovery_is_seen_at_once() {
-        let lasting: Vec<_> = (0..10_000).map(|at| (at * 5, if at < 100 { 20 } else { 80 })).collect();
+        let lasting: Vec<_> =
+            (0..10_000).map(|at| (at * 5, if at < 100 { 20 } else { 80 })).collect();
         assert!(fed(&lasting) < 1.01);
-        let recovered: Vec<_> = (0..200).map(|at| (at * 5, if (50..100).contains(&at) { 80 } else { 20 })).collect();
+        let recovered: Vec<_> =
+            (0..200).map(|at| (at * 5, if (50..100).contains(&at) { 80 } else { 20 })).collect();
         assert!(fed(&recovered) < 1.05);
     }
 }

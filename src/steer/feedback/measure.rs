@@ -27,30 +27,35 @@ pub(super) struct Measured {
 }
 
 impl Measured {
-    /// Puts together the reports of one member; `gauge` names the gauge that is asked for. `None` where there are none.
+    /// Puts together the reports of one member; `gauge` names the gauge that is asked for. `None`
+    /// where there are none.
     pub(super) fn of(reports: &[(&LoadReport, &LoadSource)], gauge: Option<&str>) -> Option<Self> {
         if reports.is_empty() {
             return None;
         }
         let count = reports.len() as f64;
-        let left_of = |report: &LoadReport, source: &LoadSource| source.capacity_left(report).max(LEAST_LEFT);
+        let left_of =
+            |report: &LoadReport, source: &LoadSource| source.capacity_left(report).max(LEAST_LEFT);
         let sum = |of: &dyn Fn(&LoadReport, &LoadSource) -> Option<f64>| {
             reports.iter().map(|(report, source)| of(report, source)).sum::<Option<f64>>()
         };
-        let limit =
-            |report: &LoadReport, source: &LoadSource| report.limit.map(|limit| limit * left_of(report, source));
+        let limit = |report: &LoadReport, source: &LoadSource| {
+            report.limit.map(|limit| limit * left_of(report, source))
+        };
         let response_time = sum(&|report, _| report.response_time.map(|time| time.as_secs_f64()));
         Some(Self {
             connections: sum(&|report, _| report.connections),
             limit: sum(&limit),
-            left: reports.iter().map(|(report, source)| left_of(report, source)).sum::<f64>() / count,
+            left: reports.iter().map(|(report, source)| left_of(report, source)).sum::<f64>()
+                / count,
             gauge: sum(&|report, _| report.gauges.get(gauge?).copied()).map(|sum| sum / count),
             response_time: response_time.map(|sum| Duration::from_secs_f64(sum / count)),
         })
     }
 
-    /// What a `load` policy makes of it: the weight that is left, and the demand. `fair_capacity` stands for a limit that
-    /// nobody knows; `times_usual` is how slow the member is against itself.
+    /// What a `load` policy makes of it: the weight that is left, and the demand. `fair_capacity`
+    /// stands for a limit that nobody knows; `times_usual` is how slow the member is against
+    /// itself.
     pub(super) fn demand(
         &self,
         policy: &LoadPolicy,
@@ -60,17 +65,29 @@ impl Measured {
         match &policy.by {
             Measure::Connections => {
                 let capacity = self.limit.unwrap_or(fair_capacity * self.left);
-                Some((1.0, Demand::Headroom { load: self.connections?, capacity, is_limit: self.limit.is_some() }))
+                Some((
+                    1.0,
+                    Demand::Headroom {
+                        load: self.connections?,
+                        capacity,
+                        is_limit: self.limit.is_some(),
+                    },
+                ))
             }
             Measure::ResponseTime => Some((self.left, Demand::Slowness { times: times_usual? })),
-            Measure::Gauge(_) => {
-                Some((self.left, Demand::Gauge { level: self.gauge?, soft: policy.soft, hard: policy.hard }))
-            }
+            Measure::Gauge(_) => Some((
+                self.left,
+                Demand::Gauge { level: self.gauge?, soft: policy.soft, hard: policy.hard },
+            )),
         }
     }
 
     /// The level of a pool's load, its target and its most, in one unit.
-    pub(super) fn levels(&self, capacity: &Capacity, times_usual: Option<f64>) -> Option<(f64, f64, f64)> {
+    pub(super) fn levels(
+        &self,
+        capacity: &Capacity,
+        times_usual: Option<f64>,
+    ) -> Option<(f64, f64, f64)> {
         let (level, whole, unit) = match &capacity.by {
             Measure::Connections => (self.connections?, self.limit, 1.0),
             // A share is of the usual time, an amount is in milliseconds.

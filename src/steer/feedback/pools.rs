@@ -24,7 +24,8 @@ use crate::{
 
 /// How often a pool without reports is looked at.
 const IDLE_PERIOD: Duration = Duration::from_secs(5);
-/// The most changes of shares within a TTL while a member is full. It bounds the history that must be kept.
+/// The most changes of shares within a TTL while a member is full. It bounds the history that must
+/// be kept.
 const URGENT_STEPS: u32 = 32;
 /// A latency is a moving average: it shows the load of so many intervals ago.
 const LATENCY_INTERVALS: u32 = 3;
@@ -51,20 +52,37 @@ impl Watched {
         Self { longest_ttl: longest_ttls(topology, &paced), loaded, spilling, held }
     }
 
-    /// How often a pool's shares may change: after its longest TTL, and after twice the interval of its reports, or of the
-    /// probes that are timed where there are none.
-    fn period(&self, topology: &Topology, id: PoolId, feeds: &[FeedId], timed: Option<Duration>) -> Duration {
+    /// How often a pool's shares may change: after its longest TTL, and after twice the interval of
+    /// its reports, or of the probes that are timed where there are none.
+    fn period(
+        &self,
+        topology: &Topology,
+        id: PoolId,
+        feeds: &[FeedId],
+        timed: Option<Duration>,
+    ) -> Duration {
         self.ttl(id).max(Self::shortest_period(topology, feeds, timed))
     }
 
-    /// How often what a pool keeps may change: when the last change has reached every cache, and a report that was begun after
-    /// that has come.
-    pub(super) fn seen_period(&self, topology: &Topology, id: PoolId, feeds: &[FeedId]) -> Duration {
+    /// How often what a pool keeps may change: when the last change has reached every cache, and a
+    /// report that was begun after that has come.
+    pub(super) fn seen_period(
+        &self,
+        topology: &Topology,
+        id: PoolId,
+        feeds: &[FeedId],
+    ) -> Duration {
         self.ttl(id) + Self::shortest_period(topology, feeds, None)
     }
 
     /// How often a pool's shares may change while a member is full.
-    fn urgent_period(&self, topology: &Topology, id: PoolId, feeds: &[FeedId], timed: Option<Duration>) -> Duration {
+    fn urgent_period(
+        &self,
+        topology: &Topology,
+        id: PoolId,
+        feeds: &[FeedId],
+        timed: Option<Duration>,
+    ) -> Duration {
         (self.ttl(id) / URGENT_STEPS).max(Self::shortest_period(topology, feeds, timed))
     }
 
@@ -95,7 +113,10 @@ fn longest_ttls(topology: &Topology, wanted: &HashSet<PoolId>) -> HashMap<PoolId
     for (root, ttl_secs) in by_root {
         let ttl = Duration::from_secs(ttl_secs.into());
         for id in pools_below(topology, &[root]).into_iter().filter(|id| wanted.contains(id)) {
-            longest.entry(id).and_modify(|known: &mut Duration| *known = ttl.max(*known)).or_insert(ttl);
+            longest
+                .entry(id)
+                .and_modify(|known: &mut Duration| *known = ttl.max(*known))
+                .or_insert(ttl);
         }
     }
     longest
@@ -154,15 +175,24 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    pub(super) fn new(topology: &Topology, id: PoolId, watched: &Watched, old: Option<(&Topology, Self)>) -> Self {
+    pub(super) fn new(
+        topology: &Topology,
+        id: PoolId,
+        watched: &Watched,
+        old: Option<(&Topology, Self)>,
+    ) -> Self {
         let pool = &topology.pools[id.index()];
         let Policy::Load(policy) = pool.policy.clone() else {
             unreachable!("only load pools are watched for their load")
         };
         let weights: Vec<u16> = pool.members.iter().map(|member| member.weight).collect();
-        let feeds: Vec<Vec<FeedId>> =
-            pool.members.iter().map(|member| topology.feeds.of_member(topology, member.kind)).collect();
-        let (mut balance, mut is_told) = (Balance::new(policy.clone(), weights), vec![false; feeds.len()]);
+        let feeds: Vec<Vec<FeedId>> = pool
+            .members
+            .iter()
+            .map(|member| topology.feeds.of_member(topology, member.kind))
+            .collect();
+        let (mut balance, mut is_told) =
+            (Balance::new(policy.clone(), weights), vec![false; feeds.len()]);
         if let Some((old_topology, old)) = old {
             let now_at = |at| moved_to(topology, id, old_topology, old.id, at);
             balance.go_on_from(&old.balance, now_at);
@@ -171,7 +201,9 @@ impl Loaded {
             }
         }
         let probes = |at: usize| probes_below(topology, pool.members[at].kind);
-        let interval = |probe: ProbeId| topology.monitors[topology.probes[probe.index()].monitor.index()].interval;
+        let interval = |probe: ProbeId| {
+            topology.monitors[topology.probes[probe.index()].monitor.index()].interval
+        };
         let probed = (0..pool.members.len()).flat_map(probes).map(interval).max();
         let is_timed = policy.by == Measure::ResponseTime;
         let timed = probed.filter(|_| is_timed);
@@ -184,8 +216,12 @@ impl Loaded {
             stale_after,
         };
         let lag = |feeds: &Vec<FeedId>| {
-            let interval =
-                feeds.iter().map(|feed| source(topology, *feed).interval).max().or(timed).unwrap_or_default();
+            let interval = feeds
+                .iter()
+                .map(|feed| source(topology, *feed).interval)
+                .max()
+                .or(timed)
+                .unwrap_or_default();
             if is_timed { interval * LATENCY_INTERVALS } else { interval }
         };
         let lags = feeds.iter().map(lag).collect();
@@ -206,12 +242,18 @@ impl Loaded {
         }
     }
 
-    /// The probes whose latency stands for a member whose reports tell no response time: members and probes.
-    pub(super) fn probes<'t>(&self, topology: &'t Topology) -> impl Iterator<Item = (usize, ProbeId)> + use<'t> {
+    /// The probes whose latency stands for a member whose reports tell no response time: members
+    /// and probes.
+    pub(super) fn probes<'t>(
+        &self,
+        topology: &'t Topology,
+    ) -> impl Iterator<Item = (usize, ProbeId)> + use<'t> {
         let members = &topology.pools[self.id.index()].members;
         let is_timed = self.policy.by == Measure::ResponseTime;
         let timed = members.iter().enumerate().filter(move |_| is_timed);
-        timed.flat_map(|(at, member)| probes_below(topology, member.kind).into_iter().map(move |probe| (at, probe)))
+        timed.flat_map(|(at, member)| {
+            probes_below(topology, member.kind).into_iter().map(move |probe| (at, probe))
+        })
     }
 
     pub(super) fn note(&mut self, topology: &Topology, feed: FeedId, reading: &Reading) {
@@ -232,7 +274,8 @@ impl Loaded {
         }
         let source = source(topology, feed);
         let measured = Measured::of(&[(&reading.report, source)], gauge(&self.policy.by));
-        let demand = measured.and_then(|measured| measured.demand(&self.policy, f64::INFINITY, None));
+        let demand =
+            measured.and_then(|measured| measured.demand(&self.policy, f64::INFINITY, None));
         self.is_urgent |= demand.is_some_and(|(_, demand)| demand.is_full());
     }
 
@@ -268,8 +311,8 @@ impl Loaded {
         let known: Vec<Option<Known>> =
             (0..self.feeds.len()).map(|at| self.known(topology, readings, at, now)).collect();
         (self.has_heard, self.is_urgent) = (false, false);
-        // At the start, and after a reload that brings new sources, reports come in one by one: the first is not to be looked at
-        // without the others.
+        // At the start, and after a reload that brings new sources, reports come in one by one: the
+        // first is not to be looked at without the others.
         let grace = *self.grace.get_or_insert(now + self.pace.stale_after);
         let is_missing = |at: usize| usable.get(at) == Some(&true) && known[at].is_none();
         if now < grace && (0..known.len()).any(is_missing) {
@@ -285,26 +328,52 @@ impl Loaded {
     }
 
     /// What is known of a member.
-    fn known(&self, topology: &Topology, readings: &[Option<Reading>], at: usize, now: Duration) -> Option<Known> {
+    fn known(
+        &self,
+        topology: &Topology,
+        readings: &[Option<Reading>],
+        at: usize,
+        now: Duration,
+    ) -> Option<Known> {
         let reports = fresh(topology, readings, &self.feeds[at], now);
         let (measured, read) = if self.policy.by == Measure::ResponseTime && !self.is_told[at] {
-            (self.by_latency(at, &reports.unwrap_or_default(), now)?, self.balance.latencies[at].at())
+            (
+                self.by_latency(at, &reports.unwrap_or_default(), now)?,
+                self.balance.latencies[at].at(),
+            )
         } else {
-            let oldest = self.feeds[at].iter().filter_map(|feed| Some(readings.get(feed.index())?.as_ref()?.at)).min();
+            let oldest = self.feeds[at]
+                .iter()
+                .filter_map(|feed| Some(readings.get(feed.index())?.as_ref()?.at))
+                .min();
             (Measured::of(&reports?, gauge(&self.policy.by))?, oldest?)
         };
         Some(Known { measured, of: read.saturating_sub(self.lags[at]) })
     }
 
-    /// A member that is timed by its probes; its reports, if there are any, tell what is left of it.
-    fn by_latency(&self, member: usize, reports: &[(&LoadReport, &LoadSource)], now: Duration) -> Option<Measured> {
+    /// A member that is timed by its probes; its reports, if there are any, tell what is left of
+    /// it.
+    fn by_latency(
+        &self,
+        member: usize,
+        reports: &[(&LoadReport, &LoadSource)],
+        now: Duration,
+    ) -> Option<Measured> {
         let latency: &Latency = &self.balance.latencies[member];
-        let is_fresh = latency.times_usual().is_some() && now.saturating_sub(latency.at()) <= self.pace.stale_after;
-        let unreported = Measured { connections: None, limit: None, left: 1.0, gauge: None, response_time: None };
+        let is_fresh = latency.times_usual().is_some()
+            && now.saturating_sub(latency.at()) <= self.pace.stale_after;
+        let unreported = Measured {
+            connections: None,
+            limit: None,
+            left: 1.0,
+            gauge: None,
+            response_time: None,
+        };
         is_fresh.then(|| Measured::of(reports, None).unwrap_or(unreported))
     }
 
-    /// When its shares are to be looked at; `None` while they rest as configured and no report comes in.
+    /// When its shares are to be looked at; `None` while they rest as configured and no report
+    /// comes in.
     pub(super) fn due(&self) -> Option<Duration> {
         let due = self.balance.due();
         let due = if self.is_urgent { due.min(self.balance.urgent_due()) } else { due };
@@ -333,7 +402,12 @@ impl Loaded {
     /// Goes on with the shares of an earlier life, by member.
     pub(super) fn restore(&mut self, topology: &Topology, shares: &[(Box<str>, f64)]) {
         let members = &topology.pools[self.id.index()].members;
-        let of = |kind| shares.iter().find(|(name, _)| **name == *topology.member_name(kind)).map(|(_, share)| *share);
+        let of = |kind| {
+            shares
+                .iter()
+                .find(|(name, _)| **name == *topology.member_name(kind))
+                .map(|(_, share)| *share)
+        };
         self.balance.restore(members.iter().map(|member| of(member.kind)));
         self.weights = self.balance.weights().map(Into::into);
     }
@@ -345,8 +419,12 @@ fn probes_below(topology: &Topology, kind: MemberKind) -> Vec<ProbeId> {
     let mut open = vec![kind];
     while let Some(kind) = open.pop() {
         match kind {
-            MemberKind::Pool(id) => open.extend(topology.pools[id.index()].members.iter().map(|member| member.kind)),
-            MemberKind::Endpoint(id) => probes.extend(topology.probes_of[id.index()].iter().flatten()),
+            MemberKind::Pool(id) => {
+                open.extend(topology.pools[id.index()].members.iter().map(|member| member.kind))
+            }
+            MemberKind::Endpoint(id) => {
+                probes.extend(topology.probes_of[id.index()].iter().flatten())
+            }
         }
     }
     probes.sort_unstable();
@@ -355,7 +433,13 @@ fn probes_below(topology: &Topology, kind: MemberKind) -> Vec<ProbeId> {
 }
 
 /// Where a member of an old pool is in the new one, by its name.
-pub(super) fn moved_to(new: &Topology, id: PoolId, old: &Topology, old_id: PoolId, at: usize) -> Option<usize> {
+pub(super) fn moved_to(
+    new: &Topology,
+    id: PoolId,
+    old: &Topology,
+    old_id: PoolId,
+    at: usize,
+) -> Option<usize> {
     let name = old.member_name(old.pools[old_id.index()].members.get(at)?.kind);
     new.pools[id.index()].members.iter().position(|member| new.member_name(member.kind) == name)
 }

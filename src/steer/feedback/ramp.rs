@@ -45,7 +45,8 @@ impl Ramp {
         if gone.is_nan() || gone >= way.abs() { self.goal } else { self.from + gone * way.signum() }
     }
 
-    /// What is taken now. Who starts takes a little from the first moment on: nothing would start otherwise.
+    /// What is taken now. Who starts takes a little from the first moment on: nothing would start
+    /// otherwise.
     pub(super) fn part(&self, now: Duration) -> Part {
         let at = self.at(now);
         Part::of(if self.goal > 0.0 { at.max(1.0 / f64::from(STEPS)) } else { at })
@@ -66,7 +67,8 @@ impl Ramp {
 
     /// When its next step is due; `None` once it is over.
     pub(super) fn next_step(&self, now: Duration) -> Option<Duration> {
-        (!self.is_over(now)).then(|| (now + (self.whole / STEPS).max(SHORTEST_STEP)).min(self.ends()))
+        (!self.is_over(now))
+            .then(|| (now + (self.whole / STEPS).max(SHORTEST_STEP)).min(self.ends()))
     }
 }
 

@@ -34,25 +34,32 @@ pub(super) struct Ramps {
 }
 
 impl Ramps {
-    /// Follows every datacenter, for a drain may bring its pace with it, and the endpoints that the topology paces. Ramps under
-    /// way go on; an endpoint that was in service before it got a pace starts from there; the others begin where they are to end.
+    /// Follows every datacenter, for a drain may bring its pace with it, and the endpoints that the
+    /// topology paces. Ramps under way go on; an endpoint that was in service before it got a pace
+    /// starts from there; the others begin where they are to end.
     pub(super) fn adopt(&mut self, topology: &Topology, old: &Topology) {
         let is_paced = |pace: &Pace| *pace != Pace::default();
         let datacenters = topology.datacenters.iter().zip((0..).map(DatacenterId));
-        self.datacenters =
-            datacenters.map(|(datacenter, id)| (id, RampKey::Datacenter(datacenter.name.clone()))).collect();
+        self.datacenters = datacenters
+            .map(|(datacenter, id)| (id, RampKey::Datacenter(datacenter.name.clone())))
+            .collect();
         self.endpoints.clear();
         for pool in &topology.pools {
             for member in &pool.members {
                 let MemberKind::Endpoint(id) = member.kind else { continue };
                 let endpoint = &topology.endpoints[id.index()];
                 if is_paced(&endpoint.pace) {
-                    self.endpoints.push((id, RampKey::Endpoint(pool.name.clone(), endpoint.name.clone())));
+                    self.endpoints
+                        .push((id, RampKey::Endpoint(pool.name.clone(), endpoint.name.clone())));
                 }
             }
         }
-        let keys: std::collections::HashSet<&RampKey> =
-            self.datacenters.iter().map(|(_, key)| key).chain(self.endpoints.iter().map(|(_, key)| key)).collect();
+        let keys: std::collections::HashSet<&RampKey> = self
+            .datacenters
+            .iter()
+            .map(|(_, key)| key)
+            .chain(self.endpoints.iter().map(|(_, key)| key))
+            .collect();
         self.known.retain(|key, _| keys.contains(key));
         if self.endpoints.iter().any(|(_, key)| !self.known.contains_key(key)) {
             for key in in_service(old).filter(|key| keys.contains(key)) {
@@ -67,7 +74,12 @@ impl Ramps {
     }
 
     /// Turns each ramp to where states and verdicts say that it goes, and writes down where it is.
-    pub(super) fn follow(&mut self, topology: &Topology, conditions: &mut Conditions, now: Duration) {
+    pub(super) fn follow(
+        &mut self,
+        topology: &Topology,
+        conditions: &mut Conditions,
+        now: Duration,
+    ) {
         conditions.steering.datacenter_parts.clear();
         for (id, key) in &self.datacenters {
             let datacenter = &topology.datacenters[id.index()];
@@ -86,7 +98,8 @@ impl Ramps {
                     && topology.probes_of[id.index()]
                         .iter()
                         .any(|probe| conditions.standing(*probe).verdict.is_usable());
-            let ramp = turned(&mut self.known, key, endpoint.state, is_up, (endpoint.pace, 0.0), now);
+            let ramp =
+                turned(&mut self.known, key, endpoint.state, is_up, (endpoint.pace, 0.0), now);
             if !ramp.is_over(now) || ramp.goal() < 1.0 && is_up {
                 conditions.steering.endpoint_parts.insert(*id, ramp.part(now));
             }
@@ -110,7 +123,10 @@ impl Ramps {
     }
 
     /// Ramps under way, held ones among them: where each is, where it goes, and when it is there.
-    pub(super) fn under_way(&self, now: Duration) -> impl Iterator<Item = (&RampKey, f64, f64, Duration)> {
+    pub(super) fn under_way(
+        &self,
+        now: Duration,
+    ) -> impl Iterator<Item = (&RampKey, f64, f64, Duration)> {
         let is_held = |ramp: &Ramp| ramp.goal() > 0.0 && ramp.goal() < 1.0;
         let known = self.known.iter().filter(move |(_, ramp)| !ramp.is_over(now) || is_held(ramp));
         known.map(move |(key, ramp)| (key, ramp.at(now), ramp.goal(), ramp.ends()))
@@ -124,7 +140,10 @@ impl Ramps {
 
 /// The endpoints that their own state has in service.
 fn in_service(topology: &Topology) -> impl Iterator<Item = RampKey> {
-    let members = topology.pools.iter().flat_map(|pool| pool.members.iter().map(move |member| (pool, member.kind)));
+    let members = topology
+        .pools
+        .iter()
+        .flat_map(|pool| pool.members.iter().map(move |member| (pool, member.kind)));
     members.filter_map(|(pool, kind)| {
         let MemberKind::Endpoint(id) = kind else { return None };
         let endpoint = &topology.endpoints[id.index()];
@@ -133,7 +152,8 @@ fn in_service(topology: &Topology) -> impl Iterator<Item = RampKey> {
     })
 }
 
-/// The ramp of `key`, turned to where its state and its verdict say that it goes. A ramp seen for the first time is there.
+/// The ramp of `key`, turned to where its state and its verdict say that it goes. A ramp seen for
+/// the first time is there.
 fn turned<'k>(
     known: &'k mut HashMap<RampKey, Ramp>,
     key: &RampKey,
@@ -171,7 +191,8 @@ mod tests {
 
     fn topology(state: State, drain_over: Duration) -> Topology {
         let pace = Pace { drain_over, ..Pace::default() };
-        let datacenters = vec![Datacenter { name: "fra".into(), state, pace, ..Datacenter::default() }];
+        let datacenters =
+            vec![Datacenter { name: "fra".into(), state, pace, ..Datacenter::default() }];
         Topology { datacenters, ..Topology::default() }
     }
 
@@ -179,7 +200,13 @@ mod tests {
     fn part_at(ramps: &mut Ramps, topology: &Topology, second: u32) -> f64 {
         let mut conditions = Conditions::unknown(topology, 0);
         ramps.follow(topology, &mut conditions, second * SECOND);
-        conditions.steering.datacenter_parts.get(&DatacenterId(0)).copied().unwrap_or_default().share()
+        conditions
+            .steering
+            .datacenter_parts
+            .get(&DatacenterId(0))
+            .copied()
+            .unwrap_or_default()
+            .share()
     }
 
     #[test]

@@ -1,16 +1,18 @@
 //! Relief: how much share a full member loses without waiting for caches.
 //!
-//! A member is full at its limit, or at the hard mark of its gauge. Usually a step waits until caches have followed the step
-//! before. A full member need not wait: each report is read as the load of the share that its clients were answered by
-//! ([`super::transit`]), so that every report shows where the member would rest.
+//! A member is full at its limit, or at the hard mark of its gauge. Usually a step waits until
+//! caches have followed the step before. A full member need not wait: each report is read as the
+//! load of the share that its clients were answered by ([`super::transit`]), so that every report
+//! shows where the member would rest.
 //!
 //! Two things are uncertain, and take more from a member than its reports suggest:
 //!
-//! - At a limit, or with a processor at 100 %, a report shows only the least that the load can be. So the member gets a small
-//!   margin less than the reports suggest.
+//! - At a limit, or with a processor at 100 %, a report shows only the least that the load can be.
+//!   So the member gets a small margin less than the reports suggest.
 //! - Load may not follow the share at all. Then the level stays while the share falls.
 //!
-//! Noise starts no relief: one begins only if a loss is large or lasts. Once begun, small losses continue it.
+//! Noise starts no relief: one begins only if a loss is large or lasts. Once begun, small losses
+//! continue it.
 
 use std::time::Duration;
 
@@ -26,8 +28,8 @@ const MUCH_OF_OWN: f64 = 0.25;
 const LEAST_WAIT: Duration = Duration::from_secs(10);
 /// A relief that has begun continues while a full member is to lose this part of its share.
 const LEAST_STEP: f64 = 0.05;
-/// What a full member gets less, as a share of all clients, if its reports do not show its excess. No more than this is steered
-/// away without need.
+/// What a full member gets less, as a share of all clients, if its reports do not show its excess.
+/// No more than this is steered away without need.
 const MARGIN: f64 = 0.03;
 /// The most that an uncertain report takes from a member in one step, as a part of its share.
 const DOUBT: f64 = 0.4;
@@ -68,8 +70,9 @@ pub(super) struct Lesson {
 }
 
 impl Relief {
-    /// The shares that the members are to have at once, which add up to 1; `present` are theirs now. `None` where no member is full,
-    /// none is left to take anything, or it is too little to be urgent.
+    /// The shares that the members are to have at once, which add up to 1; `present` are theirs
+    /// now. `None` where no member is full, none is left to take anything, or it is too little to
+    /// be urgent.
     pub(super) fn shares(
         &mut self,
         members: &[Member],
@@ -84,8 +87,10 @@ impl Relief {
         }
         let full = || (0..members.len()).filter(|&at| is_full[at]);
         let mut wanted = equilibrium(members);
-        let loses = |wanted: &[f64], at: usize, part: f64| present[at] - wanted[at] >= part * present[at];
-        self.is_on |= self.begins(full().map(|at| (present[at] - wanted[at], present[at])), now, ttl);
+        let loses =
+            |wanted: &[f64], at: usize, part: f64| present[at] - wanted[at] >= part * present[at];
+        self.is_on |=
+            self.begins(full().map(|at| (present[at] - wanted[at], present[at])), now, ttl);
         for at in full() {
             let Member { share, follows, may_exceed, .. } = members[at];
             if may_exceed {
@@ -100,10 +105,17 @@ impl Relief {
         (self.is_on && full().any(|at| loses(&wanted, at, LEAST_STEP))).then_some(wanted)
     }
 
-    /// Whether a relief begins for one of these losses, each with the share that it is taken from. A large loss begins one at
-    /// once; a smaller one must last for a TTL, since it may depend on which resolvers asked.
-    fn begins(&mut self, losses: impl Iterator<Item = (f64, f64)>, now: Duration, ttl: Duration) -> bool {
-        let losses: Vec<(f64, f64)> = losses.filter(|(lost, of)| *lost >= LEAST_LOSS * of).collect();
+    /// Whether a relief begins for one of these losses, each with the share that it is taken from.
+    /// A large loss begins one at once; a smaller one must last for a TTL, since it may depend on
+    /// which resolvers asked.
+    fn begins(
+        &mut self,
+        losses: impl Iterator<Item = (f64, f64)>,
+        now: Duration,
+        ttl: Duration,
+    ) -> bool {
+        let losses: Vec<(f64, f64)> =
+            losses.filter(|(lost, of)| *lost >= LEAST_LOSS * of).collect();
         if losses.is_empty() {
             self.since = None;
             return false;
@@ -151,8 +163,17 @@ impl Seen {
 /// Gives those that are not full all that is left, in proportion to what they are to have.
 fn share_out_rest(wanted: &mut [f64], is_full: &[bool]) {
     let sum = |wanted: &[f64], of_full: bool| -> f64 {
-        wanted.iter().zip(is_full).filter(|(_, is_full)| **is_full == of_full).map(|(share, _)| share).sum()
+        wanted
+            .iter()
+            .zip(is_full)
+            .filter(|(_, is_full)| **is_full == of_full)
+            .map(|(share, _)| share)
+            .sum()
     };
     let times = (1.0 - sum(wanted, true)) / sum(wanted, false).max(f64::MIN_POSITIVE);
-    wanted.iter_mut().zip(is_full).filter(|(_, is_full)| !**is_full).for_each(|(share, _)| *share *= times);
+    wanted
+        .iter_mut()
+        .zip(is_full)
+        .filter(|(_, is_full)| !**is_full)
+        .for_each(|(share, _)| *share *= times);
 }

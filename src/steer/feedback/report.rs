@@ -89,7 +89,8 @@ pub struct SavedFeedback {
     pub holders: Vec<(Box<str>, Box<str>)>,
     /// Pools whose clients are on their way back.
     pub returns: Vec<SavedReturn>,
-    /// `load` pools whose shares are not as configured: their members and the share of each, from 0 to 1.
+    /// `load` pools whose shares are not as configured: their members and the share of each, from 0
+    /// to 1.
     pub shares: Vec<(Box<str>, SavedShares)>,
     /// Pools that keep less than all of their clients: from 0 to 1.
     pub keeps: Vec<(Box<str>, f64)>,
@@ -104,11 +105,19 @@ impl Feedback {
             FeedReport {
                 id: FeedId(at as u32),
                 reading,
-                is_stale: reading.is_some_and(|reading| now.saturating_sub(reading.at) > source.stale_after),
+                is_stale: reading
+                    .is_some_and(|reading| now.saturating_sub(reading.at) > source.stale_after),
                 disagreement: self.agreements[at].lasting(),
             }
         };
-        let nothing = |id| PoolReport { id, shares: None, fallback: None, keep: None, levels: None, holder: None };
+        let nothing = |id| PoolReport {
+            id,
+            shares: None,
+            fallback: None,
+            keep: None,
+            levels: None,
+            holder: None,
+        };
         let loaded = self.loaded.iter().map(|one| PoolReport {
             shares: Some(one.shares()),
             fallback: one.fallback(),
@@ -119,7 +128,8 @@ impl Feedback {
             levels: one.levels(),
             ..nothing(one.id)
         });
-        let held = self.held.iter().map(|one| PoolReport { holder: one.holder(), ..nothing(one.id) });
+        let held =
+            self.held.iter().map(|one| PoolReport { holder: one.holder(), ..nothing(one.id) });
         FeedbackReport {
             feeds: (0..self.readings.len()).map(feed).collect(),
             pools: loaded.chain(spilling).chain(held).collect(),
@@ -130,10 +140,18 @@ impl Feedback {
 
     fn ramp_reports(&self, now: Duration) -> Vec<RampReport<'_>> {
         let ramps = self.ramps.under_way(now);
-        let ramps = ramps.map(|(key, at, goal, ends)| RampReport { key: Cow::Borrowed(key), at, goal, ends });
+        let ramps = ramps.map(|(key, at, goal, ends)| RampReport {
+            key: Cow::Borrowed(key),
+            at,
+            goal,
+            ends,
+        });
         let returns = self.held.iter().filter_map(|one| {
             let (to, at, ends) = one.progress(now)?;
-            let key = RampKey::Failback(self.topology.pools[one.id.index()].name.clone(), self.member(one.id, to)?);
+            let key = RampKey::Failback(
+                self.topology.pools[one.id.index()].name.clone(),
+                self.member(one.id, to)?,
+            );
             Some(RampReport { key: Cow::Owned(key), at, goal: 1.0, ends })
         });
         ramps.chain(returns).collect()
@@ -147,20 +165,32 @@ impl Feedback {
 
     /// What must survive a restart.
     pub fn saved(&self, now: Duration) -> SavedFeedback {
-        let mut ramps: Vec<_> = self.ramps.unusual(now).map(|(key, at)| (key.clone(), at)).collect();
+        let mut ramps: Vec<_> =
+            self.ramps.unusual(now).map(|(key, at)| (key.clone(), at)).collect();
         ramps.sort_by(|a, b| a.0.cmp(&b.0));
         let holder = |one: &super::Held| {
-            Some((self.topology.pools[one.id.index()].name.clone(), self.member(one.id, one.holder()?)?))
+            Some((
+                self.topology.pools[one.id.index()].name.clone(),
+                self.member(one.id, one.holder()?)?,
+            ))
         };
         let returning = |one: &super::Held| {
             let (from, (to, at, _)) = (one.returning()?.from, one.progress(now)?);
             let pool = self.topology.pools[one.id.index()].name.clone();
-            Some(SavedReturn { pool, from: self.member(one.id, from)?, to: self.member(one.id, to)?, at })
+            Some(SavedReturn {
+                pool,
+                from: self.member(one.id, from)?,
+                to: self.member(one.id, to)?,
+                at,
+            })
         };
         let pool = |id: PoolId| &self.topology.pools[id.index()];
         let shares = |one: &super::pools::Loaded| {
             one.weights()?;
-            let names = pool(one.id).members.iter().map(|member| self.topology.member_name(member.kind).into());
+            let names = pool(one.id)
+                .members
+                .iter()
+                .map(|member| self.topology.member_name(member.kind).into());
             Some((pool(one.id).name.clone(), names.zip(one.shares().iter().copied()).collect()))
         };
         let spilling = self.spilling.pools().filter(|one| one.keep() < 1.0);
@@ -179,7 +209,8 @@ impl Feedback {
             self.ramps.restore(key, at.clamp(0.0, 1.0));
         }
         for (pool, shares) in saved.shares {
-            let one = self.loaded.iter_mut().find(|one| self.topology.pools[one.id.index()].name == pool);
+            let one =
+                self.loaded.iter_mut().find(|one| self.topology.pools[one.id.index()].name == pool);
             one.into_iter().for_each(|one| one.restore(&self.topology, &shares));
         }
         for (pool, keep) in saved.keeps {
@@ -187,12 +218,16 @@ impl Feedback {
             at.into_iter().for_each(|at| self.spilling.restore(PoolId(at as u32), keep));
         }
         for (pool, member) in saved.holders {
-            let one = self.held.iter_mut().find(|one| self.topology.pools[one.id.index()].name == pool);
+            let one =
+                self.held.iter_mut().find(|one| self.topology.pools[one.id.index()].name == pool);
             one.into_iter().for_each(|one| one.restore(&self.topology, &member));
         }
         for SavedReturn { pool, from, to, at } in saved.returns {
-            let one = self.held.iter_mut().find(|one| self.topology.pools[one.id.index()].name == pool);
-            one.into_iter().for_each(|one| one.restore_return(&self.topology, (&from, &to), at.clamp(0.0, 1.0)));
+            let one =
+                self.held.iter_mut().find(|one| self.topology.pools[one.id.index()].name == pool);
+            one.into_iter().for_each(|one| {
+                one.restore_return(&self.topology, (&from, &to), at.clamp(0.0, 1.0))
+            });
         }
         self.steering()
     }

@@ -1,4 +1,5 @@
-//! The whole loop under a clock that only the test moves: resolvers that keep an answer for its TTL, balancers that report late.
+//! The whole loop under a clock that only the test moves: resolvers that keep an answer for its
+//! TTL, balancers that report late.
 
 use std::{num::NonZeroU64, sync::Arc, time::Duration};
 
@@ -7,8 +8,9 @@ use crate::{
     geo::Databases,
     load::{Host, LoadKind, LoadSource, Page},
     steer::{
-        Answers, Compiler, Conditions, Endpoint, EndpointId, Family, LoadId, LoadPolicy, Measure, Member, MinUp,
-        OnAllDown, Pace, Policy, Pool, Regulation, Service, Spread, State, Surveys, Target, ZoneId,
+        Answers, Compiler, Conditions, Endpoint, EndpointId, Family, LoadId, LoadPolicy, Measure,
+        Member, MinUp, OnAllDown, Pace, Policy, Pool, Regulation, Service, Spread, State, Surveys,
+        Target, ZoneId,
     },
 };
 
@@ -25,7 +27,8 @@ struct World {
     surveys: Surveys,
     now: u64,
     random: fastrand::Rng,
-    /// Of each resolver: its clients' part of the demand, where they go, and until when that is kept.
+    /// Of each resolver: its clients' part of the demand, where they go, and until when that is
+    /// kept.
     resolvers: Vec<(f64, usize, u64)>,
     capacities: [f64; 2],
     /// Load that no answer steers.
@@ -70,23 +73,33 @@ fn topology(policy: LoadPolicy, capacity: Option<crate::steer::Capacity>) -> Arc
         load: Some(LoadId(u32::from(at))),
         pace: Pace::default(),
     };
-    let pool = |name: &str, policy: Policy, members: Vec<MemberKind>, regulation: Regulation| Pool {
-        name: name.into(),
-        policy,
-        spread: Spread::Query,
-        answers: Answers::Count(std::num::NonZeroU32::MIN),
-        min_up: MinUp::Members(std::num::NonZeroU32::MIN),
-        families: Default::default(),
-        members: members.into_iter().map(|kind| Member { kind, weight: 1, bias: 0 }).collect(),
-        regulation,
-    };
+    let pool =
+        |name: &str, policy: Policy, members: Vec<MemberKind>, regulation: Regulation| Pool {
+            name: name.into(),
+            policy,
+            spread: Spread::Query,
+            answers: Answers::Count(std::num::NonZeroU32::MIN),
+            min_up: MinUp::Members(std::num::NonZeroU32::MIN),
+            families: Default::default(),
+            members: members.into_iter().map(|kind| Member { kind, weight: 1, bias: 0 }).collect(),
+            regulation,
+        };
     let of = |at: u32| MemberKind::Endpoint(EndpointId(at));
     let spills = capacity.is_some();
-    let first = pool("first", Policy::Weighted, vec![of(0)], Regulation { capacity, ..Regulation::default() });
+    let first = pool(
+        "first",
+        Policy::Weighted,
+        vec![of(0)],
+        Regulation { capacity, ..Regulation::default() },
+    );
     let second = pool("second", Policy::Weighted, vec![of(1)], Regulation::default());
     let policy = if spills { Policy::Failover } else { Policy::Load(policy) };
-    let top =
-        pool("top", policy, vec![MemberKind::Pool(PoolId(0)), MemberKind::Pool(PoolId(1))], Regulation::default());
+    let top = pool(
+        "top",
+        policy,
+        vec![MemberKind::Pool(PoolId(0)), MemberKind::Pool(PoolId(1))],
+        Regulation::default(),
+    );
     let service = Service {
         name: "www.example.com".parse().unwrap(),
         zone: ZoneId(0),
@@ -100,12 +113,17 @@ fn topology(policy: LoadPolicy, capacity: Option<crate::steer::Capacity>) -> Arc
     let sources = ["lb0", "lb1"].map(|name| LoadSource { name: name.into(), ..source() });
     let pools = vec![first, second, top];
     Arc::new(
-        Topology::new(vec![], vec![], vec![endpoint(0), endpoint(1)], pools, vec![service]).with_loads(sources.into()),
+        Topology::new(vec![], vec![], vec![endpoint(0), endpoint(1)], pools, vec![service])
+            .with_loads(sources.into()),
     )
 }
 
 impl World {
-    fn new(policy: LoadPolicy, capacity: Option<crate::steer::Capacity>, capacities: [f64; 2]) -> Self {
+    fn new(
+        policy: LoadPolicy,
+        capacity: Option<crate::steer::Capacity>,
+        capacities: [f64; 2],
+    ) -> Self {
         let topology = topology(policy, capacity);
         let mut surveys = Surveys::default();
         let compiler = Compiler::new(Arc::clone(&topology), &Databases::default(), &mut surveys);
@@ -116,7 +134,8 @@ impl World {
         // A few resolvers have most of the clients.
         let weights: Vec<f64> = (0..3000).map(|at| 1.0 / f64::from(at + 40)).collect();
         let all: f64 = weights.iter().sum();
-        let resolvers = weights.iter().map(|weight| (weight / all, 0, random.u64(0..TTL_SECS))).collect();
+        let resolvers =
+            weights.iter().map(|weight| (weight / all, 0, random.u64(0..TTL_SECS))).collect();
         Self {
             feedback,
             compiler,
@@ -138,7 +157,11 @@ impl World {
     fn share(&mut self) -> f64 {
         let charts = self.compiler.compile(&self.conditions, &mut self.surveys).charts();
         let shares = charts[0].shares(Family::V4, crate::geo::Area(0));
-        shares.iter().filter(|(_, answer)| answer.rdata.texts() == ["192.0.2.0"]).map(|(share, _)| share).sum()
+        shares
+            .iter()
+            .filter(|(_, answer)| answer.rdata.texts() == ["192.0.2.0"])
+            .map(|(share, _)| share)
+            .sum()
     }
 
     fn run(&mut self, secs: u64) {
@@ -157,7 +180,9 @@ impl World {
             self.loads.push(load);
             if self.reports && self.now.is_multiple_of(INTERVAL_SECS) {
                 let told = self.loads[self.loads.len().saturating_sub(1 + LAG_SECS)];
-                for ((load, capacity), feed) in told.into_iter().zip(self.capacities).zip((0..).map(FeedId)) {
+                for ((load, capacity), feed) in
+                    told.into_iter().zip(self.capacities).zip((0..).map(FeedId))
+                {
                     let report = LoadReport {
                         connections: Some(load),
                         limit: Some(capacity),
@@ -168,7 +193,10 @@ impl World {
                 }
             }
             if self.feedback.next_due(now).is_some_and(|due| due <= now)
-                && !self.feedback.follow(&self.compiler, &mut self.conditions, false, now).is_empty()
+                && !self
+                    .feedback
+                    .follow(&self.compiler, &mut self.conditions, false, now)
+                    .is_empty()
             {
                 share = self.share();
             }
@@ -186,7 +214,8 @@ fn by(by: Measure) -> LoadPolicy {
     LoadPolicy { by, soft: 0.5, hard: 1.0 }
 }
 
-/// Settled within ten TTLs of a step, at most five points beyond, and no more than two points around afterwards.
+/// Settled within ten TTLs of a step, at most five points beyond, and no more than two points
+/// around afterwards.
 fn assert_settles(world: &mut World, wanted: f64, tolerance: f64, what: &str) {
     let from = world.shares.last().copied().unwrap_or(0.5);
     world.run(10 * TTL_SECS);
@@ -194,7 +223,10 @@ fn assert_settles(world: &mut World, wanted: f64, tolerance: f64, what: &str) {
     let overshoot = world.last(10).iter().map(beyond).fold(0.0, f64::max);
     assert!(overshoot <= 0.05, "{what}: overshoot {overshoot}");
     let settled = world.shares.last().copied().unwrap();
-    assert!((settled - wanted).abs() <= tolerance, "{what}: {settled} after ten TTLs, not {wanted}");
+    assert!(
+        (settled - wanted).abs() <= tolerance,
+        "{what}: {settled} after ten TTLs, not {wanted}"
+    );
     world.run(40 * TTL_SECS);
     let low = world.last(40).iter().copied().fold(1.0, f64::min);
     let high = world.last(40).iter().copied().fold(0.0, f64::max);
@@ -203,8 +235,11 @@ fn assert_settles(world: &mut World, wanted: f64, tolerance: f64, what: &str) {
 
 #[test]
 fn a_demand_step_settles_without_oscillation() {
-    for (what, policy) in [("connections", by(Measure::Connections)), ("cpu", by(Measure::Gauge("cpu".into())))] {
-        // Capacities of 700 and 300, with equal weights: idle by weight, then at 60 to 95 % of all there is.
+    for (what, policy) in
+        [("connections", by(Measure::Connections)), ("cpu", by(Measure::Gauge("cpu".into())))]
+    {
+        // Capacities of 700 and 300, with equal weights: idle by weight, then at 60 to 95 % of all
+        // there is.
         for demand in [600.0, 800.0, 950.0] {
             let mut world = World::new(policy.clone(), None, [700.0, 300.0]);
             world.demand = 10.0;
@@ -216,9 +251,12 @@ fn a_demand_step_settles_without_oscillation() {
     }
 }
 
-/// Where a gauge with a soft mark of 0.5 and a hard one of 1 comes to rest: shares in proportion to what it leaves.
+/// Where a gauge with a soft mark of 0.5 and a hard one of 1 comes to rest: shares in proportion to
+/// what it leaves.
 fn rest(demand: f64) -> f64 {
-    let left = |share: f64, capacity: f64| 1.0 - ((share * demand / capacity - 0.5) / 0.5).clamp(0.0, 1.0) * 0.98;
+    let left = |share: f64, capacity: f64| {
+        1.0 - ((share * demand / capacity - 0.5) / 0.5).clamp(0.0, 1.0) * 0.98
+    };
     let (mut low, mut high) = (0.0, 1.0);
     for _ in 0..60 {
         let share = f64::midpoint(low, high);
@@ -233,7 +271,8 @@ fn load_that_no_answer_steers_is_steered_around() {
     let mut world = World::new(by(Measure::Connections), None, [1000.0, 1000.0]);
     world.demand = 600.0;
     world.run(20 * TTL_SECS);
-    // Four tenths more of the first one's capacity are taken by others: 70 to 30 where shares stay as they are.
+    // Four tenths more of the first one's capacity are taken by others: 70 to 30 where shares stay
+    // as they are.
     world.fixed = [400.0, 0.0];
     assert_settles(&mut world, 600.0 / 1600.0, 0.05, "load of others");
 }
@@ -248,8 +287,15 @@ fn stale_reports_fall_back_to_the_configured_weights() {
     world.run(10 * TTL_SECS);
     let settled = world.shares.last().copied().unwrap();
     assert!((settled - 0.5).abs() < 0.01, "{settled}");
-    assert_eq!(world.feedback.report(Duration::from_secs(world.now)).pools[0].fallback, Some(Fallback::NoReport(0)));
-    assert_eq!(world.feedback.next_due(Duration::from_secs(world.now)), None, "nothing is under way");
+    assert_eq!(
+        world.feedback.report(Duration::from_secs(world.now)).pools[0].fallback,
+        Some(Fallback::NoReport(0))
+    );
+    assert_eq!(
+        world.feedback.next_due(Duration::from_secs(world.now)),
+        None,
+        "nothing is under way"
+    );
 }
 
 #[test]
@@ -276,8 +322,12 @@ fn reports_that_never_change_are_followed_to_the_shares_that_they_name() {
         let mut world = World::new(by(Measure::Connections), None, [100.0, 100.0]);
         world.fixed = [first, second];
         world.run(60 * TTL_SECS);
-        let (settled, wanted) = (world.shares.last().unwrap(), (100.0 - first) / (200.0 - first - second));
-        assert!((settled - wanted).abs() <= 0.05, "{first} and {second} of 100: {settled}, not {wanted}");
+        let (settled, wanted) =
+            (world.shares.last().unwrap(), (100.0 - first) / (200.0 - first - second));
+        assert!(
+            (settled - wanted).abs() <= 0.05,
+            "{first} and {second} of 100: {settled}, not {wanted}"
+        );
     }
 }
 

@@ -65,20 +65,30 @@ impl Spilling {
         by_name: impl Fn(PoolId) -> Option<Box<str>>,
     ) {
         let old = std::mem::take(self);
-        let dues = old.groups.iter().flat_map(|group| group.pools.iter().map(|&at| (old.pools[at].id, group.due)));
-        let dues: HashMap<Box<str>, Duration> = dues.filter_map(|(id, due)| Some((by_name(id)?, due))).collect();
+        let dues = old
+            .groups
+            .iter()
+            .flat_map(|group| group.pools.iter().map(|&at| (old.pools[at].id, group.due)));
+        let dues: HashMap<Box<str>, Duration> =
+            dues.filter_map(|(id, due)| Some((by_name(id)?, due))).collect();
         let mut known: HashMap<Box<str>, CappedPool> =
             old.pools.into_iter().filter_map(|pool| Some((by_name(pool.id)?, pool))).collect();
         let name = |id: PoolId| &topology.pools[id.index()].name;
-        let pools = watched.spilling.iter().map(|&id| CappedPool::new(topology, id, known.remove(name(id))));
+        let pools = watched
+            .spilling
+            .iter()
+            .map(|&id| CappedPool::new(topology, id, known.remove(name(id))));
         self.pools = pools.collect();
         let group = |(pools, neighbours): (Vec<usize>, Neighbours)| {
             let members = || pools.iter().map(|&at| &self.pools[at]);
-            let period = members().map(|pool| watched.seen_period(topology, pool.id, &pool.feeds)).max();
+            let period =
+                members().map(|pool| watched.seen_period(topology, pool.id, &pool.feeds)).max();
             let due = members().filter_map(|pool| dues.get(name(pool.id))).max();
             let (period, due) = (period.unwrap_or_default(), due.copied().unwrap_or_default());
-            let stale_after =
-                members().flat_map(|pool| &pool.feeds).map(|feed| source(topology, *feed).stale_after).max();
+            let stale_after = members()
+                .flat_map(|pool| &pool.feeds)
+                .map(|feed| source(topology, *feed).stale_after)
+                .max();
             Group {
                 pools,
                 neighbours,
@@ -91,7 +101,8 @@ impl Spilling {
                 stale_after: stale_after.unwrap_or_default(),
             }
         };
-        self.groups = Neighbours::groups(topology, &watched.spilling).into_iter().map(group).collect();
+        self.groups =
+            Neighbours::groups(topology, &watched.spilling).into_iter().map(group).collect();
     }
 
     /// Each pool with a capacity.
@@ -102,8 +113,11 @@ impl Spilling {
     /// The groups that go by each of so many feeds, and the pools in them, by position.
     pub(super) fn readers(&self, feeds: usize) -> Vec<Vec<(usize, usize)>> {
         let mut readers = vec![Vec::new(); feeds];
-        for (group, at) in
-            self.groups.iter().enumerate().flat_map(|(at, group)| group.pools.iter().map(move |&pool| (at, pool)))
+        for (group, at) in self
+            .groups
+            .iter()
+            .enumerate()
+            .flat_map(|(at, group)| group.pools.iter().map(move |&pool| (at, pool)))
         {
             self.pools[at].feeds.iter().for_each(|feed| readers[feed.index()].push((group, at)));
         }
@@ -114,19 +128,22 @@ impl Spilling {
     pub(super) fn note(&mut self, readers: &[(usize, usize)], reading: Option<&Reading>) {
         for &(group, pool) in readers {
             self.groups[group].has_heard = true;
-            let time = reading.and_then(|reading| Some((reading.report.response_time?, reading.at)));
+            let time =
+                reading.and_then(|reading| Some((reading.report.response_time?, reading.at)));
             time.into_iter().for_each(|(time, at)| self.pools[pool].latency.note(time, at));
         }
     }
 
-    /// The pools whose members must be known before [`Spilling::follow`]: those of the groups that are due.
+    /// The pools whose members must be known before [`Spilling::follow`]: those of the groups that
+    /// are due.
     pub(super) fn parents_of_due(&self, now: Duration) -> Vec<PoolId> {
         let due = self.groups.iter().filter(|group| self.is_due(group, now));
         due.flat_map(|group| group.neighbours.parents()).collect()
     }
 
     /// Looks at every group that is due, and moves a step. `serving` says of each member of each of
-    /// [`Spilling::parents_of_due`] whether it answers clients. The pools that were looked at, and what each keeps.
+    /// [`Spilling::parents_of_due`] whether it answers clients. The pools that were looked at, and
+    /// what each keeps.
     pub(super) fn follow(
         &mut self,
         topology: &Topology,
@@ -135,13 +152,18 @@ impl Spilling {
         holders: &HashMap<PoolId, u16>,
         now: Duration,
     ) -> Vec<(PoolId, Part)> {
-        let due: Vec<usize> = (0..self.groups.len()).filter(|&at| self.is_due(&self.groups[at], now)).collect();
+        let due: Vec<usize> =
+            (0..self.groups.len()).filter(|&at| self.is_due(&self.groups[at], now)).collect();
         let mut followed = Vec::new();
         for at in due {
             let group = &mut self.groups[at];
-            let loads: Vec<Option<Load>> =
-                group.pools.iter().map(|&at| self.pools[at].load(topology, readings, now)).collect();
-            let (own, others) = serving.split_at(group.neighbours.parents().count().min(serving.len()));
+            let loads: Vec<Option<Load>> = group
+                .pools
+                .iter()
+                .map(|&at| self.pools[at].load(topology, readings, now))
+                .collect();
+            let (own, others) =
+                serving.split_at(group.neighbours.parents().count().min(serving.len()));
             serving = others;
             (group.has_heard, group.due) = (false, now + group.period);
             // After a start, reports come in one by one.
@@ -150,16 +172,18 @@ impl Spilling {
                 group.due = grace.min(now + START_PERIOD);
                 continue;
             }
-            // After a change of the members in service, caches still send clients to the former ones: reports do not show yet how
-            // the load will be.
+            // After a change of the members in service, caches still send clients to the former
+            // ones: reports do not show yet how the load will be.
             let has_changed = std::mem::replace(&mut group.serving, own.to_vec()) != own;
             group.has_waited = has_changed && !group.has_waited;
             if group.has_waited {
                 continue;
             }
             let flows = group.neighbours.flows(group.pools.len(), own, holders);
-            let mut spills: Vec<Option<&mut Spill>> = self.pools.iter_mut().map(|pool| Some(&mut pool.spill)).collect();
-            let mut spills: Vec<&mut Spill> = group.pools.iter().filter_map(|&at| spills[at].take()).collect();
+            let mut spills: Vec<Option<&mut Spill>> =
+                self.pools.iter_mut().map(|pool| Some(&mut pool.spill)).collect();
+            let mut spills: Vec<&mut Spill> =
+                group.pools.iter().filter_map(|&at| spills[at].take()).collect();
             step(&mut spills, &loads, &flows);
             for (position, &at) in group.pools.iter().enumerate() {
                 let pool = &mut self.pools[at];
@@ -193,14 +217,21 @@ impl Spilling {
 impl CappedPool {
     fn new(topology: &Topology, id: PoolId, old: Option<Self>) -> Self {
         let capacity = topology.pools[id.index()].regulation.capacity.clone();
-        let Some(capacity) = capacity else { unreachable!("only pools with a capacity are watched for it") };
+        let Some(capacity) = capacity else {
+            unreachable!("only pools with a capacity are watched for it")
+        };
         let feeds = topology.feeds.of_member(topology, MemberKind::Pool(id));
         let (spill, latency) = old.map_or_else(Default::default, |old| (old.spill, old.latency));
         Self { id, spill, capacity, feeds, latency, levels: None }
     }
 
     /// What its reports say, if all of them are young enough.
-    fn load(&self, topology: &Topology, readings: &[Option<Reading>], now: Duration) -> Option<Load> {
+    fn load(
+        &self,
+        topology: &Topology,
+        readings: &[Option<Reading>],
+        now: Duration,
+    ) -> Option<Load> {
         let reports = fresh(topology, readings, &self.feeds, now).unwrap_or_default();
         let measured = Measured::of(&reports, gauge(&self.capacity.by))?;
         let (level, target, max) = measured.levels(&self.capacity, self.latency.times_usual())?;

@@ -1,15 +1,17 @@
 //! Transit: the shares by which the clients of a moment were answered.
 //!
-//! A resolver keeps an answer for its TTL, so the clients that come at any moment were answered by the shares of the last TTL,
-//! equally from each moment of it. A reported load is the load of those shares. If it were read as the load of the newest shares,
-//! clients that were steered away already would count as excess, and too many would be steered away.
+//! A resolver keeps an answer for its TTL, so the clients that come at any moment were answered by
+//! the shares of the last TTL, equally from each moment of it. A reported load is the load of those
+//! shares. If it were read as the load of the newest shares, clients that were steered away already
+//! would count as excess, and too many would be steered away.
 
 use std::{collections::VecDeque, time::Duration};
 
 /// Shares over the last TTL and some time before.
 #[derive(Debug, Clone)]
 pub(super) struct Transit {
-    /// In ascending order of the time since when they were answered; the first also stands for all time before. Never empty.
+    /// In ascending order of the time since when they were answered; the first also stands for all
+    /// time before. Never empty.
     steps: VecDeque<Step>,
 }
 
@@ -26,7 +28,8 @@ impl Transit {
         Self { steps: [Step { since: Duration::ZERO, shares }].into() }
     }
 
-    /// Takes note that these shares are answered from `now` on, and forgets what ended before `oldest`.
+    /// Takes note that these shares are answered from `now` on, and forgets what ended before
+    /// `oldest`.
     pub(super) fn note(&mut self, shares: &[f64], now: Duration, oldest: Duration) {
         while self.steps.get(1).is_some_and(|next| next.since <= oldest) {
             self.steps.pop_front();
@@ -36,7 +39,8 @@ impl Transit {
         }
     }
 
-    /// The part of the clients at a moment that was answered with the member, from 0 to 1, where answers are kept for `ttl`.
+    /// The part of the clients at a moment that was answered with the member, from 0 to 1, where
+    /// answers are kept for `ttl`.
     pub(super) fn share(&self, member: usize, ttl: Duration, at: Duration) -> f64 {
         let begin = at.saturating_sub(ttl);
         let of = |step: &Step| step.shares.get(member).copied().unwrap_or_default();
@@ -54,12 +58,13 @@ impl Transit {
         }
     }
 
-    /// The same for the members after a reload; `was_at` is the former position of each. A new member counts as having always had
-    /// its share of `shares`, since it has no load from before.
+    /// The same for the members after a reload; `was_at` is the former position of each. A new
+    /// member counts as having always had its share of `shares`, since it has no load from before.
     pub(super) fn moved(&self, shares: &[f64], was_at: impl Fn(usize) -> Option<usize>) -> Self {
         let moved = |step: &Step| {
-            let share =
-                |(at, new): (usize, &f64)| was_at(at).and_then(|at| step.shares.get(at)).unwrap_or(new).to_owned();
+            let share = |(at, new): (usize, &f64)| {
+                was_at(at).and_then(|at| step.shares.get(at)).unwrap_or(new).to_owned()
+            };
             Step { since: step.since, shares: shares.iter().enumerate().map(share).collect() }
         };
         Self { steps: self.steps.iter().map(moved).collect() }
@@ -90,7 +95,11 @@ mod tests {
             let share = transit.share(0, secs(30), secs(at));
             assert!((share - wanted).abs() < 1e-9, "at {at}: {share}, not {wanted}: {why}");
         }
-        assert_eq!(transit.share(0, secs(0), secs(114)), 0.3, "without a TTL all clients follow at once");
+        assert_eq!(
+            transit.share(0, secs(0), secs(114)),
+            0.3,
+            "without a TTL all clients follow at once"
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! A full member under a clock that only the test moves: caches keep answers for a TTL; reports are late and noisy, and may be
-//! capped at the limit.
+//! A full member under a clock that only the test moves: caches keep answers for a TTL; reports are
+//! late and noisy, and may be capped at the limit.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -27,7 +27,8 @@ struct Region {
 }
 
 impl Region {
-    /// Two members, by the processor's load, of which the first is to have 52 % of the clients while all is well.
+    /// Two members, by the processor's load, of which the first is to have 52 % of the clients
+    /// while all is well.
     fn usual() -> Self {
         Self {
             by: Measure::Gauge("cpu".into()),
@@ -44,7 +45,8 @@ struct World {
     region: Region,
     balance: Balance,
     ttl_secs: u64,
-    /// Reports are wrong by so much, and so is what a few large resolvers make of shares, once per TTL.
+    /// Reports are wrong by so much, and so is what a few large resolvers make of shares, once per
+    /// TTL.
     noise: f64,
     skew: Vec<f64>,
     random: fastrand::Rng,
@@ -92,7 +94,8 @@ impl World {
     /// As the wheel has them: in steps of 1/1024.
     fn steered(&self) -> Vec<f64> {
         let weights = self.balance.weights();
-        let weights = weights.unwrap_or_else(|| self.region.weights.iter().map(|&weight| weight.into()).collect());
+        let weights = weights
+            .unwrap_or_else(|| self.region.weights.iter().map(|&weight| weight.into()).collect());
         let sum: u32 = weights.iter().sum();
         weights.iter().map(|&weight| f64::from(weight) / f64::from(sum)).collect()
     }
@@ -108,7 +111,8 @@ impl World {
                 self.skew = (0..self.skew.len()).map(|_| self.noisy()).collect();
             }
             let load = |at: usize| {
-                let clients: f64 = self.answered.iter().map(|shares| shares[at]).sum::<f64>() / self.ttl_secs as f64;
+                let clients: f64 = self.answered.iter().map(|shares| shares[at]).sum::<f64>()
+                    / self.ttl_secs as f64;
                 self.region.fixed[at] + self.region.demand * clients * self.skew[at]
             };
             self.loads.push((0..self.skew.len()).map(load).collect());
@@ -137,8 +141,13 @@ impl World {
         let Some((parts, read)) = self.read.as_ref().filter(|_| due <= now) else { return };
         let known = |(part, capacity): (&f64, &f64)| {
             let connections = Some(part * capacity);
-            let measured =
-                Measured { connections, limit: Some(*capacity), left: 1.0, gauge: Some(*part), response_time: None };
+            let measured = Measured {
+                connections,
+                limit: Some(*capacity),
+                left: 1.0,
+                gauge: Some(*part),
+                response_time: None,
+            };
             Some(Known { measured, of: Duration::from_secs(read - INTERVAL_SECS) })
         };
         let known: Vec<_> = parts.iter().zip(&self.region.capacities).map(known).collect();
@@ -174,9 +183,12 @@ fn course(mut world: World, happens: impl Fn(&mut Region)) -> Course {
     let (after, late) = (&world.shares[began..], &world.shares[began + 60 * period..]);
     let rest = late.iter().sum::<f64>() / late.len() as f64;
     let beyond = |share: &f64| if rest < from { rest - share } else { share - rest };
-    let outside = after.iter().rposition(|share| (share - rest).abs() > 0.05).map_or(0, |at| at + 1);
+    let outside =
+        after.iter().rposition(|share| (share - rest).abs() > 0.05).map_or(0, |at| at + 1);
     let lag = 2 * INTERVAL_SECS as usize + LAG_SECS;
-    let (low, high) = late.iter().fold((1.0_f64, 0.0_f64), |(low, high), share| (low.min(*share), high.max(*share)));
+    let (low, high) = late
+        .iter()
+        .fold((1.0_f64, 0.0_f64), |(low, high), share| (low.min(*share), high.max(*share)));
     Course {
         from,
         rest,
@@ -186,29 +198,85 @@ fn course(mut world: World, happens: impl Fn(&mut Region)) -> Course {
     }
 }
 
-/// Something that happens to a region, the most periods until the first member's share is within five points of its rest, and why.
+/// Something that happens to a region, the most periods until the first member's share is within
+/// five points of its rest, and why.
 type Case = (Region, fn(&mut Region), f64, &'static str);
 
 fn cases() -> Vec<Case> {
     let usual = Region::usual;
-    let three =
-        Region { weights: vec![1; 3], capacities: vec![300.0; 3], fixed: vec![0.0; 3], demand: 400.0, ..usual() };
+    let three = Region {
+        weights: vec![1; 3],
+        capacities: vec![300.0; 3],
+        fixed: vec![0.0; 3],
+        demand: 400.0,
+        ..usual()
+    };
 
-    let twenty = Region { weights: vec![1; 20], capacities: vec![50.0; 20], fixed: vec![0.0; 20], ..usual() };
+    let twenty = Region {
+        weights: vec![1; 20],
+        capacities: vec![50.0; 20],
+        fixed: vec![0.0; 20],
+        ..usual()
+    };
     vec![
-        (usual(), |it| it.capacities[0] = 60.0, 3.0, "a processor that is never idle tells nothing of what waits"),
+        (
+            usual(),
+            |it| it.capacities[0] = 60.0,
+            3.0,
+            "a processor that is never idle tells nothing of what waits",
+        ),
         (usual(), |it| it.capacities[0] = 200.0, 3.0, "the same, with less to lose"),
-        (Region { ends_at_limit: false, ..usual() }, |it| it.capacities[0] = 80.0, 3.0, "a gauge that tells all"),
-        (Region { ends_at_limit: false, ..usual() }, |it| it.capacities[0] = 260.0, 3.0, "rest just below hard"),
-        (usual(), |it| (it.capacities, it.fixed) = (vec![1e9; 2], vec![0.95e9, 0.3e9]), 5.0, "no load follows"),
-        (usual(), |it| (it.capacities, it.fixed) = (vec![1e9; 2], vec![1e9, 0.3e9]), 6.0, "none follows, at the limit"),
-        (usual(), |it| (it.fixed[0], it.demand) = (400.0, 400.0), 6.0, "a half of the load follows"),
+        (
+            Region { ends_at_limit: false, ..usual() },
+            |it| it.capacities[0] = 80.0,
+            3.0,
+            "a gauge that tells all",
+        ),
+        (
+            Region { ends_at_limit: false, ..usual() },
+            |it| it.capacities[0] = 260.0,
+            3.0,
+            "rest just below hard",
+        ),
+        (
+            usual(),
+            |it| (it.capacities, it.fixed) = (vec![1e9; 2], vec![0.95e9, 0.3e9]),
+            5.0,
+            "no load follows",
+        ),
+        (
+            usual(),
+            |it| (it.capacities, it.fixed) = (vec![1e9; 2], vec![1e9, 0.3e9]),
+            6.0,
+            "none follows, at the limit",
+        ),
+        (
+            usual(),
+            |it| (it.fixed[0], it.demand) = (400.0, 400.0),
+            6.0,
+            "a half of the load follows",
+        ),
         (usual(), |it| it.demand = 3000.0, 0.0, "all are full: no member can take anything"),
-        (Region { by: Measure::Connections, ..usual() }, |it| it.capacities[0] = 60.0, 3.0, "connections at the limit"),
-        (Region { by: Measure::Connections, ..usual() }, |it| it.demand = 2500.0, 3.0, "all at their limits"),
+        (
+            Region { by: Measure::Connections, ..usual() },
+            |it| it.capacities[0] = 60.0,
+            3.0,
+            "connections at the limit",
+        ),
+        (
+            Region { by: Measure::Connections, ..usual() },
+            |it| it.demand = 2500.0,
+            3.0,
+            "all at their limits",
+        ),
         (three.clone(), |it| it.capacities[0] = 80.0, 3.0, "one of three"),
         (three, |it| it.capacities = vec![80.0, 80.0, 600.0], 3.0, "two of three"),
-        (twenty, |it| it.capacities[0] = 10.0, 3.0, "one of twenty: five points are all of its share"),
+        (
+            twenty,
+            |it| it.capacities[0] = 10.0,
+            3.0,
+            "one of twenty: five points are all of its share",
+        ),
     ]
 }
 
@@ -234,8 +302,9 @@ fn who_was_full_gets_its_clients_back_step_by_step() {
         let region = Region { capacities: vec![60.0, 1500.0], ..Region::usual() };
         let Course { from, rest, overshoot, periods, swing } =
             course(World::new(region, ttl_secs, 0.05), |it| it.capacities[0] = 1500.0);
-        let what =
-            format!("TTL {ttl_secs}: {from:.3} to {rest:.3}, beyond {overshoot:.3}, {periods:.1} periods, {swing:.3}");
+        let what = format!(
+            "TTL {ttl_secs}: {from:.3} to {rest:.3}, beyond {overshoot:.3}, {periods:.1} periods, {swing:.3}"
+        );
         assert!(from < 0.15 && (rest - 0.52).abs() < 0.02, "{what}");
         assert!(overshoot <= 0.05 && periods <= 10.0 && swing <= 0.04, "{what}");
     }
@@ -248,7 +317,10 @@ fn members_that_are_nearly_full_alike_take_nothing_from_each_other() {
         let mut world = World::new(region, 30, 0.05);
         world.region.demand = demand;
         world.run(3000);
-        let (low, high) = world.shares.iter().fold((1.0_f64, 0.0_f64), |(a, b), share| (a.min(*share), b.max(*share)));
+        let (low, high) = world
+            .shares
+            .iter()
+            .fold((1.0_f64, 0.0_f64), |(a, b), share| (a.min(*share), b.max(*share)));
         assert!(low > 0.45 && high < 0.55, "{demand}: from {low} to {high}");
     }
 }

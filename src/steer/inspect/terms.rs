@@ -9,14 +9,16 @@ use crate::steer::{
     topology::{DatacenterId, EndpointId, PoolId, Topology},
 };
 
-/// What beside rank and weight decides how much a member gets. Nothing of it holds for most members most of the time.
+/// What beside rank and weight decides how much a member gets. Nothing of it holds for most members
+/// most of the time.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Terms {
     /// What it takes of its share, amid a drain or a slow start.
     pub ramp: Option<Ramped>,
     /// What it keeps of its clients, while it sheds or spills.
     pub kept: Option<Kept>,
-    /// Of a `load` pool whose shares follow reports: its weight, and that of all members, 1024 or about.
+    /// Of a `load` pool whose shares follow reports: its weight, and that of all members, 1024 or
+    /// about.
     pub by_load: Option<(u32, u32)>,
     /// Of a `failover` pool: clients stay with it although a member before it is usable.
     pub is_holder: bool,
@@ -47,10 +49,11 @@ pub enum RampedBy {
 pub struct Kept {
     /// Of all its clients.
     pub keep: Part,
-    /// Of this client's area: of a `nearest` pool's first member, those leave first who lose the least distance.
+    /// Of this client's area: of a `nearest` pool's first member, those leave first who lose the
+    /// least distance.
     pub here: Part,
-    /// Where the area stands among those that have the same nearest member, by how little distance they lose: shares from 0
-    /// to 1. Nothing where clients leave evenly, wherever they are.
+    /// Where the area stands among those that have the same nearest member, by how little distance
+    /// they lose: shares from 0 to 1. Nothing where clients leave evenly, wherever they are.
     pub stands: Option<(f64, f64)>,
     /// It is a pool that is loaded beyond its capacity; else an operator's `shed`.
     pub is_spilling: bool,
@@ -61,7 +64,8 @@ pub(super) struct Terming<'a> {
     pub(super) topology: &'a Topology,
     pub(super) conditions: &'a Conditions,
     pub(super) id: PoolId,
-    /// The first member of a `nearest` pool, and where the client's area stands among those that have the same one.
+    /// The first member of a `nearest` pool, and where the client's area stands among those that
+    /// have the same one.
     pub(super) nearest: Option<(usize, Span)>,
 }
 
@@ -70,8 +74,10 @@ impl Terming<'_> {
     pub(super) fn of(&self, at: usize, finding: &Finding) -> Terms {
         let pool = &self.topology.pools[self.id.index()];
         let steering = &self.conditions.steering;
-        let by_load =
-            steering.weights.get(&self.id).and_then(|weights| Some((*weights.get(at)?, weights.iter().sum())));
+        let by_load = steering
+            .weights
+            .get(&self.id)
+            .and_then(|weights| Some((*weights.get(at)?, weights.iter().sum())));
         Terms {
             ramp: self.ramp(at, finding.part),
             kept: (!finding.keep.is_full()).then(|| self.kept(at, pool, finding.keep)),
@@ -80,9 +86,11 @@ impl Terming<'_> {
         }
     }
 
-    /// What a member takes during a ramp of its own or a return of clients to it, whichever is less.
+    /// What a member takes during a ramp of its own or a return of clients to it, whichever is
+    /// less.
     fn ramp(&self, at: usize, own: Part) -> Option<Ramped> {
-        let returning = self.conditions.steering.returns.get(&self.id).filter(|one| usize::from(one.to) == at);
+        let returning =
+            self.conditions.steering.returns.get(&self.id).filter(|one| usize::from(one.to) == at);
         if let Some(one) = returning.filter(|one| one.part < own) {
             return Some(Ramped { part: one.part, by: RampedBy::Failback(self.id) });
         }
@@ -113,10 +121,13 @@ impl Terming<'_> {
                 let mut members = self.topology.pools[id.index()].members.iter();
                 members.find_map(|member| self.ramped_by(member.kind, part))
             }
-            MemberKind::Endpoint(id) if steering.endpoint_parts.get(&id) == Some(&part) => Some(RampedBy::Endpoint(id)),
+            MemberKind::Endpoint(id) if steering.endpoint_parts.get(&id) == Some(&part) => {
+                Some(RampedBy::Endpoint(id))
+            }
             MemberKind::Endpoint(id) => {
                 let mut places = self.topology.endpoints[id.index()].datacenters.iter();
-                let place = places.find(|place| steering.datacenter_parts.get(place) == Some(&part));
+                let place =
+                    places.find(|place| steering.datacenter_parts.get(place) == Some(&part));
                 place.copied().map(RampedBy::Datacenter)
             }
         }

@@ -1,14 +1,21 @@
-//! `failover`: the first usable member in the order written, but that clients may stay with another one for a while, and that
-//! those behind may get a trickle.
+//! `failover`: the first usable member in the order written, but that clients may stay with another
+//! one for a while, and that those behind may get a trickle.
 
 use super::{Ballot, Past, Selection, Tier};
 use crate::steer::part::Part;
 
-pub(super) fn select(past: Past, trickle: Option<f64>, wanted: usize, ballot: &mut Ballot<'_>) -> Selection {
+pub(super) fn select(
+    past: Past,
+    trickle: Option<f64>,
+    wanted: usize,
+    ballot: &mut Ballot<'_>,
+) -> Selection {
     let count = ballot.seen.len() as u16;
-    // First the holder, or the member that clients return to and then the one that still has the others.
+    // First the holder, or the member that clients return to and then the one that still has the
+    // others.
     let returning = past.returning.map_or([None, None], |one| [Some(one.to), Some(one.from)]);
-    let mut first: Vec<u16> = past.holder.into_iter().chain(returning.into_iter().flatten()).collect();
+    let mut first: Vec<u16> =
+        past.holder.into_iter().chain(returning.into_iter().flatten()).collect();
     first.retain(|&member| member < count);
     first.dedup();
     // Clients stay with a standby, too, until they are given back.
@@ -24,14 +31,18 @@ pub(super) fn select(past: Past, trickle: Option<f64>, wanted: usize, ballot: &m
     ballot.ranked(&order, &[], wanted)
 }
 
-/// Leaves each usable member behind the first the share `trickle` of all clients, or its part of that: of what comes to a
-/// member, it takes its part of all but what those behind it are to have. What nobody takes goes to the member with the
-/// greatest part.
+/// Leaves each usable member behind the first the share `trickle` of all clients, or its part of
+/// that: of what comes to a member, it takes its part of all but what those behind it are to have.
+/// What nobody takes goes to the member with the greatest part.
 fn spare(order: &[u16], trickle: f64, ballot: &mut Ballot<'_>) {
-    let usable: Vec<u16> = order.iter().copied().filter(|&member| ballot.is_usable(member, Tier::Primary)).collect();
+    let usable: Vec<u16> =
+        order.iter().copied().filter(|&member| ballot.is_usable(member, Tier::Primary)).collect();
     let parts: Vec<f64> = usable.iter().map(|&member| ballot.part(member).share()).collect();
     let greatest = parts.iter().copied().fold(0.0, f64::max);
-    let Some(fullest) = parts.iter().position(|part| *part == greatest).filter(|_| greatest > 0.0) else { return };
+    let Some(fullest) = parts.iter().position(|part| *part == greatest).filter(|_| greatest > 0.0)
+    else {
+        return;
+    };
     let mut left = 1.0;
     let mut shares = Vec::with_capacity(parts.len());
     for (part, behind) in parts.iter().zip((0..parts.len()).rev()) {
@@ -41,8 +52,10 @@ fn spare(order: &[u16], trickle: f64, ballot: &mut Ballot<'_>) {
     }
     shares[fullest] += left;
     for (at, &member) in usable.iter().enumerate() {
-        // Summed anew for each, so that the last one with a share takes exactly all that comes to it.
+        // Summed anew for each, so that the last one with a share takes exactly all that comes to
+        // it.
         let coming: f64 = shares[at..].iter().sum();
-        ballot.parts[usize::from(member)] = Part::of(if coming > 0.0 { shares[at] / coming } else { 0.0 });
+        ballot.parts[usize::from(member)] =
+            Part::of(if coming > 0.0 { shares[at] / coming } else { 0.0 });
     }
 }

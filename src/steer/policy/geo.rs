@@ -1,4 +1,5 @@
-//! `geo`: the members of the most specific matching rule in order, then those of the next, then `default`.
+//! `geo`: the members of the most specific matching rule in order, then those of the next, then
+//! `default`.
 
 use super::{Ballot, Selection};
 use crate::steer::pool::Rule;
@@ -15,8 +16,9 @@ pub(super) fn select(
     Selection { deliberate, ..ballot.ranked(&order, &[], wanted) }
 }
 
-/// The rules that a client's search reaches, the most specific first. It ends at a rule with `strict = true`, whose clients are
-/// never given another rule's members, and at a rule without members, whose clients are to get NODATA.
+/// The rules that a client's search reaches, the most specific first. It ends at a rule with
+/// `strict = true`, whose clients are never given another rule's members, and at a rule without
+/// members, whose clients are to get NODATA.
 pub(in crate::steer) struct Reached<'a> {
     rules: Vec<&'a Rule>,
 }

@@ -1,7 +1,8 @@
 //! Policies: each says which members a pool picks and in which groups, one file per policy.
 //!
-//! A policy sees members only through [`Ballot::look`], which tells what each comes to; what it looks at decides how long the
-//! answer may be cached, because those are the verdicts that the choice hangs on.
+//! A policy sees members only through [`Ballot::look`], which tells what each comes to; what it
+//! looks at decides how long the answer may be cached, because those are the verdicts that the
+//! choice hangs on.
 
 mod all;
 mod failover;
@@ -19,10 +20,11 @@ use super::{
     wheel::Choice,
 };
 
-/// Which members are picked before which: one of a later tier only where no usable member is of an earlier one.
+/// Which members are picked before which: one of a later tier only where no usable member is of an
+/// earlier one.
 ///
-/// A member that was never judged stands behind every member known to be healthy, standbys among them: whether it works
-/// is a guess, and a guess is not preferred to knowledge.
+/// A member that was never judged stands behind every member known to be healthy, standbys among
+/// them: whether it works is a guess, and a guess is not preferred to knowledge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Tier {
     /// In service.
@@ -39,7 +41,8 @@ pub(super) enum Tier {
 
 impl Tier {
     /// From the first picked to the last.
-    const ALL: [Self; 5] = [Self::Primary, Self::Standby, Self::Pending, Self::PendingStandby, Self::Halved];
+    const ALL: [Self; 5] =
+        [Self::Primary, Self::Standby, Self::Pending, Self::PendingStandby, Self::Halved];
 
     /// The same for a member that is a standby.
     pub(super) fn as_standby(self) -> Self {
@@ -104,11 +107,19 @@ pub(super) struct Finding {
 impl Finding {
     /// Nothing usable.
     pub(super) fn nothing(flips_in_secs: u32) -> Self {
-        Self { choice: None, tier: Tier::Primary, part: Part::FULL, keep: Part::FULL, flips_in_secs, deliberate: false }
+        Self {
+            choice: None,
+            tier: Tier::Primary,
+            part: Part::FULL,
+            keep: Part::FULL,
+            flips_in_secs,
+            deliberate: false,
+        }
     }
 }
 
-/// A pool's members as a policy sees them. Each is looked at once, and only if the policy wants to know.
+/// A pool's members as a policy sees them. Each is looked at once, and only if the policy wants to
+/// know.
 pub(super) struct Ballot<'a> {
     look: &'a mut dyn FnMut(usize) -> Finding,
     seen: Vec<Option<(bool, Tier)>>,
@@ -117,7 +128,8 @@ pub(super) struct Ballot<'a> {
     flips_in_secs: u32,
 }
 
-/// The members picked, as positions in the pool: those of an earlier group always before those of a later.
+/// The members picked, as positions in the pool: those of an earlier group always before those of a
+/// later.
 #[derive(Debug, Default)]
 pub(super) struct Selection {
     pub groups: Vec<Vec<u16>>,
@@ -129,7 +141,12 @@ pub(super) struct Selection {
 
 impl<'a> Ballot<'a> {
     pub(super) fn new(members: usize, look: &'a mut dyn FnMut(usize) -> Finding) -> Self {
-        Self { look, seen: vec![None; members], parts: vec![Part::FULL; members], flips_in_secs: u32::MAX }
+        Self {
+            look,
+            seen: vec![None; members],
+            parts: vec![Part::FULL; members],
+            flips_in_secs: u32::MAX,
+        }
     }
 
     /// The least time until a verdict that was looked at could flip, in seconds.
@@ -161,10 +178,12 @@ impl<'a> Ballot<'a> {
         usable.then_some(tier)
     }
 
-    /// The usable members of the best tier that has any; those that take nothing only where there is nobody else.
+    /// The usable members of the best tier that has any; those that take nothing only where there
+    /// is nobody else.
     fn sharing(&mut self) -> Vec<u16> {
         let usable = self.usable();
-        let taking: Vec<u16> = usable.iter().copied().filter(|&member| !self.part(member).is_none()).collect();
+        let taking: Vec<u16> =
+            usable.iter().copied().filter(|&member| !self.part(member).is_none()).collect();
         if taking.is_empty() { usable } else { taking }
     }
 
@@ -175,7 +194,8 @@ impl<'a> Ballot<'a> {
         }
     }
 
-    /// Has a member keep its clients by how much distance they would lose, and not one as soon as another.
+    /// Has a member keep its clients by how much distance they would lose, and not one as soon as
+    /// another.
     fn keep_nearest(&mut self, member: u16, span: Span) {
         let at = usize::from(member);
         let finding = (self.look)(at);
@@ -198,7 +218,9 @@ impl<'a> Ballot<'a> {
     /// The usable members of the best tier that has any.
     fn usable(&mut self) -> Vec<u16> {
         for tier in Tier::ALL {
-            let usable: Vec<u16> = (0..self.seen.len() as u16).filter(|&member| self.is_usable(member, tier)).collect();
+            let usable: Vec<u16> = (0..self.seen.len() as u16)
+                .filter(|&member| self.is_usable(member, tier))
+                .collect();
             if !usable.is_empty() {
                 return usable;
             }
@@ -206,20 +228,27 @@ impl<'a> Ballot<'a> {
         Vec::new()
     }
 
-    /// The first `wanted` usable members along `order`, of the best tier that has any. Those tied with the first one (how
-    /// many of the next ranks, by rank, in `tied`) make one group with it; every other is a group of its own. A member that
-    /// takes but a part leaves the rest to those behind it: they are picked, too, up to as many as take all.
+    /// The first `wanted` usable members along `order`, of the best tier that has any. Those tied
+    /// with the first one (how many of the next ranks, by rank, in `tied`) make one group with it;
+    /// every other is a group of its own. A member that takes but a part leaves the rest to those
+    /// behind it: they are picked, too, up to as many as take all.
     fn ranked(&mut self, order: &[u16], tied: &[u16], wanted: usize) -> Selection {
         for tier in Tier::ALL {
             let mut groups: Vec<Vec<u16>> = Vec::new();
             let mut picked = 0;
             let mut rank = 0;
             while rank < order.len() && picked < wanted {
-                let last =
-                    if groups.is_empty() { rank + tied.get(rank).map_or(0, |&next| usize::from(next)) } else { rank };
+                let last = if groups.is_empty() {
+                    rank + tied.get(rank).map_or(0, |&next| usize::from(next))
+                } else {
+                    rank
+                };
                 if self.is_usable(order[rank], tier) {
-                    let group: Vec<u16> =
-                        order[rank..=last].iter().copied().filter(|&member| self.is_usable(member, tier)).collect();
+                    let group: Vec<u16> = order[rank..=last]
+                        .iter()
+                        .copied()
+                        .filter(|&member| self.is_usable(member, tier))
+                        .collect();
                     picked += group.iter().filter(|&&member| self.part(member).is_full()).count();
                     groups.push(group);
                     rank = last;
@@ -227,7 +256,11 @@ impl<'a> Ballot<'a> {
                 rank += 1;
             }
             if !groups.is_empty() {
-                return Selection { groups: self.without_idle(groups), is_ranked: true, deliberate: false };
+                return Selection {
+                    groups: self.without_idle(groups),
+                    is_ranked: true,
+                    deliberate: false,
+                };
             }
         }
         Selection::default()
@@ -238,7 +271,8 @@ impl<'a> Ballot<'a> {
         let taking = |group: &Vec<u16>| -> Vec<u16> {
             group.iter().copied().filter(|&member| !self.part(member).is_none()).collect()
         };
-        let busy: Vec<Vec<u16>> = groups.iter().map(taking).filter(|group| !group.is_empty()).collect();
+        let busy: Vec<Vec<u16>> =
+            groups.iter().map(taking).filter(|group| !group.is_empty()).collect();
         if busy.is_empty() { groups } else { busy }
     }
 }
@@ -264,7 +298,12 @@ pub(super) struct Past {
 }
 
 /// What a pool picks. `wanted` is how many members an answer is to have.
-pub(super) fn select(pool: &Pool, vista: Vista<'_>, wanted: usize, ballot: &mut Ballot<'_>) -> Selection {
+pub(super) fn select(
+    pool: &Pool,
+    vista: Vista<'_>,
+    wanted: usize,
+    ballot: &mut Ballot<'_>,
+) -> Selection {
     match (&pool.policy, vista.sight) {
         (Policy::Weighted | Policy::Load(_), _) => weighted::select(ballot),
         (Policy::All, _) => all::select(ballot),
@@ -284,7 +323,9 @@ pub(super) fn select(pool: &Pool, vista: Vista<'_>, wanted: usize, ballot: &mut 
 /// The members that a pool offers in an area, whatever their health.
 pub(super) fn offered(pool: &Pool, sight: Option<&Sight>) -> Vec<u16> {
     match (&pool.policy, sight) {
-        (Policy::Geo { rules, default }, Some(Sight::Geo(matching))) => Reached::of(rules, matching).order(default),
+        (Policy::Geo { rules, default }, Some(Sight::Geo(matching))) => {
+            Reached::of(rules, matching).order(default)
+        }
         _ => (0..pool.members.len() as u16).collect(),
     }
 }

@@ -1,5 +1,5 @@
-//! `nearest`: the nearest usable member, and those that tie with it by weight. A nearest member that keeps but a part of its
-//! clients gives those away first who lose the least distance by it.
+//! `nearest`: the nearest usable member, and those that tie with it by weight. A nearest member
+//! that keeps but a part of its clients gives those away first who lose the least distance by it.
 
 use super::{Ballot, Selection, Tier};
 use crate::steer::preference::Span;

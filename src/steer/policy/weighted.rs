@@ -1,4 +1,5 @@
-//! `weighted` and `load`: shares among the usable members, by weight as configured or as load reports make it.
+//! `weighted` and `load`: shares among the usable members, by weight as configured or as load
+//! reports make it.
 
 use super::{Ballot, Selection};
 

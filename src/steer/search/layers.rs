@@ -1,9 +1,10 @@
-//! Layers: wheels of pools by client whose answers have several members, while some members take part for a share of the
-//! clients only.
+//! Layers: wheels of pools by client whose answers have several members, while some members take
+//! part for a share of the clients only.
 //!
-//! Each client has a layer, which says who takes part for it: a greater part has all clients of a lesser one. A layer draws
-//! as the pool does when the other members are gone. So a client whose answer holds a member that stops taking part gets one
-//! other in its place, and no other client notices.
+//! Each client has a layer, which says who takes part for it: a greater part has all clients of a
+//! lesser one. A layer draws as the pool does when the other members are gone. So a client whose
+//! answer holds a member that stops taking part gets one other in its place, and no other client
+//! notices.
 
 use std::sync::Arc;
 
@@ -29,7 +30,12 @@ pub(super) struct Drawn {
 
 impl Search<'_> {
     /// The layered wheel of one group by client; `None` where it needs no layers.
-    pub(super) fn layered(&mut self, stakes: &[Vec<Stake>], choices: &[Choice], drawn: &Drawn) -> Option<Wheel> {
+    pub(super) fn layered(
+        &mut self,
+        stakes: &[Vec<Stake>],
+        choices: &[Choice],
+        drawn: &Drawn,
+    ) -> Option<Wheel> {
         let [group] = stakes else { return None };
         let is_drawn = matches!(drawn.picks, Picks::Count(count) if count > 1);
         if !is_drawn || group.iter().all(|stake| stake.part.is_full()) {
@@ -57,7 +63,8 @@ impl Search<'_> {
             groups.retain(|group| !group.is_empty());
             let filling = Filling::Steady { slots: drawn.slots };
             let slots = tables.of(Recipe::new(groups, drawn.picks, filling));
-            let choices = taking.iter().chain(&resting).map(|&member| choices[member].clone()).collect();
+            let choices =
+                taking.iter().chain(&resting).map(|&member| choices[member].clone()).collect();
             Choice::Wheel(Arc::new(by_client(slots, choices, drawn.salt)))
         };
         let layers: Box<[Choice]> = cuts.iter().map(layer).collect();
@@ -67,7 +74,16 @@ impl Search<'_> {
 }
 
 fn by_client(slots: Arc<Slots>, choices: Box<[Choice]>, salt: u64) -> Wheel {
-    Wheel { spread: Spread::Client, slots, choices, salt, turn: None, cycle: 0, is_ranked: false, is_layered: false }
+    Wheel {
+        spread: Spread::Client,
+        slots,
+        choices,
+        salt,
+        turn: None,
+        cycle: 0,
+        is_ranked: false,
+        is_layered: false,
+    }
 }
 
 /// To one of [`MOST`] steps; never to nothing.

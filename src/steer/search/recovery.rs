@@ -1,4 +1,5 @@
-//! What recovery from an outage needs to know of a pool: how much of it is back, and the state of each endpoint below it.
+//! What recovery from an outage needs to know of a pool: how much of it is back, and the state of
+//! each endpoint below it.
 
 use super::{Search, View, state_of};
 use crate::steer::{
@@ -47,7 +48,8 @@ impl Search<'_> {
         ClientGroup { pool: id, members: members.into(), is_strict: self.is_strict(id, view) }
     }
 
-    /// The seconds for which clients of the view's area are answered all members after an outage of all, if they are.
+    /// The seconds for which clients of the view's area are answered all members after an outage of
+    /// all, if they are.
     pub(in crate::steer) fn recovering(&self, pool: PoolId, view: View<'_>) -> Option<u32> {
         let of_pool = |group: &ClientGroup| group.pool == pool;
         if !self.conditions.recovering.keys().any(of_pool) {
@@ -56,17 +58,22 @@ impl Search<'_> {
         self.conditions.recovering.get(&self.client_group(pool, view)).copied()
     }
 
-    /// How much of what a group is offered is usable by weight, from 0 to 1. Standbys and members that are out of service by
-    /// an operator's word count only where there are no others.
+    /// How much of what a group is offered is usable by weight, from 0 to 1. Standbys and members
+    /// that are out of service by an operator's word count only where there are no others.
     pub(in crate::steer) fn share_back(&mut self, group: &ClientGroup) -> f64 {
         let pool = &self.topology.pools[group.pool.index()];
         let offered = group.members.iter().map(|&at| &pool.members[usize::from(at)]);
-        let members: Vec<Back> = offered.filter_map(|member| self.member_back(pool, member)).collect();
-        // One member serves all clients of such a group. Where it is not the one that all would be sent to as if everything
-        // were up, there is nothing to protect, and they must not be sent to one that is down.
+        let members: Vec<Back> =
+            offered.filter_map(|member| self.member_back(pool, member)).collect();
+        // One member serves all clients of such a group. Where it is not the one that all would be
+        // sent to as if everything were up, there is nothing to protect, and they must not be sent
+        // to one that is down.
         let is_one_for_all = pool.policy == Policy::Failover || group.is_strict;
         let first = members.iter().find(|member| member.weight > 0).or(members.first());
-        if is_one_for_all && first.is_some_and(|first| !first.is_usable) && members.iter().any(|back| back.is_usable) {
+        if is_one_for_all
+            && first.is_some_and(|first| !first.is_usable)
+            && members.iter().any(|back| back.is_usable)
+        {
             return 1.0;
         }
         let has_weights = members.iter().any(|member| member.weight > 0);
@@ -79,15 +86,21 @@ impl Search<'_> {
     /// Whether any member that a group is offered is usable, standbys among them.
     pub(in crate::steer) fn is_served(&mut self, group: &ClientGroup) -> bool {
         let pool = &self.topology.pools[group.pool.index()];
-        group.members.iter().any(|&at| self.is_usable(pool, &pool.members[usize::from(at)], Plight::None))
+        group
+            .members
+            .iter()
+            .any(|&at| self.is_usable(pool, &pool.members[usize::from(at)], Plight::None))
     }
 
     /// Every endpoint below what a group is offered.
     pub(in crate::steer) fn endpoints_of(&mut self, group: &ClientGroup) -> Vec<Seen> {
         let topology = self.topology;
         let top = &topology.pools[group.pool.index()];
-        let mut open: Vec<(PoolId, MemberKind)> =
-            group.members.iter().map(|&at| (group.pool, top.members[usize::from(at)].kind)).collect();
+        let mut open: Vec<(PoolId, MemberKind)> = group
+            .members
+            .iter()
+            .map(|&at| (group.pool, top.members[usize::from(at)].kind))
+            .collect();
         let mut seen = Vec::new();
         while let Some((pool, kind)) = open.pop() {
             match kind {
@@ -105,10 +118,11 @@ impl Search<'_> {
 
     fn ability(&mut self, id: EndpointId) -> Ability {
         let mut best = |plight: Plight| {
-            let found = FAMILIES.map(|family| self.endpoint(id, View { plight, ..View::blind(family) }));
-            found
-                .into_iter()
-                .any(|finding| finding.choice.is_some() && (plight != Plight::None || !finding.tier.is_pending()))
+            let found =
+                FAMILIES.map(|family| self.endpoint(id, View { plight, ..View::blind(family) }));
+            found.into_iter().any(|finding| {
+                finding.choice.is_some() && (plight != Plight::None || !finding.tier.is_pending())
+            })
         };
         let (is_open, is_healthy) = (best(Plight::AllDown), best(Plight::None));
         let force = self.topology.endpoints[id.index()].force;
@@ -125,14 +139,17 @@ impl Search<'_> {
     }
 
     fn is_usable(&mut self, pool: &Pool, member: &Member, plight: Plight) -> bool {
-        let found = FAMILIES.map(|family| self.member(pool, member, View { plight, ..View::blind(family) }));
+        let found = FAMILIES
+            .map(|family| self.member(pool, member, View { plight, ..View::blind(family) }));
         found.into_iter().any(|finding| finding.choice.is_some())
     }
 
     /// How much of a member is back; `None` where it would not be answered though it were healthy.
     fn member_back(&mut self, pool: &Pool, member: &Member) -> Option<Back> {
         let in_service = FAMILIES
-            .map(|family| self.member(pool, member, View { plight: Plight::AllDown, ..View::blind(family) }))
+            .map(|family| {
+                self.member(pool, member, View { plight: Plight::AllDown, ..View::blind(family) })
+            })
             .into_iter()
             .filter(|finding| finding.choice.is_some())
             .map(|finding| finding.tier)

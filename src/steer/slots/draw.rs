@@ -1,11 +1,14 @@
-//! A draw: from a query's numbers to the members of its answer. The query side of the slots; it allocates nothing.
+//! A draw: from a query's numbers to the members of its answer. The query side of the slots; it
+//! allocates nothing.
 
 use super::{Distinct, Lookup, Members, Round, Slots, rendezvous::mix};
 use crate::steer::draws::Draws;
 
-/// So many slots are tried for one member of an answer before all of the remaining members are looked at.
+/// So many slots are tried for one member of an answer before all of the remaining members are
+/// looked at.
 const TRIES: u32 = 8;
-/// The words of 64 bits that hold which members have been drawn: of up to 1,024 members, and of up to 65,536.
+/// The words of 64 bits that hold which members have been drawn: of up to 1,024 members, and of up
+/// to 65,536.
 const FEW_WORDS: usize = 16;
 const MOST_WORDS: usize = 1 << 10;
 
@@ -21,7 +24,8 @@ pub(in crate::steer) enum Seed {
 }
 
 impl Seed {
-    /// The number of one draw, whose bits are all evenly distributed. Draws of one answer have different ordinals.
+    /// The number of one draw, whose bits are all evenly distributed. Draws of one answer have
+    /// different ordinals.
     #[inline(always)]
     fn number(self, ordinal: u32, draws: &mut Draws) -> u64 {
         match (self, ordinal) {
@@ -60,7 +64,12 @@ impl Lookup {
 impl Slots {
     /// Draws the members of one answer and hands the position of each to `each`, in order.
     #[inline(never)]
-    pub(in crate::steer) fn draw(&self, seed: Seed, draws: &mut Draws, each: &mut impl FnMut(u16, &mut Draws)) {
+    pub(in crate::steer) fn draw(
+        &self,
+        seed: Seed,
+        draws: &mut Draws,
+        each: &mut impl FnMut(u16, &mut Draws),
+    ) {
         match self {
             Self::Chain(links) => {
                 for link in links {
@@ -81,7 +90,9 @@ impl Slots {
             Self::Distinct(distinct) if distinct.members.count() <= FEW_WORDS * 64 => {
                 distinct.draw(seed, draws, &mut Drawn([0; FEW_WORDS]), each);
             }
-            Self::Distinct(distinct) => distinct.draw(seed, draws, &mut Drawn([0; MOST_WORDS]), each),
+            Self::Distinct(distinct) => {
+                distinct.draw(seed, draws, &mut Drawn([0; MOST_WORDS]), each)
+            }
             Self::Round(round) => round.draw(seed, draws, each),
             // No link of a chain is a chain.
             Self::Chain(_) => {}
@@ -123,15 +134,19 @@ impl Distinct {
         let mut tried = 0;
         for _ in 0..self.picks {
             let member = match &self.members {
-                Members::Weighed(weights) => self.by_weight(weights, seed, &mut tried, draws, drawn),
+                Members::Weighed(weights) => {
+                    self.by_weight(weights, seed, &mut tried, draws, drawn)
+                }
                 Members::Contending(contenders, curve) => {
-                    // Each place of the answer has a slot of its own, which the best of the remaining members gets. So when a
-                    // member is removed, one other member replaces it, and the rest of the answer stays.
+                    // Each place of the answer has a slot of its own, which the best of the
+                    // remaining members gets. So when a member is removed, one other member
+                    // replaces it, and the rest of the answer stays.
                     let slot = seed.number(tried, draws) as usize & (self.owners.len() - 1);
                     tried += 1;
                     let owner = self.owners[slot];
                     if drawn.holds(owner) {
-                        let remaining = contenders.iter().zip(0..).filter(|(one, _)| !drawn.holds(one.member));
+                        let remaining =
+                            contenders.iter().zip(0..).filter(|(one, _)| !drawn.holds(one.member));
                         let claims = remaining.map(|(one, at)| one.claim(slot as u16, at, curve));
                         claims.min().map(|claim| contenders[claim.at()].member)
                     } else {
@@ -145,8 +160,8 @@ impl Distinct {
         }
     }
 
-    /// The owner of a slot that has not been drawn; after some tries, a draw among the remaining members. Each of them is
-    /// drawn with its share of the remaining weight either way.
+    /// The owner of a slot that has not been drawn; after some tries, a draw among the remaining
+    /// members. Each of them is drawn with its share of the remaining weight either way.
     fn by_weight<const WORDS: usize>(
         &self,
         weights: &[u32],

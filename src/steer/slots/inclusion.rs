@@ -1,11 +1,13 @@
-//! The share of answers that hold a member, where members are drawn one after the other by weight: for reports.
+//! The share of answers that hold a member, where members are drawn one after the other by weight:
+//! for reports.
 //!
-//! Drawing by weight without replacement is a race: each member arrives after an exponentially distributed time with its weight
-//! as the rate, and the first ones are drawn. So a member's share is the integral over the time of its arrival, of the
-//! probability that fewer than `picks` others have arrived by then.
+//! Drawing by weight without replacement is a race: each member arrives after an exponentially
+//! distributed time with its weight as the rate, and the first ones are drawn. So a member's share
+//! is the integral over the time of its arrival, of the probability that fewer than `picks` others
+//! have arrived by then.
 
-/// Up to this product of members and picks, shares are integrated. Beyond, a share is the probability that the member has arrived
-/// by the time at which `picks` arrivals are expected.
+/// Up to this product of members and picks, shares are integrated. Beyond, a share is the
+/// probability that the member has arrived by the time at which `picks` arrivals are expected.
 const MAX_INTEGRATED: usize = 1 << 14;
 
 /// The share of each member from 0 to 1; they add up to `picks`. Weights are above 0.
@@ -15,7 +17,11 @@ pub(super) fn shares(weights: Vec<f64>, picks: usize) -> Vec<f64> {
         return vec![(picks as f64 / weights.len() as f64).min(1.0); weights.len()];
     }
     let race = Race::new(weights, picks);
-    let by_rate = if race.rates.len() * picks <= MAX_INTEGRATED { race.integrated() } else { race.expected() };
+    let by_rate = if race.rates.len() * picks <= MAX_INTEGRATED {
+        race.integrated()
+    } else {
+        race.expected()
+    };
     let scale = picks as f64 / by_rate.iter().sum::<f64>();
     by_rate.iter().map(|share| (share * scale).min(1.0)).collect()
 }
@@ -46,8 +52,8 @@ impl Race {
         self.rates.iter().map(|rate| 1.0 - (-rate).exp()).collect()
     }
 
-    /// By the trapezoidal rule over the logarithm of the time, which converges fast: the integrand falls off exponentially at
-    /// both ends.
+    /// By the trapezoidal rule over the logarithm of the time, which converges fast: the integrand
+    /// falls off exponentially at both ends.
     fn integrated(&self) -> Vec<f64> {
         let step = 0.4 / (self.picks as f64).sqrt();
         let greatest = self.rates.iter().copied().fold(0.0, f64::max);
@@ -60,14 +66,18 @@ impl Race {
             let time = (first + f64::from(node) * step).exp();
             let arrivals = self.arrivals(time, None);
             for (rate, sum) in classes.iter().zip(&mut sums) {
-                *sum += step * time * rate * (-rate * time).exp() * self.others(*rate, time, &arrivals);
+                *sum +=
+                    step * time * rate * (-rate * time).exp() * self.others(*rate, time, &arrivals);
             }
         }
-        let of = |rate: &f64| classes.binary_search_by(|class| class.total_cmp(rate)).map_or(0.0, |at| sums[at]);
+        let of = |rate: &f64| {
+            classes.binary_search_by(|class| class.total_cmp(rate)).map_or(0.0, |at| sums[at])
+        };
         self.rates.iter().map(of).collect()
     }
 
-    /// The probability of each number of arrivals below `picks` by a time, without one member that has this rate.
+    /// The probability of each number of arrivals below `picks` by a time, without one member that
+    /// has this rate.
     fn arrivals(&self, time: f64, without: Option<f64>) -> Vec<f64> {
         let mut without = without;
         let mut counts = vec![0.0; self.picks];
@@ -86,7 +96,8 @@ impl Race {
         counts
     }
 
-    /// The probability that fewer than `picks` members have arrived, without one member that has this rate.
+    /// The probability that fewer than `picks` members have arrived, without one member that has
+    /// this rate.
     fn others(&self, rate: f64, time: f64, arrivals: &[f64]) -> f64 {
         let stays = (-rate * time).exp();
         if stays < 0.5 {

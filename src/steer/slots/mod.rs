@@ -1,16 +1,18 @@
-//! Slots: how many each member gets, and in which order. The control side of the wheel; `draw` is its query side.
+//! Slots: how many each member gets, and in which order. The control side of the wheel; `draw` is
+//! its query side.
 //!
-//! Members come in *groups*: those of an earlier group are always picked before those of a later one, and within a group
-//! the order is drawn by weight. `weighted` is one group; `failover` is a group per member; `nearest` with a tie is one
-//! group for the tied and one for each that follows.
+//! Members come in *groups*: those of an earlier group are always picked before those of a later
+//! one, and within a group the order is drawn by weight. `weighted` is one group; `failover` is a
+//! group per member; `nearest` with a tie is one group for the tied and one for each that follows.
 //!
-//! Exact shares and least movement exclude each other. `query` and `turn` need exact shares: slots are quotas by
-//! largest remainder (`quotas`). `client` needs least movement: each slot goes to its members by weighted rendezvous
-//! (`rendezvous`), where a member's score depends on nothing but the slot, the member and its weight, so that a change moves
-//! only the slots it must.
+//! Exact shares and least movement exclude each other. `query` and `turn` need exact shares: slots
+//! are quotas by largest remainder (`quotas`). `client` needs least movement: each slot goes to its
+//! members by weighted rendezvous (`rendezvous`), where a member's score depends on nothing but the
+//! slot, the member and its weight, so that a change moves only the slots it must.
 //!
-//! Slots depend on the hashes of their members' names and not on the pool, so that equal pools share one table (`tables`). A
-//! client's draws from two pools are still independent: the hash that picks its slot is keyed by the pool's name.
+//! Slots depend on the hashes of their members' names and not on the pool, so that equal pools
+//! share one table (`tables`). A client's draws from two pools are still independent: the hash that
+//! picks its slot is keyed by the pool's name.
 
 mod draw;
 mod inclusion;
@@ -30,14 +32,17 @@ pub(super) use tables::SlotTables;
 
 use super::part::Part;
 
-/// The number of slots of a table whose ranked members take parts, where the parts cannot be made exact quotas.
+/// The number of slots of a table whose ranked members take parts, where the parts cannot be made
+/// exact quotas.
 const PART_SLOTS: usize = 1 << 14;
-/// The most slots a table has (Maglev, NSDI 2016, finds 65537 enough for 1 % balance; a power of two spares the division).
+/// The most slots a table has (Maglev, NSDI 2016, finds 65537 enough for 1 % balance; a power of
+/// two spares the division).
 const MAX_SLOTS: usize = 1 << 16;
 /// The most entries of a table whose ranked members take parts: beyond, it has fewer slots.
 const MAX_PART_ENTRIES: usize = 1 << 20;
-/// The most members of a group for which an answer with all of them is in a drawn order. A larger group is answered in the order
-/// written, from a drawn member on: drawing an order would cost each query the square of the number of members.
+/// The most members of a group for which an answer with all of them is in a drawn order. A larger
+/// group is answered in the order written, from a drawn member on: drawing an order would cost each
+/// query the square of the number of members.
 const MAX_DRAWN_WHOLE: usize = 32;
 /// The most configured members of a pool for which `client` has [`FEWER_SLOTS`].
 const FEW_MEMBERS: usize = 512;
@@ -78,15 +83,17 @@ impl Picks {
 pub(super) enum Filling {
     /// With exact shares, of a power of two of slots.
     Exact,
-    /// With exact shares, interleaved so that slots taken in turn spread each member evenly, of as many slots as a cycle of
-    /// turns needs.
+    /// With exact shares, interleaved so that slots taken in turn spread each member evenly, of as
+    /// many slots as a cycle of turns needs.
     Cycle,
     /// So that a change moves as few clients as it can.
     Steady {
-        /// The number of slots. It depends on the configured members ([`steady_slots`]), so that health never changes it.
+        /// The number of slots. It depends on the configured members ([`steady_slots`]), so that
+        /// health never changes it.
         slots: usize,
     },
-    /// Each slot to the first member that takes part for it: members are layers of clients, in ascending order of their parts.
+    /// Each slot to the first member that takes part for it: members are layers of clients, in
+    /// ascending order of their parts.
     Layers {
         /// The number of slots.
         slots: usize,
@@ -102,12 +109,15 @@ impl Filling {
 
 /// The number of slots for `client`, by the number of configured members.
 ///
-/// A member's ranks are a permutation of the slots, so that its number of slots differs from the share of its weight only because
-/// of the other members. The variance of a share is at most 1/6 divided by the number of slots: in the worst case, one member
-/// with half of all slots against many small members. Two equal members have 1/12, independent scores 1/4. With 32,768 slots one
-/// percent is 4.4 standard deviations in the worst case and 6.3 for equal members; with 65,536 slots it is 6.3 and more.
+/// A member's ranks are a permutation of the slots, so that its number of slots differs from the
+/// share of its weight only because of the other members. The variance of a share is at most 1/6
+/// divided by the number of slots: in the worst case, one member with half of all slots against
+/// many small members. Two equal members have 1/12, independent scores 1/4. With 32,768 slots one
+/// percent is 4.4 standard deviations in the worst case and 6.3 for equal members; with 65,536
+/// slots it is 6.3 and more.
 ///
-/// One boundary, far from the usual sizes of pools: the edit that crosses it moves clients to other slots.
+/// One boundary, far from the usual sizes of pools: the edit that crosses it moves clients to other
+/// slots.
 pub(super) fn steady_slots(configured_members: usize) -> usize {
     if configured_members <= FEW_MEMBERS { FEWER_SLOTS } else { MAX_SLOTS }
 }
@@ -143,13 +153,15 @@ impl Recipe {
         recipe
     }
 
-    /// The layers of clients for whom members with these parts take part, in ascending order; the last is the whole.
+    /// The layers of clients for whom members with these parts take part, in ascending order; the
+    /// last is the whole.
     pub(super) fn layers(cuts: &[Part], slots: usize) -> Self {
         let layers = cuts.iter().map(|&part| Stake { id: 0, weight: 1, part }).collect();
         Self { groups: vec![layers], picks: Picks::Count(1), filling: Filling::Layers { slots } }
     }
 
-    /// Leaves out what does not matter: common factors of weights, and names where no slot depends on them.
+    /// Leaves out what does not matter: common factors of weights, and names where no slot depends
+    /// on them.
     fn reduce(&mut self) {
         let names_matter = self.is_by_rendezvous();
         for group in &mut self.groups {
@@ -220,13 +232,18 @@ impl Recipe {
                 return Slots::Lookup(Lookup::of(quotas::owners(&parts::weighed(&self.groups)), 1));
             }
             Filling::Cycle if picks == 1 => {
-                return Slots::Lookup(Lookup::of_cycle(&quotas::cycle(&parts::weighed(&self.groups))));
+                return Slots::Lookup(Lookup::of_cycle(&quotas::cycle(&parts::weighed(
+                    &self.groups,
+                ))));
             }
             Filling::Exact | Filling::Cycle => PART_SLOTS,
             Filling::Steady { slots } | Filling::Layers { slots } => slots,
         };
         let slots = slots.min((MAX_PART_ENTRIES / picks).max(1).next_power_of_two());
-        Slots::Lookup(Lookup::of(rendezvous::by_parts(&self.groups, picks, &curves.of(slots)), picks))
+        Slots::Lookup(Lookup::of(
+            rendezvous::by_parts(&self.groups, picks, &curves.of(slots)),
+            picks,
+        ))
     }
 
     /// A link for each group; successive groups of one member share a link.
@@ -254,17 +271,27 @@ impl Recipe {
             }
             Filling::Steady { slots } | Filling::Layers { slots } => {
                 let (contenders, curve) = (Contender::all(group, slots), curves.of(slots));
-                (rendezvous::thinned(group, &contenders, &curve), Members::Contending(contenders, curve))
+                (
+                    rendezvous::thinned(group, &contenders, &curve),
+                    Members::Contending(contenders, curve),
+                )
             }
         };
-        let is_whole = picks == group.len() && (self.picks == Picks::All || picks > MAX_DRAWN_WHOLE);
+        let is_whole =
+            picks == group.len() && (self.picks == Picks::All || picks > MAX_DRAWN_WHOLE);
         if is_whole && picks > 1 && self.filling == Filling::Cycle {
             let cycle = quotas::cycle(group);
-            return Slots::Round(Round { owners: filled_up(&cycle), cycle: cycle.len(), members: group.len() });
+            return Slots::Round(Round {
+                owners: filled_up(&cycle),
+                cycle: cycle.len(),
+                members: group.len(),
+            });
         }
         match picks {
             1 => Slots::Lookup(Lookup::of(owners, 1)),
-            _ if is_whole => Slots::Round(Round { cycle: owners.len(), owners, members: group.len() }),
+            _ if is_whole => {
+                Slots::Round(Round { cycle: owners.len(), owners, members: group.len() })
+            }
             _ => Slots::Distinct(Distinct { owners, picks, members }),
         }
     }
@@ -291,8 +318,8 @@ pub(super) struct Lookup {
     picks: usize,
     /// The number of slots less one.
     mask: usize,
-    /// How many slots, from the first on, make one cycle of turns: all of them, but where the rest only fills the table up to
-    /// a power of two.
+    /// How many slots, from the first on, make one cycle of turns: all of them, but where the rest
+    /// only fills the table up to a power of two.
     cycle: usize,
 }
 
@@ -345,14 +372,17 @@ impl Members {
             Self::Weighed(weights) => weights.iter().map(|&weight| f64::from(weight)).collect(),
             Self::Contending(contenders, _) => {
                 let mut weights = vec![0.0; contenders.len()];
-                contenders.iter().for_each(|one| weights[usize::from(one.member)] = (1.0 / one.inverse).round());
+                contenders
+                    .iter()
+                    .for_each(|one| weights[usize::from(one.member)] = (1.0 / one.inverse).round());
                 weights
             }
         }
     }
 }
 
-/// All members of one group in the order written, from a drawn one on; after the last comes the first.
+/// All members of one group in the order written, from a drawn one on; after the last comes the
+/// first.
 #[derive(Debug)]
 pub(super) struct Round {
     /// The first member for each slot.
@@ -413,11 +443,17 @@ impl Slots {
 
     fn note(&self, first: usize, note: &mut impl FnMut(usize)) {
         match self {
-            Self::Lookup(lookup) => lookup.table.iter().for_each(|&member| note(first + usize::from(member))),
-            Self::Distinct(distinct) => (0..distinct.members.count()).for_each(|member| note(first + member)),
+            Self::Lookup(lookup) => {
+                lookup.table.iter().for_each(|&member| note(first + usize::from(member)))
+            }
+            Self::Distinct(distinct) => {
+                (0..distinct.members.count()).for_each(|member| note(first + member))
+            }
             Self::Round(round) => (0..round.members).for_each(|member| note(first + member)),
             Self::Chain(links) => {
-                links.iter().for_each(|link| link.slots.note(first + usize::from(link.first), note));
+                links
+                    .iter()
+                    .for_each(|link| link.slots.note(first + usize::from(link.first), note));
             }
         }
     }
@@ -439,8 +475,12 @@ impl Slots {
                 let found = inclusion::shares(distinct.members.weights(), distinct.picks);
                 shares.iter_mut().zip(found).for_each(|(share, found)| *share += found);
             }
-            Self::Round(round) => shares.iter_mut().take(round.members).for_each(|share| *share += 1.0),
-            Self::Chain(links) => links.iter().for_each(|link| link.slots.add_shares(&mut shares[link.first.into()..])),
+            Self::Round(round) => {
+                shares.iter_mut().take(round.members).for_each(|share| *share += 1.0)
+            }
+            Self::Chain(links) => links
+                .iter()
+                .for_each(|link| link.slots.add_shares(&mut shares[link.first.into()..])),
         }
     }
 }

@@ -1,12 +1,15 @@
-//! Parts: the shares of members that take only a part of theirs, during a drain, a slow start, a shed or a spill.
+//! Parts: the shares of members that take only a part of theirs, during a drain, a slow start, a
+//! shed or a spill.
 //!
-//! A member with part p takes part for a share p of the clients. Within a group these are the same clients for every member:
-//! a greater part has all clients of a lesser one. Each client is shared by weight among the members that take part for it.
-//! It follows that a member with share s and part p gets p·s, if it is the only one with a part or all parts are equal. A member
-//! whose part is 0 is like one that is gone. A change of a part moves only clients that come to that member or leave it.
+//! A member with part p takes part for a share p of the clients. Within a group these are the same
+//! clients for every member: a greater part has all clients of a lesser one. Each client is shared
+//! by weight among the members that take part for it. It follows that a member with share s and
+//! part p gets p·s, if it is the only one with a part or all parts are equal. A member whose part
+//! is 0 is like one that is gone. A change of a part moves only clients that come to that member or
+//! leave it.
 //!
-//! What no member of a group takes goes to the group behind it. What no group takes is shared by all groups in proportion to
-//! what they take, so that every client gets an answer.
+//! What no member of a group takes goes to the group behind it. What no group takes is shared by
+//! all groups in proportion to what they take, so that every client gets an answer.
 
 use super::{MAX_SLOTS, Stake, quotas::largest_remainder};
 use crate::steer::part::Part;
@@ -14,21 +17,23 @@ use crate::steer::part::Part;
 /// Weights made of shares add up to this, or to more where there are many members.
 const WEIGHT_STEPS: usize = 1 << 12;
 
-/// Raises parts until all clients are taken, with each group's share in proportion to what it took before. In a single group
-/// this divides all parts by the greatest. If all parts are 0, all become whole.
+/// Raises parts until all clients are taken, with each group's share in proportion to what it took
+/// before. In a single group this divides all parts by the greatest. If all parts are 0, all become
+/// whole.
 pub(in crate::steer) fn normalise(groups: &mut [Vec<Stake>]) {
     let parts: Vec<f64> = groups.iter().map(|group| greatest(group).share()).collect();
     let takes_none = parts.iter().all(|part| *part == 0.0);
     for (group, (part, raised)) in groups.iter_mut().zip(parts.iter().zip(raised(&parts))) {
         for stake in group.iter_mut().filter(|stake| takes_none || !stake.part.is_none()) {
-            stake.part = if takes_none { Part::FULL } else { Part::of(stake.part.share() * raised / part) };
+            stake.part =
+                if takes_none { Part::FULL } else { Part::of(stake.part.share() * raised / part) };
         }
     }
 }
 
-/// The parts that ranked takers take, from 0 to 1 of what comes to each, once what nobody takes is shared by all in proportion to
-/// what they take. The last one that takes anything then takes all that comes to it. Unchanged where somebody takes all already,
-/// or nobody anything.
+/// The parts that ranked takers take, from 0 to 1 of what comes to each, once what nobody takes is
+/// shared by all in proportion to what they take. The last one that takes anything then takes all
+/// that comes to it. Unchanged where somebody takes all already, or nobody anything.
 pub(in crate::steer) fn raised(parts: &[f64]) -> Vec<f64> {
     let untaken: f64 = parts.iter().map(|part| 1.0 - part).product();
     let mut raised = parts.to_vec();
@@ -52,7 +57,8 @@ fn greatest(group: &[Stake]) -> Part {
     group.iter().map(|stake| stake.part).max().unwrap_or(Part::NONE)
 }
 
-/// The share of each member among all clients, from 0 to 1, where an answer has one member. Parts are normalised.
+/// The share of each member among all clients, from 0 to 1, where an answer has one member. Parts
+/// are normalised.
 pub(in crate::steer) fn shares(groups: &[Vec<Stake>]) -> Vec<f64> {
     let mut left = 1.0;
     let mut shares = Vec::new();
@@ -70,7 +76,8 @@ fn group_shares(group: &[Stake]) -> (Vec<f64>, f64) {
     let mut below = 0.0;
     for cut in cuts(group) {
         let takes_part = |stake: &&Stake| stake.part >= cut;
-        let weight: f64 = group.iter().filter(takes_part).map(|stake| f64::from(stake.weight)).sum();
+        let weight: f64 =
+            group.iter().filter(takes_part).map(|stake| f64::from(stake.weight)).sum();
         for (share, stake) in shares.iter_mut().zip(group).filter(|(_, stake)| takes_part(stake)) {
             *share += (cut.share() - below) * f64::from(stake.weight) / weight;
         }
@@ -81,14 +88,15 @@ fn group_shares(group: &[Stake]) -> (Vec<f64>, f64) {
 
 /// The different parts of a group's members, the least first, but for nothing.
 pub(in crate::steer) fn cuts(group: &[Stake]) -> Vec<Part> {
-    let mut cuts: Vec<Part> = group.iter().map(|stake| stake.part).filter(|part| !part.is_none()).collect();
+    let mut cuts: Vec<Part> =
+        group.iter().map(|stake| stake.part).filter(|part| !part.is_none()).collect();
     cuts.sort_unstable();
     cuts.dedup();
     cuts
 }
 
-/// One group of equal rank whose weights give its members the shares that their parts leave them. A member with any share has
-/// a weight of 1 at least.
+/// One group of equal rank whose weights give its members the shares that their parts leave them. A
+/// member with any share has a weight of 1 at least.
 pub(super) fn weighed(groups: &[Vec<Stake>]) -> Vec<Stake> {
     let shares = shares(groups);
     let steps = (shares.len() * 16).next_power_of_two().clamp(WEIGHT_STEPS, MAX_SLOTS);

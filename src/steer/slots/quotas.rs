@@ -6,7 +6,8 @@ use super::{MAX_SLOTS, Stake, gcd};
 const MAX_SEQUENCES: usize = 512;
 /// The longest cycle of turns that is made as long as the weights add up to.
 const MAX_CYCLE: u64 = 1 << 12;
-/// The greatest error of quotas against weights, as the chi-square statistic of one query: 0.1 after 100,000 queries.
+/// The greatest error of quotas against weights, as the chi-square statistic of one query: 0.1
+/// after 100,000 queries.
 const QUOTA_ERROR: f64 = 1e-6;
 
 /// An order in which members can be drawn.
@@ -22,8 +23,9 @@ pub(super) fn owners(group: &[Stake]) -> Box<[u16]> {
     interleave(&quotas(&shares)).collect()
 }
 
-/// The member of each slot of a cycle of turns: as many slots as the weights add up to, divided by what they have in common,
-/// where that is a moderate number. So each member has exactly its share of a cycle.
+/// The member of each slot of a cycle of turns: as many slots as the weights add up to, divided by
+/// what they have in common, where that is a moderate number. So each member has exactly its share
+/// of a cycle.
 pub(super) fn cycle(group: &[Stake]) -> Box<[u16]> {
     let divisor = group.iter().fold(0, |divisor, stake| gcd(divisor, stake.weight)).max(1);
     let turns: Vec<u32> = group.iter().map(|stake| stake.weight / divisor).collect();
@@ -38,7 +40,8 @@ pub(super) fn interleaved(sequences: &[Sequence]) -> Box<[u16]> {
     order.flat_map(|index| sequences[usize::from(index)].members.iter().copied()).collect()
 }
 
-/// Every order in which `picks` members can be drawn, with its probability; `None` when there are too many to count out.
+/// Every order in which `picks` members can be drawn, with its probability; `None` when there are
+/// too many to count out.
 pub(super) fn sequences(groups: &[Vec<Stake>], picks: usize) -> Option<Vec<Sequence>> {
     let mut found = vec![Sequence { members: Vec::new(), probability: 1.0 }];
     let mut first = 0_u16;
@@ -46,7 +49,8 @@ pub(super) fn sequences(groups: &[Vec<Stake>], picks: usize) -> Option<Vec<Seque
     for group in groups {
         let last = first + group.len() as u16;
         for _ in 0..wanted.min(group.len()) {
-            let longer = found.len() * (group.len() - found[0].members.len().saturating_sub(first.into()));
+            let longer =
+                found.len() * (group.len() - found[0].members.len().saturating_sub(first.into()));
             if longer > MAX_SEQUENCES {
                 return None;
             }
@@ -73,7 +77,8 @@ impl Sequence {
     }
 }
 
-/// How many slots each share gets, by largest remainder, of the least power of two of slots whose error is small enough.
+/// How many slots each share gets, by largest remainder, of the least power of two of slots whose
+/// error is small enough.
 fn quotas(shares: &[f64]) -> Vec<u32> {
     let mut count = shares.len().next_power_of_two().min(MAX_SLOTS);
     if shares.len() == 1 {
@@ -94,7 +99,8 @@ fn quotas(shares: &[f64]) -> Vec<u32> {
 
 /// How many of `count` slots each share gets.
 pub(super) fn largest_remainder(shares: &[f64], count: usize) -> Vec<u32> {
-    let mut quotas: Vec<u32> = shares.iter().map(|share| (share * count as f64).floor() as u32).collect();
+    let mut quotas: Vec<u32> =
+        shares.iter().map(|share| (share * count as f64).floor() as u32).collect();
     let given: u32 = quotas.iter().sum();
     let mut by_remainder: Vec<usize> = (0..shares.len()).collect();
     let remainder = |at: usize| (shares[at] * count as f64).fract();
@@ -109,7 +115,8 @@ pub(super) fn largest_remainder(shares: &[f64], count: usize) -> Vec<u32> {
 fn interleave(quotas: &[u32]) -> impl Iterator<Item = u16> + use<> {
     let mut places: Vec<u64> = Vec::new();
     for (&quota, index) in quotas.iter().zip(0_u64..) {
-        // The middle of each of `quota` equal lengths of a line, in 2^-47 of the line; the member in the low bits.
+        // The middle of each of `quota` equal lengths of a line, in 2^-47 of the line; the member
+        // in the low bits.
         let middle = |turn: u64| ((2 * turn + 1) << 46) / u64::from(quota);
         places.extend((0..quota).map(|turn| middle(turn.into()) << 16 | index));
     }

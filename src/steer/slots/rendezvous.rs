@@ -1,16 +1,17 @@
 //! Least movement: each slot belongs to the member with the least score for it.
 //!
-//! A member's score is the exponentially distributed number of its *rank* for the slot, divided by its weight. So each member has
-//! the least score with the probability of its share of the weight, and the order of the scores is that of drawing by weight
-//! without replacement (Efraimidis and Spirakis 2006). Ranks are a keyed permutation of the slots: each member has each rank once,
+//! A member's score is the exponentially distributed number of its *rank* for the slot, divided by
+//! its weight. So each member has the least score with the probability of its share of the weight,
+//! and the order of the scores is that of drawing by weight without replacement (Efraimidis and
+//! Spirakis 2006). Ranks are a keyed permutation of the slots: each member has each rank once,
 //! which makes shares more exact than independent numbers would.
 
 use std::{collections::HashMap, sync::Arc};
 
 use super::Stake;
 
-/// Up to so many members, of up to so many different weights, all ranks of all slots are compared; beyond, the lowest
-/// ranks first, until the slots are claimed.
+/// Up to so many members, of up to so many different weights, all ranks of all slots are compared;
+/// beyond, the lowest ranks first, until the slots are claimed.
 const FEW: usize = 32;
 const FEW_WEIGHTS: usize = 8;
 /// Slots whose ranks are found together.
@@ -32,10 +33,12 @@ impl Curves {
     }
 }
 
-/// The quantile of the exponential distribution in the middle of a rank: `-ln(1 - (rank + 1/2) / slots)`.
+/// The quantile of the exponential distribution in the middle of a rank: `-ln(1 - (rank + 1/2) /
+/// slots)`.
 ///
-/// By the series of the inverse hyperbolic tangent, which needs nothing but arithmetic that is equal on all machines: the
-/// logarithms of libraries differ in the last digit, and so would the slots of two servers.
+/// By the series of the inverse hyperbolic tangent, which needs nothing but arithmetic that is
+/// equal on all machines: the logarithms of libraries differ in the last digit, and so would the
+/// slots of two servers.
 fn exponential(rank: usize, slots: usize) -> f64 {
     let mut halvings = 0.0;
     let mut survival = 1.0 - (rank as f64 + 0.5) / slots as f64;
@@ -48,7 +51,8 @@ fn exponential(rank: usize, slots: usize) -> f64 {
     halvings * std::f64::consts::LN_2 + 2.0 * z * series
 }
 
-/// A keyed permutation of up to 65,536 slots: additions, multiplications by odd numbers and shifts, each of which can be undone.
+/// A keyed permutation of up to 65,536 slots: additions, multiplications by odd numbers and shifts,
+/// each of which can be undone.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Permutation {
     add: [u16; 2],
@@ -64,7 +68,12 @@ impl Permutation {
         let [a, b, c, d] = words(mix(seed));
         let [e, ..] = words(mix(!seed));
         let bits = slots.ilog2();
-        Self { add: [a, b], multiply: [c | 1, d | 1, e | 1], mask: (slots - 1) as u16, shift: bits.div_ceil(2) as u16 }
+        Self {
+            add: [a, b],
+            multiply: [c | 1, d | 1, e | 1],
+            mask: (slots - 1) as u16,
+            shift: bits.div_ceil(2) as u16,
+        }
     }
 
     /// The rank of a slot.
@@ -78,11 +87,12 @@ impl Permutation {
         x.wrapping_mul(third) & self.mask
     }
 
-    /// Enters the ranks of one member for a block of slots where they are less than the least so far. The steps are the
-    /// same for each slot, so that the compiler can vectorise them.
+    /// Enters the ranks of one member for a block of slots where they are less than the least so
+    /// far. The steps are the same for each slot, so that the compiler can vectorise them.
     #[inline(never)]
     fn compete(&self, first: u16, at: u16, least: &mut [u16; BLOCK], owners: &mut [u16; BLOCK]) {
-        let ranks: [u16; BLOCK] = std::array::from_fn(|offset| self.rank(first.wrapping_add(offset as u16)));
+        let ranks: [u16; BLOCK] =
+            std::array::from_fn(|offset| self.rank(first.wrapping_add(offset as u16)));
         for (slot, &rank) in ranks.iter().enumerate() {
             owners[slot] = if rank < least[slot] { at } else { owners[slot] };
             least[slot] = rank.min(least[slot]);
@@ -112,7 +122,8 @@ impl Inverse {
     }
 }
 
-/// What an odd number is multiplied by to give 1, modulo 2^16 (Newton: each step doubles the bits that are right).
+/// What an odd number is multiplied by to give 1, modulo 2^16 (Newton: each step doubles the bits
+/// that are right).
 fn inverse(odd: u16) -> u16 {
     (0..4).fold(odd, |found, _| found.wrapping_mul(2_u16.wrapping_sub(odd.wrapping_mul(found))))
 }
@@ -121,7 +132,8 @@ fn words(number: u64) -> [u16; 4] {
     [0, 16, 32, 48].map(|shift| (number >> shift) as u16)
 }
 
-/// A mixing function: neighbouring numbers give unrelated ones (SplitMix64, Steele, Lea and Flood 2014).
+/// A mixing function: neighbouring numbers give unrelated ones (SplitMix64, Steele, Lea and Flood
+/// 2014).
 pub(super) fn mix(number: u64) -> u64 {
     let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -145,8 +157,8 @@ impl Contender {
         Self { permutation, member, inverse: 1.0 / f64::from(stake.weight.max(1)) }
     }
 
-    /// The members of a group, sorted by the hashes of their names. Where scores are equal, the earlier one wins, so that the
-    /// order written does not matter.
+    /// The members of a group, sorted by the hashes of their names. Where scores are equal, the
+    /// earlier one wins, so that the order written does not matter.
     pub(super) fn all(group: &[Stake], slots: usize) -> Box<[Self]> {
         let mut members: Vec<(&Stake, u16)> = group.iter().zip(0..).collect();
         members.sort_unstable_by_key(|(stake, _)| stake.id);
@@ -160,8 +172,9 @@ impl Contender {
     }
 }
 
-/// The score of a contender for a slot, and in the last bits its position among the contenders: one comparison decides, also
-/// where scores are equal. What is left of the score is right to 36 binary digits.
+/// The score of a contender for a slot, and in the last bits its position among the contenders: one
+/// comparison decides, also where scores are equal. What is left of the score is right to 36 binary
+/// digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Claim(u64);
 
@@ -203,17 +216,21 @@ pub(super) fn owners(contenders: &[Contender], curve: &Curve) -> Box<[u16]> {
     claims.least.iter().map(|claim| contenders[claim.at()].member).collect()
 }
 
-/// The member of each slot of a group whose members may take parts. The owner by weight keeps a slot that it takes part for;
-/// any other slot goes to the next in the order of scores that does.
+/// The member of each slot of a group whose members may take parts. The owner by weight keeps a
+/// slot that it takes part for; any other slot goes to the next in the order of scores that does.
 pub(super) fn thinned(group: &[Stake], contenders: &[Contender], curve: &Curve) -> Box<[u16]> {
     let mut owners = owners(contenders, curve);
     if group.iter().all(|stake| stake.part.is_full()) {
         return owners;
     }
-    let willing: Vec<Willing> = group.iter().map(|stake| Willing::of_group(stake, curve.len())).collect();
+    let willing: Vec<Willing> =
+        group.iter().map(|stake| Willing::of_group(stake, curve.len())).collect();
     for (owner, slot) in owners.iter_mut().zip(0..=u16::MAX) {
         if !willing[usize::from(*owner)].takes(slot) {
-            let takers = contenders.iter().zip(0..).filter(|(one, _)| willing[usize::from(one.member)].takes(slot));
+            let takers = contenders
+                .iter()
+                .zip(0..)
+                .filter(|(one, _)| willing[usize::from(one.member)].takes(slot));
             let least = takers.map(|(one, at)| one.claim(slot, at, curve)).min();
             *owner = least.map_or(*owner, |claim| contenders[claim.at()].member);
         }
@@ -223,8 +240,10 @@ pub(super) fn thinned(group: &[Stake], contenders: &[Contender], curve: &Curve) 
 
 /// The layer of each slot: the first that takes part for it, or the last.
 pub(super) fn layers(layers: &[Stake], slots: usize) -> Box<[u16]> {
-    let willing: Vec<Willing> = layers.iter().map(|layer| Willing::of_group(layer, slots)).collect();
-    let layer = |slot| willing.iter().position(|layer| layer.takes(slot)).unwrap_or(willing.len() - 1);
+    let willing: Vec<Willing> =
+        layers.iter().map(|layer| Willing::of_group(layer, slots)).collect();
+    let layer =
+        |slot| willing.iter().position(|layer| layer.takes(slot)).unwrap_or(willing.len() - 1);
     (0..slots).map(|slot| layer(slot as u16) as u16).collect()
 }
 
@@ -242,9 +261,13 @@ impl<'a> Claims<'a> {
         Self { contenders, curve, least: vec![Claim::NONE; curve.len()], open: curve.len() }
     }
 
-    /// Claims every slot for the members of one weight: of these, the one with the least rank has the least score.
+    /// Claims every slot for the members of one weight: of these, the one with the least rank has
+    /// the least score.
     pub(super) fn claim_all(&mut self, class: &[u16]) {
-        let Some(inverse) = class.first().map(|&at| self.contenders[usize::from(at)].inverse) else { return };
+        let Some(inverse) = class.first().map(|&at| self.contenders[usize::from(at)].inverse)
+        else {
+            return;
+        };
         for (least, block) in self.least.as_chunks_mut::<BLOCK>().0.iter_mut().zip(0_u16..) {
             let (mut ranks, mut owners) = ([u16::MAX; BLOCK], [class[0]; BLOCK]);
             for &at in class {
@@ -252,18 +275,21 @@ impl<'a> Claims<'a> {
                 permutation.compete(block * BLOCK as u16, at, &mut ranks, &mut owners);
             }
             for (slot, (&rank, &at)) in ranks.iter().zip(&owners).enumerate() {
-                least[slot] = least[slot].min(Claim::new(self.curve[usize::from(rank)] * inverse, at));
+                least[slot] =
+                    least[slot].min(Claim::new(self.curve[usize::from(rank)] * inverse, at));
             }
         }
     }
 
-    /// Claims slots for every member, in order of its ranks, up to a limit of the score that is raised step by step. At the end
-    /// of a step the owner of a slot is final: all other scores for the slot are above the limit. Each step makes about as many
-    /// claims as there are slots, and leaves 1/e of the open slots open. The steps end where comparing every member for the open
+    /// Claims slots for every member, in order of its ranks, up to a limit of the score that is
+    /// raised step by step. At the end of a step the owner of a slot is final: all other scores for
+    /// the slot are above the limit. Each step makes about as many claims as there are slots, and
+    /// leaves 1/e of the open slots open. The steps end where comparing every member for the open
     /// slots costs no more than another step.
     pub(super) fn claim_by_rank(&mut self) {
         let weight: f64 = self.contenders.iter().map(|contender| 1.0 / contender.inverse).sum();
-        let inverses: Vec<Inverse> = self.contenders.iter().map(|contender| contender.permutation.inverse()).collect();
+        let inverses: Vec<Inverse> =
+            self.contenders.iter().map(|contender| contender.permutation.inverse()).collect();
         let mut ranks = vec![0_usize; inverses.len()];
         let mut limit = 0.0;
         while self.open * inverses.len() > self.curve.len() {
@@ -284,15 +310,22 @@ impl<'a> Claims<'a> {
 
     /// Gives each slot without a claim to the member with the least score.
     pub(super) fn settle(&mut self) {
-        for (least, slot) in self.least.iter_mut().zip(0..=u16::MAX).filter(|(least, _)| **least == Claim::NONE) {
-            let claims = self.contenders.iter().zip(0..).map(|(contender, at)| contender.claim(slot, at, self.curve));
+        for (least, slot) in
+            self.least.iter_mut().zip(0..=u16::MAX).filter(|(least, _)| **least == Claim::NONE)
+        {
+            let claims = self
+                .contenders
+                .iter()
+                .zip(0..)
+                .map(|(contender, at)| contender.claim(slot, at, self.curve));
             *least = claims.min().unwrap_or(Claim::NONE);
         }
     }
 }
 
-/// The members of each slot, slot-major, where ranked members take parts: each slot orders every group by score and keeps the
-/// first `picks` of those that take part for it. Where too few members do, the first of the others get it.
+/// The members of each slot, slot-major, where ranked members take parts: each slot orders every
+/// group by score and keeps the first `picks` of those that take part for it. Where too few members
+/// do, the first of the others get it.
 pub(super) fn by_parts(groups: &[Vec<Stake>], picks: usize, curve: &Curve) -> Box<[u16]> {
     let mut first = 0;
     let ranked: Vec<Vec<Partaker>> = groups
@@ -314,15 +347,18 @@ pub(super) fn by_parts(groups: &[Vec<Stake>], picks: usize, curve: &Curve) -> Bo
     let mut claims: Vec<Claim> = Vec::new();
     for slot in (0..curve.len()).map(|slot| slot as u16) {
         let end = table.len() + picks;
-        for (is_willing, group) in
-            [true, false].into_iter().flat_map(|is_willing| ranked.iter().map(move |group| (is_willing, group)))
+        for (is_willing, group) in [true, false]
+            .into_iter()
+            .flat_map(|is_willing| ranked.iter().map(move |group| (is_willing, group)))
         {
             if table.len() == end {
                 break;
             }
             let takers = group.iter().filter(|member| member.willing.takes(slot) == is_willing);
             claims.clear();
-            claims.extend(takers.map(|member| member.contender.claim(slot, member.contender.member, curve)));
+            claims.extend(
+                takers.map(|member| member.contender.claim(slot, member.contender.member, curve)),
+            );
             claims.sort_unstable();
             table.extend(claims.iter().take(end - table.len()).map(|claim| claim.at() as u16));
         }
@@ -336,8 +372,8 @@ struct Partaker {
     willing: Willing,
 }
 
-/// The slots that a member takes part for: those whose ranks by a permutation are below its part. A greater part has all
-/// slots of a lesser one, so that a ramp moves each slot once.
+/// The slots that a member takes part for: those whose ranks by a permutation are below its part. A
+/// greater part has all slots of a lesser one, so that a ramp moves each slot once.
 pub(super) struct Willing {
     permutation: Permutation,
     /// How many slots it takes part for.
@@ -345,12 +381,14 @@ pub(super) struct Willing {
 }
 
 impl Willing {
-    /// Of one member among several of equal rank: members with equal parts take part for the same slots.
+    /// Of one member among several of equal rank: members with equal parts take part for the same
+    /// slots.
     pub(super) fn of_group(stake: &Stake, slots: usize) -> Self {
         Self::new(GROUP_SEED, stake, slots)
     }
 
-    /// Of a member that is alone in its rank: whether it takes a slot says nothing about the ranks behind it.
+    /// Of a member that is alone in its rank: whether it takes a slot says nothing about the ranks
+    /// behind it.
     fn alone(stake: &Stake, slots: usize) -> Self {
         Self::new(stake.id.rotate_left(32) ^ GROUP_SEED, stake, slots)
     }

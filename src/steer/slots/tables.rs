@@ -1,4 +1,5 @@
-//! Tables by their recipes: equal recipes share one table, across services, areas, compilations and loads.
+//! Tables by their recipes: equal recipes share one table, across services, areas, compilations and
+//! loads.
 
 use std::{collections::HashMap, sync::Arc};
 

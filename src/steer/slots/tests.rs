@@ -18,7 +18,11 @@ use crate::steer::draws::Draws;
 const STEADY: Filling = Filling::Steady { slots: FEWER_SLOTS };
 
 fn group(weights: &[u32]) -> Vec<Stake> {
-    let stake = |(at, &weight): (usize, &u32)| Stake { id: mix(1000 + at as u64), weight, part: Part::FULL };
+    let stake = |(at, &weight): (usize, &u32)| Stake {
+        id: mix(1000 + at as u64),
+        weight,
+        part: Part::FULL,
+    };
     weights.iter().enumerate().map(stake).collect()
 }
 
@@ -68,7 +72,8 @@ fn greatest_error(shares: &[f64], wanted: &[f64]) -> f64 {
     shares.iter().zip(wanted).map(|(share, wanted)| (share - wanted).abs()).fold(0.0, f64::max)
 }
 
-/// Successive sampling by its definition: members by weight, drawn again where they have been drawn before.
+/// Successive sampling by its definition: members by weight, drawn again where they have been drawn
+/// before.
 struct Law {
     upto: Vec<u64>,
     random: fastrand::Rng,
@@ -97,7 +102,8 @@ impl Law {
     }
 }
 
-/// How far two samples of one size are from one law: the chi-square statistic in standard deviations above its mean.
+/// How far two samples of one size are from one law: the chi-square statistic in standard
+/// deviations above its mean.
 fn distance<K: std::hash::Hash + Eq>(samples: [&HashMap<K, u32>; 2]) -> f64 {
     let [a, b] = samples;
     let keys: std::collections::HashSet<&K> = a.keys().chain(b.keys()).collect();
@@ -115,7 +121,12 @@ impl Pairs {
     fn note(&mut self, answer: &[u16], class: impl Fn(u16) -> u16) {
         for (a, first) in answer.iter().enumerate() {
             for (b, second) in answer.iter().enumerate().skip(a + 1) {
-                *self.0.entry((a, b)).or_default().entry((class(*first), class(*second))).or_default() += 1;
+                *self
+                    .0
+                    .entry((a, b))
+                    .or_default()
+                    .entry((class(*first), class(*second)))
+                    .or_default() += 1;
             }
         }
     }
@@ -124,7 +135,10 @@ impl Pairs {
         assert_eq!(self.0.len(), other.0.len());
         for (places, pairs) in &self.0 {
             let distance = distance([pairs, &other.0[places]]);
-            assert!(distance < 5.0, "places {places:?} of an answer: {distance} standard deviations off");
+            assert!(
+                distance < 5.0,
+                "places {places:?} of an answer: {distance} standard deviations off"
+            );
         }
     }
 }
@@ -147,7 +161,8 @@ fn turns_spread_each_member_evenly_over_the_cycle() {
 
 #[test]
 fn ranked_members_are_picked_in_order_from_one_slot() {
-    let groups: Vec<_> = (0..4).map(|at| vec![Stake { id: at, weight: 1, part: Part::FULL }]).collect();
+    let groups: Vec<_> =
+        (0..4).map(|at| vec![Stake { id: at, weight: 1, part: Part::FULL }]).collect();
     for filling in [Filling::Exact, STEADY] {
         assert_eq!(table(&filled(&groups, Picks::Count(2), filling)), &[0, 1]);
         assert_eq!(table(&filled(&groups, Picks::All, filling)), &[0, 1, 2, 3]);
@@ -164,7 +179,8 @@ fn two_of_four_equal_members_each_appear_in_half_of_the_answers() {
 #[test]
 fn members_of_an_earlier_group_come_before_all_of_a_later_one() {
     let groups = [group(&[3, 1, 1, 1, 1, 1, 1, 2]), group(&[1]), group(&[1]), group(&[1])];
-    for (filling, seed) in [(Filling::Exact, Seed::Random), (STEADY, Seed::Client(0)), (Filling::Exact, Seed::Turn(0))]
+    for (filling, seed) in
+        [(Filling::Exact, Seed::Random), (STEADY, Seed::Client(0)), (Filling::Exact, Seed::Turn(0))]
     {
         for picks in [Picks::Count(10), Picks::All] {
             let slots = filled(&groups, picks, filling);
@@ -176,10 +192,19 @@ fn members_of_an_earlier_group_come_before_all_of_a_later_one() {
                     Seed::Random => seed,
                 };
                 let answer = drawn(&slots, seed, &mut draws);
-                assert_eq!(answer.iter().take(8).copied().collect::<BTreeSet<_>>(), (0..8).collect());
+                assert_eq!(
+                    answer.iter().take(8).copied().collect::<BTreeSet<_>>(),
+                    (0..8).collect()
+                );
                 assert_eq!(answer[8..], [8, 9, 10][..slots.picks() - 8], "{filling:?}");
             }
-            assert!(slots.named(11).iter().zip(0..).all(|(&is_named, at)| is_named == (at < slots.picks())));
+            assert!(
+                slots
+                    .named(11)
+                    .iter()
+                    .zip(0..)
+                    .all(|(&is_named, at)| is_named == (at < slots.picks()))
+            );
         }
     }
 }
@@ -191,7 +216,11 @@ fn all_members_are_answered_from_the_drawn_one_on_and_round() {
         let slots = filled(&[group(&weights)], Picks::All, filling);
         let mut first = [0.0; 4];
         for number in 0..20_000 {
-            let seed = if filling == STEADY { Seed::Client(mix(number)) } else { Seed::Turn(number as u32) };
+            let seed = if filling == STEADY {
+                Seed::Client(mix(number))
+            } else {
+                Seed::Turn(number as u32)
+            };
             let answer = drawn(&slots, seed, &mut Draws::new(1));
             let round: Vec<u16> = (0..4).map(|at| (answer[0] + at) % 4).collect();
             assert_eq!(answer, round);
@@ -208,10 +237,15 @@ fn tables_of_thousands_of_members_take_memory_for_each_member_once() {
     for filling in [Filling::Exact, Filling::Steady { slots: steady_slots(all.len()) }] {
         for picks in [Picks::All, Picks::Count(5), Picks::Count(4_999), Picks::Count(5_000)] {
             let slots = filled(&[group(&all)], picks, filling);
-            assert!(entries(&slots) <= 65_536 + 5_000, "{picks:?}, {filling:?}: {}", entries(&slots));
+            assert!(
+                entries(&slots) <= 65_536 + 5_000,
+                "{picks:?}, {filling:?}: {}",
+                entries(&slots)
+            );
         }
     }
-    let ramped: Vec<_> = group(&all).into_iter().map(|stake| vec![Stake { part: Part::of(0.5), ..stake }]).collect();
+    let ramped: Vec<_> =
+        group(&all).into_iter().map(|stake| vec![Stake { part: Part::of(0.5), ..stake }]).collect();
     assert!(entries(&filled(&ramped, Picks::All, STEADY)) <= 2 * MAX_PART_ENTRIES);
 }
 
@@ -246,7 +280,8 @@ fn turns_of_several_members_are_exact_over_a_cycle() {
 #[test]
 fn three_of_forty_are_drawn_by_the_law_in_every_pair_of_places() {
     let weights: Vec<u32> = (0..40).map(|at| [1, 2, 3, 10][at % 4]).collect();
-    let (mut law, mut by_query, mut by_client) = (Pairs::default(), Pairs::default(), Pairs::default());
+    let (mut law, mut by_query, mut by_client) =
+        (Pairs::default(), Pairs::default(), Pairs::default());
     let mut naive = Law::new(&weights);
     let mut draws = Draws::new(3);
     let query = filled(&[group(&weights)], Picks::Count(3), Filling::Exact);
@@ -256,7 +291,10 @@ fn three_of_forty_are_drawn_by_the_law_in_every_pair_of_places() {
         for number in 0..1_500 {
             law.note(&naive.draw(3), |member| member);
             by_query.note(&drawn(&query, Seed::Random, &mut draws), |member| member);
-            by_client.note(&drawn(&client, Seed::Client(mix(name << 32 | number)), &mut draws), |member| member);
+            by_client.note(
+                &drawn(&client, Seed::Client(mix(name << 32 | number)), &mut draws),
+                |member| member,
+            );
         }
     }
     law.assert_equal(&by_query);
@@ -266,7 +304,8 @@ fn three_of_forty_are_drawn_by_the_law_in_every_pair_of_places() {
 #[test]
 fn beside_a_member_that_has_nearly_all_weight_the_others_are_drawn_by_theirs() {
     let weights: Vec<u32> = (0..40).map(|at| if at == 7 { 60_000 } else { at % 3 + 1 }).collect();
-    let (mut law, mut by_query, mut by_client) = (Pairs::default(), Pairs::default(), Pairs::default());
+    let (mut law, mut by_query, mut by_client) =
+        (Pairs::default(), Pairs::default(), Pairs::default());
     let mut naive = Law::new(&weights);
     let mut draws = Draws::new(3);
     let query = filled(&[group(&weights)], Picks::Count(3), Filling::Exact);
@@ -275,7 +314,10 @@ fn beside_a_member_that_has_nearly_all_weight_the_others_are_drawn_by_theirs() {
         for number in 0..500 {
             law.note(&naive.draw(3), |member| member);
             by_query.note(&drawn(&query, Seed::Random, &mut draws), |member| member);
-            by_client.note(&drawn(&client, Seed::Client(mix(name << 32 | number)), &mut draws), |member| member);
+            by_client.note(
+                &drawn(&client, Seed::Client(mix(name << 32 | number)), &mut draws),
+                |member| member,
+            );
         }
     }
     law.assert_equal(&by_query);
@@ -285,18 +327,23 @@ fn beside_a_member_that_has_nearly_all_weight_the_others_are_drawn_by_theirs() {
 #[test]
 fn five_of_a_thousand_are_drawn_by_the_law_in_every_pair_of_places() {
     let weights: Vec<u32> = (0..1_000).map(|at| [1, 2, 3, 100][at % 4]).collect();
-    let (mut law, mut by_query, mut by_client) = (Pairs::default(), Pairs::default(), Pairs::default());
+    let (mut law, mut by_query, mut by_client) =
+        (Pairs::default(), Pairs::default(), Pairs::default());
     let mut naive = Law::new(&weights);
     let mut draws = Draws::new(3);
     let class = |member| member % 24;
     let query = filled(&[group(&weights)], Picks::Count(5), Filling::Exact);
     for name in 0..30 {
-        let client =
-            filled(&[renamed(&weights, name)], Picks::Count(5), Filling::Steady { slots: steady_slots(1_000) });
+        let client = filled(
+            &[renamed(&weights, name)],
+            Picks::Count(5),
+            Filling::Steady { slots: steady_slots(1_000) },
+        );
         for number in 0..2_000 {
             law.note(&naive.draw(5), class);
             by_query.note(&drawn(&query, Seed::Random, &mut draws), class);
-            by_client.note(&drawn(&client, Seed::Client(mix(name << 32 | number)), &mut draws), class);
+            by_client
+                .note(&drawn(&client, Seed::Client(mix(name << 32 | number)), &mut draws), class);
         }
     }
     law.assert_equal(&by_query);
@@ -320,14 +367,18 @@ fn members_that_hardly_differ_in_name_have_independent_ranks() {
                 cells[a * BINS + b] += 1;
             }
             let expected = slots as f64 / (BINS * BINS) as f64;
-            let statistic: f64 = cells.iter().map(|&cell| (f64::from(cell) - expected).powi(2) / expected).sum();
+            let statistic: f64 =
+                cells.iter().map(|&cell| (f64::from(cell) - expected).powi(2) / expected).sum();
             // The sums of rows and columns are fixed: a permutation has each rank once.
             let freedom = ((BINS - 1) * (BINS - 1)) as f64;
             let deviations = (statistic - freedom) / (2.0 * freedom).sqrt();
             (sum, greatest) = (sum + deviations, greatest.max(deviations.abs()));
         }
         let mean = sum / f64::from(pairs).sqrt();
-        assert!(greatest < 6.0 && mean.abs() < 5.0, "{slots} slots: at most {greatest}, together {mean}");
+        assert!(
+            greatest < 6.0 && mean.abs() < 5.0,
+            "{slots} slots: at most {greatest}, together {mean}"
+        );
     }
 }
 
@@ -346,10 +397,15 @@ fn scores_are_the_quantiles_of_the_exponential_distribution() {
 #[test]
 fn equal_members_share_a_table_whatever_the_scale_of_their_weights() {
     let mut tables = SlotTables::default();
-    let mut of = |weights: &[u32], picks, filling| tables.of(Recipe::new(vec![group(weights)], picks, filling));
+    let mut of = |weights: &[u32], picks, filling| {
+        tables.of(Recipe::new(vec![group(weights)], picks, filling))
+    };
     for filling in [Filling::Exact, STEADY] {
         for picks in [Picks::Count(1), Picks::Count(2), Picks::All] {
-            assert!(Arc::ptr_eq(&of(&[1, 2, 3], picks, filling), &of(&[1024, 2048, 3072], picks, filling)));
+            assert!(Arc::ptr_eq(
+                &of(&[1, 2, 3], picks, filling),
+                &of(&[1024, 2048, 3072], picks, filling)
+            ));
             assert!(!Arc::ptr_eq(&of(&[1, 2, 3], picks, filling), &of(&[1, 2, 4], picks, filling)));
         }
     }
@@ -358,7 +414,10 @@ fn equal_members_share_a_table_whatever_the_scale_of_their_weights() {
 #[test]
 fn exact_slots_do_not_depend_on_names_and_steady_ones_do_not_on_the_order_written() {
     let weights = [3, 1, 2];
-    assert_eq!(table(&one(&group(&weights), Filling::Exact)), table(&one(&renamed(&weights, 7), Filling::Exact)));
+    assert_eq!(
+        table(&one(&group(&weights), Filling::Exact)),
+        table(&one(&renamed(&weights, 7), Filling::Exact))
+    );
     let written = group(&weights);
     let turned: Vec<Stake> = written.iter().rev().copied().collect();
     let names = |slots: &Slots, group: &[Stake]| -> Vec<u64> {

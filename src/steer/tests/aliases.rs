@@ -23,14 +23,24 @@ fn an_alias_is_answered_by_what_it_stands_for_and_no_longer_than_that_may_be_kep
     let mut bench = bench();
     for (addresses, ttl_secs, answers, ttl, why) in [
         (&[][..], 0, &["192.0.2.9"][..], 5, "not resolved: the next choice, and not for long"),
-        (&["192.0.2.2", "192.0.2.1"], 12, &["192.0.2.1", "192.0.2.2"], 12, "in an order that does not rotate"),
+        (
+            &["192.0.2.2", "192.0.2.1"],
+            12,
+            &["192.0.2.1", "192.0.2.2"],
+            12,
+            "in an order that does not rotate",
+        ),
         (&["192.0.2.3", "2001:db8::3"], 3600, &["192.0.2.3"], 30, "never above the service's TTL"),
         (&["192.0.2.3"], 0, &["192.0.2.3"], 1, "at least a second"),
         (&["2001:db8::3"], 20, &["192.0.2.9"], 20, "none of the family: the next choice"),
     ] {
         resolve(&mut bench, addresses, ttl_secs);
         assert!(!bench.chart.is_unresolved(), "there is something to answer: {why}");
-        assert_eq!((bench.ask(), bench.ttl()), (answers.iter().map(ToString::to_string).collect(), ttl), "{why}");
+        assert_eq!(
+            (bench.ask(), bench.ttl()),
+            (answers.iter().map(ToString::to_string).collect(), ttl),
+            "{why}"
+        );
     }
 }
 
@@ -55,8 +65,12 @@ fn a_family_that_an_alias_does_not_have_is_no_distress() {
 fn an_alias_is_probed_by_its_name() {
     let mut bench = bench();
     resolve(&mut bench, &["192.0.2.1", "2001:db8::1"], 60);
-    assert_eq!(bench.topology.probes[0].target, ProbeTarget::Host("lb.example.net".parse().unwrap()));
-    bench.conditions.standings[0] = Standing { verdict: Verdict::Down, flips_in_secs: None, ..Standing::default() };
+    assert_eq!(
+        bench.topology.probes[0].target,
+        ProbeTarget::Host("lb.example.net".parse().unwrap())
+    );
+    bench.conditions.standings[0] =
+        Standing { verdict: Verdict::Down, flips_in_secs: None, ..Standing::default() };
     bench.compile();
     assert_eq!(bench.ask(), ["192.0.2.9"]);
 }

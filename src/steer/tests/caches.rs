@@ -1,4 +1,5 @@
-//! Scopes, with a resolver's cache in front: whatever it keeps by our scopes, no client gets an answer that is not its own.
+//! Scopes, with a resolver's cache in front: whatever it keeps by our scopes, no client gets an
+//! answer that is not its own.
 
 use proptest::prelude::*;
 
@@ -33,15 +34,27 @@ fn a_special_subnet_is_looked_up_like_any_other_and_else_scoped_to_its_own_range
         ("169.254.1.0", "192.0.2.2", 16, "link-local"),
         ("fd00:1::", "192.0.2.2", 7, "unique local"),
     ] {
-        assert_eq!(course(&bench, client, RESOLVER), (vec![address.to_owned()], scope), "{client}: {why}");
+        assert_eq!(
+            course(&bench, client, RESOLVER),
+            (vec![address.to_owned()], scope),
+            "{client}: {why}"
+        );
     }
-    assert_eq!(course(&bench, "10.2.0.0", "7.7.7.7").0, ["192.0.2.0"], "another resolver has another place");
+    assert_eq!(
+        course(&bench, "10.2.0.0", "7.7.7.7").0,
+        ["192.0.2.0"],
+        "another resolver has another place"
+    );
 }
 
 #[test]
 fn an_empty_default_is_nodata_for_a_special_range_alone() {
     let bench = geo_bench(&[("8.8.8.0/24", &[0])], &[], 1);
-    assert_eq!(course(&bench, "10.1.2.0", RESOLVER), (vec![], 8), "a resolver must not give this NODATA to everybody");
+    assert_eq!(
+        course(&bench, "10.1.2.0", RESOLVER),
+        (vec![], 8),
+        "a resolver must not give this NODATA to everybody"
+    );
     assert_eq!(course(&bench, "fc00::", RESOLVER), (vec![], 7));
 }
 
@@ -82,21 +95,27 @@ fn a_private_network_that_the_operators_database_knows_has_a_place() {
     let pool = draft.pool(Policy::Geo { rules: vec![rule], default: vec![0] }, &members);
     let bench = draft.top_in(pool, &Databases::new(vec![Arc::new(database)]));
     assert_eq!(course(&bench, "10.7.3.0", RESOLVER), (vec!["192.0.2.1".to_owned()], 16));
-    assert_eq!(course(&bench, "10.8.3.0", RESOLVER), (vec!["192.0.2.0".to_owned()], 13), "the resolver's place");
+    assert_eq!(
+        course(&bench, "10.8.3.0", RESOLVER),
+        (vec!["192.0.2.0".to_owned()], 13),
+        "the resolver's place"
+    );
 }
 
 #[test]
 fn without_client_subnets_the_resolver_decides_and_every_scope_is_zero() {
     let mut draft = Draft { ignores_subnets: true, ..Draft::default() };
     let members = ["192.0.2.0", "192.0.2.1"].map(|name| (draft.endpoint(name, None), 1));
-    let rule = Rule { subnets: vec!["8.8.8.0/24".parse().unwrap()], members: vec![1], ..Rule::default() };
+    let rule =
+        Rule { subnets: vec!["8.8.8.0/24".parse().unwrap()], members: vec![1], ..Rule::default() };
     let pool = draft.pool(Policy::Geo { rules: vec![rule], default: vec![0] }, &members);
     let bench = draft.top(pool);
     assert_eq!(course(&bench, "8.8.8.0", RESOLVER), (vec!["192.0.2.0".to_owned()], 0));
     assert_eq!(course(&bench, "10.1.2.0", "8.8.8.8"), (vec!["192.0.2.1".to_owned()], 0));
 }
 
-/// A cache as RFC 7871 section 7.3 has it: an answer is kept for the prefix of its scope, at most as long as that asked with.
+/// A cache as RFC 7871 section 7.3 has it: an answer is kept for the prefix of its scope, at most
+/// as long as that asked with.
 #[derive(Default)]
 struct Cache(Vec<(ipnet::IpNet, Vec<String>)>);
 
@@ -126,11 +145,18 @@ fn addresses() -> impl Strategy<Value = IpAddr> {
         0xa9fe_0000,
         0xac10_0000,
     ]);
-    let v4 = (corner, any::<u32>(), 8..25_u32)
-        .prop_map(|(corner, bits, length)| IpAddr::V4((corner ^ bits & (u32::MAX >> length)).into()));
-    let corner = prop::sample::select(vec![0xfc00_u128 << 112, 0xfe80 << 112, 0x2001_0db8 << 96, 0x2a00 << 112]);
-    let v6 = (corner, any::<u128>(), 8..60_u32)
-        .prop_map(|(corner, bits, length)| IpAddr::V6((corner ^ bits & (u128::MAX >> length)).into()));
+    let v4 = (corner, any::<u32>(), 8..25_u32).prop_map(|(corner, bits, length)| {
+        IpAddr::V4((corner ^ bits & (u32::MAX >> length)).into())
+    });
+    let corner = prop::sample::select(vec![
+        0xfc00_u128 << 112,
+        0xfe80 << 112,
+        0x2001_0db8 << 96,
+        0x2a00 << 112,
+    ]);
+    let v6 = (corner, any::<u128>(), 8..60_u32).prop_map(|(corner, bits, length)| {
+        IpAddr::V6((corner ^ bits & (u128::MAX >> length)).into())
+    });
     prop_oneof![3 => v4, 1 => v6]
 }
 
@@ -140,12 +166,11 @@ fn network(client: IpAddr) -> ipnet::IpNet {
 }
 
 fn rules() -> impl Strategy<Value = Vec<Rule>> {
-    let rule = (addresses(), 6..25_u8, prop::collection::vec(0..3_u32, 0..2), any::<bool>()).prop_map(
-        |(address, length, members, strict)| {
+    let rule = (addresses(), 6..25_u8, prop::collection::vec(0..3_u32, 0..2), any::<bool>())
+        .prop_map(|(address, length, members, strict)| {
             let subnet = ipnet::IpNet::new(address, length).unwrap().trunc();
             Rule { subnets: vec![subnet], members, strict, ..Rule::default() }
-        },
-    );
+        });
     prop::collection::vec(rule, 0..6)
 }
 

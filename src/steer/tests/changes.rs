@@ -1,10 +1,12 @@
-//! What a change costs: how many plans are compiled for it, and that the charts are those of a compilation from nothing.
+//! What a change costs: how many plans are compiled for it, and that the charts are those of a
+//! compilation from nothing.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// A member: an endpoint by the last octet of its address and its datacenter, or the pool of a number.
+/// A member: an endpoint by the last octet of its address and its datacenter, or the pool of a
+/// number.
 #[derive(Debug, Clone, PartialEq)]
 enum Item {
     Endpoint(u8, Option<usize>),
@@ -29,10 +31,13 @@ struct Model {
 const SPREADS: [Spread; 2] = [Spread::Query, Spread::Client];
 
 impl Model {
-    /// Two services of pools of their own, and one of both pools: endpoints 1 and 2 in datacenter 0, 3 and 4 in 1.
+    /// Two services of pools of their own, and one of both pools: endpoints 1 and 2 in datacenter
+    /// 0, 3 and 4 in 1.
     fn small() -> Self {
         let endpoints = |first: u8, place| {
-            (first..first + 2).map(|octet| (Item::Endpoint(octet, Some(place)), 1)).collect::<Vec<_>>()
+            (first..first + 2)
+                .map(|octet| (Item::Endpoint(octet, Some(place)), 1))
+                .collect::<Vec<_>>()
         };
         Self {
             states: vec![State::Active; 2],
@@ -52,9 +57,12 @@ impl Model {
         for (at, state) in self.states.iter().enumerate() {
             draft.datacenter(&format!("dc{at}"), *state);
         }
-        let position = |number: &usize| self.pools.keys().position(|at| at == number).map(|at| PoolId(at as u32));
+        let position = |number: &usize| {
+            self.pools.keys().position(|at| at == number).map(|at| PoolId(at as u32))
+        };
         for (number, (policy, spread, answers, members)) in &self.pools {
-            let policy = [Policy::Weighted, Policy::Failover, Policy::All][usize::from(*policy) % 3].clone();
+            let policy =
+                [Policy::Weighted, Policy::Failover, Policy::All][usize::from(*policy) % 3].clone();
             let item = |(item, weight): &(Item, u16)| match item {
                 Item::Endpoint(octet, place) => {
                     let place = place.map(|place| DatacenterId(place as u32));
@@ -69,19 +77,21 @@ impl Model {
             pool.spread = SPREADS[usize::from(*spread) % 2];
             pool.answers = Answers::Count(NonZeroU32::new(*answers).unwrap());
         }
-        let service = |(number, (pool, ttl_secs, fallback)): (&usize, &(usize, u32, Option<usize>))| {
-            let on_all_down = fallback.as_ref().and_then(position).map_or(OnAllDown::All, OnAllDown::Pool);
-            Some(Service {
-                name: format!("s{number}.example.com").parse::<Name>().unwrap(),
-                kind: Kind::default(),
-                zone: ZoneId(0),
-                pool: position(pool)?,
-                ttl_secs: *ttl_secs,
-                on_all_down,
-                ipv6: true,
-                client_subnet: true,
-            })
-        };
+        let service =
+            |(number, (pool, ttl_secs, fallback)): (&usize, &(usize, u32, Option<usize>))| {
+                let on_all_down =
+                    fallback.as_ref().and_then(position).map_or(OnAllDown::All, OnAllDown::Pool);
+                Some(Service {
+                    name: format!("s{number}.example.com").parse::<Name>().unwrap(),
+                    kind: Kind::default(),
+                    zone: ZoneId(0),
+                    pool: position(pool)?,
+                    ttl_secs: *ttl_secs,
+                    on_all_down,
+                    ipv6: true,
+                    client_subnet: true,
+                })
+            };
         let services = self.services.iter().filter_map(service).collect();
         Topology::new(draft.datacenters, vec![monitor()], draft.endpoints, draft.pools, services)
     }
@@ -96,7 +106,9 @@ impl Model {
         }
         for (number, weight) in &self.steering {
             let name = format!("p{number}");
-            let Some(at) = topology.pools.iter().position(|pool| *pool.name == *name) else { continue };
+            let Some(at) = topology.pools.iter().position(|pool| *pool.name == *name) else {
+                continue;
+            };
             let weights = vec![u32::from(*weight); topology.pools[at].members.len()];
             conditions.steering.weights.insert(PoolId(at as u32), weights.into());
         }
@@ -171,9 +183,21 @@ fn a_change_compiles_the_services_that_it_touches_and_no_other() {
     for (change, wanted, why) in [
         ((|_| {}) as fn(&mut Model), 0, "a comment"),
         (|model| model.services.get_mut(&1).unwrap().1 = 60, 1, "a service's TTL"),
-        (|model| model.pools.get_mut(&1).unwrap().3[0].1 = 9, 2, "a weight: the service, and that of the pool above"),
-        (|model| model.pools.get_mut(&2).unwrap().3[0].0 = Item::Endpoint(9, None), 2, "an address"),
-        (|model| model.pools.get_mut(&1).unwrap().3.push((Item::Endpoint(9, None), 1)), 2, "a member more"),
+        (
+            |model| model.pools.get_mut(&1).unwrap().3[0].1 = 9,
+            2,
+            "a weight: the service, and that of the pool above",
+        ),
+        (
+            |model| model.pools.get_mut(&2).unwrap().3[0].0 = Item::Endpoint(9, None),
+            2,
+            "an address",
+        ),
+        (
+            |model| model.pools.get_mut(&1).unwrap().3.push((Item::Endpoint(9, None), 1)),
+            2,
+            "a member more",
+        ),
         (|model| model.pools.get_mut(&2).unwrap().3.truncate(1), 2, "a member less"),
         (
             |model| model.pools.get_mut(&1).unwrap().3.truncate(1),
@@ -199,7 +223,9 @@ fn a_change_compiles_the_services_that_it_touches_and_no_other() {
 fn a_status_compiles_the_services_that_reach_the_target() {
     let mut model = Model::small();
     let mut serving = Serving::new(&model);
-    for (down, wanted) in [(vec![], 0), (vec![1], 2), (vec![1, 3], 2), (vec![3], 2), (vec![200], 2), (vec![], 0)] {
+    for (down, wanted) in
+        [(vec![], 0), (vec![1], 2), (vec![1, 3], 2), (vec![3], 2), (vec![200], 2), (vec![], 0)]
+    {
         model.down = down;
         assert_eq!(serving.follow(&model), wanted, "{:?}", model.down);
         assert_eq!(serving.described(), serving.compiled_afresh());
@@ -213,16 +239,26 @@ fn what_a_newer_change_touches_is_compiled_before_the_rest() {
     let compiler = Arc::clone(serving.compiled.compiler());
     let before = serving.compiled.charts();
     model.states[0] = State::Disabled;
-    let drained = Arc::new(Conditions { datacenters: model.states.clone(), ..model.conditions(compiler.topology()) });
+    let drained = Arc::new(Conditions {
+        datacenters: model.states.clone(),
+        ..model.conditions(compiler.topology())
+    });
     let mut compilation = Compilation::after(&serving.compiled, Arc::clone(&compiler), drained);
     assert_eq!(compilation.left(), 2, "services 0 and 1 have members in the datacenter");
     model.down = vec![3];
-    let newer = Arc::new(Conditions { datacenters: model.states.clone(), ..model.conditions(compiler.topology()) });
+    let newer = Arc::new(Conditions {
+        datacenters: model.states.clone(),
+        ..model.conditions(compiler.topology())
+    });
     assert!(compilation.overtake(&newer));
     compilation.run(&mut serving.surveys, &mut serving.wheels, &mut || false);
     let charts = compilation.compiled(&serving.wheels).unwrap().charts();
     let is_new = |at: usize| !Arc::ptr_eq(&charts[at], &before[at]);
-    assert_eq!([is_new(0), is_new(1), is_new(2)], [true, false, true], "services 0 and 2 reach the target");
+    assert_eq!(
+        [is_new(0), is_new(1), is_new(2)],
+        [true, false, true],
+        "services 0 and 2 reach the target"
+    );
     assert_eq!(compilation.left(), 1);
     compilation.run(&mut serving.surveys, &mut serving.wheels, &mut || false);
     serving.compiled = compilation.compiled(&serving.wheels).unwrap();
@@ -235,11 +271,18 @@ fn change(model: &mut Model, (kind, first, second, third): (u8, usize, usize, u1
     let pool_count = model.pools.len().max(1);
     let number = |model: &Model| model.pools.keys().nth(first % pool_count).copied();
     match kind % 10 {
-        0 => model.states[first % 2] = [State::Active, State::Standby, State::Draining, State::Disabled][second % 4],
+        0 => {
+            model.states[first % 2] =
+                [State::Active, State::Standby, State::Draining, State::Disabled][second % 4]
+        }
         1 => model.down = (0..8).filter(|octet| third >> octet & 1 == 1).collect(),
         2 => {
-            let members = vec![(Item::Endpoint((third % 8) as u8, Some(second % 2)), 1 + third % 5)];
-            model.pools.insert(first % 12, ((second % 3) as u8, (third % 2) as u8, 1 + u32::from(third % 3), members));
+            let members =
+                vec![(Item::Endpoint((third % 8) as u8, Some(second % 2)), 1 + third % 5)];
+            model.pools.insert(
+                first % 12,
+                ((second % 3) as u8, (third % 2) as u8, 1 + u32::from(third % 3), members),
+            );
         }
         3 if model.pools.len() > 1 => {
             if let Some(number) = number(model) {
@@ -252,9 +295,10 @@ fn change(model: &mut Model, (kind, first, second, third): (u8, usize, usize, u1
             }
         }
         4 => {
-            _ = model
-                .services
-                .insert(first % 9, (second % 12, 10 + u32::from(third % 3), Some(usize::from(third % 12))))
+            _ = model.services.insert(
+                first % 9,
+                (second % 12, 10 + u32::from(third % 3), Some(usize::from(third % 12))),
+            )
         }
         5 => _ = model.services.remove(&(first % 9)),
         6 => model.steering = vec![(second % 12, 1 + third % 100)],

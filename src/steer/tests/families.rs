@@ -24,20 +24,30 @@ fn a_family_without_a_usable_member_is_nodata_while_the_other_family_has_one() {
     let pool = draft.weighted(&[("192.0.2.1+2001:db8::1", 1), ("192.0.2.2", 1)]);
     let mut bench = draft.top(pool);
     bench.down("2001:db8::1");
-    assert_eq!((ask(&mut bench, V6), plights(&bench)), (vec![], [Plight::None, Plight::OtherFamily]));
+    assert_eq!(
+        (ask(&mut bench, V6), plights(&bench)),
+        (vec![], [Plight::None, Plight::OtherFamily])
+    );
     assert_eq!(bench.shares(100).len(), 2, "IPv4 has both members");
     bench.down("192.0.2.1");
     bench.down("192.0.2.2");
     assert_eq!(plights(&bench), [Plight::AllDown; 2]);
-    assert_eq!(ask(&mut bench, V6), ["2001:db8::1"], "both families are down: both answer as if all were up");
+    assert_eq!(
+        ask(&mut bench, V6),
+        ["2001:db8::1"],
+        "both families are down: both answer as if all were up"
+    );
 }
 
 #[test]
 fn a_drained_datacenter_is_not_answered_for_ipv6_while_another_serves_ipv4() {
     let mut draft = Draft::default();
-    let (fra, iad) = (draft.datacenter("fra", State::Draining), draft.datacenter("iad", State::Active));
-    let members =
-        [(draft.endpoint("192.0.2.1+2001:db8::1", Some(fra)), 1), (draft.endpoint("192.0.2.2", Some(iad)), 1)];
+    let (fra, iad) =
+        (draft.datacenter("fra", State::Draining), draft.datacenter("iad", State::Active));
+    let members = [
+        (draft.endpoint("192.0.2.1+2001:db8::1", Some(fra)), 1),
+        (draft.endpoint("192.0.2.2", Some(iad)), 1),
+    ];
     let pool = draft.pool(Policy::Failover, &members);
     let mut bench = draft.top(pool);
     assert_eq!((ask(&mut bench, V4), ask(&mut bench, V6)), (vec!["192.0.2.2".to_owned()], vec![]));
@@ -45,7 +55,8 @@ fn a_drained_datacenter_is_not_answered_for_ipv6_while_another_serves_ipv4() {
     assert_eq!((ask(&mut bench, V4), ask(&mut bench, V6)), (vec!["192.0.2.2".to_owned()], vec![]));
 }
 
-/// Two members with both families and one with IPv4 alone, in a pool of `policy` that takes families together.
+/// Two members with both families and one with IPv4 alone, in a pool of `policy` that takes
+/// families together.
 fn together(policy: Policy) -> Bench {
     let mut draft = Draft::default();
     let names = ["192.0.2.1+2001:db8::1", "192.0.2.2+2001:db8::2", "192.0.2.3"];
@@ -65,10 +76,16 @@ fn a_member_with_a_dead_family_is_down_for_both_where_families_are_taken_togethe
     let load = LoadPolicy { by: Measure::Connections, soft: 0.7, hard: 0.9 };
     let geo = Policy::Geo { rules: Vec::new(), default: vec![0, 1, 2] };
     let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
-    for policy in
-        [Policy::Weighted, Policy::Load(load), Policy::All, Policy::Failover, Policy::Nearest { tie: None }, geo]
-    {
-        let is_ranked = matches!(policy, Policy::Failover | Policy::Nearest { .. } | Policy::Geo { .. });
+    for policy in [
+        Policy::Weighted,
+        Policy::Load(load),
+        Policy::All,
+        Policy::Failover,
+        Policy::Nearest { tie: None },
+        geo,
+    ] {
+        let is_ranked =
+            matches!(policy, Policy::Failover | Policy::Nearest { .. } | Policy::Geo { .. });
         let mut bench = together(policy.clone());
         bench.down("2001:db8::1");
         let v4: &[&str] = if is_ranked { &["192.0.2.2"] } else { &["192.0.2.2", "192.0.2.3"] };
@@ -91,7 +108,11 @@ fn where_no_member_has_all_of_its_families_they_count_apart() {
     bench.down("2001:db8::1");
     assert_eq!(plights(&bench), [Plight::AllDown; 2], "one member is too few");
     bench.down("2001:db8::2");
-    assert_eq!(plights(&bench), [Plight::None, Plight::OtherFamily], "a dead family takes no service down");
+    assert_eq!(
+        plights(&bench),
+        [Plight::None, Plight::OtherFamily],
+        "a dead family takes no service down"
+    );
     assert_eq!(all(&mut bench, V4).len(), 2);
 }
 
@@ -99,15 +120,21 @@ fn where_no_member_has_all_of_its_families_they_count_apart() {
 fn a_region_with_a_dead_family_gives_its_clients_to_the_next() {
     for is_inner in [true, false] {
         let mut draft = Draft::default();
-        let regions = ["192.0.2.1+2001:db8::1", "192.0.2.2+2001:db8::2"].map(|name| draft.weighted(&[(name, 1)]));
-        let top = draft.pool(Policy::Failover, &regions.map(|region| (MemberKind::Pool(region), 1)));
+        let regions = ["192.0.2.1+2001:db8::1", "192.0.2.2+2001:db8::2"]
+            .map(|name| draft.weighted(&[(name, 1)]));
+        let top =
+            draft.pool(Policy::Failover, &regions.map(|region| (MemberKind::Pool(region), 1)));
         let at = if is_inner { regions[0] } else { top };
         draft.pools[at.index()].families = Families::Together;
         let mut bench = draft.top(top);
         assert_eq!(ask(&mut bench, V4), ["192.0.2.1"]);
         bench.down("2001:db8::1");
         let both = (ask(&mut bench, V4), ask(&mut bench, V6));
-        assert_eq!(both, (vec!["192.0.2.2".to_owned()], vec!["2001:db8::2".to_owned()]), "in the region: {is_inner}");
+        assert_eq!(
+            both,
+            (vec!["192.0.2.2".to_owned()], vec!["2001:db8::2".to_owned()]),
+            "in the region: {is_inner}"
+        );
         bench.down("192.0.2.2");
         bench.down("2001:db8::2");
         assert_eq!(ask(&mut bench, V4), ["192.0.2.1"], "what is left of the first serves");
@@ -145,14 +172,20 @@ fn a_family_that_is_not_published_keeps_nothing_alive() {
     let pool = draft.weighted(&[("192.0.2.1+2001:db8::1", 1)]);
     let mut bench = draft.top(pool);
     bench.down("192.0.2.1");
-    assert_eq!(ask(&mut bench, V4), ["192.0.2.1"], "clients cannot use the IPv6 address that is up");
+    assert_eq!(
+        ask(&mut bench, V4),
+        ["192.0.2.1"],
+        "clients cannot use the IPv6 address that is up"
+    );
 }
 
 #[test]
 fn the_other_family_counts_in_the_area_of_the_client_alone() {
     let mut draft = Draft::default();
-    let members = ["192.0.2.1+2001:db8::1", "192.0.2.2+2001:db8::2"].map(|name| (draft.endpoint(name, None), 1));
-    let rule = Rule { subnets: vec!["8.8.8.0/24".parse().unwrap()], members: vec![0], ..Rule::default() };
+    let members = ["192.0.2.1+2001:db8::1", "192.0.2.2+2001:db8::2"]
+        .map(|name| (draft.endpoint(name, None), 1));
+    let rule =
+        Rule { subnets: vec!["8.8.8.0/24".parse().unwrap()], members: vec![0], ..Rule::default() };
     let pool = draft.pool(Policy::Geo { rules: vec![rule], default: vec![1] }, &members);
     let mut bench = draft.top(pool);
     for address in ["192.0.2.1", "2001:db8::1", "2001:db8::2"] {
@@ -166,8 +199,10 @@ fn the_other_family_counts_in_the_area_of_the_client_alone() {
 #[test]
 fn an_area_that_has_no_member_of_a_family_is_no_distress_whatever_the_health() {
     let mut draft = Draft::default();
-    let members = ["192.0.2.1", "192.0.2.2+2001:db8::2"].map(|name| (draft.endpoint(name, None), 1));
-    let rule = Rule { subnets: vec!["9.0.0.0/8".parse().unwrap()], members: vec![1], ..Rule::default() };
+    let members =
+        ["192.0.2.1", "192.0.2.2+2001:db8::2"].map(|name| (draft.endpoint(name, None), 1));
+    let rule =
+        Rule { subnets: vec!["9.0.0.0/8".parse().unwrap()], members: vec![1], ..Rule::default() };
     let pool = draft.pool(Policy::Geo { rules: vec![rule], default: vec![0] }, &members);
     let mut bench = draft.top(pool);
     assert_eq!((ask(&mut bench, V6), plights(&bench)), (vec![], [Plight::None; 2]));
@@ -182,9 +217,15 @@ fn nodata_of_a_family_may_be_kept_until_a_verdict_of_either_family_can_change_it
     let mut bench = draft.top(pool);
     bench.down("2001:db8::1");
     assert_eq!(bench.ask_from(V6, ANYWHERE).2, 30);
-    bench.stand("192.0.2.1", Standing { verdict: Verdict::Up, flips_in_secs: Some(4), ..Standing::default() });
+    bench.stand(
+        "192.0.2.1",
+        Standing { verdict: Verdict::Up, flips_in_secs: Some(4), ..Standing::default() },
+    );
     assert_eq!(bench.ask_from(V6, ANYWHERE).2, 4, "then both are down, and IPv6 is answered again");
-    bench.stand("2001:db8::1", Standing { verdict: Verdict::Down, flips_in_secs: Some(2), ..Standing::default() });
+    bench.stand(
+        "2001:db8::1",
+        Standing { verdict: Verdict::Down, flips_in_secs: Some(2), ..Standing::default() },
+    );
     assert_eq!(bench.ask_from(V6, ANYWHERE).2, 2);
 }
 
@@ -239,36 +280,41 @@ fn worlds() -> impl Strategy<Value = World> {
     let state = prop_oneof![
         4 => Just(State::Active), 1 => Just(State::Standby), 1 => Just(State::Draining), 1 => Just(State::Disabled)
     ];
-    let force = prop_oneof![5 => Just(None), 1 => Just(Some(Force::Up)), 1 => Just(Some(Force::Down))];
+    let force =
+        prop_oneof![5 => Just(None), 1 => Just(Some(Force::Up)), 1 => Just(Some(Force::Down))];
     let addresses = prop_oneof![
         3 => any::<[bool; 2]>().prop_map(|[a, b]| [Some(a), Some(b)]),
         2 => any::<bool>().prop_map(|up| [Some(up), None]),
         1 => any::<bool>().prop_map(|up| [None, Some(up)]),
     ];
-    let sketch = (addresses, state, force, 0..3_u16).prop_map(|(addresses, state, force, weight)| Sketch {
-        addresses,
-        state,
-        force,
-        weight,
-    });
+    let sketch = (addresses, state, force, 0..3_u16)
+        .prop_map(|(addresses, state, force, weight)| Sketch { addresses, state, force, weight });
     let plain = || prop_oneof![Just(Policy::Weighted), Just(Policy::Failover), Just(Policy::All)];
     let group = (plain(), 1..3_u32, 0..3_u16, prop::collection::vec(sketch, 1..4))
         .prop_map(|(policy, min_up, weight, members)| Group { policy, min_up, weight, members });
-    let rule = |members| Rule { subnets: vec![ANYWHERE.parse().unwrap()], members, ..Rule::default() };
+    let rule =
+        |members| Rule { subnets: vec![ANYWHERE.parse().unwrap()], members, ..Rule::default() };
     let geo = (prop::collection::vec(0..2_u32, 1), prop::collection::vec(0..2_u32, 0..2))
         .prop_map(move |(members, default)| Policy::Geo { rules: vec![rule(members)], default });
     (prop::collection::vec(group, 3), prop_oneof![plain(), geo], 0..3_usize, any::<bool>())
-        .prop_map(|(groups, top, on_all_down, hides_ipv6)| World { groups, top, on_all_down, hides_ipv6 })
+        .prop_map(|(groups, top, on_all_down, hides_ipv6)| World {
+            groups,
+            top,
+            on_all_down,
+            hides_ipv6,
+        })
 }
 
-/// What a member or a pool of the model comes to: whether it is a standby, and every address that may be drawn.
+/// What a member or a pool of the model comes to: whether it is a standby, and every address that
+/// may be drawn.
 type Drawn = Option<(bool, BTreeSet<String>)>;
 
 /// What a policy makes of members in the order tried.
 fn chosen(policy: &Policy, members: impl Iterator<Item = Drawn>) -> Drawn {
     let usable: Vec<_> = members.flatten().collect();
     let is_standby = usable.iter().all(|(is_standby, _)| *is_standby);
-    let mut tier = usable.into_iter().filter(|(standby, _)| *standby == is_standby).map(|(_, drawn)| drawn);
+    let mut tier =
+        usable.into_iter().filter(|(standby, _)| *standby == is_standby).map(|(_, drawn)| drawn);
     let drawn = match policy {
         Policy::Weighted | Policy::All => tier.reduce(|mut all, one| {
             all.extend(one);
@@ -281,18 +327,25 @@ fn chosen(policy: &Policy, members: impl Iterator<Item = Drawn>) -> Drawn {
 
 impl World {
     fn address(group: usize, member: usize, family: usize) -> String {
-        if family == 0 { format!("192.0.{group}.{member}") } else { format!("2001:db8:{}::{}", group + 1, member + 1) }
+        if family == 0 {
+            format!("192.0.{group}.{member}")
+        } else {
+            format!("2001:db8:{}::{}", group + 1, member + 1)
+        }
     }
 
     fn endpoint(&self, (group, member): (usize, usize), family: usize, stage: Plight) -> Drawn {
         let sketch = &self.groups[group].members[member];
         let is_up = sketch.addresses[family]?;
         let is_open = match sketch.state {
-            State::Active | State::Standby => sketch.force != Some(Force::Down) || stage >= Plight::Drained,
+            State::Active | State::Standby => {
+                sketch.force != Some(Force::Down) || stage >= Plight::Drained
+            }
             State::Draining => stage >= Plight::Drained,
             State::Disabled => stage == Plight::Disabled,
         };
-        let is_usable = is_open && (stage != Plight::None || sketch.force == Some(Force::Up) || is_up);
+        let is_usable =
+            is_open && (stage != Plight::None || sketch.force == Some(Force::Up) || is_up);
         let is_standby = sketch.state == State::Standby || sketch.weight == 0;
         is_usable.then(|| (is_standby, BTreeSet::from([Self::address(group, member, family)])))
     }
@@ -300,7 +353,9 @@ impl World {
     fn group(&self, at: usize, family: usize, stage: Plight) -> Drawn {
         let group = &self.groups[at];
         let members = 0..group.members.len();
-        let is_usable = |member: &usize| (0..2).any(|family| self.endpoint((at, *member), family, stage).is_some());
+        let is_usable = |member: &usize| {
+            (0..2).any(|family| self.endpoint((at, *member), family, stage).is_some())
+        };
         let up = members.clone().filter(is_usable).count();
         if stage == Plight::None && up < group.min_up as usize {
             return None;
@@ -327,7 +382,8 @@ impl World {
     fn answers(&self, matches: bool) -> [BTreeSet<String>; 2] {
         let is_published = |family: usize| {
             let mut members = self.groups[..2].iter().flat_map(|group| &group.members);
-            !(family == 1 && self.hides_ipv6) && members.any(|sketch| sketch.addresses[family].is_some())
+            !(family == 1 && self.hides_ipv6)
+                && members.any(|sketch| sketch.addresses[family].is_some())
         };
         if !matches && matches!(&self.top, Policy::Geo { default, .. } if default.is_empty()) {
             return Default::default();
@@ -344,7 +400,8 @@ impl World {
             let [v4, v6] = stage;
             [v4.filter(|_| is_published(0)), v6.filter(|_| is_published(1))]
         };
-        let stage = stages.into_iter().map(published).find(|stage| stage.iter().any(Option::is_some));
+        let stage =
+            stages.into_iter().map(published).find(|stage| stage.iter().any(Option::is_some));
         stage.unwrap_or_default().map(|drawn| drawn.unwrap_or_default().1)
     }
 
@@ -355,16 +412,19 @@ impl World {
             let mut members = Vec::new();
             for (member, sketch) in group.members.iter().enumerate() {
                 let has = |family: &usize| sketch.addresses[*family].is_some();
-                let addresses: Vec<_> = (0..2).filter(has).map(|family| Self::address(at, member, family)).collect();
+                let addresses: Vec<_> =
+                    (0..2).filter(has).map(|family| Self::address(at, member, family)).collect();
                 members.push((draft.endpoint(&addresses.join("+"), None), sketch.weight));
                 let endpoint = draft.endpoints.last_mut().unwrap();
                 (endpoint.state, endpoint.force) = (sketch.state, sketch.force);
             }
             let pool = draft.pool(group.policy.clone(), &members);
-            draft.pools[pool.index()].min_up = MinUp::Members(NonZeroU32::new(group.min_up).unwrap());
+            draft.pools[pool.index()].min_up =
+                MinUp::Members(NonZeroU32::new(group.min_up).unwrap());
             pools.push((MemberKind::Pool(pool), group.weight));
             if at == 2 {
-                draft.on_all_down = [OnAllDown::All, OnAllDown::Empty, OnAllDown::Pool(pool)][self.on_all_down];
+                draft.on_all_down =
+                    [OnAllDown::All, OnAllDown::Empty, OnAllDown::Pool(pool)][self.on_all_down];
             }
         }
         let top = draft.pool(self.top.clone(), &pools[..2]);

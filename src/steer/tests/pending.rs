@@ -1,10 +1,11 @@
-//! Targets never judged: they stand behind whatever is known to be healthy, under every policy, and count as up where
-//! nothing is.
+//! Targets never judged: they stand behind whatever is known to be healthy, under every policy, and
+//! count as up where nothing is.
 
 use super::*;
 
 const UP: Standing = Standing { verdict: Verdict::Up, flips_in_secs: None, is_pending: false };
-const PENDING: Standing = Standing { verdict: Verdict::Unknown, flips_in_secs: Some(7), is_pending: true };
+const PENDING: Standing =
+    Standing { verdict: Verdict::Unknown, flips_in_secs: Some(7), is_pending: true };
 
 /// A service over one pool of `192.0.2.1`, which was never judged, and `192.0.2.2`.
 fn two(policy: Policy, weights: [u16; 2], second: Standing) -> Bench {
@@ -18,7 +19,8 @@ fn two(policy: Policy, weights: [u16; 2], second: Standing) -> Bench {
 }
 
 fn policies() -> [Policy; 5] {
-    let rule = Rule { subnets: vec!["0.0.0.0/0".parse().unwrap()], members: vec![0], ..Rule::default() };
+    let rule =
+        Rule { subnets: vec!["0.0.0.0/0".parse().unwrap()], members: vec![0], ..Rule::default() };
     [
         Policy::Weighted,
         Policy::Failover,
@@ -39,7 +41,10 @@ fn what_was_never_judged_stands_behind_what_is_known_to_be_healthy_under_every_p
         assert_eq!(bench.ttl(), 7, "{word}: no answer outlives the wait for the first outcome");
         bench.stand("192.0.2.1", UP);
         assert_eq!(bench.ttl(), 30, "{word}");
-        assert!((0..50).any(|_| bench.ask().contains(&"192.0.2.1".to_owned())), "{word}: judged, it has its place");
+        assert!(
+            (0..50).any(|_| bench.ask().contains(&"192.0.2.1".to_owned())),
+            "{word}: judged, it has its place"
+        );
     }
 }
 
@@ -97,7 +102,11 @@ fn a_pool_is_no_better_known_than_the_members_that_it_depends_on() {
         bench.stand("192.0.2.9", UP);
         assert_eq!(bench.ask(), [expected], "{why}");
         bench.down("192.0.2.9");
-        assert_eq!(bench.chart.plight(Family::V4), Plight::None, "{why}: it is usable where nothing better is");
+        assert_eq!(
+            bench.chart.plight(Family::V4),
+            Plight::None,
+            "{why}: it is usable where nothing better is"
+        );
     }
 }
 

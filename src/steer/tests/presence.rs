@@ -13,7 +13,8 @@ fn two_places(iad: &str) -> (Bench, DatacenterId, DatacenterId) {
     let mut draft = Draft::default();
     let [first, second] = ["fra", "iad"].map(|name| draft.datacenter(name, State::Active));
     let members =
-        [draft.endpoint("192.0.2.1+2001:db8::1", Some(first)), draft.endpoint(iad, Some(second))].map(|kind| (kind, 1));
+        [draft.endpoint("192.0.2.1+2001:db8::1", Some(first)), draft.endpoint(iad, Some(second))]
+            .map(|kind| (kind, 1));
     let pool = draft.pool(Policy::Weighted, &members);
     (draft.top(pool), first, second)
 }
@@ -26,7 +27,10 @@ fn drain(bench: &mut Bench, datacenter: DatacenterId, state: State) {
 #[test]
 fn a_datacenter_in_service_is_found_in_both_families() {
     let (bench, fra, _) = two_places("192.0.2.2+2001:db8::2");
-    assert_eq!(found(&bench, fra), [(Family::V4, Cause::InService), (Family::V6, Cause::InService)]);
+    assert_eq!(
+        found(&bench, fra),
+        [(Family::V4, Cause::InService), (Family::V6, Cause::InService)]
+    );
 }
 
 #[test]
@@ -56,7 +60,10 @@ fn a_ramp_is_found_until_it_has_given_all_its_slots_away() {
     let (mut bench, fra, _) = two_places("192.0.2.2+2001:db8::2");
     bench.conditions.steering.datacenter_parts.insert(fra, Part::of(0.25));
     drain(&mut bench, fra, State::Draining);
-    assert_eq!(found(&bench, fra), [(Family::V4, Cause::Ramp(0.25)), (Family::V6, Cause::Ramp(0.25))]);
+    assert_eq!(
+        found(&bench, fra),
+        [(Family::V4, Cause::Ramp(0.25)), (Family::V6, Cause::Ramp(0.25))]
+    );
     bench.conditions.steering.datacenter_parts.insert(fra, Part::NONE);
     drain(&mut bench, fra, State::Draining);
     assert_eq!(found(&bench, fra), []);
@@ -72,7 +79,11 @@ fn an_endpoint_of_a_region_is_answered_for_a_datacenter_in_service() {
     let mut bench = draft.top(pool);
     assert_eq!(found(&bench, first).len(), 1);
     drain(&mut bench, first, State::Draining);
-    assert_eq!((found(&bench, first).len(), found(&bench, second).len()), (0, 1), "counted for the one in service");
+    assert_eq!(
+        (found(&bench, first).len(), found(&bench, second).len()),
+        (0, 1),
+        "counted for the one in service"
+    );
 }
 
 #[test]
@@ -92,8 +103,12 @@ fn every_draw_is_of_a_datacenter_that_presence_found() {
                     course.draw(&mut bench.draws, &mut |answer| drawn.extend(answer.datacenter));
                 }
                 let of_family = sightings.iter().filter(|one| one.family == family);
-                let expected: std::collections::BTreeSet<_> = of_family.map(|one| one.datacenter).collect();
-                assert_eq!(drawn, expected, "{family:?} with fra {fra_state:?} ({fra:?}), iad {iad_state:?} ({iad:?})");
+                let expected: std::collections::BTreeSet<_> =
+                    of_family.map(|one| one.datacenter).collect();
+                assert_eq!(
+                    drawn, expected,
+                    "{family:?} with fra {fra_state:?} ({fra:?}), iad {iad_state:?} ({iad:?})"
+                );
             }
         }
     }

@@ -1,4 +1,5 @@
-//! Recovery from an outage of everything: no member gets the clients of all because it was the first to come back.
+//! Recovery from an outage of everything: no member gets the clients of all because it was the
+//! first to come back.
 
 use std::time::Duration;
 
@@ -20,7 +21,8 @@ struct Outage {
 impl Outage {
     fn of(policy: Policy, weights: impl Fn(u8) -> u16) -> Self {
         let mut draft = Draft::default();
-        let members: Vec<_> = (0..MEMBERS).map(|at| (draft.endpoint(&address(at), None), weights(at))).collect();
+        let members: Vec<_> =
+            (0..MEMBERS).map(|at| (draft.endpoint(&address(at), None), weights(at))).collect();
         let pool = draft.pool(policy, &members);
         Self::at(draft.top(pool))
     }
@@ -47,7 +49,8 @@ impl Outage {
 
     fn set(&mut self, member: u8, verdict: Verdict) {
         let probe = self.bench.probe(&address(member));
-        self.bench.conditions.standings[probe.index()] = Standing { verdict, ..Standing::default() };
+        self.bench.conditions.standings[probe.index()] =
+            Standing { verdict, ..Standing::default() };
         self.publish();
     }
 
@@ -82,10 +85,18 @@ fn recovery_is_over_after_rise_times_interval_and_the_members_that_are_back_are_
     outage.set(7, Verdict::Up);
     assert!(outage.is_recovering() && outage.most() < 10.0);
     assert!(outage.bench.ttl() <= 5, "no answer outlives the recovery");
-    assert_eq!(outage.recovery.next_due(), Some(Duration::from_secs(105)), "rise x interval after the first");
+    assert_eq!(
+        outage.recovery.next_due(),
+        Some(Duration::from_secs(105)),
+        "rise x interval after the first"
+    );
     outage.now = Duration::from_secs(103);
     outage.set(8, Verdict::Up);
-    assert_eq!(outage.recovery.next_due(), Some(Duration::from_secs(105)), "the second does not begin it again");
+    assert_eq!(
+        outage.recovery.next_due(),
+        Some(Duration::from_secs(105)),
+        "the second does not begin it again"
+    );
     outage.now = Duration::from_secs(105);
     outage.publish();
     assert!(!outage.is_recovering());
@@ -140,7 +151,9 @@ fn a_failover_of_pools_recovers_as_they_do() {
     let mut draft = Draft::default();
     let mut pools = Vec::new();
     for half in 0..2 {
-        let members: Vec<_> = (0..MEMBERS / 2).map(|at| (draft.endpoint(&address(half * 20 + at), None), 1)).collect();
+        let members: Vec<_> = (0..MEMBERS / 2)
+            .map(|at| (draft.endpoint(&address(half * 20 + at), None), 1))
+            .collect();
         pools.push((MemberKind::Pool(draft.pool(Policy::Weighted, &members)), 1));
     }
     let pool = draft.pool(Policy::Failover, &pools);
@@ -171,7 +184,10 @@ fn a_standby_that_serves_everybody_ends_the_outage() {
     assert_eq!(outage.bench.ask(), [address(standby)]);
     outage.set(0, Verdict::Up);
     assert!(!outage.is_recovering());
-    assert!((0..40).all(|_| outage.bench.ask() == [address(0)]), "no client is sent to a member that is down");
+    assert!(
+        (0..40).all(|_| outage.bench.ask() == [address(0)]),
+        "no client is sent to a member that is down"
+    );
 }
 
 #[test]
@@ -179,13 +195,17 @@ fn another_pool_that_serves_everybody_ends_the_outage() {
     let mut draft = Draft::default();
     let mut pools = Vec::new();
     for third in 0..3 {
-        let members: Vec<_> = (0..10).map(|at| (draft.endpoint(&address(third * 10 + at), None), 1)).collect();
+        let members: Vec<_> =
+            (0..10).map(|at| (draft.endpoint(&address(third * 10 + at), None), 1)).collect();
         pools.push((MemberKind::Pool(draft.pool(Policy::Weighted, &members)), 1));
     }
     let pool = draft.pool(Policy::Failover, &pools);
     let mut outage = Outage::at(draft.top(pool));
     outage.set(10, Verdict::Up);
-    assert!((0..40).all(|_| outage.bench.ask() == [address(10)]), "the first pool is down, the second one serves");
+    assert!(
+        (0..40).all(|_| outage.bench.ask() == [address(10)]),
+        "the first pool is down, the second one serves"
+    );
     outage.set(0, Verdict::Up);
     assert!(!outage.is_recovering());
 }
@@ -206,7 +226,8 @@ fn a_member_that_an_operator_puts_into_service_ends_the_outage() {
         before.conditions.standings[probe.index()] = Standing { verdict, ..Standing::default() };
     }
     let standings = before.conditions.standings.clone();
-    let mut outage_of_two = Outage { bench: before, recovery: Recovery::default(), now: Duration::ZERO };
+    let mut outage_of_two =
+        Outage { bench: before, recovery: Recovery::default(), now: Duration::ZERO };
     outage_of_two.recovery.adopt(&outage_of_two.bench.topology);
     outage_of_two.publish();
     assert_ne!(outage_of_two.bench.ask(), [address(1)], "it drains, so the others are answered");
@@ -215,17 +236,26 @@ fn a_member_that_an_operator_puts_into_service_ends_the_outage() {
     outage_of_two.bench = after;
     outage_of_two.recovery.adopt(&outage_of_two.bench.topology);
     outage_of_two.publish();
-    assert!((0..40).all(|_| outage_of_two.bench.ask() == [address(1)]), "the only healthy member gets every client");
+    assert!(
+        (0..40).all(|_| outage_of_two.bench.ask() == [address(1)]),
+        "the only healthy member gets every client"
+    );
 }
 
 #[test]
 fn clients_of_a_strict_rule_recover_by_themselves() {
     let mut draft = Draft::default();
     let pools = [0, 20].map(|first| {
-        let members: Vec<_> = (0..10).map(|at| (draft.endpoint(&address(first + at), None), 1)).collect();
+        let members: Vec<_> =
+            (0..10).map(|at| (draft.endpoint(&address(first + at), None), 1)).collect();
         (MemberKind::Pool(draft.pool(Policy::Weighted, &members)), 1)
     });
-    let rule = Rule { subnets: vec!["8.0.0.0/8".parse().unwrap()], members: vec![0], strict: true, ..Rule::default() };
+    let rule = Rule {
+        subnets: vec!["8.0.0.0/8".parse().unwrap()],
+        members: vec![0],
+        strict: true,
+        ..Rule::default()
+    };
     let pool = draft.pool(Policy::Geo { rules: vec![rule], default: vec![1] }, &pools);
     draft.on_all_down = OnAllDown::All;
     let mut bench = draft.top(pool);
@@ -236,7 +266,10 @@ fn clients_of_a_strict_rule_recover_by_themselves() {
     outage.recovery.adopt(&outage.bench.topology);
     outage.publish();
     outage.set(3, Verdict::Up);
-    assert!(outage.is_recovering() && outage.most() < 25.0, "all of its ten members are answered as before");
+    assert!(
+        outage.is_recovering() && outage.most() < 25.0,
+        "all of its ten members are answered as before"
+    );
     let (elsewhere, ..) = outage.bench.ask_from(Family::V4, "9.8.8.0/24");
     assert!((20..30).any(|at| elsewhere == [address(at)]), "{elsewhere:?}");
     for at in 4..8 {
@@ -272,7 +305,11 @@ fn a_recovery_outlives_a_restart() {
     outage.now = Duration::from_secs(1);
     outage.publish();
     assert!(outage.is_recovering());
-    assert_eq!(outage.recovery.next_due(), Some(Duration::from_secs(4)), "it ends when it would have ended");
+    assert_eq!(
+        outage.recovery.next_due(),
+        Some(Duration::from_secs(4)),
+        "it ends when it would have ended"
+    );
     outage.now = Duration::from_secs(4);
     outage.publish();
     assert!(!outage.is_recovering());

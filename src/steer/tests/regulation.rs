@@ -1,4 +1,5 @@
-//! What shifts clients from one choice to the next beside health: ramps, trickles, holders, shedding, load.
+//! What shifts clients from one choice to the next beside health: ramps, trickles, holders,
+//! shedding, load.
 
 use mmdb_writer::{Value, Writer};
 
@@ -46,7 +47,8 @@ fn a_ramped_drain_moves_each_client_once_and_its_undoing_moves_it_back() {
             bench.set_part(0, step);
             seen.push(bench.clients(4000));
         }
-        let held = |answers: &Vec<String>| answers.iter().filter(|&answer| answer == "192.0.2.1").count();
+        let held =
+            |answers: &Vec<String>| answers.iter().filter(|&answer| answer == "192.0.2.1").count();
         assert!(held(&seen[0]) > 1200 && held(&seen[10]) == 0, "{policy:?}");
         for client in 0..4000 {
             let moves = seen.windows(2).filter(|pair| pair[0][client] != pair[1][client]).count();
@@ -66,7 +68,10 @@ fn who_drains_without_a_ramp_gives_nothing_from_the_start() {
     assert_eq!(bench.ask(), ["192.0.2.2"]);
     bench.set_part(0, 0.25);
     let shares = bench.shares(100_000);
-    assert!((shares["192.0.2.1"] - 25.0).abs() < 1.0 && (shares["192.0.2.2"] - 75.0).abs() < 1.0, "{shares:?}");
+    assert!(
+        (shares["192.0.2.1"] - 25.0).abs() < 1.0 && (shares["192.0.2.2"] - 75.0).abs() < 1.0,
+        "{shares:?}"
+    );
     assert_eq!(shares.len(), 2, "only the next choice takes what the first gives away");
 }
 
@@ -90,8 +95,13 @@ fn a_slow_starter_has_its_part_of_its_share_among_its_equals() {
 #[test]
 fn a_member_in_a_ramp_is_in_its_part_of_the_answers_and_the_others_of_an_answer_stay() {
     let mut draft = Draft::default();
-    let pool =
-        draft.weighted(&[("192.0.2.1", 3), ("192.0.2.2", 1), ("192.0.2.3", 2), ("192.0.2.4", 1), ("192.0.2.5", 2)]);
+    let pool = draft.weighted(&[
+        ("192.0.2.1", 3),
+        ("192.0.2.2", 1),
+        ("192.0.2.3", 2),
+        ("192.0.2.4", 1),
+        ("192.0.2.5", 2),
+    ]);
     draft.pools[pool.index()].spread = Spread::Client;
     draft.pools[pool.index()].answers = Answers::Count(NonZeroU32::new(2).unwrap());
     let mut bench = draft.top(pool);
@@ -101,20 +111,31 @@ fn a_member_in_a_ramp_is_in_its_part_of_the_answers_and_the_others_of_an_answer_
     };
     let first = "192.0.2.1".to_owned();
     let whole = answers(&mut bench);
-    let held = |answers: &[Vec<String>]| answers.iter().filter(|answer| answer.contains(&first)).count() as f64;
+    let held = |answers: &[Vec<String>]| {
+        answers.iter().filter(|answer| answer.contains(&first)).count() as f64
+    };
     let mut seen = vec![whole.clone()];
     for part in [0.75, 0.5, 0.25] {
         bench.conditions.steering.endpoint_parts.insert(EndpointId(0), Part::of(part));
         bench.conditions.steering.endpoint_parts.insert(EndpointId(3), Part::of(0.5));
         bench.compile();
         let now = answers(&mut bench);
-        assert!((held(&now) / held(&whole) - part).abs() < 0.05, "{part}: {} of {}", held(&now), held(&whole));
+        assert!(
+            (held(&now) / held(&whole) - part).abs() < 0.05,
+            "{part}: {} of {}",
+            held(&now),
+            held(&whole)
+        );
         seen.push(now);
     }
     for pair in seen[1..].windows(2) {
         for (before, now) in pair[0].iter().zip(&pair[1]) {
             if before.contains(&first) && !now.contains(&first) {
-                assert_eq!(before.iter().filter(|one| !now.contains(one)).count(), 1, "{before:?}, {now:?}");
+                assert_eq!(
+                    before.iter().filter(|one| !now.contains(one)).count(),
+                    1,
+                    "{before:?}, {now:?}"
+                );
             } else {
                 assert_eq!(before, now);
             }
@@ -127,7 +148,8 @@ fn a_pool_takes_all_while_one_of_its_members_does() {
     let mut draft = Draft::default();
     let inner = draft.weighted(&[("192.0.2.1", 1), ("192.0.2.2", 1)]);
     let other = draft.weighted(&[("192.0.2.9", 1)]);
-    let top = draft.pool(Policy::Failover, &[(MemberKind::Pool(inner), 1), (MemberKind::Pool(other), 1)]);
+    let top =
+        draft.pool(Policy::Failover, &[(MemberKind::Pool(inner), 1), (MemberKind::Pool(other), 1)]);
     let mut bench = draft.top(top);
     bench.conditions.steering.endpoint_parts.insert(EndpointId(0), Part::of(0.1));
     bench.compile();
@@ -141,7 +163,8 @@ fn a_pool_takes_all_while_one_of_its_members_does() {
 #[test]
 fn a_trickle_keeps_each_member_behind_the_first_proven() {
     let mut draft = Draft::default();
-    let members: Vec<_> = (1..=3).map(|host| (draft.endpoint(&format!("192.0.2.{host}"), None), 1)).collect();
+    let members: Vec<_> =
+        (1..=3).map(|host| (draft.endpoint(&format!("192.0.2.{host}"), None), 1)).collect();
     let pool = draft.pool(Policy::Failover, &members);
     draft.pools[pool.index()].regulation.trickle = Some(0.01);
     let mut bench = draft.top(pool);
@@ -157,13 +180,22 @@ fn a_trickle_keeps_each_member_behind_the_first_proven() {
 #[test]
 fn a_trickle_is_left_by_members_that_take_a_part_too() {
     let mut draft = Draft::default();
-    let members: Vec<_> = (1..=3).map(|host| (draft.endpoint(&format!("192.0.2.{host}"), None), 1)).collect();
+    let members: Vec<_> =
+        (1..=3).map(|host| (draft.endpoint(&format!("192.0.2.{host}"), None), 1)).collect();
     let pool = draft.pool(Policy::Failover, &members);
     draft.pools[pool.index()].regulation.trickle = Some(0.2);
     let mut bench = draft.top(pool);
     for (parts, wanted, why) in [
-        ([1.0, 1.0, 0.25], [75.0, 20.0, 5.0], "what the last does not take of its trickle stays with the first"),
-        ([0.5, 1.0, 1.0], [30.0, 50.0, 20.0], "the second takes what the first leaves, and the last its trickle"),
+        (
+            [1.0, 1.0, 0.25],
+            [75.0, 20.0, 5.0],
+            "what the last does not take of its trickle stays with the first",
+        ),
+        (
+            [0.5, 1.0, 1.0],
+            [30.0, 50.0, 20.0],
+            "the second takes what the first leaves, and the last its trickle",
+        ),
         ([0.5, 0.5, 0.5], [60.0, 20.0, 20.0], "equal parts are as none"),
     ] {
         for (at, part) in (0..).zip(parts) {
@@ -182,7 +214,8 @@ fn a_trickle_is_left_by_members_that_take_a_part_too() {
 fn clients_stay_with_the_holder_while_it_is_usable_a_standby_too() {
     for weight in [1, 0] {
         let mut draft = Draft::default();
-        let members = [(draft.endpoint("192.0.2.1", None), 1), (draft.endpoint("192.0.2.2", None), weight)];
+        let members =
+            [(draft.endpoint("192.0.2.1", None), 1), (draft.endpoint("192.0.2.2", None), weight)];
         let pool = draft.pool(Policy::Failover, &members);
         let mut bench = draft.top(pool);
         bench.conditions.steering.holders.insert(pool, 1);
@@ -206,7 +239,10 @@ fn clients_on_their_way_back_are_with_the_member_that_held_them_until_they_retur
         bench.conditions.steering.returns.insert(pool, part(0.25));
         bench.compile();
         let shares = bench.shares(100_000);
-        assert!((shares["192.0.2.1"] - 25.0).abs() < 1.0 && (shares["192.0.2.3"] - 75.0).abs() < 1.5, "{shares:?}");
+        assert!(
+            (shares["192.0.2.1"] - 25.0).abs() < 1.0 && (shares["192.0.2.3"] - 75.0).abs() < 1.5,
+            "{shares:?}"
+        );
         assert_eq!(shares.contains_key("192.0.2.2"), trickle.is_some(), "{shares:?}");
         // The member has a slow start of its own, which is not as far.
         bench.conditions.steering.endpoint_parts.insert(EndpointId(0), Part::of(0.1));
@@ -224,15 +260,22 @@ fn clients_on_their_way_back_are_with_the_member_that_held_them_until_they_retur
 fn a_load_pool_shares_by_what_reports_left_among_the_usable() {
     let policy = LoadPolicy { by: Measure::Connections, soft: 0.7, hard: 0.9 };
     let mut draft = Draft::default();
-    let members: Vec<_> = (1..=3).map(|host| (draft.endpoint(&format!("192.0.2.{host}"), None), 1)).collect();
+    let members: Vec<_> =
+        (1..=3).map(|host| (draft.endpoint(&format!("192.0.2.{host}"), None), 1)).collect();
     let pool = draft.pool(Policy::Load(policy), &members);
     let mut bench = draft.top(pool);
     let shares = bench.shares(100_000);
-    assert!((shares["192.0.2.1"] - 33.3).abs() < 1.0, "without reports the configured weights rule: {shares:?}");
+    assert!(
+        (shares["192.0.2.1"] - 33.3).abs() < 1.0,
+        "without reports the configured weights rule: {shares:?}"
+    );
     bench.conditions.steering.weights.insert(pool, [512_u32, 256, 256].as_slice().into());
     bench.compile();
     let shares = bench.shares(100_000);
-    assert!((shares["192.0.2.1"] - 50.0).abs() < 1.0 && (shares["192.0.2.3"] - 25.0).abs() < 1.0, "{shares:?}");
+    assert!(
+        (shares["192.0.2.1"] - 50.0).abs() < 1.0 && (shares["192.0.2.3"] - 25.0).abs() < 1.0,
+        "{shares:?}"
+    );
     bench.down("192.0.2.3");
     let shares = bench.shares(100_000);
     assert!((shares["192.0.2.1"] - 66.7).abs() < 1.0 && shares.len() == 2, "{shares:?}");
@@ -241,8 +284,10 @@ fn a_load_pool_shares_by_what_reports_left_among_the_usable() {
 #[test]
 fn a_pool_sheds_by_hand_to_the_next_choice() {
     let mut draft = Draft::default();
-    let (first, second) = (draft.weighted(&[("192.0.2.1", 1)]), draft.weighted(&[("192.0.2.2", 1)]));
-    let top = draft.pool(Policy::Failover, &[(MemberKind::Pool(first), 1), (MemberKind::Pool(second), 1)]);
+    let (first, second) =
+        (draft.weighted(&[("192.0.2.1", 1)]), draft.weighted(&[("192.0.2.2", 1)]));
+    let top = draft
+        .pool(Policy::Failover, &[(MemberKind::Pool(first), 1), (MemberKind::Pool(second), 1)]);
     draft.pools[first.index()].regulation.keep = Part::of(0.8);
     let mut bench = draft.top(top);
     let shares = bench.shares(100_000);
@@ -257,7 +302,8 @@ fn a_pool_sheds_by_hand_to_the_next_choice() {
 
 /// A database of networks and their places: latitude and longitude.
 fn places(networks: impl IntoIterator<Item = (String, (f64, f64))>) -> Databases {
-    let mut writer = Writer::builder("Places-City").description(&[("en", "written by a test")]).build();
+    let mut writer =
+        Writer::builder("Places-City").description(&[("en", "written by a test")]).build();
     for (network, (latitude, longitude)) in networks {
         let place = [("latitude", Value::from(latitude)), ("longitude", Value::from(longitude))];
         let network: ipnet::IpNet = network.parse().unwrap();
@@ -269,21 +315,26 @@ fn places(networks: impl IntoIterator<Item = (String, (f64, f64))>) -> Databases
 
 /// Ten /8 networks on the equator, at 5 to 50 degrees east.
 fn equator() -> Databases {
-    places((0..10_u32).map(|step| (format!("{}.0.0.0/8", 20 + step), (0.0, f64::from(step) * 5.0 + 5.0))))
+    places(
+        (0..10_u32)
+            .map(|step| (format!("{}.0.0.0/8", 20 + step), (0.0, f64::from(step) * 5.0 + 5.0))),
+    )
 }
 
-/// A `nearest` pool of two datacenters, of which the first may give clients away: `192.0.2.1` and `192.0.2.2`. The pool is the first
-/// one's.
+/// A `nearest` pool of two datacenters, of which the first may give clients away: `192.0.2.1` and
+/// `192.0.2.2`. The pool is the first one's.
 fn two_places(first: (f64, f64), second: (f64, f64), databases: &Databases) -> (Bench, PoolId) {
     let mut draft = Draft::default();
     for (name, (latitude, longitude)) in [("first", first), ("second", second)] {
         let at = draft.datacenter(name, State::Active);
-        draft.datacenters[at.index()].location = Some(Coordinates::new(latitude, longitude).unwrap());
+        draft.datacenters[at.index()].location =
+            Some(Coordinates::new(latitude, longitude).unwrap());
     }
     let first = draft.endpoint("192.0.2.1", Some(DatacenterId(0)));
     let first = draft.pool(Policy::Weighted, &[(first, 1)]);
     let second = draft.endpoint("192.0.2.2", Some(DatacenterId(1)));
-    let top = draft.pool(Policy::Nearest { tie: None }, &[(MemberKind::Pool(first), 1), (second, 1)]);
+    let top =
+        draft.pool(Policy::Nearest { tie: None }, &[(MemberKind::Pool(first), 1), (second, 1)]);
     draft.pools[first.index()].regulation.keep = Part::of(0.99);
     (draft.top_in(top, databases), first)
 }
@@ -292,7 +343,8 @@ impl Bench {
     /// The part of a /8's clients that gets `192.0.2.1`.
     fn part_with_first(&mut self, network: u32) -> f64 {
         let subnet = format!("{network}.1.2.0/24");
-        let count = (0..2000).filter(|_| self.ask_from(Family::V4, &subnet).0 == ["192.0.2.1"]).count();
+        let count =
+            (0..2000).filter(|_| self.ask_from(Family::V4, &subnet).0 == ["192.0.2.1"]).count();
         count as f64 / 2000.0
     }
 
@@ -318,7 +370,10 @@ fn who_is_shed_from_the_nearest_loses_the_least_distance() {
         bench.keep(west, keep);
         for (network, wanted) in (20..).zip(wanted) {
             let got = bench.part_with_first(network);
-            assert!((got - wanted).abs() < 0.06, "keeping {keep}: network {network} went west by {got}, not {wanted}");
+            assert!(
+                (got - wanted).abs() < 0.06,
+                "keeping {keep}: network {network} went west by {got}, not {wanted}"
+            );
         }
         assert_eq!(bench.part_with_first(27), 0.0);
     }
@@ -326,9 +381,11 @@ fn who_is_shed_from_the_nearest_loses_the_least_distance() {
 
 #[test]
 fn countries_that_lose_nearly_alike_leave_one_after_another() {
-    // London, Paris, Milan and Munich, all nearest to Frankfurt, lose 5,264, 5,718, 6,185 and 6,547 km in Ashburn.
+    // London, Paris, Milan and Munich, all nearest to Frankfurt, lose 5,264, 5,718, 6,185 and 6,547
+    // km in Ashburn.
     let cities = [(51.51, -0.13), (48.86, 2.35), (45.46, 9.19), (48.14, 11.58)];
-    let networks = (20..).zip(cities).map(|(network, at): (u32, _)| (format!("{network}.0.0.0/8"), at));
+    let networks =
+        (20..).zip(cities).map(|(network, at): (u32, _)| (format!("{network}.0.0.0/8"), at));
     let (mut bench, frankfurt) = two_places((50.11, 8.68), (39.04, -77.49), &places(networks));
     for (keep, wanted) in [
         (0.875, [0.5, 1.0, 1.0, 1.0]),
@@ -340,16 +397,18 @@ fn countries_that_lose_nearly_alike_leave_one_after_another() {
     ] {
         bench.keep(frankfurt, keep);
         let got = [20, 21, 22, 23].map(|network| bench.part_with_first(network));
-        let is_near = got.iter().zip(wanted).all(|(got, wanted): (&f64, f64)| (got - wanted).abs() < 0.06);
+        let is_near =
+            got.iter().zip(wanted).all(|(got, wanted): (&f64, f64)| (got - wanted).abs() < 0.06);
         assert!(is_near, "keeping {keep}: {got:?}, not {wanted:?}");
     }
 }
 
 #[test]
 fn losses_of_few_clients_are_told_apart_no_finer_than_a_128th_of_all() {
-    // 2,000 networks of a /16 each, all nearest to the first, whose losses differ by 4 to 5 km each.
-    let networks =
-        (0..2000_u32).map(|at| (format!("{}.{}.0.0/16", 20 + at / 250, at % 250), (0.0, f64::from(at) * 0.02)));
+    // 2,000 networks of a /16 each, all nearest to the first, whose losses differ by 4 to 5 km
+    // each.
+    let networks = (0..2000_u32)
+        .map(|at| (format!("{}.{}.0.0/16", 20 + at / 250, at % 250), (0.0, f64::from(at) * 0.02)));
     let (mut bench, first) = two_places((0.0, 0.0), (0.0, 90.0), &places(networks));
     let areas = bench.compiler.survey(ServiceId(0)).unwrap().0.sights.len();
     // Two neighbours together have more than that.
@@ -372,7 +431,8 @@ fn losses_of_few_clients_are_told_apart_no_finer_than_a_128th_of_all() {
 fn parts_of_two_answers_leave_each_answer_distinct() {
     let mut bench = {
         let mut draft = Draft::default();
-        let members: Vec<_> = (1..=3).map(|host| (draft.endpoint(&format!("192.0.2.{host}"), None), 1)).collect();
+        let members: Vec<_> =
+            (1..=3).map(|host| (draft.endpoint(&format!("192.0.2.{host}"), None), 1)).collect();
         let pool = draft.pool(Policy::Failover, &members);
         draft.pools[pool.index()].answers = Answers::Count(NonZeroU32::new(2).unwrap());
         draft.top(pool)

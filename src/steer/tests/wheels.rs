@@ -22,7 +22,8 @@ fn inner(wheel: &Wheel) -> Vec<Arc<Wheel>> {
 /// Two pools of ten equal members that spread by client, both of which are answered.
 fn twins() -> Bench {
     let mut draft = Draft::default();
-    let members: Vec<_> = (0..10).map(|host| (draft.endpoint(&format!("192.0.2.{host}"), None), 1)).collect();
+    let members: Vec<_> =
+        (0..10).map(|host| (draft.endpoint(&format!("192.0.2.{host}"), None), 1)).collect();
     let pools = [(); 2].map(|()| {
         let pool = draft.pool(Policy::Weighted, &members);
         draft.pools[pool.index()].spread = Spread::Client;
@@ -42,7 +43,8 @@ fn equal_pools_share_a_table_and_their_clients_choices_are_independent() {
     for client in 0..clients {
         let subnet = format!("{}.{}.{}.0/24", 20 + (client >> 16), client >> 8 & 255, client & 255);
         let (answer, ..) = bench.ask_from(Family::V4, &subnet);
-        let [first, second] = [0, 1].map(|at| answer[at].rsplit('.').next().unwrap().parse::<usize>().unwrap());
+        let [first, second] =
+            [0, 1].map(|at| answer[at].rsplit('.').next().unwrap().parse::<usize>().unwrap());
         cells[first][second] += 1.0;
     }
     let row = |at: usize| cells[at].iter().sum::<f64>();

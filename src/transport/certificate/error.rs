@@ -37,7 +37,11 @@ impl fmt::Display for CertificateError {
         match self {
             // It is no regular file, or too long.
             Self::Unreadable(path, cause) if cause.kind() == io::ErrorKind::Other => {
-                write!(f, "{}: cannot read it: {cause}\n  help: name a PEM file, or a link to one", path.display())
+                write!(
+                    f,
+                    "{}: cannot read it: {cause}\n  help: name a PEM file, or a link to one",
+                    path.display()
+                )
             }
             Self::Unreadable(path, cause) => write!(
                 f,

@@ -19,7 +19,8 @@ use crate::{
 
 /// A chain of ten certificates has some 20 KiB.
 const MOST_OCTETS: u64 = 1 << 20;
-/// Files that change while they are read are read again this often at most. A later attempt goes on.
+/// Files that change while they are read are read again this often at most. A later attempt goes
+/// on.
 const READINGS: usize = 3;
 
 /// The states of the chain's and the key's file; `None` for a file that is missing.
@@ -61,7 +62,9 @@ fn read_once(chain: &Path, key: &Path) -> Result<Pair, CertificateError> {
         Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {
             Ok(Pair { certified, states })
         }
-        Err(rustls::Error::InconsistentKeys(_)) => Err(CertificateError::Mismatch(chain.into(), key.into())),
+        Err(rustls::Error::InconsistentKeys(_)) => {
+            Err(CertificateError::Mismatch(chain.into(), key.into()))
+        }
         Err(error) => Err(CertificateError::Unusable(chain.into(), error)),
     }
 }
@@ -75,7 +78,10 @@ fn read_file(path: &Path) -> Result<(Vec<u8>, Stamp), CertificateError> {
     read().map_err(|error: io::Error| CertificateError::Unreadable(path.into(), error))
 }
 
-fn certificates(path: &Path, octets: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+fn certificates(
+    path: &Path,
+    octets: &[u8],
+) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     let found = CertificateDer::pem_slice_iter(octets).collect::<Result<Vec<_>, _>>();
     match found.map_err(|error| CertificateError::NotPem(path.into(), error))? {
         none if none.is_empty() => Err(CertificateError::NoCertificate(path.into())),

@@ -14,7 +14,8 @@ impl Certificates {
     /// # Errors
     /// What is wrong with which file, and the remedy.
     pub fn load(&mut self, chain: &Path, key: &Path) -> Result<Arc<Certificate>, CertificateError> {
-        if let Some(known) = self.0.iter().find(|known| known.chain == *chain && known.key == *key) {
+        if let Some(known) = self.0.iter().find(|known| known.chain == *chain && known.key == *key)
+        {
             return Ok(Arc::clone(known));
         }
         let certificate = Certificate::load(chain, key)?;
@@ -30,7 +31,11 @@ impl Certificates {
     /// Reads all files now, because an operator asked for it. Returns
     /// what is wrong, one line each. Blocks on the file system.
     pub fn reload(&self) -> Vec<String> {
-        self.0.iter().filter_map(|certificate| certificate.reload().err()).map(|error| error.line()).collect()
+        self.0
+            .iter()
+            .filter_map(|certificate| certificate.reload().err())
+            .map(|error| error.line())
+            .collect()
     }
 
     /// The state of each certificate. Does no I/O.

@@ -1,4 +1,5 @@
-//! What became of the attempts to read a certificate again: how many failed, since when, and which failures are logged.
+//! What became of the attempts to read a certificate again: how many failed, since when, and which
+//! failures are logged.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,8 @@ const REMEMBERED: usize = 16;
 pub struct RenewalFailure {
     /// What is wrong with which file, and the remedy, on one line.
     pub error: String,
-    /// When the first attempt failed since the last one that succeeded, in seconds since 1970-01-01T00:00:00Z.
+    /// When the first attempt failed since the last one that succeeded, in seconds since
+    /// 1970-01-01T00:00:00Z.
     pub since: i64,
 }
 
@@ -33,12 +35,14 @@ impl Renewal {
         self.failure.take().is_some()
     }
 
-    /// An attempt failed at `now`, which is `unix_secs`. Returns whether that is to be logged: each different error
-    /// once, and again after an hour.
+    /// An attempt failed at `now`, which is `unix_secs`. Returns whether that is to be logged: each
+    /// different error once, and again after an hour.
     pub(super) fn failed(&mut self, error: String, now: Instant, unix_secs: i64) -> bool {
         self.failures += 1;
         let since = self.failure.as_ref().map_or(unix_secs, |failure| failure.since);
-        let is_logged = |(known, at): &(String, Instant)| *known == error && now.duration_since(*at) < LOG_AGAIN;
+        let is_logged = |(known, at): &(String, Instant)| {
+            *known == error && now.duration_since(*at) < LOG_AGAIN
+        };
         let is_due = !self.logged.iter().any(is_logged);
         if is_due {
             self.logged.retain(|(known, _)| *known != error);
@@ -59,7 +63,11 @@ mod tests {
         let mut renewal = Renewal::default();
         let start = Instant::now();
         let mut failed = |error: &str, secs: u64| {
-            renewal.failed(error.to_owned(), start + Duration::from_secs(secs), 1_000 + secs.cast_signed())
+            renewal.failed(
+                error.to_owned(),
+                start + Duration::from_secs(secs),
+                1_000 + secs.cast_signed(),
+            )
         };
         for (error, secs, is_logged, why) in [
             ("key missing", 0, true, "new"),

@@ -138,7 +138,8 @@ fn files_that_do_not_change_are_not_read_again_unless_it_is_asked_for() {
     let site = Site::new();
     let certificate = site.load();
     assert!(!certificate.refresh().unwrap());
-    // What `refresh` would read fails; that nothing of it is a change is what keeps it from reading.
+    // What `refresh` would read fails; that nothing of it is a change is what keeps it from
+    // reading.
     *certificate.read.lock().unwrap() = {
         fs::write(site.key(), "not a key").unwrap();
         files::states(&site.chain(), &site.key())
@@ -164,7 +165,11 @@ fn neither_a_fifo_nor_a_directory_nor_a_giant_is_read() {
         for (chain, key) in [(path, site.key().as_path()), (site.chain().as_path(), path)] {
             let error = Certificate::load(chain, key).unwrap_err();
             assert!(error.to_string().contains(wanted), "{why}: {error}");
-            assert!(!error.line().contains('\n') && error.line().contains("(help: "), "{}", error.line());
+            assert!(
+                !error.line().contains('\n') && error.line().contains("(help: "),
+                "{}",
+                error.line()
+            );
         }
     }
 }
@@ -196,7 +201,8 @@ async fn a_certificate_that_two_transports_use_is_one_and_is_looked_at_once() {
     let https = all.load(&site.chain(), &site.key()).unwrap();
     assert!(Arc::ptr_eq(&tls, &https));
     assert_eq!(all.states().len(), 1);
-    let (tls, https) = (tls.keep_fresh(Duration::from_secs(5)), https.keep_fresh(Duration::from_secs(5)));
+    let (tls, https) =
+        (tls.keep_fresh(Duration::from_secs(5)), https.keep_fresh(Duration::from_secs(5)));
     // Polled in turn, the one that came second ends.
     tokio::select! {
         biased;

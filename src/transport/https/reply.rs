@@ -1,4 +1,5 @@
-//! What goes back over HTTPS: a reply with its headers, and a body that counts as sent once HTTP has taken it.
+//! What goes back over HTTPS: a reply with its headers, and a body that counts as sent once HTTP
+//! has taken it.
 
 use std::{
     convert::Infallible,
@@ -39,8 +40,12 @@ impl Reply {
     pub(super) fn into_response(self) -> Response<ReplyBody> {
         let Self { octets, tally, recorder, share, permit } = self;
         let (length, control) = (octets.len(), cache_control(&octets, &tally));
-        let octets = Bytes::from_owner(CountedBody { octets, _share: share, _unsent: permit.unsent() });
-        let body = ReplyBody { octets: Some(octets), send_recorder: Some(SendRecorder { recorder, tally }) };
+        let octets =
+            Bytes::from_owner(CountedBody { octets, _share: share, _unsent: permit.unsent() });
+        let body = ReplyBody {
+            octets: Some(octets),
+            send_recorder: Some(SendRecorder { recorder, tally }),
+        };
         let mut response = Response::new(body);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
@@ -50,8 +55,8 @@ impl Reply {
     }
 }
 
-/// For how long HTTP caches may keep the reply. One that a service chose for this client is no other client's: a shared
-/// cache knows nothing of client subnets.
+/// For how long HTTP caches may keep the reply. One that a service chose for this client is no
+/// other client's: a shared cache knows nothing of client subnets.
 fn cache_control(octets: &[u8], tally: &Tally) -> HeaderValue {
     let is_private = if tally.service.is_some() { "private, " } else { "" };
     let text = format!("{is_private}max-age={}", freshness_secs(octets));
@@ -59,7 +64,8 @@ fn cache_control(octets: &[u8], tally: &Tally) -> HeaderValue {
     HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("no-store"))
 }
 
-/// The octets of a reply, counted among what connections buffer until the last of them is written or dropped.
+/// The octets of a reply, counted among what connections buffer until the last of them is written
+/// or dropped.
 struct CountedBody {
     octets: Vec<u8>,
     _share: BufferShare,
@@ -79,7 +85,8 @@ pub(in crate::transport) struct ReplyBody {
     send_recorder: Option<SendRecorder>,
 }
 
-/// How a reply is counted once HTTP has taken its body. Dropped before, the recorder counts that it could not be sent.
+/// How a reply is counted once HTTP has taken its body. Dropped before, the recorder counts that it
+/// could not be sent.
 struct SendRecorder {
     recorder: Recorder,
     tally: Tally,

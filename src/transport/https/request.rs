@@ -1,8 +1,8 @@
 //! What a request asks (RFC 8484 section 4.1): a query in the `dns`
 //! parameter of a GET request, or in the body of a POST request.
 //!
-//! `Accept` is not looked at: the client takes `application/dns-message` whatever it says (section 4.2.1), and there is
-//! no other form to choose.
+//! `Accept` is not looked at: the client takes `application/dns-message` whatever it says (section
+//! 4.2.1), and there is no other form to choose.
 
 use data_encoding::BASE64URL_NOPAD;
 use http_body_util::BodyExt;
@@ -42,10 +42,12 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    pub(super) const BODY_TOO_LATE: Self = Self::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time");
+    pub(super) const BODY_TOO_LATE: Self =
+        Self::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time");
     pub(super) const NO_ROOM: Self =
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "connection buffers are full; try again later");
-    pub(super) const FAILED: Self = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "answering failed");
+    pub(super) const FAILED: Self =
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "answering failed");
 
     const fn new(status: StatusCode, why: &'static str) -> Self {
         Self { status, why }
@@ -70,9 +72,15 @@ impl Refusal {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         match self.status {
-            StatusCode::METHOD_NOT_ALLOWED => headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST")),
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => headers.insert(ACCEPT, HeaderValue::from_static(MEDIA_TYPE)),
-            StatusCode::SERVICE_UNAVAILABLE => headers.insert(RETRY_AFTER, HeaderValue::from_static("1")),
+            StatusCode::METHOD_NOT_ALLOWED => {
+                headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST"))
+            }
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                headers.insert(ACCEPT, HeaderValue::from_static(MEDIA_TYPE))
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"))
+            }
             _ => None,
         };
         response
@@ -84,7 +92,11 @@ impl Refusal {
 ///
 /// # Errors
 /// The status that says what is wrong.
-pub(super) async fn read(request: Request<Incoming>, path: &str, share: &mut BufferShare) -> Result<Vec<u8>, Refusal> {
+pub(super) async fn read(
+    request: Request<Incoming>,
+    path: &str,
+    share: &mut BufferShare,
+) -> Result<Vec<u8>, Refusal> {
     let (head, body) = request.into_parts();
     let wanted = read_head(&head, path);
     // A head may be long, and is not needed while a body is waited for.
@@ -111,11 +123,14 @@ fn read_head(head: &Parts, path: &str) -> Result<Wanted, Refusal> {
         return Err(Refusal::new(StatusCode::NOT_FOUND, "no DNS resource at this path"));
     }
     match head.method {
-        Method::GET | Method::HEAD => query(head.uri.query().unwrap_or_default()).map(Wanted::Query),
-        Method::POST if is_dns_message(&head.headers) => Ok(Wanted::Body),
-        Method::POST => {
-            Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/dns-message"))
+        Method::GET | Method::HEAD => {
+            query(head.uri.query().unwrap_or_default()).map(Wanted::Query)
         }
+        Method::POST if is_dns_message(&head.headers) => Ok(Wanted::Body),
+        Method::POST => Err(Refusal::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "Content-Type must be application/dns-message",
+        )),
         _ => Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "use GET or POST")),
     }
 }
@@ -129,10 +144,15 @@ fn has_host(headers: &HeaderMap) -> bool {
 /// The query in `dns=`, in base64url without padding (RFC 8484 section 6).
 fn query(parameters: &str) -> Result<Vec<u8>, Refusal> {
     let encoded = parameters.split('&').find_map(|parameter| parameter.strip_prefix("dns="));
-    let encoded =
-        encoded.ok_or(Refusal::new(StatusCode::BAD_REQUEST, "a GET request has a query parameter: ?dns=BASE64URL"))?;
+    let encoded = encoded.ok_or(Refusal::new(
+        StatusCode::BAD_REQUEST,
+        "a GET request has a query parameter: ?dns=BASE64URL",
+    ))?;
     BASE64URL_NOPAD.decode(encoded.as_bytes()).map_err(|_| {
-        Refusal::new(StatusCode::BAD_REQUEST, "the parameter dns is not base64url without padding (RFC 8484 section 6)")
+        Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "the parameter dns is not base64url without padding (RFC 8484 section 6)",
+        )
     })
 }
 
@@ -148,12 +168,16 @@ async fn read_body(mut body: Incoming, share: &mut BufferShare) -> Result<Vec<u8
     let mut message = Vec::new();
     while let Some(frame) = body.frame().await {
         // No client reads this status: the request ended early.
-        let frame = frame.map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "the body ended early"))?;
+        let frame =
+            frame.map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "the body ended early"))?;
         let piece: Bytes = frame.into_data().unwrap_or_default();
         let octets = message.len() + piece.len();
         if octets > MESSAGE_OCTETS {
             discard(body).await;
-            return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "a DNS message has at most 65,535 octets"));
+            return Err(Refusal::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "a DNS message has at most 65,535 octets",
+            ));
         }
         // A vector that grows holds up to twice of what is in it.
         share.hold(2 * octets).await?;
@@ -184,7 +208,8 @@ mod tests {
 
     #[test]
     fn a_request_is_a_query_or_gets_the_status_that_says_what_is_wrong() {
-        let request = |method, uri| Request::builder().method(method).uri(uri).version(Version::HTTP_2);
+        let request =
+            |method, uri| Request::builder().method(method).uri(uri).version(Version::HTTP_2);
         let get = |uri| request("GET", uri);
         let post = |kind| request("POST", "/dns-query").header(CONTENT_TYPE, kind);
         let query = Ok(Wanted::Query(b"\0\x01q".to_vec()));
@@ -195,7 +220,11 @@ mod tests {
                 get("/dns-query?ct&dns=AAFx&x=y"),
                 Ok(Wanted::Query(b"\0\x01q".to_vec())),
             ),
-            ("HEAD", request("HEAD", "/dns-query?dns=AAFx"), Ok(Wanted::Query(b"\0\x01q".to_vec()))),
+            (
+                "HEAD",
+                request("HEAD", "/dns-query?dns=AAFx"),
+                Ok(Wanted::Query(b"\0\x01q".to_vec())),
+            ),
             (
                 "GET by an absolute URI",
                 get("https://ns.example.net/dns-query?dns=AAFx"),
@@ -210,7 +239,11 @@ mod tests {
             ("POST with a parameter", post("application/dns-message ; v=1"), Ok(Wanted::Body)),
             ("POST of another type", post("text/plain"), Err(415)),
             ("POST of a type that begins alike", post("application/dns-message-2"), Err(415)),
-            ("POST of two types", post("application/dns-message").header(CONTENT_TYPE, "text/plain"), Err(415)),
+            (
+                "POST of two types",
+                post("application/dns-message").header(CONTENT_TYPE, "text/plain"),
+                Err(415),
+            ),
             ("POST without a type", request("POST", "/dns-query"), Err(415)),
             ("another path", get("/?dns=AAFx"), Err(404)),
             ("a path below", get("/dns-query/?dns=AAFx"), Err(404)),
@@ -220,7 +253,11 @@ mod tests {
                 get("/dns-query?dns=AAFx").header(ACCEPT, "text/html;q=0.5"),
                 Ok(Wanted::Query(b"\0\x01q".to_vec())),
             ),
-            ("HTTP/1.1 without Host", get("/dns-query?dns=AAFx").version(Version::HTTP_11), Err(400)),
+            (
+                "HTTP/1.1 without Host",
+                get("/dns-query?dns=AAFx").version(Version::HTTP_11),
+                Err(400),
+            ),
             (
                 "HTTP/1.1",
                 get("/dns-query?dns=AAFx").version(Version::HTTP_11).header(HOST, "ns.example.net"),

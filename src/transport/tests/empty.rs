@@ -21,13 +21,17 @@ async fn a_message_of_no_octets_does_not_extend_the_time_for_the_first_query() {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(&[0, 0]).await.unwrap();
     read_to_close(&mut stream).await;
-    eventually(&counters, |totals| totals.of(Transport::Tcp).connections_that(ConnectionEvent::TimedOut) == 1).await;
+    eventually(&counters, |totals| {
+        totals.of(Transport::Tcp).connections_that(ConnectionEvent::TimedOut) == 1
+    })
+    .await;
     streams.stop().await;
 }
 
 #[tokio::test]
 async fn a_connection_that_sends_more_than_eight_messages_of_no_octets_is_closed() {
-    let (streams, counters, address) = serve(Limits { first: LONG, idle: LONG, ..Limits::default() });
+    let (streams, counters, address) =
+        serve(Limits { first: LONG, idle: LONG, ..Limits::default() });
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(&[0; 2 * 8]).await.unwrap();
     stream.write_all(&framed(&query(1, 1))).await.unwrap();

@@ -21,15 +21,21 @@ pub(super) fn write_certificate(folder: &Path) -> (PathBuf, PathBuf) {
 /// Asks for `www.example.com A` without blocking the server's tasks; `None` where there is no kdig.
 async fn kdig(server: SocketAddr, arguments: &[&str]) -> Option<String> {
     let mut command = Command::new("kdig");
-    command.arg(format!("@{}", server.ip())).args(["-p", &server.port().to_string(), "+timeout=10", "+retry=0"]);
+    command.arg(format!("@{}", server.ip())).args([
+        "-p",
+        &server.port().to_string(),
+        "+timeout=10",
+        "+retry=0",
+    ]);
     command.args(arguments).args(["www.example.com", "A"]);
-    let Output { stdout, stderr, .. } = match tokio::task::spawn_blocking(move || command.output()).await.unwrap() {
-        Ok(output) => output,
-        Err(_) => {
-            println!("skipped: kdig is not installed (Debian: knot-dnsutils)");
-            return None;
-        }
-    };
+    let Output { stdout, stderr, .. } =
+        match tokio::task::spawn_blocking(move || command.output()).await.unwrap() {
+            Ok(output) => output,
+            Err(_) => {
+                println!("skipped: kdig is not installed (Debian: knot-dnsutils)");
+                return None;
+            }
+        };
     Some(String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr))
 }
 
@@ -47,7 +53,8 @@ async fn kdig_is_answered_over_tls() {
     let Some(printed) = kdig(address, &["+tls", "+subnet=192.0.2.0/24"]).await else { return };
     assert!(printed.contains("TLS session"), "{printed}");
     assert!(printed.contains("status: REFUSED"), "{printed}");
-    eventually(&counters, |totals| totals.of(Transport::Tls).answered_with(Rcode::REFUSED) == 1).await;
+    eventually(&counters, |totals| totals.of(Transport::Tls).answered_with(Rcode::REFUSED) == 1)
+        .await;
     streams.stop().await;
 }
 
@@ -63,7 +70,12 @@ async fn kdig_is_answered_over_https_with_edns_as_the_engine_wrote_it() {
     let mut snapshot = Snapshot::default();
     snapshot.identity = Arc::new(crate::snapshot::Identity {
         nsid: Box::from(*b"fra-1"),
-        cookies: Some(crate::dns::CookieKeys { current: [7; 16], next: [8; 16], previous: None, rotated_secs: 0 }),
+        cookies: Some(crate::dns::CookieKeys {
+            current: [7; 16],
+            next: [8; 16],
+            previous: None,
+            rotated_secs: 0,
+        }),
     });
     snapshots.store(Arc::new(snapshot));
     let mut streams = Streams::new(&snapshots, &counters, Limits::default()).unwrap();
@@ -84,14 +96,16 @@ async fn kdig_is_answered_over_https_with_edns_as_the_engine_wrote_it() {
         assert!(edns_of(&printed).iter().any(|line| line.contains(option)), "{option}: {printed}");
     }
     shards.stop();
-    eventually(&counters, |totals| totals.of(Transport::Https).answered_with(Rcode::REFUSED) == 1).await;
+    eventually(&counters, |totals| totals.of(Transport::Https).answered_with(Rcode::REFUSED) == 1)
+        .await;
     streams.stop().await;
 }
 
 /// The EDNS lines that kdig printed, but for the hash and time in the cookie.
 fn edns_of(printed: &str) -> Vec<String> {
     let edns = printed.lines().skip_while(|line| !line.contains("EDNS PSEUDOSECTION")).skip(1);
-    let lines = edns.take_while(|line| line.starts_with(";;") && !line.contains("QUESTION SECTION"));
+    let lines =
+        edns.take_while(|line| line.starts_with(";;") && !line.contains("QUESTION SECTION"));
     lines.map(|line| line.chars().take(40).collect()).collect()
 }
 
@@ -108,8 +122,10 @@ async fn a_client_that_speaks_no_tls_is_counted_and_closed() {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(&framed(&query(1, 1))).await.unwrap();
     read_to_close(&mut stream).await;
-    eventually(&counters, |totals| totals.of(Transport::Tls).connections_that(ConnectionEvent::HandshakeFailed) == 1)
-        .await;
+    eventually(&counters, |totals| {
+        totals.of(Transport::Tls).connections_that(ConnectionEvent::HandshakeFailed) == 1
+    })
+    .await;
     streams.stop().await;
 }
 

@@ -1,4 +1,5 @@
-//! DNS over HTTPS as clients see it, well-behaved ones and others; hickory-server's listener is the referee.
+//! DNS over HTTPS as clients see it, well-behaved ones and others; hickory-server's listener is the
+//! referee.
 
 use std::time::Duration;
 
@@ -85,13 +86,18 @@ async fn each_request_gets_a_reply_or_the_status_that_says_what_is_wrong() {
     response[2] |= 0x80;
     for client in [server.client().http1_only(), server.client().http2_prior_knowledge()] {
         let client = client.build().unwrap();
-        let post =
-            |kind: &str, body: Vec<u8>| client.post(server.url("/dns-query")).header("content-type", kind).body(body);
+        let post = |kind: &str, body: Vec<u8>| {
+            client.post(server.url("/dns-query")).header("content-type", kind).body(body)
+        };
         let get = |target: &str| client.get(server.url(target));
         for (why, request, expected) in [
             ("POST", post(DNS_MESSAGE, query(1, 1)), 200),
             ("POST of a type in another case", post("Application/DNS-Message", query(1, 1)), 200),
-            ("POST that accepts anything", post(DNS_MESSAGE, query(1, 1)).header("accept", "*/*"), 200),
+            (
+                "POST that accepts anything",
+                post(DNS_MESSAGE, query(1, 1)).header("accept", "*/*"),
+                200,
+            ),
             ("GET", get("/dns-query?dns=AAABAAABAAAAAAAAAXcBeAR0ZXN0AAABAAE"), 200),
             ("GET without a query", get("/dns-query"), 400),
             ("no DNS message", post(DNS_MESSAGE, b"0123456789".to_vec()), 400),
@@ -104,13 +110,21 @@ async fn each_request_gets_a_reply_or_the_status_that_says_what_is_wrong() {
         ] {
             let answered = request.send().await.unwrap_or_else(|error| panic!("{why}: {error:?}"));
             assert_eq!(answered.status(), StatusCode::from_u16(expected).unwrap(), "{why}");
-            let (kind, body) = (answered.headers()[header::CONTENT_TYPE].clone(), answered.bytes().await.unwrap());
+            let (kind, body) =
+                (answered.headers()[header::CONTENT_TYPE].clone(), answered.bytes().await.unwrap());
             match expected {
                 200 => assert!(kind == DNS_MESSAGE && Message::from_vec(&body).is_ok(), "{why}"),
-                _ => assert!(kind == "text/plain; charset=utf-8" && body.len() > 10, "{why}: {body:?}"),
+                _ => assert!(
+                    kind == "text/plain; charset=utf-8" && body.len() > 10,
+                    "{why}: {body:?}"
+                ),
             }
         }
-        let head = client.head(server.url("/dns-query?dns=AAABAAABAAAAAAAAAXcBeAR0ZXN0AAABAAE")).send().await.unwrap();
+        let head = client
+            .head(server.url("/dns-query?dns=AAABAAABAAAAAAAAAXcBeAR0ZXN0AAABAAE"))
+            .send()
+            .await
+            .unwrap();
         assert_eq!(head.headers()[header::CONTENT_LENGTH], "26");
         assert_eq!(head.headers()[header::CACHE_CONTROL], "max-age=0", "REFUSED is not cached");
         assert!(head.bytes().await.unwrap().is_empty());
@@ -118,7 +132,10 @@ async fn each_request_gets_a_reply_or_the_status_that_says_what_is_wrong() {
         assert_eq!(refused.status(), StatusCode::NOT_FOUND);
         assert!(refused.bytes().await.unwrap().is_empty(), "RFC 9110 section 9.3.2");
     }
-    eventually(&server.counters, |totals| totals.of(Transport::Https).answered_with(Rcode::REFUSED) == 10).await;
+    eventually(&server.counters, |totals| {
+        totals.of(Transport::Https).answered_with(Rcode::REFUSED) == 10
+    })
+    .await;
     let totals = server.counters.collect();
     let https = totals.of(Transport::Https);
     assert_eq!((https.received, https.send_errors), (16, 0), "each message has ended: {https:?}");
@@ -134,10 +151,13 @@ async fn replies_are_those_of_the_referee() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let referee_at = listener.local_addr().unwrap();
     let recorder = server.counters.shared_recorder(Transport::Https);
-    let context = stream::StreamContext { transport: Transport::Https, snapshots: snapshots(), recorder };
+    let context =
+        stream::StreamContext { transport: Transport::Https, snapshots: snapshots(), recorder };
     let mut referee = hickory_server::Server::new(Adapter { context });
     let certificate = Arc::clone(&server.certificate);
-    referee.register_https_listener(listener, PATIENCE, certificate, None, "/dns-query".into()).unwrap();
+    referee
+        .register_https_listener(listener, PATIENCE, certificate, None, "/dns-query".into())
+        .unwrap();
     let client = server.client().build().unwrap();
     let with_subnet = b"\0\x07\0\0\0\x01\0\0\0\0\0\x01\x01w\x04test\0\0\x01\0\x01\0\0\x29\x04\xd0\0\0\0\0\0\x0b\0\x08\0\x07\0\x01\x18\0\xc0\0\x02";
     for (why, message) in [
@@ -148,8 +168,10 @@ async fn replies_are_those_of_the_referee() {
         let mut replies = Vec::new();
         for port in [server.address.port(), referee_at.port()] {
             let request = client.post(format!("https://localhost:{port}/dns-query"));
-            let request =
-                request.header("content-type", DNS_MESSAGE).header("accept", DNS_MESSAGE).body(message.clone());
+            let request = request
+                .header("content-type", DNS_MESSAGE)
+                .header("accept", DNS_MESSAGE)
+                .body(message.clone());
             let answered = request.send().await.unwrap();
             assert_eq!(
                 (answered.status(), &answered.headers()[header::CONTENT_TYPE]),
@@ -176,10 +198,14 @@ async fn a_query_over_http3_is_answered_by_the_same_engine() {
     server.streams.serve_http3(vec![socket], &server.certificate).unwrap();
     let stream = H3ClientStream::builder().crypto_config(server.tls(b"h3"));
     let mut stream = stream.build(address, "localhost".into(), "/dns-query".into()).await.unwrap();
-    let request = DnsRequest::new(Message::from_vec(&query(0, 2)).unwrap(), DnsRequestOptions::default());
+    let request =
+        DnsRequest::new(Message::from_vec(&query(0, 2)).unwrap(), DnsRequestOptions::default());
     let reply = stream.send_message(request).first_answer().await.unwrap();
     assert_eq!(reply.metadata.response_code, hickory_proto::op::ResponseCode::Refused);
-    eventually(&server.counters, |totals| totals.of(Transport::Https).answered_with(Rcode::REFUSED) == 1).await;
+    eventually(&server.counters, |totals| {
+        totals.of(Transport::Https).answered_with(Rcode::REFUSED) == 1
+    })
+    .await;
     server.streams.stop().await;
 }
 
@@ -189,8 +215,10 @@ async fn a_connection_that_sends_nothing_after_its_handshake_is_closed() {
     let mut silent = server.connect().await;
     let mut sent = Vec::new();
     let _ = timeout(PATIENCE, silent.read_to_end(&mut sent)).await.expect("closed by the server");
-    eventually(&server.counters, |totals| totals.of(Transport::Https).connections_that(ConnectionEvent::Closed) == 1)
-        .await;
+    eventually(&server.counters, |totals| {
+        totals.of(Transport::Https).connections_that(ConnectionEvent::Closed) == 1
+    })
+    .await;
     assert_eq!(server.connections_that(ConnectionEvent::TimedOut), 1);
     server.streams.stop().await;
 }
@@ -200,11 +228,18 @@ async fn a_connection_of_its_age_is_closed_between_requests() {
     let server = Server::start(Limits { age: Duration::from_millis(500), ..Limits::default() });
     let client = server.client().build().unwrap();
     while server.connections_that(ConnectionEvent::Opened) < 3 {
-        let answered =
-            client.post(server.url("/dns-query")).header("content-type", DNS_MESSAGE).body(query(1, 1)).send();
+        let answered = client
+            .post(server.url("/dns-query"))
+            .header("content-type", DNS_MESSAGE)
+            .body(query(1, 1))
+            .send();
         assert_eq!(answered.await.unwrap().status(), StatusCode::OK);
     }
-    assert_eq!(server.connections_that(ConnectionEvent::TimedOut), 0, "requests went on all the time");
+    assert_eq!(
+        server.connections_that(ConnectionEvent::TimedOut),
+        0,
+        "requests went on all the time"
+    );
     server.streams.stop().await;
 }
 
@@ -223,7 +258,8 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 
 /// The head of a POST request (RFC 7541), without its body.
 fn post_head(stream: u32) -> Vec<u8> {
-    let literal = |index: &[u8], value: &str| [index, &[value.len() as u8], value.as_bytes()].concat();
+    let literal =
+        |index: &[u8], value: &str| [index, &[value.len() as u8], value.as_bytes()].concat();
     let block = [
         b"\x83\x87".to_vec(),
         literal(b"\x04", "/dns-query"),
@@ -258,8 +294,10 @@ async fn requests_beyond_the_streams_of_a_connection_take_no_memory() {
     }
     let _ = writing.await;
     assert!(most_buffered < 2 << 20, "{most_buffered}");
-    eventually(&server.counters, |totals| totals.of(Transport::Https).connections_that(ConnectionEvent::Closed) == 1)
-        .await;
+    eventually(&server.counters, |totals| {
+        totals.of(Transport::Https).connections_that(ConnectionEvent::Closed) == 1
+    })
+    .await;
     // The tasks of its requests end by themselves.
     while server.streams.buffered_octets() > 0 {
         tokio::task::yield_now().await;
@@ -286,8 +324,10 @@ async fn replies_that_a_client_does_not_take_are_bounded_and_end_its_connection(
     assert!(server.streams.buffered_octets() >= 50 * 200, "what waits is counted");
     let mut sent = Vec::new();
     let _ = timeout(PATIENCE, client.read_to_end(&mut sent)).await.expect("closed by the server");
-    eventually(&server.counters, |totals| totals.of(Transport::Https).connections_that(ConnectionEvent::Closed) == 1)
-        .await;
+    eventually(&server.counters, |totals| {
+        totals.of(Transport::Https).connections_that(ConnectionEvent::Closed) == 1
+    })
+    .await;
     assert_eq!(server.connections_that(ConnectionEvent::TimedOut), 1);
     // The tasks of its requests end by themselves.
     while server.streams.buffered_octets() > 0 {
@@ -303,8 +343,10 @@ async fn an_https_connection_is_evicted_like_any_other() {
     let _others = [server.connect().await, server.connect().await];
     let mut sent = Vec::new();
     let _ = timeout(PATIENCE, oldest.read_to_end(&mut sent)).await.expect("closed by the server");
-    eventually(&server.counters, |totals| totals.of(Transport::Https).connections_that(ConnectionEvent::Evicted) == 1)
-        .await;
+    eventually(&server.counters, |totals| {
+        totals.of(Transport::Https).connections_that(ConnectionEvent::Evicted) == 1
+    })
+    .await;
     server.streams.stop().await;
 }
 

@@ -1,5 +1,6 @@
-//! The transports as clients see them: a server in this process, real sockets on loopback, an empty snapshot that makes every
-//! query REFUSED. What the replies say is the engine's business; here it matters that they come, from where, and how each is counted.
+//! The transports as clients see them: a server in this process, real sockets on loopback, an empty
+//! snapshot that makes every query REFUSED. What the replies say is the engine's business; here it
+//! matters that they come, from where, and how each is counted.
 
 use std::{
     io,
@@ -80,7 +81,10 @@ fn query(id: u16, labels: usize) -> Vec<u8> {
 }
 
 fn is_refusal_of(reply: &[u8], id: u16) -> bool {
-    reply.len() >= 12 && reply[..2] == id.to_be_bytes() && reply[2] & 0x80 != 0 && reply[3] & 0x0f == 5
+    reply.len() >= 12
+        && reply[..2] == id.to_be_bytes()
+        && reply[2] & 0x80 != 0
+        && reply[3] & 0x0f == 5
 }
 
 fn ask(socket: &UdpSocket, id: u16) -> bool {
@@ -107,7 +111,8 @@ fn wait_for(counters: &Counters, wanted: impl Fn(&Totals) -> bool) -> Totals {
 fn a_wildcard_socket_answers_from_the_address_asked() {
     let server = serve_datagrams("0.0.0.0:0", 2);
     for address in ["127.0.0.1", "127.0.0.5", "127.9.8.7"] {
-        let socket = client("127.0.0.1:0", SocketAddr::new(address.parse().unwrap(), server.address.port()));
+        let socket =
+            client("127.0.0.1:0", SocketAddr::new(address.parse().unwrap(), server.address.port()));
         assert!(ask(&socket, 7), "{address}");
     }
     server.shards.stop();
@@ -134,7 +139,9 @@ fn every_datagram_ends_in_exactly_one_counter() {
     response[2] |= 0x80;
     for (earlier, socket) in sockets.iter().enumerate() {
         // No more at once than a small receive buffer holds.
-        wait_for(&server.counters, |totals| totals.of(Transport::Udp).ended() == 50 * earlier as u64);
+        wait_for(&server.counters, |totals| {
+            totals.of(Transport::Udp).ended() == 50 * earlier as u64
+        });
         for _ in 0..10 {
             socket.send(&query(1, 3)).unwrap();
             socket.send(&[]).unwrap();
@@ -205,7 +212,8 @@ fn a_panic_amid_a_batch_spares_what_came_with_it() {
 fn a_panic_among_answers_made_together_costs_nobody_an_answer() {
     let bound = bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
     let socket = client("127.0.0.1:0", bound.local_addresses()[0]);
-    // All are there before anybody looks: they are one batch, and the poison is amid its second group.
+    // All are there before anybody looks: they are one batch, and the poison is amid its second
+    // group.
     for id in 0..40 {
         let mut message = query(id, 2);
         if id == 20 {
@@ -233,7 +241,9 @@ fn a_shard_that_panics_starts_again() {
     let socket = client("127.0.0.1:0", server.address);
     for round in 1..4 {
         socket.send(POISON_FOR_THE_SHARD).unwrap();
-        wait_for(&server.counters, |totals| totals.of(Transport::Udp).silent_for(Silence::Panicked) == round);
+        wait_for(&server.counters, |totals| {
+            totals.of(Transport::Udp).silent_for(Silence::Panicked) == round
+        });
         assert!(ask(&socket, 10));
     }
     assert!(server.shards.are_alive());
@@ -287,7 +297,8 @@ async fn read_reply(stream: &mut TcpStream) -> Vec<u8> {
 async fn read_to_close(stream: &mut TcpStream) -> usize {
     let mut rest = Vec::new();
     let reading = stream.read_to_end(&mut rest);
-    let _: io::Result<usize> = timeout(PATIENCE, reading).await.expect("the connection is not closed");
+    let _: io::Result<usize> =
+        timeout(PATIENCE, reading).await.expect("the connection is not closed");
     rest.len()
 }
 
@@ -319,7 +330,8 @@ async fn pipelined_queries_are_answered_in_order() {
         }
     };
     timeout(PATIENCE, async { tokio::join!(write, read) }).await.unwrap();
-    let totals = eventually(&server.counters, |totals| totals.of(Transport::Tcp).ended() == 300).await;
+    let totals =
+        eventually(&server.counters, |totals| totals.of(Transport::Tcp).ended() == 300).await;
     assert_eq!(totals.of(Transport::Tcp).answered_with(Rcode::REFUSED), 300);
     server.streams.stop().await;
 }
@@ -341,9 +353,13 @@ async fn a_query_that_comes_octet_by_octet_is_answered() {
 async fn messages_without_an_answer_do_not_end_the_connection() {
     let server = serve_streams("127.0.0.1:0", Limits::default());
     let mut stream = TcpStream::connect(server.address).await.unwrap();
-    stream.write_all(&[framed(&[]), framed(b"short"), framed(&query(4, 1))].concat()).await.unwrap();
+    stream
+        .write_all(&[framed(&[]), framed(b"short"), framed(&query(4, 1))].concat())
+        .await
+        .unwrap();
     assert!(is_refusal_of(&read_reply(&mut stream).await, 4));
-    let totals = eventually(&server.counters, |totals| totals.of(Transport::Tcp).ended() == 3).await;
+    let totals =
+        eventually(&server.counters, |totals| totals.of(Transport::Tcp).ended() == 3).await;
     assert_eq!(totals.of(Transport::Tcp).silent_for(Silence::Ignored(Ignored::Short)), 2);
     server.streams.stop().await;
 }
@@ -378,14 +394,17 @@ async fn a_silent_client_is_closed_after_the_first_limit() {
     let server = serve_streams("127.0.0.1:0", limits);
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     assert_eq!(read_to_close(&mut stream).await, 0);
-    eventually(&server.counters, |totals| totals.of(Transport::Tcp).connections_that(ConnectionEvent::TimedOut) == 1)
-        .await;
+    eventually(&server.counters, |totals| {
+        totals.of(Transport::Tcp).connections_that(ConnectionEvent::TimedOut) == 1
+    })
+    .await;
     server.streams.stop().await;
 }
 
 #[tokio::test]
 async fn a_client_that_falls_silent_is_closed_after_the_idle_limit() {
-    let limits = Limits { first: PATIENCE * 9, idle: Duration::from_millis(30), ..Limits::default() };
+    let limits =
+        Limits { first: PATIENCE * 9, idle: Duration::from_millis(30), ..Limits::default() };
     let server = serve_streams("127.0.0.1:0", limits);
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(&framed(&query(7, 1))).await.unwrap();

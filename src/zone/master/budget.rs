@@ -1,12 +1,14 @@
-//! Bounds on what master files ask for: text to read, records to generate, memory for records. A line of a few octets
-//! can ask for all of it, by `$INCLUDE` and `$GENERATE`.
+//! Bounds on what master files ask for: text to read, records to generate, memory for records. A
+//! line of a few octets can ask for all of it, by `$INCLUDE` and `$GENERATE`.
 //!
-//! Each zone has a budget, and so have all zones of a load together. Whatever is taken is taken from both.
+//! Each zone has a budget, and so have all zones of a load together. Whatever is taken is taken
+//! from both.
 
 /// A resource that loading master files takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Resource {
-    /// Octets of text. A file counts as often as it is included, a generated record as it would be written.
+    /// Octets of text. A file counts as often as it is included, a generated record as it would be
+    /// written.
     Text,
     /// Records that $GENERATE makes.
     Generated,
@@ -14,7 +16,8 @@ pub(super) enum Resource {
     Records,
 }
 
-/// What a record takes beside its owner and its rdata, in octets: its header, its node and its cells in two tables.
+/// What a record takes beside its owner and its rdata, in octets: its header, its node and its
+/// cells in two tables.
 const RECORD_OCTETS: u64 = 64;
 
 /// A bound that would be passed.
@@ -34,13 +37,23 @@ impl Excess {
         let limit = self.limit;
         match (self.resource, self.is_of_load) {
             (Resource::Text, false) => {
-                format!("the files of this zone have more than {} together ({COUNTED})", mebibytes(limit))
+                format!(
+                    "the files of this zone have more than {} together ({COUNTED})",
+                    mebibytes(limit)
+                )
             }
             (Resource::Text, true) => {
-                format!("the files of all zones have more than {} together ({COUNTED})", mebibytes(limit))
+                format!(
+                    "the files of all zones have more than {} together ({COUNTED})",
+                    mebibytes(limit)
+                )
             }
-            (Resource::Generated, false) => format!("the $GENERATE lines of this zone make more than {limit} records"),
-            (Resource::Generated, true) => format!("the $GENERATE lines of all zones make more than {limit} records"),
+            (Resource::Generated, false) => {
+                format!("the $GENERATE lines of this zone make more than {limit} records")
+            }
+            (Resource::Generated, true) => {
+                format!("the $GENERATE lines of all zones make more than {limit} records")
+            }
             (Resource::Records, false) => {
                 format!("the records of this zone need more than {} of memory", mebibytes(limit))
             }
@@ -105,18 +118,20 @@ pub struct Budget {
 impl Budget {
     const NOTHING: Limits = Limits { text_octets: 0, generated: 0, records_octets: 0 };
 
-    /// The budget of all zones of a load: 1 GiB of text, 2^24 generated records, 2 GiB of memory for records.
+    /// The budget of all zones of a load: 1 GiB of text, 2^24 generated records, 2 GiB of memory
+    /// for records.
     pub fn of_load() -> Self {
         Self::new(1 << 30, 1 << 24, 2 << 30)
     }
 
-    /// The budget of one zone: 256 MiB of text, 2^20 generated records, 1 GiB of memory for records.
+    /// The budget of one zone: 256 MiB of text, 2^20 generated records, 1 GiB of memory for
+    /// records.
     pub(super) fn of_zone() -> Self {
         Self::new(256 << 20, 1 << 20, 1 << 30)
     }
 
-    /// A budget of octets of text, of generated records, and of octets of memory for records. A file counts once for
-    /// each `$INCLUDE`, a record as its owner, its rdata and 64 octets.
+    /// A budget of octets of text, of generated records, and of octets of memory for records. A
+    /// file counts once for each `$INCLUDE`, a record as its owner, its rdata and 64 octets.
     pub fn new(text_octets: u64, generated: u64, records_octets: u64) -> Self {
         let limits = Limits { text_octets, generated, records_octets };
         Self { limits, taken: Self::NOTHING, is_passed: false }
@@ -166,7 +181,11 @@ impl Budgets<'_> {
     ///
     /// # Errors
     /// The bound that would be exceeded, as for [`Budgets::take`].
-    pub(super) fn take_record(&mut self, owner_octets: usize, rdata_octets: usize) -> Result<(), Excess> {
+    pub(super) fn take_record(
+        &mut self,
+        owner_octets: usize,
+        rdata_octets: usize,
+    ) -> Result<(), Excess> {
         self.take(Resource::Records, owner_octets as u64 + rdata_octets as u64 + RECORD_OCTETS)
     }
 }

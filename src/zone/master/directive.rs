@@ -1,4 +1,5 @@
-//! What the directives of a master file say: $ORIGIN and $INCLUDE (RFC 1035), $TTL (RFC 2308), $GENERATE (BIND).
+//! What the directives of a master file say: $ORIGIN and $INCLUDE (RFC 1035), $TTL (RFC 2308),
+//! $GENERATE (BIND).
 
 use super::{
     fields::{Fields, MAX_TTL_SECS, append_name},
@@ -63,7 +64,8 @@ fn name(what: &str, fields: &mut Fields<'_, '_>) -> Result<Vec<u8>, Problem> {
 
 fn include(fields: &mut Fields<'_, '_>, outer: &[u8]) -> Result<Directive, Problem> {
     let path = fields.octets("path")?;
-    let path = String::from_utf8(path.into_owned()).map_err(|_| fields.wrong("the path is not UTF-8"))?;
+    let path =
+        String::from_utf8(path.into_owned()).map_err(|_| fields.wrong("the path is not UTF-8"))?;
     let spot = fields.last();
     if path.is_empty() {
         return Err(fields.wrong("the path is empty"));
@@ -72,8 +74,9 @@ fn include(fields: &mut Fields<'_, '_>, outer: &[u8]) -> Result<Directive, Probl
         Some(token) => {
             let mut wire = Vec::new();
             fields.token("origin")?;
-            append_name(token.text, outer, &mut wire)
-                .map_err(|error| fields.wrong(format!("the origin is not a domain name: {error}")))?;
+            append_name(token.text, outer, &mut wire).map_err(|error| {
+                fields.wrong(format!("the origin is not a domain name: {error}"))
+            })?;
             Some(wire)
         }
         None => None,
@@ -85,7 +88,9 @@ fn include(fields: &mut Fields<'_, '_>, outer: &[u8]) -> Result<Directive, Probl
 fn generate(fields: &mut Fields<'_, '_>, spot: Spot) -> Result<Series, Problem> {
     let range = fields.word("range")?;
     let (start, stop, step) = read_range(range).ok_or_else(|| {
-        fields.wrong(format!("{range:?} is not a range")).help("write start-stop or start-stop/step: 1-254 or 0-30/2")
+        fields
+            .wrong(format!("{range:?} is not a range"))
+            .help("write start-stop or start-stop/step: 1-254 or 0-30/2")
     })?;
     if (stop - start) / step >= MAX_GENERATED {
         return Err(fields
@@ -107,7 +112,8 @@ fn generate(fields: &mut Fields<'_, '_>, spot: Spot) -> Result<Series, Problem> 
 }
 
 fn read_range(text: &str) -> Option<(u64, u64, u64)> {
-    let number = |text: &str| text.parse::<u64>().ok().filter(|&number| number <= u64::from(u32::MAX >> 1));
+    let number =
+        |text: &str| text.parse::<u64>().ok().filter(|&number| number <= u64::from(u32::MAX >> 1));
     let (range, step) = text.split_once('/').unwrap_or((text, "1"));
     let (start, stop) = range.split_once('-')?;
     let (start, stop, step) = (number(start)?, number(stop)?, number(step)?);
@@ -154,7 +160,9 @@ fn append_template(token: Token<'_>, template: &mut Vec<Part>) -> Option<()> {
 fn read_modifiers(text: &str) -> Option<Part> {
     let mut parts = text.split(',');
     let offset = parts.next()?.parse::<i32>().ok()?;
-    let width = parts.next().map_or(Some(0), |width| width.parse().ok().filter(|&width: &usize| width <= 255))?;
+    let width = parts
+        .next()
+        .map_or(Some(0), |width| width.parse().ok().filter(|&width: &usize| width <= 255))?;
     let base = match parts.next().unwrap_or("d").as_bytes() {
         [base @ (b'd' | b'o' | b'x' | b'X' | b'n' | b'N')] => *base,
         _ => return None,
@@ -168,7 +176,8 @@ impl Series {
         (self.stop - self.start) / self.step + 1
     }
 
-    /// The text of each record in turn. One that is longer than a line may be is cut, so that the lexer refuses it.
+    /// The text of each record in turn. One that is longer than a line may be is cut, so that the
+    /// lexer refuses it.
     pub(super) fn texts(&self) -> impl Iterator<Item = Vec<u8>> {
         (0..self.length()).map(|index| {
             let number = (self.start + index * self.step) as i64;
@@ -179,7 +188,9 @@ impl Series {
                 }
                 match part {
                     Part::Text(piece) => text.extend_from_slice(piece),
-                    Part::Number { offset, width, base } => append_number(number + offset, *width, *base, &mut text),
+                    Part::Number { offset, width, base } => {
+                        append_number(number + offset, *width, *base, &mut text)
+                    }
                 }
             }
             text
@@ -201,8 +212,9 @@ fn append_number(number: i64, width: usize, base: u8, text: &mut Vec<u8>) {
     text.extend_from_slice(written.as_bytes());
 }
 
-/// The hexadecimal digits from the last to the first with dots between (ip6.arpa). The width counts the dots, and so one that is
-/// even and not yet reached ends in a dot, to which the labels that follow are joined.
+/// The hexadecimal digits from the last to the first with dots between (ip6.arpa). The width counts
+/// the dots, and so one that is even and not yet reached ends in a dot, to which the labels that
+/// follow are joined.
 fn nibbles(bits: u32, width: usize) -> String {
     let digits = format!("{bits:0width$x}", width = width.div_ceil(2).max(1));
     let mut dotted = String::new();

@@ -1,7 +1,7 @@
 //! Reads the fields of one entry, one after another: words, numbers, periods, names, strings.
 //!
-//! Every reader says in words what it wanted and points at what it found. Names are completed with the origin and keep the
-//! case they were written in (RFC 4343 section 4.1).
+//! Every reader says in words what it wanted and points at what it found. Names are completed with
+//! the origin and keep the case they were written in (RFC 4343 section 4.1).
 
 use std::{borrow::Cow, str};
 
@@ -91,7 +91,9 @@ impl<'t, 'a> Fields<'t, 'a> {
                 .help("write seconds, or numbers with the units s, m, h, d and w: 3600 or 1h30m")
         })?;
         if secs > u64::from(max) {
-            return Err(self.wrong(format!("the {what} {word} is above its maximum, {max} seconds")));
+            return Err(
+                self.wrong(format!("the {what} {word} is above its maximum, {max} seconds"))
+            );
         }
         Ok(secs as u32)
     }
@@ -100,15 +102,18 @@ impl<'t, 'a> Fields<'t, 'a> {
     pub(super) fn name(&mut self, what: &str, out: &mut Vec<u8>) -> Result<(), Problem> {
         let token = self.token(what)?;
         if token.kind != Kind::Word {
-            return Err(self.wrong(format!("the {what} is in quotes")).help("names are written without them"));
+            return Err(self
+                .wrong(format!("the {what} is in quotes"))
+                .help("names are written without them"));
         }
         let start = out.len();
         self.append(what, token, out)?;
         self.check_letters(what, token, &out[start..])
     }
 
-    /// Refuses letters outside of ASCII: resolvers ask for A-labels (RFC 5890). The names of services may have them (RFC 6763
-    /// section 4.1), and any octet may be written as a backslash and three digits.
+    /// Refuses letters outside of ASCII: resolvers ask for A-labels (RFC 5890). The names of
+    /// services may have them (RFC 6763 section 4.1), and any octet may be written as a backslash
+    /// and three digits.
     fn check_letters(&self, what: &str, token: Token<'_>, wire: &[u8]) -> Result<(), Problem> {
         if token.text.is_ascii() || has_service_label(wire) {
             return Ok(());
@@ -116,12 +121,14 @@ impl<'t, 'a> Fields<'t, 'a> {
         let text = str::from_utf8(token.text).ok().filter(|text| !text.contains('\\'));
         let labels = text.and_then(|text| idna::domain_to_ascii(text).ok());
         let shown = String::from_utf8_lossy(token.text);
-        Err(self.wrong(format!("the {what} {shown:?} has letters outside of ASCII, which no resolver asks for")).help(
-            labels.map_or_else(
+        Err(self
+            .wrong(format!(
+                "the {what} {shown:?} has letters outside of ASCII, which no resolver asks for"
+            ))
+            .help(labels.map_or_else(
                 || "write the A-labels of the internationalised name: xn--...".to_owned(),
                 |labels| format!("write its A-labels: {labels}"),
-            ),
-        ))
+            )))
     }
 
     fn append(&self, what: &str, token: Token<'_>, out: &mut Vec<u8>) -> Result<(), Problem> {
@@ -156,7 +163,8 @@ impl<'t, 'a> Fields<'t, 'a> {
         .help("write a backslash itself as \\\\")
     }
 
-    /// The next field as a character string (RFC 1035 section 3.3), appended to `out` with its length.
+    /// The next field as a character string (RFC 1035 section 3.3), appended to `out` with its
+    /// length.
     pub(super) fn string(&mut self, what: &str, out: &mut Vec<u8>) -> Result<(), Problem> {
         let octets = self.octets(what)?;
         let length = u8::try_from(octets.len()).map_err(|_| {
@@ -193,7 +201,8 @@ impl<'t, 'a> Fields<'t, 'a> {
     }
 }
 
-/// Whether a name in wire form is that of a service, or lies below one: a label starts with an underscore (RFC 8552).
+/// Whether a name in wire form is that of a service, or lies below one: a label starts with an
+/// underscore (RFC 8552).
 fn has_service_label(wire: &[u8]) -> bool {
     let mut rest = wire;
     while let Some((&length, tail)) = rest.split_first() {
@@ -206,15 +215,20 @@ fn has_service_label(wire: &[u8]) -> bool {
     false
 }
 
-/// Reads seconds: digits, or digits each with a unit. `None` where the text is something else; a period that overflows is
-/// as long as 64 bits can say.
+/// Reads seconds: digits, or digits each with a unit. `None` where the text is something else; a
+/// period that overflows is as long as 64 bits can say.
 pub(super) fn period_secs(text: &[u8]) -> Option<u64> {
     let mut total = 0_u64;
     let mut number = None;
     for &byte in text {
         let unit = match byte.to_ascii_lowercase() {
             digit @ b'0'..=b'9' => {
-                number = Some(number.unwrap_or(0_u64).saturating_mul(10).saturating_add(u64::from(digit - b'0')));
+                number = Some(
+                    number
+                        .unwrap_or(0_u64)
+                        .saturating_mul(10)
+                        .saturating_add(u64::from(digit - b'0')),
+                );
                 continue;
             }
             b's' => 1,
@@ -263,7 +277,8 @@ fn escaped(rest: &mut &[u8]) -> Option<u8> {
     u8::try_from(number).ok()
 }
 
-/// Appends the wire form of a name in presentation format; one without a final dot is completed with `origin`.
+/// Appends the wire form of a name in presentation format; one without a final dot is completed
+/// with `origin`.
 pub(super) fn append_name(text: &[u8], origin: &[u8], out: &mut Vec<u8>) -> Result<(), NameError> {
     let start = out.len();
     match text {

@@ -1,6 +1,7 @@
 //! Record types of other servers that no RFC defines, and what replaces each here.
 //!
-//! ALIAS and ANAME are of PowerDNS and many providers, LUA is of PowerDNS, DYNA and DYNC are of gdnsd.
+//! ALIAS and ANAME are of PowerDNS and many providers, LUA is of PowerDNS, DYNA and DYNC are of
+//! gdnsd.
 
 use super::{
     fields::{Fields, append_name},
@@ -8,16 +9,20 @@ use super::{
 };
 use crate::dns::Name;
 
-/// Adds the help for a type of another server to a problem; `fields` start where the TTL, the class or the type stands.
+/// Adds the help for a type of another server to a problem; `fields` start where the TTL, the class
+/// or the type stands.
 pub(super) fn help_for_type(problem: Problem, owner: &Name, mut fields: Fields<'_, '_>) -> Problem {
-    let is = |text: &[u8], words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word.as_bytes()));
+    let is = |text: &[u8], words: &[&str]| {
+        words.iter().any(|word| text.eq_ignore_ascii_case(word.as_bytes()))
+    };
     while let Some(token) = fields.peek() {
         if fields.token("type").is_err() {
             return problem;
         }
         if is(token.text, &["ALIAS", "ANAME"]) {
             let target = fields.peek().and_then(|token| target_of(token.text, fields.origin()));
-            let target = target.map_or_else(|| "cdn.example.net".to_owned(), |name| name.to_string());
+            let target =
+                target.map_or_else(|| "cdn.example.net".to_owned(), |name| name.to_string());
             return problem.help(format!(
                 "remove the record, and serve the name from a *.toml file: [service.\"{owner}\"] with members = [{{ alias = \"{target}\" }}]"
             ));

@@ -1,11 +1,14 @@
-//! The rdata of every type as a list of fields, and how each kind of field is read from text and checked in wire form.
+//! The rdata of every type as a list of fields, and how each kind of field is read from text and
+//! checked in wire form.
 //!
-//! One table serves both ways in: presentation format, and the octets of RFC 3597's `\# length hex`, which for a type that is
-//! known must form its rdata (RFC 3597 section 5).
+//! One table serves both ways in: presentation format, and the octets of RFC 3597's `\# length
+//! hex`, which for a type that is known must form its rdata (RFC 3597 section 5).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use data_encoding::{BASE32HEX_NOPAD, BASE64, DecodeError, DecodePartial, Encoding, HEXLOWER_PERMISSIVE};
+use data_encoding::{
+    BASE32HEX_NOPAD, BASE64, DecodeError, DecodePartial, Encoding, HEXLOWER_PERMISSIVE,
+};
 
 use super::{
     fields::Fields,
@@ -65,7 +68,8 @@ pub(super) enum Form {
     Parameters,
     /// Address prefixes (RFC 3123).
     Prefixes,
-    /// A gateway behind its kind and an algorithm (RFC 4025), and a relay behind its kind (RFC 8777).
+    /// A gateway behind its kind and an algorithm (RFC 4025), and a relay behind its kind (RFC
+    /// 8777).
     Gateway,
     Relay,
     /// An identity and a key behind their lengths (RFC 8005).
@@ -77,15 +81,17 @@ pub(super) enum Form {
 }
 
 use Form::{
-    Algorithm, Base64, CertificateKind, Eui48, Eui64, Gateway, Hash, Hex, HostIdentity, Ipv4, Ipv6, Location, Locator,
-    Moment, Name, Names, Nsap, Octets, OptionalText, Parameters, Period, Prefixes, Relay, Salt, Tag, Text, Texts, Type,
-    Types, U8, U16, U32,
+    Algorithm, Base64, CertificateKind, Eui48, Eui64, Gateway, Hash, Hex, HostIdentity, Ipv4, Ipv6,
+    Location, Locator, Moment, Name, Names, Nsap, Octets, OptionalText, Parameters, Period,
+    Prefixes, Relay, Salt, Tag, Text, Texts, Type, Types, U8, U16, U32,
 };
 
 type Layout = &'static [(Form, &'static str)];
 
-const DELEGATION: Layout = &[(U16, "key tag"), (Algorithm, "algorithm"), (U8, "digest type"), (Hex, "digest")];
-const PUBLIC_KEY: Layout = &[(U16, "flags"), (U8, "protocol"), (Algorithm, "algorithm"), (Base64, "public key")];
+const DELEGATION: Layout =
+    &[(U16, "key tag"), (Algorithm, "algorithm"), (U8, "digest type"), (Hex, "digest")];
+const PUBLIC_KEY: Layout =
+    &[(U16, "flags"), (U8, "protocol"), (Algorithm, "algorithm"), (Base64, "public key")];
 const SIGNATURE: Layout = &[
     (Type, "type covered"),
     (Algorithm, "algorithm"),
@@ -97,8 +103,12 @@ const SIGNATURE: Layout = &[
     (Name, "signer's name"),
     (Base64, "signature"),
 ];
-const ASSOCIATION: Layout =
-    &[(U8, "certificate usage"), (U8, "selector"), (U8, "matching type"), (Hex, "certificate association")];
+const ASSOCIATION: Layout = &[
+    (U8, "certificate usage"),
+    (U8, "selector"),
+    (U8, "matching type"),
+    (Hex, "certificate association"),
+];
 const SERVICE_BINDING: Layout = &[(U16, "priority"), (Name, "target"), (Parameters, "parameter")];
 
 /// The fields of a type's rdata; `None` where only the octets of RFC 3597 are known.
@@ -123,7 +133,9 @@ fn layout(rtype: Rtype) -> Option<Layout> {
         Rtype::KX | Rtype::RT => &[(U16, "preference"), (Name, "exchanger")],
         Rtype::AFSDB => &[(U16, "subtype"), (Name, "host")],
         Rtype::PX => &[(U16, "preference"), (Name, "RFC 822 domain"), (Name, "X.400 domain")],
-        Rtype::TXT | Rtype::SPF | Rtype::NINFO | Rtype::AVC | Rtype::RESINFO | Rtype::WALLET => &[(Texts, "string")],
+        Rtype::TXT | Rtype::SPF | Rtype::NINFO | Rtype::AVC | Rtype::RESINFO | Rtype::WALLET => {
+            &[(Texts, "string")]
+        }
         Rtype::HINFO => &[(Text, "CPU"), (Text, "operating system")],
         Rtype::RP => &[(Name, "mailbox"), (Name, "name of the TXT record")],
         Rtype::MINFO => &[(Name, "responsible mailbox"), (Name, "mailbox for errors")],
@@ -160,9 +172,13 @@ fn layout(rtype: Rtype) -> Option<Layout> {
             (Hash, "next hashed name"),
             (Types, "type"),
         ],
-        Rtype::NSEC3PARAM => &[(U8, "hash algorithm"), (U8, "flags"), (U16, "number of iterations"), (Salt, "salt")],
+        Rtype::NSEC3PARAM => {
+            &[(U8, "hash algorithm"), (U8, "flags"), (U16, "number of iterations"), (Salt, "salt")]
+        }
         Rtype::CSYNC => &[(U32, "serial"), (U16, "flags"), (Types, "type")],
-        Rtype::ZONEMD => &[(U32, "serial"), (U8, "scheme"), (U8, "hash algorithm"), (Hex, "digest")],
+        Rtype::ZONEMD => {
+            &[(U32, "serial"), (U8, "scheme"), (U8, "hash algorithm"), (Hex, "digest")]
+        }
         Rtype::SSHFP => &[(U8, "algorithm"), (U8, "fingerprint type"), (Hex, "fingerprint")],
         Rtype::TLSA | Rtype::SMIMEA => ASSOCIATION,
         Rtype::OPENPGPKEY => &[(Base64, "public key")],
@@ -184,7 +200,11 @@ fn layout(rtype: Rtype) -> Option<Layout> {
 }
 
 /// Reads the rdata of `rtype`, in presentation format or as `\#` octets, into `out`.
-pub(super) fn read_rdata(rtype: Rtype, fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) -> Result<(), Problem> {
+pub(super) fn read_rdata(
+    rtype: Rtype,
+    fields: &mut Fields<'_, '_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Problem> {
     if fields.peek().is_some_and(|token| token.text == b"\\#") {
         return read_octets(rtype, fields, out);
     }
@@ -195,16 +215,39 @@ pub(super) fn read_rdata(rtype: Rtype, fields: &mut Fields<'_, '_>, out: &mut Ve
     };
     let whole = *fields;
     for &(form, what) in layout {
-        read(form, what, fields, out).map_err(|problem| help_with_fields(problem, rtype, layout, whole))?;
+        read(form, what, fields, out)
+            .map_err(|problem| help_with_fields(problem, rtype, layout, whole))?;
     }
-    fields.finish(&format!("the {rtype} record")).map_err(|problem| help_with_fields(problem, rtype, layout, whole))?;
+    fields
+        .finish(&format!("the {rtype} record"))
+        .map_err(|problem| help_with_fields(problem, rtype, layout, whole))?;
     check_digest(rtype, out).map_err(|message| fields.wrong(message))
 }
 
-/// Says which fields a type has, where a record has another number of them: a wrong number shifts every field behind the mistake.
-fn help_with_fields(problem: Problem, rtype: Rtype, layout: Layout, written: Fields<'_, '_>) -> Problem {
+/// Says which fields a type has, where a record has another number of them: a wrong number shifts
+/// every field behind the mistake.
+fn help_with_fields(
+    problem: Problem,
+    rtype: Rtype,
+    layout: Layout,
+    written: Fields<'_, '_>,
+) -> Problem {
     let has_any_number = |form: &Form| {
-        !matches!(form, U8 | U16 | U32 | Period | Moment | Ipv4 | Ipv6 | Name | Text | Octets | Tag | Type | Algorithm)
+        !matches!(
+            form,
+            U8 | U16
+                | U32
+                | Period
+                | Moment
+                | Ipv4
+                | Ipv6
+                | Name
+                | Text
+                | Octets
+                | Tag
+                | Type
+                | Algorithm
+        )
     };
     let count = written.count();
     if let Some(help) = swapped(layout, written) {
@@ -216,7 +259,10 @@ fn help_with_fields(problem: Problem, rtype: Rtype, layout: Layout, written: Fie
     let names: Vec<&str> = layout.iter().map(|(_, what)| *what).collect();
     let fields = if names.len() == 1 { "one field" } else { "these fields" };
     let comment = if count > names.len() { "; a comment starts with \";\"" } else { "" };
-    problem.help(format!("the data of {rtype} is {fields}: {}; this record has {count}{comment}", names.join(", ")))
+    problem.help(format!(
+        "the data of {rtype} is {fields}: {}; this record has {count}{comment}",
+        names.join(", ")
+    ))
 }
 
 /// What to write where the number and the name of a record stand in the wrong order.
@@ -228,7 +274,11 @@ fn swapped(layout: Layout, mut written: Fields<'_, '_>) -> Option<String> {
 }
 
 /// Reads `\# length hex` (RFC 3597 section 5).
-fn read_octets(rtype: Rtype, fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) -> Result<(), Problem> {
+fn read_octets(
+    rtype: Rtype,
+    fields: &mut Fields<'_, '_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Problem> {
     fields.token("\\#")?;
     let length = fields.number("length of the rdata", 65535)? as usize;
     let at = fields.last();
@@ -236,7 +286,10 @@ fn read_octets(rtype: Rtype, fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) -> 
         decode(&HEXLOWER_PERMISSIVE, "hexadecimal", "rdata", fields, out)?;
     }
     if out.len() != length {
-        return Err(Problem::new(at, format!("the length says {length} octets, but {} are written", out.len())));
+        return Err(Problem::new(
+            at,
+            format!("the length says {length} octets, but {} are written", out.len()),
+        ));
     }
     if is_wire_form(rtype, out) {
         return check_digest(rtype, out).map_err(|message| Problem::new(at, message));
@@ -252,13 +305,20 @@ fn is_wire_form(rtype: Rtype, wire: &[u8]) -> bool {
 }
 
 /// Reads one field from text.
-fn read(form: Form, what: &str, fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) -> Result<(), Problem> {
+fn read(
+    form: Form,
+    what: &str,
+    fields: &mut Fields<'_, '_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Problem> {
     match form {
         U8 => out.push(fields.number(what, 0xff)? as u8),
         U16 => out.extend((fields.number(what, 0xffff)? as u16).to_be_bytes()),
         U32 if what == "serial" => {
             const HELP: &str = "a serial is a number up to 4294967295: the day and two digits, 2026013101, have ten";
-            out.extend(fields.number(what, u32::MAX).map_err(|problem| problem.help(HELP))?.to_be_bytes());
+            out.extend(
+                fields.number(what, u32::MAX).map_err(|problem| problem.help(HELP))?.to_be_bytes(),
+            );
         }
         U32 => out.extend(fields.number(what, u32::MAX)?.to_be_bytes()),
         Period => out.extend(fields.period(what, u32::MAX)?.to_be_bytes()),
@@ -289,7 +349,9 @@ fn read(form: Form, what: &str, fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) 
         Type => out.extend(special::rtype(what, fields)?.0.to_be_bytes()),
         Types => special::read_types(what, fields, out)?,
         Algorithm => out.push(special::code(what, DNSSEC_ALGORITHMS, 0xff, fields)? as u8),
-        CertificateKind => out.extend(special::code(what, CERTIFICATE_KINDS, 0xffff, fields)?.to_be_bytes()),
+        CertificateKind => {
+            out.extend(special::code(what, CERTIFICATE_KINDS, 0xffff, fields)?.to_be_bytes())
+        }
         Locator => special::read_groups::<4, 4>(what, ':', fields, out)?,
         Eui48 => special::read_groups::<6, 2>(what, '-', fields, out)?,
         Eui64 => special::read_groups::<8, 2>(what, '-', fields, out)?,
@@ -307,8 +369,10 @@ fn read(form: Form, what: &str, fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) 
 /// Reads a base32 hash (RFC 5155 section 3.3) behind its length.
 fn read_hash(what: &str, fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) -> Result<(), Problem> {
     let word = fields.word(what)?.to_ascii_uppercase();
-    let hash = BASE32HEX_NOPAD.decode(word.as_bytes()).ok().filter(|hash| (1..=255).contains(&hash.len()));
-    let hash = hash.ok_or_else(|| fields.wrong(format!("the {what} {word:?} is not base32 (0-9, A-V)")))?;
+    let hash =
+        BASE32HEX_NOPAD.decode(word.as_bytes()).ok().filter(|hash| (1..=255).contains(&hash.len()));
+    let hash =
+        hash.ok_or_else(|| fields.wrong(format!("the {what} {word:?} is not base32 (0-9, A-V)")))?;
     out.push(hash.len() as u8);
     out.extend(hash);
     Ok(())
@@ -327,7 +391,8 @@ fn address<A: std::str::FromStr>(what: &str, fields: &mut Fields<'_, '_>) -> Res
         }
         match remedy::of_address(word) {
             Some(help) => problem.help(help),
-            None => problem.help("write an address: 192.0.2.1 in an A record, 2001:db8::1 in an AAAA record"),
+            None => problem
+                .help("write an address: 192.0.2.1 in an A record, 2001:db8::1 in an AAAA record"),
         }
     })
 }
@@ -346,7 +411,11 @@ pub(super) fn decode(
 }
 
 /// Appends what `digits` stand for.
-pub(super) fn append_decoded(encoding: &Encoding, digits: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+pub(super) fn append_decoded(
+    encoding: &Encoding,
+    digits: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), DecodeError> {
     let start = out.len();
     out.resize(start + encoding.decode_len(digits.len())?, 0);
     match encoding.decode_mut(digits, &mut out[start..]) {
@@ -424,21 +493,25 @@ pub(super) fn pass_name<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     (length <= 255).then(|| &whole[..length])
 }
 
-/// Checks that a digest is as long as its algorithm makes it, where that is known: a digest cut short by a paste would make
-/// a zone bogus and no reader would notice. Those of TLSA and SMIMEA are not: NSD, Knot and BIND serve any, and one record that
-/// matches nothing is no reason to refuse a zone.
+/// Checks that a digest is as long as its algorithm makes it, where that is known: a digest cut
+/// short by a paste would make a zone bogus and no reader would notice. Those of TLSA and SMIMEA
+/// are not: NSD, Knot and BIND serve any, and one record that matches nothing is no reason to
+/// refuse a zone.
 fn check_digest(rtype: Rtype, rdata: &[u8]) -> Result<(), String> {
     let (digest_type, octets) = match (rtype, rdata) {
         (Rtype::DS | Rtype::CDS | Rtype::DLV, [_, _, _, kind, digest @ ..]) => {
             (*kind, Some(digest).zip([0, 20, 32, 32, 48].get(usize::from(*kind))))
         }
-        (Rtype::SSHFP, [_, kind, digest @ ..]) => (*kind, Some(digest).zip([0, 20, 32].get(usize::from(*kind)))),
+        (Rtype::SSHFP, [_, kind, digest @ ..]) => {
+            (*kind, Some(digest).zip([0, 20, 32].get(usize::from(*kind))))
+        }
         _ => return Ok(()),
     };
     match octets {
-        Some((digest, &wanted)) if wanted != 0 && digest.len() != wanted => {
-            Err(format!("the digest has {} octets; one of type {digest_type} has {wanted}", digest.len()))
-        }
+        Some((digest, &wanted)) if wanted != 0 && digest.len() != wanted => Err(format!(
+            "the digest has {} octets; one of type {digest_type} has {wanted}",
+            digest.len()
+        )),
         _ => Ok(()),
     }
 }

@@ -1,15 +1,17 @@
-//! Cuts the text of a master file into entries: the fields of one record or directive, however many lines
-//! parentheses stretch it over (RFC 1035 section 5.1).
+//! Cuts the text of a master file into entries: the fields of one record or directive, however many
+//! lines parentheses stretch it over (RFC 1035 section 5.1).
 //!
-//! The lexer knows lines, quotes, parentheses, comments and backslashes, and nothing of what fields mean. After an error it
-//! stands at the next entry that can be told apart, so that one run finds every error. Its work is linear in the text but for
-//! parentheses that are never closed; the parser's limit on errors bounds those.
+//! The lexer knows lines, quotes, parentheses, comments and backslashes, and nothing of what fields
+//! mean. After an error it stands at the next entry that can be told apart, so that one run finds
+//! every error. Its work is linear in the text but for parentheses that are never closed; the
+//! parser's limit on errors bounds those.
 
 use super::problem::{Problem, Spot};
 
 /// How long a line may be, in octets.
 pub(super) const MAX_LINE: usize = 1 << 20;
-/// How many fields an entry may have: two more than a hexadecimal digit a field fills the largest rdata with.
+/// How many fields an entry may have: two more than a hexadecimal digit a field fills the largest
+/// rdata with.
 const MAX_FIELDS: usize = 2 * 65535 + 16;
 
 /// How a field was written.
@@ -54,13 +56,25 @@ pub(super) struct Lexer<'a> {
 impl<'a> Lexer<'a> {
     /// A cursor at the start of `text`, whose first line is `line`.
     pub(super) fn new(text: &'a [u8], line: u32) -> Self {
-        Self { text, at: 0, line, line_start: 0, depth: 0, opened: Spot { start: 0, length: 0, line } }
+        Self {
+            text,
+            at: 0,
+            line,
+            line_start: 0,
+            depth: 0,
+            opened: Spot { start: 0, length: 0, line },
+        }
     }
 
-    /// Reads the fields of the next entry into `tokens`; `None` at the end of the text. Empty lines are no entries.
+    /// Reads the fields of the next entry into `tokens`; `None` at the end of the text. Empty lines
+    /// are no entries.
     pub(super) fn entry(&mut self, tokens: &mut Vec<Token<'a>>) -> Result<Option<Start>, Problem> {
         while self.at < self.text.len() {
-            let start = if matches!(self.text[self.at], b' ' | b'\t') { Start::Blank } else { Start::Flush };
+            let start = if matches!(self.text[self.at], b' ' | b'\t') {
+                Start::Blank
+            } else {
+                Start::Flush
+            };
             tokens.clear();
             self.depth = 0;
             if let Err(problem) = self.fill(tokens) {
@@ -94,7 +108,10 @@ impl<'a> Lexer<'a> {
                 _ => tokens.push(self.word()?),
             }
             if tokens.len() > MAX_FIELDS {
-                return Err(Problem::new(self.spot(self.at, 0), "the entry has more fields than any record can hold"));
+                return Err(Problem::new(
+                    self.spot(self.at, 0),
+                    "the entry has more fields than any record can hold",
+                ));
             }
         }
         if self.depth > 0 {
@@ -115,7 +132,10 @@ impl<'a> Lexer<'a> {
 
     fn check_line_length(&self) -> Result<(), Problem> {
         if self.at - self.line_start > MAX_LINE {
-            return Err(Problem::new(self.spot(self.line_start, 1), "the line is longer than 1 MiB"));
+            return Err(Problem::new(
+                self.spot(self.line_start, 1),
+                "the line is longer than 1 MiB",
+            ));
         }
         Ok(())
     }
@@ -143,7 +163,8 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    /// Reads bare characters up to a blank, a comment, a parenthesis or a quote that opens the next field.
+    /// Reads bare characters up to a blank, a comment, a parenthesis or a quote that opens the next
+    /// field.
     fn word(&mut self) -> Result<Token<'a>, Problem> {
         let start = self.at;
         let mut kind = Kind::Word;
@@ -198,8 +219,11 @@ impl<'a> Lexer<'a> {
 
     fn control_character(&mut self, byte: u8) -> Problem {
         self.at += 1;
-        Problem::new(self.spot(self.at - 1, 1), format!("a control character (\\{byte:03}) stands here"))
-            .help("write it as a backslash and three decimal digits, inside a string")
+        Problem::new(
+            self.spot(self.at - 1, 1),
+            format!("a control character (\\{byte:03}) stands here"),
+        )
+        .help("write it as a backslash and three decimal digits, inside a string")
     }
 
     /// Goes to the entry after the one that could not be read.
@@ -223,7 +247,8 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Goes back to behind an open parenthesis that nothing closes: to the next line that looks like an entry's first.
+    /// Goes back to behind an open parenthesis that nothing closes: to the next line that looks
+    /// like an entry's first.
     fn leave_unclosed(&mut self) {
         self.at = self.opened.start;
         self.line = self.opened.line;

@@ -15,7 +15,9 @@ pub(super) fn read(fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) -> Result<(),
     let longitude = angle("longitude", 180, ["E", "W"], fields)?;
     let altitude = centimetres("altitude", -BASE_CM, MAX_CM, fields)? + BASE_CM;
     out.push(0);
-    for (what, default) in [("size", 100), ("horizontal precision", 1_000_000), ("vertical precision", 1_000)] {
+    for (what, default) in
+        [("size", 100), ("horizontal precision", 1_000_000), ("vertical precision", 1_000)]
+    {
         let length = match fields.peek() {
             Some(_) => centimetres(what, 0, 9_000_000_000, fields)?,
             None => default,
@@ -28,9 +30,14 @@ pub(super) fn read(fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) -> Result<(),
     Ok(())
 }
 
-/// Reads degrees, minutes and seconds, of which the latter two may be left out, and the hemisphere, of which the second is
-/// the negative one; the result is as it is in wire form.
-fn angle(what: &str, max: u32, hemispheres: [&str; 2], fields: &mut Fields<'_, '_>) -> Result<i64, Problem> {
+/// Reads degrees, minutes and seconds, of which the latter two may be left out, and the hemisphere,
+/// of which the second is the negative one; the result is as it is in wire form.
+fn angle(
+    what: &str,
+    max: u32,
+    hemispheres: [&str; 2],
+    fields: &mut Fields<'_, '_>,
+) -> Result<i64, Problem> {
     let mut total = 0;
     for (part, unit_milliseconds) in [3_600_000, 60_000, 1_000].into_iter().enumerate() {
         let word = fields.word(what)?;
@@ -70,19 +77,29 @@ fn signed(
     if word.eq_ignore_ascii_case(negative) {
         return Ok(MIDDLE - milliseconds);
     }
-    Err(fields.wrong(format!("the hemisphere of the {what} is {positive} or {negative}, not {word:?}")))
+    Err(fields
+        .wrong(format!("the hemisphere of the {what} is {positive} or {negative}, not {word:?}")))
 }
 
 /// Reads metres with up to two decimals, an `m` behind them or not, as centimetres.
-fn centimetres(what: &str, min: i64, max: i64, fields: &mut Fields<'_, '_>) -> Result<i64, Problem> {
+fn centimetres(
+    what: &str,
+    min: i64,
+    max: i64,
+    fields: &mut Fields<'_, '_>,
+) -> Result<i64, Problem> {
     let word = fields.word(what)?;
-    decimal(word.strip_suffix(['m', 'M']).unwrap_or(word), 2).filter(|number| (min..=max).contains(number)).ok_or_else(
-        || {
+    decimal(word.strip_suffix(['m', 'M']).unwrap_or(word), 2)
+        .filter(|number| (min..=max).contains(number))
+        .ok_or_else(|| {
             fields
-                .wrong(format!("the {what} {word:?} is not a length from {} to {} m", min / 100, max / 100))
+                .wrong(format!(
+                    "the {what} {word:?} is not a length from {} to {} m",
+                    min / 100,
+                    max / 100
+                ))
                 .help("write metres with at most two decimals: 10.50m")
-        },
-    )
+        })
 }
 
 /// Reads a decimal number with at most `digits` digits behind the point, times 10^`digits`.
@@ -99,7 +116,8 @@ fn decimal(word: &str, digits: u32) -> Option<i64> {
     Some(sign * (whole * 10_i64.pow(digits) + part * 10_i64.pow(digits - fraction_length)))
 }
 
-/// A length as one digit and a power of ten, in centimetres (RFC 1876 section 2); what has more digits is rounded down.
+/// A length as one digit and a power of ten, in centimetres (RFC 1876 section 2); what has more
+/// digits is rounded down.
 fn mantissa_and_exponent(mut centimetres: i64) -> u8 {
     let mut exponent = 0;
     while centimetres > 9 {

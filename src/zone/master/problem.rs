@@ -45,7 +45,8 @@ impl Problem {
     /// A bound would be passed by the file with this path, of so many octets, that is named here.
     pub(super) fn of_large_file(spot: Spot, excess: Excess, path: &str, octets: u64) -> Self {
         let message = format!("{path} ({}) is too much: {}", mebibytes(octets), excess.message());
-        let problem = Self { excess: Some(excess), about: Some(path.to_owned()), ..Self::new(spot, message) };
+        let problem =
+            Self { excess: Some(excess), about: Some(path.to_owned()), ..Self::new(spot, message) };
         problem.help(excess.help())
     }
 }

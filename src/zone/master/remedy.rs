@@ -1,5 +1,5 @@
-//! What to write in place of frequent mistakes: comments of other languages, a blank before the owner, swapped fields, misspelt
-//! types, host names in place of addresses.
+//! What to write in place of frequent mistakes: comments of other languages, a blank before the
+//! owner, swapped fields, misspelt types, host names in place of addresses.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -12,8 +12,8 @@ use crate::dns::Rtype;
 
 /// The types that people write.
 const COMMON_TYPES: [&str; 18] = [
-    "A", "AAAA", "CAA", "CNAME", "DNAME", "DS", "HTTPS", "MX", "NAPTR", "NS", "PTR", "SOA", "SPF", "SRV", "SSHFP",
-    "SVCB", "TLSA", "TXT",
+    "A", "AAAA", "CAA", "CNAME", "DNAME", "DS", "HTTPS", "MX", "NAPTR", "NS", "PTR", "SOA", "SPF",
+    "SRV", "SSHFP", "SVCB", "TLSA", "TXT",
 ];
 
 /// Whether an entry starts with a mark of a merge conflict.
@@ -33,10 +33,12 @@ pub(super) fn of_entry(problem: Problem, start: Start, tokens: &[Token<'_>]) -> 
     if problem.excess.is_some() {
         return problem;
     }
-    let is_comment =
-        |token: &Token<'_>| token.kind == Kind::Word && (token.text.starts_with(b"#") || token.text.starts_with(b"//"));
+    let is_comment = |token: &Token<'_>| {
+        token.kind == Kind::Word && (token.text.starts_with(b"#") || token.text.starts_with(b"//"))
+    };
     if tokens.iter().any(is_comment) {
-        return problem.help("a comment starts with \";\" in a master file: write it in place of # or //");
+        return problem
+            .help("a comment starts with \";\" in a master file: write it in place of # or //");
     }
     if let (Start::Blank, [first, second, ..]) = (start, tokens)
         && !is_before_data(first)
@@ -52,13 +54,17 @@ pub(super) fn of_entry(problem: Problem, start: Start, tokens: &[Token<'_>]) -> 
 /// Whether a field can stand between the owner and the data: a TTL, a class or a type.
 fn is_before_data(token: &Token<'_>) -> bool {
     let Ok(word) = std::str::from_utf8(token.text) else { return false };
-    word.eq_ignore_ascii_case("IN") || word.parse::<Rtype>().is_ok() || period_secs(token.text).is_some()
+    word.eq_ignore_ascii_case("IN")
+        || word.parse::<Rtype>().is_ok()
+        || period_secs(token.text).is_some()
 }
 
 /// The type that a misspelt one was meant to be.
 pub(super) fn nearest_type(word: &str) -> Option<&'static str> {
     let word = word.to_ascii_uppercase();
-    COMMON_TYPES.into_iter().find(|known| known.len() > 1 && is_near(word.as_bytes(), known.as_bytes()))
+    COMMON_TYPES
+        .into_iter()
+        .find(|known| known.len() > 1 && is_near(word.as_bytes(), known.as_bytes()))
 }
 
 /// Whether two words differ in one letter, or in the order of their letters.
@@ -68,10 +74,14 @@ fn is_near(word: &[u8], known: &[u8]) -> bool {
         letters.sort_unstable();
         letters
     };
-    let without_one =
-        |long: &[u8], short: &[u8]| (0..long.len()).any(|at| [&long[..at], &long[at + 1..]].concat() == short);
+    let without_one = |long: &[u8], short: &[u8]| {
+        (0..long.len()).any(|at| [&long[..at], &long[at + 1..]].concat() == short)
+    };
     match word.len() as isize - known.len() as isize {
-        0 => sorted(word) == sorted(known) || word.iter().zip(known).filter(|(a, b)| a != b).count() == 1,
+        0 => {
+            sorted(word) == sorted(known)
+                || word.iter().zip(known).filter(|(a, b)| a != b).count() == 1
+        }
         1 => without_one(word, known),
         -1 => without_one(known, word),
         _ => false,
@@ -92,7 +102,9 @@ pub(super) fn of_address(word: &str) -> Option<String> {
     {
         let octets = [a, b, c, d].map(u8::try_from);
         return Some(match octets {
-            [Ok(a), Ok(b), Ok(c), Ok(d)] => format!("write it without leading zeros: {}", Ipv4Addr::new(a, b, c, d)),
+            [Ok(a), Ok(b), Ok(c), Ok(d)] => {
+                format!("write it without leading zeros: {}", Ipv4Addr::new(a, b, c, d))
+            }
             _ => "an IPv4 address is four numbers from 0 to 255".to_owned(),
         });
     }

@@ -1,4 +1,5 @@
-//! Rdata fields that need more than a line to read: mnemonics, type bit maps, prefixes, gateways, host identities.
+//! Rdata fields that need more than a line to read: mnemonics, type bit maps, prefixes, gateways,
+//! host identities.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -47,7 +48,12 @@ pub(super) const CERTIFICATE_KINDS: &[(&str, u16)] = &[
 ];
 
 /// Reads a number, or one of the words that stand for some.
-pub(super) fn code(what: &str, words: &[(&str, u16)], max: u32, fields: &mut Fields<'_, '_>) -> Result<u16, Problem> {
+pub(super) fn code(
+    what: &str,
+    words: &[(&str, u16)],
+    max: u32,
+    fields: &mut Fields<'_, '_>,
+) -> Result<u16, Problem> {
     let mut ahead = *fields;
     let word = ahead.word(what)?;
     if let Some(&(_, number)) = words.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)) {
@@ -71,24 +77,35 @@ pub(super) fn moment(what: &str, fields: &mut Fields<'_, '_>) -> Result<u32, Pro
         return fields.number(what, u32::MAX);
     }
     *fields = ahead;
-    let part = |from: usize, to: usize| word.as_bytes()[from..to].iter().fold(0, |n, b| n * 10 + u64::from(b - b'0'));
+    let part = |from: usize, to: usize| {
+        word.as_bytes()[from..to].iter().fold(0, |n, b| n * 10 + u64::from(b - b'0'))
+    };
     let (year, month, day) = (part(0, 4), part(4, 6), part(6, 8));
     let (hour, minute, second) = (part(8, 10), part(10, 12), part(12, 14));
-    let fits = year >= 1970 && (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60;
+    let fits = year >= 1970
+        && (1..=12).contains(&month)
+        && (1..=31).contains(&day)
+        && hour < 24
+        && minute < 60;
     if !fits || second > 60 {
         return Err(fields.wrong(format!("the {what} {word} is no date and time (YYYYMMDDHHmmSS)")));
     }
     Ok((((days_since_1970(year, month, day) * 24 + hour) * 60 + minute) * 60 + second) as u32)
 }
 
-/// Days of the Gregorian calendar, counted in years that begin in March so that the leap day comes last.
+/// Days of the Gregorian calendar, counted in years that begin in March so that the leap day comes
+/// last.
 fn days_since_1970(year: u64, month: u64, day: u64) -> u64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1 - 719_468
 }
 
 /// Reads a CAA property tag: 1 to 255 letters and digits (RFC 8659 section 4.1).
-pub(super) fn read_tag(what: &str, fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) -> Result<(), Problem> {
+pub(super) fn read_tag(
+    what: &str,
+    fields: &mut Fields<'_, '_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Problem> {
     let word = fields.word(what)?;
     if !(1..=255).contains(&word.len()) || !word.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(fields.wrong(format!("the {what} {word:?} is not made of letters and digits")));
@@ -99,7 +116,11 @@ pub(super) fn read_tag(what: &str, fields: &mut Fields<'_, '_>, out: &mut Vec<u8
 }
 
 /// Reads an NSEC3 salt behind its length; `-` is the empty one.
-pub(super) fn read_salt(what: &str, fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) -> Result<(), Problem> {
+pub(super) fn read_salt(
+    what: &str,
+    fields: &mut Fields<'_, '_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Problem> {
     let word = fields.word(what)?;
     let length_at = out.len();
     out.push(0);
@@ -113,7 +134,11 @@ pub(super) fn read_salt(what: &str, fields: &mut Fields<'_, '_>, out: &mut Vec<u
 }
 
 /// Reads the types that are left into a bit map (RFC 4034 section 4.1.2).
-pub(super) fn read_types(what: &str, fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) -> Result<(), Problem> {
+pub(super) fn read_types(
+    what: &str,
+    fields: &mut Fields<'_, '_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Problem> {
     let mut types = Vec::new();
     while fields.peek().is_some() {
         types.push(rtype(what, fields)?.0);
@@ -156,7 +181,9 @@ pub(super) fn read_groups<const GROUPS: usize, const DIGITS: usize>(
     let mut count = 0;
     for group in word.split(separator) {
         count += 1;
-        if group.len() != DIGITS || append_decoded(&HEXLOWER_PERMISSIVE, group.as_bytes(), out).is_err() {
+        if group.len() != DIGITS
+            || append_decoded(&HEXLOWER_PERMISSIVE, group.as_bytes(), out).is_err()
+        {
             count = usize::MAX;
             break;
         }
@@ -170,9 +197,17 @@ pub(super) fn read_groups<const GROUPS: usize, const DIGITS: usize>(
 }
 
 /// Reads `0x` and hexadecimal digits, which dots may part (RFC 1706 section 7).
-pub(super) fn read_nsap(what: &str, fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) -> Result<(), Problem> {
+pub(super) fn read_nsap(
+    what: &str,
+    fields: &mut Fields<'_, '_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Problem> {
     let word = fields.word(what)?;
-    let digits = word.strip_prefix("0x").or_else(|| word.strip_prefix("0X")).unwrap_or_default().replace('.', "");
+    let digits = word
+        .strip_prefix("0x")
+        .or_else(|| word.strip_prefix("0X"))
+        .unwrap_or_default()
+        .replace('.', "");
     if digits.is_empty() || append_decoded(&HEXLOWER_PERMISSIVE, digits.as_bytes(), out).is_err() {
         return Err(fields.wrong(format!("the {what} {word:?} is not 0x and hexadecimal digits")));
     }
@@ -180,7 +215,11 @@ pub(super) fn read_nsap(what: &str, fields: &mut Fields<'_, '_>, out: &mut Vec<u
 }
 
 /// Reads address prefixes, `!1:192.0.2.0/24` (RFC 3123 section 5).
-pub(super) fn read_prefixes(what: &str, fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) -> Result<(), Problem> {
+pub(super) fn read_prefixes(
+    what: &str,
+    fields: &mut Fields<'_, '_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Problem> {
     while fields.peek().is_some() {
         let word = fields.word(what)?;
         append_prefix(word, out).ok_or_else(|| {
@@ -250,7 +289,12 @@ pub(super) fn pass_relay<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 }
 
 /// Reads nothing (kind 0, written `.`), an IPv4 address (1), an IPv6 address (2) or a name (3).
-fn read_host(kind: u32, what: &str, fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) -> Result<(), Problem> {
+fn read_host(
+    kind: u32,
+    what: &str,
+    fields: &mut Fields<'_, '_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Problem> {
     if kind == 3 {
         return fields.name(what, out);
     }
@@ -259,8 +303,13 @@ fn read_host(kind: u32, what: &str, fields: &mut Fields<'_, '_>, out: &mut Vec<u
         (0, _) if word == "." => {}
         (1, Ok(IpAddr::V4(address))) => out.extend(Ipv4Addr::octets(&address)),
         (2, Ok(IpAddr::V6(address))) => out.extend(Ipv6Addr::octets(&address)),
-        (0..=2, _) => return Err(fields.wrong(format!("the {what} {word:?} is not of its type, {kind}"))),
-        _ => return Err(fields.wrong(format!("a {what} of type {kind} has no text form (RFC 3597 \\# has)"))),
+        (0..=2, _) => {
+            return Err(fields.wrong(format!("the {what} {word:?} is not of its type, {kind}")));
+        }
+        _ => {
+            return Err(fields
+                .wrong(format!("a {what} of type {kind} has no text form (RFC 3597 \\# has)")));
+        }
     }
     Ok(())
 }
@@ -275,20 +324,25 @@ fn pass_host<'a>(kind: u8, rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     }
 }
 
-/// Reads the algorithm, the identity tag and the key; in wire form both lengths stand in front (RFC 8005 section 5).
-pub(super) fn read_host_identity(fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) -> Result<(), Problem> {
+/// Reads the algorithm, the identity tag and the key; in wire form both lengths stand in front (RFC
+/// 8005 section 5).
+pub(super) fn read_host_identity(
+    fields: &mut Fields<'_, '_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Problem> {
     let algorithm = fields.number("algorithm", 0xff)?;
     let (mut tag, mut key) = (Vec::new(), Vec::new());
     let word = fields.word("host identity tag")?;
-    append_decoded(&HEXLOWER_PERMISSIVE, word.as_bytes(), &mut tag)
-        .map_err(|error| fields.wrong(format!("the host identity tag is not hexadecimal: {error}")))?;
-    let tag_length =
-        u8::try_from(tag.len()).map_err(|_| fields.wrong("the host identity tag is longer than 255 octets"))?;
+    append_decoded(&HEXLOWER_PERMISSIVE, word.as_bytes(), &mut tag).map_err(|error| {
+        fields.wrong(format!("the host identity tag is not hexadecimal: {error}"))
+    })?;
+    let tag_length = u8::try_from(tag.len())
+        .map_err(|_| fields.wrong("the host identity tag is longer than 255 octets"))?;
     let word = fields.word("public key")?;
     append_decoded(&BASE64, word.as_bytes(), &mut key)
         .map_err(|error| fields.wrong(format!("the public key is not base64: {error}")))?;
-    let key_length =
-        u16::try_from(key.len()).map_err(|_| fields.wrong("the public key is longer than 65535 octets"))?;
+    let key_length = u16::try_from(key.len())
+        .map_err(|_| fields.wrong("the public key is longer than 65535 octets"))?;
     out.extend([tag_length, algorithm as u8]);
     out.extend(key_length.to_be_bytes());
     out.append(&mut tag);

@@ -1,7 +1,9 @@
-//! Service parameters of SVCB and HTTPS: `alpn=h2,h3 port=8443` (RFC 9460 section 2.1 and appendix A).
+//! Service parameters of SVCB and HTTPS: `alpn=h2,h3 port=8443` (RFC 9460 section 2.1 and appendix
+//! A).
 //!
-//! Keys come in any order and leave in rising order; a key given twice, a `mandatory` that names an absent key and a
-//! `no-default-alpn` without `alpn` are refused, since clients ignore such records whole.
+//! Keys come in any order and leave in rising order; a key given twice, a `mandatory` that names an
+//! absent key and a `no-default-alpn` without `alpn` are refused, since clients ignore such records
+//! whole.
 
 use std::{
     collections::BTreeMap,
@@ -45,7 +47,10 @@ const TLS_SUPPORTED_GROUPS: u16 = 9;
 const INVALID: u16 = 65535;
 
 /// Reads the parameters that are left.
-pub(super) fn read_parameters(fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) -> Result<(), Problem> {
+pub(super) fn read_parameters(
+    fields: &mut Fields<'_, '_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Problem> {
     let mut parameters = BTreeMap::new();
     while fields.peek().is_some() {
         let (key, value) = read_parameter(fields)?;
@@ -74,7 +79,9 @@ pub(super) fn read_parameters(fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) ->
 fn read_parameter(fields: &mut Fields<'_, '_>) -> Result<(u16, Vec<u8>), Problem> {
     let token = fields.token("parameter")?;
     if token.kind == Kind::Quoted {
-        return Err(fields.wrong("a parameter starts with its key, not with a quote").help("write alpn=\"h2,h3\""));
+        return Err(fields
+            .wrong("a parameter starts with its key, not with a quote")
+            .help("write alpn=\"h2,h3\""));
     }
     let equals = token.text.iter().position(|&byte| byte == b'=').unwrap_or(token.text.len());
     let (word, value) = token.text.split_at(equals);
@@ -86,9 +93,14 @@ fn read_parameter(fields: &mut Fields<'_, '_>) -> Result<(u16, Vec<u8>), Problem
     })?;
     let value = value.strip_prefix(b"=").unwrap_or(value);
     let value = match token.kind {
-        Kind::Pair => value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).ok_or_else(|| {
-            fields.wrong("a quote in a parameter goes around its whole value").help("write alpn=\"h2,h3\"")
-        })?,
+        Kind::Pair => value
+            .strip_prefix(b"\"")
+            .and_then(|value| value.strip_suffix(b"\""))
+            .ok_or_else(|| {
+                fields
+                    .wrong("a quote in a parameter goes around its whole value")
+                    .help("write alpn=\"h2,h3\"")
+            })?,
         _ => value,
     };
     let value = unescape(value).ok_or_else(|| fields.bad_escape("value"))?;
@@ -103,12 +115,15 @@ fn key_number(word: &str) -> Option<u16> {
         return Some(number);
     }
     let digits = word.strip_prefix("key")?;
-    let plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit())
+        && (digits == "0" || !digits.starts_with('0'));
     digits.parse().ok().filter(|&number| plain && number != INVALID)
 }
 
 fn key_word(key: u16) -> String {
-    KEYS.iter().find(|(_, number)| *number == key).map_or_else(|| format!("key{key}"), |(word, _)| (*word).to_owned())
+    KEYS.iter()
+        .find(|(_, number)| *number == key)
+        .map_or_else(|| format!("key{key}"), |(word, _)| (*word).to_owned())
 }
 
 /// What a key's value has to be.
@@ -126,7 +141,8 @@ fn expectation(key: u16) -> &'static str {
     }
 }
 
-/// The wire form of a value whose escapes are resolved once; lists may hold `\,` and `\\` (RFC 9460 appendix A.1).
+/// The wire form of a value whose escapes are resolved once; lists may hold `\,` and `\\` (RFC 9460
+/// appendix A.1).
 fn wire_value(key: u16, value: &[u8]) -> Option<Vec<u8>> {
     let mut wire = Vec::new();
     match key {
@@ -148,8 +164,12 @@ fn wire_value(key: u16, value: &[u8]) -> Option<Vec<u8>> {
         }
         NO_DEFAULT_ALPN | OHTTP => return value.is_empty().then_some(wire),
         PORT => wire.extend(number(std::str::from_utf8(value).ok()?)?.to_be_bytes()),
-        IPV4HINT => wire.extend(parsed::<Ipv4Addr>(value)?.into_iter().flat_map(|address| address.octets())),
-        IPV6HINT => wire.extend(parsed::<Ipv6Addr>(value)?.into_iter().flat_map(|address| address.octets())),
+        IPV4HINT => {
+            wire.extend(parsed::<Ipv4Addr>(value)?.into_iter().flat_map(|address| address.octets()))
+        }
+        IPV6HINT => {
+            wire.extend(parsed::<Ipv6Addr>(value)?.into_iter().flat_map(|address| address.octets()))
+        }
         ECH => append_decoded(&BASE64, value, &mut wire).ok().filter(|()| !value.is_empty())?,
         TLS_SUPPORTED_GROUPS => {
             let groups = text_items(value)?.map(number).collect::<Option<Vec<_>>>()?;
@@ -180,7 +200,8 @@ fn parsed<T: FromStr>(value: &[u8]) -> Option<Vec<T>> {
     text_items(value)?.map(|item| item.parse().ok()).collect()
 }
 
-/// The items of a list, in which a backslash makes the comma or the backslash behind it part of an item.
+/// The items of a list, in which a backslash makes the comma or the backslash behind it part of an
+/// item.
 fn list(value: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut items = vec![Vec::new()];
     let mut bytes = value.iter();

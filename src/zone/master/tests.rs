@@ -15,7 +15,10 @@ fn read_with(text: &str, files: &[(&str, &str)]) -> MasterFile {
         files
             .iter()
             .find(|(name, _)| *name == path)
-            .map(|(name, text)| IncludedFile { path: (*name).to_owned(), bytes: Arc::new(text.as_bytes().to_vec()) })
+            .map(|(name, text)| IncludedFile {
+                path: (*name).to_owned(),
+                bytes: Arc::new(text.as_bytes().to_vec()),
+            })
             .ok_or_else(|| format!("there is no file {path}"))
     })
 }
@@ -153,7 +156,10 @@ ok A 192.0.2.1
 #[test]
 fn included_files_have_their_own_origin_and_change_nothing_outside() {
     let files = [
-        ("hosts", "a A 192.0.2.1\n$ORIGIN far.\n$TTL 9\n  AAAA 2001:db8::1\nb A 192.0.2.2\nb A bad\n"),
+        (
+            "hosts",
+            "a A 192.0.2.1\n$ORIGIN far.\n$TTL 9\n  AAAA 2001:db8::1\nb A 192.0.2.2\nb A bad\n",
+        ),
         ("deep", "$INCLUDE hosts sub\n"),
     ];
     let text = "$TTL 5\nfirst A 192.0.2.9\n$INCLUDE deep\n  TXT after\n$INCLUDE nowhere\n";
@@ -169,7 +175,10 @@ fn included_files_have_their_own_origin_and_change_nothing_outside() {
             "first.example.com 5 TXT 056166746572",
         ]
     );
-    assert_eq!(errors(&file), ["2:6:5 \"bad\" is not an IPv4 address", "0:5:10 there is no file nowhere"]);
+    assert_eq!(
+        errors(&file),
+        ["2:6:5 \"bad\" is not an IPv4 address", "0:5:10 there is no file nowhere"]
+    );
     assert_eq!(file.entries[3].position, Position { file: 2, line: 5, column: 1 });
     let paths: Vec<&str> = file.included.iter().map(|file| &*file.path).collect();
     assert_eq!(paths, ["deep", "hosts"]);
@@ -179,12 +188,19 @@ fn included_files_have_their_own_origin_and_change_nothing_outside() {
 #[test]
 fn files_that_include_each_other_are_refused() {
     let around = [("a", "$INCLUDE b\n"), ("b", "$INCLUDE a\n")];
-    assert_eq!(errors(&read_with("$INCLUDE a\n", &around)), ["2:1:10 a includes itself: a -> b -> a"]);
+    assert_eq!(
+        errors(&read_with("$INCLUDE a\n", &around)),
+        ["2:1:10 a includes itself: a -> b -> a"]
+    );
 
     let names: Vec<String> = (0..10).map(|depth| format!("f{depth}")).collect();
     let texts: Vec<String> = (1..11).map(|depth| format!("$INCLUDE f{depth}\n")).collect();
-    let files: Vec<(&str, &str)> = names.iter().zip(&texts).map(|(name, text)| (&**name, &**text)).collect();
-    assert_eq!(errors(&read_with("$INCLUDE f0\n", &files)), ["8:1:10 the files include each other more than 8 deep"]);
+    let files: Vec<(&str, &str)> =
+        names.iter().zip(&texts).map(|(name, text)| (&**name, &**text)).collect();
+    assert_eq!(
+        errors(&read_with("$INCLUDE f0\n", &files)),
+        ["8:1:10 the files include each other more than 8 deep"]
+    );
 
     let wide = "$INCLUDE leaf\n".repeat(1001);
     let file = read_with(&wide, &[("leaf", "")]);
@@ -237,7 +253,10 @@ $GENERATE 1-300 a$ A 192.0.2.$
         ]
     );
     let file = read(&"$GENERATE 1-65536 a A 192.0.2.1\n".repeat(17));
-    assert_eq!(errors(&file), ["0:17:1 the $GENERATE lines of this zone make more than 1048576 records"]);
+    assert_eq!(
+        errors(&file),
+        ["0:17:1 the $GENERATE lines of this zone make more than 1048576 records"]
+    );
 }
 
 #[test]
@@ -247,7 +266,10 @@ fn what_is_no_text_is_refused_as_such() {
         assert_eq!(file.entries, []);
         errors(&file).remove(0)
     };
-    assert_eq!(message(b"\xef\xbb\xbfa A 192.0.2.1\n"), "0:1:1 the file starts with a byte order mark");
+    assert_eq!(
+        message(b"\xef\xbb\xbfa A 192.0.2.1\n"),
+        "0:1:1 the file starts with a byte order mark"
+    );
     assert_eq!(message(b"; x\na\0b"), "0:2:2 a zero octet stands here: this is not a text file");
     assert_eq!(message(b"\x1f\x8b\x08"), "0:1:1 a control character (\\031) stands here");
     let long = [b"a TXT ".to_vec(), vec![b'x'; 1 << 20]].concat();
@@ -258,7 +280,10 @@ fn what_is_no_text_is_refused_as_such() {
 fn an_open_parenthesis_costs_the_records_up_to_the_next_owner_and_no_more() {
     let text = "$TTL 5\n@ SOA ns h ( 1 2 3\n  4 5\nwww A bad\nok A 192.0.2.1\n";
     let file = read(text);
-    assert_eq!(errors(&file), ["0:2:12 this parenthesis is never closed", "0:4:7 \"bad\" is not an IPv4 address"]);
+    assert_eq!(
+        errors(&file),
+        ["0:2:12 this parenthesis is never closed", "0:4:7 \"bad\" is not an IPv4 address"]
+    );
     assert_eq!(file.entries.len(), 1);
 }
 
@@ -271,7 +296,10 @@ fn no_more_than_a_hundred_errors_are_told() {
 
 #[test]
 fn columns_count_characters() {
-    assert_eq!(errors(&read("x 5 TXT \"\u{e9}\u{e9}\" \"open\n")), ["0:1:14 this quote is not closed on its line"]);
+    assert_eq!(
+        errors(&read("x 5 TXT \"\u{e9}\u{e9}\" \"open\n")),
+        ["0:1:14 this quote is not closed on its line"]
+    );
 }
 
 #[test]
@@ -289,7 +317,10 @@ fn records_that_no_zone_holds_are_refused() {
         ("x DS 1 13 2 00", "the digest has 1 octets; one of type 2 has 32"),
         ("x SVCB 1 . port=1 port=2", "this parameter is given twice"),
         ("x SVCB 1 . mandatory=alpn", "alpn is mandatory, but is not given"),
-        ("x SVCB 1 . no-default-alpn", "no-default-alpn leaves no protocol, since alpn is not given"),
+        (
+            "x SVCB 1 . no-default-alpn",
+            "no-default-alpn leaves no protocol, since alpn is not given",
+        ),
         ("x SVCB 1 . colour=red", "\"colour\" is not a parameter key"),
         ("x SVCB 1 . port=65536", "port is a number up to 65535"),
         ("x LOC 91 N 0 E 0", "\"91\" does not fit into the latitude"),
@@ -306,7 +337,10 @@ fn records_that_no_zone_holds_are_refused() {
         assert_eq!(file.errors.first().map(|error| &*error.message), Some(message), "{text}");
     }
     let long = "x".repeat(256);
-    assert_eq!(errors(&read(&format!("x TXT {long}\n"))), ["0:1:7 the string is 256 octets long; the maximum is 255"]);
+    assert_eq!(
+        errors(&read(&format!("x TXT {long}\n"))),
+        ["0:1:7 the string is 256 octets long; the maximum is 255"]
+    );
     let large = "x TXT ".to_owned() + &"\"0123456789\" ".repeat(6000);
     assert_eq!(errors(&read(&large)), ["0:1:1 the rdata has 66000 octets; the maximum is 65535"]);
 }
@@ -331,7 +365,8 @@ fn no_mutation_of_a_file_makes_the_reader_panic() {
                 _ => text.truncate(at.max(1)),
             }
         }
-        let file = parse(&text, &"example.com".parse().unwrap(), None, &mut |_| Err("none".to_owned()));
+        let file =
+            parse(&text, &"example.com".parse().unwrap(), None, &mut |_| Err("none".to_owned()));
         let lines = text.iter().filter(|&&byte| byte == b'\n').count() as u32 + 1;
         for error in &file.errors {
             assert!(error.position.line <= lines && error.span.end <= text.len(), "{error:?}");
@@ -340,14 +375,20 @@ fn no_mutation_of_a_file_makes_the_reader_panic() {
 }
 
 /// Reads a file that includes others, with what all zones of the load may take.
-fn read_within(text: &str, files: &[(&str, Arc<Vec<u8>>)], budget: &mut Budget) -> (MasterFile, usize) {
+fn read_within(
+    text: &str,
+    files: &[(&str, Arc<Vec<u8>>)],
+    budget: &mut Budget,
+) -> (MasterFile, usize) {
     let mut count = 0;
     let origin = "example.com".parse().unwrap();
     let mut include = |path: &str| {
-        let (name, bytes) = files.iter().find(|(name, _)| *name == path).ok_or("there is no such file")?;
+        let (name, bytes) =
+            files.iter().find(|(name, _)| *name == path).ok_or("there is no such file")?;
         Ok(IncludedFile { path: (*name).to_owned(), bytes: Arc::clone(bytes) })
     };
-    let file = parse_each(text.as_bytes(), &origin, None, &mut include, budget, &mut |_| count += 1);
+    let file =
+        parse_each(text.as_bytes(), &origin, None, &mut include, budget, &mut |_| count += 1);
     (file, count)
 }
 
@@ -356,12 +397,16 @@ fn a_file_that_is_included_a_thousand_times_is_never_copied_and_read_only_up_to_
     let line = [&[b';'; 1 << 19][..], b"\na A 192.0.2.1\n"].concat();
     let large = Arc::new(line.repeat(128));
     let files = [("large", Arc::clone(&large))];
-    let (file, count) = read_within(&"$INCLUDE large\n".repeat(1000), &files, &mut Budget::of_load());
+    let (file, count) =
+        read_within(&"$INCLUDE large\n".repeat(1000), &files, &mut Budget::of_load());
     let help = "include each file once, or split the zone";
     let what = "large (65 MiB) is too much: the files of this zone have more than 256 MiB together \
                 (a file counts once for each $INCLUDE)";
     assert_eq!(errors(&file), [format!("0:4:10 {what}")], "the line, the file and the bound, once");
-    assert_eq!((file.errors[0].help.as_deref(), file.errors[0].about.as_deref()), (Some(help), Some("large")));
+    assert_eq!(
+        (file.errors[0].help.as_deref(), file.errors[0].about.as_deref()),
+        (Some(help), Some("large"))
+    );
     assert!(file.is_cut && !file.errors[0].is_of_load);
     assert_eq!(count, 3 * 128, "three of them are read");
     assert!(file.included.iter().all(|included| Arc::ptr_eq(&included.bytes, &large)));
@@ -378,7 +423,11 @@ fn the_zones_of_a_load_share_a_budget_and_nothing_is_read_once_it_is_passed() {
             "part (1 KiB) is too much: the files of all zones have more than 1 KiB together \
              (a file counts once for each $INCLUDE)",
         ),
-        (Budget::new(9999, 9, 40 * 81), "2:9:1", "the records of all zones need more than 4 KiB of memory"),
+        (
+            Budget::new(9999, 9, 40 * 81),
+            "2:9:1",
+            "the records of all zones need more than 4 KiB of memory",
+        ),
     ] {
         let (first, _) = read_within(text, &files, &mut budget);
         assert_eq!((errors(&first), first.is_cut), (vec![], false));
@@ -393,14 +442,21 @@ fn the_zones_of_a_load_share_a_budget_and_nothing_is_read_once_it_is_passed() {
 #[test]
 fn what_generate_makes_counts_as_records_as_text_and_as_memory() {
     for (mut budget, expected) in [
-        (Budget::new(1 << 20, 99, 1 << 20), "0:1:1 the $GENERATE lines of all zones make more than 99 records"),
+        (
+            Budget::new(1 << 20, 99, 1 << 20),
+            "0:1:1 the $GENERATE lines of all zones make more than 99 records",
+        ),
         (
             Budget::new(1000, 1000, 1 << 20),
             "0:1:1 the files of all zones have more than 1 KiB together (a file counts once for each $INCLUDE)",
         ),
-        (Budget::new(1 << 20, 1000, 5000), "0:1:1 the records of all zones need more than 5 KiB of memory"),
+        (
+            Budget::new(1 << 20, 1000, 5000),
+            "0:1:1 the records of all zones need more than 5 KiB of memory",
+        ),
     ] {
-        let (file, count) = read_within("$GENERATE 1-100 a$ A 192.0.2.1\nb A 192.0.2.1\n", &[], &mut budget);
+        let (file, count) =
+            read_within("$GENERATE 1-100 a$ A 192.0.2.1\nb A 192.0.2.1\n", &[], &mut budget);
         assert_eq!(errors(&file), [expected]);
         assert!(count < 100, "{count}");
     }

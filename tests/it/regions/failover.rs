@@ -28,15 +28,20 @@ fn after_a_manual_failover_clients_stay_until_an_operator_gives_them_back() {
         return;
     }
     let mut regions = Regions::start(["127.0.38.1", "127.0.38.2"]);
-    let site = regions.site("policy = \"failover\"\nfailback = \"manual\"\n", &regions.members("", ""));
+    let site =
+        regions.site("policy = \"failover\"\nfailback = \"manual\"\n", &regions.members("", ""));
     let server = site.serve();
     assert_eq!(server.addresses(WWW), [regions.fra]);
     fail_over(&mut regions, &server);
-    server.until("the holder is told", LONG, |server| pool(server, WWW).holder.as_deref() == Some(regions.iad));
+    server.until("the holder is told", LONG, |server| {
+        pool(server, WWW).holder.as_deref() == Some(regions.iad)
+    });
     let text = told(&site, &server, &["status"]);
     assert!(text.contains(&format!("clients stay with {}", regions.iad)), "{text}");
     server.until_logged("failover pool stays with this member until failback");
-    server.stays("clients stay", Duration::from_millis(500), |server| server.addresses(WWW) == [regions.iad]);
+    server.stays("clients stay", Duration::from_millis(500), |server| {
+        server.addresses(WWW) == [regions.iad]
+    });
     assert!(server.terminate().0.success());
     let server = site.serve();
     server.stays("clients stay after a restart", Duration::from_millis(500), |server| {
@@ -66,15 +71,23 @@ fn after_a_failback_clients_return_bit_by_bit_over_the_slow_start() {
     assert_eq!(server.addresses(WWW), [regions.fra]);
     fail_over(&mut regions, &server);
     server.until("its own slow start is over", LONG, |server| server.status().ramps.is_empty());
-    server.stays("clients stay", Duration::from_millis(300), |server| asked(server, regions.fra) == 0.0);
+    server.stays("clients stay", Duration::from_millis(300), |server| {
+        asked(server, regions.fra) == 0.0
+    });
     told(&site, &server, &["failback", WWW]);
     server.until_logged("clients began to return after failback");
     let first = asked(&server, regions.fra);
     assert!(first < 0.6, "{first} of the clients returned at once");
     let text = told(&site, &server, &["status"]);
-    assert!(text.contains(&format!("clients return to {} of pool {WWW}: its share is ", regions.fra)), "{text}");
+    assert!(
+        text.contains(&format!("clients return to {} of pool {WWW}: its share is ", regions.fra)),
+        "{text}"
+    );
     let text = told(&site, &server, &["explain", WWW, "--client", "192.0.2.1"]);
-    assert!(text.contains("return after failback: takes ") && text.contains("takes what"), "{text}");
+    assert!(
+        text.contains("return after failback: takes ") && text.contains("takes what"),
+        "{text}"
+    );
     let mut seen = Vec::new();
     server.until("a third has returned", LONG, |server| {
         seen.extend(returned(server));
@@ -102,7 +115,8 @@ fn after_a_time_that_a_member_must_prove_itself_clients_go_back() {
         return;
     }
     let mut regions = Regions::start(["127.0.39.1", "127.0.39.2"]);
-    let site = regions.site("policy = \"failover\"\nfailback = \"after 2s\"\n", &regions.members("", ""));
+    let site =
+        regions.site("policy = \"failover\"\nfailback = \"after 2s\"\n", &regions.members("", ""));
     let server = site.serve();
     fail_over(&mut regions, &server);
     assert_eq!(server.addresses(WWW), [regions.iad]);
@@ -163,7 +177,9 @@ fn connections_above_a_target_send_the_excess_on_until_they_close() {
         stream
     };
     let held: Vec<TcpStream> = (0..80).map(open).collect();
-    server.until("some are sent on", LONG, |server| pool(server, "fra").keep.is_some_and(|keep| keep < 0.75));
+    server.until("some are sent on", LONG, |server| {
+        pool(server, "fra").keep.is_some_and(|keep| keep < 0.75)
+    });
     let share = asked(&server, addresses[0]);
     assert!((0.4..0.78).contains(&share), "{share}");
     let text = told(&site, &server, &["status"]);
@@ -174,7 +190,8 @@ fn connections_above_a_target_send_the_excess_on_until_they_close() {
     assert_asked(&server, addresses[0], 1.0);
     let log = server.log();
     assert!(
-        log.contains("excess clients go to the next choice") && log.contains("pool keeps all of its clients again"),
+        log.contains("excess clients go to the next choice")
+            && log.contains("pool keeps all of its clients again"),
         "{log}"
     );
 }
@@ -214,7 +231,10 @@ fn holding_server() -> u16 {
     let port = listener.local_addr().unwrap().port();
     let hold = |mut stream: TcpStream| _ = std::io::copy(&mut stream, &mut std::io::sink());
     std::thread::spawn(move || {
-        listener.incoming().flatten().for_each(|stream| _ = std::thread::spawn(move || hold(stream)));
+        listener
+            .incoming()
+            .flatten()
+            .for_each(|stream| _ = std::thread::spawn(move || hold(stream)));
     });
     port
 }
@@ -231,7 +251,8 @@ fn holding_haproxy(address: &str, port: u16, statistics: u16) -> Balancer {
     Balancer::haproxy_with(&configuration, address, port)
 }
 
-/// Of so many connections the first choice is to have so many, with targets of 50 and a max of 70 for either region.
+/// Of so many connections the first choice is to have so many, with targets of 50 and a max of 70
+/// for either region.
 fn assert_spills_evenly(addresses: [&str; 2], demand: usize, wanted: f64) {
     let (port, statistics) = (free_port(), free_port());
     let _haproxies = addresses.map(|address| holding_haproxy(address, port, statistics));
@@ -248,7 +269,9 @@ fn assert_spills_evenly(addresses: [&str; 2], demand: usize, wanted: f64) {
     let server = site.serve();
     let mut caches = Caches::new(demand, port);
     let level = |server: &Server, name: &str| pool(server, name).level;
-    server.until("both report", LONG, |server| level(server, "fra").is_some() && level(server, "iad").is_some());
+    server.until("both report", LONG, |server| {
+        level(server, "fra").is_some() && level(server, "iad").is_some()
+    });
     // The looks of four seconds on end, by the levels that they found.
     let mut looks: Vec<f64> = Vec::new();
     let mut last = None;
@@ -260,7 +283,9 @@ fn assert_spills_evenly(addresses: [&str; 2], demand: usize, wanted: f64) {
         }
         let newest = &looks[looks.len().saturating_sub(8)..];
         let mean = newest.iter().sum::<f64>() / newest.len().max(1) as f64;
-        newest.len() == 8 && (mean - wanted).abs() < 5.0 && (caches.at(addresses[0]) as f64 - wanted).abs() < 18.0
+        newest.len() == 8
+            && (mean - wanted).abs() < 5.0
+            && (caches.at(addresses[0]) as f64 - wanted).abs() < 18.0
     });
 }
 
@@ -294,9 +319,12 @@ struct Mute {
 impl Mute {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (port, held) = (listener.local_addr().unwrap().port(), Arc::new(Mutex::new(Vec::new())));
+        let (port, held) =
+            (listener.local_addr().unwrap().port(), Arc::new(Mutex::new(Vec::new())));
         let sink: Arc<Mutex<Vec<TcpStream>>> = Arc::clone(&held);
-        std::thread::spawn(move || listener.incoming().flatten().for_each(|stream| sink.lock().unwrap().push(stream)));
+        std::thread::spawn(move || {
+            listener.incoming().flatten().for_each(|stream| sink.lock().unwrap().push(stream))
+        });
         Self { port, held }
     }
 

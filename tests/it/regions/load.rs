@@ -39,7 +39,9 @@ fn servers_killed_behind_haproxy_shrink_its_share_until_they_return() {
     let mut regions = Regions::start(["127.0.31.1", "127.0.31.2"]);
     let site = regions.loaded_site();
     let server = site.serve();
-    server.until("both report", LONG, |server| server.status().loads.iter().all(|load| load.age_secs.is_some()));
+    server.until("both report", LONG, |server| {
+        server.status().loads.iter().all(|load| load.age_secs.is_some())
+    });
     assert_asked(&server, regions.fra, 0.5);
     regions.kill(1);
     regions.kill(2);
@@ -86,9 +88,13 @@ fn a_region_that_grows_slow_is_sent_less() {
     );
     let _nginx = Balancer::nginx(addresses[0], port, Serves::Proxied(slow.0));
     let _haproxy = Balancer::haproxy_with(&configuration, addresses[1], port);
-    let monitor = format!("[monitor.web]\nhttp = {{ path = \"/healthz\", port = {port}, body = \"ok\" }}\n{PACE}");
+    let monitor = format!(
+        "[monitor.web]\nhttp = {{ path = \"/healthz\", port = {port}, body = \"ok\" }}\n{PACE}"
+    );
     let members = addresses.map(|address| format!("{{ addresses = [\"{address}\"] }}")).join(", ");
-    let www = format!("policy = \"load\"\nby = \"response-time\"\nmonitor = \"web\"\nmembers = [{members}]\n");
+    let www = format!(
+        "policy = \"load\"\nby = \"response-time\"\nmonitor = \"web\"\nmembers = [{members}]\n"
+    );
     let site = site(&monitor, &www);
     let server = site.serve();
     // A machine that is busy delays the first replies, of either.
@@ -114,7 +120,10 @@ fn slowed(ms: u64) -> (u16, Arc<AtomicU64>) {
                 // Nothing more comes: this is the delay.
                 let _ = stream.set_read_timeout(Some(delay));
                 let _ = stream.read(&mut [0; 4096]);
-                let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+                let _ = write!(
+                    stream,
+                    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+                );
             });
         }
     });
@@ -142,7 +151,10 @@ fn when_reports_stop_the_configured_weights_rule_until_they_come_again() {
     assert!(why.contains(regions.fra), "{why}");
     until_share(&server, "the configured weights rule", 0.5);
     let text = told(&site, &server, &["status"]);
-    assert!(text.contains("too old to count") && text.contains("configured weights rule: "), "{text}");
+    assert!(
+        text.contains("too old to count") && text.contains("configured weights rule: "),
+        "{text}"
+    );
     assert_eq!(server.verdicts()[0].1, "up", "only its statistics are gone");
     regions.command("enable frontend statistics");
     server.until_logged("pool uses load reports again");

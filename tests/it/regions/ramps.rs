@@ -29,7 +29,8 @@ fn a_region_that_comes_back_takes_its_share_bit_by_bit() {
         return;
     }
     let mut regions = Regions::start(["127.0.35.1", "127.0.35.2"]);
-    let site = regions.site("policy = \"weighted\"\nslow-start = \"4s\"\n", &regions.members("", ""));
+    let site =
+        regions.site("policy = \"weighted\"\nslow-start = \"4s\"\n", &regions.members("", ""));
     let server = site.serve();
     assert_asked(&server, regions.fra, 0.5);
     regions.haproxy = None;
@@ -79,7 +80,9 @@ fn a_drain_over_a_time_is_held_goes_on_and_outlives_restarts() {
     assert!((0.3..0.8).contains(&held), "{held}");
     let text = site.read(ZONE);
     assert!(
-        text.contains("drain-hold = \"") && text.contains("# Our regions.") && text.contains("# Frankfurt"),
+        text.contains("drain-hold = \"")
+            && text.contains("# Our regions.")
+            && text.contains("# Frankfurt"),
         "{text}"
     );
     assert!(told(&site, &server, &["status"]).contains("held"));
@@ -98,7 +101,10 @@ fn a_drain_over_a_time_is_held_goes_on_and_outlives_restarts() {
     let server = site.serve();
     let seen = watch(&server, "it is over", |at| at.is_none());
     assert!(seen.is_sorted_by(|a, b| a >= b), "{seen:?}");
-    assert!(seen.first().is_some_and(|at| (0.05..held - 0.1).contains(at)), "it went on where it was: {seen:?}");
+    assert!(
+        seen.first().is_some_and(|at| (0.05..held - 0.1).contains(at)),
+        "it went on where it was: {seen:?}"
+    );
     server.until("no answer names it", LONG, |server| asked(server, regions.fra) == 0.0);
     let text = told(&site, &server, &["status"]);
     assert!(text.contains("effective since"), "{text}");
@@ -108,7 +114,11 @@ fn a_drain_over_a_time_is_held_goes_on_and_outlives_restarts() {
     assert_asked(&server, regions.fra, 0.5);
     let text = site.read(ZONE);
     assert!(!text.contains("drain-hold") && text.contains("state = \"active\""), "{text}");
-    assert_eq!(text.lines().filter(|line| before.contains(line)).count(), before.lines().count(), "{text}");
+    assert_eq!(
+        text.lines().filter(|line| before.contains(line)).count(),
+        before.lines().count(),
+        "{text}"
+    );
 }
 
 #[test]
@@ -121,7 +131,8 @@ fn a_drain_written_by_hand_goes_over_the_time_written_beside_it() {
     let server = site.serve();
     let keys = "# Frankfurt\nstate = \"draining\"\ndrain-over = \"10m\"\n";
     site.edit(ZONE, "# Frankfurt\n", keys);
-    server.until("it is taken up", LONG, |server| server.status().datacenters[0].state == "draining");
+    server
+        .until("it is taken up", LONG, |server| server.status().datacenters[0].state == "draining");
     assert!(ramp(&server).is_some_and(|at| at > 0.9), "{:?}", server.status().ramps);
     site.edit(ZONE, keys, "# Frankfurt\n");
     server.until("it is taken back", LONG, |server| ramp(server).is_none());
@@ -130,6 +141,8 @@ fn a_drain_written_by_hand_goes_over_the_time_written_beside_it() {
         "addresses = [\"127.0.37.1\"]",
         "addresses = [\"127.0.37.1\"], state = \"draining\", drain-over = \"10m\"",
     );
-    server.until("an endpoint drains so, too", LONG, |server| ramp(server).is_some_and(|at| at > 0.9));
+    server.until("an endpoint drains so, too", LONG, |server| {
+        ramp(server).is_some_and(|at| at > 0.9)
+    });
     assert_asked(&server, regions.fra, 0.5);
 }

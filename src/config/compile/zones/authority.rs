@@ -40,7 +40,9 @@ pub(super) fn of_table(
     let master = &*master;
     let own_soa = master.at_apex(sources, Rtype::SOA);
     let own_ns = master.at_apex(sources, Rtype::NS);
-    if let (Some((_, soa)), Some(written)) = (own_soa, spec.written_nameservers.or(spec.written_hostmaster)) {
+    if let (Some((_, soa)), Some(written)) =
+        (own_soa, spec.written_nameservers.or(spec.written_hostmaster))
+    {
         problems
             .error(written, format!("zone \"{apex}\" has its authority written twice"))
             .also(soa, "the master file's own SOA")
@@ -57,8 +59,10 @@ pub(super) fn of_table(
             .also(ns, "the master file's own NS")
             .help("leave `nameservers` away, or take the NS records out of the master file");
     }
-    let first_ns = spec.nameservers.as_ref().and_then(|names| names.value.first().map(|at| at.value.clone()));
-    let mname = first_ns.or_else(|| own_ns.and_then(|(record, _)| Name::from_wire(&record.rdata).ok()));
+    let first_ns =
+        spec.nameservers.as_ref().and_then(|names| names.value.first().map(|at| at.value.clone()));
+    let mname =
+        first_ns.or_else(|| own_ns.and_then(|(record, _)| Name::from_wire(&record.rdata).ok()));
     report_missing(spec, mname.is_some(), master, problems);
     let (mname, rname) = (mname?, &spec.hostmaster.as_ref()?.value);
     let ns = spec.nameservers.iter().flat_map(|names| &names.value).map(|name| Record {
@@ -70,8 +74,8 @@ pub(super) fn of_table(
     Some(Made { soa: Some(soa(spec, &mname, rname)), ns: ns.collect() })
 }
 
-/// Reports the keys that a table lacks. A key with a wrong value has been reported as such, and what a master file with errors lacks
-/// is unknown.
+/// Reports the keys that a table lacks. A key with a wrong value has been reported as such, and
+/// what a master file with errors lacks is unknown.
 fn report_missing(spec: &ZoneSpec, has_nameserver: bool, master: &Master, problems: &mut Problems) {
     if master.has_errors {
         return;
@@ -90,7 +94,13 @@ fn report_missing(spec: &ZoneSpec, has_nameserver: bool, master: &Master, proble
 }
 
 /// That a master file which is a zone by itself has the zone's authority.
-pub(super) fn check_plain(sources: &Sources, apex: &Name, place: Place, master: &mut Master, problems: &mut Problems) {
+pub(super) fn check_plain(
+    sources: &Sources,
+    apex: &Name,
+    place: Place,
+    master: &mut Master,
+    problems: &mut Problems,
+) {
     if master.has_errors {
         return;
     }
@@ -104,7 +114,13 @@ pub(super) fn check_plain(sources: &Sources, apex: &Name, place: Place, master: 
 }
 
 /// Reports which of SOA and NS the apex lacks: one error, because they are written together.
-fn report_incomplete(sources: &Sources, apex: &Name, place: Place, master: &Master, problems: &mut Problems) {
+fn report_incomplete(
+    sources: &Sources,
+    apex: &Name,
+    place: Place,
+    master: &Master,
+    problems: &mut Problems,
+) {
     if master.has_errors {
         return;
     }
@@ -139,7 +155,9 @@ fn misplaced(sources: &Sources, apex: &Name, master: &Master) -> Option<Misplace
     let stray = master.stray_soa(sources);
     let doubled: Option<Name> = format!("{apex}.{apex}").parse().ok();
     match stray {
-        Some((name, soa)) if Some(name) == doubled.as_ref() => Some(Misplaced::NoDot { origin, soa: Some(soa) }),
+        Some((name, soa)) if Some(name) == doubled.as_ref() => {
+            Some(Misplaced::NoDot { origin, soa: Some(soa) })
+        }
         _ if origin.is_some() => Some(Misplaced::NoDot { origin, soa: None }),
         Some((name, soa)) => Some(Misplaced::OtherZone { name: name.clone(), soa }),
         None => None,
@@ -157,7 +175,10 @@ fn report_misplaced(
     match misplaced {
         Misplaced::NoDot { origin: Some(origin), .. } => {
             problems
-                .error(origin, format!("the final dot is missing: this $ORIGIN is {apex}.{apex}, not {apex}"))
+                .error(
+                    origin,
+                    format!("the final dot is missing: this $ORIGIN is {apex}.{apex}, not {apex}"),
+                )
                 .help(format!("write $ORIGIN {apex}."));
         }
         Misplaced::NoDot { origin: None, soa } => {
@@ -193,7 +214,12 @@ fn soa(spec: &ZoneSpec, mname: &Name, rname: &Name) -> Record {
     for number in [0, REFRESH_SECS, RETRY_SECS, EXPIRE_SECS, spec.negative_ttl_secs] {
         rdata.extend(number.to_be_bytes());
     }
-    Record { owner: spec.apex.value.clone(), rtype: Rtype::SOA, ttl_secs: spec.ttl_secs, rdata: rdata.into() }
+    Record {
+        owner: spec.apex.value.clone(),
+        rtype: Rtype::SOA,
+        ttl_secs: spec.ttl_secs,
+        rdata: rdata.into(),
+    }
 }
 
 /// The serial of an SOA record (RFC 1035 section 3.3.13): the first of five numbers at the end.

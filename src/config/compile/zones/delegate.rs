@@ -1,4 +1,5 @@
-//! Delegations of tables: NS records at the cut and the glue below it, as records of the zone that holds the name.
+//! Delegations of tables: NS records at the cut and the glue below it, as records of the zone that
+//! holds the name.
 
 use hashbrown::HashMap;
 
@@ -16,7 +17,12 @@ use crate::{
 };
 
 /// Adds what tables delegate to the zones; `drafts` are in order of apex.
-pub(super) fn add(specs: &[DelegateSpec], drafts: &mut [Draft], unread: &Unread, problems: &mut Problems) {
+pub(super) fn add(
+    specs: &[DelegateSpec],
+    drafts: &mut [Draft],
+    unread: &Unread,
+    problems: &mut Problems,
+) {
     let mut first_of: HashMap<&Name, Place> = HashMap::new();
     // Those above come first, so that one below another is told of.
     let mut specs: Vec<&DelegateSpec> = specs.iter().collect();
@@ -44,7 +50,12 @@ pub(super) fn add(specs: &[DelegateSpec], drafts: &mut [Draft], unread: &Unread,
 }
 
 /// The innermost zone above the name; not one at or below it.
-fn zone_of(spec: &DelegateSpec, drafts: &[Draft], unread: &Unread, problems: &mut Problems) -> Option<usize> {
+fn zone_of(
+    spec: &DelegateSpec,
+    drafts: &[Draft],
+    unread: &Unread,
+    problems: &mut Problems,
+) -> Option<usize> {
     let At { value: name, place } = &spec.name;
     let below = drafts.iter().find(|draft| draft.zone.apex.is_at_or_below(name));
     if let Some(draft) = below {
@@ -56,12 +67,18 @@ fn zone_of(spec: &DelegateSpec, drafts: &[Draft], unread: &Unread, problems: &mu
         return None;
     }
     let holds = |(_, draft): &(usize, &Draft)| name.is_at_or_below(&draft.zone.apex);
-    let zone = drafts.iter().enumerate().filter(holds).max_by_key(|(_, draft)| draft.zone.apex.label_count());
+    let zone = drafts
+        .iter()
+        .enumerate()
+        .filter(holds)
+        .max_by_key(|(_, draft)| draft.zone.apex.label_count());
     if zone.is_none() && !unread.may_hold(name) && !problems.has_unread_files() {
         problems
             .error(*place, format!("the delegated name \"{name}\" is in none of the zones"))
             .about(NameFault::Missing(Definition::new("zone", &name.to_string())))
-            .help("a zone of ours can hand out names below its apex; who is above hands out others");
+            .help(
+                "a zone of ours can hand out names below its apex; who is above hands out others",
+            );
     }
     zone.map(|(at, _)| at)
 }
@@ -75,7 +92,10 @@ fn check_glue(spec: &DelegateSpec, problems: &mut Problems) {
             problems
                 .error(
                     server.place,
-                    format!("nameserver \"{}\" is inside of what it answers for, and has no glue", server.value),
+                    format!(
+                        "nameserver \"{}\" is inside of what it answers for, and has no glue",
+                        server.value
+                    ),
                 )
                 .also(name.place, "the delegated name")
                 .help(format!(
@@ -89,7 +109,10 @@ fn check_glue(spec: &DelegateSpec, problems: &mut Problems) {
             problems
                 .error(
                     owner.place,
-                    format!("glue for \"{}\", which is no nameserver of \"{}\"", owner.value, name.value),
+                    format!(
+                        "glue for \"{}\", which is no nameserver of \"{}\"",
+                        owner.value, name.value
+                    ),
                 )
                 .help("name it among `nameservers`, or remove it");
         } else if !owner.value.is_at_or_below(&name.value) {
@@ -106,14 +129,23 @@ fn check_cut(spec: &DelegateSpec, draft: &Draft, problems: &mut Problems) -> boo
     let below = draft.hidden.get(name);
     if let Some((owner, taken)) = below {
         problems
-            .error(*place, format!("\"{name}\" is delegated, and {owner} has static {} records here", taken.rtype))
+            .error(
+                *place,
+                format!(
+                    "\"{name}\" is delegated, and {owner} has static {} records here",
+                    taken.rtype
+                ),
+            )
             .also(taken.place, "the static record")
             .help("nobody is answered from it any more: remove one of the two");
     }
     let above = cut_above(name, draft);
     if let Some((owner, taken)) = &above {
         problems
-            .error(*place, format!("\"{name}\" is delegated below {owner}, which is not ours either"))
+            .error(
+                *place,
+                format!("\"{name}\" is delegated below {owner}, which is not ours either"),
+            )
             .also(taken.place, "where it is handed out")
             .help("delegate it there, or remove those records");
     }
@@ -125,7 +157,8 @@ fn cut_above(name: &Name, draft: &Draft) -> Option<(Name, Taken)> {
     let mut at = name.parent()?;
     while at.is_at_or_below(&draft.zone.apex) {
         let is_apex = at == draft.zone.apex;
-        let cuts = |taken: &&Taken| taken.rtype == Rtype::DNAME || taken.rtype == Rtype::NS && !is_apex;
+        let cuts =
+            |taken: &&Taken| taken.rtype == Rtype::DNAME || taken.rtype == Rtype::NS && !is_apex;
         if let Some(taken) = draft.taken.get(&at).and_then(|taken| taken.iter().find(cuts)) {
             return Some((at, *taken));
         }
@@ -143,7 +176,8 @@ impl Draft {
             ttl_secs: spec.ttl_secs,
             rdata: rdata.into(),
         };
-        let servers = spec.nameservers.iter().map(|server| record(cut, Rtype::NS, server.value.as_wire()));
+        let servers =
+            spec.nameservers.iter().map(|server| record(cut, Rtype::NS, server.value.as_wire()));
         let glue = spec.glue.iter().flat_map(|(owner, addresses)| {
             addresses.iter().map(|address| match address {
                 std::net::IpAddr::V4(v4) => record(&owner.value, Rtype::A, &v4.octets()),

@@ -1,8 +1,10 @@
-//! What the names of the zones say of each other: targets without an address, hidden records, CNAME circles.
+//! What the names of the zones say of each other: targets without an address, hidden records, CNAME
+//! circles.
 //!
-//! Everything here is a warning: the zones are served as they are. Wildcards, services and delegations count as answers, and what
-//! lies in no zone of ours is never judged. The records are read where the builder has them, in one pass; only where
-//! something was found are master files read again, for its lines (`locate`).
+//! Everything here is a warning: the zones are served as they are. Wildcards, services and
+//! delegations count as answers, and what lies in no zone of ours is never judged. The records are
+//! read where the builder has them, in one pass; only where something was found are master files
+//! read again, for its lines (`locate`).
 
 use std::net::IpAddr;
 
@@ -39,7 +41,8 @@ pub(super) enum What {
     SingleLabel,
     /// The target is an address.
     Address(IpAddr),
-    /// Only servers of another delegation know the name server's address, and they cannot be found without this one.
+    /// Only servers of another delegation know the name server's address, and they cannot be found
+    /// without this one.
     GlueInCircle(Name),
     /// A target, or an owner, ends in the zone's name twice.
     Doubled,
@@ -92,11 +95,18 @@ pub(in crate::config::compile) struct Served {
 }
 
 impl Served {
-    pub(in crate::config::compile) fn new(services: &[Service], may_answer_cname: impl Fn(&&Service) -> bool) -> Self {
+    pub(in crate::config::compile) fn new(
+        services: &[Service],
+        may_answer_cname: impl Fn(&&Service) -> bool,
+    ) -> Self {
         let answers = |service: &&Service| !matches!(service.kind, Kind::Srv);
         let names: Vec<&Name> = services.iter().map(|service| &service.name).collect();
         Self {
-            aliases: services.iter().filter(may_answer_cname).map(|service| service.name.clone()).collect(),
+            aliases: services
+                .iter()
+                .filter(may_answer_cname)
+                .map(|service| service.name.clone())
+                .collect(),
             holders: services.iter().filter(answers).map(|service| service.name.clone()).collect(),
             existing: super::with_ancestors(&names),
         }
@@ -122,7 +132,13 @@ impl Zones {
             }
             if let (Some(last), true) = (places.last(), more > 0) {
                 problems
-                    .warning(last.place, format!("zone {} has {more} more faults like these", self.list[number].apex))
+                    .warning(
+                        last.place,
+                        format!(
+                            "zone {} has {more} more faults like these",
+                            self.list[number].apex
+                        ),
+                    )
                     .help("they are reported once those above are fixed");
             }
         }
@@ -133,11 +149,19 @@ impl Zones {
         self.list.iter_mut().for_each(|zone| zone.builder.settle());
     }
 
-    fn report(&self, zone: usize, finding: &Finding, located: locate::Located, problems: &mut Problems) {
+    fn report(
+        &self,
+        zone: usize,
+        finding: &Finding,
+        located: locate::Located,
+        problems: &mut Problems,
+    ) {
         // The reader of the table has reported it.
         let is_reported = |finding: &Finding| match finding.what {
             What::Address(_) | What::Mapped | What::Stray(_) => true,
-            What::SingleLabel => finding.target.as_ref().is_some_and(|target| !hostname::is_plain(target)),
+            What::SingleLabel => {
+                finding.target.as_ref().is_some_and(|target| !hostname::is_plain(target))
+            }
             _ => false,
         };
         if located.is_of_table && is_reported(finding) {
@@ -164,7 +188,11 @@ impl Zones {
         let Some(zone) = self.innermost(name) else { return Answering::Elsewhere };
         let builder = &self.list[zone.index()].builder;
         if let Some((_, taken)) = barrier_above(builder, name.as_wire()) {
-            return if taken == Rtype::DNAME { Answering::Redirected } else { Answering::Elsewhere };
+            return if taken == Rtype::DNAME {
+                Answering::Redirected
+            } else {
+                Answering::Elsewhere
+            };
         }
         let own = builder.node(name.as_wire());
         let is_cut = own.is_some_and(|node| node.has(Rtype::NS)) && name != builder.apex();
@@ -208,14 +236,19 @@ impl Zones {
     }
 
     /// What is wrong with a host that an SRV record of a table names, and how to fix it.
-    pub(in crate::config::compile) fn host_fault(&self, served: &Served, host: &Name) -> Option<(String, String)> {
+    pub(in crate::config::compile) fn host_fault(
+        &self,
+        served: &Served,
+        host: &Name,
+    ) -> Option<(String, String)> {
         match self.standing(served, host) {
             Standing::Fine => None,
             Standing::Lacks(lack) => Some(wording::of_host(host, lack)),
         }
     }
 
-    /// What a name was meant to be that ends in its zone's name twice, and does not exist by itself.
+    /// What a name was meant to be that ends in its zone's name twice, and does not exist by
+    /// itself.
     pub(in crate::config::compile) fn doubled(&self, served: &Served, name: &Name) -> Option<Name> {
         let apex = &self.list[self.innermost(name)?.index()].apex;
         let is_meant = match self.answering(served, name) {
@@ -226,15 +259,26 @@ impl Zones {
         (is_doubled(name.as_wire(), apex) && !is_meant).then(|| written_once(name, apex))
     }
 
-    /// The CNAME that a name is answered with from static records: the name that holds it, and its target.
-    pub(in crate::config::compile) fn cname_of(&self, served: &Served, name: &Name) -> Option<(Name, Name)> {
-        let Answering::By { source, node: Some(node) } = self.answering(served, name) else { return None };
+    /// The CNAME that a name is answered with from static records: the name that holds it, and its
+    /// target.
+    pub(in crate::config::compile) fn cname_of(
+        &self,
+        served: &Served,
+        name: &Name,
+    ) -> Option<(Name, Name)> {
+        let Answering::By { source, node: Some(node) } = self.answering(served, name) else {
+            return None;
+        };
         let target = node.targets(Rtype::CNAME).next()?;
         Some((source, Name::from_wire(&target).ok()?))
     }
 
     /// The name whose records or service answer `name`.
-    pub(in crate::config::compile) fn source_of(&self, served: &Served, name: &Name) -> Option<Name> {
+    pub(in crate::config::compile) fn source_of(
+        &self,
+        served: &Served,
+        name: &Name,
+    ) -> Option<Name> {
         match self.answering(served, name) {
             Answering::By { source, .. } => Some(source),
             Answering::Elsewhere | Answering::Redirected | Answering::Missing => None,
@@ -250,14 +294,18 @@ enum Answering<'z> {
 }
 
 /// The topmost cut or DNAME above a name of the zone, all in wire form.
-pub(super) fn barrier_above<'n>(builder: &ZoneBuilder, name: &'n [u8]) -> Option<(&'n [u8], Rtype)> {
+pub(super) fn barrier_above<'n>(
+    builder: &ZoneBuilder,
+    name: &'n [u8],
+) -> Option<(&'n [u8], Rtype)> {
     let apex = builder.apex().as_wire();
     let (mut found, mut at) = (None, name);
     while at.len() > apex.len() {
         at = &at[1 + usize::from(at[0])..];
         let Some(node) = builder.node(at) else { continue };
         let is_cut = at.len() > apex.len() && node.has(Rtype::NS);
-        let rtype = if is_cut { Some(Rtype::NS) } else { node.has(Rtype::DNAME).then_some(Rtype::DNAME) };
+        let rtype =
+            if is_cut { Some(Rtype::NS) } else { node.has(Rtype::DNAME).then_some(Rtype::DNAME) };
         found = rtype.map(|rtype| (at, rtype)).or(found);
     }
     found
@@ -276,7 +324,9 @@ impl Pass<'_> {
     fn run(&mut self) {
         let builder = &self.zones.list[self.number].builder;
         let apex = builder.apex();
-        let hides = |node: DraftedNode<'_>| node.has(Rtype::DNAME) || node.number() != 0 && node.has(Rtype::NS);
+        let hides = |node: DraftedNode<'_>| {
+            node.has(Rtype::DNAME) || node.number() != 0 && node.has(Rtype::NS)
+        };
         let referenced = if builder.nodes().any(hides) { Some(self.referenced()) } else { None };
         let mut hidden = Hidden::default();
         let mut doubled: Option<Finding> = None;
@@ -292,7 +342,12 @@ impl Pass<'_> {
             for rrset in node.rrsets() {
                 self.check_count(node, rrset.rtype, rrset.count);
                 match rrset.rtype {
-                    Rtype::NS | Rtype::MX | Rtype::SRV | Rtype::CNAME | Rtype::DNAME | Rtype::PTR => {
+                    Rtype::NS
+                    | Rtype::MX
+                    | Rtype::SRV
+                    | Rtype::CNAME
+                    | Rtype::DNAME
+                    | Rtype::PTR => {
                         self.check_targets(node, rrset.rtype);
                     }
                     Rtype::AAAA => self.check_mapped(node),
@@ -300,7 +355,11 @@ impl Pass<'_> {
                 }
             }
             let is_host_name = self.check_owner(node);
-            if is_host_name && is_doubled(node.wire(), apex) && node.types().next().is_some() && doubled.is_none() {
+            if is_host_name
+                && is_doubled(node.wire(), apex)
+                && node.types().next().is_some()
+                && doubled.is_none()
+            {
                 doubled = self.finding(node, None, What::Doubled);
             }
             self.check_letters(node);
@@ -319,7 +378,12 @@ impl Pass<'_> {
         }
     }
 
-    fn finding(&self, node: DraftedNode<'_>, about: Option<(Rtype, Name)>, what: What) -> Option<Finding> {
+    fn finding(
+        &self,
+        node: DraftedNode<'_>,
+        about: Option<(Rtype, Name)>,
+        what: What,
+    ) -> Option<Finding> {
         let owner = Name::from_wire(node.wire()).ok()?;
         let (rtype, target) = match about {
             Some((rtype, target)) => (rtype, Some(target)),
@@ -336,13 +400,18 @@ impl Pass<'_> {
         }
     }
 
-    /// By node: whether an NS, MX or SRV record of the zone leads to it. Addresses of such names below a cut are glue.
+    /// By node: whether an NS, MX or SRV record of the zone leads to it. Addresses of such names
+    /// below a cut are glue.
     fn referenced(&self) -> Vec<bool> {
         let builder = &self.zones.list[self.number].builder;
         let mut referenced = Vec::new();
         for node in builder.nodes() {
             for rtype in [Rtype::NS, Rtype::MX, Rtype::SRV] {
-                for number in node.targets(rtype).filter_map(|target| builder.node(&target)).map(DraftedNode::number) {
+                for number in node
+                    .targets(rtype)
+                    .filter_map(|target| builder.node(&target))
+                    .map(DraftedNode::number)
+                {
                     if referenced.len() <= number as usize {
                         referenced.resize(number as usize + 1, false);
                     }
@@ -353,13 +422,15 @@ impl Pass<'_> {
         referenced
     }
 
-    /// Notes records that are never answered because a name above, or a cut at the name itself, hands them out. Whether a name
-    /// above does.
+    /// Notes records that are never answered because a name above, or a cut at the name itself,
+    /// hands them out. Whether a name above does.
     fn hide(&self, node: DraftedNode<'_>, referenced: &[bool], hidden: &mut Hidden) -> bool {
         let above = barrier_above(&self.zones.list[self.number].builder, node.wire());
         let is_below = above.is_some();
         let is_cut = node.number() != 0 && node.has(Rtype::NS);
-        let Some((by, by_type)) = above.or_else(|| is_cut.then(|| (node.wire(), Rtype::NS))) else { return false };
+        let Some((by, by_type)) = above.or_else(|| is_cut.then(|| (node.wire(), Rtype::NS))) else {
+            return false;
+        };
         let is_glue = referenced.get(node.number() as usize).copied().unwrap_or_default();
         let is_used = |rtype: &Rtype| match *rtype {
             // Of signed zones: those at a cut are its proof, and others are of no use to anybody.
@@ -369,7 +440,9 @@ impl Pass<'_> {
             _ => false,
         };
         let first = node.types().find(|rtype| !is_used(rtype));
-        if let (Some(rtype), Ok(name), Ok(by)) = (first, Name::from_wire(node.wire()), Name::from_wire(by)) {
+        if let (Some(rtype), Ok(name), Ok(by)) =
+            (first, Name::from_wire(node.wire()), Name::from_wire(by))
+        {
             let what = What::Hidden { by: by.clone(), by_type, names: 0 };
             hidden.add(by, Finding { owner: name, rtype, target: None, what });
         }
@@ -406,7 +479,9 @@ impl Pass<'_> {
             return Some(What::Doubled);
         }
         match rtype {
-            Rtype::CNAME => return self.zones.cname_circle(self.served, node, target).map(What::Circle),
+            Rtype::CNAME => {
+                return self.zones.cname_circle(self.served, node, target).map(What::Circle);
+            }
             Rtype::DNAME => return self.zones.dname_circle(node).map(What::Endless),
             _ => {}
         }
@@ -436,16 +511,19 @@ impl Pass<'_> {
         }
     }
 
-    /// A name server below another delegation, whose servers resolvers cannot find without asking this one (RFC 9471 section 2.2).
+    /// A name server below another delegation, whose servers resolvers cannot find without asking
+    /// this one (RFC 9471 section 2.2).
     fn sibling_fault(&self, owner: &Name, server: &Name) -> Option<What> {
         let builder = &self.zones.list[self.number].builder;
         let is_ours = self.zones.innermost(server).is_some_and(|zone| zone.index() == self.number);
         let other = self.zones.sibling_cut(self.number, server).filter(|_| is_ours)?;
         // That it lacks glue is reported at its own delegation.
         let is_its_own = builder.node(other.as_wire()).is_some_and(|node| {
-            node.targets(Rtype::NS).any(|target| Name::from_wire(&target).is_ok_and(|target| target == *server))
+            node.targets(Rtype::NS)
+                .any(|target| Name::from_wire(&target).is_ok_and(|target| target == *server))
         });
-        let is_found = is_its_own || self.zones.is_reachable(self.number, &other, &mut vec![owner.clone()]);
+        let is_found =
+            is_its_own || self.zones.is_reachable(self.number, &other, &mut vec![owner.clone()]);
         (!is_found).then_some(What::GlueInCircle(other))
     }
 
@@ -464,7 +542,8 @@ impl Pass<'_> {
         if !node.wire().contains(&b':') {
             return true;
         }
-        let stray = Name::from_wire(node.wire()).ok().and_then(|owner| hostname::stray(&owner, apex));
+        let stray =
+            Name::from_wire(node.wire()).ok().and_then(|owner| hostname::stray(&owner, apex));
         if let (Some(stray), Some(rtype)) = (stray, node.types().find(|rtype| is_of_host(*rtype))) {
             let finding = self.finding(node, None, What::Stray(stray));
             self.note(finding.map(|finding| Finding { rtype, ..finding }));
@@ -486,7 +565,8 @@ impl Pass<'_> {
         }
     }
 
-    /// Names of hosts with octets that no resolver asks for. Names of services may have any (RFC 6763 section 4.1).
+    /// Names of hosts with octets that no resolver asks for. Names of services may have any (RFC
+    /// 6763 section 4.1).
     fn check_letters(&mut self, node: DraftedNode<'_>) {
         if node.wire().is_ascii() {
             return;
@@ -531,7 +611,8 @@ pub(super) fn written_once(name: &Name, apex: &Name) -> Name {
     Name::from_wire(&front).unwrap_or_else(|_| name.clone())
 }
 
-/// Whether a name ends in the apex twice. Below a top-level domain such names are real ones: `com.com`.
+/// Whether a name ends in the apex twice. Below a top-level domain such names are real ones:
+/// `com.com`.
 fn is_doubled(wire: &[u8], apex: &Name) -> bool {
     let apex = apex.as_wire();
     let labels = &apex[..apex.len() - 1];

@@ -1,7 +1,8 @@
-//! Where records are written that something was found wrong with: in a table, or in a line of a master file.
+//! Where records are written that something was found wrong with: in a table, or in a line of a
+//! master file.
 //!
-//! Places of records are not kept while a zone is read: a million would take more memory than they are worth. So the master file
-//! is read once more, and only where something was found.
+//! Places of records are not kept while a zone is read: a million would take more memory than they
+//! are worth. So the master file is read once more, and only where something was found.
 
 use hashbrown::HashMap;
 
@@ -33,7 +34,10 @@ pub(in crate::config::compile) struct Written<'s> {
 }
 
 impl<'s> Written<'s> {
-    pub(in crate::config::compile) fn new(zones: &'s [ZoneSpec], delegates: &'s [DelegateSpec]) -> Self {
+    pub(in crate::config::compile) fn new(
+        zones: &'s [ZoneSpec],
+        delegates: &'s [DelegateSpec],
+    ) -> Self {
         Self {
             zones: zones.iter().map(|spec| (&spec.apex.value, spec)).collect(),
             delegates: delegates.iter().map(|spec| (&spec.name.value, spec)).collect(),
@@ -42,14 +46,18 @@ impl<'s> Written<'s> {
 
     fn place(&self, wanted: &Wanted<'_>) -> Option<Place> {
         let of_servers = |servers: &[At<Name>], otherwise: Place| {
-            let named = servers.iter().find(|server| wanted.target.is_none_or(|target| *target == server.value));
+            let named = servers
+                .iter()
+                .find(|server| wanted.target.is_none_or(|target| *target == server.value));
             named.map(|server| if wanted.target.is_some() { server.place } else { otherwise })
         };
         if wanted.rtype == Rtype::NS {
             let zone = self.zones.get(wanted.owner).and_then(|spec| spec.nameservers.as_ref());
             let of_zone = zone.and_then(|servers| of_servers(&servers.value, servers.place));
             let delegate = self.delegates.get(wanted.owner);
-            return of_zone.or_else(|| delegate.and_then(|spec| of_servers(&spec.nameservers, spec.name.place)));
+            return of_zone.or_else(|| {
+                delegate.and_then(|spec| of_servers(&spec.nameservers, spec.name.place))
+            });
         }
         if !matches!(wanted.rtype, Rtype::A | Rtype::AAAA) {
             return None;
@@ -87,15 +95,21 @@ pub(super) fn places(
     if findings.is_empty() {
         return Vec::new();
     }
-    let own = findings
-        .iter()
-        .map(|finding| Some(Wanted { owner: &finding.owner, rtype: finding.rtype, target: finding.target.as_ref() }));
-    let barriers = findings
-        .iter()
-        .map(|finding| Zones::barrier_of(finding).map(|(owner, rtype)| Wanted { owner, rtype, target: None }));
+    let own = findings.iter().map(|finding| {
+        Some(Wanted {
+            owner: &finding.owner,
+            rtype: finding.rtype,
+            target: finding.target.as_ref(),
+        })
+    });
+    let barriers = findings.iter().map(|finding| {
+        Zones::barrier_of(finding).map(|(owner, rtype)| Wanted { owner, rtype, target: None })
+    });
     let wanted: Vec<Option<Wanted<'_>>> = own.chain(barriers).collect();
-    let of_tables: Vec<Option<Place>> =
-        wanted.iter().map(|wanted| wanted.as_ref().and_then(|wanted| written.place(wanted))).collect();
+    let of_tables: Vec<Option<Place>> = wanted
+        .iter()
+        .map(|wanted| wanted.as_ref().and_then(|wanted| written.place(wanted)))
+        .collect();
     let of_files = in_master_file(sources, zones, zone, &wanted);
     let origin = zones.origins[zone];
     let count = findings.len();
@@ -108,7 +122,12 @@ pub(super) fn places(
 }
 
 /// Reads the zone's master file again for the places of records.
-fn in_master_file(sources: &Sources, zones: &Zones, zone: usize, wanted: &[Option<Wanted<'_>>]) -> Vec<Option<Place>> {
+fn in_master_file(
+    sources: &Sources,
+    zones: &Zones,
+    zone: usize,
+    wanted: &[Option<Wanted<'_>>],
+) -> Vec<Option<Place>> {
     let mut positions = vec![None; wanted.len()];
     let Some(file) = zones.masters[zone] else { return vec![None; wanted.len()] };
     let mut by_owner: HashMap<&Name, Vec<usize>> = HashMap::new();
@@ -124,12 +143,15 @@ fn in_master_file(sources: &Sources, zones: &Zones, zone: usize, wanted: &[Optio
         for &index in indexes {
             let Some(wanted) = &wanted[index] else { continue };
             let is_it = wanted.rtype == entry.record.rtype
-                && wanted.target.is_none_or(|target| entry.record.target().as_ref() == Some(target));
+                && wanted
+                    .target
+                    .is_none_or(|target| entry.record.target().as_ref() == Some(target));
             if is_it && positions[index].is_none() {
                 positions[index] = Some(entry.position);
             }
         }
     });
-    let place = |position: Option<_>| position.map(|at| master::place(sources, file, &parsed.included, at));
+    let place =
+        |position: Option<_>| position.map(|at| master::place(sources, file, &parsed.included, at));
     positions.into_iter().map(place).collect()
 }

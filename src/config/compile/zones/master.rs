@@ -21,7 +21,8 @@ use crate::{
 
 /// How many records outside of the zone are reported each by itself.
 const SHOWN_OUTSIDE: usize = 20;
-/// How many records that the zone refuses are kept, to be reported. Reports of all files are not more.
+/// How many records that the zone refuses are kept, to be reported. Reports of all files are not
+/// more.
 const MOST_REFUSED: usize = 1000;
 
 /// What later steps ask of a zone's static records.
@@ -33,7 +34,8 @@ pub(super) struct Wanted {
     pub(super) cuts: HashSet<Name>,
 }
 
-/// The records of a master file and of those it includes: in a builder by now, and noted where they matter to others.
+/// The records of a master file and of those it includes: in a builder by now, and noted where they
+/// matter to others.
 pub(super) struct Master {
     pub(super) builder: ZoneBuilder,
     pub(super) hash: Content,
@@ -44,16 +46,19 @@ pub(super) struct Master {
     pub(super) included: Vec<FileId>,
     pub(super) has_errors: bool,
     refused: Vec<(Position, RecordError)>,
-    /// Records that are left out because their owner is outside of the zone: the first ones, and how many there are.
+    /// Records that are left out because their owner is outside of the zone: the first ones, and
+    /// how many there are.
     outside: Vec<(Position, Name)>,
     outside_count: usize,
     /// The first SOA record whose owner is not the apex.
     stray_soa: Option<(Name, Position)>,
     /// The `$ORIGIN` that lacks its final dot.
     doubled_origin: Option<Place>,
-    /// Whether the whole file is reported as that of another zone: its records are not judged one by one then.
+    /// Whether the whole file is reported as that of another zone: its records are not judged one
+    /// by one then.
     pub(super) is_misplaced: bool,
-    /// The first of each type at the apex that the zone's authority is made of, or that it cannot be beside.
+    /// The first of each type at the apex that the zone's authority is made of, or that it cannot
+    /// be beside.
     authority: Vec<(Record, Position)>,
     /// What the apex has as nameservers.
     servers: HashMap<Name, Position>,
@@ -86,7 +91,8 @@ impl Master {
         }
     }
 
-    /// Reads a file that is known to be readable. Its records are taken one by one: a million are not held twice.
+    /// Reads a file that is known to be readable. Its records are taken one by one: a million are
+    /// not held twice.
     pub(super) fn read(
         sources: &Sources,
         id: FileId,
@@ -102,19 +108,27 @@ impl Master {
         });
         let Parsed { errors, included, doubled_origin, is_cut } = parsed;
         master.included = included;
-        master.doubled_origin = doubled_origin.map(|(position, span)| Place::new(master.file_of(position, id), span));
+        master.doubled_origin =
+            doubled_origin.map(|(position, span)| Place::new(master.file_of(position, id), span));
         master.has_errors = is_cut || !errors.is_empty();
         errors.into_iter().for_each(|(error, about)| master.report(id, error, about, problems));
         master
     }
 
-    fn report(&self, id: FileId, error: MasterError, about: Option<FileId>, problems: &mut Problems) {
+    fn report(
+        &self,
+        id: FileId,
+        error: MasterError,
+        about: Option<FileId>,
+        problems: &mut Problems,
+    ) {
         let place = Place::new(self.file_of(error.position, id), error.span);
         let diagnostic = problems.error(place, error.message);
         if !error.is_of_load {
             diagnostic.stage = Stage::Reading;
         }
-        diagnostic.help(error.help.as_deref().unwrap_or("records are written as in RFC 1035 section 5"));
+        diagnostic
+            .help(error.help.as_deref().unwrap_or("records are written as in RFC 1035 section 5"));
         if let Some(about) = about {
             diagnostic.also(Place::whole(about), "the file");
         }
@@ -131,7 +145,8 @@ impl Master {
         self.hash.add_record(&record);
         let Record { owner, rtype, rdata, .. } = &record;
         let is_apex = owner == apex;
-        let server = (is_apex && *rtype == Rtype::NS).then(|| Name::from_wire(rdata).ok()).flatten();
+        let server =
+            (is_apex && *rtype == Rtype::NS).then(|| Name::from_wire(rdata).ok()).flatten();
         let is_authority = is_apex && matches!(*rtype, Rtype::SOA | Rtype::NS | Rtype::CNAME);
         if is_authority && !self.authority.iter().any(|(first, _)| first.rtype == *rtype) {
             self.authority.push((record.clone(), position));
@@ -154,7 +169,8 @@ impl Master {
         }
     }
 
-    /// Notes a record that the zone refuses. A million records of one owner are mostly refused for one reason.
+    /// Notes a record that the zone refuses. A million records of one owner are mostly refused for
+    /// one reason.
     fn refuse(&mut self, position: Position, error: RecordError) {
         let is_known = self.refused.last().is_some_and(|(_, last)| *last == error);
         if !is_known && self.refused.len() < MOST_REFUSED {
@@ -162,7 +178,8 @@ impl Master {
         }
     }
 
-    /// A record outside of the zone is ignored, as BIND does: glue of a neighbour, say, or a name without its origin.
+    /// A record outside of the zone is ignored, as BIND does: glue of a neighbour, say, or a name
+    /// without its origin.
     fn leave_out(&mut self, record: Record, position: Position) {
         self.outside_count += 1;
         if self.outside.len() < SHOWN_OUTSIDE {
@@ -221,8 +238,8 @@ impl Master {
         Some((record, self.place(sources, *position)))
     }
 
-    /// Reports records that cannot be in the zone, and tells what each wanted name holds. `made` are the records that a table
-    /// adds to the apex.
+    /// Reports records that cannot be in the zone, and tells what each wanted name holds. `made`
+    /// are the records that a table adds to the apex.
     pub(super) fn check(
         &mut self,
         sources: &Sources,
@@ -231,7 +248,8 @@ impl Master {
     ) -> HashMap<Name, Vec<Taken>> {
         let cname = self.authority.iter().find(|(record, _)| record.rtype == Rtype::CNAME);
         if let (Some((cname, position)), Some(made)) = (cname, made.first()) {
-            let error = RecordError::CnameAndOther { owner: cname.owner.clone(), other: made.rtype };
+            let error =
+                RecordError::CnameAndOther { owner: cname.owner.clone(), other: made.rtype };
             self.refused.push((*position, error));
         }
         if !self.is_misplaced {
@@ -241,14 +259,19 @@ impl Master {
         self.check_nameservers(sources, problems);
         let taken = std::mem::take(&mut self.taken);
         let place = |(rtype, position)| Taken { rtype, place: self.place(sources, position) };
-        taken.into_iter().map(|(name, types)| (name, types.into_iter().map(place).collect())).collect()
+        taken
+            .into_iter()
+            .map(|(name, types)| (name, types.into_iter().map(place).collect()))
+            .collect()
     }
 
-    /// Reports what the zone refuses: once for each owner and mistake, whatever number of records it concerns.
+    /// Reports what the zone refuses: once for each owner and mistake, whatever number of records
+    /// it concerns.
     fn report_refused(&self, sources: &Sources, problems: &mut Problems) {
         let mut reported = HashSet::new();
         for (position, error) in &self.refused {
-            if let RecordError::CnameAndOther { owner, .. } | RecordError::Second { owner, .. } = error
+            if let RecordError::CnameAndOther { owner, .. } | RecordError::Second { owner, .. } =
+                error
                 && !reported.insert((std::mem::discriminant(error), owner))
             {
                 continue;
@@ -275,7 +298,8 @@ impl Master {
         let more = self.outside_count - self.outside.len();
         for (index, (position, owner)) in self.outside.iter().enumerate() {
             let is_last = index + 1 == self.outside.len();
-            let others = if is_last && more > 0 { format!("; so are {more} more") } else { String::new() };
+            let others =
+                if is_last && more > 0 { format!("; so are {more} more") } else { String::new() };
             problems
                 .warning(
                     self.place(sources, *position),
@@ -289,15 +313,21 @@ impl Master {
     pub(super) fn hidden(&mut self, sources: &Sources) -> HashMap<Name, (Name, Taken)> {
         let hidden = std::mem::take(&mut self.hidden);
         let taken = |rtype, position| Taken { rtype, place: self.place(sources, position) };
-        hidden.into_iter().map(|(cut, (owner, rtype, position))| (cut, (owner, taken(rtype, position)))).collect()
+        hidden
+            .into_iter()
+            .map(|(cut, (owner, rtype, position))| (cut, (owner, taken(rtype, position))))
+            .collect()
     }
 
     /// Reports nameservers of the zone whose addresses no one can ask for (RFC 6672 section 2.4).
     fn check_nameservers(&self, sources: &Sources, problems: &mut Problems) {
         for (server, position) in &self.servers {
             let above = std::iter::successors(server.parent(), Name::parent);
-            let hiding =
-                if self.dnames.is_empty() { None } else { above.into_iter().find(|name| self.dnames.contains(name)) };
+            let hiding = if self.dnames.is_empty() {
+                None
+            } else {
+                above.into_iter().find(|name| self.dnames.contains(name))
+            };
             let Some(dname) = hiding.filter(|_| self.builder.has_records(server)) else { continue };
             problems
                 .error(
@@ -333,15 +363,21 @@ pub(super) fn parse(
     let directory = file.path.parent().unwrap_or(Path::new(""));
     let mut ids: HashMap<&str, FileId> = HashMap::new();
     let mut include = |path: &str| {
-        let id = sources.find_included(path, directory).ok_or_else(|| sources.why_not_found(path, directory))?;
+        let id = sources
+            .find_included(path, directory)
+            .ok_or_else(|| sources.why_not_found(path, directory))?;
         let file = sources.file(id);
-        let content = file.content.as_ref().map_err(|reason| format!("{} cannot be read: {reason}", Quoted(path)))?;
+        let content = file
+            .content
+            .as_ref()
+            .map_err(|reason| format!("{} cannot be read: {reason}", Quoted(path)))?;
         ids.insert(&file.shown, id);
         Ok(IncludedFile { path: file.shown.to_string(), bytes: Arc::clone(content) })
     };
     let MasterFile { errors, included, doubled_origin, is_cut, .. } =
         master::parse_each(file.octets(), apex, default_ttl_secs, &mut include, budget, take);
-    // The parser may refuse a file after it was handed over, a loop say: its own list is the one that counts.
+    // The parser may refuse a file after it was handed over, a loop say: its own list is the one
+    // that counts.
     let by_path = |path: &str| ids.get(path).copied();
     let included = included.iter().map(|file| by_path(&file.path).unwrap_or(id)).collect();
     let with_file = |error: MasterError| {
@@ -360,10 +396,16 @@ fn file_of(position: Position, main: FileId, included: &[FileId]) -> FileId {
 }
 
 /// The first octet of a record.
-pub(super) fn place(sources: &Sources, main: FileId, included: &[FileId], position: Position) -> Place {
+pub(super) fn place(
+    sources: &Sources,
+    main: FileId,
+    included: &[FileId],
+    position: Position,
+) -> Place {
     let file = file_of(position, main, included);
     let start = sources.file(file).line_start(position.line as usize).unwrap_or(0);
-    // Owners are ASCII as a rule, so that columns are octets; where not, the mark is a little to the left.
+    // Owners are ASCII as a rule, so that columns are octets; where not, the mark is a little to
+    // the left.
     let at = start + (position.column as usize).saturating_sub(1);
     Place::new(file, at..at + 1)
 }

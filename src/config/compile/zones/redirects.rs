@@ -39,9 +39,14 @@ impl Zones {
         Some(Step { source: name.clone(), next, is_cname: false })
     }
 
-    /// The names of a circle of static records that starts with a CNAME. Each circle is reported once, at its first CNAME in
-    /// wire order.
-    pub(super) fn cname_circle(&self, served: &Served, node: DraftedNode<'_>, target: &Name) -> Option<Vec<Name>> {
+    /// The names of a circle of static records that starts with a CNAME. Each circle is reported
+    /// once, at its first CNAME in wire order.
+    pub(super) fn cname_circle(
+        &self,
+        served: &Served,
+        node: DraftedNode<'_>,
+        target: &Name,
+    ) -> Option<Vec<Name>> {
         let start = Name::from_wire(node.wire()).ok()?;
         let (mut path, mut at) = (vec![start.clone()], target.clone());
         for _ in 0..LONGEST_CHAIN {
@@ -59,8 +64,8 @@ impl Zones {
         None
     }
 
-    /// The owners of DNAMEs that lead names back below the first of them, as they are or longer. Reported once, at the first in
-    /// wire order.
+    /// The owners of DNAMEs that lead names back below the first of them, as they are or longer.
+    /// Reported once, at the first in wire order.
     pub(super) fn dname_circle(&self, node: DraftedNode<'_>) -> Option<Vec<Name>> {
         let start = Name::from_wire(node.wire()).ok()?;
         let mut path = vec![start.clone()];
@@ -81,14 +86,17 @@ impl Zones {
         None
     }
 
-    /// Whether resolvers find an address of one of a delegation's servers without going through those in `asked`.
+    /// Whether resolvers find an address of one of a delegation's servers without going through
+    /// those in `asked`.
     pub(super) fn is_reachable(&self, zone: usize, cut: &Name, asked: &mut Vec<Name>) -> bool {
         const DEEPEST: usize = 8;
         if asked.contains(cut) {
             return false;
         }
         let builder = &self.list[zone].builder;
-        let Some(node) = builder.node(cut.as_wire()).filter(|_| asked.len() < DEEPEST) else { return true };
+        let Some(node) = builder.node(cut.as_wire()).filter(|_| asked.len() < DEEPEST) else {
+            return true;
+        };
         asked.push(cut.clone());
         let is_reachable = node.targets(Rtype::NS).any(|server| {
             let Ok(name) = Name::from_wire(&server) else { return true };

@@ -21,10 +21,19 @@ pub(in crate::config::compile) fn check(
     }
 }
 
-fn check_name(At { value: name, place }: &At<Name>, apex: &Name, zones: &Zones, problems: &mut Problems) {
+fn check_name(
+    At { value: name, place }: &At<Name>,
+    apex: &Name,
+    zones: &Zones,
+    problems: &mut Problems,
+) {
     const HELP: &str = "write another name, which has no records";
     if name == apex || name.is_wildcard() {
-        let why = if name == apex { "the zone's apex, which has SOA and NS records" } else { "a wildcard" };
+        let why = if name == apex {
+            "the zone's apex, which has SOA and NS records"
+        } else {
+            "a wildcard"
+        };
         problems.error(*place, format!("`whoami` is \"{name}\", {why}")).help(HELP);
         return;
     }
@@ -32,7 +41,10 @@ fn check_name(At { value: name, place }: &At<Name>, apex: &Name, zones: &Zones, 
     if !zones.is_apex(zone, apex) {
         let other = &zones.list[zone.index()].apex;
         problems
-            .error(*place, format!("`whoami` of zone \"{apex}\" is \"{name}\", which is in zone \"{other}\""))
+            .error(
+                *place,
+                format!("`whoami` of zone \"{apex}\" is \"{name}\", which is in zone \"{other}\""),
+            )
             .help("write it in that zone, or write another name");
         return;
     }
@@ -45,13 +57,20 @@ fn check_name(At { value: name, place }: &At<Name>, apex: &Name, zones: &Zones, 
     }
     if let Some(taken) = zones.taken(zone, name).next() {
         problems
-            .error(*place, format!("`whoami` is \"{name}\", which has static {} records", taken.rtype))
+            .error(
+                *place,
+                format!("`whoami` is \"{name}\", which has static {} records", taken.rtype),
+            )
             .also(taken.place, "the static record")
             .help(HELP);
     }
 }
 
-fn check_services(At { value: name, place }: &At<Name>, services: &[ServiceSpec], problems: &mut Problems) {
+fn check_services(
+    At { value: name, place }: &At<Name>,
+    services: &[ServiceSpec],
+    problems: &mut Problems,
+) {
     if let Some(service) = services.iter().find(|service| service.name.value == *name) {
         problems
             .error(*place, format!("`whoami` is \"{name}\", which is a service"))

@@ -1,4 +1,5 @@
-//! What a finding of `integrity` says: what is wrong, with what consequence, and what to write instead.
+//! What a finding of `integrity` says: what is wrong, with what consequence, and what to write
+//! instead.
 
 use std::net::IpAddr;
 
@@ -24,7 +25,9 @@ pub(super) fn of(finding: &Finding, apex: &Name, is_of_table: bool) -> (String, 
         What::Stray(stray) => of_stray(finding, stray),
         What::Hidden { by, by_type, names } => hidden(finding, (by, *by_type), *names),
         What::Mapped => (
-            format!("the AAAA of {owner} is an IPv4 address in IPv6 form (::ffff:...): no client reaches it"),
+            format!(
+                "the AAAA of {owner} is an IPv4 address in IPv6 form (::ffff:...): no client reaches it"
+            ),
             "write an A record with the IPv4 address".into(),
         ),
         What::Many { records } => (
@@ -45,7 +48,10 @@ pub(super) fn of(finding: &Finding, apex: &Name, is_of_table: bool) -> (String, 
         What::Circle(path) => {
             let names: Vec<String> = path.iter().map(ToString::to_string).collect();
             (
-                format!("the {rtype} of {owner} leads back to itself: {}; clients get no address", names.join(" -> ")),
+                format!(
+                    "the {rtype} of {owner} leads back to itself: {}; clients get no address",
+                    names.join(" -> ")
+                ),
                 "give one of the names an address in place of its CNAME".into(),
             )
         }
@@ -60,7 +66,9 @@ pub(super) fn of(finding: &Finding, apex: &Name, is_of_table: bool) -> (String, 
             )
         }
         What::Unicode(labels) => (
-            format!("no resolver asks for {owner}: internationalised names are asked for as A-labels"),
+            format!(
+                "no resolver asks for {owner}: internationalised names are asked for as A-labels"
+            ),
             format!("write {labels}."),
         ),
     }
@@ -73,7 +81,8 @@ fn shown(target: Option<&Name>) -> String {
 /// A name server, mail exchange or SRV host without an address.
 fn no_address(finding: &Finding, lack: Lack, is_of_table: bool) -> (String, String) {
     let (owner, target) = (&finding.owner, shown(finding.target.as_ref()));
-    let dot = if is_of_table { "" } else { "; a name of another zone ends in a dot in a master file" };
+    let dot =
+        if is_of_table { "" } else { "; a name of another zone ends in a dot in a master file" };
     let (role, consequence) = match finding.rtype {
         Rtype::NS => ("name server", "resolvers cannot ask it"),
         Rtype::MX => ("mail exchange", "mail to it is not delivered"),
@@ -85,7 +94,9 @@ fn no_address(finding: &Finding, lack: Lack, is_of_table: bool) -> (String, Stri
                 format!(
                     "the {role} {target} of {owner} is a CNAME, which RFC 2181 section 10.3 forbids: some resolvers and clients do not follow it"
                 ),
-                format!("give {target} A or AAAA records in place of the CNAME, or name the CNAME's target here"),
+                format!(
+                    "give {target} A or AAAA records in place of the CNAME, or name the CNAME's target here"
+                ),
             );
         }
         Lack::ServiceAlias => {
@@ -100,7 +111,9 @@ fn no_address(finding: &Finding, lack: Lack, is_of_table: bool) -> (String, Stri
         }
         Lack::Redirected => {
             return (
-                format!("the {role} {target} of {owner} lies below a DNAME, which redirects it: {consequence}"),
+                format!(
+                    "the {role} {target} of {owner} lies below a DNAME, which redirects it: {consequence}"
+                ),
                 "name a host that is not below the DNAME".into(),
             );
         }
@@ -115,7 +128,8 @@ fn no_address(finding: &Finding, lack: Lack, is_of_table: bool) -> (String, Stri
 
 /// A host of an SRV service that has no address: what is wrong, and what to write.
 pub(super) fn of_host(host: &Name, lack: Lack) -> (String, String) {
-    let records = || format!("add an A or AAAA record of {host} to its zone, or a service of that name");
+    let records =
+        || format!("add an A or AAAA record of {host} to its zone, or a service of that name");
     let (what, help) = match lack {
         Lack::Missing => ("does not exist: clients cannot connect to it", records()),
         Lack::Empty => ("has no A or AAAA record: clients cannot connect to it", records()),
@@ -135,9 +149,12 @@ pub(super) fn of_host(host: &Name, lack: Lack) -> (String, String) {
 fn doubled(finding: &Finding, apex: &Name, is_of_table: bool) -> (String, String) {
     let Finding { owner, rtype, target, .. } = finding;
     let (message, name) = match target {
-        Some(target) => {
-            (format!("the {rtype} of {owner} leads to {target}, which ends in the zone's name twice"), target)
-        }
+        Some(target) => (
+            format!(
+                "the {rtype} of {owner} leads to {target}, which ends in the zone's name twice"
+            ),
+            target,
+        ),
         None => (format!("the name {owner} ends in the zone's name twice"), owner),
     };
     let meant = written_once(name, apex);
@@ -193,7 +210,9 @@ fn no_glue(Finding { owner, target, .. }: &Finding) -> (String, String) {
 fn single_label(Finding { owner, target, .. }: &Finding, apex: &Name) -> (String, String) {
     let server = shown(target.as_ref());
     (
-        format!("the name server {server} of {owner} has a single label: no such host exists in DNS"),
+        format!(
+            "the name server {server} of {owner} has a single label: no such host exists in DNS"
+        ),
         format!("write the whole name: {server}.{apex}, or that of another zone"),
     )
 }
@@ -221,12 +240,19 @@ fn hidden(finding: &Finding, (by, by_type): (&Name, Rtype), names: usize) -> (St
         _ => format!(", nor are those of {} more names", names - 1),
     };
     let (why, help) = match by_type {
-        Rtype::DNAME => ("which redirects every name below it", format!("remove them, or the DNAME of {by}")),
+        Rtype::DNAME => {
+            ("which redirects every name below it", format!("remove them, or the DNAME of {by}"))
+        }
         _ => (
             "which is delegated to other servers",
             format!("move them to the zone {by}, or remove the NS records of {by}"),
         ),
     };
     let place = if by == owner { "at" } else { "below" };
-    (format!("the {rtype} records of {owner} are not answered{others}: they stand {place} {by}, {why}"), help)
+    (
+        format!(
+            "the {rtype} records of {owner} are not answered{others}: they stand {place} {by}, {why}"
+        ),
+        help,
+    )
 }

@@ -35,8 +35,16 @@ impl<'t> PageKeys<'t> {
     }
 
     /// Reports those that say nothing of this kind.
-    pub(super) fn check_used(&self, kind: &LoadKind, subject: Subject<'_>, problems: &mut Problems) {
-        let is_page = !matches!(kind, LoadKind::Orca | LoadKind::Haproxy(crate::load::Haproxy::Socket { .. }));
+    pub(super) fn check_used(
+        &self,
+        kind: &LoadKind,
+        subject: Subject<'_>,
+        problems: &mut Problems,
+    ) {
+        let is_page = !matches!(
+            kind,
+            LoadKind::Orca | LoadKind::Haproxy(crate::load::Haproxy::Socket { .. })
+        );
         if is_page {
             return;
         }
@@ -91,7 +99,8 @@ impl<'t> PageKeys<'t> {
     fn headers(&self, problems: &mut Problems) -> Option<Vec<Header>> {
         let mut headers = Vec::new();
         if let Some(item) = self.headers {
-            let table = item.table(Subject { kind: "`headers` of load", name: item.subject.name }, problems)?;
+            let table = item
+                .table(Subject { kind: "`headers` of load", name: item.subject.name }, problems)?;
             for (name, item) in table.entries() {
                 headers.push(header(name, item, problems)?);
             }
@@ -106,16 +115,32 @@ impl<'t> PageKeys<'t> {
 fn header(name: At<&str>, item: Item<'_>, problems: &mut Problems) -> Option<Header> {
     let lower = name.value.to_ascii_lowercase();
     let is_token = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet);
-    if lower.is_empty() || lower.len() > 128 || !lower.bytes().all(is_token) || OURS.contains(&&*lower) {
+    if lower.is_empty()
+        || lower.len() > 128
+        || !lower.bytes().all(is_token)
+        || OURS.contains(&&*lower)
+    {
         problems
-            .error(name.place, format!("{} has {}, which is no header to send", item.subject, Quoted(name.value)))
+            .error(
+                name.place,
+                format!("{} has {}, which is no header to send", item.subject, Quoted(name.value)),
+            )
             .help("write names and values: headers = { authorization = \"Bearer ...\" }");
         return None;
     }
     let text = item.text(problems)?;
-    if text.value.len() > 8192 || !text.value.bytes().all(|octet| octet == b' ' || octet.is_ascii_graphic()) {
+    if text.value.len() > 8192
+        || !text.value.bytes().all(|octet| octet == b' ' || octet.is_ascii_graphic())
+    {
         problems
-            .error(text.place, format!("{} has a value for {} that cannot be sent", item.subject, Quoted(name.value)))
+            .error(
+                text.place,
+                format!(
+                    "{} has a value for {} that cannot be sent",
+                    item.subject,
+                    Quoted(name.value)
+                ),
+            )
             .help("a header's value is one line of ASCII");
         return None;
     }
@@ -124,7 +149,8 @@ fn header(name: At<&str>, item: Item<'_>, problems: &mut Problems) -> Option<Hea
 
 /// The header of RFC 7617.
 fn credentials(item: Item<'_>, problems: &mut Problems) -> Option<Header> {
-    let mut table = item.table(Subject { kind: "`basic-auth` of load", name: item.subject.name }, problems)?;
+    let mut table =
+        item.table(Subject { kind: "`basic-auth` of load", name: item.subject.name }, problems)?;
     let help = "write basic-auth = { user = \"stats\", password = \"...\" }";
     let user = table.required("user", help, problems).and_then(|item| item.text(problems));
     let password = table.required("password", help, problems).and_then(|item| item.text(problems));
@@ -132,9 +158,12 @@ fn credentials(item: Item<'_>, problems: &mut Problems) -> Option<Header> {
     table.finish(problems);
     let (user, password) = (user?, password?);
     if user.value.contains(':') {
-        problems.error(user.place, format!("{subject} has a user with a colon")).help("RFC 7617 has no way to send it");
+        problems
+            .error(user.place, format!("{subject} has a user with a colon"))
+            .help("RFC 7617 has no way to send it");
         return None;
     }
-    let encoded = data_encoding::BASE64.encode(format!("{}:{}", user.value, password.value).as_bytes());
+    let encoded =
+        data_encoding::BASE64.encode(format!("{}:{}", user.value, password.value).as_bytes());
     Some(Header { name: "authorization".into(), value: format!("Basic {encoded}").into() })
 }

@@ -24,26 +24,36 @@ fn defaults_are_those_of_monitors_and_three_intervals() {
     assert_eq!((source.interval, source.timeout, source.stale_after), (secs(5), secs(2), secs(15)));
     assert_eq!((source.limit, source.scales_by_servers, source.kind), (None, true, LoadKind::Orca));
     let source = load("orca = {}\ninterval = \"2s\"\nlimit = 1000");
-    assert_eq!((source.timeout, source.stale_after, source.limit), (secs(1), secs(6), NonZeroU64::new(1000)));
+    assert_eq!(
+        (source.timeout, source.stale_after, source.limit),
+        (secs(1), secs(6), NonZeroU64::new(1000))
+    );
 }
 
 #[test]
 fn each_kind_is_read() {
-    let source =
-        load("haproxy = { url = \"http://10.0.0.5:8404/stats;csv\", proxy = \"www\" }\nscale-by-servers = false");
-    let LoadKind::Haproxy(Haproxy::Page { page, proxy }) = source.kind else { panic!("{source:?}") };
+    let source = load(
+        "haproxy = { url = \"http://10.0.0.5:8404/stats;csv\", proxy = \"www\" }\nscale-by-servers = false",
+    );
+    let LoadKind::Haproxy(Haproxy::Page { page, proxy }) = source.kind else {
+        panic!("{source:?}")
+    };
     assert_eq!((page.port, &*page.path, proxy.as_deref()), (8404, "/stats;csv", Some("www")));
     assert_eq!(page.host, Host::Address("10.0.0.5".parse().unwrap()));
 
     let socket = |path: &str| load(&format!("haproxy = {{ socket = \"{path}\" }}")).kind;
-    let at = |path: &str| LoadKind::Haproxy(Haproxy::Socket { path: Path::new(path).into(), proxy: None });
+    let at = |path: &str| {
+        LoadKind::Haproxy(Haproxy::Socket { path: Path::new(path).into(), proxy: None })
+    };
     assert_eq!(socket("/run/haproxy/admin.sock"), at("/run/haproxy/admin.sock"));
     assert_eq!(socket("admin.sock"), at("zones/admin.sock"), "beside the file that names it");
 
     let nginx = load("nginx = { url = \"http://{address}/stub_status\" }");
     assert!(nginx.is_per_address());
 
-    let envoy = load("envoy = { url = \"http://10.0.0.5:9901/stats?format=prometheus\", cluster = \"web\" }");
+    let envoy = load(
+        "envoy = { url = \"http://10.0.0.5:9901/stats?format=prometheus\", cluster = \"web\" }",
+    );
     assert!(matches!(envoy.kind, LoadKind::Envoy { cluster, .. } if &*cluster == "web"));
 
     let prometheus = load(
@@ -53,7 +63,8 @@ fn each_kind_is_read() {
     );
     let LoadKind::Prometheus { page, wanted } = prometheus.kind else { panic!("{prometheus:?}") };
     assert_eq!(page.authorities.as_deref(), Some(Path::new("zones/ca.pem")));
-    let headers: Vec<_> = page.headers.iter().map(|header| (&*header.name, &*header.value)).collect();
+    let headers: Vec<_> =
+        page.headers.iter().map(|header| (&*header.name, &*header.value)).collect();
     assert_eq!(headers, [("x-team", "edge"), ("authorization", "Basic YTpi")]);
     assert_eq!(wanted.places().count(), 7);
     assert_eq!((wanted.response_time_unit, wanted.cpu_unit), (TimeUnit::Seconds, ShareUnit::Share));
@@ -63,7 +74,10 @@ fn each_kind_is_read() {
          response-time = \"/latency_ms\" }",
     );
     let LoadKind::Json { wanted, .. } = json.kind else { panic!("{json:?}") };
-    assert_eq!((wanted.response_time_unit, wanted.cpu_unit), (TimeUnit::Milliseconds, ShareUnit::Percent));
+    assert_eq!(
+        (wanted.response_time_unit, wanted.cpu_unit),
+        (TimeUnit::Milliseconds, ShareUnit::Percent)
+    );
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The url of a page: scheme, host, port, path. `{address}` in it stands for the address of the endpoint that the source is
-//! attached to.
+//! The url of a page: scheme, host, port, path. `{address}` in it stands for the address of the
+//! endpoint that the source is attached to.
 
 use std::net::IpAddr;
 
@@ -24,12 +24,18 @@ pub(super) fn parse(text: &str) -> Result<Url, &'static str> {
     let (tls, rest) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
         (Some(rest), _) => (false, rest),
         (_, Some(rest)) => (true, rest),
-        _ => return Err("a url starts with http:// or https://: \"http://192.0.2.1:8404/stats;csv\""),
+        _ => {
+            return Err(
+                "a url starts with http:// or https://: \"http://192.0.2.1:8404/stats;csv\"",
+            );
+        }
     };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
     if authority.contains('@') {
-        return Err("name and password go into basic-auth = { user = \"...\", password = \"...\" }");
+        return Err(
+            "name and password go into basic-auth = { user = \"...\", password = \"...\" }",
+        );
     }
     let (host, port) = split_port(authority)?;
     let port = match port {
@@ -78,7 +84,9 @@ fn read_host(text: &str) -> Result<Host, &'static str> {
             Err(_) if text.contains('{') => {
                 Err("the only thing in braces is {address}: http://{address}:8404/stats;csv")
             }
-            Err(_) => Err("after the slashes comes a host name or an address: http://192.0.2.1:8404/"),
+            Err(_) => {
+                Err("after the slashes comes a host name or an address: http://192.0.2.1:8404/")
+            }
         },
     }
 }
@@ -111,9 +119,21 @@ mod tests {
             ("https://lb.example", true, Host::Name("lb.example".into()), 443, "/"),
             ("http://[2001:db8::1]/x?y=z", false, address("2001:db8::1"), 80, "/x?y=z"),
             ("http://[2001:db8::1]:81", false, address("2001:db8::1"), 81, "/"),
-            ("http://{address}:9901/stats?format=prometheus", false, Host::Attached, 9901, "/stats?format=prometheus"),
+            (
+                "http://{address}:9901/stats?format=prometheus",
+                false,
+                Host::Attached,
+                9901,
+                "/stats?format=prometheus",
+            ),
             ("http://[{address}]?a", false, Host::Attached, 80, "/?a"),
-            ("http://m.example/of/{address}", false, Host::Name("m.example".into()), 80, "/of/{address}"),
+            (
+                "http://m.example/of/{address}",
+                false,
+                Host::Name("m.example".into()),
+                80,
+                "/of/{address}",
+            ),
         ] {
             assert_eq!(parse(text), Ok(Url { tls, host, port, path: path.into() }), "{text}");
         }

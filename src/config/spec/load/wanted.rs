@@ -14,13 +14,31 @@ use crate::{
 const MOST_GAUGES: usize = 32;
 
 /// Selectors of series; times are in seconds, as the convention is.
-pub(super) fn selectors(table: &mut TableReader<'_>, problems: &mut Problems) -> Option<Wanted<Selector>> {
-    read(table, Form { what: "selector", gauges: "`gauges` of prometheus of load", time: TimeUnit::Seconds }, problems)
+pub(super) fn selectors(
+    table: &mut TableReader<'_>,
+    problems: &mut Problems,
+) -> Option<Wanted<Selector>> {
+    read(
+        table,
+        Form {
+            what: "selector",
+            gauges: "`gauges` of prometheus of load",
+            time: TimeUnit::Seconds,
+        },
+        problems,
+    )
 }
 
 /// Pointers into a document; times are in milliseconds.
-pub(super) fn pointers(table: &mut TableReader<'_>, problems: &mut Problems) -> Option<Wanted<Pointer>> {
-    read(table, Form { what: "pointer", gauges: "`gauges` of json of load", time: TimeUnit::Milliseconds }, problems)
+pub(super) fn pointers(
+    table: &mut TableReader<'_>,
+    problems: &mut Problems,
+) -> Option<Wanted<Pointer>> {
+    read(
+        table,
+        Form { what: "pointer", gauges: "`gauges` of json of load", time: TimeUnit::Milliseconds },
+        problems,
+    )
 }
 
 /// What differs between the two.
@@ -53,7 +71,8 @@ where
         Some(item) => gauges(item, form, problems)?,
     };
     let cpu_unit = unit(table, "cpu-unit", "cpu", &SHARE_UNITS, problems)?;
-    let response_time_unit = unit(table, "response-time-unit", "response-time", &TIME_UNITS, problems)?;
+    let response_time_unit =
+        unit(table, "response-time-unit", "response-time", &TIME_UNITS, problems)?;
     for (key, other) in [("servers-up", "servers-total"), ("servers-total", "servers-up")] {
         if table.has(key) && !table.has(other) {
             problems
@@ -84,8 +103,10 @@ where
     Some(wanted)
 }
 
-const SHARE_UNITS: [(&str, ShareUnit); 2] = [("share", ShareUnit::Share), ("percent", ShareUnit::Percent)];
-const TIME_UNITS: [(&str, TimeUnit); 2] = [("s", TimeUnit::Seconds), ("ms", TimeUnit::Milliseconds)];
+const SHARE_UNITS: [(&str, ShareUnit); 2] =
+    [("share", ShareUnit::Share), ("percent", ShareUnit::Percent)];
+const TIME_UNITS: [(&str, TimeUnit); 2] =
+    [("s", TimeUnit::Seconds), ("ms", TimeUnit::Milliseconds)];
 
 /// A unit, which is of something that must be there; `None` after a mistake.
 fn unit<T: Copy>(
@@ -113,9 +134,19 @@ where
     let mut gauges = Vec::new();
     for (name, item) in table.entries() {
         let is_name = !name.value.is_empty() && name.value.len() <= 64;
-        if !is_name || !name.value.bytes().all(|octet| octet.is_ascii_graphic()) || name.value == "cpu" {
+        if !is_name
+            || !name.value.bytes().all(|octet| octet.is_ascii_graphic())
+            || name.value == "cpu"
+        {
             problems
-                .error(name.place, format!("{} has {}, which is no name for a gauge", item.subject, Quoted(name.value)))
+                .error(
+                    name.place,
+                    format!(
+                        "{} has {}, which is no name for a gauge",
+                        item.subject,
+                        Quoted(name.value)
+                    ),
+                )
                 .help("names are up to 64 letters, digits and hyphens; `cpu` has a key of its own");
             return None;
         }
@@ -123,7 +154,14 @@ where
     }
     if gauges.len() > MOST_GAUGES {
         problems
-            .error(item.place, format!("{} has {} gauges; the maximum is {MOST_GAUGES}", item.subject, gauges.len()))
+            .error(
+                item.place,
+                format!(
+                    "{} has {} gauges; the maximum is {MOST_GAUGES}",
+                    item.subject,
+                    gauges.len()
+                ),
+            )
             .help("name those alone that steer");
         return None;
     }
@@ -138,7 +176,12 @@ where
     match text.value.parse() {
         Ok(place) => Some(place),
         Err(error) => {
-            let message = format!("{} has {key} {}, which is no {}", item.subject, Quoted(text.value), form.what);
+            let message = format!(
+                "{} has {key} {}, which is no {}",
+                item.subject,
+                Quoted(text.value),
+                form.what
+            );
             problems.error(text.place, message).help(format!("{error}"));
             None
         }

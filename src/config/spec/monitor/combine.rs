@@ -11,10 +11,16 @@ use crate::{
     health::CombineCheck,
 };
 
-const HELP: &str = "write { all = [\"web\", \"tls\"] }, { any = [...] } or { at-least = 2, of = [...] }";
+const HELP: &str =
+    "write { all = [\"web\", \"tls\"] }, { any = [...] } or { at-least = 2, of = [...] }";
 
-pub(super) fn check(item: Item<'_>, parts: &mut Vec<At<Box<str>>>, problems: &mut Problems) -> Option<CombineCheck> {
-    let mut table = item.table(Subject { kind: "`combine` of monitor", name: item.subject.name }, problems)?;
+pub(super) fn check(
+    item: Item<'_>,
+    parts: &mut Vec<At<Box<str>>>,
+    problems: &mut Problems,
+) -> Option<CombineCheck> {
+    let mut table =
+        item.table(Subject { kind: "`combine` of monitor", name: item.subject.name }, problems)?;
     let lists: Vec<_> = ["all", "any", "of"].iter().filter_map(|key| table.item(key)).collect();
     let at_least = table.item("at-least");
     let check = match lists[..] {
@@ -25,11 +31,14 @@ pub(super) fn check(item: Item<'_>, parts: &mut Vec<At<Box<str>>>, problems: &mu
                 ("all", None) => Some(most),
                 ("any", None) => Some(1),
                 ("of", Some(at_least)) => {
-                    let help = "it counts monitors in `of`: one at least, and no more than there are";
+                    let help =
+                        "it counts monitors in `of`: one at least, and no more than there are";
                     at_least.integer(1, most, help, problems).map(|at| at.value)
                 }
                 ("of", None) => {
-                    problems.error(list.place, format!("{} has `of`, but no `at-least`", table.subject)).help(HELP);
+                    problems
+                        .error(list.place, format!("{} has `of`, but no `at-least`", table.subject))
+                        .help(HELP);
                     None
                 }
                 (key, Some(at_least)) => {
@@ -41,15 +50,20 @@ pub(super) fn check(item: Item<'_>, parts: &mut Vec<At<Box<str>>>, problems: &mu
             };
             let of = names.iter().flatten().map(|name| name.value.clone()).collect();
             parts.extend(names.into_iter().flatten());
-            least.and_then(|least| u32::try_from(least).ok()).map(|least| CombineCheck { least, of })
+            least
+                .and_then(|least| u32::try_from(least).ok())
+                .map(|least| CombineCheck { least, of })
         }
         [] => {
             problems.error(item.place, format!("{} names no monitors", table.subject)).help(HELP);
             None
         }
         [first, second, ..] => {
-            let message = format!("{} has both `{}` and `{}`", table.subject, first.key, second.key);
-            problems.error(second.place, message).help("nest them: a combined monitor may name combined ones");
+            let message =
+                format!("{} has both `{}` and `{}`", table.subject, first.key, second.key);
+            problems
+                .error(second.place, message)
+                .help("nest them: a combined monitor may name combined ones");
             None
         }
     };
@@ -68,7 +82,10 @@ fn names(list: Item<'_>, problems: &mut Problems) -> Option<Vec<At<Box<str>>>> {
         let name = reference(item, problems)?;
         if let Some(first) = names.iter().find(|first| first.value == name.value) {
             problems
-                .error(name.place, format!("{} names monitor {} twice", list.subject, Quoted(&name.value)))
+                .error(
+                    name.place,
+                    format!("{} names monitor {} twice", list.subject, Quoted(&name.value)),
+                )
                 .also(first.place, "named first here")
                 .help("a monitor counts once: leave one away");
         }

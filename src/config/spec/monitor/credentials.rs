@@ -1,4 +1,5 @@
-//! The files that a monitor's TLS needs, as written. They are read once all files of the configuration are.
+//! The files that a monitor's TLS needs, as written. They are read once all files of the
+//! configuration are.
 
 use std::path::Path;
 

@@ -18,10 +18,13 @@ use crate::{
 const MOST_ANSWERS: usize = 64;
 
 pub(super) fn check(item: Item<'_>, problems: &mut Problems) -> Option<DnsCheck> {
-    let mut table = item.table(Subject { kind: "`dns` of monitor", name: item.subject.name }, problems)?;
+    let mut table =
+        item.table(Subject { kind: "`dns` of monitor", name: item.subject.name }, problems)?;
     let port = terms::port_or(&mut table, 53, problems);
     let name = table.required("name", "write dns = { name = \"www.example.com\" }", problems);
-    let name = name.and_then(|item| item.text(problems)).and_then(|text| values::domain(text, "the name", problems));
+    let name = name
+        .and_then(|item| item.text(problems))
+        .and_then(|text| values::domain(text, "the name", problems));
     let rtype = table.item("type").map_or(Some(Rtype::A), |item| rtype(item, problems));
     let rcode = table.item("rcode").map_or(Some(Rcode::NOERROR), |item| rcode(item, problems));
     let answer = table.item("answer");
@@ -62,8 +65,14 @@ fn rtype(item: Item<'_>, problems: &mut Problems) -> Option<Rtype> {
 }
 
 fn rcode(item: Item<'_>, problems: &mut Problems) -> Option<Rcode> {
-    const CODES: [Rcode; 6] =
-        [Rcode::NOERROR, Rcode::FORMERR, Rcode::SERVFAIL, Rcode::NXDOMAIN, Rcode::NOTIMP, Rcode::REFUSED];
+    const CODES: [Rcode; 6] = [
+        Rcode::NOERROR,
+        Rcode::FORMERR,
+        Rcode::SERVFAIL,
+        Rcode::NXDOMAIN,
+        Rcode::NOTIMP,
+        Rcode::REFUSED,
+    ];
     item.word(&CODES.map(|code| (code.mnemonic().unwrap_or_default(), code)), problems)
 }
 
@@ -81,7 +90,12 @@ fn answers(item: Item<'_>, rtype: Rtype, problems: &mut Problems) -> Option<Vec<
     read.into_iter().collect()
 }
 
-fn rdata(text: At<&str>, rtype: Rtype, item: Item<'_>, problems: &mut Problems) -> Option<Box<[u8]>> {
+fn rdata(
+    text: At<&str>,
+    rtype: Rtype,
+    item: Item<'_>,
+    problems: &mut Problems,
+) -> Option<Box<[u8]>> {
     let line = format!(". 0 IN {rtype} {}\n", text.value);
     let no_file = &mut |_: &str| Err("a monitor includes no files".to_owned());
     let mut read = master::parse(line.as_bytes(), &Name::root(), Some(0), no_file);
@@ -89,10 +103,14 @@ fn rdata(text: At<&str>, rtype: Rtype, item: Item<'_>, problems: &mut Problems) 
     if let (true, true, [_]) = (is_one_line, read.errors.is_empty(), &read.entries[..]) {
         return read.entries.pop().map(|entry| entry.record.rdata);
     }
-    let message = format!("{} wants {}, which is no record of type {rtype}", item.subject, Quoted(text.value));
+    let message = format!(
+        "{} wants {}, which is no record of type {rtype}",
+        item.subject,
+        Quoted(text.value)
+    );
     let why = read.errors.pop().map(|error| error.help.unwrap_or(error.message));
-    problems
-        .error(text.place, message)
-        .help(why.unwrap_or_else(|| "write one record as a master file has it behind its type".into()));
+    problems.error(text.place, message).help(
+        why.unwrap_or_else(|| "write one record as a master file has it behind its type".into()),
+    );
     None
 }

@@ -14,9 +14,15 @@ use crate::{
 
 const HELP: &str = "write exec = { argv = [\"/usr/lib/portolan/check\", \"{address}\"] }";
 
-pub(super) fn check(item: Item<'_>, directory: &Path, problems: &mut Problems) -> Option<ExecCheck> {
-    let mut table = item.table(Subject { kind: "`exec` of monitor", name: item.subject.name }, problems)?;
-    let argv = table.required("argv", HELP, problems).and_then(|item| argv(item, directory, problems));
+pub(super) fn check(
+    item: Item<'_>,
+    directory: &Path,
+    problems: &mut Problems,
+) -> Option<ExecCheck> {
+    let mut table =
+        item.table(Subject { kind: "`exec` of monitor", name: item.subject.name }, problems)?;
+    let argv =
+        table.required("argv", HELP, problems).and_then(|item| argv(item, directory, problems));
     table.finish(problems);
     Some(ExecCheck { argv: argv? })
 }
@@ -32,7 +38,12 @@ fn argv(item: Item<'_>, directory: &Path, problems: &mut Problems) -> Option<Vec
     match words.first_mut().filter(|program| !program.value.is_empty()) {
         Some(program) => {
             let program = program_at(program, item, directory, problems);
-            Some([program].into_iter().chain(words.iter().skip(1).map(|word| word.value.into())).collect())
+            Some(
+                [program]
+                    .into_iter()
+                    .chain(words.iter().skip(1).map(|word| word.value.into()))
+                    .collect(),
+            )
         }
         None => {
             problems.error(item.place, format!("{} names no program", item.subject)).help(HELP);
@@ -41,21 +52,30 @@ fn argv(item: Item<'_>, directory: &Path, problems: &mut Problems) -> Option<Vec
     }
 }
 
-/// Where a program is: on the PATH where it is named without a slash, else beside the file that names it. That it is not
-/// there, or is no program, is not forbidden: it may come.
-fn program_at(program: &At<&str>, item: Item<'_>, directory: &Path, problems: &mut Problems) -> Box<str> {
+/// Where a program is: on the PATH where it is named without a slash, else beside the file that
+/// names it. That it is not there, or is no program, is not forbidden: it may come.
+fn program_at(
+    program: &At<&str>,
+    item: Item<'_>,
+    directory: &Path,
+    problems: &mut Problems,
+) -> Box<str> {
     let (found, shown) = if program.value.contains('/') {
         let path = directory.join(program.value);
         (is_program(&path), path)
     } else {
         let paths = std::env::var_os("PATH").unwrap_or_default();
-        let found = std::env::split_paths(&paths).any(|directory| is_program(&directory.join(program.value)));
+        let found = std::env::split_paths(&paths)
+            .any(|directory| is_program(&directory.join(program.value)));
         (found, PathBuf::from(program.value))
     };
     let path = shown.display().to_string();
     if !found {
         problems
-            .warning(program.place, format!("{} runs {}, which is no program here", item.subject, Quoted(&path)))
+            .warning(
+                program.place,
+                format!("{} runs {}, which is no program here", item.subject, Quoted(&path)),
+            )
             .help("install it and make it executable; until then the monitor judges nothing");
     }
     path.into()
@@ -63,5 +83,6 @@ fn program_at(program: &At<&str>, item: Item<'_>, directory: &Path, problems: &m
 
 fn is_program(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+    path.metadata()
+        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }

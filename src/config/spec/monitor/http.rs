@@ -53,7 +53,8 @@ pub(super) fn check(
     let request_body = table.item("request-body");
     let sent = request_body.map(|item| sent(item, problems));
     let versions = [("1.1", HttpVersion::One), ("2", HttpVersion::Two)];
-    let version = table.item("version").map_or(Some(default.version), |item| item.word(&versions, problems));
+    let version =
+        table.item("version").map_or(Some(default.version), |item| item.word(&versions, problems));
     let redirects = table.item("redirects").map_or(Some(0), |item| redirects(item, problems));
     let status = table.item("status").map_or(Some(default.status), |item| statuses(item, problems));
     let (wanted, regex) = (table.item("body"), table.item("body-regex"));
@@ -71,12 +72,18 @@ pub(super) fn check(
     let proxy_protocol = terms::proxy_protocol(&mut table, problems);
     if let (Some("HEAD"), Some(searched)) = (method.as_deref(), wanted.or(regex)) {
         problems
-            .error(searched.place, format!("{} wants something in a body, but asks with HEAD", table.subject))
+            .error(
+                searched.place,
+                format!("{} wants something in a body, but asks with HEAD", table.subject),
+            )
             .help("a reply to HEAD has no body (RFC 9110 section 9.3.2): ask with GET");
     }
     if let (Some("GET" | "HEAD"), Some(sent)) = (method.as_deref(), request_body) {
         problems
-            .error(sent.place, format!("{} has a `request-body`, but asks with GET or HEAD", table.subject))
+            .error(
+                sent.place,
+                format!("{} has a `request-body`, but asks with GET or HEAD", table.subject),
+            )
             .help("add method = \"POST\", or leave `request-body` away");
     }
     table.finish(problems);
@@ -104,7 +111,8 @@ fn written<T>(value: Option<Option<T>>) -> Option<Option<T>> {
 
 fn path(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
     let text = item.text(problems)?;
-    if text.value.starts_with('/') && text.value.bytes().all(|b| b.is_ascii_graphic() && b != b'#') {
+    if text.value.starts_with('/') && text.value.bytes().all(|b| b.is_ascii_graphic() && b != b'#')
+    {
         return Some(text.value.into());
     }
     problems
@@ -157,7 +165,8 @@ fn status(item: Item<'_>, problems: &mut Problems) -> Option<StatusRange> {
 }
 
 fn method(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
-    let methods = ["GET", "HEAD", "POST", "PUT", "OPTIONS", "PATCH", "DELETE"].map(|method| (method, method));
+    let methods =
+        ["GET", "HEAD", "POST", "PUT", "OPTIONS", "PATCH", "DELETE"].map(|method| (method, method));
     item.word(&methods, problems).map(Into::into)
 }
 
@@ -167,7 +176,9 @@ fn headers(item: Item<'_>, problems: &mut Problems) -> Option<Vec<(Box<str>, Box
     let table = item.table(subject, problems)?;
     let mut headers = Vec::new();
     for (name, value) in table.entries() {
-        let Some(text) = value.about(item.subject).under("headers").text(problems) else { continue };
+        let Some(text) = value.about(item.subject).under("headers").text(problems) else {
+            continue;
+        };
         let lower = name.value.to_ascii_lowercase();
         if RESERVED.contains(&&*lower) {
             let help = match &*lower {
@@ -177,11 +188,20 @@ fn headers(item: Item<'_>, problems: &mut Problems) -> Option<Vec<(Box<str>, Box
             problems.error(name.place, format!("{subject} has {}", Quoted(name.value))).help(help);
         } else if HeaderName::from_bytes(lower.as_bytes()).is_err() {
             problems
-                .error(name.place, format!("{subject} has {}, which is no name of a header", Quoted(name.value)))
+                .error(
+                    name.place,
+                    format!("{subject} has {}, which is no name of a header", Quoted(name.value)),
+                )
                 .help("a name is of letters, digits and hyphens: X-Probe");
         } else if HeaderValue::from_str(text.value).is_err() {
             problems
-                .error(text.place, format!("{subject} gives {} a value that no header can have", Quoted(name.value)))
+                .error(
+                    text.place,
+                    format!(
+                        "{subject} gives {} a value that no header can have",
+                        Quoted(name.value)
+                    ),
+                )
                 .help("a value is of letters, digits, punctuation and spaces, on one line");
         }
         headers.push((lower.into(), text.value.into()));
@@ -195,20 +215,25 @@ fn sent(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
         return Some(text.value.into());
     }
     problems
-        .error(text.place, format!("{} has a `request-body` of {} octets", item.subject, text.value.len()))
+        .error(
+            text.place,
+            format!("{} has a `request-body` of {} octets", item.subject, text.value.len()),
+        )
         .help(format!("the maximum is {LONGEST_BODY}"));
     None
 }
 
 fn redirects(item: Item<'_>, problems: &mut Problems) -> Option<u8> {
-    let count = item.integer(0, MOST_REDIRECTS, "it counts redirects that are followed", problems)?;
+    let count =
+        item.integer(0, MOST_REDIRECTS, "it counts redirects that are followed", problems)?;
     u8::try_from(count.value).ok()
 }
 
 fn pattern(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
     let text = item.text(problems)?;
     let most = HttpCheck::MAX_PATTERN_OCTETS;
-    let built = regex::bytes::RegexBuilder::new(text.value).size_limit(most).dfa_size_limit(most).build();
+    let built =
+        regex::bytes::RegexBuilder::new(text.value).size_limit(most).dfa_size_limit(most).build();
     let Err(error) = built else { return Some(text.value.into()) };
     // The crate draws a picture of several lines, of which the last says what is wrong.
     let error = error.to_string();

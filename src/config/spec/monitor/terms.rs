@@ -1,4 +1,5 @@
-//! What several kinds of monitor have in common: ports, host names, the terms of TLS, the PROXY header.
+//! What several kinds of monitor have in common: ports, host names, the terms of TLS, the PROXY
+//! header.
 
 use std::{net::Ipv6Addr, path::Path};
 
@@ -23,7 +24,11 @@ pub(super) fn port(item: Item<'_>, problems: &mut Problems) -> Option<u16> {
 }
 
 /// The port of a kind that has one of its own where none is written.
-pub(super) fn port_or(table: &mut TableReader<'_>, default: u16, problems: &mut Problems) -> Option<u16> {
+pub(super) fn port_or(
+    table: &mut TableReader<'_>,
+    default: u16,
+    problems: &mut Problems,
+) -> Option<u16> {
     table.item("port").map_or(Some(default), |item| port(item, problems))
 }
 
@@ -32,7 +37,8 @@ pub(super) fn port_or(table: &mut TableReader<'_>, default: u16, problems: &mut 
 pub(super) enum Place {
     /// In SNI and the certificate: a name or an address, without a port.
     Certificate,
-    /// In the Host header (RFC 9110 section 7.2): a name, or an address as URIs have it, with a port where one is written.
+    /// In the Host header (RFC 9110 section 7.2): a name, or an address as URIs have it, with a
+    /// port where one is written.
     Header,
     /// In the certificate and in the Host header.
     Both,
@@ -47,7 +53,9 @@ impl Place {
     fn takes(self, host: &str) -> bool {
         let (name, port) = name_and_port(host);
         let is_certificate = || ServerName::try_from(host).is_ok();
-        let is_header = || is_host(name) && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+        let is_header = || {
+            is_host(name) && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+        };
         match self {
             Self::Certificate => is_certificate(),
             Self::Header => is_header(),
@@ -57,7 +65,11 @@ impl Place {
 }
 
 /// The name that stands in Host headers, SNI and certificates. `Some(None)` where none is written.
-pub(super) fn host(table: &mut TableReader<'_>, place: Place, problems: &mut Problems) -> Option<Option<Box<str>>> {
+pub(super) fn host(
+    table: &mut TableReader<'_>,
+    place: Place,
+    problems: &mut Problems,
+) -> Option<Option<Box<str>>> {
     let Some(item) = table.item("host") else { return Some(None) };
     let text = item.text(problems)?;
     if place.takes(text.value) {
@@ -65,7 +77,10 @@ pub(super) fn host(table: &mut TableReader<'_>, place: Place, problems: &mut Pro
     }
     if let Some(meant) = meant(text.value, place) {
         problems
-            .error(text.place, format!("{} has host {}, which is no host name", item.subject, Quoted(text.value)))
+            .error(
+                text.place,
+                format!("{} has host {}, which is no host name", item.subject, Quoted(text.value)),
+            )
             .help(format!("write host = {}", Quoted(&meant)));
         return None;
     }
@@ -77,17 +92,25 @@ pub(super) fn host(table: &mut TableReader<'_>, place: Place, problems: &mut Pro
             format!("write host = {}; the port that is probed is `port`", Quoted(name)),
         )
     } else if place == Place::Certificate && place.takes(bare) {
-        (", which no certificate can be for", format!("write the address without brackets: host = {}", Quoted(bare)))
+        (
+            ", which no certificate can be for",
+            format!("write the address without brackets: host = {}", Quoted(bare)),
+        )
     } else if place == Place::Both && bare.parse::<Ipv6Addr>().is_ok() {
         let help = "leave `host` away to use the target's own address, or write a name";
         (", which cannot stand in a certificate and in a Host header", help.to_owned())
     } else if place == Place::Header && text.value.parse::<Ipv6Addr>().is_ok() {
-        (", which no Host header can carry", format!("write an IPv6 address in brackets: host = \"[{}]\"", text.value))
+        (
+            ", which no Host header can carry",
+            format!("write an IPv6 address in brackets: host = \"[{}]\"", text.value),
+        )
     } else {
         let help = "write the name that the Host header and SNI are to carry: \"www.example.com\"";
         (", which is no host name", help.to_owned())
     };
-    problems.error(text.place, format!("{} has host {}{what}", item.subject, Quoted(text.value))).help(help);
+    problems
+        .error(text.place, format!("{} has host {}{what}", item.subject, Quoted(text.value)))
+        .help(help);
     None
 }
 
@@ -103,7 +126,9 @@ fn meant(text: &str, place: Place) -> Option<String> {
         Some(port) => format!("{name}:{port}"),
         None => name.into_owned(),
     };
-    (rest != text || host != rest || !text.is_ascii()).then_some(meant).filter(|meant| place.takes(meant))
+    (rest != text || host != rest || !text.is_ascii())
+        .then_some(meant)
+        .filter(|meant| place.takes(meant))
 }
 
 /// `www.example.com:8443` in two; a bare IPv6 address has no port.
@@ -114,7 +139,8 @@ fn name_and_port(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// A name of at most 253 octets in labels of 1 to 63, an IPv4 address, or an IPv6 address in brackets.
+/// A name of at most 253 octets in labels of 1 to 63, an IPv4 address, or an IPv6 address in
+/// brackets.
 fn is_host(name: &str) -> bool {
     if let Some(address) = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return address.parse::<Ipv6Addr>().is_ok();
@@ -125,8 +151,8 @@ fn is_host(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_label)
 }
 
-/// Which authorities to trust and what to show; paths are relative to `directory`. The files that are named are added to
-/// `credentials`.
+/// Which authorities to trust and what to show; paths are relative to `directory`. The files that
+/// are named are added to `credentials`.
 pub(super) fn tls(
     table: &mut TableReader<'_>,
     directory: &Path,
@@ -153,14 +179,20 @@ pub(super) fn tls(
 pub(super) fn refuse_tls_keys(table: &mut TableReader<'_>, help: &str, problems: &mut Problems) {
     for key in ["ca", "client-certificate"] {
         if let Some(item) = table.item(key) {
-            problems.error(item.place, format!("{} has `{key}`, but does not speak TLS", table.subject)).help(help);
+            problems
+                .error(item.place, format!("{} has `{key}`, but does not speak TLS", table.subject))
+                .help(help);
         }
     }
 }
 
 /// `"v1"` or `"v2"`. `Some(None)` where nothing is written.
-pub(super) fn proxy_protocol(table: &mut TableReader<'_>, problems: &mut Problems) -> Option<Option<ProxyProtocol>> {
-    const VERSIONS: [(&str, ProxyProtocol); 2] = [("v1", ProxyProtocol::V1), ("v2", ProxyProtocol::V2)];
+pub(super) fn proxy_protocol(
+    table: &mut TableReader<'_>,
+    problems: &mut Problems,
+) -> Option<Option<ProxyProtocol>> {
+    const VERSIONS: [(&str, ProxyProtocol); 2] =
+        [("v1", ProxyProtocol::V1), ("v2", ProxyProtocol::V2)];
     let Some(item) = table.item("proxy-protocol") else { return Some(None) };
     item.word(&VERSIONS, problems).map(Some)
 }
@@ -171,10 +203,12 @@ fn path(item: Item<'_>, directory: &Path, problems: &mut Problems) -> Option<At<
 
 /// `{ certificate = "x.pem", key = "x.key" }`.
 fn identity(item: Item<'_>, directory: &Path, problems: &mut Problems) -> Option<Client> {
-    const HELP: &str = "write client-certificate = { certificate = \"client.pem\", key = \"client.key\" }";
+    const HELP: &str =
+        "write client-certificate = { certificate = \"client.pem\", key = \"client.key\" }";
     let subject = Subject { kind: "`client-certificate` of monitor", name: item.subject.name };
     let mut table = item.table(subject, problems)?;
-    let mut file = |key| table.required(key, HELP, problems).and_then(|item| path(item, directory, problems));
+    let mut file =
+        |key| table.required(key, HELP, problems).and_then(|item| path(item, directory, problems));
     let (certificate, key) = (file("certificate"), file("key"));
     table.finish(problems);
     Some(Client { certificate: certificate?, key: key? })

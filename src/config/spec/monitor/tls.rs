@@ -25,7 +25,8 @@ pub(super) fn check(
     credentials: &mut Vec<Credential>,
     problems: &mut Problems,
 ) -> Option<TlsCheck> {
-    let mut table = item.table(Subject { kind: "`tls` of monitor", name: item.subject.name }, problems)?;
+    let mut table =
+        item.table(Subject { kind: "`tls` of monitor", name: item.subject.name }, problems)?;
     let port = terms::port_or(&mut table, 443, problems);
     let host = terms::host(&mut table, Place::Certificate, problems);
     let terms = terms::tls(&mut table, directory, credentials, problems);
@@ -36,7 +37,10 @@ pub(super) fn check(
     let then = on_expiry.map_or(Some(OnExpiry::Fail), |item| item.word(&words, problems));
     if let (Some(on_expiry), None) = (on_expiry, within) {
         problems
-            .error(on_expiry.place, format!("{} has `on-expiry`, but no `expires-within`", table.subject))
+            .error(
+                on_expiry.place,
+                format!("{} has `on-expiry`, but no `expires-within`", table.subject),
+            )
             .help("add expires-within = \"14d\"");
     }
     table.finish(problems);
@@ -44,13 +48,20 @@ pub(super) fn check(
         None => None,
         Some(within) => Some(Expiry { within: within?, then: then? }),
     };
-    Some(TlsCheck { port: port?, host: host?, terms: terms?, expiry, proxy_protocol: proxy_protocol? })
+    Some(TlsCheck {
+        port: port?,
+        host: host?,
+        terms: terms?,
+        expiry,
+        proxy_protocol: proxy_protocol?,
+    })
 }
 
 /// `14d`, or a duration as it is written elsewhere.
 fn within(item: Item<'_>, problems: &mut Problems) -> Option<Duration> {
     let Some(days) = item.as_text().and_then(|text| text.strip_suffix('d')) else {
-        return values::duration(item, Duration::from_secs(1), DAY * MOST_DAYS, problems).map(|at| at.value);
+        return values::duration(item, Duration::from_secs(1), DAY * MOST_DAYS, problems)
+            .map(|at| at.value);
     };
     match days.trim_end().parse() {
         Ok(days @ 1..=MOST_DAYS) => Some(DAY * days),
@@ -58,7 +69,11 @@ fn within(item: Item<'_>, problems: &mut Problems) -> Option<Duration> {
             problems
                 .error(
                     item.place,
-                    format!("{} has expires-within {}", item.subject, Quoted(item.as_text().unwrap_or_default())),
+                    format!(
+                        "{} has expires-within {}",
+                        item.subject,
+                        Quoted(item.as_text().unwrap_or_default())
+                    ),
                 )
                 .help(format!("write a number of days from 1 to {MOST_DAYS}: \"14d\""));
             None

@@ -1,6 +1,7 @@
 //! Deviation: how far a load is from where it is to rest, as far as that is more than noise.
 
-/// The least mean difference that counts over many reports. A single report must differ by the sum of `LASTING` and `SINGLE`.
+/// The least mean difference that counts over many reports. A single report must differ by the sum
+/// of `LASTING` and `SINGLE`.
 const LASTING: f64 = 0.005;
 const SINGLE: f64 = 0.05;
 /// A mean of reports counts where it is so many times its standard error.
@@ -37,7 +38,8 @@ impl Deviation {
     /// Whether the mean is to be corrected.
     pub(super) fn is_significant(&self) -> bool {
         let root = self.count.sqrt();
-        self.mean.abs() > (LASTING + SINGLE / root).max(STANDARD_ERRORS * self.variance.sqrt() / root)
+        self.mean.abs()
+            > (LASTING + SINGLE / root).max(STANDARD_ERRORS * self.variance.sqrt() / root)
     }
 
     /// Begins a new mean: a step was taken.

@@ -5,7 +5,8 @@ use super::super::equilibrium::bisect;
 /// A unit is taken from so many connections and more.
 const LEAST_CONNECTIONS: f64 = 1.0;
 
-/// What a pool's report says of its load. All fields but `unit` are 0 or more, in the unit of the pool's own measure.
+/// What a pool's report says of its load. All fields but `unit` are 0 or more, in the unit of the
+/// pool's own measure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::steer::feedback) struct Load {
     /// At present.
@@ -14,13 +15,17 @@ pub(in crate::steer::feedback) struct Load {
     pub target: f64,
     /// No less than the target.
     pub max: f64,
-    /// How much load of all pools is one unit of the level: connections, where all report them. `None` is unknown.
+    /// How much load of all pools is one unit of the level: connections, where all report them.
+    /// `None` is unknown.
     pub unit: Option<f64>,
 }
 
 impl Load {
     /// A load by this measure, of so many connections if they are known.
-    pub(in crate::steer::feedback) fn new([level, target, max]: [f64; 3], connections: Option<f64>) -> Self {
+    pub(in crate::steer::feedback) fn new(
+        [level, target, max]: [f64; 3],
+        connections: Option<f64>,
+    ) -> Self {
         let connections = connections.filter(|count| level > 0.0 && *count >= LEAST_CONNECTIONS);
         Self { level, target, max: max.max(target), unit: connections.map(|count| count / level) }
     }
@@ -29,10 +34,14 @@ impl Load {
     pub(super) fn in_one_unit(loads: &[Option<Self>]) -> Vec<Option<Self>> {
         let are_known = loads.iter().flatten().all(|load| load.unit.is_some());
         let unit = |load: &Self| load.unit.filter(|_| are_known).unwrap_or(1.0 / load.target);
-        loads.iter().map(|load| load.as_ref().map(|load| Self { unit: Some(unit(load)), ..*load })).collect()
+        loads
+            .iter()
+            .map(|load| load.as_ref().map(|load| Self { unit: Some(unit(load)), ..*load }))
+            .collect()
     }
 
-    /// The level at a fullness: 1 is at the target, 2 at the max, and beyond that in proportion to the max.
+    /// The level at a fullness: 1 is at the target, 2 at the max, and beyond that in proportion to
+    /// the max.
     pub(super) fn level_at(&self, fullness: f64) -> f64 {
         if fullness <= 1.0 {
             fullness * self.target
@@ -62,9 +71,11 @@ impl Load {
 /// The fullness at which these pools would be equally full if they shared their present total load.
 pub(super) fn even(loads: &[&Load]) -> f64 {
     let sum: f64 = loads.iter().map(|load| load.amount(load.level)).sum();
-    let at = |fullness: f64| loads.iter().map(|load| load.amount(load.level_at(fullness))).sum::<f64>();
+    let at =
+        |fullness: f64| loads.iter().map(|load| load.amount(load.level_at(fullness))).sum::<f64>();
     // Nobody's rest is fuller than the fullest is at present.
-    let fullest = loads.iter().map(|load| 2.0 * (load.level / load.max).max(1.0)).fold(0.0, f64::max);
+    let fullest =
+        loads.iter().map(|load| 2.0 * (load.level / load.max).max(1.0)).fold(0.0, f64::max);
     bisect(0.0, fullest, |fullness| at(fullness) >= sum)
 }
 
@@ -78,9 +89,12 @@ mod tests {
 
     #[test]
     fn what_is_even_fills_all_targets_first_and_then_what_is_left_to_the_max() {
-        for (levels, wanted) in
-            [([80.0, 0.0], 0.8), ([100.0, 0.0], 1.0), ([60.0, 60.0], 1.5), ([130.0, 30.0], 160.0 / 70.0)]
-        {
+        for (levels, wanted) in [
+            ([80.0, 0.0], 0.8),
+            ([100.0, 0.0], 1.0),
+            ([60.0, 60.0], 1.5),
+            ([130.0, 30.0], 160.0 / 70.0),
+        ] {
             let loads = levels.map(|level| Load { unit: Some(1.0), ..connections(level, 100.0) });
             let found = even(&[&loads[0], &loads[1]]);
             assert!((found - wanted).abs() < 1e-3, "{levels:?}: {found}, not {wanted}");
@@ -93,7 +107,8 @@ mod tests {
         let loads = loads.map(|load| Load { unit: Some(1.0), ..load });
         let found = even(&[&loads[0], &loads[1]]);
         assert!(
-            (loads[0].level_at(found) - 40.0).abs() < 0.1 && (loads[1].level_at(found) - 120.0).abs() < 0.1,
+            (loads[0].level_at(found) - 40.0).abs() < 0.1
+                && (loads[1].level_at(found) - 120.0).abs() < 0.1,
             "{found}"
         );
     }
@@ -102,7 +117,8 @@ mod tests {
     fn pools_of_unknown_size_count_as_equally_large() {
         let gauge = |level: f64| Load::new([level, 0.5, 0.7], None);
         let loads = Load::in_one_unit(&[Some(gauge(0.8)), None, Some(connections(10.0, 100.0))]);
-        let amounts: Vec<f64> = loads.iter().flatten().map(|load| load.amount(load.target)).collect();
+        let amounts: Vec<f64> =
+            loads.iter().flatten().map(|load| load.amount(load.target)).collect();
         assert_eq!(amounts, [1.0, 1.0]);
     }
 }

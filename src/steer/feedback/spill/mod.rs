@@ -1,13 +1,16 @@
-//! Spill: what each pool with a capacity keeps of its clients, decided together with the pools that its excess goes to.
+//! Spill: what each pool with a capacity keeps of its clients, decided together with the pools that
+//! its excess goes to.
 //!
-//! A pool gives clients away only where that helps: up to its target while the others have room, and beyond their targets only
-//! until all are equally full. So every pool has a *rest*, the fullness at which its load and that of its neighbours would be
-//! evenly spread, and never less than its target. What it keeps is corrected by how far it is from there.
+//! A pool gives clients away only where that helps: up to its target while the others have room,
+//! and beyond their targets only until all are equally full. So every pool has a *rest*, the
+//! fullness at which its load and that of its neighbours would be evenly spread, and never less
+//! than its target. What it keeps is corrected by how far it is from there.
 //!
-//! DNS acts on caches: the effect of a step is seen a TTL later, and what is reported is noisy, because few resolvers may have
-//! most of the clients. So a single report moves a pool only if it is far from its rest; a lesser difference must last, and the
-//! noise that was seen counts against it. A step is limited, and what one pool gives away is expected at the next before it
-//! is reported there.
+//! DNS acts on caches: the effect of a step is seen a TTL later, and what is reported is noisy,
+//! because few resolvers may have most of the clients. So a single report moves a pool only if it
+//! is far from its rest; a lesser difference must last, and the noise that was seen counts against
+//! it. A step is limited, and what one pool gives away is expected at the next before it is
+//! reported there.
 //!
 //! | what | file |
 //! |---|---|
@@ -34,7 +37,8 @@ const LEAST: f64 = 0.05;
 const NEARLY_ALL: f64 = 0.985;
 /// The most that a pool at its max gives away in one step.
 const URGENT_STEP: f64 = 0.20;
-/// The most that a pool passes on, or keeps again, in one step because of what others give or take back.
+/// The most that a pool passes on, or keeps again, in one step because of what others give or take
+/// back.
 const PASSING_STEP: f64 = 0.40;
 /// How much of a difference is corrected at once where clients leave by place.
 const GAIN_BY_PLACE: f64 = 0.5;
@@ -61,7 +65,8 @@ struct Intent {
     /// Its level at present, and the one it is to have.
     level: f64,
     wanted: f64,
-    /// Whether the difference is to be corrected. Else the level is kept as it is, whatever others give.
+    /// Whether the difference is to be corrected. Else the level is kept as it is, whatever others
+    /// give.
     moves: bool,
     /// The most that what it keeps changes.
     most: f64,
@@ -81,8 +86,9 @@ impl Spill {
 
     /// What a report asks for, where the load is to rest at `rest` (a fullness).
     ///
-    /// What a `nearest` pool gives away is a share of addresses, of which some places have more clients than others: only `gain`
-    /// of the difference is corrected, and steps are as much smaller.
+    /// What a `nearest` pool gives away is a share of addresses, of which some places have more
+    /// clients than others: only `gain` of the difference is corrected, and steps are as much
+    /// smaller.
     fn intend(&mut self, load: &Load, rest: f64, gain: f64) -> Intent {
         let level = load.level.max(load.target * LEAST_LEVEL);
         let goal = load.level_at(rest.max(1.0));
@@ -115,7 +121,9 @@ impl Spill {
             // What others give passes through where there is no room for it.
             (false, true) if expected > wanted => limited(towards(wanted), PASSING_STEP),
             // What others take back leaves room for its own.
-            (false, false) if inflow < 0.0 && self.keep < 1.0 => limited(towards(level), PASSING_STEP),
+            (false, false) if inflow < 0.0 && self.keep < 1.0 => {
+                limited(towards(level), PASSING_STEP)
+            }
             (false, _) => self.keep,
         };
         bounded(keep)
@@ -133,8 +141,9 @@ fn bounded(keep: f64) -> f64 {
     if keep > NEARLY_ALL { 1.0 } else { keep.max(LEAST) }
 }
 
-/// One step of pools that look together: each with its load, if it is known, and who gives to whom. A pool that has nobody to give
-/// to keeps all, so that whoever comes back gets its clients step by step.
+/// One step of pools that look together: each with its load, if it is known, and who gives to whom.
+/// A pool that has nobody to give to keeps all, so that whoever comes back gets its clients step by
+/// step.
 pub(super) fn step(spills: &mut [&mut Spill], loads: &[Option<Load>], flows: &Flows) {
     let loads = Load::in_one_unit(loads);
     let intents: Vec<Option<Intent>> = (0..spills.len())
@@ -153,7 +162,8 @@ pub(super) fn step(spills: &mut [&mut Spill], loads: &[Option<Load>], flows: &Fl
         .collect();
     let mut keeps: Vec<f64> = spills.iter().map(|spill| spill.keep).collect();
     let mut inflows = vec![0.0; spills.len()];
-    // What one gives to the next, that one gives on: as many rounds as there are pools reach the last.
+    // What one gives to the next, that one gives on: as many rounds as there are pools reach the
+    // last.
     for _ in 0..spills.len().max(2) {
         let mut given = vec![0.0; spills.len()];
         for (at, intent) in intents.iter().enumerate() {
@@ -161,7 +171,8 @@ pub(super) fn step(spills: &mut [&mut Spill], loads: &[Option<Load>], flows: &Fl
             let spill = &*spills[at];
             keeps[at] = spill.stepped(intent, inflows[at]);
             let arriving = intent.level / spill.keep;
-            given[at] = (1.0 - keeps[at]) * (arriving + inflows[at]) - (1.0 - spill.keep) * arriving;
+            given[at] =
+                (1.0 - keeps[at]) * (arriving + inflows[at]) - (1.0 - spill.keep) * arriving;
         }
         inflows = flows.inflows(&given, &loads);
     }
@@ -194,7 +205,11 @@ mod tests {
         let groups = Neighbours::groups(&topology, &capped);
         assert_eq!(groups.len(), 1);
         let top = PoolId(serving.len() as u32);
-        groups[0].1.flows(serving.len(), &[serving.to_vec()], &holder.map(|at| (top, at)).into_iter().collect())
+        groups[0].1.flows(
+            serving.len(),
+            &[serving.to_vec()],
+            &holder.map(|at| (top, at)).into_iter().collect(),
+        )
     }
 
     fn stepped(levels: &[f64], flows: &Flows) -> Vec<f64> {
@@ -249,7 +264,10 @@ mod tests {
         flows(&[true; 3]).in_effect(&mut keeps);
         // They take 0.2, 0.4 and 0.2, of 0.8.
         let wanted = [0.25, 0.5 / 0.75, 1.0];
-        assert!(keeps.iter().zip(wanted).all(|(found, wanted)| (found - wanted).abs() < 1e-9), "{keeps:?}");
+        assert!(
+            keeps.iter().zip(wanted).all(|(found, wanted)| (found - wanted).abs() < 1e-9),
+            "{keeps:?}"
+        );
         let mut keeps = [0.2, 1.0, 0.05];
         flows(&[true; 3]).in_effect(&mut keeps);
         assert_eq!(keeps, [0.2, 1.0, 0.05], "somebody keeps all");

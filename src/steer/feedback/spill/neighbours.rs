@@ -1,4 +1,5 @@
-//! Neighbours: which pools the excess of a pool goes to. This depends on the topology and on the members in service.
+//! Neighbours: which pools the excess of a pool goes to. This depends on the topology and on the
+//! members in service.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -15,7 +16,8 @@ use crate::steer::{
 #[derive(Debug, Clone, PartialEq)]
 struct Parent {
     id: PoolId,
-    /// The orders in which clients are offered the members; `None` where they are offered all of them at once.
+    /// The orders in which clients are offered the members; `None` where they are offered all of
+    /// them at once.
     orders: Option<Vec<Vec<usize>>>,
     is_by_place: bool,
     members: Vec<Below>,
@@ -28,20 +30,25 @@ struct Below {
     own: Option<usize>,
     /// All of them: any may give clients to another member.
     all: Vec<usize>,
-    /// Those that are below no other: they stand for the member's load. Where there is none its load is not known.
+    /// Those that are below no other: they stand for the member's load. Where there is none its
+    /// load is not known.
     outermost: Vec<usize>,
 }
 
-/// Pools that give clients to each other, directly or through others, by the pools that they are members of.
+/// Pools that give clients to each other, directly or through others, by the pools that they are
+/// members of.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(in crate::steer::feedback) struct Neighbours {
     parents: Vec<Parent>,
 }
 
 impl Neighbours {
-    /// The neighbours among pools with a capacity, in groups that have nothing to do with each other: the positions in
-    /// `capped`, and the neighbours by position in the group.
-    pub(in crate::steer::feedback) fn groups(topology: &Topology, capped: &[PoolId]) -> Vec<(Vec<usize>, Self)> {
+    /// The neighbours among pools with a capacity, in groups that have nothing to do with each
+    /// other: the positions in `capped`, and the neighbours by position in the group.
+    pub(in crate::steer::feedback) fn groups(
+        topology: &Topology,
+        capped: &[PoolId],
+    ) -> Vec<(Vec<usize>, Self)> {
         let parents: Vec<Parent> = topology
             .pools
             .iter()
@@ -51,7 +58,11 @@ impl Neighbours {
                 id,
                 orders: orders(topology, pool),
                 is_by_place: matches!(pool.policy, Policy::Nearest { .. }),
-                members: pool.members.iter().map(|member| Below::of(topology, capped, member.kind)).collect(),
+                members: pool
+                    .members
+                    .iter()
+                    .map(|member| Below::of(topology, capped, member.kind))
+                    .collect(),
             })
             .filter(|parent| parent.members.iter().any(|below| !below.all.is_empty()))
             .collect();
@@ -68,9 +79,12 @@ impl Neighbours {
         groups
             .into_iter()
             .map(|group| {
-                let pools: Vec<usize> = (0..capped.len()).filter(|&pool| group_of[pool] == group).collect();
+                let pools: Vec<usize> =
+                    (0..capped.len()).filter(|&pool| group_of[pool] == group).collect();
                 let in_group = |pool: usize| pools.iter().position(|&at| at == pool);
-                let own = parents.iter().filter(|parent| parent.pools().any(|pool| in_group(pool).is_some()));
+                let own = parents
+                    .iter()
+                    .filter(|parent| parent.pools().any(|pool| in_group(pool).is_some()));
                 let parents = own.map(|parent| parent.renumbered(&in_group)).collect();
                 (pools, Self { parents })
             })
@@ -82,7 +96,8 @@ impl Neighbours {
         self.parents.iter().map(|parent| parent.id)
     }
 
-    /// Which of so many pools can give clients to which; `serving` says for each parent whether each member answers clients.
+    /// Which of so many pools can give clients to which; `serving` says for each parent whether
+    /// each member answers clients.
     pub(in crate::steer::feedback) fn flows(
         &self,
         pools: usize,
@@ -91,7 +106,8 @@ impl Neighbours {
     ) -> Flows {
         let nobody = Receivers { is_by_weight: true, ..Receivers::default() };
         let mut flows = Flows { receivers: vec![nobody; pools], chains: Vec::new() };
-        let parents: Vec<Parent> = self.in_service(serving).into_iter().map(|parent| parent.held(holders)).collect();
+        let parents: Vec<Parent> =
+            self.in_service(serving).into_iter().map(|parent| parent.held(holders)).collect();
         for (parent, serving) in parents.iter().zip(serving) {
             let is_serving = |at: usize| serving.get(at) == Some(&true);
             for at in (0..parent.members.len()).filter(|&at| is_serving(at)) {
@@ -99,51 +115,68 @@ impl Neighbours {
                 for &giver in &parent.members[at].all {
                     let receivers = &mut flows.receivers[giver];
                     ways.iter().flatten().for_each(|&taker| receivers.add(&parent.members[taker]));
-                    // The first of an order takes what is given, and passes on what it has no room for.
+                    // The first of an order takes what is given, and passes on what it has no room
+                    // for.
                     let first = |way: &'_ Vec<usize>| -> Vec<usize> {
-                        way.iter().copied().take(if parent.orders.is_some() { 1 } else { way.len() }).collect()
+                        way.iter()
+                            .copied()
+                            .take(if parent.orders.is_some() { 1 } else { way.len() })
+                            .collect()
                     };
                     let takes_part = ways.iter().any(|way| !way.is_empty());
                     receivers.is_by_weight &= parent.orders.is_none() || !takes_part;
                     receivers.is_by_place |= parent.is_by_place && takes_part;
-                    receivers.ways.extend(ways.iter().map(|way| Way::over(&first(way), &parent.members)));
+                    receivers
+                        .ways
+                        .extend(ways.iter().map(|way| Way::over(&first(way), &parent.members)));
                 }
             }
         }
-        let chains = parents.iter().zip(serving).filter_map(|(parent, serving)| parent.chain(serving));
-        flows.chains = chains.filter(|chain| chain.last().is_some_and(|&last| flows.is_last(last))).collect();
+        let chains =
+            parents.iter().zip(serving).filter_map(|(parent, serving)| parent.chain(serving));
+        flows.chains =
+            chains.filter(|chain| chain.last().is_some_and(|&last| flows.is_last(last))).collect();
         flows
     }
 
-    /// The parents without the pools that answer clients in none of them: such pools have no clients to give.
+    /// The parents without the pools that answer clients in none of them: such pools have no
+    /// clients to give.
     fn in_service(&self, serving: &[Vec<bool>]) -> Vec<Parent> {
-        let members =
-            || self.parents.iter().zip(serving).flat_map(|(parent, serving)| parent.members.iter().zip(serving));
+        let members = || {
+            self.parents
+                .iter()
+                .zip(serving)
+                .flat_map(|(parent, serving)| parent.members.iter().zip(serving))
+        };
         let (mut serves, mut rests) = (BTreeSet::new(), BTreeSet::new());
         for (below, is_serving) in members() {
-            below
-                .own
-                .into_iter()
-                .for_each(|pool| _ = if *is_serving { serves.insert(pool) } else { rests.insert(pool) });
+            below.own.into_iter().for_each(|pool| {
+                _ = if *is_serving { serves.insert(pool) } else { rests.insert(pool) }
+            });
         }
-        let in_service = |pool: usize| Some(pool).filter(|pool| serves.contains(pool) || !rests.contains(pool));
+        let in_service =
+            |pool: usize| Some(pool).filter(|pool| serves.contains(pool) || !rests.contains(pool));
         self.parents.iter().map(|parent| parent.renumbered(&in_service)).collect()
     }
 }
 
-/// The orders in which a pool's clients are offered its members; `None` where by weight. Those of a `nearest` pool are not known
-/// without the clients: they are taken to be as far from the members as the nearest of these is.
+/// The orders in which a pool's clients are offered its members; `None` where by weight. Those of a
+/// `nearest` pool are not known without the clients: they are taken to be as far from the members
+/// as the nearest of these is.
 fn orders(topology: &Topology, pool: &Pool) -> Option<Vec<Vec<usize>>> {
     let count = pool.members.len();
     match &pool.policy {
         Policy::Weighted | Policy::Load(_) | Policy::All => None,
         Policy::Failover => Some(vec![(0..count).collect()]),
         Policy::Nearest { .. } => {
-            let places: Vec<_> = pool.members.iter().map(|member| points(topology, member)).collect();
+            let places: Vec<_> =
+                pool.members.iter().map(|member| points(topology, member)).collect();
             let order = |from: usize| {
                 let km = |to: usize| {
                     let from = places[from].first().copied();
-                    from.map_or(f64::INFINITY, |from| biased_km(&places[to], pool.members[to].bias, from))
+                    from.map_or(f64::INFINITY, |from| {
+                        biased_km(&places[to], pool.members[to].bias, from)
+                    })
                 };
                 let mut others: Vec<usize> = (0..count).filter(|&other| other != from).collect();
                 others.sort_by(|&a, &b| km(a).total_cmp(&km(b)));
@@ -152,7 +185,9 @@ fn orders(topology: &Topology, pool: &Pool) -> Option<Vec<Vec<usize>>> {
             Some((0..count).map(order).collect())
         }
         Policy::Geo { rules, default } => {
-            let by_rule = rules.iter().map(|rule| Reached::of(std::slice::from_ref(rule), &[0]).order(default));
+            let by_rule = rules
+                .iter()
+                .map(|rule| Reached::of(std::slice::from_ref(rule), &[0]).order(default));
             let orders = by_rule.chain([Reached::of(&[], &[]).order(default)]);
             let orders: BTreeSet<Vec<usize>> =
                 orders.map(|order| order.into_iter().map(usize::from).collect()).collect();
@@ -177,23 +212,32 @@ impl Parent {
     /// Where the clients of a member can go, by order: those in service, the next choice first.
     fn ways(&self, member: usize, is_serving: impl Fn(usize) -> bool) -> Vec<Vec<usize>> {
         let Some(orders) = &self.orders else {
-            let others = (0..self.members.len()).filter(|&other| other != member && is_serving(other));
+            let others =
+                (0..self.members.len()).filter(|&other| other != member && is_serving(other));
             return vec![others.collect()];
         };
         let behind = |order: &Vec<usize>| -> Option<Vec<usize>> {
             let at = order.iter().position(|&at| at == member)?;
             Some(order[at + 1..].iter().copied().filter(|&other| is_serving(other)).collect())
         };
-        // Its own clients are those whose first choice it is. Others come to it only when they are given away.
-        let own: Vec<_> = orders.iter().filter(|order| order.first() == Some(&member)).filter_map(behind).collect();
+        // Its own clients are those whose first choice it is. Others come to it only when they are
+        // given away.
+        let own: Vec<_> = orders
+            .iter()
+            .filter(|order| order.first() == Some(&member))
+            .filter_map(behind)
+            .collect();
         if own.is_empty() { orders.iter().filter_map(behind).collect() } else { own }
     }
 
-    /// The pools in service in the order in which every client is offered them, if each member is one and there is one order.
+    /// The pools in service in the order in which every client is offered them, if each member is
+    /// one and there is one order.
     fn chain(&self, serving: &[bool]) -> Option<Vec<usize>> {
         let [order] = self.orders.as_deref()? else { return None };
         let members = order.iter().filter(|&&at| serving.get(at) == Some(&true));
-        members.map(|&at| if let [pool] = self.members[at].outermost[..] { Some(pool) } else { None }).collect()
+        members
+            .map(|&at| if let [pool] = self.members[at].outermost[..] { Some(pool) } else { None })
+            .collect()
     }
 
     fn pools(&self) -> impl Iterator<Item = usize> {
@@ -207,7 +251,11 @@ impl Parent {
             all: renumber(&below.all),
             outermost: renumber(&below.outermost),
         };
-        Self { orders: self.orders.clone(), members: self.members.iter().map(below).collect(), ..*self }
+        Self {
+            orders: self.orders.clone(),
+            members: self.members.iter().map(below).collect(),
+            ..*self
+        }
     }
 }
 
@@ -227,7 +275,9 @@ impl Below {
                 below.outermost.extend(is_outermost.then_some(position));
             }
             let is_outermost = is_outermost && position.is_none();
-            open.extend(topology.pools[id.index()].members.iter().map(|member| (member.kind, is_outermost)));
+            open.extend(
+                topology.pools[id.index()].members.iter().map(|member| (member.kind, is_outermost)),
+            );
         }
         below
     }
@@ -237,7 +287,8 @@ impl Below {
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::steer::feedback) struct Flows {
     receivers: Vec<Receivers>,
-    /// Pools in the order in which every client is offered them, behind the last of which there is nobody.
+    /// Pools in the order in which every client is offered them, behind the last of which there is
+    /// nobody.
     chains: Vec<Vec<usize>>,
 }
 
@@ -255,7 +306,8 @@ struct Receivers {
     ways: Vec<Way>,
 }
 
-/// Where clients go that a member gives away: to these pools, or to so many members of which no load is known.
+/// Where clients go that a member gives away: to these pools, or to so many members of which no
+/// load is known.
 #[derive(Debug, Clone, PartialEq)]
 struct Way {
     pools: Vec<usize>,
@@ -265,7 +317,10 @@ struct Way {
 impl Way {
     fn over(members: &[usize], below: &[Below]) -> Self {
         let pools = members.iter().flat_map(|&at| below[at].outermost.iter().copied()).collect();
-        Self { pools, unknown: members.iter().filter(|&&at| below[at].outermost.is_empty()).count() }
+        Self {
+            pools,
+            unknown: members.iter().filter(|&&at| below[at].outermost.is_empty()).count(),
+        }
     }
 }
 
@@ -283,8 +338,8 @@ impl Flows {
         receivers.has_unknown || !receivers.pools.is_empty()
     }
 
-    /// The fullness at which a pool and those that take what it gives would be equally full; 0 where one of them has an unknown
-    /// load.
+    /// The fullness at which a pool and those that take what it gives would be equally full; 0
+    /// where one of them has an unknown load.
     pub(super) fn rest(&self, pool: usize, loads: &[Option<Load>]) -> f64 {
         let receivers = &self.receivers[pool];
         let all = receivers.pools.iter().chain([&pool]);
@@ -312,8 +367,8 @@ impl Flows {
         inflows
     }
 
-    /// What each pool keeps in effect: what nobody in a chain keeps is shared by all in proportion to what they take, and the
-    /// last one is left with what comes.
+    /// What each pool keeps in effect: what nobody in a chain keeps is shared by all in proportion
+    /// to what they take, and the last one is left with what comes.
     pub(super) fn in_effect(&self, keeps: &mut [f64]) {
         for chain in &self.chains {
             let parts: Vec<f64> = chain.iter().map(|&at| keeps[at]).collect();
@@ -321,8 +376,8 @@ impl Flows {
         }
     }
 
-    /// The pools that give clients to each other by weight, and to nobody else, in sets: of what they keep only the proportions
-    /// count.
+    /// The pools that give clients to each other by weight, and to nobody else, in sets: of what
+    /// they keep only the proportions count.
     pub(super) fn closed_by_weight(&self) -> Vec<Vec<usize>> {
         let sets: BTreeSet<BTreeSet<usize>> = (0..self.receivers.len())
             .filter(|&pool| !self.receivers[pool].pools.is_empty())
@@ -331,7 +386,10 @@ impl Flows {
         let is_closed = |set: &BTreeSet<usize>| {
             set.iter().all(|pool| {
                 let own = &self.receivers[*pool];
-                own.is_by_weight && !own.has_unknown && own.pools.len() + 1 == set.len() && own.pools.is_subset(set)
+                own.is_by_weight
+                    && !own.has_unknown
+                    && own.pools.len() + 1 == set.len()
+                    && own.pools.is_subset(set)
             })
         };
         sets.into_iter().filter(is_closed).map(|set| set.into_iter().collect()).collect()

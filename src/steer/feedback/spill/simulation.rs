@@ -1,5 +1,5 @@
-//! Spill under a clock that only the test moves: regions of several sizes, resolvers that keep an answer for its TTL, balancers that
-//! report late.
+//! Spill under a clock that only the test moves: regions of several sizes, resolvers that keep an
+//! answer for its TTL, balancers that report late.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,9 +11,10 @@ use crate::{
     health::{Standing, Verdict},
     load::{LoadReport, LoadSource},
     steer::{
-        Answers, Capacity, Compiler, Conditions, Datacenter, DatacenterId, Endpoint, EndpointId, Family, FeedId, Level,
-        LoadId, Measure, Member, MemberKind, MinUp, MonitorId, OnAllDown, Pace, Policy, Pool, PoolId, Regulation, Rule,
-        Service, Spread, State, Surveys, Target, Topology, ZoneId,
+        Answers, Capacity, Compiler, Conditions, Datacenter, DatacenterId, Endpoint, EndpointId,
+        Family, FeedId, Level, LoadId, Measure, Member, MemberKind, MinUp, MonitorId, OnAllDown,
+        Pace, Policy, Pool, PoolId, Regulation, Rule, Service, Spread, State, Surveys, Target,
+        Topology, ZoneId,
     },
 };
 
@@ -37,7 +38,8 @@ pub(super) enum Parent {
     Nested,
 }
 
-const PARENTS: [Parent; 5] = [Parent::Failover, Parent::Weighted, Parent::Nearest, Parent::Geo, Parent::Nested];
+const PARENTS: [Parent; 5] =
+    [Parent::Failover, Parent::Weighted, Parent::Nearest, Parent::Geo, Parent::Nested];
 
 /// How fast answers and reports are.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +76,8 @@ struct World {
     by_network: Vec<Vec<f64>>,
 }
 
-/// Of a resolver: its clients' part of the demand, where they are, where they go, and until when that is kept.
+/// Of a resolver: its clients' part of the demand, where they are, where they go, and until when
+/// that is kept.
 struct Resolver {
     part: f64,
     network: usize,
@@ -97,7 +100,8 @@ fn address(network: usize) -> String {
 
 /// The networks, from west to east.
 fn equator() -> Databases {
-    let mut writer = Writer::builder("Equator-City").description(&[("en", "written by a test")]).build();
+    let mut writer =
+        Writer::builder("Equator-City").description(&[("en", "written by a test")]).build();
     for at in 0..NETWORKS {
         let longitude = at as f64 * 120.0 / NETWORKS as f64;
         let place = [("latitude", Value::from(0.0)), ("longitude", Value::from(longitude))];
@@ -136,15 +140,21 @@ pub(super) fn topology(parent: Parent, regions: usize, times: Times) -> Topology
         load: Some(LoadId(at as u32)),
         pace: Pace::default(),
     };
-    let capacity = Capacity { by: Measure::Connections, target: Level::Share(TARGET), max: Level::Share(MAX) };
+    let capacity =
+        Capacity { by: Measure::Connections, target: Level::Share(TARGET), max: Level::Share(MAX) };
     let region = |at: usize| Pool {
         regulation: Regulation { capacity: Some(capacity.clone()), ..Regulation::default() },
-        ..pool(&format!("region{at}"), Policy::Weighted, &[(MemberKind::Endpoint(EndpointId(at as u32)), 1)])
+        ..pool(
+            &format!("region{at}"),
+            Policy::Weighted,
+            &[(MemberKind::Endpoint(EndpointId(at as u32)), 1)],
+        )
     };
     let mut pools: Vec<Pool> = (0..regions).map(region).collect();
     let member = |at: usize| (MemberKind::Pool(PoolId(at as u32)), CAPACITIES[at] as u16);
     let members: Vec<_> = (0..regions).map(member).collect();
-    // A third of the networks prefers each of the first regions, and has the others behind it in turn.
+    // A third of the networks prefers each of the first regions, and has the others behind it in
+    // turn.
     let rule = |first: usize| Rule {
         subnets: (first..NETWORKS)
             .step_by(regions)
@@ -157,7 +167,11 @@ pub(super) fn topology(parent: Parent, regions: usize, times: Times) -> Topology
         Parent::Failover => pool("top", Policy::Failover, &members),
         Parent::Weighted => pool("top", Policy::Weighted, &members),
         Parent::Nearest => pool("top", Policy::Nearest { tie: None }, &members),
-        Parent::Geo => pool("top", Policy::Geo { rules: (0..regions).map(rule).collect(), default: vec![0] }, &members),
+        Parent::Geo => pool(
+            "top",
+            Policy::Geo { rules: (0..regions).map(rule).collect(), default: vec![0] },
+            &members,
+        ),
         Parent::Nested => pool("inner", Policy::Failover, &members[..2]),
     });
     if parent == Parent::Nested {
@@ -178,11 +192,13 @@ pub(super) fn topology(parent: Parent, regions: usize, times: Times) -> Topology
     let (datacenters, endpoints) = ((0..regions).map(datacenter), (0..regions).map(endpoint));
     let loads: Vec<LoadSource> = (0..regions).map(|at| source(at, times)).collect();
     let monitors = vec![crate::steer::tests::monitor()];
-    Topology::new(datacenters.collect(), monitors, endpoints.collect(), pools, vec![service]).with_loads(loads)
+    Topology::new(datacenters.collect(), monitors, endpoints.collect(), pools, vec![service])
+        .with_loads(loads)
 }
 
 impl World {
-    /// Six of ten clients are in the first third of the networks, and a few resolvers have most of them.
+    /// Six of ten clients are in the first third of the networks, and a few resolvers have most of
+    /// them.
     fn new(parent: Parent, regions: usize, times: Times, resolvers: usize) -> Self {
         let topology = Arc::new(topology(parent, regions, times));
         let mut surveys = Surveys::default();
@@ -230,7 +246,12 @@ impl World {
                 let area = atlas.map_or(crate::geo::Area(0), |atlas| atlas.locate(&client).area);
                 let mut shares = vec![0.0; self.regions];
                 for (share, answer) in charts[0].shares(Family::V4, area) {
-                    let octets = answer.rdata.texts()[0].rsplit_once('.').unwrap().1.parse::<usize>().unwrap();
+                    let octets = answer.rdata.texts()[0]
+                        .rsplit_once('.')
+                        .unwrap()
+                        .1
+                        .parse::<usize>()
+                        .unwrap();
                     shares[octets] += share;
                 }
                 shares
@@ -250,7 +271,8 @@ impl World {
 
     fn set_up(&mut self, region: usize, is_up: bool) {
         let verdict = if is_up { Verdict::Up } else { Verdict::Down };
-        self.conditions.standings[region] = Standing { verdict, flips_in_secs: None, ..Standing::default() };
+        self.conditions.standings[region] =
+            Standing { verdict, flips_in_secs: None, ..Standing::default() };
         self.compile();
     }
 
@@ -259,23 +281,30 @@ impl World {
         for _ in 0..periods * self.times.period() {
             self.now += 1;
             let now = Duration::from_secs(self.now);
-            for resolver in self.resolvers.iter_mut().filter(|resolver| resolver.until <= self.now) {
+            for resolver in self.resolvers.iter_mut().filter(|resolver| resolver.until <= self.now)
+            {
                 let mut left = self.random.f64();
                 let shares = &self.by_network[resolver.network];
                 let drawn = shares.iter().position(|share| {
                     left -= share;
                     left < 0.0
                 });
-                (resolver.region, resolver.until) = (drawn.unwrap_or(resolver.region), self.now + self.times.ttl);
+                (resolver.region, resolver.until) =
+                    (drawn.unwrap_or(resolver.region), self.now + self.times.ttl);
             }
             let mut load = vec![0.0; self.regions];
-            self.resolvers.iter().for_each(|resolver| load[resolver.region] += resolver.part * self.demand);
+            self.resolvers
+                .iter()
+                .for_each(|resolver| load[resolver.region] += resolver.part * self.demand);
             self.loads.push(load);
             if self.now.is_multiple_of(self.times.interval) {
                 self.report(now);
             }
             if self.feedback.next_due(now).is_some_and(|due| due <= now)
-                && !self.feedback.follow(&self.compiler, &mut self.conditions, false, now).is_empty()
+                && !self
+                    .feedback
+                    .follow(&self.compiler, &mut self.conditions, false, now)
+                    .is_empty()
             {
                 self.compile();
                 answered = self.answered();
@@ -309,7 +338,8 @@ fn mean(shares: &[Vec<f64>], region: usize) -> f64 {
     shares.iter().map(|shares| shares[region]).sum::<f64>() / shares.len() as f64
 }
 
-/// What a world may be wrong by: in shares of all clients, and for levels in shares of the highest level or of what a region takes.
+/// What a world may be wrong by: in shares of all clients, and for levels in shares of the highest
+/// level or of what a region takes.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
     overshoot: f64,
@@ -318,8 +348,8 @@ struct Bounds {
 }
 
 impl Bounds {
-    /// The order in which the clients of a `nearest` pool leave is that of addresses, not of clients, and in a row of five
-    /// regions each learns late of what those before it give.
+    /// The order in which the clients of a `nearest` pool leave is that of addresses, not of
+    /// clients, and in a row of five regions each learns late of what those before it give.
     fn of(parent: Parent, regions: usize) -> Self {
         if regions > 3 || parent == Parent::Nearest {
             Self { overshoot: 0.14, swing: 0.07, uneven: 0.08 }
@@ -340,7 +370,10 @@ fn faults(world: &mut World, up: &[usize], evenly: bool, bounds: Bounds) -> Vec<
     let mut faults = Vec::new();
     let rests: Vec<f64> = (0..world.regions).map(|region| mean(&rest, region)).collect();
     let levels: Vec<f64> = up.iter().map(|&region| world.level(region, rests[region])).collect();
-    let (least, most) = (levels.iter().copied().fold(f64::MAX, f64::min), levels.iter().copied().fold(0.0, f64::max));
+    let (least, most) = (
+        levels.iter().copied().fold(f64::MAX, f64::min),
+        levels.iter().copied().fold(0.0, f64::max),
+    );
     let excess = (most - TARGET).min(most - least);
     if evenly && excess > bounds.uneven * most.max(1.0) {
         faults.push(format!("uneven: {levels:.2?}"));
@@ -349,7 +382,9 @@ fn faults(world: &mut World, up: &[usize], evenly: bool, bounds: Bounds) -> Vec<
         faults.push(format!("above its max beside one with room: {levels:.2?}"));
     }
     for &region in up {
-        let of = |shares: &[Vec<f64>]| -> Vec<f64> { shares.iter().map(|shares| shares[region]).collect() };
+        let of = |shares: &[Vec<f64>]| -> Vec<f64> {
+            shares.iter().map(|shares| shares[region]).collect()
+        };
         let least = of(&rest).into_iter().fold(1.0, f64::min);
         let most = of(&rest).into_iter().fold(0.0, f64::max);
         if most - least > bounds.swing {
@@ -357,13 +392,20 @@ fn faults(world: &mut World, up: &[usize], evenly: bool, bounds: Bounds) -> Vec<
         }
         let settled = way.last().unwrap()[region];
         if (settled - rests[region]).abs() > bounds.swing.max(0.05) {
-            faults.push(format!("region {region} not settled: {settled:.3}, later {:.3}", rests[region]));
+            faults.push(format!(
+                "region {region} not settled: {settled:.3}, later {:.3}",
+                rests[region]
+            ));
         }
         let start = before.get(region).copied().unwrap_or_default();
         for shares in &way {
-            let beyond =
-                if rests[region] > start { shares[region] - rests[region] } else { rests[region] - shares[region] };
-            // What passes through on its way to the next choice is no overshoot while somebody before is fuller still.
+            let beyond = if rests[region] > start {
+                shares[region] - rests[region]
+            } else {
+                rests[region] - shares[region]
+            };
+            // What passes through on its way to the next choice is no overshoot while somebody
+            // before is fuller still.
             let fullest = |region: usize| world.level(region, shares[region]);
             let is_fullest = up.iter().all(|&other| fullest(other) <= fullest(region) + 1e-9);
             let counts = if rests[region] > start { is_fullest } else { true };
@@ -394,8 +436,15 @@ enum Change {
 
 const CHANGES: [Change; 4] = [Change::Demand, Change::Loss, Change::Return, Change::Lie];
 
-/// What is wrong after a change where demand is so many percent of what all regions take, if anything.
-fn faults_of(parent: Parent, regions: usize, times: Times, percent: f64, change: Change) -> Vec<String> {
+/// What is wrong after a change where demand is so many percent of what all regions take, if
+/// anything.
+fn faults_of(
+    parent: Parent,
+    regions: usize,
+    times: Times,
+    percent: f64,
+    change: Change,
+) -> Vec<String> {
     let mut world = World::new(parent, regions, times, RESOLVERS);
     let demand = CAPACITIES[..regions].iter().sum::<f64>() * percent / 100.0;
     let last = regions - 1;
@@ -445,7 +494,9 @@ impl Claim<'_> {
                         let found = faults_of(parent, regions, self.times, percent, change);
                         if !found.is_empty() {
                             let found = found.join("; ");
-                            wrong.push(format!("{parent:?} of {regions}, {percent} %, {change:?}: {found}"));
+                            wrong.push(format!(
+                                "{parent:?} of {regions}, {percent} %, {change:?}: {found}"
+                            ));
                         }
                     }
                 }
@@ -458,7 +509,8 @@ impl Claim<'_> {
 #[test]
 fn excess_goes_as_far_as_there_is_room_and_then_evens_out() {
     let times = Times { ttl: 30, interval: 5 };
-    Claim { regions: &[2, 3, 5], times, percents: &[45.0, 80.0, 120.0], changes: &CHANGES }.assert();
+    Claim { regions: &[2, 3, 5], times, percents: &[45.0, 80.0, 120.0], changes: &CHANGES }
+        .assert();
 }
 
 #[test]
@@ -470,7 +522,8 @@ fn spill_settles_with_short_lived_answers() {
 #[test]
 fn spill_settles_with_long_lived_answers() {
     let times = Times { ttl: 300, interval: 10 };
-    Claim { regions: &[3], times, percents: &[100.0], changes: &[Change::Demand, Change::Loss] }.assert();
+    Claim { regions: &[3], times, percents: &[100.0], changes: &[Change::Demand, Change::Loss] }
+        .assert();
 }
 
 #[test]
@@ -479,7 +532,12 @@ fn what_was_kept_before_a_restart_is_kept_until_reports_can_have_come() {
     let saved = SavedFeedback { keeps: vec![("region0".into(), 0.6)], ..SavedFeedback::default() };
     world.conditions.steering = world.feedback.restore(saved);
     let mut kept_at = |secs: u64| {
-        world.feedback.follow(&world.compiler, &mut world.conditions, false, Duration::from_secs(secs));
+        world.feedback.follow(
+            &world.compiler,
+            &mut world.conditions,
+            false,
+            Duration::from_secs(secs),
+        );
         world.conditions.steering.keeps.get(&PoolId(0)).map_or(1.0, |part| part.share())
     };
     for secs in 1..=15 {

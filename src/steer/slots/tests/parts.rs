@@ -19,8 +19,13 @@ fn model(members: &[(u32, f64)]) -> Vec<f64> {
     let greatest = members.iter().map(|(_, part)| *part).fold(0.0, f64::max);
     let mut shares = vec![0.0; members.len()];
     for client in 0..CLIENTS {
-        let takes_part = |(_, part): &(u32, f64)| (client as f64 + 0.5) / (CLIENTS as f64) < part / greatest;
-        let weight: f64 = members.iter().filter(|one| takes_part(one)).map(|(weight, _)| f64::from(*weight)).sum();
+        let takes_part =
+            |(_, part): &(u32, f64)| (client as f64 + 0.5) / (CLIENTS as f64) < part / greatest;
+        let weight: f64 = members
+            .iter()
+            .filter(|one| takes_part(one))
+            .map(|(weight, _)| f64::from(*weight))
+            .sum();
         for (share, one) in shares.iter_mut().zip(members).filter(|(_, one)| takes_part(one)) {
             *share += f64::from(one.0) / weight / CLIENTS as f64;
         }
@@ -33,7 +38,8 @@ fn a_fifth_shed_is_a_fifth_of_the_share_whatever_the_weights() {
     for weights in [[9, 1], [1, 1], [1, 9]] {
         let share = f64::from(weights[0]) / f64::from(weights[0] + weights[1]);
         let wanted = 0.8 * share;
-        for (filling, error) in [(Filling::Exact, 0.0005), (Filling::Cycle, 0.0005), (STEADY, 0.01)] {
+        for (filling, error) in [(Filling::Exact, 0.0005), (Filling::Cycle, 0.0005), (STEADY, 0.01)]
+        {
             let shares = shares(&[(weights[0], 0.8), (weights[1], 1.0)], filling);
             assert!((shares[0] - wanted).abs() < error, "{weights:?}, {filling:?}: {shares:?}");
         }
@@ -46,7 +52,10 @@ fn a_ramp_of_a_heavy_member_goes_as_evenly_as_its_part() {
         for (filling, error) in [(Filling::Exact, 0.001), (STEADY, 0.01)] {
             let shares = shares(&[(98, second / 20.0), (1, 1.0), (1, 1.0)], filling);
             let wanted = 0.98 * second / 20.0;
-            assert!((shares[0] - wanted).abs() < error, "after {second} s of 20, {filling:?}: {shares:?}");
+            assert!(
+                (shares[0] - wanted).abs() < error,
+                "after {second} s of 20, {filling:?}: {shares:?}"
+            );
         }
     }
 }
@@ -67,7 +76,10 @@ fn what_no_ranked_member_takes_is_shared_in_proportion_to_what_they_take() {
             .collect();
         for filling in [Filling::Exact, Filling::Cycle, STEADY] {
             let shares = filled(&groups, Picks::Count(1), filling).shares(parts.len());
-            assert!(greatest_error(&shares, &wanted) < 0.005, "{parts:?}, {filling:?}: {shares:?}: {why}");
+            assert!(
+                greatest_error(&shares, &wanted) < 0.005,
+                "{parts:?}, {filling:?}: {shares:?}: {why}"
+            );
         }
     }
 }
@@ -87,7 +99,10 @@ fn tied_members_pass_on_what_none_of_them_takes() {
         let groups = [tied, renamed(&[1], 9)];
         for filling in [Filling::Exact, Filling::Cycle, STEADY] {
             let shares = filled(&groups, Picks::Count(1), filling).shares(3);
-            assert!(greatest_error(&shares, &wanted) < 0.01, "{parts:?}, {filling:?}: {shares:?}: {why}");
+            assert!(
+                greatest_error(&shares, &wanted) < 0.01,
+                "{parts:?}, {filling:?}: {shares:?}: {why}"
+            );
         }
     }
 }
@@ -102,8 +117,9 @@ fn members_that_drain_or_start_together_move_each_slot_at_most_once() {
         };
         steps.iter().map(of).collect()
     };
-    let moves =
-        |tables: &[Vec<u16>], slot: usize| tables.windows(2).filter(|pair| pair[0][slot] != pair[1][slot]).count();
+    let moves = |tables: &[Vec<u16>], slot: usize| {
+        tables.windows(2).filter(|pair| pair[0][slot] != pair[1][slot]).count()
+    };
     for (parts, why) in [
         ((|step| [step, step, 1.0, 1.0]) as fn(f64) -> [f64; 4], "two drain"),
         (|step| [1.0 - step, 1.0 - step, 1.0, 1.0], "two start"),
@@ -130,7 +146,10 @@ fn a_part_that_changes_moves_only_slots_that_come_to_the_member_or_leave_it() {
         parts[changed] = random.f64();
         let now = filled(&parts);
         let moved = before.iter().zip(&now).filter(|(before, now)| before != now);
-        assert!(moved.clone().all(|(&a, &b)| [usize::from(a), usize::from(b)].contains(&changed)), "{parts:?}");
+        assert!(
+            moved.clone().all(|(&a, &b)| [usize::from(a), usize::from(b)].contains(&changed)),
+            "{parts:?}"
+        );
         before = now;
     }
 }
@@ -140,7 +159,8 @@ fn a_part_that_has_fallen_to_nothing_is_that_of_a_member_that_is_gone() {
     let with = one(&parted(&[(4, 1e-9), (2, 0.5), (3, 1.0)]), STEADY);
     let without = &parted(&[(4, 1.0), (2, 0.5), (3, 1.0)])[1..];
     let without = table(&one(without, STEADY)).to_vec();
-    let moved = table(&with).iter().zip(&without).filter(|&(&with, &without)| with != without + 1).count();
+    let moved =
+        table(&with).iter().zip(&without).filter(|&(&with, &without)| with != without + 1).count();
     assert!(moved <= FEWER_SLOTS / 1024, "{moved}");
 }
 
@@ -170,13 +190,20 @@ fn a_cycle_of_turns_is_as_long_as_the_weights_and_even() {
         for (member, &weight) in (0_u16..).zip(&weights) {
             let count = seen[..length].iter().filter(|&&one| one == member).count();
             if length < MAX_SLOTS {
-                assert_eq!(count as u64 * u64::from(total), u64::from(weight) * length as u64, "{weights:?}");
+                assert_eq!(
+                    count as u64 * u64::from(total),
+                    u64::from(weight) * length as u64,
+                    "{weights:?}"
+                );
             }
             // Between two turns of a member there are never many more than on average.
             let places: Vec<usize> = (0..seen.len()).filter(|&at| seen[at] == member).collect();
             let widest = places.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
             let even = f64::from(total) / f64::from(weight);
-            assert!(widest as f64 <= 2.0 * even + 1.0, "{weights:?}: {widest} turns between two of member {member}");
+            assert!(
+                widest as f64 <= 2.0 * even + 1.0,
+                "{weights:?}: {widest} turns between two of member {member}"
+            );
         }
     }
 }
@@ -185,7 +212,9 @@ fn a_cycle_of_turns_is_as_long_as_the_weights_and_even() {
 fn a_counter_goes_on_in_a_shorter_cycle() {
     let mut draws = Draws::new(1);
     draws.reserve_turns(1);
-    let turns = |draws: &mut Draws, cycle, count| -> Vec<u32> { (0..count).map(|_| draws.turn(0, cycle)).collect() };
+    let turns = |draws: &mut Draws, cycle, count| -> Vec<u32> {
+        (0..count).map(|_| draws.turn(0, cycle)).collect()
+    };
     assert_eq!(turns(&mut draws, 10, 9), (0..9).collect::<Vec<_>>());
     assert_eq!(turns(&mut draws, 3, 5), [0, 1, 2, 0, 1]);
     assert_eq!(turns(&mut draws, 0, 3), [2, 3, 4]);
@@ -195,8 +224,12 @@ fn a_counter_goes_on_in_a_shorter_cycle() {
 fn all_in_turn_begin_with_each_member_as_often_as_its_weight_says() {
     let slots = filled(&[group(&[3, 2, 1])], Picks::All, Filling::Cycle);
     let mut draws = Draws::new(1);
-    let first: Vec<u16> = (0..slots.cycle()).map(|turn| drawn(&slots, Seed::Turn(turn), &mut draws)[0]).collect();
-    assert_eq!([0, 1, 2].map(|member| first.iter().filter(|&&one| one == member).count()), [3, 2, 1]);
+    let first: Vec<u16> =
+        (0..slots.cycle()).map(|turn| drawn(&slots, Seed::Turn(turn), &mut draws)[0]).collect();
+    assert_eq!(
+        [0, 1, 2].map(|member| first.iter().filter(|&&one| one == member).count()),
+        [3, 2, 1]
+    );
 }
 
 proptest! {

@@ -1,5 +1,5 @@
-//! The rdata of every type, from text to octets. Octets are as Knot 3.2.6 and NSD 4.6.1 serve them, where they know the type
-//! (names in lower case, as Knot has them).
+//! The rdata of every type, from text to octets. Octets are as Knot 3.2.6 and NSD 4.6.1 serve them,
+//! where they know the type (names in lower case, as Knot has them).
 
 use super::*;
 
@@ -13,7 +13,10 @@ const RDATA: &[(&str, &str)] = &[
     (r#"TXT "one two" three \"q "caf\195\169""#, "076f6e652074776f05746872656502227105636166c3a9"),
     ("RP admin.example. txt", "0561646d696e076578616d706c650003747874026578047465737400"),
     ("AFSDB 1 host", "000104686f7374026578047465737400"),
-    ("LOC 52 22 23.000 N 4 53 32.000 E -2.00m 0.00m 10000m 10m", "000016138b3cf018810cbce0009895b8"),
+    (
+        "LOC 52 22 23.000 N 4 53 32.000 E -2.00m 0.00m 10000m 10m",
+        "000016138b3cf018810cbce0009895b8",
+    ),
     ("LOC 42 21 54 S 71 06 18 W 24m 30m", "0033161376e8d23070be15f000989fe0"),
     ("LOC 0 N 180 E 42849672.95m 90000000.00m 1m 0.01m", "0099121080000000a69fb200ffffffff"),
     ("SRV 1 2 443 Target.example.", "0001000201bb06746172676574076578616d706c6500"),
@@ -64,7 +67,10 @@ const RDATA: &[(&str, &str)] = &[
     ("CDNSKEY 0 3 0 AA==", "0000030000"),
     ("OPENPGPKEY AQIDBAUGBwg=", "0102030405060708"),
     ("CSYNC 66 3 A NS AAAA", "000000420003000460000008"),
-    ("ZONEMD 2018031500 1 240 e3b0c44298fc1c149afbf4c8996fb924", "7848b78c01f0e3b0c44298fc1c149afbf4c8996fb924"),
+    (
+        "ZONEMD 2018031500 1 240 e3b0c44298fc1c149afbf4c8996fb924",
+        "7848b78c01f0e3b0c44298fc1c149afbf4c8996fb924",
+    ),
     (
         "SVCB 1 . alpn=h2,h3 port=8443 ipv4hint=192.0.2.1,192.0.2.2 ipv6hint=2001:db8::1",
         "000100000100060268320268330003000220fb00040008c0000201c00002020006001020010db8000000000000000000000001",
@@ -89,7 +95,10 @@ const RDATA: &[(&str, &str)] = &[
         r#"URI 10 1 "ftp://ftp1.example.com/public""#,
         "000a00016674703a2f2f667470312e6578616d706c652e636f6d2f7075626c6963",
     ),
-    (r#"CAA 128 issue "ca.example; account=\"1\"""#, "8005697373756563612e6578616d706c653b206163636f756e743d223122"),
+    (
+        r#"CAA 128 issue "ca.example; account=\"1\"""#,
+        "8005697373756563612e6578616d706c653b206163636f756e743d223122",
+    ),
     (r#"TYPE65280 \# 4 0a0b 0c0d"#, "0a0b0c0d"),
     (r#"A \# 4 c0000201"#, "c0000201"),
     ("TYPE1 192.0.2.7", "c0000207"),
@@ -123,8 +132,14 @@ const RDATA: &[(&str, &str)] = &[
     ("NSEC3PARAM 1 0 12 -", "0100000c00"),
     ("AMTRELAY 10 0 1 203.0.113.15", "0a01cb00710f"),
     ("AMTRELAY 10 1 3 amt.example.", "0a8303616d74076578616d706c6500"),
-    ("DLV 12345 8 1 0123456789abcdef0123456789abcdef01234567", "303908010123456789abcdef0123456789abcdef01234567"),
-    ("NSAP 0x47.0005.80.005a00.0000.0001.e133.ffffff000161.00", "47000580005a0000000001e133ffffff00016100"),
+    (
+        "DLV 12345 8 1 0123456789abcdef0123456789abcdef01234567",
+        "303908010123456789abcdef0123456789abcdef01234567",
+    ),
+    (
+        "NSAP 0x47.0005.80.005a00.0000.0001.e133.ffffff000161.00",
+        "47000580005a0000000001e133ffffff00016100",
+    ),
     (r#"AVC "app-name:WOLFGANG""#, "116170702d6e616d653a574f4c4647414e47"),
     ("TALINK a b", "01610265780474657374000162026578047465737400"),
     (r#"NINFO "zone info""#, "097a6f6e6520696e666f"),
@@ -141,7 +156,8 @@ fn every_type_is_read_into_the_octets_that_other_servers_make_of_it() {
         let file = read(&format!("$ORIGIN ex.test.\n$TTL 300\nx {text}\n"));
         assert_eq!(file.errors, [], "{text}");
         let rdata = file.entries[0].record.rdata.to_ascii_lowercase();
-        let wanted = data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap_or_default().to_ascii_lowercase();
+        let wanted =
+            data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap_or_default().to_ascii_lowercase();
         assert!(rdata == wanted, "{text} is {}", data_encoding::HEXLOWER.encode(&rdata));
     }
 }
@@ -149,15 +165,21 @@ fn every_type_is_read_into_the_octets_that_other_servers_make_of_it() {
 #[test]
 fn the_octets_of_every_type_are_taken_and_cut_short_are_refused() {
     for &(text, _) in RDATA {
-        let record = read(&format!("$ORIGIN ex.test.\n$TTL 300\nx {text}\n")).entries.remove(0).record;
+        let record =
+            read(&format!("$ORIGIN ex.test.\n$TTL 300\nx {text}\n")).entries.remove(0).record;
         let as_octets = |octets: &[u8]| {
             let hex = data_encoding::HEXLOWER.encode(octets);
-            read(&format!("$ORIGIN ex.test.\n$TTL 300\nx {} \\# {} {hex}\n", record.rtype, octets.len()))
+            read(&format!(
+                "$ORIGIN ex.test.\n$TTL 300\nx {} \\# {} {hex}\n",
+                record.rtype,
+                octets.len()
+            ))
         };
         let again = as_octets(&record.rdata);
         assert_eq!(again.errors, [], "{text}");
         assert_eq!(again.entries[0].record, record, "{text}");
-        // Any octets are the rdata of a type that is not known, and the last field of some may have any length.
+        // Any octets are the rdata of a type that is not known, and the last field of some may have
+        // any length.
         if record.rtype == Rtype(65280) {
             continue;
         }
