@@ -221,6 +221,53 @@ fn the_serials_hash_follows_the_content_and_not_the_state() {
 }
 
 #[test]
+fn the_serials_hash_of_a_configuration_is_the_same_in_every_version() {
+    let config = load_tables(
+        r#"
+        [datacenter.fra]
+        location = { latitude = 50, longitude = 8 }
+        [datacenter.nyc]
+        location = { latitude = 40, longitude = -74 }
+        [load.lb]
+        prometheus = { url = "http://192.0.2.9/metrics", gauges = { queue = "queue_length" } }
+        [pool.load]
+        policy = "load"
+        by = "queue"
+        answers = 2
+        min-up = 1
+        members = [
+          { addresses = ["192.0.2.1"], load = "lb" },
+          { addresses = ["192.0.2.2"], load = "lb" },
+        ]
+        [pool.near]
+        policy = "nearest"
+        tie = "100km"
+        spread = "client"
+        shed = "10%"
+        members = [
+          { addresses = ["192.0.2.3"], datacenter = "fra", bias = -25 },
+          { name = "b", alias = "cdn.example.net", datacenter = "nyc" },
+        ]
+        [pool.geo]
+        policy = "geo"
+        families = "together"
+        rules = [{ country = ["DE"], subnet = ["192.0.2.0/24"], members = ["near"], strict = true }]
+        default = ["load"]
+        [service."www.x.example"]
+        pool = "geo"
+        type = "HTTPS"
+        [service."_sip._tcp.x.example"]
+        type = "SRV"
+        policy = "failover"
+        failback = "manual"
+        members = [{ target = "sip.example.net", port = 5060, priority = 1, weight = 2 }]
+        "#,
+    );
+    let SerialSource::FromContent { hash, .. } = config.zones[0].serial else { panic!() };
+    assert_eq!(hash, 916_272_127_309_419_700, "a new hash gives each zone a new serial");
+}
+
+#[test]
 fn a_master_file_that_nothing_names_is_a_zone_as_it_stands() {
     let soa = "@ 3600 IN SOA ns1.example.com. h.example.com. 42 3600 900 1209600 60\n@ IN NS ns1.example.com.\n$INCLUDE part.zone\n";
     let config = load(&[

@@ -4,12 +4,19 @@
 //! States, reasons and forces are left out: they say who serves at the moment, not what is served;
 //! a drain is no new edition of the zone.
 
-use std::{hash::Hasher as _, sync::Arc};
+use std::{
+    fmt::{Display, Write as _},
+    hash::Hasher as _,
+    sync::Arc,
+};
 
 use siphasher::sip::SipHasher13;
 
 use crate::{
-    steer::{Endpoint, MemberKind, OnAllDown, Policy, Pool, PoolId, Service, Target},
+    steer::{
+        Answers, Endpoint, Failback, Families, Kind, Level, MemberKind, MinUp, OnAllDown, Policy,
+        Pool, PoolId, Regulation, Service, Spread, Target, Tie,
+    },
     zone::Record,
 };
 
@@ -56,7 +63,7 @@ impl<'t> PoolContents<'t> {
         }
         let pool = &self.pools[id.index()];
         let mut content = Content::default();
-        content.add(&own_text(pool, self.endpoints));
+        content.add(pool_text(pool, self.endpoints).as_bytes());
         for member in &pool.members {
             if let MemberKind::Pool(child) = member.kind {
                 content.add(&self.of(child).0.to_be_bytes());
@@ -78,43 +85,127 @@ impl<'t> PoolContents<'t> {
             fallback.to_be_bytes(),
             (u64::from(service.ttl_secs) << 1 | u64::from(service.ipv6)).to_be_bytes(),
         ];
-        let kind = service.kind.word().map(|_| format!("{:?}", service.kind)).unwrap_or_default();
+        let kind = service.kind.word().unwrap_or_default();
+        let (front, has_hints) = match &service.kind {
+            Kind::Binding(binding) => (&binding.front[..], binding.has_hints),
+            Kind::Addresses | Kind::Srv => (&[][..], false),
+        };
         let mut content = Content::default();
-        content.add_pieces(&[service.name.as_wire(), &numbers.concat(), kind.as_bytes()]);
+        content.add_pieces(&[
+            service.name.as_wire(),
+            &numbers.concat(),
+            kind.as_bytes(),
+            front,
+            &[has_hints.into()],
+        ]);
         content
     }
 }
 
-/// Everything of a pool that is its own.
-fn own_text(pool: &Pool, endpoints: &[Arc<Endpoint>]) -> Vec<u8> {
-    let mut text = Vec::with_capacity(128);
-    let mut put = |part: &dyn std::fmt::Debug| {
-        use std::io::Write as _;
+/// A pool's own settings and targets as text, each setting under its key. The text is written out
+/// here and not derived from types, since a renamed type must not change a serial.
+fn pool_text(pool: &Pool, endpoints: &[Arc<Endpoint>]) -> String {
+    let mut text = String::with_capacity(256);
+    let mut put = |key: &str, value: &dyn Display| {
         // Writing to memory does not fail.
-        let _ = write!(text, "{part:?};");
+        let _ = write!(text, "{key}={value};");
     };
-    put(&pool.spread);
-    put(&pool.answers);
-    put(&pool.min_up);
-    put(&pool.families);
-    put(&pool.regulation);
-    match &pool.policy {
-        Policy::Geo { .. } | Policy::Nearest { .. } => put(&pool.policy),
-        Policy::Weighted => put(&"weighted"),
-        Policy::Failover => put(&"failover"),
-        Policy::Load(load) => put(&format!("{load:?}")),
-        Policy::All => put(&"all"),
+    put(
+        "spread",
+        &match pool.spread {
+            Spread::Query => "query",
+            Spread::Client => "client",
+            Spread::Turn => "turn",
+        },
+    );
+    match pool.answers {
+        Answers::Count(count) => put("answers", &count),
+        Answers::All => put("answers", &"all"),
     }
+    match pool.min_up {
+        MinUp::Members(count) => put("min-up", &count),
+        MinUp::Share(share) => put("min-up-share", &share),
+    }
+    put(
+        "families",
+        &match pool.families {
+            Families::Apart => "apart",
+            Families::Together => "together",
+        },
+    );
+    put_regulation(&mut put, &pool.regulation);
+    put("policy", &pool.policy.word());
+    put_policy(&mut put, &pool.policy);
     for member in &pool.members {
-        put(&(member.weight, member.bias));
+        put("weight", &member.weight);
+        put("bias", &member.bias);
         if let MemberKind::Endpoint(id) = member.kind {
-            match &endpoints[id.index()].target {
-                Target::Addresses(addresses) => put(addresses),
-                Target::Cname(name) => put(name),
-                Target::Alias(name) => put(&("alias", name)),
-                Target::Host(host) => put(host),
-            }
+            put_target(&mut put, &endpoints[id.index()].target);
         }
     }
     text
+}
+
+/// Writes a key and its value.
+type Put<'p> = dyn FnMut(&str, &dyn Display) + 'p;
+
+fn put_regulation(put: &mut Put<'_>, regulation: &Regulation) {
+    if let Some(capacity) = &regulation.capacity {
+        put("capacity-by", &format_args!("{:?}", capacity.by.word()));
+        for (key, level) in [("capacity-target", capacity.target), ("capacity-max", capacity.max)] {
+            match level {
+                Level::Amount(amount) => put(key, &amount),
+                Level::Share(share) => put(key, &format_args!("{share} of the limit")),
+            }
+        }
+    }
+    put("keep", &regulation.keep.share());
+    if let Some(trickle) = regulation.trickle {
+        put("trickle", &trickle);
+    }
+    match regulation.failback {
+        Failback::Auto => put("failback", &"auto"),
+        Failback::After(delay) => put("failback", &delay.as_millis()),
+        Failback::Manual => put("failback", &"manual"),
+    }
+}
+
+fn put_policy(put: &mut Put<'_>, policy: &Policy) {
+    match policy {
+        Policy::Weighted | Policy::Failover | Policy::All => {}
+        Policy::Nearest { tie: None } => {}
+        Policy::Nearest { tie: Some(Tie::Share(share)) } => put("tie-share", share),
+        Policy::Nearest { tie: Some(Tie::Kilometres(distance)) } => put("tie-km", distance),
+        Policy::Load(load) => {
+            put("by", &format_args!("{:?}", load.by.word()));
+            put("soft", &load.soft);
+            put("hard", &load.hard);
+        }
+        Policy::Geo { rules, default } => {
+            for rule in rules {
+                put("subnets", &format_args!("{:?}", rule.subnets));
+                put("asns", &format_args!("{:?}", rule.asns));
+                put("subdivisions", &format_args!("{:?}", rule.subdivisions));
+                put("countries", &format_args!("{:?}", rule.countries));
+                put("continents", &format_args!("{:?}", rule.continents));
+                put("members", &format_args!("{:?}", rule.members));
+                put("strict", &rule.strict);
+            }
+            put("default", &format_args!("{default:?}"));
+        }
+    }
+}
+
+fn put_target(put: &mut Put<'_>, target: &Target) {
+    match target {
+        Target::Addresses(addresses) => put("addresses", &format_args!("{addresses:?}")),
+        Target::Cname(name) => put("cname", name),
+        Target::Alias(name) => put("alias", name),
+        Target::Host(host) => {
+            put("host", &host.name);
+            put("port", &host.port);
+            put("priority", &host.priority);
+            put("srv-weight", &host.weight);
+        }
+    }
 }
