@@ -26,19 +26,20 @@ use crate::{
         Controller, Handle, ReloadError, ReloadRequest, Started, Starting, StateDirectory, World,
     },
     files, probe,
-    snapshot::Identity,
+    snapshot::ServerIdentity,
     transport::{
-        self, BindError, Bound, Certificate, CertificateError, Certificates, Cores, Counters,
-        Descriptors, HttpsResource, Limits, Metronome, Shards, StartError, Streams,
+        self, BindError, BoundSockets, Certificate, CertificateError, CertificateRegistry,
+        ConnectionLimits, CoreAssignment, Counters, DescriptorBudget, HttpsResource,
+        PreemptionTimer, Shards, StartError, StreamListeners,
     },
 };
 
 /// How often certificate files are looked at.
-const CERTIFICATE_CHECK: Duration = Duration::from_secs(5);
+const CERTIFICATE_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// How often the shards are asked whether they live.
-const WATCHDOG: Duration = Duration::from_millis(250);
+const WATCHDOG_INTERVAL: Duration = Duration::from_millis(250);
 /// Descriptors in reserve for reading files, whatever clients hold.
-const FILE_DESCRIPTORS: usize = 16;
+const RESERVED_DESCRIPTORS: usize = 16;
 /// Threads of the control side: one may compile while the other serves streams and probes.
 const CONTROL_THREADS: usize = 2;
 
@@ -56,7 +57,7 @@ pub enum ServeError {
     /// The operating system refused something else.
     System(&'static str, io::Error),
     /// A part of the server that answers queries has died.
-    Died(&'static str),
+    ComponentDied(&'static str),
 }
 
 impl fmt::Display for ServeError {
@@ -67,7 +68,7 @@ impl fmt::Display for ServeError {
             Self::Certificate(error) => error.fmt(f),
             Self::Start(error) => error.fmt(f),
             Self::System(what, error) => write!(f, "cannot {what}: {error}"),
-            Self::Died(what) => write!(
+            Self::ComponentDied(what) => write!(
                 f,
                 "{what} died; the log says why. Ending, so that whoever watches restarts us"
             ),
@@ -77,7 +78,7 @@ impl fmt::Display for ServeError {
 
 impl std::error::Error for ServeError {}
 
-fn system(what: &'static str) -> impl Fn(io::Error) -> ServeError {
+fn system_error(what: &'static str) -> impl Fn(io::Error) -> ServeError {
     move |error| ServeError::System(what, error)
 }
 
@@ -92,15 +93,15 @@ pub fn serve(
 ) -> Result<(), ServeError> {
     let descriptors = transport::raise_descriptor_limit();
     files::reserve_descriptors(
-        FILE_DESCRIPTORS.min(usize::try_from(descriptors / 8).unwrap_or(FILE_DESCRIPTORS)),
+        RESERVED_DESCRIPTORS.min(usize::try_from(descriptors / 8).unwrap_or(RESERVED_DESCRIPTORS)),
     );
-    transport::keep_large_blocks_apart();
+    transport::map_large_allocations();
     let saved = StateDirectory::at(outline(&locations).0.state);
     let world = World::start(&locations, &saved, colours)
         .map_err(|refusal| ServeError::Configuration(refusal.rendered))?;
     let settings = world.config.server.clone();
     let mut sockets = Sockets::bind(&settings)?;
-    let shares = Descriptors::share_out(descriptors, Descriptors::open_now());
+    let shares = DescriptorBudget::allocate(descriptors, DescriptorBudget::open_count());
     tracing::info!(
         limit = descriptors,
         clients = shares.clients,
@@ -108,42 +109,42 @@ pub fn serve(
         admin = shares.admin,
         "descriptors shared out"
     );
-    let cores = Cores::share_out(sockets.dns.udp.len(), settings.threads.is_some());
+    let cores = CoreAssignment::for_shards(sockets.dns.udp.len(), settings.threads.is_some());
     if settings.socket_affinity
-        && let Err(error) = sockets.dns.keep_to_receiving_cores(&cores)
+        && let Err(error) = sockets.dns.apply_socket_affinity(&cores)
     {
         tracing::warn!(%error, "socket-affinity not applied: every shard receives from all cores");
     }
-    cores.keep_off_shards();
-    let metronome = Metronome::start(&cores);
+    cores.pin_control_thread();
+    let metronome = PreemptionTimer::start(&cores);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("control")
         .enable_all()
         .build()
-        .map_err(system("start the control threads"))?;
+        .map_err(system_error("start the control threads"))?;
     let state = StateDirectory::open(settings.state.clone());
     runtime.block_on(async {
         let mut signals = Signals::listen()?;
         let started =
             start(locations, world, state, shares, metronome.clone(), sockets.certificates.clone());
         let (Started { handle, first_round }, counters) = tokio::select! {
-            started = started => started.map_err(system("start the compile thread"))?,
+            started = started => started.map_err(system_error("start the compile thread"))?,
             // No client is served yet, so that none is left without its answer.
             () = signals.until_stop() => return Ok(()),
         };
         let office =
-            Office::start(sockets.admin.take(), shares.admin, &handle, &counters, &metronome)?;
-        if !is_over(first_round, &handle, &mut signals).await {
+            AdminApi::start(sockets.admin.take(), shares.admin, &handle, &counters, &metronome)?;
+        if !wait_first_round(first_round, &handle, &mut signals).await {
             office.stop().await;
             handle.stop().await;
             return Ok(());
         }
-        let limits = Limits::of_connections(shares.clients);
-        let streams = Streams::new(handle.published(), &counters, limits)
-            .map_err(system("start the stream threads"))?;
+        let limits = ConnectionLimits::for_connections(shares.clients);
+        let streams = StreamListeners::new(handle.published(), &counters, limits)
+            .map_err(system_error("start the stream threads"))?;
         let mut server =
-            Server::start(sockets, streams, office, &settings, &cores, &handle, &counters)?;
+            RunningServer::start(sockets, streams, office, &settings, &cores, &handle, &counters)?;
         server.announce(announce);
         let ended = server.run(&handle, &mut signals).await;
         server.stop(&handle).await;
@@ -153,7 +154,7 @@ pub fn serve(
 
 /// Waits for the first round of probes, which the controller bounds. `false` where a signal says to
 /// stop before its end.
-async fn is_over(
+async fn wait_first_round(
     round: Option<oneshot::Receiver<()>>,
     handle: &Handle,
     signals: &mut Signals,
@@ -165,8 +166,8 @@ async fn is_over(
             // same.
             _ = &mut round => return true,
             sign = signals.next() => match sign {
-                Sign::Stop => return false,
-                Sign::Reload => reload(handle.clone()),
+                SignalAction::Stop => return false,
+                SignalAction::Reload => reload(handle.clone()),
             },
         }
     }
@@ -177,12 +178,12 @@ async fn start(
     locations: Locations,
     world: World,
     state: StateDirectory,
-    shares: Descriptors,
-    metronome: Metronome,
-    certificates: Certificates,
+    shares: DescriptorBudget,
+    metronome: PreemptionTimer,
+    certificates: CertificateRegistry,
 ) -> io::Result<(Started, Counters)> {
     let counters = Counters::new();
-    let identity = Identity { nsid: nsid(&world.config.server), ..Identity::default() };
+    let identity = ServerIdentity { nsid: nsid(&world.config.server), ..ServerIdentity::default() };
     let starting = Starting {
         locations,
         world,
@@ -207,21 +208,24 @@ fn nsid(settings: &ServerSettings) -> Box<[u8]> {
 
 /// Every socket, bound before anything is started.
 struct Sockets {
-    dns: Bound,
-    tls: Option<Secure>,
-    https: Option<(Secure, HttpsSockets)>,
+    dns: BoundSockets,
+    tls: Option<TlsSockets>,
+    https: Option<(TlsSockets, HttpsSockets)>,
     admin: Option<TcpListener>,
-    certificates: Certificates,
+    certificates: CertificateRegistry,
 }
 
 /// Listeners of TLS, and what they show.
-struct Secure {
+struct TlsSockets {
     listeners: Vec<TcpListener>,
     certificate: Arc<Certificate>,
 }
 
-impl Secure {
-    fn bind(settings: &TlsSettings, certificates: &mut Certificates) -> Result<Self, ServeError> {
+impl TlsSockets {
+    fn bind(
+        settings: &TlsSettings,
+        certificates: &mut CertificateRegistry,
+    ) -> Result<Self, ServeError> {
         let certificate = certificates
             .load(&settings.certificate, &settings.key)
             .map_err(ServeError::Certificate)?;
@@ -232,14 +236,14 @@ impl Secure {
     fn config(&self, protocols: &[&[u8]]) -> Result<Arc<rustls::ServerConfig>, ServeError> {
         self.certificate
             .server_config(protocols)
-            .map_err(|error| system("set up TLS")(io::Error::other(error)))
+            .map_err(|error| system_error("set up TLS")(io::Error::other(error)))
     }
 
     /// Serves DNS over TLS.
-    fn serve(self, streams: &mut Streams) -> Result<(), ServeError> {
+    fn serve(self, streams: &mut StreamListeners) -> Result<(), ServeError> {
         let config = self.config(&[b"dot"])?;
-        streams.serve_tls(self.listeners, config).map_err(system("serve a listener"))?;
-        tokio::spawn(self.certificate.keep_fresh(CERTIFICATE_CHECK));
+        streams.serve_tls(self.listeners, config).map_err(system_error("serve a listener"))?;
+        tokio::spawn(self.certificate.refresh_periodically(CERTIFICATE_CHECK_INTERVAL));
         Ok(())
     }
 }
@@ -248,33 +252,35 @@ impl Secure {
 struct HttpsSockets {
     resource: HttpsResource,
     /// The sockets of HTTP/3; empty where it is off.
-    datagrams: Vec<UdpSocket>,
+    http3_sockets: Vec<UdpSocket>,
 }
 
 impl HttpsSockets {
     fn bind(settings: &HttpsSettings, listeners: &[TcpListener]) -> Result<Self, ServeError> {
         let datagrams = if settings.h3 { listeners } else { &[] };
-        let datagrams = transport::bind_datagrams(datagrams).map_err(ServeError::Bind)?;
+        let datagrams = transport::bind_http3(datagrams).map_err(ServeError::Bind)?;
         let resource = HttpsResource { path: settings.path.clone(), http1: settings.http1 };
-        Ok(Self { resource, datagrams })
+        Ok(Self { resource, http3_sockets: datagrams })
     }
 
-    fn lines(&self) -> impl Iterator<Item = String> {
-        let addresses = self.datagrams.iter().filter_map(|socket| socket.local_addr().ok());
+    fn listening_lines(&self) -> impl Iterator<Item = String> {
+        let addresses = self.http3_sockets.iter().filter_map(|socket| socket.local_addr().ok());
         addresses.map(|address| format!("listening h3 {address}"))
     }
 
     /// Serves DNS over HTTPS, and over HTTP/3 where that is on.
-    fn serve(self, secure: Secure, streams: &mut Streams) -> Result<(), ServeError> {
-        let config = secure.config(self.resource.protocols())?;
-        let Secure { listeners, certificate } = secure;
+    fn serve(self, secure: TlsSockets, streams: &mut StreamListeners) -> Result<(), ServeError> {
+        let config = secure.config(self.resource.alpn_protocols())?;
+        let TlsSockets { listeners, certificate } = secure;
         streams
             .serve_https(listeners, config, self.resource)
-            .map_err(system("serve a listener"))?;
-        if !self.datagrams.is_empty() {
-            streams.serve_http3(self.datagrams, &certificate).map_err(system("serve HTTP/3"))?;
+            .map_err(system_error("serve a listener"))?;
+        if !self.http3_sockets.is_empty() {
+            streams
+                .serve_http3(self.http3_sockets, &certificate)
+                .map_err(system_error("serve HTTP/3"))?;
         }
-        tokio::spawn(certificate.keep_fresh(CERTIFICATE_CHECK));
+        tokio::spawn(certificate.refresh_periodically(CERTIFICATE_CHECK_INTERVAL));
         Ok(())
     }
 }
@@ -284,11 +290,14 @@ impl Sockets {
         let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let shards = settings.threads.map_or_else(cores, NonZeroUsize::get);
         let dns = transport::bind(&settings.listen, shards).map_err(ServeError::Bind)?;
-        let mut certificates = Certificates::default();
-        let tls =
-            settings.tls.as_ref().map(|tls| Secure::bind(tls, &mut certificates)).transpose()?;
+        let mut certificates = CertificateRegistry::default();
+        let tls = settings
+            .tls
+            .as_ref()
+            .map(|tls| TlsSockets::bind(tls, &mut certificates))
+            .transpose()?;
         let https = settings.https.as_ref().map(|https| {
-            let secure = Secure::bind(&https.tls, &mut certificates)?;
+            let secure = TlsSockets::bind(&https.tls, &mut certificates)?;
             let sockets = HttpsSockets::bind(https, &secure.listeners)?;
             Ok((secure, sockets))
         });
@@ -312,63 +321,63 @@ impl Sockets {
 }
 
 /// The admin API, which is there before DNS is: it says what the start waits for.
-struct Office {
-    running: Option<admin::Running>,
-    lines: Vec<String>,
+struct AdminApi {
+    server: Option<admin::AdminServer>,
+    listening_lines: Vec<String>,
     is_alive: Arc<AtomicBool>,
     is_listening: Arc<AtomicBool>,
 }
 
-impl Office {
+impl AdminApi {
     fn start(
         listener: Option<TcpListener>,
         connections: usize,
         handle: &Handle,
         counters: &Counters,
-        metronome: &Metronome,
+        metronome: &PreemptionTimer,
     ) -> Result<Self, ServeError> {
         let (is_alive, is_listening) =
             (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
-        let lines = named("admin", listener.as_slice());
+        let lines = listening_lines("admin", listener.as_slice());
         let reading = |flag: &Arc<AtomicBool>| {
             let flag = Arc::clone(flag);
             Box::new(move || flag.load(Relaxed))
         };
-        let serving = admin::Serving {
-            connections,
-            handle: handle.clone(),
+        let serving = admin::AdminContext {
+            max_connections: connections,
+            controller: handle.clone(),
             counters: counters.clone(),
-            metronome: metronome.clone(),
+            preemption_timer: metronome.clone(),
             is_alive: reading(&is_alive),
             is_listening: reading(&is_listening),
         };
         let running = listener.map(|listener| admin::serve(listener, serving));
-        let running = running.transpose().map_err(system("serve the admin address"))?;
-        Ok(Self { running, lines, is_alive, is_listening })
+        let running = running.transpose().map_err(system_error("serve the admin address"))?;
+        Ok(Self { server: running, listening_lines: lines, is_alive, is_listening })
     }
 
     async fn stop(self) {
-        if let Some(admin) = self.running {
+        if let Some(admin) = self.server {
             admin.stop().await;
         }
     }
 }
 
 /// Everything that answers.
-struct Server {
+struct RunningServer {
     shards: Shards,
-    streams: Streams,
-    office: Office,
-    lines: Vec<String>,
+    streams: StreamListeners,
+    admin: AdminApi,
+    listening_lines: Vec<String>,
 }
 
-impl Server {
+impl RunningServer {
     fn start(
         sockets: Sockets,
-        mut streams: Streams,
-        office: Office,
+        mut streams: StreamListeners,
+        office: AdminApi,
         settings: &ServerSettings,
-        cores: &Cores,
+        cores: &CoreAssignment,
         handle: &Handle,
         counters: &Counters,
     ) -> Result<Self, ServeError> {
@@ -379,23 +388,23 @@ impl Server {
             lines.push(format!("listening tcp {address}"));
         }
         let published = handle.published();
-        streams.serve_tcp(dns.tcp).map_err(system("serve a listener"))?;
+        streams.serve_tcp(dns.tcp).map_err(system_error("serve a listener"))?;
         if let Some(tls) = tls {
-            lines.extend(named("tls", &tls.listeners));
+            lines.extend(listening_lines("tls", &tls.listeners));
             tls.serve(&mut streams)?;
         }
         if let Some((secure, sockets)) = https {
-            lines.extend(named("https", &secure.listeners));
-            lines.extend(sockets.lines());
+            lines.extend(listening_lines("https", &secure.listeners));
+            lines.extend(sockets.listening_lines());
             sockets.serve(secure, &mut streams)?;
         }
         // The threads of the control side are there already: the shards go before them.
-        if let Err(error) = transport::wake_promptly() {
+        if let Err(error) = transport::shorten_time_slice() {
             tracing::debug!(%error, "shards keep the default time slice: queries may wait during a compilation");
         }
         let shards =
             transport::serve_udp(dns.udp, cores, published, counters).map_err(ServeError::Start)?;
-        lines.extend(office.lines.iter().cloned());
+        lines.extend(office.listening_lines.iter().cloned());
         office.is_listening.store(true, Relaxed);
         tracing::info!(
             shards = shards.count(),
@@ -403,33 +412,33 @@ impl Server {
             generation = published.load().generation,
             "serving"
         );
-        Ok(Self { shards, streams, office, lines })
+        Ok(Self { shards, streams, admin: office, listening_lines: lines })
     }
 
     fn announce(&self, announce: &mut dyn FnMut(&str)) {
-        self.lines.iter().for_each(|line| announce(line));
+        self.listening_lines.iter().for_each(|line| announce(line));
     }
 
     /// Follows signals until one says stop, or a part that answers has died.
     async fn run(&mut self, handle: &Handle, signals: &mut Signals) -> Result<(), ServeError> {
-        let mut watchdog = tokio::time::interval(WATCHDOG);
+        let mut watchdog = tokio::time::interval(WATCHDOG_INTERVAL);
         loop {
             tokio::select! {
                 sign = signals.next() => match sign {
-                    Sign::Stop => return Ok(()),
-                    Sign::Reload => reload(handle.clone()),
+                    SignalAction::Stop => return Ok(()),
+                    SignalAction::Reload => reload(handle.clone()),
                 },
-                () = self.streams.failed() => return self.died("a listener of TCP, TLS or HTTPS"),
+                () = self.streams.wait_for_failure() => return self.component_died("a listener of TCP, TLS or HTTPS"),
                 _ = watchdog.tick() => if !self.shards.are_alive() {
-                    return self.died("a UDP shard");
+                    return self.component_died("a UDP shard");
                 },
             }
         }
     }
 
-    fn died(&self, what: &'static str) -> Result<(), ServeError> {
-        self.office.is_alive.store(false, Relaxed);
-        Err(ServeError::Died(what))
+    fn component_died(&self, what: &'static str) -> Result<(), ServeError> {
+        self.admin.is_alive.store(false, Relaxed);
+        Err(ServeError::ComponentDied(what))
     }
 
     /// Answers what was received, saves what must survive, and ends.
@@ -440,12 +449,12 @@ impl Server {
         self.streams.stop().await;
         // A shard's thread catches its own panics.
         let _ = udp.await;
-        self.office.stop().await;
+        self.admin.stop().await;
         handle.stop().await;
     }
 }
 
-fn named(kind: &str, listeners: &[TcpListener]) -> Vec<String> {
+fn listening_lines(kind: &str, listeners: &[TcpListener]) -> Vec<String> {
     listeners
         .iter()
         .filter_map(|listener| listener.local_addr().ok())
@@ -487,7 +496,7 @@ struct Signals {
 
 impl Signals {
     fn listen() -> Result<Self, ServeError> {
-        let on = |kind| signal(kind).map_err(system("listen to signals"));
+        let on = |kind| signal(kind).map_err(system_error("listen to signals"));
         Ok(Self {
             terminate: on(SignalKind::terminate())?,
             interrupt: on(SignalKind::interrupt())?,
@@ -495,22 +504,22 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Sign {
+    async fn next(&mut self) -> SignalAction {
         tokio::select! {
-            _ = self.terminate.recv() => Sign::Stop,
-            _ = self.interrupt.recv() => Sign::Stop,
-            _ = self.hangup.recv() => Sign::Reload,
+            _ = self.terminate.recv() => SignalAction::Stop,
+            _ = self.interrupt.recv() => SignalAction::Stop,
+            _ = self.hangup.recv() => SignalAction::Reload,
         }
     }
 
     /// What there is to reload before the start is read at the start.
     async fn until_stop(&mut self) {
-        while let Sign::Reload = self.next().await {}
+        while let SignalAction::Reload = self.next().await {}
     }
 }
 
 /// What a signal asks for.
-enum Sign {
+enum SignalAction {
     Stop,
     Reload,
 }

@@ -1,5 +1,6 @@
 //! Reads files within a bound: an endless device, a FIFO or a growing file is an error. A reserve
-//! of descriptors keeps this possible while clients hold all others (`spare`). Layer 5.
+//! of descriptors keeps this possible while clients hold all others (`descriptor_reserve`). Layer
+//! 5.
 
 use std::{
     fs::{self, File, Metadata, OpenOptions},
@@ -8,40 +9,42 @@ use std::{
     path::Path,
 };
 
-mod spare;
+mod descriptor_reserve;
 
-pub use spare::{replenish_descriptors, reserve_descriptors, with_spare_descriptors};
+pub use descriptor_reserve::{
+    replenish_descriptors, reserve_descriptors, with_reserved_descriptors,
+};
 
 /// Whether a file may be named by a symbolic link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Links {
+pub enum SymlinkPolicy {
     /// The file that it leads to is read.
-    Followed,
+    Follow,
     /// It is an error: another user may have put it there.
-    Refused,
+    Refuse,
 }
 
 /// Opens a regular file, and says what was opened. Waits for nothing but the disk.
 ///
 /// # Errors
 /// An error of the system, or the file is not a regular one, or a link where these are refused.
-pub fn open(path: &Path, links: Links) -> io::Result<(File, Metadata)> {
+pub fn open(path: &Path, links: SymlinkPolicy) -> io::Result<(File, Metadata)> {
     // To open anything else may block or have an effect. If it replaces the file after this check,
     // O_NONBLOCK keeps the opening from blocking, and the opened file is checked again.
     let (found, no_link) = match links {
-        Links::Followed => (fs::metadata(path)?, 0),
-        Links::Refused => (fs::symlink_metadata(path)?, libc::O_NOFOLLOW),
+        SymlinkPolicy::Follow => (fs::metadata(path)?, 0),
+        SymlinkPolicy::Refuse => (fs::symlink_metadata(path)?, libc::O_NOFOLLOW),
     };
-    regular(&found)?;
+    require_regular(&found)?;
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | no_link);
-    let file = with_spare_descriptors(|| options.open(path))?;
+    let file = with_reserved_descriptors(|| options.open(path))?;
     let found = file.metadata()?;
-    regular(&found)?;
+    require_regular(&found)?;
     Ok((file, found))
 }
 
-fn regular(found: &Metadata) -> io::Result<()> {
+fn require_regular(found: &Metadata) -> io::Result<()> {
     match found.file_type() {
         kind if kind.is_file() => Ok(()),
         kind if kind.is_symlink() => {
@@ -55,7 +58,7 @@ fn regular(found: &Metadata) -> io::Result<()> {
 ///
 /// # Errors
 /// An error of [`open`], or the file is longer than `most_octets`.
-pub fn read(path: &Path, links: Links, most_octets: u64) -> io::Result<Vec<u8>> {
+pub fn read(path: &Path, links: SymlinkPolicy, most_octets: u64) -> io::Result<Vec<u8>> {
     let (file, found) = open(path, links)?;
     read_opened(file, &found, most_octets)
 }
@@ -79,7 +82,7 @@ pub fn read_opened(file: File, found: &Metadata, most_octets: u64) -> io::Result
 /// # Errors
 /// An error of [`read`], or the file is not UTF-8.
 pub fn read_text(path: &Path, most_octets: u64) -> io::Result<String> {
-    String::from_utf8(read(path, Links::Followed, most_octets)?)
+    String::from_utf8(read(path, SymlinkPolicy::Follow, most_octets)?)
         .map_err(|_| io::Error::other("it is not UTF-8"))
 }
 
@@ -92,10 +95,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
         fs::write(&path, "12345").unwrap();
-        assert_eq!(read(&path, Links::Refused, 5).unwrap(), b"12345");
+        assert_eq!(read(&path, SymlinkPolicy::Refuse, 5).unwrap(), b"12345");
         assert_eq!(read_text(&path, 9).unwrap(), "12345");
         assert_eq!(
-            read(&path, Links::Followed, 4).unwrap_err().to_string(),
+            read(&path, SymlinkPolicy::Follow, 4).unwrap_err().to_string(),
             "it has more than 4 octets"
         );
     }
@@ -106,7 +109,7 @@ mod tests {
         let fifo = directory.path().join("fifo");
         assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
         for path in [Path::new("/dev/zero"), &fifo, directory.path()] {
-            let error = read(path, Links::Followed, 9).unwrap_err();
+            let error = read(path, SymlinkPolicy::Follow, 9).unwrap_err();
             assert_eq!(error.to_string(), "it is not a regular file", "{}", path.display());
         }
     }
@@ -117,7 +120,12 @@ mod tests {
         let (path, link) = (directory.path().join("file"), directory.path().join("link"));
         fs::write(&path, "12345").unwrap();
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        assert_eq!(read(&link, Links::Followed, 5).unwrap(), b"12345");
-        assert!(read(&link, Links::Refused, 5).unwrap_err().to_string().contains("symbolic link"));
+        assert_eq!(read(&link, SymlinkPolicy::Follow, 5).unwrap(), b"12345");
+        assert!(
+            read(&link, SymlinkPolicy::Refuse, 5)
+                .unwrap_err()
+                .to_string()
+                .contains("symbolic link")
+        );
     }
 }

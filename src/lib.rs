@@ -16,7 +16,7 @@
 //! | 2 | [`steer`] datacenters, endpoints, pools, policies, wheels, charts |
 //! | 3 | [`zone`] RRsets, nodes, lookup, master files |
 //! | 4 | [`snapshot`] |
-//! | 5 | [`exchange`] one DNS query and its reply, seen from the client · [`random`] octets that cannot be guessed · [`files`] a file read within a bound |
+//! | 5 | [`dns_client`] one DNS query and its reply, seen from the client · [`random`] octets that cannot be guessed · [`files`] a file read within a bound |
 //! | 6 | [`engine`] the answer · [`config`] files to domain values · [`probe`] health checks · [`resolve`] what aliases stand for |
 //! | 7 | [`transport`] sockets · [`control`] the controller · [`admin`] HTTP |
 //! | 8 | [`app`], [`cli`] |
@@ -32,7 +32,7 @@ pub mod zone;
 
 pub mod snapshot;
 
-pub mod exchange;
+pub mod dns_client;
 pub mod files;
 pub mod random;
 

@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write as _};
 
 /// The first items, `most` of them, and how many more of `count` there are: `a, b and 3 more`.
-pub fn first_of(items: impl IntoIterator<Item: Display>, most: usize, count: usize) -> String {
+pub fn join_first(items: impl IntoIterator<Item: Display>, most: usize, count: usize) -> String {
     let mut text = String::new();
     let mut shown = 0;
     for item in items.into_iter().take(most) {
@@ -32,8 +32,8 @@ mod tests {
         for (most, count, text) in
             [(3, 3, "1, 2, 3"), (2, 3, "1, 2 and 1 more"), (3, 5, "1, 2, 3 and 2 more")]
         {
-            assert_eq!(first_of([1, 2, 3], most, count), text);
+            assert_eq!(join_first([1, 2, 3], most, count), text);
         }
-        assert_eq!(first_of([0; 0], 3, 0), "");
+        assert_eq!(join_first([0; 0], 3, 0), "");
     }
 }

@@ -11,7 +11,7 @@ mod secrets;
 use std::{borrow::Cow, fmt::Write as _};
 
 pub use json::safe_json;
-pub use secrets::{redacted, secrets};
+pub use secrets::{redacted, secret_ranges};
 
 /// Whether a terminal interprets the character, or shows the text after it differently: control
 /// characters (C0, DEL and C1), line and paragraph separators, bidirectional controls, and

@@ -24,7 +24,7 @@ pub struct Snapshot {
     /// snapshot.
     pub turn_counters: usize,
     /// What the server says of itself.
-    pub identity: Arc<Identity>,
+    pub identity: Arc<ServerIdentity>,
     /// The databases that the charts were compiled with; read by `whoami` alone.
     pub databases: Arc<Databases>,
     /// What the charts were compiled from; for `explain`, `whoami` and the admin API, read by no
@@ -37,16 +37,16 @@ pub struct Snapshot {
 
 /// What the server says of itself in replies.
 #[derive(Debug, Clone, Default)]
-pub struct Identity {
+pub struct ServerIdentity {
     /// The NSID octets (RFC 5001); empty where the server has none.
     pub nsid: Box<[u8]>,
     /// The keys of server cookies (RFC 9018); without any, clients get no cookies.
-    pub cookies: Option<CookieKeys>,
+    pub cookie_keys: Option<CookieKeys>,
 }
 
-impl Identity {
+impl ServerIdentity {
     /// The NSID as text; in hexadecimal where it is not printable ASCII.
-    pub fn node(&self) -> String {
+    pub fn nsid_text(&self) -> String {
         match std::str::from_utf8(&self.nsid) {
             Ok(text) if text.bytes().all(|octet| (b' '..=b'~').contains(&octet)) => text.to_owned(),
             _ => self.nsid.iter().map(|octet| format!("{octet:02x}")).collect(),

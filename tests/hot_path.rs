@@ -20,7 +20,7 @@ use portolan::{
     control::World,
     dns::{Name, Rcode, Rtype},
     engine::{GROUP, Group, Names, Query, Transport, answer},
-    snapshot::{Identity, Snapshot},
+    snapshot::{ServerIdentity, Snapshot},
     steer::{Conditions, Draws},
 };
 
@@ -186,9 +186,9 @@ fn snapshot() -> (tempfile::TempDir, Snapshot) {
         zones: Arc::clone(&world.zones),
         charts: compiled.charts(),
         turn_counters: compiled.turn_counters(),
-        identity: Arc::new(Identity {
+        identity: Arc::new(ServerIdentity {
             nsid: (*b"test").into(),
-            cookies: Some(portolan::dns::CookieKeys {
+            cookie_keys: Some(portolan::dns::CookieKeys {
                 current: [7; 16],
                 next: [8; 16],
                 previous: None,

@@ -29,7 +29,7 @@ const LAYERS: [Layer; 8] = [
     apart(&["steer"]),
     apart(&["zone"]),
     apart(&["snapshot"]),
-    apart(&["exchange", "files", "random"]),
+    apart(&["dns_client", "files", "random"]),
     apart(&["engine", "config", "probe", "resolve"]),
     leaning(&["transport", "control", "admin"]),
     leaning(&["app", "cli"]),

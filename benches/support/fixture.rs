@@ -6,7 +6,7 @@ use std::{fs, num::NonZeroU32, path::Path, sync::Arc};
 use portolan::{
     dns::{CookieKeys, Name, Rtype},
     geo::{Coordinates, Database, Databases},
-    snapshot::{Identity, Snapshot},
+    snapshot::{ServerIdentity, Snapshot},
     steer::{
         Answers, Compiler, Conditions, Datacenter, DatacenterId, Endpoint, EndpointId, Kind,
         Member, MemberKind, MinUp, OnAllDown, Pace, Policy, Pool, PoolId, Regulation, Service,
@@ -127,7 +127,7 @@ pub(crate) fn request(owner: &str, rtype: Rtype, options: &[u8]) -> Vec<u8> {
 }
 
 /// With keys of server cookies, so that a query with a cookie costs what it costs in a server.
-fn identity() -> Identity {
+fn identity() -> ServerIdentity {
     let cookies = CookieKeys { current: [7; 16], next: [8; 16], previous: None, rotated_secs: 0 };
-    Identity { cookies: Some(cookies), ..Identity::default() }
+    ServerIdentity { cookie_keys: Some(cookies), ..ServerIdentity::default() }
 }

@@ -7,7 +7,7 @@
 //! | `GET /readyz` | 200 while queries are answered from a snapshot; [`Readiness`], of which a request under a foreign name gets `is-ready` alone |
 //! | `GET /metrics` | Prometheus text |
 //! | `GET /api/v1/status?full=` | [`crate::control::Status`]; of lists that can be long the first 100, with `full=true` all |
-//! | `GET /api/v1/totals` | [`DocumentTotals`] |
+//! | `GET /api/v1/totals` | [`TotalsView`] |
 //! | `GET /api/v1/explain?name=&type=&client=&subnet=` | [`crate::engine::Explanation`]; 404 for a name that is not ours |
 //! | `POST /api/v1/reload` | [`crate::control::ReloadReport`]; 422 where files are held or refused, with every error. The body may be `{"accept-removal": true}` |
 //! | `POST /api/v1/pools/{name}/failback` | `{"pool": ..., "given-back": true}`; 404 |
@@ -42,13 +42,13 @@ use serde_json::{Value, json};
 use tokio::{task::spawn_blocking, time::timeout};
 
 use super::{
-    audit::{Author, Change},
+    audit::{AuditedChange, Author},
     guard::HostKind,
-    metrics::{self, Format},
-    ration::Rationed,
+    metrics::{self, ExpositionFormat},
     readiness::{self, Readiness},
-    server::Serving,
-    totals::DocumentTotals,
+    server::AdminContext,
+    single_flight::SingleFlight,
+    totals::TotalsView,
 };
 use crate::{
     control::{
@@ -63,8 +63,8 @@ use crate::{
 
 /// How long `/readyz` and `/metrics` wait for the controller before they go without it: it may be
 /// compiling.
-const DETAIL_PATIENCE: Duration = Duration::from_millis(500);
-const METRICS_PATIENCE: Duration = Duration::from_secs(4);
+const READYZ_STATUS_TIMEOUT: Duration = Duration::from_millis(500);
+const METRICS_STATUS_TIMEOUT: Duration = Duration::from_secs(4);
 
 const JSON_TYPE: &str = "application/json";
 /// Names the server in every reply, so that a command can say which one it talked to.
@@ -74,28 +74,28 @@ const CONSOLE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src '
                               img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// What the endpoints share.
-struct Office {
-    serving: Serving,
-    status: Rationed<Arc<Status>>,
-    status_text: Rationed<Bytes>,
-    full_status_text: Rationed<Bytes>,
-    metrics: Rationed<Bytes>,
-    classic_metrics: Rationed<Bytes>,
-    totals: Rationed<Bytes>,
+struct AdminState {
+    context: AdminContext,
+    status: SingleFlight<Arc<Status>>,
+    status_text: SingleFlight<Bytes>,
+    full_status_text: SingleFlight<Bytes>,
+    metrics: SingleFlight<Bytes>,
+    text_metrics: SingleFlight<Bytes>,
+    totals: SingleFlight<Bytes>,
 }
 
-type Shared = State<Arc<Office>>;
+type SharedState = State<Arc<AdminState>>;
 
-pub(super) fn router(serving: Serving) -> Router {
-    let name = server_name(&serving);
-    let office = Office {
-        serving,
-        status: Rationed::new(),
-        status_text: Rationed::new(),
-        full_status_text: Rationed::new(),
-        metrics: Rationed::new(),
-        classic_metrics: Rationed::new(),
-        totals: Rationed::new(),
+pub(super) fn router(serving: AdminContext) -> Router {
+    let name = server_header_value(&serving);
+    let office = AdminState {
+        context: serving,
+        status: SingleFlight::new(),
+        status_text: SingleFlight::new(),
+        full_status_text: SingleFlight::new(),
+        metrics: SingleFlight::new(),
+        text_metrics: SingleFlight::new(),
+        totals: SingleFlight::new(),
     };
     Router::new()
         .route(
@@ -125,10 +125,10 @@ pub(super) fn router(serving: Serving) -> Router {
         .route("/api/v1/datacenters/{name}/resume", post(resume))
         .route("/api/v1/pools/{name}/failback", post(failback))
         .fallback(async || {
-            Fault::new(StatusCode::NOT_FOUND, "there is nothing here; / is the console")
+            ApiError::new(StatusCode::NOT_FOUND, "there is nothing here; / is the console")
         })
         .method_not_allowed_fallback(async || {
-            Fault::new(
+            ApiError::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "documents are read with GET, changes are asked for with POST",
             )
@@ -141,21 +141,21 @@ pub(super) fn router(serving: Serving) -> Router {
 }
 
 /// Which server answers: [`crate::control::ServerStatus`] as JSON, for every reply.
-fn server_name(serving: &Serving) -> HeaderValue {
-    let text = serde_json::to_string(serving.handle.server()).unwrap_or_default();
+fn server_header_value(serving: &AdminContext) -> HeaderValue {
+    let text = serde_json::to_string(serving.controller.server()).unwrap_or_default();
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("{}"))
 }
 
 /// Why a request was not done, as the client gets it: a JSON document with `message` and, where
 /// there is more to say, `error`.
 #[derive(Debug)]
-pub struct Fault {
+pub struct ApiError {
     status: StatusCode,
     message: String,
     error: Option<Value>,
 }
 
-impl Fault {
+impl ApiError {
     pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self { status, message: message.into(), error: None }
     }
@@ -166,29 +166,29 @@ impl Fault {
     }
 }
 
-impl Display for Fault {
+impl Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl IntoResponse for Fault {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut fault = json!({ "message": self.message });
         if let Some(error) = self.error {
             fault["error"] = error;
         }
-        (self.status, document(JSON_TYPE, json_octets(&fault))).into_response()
+        (self.status, uncached_response(JSON_TYPE, json_octets(&fault))).into_response()
     }
 }
 
-impl From<Gone> for Fault {
+impl From<Gone> for ApiError {
     fn from(gone: Gone) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, gone.to_string())
     }
 }
 
-impl From<ReloadError> for Fault {
+impl From<ReloadError> for ApiError {
     fn from(error: ReloadError) -> Self {
         match error {
             ReloadError::Gone => Gone.into(),
@@ -201,7 +201,7 @@ impl From<ReloadError> for Fault {
     }
 }
 
-impl From<DrainError> for Fault {
+impl From<DrainError> for ApiError {
     fn from(error: DrainError) -> Self {
         let status = match error {
             DrainError::Unknown(..) => StatusCode::NOT_FOUND,
@@ -224,7 +224,7 @@ fn json_octets(document: &impl Serialize) -> Vec<u8> {
 }
 
 /// A document that is not to be kept, for it is old the next moment.
-fn document(media_type: &'static str, text: impl IntoResponse) -> Response {
+fn uncached_response(media_type: &'static str, text: impl IntoResponse) -> Response {
     (
         [
             (CONTENT_TYPE, media_type),
@@ -248,104 +248,106 @@ fn console(media_type: &'static str, text: &'static str) -> Response {
     (headers, text).into_response()
 }
 
-async fn healthz(State(office): Shared) -> Response {
-    if (office.serving.is_alive)() {
-        document("text/plain; charset=utf-8", "ok\n")
+async fn healthz(State(office): SharedState) -> Response {
+    if (office.context.is_alive)() {
+        uncached_response("text/plain; charset=utf-8", "ok\n")
     } else {
-        Fault::new(StatusCode::SERVICE_UNAVAILABLE, "a thread that answers queries has died")
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "a thread that answers queries has died")
             .into_response()
     }
 }
 
-async fn readyz(State(office): Shared, Extension(host_kind): Extension<HostKind>) -> Response {
+async fn readyz(State(office): SharedState, Extension(host_kind): Extension<HostKind>) -> Response {
     let generation = office.generation();
-    let status = office.status_within(DETAIL_PATIENCE).await;
-    let readiness = Readiness::of(&office.serving, generation, status.as_deref());
+    let status = office.status_within(READYZ_STATUS_TIMEOUT).await;
+    let readiness = Readiness::new(&office.context, generation, status.as_deref());
     let code = if readiness.is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let text = match host_kind {
         HostKind::Address => json_octets(&readiness),
         HostKind::Name => json_octets(&json!({ "is-ready": readiness.is_ready })),
     };
-    (code, document(JSON_TYPE, text)).into_response()
+    (code, uncached_response(JSON_TYPE, text)).into_response()
 }
 
-async fn metrics(State(office): Shared, headers: HeaderMap) -> Result<Response, Fault> {
-    let format = Format::accepted(headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()));
+async fn metrics(State(office): SharedState, headers: HeaderMap) -> Result<Response, ApiError> {
+    let format =
+        ExpositionFormat::negotiate(headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()));
     let page = match format {
-        Format::OpenMetrics => &office.metrics,
-        Format::Classic => &office.classic_metrics,
+        ExpositionFormat::OpenMetrics => &office.metrics,
+        ExpositionFormat::PrometheusText => &office.text_metrics,
     };
     let text = page
-        .take(async || {
-            let status = office.status_within(METRICS_PATIENCE).await;
-            let (counters, generation) = (office.serving.counters.clone(), office.generation());
-            let is_alive = (office.serving.is_alive)();
-            let make = move || metrics::text(counters.collect(), generation, is_alive, status);
+        .fetch(async || {
+            let status = office.status_within(METRICS_STATUS_TIMEOUT).await;
+            let (counters, generation) = (office.context.counters.clone(), office.generation());
+            let is_alive = (office.context.is_alive)();
+            let make = move || metrics::render(counters.collect(), generation, is_alive, status);
             match format {
-                Format::OpenMetrics => office.aside(make).await,
-                Format::Classic => office.aside(move || metrics::classic(&make())).await,
+                ExpositionFormat::OpenMetrics => office.run_blocking(make).await,
+                ExpositionFormat::PrometheusText => {
+                    office.run_blocking(move || metrics::to_prometheus_text(&make())).await
+                }
             }
         })
         .await?;
-    Ok(document(format.media_type(), text))
+    Ok(uncached_response(format.media_type(), text))
 }
 
 /// The query of `/api/v1/status`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Wanted {
+struct StatusQuery {
     /// All of every list; else the first 100 of those that can be long.
     #[serde(default)]
     full: bool,
 }
 
 async fn status(
-    State(office): Shared,
-    wanted: Result<Query<Wanted>, QueryRejection>,
-) -> Result<Response, Fault> {
+    State(office): SharedState,
+    wanted: Result<Query<StatusQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
     let Query(wanted) = wanted.map_err(|why| {
-        Fault::new(
+        ApiError::new(
             StatusCode::BAD_REQUEST,
             format!("{}; ask with ?full=true or without a query", why.body_text()),
         )
     })?;
     let text = if wanted.full {
         let full = async || {
-            let status = office.status_of(Listing::Full).await?;
-            office.aside(move || json_octets(&status)).await
+            let status = office.fetch_status(Listing::Full).await?;
+            office.run_blocking(move || json_octets(&status)).await
         };
-        office.full_status_text.take(full).await?
+        office.full_status_text.fetch(full).await?
     } else {
         let short = async || {
             let status = office.status().await?;
-            office.aside(move || json_octets(&*status)).await
+            office.run_blocking(move || json_octets(&*status)).await
         };
-        office.status_text.take(short).await?
+        office.status_text.fetch(short).await?
     };
-    Ok(document(JSON_TYPE, text))
+    Ok(uncached_response(JSON_TYPE, text))
 }
 
-async fn totals(State(office): Shared) -> Result<Response, Fault> {
-    let counters = &office.serving.counters;
+async fn totals(State(office): SharedState) -> Result<Response, ApiError> {
+    let counters = &office.context.counters;
     let text = office
         .totals
-        .take(async || {
+        .fetch(async || {
             let counters = counters.clone();
             office
-                .aside(move || {
-                    serde_json::to_vec(&DocumentTotals::new(&counters.collect()))
-                        .unwrap_or_default()
+                .run_blocking(move || {
+                    serde_json::to_vec(&TotalsView::new(&counters.collect())).unwrap_or_default()
                 })
                 .await
         })
         .await?;
-    Ok(document(JSON_TYPE, text))
+    Ok(uncached_response(JSON_TYPE, text))
 }
 
 /// The query of `/api/v1/explain`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Question {
+struct ExplainQuery {
     name: String,
     #[serde(rename = "type", default)]
     rtype: Option<String>,
@@ -354,10 +356,10 @@ struct Question {
     subnet: Option<String>,
 }
 
-impl Question {
-    fn request(&self) -> Result<Request, Fault> {
+impl ExplainQuery {
+    fn parse(&self) -> Result<Request, ApiError> {
         let wrong = |what: &str, text: &str, why: &dyn Display| {
-            Fault::new(StatusCode::BAD_REQUEST, format!("`{what}` is {text:?}: {why}"))
+            ApiError::new(StatusCode::BAD_REQUEST, format!("`{what}` is {text:?}: {why}"))
         };
         let name = self.name.parse().map_err(|why: NameError| wrong("name", &self.name, &why))?;
         let rtype = self.rtype.as_deref().unwrap_or("A");
@@ -381,17 +383,17 @@ impl Question {
 }
 
 async fn explain(
-    State(office): Shared,
-    question: Result<Query<Question>, QueryRejection>,
-) -> Result<Response, Fault> {
+    State(office): SharedState,
+    question: Result<Query<ExplainQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
     let Query(question) = question.map_err(|why| {
         let what = "ask with ?name=www.example.com&type=A&client=192.0.2.1&subnet=198.51.100.0/24";
-        Fault::new(StatusCode::BAD_REQUEST, format!("{}; {what}", why.body_text()))
+        ApiError::new(StatusCode::BAD_REQUEST, format!("{}; {what}", why.body_text()))
     })?;
-    let explained = office.serving.handle.explain(question.request()?).await?;
+    let explained = office.context.controller.explain(question.parse()?).await?;
     let explanation =
-        explained.map_err(|not_ours| Fault::new(StatusCode::NOT_FOUND, not_ours.to_string()))?;
-    Ok(document(JSON_TYPE, json_octets(&explanation)))
+        explained.map_err(|not_ours| ApiError::new(StatusCode::NOT_FOUND, not_ours.to_string()))?;
+    Ok(uncached_response(JSON_TYPE, json_octets(&explanation)))
 }
 
 /// The body of a reload; an empty one accepts nothing.
@@ -402,33 +404,37 @@ pub struct ReloadBody {
     pub accept_removal: bool,
 }
 
-async fn reload(State(office): Shared, author: Author, body: Bytes) -> Result<Response, Fault> {
+async fn reload(
+    State(office): SharedState,
+    author: Author,
+    body: Bytes,
+) -> Result<Response, ApiError> {
     let body: ReloadBody = read_body(&body, r#"{"accept-removal": true}"#)?;
     let request =
         if body.accept_removal { ReloadRequest::AcceptRemoval } else { ReloadRequest::Apply };
-    let handle = office.serving.handle.clone();
-    let change = Change::new(
+    let handle = office.context.controller.clone();
+    let change = AuditedChange::new(
         if body.accept_removal { "reload accepting removals" } else { "reload" },
         author,
     );
     change.log_request(None);
-    let report = to_its_end(async move {
+    let report = run_to_completion(async move {
         let result = handle.reload(request).await;
         change.log_result(result.as_ref().map(|report| Some(report.generation)));
         result
     });
     let report = report.await??;
     if report.is_complete() {
-        Ok(document(JSON_TYPE, json_octets(&report)))
+        Ok(uncached_response(JSON_TYPE, json_octets(&report)))
     } else {
-        Err(not_all_in_use(&report))
+        Err(partial_reload_error(&report))
     }
 }
 
 /// Part of the files is in use: a client that looks at the status alone must not take it for all.
-fn not_all_in_use(report: &ReloadReport) -> Fault {
+fn partial_reload_error(report: &ReloadReport) -> ApiError {
     const SHOWN: usize = 20;
-    let mut held = held_texts(&report.held);
+    let mut held = describe_held_files(&report.held);
     held.extend(
         report
             .certificates
@@ -445,11 +451,11 @@ fn not_all_in_use(report: &ReloadReport) -> Fault {
     let mut error = json!(report);
     let of_held = report.held.iter().flat_map(|file| &file.errors);
     error["refused"] = of_held.chain(&report.certificates).cloned().collect();
-    Fault { status: StatusCode::UNPROCESSABLE_ENTITY, message, error: Some(error) }
+    ApiError { status: StatusCode::UNPROCESSABLE_ENTITY, message, error: Some(error) }
 }
 
 /// Held files and why, one line for those that are held for the same reason.
-pub(super) fn held_texts(held: &[HeldStatus]) -> Vec<String> {
+pub(super) fn describe_held_files(held: &[HeldStatus]) -> Vec<String> {
     let mut groups: Vec<(&HeldStatus, Vec<&str>)> = Vec::new();
     let mut by_reason: HashMap<(bool, &[String]), usize> = HashMap::new();
     for file in held {
@@ -460,11 +466,11 @@ pub(super) fn held_texts(held: &[HeldStatus]) -> Vec<String> {
             });
         groups[at].1.push(&file.file);
     }
-    groups.into_iter().map(|(first, files)| held_text(first, &files)).collect()
+    groups.into_iter().map(|(first, files)| describe_held_group(first, &files)).collect()
 }
 
 /// `first` says why all of `files` are held.
-fn held_text(first: &HeldStatus, files: &[&str]) -> String {
+fn describe_held_group(first: &HeldStatus, files: &[&str]) -> String {
     const FILES: usize = 5;
     const ERRORS: usize = 3;
     let more = first.errors.len().saturating_sub(ERRORS);
@@ -474,7 +480,7 @@ fn held_text(first: &HeldStatus, files: &[&str]) -> String {
     let are = if files.len() == 1 { "is" } else { "are" };
     format!(
         "{} {are} {}: {errors}{more}",
-        listing::first_of(files, FILES, files.len()),
+        listing::join_first(files, FILES, files.len()),
         first.in_use()
     )
 }
@@ -482,7 +488,7 @@ fn held_text(first: &HeldStatus, files: &[&str]) -> String {
 /// The body of a drain; an empty one says nothing of all this.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct StateChange {
+pub struct DrainBody {
     /// Duration of the drain in seconds; if absent, until `undrain`.
     pub for_secs: Option<u64>,
     /// Over how many seconds clients leave; without it as the datacenter's `drain-over` says, or at
@@ -495,65 +501,65 @@ pub struct StateChange {
 }
 
 async fn drain(
-    State(office): Shared,
+    State(office): SharedState,
     Path(datacenter): Path<String>,
     author: Author,
     body: Bytes,
-) -> Result<Response, Fault> {
-    let StateChange { for_secs, over_secs, reason, force } = state_change(&body)?;
+) -> Result<Response, ApiError> {
+    let DrainBody { for_secs, over_secs, reason, force } = state_change(&body)?;
     let act = DrainAct::Drain(Drain { for_secs, over_secs, reason, force });
     office.set_state(DrainRequest { datacenter, act }, author).await
 }
 
 async fn undrain(
-    State(office): Shared,
+    State(office): SharedState,
     Path(datacenter): Path<String>,
     author: Author,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     office.set_state(DrainRequest { datacenter, act: DrainAct::Undrain }, author).await
 }
 
 async fn pause(
-    State(office): Shared,
+    State(office): SharedState,
     Path(datacenter): Path<String>,
     author: Author,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     office.set_state(DrainRequest { datacenter, act: DrainAct::Pause }, author).await
 }
 
 async fn resume(
-    State(office): Shared,
+    State(office): SharedState,
     Path(datacenter): Path<String>,
     author: Author,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     office.set_state(DrainRequest { datacenter, act: DrainAct::Resume }, author).await
 }
 
 /// Gives the clients of a `failover` pool back to its first usable member.
 async fn failback(
-    State(office): Shared,
+    State(office): SharedState,
     Path(pool): Path<String>,
     author: Author,
-) -> Result<Response, Fault> {
-    let handle = office.serving.handle.clone();
-    let change = Change::of_pool("failback", &pool, author);
+) -> Result<Response, ApiError> {
+    let handle = office.context.controller.clone();
+    let change = AuditedChange::of_pool("failback", &pool, author);
     change.log_request(None);
     let asked = pool.clone();
-    let was_held = to_its_end(async move {
+    let was_held = run_to_completion(async move {
         let result = match handle.give_back(asked).await {
             Ok(Some(was_held)) => Ok(was_held),
             Ok(None) => {
-                Err(Fault::new(StatusCode::NOT_FOUND, format!("there is no pool {pool:?}")))
+                Err(ApiError::new(StatusCode::NOT_FOUND, format!("there is no pool {pool:?}")))
             }
             Err(gone) => Err(gone.into()),
         };
         change.log_result(result.as_ref().map(|_| None));
         result.map(|was_held| json!({ "pool": pool, "given-back": was_held }))
     });
-    Ok(document(JSON_TYPE, json_octets(&was_held.await??)))
+    Ok(uncached_response(JSON_TYPE, json_octets(&was_held.await??)))
 }
 
-fn state_change(body: &[u8]) -> Result<StateChange, Fault> {
+fn state_change(body: &[u8]) -> Result<DrainBody, ApiError> {
     read_body(body, r#"{"reason": "kernel upgrade", "for-secs": 7200, "force": false}"#)
 }
 
@@ -561,31 +567,31 @@ fn state_change(body: &[u8]) -> Result<StateChange, Fault> {
 fn read_body<T: Default + serde::de::DeserializeOwned>(
     body: &[u8],
     example: &str,
-) -> Result<T, Fault> {
+) -> Result<T, ApiError> {
     if body.is_empty() {
         return Ok(T::default());
     }
     serde_json::from_slice(body).map_err(|error| {
-        Fault::new(
+        ApiError::new(
             StatusCode::BAD_REQUEST,
             format!("{error}; the body is a JSON object such as {example}"),
         )
     })
 }
 
-impl Office {
+impl AdminState {
     fn generation(&self) -> u64 {
-        self.serving.handle.published().load().generation
+        self.context.controller.published().load().generation
     }
 
     async fn status(&self) -> Result<Arc<Status>, Gone> {
-        self.status.take(async || Ok(Arc::new(self.status_of(Listing::Short).await?))).await
+        self.status.fetch(async || Ok(Arc::new(self.fetch_status(Listing::Short).await?))).await
     }
 
-    async fn status_of(&self, listing: Listing) -> Result<Status, Gone> {
-        let mut status = self.serving.handle.status(listing).await?;
-        status.is_listening = (self.serving.is_listening)();
-        status.concerns = readiness::concerns(&self.serving, Some(&status));
+    async fn fetch_status(&self, listing: Listing) -> Result<Status, Gone> {
+        let mut status = self.context.controller.status(listing).await?;
+        status.is_listening = (self.context.is_listening)();
+        status.concerns = readiness::concerns(&self.context, Some(&status));
         Ok(status)
     }
 
@@ -594,48 +600,48 @@ impl Office {
     }
 
     /// Makes a large text where it holds up no other request.
-    async fn aside<T: Into<Bytes> + Send + 'static>(
+    async fn run_blocking<T: Into<Bytes> + Send + 'static>(
         &self,
         make: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<Bytes, Fault> {
-        let beat = self.serving.metronome.beat();
+    ) -> Result<Bytes, ApiError> {
+        let beat = self.context.preemption_timer.activate();
         // It is made to its end even if whoever asked goes away.
         let make = move || {
             let made = make();
             drop(beat);
             made
         };
-        spawn_blocking(make).await.map(Into::into).map_err(|_| broken())
+        spawn_blocking(make).await.map(Into::into).map_err(|_| panic_error())
     }
 
-    async fn set_state(&self, request: DrainRequest, author: Author) -> Result<Response, Fault> {
-        let handle = self.serving.handle.clone();
-        let change = Change::of_datacenter(request.act.word(), &request.datacenter, author);
+    async fn set_state(&self, request: DrainRequest, author: Author) -> Result<Response, ApiError> {
+        let handle = self.context.controller.clone();
+        let change = AuditedChange::of_datacenter(request.act.word(), &request.datacenter, author);
         change.log_request(if let DrainAct::Drain(drain) = &request.act {
             Some(drain)
         } else {
             None
         });
-        let report = to_its_end(async move {
+        let report = run_to_completion(async move {
             let result = handle.set_state(request).await;
             change.log_result(result.as_ref().map(|report| Some(report.generation)));
             result
         });
-        Ok(document(JSON_TYPE, json_octets(&report.await??)))
+        Ok(uncached_response(JSON_TYPE, json_octets(&report.await??)))
     }
 }
 
 /// Runs a change to its end even if the client goes away meanwhile: it is never left half asked
 /// for.
-async fn to_its_end<T: Send + 'static>(
+async fn run_to_completion<T: Send + 'static>(
     change: impl Future<Output = T> + Send + 'static,
-) -> Result<T, Fault> {
-    tokio::spawn(change).await.map_err(|_| broken())
+) -> Result<T, ApiError> {
+    tokio::spawn(change).await.map_err(|_| panic_error())
 }
 
 /// The thread panicked, which the log tells.
-fn broken() -> Fault {
-    Fault::new(
+fn panic_error() -> ApiError {
+    ApiError::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         "this request met a defect of the server; the log has more",
     )

@@ -15,13 +15,13 @@ use tracing::field::display;
 use crate::control::Drain;
 
 /// The header in which a client names its user. `portolan drain` sends the name of the login.
-pub const USER: HeaderName = HeaderName::from_static("x-portolan-user");
+pub const USER_HEADER: HeaderName = HeaderName::from_static("x-portolan-user");
 /// Longer claims, and longer names that are asked for, are cut off here, in characters.
-const MAX_CLAIM: usize = 200;
+const MAX_CLAIM_CHARS: usize = 200;
 
 /// The address that a request came from, among the request's extensions.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub SocketAddr);
+pub(super) struct PeerAddress(pub SocketAddr);
 
 /// The author of a request, as far as it is known.
 #[derive(Debug)]
@@ -37,21 +37,21 @@ impl<S: Sync> FromRequestParts<S> for Author {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let claim = |name: HeaderName| {
             let value = parts.headers.get(name).filter(|value| !value.is_empty())?;
-            Some(cut(&String::from_utf8_lossy(value.as_bytes())))
+            Some(shortened(&String::from_utf8_lossy(value.as_bytes())))
         };
-        let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
-        Ok(Self { peer, user: claim(USER), user_agent: claim(USER_AGENT) })
+        let peer = parts.extensions.get::<PeerAddress>().map(|peer| peer.0);
+        Ok(Self { peer, user: claim(USER_HEADER), user_agent: claim(USER_AGENT) })
     }
 }
 
 /// What a client wrote, short enough for a log record.
-fn cut(text: &str) -> String {
-    text.chars().take(MAX_CLAIM).collect()
+fn shortened(text: &str) -> String {
+    text.chars().take(MAX_CLAIM_CHARS).collect()
 }
 
 /// A change that is requested.
 #[derive(Debug)]
-pub(super) struct Change {
+pub(super) struct AuditedChange {
     action: &'static str,
     /// A datacenter or a region.
     datacenter: Option<String>,
@@ -59,7 +59,7 @@ pub(super) struct Change {
     author: Author,
 }
 
-impl Change {
+impl AuditedChange {
     /// A change of no single datacenter or pool.
     pub(super) fn new(action: &'static str, author: Author) -> Self {
         Self { action, datacenter: None, pool: None, author }
@@ -67,12 +67,12 @@ impl Change {
 
     /// A change of a datacenter, or of all datacenters of a region.
     pub(super) fn of_datacenter(action: &'static str, datacenter: &str, author: Author) -> Self {
-        Self { datacenter: Some(cut(datacenter)), ..Self::new(action, author) }
+        Self { datacenter: Some(shortened(datacenter)), ..Self::new(action, author) }
     }
 
     /// A change of a pool.
     pub(super) fn of_pool(action: &'static str, pool: &str, author: Author) -> Self {
-        Self { pool: Some(cut(pool)), ..Self::new(action, author) }
+        Self { pool: Some(shortened(pool)), ..Self::new(action, author) }
     }
 
     /// Logs the request; `drain` has the details of one.

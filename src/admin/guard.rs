@@ -27,10 +27,10 @@ use axum::http::{
     uri::Authority,
 };
 
-use super::api::Fault;
+use super::api::ApiError;
 
 /// What is read under any name.
-const FOR_MACHINES: [&str; 3] = ["/healthz", "/metrics", "/readyz"];
+const MONITORING_PATHS: [&str; 3] = ["/healthz", "/metrics", "/readyz"];
 
 /// What a request calls this server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,21 +45,21 @@ pub(super) enum HostKind {
 ///
 /// # Errors
 /// What to answer instead.
-pub(super) fn check<B>(request: &Request<B>, local: IpAddr) -> Result<HostKind, Fault> {
+pub(super) fn check_request<B>(request: &Request<B>, local: IpAddr) -> Result<HostKind, ApiError> {
     check_host(request)?;
-    let host_kind = if names_an_address(request) { HostKind::Address } else { HostKind::Name };
+    let host_kind = if has_address_host(request) { HostKind::Address } else { HostKind::Name };
     let is_change = is_change(request.method());
     let is_private =
-        local.to_canonical().is_loopback() && !FOR_MACHINES.contains(&request.uri().path());
+        local.to_canonical().is_loopback() && !MONITORING_PATHS.contains(&request.uri().path());
     if (is_change || is_private) && host_kind == HostKind::Name {
-        return Err(Fault::new(
+        return Err(ApiError::new(
             StatusCode::MISDIRECTED_REQUEST,
             "the Host header has to hold an address or localhost, so that no web page can reach this server under its \
              own name (DNS rebinding)",
         ));
     }
     if is_change && !is_json(request) {
-        return Err(Fault::new(
+        return Err(ApiError::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "a change needs the header Content-Type: application/json, which web pages of others cannot send",
         ));
@@ -68,7 +68,7 @@ pub(super) fn check<B>(request: &Request<B>, local: IpAddr) -> Result<HostKind, 
 }
 
 /// Whether there is one valid Host header (RFC 9112 section 3.2); only HTTP/1.0 may do without.
-fn check_host<B>(request: &Request<B>) -> Result<(), Fault> {
+fn check_host<B>(request: &Request<B>) -> Result<(), ApiError> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let why = match (hosts.next(), hosts.next()) {
         (None, _) if request.version() == Version::HTTP_11 => {
@@ -80,7 +80,7 @@ fn check_host<B>(request: &Request<B>) -> Result<(), Fault> {
         }
         _ => return Ok(()),
     };
-    Err(Fault::new(StatusCode::BAD_REQUEST, format!("{why} (RFC 9112 section 3.2)")))
+    Err(ApiError::new(StatusCode::BAD_REQUEST, format!("{why} (RFC 9112 section 3.2)")))
 }
 
 /// Whether a text is a host, with or without a port, or empty (RFC 9110 section 7.2).
@@ -106,7 +106,7 @@ pub(super) fn is_change(method: &Method) -> bool {
 }
 
 /// Requests without a host come from no browser.
-fn names_an_address<B>(request: &Request<B>) -> bool {
+fn has_address_host<B>(request: &Request<B>) -> bool {
     let headers =
         request.headers().get_all(HOST).iter().map(|host| host.to_str().unwrap_or_default());
     request.uri().authority().map(Authority::as_str).into_iter().chain(headers).all(is_address)
@@ -184,7 +184,8 @@ mod tests {
             for host in hosts {
                 request = request.header(HOST, *host);
             }
-            let refused = check(&request.body(()).unwrap(), LOOPBACK.parse().unwrap()).err();
+            let refused =
+                check_request(&request.body(()).unwrap(), LOOPBACK.parse().unwrap()).err();
             assert_eq!(refused.map(|fault| fault.status().as_u16()), expected, "{why}");
         }
     }
@@ -221,7 +222,7 @@ mod tests {
             if let Some(content_type) = content_type {
                 request = request.header(CONTENT_TYPE, content_type);
             }
-            let refused = check(&request.body(()).unwrap(), local.parse().unwrap()).err();
+            let refused = check_request(&request.body(()).unwrap(), local.parse().unwrap()).err();
             assert_eq!(refused.map(|fault| fault.status().as_u16()), expected, "{why}");
         }
     }
@@ -238,7 +239,7 @@ mod tests {
         ] {
             let request =
                 Request::builder().method(method).uri(path).header(HOST, "dns1.example.com:8053");
-            let outcome = check(&request.body(()).unwrap(), LOOPBACK.parse().unwrap());
+            let outcome = check_request(&request.body(()).unwrap(), LOOPBACK.parse().unwrap());
             assert_eq!(outcome.is_ok(), is_read, "{method} {path}");
         }
     }

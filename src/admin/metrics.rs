@@ -6,7 +6,7 @@
 
 mod load;
 mod page;
-mod state;
+mod status;
 mod traffic;
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use prometheus_client::{
     collector::Collector, encoding::DescriptorEncoder, encoding::text::encode, registry::Registry,
 };
 
-use self::page::Page;
+use self::page::MetricsPage;
 use crate::{
     control::Status,
     dns::{Rcode, Rtype},
@@ -24,7 +24,7 @@ use crate::{
 
 /// Everything on one page.
 #[derive(Debug)]
-struct Everything {
+struct MetricsCollector {
     totals: Totals,
     generation: u64,
     is_alive: bool,
@@ -33,28 +33,33 @@ struct Everything {
 }
 
 /// The page. 100,000 services and 10,000 targets make some 10 MB.
-pub(super) fn text(
+pub(super) fn render(
     totals: Totals,
     generation: u64,
     is_alive: bool,
     status: Option<Arc<Status>>,
 ) -> String {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Everything { totals, generation, is_alive, status }));
+    registry.register_collector(Box::new(MetricsCollector {
+        totals,
+        generation,
+        is_alive,
+        status,
+    }));
     let mut text = String::new();
     // Writing into a String does not fail.
     let _ = encode(&mut text, &registry);
     text
 }
 
-impl Collector for Everything {
+impl Collector for MetricsCollector {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let mut page = Page::new(encoder);
+        let mut page = MetricsPage::new(encoder);
         traffic::write(&mut page, &self.totals)?;
-        state::write_process(&mut page, self.generation, self.is_alive, self.status.is_some())?;
+        status::write_process(&mut page, self.generation, self.is_alive, self.status.is_some())?;
         match &self.status {
             Some(status) => {
-                state::write(&mut page, status)?;
+                status::write(&mut page, status)?;
                 load::write(&mut page, status)
             }
             None => Ok(()),
@@ -64,33 +69,33 @@ impl Collector for Everything {
 
 /// The two text formats of Prometheus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
+pub(super) enum ExpositionFormat {
     /// For those who name it.
     OpenMetrics,
     /// For everybody else.
-    Classic,
+    PrometheusText,
 }
 
-impl Format {
+impl ExpositionFormat {
     /// What a client that sends this `Accept` reads.
-    pub(super) fn accepted(accept: Option<&str>) -> Self {
+    pub(super) fn negotiate(accept: Option<&str>) -> Self {
         match accept {
             Some(accept) if accept.contains("application/openmetrics-text") => Self::OpenMetrics,
-            _ => Self::Classic,
+            _ => Self::PrometheusText,
         }
     }
 
     pub(super) fn media_type(self) -> &'static str {
         match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            Self::Classic => "text/plain; version=0.0.4; charset=utf-8",
+            Self::PrometheusText => "text/plain; version=0.0.4; charset=utf-8",
         }
     }
 }
 
 /// The page in the older format: there a counter's family bears the suffix of its samples, and no
 /// mark ends the page.
-pub(super) fn classic(page: &str) -> String {
+pub(super) fn to_prometheus_text(page: &str) -> String {
     let mut text = String::with_capacity(page.len() + 4096);
     let mut lines = page.lines().peekable();
     while let Some(line) = lines.next() {
@@ -117,10 +122,10 @@ pub(super) fn classic(page: &str) -> String {
 }
 
 /// The rcode counted at this place; the last place stands for all from there up.
-pub(super) fn rcode_word(place: u16) -> String {
+pub(super) fn rcode_label(place: u16) -> String {
     if place == 24 { "other".to_owned() } else { Rcode(place).to_string() }
 }
 
-pub(super) fn rtype_word(rtype: Option<Rtype>) -> String {
+pub(super) fn rtype_label(rtype: Option<Rtype>) -> String {
     rtype.map_or_else(|| "other".to_owned(), |rtype| rtype.to_string())
 }

@@ -3,14 +3,14 @@
 //! | file | step |
 //! |---|---|
 //! | `server` | accepts connections and bounds what they may use |
-//! | `seats` | how many connections there may be, and who goes |
-//! | `patient` | a stream that gives up on a client who does not read |
-//! | `pace` | how many requests there may be |
+//! | `connections` | how many connections there may be, and who goes |
+//! | `write_timeout` | a stream that gives up on a client who does not read |
+//! | `rate_limiter` | how many requests there may be |
 //! | `guard` | turns away what a foreign web page could send |
 //! | `api` | the endpoints |
 //! | `audit` | who requested a change, and its result, for the log |
 //! | `readiness` | what `/readyz` says |
-//! | `ration` | expensive documents, made once for all who ask at the same time |
+//! | `single_flight` | expensive documents, made once for all who ask at the same time |
 //! | `metrics`, `totals` | what was counted, for Prometheus and for the console |
 //! | `console/` | the page for people |
 //!
@@ -23,22 +23,22 @@
 
 mod api;
 mod audit;
+mod connections;
 mod guard;
 mod metrics;
-mod pace;
-mod patient;
-mod ration;
+mod rate_limiter;
 mod readiness;
-mod seats;
 mod server;
+mod single_flight;
 mod totals;
+mod write_timeout;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use api::SERVER_HEADER;
-pub use api::{Fault, ReloadBody, StateChange};
-pub use audit::USER as USER_HEADER;
+pub use api::{ApiError, DrainBody, ReloadBody};
+pub use audit::USER_HEADER;
 pub use readiness::Readiness;
-pub use server::{Running, Serving, serve};
-pub use totals::{DocumentTotals, TransportDocument};
+pub use server::{AdminContext, AdminServer, serve};
+pub use totals::{TotalsView, TransportTotalsView};

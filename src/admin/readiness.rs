@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{api::held_texts, server::Serving};
+use super::{api::describe_held_files, server::AdminContext};
 use crate::{
     control::{Concern, ConfigurationStatus, MonitorFault, Status, failing_loads},
     listing,
@@ -13,7 +13,7 @@ use crate::{
 
 /// As many held files, or groups of files that are held for the same reason, are concerns of their
 /// own.
-const LISTED: usize = 20;
+const MAX_LISTED_FILES: usize = 20;
 
 /// What `/readyz` says. Only `is-ready` decides the HTTP status: newest files that are refused,
 /// a broken database or a checker that doubts itself leave the server answering from what it
@@ -35,14 +35,14 @@ pub struct Readiness {
 
 impl Readiness {
     /// `status` is missing while the controller is busy or gone.
-    pub(super) fn of(serving: &Serving, generation: u64, status: Option<&Status>) -> Self {
+    pub(super) fn new(serving: &AdminContext, generation: u64, status: Option<&Status>) -> Self {
         let (is_alive, is_listening) = ((serving.is_alive)(), (serving.is_listening)());
         let concerns = concerns(serving, status);
         Self {
             is_ready: generation > 0
                 && is_alive
                 && is_listening
-                && !serving.handle.unchecked().is_blind(),
+                && !serving.controller.unchecked().is_blind(),
             generation,
             concerns: concerns.into_iter().map(|concern| concern.text).collect(),
             configuration: status.map(|status| status.configuration.clone()),
@@ -51,10 +51,10 @@ impl Readiness {
 }
 
 /// Everything that an operator should look at, the gravest first.
-pub(super) fn concerns(serving: &Serving, status: Option<&Status>) -> Vec<Concern> {
+pub(super) fn concerns(serving: &AdminContext, status: Option<&Status>) -> Vec<Concern> {
     let mut concerns = Vec::new();
     if !(serving.is_listening)() {
-        concerns.push(Concern { text: waiting(status), is_grave: true });
+        concerns.push(Concern { text: startup_concern(status), is_grave: true });
     }
     if !(serving.is_alive)() {
         concerns.push(Concern {
@@ -62,11 +62,11 @@ pub(super) fn concerns(serving: &Serving, status: Option<&Status>) -> Vec<Concer
             is_grave: true,
         });
     }
-    if let Some(text) = serving.handle.unchecked().of_targets() {
+    if let Some(text) = serving.controller.unchecked().of_targets() {
         concerns.push(Concern { text, is_grave: true });
     }
     match status {
-        Some(status) => concerns.extend(concerns_of(status)),
+        Some(status) => concerns.extend(status_concerns(status)),
         None => {
             let text =
                 "the controller does not answer now; queries are answered all the same".to_owned();
@@ -78,7 +78,7 @@ pub(super) fn concerns(serving: &Serving, status: Option<&Status>) -> Vec<Concer
 }
 
 /// What the start waits for before DNS queries are answered.
-fn waiting(status: Option<&Status>) -> String {
+fn startup_concern(status: Option<&Status>) -> String {
     let progress =
         status.map(|status| format!(", {} of {}", status.checker.judged, status.checker.targets));
     let progress = progress.unwrap_or_default();
@@ -98,7 +98,7 @@ fn fault_texts(faults: &[MonitorFault]) -> Vec<String> {
             format!("monitor {monitor:?} judges nothing, its targets keep their status: {error}")
         }
         _ => {
-            let names = listing::first_of(
+            let names = listing::join_first(
                 monitors.iter().map(|name| format!("{name:?}")),
                 3,
                 monitors.len(),
@@ -109,12 +109,12 @@ fn fault_texts(faults: &[MonitorFault]) -> Vec<String> {
     monitors.into_iter().map(text).collect()
 }
 
-fn concerns_of(status: &Status) -> Vec<Concern> {
+fn status_concerns(status: &Status) -> Vec<Concern> {
     let mut grave = Vec::new();
     let mut concerns = Vec::new();
-    let held = held_texts(&status.held);
-    concerns.extend(held.iter().take(LISTED).cloned());
-    if let Some(more) = held.len().checked_sub(LISTED).filter(|more| *more > 0) {
+    let held = describe_held_files(&status.held);
+    concerns.extend(held.iter().take(MAX_LISTED_FILES).cloned());
+    if let Some(more) = held.len().checked_sub(MAX_LISTED_FILES).filter(|more| *more > 0) {
         concerns.push(format!(
             "{more} more about files that are not in use; `portolan status --json` names all"
         ));
@@ -160,7 +160,7 @@ fn concerns_of(status: &Status) -> Vec<Concern> {
             continue;
         }
         let names = services.iter().map(|service| service.subject());
-        grave.push(format!("{what} {}", listing::first_of(names, 3, count)));
+        grave.push(format!("{what} {}", listing::join_first(names, 3, count)));
     }
     let certificates =
         status.certificates.iter().filter_map(|certificate| certificate.concern(status.now));

@@ -35,57 +35,57 @@ use tokio::{
 };
 
 use super::{
-    api::{self, Fault},
-    audit::Peer,
+    api::{self, ApiError},
+    audit::PeerAddress,
+    connections::{AdminConnections, AdminPermit},
     guard,
-    pace::Pace,
-    patient::Patient,
-    seats::{Guest, Seats},
+    rate_limiter::RateLimiter,
+    write_timeout::WriteTimeout,
 };
 use crate::{
     control::Handle,
-    transport::{Counters, Metronome},
+    transport::{Counters, PreemptionTimer},
 };
 
 /// Connections at once from one client. Each may hold some 40 KiB.
-const CONNECTIONS_PER_CLIENT: usize = 64;
+const MAX_CONNECTIONS_PER_CLIENT: usize = 64;
 /// At most 1/8 of all connections may be closing.
-const ENDING_SHARE: usize = 8;
+const ENDING_DIVISOR: usize = 8;
 /// Octets of a request's line and headers together; hyper answers 431 to more.
-const HEAD_OCTETS: usize = 16 << 10;
-const HEADERS: usize = 64;
+const MAX_HEAD_OCTETS: usize = 16 << 10;
+const MAX_HEADERS: usize = 64;
 /// No request needs a larger body.
-const BODY_OCTETS: usize = 16 << 10;
+const MAX_BODY_OCTETS: usize = 16 << 10;
 /// How long a request's head may take, and its body; also how long a connection may be idle.
-const HEAD_PATIENCE: Duration = Duration::from_secs(10);
-const BODY_PATIENCE: Duration = Duration::from_secs(10);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a reply may take to be read.
-const READ_PATIENCE: Duration = Duration::from_secs(15);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a document may take to be made.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
+const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same for a change, which may read 100,000 services anew.
-const CHANGE_PATIENCE: Duration = Duration::from_secs(60);
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a connection lives, whatever it does.
-const LIFE: Duration = Duration::from_secs(300);
+const MAX_CONNECTION_AGE: Duration = Duration::from_secs(300);
 /// How long an ending connection may still finish its request.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// A flood costs a few percent of one core at this pace.
-const STEPS_A_SECOND: u32 = 1_000;
-const STEPS_AT_ONCE: u32 = 200;
+const TOKENS_PER_SECOND: u32 = 1_000;
+const BURST_TOKENS: u32 = 200;
 /// A request is a step, and each piece of this many octets of its reply is one more.
-const OCTETS_A_STEP: u64 = 32 << 10;
+const OCTETS_PER_TOKEN: u64 = 32 << 10;
 
 /// What the admin API shows and changes.
-pub struct Serving {
+pub struct AdminContext {
     /// Connections at once, each of one descriptor.
-    pub connections: usize,
+    pub max_connections: usize,
     /// The controller.
-    pub handle: Handle,
+    pub controller: Handle,
     /// What the transports counted.
     pub counters: Counters,
     /// Beats while a large text is made.
-    pub metronome: Metronome,
+    pub preemption_timer: PreemptionTimer,
     /// Whether every thread that answers queries lives. Called for each `/healthz` and each page of
     /// metrics.
     pub is_alive: Box<dyn Fn() -> bool + Send + Sync>,
@@ -96,13 +96,13 @@ pub struct Serving {
 
 /// The running server. Dropping it stops it.
 #[derive(Debug)]
-pub struct Running {
+pub struct AdminServer {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
-impl Running {
+impl AdminServer {
     /// Where it listens, with the port that port 0 became.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -120,46 +120,51 @@ impl Running {
 ///
 /// # Errors
 /// The system refuses to make the listener non-blocking or to tell its address.
-pub fn serve(listener: std::net::TcpListener, serving: Serving) -> io::Result<Running> {
+pub fn serve(listener: std::net::TcpListener, serving: AdminContext) -> io::Result<AdminServer> {
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
     let address = listener.local_addr()?;
     let (stop, stopped) = watch::channel(false);
-    let connections = serving.connections;
-    let desk = Arc::new(Desk {
+    let connections = serving.max_connections;
+    let desk = Arc::new(RequestPipeline {
         router: api::router(serving),
-        pace: std::sync::Mutex::new(Pace::new(STEPS_A_SECOND, STEPS_AT_ONCE, Instant::now())),
+        limiter: std::sync::Mutex::new(RateLimiter::new(
+            TOKENS_PER_SECOND,
+            BURST_TOKENS,
+            Instant::now(),
+        )),
     });
     let task = tokio::spawn(accept(listener, connections, desk, stopped));
-    Ok(Running { address, stop, task })
+    Ok(AdminServer { address, stop, task })
 }
 
 /// What all connections share.
-struct Desk {
+struct RequestPipeline {
     router: Router,
     /// Every connection takes its steps here; held for a few instructions.
-    pace: std::sync::Mutex<Pace>,
+    limiter: std::sync::Mutex<RateLimiter>,
 }
 
-impl Desk {
+impl RequestPipeline {
     /// Takes this number of steps; returns when they may be made.
-    fn steps(&self, count: u32) -> Instant {
-        let mut pace = self.pace.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        pace.take(count, Instant::now())
+    fn charge(&self, count: u32) -> Instant {
+        let mut pace = self.limiter.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        pace.reserve(count, Instant::now())
     }
 }
 
 async fn accept(
     listener: TcpListener,
     most: usize,
-    desk: Arc<Desk>,
+    desk: Arc<RequestPipeline>,
     mut stopped: watch::Receiver<bool>,
 ) {
     // A closing connection holds its descriptor for a moment: at `most` connections, the next one
     // waits for it.
-    let seats = Seats::new((most - most / ENDING_SHARE).max(1), CONNECTIONS_PER_CLIENT);
+    let seats =
+        AdminConnections::new((most - most / ENDING_DIVISOR).max(1), MAX_CONNECTIONS_PER_CLIENT);
     let descriptors = Arc::new(Semaphore::new(most.max(1)));
-    let mut pace = Pace::new(STEPS_A_SECOND, STEPS_AT_ONCE, Instant::now());
+    let mut pace = RateLimiter::new(TOKENS_PER_SECOND, BURST_TOKENS, Instant::now());
     let mut connections = JoinSet::new();
     let mut is_failing = false;
     loop {
@@ -172,23 +177,23 @@ async fn accept(
         match accepted {
             Ok((stream, client)) => {
                 is_failing = false;
-                let guest = Arc::new(seats.enter(client.ip()));
+                let guest = Arc::new(seats.admit(client.ip()));
                 // The semaphore is never closed.
                 let descriptor = Arc::clone(&descriptors).acquire_owned().await.ok();
                 let conversation =
-                    converse(stream, client, guest, Arc::clone(&desk), stopped.clone());
+                    serve_connection(stream, client, guest, Arc::clone(&desk), stopped.clone());
                 connections.spawn(async move {
                     conversation.await;
                     drop(descriptor);
                 });
-                sleep_until(pace.take(1, Instant::now())).await;
+                sleep_until(pace.reserve(1, Instant::now())).await;
             }
             Err(error) => {
                 // Out of descriptors, for as long as it lasts: logged once.
                 if !std::mem::replace(&mut is_failing, true) {
                     tracing::warn!(%error, "admin API cannot accept connections");
                 }
-                seats.make_room();
+                seats.evict_longest_idle();
                 sleep(Duration::from_millis(100)).await;
             }
         }
@@ -198,15 +203,15 @@ async fn accept(
 }
 
 /// One connection, from its first request to its last.
-async fn converse(
+async fn serve_connection(
     stream: TcpStream,
     peer: SocketAddr,
-    guest: Arc<Guest>,
-    desk: Arc<Desk>,
+    guest: Arc<AdminPermit>,
+    desk: Arc<RequestPipeline>,
     mut stopped: watch::Receiver<bool>,
 ) {
     let Ok(local) = stream.local_addr() else { return };
-    let ends = Ends { local: local.ip(), peer };
+    let ends = ConnectionAddresses { local_address: local.ip(), peer_address: peer };
     // Replies are written whole; waiting for more gains nothing.
     let _ = stream.set_nodelay(true);
     let requests = {
@@ -215,84 +220,87 @@ async fn converse(
     };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_PATIENCE)
-        .max_headers(HEADERS)
-        .max_buf_size(HEAD_OCTETS)
-        .serve_connection(TokioIo::new(Patient::new(stream, READ_PATIENCE)), requests);
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD_OCTETS)
+        .serve_connection(TokioIo::new(WriteTimeout::new(stream, WRITE_TIMEOUT)), requests);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         // What a client did wrong concerns nobody else.
         _ = connection.as_mut() => return,
-        () = guest.told_to_leave() => return,
+        () = guest.end_requested() => return,
         _ = stopped.changed() => {}
-        () = sleep(LIFE) => {}
+        () = sleep(MAX_CONNECTION_AGE) => {}
     }
     connection.as_mut().graceful_shutdown();
-    let _ = timeout(LAST_WORDS, connection).await;
+    let _ = timeout(CLOSE_GRACE, connection).await;
 }
 
 /// The two addresses of a connection.
 #[derive(Clone, Copy)]
-struct Ends {
-    local: IpAddr,
-    peer: SocketAddr,
+struct ConnectionAddresses {
+    local_address: IpAddr,
+    peer_address: SocketAddr,
 }
 
 async fn answer(
     request: Request<Incoming>,
-    ends: Ends,
-    guest: Arc<Guest>,
-    desk: Arc<Desk>,
+    ends: ConnectionAddresses,
+    guest: Arc<AdminPermit>,
+    desk: Arc<RequestPipeline>,
 ) -> Result<Response<Body>, Infallible> {
-    sleep_until(desk.steps(1)).await;
-    let mut request = match accepted(request, ends.local).await {
+    sleep_until(desk.charge(1)).await;
+    let mut request = match read_request(request, ends.local_address).await {
         Ok(request) => request,
         Err(fault) => return Ok(fault.into_response()),
     };
-    request.extensions_mut().insert(Peer(ends.peer));
-    guest.begin();
-    let answered = routed(request, desk.router.clone()).await;
-    guest.end();
+    request.extensions_mut().insert(PeerAddress(ends.peer_address));
+    guest.begin_request();
+    let answered = route(request, desk.router.clone()).await;
+    guest.end_request();
     let octets = answered.body().size_hint().lower();
-    desk.steps(u32::try_from(octets / OCTETS_A_STEP).unwrap_or(u32::MAX));
+    desk.charge(u32::try_from(octets / OCTETS_PER_TOKEN).unwrap_or(u32::MAX));
     Ok(answered)
 }
 
 /// The request with the whole of its body, if it is one that may be answered.
-async fn accepted(request: Request<Incoming>, local: IpAddr) -> Result<Request<Body>, Fault> {
-    let called_by = guard::check(&request, local)?;
+async fn read_request(
+    request: Request<Incoming>,
+    local: IpAddr,
+) -> Result<Request<Body>, ApiError> {
+    let called_by = guard::check_request(&request, local)?;
     let (mut head, body) = request.into_parts();
     head.extensions.insert(called_by);
     if !guard::is_change(&head.method) {
         return Ok(Request::from_parts(head, Body::empty()));
     }
     let too_large = || {
-        Fault::new(
+        ApiError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            format!("a body has at most {BODY_OCTETS} octets"),
+            format!("a body has at most {MAX_BODY_OCTETS} octets"),
         )
     };
-    if body.size_hint().lower() > BODY_OCTETS as u64 {
+    if body.size_hint().lower() > MAX_BODY_OCTETS as u64 {
         return Err(too_large());
     }
-    let read = timeout(BODY_PATIENCE, Limited::new(body, BODY_OCTETS).collect()).await;
-    let read =
-        read.map_err(|_| Fault::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))?;
+    let read = timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY_OCTETS).collect()).await;
+    let read = read
+        .map_err(|_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))?;
     // A body that broke off is answered to nobody.
     let body: Bytes = read.map_err(|_| too_large())?.to_bytes();
     Ok(Request::from_parts(head, body.into()))
 }
 
-async fn routed(request: Request<Body>, router: Router) -> Response<Body> {
+async fn route(request: Request<Body>, router: Router) -> Response<Body> {
     let patience =
-        if guard::is_change(request.method()) { CHANGE_PATIENCE } else { ANSWER_PATIENCE };
+        if guard::is_change(request.method()) { CHANGE_TIMEOUT } else { DOCUMENT_TIMEOUT };
     match timeout(patience, TowerToHyperService::new(router).call(request)).await {
         Ok(Ok(answered)) => answered,
         Ok(Err(never)) => match never {},
         Err(_) => {
             let why =
                 "the server did not get to it in time; a change that was asked for may still come";
-            Fault::new(StatusCode::GATEWAY_TIMEOUT, why).into_response()
+            ApiError::new(StatusCode::GATEWAY_TIMEOUT, why).into_response()
         }
     }
 }

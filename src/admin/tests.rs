@@ -20,13 +20,13 @@ use reqwest::{Client, RequestBuilder, Response};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Running, Serving, serve};
+use super::{AdminContext, AdminServer, serve};
 use crate::{
     config::{Colours, Locations},
     control::{Controller, Handle, Started, Starting, StateDirectory, World},
     probe,
-    snapshot::Identity,
-    transport::{self, Certificates, Cores, Counters, Metronome, Shards},
+    snapshot::ServerIdentity,
+    transport::{self, CertificateRegistry, CoreAssignment, Counters, PreemptionTimer, Shards},
 };
 
 const DATACENTERS: &str = r#"
@@ -52,26 +52,29 @@ members = [
 "#;
 
 /// A server over a directory of its own.
-struct Site {
+struct AdminTestServer {
     directory: TempDir,
     handle: Handle,
     counters: Counters,
     is_alive: Arc<AtomicBool>,
     is_listening: Arc<AtomicBool>,
-    running: Running,
+    running: AdminServer,
     client: Client,
 }
 
-impl Site {
+impl AdminTestServer {
     async fn start() -> Self {
         Self::start_with(&[("datacenters.toml", DATACENTERS), ("zone.toml", ZONE)]).await
     }
 
     async fn start_with(files: &[(&str, &str)]) -> Self {
-        Self::start_with_certificates(files, Certificates::default()).await
+        Self::start_with_certificates(files, CertificateRegistry::default()).await
     }
 
-    async fn start_with_certificates(files: &[(&str, &str)], certificates: Certificates) -> Self {
+    async fn start_with_certificates(
+        files: &[(&str, &str)],
+        certificates: CertificateRegistry,
+    ) -> Self {
         // Another test may have installed it before.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
@@ -91,11 +94,11 @@ impl Site {
             locations,
             world,
             state: StateDirectory::open(directory.path().join("state")),
-            identity: Identity::default(),
+            identity: ServerIdentity::default(),
             counters: counters.clone(),
             probe_limits: probe::Limits::within_descriptors(128),
             poll_limits: probe::Limits::within_descriptors(16),
-            metronome: Metronome::default(),
+            metronome: PreemptionTimer::default(),
             certificates,
         })
         .await
@@ -106,11 +109,11 @@ impl Site {
         let is_alive = Arc::new(AtomicBool::new(true));
         let is_listening = Arc::new(AtomicBool::new(true));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let serving = Serving {
-            connections: 256,
-            handle: handle.clone(),
+        let serving = AdminContext {
+            max_connections: 256,
+            controller: handle.clone(),
             counters: counters.clone(),
-            metronome: Metronome::default(),
+            preemption_timer: PreemptionTimer::default(),
             is_alive: {
                 let is_alive = Arc::clone(&is_alive);
                 Box::new(move || is_alive.load(Relaxed))
@@ -159,7 +162,7 @@ impl Site {
         (
             transport::serve_udp(
                 bound.udp,
-                &Cores::share_out(1, false),
+                &CoreAssignment::for_shards(1, false),
                 self.handle.published(),
                 &self.counters,
             )

@@ -9,9 +9,9 @@ use crate::transport::{ConnectionEvent, Totals, TransportTotals};
 /// What `/api/v1/totals` says: counts since the start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct DocumentTotals {
+pub struct TotalsView {
     /// `udp`, `tcp`, `tls`, `https`.
-    pub transports: BTreeMap<String, TransportDocument>,
+    pub transports: BTreeMap<String, TransportTotalsView>,
     /// Replies by code, without those never given.
     pub rcodes: BTreeMap<String, u64>,
     /// Replies by the type asked for, without those never asked for.
@@ -23,7 +23,7 @@ pub struct DocumentTotals {
 /// One transport's messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct TransportDocument {
+pub struct TransportTotalsView {
     /// Messages that came in.
     pub received: u64,
     /// Replies sent.
@@ -40,7 +40,7 @@ pub struct TransportDocument {
     pub connections: u64,
 }
 
-impl DocumentTotals {
+impl TotalsView {
     pub(super) fn new(totals: &Totals) -> Self {
         let mut document = Self {
             transports: BTreeMap::new(),
@@ -54,29 +54,29 @@ impl DocumentTotals {
         };
         for transport in &totals.transports {
             let word = transport.transport.word().to_owned();
-            document.transports.insert(word, TransportDocument::new(transport));
+            document.transports.insert(word, TransportTotalsView::new(transport));
             for (rcode, count) in (0..).zip(transport.answered).filter(|(_, count)| *count > 0) {
-                *document.rcodes.entry(super::metrics::rcode_word(rcode)).or_default() += count;
+                *document.rcodes.entry(super::metrics::rcode_label(rcode)).or_default() += count;
             }
             for (rtype, count) in transport.by_type().filter(|(_, count)| *count > 0) {
-                *document.types.entry(super::metrics::rtype_word(rtype)).or_default() += count;
+                *document.types.entry(super::metrics::rtype_label(rtype)).or_default() += count;
             }
         }
         document
     }
 }
 
-impl TransportDocument {
+impl TransportTotalsView {
     fn new(totals: &TransportTotals) -> Self {
-        let opened = totals.connections_that(ConnectionEvent::Opened);
+        let opened = totals.connection_events(ConnectionEvent::Opened);
         Self {
             received: totals.received,
             answered: totals.answered.iter().sum(),
-            ignored: totals.silent.iter().sum(),
+            ignored: totals.no_replies.iter().sum(),
             send_errors: totals.send_errors,
             kernel_drops: totals.kernel_drops,
             truncated: totals.truncated,
-            connections: opened.saturating_sub(totals.connections_that(ConnectionEvent::Closed)),
+            connections: opened.saturating_sub(totals.connection_events(ConnectionEvent::Closed)),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{args::Check, output::Output};
 use crate::{
     config::{Config, Diagnostics, Role, ServerSettings, Severity, Sources, Summary, TlsSettings},
     control::{CertificateStatus, World, unix_now},
-    transport::Certificates,
+    transport::CertificateRegistry,
 };
 
 pub(super) fn run(check: &Check, output: &Output) -> ExitCode {
@@ -143,7 +143,7 @@ struct Certified {
 impl Certified {
     fn of(settings: &ServerSettings, now: i64) -> Self {
         let of_https = settings.https.as_ref().map(|https| &https.tls);
-        let mut certificates = Certificates::default();
+        let mut certificates = CertificateRegistry::default();
         let load = |tls: &TlsSettings| certificates.load(&tls.certificate, &tls.key).err();
         let mut errors: Vec<_> = settings
             .tls

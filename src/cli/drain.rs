@@ -10,7 +10,7 @@ use super::{
     status,
 };
 use crate::{
-    admin::StateChange,
+    admin::DrainBody,
     control::{Darkened, DrainOutcome, DrainReport, DrainStatus, unix_now},
 };
 
@@ -18,7 +18,7 @@ use crate::{
 const SHOWN: usize = 10;
 
 pub(super) fn drain(drain: &Drain, output: &Output) -> ExitCode {
-    let change = StateChange {
+    let change = DrainBody {
         for_secs: drain.duration.map(|duration| duration.as_secs()),
         over_secs: drain.over.map(|duration| duration.as_secs()),
         reason: drain.reason.clone(),
@@ -33,13 +33,13 @@ pub(super) fn drain(drain: &Drain, output: &Output) -> ExitCode {
 }
 
 pub(super) fn undrain(undrain: &Undrain, output: &Output) -> ExitCode {
-    set_state(&undrain.remote, &undrain.datacenter, "undrain", &StateChange::default(), output)
+    set_state(&undrain.remote, &undrain.datacenter, "undrain", &DrainBody::default(), output)
 }
 
 pub(super) fn failback(failback: &Failback, output: &Output) -> ExitCode {
     let path = format!("/api/v1/pools/{}/failback", encoded(&failback.pool));
     let answered: Answered<serde_json::Value> =
-        match ask(&failback.remote, &path, Some(&StateChange::default())) {
+        match ask(&failback.remote, &path, Some(&DrainBody::default())) {
             Ok(answered) => answered,
             Err(error) => return error.report(output),
         };
@@ -63,7 +63,7 @@ fn set_state(
     remote: &Remote,
     datacenter: &str,
     verb: &str,
-    change: &StateChange,
+    change: &DrainBody,
     output: &Output,
 ) -> ExitCode {
     let path = format!("/api/v1/datacenters/{}/{verb}", encoded(datacenter));

@@ -13,7 +13,7 @@ use super::{
     status,
 };
 use crate::{
-    admin::{ReloadBody, SERVER_HEADER, StateChange, USER_HEADER},
+    admin::{DrainBody, ReloadBody, SERVER_HEADER, USER_HEADER},
     config::{Locations, admin_address},
     control::{ReloadReport, ServerStatus, Status},
     printable::{self, redacted},
@@ -178,7 +178,7 @@ pub(super) fn reload(reload: &Reload, output: &Output) -> ExitCode {
 pub(super) fn ask<T: DeserializeOwned>(
     remote: &Remote,
     path: &str,
-    body: Option<&StateChange>,
+    body: Option<&DrainBody>,
 ) -> Result<Answered<T>, RemoteError> {
     ask_with(remote, path, body.and_then(|body| serde_json::to_vec(body).ok()))
 }

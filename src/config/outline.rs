@@ -8,7 +8,7 @@ use super::{
     settings::{self, Locations, ServerSettings},
     sources::{Footprint, Role, disk},
 };
-use crate::files::{self, Links};
+use crate::files::{self, SymlinkPolicy};
 
 /// How the server runs and which databases it has, by `portolan.toml` and flags. What is wrong in
 /// them has its default here.
@@ -42,7 +42,8 @@ pub fn admin_address(locations: &Locations) -> Result<Option<SocketAddr>, String
     if !is_there {
         return Ok(settings::read(locations, None, &mut problems).server.admin);
     }
-    files::open(&path, Links::Followed).map_err(|error| format!("{}: {error}", path.display()))?;
+    files::open(&path, SymlinkPolicy::Follow)
+        .map_err(|error| format!("{}: {error}", path.display()))?;
     let file = disk::read_file(&path, Role::Settings, &mut BTreeSet::new()).file;
     let server = settings::read(locations, Some((FileId(0), &file)), &mut problems).server;
     let is_known = server.is_admin_named && server.admin.is_some() || !problems.has_errors();

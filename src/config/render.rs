@@ -10,7 +10,7 @@ use super::{
     place::Place,
     sources::SourceFile,
 };
-use crate::printable::{is_unprintable, secrets};
+use crate::printable::{is_unprintable, secret_ranges};
 
 /// The longest line that is shown, in octets.
 const LONGEST_LINE: usize = 400;
@@ -82,7 +82,7 @@ fn line_of(files: &[SourceFile], place: Place) -> Option<(String, usize, usize)>
         return None;
     }
     let mut line = octets[line_start..line_end].to_vec();
-    for secret in secrets(&line) {
+    for secret in secret_ranges(&line) {
         line[secret].fill(b'*');
     }
     let (start, end) = (start - line_start, span.end.clamp(start, line_end) - line_start);

@@ -255,7 +255,7 @@ impl fmt::Display for Summary {
 
 impl fmt::Display for ServiceSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = listing::first_of(&self.members, SHOWN_MEMBERS, self.members.len());
+        let shown = listing::join_first(&self.members, SHOWN_MEMBERS, self.members.len());
         let rtype = self.rtype.map(|rtype| format!(" {rtype}")).unwrap_or_default();
         let pool =
             if self.pool == self.name { String::new() } else { format!(" pool {}", self.pool) };

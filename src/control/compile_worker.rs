@@ -14,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::{
     steer::{Compilation, Compiled, Compiler, Conditions, Surveys, Wheels},
-    transport::Metronome,
+    transport::PreemptionTimer,
 };
 
 /// The handle to the worker. Dropping it ends the thread.
@@ -101,7 +101,7 @@ impl CompileWorker {
     ///
     /// # Errors
     /// The system cannot start the thread.
-    pub(super) fn start(metronome: Metronome) -> std::io::Result<Self> {
+    pub(super) fn start(metronome: PreemptionTimer) -> std::io::Result<Self> {
         let mailbox = Arc::new(Mailbox::default());
         let (product, products) = watch::channel(None);
         let worker = Worker { mailbox: Arc::clone(&mailbox), product, metronome, state: None };
@@ -159,7 +159,7 @@ impl CompileWorker {
 struct Worker {
     mailbox: Arc<Mailbox>,
     product: watch::Sender<Option<Arc<Product>>>,
-    metronome: Metronome,
+    metronome: PreemptionTimer,
     state: Option<State>,
 }
 
@@ -187,7 +187,7 @@ impl Worker {
             if orders.is_ended {
                 return;
             }
-            let _beat = self.metronome.beat();
+            let _beat = self.metronome.activate();
             if let Some((adoption, reply)) = orders.adopt {
                 self.adopt(*adoption, reply);
             }
@@ -446,7 +446,7 @@ mod tests {
     #[test]
     fn a_worker_hands_over_what_was_ordered_last() {
         let (state, _directory) = state(SERVICES);
-        let mut worker = CompileWorker::start(Metronome::default()).unwrap();
+        let mut worker = CompileWorker::start(PreemptionTimer::default()).unwrap();
         let conditions = Arc::clone(state.base.conditions());
         let compiler = Arc::clone(state.base.compiler());
         let drain = drained(&state, None);

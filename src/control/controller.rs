@@ -8,7 +8,7 @@
 //! |---|---|
 //! | files taken up or refused | `files` |
 //! | drains checked and carried out | `drains` |
-//! | keys of server cookies | `cookies` |
+//! | keys of server cookies | `cookie_keys` |
 //! | certificates and keys of monitors | `credentials` |
 //! | outcomes, aliases, load reports | `health` |
 //! | snapshots | `publish` |
@@ -61,11 +61,11 @@ use crate::{
     health::{Failure, Ledger, Outcome},
     probe::{Limits, LoadReading, ProbeKey, Prober, Report},
     resolve::{self, Resolver},
-    snapshot::{Identity, Snapshot},
+    snapshot::{ServerIdentity, Snapshot},
     steer::{
         Compiled, Conditions, Plight, ProbeId, Recovery, ServiceId, Topology, datacenter_states,
     },
-    transport::{self, Certificates, Counters, Metronome},
+    transport::{self, CertificateRegistry, Counters, PreemptionTimer},
 };
 
 /// Verdicts that come within this become one snapshot.
@@ -87,7 +87,7 @@ pub struct Starting {
     /// The state directory.
     pub state: StateDirectory,
     /// What the server says of itself in replies.
-    pub identity: Identity,
+    pub identity: ServerIdentity,
     /// Gets names for what is counted.
     pub counters: Counters,
     /// What probes may use.
@@ -95,9 +95,9 @@ pub struct Starting {
     /// What the load polls may use.
     pub poll_limits: Limits,
     /// Beats while something is computed.
-    pub metronome: Metronome,
+    pub metronome: PreemptionTimer,
     /// What TLS and HTTPS show: read again on a reload, and reported.
-    pub certificates: Certificates,
+    pub certificates: CertificateRegistry,
 }
 
 /// What a started controller hands out.
@@ -147,7 +147,7 @@ pub struct Controller {
     save_at: Option<TokioInstant>,
     canary_at: Option<TokioInstant>,
     loading: Option<oneshot::Receiver<Result<Loaded, Refusal>>>,
-    metronome: Metronome,
+    metronome: PreemptionTimer,
     watch: Watch,
     /// When to try again to read the files.
     reload_at: Option<TokioInstant>,
@@ -186,7 +186,7 @@ pub struct Controller {
     /// Snapshots that a shard may still hold. They end here: no query waits while all that is in
     /// one is dropped.
     retired: Vec<Arc<Snapshot>>,
-    identity: Arc<Identity>,
+    identity: Arc<ServerIdentity>,
     /// Missing where the kernel gave no randomness.
     cookies: Option<Cookies>,
     /// When to look whether the cookie keys are to be rotated.
@@ -240,7 +240,7 @@ impl Controller {
         } = starting;
         let epoch = Instant::now();
         let server = ServerStatus {
-            node: identity.node(),
+            node: identity.nsid_text(),
             pid: std::process::id(),
             started: unix_now(),
             url: None,
@@ -256,8 +256,8 @@ impl Controller {
         let now = unix_now();
         let home = Home::of(&locations);
         let cookies = Cookies::open(&mut state, now);
-        let identity = Identity {
-            cookies: cookies.as_ref().map(|cookies| cookies.keys().clone()),
+        let identity = ServerIdentity {
+            cookie_keys: cookies.as_ref().map(|cookies| cookies.keys().clone()),
             ..identity
         };
         let mut controller = Self {
@@ -338,7 +338,7 @@ impl Controller {
         controller.regulator.restore(controller.state.feedback(), &mut controller.conditions);
         let restored = controller.restore_verdicts(now);
         controller.adopt_charts().await;
-        tokio::task::spawn_blocking(transport::give_memory_back);
+        tokio::task::spawn_blocking(transport::release_free_memory);
         let published = Arc::clone(&controller.published);
         let handle = Handle {
             commands,
@@ -564,7 +564,7 @@ impl Controller {
     }
 
     fn status(&mut self, listing: Listing) -> Status {
-        let _beat = self.metronome.beat();
+        let _beat = self.metronome.activate();
         let snapshot = self.published.load_full();
         report::status(self, &snapshot, listing)
     }

@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     config::{Diagnostics, Locations, Place, Sources, Unreadable},
-    files::{self, Links},
+    files::{self, SymlinkPolicy},
     geo::{Database, Databases},
 };
 
@@ -170,7 +170,7 @@ fn refreshed(path: &Path, old: Option<&DatabaseFile>) -> Result<DatabaseFile, Op
 }
 
 fn open(path: &Path) -> Result<Database, OpenError> {
-    let octets = files::read(path, Links::Followed, MAX_OCTETS)?;
+    let octets = files::read(path, SymlinkPolicy::Follow, MAX_OCTETS)?;
     let started = Instant::now();
     let label = path.display().to_string();
     tracing::info!(file = %label, octets = octets.len(), "reading GeoIP database");

@@ -81,7 +81,7 @@ impl Distressed {
         let topology = compiler.topology();
         let endpoints = answered_in(chart, self.family, reaches);
         let names = endpoints.iter().map(|id| &topology.endpoints[id.index()].name);
-        let names = listing::first_of(names, MEMBERS, endpoints.len());
+        let names = listing::join_first(names, MEMBERS, endpoints.len());
         let pool_name = |id: PoolId| &topology.pools[id.index()].name;
         match (self.plight, self.pool, service.on_all_down) {
             (Plight::OtherFamily, ..) => self.other_family(chart),

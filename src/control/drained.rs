@@ -259,7 +259,7 @@ fn named(topology: &Topology, stuck: &[(ServiceId, Sighting)]) -> String {
         let service = &topology.services[id.index()];
         format!("{} {}", service.name, sighting.record_type(&service.kind))
     };
-    listing::first_of(stuck.iter().map(name), LOGGED, stuck.len())
+    listing::join_first(stuck.iter().map(name), LOGGED, stuck.len())
 }
 
 #[cfg(test)]

@@ -169,7 +169,8 @@ fn edit_beside_others(
     let io_error = |error| EditError::Io(path.to_owned(), error);
     let target = fs::canonicalize(path).map_err(io_error)?;
     for _ in 0..ATTEMPTS {
-        let (mut original, _) = files::open(&target, files::Links::Refused).map_err(io_error)?;
+        let (mut original, _) =
+            files::open(&target, files::SymlinkPolicy::Refuse).map_err(io_error)?;
         let text = content(&mut original).map_err(io_error)?;
         let edited = edited(path, &text, datacenters)?;
         if edited == text {
@@ -204,7 +205,7 @@ fn content(file: &mut File) -> io::Result<String> {
 }
 
 fn is_still(path: &Path, text: &str) -> bool {
-    files::read(path, files::Links::Followed, text.len() as u64)
+    files::read(path, files::SymlinkPolicy::Follow, text.len() as u64)
         .is_ok_and(|now| now == text.as_bytes())
 }
 
@@ -305,7 +306,7 @@ impl<'a> Replacement<'a> {
 
 fn write_in_place(path: &Path, octets: &[u8]) -> io::Result<()> {
     let mut file =
-        files::with_spare_descriptors(|| File::options().write(true).truncate(true).open(path))?;
+        files::with_reserved_descriptors(|| File::options().write(true).truncate(true).open(path))?;
     file.write_all(octets)?;
     file.sync_all()
 }
@@ -323,7 +324,7 @@ fn write_like(path: &Path, original: &File, model: &fs::Metadata, octets: &[u8])
     // A crash may have left one behind; `create_new` follows no link.
     let _ = fs::remove_file(path);
     let create = || File::options().write(true).create_new(true).mode(0o600).open(path);
-    let mut file = files::with_spare_descriptors(create)?;
+    let mut file = files::with_reserved_descriptors(create)?;
     file.write_all(octets)?;
     let own = file.metadata()?;
     if (own.uid(), own.gid()) != (model.uid(), model.gid()) {

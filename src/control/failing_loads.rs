@@ -32,7 +32,7 @@ fn text(reason: &str, counts: bool, sources: &[(&LoadStatus, i64)]) -> String {
         Some(target) => format!("{:?} {target}", load.load),
         None => format!("{:?}", load.load),
     };
-    let names = listing::first_of(sources.iter().map(name), NAMED, sources.len());
+    let names = listing::join_first(sources.iter().map(name), NAMED, sources.len());
     let since = moment(sources.iter().map(|(_, since)| *since).min().unwrap_or_default());
     let (noun, has) =
         if sources.len() == 1 { ("load source", "has") } else { ("load sources", "have") };

@@ -95,7 +95,8 @@ fn warning(need: &Need, topology: &Topology, coverage: &Coverage) -> Option<Stri
     if names.is_empty() {
         return None;
     }
-    let shown = listing::first_of(names.iter().map(|name| format!("{name:?}")), NAMED, names.len());
+    let shown =
+        listing::join_first(names.iter().map(|name| format!("{name:?}")), NAMED, names.len());
     let Need { has, lacks, follows, remedy, .. } = need;
     let whose = match coverage.databases {
         0 => "no GeoIP database is loaded".to_owned(),

@@ -17,7 +17,7 @@ use crate::{
     listing,
     probe::Counts,
     snapshot::Snapshot,
-    transport::Certificates,
+    transport::CertificateRegistry,
 };
 
 /// A message names this many services.
@@ -32,7 +32,7 @@ pub struct Handle {
     pub(super) published: Arc<ArcSwap<Snapshot>>,
     pub(super) server: Arc<ServerStatus>,
     pub(super) checks: Counts,
-    pub(super) certificates: Certificates,
+    pub(super) certificates: CertificateRegistry,
 }
 
 /// What the controller can be asked.
@@ -240,7 +240,7 @@ impl fmt::Display for DrainError {
             }
             Self::Distress(darkened) => {
                 let subjects = darkened.iter().map(|one| &one.subject);
-                let shown = listing::first_of(subjects, SHOWN, darkened.len());
+                let shown = listing::join_first(subjects, SHOWN, darkened.len());
                 write!(
                     f,
                     "no usable member would be left for {shown}; nothing was edited. --force drains all the same, and"

@@ -36,7 +36,7 @@ use crate::{
     },
     dns::Name,
     geo::Databases,
-    snapshot::{Identity, Snapshot},
+    snapshot::{ServerIdentity, Snapshot},
     steer::{
         Compilation, Compiled, Compiler, Conditions, Numbered, Numbering, Surveys, Topology, Wheels,
     },
@@ -259,7 +259,7 @@ impl World {
         &self,
         generation: u64,
         compiled: &Compiled,
-        identity: Arc<Identity>,
+        identity: Arc<ServerIdentity>,
     ) -> Snapshot {
         Snapshot {
             generation,

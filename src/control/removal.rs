@@ -153,7 +153,7 @@ fn missing(before: &[Name], after: &[Name]) -> Vec<Name> {
 
 /// The first names, and how many more there are.
 pub(super) fn list(names: &[Name]) -> String {
-    listing::first_of(names, SHOWN, names.len())
+    listing::join_first(names, SHOWN, names.len())
 }
 
 #[cfg(test)]

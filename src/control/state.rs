@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     dns::Name,
-    files::{self, Links},
+    files::{self, SymlinkPolicy},
     health::saved::{self, SavedKey, SavedVerdict, SavedVerdicts},
     steer::{SavedFeedback, SavedRecovery},
 };
@@ -100,7 +100,7 @@ impl StateDirectory {
     /// The last good set of an earlier run, if it is whole and of `home`.
     pub(super) fn last_good(&self, home: &Home) -> Option<LastGood> {
         let path = self.path.join(LAST_GOOD);
-        let octets = match files::read(&path, Links::Refused, MAX_LAST_GOOD_OCTETS) {
+        let octets = match files::read(&path, SymlinkPolicy::Refuse, MAX_LAST_GOOD_OCTETS) {
             Ok(octets) => octets,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
@@ -245,7 +245,7 @@ impl StateDirectory {
 
     fn read(&self, name: &str) -> Option<Vec<u8>> {
         let path = self.path.join(name);
-        match files::read(&path, Links::Refused, MAX_OCTETS) {
+        match files::read(&path, SymlinkPolicy::Refuse, MAX_OCTETS) {
             Ok(octets) => Some(octets),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {

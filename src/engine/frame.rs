@@ -9,7 +9,7 @@ use crate::{
         Cookie, CookieKeys, EdnsEcho, Flags, Full, Mark, Opcode, Rcode, ReplyWriter, Rtype,
         Section, Tsig,
     },
-    snapshot::Identity,
+    snapshot::ServerIdentity,
     steer::{DatacenterId, ServiceId},
 };
 
@@ -28,18 +28,22 @@ pub(super) struct Frame<'o, 'q> {
     has_question: bool,
     edns: Option<EdnsEcho<'q>>,
     parsed: &'q Parsed<'q>,
-    identity: &'q Identity,
+    identity: &'q ServerIdentity,
     after_question: Mark,
 }
 
 impl<'o, 'q> Frame<'o, 'q> {
     /// Writes the question as it came and keeps room for OPT.
     #[inline]
-    pub(super) fn new(identity: &'q Identity, parsed: &'q Parsed<'q>, out: &'o mut [u8]) -> Self {
+    pub(super) fn new(
+        identity: &'q ServerIdentity,
+        parsed: &'q Parsed<'q>,
+        out: &'o mut [u8],
+    ) -> Self {
         let edns = parsed
             .edns
             .as_ref()
-            .map(|edns| edns.echo(&identity.nsid, || identity.cookies.is_some()));
+            .map(|edns| edns.echo(&identity.nsid, || identity.cookie_keys.is_some()));
         let payload = parsed
             .edns
             .as_ref()
@@ -91,7 +95,8 @@ impl<'o, 'q> Frame<'o, 'q> {
     #[cold]
     fn is_sender_proven(&self) -> bool {
         let Parsed { query: Query { transport, source, now_secs, .. }, edns, .. } = self.parsed;
-        let sent = edns.as_ref().and_then(|edns| edns.cookie).zip(self.identity.cookies.as_ref());
+        let sent =
+            edns.as_ref().and_then(|edns| edns.cookie).zip(self.identity.cookie_keys.as_ref());
         let is_own = |(cookie, keys): (Cookie<'_>, &CookieKeys)| {
             keys.verify(*cookie.client, cookie.server, *source, *now_secs)
         };
@@ -166,8 +171,9 @@ impl<'o, 'q> Frame<'o, 'q> {
         self.writer.release(edns.octets());
         let &Query { source, now_secs, .. } = &self.parsed.query;
         // Always a fresh one: RFC 9018 section 4.3 wants that after half an hour at the latest.
-        let cookie =
-            |client| Some(self.identity.cookies.as_ref()?.server_cookie(client, source, now_secs));
+        let cookie = |client| {
+            Some(self.identity.cookie_keys.as_ref()?.server_cookie(client, source, now_secs))
+        };
         edns.write(&mut self.writer, extended_rcode, self.scope, cookie)
     }
 

@@ -4,7 +4,7 @@
 use std::{borrow::Cow, ops::Range};
 
 /// Stands for a secret.
-const CUT: &str = "***";
+const REDACTION: &str = "***";
 
 /// In the name of a parameter whose value is secret.
 const SECRET_WORDS: [&str; 8] = [
@@ -18,11 +18,11 @@ const SECRET_WORDS: [&str; 8] = [
     "apikey",
 ];
 /// The last word of such a name.
-const SECRET_ENDS: [&str; 6] = ["key", "pass", "pwd", "auth", "sig", "jwt"];
+const SECRET_SUFFIXES: [&str; 6] = ["key", "pass", "pwd", "auth", "sig", "jwt"];
 
 /// The text with `***` for each secret of a URL in it: `https://***@192.0.2.1/stats?token=***`.
 pub fn redacted(text: &str) -> Cow<'_, str> {
-    let found = secrets(text.as_bytes());
+    let found = secret_ranges(text.as_bytes());
     if found.is_empty() {
         return Cow::Borrowed(text);
     }
@@ -32,7 +32,7 @@ pub fn redacted(text: &str) -> Cow<'_, str> {
         // A secret ends and starts at ASCII characters or at the text's ends, which are boundaries
         // of characters.
         clean.push_str(&text[done..secret.start]);
-        clean.push_str(CUT);
+        clean.push_str(REDACTION);
         done = secret.end;
     }
     clean.push_str(&text[done..]);
@@ -41,7 +41,7 @@ pub fn redacted(text: &str) -> Cow<'_, str> {
 
 /// Where the secrets of URLs are in a text, in order and apart from each other: for a caller that
 /// must keep lengths. Takes time in proportion to the text, whatever it holds.
-pub fn secrets(text: &[u8]) -> Vec<Range<usize>> {
+pub fn secret_ranges(text: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut without_at = 0;
     let mut at = 0;
@@ -116,7 +116,7 @@ fn is_secret(name: &[u8]) -> bool {
         .collect();
     let name = name.to_ascii_lowercase();
     SECRET_WORDS.iter().any(|word| name.contains(word))
-        || SECRET_ENDS.iter().any(|end| name.ends_with(end))
+        || SECRET_SUFFIXES.iter().any(|end| name.ends_with(end))
 }
 
 /// Whether an octet cannot be part of a URL in running text.
@@ -190,8 +190,8 @@ mod tests {
             "?key".repeat(500_000),
             "&".repeat(2_000_000),
         ] {
-            assert!(secrets(text.as_bytes()).is_empty());
-            assert_eq!(secrets(format!("{text} http://a:b@h").as_bytes()).len(), 1);
+            assert!(secret_ranges(text.as_bytes()).is_empty());
+            assert_eq!(secret_ranges(format!("{text} http://a:b@h").as_bytes()).len(), 1);
         }
     }
 

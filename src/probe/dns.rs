@@ -13,16 +13,16 @@ use super::{
 };
 use crate::{
     dns::Rcode,
-    exchange::{self, ExchangeError},
+    dns_client::{self, DnsClientError},
     health::{DnsCheck, Failure},
     random,
 };
 
-impl From<ExchangeError> for Trouble {
-    fn from(error: ExchangeError) -> Self {
+impl From<DnsClientError> for Trouble {
+    fn from(error: DnsClientError) -> Self {
         match error {
-            ExchangeError::Io(error) => error.into(),
-            ExchangeError::NotDns => Failure::NotDns.into(),
+            DnsClientError::Io(error) => error.into(),
+            DnsClientError::NotDns => Failure::NotDns.into(),
         }
     }
 }
@@ -62,8 +62,8 @@ impl DnsProbe {
         query.splice(..2, id.to_be_bytes());
         let is_asked = |query: &op::Query| self.asked.queries.first() == Some(query);
         let reply = match self.check.tcp {
-            true => exchange::over_tcp(tcp::open(address).await?, &query, is_asked).await?,
-            false => exchange::over_udp(&query, address, is_asked).await?,
+            true => dns_client::query_tcp(tcp::open(address).await?, &query, is_asked).await?,
+            false => dns_client::query_udp(&query, address, is_asked).await?,
         };
         self.judge(&reply).map(|()| Pass::default()).map_err(Trouble::Target)
     }
@@ -92,7 +92,8 @@ impl DnsProbe {
 /// A query with an OPT record (RFC 6891) and an id of 0.
 fn query(check: &DnsCheck) -> Vec<u8> {
     let DnsCheck { name, rtype, recursion, .. } = check;
-    exchange::Query { name, rtype: *rtype, wants_recursion: *recursion, has_edns: true }.encode(0)
+    dns_client::OutgoingQuery { name, rtype: *rtype, wants_recursion: *recursion, has_edns: true }
+        .encode(0)
 }
 
 /// A reply that holds the wanted records and nothing else.

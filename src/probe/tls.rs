@@ -27,7 +27,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::attempt::Trouble;
 use crate::{
-    files::{self, Links},
+    files::{self, SymlinkPolicy},
     health::{ClientCertificate, Failure, TlsTerms},
 };
 
@@ -194,14 +194,14 @@ fn identity_in(
     };
     let certificate =
         |error: &dyn std::fmt::Display| broken("certificate", &own.certificate, error);
-    let octets = files::read(&own.certificate, Links::Followed, MOST_OCTETS)
+    let octets = files::read(&own.certificate, SymlinkPolicy::Follow, MOST_OCTETS)
         .map_err(|error| certificate(&error))?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&octets).collect();
     let chain: Vec<CertificateDer<'static>> = chain.map_err(|error| certificate(&error))?;
     if chain.is_empty() {
         return Err(certificate(&"the file holds no certificate"));
     }
-    let octets = files::read(&own.key, Links::Followed, MOST_OCTETS)
+    let octets = files::read(&own.key, SymlinkPolicy::Follow, MOST_OCTETS)
         .map_err(|error| broken("key", &own.key, &error))?;
     let key =
         PrivateKeyDer::from_pem_slice(&octets).map_err(|error| broken("key", &own.key, &error))?;
@@ -216,7 +216,8 @@ fn authorities_in(path: &Path) -> Result<(RootCertStore, Vec<CertificateDer<'sta
         )
     };
     let (mut roots, mut named) = (RootCertStore::empty(), Vec::new());
-    let octets = files::read(path, Links::Followed, MOST_OCTETS).map_err(|error| broken(&error))?;
+    let octets =
+        files::read(path, SymlinkPolicy::Follow, MOST_OCTETS).map_err(|error| broken(&error))?;
     for certificate in CertificateDer::pem_slice_iter(&octets) {
         let certificate: CertificateDer<'static> = certificate.map_err(|error| broken(&error))?;
         roots

@@ -16,7 +16,7 @@ use tokio::{
 use super::{Said, chain};
 use crate::{
     dns::Rcode,
-    exchange::{self, ExchangeError},
+    dns_client::{self, DnsClientError},
     random,
 };
 
@@ -81,12 +81,12 @@ pub(super) async fn ask_over_tcp(
 
 async fn within(
     deadline: Instant,
-    attempt: impl Future<Output = Result<Message, ExchangeError>>,
+    attempt: impl Future<Output = Result<Message, DnsClientError>>,
 ) -> Result<Message, Said> {
     match timeout_at(deadline.min(Instant::now() + ATTEMPT), attempt).await {
         Ok(Ok(reply)) => Ok(reply),
-        Ok(Err(ExchangeError::NotDns)) => Err(Said::Garbage),
-        Ok(Err(ExchangeError::Io(error))) => Err(Said::Error(error.kind())),
+        Ok(Err(DnsClientError::NotDns)) => Err(Said::Garbage),
+        Ok(Err(DnsClientError::Io(error))) => Err(Said::Error(error.kind())),
         Err(_) => Err(Said::Nothing),
     }
 }
@@ -111,19 +111,19 @@ fn is_lame(reply: &Message) -> bool {
 }
 
 impl Question {
-    async fn over_udp(&self, server: SocketAddr, edns: Edns) -> Result<Message, ExchangeError> {
-        exchange::over_udp(&self.query(edns)?, server, |query| self.is(query)).await
+    async fn over_udp(&self, server: SocketAddr, edns: Edns) -> Result<Message, DnsClientError> {
+        dns_client::query_udp(&self.query(edns)?, server, |query| self.is(query)).await
     }
 
-    async fn over_tcp(&self, server: SocketAddr) -> Result<Message, ExchangeError> {
+    async fn over_tcp(&self, server: SocketAddr) -> Result<Message, DnsClientError> {
         let stream = TcpStream::connect(server).await?;
-        exchange::over_tcp(stream, &self.query(Edns::Without)?, |query| self.is(query)).await
+        dns_client::query_tcp(stream, &self.query(Edns::Without)?, |query| self.is(query)).await
     }
 
     /// A query with an id of its own that asks for recursion.
     fn query(&self, edns: Edns) -> io::Result<Vec<u8>> {
         let name = self.name.to_bytes().map_err(io::Error::other)?;
-        let query = exchange::Query {
+        let query = dns_client::OutgoingQuery {
             name: &name,
             rtype: self.rtype.into(),
             wants_recursion: true,

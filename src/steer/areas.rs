@@ -67,7 +67,7 @@ fn rule_words(rule: &Rule) -> String {
         ("continent", texts(&rule.continents)),
     ];
     let words = |(key, codes): &(&str, Vec<String>)| {
-        format!("{key} {}", listing::first_of(codes, KEYS, codes.len()))
+        format!("{key} {}", listing::join_first(codes, KEYS, codes.len()))
     };
     keys.iter().filter(|(_, codes)| !codes.is_empty()).map(words).collect::<Vec<_>>().join("; ")
 }

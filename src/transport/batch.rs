@@ -19,19 +19,19 @@ use std::{
 use libc::{c_int, c_uint};
 
 /// How many datagrams one call receives or sends at most.
-pub(super) const BATCH: usize = 64;
+pub(super) const MAX_DATAGRAMS: usize = 64;
 /// The longest datagram that is read whole. Queries are far shorter; EDNS padding and many options
 /// fit.
-pub(super) const QUERY_OCTETS: usize = 4096;
+pub(super) const MAX_QUERY_OCTETS: usize = 4096;
 /// The longest reply: the EDNS buffer size of DNS Flag Day 2020.
-pub(super) const REPLY_OCTETS: usize = 1232;
+pub(super) const MAX_REPLY_OCTETS: usize = 1232;
 /// From one query's buffer to the next: not a multiple of 4096, or the first octets of all would
 /// share a few lines of the cache.
-const QUERY_STRIDE: usize = QUERY_OCTETS + 192;
+const QUERY_STRIDE: usize = MAX_QUERY_OCTETS + 192;
 /// Room for PKTINFO of either family, with its header.
 const CONTROL_OCTETS: usize = 64;
 /// How many datagrams a call asks for when the last one found few.
-const LEAST_WIDTH: usize = 8;
+const MIN_RECEIVE: usize = 8;
 
 /// A peer's address as the kernel writes it.
 #[derive(Clone, Copy)]
@@ -45,48 +45,48 @@ union PeerName {
 /// Control messages, aligned as `cmsghdr` wants it.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
-struct Control([u8; CONTROL_OCTETS]);
+struct ControlBuffer([u8; CONTROL_OCTETS]);
 
 /// The address of ours that a datagram was sent to, to be the source of the reply.
 #[derive(Clone, Copy)]
-enum Local {
+enum LocalAddress {
     /// Not told: the socket is bound to one address and the kernel knows.
-    Bound,
+    SocketAddress,
     V4(libc::in_pktinfo),
     V6(libc::in6_pktinfo),
 }
 
 /// What the kernel said of one received datagram.
 #[derive(Clone, Copy)]
-struct Envelope {
-    peer_octets: libc::socklen_t,
+struct ReceiveMetadata {
+    peer_address_octets: libc::socklen_t,
     octets: usize,
-    is_cut: bool,
-    local: Local,
+    is_truncated: bool,
+    local_address: LocalAddress,
 }
 
 /// Buffers for one batch of datagrams and their replies. A reply goes where its datagram came from,
 /// from the address that was asked.
 pub(super) struct Batch {
-    peers: Box<[PeerName; BATCH]>,
-    controls: Box<[Control; BATCH]>,
+    peers: Box<[PeerName; MAX_DATAGRAMS]>,
+    controls: Box<[ControlBuffer; MAX_DATAGRAMS]>,
     queries: Box<[[u8; QUERY_STRIDE]]>,
-    replies: Box<[[u8; REPLY_OCTETS]]>,
-    envelopes: [Envelope; BATCH],
+    replies: Box<[[u8; MAX_REPLY_OCTETS]]>,
+    received: [ReceiveMetadata; MAX_DATAGRAMS],
     /// What calls are made with; written anew, as far as needed, before each.
-    headers: Box<[libc::mmsghdr; BATCH]>,
-    vectors: Box<[libc::iovec; BATCH]>,
+    headers: Box<[libc::mmsghdr; MAX_DATAGRAMS]>,
+    vectors: Box<[libc::iovec; MAX_DATAGRAMS]>,
     /// How many datagrams the next call asks for.
-    width: usize,
+    receive_limit: usize,
 }
 
 /// What a socket tells with each datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Notes {
+pub(super) enum ControlMessages {
     /// Nothing: it is bound to one address.
     None,
     /// The address of ours that it was sent to (PKTINFO).
-    Local,
+    PacketInfo,
 }
 
 /// One datagram of a batch.
@@ -98,15 +98,15 @@ pub(super) struct Datagram<'a> {
     /// Who sent it; `None` where no reply can be sent there: the kernel told no address, or the
     /// port is 0.
     pub(super) source: Option<IpAddr>,
-    /// It was longer than [`QUERY_OCTETS`].
-    pub(super) is_cut: bool,
+    /// It was longer than [`MAX_QUERY_OCTETS`].
+    pub(super) is_truncated: bool,
     /// Where the reply is written.
     pub(super) reply: &'a mut [u8],
 }
 
 /// A reply that is to be sent.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Outgoing {
+pub(super) struct OutgoingReply {
     /// The place of the datagram that it answers, in whose reply buffer it stands.
     pub(super) index: usize,
     /// How long it is.
@@ -118,31 +118,40 @@ impl Batch {
         // SAFETY: all four are plain integers and pointers, for which zero is a value.
         let (peer, control, header, vector) =
             unsafe { (mem::zeroed(), mem::zeroed(), mem::zeroed(), mem::zeroed()) };
-        let envelope = Envelope { peer_octets: 0, octets: 0, is_cut: false, local: Local::Bound };
+        let envelope = ReceiveMetadata {
+            peer_address_octets: 0,
+            octets: 0,
+            is_truncated: false,
+            local_address: LocalAddress::SocketAddress,
+        };
         Self {
-            peers: Box::new([peer; BATCH]),
-            controls: Box::new([control; BATCH]),
-            queries: vec![[0; QUERY_STRIDE]; BATCH].into_boxed_slice(),
-            replies: vec![[0; REPLY_OCTETS]; BATCH].into_boxed_slice(),
-            envelopes: [envelope; BATCH],
-            headers: Box::new([header; BATCH]),
-            vectors: Box::new([vector; BATCH]),
-            width: LEAST_WIDTH,
+            peers: Box::new([peer; MAX_DATAGRAMS]),
+            controls: Box::new([control; MAX_DATAGRAMS]),
+            queries: vec![[0; QUERY_STRIDE]; MAX_DATAGRAMS].into_boxed_slice(),
+            replies: vec![[0; MAX_REPLY_OCTETS]; MAX_DATAGRAMS].into_boxed_slice(),
+            received: [envelope; MAX_DATAGRAMS],
+            headers: Box::new([header; MAX_DATAGRAMS]),
+            vectors: Box::new([vector; MAX_DATAGRAMS]),
+            receive_limit: MIN_RECEIVE,
         }
     }
 
-    /// Receives what is there, without waiting; at most [`BATCH`], and less where few came last.
-    /// Returns how many.
+    /// Receives what is there, without waiting; at most [`MAX_DATAGRAMS`], and less where few came
+    /// last. Returns how many.
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] where nothing is there; whatever else recvmmsg says.
-    pub(super) fn receive(&mut self, socket: BorrowedFd<'_>, notes: Notes) -> io::Result<usize> {
-        let width = self.width;
-        let control_octets = if notes == Notes::Local { CONTROL_OCTETS } else { 0 };
+    pub(super) fn receive(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        notes: ControlMessages,
+    ) -> io::Result<usize> {
+        let width = self.receive_limit;
+        let control_octets = if notes == ControlMessages::PacketInfo { CONTROL_OCTETS } else { 0 };
         for index in 0..width {
             let query = &mut self.queries[index];
             self.vectors[index] =
-                libc::iovec { iov_base: query.as_mut_ptr().cast(), iov_len: QUERY_OCTETS };
+                libc::iovec { iov_base: query.as_mut_ptr().cast(), iov_len: MAX_QUERY_OCTETS };
             let header = &mut self.headers[index].msg_hdr;
             header.msg_name = (&raw mut self.peers[index]).cast();
             header.msg_namelen = mem::size_of::<PeerName>() as libc::socklen_t;
@@ -152,9 +161,9 @@ impl Batch {
             header.msg_controllen = control_octets as _;
             header.msg_flags = 0;
         }
-        // SAFETY: the first `width` headers point to buffers of `self`, with their true lengths,
-        // which live and stay in place until the call returns; no other reference to them is used
-        // meanwhile.
+        // SAFETY: the first `receive_limit` headers point to buffers of `self`, with their true
+        // lengths, which live and stay in place until the call returns; no other reference to them
+        // is used meanwhile.
         let count = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
@@ -166,22 +175,22 @@ impl Batch {
         };
         let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
         for index in 0..count {
-            self.take_note(index);
+            self.read_metadata(index);
         }
-        self.width = (count * 2).clamp(LEAST_WIDTH, BATCH);
+        self.receive_limit = (count * 2).clamp(MIN_RECEIVE, MAX_DATAGRAMS);
         Ok(count)
     }
 
-    fn take_note(&mut self, index: usize) {
+    fn read_metadata(&mut self, index: usize) {
         let header = &self.headers[index];
-        self.envelopes[index] = Envelope {
-            peer_octets: header.msg_hdr.msg_namelen,
-            octets: (header.msg_len as usize).min(QUERY_OCTETS),
-            is_cut: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
-            local: if header.msg_hdr.msg_controllen == 0 {
-                Local::Bound
+        self.received[index] = ReceiveMetadata {
+            peer_address_octets: header.msg_hdr.msg_namelen,
+            octets: (header.msg_len as usize).min(MAX_QUERY_OCTETS),
+            is_truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
+            local_address: if header.msg_hdr.msg_controllen == 0 {
+                LocalAddress::SocketAddress
             } else {
-                local(&header.msg_hdr)
+                local_address(&header.msg_hdr)
             },
         };
     }
@@ -189,14 +198,14 @@ impl Batch {
     /// Some of the datagrams last received: those of a range below what [`Batch::receive`]
     /// returned.
     pub(super) fn datagrams(&mut self, range: Range<usize>) -> impl Iterator<Item = Datagram<'_>> {
-        let Self { envelopes, peers, queries, replies, .. } = self;
+        let Self { received: envelopes, peers, queries, replies, .. } = self;
         replies[range.clone()].iter_mut().zip(range).map(|(reply, index)| {
             let envelope = &envelopes[index];
             Datagram {
                 index,
                 message: &queries[index][..envelope.octets],
-                source: source(&peers[index], envelope.peer_octets),
-                is_cut: envelope.is_cut,
+                source: reply_address(&peers[index], envelope.peer_address_octets),
+                is_truncated: envelope.is_truncated,
                 reply,
             }
         })
@@ -204,7 +213,7 @@ impl Batch {
 
     /// Whether one of those last received says this.
     #[cfg(test)]
-    pub(super) fn holds(&mut self, count: usize, message: &[u8]) -> bool {
+    pub(super) fn contains(&mut self, count: usize, message: &[u8]) -> bool {
         self.datagrams(0..count).any(|datagram| datagram.message == message)
     }
 
@@ -217,29 +226,29 @@ impl Batch {
     pub(super) fn send(
         &mut self,
         socket: BorrowedFd<'_>,
-        outgoing: &[Outgoing],
+        outgoing: &[OutgoingReply],
     ) -> io::Result<usize> {
-        let count = outgoing.len().min(BATCH);
-        for (place, &Outgoing { index, octets }) in outgoing.iter().enumerate().take(count) {
-            let envelope = self.envelopes[index];
+        let count = outgoing.len().min(MAX_DATAGRAMS);
+        for (place, &OutgoingReply { index, octets }) in outgoing.iter().enumerate().take(count) {
+            let envelope = self.received[index];
             let header = &mut self.headers[place].msg_hdr;
             let reply = &mut self.replies[index];
             self.vectors[place] = libc::iovec {
                 iov_base: reply.as_mut_ptr().cast(),
-                iov_len: octets.min(REPLY_OCTETS),
+                iov_len: octets.min(MAX_REPLY_OCTETS),
             };
             header.msg_name = (&raw mut self.peers[index]).cast();
-            header.msg_namelen = envelope.peer_octets;
+            header.msg_namelen = envelope.peer_address_octets;
             header.msg_iov = &raw mut self.vectors[place];
             header.msg_iovlen = 1;
             header.msg_control = ptr::null_mut();
             header.msg_controllen = 0;
-            match envelope.local {
-                Local::Bound => {}
-                Local::V4(info) => {
+            match envelope.local_address {
+                LocalAddress::SocketAddress => {}
+                LocalAddress::V4(info) => {
                     // The source only: an interface here would overrule the routing table.
                     let info = libc::in_pktinfo { ipi_ifindex: 0, ..info };
-                    put_control(
+                    write_control_message(
                         header,
                         &mut self.controls[index],
                         libc::IPPROTO_IP,
@@ -247,13 +256,13 @@ impl Batch {
                         info,
                     );
                 }
-                Local::V6(mut info) => {
+                LocalAddress::V6(mut info) => {
                     // A link-local address means nothing without its link; any other goes where the
                     // routing table says.
                     if !Ipv6Addr::from(info.ipi6_addr.s6_addr).is_unicast_link_local() {
                         info.ipi6_ifindex = 0;
                     }
-                    put_control(
+                    write_control_message(
                         header,
                         &mut self.controls[index],
                         libc::IPPROTO_IPV6,
@@ -279,11 +288,11 @@ impl Batch {
 }
 
 /// The address of ours that the control messages of a received datagram name.
-fn local(header: &libc::msghdr) -> Local {
-    let mut local = Local::Bound;
+fn local_address(header: &libc::msghdr) -> LocalAddress {
+    let mut local = LocalAddress::SocketAddress;
     // SAFETY: the header is as the kernel left it: its control pointer and length span initialised
-    // octets of a [`Control`], which is aligned for `cmsghdr`; the CMSG functions stay within that
-    // length.
+    // octets of a [`ControlBuffer`], which is aligned for `cmsghdr`; the CMSG functions stay within
+    // that length.
     let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
     // SAFETY: `next` is null or points to a whole control message within the buffer, by
     // CMSG_FIRSTHDR and CMSG_NXTHDR.
@@ -293,11 +302,11 @@ fn local(header: &libc::msghdr) -> Local {
         match (control.cmsg_level, control.cmsg_type) {
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                 // SAFETY: the kernel wrote an `in_pktinfo` there; it need not be aligned.
-                local = Local::V4(unsafe { ptr::read_unaligned(content.cast()) });
+                local = LocalAddress::V4(unsafe { ptr::read_unaligned(content.cast()) });
             }
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                 // SAFETY: the kernel wrote an `in6_pktinfo` there; it need not be aligned.
-                local = Local::V6(unsafe { ptr::read_unaligned(content.cast()) });
+                local = LocalAddress::V6(unsafe { ptr::read_unaligned(content.cast()) });
             }
             _ => {}
         }
@@ -308,9 +317,9 @@ fn local(header: &libc::msghdr) -> Local {
 }
 
 /// Writes one control message and points the header to it.
-fn put_control<T: Copy>(
+fn write_control_message<T: Copy>(
     header: &mut libc::msghdr,
-    control: &mut Control,
+    control: &mut ControlBuffer,
     level: c_int,
     kind: c_int,
     content: T,
@@ -332,7 +341,7 @@ fn put_control<T: Copy>(
 }
 
 /// Where a reply can be sent to.
-fn source(peer: &PeerName, octets: libc::socklen_t) -> Option<IpAddr> {
+fn reply_address(peer: &PeerName, octets: libc::socklen_t) -> Option<IpAddr> {
     let octets = octets as usize;
     if octets < mem::size_of::<libc::sa_family_t>() {
         return None;

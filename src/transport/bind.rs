@@ -12,7 +12,7 @@ use std::{
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{Cores, batch::Notes, syscall};
+use super::{CoreAssignment, batch::ControlMessages, syscall};
 
 /// Connections that wait to be accepted, per address; the kernel caps it at net.core.somaxconn.
 const BACKLOG: i32 = 4096;
@@ -20,11 +20,11 @@ const BACKLOG: i32 = 4096;
 const RECEIVE_BUFFER_OCTETS: usize = 8 << 20;
 const SEND_BUFFER_OCTETS: usize = 1 << 20;
 /// How often port 0 is tried anew when the port that TCP got is taken for UDP.
-const PORT_TRIES: usize = 64;
+const MAX_PORT_ATTEMPTS: usize = 64;
 
 /// Sockets that are bound and not yet served.
 #[derive(Debug)]
-pub struct Bound {
+pub struct BoundSockets {
     /// For each shard, a socket for each address.
     pub udp: Vec<Vec<UdpSocket>>,
     /// For each address, a listener.
@@ -32,7 +32,7 @@ pub struct Bound {
     addresses: Vec<SocketAddr>,
 }
 
-impl Bound {
+impl BoundSockets {
     /// The addresses in the order asked for, with the ports that port 0 became; the same for UDP
     /// and TCP.
     pub fn local_addresses(&self) -> &[SocketAddr] {
@@ -46,9 +46,9 @@ impl Bound {
     /// # Errors
     /// Shards have no cores of their own, or the kernel cannot do it. At the address that it was
     /// refused for, and those after it, clients are spread as without it.
-    pub fn keep_to_receiving_cores(&self, cores: &Cores) -> io::Result<()> {
+    pub fn apply_socket_affinity(&self, cores: &CoreAssignment) -> io::Result<()> {
         if !cores.is_pinned {
-            let cores = cores.shards.len();
+            let cores = cores.shard_cores.len();
             return Err(io::Error::other(match self.udp.len() {
                 1 => format!(
                     "one shard gets everything (help: set `threads` to {cores}, or leave `socket-affinity` away)"
@@ -61,7 +61,7 @@ impl Bound {
         let first_shard = self.udp.first().into_iter().flatten();
         first_shard
             .map(AsFd::as_fd)
-            .try_for_each(|socket| syscall::choose_socket_by_core(socket, &cores.shards))
+            .try_for_each(|socket| syscall::choose_socket_by_core(socket, &cores.shard_cores))
     }
 }
 
@@ -110,8 +110,8 @@ impl std::error::Error for BindError {
 ///
 /// # Errors
 /// The first address that cannot be had; then nothing stays bound.
-pub fn bind(listen: &[SocketAddr], shards: usize) -> Result<Bound, BindError> {
-    let mut bound = Bound {
+pub fn bind(listen: &[SocketAddr], shards: usize) -> Result<BoundSockets, BindError> {
+    let mut bound = BoundSockets {
         udp: (0..shards.max(1)).map(|_| Vec::new()).collect(),
         tcp: Vec::new(),
         addresses: Vec::new(),
@@ -119,8 +119,8 @@ pub fn bind(listen: &[SocketAddr], shards: usize) -> Result<Bound, BindError> {
     for &address in listen {
         let (listener, local) = bind_pair(address)?;
         for sockets in &mut bound.udp {
-            let socket = udp_socket(local, Sharing::Shards)
-                .map_err(|cause| refused(address, "udp", cause))?;
+            let socket = udp_socket(local, PortSharing::ReusePort)
+                .map_err(|cause| bind_error(address, "udp", cause))?;
             sockets.push(socket);
         }
         bound.tcp.push(listener);
@@ -136,7 +136,7 @@ pub fn bind(listen: &[SocketAddr], shards: usize) -> Result<Bound, BindError> {
 pub fn bind_streams(listen: &[SocketAddr]) -> Result<Vec<TcpListener>, BindError> {
     listen
         .iter()
-        .map(|&address| tcp_listener(address).map_err(|cause| refused(address, "tcp", cause)))
+        .map(|&address| tcp_listener(address).map_err(|cause| bind_error(address, "tcp", cause)))
         .collect()
 }
 
@@ -144,36 +144,37 @@ pub fn bind_streams(listen: &[SocketAddr]) -> Result<Vec<TcpListener>, BindError
 ///
 /// # Errors
 /// The first address that cannot be had; then nothing stays bound.
-pub fn bind_datagrams(listeners: &[TcpListener]) -> Result<Vec<UdpSocket>, BindError> {
+pub fn bind_http3(listeners: &[TcpListener]) -> Result<Vec<UdpSocket>, BindError> {
     let local = |listener: &TcpListener| {
         let unspecified = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0);
-        listener.local_addr().map_err(|cause| refused(unspecified, "udp", cause))
+        listener.local_addr().map_err(|cause| bind_error(unspecified, "udp", cause))
     };
     listeners
         .iter()
         .map(|listener| {
             let address = local(listener)?;
-            udp_socket(address, Sharing::Nobody).map_err(|cause| refused(address, "udp", cause))
+            udp_socket(address, PortSharing::Exclusive)
+                .map_err(|cause| bind_error(address, "udp", cause))
         })
         .collect()
 }
 
 /// A TCP listener, and an address that is free for UDP, too.
 fn bind_pair(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BindError> {
-    let mut tries = if address.port() == 0 { PORT_TRIES } else { 1 };
+    let mut tries = if address.port() == 0 { MAX_PORT_ATTEMPTS } else { 1 };
     loop {
         tries -= 1;
-        let listener = tcp_listener(address).map_err(|cause| refused(address, "tcp", cause))?;
-        let local = listener.local_addr().map_err(|cause| refused(address, "tcp", cause))?;
-        match udp_socket(local, Sharing::Nobody) {
+        let listener = tcp_listener(address).map_err(|cause| bind_error(address, "tcp", cause))?;
+        let local = listener.local_addr().map_err(|cause| bind_error(address, "tcp", cause))?;
+        match udp_socket(local, PortSharing::Exclusive) {
             Ok(_probe) => return Ok((listener, local)),
             Err(cause) if tries > 0 && cause.kind() == io::ErrorKind::AddrInUse => {}
-            Err(cause) => return Err(refused(address, "udp", cause)),
+            Err(cause) => return Err(bind_error(address, "udp", cause)),
         }
     }
 }
 
-fn refused(address: SocketAddr, protocol: &'static str, cause: io::Error) -> BindError {
+fn bind_error(address: SocketAddr, protocol: &'static str, cause: io::Error) -> BindError {
     BindError { address, protocol, cause }
 }
 
@@ -193,17 +194,17 @@ fn tcp_listener(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Who may bind the same UDP address.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Sharing {
-    Nobody,
-    Shards,
+enum PortSharing {
+    Exclusive,
+    ReusePort,
 }
 
-fn udp_socket(address: SocketAddr, sharing: Sharing) -> io::Result<UdpSocket> {
+fn udp_socket(address: SocketAddr, sharing: PortSharing) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    socket.set_reuse_port(sharing == Sharing::Shards)?;
+    socket.set_reuse_port(sharing == PortSharing::ReusePort)?;
     // A smaller buffer than asked for still serves.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_OCTETS);
     let _ = socket.set_send_buffer_size(SEND_BUFFER_OCTETS);
@@ -228,7 +229,7 @@ fn set_datagram_options(socket: &Socket, address: IpAddr) -> io::Result<()> {
     // Forged "fragmentation needed" must not make us fragment (RFC 9715 section 3.1); a kernel
     // without it still serves.
     let _ = syscall::set_option(fd, level, mtu_discover, omit);
-    if notes(address) == Notes::Local {
+    if control_messages(address) == ControlMessages::PacketInfo {
         syscall::set_option(fd, level, packet_info, 1)?;
     }
     Ok(())
@@ -236,7 +237,11 @@ fn set_datagram_options(socket: &Socket, address: IpAddr) -> io::Result<()> {
 
 /// What a socket bound to this address has to tell with each datagram. One address is the source of
 /// every reply by itself; several must be told apart.
-pub(super) fn notes(address: IpAddr) -> Notes {
+pub(super) fn control_messages(address: IpAddr) -> ControlMessages {
     let is_link_local = matches!(address, IpAddr::V6(v6) if Ipv6Addr::is_unicast_link_local(&v6));
-    if address.is_unspecified() || is_link_local { Notes::Local } else { Notes::None }
+    if address.is_unspecified() || is_link_local {
+        ControlMessages::PacketInfo
+    } else {
+        ControlMessages::None
+    }
 }

@@ -3,7 +3,7 @@
 //!
 //! | file | step |
 //! |---|---|
-//! | `files` | reads both files: regular files of bounded size |
+//! | `pem_files` | reads both files: regular files of bounded size |
 //! | `error` | why they cannot be used |
 //! | `renewal` | failed attempts: how many, since when, which are logged |
 //! | `registry` | all certificates of the process |
@@ -13,7 +13,7 @@
 //! needs no second change.
 
 mod error;
-mod files;
+mod pem_files;
 mod registry;
 mod renewal;
 #[cfg(test)]
@@ -37,10 +37,10 @@ use rustls::{
 };
 
 pub use error::CertificateError;
-pub use registry::Certificates;
+pub use registry::CertificateRegistry;
 pub use renewal::RenewalFailure;
 
-use self::{files::States, renewal::Renewal};
+use self::{pem_files::PairStamps, renewal::Renewal};
 
 /// A certificate chain and its key, as the files last had them whole. New handshakes use the
 /// newest; connections keep theirs.
@@ -48,18 +48,18 @@ use self::{files::States, renewal::Renewal};
 pub struct Certificate {
     chain: PathBuf,
     key: PathBuf,
-    current: ArcSwap<InUse>,
+    current: ArcSwap<CurrentCertificate>,
     /// The states of the files that `current` was read from. Held while
     /// the files are read, so that one attempt is made at a time.
-    read: Mutex<States>,
+    pair_stamps: Mutex<PairStamps>,
     /// Never held during I/O.
     renewal: Mutex<Renewal>,
-    is_kept_fresh: AtomicBool,
+    has_refresh_task: AtomicBool,
 }
 
 /// The certificate that new handshakes use.
 #[derive(Debug)]
-struct InUse {
+struct CurrentCertificate {
     key: Arc<CertifiedKey>,
     /// The end of the server's own certificate (RFC 5280 section
     /// 4.1.2.5), in seconds since 1970; `None` where it cannot be read.
@@ -83,7 +83,7 @@ pub struct CertificateState {
 
 /// Whether an attempt is made although the files have not changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Attempt {
+enum ReadCondition {
     /// Only if they changed, or cannot be used.
     IfChanged,
     /// In any case, and a failure is logged in any case.
@@ -96,14 +96,14 @@ impl Certificate {
     /// # Errors
     /// What is wrong with which file, and the remedy.
     pub fn load(chain: &Path, key: &Path) -> Result<Arc<Self>, CertificateError> {
-        let pair = files::read_pair(chain, key)?;
+        let pair = pem_files::read_pair(chain, key)?;
         Ok(Arc::new(Self {
             chain: chain.into(),
             key: key.into(),
-            current: ArcSwap::from_pointee(InUse::new(pair.certified)),
-            read: Mutex::new(pair.states),
+            current: ArcSwap::from_pointee(CurrentCertificate::new(pair.certified)),
+            pair_stamps: Mutex::new(pair.stamps),
             renewal: Mutex::default(),
-            is_kept_fresh: AtomicBool::new(false),
+            has_refresh_task: AtomicBool::new(false),
         }))
     }
 
@@ -113,7 +113,7 @@ impl Certificate {
     /// # Errors
     /// What is wrong with which file, and the remedy; the certificate in use stays.
     pub fn reload(&self) -> Result<bool, CertificateError> {
-        self.attempt(Attempt::Always)
+        self.attempt(ReadCondition::Always)
     }
 
     /// Reads the files if they changed since they were last read, or could not be used at the last
@@ -123,14 +123,14 @@ impl Certificate {
     /// # Errors
     /// What is wrong with which file, and the remedy; the certificate in use stays.
     pub fn refresh(&self) -> Result<bool, CertificateError> {
-        self.attempt(Attempt::IfChanged)
+        self.attempt(ReadCondition::IfChanged)
     }
 
     /// Refreshes this often, without end. Certificates are replaced by rename, by link
     /// and by two writes, and are in no hurry: nothing is watched. Returns at once
     /// where that is done already, for another transport that shares the certificate.
-    pub async fn keep_fresh(self: Arc<Self>, every: Duration) {
-        if self.is_kept_fresh.swap(true, Relaxed) {
+    pub async fn refresh_periodically(self: Arc<Self>, every: Duration) {
+        if self.has_refresh_task.swap(true, Relaxed) {
             return;
         }
         let mut ticks = tokio::time::interval(every);
@@ -171,32 +171,32 @@ impl Certificate {
         Ok(Arc::new(config))
     }
 
-    fn attempt(&self, attempt: Attempt) -> Result<bool, CertificateError> {
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+    fn attempt(&self, attempt: ReadCondition) -> Result<bool, CertificateError> {
+        let mut read = self.pair_stamps.lock().unwrap_or_else(PoisonError::into_inner);
         let is_failing = self.renewal().failure.is_some();
-        if attempt == Attempt::IfChanged
+        if attempt == ReadCondition::IfChanged
             && !is_failing
-            && *read == files::states(&self.chain, &self.key)
+            && *read == pem_files::pair_stamps(&self.chain, &self.key)
         {
             return Ok(false);
         }
-        match files::read_pair(&self.chain, &self.key) {
+        match pem_files::read_pair(&self.chain, &self.key) {
             Ok(pair) => {
-                *read = pair.states;
-                Ok(self.replace(InUse::new(pair.certified)))
+                *read = pair.stamps;
+                Ok(self.replace(CurrentCertificate::new(pair.certified)))
             }
             Err(error) => {
-                self.note(&error, attempt);
+                self.record_failure(&error, attempt);
                 Err(error)
             }
         }
     }
 
     /// Uses another certificate from now on. Returns whether it is another one.
-    fn replace(&self, new: InUse) -> bool {
+    fn replace(&self, new: CurrentCertificate) -> bool {
         let is_usable_again = self.renewal().succeeded();
         let is_new = self.current.load().key.cert != new.key.cert;
-        let (certificate, expires) = (self.chain.display(), new.expires.and_then(moment));
+        let (certificate, expires) = (self.chain.display(), new.expires.and_then(timestamp));
         let expires = expires.map(tracing::field::display);
         if is_new {
             self.current.store(Arc::new(new));
@@ -207,14 +207,14 @@ impl Certificate {
         is_new
     }
 
-    fn note(&self, error: &CertificateError, attempt: Attempt) {
-        let line = error.line();
+    fn record_failure(&self, error: &CertificateError, attempt: ReadCondition) {
+        let line = error.one_line();
         let is_due = self.renewal().failed(line.clone(), Instant::now(), unix_secs());
-        if is_due || attempt == Attempt::Always {
+        if is_due || attempt == ReadCondition::Always {
             tracing::error!(
                 certificate = %self.chain.display(),
                 error = %line,
-                expires = self.current.load().expires.and_then(moment).map(tracing::field::display),
+                expires = self.current.load().expires.and_then(timestamp).map(tracing::field::display),
                 "certificate not replaced: the previous one stays in use"
             );
         }
@@ -225,7 +225,7 @@ impl Certificate {
     }
 }
 
-impl InUse {
+impl CurrentCertificate {
     fn new(certified: CertifiedKey) -> Self {
         let own =
             certified.cert.first().and_then(|own| x509_parser::parse_x509_certificate(own).ok());
@@ -248,6 +248,6 @@ fn unix_secs() -> i64 {
 }
 
 /// A time in seconds since 1970 in the form of RFC 3339.
-fn moment(secs: i64) -> Option<jiff::Timestamp> {
+fn timestamp(secs: i64) -> Option<jiff::Timestamp> {
     jiff::Timestamp::from_second(secs).ok()
 }

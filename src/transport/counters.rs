@@ -6,9 +6,9 @@
 //! exactly one of: answered (by rcode), ignored (by reason), send error. The sum of the ends equals
 //! `received` whenever no message is under way.
 //!
-//! Services and datacenters come and go with reloads. [`Counters::prepare`] gives each name a slot
-//! that it keeps for the life of the process; a writer takes up the slots of a topology when it
-//! first meets it, never per query. It waits for nobody to do so, unless it is so late that the
+//! Services and datacenters come and go with reloads. [`Counters::assign_slots`] gives each name a
+//! slot that it keeps for the life of the process; a writer takes up the slots of a topology when
+//! it first meets it, never per query. It waits for nobody to do so, unless it is so late that the
 //! next topology is prepared already: a shard must not stand behind a metrics page.
 
 use std::{
@@ -30,13 +30,13 @@ use crate::{
 };
 
 /// The rcodes counted one by one (0 to 23); those above share the last cell.
-pub(super) const RCODES: usize = 25;
+pub(super) const RCODE_CELLS: usize = 25;
 
 /// The HTTP statuses counted one by one; every other status shares one more cell.
-pub(super) const STATUSES: [u16; 8] = [200, 400, 404, 405, 408, 413, 415, 503];
+pub(super) const COUNTED_STATUSES: [u16; 8] = [200, 400, 404, 405, 408, 413, 415, 503];
 
 /// The types counted one by one; every other type shares one more cell.
-pub(super) const TYPES: [Rtype; 19] = [
+pub(super) const COUNTED_TYPES: [Rtype; 19] = [
     Rtype::A,
     Rtype::AAAA,
     Rtype::NS,
@@ -60,7 +60,7 @@ pub(super) const TYPES: [Rtype; 19] = [
 
 /// Why a message that came in got no reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Silence {
+pub enum NoReplyReason {
     /// The engine had nothing to say.
     Ignored(Ignored),
     /// A datagram longer than the receive buffer.
@@ -71,7 +71,7 @@ pub enum Silence {
     Panicked,
 }
 
-impl Silence {
+impl NoReplyReason {
     /// Each reason, in the order of the metrics page.
     pub const ALL: [Self; 5] = [
         Self::Ignored(Ignored::Short),
@@ -82,7 +82,7 @@ impl Silence {
     ];
 
     /// The label on the metrics page.
-    pub fn word(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::Ignored(Ignored::Short) => "short",
             Self::Ignored(Ignored::Response) => "response",
@@ -135,7 +135,7 @@ impl ConnectionEvent {
     ];
 
     /// The label on the metrics page.
-    pub fn word(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::Opened => "opened",
             Self::Closed => "closed",
@@ -152,30 +152,30 @@ impl ConnectionEvent {
 /// are fetched in pairs).
 #[derive(Debug)]
 #[repr(align(128))]
-pub(super) struct Cells {
+pub(super) struct CounterCells {
     pub(super) transport: Transport,
     pub(super) received: AtomicU64,
-    pub(super) answered: [AtomicU64; RCODES],
-    pub(super) silent: [AtomicU64; Silence::ALL.len()],
+    pub(super) answered: [AtomicU64; RCODE_CELLS],
+    pub(super) no_replies: [AtomicU64; NoReplyReason::ALL.len()],
     pub(super) send_errors: AtomicU64,
     pub(super) kernel_drops: AtomicU64,
     pub(super) truncated: AtomicU64,
-    pub(super) types: [AtomicU64; TYPES.len() + 1],
+    pub(super) types: [AtomicU64; COUNTED_TYPES.len() + 1],
     pub(super) connections: [AtomicU64; ConnectionEvent::ALL.len()],
-    pub(super) statuses: [AtomicU64; STATUSES.len() + 1],
-    services: Table,
-    datacenters: Table,
+    pub(super) statuses: [AtomicU64; COUNTED_STATUSES.len() + 1],
+    services: CounterTable,
+    datacenters: CounterTable,
 }
 
 /// Cells by slot that grow without moving: part `k` holds `64 << k` cells, so that a reader never
 /// sees a cell go away.
 #[derive(Debug, Default)]
-struct Table {
-    parts: [OnceLock<Box<[AtomicU64]>>; 26],
+struct CounterTable {
+    segments: [OnceLock<Box<[AtomicU64]>>; 26],
 }
 
-impl Table {
-    fn position(slot: u32) -> (usize, usize) {
+impl CounterTable {
+    fn segment_and_offset(slot: u32) -> (usize, usize) {
         let above = u64::from(slot) + 64;
         let part = above.ilog2() - 6;
         (part as usize, (above - (64 << part)) as usize)
@@ -186,31 +186,33 @@ impl Table {
         let Some(last) = count.checked_sub(1).and_then(|last| u32::try_from(last).ok()) else {
             return;
         };
-        for (index, part) in self.parts.iter().enumerate().take(Self::position(last).0 + 1) {
+        for (index, part) in
+            self.segments.iter().enumerate().take(Self::segment_and_offset(last).0 + 1)
+        {
             part.get_or_init(|| (0..64_usize << index).map(|_| AtomicU64::new(0)).collect());
         }
     }
 
     fn cell(&self, slot: u32) -> Option<&AtomicU64> {
-        let (part, offset) = Self::position(slot);
-        self.parts.get(part)?.get()?.get(offset)
+        let (part, offset) = Self::segment_and_offset(slot);
+        self.segments.get(part)?.get()?.get(offset)
     }
 
-    fn read(&self, slot: u32) -> u64 {
+    fn count(&self, slot: u32) -> u64 {
         self.cell(slot).map_or(0, |cell| cell.load(Relaxed))
     }
 }
 
 /// The slots of one topology's names.
 #[derive(Debug, Clone, Default)]
-struct Slots {
+struct TopologySlots {
     topology: Arc<Topology>,
     services: Vec<u32>,
     datacenters: Vec<u32>,
 }
 
 /// Whether services and datacenters have the same names as those of `other`, in the same order.
-fn has_names_of(topology: &Topology, other: &Topology) -> bool {
+fn has_same_names(topology: &Topology, other: &Topology) -> bool {
     let is_same_list = Arc::ptr_eq(&topology.services, &other.services);
     let names = |topology: &Topology| {
         topology.datacenters.iter().map(|datacenter| datacenter.name.clone()).collect::<Vec<_>>()
@@ -223,20 +225,20 @@ fn has_names_of(topology: &Topology, other: &Topology) -> bool {
 /// The names that have a slot. The controller changes it (once a topology); the metrics page reads,
 /// and copies it only where both do so at once.
 #[derive(Debug, Default)]
-struct Registry {
+struct NameRegistry {
     services: Arc<HashMap<Name, u32>>,
     datacenters: Arc<HashMap<Box<str>, u32>>,
 }
 
-impl Registry {
-    fn slots(&mut self, topology: &Arc<Topology>) -> Slots {
+impl NameRegistry {
+    fn assign_slots(&mut self, topology: &Arc<Topology>) -> TopologySlots {
         let services = Arc::make_mut(&mut self.services);
         let services =
             topology.services.iter().map(|service| slot_of(services, &service.name)).collect();
         let datacenters = Arc::make_mut(&mut self.datacenters);
         let datacenters =
             topology.datacenters.iter().map(|dc| slot_of(datacenters, &dc.name)).collect();
-        Slots { topology: Arc::clone(topology), services, datacenters }
+        TopologySlots { topology: Arc::clone(topology), services, datacenters }
     }
 }
 
@@ -253,16 +255,16 @@ fn slot_of<N: Clone + Eq + std::hash::Hash>(names: &mut HashMap<N, u32>, name: &
 /// All counters of the process. Shared; cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Counters {
-    shared: Arc<Shared>,
+    shared: Arc<CounterState>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct CounterState {
     /// Grows when a writer starts, which only the starting program does.
-    cells: Mutex<Vec<Arc<Cells>>>,
-    registry: Mutex<Registry>,
+    cells: Mutex<Vec<Arc<CounterCells>>>,
+    registry: Mutex<NameRegistry>,
     /// Those of the topology last prepared.
-    slots: ArcSwap<Slots>,
+    slots: ArcSwap<TopologySlots>,
 }
 
 /// A poisoned lock is taken all the same: the values behind it are whole at every moment.
@@ -279,36 +281,38 @@ impl Counters {
     /// Gives every name of `topology` its slot. The controller calls this before it publishes a
     /// snapshot with a new topology, so that no shard has to do it: 100,000 services take some 10
     /// ms.
-    pub fn prepare(&self, topology: &Arc<Topology>) {
+    pub fn assign_slots(&self, topology: &Arc<Topology>) {
         let prepared = self.shared.slots.load();
         if Arc::ptr_eq(&prepared.topology, topology) {
             return;
         }
-        let slots = match has_names_of(topology, &prepared.topology) {
-            true => Slots { topology: Arc::clone(topology), ..Slots::clone(&prepared) },
-            false => lock(&self.shared.registry).slots(topology),
+        let slots = match has_same_names(topology, &prepared.topology) {
+            true => {
+                TopologySlots { topology: Arc::clone(topology), ..TopologySlots::clone(&prepared) }
+            }
+            false => lock(&self.shared.registry).assign_slots(topology),
         };
         self.shared.slots.store(Arc::new(slots));
     }
 
-    fn slots(&self, topology: &Arc<Topology>) -> Arc<Slots> {
+    fn slots(&self, topology: &Arc<Topology>) -> Arc<TopologySlots> {
         let prepared = self.shared.slots.load_full();
         if Arc::ptr_eq(&prepared.topology, topology) {
             return prepared;
         }
         // The next topology is prepared and this one still answers: whoever meets it first only now
         // is late.
-        Arc::new(lock(&self.shared.registry).slots(topology))
+        Arc::new(lock(&self.shared.registry).assign_slots(topology))
     }
 
     /// A recorder with cells of its own, for a single writer: a UDP shard.
     pub(super) fn recorder(&self, transport: Transport) -> Recorder {
-        Recorder::new(self.clone(), self.cells(transport), Writers::One)
+        Recorder::new(self.clone(), self.add_cells(transport), WriteMode::Exclusive)
     }
 
     /// A recorder whose clones share its cells, for the many connections of one transport.
     pub(super) fn shared_recorder(&self, transport: Transport) -> Recorder {
-        Recorder::new(self.clone(), self.cells(transport), Writers::Many)
+        Recorder::new(self.clone(), self.add_cells(transport), WriteMode::Shared)
     }
 
     /// The sums over all writers, as they are at this moment.
@@ -320,32 +324,34 @@ impl Counters {
         };
         let mut totals = Totals::default();
         for one in &cells {
-            totals.of_mut(one.transport).add(one);
+            totals.transport_mut(one.transport).add(one);
         }
-        let sum =
-            |table: fn(&Cells) -> &Table, slot| cells.iter().map(|one| table(one).read(slot)).sum();
-        totals.services =
-            names(&services).map(|(name, slot)| (name, sum(|one| &one.services, slot))).collect();
-        totals.datacenters = names(&datacenters)
+        let sum = |table: fn(&CounterCells) -> &CounterTable, slot| {
+            cells.iter().map(|one| table(one).count(slot)).sum()
+        };
+        totals.services = sorted_names(&services)
+            .map(|(name, slot)| (name, sum(|one| &one.services, slot)))
+            .collect();
+        totals.datacenters = sorted_names(&datacenters)
             .map(|(name, slot)| (name, sum(|one| &one.datacenters, slot)))
             .collect();
         totals
     }
 
-    fn cells(&self, transport: Transport) -> Arc<Cells> {
-        let cells = Arc::new(Cells {
+    fn add_cells(&self, transport: Transport) -> Arc<CounterCells> {
+        let cells = Arc::new(CounterCells {
             transport,
             received: AtomicU64::new(0),
             answered: array::from_fn(|_| AtomicU64::new(0)),
-            silent: array::from_fn(|_| AtomicU64::new(0)),
+            no_replies: array::from_fn(|_| AtomicU64::new(0)),
             send_errors: AtomicU64::new(0),
             kernel_drops: AtomicU64::new(0),
             truncated: AtomicU64::new(0),
             types: array::from_fn(|_| AtomicU64::new(0)),
             connections: array::from_fn(|_| AtomicU64::new(0)),
             statuses: array::from_fn(|_| AtomicU64::new(0)),
-            services: Table::default(),
-            datacenters: Table::default(),
+            services: CounterTable::default(),
+            datacenters: CounterTable::default(),
         });
         lock(&self.shared.cells).push(Arc::clone(&cells));
         cells
@@ -353,7 +359,7 @@ impl Counters {
 }
 
 /// In order.
-fn names<N: Clone + Ord>(registered: &HashMap<N, u32>) -> impl Iterator<Item = (N, u32)> {
+fn sorted_names<N: Clone + Ord>(registered: &HashMap<N, u32>) -> impl Iterator<Item = (N, u32)> {
     let mut names: Vec<_> = registered.iter().collect();
     names.sort_unstable();
     names.into_iter().map(|(name, &slot)| (name.clone(), slot))
@@ -361,18 +367,18 @@ fn names<N: Clone + Ord>(registered: &HashMap<N, u32>) -> impl Iterator<Item = (
 
 /// How many write the same cells, which decides how they add.
 #[derive(Debug, Clone, Copy)]
-enum Writers {
+enum WriteMode {
     /// A load and a store: 0.2 ns.
-    One,
+    Exclusive,
     /// An atomic addition: some 5 ns.
-    Many,
+    Shared,
 }
 
-impl Writers {
+impl WriteMode {
     fn add(self, cell: &AtomicU64, count: u64) {
         match self {
-            Self::One => cell.store(cell.load(Relaxed).wrapping_add(count), Relaxed),
-            Self::Many => {
+            Self::Exclusive => cell.store(cell.load(Relaxed).wrapping_add(count), Relaxed),
+            Self::Shared => {
                 cell.fetch_add(count, Relaxed);
             }
         }
@@ -383,16 +389,16 @@ impl Writers {
 #[derive(Debug)]
 pub(super) struct Recorder {
     counters: Counters,
-    cells: Arc<Cells>,
-    writers: Writers,
-    slots: Arc<Slots>,
+    cells: Arc<CounterCells>,
+    mode: WriteMode,
+    slots: Arc<TopologySlots>,
     /// Messages received that have not ended.
-    open: u64,
+    unfinished: u64,
 }
 
 impl Recorder {
-    fn new(counters: Counters, cells: Arc<Cells>, writers: Writers) -> Self {
-        Self { counters, cells, writers, slots: Arc::default(), open: 0 }
+    fn new(counters: Counters, cells: Arc<CounterCells>, mode: WriteMode) -> Self {
+        Self { counters, cells, mode, slots: Arc::default(), unfinished: 0 }
     }
 
     /// Another recorder on the same cells, for another connection.
@@ -400,34 +406,37 @@ impl Recorder {
         Self {
             counters: self.counters.clone(),
             cells: Arc::clone(&self.cells),
-            writers: Writers::Many,
+            mode: WriteMode::Shared,
             slots: Arc::clone(&self.slots),
-            open: 0,
+            unfinished: 0,
         }
     }
 
     /// Takes up the topology that the tallies to come refer to. Free where it is the one at hand.
-    pub(super) fn adopt(&mut self, topology: &Arc<Topology>) {
+    pub(super) fn use_topology(&mut self, topology: &Arc<Topology>) {
         if Arc::ptr_eq(&self.slots.topology, topology) {
             return;
         }
         self.slots = self.counters.slots(topology);
-        self.cells.services.reserve(room(&self.slots.services));
-        self.cells.datacenters.reserve(room(&self.slots.datacenters));
+        self.cells.services.reserve(required_cells(&self.slots.services));
+        self.cells.datacenters.reserve(required_cells(&self.slots.datacenters));
     }
 
     /// So many messages came in.
     pub(super) fn received(&mut self, count: u64) {
-        self.open += count;
-        self.writers.add(&self.cells.received, count);
+        self.unfinished += count;
+        self.mode.add(&self.cells.received, count);
     }
 
     /// A reply went out.
     pub(super) fn answered(&mut self, tally: &Tally) {
-        let Self { cells, writers, slots, .. } = self;
-        self.open = self.open.saturating_sub(1);
-        writers.add(&cells.answered[usize::from(tally.rcode.0).min(RCODES - 1)], 1);
-        let kind = TYPES.iter().position(|&rtype| rtype == tally.rtype).unwrap_or(TYPES.len());
+        let Self { cells, mode: writers, slots, .. } = self;
+        self.unfinished = self.unfinished.saturating_sub(1);
+        writers.add(&cells.answered[usize::from(tally.rcode.0).min(RCODE_CELLS - 1)], 1);
+        let kind = COUNTED_TYPES
+            .iter()
+            .position(|&rtype| rtype == tally.rtype)
+            .unwrap_or(COUNTED_TYPES.len());
         writers.add(&cells.types[kind], 1);
         if tally.truncated {
             writers.add(&cells.truncated, 1);
@@ -443,54 +452,56 @@ impl Recorder {
     }
 
     /// A message gets no reply.
-    pub(super) fn silent(&mut self, silence: Silence) {
-        self.open = self.open.saturating_sub(1);
-        self.writers.add(&self.cells.silent[silence.index()], 1);
+    pub(super) fn no_reply(&mut self, silence: NoReplyReason) {
+        self.unfinished = self.unfinished.saturating_sub(1);
+        self.mode.add(&self.cells.no_replies[silence.index()], 1);
     }
 
     /// A reply could not be sent.
     pub(super) fn send_failed(&mut self) {
-        self.open = self.open.saturating_sub(1);
-        self.writers.add(&self.cells.send_errors, 1);
+        self.unfinished = self.unfinished.saturating_sub(1);
+        self.mode.add(&self.cells.send_errors, 1);
     }
 
     /// Whatever was received and did not end was lost to a panic.
-    pub(super) fn abandon(&mut self) {
-        while self.open > 0 {
-            self.silent(Silence::Panicked);
+    pub(super) fn count_unfinished_as_panicked(&mut self) {
+        while self.unfinished > 0 {
+            self.no_reply(NoReplyReason::Panicked);
         }
     }
 
     /// The kernel dropped so many datagrams because the socket's buffer was full. They were never
     /// received.
     pub(super) fn kernel_dropped(&self, count: u32) {
-        self.writers.add(&self.cells.kernel_drops, u64::from(count));
+        self.mode.add(&self.cells.kernel_drops, u64::from(count));
     }
 
     /// An HTTP response with this status was handed over.
     pub(super) fn responded(&self, status: u16) {
-        let place =
-            STATUSES.iter().position(|&counted| counted == status).unwrap_or(STATUSES.len());
-        self.writers.add(&self.cells.statuses[place], 1);
+        let place = COUNTED_STATUSES
+            .iter()
+            .position(|&counted| counted == status)
+            .unwrap_or(COUNTED_STATUSES.len());
+        self.mode.add(&self.cells.statuses[place], 1);
     }
 
     /// Something happened to so many connections.
-    pub(super) fn connections(&self, event: ConnectionEvent, count: usize) {
-        self.writers.add(&self.cells.connections[event as usize], count as u64);
+    pub(super) fn connection_event(&self, event: ConnectionEvent, count: usize) {
+        self.mode.add(&self.cells.connections[event as usize], count as u64);
     }
 }
 
 impl Drop for Recorder {
     /// A connection that ends before its replies are written.
     fn drop(&mut self) {
-        while self.open > 0 {
+        while self.unfinished > 0 {
             self.send_failed();
         }
     }
 }
 
 /// One more than the highest slot.
-fn room(slots: &[u32]) -> usize {
+fn required_cells(slots: &[u32]) -> usize {
     slots.iter().max().map_or(0, |&highest| highest as usize + 1)
 }
 
@@ -538,16 +549,16 @@ mod tests {
             topology(&["b.example", "c.example"]),
             topology(&["a.example", "c.example", "d.example"]),
         );
-        shard.adopt(&before);
+        shard.use_topology(&before);
         shard.received(2);
         shard.answered(&answered_by(0));
         shard.answered(&answered_by(1));
-        counters.prepare(&after);
-        shard.adopt(&after);
+        counters.assign_slots(&after);
+        shard.use_topology(&after);
         shard.received(1);
         shard.answered(&answered_by(1));
         // A shard that is late still counts by the topology it answers from.
-        other.adopt(&before);
+        other.use_topology(&before);
         other.received(1);
         other.answered(&answered_by(1));
         let counted: Vec<_> = counters
@@ -567,12 +578,12 @@ mod tests {
 
     #[test]
     fn every_slot_has_a_cell_of_its_own() {
-        let table = Table::default();
+        let table = CounterTable::default();
         table.reserve(100_000);
         for slot in 0..100_000 {
             table.cell(slot).unwrap().fetch_add(u64::from(slot), Relaxed);
         }
-        assert!((0..100_000).all(|slot| table.read(slot) == u64::from(slot)));
+        assert!((0..100_000).all(|slot| table.count(slot) == u64::from(slot)));
         assert!(table.cell(u32::MAX).is_none());
     }
 
@@ -585,7 +596,10 @@ mod tests {
         drop(connection);
         let totals = counters.collect();
         assert_eq!(
-            (totals.of(Transport::Tcp).send_errors, totals.of(Transport::Tcp).ended()),
+            (
+                totals.transport(Transport::Tcp).send_errors,
+                totals.transport(Transport::Tcp).finished()
+            ),
             (2, 3)
         );
     }

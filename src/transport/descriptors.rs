@@ -3,18 +3,18 @@
 //! stays below the limit: none of them can take the last descriptor from another.
 
 /// Clients of the admin API at once, where descriptors are plenty.
-const MOST_ADMIN: u64 = 256;
+const MAX_ADMIN_CONNECTIONS: u64 = 256;
 /// Health checks in progress at once, where descriptors are plenty.
-const MOST_PROBES: u64 = 16_384;
+const MAX_PROBES: u64 = 16_384;
 /// Clients' connections at once, where descriptors are plenty.
-const MOST_CLIENTS: u64 = 10_000;
+const MAX_CLIENT_CONNECTIONS: u64 = 10_000;
 /// For what the process opens later and holds: event queues of
 /// the runtimes, signals, watches of files, sockets of resolvers.
-const OWN: u64 = 48;
+const RESERVED: u64 = 48;
 
 /// The descriptors that each part of the server may have at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Descriptors {
+pub struct DescriptorBudget {
     /// Connections of the admin API at once.
     pub admin: usize,
     /// Health checks in progress at once.
@@ -25,17 +25,17 @@ pub struct Descriptors {
     pub clients: usize,
 }
 
-impl Descriptors {
+impl DescriptorBudget {
     /// Shares out `limit` descriptors, of which so many are `open`: listeners, logs, the reserve
     /// for files.
-    pub fn share_out(limit: u64, open: u64) -> Self {
-        let left = limit.saturating_sub(open + OWN);
-        let admin = (left / 8).clamp(1, MOST_ADMIN);
+    pub fn allocate(limit: u64, open: u64) -> Self {
+        let left = limit.saturating_sub(open + RESERVED);
+        let admin = (left / 8).clamp(1, MAX_ADMIN_CONNECTIONS);
         let left = left.saturating_sub(admin);
-        let clients = (left / 2).clamp(1, MOST_CLIENTS);
+        let clients = (left / 2).clamp(1, MAX_CLIENT_CONNECTIONS);
         let left = left.saturating_sub(clients);
-        let polls = (left / 8).clamp(1, MOST_PROBES / 8);
-        let probes = left.saturating_sub(polls).clamp(1, MOST_PROBES);
+        let polls = (left / 8).clamp(1, MAX_PROBES / 8);
+        let probes = left.saturating_sub(polls).clamp(1, MAX_PROBES);
         let number = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
         Self {
             admin: number(admin),
@@ -46,7 +46,7 @@ impl Descriptors {
     }
 
     /// What this process has open now; an estimate where `/proc` is missing.
-    pub fn open_now() -> u64 {
+    pub fn open_count() -> u64 {
         const ESTIMATE: u64 = 64;
         std::fs::read_dir("/proc/self/fd").map_or(ESTIMATE, |entries| entries.count() as u64)
     }
@@ -65,16 +65,17 @@ mod tests {
             (400, 40, (39, 120, 17, 136)),
             (100, 20, (4, 13, 1, 14)),
         ] {
-            let Descriptors { admin, probes, polls, clients } = Descriptors::share_out(limit, open);
+            let DescriptorBudget { admin, probes, polls, clients } =
+                DescriptorBudget::allocate(limit, open);
             assert_eq!((admin, probes, polls, clients), expected, "{limit}");
             let sum = (admin + probes + polls + clients) as u64 + open;
-            assert!(sum + OWN <= limit, "{limit}: {sum}");
+            assert!(sum + RESERVED <= limit, "{limit}: {sum}");
         }
     }
 
     #[test]
     fn each_part_has_one_however_small_the_limit_is() {
-        let smallest = Descriptors { admin: 1, probes: 1, polls: 1, clients: 1 };
-        assert_eq!(Descriptors::share_out(20, 40), smallest);
+        let smallest = DescriptorBudget { admin: 1, probes: 1, polls: 1, clients: 1 };
+        assert_eq!(DescriptorBudget::allocate(20, 40), smallest);
     }
 }

@@ -23,9 +23,9 @@ use tokio::{
 };
 
 /// Handshakes that may wait for a turn, for each thread: a third of a second of RSA-4096.
-const WAITING_PER_THREAD: usize = 64;
+const MAX_WAITING_PER_THREAD: usize = 64;
 /// Handshakes of one client that may wait for a turn, for each thread.
-const WAITING_PER_CLIENT: usize = 32;
+const MAX_WAITING_PER_CLIENT: usize = 32;
 /// The weight of the threads: a tenth of a thread that answers queries.
 const NICENESS: i32 = 10;
 
@@ -33,7 +33,7 @@ const NICENESS: i32 = 10;
 #[derive(Debug)]
 pub(super) struct Handshakes {
     threads: Handle,
-    queue: Arc<Queue>,
+    queue: Arc<HandshakeQueue>,
 }
 
 impl Handshakes {
@@ -52,10 +52,10 @@ impl Handshakes {
             })
             .enable_all()
             .build()?;
-        let queue = Queue::new(Bounds {
-            turns: threads,
-            waiting: threads * WAITING_PER_THREAD,
-            waiting_per_client: threads * WAITING_PER_CLIENT,
+        let queue = HandshakeQueue::new(QueueLimits {
+            concurrent_steps: threads,
+            max_waiting: threads * MAX_WAITING_PER_THREAD,
+            max_waiting_per_client: threads * MAX_WAITING_PER_CLIENT,
         });
         let handshakes = Arc::new(Self { threads: runtime.handle().clone(), queue });
         Ok((runtime, handshakes))
@@ -74,11 +74,11 @@ impl Handshakes {
         F::Output: Send + 'static,
     {
         let mut handshake = Box::pin(handshake);
-        let progress = Arc::new(Progress::default());
+        let progress = Arc::new(StepWaker::default());
         loop {
             // Taken before the step is on the threads: so no more steps are there than threads, and
             // the others wait in the queue.
-            let turn = self.queue.turn(client).await?;
+            let turn = self.queue.acquire(client).await?;
             let waker = Waker::from(Arc::clone(&progress));
             let step = self.threads.spawn(async move {
                 let step = handshake.as_mut().poll(&mut Context::from_waker(&waker));
@@ -98,89 +98,89 @@ impl Handshakes {
 /// Wakes the driver of a handshake when its client has sent or read something, also when that
 /// happens during a step.
 #[derive(Debug, Default)]
-struct Progress(Notify);
+struct StepWaker(Notify);
 
-impl Wake for Progress {
+impl Wake for StepWaker {
     fn wake(self: Arc<Self>) {
         self.0.notify_one();
     }
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Bounds {
-    turns: usize,
-    waiting: usize,
-    waiting_per_client: usize,
+struct QueueLimits {
+    concurrent_steps: usize,
+    max_waiting: usize,
+    max_waiting_per_client: usize,
 }
 
 #[derive(Debug)]
-struct Queue {
-    bounds: Bounds,
-    state: Mutex<State>,
+struct HandshakeQueue {
+    bounds: QueueLimits,
+    state: Mutex<QueueState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct QueueState {
     /// Turns granted and not given back.
     granted: usize,
-    waiting: VecDeque<Waiting>,
-    /// How many of `waiting` are each client's.
-    clients: HashMap<IpAddr, usize>,
+    waiting: VecDeque<WaitingHandshake>,
+    /// How many of `max_waiting` are each client's.
+    waiting_by_client: HashMap<IpAddr, usize>,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct WaitingHandshake {
     client: IpAddr,
     /// Dropped, it ends the handshake.
-    turn: oneshot::Sender<Turn>,
+    permit: oneshot::Sender<StepPermit>,
 }
 
 /// The right to compute one step of a handshake.
 #[derive(Debug)]
-struct Turn {
-    queue: Arc<Queue>,
+struct StepPermit {
+    queue: Arc<HandshakeQueue>,
     /// Whether it was offered to a handshake that had ended: it is then offered to the next one.
-    is_refused: bool,
+    is_undelivered: bool,
 }
 
-impl Queue {
-    fn new(bounds: Bounds) -> Arc<Self> {
+impl HandshakeQueue {
+    fn new(bounds: QueueLimits) -> Arc<Self> {
         Arc::new(Self { bounds, state: Mutex::default() })
     }
 
     /// A poisoned lock is taken all the same: the queue is whole at every moment.
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for a turn; `None` where later handshakes took its place.
-    async fn turn(self: &Arc<Self>, client: IpAddr) -> Option<Turn> {
+    async fn acquire(self: &Arc<Self>, client: IpAddr) -> Option<StepPermit> {
         let granted = {
             let mut state = self.state();
-            if state.granted < self.bounds.turns {
+            if state.granted < self.bounds.concurrent_steps {
                 state.granted += 1;
-                return Some(Turn::of(self));
+                return Some(StepPermit::new(self));
             }
-            state.wait(client, self.bounds)
+            state.enqueue(client, self.bounds)
         };
         granted.await.ok()
     }
 }
 
-impl Queue {
+impl HandshakeQueue {
     /// Grants a turn that was given back to the next handshake that still waits.
-    fn pass_on(self: &Arc<Self>) {
-        while let Some(next) = self.next() {
-            match next.turn.send(Turn::of(self)) {
+    fn grant_next(self: &Arc<Self>) {
+        while let Some(next) = self.take_next() {
+            match next.permit.send(StepPermit::new(self)) {
                 Ok(()) => return,
                 // It ended while it waited. The turn must not be passed on by its drop as well.
-                Err(mut refused) => refused.is_refused = true,
+                Err(mut refused) => refused.is_undelivered = true,
             }
         }
     }
 
     /// Takes the next handshake that waits; where none does, the turn is free.
-    fn next(&self) -> Option<Waiting> {
+    fn take_next(&self) -> Option<WaitingHandshake> {
         let mut state = self.state();
         let next = state.remove(0);
         if next.is_none() {
@@ -190,42 +190,46 @@ impl Queue {
     }
 }
 
-impl State {
-    fn wait(&mut self, client: IpAddr, bounds: Bounds) -> oneshot::Receiver<Turn> {
-        if self.clients.get(&client).is_some_and(|&waiting| waiting >= bounds.waiting_per_client) {
+impl QueueState {
+    fn enqueue(&mut self, client: IpAddr, bounds: QueueLimits) -> oneshot::Receiver<StepPermit> {
+        if self
+            .waiting_by_client
+            .get(&client)
+            .is_some_and(|&waiting| waiting >= bounds.max_waiting_per_client)
+        {
             let oldest = self.waiting.iter().position(|waiting| waiting.client == client);
             oldest.and_then(|at| self.remove(at));
-        } else if self.waiting.len() >= bounds.waiting {
+        } else if self.waiting.len() >= bounds.max_waiting {
             self.remove(0);
         }
         let (turn, granted) = oneshot::channel();
-        self.waiting.push_back(Waiting { client, turn });
-        *self.clients.entry(client).or_insert(0) += 1;
+        self.waiting.push_back(WaitingHandshake { client, permit: turn });
+        *self.waiting_by_client.entry(client).or_insert(0) += 1;
         granted
     }
 
-    fn remove(&mut self, at: usize) -> Option<Waiting> {
+    fn remove(&mut self, at: usize) -> Option<WaitingHandshake> {
         let removed = self.waiting.remove(at)?;
-        if let Some(count) = self.clients.get_mut(&removed.client) {
+        if let Some(count) = self.waiting_by_client.get_mut(&removed.client) {
             *count -= 1;
             if *count == 0 {
-                self.clients.remove(&removed.client);
+                self.waiting_by_client.remove(&removed.client);
             }
         }
         Some(removed)
     }
 }
 
-impl Turn {
-    fn of(queue: &Arc<Queue>) -> Self {
-        Self { queue: Arc::clone(queue), is_refused: false }
+impl StepPermit {
+    fn new(queue: &Arc<HandshakeQueue>) -> Self {
+        Self { queue: Arc::clone(queue), is_undelivered: false }
     }
 }
 
-impl Drop for Turn {
+impl Drop for StepPermit {
     fn drop(&mut self) {
-        if !self.is_refused {
-            self.queue.pass_on();
+        if !self.is_undelivered {
+            self.queue.grant_next();
         }
     }
 }
@@ -241,16 +245,19 @@ mod tests {
     }
 
     /// A queue of one turn, which is granted, and the handshakes that wait for it.
-    async fn crowded(bounds: Bounds, clients: &[u8]) -> (Turn, Vec<oneshot::Receiver<Turn>>) {
-        let queue = Queue::new(bounds);
-        let turn = queue.turn(client(0)).await.unwrap();
+    async fn full_queue(
+        bounds: QueueLimits,
+        clients: &[u8],
+    ) -> (StepPermit, Vec<oneshot::Receiver<StepPermit>>) {
+        let queue = HandshakeQueue::new(bounds);
+        let turn = queue.acquire(client(0)).await.unwrap();
         let waiting =
-            clients.iter().map(|&last| queue.state().wait(client(last), bounds)).collect();
+            clients.iter().map(|&last| queue.state().enqueue(client(last), bounds)).collect();
         (turn, waiting)
     }
 
     /// Which of them wait no longer, without a turn.
-    fn ended(waiting: &mut [oneshot::Receiver<Turn>]) -> Vec<bool> {
+    fn ended(waiting: &mut [oneshot::Receiver<StepPermit>]) -> Vec<bool> {
         waiting
             .iter_mut()
             .map(|turn| matches!(turn.try_recv(), Err(oneshot::error::TryRecvError::Closed)))
@@ -259,8 +266,11 @@ mod tests {
 
     #[tokio::test]
     async fn turns_are_granted_in_the_order_of_arrival_and_past_handshakes_that_ended() {
-        let (turn, mut waiting) =
-            crowded(Bounds { turns: 1, waiting: 9, waiting_per_client: 9 }, &[1, 2, 3]).await;
+        let (turn, mut waiting) = full_queue(
+            QueueLimits { concurrent_steps: 1, max_waiting: 9, max_waiting_per_client: 9 },
+            &[1, 2, 3],
+        )
+        .await;
         drop(waiting.remove(0));
         drop(turn);
         let second = waiting.remove(0).await.unwrap();
@@ -270,39 +280,48 @@ mod tests {
         let queue = Arc::clone(&third.queue);
         drop(third);
         let state = queue.state();
-        assert_eq!((state.granted, state.clients.len()), (0, 0));
+        assert_eq!((state.granted, state.waiting_by_client.len()), (0, 0));
     }
 
     #[tokio::test]
     async fn a_client_with_too_many_waiting_handshakes_loses_its_oldest() {
-        let (_turn, mut waiting) =
-            crowded(Bounds { turns: 1, waiting: 9, waiting_per_client: 2 }, &[7, 1, 1, 1]).await;
+        let (_turn, mut waiting) = full_queue(
+            QueueLimits { concurrent_steps: 1, max_waiting: 9, max_waiting_per_client: 2 },
+            &[7, 1, 1, 1],
+        )
+        .await;
         assert_eq!(ended(&mut waiting), [false, true, false, false]);
     }
 
     #[tokio::test]
     async fn with_too_many_waiting_in_all_the_oldest_ends() {
-        let (_turn, mut waiting) =
-            crowded(Bounds { turns: 1, waiting: 2, waiting_per_client: 2 }, &[1, 2, 3]).await;
+        let (_turn, mut waiting) = full_queue(
+            QueueLimits { concurrent_steps: 1, max_waiting: 2, max_waiting_per_client: 2 },
+            &[1, 2, 3],
+        )
+        .await;
         assert_eq!(ended(&mut waiting), [true, false, false]);
     }
 
-    fn handshakes(bounds: Bounds) -> Handshakes {
-        Handshakes { threads: Handle::current(), queue: Queue::new(bounds) }
+    fn handshakes(bounds: QueueLimits) -> Handshakes {
+        Handshakes { threads: Handle::current(), queue: HandshakeQueue::new(bounds) }
     }
 
     #[tokio::test]
     async fn each_step_of_a_handshake_takes_a_turn_and_gives_it_back_while_it_waits_for_its_client()
     {
-        let handshakes =
-            Arc::new(handshakes(Bounds { turns: 1, waiting: 2, waiting_per_client: 2 }));
+        let handshakes = Arc::new(handshakes(QueueLimits {
+            concurrent_steps: 1,
+            max_waiting: 2,
+            max_waiting_per_client: 2,
+        }));
         let (send, hello) = oneshot::channel();
         let driving = Arc::clone(&handshakes);
         let handshake = tokio::spawn(async move {
             driving.drive(client(1), async move { hello.await.unwrap() }).await
         });
         // The only turn is free although the handshake has not ended.
-        drop(handshakes.queue.turn(client(2)).await.unwrap());
+        drop(handshakes.queue.acquire(client(2)).await.unwrap());
         send.send(5).unwrap();
         assert_eq!(handshake.await.unwrap(), Some(5));
         assert_eq!(handshakes.queue.state().granted, 0);
@@ -310,9 +329,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_handshake_computes_nothing_before_its_turn_and_the_oldest_that_waits_ends() {
-        let handshakes =
-            Arc::new(handshakes(Bounds { turns: 1, waiting: 9, waiting_per_client: 2 }));
-        let turn = handshakes.queue.turn(client(2)).await.unwrap();
+        let handshakes = Arc::new(handshakes(QueueLimits {
+            concurrent_steps: 1,
+            max_waiting: 9,
+            max_waiting_per_client: 2,
+        }));
+        let turn = handshakes.queue.acquire(client(2)).await.unwrap();
         let begun = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let drives: Vec<_> = (0..3)
             .map(|_| {

@@ -23,16 +23,16 @@ use tokio::net::UdpSocket;
 
 use super::{
     certificate::Certificate,
-    guard::Throttle,
+    panic_guard::LogThrottle,
     stream::{StreamContext, answer_stream},
 };
 
 /// The longest wait for a connection's next request, and for the whole of it.
-const IDLE: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The HTTP/3 listeners and the server that runs them.
 pub(super) struct Http3 {
-    server: Server<Adapter>,
+    server: Server<Http3Handler>,
 }
 
 impl std::fmt::Debug for Http3 {
@@ -52,12 +52,17 @@ impl Http3 {
         certificate: &Arc<Certificate>,
         context: StreamContext,
     ) -> io::Result<Self> {
-        let mut server = Server::new(Adapter { context });
+        let mut server = Server::new(Http3Handler { context });
         for socket in sockets {
             socket.set_nonblocking(true)?;
             let certificate = Arc::clone(certificate);
             // No host name: the client's own idea of it is as good, behind a proxy or by address.
-            server.register_h3_listener(UdpSocket::from_std(socket)?, IDLE, certificate, None)?;
+            server.register_h3_listener(
+                UdpSocket::from_std(socket)?,
+                IDLE_TIMEOUT,
+                certificate,
+                None,
+            )?;
         }
         Ok(Self { server })
     }
@@ -70,18 +75,18 @@ impl Http3 {
     }
 
     /// Waits until a listener ends, which none does before [`Http3::stop`] unless it is broken.
-    pub(super) async fn failed(&mut self) {
+    pub(super) async fn wait_for_failure(&mut self) {
         if let Err(error) = self.server.block_until_done().await {
             tracing::error!(%error, "HTTP/3 listener failed");
         }
     }
 }
 
-pub(super) struct Adapter {
+pub(super) struct Http3Handler {
     pub(super) context: StreamContext,
 }
 
-impl RequestHandler for Adapter {
+impl RequestHandler for Http3Handler {
     // Written out as `async_trait` would: the trait asks for boxed futures, and one function is no
     // reason for a dependency.
     fn handle_request<'s, 'r, 'f, R, T>(
@@ -100,7 +105,7 @@ impl RequestHandler for Adapter {
     }
 }
 
-impl Adapter {
+impl Http3Handler {
     async fn reply(
         &self,
         request: &Request,
@@ -124,7 +129,7 @@ impl Adapter {
         });
         let Some((message, tally)) = answered else { return silence };
         let sent = match message {
-            Ok(message) => hand_over(request, &message, response_handle).await,
+            Ok(message) => send_response(request, &message, response_handle).await,
             Err(error) => Err(error.into()),
         };
         match sent {
@@ -133,7 +138,7 @@ impl Adapter {
                 info
             }
             Err(error) => {
-                static ERRORS: Throttle = Throttle::new();
+                static ERRORS: LogThrottle = LogThrottle::new();
                 if let Some(unsaid) = ERRORS.admit() {
                     tracing::debug!(%error, suppressed = unsaid, "reply not sent over HTTP/3");
                 }
@@ -145,7 +150,7 @@ impl Adapter {
 }
 
 /// Gives hickory-server the reply's header, sections and EDNS as they are.
-async fn hand_over(
+async fn send_response(
     request: &Request,
     message: &Message,
     mut response_handle: impl ResponseHandler,

@@ -25,28 +25,28 @@ use tokio::{
 
 use super::{
     certificate::Certificate,
-    connections::{ConnectionTable, Limits, Permit},
+    connections::{ConnectionLimits, ConnectionPermit, ConnectionTable},
     counters::{ConnectionEvent, Counters},
-    guard::Throttle,
     handshakes::Handshakes,
     http3::Http3,
     https::{HttpsResource, serve_https},
-    secure::{NoHandshake, SecureStream, Tls},
+    panic_guard::LogThrottle,
     stream::{StreamContext, serve_stream},
+    tls::{HandshakeError, TlsAcceptor, TlsConnection},
 };
 use crate::{engine::Transport, snapshot::Snapshot};
 
 /// How long accepting rests when the system has no descriptor or memory for another connection.
-const FIRST_REST: Duration = Duration::from_millis(50);
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 /// The longest rest, after failures in a row.
-const LONGEST_REST: Duration = Duration::from_secs(1);
+const MAX_ACCEPT_BACKOFF: Duration = Duration::from_secs(1);
 /// Threads that serve connections.
-const THREADS: usize = 2;
+const STREAM_THREADS: usize = 2;
 
 /// Stream transports that share one set of limits. Listeners are
 /// added to it; all stop together. Dropping it ends them at once.
 #[derive(Debug)]
-pub struct Streams {
+pub struct StreamListeners {
     snapshots: Arc<ArcSwap<Snapshot>>,
     counters: Counters,
     connections: Arc<ConnectionTable>,
@@ -61,7 +61,7 @@ pub struct Streams {
 #[derive(Debug)]
 struct Runtimes {
     /// The threads of the runtime `streams`.
-    threads: Handle,
+    stream_threads: Handle,
     streams: Option<Runtime>,
     handshakes: Option<Runtime>,
 }
@@ -74,7 +74,7 @@ impl Drop for Runtimes {
     }
 }
 
-impl Streams {
+impl StreamListeners {
     /// Starts the threads; no listeners yet.
     ///
     /// # Errors
@@ -82,16 +82,16 @@ impl Streams {
     pub fn new(
         snapshots: &Arc<ArcSwap<Snapshot>>,
         counters: &Counters,
-        limits: Limits,
+        limits: ConnectionLimits,
     ) -> io::Result<Self> {
         let streams = Builder::new_multi_thread()
-            .worker_threads(THREADS)
+            .worker_threads(STREAM_THREADS)
             .thread_name("streams")
             .enable_all()
             .build()?;
         let (computing, handshakes) = Handshakes::start()?;
         let runtimes = Runtimes {
-            threads: streams.handle().clone(),
+            stream_threads: streams.handle().clone(),
             streams: Some(streams),
             handshakes: Some(computing),
         };
@@ -162,8 +162,8 @@ impl Streams {
         StreamContext { transport, snapshots: Arc::clone(&self.snapshots), recorder }
     }
 
-    fn tls(&self, config: Arc<ServerConfig>) -> Tls {
-        Tls { config, handshakes: Arc::clone(&self.handshakes) }
+    fn tls(&self, config: Arc<ServerConfig>) -> TlsAcceptor {
+        TlsAcceptor { config, handshakes: Arc::clone(&self.handshakes) }
     }
 
     fn serve(
@@ -173,7 +173,7 @@ impl Streams {
         protocol: Protocol,
     ) -> io::Result<()> {
         let context = Arc::new(self.context(transport));
-        let threads = &self.runtimes.threads;
+        let threads = &self.runtimes.stream_threads;
         let _entered = threads.enter();
         for listener in listeners {
             listener.set_nonblocking(true)?;
@@ -190,23 +190,23 @@ impl Streams {
     }
 
     /// Connections open at this moment.
-    pub fn connections(&self) -> usize {
+    pub fn connection_count(&self) -> usize {
         self.connections.count()
     }
 
-    /// Octets that connections buffer at this moment, of those that [`Limits::buffered_octets`]
-    /// bounds.
+    /// Octets that connections buffer at this moment, of those that
+    /// [`ConnectionLimits::buffered_octets`] bounds.
     pub fn buffered_octets(&self) -> usize {
         self.connections.buffered_octets()
     }
 
-    /// Waits until a listener ends, which none does before [`Streams::stop`] unless it is broken:
-    /// then this process no longer answers in full and should end. Waits for ever where there are
-    /// no listeners.
-    pub async fn failed(&mut self) {
+    /// Waits until a listener ends, which none does before [`StreamListeners::stop`] unless it is
+    /// broken: then this process no longer answers in full and should end. Waits for ever where
+    /// there are no listeners.
+    pub async fn wait_for_failure(&mut self) {
         let http3_failed = async {
             match &mut self.http3 {
-                Some(http3) => http3.failed().await,
+                Some(http3) => http3.wait_for_failure().await,
                 None => std::future::pending().await,
             }
         };
@@ -232,8 +232,8 @@ impl Streams {
 #[derive(Debug, Clone)]
 enum Protocol {
     Tcp,
-    Tls(Tls),
-    Https(Tls, Arc<HttpsResource>),
+    Tls(TlsAcceptor),
+    Https(TlsAcceptor, Arc<HttpsResource>),
 }
 
 /// A listener and what its connections need.
@@ -248,21 +248,21 @@ struct Listener {
 impl Listener {
     async fn accept(mut self) {
         let mut tasks = JoinSet::new();
-        let mut rest = FIRST_REST;
+        let mut rest = ACCEPT_BACKOFF;
         loop {
             tokio::select! {
                 biased;
                 _ = self.stop.changed() => break,
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, peer)) => {
-                        rest = FIRST_REST;
+                        rest = ACCEPT_BACKOFF;
                         self.admit(&mut tasks, stream, peer.ip()).await;
                     }
-                    Err(error) if is_of_one_connection(&error) => {}
+                    Err(error) if is_connection_error(&error) => {}
                     Err(error) => {
-                        self.make_room(&error);
+                        self.handle_accept_error(&error);
                         tokio::time::sleep(rest).await;
-                        rest = (rest * 2).min(LONGEST_REST);
+                        rest = (rest * 2).min(MAX_ACCEPT_BACKOFF);
                     }
                 },
             }
@@ -276,9 +276,9 @@ impl Listener {
     async fn admit(&self, tasks: &mut JoinSet<()>, stream: TcpStream, source: IpAddr) {
         // Replies are written whole; waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
-        let permit = Arc::new(self.connections.enter(source).await);
-        let first = Instant::now() + permit.limits().first;
-        let open = Open::new(Arc::clone(&self.context), permit);
+        let permit = Arc::new(self.connections.admit(source).await);
+        let first = Instant::now() + permit.limits().first_message_timeout;
+        let open = OpenConnection::new(Arc::clone(&self.context), permit);
         // A task of its own for each protocol: that of TCP is not to have room for the state of
         // HTTP.
         match self.protocol.clone() {
@@ -300,9 +300,9 @@ impl Listener {
     }
 
     /// After a failed accept: evicts connections, and logs once a second.
-    fn make_room(&self, error: &io::Error) {
-        static ERRORS: Throttle = Throttle::new();
-        self.context.recorder.connections(ConnectionEvent::AcceptFailed, 1);
+    fn handle_accept_error(&self, error: &io::Error) {
+        static ERRORS: LogThrottle = LogThrottle::new();
+        self.context.recorder.connection_event(ConnectionEvent::AcceptFailed, 1);
         if let Some(unsaid) = ERRORS.admit() {
             tracing::warn!(%error, suppressed = unsaid, connections = self.connections.count(), "connection not accepted");
         }
@@ -311,52 +311,52 @@ impl Listener {
 }
 
 /// Whether accepting failed because of the connection, not of the system.
-fn is_of_one_connection(error: &io::Error) -> bool {
+fn is_connection_error(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
 }
 
 /// An open connection, counted when it opens and, with the reason, when it ends.
-struct Open {
+struct OpenConnection {
     context: Arc<StreamContext>,
-    permit: Arc<Permit>,
+    permit: Arc<ConnectionPermit>,
 }
 
-impl Open {
-    fn new(context: Arc<StreamContext>, permit: Arc<Permit>) -> Self {
-        context.recorder.connections(ConnectionEvent::Opened, 1);
+impl OpenConnection {
+    fn new(context: Arc<StreamContext>, permit: Arc<ConnectionPermit>) -> Self {
+        context.recorder.connection_event(ConnectionEvent::Opened, 1);
         Self { context, permit }
     }
 
-    /// The TLS connection, if the handshake ends by `first`; else counts why not.
+    /// The TLS connection, if the handshake ends by `first_message_timeout`; else counts why not.
     async fn accept_tls(
         &self,
-        tls: &Tls,
+        tls: &TlsAcceptor,
         stream: TcpStream,
         source: IpAddr,
         first: Instant,
-    ) -> Option<SecureStream> {
+    ) -> Option<TlsConnection> {
         let event = tokio::select! {
-            accepted = tls.accept(stream, source, self.permit.allowance()) => match accepted {
+            accepted = tls.accept(stream, source, self.permit.buffer_reservation()) => match accepted {
                 Ok(stream) => return Some(stream),
-                Err(NoHandshake::Failed) => ConnectionEvent::HandshakeFailed,
-                Err(NoHandshake::Displaced) => ConnectionEvent::Evicted,
+                Err(HandshakeError::Failed) => ConnectionEvent::HandshakeFailed,
+                Err(HandshakeError::Evicted) => ConnectionEvent::Evicted,
             },
-            () = self.permit.told_to_leave() => return None,
+            () = self.permit.end_requested() => return None,
             () = sleep_until(first) => ConnectionEvent::TimedOut,
         };
-        self.context.recorder.connections(event, 1);
+        self.context.recorder.connection_event(event, 1);
         None
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         if self.permit.was_evicted() {
-            self.context.recorder.connections(ConnectionEvent::Evicted, 1);
+            self.context.recorder.connection_event(ConnectionEvent::Evicted, 1);
         }
-        if self.permit.was_refused() {
-            self.context.recorder.connections(ConnectionEvent::BuffersFull, 1);
+        if self.permit.was_buffer_refused() {
+            self.context.recorder.connection_event(ConnectionEvent::BuffersFull, 1);
         }
-        self.context.recorder.connections(ConnectionEvent::Closed, 1);
+        self.context.recorder.connection_event(ConnectionEvent::Closed, 1);
     }
 }

@@ -8,15 +8,15 @@
 //! | `bind` | all sockets, before anything starts |
 //! | `udp` | shards: threads that receive and send batches |
 //! | `batch`, `syscall` | datagrams, and whatever else is asked of the kernel; the only `unsafe` |
-//! | `cores`, `metronome` | which core is whose, and that a shard gets its turn on it |
+//! | `cores`, `preemption` | which core is whose, and that a shard gets its turn on it |
 //! | `listener` | listeners of TCP, TLS and HTTPS |
 //! | `stream`, `https` | one connection: messages with a length, or HTTP |
 //! | `descriptors` | how the limit of open descriptors is shared out |
 //! | `connections` | how many connections there may be, and which end |
-//! | `secure`, `handshakes` | TLS within bounds, and the turns of what handshakes compute |
+//! | `tls`, `handshakes` | TLS within bounds, and the turns of what handshakes compute |
 //! | `certificate` | what TLS and HTTPS show |
 //! | `http3` | HTTP/3 through hickory-server |
-//! | `guard` | the call into the engine, safe against its panics |
+//! | `panic_guard` | the call into the engine, safe against its panics |
 //! | `counters` | what came in and how it ended; `totals` sums it up |
 
 mod batch;
@@ -26,33 +26,33 @@ mod connections;
 mod cores;
 mod counters;
 mod descriptors;
-mod guard;
 mod handshakes;
 mod http3;
 mod https;
 mod listener;
-mod metronome;
-mod secure;
+mod panic_guard;
+mod preemption;
 mod stream;
 mod syscall;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod totals;
 mod udp;
 
-pub use bind::{BindError, Bound, bind, bind_datagrams, bind_streams};
+pub use bind::{BindError, BoundSockets, bind, bind_http3, bind_streams};
 pub use certificate::{
-    Certificate, CertificateError, CertificateState, Certificates, RenewalFailure,
+    Certificate, CertificateError, CertificateRegistry, CertificateState, RenewalFailure,
 };
-pub use connections::{Limits, client_of};
-pub use cores::Cores;
-pub use counters::{ConnectionEvent, Counters, Silence};
-pub use descriptors::Descriptors;
+pub use connections::{ConnectionLimits, client_network};
+pub use cores::CoreAssignment;
+pub use counters::{ConnectionEvent, Counters, NoReplyReason};
+pub use descriptors::DescriptorBudget;
 pub use https::HttpsResource;
-pub use listener::Streams;
-pub use metronome::{Beat, Metronome};
+pub use listener::StreamListeners;
+pub use preemption::{PreemptionGuard, PreemptionTimer};
 pub use syscall::{
-    give_memory_back, keep_large_blocks_apart, raise_descriptor_limit, wake_promptly,
+    map_large_allocations, raise_descriptor_limit, release_free_memory, shorten_time_slice,
 };
 pub use totals::{Totals, TransportTotals};
 pub use udp::{Shards, StartError, serve as serve_udp};

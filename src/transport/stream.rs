@@ -15,9 +15,9 @@ use tokio::{
 };
 
 use super::{
-    connections::{Allowance, Permit},
-    counters::{ConnectionEvent, Recorder, Silence},
-    guard,
+    connections::{BufferReservation, ConnectionPermit},
+    counters::{ConnectionEvent, NoReplyReason, Recorder},
+    panic_guard,
 };
 use crate::{
     engine::{Query, Tally, Transport},
@@ -26,16 +26,16 @@ use crate::{
 };
 
 /// What a connection's buffer holds at first; nearly every query fits.
-const FIRST_OCTETS: usize = 512;
+const INITIAL_BUFFER_OCTETS: usize = 512;
 /// A length and the longest message.
-const FRAME_OCTETS: usize = 2 + MESSAGE_OCTETS;
-pub(super) const MESSAGE_OCTETS: usize = 65535;
+const MAX_FRAME_OCTETS: usize = 2 + MAX_MESSAGE_OCTETS;
+pub(super) const MAX_MESSAGE_OCTETS: usize = 65535;
 /// Replies are written once there is this much of them.
-const WRITE_OCTETS: usize = 16 << 10;
+const WRITE_THRESHOLD_OCTETS: usize = 16 << 10;
 /// Replies of this many octets in all are within what every connection may hold.
-const SMALL_OCTETS: usize = 4 << 10;
+const UNRESERVED_OCTETS: usize = 4 << 10;
 /// More messages without octets end a connection.
-const EMPTY_MESSAGES: u32 = 8;
+const MAX_EMPTY_MESSAGES: u32 = 8;
 
 /// What the connections of one transport share.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ thread_local! {
     /// The draws of this thread, and room for the reply being written: answering never awaits, so
     /// one a thread is enough.
     static SCRATCH: RefCell<(Draws, Box<[u8]>)> =
-        RefCell::new((Draws::new(fastrand::u64(..)), vec![0; MESSAGE_OCTETS].into_boxed_slice()));
+        RefCell::new((Draws::new(fastrand::u64(..)), vec![0; MAX_MESSAGE_OCTETS].into_boxed_slice()));
 }
 
 /// Answers one message of a stream transport: hands the reply to `take`, with what it counts as.
@@ -62,21 +62,21 @@ pub(super) fn answer_stream(
     message: &[u8],
     source: IpAddr,
     take: impl FnOnce(&[u8], Tally),
-) -> Result<(), Silence> {
+) -> Result<(), NoReplyReason> {
     let snapshot = context.snapshots.load();
     recorder.received(1);
-    recorder.adopt(&snapshot.topology);
+    recorder.use_topology(&snapshot.topology);
     let query =
-        Query { message, source, transport: context.transport, now_secs: guard::now_secs() };
+        Query { message, source, transport: context.transport, now_secs: panic_guard::now_secs() };
     SCRATCH.with_borrow_mut(|(draws, out)| {
         draws.reserve_turns(snapshot.turn_counters);
-        match guard::answer(&snapshot, &query, draws, out) {
+        match panic_guard::answer(&snapshot, &query, draws, out) {
             Ok(reply) => {
-                take(&out[..reply.length.min(MESSAGE_OCTETS)], reply.tally);
+                take(&out[..reply.length.min(MAX_MESSAGE_OCTETS)], reply.tally);
                 Ok(())
             }
             Err(silence) => {
-                recorder.silent(silence);
+                recorder.no_reply(silence);
                 Err(silence)
             }
         }
@@ -85,17 +85,17 @@ pub(super) fn answer_stream(
 
 /// Why a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+enum CloseReason {
     /// The client closed it, or it broke.
-    Gone,
+    Disconnected,
     /// The client took too long.
-    Late,
+    TimedOut,
     /// It was told to leave.
-    Left,
+    EndRequested,
     /// Its buffers would be more than all connections may have.
-    NoRoom,
+    BuffersFull,
     /// It sent too many messages without octets.
-    Empty,
+    EmptyMessages,
 }
 
 /// Serves one connection until it ends, and counts how it did. Its first message must be complete
@@ -104,17 +104,17 @@ pub(super) async fn serve_stream<S>(
     stream: S,
     source: IpAddr,
     context: &StreamContext,
-    permit: &Permit,
+    permit: &ConnectionPermit,
     first: Instant,
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut connection = Connection {
+    let mut connection = StreamConnection {
         stream,
         source,
         context,
         recorder: context.recorder.share(),
-        allowance: permit.allowance(),
+        reservation: permit.buffer_reservation(),
         permit,
         input: Vec::new(),
         output: Vec::new(),
@@ -122,22 +122,22 @@ pub(super) async fn serve_stream<S>(
         empty_messages: 0,
     };
     let end = connection.run(first).await;
-    if end == End::Late {
-        connection.recorder.connections(ConnectionEvent::TimedOut, 1);
+    if end == CloseReason::TimedOut {
+        connection.recorder.connection_event(ConnectionEvent::TimedOut, 1);
     }
-    if matches!(end, End::Gone | End::Left) {
+    if matches!(end, CloseReason::Disconnected | CloseReason::EndRequested) {
         // A goodbye (TLS close_notify) that the client need not wait for.
-        let _ = timeout(permit.grace(), connection.stream.shutdown()).await;
+        let _ = timeout(permit.close_grace(), connection.stream.shutdown()).await;
     }
 }
 
-struct Connection<'a, S> {
+struct StreamConnection<'a, S> {
     stream: S,
     source: IpAddr,
     context: &'a StreamContext,
     recorder: Recorder,
-    permit: &'a Permit,
-    allowance: Allowance,
+    permit: &'a ConnectionPermit,
+    reservation: BufferReservation,
     /// Octets read and not yet answered: at most one message that is not whole.
     input: Vec<u8>,
     /// Replies, each with its length in front.
@@ -148,28 +148,28 @@ struct Connection<'a, S> {
     empty_messages: u32,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
-    async fn run(&mut self, first: Instant) -> End {
+impl<S: AsyncRead + AsyncWrite + Unpin> StreamConnection<'_, S> {
+    async fn run(&mut self, first: Instant) -> CloseReason {
         let mut deadline = first;
         loop {
             if let Err(end) = self.read_message(deadline).await {
                 return end;
             }
-            self.permit.made_progress();
+            self.permit.record_progress();
             if let Err(end) = self.answer_whole_messages().await {
                 return end;
             }
-            if self.permit.is_leaving() {
-                return End::Left;
+            if self.permit.is_ending() {
+                return CloseReason::EndRequested;
             }
             self.shrink();
-            deadline = Instant::now() + self.permit.idle();
+            deadline = Instant::now() + self.permit.idle_timeout();
         }
     }
 
     /// Reads until `input` starts with a whole message that has octets: one without is no progress.
     /// The time limit is for all of it: octets that drip in do not extend it.
-    async fn read_message(&mut self, deadline: Instant) -> Result<(), End> {
+    async fn read_message(&mut self, deadline: Instant) -> Result<(), CloseReason> {
         loop {
             self.drop_empty_messages()?;
             if whole_message(&self.input).is_some() {
@@ -179,48 +179,49 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             let read = tokio::select! {
                 biased;
                 read = self.stream.read_buf(&mut self.input) => read,
-                () = self.permit.told_to_leave() => return Err(End::Left),
-                () = tokio::time::sleep_until(deadline) => return Err(End::Late),
+                () = self.permit.end_requested() => return Err(CloseReason::EndRequested),
+                () = tokio::time::sleep_until(deadline) => return Err(CloseReason::TimedOut),
             };
             match read {
                 Ok(1..) => {}
-                Ok(0) => return Err(End::Gone),
+                Ok(0) => return Err(CloseReason::Disconnected),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return Err(End::Gone),
+                Err(_) => return Err(CloseReason::Disconnected),
             }
         }
     }
 
     /// Drops and counts the messages without octets that `input` starts with.
-    fn drop_empty_messages(&mut self) -> Result<(), End> {
+    fn drop_empty_messages(&mut self) -> Result<(), CloseReason> {
         while self.input.starts_with(&[0, 0]) {
             self.input.drain(..2);
             // It is counted as too short.
             let _ = answer_stream(self.context, &mut self.recorder, &[], self.source, |_, _| {});
             self.empty_messages += 1;
-            if self.empty_messages > EMPTY_MESSAGES {
-                return Err(End::Empty);
+            if self.empty_messages > MAX_EMPTY_MESSAGES {
+                return Err(CloseReason::EmptyMessages);
             }
         }
         Ok(())
     }
 
     /// Makes room to read into: twice of what is used, and no more than a message needs.
-    async fn grow(&mut self) -> Result<(), End> {
+    async fn grow(&mut self) -> Result<(), CloseReason> {
         if self.input.len() < self.input.capacity() {
             return Ok(());
         }
-        let wanted = (self.input.len() * 2).clamp(FIRST_OCTETS, FRAME_OCTETS);
-        if wanted > FIRST_OCTETS && !self.allowance.set_soon(wanted + self.output.capacity()).await
+        let wanted = (self.input.len() * 2).clamp(INITIAL_BUFFER_OCTETS, MAX_FRAME_OCTETS);
+        if wanted > INITIAL_BUFFER_OCTETS
+            && !self.reservation.resize_with_retry(wanted + self.output.capacity()).await
         {
-            return Err(End::NoRoom);
+            return Err(CloseReason::BuffersFull);
         }
         self.input.reserve_exact(wanted - self.input.len());
         Ok(())
     }
 
     /// Answers in order; leaves in `input` what is not a whole message, and nothing in `output`.
-    async fn answer_whole_messages(&mut self) -> Result<(), End> {
+    async fn answer_whole_messages(&mut self) -> Result<(), CloseReason> {
         let mut done = 0;
         while let Some(message) = whole_message(&self.input[done..]) {
             let (tallies, output) = (&mut self.tallies, &mut self.output);
@@ -238,7 +239,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 },
             );
             done += 2 + message.len();
-            if self.output.len() >= WRITE_OCTETS {
+            if self.output.len() >= WRITE_THRESHOLD_OCTETS {
                 self.write().await?;
             }
         }
@@ -247,7 +248,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     }
 
     /// Writes the replies, as long as the client keeps taking some of them.
-    async fn write(&mut self) -> Result<(), End> {
+    async fn write(&mut self) -> Result<(), CloseReason> {
         let written = self.write_all().await;
         for tally in self.tallies.drain(..) {
             match written {
@@ -257,17 +258,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         }
         self.output.clear();
         written?;
-        self.permit.made_progress();
+        self.permit.record_progress();
         Ok(())
     }
 
-    async fn write_all(&mut self) -> Result<(), End> {
+    async fn write_all(&mut self) -> Result<(), CloseReason> {
         if self.output.is_empty() {
             return Ok(());
         }
         let held = self.input.capacity() + self.output.capacity();
-        if self.output.capacity() > SMALL_OCTETS && !self.allowance.set_soon(held).await {
-            return Err(End::NoRoom);
+        if self.output.capacity() > UNRESERVED_OCTETS
+            && !self.reservation.resize_with_retry(held).await
+        {
+            return Err(CloseReason::BuffersFull);
         }
         let Self { stream, output, permit, .. } = self;
         let writing = async {
@@ -275,14 +278,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             stream.flush().await
         };
         let last_moment = async {
-            permit.told_to_leave().await;
-            tokio::time::sleep(permit.grace()).await;
+            permit.end_requested().await;
+            tokio::time::sleep(permit.close_grace()).await;
         };
         tokio::select! {
             biased;
-            written = writing => written.map_err(|_| End::Gone),
-            () = last_moment => Err(End::Left),
-            () = tokio::time::sleep(permit.limits().write) => Err(End::Late),
+            written = writing => written.map_err(|_| CloseReason::Disconnected),
+            () = last_moment => Err(CloseReason::EndRequested),
+            () = tokio::time::sleep(permit.limits().write_timeout) => Err(CloseReason::TimedOut),
         }
     }
 
@@ -292,10 +295,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             self.output = Vec::new();
             self.tallies = Vec::new();
         }
-        if self.input.len() <= FIRST_OCTETS {
-            self.input.shrink_to(FIRST_OCTETS);
+        if self.input.len() <= INITIAL_BUFFER_OCTETS {
+            self.input.shrink_to(INITIAL_BUFFER_OCTETS);
             // Taking less never fails.
-            let _ = self.allowance.set(0);
+            let _ = self.reservation.try_resize(0);
         }
     }
 }

@@ -14,12 +14,12 @@ use std::{
 use libc::{c_int, c_void};
 
 /// Descriptors to wait for.
-pub(super) struct Waiter<'a> {
+pub(super) struct PollSet<'a> {
     polled: Vec<libc::pollfd>,
     descriptors: std::marker::PhantomData<BorrowedFd<'a>>,
 }
 
-impl<'a> Waiter<'a> {
+impl<'a> PollSet<'a> {
     /// Waits until one of these can be read, or its other end is gone.
     pub(super) fn new(descriptors: impl IntoIterator<Item = BorrowedFd<'a>>) -> Self {
         let polled = descriptors
@@ -38,7 +38,7 @@ impl<'a> Waiter<'a> {
         poll(&mut self.polled, timeout_ms)
     }
 
-    /// Whether the descriptor at this place of [`Waiter::new`] was ready after the last wait.
+    /// Whether the descriptor at this place of [`PollSet::new`] was ready after the last wait.
     pub(super) fn is_ready(&self, place: usize) -> bool {
         self.polled.get(place).is_some_and(|polled| polled.revents != 0)
     }
@@ -135,7 +135,7 @@ pub(super) fn choose_socket_by_core(socket: BorrowedFd<'_>, cores: &[usize]) -> 
 ///
 /// # Errors
 /// What getsockopt says: a kernel before Linux 4.12 does not know the option.
-pub(super) fn drops(socket: BorrowedFd<'_>) -> io::Result<u32> {
+pub(super) fn dropped_datagrams(socket: BorrowedFd<'_>) -> io::Result<u32> {
     /// Of the counts that SO_MEMINFO gives, the last: `SK_MEMINFO_DROPS`.
     const DROPS: usize = 8;
     let mut counts = [0_u32; DROPS + 1];
@@ -158,7 +158,7 @@ pub(super) fn drops(socket: BorrowedFd<'_>) -> io::Result<u32> {
 ///
 /// # Errors
 /// What sched_getaffinity says: a host with more than 1024 cores.
-pub(super) fn cores() -> io::Result<Vec<usize>> {
+pub(super) fn allowed_cores() -> io::Result<Vec<usize>> {
     let mut set = MaybeUninit::<libc::cpu_set_t>::zeroed();
     // SAFETY: the set is as long as told, and zero is a value of it.
     let result =
@@ -178,7 +178,7 @@ pub(super) fn cores() -> io::Result<Vec<usize>> {
 ///
 /// # Errors
 /// What sched_setaffinity says: no core of them that this process may use.
-pub(super) fn keep_to(cores: &[usize]) -> io::Result<()> {
+pub(super) fn pin_to_cores(cores: &[usize]) -> io::Result<()> {
     if cores.iter().any(|&core| core >= libc::CPU_SETSIZE as usize) {
         return Err(io::ErrorKind::InvalidInput.into());
     }
@@ -198,10 +198,10 @@ pub(super) fn keep_to(cores: &[usize]) -> io::Result<()> {
 ///
 /// # Errors
 /// What sched_getattr or sched_setattr says.
-pub fn wake_promptly() -> io::Result<()> {
+pub fn shorten_time_slice() -> io::Result<()> {
     /// `struct sched_attr` of the kernel, as it was at first.
     #[repr(C)]
-    struct Attributes {
+    struct SchedulerAttributes {
         size: u32,
         policy: u32,
         flags: u64,
@@ -213,8 +213,8 @@ pub fn wake_promptly() -> io::Result<()> {
     }
     // The shortest that the kernel grants.
     const SLICE_NANOS: u64 = 100_000;
-    const SIZE: u32 = mem::size_of::<Attributes>() as u32;
-    let mut attributes = Attributes {
+    const SIZE: u32 = mem::size_of::<SchedulerAttributes>() as u32;
+    let mut attributes = SchedulerAttributes {
         size: SIZE,
         policy: 0,
         flags: 0,
@@ -244,7 +244,7 @@ pub fn wake_promptly() -> io::Result<()> {
 /// Large blocks of memory are asked of the kernel one by one from now on, grow there without being
 /// copied, and go back to it when they are freed. By itself the allocator learns from a large block
 /// to keep those to come. Where it is not glibc's nothing happens.
-pub fn keep_large_blocks_apart() {
+pub fn map_large_allocations() {
     #[cfg(target_env = "gnu")]
     // SAFETY: sets a number of the allocator, under its own lock.
     unsafe {
@@ -256,7 +256,7 @@ pub fn keep_large_blocks_apart() {
 /// Gives the kernel what memory is free: much is after files were loaded. Takes some milliseconds
 /// for each 100 MB, in which others who want memory wait. Where the allocator is not glibc's
 /// nothing happens.
-pub fn give_memory_back() {
+pub fn release_free_memory() {
     #[cfg(target_env = "gnu")]
     // SAFETY: looks at what is free alone, under the allocator's own locks.
     unsafe {

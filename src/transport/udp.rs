@@ -21,12 +21,12 @@ use std::{
 use arc_swap::{ArcSwap, cache::Cache};
 
 use super::{
-    Cores,
-    batch::{BATCH, Batch, Datagram, Notes, Outgoing},
+    CoreAssignment,
+    batch::{Batch, ControlMessages, Datagram, MAX_DATAGRAMS, OutgoingReply},
     bind,
-    counters::{Counters, Recorder, Silence},
-    guard::{self, Throttle},
-    syscall::{self, Waiter},
+    counters::{Counters, NoReplyReason, Recorder},
+    panic_guard::{self, LogThrottle},
+    syscall::{self, PollSet},
 };
 use crate::{
     engine::{GROUP, Group, Names, Query, Reply, Tally, Transport},
@@ -35,21 +35,21 @@ use crate::{
 };
 
 /// How many batches in a row one socket may have before the others get their turn.
-const BATCHES_A_TURN: usize = 16;
+const MAX_BATCHES_PER_SOCKET: usize = 16;
 /// How many batches a stopping shard still answers per socket: more than a receive buffer holds.
-const LAST_BATCHES: usize = 1024;
+const MAX_BATCHES_AT_STOP: usize = 1024;
 /// How often the kernel is asked at least what it dropped, in milliseconds, while queries come.
-const DROPS_EVERY_MS: i32 = 1000;
+const DROP_COUNT_INTERVAL_MS: i32 = 1000;
 /// How long a full send buffer may hold up a shard, in milliseconds, before its replies count as
 /// failed.
-const SEND_PATIENCE_MS: i32 = 20;
+const SEND_TIMEOUT_MS: i32 = 20;
 
 /// The running shards. Dropping it stops them without waiting.
 #[derive(Debug)]
 pub struct Shards {
     threads: Vec<JoinHandle<()>>,
     /// The shards see its end close.
-    stop: io::PipeWriter,
+    stop_writer: io::PipeWriter,
 }
 
 /// Why the shards could not be started.
@@ -74,22 +74,23 @@ impl std::error::Error for StartError {
 /// The system gives no more threads or descriptors; then no shard runs.
 pub fn serve(
     shards: Vec<Vec<UdpSocket>>,
-    cores: &Cores,
+    cores: &CoreAssignment,
     snapshots: &Arc<ArcSwap<Snapshot>>,
     counters: &Counters,
 ) -> Result<Shards, StartError> {
     let (stopped, stop) = io::pipe().map_err(StartError)?;
-    let mut running = Shards { threads: Vec::new(), stop };
+    let mut running = Shards { threads: Vec::new(), stop_writer: stop };
     for (index, sockets) in shards.into_iter().enumerate() {
-        let core = cores.of_shard(index);
+        let core = cores.core_of_shard(index);
         let shard = Shard {
-            sockets: sockets.into_iter().map(Intake::new).collect(),
-            stopped: stopped.try_clone().map_err(StartError)?,
+            sockets: sockets.into_iter().map(ShardSocket::new).collect(),
+            stop_reader: stopped.try_clone().map_err(StartError)?,
             snapshots: Arc::clone(snapshots),
             recorder: counters.recorder(Transport::Udp),
         };
-        let thread =
-            thread::Builder::new().name(format!("udp-{index}")).spawn(move || shard.live(core));
+        let thread = thread::Builder::new()
+            .name(format!("udp-{index}"))
+            .spawn(move || shard.run_until_stopped(core));
         running.threads.push(thread.map_err(StartError)?);
     }
     Ok(running)
@@ -104,7 +105,7 @@ impl Shards {
     /// Answers what was received, then ends the shards. Waits for them: at most a few hundred
     /// milliseconds.
     pub fn stop(self) {
-        drop(self.stop);
+        drop(self.stop_writer);
         for thread in self.threads {
             // A shard catches its own panics; there is nothing left to do for one that could not.
             let _ = thread.join();
@@ -119,98 +120,100 @@ impl Shards {
 }
 
 /// A socket and the kernel's count of what it dropped there.
-struct Intake {
+struct ShardSocket {
     socket: UdpSocket,
-    notes: Notes,
-    drops: u32,
+    control_messages: ControlMessages,
+    kernel_drops: u32,
 }
 
-impl Intake {
+impl ShardSocket {
     fn new(socket: UdpSocket) -> Self {
         // Where its address cannot be told there is room for PKTINFO, whether it comes or not.
-        let notes = socket.local_addr().map_or(Notes::Local, |address| bind::notes(address.ip()));
-        Self { socket, notes, drops: 0 }
+        let control_messages = socket
+            .local_addr()
+            .map_or(ControlMessages::PacketInfo, |address| bind::control_messages(address.ip()));
+        Self { socket, control_messages, kernel_drops: 0 }
     }
 
     /// How many datagrams the kernel has dropped since the last look.
     fn new_drops(&mut self) -> u32 {
-        let before = self.drops;
-        self.drops = syscall::drops(self.socket.as_fd()).unwrap_or(before);
-        self.drops.wrapping_sub(before)
+        let before = self.kernel_drops;
+        self.kernel_drops = syscall::dropped_datagrams(self.socket.as_fd()).unwrap_or(before);
+        self.kernel_drops.wrapping_sub(before)
     }
 }
 
 struct Shard {
-    sockets: Vec<Intake>,
-    stopped: io::PipeReader,
+    sockets: Vec<ShardSocket>,
+    stop_reader: io::PipeReader,
     snapshots: Arc<ArcSwap<Snapshot>>,
     recorder: Recorder,
 }
 
 /// Why a shard's loop ended.
-enum End {
+enum ShardExit {
     Stopped,
-    Broken(io::Error),
+    Failed(io::Error),
 }
 
 impl Shard {
     /// Serves until stopped, whatever happens.
-    fn live(mut self, core: Option<usize>) {
-        if let Some(Err(error)) = core.map(|core| syscall::keep_to(&[core])) {
+    fn run_until_stopped(mut self, core: Option<usize>) {
+        if let Some(Err(error)) = core.map(|core| syscall::pin_to_cores(&[core])) {
             tracing::debug!(core, %error, "shard not pinned to its core");
         }
         loop {
             // Unwind safe: all that outlives the loop are sockets, and counters that are whole at
             // every moment.
-            match catch_unwind(AssertUnwindSafe(|| self.run())) {
-                Ok(End::Stopped) => return,
-                Ok(End::Broken(error)) => {
+            match catch_unwind(AssertUnwindSafe(|| self.serve_until_exit())) {
+                Ok(ShardExit::Stopped) => return,
+                Ok(ShardExit::Failed(error)) => {
                     tracing::error!(%error, "shard cannot wait for datagrams: it is restarted")
                 }
                 Err(_) => tracing::error!("shard panicked: it is restarted"),
             }
-            self.recorder.abandon();
+            self.recorder.count_unfinished_as_panicked();
             // Whatever broke the loop at once may do so again: go on, but not at the cost of a
             // core.
             thread::sleep(Duration::from_millis(10));
         }
     }
 
-    fn run(&mut self) -> End {
-        let Self { sockets, stopped, snapshots, recorder } = self;
+    fn serve_until_exit(&mut self) -> ShardExit {
+        let Self { sockets, stop_reader: stopped, snapshots, recorder } = self;
         let clones: Result<Vec<UdpSocket>, _> =
             sockets.iter().map(|intake| intake.socket.try_clone()).collect();
         let clones = match clones {
             Ok(clones) => clones,
-            Err(error) => return End::Broken(error),
+            Err(error) => return ShardExit::Failed(error),
         };
-        let mut waiter = Waiter::new(clones.iter().map(AsFd::as_fd).chain([stopped.as_fd()]));
-        let mut desk = Desk::new(snapshots, recorder);
+        let mut waiter = PollSet::new(clones.iter().map(AsFd::as_fd).chain([stopped.as_fd()]));
+        let mut desk = ShardWorker::new(snapshots, recorder);
         loop {
-            let is_woken = match waiter.wait(desk.patience_ms()) {
+            let is_woken = match waiter.wait(desk.poll_timeout_ms()) {
                 Ok(is_woken) => is_woken,
-                Err(error) => return End::Broken(error),
+                Err(error) => return ShardExit::Failed(error),
             };
-            if desk.is_second_over || !is_woken {
+            if desk.has_new_second || !is_woken {
                 desk.count_drops(sockets);
             }
             let is_last = waiter.is_ready(sockets.len());
             for (place, intake) in sockets.iter_mut().enumerate() {
                 if is_last {
-                    desk.serve(intake, LAST_BATCHES);
+                    desk.serve(intake, MAX_BATCHES_AT_STOP);
                 } else if waiter.is_ready(place) {
-                    desk.serve(intake, BATCHES_A_TURN);
+                    desk.serve(intake, MAX_BATCHES_PER_SOCKET);
                 }
             }
             if is_last {
-                return End::Stopped;
+                return ShardExit::Stopped;
             }
         }
     }
 }
 
 /// What a shard answers with.
-struct Desk<'a> {
+struct ShardWorker<'a> {
     snapshots: Cache<&'a ArcSwap<Snapshot>, Arc<Snapshot>>,
     generation: Option<u64>,
     draws: Draws,
@@ -219,14 +222,14 @@ struct Desk<'a> {
     /// When the last batch came, in seconds since 1970.
     now_secs: u32,
     /// Whether that was another second than the batch before it.
-    is_second_over: bool,
+    has_new_second: bool,
     /// Whether a batch came since the kernel was last asked for its drops.
-    has_served: bool,
-    answers: Answers,
+    has_unread_drops: bool,
+    answers: BatchReplies,
     recorder: &'a mut Recorder,
 }
 
-impl<'a> Desk<'a> {
+impl<'a> ShardWorker<'a> {
     fn new(snapshots: &'a ArcSwap<Snapshot>, recorder: &'a mut Recorder) -> Self {
         Self {
             snapshots: Cache::new(snapshots),
@@ -235,9 +238,9 @@ impl<'a> Desk<'a> {
             names: Names::new(),
             batch: Box::new(Batch::new()),
             now_secs: 0,
-            is_second_over: false,
-            has_served: false,
-            answers: Answers::new(),
+            has_new_second: false,
+            has_unread_drops: false,
+            answers: BatchReplies::new(),
             recorder,
         }
     }
@@ -245,11 +248,11 @@ impl<'a> Desk<'a> {
     /// Receives, answers and sends until nothing is there, or so many batches. While answers were
     /// made more has mostly come: to look costs less than to wait for being told. A query that came
     /// alone is seldom followed.
-    fn serve(&mut self, intake: &mut Intake, batches: usize) {
+    fn serve(&mut self, intake: &mut ShardSocket, batches: usize) {
         for _ in 0..batches {
-            let count = match self.batch.receive(intake.socket.as_fd(), intake.notes) {
+            let count = match self.batch.receive(intake.socket.as_fd(), intake.control_messages) {
                 Ok(count) => count,
-                Err(error) => return complain(&error),
+                Err(error) => return handle_receive_error(&error),
             };
             self.recorder.received(count as u64);
             self.answer(count);
@@ -261,32 +264,32 @@ impl<'a> Desk<'a> {
     }
 
     /// How long to wait for datagrams: not for ever while there may be drops that were not counted.
-    fn patience_ms(&self) -> i32 {
-        if self.has_served { DROPS_EVERY_MS } else { -1 }
+    fn poll_timeout_ms(&self) -> i32 {
+        if self.has_unread_drops { DROP_COUNT_INTERVAL_MS } else { -1 }
     }
 
     /// Asks the kernel what it dropped: once a second is enough, and once after the last query.
-    fn count_drops(&mut self, sockets: &mut [Intake]) {
+    fn count_drops(&mut self, sockets: &mut [ShardSocket]) {
         for intake in sockets {
             self.recorder.kernel_dropped(intake.new_drops());
         }
-        (self.is_second_over, self.has_served) = (false, false);
+        (self.has_new_second, self.has_unread_drops) = (false, false);
     }
 
     fn answer(&mut self, count: usize) {
         let snapshot = self.snapshots.load();
         if self.generation != Some(snapshot.generation) {
             self.draws.reserve_turns(snapshot.turn_counters);
-            self.recorder.adopt(&snapshot.topology);
+            self.recorder.use_topology(&snapshot.topology);
             self.generation = Some(snapshot.generation);
         }
-        let now_secs = guard::now_secs();
-        self.is_second_over |= now_secs != self.now_secs;
-        (self.now_secs, self.has_served) = (now_secs, true);
+        let now_secs = panic_guard::now_secs();
+        self.has_new_second |= now_secs != self.now_secs;
+        (self.now_secs, self.has_unread_drops) = (now_secs, true);
         self.answers.clear();
         #[cfg(test)]
         assert!(
-            !self.batch.holds(count, super::tests::POISON_FOR_THE_SHARD),
+            !self.batch.contains(count, super::tests::SHARD_PANIC_QUERY),
             "a test asks for this panic"
         );
         let Self { names, batch, draws, answers, recorder, .. } = self;
@@ -295,35 +298,36 @@ impl<'a> Desk<'a> {
                 let mut group = Group::new(names);
                 for datagram in batch.datagrams(first..count.min(first + GROUP)) {
                     let index = datagram.index;
-                    let added = open(datagram, now_secs)
-                        .and_then(|(query, reply)| guard::add(&mut group, index, query, reply));
+                    let added = parse_datagram(datagram, now_secs).and_then(|(query, reply)| {
+                        panic_guard::add(&mut group, index, query, reply)
+                    });
                     if let Err(silence) = added {
-                        answers.settle(index, Err(silence), recorder);
+                        answers.record_outcome(index, Err(silence), recorder);
                     }
                 }
                 group.answer(snapshot, draws, |index, reply| {
                     #[cfg(test)]
                     assert!(
-                        reply.tally.rtype != super::tests::POISON_FOR_THE_GROUP,
+                        reply.tally.rtype != super::tests::GROUP_PANIC_TYPE,
                         "a test asks for this panic"
                     );
-                    answers.settle(index, Ok(reply), recorder);
+                    answers.record_outcome(index, Ok(reply), recorder);
                 });
             }
         };
-        if guard::shielded(together).is_some() {
+        if panic_guard::catch_panic(together).is_some() {
             return;
         }
         // A panic costs the message that it came for: the others are answered one by one.
-        guard::panicked_together();
+        panic_guard::log_group_panic();
         for datagram in batch.datagrams(0..count) {
             let index = datagram.index;
             if answers.is_settled[index] {
                 continue;
             }
-            let answered = open(datagram, now_secs)
-                .and_then(|(query, reply)| guard::answer(snapshot, &query, draws, reply));
-            answers.settle(index, answered, recorder);
+            let answered = parse_datagram(datagram, now_secs)
+                .and_then(|(query, reply)| panic_guard::answer(snapshot, &query, draws, reply));
+            answers.record_outcome(index, answered, recorder);
         }
     }
 
@@ -343,7 +347,7 @@ impl<'a> Desk<'a> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && !has_waited => {
                     // Once a batch: a link that takes nothing must not stop the shard from reading.
                     has_waited = true;
-                    let _ = syscall::wait_writable(socket.as_fd(), SEND_PATIENCE_MS);
+                    let _ = syscall::wait_writable(socket.as_fd(), SEND_TIMEOUT_MS);
                 }
                 Err(error) => {
                     tracing::trace!(%error, "reply not sent");
@@ -356,55 +360,63 @@ impl<'a> Desk<'a> {
 }
 
 /// What became of a batch's datagrams.
-struct Answers {
+struct BatchReplies {
     /// The replies, and what each counts as.
-    outgoing: Vec<Outgoing>,
+    outgoing: Vec<OutgoingReply>,
     tallies: Vec<Tally>,
     /// By place: whether there is a reply, or will be none.
-    is_settled: [bool; BATCH],
+    is_settled: [bool; MAX_DATAGRAMS],
 }
 
-impl Answers {
+impl BatchReplies {
     fn new() -> Self {
         Self {
-            outgoing: Vec::with_capacity(BATCH),
-            tallies: Vec::with_capacity(BATCH),
-            is_settled: [false; BATCH],
+            outgoing: Vec::with_capacity(MAX_DATAGRAMS),
+            tallies: Vec::with_capacity(MAX_DATAGRAMS),
+            is_settled: [false; MAX_DATAGRAMS],
         }
     }
 
     fn clear(&mut self) {
         self.outgoing.clear();
         self.tallies.clear();
-        self.is_settled = [false; BATCH];
+        self.is_settled = [false; MAX_DATAGRAMS];
     }
 
-    fn settle(&mut self, index: usize, answered: Result<Reply, Silence>, recorder: &mut Recorder) {
+    fn record_outcome(
+        &mut self,
+        index: usize,
+        answered: Result<Reply, NoReplyReason>,
+        recorder: &mut Recorder,
+    ) {
         self.is_settled[index] = true;
         match answered {
             Ok(reply) => {
-                self.outgoing.push(Outgoing { index, octets: reply.length });
+                self.outgoing.push(OutgoingReply { index, octets: reply.length });
                 self.tallies.push(reply.tally);
             }
-            Err(silence) => recorder.silent(silence),
+            Err(silence) => recorder.no_reply(silence),
         }
     }
 }
 
 /// The query in a datagram and the room for its reply, where it can be answered.
 #[inline]
-fn open(datagram: Datagram<'_>, now_secs: u32) -> Result<(Query<'_>, &mut [u8]), Silence> {
-    let source = datagram.source.ok_or(Silence::Unanswerable)?;
-    if datagram.is_cut {
-        return Err(Silence::Oversized);
+fn parse_datagram(
+    datagram: Datagram<'_>,
+    now_secs: u32,
+) -> Result<(Query<'_>, &mut [u8]), NoReplyReason> {
+    let source = datagram.source.ok_or(NoReplyReason::Unanswerable)?;
+    if datagram.is_truncated {
+        return Err(NoReplyReason::Oversized);
     }
     let query = Query { message: datagram.message, source, transport: Transport::Udp, now_secs };
     Ok((query, datagram.reply))
 }
 
 /// Logs what recvmmsg said, unless it is that there is nothing to receive.
-fn complain(error: &io::Error) {
-    static ERRORS: Throttle = Throttle::new();
+fn handle_receive_error(error: &io::Error) {
+    static ERRORS: LogThrottle = LogThrottle::new();
     if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) {
         return;
     }

@@ -3,10 +3,10 @@
 
 use std::fmt;
 
-use super::{Page, state::by_reason};
+use super::{MetricsPage, status::by_reason};
 use crate::control::{LoadStatus, PoolStatus, RampStatus, Status};
 
-pub(super) fn write(page: &mut Page<'_>, status: &Status) -> fmt::Result {
+pub(super) fn write(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
     sources(page, &status.loads)?;
     let help = "Polls of load sources that brought no report.";
     page.counter("portolan_load_polls_failed", help, status.failed_polls)?;
@@ -21,7 +21,7 @@ pub(super) fn write(page: &mut Page<'_>, status: &Status) -> fmt::Result {
 }
 
 /// A source that asks each address by itself is a sample for each; for others `target` is empty.
-fn sources(page: &mut Page<'_>, loads: &[LoadStatus]) -> fmt::Result {
+fn sources(page: &mut MetricsPage<'_>, loads: &[LoadStatus]) -> fmt::Result {
     let labels = |load: &'_ LoadStatus| {
         [("load", load.load.clone()), ("target", load.target.clone().unwrap_or_default())]
     };
@@ -33,23 +33,27 @@ fn sources(page: &mut Page<'_>, loads: &[LoadStatus]) -> fmt::Result {
     let up = loads.iter().map(|load| (labels(load), i64::from(is_up(load))));
     page.gauges("portolan_load_up", "1 while the latest poll brought a report.", up)?;
     let help = "Of the newest report.";
-    page.levels(
+    page.float_gauges(
         "portolan_load_age_seconds",
         help,
         of(|load| load.age_secs.map(|secs| secs as f64)),
     )?;
-    page.levels(
+    page.float_gauges(
         "portolan_load_connections",
         "Connections, as reported.",
         of(|load| load.connections),
     )?;
-    page.levels("portolan_load_connections_limit", "The most connections.", of(|load| load.limit))?;
+    page.float_gauges(
+        "portolan_load_connections_limit",
+        "The most connections.",
+        of(|load| load.limit),
+    )?;
     let servers_up = of(|load| load.servers.map(|(up, _)| f64::from(up)));
-    page.levels("portolan_load_servers_up", "Servers that are up, as reported.", servers_up)?;
+    page.float_gauges("portolan_load_servers_up", "Servers that are up, as reported.", servers_up)?;
     let servers = of(|load| load.servers.map(|(_, all)| f64::from(all)));
-    page.levels("portolan_load_servers", "Servers, as reported.", servers)?;
+    page.float_gauges("portolan_load_servers", "Servers, as reported.", servers)?;
     let help = "How long a request takes, as reported.";
-    page.levels(
+    page.float_gauges(
         "portolan_load_response_seconds",
         help,
         of(|load| load.response_ms.map(|ms| ms / 1e3)),
@@ -62,13 +66,13 @@ fn sources(page: &mut Page<'_>, loads: &[LoadStatus]) -> fmt::Result {
     )
 }
 
-fn pools(page: &mut Page<'_>, pools: &[PoolStatus]) -> fmt::Result {
+fn pools(page: &mut MetricsPage<'_>, pools: &[PoolStatus]) -> fmt::Result {
     let shares = pools.iter().flat_map(|pool| {
         pool.shares
             .iter()
             .map(|(member, share)| ([("pool", &*pool.name), ("member", &**member)], *share))
     });
-    page.levels(
+    page.float_gauges(
         "portolan_pool_share",
         "Share of a load pool's clients that a member gets, 0 to 1, by load, health and ramps.",
         shares,
@@ -85,9 +89,13 @@ fn pools(page: &mut Page<'_>, pools: &[PoolStatus]) -> fmt::Result {
         pools.iter().filter_map(move |pool| Some(([("pool", &*pool.name)], value(pool)?)))
     };
     let help = "What a pool with a capacity keeps of its clients, 0 to 1.";
-    page.levels("portolan_pool_keep", help, of(|pool| pool.keep))?;
-    page.levels("portolan_pool_level", "Its load at the last look.", of(|pool| pool.level))?;
-    page.levels("portolan_pool_target", "What that should be at most.", of(|pool| pool.target))?;
+    page.float_gauges("portolan_pool_keep", help, of(|pool| pool.keep))?;
+    page.float_gauges("portolan_pool_level", "Its load at the last look.", of(|pool| pool.level))?;
+    page.float_gauges(
+        "portolan_pool_target",
+        "What that should be at most.",
+        of(|pool| pool.target),
+    )?;
     let held = pools
         .iter()
         .filter_map(|pool| Some(([("pool", &*pool.name), ("member", pool.holder.as_deref()?)], 1)));
@@ -98,12 +106,12 @@ fn pools(page: &mut Page<'_>, pools: &[PoolStatus]) -> fmt::Result {
     )
 }
 
-fn ramps(page: &mut Page<'_>, ramps: &[RampStatus]) -> fmt::Result {
+fn ramps(page: &mut MetricsPage<'_>, ramps: &[RampStatus]) -> fmt::Result {
     let labels = |ramp: &'_ RampStatus| {
         [("name", ramp.name.clone()), ("pool", ramp.pool.clone().unwrap_or_default())]
     };
     let at = ramps.iter().map(|ramp| (labels(ramp), ramp.at));
-    page.levels(
+    page.float_gauges(
         "portolan_ramp_part",
         "Part of its share that a datacenter, endpoint or member gets during a drain, slow start or failback.",
         at,

@@ -8,9 +8,9 @@ use prometheus_client::{
 };
 
 /// Takes one family after the other.
-pub(super) struct Page<'a>(DescriptorEncoder<'a>);
+pub(super) struct MetricsPage<'a>(DescriptorEncoder<'a>);
 
-impl<'a> Page<'a> {
+impl<'a> MetricsPage<'a> {
     pub(super) fn new(encoder: DescriptorEncoder<'a>) -> Self {
         Self(encoder)
     }
@@ -55,7 +55,7 @@ impl<'a> Page<'a> {
     }
 
     /// The same, where values are no whole numbers.
-    pub(super) fn levels<const N: usize, V: EncodeLabelValue>(
+    pub(super) fn float_gauges<const N: usize, V: EncodeLabelValue>(
         &mut self,
         name: &str,
         help: &str,

@@ -2,15 +2,15 @@
 
 use std::fmt;
 
-use super::{Page, rcode_word, rtype_word};
+use super::{MetricsPage, rcode_label, rtype_label};
 use crate::{
     dns::Rcode,
     engine::Transport,
-    transport::{ConnectionEvent, Silence, Totals, TransportTotals},
+    transport::{ConnectionEvent, NoReplyReason, Totals, TransportTotals},
 };
 
-pub(super) fn write(page: &mut Page<'_>, totals: &Totals) -> fmt::Result {
-    ends(page, &totals.transports)?;
+pub(super) fn write(page: &mut MetricsPage<'_>, totals: &Totals) -> fmt::Result {
+    message_outcomes(page, &totals.transports)?;
     replies(page, &totals.transports)?;
     let mut services: Vec<(String, u64)> =
         totals.services.iter().map(|(name, count)| (name.to_string(), *count)).collect();
@@ -29,8 +29,8 @@ pub(super) fn write(page: &mut Page<'_>, totals: &Totals) -> fmt::Result {
 }
 
 /// One number for each transport.
-fn each(
-    page: &mut Page<'_>,
+fn per_transport(
+    page: &mut MetricsPage<'_>,
     transports: &[TransportTotals],
     name: &str,
     help: &str,
@@ -40,25 +40,35 @@ fn each(
     page.counters(name, help, samples)
 }
 
-fn ends(page: &mut Page<'_>, transports: &[TransportTotals]) -> fmt::Result {
-    each(page, transports, "portolan_messages_received", "Messages that came in.", |one| {
-        one.received
-    })?;
+fn message_outcomes(page: &mut MetricsPage<'_>, transports: &[TransportTotals]) -> fmt::Result {
+    per_transport(
+        page,
+        transports,
+        "portolan_messages_received",
+        "Messages that came in.",
+        |one| one.received,
+    )?;
     let ignored = transports.iter().flat_map(|one| {
-        let labels =
-            |silence: Silence| [("transport", one.transport.word()), ("reason", silence.word())];
-        Silence::ALL.map(|silence| (labels(silence), one.silent_for(silence)))
+        let labels = |silence: NoReplyReason| {
+            [("transport", one.transport.word()), ("reason", silence.label())]
+        };
+        NoReplyReason::ALL.map(|silence| (labels(silence), one.no_replies_for(silence)))
     });
     page.counters("portolan_messages_ignored", "Messages that got no reply.", ignored)?;
-    each(page, transports, "portolan_send_errors", "Replies that could not be sent.", |one| {
-        one.send_errors
-    })?;
+    per_transport(
+        page,
+        transports,
+        "portolan_send_errors",
+        "Replies that could not be sent.",
+        |one| one.send_errors,
+    )?;
     let drops = "Datagrams that the kernel dropped because the receive buffer was full; not part of those received.";
-    each(page, transports, "portolan_kernel_drops", drops, |one| one.kernel_drops)?;
+    per_transport(page, transports, "portolan_kernel_drops", drops, |one| one.kernel_drops)?;
     let events = transports.iter().flat_map(|one| {
-        let labels =
-            |event: ConnectionEvent| [("transport", one.transport.word()), ("event", event.word())];
-        ConnectionEvent::ALL.map(|event| (labels(event), one.connections_that(event)))
+        let labels = |event: ConnectionEvent| {
+            [("transport", one.transport.word()), ("event", event.label())]
+        };
+        ConnectionEvent::ALL.map(|event| (labels(event), one.connection_events(event)))
     });
     page.counters(
         "portolan_connections",
@@ -73,10 +83,10 @@ fn ends(page: &mut Page<'_>, transports: &[TransportTotals]) -> fmt::Result {
     page.counters("portolan_https_responses", "HTTP responses over HTTPS, by status.", statuses)
 }
 
-fn replies(page: &mut Page<'_>, transports: &[TransportTotals]) -> fmt::Result {
+fn replies(page: &mut MetricsPage<'_>, transports: &[TransportTotals]) -> fmt::Result {
     let rcodes = transports.iter().flat_map(|one| {
         let labels =
-            |rcode| [("transport", one.transport.word().to_owned()), ("rcode", rcode_word(rcode))];
+            |rcode| [("transport", one.transport.word().to_owned()), ("rcode", rcode_label(rcode))];
         // Codes without a name are shown once they occur.
         let is_shown = |rcode, count| count > 0 || Rcode(rcode).mnemonic().is_some();
         (0..)
@@ -87,9 +97,11 @@ fn replies(page: &mut Page<'_>, transports: &[TransportTotals]) -> fmt::Result {
     page.counters("portolan_replies", "Replies sent, by response code.", rcodes)?;
     let types = transports.iter().flat_map(|one| {
         let labels =
-            |rtype| [("transport", one.transport.word().to_owned()), ("type", rtype_word(rtype))];
+            |rtype| [("transport", one.transport.word().to_owned()), ("type", rtype_label(rtype))];
         one.by_type().map(move |(rtype, count)| (labels(rtype), count)).collect::<Vec<_>>()
     });
     page.counters("portolan_replies_by_type", "Replies sent, by the type asked for.", types)?;
-    each(page, transports, "portolan_replies_truncated", "Replies with TC.", |one| one.truncated)
+    per_transport(page, transports, "portolan_replies_truncated", "Replies with TC.", |one| {
+        one.truncated
+    })
 }

@@ -8,7 +8,7 @@ use tokio::{
 use super::*;
 
 /// What comes back after `request`, until the server closes.
-async fn exchange(site: &Site, request: &[u8]) -> String {
+async fn exchange(site: &AdminTestServer, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(site.address()).await.unwrap();
     // The server may close before it has read everything.
     let _ = stream.write_all(request).await;
@@ -21,7 +21,7 @@ const DRAIN: &str = "POST /api/v1/datacenters/fra/drain HTTP/1.1\r\nHost: localh
 
 #[tokio::test]
 async fn a_body_that_says_it_is_too_large_is_refused_unread() {
-    let site = Site::start().await;
+    let site = AdminTestServer::start().await;
     let reply =
         exchange(&site, format!("{DRAIN}Content-Length: 1073741824\r\n\r\n").as_bytes()).await;
     assert!(reply.starts_with("HTTP/1.1 413 "), "{reply}");
@@ -29,7 +29,7 @@ async fn a_body_that_says_it_is_too_large_is_refused_unread() {
 
 #[tokio::test]
 async fn a_body_that_turns_out_too_large_is_refused() {
-    let site = Site::start().await;
+    let site = AdminTestServer::start().await;
     let chunk = format!("1000\r\n{}\r\n", " ".repeat(0x1000)).repeat(5);
     let reply =
         exchange(&site, format!("{DRAIN}Transfer-Encoding: chunked\r\n\r\n{chunk}").as_bytes())
@@ -39,7 +39,7 @@ async fn a_body_that_turns_out_too_large_is_refused() {
 
 #[tokio::test]
 async fn a_head_that_is_too_large_is_refused() {
-    let site = Site::start().await;
+    let site = AdminTestServer::start().await;
     let long =
         format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: {}", "x".repeat(16 << 10));
     assert!(exchange(&site, long.as_bytes()).await.starts_with("HTTP/1.1 431 "));
@@ -51,7 +51,7 @@ async fn a_head_that_is_too_large_is_refused() {
 
 #[tokio::test]
 async fn a_request_of_http_1_1_without_exactly_one_host_is_refused() {
-    let site = Site::start().await;
+    let site = AdminTestServer::start().await;
     for (head, code) in [
         ("GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n", 400),
         (
@@ -69,7 +69,7 @@ async fn a_request_of_http_1_1_without_exactly_one_host_is_refused() {
 
 #[tokio::test]
 async fn what_is_not_http_is_refused() {
-    let site = Site::start().await;
+    let site = AdminTestServer::start().await;
     assert!(
         exchange(&site, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
             .await
@@ -79,7 +79,7 @@ async fn what_is_not_http_is_refused() {
 
 #[tokio::test]
 async fn a_thousand_slow_connections_keep_nobody_out() {
-    let site = Site::start().await;
+    let site = AdminTestServer::start().await;
     let mut slow = Vec::new();
     for _ in 0..1000 {
         let mut stream = TcpStream::connect(site.address()).await.unwrap();
@@ -98,7 +98,7 @@ async fn a_thousand_slow_connections_keep_nobody_out() {
 
 #[tokio::test]
 async fn a_flood_is_slowed_down_and_others_are_served() {
-    let site = Site::start().await;
+    let site = AdminTestServer::start().await;
     let flood: Vec<_> = (0..8)
         .map(|_| {
             let address = site.address();
@@ -126,7 +126,7 @@ async fn a_flood_is_slowed_down_and_others_are_served() {
 
 #[tokio::test]
 async fn stopping_closes_idle_connections() {
-    let site = Site::start().await;
+    let site = AdminTestServer::start().await;
     let mut idle = TcpStream::connect(site.address()).await.unwrap();
     idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let mut reply = [0; 4096];

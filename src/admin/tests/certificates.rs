@@ -14,7 +14,7 @@ fn write(directory: &TempDir, year: i32) -> (PathBuf, PathBuf) {
     (chain, key)
 }
 
-async fn concerns(site: &Site) -> Vec<String> {
+async fn concerns(site: &AdminTestServer) -> Vec<String> {
     let (_, ready) = document(site.get("/readyz").await).await;
     serde_json::from_value::<Readiness>(ready).unwrap().concerns
 }
@@ -23,9 +23,9 @@ async fn concerns(site: &Site) -> Vec<String> {
 async fn certificate_files_that_cannot_be_used_are_a_concern_until_a_reload_finds_them_well() {
     let directory = tempfile::tempdir().unwrap();
     let (chain, key) = write(&directory, 2098);
-    let mut certificates = Certificates::default();
+    let mut certificates = CertificateRegistry::default();
     certificates.load(&chain, &key).unwrap();
-    let site = Site::start_with_certificates(
+    let site = AdminTestServer::start_with_certificates(
         &[("datacenters.toml", DATACENTERS), ("zone.toml", ZONE)],
         certificates,
     )
@@ -50,7 +50,8 @@ async fn certificate_files_that_cannot_be_used_are_a_concern_until_a_reload_find
     ] {
         assert!(concern.contains(part), "{part}: {concern}");
     }
-    let samples = exposition::read(&site.open_metrics().await.text().await.unwrap()).unwrap();
+    let samples =
+        exposition::parse_exposition(&site.open_metrics().await.text().await.unwrap()).unwrap();
     let sample = |name: &str| samples[&format!("{name}{{certificate=\"{}\"}}", chain.display())];
     assert_eq!(sample("portolan_certificate_expiry_timestamp_seconds"), 4_039_372_800.0);
     assert_eq!(sample("portolan_certificate_error"), 1.0);
@@ -66,9 +67,9 @@ async fn certificate_files_that_cannot_be_used_are_a_concern_until_a_reload_find
 async fn a_certificate_that_has_expired_is_the_gravest_concern() {
     let directory = tempfile::tempdir().unwrap();
     let (chain, key) = write(&directory, 2020);
-    let mut certificates = Certificates::default();
+    let mut certificates = CertificateRegistry::default();
     certificates.load(&chain, &key).unwrap();
-    let site = Site::start_with_certificates(
+    let site = AdminTestServer::start_with_certificates(
         &[("datacenters.toml", DATACENTERS), ("zone.toml", ZONE)],
         certificates,
     )

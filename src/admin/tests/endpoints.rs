@@ -4,15 +4,16 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    admin::{DocumentTotals, Readiness, metrics},
+    admin::{Readiness, TotalsView, metrics},
     control::{DrainError, DrainReport, Listing, Status},
 };
 
-const BROKEN: &str = "[datacenter.fra]\nlocation = { latitude = 500.0, longitude = 8.68 }\n";
+const INVALID_DATACENTERS: &str =
+    "[datacenter.fra]\nlocation = { latitude = 500.0, longitude = 8.68 }\n";
 
 #[tokio::test]
 async fn healthz_fails_once_a_shard_has_died() {
-    let site = Site::start().await;
+    let site = AdminTestServer::start().await;
     assert_eq!(site.get("/healthz").await.status(), 200);
     site.is_alive.store(false, Relaxed);
     assert_eq!(site.get("/healthz").await.status(), 503);
@@ -21,7 +22,7 @@ async fn healthz_fails_once_a_shard_has_died() {
 
 #[tokio::test]
 async fn before_the_first_round_of_health_checks_the_server_is_not_ready_and_says_so() {
-    let site = Site::start().await;
+    let site = AdminTestServer::start().await;
     site.is_listening.store(false, Relaxed);
     let (code, ready) = document(site.get("/readyz").await).await;
     let ready: Readiness = serde_json::from_value(ready).unwrap();
@@ -33,13 +34,13 @@ async fn before_the_first_round_of_health_checks_the_server_is_not_ready_and_say
 
 #[tokio::test]
 async fn a_held_file_is_shown_and_does_not_end_readiness() {
-    let site = Site::start().await;
+    let site = AdminTestServer::start().await;
     let (code, ready) = document(site.get("/readyz").await).await;
     let ready: Readiness = serde_json::from_value(ready).unwrap();
     assert_eq!((code, ready.is_ready), (200, true));
     let [geography] = &ready.concerns[..] else { panic!("{ready:?}") };
     assert!(geography.contains("policy nearest, and no GeoIP database is loaded"), "{geography}");
-    fs::write(site.zone_file("datacenters.toml"), BROKEN).unwrap();
+    fs::write(site.zone_file("datacenters.toml"), INVALID_DATACENTERS).unwrap();
     let (code, fault) = document(site.post("/api/v1/reload", "").send().await.unwrap()).await;
     assert_eq!(code, 422);
     let refused = fault["error"]["refused"].as_array().unwrap();
@@ -58,7 +59,8 @@ async fn a_held_file_is_shown_and_does_not_end_readiness() {
         site.zone_file("datacenters.toml").to_str().unwrap()
     );
     assert!(!ready.configuration.unwrap().errors.is_empty());
-    let samples = exposition::read(&site.open_metrics().await.text().await.unwrap()).unwrap();
+    let samples =
+        exposition::parse_exposition(&site.open_metrics().await.text().await.unwrap()).unwrap();
     assert_eq!(
         (samples["portolan_configuration_refused"], samples["portolan_held_files"]),
         (1.0, 1.0)
@@ -68,7 +70,7 @@ async fn a_held_file_is_shown_and_does_not_end_readiness() {
 
 #[tokio::test]
 async fn readyz_and_metrics_do_without_a_controller() {
-    let site = Site::start().await;
+    let site = AdminTestServer::start().await;
     site.handle.stop().await;
     let (code, ready) = document(site.get("/readyz").await).await;
     assert_eq!(
@@ -77,7 +79,8 @@ async fn readyz_and_metrics_do_without_a_controller() {
         "the last snapshot serves on"
     );
     assert_eq!(site.get("/api/v1/status").await.status(), 503);
-    let samples = exposition::read(&site.open_metrics().await.text().await.unwrap()).unwrap();
+    let samples =
+        exposition::parse_exposition(&site.open_metrics().await.text().await.unwrap()).unwrap();
     assert_eq!(samples["portolan_controller_answers"], 0.0);
     let (code, _) = document(site.post("/api/v1/reload", "").send().await.unwrap()).await;
     assert_eq!(code, 503);
@@ -85,7 +88,7 @@ async fn readyz_and_metrics_do_without_a_controller() {
 
 #[tokio::test]
 async fn status_is_the_controllers_own() {
-    let site = Site::start().await;
+    let site = AdminTestServer::start().await;
     let status: Status =
         serde_json::from_slice(&site.get("/api/v1/status").await.bytes().await.unwrap()).unwrap();
     let expected = site.handle.status(Listing::Full).await.unwrap();
@@ -99,7 +102,7 @@ async fn status_is_the_controllers_own() {
 
 #[tokio::test]
 async fn a_reload_says_the_generation_that_answers_follow() {
-    let site = Site::start().await;
+    let site = AdminTestServer::start().await;
     fs::write(
         site.zone_file("more.toml"),
         "[datacenter.sin]\nlocation = { latitude = 1.35, longitude = 103.82 }\n",
@@ -114,7 +117,7 @@ async fn a_reload_says_the_generation_that_answers_follow() {
 
 #[tokio::test]
 async fn a_drain_edits_the_file_and_its_end_restores_it() {
-    let site = Site::start().await;
+    let site = AdminTestServer::start().await;
     let body = r#"{"reason": "kernel upgrade", "for-secs": 7200}"#;
     let (code, report) =
         document(site.post("/api/v1/datacenters/fra/drain", body).send().await.unwrap()).await;
@@ -135,7 +138,7 @@ async fn a_drain_edits_the_file_and_its_end_restores_it() {
 
 #[tokio::test]
 async fn a_drain_that_cannot_be_says_why() {
-    let site = Site::start().await;
+    let site = AdminTestServer::start().await;
     let (code, fault) =
         document(site.post("/api/v1/datacenters/fre/drain", "{}").send().await.unwrap()).await;
     let error: DrainError = serde_json::from_value(fault["error"].clone()).unwrap();
@@ -162,7 +165,7 @@ async fn a_drain_that_cannot_be_says_why() {
 
 #[tokio::test]
 async fn a_drain_works_beside_a_held_file_and_is_refused_in_one() {
-    let site = Site::start().await;
+    let site = AdminTestServer::start().await;
     fs::write(site.zone_file("broken.toml"), "[datacenter.fra]\n").unwrap();
     let drain = async |verb: &str| {
         document(site.post(&format!("/api/v1/datacenters/fra/{verb}"), "").send().await.unwrap())
@@ -193,7 +196,7 @@ async fn a_drain_works_beside_a_held_file_and_is_refused_in_one() {
 
 #[tokio::test]
 async fn a_body_that_is_not_understood_changes_nothing() {
-    let site = Site::start().await;
+    let site = AdminTestServer::start().await;
     for (body, why) in [
         (r#"{"for-seconds": 5}"#, "an unknown key"),
         (r#"{"force": "yes"}"#, "a wrong type"),
@@ -210,7 +213,7 @@ async fn a_body_that_is_not_understood_changes_nothing() {
 
 #[tokio::test]
 async fn what_is_counted_equals_what_was_asked() {
-    let site = Site::start().await;
+    let site = AdminTestServer::start().await;
     let (shards, server) = site.serve_dns();
     for (name, rtype, count) in [
         ("www.gslb.example.com", 1, 7),
@@ -220,7 +223,8 @@ async fn what_is_counted_equals_what_was_asked() {
         (0..count).for_each(|_| ask(server, name, rtype));
     }
     shards.stop();
-    let samples = exposition::read(&site.open_metrics().await.text().await.unwrap()).unwrap();
+    let samples =
+        exposition::parse_exposition(&site.open_metrics().await.text().await.unwrap()).unwrap();
     for (sample, count) in [
         (r#"portolan_messages_received_total{transport="udp"}"#, 12.0),
         (r#"portolan_replies_total{transport="udp",rcode="NOERROR"}"#, 7.0),
@@ -246,7 +250,7 @@ async fn what_is_counted_equals_what_was_asked() {
     assert_eq!(sum("portolan_datacenter_answers_total{"), 7.0);
     assert!(samples["process_resident_memory_bytes"] > 1e6);
     let (_, totals) = document(site.get("/api/v1/totals").await).await;
-    let totals: DocumentTotals = serde_json::from_value(totals).unwrap();
+    let totals: TotalsView = serde_json::from_value(totals).unwrap();
     assert_eq!((totals.transports["udp"].received, totals.transports["udp"].answered), (12, 12));
     assert_eq!((totals.rcodes["NXDOMAIN"], totals.types["A"]), (3, 10));
     assert_eq!(totals.datacenters.values().sum::<u64>(), 7);
@@ -255,9 +259,11 @@ async fn what_is_counted_equals_what_was_asked() {
 #[tokio::test]
 async fn names_with_odd_characters_leave_the_metrics_readable() {
     let zone = ZONE.replace("www.gslb", r#"a\\\"b\\010\\\\c.gslb"#);
-    let site = Site::start_with(&[("datacenters.toml", DATACENTERS), ("zone.toml", &zone)]).await;
+    let site =
+        AdminTestServer::start_with(&[("datacenters.toml", DATACENTERS), ("zone.toml", &zone)])
+            .await;
     let text = site.open_metrics().await.text().await.unwrap();
-    let samples = exposition::read(&text).unwrap();
+    let samples = exposition::parse_exposition(&text).unwrap();
     assert!(
         samples.keys().any(|name| name.starts_with("portolan_service_answers_total{service=\"a")),
         "{text}"
@@ -279,13 +285,14 @@ async fn verdicts_are_told_by_monitor_and_target() {
         .replace("policy ", "monitor = \"web\"\npolicy ")
         .replace("192.0.2.11", "127.0.0.1")
         .replace("192.0.2.21", "127.0.0.2");
-    let site = Site::start_with(&[
+    let site = AdminTestServer::start_with(&[
         ("datacenters.toml", DATACENTERS),
         ("zone.toml", &zone),
         ("monitor.toml", &monitor),
     ])
     .await;
-    let samples = exposition::read(&site.open_metrics().await.text().await.unwrap()).unwrap();
+    let samples =
+        exposition::parse_exposition(&site.open_metrics().await.text().await.unwrap()).unwrap();
     assert_eq!(samples[r#"portolan_target_up{monitor="web",target="127.0.0.1"}"#], 0.0);
     assert_eq!(samples[r#"portolan_targets{verdict="down"}"#], 2.0);
     assert!(samples["portolan_probes_started_total"] >= 2.0);
@@ -293,7 +300,7 @@ async fn verdicts_are_told_by_monitor_and_target() {
 
 #[tokio::test]
 async fn prometheus_gets_the_format_that_it_asks_for() {
-    let site = Site::start().await;
+    let site = AdminTestServer::start().await;
     let media_type =
         |response: Response| response.headers()["content-type"].to_str().unwrap().to_owned();
     assert!(media_type(site.get("/metrics").await).starts_with("text/plain; version=0.0.4"));
@@ -312,7 +319,7 @@ async fn prometheus_gets_the_format_that_it_asks_for() {
 
 #[tokio::test]
 async fn the_console_loads_nothing_from_elsewhere() {
-    let site = Site::start().await;
+    let site = AdminTestServer::start().await;
     for path in ["/", "/console.css", "/console.js"] {
         let response = site.get(path).await;
         assert_eq!(response.status(), 200, "{path}");
@@ -332,7 +339,7 @@ async fn the_console_loads_nothing_from_elsewhere() {
 
 #[tokio::test]
 async fn what_is_not_there_is_said_in_json() {
-    let site = Site::start().await;
+    let site = AdminTestServer::start().await;
     for (method, path, expected) in
         [("GET", "/nothing", 404), ("GET", "/api/v1/reload", 405), ("POST", "/metrics", 405)]
     {
@@ -348,7 +355,7 @@ async fn what_is_not_there_is_said_in_json() {
 
 #[tokio::test]
 async fn readyz_under_a_foreign_name_tells_readiness_alone() {
-    let site = Site::start().await;
+    let site = AdminTestServer::start().await;
     let asked =
         |host: &'static str| site.client.get(site.url("/readyz")).header("host", host).send();
     let (code, ready) = document(asked("attacker.example").await.unwrap()).await;
@@ -366,7 +373,7 @@ async fn readyz_under_a_foreign_name_tells_readiness_alone() {
 
 #[tokio::test]
 async fn a_reason_with_a_control_sequence_and_a_drain_beyond_the_calendar_are_refused() {
-    let site = Site::start().await;
+    let site = AdminTestServer::start().await;
     for (body, wanted) in [
         (r#"{"reason": "a\u001b[2Jb"}"#, "holds the control character"),
         (r#"{"reason": "one\ntwo"}"#, "holds the control character"),
@@ -388,7 +395,7 @@ async fn a_reason_with_a_control_sequence_and_a_drain_beyond_the_calendar_are_re
 
 #[tokio::test]
 async fn a_foreign_page_changes_nothing() {
-    let site = Site::start().await;
+    let site = AdminTestServer::start().await;
     let drain = || site.client.post(site.url("/api/v1/datacenters/fra/drain"));
     assert_eq!(
         drain().header("content-type", "text/plain").body("{}").send().await.unwrap().status(),
@@ -412,7 +419,7 @@ async fn a_foreign_page_changes_nothing() {
 
 #[tokio::test]
 async fn load_reports_shares_and_ramps_are_told_in_the_metrics() {
-    let site = Site::start().await;
+    let site = AdminTestServer::start().await;
     let mut status = site.handle.status(Listing::Full).await.unwrap();
     let load = |text: Value| serde_json::from_value(text).unwrap();
     status.loads = vec![
@@ -436,8 +443,8 @@ async fn load_reports_shares_and_ramps_are_told_in_the_metrics() {
     ]))
     .unwrap();
     (status.failed_polls, status.disagreements) = (7, 2);
-    let text = metrics::text(Counters::new().collect(), 1, true, Some(Arc::new(status)));
-    let samples = exposition::read(&text).unwrap();
+    let text = metrics::render(Counters::new().collect(), 1, true, Some(Arc::new(status)));
+    let samples = exposition::parse_exposition(&text).unwrap();
     for (sample, value) in [
         (r#"portolan_load_up{load="fra",target=""}"#, 1.0),
         (r#"portolan_load_up{load="iad",target="192.0.2.21"}"#, 0.0),

@@ -11,7 +11,7 @@ pub(super) type Samples = BTreeMap<String, f64>;
 ///
 /// # Errors
 /// The first line that is not as it should be.
-pub(super) fn read(text: &str) -> Result<Samples, String> {
+pub(super) fn parse_exposition(text: &str) -> Result<Samples, String> {
     let mut samples = Samples::new();
     let (mut families, mut family, mut kind) = (HashSet::new(), String::new(), String::new());
     let text = text.strip_suffix("# EOF\n").ok_or("no end")?;
@@ -84,7 +84,7 @@ fn value(text: &str) -> Option<&str> {
 #[test]
 fn the_reader_refuses_what_prometheus_would() {
     let good = "# HELP a Help.\n# TYPE a counter\na_total{b=\"c\\\"\\\\\\n}\",d=\"\"} 1\na_total 2\n# EOF\n";
-    assert_eq!(read(good).map(|samples| samples.len()), Ok(2));
+    assert_eq!(parse_exposition(good).map(|samples| samples.len()), Ok(2));
     for (bad, why) in [
         ("a_total{b=\"c\"} 1\n# EOF\n", "a sample of no family"),
         ("# HELP a Help.\n# TYPE a counter\na 1\n# EOF\n", "a counter without its suffix"),
@@ -97,6 +97,6 @@ fn the_reader_refuses_what_prometheus_would() {
         ("# HELP a Help.\n# TYPE a gauge\na{b=\"c\",b=\"d\"} 1\n# EOF\n", "a label twice"),
         ("# HELP a Help.\n# TYPE a gauge\na 1\n", "no end"),
     ] {
-        assert!(read(bad).is_err(), "{why}");
+        assert!(parse_exposition(bad).is_err(), "{why}");
     }
 }

@@ -99,7 +99,7 @@ pub(super) fn check_system(specs: &Specs, problems: &mut Problems) {
         return;
     }
     let names = monitors.iter().map(|monitor| Quoted(&monitor.value.name).to_string());
-    let names = listing::first_of(names, 3, monitors.len());
+    let names = listing::join_first(names, 3, monitors.len());
     let what = format!(
         "no TLS target can be verified: this system has no CA certificates; judging nothing: {names}"
     );

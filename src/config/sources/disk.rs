@@ -17,7 +17,7 @@ use super::{
     unreadable::Unreadable,
     walk::{self, Place},
 };
-use crate::{config::settings::Paths, files::with_spare_descriptors};
+use crate::{config::settings::Paths, files::with_reserved_descriptors};
 
 /// The largest file of the zones directory that is read, in octets.
 const LARGEST_FILE: u64 = 64 << 20;
@@ -145,7 +145,7 @@ fn open_regular(path: &Path) -> Result<File, Unreadable> {
     refused(&fs::metadata(path)?)?;
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(libc::O_NONBLOCK);
-    let file = with_spare_descriptors(|| options.open(path))?;
+    let file = with_reserved_descriptors(|| options.open(path))?;
     refused(&file.metadata()?)?;
     Ok(file)
 }
@@ -293,7 +293,7 @@ fn database(path: &Path, footprint: &mut Footprint) -> Result<(), Unreadable> {
 
 /// The paths of a directory that end in `.mmdb`, in order.
 fn listed_databases(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = with_spare_descriptors(|| fs::read_dir(directory))?
+    let entries = with_reserved_descriptors(|| fs::read_dir(directory))?
         .map(|entry| entry.map(|entry| entry.path()));
     let mut found = entries.collect::<io::Result<Vec<_>>>()?;
     found.retain(|path| is_database(path) && !path.is_dir());

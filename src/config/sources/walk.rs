@@ -21,7 +21,7 @@ use super::{
     links::resolve,
     unreadable::Unreadable,
 };
-use crate::files::with_spare_descriptors;
+use crate::files::with_reserved_descriptors;
 
 /// How many directories may be inside each other.
 const DEEPEST: usize = 32;
@@ -120,7 +120,7 @@ impl<'f> Walk<'f> {
     }
 
     fn entries(&mut self, directory: &Place) -> Vec<DirEntry> {
-        let listed = match with_spare_descriptors(|| fs::read_dir(&directory.real)) {
+        let listed = match with_reserved_descriptors(|| fs::read_dir(&directory.real)) {
             Ok(listed) => listed,
             Err(error) => {
                 self.fail(&directory.path, error);

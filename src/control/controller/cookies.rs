@@ -7,7 +7,7 @@ use tokio::time::Instant as TokioInstant;
 use super::Controller;
 use crate::{
     control::{cookies::Cookies, state::unix_now},
-    snapshot::Identity,
+    snapshot::ServerIdentity,
 };
 
 impl Controller {
@@ -33,7 +33,8 @@ impl Controller {
         self.cookies_at = now + Cookies::due_in(self.cookies.as_ref(), unix);
         if is_changed {
             let cookies = self.cookies.as_ref().map(|cookies| cookies.keys().clone());
-            self.identity = Arc::new(Identity { nsid: self.identity.nsid.clone(), cookies });
+            self.identity =
+                Arc::new(ServerIdentity { nsid: self.identity.nsid.clone(), cookie_keys: cookies });
             self.send_out_again();
             tracing::info!("cookie keys rotated");
         }

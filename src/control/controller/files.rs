@@ -64,7 +64,7 @@ impl Controller {
             missing: self.holding.outlook().missing.clone(),
             watch: Some(self.watch.clone()),
         };
-        let beat = self.metronome.beat();
+        let beat = self.metronome.activate();
         let (reply, loading) = oneshot::channel();
         let wheels = self.worker.copy_wheels();
         let load = move || {
@@ -111,7 +111,7 @@ impl Controller {
         loaded: Option<Result<Loaded, Refusal>>,
         inbox: &mut Inbox,
     ) {
-        let _beat = self.metronome.beat();
+        let _beat = self.metronome.activate();
         self.loading = None;
         let outcome = match loaded {
             Some(Ok(Loaded::World(world))) => {
@@ -262,9 +262,9 @@ impl Controller {
         self.log_removed();
         self.log_warnings();
         self.save_files();
-        let beat = self.metronome.beat();
+        let beat = self.metronome.activate();
         tokio::task::spawn_blocking(move || {
-            transport::give_memory_back();
+            transport::release_free_memory();
             drop(beat);
         });
     }

@@ -33,7 +33,7 @@ impl Controller {
 
     /// Switches the worker to the world's compiler, waits for its charts, and publishes them.
     pub(super) async fn adopt_charts(&mut self) {
-        let _beat = self.metronome.beat();
+        let _beat = self.metronome.activate();
         self.renew_conditions();
         self.publish_at = None;
         self.rehearsed = None;
@@ -223,7 +223,7 @@ impl Controller {
     fn put_in_force(&self, compiled: &Compiled) -> Arc<Snapshot> {
         let generation = self.published.load().generation + 1;
         let snapshot = self.world.snapshot(generation, compiled, Arc::clone(&self.identity));
-        self.counters.prepare(&snapshot.topology);
+        self.counters.assign_slots(&snapshot.topology);
         self.published.swap(Arc::new(snapshot))
     }
 

@@ -109,10 +109,10 @@ impl Selection<'_> {
         format!(
             "{} {} kept: no file that can be used defines {} any more, and {}, which cannot be used, may (help: fix {}; or, \
              if {} to be removed, run `portolan reload --accept-removal`)",
-            listing::first_of(names, SHOWN, count),
+            listing::join_first(names, SHOWN, count),
             if count == 1 { "is" } else { "are" },
             if count == 1 { "it" } else { "them" },
-            listing::first_of(waiting.unusable.iter().map(shown), SHOWN, files),
+            listing::join_first(waiting.unusable.iter().map(shown), SHOWN, files),
             if files == 1 { "that file" } else { "those files" },
             if count == 1 { "it is" } else { "they are" },
         )

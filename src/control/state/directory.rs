@@ -12,7 +12,7 @@ use std::{
     path::Path,
 };
 
-use crate::files::{self, Links};
+use crate::files::{self, SymlinkPolicy};
 
 /// The server's user alone.
 const MODE: u32 = 0o700;
@@ -76,7 +76,7 @@ pub(super) fn tighten_files(path: &Path, is_ours: &dyn Fn(&str) -> bool) {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     for entry in entries.filter(|entry| is_ours(&entry.file_name().to_string_lossy())) {
         // A link, and a file that cannot be opened, is reported where it is read.
-        let Ok((file, found)) = files::open(&entry.path(), Links::Refused) else { continue };
+        let Ok((file, found)) = files::open(&entry.path(), SymlinkPolicy::Refuse) else { continue };
         let mode = found.permissions().mode() & 0o7777;
         if mode & OF_OTHERS != 0 && file.set_permissions(Permissions::from_mode(0o600)).is_ok() {
             let previous_mode = format_args!("{mode:o}");

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use crate::files::with_spare_descriptors;
+use crate::files::with_reserved_descriptors;
 
 /// The server's user alone.
 const MODE: u32 = 0o600;
@@ -47,7 +47,7 @@ fn write_new(temporary: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) 
     // What a crash left behind; `create_new` then follows no link.
     let _ = fs::remove_file(temporary);
     let create = || OpenOptions::new().write(true).create_new(true).mode(MODE).open(temporary);
-    let mut file = with_spare_descriptors(create)?;
+    let mut file = with_reserved_descriptors(create)?;
     // The umask may have taken away the user's own rights.
     file.set_permissions(fs::Permissions::from_mode(MODE))?;
     write(&mut file)?;

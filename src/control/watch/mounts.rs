@@ -15,7 +15,7 @@ pub(super) struct Mount {
 
 /// All mounts; none where the system does not say.
 pub(super) fn mounts() -> BTreeSet<Mount> {
-    let list = crate::files::with_spare_descriptors(|| fs::read("/proc/self/mountinfo"))
+    let list = crate::files::with_reserved_descriptors(|| fs::read("/proc/self/mountinfo"))
         .unwrap_or_default();
     list.split(|octet| *octet == b'\n').filter_map(mount).collect()
 }

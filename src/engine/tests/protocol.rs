@@ -4,7 +4,7 @@ use super::{OPT, ask, lookup::EXAMPLE, request, shown, snapshot, zone};
 use crate::{
     dns::{CookieKeys, Rcode, Rtype},
     engine::{Ignored, Transport},
-    snapshot::{Identity, Snapshot},
+    snapshot::{ServerIdentity, Snapshot},
     zone::Zones,
 };
 
@@ -135,7 +135,7 @@ fn opt_is_answered_with_opt() {
 
 #[test]
 fn options_are_answered_where_they_were_asked_for() {
-    let identity = Identity { nsid: (*b"fra-1").into(), cookies: Some(KEYS) }.into();
+    let identity = ServerIdentity { nsid: (*b"fra-1").into(), cookie_keys: Some(KEYS) }.into();
     let snapshot = Snapshot { identity, ..example() };
     let ask_with = |options: &[u8]| {
         ask(&snapshot, &request("www.example.com", Rtype::A, &opt(options)), Transport::Udp)
@@ -250,7 +250,7 @@ fn any_has_512_octets_at_most_where_the_sender_may_be_forged() {
         "{addresses}many.example.com. 60 TXT {long} {long} {long}\nbig.example.com. 60 TXT {long} {long} {long}\n\
          few.example.com. 60 TXT {long} {long} {long}\nfew.example.com. 60 A @192.0.2.1"
     );
-    let identity = Identity { cookies: Some(KEYS), ..Identity::default() }.into();
+    let identity = ServerIdentity { cookie_keys: Some(KEYS), ..ServerIdentity::default() }.into();
     let snapshot = Snapshot { identity, ..super::snapshot(&[("example.com.", &zone)]) };
     let client = [1, 2, 3, 4, 5, 6, 7, 8];
     let server = |source: [u8; 4]| KEYS.server_cookie(client, source.into(), 0);

@@ -7,7 +7,7 @@ use crate::{
     dns::{Name, Rtype},
     engine::Transport,
     geo::{Coordinates, Database, Databases},
-    snapshot::{Identity, Snapshot},
+    snapshot::{ServerIdentity, Snapshot},
     steer::{Datacenter, Pace, Part, State, Topology},
     zone::{Record, ZoneBuilder, Zones},
 };
@@ -57,9 +57,9 @@ fn snapshot(nsid: &[u8]) -> Snapshot {
     let topology = Topology::new(datacenters, Vec::new(), Vec::new(), Vec::new(), Vec::new());
     Snapshot {
         zones: Arc::new(zones),
-        identity: Arc::new(Identity {
+        identity: Arc::new(ServerIdentity {
             nsid: nsid.into(),
-            cookies: Some(crate::dns::CookieKeys {
+            cookie_keys: Some(crate::dns::CookieKeys {
                 current: [7; 16],
                 next: [8; 16],
                 previous: None,

@@ -23,7 +23,7 @@ pub enum CertificateError {
 
 impl CertificateError {
     /// The same on one line: `file: what (help: remedy)`.
-    pub fn line(&self) -> String {
+    pub fn one_line(&self) -> String {
         let text = self.to_string();
         match text.split_once("\n  help: ") {
             Some((what, help)) => format!("{what} (help: {help})"),

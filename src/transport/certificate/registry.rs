@@ -6,9 +6,9 @@ use super::{Certificate, CertificateError, CertificateState};
 
 /// The certificates in use. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct Certificates(Vec<Arc<Certificate>>);
+pub struct CertificateRegistry(Vec<Arc<Certificate>>);
 
-impl Certificates {
+impl CertificateRegistry {
     /// The certificate of these files, which is read if it was not yet.
     ///
     /// # Errors
@@ -34,7 +34,7 @@ impl Certificates {
         self.0
             .iter()
             .filter_map(|certificate| certificate.reload().err())
-            .map(|error| error.line())
+            .map(|error| error.one_line())
             .collect()
     }
 

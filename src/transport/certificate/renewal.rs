@@ -4,9 +4,9 @@
 use std::time::{Duration, Instant};
 
 /// A failure that goes on is logged again after this.
-const LOG_AGAIN: Duration = Duration::from_secs(3600);
+const LOG_INTERVAL: Duration = Duration::from_secs(3600);
 /// Maximum number of different errors that are remembered as logged.
-const REMEMBERED: usize = 16;
+const MAX_LOGGED_ERRORS: usize = 16;
 
 /// Why the files on disk are not in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,12 +41,12 @@ impl Renewal {
         self.failures += 1;
         let since = self.failure.as_ref().map_or(unix_secs, |failure| failure.since);
         let is_logged = |(known, at): &(String, Instant)| {
-            *known == error && now.duration_since(*at) < LOG_AGAIN
+            *known == error && now.duration_since(*at) < LOG_INTERVAL
         };
         let is_due = !self.logged.iter().any(is_logged);
         if is_due {
             self.logged.retain(|(known, _)| *known != error);
-            self.logged.truncate(REMEMBERED - 1);
+            self.logged.truncate(MAX_LOGGED_ERRORS - 1);
             self.logged.insert(0, (error.clone(), now));
         }
         self.failure = Some(RenewalFailure { error, since });
@@ -91,6 +91,6 @@ mod tests {
         let mut renewal = Renewal::default();
         let now = Instant::now();
         (0..1_000).for_each(|number| assert!(renewal.failed(format!("error {number}"), now, 0)));
-        assert_eq!(renewal.logged.len(), REMEMBERED);
+        assert_eq!(renewal.logged.len(), MAX_LOGGED_ERRORS);
     }
 }

@@ -12,14 +12,14 @@ use tempfile::TempDir;
 use super::*;
 
 /// A directory with the files of a certificate for `localhost`.
-struct Site {
+struct CertificateDirectory {
     folder: TempDir,
 }
 
-impl Site {
+impl CertificateDirectory {
     fn new() -> Self {
         let site = Self { folder: tempfile::tempdir().unwrap() };
-        site.write(&Made::new());
+        site.write(&TestCertificate::new());
         site
     }
 
@@ -31,7 +31,7 @@ impl Site {
         self.folder.path().join("key.pem")
     }
 
-    fn write(&self, made: &Made) {
+    fn write(&self, made: &TestCertificate) {
         fs::write(self.chain(), &made.chain).unwrap();
         fs::write(self.key(), &made.key).unwrap();
     }
@@ -42,12 +42,12 @@ impl Site {
 }
 
 /// A certificate and its key as PEM.
-struct Made {
+struct TestCertificate {
     chain: String,
     key: String,
 }
 
-impl Made {
+impl TestCertificate {
     fn new() -> Self {
         Self::until(2099)
     }
@@ -73,11 +73,11 @@ fn pem(text: &str) -> rustls::pki_types::CertificateDer<'static> {
 
 #[test]
 fn a_certificate_that_could_not_be_read_once_is_read_again_without_another_change() {
-    let site = Site::new();
+    let site = CertificateDirectory::new();
     let certificate = site.load();
     // A directory that cannot be entered for a while: neither file changes
     // meanwhile. Root may enter any, so that a link stands for it.
-    let renewed = Made::new();
+    let renewed = TestCertificate::new();
     site.write(&renewed);
     let away = site.folder.path().join("away.pem");
     fs::rename(site.key(), &away).unwrap();
@@ -95,9 +95,9 @@ fn a_certificate_that_could_not_be_read_once_is_read_again_without_another_chang
 #[test]
 fn a_pair_of_which_only_one_file_is_new_is_refused_until_the_other_comes_whichever_comes_first() {
     for is_chain_first in [true, false] {
-        let site = Site::new();
+        let site = CertificateDirectory::new();
         let certificate = site.load();
-        let renewed = Made::new();
+        let renewed = TestCertificate::new();
         let halves = [(site.chain(), &renewed.chain), (site.key(), &renewed.key)];
         let [first, second] = if is_chain_first { [0, 1] } else { [1, 0] };
         fs::write(&halves[first].0, halves[first].1).unwrap();
@@ -112,9 +112,9 @@ fn a_pair_of_which_only_one_file_is_new_is_refused_until_the_other_comes_whichev
 
 #[test]
 fn a_file_replaced_by_one_of_equal_length_and_modification_time_is_read() {
-    let site = Site::new();
+    let site = CertificateDirectory::new();
     let certificate = site.load();
-    let renewed = Made::new();
+    let renewed = TestCertificate::new();
     for (path, text) in [(site.chain(), &renewed.chain), (site.key(), &renewed.key)] {
         let old = fs::metadata(&path).unwrap();
         // PEM ignores what comes after the block.
@@ -135,14 +135,14 @@ fn a_file_replaced_by_one_of_equal_length_and_modification_time_is_read() {
 
 #[test]
 fn files_that_do_not_change_are_not_read_again_unless_it_is_asked_for() {
-    let site = Site::new();
+    let site = CertificateDirectory::new();
     let certificate = site.load();
     assert!(!certificate.refresh().unwrap());
     // What `refresh` would read fails; that nothing of it is a change is what keeps it from
     // reading.
-    *certificate.read.lock().unwrap() = {
+    *certificate.pair_stamps.lock().unwrap() = {
         fs::write(site.key(), "not a key").unwrap();
-        files::states(&site.chain(), &site.key())
+        pem_files::pair_stamps(&site.chain(), &site.key())
     };
     assert!(!certificate.refresh().unwrap());
     assert!(certificate.reload().is_err());
@@ -150,7 +150,7 @@ fn files_that_do_not_change_are_not_read_again_unless_it_is_asked_for() {
 
 #[test]
 fn neither_a_fifo_nor_a_directory_nor_a_giant_is_read() {
-    let site = Site::new();
+    let site = CertificateDirectory::new();
     let fifo = site.folder.path().join("fifo");
     // A path in a file system of its own kind; nothing ever writes to it.
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
@@ -166,9 +166,9 @@ fn neither_a_fifo_nor_a_directory_nor_a_giant_is_read() {
             let error = Certificate::load(chain, key).unwrap_err();
             assert!(error.to_string().contains(wanted), "{why}: {error}");
             assert!(
-                !error.line().contains('\n') && error.line().contains("(help: "),
+                !error.one_line().contains('\n') && error.one_line().contains("(help: "),
                 "{}",
-                error.line()
+                error.one_line()
             );
         }
     }
@@ -176,8 +176,8 @@ fn neither_a_fifo_nor_a_directory_nor_a_giant_is_read() {
 
 #[test]
 fn the_state_says_what_is_in_use_until_when_and_why_the_files_are_not() {
-    let site = Site::new();
-    site.write(&Made::until(2098));
+    let site = CertificateDirectory::new();
+    site.write(&TestCertificate::until(2098));
     let certificate = site.load();
     let expiry = 4_039_372_800;
     assert_eq!(certificate.state().expires, Some(expiry), "2098-01-01T00:00:00Z");
@@ -195,14 +195,16 @@ fn the_state_says_what_is_in_use_until_when_and_why_the_files_are_not() {
 
 #[tokio::test]
 async fn a_certificate_that_two_transports_use_is_one_and_is_looked_at_once() {
-    let site = Site::new();
-    let mut all = Certificates::default();
+    let site = CertificateDirectory::new();
+    let mut all = CertificateRegistry::default();
     let tls = all.load(&site.chain(), &site.key()).unwrap();
     let https = all.load(&site.chain(), &site.key()).unwrap();
     assert!(Arc::ptr_eq(&tls, &https));
     assert_eq!(all.states().len(), 1);
-    let (tls, https) =
-        (tls.keep_fresh(Duration::from_secs(5)), https.keep_fresh(Duration::from_secs(5)));
+    let (tls, https) = (
+        tls.refresh_periodically(Duration::from_secs(5)),
+        https.refresh_periodically(Duration::from_secs(5)),
+    );
     // Polled in turn, the one that came second ends.
     tokio::select! {
         biased;

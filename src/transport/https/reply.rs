@@ -14,12 +14,12 @@ use hyper::{
     header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue},
 };
 
-use super::BufferShare;
+use super::RequestReservation;
 use crate::{
     dns::freshness_secs,
     engine::Tally,
     transport::{
-        connections::{Permit, Unsent},
+        connections::{ConnectionPermit, UnsentReply},
         counters::Recorder,
     },
 };
@@ -28,20 +28,20 @@ use crate::{
 pub(super) const MEDIA_TYPE: &str = "application/dns-message";
 
 /// A reply of the engine that is to be sent.
-pub(super) struct Reply {
+pub(super) struct HttpReply {
     pub(super) octets: Vec<u8>,
     pub(super) tally: Tally,
     pub(super) recorder: Recorder,
-    pub(super) share: BufferShare,
-    pub(super) permit: Arc<Permit>,
+    pub(super) reservation: RequestReservation,
+    pub(super) permit: Arc<ConnectionPermit>,
 }
 
-impl Reply {
+impl HttpReply {
     pub(super) fn into_response(self) -> Response<ReplyBody> {
-        let Self { octets, tally, recorder, share, permit } = self;
+        let Self { octets, tally, recorder, reservation: share, permit } = self;
         let (length, control) = (octets.len(), cache_control(&octets, &tally));
         let octets =
-            Bytes::from_owner(CountedBody { octets, _share: share, _unsent: permit.unsent() });
+            Bytes::from_owner(CountedBody { octets, _share: share, _unsent: permit.begin_reply() });
         let body = ReplyBody {
             octets: Some(octets),
             send_recorder: Some(SendRecorder { recorder, tally }),
@@ -68,8 +68,8 @@ fn cache_control(octets: &[u8], tally: &Tally) -> HeaderValue {
 /// or dropped.
 struct CountedBody {
     octets: Vec<u8>,
-    _share: BufferShare,
-    _unsent: Unsent,
+    _share: RequestReservation,
+    _unsent: UnsentReply,
 }
 
 impl AsRef<[u8]> for CountedBody {
@@ -101,7 +101,7 @@ impl ReplyBody {
 
 impl ReplyBody {
     /// Leaves the headers alone, which is all that a HEAD request wants (RFC 9110 section 9.3.2).
-    pub(super) fn leave_out(&mut self) {
+    pub(super) fn omit(&mut self) {
         self.octets = None;
         if let Some(SendRecorder { mut recorder, tally }) = self.send_recorder.take() {
             recorder.answered(&tally);

@@ -14,20 +14,20 @@ use hyper::{
 };
 
 use super::{
-    BufferShare,
+    RequestReservation,
     reply::{MEDIA_TYPE, ReplyBody},
 };
 use crate::{
     engine::Ignored,
-    transport::{counters::Silence, stream::MESSAGE_OCTETS},
+    transport::{counters::NoReplyReason, stream::MAX_MESSAGE_OCTETS},
 };
 
 /// The most of a body that is read without being used.
-const DISCARDED_OCTETS: usize = 128 << 10;
+const MAX_DISCARDED_OCTETS: usize = 128 << 10;
 
 /// Where the query is.
 #[derive(Debug, PartialEq, Eq)]
-enum Wanted {
+enum QueryLocation {
     /// The query of a GET request, decoded.
     Query(Vec<u8>),
     /// The query is in the body of the request.
@@ -36,38 +36,40 @@ enum Wanted {
 
 /// A status in place of a reply, with one sentence that explains it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct HttpError {
     status: StatusCode,
-    why: &'static str,
+    reason: &'static str,
 }
 
-impl Refusal {
-    pub(super) const BODY_TOO_LATE: Self =
+impl HttpError {
+    pub(super) const BODY_TIMEOUT: Self =
         Self::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time");
-    pub(super) const NO_ROOM: Self =
+    pub(super) const BUFFERS_FULL: Self =
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "connection buffers are full; try again later");
     pub(super) const FAILED: Self =
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "answering failed");
 
-    const fn new(status: StatusCode, why: &'static str) -> Self {
-        Self { status, why }
+    const fn new(status: StatusCode, reason: &'static str) -> Self {
+        Self { status, reason }
     }
 
     /// The status for a message that gets no reply on other transports.
-    pub(super) fn of(silence: Silence) -> Self {
+    pub(super) fn for_no_reply(silence: NoReplyReason) -> Self {
         match silence {
-            Silence::Ignored(Ignored::Short) => {
+            NoReplyReason::Ignored(Ignored::Short) => {
                 Self::new(StatusCode::BAD_REQUEST, "a DNS message has at least 12 octets")
             }
-            Silence::Ignored(Ignored::Response) => {
+            NoReplyReason::Ignored(Ignored::Response) => {
                 Self::new(StatusCode::BAD_REQUEST, "the DNS message is a response (QR is set)")
             }
-            Silence::Oversized | Silence::Unanswerable | Silence::Panicked => Self::FAILED,
+            NoReplyReason::Oversized | NoReplyReason::Unanswerable | NoReplyReason::Panicked => {
+                Self::FAILED
+            }
         }
     }
 
     pub(super) fn into_response(self) -> Response<ReplyBody> {
-        let mut response = Response::new(ReplyBody::text(self.why));
+        let mut response = Response::new(ReplyBody::text(self.reason));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
@@ -95,15 +97,15 @@ impl Refusal {
 pub(super) async fn read(
     request: Request<Incoming>,
     path: &str,
-    share: &mut BufferShare,
-) -> Result<Vec<u8>, Refusal> {
+    share: &mut RequestReservation,
+) -> Result<Vec<u8>, HttpError> {
     let (head, body) = request.into_parts();
     let wanted = read_head(&head, path);
     // A head may be long, and is not needed while a body is waited for.
     drop(head);
     match wanted {
-        Ok(Wanted::Body) => read_body(body, share).await,
-        Ok(Wanted::Query(message)) => Ok(message),
+        Ok(QueryLocation::Body) => read_body(body, share).await,
+        Ok(QueryLocation::Query(message)) => Ok(message),
         Err(refusal) => {
             // Over HTTP/1.1 a client reads the status only once it has sent its body.
             discard(body).await;
@@ -112,26 +114,26 @@ pub(super) async fn read(
     }
 }
 
-fn read_head(head: &Parts, path: &str) -> Result<Wanted, Refusal> {
+fn read_head(head: &Parts, path: &str) -> Result<QueryLocation, HttpError> {
     if head.version == Version::HTTP_11 && !has_host(&head.headers) {
-        return Err(Refusal::new(
+        return Err(HttpError::new(
             StatusCode::BAD_REQUEST,
             "an HTTP/1.1 request has one Host header (RFC 9112 section 3.2)",
         ));
     }
     if head.uri.path() != path {
-        return Err(Refusal::new(StatusCode::NOT_FOUND, "no DNS resource at this path"));
+        return Err(HttpError::new(StatusCode::NOT_FOUND, "no DNS resource at this path"));
     }
     match head.method {
         Method::GET | Method::HEAD => {
-            query(head.uri.query().unwrap_or_default()).map(Wanted::Query)
+            decode_query(head.uri.query().unwrap_or_default()).map(QueryLocation::Query)
         }
-        Method::POST if is_dns_message(&head.headers) => Ok(Wanted::Body),
-        Method::POST => Err(Refusal::new(
+        Method::POST if is_dns_message(&head.headers) => Ok(QueryLocation::Body),
+        Method::POST => Err(HttpError::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "Content-Type must be application/dns-message",
         )),
-        _ => Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "use GET or POST")),
+        _ => Err(HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "use GET or POST")),
     }
 }
 
@@ -142,14 +144,14 @@ fn has_host(headers: &HeaderMap) -> bool {
 }
 
 /// The query in `dns=`, in base64url without padding (RFC 8484 section 6).
-fn query(parameters: &str) -> Result<Vec<u8>, Refusal> {
+fn decode_query(parameters: &str) -> Result<Vec<u8>, HttpError> {
     let encoded = parameters.split('&').find_map(|parameter| parameter.strip_prefix("dns="));
-    let encoded = encoded.ok_or(Refusal::new(
+    let encoded = encoded.ok_or(HttpError::new(
         StatusCode::BAD_REQUEST,
         "a GET request has a query parameter: ?dns=BASE64URL",
     ))?;
     BASE64URL_NOPAD.decode(encoded.as_bytes()).map_err(|_| {
-        Refusal::new(
+        HttpError::new(
             StatusCode::BAD_REQUEST,
             "the parameter dns is not base64url without padding (RFC 8484 section 6)",
         )
@@ -164,23 +166,26 @@ fn is_dns_message(headers: &HeaderMap) -> bool {
     media_type.trim().eq_ignore_ascii_case(MEDIA_TYPE)
 }
 
-async fn read_body(mut body: Incoming, share: &mut BufferShare) -> Result<Vec<u8>, Refusal> {
+async fn read_body(
+    mut body: Incoming,
+    share: &mut RequestReservation,
+) -> Result<Vec<u8>, HttpError> {
     let mut message = Vec::new();
     while let Some(frame) = body.frame().await {
         // No client reads this status: the request ended early.
         let frame =
-            frame.map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "the body ended early"))?;
+            frame.map_err(|_| HttpError::new(StatusCode::BAD_REQUEST, "the body ended early"))?;
         let piece: Bytes = frame.into_data().unwrap_or_default();
         let octets = message.len() + piece.len();
-        if octets > MESSAGE_OCTETS {
+        if octets > MAX_MESSAGE_OCTETS {
             discard(body).await;
-            return Err(Refusal::new(
+            return Err(HttpError::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "a DNS message has at most 65,535 octets",
             ));
         }
         // A vector that grows holds up to twice of what is in it.
-        share.hold(2 * octets).await?;
+        share.resize(2 * octets).await?;
         message.extend_from_slice(&piece);
     }
     Ok(message)
@@ -188,7 +193,7 @@ async fn read_body(mut body: Incoming, share: &mut BufferShare) -> Result<Vec<u8
 
 /// Reads what is left of a body, within reason.
 async fn discard(mut body: Incoming) {
-    let mut left = DISCARDED_OCTETS;
+    let mut left = MAX_DISCARDED_OCTETS;
     while let Some(Ok(frame)) = body.frame().await {
         match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
             Some(less) => left = less,
@@ -201,7 +206,7 @@ async fn discard(mut body: Incoming) {
 mod tests {
     use super::*;
 
-    fn status(request: hyper::http::request::Builder) -> Result<Wanted, u16> {
+    fn status(request: hyper::http::request::Builder) -> Result<QueryLocation, u16> {
         let (head, ()) = request.body(()).unwrap().into_parts();
         read_head(&head, "/dns-query").map_err(|refusal| refusal.status.as_u16())
     }
@@ -212,31 +217,35 @@ mod tests {
             |method, uri| Request::builder().method(method).uri(uri).version(Version::HTTP_2);
         let get = |uri| request("GET", uri);
         let post = |kind| request("POST", "/dns-query").header(CONTENT_TYPE, kind);
-        let query = Ok(Wanted::Query(b"\0\x01q".to_vec()));
+        let query = Ok(QueryLocation::Query(b"\0\x01q".to_vec()));
         for (why, request, expected) in [
             ("GET", get("/dns-query?dns=AAFx"), query),
             (
                 "GET with another parameter before",
                 get("/dns-query?ct&dns=AAFx&x=y"),
-                Ok(Wanted::Query(b"\0\x01q".to_vec())),
+                Ok(QueryLocation::Query(b"\0\x01q".to_vec())),
             ),
             (
                 "HEAD",
                 request("HEAD", "/dns-query?dns=AAFx"),
-                Ok(Wanted::Query(b"\0\x01q".to_vec())),
+                Ok(QueryLocation::Query(b"\0\x01q".to_vec())),
             ),
             (
                 "GET by an absolute URI",
                 get("https://ns.example.net/dns-query?dns=AAFx"),
-                Ok(Wanted::Query(b"\0\x01q".to_vec())),
+                Ok(QueryLocation::Query(b"\0\x01q".to_vec())),
             ),
             ("GET without a query", get("/dns-query"), Err(400)),
             ("GET with padding", get("/dns-query?dns=AAE="), Err(400)),
             ("GET with bits left over", get("/dns-query?dns=AAF"), Err(400)),
             ("GET in plain base64", get("/dns-query?dns=AA/+"), Err(400)),
-            ("POST", post("application/dns-message"), Ok(Wanted::Body)),
-            ("POST in another case", post("Application/DNS-Message"), Ok(Wanted::Body)),
-            ("POST with a parameter", post("application/dns-message ; v=1"), Ok(Wanted::Body)),
+            ("POST", post("application/dns-message"), Ok(QueryLocation::Body)),
+            ("POST in another case", post("Application/DNS-Message"), Ok(QueryLocation::Body)),
+            (
+                "POST with a parameter",
+                post("application/dns-message ; v=1"),
+                Ok(QueryLocation::Body),
+            ),
             ("POST of another type", post("text/plain"), Err(415)),
             ("POST of a type that begins alike", post("application/dns-message-2"), Err(415)),
             (
@@ -251,7 +260,7 @@ mod tests {
             (
                 "any Accept",
                 get("/dns-query?dns=AAFx").header(ACCEPT, "text/html;q=0.5"),
-                Ok(Wanted::Query(b"\0\x01q".to_vec())),
+                Ok(QueryLocation::Query(b"\0\x01q".to_vec())),
             ),
             (
                 "HTTP/1.1 without Host",
@@ -261,7 +270,7 @@ mod tests {
             (
                 "HTTP/1.1",
                 get("/dns-query?dns=AAFx").version(Version::HTTP_11).header(HOST, "ns.example.net"),
-                Ok(Wanted::Query(b"\0\x01q".to_vec())),
+                Ok(QueryLocation::Query(b"\0\x01q".to_vec())),
             ),
         ] {
             assert_eq!(status(request), expected, "{why}");

@@ -24,7 +24,7 @@ fn a_port_that_another_server_has_is_an_error_and_never_shared() {
     assert!(error.to_string().contains("the port is in use"), "{error}");
 
     // Also where only its UDP half is held, with SO_REUSEPORT as our own shards do.
-    let Bound { udp: _udp, tcp, .. } = first;
+    let BoundSockets { udp: _udp, tcp, .. } = first;
     drop(tcp);
     let error = bind(&[address], 2).unwrap_err();
     assert_eq!(error.protocol, "udp");

@@ -47,14 +47,17 @@ async fn kdig_is_answered_over_tls() {
     let listeners = bind_streams(&["127.0.0.1:0".parse().unwrap()]).unwrap();
     let address = listeners[0].local_addr().unwrap();
     let counters = Counters::new();
-    let mut streams = Streams::new(&snapshots(), &counters, Limits::default()).unwrap();
+    let mut streams =
+        StreamListeners::new(&snapshots(), &counters, ConnectionLimits::default()).unwrap();
     streams.serve_tls(listeners, certificate.server_config(&[b"dot"]).unwrap()).unwrap();
 
     let Some(printed) = kdig(address, &["+tls", "+subnet=192.0.2.0/24"]).await else { return };
     assert!(printed.contains("TLS session"), "{printed}");
     assert!(printed.contains("status: REFUSED"), "{printed}");
-    eventually(&counters, |totals| totals.of(Transport::Tls).answered_with(Rcode::REFUSED) == 1)
-        .await;
+    eventually(&counters, |totals| {
+        totals.transport(Transport::Tls).answered_with(Rcode::REFUSED) == 1
+    })
+    .await;
     streams.stop().await;
 }
 
@@ -68,9 +71,9 @@ async fn kdig_is_answered_over_https_with_edns_as_the_engine_wrote_it() {
     let counters = Counters::new();
     let snapshots = snapshots();
     let mut snapshot = Snapshot::default();
-    snapshot.identity = Arc::new(crate::snapshot::Identity {
+    snapshot.identity = Arc::new(crate::snapshot::ServerIdentity {
         nsid: Box::from(*b"fra-1"),
-        cookies: Some(crate::dns::CookieKeys {
+        cookie_keys: Some(crate::dns::CookieKeys {
             current: [7; 16],
             next: [8; 16],
             previous: None,
@@ -78,9 +81,10 @@ async fn kdig_is_answered_over_https_with_edns_as_the_engine_wrote_it() {
         }),
     });
     snapshots.store(Arc::new(snapshot));
-    let mut streams = Streams::new(&snapshots, &counters, Limits::default()).unwrap();
+    let mut streams =
+        StreamListeners::new(&snapshots, &counters, ConnectionLimits::default()).unwrap();
     let resource = HttpsResource { path: "/dns-query".into(), http1: true };
-    let config = certificate.server_config(resource.protocols()).unwrap();
+    let config = certificate.server_config(resource.alpn_protocols()).unwrap();
     streams.serve_https(listeners, config, resource).unwrap();
 
     let asked = ["+https", "+nsid", "+cookie=0102030405060708", "+subnet=192.0.2.0/24"];
@@ -89,15 +93,18 @@ async fn kdig_is_answered_over_https_with_edns_as_the_engine_wrote_it() {
     assert!(printed.contains("status: REFUSED"), "{printed}");
     let plain = bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
     let plain_address = plain.local_addresses()[0];
-    let shards = serve_udp(plain.udp, &Cores::share_out(1, false), &snapshots, &counters).unwrap();
+    let shards =
+        serve_udp(plain.udp, &CoreAssignment::for_shards(1, false), &snapshots, &counters).unwrap();
     let Some(over_udp) = kdig(plain_address, &asked[1..]).await else { return };
     assert_eq!(edns_of(&printed), edns_of(&over_udp));
     for option in ["NSID", "CLIENT-SUBNET", "COOKIE"] {
         assert!(edns_of(&printed).iter().any(|line| line.contains(option)), "{option}: {printed}");
     }
     shards.stop();
-    eventually(&counters, |totals| totals.of(Transport::Https).answered_with(Rcode::REFUSED) == 1)
-        .await;
+    eventually(&counters, |totals| {
+        totals.transport(Transport::Https).answered_with(Rcode::REFUSED) == 1
+    })
+    .await;
     streams.stop().await;
 }
 
@@ -117,13 +124,14 @@ async fn a_client_that_speaks_no_tls_is_counted_and_closed() {
     let listeners = bind_streams(&["127.0.0.1:0".parse().unwrap()]).unwrap();
     let address = listeners[0].local_addr().unwrap();
     let counters = Counters::new();
-    let mut streams = Streams::new(&snapshots(), &counters, Limits::default()).unwrap();
+    let mut streams =
+        StreamListeners::new(&snapshots(), &counters, ConnectionLimits::default()).unwrap();
     streams.serve_tls(listeners, certificate.server_config(&[b"dot"]).unwrap()).unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(&framed(&query(1, 1))).await.unwrap();
     read_to_close(&mut stream).await;
     eventually(&counters, |totals| {
-        totals.of(Transport::Tls).connections_that(ConnectionEvent::HandshakeFailed) == 1
+        totals.transport(Transport::Tls).connection_events(ConnectionEvent::HandshakeFailed) == 1
     })
     .await;
     streams.stop().await;

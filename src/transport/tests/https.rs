@@ -8,28 +8,28 @@ use reqwest::{StatusCode, header};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{encrypted::write_certificate, *};
-use crate::transport::http3::Adapter;
+use crate::transport::http3::Http3Handler;
 
 /// A server of `/dns-query` within these limits.
-struct Server {
-    streams: Streams,
+struct HttpsServer {
+    streams: StreamListeners,
     counters: Counters,
     address: SocketAddr,
     certificate: Arc<Certificate>,
     folder: tempfile::TempDir,
 }
 
-impl Server {
-    fn start(limits: Limits) -> Self {
+impl HttpsServer {
+    fn start(limits: ConnectionLimits) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (chain, key) = write_certificate(folder.path());
         let certificate = Certificate::load(&chain, &key).unwrap();
         let listeners = bind_streams(&["127.0.0.1:0".parse().unwrap()]).unwrap();
         let address = listeners[0].local_addr().unwrap();
         let counters = Counters::new();
-        let mut streams = Streams::new(&snapshots(), &counters, limits).unwrap();
+        let mut streams = StreamListeners::new(&snapshots(), &counters, limits).unwrap();
         let resource = HttpsResource { path: "/dns-query".into(), http1: true };
-        let config = certificate.server_config(resource.protocols()).unwrap();
+        let config = certificate.server_config(resource.alpn_protocols()).unwrap();
         streams.serve_https(listeners, config, resource).unwrap();
         Self { streams, counters, address, certificate, folder }
     }
@@ -47,7 +47,7 @@ impl Server {
         reqwest::Client::builder()
             .tls_certs_only([reqwest::Certificate::from_pem(&self.authority()).unwrap()])
             .resolve("localhost", self.address)
-            .timeout(PATIENCE)
+            .timeout(TEST_TIMEOUT)
     }
 
     /// A client's TLS for this protocol.
@@ -73,7 +73,7 @@ impl Server {
     }
 
     fn connections_that(&self, event: ConnectionEvent) -> u64 {
-        self.counters.collect().of(Transport::Https).connections_that(event)
+        self.counters.collect().transport(Transport::Https).connection_events(event)
     }
 }
 
@@ -81,7 +81,7 @@ const DNS_MESSAGE: &str = "application/dns-message";
 
 #[tokio::test]
 async fn each_request_gets_a_reply_or_the_status_that_says_what_is_wrong() {
-    let server = Server::start(Limits::default());
+    let server = HttpsServer::start(ConnectionLimits::default());
     let mut response = query(1, 1);
     response[2] |= 0x80;
     for client in [server.client().http1_only(), server.client().http2_prior_knowledge()] {
@@ -133,11 +133,11 @@ async fn each_request_gets_a_reply_or_the_status_that_says_what_is_wrong() {
         assert!(refused.bytes().await.unwrap().is_empty(), "RFC 9110 section 9.3.2");
     }
     eventually(&server.counters, |totals| {
-        totals.of(Transport::Https).answered_with(Rcode::REFUSED) == 10
+        totals.transport(Transport::Https).answered_with(Rcode::REFUSED) == 10
     })
     .await;
     let totals = server.counters.collect();
-    let https = totals.of(Transport::Https);
+    let https = totals.transport(Transport::Https);
     assert_eq!((https.received, https.send_errors), (16, 0), "each message has ended: {https:?}");
     let statuses: Vec<_> = https.by_status().map(|(_, count)| count).collect();
     assert_eq!(statuses, [10, 8, 4, 2, 0, 2, 2, 0, 0]);
@@ -147,16 +147,16 @@ async fn each_request_gets_a_reply_or_the_status_that_says_what_is_wrong() {
 /// hickory-server's own HTTPS listener in front of the same engine.
 #[tokio::test]
 async fn replies_are_those_of_the_referee() {
-    let server = Server::start(Limits::default());
+    let server = HttpsServer::start(ConnectionLimits::default());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let referee_at = listener.local_addr().unwrap();
     let recorder = server.counters.shared_recorder(Transport::Https);
     let context =
         stream::StreamContext { transport: Transport::Https, snapshots: snapshots(), recorder };
-    let mut referee = hickory_server::Server::new(Adapter { context });
+    let mut referee = hickory_server::Server::new(Http3Handler { context });
     let certificate = Arc::clone(&server.certificate);
     referee
-        .register_https_listener(listener, PATIENCE, certificate, None, "/dns-query".into())
+        .register_https_listener(listener, TEST_TIMEOUT, certificate, None, "/dns-query".into())
         .unwrap();
     let client = server.client().build().unwrap();
     let with_subnet = b"\0\x07\0\0\0\x01\0\0\0\0\0\x01\x01w\x04test\0\0\x01\0\x01\0\0\x29\x04\xd0\0\0\0\0\0\x0b\0\x08\0\x07\0\x01\x18\0\xc0\0\x02";
@@ -192,7 +192,7 @@ async fn a_query_over_http3_is_answered_by_the_same_engine() {
         h3::H3ClientStream,
         xfer::{DnsRequestSender, FirstAnswer},
     };
-    let mut server = Server::start(Limits::default());
+    let mut server = HttpsServer::start(ConnectionLimits::default());
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     server.streams.serve_http3(vec![socket], &server.certificate).unwrap();
@@ -203,7 +203,7 @@ async fn a_query_over_http3_is_answered_by_the_same_engine() {
     let reply = stream.send_message(request).first_answer().await.unwrap();
     assert_eq!(reply.metadata.response_code, hickory_proto::op::ResponseCode::Refused);
     eventually(&server.counters, |totals| {
-        totals.of(Transport::Https).answered_with(Rcode::REFUSED) == 1
+        totals.transport(Transport::Https).answered_with(Rcode::REFUSED) == 1
     })
     .await;
     server.streams.stop().await;
@@ -211,12 +211,16 @@ async fn a_query_over_http3_is_answered_by_the_same_engine() {
 
 #[tokio::test]
 async fn a_connection_that_sends_nothing_after_its_handshake_is_closed() {
-    let server = Server::start(Limits { first: Duration::from_millis(300), ..Limits::default() });
+    let server = HttpsServer::start(ConnectionLimits {
+        first_message_timeout: Duration::from_millis(300),
+        ..ConnectionLimits::default()
+    });
     let mut silent = server.connect().await;
     let mut sent = Vec::new();
-    let _ = timeout(PATIENCE, silent.read_to_end(&mut sent)).await.expect("closed by the server");
+    let _ =
+        timeout(TEST_TIMEOUT, silent.read_to_end(&mut sent)).await.expect("closed by the server");
     eventually(&server.counters, |totals| {
-        totals.of(Transport::Https).connections_that(ConnectionEvent::Closed) == 1
+        totals.transport(Transport::Https).connection_events(ConnectionEvent::Closed) == 1
     })
     .await;
     assert_eq!(server.connections_that(ConnectionEvent::TimedOut), 1);
@@ -225,7 +229,10 @@ async fn a_connection_that_sends_nothing_after_its_handshake_is_closed() {
 
 #[tokio::test]
 async fn a_connection_of_its_age_is_closed_between_requests() {
-    let server = Server::start(Limits { age: Duration::from_millis(500), ..Limits::default() });
+    let server = HttpsServer::start(ConnectionLimits {
+        max_age: Duration::from_millis(500),
+        ..ConnectionLimits::default()
+    });
     let client = server.client().build().unwrap();
     while server.connections_that(ConnectionEvent::Opened) < 3 {
         let answered = client
@@ -276,7 +283,10 @@ fn streams(count: u32) -> impl Iterator<Item = u32> {
 
 #[tokio::test]
 async fn requests_beyond_the_streams_of_a_connection_take_no_memory() {
-    let server = Server::start(Limits { idle: Duration::from_millis(500), ..Limits::default() });
+    let server = HttpsServer::start(ConnectionLimits {
+        idle_timeout: Duration::from_millis(500),
+        ..ConnectionLimits::default()
+    });
     let mut client = server.connect().await;
     client.write_all(PREFACE).await.unwrap();
     client.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
@@ -289,13 +299,13 @@ async fn requests_beyond_the_streams_of_a_connection_take_no_memory() {
     });
     let mut most_buffered = 0;
     let mut sent = vec![0; 4096];
-    while let Ok(Ok(1..)) = timeout(PATIENCE, read.read(&mut sent)).await {
+    while let Ok(Ok(1..)) = timeout(TEST_TIMEOUT, read.read(&mut sent)).await {
         most_buffered = most_buffered.max(server.streams.buffered_octets());
     }
     let _ = writing.await;
     assert!(most_buffered < 2 << 20, "{most_buffered}");
     eventually(&server.counters, |totals| {
-        totals.of(Transport::Https).connections_that(ConnectionEvent::Closed) == 1
+        totals.transport(Transport::Https).connection_events(ConnectionEvent::Closed) == 1
     })
     .await;
     // The tasks of its requests end by themselves.
@@ -307,10 +317,10 @@ async fn requests_beyond_the_streams_of_a_connection_take_no_memory() {
 
 #[tokio::test]
 async fn replies_that_a_client_does_not_take_are_bounded_and_end_its_connection() {
-    let server = Server::start(Limits {
-        write: Duration::from_millis(500),
-        idle: Duration::from_secs(600),
-        ..Limits::default()
+    let server = HttpsServer::start(ConnectionLimits {
+        write_timeout: Duration::from_millis(500),
+        idle_timeout: Duration::from_secs(600),
+        ..ConnectionLimits::default()
     });
     let mut client = server.connect().await;
     client.write_all(PREFACE).await.unwrap();
@@ -320,12 +330,13 @@ async fn replies_that_a_client_does_not_take_are_bounded_and_end_its_connection(
         client.write_all(&post_head(stream)).await.unwrap();
         client.write_all(&frame(DATA, END_STREAM, stream, &query(1, 20))).await.unwrap();
     }
-    eventually(&server.counters, |totals| totals.of(Transport::Https).received == 50).await;
+    eventually(&server.counters, |totals| totals.transport(Transport::Https).received == 50).await;
     assert!(server.streams.buffered_octets() >= 50 * 200, "what waits is counted");
     let mut sent = Vec::new();
-    let _ = timeout(PATIENCE, client.read_to_end(&mut sent)).await.expect("closed by the server");
+    let _ =
+        timeout(TEST_TIMEOUT, client.read_to_end(&mut sent)).await.expect("closed by the server");
     eventually(&server.counters, |totals| {
-        totals.of(Transport::Https).connections_that(ConnectionEvent::Closed) == 1
+        totals.transport(Transport::Https).connection_events(ConnectionEvent::Closed) == 1
     })
     .await;
     assert_eq!(server.connections_that(ConnectionEvent::TimedOut), 1);
@@ -338,13 +349,17 @@ async fn replies_that_a_client_does_not_take_are_bounded_and_end_its_connection(
 
 #[tokio::test]
 async fn an_https_connection_is_evicted_like_any_other() {
-    let server = Server::start(Limits { connections_per_client: 2, ..Limits::default() });
+    let server = HttpsServer::start(ConnectionLimits {
+        connections_per_client: 2,
+        ..ConnectionLimits::default()
+    });
     let mut oldest = server.connect().await;
     let _others = [server.connect().await, server.connect().await];
     let mut sent = Vec::new();
-    let _ = timeout(PATIENCE, oldest.read_to_end(&mut sent)).await.expect("closed by the server");
+    let _ =
+        timeout(TEST_TIMEOUT, oldest.read_to_end(&mut sent)).await.expect("closed by the server");
     eventually(&server.counters, |totals| {
-        totals.of(Transport::Https).connections_that(ConnectionEvent::Evicted) == 1
+        totals.transport(Transport::Https).connection_events(ConnectionEvent::Evicted) == 1
     })
     .await;
     server.streams.stop().await;
@@ -352,7 +367,7 @@ async fn an_https_connection_is_evicted_like_any_other() {
 
 #[tokio::test]
 async fn a_hello_that_claims_more_than_any_client_needs_is_refused_and_a_partial_one_is_counted() {
-    let server = Server::start(Limits::default());
+    let server = HttpsServer::start(ConnectionLimits::default());
     // A record of handshake messages, of which the first is a hello of 65,000 octets.
     let record = |octets: u16| {
         let length = octets.to_be_bytes();
@@ -364,13 +379,13 @@ async fn a_hello_that_claims_more_than_any_client_needs_is_refused_and_a_partial
     partial.write_all(&hello).await.unwrap();
     let started = Instant::now();
     while server.streams.buffered_octets() < 10_000 {
-        assert!(started.elapsed() < PATIENCE, "{}", server.streams.buffered_octets());
+        assert!(started.elapsed() < TEST_TIMEOUT, "{}", server.streams.buffered_octets());
         tokio::task::yield_now().await;
     }
     partial.write_all(&record(10_000)).await.unwrap();
     read_to_close(&mut partial).await;
     eventually(&server.counters, |totals| {
-        totals.of(Transport::Https).connections_that(ConnectionEvent::HandshakeFailed) == 1
+        totals.transport(Transport::Https).connection_events(ConnectionEvent::HandshakeFailed) == 1
     })
     .await;
     assert_eq!(server.streams.buffered_octets(), 0);

@@ -26,22 +26,22 @@ use crate::{
 
 mod bind;
 mod cores;
-mod empty;
+mod empty_messages;
 mod encrypted;
 mod https;
 
 /// A datagram that makes the call into the engine panic.
-pub(super) const POISON_FOR_THE_ENGINE: &[u8] = b"panic in the engine";
+pub(super) const ENGINE_PANIC_QUERY: &[u8] = b"panic in the engine";
 /// A datagram that makes the shard itself panic.
-pub(super) const POISON_FOR_THE_SHARD: &[u8] = b"panic in the shard";
+pub(super) const SHARD_PANIC_QUERY: &[u8] = b"panic in the shard";
 
 /// A type that makes a group panic amid its answers.
-pub(super) const POISON_FOR_THE_GROUP: Rtype = Rtype(0xff00);
+pub(super) const GROUP_PANIC_TYPE: Rtype = Rtype(0xff00);
 
 /// Long enough for the slowest machine; reached only by a failure.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-struct Udp {
+struct UdpServer {
     shards: Shards,
     counters: Counters,
     address: SocketAddr,
@@ -53,20 +53,20 @@ fn snapshots() -> Arc<ArcSwap<Snapshot>> {
     Arc::new(ArcSwap::from_pointee(Snapshot::default()))
 }
 
-fn serve_datagrams(listen: &str, shards: usize) -> Udp {
+fn serve_datagrams(listen: &str, shards: usize) -> UdpServer {
     let bound = bind(&[listen.parse().unwrap()], shards).unwrap();
     let address = bound.local_addresses()[0];
     let counters = Counters::new();
-    let cores = Cores::share_out(shards, true);
+    let cores = CoreAssignment::for_shards(shards, true);
     let shards = serve_udp(bound.udp, &cores, &snapshots(), &counters).unwrap();
-    Udp { shards, counters, address, _tcp: bound.tcp }
+    UdpServer { shards, counters, address, _tcp: bound.tcp }
 }
 
 /// A socket that only hears `server`.
 fn client(bind: &str, server: SocketAddr) -> UdpSocket {
     let socket = UdpSocket::bind(bind).unwrap();
     socket.connect(server).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
     socket
 }
 
@@ -102,7 +102,7 @@ fn wait_for(counters: &Counters, wanted: impl Fn(&Totals) -> bool) -> Totals {
         if wanted(&totals) {
             return totals;
         }
-        assert!(started.elapsed() < PATIENCE, "waited in vain: {totals:?}");
+        assert!(started.elapsed() < TEST_TIMEOUT, "waited in vain: {totals:?}");
         thread::yield_now();
     }
 }
@@ -140,7 +140,7 @@ fn every_datagram_ends_in_exactly_one_counter() {
     for (earlier, socket) in sockets.iter().enumerate() {
         // No more at once than a small receive buffer holds.
         wait_for(&server.counters, |totals| {
-            totals.of(Transport::Udp).ended() == 50 * earlier as u64
+            totals.transport(Transport::Udp).finished() == 50 * earlier as u64
         });
         for _ in 0..10 {
             socket.send(&query(1, 3)).unwrap();
@@ -150,13 +150,14 @@ fn every_datagram_ends_in_exactly_one_counter() {
             socket.send(&[0; 5000]).unwrap();
         }
     }
-    let totals = wait_for(&server.counters, |totals| totals.of(Transport::Udp).ended() == 400);
-    let udp = totals.of(Transport::Udp);
+    let totals =
+        wait_for(&server.counters, |totals| totals.transport(Transport::Udp).finished() == 400);
+    let udp = totals.transport(Transport::Udp);
     assert_eq!(udp.received, 400);
     assert_eq!(udp.answered_with(Rcode::REFUSED), 80);
-    assert_eq!(udp.silent_for(Silence::Ignored(Ignored::Short)), 160);
-    assert_eq!(udp.silent_for(Silence::Ignored(Ignored::Response)), 80);
-    assert_eq!(udp.silent_for(Silence::Oversized), 80);
+    assert_eq!(udp.no_replies_for(NoReplyReason::Ignored(Ignored::Short)), 160);
+    assert_eq!(udp.no_replies_for(NoReplyReason::Ignored(Ignored::Response)), 80);
+    assert_eq!(udp.no_replies_for(NoReplyReason::Oversized), 80);
     assert_eq!(udp.by_type().map(|(_, count)| count).sum::<u64>(), 80);
     server.shards.stop();
 }
@@ -180,10 +181,11 @@ fn stopping_answers_what_was_received() {
 fn a_panic_in_the_engine_costs_one_message() {
     let server = serve_datagrams("127.0.0.1:0", 1);
     let socket = client("127.0.0.1:0", server.address);
-    socket.send(POISON_FOR_THE_ENGINE).unwrap();
+    socket.send(ENGINE_PANIC_QUERY).unwrap();
     assert!(ask(&socket, 9));
-    let totals = wait_for(&server.counters, |totals| totals.of(Transport::Udp).ended() == 2);
-    assert_eq!(totals.of(Transport::Udp).silent_for(Silence::Panicked), 1);
+    let totals =
+        wait_for(&server.counters, |totals| totals.transport(Transport::Udp).finished() == 2);
+    assert_eq!(totals.transport(Transport::Udp).no_replies_for(NoReplyReason::Panicked), 1);
     server.shards.stop();
 }
 
@@ -194,17 +196,19 @@ fn a_panic_amid_a_batch_spares_what_came_with_it() {
     // All are there before anybody looks: they are one batch.
     for id in 1..4 {
         socket.send(&query(id, 2)).unwrap();
-        socket.send(POISON_FOR_THE_ENGINE).unwrap();
+        socket.send(ENGINE_PANIC_QUERY).unwrap();
     }
     let counters = Counters::new();
-    let shards = serve_udp(bound.udp, &Cores::share_out(1, true), &snapshots(), &counters).unwrap();
+    let shards =
+        serve_udp(bound.udp, &CoreAssignment::for_shards(1, true), &snapshots(), &counters)
+            .unwrap();
     let mut reply = [0; 512];
     for id in 1..4 {
         let octets = socket.recv(&mut reply).unwrap();
         assert!(is_refusal_of(&reply[..octets], id));
     }
-    let totals = wait_for(&counters, |totals| totals.of(Transport::Udp).ended() == 6);
-    assert_eq!(totals.of(Transport::Udp).silent_for(Silence::Panicked), 3);
+    let totals = wait_for(&counters, |totals| totals.transport(Transport::Udp).finished() == 6);
+    assert_eq!(totals.transport(Transport::Udp).no_replies_for(NoReplyReason::Panicked), 3);
     shards.stop();
 }
 
@@ -218,20 +222,22 @@ fn a_panic_among_answers_made_together_costs_nobody_an_answer() {
         let mut message = query(id, 2);
         if id == 20 {
             let type_at = message.len() - 4;
-            message[type_at..type_at + 2].copy_from_slice(&POISON_FOR_THE_GROUP.0.to_be_bytes());
+            message[type_at..type_at + 2].copy_from_slice(&GROUP_PANIC_TYPE.0.to_be_bytes());
         }
         socket.send(&message).unwrap();
     }
     let counters = Counters::new();
-    let shards = serve_udp(bound.udp, &Cores::share_out(1, true), &snapshots(), &counters).unwrap();
+    let shards =
+        serve_udp(bound.udp, &CoreAssignment::for_shards(1, true), &snapshots(), &counters)
+            .unwrap();
     let mut reply = [0; 512];
     for id in 0..40 {
         socket.recv(&mut reply).unwrap();
         assert_eq!(reply[..2], u16::to_be_bytes(id));
     }
-    let totals = wait_for(&counters, |totals| totals.of(Transport::Udp).ended() == 40);
-    assert_eq!(totals.of(Transport::Udp).received, 40);
-    assert_eq!(totals.of(Transport::Udp).silent_for(Silence::Panicked), 0);
+    let totals = wait_for(&counters, |totals| totals.transport(Transport::Udp).finished() == 40);
+    assert_eq!(totals.transport(Transport::Udp).received, 40);
+    assert_eq!(totals.transport(Transport::Udp).no_replies_for(NoReplyReason::Panicked), 0);
     shards.stop();
 }
 
@@ -240,9 +246,9 @@ fn a_shard_that_panics_starts_again() {
     let server = serve_datagrams("127.0.0.1:0", 1);
     let socket = client("127.0.0.1:0", server.address);
     for round in 1..4 {
-        socket.send(POISON_FOR_THE_SHARD).unwrap();
+        socket.send(SHARD_PANIC_QUERY).unwrap();
         wait_for(&server.counters, |totals| {
-            totals.of(Transport::Udp).silent_for(Silence::Panicked) == round
+            totals.transport(Transport::Udp).no_replies_for(NoReplyReason::Panicked) == round
         });
         assert!(ask(&socket, 10));
     }
@@ -257,24 +263,24 @@ fn shards_that_are_dropped_end() {
     // The sockets close with the threads: then the address can be had again.
     let started = Instant::now();
     while UdpSocket::bind(server.address).is_err() {
-        assert!(started.elapsed() < PATIENCE, "the shards still hold their sockets");
+        assert!(started.elapsed() < TEST_TIMEOUT, "the shards still hold their sockets");
         thread::yield_now();
     }
 }
 
-struct Tcp {
-    streams: Streams,
+struct TcpServer {
+    streams: StreamListeners,
     counters: Counters,
     address: SocketAddr,
 }
 
-fn serve_streams(listen: &str, limits: Limits) -> Tcp {
+fn serve_streams(listen: &str, limits: ConnectionLimits) -> TcpServer {
     let bound = bind(&[listen.parse().unwrap()], 1).unwrap();
     let address = bound.local_addresses()[0];
     let counters = Counters::new();
-    let mut streams = Streams::new(&snapshots(), &counters, limits).unwrap();
+    let mut streams = StreamListeners::new(&snapshots(), &counters, limits).unwrap();
     streams.serve_tcp(bound.tcp).unwrap();
-    Tcp { streams, counters, address }
+    TcpServer { streams, counters, address }
 }
 
 fn framed(message: &[u8]) -> Vec<u8> {
@@ -290,7 +296,7 @@ async fn read_reply(stream: &mut TcpStream) -> Vec<u8> {
         stream.read_exact(&mut reply).await.unwrap();
         reply
     };
-    timeout(PATIENCE, reading).await.unwrap()
+    timeout(TEST_TIMEOUT, reading).await.unwrap()
 }
 
 /// Reads until the server closes; whether it did so by end or by reset.
@@ -298,7 +304,7 @@ async fn read_to_close(stream: &mut TcpStream) -> usize {
     let mut rest = Vec::new();
     let reading = stream.read_to_end(&mut rest);
     let _: io::Result<usize> =
-        timeout(PATIENCE, reading).await.expect("the connection is not closed");
+        timeout(TEST_TIMEOUT, reading).await.expect("the connection is not closed");
     rest.len()
 }
 
@@ -310,14 +316,14 @@ async fn eventually(counters: &Counters, wanted: impl Fn(&Totals) -> bool) -> To
         if wanted(&totals) {
             return totals;
         }
-        assert!(started.elapsed() < PATIENCE, "waited in vain: {totals:?}");
+        assert!(started.elapsed() < TEST_TIMEOUT, "waited in vain: {totals:?}");
         tokio::task::yield_now().await;
     }
 }
 
 #[tokio::test]
 async fn pipelined_queries_are_answered_in_order() {
-    let server = serve_streams("127.0.0.1:0", Limits::default());
+    let server = serve_streams("127.0.0.1:0", ConnectionLimits::default());
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let queries: Vec<u8> = (0..300).flat_map(|id| framed(&query(id, 20))).collect();
     let (mut reading, mut writing) = stream.split();
@@ -329,16 +335,17 @@ async fn pipelined_queries_are_answered_in_order() {
             assert!(is_refusal_of(&reply, id));
         }
     };
-    timeout(PATIENCE, async { tokio::join!(write, read) }).await.unwrap();
+    timeout(TEST_TIMEOUT, async { tokio::join!(write, read) }).await.unwrap();
     let totals =
-        eventually(&server.counters, |totals| totals.of(Transport::Tcp).ended() == 300).await;
-    assert_eq!(totals.of(Transport::Tcp).answered_with(Rcode::REFUSED), 300);
+        eventually(&server.counters, |totals| totals.transport(Transport::Tcp).finished() == 300)
+            .await;
+    assert_eq!(totals.transport(Transport::Tcp).answered_with(Rcode::REFUSED), 300);
     server.streams.stop().await;
 }
 
 #[tokio::test]
 async fn a_query_that_comes_octet_by_octet_is_answered() {
-    let server = serve_streams("127.0.0.1:0", Limits::default());
+    let server = serve_streams("127.0.0.1:0", ConnectionLimits::default());
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     for octet in framed(&query(3, 1)) {
@@ -351,7 +358,7 @@ async fn a_query_that_comes_octet_by_octet_is_answered() {
 
 #[tokio::test]
 async fn messages_without_an_answer_do_not_end_the_connection() {
-    let server = serve_streams("127.0.0.1:0", Limits::default());
+    let server = serve_streams("127.0.0.1:0", ConnectionLimits::default());
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream
         .write_all(&[framed(&[]), framed(b"short"), framed(&query(4, 1))].concat())
@@ -359,14 +366,18 @@ async fn messages_without_an_answer_do_not_end_the_connection() {
         .unwrap();
     assert!(is_refusal_of(&read_reply(&mut stream).await, 4));
     let totals =
-        eventually(&server.counters, |totals| totals.of(Transport::Tcp).ended() == 3).await;
-    assert_eq!(totals.of(Transport::Tcp).silent_for(Silence::Ignored(Ignored::Short)), 2);
+        eventually(&server.counters, |totals| totals.transport(Transport::Tcp).finished() == 3)
+            .await;
+    assert_eq!(
+        totals.transport(Transport::Tcp).no_replies_for(NoReplyReason::Ignored(Ignored::Short)),
+        2
+    );
     server.streams.stop().await;
 }
 
 #[tokio::test]
 async fn a_long_message_is_read_whole() {
-    let server = serve_streams("127.0.0.1:0", Limits::default());
+    let server = serve_streams("127.0.0.1:0", ConnectionLimits::default());
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let mut long = query(5, 1);
     long.resize(65535, 0);
@@ -381,7 +392,7 @@ async fn tcp_answers_over_ipv6() {
         println!("skipped: this host has no IPv6");
         return;
     }
-    let server = serve_streams("[::1]:0", Limits::default());
+    let server = serve_streams("[::1]:0", ConnectionLimits::default());
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(&framed(&query(6, 1))).await.unwrap();
     assert!(is_refusal_of(&read_reply(&mut stream).await, 6));
@@ -390,12 +401,15 @@ async fn tcp_answers_over_ipv6() {
 
 #[tokio::test]
 async fn a_silent_client_is_closed_after_the_first_limit() {
-    let limits = Limits { first: Duration::from_millis(30), ..Limits::default() };
+    let limits = ConnectionLimits {
+        first_message_timeout: Duration::from_millis(30),
+        ..ConnectionLimits::default()
+    };
     let server = serve_streams("127.0.0.1:0", limits);
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     assert_eq!(read_to_close(&mut stream).await, 0);
     eventually(&server.counters, |totals| {
-        totals.of(Transport::Tcp).connections_that(ConnectionEvent::TimedOut) == 1
+        totals.transport(Transport::Tcp).connection_events(ConnectionEvent::TimedOut) == 1
     })
     .await;
     server.streams.stop().await;
@@ -403,8 +417,11 @@ async fn a_silent_client_is_closed_after_the_first_limit() {
 
 #[tokio::test]
 async fn a_client_that_falls_silent_is_closed_after_the_idle_limit() {
-    let limits =
-        Limits { first: PATIENCE * 9, idle: Duration::from_millis(30), ..Limits::default() };
+    let limits = ConnectionLimits {
+        first_message_timeout: TEST_TIMEOUT * 9,
+        idle_timeout: Duration::from_millis(30),
+        ..ConnectionLimits::default()
+    };
     let server = serve_streams("127.0.0.1:0", limits);
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(&framed(&query(7, 1))).await.unwrap();
@@ -415,14 +432,17 @@ async fn a_client_that_falls_silent_is_closed_after_the_idle_limit() {
 
 #[tokio::test]
 async fn octets_that_drip_in_do_not_extend_the_limit() {
-    let limits = Limits { first: Duration::from_millis(60), ..Limits::default() };
+    let limits = ConnectionLimits {
+        first_message_timeout: Duration::from_millis(60),
+        ..ConnectionLimits::default()
+    };
     let server = serve_streams("127.0.0.1:0", limits);
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let started = Instant::now();
     let mut ticks = tokio::time::interval(Duration::from_millis(5));
     stream.write_all(&[0xff, 0xff]).await.unwrap();
     while stream.write_all(&[0]).await.is_ok() {
-        assert!(started.elapsed() < PATIENCE, "the connection is not closed");
+        assert!(started.elapsed() < TEST_TIMEOUT, "the connection is not closed");
         ticks.tick().await;
     }
     server.streams.stop().await;
@@ -430,27 +450,30 @@ async fn octets_that_drip_in_do_not_extend_the_limit() {
 
 #[tokio::test]
 async fn a_client_that_never_reads_is_closed() {
-    let limits = Limits { write: Duration::from_millis(100), ..Limits::default() };
+    let limits = ConnectionLimits {
+        write_timeout: Duration::from_millis(100),
+        ..ConnectionLimits::default()
+    };
     let server = serve_streams("127.0.0.1:0", limits);
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stream = socket.connect(server.address).await.unwrap();
     let queries: Vec<u8> = (0..200).flat_map(|id| framed(&query(id, 24))).collect();
     let writing = async { while stream.write_all(&queries).await.is_ok() {} };
-    timeout(PATIENCE, writing).await.expect("the connection is not closed");
+    timeout(TEST_TIMEOUT, writing).await.expect("the connection is not closed");
     let totals = eventually(&server.counters, |totals| {
-        let tcp = totals.of(Transport::Tcp);
-        tcp.connections_that(ConnectionEvent::Closed) == 1 && tcp.received == tcp.ended()
+        let tcp = totals.transport(Transport::Tcp);
+        tcp.connection_events(ConnectionEvent::Closed) == 1 && tcp.received == tcp.finished()
     })
     .await;
-    assert_eq!(totals.of(Transport::Tcp).connections_that(ConnectionEvent::TimedOut), 1);
-    assert!(totals.of(Transport::Tcp).send_errors > 0);
+    assert_eq!(totals.transport(Transport::Tcp).connection_events(ConnectionEvent::TimedOut), 1);
+    assert!(totals.transport(Transport::Tcp).send_errors > 0);
     server.streams.stop().await;
 }
 
 #[tokio::test]
 async fn a_long_message_has_room_that_an_older_connection_without_progress_gives_up() {
-    let limits = Limits { buffered_octets: 100_000, ..Limits::default() };
+    let limits = ConnectionLimits { buffered_octets: 100_000, ..ConnectionLimits::default() };
     let server = serve_streams("127.0.0.1:0", limits);
     let mut half = framed(&[0; 65535]);
     half.truncate(60_000);
@@ -464,44 +487,48 @@ async fn a_long_message_has_room_that_an_older_connection_without_progress_gives
     second.write_all(&framed(&query(8, 1))).await.unwrap();
     // The first has made no progress for longer: it ends, and the second has room for its message.
     read_to_close(&mut first).await;
-    let received = |totals: &Totals| totals.of(Transport::Tcp).received == 2;
+    let received = |totals: &Totals| totals.transport(Transport::Tcp).received == 2;
     let totals = eventually(&server.counters, received).await;
-    assert_eq!(totals.of(Transport::Tcp).connections_that(ConnectionEvent::Closed), 1);
+    assert_eq!(totals.transport(Transport::Tcp).connection_events(ConnectionEvent::Closed), 1);
     server.streams.stop().await;
 }
 
 #[tokio::test]
 async fn a_flood_of_connections_is_bounded_and_the_newcomer_is_served() {
-    let limits = Limits { connections: 10, connections_per_client: 10, ..Limits::default() };
+    let limits = ConnectionLimits {
+        connections: 10,
+        connections_per_client: 10,
+        ..ConnectionLimits::default()
+    };
     let server = serve_streams("127.0.0.1:0", limits);
     let mut idle = Vec::new();
     for opened in 1..=60_u64 {
         idle.push(TcpStream::connect(server.address).await.unwrap());
         let totals = eventually(&server.counters, |totals| {
-            totals.of(Transport::Tcp).connections_that(ConnectionEvent::Opened) == opened
+            totals.transport(Transport::Tcp).connection_events(ConnectionEvent::Opened) == opened
         });
         totals.await;
-        assert!(server.streams.connections() <= 10);
+        assert!(server.streams.connection_count() <= 10);
     }
     let mut newcomer = TcpStream::connect(server.address).await.unwrap();
     newcomer.write_all(&framed(&query(9, 1))).await.unwrap();
     assert!(is_refusal_of(&read_reply(&mut newcomer).await, 9));
     let totals = eventually(&server.counters, |totals| {
-        totals.of(Transport::Tcp).connections_that(ConnectionEvent::Closed) == 52
+        totals.transport(Transport::Tcp).connection_events(ConnectionEvent::Closed) == 52
     })
     .await;
-    assert_eq!(totals.of(Transport::Tcp).connections_that(ConnectionEvent::Evicted), 52);
+    assert_eq!(totals.transport(Transport::Tcp).connection_events(ConnectionEvent::Evicted), 52);
     server.streams.stop().await;
 }
 
 #[tokio::test]
 async fn stopping_writes_the_answers_owed_and_closes() {
-    let server = serve_streams("127.0.0.1:0", Limits::default());
+    let server = serve_streams("127.0.0.1:0", ConnectionLimits::default());
     let mut idle = TcpStream::connect(server.address).await.unwrap();
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(&framed(&query(10, 1))).await.unwrap();
-    eventually(&server.counters, |totals| totals.of(Transport::Tcp).received == 1).await;
-    timeout(PATIENCE, server.streams.stop()).await.expect("stopping takes too long");
+    eventually(&server.counters, |totals| totals.transport(Transport::Tcp).received == 1).await;
+    timeout(TEST_TIMEOUT, server.streams.stop()).await.expect("stopping takes too long");
     assert!(is_refusal_of(&read_reply(&mut stream).await, 10));
     assert_eq!(read_to_close(&mut stream).await, 0);
     assert_eq!(read_to_close(&mut idle).await, 0);

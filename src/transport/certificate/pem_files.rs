@@ -14,37 +14,37 @@ use rustls::{
 use super::CertificateError;
 use crate::{
     config::Stamp,
-    files::{self, Links},
+    files::{self, SymlinkPolicy},
 };
 
 /// A chain of ten certificates has some 20 KiB.
-const MOST_OCTETS: u64 = 1 << 20;
+const MAX_FILE_OCTETS: u64 = 1 << 20;
 /// Files that change while they are read are read again this often at most. A later attempt goes
 /// on.
-const READINGS: usize = 3;
+const MAX_READ_ATTEMPTS: usize = 3;
 
 /// The states of the chain's and the key's file; `None` for a file that is missing.
-pub(super) type States = [Option<Stamp>; 2];
+pub(super) type PairStamps = [Option<Stamp>; 2];
 
 /// The states now, with links followed.
-pub(super) fn states(chain: &Path, key: &Path) -> States {
+pub(super) fn pair_stamps(chain: &Path, key: &Path) -> PairStamps {
     [chain, key].map(Stamp::of)
 }
 
 /// A certificate that matches its key, and the states of the files that it was read from.
-pub(super) struct Pair {
+pub(super) struct CertifiedPair {
     pub certified: CertifiedKey,
-    pub states: States,
+    pub stamps: PairStamps,
 }
 
 /// Reads both files. Where they change meanwhile, both are read again,
 /// so that a pair in the middle of its replacement is not used.
-pub(super) fn read_pair(chain: &Path, key: &Path) -> Result<Pair, CertificateError> {
+pub(super) fn read_pair(chain: &Path, key: &Path) -> Result<CertifiedPair, CertificateError> {
     let mut read = read_once(chain, key);
-    for _ in 1..READINGS {
+    for _ in 1..MAX_READ_ATTEMPTS {
         // An error is the caller's to retry.
         match &read {
-            Ok(pair) if pair.states != states(chain, key) => read = read_once(chain, key),
+            Ok(pair) if pair.stamps != pair_stamps(chain, key) => read = read_once(chain, key),
             _ => break,
         }
     }
@@ -52,7 +52,7 @@ pub(super) fn read_pair(chain: &Path, key: &Path) -> Result<Pair, CertificateErr
     read
 }
 
-fn read_once(chain: &Path, key: &Path) -> Result<Pair, CertificateError> {
+fn read_once(chain: &Path, key: &Path) -> Result<CertifiedPair, CertificateError> {
     let (octets, chain_state) = read_file(chain)?;
     let certificates = certificates(chain, &octets)?;
     let (octets, key_state) = read_file(key)?;
@@ -60,7 +60,7 @@ fn read_once(chain: &Path, key: &Path) -> Result<Pair, CertificateError> {
     let states = [Some(chain_state), Some(key_state)];
     match certified.keys_match() {
         Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {
-            Ok(Pair { certified, states })
+            Ok(CertifiedPair { certified, stamps: states })
         }
         Err(rustls::Error::InconsistentKeys(_)) => {
             Err(CertificateError::Mismatch(chain.into(), key.into()))
@@ -72,8 +72,8 @@ fn read_once(chain: &Path, key: &Path) -> Result<Pair, CertificateError> {
 /// The octets of a regular file and its state before they were read.
 fn read_file(path: &Path) -> Result<(Vec<u8>, Stamp), CertificateError> {
     let read = || {
-        let (file, found) = files::open(path, Links::Followed)?;
-        Ok((files::read_opened(file, &found, MOST_OCTETS)?, Stamp::from(&found)))
+        let (file, found) = files::open(path, SymlinkPolicy::Follow)?;
+        Ok((files::read_opened(file, &found, MAX_FILE_OCTETS)?, Stamp::from(&found)))
     };
     read().map_err(|error: io::Error| CertificateError::Unreadable(path.into(), error))
 }

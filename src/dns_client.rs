@@ -16,11 +16,11 @@ use tokio::{
 };
 
 /// The payload size that our queries announce over UDP, in octets (RFC 9715).
-const UDP_OCTETS: u16 = 1232;
+const UDP_PAYLOAD_OCTETS: u16 = 1232;
 
 /// A query of class IN for one name and type.
 #[derive(Debug, Clone, Copy)]
-pub struct Query<'q> {
+pub struct OutgoingQuery<'q> {
     /// The name in wire format, without compression.
     pub name: &'q [u8],
     /// The record type's number.
@@ -31,7 +31,7 @@ pub struct Query<'q> {
     pub has_edns: bool,
 }
 
-impl Query<'_> {
+impl OutgoingQuery<'_> {
     /// The message with this id.
     pub fn encode(&self, id: u16) -> Vec<u8> {
         const RECURSION_DESIRED: u8 = 1;
@@ -46,7 +46,7 @@ impl Query<'_> {
         if self.has_edns {
             message.push(0);
             message.extend(OPT.to_be_bytes());
-            message.extend(UDP_OCTETS.to_be_bytes());
+            message.extend(UDP_PAYLOAD_OCTETS.to_be_bytes());
             message.extend([0; 6]);
         }
         message
@@ -55,14 +55,14 @@ impl Query<'_> {
 
 /// Why there is no reply.
 #[derive(Debug)]
-pub enum ExchangeError {
+pub enum DnsClientError {
     /// The system or the network failed.
     Io(io::Error),
     /// What came back is no DNS message, or over TCP none that answers the query.
     NotDns,
 }
 
-impl fmt::Display for ExchangeError {
+impl fmt::Display for DnsClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => error.fmt(f),
@@ -71,7 +71,7 @@ impl fmt::Display for ExchangeError {
     }
 }
 
-impl std::error::Error for ExchangeError {
+impl std::error::Error for DnsClientError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io(error) => Some(error),
@@ -80,7 +80,7 @@ impl std::error::Error for ExchangeError {
     }
 }
 
-impl From<io::Error> for ExchangeError {
+impl From<io::Error> for DnsClientError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
@@ -90,12 +90,12 @@ impl From<io::Error> for ExchangeError {
 /// whether a question is the query's.
 ///
 /// # Errors
-/// [`ExchangeError`]; a closed port is an error of the network.
-pub async fn over_udp(
+/// [`DnsClientError`]; a closed port is an error of the network.
+pub async fn query_udp(
     query: &[u8],
     server: SocketAddr,
     is_asked: impl Fn(&op::Query) -> bool,
-) -> Result<Message, ExchangeError> {
+) -> Result<Message, DnsClientError> {
     let any: IpAddr =
         if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).await?;
@@ -112,7 +112,7 @@ pub async fn over_udp(
         match Message::from_vec(reply) {
             Ok(message) if is_reply(&message, &is_asked) => return Ok(message),
             Ok(_) => {}
-            Err(_) => return Err(ExchangeError::NotDns),
+            Err(_) => return Err(DnsClientError::NotDns),
         }
     }
 }
@@ -120,12 +120,12 @@ pub async fn over_udp(
 /// Sends `query` over a TCP connection and waits, without a time limit, for the reply to it.
 ///
 /// # Errors
-/// [`ExchangeError`]
-pub async fn over_tcp(
+/// [`DnsClientError`]
+pub async fn query_tcp(
     mut stream: TcpStream,
     query: &[u8],
     is_asked: impl Fn(&op::Query) -> bool,
-) -> Result<Message, ExchangeError> {
+) -> Result<Message, DnsClientError> {
     let length = u16::try_from(query.len()).map_err(io::Error::other)?;
     stream.write_all(&[&length.to_be_bytes()[..], query].concat()).await?;
     let length = stream.read_u16().await?;
@@ -133,7 +133,7 @@ pub async fn over_tcp(
     stream.read_exact(&mut reply).await?;
     let is_ours =
         |message: &Message| reply.get(..2) == query.get(..2) && is_reply(message, &is_asked);
-    Message::from_vec(&reply).ok().filter(is_ours).ok_or(ExchangeError::NotDns)
+    Message::from_vec(&reply).ok().filter(is_ours).ok_or(DnsClientError::NotDns)
 }
 
 /// Whether a message answers the question. Some errors come without one (RFC 5625 section 4.1 and

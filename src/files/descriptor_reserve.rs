@@ -14,27 +14,28 @@ use std::{
 /// Takes the place of a descriptor.
 const PLACEHOLDER: &str = "/dev/null";
 
-static SPARE: Mutex<Spare> = Mutex::new(Spare { held: Vec::new(), wanted: 0 });
+static RESERVE: Mutex<DescriptorReserve> =
+    Mutex::new(DescriptorReserve { held: Vec::new(), target: 0 });
 
-struct Spare {
+struct DescriptorReserve {
     held: Vec<File>,
-    wanted: usize,
+    target: usize,
 }
 
-fn spare() -> MutexGuard<'static, Spare> {
-    SPARE.lock().unwrap_or_else(PoisonError::into_inner)
+fn reserve() -> MutexGuard<'static, DescriptorReserve> {
+    RESERVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Holds so many descriptors in reserve from now on.
 pub fn reserve_descriptors(count: usize) {
-    spare().wanted = count;
+    reserve().target = count;
     replenish_descriptors();
 }
 
 /// Takes again what was given up, as far as the system lets it.
 pub fn replenish_descriptors() {
-    let mut spare = spare();
-    while spare.held.len() < spare.wanted {
+    let mut spare = reserve();
+    while spare.held.len() < spare.target {
         match File::open(PLACEHOLDER) {
             Ok(file) => spare.held.push(file),
             Err(_) => return,
@@ -47,11 +48,11 @@ pub fn replenish_descriptors() {
 ///
 /// # Errors
 /// The error of the last call of `open`.
-pub fn with_spare_descriptors<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+pub fn with_reserved_descriptors<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match open() {
             Err(error) if error.raw_os_error() == Some(libc::EMFILE) => {
-                if spare().held.pop().is_none() {
+                if reserve().held.pop().is_none() {
                     return Err(error);
                 }
             }
@@ -68,7 +69,7 @@ mod tests {
     fn a_descriptor_of_the_reserve_is_given_up_for_a_file_and_taken_again() {
         reserve_descriptors(2);
         let mut refused = 2;
-        let opened = with_spare_descriptors(|| match refused {
+        let opened = with_reserved_descriptors(|| match refused {
             0 => Ok("opened"),
             _ => {
                 refused -= 1;
@@ -76,11 +77,11 @@ mod tests {
             }
         });
         assert_eq!(opened.unwrap(), "opened");
-        assert!(spare().held.is_empty());
+        assert!(reserve().held.is_empty());
         let out_of_reserve =
-            with_spare_descriptors(|| Err::<(), _>(io::Error::from_raw_os_error(libc::EMFILE)));
+            with_reserved_descriptors(|| Err::<(), _>(io::Error::from_raw_os_error(libc::EMFILE)));
         assert_eq!(out_of_reserve.unwrap_err().raw_os_error(), Some(libc::EMFILE));
         replenish_descriptors();
-        assert_eq!(spare().held.len(), 2);
+        assert_eq!(reserve().held.len(), 2);
     }
 }

@@ -3,11 +3,11 @@
 
 use std::{collections::BTreeMap, fmt, fs};
 
-use super::Page;
+use super::MetricsPage;
 use crate::control::{CertificateStatus, ConfigurationStatus, Status};
 
 pub(super) fn write_process(
-    page: &mut Page<'_>,
+    page: &mut MetricsPage<'_>,
     generation: u64,
     is_alive: bool,
     is_known: bool,
@@ -38,7 +38,7 @@ fn resident_octets() -> Option<i64> {
     kib.checked_mul(1024)
 }
 
-pub(super) fn write(page: &mut Page<'_>, status: &Status) -> fmt::Result {
+pub(super) fn write(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
     page.gauges("portolan_build", "1, with the version.", [([("version", &*status.version)], 1)])?;
     let help = "When the process started, in seconds since 1970.";
     page.gauge("process_start_time_seconds", help, status.started)?;
@@ -59,7 +59,7 @@ pub(super) fn write(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     checker(page, status)
 }
 
-fn configuration(page: &mut Page<'_>, configuration: &ConfigurationStatus) -> fmt::Result {
+fn configuration(page: &mut MetricsPage<'_>, configuration: &ConfigurationStatus) -> fmt::Result {
     // What pools lack of geography is among the warnings.
     let ConfigurationStatus {
         loaded,
@@ -87,7 +87,7 @@ fn configuration(page: &mut Page<'_>, configuration: &ConfigurationStatus) -> fm
     )
 }
 
-fn databases(page: &mut Page<'_>, status: &Status) -> fmt::Result {
+fn databases(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
     let by_file = |value: fn(&crate::control::DatabaseStatus) -> i64| {
         status
             .databases
@@ -110,7 +110,7 @@ fn databases(page: &mut Page<'_>, status: &Status) -> fmt::Result {
 }
 
 /// Each file once, though two keys may be configured for it.
-fn certificates(page: &mut Page<'_>, status: &Status) -> fmt::Result {
+fn certificates(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
     let by_file: BTreeMap<&str, &CertificateStatus> = status
         .certificates
         .iter()
@@ -133,7 +133,7 @@ fn certificates(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     page.counters("portolan_certificate_read_failures", help, failures)
 }
 
-fn datacenters(page: &mut Page<'_>, status: &Status) -> fmt::Result {
+fn datacenters(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
     let states = status.datacenters.iter().flat_map(|datacenter| {
         ["active", "standby", "draining", "disabled"].map(|state| {
             (
@@ -155,7 +155,7 @@ fn datacenters(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     page.gauges("portolan_datacenter_still_answered", help, still)
 }
 
-fn targets(page: &mut Page<'_>, status: &Status) -> fmt::Result {
+fn targets(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
     let verdicts = status.targets.iter().map(|target| {
         (
             [("monitor", &*target.monitor), ("target", &*target.target)],
@@ -172,7 +172,7 @@ fn targets(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     page.gauges("portolan_targets", "Targets, by verdict.", counts)
 }
 
-fn aliases(page: &mut Page<'_>, status: &Status) -> fmt::Result {
+fn aliases(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
     let failing = status
         .aliases
         .iter()
@@ -195,7 +195,7 @@ pub(super) fn by_reason(
     unmade.iter().map(|(reason, count)| ([("reason", &**reason)], *count))
 }
 
-fn checker(page: &mut Page<'_>, status: &Status) -> fmt::Result {
+fn checker(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
     let checker = &status.checker;
     let help = "1 while verdicts are frozen, for most targets failed at once.";
     page.gauge("portolan_checker_frozen", help, i64::from(checker.doubt == "suspecting"))?;

@@ -2,8 +2,8 @@
 //!
 //! A TLS library buffers what a client sends until a whole message of the handshake or a whole
 //! record is in, and what the client does not read. Neither is bounded by the sizes of DNS
-//! messages. So [`Metered`] counts the octets that came in and have not become a message yet: a
-//! hello has a bound, and whatever a connection holds beyond a small message is taken from the
+//! messages. So [`MeteredStream`] counts the octets that came in and have not become a message yet:
+//! a hello has a bound, and whatever a connection holds beyond a small message is taken from the
 //! buffers that all connections share.
 
 use std::{
@@ -22,30 +22,30 @@ use tokio::{
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
 use super::{
-    connections::{Allowance, Permit, client_of},
+    connections::{BufferReservation, ConnectionPermit, client_network},
     handshakes::Handshakes,
 };
 
 /// The longest hello, in octets. One with post-quantum key shares has about 1,800.
-const HELLO_OCTETS: usize = 16 << 10;
+const MAX_HELLO_OCTETS: usize = 16 << 10;
 /// The most octets between two deliveries of plaintext: two records of the greatest length (RFC
 /// 8446 section 5.2), and what was read ahead of them.
-const RECORD_OCTETS: usize = 40 << 10;
+const MAX_RECORD_OCTETS: usize = 40 << 10;
 /// Octets that a connection may hold without a part of the shared buffers.
-const SMALL_OCTETS: usize = 2 << 10;
+const UNRESERVED_OCTETS: usize = 2 << 10;
 /// The most that HTTP keeps of a head that is not complete.
-const UNFINISHED_OCTETS: usize = 48 << 10;
+const MAX_PARTIAL_HEAD_OCTETS: usize = 48 << 10;
 /// The most that waits, encrypted, for the client to read it.
-const UNSENT_OCTETS: usize = 16 << 10;
+const MAX_UNSENT_OCTETS: usize = 16 << 10;
 
 /// What TLS connections of one transport share.
 #[derive(Debug, Clone)]
-pub(super) struct Tls {
+pub(super) struct TlsAcceptor {
     pub(super) config: Arc<ServerConfig>,
     pub(super) handshakes: Arc<Handshakes>,
 }
 
-impl Tls {
+impl TlsAcceptor {
     /// Reads the hello, then has the handshake computed in its turns. The caller bounds the time.
     ///
     /// # Errors
@@ -54,85 +54,91 @@ impl Tls {
         &self,
         stream: TcpStream,
         source: IpAddr,
-        allowance: Allowance,
-    ) -> Result<SecureStream, NoHandshake> {
-        let metered = Metered {
+        allowance: BufferReservation,
+    ) -> Result<TlsConnection, HandshakeError> {
+        let metered = MeteredStream {
             stream,
-            held: 0,
-            bound: HELLO_OCTETS,
-            unfinished: 0,
+            undelivered_octets: 0,
+            max_undelivered_octets: MAX_HELLO_OCTETS,
+            partial_request_octets: 0,
             is_stalled: false,
-            allowance,
+            reservation: allowance,
         };
         let hello = LazyConfigAcceptor::new(Acceptor::default(), metered);
-        let mut hello = hello.await.map_err(|_| NoHandshake::Failed)?;
+        let mut hello = hello.await.map_err(|_| HandshakeError::Failed)?;
         let config = Arc::clone(&self.config);
         // What follows the hello may come with the client's first messages behind it.
-        hello.io.bound = RECORD_OCTETS;
+        hello.io.max_undelivered_octets = MAX_RECORD_OCTETS;
         // The signature is computed when the stream is made: within the step, not here.
         let handshake = async move {
             hello
-                .into_stream_with(config, |session| session.set_buffer_limit(Some(UNSENT_OCTETS)))
+                .into_stream_with(config, |session| {
+                    session.set_buffer_limit(Some(MAX_UNSENT_OCTETS))
+                })
                 .await
         };
-        let driven = self.handshakes.drive(client_of(source), handshake).await;
-        let tls = driven.ok_or(NoHandshake::Displaced)?.map_err(|_| NoHandshake::Failed)?;
-        Ok(SecureStream { tls, requests: None })
+        let driven = self.handshakes.drive(client_network(source), handshake).await;
+        let tls = driven.ok_or(HandshakeError::Evicted)?.map_err(|_| HandshakeError::Failed)?;
+        Ok(TlsConnection { tls, request_meter: None })
     }
 }
 
 /// Why a handshake came to no connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NoHandshake {
+pub(super) enum HandshakeError {
     /// The client closed the connection, or sent something other than TLS, or more than the bound.
     Failed,
     /// Too many handshakes waited, and it had waited longest.
-    Displaced,
+    Evicted,
 }
 
 /// An established TLS connection.
 #[derive(Debug)]
-pub(super) struct SecureStream {
-    tls: TlsStream<Metered>,
-    requests: Option<Requests>,
+pub(super) struct TlsConnection {
+    tls: TlsStream<MeteredStream>,
+    request_meter: Option<RequestMeter>,
 }
 
 /// Counts the plaintext that has not become a request: HTTP buffers a head until it is complete.
 #[derive(Debug)]
-struct Requests {
-    permit: Arc<Permit>,
+struct RequestMeter {
+    permit: Arc<ConnectionPermit>,
     /// How many had begun when plaintext was last delivered.
-    begun: u64,
+    seen_requests: u64,
 }
 
-impl SecureStream {
+impl TlsConnection {
     /// The same stream, whose plaintext counts until a request of `permit` begins.
-    pub(super) fn counting_requests(self, permit: &Arc<Permit>) -> Self {
-        Self { requests: Some(Requests { permit: Arc::clone(permit), begun: 0 }), ..self }
+    pub(super) fn counting_requests(self, permit: &Arc<ConnectionPermit>) -> Self {
+        Self {
+            request_meter: Some(RequestMeter { permit: Arc::clone(permit), seen_requests: 0 }),
+            ..self
+        }
     }
 
     fn meter_delivered(&mut self, octets: usize) -> io::Result<()> {
         let metered = self.tls.get_mut().0;
-        if let Some(requests) = &mut self.requests {
-            let begun = requests.permit.requests();
-            if begun != requests.begun {
-                (requests.begun, metered.unfinished) = (begun, 0);
+        if let Some(requests) = &mut self.request_meter {
+            let begun = requests.permit.begun_requests();
+            if begun != requests.seen_requests {
+                (requests.seen_requests, metered.partial_request_octets) = (begun, 0);
             }
             // Beyond it are frames that nothing keeps.
-            metered.unfinished = (metered.unfinished + octets).min(UNFINISHED_OCTETS);
+            metered.partial_request_octets =
+                (metered.partial_request_octets + octets).min(MAX_PARTIAL_HEAD_OCTETS);
         }
-        metered.delivered()
+        metered.reset_received()
     }
 
     /// Counts what waits to be sent.
     fn meter_unsent(&mut self) -> io::Result<()> {
         let (metered, session) = self.tls.get_mut();
         metered.is_stalled = session.wants_write();
-        metered.count()
+        metered.update_reservation()
     }
 }
 
-impl AsyncRead for SecureStream {
+impl AsyncRead for TlsConnection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -148,7 +154,7 @@ impl AsyncRead for SecureStream {
     }
 }
 
-impl AsyncWrite for SecureStream {
+impl AsyncWrite for TlsConnection {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -172,42 +178,44 @@ impl AsyncWrite for SecureStream {
 
 /// The client's stream below TLS.
 #[derive(Debug)]
-struct Metered {
+struct MeteredStream {
     stream: TcpStream,
     /// Octets read since plaintext was last delivered.
-    held: usize,
-    /// The most that `held` may be.
-    bound: usize,
+    undelivered_octets: usize,
+    /// The most that `undelivered_octets` may be.
+    max_undelivered_octets: usize,
     /// Octets of plaintext that have not become a request.
-    unfinished: usize,
+    partial_request_octets: usize,
     /// Whether encrypted octets wait for the client to read them.
     is_stalled: bool,
-    allowance: Allowance,
+    reservation: BufferReservation,
 }
 
-impl Metered {
-    fn read(&mut self, octets: usize) -> io::Result<()> {
-        self.held += octets;
-        if self.held > self.bound {
+impl MeteredStream {
+    fn count_received(&mut self, octets: usize) -> io::Result<()> {
+        self.undelivered_octets += octets;
+        if self.undelivered_octets > self.max_undelivered_octets {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 "TLS message exceeds its octet bound",
             ));
         }
-        self.count()
+        self.update_reservation()
     }
 
-    fn delivered(&mut self) -> io::Result<()> {
-        self.held = 0;
-        self.count()
+    fn reset_received(&mut self) -> io::Result<()> {
+        self.undelivered_octets = 0;
+        self.update_reservation()
     }
 
     /// Takes from the shared buffers what this connection holds now.
-    fn count(&mut self) -> io::Result<()> {
+    fn update_reservation(&mut self) -> io::Result<()> {
         // Buffers that grow by doubling hold up to twice of what is in them.
-        let counted = |octets: usize| if octets > SMALL_OCTETS { 2 * octets } else { 0 };
-        let unsent = if self.is_stalled { UNSENT_OCTETS } else { 0 };
-        if self.allowance.set(counted(self.held) + counted(self.unfinished) + unsent) {
+        let counted = |octets: usize| if octets > UNRESERVED_OCTETS { 2 * octets } else { 0 };
+        let unsent = if self.is_stalled { MAX_UNSENT_OCTETS } else { 0 };
+        if self.reservation.try_resize(
+            counted(self.undelivered_octets) + counted(self.partial_request_octets) + unsent,
+        ) {
             Ok(())
         } else {
             Err(io::ErrorKind::OutOfMemory.into())
@@ -215,7 +223,7 @@ impl Metered {
     }
 }
 
-impl AsyncRead for Metered {
+impl AsyncRead for MeteredStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -224,11 +232,11 @@ impl AsyncRead for Metered {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let octets = buf.filled().len() - before;
-        Poll::Ready(self.read(octets))
+        Poll::Ready(self.count_received(octets))
     }
 }
 
-impl AsyncWrite for Metered {
+impl AsyncWrite for MeteredStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -15,105 +15,105 @@ use std::{
     time::Duration,
 };
 
-use super::{Cores, syscall};
+use super::{CoreAssignment, syscall};
 
-const PERIOD: Duration = Duration::from_micros(200);
+const WAKE_PERIOD: Duration = Duration::from_micros(200);
 /// It keeps nothing on its stack.
 const STACK_OCTETS: usize = 64 << 10;
 
-/// Wakes the scheduler up while somebody holds a [`Beat`]. Cheap to clone; its threads end with the
-/// last of them. The default has no threads.
+/// Wakes the scheduler up while somebody holds a [`PreemptionGuard`]. Cheap to clone; its threads
+/// end with the last of them. The default has no threads.
 #[derive(Debug, Clone, Default)]
-pub struct Metronome {
+pub struct PreemptionTimer {
     /// Whoever holds one may be heard.
-    holder: Option<Arc<Holder>>,
+    stop_on_drop: Option<Arc<StopOnDrop>>,
 }
 
 #[derive(Debug)]
-struct Holder(Arc<Shared>);
+struct StopOnDrop(Arc<TimerShared>);
 
 /// While there is one of these the metronome beats.
 #[derive(Debug)]
-pub struct Beat(Option<Arc<Holder>>);
+pub struct PreemptionGuard(Option<Arc<StopOnDrop>>);
 
 #[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
+struct TimerShared {
+    state: Mutex<TimerState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    beats: usize,
-    is_over: bool,
+struct TimerState {
+    active_guards: usize,
+    is_stopped: bool,
 }
 
-impl Shared {
-    fn change(&self, change: impl FnOnce(&mut State)) {
+impl TimerShared {
+    fn update(&self, change: impl FnOnce(&mut TimerState)) {
         // Whole at every moment.
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
         self.changed.notify_all();
     }
 
-    fn wake_on(&self, core: usize) {
-        if let Err(error) = syscall::keep_to(&[core]) {
+    fn run_on_core(&self, core: usize) {
+        if let Err(error) = syscall::pin_to_cores(&[core]) {
             tracing::debug!(%error, core, "core not woken during computations: its shard may wait for a time slice");
             return;
         }
-        if let Err(error) = syscall::wake_promptly() {
+        if let Err(error) = syscall::shorten_time_slice() {
             tracing::debug!(%error, core, "default time slice kept: a computation may not be interrupted at every beat");
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while !state.is_over {
-            if state.beats == 0 {
+        while !state.is_stopped {
+            if state.active_guards == 0 {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
             drop(state);
-            thread::sleep(PERIOD);
+            thread::sleep(WAKE_PERIOD);
             state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
 
-impl Metronome {
+impl PreemptionTimer {
     /// Starts a thread for each core on which shards run, unless nothing else does. Where the
     /// system gives none, shards wait longer.
-    pub fn start(cores: &Cores) -> Self {
-        if cores.are_apart() {
+    pub fn start(cores: &CoreAssignment) -> Self {
+        if cores.has_control_cores() {
             return Self::default();
         }
-        let shared = Arc::new(Shared::default());
-        for &core in &cores.shards {
+        let shared = Arc::new(TimerShared::default());
+        for &core in &cores.shard_cores {
             let thread =
                 thread::Builder::new().name(format!("beat-{core}")).stack_size(STACK_OCTETS);
             let own = Arc::clone(&shared);
-            if let Err(error) = thread.spawn(move || own.wake_on(core)) {
+            if let Err(error) = thread.spawn(move || own.run_on_core(core)) {
                 tracing::debug!(%error, core, "core not woken during computations: its shard may wait for a time slice");
             }
         }
-        Self { holder: Some(Arc::new(Holder(shared))) }
+        Self { stop_on_drop: Some(Arc::new(StopOnDrop(shared))) }
     }
 
     /// Beats until this is dropped.
-    pub fn beat(&self) -> Beat {
-        if let Some(holder) = &self.holder {
-            holder.0.change(|state| state.beats += 1);
+    pub fn activate(&self) -> PreemptionGuard {
+        if let Some(holder) = &self.stop_on_drop {
+            holder.0.update(|state| state.active_guards += 1);
         }
-        Beat(self.holder.clone())
+        PreemptionGuard(self.stop_on_drop.clone())
     }
 }
 
-impl Drop for Beat {
+impl Drop for PreemptionGuard {
     fn drop(&mut self) {
         if let Some(holder) = &self.0 {
-            holder.0.change(|state| state.beats -= 1);
+            holder.0.update(|state| state.active_guards -= 1);
         }
     }
 }
 
-impl Drop for Holder {
+impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.0.change(|state| state.is_over = true);
+        self.0.update(|state| state.is_stopped = true);
     }
 }

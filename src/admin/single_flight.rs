@@ -10,60 +10,60 @@ use std::time::Duration;
 use tokio::{sync::Mutex, time::Instant};
 
 /// Work that may be done before the ration bites.
-const BURST: Duration = Duration::from_millis(500);
+const MAX_WORK_BURST: Duration = Duration::from_millis(500);
 /// One part in so many of the time may be spent on work.
-const SHARE: u32 = 5;
+const WORK_DIVISOR: u32 = 5;
 
 /// A document and the work that went into it lately.
 #[derive(Debug)]
-pub(super) struct Rationed<T> {
+pub(super) struct SingleFlight<T> {
     /// Held while the document is made, which lets everybody else wait for it.
-    kept: Mutex<Kept<T>>,
+    cached: Mutex<CachedDocument<T>>,
 }
 
 #[derive(Debug)]
-struct Kept<T> {
+struct CachedDocument<T> {
     latest: Option<(Instant, T)>,
-    debt: Debt,
+    work: WorkBucket,
 }
 
 /// Work done and not yet rested from.
 #[derive(Debug)]
-struct Debt {
-    work: Duration,
+struct WorkBucket {
+    level: Duration,
     as_of: Instant,
 }
 
-impl Debt {
-    fn is_too_high(&mut self, now: Instant) -> bool {
-        self.work = self.work.saturating_sub((now - self.as_of) / SHARE);
+impl WorkBucket {
+    fn is_over_burst(&mut self, now: Instant) -> bool {
+        self.level = self.level.saturating_sub((now - self.as_of) / WORK_DIVISOR);
         self.as_of = now;
-        self.work > BURST
+        self.level > MAX_WORK_BURST
     }
 }
 
-impl<T: Clone> Rationed<T> {
+impl<T: Clone> SingleFlight<T> {
     pub(super) fn new() -> Self {
-        let debt = Debt { work: Duration::ZERO, as_of: Instant::now() };
-        Self { kept: Mutex::new(Kept { latest: None, debt }) }
+        let debt = WorkBucket { level: Duration::ZERO, as_of: Instant::now() };
+        Self { cached: Mutex::new(CachedDocument { latest: None, work: debt }) }
     }
 
     /// The document, made by `make` unless somebody else's will do.
     ///
     /// # Errors
     /// Those of `make`; they are not kept.
-    pub(super) async fn take<E>(&self, make: impl AsyncFnOnce() -> Result<T, E>) -> Result<T, E> {
+    pub(super) async fn fetch<E>(&self, make: impl AsyncFnOnce() -> Result<T, E>) -> Result<T, E> {
         let asked = Instant::now();
-        let mut kept = self.kept.lock().await;
+        let mut kept = self.cached.lock().await;
         let begun = Instant::now();
-        let is_resting = kept.debt.is_too_high(begun);
+        let is_resting = kept.work.is_over_burst(begun);
         if let Some((made, document)) = &kept.latest
             && (*made >= asked || is_resting)
         {
             return Ok(document.clone());
         }
         let document = make().await?;
-        kept.debt.work += begun.elapsed();
+        kept.work.level += begun.elapsed();
         kept.latest = Some((begun, document.clone()));
         Ok(document)
     }
@@ -80,37 +80,37 @@ mod tests {
     #[test]
     fn work_is_rested_from_five_times_as_long() {
         let start = Instant::now();
-        let mut debt = Debt { work: Duration::from_millis(600), as_of: start };
+        let mut debt = WorkBucket { level: Duration::from_millis(600), as_of: start };
         let states =
-            [0, 400, 499, 500].map(|ms| debt.is_too_high(start + Duration::from_millis(ms)));
+            [0, 400, 499, 500].map(|ms| debt.is_over_burst(start + Duration::from_millis(ms)));
         assert_eq!(states, [true, true, true, false]);
     }
 
     #[tokio::test]
     async fn one_document_after_the_other_is_new_while_there_is_time() {
-        let ration = Rationed::new();
+        let ration = SingleFlight::new();
         for number in 0..10 {
-            assert_eq!(ration.take(async || Ok::<_, Infallible>(number)).await, Ok(number));
+            assert_eq!(ration.fetch(async || Ok::<_, Infallible>(number)).await, Ok(number));
         }
     }
 
     #[tokio::test]
     async fn while_work_is_rested_from_the_last_document_is_given_out() {
-        let ration = Rationed::new();
-        assert_eq!(ration.take(async || Ok::<_, Infallible>(1)).await, Ok(1));
-        ration.kept.lock().await.debt.work = Duration::from_secs(3600);
-        assert_eq!(ration.take(async || Ok::<_, Infallible>(2)).await, Ok(1));
+        let ration = SingleFlight::new();
+        assert_eq!(ration.fetch(async || Ok::<_, Infallible>(1)).await, Ok(1));
+        ration.cached.lock().await.work.level = Duration::from_secs(3600);
+        assert_eq!(ration.fetch(async || Ok::<_, Infallible>(2)).await, Ok(1));
     }
 
     #[tokio::test]
     async fn those_who_wait_while_it_is_made_share_the_next_one() {
-        let (ration, have_asked) = (Rationed::new(), Notify::new());
-        let first = ration.take(async || {
+        let (ration, have_asked) = (SingleFlight::new(), Notify::new());
+        let first = ration.fetch(async || {
             have_asked.notified().await;
             Ok::<_, Infallible>(1)
         });
-        let second = ration.take(async || Ok::<_, Infallible>(2));
-        let third = ration.take(async || Ok::<_, Infallible>(3));
+        let second = ration.fetch(async || Ok::<_, Infallible>(2));
+        let third = ration.fetch(async || Ok::<_, Infallible>(3));
         // Polled in this order: both others wait before the first is let go on.
         let (first, second, third, ()) =
             tokio::join!(biased; first, second, third, async { have_asked.notify_one() });
@@ -119,8 +119,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_error_is_not_kept() {
-        let ration = Rationed::new();
-        assert_eq!(ration.take(async || Err("busy")).await, Err("busy"));
-        assert_eq!(ration.take(async || Ok::<_, &str>(1)).await, Ok(1));
+        let ration = SingleFlight::new();
+        assert_eq!(ration.fetch(async || Err("busy")).await, Err("busy"));
+        assert_eq!(ration.fetch(async || Ok::<_, &str>(1)).await, Ok(1));
     }
 }

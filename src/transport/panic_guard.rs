@@ -8,7 +8,7 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use super::counters::Silence;
+use super::counters::NoReplyReason;
 use crate::{
     engine::{self, Group, Query, Reply, Transport},
     snapshot::Snapshot,
@@ -24,16 +24,16 @@ pub(super) fn answer(
     query: &Query<'_>,
     draws: &mut Draws,
     out: &mut [u8],
-) -> Result<Reply, Silence> {
+) -> Result<Reply, NoReplyReason> {
     let ask = || {
         #[cfg(test)]
-        assert!(query.message != super::tests::POISON_FOR_THE_ENGINE, "a test asks for this panic");
-        engine::answer(snapshot, query, draws, out).map_err(Silence::Ignored)
+        assert!(query.message != super::tests::ENGINE_PANIC_QUERY, "a test asks for this panic");
+        engine::answer(snapshot, query, draws, out).map_err(NoReplyReason::Ignored)
     };
-    shielded(ask).unwrap_or_else(|| Err(panicked(query.transport, Some(query.source))))
+    catch_panic(ask).unwrap_or_else(|| Err(log_panic(query.transport, Some(query.source))))
 }
 
-/// Adds a message to a group, which somebody further up has [`shielded`].
+/// Adds a message to a group, which somebody further up has [`catch_panic`].
 ///
 /// # Errors
 /// Why nothing is to be sent.
@@ -43,14 +43,14 @@ pub(super) fn add<'m>(
     mark: usize,
     query: Query<'m>,
     out: &'m mut [u8],
-) -> Result<(), Silence> {
+) -> Result<(), NoReplyReason> {
     #[cfg(test)]
-    assert!(query.message != super::tests::POISON_FOR_THE_ENGINE, "a test asks for this panic");
-    group.add(mark, query, out).map_err(Silence::Ignored)
+    assert!(query.message != super::tests::ENGINE_PANIC_QUERY, "a test asks for this panic");
+    group.add(mark, query, out).map_err(NoReplyReason::Ignored)
 }
 
 /// Does what asks the engine; `None` where that panicked.
-pub(super) fn shielded<T>(work: impl FnOnce() -> T) -> Option<T> {
+pub(super) fn catch_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
     // Unwind safe: the snapshot is immutable; draws, counters and lists of replies are whole at
     // every moment; a name or a reply that was begun is overwritten, or not looked up and not sent.
     catch_unwind(AssertUnwindSafe(work)).ok()
@@ -58,8 +58,8 @@ pub(super) fn shielded<T>(work: impl FnOnce() -> T) -> Option<T> {
 
 /// Logs whose message it was that something panicked over, and says what it counts as.
 #[cold]
-pub(super) fn panicked(transport: Transport, source: Option<IpAddr>) -> Silence {
-    static PANICS: Throttle = Throttle::new();
+pub(super) fn log_panic(transport: Transport, source: Option<IpAddr>) -> NoReplyReason {
+    static PANICS: LogThrottle = LogThrottle::new();
     if let Some(unsaid) = PANICS.admit() {
         let client = source.map(tracing::field::display);
         tracing::error!(
@@ -69,14 +69,14 @@ pub(super) fn panicked(transport: Transport, source: Option<IpAddr>) -> Silence 
             "answering a query panicked"
         );
     }
-    Silence::Panicked
+    NoReplyReason::Panicked
 }
 
 /// Logs that answering a group panicked. It counts as nothing: whose message it was is found by
 /// answering one by one.
 #[cold]
-pub(super) fn panicked_together() {
-    static PANICS: Throttle = Throttle::new();
+pub(super) fn log_group_panic() {
+    static PANICS: LogThrottle = LogThrottle::new();
     if let Some(unsaid) = PANICS.admit() {
         tracing::error!(
             suppressed = unsaid,
@@ -95,15 +95,15 @@ pub(super) fn now_secs() -> u32 {
 /// Lets at most one message a second through, for log lines that a peer or a fault could repeat
 /// without end.
 #[derive(Debug)]
-pub(super) struct Throttle {
+pub(super) struct LogThrottle {
     /// The second the last line was let through, from the first use on, plus one.
-    last: AtomicU64,
-    unsaid: AtomicU64,
+    last_second: AtomicU64,
+    suppressed: AtomicU64,
 }
 
-impl Throttle {
+impl LogThrottle {
     pub(super) const fn new() -> Self {
-        Self { last: AtomicU64::new(0), unsaid: AtomicU64::new(0) }
+        Self { last_second: AtomicU64::new(0), suppressed: AtomicU64::new(0) }
     }
 
     /// `Some` with the number of lines held back before this one, or `None` to hold this one back,
@@ -111,10 +111,10 @@ impl Throttle {
     pub(super) fn admit(&self) -> Option<u64> {
         static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
         let second = START.get_or_init(Instant::now).elapsed().as_secs() + 1;
-        if self.last.swap(second, Relaxed) == second {
-            self.unsaid.fetch_add(1, Relaxed);
+        if self.last_second.swap(second, Relaxed) == second {
+            self.suppressed.fetch_add(1, Relaxed);
             return None;
         }
-        Some(self.unsaid.swap(0, Relaxed))
+        Some(self.suppressed.swap(0, Relaxed))
     }
 }

@@ -5,11 +5,11 @@ use super::*;
 const LONG: Duration = Duration::from_secs(600);
 
 /// A TCP listener with these limits.
-fn serve(limits: Limits) -> (Streams, Counters, SocketAddr) {
+fn serve(limits: ConnectionLimits) -> (StreamListeners, Counters, SocketAddr) {
     let bound = bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
     let address = bound.local_addresses()[0];
     let counters = Counters::new();
-    let mut streams = Streams::new(&snapshots(), &counters, limits).unwrap();
+    let mut streams = StreamListeners::new(&snapshots(), &counters, limits).unwrap();
     streams.serve_tcp(bound.tcp).unwrap();
     (streams, counters, address)
 }
@@ -17,12 +17,16 @@ fn serve(limits: Limits) -> (Streams, Counters, SocketAddr) {
 #[tokio::test]
 async fn a_message_of_no_octets_does_not_extend_the_time_for_the_first_query() {
     let first = Duration::from_millis(200);
-    let (streams, counters, address) = serve(Limits { first, idle: LONG, ..Limits::default() });
+    let (streams, counters, address) = serve(ConnectionLimits {
+        first_message_timeout: first,
+        idle_timeout: LONG,
+        ..ConnectionLimits::default()
+    });
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(&[0, 0]).await.unwrap();
     read_to_close(&mut stream).await;
     eventually(&counters, |totals| {
-        totals.of(Transport::Tcp).connections_that(ConnectionEvent::TimedOut) == 1
+        totals.transport(Transport::Tcp).connection_events(ConnectionEvent::TimedOut) == 1
     })
     .await;
     streams.stop().await;
@@ -30,18 +34,21 @@ async fn a_message_of_no_octets_does_not_extend_the_time_for_the_first_query() {
 
 #[tokio::test]
 async fn a_connection_that_sends_more_than_eight_messages_of_no_octets_is_closed() {
-    let (streams, counters, address) =
-        serve(Limits { first: LONG, idle: LONG, ..Limits::default() });
+    let (streams, counters, address) = serve(ConnectionLimits {
+        first_message_timeout: LONG,
+        idle_timeout: LONG,
+        ..ConnectionLimits::default()
+    });
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(&[0; 2 * 8]).await.unwrap();
     stream.write_all(&framed(&query(1, 1))).await.unwrap();
     let mut length = [0; 2];
-    timeout(PATIENCE, stream.read_exact(&mut length)).await.unwrap().unwrap();
+    timeout(TEST_TIMEOUT, stream.read_exact(&mut length)).await.unwrap().unwrap();
     assert_ne!(length, [0, 0], "eight are tolerated: the query behind them is answered");
     let mut reply = vec![0; usize::from(u16::from_be_bytes(length))];
     stream.read_exact(&mut reply).await.unwrap();
     stream.write_all(&[0; 2]).await.unwrap();
     read_to_close(&mut stream).await;
-    eventually(&counters, |totals| totals.of(Transport::Tcp).received == 10).await;
+    eventually(&counters, |totals| totals.transport(Transport::Tcp).received == 10).await;
     streams.stop().await;
 }
